@@ -1,0 +1,1 @@
+"""The corpus format: immutable image shards plus append-only tables."""

@@ -1,0 +1,166 @@
+"""The corpus tables as pyarrow schemas, with a version.
+
+A corpus is immutable image shards plus append-only tables. Each table is a folder of Parquet parts; a stage adds parts and
+never rewrites one. Readers accept the same major version and refuse a newer one.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+SCHEMA_VERSION = "1.0"
+VERSION_KEY = b"voxtile_schema"
+
+CHANNEL = pa.struct(
+    [
+        ("name", pa.string()),
+        ("wavelength_nm", pa.float64()),
+        ("unit", pa.string()),
+        ("scale", pa.float64()),  # physical = stored · scale + offset
+        ("offset", pa.float64()),
+    ]
+)
+
+# One row a sample. Arrays are stored in the order that `axes` names; volumes are ZYX after a lossless reorientation to the
+# axes nearest RAS+. `affine` is row-major and maps the voxel index (x, y, z, 1) to RAS+ mm. `offset` and `nbytes` address
+# the payload inside the tar. `spacing` is in mm, in array axis order (z, y, x) or (y, x).
+SAMPLES = pa.schema(
+    [
+        pa.field("uid", pa.string(), nullable=False),
+        pa.field("subject", pa.string(), nullable=False),
+        ("study", pa.string()),
+        pa.field("kind", pa.string(), nullable=False),  # image | volume | tile | patch
+        ("modality", pa.string()),  # CT, MR, PT, CR, DX, RGB, MSI, SAR, … (DICOM defined terms where they exist)
+        ("axes", pa.string()),  # e.g. ZYX, CYX, YXC
+        ("shape", pa.list_(pa.int64())),
+        ("dtype", pa.string()),
+        ("units", pa.string()),  # HU, SUVbw, reflectance, dB, a.u.
+        ("channels", pa.list_(CHANNEL)),
+        ("affine", pa.list_(pa.float64())),  # 16 numbers
+        ("spacing", pa.list_(pa.float64())),
+        ("crs", pa.string()),
+        ("transform", pa.list_(pa.float64())),  # 6 numbers, rasterio order
+        ("bounds", pa.list_(pa.float64())),  # min x, min y, max x, max y in crs
+        ("gsd_m", pa.float64()),
+        ("mpp", pa.list_(pa.float64())),  # micrometres a pixel (x, y)
+        ("level0_box", pa.list_(pa.int64())),  # x0, y0, x1, y1 at level 0
+        ("datetime", pa.string()),  # ISO 8601; shifted per subject where de-identification is on
+        ("valid_fraction", pa.float64()),
+        ("source", pa.string()),  # relative path, or keyed hash where de-identification is on
+        ("licence", pa.string()),
+        ("shard", pa.string()),  # path relative to the corpus, e.g. shards/dicom-0123456789abcdef.tar; null for codec ref
+        pa.field("codec", pa.string(), nullable=False),  # b2nd | jpg | png | ref
+        ("offset", pa.int64()),
+        ("nbytes", pa.int64()),
+        ("sha256", pa.string()),  # of the payload bytes (of the referenced content for codec ref)
+        ("ref", pa.string()),  # JSON {"uri", "box", "reader"} for codec ref
+        ("geometry", pa.binary()),  # WKB in EPSG:4326, split at the dateline
+        ("attributes", pa.string()),  # JSON of whitelisted acquisition facts (series role, kernel, sex, age band, …)
+    ]
+)
+
+FACTS = pa.schema(
+    [
+        pa.field("uid", pa.string(), nullable=False),
+        pa.field("concept", pa.string(), nullable=False),
+        pa.field("polarity", pa.string(), nullable=False),  # present | absent | uncertain
+        ("value", pa.float64()),
+        ("unit", pa.string()),
+        ("attributes", pa.string()),  # JSON: laterality, segment, colour, …
+        ("region_id", pa.string()),
+        ("code", pa.string()),
+        ("source", pa.string()),  # rule id and version, e.g. labels@1
+    ]
+)
+
+SCOPES = pa.schema(
+    [
+        pa.field("uid", pa.string(), nullable=False),
+        pa.field("vocabulary", pa.string(), nullable=False),
+        pa.field("closed", pa.bool_(), nullable=False),  # closed: unmentioned means absent
+        ("concepts", pa.list_(pa.string())),
+    ]
+)
+
+CAPTIONS = pa.schema(
+    [
+        pa.field("caption_id", pa.string(), nullable=False),
+        pa.field("uid", pa.string(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        ("lang", pa.string()),
+        pa.field("kind", pa.string(), nullable=False),  # raw | template | rewrite | fusion | vlm | roi
+        ("parents", pa.list_(pa.string())),
+        ("provider", pa.string()),
+        ("model", pa.string()),
+        ("prompt_sha", pa.string()),
+        ("request_sha", pa.string()),
+        ("tokens_in", pa.int64()),
+        ("tokens_out", pa.int64()),
+        ("cost_usd", pa.float64()),
+        ("created", pa.string()),
+    ]
+)
+
+VERDICTS = pa.schema(
+    [
+        pa.field("caption_id", pa.string(), nullable=False),
+        pa.field("verdict", pa.string(), nullable=False),  # supported | contradicted | unsupported | unknown
+        ("detail", pa.string()),
+        ("checker", pa.string()),
+        ("checker_version", pa.string()),
+    ]
+)
+
+# `box` is half-open, in pixel-edge coordinates and array index order: min corner, then max corner.
+REGIONS = pa.schema(
+    [
+        pa.field("region_id", pa.string(), nullable=False),
+        pa.field("uid", pa.string(), nullable=False),
+        ("phrase", pa.string()),
+        ("box", pa.list_(pa.float64())),
+        ("angle", pa.float64()),  # degrees counter-clockwise
+        ("mask_shard", pa.string()),
+        ("mask_offset", pa.int64()),
+        ("mask_nbytes", pa.int64()),
+        ("source", pa.string()),
+    ]
+)
+
+SPLITS = pa.schema(
+    [
+        pa.field("scheme", pa.string(), nullable=False),
+        pa.field("subject", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),  # train | val | test
+    ]
+)
+
+SCORES = pa.schema(
+    [
+        pa.field("uid", pa.string(), nullable=False),
+        pa.field("name", pa.string(), nullable=False),
+        ("value", pa.float64()),
+        ("producer", pa.string()),
+    ]
+)
+
+LEDGER = pa.schema(
+    [
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("attempt", pa.int64(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),  # used | dropped | failed
+        ("reason", pa.string()),
+        ("error_class", pa.string()),
+        ("uid", pa.string()),
+    ]
+)
+
+TABLES: dict[str, pa.Schema] = {
+    "samples": SAMPLES,
+    "facts": FACTS,
+    "scopes": SCOPES,
+    "captions": CAPTIONS,
+    "verdicts": VERDICTS,
+    "regions": REGIONS,
+    "splits": SPLITS,
+    "scores": SCORES,
+}

@@ -1,0 +1,1 @@
+"""Running a task over a plan: supervised workers and the commit protocol."""

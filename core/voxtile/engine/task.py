@@ -1,0 +1,89 @@
+"""What the engine runs: a task that lists items and turns each into an outcome.
+
+A converter implements `Task` and knows nothing of processes, shards, retries or the commit protocol; an engine (local
+workers today, Ray later) runs it. A task is pickled to the workers, so keep it a frozen dataclass of plain values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Row: TypeAlias = dict[str, Any]
+Status: TypeAlias = Literal["used", "dropped", "failed"]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One unit of input: a series, a file, a strip of a slide, a row of a table.
+
+    Attributes:
+        source: what the ledger calls it; a relative path, or a keyed hash where de-identification is on.
+        inputs: JSON-able values that identify the content (paths, sizes, hashes); hashed into the job's id.
+        cost: rough number of bytes to read; items are grouped into jobs of similar cost.
+    """
+
+    source: str
+    inputs: Mapping[str, Any]
+    cost: int = 1
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample to be stored.
+
+    Attributes:
+        row: columns of `schema.SAMPLES` that the task knows (uid, subject, kind, …); the writer fills shard, codec, offset,
+            nbytes, sha256, and shape and dtype of arrays.
+        payload: an array (stored as `.b2nd`, in the order of `axes`), or encoded JPEG or PNG bytes passed through, or None
+            for `codec: ref`.
+        preview: 8-bit picture [Y, X] or [Y, X, 3] for people, stored as `.preview.jpg`; only for arrays.
+    """
+
+    row: Row
+    payload: npt.NDArray[Any] | bytes | None
+    preview: npt.NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one item.
+
+    Attributes:
+        status: `used`, `dropped` (good input that is not wanted, with a named reason) or `failed`.
+        reason: short machine-readable name, e.g. `missing-slice`; None when used.
+        detail: one sentence for people.
+        samples: what to store.
+        tables: rows for other tables by name (captions, facts, scopes, regions, splits, scores).
+    """
+
+    status: Status
+    reason: str | None = None
+    detail: str | None = None
+    samples: tuple[Sample, ...] = ()
+    tables: Mapping[str, list[Row]] = field(default_factory=dict)
+
+
+class Task(Protocol):
+    """A stage of the pipeline."""
+
+    @property
+    def name(self) -> str:
+        """Short name, used in file names and manifests (`dicom`)."""
+
+    @property
+    def version(self) -> str:
+        """Bumped whenever the output for the same input changes."""
+
+    def config(self) -> Mapping[str, Any]:
+        """JSON-able settings that change the output; hashed into every job's id. Holds no secret."""
+
+    def items(self) -> Iterable[Item]:
+        """The plan, in a deterministic order. Reads headers at most; raises InputError if there is nothing to do."""
+
+    def process(self, item: Item) -> Outcome:
+        """Do one item, in a worker. An InputError becomes a failed row with its sentence; a crash or hang costs one row."""

@@ -1,0 +1,47 @@
+"""Errors that a user can act on: one sentence that says what is wrong, where, and what to do next.
+
+The commands print the sentence and leave with `exit_status`; the traceback is shown only with `--debug`.
+"""
+
+
+class VoxtileError(Exception):
+    """Base of all errors that are the input's fault and not the program's."""
+
+    exit_status = 2
+
+
+class InputError(VoxtileError):
+    """A source file or folder cannot be used as it is."""
+
+
+class CorpusError(VoxtileError):
+    """A corpus is damaged, incomplete, or made by a newer version."""
+
+
+class ConfigError(VoxtileError):
+    """A configuration asks for something that does not exist or cannot be."""
+
+
+class PresetError(VoxtileError):
+    """A corpus cannot satisfy the preprocessing that a model needs."""
+
+
+class CheckpointError(VoxtileError):
+    """A checkpoint cannot be loaded safely or does not fit."""
+
+
+class EvaluationError(VoxtileError):
+    """A task cannot give an honest figure on this corpus."""
+
+
+class MissingExtraError(VoxtileError):
+    """An optional dependency is not installed; the message names the extra."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"'{package}' is not installed; install it with: pip install 'voxtile[{extra}]'")
+
+
+class RunFailedError(VoxtileError):
+    """Some inputs of a run failed while the rest was committed; the summary and the ledger name them."""
+
+    exit_status = 1

@@ -1,0 +1,1 @@
+"""Zero-shot evaluation: tasks, metrics, intervals, baselines, reports."""

@@ -1,0 +1,27 @@
+"""What an objective is: a weighted term of the loss that declares what it needs."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from voxtile.types import Features
+
+
+class Objective(nn.Module):
+    """Base class of all objectives.
+
+    Attributes:
+        needs: parts of `Features` beyond `image` and `text` that must be computed: `pooled`, `tokens`, `facts`, …; the module
+            computes only the union over the configured objectives.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+
+    def setup(self, *, image_width: int, text_width: int, embed_dim: int, fact_names: tuple[str, ...]) -> None:
+        """Create parameters that depend on the model and the data; called once before training and before loading weights."""
+
+    def forward(self, features: Features) -> Tensor:
+        """Return the scalar loss of this term (unweighted)."""
+        raise NotImplementedError

@@ -1,0 +1,1 @@
+"""Contract tests that a plugin subclasses, and the shared parts of the phantoms."""

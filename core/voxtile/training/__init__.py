@@ -1,0 +1,1 @@
+"""The LightningModule, optimiser, schedule and callbacks."""

@@ -1,0 +1,89 @@
+"""Shaped types shared by towers, objectives, loaders and evaluation.
+
+Shape letters: B items of a batch, S samples (images) of a batch (S = B unless a study has several), T texts of a batch,
+L tokens of a text, C channels, D embedding width, F facts, N tokens of an image, *G a 2D (Y, X) or 3D (Z, Y, X) grid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+
+@dataclass
+class Encoded:
+    """What a tower returns.
+
+    Attributes:
+        pooled: [B, D_tower] one vector an item, before projection.
+        tokens: [B, N, D_tower] local features, or None.
+        grid: spatial shape of `tokens` ((Y, X) or (Z, Y, X), product = N) for images, or None.
+        mask: [B, N] bool, True where a token is real, or None when all are.
+    """
+
+    pooled: Tensor
+    tokens: Tensor | None = None
+    grid: tuple[int, ...] | None = None
+    mask: Tensor | None = None
+
+
+@dataclass
+class Batch:
+    """What the loader hands to the module. Everything that varies in length is flattened with an owner index.
+
+    Attributes:
+        images: [S, C, *G] float32, preprocessed by the preset.
+        image_item: [S] int64, item to which each image belongs (arange where an item is a sample).
+        texts: the T texts as strings (tokenised by the text tower's tokenizer in the module's `on_after_batch_transfer`).
+        text_item: [T] int64, item to which each text belongs.
+        study, subject: [B] int64 hashes of the item's study and subject (63-bit, never negative).
+        text_hash: [T] int64 hash of the normalised text.
+        facts: [B, F] int8, 1 present, 0 absent, -1 unknown; F = 0 where the view has none.
+        fact_names: the F concepts, in order.
+        uids: B uids (of the sample, or of the study's first sample).
+        draws: [B] int64 global draw indices (the key of all randomness for the item).
+        tokens: [T, L] int64, filled in by the module; 0 is padding.
+    """
+
+    images: Tensor
+    image_item: Tensor
+    texts: list[str]
+    text_item: Tensor
+    study: Tensor
+    subject: Tensor
+    text_hash: Tensor
+    facts: Tensor
+    fact_names: tuple[str, ...]
+    uids: list[str]
+    draws: Tensor
+    tokens: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.uids)
+
+
+@dataclass
+class Features:
+    """What the module computes once and every objective reads.
+
+    Attributes:
+        image: [B, D] L2-normalised item embeddings.
+        text: [T, D] L2-normalised text embeddings.
+        logit_scale: scalar, already exponentiated (> 0).
+        logit_bias: scalar, or None for a softmax-only model.
+        image_encoded: the tower's own output per item, for objectives that need `pooled` or `tokens`.
+        text_encoded: the text tower's own output.
+        batch: where it came from (hashes, facts, owners).
+        step: global optimiser step.
+    """
+
+    image: Tensor
+    text: Tensor
+    logit_scale: Tensor
+    logit_bias: Tensor | None
+    image_encoded: Encoded
+    text_encoded: Encoded
+    batch: Batch
+    step: int = 0
+    extra: dict[str, Tensor] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Corpus building that belongs to no single domain: folders of images, public datasets, captions."""

@@ -1,0 +1,1 @@
+"""Facts to text: labels to facts, and template captions from a versioned wording bank."""

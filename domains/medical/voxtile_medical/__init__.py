@@ -1,0 +1,1 @@
+"""The medical domain: DICOM and NIfTI to a corpus, the CT phantom, configs and tasks."""

@@ -1,0 +1,19 @@
+"""The medical domain's entry point."""
+
+from pathlib import Path
+
+from voxtile.domain import Command, Domain, files_beside
+
+domain = Domain(
+    name="medical",
+    title="CT and MR volumes, X-rays: DICOM and NIfTI",
+    files=files_beside(__file__),
+    converters={
+        "dicom": Command("voxtile_medical.dicom.convert:convert_dicom", "CT, MR and X-ray DICOM, grouped into series and judged"),
+        "nifti": Command("voxtile_medical.nifti.convert:convert_nifti", "NIfTI volumes, 4D split, header units"),
+    },
+    phantoms={
+        "ct": Command("voxtile_medical.phantom.ct:write_ct_phantom", "synthetic torso CT as DICOM, with reports and known truth"),
+    },
+    wordings=(Path(__file__).parent / "wordings" / "radiology.yaml",),
+)

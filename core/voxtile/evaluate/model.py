@@ -1,0 +1,39 @@
+"""What evaluation needs of a model, wherever the model comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+from voxtile.data.preset import Preset
+
+
+class EvaluationModel(Protocol):
+    """A pair of encoders with its own preprocessing."""
+
+    @property
+    def name(self) -> str:
+        """How tables call it."""
+
+    @property
+    def preset(self) -> Preset:
+        """The preprocessing that the model was trained with."""
+
+    @property
+    def logit_scale(self) -> float:
+        """Multiplier of the cosine similarity (> 0)."""
+
+    @property
+    def fact_names(self) -> tuple[str, ...]:
+        """Concepts that an auxiliary fact head predicts; empty without one."""
+
+    def encode_images(self, images: Tensor) -> Tensor:
+        """[S, C, *G] float32 to [S, D] L2-normalised embeddings. No gradient, evaluation mode."""
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """T texts to [T, D] L2-normalised embeddings. No gradient, evaluation mode."""
+
+    def fact_logits(self, images: Tensor) -> Tensor:
+        """[S, C, *G] to [S, F] logits of the auxiliary head, in the order of `fact_names`."""

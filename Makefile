@@ -1,0 +1,54 @@
+# Everything runs in a virtual environment that the first target makes. On a bare Debian or Ubuntu:
+#   apt-get install -y git make python3 python3-venv
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+OUT ?= build/ct
+N ?= 2700
+SEED ?= 0
+CT_CORPUS := $(OUT)/corpus
+
+.PHONY: help ct test lint bench fuzz clean
+help:
+	@echo "make ct     phantom CT in DICOM -> corpus -> training -> zero-shot report ($(OUT)/report/index.html), under 10 minutes on 2 cores"
+	@echo "make test   the whole test suite"
+	@echo "make lint   ruff and mypy --strict"
+	@echo "make bench  speed and memory side by side with other tools"
+	@echo "make fuzz   long property sweeps"
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.user: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -e '.[medical]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -e '.[all,dev]'
+	@touch $@ $(VENV)/.user
+
+ct: $(VENV)/.user
+	$(BIN)/voxtile phantom ct $(OUT)/phantom --n $(N) --seed $(SEED)
+	$(BIN)/voxtile convert dicom $(OUT)/phantom/dicom $(CT_CORPUS) --reports $(OUT)/phantom/reports.csv --split-fractions 0.72,0.08,0.20
+	$(BIN)/voxtile facts $(CT_CORPUS) --from reports
+	$(BIN)/voxtile facts $(CT_CORPUS) --from labels --labels $(OUT)/phantom/labels.csv
+	$(BIN)/lightning fit -c domains/medical/ct.yaml --data.corpus $(CT_CORPUS) --seed_everything $(SEED) --trainer.default_root_dir $(OUT)/run
+	$(BIN)/voxtile evaluate $(OUT)/run/last.ckpt medical/ct-findings --corpus $(CT_CORPUS) --out $(OUT)/report
+	@echo "Open $(OUT)/report/index.html"
+
+test: $(VENV)/.dev
+	$(BIN)/python -P -m pytest -m "not sweep"
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	$(BIN)/python -P benchmarks/run.py
+
+fuzz: $(VENV)/.dev
+	$(BIN)/python -P -m pytest -m sweep
+
+clean:
+	rm -rf build

@@ -15,5 +15,8 @@ domain = Domain(
     phantoms={
         "ct": Command("voxtile_medical.phantom.ct:write_ct_phantom", "synthetic torso CT as DICOM, with reports and known truth"),
     },
+    facts={
+        "reports": Command("voxtile_medical.reports.command:facts_from_reports", "findings that the free-text reports state or deny"),
+    },
     wordings=(Path(__file__).parent / "wordings" / "radiology.yaml",),
 )

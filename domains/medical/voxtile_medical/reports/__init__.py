@@ -1,0 +1,1 @@
+"""Radiology reports to facts: sections, sentences, concepts from a lexicon, negation and uncertainty."""

@@ -1,0 +1,89 @@
+"""Reports to facts: sentences that radiologists write, judged by hand."""
+
+import json
+from pathlib import Path
+
+import pytest
+from voxtile_medical.reports.extract import facts_of_report
+from voxtile_medical.reports.lexicon import load_lexicon
+from voxtile_medical.reports.sections import sentences
+
+CASES = [
+    (
+        "No pleural effusion, pneumothorax, or focal consolidation.",
+        {"pleural_effusion": "absent", "pneumothorax": "absent", "consolidation": "absent"},
+    ),
+    ("Heart size is normal.", {"cardiomegaly": "absent"}),
+    ("The heart is not enlarged.", {"cardiomegaly": "absent"}),
+    ("The cardiac silhouette is mildly enlarged.", {"cardiomegaly": "present"}),
+    ("Small left pleural effusion without pneumothorax.", {"pleural_effusion": "present", "pneumothorax": "absent"}),
+    ("A pneumothorax cannot be excluded.", {"pneumothorax": "uncertain"}),
+    ("Possible small hiatal hernia.", {"hiatal_hernia": "uncertain"}),
+    ("There is no change in the 8 mm nodule of the right lower lobe.", {"pulmonary_nodule": "present"}),
+    ("Ascites is not seen.", {"ascites": "absent"}),
+    (
+        "No effusion, but there is a consolidation in the right base.",
+        {"pleural_effusion": "absent", "consolidation": "present"},
+    ),
+    ("Pericardial effusion is present.", {"pericardial_effusion": "present"}),
+    (
+        "4 mm calculus in the lower pole of the left kidney without hydronephrosis.",
+        {"renal_stone": "present", "hydronephrosis": "absent"},
+    ),
+    ("Vertebral body heights are maintained.", {"compression_fracture": "absent"}),
+    ("Wedge deformity of T8 with loss of height.", {"compression_fracture": "present"}),
+    ("The spleen is enlarged.", {"splenomegaly": "present"}),
+    ("Hypodense lesion in the right hepatic lobe.", {"liver_lesion": "present"}),
+    ("The abdominal aorta is normal in calibre.", {"aortic_aneurysm": "absent"}),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), CASES, ids=[c[0][:40] for c in CASES])
+def test_sentences_judged_by_hand(text: str, expected: dict[str, str]) -> None:
+    found = {f.concept: f.polarity for f in facts_of_report(text, load_lexicon())}
+    assert found == expected
+
+
+def test_indication_and_comparison_are_not_findings() -> None:
+    report = "INDICATION: rule out pneumothorax.\nCOMPARISON: pleural effusion last year.\nFINDINGS: Cardiomegaly."
+    assert {f.concept for f in facts_of_report(report, load_lexicon())} == {"cardiomegaly"}
+
+
+def test_an_affirmed_finding_survives_a_later_denial_of_others() -> None:
+    (fact,) = facts_of_report("Nodule in the left upper lobe. No other nodules.", load_lexicon())
+    assert (fact.polarity, fact.laterality) == ("present", "left")
+    assert fact.evidence == ("Nodule in the left upper lobe.",)
+
+
+def test_decimals_and_lists_do_not_split_sentences() -> None:
+    found = [s.text for s in sentences("IMPRESSION:\n1. Nodule of 4.5 mm.\n2. No effusion.")]
+    assert found == ["Nodule of 4.5 mm.", "No effusion."]
+
+
+def test_real_reports_agree_with_their_own_index_terms(test_data: Path) -> None:
+    """Reports and MeSH terms that none of ours wrote (Indiana University chest X-rays)."""
+    folder = test_data / "medical" / "iu_cxr_reports"
+    if not folder.is_dir():
+        pytest.skip("iu_cxr_reports is absent")
+    pairs = {"pleural_effusion": "pleural effusion", "cardiomegaly": "cardiomegaly", "pneumothorax": "pneumothorax"}
+    lexicon = load_lexicon()
+    agree = total = 0
+    for findings, terms in _iu_reports(folder):
+        found = {f.concept for f in facts_of_report(findings, lexicon) if f.polarity == "present"}
+        for concept, term in pairs.items():
+            if term in terms or concept in found:
+                total += 1
+                agree += term in terms and concept in found
+    assert total > 100
+    assert agree / total > 0.7, f"Jaccard {agree / total:.2f} on {total} mentions"
+
+
+def _iu_reports(folder: Path) -> list[tuple[str, str]]:
+    import pandas
+
+    (table,) = [p for p in folder.rglob("*.csv") if "report" in p.name][:1]
+    frame = pandas.read_csv(table).fillna("")
+    return [
+        (f"FINDINGS: {r.findings}\nIMPRESSION: {r.impression}", json.dumps([r.MeSH, r.Problems]).lower())
+        for r in frame.itertuples()
+    ]

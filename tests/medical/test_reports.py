@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from voxtile_medical.reports.extract import facts_of_report
 from voxtile_medical.reports.lexicon import load_lexicon
 from voxtile_medical.reports.sections import sentences

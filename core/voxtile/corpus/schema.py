@@ -1,7 +1,7 @@
 """The corpus tables as pyarrow schemas, with a version.
 
-A corpus is immutable image shards plus append-only tables. Each table is a folder of Parquet parts; a stage adds parts and
-never rewrites one. Readers accept the same major version and refuse a newer one.
+A corpus is immutable image shards plus append-only tables. Each table is a folder of Parquet parts; a stage adds parts
+and never rewrites one. Readers accept the same major version and refuse a newer one.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ CHANNEL = pa.struct(
     ]
 )
 
-# One row a sample. Arrays are stored in the order that `axes` names; volumes are ZYX after a lossless reorientation to the
-# axes nearest RAS+. `affine` is row-major and maps the voxel index (x, y, z, 1) to RAS+ mm. `offset` and `nbytes` address
-# the payload inside the tar. `spacing` is in mm, in array axis order (z, y, x) or (y, x).
+# One row a sample. Arrays are stored in the order that `axes` names; volumes are ZYX after a lossless reorientation to
+# the axes nearest RAS+. `affine` is row-major and maps the voxel index (x, y, z, 1) to RAS+ mm. `offset` and `nbytes`
+# address the payload inside the tar. `spacing` is in mm, in array axis order (z, y, x) or (y, x).
 SAMPLES = pa.schema(
     [
         pa.field("uid", pa.string(), nullable=False),
@@ -48,7 +48,7 @@ SAMPLES = pa.schema(
         ("valid_fraction", pa.float64()),
         ("source", pa.string()),  # relative path, or keyed hash where de-identification is on
         ("licence", pa.string()),
-        ("shard", pa.string()),  # path relative to the corpus, e.g. shards/dicom-0123456789abcdef.tar; null for codec ref
+        ("shard", pa.string()),  # path relative to the corpus, e.g. shards/dicom-0123456789abcdef.tar; null for ref
         pa.field("codec", pa.string(), nullable=False),  # b2nd | jpg | png | ref
         ("offset", pa.int64()),
         ("nbytes", pa.int64()),

@@ -15,7 +15,7 @@ class SampleSource(Protocol):
 
     @property
     def meta(self) -> Mapping[str, Any]:
-        """Columns of `schema.SAMPLES` that presets use: kind, modality, axes, shape, dtype, units, channels, affine, spacing, mpp."""
+        """Columns that presets use: kind, modality, axes, shape, dtype, units, channels, affine, spacing, mpp."""
 
     def array(self, selection: tuple[slice, ...] | None = None) -> npt.NDArray[Any]:
         """Stored values of an array sample; with a selection only the chunks that it touches are read."""
@@ -43,7 +43,7 @@ class Preset(Protocol):
         """Raise PresetError, naming the first thing (units, channels, modality, kind) that a corpus cannot satisfy."""
 
     def __call__(self, source: SampleSource, rng: np.random.Generator | None) -> Tensor:
-        """Return [C, *grid] float32. With `rng` None nothing is random (evaluation); otherwise crops and augments by it."""
+        """Return [C, *grid] float32. Nothing is random with `rng` None (evaluation); else it crops and augments."""
 
     def to_config(self) -> dict[str, Any]:
         """JSON-able {"class_path": …, "init_args": …} that `preset_from_config` turns back."""

@@ -37,10 +37,10 @@ class Sample:
     """One sample to be stored.
 
     Attributes:
-        row: columns of `schema.SAMPLES` that the task knows (uid, subject, kind, …); the writer fills shard, codec, offset,
-            nbytes, sha256, and shape and dtype of arrays.
-        payload: an array (stored as `.b2nd`, in the order of `axes`), or encoded JPEG or PNG bytes passed through, or None
-            for `codec: ref`.
+        row: columns of `schema.SAMPLES` that the task knows (uid, subject, kind, …); the writer fills shard, codec,
+            offset, nbytes, sha256, and shape and dtype of arrays.
+        payload: an array (stored as `.b2nd`, in the order of `axes`), or encoded JPEG or PNG bytes passed through, or
+            None for `codec: ref`.
         preview: 8-bit picture [Y, X] or [Y, X, 3] for people, stored as `.preview.jpg`; only for arrays.
     """
 
@@ -86,4 +86,4 @@ class Task(Protocol):
         """The plan, in a deterministic order. Reads headers at most; raises InputError if there is nothing to do."""
 
     def process(self, item: Item) -> Outcome:
-        """Do one item, in a worker. An InputError becomes a failed row with its sentence; a crash or hang costs one row."""
+        """Do one item, in a worker. An InputError becomes a failed row; a crash or hang costs one row."""

@@ -13,14 +13,14 @@ class Objective(nn.Module):
     """Base class of all objectives.
 
     Attributes:
-        needs: parts of `Features` beyond `image` and `text` that must be computed: `pooled`, `tokens`, `facts`, …; the module
-            computes only the union over the configured objectives.
+        needs: parts of `Features` beyond `image` and `text` that must be computed: `pooled`, `tokens`, `facts`, …; the
+            module computes only the union over the configured objectives.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
 
     def setup(self, *, image_width: int, text_width: int, embed_dim: int, fact_names: tuple[str, ...]) -> None:
-        """Create parameters that depend on the model and the data; called once before training and before loading weights."""
+        """Create parameters that depend on the model and the data; called once, before training or loading."""
 
     def forward(self, features: Features) -> Tensor:
         """Return the scalar loss of this term (unweighted)."""

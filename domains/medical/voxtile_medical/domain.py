@@ -9,14 +9,20 @@ domain = Domain(
     title="CT and MR volumes, X-rays: DICOM and NIfTI",
     files=files_beside(__file__),
     converters={
-        "dicom": Command("voxtile_medical.dicom.convert:convert_dicom", "CT, MR and X-ray DICOM, grouped into series and judged"),
+        "dicom": Command(
+            "voxtile_medical.dicom.convert:convert_dicom", "CT, MR and X-ray DICOM, grouped into series and judged"
+        ),
         "nifti": Command("voxtile_medical.nifti.convert:convert_nifti", "NIfTI volumes, 4D split, header units"),
     },
     phantoms={
-        "ct": Command("voxtile_medical.phantom.ct:write_ct_phantom", "synthetic torso CT as DICOM, with reports and known truth"),
+        "ct": Command(
+            "voxtile_medical.phantom.ct:write_ct_phantom", "synthetic torso CT as DICOM, with reports and known truth"
+        ),
     },
     facts={
-        "reports": Command("voxtile_medical.reports.command:facts_from_reports", "findings that the free-text reports state or deny"),
+        "reports": Command(
+            "voxtile_medical.reports.command:facts_from_reports", "findings that the free-text reports state or deny"
+        ),
     },
     wordings=(Path(__file__).parent / "wordings" / "radiology.yaml",),
 )

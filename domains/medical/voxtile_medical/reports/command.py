@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.writer import append_rows
-from voxtile.errors import InputError
 
+from voxtile.errors import InputError
 from voxtile_medical.reports.extract import ReportFact, facts_of_report
 from voxtile_medical.reports.lexicon import LEXICON, Lexicon, load_lexicon
 
@@ -20,8 +20,8 @@ from voxtile_medical.reports.lexicon import LEXICON, Lexicon, load_lexicon
 def facts_from_reports(corpus: Path, *, lexicon: Path = LEXICON, vocabulary: str = "ct-findings") -> None:
     """Read findings from the free-text reports of a corpus.
 
-    Every mention in the findings and impression sections becomes a fact (present, absent, uncertain) with the sentences that
-    say it. The scope is open: what a report does not mention stays unknown.
+    Every mention in the findings and impression sections becomes a fact (present, absent, uncertain) with the
+    sentences that say it. The scope is open: what a report does not mention stays unknown.
 
     Args:
         corpus: a corpus whose captions table holds reports (kind `raw`).

@@ -25,8 +25,8 @@ class ReportFact:
 def facts_of_report(report: str, lexicon: Lexicon) -> list[ReportFact]:
     """Read a report.
 
-    A concept that is affirmed anywhere is present (a later "no other nodules" does not undo the nodule); else a hedge makes it
-    uncertain; else it is absent. Concepts that are not mentioned yield nothing.
+    A concept that is affirmed anywhere is present (a later "no other nodules" does not undo the nodule); else a hedge
+    makes it uncertain; else it is absent. Concepts that are not mentioned yield nothing.
 
     Args:
         report: free text, with or without section headings.

@@ -1,7 +1,7 @@
 """A versioned lexicon of findings: what each is called, and what statement of normality denies it.
 
-A concept has `terms` (regular expressions that name it), `pairs` ([anatomy, property]: both in one clause, anatomy first or
-after), and `normal` ([anatomy, normal property]: denies it). `unless` drops a mention whose sentence matches.
+A concept has `terms` (regular expressions that name it), `pairs` ([anatomy, property]: both in one clause, anatomy
+first or after), and `normal` ([anatomy, normal property]: denies it). `unless` drops a mention whose sentence matches.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Lexicon:
                     continue
                 found = _first(concept.terms, clause)
                 if found is not None:
-                    # In a pair ("heart … not enlarged") the words between belong to what is judged: look from the property.
+                    # In a pair ("heart … not enlarged") the words between are judged too: look from the property.
                     verdict = polarity(clause, *found.span("property" if found.re.groups else 0))
                     yield Mention(concept.name, verdict, found.group(), _laterality(clause))
                     continue

@@ -12,25 +12,30 @@ from typing import Literal, TypeAlias
 Polarity: TypeAlias = Literal["present", "absent", "uncertain"]
 
 _PSEUDO = re.compile(
-    r"\b(no (?:significant |interval |appreciable )?(?:change|increase|decrease|progression)|not only|no longer than"
+    r"\b(no (?:significant |interval |appreciable )?(?:change|increase|decrease|progression)|not only"
+    r"|no longer than"
     r"|without (?:change|difficulty)|not (?:significantly )?changed)\b",
     re.IGNORECASE,
 )
 _NEGATION_BEFORE = re.compile(
-    r"\b(no(?!t\b)|without|absent|absence of|free of|negative for|neither|nor|never|denies|not (?:have|show|demonstrate|see|identify"
-    r"|seen|identified|a|an|the|in keeping)|rather than|instead of|resolved|resolution of|lack of|(?:is|are|was|were) not"
-    r"|does not|do not|cannot (?:see|identify)|excludes?|rules? out|not suggestive of|not consistent with|nothing to suggest"
+    r"\b(no(?!t\b)|without|absent|absence of|free of|negative for|neither|nor|never|denies"
+    r"|not (?:have|show|demonstrate|see|identify"
+    r"|seen|identified|a|an|the|in keeping)|rather than|instead of|resolved|resolution of|lack of"
+    r"|(?:is|are|was|were) not|does not|do not|cannot (?:see|identify)|excludes?|rules? out"
+    r"|not suggestive of|not consistent with|nothing to suggest"
     r"|fails? to (?:show|reveal|demonstrate)|unremarkable for|not)\b",
     re.IGNORECASE,
 )
 _NEGATION_AFTER = re.compile(
-    r"\b((?:is|are|was|were|has been|have been)\s+(?:not\b|absent|excluded|ruled out|resolved|negative|no longer)|not (?:seen|identified|present|"
-    r"demonstrated|visualis?ed|visualiz?ed|evident|detected|appreciated)|absent|excluded|ruled out|unlikely|resolved|none)\b",
+    r"\b((?:is|are|was|were|has been|have been)\s+(?:not\b|absent|excluded|ruled out|resolved|negative|no longer)"
+    r"|not (?:seen|identified|present|demonstrated|visualis?ed|visualiz?ed|evident|detected|appreciated)"
+    r"|absent|excluded|ruled out|unlikely|resolved|none)\b",
     re.IGNORECASE,
 )
 _HEDGE_BEFORE = re.compile(
-    r"\b(possib(?:le|ly)|probab(?:le|ly)|may (?:represent|reflect|be)|might|could|suspicious for|suspected|suspicion of|concern(?:ing)? for"
-    r"|question(?:able)?|equivocal|cannot (?:be )?exclude(?:d)?|can ?not (?:rule out|exclude)|not excluded|suggest(?:s|ive of|ing)?"
+    r"\b(possib(?:le|ly)|probab(?:le|ly)|may (?:represent|reflect|be)|might|could|suspicious for|suspected"
+    r"|suspicion of|concern(?:ing)? for|question(?:able)?|equivocal|cannot (?:be )?exclude(?:d)?"
+    r"|can ?not (?:rule out|exclude)|not excluded|suggest(?:s|ive of|ing)?"
     r"|versus|\bvs\b|differential|borderline|indeterminate|perhaps|presum(?:ed|ably))\b",
     re.IGNORECASE,
 )
@@ -40,7 +45,8 @@ _HEDGE_AFTER = re.compile(
     re.IGNORECASE,
 )
 _SCOPE_END = re.compile(
-    r"(;|:|\.(?!\d)|\b(?:but|however|although|though|except|apart from|aside from|other than|whereas|while|yet|which|with (?:a|an|the|small|large|mild|moderate)"
+    r"(;|:|\.(?!\d)|\b(?:but|however|although|though|except|apart from|aside from|other than|whereas|while|yet|which"
+    r"|with (?:a|an|the|small|large|mild|moderate)"
     r"|despite|secondary to|due to|and (?:there (?:is|are)|a|an)|there (?:is|are))\b)",
     re.IGNORECASE,
 )

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# Headings as they stand in ordinary reports (RSNA RadReport templates; the ACR practice parameter for communication names
-# the sections). A heading begins a line or follows a full stop, and ends with a colon.
+# Headings as they stand in ordinary reports (RSNA RadReport templates; the ACR practice parameter for
+# communication names the sections). A heading begins a line or follows a full stop, and ends with a colon.
 _HEADINGS = {
     "findings": ("findings", "finding", "observations", "chest", "abdomen", "abdomen and pelvis", "thorax"),
     "impression": ("impression", "impressions", "conclusion", "opinion", "summary", "assessment"),

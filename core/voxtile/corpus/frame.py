@@ -1,0 +1,242 @@
+"""Checks of a Blosc2 n-d frame before the library touches it.
+
+A frame comes from a file that somebody may have prepared: it can claim terabytes, name a codec or filter that is a
+Python function or a plugin found by running `python -c "import blosc2_NAME"`, or carry metadata that rebuilds live
+objects. Only what `encode_array` writes is let through; every size is compared with hard limits before memory is taken.
+
+Layout: header (msgpack, fixed positions, then the `b2nd` metalayer) | chunks | chunk index | trailer. Sources, in
+https://github.com/Blosc/c-blosc2: README_CFRAME_FORMAT.rst, README_CHUNK_FORMAT.rst, README_B2ND_METALAYER.rst.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import blosc2
+import numpy as np
+import numpy.typing as npt
+
+from voxtile.errors import CorpusError
+
+MAX_DIMENSIONS = 8  # B2ND_MAX_DIM of c-blosc2
+MAX_ARRAY_BYTES = 1 << 34  # a 2048³ int16 micro-CT volume; nothing larger is read in one piece
+MAX_CHUNK_BYTES = 1 << 26  # our own chunks stay under 1 MiB
+MAX_CHUNKS = 1 << 24
+
+_MAGIC = b"\x9e\xa8b2frame\x00\xd2"
+_FLAGS = b"\xa4\x12\x00"  # format version 2, 64-bit offsets, contiguous
+_ZSTD = 5
+_PLAIN_FILTERS = frozenset({0, 1, 2})  # none, shuffle, bitshuffle: no plugin, no Python
+_TRAILER = bytes.fromhex("940193cd0006de0000dc0000ce00000023d800") + bytes(
+    16
+)  # no variable-length metadata, no fingerprint
+_FIXED_HEADER = 87
+_CHUNK_HEADER = 32
+_CHUNK_VERSION = 5
+_DTYPES = frozenset({"|b1", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8", "<c8", "<c16"})
+_ZERO_CHUNK, _NAN_CHUNK = 0x81, 0x82  # top byte of an index entry that stands for a chunk without bytes
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The parts of a checked header.
+
+    Attributes:
+        shape: of the array, in its own axis order.
+        chunks: shape of a chunk.
+        blocks: shape of a block inside a chunk.
+        dtype: of the stored values.
+        buffer: the whole frame.
+        header_bytes: length of the header; chunk offsets count from its end.
+        data_bytes: length of all chunks together.
+        chunk_bytes: decompressed length of a chunk.
+        block_bytes: decompressed length of a block.
+    """
+
+    shape: tuple[int, ...]
+    chunks: tuple[int, ...]
+    blocks: tuple[int, ...]
+    dtype: np.dtype[np.generic]
+    buffer: memoryview
+    header_bytes: int
+    data_bytes: int
+    chunk_bytes: int
+    block_bytes: int
+
+    @property
+    def chunk_grid(self) -> tuple[int, ...]:
+        """Number of chunks along each axis."""
+        return tuple(-(-size // chunk) for size, chunk in zip(self.shape, self.chunks, strict=True))
+
+    @cached_property
+    def offsets(self) -> npt.NDArray[np.int64]:
+        """Offset of each chunk from the end of the header, in C order of the grid; negative for special chunks."""
+        return _read_index(self)
+
+    def check_chunks(self, selection: Sequence[slice]) -> None:
+        """Check the headers of the chunks that a selection touches, and of no others.
+
+        Args:
+            selection: one slice an axis with step 1 and bounds inside the shape.
+
+        Raises:
+            CorpusError: a chunk lies outside the frame, or needs more than the built-in codecs and filters.
+        """
+        ranges = [range(s.start // c, -(-s.stop // c)) for s, c in zip(selection, self.chunks, strict=True)]
+        if all(ranges):
+            grid = np.ravel_multi_index(np.ix_(*ranges), self.chunk_grid)
+            _check_chunk_headers(self, self.offsets[grid.reshape(-1)])
+
+
+def inspect_frame(data: bytes | memoryview) -> Frame:
+    """Read and check the header of a frame.
+
+    Args:
+        data: the whole frame, no more and no less.
+
+    Raises:
+        CorpusError: the frame is damaged, too large, or asks for anything beyond plain compressed numbers.
+    """
+    view = memoryview(data).cast("B")
+    if len(view) < _FIXED_HEADER + _CHUNK_HEADER + len(_TRAILER) or view[:11] != _MAGIC:
+        raise CorpusError("not a Blosc2 array frame, or cut short")
+    try:
+        header_bytes, frame_bytes = struct.unpack(">ixQ", view[11:24])
+        array_bytes, data_bytes = struct.unpack(">qxq", view[30:47])
+        type_size, block_bytes, chunk_bytes = struct.unpack(">ixixi", view[48:62])
+        _check_pipeline(view)
+        shape, chunks, blocks, dtype = _parse_b2nd(view, header_bytes)
+    except (struct.error, IndexError, ValueError) as error:
+        raise CorpusError(f"the header of a Blosc2 frame is damaged ({error})") from error
+    if frame_bytes != len(view):
+        raise CorpusError(f"a Blosc2 frame says it has {frame_bytes} bytes where {len(view)} are stored")
+    frame = Frame(shape, chunks, blocks, dtype, view, header_bytes, data_bytes, chunk_bytes, block_bytes)
+    _check_sizes(frame, type_size, array_bytes)
+    return frame
+
+
+def _check_pipeline(view: memoryview) -> None:
+    if view[24:27] != _FLAGS or view[27] & 0x0F != _ZSTD or view[77] != _ZSTD or view[78] != 0:
+        raise CorpusError("a Blosc2 frame uses a codec or layout other than zstd; it is refused unopened")
+    if view[68] != 0xC2 or view[len(view) - len(_TRAILER) :] != _TRAILER:
+        raise CorpusError(
+            "a Blosc2 frame carries variable-length metadata, which could run code; it is refused unopened"
+        )
+    if not set(view[71:77]) <= _PLAIN_FILTERS or any(view[79:87]):
+        raise CorpusError("a Blosc2 frame names a user-defined or plugin filter; it is refused unopened")
+
+
+def _parse_b2nd(
+    view: memoryview, header_bytes: int
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], np.dtype[np.generic]]:
+    layer = bytes(view[_FIXED_HEADER : min(header_bytes, 1024)])
+    if layer[:12] != b"\x93\xcd\x00\x11\xde\x00\x01\xa4b2nd" or layer[17:21] != b"\xdc\x00\x01\xc6":
+        raise CorpusError(
+            "a Blosc2 frame is not a plain array (another kind of object could run code); it is refused unopened"
+        )
+    ndim = layer[27]
+    if layer[25:27] != b"\x97\x00" or not 1 <= ndim <= MAX_DIMENSIONS:
+        raise ValueError(f"array metadata with {ndim} dimensions")
+    prefix = bytes([0x90 | ndim])
+    layout = f">c{'xq' * ndim}c{'xi' * ndim}c{'xi' * ndim}bci"
+    fields = struct.unpack_from(layout, layer, 28)
+    markers = fields[0], fields[1 + ndim], fields[2 + 2 * ndim]
+    if markers != (prefix,) * 3 or fields[-3:-1] != (0, b"\xdb"):
+        raise ValueError("array metadata out of order")
+    start = 28 + struct.calcsize(layout)
+    name = layer[start:].decode("ascii", "replace")
+    if fields[-1] != len(name) or name not in _DTYPES:
+        raise CorpusError(
+            f"a Blosc2 frame holds values of type {name[:40]!r}, not plain numbers; it is refused unopened"
+        )
+    return fields[1 : 1 + ndim], fields[2 + ndim : 2 + 2 * ndim], fields[3 + 2 * ndim : -3], np.dtype(name)
+
+
+def _check_sizes(frame: Frame, type_size: int, array_bytes: int) -> None:
+    """Python's integers do not overflow, so a product of hostile sizes cannot wrap to a small one."""
+    size = frame.dtype.itemsize
+    if not all(s >= c >= b >= 1 for s, c, b in zip(frame.shape, frame.chunks, frame.blocks, strict=True)):
+        raise CorpusError(f"a Blosc2 frame has shape {frame.shape}, chunks {frame.chunks} and blocks {frame.blocks}")
+    claimed = math.prod(frame.shape) * size
+    nchunks = math.prod(frame.chunk_grid)
+    if claimed > MAX_ARRAY_BYTES or frame.chunk_bytes > MAX_CHUNK_BYTES or nchunks > MAX_CHUNKS:
+        raise CorpusError(
+            f"a Blosc2 frame claims {claimed:.3g} bytes in {nchunks} chunks; the limit is {MAX_ARRAY_BYTES}"
+        )
+    padded = math.prod(-(-c // b) * b for c, b in zip(frame.chunks, frame.blocks, strict=True)) * size
+    consistent = (
+        type_size == size
+        and frame.block_bytes == math.prod(frame.blocks) * size
+        and frame.chunk_bytes == padded
+        and array_bytes == nchunks * padded
+        and 0 <= frame.data_bytes <= len(frame.buffer) - frame.header_bytes - _CHUNK_HEADER - len(_TRAILER)
+    )
+    if not consistent:
+        raise CorpusError(f"the sizes in a Blosc2 frame of shape {frame.shape} contradict each other")
+
+
+def _read_index(frame: Frame) -> npt.NDArray[np.int64]:
+    start = frame.header_bytes + frame.data_bytes
+    index = frame.buffer[start : len(frame.buffer) - len(_TRAILER)]
+    header = np.frombuffer(index, np.uint8, _CHUNK_HEADER)
+    nbytes, _, stored = struct.unpack("<iii", index[4:16])
+    nchunks = math.prod(frame.chunk_grid)
+    _check_codec(header[None])
+    if nbytes != 8 * nchunks or not _CHUNK_HEADER <= stored <= len(index):
+        raise CorpusError("the chunk index of a Blosc2 frame is damaged")
+    try:
+        return np.frombuffer(blosc2.decompress2(index[:stored], nthreads=1), np.int64)
+    except (RuntimeError, ValueError) as error:
+        raise CorpusError("the chunk index of a Blosc2 frame is damaged") from error
+
+
+def _check_chunk_headers(frame: Frame, offsets: npt.NDArray[np.int64]) -> None:
+    special = offsets < 0
+    kinds = set((offsets[special].view(np.uint64) >> np.uint64(56)).tolist())
+    if not kinds <= {_ZERO_CHUNK, _NAN_CHUNK}:
+        raise CorpusError("a Blosc2 frame has chunks without defined values; it is refused")
+    stored = offsets[~special]
+    if not stored.size:
+        return
+    if int(stored.max()) > frame.data_bytes - _CHUNK_HEADER:
+        raise CorpusError("a Blosc2 frame has a chunk outside its data")
+    raw = np.frombuffer(frame.buffer, np.uint8)
+    headers = raw[(stored + frame.header_bytes)[:, None] + np.arange(_CHUNK_HEADER)]
+    _check_codec(headers)
+    sizes = np.ascontiguousarray(headers[:, 4:16]).view("<i4")
+    expected = (sizes[:, 0] == frame.chunk_bytes) & (sizes[:, 1] == frame.block_bytes)
+    inside = (sizes[:, 2] >= _CHUNK_HEADER) & (sizes[:, 2] <= frame.data_bytes - stored)
+    if not (expected & inside & (headers[:, 3] == frame.dtype.itemsize)).all():
+        raise CorpusError("a Blosc2 frame has a chunk whose sizes contradict the header")
+
+
+def _check_codec(headers: npt.NDArray[np.uint8]) -> None:
+    """Accept chunks [N, 32] of the built-in blosclz (0) and zstd (4) formats, with built-in filters, and nothing lazy.
+
+    Bytes: 0 version, 2 flags (codec format in the top three bits), 16–21 filters, 22–23 user codec, 24–29 filter
+    parameters, 30 second flags, 31 first flags (dictionary, endianness, lazy, special value in bits 4–6, instrumentation).
+    """
+    codec = headers[:, 2] >> 5
+    plain = (
+        (headers[:, 0] == _CHUNK_VERSION)
+        & ((codec == 0) | (codec == 4))
+        & (headers[:, 16:22] <= max(_PLAIN_FILTERS)).all(axis=1)
+        & (headers[:, 22] <= _ZSTD)
+        & (headers[:, 23] == 0)
+        & (headers[:, 24:30] == 0).all(axis=1)
+        & (headers[:, 30] == 0)
+        & (headers[:, 31] & 0x8F == 0)
+        & (headers[:, 31] >> 4 <= 3)
+    )
+    if not plain.all():
+        raise CorpusError("a Blosc2 frame has a chunk with a user-defined codec or filter; it is refused")
+
+
+def full_selection(shape: Sequence[int]) -> tuple[slice, ...]:
+    """Slices that select all of an array."""
+    return tuple(itertools.starmap(slice, ((0, size) for size in shape)))

@@ -1,0 +1,174 @@
+"""Liver, gallbladder, spleen, stomach, kidneys, adrenals and bowel, with their findings and mimics."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from voxtile.testing.phantom_shapes import Point, capsule, ellipsoid, rotation
+from voxtile_medical.phantom.scene import SIDES, SIGN, Finding, Scene
+
+
+def paint_abdomen(scene: Scene) -> None:
+    """Paint everything below the diaphragm (the lungs cut off what reaches above it)."""
+    _paint_bowel(scene)
+    _paint_stomach(scene)
+    _paint_spleen(scene)
+    _paint_liver(scene)
+    _paint_gallbladder(scene)
+    for side in SIDES:
+        _paint_kidney(scene, side)
+    _paint_adrenals(scene)
+
+
+def _lift(scene: Scene, side: str) -> float:
+    return 0.6 * scene.patient.breath[0 if side == "right" else 1]
+
+
+def _paint_bowel(scene: Scene) -> None:
+    frame = scene.frame
+    for _ in range(14):
+        at = np.array([scene.between(-105, 105), scene.between(-70, 10), scene.between(-178, -75)])
+        radius = scene.between(11, 19)
+        turn = rotation(2, scene.between(0, 180)) @ rotation(1, scene.between(-90, 90))
+        axes = (radius * scene.between(1.3, 2.4), radius, radius)
+        scene.paint(ellipsoid(frame, at, axes, turn=turn), 42.0)
+        filling = float(scene.rng.choice((-800.0, 10.0, 30.0, 220.0), p=(0.3, 0.3, 0.3, 0.1)))
+        if filling < -500 or filling > 100:
+            scene.paint(ellipsoid(frame, at, np.array(axes) - 5, turn=turn), filling)
+    for _ in range(int(scene.rng.integers(0, 4))):  # pills and contrast residue
+        at = (scene.between(-95, 95), scene.between(-65, 10), scene.between(-170, -80))
+        scene.paint(ellipsoid(frame, at, np.full(3, scene.between(5.5, 8))), scene.between(500, 1000))
+
+
+def _paint_stomach(scene: Scene) -> None:
+    frame = scene.frame
+    size = scene.between(0.75, 1.25)
+    centre = np.array([50.0, -22.0, -34.0 + _lift(scene, "left")])
+    radii = np.array([34.0, 34, 30]) * size
+    scene.paint(ellipsoid(frame, centre, radii), 45.0, organ="stomach")
+    inner = ellipsoid(frame, centre, radii - 6)
+    scene.paint(inner, scene.between(5, 50))
+    gas = np.clip((np.float32(centre[1] + scene.between(-25, 12)) - frame.y[inner.box]) / 5 + 0.5, 0, 1)
+    scene.paint(inner.scaled(gas), -920.0)
+
+
+def _paint_spleen(scene: Scene) -> None:
+    frame = scene.frame
+    size = scene.patient.organ["spleen"] * (1.5 if scene.present["splenomegaly"] else 1.0)
+    centre = np.array([92.0, 38.0, -30.0 + _lift(scene, "left")]) - np.array([6, 6, 16]) * (size - 1) * 2
+    turn = rotation(1, scene.between(-20, 10)) @ rotation(2, 25)
+    radii = np.array([19.0, 31, 35]) * size
+    scene.paint(ellipsoid(frame, centre, radii, turn=turn), scene.patient.hounsfield("spleen"), organ="spleen")
+    if scene.present["splenomegaly"]:
+        length = round(scene.millimetres(2 * float(radii[2])))
+        scene.findings.append(Finding("splenomegaly", centre, size_mm=length, details={"organ": "spleen"}))
+
+
+def _paint_liver(scene: Scene) -> None:
+    frame, patient = scene.frame, scene.patient
+    size = patient.organ["liver"]
+    centre = np.array([-62.0, -4.0, -34.0 + _lift(scene, "right")])
+    value = patient.hounsfield("liver") - patient.liver_fat
+    right, left = np.array([70.0, 74, 52]) * size, np.array([58.0, 30, 26]) * size
+    lobe = centre + np.array([58, -38, 6])
+    scene.paint(ellipsoid(frame, lobe, left, turn=rotation(1, 8)), value, organ="liver")
+    scene.paint(ellipsoid(frame, centre, right), value, organ="liver")
+    vein = value + (38 if patient.phase == "venous" else -32)
+    for target in ((-60, 10, -20), (-20, -45, -12), (20, -30, -16)):
+        scene.paint(capsule(frame, centre + np.array([42, 28, 18]), centre + np.array(target), 7, end_radius=4), vein)
+    if scene.chance(0.3):  # focal fat along the ligament: a plate, not a ball
+        at = centre + np.array([34, -46, -2])
+        scene.paint(ellipsoid(frame, at, (6, 22, 22)), value - 55)
+        scene.mimics.append(("focal_fat", None))
+    if scene.present["liver_lesion"]:
+        _paint_liver_lesions(scene, centre, right, value)
+
+
+def _paint_liver_lesions(scene: Scene, centre: Point, radii: Point, value: float) -> None:
+    count = int(scene.rng.choice((1, 2, 3), p=(0.6, 0.25, 0.15)))
+    points, sizes = [], []
+    drop = scene.between(55, 80)
+    for _ in range(count):
+        offset = scene.point_in_ball(0.62)
+        offset[2] = -abs(offset[2])
+        points.append(centre + offset * radii + np.array([-6, 0, 0]))
+        sizes.append(scene.between(13, 21))
+        scene.paint(ellipsoid(scene.frame, points[-1], np.full(3, sizes[-1])), value - drop, finding="liver_lesion")
+    largest = int(np.argmax(sizes))
+    place = "left" if points[largest][0] > centre[0] + 40 else "right"
+    size = round(scene.millimetres(2 * sizes[largest]))
+    scene.findings.append(Finding("liver_lesion", points[largest], place=f"{place} hepatic lobe", size_mm=size, count=count))
+
+
+def _paint_gallbladder(scene: Scene) -> None:
+    frame = scene.frame
+    size = scene.between(0.85, 1.15)
+    centre = np.array([-42.0 + scene.between(-8, 8), -46.0, -82.0 + _lift(scene, "right")])
+    radii = np.array([18.0, 22, 26]) * size
+    scene.paint(ellipsoid(frame, centre, radii), 8.0, organ="gallbladder")
+    if not scene.present["gallstones"]:
+        return
+    count = int(scene.rng.integers(1, 4))
+    points = []
+    for number in range(count):
+        offset = np.array([scene.between(-4, 4), radii[1] - 11, -8 + 12 * number])
+        points.append(centre + offset)
+        stone = ellipsoid(frame, points[-1], np.full(3, scene.between(6, 8.5)))
+        scene.paint(stone, scene.between(500, 900), finding="gallstones")
+    scene.findings.append(Finding("gallstones", points[0], count=count))
+
+
+def _kidney_centre(scene: Scene, side: str) -> Point:
+    return np.array([SIGN[side] * 60, 42.0, -106.0 + (6 if side == "left" else -4) + 0.7 * _lift(scene, side)])
+
+
+def _paint_kidney(scene: Scene, side: str) -> None:
+    frame = scene.frame
+    centre = _kidney_centre(scene, side)
+    dilated = scene.present["hydronephrosis"] and side in _sides_of(scene, "hydronephrosis")
+    stone = scene.present["renal_stone"] and side in _sides_of(scene, "renal_stone")
+    size = scene.patient.organ["kidney"] * (1.08 if dilated else 1.0)
+    radii = np.array([26.0, 24, 44]) * size
+    turn = rotation(1, SIGN[side] * 10)
+    scene.paint(ellipsoid(frame, centre, radii + 7, turn=turn), -95.0)
+    scene.paint(ellipsoid(frame, centre, radii, turn=turn), scene.patient.hounsfield("kidney"), organ=f"{side} kidney")
+    inward = np.array([-SIGN[side], 0, 0])
+    sinus = centre + inward * 9
+    scene.paint(ellipsoid(frame, sinus, (10, 7, 22), turn=turn), -60.0)
+    if scene.chance(0.2):
+        pole = centre + np.array([SIGN[side] * 20, scene.between(-10, 10), scene.between(-28, 30)])
+        scene.paint(ellipsoid(frame, pole, np.full(3, scene.between(12, 19))), 6.0)
+        scene.mimics.append(("renal_cyst", side))
+    if dilated:
+        pelvis = ellipsoid(frame, sinus, np.array([16.0, 14, 29]) * scene.between(0.95, 1.15), turn=turn)
+        scene.paint(pelvis, 6.0, finding="hydronephrosis")
+        tube = capsule(frame, sinus + inward * 6, sinus + inward * 18 + np.array([0, -4, -18]), 10, end_radius=7)
+        scene.paint(tube, 6.0, finding="hydronephrosis")
+        scene.findings.append(Finding("hydronephrosis", sinus + np.array([0, 0, 18.0]), side))
+    if stone:
+        point = sinus + np.array([SIGN[side] * scene.between(-2, 8), scene.between(-3, 3), scene.between(-24, 20)])
+        radius = scene.between(6, 8.5)
+        scene.paint(ellipsoid(frame, point, np.full(3, radius)), scene.between(600, 1000), finding="renal_stone")
+        place = ("lower pole", "interpolar region", "upper pole")[int(np.digitize(point[2] - centre[2], (-10, 8)))]
+        scene.findings.append(Finding("renal_stone", point, side, place, round(scene.millimetres(2 * radius))))
+
+
+def _sides_of(scene: Scene, concept: str) -> tuple[str, ...]:
+    """Sides of a paired finding, drawn once a study."""
+    if concept not in scene.sides:
+        scene.sides[concept] = scene.pick_sides(0.12)
+    return scene.sides[concept]
+
+
+def _paint_adrenals(scene: Scene) -> None:
+    frame = scene.frame
+    sick = scene.pick_sides(0.0) if scene.present["adrenal_mass"] else ()
+    for side in SIDES:
+        at = np.array([SIGN[side] * 36, 36.0, -52.0 + 0.6 * _lift(scene, side)])
+        scene.paint(ellipsoid(frame, at + np.array([0, 0, -2]), (26, 24, 20)), -95.0)
+        for angle in (-30, 30):
+            scene.paint(ellipsoid(frame, at, (3.5, 12, 12), turn=rotation(2, angle)), 35.0)
+        if side in sick:
+            radius = scene.between(16, 22)
+            scene.paint(ellipsoid(frame, at, np.full(3, radius)), scene.between(15, 50), finding="adrenal_mass")
+            scene.findings.append(Finding("adrenal_mass", at, side, None, round(scene.millimetres(2 * radius))))

@@ -1,0 +1,181 @@
+"""Mediastinum: heart, pericardium, great vessels, trachea, lymph nodes, hiatal hernia."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from voxtile.testing.phantom_shapes import Point, Region, capsule, ellipsoid, rotation
+from voxtile_medical.phantom.bones import spine_centre
+from voxtile_medical.phantom.scene import Finding, Scene
+
+HEART_RADII = np.array([47.0, 38.0, 42.0])
+HEART_TURN = rotation(2, 28) @ rotation(1, 18)
+
+
+def heart_geometry(scene: Scene) -> tuple[Point, Point]:
+    """Centre and half axes of the heart in body mm; an enlarged heart grows mostly sideways."""
+    size = scene.patient.organ["heart"]
+    factor = np.array([1.36, 1.2, 1.28]) if scene.present["cardiomegaly"] else np.ones(3)
+    lift = 0.5 * sum(scene.patient.breath) / 2
+    centre = np.array([20.0 + scene.between(-6, 6), -28.0, 42.0 + lift])
+    return centre, HEART_RADII * size * factor
+
+
+def paint_heart(scene: Scene) -> Region:
+    """Paint the heart with its sac.
+
+    Returns:
+        What the lungs must leave free.
+    """
+    frame = scene.frame
+    centre, radii = heart_geometry(scene)
+    rim = scene.between(13, 19) if scene.present["pericardial_effusion"] else 0.0
+    pad = scene.between(9, 17) if scene.chance(0.35) else scene.between(2, 5)
+    outside = ellipsoid(frame, centre, radii + rim + pad, turn=HEART_TURN)
+    scene.paint(outside, -95.0)
+    if rim:
+        sac = ellipsoid(frame, centre, radii + rim, turn=HEART_TURN)
+        scene.paint(sac, scene.between(2, 14), finding="pericardial_effusion")
+        scene.findings.append(
+            Finding(
+                "pericardial_effusion",
+                centre + HEART_TURN @ np.array([0, 0, -radii[2] - rim / 2]),
+                size_mm=round(scene.millimetres(rim), 0),
+            )
+        )
+    elif pad > 8:
+        scene.mimics.append(("epicardial_fat", None))
+    scene.paint(ellipsoid(frame, centre, radii, turn=HEART_TURN), 65.0, organ="heart")
+    if rim:
+        scene.masks["pericardial_effusion"] &= scene.organs != 3
+    blood = scene.patient.hounsfield("heart")
+    for offset in ((-0.42, 0, 0.25), (0.36, -0.1, -0.1)):
+        chamber = centre + HEART_TURN @ (np.array(offset) * radii)
+        scene.paint(ellipsoid(frame, chamber, radii * np.array([0.42, 0.62, 0.62]), turn=HEART_TURN), blood)
+    if scene.present["cardiomegaly"]:
+        diameter = scene.millimetres(2 * float(radii[0]))
+        scene.findings.append(Finding("cardiomegaly", centre, size_mm=round(diameter), details={"organ": "heart"}))
+    _paint_coronaries(scene, centre, radii)
+    return outside
+
+
+def _paint_coronaries(scene: Scene, centre: Point, radii: Point) -> None:
+    if not scene.present["coronary_calcification"]:
+        return
+    count = int(scene.rng.integers(2, 5))
+    start = scene.between(-0.2, 0.2)
+    points = []
+    for number in range(count):
+        angle = start + 0.5 * number
+        direction = np.array([0.25 + 0.5 * np.sin(angle), -0.75, 0.7 * np.cos(angle)])
+        points.append(centre + HEART_TURN @ (direction / np.linalg.norm(direction) * radii * 0.95))
+    for point in points:
+        region = ellipsoid(scene.frame, point, np.full(3, scene.between(5.5, 7.5)))
+        scene.paint(region, scene.between(600, 1000), finding="coronary_calcification")
+    scene.findings.append(Finding("coronary_calcification", points[0], count=count))
+
+
+def paint_vessels(scene: Scene) -> None:
+    """Paint aorta, veins and trachea, and an aneurysm where the study has one."""
+    frame, patient = scene.frame, scene.patient
+    radius = 11.5 * patient.organ["aorta"]
+    blood, veins = patient.hounsfield("aorta"), patient.hounsfield("veins")
+    path = _aorta_path(scene)
+    scene.paint(capsule(frame, (-22, -8, 62), (-20, 0, 118), 11), veins)  # superior vena cava
+    scene.paint(capsule(frame, (-20, 30, -170), (-18, 22, 20), 11), veins)  # inferior vena cava
+    scene.paint(capsule(frame, (0, 0, 82), (0, 8, 78), 13), patient.hounsfield("heart"))  # pulmonary trunk
+    for sign in (-1, 1):
+        scene.paint(capsule(frame, (0, 4, 80), (sign * 36, 14, 66), 10), patient.hounsfield("heart"))
+    for first, last in zip(path[:-1], path[1:], strict=True):
+        scene.paint(capsule(frame, first, last, radius), blood, organ="aorta")
+    if scene.present["aortic_aneurysm"]:
+        _paint_aneurysm(scene, path, radius, blood)
+    _paint_wall_calcium(scene, path, radius)
+    for first, last in (((0, 12, 185), (0, 16, 92)), ((0, 16, 92), (-30, 20, 66)), ((0, 16, 92), (32, 22, 62))):
+        scene.paint(capsule(frame, first, last, 9 if first[2] > 100 else 7), -960.0, organ="trachea")
+
+
+def _aorta_path(scene: Scene) -> list[Point]:
+    bend, wave = scene.between(-15, 15), scene.between(45, 75)
+    points = [np.array(p, float) for p in ((-6, -22, 62), (-8, -18, 92), (4, -4, 108), (16, 22, 106))]
+    for z in (88.0, 58, 28, -2, -32, -62, -92, -122, -152):
+        spine = spine_centre(scene, z)
+        level = np.clip((40 - z) / 80, 0, 1)
+        forward = np.array([22 - 14 * level, -31, 0])
+        points.append(spine + forward + np.array([bend * np.sin(z / wave), -abs(bend) * 0.3 * np.cos(z / wave), 0]))
+    if abs(bend) > 9:
+        scene.mimics.append(("tortuous_aorta", None))
+    return points
+
+
+def _paint_aneurysm(scene: Scene, path: list[Point], radius: float, blood: float) -> None:
+    thoracic = scene.chance(0.3)
+    centre = path[5 if thoracic else int(scene.rng.integers(9, 12))].copy()
+    size = scene.between(25, 33)
+    centre += np.array([scene.between(-4, 6), -(size - radius) * 0.7, 0])
+    long = scene.between(1.2, 1.6)
+    scene.paint(ellipsoid(scene.frame, centre, (size, size, size * long)), 38.0, finding="aortic_aneurysm")
+    inner = ellipsoid(scene.frame, centre, (size - 8, size - 8, size * long - 4))
+    scene.paint(inner, blood)
+    scene.findings.append(
+        Finding(
+            "aortic_aneurysm",
+            centre,
+            place="descending thoracic" if thoracic else "abdominal",
+            size_mm=round(scene.millimetres(2 * size)),
+        )
+    )
+
+
+def _paint_wall_calcium(scene: Scene, path: list[Point], radius: float) -> None:
+    count = int(scene.rng.integers(0, 4))
+    for _ in range(count):
+        point = path[int(scene.rng.integers(3, len(path)))]
+        angle = scene.between(0, 2 * np.pi)
+        wall = point + np.array([np.cos(angle), np.sin(angle), 0]) * radius
+        scene.paint(ellipsoid(scene.frame, wall, (5, 5, 8)), scene.between(550, 950))
+    if count:
+        scene.mimics.append(("aortic_calcification", None))
+
+
+def paint_nodes(scene: Scene) -> None:
+    """Paint enlarged mediastinal nodes, or what could be taken for them."""
+    if scene.chance(0.25):  # a calcified node after an old infection
+        at = (scene.between(-30, 30), scene.between(4, 20), scene.between(70, 95))
+        scene.paint(ellipsoid(scene.frame, at, (6.5, 6.5, 7)), scene.between(600, 950))
+        scene.mimics.append(("calcified_node", None))
+    if scene.chance(0.3):
+        scene.paint(ellipsoid(scene.frame, (2, -62, 96), (24, 8, 26)), 40.0)
+        scene.mimics.append(("thymus", None))
+    if not scene.present["lymphadenopathy"]:
+        return
+    stations = [(-24, 0, 100), (-20, 6, 122), (24, 2, 84), (22, -4, 124), (4, 26, 56), (-30, 26, 62)]
+    chosen = scene.rng.permutation(len(stations))[: int(scene.rng.integers(3, 6))]
+    points, sizes = [], []
+    for index in chosen:
+        point = np.array(stations[index], float) + scene.rng.normal(0, 3, 3)
+        size = scene.between(11, 16)
+        region = ellipsoid(scene.frame, point, (size, size, size * 1.1))
+        scene.paint(region, scene.between(30, 55), finding="lymphadenopathy")
+        points.append(point)
+        sizes.append(size)
+    largest = int(np.argmax(sizes))
+    scene.findings.append(
+        Finding("lymphadenopathy", points[largest], size_mm=round(scene.millimetres(2 * sizes[largest])), count=len(points))
+    )
+
+
+def paint_hernia(scene: Scene) -> None:
+    """Paint a piece of stomach above the diaphragm, gas in front and fluid behind."""
+    if not scene.present["hiatal_hernia"]:
+        return
+    size = scene.between(0.85, 1.2)
+    radii = np.array([27.0, 22, 25]) * size
+    centre = np.array([8 + scene.between(-8, 12), 28 + scene.between(-3, 4), 16 + scene.between(-6, 10)])
+    scene.paint(ellipsoid(scene.frame, centre, radii), 45.0, finding="hiatal_hernia")
+    scene.paint(ellipsoid(scene.frame, centre + np.array([0, 3, 0]), radii - 6), 12.0)
+    gas = ellipsoid(scene.frame, centre + np.array([0, -2, 1]), radii - np.array([7, 8, 6]))
+    level = scene.between(-2, 6)
+    above = np.clip((np.float32(centre[1] + level) - scene.frame.y[gas.box]) / 5 + 0.5, 0, 1)
+    scene.paint(gas.scaled(above), -930.0)
+    scene.findings.append(Finding("hiatal_hernia", centre, size_mm=round(scene.millimetres(2 * float(radii[0])))))

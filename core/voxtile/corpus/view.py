@@ -1,0 +1,275 @@
+"""Compiled views: the samples, captions, facts and studies of a selection, memory-mapped for training.
+
+Parquet is the record; a view is derived from it, keyed by what it was made from, and rebuilt when that changes. Opening
+reads a footer, whatever the number of samples; a row costs arithmetic and a few page reads. Training never joins uids.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from voxtile.corpus.view_compile import write_view
+from voxtile.corpus.view_key import view_key
+from voxtile.errors import ConfigError, CorpusError
+
+if TYPE_CHECKING:
+    from voxtile.corpus.reader import Corpus
+
+_OPEN_BATCHES = 256  # record batches whose column addresses are kept; their pages belong to the operating system
+
+
+class Entry(NamedTuple):
+    """One row of the index."""
+
+    row: int
+    uid: str
+    shard: int
+    offset: int
+    nbytes: int
+    codec: str
+    meta: int
+    subject: int
+    study: int
+    caption_start: int
+    caption_count: int
+    facts: int
+
+
+class Caption(NamedTuple):
+    """One caption of a sample, with the newest checker's verdict."""
+
+    text: str
+    kind: str
+    verdict: str
+    text_hash: int
+
+
+class MappedBatches:
+    """Rows of a memory-mapped Arrow IPC file with record batches of a fixed size."""
+
+    def __init__(self, path: Path, batch_rows: int) -> None:
+        self._file = pa.ipc.open_file(pa.memory_map(str(path)))
+        self._batch_rows = batch_rows
+        self._open: OrderedDict[int, dict[str, Any]] = OrderedDict()
+
+    def at(self, row: int) -> tuple[dict[str, Any], int]:
+        """Columns of the batch that holds a row (NumPy arrays; strings as Arrow arrays), and the place in it."""
+        number, place = divmod(row, self._batch_rows)
+        columns = self._open.get(number)
+        if columns is None:
+            batch = self._file.get_batch(number)
+            columns = {n: _mapped(c) for n, c in zip(batch.schema.names, batch.columns, strict=True)}
+            self._open[number] = columns
+            if len(self._open) > _OPEN_BATCHES:
+                self._open.popitem(last=False)
+        return columns, place
+
+
+def _mapped(column: pa.Array) -> npt.NDArray[Any] | pa.Array:
+    if pa.types.is_fixed_size_binary(column.type):
+        width = column.type.byte_width
+        data = np.frombuffer(column.buffers()[1], np.uint8)
+        return data[column.offset * width : (column.offset + len(column)) * width].reshape(-1, width)
+    return column if pa.types.is_string(column.type) else column.to_numpy(zero_copy_only=True)
+
+
+class CompiledView:
+    """An opened view. Cheap to open and to pickle; every process maps the same pages.
+
+    Attributes:
+        folder: where the compiled files lie.
+        roots: the corpora that its shards belong to.
+        key: hash of all inputs; a run resumes only on the same key.
+        concepts: names of the columns of `facts`.
+    """
+
+    def __init__(self, folder: Path, roots: Sequence[Path]) -> None:
+        about = json.loads((folder / "view.json").read_text())
+        self.folder = folder
+        self.roots = tuple(roots)
+        self.key: str = about["key"]
+        self.name: str = about["name"]
+        self.scheme: str = about["scheme"]
+        self.concepts: tuple[str, ...] = tuple(about["concepts"])
+        self._about: dict[str, Any] = about
+        rows = about["batch_rows"]
+        self._index = MappedBatches(folder / "index.arrow", rows)
+        self._captions = MappedBatches(folder / "captions.arrow", rows)
+        self._studies = MappedBatches(folder / "studies.arrow", rows)
+        self._metas = MappedBatches(folder / "metas.arrow", rows)
+        self._meta_of = lru_cache(maxsize=4096)(self._read_meta)
+
+    def __reduce__(self) -> tuple[type[CompiledView], tuple[Path, tuple[Path, ...]]]:
+        return CompiledView, (self.folder, self.roots)
+
+    def __len__(self) -> int:
+        return int(self._about["rows"])
+
+    @property
+    def split_names(self) -> tuple[str, ...]:
+        """Splits that hold at least one sample."""
+        return tuple(name for name, r in self._about["splits"].items() if r[1] > r[0])
+
+    def rows(self, split: str | None) -> range:
+        """Rows of a split; of the whole view for None.
+
+        Raises:
+            ConfigError: no sample is in this split.
+        """
+        return range(len(self)) if split is None else range(*self._split(split)[:2])
+
+    def studies(self, split: str | None) -> range:
+        """Study numbers of a split; of the whole view for None.
+
+        Raises:
+            ConfigError: no sample is in this split.
+        """
+        return range(int(self._about["studies"])) if split is None else range(*self._split(split)[2:])
+
+    def _split(self, split: str) -> list[int]:
+        found: list[int] = self._about["splits"].get(split, [0, 0, 0, 0])
+        if found[1] == found[0]:
+            there = ", ".join(self.split_names) or "none"
+            raise ConfigError(
+                f"view '{self.name}' has no sample in split '{split}' of scheme '{self.scheme}'; there are: {there}"
+            )
+        return found
+
+    def study_rows(self, study: int) -> range:
+        """Rows of one study."""
+        columns, at = self._studies.at(study)
+        start = int(columns["start"][at])
+        return range(start, start + int(columns["count"][at]))
+
+    def entry(self, row: int) -> Entry:
+        """One row of the index."""
+        c, at = self._index.at(row)
+        return Entry(
+            row,
+            c["uid"][at].tobytes().hex(),
+            int(c["shard"][at]),
+            int(c["offset"][at]),
+            int(c["nbytes"][at]),
+            self._about["codecs"][c["codec"][at]],
+            int(c["meta"][at]),
+            int(c["subject"][at]),
+            int(c["study"][at]),
+            int(c["caption_start"][at]),
+            int(c["caption_count"][at]),
+            int(c["facts"][at]),
+        )
+
+    def captions(self, entry: Entry) -> list[Caption]:
+        """All captions of a sample, in the order of their ids."""
+        found = []
+        for row in range(entry.caption_start, entry.caption_start + entry.caption_count):
+            c, at = self._captions.at(row)
+            kind, verdict = self._about["kinds"][c["kind"][at]], self._about["verdicts"][c["verdict"][at]]
+            found.append(Caption(c["text"][at].as_py(), kind, verdict, int(c["text_hash"][at])))
+        return found
+
+    def facts(self, entry: Entry) -> npt.NDArray[np.int8]:
+        """[concepts] int8: 1 present, 0 absent, -1 unknown."""
+        if entry.facts < 0:
+            return np.full(len(self.concepts), -1, np.int8)
+        return np.array(self._facts[entry.facts])
+
+    @cached_property
+    def _facts(self) -> npt.NDArray[np.int8]:
+        matrix: npt.NDArray[np.int8] = np.load(self.folder / "facts.npy", mmap_mode="r", allow_pickle=False)
+        return matrix
+
+    def meta(self, entry: Entry) -> dict[str, Any]:
+        """Metadata that presets use; shared between rows that agree in all of it, so do not change it."""
+        return self._meta_of(entry.meta)
+
+    def _read_meta(self, number: int) -> dict[str, Any]:
+        columns, at = self._metas.at(number)
+        meta: dict[str, Any] = json.loads(columns["json"][at].as_py())
+        return meta
+
+    def metas(self) -> Iterator[dict[str, Any]]:
+        """Every distinct metadata of the view, for `Preset.check`."""
+        for batch in range(self._metas._file.num_record_batches):
+            yield from (json.loads(text) for text in self._metas._file.get_batch(batch).column(0).to_pylist())
+
+    def shard_path(self, entry: Entry) -> Path:
+        """The tar that holds the payload.
+
+        Raises:
+            CorpusError: the pixels of a reference sample are not in the corpus.
+        """
+        if entry.shard < 0:
+            raise CorpusError(f"sample {entry.uid} is a reference; its pixels are not in the corpus")
+        root, path = self._about["shards"][entry.shard]
+        return self.roots[root] / str(path)
+
+
+def compile_view(
+    corpus: Corpus, name: str = "all", *, scheme: str = "default", where: str | None = None, folder: Path | None = None
+) -> CompiledView:
+    """Open a view, compiling it first where it is missing or its inputs have changed.
+
+    Args:
+        corpus: one or more corpora.
+        name: name of the view. It lies under `views/NAME` of the first corpus; that of a union under `views/NAME@HASH`,
+            where the hash tells the other corpora.
+        scheme: split scheme.
+        where: SQL condition on the samples table, e.g. `modality = 'CT'`; it sees no file and no network.
+        folder: folder to keep views in instead of the first corpus's `views`.
+
+    Raises:
+        ConfigError: the name, scheme or condition is wrong, or nothing is selected.
+        CorpusError: the corpus is damaged, a subject is in two splits, or the view cannot be written.
+    """
+    roots = tuple(Path(root) for root in corpus.roots)
+    if not name or name.startswith(".") or "/" in name or "\\" in name:
+        raise ConfigError(f"view: '{name}' is not a valid name; use letters, digits, '-' and '_'")
+    others = "\n".join(str(root.resolve()) for root in roots[1:])
+    label = f"{name}@{hashlib.sha256(others.encode()).hexdigest()[:8]}" if others else name
+    target = (folder or roots[0] / "views") / label
+    key = view_key(roots, scheme=scheme, where=where)
+    if _recorded_key(target) != key:
+        with _locked(target):
+            if _recorded_key(target) != key:  # another process may have compiled it while this one waited
+                write_view(roots, target, key=key, name=name, scheme=scheme, where=where)
+    return CompiledView(target, roots)
+
+
+def _recorded_key(folder: Path) -> str | None:
+    try:
+        key: str = json.loads((folder / "view.json").read_text())["key"]
+    except (FileNotFoundError, ValueError, KeyError):
+        return None
+    return key
+
+
+@contextmanager
+def _locked(target: Path) -> Iterator[None]:
+    """One process at a time compiles a view; the lock ends with its process."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(target.parent / f".{target.name}.lock", os.O_CREAT | os.O_RDWR, 0o644)
+    except OSError as error:
+        raise CorpusError(
+            f"cannot write the compiled view under '{target.parent}' ({error.strerror}); "
+            "make that folder writable or give another folder for views"
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)

@@ -1,0 +1,304 @@
+"""Write a compiled view: the selected samples, captions, facts and studies as memory-mappable arrays."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from voxtile.corpus.view_key import VIEW_VERSION
+from voxtile.corpus.view_tables import UNKNOWN, assign_splits, connect, join_captions, join_facts, select_samples
+from voxtile.corpus.view_text import hash63, text_hash
+from voxtile.errors import CorpusError
+
+BATCH_ROWS = 1 << 16  # every record batch but the last has exactly this many rows, so that row → batch is arithmetic
+
+INDEX = pa.schema(
+    [
+        ("uid", pa.binary(16)),
+        ("shard", pa.int32()),  # into view.json's shards; -1 for codec ref
+        ("offset", pa.int64()),
+        ("nbytes", pa.int64()),
+        ("codec", pa.uint8()),  # into view.json's codecs
+        ("meta", pa.int32()),  # row of metas.arrow
+        ("split", pa.uint8()),
+        ("subject", pa.int64()),  # 63-bit hashes
+        ("study", pa.int64()),
+        ("caption_start", pa.int64()),  # rows of captions.arrow
+        ("caption_count", pa.int32()),
+        ("facts", pa.int64()),  # row of facts.npy; -1 without facts
+    ]
+)
+CAPTIONS = pa.schema([("text", pa.string()), ("kind", pa.uint8()), ("verdict", pa.uint8()), ("text_hash", pa.int64())])
+STUDIES = pa.schema([("start", pa.int64()), ("count", pa.int32())])  # a study is a range of rows of the index
+METAS = pa.schema([("json", pa.string())])
+
+
+class BatchWriter:
+    """An uncompressed Arrow IPC file whose record batches all have `BATCH_ROWS` rows but the last."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._file = path.open("wb")
+        self._schema = schema
+        self._writer = pa.ipc.new_file(self._file, schema)
+        self._pending: list[pa.Table] = []
+        self._pending_rows = 0
+
+    def write(self, columns: dict[str, Any]) -> None:
+        """Append columns (arrays of equal length)."""
+        arrays = [
+            pa.array(columns[f.name], f.type) if not isinstance(columns[f.name], pa.Array) else columns[f.name]
+            for f in self._schema
+        ]
+        self._pending.append(pa.Table.from_arrays(arrays, schema=self._schema))
+        self._pending_rows += len(arrays[0])
+        if self._pending_rows >= BATCH_ROWS:
+            self._flush(self._pending_rows - self._pending_rows % BATCH_ROWS)
+
+    def close(self) -> None:
+        """Write what is left and sync the file to disk."""
+        self._flush(self._pending_rows)
+        self._writer.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    def _flush(self, rows: int) -> None:
+        table = pa.concat_tables(self._pending) if self._pending else self._schema.empty_table()
+        for start in range(0, rows, BATCH_ROWS):
+            chunk = table.slice(start, min(BATCH_ROWS, rows - start)).combine_chunks()
+            self._writer.write_batch(chunk.to_batches()[0])
+        rest = table.slice(rows)
+        self._pending, self._pending_rows = ([rest] if len(rest) else []), len(rest)
+
+
+def write_view(roots: Sequence[Path], folder: Path, *, key: str, name: str, scheme: str, where: str | None) -> None:
+    """Compile a view into a folder that appears only when it is complete.
+
+    Args:
+        roots: folders of the corpora.
+        folder: where the view goes; an older one there is replaced.
+        key: hash of the inputs, recorded in `view.json`.
+        name: name of the view.
+        scheme: split scheme.
+        where: SQL condition on samples, or None for all.
+
+    Raises:
+        ConfigError: the scheme or the condition is wrong, or nothing is selected.
+        CorpusError: a table is damaged, a subject is in two splits, or the folder cannot be written.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except OSError as error:
+        raise CorpusError(
+            f"cannot write the compiled view under '{folder.parent}' ({error.strerror}); "
+            "make that folder writable or give another folder for views"
+        ) from error
+    try:
+        _write_files(roots, building, {"key": key, "name": name, "scheme": scheme, "where": where})
+        _replace(building, folder)
+    except OSError as error:
+        raise CorpusError(f"cannot write the compiled view '{folder}' ({error.strerror}); is the disk full?") from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _replace(building: Path, folder: Path) -> None:
+    building.chmod(0o755)
+    if folder.exists():
+        old = building.with_name(building.name + "-old")
+        folder.rename(old)
+        building.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        building.rename(folder)
+
+
+def _write_files(roots: Sequence[Path], building: Path, about: dict[str, Any]) -> None:
+    scratch = building / "scratch"
+    scratch.mkdir()
+    with connect(roots, scratch) as connection:
+        splits = assign_splits(connection, about["scheme"])
+        rows = select_samples(connection, about["where"])
+        join_captions(connection)
+        concepts = join_facts(connection)
+        kinds = _distinct(connection, "SELECT DISTINCT kind FROM told")
+        verdicts = _distinct(connection, "SELECT DISTINCT verdict FROM told")
+        _write_captions(connection, building / "captions.arrow", kinds, verdicts)
+        fact_rows = _write_facts(connection, building / "facts.npy", len(concepts))
+        shards = _write_index(connection, building, fact_rows)
+        studies = _write_studies(connection, building / "studies.arrow")
+        ranges = _split_ranges(connection, splits)
+    shutil.rmtree(scratch)
+    about |= {
+        "view_version": VIEW_VERSION,
+        "batch_rows": BATCH_ROWS,
+        "rows": rows,
+        "studies": studies,
+        "splits": ranges,
+        "shards": shards,
+        "codecs": CODECS,
+        "kinds": kinds,
+        "verdicts": verdicts,
+        "concepts": concepts,
+    }
+    with (building / "view.json").open("w") as file:
+        json.dump(about, file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+CODECS = ["b2nd", "jpg", "png", "ref"]
+
+
+def _distinct(connection: duckdb.DuckDBPyConnection, query: str) -> list[str]:
+    return sorted(row[0] for row in connection.execute(query).fetchall())
+
+
+def _stream(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[pa.RecordBatch]:
+    yield from connection.sql(query).to_arrow_reader(BATCH_ROWS)
+
+
+def _write_captions(connection: duckdb.DuckDBPyConnection, path: Path, kinds: list[str], verdicts: list[str]) -> None:
+    writer = BatchWriter(path, CAPTIONS)
+    for batch in _stream(connection, "SELECT text, kind, verdict FROM told ORDER BY row, caption_id"):
+        texts = batch.column("text")
+        writer.write(
+            {
+                "text": texts,
+                "kind": [kinds.index(kind) for kind in batch.column("kind").to_pylist()],
+                "verdict": [verdicts.index(verdict) for verdict in batch.column("verdict").to_pylist()],
+                "text_hash": [text_hash(text) for text in texts.to_pylist()],
+            }
+        )
+    writer.close()
+
+
+def _write_facts(connection: duckdb.DuckDBPyConnection, path: Path, concepts: int) -> npt.NDArray[np.int64]:
+    """Write the [rows with facts, concepts] int8 matrix and return the index rows that it describes, ascending."""
+    described = connection.execute("SELECT DISTINCT row FROM known ORDER BY row").fetchnumpy()["row"].astype(np.int64)
+    matrix = (
+        np.lib.format.open_memmap(path, mode="w+", dtype=np.int8, shape=(len(described), concepts))
+        if len(described)
+        else None
+    )
+    if matrix is None:
+        np.save(path, np.zeros((0, concepts), np.int8), allow_pickle=False)
+        return np.asarray(described)
+    matrix[:] = UNKNOWN
+    for batch in _stream(connection, "SELECT row, id, value FROM known"):
+        rows = np.searchsorted(described, batch.column("row").to_numpy(zero_copy_only=False))
+        matrix[rows, batch.column("id").to_numpy(zero_copy_only=False)] = batch.column("value").to_numpy(
+            zero_copy_only=False
+        )
+    matrix.flush()
+    return np.asarray(described)
+
+
+def _write_index(
+    connection: duckdb.DuckDBPyConnection, building: Path, fact_rows: npt.NDArray[np.int64]
+) -> list[list[Any]]:
+    """Write `index.arrow` and `metas.arrow`; return the shards as [root, path] in the order of their ids."""
+    shards = connection.execute(
+        "SELECT DISTINCT corpus, shard FROM picked WHERE shard IS NOT NULL ORDER BY 1, 2"
+    ).fetchall()
+    shard_ids = {tuple(shard): i for i, shard in enumerate(shards)}
+    connection.execute("""
+        CREATE TEMP TABLE metas AS
+        SELECT meta, row_number() OVER (ORDER BY meta) - 1 AS meta_id FROM (SELECT DISTINCT meta FROM picked)""")
+    metas = BatchWriter(building / "metas.arrow", METAS)
+    for batch in _stream(connection, "SELECT meta FROM metas ORDER BY meta_id"):
+        metas.write({"json": batch.column("meta")})
+    metas.close()
+    writer, row, caption = BatchWriter(building / "index.arrow", INDEX), 0, 0
+    query = """
+        SELECT uid, subject, study, corpus, shard, "offset", nbytes, codec, split, meta_id,
+            coalesce(captions, 0) AS captions
+        FROM picked JOIN metas USING (meta)
+        LEFT JOIN (SELECT row, count(*) AS captions FROM told GROUP BY row) USING (row) ORDER BY row"""
+    for batch in _stream(connection, query):
+        columns = {
+            name: batch.column(name).to_pylist() for name in ("uid", "subject", "study", "corpus", "shard", "codec")
+        }
+        counts = batch.column("captions").to_numpy(zero_copy_only=False).astype(np.int64)
+        starts = caption + np.cumsum(counts) - counts
+        writer.write(
+            {
+                "uid": [_uid_bytes(uid) for uid in columns["uid"]],
+                "shard": [shard_ids.get(key, -1) for key in zip(columns["corpus"], columns["shard"], strict=True)],
+                "offset": batch.column("offset").fill_null(-1),
+                "nbytes": batch.column("nbytes").fill_null(-1),
+                "codec": [_codec(codec) for codec in columns["codec"]],
+                "meta": batch.column("meta_id").to_numpy(zero_copy_only=False),
+                "split": batch.column("split"),
+                "subject": [hash63(subject) for subject in columns["subject"]],
+                "study": [hash63(f"{s}\0{t}") for s, t in zip(columns["subject"], columns["study"], strict=True)],
+                "caption_start": starts,
+                "caption_count": counts,
+                "facts": _facts_of(np.arange(row, row + len(counts)), fact_rows),
+            }
+        )
+        row, caption = row + len(counts), caption + int(counts.sum())
+    writer.close()
+    return [list(shard) for shard in shards]
+
+
+def _uid_bytes(uid: str) -> bytes:
+    try:
+        raw = bytes.fromhex(uid)
+    except ValueError:
+        raw = b""
+    if len(raw) != 16:
+        raise CorpusError(f"uid '{uid[:60]}' is not 32 hexadecimal digits; run `voxtile verify` on the corpus")
+    return raw
+
+
+def _codec(codec: str) -> int:
+    if codec not in CODECS:
+        raise CorpusError(f"codec '{codec}' is not one of {', '.join(CODECS)}; was the corpus made by a newer version?")
+    return CODECS.index(codec)
+
+
+def _facts_of(rows: npt.NDArray[np.int64], fact_rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Row of the facts matrix for each index row, -1 where there is none."""
+    if not len(fact_rows):
+        return np.full(len(rows), -1, np.int64)
+    places = np.searchsorted(fact_rows, rows).clip(max=len(fact_rows) - 1)
+    return np.where(fact_rows[places] == rows, places, -1)
+
+
+def _write_studies(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
+    """Write each study's range of rows; return the number of studies."""
+    writer, total = BatchWriter(path, STUDIES), 0
+    query = "SELECT min(row) AS start, count(*) AS count FROM picked GROUP BY subject, study ORDER BY start"
+    for batch in _stream(connection, query):
+        writer.write({"start": batch.column("start").to_numpy(), "count": batch.column("count").to_numpy()})
+        total += len(batch)
+    writer.close()
+    return total
+
+
+def _split_ranges(connection: duckdb.DuckDBPyConnection, splits: dict[str, int]) -> dict[str, list[int]]:
+    """Per split name: first row, end row, first study, end study."""
+    counts = {
+        code: (samples, studies)
+        for code, samples, studies in connection.execute(
+            "SELECT split, count(*), count(DISTINCT (subject, study)) FROM picked GROUP BY split"
+        ).fetchall()
+    }
+    ranges, row, study = {}, 0, 0
+    for name, code in sorted(splits.items(), key=lambda item: item[1]):
+        samples, studies = counts.get(code, (0, 0))
+        ranges[name] = [row, row + samples, study, study + studies]
+        row, study = row + samples, study + studies
+    return ranges

@@ -1,0 +1,66 @@
+"""The key of a compiled view: a hash of everything that it is made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from voxtile.corpus.schema import SCHEMA_VERSION
+from voxtile.errors import CorpusError
+
+VIEW_VERSION = "1"  # bumped whenever the compiled files for the same tables change
+INPUT_TABLES = ("samples", "captions", "verdicts", "facts", "scopes", "splits")
+
+_WHOLE_FILE_BYTES = (
+    1 << 20
+)  # smaller parts are hashed entirely; of larger ones the footer, which holds counts and statistics
+_TAIL_BYTES = 8  # length of the footer and the magic number
+
+
+def table_parts(root: Path, table: str) -> list[Path]:
+    """Published Parquet parts of one table of one corpus, in a stable order."""
+    return sorted(p for p in (root / "tables" / table).glob("*.parquet") if not p.name.startswith("."))
+
+
+def view_key(roots: Sequence[Path], *, scheme: str, where: str | None) -> str:
+    """Hash the names, sizes and contents of all table parts, the selection and the versions.
+
+    The places of the corpora do not count, so a corpus can be moved or copied without losing its views.
+
+    Returns:
+        32 hexadecimal digits.
+
+    Raises:
+        CorpusError: a part cannot be read.
+    """
+    inputs = [
+        [
+            [table, part.name, part.stat().st_size, _fingerprint(part)]
+            for table in INPUT_TABLES
+            for part in table_parts(root, table)
+        ]
+        for root in roots
+    ]
+    description = {"view": VIEW_VERSION, "schema": SCHEMA_VERSION, "scheme": scheme, "where": where, "inputs": inputs}
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _fingerprint(part: Path) -> str:
+    """SHA-256 of a small part, or of a large part's footer."""
+    try:
+        with part.open("rb") as file:
+            size = file.seek(0, 2)
+            if size <= _WHOLE_FILE_BYTES:
+                file.seek(0)
+                return hashlib.sha256(file.read()).hexdigest()
+            file.seek(size - _TAIL_BYTES)
+            tail = file.read(_TAIL_BYTES)
+            footer = int.from_bytes(tail[:4], "little") + _TAIL_BYTES
+            if tail[4:] != b"PAR1" or footer > size:
+                raise CorpusError(f"'{part}' is not a complete Parquet file; run `voxtile verify` on its corpus")
+            file.seek(size - footer)
+            return hashlib.sha256(file.read()).hexdigest()
+    except OSError as error:
+        raise CorpusError(f"cannot read '{part}' ({error.strerror}); check the disk and the permissions") from error

@@ -1,0 +1,214 @@
+"""A compiled view says what the tables say, is rebuilt when they change, and refuses what is wrong."""
+
+import pickle
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from voxtile.corpus import view_compile
+from voxtile.corpus.schema import TABLES
+from voxtile.corpus.view import CompiledView, compile_view
+from voxtile.corpus.view_text import text_hash
+from voxtile.errors import ConfigError, CorpusError
+
+
+class Roots:
+    """Stands for an opened corpus: a view needs only its folders."""
+
+    def __init__(self, *roots):
+        self.roots = roots
+
+
+def write(root, table, rows, stem="a"):
+    folder = root / "tables" / table
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(rows, schema=TABLES[table]), folder / f"{stem}.parquet")
+
+
+def uid(n):
+    return f"{n:032x}"
+
+
+def sample(n, subject, study=None, shard="shards/x.tar", modality="CT"):
+    return {
+        "uid": uid(n), "subject": subject, "study": study, "kind": "volume", "modality": modality, "axes": "ZYX",
+        "shape": [4, 5, 6], "dtype": "int16", "units": "HU", "spacing": [2.0, 1.0, 1.0], "shard": shard,
+        "codec": "b2nd", "offset": 1000 - n, "nbytes": 10 + n,
+        "channels": [{"name": "CT", "scale": 1.0, "offset": -1024.0}],
+        "attributes": '{"window": [-100, 300]}',
+    }  # fmt: skip
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    root = tmp_path / "corpus"
+    write(
+        root,
+        "samples",
+        [
+            sample(1, "s1", "t1"), sample(2, "s2", "t2", "shards/y.tar"), sample(3, "s1", "t1", "shards/y.tar"),
+            sample(4, "s3"), sample(5, "s4", "t9", modality="MR"),
+        ],
+    )  # fmt: skip
+    splits = [("s1", "val"), ("s2", "train"), ("s3", "train")]
+    write(root, "splits", [{"scheme": "default", "subject": s, "split": p} for s, p in splits])
+    captions = [("c1", 1, "A nodule."), ("c2", 1, "a  nodule"), ("c3", 4, "Clear lungs.")]
+    write(root, "captions", [{"caption_id": c, "uid": uid(u), "text": t, "kind": "raw"} for c, u, t in captions])
+    verdicts = [("c1", "supported", "1.9"), ("c1", "contradicted", "1.10"), ("c3", "supported", "2.0")]
+    write(
+        root,
+        "verdicts",
+        [{"caption_id": c, "verdict": v, "checker": "rules", "checker_version": n} for c, v, n in verdicts],
+    )
+    facts = [(1, "nodule", "present"), (1, "nodule", "absent"), (1, "effusion", "uncertain"), (2, "nodule", "absent")]
+    write(root, "facts", [{"uid": uid(u), "concept": c, "polarity": p} for u, c, p in facts])
+    names = ["nodule", "effusion", "stone"]
+    write(
+        root,
+        "scopes",
+        [
+            {"uid": uid(1), "vocabulary": "ct", "closed": True, "concepts": names},
+            {"uid": uid(2), "vocabulary": "ct", "closed": False, "concepts": names},
+        ],
+    )
+    return Roots(root)
+
+
+def by_uid(view):
+    return {view.entry(row).uid: view.entry(row) for row in range(len(view))}
+
+
+def test_rows_of_a_split_and_of_a_study_are_ranges(corpus):
+    view = compile_view(corpus)
+    assert len(view) == 5
+    assert {view.entry(r).uid for r in view.rows("train")} == {uid(2), uid(4)}
+    assert {view.entry(r).uid for r in view.rows("val")} == {uid(1), uid(3)}
+    assert len(view.studies("val")) == 1
+    assert {view.entry(r).uid for r in view.study_rows(view.studies("val")[0])} == {uid(1), uid(3)}
+    assert sorted(r for s in view.studies(None) for r in view.study_rows(s)) == list(range(5))
+    with pytest.raises(ConfigError, match=r"no sample in split 'test'.*train, val"):
+        view.rows("test")
+
+
+def test_an_entry_repeats_the_samples_table(corpus):
+    view = compile_view(corpus)
+    entries = by_uid(view)
+    assert (entries[uid(2)].offset, entries[uid(2)].nbytes, entries[uid(2)].codec) == (998, 12, "b2nd")
+    assert view.shard_path(entries[uid(2)]) == corpus.roots[0] / "shards/y.tar"
+    meta = view.meta(entries[uid(5)])
+    assert (meta["modality"], meta["shape"], meta["window"]) == ("MR", [4, 5, 6], [-100, 300])
+    assert meta["channels"][0]["offset"] == -1024.0
+    assert entries[uid(1)].study == entries[uid(3)].study != entries[uid(2)].study
+    assert entries[uid(1)].subject == entries[uid(3)].subject >= 0
+    assert len(list(view.metas())) == 2
+
+
+def test_captions_carry_the_newest_checkers_verdict_and_a_text_hash(corpus):
+    view = compile_view(corpus)
+    first, second = view.captions(by_uid(view)[uid(1)])
+    assert (first.text, first.kind, first.verdict) == ("A nodule.", "raw", "contradicted")  # 1.10 is newer than 1.9
+    assert second.verdict == "unknown"
+    assert first.text_hash == second.text_hash == text_hash("a nodule")
+    assert [c.text for c in view.captions(by_uid(view)[uid(4)])] == ["Clear lungs."]
+    assert view.captions(by_uid(view)[uid(2)]) == []
+
+
+def test_facts_follow_the_scopes(corpus):
+    view = compile_view(corpus)
+    assert view.concepts == ("effusion", "nodule", "stone")
+    entries = by_uid(view)
+    assert view.facts(entries[uid(1)]).tolist() == [-1, 1, 0]  # uncertain, present on one side, unmentioned but closed
+    assert view.facts(entries[uid(2)]).tolist() == [-1, 0, -1]  # open scope: unmentioned is unknown
+    assert view.facts(entries[uid(4)]).tolist() == [-1, -1, -1]
+
+
+def test_it_is_compiled_once_and_again_when_a_table_grows(corpus, monkeypatch):
+    calls = []
+    real = view_compile.write_view
+    monkeypatch.setattr("voxtile.corpus.view.write_view", lambda *a, **k: calls.append(1) or real(*a, **k))
+    first = compile_view(corpus)
+    assert compile_view(corpus).key == first.key
+    assert len(calls) == 1
+    write(corpus.roots[0], "captions", [{"caption_id": "c9", "uid": uid(2), "text": "New.", "kind": "raw"}], stem="b")
+    grown = compile_view(corpus)
+    assert len(calls) == 2
+    assert grown.key != first.key
+    assert [c.text for c in grown.captions(by_uid(grown)[uid(2)])] == ["New."]
+    assert first.captions(by_uid(first)[uid(2)]) == []  # a view that is open keeps what it mapped
+    assert sorted(p.name for p in (corpus.roots[0] / "views").iterdir()) == [".all.lock", "all"]
+
+
+def test_a_moved_corpus_keeps_its_key(corpus, tmp_path):
+    before = compile_view(corpus).key
+    corpus.roots[0].rename(tmp_path / "moved")
+    assert compile_view(Roots(tmp_path / "moved")).key == before
+
+
+def test_where_selects_and_cannot_reach_files(corpus, tmp_path):
+    assert len(compile_view(corpus, "mr", where="modality = 'MR'")) == 1
+    (tmp_path / "secret.csv").write_text("a\n1\n")
+    for where in ("modality =", "nosuch = 1", f"1 IN (SELECT a FROM read_csv('{tmp_path}/secret.csv'))"):
+        with pytest.raises(ConfigError, match="not a valid SQL condition"):
+            compile_view(corpus, "bad", where=where)
+    with pytest.raises(ConfigError, match="no sample matches"):
+        compile_view(corpus, "none", where="modality = 'PT'")
+    assert not (corpus.roots[0] / "views" / "bad").exists()
+
+
+def test_union_keeps_the_root_of_each_shard(corpus, tmp_path):
+    other = tmp_path / "other"
+    write(other, "samples", [sample(7, "s7", "t7")])
+    write(other, "splits", [{"scheme": "default", "subject": "s7", "split": "train"}])
+    view = compile_view(Roots(corpus.roots[0], other))
+    assert len(view) == 6
+    assert view.shard_path(by_uid(view)[uid(7)]) == other / "shards/x.tar"
+    assert view.shard_path(by_uid(view)[uid(1)]) == corpus.roots[0] / "shards/x.tar"
+    assert view.folder.parent == corpus.roots[0] / "views"
+    assert len(compile_view(corpus)) == 5
+
+
+def test_a_subject_in_two_splits_is_refused(corpus):
+    write(corpus.roots[0], "splits", [{"scheme": "default", "subject": "s1", "split": "train"}], stem="b")
+    with pytest.raises(CorpusError, match="subject 's1' is in the splits train and val"):
+        compile_view(corpus)
+
+
+def test_a_uid_that_occurs_twice_is_refused(corpus):
+    write(corpus.roots[0], "samples", [sample(1, "s1")], stem="b")
+    with pytest.raises(CorpusError, match="occurs twice"):
+        compile_view(corpus)
+
+
+def test_a_part_without_a_column_is_refused(corpus):
+    broken = pa.Table.from_pylist([sample(1, "s1")], schema=TABLES["samples"]).drop_columns(["subject"])
+    for part in (corpus.roots[0] / "tables" / "samples").glob("*"):
+        part.unlink()
+    pq.write_table(broken, corpus.roots[0] / "tables" / "samples" / "a.parquet")
+    with pytest.raises(CorpusError, match="subject"):
+        compile_view(corpus)
+
+
+def test_an_unknown_scheme_and_an_empty_corpus_are_refused(corpus, tmp_path):
+    with pytest.raises(ConfigError, match="no split scheme 'official'; there are: default"):
+        compile_view(corpus, scheme="official")
+    with pytest.raises(CorpusError, match="holds no sample"):
+        compile_view(Roots(tmp_path / "nothing"))
+
+
+def test_rows_cross_record_batches(corpus, monkeypatch):
+    monkeypatch.setattr(view_compile, "BATCH_ROWS", 2)
+    view = compile_view(corpus, "small")
+    assert {view.entry(r).uid for r in range(5)} == {uid(n) for n in range(1, 6)}
+    assert [len(view.captions(view.entry(r))) for r in range(5)].count(2) == 1
+    assert view.facts(by_uid(view)[uid(1)]).tolist() == [-1, 1, 0]
+    assert [len(view.study_rows(s)) for s in view.studies(None)] == [1, 1, 2, 1]
+
+
+def test_a_view_survives_pickling(corpus):
+    view = compile_view(corpus)
+    again = pickle.loads(pickle.dumps(view))
+    assert isinstance(again, CompiledView)
+    assert again.entry(3) == view.entry(3)
+    assert np.array_equal(again.facts(again.entry(0)), view.facts(view.entry(0)))

@@ -1,0 +1,119 @@
+"""One pass over the images of a split: embeddings, fact-head probabilities and the trivial baseline's features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from voxtile.errors import EvaluationError
+from voxtile.evaluate.model import EvaluationModel
+from voxtile.evaluate.trivial import SimpleFeatures
+from voxtile.evaluate.units import Units
+from voxtile.evaluate.zero_shot import normalised
+
+Loader: TypeAlias = Callable[[Sequence[str]], Iterable[tuple[Sequence[str], Tensor]]]
+"""From sample uids to batches (uids, images [S, C, *G]) in the same order."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What is known of the units of one split.
+
+    Attributes:
+        units: the units.
+        embeddings: [S, D] normalised, of the samples; None where only features were wanted.
+        facts: [S, F] probabilities of the fact head, or None without one.
+        simple: [N, P] features of the trivial baseline, mean over a unit's samples.
+    """
+
+    units: Units
+    embeddings: npt.NDArray[np.float64] | None
+    facts: npt.NDArray[np.float64] | None
+    simple: npt.NDArray[np.float32]
+
+
+def encode_split(
+    model: EvaluationModel | None,
+    units: Units,
+    loader: Loader,
+    features: SimpleFeatures,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Encoded:
+    """Read every sample of a split once.
+
+    Args:
+        model: None for the training split, of which only the baseline's features are needed.
+        units: of the split.
+        loader: gives the images.
+        features: of the trivial baseline.
+        advance: told the number of samples done, for a progress bar.
+
+    Raises:
+        EvaluationError: an embedding is not finite; names the sample.
+    """
+    embeddings, facts, simple = [], [], []
+    with torch.inference_mode():
+        for uids, images in loader(units.uids):
+            if model is not None:
+                embedded, logits = _encode(model, images)
+                _check_finite(model, uids, embedded)
+                embeddings.append(embedded)
+                if logits is not None:
+                    facts.append(torch.sigmoid(logits.double()).cpu().numpy())
+            simple.append(features(images))
+            advance(len(uids))
+    return Encoded(
+        units,
+        normalised(np.concatenate(embeddings)) if embeddings else None,
+        np.concatenate(facts) if facts else None,
+        unit_means(np.concatenate(simple), units) if simple else np.empty((0, 0), np.float32),
+    )
+
+
+def unit_means(values: npt.NDArray[np.generic], units: Units) -> npt.NDArray[np.float32]:
+    """[S, P] of samples to [N, P] of units, the mean over a unit's samples."""
+    return _means(values, units).astype(np.float32)
+
+
+def unit_embeddings(embeddings: npt.NDArray[np.float64], units: Units) -> npt.NDArray[np.float64]:
+    """[S, D] to [N, D]: the mean of a unit's normalised embeddings, normalised again."""
+    return normalised(_means(embeddings, units))
+
+
+def unit_scores(scores: npt.NDArray[np.float64], units: Units) -> npt.NDArray[np.float64]:
+    """[S, K] to [N, K]: the mean of a unit's scores."""
+    return _means(scores, units)
+
+
+def _means(values: npt.NDArray[np.generic], units: Units) -> npt.NDArray[np.float64]:
+    if len(units) == len(units.uids):
+        return values.astype(np.float64)
+    sums = np.zeros((len(units), values.shape[1]))
+    np.add.at(sums, units.owner, values)
+    return sums / np.bincount(units.owner, minlength=len(units))[:, None]
+
+
+def _encode(model: EvaluationModel, images: Tensor) -> tuple[npt.NDArray[np.float64], Tensor | None]:
+    embedded = model.encode_images(images).detach().cpu().double().numpy()
+    return embedded, model.fact_logits(images) if model.fact_names else None
+
+
+def _check_finite(model: EvaluationModel, uids: Sequence[str], embedded: npt.NDArray[np.float64]) -> None:
+    wrong = np.flatnonzero(~np.isfinite(embedded).all(axis=1))
+    if len(wrong):
+        raise EvaluationError(
+            f"model '{model.name}' gives an embedding that is not finite for sample {uids[wrong[0]]}; look at it with: "
+            f"voxtile extract CORPUS {uids[wrong[0]]} --to png"
+        )
+
+
+def batches(uids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    """Consecutive groups of at most `size` uids."""
+    for start in range(0, len(uids), size):
+        yield uids[start : start + size]

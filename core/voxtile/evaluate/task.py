@@ -1,0 +1,120 @@
+"""What an evaluation task is, as plain values: which samples, which labels, which prompts, which order of averaging."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+Kind: TypeAlias = Literal["zero-shot-multilabel", "zero-shot-singlelabel"]
+Unit: TypeAlias = Literal["sample", "study"]
+Uncertain: TypeAlias = Literal["ignore", "positive", "negative"]
+Averaged: TypeAlias = Literal["embeddings", "scores"]
+Polarity: TypeAlias = Literal["present", "absent"]
+
+KINDS: tuple[Kind, ...] = ("zero-shot-multilabel", "zero-shot-singlelabel")
+
+
+@dataclass(frozen=True)
+class Wording:
+    """One way to ask: a text for the presence of a finding and, in multi-label tasks, one for its absence."""
+
+    present: str
+    absent: str | None = None
+
+
+@dataclass(frozen=True)
+class TaskClass:
+    """One class (multi-label: one finding).
+
+    Attributes:
+        name: what `results.json` calls it.
+        title: what people read.
+        concept: the concept of the corpus's facts that decides the label.
+        when: the polarity of that concept that makes the label positive (`absent` for a class such as "normal").
+        wordings: at least one.
+    """
+
+    name: str
+    title: str
+    concept: str
+    when: Polarity
+    wordings: tuple[Wording, ...]
+
+
+@dataclass(frozen=True)
+class Averaging:
+    """Where the mean is taken at each level: over normalised embeddings (renormalised after), or over scores.
+
+    Attributes:
+        templates: the templates of one wording.
+        wordings: the wordings of one class.
+        samples: the samples of one study.
+    """
+
+    templates: Averaged = "embeddings"
+    wordings: Averaged = "scores"
+    samples: Averaged = "embeddings"
+
+
+@dataclass(frozen=True)
+class LabelRule:
+    """How facts become labels.
+
+    Attributes:
+        uncertain: what a fact of polarity `uncertain` counts as.
+        source: only facts whose `source` is this rule (`labels` also takes `labels@2`); None takes all.
+        vocabulary: only scopes of this vocabulary decide what "not mentioned" means; None takes all.
+    """
+
+    uncertain: Uncertain = "ignore"
+    source: str | None = None
+    vocabulary: str | None = None
+
+
+@dataclass(frozen=True)
+class EvaluationTask:
+    """A task, as read from YAML.
+
+    Attributes:
+        name: e.g. `medical/ct-findings`.
+        title: one line for people.
+        kind: multi-label by present/absent pairs, or single-label by class prompts.
+        unit: what is scored: a sample, or a study (all its samples together).
+        classes: in the order of the file.
+        templates: each with one `{}` that takes the wording.
+        where: SQL condition over the `samples` table, or None for all.
+        split: the split that is reported unless the command says otherwise.
+        scheme: the split scheme of the corpus.
+        positive: in a binary single-label task the class whose score is reported, else None.
+        labels: how facts become labels.
+        averaging: the order of averaging.
+        fact_head_ensemble: also report the mean of the contrastive score and the fact head's.
+        about: a sentence or two that the report prints.
+    """
+
+    name: str
+    title: str
+    kind: Kind
+    unit: Unit
+    classes: tuple[TaskClass, ...]
+    templates: tuple[str, ...] = ("{}",)
+    where: str | None = None
+    split: str = "test"
+    scheme: str = "default"
+    positive: str | None = None
+    labels: LabelRule = field(default_factory=LabelRule)
+    averaging: Averaging = field(default_factory=Averaging)
+    fact_head_ensemble: bool = False
+    about: str = ""
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether several classes can be positive at once."""
+        return self.kind == "zero-shot-multilabel"
+
+    @property
+    def reported(self) -> tuple[TaskClass, ...]:
+        """The classes that get figures: all, or only the positive one of a binary task."""
+        if self.positive is None:
+            return self.classes
+        return tuple(c for c in self.classes if c.name == self.positive)

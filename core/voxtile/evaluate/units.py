@@ -1,0 +1,89 @@
+"""What is scored: the samples that a task selects, grouped into units (samples or studies) with one subject each."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+
+from voxtile.corpus.reader import Corpus
+from voxtile.errors import ConfigError, EvaluationError
+from voxtile.evaluate.task import EvaluationTask
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Units:
+    """The units of one split.
+
+    Attributes:
+        uids: the S samples, sorted by unit.
+        owner: [S] int64, the unit of each sample.
+        subjects: [N] subject of each unit.
+        names: [N] uid of each unit's first sample.
+    """
+
+    uids: tuple[str, ...]
+    owner: npt.NDArray[np.int64]
+    subjects: npt.NDArray[np.str_]
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def select_units(corpus: Corpus, task: EvaluationTask) -> dict[str, Units]:
+    """Units of each split, in a fixed order.
+
+    Raises:
+        ConfigError: `where` is not a condition over the samples table.
+        EvaluationError: no sample is selected.
+    """
+    rows = _selected(corpus, task)
+    splits = corpus.splits(task.scheme)
+    grouped: dict[str, dict[tuple[str, str], list[str]]] = {name: defaultdict(list) for name in SPLITS}
+    for uid, subject, study in rows:
+        split = splits.get(subject)
+        if split in grouped:
+            key = study if task.unit == "study" and study else uid
+            grouped[split][subject, key].append(uid)
+    if not any(grouped.values()):
+        raise EvaluationError(
+            f"task '{task.name}': {len(rows)} samples fit it but none has a split of the scheme '{task.scheme}'; "
+            f"convert with splits, or set 'scheme' in the task"
+        )
+    return {name: _units(groups) for name, groups in grouped.items()}
+
+
+def _selected(corpus: Corpus, task: EvaluationTask) -> list[tuple[str, str, str | None]]:
+    condition = f" WHERE ({task.where})" if task.where else ""
+    try:
+        connection = corpus.connection()
+        rows: list[tuple[str, str, str | None]] = connection.execute(
+            f"SELECT DISTINCT uid, subject, study FROM samples{condition} ORDER BY uid"
+        ).fetchall()
+    except duckdb.Error as error:
+        first = str(error).splitlines()[0]
+        raise ConfigError(
+            f"task '{task.name}': 'where' is not a condition over the samples table ({task.where}): {first}"
+        ) from error
+    if not rows:
+        reason = f"no sample satisfies its condition {task.where!r}" if task.where else "the corpus has no samples"
+        raise EvaluationError(f"task '{task.name}' selects nothing: {reason}; look with: voxtile inspect CORPUS")
+    return rows
+
+
+def _units(groups: dict[tuple[str, str], list[str]]) -> Units:
+    ordered = sorted(groups.items())
+    uids = [uid for _, members in ordered for uid in members]
+    owner = [number for number, (_, members) in enumerate(ordered) for _ in members]
+    return Units(
+        uids=tuple(uids),
+        owner=np.array(owner, dtype=np.int64),
+        subjects=np.array([subject for (subject, _), _ in ordered], dtype=np.str_),
+        names=tuple(members[0] for _, members in ordered),
+    )

@@ -219,7 +219,7 @@ def _check_codec(headers: npt.NDArray[np.uint8]) -> None:
     """Accept chunks [N, 32] of the built-in blosclz (0) and zstd (4) formats, with built-in filters, and nothing lazy.
 
     Bytes: 0 version, 2 flags (codec format in the top three bits), 16–21 filters, 22–23 user codec, 24–29 filter
-    parameters, 30 second flags, 31 first flags (dictionary, endianness, lazy, special value in bits 4–6, instrumentation).
+    parameters, 30 second flags, 31 first flags (dictionary, endianness, lazy, special value in bits 4–6, instrumented).
     """
     codec = headers[:, 2] >> 5
     plain = (

@@ -1,0 +1,178 @@
+"""Names that never change: sample uids from content, and keyed hashes in place of patient identifiers."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from voxtile.corpus.storage import publish_all, storage_errors
+from voxtile.errors import ConfigError, CorpusError
+
+KEY_MAP_SUFFIX = ".sources.parquet"
+_KEY_FIELD = b"voxtile_key"
+_KEY_BYTES = 32
+_SCHEMA = pa.schema([pa.field("source", pa.string(), nullable=False), pa.field("path", pa.string(), nullable=False)])
+_MAX_SHIFT_DAYS = 1825  # five years, backwards: ages stay plausible and no date lies in the future
+
+
+def sample_uid(content: str, region: str = "", geometry: str = "") -> str:
+    """Identify a sample by what it is made of.
+
+    Args:
+        content: identity of the source content, e.g. the sha-256 of its pixels or its SOP instance UIDs.
+        region: the part of it (box, volume number), if not all.
+        geometry: the configuration of spacing, level or projection, if it changes the pixels.
+
+    Returns:
+        128 bits in 32 hexadecimal digits. The parts are length-prefixed, so ("ab", "c") differs from ("a", "bc").
+    """
+    digest = hashlib.sha256()
+    for part in (content, region, geometry):
+        encoded = part.encode()
+        digest.update(len(encoded).to_bytes(8, "big"))
+        digest.update(encoded)
+    return digest.hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class KeyedHash:
+    """HMAC-SHA256 under a secret key; small and picklable, for worker processes.
+
+    Attributes:
+        key: 32 random bytes. Whoever holds them can test guesses of identifiers.
+    """
+
+    key: bytes = field(repr=False)
+
+    def hash(self, kind: str, value: str) -> str:
+        """Replace an identifier by 32 hexadecimal digits.
+
+        Args:
+            kind: what it is (`source`, `subject`, `study`, …); equal values of different kinds are not linked.
+            value: the identifier.
+        """
+        return self._digest(kind, value).hex()[:32]
+
+    def date_shift_days(self, subject: str) -> int:
+        """Days to add to every date of a subject: constant for the subject, from −1,825 to −1.
+
+        Args:
+            subject: the identifier in the source, not its hash.
+        """
+        return -1 - int.from_bytes(self._digest("date-shift", subject)[:8], "big") % _MAX_SHIFT_DAYS
+
+    def _digest(self, kind: str, value: str) -> bytes:
+        return hmac.digest(self.key, f"{kind}\0{value}".encode(), "sha256")
+
+
+class KeyMap:
+    """The key and the map from hashed sources to paths, in one file outside the corpus (mode 0600).
+
+    Workers take `hasher` and only hash; the parent process remembers paths and saves.
+
+    Args:
+        path: the file; read if it exists, otherwise a new key is drawn and stored at once.
+
+    Raises:
+        CorpusError: the file exists but is not a key map.
+        StorageError: it cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._paths: dict[str, str] = {}
+        if not path.exists():
+            self.hasher = KeyedHash(secrets.token_bytes(_KEY_BYTES))
+            self._create()
+        else:
+            self.hasher, self._paths = _load(path)
+
+    @classmethod
+    def for_corpus(cls, corpus: Path, key_file: Path | None = None) -> KeyMap:
+        """Open the key map of a corpus: `<CORPUS>.sources.parquet` beside it, or the file given.
+
+        Raises:
+            ConfigError: the file would lie inside the corpus, where it would be shared together with the data.
+        """
+        return cls(key_map_path(corpus, key_file))
+
+    def hash(self, kind: str, value: str) -> str:
+        """See `KeyedHash.hash`."""
+        return self.hasher.hash(kind, value)
+
+    def date_shift_days(self, subject: str) -> int:
+        """See `KeyedHash.date_shift_days`."""
+        return self.hasher.date_shift_days(subject)
+
+    def remember(self, source: str, path: str) -> None:
+        """Note which input path a hashed source stands for; kept in memory until `save`."""
+        self._paths[source] = path
+
+    def path_of(self, source: str) -> str | None:
+        """Input path of a hashed source, or None if it is not known."""
+        return self._paths.get(source)
+
+    def save(self) -> None:
+        """Write the map, together with what another process has added since.
+
+        Raises:
+            StorageError: the file cannot be written.
+            CorpusError: another process replaced the file by one with a different key.
+        """
+        if self.path.exists():
+            hasher, known = _load(self.path)
+            if hasher != self.hasher:
+                raise CorpusError(f"the key in '{self.path}' has changed since it was read; run the command again")
+            self._paths = known | self._paths
+        publish_all([(self.path, self._write)])
+
+    def _create(self) -> None:
+        """Two processes that start together must end with one key: the first link wins and the other reads it."""
+        with storage_errors(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            draft = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.tmp")
+            try:
+                self._write(draft)
+                os.link(draft, self.path)
+            except FileExistsError:
+                self.hasher, self._paths = _load(self.path)
+            finally:
+                draft.unlink(missing_ok=True)
+
+    def _write(self, target: Path) -> None:
+        rows = [{"source": source, "path": path} for source, path in sorted(self._paths.items())]
+        schema = _SCHEMA.with_metadata({_KEY_FIELD: self.hasher.key.hex().encode()})
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            pq.write_table(pa.Table.from_pylist(rows, schema=schema), file, compression="zstd")
+
+
+def key_map_path(corpus: Path, key_file: Path | None = None) -> Path:
+    """Where the key map of a corpus is kept.
+
+    Raises:
+        ConfigError: `key_file` lies inside the corpus.
+    """
+    path = key_file or corpus.resolve().with_name(corpus.resolve().name + KEY_MAP_SUFFIX)
+    if path.resolve().is_relative_to(corpus.resolve()):
+        raise ConfigError(f"the key file '{path}' lies inside the corpus '{corpus}'; keep it elsewhere")
+    return path
+
+
+def _load(path: Path) -> tuple[KeyedHash, dict[str, str]]:
+    try:
+        table = pq.read_table(path)
+        key = bytes.fromhex((table.schema.metadata or {})[_KEY_FIELD].decode())
+        paths = dict(zip(table["source"].to_pylist(), table["path"].to_pylist(), strict=True))
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        raise CorpusError(f"'{path}' is not a voxtile key map; restore it, without it the hashes change") from error
+    if len(key) != _KEY_BYTES:
+        raise CorpusError(f"the key in '{path}' has {len(key)} bytes instead of {_KEY_BYTES}; restore the file")
+    return KeyedHash(key), paths

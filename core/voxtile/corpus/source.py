@@ -1,0 +1,156 @@
+"""A stored sample as loaders, presets and evaluation see it: metadata now, pixels on demand."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import numpy.typing as npt
+from PIL import Image
+
+from voxtile.corpus.codecs import StoredArray, decode_picture, open_array
+from voxtile.corpus.mapping import map_payload
+from voxtile.errors import CorpusError
+
+ARRAY_CODEC = "b2nd"
+REFERENCE_CODEC = "ref"
+
+
+class StoredSample:
+    """Implements `voxtile.data.preset.SampleSource`.
+
+    Args:
+        root: the corpus.
+        row: a row of `schema.SAMPLES`.
+    """
+
+    def __init__(self, root: Path, row: Mapping[str, Any]) -> None:
+        self._root = root
+        self._row = row
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """The row."""
+        return self._row
+
+    def array(self, selection: tuple[slice, ...] | None = None) -> npt.NDArray[Any]:
+        """Stored values, all or a box of them.
+
+        Args:
+            selection: slices along the leading axes, in the order of `axes`; only the chunks they touch are read.
+
+        Raises:
+            CorpusError: the sample is a picture, its data is damaged, or a referenced file is gone.
+        """
+        chosen = selection if selection is not None else ()
+        if self._box:
+            chosen = _inside(self._box, chosen, self.stored.shape)
+        return self.stored[chosen]
+
+    def encoded(self) -> bytes:
+        """The JPEG or PNG bytes.
+
+        Raises:
+            CorpusError: the sample is an array, its shard is damaged, or a referenced file is gone.
+        """
+        if self._codec == ARRAY_CODEC:
+            raise CorpusError(f"the sample {self._row['uid']} is an array, not a picture; read it with array()")
+        data = bytes(self.payload())
+        return _crop_picture(data, self._box) if self._box else data
+
+    @cached_property
+    def stored(self) -> StoredArray:
+        """The array in place, for reading several boxes."""
+        if self._codec == REFERENCE_CODEC and self._reference.suffix == f".{ARRAY_CODEC}":
+            return open_array(self._reference, 0, _size(self._reference))
+        if self._codec != ARRAY_CODEC:
+            raise CorpusError(f"the sample {self._row['uid']} is a picture, not an array; read it with encoded()")
+        return open_array(*self._address)
+
+    def payload(self) -> memoryview:
+        """The stored bytes in place, or those of the referenced file."""
+        if self._codec == REFERENCE_CODEC:
+            return map_payload(self._reference, 0, _size(self._reference))
+        return map_payload(*self._address)
+
+    def preview(self) -> bytes | None:
+        """JPEG for people, which the writer put right after the payload of an array; None if there is none."""
+        if self._codec != ARRAY_CODEC:
+            return None
+        path, offset, nbytes = self._address
+        start = offset + nbytes + -nbytes % 512
+        header = bytes(map_payload(path, start, 512))
+        if not header.startswith(f"{self._row['uid']}.preview.jpg\0".encode()):
+            return None
+        try:
+            size = int(header[124:136].rstrip(b"\0 "), 8)  # POSIX ustar: size in octal at byte 124
+        except ValueError as error:
+            raise CorpusError(f"'{path}' is damaged at offset {start}; run 'voxtile verify' on the corpus") from error
+        return bytes(map_payload(path, start + 512, size))
+
+    @property
+    def _codec(self) -> str:
+        return str(self._row["codec"])
+
+    @property
+    def _address(self) -> tuple[Path, int, int]:
+        shard, offset, nbytes = self._row.get("shard"), self._row.get("offset"), self._row.get("nbytes")
+        if shard is None or offset is None or nbytes is None:
+            raise CorpusError(
+                f"the sample {self._row['uid']} has no address in a shard; run 'voxtile verify' on the corpus"
+            )
+        path = Path(shard)
+        if path.is_absolute() or ".." in path.parts:
+            raise CorpusError(f"the sample {self._row['uid']} points outside its corpus, at '{shard}'")
+        return self._root / path, int(offset), int(nbytes)
+
+    @property
+    def _box(self) -> tuple[slice, ...]:
+        """The part of the referenced file that is the sample; empty for all of it."""
+        if self._codec != REFERENCE_CODEC:
+            return ()
+        box = self._reference_fields().get("box") or []
+        half = len(box) // 2
+        return tuple(slice(int(low), int(high)) for low, high in zip(box[:half], box[half:], strict=True))
+
+    @property
+    def _reference(self) -> Path:
+        """Local file of a `ref` sample; relative ones count from the corpus folder."""
+        uri = self._reference_fields()["uri"]
+        parts = urlsplit(uri)
+        if parts.scheme not in {"", "file"}:
+            raise CorpusError(f"the sample {self._row['uid']} refers to '{uri}'; copy the file and import it again")
+        return self._root / (unquote(parts.path) if parts.scheme else uri)
+
+    def _reference_fields(self) -> dict[str, Any]:
+        try:
+            fields = json.loads(self._row["ref"])
+            return {"uri": str(fields["uri"]), "box": fields.get("box")}
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise CorpusError(f"the reference of sample {self._row['uid']} is damaged") from error
+
+
+def _inside(box: tuple[slice, ...], selection: tuple[slice, ...], shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """Selection within a box, as slices of the whole array."""
+    outer = [*box, *(slice(0, size) for size in shape[len(box) :])]
+    inner = [*selection, *(slice(None) for _ in outer[len(selection) :])]
+    ranges = [range(*o.indices(size))[i] for o, i, size in zip(outer, inner, shape, strict=True)]
+    return tuple(slice(r.start, r.stop) for r in ranges)
+
+
+def _crop_picture(data: bytes, box: tuple[slice, ...]) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(decode_picture(data)[box]).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise CorpusError(f"the referenced file '{path}' cannot be read; put it back or drop the sample") from error

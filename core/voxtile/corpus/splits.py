@@ -1,0 +1,54 @@
+"""Splits by subject: train, val or test is a pure function of the subject's name."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+
+from voxtile.errors import ConfigError
+
+
+def split_of(subject: str, fractions: Mapping[str, float], salt: str = "voxtile") -> str:
+    """Choose the split of a subject.
+
+    The same subject goes to the same split in every run, corpus and order; with another salt the choice is independent.
+
+    Args:
+        subject: patient, slide or place.
+        fractions: split name → share; the shares sum to 1.
+        salt: names an independent partition.
+
+    Raises:
+        ConfigError: the fractions are negative or do not sum to 1.
+    """
+    _check(fractions)
+    digest = hashlib.sha256(f"{salt}\0{subject}".encode()).digest()
+    position = int.from_bytes(digest[:8], "big") / 2**64  # uniform in [0, 1)
+    upper = 0.0
+    for name, share in fractions.items():
+        upper += share
+        if position < upper:
+            return name
+    return [name for name, share in fractions.items() if share > 0][-1]  # rounding left the sum just under 1
+
+
+def parse_fractions(text: str) -> dict[str, float]:
+    """Read `0.8,0.1,0.1` as the shares of train, val and test.
+
+    Raises:
+        ConfigError: not three numbers that sum to 1.
+    """
+    try:
+        train, val, test = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise ConfigError(f"split fractions are three numbers such as 0.8,0.1,0.1, got {text!r}") from error
+    fractions = {"train": train, "val": val, "test": test}
+    _check(fractions)
+    return fractions
+
+
+def _check(fractions: Mapping[str, float]) -> None:
+    shares = list(fractions.values())
+    if not shares or not all(0 <= share <= 1 for share in shares) or not math.isclose(sum(shares), 1, abs_tol=1e-6):
+        raise ConfigError(f"split fractions must lie in 0–1 and sum to 1, got {dict(fractions)}")

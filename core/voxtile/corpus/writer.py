@@ -1,0 +1,234 @@
+"""Writing a corpus: what one job adds appears whole or not at all.
+
+A job adds one shard and one part to each table it fills. All are written under temporary names and synced before the
+first is renamed; the `samples` part is renamed last, so that a row never points at a shard that is not there yet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+import simplejpeg
+
+from voxtile.corpus.codecs import encode_array, picture_codec, picture_shape
+from voxtile.corpus.geoparquet import GEO_KEY, geo_metadata
+from voxtile.corpus.header import new_corpus
+from voxtile.corpus.schema import SCHEMA_VERSION, TABLES, VERSION_KEY
+from voxtile.corpus.storage import StorageError, publish_all, storage_errors, temporary_path
+from voxtile.corpus.tar import DeterministicTar
+from voxtile.engine.task import Row, Sample
+from voxtile.errors import CorpusError
+
+__all__ = ["JobWriter", "StorageError", "append_rows", "new_corpus", "write_part"]
+
+_UID = re.compile(r"[0-9A-Za-z_-]{1,80}")  # no dot and no slash: it is the WebDataset key of the shard's members
+_STEM = re.compile(r"[0-9A-Za-z_][0-9A-Za-z._-]{0,120}")
+_PREVIEW_QUALITY = 85
+
+
+class JobWriter:
+    """Collects what one job produces and publishes it in one go.
+
+    Args:
+        root: the corpus.
+        stem: name of the shard and the parts, unique to the job, e.g. `dicom-0123456789abcdef`.
+    """
+
+    def __init__(self, root: Path, stem: str) -> None:
+        self._root = root
+        self._stem = _checked_stem(stem)
+        self._rows: dict[str, list[Row]] = {}
+        self._uids: set[str] = set()
+        self._shard = Path("shards") / f"{stem}.tar"
+        self._temporary = temporary_path(root / self._shard)
+        self._file: IO[bytes] | None = None
+        self._tar: DeterministicTar | None = None
+
+    def add(self, sample: Sample) -> None:
+        """Store a sample: its payload and preview go to the shard, its row to the `samples` part.
+
+        Raises:
+            CorpusError: the uid is missing, malformed or already in this job, a required column is empty, or the
+                payload is neither an array nor JPEG or PNG bytes.
+            StorageError: the shard cannot be written.
+        """
+        row = dict(sample.row)
+        uid = str(row.get("uid") or "")
+        if not _UID.fullmatch(uid):
+            raise CorpusError(f"the uid {uid!r} cannot name a shard member; use letters, digits, '-' and '_'")
+        if uid in self._uids:
+            raise CorpusError(f"the sample {uid} appears twice in job '{self._stem}'; remove one copy from the input")
+        row |= _payload_columns(sample, row)
+        if row["codec"] != "ref":
+            data = encode_array(sample.payload) if isinstance(sample.payload, np.ndarray) else sample.payload or b""
+            row |= {"shard": self._shard.as_posix(), "nbytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            preview = _encode_preview(sample.preview) if sample.preview is not None else None
+            _check_row("samples", row)
+            row["offset"] = self._store(uid, str(row["codec"]), data, preview)
+        else:
+            _check_row("samples", row)
+        self._uids.add(uid)
+        self._rows.setdefault("samples", []).append(row)
+
+    def add_rows(self, table: str, rows: Iterable[Row]) -> None:
+        """Add rows to another table.
+
+        Raises:
+            CorpusError: no such table or column, or a required column is empty.
+        """
+        if table == "samples":
+            raise CorpusError("rows of 'samples' come with their payload; use add()")
+        checked = [_check_row(table, row) for row in rows]
+        self._rows.setdefault(table, []).extend(checked)
+
+    def publish(self) -> list[Path]:
+        """Write everything to its final place and return the files; nothing is written for an empty job.
+
+        Raises:
+            StorageError: the disk is full or the folder not writable; no file of this job is left behind.
+        """
+        tables = sorted((name for name, rows in self._rows.items() if rows), key=lambda name: (name == "samples", name))
+        files: list[tuple[Path, Callable[[Path], None]]] = []
+        if self._tar is not None:
+            files.append((self._root / self._shard, self._finish_shard))
+        for name in tables:
+            files.append(_part(self._root, name, self._stem, self._rows[name]))
+        try:
+            published = publish_all(files)
+        except BaseException:
+            self.discard()
+            raise
+        self._rows.clear()
+        return published
+
+    def discard(self) -> None:
+        """Forget everything that was added; removes the temporary shard."""
+        self._rows.clear()
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.close()
+            self._file = None
+        with suppress(OSError):
+            self._temporary.unlink(missing_ok=True)
+        self._tar = None
+
+    def _store(self, uid: str, codec: str, data: bytes, preview: bytes | None) -> int:
+        try:
+            with storage_errors(self._root / self._shard):
+                if self._tar is None:
+                    self._temporary.parent.mkdir(parents=True, exist_ok=True)
+                    self._file = self._temporary.open("wb")
+                    self._tar = DeterministicTar(self._file)
+                offset = self._tar.add(f"{uid}.{codec}", data)
+                if preview is not None:
+                    self._tar.add(f"{uid}.preview.jpg", preview)
+        except StorageError:
+            self.discard()
+            raise
+        return offset
+
+    def _finish_shard(self, target: Path) -> None:
+        if self._tar is None or self._file is None:
+            raise CorpusError(f"job '{self._stem}' was already published or discarded")
+        self._tar.finish()
+        self._file.close()
+        self._temporary.rename(target)
+        self._file = self._tar = None
+
+
+def append_rows(root: Path, table: str, stem: str, rows: Iterable[Row]) -> Path | None:
+    """Add one part to a table, for stages that store no pixels.
+
+    Args:
+        root: the corpus.
+        table: its name in `schema.TABLES`, other than `samples`.
+        stem: name of the part, unique to the job.
+        rows: may be empty, then no part is written.
+
+    Raises:
+        CorpusError: no such table or column, or a required column is empty.
+        StorageError: the part cannot be written.
+    """
+    writer = JobWriter(root, stem)
+    writer.add_rows(table, rows)
+    published = writer.publish()
+    return published[0] if published else None
+
+
+def write_part(path: Path, schema: pa.Schema, rows: list[Row]) -> None:
+    """Write rows as one Parquet file with the format's version, and GeoParquet metadata if there is geometry.
+
+    The bytes depend on the rows alone. The file is written in place: give a temporary path.
+
+    Raises:
+        CorpusError: a value does not fit its column.
+    """
+    metadata = {VERSION_KEY: SCHEMA_VERSION.encode()}
+    try:
+        geometries = [row["geometry"] for row in rows if row.get("geometry")] if "geometry" in schema.names else []
+        if geometries:
+            metadata[GEO_KEY] = geo_metadata(geometries)
+        table = pa.Table.from_pylist(rows, schema=schema.with_metadata(metadata))
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        raise CorpusError(f"a row does not fit the table of '{path.name}': {error}") from error
+    pq.write_table(table, path, compression="zstd")
+
+
+def _part(root: Path, table: str, stem: str, rows: list[Row]) -> tuple[Path, Callable[[Path], None]]:
+    def fill(target: Path) -> None:
+        write_part(target, TABLES[table], rows)
+
+    return root / "tables" / table / f"{stem}.parquet", fill
+
+
+def _payload_columns(sample: Sample, row: Mapping[str, Any]) -> Row:
+    payload = sample.payload
+    if isinstance(payload, np.ndarray):
+        dtype = payload.dtype.newbyteorder("<").str
+        return {"codec": "b2nd", "shape": list(payload.shape), "dtype": np.dtype(dtype).name}
+    if isinstance(payload, bytes):
+        shape = list(picture_shape(payload))
+        return {
+            "codec": picture_codec(payload),
+            "shape": shape,
+            "dtype": "uint8",
+            "axes": "YX" if len(shape) == 2 else "YXC",
+        }
+    if payload is not None or not row.get("ref"):
+        raise CorpusError(f"the sample {row['uid']} has neither an array, nor JPEG or PNG bytes, nor a reference")
+    return {"codec": "ref", "shard": None, "offset": None, "nbytes": None}
+
+
+def _encode_preview(pixels: npt.NDArray[np.uint8]) -> bytes:
+    grey = pixels.ndim == 2
+    image = np.ascontiguousarray(pixels[:, :, None] if grey else pixels)
+    encoded: bytes = simplejpeg.encode_jpeg(image, quality=_PREVIEW_QUALITY, colorspace="GRAY" if grey else "RGB")
+    return encoded
+
+
+def _check_row(table: str, row: Row) -> Row:
+    schema = TABLES.get(table)
+    if schema is None:
+        raise CorpusError(f"there is no table '{table}'; there are: {', '.join(TABLES)}")
+    unknown = set(row) - set(schema.names)
+    if unknown:
+        raise CorpusError(f"the table '{table}' has no column {', '.join(map(repr, sorted(unknown)))}")
+    empty = [field.name for field in schema if not field.nullable and row.get(field.name) is None]
+    if empty:
+        raise CorpusError(f"a row of the table '{table}' lacks {', '.join(map(repr, empty))}")
+    return row
+
+
+def _checked_stem(stem: str) -> str:
+    if not _STEM.fullmatch(stem):
+        raise CorpusError(f"'{stem}' cannot name a shard; use letters, digits, '.', '-' and '_'")
+    return stem

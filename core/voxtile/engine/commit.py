@@ -1,0 +1,167 @@
+"""The commit protocol: temporary name, fsync, rename, and `done/<id>.json` last.
+
+A job exists once its done file does. `done/<id>.pending` is written before the first file gets its final name, so the
+next run knows which files a killed run may have left and removes them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from voxtile.corpus.schema import LEDGER, SCHEMA_VERSION, VERSION_KEY
+from voxtile.corpus.storage import TEMPORARY_SUFFIX, write_atomically
+from voxtile.engine.plan import Job, TaskIdentity
+from voxtile.engine.task import Row
+from voxtile.errors import CorpusError
+
+DONE = "done"
+LEDGER_FOLDER = "ledger"
+
+
+@dataclass(frozen=True)
+class DoneItem:
+    """What a committed job says about one of its items."""
+
+    digest: str
+    source: str
+    status: str
+    reason: str | None
+    samples: int
+
+
+@dataclass(frozen=True)
+class DoneJob:
+    """A committed job.
+
+    Attributes:
+        files: path relative to the corpus → sha-256 and size in bytes.
+        attempt: 1, or higher for a retry.
+    """
+
+    id: str
+    stem: str
+    task: str
+    version: str
+    config_sha256: str
+    attempt: int
+    items: tuple[DoneItem, ...]
+    files: Mapping[str, tuple[str, int]]
+
+
+def write_ledger(root: Path, stem: str, rows: list[Row]) -> Path:
+    """Write a job's ledger part: one row an input and attempt."""
+    schema = LEDGER.with_metadata({VERSION_KEY: SCHEMA_VERSION.encode()})
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), sink, compression="zstd")
+    path = root / LEDGER_FOLDER / f"{stem}.parquet"
+    write_atomically(path, sink.getvalue().to_pybytes())
+    return path
+
+
+def announce(root: Path, job: Job) -> None:
+    """Say that the job's files are about to get their final names, and remove what a killed run left under them."""
+    write_atomically(root / DONE / f"{job.id}.pending", job.stem.encode())
+    remove_files_of(root, job.stem)
+
+
+def commit(root: Path, identity: TaskIdentity, job: Job, items: list[DoneItem], files: list[Path]) -> DoneJob:
+    """Write the done file: from here on the job exists."""
+    done = DoneJob(
+        id=job.id,
+        stem=job.stem,
+        task=identity.name,
+        version=identity.version,
+        config_sha256=identity.config_sha256,
+        attempt=job.attempt,
+        items=tuple(items),
+        files={str(f.relative_to(root)): (sha256_of(f), f.stat().st_size) for f in sorted(files)},
+    )
+    write_atomically(root / DONE / f"{job.id}.json", json.dumps(_to_json(done), sort_keys=True, indent=1).encode())
+    (root / DONE / f"{job.id}.pending").unlink(missing_ok=True)
+    return done
+
+
+def read_done(root: Path, task: str) -> Iterator[DoneJob]:
+    """Committed jobs of a task, in order of their ids.
+
+    Raises:
+        CorpusError: a done file is damaged.
+    """
+    for path in sorted((root / DONE).glob("*.json")):
+        try:
+            done = _from_json(json.loads(path.read_bytes()))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise CorpusError(
+                f"'{path}' is damaged; delete it to convert its inputs again, then run 'voxtile verify'"
+            ) from None
+
+        if done.task == task:
+            yield done
+
+
+def remove_leftovers(root: Path) -> None:
+    """Remove what killed runs left: files of jobs that were announced but never committed, and temporary files."""
+    for pending in sorted((root / DONE).glob("*.pending")):
+        if not pending.with_suffix(".json").exists():
+            remove_files_of(root, pending.read_text())
+        pending.unlink()
+    for folder in (
+        root / DONE,
+        root / LEDGER_FOLDER,
+        root / "manifests",
+        root / "shards",
+        *(root / "tables").glob("*"),
+    ):
+        for temporary in folder.glob(f".*{TEMPORARY_SUFFIX}"):
+            temporary.unlink()
+
+
+def remove_files_of(root: Path, stem: str) -> None:
+    """Remove every file that a job with this stem can have published."""
+    if not stem or "/" in stem:
+        return
+    candidates = [root / "shards" / f"{stem}.tar", root / LEDGER_FOLDER / f"{stem}.parquet"]
+    candidates += (root / "tables").glob(f"*/{stem}.parquet")
+    for path in candidates:
+        path.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """Hash of a file's content, hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _to_json(done: DoneJob) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA_VERSION,
+        "job": done.id,
+        "stem": done.stem,
+        "task": done.task,
+        "version": done.version,
+        "config_sha256": done.config_sha256,
+        "attempt": done.attempt,
+        "items": [[i.digest, i.source, i.status, i.reason, i.samples] for i in done.items],
+        "files": {path: {"sha256": sha, "bytes": size} for path, (sha, size) in done.files.items()},
+    }
+
+
+def _from_json(data: dict[str, Any]) -> DoneJob:
+    return DoneJob(
+        id=data["job"],
+        stem=data["stem"],
+        task=data["task"],
+        version=data["version"],
+        config_sha256=data["config_sha256"],
+        attempt=data["attempt"],
+        items=tuple(DoneItem(*item) for item in data["items"]),
+        files={path: (entry["sha256"], entry["bytes"]) for path, entry in data["files"].items()},
+    )

@@ -1,0 +1,50 @@
+"""One writer a corpus: a lock file that the system releases however the run ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from voxtile.errors import CorpusError
+
+LOCK = ".lock"
+PATIENCE_S = 2.0  # the workers of a run that was just killed need a moment to notice
+
+
+@contextmanager
+def corpus_lock(root: Path) -> Iterator[None]:
+    """Hold the corpus for writing.
+
+    Raises:
+        CorpusError: another run holds it; the message names the process.
+    """
+    handle = os.open(root / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        _acquire(handle, root)
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+        try:
+            yield
+        finally:
+            os.ftruncate(handle, 0)
+    finally:
+        os.close(handle)
+
+
+def _acquire(handle: int, root: Path) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                holder = os.pread(handle, 200, 0).decode(errors="replace") or "another process"
+                raise CorpusError(f"the corpus '{root}' is being written by {holder}; wait until it ends") from None
+            time.sleep(0.1)
+        else:
+            return

@@ -1,0 +1,102 @@
+"""Manifests: one immutable JSON file a run, that says what was made of what, by which versions, under which terms."""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import voxtile
+from voxtile.corpus.schema import SCHEMA_VERSION
+from voxtile.corpus.storage import write_atomically
+from voxtile.engine.commit import DoneJob
+from voxtile.engine.plan import TaskIdentity
+
+FOLDER = "manifests"
+LIBRARIES = (
+    "blosc2",
+    "numpy",
+    "pyarrow",
+    "pillow",
+    "pydicom",
+    "nibabel",
+    "python-gdcm",
+    "pylibjpeg",
+    "pylibjpeg-openjpeg",
+)
+
+
+def jobs_in_manifests(root: Path) -> set[str]:
+    """Ids of the jobs that earlier manifests already cover."""
+    covered: set[str] = set()
+    for path in sorted((root / FOLDER).glob("*.json")):
+        covered.update(json.loads(path.read_bytes()).get("jobs", []))
+    return covered
+
+
+def write_manifest(
+    root: Path,
+    identity: TaskIdentity,
+    jobs: Iterable[DoneJob],
+    *,
+    counts: Mapping[str, int],
+    reasons: Mapping[str, Mapping[str, int]],
+    files: Mapping[str, tuple[str, int]],
+    seconds: float,
+) -> Path:
+    """Write `manifests/NNNN.json` with the next free number.
+
+    Args:
+        root: the corpus.
+        identity: the task.
+        jobs: committed jobs that no earlier manifest covers.
+        counts: inputs, used, dropped, failed, samples.
+        reasons: status → reason → number of inputs.
+        files: path relative to the corpus → sha-256 and size, beside those of the jobs.
+        seconds: how long this run took.
+    """
+    covered = list(jobs)
+    all_files = dict(files)
+    for job in covered:
+        all_files.update(job.files)
+    config = json.loads(identity.config)
+    content: dict[str, Any] = {
+        "schema": SCHEMA_VERSION,
+        "task": identity.name,
+        "version": identity.version,
+        "config": config,
+        "config_sha256": identity.config_sha256,
+        "licence": config.get("licence"),
+        "deidentify": config.get("deidentify"),
+        "counts": dict(counts),
+        "reasons": {status: dict(sorted(names.items())) for status, names in reasons.items()},
+        "jobs": sorted(job.id for job in covered),
+        "files": {path: {"sha256": sha, "bytes": size} for path, (sha, size) in sorted(all_files.items())},
+        "versions": library_versions(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 3),
+    }
+    path = root / FOLDER / f"{_next_number(root):04d}.json"
+    write_atomically(path, json.dumps(content, indent=1, ensure_ascii=False).encode())
+    return path
+
+
+def library_versions() -> dict[str, str]:
+    """Versions that can change a byte of the output."""
+    found = {"voxtile": voxtile.__version__, "python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _next_number(root: Path) -> int:
+    numbers = [int(p.stem) for p in (root / FOLDER).glob("*.json") if re.fullmatch(r"\d+", p.stem)]
+    return max(numbers, default=0) + 1

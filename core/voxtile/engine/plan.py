@@ -1,0 +1,127 @@
+"""The plan of a run: a frozen list of jobs that is the same whatever the machine and the number of workers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from voxtile.engine.task import Item, Task
+from voxtile.errors import ConfigError
+
+STEM_DIGITS = 16  # 64 bits of the job's id in file names; the whole id is in the done file
+
+
+@dataclass(frozen=True)
+class Job:
+    """Items that are written and committed together.
+
+    Attributes:
+        id: sha-256 (hex) of the items' inputs, the task's name, version and config, and the attempt.
+        stem: base of the names of the files that the job writes.
+        items: what to process, in order.
+        digests: sha-256 (hex) of each item.
+        attempt: 1, or higher where a run retries items that failed.
+    """
+
+    id: str
+    stem: str
+    items: tuple[Item, ...]
+    digests: tuple[str, ...]
+    attempt: int = 1
+
+    @property
+    def cost(self) -> int:
+        """Rough number of bytes to read."""
+        return sum(item.cost for item in self.items)
+
+
+@dataclass(frozen=True)
+class TaskIdentity:
+    """What, beside its items, decides the output of a task."""
+
+    name: str
+    version: str
+    config: str
+
+    @classmethod
+    def of(cls, task: Task) -> TaskIdentity:
+        """Freeze a task's name, version and config (as canonical JSON)."""
+        return cls(task.name, task.version, canonical_json(task.config(), f"the config of task '{task.name}'"))
+
+    @property
+    def config_sha256(self) -> str:
+        """Hash of the config."""
+        return hashlib.sha256(self.config.encode()).hexdigest()
+
+
+def canonical_json(value: Mapping[str, Any], what: str) -> str:
+    """Serialise with sorted keys and no white space, so that equal values give equal text.
+
+    Raises:
+        ConfigError: a value is not JSON-able; `what` names the place.
+    """
+    try:
+        return json.dumps(dict(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{what} holds a value that JSON cannot store ({error}); use plain numbers and text"
+        ) from None
+
+
+def item_digest(item: Item) -> str:
+    """Identity of an item's content (sha-256, hex)."""
+    inputs = canonical_json(item.inputs, f"the inputs of item '{item.source}'")
+    return hashlib.sha256(f"{item.source}\0{inputs}".encode()).hexdigest()
+
+
+def make_job(identity: TaskIdentity, items: Iterable[tuple[Item, str]], attempt: int = 1) -> Job:
+    """Build a job from (item, digest) pairs."""
+    pairs = tuple(items)
+    text = "\0".join([identity.name, identity.version, identity.config, str(attempt), *(digest for _, digest in pairs)])
+    job_id = hashlib.sha256(text.encode()).hexdigest()
+    return Job(
+        id=job_id,
+        stem=f"{identity.name}-{job_id[:STEM_DIGITS]}",
+        items=tuple(item for item, _ in pairs),
+        digests=tuple(digest for _, digest in pairs),
+        attempt=attempt,
+    )
+
+
+def plan_jobs(identity: TaskIdentity, items: Iterable[Item], *, job_cost: int, job_items: int) -> list[Job]:
+    """Group items in their order: a job is closed before it exceeds `job_cost` bytes or `job_items` items.
+
+    Raises:
+        ConfigError: two items are the same.
+    """
+    jobs: list[Job] = []
+    group: list[tuple[Item, str]] = []
+    seen: set[str] = set()
+    cost = 0
+    for item in items:
+        digest = item_digest(item)
+        if digest in seen:
+            raise ConfigError(f"task '{identity.name}' lists the input '{item.source}' twice")
+        seen.add(digest)
+        if group and (cost + item.cost > job_cost or len(group) >= job_items):
+            jobs.append(make_job(identity, group))
+            group, cost = [], 0
+        group.append((item, digest))
+        cost += item.cost
+    if group:
+        jobs.append(make_job(identity, group))
+    return jobs
+
+
+def without(identity: TaskIdentity, job: Job, handled: Collection[str]) -> Job | None:
+    """The job's part that earlier jobs have not handled: itself, a smaller job, or None.
+
+    Inputs that arrive between two runs move the borders of jobs; what is committed already is never converted twice.
+    """
+    rest = [(item, digest) for item, digest in zip(job.items, job.digests, strict=True) if digest not in handled]
+    if len(rest) == len(job.items):
+        return job
+    return make_job(identity, rest, job.attempt) if rest else None

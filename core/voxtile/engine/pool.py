@@ -1,0 +1,255 @@
+"""Supervised worker processes: calls go in, events come out, and a process that dies or hangs costs one event."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing import Pipe
+from multiprocessing.connection import wait
+from types import TracebackType
+from typing import Any, Literal, TypeAlias
+
+import psutil
+
+from voxtile.engine.worker import RemoteError, importable
+from voxtile.errors import ConfigError
+
+TICK_S = 0.2  # how often limits are looked at
+ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLOSC_NTHREADS")}
+
+Cause: TypeAlias = Literal["worker-died", "time-limit", "memory-limit"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a call may take: seconds an item, and bytes of private memory above a fresh worker's."""
+
+    time_s: float | None = None
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Call:
+    """Work: `function(shared, *args, report)` in a process, a fresh one if `alone`; `key` is the caller's."""
+
+    key: Any
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    alone: bool = False
+
+
+@dataclass(frozen=True)
+class Marked:
+    """The call began with item `mark` (None: with a part that has no time limit)."""
+
+    call: Call
+    mark: int | None
+
+
+@dataclass(frozen=True)
+class Returned:
+    """The call ended well."""
+
+    call: Call
+    value: Any
+
+
+@dataclass(frozen=True)
+class Raised:
+    """The call ended with an exception."""
+
+    call: Call
+    error: RemoteError
+
+
+@dataclass(frozen=True)
+class Died:
+    """The process was lost while it was busy with item `mark`."""
+
+    call: Call
+    mark: int | None
+    cause: Cause
+    detail: str
+
+
+Event: TypeAlias = Marked | Returned | Raised | Died
+
+
+class _Worker:
+    """One process and what it is doing."""
+
+    def __init__(self, shared: bytes, limits: Limits, lifeline: int) -> None:
+        self.connection, theirs = Pipe()
+        environment = {**ONE_THREAD, **os.environ}
+        fds = (theirs.fileno(), lifeline)
+        command = [sys.executable, "-P", "-m", "voxtile.engine.worker", *map(str, fds)]
+        self.process = subprocess.Popen(command, pass_fds=fds, env=environment, stdin=subprocess.DEVNULL)
+        theirs.close()
+        self.watched = psutil.Process(self.process.pid)
+        self.connection.send_bytes(pickle.dumps((sys.path, limits.memory_bytes)))
+        self.connection.send_bytes(shared)
+        self.call: Call | None = None
+        self.mark: int | None = None
+        self.since = time.monotonic()
+        self.is_ready = False
+        self.is_used = False
+
+    def start(self, call: Call) -> None:
+        self.call, self.mark, self.is_used = call, None, True
+        self.connection.send_bytes(importable((call.function, call.args)))
+
+    def private_bytes(self) -> int:
+        try:
+            memory = self.watched.memory_info()
+        except psutil.Error:
+            return 0
+        return int(memory.rss - getattr(memory, "shared", 0))
+
+    def kill(self) -> None:
+        """End the process and what it has started."""
+        try:
+            family = [*self.watched.children(recursive=True), self.watched]
+        except psutil.Error:
+            family = []
+        for process in family:
+            try:
+                process.kill()
+            except psutil.Error:
+                continue  # gone already
+        self.process.kill()
+        self.process.wait()
+        self.connection.close()
+
+
+class WorkerPool:
+    """Runs calls in up to `size` processes.
+
+    Args:
+        size: number of processes.
+        shared: sent once to each process and handed to every call; its class must be importable.
+        limits: time for an item and memory for a process.
+    """
+
+    def __init__(self, size: int, shared: object, limits: Limits) -> None:
+        self._size = size
+        try:
+            self._shared = importable(shared)
+        except TypeError as error:
+            raise ConfigError(f"{error}; define it in a module that can be imported") from None
+        self._limits = limits
+        self._queue: deque[Call] = deque()
+        self._workers: list[_Worker] = []
+        self._lifeline, self._our_end = os.pipe()
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def submit(self, call: Call, *, first: bool = False) -> None:
+        """Queue a call; `first` puts it before the others."""
+        if first:
+            self._queue.appendleft(call)
+        else:
+            self._queue.append(call)
+
+    def events(self) -> Iterator[Event]:
+        """Events until nothing is queued or running; more calls may be submitted while iterating."""
+        while self._queue or any(w.call for w in self._workers):
+            self._assign()
+            by_connection: dict[Any, _Worker] = {w.connection: w for w in self._workers}
+            for connection in wait(list(by_connection), timeout=TICK_S):
+                yield from self._receive(by_connection[connection])
+            yield from self._enforce_limits()
+
+    def close(self) -> None:
+        """Kill all processes."""
+        while self._workers:
+            self._workers.pop().kill()
+        for end in (self._lifeline, self._our_end):
+            if end >= 0:
+                os.close(end)
+        self._lifeline = self._our_end = -1
+
+    def _assign(self) -> None:
+        while self._queue:
+            worker = next((w for w in self._workers if w.call is None), None)
+            if worker is not None and self._queue[0].alone and worker.is_used:
+                self._drop(worker)
+                worker = None
+            if worker is None:
+                if len(self._workers) >= self._size:
+                    return
+                worker = _Worker(self._shared, self._limits, self._lifeline)
+                self._workers.append(worker)
+            worker.start(self._queue.popleft())
+
+    def _receive(self, worker: _Worker) -> Iterator[Event]:
+        try:
+            kind, content = worker.connection.recv()
+        except (EOFError, ConnectionError):
+            yield from self._lost(worker)
+            return
+        call = worker.call
+        if kind == "ready":
+            worker.is_ready = True
+        elif kind == "broken":
+            raise ConfigError(f"a worker process cannot load its task: {content.sentence}")
+        elif call is None:
+            raise RuntimeError(f"unexpected message '{kind}' from an idle worker")
+        elif kind == "mark":
+            worker.mark, worker.since = content, time.monotonic()
+            yield Marked(call, content)
+        elif kind == "memory":
+            self._drop(worker)
+            yield Died(call, worker.mark, "memory-limit", "more memory than the limit")
+        else:
+            worker.call = worker.mark = None
+            yield Returned(call, content) if kind == "value" else Raised(call, content)
+
+    def _lost(self, worker: _Worker) -> Iterator[Event]:
+        code = worker.process.wait()
+        self._drop(worker)
+        if not worker.is_ready:
+            raise ConfigError(f"a worker process ended while starting ({_exit_name(code)}); see its message above")
+        if worker.call is not None:
+            yield Died(worker.call, worker.mark, "worker-died", _exit_name(code))
+
+    def _enforce_limits(self) -> Iterator[Event]:
+        for worker in [w for w in self._workers if w.call is not None and w.mark is not None]:
+            call, cause, detail = worker.call, None, ""
+            limits = self._limits
+            if limits.time_s is not None and time.monotonic() - worker.since > limits.time_s:
+                cause, detail = "time-limit", f"longer than {limits.time_s:g} s"
+            elif limits.memory_bytes is not None and worker.private_bytes() > limits.memory_bytes + BASE_BYTES:
+                cause, detail = "memory-limit", f"more than {limits.memory_bytes / 2**30:.2g} GiB of memory"
+            if cause is not None and call is not None and not worker.connection.poll():
+                self._drop(worker)
+                yield Died(call, worker.mark, cause, detail)  # type: ignore[arg-type]
+
+    def _drop(self, worker: _Worker) -> None:
+        self._workers.remove(worker)
+        worker.kill()
+
+
+BASE_BYTES = 256 * 2**20  # a fresh worker's own memory (interpreter, numpy, pyarrow), measured 120 MB
+
+
+def _exit_name(code: int) -> str:
+    """`SIGSEGV` or `exit 3`."""
+    if code >= 0:
+        return f"exit {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"

@@ -1,0 +1,138 @@
+"""A small deterministic task, and one whose inputs misbehave on demand: for tests of engines and converters."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import signal
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voxtile.engine.task import Item, Outcome, Sample
+from voxtile.errors import InputError
+
+
+@dataclass(frozen=True)
+class FaultTask:
+    """Makes a small volume of each name; a name's prefix says what goes wrong.
+
+    `ok-…`, `drop-…` (a reason), `bad-…` (InputError), `bug-…` (ValueError), `segfault-…`, `exit-…` (os._exit), `hang-…`,
+    `hungry-…` (memory without end), `once-…` (dies the first time only, marked by a file in `scratch`), `row-…` (a row
+    that no table takes), `same-…` (always the same sample), `full-…` (the disk is full).
+
+    Attributes:
+        names: the inputs.
+        scratch: folder for the marks of `once-…`; also logs each attempt as a file.
+        seconds: how long an input takes.
+        shape: of the volume [Z, Y, X].
+        licence: stored in each row; part of the config.
+    """
+
+    names: tuple[str, ...]
+    scratch: str = ""
+    seconds: float = 0.0
+    shape: tuple[int, int, int] = (4, 8, 8)
+    licence: str = "CC0-1.0"
+
+    @property
+    def name(self) -> str:
+        """Short name."""
+        return "fault"
+
+    @property
+    def version(self) -> str:
+        """Version of the output."""
+        return "1"
+
+    def config(self) -> Mapping[str, Any]:
+        """What changes the output."""
+        return {"shape": list(self.shape), "licence": self.licence}
+
+    def items(self) -> Iterable[Item]:
+        """One input a name."""
+        return [Item(name, {"name": name}, cost=int(np.prod(self.shape)) * 2) for name in self.names]
+
+    def process(self, item: Item) -> Outcome:
+        """Misbehave as the name says, or make the volume."""
+        time.sleep(self.seconds)
+        kind = item.source.partition("-")[0]
+        if kind == "drop":
+            return Outcome("dropped", reason="not-wanted")
+        if kind in _FAULTS:
+            _FAULTS[kind](self, item)
+        return self._volume("same" if kind == "same" else item.source, extra={"nonsense": 1} if kind == "row" else {})
+
+    def _volume(self, name: str, extra: Mapping[str, Any]) -> Outcome:
+        digest = hashlib.sha256(name.encode()).digest()
+        voxels = np.random.default_rng(list(digest)).integers(-1000, 1000, self.shape, dtype=np.int16)
+        uid = digest.hex()[:32]
+        row = {
+            "uid": uid,
+            "subject": name,
+            "study": name,
+            "kind": "volume",
+            "modality": "CT",
+            "axes": "ZYX",
+            "units": "HU",
+        }
+        caption = {"caption_id": uid, "uid": uid, "text": f"volume {name}", "kind": "raw"}
+        sample = Sample({**row, "licence": self.licence, **extra}, voxels)
+        return Outcome("used", samples=(sample,), tables={"captions": [caption]})
+
+
+def _bad(task: FaultTask, item: Item) -> None:
+    raise InputError(f"'{item.source}' is no good; take another")
+
+
+def _bug(task: FaultTask, item: Item) -> None:
+    raise ValueError("a bug")
+
+
+def _segfault(task: FaultTask, item: Item) -> None:
+    signal.signal(signal.SIGSEGV, signal.SIG_DFL)
+    ctypes.string_at(0)
+
+
+def _exit(task: FaultTask, item: Item) -> None:
+    os._exit(3)
+
+
+def _hang(task: FaultTask, item: Item) -> None:
+    time.sleep(3600)
+
+
+def _hungry(task: FaultTask, item: Item) -> None:
+    held = []
+    while True:
+        held.append(np.ones(4 * 2**20))  # 32 MiB
+
+
+def _once(task: FaultTask, item: Item) -> None:
+    mark = Path(task.scratch) / item.source
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _full(task: FaultTask, item: Item) -> None:
+    import errno
+
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+_FAULTS = {
+    "bad": _bad,
+    "bug": _bug,
+    "segfault": _segfault,
+    "exit": _exit,
+    "hang": _hang,
+    "hungry": _hungry,
+    "once": _once,
+    "full": _full,
+}

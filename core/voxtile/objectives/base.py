@@ -15,12 +15,15 @@ class Objective(nn.Module):
     Attributes:
         needs: parts of `Features` beyond `image` and `text` that must be computed: `pooled`, `tokens`, `facts`, …; the
             module computes only the union over the configured objectives.
+        couples_items: True where the loss of one item depends on the others of its batch, so that splitting a batch
+            (gradient accumulation) would change the loss.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
+    couples_items: ClassVar[bool] = False
 
     def setup(self, *, image_width: int, text_width: int, embed_dim: int, fact_names: tuple[str, ...]) -> None:
-        """Create parameters that depend on the model and the data; called once, before training or loading."""
+        """Create parameters that depend on the model and the data, once before training or loading weights."""
 
     def forward(self, features: Features) -> Tensor:
         """Return the scalar loss of this term (unweighted)."""

@@ -1,0 +1,58 @@
+"""The contrastive objective: softmax (CLIP) or sigmoid (SigLIP), exact and tiled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from torch import Tensor
+
+from voxtile.errors import ConfigError
+from voxtile.objectives.base import Objective
+from voxtile.objectives.pairs import Pairs, RelationName
+from voxtile.objectives.tiled import TILE, sigmoid_loss, softmax_loss
+from voxtile.types import Features
+
+
+class Contrastive(Objective):
+    """Pulls an item and its texts together and all other pairs apart. See `voxtile.objectives.tiled` for the equations.
+
+    Args:
+        kind: `softmax` (both directions) or `sigmoid` (needs `logit_bias` in the encoder).
+        positives: what else makes a pair positive besides ownership: `text` (an equal text), `study`, `subject`.
+        ignore: pairs that are neither positive nor negative, by the same names.
+        tile: rows and columns of a tile of logits; changes memory and speed, never the result.
+    """
+
+    couples_items: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        *,
+        kind: Literal["softmax", "sigmoid"] = "softmax",
+        positives: Sequence[RelationName] = (),
+        ignore: Sequence[RelationName] = (),
+        tile: tuple[int, int] = TILE,
+    ) -> None:
+        super().__init__()
+        if kind not in ("softmax", "sigmoid"):
+            raise ConfigError(f"contrastive kind '{kind}' does not exist; use softmax or sigmoid")
+        if min(tile) < 1:
+            raise ConfigError(f"the tile of a contrastive objective must be positive, not {tuple(tile)}")
+        self.kind = kind
+        self.positives = tuple(positives)
+        self.ignore = tuple(ignore)
+        self.tile = (tile[0], tile[1])
+
+    def forward(self, features: Features) -> Tensor:
+        """Return the scalar loss.
+
+        Raises:
+            ConfigError: sigmoid without a `logit_bias`.
+        """
+        pairs = Pairs.from_batch(features.batch, self.positives, self.ignore)
+        if self.kind == "softmax":
+            return softmax_loss(features.image, features.text, features.logit_scale, pairs, self.tile)
+        if features.logit_bias is None:
+            raise ConfigError("the sigmoid objective needs a bias: set model.encoder.logit_bias, e.g. to -10")
+        return sigmoid_loss(features.image, features.text, features.logit_scale, features.logit_bias, pairs, self.tile)

@@ -6,6 +6,7 @@ Targets are strings ("module:function") so that listing domains imports none of 
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.metadata
 from collections.abc import Callable, Mapping
@@ -22,15 +23,29 @@ ENTRY_POINT_GROUP = "voxtile.domains"
 
 @dataclass(frozen=True)
 class Command:
-    """A function that the command line offers: `target` is "module:function", `help` one line."""
+    """A function that the command line offers.
+
+    Attributes:
+        target: "module:function".
+        help: one line.
+        example: a whole command line that works, for the help.
+    """
 
     target: str
     help: str
+    example: str = ""
 
     def load(self) -> Callable[..., Any]:
-        """Import the module and return the function."""
+        """Import the module and return the function.
+
+        Raises:
+            ConfigError: the module cannot be imported or has no such function.
+        """
         module, _, name = self.target.partition(":")
-        function: Callable[..., Any] = getattr(importlib.import_module(module), name)
+        try:
+            function: Callable[..., Any] = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError) as error:
+            raise ConfigError(f"'{self.target}' cannot be loaded: {error}") from error
         return function
 
 
@@ -136,5 +151,7 @@ def resolve(name: str, *, kind: str) -> Path:
     }
     if name not in known:
         note = "".join(f"; plugin '{b.name}' failed to load ({b.reason})" for b in broken)
-        raise ConfigError(f"no {kind} named '{name}'; there are: {', '.join(sorted(known)) or 'none'}{note}")
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(sorted(known)) or 'none'}"
+        raise ConfigError(f"no {kind} named '{name}'; {hint}{note}")
     return known[name]

@@ -97,7 +97,7 @@ def _die_with(lifeline: int) -> None:
 
 
 def _limit_memory(memory_bytes: int | None) -> None:
-    """Cap private writable memory above what is in use (RLIMIT_DATA: unlike RLIMIT_AS it leaves file mappings alone)."""
+    """Cap private memory above what is in use: RLIMIT_DATA, which unlike RLIMIT_AS leaves file mappings alone."""
     if memory_bytes is None or sys.platform != "linux":
         return
     status = Path("/proc/self/status").read_text().splitlines()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import hashlib
 import os
 import signal
@@ -22,13 +23,13 @@ from voxtile.errors import InputError
 class FaultTask:
     """Makes a small volume of each name; a name's prefix says what goes wrong.
 
-    `ok-…`, `drop-…` (a reason), `bad-…` (InputError), `bug-…` (ValueError), `segfault-…`, `exit-…` (os._exit), `hang-…`,
-    `hungry-…` (memory without end), `once-…` (dies the first time only, marked by a file in `scratch`), `row-…` (a row
-    that no table takes), `same-…` (always the same sample), `full-…` (the disk is full).
+    `ok-…`, `drop-…` (a reason), `bad-…` (InputError), `bug-…` (ValueError), `segfault-…`, `exit-…` (os._exit),
+    `hang-…`, `hungry-…` (memory without end), `once-…` (dies the first time only, marked by a file in `scratch`),
+    `row-…` (a row that no table takes), `same-…` (always the same sample), `full-…` (the disk is full).
 
     Attributes:
         names: the inputs.
-        scratch: folder for the marks of `once-…`; also logs each attempt as a file.
+        scratch: folder for the marks of `once-…`.
         seconds: how long an input takes.
         shape: of the volume [Z, Y, X].
         licence: stored in each row; part of the config.
@@ -121,8 +122,6 @@ def _once(task: FaultTask, item: Item) -> None:
 
 
 def _full(task: FaultTask, item: Item) -> None:
-    import errno
-
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 

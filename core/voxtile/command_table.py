@@ -1,0 +1,195 @@
+"""The commands of `voxtile`: names, one line of help, an example, and where each one's function is.
+
+Targets are strings, so that the table costs nothing to read and only the chosen command's module is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from voxtile.domain import Command, Domain, discover
+
+CORPUS = "Make a corpus"
+ENRICH = "Look at it and add to it"
+MODEL = "Train and evaluate"
+SELF = "About this installation"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A command of one word.
+
+    Attributes:
+        section: heading in the help.
+        usage: arguments as the help shows them.
+        command: the function, its help and its example.
+        takes_argv: the function parses its own command line.
+    """
+
+    section: str
+    usage: str
+    command: Command
+    takes_argv: bool = False
+
+
+@dataclass(frozen=True)
+class Group:
+    """A command whose second word (or the value of `selector`) names one of several functions.
+
+    Attributes:
+        section, usage: as in `Entry`.
+        help: one line.
+        example: a whole command line.
+        noun: what a member is called in messages.
+        members: finds the functions by name.
+        selector: option that names the member instead of the second word, e.g. `--from`.
+    """
+
+    section: str
+    usage: str
+    help: str
+    example: str
+    noun: str
+    members: Callable[[], Mapping[str, Command]]
+    selector: str | None = None
+
+
+def _of_domains(table: Callable[[Domain], Mapping[str, Command]]) -> Callable[[], Mapping[str, Command]]:
+    def members() -> Mapping[str, Command]:
+        domains, _ = discover()
+        return {name: command for domain in domains.values() for name, command in table(domain).items()}
+
+    return members
+
+
+def _imports() -> Mapping[str, Command]:
+    ingest = "voxtile.corpus.ingest"
+    return {
+        "wds": Command(f"{ingest}:import_wds", "WebDataset shards", "voxtile import wds pairs/ corpus"),
+        "parquet": Command(
+            f"{ingest}:import_parquet", "Parquet with image bytes", "voxtile import parquet p.parquet corpus"
+        ),
+        "csv": Command(f"{ingest}:import_csv", "a CSV of image paths and texts", "voxtile import csv pairs.csv corpus"),
+    }
+
+
+def _training(word: str, help_line: str) -> Entry:
+    example = f"voxtile {word} -c domains/medical/ct.yaml --data.corpus corpus"
+    return Entry(
+        MODEL, f"{word} -c CONFIG …", Command("voxtile.training.cli:main", help_line, example), takes_argv=True
+    )
+
+
+COMMANDS: Mapping[str, Entry | Group] = {
+    "phantom": Group(
+        CORPUS,
+        "phantom NAME OUT",
+        "write native files with known truth, to try everything without data",
+        "voxtile phantom ct phantom --n 200",
+        "phantom",
+        _of_domains(lambda domain: domain.phantoms),
+    ),
+    "convert": Group(
+        CORPUS,
+        "convert NAME SOURCE CORPUS",
+        "raw files to a corpus; run it again to resume",
+        "voxtile convert dicom phantom/dicom corpus --reports phantom/reports.csv",
+        "converter",
+        _of_domains(lambda domain: domain.converters),
+    ),
+    "build": Group(
+        CORPUS,
+        "build NAME SOURCE CORPUS",
+        "a public dataset as it is downloaded to a corpus",
+        "voxtile build medmnist pneumoniamnist.npz corpus",
+        "recipe",
+        _of_domains(lambda domain: domain.recipes),
+    ),
+    "import": Group(
+        CORPUS,
+        "import NAME SOURCE CORPUS",
+        "existing image-text pairs to a corpus; image bytes stay as they are",
+        "voxtile import wds pairs/ corpus",
+        "importer",
+        _imports,
+    ),
+    "materialize": Entry(
+        CORPUS,
+        "materialize CORPUS OUT --preset P",
+        Command(
+            "voxtile.corpus.materialize:materialize_corpus",
+            "a derived corpus at a preset's resolution",
+            "voxtile materialize corpus small --preset preset.yaml",
+        ),
+    ),
+    "inspect": Entry(
+        ENRICH,
+        "inspect CORPUS",
+        Command(
+            "voxtile.corpus.inspect:inspect_corpus",
+            "counts, drop reasons, licences; as a page with pictures too",
+            "voxtile inspect corpus --html report.html",
+        ),
+    ),
+    "verify": Entry(
+        ENRICH,
+        "verify CORPUS",
+        Command("voxtile.corpus.verify:verify_corpus", "check every byte against its hash", "voxtile verify corpus"),
+    ),
+    "extract": Entry(
+        ENRICH,
+        "extract CORPUS UID --to KIND",
+        Command(
+            "voxtile.corpus.extract:extract_sample",
+            "one sample as a file for other programs",
+            "voxtile extract corpus 0123456789abcdef0123456789abcdef --to nifti",
+        ),
+    ),
+    "facts": Group(
+        ENRICH,
+        "facts CORPUS --from NAME",
+        "facts about the samples, from labels or what a domain offers",
+        "voxtile facts corpus --from labels --labels phantom/labels.csv",
+        "source of facts",
+        _of_domains(lambda domain: domain.facts),
+        selector="--from",
+    ),
+    "caption": Entry(
+        ENRICH,
+        "caption CORPUS",
+        Command(
+            "voxtile_datasets.captions.command:caption_corpus",
+            "texts from facts",
+            "voxtile caption corpus --provider template",
+        ),
+    ),
+    "fit": _training("fit", "train a model; also as 'lightning fit'"),
+    "validate": _training("validate", "losses and metrics on the validation split"),
+    "test": _training("test", "the zero-shot report of a trained model"),
+    "predict": _training("predict", "embeddings of a trained model"),
+    "evaluate": Entry(
+        MODEL,
+        "evaluate MODEL TASK…",
+        Command(
+            "voxtile.evaluate.command:evaluate",
+            "any model on any task: results.json, a table and a page",
+            "voxtile evaluate last.ckpt medical/ct-findings --corpus corpus --out report",
+        ),
+    ),
+    "doctor": Entry(
+        SELF,
+        "doctor",
+        Command("voxtile.doctor:doctor", "versions, codecs, processors, memory, GPU", "voxtile doctor"),
+    ),
+    "domains": Entry(
+        SELF,
+        "domains",
+        Command("voxtile.doctor:list_domains", "installed domains and what each one offers", "voxtile domains"),
+    ),
+    "config": Entry(
+        SELF,
+        "config NAME",
+        Command("voxtile.doctor:print_config_file", "print a training config", "voxtile config medical/ct > ct.yaml"),
+    ),
+}

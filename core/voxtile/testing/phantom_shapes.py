@@ -159,7 +159,13 @@ def ellipsoid(
 
 
 def capsule(
-    frame: Frame, start: npt.ArrayLike, stop: npt.ArrayLike, radius: float, *, end_radius: float | None = None, soft: float = 5.0
+    frame: Frame,
+    start: npt.ArrayLike,
+    stop: npt.ArrayLike,
+    radius: float,
+    *,
+    end_radius: float | None = None,
+    soft: float = 5.0,
 ) -> Region:
     """Cover of a tube with round ends that tapers from `radius` to `end_radius` (mm)."""
     first, last = np.asarray(start, np.float64), np.asarray(stop, np.float64)

@@ -97,7 +97,9 @@ def _paint_liver_lesions(scene: Scene, centre: Point, radii: Point, value: float
     largest = int(np.argmax(sizes))
     place = "left" if points[largest][0] > centre[0] + 40 else "right"
     size = round(scene.millimetres(2 * sizes[largest]))
-    scene.findings.append(Finding("liver_lesion", points[largest], place=f"{place} hepatic lobe", size_mm=size, count=count))
+    scene.findings.append(
+        Finding("liver_lesion", points[largest], place=f"{place} hepatic lobe", size_mm=size, count=count)
+    )
 
 
 def _paint_gallbladder(scene: Scene) -> None:

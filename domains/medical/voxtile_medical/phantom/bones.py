@@ -117,7 +117,5 @@ def _paint_fracture(scene: Scene, centre: Point, mineral: float, level: int) -> 
     _paint_body(scene, centre, VERTEBRA_HEIGHT * (1 - loss), VERTEBRA_HEIGHT * (1 - 0.5 * loss), mineral + 130)
     names = ("T6", "T7", "T8", "T9", "T10", "T11", "T12", "L1", "L2", "L3", "L4")
     scene.findings.append(
-        Finding(
-            "vertebral_fracture", centre, place=names[level + 1], details={"height_loss": round(float(loss), 2)}
-        )
+        Finding("vertebral_fracture", centre, place=names[level + 1], details={"height_loss": round(float(loss), 2)})
     )

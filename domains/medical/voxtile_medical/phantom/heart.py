@@ -161,7 +161,9 @@ def paint_nodes(scene: Scene) -> None:
         sizes.append(size)
     largest = int(np.argmax(sizes))
     scene.findings.append(
-        Finding("lymphadenopathy", points[largest], size_mm=round(scene.millimetres(2 * sizes[largest])), count=len(points))
+        Finding(
+            "lymphadenopathy", points[largest], size_mm=round(scene.millimetres(2 * sizes[largest])), count=len(points)
+        )
     )
 
 

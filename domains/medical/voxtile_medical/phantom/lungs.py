@@ -136,7 +136,9 @@ def _paint_consolidation(scene: Scene, lungs: dict[str, Region]) -> None:
         filled = cover(shape.weight * np.float32(26) - 10 + grain * np.float32(6), 8.0) * (shape.weight > 0)
         bronchi = cover((grain - np.float32(0.75)) * np.float32(20), 6.0)
         scene.paint(Region(shape.box, filled), np.float32(35) - bronchi * np.float32(600), finding="consolidation")
-        scene.findings.append(Finding("consolidation", point, side, lobe_of(side, point), round(scene.millimetres(2 * size))))
+        scene.findings.append(
+            Finding("consolidation", point, side, lobe_of(side, point), round(scene.millimetres(2 * size)))
+        )
 
 
 def _paint_nodules(scene: Scene, lungs: dict[str, Region]) -> None:
@@ -150,7 +152,9 @@ def _paint_nodules(scene: Scene, lungs: dict[str, Region]) -> None:
             point = _inside(scene, side, lungs[side], radius + 4)
             if point is None:
                 continue
-            scene.paint(ellipsoid(scene.frame, point, np.full(3, radius)), scene.between(30, 90), finding="pulmonary_nodule")
+            scene.paint(
+                ellipsoid(scene.frame, point, np.full(3, radius)), scene.between(30, 90), finding="pulmonary_nodule"
+            )
             size = round(scene.millimetres(2 * radius))
             scene.findings.append(Finding("pulmonary_nodule", point, side, lobe_of(side, point), size))
             break

@@ -116,9 +116,7 @@ def _blurred(values: Volume, amount: float) -> Volume:
     side = np.float32(amount)
     for axis in range(3):
         padded = np.take(values, np.r_[0, 0 : values.shape[axis], values.shape[axis] - 1], axis=axis)
-        before, middle, after = (
-            padded[(slice(None),) * axis + (slice(k, k + values.shape[axis]),)] for k in range(3)
-        )
+        before, middle, after = (padded[(slice(None),) * axis + (slice(k, k + values.shape[axis]),)] for k in range(3))
         values = middle + side * (before + after - 2 * middle)
     return values
 

@@ -1,0 +1,169 @@
+"""`voxtile phantom ct`: a data set of synthetic torso CT studies with reports, labels, masks and known truth."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.progress import track
+
+from voxtile.errors import InputError
+from voxtile.testing.phantom_noise import stream
+from voxtile.testing.phantom_truth import write_table, write_truth
+from voxtile_medical.phantom.ct_dicom import classic_files, draw_layout, enhanced_file
+from voxtile_medical.phantom.ct_segmentation import segmentation_file
+from voxtile_medical.phantom.findings import CONCEPTS, finding_segment
+from voxtile_medical.phantom.identity import Identity, draw_identity
+from voxtile_medical.phantom.render import Study, render
+from voxtile_medical.phantom.reports import write_report
+
+Series = Literal["enhanced", "classic", "mixed"]
+_SERIES_STREAM = 7
+_CLASSIC_SHARE = 0.05
+
+README = """CT phantom, seed {seed}, {n} studies
+
+Everything here is synthetic; names, numbers and dates are invented.
+
+dicom/NNNNN/         one study each: an Enhanced CT file, or a classic series with one file a slice
+segmentations/       NNNNN.dcm: organs and findings as a DICOM label-map segmentation ({segmentations} studies)
+reports.csv          study (StudyInstanceUID), subject (PatientID), text
+labels.csv           study, subject, and a column of 0 and 1 for each finding
+truth.json           what was painted, where (patient millimetres, LPS) and how large; no converter reads it
+
+Another seed gives entirely different patients; the same seed gives the same bytes.
+"""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a worker hands back: rows of the tables."""
+
+    study: str
+    subject: str
+    text: str
+    labels: tuple[int, ...]
+    truth: dict[str, Any]
+
+
+def write_ct_phantom(
+    out: Path,
+    *,
+    n: int = 200,
+    seed: int = 0,
+    series: Series = "mixed",
+    segmentations: int | None = None,
+    workers: int = 0,
+) -> None:
+    """Write synthetic torso CT studies as DICOM, with reports, labels, segmentations and known truth.
+
+    Args:
+        out: new or empty folder.
+        n: number of studies, one a patient.
+        seed: another seed gives other patients; the same seed gives the same bytes, whatever the number of workers.
+        series: one Enhanced CT file a study, classic series with one file a slice, or mostly the first with a few classic.
+        segmentations: how many studies, from the first, get a DICOM segmentation; all when left out.
+        workers: number of processes; 0 for one a core.
+
+    Raises:
+        InputError: `out` is not empty, or n or seed is out of range.
+    """
+    _check(out, n, seed)
+    masks = n if segmentations is None else min(segmentations, n)
+    (out / "dicom").mkdir(parents=True, exist_ok=True)
+    if masks:
+        (out / "segmentations").mkdir(exist_ok=True)
+    console = Console(stderr=True)
+    job = partial(write_study, out, seed, series, masks)
+    written = list(
+        track(_in_order(job, n, workers), description="phantom ct", total=n, console=console, transient=True)
+    )
+    write_table(out / "reports.csv", ("study", "subject", "text"), ((w.study, w.subject, w.text) for w in written))
+    write_table(out / "labels.csv", ("study", "subject", *CONCEPTS), ((w.study, w.subject, *w.labels) for w in written))
+    write_truth(out / "truth.json", {"phantom": "ct", "seed": seed, "studies": [w.truth for w in written]})
+    (out / "README.txt").write_text(README.format(seed=seed, n=n, segmentations=masks), encoding="utf-8")
+    console.print(f"wrote {n} studies to {out}")
+
+
+def write_study(out: Path, seed: int, series: Series, masks: int, number: int) -> Written:
+    """Render one study and write its files."""
+    study, identity, layout = render(seed, number), draw_identity(seed, number), draw_layout(seed, number)
+    classic = is_classic(seed, number, series)
+    folder = out / "dicom" / f"{number:05d}"
+    folder.mkdir(exist_ok=True)
+    if classic:
+        for name, content in classic_files(study, identity, layout):
+            (folder / name).write_bytes(content)
+    else:
+        (folder / f"{identity.instance_uid('enhanced')[-12:]}.dcm").write_bytes(enhanced_file(study, identity, layout))
+    if number < masks:
+        content = segmentation_file(study, identity, layout, classic=classic)
+        (out / "segmentations" / f"{number:05d}.dcm").write_bytes(content)
+    labels = tuple(int(study.present[c]) for c in CONCEPTS)
+    truth = _truth(study, identity, classic)
+    return Written(identity.study_uid, identity.patient_id, write_report(seed, study), labels, truth)
+
+
+def is_classic(seed: int, number: int, series: Series) -> bool:
+    """Whether a study is written as one file a slice."""
+    if series == "mixed":
+        return bool(stream(seed, number, _SERIES_STREAM).random() < _CLASSIC_SHARE)
+    return series == "classic"
+
+
+def _check(out: Path, n: int, seed: int) -> None:
+    if n < 1 or n > 99_999:
+        raise InputError(f"cannot make {n} studies; give --n between 1 and 99999")
+    if seed < 0:
+        raise InputError(f"the seed {seed} is negative; give --seed 0 or more")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} is not an empty folder; give a new one, or remove it first")
+    parent = next(p for p in (out, *out.parents) if p.exists())
+    free = shutil.disk_usage(parent).free
+    if free < n * 650_000:
+        raise InputError(
+            f"{n} studies need {n * 0.00065:.1f} GB at {out}, and {free / 1e9:.1f} GB are free; give a smaller --n"
+        )
+
+
+def _in_order(job: partial[Written], n: int, workers: int) -> Iterator[Written]:
+    count = min(workers or os.cpu_count() or 1, n)
+    if count <= 1:
+        yield from map(job, range(n))
+        return
+    with ProcessPoolExecutor(count, mp_context=get_context("forkserver")) as pool:
+        yield from pool.map(job, range(n), chunksize=max(1, min(16, n // (count * 4))))
+
+
+def _truth(study: Study, identity: Identity, classic: bool) -> dict[str, Any]:
+    findings = [
+        {
+            "concept": f.concept,
+            "side": f.side,
+            "place": f.place,
+            "size_mm": f.size_mm,
+            "count": f.count,
+            "centre_mm": [float(c) for c in f.centre],
+            "segment": finding_segment(f.concept) if "organ" not in f.details else None,
+            **f.details,
+        }
+        for f in study.findings
+    ]
+    return {
+        "number": study.number,
+        "study": identity.study_uid,
+        "subject": identity.patient_id,
+        "series": "classic" if classic else "enhanced",
+        "spacing_mm": list(study.spacing),
+        "phase": study.patient.phase,
+        "findings": findings,
+        "mimics": [list(m) for m in study.mimics],
+    }

@@ -1,0 +1,119 @@
+"""Free-text reports: true to what was painted, worded in many ways, silent about much."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from voxtile.testing.phantom_noise import stream
+from voxtile.testing.phantom_wording import listing, measure, pick, sentence, shuffled
+from voxtile_medical.phantom.findings import CONCEPTS
+from voxtile_medical.phantom.render import REPORT_STREAM, Study
+from voxtile_medical.phantom.scene import Finding
+
+WORDING = Path(__file__).with_name("wording.yaml")
+_COUNTS = {2: "two", 3: "three", 4: "four", 5: "five"}
+# How often a report mentions what is absent, and what is benign.
+_MENTION_ABSENT = 0.5
+_MENTION_MIMIC = 0.5
+
+
+@cache
+def wording() -> dict[str, Any]:
+    """The wording bank."""
+    bank: dict[str, Any] = yaml.load(WORDING.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    return bank
+
+
+def write_report(seed: int, study: Study) -> str:
+    """Report of one study; the same study always gets the same words."""
+    rng, bank = stream(seed, study.number, REPORT_STREAM), wording()
+    body = _present(rng, study) + _absent(rng, study) + _mimics(rng, study)
+    normal = shuffled(rng, bank["normal"])[: int(rng.integers(0, 4))]
+    findings = shuffled(rng, body + normal)
+    parts = []
+    if rng.random() < 0.8:
+        parts.append(("Indication", pick(rng, bank["indication"])))
+    if rng.random() < 0.7:
+        parts.append(("Technique", pick(rng, bank["technique"][study.patient.phase])))
+    if rng.random() < 0.8:
+        parts.append(("Comparison", pick(rng, bank["comparison"])))
+    parts.append(("Findings", " ".join(findings)))
+    if rng.random() < 0.85:
+        parts.append(("Impression", _impression(rng, study)))
+    return _assemble(rng, parts)
+
+
+def _assemble(rng: np.random.Generator, parts: Sequence[tuple[str, str]]) -> str:
+    upper = rng.random() < 0.6
+    break_line = "\n" if rng.random() < 0.4 else " "
+    return "\n\n".join(f"{heading.upper() if upper else heading}:{break_line}{text}" for heading, text in parts)
+
+
+def _by_concept(study: Study) -> dict[str, list[Finding]]:
+    found: dict[str, list[Finding]] = {}
+    for finding in study.findings:
+        found.setdefault(finding.concept, []).append(finding)
+    return found
+
+
+def _values(rng: np.random.Generator, finding: Finding) -> Mapping[str, str]:
+    return {
+        "side": finding.side or "",
+        "place": finding.place or "",
+        "size": measure(rng, finding.size_mm) if finding.size_mm else "",
+        "count": _COUNTS.get(finding.count, ""),
+    }
+
+
+def _present(rng: np.random.Generator, study: Study) -> list[str]:
+    sentences = []
+    for concept, found in _by_concept(study).items():
+        bank = wording()["findings"][concept]
+        sides = {f.side for f in found}
+        if len(sides) > 1 and "bilateral" in bank and rng.random() < 0.6:
+            sentences.append(pick(rng, bank["bilateral"]))
+        else:
+            sentences.extend(sentence(rng, bank["present"], _values(rng, f)) for f in found)
+    return sentences
+
+
+def _absent(rng: np.random.Generator, study: Study) -> list[str]:
+    bank = wording()
+    absent = [c for c in CONCEPTS if not study.present[c] and rng.random() < _MENTION_ABSENT]
+    absent = shuffled(rng, absent)
+    sentences = []
+    while absent:
+        if len(absent) > 1 and rng.random() < 0.35:
+            size = int(rng.integers(2, 4))
+            together, absent = absent[:size], absent[size:]
+            names = [pick(rng, bank["findings"][c]["name"]) for c in together]
+            sentences.append(pick(rng, bank["denial"]).format(list=listing(names)))
+        else:
+            concept, absent = absent[0], absent[1:]
+            sentences.append(pick(rng, bank["findings"][concept]["absent"]))
+    return sentences
+
+
+def _mimics(rng: np.random.Generator, study: Study) -> list[str]:
+    bank = wording()["mimics"]
+    told = [m for m in study.mimics if rng.random() < _MENTION_MIMIC]
+    return [sentence(rng, bank[name], {"side": side or ""}) for name, side in told]
+
+
+def _impression(rng: np.random.Generator, study: Study) -> str:
+    lines = []
+    for concept, found in _by_concept(study).items():
+        if rng.random() < 0.85:
+            lines.append(sentence(rng, wording()["findings"][concept]["impression"], _values(rng, found[0])))
+    if not lines:
+        return str(pick(rng, wording()["unremarkable"])) if not study.findings else "As above."
+    lines = shuffled(rng, lines)
+    if len(lines) > 1 and rng.random() < 0.5:
+        return "\n".join(f"{number}. {line}" for number, line in enumerate(lines, start=1))
+    return " ".join(lines)

@@ -32,9 +32,8 @@ _MAGIC = b"\x9e\xa8b2frame\x00\xd2"
 _FLAGS = b"\xa4\x12\x00"  # format version 2, 64-bit offsets, contiguous
 _ZSTD = 5
 _PLAIN_FILTERS = frozenset({0, 1, 2})  # none, shuffle, bitshuffle: no plugin, no Python
-_TRAILER = bytes.fromhex("940193cd0006de0000dc0000ce00000023d800") + bytes(
-    16
-)  # no variable-length metadata, no fingerprint
+# No variable-length metadata and no checksum.
+_TRAILER = bytes.fromhex("94 01 93 cd0006 de0000 dc0000 ce00000023 d800") + bytes(16)
 _FIXED_HEADER = 87
 _CHUNK_HEADER = 32
 _CHUNK_VERSION = 5
@@ -123,10 +122,12 @@ def inspect_frame(data: bytes | memoryview) -> Frame:
 def _check_pipeline(view: memoryview) -> None:
     if view[24:27] != _FLAGS or view[27] & 0x0F != _ZSTD or view[77] != _ZSTD or view[78] != 0:
         raise CorpusError("a Blosc2 frame uses a codec or layout other than zstd; it is refused unopened")
-    if view[68] != 0xC2 or view[len(view) - len(_TRAILER) :] != _TRAILER:
+    if view[68] != 0xC2:
         raise CorpusError(
             "a Blosc2 frame carries variable-length metadata, which could run code; it is refused unopened"
         )
+    if view[len(view) - len(_TRAILER) :] != _TRAILER:
+        raise CorpusError("a Blosc2 frame is cut short, or has more than numbers at its end; it is refused unopened")
     if not set(view[71:77]) <= _PLAIN_FILTERS or any(view[79:87]):
         raise CorpusError("a Blosc2 frame names a user-defined or plugin filter; it is refused unopened")
 

@@ -1,0 +1,139 @@
+"""Arrays come back as they went in, from anywhere in a file, and a crop reads only its chunks."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import blosc2
+import hypothesis.extra.numpy as npst
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from voxtile.corpus.codecs import decode_array, encode_array, open_array
+from voxtile.errors import CorpusError
+
+DTYPES = ["?", "i1", "u1", "<i2", ">i2", "<u2", "<i4", ">u4", "<i8", "<u8", "<f2", "<f4", ">f8", "<c8", "<c16"]
+
+
+@given(
+    st.sampled_from(DTYPES).flatmap(
+        lambda dtype: npst.arrays(dtype, npst.array_shapes(min_dims=1, max_dims=5, max_side=20), fill=st.nothing())
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_any_array_round_trips(array):
+    decoded = decode_array(encode_array(array))
+    assert decoded.shape == array.shape
+    assert decoded.dtype == array.dtype.newbyteorder("<")
+    assert decoded.tobytes() == array.astype(array.dtype.newbyteorder("<")).tobytes()  # NaN payloads and −0 included
+
+
+_FRAMES: dict[tuple[int, ...], bytes] = {}
+
+
+@given(st.data())
+@settings(max_examples=40, deadline=None)
+def test_any_crop_equals_numpy(data):
+    shape = data.draw(st.sampled_from([(90, 70, 130), (3, 70, 40, 66), (300, 520), (300, 270, 3), (140000,)]))
+    array = np.random.default_rng(0).integers(-1000, 1000, shape).astype(np.int16)
+    frame = _FRAMES.setdefault(shape, encode_array(array))
+    box = tuple(
+        slice(*sorted(data.draw(st.tuples(st.integers(0, size), st.integers(0, size)), label="edge"))) for size in shape
+    )
+    with tempfile.NamedTemporaryFile() as shard:
+        shard.write(b"x" * 512 + frame + b"y" * 100)
+        shard.flush()
+        np.testing.assert_array_equal(open_array(Path(shard.name), 512, len(frame))[box], array[box])
+
+
+def test_another_process_and_many_threads_give_the_same_bytes():
+    code = (
+        "import blosc2, hashlib, numpy as np; from voxtile.corpus.codecs import encode_array; blosc2.set_nthreads({});"
+        "a = (np.random.default_rng(1).normal(0, 400, (70, 130, 90))).astype('i2');"
+        "print(hashlib.sha256(encode_array(a)).hexdigest())"
+    )
+    run = [subprocess.check_output([sys.executable, "-c", code.format(threads)]) for threads in (1, 4)]
+    assert run[0] == run[1]
+
+
+def test_stored_frame_is_a_plain_blosc2_array(tmp_path):
+    """Somebody without voxtile reads the file."""
+    array = np.arange(4000, dtype=np.int16).reshape(10, 20, 20)
+    (tmp_path / "a.b2nd").write_bytes(encode_array(array))
+    np.testing.assert_array_equal(blosc2.open(str(tmp_path / "a.b2nd"), mode="r")[:], array)
+
+
+def test_crop_reads_only_the_chunks_it_touches(tmp_path):
+    array = np.random.default_rng(0).integers(0, 30000, (192, 192, 192)).astype(np.int16)
+    frame = bytearray(encode_array(array))
+    assert blosc2.ndarray_from_cframe(bytes(frame)).schunk.nchunks == 27
+    header = int.from_bytes(frame[11:15], "big")
+    first = np.s_[0:64, 0:64, 0:64]
+    stored = int.from_bytes(frame[39:47], "big")
+    first_chunk = int.from_bytes(frame[header + 12 : header + 16], "little")
+    frame[header + first_chunk : header + stored] = b"\xff" * (stored - first_chunk)  # every other chunk is ruined
+    (tmp_path / "a").write_bytes(frame)
+    opened = open_array(tmp_path / "a", 0, len(frame))
+    np.testing.assert_array_equal(opened[first], array[first])
+    with pytest.raises(CorpusError):
+        opened[0:65, 0:64, 0:64]
+
+
+@pytest.mark.parametrize(
+    "bad", [np.empty((0, 3)), np.array(["a"]), np.array([object()]), np.float32(3.0), np.zeros(3, "M8[s]")]
+)
+def test_what_is_not_plain_numbers_is_not_stored(bad):
+    with pytest.raises(ValueError, match="cannot be stored"):
+        encode_array(np.asarray(bad))
+
+
+def test_steps_and_too_many_axes_are_refused(tmp_path):
+    frame = encode_array(np.zeros((4, 4)))
+    (tmp_path / "a").write_bytes(frame)
+    array = open_array(tmp_path / "a", 0, len(frame))
+    with pytest.raises(ValueError, match="step 1"):
+        array[::2]
+    with pytest.raises(ValueError, match="at most 2"):
+        array[0:1, 0:1, 0:1]
+
+
+def test_missing_and_truncated_shards_say_what_to_do(tmp_path):
+    with pytest.raises(CorpusError, match=r"is missing.*voxtile verify"):
+        open_array(tmp_path / "none.tar", 0, 100)
+    frame = encode_array(np.zeros((40, 40), np.int16))
+    (tmp_path / "cut.tar").write_bytes(frame[:-10])
+    with pytest.raises(CorpusError, match="cut short"):
+        open_array(tmp_path / "cut.tar", 0, len(frame))
+    with pytest.raises(CorpusError, match="cut short"):
+        open_array(tmp_path / "cut.tar", 0, len(frame) - 10)
+    (tmp_path / "empty.tar").write_bytes(b"")
+    with pytest.raises(CorpusError, match="cannot read"):
+        open_array(tmp_path / "empty.tar", 0, 1)
+
+
+def test_replaced_shard_is_seen(tmp_path):
+    path = tmp_path / "shard.tar"
+    for value in (1, 2):
+        frame = encode_array(np.full((3, 3), value))
+        replacement = tmp_path / "new"
+        replacement.write_bytes(frame)
+        replacement.rename(path)
+        assert (open_array(path, 0, len(frame))[:] == value).all()
+
+
+def test_open_shards_are_bounded(tmp_path):
+    frame = encode_array(np.arange(9))
+    arrays = []
+    for number in range(300):
+        (tmp_path / str(number)).write_bytes(frame)
+        arrays.append(open_array(tmp_path / str(number), 0, len(frame)))
+    with open("/proc/self/maps") as maps:
+        mapped = [line for line in maps if str(tmp_path) in line]
+    assert len(mapped) == 300  # still in use
+    assert all((array[:] == np.arange(9)).all() for array in arrays)
+    arrays.clear()
+    with open("/proc/self/maps") as maps:
+        assert len([line for line in maps if str(tmp_path) in line]) <= 128

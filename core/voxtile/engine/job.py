@@ -6,7 +6,7 @@ import errno
 import pickle
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -196,6 +196,8 @@ def _record(
         draft.failures.append((item.source, outcome))
     elif outcome.status == "dropped":
         status, reason = "dropped", outcome.reason or "dropped"
+        # Rows of a dropped input are about samples that are there already: the captions of a duplicate.
+        _guarded(index, lambda: _store(writer, item, replace(outcome, samples=()), taken))
     else:
         status = "used"
         uids = _guarded(index, lambda: _store(writer, item, outcome, taken | draft.uids.keys()))

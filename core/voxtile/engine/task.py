@@ -58,7 +58,8 @@ class Outcome:
         reason: short machine-readable name, e.g. `missing-slice`; None when used.
         detail: one sentence for people.
         samples: what to store.
-        tables: rows for other tables by name (captions, facts, scopes, regions, splits, scores).
+        tables: rows for other tables by name (captions, facts, scopes, regions, splits, scores); those of a
+            dropped item are stored too, such as the captions of a duplicate.
     """
 
     status: Status

@@ -1,0 +1,109 @@
+"""Finds pictures that are there already while a plan is made, reading as little as possible.
+
+Within a plan, payloads of equal size and equal edges (first and last bytes) are compared by their full hash; all others
+are told apart without reading them whole. Against a corpus that holds samples already, every payload is hashed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from voxtile.corpus.identity import sample_uid
+from voxtile.corpus.parts import part_paths, read_parts, table_schema
+from voxtile.engine.commit import read_done
+from voxtile.engine.plan import TaskIdentity
+
+EDGE = 4096  # bytes; the tail of a PNG holds the checksum of all its pixels, that of a JPEG its last entropy-coded rows
+
+
+@dataclass(frozen=True)
+class First:
+    """Where a picture was met first.
+
+    Attributes:
+        source: the ledger's name for it.
+        where: how the task reads it again; None when the corpus holds it from another run.
+    """
+
+    source: str
+    where: Mapping[str, Any] | None
+
+
+def edge_digest(nbytes: int, head: bytes, tail: bytes) -> str:
+    """Cheap identity of a payload from its size, its first and its last `EDGE` bytes (128 bits, hex)."""
+    return hashlib.sha256(b"%d\0%s\0%s" % (nbytes, head[:EDGE], tail[-EDGE:])).hexdigest()[:32]
+
+
+def file_edges(path: Path) -> tuple[int, str]:
+    """Size in bytes and `edge_digest` of a file."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(EDGE)
+        file.seek(max(0, size - EDGE))
+        return size, edge_digest(size, head, file.read(EDGE))
+
+
+def file_sha256(path: Path) -> str:
+    """Full hash of a file (hex)."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Duplicates:
+    """Remembers the pictures of a plan and of the corpus that it goes into.
+
+    Args:
+        corpus: may not exist yet.
+        identity: of the task. What an interrupted run of the same task stored from the same source is no duplicate, so
+            that the plan of the resumed run is the same.
+    """
+
+    def __init__(self, corpus: Path, identity: TaskIdentity) -> None:
+        self._by_edges: dict[str, tuple[First, Callable[[], str]]] = {}
+        self._by_hash: dict[str, First] = {}
+        self._stored = _stored_sources(corpus, identity)
+
+    def first_of(self, edges: str, owner: First, full_hash: Callable[[], str]) -> First | None:
+        """Where the same picture was met before, or None when it is new.
+
+        Args:
+            edges: `edge_digest` of the payload.
+            owner: what to remember it by.
+            full_hash: computes the payload's sha-256; called only when its edges or any sample were seen before.
+        """
+        if edges in self._by_edges:
+            first, first_hash = self._by_edges[edges]
+            self._by_hash.setdefault(first_hash(), first)
+            digest = full_hash()
+            if digest in self._by_hash:
+                return self._by_hash[digest]
+            self._by_hash[digest] = owner
+        else:
+            self._by_edges[edges] = (owner, full_hash)
+        if self._stored:
+            source, is_own = self._stored.get(sample_uid(full_hash()), (owner.source, True))
+            if not is_own or source != owner.source:
+                return First(source, None)
+        return None
+
+
+def _stored_sources(corpus: Path, identity: TaskIdentity) -> dict[str, tuple[str, bool]]:
+    """Uid → its source, and whether this task with this config stored it."""
+    parts = part_paths(corpus, "samples")
+    if not parts:
+        return {}
+    own = {
+        done.stem
+        for done in read_done(corpus, identity.name)
+        if (done.version, done.config_sha256) == (identity.version, identity.config_sha256)
+    }
+    stored: dict[str, tuple[str, bool]] = {}
+    for part in parts:
+        rows = read_parts([part], table_schema("samples"), ["uid", "source"])
+        for uid, source in zip(rows["uid"].to_pylist(), rows["source"].to_pylist(), strict=True):
+            stored.setdefault(uid, (source or "", part.stem in own))
+    return stored

@@ -1,0 +1,263 @@
+"""What a folder tree says about its pictures: splits and classes from folder names, labels and texts from tables."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from voxtile.corpus.ingest.table import Table
+from voxtile.errors import ConfigError, InputError
+
+# Spellings of the official splits in public datasets.
+SPLIT_NAMES = {
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+FILE_COLUMNS = ("file", "filepath", "path", "filename", "file_name", "image", "image_path", "image_index", "name")
+LABEL_COLUMNS = ("label", "labels", "class", "category", "finding_labels", "diagnosis")
+TEXT_COLUMNS = ("text", "caption", "report", "title")
+SUBJECT_COLUMNS = ("subject", "subject_id", "patient", "patient_id")
+STUDY_COLUMNS = ("study", "study_id")
+_MOST_CLASSES = 1000  # more folders than ImageNet has classes are subjects, not classes
+
+
+@dataclass
+class Picture:
+    """A picture file and what is known of it before it is opened.
+
+    Attributes:
+        path: relative to the input folder, with forward slashes.
+        classes: vocabulary → labels that hold; a vocabulary that was not looked at for this picture is absent.
+        texts: captions.
+        subject, study, split: where given.
+    """
+
+    path: str
+    classes: dict[str, list[str]] = field(default_factory=dict)
+    texts: list[str] = field(default_factory=list)
+    subject: str | None = None
+    study: str | None = None
+    split: str | None = None
+
+
+def split_folders(paths: Sequence[str]) -> bool:
+    """Whether all top-level folders are named after splits (`train`, `val`, …) and there are at least two."""
+    tops = {PurePosixPath(path).parts[0].lower() for path in paths if "/" in path}
+    return len(tops) > 1 and tops <= SPLIT_NAMES.keys() and all("/" in path for path in paths)
+
+
+def apply_folders(pictures: Sequence[Picture], *, class_folders: str) -> dict[str, tuple[str, ...]]:
+    """Read splits and classes from folder names.
+
+    Args:
+        pictures: changed in place.
+        class_folders: `yes`, `no`, or `auto`: every level of folders that all pictures have in common is a vocabulary,
+            unless there are as many folders as pictures or more than a thousand.
+
+    Returns:
+        Vocabulary (`class-folders`, `class-folders-2`, …) → its classes.
+
+    Raises:
+        ConfigError: `yes`, but some pictures lie in no folder.
+    """
+    has_splits = split_folders([picture.path for picture in pictures])
+    folders = [PurePosixPath(picture.path).parts[has_splits:-1] for picture in pictures]
+    if has_splits:
+        for picture in pictures:
+            picture.split = SPLIT_NAMES[picture.path.split("/", 1)[0].lower()]
+    if class_folders == "no" or not pictures:
+        return {}
+    depth = min(len(parts) for parts in folders)
+    if depth == 0 and class_folders == "yes":
+        loose = next(p.path for p, parts in zip(pictures, folders, strict=True) if not parts)
+        raise ConfigError(f"'{loose}' lies in no class folder; move it into one or use --class-folders no")
+    vocabularies: dict[str, tuple[str, ...]] = {}
+    for level in range(depth):
+        classes = sorted({parts[level] for parts in folders})
+        plausible = 1 < len(classes) < len(pictures) and len(classes) <= _MOST_CLASSES
+        if class_folders == "auto" and not plausible:
+            continue
+        name = f"class-folders-{level + 1}" if level else "class-folders"
+        vocabularies[name] = tuple(classes)
+        for picture, parts in zip(pictures, folders, strict=True):
+            picture.classes[name] = [parts[level]]
+    return vocabularies
+
+
+def apply_subject_pattern(pictures: Sequence[Picture], pattern: str) -> None:
+    """Take each picture's subject from its path.
+
+    Args:
+        pictures: changed in place.
+        pattern: regular expression; its first group, or the whole match, is the subject.
+
+    Raises:
+        ConfigError: not a regular expression.
+        InputError: a path does not match.
+    """
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise ConfigError(f"--subject-pattern '{pattern}' is not a regular expression: {error}") from error
+    for picture in pictures:
+        match = compiled.search(picture.path)
+        if match is None:
+            raise InputError(
+                f"--subject-pattern '{pattern}' does not match '{picture.path}', so its subject is unknown"
+            )
+        picture.subject = match.group(1) if compiled.groups else match.group(0)
+
+
+def apply_table(
+    pictures: Sequence[Picture], table: Table, *, subject_column: str | None = None, separator: str = "|"
+) -> dict[str, tuple[str, ...]]:
+    """Read labels, texts, subjects, studies and splits from a table with one or more rows a file.
+
+    Args:
+        pictures: changed in place.
+        table: has a column of files and any of label, text, subject, study and split.
+        subject_column: overrides the search by name.
+        separator: between several labels in one cell.
+
+    Returns:
+        `{"labels": classes}`, or nothing when the table has no label.
+
+    Raises:
+        InputError: no column of files, nothing to read, no row matches, or a wrong split.
+    """
+    file_column = table.need(FILE_COLUMNS, "file")
+    subject_names = (subject_column,) if subject_column else SUBJECT_COLUMNS
+    if subject_column:
+        table.need(subject_names, "subject")
+    found = {
+        "label": table.find(LABEL_COLUMNS), "text": table.find(TEXT_COLUMNS), "subject": table.find(subject_names),
+        "study": table.find(STUDY_COLUMNS), "split": table.find(("split",)),
+    }  # fmt: skip
+    if not any(found.values()):
+        raise InputError(
+            f"'{table.path}' has files but no label, text, subject, study or split; its columns are: "
+            f"{', '.join(table.columns)} (one column a finding is read by: voxtile facts CORPUS --from labels)"
+        )
+    index = _index(pictures)
+    columns = {key: table.columns.index(name) for key, name in found.items() if name}
+    files = table.columns.index(file_column)
+    matched = 0
+    for number, row in enumerate(table.rows, start=2):
+        picture = index.get((row[files] or "").replace("\\", "/").removeprefix("./"))
+        if picture is not None:
+            matched += 1
+            _apply_row(picture, {key: row[column] for key, column in columns.items()}, separator, f"row {number}")
+    if not matched:
+        raise InputError(f"no row of '{table.path}' names a picture of the folder; its column '{file_column}' was used")
+    if "label" not in columns:
+        return {}
+    return {"labels": tuple(sorted({label for picture in pictures for label in picture.classes.get("labels", ())}))}
+
+
+def apply_reports(pictures: Sequence[Picture], table: Table) -> int:
+    """Attach texts by file, study or subject, whichever column the table has first.
+
+    Returns:
+        The number of texts that belong to no picture.
+
+    Raises:
+        InputError: the table lacks a text column or all key columns.
+    """
+    text_column = table.columns.index(table.need(TEXT_COLUMNS, "text"))
+    key = table.need((*FILE_COLUMNS[:-1], *STUDY_COLUMNS, *SUBJECT_COLUMNS), "file, study or subject")
+    owners: Mapping[str, Sequence[Picture]]
+    if key == table.find(FILE_COLUMNS[:-1]):
+        owners = {path: [picture] for path, picture in _index(pictures).items()}
+    else:
+        attribute = "study" if key == table.find(STUDY_COLUMNS) else "subject"
+        grouped: dict[str, list[Picture]] = defaultdict(list)
+        for picture in pictures:
+            grouped[getattr(picture, attribute) or ""].append(picture)
+        owners = grouped
+    unmatched = 0
+    for value, text in zip(table.column(key), [row[text_column] for row in table.rows], strict=True):
+        holders = owners.get(value or "", []) if value else []
+        unmatched += not holders
+        for picture in holders:
+            if text:
+                picture.texts.append(text)
+    return unmatched
+
+
+def apply_splits(pictures: Sequence[Picture], table: Table) -> None:
+    """Read splits by subject or file.
+
+    Raises:
+        InputError: a column is missing, or a split has another name.
+    """
+    split_column = table.need(("split",), "split")
+    key = table.need((*SUBJECT_COLUMNS, *FILE_COLUMNS), "subject or file")
+    by_subject = key == table.find(SUBJECT_COLUMNS)
+    index = {} if by_subject else _index(pictures)
+    given: dict[str | None, str] = {}
+    for value, split in zip(table.column(key), table.column(split_column), strict=True):
+        name = SPLIT_NAMES.get((split or "").lower())
+        if name is None:
+            raise InputError(f"'{table.path}' names the split '{split}' for '{value}'; use train, val or test")
+        if given.setdefault(value, name) != name:
+            raise InputError(f"'{table.path}' puts '{value}' into two splits; give it one")
+        if value in index:
+            index[value].split = name
+    if by_subject:
+        for picture in pictures:
+            picture.split = given.get(picture.subject or picture.path, picture.split)
+
+
+def check_splits(pictures: Sequence[Picture]) -> None:
+    """Refuse a subject in two splits.
+
+    Raises:
+        InputError: names the first such subject.
+    """
+    splits: dict[str, str] = {}
+    for picture in pictures:
+        if picture.subject and picture.split and splits.setdefault(picture.subject, picture.split) != picture.split:
+            raise InputError(
+                f"subject '{picture.subject}' is in the splits {splits[picture.subject]} and {picture.split} "
+                f"('{picture.path}'); give each subject one split"
+            )
+
+
+def _apply_row(picture: Picture, values: Mapping[str, str | None], separator: str, where: str) -> None:
+    if label := values.get("label"):
+        labels = picture.classes.setdefault("labels", [])
+        labels += [part for part in (p.strip() for p in label.split(separator)) if part and part not in labels]
+    if text := values.get("text"):
+        picture.texts.append(text)
+    picture.subject = values.get("subject") or picture.subject
+    picture.study = values.get("study") or picture.study
+    if split := values.get("split"):
+        if split.lower() not in SPLIT_NAMES:
+            raise InputError(f"{where} of the label table names the split '{split}'; use train, val or test")
+        picture.split = SPLIT_NAMES[split.lower()]
+
+
+def _index(pictures: Sequence[Picture]) -> dict[str, Picture]:
+    """Pictures by relative path, and by file name and stem where these name one picture only."""
+    names = Counter(PurePosixPath(p.path).name for p in pictures)
+    stems = Counter(PurePosixPath(p.path).stem for p in pictures)
+    index: dict[str, Picture] = {}
+    for picture in pictures:
+        path = PurePosixPath(picture.path)
+        if stems[path.stem] == 1:
+            index[path.stem] = picture
+        if names[path.name] == 1:
+            index[path.name] = picture
+    return index | {picture.path: picture for picture in pictures}
+
+
+def list_pictures(root: Path, suffixes: frozenset[str]) -> list[str]:
+    """Relative paths (forward slashes, sorted) of the files below `root` with one of the suffixes, but hidden ones."""
+    return sorted(
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*")
+        if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
+    )

@@ -1,0 +1,254 @@
+"""`voxtile convert image`: a folder of pictures becomes a corpus.
+
+JPEG and 8-bit PNG bytes are copied untouched, EXIF included, unless de-identification is asked for: then descriptive
+metadata is cut out while the compressed pixels stay as they are. Text that is burned into the pixels is not looked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+
+from voxtile.corpus.identity import KeyedHash, KeyMap, sample_uid
+from voxtile.corpus.ingest.duplicates import Duplicates, First, file_edges, file_sha256
+from voxtile.corpus.ingest.picture import PictureError, read_picture
+from voxtile.corpus.ingest.table import read_table
+from voxtile.corpus.ingest.text import caption_rows, check_texts
+from voxtile.corpus.splits import parse_fractions, split_of
+from voxtile.engine.plan import TaskIdentity
+from voxtile.engine.run import RunOptions, run_task
+from voxtile.engine.task import Item, Outcome, Row, Sample
+from voxtile.errors import InputError
+from voxtile_datasets.converters import folders
+from voxtile_datasets.converters.metadata import without_metadata
+
+READ_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp"})
+OTHER_SUFFIXES = frozenset({".tif", ".tiff", ".bmp", ".gif", ".jp2", ".j2k", ".dcm", ".svs", ".heic", ".avif", ".tga"})
+_RULE = "class-folders@1"
+_TABLE_RULE = "labels@1"
+
+
+@dataclass(frozen=True)
+class ImageTask:
+    """The engine task.
+
+    Attributes:
+        root: the input folder; no part of the task's identity.
+        corpus: where the samples go; no part of the identity.
+        pictures: what is known of each picture, in order.
+        others: paths of pictures in formats that are not read.
+        vocabularies: vocabulary → its classes.
+        licence, modality: written to every sample.
+        fractions: split → share, for subjects without a given split.
+        hasher: replaces paths, subjects and studies where de-identification is on.
+    """
+
+    root: str
+    corpus: str
+    pictures: Sequence[folders.Picture]
+    others: Sequence[str]
+    vocabularies: Mapping[str, tuple[str, ...]]
+    licence: str | None
+    modality: str
+    fractions: Mapping[str, float]
+    hasher: KeyedHash | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        """Short name, used in file names and manifests."""
+        return "image"
+
+    @property
+    def version(self) -> str:
+        """Bumped whenever the output for the same input changes."""
+        return "1"
+
+    def config(self) -> Mapping[str, Any]:
+        """Settings that change the output."""
+        return {
+            "licence": self.licence,
+            "modality": self.modality,
+            "fractions": dict(self.fractions),
+            "vocabularies": {name: list(classes) for name, classes in self.vocabularies.items()},
+            "deidentify": self.hasher is not None,
+        }
+
+    def items(self) -> Iterator[Item]:
+        """One item a file; a repeated picture names the first one."""
+        seen = Duplicates(Path(self.corpus), TaskIdentity.of(self))
+        for picture in self.pictures:
+            path = Path(self.root, picture.path)
+            size, edges = file_edges(path)
+            inputs: dict[str, Any] = {"path": picture.path, "edges": edges, "about": self._about(picture)}
+            source = self.hidden("source", picture.path)
+            first = seen.first_of(edges, First(source, {"path": picture.path}), partial(file_sha256, path))
+            if first is not None:
+                inputs["first"] = first.source
+            yield self._item(source, inputs, size)
+        for name in self.others:
+            yield self._item(self.hidden("source", name), {"path": name, "unsupported": True}, 1)
+
+    def process(self, item: Item) -> Outcome:
+        """Read one file and decide how it is stored."""
+        if "unsupported" in item.inputs:
+            detail = "only PNG, JPEG and WebP are read here; convert the file or use another converter"
+            return Outcome("dropped", "unsupported-format", detail)
+        data = Path(self.root, item.inputs["path"]).read_bytes()
+        about = item.inputs["about"]
+        try:
+            picture = read_picture(without_metadata(data) if self.hasher else data)
+        except PictureError as error:
+            return Outcome("failed", error.reason, str(error))
+        uid = sample_uid(hashlib.sha256(data).hexdigest())
+        texts = check_texts(about["texts"])
+        tables = {
+            **self._labels(uid, about["classes"]),
+            "captions": caption_rows(uid, texts.accepted, source=item.source),
+        }
+        detail = "; ".join(sentence for _, sentence in texts.refused) or None
+        if "first" in item.inputs:
+            detail = f"the same picture as {item.inputs['first']}, which got its labels and texts"
+            return Outcome("dropped", "duplicate", detail, tables=tables)
+        row: Row = {
+            "uid": uid,
+            "subject": about["subject"],
+            "study": about["study"],
+            "kind": "image",
+            "modality": self.modality,
+            **picture.columns(),
+            "source": item.source,
+            "licence": self.licence,
+        }
+        tables["splits"] = [{"scheme": "default", "subject": about["subject"], "split": about["split"]}]
+        detail = "; ".join(sentence for _, sentence in texts.refused) or None
+        return Outcome("used", detail=detail, samples=(Sample(row, picture.payload, picture.preview),), tables=tables)
+
+    def hidden(self, kind: str, value: str) -> str:
+        """The value, or its keyed hash where de-identification is on."""
+        return self.hasher.hash(kind, value) if self.hasher else value
+
+    def _item(self, source: str, inputs: dict[str, Any], cost: int) -> Item:
+        if self.hasher:
+            # The digest of the inputs is stored; with a secret part nobody can test a guessed path against it.
+            inputs["salt"] = self.hasher.hash("item", inputs["path"])
+        return Item(source, inputs, cost=max(1, cost))
+
+    def _about(self, picture: folders.Picture) -> dict[str, Any]:
+        subject = picture.subject or picture.path
+        hidden = self.hidden("subject", subject)
+        return {
+            "subject": hidden,
+            "study": self.hidden("study", picture.study) if picture.study else None,
+            "split": picture.split or split_of(hidden, self.fractions),
+            "classes": picture.classes,
+            "texts": picture.texts,
+        }
+
+    def _labels(self, uid: str, classes: Mapping[str, Sequence[str]]) -> dict[str, list[Row]]:
+        facts: list[Row] = []
+        scopes: list[Row] = []
+        for vocabulary, labels in classes.items():
+            rule = _TABLE_RULE if vocabulary == "labels" else _RULE
+            facts += [{"uid": uid, "concept": label, "polarity": "present", "source": rule} for label in labels]
+            concepts = list(self.vocabularies[vocabulary])
+            scopes.append({"uid": uid, "vocabulary": vocabulary, "closed": True, "concepts": concepts})
+        return {"facts": facts, "scopes": scopes}
+
+
+def convert_image(
+    source: Path,
+    corpus: Path,
+    *,
+    labels: Path | None = None,
+    label_separator: str = "|",
+    class_folders: Literal["auto", "yes", "no"] = "auto",
+    reports: Path | None = None,
+    subject_column: str | None = None,
+    subject_pattern: str | None = None,
+    splits: Path | None = None,
+    split_fractions: str = "0.8,0.1,0.1",
+    licence: str | None = None,
+    modality: str = "RGB",
+    deidentify: bool = False,
+    key_file: Path | None = None,
+    **run: Any,  # noqa: ANN401
+) -> None:
+    r"""Convert a folder of PNG and JPEG pictures.
+
+    JPEG and 8-bit PNG bytes are copied untouched, EXIF included; PNGs of other bit depths become arrays. Folders named
+    train, val and test are splits; other folders are classes that exclude each other (a closed scope).
+
+    Args:
+        source: the folder.
+        corpus: the corpus to add to; made if it does not exist.
+        labels: CSV or Parquet with a column `file` and any of `label`, `text`, `subject`, `study`, `split`.
+        label_separator: between several labels in one cell.
+        class_folders: whether folder names are classes; auto decides by their number.
+        reports: CSV or Parquet with a column `text` and one of `file`, `study`, `subject`.
+        subject_column: column of `labels` with the subject (patient, slide, place), the unit of splitting.
+        subject_pattern: regular expression that finds the subject in a file's relative path, e.g. '(\d+)_'. Without a
+            subject every picture is its own.
+        splits: CSV or Parquet with the columns `subject` or `file`, and `split`.
+        split_fractions: shares of train, val and test, for subjects without a given split.
+        licence: of the pictures, e.g. "CC BY 4.0".
+        modality: what the pictures are, e.g. RGB, CR, SM.
+        deidentify: replace paths, subjects and studies by keyed hashes and cut EXIF, comments and text chunks out of
+            the files; text in the pixels is not looked for.
+        key_file: where the key and the map of paths are kept; beside the corpus if not given.
+        run: options of the run.
+
+    Raises:
+        InputError: no picture, or a table that does not fit.
+        RunFailedError: some pictures could not be read; the rest is converted.
+    """
+    if not source.is_dir():
+        raise InputError(f"'{source}' is not a folder; give the folder that holds the pictures")
+    pictures = [folders.Picture(path) for path in folders.list_pictures(source, READ_SUFFIXES)]
+    if not pictures:
+        raise InputError(f"'{source}' holds no PNG, JPEG or WebP file; check the path or use another converter")
+    console = Console(stderr=True)
+    vocabularies = folders.apply_folders(pictures, class_folders=_folder_rule(class_folders, labels))
+    if labels is not None:
+        table = read_table(labels)
+        vocabularies |= folders.apply_table(pictures, table, subject_column=subject_column, separator=label_separator)
+    if subject_pattern is not None:
+        folders.apply_subject_pattern(pictures, subject_pattern)
+    if splits is not None:
+        folders.apply_splits(pictures, read_table(splits))
+    if reports is not None and (unmatched := folders.apply_reports(pictures, read_table(reports))):
+        console.print(f"{unmatched} texts of '{reports}' belong to no picture", highlight=False, markup=False)
+    folders.check_splits(pictures)
+    for name, classes in vocabularies.items():
+        shown = ", ".join(classes[:12]) + (" …" if len(classes) > 12 else "")
+        console.print(f"{name}: {len(classes)} classes ({shown})", highlight=False, markup=False)
+    task = ImageTask(
+        root=str(source),
+        corpus=str(corpus),
+        pictures=pictures,
+        others=folders.list_pictures(source, OTHER_SUFFIXES),
+        vocabularies=vocabularies,
+        licence=licence,
+        modality=modality,
+        fractions=parse_fractions(split_fractions),
+        hasher=_remember(pictures, corpus, key_file) if deidentify else None,
+    )
+    run_task(task, corpus, RunOptions(**run)).raise_if_failed()
+
+
+def _folder_rule(class_folders: Literal["auto", "yes", "no"], labels: Path | None) -> str:
+    """With a label table, folders are classes only on request."""
+    return "no" if class_folders == "auto" and labels is not None else class_folders
+
+
+def _remember(pictures: Sequence[folders.Picture], corpus: Path, key_file: Path | None) -> KeyedHash:
+    keys = KeyMap.for_corpus(corpus, key_file)
+    for picture in pictures:
+        keys.remember(keys.hash("source", picture.path), picture.path)
+    keys.save()
+    return keys.hasher

@@ -97,8 +97,8 @@ class ImageTask:
     def process(self, item: Item) -> Outcome:
         """Read one file and decide how it is stored."""
         if "unsupported" in item.inputs:
-            detail = "only PNG, JPEG and WebP are read here; convert the file or use another converter"
-            return Outcome("dropped", "unsupported-format", detail)
+            advice = "only PNG, JPEG and WebP are read here; convert the file or use another converter"
+            return Outcome("dropped", "unsupported-format", advice)
         data = Path(self.root, item.inputs["path"]).read_bytes()
         about = item.inputs["about"]
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -26,9 +27,20 @@ def table_schema(name: str) -> pa.Schema:
 
 
 def part_paths(root: Path, name: str) -> list[Path]:
-    """Parts of a table in name order; temporary files are not among them."""
+    """Parts of a table in name order, without temporary files and those of jobs that are not committed."""
     folder = root / "ledger" if name == "ledger" else root / "tables" / name
-    return sorted(path for path in folder.glob("*.parquet") if not path.name.startswith("."))
+    hidden = uncommitted_stems(root)
+    return sorted(p for p in folder.glob("*.parquet") if not p.name.startswith(".") and p.stem not in hidden)
+
+
+def uncommitted_stems(root: Path) -> set[str]:
+    """Stems of jobs that were announced and not committed: in progress, or killed while renaming their files."""
+    stems: set[str] = set()
+    for path in (root / "done").glob("*.pending"):
+        with suppress(FileNotFoundError):  # committed a moment ago
+            if not path.with_suffix(".json").exists():
+                stems.add(path.read_text("utf-8"))
+    return stems
 
 
 def check_part(path: Path, schema: pa.Schema) -> None:

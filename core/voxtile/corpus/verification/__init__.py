@@ -1,0 +1,1 @@
+"""The checks behind `voxtile verify`: recorded files, tables against each other, tables against shards."""

@@ -1,0 +1,146 @@
+"""`voxtile verify`: every byte of a corpus against its hash, every row against what it points at."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import track
+from rich.table import Table
+
+from voxtile.corpus.header import check_corpus
+from voxtile.corpus.parts import read_parts, table_schema, uncommitted_stems
+from voxtile.corpus.source import REFERENCE_CODEC, StoredSample
+from voxtile.corpus.verification.files import check_file, leftovers, read_records
+from voxtile.corpus.verification.problem import Problem
+from voxtile.corpus.verification.shards import check_shard
+from voxtile.corpus.verification.tables import cross_checks, samples_by_shard, sound_parts
+from voxtile.errors import CorpusError
+
+_SHOWN = 50
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The result.
+
+    Attributes:
+        problems: what is wrong, in a fixed order.
+        rows: number of rows of each table.
+        shards: number of shards that were read.
+        nbytes: their size together.
+    """
+
+    problems: list[Problem]
+    rows: dict[str, int] = field(default_factory=dict)
+    shards: int = 0
+    nbytes: int = 0
+
+
+def verify_corpus(corpus: Path) -> None:
+    """Check every file of a corpus and say what to do about each problem.
+
+    Args:
+        corpus: folder of the corpus.
+
+    Raises:
+        CorpusError: there is a problem; the sentence names the first one.
+    """
+    result = verify(corpus)
+    _print(corpus, result)
+    if result.problems:
+        number = len(result.problems)
+        raise CorpusError(f"'{corpus}' has {number} problem{'s' if number > 1 else ''}; {result.problems[0]}")
+
+
+def verify(root: Path) -> Verification:
+    """Check a corpus and only return what was found.
+
+    Args:
+        root: folder of the corpus.
+
+    Raises:
+        CorpusError: the folder is not a corpus, or was made by a newer version.
+    """
+    check_corpus(root)
+    recorded = read_records(root)
+    sound, damaged = sound_parts(root)
+    problems = [*recorded.problems, *leftovers(root), *damaged, *cross_checks(sound)]
+    shards = _rows_by_shard(root, sound.get("samples", []))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashing releases the interpreter's lock
+        checks = pool.map(lambda shard: check_shard(root, shard, shards[shard], recorded.repair(shard)), shards)
+        for found in _progress(checks, "shards", len(shards)):
+            problems += found
+        problems += _check_references(root, sound.get("samples", []))
+        # A file that a finer check has named already is not named again.
+        named = {problem.where.partition(",")[0] for problem in problems}
+        rest = sorted(recorded.files.keys() - named)
+        for problem in _progress(pool.map(lambda path: check_file(root, path, recorded), rest), "files", len(rest)):
+            problems += [problem] if problem else []
+    rows = {name: sum(pq.read_metadata(path).num_rows for path in paths) for name, paths in sound.items()}
+    sizes = [path.stat().st_size for path in (root / shard for shard in shards) if path.is_file()]
+    return Verification(problems, rows, len(sizes), sum(sizes))
+
+
+def _rows_by_shard(root: Path, parts: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
+    """Rows of each shard that a row names or that lies on disk, in the order of their offsets."""
+    shards: dict[str, list[dict[str, Any]]] = {
+        path.relative_to(root).as_posix(): [] for path in sorted((root / "shards").glob("*.tar"))
+    }
+    interrupted = {f"shards/{stem}.tar" for stem in uncommitted_stems(root)}
+    for shard in interrupted & shards.keys():
+        del shards[shard]
+    for row in samples_by_shard(parts).to_pylist():
+        shards.setdefault(row["shard"], []).append(row)
+    return dict(sorted(shards.items()))
+
+
+def _check_references(root: Path, parts: Sequence[Path]) -> Iterator[Problem]:
+    schema = table_schema("samples")
+    table = read_parts(parts, schema, ["uid", "codec", "ref", "sha256"])
+    for row in table.filter(pc.equal(table["codec"], REFERENCE_CODEC)).to_pylist():
+        where = f"tables/samples, sample {row['uid']}"
+        try:
+            content = StoredSample(root, row).payload()
+        except CorpusError as error:
+            what, _, advice = str(error).partition("; ")
+            yield Problem(where, what, advice or "put the file back")
+            continue
+        if row["sha256"] and hashlib.sha256(content).hexdigest() != row["sha256"]:
+            yield Problem(where, "the referenced file has changed", "put the old one back, or convert it again")
+
+
+def _progress(found: Iterable[_T], what: str, total: int) -> Iterable[_T]:
+    console = Console(stderr=True)
+    return track(found, what, total, console=console, transient=True, disable=not console.is_terminal)
+
+
+def _print(corpus: Path, result: Verification) -> None:
+    console = Console()
+    counts = Table(title=f"{corpus}", title_justify="left")
+    counts.add_column("table")
+    counts.add_column("rows", justify="right")
+    for name, number in result.rows.items():
+        counts.add_row(name, f"{number:,}")
+    counts.add_section()
+    counts.add_row("shards", f"{result.shards:,} ({result.nbytes / 1e6:,.1f} MB)")
+    console.print(counts)
+    if not result.problems:
+        console.print("no problem found")
+        return
+    table = Table("where", "what is wrong", "what to do", title="problems", title_justify="left", show_lines=True)
+    for problem in result.problems[:_SHOWN]:
+        table.add_row(escape(problem.where), escape(problem.what), escape(problem.advice))
+    console.print(table)
+    if len(result.problems) > _SHOWN:
+        console.print(f"and {len(result.problems) - _SHOWN} more")

@@ -152,7 +152,7 @@ def _lightning_script() -> tuple[str, str]:
     if script is None:
         return WARNING, "not on PATH; 'voxtile fit' does the same"
     text = Path(script).read_text(encoding="utf-8", errors="replace")
-    if "voxtile" in text:
+    if "voxtile.cli" in text:
         return OK, script
     return WARNING, f"{script} belongs to another package (lightning-sdk?); use 'voxtile fit'"
 

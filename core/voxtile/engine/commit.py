@@ -67,8 +67,12 @@ def write_ledger(root: Path, stem: str, rows: list[Row]) -> Path:
 
 
 def announce(root: Path, job: Job) -> None:
-    """Say that the job's files are about to get their final names, and remove what a killed run left under them."""
+    """Say that the job's files are about to get their final names, and remove what is there under these.
+
+    That is what a killed run left, or the job's own earlier files where it is done again without duplicates.
+    """
     write_atomically(root / DONE / f"{job.id}.pending", job.stem.encode())
+    (root / DONE / f"{job.id}.json").unlink(missing_ok=True)
     remove_files_of(root, job.stem)
 
 

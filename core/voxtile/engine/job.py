@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import errno
 import pickle
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
 from voxtile.corpus.storage import StorageError
 from voxtile.corpus.writer import JobWriter
+from voxtile.engine.claims import KnownUids
 from voxtile.engine.commit import DoneItem, announce, commit, write_ledger
+from voxtile.engine.failure import Failure, failure_of
 from voxtile.engine.plan import Job, TaskIdentity
-from voxtile.engine.task import Item, Outcome, Row, Task
+from voxtile.engine.task import Item, Outcome, Row, Sample, Task
 from voxtile.engine.worker import Report
 from voxtile.errors import CorpusError, RunFailedError, VoxtileError
 
@@ -23,20 +24,24 @@ DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 @dataclass(frozen=True)
 class Setup:
-    """What every job of a run shares; sent once to each worker."""
+    """What every job of a run shares; sent once to each worker.
+
+    Attributes:
+        task: what to run.
+        root: the corpus.
+        stop_on_failure: leave at the first failed item.
+        known: file with the uids that other conversions have stored, if any.
+    """
 
     task: Task
     root: Path
     stop_on_failure: bool = False
+    known: Path | None = None
 
-
-@dataclass(frozen=True)
-class Failure:
-    """Why an item gave nothing. `sentence` is shown and never stored: it may name what de-identification hides."""
-
-    reason: str
-    error_class: str
-    sentence: str
+    @property
+    def scratch(self) -> Path:
+        """Folder for a run's own files; inside the corpus because they can be large, and removed with the run."""
+        return self.root / ".scratch"
 
 
 Ruling: TypeAlias = Failure | Path
@@ -51,14 +56,12 @@ class JobResult:
         items: one entry an item, in order.
         uids: of the samples that were stored.
         failures: (source, failure) of the items that failed.
-        nbytes: bytes written.
     """
 
     job: Job
     items: tuple[DoneItem, ...]
     uids: tuple[str, ...]
     failures: tuple[tuple[str, Failure], ...]
-    nbytes: int
 
 
 class _WriteFailedError(Exception):
@@ -87,7 +90,7 @@ def run_job(setup: Setup, job: Job, rulings: Mapping[int, Ruling], taken: frozen
         setup: the task and the corpus.
         job: what to do.
         rulings: what is known of items (by position) that cannot be processed here.
-        taken: uids that other jobs have stored; they are dropped as duplicates.
+        taken: uids that other jobs store; samples with one of them, or of `setup.known`, are left out as duplicates.
         report: called with each item's position before it starts.
 
     Raises:
@@ -95,10 +98,11 @@ def run_job(setup: Setup, job: Job, rulings: Mapping[int, Ruling], taken: frozen
         RunFailedError: an item failed and the run is to stop; nothing of the job is published.
     """
     known = dict(rulings)
+    claimed = _Claimed(taken, KnownUids(setup.known) if setup.known else ())
     while True:
         writer = JobWriter(setup.root, job.stem)
         try:
-            draft = _fill(writer, setup, job, known, taken, report)
+            draft = _fill(writer, setup, job, known, claimed, report)
             report(None)
             return _publish(writer, setup, job, draft)
         except _WriteFailedError as error:
@@ -139,15 +143,6 @@ def attempt(task: Task, item: Item) -> Outcome | Failure:
         return failure_of(error)
 
 
-def failure_of(error: Exception) -> Failure:
-    """Name a failure: the error's own `reason`, or one made of its class (`InputError` → `input-error`)."""
-    name = type(error).__name__
-    if isinstance(error, VoxtileError):
-        reason = getattr(error, "reason", None) or re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
-        return Failure(str(reason), name, str(error))
-    return Failure("unexpected-error", name, f"{name}: {error}" if str(error) else name)
-
-
 def unwritable(root: Path, error: OSError) -> CorpusError:
     """The sentence for a disk that is full or not ours."""
     return CorpusError(
@@ -156,8 +151,19 @@ def unwritable(root: Path, error: OSError) -> CorpusError:
     )
 
 
+@dataclass(frozen=True)
+class _Claimed:
+    """Uids that are stored elsewhere."""
+
+    by_jobs: Container[str]
+    by_others: Container[str]
+
+    def __contains__(self, uid: str) -> bool:
+        return uid in self.by_jobs or uid in self.by_others
+
+
 def _fill(
-    writer: JobWriter, setup: Setup, job: Job, rulings: Mapping[int, Ruling], taken: frozenset[str], report: Report
+    writer: JobWriter, setup: Setup, job: Job, rulings: Mapping[int, Ruling], claimed: _Claimed, report: Report
 ) -> _Draft:
     draft = _Draft()
     for index, item in enumerate(job.items):
@@ -174,7 +180,7 @@ def _fill(
             outcome = Failure(reason, "", outcome.detail or reason)
         if isinstance(outcome, Failure) and setup.stop_on_failure:
             raise stopped(item, outcome)
-        _record(writer, draft, job, index, outcome, taken)
+        _record(writer, draft, job, index, outcome, claimed)
     return draft
 
 
@@ -187,62 +193,66 @@ def stopped(item: Item, failure: Failure) -> RunFailedError:
 
 
 def _record(
-    writer: JobWriter, draft: _Draft, job: Job, index: int, outcome: Outcome | Failure, taken: frozenset[str]
+    writer: JobWriter, draft: _Draft, job: Job, index: int, outcome: Outcome | Failure, claimed: _Claimed
 ) -> None:
     item = job.items[index]
-    status, reason, error_class, uids = "failed", None, None, []
+    reason: str | None
+    status, reason, error_class = "failed", None, None
+    stored: list[str] = []
     if isinstance(outcome, Failure):
         reason, error_class = outcome.reason, outcome.error_class or None
         draft.failures.append((item.source, outcome))
     elif outcome.status == "dropped":
         status, reason = "dropped", outcome.reason or "dropped"
-        # Rows of a dropped input are about samples that are there already: the captions of a duplicate.
-        _guarded(index, lambda: _store(writer, item, replace(outcome, samples=()), taken))
     else:
         status = "used"
-        uids = _guarded(index, lambda: _store(writer, item, outcome, taken | draft.uids.keys()))
-        if outcome.samples and not uids:
-            status, reason = "dropped", "duplicate"
-        draft.uids.update(dict.fromkeys(uids))
-    draft.items.append(DoneItem(job.digests[index], item.source, status, reason, len(uids)))
-    first = uids[0] if uids else None
+        try:
+            outcome, stored = _without_duplicates(outcome, item, draft, claimed)
+            _store(writer, outcome)
+        except (StorageError, OSError, MemoryError):
+            raise
+        except Exception as error:  # a row that does not fit the schema, an array that no codec takes, …
+            raise _WriteFailedError(index, failure_of(error)) from error
+        status, reason = outcome.status, outcome.reason
+        draft.uids.update(dict.fromkeys(stored))
+    draft.items.append(DoneItem(job.digests[index], item.source, status, reason, len(stored)))
+    first = stored[0] if stored else None
     draft.ledger.append(
         {"source": item.source, "attempt": job.attempt, "status": status, "reason": reason}
         | {"error_class": error_class, "uid": first}
     )
 
 
-def _guarded(index: int, store: Callable[[], list[str]]) -> list[str]:
-    try:
-        return store()
-    except (StorageError, OSError, MemoryError):
-        raise
-    except Exception as error:  # a row that does not fit the schema, an array that no codec takes, …
-        raise _WriteFailedError(index, failure_of(error)) from error
-
-
-def _store(writer: JobWriter, item: Item, outcome: Outcome, taken: frozenset[str] | set[str]) -> list[str]:
-    """Hand an outcome to the writer, but for samples (and the rows about them) whose uid is taken; uids stored."""
-    stored: list[str] = []
+def _without_duplicates(outcome: Outcome, item: Item, draft: _Draft, claimed: _Claimed) -> tuple[Outcome, list[str]]:
+    """Leave out samples that are stored elsewhere, and the rows about them; the uids that stay."""
+    kept: dict[str, Sample] = {}
     duplicates: set[str] = set()
     for sample in outcome.samples:
         uid = sample.row["uid"]
-        if uid in taken or uid in stored:
+        if uid in kept:
+            raise CorpusError(f"'{item.source}' gives the sample {uid} twice")
+        if uid in draft.uids or uid in claimed:
             duplicates.add(uid)
-            continue
-        sample.row.setdefault("source", item.source)
+        else:
+            kept[uid] = replace(sample, row={"source": item.source, **sample.row})
+    if duplicates and not kept:
+        return Outcome("dropped", reason="duplicate"), []
+    tables = {
+        table: [row for row in rows if row.get("uid") not in duplicates] for table, rows in outcome.tables.items()
+    }
+    return replace(outcome, samples=tuple(kept.values()), tables=tables), list(kept)
+
+
+def _store(writer: JobWriter, outcome: Outcome) -> None:
+    for sample in outcome.samples:
         writer.add(sample)
-        stored.append(uid)
     for table, rows in outcome.tables.items():
-        kept = [row for row in rows if row.get("uid") not in duplicates - set(stored)]
-        if kept:
-            writer.add_rows(table, kept)
-    return stored
+        if rows:
+            writer.add_rows(table, rows)
 
 
 def _publish(writer: JobWriter, setup: Setup, job: Job, draft: _Draft) -> JobResult:
     announce(setup.root, job)
     files = [*writer.publish(), write_ledger(setup.root, job.stem, draft.ledger)]
     done = commit(setup.root, TaskIdentity.of(setup.task), job, draft.items, files)
-    nbytes = sum(size for _, size in done.files.values())
-    return JobResult(job, done.items, tuple(draft.uids), tuple(draft.failures), nbytes)
+    return JobResult(job, done.items, tuple(draft.uids), tuple(draft.failures))

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-from voxtile.engine.job import Failure, JobResult, Ruling, Setup, run_alone, run_job, stopped
+from voxtile.engine.failure import Failure, lost
+from voxtile.engine.job import JobResult, Ruling, Setup, run_alone, run_job, stopped
 from voxtile.engine.plan import Job
 from voxtile.engine.pool import Call, Died, Limits, Marked, Raised, Returned, WorkerPool
 from voxtile.errors import CorpusError, RunFailedError
 
-SPOOL = ".spool"  # outcomes of items that ran alone, inside the corpus because they can be large
 MAX_LOST_PUBLISHING = 2
 
 
@@ -36,11 +35,21 @@ class JobCommitted:
 EngineEvent: TypeAlias = ItemStarted | JobCommitted
 
 
+class Session(Protocol):
+    """A run under way on an engine."""
+
+    def submit(self, job: Job, taken: frozenset[str] = frozenset()) -> None:
+        """Queue a job, also while events are read; `taken` are uids that it must leave to others."""
+
+    def events(self) -> Iterator[EngineEvent]:
+        """Events until nothing is queued or running."""
+
+
 class Engine(Protocol):
     """Runs jobs somewhere. Every engine runs `job.run_job` in its workers, so a converter never knows which."""
 
-    def run(self, setup: Setup, jobs: Sequence[Job]) -> Iterator[EngineEvent]:
-        """Run all jobs, in any order; closing the iterator ends the work and leaves what is committed."""
+    def session(self, setup: Setup) -> AbstractContextManager[Session]:
+        """Start; leaving the context ends all work and keeps what is committed."""
 
 
 @dataclass
@@ -48,8 +57,8 @@ class _State:
     """A job under way."""
 
     job: Job
+    taken: frozenset[str]
     rulings: dict[int, Ruling] = field(default_factory=dict)
-    taken: frozenset[str] = frozenset()
     lost_publishing: int = 0
 
 
@@ -68,33 +77,30 @@ class LocalEngine:
         self._workers = workers
         self._limits = limits
 
-    def run(self, setup: Setup, jobs: Sequence[Job]) -> Iterator[EngineEvent]:
-        """Run all jobs, the first ones first.
+    @contextmanager
+    def session(self, setup: Setup) -> Iterator[Session]:
+        """Start; processes start as jobs are queued."""
+        with WorkerPool(self._workers, setup, self._limits) as pool:
+            yield _LocalSession(pool, setup)
+
+
+class _LocalSession:
+    """One run."""
+
+    def __init__(self, pool: WorkerPool, setup: Setup) -> None:
+        self._pool = pool
+        self._setup = setup
+
+    def submit(self, job: Job, taken: frozenset[str] = frozenset()) -> None:
+        """Queue a job."""
+        self._submit(_State(job, taken))
+
+    def events(self) -> Iterator[EngineEvent]:
+        """Events until nothing is queued or running.
 
         Raises:
             VoxtileError: the run cannot go on (a full disk, a task that no worker can load, `stop_on_failure`).
         """
-        spool = setup.root / SPOOL
-        shutil.rmtree(spool, ignore_errors=True)
-        try:
-            with WorkerPool(min(self._workers, max(len(jobs), 1)), setup, self._limits) as pool:
-                yield from _Run(pool, setup, spool).events(jobs)
-        finally:
-            shutil.rmtree(spool, ignore_errors=True)
-
-
-class _Run:
-    """The state of one run."""
-
-    def __init__(self, pool: WorkerPool, setup: Setup, spool: Path) -> None:
-        self._pool = pool
-        self._setup = setup
-        self._spool = spool
-        self._tried_alone: Counter[tuple[str, int]] = Counter()
-
-    def events(self, jobs: Sequence[Job]) -> Iterator[EngineEvent]:
-        for job in jobs:
-            self._submit(_State(job))
         for event in self._pool.events():
             state, index = event.call.key
             if isinstance(event, Raised):
@@ -125,17 +131,17 @@ class _Run:
             self._submit(state, first=True)
             return
         index = event.mark if alone is None else alone
-        failure = Failure(event.cause, event.detail, f"its worker process was lost ({event.detail})")
         if alone is not None or isinstance(state.rulings.get(index), Path):
-            self._rule(state, index, failure)
+            self._rule(state, index, lost(event.cause, event.detail))
             return
-        self._spool.mkdir(exist_ok=True)
-        spool = self._spool / f"{state.job.stem}-{index}"
-        call = Call((state, index), run_alone, (state.job.items[index], spool), alone=True)
+        call = Call((state, index), run_alone, (state.job.items[index], self._spool(state, index)), alone=True)
         self._pool.submit(call, first=True)
 
     def _ended_alone(self, state: _State, index: int, failure: Failure | None) -> None:
-        self._rule(state, index, failure or self._spool / f"{state.job.stem}-{index}")
+        self._rule(state, index, failure or self._spool(state, index))
+
+    def _spool(self, state: _State, index: int) -> Path:
+        return self._setup.scratch / f"{state.job.stem}-{index}"
 
     def _rule(self, state: _State, index: int, ruling: Ruling) -> None:
         if isinstance(ruling, Failure) and self._setup.stop_on_failure:

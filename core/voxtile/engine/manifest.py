@@ -14,7 +14,6 @@ from typing import Any
 import voxtile
 from voxtile.corpus.schema import SCHEMA_VERSION
 from voxtile.corpus.storage import write_atomically
-from voxtile.engine.commit import DoneJob
 from voxtile.engine.plan import TaskIdentity
 
 FOLDER = "manifests"
@@ -42,7 +41,7 @@ def jobs_in_manifests(root: Path) -> set[str]:
 def write_manifest(
     root: Path,
     identity: TaskIdentity,
-    jobs: Iterable[DoneJob],
+    jobs: Iterable[str],
     *,
     counts: Mapping[str, int],
     reasons: Mapping[str, Mapping[str, int]],
@@ -54,16 +53,12 @@ def write_manifest(
     Args:
         root: the corpus.
         identity: the task.
-        jobs: committed jobs that no earlier manifest covers.
+        jobs: ids of committed jobs that no earlier manifest covers.
         counts: inputs, used, dropped, failed, samples.
         reasons: status → reason → number of inputs.
-        files: path relative to the corpus → sha-256 and size, beside those of the jobs.
+        files: path relative to the corpus → sha-256 and size in bytes.
         seconds: how long this run took.
     """
-    covered = list(jobs)
-    all_files = dict(files)
-    for job in covered:
-        all_files.update(job.files)
     config = json.loads(identity.config)
     content: dict[str, Any] = {
         "schema": SCHEMA_VERSION,
@@ -75,8 +70,8 @@ def write_manifest(
         "deidentify": config.get("deidentify"),
         "counts": dict(counts),
         "reasons": {status: dict(sorted(names.items())) for status, names in reasons.items()},
-        "jobs": sorted(job.id for job in covered),
-        "files": {path: {"sha256": sha, "bytes": size} for path, (sha, size) in sorted(all_files.items())},
+        "jobs": sorted(jobs),
+        "files": {path: {"sha256": sha, "bytes": size} for path, (sha, size) in sorted(files.items())},
         "versions": library_versions(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),

@@ -6,10 +6,13 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from voxtile.engine.task import Item, Task
 from voxtile.errors import ConfigError
+
+if TYPE_CHECKING:
+    from voxtile.engine.commit import DoneJob
 
 STEM_DIGITS = 16  # 64 bits of the job's id in file names; the whole id is in the done file
 
@@ -55,6 +58,10 @@ class TaskIdentity:
     def config_sha256(self) -> str:
         """Hash of the config."""
         return hashlib.sha256(self.config.encode()).hexdigest()
+
+    def made(self, job: DoneJob) -> bool:
+        """Whether a committed job is of this very version and config."""
+        return (job.task, job.version, job.config_sha256) == (self.name, self.version, self.config_sha256)
 
 
 def canonical_json(value: Mapping[str, Any], what: str) -> str:

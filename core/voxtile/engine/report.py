@@ -2,84 +2,56 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from voxtile.engine.job import JobResult
 from voxtile.engine.plan import Job
+from voxtile.engine.progress import Progress
+from voxtile.engine.summary import RunSummary
 
-if TYPE_CHECKING:
-    from voxtile.engine.run import RunSummary
-
-SPARSE_S = 15.0  # seconds between progress lines where there is no terminal
 SHOWN_FAILURES = 10
 SHOWN_JOBS = 20
 
 
 class RunProgress:
-    """A bar with rate and time left on a terminal; a line now and then elsewhere."""
+    """Progress of a run in inputs, from the events of its jobs."""
 
     def __init__(self, name: str, jobs: Sequence[Job]) -> None:
-        self._console = Console(stderr=True)
-        self._total = sum(len(job.items) for job in jobs)
-        self._name = name
+        self._progress = Progress(name, sum(len(job.items) for job in jobs))
         self._reached: dict[str, int] = {}
+        self._total = 0
         self._failed = 0
-        self._started = self._spoken = time.monotonic()
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[failed]}"),
-        )
-        self._bar = Progress(*columns, console=self._console, disable=not self._console.is_terminal, transient=True)
-        self._task = self._bar.add_task(name, total=self._total, rate="", failed="")
 
     def __enter__(self) -> RunProgress:
-        self._bar.start()
+        self._progress.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        self._progress.__exit__(kind, error, trace)
 
     def started(self, job: Job, index: int) -> None:
         """Item `index` of a job began, so those before it are done."""
-        self._reached[job.id] = max(index, self._reached.get(job.id, 0))
-        self._show()
+        self._advance(job, index)
 
     def committed(self, result: JobResult) -> None:
         """A job was committed."""
-        self._reached[result.job.id] = len(result.job.items)
         self._failed += len(result.failures)
-        self._show()
+        self._advance(result.job, len(result.job.items))
 
-    def _show(self) -> None:
-        done = sum(self._reached.values())
-        now = time.monotonic()
-        rate = done / max(now - self._started, 1e-9)
-        failed = f"{self._failed} failed" if self._failed else ""
-        self._bar.update(self._task, completed=done, rate=f"{rate:.1f}/s", failed=failed)
-        if self._bar.disable and now - self._spoken >= SPARSE_S:
-            self._spoken = now
-            left = (self._total - done) / rate if done else float("nan")
-            self._console.print(
-                f"{self._name}: {done} of {self._total} inputs, {rate:.1f}/s, {left:.0f} s left {failed}".rstrip(),
-                highlight=False,
-            )
+    def _advance(self, job: Job, reached: int) -> None:
+        before = self._reached.get(job.id, 0)
+        if reached > before:
+            self._reached[job.id] = reached
+            self._total += reached - before
+        self._progress.reach(self._total, f"{self._failed} failed" if self._failed else "")
 
 
 def print_plan(name: str, planned: Sequence[Job], pending: Sequence[Job], corpus: Path) -> None:
@@ -103,7 +75,7 @@ def print_plan(name: str, planned: Sequence[Job], pending: Sequence[Job], corpus
     )
 
 
-def print_summary(name: str, corpus: Path, summary: RunSummary, jobs: int) -> None:
+def print_summary(name: str, corpus: Path, summary: RunSummary) -> None:
     """Print the table at the end of a run, and the first failures."""
     console = Console()
     table = Table(title=f"{name} → {escape(str(corpus))}", show_header=False)
@@ -122,6 +94,8 @@ def print_summary(name: str, corpus: Path, summary: RunSummary, jobs: int) -> No
     table.add_row("seconds", f"{summary.seconds:.1f}")
     here = summary.inputs - summary.earlier
     table.add_row("inputs/s", f"{here / max(summary.seconds, 1e-9):.1f}")
+    if summary.planned > summary.inputs:
+        table.add_row("not reached", str(summary.planned - summary.inputs), style="red")
     if summary.earlier:
         table.add_row("from earlier runs", str(summary.earlier))
     console.print(table)

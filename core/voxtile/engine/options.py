@@ -1,0 +1,73 @@
+"""How to run a task: the options that every command with a run shares."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from voxtile.engine.local import Engine, LocalEngine
+from voxtile.engine.pool import Limits
+from voxtile.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run a task. None of these changes a byte of the corpus, except the two job sizes.
+
+    Attributes:
+        workers: number of worker processes; 0 means one a processor.
+        engine: where the workers run: local.
+        on_error: what to do when an input fails: skip it and exit with 1 at the end, or stop at once.
+        retry: also run the inputs whose last attempt failed.
+        dry_run: print the plan and write nothing.
+        memory_limit_gb: memory that one worker may take, in GiB.
+        time_limit_s: time that one input may take, in seconds.
+        job_mb: close a job (and its shard) before it reads more than this many MB.
+        job_items: close a job before it has more than this many inputs.
+    """
+
+    workers: int = 0
+    engine: str = "local"
+    on_error: Literal["skip", "stop"] = "skip"
+    retry: bool = False
+    dry_run: bool = False
+    memory_limit_gb: float = 4.0
+    time_limit_s: float = 600.0
+    job_mb: float = 256.0
+    job_items: int = 256
+
+    def __post_init__(self) -> None:
+        for name in ("memory_limit_gb", "time_limit_s", "job_mb", "job_items"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"'{name}' must be greater than 0, not {getattr(self, name)}")
+        if self.workers < 0:
+            raise ConfigError(f"'workers' must be 0 (one a processor) or more, not {self.workers}")
+        if self.on_error not in ("skip", "stop"):
+            raise ConfigError(f"'on_error' must be skip or stop, not '{self.on_error}'")
+
+    @property
+    def processes(self) -> int:
+        """Number of worker processes."""
+        return self.workers or len(os.sched_getaffinity(0))
+
+    def build_engine(self) -> Engine:
+        """The engine by name.
+
+        Raises:
+            ConfigError: it does not exist, or not yet.
+        """
+        builders: Mapping[str, Callable[[RunOptions], Engine]] = {"local": _local_engine, "ray": _ray_engine}
+        if self.engine not in builders:
+            raise ConfigError(f"there is no engine '{self.engine}'; choose one of: {', '.join(builders)}")
+        return builders[self.engine](self)
+
+
+def _local_engine(options: RunOptions) -> Engine:
+    limits = Limits(time_s=options.time_limit_s, memory_bytes=int(options.memory_limit_gb * 2**30))
+    return LocalEngine(options.processes, limits)
+
+
+def _ray_engine(options: RunOptions) -> Engine:
+    raise ConfigError("the engine 'ray' is not available in this version; use --engine local")

@@ -1,0 +1,89 @@
+"""What stands in the corpus for a patient's identifiers: keyed hashes and shifted dates, or the identifiers themselves.
+
+Source: DICOM PS3.15 annex E (basic profile with modified dates). The key never enters the corpus
+(`voxtile.corpus.identity`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from voxtile.corpus.identity import KeyedHash, KeyMap
+
+
+class Names(Protocol):
+    """How identifiers are written into the corpus."""
+
+    @property
+    def hides(self) -> bool:
+        """Identifiers are replaced."""
+
+    def name(self, kind: str, value: str) -> str:
+        """What stands for an identifier of a kind: `subject`, `study`, `source`, `content`."""
+
+    def date(self, text: str, subject: str) -> str | None:
+        """ISO date for a DICOM date (YYYYMMDD) of a subject; None where it is not one."""
+
+
+@dataclass(frozen=True)
+class PlainNames:
+    """De-identification is off: identifiers and dates stay as they are."""
+
+    hides: bool = False
+
+    def name(self, kind: str, value: str) -> str:
+        """The identifier itself."""
+        return value
+
+    def date(self, text: str, subject: str) -> str | None:
+        """The date itself."""
+        parsed = parse_date(text)
+        return parsed.isoformat() if parsed else None
+
+
+@dataclass(frozen=True)
+class HashedNames:
+    """De-identification is on: keyed hashes, and dates moved by the subject's own number of days."""
+
+    hasher: KeyedHash
+    hides: bool = True
+
+    def name(self, kind: str, value: str) -> str:
+        """32 hexadecimal digits; the same key gives the same digits."""
+        return self.hasher.hash(kind, value)
+
+    def date(self, text: str, subject: str) -> str | None:
+        """The shifted date; intervals between a subject's dates stay true."""
+        parsed = parse_date(text)
+        if parsed is None:
+            return None
+        try:
+            return (parsed + timedelta(days=self.hasher.date_shift_days(subject))).isoformat()
+        except OverflowError:
+            return None
+
+
+def open_names(corpus: Path, deidentify: bool, key_file: Path | None) -> tuple[Names, KeyMap | None]:
+    """The names that a conversion uses, and the key map that they come from.
+
+    Raises:
+        ConfigError, CorpusError, StorageError: the key map cannot be used; see `KeyMap`.
+    """
+    if not deidentify:
+        return PlainNames(), None
+    key_map = KeyMap.for_corpus(corpus, key_file)
+    return HashedNames(key_map.hasher), key_map
+
+
+def parse_date(text: str) -> date | None:
+    """A DICOM date (YYYYMMDD, or the old YYYY.MM.DD); None where it is neither."""
+    digits = text.replace(".", "")[:8]
+    if len(digits) != 8 or not digits.isdigit():
+        return None
+    try:
+        return date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
+    except ValueError:
+        return None

@@ -1,0 +1,90 @@
+"""Removing identifiers from report texts: those known from the study's headers, and what has an identifier's form.
+
+Every hit becomes `___`, as in MIMIC. Dates are removed and not shifted: a shifted date in free text is wrong as soon as
+it is compared with a weekday or an age.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from functools import lru_cache
+
+BLANK = "___"
+MIN_NUMBER_LENGTH = 4  # an identifier shorter than this ("12") would blank half of a report
+_MONTH = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
+    r"|nov(?:ember)?|dec(?:ember)?)\b\.?"
+)
+_DATES = re.compile(
+    rf"\b(?:\d{{4}}[-/.]\d{{1,2}}[-/.]\d{{1,2}}"  # 2020-03-12
+    rf"|\d{{1,2}}[-/.]\d{{1,2}}[-/.]\d{{4}}"  # 12/03/2020, 12.03.2020
+    rf"|\d{{1,2}}/\d{{1,2}}/\d{{2}}"  # 12/03/20
+    rf"|(?:19|20)\d{{2}}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"  # 20200312
+    rf"|\d{{1,2}}(?:st|nd|rd|th)?[ .-]+(?:of )?{_MONTH}[ ,-]+\d{{2,4}}"  # 12 March 2020, 12-Mar-20
+    rf"|{_MONTH} +\d{{1,2}}(?:st|nd|rd|th)?,? +\d{{4}})\b",  # March 12, 2020
+    re.IGNORECASE,
+)
+_FORMS = (
+    re.compile(r"\b[\w.+-]+@[\w-]+\.[\w.-]+\b"),  # e-mail
+    re.compile(r"\bhttps?://\S+", re.IGNORECASE),
+    re.compile(r"(?<![\w.])(?:\+\d{1,3}[ -]?)?\(?\d{3}\)?[ -]\d{3}[ -]\d{4}\b"),  # telephone
+    re.compile(r"\b\d{3}-\d{2}-\d{4}\b"),  # US social security number
+    re.compile(r"\b[0-2](?:\.\d+){5,}\b"),  # UID
+    re.compile(r"\b(?:MRN|accession(?: (?:number|no\.?))?|patient id)\s*[:#]?\s*[A-Z]*\d[\w-]*", re.IGNORECASE),
+    re.compile(r"\b(?:Dr|Prof|Mr|Mrs|Ms)\b\.?\s+(?:[A-Z][\w'’-]*\.?\s*){1,3}"),
+)
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+def scrub(text: str, people: Iterable[str] = (), numbers: Iterable[str] = (), places: Iterable[str] = ()) -> str:
+    """Remove identifiers from a text.
+
+    Args:
+        text: a report.
+        people: person names as in DICOM (`Family^Given^Middle`); each part of two letters or more is removed by itself.
+        numbers: identifiers such as the patient's and the accession number, dates in the headers' form included.
+        places: institutions and addresses, removed as whole phrases.
+    """
+    for pattern in _known(tuple(sorted(set(people))), tuple(sorted(set(numbers))), tuple(sorted(set(places)))):
+        text = pattern.sub(BLANK, text)
+    text = _DATES.sub(BLANK, text)
+    for pattern in _FORMS:
+        text = pattern.sub(f"{BLANK} ", text) if pattern is _FORMS[-1] else pattern.sub(BLANK, text)
+    return text.strip()
+
+
+def clean_control_characters(text: str) -> str:
+    """Remove NUL and other control characters; line breaks and tabs stay."""
+    return _CONTROL.sub("", text)
+
+
+@lru_cache(maxsize=4096)
+def _known(people: tuple[str, ...], numbers: tuple[str, ...], places: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
+    """Patterns for the identifiers of a study, longest first."""
+    parts = {part for person in people for part in re.split(r"[\^=\s,.]+", person) if len(part) > 1}
+    parts |= {plain for part in parts if (plain := _without_accents(part)) != part}
+    long_parts = {part for part in parts if len(part) > 2}
+    # Two letters are a name only where they are written as one: "Li" and "LI", but not the "no" of "no effusion".
+    short_parts = {form for part in parts - long_parts for form in (part.capitalize(), part.upper())}
+    codes = {number for number in numbers if len(number) >= MIN_NUMBER_LENGTH}
+    phrases = {re.sub(r"\s+", " ", place) for place in places if len(place) >= MIN_NUMBER_LENGTH}
+    patterns = [
+        _any_of(codes, re.IGNORECASE),
+        _any_of(phrases, re.IGNORECASE),
+        _any_of(long_parts, re.IGNORECASE, "(?:['’]s)?"),
+        _any_of(short_parts, re.NOFLAG),
+    ]
+    return tuple(pattern for pattern in patterns if pattern is not None)
+
+
+def _any_of(words: set[str], flags: re.RegexFlag, ending: str = "") -> re.Pattern[str] | None:
+    if not words:
+        return None
+    choices = "|".join(re.escape(word).replace(r"\ ", r"\s+") for word in sorted(words, key=lambda w: (-len(w), w)))
+    return re.compile(rf"(?<![^\W_])(?:{choices}){ending}(?![^\W_])", flags)
+
+
+def _without_accents(text: str) -> str:
+    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))

@@ -1,0 +1,55 @@
+"""`voxtile convert dicom`: CT, MR, PET and X-ray DICOM into a corpus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from voxtile.engine.run import RunOptions, run_task
+from voxtile_medical.deidentify import open_names
+from voxtile_medical.dicom.task import DicomPlanner, DicomTask
+from voxtile_medical.reports_file import read_reports
+from voxtile_medical.splits_file import Splits
+
+
+def convert_dicom(
+    source: Path,
+    corpus: Path,
+    *,
+    reports: Path | None = None,
+    deidentify: bool = True,
+    allow_burned_in: bool = False,
+    key_file: Path | None = None,
+    splits: Path | None = None,
+    split_fractions: str = "0.8,0.1,0.1",
+    min_slices: int = 3,
+    licence: str | None = None,
+    **run: Any,  # noqa: ANN401
+) -> None:
+    """Convert the DICOM series of a folder tree, whatever its file names, and judge each series by name.
+
+    Args:
+        source: folder of DICOM files, or one file.
+        corpus: where the corpus is, or will be.
+        reports: CSV or Parquet of report texts; the columns study (StudyInstanceUID or accession number) and/or subject
+            (PatientID), and text.
+        deidentify: replace identifiers by keyed hashes, shift dates, and remove identifiers from report texts.
+        allow_burned_in: keep ultrasound, secondary captures and images marked as having burned-in text.
+        key_file: where the key and the map of sources are kept; default beside the corpus, CORPUS.sources.parquet.
+        splits: CSV or Parquet with the columns subject and split (train, val or test).
+        split_fractions: shares of train, val and test for subjects that no file places.
+        min_slices: fewest planes of a volume.
+        licence: licence to note with every sample.
+        run: how to run: workers, retry, dry_run, …
+    """
+    options = RunOptions(**run)
+    names, key_map = open_names(corpus, deidentify, key_file)
+    planner = DicomPlanner(
+        names=names,
+        splits=Splits(names, split_fractions, splits),
+        reports=read_reports(reports) if reports else None,
+        key_map=None if options.dry_run else key_map,
+        workers=options.processes,
+    )
+    task = DicomTask(source, min_slices, licence, deidentify, allow_burned_in, planner)
+    run_task(task, corpus, options).raise_if_failed()

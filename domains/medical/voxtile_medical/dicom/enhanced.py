@@ -1,0 +1,159 @@
+"""Planes of enhanced multi-frame files (PS3.3 C.7.6.16): geometry and values by frame from functional groups."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.tag import Tag
+
+from voxtile_medical.dicom.frames import Frame, floats, times_of
+from voxtile_medical.dicom.headers import FileHeader
+from voxtile_medical.dicom.tags import PIXEL_DATA
+from voxtile_medical.verdicts import Verdict
+
+ENHANCED_CLASSES = {
+    "1.2.840.10008.5.1.4.1.1.2.1": "Enhanced CT",
+    "1.2.840.10008.5.1.4.1.1.2.2": "Legacy Converted Enhanced CT",
+    "1.2.840.10008.5.1.4.1.1.4.1": "Enhanced MR",
+    "1.2.840.10008.5.1.4.1.1.4.4": "Legacy Converted Enhanced MR",
+    "1.2.840.10008.5.1.4.1.1.130": "Enhanced PET",
+    "1.2.840.10008.5.1.4.1.1.128.1": "Legacy Converted Enhanced PET",
+}
+_SEQUENCES = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "DimensionIndexSequence")
+# Dimensions along which planes of one volume differ: StackID, InStackPositionNumber, ImagePositionPatient, and the
+# dimension "slice location" that some writers add.
+_SPATIAL = {Tag(0x0020, 0x9056), Tag(0x0020, 0x9057), Tag(0x0020, 0x0032), Tag(0x0020, 0x1041)}
+_FRAME_TYPES = ("MRImageFrameTypeSequence", "CTImageFrameTypeSequence", "PETFrameTypeSequence")
+# Values that tell volumes apart, as (functional group, element).
+_KEYS = (
+    ("MREchoSequence", "EffectiveEchoTime"),
+    ("MRModifierSequence", "InversionTimes"),
+    ("MRDiffusionSequence", "DiffusionBValue"),
+    ("FrameContentSequence", "TemporalPositionIndex"),
+    ("TemporalPositionSequence", "TemporalPositionTimeOffset"),
+    ("CardiacSynchronizationSequence", "NominalPercentageOfCardiacPhase"),
+    ("CardiacSynchronizationSequence", "NominalCardiacTriggerDelayTime"),
+    ("FrameContentSequence", "FrameAcquisitionNumber"),
+)
+
+
+def is_enhanced(header: FileHeader) -> bool:
+    """The file holds frames with functional groups."""
+    return header.text("SOPClassUID") in ENHANCED_CLASSES
+
+
+def enhanced_frames(root: Path, header: FileHeader, file: int) -> list[Frame]:
+    """Planes of one enhanced file.
+
+    Raises:
+        Verdict: `no-geometry` or `unreadable-header`.
+    """
+    with (root / header.path).open("rb") as stream:
+        dataset = pydicom.filereader.read_partial(
+            stream,
+            lambda tag, vr, length: tag in PIXEL_DATA,
+            force=True,
+            specific_tags=[Tag(name) for name in _SEQUENCES],
+        )
+    groups = dataset.get("PerFrameFunctionalGroupsSequence")
+    count = int(float((header.values.get("NumberOfFrames") or (1,))[0]))
+    if not groups or len(groups) < count:
+        raise Verdict("no-geometry", f"{len(groups or ())} functional groups for {count} frames")
+    shared_groups = dataset.get("SharedFunctionalGroupsSequence")
+    shared = shared_groups[0] if shared_groups else Dataset()
+    dimensions = [item.get("DimensionIndexPointer") for item in dataset.get("DimensionIndexSequence") or ()]
+    of_file: dict[str, Hashable] = {
+        name: header.values[name] for name in ("AcquisitionNumber",) if name in header.values
+    }
+    return [_frame(_Groups(groups[i], shared), header, file, i, dimensions, of_file) for i in range(count)]
+
+
+class _Groups:
+    """Functional groups of a frame: its own, or those that all frames share."""
+
+    def __init__(self, own: Dataset, shared: Dataset) -> None:
+        self._own = own
+        self._shared = shared
+
+    def value(self, group: str, keyword: str) -> Any:  # noqa: ANN401  (an element's value)
+        """An element of a functional group; None where absent."""
+        for source in (self._own, self._shared):
+            sequence = source.get(group)
+            if sequence:
+                found = sequence[0].get(keyword)
+                if found is not None and found != "":
+                    return found
+        return None
+
+    def numbers(self, group: str, keyword: str, count: int) -> tuple[float, ...] | None:
+        value = self.value(group, keyword)
+        if value is None:
+            return None
+        return floats(value if count > 1 else [value], count)
+
+
+def _frame(
+    groups: _Groups, header: FileHeader, file: int, index: int, dimensions: list[Any], of_file: dict[str, Hashable]
+) -> Frame:
+    position = groups.numbers("PlanePositionSequence", "ImagePositionPatient", 3)
+    orientation = groups.numbers("PlaneOrientationSequence", "ImageOrientationPatient", 6)
+    spacing = groups.numbers("PixelMeasuresSequence", "PixelSpacing", 2)
+    if position is None or orientation is None or spacing is None or min(spacing) <= 0:
+        raise Verdict("no-geometry", f"frame {index + 1} lacks its plane position, plane orientation or pixel spacing")
+    slope = (groups.numbers("PixelValueTransformationSequence", "RescaleSlope", 1) or (1.0,))[0]
+    intercept = (groups.numbers("PixelValueTransformationSequence", "RescaleIntercept", 1) or (0.0,))[0]
+    stack = groups.value("FrameContentSequence", "StackID")
+    return Frame(
+        file=file,
+        index=index,
+        position=(position[0], position[1], position[2]),
+        orientation=orientation,
+        spacing=(spacing[0], spacing[1]),
+        slope=slope,
+        intercept=intercept,
+        stack=str(stack) if stack is not None else "",
+        keys={**_keys(groups, dimensions), **of_file, "Rescale": (slope, intercept)},
+        times=_times(groups) or times_of(header),
+    )
+
+
+def _keys(groups: _Groups, dimensions: list[Any]) -> dict[str, Hashable]:
+    keys: dict[str, Hashable] = {}
+    for name in _FRAME_TYPES:
+        frame_type = groups.value(name, "FrameType")
+        if frame_type is not None:
+            keys["ImageType"] = tuple(str(part) for part in frame_type)
+            component = groups.value(name, "ComplexImageComponent")
+            keys["ComplexImageComponent"] = str(component) if component else None
+    for group, keyword in _KEYS:
+        value = groups.value(group, keyword)
+        if value is not None:
+            keys[keyword] = _plain(value)
+    indices = groups.value("FrameContentSequence", "DimensionIndexValues")
+    if indices is not None:
+        listed = [indices] if isinstance(indices, int) else list(indices)
+        for number, (pointer, index) in enumerate(zip(dimensions, listed, strict=False)):
+            if pointer not in _SPATIAL:
+                keys[f"Dimension{number + 1}"] = int(index)
+    return keys
+
+
+def _times(groups: _Groups) -> dict[str, float]:
+    for keyword in ("FrameAcquisitionDateTime", "FrameReferenceDateTime"):
+        text = groups.value("FrameContentSequence", keyword)
+        if text is not None:
+            try:
+                return {keyword: float(str(text))}  # YYYYMMDDHHMMSS.FFFFFF grows with time
+            except ValueError:
+                continue
+    return {}
+
+
+def _plain(value: float | str | Iterable[float]) -> Hashable:
+    if isinstance(value, int | float | str):
+        return float(value) if isinstance(value, int | float) else str(value)
+    return tuple(float(v) for v in value)

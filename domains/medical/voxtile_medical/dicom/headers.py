@@ -1,0 +1,246 @@
+"""Reading one file's header: the wanted elements only, each file opened once, no pixel touched.
+
+This runs for every file of a tree, so values are taken from the raw elements and interpreted once for each distinct
+encoding (`lru_cache`): most values are the same in all files of a series.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
+
+from pydicom.charset import convert_encodings, decode_bytes
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_partial
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from voxtile_medical.dicom.tags import PIXEL_DATA, TAGS, VRS
+from voxtile_medical.verdicts import Verdict
+
+Value: TypeAlias = str | float | int
+Values: TypeAlias = dict[str, tuple[Value, ...]]
+
+MAX_ELEMENT_BYTES = 1 << 16  # no wanted element is anywhere near this long
+MAX_INFLATED_BYTES = 2 << 30
+DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".dic", ".ima"})
+DICOMDIR_CLASS = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage (PS3.10)
+_NATIVE = frozenset({ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian})
+_DEFLATED = DeflatedExplicitVRLittleEndian.encode()
+_UNDEFINED = 0xFFFFFFFF
+_TEXT = frozenset({"PN", "LO", "SH", "ST", "LT"})  # may use the file's character set
+_NUMERIC = {"US": ("H", int), "SS": ("h", int), "FD": ("d", float), "FL": ("f", float), "UL": ("I", int)}
+
+
+@dataclass(frozen=True, slots=True)
+class FileHeader:
+    """What the plan knows about a DICOM file.
+
+    Attributes:
+        path: relative to the source folder, with forward slashes.
+        size: bytes.
+        transfer_syntax: UID; empty where the file does not say.
+        pixel_tag: tag of the pixel data element, 0 where there is none.
+        offset: where uncompressed pixel data start in the file; -1 for compressed or deflated files.
+        nbytes: length of uncompressed pixel data as the header states it; -1 as above.
+        big_endian: byte order of uncompressed pixel data.
+        values: keyword → values of the elements that are present and not empty.
+    """
+
+    path: str
+    size: int
+    transfer_syntax: str
+    pixel_tag: int
+    offset: int
+    nbytes: int
+    big_endian: bool
+    values: Values
+
+    def text(self, keyword: str) -> str:
+        """First value as text; empty where absent."""
+        values = self.values.get(keyword)
+        return str(values[0]) if values else ""
+
+
+@dataclass(frozen=True, slots=True)
+class NotUsable:
+    """A file that cannot take part in any series."""
+
+    path: str
+    size: int
+    reason: str
+    detail: str
+
+
+def read_header(root: Path, path: str) -> FileHeader | NotUsable:
+    """Read a file's header.
+
+    Args:
+        root: the source folder.
+        path: relative to it.
+
+    Returns:
+        The header, or why the file is not usable: a damaged or foreign file is a row of the ledger, not an error.
+    """
+    size = -1
+    try:
+        full = root / path
+        size = full.stat().st_size
+        with full.open("rb") as stream:
+            _sniff(stream, path, size)
+            return _parse(stream, path, size)
+    except Verdict as verdict:
+        return NotUsable(path, size, verdict.reason, verdict.detail)
+    except OSError as error:
+        return NotUsable(
+            path, size, "unreadable-header", f"the file cannot be read ({error.strerror}); check its permissions"
+        )
+    except Exception as error:  # a parser on hostile bytes: anything can happen, and it is reported by name
+        return NotUsable(
+            path,
+            size,
+            "unreadable-header",
+            f"the header cannot be parsed ({type(error).__name__}); export the file again",
+        )
+
+
+def _sniff(stream: BinaryIO, path: str, size: int) -> None:
+    """Refuse what is not DICOM before a parser sees it."""
+    if Path(path).name.upper() == "DICOMDIR":
+        raise Verdict("dicomdir", "an index of a DICOM medium; the files that it lists are read directly")
+    claims_dicom = Path(path).suffix.lower() in DICOM_SUFFIXES
+    if size == 0:
+        raise Verdict("empty-file" if claims_dicom else "not-dicom", "the file is empty; copy it again from its source")
+    head = stream.read(1024)
+    if _DEFLATED in head:
+        _check_inflated_size(stream)
+    stream.seek(0)
+    if head[128:132] == b"DICM":
+        if size < 140:
+            raise Verdict("truncated", "the file ends right after the DICOM preamble; copy it again from its source")
+        return
+    if _starts_like_a_dataset(head):
+        return
+    what = "a zip archive; unpack it first" if head[:4] == b"PK\x03\x04" else "something else; rename or remove it"
+    if claims_dicom:
+        raise Verdict("not-dicom-content", f"the name says DICOM, but the content is {what}")
+    raise Verdict("not-dicom", "not a DICOM file")
+
+
+def _starts_like_a_dataset(head: bytes) -> bool:
+    """Old files have no preamble: they begin with an element of group 0002 or 0008 whose length is plausible."""
+    if len(head) < 8:
+        return False
+    group, element, length = struct.unpack("<HHI", head[:8])
+    if group not in (0x0002, 0x0008) or element > 0x0100:
+        return False
+    return (head[4:6].isalpha() and head[4:6].isupper()) or length < 256
+
+
+def _parse(stream: BinaryIO, path: str, size: int) -> FileHeader | NotUsable:
+    dataset = read_partial(stream, _at_pixel_data, force=True, specific_tags=list(TAGS), defer_size=MAX_ELEMENT_BYTES)
+    file_meta = dataset.file_meta
+    syntax = str(file_meta.get("TransferSyntaxUID", ""))
+    if str(file_meta.get("MediaStorageSOPClassUID", "")) == DICOMDIR_CLASS:
+        raise Verdict("dicomdir", "an index of a DICOM medium; the files that it lists are read directly")
+    implicit, little = dataset.original_encoding
+    values = _values(dataset, not little)
+    if not values:
+        raise Verdict("truncated", "the file ends before its first image element; copy it again from its source")
+    pixel_tag, offset, nbytes = _pixel_position(stream, syntax, bool(implicit), bool(little))
+    if syntax == DeflatedExplicitVRLittleEndian:
+        pixel_tag = 0x7FE00010 if "Rows" in values else 0
+    elif pixel_tag == 0 and stream.tell() > size:
+        raise Verdict("truncated", "the file ends inside its header; copy it again from its source")
+    return FileHeader(path, size, syntax, pixel_tag, offset, nbytes, not little, values)
+
+
+def _at_pixel_data(tag: int, vr: str | None, length: int) -> bool:
+    return tag in PIXEL_DATA
+
+
+def _pixel_position(stream: BinaryIO, syntax: str, implicit: bool, little: bool) -> tuple[int, int, int]:
+    """Tag of the pixel data element at the stream's position, and offset and length where it is not compressed."""
+    order = "<" if little else ">"
+    head = stream.read(8)
+    if syntax == DeflatedExplicitVRLittleEndian or len(head) < 8:
+        return 0, -1, -1
+    group, element = struct.unpack(f"{order}HH", head[:4])
+    tag = group << 16 | element
+    if tag not in PIXEL_DATA:
+        return 0, -1, -1
+    raw_length = head[4:8] if implicit else stream.read(4)
+    length = struct.unpack(f"{order}I", raw_length)[0] if len(raw_length) == 4 else 0
+    if length == _UNDEFINED or (syntax and syntax not in _NATIVE):
+        return tag, -1, -1
+    return tag, stream.tell(), length
+
+
+def _check_inflated_size(stream: BinaryIO) -> None:
+    """Refuse a deflated file that unpacks to more than the limit, without keeping what is unpacked."""
+    stream.seek(132)
+    group_length = struct.unpack("<I", stream.read(12)[8:12])[0]
+    stream.seek(144 + group_length)
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    total, pending = 0, b""
+    while chunk := pending or stream.read(1 << 20):
+        total += len(inflater.decompress(chunk, 1 << 24))
+        pending = inflater.unconsumed_tail
+        if total > MAX_INFLATED_BYTES:
+            raise Verdict("too-large", "the deflated file unpacks to more than 2 GiB")
+
+
+def _values(dataset: Dataset, big_endian: bool) -> Values:
+    charset_element = dataset.get_item(0x00080005)
+    charset = charset_element.value if isinstance(charset_element, RawDataElement) else None
+    found: Values = {}
+    for tag in dataset.keys():  # noqa: SIM118  (iterating a Dataset converts its elements)
+        keyword = TAGS.get(tag)
+        element = dataset.get_item(tag)
+        if keyword is None or not isinstance(element, RawDataElement) or not element.value:
+            continue
+        if len(element.value) < element.length:
+            raise Verdict("truncated", "the file ends inside its header; copy it again from its source")
+        values = interpret(keyword, element.value, charset if isinstance(charset, bytes) else None, big_endian)
+        if values:
+            found[keyword] = values
+    return found
+
+
+@lru_cache(maxsize=65536)
+def interpret(keyword: str, raw: bytes, charset: bytes | None = None, big_endian: bool = False) -> tuple[Value, ...]:
+    """Values of a raw element by the dictionary's value representation; empty where none can be read."""
+    vr = VRS[keyword]
+    if vr == "US or SS":
+        vr = "US"
+    if vr in _NUMERIC:
+        code, kind = _NUMERIC[vr]
+        count = len(raw) // struct.calcsize(code)
+        order = ">" if big_endian else "<"
+        return tuple(kind(v) for v in struct.unpack(f"{order}{count}{code}", raw[: count * struct.calcsize(code)]))
+    if vr in ("DS", "IS"):
+        return _decimals(raw)
+    text = _decode(raw, charset) if vr in _TEXT else raw.decode("latin-1")
+    values = tuple(part.strip(" \0") for part in text.split("\\"))
+    return values if any(values) else ()
+
+
+def _decimals(raw: bytes) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in raw.strip(b" \0").split(b"\\"))
+    except ValueError:
+        return ()
+
+
+def _decode(raw: bytes, charset: bytes | None) -> str:
+    names = [part.strip() for part in charset.decode("latin-1").rstrip(" \0").split("\\")] if charset else [""]
+    return str(decode_bytes(raw, convert_encodings(names), {ord(c) for c in "\\^="}))

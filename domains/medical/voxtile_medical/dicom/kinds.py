@@ -1,0 +1,83 @@
+"""What a series is, from its class and modality: a volume, pictures, or something that is not stored, by name."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from voxtile_medical.dicom.enhanced import is_enhanced
+from voxtile_medical.dicom.headers import FileHeader
+from voxtile_medical.verdicts import Verdict
+
+_STORAGE = "1.2.840.10008.5.1.4.1.1."
+VOLUME_MODALITIES = frozenset({"CT", "MR", "PT"})
+PICTURE_MODALITIES = frozenset({"CR", "DX", "MG", "RG", "PX", "IO", "XC", "GM", "OP", "ES"})
+SCREEN_MODALITIES = frozenset({"US", "IVUS", "SC", "OT", "XA", "RF", "DG"})
+_OBJECTS = """
+    SEG SR PR KO RTSTRUCT RTPLAN RTDOSE RTRECORD REG FID ANN DOC PLAN ECG EPS HD AU RWV BMD SMR STAIN M3D TEXTUREMAP
+"""
+NOT_IMAGES = frozenset(_OBJECTS.split())
+# Storage classes whose objects are not images, by the part after the common root (PS3.6 annex A).
+_NOT_IMAGE_CLASSES = (
+    *("9.", "11.", "66", "67", "68.", "78.", "79.", "88.", "91.1", "104."),
+    *("481.2", "481.3", "481.4", "481.5", "481.8"),
+)
+_SCREEN_CLASSES = ("7.", "6.1", "6.2", "3.1")  # secondary capture (and "7" itself), ultrasound, ultrasound multi-frame
+_CONVERSIONS = frozenset({"DV", "DI", "DF", "WSD", "SD", "SI", "DRW", "SYN"})  # PS3.3 C.8.6.1: how a capture was made
+
+
+def kind_of(header: FileHeader) -> Literal["volume", "picture"]:
+    """What to make of a series, from its first header.
+
+    Raises:
+        Verdict: `not-an-image`, `localizer` or `unsupported-modality`.
+    """
+    modality, storage = header.text("Modality"), header.text("SOPClassUID").removeprefix(_STORAGE)
+    if modality in NOT_IMAGES or storage.startswith(_NOT_IMAGE_CLASSES):
+        raise Verdict("not-an-image", "an object that describes images (segmentation, report, plan, …) and is not one")
+    if is_localizer(header):
+        raise Verdict("localizer", "a localizer (ImageType says so)")
+    if is_screen(header):
+        return "picture"
+    if modality in VOLUME_MODALITIES or is_enhanced(header):
+        return "volume"
+    if modality in PICTURE_MODALITIES:
+        return "picture"
+    raise Verdict("unsupported-modality", "neither CT, MR, PET nor a plain radiograph")
+
+
+def is_localizer(header: FileHeader) -> bool:
+    """ImageType says LOCALIZER (PS3.3 C.7.6.1.1.2)."""
+    return "LOCALIZER" in header.values.get("ImageType", ())
+
+
+def is_screen(header: FileHeader) -> bool:
+    """Ultrasound, secondary capture or a saved screen: pictures in which text may be burned."""
+    storage = header.text("SOPClassUID").removeprefix(_STORAGE)
+    image_type = " ".join(str(v) for v in header.values.get("ImageType", ())).replace("_", " ")
+    return (
+        header.text("Modality") in SCREEN_MODALITIES
+        or storage == "7"
+        or storage.startswith(_SCREEN_CLASSES)
+        or "SCREEN SAVE" in image_type
+        or header.text("ConversionType") in _CONVERSIONS
+    )
+
+
+def refuse_burned_in(header: FileHeader) -> None:
+    """Fail closed where text may be burned into the pixels.
+
+    Raises:
+        Verdict: `burned-in`, the header says so; `burned-in-risk`, ultrasound or secondary capture.
+    """
+    if header.text("BurnedInAnnotation") == "YES":
+        raise Verdict("burned-in", "BurnedInAnnotation is YES; --allow-burned-in keeps it")
+    if is_screen(header):
+        raise Verdict(
+            "burned-in-risk", "ultrasound or a saved screen may show the patient's name; --allow-burned-in keeps it"
+        )
+
+
+def modality_of(header: FileHeader) -> str:
+    """The modality as a defined term; OT (other) for anything that is not one."""
+    modality = header.text("Modality")
+    return modality if modality in VOLUME_MODALITIES | PICTURE_MODALITIES | SCREEN_MODALITIES else "OT"

@@ -1,0 +1,34 @@
+"""Finding the files of a tree, whatever their names."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from voxtile.errors import InputError
+
+
+def list_files(source: Path) -> tuple[Path, list[str]]:
+    """Every file below a folder, in a fixed order.
+
+    Args:
+        source: a folder, or one file.
+
+    Returns:
+        The folder, and paths relative to it with forward slashes. Links to folders are
+        not followed, so that a loop ends.
+
+    Raises:
+        InputError: the source does not exist or holds no file.
+    """
+    if source.is_file():
+        return source.parent, [source.name]
+    if not source.is_dir():
+        raise InputError(f"the source '{source}' does not exist; give a folder of scans")
+    found: list[str] = []
+    for folder, _, names in os.walk(source):
+        base = Path(folder).relative_to(source)
+        found += [(base / name).as_posix() for name in names if (Path(folder) / name).is_file()]
+    if not found:
+        raise InputError(f"the folder '{source}' holds no file; give a folder of scans")
+    return source, sorted(found)

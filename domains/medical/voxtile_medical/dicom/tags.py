@@ -1,0 +1,138 @@
+"""The header elements that the converter reads, by what they are for.
+
+Names are the standard's keywords (PS3.6). Nothing outside these lists is ever read from a top-level header.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+
+GROUPING = (
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "SeriesNumber",
+    "InstanceNumber",
+    "Modality",
+    "ImageType",
+)
+
+PIXELS = (
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "PlanarConfiguration",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+    "LossyImageCompression",
+    "BurnedInAnnotation",
+    "ConversionType",
+)
+
+GEOMETRY = (
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "ImagerPixelSpacing",
+    "NominalScannedPixelSpacing",
+    "SliceThickness",
+    "SpacingBetweenSlices",
+)
+
+VALUES = (
+    "RescaleSlope",
+    "RescaleIntercept",
+    "RescaleType",
+    "Units",
+    "WindowCenter",
+    "WindowWidth",
+    "PresentationLUTShape",
+)
+
+# What tells apart images that lie at the same place (PS3.3 C.7.6.2, C.8.3, C.8.13.5, C.8.9.4).
+DIMENSIONS = (
+    "EchoTime",
+    "EchoNumbers",
+    "InversionTime",
+    "TemporalPositionIdentifier",
+    "DiffusionBValue",
+    "DiffusionGradientOrientation",
+    "NominalPercentageOfCardiacPhase",
+    "TriggerTime",
+    "FrameReferenceTime",
+    "AcquisitionNumber",
+    "AcquisitionDateTime",
+    "AcquisitionTime",
+)
+
+# Acquisition facts that may reach `attributes`, after `attributes.py` has held each to a closed form.
+ACQUISITION = (
+    "BodyPartExamined",
+    "ContrastBolusAgent",
+    "ConvolutionKernel",
+    "FlipAngle",
+    "GantryDetectorTilt",
+    "ImageLaterality",
+    "KVP",
+    "Laterality",
+    "MagneticFieldStrength",
+    "Manufacturer",
+    "MRAcquisitionType",
+    "PatientAge",
+    "PatientPosition",
+    "PatientSex",
+    "RepetitionTime",
+    "ScanningSequence",
+    "ViewPosition",
+)
+
+DATES = ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate", "PatientBirthDate")
+
+# Read only to hash, to match reports, and to remove from report texts.
+PEOPLE = (
+    "PatientName",
+    "OtherPatientNames",
+    "PatientBirthName",
+    "PatientMotherBirthName",
+    "ResponsiblePerson",
+    "ReferringPhysicianName",
+    "PerformingPhysicianName",
+    "PhysiciansOfRecord",
+    "NameOfPhysiciansReadingStudy",
+    "OperatorsName",
+    "RequestingPhysician",
+)
+NUMBERS = (
+    "PatientID",
+    "OtherPatientIDs",
+    "AccessionNumber",
+    "StudyID",
+    "PatientTelephoneNumbers",
+    "MedicalRecordLocator",
+)
+PLACES = ("InstitutionName", "InstitutionalDepartmentName", "InstitutionAddress", "PatientAddress", "StationName")
+
+IDENTIFYING = (*PEOPLE, *NUMBERS, *PLACES)
+
+KEYWORDS = (*GROUPING, *PIXELS, *GEOMETRY, *VALUES, *DIMENSIONS, *ACQUISITION, *DATES, *IDENTIFYING)
+
+
+def _tag(keyword: str) -> int:
+    tag = tag_for_keyword(keyword)
+    if tag is None:
+        raise LookupError(f"'{keyword}' is not in the DICOM dictionary")
+    return tag
+
+
+TAGS: Mapping[int, str] = {_tag(keyword): keyword for keyword in KEYWORDS}
+VRS: Mapping[str, str] = {keyword: dictionary_VR(tag) for tag, keyword in TAGS.items()}
+PIXEL_DATA = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})  # float, double float and integer pixel data

@@ -1,0 +1,227 @@
+"""The DICOM conversion as a task: a plan of series from headers, and a series to samples."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from voxtile.corpus.identity import KeyMap
+from voxtile.engine.failure import Failure
+from voxtile.engine.parallel import parallel_map
+from voxtile.engine.task import Item, Outcome, Row
+from voxtile.errors import InputError
+from voxtile_medical.deidentify import Names
+from voxtile_medical.deidentify_text import scrub
+from voxtile_medical.dicom.headers import FileHeader, NotUsable, read_header
+from voxtile_medical.dicom.kinds import kind_of, refuse_burned_in
+from voxtile_medical.dicom.samples import SeriesContext, picture_samples, volume_samples
+from voxtile_medical.dicom.scan import list_files
+from voxtile_medical.dicom.series import Series, group_series, pack, unpack
+from voxtile_medical.reports_file import Reports
+from voxtile_medical.splits_file import Splits
+from voxtile_medical.verdicts import Verdict
+
+SPLIT_SCHEME = "default"
+PARALLEL_FROM = 256  # files; below, starting processes takes longer than reading
+
+
+@dataclass(frozen=True)
+class DicomPlanner:
+    """What only the planning process holds: the names that replace identifiers, reports and splits.
+
+    Attributes:
+        names: identifiers → what the corpus says.
+        splits: split of each subject.
+        reports: texts to attach, if any.
+        key_map: remembers which path a source name stands for, and is saved before the first sample is written.
+        workers: processes that read headers.
+    """
+
+    names: Names
+    splits: Splits
+    reports: Reports | None = None
+    key_map: KeyMap | None = None
+    workers: int = 1
+
+    def source_name(self, path: str) -> str:
+        """What the corpus calls an input."""
+        source = self.names.name("source", path)
+        if self.key_map is not None:
+            self.key_map.remember(source, path)
+        return source
+
+
+@dataclass(frozen=True)
+class DicomTask:
+    """Converts every series of a folder tree.
+
+    Attributes:
+        source: the folder.
+        min_slices: fewest planes of a volume.
+        licence: what the corpus says of each sample's licence.
+        deidentify: identifiers are replaced.
+        allow_burned_in: keep pictures in which text may be burned.
+        planner: None in workers, which get the plan only.
+    """
+
+    source: Path
+    min_slices: int = 3
+    licence: str | None = None
+    deidentify: bool = True
+    allow_burned_in: bool = False
+    planner: DicomPlanner | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        """Short name."""
+        return "dicom"
+
+    @property
+    def version(self) -> str:
+        """Version of the output."""
+        return "1"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the planner: keys and reports stay in the planning process."""
+        return {**self.__dict__, "planner": None}
+
+    def config(self) -> Mapping[str, Any]:
+        """Settings that change the output."""
+        return {
+            "min_slices": self.min_slices,
+            "licence": self.licence,
+            "deidentify": self.deidentify,
+            "allow_burned_in": self.allow_burned_in,
+        }
+
+    def items(self) -> Iterable[Item]:
+        """One item a series, and one for each file or report that cannot be used.
+
+        Raises:
+            InputError: the source does not exist or holds no DICOM file.
+        """
+        if self.planner is None:
+            raise RuntimeError("the plan is made in the process that holds the planner")
+        root, paths = list_files(self.source)
+        headers = _read_headers(root, paths, self.planner.workers)
+        usable = [header for header in headers if isinstance(header, FileHeader)]
+        if not usable:
+            raise InputError(
+                f"'{self.source}' holds no readable DICOM file ({_commonest(headers)}); give the folder of an export"
+            )
+        plan = list(self._plan(self.planner, usable, [header for header in headers if isinstance(header, NotUsable)]))
+        if self.planner.key_map is not None:
+            self.planner.key_map.save()
+        return plan
+
+    def _plan(self, planner: DicomPlanner, usable: list[FileHeader], others: list[NotUsable]) -> Iterator[Item]:
+        all_series = group_series(usable)
+        for series in all_series:
+            yield _series_item(planner, series)
+        for series in all_series:
+            for copy in series.copies:
+                yield _note(planner, copy.path, copy.size, "duplicate-file", "a copy of an instance that is used")
+        for other in others:
+            yield _note(planner, other.path, other.size, other.reason, other.detail)
+        if planner.reports is not None:
+            for row in planner.reports.too_long:
+                yield _note(planner, f"report row {row}", row, "text-too-long", "the text is not attached; shorten it")
+            for row in planner.reports.unused():
+                yield _note(
+                    planner, f"report row {row}", row, "no-study", "no series of this study or subject was found"
+                )
+
+    def process(self, item: Item) -> Outcome:
+        """Turn one series into samples, in a worker."""
+        inputs = item.inputs
+        if inputs["kind"] == "note":
+            return Verdict(inputs["reason"], inputs["detail"]).outcome()
+        headers = unpack(inputs)
+        row: Row = {
+            "subject": inputs["subject"],
+            "study": inputs["study"],
+            "datetime": inputs["datetime"],
+            "source": item.source,
+            "licence": self.licence,
+        }
+        root = self.source if self.source.is_dir() else self.source.parent
+        context = SeriesContext(root, headers, inputs["content"], row, self.min_slices)
+        try:
+            kind = kind_of(headers[0])
+            if not self.allow_burned_in and self.deidentify:
+                for header in headers:
+                    refuse_burned_in(header)
+            samples, verdicts = volume_samples(context) if kind == "volume" else picture_samples(context)
+        except Verdict as verdict:
+            return verdict.outcome()
+        captions = [caption for sample in samples for caption in _captions(sample.row["uid"], inputs["texts"])]
+        split = {"scheme": SPLIT_SCHEME, "subject": inputs["subject"], "split": inputs["split"]}
+        tables = {"splits": [split]} | ({"captions": captions} if captions else {})
+        detail = "; ".join(sorted({f"{verdict.reason}: {verdict.detail}" for verdict in verdicts})) or None
+        return Outcome("used", detail=detail, samples=tuple(samples), tables=tables)
+
+
+def _read_headers(root: Path, paths: list[str], workers: int) -> list[FileHeader | NotUsable]:
+    """Headers in the order of the paths; worker processes pay off from some hundred files on."""
+    if len(paths) < PARALLEL_FROM:
+        return [read_header(root, path) for path in paths]
+    found = parallel_map(partial(read_header, root), paths, workers=workers, title="reading headers")
+    return [
+        NotUsable(path, -1, "unreadable-header", "the header cannot be parsed; export the file again")
+        if isinstance(result, Failure)
+        else result
+        for path, result in zip(paths, found, strict=True)
+    ]
+
+
+def _series_item(planner: DicomPlanner, series: Series) -> Item:
+    names, subject = planner.names, series.subject
+    source = planner.source_name(series.first.path)
+    inputs = pack(series.headers) | {
+        "kind": "series",
+        "content": names.name("content", series.content()),
+        "subject": names.name("subject", subject),
+        "study": names.name("study", series.study),
+        "datetime": names.date(series.date(), subject),
+        "split": planner.splits.of(subject),
+        "texts": _texts(planner, series),
+    }
+    return Item(source, inputs, cost=sum(header.size for header in series.headers))
+
+
+def _note(planner: DicomPlanner, path: str, size: int, reason: str, detail: str) -> Item:
+    return Item(planner.source_name(path), {"kind": "note", "size": size, "reason": reason, "detail": detail})
+
+
+def _texts(planner: DicomPlanner, series: Series) -> list[str]:
+    """Reports of a series' study, without identifiers where names are replaced."""
+    if planner.reports is None:
+        return []
+    texts = [report.text for report in planner.reports.of(series.studies(), series.first.text("PatientID"))]
+    if planner.names.hides and texts:
+        known = series.identifiers()
+        texts = [scrub(text, known["people"], known["numbers"], known["places"]) for text in texts]
+    return texts
+
+
+def _captions(uid: str, texts: list[str]) -> list[Row]:
+    return [
+        {
+            "caption_id": hashlib.sha256(f"{uid}\0raw\0{text}".encode()).hexdigest()[:32],
+            "uid": uid,
+            "text": text,
+            "kind": "raw",
+            "provider": "reports",
+        }
+        for text in dict.fromkeys(texts)
+    ]
+
+
+def _commonest(headers: list[FileHeader | NotUsable]) -> str:
+    reasons = [header.reason for header in headers if isinstance(header, NotUsable)]
+    most = max(sorted(set(reasons)), key=reasons.count)
+    return f"{reasons.count(most)} of {len(headers)} files: {most}"

@@ -1,0 +1,164 @@
+"""Report files: texts by study or by patient, from CSV or Parquet."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pc
+import pyarrow.parquet as pq
+
+from voxtile.errors import InputError
+from voxtile_medical.deidentify_text import clean_control_characters
+
+MAX_TEXT = 100_000  # characters; the longest radiology reports are a tenth of this
+STUDY_COLUMNS = (
+    "study",
+    "StudyInstanceUID",
+    "study_uid",
+    "study_id",
+    "accession",
+    "AccessionNumber",
+    "accession_number",
+)
+SUBJECT_COLUMNS = ("subject", "PatientID", "patient_id", "patient", "subject_id")
+TEXT_COLUMNS = ("text", "report", "report_text")
+SECTION_COLUMNS = ("findings", "impression")
+_BLOCK_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Report:
+    """One text of a report file; `row` counts from 1."""
+
+    row: int
+    text: str
+
+
+class Reports:
+    """Texts by the identifier that their file gives.
+
+    Args:
+        by_study: StudyInstanceUID or accession number → reports.
+        by_subject: patient id → reports.
+        too_long: rows with texts above MAX_TEXT, which are not attached.
+    """
+
+    def __init__(
+        self, by_study: dict[str, list[Report]], by_subject: dict[str, list[Report]], too_long: list[int]
+    ) -> None:
+        self._by_study = by_study
+        self._by_subject = by_subject
+        self._used: set[int] = set()
+        self.too_long = too_long
+
+    def of(self, studies: Iterable[str], subject: str) -> list[Report]:
+        """Reports of a study: by the first of its identifiers that the file knows, else by its patient."""
+        found = next((self._by_study[s] for s in studies if s in self._by_study), None) or self._by_subject.get(
+            subject, []
+        )
+        self._used.update(report.row for report in found)
+        return found
+
+    def unused(self) -> list[int]:
+        """Rows that no study asked for so far."""
+        rows = {
+            report.row for table in (self._by_study, self._by_subject) for found in table.values() for report in found
+        }
+        return sorted(rows - self._used)
+
+
+def read_reports(path: Path) -> Reports:
+    """Read a report file.
+
+    Columns (case does not matter): one of `study`, `StudyInstanceUID`, `AccessionNumber`, … and/or one of `subject`,
+    `PatientID`, …; and `text` or `report`, or `findings` and/or `impression`, which are joined.
+
+    Raises:
+        InputError: the file cannot be read, or a column is missing.
+    """
+    table = read_table(path)
+    study, subject = _column(table, STUDY_COLUMNS), _column(table, SUBJECT_COLUMNS)
+    if study is None and subject is None:
+        raise InputError(f"'{path}' has no column that names a study or a patient; add one called 'study' or 'subject'")
+    texts = _texts(table, path)
+    by_study: dict[str, list[Report]] = defaultdict(list)
+    by_subject: dict[str, list[Report]] = defaultdict(list)
+    too_long: list[int] = []
+    for index, text in enumerate(texts):
+        cleaned = clean_control_characters(text).strip()
+        if len(cleaned) > MAX_TEXT:
+            too_long.append(index + 1)
+            continue
+        report = Report(index + 1, cleaned)
+        if not cleaned:
+            continue
+        if study is not None and study[index]:
+            by_study[study[index]].append(report)
+        elif subject is not None and subject[index]:
+            by_subject[subject[index]].append(report)
+    return Reports(dict(by_study), dict(by_subject), too_long)
+
+
+def read_table(path: Path) -> pa.Table:
+    """Read a CSV or Parquet file; CSV values stay text, so that identifiers keep their leading zeros.
+
+    Raises:
+        InputError: it does not exist or cannot be read.
+    """
+    if not path.is_file():
+        raise InputError(f"the file '{path}' does not exist")
+    try:
+        if path.suffix.lower() == ".parquet":
+            return pq.read_table(path)
+        with path.open("rb") as stream:
+            names = pc.open_csv(
+                stream, read_options=pc.ReadOptions(block_size=_BLOCK_BYTES), parse_options=_PARSE
+            ).schema.names
+        as_text = pc.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
+        return pc.read_csv(
+            path, read_options=pc.ReadOptions(block_size=_BLOCK_BYTES), parse_options=_PARSE, convert_options=as_text
+        )
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise InputError(
+            f"'{path}' cannot be read as {path.suffix or 'a table'} ({reason}); save it as UTF-8 CSV or Parquet"
+        ) from error
+
+
+_PARSE = pc.ParseOptions(newlines_in_values=True)
+
+
+def text_column(table: pa.Table, names: Sequence[str], path: Path) -> list[str]:
+    """A column by any of its names, as text.
+
+    Raises:
+        InputError: there is none; the message lists what there is.
+    """
+    found = _column(table, names)
+    if found is None:
+        raise InputError(f"'{path}' has no column '{names[0]}'; it has: {', '.join(table.column_names)}")
+    return found
+
+
+def _column(table: pa.Table, names: Sequence[str]) -> list[str] | None:
+    known = {name.strip().lower(): name for name in table.column_names}
+    found = next((known[name.lower()] for name in names if name.lower() in known), None)
+    if found is None:
+        return None
+    return ["" if value is None else str(value).strip() for value in table[found].to_pylist()]
+
+
+def _texts(table: pa.Table, path: Path) -> list[str]:
+    whole = _column(table, TEXT_COLUMNS)
+    if whole is not None:
+        return whole
+    sections = [found for name in SECTION_COLUMNS if (found := _column(table, (name,))) is not None]
+    if not sections:
+        raise InputError(
+            f"'{path}' has no column 'text' (nor 'findings' and 'impression'); it has: {', '.join(table.column_names)}"
+        )
+    return ["\n".join(part for part in parts if part) for parts in zip(*sections, strict=True)]

@@ -1,0 +1,47 @@
+"""Verdicts on a series or file: why it is not in the corpus, by a short stable name.
+
+`dropped` is good input that is not wanted as a training volume; `failed` is damaged input that someone should look at.
+"""
+
+from __future__ import annotations
+
+from voxtile.engine.task import Outcome, Status
+
+# Damage, or a limit that protects the machine: the run ends with exit status 1 and names the file.
+FAILURES = frozenset(
+    {
+        "changed-during-run",
+        "decode-error",
+        "empty-file",
+        "invalid-affine",
+        "not-dicom-content",
+        "not-nifti-content",
+        "pixel-data-too-short",
+        "too-large",
+        "truncated",
+        "unreadable-header",
+    }
+)
+
+
+class Verdict(Exception):
+    """A series, volume or file is not stored, for a named reason.
+
+    Args:
+        reason: short machine-readable name, e.g. `missing-slice`.
+        detail: one sentence for people; holds no identifier and no path.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+    @property
+    def status(self) -> Status:
+        """`failed` for damaged input, `dropped` for input that is merely not wanted."""
+        return "failed" if self.reason in FAILURES else "dropped"
+
+    def outcome(self) -> Outcome:
+        """The ledger's view of it."""
+        return Outcome(self.status, reason=self.reason, detail=self.detail)

@@ -19,7 +19,9 @@ def new_corpus(root: Path) -> None:
     Raises:
         CorpusError: the folder holds something else, is not writable, or was made by a newer version.
     """
-    if (root / CORPUS_FILE).is_file():
+    with storage_errors(root):
+        exists = (root / CORPUS_FILE).is_file()
+    if exists:
         check_corpus(root)
         return
     with storage_errors(root):

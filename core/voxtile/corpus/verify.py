@@ -75,18 +75,19 @@ def verify(root: Path) -> Verification:
     check_corpus(root)
     recorded = read_records(root)
     sound, damaged = sound_parts(root)
-    problems = [*recorded.problems, *leftovers(root), *damaged, *cross_checks(sound)]
     shards = _rows_by_shard(root, sound.get("samples", []))
+    problems = list(recorded.problems)
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashing releases the interpreter's lock
         checks = pool.map(lambda shard: check_shard(root, shard, shards[shard], recorded.repair(shard)), shards)
         for found in _progress(checks, "shards", len(shards)):
             problems += found
-        problems += _check_references(root, sound.get("samples", []))
+        problems += damaged
         # A file that a finer check has named already is not named again.
         named = {problem.where.partition(",")[0] for problem in problems}
         rest = sorted(recorded.files.keys() - named)
         for problem in _progress(pool.map(lambda path: check_file(root, path, recorded), rest), "files", len(rest)):
             problems += [problem] if problem else []
+    problems += [*cross_checks(sound), *_check_references(root, sound.get("samples", [])), *leftovers(root)]
     rows = {name: sum(pq.read_metadata(path).num_rows for path in paths) for name, paths in sound.items()}
     sizes = [path.stat().st_size for path in (root / shard for shard in shards) if path.is_file()]
     return Verification(problems, rows, len(sizes), sum(sizes))
@@ -138,7 +139,9 @@ def _print(corpus: Path, result: Verification) -> None:
     if not result.problems:
         console.print("no problem found")
         return
-    table = Table("where", "what is wrong", "what to do", title="problems", title_justify="left", show_lines=True)
+    table = Table(title="problems", title_justify="left", show_lines=True)
+    for heading in ("where", "what is wrong", "what to do"):
+        table.add_column(heading, overflow="fold")
     for problem in result.problems[:_SHOWN]:
         table.add_row(escape(problem.where), escape(problem.what), escape(problem.advice))
     console.print(table)

@@ -86,4 +86,5 @@ class Claims:
 
 
 def _uids_of(part: Path) -> pa.StringArray:
-    return pq.read_table(part, columns=["uid"]).column("uid").combine_chunks()
+    with pq.ParquetFile(part) as file:
+        return file.read(columns=["uid"]).column("uid").combine_chunks()

@@ -196,16 +196,11 @@ def _record(
     writer: JobWriter, draft: _Draft, job: Job, index: int, outcome: Outcome | Failure, claimed: _Claimed
 ) -> None:
     item = job.items[index]
-    reason: str | None
-    status, reason, error_class = "failed", None, None
     stored: list[str] = []
     if isinstance(outcome, Failure):
-        reason, error_class = outcome.reason, outcome.error_class or None
+        status, reason, error_class = "failed", outcome.reason, outcome.error_class or None
         draft.failures.append((item.source, outcome))
-    elif outcome.status == "dropped":
-        status, reason = "dropped", outcome.reason or "dropped"
     else:
-        status = "used"
         try:
             outcome, stored = _without_duplicates(outcome, item, draft, claimed)
             _store(writer, outcome)
@@ -213,7 +208,8 @@ def _record(
             raise
         except Exception as error:  # a row that does not fit the schema, an array that no codec takes, …
             raise _WriteFailedError(index, failure_of(error)) from error
-        status, reason = outcome.status, outcome.reason
+        status, error_class = outcome.status, None
+        reason = (outcome.reason or "dropped") if status == "dropped" else None
         draft.uids.update(dict.fromkeys(stored))
     draft.items.append(DoneItem(job.digests[index], item.source, status, reason, len(stored)))
     first = stored[0] if stored else None
@@ -225,6 +221,8 @@ def _record(
 
 def _without_duplicates(outcome: Outcome, item: Item, draft: _Draft, claimed: _Claimed) -> tuple[Outcome, list[str]]:
     """Leave out samples that are stored elsewhere, and the rows about them; the uids that stay."""
+    if outcome.status == "dropped":
+        return replace(outcome, samples=()), []
     kept: dict[str, Sample] = {}
     duplicates: set[str] = set()
     for sample in outcome.samples:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
+from voxtile.engine.task import Row
 from voxtile.errors import InputError
 from voxtile_medical.deidentify_text import clean_control_characters
 
@@ -101,6 +103,20 @@ def read_reports(path: Path) -> Reports:
         elif subject is not None and subject[index]:
             by_subject[subject[index]].append(report)
     return Reports(dict(by_study), dict(by_subject), too_long)
+
+
+def raw_captions(uid: str, texts: Iterable[str]) -> list[Row]:
+    """Caption rows of a sample's report texts; a text that occurs twice counts once."""
+    return [
+        {
+            "caption_id": hashlib.sha256(f"{uid}\0raw\0{text}".encode()).hexdigest()[:32],
+            "uid": uid,
+            "text": text,
+            "kind": "raw",
+            "provider": "reports",
+        }
+        for text in dict.fromkeys(texts)
+    ]
 
 
 def read_table(path: Path) -> pa.Table:

@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from voxtile.engine.run import RunOptions, run_task
-from voxtile_medical.deidentify import open_names
-from voxtile_medical.dicom.task import DicomPlanner, DicomTask
-from voxtile_medical.reports_file import read_reports
-from voxtile_medical.splits_file import Splits
+from voxtile_medical.dicom.task import DicomTask
+from voxtile_medical.planner import Planner
 
 
 def convert_dicom(
@@ -43,13 +41,14 @@ def convert_dicom(
         run: how to run: workers, retry, dry_run, …
     """
     options = RunOptions(**run)
-    names, key_map = open_names(corpus, deidentify, key_file)
-    planner = DicomPlanner(
-        names=names,
-        splits=Splits(names, split_fractions, splits),
-        reports=read_reports(reports) if reports else None,
-        key_map=None if options.dry_run else key_map,
-        workers=options.processes,
+    planner = Planner.open(
+        corpus,
+        options,
+        deidentify=deidentify,
+        key_file=key_file,
+        reports=reports,
+        splits=splits,
+        split_fractions=split_fractions,
     )
     task = DicomTask(source, min_slices, licence, deidentify, allow_burned_in, planner)
     run_task(task, corpus, options).raise_if_failed()

@@ -2,57 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from voxtile.corpus.identity import KeyMap
 from voxtile.engine.failure import Failure
 from voxtile.engine.parallel import parallel_map
 from voxtile.engine.task import Item, Outcome, Row
 from voxtile.errors import InputError
-from voxtile_medical.deidentify import Names
 from voxtile_medical.deidentify_text import scrub
 from voxtile_medical.dicom.headers import FileHeader, NotUsable, read_header
 from voxtile_medical.dicom.kinds import kind_of, refuse_burned_in
 from voxtile_medical.dicom.samples import SeriesContext, picture_samples, volume_samples
 from voxtile_medical.dicom.scan import list_files
 from voxtile_medical.dicom.series import Series, group_series, pack, unpack
-from voxtile_medical.reports_file import Reports
-from voxtile_medical.splits_file import Splits
+from voxtile_medical.planner import SPLIT_SCHEME, Planner
+from voxtile_medical.reports_file import raw_captions
 from voxtile_medical.verdicts import Verdict
 
-SPLIT_SCHEME = "default"
 PARALLEL_FROM = 256  # files; below, starting processes takes longer than reading
-
-
-@dataclass(frozen=True)
-class DicomPlanner:
-    """What only the planning process holds: the names that replace identifiers, reports and splits.
-
-    Attributes:
-        names: identifiers → what the corpus says.
-        splits: split of each subject.
-        reports: texts to attach, if any.
-        key_map: remembers which path a source name stands for, and is saved before the first sample is written.
-        workers: processes that read headers.
-    """
-
-    names: Names
-    splits: Splits
-    reports: Reports | None = None
-    key_map: KeyMap | None = None
-    workers: int = 1
-
-    def source_name(self, path: str) -> str:
-        """What the corpus calls an input."""
-        source = self.names.name("source", path)
-        if self.key_map is not None:
-            self.key_map.remember(source, path)
-        return source
 
 
 @dataclass(frozen=True)
@@ -73,7 +43,7 @@ class DicomTask:
     licence: str | None = None
     deidentify: bool = True
     allow_burned_in: bool = False
-    planner: DicomPlanner | None = field(default=None, compare=False, repr=False)
+    planner: Planner | None = field(default=None, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -114,26 +84,19 @@ class DicomTask:
                 f"'{self.source}' holds no readable DICOM file ({_commonest(headers)}); give the folder of an export"
             )
         plan = list(self._plan(self.planner, usable, [header for header in headers if isinstance(header, NotUsable)]))
-        if self.planner.key_map is not None:
-            self.planner.key_map.save()
+        self.planner.save()
         return plan
 
-    def _plan(self, planner: DicomPlanner, usable: list[FileHeader], others: list[NotUsable]) -> Iterator[Item]:
+    def _plan(self, planner: Planner, usable: list[FileHeader], others: list[NotUsable]) -> Iterator[Item]:
         all_series = group_series(usable)
         for series in all_series:
             yield _series_item(planner, series)
         for series in all_series:
             for copy in series.copies:
-                yield _note(planner, copy.path, copy.size, "duplicate-file", "a copy of an instance that is used")
+                yield planner.note(copy.path, copy.size, "duplicate-file", "a copy of an instance that is used")
         for other in others:
-            yield _note(planner, other.path, other.size, other.reason, other.detail)
-        if planner.reports is not None:
-            for row in planner.reports.too_long:
-                yield _note(planner, f"report row {row}", row, "text-too-long", "the text is not attached; shorten it")
-            for row in planner.reports.unused():
-                yield _note(
-                    planner, f"report row {row}", row, "no-study", "no series of this study or subject was found"
-                )
+            yield planner.note(other.path, other.size, other.reason, other.detail)
+        yield from planner.report_notes()
 
     def process(self, item: Item) -> Outcome:
         """Turn one series into samples, in a worker."""
@@ -158,7 +121,7 @@ class DicomTask:
             samples, verdicts = volume_samples(context) if kind == "volume" else picture_samples(context)
         except Verdict as verdict:
             return verdict.outcome()
-        captions = [caption for sample in samples for caption in _captions(sample.row["uid"], inputs["texts"])]
+        captions = [caption for sample in samples for caption in raw_captions(sample.row["uid"], inputs["texts"])]
         split = {"scheme": SPLIT_SCHEME, "subject": inputs["subject"], "split": inputs["split"]}
         tables = {"splits": [split]} | ({"captions": captions} if captions else {})
         detail = "; ".join(sorted({f"{verdict.reason}: {verdict.detail}" for verdict in verdicts})) or None
@@ -178,7 +141,7 @@ def _read_headers(root: Path, paths: list[str], workers: int) -> list[FileHeader
     ]
 
 
-def _series_item(planner: DicomPlanner, series: Series) -> Item:
+def _series_item(planner: Planner, series: Series) -> Item:
     names, subject = planner.names, series.subject
     source = planner.source_name(series.first.path)
     inputs = pack(series.headers) | {
@@ -193,11 +156,7 @@ def _series_item(planner: DicomPlanner, series: Series) -> Item:
     return Item(source, inputs, cost=sum(header.size for header in series.headers))
 
 
-def _note(planner: DicomPlanner, path: str, size: int, reason: str, detail: str) -> Item:
-    return Item(planner.source_name(path), {"kind": "note", "size": size, "reason": reason, "detail": detail})
-
-
-def _texts(planner: DicomPlanner, series: Series) -> list[str]:
+def _texts(planner: Planner, series: Series) -> list[str]:
     """Reports of a series' study, without identifiers where names are replaced."""
     if planner.reports is None:
         return []
@@ -206,19 +165,6 @@ def _texts(planner: DicomPlanner, series: Series) -> list[str]:
         known = series.identifiers()
         texts = [scrub(text, known["people"], known["numbers"], known["places"]) for text in texts]
     return texts
-
-
-def _captions(uid: str, texts: list[str]) -> list[Row]:
-    return [
-        {
-            "caption_id": hashlib.sha256(f"{uid}\0raw\0{text}".encode()).hexdigest()[:32],
-            "uid": uid,
-            "text": text,
-            "kind": "raw",
-            "provider": "reports",
-        }
-        for text in dict.fromkeys(texts)
-    ]
 
 
 def _commonest(headers: list[FileHeader | NotUsable]) -> str:

@@ -1,0 +1,213 @@
+"""The NIfTI conversion as a task: one item a file, one sample a volume."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from voxtile.corpus.identity import sample_uid
+from voxtile.engine.task import Item, Outcome, Row, Sample
+from voxtile.errors import InputError
+from voxtile_medical.deidentify_text import scrub
+from voxtile_medical.dicom.scan import list_files
+from voxtile_medical.nifti.files import is_label_name, is_nifti_name, modality_of, stem_of, study_of, subject_of
+from voxtile_medical.nifti.header import NiftiHeader, NoAffine, is_packed, read_nifti_header
+from voxtile_medical.orientation import spacing_zyx, to_nearest_ras
+from voxtile_medical.planner import SPLIT_SCHEME, Planner
+from voxtile_medical.preview import volume_preview
+from voxtile_medical.reports_file import raw_captions
+from voxtile_medical.verdicts import Verdict
+
+DEFAULT_UNITS = {"CT": "HU"}
+
+
+@dataclass(frozen=True)
+class NiftiTask:
+    """Converts every NIfTI file of a folder tree.
+
+    Attributes:
+        source: the folder.
+        label_patterns: file name patterns of label maps, which are not images.
+        modality: for files whose name does not say.
+        units: of the physical values; None takes HU for CT and arbitrary units otherwise.
+        no_affine: what to do with a header that gives no orientation.
+        licence: what the corpus says of each sample's licence.
+        deidentify: identifiers are replaced.
+        planner: None in workers, which get the plan only.
+    """
+
+    source: Path
+    label_patterns: tuple[str, ...]
+    modality: str
+    units: str | None = None
+    no_affine: NoAffine = "refuse"
+    licence: str | None = None
+    deidentify: bool = True
+    planner: Planner | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        """Short name."""
+        return "nifti"
+
+    @property
+    def version(self) -> str:
+        """Version of the output."""
+        return "1"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the planner: keys and reports stay in the planning process."""
+        return {**self.__dict__, "planner": None}
+
+    def config(self) -> Mapping[str, Any]:
+        """Settings that change the output."""
+        return {
+            "label_patterns": list(self.label_patterns),
+            "modality": self.modality,
+            "units": self.units,
+            "no_affine": self.no_affine,
+            "licence": self.licence,
+            "deidentify": self.deidentify,
+        }
+
+    def items(self) -> Iterable[Item]:
+        """One item a file.
+
+        Raises:
+            InputError: the source does not exist or holds no NIfTI file.
+        """
+        if self.planner is None:
+            raise RuntimeError("the plan is made in the process that holds the planner")
+        root, paths = list_files(self.source)
+        if not any(is_nifti_name(path) for path in paths):
+            raise InputError(
+                f"'{self.source}' holds no file that ends in .nii or .nii.gz; give a folder of NIfTI files"
+            )
+        items = [self._item(self.planner, root, path) for path in paths if is_nifti_name(path)]
+        items += self.planner.report_notes()
+        self.planner.save()
+        return items
+
+    def _item(self, planner: Planner, root: Path, path: str) -> Item:
+        subject, study = subject_of(path), study_of(path)
+        stat = (root / path).stat()
+        inputs = {
+            "kind": "file",
+            "path": path,
+            "size": stat.st_size,
+            "content": planner.names.name("content", path),
+            "subject": planner.names.name("subject", subject),
+            "study": planner.names.name("study", study),
+            "split": planner.splits.of(subject),
+            "texts": self._texts(planner, path),
+        }
+        return Item(planner.source_name(path), inputs, cost=stat.st_size)
+
+    @staticmethod
+    def _texts(planner: Planner, path: str) -> list[str]:
+        """Reports of a file: its study's, or those under the file's own stem, or its subject's."""
+        if planner.reports is None:
+            return []
+        texts = [report.text for report in planner.reports.of((study_of(path), stem_of(path)), subject_of(path))]
+        if planner.names.hides:
+            texts = [scrub(text, numbers=(subject_of(path), stem_of(path))) for text in texts]
+        return texts
+
+    def process(self, item: Item) -> Outcome:
+        """Turn one file into samples, in a worker."""
+        inputs = item.inputs
+        if inputs["kind"] == "note":
+            return Verdict(inputs["reason"], inputs["detail"]).outcome()
+        root = self.source if self.source.is_dir() else self.source.parent
+        path = inputs["path"]
+        try:
+            if is_label_name(path, self.label_patterns):
+                raise Verdict("label-map", "a label map by its name (--label-pattern)")
+            header = read_nifti_header(root / path, self.no_affine)
+            if header.is_label_map:
+                raise Verdict("label-map", "a label map by its intent code")
+            volumes = read_volumes(root / path, header)
+            content = f"{inputs['content']} {_sha256(root / path)}"
+        except Verdict as verdict:
+            return verdict.outcome()
+        samples = [self._sample(item, header, volume, number, content) for number, volume in enumerate(volumes)]
+        captions = [row for sample in samples for row in raw_captions(sample.row["uid"], inputs["texts"])]
+        split = {"scheme": SPLIT_SCHEME, "subject": inputs["subject"], "split": inputs["split"]}
+        tables = {"splits": [split]} | ({"captions": captions} if captions else {})
+        return Outcome("used", samples=tuple(samples), tables=tables)
+
+    def _sample(self, item: Item, header: NiftiHeader, volume: npt.NDArray[Any], number: int, content: str) -> Sample:
+        inputs = item.inputs
+        array, affine = to_nearest_ras(volume, header.affine)
+        modality = modality_of(inputs["path"]) or self.modality
+        units = self.units or DEFAULT_UNITS.get(modality, "a.u.")
+        channel = {
+            "name": modality,
+            "wavelength_nm": None,
+            "unit": units,
+            "scale": header.slope,
+            "offset": header.intercept,
+        }
+        attributes: dict[str, Any] = {"affine_from": header.affine_from}
+        if header.volumes > 1:
+            attributes |= {"volume": number, "volumes": header.volumes}
+        spacing = spacing_zyx(affine)
+        row: Row = {
+            "uid": sample_uid(content, f"volume {number}" if header.volumes > 1 else ""),
+            "subject": inputs["subject"],
+            "study": inputs["study"],
+            "kind": "volume",
+            "modality": modality,
+            "axes": "ZYX",
+            "units": units,
+            "channels": [channel],
+            "affine": [float(v) for v in affine.reshape(-1)],
+            "spacing": spacing,
+            "valid_fraction": valid_fraction(array),
+            "source": item.source,
+            "licence": self.licence,
+            "attributes": json.dumps(attributes, sort_keys=True, separators=(",", ":")),
+        }
+        return Sample(row=row, payload=array, preview=volume_preview(array, spacing))
+
+
+def read_volumes(path: Path, header: NiftiHeader) -> list[npt.NDArray[Any]]:
+    """Stored values of every volume, [Z, Y, X] in native byte order.
+
+    Raises:
+        Verdict: `truncated`, the file ends before its last value.
+    """
+    try:
+        with cast(BinaryIO, gzip.open(path, "rb") if is_packed(path) else path.open("rb")) as stream:
+            stream.seek(header.offset)
+            return [_read_volume(stream, header) for _ in range(header.volumes)]
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise Verdict("truncated", "the file ends before its last value; copy it again from its source") from error
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _read_volume(stream: BinaryIO, header: NiftiHeader) -> npt.NDArray[Any]:
+    x, y, z = header.shape[:3]
+    data = stream.read(header.volume_bytes)
+    if len(data) < header.volume_bytes:
+        raise Verdict("truncated", "the file ends before its last value; copy it again from its source")
+    values = np.frombuffer(data, dtype=header.dtype).reshape(z, y, x)
+    return values.astype(header.dtype.newbyteorder("="), copy=False)
+
+
+def valid_fraction(array: npt.NDArray[Any]) -> float:
+    """Share of values that are numbers."""
+    return float(np.isfinite(array).mean()) if array.dtype.kind == "f" else 1.0

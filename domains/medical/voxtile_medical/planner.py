@@ -1,0 +1,86 @@
+"""What only the planning process holds while it lists inputs: keys, reports and splits. Workers get the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from voxtile.corpus.identity import KeyMap
+from voxtile.engine.run import RunOptions
+from voxtile.engine.task import Item
+from voxtile_medical.deidentify import Names, open_names
+from voxtile_medical.reports_file import Reports, read_reports
+from voxtile_medical.splits_file import Splits
+
+SPLIT_SCHEME = "default"
+
+
+@dataclass(frozen=True)
+class Planner:
+    """What a plan is made with.
+
+    Attributes:
+        names: identifiers → what the corpus says.
+        splits: split of each subject.
+        reports: texts to attach, if any.
+        key_map: remembers which path a source name stands for; None where nothing is to be remembered.
+        workers: processes that read headers.
+    """
+
+    names: Names
+    splits: Splits
+    reports: Reports | None = None
+    key_map: KeyMap | None = None
+    workers: int = 1
+
+    @classmethod
+    def open(
+        cls,
+        corpus: Path,
+        options: RunOptions,
+        *,
+        deidentify: bool,
+        key_file: Path | None,
+        reports: Path | None,
+        splits: Path | None,
+        split_fractions: str,
+    ) -> Planner:
+        """Open the key map and read the report and split files.
+
+        Raises:
+            InputError, ConfigError, CorpusError, StorageError: one of the files cannot be used.
+        """
+        names, key_map = open_names(corpus, deidentify, key_file)
+        return cls(
+            names=names,
+            splits=Splits(names, split_fractions, splits),
+            reports=read_reports(reports) if reports else None,
+            key_map=None if options.dry_run else key_map,
+            workers=options.processes,
+        )
+
+    def source_name(self, path: str) -> str:
+        """What the corpus calls an input."""
+        source = self.names.name("source", path)
+        if self.key_map is not None:
+            self.key_map.remember(source, path)
+        return source
+
+    def note(self, path: str, size: int, reason: str, detail: str) -> Item:
+        """An item that only becomes a row of the ledger."""
+        return Item(self.source_name(path), {"kind": "note", "size": size, "reason": reason, "detail": detail})
+
+    def report_notes(self) -> Iterator[Item]:
+        """Rows of the report file that were not attached to anything."""
+        if self.reports is None:
+            return
+        for row in self.reports.too_long:
+            yield self.note(f"report row {row}", row, "text-too-long", "the text is not attached; shorten it")
+        for row in self.reports.unused():
+            yield self.note(f"report row {row}", row, "no-study", "nothing of this study or subject was found")
+
+    def save(self) -> None:
+        """Save the key map: before the first sample is written, so that no run can lose its key."""
+        if self.key_map is not None:
+            self.key_map.save()

@@ -6,8 +6,10 @@ L tokens of a text, C channels, D embedding width, F facts, N tokens of an image
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 
+import torch
 from torch import Tensor
 
 
@@ -62,6 +64,18 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.uids)
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
+        """The same batch with its tensors on a device."""
+        return self._mapped(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Batch:
+        """The same batch in page-locked memory; torch's DataLoader calls this."""
+        return self._mapped(Tensor.pin_memory)
+
+    def _mapped(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Batch(**{name: change(v) if isinstance(v, Tensor) else v for name, v in values.items()})
 
 
 @dataclass

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from voxtile.corpus.source import StoredSample
 from voxtile.corpus.view_compile import write_view
 from voxtile.corpus.view_key import view_key
 from voxtile.errors import ConfigError, CorpusError
@@ -206,16 +207,22 @@ class CompiledView:
         for batch in range(self._metas._file.num_record_batches):
             yield from (json.loads(text) for text in self._metas._file.get_batch(batch).column(0).to_pylist())
 
+    def source(self, entry: Entry) -> StoredSample:
+        """Pixels of a sample."""
+        root, shard = self._about["shards"][entry.shard]
+        address = {"uid": entry.uid, "shard": shard, "offset": entry.offset, "nbytes": entry.nbytes}
+        return StoredSample(self.roots[root], {**self.meta(entry), **address})
+
     def shard_path(self, entry: Entry) -> Path:
         """The tar that holds the payload.
 
         Raises:
             CorpusError: the pixels of a reference sample are not in the corpus.
         """
-        if entry.shard < 0:
-            raise CorpusError(f"sample {entry.uid} is a reference; its pixels are not in the corpus")
         root, path = self._about["shards"][entry.shard]
-        return self.roots[root] / str(path)
+        if path is None:
+            raise CorpusError(f"sample {entry.uid} is a reference; its pixels are not in the corpus")
+        return Path(self.roots[root], str(path))
 
 
 def compile_view(

@@ -25,7 +25,7 @@ BATCH_ROWS = 1 << 16  # every record batch but the last has exactly this many ro
 INDEX = pa.schema(
     [
         ("uid", pa.binary(16)),
-        ("shard", pa.int32()),  # into view.json's shards; -1 for codec ref
+        ("shard", pa.int32()),  # into view.json's shards; its path is null for codec ref
         ("offset", pa.int64()),
         ("nbytes", pa.int64()),
         ("codec", pa.uint8()),  # into view.json's codecs
@@ -209,9 +209,7 @@ def _write_index(
     connection: duckdb.DuckDBPyConnection, building: Path, fact_rows: npt.NDArray[np.int64]
 ) -> list[list[Any]]:
     """Write `index.arrow` and `metas.arrow`; return the shards as [root, path] in the order of their ids."""
-    shards = connection.execute(
-        "SELECT DISTINCT corpus, shard FROM picked WHERE shard IS NOT NULL ORDER BY 1, 2"
-    ).fetchall()
+    shards = connection.execute("SELECT DISTINCT corpus, shard FROM picked ORDER BY 1, 2").fetchall()
     shard_ids = {tuple(shard): i for i, shard in enumerate(shards)}
     connection.execute("""
         CREATE TEMP TABLE metas AS
@@ -235,7 +233,7 @@ def _write_index(
         writer.write(
             {
                 "uid": [_uid_bytes(uid) for uid in columns["uid"]],
-                "shard": [shard_ids.get(key, -1) for key in zip(columns["corpus"], columns["shard"], strict=True)],
+                "shard": [shard_ids[key] for key in zip(columns["corpus"], columns["shard"], strict=True)],
                 "offset": batch.column("offset").fill_null(-1),
                 "nbytes": batch.column("nbytes").fill_null(-1),
                 "codec": [_codec(codec) for codec in columns["codec"]],

@@ -16,7 +16,7 @@ from voxtile.errors import ConfigError, CorpusError
 SPLIT_CODES = {"train": 0, "val": 1, "test": 2}
 NO_SPLIT = 255
 UNKNOWN, ABSENT, PRESENT = -1, 0, 1  # values of the facts matrix
-META_COLUMNS = ("kind", "modality", "axes", "shape", "dtype", "units", "channels", "affine", "spacing", "mpp")
+META_COLUMNS = ("kind", "modality", "axes", "shape", "dtype", "units", "channels", "affine", "spacing", "mpp", "codec")
 
 
 def connect(roots: Sequence[Path], scratch: Path) -> duckdb.DuckDBPyConnection:
@@ -130,7 +130,7 @@ def select_samples(connection: duckdb.DuckDBPyConnection, where: str | None) -> 
                 SELECT uid, subject, coalesce(study, uid) AS study, shard, codec, "offset", nbytes, corpus,
                     coalesce(code, {NO_SPLIT})::UTINYINT AS split,
                     json_object({meta}, 'window', CASE WHEN json_valid(attributes)
-                        THEN json_extract(attributes, '$.window') END)::VARCHAR AS meta,
+                        THEN json_extract(attributes, '$.window') END, 'ref', ref)::VARCHAR AS meta,
                     row_number() OVER (ORDER BY corpus, shard, "offset", uid) AS place
                 FROM (SELECT * FROM samples WHERE {condition}) LEFT JOIN assigned USING (subject)
             ),

@@ -1,8 +1,8 @@
 """The order of an epoch as a pure function of (seed, epoch, position), in constant memory.
 
 Positions are shuffled on two levels so that reads stay local in a corpus of any size: blocks of neighbouring rows are
-permuted over the whole epoch, and rows are permuted within windows of many blocks. A keyed rotation moves the block borders
-every epoch. Nothing depends on NumPy's random streams, which may change between versions.
+permuted over the whole epoch, and rows are permuted within windows of many blocks. A keyed rotation moves the block
+borders every epoch. Nothing depends on NumPy's random streams, which may change between versions.
 """
 
 from __future__ import annotations

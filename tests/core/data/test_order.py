@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+
 from voxtile.data import order
 from voxtile.data.order import EpochOrder, permute
 

@@ -1,0 +1,94 @@
+"""Which texts go with an item: by kind, verdict and weight, as captions or sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from voxtile.corpus.view import Caption
+from voxtile.corpus.view_text import text_hash
+from voxtile.data.sentences import split_sentences
+from voxtile.errors import ConfigError
+
+Verdict = Literal["supported", "contradicted", "unsupported", "unknown"]
+
+
+class Text(NamedTuple):
+    """A chosen text and the hash of its normalised form."""
+
+    text: str
+    text_hash: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionPolicy:
+    """How texts are chosen.
+
+    Attributes:
+        unit: a text is a whole `caption`, or a `sentence` of one.
+        per_item: texts an item; 0 takes all. Fewer are taken where an item has fewer; equal texts count once.
+        kinds: relative weight by caption kind (raw, template, rewrite, …); empty takes all kinds alike, and a kind
+            that is not named is not taken.
+        exclude_verdicts: captions that the newest checker judged so are never taken.
+        min_letters: shorter texts are left out.
+    """
+
+    unit: Literal["caption", "sentence"] = "caption"
+    per_item: int = 1
+    kinds: dict[str, float] = field(default_factory=dict)
+    exclude_verdicts: tuple[Verdict, ...] = ("contradicted",)
+    min_letters: int = 1
+
+    def __post_init__(self) -> None:
+        if self.per_item < 0:
+            raise ConfigError(f"captions.per_item: {self.per_item} is negative; use 0 for all")
+        if any(weight < 0 for weight in self.kinds.values()) or (self.kinds and not any(self.kinds.values())):
+            raise ConfigError(f"captions.kinds: {self.kinds} needs weights of zero or more, one of them positive")
+
+    def choose(self, captions: Sequence[Caption], rng: np.random.Generator | None) -> list[Text]:
+        """Choose the texts of an item.
+
+        Args:
+            captions: all captions of the item's samples.
+            rng: source of randomness; None takes the first `per_item` in order.
+
+        Returns:
+            At most `per_item` texts, all different.
+        """
+        candidates = self._candidates(captions)
+        if not self.per_item or len(candidates) <= self.per_item:
+            return [text for text, _ in candidates]
+        if rng is None:
+            return [text for text, _ in candidates[: self.per_item]]
+        weights = np.array([weight for _, weight in candidates])
+        # Weighted sampling without replacement by exponential keys (Efraimidis and Spirakis 2006).
+        keys = rng.standard_exponential(len(candidates)) / weights
+        return [candidates[i][0] for i in np.argsort(keys, kind="stable")[: self.per_item]]
+
+    def _candidates(self, captions: Sequence[Caption]) -> list[tuple[Text, float]]:
+        """Different texts in order with their weight; the weight of a caption is shared by its sentences."""
+        found: dict[int, tuple[Text, float]] = {}
+        for caption in captions:
+            weight = self._weight(caption)
+            if weight <= 0 or caption.verdict in self.exclude_verdicts:
+                continue
+            for text in self._texts(caption):
+                found.setdefault(text.text_hash, (text, weight))
+        return list(found.values())
+
+    def _weight(self, caption: Caption) -> float:
+        return self.kinds.get(caption.kind, 0.0) if self.kinds else 1.0
+
+    def _texts(self, caption: Caption) -> list[Text]:
+        if self.unit == "caption":
+            texts = [Text(caption.text, caption.text_hash)]
+        else:
+            texts = [Text(sentence, text_hash(sentence)) for sentence in split_sentences(caption.text)]
+        return [text for text in texts if sum(map(str.isalpha, text.text)) >= self.min_letters]
+
+    def as_mapping(self) -> Mapping[str, object]:
+        """Plain values, for logs."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}

@@ -1,0 +1,75 @@
+"""Where a run is in its data: the whole state of the pipeline, and the callback that advances it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import lightning.pytorch as pl
+
+from voxtile.errors import CheckpointError
+
+
+@dataclass
+class Cursor:
+    """The pipeline's whole state.
+
+    Attributes:
+        seed: key of the order and of all randomness.
+        view: hash of the view, the split and the unit.
+        epoch: number of the current epoch.
+        consumed: items that finished optimiser steps took from it, over all ranks; what is only prefetched does not
+            count.
+    """
+
+    seed: int
+    view: str
+    epoch: int = 0
+    consumed: int = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain values, for a checkpoint."""
+        return {"seed": self.seed, "epoch": self.epoch, "consumed": self.consumed, "view": self.view}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go to where a checkpoint was saved.
+
+        Raises:
+            CheckpointError: it was trained on other data or with another seed, so the order cannot be continued.
+        """
+        if state["view"] != self.view:
+            raise CheckpointError(
+                f"the checkpoint was trained on view {str(state['view'])[:12]}, but the corpus now gives "
+                f"{self.view[:12]}: its tables, the selection, the split or the unit has changed; restore them, "
+                "or start a new run from the weights alone"
+            )
+        if state["seed"] != self.seed:
+            raise CheckpointError(
+                f"the checkpoint was trained with data seed {state['seed']}, but the config says {self.seed}; "
+                "use the same"
+            )
+        self.epoch, self.consumed = int(state["epoch"]), int(state["consumed"])
+
+    def advance(self, items: int, *, last: bool) -> None:
+        """Count a finished batch; the last one of an epoch moves to the next epoch."""
+        self.consumed += items
+        if last:
+            self.epoch, self.consumed = self.epoch + 1, 0
+
+
+class CursorCallback(pl.Callback):
+    """Advances the cursor when a batch has been trained on, before any checkpoint is written.
+
+    The datamodule adds it to the trainer itself. Lightning's own loader state is not relied on: it is dropped in some
+    configurations (lightning issue 20550) and counts batches that were prefetched but never used.
+    """
+
+    def __init__(self, cursor: Cursor, batch_size: int) -> None:
+        self._cursor = cursor
+        self._batch_size = batch_size
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: object, batch_idx: int
+    ) -> None:
+        """Count the global batch."""
+        self._cursor.advance(self._batch_size, last=trainer.is_last_batch)

@@ -1,0 +1,121 @@
+"""Loaders: draws to worker processes, batches back in order. What a batch holds depends on no worker and no rank."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from voxtile.data.cursor import Cursor
+from voxtile.data.draws import DrawDataset, Draws, PackedPreset
+from voxtile.data.order import EpochOrder
+from voxtile.types import Batch
+
+
+class TrainingDraws(Sampler[Draws]):
+    """The draws of one rank from where the cursor stands to the end of the epoch.
+
+    A global batch is `batch_size` consecutive positions; rank r takes the r-th equal part of it, so that the parts of
+    all ranks, in order, are the same batch whatever their number. What is left over at the end of an epoch is dropped.
+    """
+
+    def __init__(self, order: EpochOrder, cursor: Cursor, batch_size: int, rank: int, ranks: int) -> None:
+        self._order, self._cursor = order, cursor
+        self._batch_size, self._rank, self._ranks = batch_size, rank, ranks
+
+    def __iter__(self) -> Iterator[Draws]:
+        cursor, size, share = self._cursor, self._order.size, self._batch_size // self._ranks
+        epoch, start = cursor.epoch, cursor.consumed
+        while start + self._batch_size <= size:
+            positions = np.arange(start + self._rank * share, start + (self._rank + 1) * share, dtype=np.int64)
+            yield Draws(self._order.rows(epoch, positions), epoch * size + positions)
+            start += self._batch_size
+
+    def __len__(self) -> int:
+        """Batches of a whole epoch."""
+        return self._order.size // self._batch_size
+
+
+class OrderedDraws(Sampler[Draws]):
+    """Every item once, in order, nothing random; each rank takes an equal share, filled by repeating the last item."""
+
+    def __init__(self, size: int, batch_size: int, rank: int = 0, ranks: int = 1) -> None:
+        self._size, self._batch_size, self._rank, self._ranks = size, batch_size, rank, ranks
+
+    def __iter__(self) -> Iterator[Draws]:
+        share = self._batch_size // self._ranks
+        for start in range(0, self._size, self._batch_size):
+            stop = min(start + self._batch_size, self._size)
+            here = share if stop - start == self._batch_size else -(-(stop - start) // self._ranks)
+            items = np.arange(start + self._rank * here, start + (self._rank + 1) * here, dtype=np.int64)
+            yield Draws(items.clip(max=stop - 1), None)
+
+    def __len__(self) -> int:
+        return -(-self._size // self._batch_size)
+
+
+class BatchLoader:
+    """An iterable of batches that Lightning takes as it is, without a sampler of its own in between.
+
+    Args:
+        dataset: turns draws into batches.
+        draws: which draws; it reads the cursor when iteration starts.
+        num_workers: worker processes; 0 loads in this one.
+        pin_memory: put batches into page-locked memory.
+        unpack: normalise packed images here, on the CPU; otherwise they stay bytes until `CorpusDataModule` has moved
+            them.
+    """
+
+    def __init__(
+        self,
+        dataset: DrawDataset,
+        draws: TrainingDraws | OrderedDraws,
+        *,
+        num_workers: int = 0,
+        pin_memory: bool = False,
+        unpack: bool = True,
+    ) -> None:
+        self.dataset = dataset
+        self.draws = draws
+        self._unpack = unpack and isinstance(dataset.preset, PackedPreset)
+        self._loader: DataLoader[Batch] = DataLoader(
+            dataset,
+            batch_size=None,
+            sampler=draws,  # one Draws is one index: a worker loads a whole batch
+            num_workers=num_workers,
+            pin_memory=pin_memory,
+            persistent_workers=num_workers > 0,
+            multiprocessing_context="fork" if num_workers and dataset.cache is not None else None,
+            worker_init_fn=_single_threaded,
+            collate_fn=_same,
+        )
+
+    def __len__(self) -> int:
+        return len(self.draws)
+
+    def __iter__(self) -> Iterator[Batch]:
+        # A generator: nothing starts before the first batch is asked for, since Lightning calls iter() more than once.
+        preset: Any = self.dataset.preset
+        for batch in self._loader:
+            if self._unpack:
+                batch.images = preset.unpack(batch.images)
+            yield batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """Empty: the cursor is saved by the datamodule."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Nothing to do; see `state_dict`."""
+
+
+def _single_threaded(worker: int) -> None:
+    """Workers are the parallelism; more threads in each would fight over the cores."""
+    torch.set_num_threads(1)
+
+
+def _same(batch: Any) -> Any:  # noqa: ANN401 - torch's signature
+    return batch

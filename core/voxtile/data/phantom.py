@@ -1,0 +1,124 @@
+"""A corpus made on the spot from a phantom, so that a config runs on a machine without data."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import voxtile
+from voxtile.domain import Command, discover
+from voxtile.errors import ConfigError
+
+_OUT = "{out}"
+
+
+def _reports() -> dict[str, Any]:
+    return {"reports": f"{_OUT}/reports.csv"}
+
+
+def _facts() -> dict[str, dict[str, Any]]:
+    return {"reports": {}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhantomSpec:
+    """Which phantom, and the steps from its native files to a corpus.
+
+    Attributes:
+        name: phantom, as in `voxtile phantom NAME`.
+        n: number of studies.
+        seed: of the phantom.
+        options: further options of the phantom.
+        converter: as in `voxtile convert NAME`.
+        source: folder of native files within the phantom's; removed once the corpus is complete unless `keep_source`.
+        converter_options: options of the converter; `{out}` stands for the phantom's folder.
+        facts: `voxtile facts --from NAME` steps with their options, in order.
+        keep_source: keep the native files.
+    """
+
+    name: str = "ct"
+    n: int = 200
+    seed: int = 0
+    options: dict[str, Any] = field(default_factory=dict)
+    converter: str = "dicom"
+    source: str = "dicom"
+    converter_options: dict[str, Any] = field(default_factory=_reports)
+    facts: dict[str, dict[str, Any]] = field(default_factory=_facts)
+    keep_source: bool = False
+
+
+def phantom_corpus(spec: PhantomSpec, cache: Path | None = None) -> Path:
+    """Build the corpus of a phantom, or find it where it was built before.
+
+    Args:
+        spec: the phantom and the steps.
+        cache: folder for phantoms; by default `phantoms` under VOXTILE_CACHE, else under the user's cache folder.
+
+    Returns:
+        The corpus. It appears only when every step has succeeded.
+
+    Raises:
+        ConfigError: no plugin offers this phantom, converter or facts.
+    """
+    steps = {
+        "phantoms": _command("phantoms", spec.name),
+        "converters": _command("converters", spec.converter),
+        **{f"facts {name}": _command("facts", name) for name in spec.facts},
+    }
+    description = json.dumps({"voxtile": voxtile.__version__, **asdict(spec)}, sort_keys=True)
+    digest = hashlib.sha256(description.encode()).hexdigest()[:12]
+    home = (cache or _cache_folder()) / f"{spec.name.replace('/', '-')}-n{spec.n}-seed{spec.seed}-{digest}"
+    complete = home / "complete.json"
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one process builds, the others wait
+        if not complete.exists():
+            _build(spec, steps, home)
+            complete.write_text(description)
+    return home / "corpus"
+
+
+def _build(spec: PhantomSpec, steps: Mapping[str, Command], home: Path) -> None:
+    native, corpus = home / "native", home / "corpus"
+    for leftover in (native, corpus):
+        shutil.rmtree(leftover, ignore_errors=True)
+    steps["phantoms"].load()(native, n=spec.n, seed=spec.seed, **_filled(spec.options, native))
+    steps["converters"].load()(native / spec.source, corpus, **_filled(spec.converter_options, native))
+    for name, options in spec.facts.items():
+        steps[f"facts {name}"].load()(corpus, **_filled(options, native))
+    if not spec.keep_source:
+        shutil.rmtree(native / spec.source)
+
+
+def _filled(options: Mapping[str, Any], out: Path) -> dict[str, Any]:
+    """Options with `{out}` replaced; such values are paths."""
+    return {
+        name: Path(value.replace(_OUT, str(out))) if isinstance(value, str) and _OUT in value else value
+        for name, value in options.items()
+    }
+
+
+def _command(table: str, name: str) -> Command:
+    """Find a command by `name` or `domain/name`."""
+    domains, broken = discover()
+    offered: dict[str, Command] = {}
+    for domain in domains.values():
+        for key, command in getattr(domain, table).items():
+            offered[f"{domain.name}/{key}"] = command
+    found = offered.get(name) or next((c for key, c in offered.items() if key.split("/")[1] == name), None)
+    if found is None:
+        note = "".join(f"; plugin '{b.name}' failed to load ({b.reason})" for b in broken)
+        raise ConfigError(f"phantom: no {table} named '{name}'; there are: {', '.join(sorted(offered))}{note}")
+    return found
+
+
+def _cache_folder() -> Path:
+    root = os.environ.get("VOXTILE_CACHE") or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "voxtile")
+    return Path(root).expanduser() / "phantoms"

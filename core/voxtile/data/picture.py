@@ -1,0 +1,147 @@
+"""Geometry of 2D preprocessing: decode, resize, crop, pad. Arrays are channels first, uint8 or float32."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import simplejpeg
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from voxtile.corpus.codecs import MAX_PICTURE_PIXELS, decode_picture
+
+Interpolation = Literal["bicubic", "bilinear"]
+
+
+class Box(NamedTuple):
+    """A crop in pixels: top, left, height, width."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def decode(data: bytes, channels: int) -> Tensor:
+    """Decode a picture to [C, Y, X] uint8; colour becomes luma where one channel is asked, grey stays one channel."""
+    return to_channels(decode_picture(data), channels)
+
+
+def to_channels(pixels: npt.NDArray[Any], channels: int) -> Tensor:
+    """[Y, X] or [Y, X, C] to [C, Y, X] of the same type; grey stays one channel, to be repeated after resizing."""
+    picture = torch.from_numpy(pixels if pixels.flags.writeable else pixels.copy())
+    picture = picture[None] if picture.ndim == 2 else picture.permute(2, 0, 1)
+    if len(picture) in (1, channels):
+        return picture
+    # ITU-R 601-2 luma in the fixed-point form of Pillow's convert("L").
+    weights = torch.tensor([19595, 38470, 7471], dtype=torch.int32)[:, None, None]
+    luma = ((picture.int() * weights).sum(0) + 0x8000) >> 16
+    return luma.to(torch.uint8)[None]
+
+
+def picture_size(data: bytes) -> tuple[int, int] | None:
+    """Height and width of a JPEG that libjpeg can scale while decoding; None for any other picture."""
+    if not data.startswith(b"\xff\xd8\xff"):
+        return None
+    height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+    return (height, width) if colours in {"Gray", "YCbCr", "RGB"} and height * width <= MAX_PICTURE_PIXELS else None
+
+
+def decode_scaled(
+    data: bytes, channels: int, size: tuple[int, int], box: Box, out: tuple[int, int]
+) -> tuple[Tensor, Box]:
+    """Decode a JPEG at the smallest scale of the DCT at which the crop still has at least `out` pixels.
+
+    Args:
+        data: the JPEG.
+        channels: of the result.
+        size: height and width of the JPEG.
+        box: the crop, in full-size pixels.
+        out: height and width that the crop will be resized to.
+
+    Returns:
+        [C, Y, X] uint8, and the crop in its pixels.
+    """
+    factor = max(out[0] / box.height, out[1] / box.width)
+    if factor > 0.5:
+        return decode(data, channels), box
+    colours = "GRAY" if channels == 1 else "RGB"
+    pixels = simplejpeg.decode_jpeg(
+        data,
+        colours,
+        fastdct=False,
+        min_height=int(np.ceil(size[0] * factor)),
+        min_width=int(np.ceil(size[1] * factor)),
+    )
+    y, x = pixels.shape[0] / size[0], pixels.shape[1] / size[1]
+    top, left = int(box.top * y), int(box.left * x)
+    height = min(max(1, round(box.height * y)), pixels.shape[0] - top)
+    width = min(max(1, round(box.width * x)), pixels.shape[1] - left)
+    return to_channels(pixels[:, :, 0] if channels == 1 else pixels, channels), Box(top, left, height, width)
+
+
+def resize(picture: Tensor, size: tuple[int, int], interpolation: Interpolation) -> Tensor:
+    """Resize [C, Y, X] with anti-aliasing; within one grey level of Pillow."""
+    if tuple(picture.shape[1:]) == size:
+        return picture
+    resized = functional.interpolate(picture[None], size=size, mode=interpolation, antialias=True, align_corners=False)
+    return resized[0]
+
+
+def crop(picture: Tensor, box: Box) -> Tensor:
+    """Cut a box out of [C, Y, X]."""
+    return picture[:, box.top : box.top + box.height, box.left : box.left + box.width]
+
+
+def shortest_size(size: tuple[int, int], out: tuple[int, int]) -> tuple[int, int]:
+    """Size at which a picture just covers `out`, rounded as torchvision (square) and open_clip (oblong) do."""
+    height, width = size
+    if out[0] == out[1]:
+        short = min(height, width)
+        long = int(out[0] * max(height, width) / short)
+        return (out[0], long) if height <= width else (long, out[0])
+    ratio = min(height / out[0], width / out[1])
+    return round(height / ratio), round(width / ratio)
+
+
+def longest_size(size: tuple[int, int], out: tuple[int, int]) -> tuple[int, int]:
+    """Size at which a picture just fits into `out`."""
+    ratio = max(size[0] / out[0], size[1] / out[1])
+    return round(size[0] / ratio), round(size[1] / ratio)
+
+
+def centre_crop_or_pad(picture: Tensor, out: tuple[int, int], fill: float) -> Tensor:
+    """Cut [C, Y, X] to its centre, padding first where it is smaller, as torchvision's CenterCrop does."""
+    height, width = picture.shape[1:]
+    down, across = max(out[0] - height, 0), max(out[1] - width, 0)
+    if down or across:
+        edges = (across // 2, (across + 1) // 2, down // 2, (down + 1) // 2)
+        picture = functional.pad(picture, edges, value=fill)
+        height, width = picture.shape[1:]
+    return crop(picture, Box(round((height - out[0]) / 2), round((width - out[1]) / 2), *out))
+
+
+def random_resized_box(
+    size: tuple[int, int], scale: tuple[float, float], ratio: tuple[float, float], rng: np.random.Generator
+) -> Box:
+    """Draw the crop of torchvision's RandomResizedCrop (Szegedy et al. 2015, GoogLeNet's augmentation).
+
+    Args:
+        size: height and width of the picture.
+        scale: range of the crop's share of the area.
+        ratio: range of its width over height, drawn log-uniformly.
+        rng: source of randomness.
+    """
+    height, width = size
+    for _ in range(10):
+        area = height * width * rng.uniform(*scale)
+        aspect = float(np.exp(rng.uniform(np.log(ratio[0]), np.log(ratio[1]))))
+        w, h = round((area * aspect) ** 0.5), round((area / aspect) ** 0.5)
+        if 0 < w <= width and 0 < h <= height:
+            return Box(int(rng.integers(0, height - h + 1)), int(rng.integers(0, width - w + 1)), h, w)
+    aspect = min(max(width / height, ratio[0]), ratio[1])
+    h, w = min(height, round(width / aspect)), min(width, round(height * aspect))
+    return Box((height - h) // 2, (width - w) // 2, h, w)

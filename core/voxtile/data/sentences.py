@@ -1,0 +1,74 @@
+"""Reports to sentences: section titles dropped, decimals and abbreviations kept whole."""
+
+from __future__ import annotations
+
+import re
+
+# After these a full stop never ends a sentence.
+_TITLES = frozenset(
+    ["dr", "mr", "mrs", "ms", "prof", "st", "vs", "e.g", "i.e", "cf", "approx", "ca", "fig", "figs", "resp"]
+)
+_NUMBERED = frozenset(["no", "nr", "min", "max", "avg", "ver", "vol"])  # abbreviations only before a number
+_SHORTENED = frozenset(  # abbreviations only before a lower-case letter
+    [*"ant post lat med sup inf bilat temp ext int incl excl dept".split(), *"min max avg pt pts yr yrs hr hrs".split()]
+)
+_TITLE = re.compile(r"^[ \t]*(?:[A-Z][A-Z0-9 /&,()\-]{2,60}|[A-Z][A-Za-z/&\- ]{2,40}):[ \t]*(?=\n|$)", re.MULTILINE)
+_INLINE_TITLE = re.compile(r"^[ \t]*[A-Z][A-Z0-9 /&,()\-]{2,60}:[ \t]*", re.MULTILINE)
+# Titles that reports also write in mixed case before the text on the same line.
+_KNOWN_TITLE = re.compile(
+    r"(?:^|(?<=[.!?])[ \t])[ \t]*(?:findings?|impressions?|conclusions?|indications?|history|comparisons?|techniques?|"
+    r"clinical (?:history|information|indication)|procedure|examination|exam|opinion|summary|results?|report)"
+    r"[ \t]*:[ \t]*",
+    re.MULTILINE | re.IGNORECASE,
+)
+_BULLET = re.compile(r"^[ \t]*(?:[-*•·–]|\(?\d{1,2}[.)])[ \t]+", re.MULTILINE)
+_STOP = re.compile(r"([.!?]+)([\"')\]]*)(\s+|$)|\n[ \t]*\n|;\s*\n")
+_LETTER = re.compile(r"[^\W\d_]")
+
+
+def split_sentences(text: str) -> list[str]:
+    """Split a caption or a report into sentences.
+
+    A line break inside a paragraph is a space; a blank line, a section title and a bullet end a sentence. A full stop
+    ends one unless it belongs to a number, an abbreviation or an initial.
+
+    Args:
+        text: any text.
+
+    Returns:
+        Sentences with single spaces, in order; never an empty one or one without a letter.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", " ")
+    for pattern in (_TITLE, _KNOWN_TITLE, _INLINE_TITLE, _BULLET):
+        text = pattern.sub("\n\n", text)
+    sentences, start = [], 0
+    for stop in _STOP.finditer(text):
+        if stop.group(1) == "." and not _ends_sentence(text, stop):
+            continue
+        sentences.append(text[start : stop.end()])
+        start = stop.end()
+    sentences.append(text[start:])
+    joined = (" ".join(sentence.split()) for sentence in sentences)
+    return [sentence for sentence in joined if _LETTER.search(sentence)]
+
+
+def _ends_sentence(text: str, stop: re.Match[str]) -> bool:
+    """Whether a single full stop, followed by space or the end, closes a sentence."""
+    following = text[stop.end() : stop.end() + 1]
+    if not following:
+        return True
+    if "\n\n" in stop.group(3):
+        return True
+    words = text[max(0, stop.start() - 40) : stop.start()].split()
+    word = words[-1].lstrip("([\"'").lower() if words else ""
+    if word in _TITLES or (word in _NUMBERED and following.isdigit()) or _is_initial(words):
+        return False
+    return not (word in _SHORTENED and following.islower())
+
+
+def _is_initial(words: list[str]) -> bool:
+    """Whether the last word is a name's initial: a capital that opens the text or follows a title or an initial."""
+    if not words or len(words[-1]) != 1 or not words[-1].isupper():
+        return False
+    before = words[-2] if len(words) > 1 else ""
+    return not before or before.rstrip(".").lower() in _TITLES or (len(before) == 2 and before.endswith("."))

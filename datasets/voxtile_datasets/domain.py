@@ -1,5 +1,7 @@
 """The general domain: what works for pictures of any field."""
 
+from pathlib import Path
+
 from voxtile.domain import Command, Domain
 
 domain = Domain(
@@ -18,4 +20,5 @@ domain = Domain(
     facts={
         "labels": Command("voxtile_datasets.captions.labels:facts_from_labels", "a label table (CSV or Parquet)"),
     },
+    wordings=(Path(__file__).parent / "captions" / "wordings" / "general.yaml",),
 )

@@ -7,6 +7,7 @@ metadata is cut out while the compressed pixels stay as they are. Text that is b
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -44,7 +45,7 @@ class ImageTask:
         pictures: what is known of each picture, in order.
         others: paths of pictures in formats that are not read.
         vocabularies: vocabulary → its classes.
-        licence, modality: written to every sample.
+        licence, modality, body_part: written to every sample.
         fractions: split → share, for subjects without a given split.
         hasher: replaces paths, subjects and studies where de-identification is on.
     """
@@ -56,6 +57,7 @@ class ImageTask:
     vocabularies: Mapping[str, tuple[str, ...]]
     licence: str | None
     modality: str
+    body_part: str | None
     fractions: Mapping[str, float]
     hasher: KeyedHash | None = field(default=None, repr=False)
 
@@ -74,6 +76,7 @@ class ImageTask:
         return {
             "licence": self.licence,
             "modality": self.modality,
+            "body_part": self.body_part,
             "fractions": dict(self.fractions),
             "vocabularies": {name: list(classes) for name, classes in self.vocabularies.items()},
             "deidentify": self.hasher is not None,
@@ -124,6 +127,7 @@ class ImageTask:
             **picture.columns(),
             "source": item.source,
             "licence": self.licence,
+            "attributes": json.dumps({"body_part": self.body_part}) if self.body_part else None,
         }
         tables["splits"] = [{"scheme": "default", "subject": about["subject"], "split": about["split"]}]
         detail = "; ".join(sentence for _, sentence in texts.refused) or None
@@ -175,6 +179,7 @@ def convert_image(
     split_fractions: str = "0.8,0.1,0.1",
     licence: str | None = None,
     modality: str = "RGB",
+    body_part: str | None = None,
     deidentify: bool = False,
     key_file: Path | None = None,
     **run: Any,  # noqa: ANN401
@@ -198,6 +203,7 @@ def convert_image(
         split_fractions: shares of train, val and test, for subjects without a given split.
         licence: of the pictures, e.g. "CC BY 4.0".
         modality: what the pictures are, e.g. RGB, CR, SM.
+        body_part: what they show, e.g. chest; template captions name it.
         deidentify: replace paths, subjects and studies by keyed hashes and cut EXIF, comments and text chunks out of
             the files; text in the pixels is not looked for.
         key_file: where the key and the map of paths are kept; beside the corpus if not given.
@@ -235,6 +241,7 @@ def convert_image(
         vocabularies=vocabularies,
         licence=licence,
         modality=modality,
+        body_part=body_part,
         fractions=parse_fractions(split_fractions),
         hasher=_remember(pictures, corpus, key_file) if deidentify else None,
     )

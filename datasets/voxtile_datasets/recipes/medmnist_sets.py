@@ -1,8 +1,9 @@
 """The MedMNIST data sets: classes, modality, licence and official sizes.
 
 Source: `medmnist/info.py` 3.0.2 of https://github.com/MedMNIST/MedMNIST (Yang et al., Scientific Data 10:41, 2023).
-Class names are the official ones, except where a name does not stand by itself: "femur-left" is "left femur", "pleural" is
-"pleural thickening" (its name in ChestX-ray14), RetinaMNIST's grades say of what (DeepDRiD: 0 none … 4 proliferative).
+Class names are the official ones, except where a name does not stand by itself: "femur-left" is "left femur",
+"pleural" is "pleural thickening" (its name in ChestX-ray14), RetinaMNIST's grades say of what (DeepDRiD: 0 none …
+4 proliferative).
 """
 
 from __future__ import annotations

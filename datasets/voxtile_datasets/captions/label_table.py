@@ -1,0 +1,167 @@
+"""What a label table says: which key joins it, and per key which concepts are present, absent or uncertain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from voxtile.corpus.ingest.table import Table, column_key
+from voxtile.errors import ConfigError, InputError
+
+Polarity: TypeAlias = Literal["present", "absent", "uncertain"]
+
+# CheXpert's coding (Irvin et al., AAAI 2019): 1 positive, 0 negative, -1 uncertain, blank not mentioned.
+VALUES: Mapping[str, Polarity] = {
+    "1": "present", "true": "present", "yes": "present", "positive": "present",
+    "0": "absent", "false": "absent", "no": "absent", "negative": "absent",
+    "-1": "uncertain", "uncertain": "uncertain",
+}  # fmt: skip
+KEYS: Mapping[str, tuple[str, ...]] = {
+    "uid": ("uid",),
+    "source": ("source", "file", "filepath", "path", "filename", "file_name", "image", "image_path", "image_index"),
+    "study": ("study", "study_id", "study_instance_uid", "accession", "accession_number"),
+    "subject": ("subject", "subject_id", "patient", "patient_id"),
+}
+CLASS_COLUMNS = ("label", "labels", "class", "category", "finding_labels", "diagnosis")
+_STRENGTH: Mapping[Polarity, int] = {"absent": 0, "uncertain": 1, "present": 2}
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A label table, read.
+
+    Attributes:
+        keys: key (`uid`, `source`, `study`, `subject`) → its value in each row, for the keys that the table has.
+        rows: concept → polarity, for each row; blank cells are not in it.
+        concepts: what was looked for, in the table's order.
+        is_class: the labels come from one column of classes.
+        ignored: columns that are neither key nor label.
+    """
+
+    keys: Mapping[str, Sequence[str | None]]
+    rows: Sequence[Mapping[str, Polarity]]
+    concepts: tuple[str, ...]
+    is_class: bool
+    ignored: tuple[str, ...]
+
+
+def read_labels(
+    table: Table,
+    *,
+    columns: Sequence[str] = (),
+    class_column: str | None = None,
+    class_names: Sequence[str] = (),
+    separator: str = "|",
+) -> Labels:
+    """Interpret a table.
+
+    Args:
+        table: with at least one column of `KEYS`.
+        columns: label columns with 1, 0, -1 or blank; by default all columns that hold nothing else.
+        class_column: column with the name of a class, or of several; by default one of `CLASS_COLUMNS`.
+        class_names: names for classes that are given as numbers 0, 1, ….
+        separator: between several classes in one cell.
+
+    Raises:
+        ConfigError: a column does not exist, or numbered classes have no names.
+        InputError: no key, or no label.
+    """
+    keys = {key: column for key, names in KEYS.items() if (column := table.find(names))}
+    if not keys:
+        wanted = ", ".join(names[0] for names in KEYS.values())
+        raise InputError(
+            f"'{table.path}' has no column that says whose labels these are ({wanted}); "
+            f"its columns are: {', '.join(table.columns)}"
+        )
+    for name in (*columns, *([class_column] if class_column else [])):
+        if name not in table.columns:
+            raise ConfigError(f"'{table.path}' has no column '{name}'; its columns are: {', '.join(table.columns)}")
+    key_values = {key: table.column(column) for key, column in keys.items()}
+    chosen = class_column or (None if columns else table.find(CLASS_COLUMNS))
+    if chosen is not None:
+        return _by_class(table, key_values, frozenset(keys.values()), chosen, tuple(class_names), separator)
+    return _by_column(table, key_values, frozenset(keys.values()), tuple(columns))
+
+
+def merge(labels: Sequence[Mapping[str, Polarity]]) -> tuple[dict[str, Polarity], int]:
+    """Join the labels of several rows about the same thing: present outweighs uncertain, which outweighs absent.
+
+    Returns:
+        The merged labels, and the number of concepts about which the rows disagree.
+    """
+    merged: dict[str, Polarity] = {}
+    disputed: set[str] = set()
+    for row in labels:
+        for concept, polarity in row.items():
+            known = merged.setdefault(concept, polarity)
+            if known != polarity:
+                disputed.add(concept)
+                merged[concept] = max(known, polarity, key=_STRENGTH.__getitem__)
+    return merged, len(disputed)
+
+
+def _by_column(
+    table: Table, keys: Mapping[str, Sequence[str | None]], taken: frozenset[str], wanted: tuple[str, ...]
+) -> Labels:
+    known_keys = {column_key(name) for names in KEYS.values() for name in names} | {"split"}
+    candidates = wanted or tuple(c for c in table.columns if c not in taken and column_key(c) not in known_keys)
+    parsed: dict[str, list[Polarity | None]] = {}
+    for column in candidates:
+        values = [value and value.casefold().removesuffix(".0") for value in table.column(column)]
+        strange = next((value for value in values if value is not None and value not in VALUES), None)
+        if strange is None and any(values):
+            parsed[column] = [VALUES[value] if value else None for value in values]
+        elif wanted:
+            what = f"'{strange}'" if strange else "nothing"
+            raise InputError(f"column '{column}' of '{table.path}' holds {what}; labels are 1, 0, -1 or blank")
+    if not parsed:
+        raise InputError(
+            f"'{table.path}' has no label column (1, 0, -1 or blank) and none of classes ({', '.join(CLASS_COLUMNS)}); "
+            "name it with --columns or --class-column"
+        )
+    rows: list[dict[str, Polarity]] = [{} for _ in table.rows]
+    for column, polarities in parsed.items():
+        for row, polarity in zip(rows, polarities, strict=True):
+            if polarity is not None:
+                row[column] = polarity
+    ignored = tuple(c for c in table.columns if c not in parsed and c not in taken)
+    return Labels(keys, rows, tuple(parsed), is_class=False, ignored=ignored)
+
+
+def _by_class(
+    table: Table,
+    keys: Mapping[str, Sequence[str | None]],
+    taken: frozenset[str],
+    column: str,
+    class_names: tuple[str, ...],
+    separator: str,
+) -> Labels:
+    names: dict[str, None] = dict.fromkeys(class_names)
+    rows: list[dict[str, Polarity]] = []
+    for value in table.column(column):
+        row: dict[str, Polarity] = {}
+        for part in (value or "").split(separator):
+            if part.strip():
+                row[_class_name(part.strip(), class_names, table, column)] = "present"
+        names |= dict.fromkeys(row)
+        rows.append(row)
+    if not names:
+        raise InputError(f"the class column '{column}' of '{table.path}' is empty; name another with --class-column")
+    concepts = tuple(names) if class_names else tuple(sorted(names))
+    ignored = tuple(c for c in table.columns if c != column and c not in taken)
+    return Labels(keys, rows, concepts, is_class=True, ignored=ignored)
+
+
+def _class_name(value: str, class_names: Sequence[str], table: Table, column: str) -> str:
+    if not value.lstrip("-").isdigit():
+        return value
+    if not class_names:
+        raise ConfigError(
+            f"the class column '{column}' of '{table.path}' holds numbers; name them in order with --class-names"
+        )
+    if not 0 <= int(value) < len(class_names):
+        raise InputError(
+            f"column '{column}' of '{table.path}' holds {value}, but there are {len(class_names)} class names"
+        )
+    return class_names[int(value)]

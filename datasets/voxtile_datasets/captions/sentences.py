@@ -1,0 +1,154 @@
+"""From the facts of one sample to sentences: a keyed, repeatable choice among a bank's wordings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from voxtile_datasets.captions.wordings import Bank, fill, normalise
+
+# Letters and digits whose names begin with a vowel sound: an MR, an X-ray, an 8 mm nodule, but a CT.
+_AN_LETTERS = frozenset("AEFHILMNORSX")
+_AN_NUMBER = re.compile(r"8|1[18]([.,]|$)")
+_LENGTH_UNITS = frozenset({"mm", "cm", "m", "km", "um", "µm"})
+_LOCATION_KEYS = ("location", "lobe", "segment", "region")
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A fact as sentences need it.
+
+    Attributes:
+        concept, polarity: as in the facts table.
+        size: with its unit, e.g. `8 mm`.
+        side: left, right or bilateral.
+        location: e.g. `right upper lobe`.
+    """
+
+    concept: str
+    polarity: str
+    size: str | None = None
+    side: str | None = None
+    location: str | None = None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What the facts are about.
+
+    Attributes:
+        uid: the key of all choices.
+        modality: of the sample.
+        body: body part or scene, if known.
+        facts: stated facts.
+        implied: concepts that closed scopes say are absent, in order.
+    """
+
+    uid: str
+    modality: str | None
+    body: str | None
+    facts: tuple[Fact, ...]
+    implied: tuple[str, ...] = field(default=())
+
+
+def fact_from_row(row: Mapping[str, Any]) -> Fact:
+    """Read a row of the facts table."""
+    attributes = _mapping(row.get("attributes"))
+    value, unit = row.get("value"), row.get("unit")
+    size = f"{value:g} {unit}" if value is not None and unit in _LENGTH_UNITS else None
+    location = next((str(attributes[key]) for key in _LOCATION_KEYS if attributes.get(key)), None)
+    side = attributes.get("laterality")
+    return Fact(row["concept"], row["polarity"], size, str(side) if side else None, location)
+
+
+def body_part(attributes: str | None) -> str | None:
+    """The body part that a sample's attributes name, in lower case."""
+    value = _mapping(attributes).get("body_part")
+    return str(value).casefold() if value else None
+
+
+def fact_sentences(subject: Subject, bank: Bank, *, variant: int, absent: int) -> list[str]:
+    """One sentence a fact, in the order of the facts, then of the implied absences.
+
+    Args:
+        subject: what to word.
+        bank: the wordings.
+        variant: number of the wording; another number, another choice.
+        absent: at most so many absences are said, chosen by the key; the rest stays unsaid.
+    """
+    absences = [fact for fact in subject.facts if fact.polarity == "absent"]
+    stated = {fact.concept for fact in subject.facts}
+    absences += [Fact(concept, "absent") for concept in subject.implied if concept not in stated]
+    said = _shuffled(absences, f"{subject.uid}|{variant}|absences")[:absent]
+    facts = [fact for fact in subject.facts if fact.polarity != "absent"] + [f for f in absences if f in said]
+    return [_sentence(fact, subject, bank, variant) for fact in facts]
+
+
+def report(subject: Subject, bank: Bank, *, variant: int, absent: int) -> str | None:
+    """All sentences as one text, in a keyed order; None when there is nothing to say."""
+    sentences = fact_sentences(subject, bank, variant=variant, absent=absent)
+    unique = list(dict.fromkeys(sentences))
+    return " ".join(_shuffled(unique, f"{subject.uid}|{variant}|order")) or None
+
+
+def _sentence(fact: Fact, subject: Subject, bank: Bank, variant: int) -> str:
+    key = f"{subject.uid}|{variant}|{fact.concept}|{fact.polarity}|{fact.side}|{fact.location}"
+    wording = bank.concepts.get(normalise(fact.concept), bank.generic)
+    own = fact.concept.replace("_", " ").strip()
+    name = _pick((_lower_first(own), *wording.synonyms), key + "|name")
+    finding = " ".join(part for part in (fact.size, fact.side, name) if part)
+    fields = {"name": name, "finding": f"{_article(finding)} {finding}" if wording.is_countable else finding}
+    fields |= _image_fields(subject, bank, f"{subject.uid}|{variant}")
+    fields |= {k: v for k, v in (("side", fact.side), ("size", fact.size), ("location", fact.location)) if v}
+    filled = [text for pattern in wording.patterns[fact.polarity] if (text := fill(pattern, fields))]
+    if not filled:  # every wording of the concept needs a field that this fact lacks
+        filled = [text for pattern in bank.generic.patterns[fact.polarity] if (text := fill(pattern, fields))]
+    text = _pick(filled, key + "|pattern")
+    return text[0].upper() + text[1:]
+
+
+def _image_fields(subject: Subject, bank: Bank, key: str) -> dict[str, str]:
+    fields = {"body": subject.body} if subject.body else {}
+    patterns = bank.images.get(subject.modality or "") or bank.images.get("default") or ("image",)
+    image = _pick([text for pattern in patterns if (text := fill(pattern, fields))] or ["image"], key + "|image")
+    return {**fields, "image": image, "an_image": f"{_article(image)} {image}"}
+
+
+def _article(noun: str) -> str:
+    first = noun.split()[0].split("-")[0]
+    if first[0].isdigit():
+        return "an" if _AN_NUMBER.match(first) else "a"
+    if first.isupper():
+        return "an" if first[0] in _AN_LETTERS else "a"
+    return "an" if first[0].lower() in "aeiou" else "a"
+
+
+def _lower_first(text: str) -> str:
+    """`Pleural Effusion` → `pleural effusion`; acronyms such as `COPD` stay."""
+    return " ".join(word if word.isupper() and len(word) > 1 else word.lower() for word in text.split())
+
+
+def _digest(key: str) -> int:
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
+
+
+def _pick(options: Sequence[str], key: str) -> str:
+    return options[_digest(key) % len(options)]
+
+
+def _shuffled(items: Sequence[Any], key: str) -> list[Any]:
+    return [
+        item for _, item in sorted(((_digest(f"{key}|{i}"), item) for i, item in enumerate(items)), key=lambda p: p[0])
+    ]
+
+
+def _mapping(text: str | None) -> Mapping[str, Any]:
+    try:
+        value = json.loads(text) if text else {}
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

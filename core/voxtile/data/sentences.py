@@ -9,8 +9,9 @@ _TITLES = frozenset(
     ["dr", "mr", "mrs", "ms", "prof", "st", "vs", "e.g", "i.e", "cf", "approx", "ca", "fig", "figs", "resp"]
 )
 _NUMBERED = frozenset(["no", "nr", "min", "max", "avg", "ver", "vol"])  # abbreviations only before a number
-_SHORTENED = frozenset(  # abbreviations only before a lower-case letter
-    [*"ant post lat med sup inf bilat temp ext int incl excl dept".split(), *"min max avg pt pts yr yrs hr hrs".split()]
+# Abbreviations only before a lower-case letter.
+_SHORTENED = re.compile(
+    "ant|post|lat|med|sup|inf|bilat|temp|ext|int|incl|excl|dept|min|max|avg|pts?|yrs?|hrs?|mo|wk|mm|cm|ml"
 )
 _TITLE = re.compile(r"^[ \t]*(?:[A-Z][A-Z0-9 /&,()\-]{2,60}|[A-Z][A-Za-z/&\- ]{2,40}):[ \t]*(?=\n|$)", re.MULTILINE)
 _INLINE_TITLE = re.compile(r"^[ \t]*[A-Z][A-Z0-9 /&,()\-]{2,60}:[ \t]*", re.MULTILINE)
@@ -63,7 +64,7 @@ def _ends_sentence(text: str, stop: re.Match[str]) -> bool:
     word = words[-1].lstrip("([\"'").lower() if words else ""
     if word in _TITLES or (word in _NUMBERED and following.isdigit()) or _is_initial(words):
         return False
-    return not (word in _SHORTENED and following.islower())
+    return not (following.islower() and _SHORTENED.fullmatch(word))
 
 
 def _is_initial(words: list[str]) -> bool:

@@ -197,6 +197,8 @@ def _record(
 ) -> None:
     item = job.items[index]
     stored: list[str] = []
+    reason: str | None
+    error_class: str | None
     if isinstance(outcome, Failure):
         status, reason, error_class = "failed", outcome.reason, outcome.error_class or None
         draft.failures.append((item.source, outcome))

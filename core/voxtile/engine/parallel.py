@@ -44,6 +44,8 @@ def parallel_map(
     Raises:
         ConfigError: the function cannot be sent to a worker.
     """
+    if not items:
+        return []
     count = workers or len(os.sched_getaffinity(0))
     size = max(1, min(CHUNK, math.ceil(len(items) / (4 * count))))
     chunks = [range(start, min(start + size, len(items))) for start in range(0, len(items), size)]

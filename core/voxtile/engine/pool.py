@@ -21,6 +21,7 @@ import psutil
 from voxtile.engine.worker import RemoteError, importable
 from voxtile.errors import ConfigError
 
+START = "from voxtile.engine.worker import main; main()"  # -P: nothing is imported from the current folder by accident
 TICK_S = 0.2  # how often limits are looked at
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLOSC_NTHREADS")}
 
@@ -89,7 +90,7 @@ class _Worker:
         self.connection, theirs = Pipe()
         environment = {**ONE_THREAD, **os.environ}
         fds = (theirs.fileno(), lifeline)
-        command = [sys.executable, "-P", "-m", "voxtile.engine.worker", *map(str, fds)]
+        command = [sys.executable, "-P", "-c", START, *map(str, fds)]
         self.process = subprocess.Popen(command, pass_fds=fds, env=environment, stdin=subprocess.DEVNULL)
         theirs.close()
         self.watched = psutil.Process(self.process.pid)

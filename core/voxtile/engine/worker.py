@@ -1,4 +1,4 @@
-"""The worker process: `python -P -m voxtile.engine.worker CONNECTION LIFELINE`.
+"""The worker process: what `pool.START` runs, with the file descriptors of its connection and lifeline as arguments.
 
 Started as a fresh interpreter (not forked), so that a caller's script needs no `__main__` guard and a worker holds
 nothing but what its task imports. Messages are pickles over a private pipe between our own two processes.
@@ -118,7 +118,3 @@ def importable(value: object) -> bytes:
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise TypeError(f"a worker process cannot receive {type(value).__name__}: {error}") from error
     return blob
-
-
-if __name__ == "__main__":
-    main()

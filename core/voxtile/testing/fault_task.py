@@ -87,6 +87,14 @@ class FaultTask:
         return Outcome("used", samples=(sample,), tables={"captions": [caption]})
 
 
+def misbehave(name: str) -> int:
+    """Length of the name, or the fault that its prefix asks for; for tests of `parallel_map`."""
+    fault = _FAULTS.get(name.partition("-")[0])
+    if fault is not None:
+        fault(FaultTask((name,)), Item(name, {}))
+    return len(name)
+
+
 def _bad(task: FaultTask, item: Item) -> None:
     raise InputError(f"'{item.source}' is no good; take another")
 

@@ -1,0 +1,133 @@
+"""One bad input costs one ledger row: crashes, hangs, memory, exceptions."""
+
+import pyarrow.parquet as pq
+import pytest
+
+from voxtile.corpus.reader import Corpus
+from voxtile.engine.failure import Failure
+from voxtile.engine.parallel import parallel_map
+from voxtile.engine.run import RunOptions, run_task
+from voxtile.errors import ConfigError, CorpusError, RunFailedError
+from voxtile.testing.fault_task import FaultTask
+
+REASONS = {
+    "bad-1": ("input-error", "InputError"),
+    "bug-1": ("unexpected-error", "ValueError"),
+    "row-1": ("corpus-error", "CorpusError"),
+    "segfault-1": ("worker-died", "SIGSEGV"),
+    "exit-1": ("worker-died", "exit 3"),
+    "hang-1": ("time-limit", "longer than 1 s"),
+    "hungry-1": ("memory-limit", None),
+}
+GOOD = ["ok-1", "ok-2", "ok-3", "once-1", "ok-4"]
+
+
+@pytest.fixture(scope="module")
+def troubled(tmp_path_factory):
+    root = tmp_path_factory.mktemp("troubled")
+    names = (
+        "ok-1",
+        "bad-1",
+        "ok-2",
+        "bug-1",
+        "segfault-1",
+        "drop-1",
+        "row-1",
+        "exit-1",
+        "hang-1",
+        "hungry-1",
+        *GOOD[2:],
+    )
+    options = RunOptions(workers=2, job_items=5, time_limit_s=1.0, memory_limit_gb=0.25)
+    (root / "scratch").mkdir()
+    summary = run_task(FaultTask(names, scratch=str(root / "scratch")), root / "corpus", options)
+    return root / "corpus", summary
+
+
+def test_each_bad_input_is_one_named_row_and_the_rest_is_stored(troubled):
+    root, summary = troubled
+    rows = {row["source"]: row for row in Corpus(root).ledger().to_pylist()}
+    failed = {name: (row["reason"], row["error_class"]) for name, row in rows.items() if row["status"] == "failed"}
+    assert failed.keys() == REASONS.keys()
+    for name, (reason, error_class) in REASONS.items():
+        assert failed[name][0] == reason, name
+        assert error_class in (failed[name][1], None), name
+    assert sorted(name for name, row in rows.items() if row["status"] == "used") == sorted(GOOD)
+    assert rows["drop-1"]["status"] == "dropped"
+    assert rows["drop-1"]["reason"] == "not-wanted"
+    assert (summary.used, summary.dropped, summary.failed, summary.samples) == (5, 1, 7, 5)
+    with pytest.raises(RunFailedError, match="7 of 13 inputs failed") as error:
+        summary.raise_if_failed()
+    assert error.value.exit_status == 1
+
+
+def test_only_good_inputs_have_samples_and_captions(troubled):
+    root, _ = troubled
+    corpus = Corpus(root)
+    assert sorted(corpus.table("samples")["subject"].to_pylist()) == sorted(GOOD)
+    assert sorted(corpus.table("captions")["text"].to_pylist()) == sorted(f"volume {name}" for name in GOOD)
+
+
+def test_sentences_are_shown_and_not_stored(troubled):
+    root, summary = troubled
+    assert dict(summary.failures)["bad-1"].sentence == "'bad-1' is no good; take another"
+    stored = b"".join(path.read_bytes() for path in root.rglob("*") if path.is_file() and path.suffix != ".parquet")
+    stored += repr([pq.read_table(path).to_pylist() for path in root.rglob("*.parquet")]).encode()
+    assert b"no good" not in stored
+
+
+def test_a_finished_run_leaves_no_temporary_file(troubled):
+    root, _ = troubled
+    assert [path.name for path in root.rglob("*") if path.name.startswith(".")] == [".lock"]
+
+
+def test_stop_ends_at_the_first_failure_and_keeps_what_is_committed(tmp_path, capsys):
+    names = ("ok-0", "ok-1", "ok-2", "ok-3", "bad-1", "ok-9")
+    options = RunOptions(workers=1, job_items=2, on_error="stop")
+    with pytest.raises(RunFailedError, match=r"stopped at 'bad-1'.*no good"):
+        run_task(FaultTask(names), tmp_path / "corpus", options)
+    assert "not reached" in capsys.readouterr().out
+    corpus = Corpus(tmp_path / "corpus")
+    assert len(corpus.table("samples")) == 4
+    assert len(list((tmp_path / "corpus" / "manifests").iterdir())) == 1
+
+
+def test_a_full_disk_stops_the_run_with_one_sentence_and_publishes_nothing_of_the_job(tmp_path):
+    with pytest.raises(CorpusError, match=r"No space left on device.*run the same command again") as error:
+        run_task(FaultTask(("ok-1", "full-1")), tmp_path / "corpus", RunOptions(workers=1))
+    assert error.value.exit_status == 2
+    left = {path.name for path in (tmp_path / "corpus").rglob("*") if path.is_file()}
+    assert left <= {".lock", "corpus.json"}
+
+
+def test_a_task_that_no_worker_can_load_is_refused(tmp_path):
+    class Local(FaultTask):
+        pass
+
+    with pytest.raises(ConfigError, match="define it in a module that can be imported"):
+        run_task(Local(("ok-1",)), tmp_path / "corpus", RunOptions(workers=1))
+
+
+def test_an_engine_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ConfigError, match="'ray' is not available"):
+        run_task(FaultTask(("ok-1",)), tmp_path / "corpus", RunOptions(engine="ray"))
+    with pytest.raises(ConfigError, match=r"no engine 'rya'.*local, ray"):
+        run_task(FaultTask(("ok-1",)), tmp_path / "corpus", RunOptions(engine="rya"))
+    assert not (tmp_path / "corpus").exists()
+
+
+def test_parallel_map_keeps_the_order_and_names_what_was_lost():
+    from voxtile.testing.fault_task import misbehave
+
+    names = [f"ok-{i}" for i in range(20)]
+    names[3], names[7], names[11], names[15] = "bug-1", "segfault-1", "hang-1", "bad-1"
+    results = parallel_map(misbehave, names, workers=2, time_limit_s=1.0)
+    assert len(results) == 20
+    lost = {name: result for name, result in zip(names, results, strict=True) if isinstance(result, Failure)}
+    reasons = {"bug-1": "unexpected-error", "segfault-1": "worker-died", "hang-1": "time-limit", "bad-1": "input-error"}
+    assert {name: failure.reason for name, failure in lost.items()} == reasons
+    assert all(result == len(name) for name, result in zip(names, results, strict=True) if name not in lost)
+
+
+def test_parallel_map_of_nothing_starts_nothing():
+    assert parallel_map(len, []) == []

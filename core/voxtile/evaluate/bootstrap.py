@@ -9,12 +9,12 @@ the plain percentile interval, covers at small sizes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import norm
 from scipy.stats import t as student
 
 from voxtile.evaluate.metrics import Floats
@@ -23,10 +23,8 @@ MINIMUM = 10
 """Positives and negatives, and subjects with them, that a figure needs."""
 
 LEVEL = 0.95
-_BLOCK = 4_000_000  # weights in memory at a time: 32 MB
-
-Statistic: TypeAlias = Callable[[Floats], Floats]
-"""From weights [N, R] to one value a replicate [R]."""
+_BLOCK = 4_000_000  # weights made at a time: 16 MB
+_KEPT = 50_000_000  # weights kept between figures: 200 MB
 
 
 @dataclass(frozen=True)
@@ -49,25 +47,27 @@ class SubjectBootstrap:
     def __init__(self, subjects: Sequence[str] | npt.NDArray[np.str_], *, replicates: int, seed: int) -> None:
         self.replicates = replicates
         self._seed = seed
+        self._kept: list[npt.NDArray[np.float32]] | None = None
         _, self._subject = np.unique(np.asarray(subjects), return_inverse=True)
 
-    def weights(self) -> Iterator[Floats]:
-        """Blocks [N, r] of how often each unit is drawn."""
+    def weights(self) -> Iterator[npt.NDArray[np.float32]]:
+        """Blocks [N, r] of how often each unit is drawn (whole numbers, so that float32 sums them exactly)."""
+        if self._kept is None:
+            blocks = self._drawn()
+            if self.replicates * len(self._subject) > _KEPT:
+                yield from blocks
+                return
+            self._kept = list(blocks)
+        yield from self._kept
+
+    def _drawn(self) -> Iterator[npt.NDArray[np.float32]]:
         count = int(self._subject.max()) + 1 if len(self._subject) else 0
         rng = np.random.default_rng(self._seed)
         share = np.full(count, 1 / count)
         block = max(1, min(self.replicates, _BLOCK // max(1, len(self._subject))))
         for start in range(0, self.replicates, block):
             drawn = rng.multinomial(count, share, size=min(block, self.replicates - start))
-            yield np.ascontiguousarray(drawn.T[self._subject], dtype=np.float64)
-
-    def replicate(self, statistics: Sequence[Statistic]) -> list[Floats]:
-        """Values [replicates] of every statistic on the same draws."""
-        parts: list[list[Floats]] = [[] for _ in statistics]
-        for weights in self.weights():
-            for values, statistic in zip(parts, statistics, strict=True):
-                values.append(statistic(weights))
-        return [np.concatenate(values) for values in parts]
+            yield np.ascontiguousarray(drawn.T[self._subject], dtype=np.float32)
 
 
 def logit_interval(value: float, replicates: Floats, *, effective: int) -> Interval:
@@ -83,10 +83,25 @@ def logit_interval(value: float, replicates: Floats, *, effective: int) -> Inter
     if value in (0.0, 1.0):
         bound = ((1 - LEVEL) / 2) ** (1 / max(1, effective))
         return Interval(bound, 1.0) if value == 1.0 else Interval(0.0, 1 - bound)
-    valid = replicates[np.isfinite(replicates)]
-    if len(valid) < max(2, len(replicates) // 2):
+    spread = _spread(replicates)
+    if spread is None:
         return Interval(None, None)
-    error = float(valid.std(ddof=1)) / (value * (1 - value))
+    error = spread / (value * (1 - value))
     centre, reach = np.log(value / (1 - value)), float(student.ppf((1 + LEVEL) / 2, max(1, effective - 1))) * error
     low, high = 1 / (1 + np.exp(-(centre - reach))), 1 / (1 + np.exp(-(centre + reach)))
     return Interval(float(low), float(high))
+
+
+def normal_interval(value: float, replicates: Floats) -> Interval:
+    """A 95 % interval of a difference of two figures, from its standard error under the bootstrap."""
+    spread = _spread(replicates)
+    if spread is None:
+        return Interval(None, None)
+    reach = float(norm.ppf((1 + LEVEL) / 2)) * spread
+    return Interval(value - reach, value + reach)
+
+
+def _spread(replicates: Floats) -> float | None:
+    """Standard deviation of the draws that have a value; None if fewer than half have."""
+    valid = replicates[np.isfinite(replicates)]
+    return float(valid.std(ddof=1)) if len(valid) >= max(2, len(replicates) // 2) else None

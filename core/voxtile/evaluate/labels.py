@@ -1,8 +1,8 @@
 """Labels from facts: 1 positive, 0 negative, -1 unknown, for each unit and class.
 
 A finding that is not mentioned is negative only under a closed scope that looked for it; otherwise it is unknown and
-the unit does not count for that class. Of several facts about one finding the strongest counts (present, then uncertain,
-then absent), over the two sides of a body and over the samples of a study alike.
+the unit does not count for that class. Of several facts about one finding the strongest counts (present, uncertain,
+absent), over the two sides of a body and over the samples of a study alike.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class LabelSource:
         meaning = np.array([-1, 0, uncertain, 1], dtype=np.int8)
         labels: npt.NDArray[np.int8] = meaning[strength[:, columns]]
         inverted = np.array([item.when == "absent" for item in self._task.classes])
-        labels = np.where(inverted & (labels >= 0), 1 - labels, labels).astype(np.int8)
-        return labels if self._task.multilabel else _one_hot(labels)
+        turned: npt.NDArray[np.int8] = np.where(inverted & (labels >= 0), 1 - labels, labels).astype(np.int8)
+        return turned if self._task.multilabel else _one_hot(turned)
 
     def _strength(self, units: Units, concepts: Sequence[str]) -> npt.NDArray[np.int8]:
         strength = np.full((len(units), len(concepts)), _UNMENTIONED, dtype=np.int8)
@@ -78,7 +78,7 @@ class LabelSource:
 
 def _one_hot(labels: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
     single = (labels == 1).sum(axis=1) == 1
-    hot = (labels == 1).astype(np.int8)
+    hot: npt.NDArray[np.int8] = (labels == 1).astype(np.int8)
     hot[~single] = -1
     return hot
 

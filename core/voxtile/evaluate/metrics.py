@@ -7,16 +7,17 @@ Equal to scikit-learn's `roc_auc_score`, `average_precision_score`, `balanced_ac
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Labels: TypeAlias = npt.NDArray[np.bool_]
+Weights: TypeAlias = npt.NDArray[np.float64] | npt.NDArray[np.float32]
 
 
-def auroc(labels: Labels, scores: Floats, weights: Floats | None = None) -> Floats:
+def auroc(labels: Labels, scores: Floats, weights: Weights | None = None) -> Floats:
     """Area under the ROC curve: the chance that a positive scores above a negative, ties counting one half.
 
     Args:
@@ -27,12 +28,10 @@ def auroc(labels: Labels, scores: Floats, weights: Floats | None = None) -> Floa
     Returns:
         [R].
     """
-    positive, negative = _by_threshold(labels, scores, weights)
-    below = np.cumsum(negative, axis=0) - 0.5 * negative
-    return _ratio((positive * below).sum(axis=0), positive.sum(axis=0) * negative.sum(axis=0))
+    return ranking(labels, scores, weights)[0]
 
 
-def average_precision(labels: Labels, scores: Floats, weights: Floats | None = None) -> Floats:
+def average_precision(labels: Labels, scores: Floats, weights: Weights | None = None) -> Floats:
     """Average precision: the sum over thresholds of precision times the gain in recall (no interpolation).
 
     Args:
@@ -43,14 +42,41 @@ def average_precision(labels: Labels, scores: Floats, weights: Floats | None = N
     Returns:
         [R]; NaN without positives.
     """
-    positive, negative = (part[::-1] for part in _by_threshold(labels, scores, weights))
-    hits = np.cumsum(positive, axis=0)
-    called = hits + np.cumsum(negative, axis=0)
-    precision = np.divide(hits, called, out=np.zeros_like(hits), where=called > 0)
-    return _ratio((precision * positive).sum(axis=0), hits[-1])
+    return ranking(labels, scores, weights)[1]
 
 
-def recall(labels: Labels, called: Labels, weights: Floats | None = None) -> Floats:
+def ranking(labels: Labels, scores: Floats, weights: Weights | None = None) -> tuple[Floats, Floats]:
+    """AUROC and average precision from one sorting: both only need running sums at the positives.
+
+    Args:
+        labels: [N] bool.
+        scores: [N].
+        weights: [N, R], or None.
+
+    Returns:
+        Two arrays [R].
+    """
+    order = np.argsort(-scores, kind="stable")
+    ranked, sorted_labels = scores[order], labels[order]
+    weight = _weights(labels, weights)[order]
+    places = np.flatnonzero(sorted_labels)
+    positive = weight[places]
+    called = _after_zero(np.cumsum(weight, axis=0))  # [N + 1, R] weight of the first n in the ranking
+    hits = _after_zero(np.cumsum(positive, axis=0))
+    # A positive's ties: the ranking from `first` up to (not with) `last` has its score.
+    first = np.searchsorted(-ranked, -ranked[places], side="left")
+    last = np.searchsorted(-ranked, -ranked[places], side="right")
+    before = np.r_[0, np.cumsum(sorted_labels)]
+    hits_last, called_last = hits[before[last]], called[last]
+    above = ((called_last - hits_last) + (called[first] - hits[before[first]])) / 2  # negatives above, ties half
+    positives, negatives = hits[-1], called[-1] - hits[-1]
+    area = _ratio((positive * (negatives - above)).sum(axis=0), positives * negatives)
+    precision = np.divide(hits_last, called_last, out=np.zeros_like(hits_last), where=called_last > 0)
+    average = _ratio((positive * precision).sum(axis=0), positives)
+    return area, average
+
+
+def recall(labels: Labels, called: Labels, weights: Weights | None = None) -> Floats:
     """Share of `labels` that is `called`: the sensitivity, or with both negated the specificity.
 
     Args:
@@ -65,7 +91,7 @@ def recall(labels: Labels, called: Labels, weights: Floats | None = None) -> Flo
     return _ratio(weights[labels & called].sum(axis=0), weights[labels].sum(axis=0))
 
 
-def balanced_accuracy(labels: Labels, called: Labels, weights: Floats | None = None) -> Floats:
+def balanced_accuracy(labels: Labels, called: Labels, weights: Weights | None = None) -> Floats:
     """Mean of sensitivity and specificity.
 
     Args:
@@ -93,10 +119,11 @@ def best_threshold(labels: Labels, scores: Floats) -> float | None:
     """
     if labels.all() or not labels.any():
         return None
-    positive, negative = (part[:, 0] for part in _by_threshold(labels, scores, None))
-    values = np.unique(scores)
+    values, group = np.unique(scores, return_inverse=True)
     if len(values) == 1:
         return float(values[0])
+    positive = np.bincount(group, weights=labels)
+    negative = np.bincount(group, weights=~labels)
     sensitivity = 1 - np.cumsum(positive) / positive.sum()
     specificity = np.cumsum(negative) / negative.sum()
     gain = (sensitivity + specificity)[:-1]
@@ -105,20 +132,11 @@ def best_threshold(labels: Labels, scores: Floats) -> float | None:
     return float((values[index] + values[index + 1]) / 2)
 
 
-def _by_threshold(labels: Labels, scores: Floats, weights: Floats | None) -> tuple[Floats, Floats]:
-    """Weight of positives and of negatives at each distinct score, ascending: two arrays [thresholds, R]."""
-    weights = _weights(labels, weights)
-    order = np.argsort(scores, kind="stable")
-    ordered, truth = weights[order], labels[order][:, None]
-    positive, negative = ordered * truth, ordered * ~truth
-    ranked = scores[order]
-    starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
-    if len(starts) == len(ranked):
-        return positive, negative
-    return np.add.reduceat(positive, starts, axis=0), np.add.reduceat(negative, starts, axis=0)
+def _after_zero(sums: Floats) -> Floats:
+    return np.concatenate([np.zeros((1, sums.shape[1]), sums.dtype), sums])
 
 
-def _weights(labels: Labels, weights: Floats | None) -> Floats:
+def _weights(labels: Labels, weights: Weights | None) -> npt.NDArray[Any]:
     return np.ones((len(labels), 1)) if weights is None else weights
 
 

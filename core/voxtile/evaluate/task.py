@@ -118,3 +118,8 @@ class EvaluationTask:
         if self.positive is None:
             return self.classes
         return tuple(c for c in self.classes if c.name == self.positive)
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether exactly one of three or more reported classes is right (a binary task reports one score)."""
+        return not self.multilabel and self.positive is None

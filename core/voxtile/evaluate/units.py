@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import closing
 from dataclasses import dataclass
 
 import duckdb
@@ -60,12 +61,12 @@ def select_units(corpus: Corpus, task: EvaluationTask) -> dict[str, Units]:
 
 
 def _selected(corpus: Corpus, task: EvaluationTask) -> list[tuple[str, str, str | None]]:
-    condition = f" WHERE ({task.where})" if task.where else ""
+    condition = f" WHERE ({task.where}\n)" if task.where else ""  # the line break ends a trailing comment
     try:
-        connection = corpus.connection()
-        rows: list[tuple[str, str, str | None]] = connection.execute(
-            f"SELECT DISTINCT uid, subject, study FROM samples{condition} ORDER BY uid"
-        ).fetchall()
+        with closing(corpus.connection()) as connection:
+            rows: list[tuple[str, str, str | None]] = connection.execute(
+                f"SELECT DISTINCT uid, subject, study FROM samples{condition} ORDER BY uid"
+            ).fetchall()
     except duckdb.Error as error:
         first = str(error).splitlines()[0]
         raise ConfigError(
@@ -86,4 +87,20 @@ def _units(groups: dict[tuple[str, str], list[str]]) -> Units:
         owner=np.array(owner, dtype=np.int64),
         subjects=np.array([subject for (subject, _), _ in ordered], dtype=np.str_),
         names=tuple(members[0] for _, members in ordered),
+    )
+
+
+def limited(units: Units, count: int, seed: int) -> Units:
+    """At most `count` of the units, drawn at random but in their order."""
+    if len(units) <= count:
+        return units
+    kept = np.sort(np.random.default_rng([seed, 0x1A]).permutation(len(units))[:count])
+    place = np.full(len(units), -1)
+    place[kept] = np.arange(count)
+    samples = np.flatnonzero(place[units.owner] >= 0)
+    return Units(
+        uids=tuple(units.uids[i] for i in samples),
+        owner=place[units.owner[samples]].astype(np.int64),
+        subjects=units.subjects[kept],
+        names=tuple(units.names[i] for i in kept),
     )

@@ -1,0 +1,93 @@
+"""The callback of `lightning test`: the same evaluation and report as `voxtile evaluate`, in the run's log folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol, cast
+
+import lightning.pytorch as pl
+from rich.console import Console
+
+from voxtile.corpus.reader import Corpus
+from voxtile.errors import ConfigError
+from voxtile.evaluate.command import checked_options, evaluate_model, report
+from voxtile.evaluate.model import EvaluationModel
+from voxtile.evaluate.results import Evaluation, find_row, prepare_folder
+from voxtile.evaluate.task_file import load_task
+
+
+class _Evaluable(Protocol):
+    """What the callback asks of the LightningModule."""
+
+    def evaluation_model(self) -> EvaluationModel:
+        """The trained encoders with their preset, on their current device, in evaluation mode."""
+
+
+class EvaluateCallback(pl.Callback):
+    """Writes `results.json` and `report.html` when `lightning test` ends.
+
+    In `fast_dev_run` it only checks that the tasks can be read.
+
+    Args:
+        tasks: names such as `medical/ct-findings`, or paths of task files.
+        corpus: folder of the corpus; the datamodule's own when left out.
+        out: folder of the report; `evaluate` under the run's log folder when left out.
+        split: the split to report; each task's own when left out.
+        batch_size: images a batch.
+        bootstrap: replicates of the bootstrap over subjects.
+        seed: of the bootstrap and of the shuffled control.
+    """
+
+    def __init__(
+        self,
+        tasks: list[str],
+        *,
+        corpus: str | None = None,
+        out: str | None = None,
+        split: str | None = None,
+        batch_size: int = 64,
+        bootstrap: int = 1000,
+        seed: int = 0,
+    ) -> None:
+        self.tasks, self.corpus, self.out = tasks, corpus, out
+        self.options = checked_options(split, batch_size, bootstrap, seed)
+        self.evaluation: Evaluation | None = None
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Evaluate on the first process; the others wait."""
+        if trainer.is_global_zero:
+            self._evaluate(trainer, pl_module)
+        trainer.strategy.barrier("voxtile-evaluate")
+
+    def _evaluate(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if getattr(trainer, "fast_dev_run", False):
+            for task in self.tasks:
+                load_task(task)
+            return
+        out = Path(self.out) if self.out else Path(trainer.log_dir or trainer.default_root_dir) / "evaluate"
+        prepare_folder(out)
+        model = cast(_Evaluable, pl_module).evaluation_model()
+        spec = str(trainer.ckpt_path or "")
+        self.evaluation = evaluate_model(model, spec, self._corpus(trainer), self.tasks, self.options)
+        report(self.evaluation, out, Console())
+        for logger in trainer.loggers:
+            logger.log_metrics(self._headlines(self.evaluation), step=trainer.global_step)
+
+    def _corpus(self, trainer: pl.Trainer) -> Corpus:
+        given = self.corpus or getattr(getattr(trainer, "datamodule", None), "corpus", None)
+        if given is None:
+            raise ConfigError("the evaluation has no corpus; set data.corpus, or the callback's own corpus")
+        if isinstance(given, Corpus):
+            return given
+        roots = [given] if isinstance(given, str | Path) else list(given)
+        return Corpus(*(Path(root) for root in roots))
+
+    @staticmethod
+    def _headlines(evaluation: Evaluation) -> dict[str, float]:
+        rows = {
+            result.task.name: find_row(
+                result.rows, model=evaluation.model, kind="model", metric="auroc", class_name=None
+            )
+            for result in evaluation.results
+        }
+        return {f"{task}/auroc": row.value for task, row in rows.items() if row is not None and row.value is not None}

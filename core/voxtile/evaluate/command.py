@@ -1,0 +1,125 @@
+"""`voxtile evaluate`: any model on any task, as results.json, a table in the terminal and one HTML page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from voxtile.corpus.reader import Corpus
+from voxtile.errors import ConfigError, EvaluationError
+from voxtile.evaluate.model import EvaluationModel
+from voxtile.evaluate.phantom import is_phantom
+from voxtile.evaluate.provenance import provenance
+from voxtile.evaluate.report.page import write_page
+from voxtile.evaluate.results import Evaluation, prepare_folder, write_results
+from voxtile.evaluate.runner import Options, run_task
+from voxtile.evaluate.task_file import load_task
+from voxtile.evaluate.terminal import print_evaluation
+
+_SPLITS = ("test", "val", "train")
+
+
+def evaluate(
+    model: str,
+    *tasks: str,
+    corpus: Path,
+    out: Path,
+    split: str | None = None,
+    batch_size: int = 64,
+    bootstrap: int = 1000,
+    seed: int = 0,
+) -> None:
+    """Evaluate a model on tasks: figures with intervals, a trivial baseline and shuffled images beside them.
+
+    Writes OUT/results.json and OUT/report.html, and prints a table.
+
+    Args:
+        model: a checkpoint, or open_clip:NAME[/PRETRAINED].
+        tasks: names such as medical/ct-findings, or paths of task files.
+        corpus: folder of the corpus.
+        out: folder of the report; made if it does not exist.
+        split: the split to report; each task's own (test) when left out.
+        batch_size: images a batch.
+        bootstrap: replicates of the bootstrap over subjects.
+        seed: of the bootstrap and of the shuffled control.
+
+    Raises:
+        EvaluationError: a class has no positives (after the report of the others is written), nothing can be evaluated,
+            or OUT is not writable.
+    """
+    from voxtile.models.load import load_model
+
+    options = checked_options(split, batch_size, bootstrap, seed)
+    if not tasks:
+        raise ConfigError(
+            "no task was named; for example: voxtile evaluate MODEL medical/ct-findings --corpus … --out …"
+        )
+    for task in tasks:
+        load_task(task)  # a typing error should not cost the time to load a model
+    prepare_folder(out)
+    opened = Corpus(corpus)
+    evaluation = evaluate_model(load_model(model), model, opened, tasks, options)
+    report(evaluation, out, Console())
+    refuse_empty(evaluation, out)
+
+
+def checked_options(split: str | None, batch_size: int, bootstrap: int, seed: int) -> Options:
+    """Options of a run.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+    if split is not None and split not in _SPLITS:
+        raise ConfigError(f"--split must be one of {', '.join(_SPLITS)}, not '{split}'")
+    if batch_size < 1:
+        raise ConfigError(f"--batch-size must be at least 1, not {batch_size}")
+    if bootstrap < 100:
+        raise ConfigError(f"--bootstrap must be at least 100 for a standard error, not {bootstrap}")
+    if seed < 0:
+        raise ConfigError(f"--seed must not be negative, not {seed}")
+    return Options(split=split, batch_size=batch_size, replicates=bootstrap, seed=seed)
+
+
+def evaluate_model(
+    model: EvaluationModel, spec: str, corpus: Corpus, tasks: Sequence[str], options: Options
+) -> Evaluation:
+    """Run tasks; the code that `voxtile evaluate` and `lightning test` share.
+
+    Args:
+        model: loaded.
+        spec: how it was named, for the provenance.
+        corpus: opened.
+        tasks: names or paths.
+        options: how.
+    """
+    results = tuple(run_task(model, corpus, load_task(task), options) for task in tasks)
+    return Evaluation(
+        model=model.name,
+        results=results,
+        provenance=provenance(model, spec, corpus, seed=options.seed, replicates=options.replicates),
+        phantom=is_phantom(corpus),
+    )
+
+
+def report(evaluation: Evaluation, out: Path, console: Console) -> None:
+    """Write `results.json` and `report.html`, and print the table."""
+    results = write_results(evaluation, out)
+    page = write_page(evaluation, out)
+    print_evaluation(evaluation, console)
+    console.print(f"wrote {results} and {page}", markup=False, highlight=False, soft_wrap=True)
+
+
+def refuse_empty(evaluation: Evaluation, out: Path) -> None:
+    """Say with an exit status that a class had nothing to be measured on.
+
+    Raises:
+        EvaluationError: names the classes without a positive or without a negative.
+    """
+    empty = [f"'{name}' ({result.task.name})" for result in evaluation.results for name in result.empty]
+    if empty:
+        raise EvaluationError(
+            f"no figure for {', '.join(empty)}: the split has no positives or no negatives; the other classes are in "
+            f"'{out}'; take the class out of the task, or evaluate a corpus that has both"
+        )

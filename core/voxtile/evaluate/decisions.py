@@ -1,0 +1,100 @@
+"""Scores of every model of a task on one split, and the decisions that thresholds from validation make of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from voxtile.errors import EvaluationError
+from voxtile.evaluate.encode import Encoded, unit_embeddings, unit_scores
+from voxtile.evaluate.figures import LabelMatrix
+from voxtile.evaluate.metrics import Floats, best_threshold
+from voxtile.evaluate.model import EvaluationModel
+from voxtile.evaluate.task import EvaluationTask
+from voxtile.evaluate.zero_shot import Prompts, multilabel_scores, singlelabel_scores
+
+FACT_HEAD = "+fact-head"
+ENSEMBLE = "+fact-head-ensemble"
+
+
+def model_scores(model: EvaluationModel, task: EvaluationTask, prompts: Prompts, encoded: Encoded) -> dict[str, Floats]:
+    """Scores [N, K] of the reported classes by model name.
+
+    The model's own name stands for the purely contrastive, prompted score; the fact head's has a suffix.
+    """
+    columns = [task.classes.index(item) for item in task.reported]
+    contrastive = _prompted(task, prompts, encoded, model.logit_scale)[:, columns]
+    scores = {model.name: contrastive}
+    head = _head_scores(model.fact_names, task, encoded)
+    if head is not None:
+        scores[model.name + FACT_HEAD] = head
+        if task.fact_head_ensemble:
+            scores[model.name + ENSEMBLE] = (contrastive + head) / 2
+    return scores
+
+
+def _prompted(task: EvaluationTask, prompts: Prompts, encoded: Encoded, scale: float) -> Floats:
+    score = multilabel_scores if task.multilabel else singlelabel_scores
+    if encoded.embeddings is None:
+        raise EvaluationError(f"task '{task.name}': the split was read without the model")
+    if task.averaging.samples == "embeddings":
+        return score(unit_embeddings(encoded.embeddings, encoded.units), prompts, task, scale)
+    return unit_scores(score(encoded.embeddings, prompts, task, scale), encoded.units)
+
+
+def _head_scores(fact_names: Sequence[str], task: EvaluationTask, encoded: Encoded) -> Floats | None:
+    if encoded.facts is None or any(item.concept not in fact_names for item in task.reported):
+        return None
+    columns = [fact_names.index(item.concept) for item in task.reported]
+    scores = unit_scores(encoded.facts[:, columns], encoded.units)
+    inverted = np.array([item.when == "absent" for item in task.reported])
+    result: Floats = np.where(inverted, 1 - scores, scores)
+    return result
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """Which units are called positive.
+
+    Attributes:
+        called: [N, K] bool.
+        thresholds: class to threshold, empty where classes exclude each other and the largest score decides.
+        undecided: classes without a threshold.
+    """
+
+    called: npt.NDArray[np.bool_]
+    thresholds: Mapping[str, float]
+    undecided: frozenset[str]
+
+
+def decide(
+    scores: Floats,
+    validation: tuple[Floats, LabelMatrix] | None,
+    classes: Sequence[str],
+    *,
+    exclusive: bool,
+) -> Decisions:
+    """Call units positive: by the largest score where classes exclude each other, else by thresholds from validation.
+
+    Args:
+        scores: [N, K] of the reported split.
+        validation: scores and labels of the validation split; None where there is none.
+        classes: names of the K classes.
+        exclusive: the classes exclude each other.
+    """
+    if exclusive:
+        called = np.zeros(scores.shape, dtype=np.bool_)
+        called[np.arange(len(scores)), scores.argmax(axis=1)] = True
+        return Decisions(called, {}, frozenset())
+    thresholds: dict[str, float] = {}
+    for k, name in enumerate(classes):
+        if validation is not None:
+            known = validation[1][:, k] >= 0
+            threshold = best_threshold(validation[1][known, k] == 1, validation[0][known, k]) if known.any() else None
+            if threshold is not None:
+                thresholds[name] = threshold
+    limits = np.array([thresholds.get(name, np.inf) for name in classes])
+    return Decisions(scores > limits, thresholds, frozenset(classes) - thresholds.keys())

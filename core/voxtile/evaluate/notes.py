@@ -1,0 +1,50 @@
+"""What a report must say in words: which figures were refused, and what could not be computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from voxtile.evaluate.bootstrap import MINIMUM
+from voxtile.evaluate.figures import Counts, FigureTable
+from voxtile.evaluate.model import EvaluationModel
+from voxtile.evaluate.task import EvaluationTask
+from voxtile.evaluate.units import Units
+
+_PLURAL = {"sample": "samples", "study": "studies"}
+
+
+def evidence_notes(task: EvaluationTask, table: FigureTable, split: str) -> tuple[list[str], tuple[str, ...]]:
+    """Sentences about classes without enough evidence, and the names of those without any positive or any negative."""
+    notes, empty = [], []
+    for name, counts in table.counts.items():
+        if counts.enough:
+            continue
+        side = "negative" if counts.negative_subjects < counts.positive_subjects else "positive"
+        if counts.effective == 0:
+            empty.append(name)
+            notes.append(f"{name}: refused, no {side} among {counts.n} labelled {_PLURAL[task.unit]} of '{split}'")
+        else:
+            notes.append(f"{name}: refused, {_few(counts, side)}; a figure needs {MINIMUM}")
+    if notes and table.reported:
+        notes.append(f"averages are over the other {len(table.reported)} of {len(table.counts)} classes")
+    return notes, tuple(empty)
+
+
+def missing_notes(model: EvaluationModel, task: EvaluationTask, units: Mapping[str, Units], split: str) -> list[str]:
+    """Sentences about what could not be computed: thresholds, the trivial baseline, the fact head."""
+    notes = []
+    if not len(units["val"]) and not task.exclusive:
+        why = "validation itself is reported" if split == "val" else "the corpus has no validation split for it"
+        notes.append(f"no balanced accuracy: its threshold may come from validation only, and {why}")
+    if not len(units["train"]):
+        notes.append("no trivial baseline: there is no training split to fit it on")
+    absent = [item.name for item in task.reported if item.concept not in model.fact_names]
+    if model.fact_names and absent:
+        notes.append(f"no figure of the fact head: it does not predict {', '.join(absent)}")
+    return notes
+
+
+def _few(counts: Counts, side: str) -> str:
+    subjects = counts.negative_subjects if side == "negative" else counts.positive_subjects
+    units = counts.n - counts.positives if side == "negative" else counts.positives
+    return f"only {units} {side}{f' from {subjects} subjects' if units != subjects else ''}"

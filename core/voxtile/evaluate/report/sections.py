@@ -1,0 +1,203 @@
+"""What the page shows of one task, as plain values for the template."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from voxtile.evaluate.calibration import Calibration, calibration
+from voxtile.evaluate.decisions import ENSEMBLE, FACT_HEAD
+from voxtile.evaluate.figures import Difference
+from voxtile.evaluate.report.examples import ClassExamples, class_examples
+from voxtile.evaluate.report.plots import Curve, precision_recall_plot, reliability_plot, roc_plot
+from voxtile.evaluate.results import Evaluation, find_row
+from voxtile.evaluate.rows import Row, ScoreKind
+from voxtile.evaluate.runner import TaskResult
+from voxtile.evaluate.sensitivity import PromptSensitivity
+from voxtile.evaluate.trivial import NAME as TRIVIAL
+
+COLOURS = {"model": "#0b5cad", "head": "#b4540a", "ensemble": "#6b3fa0", "trivial": "#6a7682", "shuffled": "#a3adb7"}
+MARKERS = {"model": "o", "head": "D", "ensemble": "s"}
+_PICTURES = 12  # of each kind over all classes, at least one a class
+_UNITS = {"sample": ("image", "images"), "study": ("study", "studies")}
+_LABELS = {
+    "model": ("Zero-shot prompts", "purely contrastive: image against text, no label of the task was used in scoring"),
+    "head": ("Auxiliary fact head", "a classifier trained on facts beside the contrastive loss; not zero-shot"),
+    "ensemble": ("Mean of both", "average of the prompt score and the fact head's"),
+    "trivial": ("Trivial baseline", "logistic regression on intensity histogram and block means, same labels"),
+    "shuffled": ("Shuffled images", "the prompts on images of other subjects; must be near chance"),
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where scores come from: the model's prompts, its fact head, the baseline or the shuffled control."""
+
+    role: str
+    model: str
+    kind: ScoreKind
+
+    @property
+    def label(self) -> str:
+        """What people read."""
+        return _LABELS[self.role][0]
+
+    @property
+    def about(self) -> str:
+        """One line of explanation."""
+        return _LABELS[self.role][1]
+
+
+@dataclass(frozen=True)
+class ClassLine:
+    """One class in the table: AUROC by source's role, the other metrics of the prompts."""
+
+    title: str
+    positives: int
+    n: int
+    auroc: dict[str, Row | None]
+    others: dict[str, Row | None]
+    calibration: Calibration | None
+    roc: str | None
+    precision_recall: str | None
+
+
+@dataclass(frozen=True)
+class Strip:
+    """The axis that intervals are drawn on: from `low` to 1."""
+
+    low: float
+
+    def x(self, value: float | None) -> str:
+        """Place of a value as a percentage, kept inside the strip."""
+        share = 0.0 if value is None else (value - self.low) / (1 - self.low)
+        return f"{100 * min(max(share, 0), 1):.2f}%"
+
+    def width(self, low: float | None, high: float | None) -> str:
+        """Length between two values as a percentage."""
+        return f"{float(self.x(high)[:-1]) - float(self.x(low)[:-1]):.2f}%"
+
+    @property
+    def ticks(self) -> list[float]:
+        """Tenths from the low end to 1."""
+        return [tenth / 10 for tenth in range(round(self.low * 10), 11)]
+
+
+@dataclass(frozen=True)
+class TaskSection:
+    """Everything that the template needs of one task."""
+
+    result: TaskResult
+    anchor: str
+    unit: str
+    units: str
+    sources: list[Source]
+    macro: dict[str, dict[str, Row | None]]
+    lines: list[ClassLine]
+    refused: list[ClassLine]
+    strip: Strip
+    difference: Difference | None
+    reliability: str
+    calibrations: list[tuple[Source, Calibration]]
+    sensitivity: tuple[PromptSensitivity, ...]
+    sensitivity_strip: Strip
+    examples: list[ClassExamples]
+
+    @property
+    def titles(self) -> dict[str | None, str]:
+        """What people read of each class name; None is the mean of all."""
+        return {None: "Mean of all", **{item.name: item.title for item in self.result.task.reported}}
+
+    @property
+    def has_head(self) -> bool:
+        """Whether the model has figures of a fact head."""
+        return any(source.role == "head" for source in self.sources)
+
+    @property
+    def headline(self) -> Row | None:
+        """Macro AUROC of the prompts."""
+        return self.macro["model"]["auroc"]
+
+
+def task_section(evaluation: Evaluation, result: TaskResult) -> TaskSection:
+    """Gather what the page shows of one task."""
+    sources = _sources(evaluation.model, result)
+    macro = {
+        s.role: {m: _row(result, s, m, None) for m in ("auroc", "average_precision", "balanced_accuracy")}
+        for s in sources
+    }
+    lines = [_line(result, sources, column) for column in range(len(result.task.reported))]
+    shown = [line for line in lines if (row := line.auroc["model"]) and row.value is not None]
+    shown.sort(key=lambda line: -((line.auroc["model"] and line.auroc["model"].value) or 0))
+    models = [source for source in sources if source.kind == "model"]
+    pooled = [(source, _pooled_calibration(result, source)) for source in models]
+    values = [r.low for line in shown for r in line.auroc.values() if r and r.low is not None]
+    every = max(1, _PICTURES // len(result.task.reported))
+    return TaskSection(
+        result=result,
+        anchor=result.task.name.replace("/", "-"),
+        unit=_UNITS[result.task.unit][0],
+        units=_UNITS[result.task.unit][1],
+        sources=sources,
+        macro=macro,
+        lines=shown,
+        refused=[line for line in lines if line not in shown],
+        strip=_strip(values),
+        difference=next((d for d in result.differences if d.model == evaluation.model), None),
+        reliability=reliability_plot([(part, COLOURS[s.role], MARKERS[s.role]) for s, part in pooled]),
+        calibrations=pooled,
+        sensitivity=result.sensitivity,
+        sensitivity_strip=_strip([value for part in result.sensitivity for value in part.values]),
+        examples=[
+            class_examples(result, evaluation.model, column, every) for column in range(len(result.task.reported))
+        ],
+    )
+
+
+def _sources(model: str, result: TaskResult) -> list[Source]:
+    roles = {model: "model", model + FACT_HEAD: "head", model + ENSEMBLE: "ensemble"}
+    sources = [Source(role, name, "model") for name, role in roles.items() if name in result.scores]
+    if TRIVIAL in result.scores:
+        sources.append(Source("trivial", TRIVIAL, "trivial"))
+    return [*sources, Source("shuffled", model, "shuffled")]
+
+
+def _row(result: TaskResult, source: Source, metric: str, name: str | None) -> Row | None:
+    return find_row(result.rows, model=source.model, kind=source.kind, metric=metric, class_name=name)
+
+
+def _line(result: TaskResult, sources: Sequence[Source], column: int) -> ClassLine:
+    item, model = result.task.reported[column], sources[0]
+    auroc = {source.role: _row(result, source, "auroc", item.name) for source in sources}
+    metrics = ("average_precision", "balanced_accuracy", "sensitivity", "specificity")
+    known = result.labels[:, column] >= 0
+    truth = result.labels[known, column] == 1
+    drawable = bool(truth.any() and not truth.all())
+    curves = [
+        Curve(result.scores[s.model][known, column], COLOURS[s.role], thin=s.kind == "trivial")
+        for s in sources
+        if s.kind != "shuffled"
+    ]
+    return ClassLine(
+        title=item.title,
+        positives=int(truth.sum()),
+        n=int(known.sum()),
+        auroc=auroc,
+        others={metric: _row(result, model, metric, item.name) for metric in metrics},
+        calibration=calibration(truth, result.scores[model.model][known, column]) if len(truth) else None,
+        roc=roc_plot(truth, curves) if drawable else None,
+        precision_recall=precision_recall_plot(truth, curves) if drawable else None,
+    )
+
+
+def _pooled_calibration(result: TaskResult, source: Source) -> Calibration:
+    known = result.labels >= 0
+    return calibration(result.labels[known] == 1, result.scores[source.model][known])
+
+
+def _strip(values: Sequence[float]) -> Strip:
+    """From the tenth below the smallest value, and at most 0.4, so that chance is on it."""
+    lowest = min([0.45, *values])
+    return Strip(max(0.0, float(np.floor(lowest * 10)) / 10))

@@ -1,0 +1,43 @@
+"""The rows of `results.json`: one a figure, with exactly these columns."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias
+
+ScoreKind: TypeAlias = Literal["model", "trivial", "shuffled"]
+Average: TypeAlias = Literal["macro", "micro", "none"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure.
+
+    Attributes:
+        task: name of the task.
+        model: whose scores: the model's name, with `+fact-head` where the auxiliary head gives them instead of the
+            prompts, with `+fact-head-ensemble` for the mean of the two, or the name of the trivial baseline.
+        kind: the model itself, the trivial baseline, or the model on shuffled images.
+        metric: auroc, average_precision, balanced_accuracy, sensitivity or specificity.
+        average: macro (mean over classes), micro (all decisions pooled) or none (one class).
+        class_name: the class, or None for an average.
+        value, low, high: the figure and its 95 % interval; None where it is refused (a note says why).
+        n: units that count.
+        positives: of them, positive ones (summed over classes in averages).
+    """
+
+    task: str
+    model: str
+    kind: ScoreKind
+    metric: str
+    average: Average
+    class_name: str | None
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    positives: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The row as `results.json` has it: `class_name` is called `class`."""
+        return {("class" if key == "class_name" else key): value for key, value in asdict(self).items()}

@@ -1,0 +1,222 @@
+"""Running a task: read each split once; score the model, its fact head, the trivial baseline, the shuffled control."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from voxtile.corpus.reader import Corpus
+from voxtile.errors import EvaluationError
+from voxtile.evaluate.bootstrap import SubjectBootstrap
+from voxtile.evaluate.decisions import decide, model_scores
+from voxtile.evaluate.encode import Encoded, encode_split
+from voxtile.evaluate.figures import Difference, FigureTable, LabelMatrix, Scores
+from voxtile.evaluate.images import CorpusImages
+from voxtile.evaluate.labels import LabelSource
+from voxtile.evaluate.metrics import Floats
+from voxtile.evaluate.model import EvaluationModel
+from voxtile.evaluate.notes import evidence_notes, missing_notes
+from voxtile.evaluate.rows import Row, ScoreKind
+from voxtile.evaluate.sensitivity import PromptSensitivity, prompt_sensitivity
+from voxtile.evaluate.shuffled import permutations
+from voxtile.evaluate.task import EvaluationTask
+from voxtile.evaluate.trivial import NAME as TRIVIAL
+from voxtile.evaluate.trivial import SimpleFeatures, TrivialScores, trivial_scores
+from voxtile.evaluate.units import Units, limited, select_units
+from voxtile.evaluate.zero_shot import Prompts, embed_prompts
+
+TRAIN_LIMIT = 5_000
+"""Training units of the trivial baseline at most; its 1,000 or so features need no more."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How tasks are run.
+
+    Attributes:
+        split: reported split; None takes the task's own.
+        batch_size: images a batch.
+        replicates: of the bootstrap.
+        seed: of the bootstrap, the permutations and the choice of training units.
+    """
+
+    split: str | None = None
+    batch_size: int = 64
+    replicates: int = 1000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """Everything that is known after one task.
+
+    Attributes:
+        task: the task.
+        split: the reported split.
+        rows: the figures.
+        notes: sentences about what was refused or could not be done.
+        empty: classes without a single positive or negative.
+        units: the N reported units.
+        labels: [N, K] of the reported classes.
+        scores: [N, K] by model name, the trivial baseline's among them.
+        thresholds: by model name and class.
+        sensitivity: how much the wording matters.
+        sizes: units and subjects of each split that was used.
+        penalty: the trivial baseline's C, or None.
+        differences: of each model from the trivial baseline.
+        images: reads the images of single units, for pictures.
+    """
+
+    task: EvaluationTask
+    split: str
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+    empty: tuple[str, ...]
+    units: Units
+    labels: LabelMatrix
+    scores: Mapping[str, Floats]
+    thresholds: Mapping[str, Mapping[str, float]]
+    sensitivity: tuple[PromptSensitivity, ...]
+    sizes: Mapping[str, Mapping[str, int]]
+    penalty: float | None
+    differences: tuple[Difference, ...]
+    images: CorpusImages
+
+
+@dataclass(frozen=True)
+class _Data:
+    """Units, labels [N, K] of the reported classes and what the images gave, by role: `reported`, `val`, `train`."""
+
+    units: Mapping[str, Units]
+    labels: Mapping[str, LabelMatrix]
+    encoded: Mapping[str, Encoded]
+
+
+def run_task(model: EvaluationModel, corpus: Corpus, task: EvaluationTask, options: Options) -> TaskResult:
+    """Run one task.
+
+    Raises:
+        EvaluationError: nothing to evaluate, no class with enough evidence, or an embedding that is not finite.
+        PresetError: the corpus cannot satisfy the model's preset.
+    """
+    split = options.split or task.split
+    units = _units_by_role(select_units(corpus, task), split, options.seed)
+    if not len(units["reported"]):
+        raise EvaluationError(f"task '{task.name}': no {task.unit} of the corpus is in the split '{split}'")
+    source, columns = LabelSource(corpus, task), [task.classes.index(item) for item in task.reported]
+    labels = {role: source.labels(part)[:, columns] for role, part in units.items()}
+    table = _figure_table(task, units["reported"], labels["reported"], options)
+    notes, empty = evidence_notes(task, table, split)
+    if not table.reported:
+        raise EvaluationError(f"task '{task.name}' has no class that can be evaluated on '{split}': {'; '.join(notes)}")
+    images = CorpusImages(corpus, model.preset, [u for part in units.values() for u in part.uids], options.batch_size)
+    prompts = embed_prompts(model, task)
+    data = _Data(units, labels, _encode(model, task, units, images))
+    scored = [_model_scores(model, task, prompts, data, role) for role in ("reported", "val")]
+    trivial = _trivial(data)
+    if trivial is not None:
+        for part, values in zip(scored, (trivial.reported, trivial.validation), strict=True):
+            part[TRIVIAL] = values
+    figures = _Figures(table, data, options)
+    rows = [row for name in scored[0] for row in figures.rows(name, scored[0][name], scored[1].get(name))]
+    return TaskResult(
+        task=task,
+        split=split,
+        rows=tuple(rows),
+        notes=(*notes, *missing_notes(model, task, units, split)),
+        empty=empty,
+        units=units["reported"],
+        labels=labels["reported"],
+        scores=scored[0],
+        thresholds=figures.thresholds,
+        sensitivity=prompt_sensitivity(
+            task, prompts, data.encoded["reported"], model.logit_scale, labels["reported"], table.reported
+        ),
+        sizes={
+            split if role == "reported" else role: {"units": len(part), "subjects": len(np.unique(part.subjects))}
+            for role, part in units.items()
+        },
+        penalty=None if trivial is None else trivial.penalty,
+        differences=tuple(d for name in scored[0] if (d := table.difference(name, TRIVIAL)) is not None),
+        images=images,
+    )
+
+
+def _units_by_role(splits: Mapping[str, Units], split: str, seed: int) -> dict[str, Units]:
+    """No threshold or penalty comes from the reported split: `val` is empty where validation itself is reported."""
+    train = limited(splits["train"], TRAIN_LIMIT, seed)
+    return {
+        "reported": splits[split],
+        "val": splits["val"] if split != "val" else limited(splits["val"], 0, seed),
+        "train": train if split != "train" else limited(train, 0, seed),
+    }
+
+
+def _figure_table(task: EvaluationTask, units: Units, labels: LabelMatrix, options: Options) -> FigureTable:
+    return FigureTable(
+        task.name,
+        tuple(item.name for item in task.reported),
+        labels,
+        units.subjects,
+        SubjectBootstrap(units.subjects, replicates=options.replicates, seed=options.seed),
+        exclusive=task.exclusive,
+    )
+
+
+def _encode(
+    model: EvaluationModel, task: EvaluationTask, units: Mapping[str, Units], images: CorpusImages
+) -> dict[str, Encoded]:
+    features = SimpleFeatures()
+    encoded: dict[str, Encoded] = {}
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        for role in ("train", "val", "reported"):
+            part = units[role]
+            bar = progress.add_task(f"{task.name}: {role} images", total=len(part.uids), visible=bool(len(part)))
+            encoder = None if role == "train" else model
+            encoded[role] = encode_split(encoder, part, images, features, lambda n, bar=bar: progress.advance(bar, n))  # type: ignore[misc]
+    return encoded
+
+
+def _model_scores(
+    model: EvaluationModel, task: EvaluationTask, prompts: Prompts, data: _Data, role: str
+) -> dict[str, Floats]:
+    return model_scores(model, task, prompts, data.encoded[role]) if len(data.units[role]) else {}
+
+
+def _trivial(data: _Data) -> TrivialScores | None:
+    if not len(data.units["train"]):
+        return None
+    train, val = [(data.encoded[role].simple, data.labels[role]) for role in ("train", "val")]
+    return trivial_scores(train, val, data.encoded["reported"].simple)
+
+
+class _Figures:
+    """Rows of every model on the same draws; remembers the thresholds."""
+
+    def __init__(self, table: FigureTable, data: _Data, options: Options) -> None:
+        self.thresholds: dict[str, Mapping[str, float]] = {}
+        self._table, self._data = table, data
+        self._permutations = permutations(data.units["reported"].subjects, seed=options.seed)
+
+    def rows(self, name: str, values: Floats, validation: Floats | None) -> list[Row]:
+        known = None if validation is None else (validation, self._data.labels["val"])
+        decisions = decide(values, known, tuple(self._table.counts), exclusive=self._table.exclusive)
+        self.thresholds[name] = decisions.thresholds
+        kind: ScoreKind = "trivial" if name == TRIVIAL else "model"
+        rows = self._table.rows(Scores(name, kind, values[None], decisions.called[None], decisions.undecided))
+        if kind == "model":
+            mixed = np.stack([values[order] for order in self._permutations])
+            called = np.stack([decisions.called[order] for order in self._permutations])
+            rows += self._table.rows(Scores(name, "shuffled", mixed, called, decisions.undecided))
+        return rows

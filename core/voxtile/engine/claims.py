@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 SAMPLES = Path("tables") / "samples"
@@ -40,7 +39,7 @@ def save_known_uids(root: Path, own_stems: set[str], path: Path) -> Path | None:
     if not parts:
         return None
     uids = pa.chunked_array([_uids_of(part) for part in parts])
-    table = pa.Table.from_arrays([uids.take(pc.sort_indices(uids))], ["uid"])
+    table = pa.Table.from_arrays([uids.sort()], ["uid"])
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table.combine_chunks())
     return path

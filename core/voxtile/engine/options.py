@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from voxtile.engine.inline import InlineEngine
 from voxtile.engine.local import Engine, LocalEngine
 from voxtile.engine.pool import Limits
 from voxtile.errors import ConfigError
@@ -18,7 +19,7 @@ class RunOptions:
 
     Attributes:
         workers: number of worker processes; 0 means one a processor.
-        engine: where the workers run: local.
+        engine: where jobs run: local (supervised processes) or inline (this process, for debugging).
         on_error: what to do when an input fails: skip it and exit with 1 at the end, or stop at once.
         retry: also run the inputs whose last attempt failed.
         dry_run: print the plan and write nothing.
@@ -58,7 +59,11 @@ class RunOptions:
         Raises:
             ConfigError: it does not exist, or not yet.
         """
-        builders: Mapping[str, Callable[[RunOptions], Engine]] = {"local": _local_engine, "ray": _ray_engine}
+        builders: Mapping[str, Callable[[RunOptions], Engine]] = {
+            "local": _local_engine,
+            "inline": lambda _: InlineEngine(),
+            "ray": _ray_engine,
+        }
         if self.engine not in builders:
             raise ConfigError(f"there is no engine '{self.engine}'; choose one of: {', '.join(builders)}")
         return builders[self.engine](self)

@@ -23,7 +23,7 @@ from voxtile.errors import ConfigError
 
 START = "from voxtile.engine.worker import main; main()"  # -P: nothing is imported from the current folder by accident
 TICK_S = 0.2  # how often limits are looked at
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLOSC_NTHREADS")}
+ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 
 Cause: TypeAlias = Literal["worker-died", "time-limit", "memory-limit"]
 
@@ -89,6 +89,7 @@ class _Worker:
     def __init__(self, shared: bytes, limits: Limits, lifeline: int) -> None:
         self.connection, theirs = Pipe()
         environment = {**ONE_THREAD, **os.environ}
+        environment.pop("BLOSC_NTHREADS", None)  # it would be written into the header of every array
         fds = (theirs.fileno(), lifeline)
         command = [sys.executable, "-P", "-c", START, *map(str, fds)]
         self.process = subprocess.Popen(command, pass_fds=fds, env=environment, stdin=subprocess.DEVNULL)

@@ -25,11 +25,12 @@ class FaultTask:
 
     `ok-…`, `drop-…` (a reason), `bad-…` (InputError), `bug-…` (ValueError), `segfault-…`, `exit-…` (os._exit),
     `hang-…`, `hungry-…` (memory without end), `once-…` (dies the first time only, marked by a file in `scratch`),
-    `row-…` (a row that no table takes), `same-…` (always the same sample), `full-…` (the disk is full).
+    `later-…` (InputError until the file of that name is in `scratch`), `row-…` (a row that no table takes), `same-…`
+    (always the same sample), `full-…` (the disk is full).
 
     Attributes:
         names: the inputs.
-        scratch: folder for the marks of `once-…`.
+        scratch: folder for the marks of `once-…` and `later-…`.
         seconds: how long an input takes.
         shape: of the volume [Z, Y, X].
         licence: stored in each row; part of the config.
@@ -129,6 +130,11 @@ def _once(task: FaultTask, item: Item) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _later(task: FaultTask, item: Item) -> None:
+    if not Path(task.scratch, item.source).exists():
+        raise InputError(f"'{item.source}' is not ready")
+
+
 def _full(task: FaultTask, item: Item) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -141,5 +147,6 @@ _FAULTS = {
     "hang": _hang,
     "hungry": _hungry,
     "once": _once,
+    "later": _later,
     "full": _full,
 }

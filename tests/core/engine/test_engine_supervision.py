@@ -111,7 +111,7 @@ def test_a_task_that_no_worker_can_load_is_refused(tmp_path):
 def test_an_engine_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ConfigError, match="'ray' is not available"):
         run_task(FaultTask(("ok-1",)), tmp_path / "corpus", RunOptions(engine="ray"))
-    with pytest.raises(ConfigError, match=r"no engine 'rya'.*local, ray"):
+    with pytest.raises(ConfigError, match=r"no engine 'rya'.*local, inline, ray"):
         run_task(FaultTask(("ok-1",)), tmp_path / "corpus", RunOptions(engine="rya"))
     assert not (tmp_path / "corpus").exists()
 

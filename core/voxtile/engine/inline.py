@@ -1,0 +1,53 @@
+"""The inline engine: jobs in the calling process, one by one, for debuggers and tests. Nothing is supervised."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from voxtile.engine.job import Setup, run_job
+from voxtile.engine.local import EngineEvent, ItemStarted, JobCommitted, Session
+from voxtile.engine.plan import Job
+
+
+class InlineEngine:
+    """Jobs in this process: a crash ends the run, a breakpoint works.
+
+    Args:
+        last_first: run the job that was queued last first; the corpus is the same for any order.
+    """
+
+    def __init__(self, *, last_first: bool = False) -> None:
+        self._last_first = last_first
+
+    @contextmanager
+    def session(self, setup: Setup) -> Iterator[Session]:
+        """Start; nothing runs until events are read."""
+        yield _InlineSession(setup, self._last_first)
+
+
+class _InlineSession:
+    """One run."""
+
+    def __init__(self, setup: Setup, last_first: bool) -> None:
+        self._setup = setup
+        self._queue: deque[tuple[Job, frozenset[str]]] = deque()
+        self._next = self._queue.pop if last_first else self._queue.popleft
+
+    def submit(self, job: Job, taken: frozenset[str] = frozenset()) -> None:
+        """Queue a job."""
+        self._queue.append((job, taken))
+
+    def events(self) -> Iterator[EngineEvent]:
+        """Run a job at a time; its items' events come when it is done."""
+        while self._queue:
+            job, taken = self._next()
+            result = run_job(self._setup, job, {}, taken, _ignore)
+            for index in range(len(job.items)):
+                yield ItemStarted(job, index)
+            yield JobCommitted(result)
+
+
+def _ignore(_mark: int | None) -> None:
+    """Nobody watches the time."""

@@ -69,7 +69,11 @@ class TemplateTask:
                 for row in sorted(map(repr, table.to_pylist())):
                     digest.update(row.encode())
             empty = empty and not known[1].num_rows and not known[2].num_rows
-            yield Item(f"samples/{path.stem}", {"part": path.stem, "facts": digest.hexdigest()}, cost=known[0].num_rows)
+            yield Item(
+                f"template:{self.kind}/{path.stem}",
+                {"part": path.stem, "facts": digest.hexdigest()},
+                cost=known[0].num_rows,
+            )
         if empty:
             raise InputError(
                 f"'{self.corpus}' has no facts to caption; make some with: voxtile facts CORPUS --from labels"

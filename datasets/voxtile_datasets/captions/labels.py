@@ -69,7 +69,9 @@ class LabelTask:
         """One item a part of the samples table."""
         for stem, uids in self.parts.items():
             labelled = sum(uid in self.labels for uid in uids)
-            yield Item(f"samples/{stem}", {"part": stem, "labelled": labelled}, cost=max(1, labelled * 100))
+            yield Item(
+                f"labels:{self.vocabulary}/{stem}", {"part": stem, "labelled": labelled}, cost=max(1, labelled * 100)
+            )
 
     def process(self, item: Item) -> Outcome:
         """Facts and scopes of the samples of one part."""

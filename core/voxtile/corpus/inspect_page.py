@@ -1,0 +1,57 @@
+"""The HTML page of `voxtile inspect`: one file with everything in it, readable on a phone, without scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+import voxtile
+from voxtile.corpus.inspect_previews import choose_uids, make_previews
+from voxtile.corpus.inspect_summary import CorpusSummary
+from voxtile.corpus.inspect_text import bytes_text, shape_text, share_text
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.storage import storage_errors, write_atomically
+
+_TEMPLATE = "inspect.html.j2"
+
+
+def write_page(path: Path, corpus: Corpus, summary: CorpusSummary, previews: int | Sequence[str]) -> None:
+    """Write the page.
+
+    Args:
+        path: file to write; its folder is made.
+        corpus: where the pictures come from.
+        summary: the numbers.
+        previews: how many pictures, or of which uids.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    uids = choose_uids(corpus, previews) if isinstance(previews, int) else list(previews)
+    page = render_page(corpus, summary, uids)
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, page.encode())
+
+
+def render_page(corpus: Corpus, summary: CorpusSummary, uids: Sequence[str]) -> str:
+    """The page as text."""
+    environment = Environment(
+        loader=PackageLoader("voxtile.corpus", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"bytes": bytes_text, "share": share_text, "number": lambda value: f"{value:,}"}
+    environment.globals["shape"] = shape_text
+    return environment.get_template(_TEMPLATE).render(
+        s=summary,
+        name=summary.root.resolve().name,
+        previews=make_previews(corpus, uids),
+        total_bytes=sum(summary.sizes.values()),
+        schemes=sorted({split.scheme for split in summary.splits}),
+        version=voxtile.__version__,
+    )

@@ -1,0 +1,140 @@
+"""Small pictures of samples, for the HTML page: previews from the shard, or scaled pictures."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+
+from voxtile.corpus.codecs import decode_picture
+from voxtile.corpus.reader import Corpus
+from voxtile.errors import VoxtileError
+
+THUMBNAIL_PX = 256
+_ENLARGE_BELOW_PX = 96  # smaller pictures are shown with visible pixels rather than blurred
+_QUALITY = 82
+
+
+@dataclass(frozen=True)
+class Preview:
+    """One picture of the montage.
+
+    Attributes:
+        data: `data:` URI; None where the sample has no preview or cannot be read.
+        problem: why there is none.
+        is_tiny: show the pixels, do not smooth them.
+        facts: concept, polarity.
+    """
+
+    uid: str
+    title: str
+    subtitle: str
+    data: str | None
+    problem: str | None
+    is_tiny: bool
+    facts: Sequence[tuple[str, str]]
+    text: str | None
+
+
+def choose_uids(corpus: Corpus, count: int) -> list[str]:
+    """Uids of samples to show: round robin over modality and first present concept, at random but repeatable."""
+    connection = corpus.connection()
+    try:
+        rows = connection.execute(
+            """WITH told AS (SELECT uid, min(concept) AS concept FROM facts WHERE polarity = 'present' GROUP BY uid),
+            grouped AS (
+                SELECT uid, row_number() OVER (PARTITION BY kind, modality, concept ORDER BY md5(uid)) AS place
+                FROM samples LEFT JOIN told USING (uid)
+            )
+            SELECT uid FROM grouped ORDER BY place, md5(uid) LIMIT ?""",
+            [count],
+        ).fetchall()
+    finally:
+        connection.close()
+    return [row[0] for row in rows]
+
+
+def make_previews(corpus: Corpus, uids: Sequence[str]) -> list[Preview]:
+    """Previews of samples with their facts, split and first caption; a damaged sample says so in its place."""
+    connection = corpus.connection()
+    try:
+        chosen = "SELECT unnest(?::VARCHAR[])"
+        facts = connection.execute(
+            f"SELECT DISTINCT uid, concept, polarity FROM facts WHERE uid IN ({chosen}) ORDER BY 2", [uids]
+        ).fetchall()
+        texts = dict(
+            connection.execute(
+                f"SELECT uid, arg_min(text, caption_id) FROM captions WHERE uid IN ({chosen}) GROUP BY uid", [uids]
+            ).fetchall()
+        )
+        splits = dict(
+            connection.execute(
+                f"""SELECT uid, min(split) FROM samples JOIN splits USING (subject)
+                WHERE scheme = 'default' AND uid IN ({chosen}) GROUP BY uid""",
+                [uids],
+            ).fetchall()
+        )
+    finally:
+        connection.close()
+    return [
+        _preview(
+            corpus,
+            corpus.row(uid),
+            [(concept, polarity) for owner, concept, polarity in facts if owner == uid],
+            texts.get(uid),
+            splits.get(uid),
+        )
+        for uid in uids
+    ]
+
+
+def _preview(
+    corpus: Corpus, row: Mapping[str, Any], facts: list[tuple[str, str]], text: str | None, split: str | None
+) -> Preview:
+    data = problem = None
+    is_tiny = False
+    try:
+        picture = _picture(corpus, row)
+        if picture is None:
+            problem = "no preview"
+        else:
+            is_tiny = max(picture.size) < _ENLARGE_BELOW_PX
+            data = _data_uri(picture, is_tiny=is_tiny)
+    except (VoxtileError, OSError, ValueError) as error:
+        problem = str(error)
+    shape = " × ".join(str(size) for size in row["shape"] or ())
+    details = [shape, row["units"] if row["units"] != "a.u." else None, split]
+    return Preview(
+        uid=row["uid"],
+        title=" · ".join(part for part in (row["modality"], row["kind"]) if part),
+        subtitle=" · ".join(part for part in details if part),
+        data=data,
+        problem=problem,
+        is_tiny=is_tiny,
+        facts=facts,
+        text=text,
+    )
+
+
+def _picture(corpus: Corpus, row: Mapping[str, Any]) -> Image.Image | None:
+    source = corpus.source(row)
+    if row["codec"] in {"jpg", "png"}:
+        return Image.fromarray(decode_picture(source.encoded()))
+    stored = source.preview()
+    return Image.open(io.BytesIO(stored), formats=["JPEG"]) if stored else None
+
+
+def _data_uri(picture: Image.Image, *, is_tiny: bool) -> str:
+    stream = io.BytesIO()
+    if is_tiny:
+        picture.save(stream, "PNG")
+        kind = "png"
+    else:
+        picture.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+        picture.convert("L" if picture.mode == "L" else "RGB").save(stream, "JPEG", quality=_QUALITY)
+        kind = "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode()}"

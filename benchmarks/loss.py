@@ -1,7 +1,7 @@
 """Our tiled contrastive loss beside open_clip's dense ClipLoss: time and peak memory of forward and backward.
 
-Each measurement is a process of its own, on the CPU; the two take turns. Memory is VmHWM beyond what the process held with its
-embeddings made. Run: python benchmarks/loss.py [--batch 16384] [--width 512] [--rounds 5]
+Each measurement is a process of its own, on the CPU; the two take turns. Memory is VmHWM beyond what the process held
+with its embeddings made. Run: python benchmarks/loss.py [--batch 16384] [--width 512] [--rounds 5]
 """
 
 import argparse

@@ -1,0 +1,218 @@
+"""Small convolutional image towers for training from scratch, 2D and 3D, sized for a CPU.
+
+Shape letters: S images, C channels, W features, *G the grid (Y, X) or (Z, Y, X), N = product of the last stage's grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from voxtile.errors import ConfigError
+from voxtile.models.tower import ImageTower
+from voxtile.types import Encoded
+
+Norm = Literal["group", "none"]
+
+_CONV: dict[int, Any] = {2: nn.Conv2d, 3: nn.Conv3d}
+_LAYOUT = {2: torch.channels_last, 3: torch.channels_last_3d}
+
+
+def _norm(kind: Norm, width: int) -> nn.Module:
+    if kind == "none":
+        return nn.Identity()
+    # 16 channels a group: table 3 of Wu and He, Group Normalization, 2018.
+    return nn.GroupNorm(max(1, width // 16), width)
+
+
+class ResidualBlock(nn.Module):
+    """Pre-activation residual block (He et al. 2016, Identity Mappings, figure 4e) whose branch starts at zero."""
+
+    def __init__(self, dimensions: int, width: int, norm: Norm, dropout: float) -> None:
+        super().__init__()
+        conv = _CONV[dimensions]
+        self.norm1, self.norm2 = _norm(norm, width), _norm(norm, width)
+        self.conv1 = conv(width, width, 3, padding=1)
+        self.conv2 = conv(width, width, 3, padding=1)
+        self.dropout = nn.Dropout(dropout)
+        nn.init.zeros_(self.conv2.weight)
+        nn.init.zeros_(self.conv2.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[S, W, *G] to the same."""
+        branch = self.conv1(F.relu(self.norm1(x)))
+        branch = self.conv2(self.dropout(F.relu(self.norm2(branch))))
+        return x + branch
+
+
+class ConvTower(ImageTower):
+    """A strided stem, stages of residual blocks, and mean and maximum pooling at several levels.
+
+    Pooling over several levels lets small and large structures reach the embedding; the maximum keeps a small bright
+    lesion that a mean would dilute.
+
+    Args:
+        dimensions: 2 or 3.
+        channels: image channels.
+        widths: features of each stage; every stage after the first halves the grid.
+        blocks: residual blocks of each stage.
+        stem: stride (and kernel size) of the first convolution: one number, or one an axis; 1 keeps the grid.
+        levels: how many of the last stages are pooled; all when None.
+        width: length of the pooled vector.
+        norm: `group` or `none`.
+        coordinates: append each voxel's position, −1 to 1 along every axis, as further channels, so that side and
+            height can be told.
+        cells: besides the whole grid, pool the last stage over this many cells an axis, so that place is kept.
+        dropout: in the blocks and before the pooled projection.
+
+    Raises:
+        ConfigError: lengths that do not match or numbers out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        dimensions: Literal[2, 3],
+        channels: int = 1,
+        widths: Sequence[int] = (32, 64, 128),
+        blocks: Sequence[int] = (1, 1, 1),
+        stem: int | Sequence[int] = 2,
+        levels: int | None = None,
+        width: int = 256,
+        norm: Norm = "group",
+        coordinates: bool = True,
+        cells: Sequence[int] | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        stem = (stem,) * dimensions if isinstance(stem, int) else tuple(stem)
+        if len(widths) != len(blocks) or not widths:
+            raise ConfigError(f"widths {list(widths)} and blocks {list(blocks)} of a conv tower must be equally long")
+        if len(stem) != dimensions or (cells is not None and len(cells) != dimensions):
+            raise ConfigError(f"stem and cells of a {dimensions}D conv tower need {dimensions} numbers")
+        self.dimensions, self.channels, self.width = int(dimensions), channels, width
+        self.coordinates = coordinates
+        self.cells = tuple(cells) if cells is not None else None
+        self.levels = len(widths) if levels is None else levels
+        conv = _CONV[dimensions]
+        inputs = channels + (dimensions if coordinates else 0)
+        kernel = tuple(max(s, 3) if s > 1 else 3 for s in stem)
+        self.stem = conv(inputs, widths[0], kernel, stride=stem, padding=tuple(k // 2 for k in kernel))
+        self.downs = nn.ModuleList(
+            conv(a, b, 3, stride=2, padding=1) for a, b in zip(widths[:-1], widths[1:], strict=True)
+        )
+        self.stages = nn.ModuleList(
+            nn.Sequential(*(ResidualBlock(self.dimensions, w, norm, dropout) for _ in range(n)))
+            for w, n in zip(widths, blocks, strict=True)
+        )
+        self.norms = nn.ModuleList(_norm(norm, w) for w in widths)
+        pooled = 2 * sum(widths[-self.levels :])
+        if self.cells is not None:
+            pooled += widths[-1] * int(torch.tensor(self.cells).prod())
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(pooled, width)
+        self.token_head = nn.Linear(widths[-1], width)
+
+    def forward(self, images: Tensor, tokens: bool = False) -> Encoded:
+        """Encode [S, C, *G] images.
+
+        Returns:
+            `pooled` [S, width]; with `tokens` also [S, N, width] on the last stage's grid.
+        """
+        x = self._with_coordinates(images).contiguous(memory_format=_LAYOUT[self.dimensions])
+        x = self.stem(x)
+        pooled = []
+        for i, stage in enumerate(self.stages):
+            if i:
+                x = self.downs[i - 1](x)
+            x = stage(x)
+            if i >= len(self.stages) - self.levels:
+                level = F.relu(self.norms[i](x))
+                pooled += [level.flatten(2).mean(2), level.flatten(2).amax(2)]
+        if self.cells is not None:
+            pooled.append(self._cells(level))
+        out = self.head(self.dropout(torch.cat(pooled, 1)))
+        if not tokens:
+            return Encoded(out)
+        return Encoded(out, self.token_head(level.flatten(2).transpose(1, 2)), tuple(level.shape[2:]))
+
+    def _cells(self, level: Tensor) -> Tensor:
+        assert self.cells is not None
+        if self.dimensions == 2:
+            return F.adaptive_avg_pool2d(level, self.cells).flatten(1)
+        return F.adaptive_avg_pool3d(level, self.cells).flatten(1)
+
+    def _with_coordinates(self, images: Tensor) -> Tensor:
+        if not self.coordinates:
+            return images
+        axes = [torch.linspace(-1, 1, n, device=images.device, dtype=images.dtype) for n in images.shape[2:]]
+        position = torch.stack(torch.meshgrid(*axes, indexing="ij"))
+        return torch.cat([images, position.expand(images.shape[0], *position.shape)], 1)
+
+
+class ConvTower2d(ConvTower):
+    """`ConvTower` for pictures [S, C, Y, X]; see there for the arguments."""
+
+    def __init__(
+        self,
+        *,
+        channels: int = 1,
+        widths: Sequence[int] = (32, 64, 128),
+        blocks: Sequence[int] = (1, 1, 1),
+        stem: int | Sequence[int] = 2,
+        levels: int | None = None,
+        width: int = 256,
+        norm: Norm = "group",
+        coordinates: bool = True,
+        cells: Sequence[int] | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(
+            dimensions=2,
+            channels=channels,
+            widths=widths,
+            blocks=blocks,
+            stem=stem,
+            levels=levels,
+            width=width,
+            norm=norm,
+            coordinates=coordinates,
+            cells=cells,
+            dropout=dropout,
+        )
+
+
+class ConvTower3d(ConvTower):
+    """`ConvTower` for volumes [S, C, Z, Y, X]; see there for the arguments."""
+
+    def __init__(
+        self,
+        *,
+        channels: int = 1,
+        widths: Sequence[int] = (16, 32, 64, 128),
+        blocks: Sequence[int] = (1, 1, 1, 1),
+        stem: int | Sequence[int] = 2,
+        levels: int | None = None,
+        width: int = 256,
+        norm: Norm = "group",
+        coordinates: bool = True,
+        cells: Sequence[int] | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(
+            dimensions=3,
+            channels=channels,
+            widths=widths,
+            blocks=blocks,
+            stem=stem,
+            levels=levels,
+            width=width,
+            norm=norm,
+            coordinates=coordinates,
+            cells=cells,
+            dropout=dropout,
+        )

@@ -1,0 +1,111 @@
+"""The dual encoder: an image and a text tower projected to one space.
+
+Shape letters: B items, S images, T texts, L tokens, C channels, D the shared width.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from voxtile.errors import ConfigError
+from voxtile.models.study import StudyPool
+from voxtile.models.tower import ImageTower, TextTower, resolve_tower
+from voxtile.types import Encoded
+
+
+class DualEncoder(nn.Module):
+    """Two towers, a linear projection each, and the temperature (Radford et al. 2021, figure 3).
+
+    Args:
+        image: image tower, by class path or by a hub name such as `open_clip:ViT-B-32`.
+        text: text tower, likewise.
+        embed_dim: shared width D.
+        project: False only where both towers are already `embed_dim` wide and aligned (a pretrained pair).
+        logit_scale: initial multiplier of the cosine similarity.
+        logit_scale_limits: the multiplier is kept between these.
+        logit_bias: initial bias of the sigmoid objective; None for softmax only.
+        study: pooling over the samples of an item.
+
+    Raises:
+        ConfigError: widths or limits that do not fit.
+    """
+
+    def __init__(
+        self,
+        *,
+        image: ImageTower | str,
+        text: TextTower | str,
+        embed_dim: int = 128,
+        project: bool = True,
+        logit_scale: float = 1 / 0.07,
+        logit_scale_limits: tuple[float, float] = (1.0, 100.0),
+        logit_bias: float | None = None,
+        study: StudyPool | None = None,
+    ) -> None:
+        super().__init__()
+        low, high = logit_scale_limits
+        if not 0 < low <= logit_scale <= high:
+            raise ConfigError(f"logit_scale {logit_scale} is not within logit_scale_limits {low} to {high}, both > 0")
+        self.image = resolve_tower(image, ImageTower)
+        self.text = resolve_tower(text, TextTower)
+        self.embed_dim = embed_dim
+        if not project and (self.image.width, self.text.width) != (embed_dim, embed_dim):
+            raise ConfigError(
+                f"project: false needs towers of width embed_dim {embed_dim}, not {self.image.width} and "
+                f"{self.text.width}"
+            )
+        self.image_projection = nn.Linear(self.image.width, embed_dim, bias=False) if project else nn.Identity()
+        self.text_projection = nn.Linear(self.text.width, embed_dim, bias=False) if project else nn.Identity()
+        self.log_scale = nn.Parameter(torch.tensor(math.log(logit_scale)))
+        self.scale_limits = (math.log(low), math.log(high))
+        self.logit_bias = None if logit_bias is None else nn.Parameter(torch.tensor(float(logit_bias)))
+        self.study = study or StudyPool()
+
+    @property
+    def logit_scale(self) -> Tensor:
+        """Scalar multiplier of the cosine similarity."""
+        return self.log_scale.exp()
+
+    @torch.no_grad()
+    def clamp_scale(self) -> None:
+        """Bring the scale back within its limits, after an optimiser step."""
+        self.log_scale.clamp_(*self.scale_limits)
+
+    def encode_samples(self, images: Tensor, tokens: bool = False) -> tuple[Tensor, Encoded]:
+        """Encode [S, C, *G] images to [S, D] normalised embeddings and the tower's own output."""
+        encoded: Encoded = self.image(images, tokens=tokens)
+        return F.normalize(self.image_projection(encoded.pooled).float(), dim=1), encoded
+
+    def encode_items(
+        self, images: Tensor, image_item: Tensor, items: int, tokens: bool = False
+    ) -> tuple[Tensor, Encoded]:
+        """Encode the images of B items and pool each item's samples.
+
+        Args:
+            images: [S, C, *G].
+            image_item: [S] int64, item of each image.
+            items: B.
+            tokens: also return local features.
+
+        Returns:
+            [B, D] normalised embeddings, and `Encoded` with `pooled` an item; `tokens` an item where S = B.
+
+        Raises:
+            ConfigError: tokens of items with several samples.
+        """
+        embeddings, encoded = self.encode_samples(images, tokens)
+        if tokens and len(images) != items:
+            raise ConfigError("an objective needs tokens, but items have several samples; use data.unit: sample")
+        pooled = self.study(encoded.pooled.float(), image_item, items)
+        # The embedding of a study is the normalised mean of its samples' embeddings, in training as in evaluation.
+        item = F.normalize(self.study(embeddings, image_item, items), dim=1)
+        return item, Encoded(pooled, encoded.tokens, encoded.grid, encoded.mask)
+
+    def encode_texts(self, tokens: Tensor) -> tuple[Tensor, Encoded]:
+        """Encode [T, L] tokens to [T, D] normalised embeddings and the tower's own output."""
+        encoded: Encoded = self.text(tokens)
+        return F.normalize(self.text_projection(encoded.pooled).float(), dim=1), encoded

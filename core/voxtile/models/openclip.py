@@ -1,0 +1,124 @@
+"""Towers of any open_clip model: random, from a local file, or from the hubs that open_clip itself knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from voxtile.errors import CheckpointError, ConfigError
+from voxtile.models.tower import ImageTower, TextTower
+from voxtile.types import Encoded
+
+_SCHEMAS = ("hf-hub:", "local-dir:")
+
+
+def create(name: str, pretrained: str | None) -> nn.Module:
+    """Make an open_clip model whose image and text parts are modules of their own (`visual`, `text`).
+
+    Args:
+        name: a name that `open_clip.list_models()` knows, `hf-hub:ORG/REPO` or `local-dir:PATH`.
+        pretrained: a tag of open_clip, a path to a local file, or None for random weights.
+
+    Raises:
+        ConfigError: no such model or weights.
+        CheckpointError: the weights' file cannot be loaded safely.
+    """
+    import open_clip
+
+    if not name.startswith(_SCHEMAS) and name not in open_clip.list_models():
+        raise ConfigError(f"open_clip knows no model '{name}'; see open_clip.list_models()")
+    if pretrained and not Path(pretrained).is_file() and not open_clip.get_pretrained_cfg(name, pretrained):
+        tags = ", ".join(open_clip.list_pretrained_tags_by_model(name)) or "none"
+        raise ConfigError(f"'{pretrained}' is neither a file nor a pretrained tag of {name}; its tags are: {tags}")
+    try:
+        model: nn.Module = open_clip.create_model(
+            name, pretrained=pretrained, force_custom_text=True, pretrained_text=False, weights_only=True
+        )
+    except Exception as error:  # open_clip, torch and the hub client raise many types
+        reason = " ".join(str(error).split())[:300]
+        raise CheckpointError(f"open_clip model {name}/{pretrained} cannot be loaded: {reason}") from error
+    return model
+
+
+class OpenClipTokenizer:
+    """The tokenizer that belongs to an open_clip model; nothing to train or store."""
+
+    ready = True
+
+    def __init__(self, name: str) -> None:
+        import open_clip
+
+        self._tokenizer: Any = open_clip.get_tokenizer(name)
+
+    def train(self, texts: Sequence[str]) -> None:
+        """Nothing to do."""
+
+    def encode(self, texts: Sequence[str]) -> tuple[Tensor, int]:
+        """Return [T, L] tokens; open_clip cuts at its context, and a full last column that is not padding tells."""
+        tokens: Tensor = self._tokenizer(list(texts))
+        return tokens, int((tokens[:, -1] != 0).sum())
+
+    def to_json(self) -> str | None:
+        """None: the name in the config says it all."""
+        return None
+
+    def from_json(self, state: str | None) -> None:
+        """Nothing to take."""
+
+
+class OpenClipImage(ImageTower):
+    """The image part of an open_clip model, its own projection included.
+
+    Args:
+        name: model name, see `create`.
+        pretrained: tag or local file; None for random weights.
+    """
+
+    dimensions = 2
+    channels = 3
+
+    def __init__(self, *, name: str, pretrained: str | None = None) -> None:
+        super().__init__()
+        self.visual: nn.Module = create(name, pretrained).get_submodule("visual")
+        self.width = _output_width(name)
+
+    def forward(self, images: Tensor, tokens: bool = False) -> Encoded:
+        """Encode [S, 3, Y, X] images.
+
+        Raises:
+            ConfigError: local features are asked for.
+        """
+        if tokens:
+            raise ConfigError("open_clip towers give no local features; use a conv tower for objectives that need them")
+        return Encoded(self.visual(images))
+
+
+class OpenClipText(TextTower):
+    """The text part of an open_clip model, its own projection included.
+
+    Args:
+        name: model name, see `create`.
+        pretrained: tag or local file; None for random weights.
+    """
+
+    def __init__(self, *, name: str, pretrained: str | None = None) -> None:
+        super().__init__()
+        self.text: nn.Module = create(name, pretrained).get_submodule("text")
+        self.width = _output_width(name)
+        self.tokenizer = OpenClipTokenizer(name)
+
+    def forward(self, tokens: Tensor) -> Encoded:
+        """Encode [T, L] tokens."""
+        return Encoded(self.text(tokens))
+
+
+def _output_width(name: str) -> int:
+    import open_clip
+
+    config = open_clip.get_model_config(name)
+    if config is None:
+        raise ConfigError(f"open_clip model '{name}' states no embed_dim; name a model of open_clip.list_models()")
+    return int(config["embed_dim"])

@@ -1,0 +1,104 @@
+"""What a tower is: a network that turns images or tokens into `Encoded`, before projection to the shared space."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from voxtile.errors import ConfigError
+from voxtile.types import Encoded
+
+
+class Tokenizer(Protocol):
+    """Turns texts into token indices; 0 is padding."""
+
+    @property
+    def ready(self) -> bool:
+        """False while it must still be trained on captions."""
+
+    def train(self, texts: Sequence[str]) -> None:
+        """Learn a vocabulary; the same texts give the same vocabulary, in any order."""
+
+    def encode(self, texts: Sequence[str]) -> tuple[Tensor, int]:
+        """Return [T, L] int64 tokens, and how many of the texts were longer than the context and cut."""
+
+    def to_json(self) -> str | None:
+        """State for a checkpoint; None where the tower's name says it all."""
+
+    def from_json(self, state: str | None) -> None:
+        """Take the state from a checkpoint."""
+
+
+class ImageTower(nn.Module):
+    """Base class of image towers.
+
+    Attributes:
+        width: length of `Encoded.pooled` (and of each token).
+        channels: image channels that the tower takes.
+        dimensions: 2 for [S, C, Y, X], 3 for [S, C, Z, Y, X].
+    """
+
+    width: int
+    channels: int
+    dimensions: int
+
+    def forward(self, images: Tensor, tokens: bool = False) -> Encoded:
+        """Encode [S, C, *G] float images; local features only when `tokens` is True."""
+        raise NotImplementedError
+
+
+class TextTower(nn.Module):
+    """Base class of text towers.
+
+    Attributes:
+        width: length of `Encoded.pooled` (and of each token).
+        tokenizer: the tokenizer that goes with it.
+    """
+
+    width: int
+    tokenizer: Tokenizer
+
+    def forward(self, tokens: Tensor) -> Encoded:
+        """Encode [T, L] int64 tokens, 0 being padding."""
+        raise NotImplementedError
+
+
+Tower = TypeVar("Tower", ImageTower, TextTower)
+
+# Prefix of a hub name → module and the classes (image, text) that take the rest as `name`.
+HUBS = {"open_clip": ("voxtile.models.openclip", "OpenClipImage", "OpenClipText")}
+
+
+def resolve_tower(tower: Tower | str, kind: type[Tower]) -> Tower:
+    """Return the tower itself, or make the one that a hub name such as `open_clip:ViT-B-32/laion2b_s34b_b79k` stands for.
+
+    Raises:
+        ConfigError: the name has no known prefix.
+    """
+    if not isinstance(tower, str):
+        return tower
+    hub, _, name = tower.partition(":")
+    if hub not in HUBS or not name:
+        raise ConfigError(f"'{tower}' is no tower; give a class_path, or a name that starts with {', '.join(HUBS)}:")
+    module, image_class, text_class = HUBS[hub]
+    made = getattr(importlib.import_module(module), image_class if kind is ImageTower else text_class)
+    name, _, pretrained = name.partition("/")
+    tower_made: Tower = made(name=name, pretrained=pretrained or None)
+    return tower_made
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean of [T, L, D] over the tokens where the [T, L] mask is True; zeros where there is none."""
+    weight = mask.unsqueeze(-1).to(values.dtype)
+    return (values * weight).sum(1) / weight.sum(1).clamp(min=1)
+
+
+def masked_max(values: Tensor, mask: Tensor) -> Tensor:
+    """Maximum of [T, L, D] over the tokens where the [T, L] mask is True; zeros where there is none."""
+    lowest = torch.finfo(values.dtype).min
+    peak = values.masked_fill(~mask.unsqueeze(-1), lowest).amax(1)
+    return torch.where(mask.any(1, keepdim=True), peak, torch.zeros_like(peak))

@@ -1,0 +1,77 @@
+"""An auxiliary head that predicts facts from the pooled image features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from voxtile.errors import ConfigError
+from voxtile.objectives.base import Objective
+from voxtile.types import Features
+
+
+class FactHead(Objective):
+    """Linear head on `pooled`, binary cross-entropy over the known facts.
+
+    It trains the image tower on what the text states, beside the contrastive term; its weights are in the checkpoint, and
+    evaluation reports its figures apart from the purely contrastive ones.
+
+    Args:
+        positive_weight: factor on present facts: one number for all, or a mapping from concept to number; concepts that a
+            mapping leaves out count 1.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"pooled", "facts"})
+
+    def __init__(self, *, positive_weight: float | Mapping[str, float] = 1.0) -> None:
+        super().__init__()
+        self.positive_weight = positive_weight
+        self.fact_names: tuple[str, ...] = ()
+        self.head: nn.Linear | None = None
+        self.weight: Tensor
+        self.register_buffer("weight", torch.ones(0), persistent=False)
+
+    def setup(self, *, image_width: int, text_width: int, embed_dim: int, fact_names: tuple[str, ...]) -> None:
+        """Create the head for these concepts.
+
+        Raises:
+            ConfigError: there are no facts, or a weight names a concept that does not exist.
+        """
+        if not fact_names:
+            raise ConfigError(
+                "the FactHead objective needs facts, and the corpus view has none; run 'voxtile facts' on the corpus or "
+                "remove the objective"
+            )
+        if isinstance(self.positive_weight, Mapping):
+            unknown = sorted(set(self.positive_weight) - set(fact_names))
+            if unknown:
+                raise ConfigError(f"positive_weight names no fact of the corpus: {', '.join(unknown)}")
+            weights = [float(self.positive_weight.get(name, 1.0)) for name in fact_names]
+        else:
+            weights = [float(self.positive_weight)] * len(fact_names)
+        self.fact_names = fact_names
+        self.head = nn.Linear(image_width, len(fact_names))
+        self.weight = torch.tensor(weights)
+
+    def logits(self, pooled: Tensor) -> Tensor:
+        """[B, D_tower] to [B, F] logits, in the order of `fact_names`."""
+        if self.head is None:
+            raise ConfigError("FactHead was not set up; load a checkpoint or train the model first")
+        out: Tensor = self.head(pooled)
+        return out.float()
+
+    def forward(self, features: Features) -> Tensor:
+        """Mean binary cross-entropy over the facts that are not -1; 0 where none is known."""
+        facts = features.batch.facts
+        known = (facts >= 0).float()
+        loss = F.binary_cross_entropy_with_logits(
+            self.logits(features.image_encoded.pooled),
+            facts.clamp(min=0).float(),
+            pos_weight=self.weight,
+            reduction="none",
+        )
+        return (loss * known).sum() / known.sum().clamp(min=1)

@@ -1,0 +1,76 @@
+"""Callbacks of every run: checkpoints by step, images a second, a progress bar."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Checkpoint, RichProgressBar
+
+from voxtile.errors import ConfigError
+from voxtile.types import Batch
+
+
+class RunCheckpoint(Checkpoint):
+    """Writes `checkpoints/last.ckpt` in the run's folder every so many steps and at the end.
+
+    Args:
+        every_n_train_steps: steps between checkpoints.
+        keep: also keep each as `step-N.ckpt`.
+    """
+
+    def __init__(self, *, every_n_train_steps: int = 200, keep: bool = False) -> None:
+        if every_n_train_steps < 1:
+            raise ConfigError(f"checkpoint.every_n_train_steps must be at least 1, not {every_n_train_steps}")
+        self.every_n_train_steps = every_n_train_steps
+        self.keep = keep
+        self._saved = -1
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Save when the step's number asks for it."""
+        if trainer.global_step % self.every_n_train_steps == 0:
+            self._save(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save the final state."""
+        self._save(trainer)
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        step = trainer.global_step
+        if trainer.log_dir is None or getattr(trainer, "fast_dev_run", False) or step == self._saved:
+            return
+        folder = Path(trainer.log_dir) / "checkpoints"
+        trainer.save_checkpoint(folder / "last.ckpt", weights_only=False)
+        if self.keep:
+            trainer.save_checkpoint(folder / f"step-{step}.ckpt", weights_only=False)
+        self._saved = step
+
+
+class Throughput(pl.Callback):
+    """Logs images a second over the last steps."""
+
+    def __init__(self) -> None:
+        self._since = 0.0
+        self._images = 0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self._since, self._images = time.perf_counter(), 0
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Log at Lightning's own logging interval."""
+        self._images += len(batch.images)
+        if (trainer.global_step + 1) % trainer.log_every_n_steps == 0:
+            now = time.perf_counter()
+            pl_module.log("images_per_second", self._images / (now - self._since), prog_bar=True, batch_size=1)
+            self._since, self._images = now, 0
+
+
+class ProgressBar(RichProgressBar):
+    """Rich progress with the metrics that are logged for it."""

@@ -1,0 +1,146 @@
+"""`lightning fit|validate|test|predict`: LightningCLI over our module and datamodule."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentError
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger
+
+from voxtile.data.datamodule import CorpusDataModule
+from voxtile.domain import resolve
+from voxtile.errors import CheckpointError, ConfigError
+from voxtile.models.dual import DualEncoder
+from voxtile.models.tower import ImageTower, TextTower
+from voxtile.objectives.base import Objective
+from voxtile.training.callbacks import ProgressBar, RunCheckpoint, Throughput
+from voxtile.training.checkpoint import AtomicCheckpointIO, read_checkpoint
+from voxtile.training.explain import explain
+from voxtile.training.module import ContrastiveModule
+from voxtile.training.schedule import AdamW, Schedule
+
+RUNS = Path("runs")
+
+# Classes whose arguments a config sets, for hints about misspelt keys.
+CONFIGURED = (ContrastiveModule, DualEncoder, ImageTower, TextTower, Objective, AdamW, Schedule)
+
+
+class Parser(LightningArgumentParser):
+    """Raises ConfigError with the nearest valid key where the parser of Lightning prints and exits."""
+
+    def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
+        """Turn a parse error into one sentence."""
+        raise ConfigError(explain(message, _keys(self), CONFIGURED)) from ex
+
+
+def _keys(parser: LightningArgumentParser) -> Iterator[str]:
+    """All dotted keys of a parser and its subcommands."""
+    for action in parser._actions:
+        if isinstance(action.choices, dict):
+            for subparser in action.choices.values():
+                yield from _keys(subparser)
+        yield str(action.dest)
+
+
+class VoxtileCLI(LightningCLI):
+    """Adds what every voxtile run has: safe atomic checkpoints, a run folder, evaluation after `test`."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Checkpoint and evaluation settings."""
+        parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
+        parser.add_argument(
+            "--evaluate.tasks", type=list[str], default=[], help="tasks that `test` runs, by name or file"
+        )
+        parser.add_argument("--name", type=str, default="run", help="folder of the run under ./runs")
+
+    def _parse_ckpt_path(self) -> None:
+        """Resolve `last`, and read nothing from the checkpoint into the config: its classes are not the user's choice."""
+        config = self.config[self.config.subcommand]
+        path = config.get("ckpt_path")
+        if path == "last":
+            path = last_checkpoint(RUNS / config["name"])
+            if path is None and self.config.subcommand != "fit":
+                raise CheckpointError(f"there is no checkpoint under '{RUNS / config['name']}'; run fit first")
+            config["ckpt_path"] = None if path is None else str(path)
+        if path:
+            read_checkpoint(path)
+        if "weights_only" in config:
+            config["weights_only"] = True
+
+    def instantiate_classes(self) -> None:
+        """Keep the model's config for its checkpoints."""
+        super().instantiate_classes()
+        self._dump_config()
+        self.model.config = self.config_dump["model"]
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """A trainer with our plugins, logger and callbacks, beside those of the config."""
+        config = self._get(self.config_init, "trainer")
+        if config.get("logger") is None or config["logger"] is True:
+            kwargs["logger"] = CSVLogger(RUNS, name=self._get(self.config_init, "name"))
+        kwargs["plugins"] = [*(config.get("plugins") or []), AtomicCheckpointIO()]
+        kwargs["callbacks"] = [*(config.get("callbacks") or []), *self._callbacks()]
+        return super().instantiate_trainer(**kwargs)
+
+    def _callbacks(self) -> Iterator[Callback]:
+        yield Throughput()
+        yield ProgressBar()
+        tasks = self._get(self.config_init, "evaluate")["tasks"]
+        if self.subcommand == "test" and tasks:
+            from voxtile.evaluate.callback import EvaluateCallback
+
+            yield EvaluateCallback(tasks=tasks)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one subcommand.
+
+    Args:
+        argv: arguments after the program's name, e.g. `["fit", "-c", "medical/ct", "--data.corpus", "corpus"]`; configs
+            may be files or names of a domain's configs.
+
+    Raises:
+        VoxtileError: anything that is the input's fault, in one sentence.
+    """
+    arguments = list(_resolved(sys.argv[1:] if argv is None else argv))
+    kept, sys.argv = sys.argv, sys.argv[:1]  # LightningCLI warns of arguments in sys.argv when it is given others
+    try:
+        VoxtileCLI(
+            ContrastiveModule,
+            CorpusDataModule,
+            args=arguments,
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            parser_class=Parser,
+            save_config_kwargs={"overwrite": True},
+        )
+    except ArgumentError as error:
+        raise ConfigError(explain(str(error), (), CONFIGURED)) from error
+    finally:
+        sys.argv = kept
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest `last.ckpt` under a run's folder, None when there is none yet."""
+    found = sorted(folder.glob("version_*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime_ns)
+    return found[-1] if found else None
+
+
+def _resolved(argv: Sequence[str]) -> Iterator[str]:
+    """Replace names of configs such as `medical/ct` by their files."""
+    is_config = False
+    for argument in argv:
+        flag, equals, value = argument.partition("=")
+        if is_config:
+            yield str(resolve(argument, kind="config"))
+        elif equals and flag in ("-c", "--config"):
+            yield f"{flag}={resolve(value, kind='config')}"
+        else:
+            yield argument
+        is_config = argument in ("-c", "--config")

@@ -1,0 +1,310 @@
+"""The LightningModule: encode once, weigh the objectives, log. What a run needs besides is in small hooks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, cast
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
+
+import voxtile
+from voxtile.data.preset import Preset
+from voxtile.errors import CheckpointError, ConfigError
+from voxtile.models.dual import DualEncoder
+from voxtile.objectives.base import Objective
+from voxtile.objectives.facts import FactHead
+from voxtile.training.checkpoint import FORMAT, Checkpoint
+from voxtile.training.retrieval import recall_at_1
+from voxtile.training.schedule import AdamW, OneCycle, Schedule
+from voxtile.types import Batch, Features
+
+
+class TrainingData(Protocol):
+    """What the module asks of a datamodule."""
+
+    @property
+    def preset(self) -> Preset:
+        """Preprocessing; stored in the checkpoint."""
+
+    @property
+    def fact_names(self) -> tuple[str, ...]:
+        """Concepts of `Batch.facts`, in order."""
+
+    def training_texts(self) -> Sequence[str]:
+        """Distinct texts of the training split, for tokenizers that are trained."""
+
+
+@dataclass
+class _Collected:
+    """Embeddings of one validation epoch."""
+
+    image: list[Tensor] = field(default_factory=list)
+    text: list[Tensor] = field(default_factory=list)
+    text_item: list[Tensor] = field(default_factory=list)
+    text_hash: list[Tensor] = field(default_factory=list)
+    items: int = 0
+
+    def add(self, features: Features) -> None:
+        batch = features.batch
+        self.image.append(features.image.detach().cpu())
+        self.text.append(features.text.detach().cpu())
+        self.text_item.append(batch.text_item.cpu() + self.items)
+        self.text_hash.append(batch.text_hash.cpu())
+        self.items += len(batch)
+
+    def recalls(self) -> tuple[float, float]:
+        return recall_at_1(*(torch.cat(x) for x in (self.image, self.text, self.text_item, self.text_hash)))
+
+
+class ContrastiveModule(pl.LightningModule):
+    """Trains a dual encoder under a weighted sum of objectives.
+
+    Args:
+        encoder: the two towers.
+        objectives: named terms of the loss.
+        weights: factor of each term by its name; 1 where left out.
+        optimizer: settings of AdamW.
+        schedule: learning rate over the run.
+        batch: `{global: …, micro: …}`, reserved for the large-batch step.
+        seed: key of dropout and all other randomness of a step; with the step's index it is a pure function, so that a
+            resumed run draws the same.
+
+    Raises:
+        ConfigError: no objective, a weight without an objective, or `batch` is given.
+    """
+
+    def __init__(
+        self,
+        *,
+        encoder: DualEncoder,
+        objectives: dict[str, Objective],
+        weights: Mapping[str, float] | None = None,
+        optimizer: AdamW | None = None,
+        schedule: Schedule | None = None,
+        batch: Mapping[str, int] | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if batch is not None:
+            raise ConfigError(
+                f"model.batch {dict(batch)} asks for the large-batch step, which this version does not have; "
+                "remove it and set data.batch_size to what fits in memory"
+            )
+        if not objectives:
+            raise ConfigError("model.objectives is empty; add at least one, e.g. contrastive")
+        unknown = sorted(set(weights or {}) - set(objectives))
+        if unknown:
+            raise ConfigError(
+                f"model.weights names no objective: {', '.join(unknown)}; there are {', '.join(objectives)}"
+            )
+        self.encoder = encoder
+        self.objectives = nn.ModuleDict(objectives)
+        self.weights = {name: float((weights or {}).get(name, 1.0)) for name in objectives}
+        self.optimizer_config = optimizer or AdamW()
+        self.schedule = schedule or OneCycle()
+        self.seed = seed
+        self.config: dict[str, Any] | None = None  # what made this module, for the checkpoint
+        self.preset_config: dict[str, Any] | None = None
+        self.fact_names: tuple[str, ...] | None = None
+        self.cut_texts = 0
+        self._collected = _Collected()
+
+    # Set-up
+
+    def setup(self, stage: str) -> None:
+        """Take preset, facts and vocabulary from the data; a checkpoint that is loaded later has the last word."""
+        if stage != "fit":
+            return
+        data = cast(TrainingData, self.trainer.datamodule)  # type: ignore[attr-defined]
+        self._check_trainer()
+        self._check_preset(data.preset)
+        self.preset_config = data.preset.to_config()
+        if not self.encoder.text.tokenizer.ready:
+            self.encoder.text.tokenizer.train(data.training_texts())
+        self.setup_objectives(tuple(data.fact_names))
+
+    def setup_objectives(self, fact_names: tuple[str, ...]) -> None:
+        """Create what objectives learn, once."""
+        if self.fact_names == fact_names:
+            return
+        if self.fact_names is not None:
+            raise CheckpointError(
+                f"the checkpoint was trained on the facts {', '.join(self.fact_names) or 'none'}, but the corpus has "
+                f"{', '.join(fact_names) or 'none'}; use the corpus view that it was trained on"
+            )
+        for objective in self._objectives().values():
+            objective.setup(
+                image_width=self.encoder.image.width,
+                text_width=self.encoder.text.width,
+                embed_dim=self.encoder.embed_dim,
+                fact_names=fact_names,
+            )
+        self.fact_names = fact_names
+
+    def _check_trainer(self) -> None:
+        coupled = [name for name, objective in self._objectives().items() if objective.couples_items]
+        if self.trainer.accumulate_grad_batches > 1 and coupled:
+            raise ConfigError(
+                f"trainer.accumulate_grad_batches {self.trainer.accumulate_grad_batches} does not give the loss of a "
+                f"larger batch for {', '.join(coupled)}, whose items depend on each other; set it to 1"
+            )
+
+    def _check_preset(self, preset: Preset) -> None:
+        tower = self.encoder.image
+        if (preset.channels, len(preset.grid)) != (tower.channels, tower.dimensions):
+            raise ConfigError(
+                f"the image tower takes {tower.channels} channels in {tower.dimensions}D, but data.preset gives "
+                f"{preset.channels} in {len(preset.grid)}D; change one of them"
+            )
+
+    def _objectives(self) -> dict[str, Objective]:
+        return cast(dict[str, Objective], dict(self.objectives.items()))
+
+    # One step
+
+    def features(self, batch: Batch) -> Features:
+        """Encode a batch once; local features only if an objective needs them."""
+        needs = frozenset().union(*(objective.needs for objective in self._objectives().values()))
+        batch = self.tokenised(batch)
+        image, image_encoded = self.encoder.encode_items(batch.images, batch.image_item, len(batch), "tokens" in needs)
+        text, text_encoded = self.encoder.encode_texts(cast(Tensor, batch.tokens))
+        return Features(
+            image=image,
+            text=text,
+            logit_scale=self.encoder.logit_scale,
+            logit_bias=self.encoder.logit_bias,
+            image_encoded=image_encoded,
+            text_encoded=text_encoded,
+            batch=batch,
+            step=self.global_step,
+        )
+
+    def tokenised(self, batch: Batch) -> Batch:
+        """The batch with `tokens` filled in; texts beyond the tower's context are cut and counted."""
+        tokens, cut = self.encoder.text.tokenizer.encode(batch.texts)
+        self.cut_texts += cut
+        return replace(batch, tokens=tokens.to(batch.images.device))
+
+    def losses(self, features: Features) -> dict[str, Tensor]:
+        """The unweighted terms by name."""
+        return {name: objective(features) for name, objective in self._objectives().items()}
+
+    def total(self, losses: Mapping[str, Tensor]) -> Tensor:
+        """The weighted sum."""
+        return torch.stack([self.weights[name] * loss.float() for name, loss in losses.items()]).sum()
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Key the randomness of this step, so that a resumed run draws what an undisturbed one does."""
+        torch.manual_seed(step_seed(self.seed, self.global_step))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the weighted loss of a batch."""
+        losses = self.losses(self.features(batch))
+        loss = self.total(losses)
+        self.log("loss", loss.detach(), prog_bar=True, batch_size=len(batch))
+        for name, value in losses.items():
+            self.log(f"train/{name}", value.detach(), batch_size=len(batch))
+        self.log("train/scale", self.encoder.logit_scale.detach(), batch_size=len(batch))
+        self.log("train/cut_texts", float(self.cut_texts), batch_size=len(batch))
+        return loss
+
+    def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
+        """Keep the logit scale within its limits."""
+        self.encoder.clamp_scale()
+
+    # Validation, test, prediction
+
+    def on_validation_epoch_start(self) -> None:
+        """Start collecting embeddings."""
+        self._collected = _Collected()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log the losses of a held-out batch and keep its embeddings."""
+        self._evaluate(batch, "val")
+
+    def on_validation_epoch_end(self) -> None:
+        """Log recall at 1 over the whole split."""
+        self._log_recalls("val")
+
+    def on_test_epoch_start(self) -> None:
+        """Start collecting embeddings."""
+        self._collected = _Collected()
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log the losses of a test batch and keep its embeddings."""
+        self._evaluate(batch, "test")
+
+    def on_test_epoch_end(self) -> None:
+        """Log recall at 1 over the whole split."""
+        self._log_recalls("test")
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """Return the uids and the embeddings of a batch."""
+        features = self.features(batch)
+        return {"uids": batch.uids, "image": features.image.cpu(), "text": features.text.cpu()}
+
+    def _evaluate(self, batch: Batch, stage: str) -> None:
+        features = self.features(batch)
+        losses = self.losses(features)
+        self._collected.add(features)
+        self.log(f"{stage}/loss", self.total(losses), prog_bar=True, batch_size=len(batch))
+        for name, value in losses.items():
+            self.log(f"{stage}/{name}", value, batch_size=len(batch))
+
+    def _log_recalls(self, stage: str) -> None:
+        if self._collected.items:
+            to_text, to_image = self._collected.recalls()
+            self.log(f"{stage}/image_to_text_recall@1", to_text)
+            self.log(f"{stage}/text_to_image_recall@1", to_image)
+        self._collected = _Collected()
+
+    # Optimisation
+
+    def configure_optimizers(self) -> Any:  # noqa: ANN401
+        """AdamW with the schedule stepped at every update."""
+        optimizer = self.optimizer_config.build(self.named_parameters())
+        total = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.schedule.factor(step, total))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step", "name": "lr"}}
+
+    # Checkpoints
+
+    def on_save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Add all that is needed to use the weights elsewhere."""
+        checkpoint["voxtile_format"] = FORMAT
+        checkpoint["voxtile_version"] = voxtile.__version__
+        checkpoint["voxtile_model"] = self.config
+        checkpoint["voxtile_preset"] = self.preset_config
+        checkpoint["voxtile_tokenizer"] = self.encoder.text.tokenizer.to_json()
+        checkpoint["voxtile_facts"] = list(self.fact_names or ())
+
+    def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Take vocabulary, facts and preset; weights follow.
+
+        Raises:
+            CheckpointError: it was trained with another preset than this run's.
+        """
+        stored = checkpoint["voxtile_preset"]
+        if self.preset_config is not None and self.preset_config != stored:
+            raise CheckpointError(
+                f"the checkpoint was trained with the preset {stored}, but data.preset is {self.preset_config}; use the "
+                "same preset, or start a new run"
+            )
+        self.preset_config = stored
+        self.encoder.text.tokenizer.from_json(checkpoint["voxtile_tokenizer"])
+        self.setup_objectives(tuple(checkpoint["voxtile_facts"]))
+
+    def fact_head(self) -> FactHead | None:
+        """The auxiliary head, if the objectives have one."""
+        heads = [objective for objective in self._objectives().values() if isinstance(objective, FactHead)]
+        return heads[0] if heads else None
+
+
+def step_seed(seed: int, step: int) -> int:
+    """A 63-bit key for the randomness of a step."""
+    digest = hashlib.blake2b(f"{seed}/{step}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1

@@ -1,0 +1,113 @@
+"""Optimiser and learning-rate schedules as plain configs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+
+class Schedule:
+    """The learning rate over a run, as a factor of its peak."""
+
+    def factor(self, step: int, total: int) -> float:
+        """Factor for the update with this index, 0 to total − 1."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class CosineWarmup(Schedule):
+    """Linear warm-up, then a half cosine (Loshchilov and Hutter 2017, SGDR, eq. 5 without restarts).
+
+    Attributes:
+        warmup_steps: updates until the peak.
+        final: factor at the end.
+    """
+
+    warmup_steps: int = 100
+    final: float = 0.0
+
+    def factor(self, step: int, total: int) -> float:
+        """See `Schedule`."""
+        if step < self.warmup_steps:
+            return (step + 1) / (self.warmup_steps + 1)
+        progress = min(1.0, (step - self.warmup_steps) / max(1, total - 1 - self.warmup_steps))
+        return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+@dataclass(frozen=True)
+class OneCycle(Schedule):
+    """Cosine up, then cosine down (Smith and Topin 2018, super-convergence), by the share of the run.
+
+    Attributes:
+        rise: share of the run until the peak.
+        initial: factor at the start.
+        final: factor at the end.
+    """
+
+    rise: float = 0.25
+    initial: float = 0.04
+    final: float = 1e-4
+
+    def factor(self, step: int, total: int) -> float:
+        """See `Schedule`."""
+        peak = max(1.0, self.rise * total)
+        if step < peak:
+            low, progress = self.initial, 1 - step / peak
+        else:
+            low, progress = self.final, min(1.0, (step - peak) / max(1.0, total - 1 - peak))
+        return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+@dataclass(frozen=True)
+class Constant(Schedule):
+    """The peak throughout."""
+
+    def factor(self, step: int, total: int) -> float:
+        """See `Schedule`."""
+        return 1.0
+
+
+@dataclass(frozen=True)
+class AdamW:
+    """AdamW (Loshchilov and Hutter 2019) without decay on norms, biases, embeddings' positions and the logit scale.
+
+    Attributes:
+        lr: peak learning rate.
+        weight_decay: decay of matrices and kernels.
+        betas: decay of the moments.
+        eps: added to the root of the second moment.
+        factors: learning-rate factors by prefix of the parameter's name in the encoder, e.g. `{text: 0.1}`.
+    """
+
+    lr: float = 1e-3
+    weight_decay: float = 0.05
+    betas: tuple[float, float] = (0.9, 0.98)
+    eps: float = 1e-6
+    factors: Mapping[str, float] = field(default_factory=dict)
+
+    def build(self, named: Iterable[tuple[str, nn.Parameter]]) -> torch.optim.AdamW:
+        """Make the optimiser; parameters without a gradient are left out."""
+        groups: dict[tuple[float, float], list[Tensor]] = {}
+        for name, parameter in named:
+            if parameter.requires_grad:
+                decay = self.weight_decay if parameter.ndim >= 2 and "position" not in name else 0.0
+                groups.setdefault((self._factor(name), decay), []).append(parameter)
+        return torch.optim.AdamW(
+            [{"params": p, "lr": self.lr * f, "weight_decay": d} for (f, d), p in sorted(groups.items(), key=_key)],
+            lr=self.lr,
+            betas=self.betas,
+            eps=self.eps,
+        )
+
+    def _factor(self, name: str) -> float:
+        local = name.removeprefix("encoder.")
+        matches = [prefix for prefix in self.factors if local.startswith(prefix)]
+        return self.factors[max(matches, key=len)] if matches else 1.0
+
+
+def _key(group: tuple[tuple[float, float], list[Tensor]]) -> tuple[float, float]:
+    return group[0]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import torch
 
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.view import CompiledView, compile_view
+from voxtile.data.base import BasePreset
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.cursor import Cursor, CursorCallback
 from voxtile.data.draws import DrawDataset, PackedPreset, Unit
@@ -48,7 +49,7 @@ class CorpusDataModule(pl.LightningDataModule):
 
     def __init__(
         self,
-        preset: Preset,
+        preset: BasePreset,
         corpus: str | list[str] | None = None,
         *,
         view: str = "all",
@@ -71,12 +72,12 @@ class CorpusDataModule(pl.LightningDataModule):
         super().__init__()
         if batch_size < 1:
             raise ConfigError(f"batch_size: {batch_size} is not a positive number of items")
-        self.preset = preset
+        self.preset = cast(Preset, preset)
         self.batch_size = batch_size
         self.seed = seed
         self.unit: Unit = unit
         self.captions = captions or CaptionPolicy()
-        self._corpus = [corpus] if isinstance(corpus, str) else corpus
+        self._folders = [corpus] if isinstance(corpus, str) else corpus
         self._phantom = phantom
         self._selection: dict[str, Any] = {"name": view, "scheme": scheme, "where": where}
         self._view_folder = Path(view_folder) if view_folder else None
@@ -90,12 +91,25 @@ class CorpusDataModule(pl.LightningDataModule):
         self._restored: dict[str, Any] | None = None
         self._datasets: dict[str, DrawDataset] = {}
 
+    @cached_property
+    def corpus(self) -> Corpus:
+        """The corpus, or the phantom's where none was given.
+
+        Raises:
+            ConfigError: neither was given.
+            CorpusError: a folder is not a corpus.
+        """
+        if self._folders:
+            return Corpus(*map(Path, self._folders))
+        if self._phantom is None:
+            raise ConfigError("data.corpus: no corpus was given; set --data.corpus PATH, or data.phantom to make one")
+        return Corpus(phantom_corpus(self._phantom))
+
     @property
     def compiled(self) -> CompiledView:
         """The compiled view; it is opened on first use."""
         if self._view is None:
-            roots = [Path(root) for root in self._roots()]
-            self._view = compile_view(Corpus(*roots), **self._selection, folder=self._view_folder)
+            self._view = compile_view(self.corpus, **self._selection, folder=self._view_folder)
             self.preset.check(list(self._view.metas()))
         return self._view
 
@@ -103,6 +117,14 @@ class CorpusDataModule(pl.LightningDataModule):
     def fact_names(self) -> tuple[str, ...]:
         """Concepts of `Batch.facts`, in order."""
         return self.compiled.concepts
+
+    def training_texts(self, items: int = 100_000) -> list[str]:
+        """Distinct texts of the training split, for tokenizers that are trained.
+
+        Args:
+            items: at most so many items are looked at, evenly spaced.
+        """
+        return self._dataset("train").texts(items)
 
     @property
     def cursor(self) -> Cursor:
@@ -180,13 +202,6 @@ class CorpusDataModule(pl.LightningDataModule):
         self._restored = state_dict
         if self._cursor is not None:
             self._cursor.load_state_dict(state_dict)
-
-    def _roots(self) -> Sequence[str | Path]:
-        if self._corpus:
-            return self._corpus
-        if self._phantom is None:
-            raise ConfigError("data.corpus: no corpus was given; set --data.corpus PATH, or data.phantom to make one")
-        return [phantom_corpus(self._phantom)]
 
     def _place(self) -> tuple[int, int]:
         """This process's rank and the number of ranks."""

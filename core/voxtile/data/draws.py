@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -100,11 +100,22 @@ class DrawDataset(torch.utils.data.Dataset[Batch]):
             draws=torch.tensor(numbers, dtype=torch.int64),
         )
 
+    def texts(self, items: int) -> list[str]:
+        """Distinct texts that the policy allows, of at most `items` evenly spaced items, in order."""
+        policy, found = replace(self.captions, per_item=0), dict[int, str]()
+        for item in np.linspace(0, len(self) - 1, min(items, len(self))).round().astype(int).tolist():
+            captions = [c for entry in self._entries(item) for c in self.view.captions(entry)]
+            for text in policy.choose(captions, None):
+                found.setdefault(text.text_hash, text.text)
+        return list(found.values())
+
+    def _entries(self, item: int) -> list[Entry]:
+        number = self._first + item
+        return [self.view.entry(row) for row in ([number] if self.unit == "sample" else self.view.study_rows(number))]
+
     def _item(self, item: int, number: int | None) -> _Item:
         """Load one item; `number` keys its randomness, None means evaluation."""
-        number_in_view = self._first + item
-        rows = [number_in_view] if self.unit == "sample" else list(self.view.study_rows(number_in_view))
-        entries = [self.view.entry(row) for row in rows]
+        entries = self._entries(item)
         captions = [caption for entry in entries for caption in self.view.captions(entry)]
         chosen = self._limited(entries, number)
         return _Item(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from voxtile.data import picture
+from voxtile.data.base import BasePreset, as_tuples, check_units_and_modality, described, rescale_of
 from voxtile.data.preset import SampleSource
-from voxtile.data.volume import _described, _rescale, _tuples
 from voxtile.errors import PresetError
 
 _PERCENTILES = (0.5, 99.5)
@@ -46,7 +46,7 @@ class ImageAugment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImagePreset:
+class ImagePreset(BasePreset):
     """A picture in the model's grid.
 
     Attributes:
@@ -78,9 +78,9 @@ class ImagePreset:
 
     def __post_init__(self) -> None:
         for name in ("size", "mean", "std", "window", "modalities"):
-            object.__setattr__(self, name, _tuples(getattr(self, name)))
+            object.__setattr__(self, name, as_tuples(getattr(self, name)))
         if isinstance(self.augment, Mapping):
-            object.__setattr__(self, "augment", ImageAugment(**{k: _tuples(v) for k, v in self.augment.items()}))
+            object.__setattr__(self, "augment", ImageAugment(**{k: as_tuples(v) for k, v in self.augment.items()}))
         if len(self.size) != 2 or min(self.size) < 1:
             raise PresetError(f"size: {self.size} is not two positive numbers of pixels (y, x)")
         if self.channels not in (1, 3):
@@ -98,27 +98,17 @@ class ImagePreset:
         """(Y, X)."""
         return self.size
 
-    def to_config(self) -> dict[str, Any]:
-        """JSON-able description that `preset_from_config` turns back."""
-        return {"class_path": "voxtile.data.presets.ImagePreset", "init_args": asdict(self), "version": self.version}
-
     def check(self, metas: Sequence[Mapping[str, Any]]) -> None:
         """Raise PresetError if a sample is not a picture with the right channels, units and modality."""
         for meta in metas:
             if meta.get("kind") not in _PICTURE_KINDS:
-                raise PresetError(f"this model reads pictures, but the corpus holds {_described(meta)}")
+                raise PresetError(f"this model reads pictures, but the corpus holds {described(meta)}")
             axes, shape = meta.get("axes"), list(meta.get("shape") or ())
             if axes not in (None, "YX", "YXC") or (len(shape) == 3 and shape[2] not in (1, 3)):
                 raise PresetError(
-                    f"this model reads grey or RGB pictures, but the corpus holds {_described(meta)} with axes {axes}"
+                    f"this model reads grey or RGB pictures, but the corpus holds {described(meta)} with axes {axes}"
                 )
-            if self.units and meta.get("units") != self.units:
-                raise PresetError(
-                    f"this model needs units {self.units}, but the corpus holds units {meta.get('units')}"
-                )
-            if self.modalities and meta.get("modality") not in self.modalities:
-                wanted = " or ".join(self.modalities)
-                raise PresetError(f"this model needs modality {wanted}, but the corpus holds {meta.get('modality')}")
+            check_units_and_modality(meta, self.units, self.modalities)
 
     def __call__(self, source: SampleSource, rng: np.random.Generator | None) -> Tensor:
         """Return [C, Y, X] float32; random only with `rng`."""
@@ -154,7 +144,7 @@ class ImagePreset:
         values = source.array()
         if values.dtype == np.uint8 and self.window == "meta" and not _stored_window(source.meta):
             return picture.to_channels(values, self.channels)
-        scale, offset = _rescale(source.meta)
+        scale, offset = rescale_of(source.meta)
         physical = values.astype(np.float32) * np.float32(scale) + np.float32(offset)
         low, high = self._limits(source.meta, physical)
         grey = np.clip((physical - low) * (255 / (high - low)), 0, 255).astype(np.float32)
@@ -170,9 +160,9 @@ class ImagePreset:
     def _evaluated(self, image: Tensor) -> Tensor:
         size = (image.shape[1], image.shape[2])
         if self.resize == "squash":
-            return picture.resize(image, self.size, self.interpolation)
+            return picture.resize_as_pillow(image, self.size, self.interpolation)
         target = (picture.shortest_size if self.resize == "shortest" else picture.longest_size)(size, self.size)
-        resized = picture.resize(image, target, self.interpolation)
+        resized = picture.resize_as_pillow(image, target, self.interpolation)
         return picture.centre_crop_or_pad(resized, self.size, self.fill)
 
     def _resized_crop(self, source: SampleSource, rng: np.random.Generator) -> Tensor:

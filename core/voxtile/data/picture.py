@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
@@ -77,14 +78,22 @@ def decode_scaled(
         min_width=int(np.ceil(size[1] * factor)),
     )
     y, x = pixels.shape[0] / size[0], pixels.shape[1] / size[1]
-    top, left = int(box.top * y), int(box.left * x)
-    height = min(max(1, round(box.height * y)), pixels.shape[0] - top)
-    width = min(max(1, round(box.width * x)), pixels.shape[1] - left)
+    height, width = max(1, round(box.height * y)), max(1, round(box.width * x))
+    top, left = min(round(box.top * y), pixels.shape[0] - height), min(round(box.left * x), pixels.shape[1] - width)
     return to_channels(pixels[:, :, 0] if channels == 1 else pixels, channels), Box(top, left, height, width)
 
 
+def resize_as_pillow(picture: Tensor, size: tuple[int, int], interpolation: Interpolation) -> Tensor:
+    """Resize [C, Y, X] with anti-aliasing; bytes by Pillow itself, so that evaluation equals open_clip's to the bit."""
+    if picture.dtype != torch.uint8:
+        return resize(picture, size, interpolation)
+    pixels = picture[0].numpy() if len(picture) == 1 else picture.permute(1, 2, 0).numpy()
+    resized = Image.fromarray(pixels).resize((size[1], size[0]), Image.Resampling[interpolation.upper()])
+    return to_channels(np.array(resized), len(picture))
+
+
 def resize(picture: Tensor, size: tuple[int, int], interpolation: Interpolation) -> Tensor:
-    """Resize [C, Y, X] with anti-aliasing; within one grey level of Pillow."""
+    """Resize [C, Y, X] with anti-aliasing; three times faster than Pillow and within two grey levels of it."""
     if tuple(picture.shape[1:]) == size:
         return picture
     resized = functional.interpolate(picture[None], size=size, mode=interpolation, antialias=True, align_corners=False)

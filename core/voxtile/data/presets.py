@@ -5,15 +5,16 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
+from voxtile.data.base import BasePreset
 from voxtile.data.image import ImageAugment, ImagePreset
 from voxtile.data.preset import Preset
 from voxtile.data.volume import VolumeAugment, VolumePreset
 from voxtile.domain import ENTRY_POINT_GROUP
 from voxtile.errors import PresetError
 
-__all__ = ["ImageAugment", "ImagePreset", "VolumeAugment", "VolumePreset", "preset_from_config"]
+__all__ = ["BasePreset", "ImageAugment", "ImagePreset", "VolumeAugment", "VolumePreset", "preset_from_config"]
 
 
 def preset_from_config(config: Mapping[str, Any]) -> Preset:
@@ -41,11 +42,11 @@ def preset_from_config(config: Mapping[str, Any]) -> Preset:
         preset = getattr(importlib.import_module(module), name)(**config.get("init_args", {}))
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise PresetError(f"preset '{path}' cannot be built: {error}") from error
-    if not all(hasattr(preset, member) for member in ("to_config", "check", "grid", "channels", "version")):
+    if not isinstance(preset, BasePreset):
         raise PresetError(f"'{path}' is not a preset")
     if "version" in config and config["version"] != preset.version:
         raise PresetError(
             f"preset '{path}' was stored as version {config['version']}, but this voxtile has version "
             f"{preset.version}; the same sample would give other values"
         )
-    return cast(Preset, preset)
+    return preset  # type: ignore[return-value]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -53,7 +54,7 @@ def plan_axis(source: int, out: int, ratio: float, origin: float) -> AxisPlan:
     return AxisPlan(start, stop, (weights / total.clamp(min=1e-12)).float())
 
 
-def resample(values: Tensor, plans: tuple[AxisPlan, AxisPlan, AxisPlan], pad: float) -> Tensor:
+def resample(values: Tensor, plans: Sequence[AxisPlan], pad: float) -> Tensor:
     """Apply the plans.
 
     Args:

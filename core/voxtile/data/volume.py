@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
@@ -11,8 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from voxtile.data.base import (
+    BasePreset,
+    as_tuples,
+    check_units_and_modality,
+    described,
+    rescale_of,
+    spacing_mm,
+)
 from voxtile.data.preset import SampleSource
-from voxtile.data.resample import AxisPlan, plan_axis, resample
+from voxtile.data.resample import plan_axis, resample
 from voxtile.errors import PresetError
 
 _AXES = ("z", "y", "x")
@@ -47,7 +55,7 @@ class _Geometry(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class VolumePreset:
+class VolumePreset(BasePreset):
     """A volume in the model's grid, one channel an intensity window.
 
     Attributes:
@@ -79,9 +87,9 @@ class VolumePreset:
 
     def __post_init__(self) -> None:
         for name in ("shape", "windows", "value_range", "modalities"):
-            object.__setattr__(self, name, _tuples(getattr(self, name)))
+            object.__setattr__(self, name, as_tuples(getattr(self, name)))
         if isinstance(self.augment, Mapping):
-            object.__setattr__(self, "augment", VolumeAugment(**self.augment))
+            object.__setattr__(self, "augment", VolumeAugment(**{k: as_tuples(v) for k, v in self.augment.items()}))
         if self.spacing != "native":
             object.__setattr__(self, "spacing", tuple(float(s) for s in self.spacing))
         if len(self.shape) != 3 or min(self.shape) < 1:
@@ -107,27 +115,17 @@ class VolumePreset:
         """(Z, Y, X)."""
         return self.shape
 
-    def to_config(self) -> dict[str, Any]:
-        """JSON-able description that `preset_from_config` turns back."""
-        return {"class_path": "voxtile.data.presets.VolumePreset", "init_args": asdict(self), "version": self.version}
-
     def check(self, metas: Sequence[Mapping[str, Any]]) -> None:
         """Raise PresetError if a sample is not a volume with the right units, modality, axes and spacing."""
         for meta in metas:
             if meta.get("kind") != "volume" or len(meta.get("shape") or ()) != 3:
-                raise PresetError(f"this model reads volumes, but the corpus holds {_described(meta)}")
+                raise PresetError(f"this model reads volumes, but the corpus holds {described(meta)}")
             if (meta.get("axes") or "ZYX") != "ZYX":
                 raise PresetError(f"this model reads volumes with axes ZYX, but the corpus holds axes {meta['axes']}")
-            if self.units and meta.get("units") != self.units:
+            check_units_and_modality(meta, self.units, self.modalities)
+            if self.spacing != "native" and not spacing_mm(meta):
                 raise PresetError(
-                    f"this model needs units {self.units}, but the corpus holds units {meta.get('units')}"
-                )
-            if self.modalities and meta.get("modality") not in self.modalities:
-                wanted = " or ".join(self.modalities)
-                raise PresetError(f"this model needs modality {wanted}, but the corpus holds {meta.get('modality')}")
-            if self.spacing != "native" and not _spacing(meta):
-                raise PresetError(
-                    f"this model needs the spacing in mm, but the corpus holds {_described(meta)} without it"
+                    f"this model needs the spacing in mm, but the corpus holds {described(meta)} without it"
                 )
 
     def __call__(self, source: SampleSource, rng: np.random.Generator | None) -> Tensor:
@@ -208,19 +206,17 @@ class VolumePreset:
         out = tuple(s + 2 * m for s, m in zip(self.shape, margin, strict=True))
         if self.spacing == "native":
             return _Geometry(out, tuple(meta["shape"]), (1.0, 1.0, 1.0))
-        spacing = _spacing(meta)
+        spacing = spacing_mm(meta)
         if not spacing:
-            raise PresetError(f"this model needs the spacing in mm, but {_described(meta)} has none")
+            raise PresetError(f"this model needs the spacing in mm, but {described(meta)} has none")
         return _Geometry(out, tuple(meta["shape"]), tuple(t / s for t, s in zip(self.spacing, spacing, strict=True)))
 
     def _read(self, source: SampleSource, geometry: _Geometry, origin: tuple[float, ...]) -> Tensor:
         """Read and resample one box: [*geometry.out] float32 in the source's units."""
-        plans: tuple[AxisPlan, AxisPlan, AxisPlan] = tuple(
-            map(plan_axis, geometry.source, geometry.out, geometry.ratio, origin)
-        )  # type: ignore[assignment]
+        plans = list(map(plan_axis, geometry.source, geometry.out, geometry.ratio, origin))
         stored = source.array(tuple(slice(plan.start, plan.stop) for plan in plans))
         values = torch.from_numpy(np.ascontiguousarray(stored, dtype=np.float32))
-        scale, offset = _rescale(source.meta)
+        scale, offset = rescale_of(source.meta)
         if (scale, offset) != (1.0, 0.0):
             values = values * scale + offset
         return resample(values, plans, self._pad_value(values))
@@ -231,32 +227,6 @@ class VolumePreset:
         if self.windows:
             return min(low for low, _ in self.windows)
         return float(values.min()) if values.numel() else 0.0
-
-
-def _tuples(value: Any) -> Any:  # noqa: ANN401 - nested lists of a JSON config, of any depth
-    return tuple(_tuples(item) for item in value) if isinstance(value, list | tuple) else value
-
-
-def _described(meta: Mapping[str, Any]) -> str:
-    shape = "×".join(map(str, meta.get("shape") or ())) or "unknown size"
-    return f"a {meta.get('kind')} ({meta.get('modality')}, {shape})"
-
-
-def _spacing(meta: Mapping[str, Any]) -> tuple[float, ...] | None:
-    """Voxel size in mm (z, y, x), from `spacing` or from the affine's columns."""
-    if meta.get("spacing"):
-        return tuple(meta["spacing"])
-    if meta.get("affine"):
-        columns = np.asarray(meta["affine"], dtype=float).reshape(4, 4)[:3, :3]
-        return tuple(np.linalg.norm(columns, axis=0)[::-1].tolist())
-    return None
-
-
-def _rescale(meta: Mapping[str, Any]) -> tuple[float, float]:
-    """Factor and offset from stored to physical values."""
-    channel = (meta.get("channels") or [{}])[0]
-    scale, offset = channel.get("scale"), channel.get("offset")
-    return (1.0 if scale is None else float(scale)), (0.0 if offset is None else float(offset))
 
 
 def _percentile_window(values: Tensor) -> tuple[float, float]:

@@ -1,0 +1,65 @@
+"""`voxtile extract`: one sample as a file that other programs open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from voxtile.corpus.extraction import dicom, geotiff, nifti, png
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.source import StoredSample
+from voxtile.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class _Format:
+    suffix: str
+    write: Callable[[StoredSample, Path], list[Path]]
+
+
+_FORMATS: Mapping[str, _Format] = {
+    "nifti": _Format(nifti.SUFFIX, nifti.write_nifti),
+    "png": _Format(png.SUFFIX, png.write_png),
+    "geotiff": _Format(geotiff.SUFFIX, geotiff.write_geotiff),
+    "dicom": _Format(dicom.SUFFIX, dicom.write_dicom),
+}
+
+
+def extract_sample(
+    corpus: Path,
+    uid: str,
+    *,
+    to: Literal["nifti", "png", "geotiff", "dicom"],
+    out: Path | None = None,
+    window: tuple[float, float] | None = None,
+) -> None:
+    """Write one sample as a file that other programs open.
+
+    Args:
+        corpus: folder of the corpus.
+        uid: the sample; `voxtile inspect` lists them.
+        to: nifti for volumes, geotiff for georeferenced tiles, dicom for CT and MR volumes, png for anything.
+        out: file to write (for dicom a folder); by default the uid and the format's suffix, here.
+        window: low and high value, in the sample's units, that become black and white in a png.
+
+    Raises:
+        ConfigError: the file exists already.
+        CorpusError: there is no such sample, or it cannot take this form.
+        MissingExtraError: the format's library is not installed.
+    """
+    if to not in _FORMATS:
+        raise ConfigError(f"samples are not written as '{to}'; choose one of: {', '.join(_FORMATS)}")
+    if window is not None and to != "png":
+        raise ConfigError("--window changes the values and is for --to png only; leave it out")
+    target = out or Path(f"{uid}{_FORMATS[to].suffix}")
+    if target.exists():
+        raise ConfigError(f"'{target}' exists; move it away or name another file with --out")
+    opened = Corpus(corpus)
+    sample = opened.source(opened.row(uid))
+    files = png.write_png(sample, target, window) if window is not None else _FORMATS[to].write(sample, target)
+    number = f" ({len(files)} files)" if len(files) > 1 else ""
+    Console().print(f"wrote {target}{number}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""Formats that `voxtile extract` writes; each module imports its library only when it is used."""

@@ -1,0 +1,148 @@
+"""A CT or MR volume as a derived DICOM series: one classic single-frame file a slice, with new UIDs.
+
+Sources: DICOM PS3.3 A.3 (CT Image IOD), A.4 (MR Image IOD), C.7.6.2 (Image Plane); PS3.5 B.2 (UUID-derived UIDs).
+"""
+
+from __future__ import annotations
+
+import io
+import uuid
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from voxtile.corpus.extraction.geometry import Affine, flip_axes, volume_affine
+from voxtile.corpus.extraction.optional import require
+from voxtile.corpus.extraction.quantise import StoredPixels, sixteen_bits
+from voxtile.corpus.extraction.scaling import channel_scaling
+from voxtile.corpus.source import StoredSample
+from voxtile.corpus.storage import publish_all
+from voxtile.errors import CorpusError
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+    from pydicom.uid import UID
+
+SUFFIX = ""  # a folder
+_SOP_CLASSES = {"CT": "1.2.840.10008.5.1.4.1.1.2", "MR": "1.2.840.10008.5.1.4.1.1.4"}
+_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_SKEW = 1e-3  # largest cosine between axes that a series of parallel slices can express
+_EMPTY = ("PatientBirthDate", "PatientSex", "ReferringPhysicianName", "AccessionNumber", "StudyID", "Manufacturer")
+
+
+def write_dicom(sample: StoredSample, out: Path) -> list[Path]:
+    """Write a series into a folder.
+
+    Args:
+        sample: a CT or MR volume with axes ZYX and an affine.
+        out: a new folder; the files are named 0001.dcm, 0002.dcm, …
+
+    Raises:
+        CorpusError: the sample is something else, or its axes are not at right angles.
+        MissingExtraError: pydicom is not installed.
+    """
+    require("pydicom", "medical")
+    row = sample.meta
+    affine = volume_affine(row) if row.get("axes") == "ZYX" else None
+    if row.get("modality") not in _SOP_CLASSES or affine is None:
+        found = f"a {row.get('modality')} {row.get('kind')} with axes {row.get('axes')}"
+        raise CorpusError(
+            f"DICOM is written for CT and MR volumes with an affine, not for {found}; use --to nifti or png"
+        )
+    _check_right_angles(affine, str(row["uid"]))
+    # Near RAS+ a reader would see the patient from behind; reversed x and y run left and back, as viewers expect.
+    array, turned = flip_axes(sample.array(), affine, (1, 2))
+    pixels = sixteen_bits(array, *channel_scaling(row))
+    lps = _LPS @ turned
+    files = [
+        (out / f"{number + 1:04d}.dcm", partial(_write_slice, row, pixels, lps, number)) for number in range(len(array))
+    ]
+    return publish_all(files)
+
+
+def _write_slice(row: Mapping[str, Any], pixels: StoredPixels, lps: Affine, number: int, target: Path) -> None:
+    dataset = _dataset(row, pixels)
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = _uid("instance", row["uid"], str(number))
+    dataset.InstanceNumber = number + 1
+    steps = np.linalg.norm(lps[:3, :3], axis=0)
+    directions = lps[:3, :3] / steps
+    dataset.ImageOrientationPatient = [_decimal(value) for value in (*directions[:, 0], *directions[:, 1])]
+    dataset.ImagePositionPatient = [_decimal(value) for value in lps[:3, 3] + number * lps[:3, 2]]
+    dataset.PixelSpacing = [_decimal(steps[1]), _decimal(steps[0])]
+    dataset.SliceThickness = dataset.SpacingBetweenSlices = _decimal(steps[2])
+    plane = np.ascontiguousarray(pixels.values[number])
+    dataset.Rows, dataset.Columns = plane.shape
+    dataset.PixelData = plane.astype(plane.dtype.newbyteorder("<")).tobytes()
+    dataset["PixelData"].VR = "OW"
+    stream = io.BytesIO()
+    dataset.save_as(stream, enforce_file_format=True)
+    target.write_bytes(stream.getvalue())
+
+
+def _dataset(row: Mapping[str, Any], pixels: StoredPixels) -> Dataset:
+    """What all slices share."""
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import UID, ExplicitVRLittleEndian
+
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = UID(_SOP_CLASSES[row["modality"]])
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+    dataset.ImageType = ["DERIVED", "SECONDARY", "AXIAL" if row["modality"] == "CT" else "OTHER"]
+    dataset.DerivationDescription = f"extracted from voxtile sample {row['uid']}; {pixels.note}"
+    dataset.Modality = row["modality"]
+    for keyword in _EMPTY:
+        setattr(dataset, keyword, "")
+    dataset.PatientID = dataset.PatientName = str(row["subject"])[:64]
+    _set_date(dataset, row.get("datetime"))
+    dataset.StudyInstanceUID = _uid("study", str(row.get("study") or row["uid"]))
+    dataset.SeriesInstanceUID = _uid("series", row["uid"])
+    dataset.FrameOfReferenceUID = _uid("frame", row["uid"])
+    dataset.PositionReferenceIndicator = ""
+    dataset.SeriesNumber = 1
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated = dataset.BitsStored = 16
+    dataset.HighBit, dataset.PixelRepresentation = 15, int(pixels.values.dtype.kind == "i")
+    dataset.RescaleSlope, dataset.RescaleIntercept = _decimal(pixels.slope), _decimal(pixels.intercept)
+    dataset.RescaleType = "HU" if row.get("units") == "HU" else "US"
+    if row["modality"] == "CT":
+        dataset.KVP = dataset.AcquisitionNumber = None
+    else:
+        dataset.ScanningSequence, dataset.SequenceVariant, dataset.ScanOptions = "RM", "NONE", ""
+        dataset.MRAcquisitionType, dataset.EchoTime, dataset.EchoTrainLength = "", None, None
+        dataset.RepetitionTime = None
+    return dataset
+
+
+def _set_date(dataset: Dataset, moment: str | None) -> None:
+    """`datetime` is ISO 8601; what is not stated stays empty (type 2)."""
+    date, _, time = (moment or "").partition("T")
+    digits = "".join(c for c in date if c.isdigit())
+    dataset.StudyDate = digits if len(digits) == 8 else ""
+    dataset.StudyTime = "".join(c for c in time[:8] if c.isdigit())[:6] if dataset.StudyDate else ""
+
+
+def _check_right_angles(affine: Affine, uid: str) -> None:
+    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    if np.abs(directions.T @ directions - np.eye(3)).max() > _SKEW:
+        raise CorpusError(
+            f"the axes of sample {uid} are not at right angles, which DICOM slices cannot say; use --to nifti"
+        )
+
+
+def _decimal(value: float) -> str:
+    """A number in at most 16 characters (PS3.5, VR DS)."""
+    from pydicom.valuerep import format_number_as_ds
+
+    return format_number_as_ds(float(value))
+
+
+def _uid(*parts: str) -> UID:
+    """A UID that depends on what it names: 2.25 and a name-based UUID as a decimal number."""
+    from pydicom.uid import UID
+
+    return UID(f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, '/'.join(('voxtile', *parts))).int}")

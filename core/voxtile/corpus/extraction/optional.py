@@ -1,0 +1,24 @@
+"""Libraries that only some installations have."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from voxtile.errors import MissingExtraError
+
+
+def require(module: str, extra: str) -> Any:  # noqa: ANN401 - a module, whose members are looked up by name
+    """Import a module of an optional dependency.
+
+    Args:
+        module: dotted name.
+        extra: the extra of voxtile that installs it.
+
+    Raises:
+        MissingExtraError: it is not installed; the sentence names the extra.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(module.partition(".")[0], extra) from error

@@ -120,7 +120,7 @@ def _hang(task: FaultTask, item: Item) -> None:
 def _hungry(task: FaultTask, item: Item) -> None:
     held = []
     while True:
-        held.append(np.ones(4 * 2**20))  # 32 MiB
+        held.append(np.empty(4 * 2**20))  # 32 MiB that are asked for and never touched
 
 
 def _once(task: FaultTask, item: Item) -> None:

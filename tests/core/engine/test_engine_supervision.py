@@ -16,7 +16,7 @@ REASONS = {
     "row-1": ("corpus-error", "CorpusError"),
     "segfault-1": ("worker-died", "SIGSEGV"),
     "exit-1": ("worker-died", "exit 3"),
-    "hang-1": ("time-limit", "longer than 1 s"),
+    "hang-1": ("time-limit", "longer than 2 s"),
     "hungry-1": ("memory-limit", None),
 }
 GOOD = ["ok-1", "ok-2", "ok-3", "once-1", "ok-4"]
@@ -38,7 +38,7 @@ def troubled(tmp_path_factory):
         "hungry-1",
         *GOOD[2:],
     )
-    options = RunOptions(workers=2, job_items=5, time_limit_s=1.0, memory_limit_gb=0.25)
+    options = RunOptions(workers=2, job_items=5, time_limit_s=2.0, memory_limit_gb=0.25)
     (root / "scratch").mkdir()
     summary = run_task(FaultTask(names, scratch=str(root / "scratch")), root / "corpus", options)
     return root / "corpus", summary
@@ -121,7 +121,7 @@ def test_parallel_map_keeps_the_order_and_names_what_was_lost():
 
     names = [f"ok-{i}" for i in range(20)]
     names[3], names[7], names[11], names[15] = "bug-1", "segfault-1", "hang-1", "bad-1"
-    results = parallel_map(misbehave, names, workers=2, time_limit_s=1.0)
+    results = parallel_map(misbehave, names, workers=2, time_limit_s=2.0)
     assert len(results) == 20
     lost = {name: result for name, result in zip(names, results, strict=True) if isinstance(result, Failure)}
     reasons = {"bug-1": "unexpected-error", "segfault-1": "worker-died", "hang-1": "time-limit", "bad-1": "input-error"}

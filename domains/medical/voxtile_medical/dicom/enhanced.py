@@ -12,6 +12,7 @@ from pydicom.tag import Tag
 
 from voxtile_medical.dicom.frames import Frame, floats, times_of
 from voxtile_medical.dicom.headers import FileHeader
+from voxtile_medical.dicom.quiet import quiet_pydicom
 from voxtile_medical.dicom.tags import PIXEL_DATA
 from voxtile_medical.verdicts import Verdict
 
@@ -52,6 +53,18 @@ def enhanced_frames(root: Path, header: FileHeader, file: int) -> list[Frame]:
     Raises:
         Verdict: `no-geometry` or `unreadable-header`.
     """
+    try:
+        with quiet_pydicom():
+            return _read_frames(root, header, file)
+    except Verdict:
+        raise
+    except Exception as error:  # nested elements of unknown writers: anything can be wrong with them
+        raise Verdict(
+            "unreadable-header", f"the functional groups cannot be parsed ({type(error).__name__})"
+        ) from error
+
+
+def _read_frames(root: Path, header: FileHeader, file: int) -> list[Frame]:
     with (root / header.path).open("rb") as stream:
         dataset = pydicom.filereader.read_partial(
             stream,

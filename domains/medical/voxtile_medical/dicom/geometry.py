@@ -19,7 +19,7 @@ ORIENTATION_TOLERANCE = 1e-3  # largest difference of a direction cosine within 
 UNIT_TOLERANCE = 1e-2  # of the length and the right angle of the direction cosines
 SAME_PLACE_MM = 1e-3
 STEP_TOLERANCE = 0.2  # of a step: positions are often rounded to 0.1 mm
-GRID_TOLERANCE = 0.1  # of a step: how far a plane may lie from the regular grid
+GRID_TOLERANCE = 0.2  # of a step: how far a plane may lie from the regular grid
 TILT_DEGREES = 0.5  # between the stacking direction and the planes' normal; more is a sheared volume
 
 Points = npt.NDArray[np.float64]

@@ -24,6 +24,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from voxtile_medical.dicom.quiet import quiet_pydicom
 from voxtile_medical.dicom.tags import PIXEL_DATA, TAGS, VRS
 from voxtile_medical.verdicts import Verdict
 
@@ -95,7 +96,7 @@ def read_header(root: Path, path: str) -> FileHeader | NotUsable:
     try:
         full = root / path
         size = full.stat().st_size
-        with full.open("rb") as stream:
+        with full.open("rb") as stream, quiet_pydicom():
             _sniff(stream, path, size)
             return _parse(stream, path, size)
     except Verdict as verdict:

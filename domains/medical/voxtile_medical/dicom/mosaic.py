@@ -17,6 +17,7 @@ import pydicom
 from voxtile_medical.dicom.frames import Frame, classic_frame
 from voxtile_medical.dicom.headers import FileHeader
 from voxtile_medical.dicom.pixels import PixelLayout
+from voxtile_medical.dicom.quiet import quiet_pydicom
 from voxtile_medical.verdicts import Verdict
 
 with warnings.catch_warnings():
@@ -63,8 +64,9 @@ def mosaic_frames(root: Path, header: FileHeader, layout: PixelLayout, file: int
 
 def _csa(path: Path) -> tuple[int, np.ndarray[tuple[int], np.dtype[np.float64]]]:
     """Number of planes, and the unit vector from one plane to the next (LPS)."""
-    dataset = pydicom.dcmread(path, stop_before_pixels=True, force=True)
     try:
+        with quiet_pydicom():
+            dataset = pydicom.dcmread(path, stop_before_pixels=True, force=True)
         csa = csareader.get_csa_header(dataset, "image")  # type: ignore[no-untyped-call]
         count = csareader.get_n_mosaic(csa) if csa else None  # type: ignore[no-untyped-call]
         normal = csareader.get_slice_normal(csa) if csa else None  # type: ignore[no-untyped-call]

@@ -1,13 +1,13 @@
 """Stored pixel values: read in place where they are not compressed, by pydicom's decoders otherwise.
 
-The decoders are pylibjpeg-openjpeg (JPEG 2000, HTJ2K), pylibjpeg-rle, pyjpegls (JPEG-LS) and GDCM (JPEG).
+The decoders are pylibjpeg-openjpeg (JPEG 2000, HTJ2K), pylibjpeg-rle, pyjpegls (JPEG-LS), Pillow (8-bit JPEG) and,
+for the other JPEG processes only, GDCM: it aborts the process on some damaged streams, which costs one series.
 """
 
 from __future__ import annotations
 
-import logging
 import math
-import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ import numpy.typing as npt
 import pydicom
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from voxtile_medical.dicom.headers import FileHeader
+from voxtile_medical.dicom.quiet import quiet_pydicom
 from voxtile_medical.dicom.tags import PIXELS
 from voxtile_medical.verdicts import Verdict
 
@@ -141,7 +142,8 @@ def read_frames(root: Path, header: FileHeader, layout: PixelLayout) -> PixelArr
     if header.offset >= 0 and not layout.is_colour:
         return _clean(_read_native(path, header, layout), layout)
     try:
-        return _clean(_decode(path, header, layout), layout)
+        with quiet_pydicom():
+            return _clean(_decode(path, header, layout), layout)
     except (MemoryError, Verdict):
         raise
     except Exception as error:  # decoders raise anything; the message may quote the header, so it is not kept
@@ -163,15 +165,13 @@ def _read_native(path: Path, header: FileHeader, layout: PixelLayout) -> PixelAr
 
 
 def _decode(path: Path, header: FileHeader, layout: PixelLayout) -> PixelArray:
-    dataset = pydicom.dcmread(
-        path, force=True, specific_tags=_DECODE_TAGS if layout.photometric != "PALETTE COLOR" else None
-    )
+    tags = None if layout.photometric == "PALETTE COLOR" else _DECODE_TAGS
+    dataset = pydicom.dcmread(path, force=True, specific_tags=tags)
     if layout.photometric == "PALETTE COLOR":
         return _palette(dataset, layout)
     decoder = get_decoder(header.transfer_syntax or ExplicitVRLittleEndian)
-    with warnings.catch_warnings(), _quiet("pydicom"):
-        warnings.simplefilter("ignore")  # pydicom warns of harmless padding; what matters is checked below
-        frames = [frame for frame, _ in decoder.iter_array(dataset, raw=not layout.is_colour)]
+    plugin = "" if decoder.is_native else _plugin(header.transfer_syntax, decoder.available_plugins)
+    frames = [frame for frame, _ in decoder.iter_array(dataset, raw=not layout.is_colour, decoding_plugin=plugin)]
     if len(frames) < layout.frames:
         raise Verdict("pixel-data-too-short", f"{len(frames)} of {layout.frames} frames are there; copy the file again")
     shape = (layout.rows, layout.columns) + ((layout.samples,) if layout.samples > 1 else ())
@@ -181,6 +181,13 @@ def _decode(path: Path, header: FileHeader, layout: PixelLayout) -> PixelArray:
     if not layout.is_colour and stacked.dtype != layout.dtype:
         stacked = stacked.astype(layout.dtype)
     return _to_bytes(stacked, layout) if layout.is_colour else stacked
+
+
+def _plugin(syntax: str, available: Sequence[str]) -> str:
+    """The gentlest decoder that is installed for a transfer syntax; only one is tried."""
+    order = ("pillow", "gdcm") if syntax == JPEGBaseline8Bit else ("pylibjpeg", "pyjpegls", "gdcm", "pillow")
+    chosen: str = next(name for name in (*order, *available) if name in available)
+    return chosen
 
 
 def _palette(dataset: pydicom.Dataset, layout: PixelLayout) -> PixelArray:
@@ -214,17 +221,3 @@ def _stored_bytes(layout: PixelLayout) -> int:
 def _integer(header: FileHeader, name: str, default: int) -> int:
     values = header.values.get(name)
     return int(values[0]) if values else default
-
-
-class _quiet:  # a context manager
-    """Keep a library's log lines, which may quote header values, off the terminal."""
-
-    def __init__(self, name: str) -> None:
-        self._logger = logging.getLogger(name)
-
-    def __enter__(self) -> None:
-        self._level = self._logger.level
-        self._logger.setLevel(logging.CRITICAL)
-
-    def __exit__(self, *_: object) -> None:
-        self._logger.setLevel(self._level)

@@ -1,0 +1,196 @@
+"""Damaged, foreign and hostile files: a row by name for each, the rest unharmed, one sentence for people."""
+
+from __future__ import annotations
+
+import io
+import struct
+import tracemalloc
+import zipfile
+import zlib
+
+import numpy as np
+import pyarrow.dataset as ds
+import pytest
+from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
+
+from voxtile.errors import InputError, RunFailedError
+from voxtile_medical.deidentify import PlainNames
+from voxtile_medical.dicom import headers
+from voxtile_medical.dicom.convert import convert_dicom
+from voxtile_medical.dicom.task import DicomTask
+from voxtile_medical.planner import Planner
+from voxtile_medical.splits_file import Splits
+
+
+def save(dataset, path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dataset.save_as(path, enforce_file_format=True)
+
+
+def zip_bytes():
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("a.txt", "text")
+    return stream.getvalue()
+
+
+def test_a_messy_tree_gives_a_row_a_file_and_the_sound_series(tmp_path, dicom, noise):
+    source = tmp_path / "source"
+    dicom.write(source / "Ünïcode folder" / "no extensions", noise(4, 8, 8))
+    for path in list((source / "Ünïcode folder").rglob("*.dcm")):
+        path.rename(path.with_suffix(""))
+    (source / "notes.txt").write_text("read me")
+    (source / "DICOMDIR").write_bytes(b"\0" * 128 + b"DICM" + b"\0" * 40)
+    (source / "thumbs.db").write_bytes(bytes(range(256)) * 8)
+    (source / "export.dcm").write_bytes(zip_bytes())
+    (source / "empty.dcm").write_bytes(b"")
+    (source / "empty").write_bytes(b"")
+    (source / "cut.dcm").write_bytes((source / "Ünïcode folder" / "no extensions" / "slice-000").read_bytes()[:300])
+    (source / "preamble.dcm").write_bytes(b"\0" * 128 + b"DICM")
+    result = dicom.convert(source)
+    reasons = {
+        item.source.rpartition("/")[2]: verdict for item, verdict in zip(result.items, result.verdicts, strict=True)
+    }
+    assert reasons == {
+        "slice-000": "used",
+        "notes.txt": "not-dicom",
+        "DICOMDIR": "dicomdir",
+        "thumbs.db": "not-dicom",
+        "export.dcm": "not-dicom-content",
+        "empty.dcm": "empty-file",
+        "empty": "not-dicom",
+        "cut.dcm": "truncated",
+        "preamble.dcm": "truncated",
+    }
+    assert len(result.samples) == 1
+
+
+def test_the_command_commits_the_rest_and_leaves_with_status_1(tmp_path, dicom, noise):
+    source, corpus = tmp_path / "source", tmp_path / "corpus"
+    dicom.write(source / "good", noise(4, 8, 8))
+    (source / "export.dcm").write_bytes(zip_bytes())
+    with pytest.raises(RunFailedError, match="not-dicom-content") as raised:
+        convert_dicom(source, corpus, workers=1)
+    assert raised.value.exit_status == 1
+    assert ds.dataset(corpus / "tables" / "samples").count_rows() == 1
+    ledger = ds.dataset(corpus / "ledger").to_table().to_pylist()
+    assert sorted((row["status"], row["reason"]) for row in ledger) == [("failed", "not-dicom-content"), ("used", None)]
+
+
+@pytest.mark.parametrize("content", [{}, {"a.txt": b"text", "b.dcm": b""}])
+def test_a_folder_without_dicom_is_one_sentence(tmp_path, content):
+    source, corpus = tmp_path / "source", tmp_path / "corpus"
+    source.mkdir()
+    for name, data in content.items():
+        (source / name).write_bytes(data)
+    with pytest.raises(InputError) as raised:
+        convert_dicom(source, corpus, workers=1)
+    assert raised.value.exit_status == 2
+    assert str(source) in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert not corpus.exists()
+
+
+def test_a_source_that_does_not_exist_is_one_sentence(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        convert_dicom(tmp_path / "nowhere", tmp_path / "corpus", workers=1)
+
+
+def test_pixel_data_shorter_than_the_header_says(tmp_path, dicom, noise):
+    paths = dicom.write(tmp_path / "cut", noise(4, 8, 8), SeriesInstanceUID="1.2.1")
+    paths[2].write_bytes(paths[2].read_bytes()[:-10])
+    dataset = dicom.make(noise(8, 8), SeriesInstanceUID="1.2.2")
+    dataset.Rows = 9
+    save(dataset, tmp_path / "lying")
+    assert dicom.convert(tmp_path).verdicts == ["pixel-data-too-short", "pixel-data-too-short"]
+
+
+@pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless])
+def test_compressed_data_that_do_not_decode(tmp_path, dicom, noise, syntax):
+    for k in range(3):
+        dataset = dicom.make(noise(64, 64), ImagePositionPatient=[0, 0, k])
+        dataset.compress(syntax, generate_instance_uid=False)
+        data = bytearray(dataset.PixelData)
+        data[60:90] = b"\xff" * 30
+        dataset.PixelData = bytes(data)
+        save(dataset, tmp_path / str(k))
+    assert dicom.convert(tmp_path).verdicts == ["decode-error"]
+
+
+def test_an_image_without_pixel_data(tmp_path, dicom, noise):
+    for k in range(3):
+        dataset = dicom.make(noise(8, 8), ImagePositionPatient=[0, 0, k])
+        del dataset.PixelData
+        save(dataset, tmp_path / str(k))
+    assert dicom.convert(tmp_path).verdicts == ["no-pixel-data"]
+
+
+def test_a_header_that_claims_100_gb_takes_no_memory(tmp_path, dicom, noise):
+    enhanced = {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2.1", "NumberOfFrames": 15000}
+    save(
+        dicom.make(noise(8, 8), SeriesInstanceUID="1.2.1", **{**enhanced, "Rows": 2048, "Columns": 2048}),
+        tmp_path / "a",
+    )
+    dataset = dicom.make(noise(64, 64), SeriesInstanceUID="1.2.2")
+    dataset.compress(JPEG2000Lossless, generate_instance_uid=False)
+    dataset.Rows = dataset.Columns = 60000
+    save(dataset, tmp_path / "b")
+    tracemalloc.start()
+    assert dicom.convert(tmp_path).verdicts == ["too-large", "too-large"]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 64 << 20
+
+
+def test_a_deflated_file_that_unpacks_without_end_is_refused(tmp_path, dicom, noise, monkeypatch):
+    monkeypatch.setattr(headers, "MAX_INFLATED_BYTES", 1 << 25)
+    dataset = dicom.make(noise(8, 8))
+    dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1.99"
+    save(dataset, tmp_path / "good")
+    head = (tmp_path / "good").read_bytes()
+    start = 144 + struct.unpack("<I", head[140:144])[0]
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    zeros = b"\0" * (1 << 24)
+    bomb = b"".join(packer.compress(zeros) for _ in range(3)) + packer.flush()
+    (tmp_path / "bomb").write_bytes(head[:start] + bomb)
+    assert dicom.convert(tmp_path).verdict_of("bomb") == "too-large"
+
+
+def test_a_file_that_changes_after_the_plan_is_named(tmp_path, dicom, noise):
+    paths = dicom.write(tmp_path, noise(4, 8, 8))
+    names = PlainNames()
+    task = DicomTask(tmp_path, deidentify=False, planner=Planner(names, Splits(names, "0.8,0.1,0.1", None)))
+    (item,) = task.items()
+    paths[0].write_bytes(paths[0].read_bytes() + b"more")
+    outcome = task.process(item)
+    assert (outcome.status, outcome.reason) == ("failed", "changed-during-run")
+
+
+def test_a_decoder_that_kills_its_process_costs_one_row(tmp_path, test_data, dicom, noise):
+    source, corpus = tmp_path / "source", tmp_path / "corpus"
+    dicom.write(source / "good", noise(4, 8, 8))
+    lossless = bytearray((test_data / "medical/mr_transfer_syntaxes/In/5.dcm").read_bytes())
+    start = lossless.rindex(b"\xff\xd8\xff")
+    lossless[start + 20 : start + 400] = b"\xff" * 380
+    (source / "damaged.dcm").write_bytes(lossless)
+    with pytest.raises(RunFailedError):
+        convert_dicom(source, corpus, workers=1)
+    ledger = ds.dataset(corpus / "ledger").to_table().to_pylist()
+    assert sorted(row["status"] for row in ledger) == ["failed", "used"]
+
+
+def test_random_damage_never_ends_the_scan(tmp_path, dicom, noise):
+    """Bytes of a sound file overwritten at random: every file still has a verdict."""
+    rng = np.random.default_rng(1)
+    sound = dicom.make(noise(8, 8))
+    save(sound, tmp_path / "sound")
+    data = (tmp_path / "sound").read_bytes()
+    for number in range(150):
+        damaged = bytearray(data[: rng.integers(132, len(data))] if number % 3 == 0 else data)
+        for position in rng.integers(132, len(damaged), 6):
+            damaged[position % len(damaged)] = rng.integers(0, 256)
+        (tmp_path / f"damaged-{number}").write_bytes(damaged)
+    result = dicom.convert(tmp_path)
+    assert len(result.items) >= 2
+    assert all(verdict for verdict in result.verdicts)
+    assert sum(len(item.inputs.get("files", [0])) for item in result.items) == 151

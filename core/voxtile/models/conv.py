@@ -6,6 +6,7 @@ Shape letters: S images, C channels, W features, *G the grid (Y, X) or (Z, Y, X)
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Literal
 
 import torch
@@ -46,7 +47,8 @@ class ResidualBlock(nn.Module):
         """[S, W, *G] to the same."""
         branch = self.conv1(F.relu(self.norm1(x)))
         branch = self.conv2(self.dropout(F.relu(self.norm2(branch))))
-        return x + branch
+        out: Tensor = x + branch
+        return out
 
 
 class ConvTower(ImageTower):
@@ -102,9 +104,7 @@ class ConvTower(ImageTower):
         inputs = channels + (dimensions if coordinates else 0)
         kernel = tuple(max(s, 3) if s > 1 else 3 for s in stem)
         self.stem = conv(inputs, widths[0], kernel, stride=stem, padding=tuple(k // 2 for k in kernel))
-        self.downs = nn.ModuleList(
-            conv(a, b, 3, stride=2, padding=1) for a, b in zip(widths[:-1], widths[1:], strict=True)
-        )
+        self.downs = nn.ModuleList(conv(a, b, 3, stride=2, padding=1) for a, b in pairwise(widths))
         self.stages = nn.ModuleList(
             nn.Sequential(*(ResidualBlock(self.dimensions, w, norm, dropout) for _ in range(n)))
             for w, n in zip(widths, blocks, strict=True)
@@ -141,10 +141,9 @@ class ConvTower(ImageTower):
         return Encoded(out, self.token_head(level.flatten(2).transpose(1, 2)), tuple(level.shape[2:]))
 
     def _cells(self, level: Tensor) -> Tensor:
-        assert self.cells is not None
-        if self.dimensions == 2:
-            return F.adaptive_avg_pool2d(level, self.cells).flatten(1)
-        return F.adaptive_avg_pool3d(level, self.cells).flatten(1)
+        pool: Any = F.adaptive_avg_pool2d if self.dimensions == 2 else F.adaptive_avg_pool3d
+        cells: Tensor = pool(level, self.cells)
+        return cells.flatten(1)
 
     def _with_coordinates(self, images: Tensor) -> Tensor:
         if not self.coordinates:

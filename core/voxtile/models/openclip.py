@@ -43,6 +43,20 @@ def create(name: str, pretrained: str | None) -> nn.Module:
     return model
 
 
+def hub_name(spec: str) -> tuple[str, str | None]:
+    """Split `NAME[/PRETRAINED]`; a name with a schema (`hf-hub:ORG/REPO`) has its weights with it."""
+    if spec.startswith(_SCHEMAS):
+        return spec, None
+    name, _, pretrained = spec.partition("/")
+    return name, pretrained or None
+
+
+def preprocessing(visual: nn.Module) -> dict[str, Any]:
+    """open_clip's own preprocessing for an image part: size, mean, std, interpolation, resize_mode, fill_color."""
+    settings: dict[str, Any] = dict(visual.preprocess_cfg)  # type: ignore[arg-type]
+    return settings
+
+
 class OpenClipTokenizer:
     """The tokenizer that belongs to an open_clip model; nothing to train or store."""
 

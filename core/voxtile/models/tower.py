@@ -69,12 +69,12 @@ class TextTower(nn.Module):
 
 Tower = TypeVar("Tower", ImageTower, TextTower)
 
-# Prefix of a hub name → module and the classes (image, text) that take the rest as `name`.
+# Prefix of a hub name → module with `hub_name`, and its classes (image, text) that take `name` and `pretrained`.
 HUBS = {"open_clip": ("voxtile.models.openclip", "OpenClipImage", "OpenClipText")}
 
 
 def resolve_tower(tower: Tower | str, kind: type[Tower]) -> Tower:
-    """Return the tower itself, or make the one that a hub name such as `open_clip:ViT-B-32/laion2b_s34b_b79k` stands for.
+    """Return the tower itself, or make the one that a hub name such as `open_clip:ViT-B-32/openai` stands for.
 
     Raises:
         ConfigError: the name has no known prefix.
@@ -86,8 +86,8 @@ def resolve_tower(tower: Tower | str, kind: type[Tower]) -> Tower:
         raise ConfigError(f"'{tower}' is no tower; give a class_path, or a name that starts with {', '.join(HUBS)}:")
     module, image_class, text_class = HUBS[hub]
     made = getattr(importlib.import_module(module), image_class if kind is ImageTower else text_class)
-    name, _, pretrained = name.partition("/")
-    tower_made: Tower = made(name=name, pretrained=pretrained or None)
+    name, pretrained = importlib.import_module(module).hub_name(name)
+    tower_made: Tower = made(name=name, pretrained=pretrained)
     return tower_made
 
 

@@ -17,12 +17,12 @@ from voxtile.types import Features
 class FactHead(Objective):
     """Linear head on `pooled`, binary cross-entropy over the known facts.
 
-    It trains the image tower on what the text states, beside the contrastive term; its weights are in the checkpoint, and
-    evaluation reports its figures apart from the purely contrastive ones.
+    It trains the image tower on what the text states, beside the contrastive term; its weights are in the checkpoint,
+    and evaluation reports its figures apart from the purely contrastive ones.
 
     Args:
-        positive_weight: factor on present facts: one number for all, or a mapping from concept to number; concepts that a
-            mapping leaves out count 1.
+        positive_weight: factor on present facts: one number for all, or a mapping from concept to number; concepts that
+            a mapping leaves out count 1.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"pooled", "facts"})
@@ -43,8 +43,8 @@ class FactHead(Objective):
         """
         if not fact_names:
             raise ConfigError(
-                "the FactHead objective needs facts, and the corpus view has none; run 'voxtile facts' on the corpus or "
-                "remove the objective"
+                "the FactHead objective needs facts, and the corpus view has none; run 'voxtile facts' on the corpus, "
+                "or remove the objective"
             )
         if isinstance(self.positive_weight, Mapping):
             unknown = sorted(set(self.positive_weight) - set(fact_names))

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 
 from voxtile.errors import ConfigError
+from voxtile.objectives.fact_pairs import StatedRelation, UndecidedRelation
 from voxtile.types import Batch
 
-RelationName: TypeAlias = Literal["text", "study", "subject"]
+RelationName: TypeAlias = Literal["text", "study", "subject", "facts"]
 
 _PAD = -1  # keys are indices into the distinct values, never negative
 
@@ -39,6 +40,13 @@ class Relation:
         for k in range(1, keys.shape[1]):
             related |= keys[:, k : k + 1] == text_keys
         return related
+
+
+class TiledRelation(Protocol):
+    """What a set of pairs must offer."""
+
+    def tile(self, rows: slice, columns: slice) -> Tensor:
+        """[r, c] bool."""
 
 
 class Tile:
@@ -123,7 +131,7 @@ class Pairs:
     """
 
     def __init__(
-        self, owner: Tensor, items: int, positives: Sequence[Relation] = (), ignored: Sequence[Relation] = ()
+        self, owner: Tensor, items: int, positives: Sequence[TiledRelation] = (), ignored: Sequence[TiledRelation] = ()
     ) -> None:
         self.owner = owner
         self.items = items
@@ -137,16 +145,16 @@ class Pairs:
 
         Args:
             batch: its `text_item`, `text_hash`, `study` and `subject` are read.
-            positives: `text` (the item has a text with the same hash), `study`, `subject`.
-            ignored: likewise, for pairs that are neither positive nor negative.
+            positives: `text` (the item has a text with the same hash), `study`, `subject`, `facts` (all that the text
+                states is known to be true of the item).
+            ignored: likewise, for pairs that are neither positive nor negative; `facts` here means that the item's
+                facts do not decide whether the text is true of it.
         """
-        names = {*positives, *ignored}
-        relations = {name: relation for name in names if (relation := _relation(batch, name)) is not None}
         return cls(
             batch.text_item,
             len(batch),
-            [relations[name] for name in positives if name in relations],
-            [relations[name] for name in ignored if name in relations],
+            [r for name in positives if (r := _relation(batch, name, StatedRelation)) is not None],
+            [r for name in ignored if (r := _relation(batch, name, UndecidedRelation)) is not None],
         )
 
     def tile(self, rows: slice, columns: slice) -> Tile:
@@ -172,12 +180,16 @@ class Pairs:
         return owner[column] - rows.start, column
 
 
-def _relation(batch: Batch, name: RelationName) -> Relation | None:
+def _relation(
+    batch: Batch, name: RelationName, by_facts: type[StatedRelation] | type[UndecidedRelation]
+) -> TiledRelation | None:
     """The relation of that name, or None where it holds for owned pairs only (so that the cheap path can be taken)."""
     if name == "text":
         return _text_relation(batch)
+    if name == "facts":
+        return None if batch.text_facts is None else by_facts(batch.facts, batch.text_facts)
     if name not in ("study", "subject"):
-        raise ConfigError(f"a contrastive objective knows no relation '{name}'; there are: text, study, subject")
+        raise ConfigError(f"a contrastive objective knows no relation '{name}'; there are: text, study, subject, facts")
     values = batch.study if name == "study" else batch.subject
     distinct, index = torch.unique(values, return_inverse=True)
     if distinct.numel() == values.numel():

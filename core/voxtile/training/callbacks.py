@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Checkpoint, RichProgressBar
@@ -29,7 +28,7 @@ class RunCheckpoint(Checkpoint):
         self._saved = -1
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: Batch, batch_idx: int
     ) -> None:
         """Save when the step's number asks for it."""
         if trainer.global_step % self.every_n_train_steps == 0:
@@ -62,11 +61,12 @@ class Throughput(pl.Callback):
         self._since, self._images = time.perf_counter(), 0
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: Batch, batch_idx: int
     ) -> None:
         """Log at Lightning's own logging interval."""
         self._images += len(batch.images)
-        if (trainer.global_step + 1) % trainer.log_every_n_steps == 0:
+        interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if (trainer.global_step + 1) % interval == 0:
             now = time.perf_counter()
             pl_module.log("images_per_second", self._images / (now - self._since), prog_bar=True, batch_size=1)
             self._since, self._images = now, 0

@@ -32,8 +32,8 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise CheckpointError(
-            f"checkpoint '{path}' holds objects other than tensors and plain values and was not loaded, since they could "
-            "run code; use a checkpoint that voxtile wrote"
+            f"checkpoint '{path}' holds objects other than tensors and plain values and was not loaded, since they "
+            "could run code; use a checkpoint that voxtile wrote"
         ) from None
     except (
         RuntimeError,
@@ -47,7 +47,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     ) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise CheckpointError(
-            f"checkpoint '{path}' is damaged or no checkpoint ({reason}); use another file, e.g. an earlier one of the run"
+            f"checkpoint '{path}' is damaged or no checkpoint ({reason}); use another file of the run"
         ) from None
     return check_format(checkpoint, path)
 
@@ -87,7 +87,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         except OSError as error:
             temporary.unlink(missing_ok=True)
             raise CheckpointError(
-                f"checkpoint '{target}' cannot be written ({error.strerror}); free some space or change --trainer.default_root_dir"
+                f"checkpoint '{target}' cannot be written ({error.strerror}); free some space, or run in another folder"
             ) from error
         _fsync_folder(target.parent)
 

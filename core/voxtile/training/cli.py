@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from jsonargparse import ArgumentError
 from lightning.pytorch import Trainer
@@ -60,7 +59,7 @@ class VoxtileCLI(LightningCLI):
         parser.add_argument("--name", type=str, default="run", help="folder of the run under ./runs")
 
     def _parse_ckpt_path(self) -> None:
-        """Resolve `last`, and read nothing from the checkpoint into the config: its classes are not the user's choice."""
+        """Resolve `last`; nothing of the checkpoint enters the config, since its classes are not the user's choice."""
         config = self.config[self.config.subcommand]
         path = config.get("ckpt_path")
         if path == "last":
@@ -79,7 +78,7 @@ class VoxtileCLI(LightningCLI):
         self._dump_config()
         self.model.config = self.config_dump["model"]
 
-    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+    def instantiate_trainer(self, **kwargs: object) -> Trainer:
         """A trainer with our plugins, logger and callbacks, beside those of the config."""
         config = self._get(self.config_init, "trainer")
         if config.get("logger") is None or config["logger"] is True:

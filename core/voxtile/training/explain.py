@@ -72,5 +72,6 @@ def _arguments(classes: Iterable[type]) -> Iterator[str]:
 
 def _subclasses(base: type) -> Iterator[type]:
     yield base
-    for child in base.__subclasses__():
+    children: list[type] = base.__subclasses__()
+    for child in children:
         yield from _subclasses(child)

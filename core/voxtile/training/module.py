@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 import lightning.pytorch as pl
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 import voxtile
 from voxtile.data.preset import Preset
 from voxtile.errors import CheckpointError, ConfigError
+from voxtile.evaluate.model import EvaluationModel
 from voxtile.models.dual import DualEncoder
 from voxtile.objectives.base import Objective
 from voxtile.objectives.facts import FactHead
@@ -291,12 +293,30 @@ class ContrastiveModule(pl.LightningModule):
         stored = checkpoint["voxtile_preset"]
         if self.preset_config is not None and self.preset_config != stored:
             raise CheckpointError(
-                f"the checkpoint was trained with the preset {stored}, but data.preset is {self.preset_config}; use the "
-                "same preset, or start a new run"
+                f"the checkpoint was trained with the preset {stored}, but data.preset is {self.preset_config}; use "
+                "the same preset, or start a new run"
             )
         self.preset_config = stored
         self.encoder.text.tokenizer.from_json(checkpoint["voxtile_tokenizer"])
         self.setup_objectives(tuple(checkpoint["voxtile_facts"]))
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> ContrastiveModule:  # noqa: ANN401
+        """Rebuild a trained module from its checkpoint alone; nothing in it is executed.
+
+        Raises:
+            CheckpointError: the checkpoint is unsafe, damaged, newer, or does not fit.
+        """
+        from voxtile.training.rebuild import module_from_checkpoint
+
+        return module_from_checkpoint(checkpoint_path)
+
+    def evaluation_model(self) -> EvaluationModel:
+        """The trained encoders with their preset, on their current device, in evaluation mode."""
+        from voxtile.models.load import from_module
+
+        path = getattr(self.trainer, "ckpt_path", None)
+        return from_module(self, Path(path).name if path else "model")
 
     def fact_head(self) -> FactHead | None:
         """The auxiliary head, if the objectives have one."""

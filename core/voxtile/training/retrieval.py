@@ -30,8 +30,8 @@ def recall_at_1(image: Tensor, text: Tensor, text_item: Tensor, text_hash: Tenso
     with_text = torch.unique(text_item)
     if not len(with_text):
         return 0.0, 0.0
-    nearest_text = torch.cat([(part @ text.T).argmax(1) for part in image[with_text].split(1024)])
-    nearest_item = torch.cat([(part @ image.T).argmax(1) for part in text.split(1024)])
+    nearest_text = torch.cat([(part @ text.T).argmax(1) for part in torch.split(image[with_text], 1024)])
+    nearest_item = torch.cat([(part @ image.T).argmax(1) for part in torch.split(text, 1024)])
     to_text = belongs(with_text, hash_index[nearest_text])
     to_image = belongs(nearest_item, hash_index)
     return to_text.float().mean().item(), to_image.float().mean().item()

@@ -1,0 +1,135 @@
+"""Models by name, for evaluation and embedding: a checkpoint, or any model of open_clip."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from voxtile.data.preset import Preset
+from voxtile.data.presets import ImageAugment, ImagePreset, preset_from_config
+from voxtile.errors import ConfigError
+from voxtile.evaluate.model import EvaluationModel
+from voxtile.models.dual import DualEncoder
+from voxtile.models.openclip import OpenClipImage, OpenClipText, hub_name, preprocessing
+from voxtile.objectives.facts import FactHead
+
+if TYPE_CHECKING:
+    from voxtile.training.module import ContrastiveModule
+
+OPEN_CLIP = "open_clip:"
+
+
+class EncoderModel:
+    """A dual encoder, its preset and its auxiliary head, as evaluation wants them.
+
+    Args:
+        name: how tables call it.
+        encoder: the towers, on the device where they shall run.
+        preset: their preprocessing.
+        head: auxiliary fact head, if there is one.
+    """
+
+    def __init__(self, name: str, encoder: DualEncoder, preset: Preset, head: FactHead | None = None) -> None:
+        self.name = name
+        self.preset = preset
+        self._encoder = encoder.eval()
+        self._head = head.eval() if head is not None else None
+
+    @property
+    def logit_scale(self) -> float:
+        """Multiplier of the cosine similarity."""
+        return self._encoder.logit_scale.item()
+
+    @property
+    def fact_names(self) -> tuple[str, ...]:
+        """Concepts of the auxiliary head."""
+        return self._head.fact_names if self._head is not None else ()
+
+    @torch.no_grad()
+    def encode_images(self, images: Tensor) -> Tensor:
+        """[S, C, *G] float32 to [S, D] normalised embeddings."""
+        return self._encoder.encode_samples(images.to(self._device))[0].cpu()
+
+    @torch.no_grad()
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """T texts to [T, D] normalised embeddings."""
+        tokens, _ = self._encoder.text.tokenizer.encode(texts)
+        return self._encoder.encode_texts(tokens.to(self._device))[0].cpu()
+
+    @torch.no_grad()
+    def fact_logits(self, images: Tensor) -> Tensor:
+        """[S, C, *G] to [S, F] logits of the auxiliary head.
+
+        Raises:
+            ConfigError: the model has none.
+        """
+        if self._head is None:
+            raise ConfigError(f"model '{self.name}' has no fact head; train it with the FactHead objective")
+        return self._head.logits(self._encoder.encode_samples(images.to(self._device))[1].pooled).cpu()
+
+    @property
+    def _device(self) -> torch.device:
+        return self._encoder.log_scale.device
+
+
+def load_model(spec: str) -> EvaluationModel:
+    """Load a model by name.
+
+    Args:
+        spec: path of a checkpoint, or `open_clip:NAME[/PRETRAINED]` where PRETRAINED is a tag or a local file; without
+            it the weights are random. The device is a GPU where there is one.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be loaded safely or does not fit.
+        ConfigError: no such model.
+    """
+    if spec.startswith(OPEN_CLIP):
+        model = _open_clip(spec.removeprefix(OPEN_CLIP))
+    elif not Path(spec).exists() and ":" in spec:
+        raise ConfigError(f"'{spec}' is no model; give the path of a checkpoint, or {OPEN_CLIP}NAME[/PRETRAINED]")
+    else:
+        from voxtile.training.rebuild import module_from_checkpoint
+
+        module = module_from_checkpoint(spec)
+        model = from_module(module.to(_best_device()), Path(spec).name)
+    return model
+
+
+def from_module(module: ContrastiveModule, name: str) -> EncoderModel:
+    """The evaluation side of a trained module, on the device where it is.
+
+    Raises:
+        ConfigError: the module was neither trained nor loaded, so that its preprocessing is unknown.
+    """
+    if module.preset_config is None:
+        raise ConfigError("the model has no preset yet; train it, or load a checkpoint")
+    return EncoderModel(name, module.encoder, preset_from_config(module.preset_config), module.fact_head())
+
+
+def _open_clip(spec: str) -> EncoderModel:
+    name, pretrained = hub_name(spec)
+    image, text = OpenClipImage(name=name, pretrained=pretrained), OpenClipText(name=name, pretrained=pretrained)
+    encoder = DualEncoder(image=image, text=text, embed_dim=image.width, project=False)
+    preset = _preset(preprocessing(image.visual))
+    return EncoderModel(f"{OPEN_CLIP}{spec}", encoder.to(_best_device()), preset)
+
+
+def _preset(settings: Mapping[str, Any]) -> ImagePreset:
+    size = settings["size"]
+    return ImagePreset(
+        size=(size, size) if isinstance(size, int) else tuple(size),
+        mean=tuple(settings["mean"]),
+        std=tuple(settings["std"]),
+        resize=settings["resize_mode"],
+        interpolation=settings["interpolation"],
+        fill=settings["fill_color"],
+        augment=ImageAugment(crop="none"),
+    )
+
+
+def _best_device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,102 @@
+"""From a checkpoint back to a module; of the classes that it names, only voxtile's and its plugins' are used."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import jsonargparse
+
+from voxtile.domain import ENTRY_POINT_GROUP
+from voxtile.errors import CheckpointError, VoxtileError
+from voxtile.training.checkpoint import Checkpoint, read_checkpoint
+from voxtile.training.module import ContrastiveModule
+
+
+def module_from_config(config: Mapping[str, Any]) -> ContrastiveModule:
+    """Make a module from the `model` part of a config, and keep the config for its checkpoints.
+
+    Args:
+        config: nested mappings with class_path and init_args, as `--print_config` shows them.
+    """
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(ContrastiveModule, "model")
+    parsed = parser.parse_object({"model": dict(config)})
+    module: ContrastiveModule = parser.instantiate_classes(parsed).model
+    module.config = dict(config)
+    return module
+
+
+def module_from_checkpoint(path: str | os.PathLike[str]) -> ContrastiveModule:
+    """Rebuild a trained module in evaluation mode, on the CPU.
+
+    Raises:
+        CheckpointError: the checkpoint is unsafe, damaged, newer, or does not fit the code that is installed.
+    """
+    checkpoint = read_checkpoint(path)
+    config = checkpoint.get("voxtile_model")
+    if not isinstance(config, dict):
+        raise CheckpointError(
+            f"checkpoint '{path}' does not say what model it is, since it was not trained through 'lightning fit'; "
+            "load its weights into the module that was trained"
+        )
+    _check_classes(config, path)
+    module = _made(_without_pretrained(config), path)
+    module.config = config
+    module.on_load_checkpoint(checkpoint)
+    _load_weights(module, checkpoint, path)
+    return module.eval()
+
+
+def _made(config: dict[str, Any], path: str | os.PathLike[str]) -> ContrastiveModule:
+    try:
+        return module_from_config(config)
+    except VoxtileError:
+        raise
+    except Exception as error:  # jsonargparse and constructors raise many types
+        reason = " ".join(str(error).split())[:300]
+        raise CheckpointError(
+            f"the model of checkpoint '{path}' cannot be built with this version of voxtile: {reason}"
+        ) from error
+
+
+def _load_weights(module: ContrastiveModule, checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
+    try:
+        module.load_state_dict(checkpoint["state_dict"])
+    except (RuntimeError, KeyError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise CheckpointError(f"the weights of checkpoint '{path}' do not fit its own model: {reason}") from error
+
+
+def _check_classes(config: object, path: str | os.PathLike[str]) -> None:
+    """Hold every class path of a checkpoint to voxtile and the installed domain plugins."""
+    plugins = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
+    allowed = {"voxtile", *(entry.module.partition(".")[0] for entry in plugins)}
+    for class_path in _class_paths(config):
+        if class_path.partition(".")[0] not in allowed:
+            raise CheckpointError(
+                f"checkpoint '{path}' asks for the class '{class_path}', which belongs to no installed domain plugin; "
+                "install the plugin that it was trained with"
+            )
+
+
+def _class_paths(config: object) -> list[str]:
+    if isinstance(config, Mapping):
+        own = [str(config["class_path"])] if "class_path" in config else []
+        return own + [found for value in config.values() for found in _class_paths(value)]
+    if isinstance(config, list | tuple):
+        return [found for value in config for found in _class_paths(value)]
+    return []
+
+
+def _without_pretrained(config: Any) -> Any:  # noqa: ANN401
+    """The config without sources of weights: they come from the checkpoint."""
+    if isinstance(config, Mapping):
+        return {k: None if k == "pretrained" else _without_pretrained(v) for k, v in config.items()}
+    if isinstance(config, list | tuple):
+        return [_without_pretrained(value) for value in config]
+    if isinstance(config, str) and config.startswith("open_clip:") and ":" not in config.partition(":")[2]:
+        return config.partition("/")[0]
+    return config

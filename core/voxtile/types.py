@@ -47,6 +47,7 @@ class Batch:
         fact_names: the F concepts, in order.
         uids: B uids (of the sample, or of the study's first sample).
         draws: [B] int64 global draw indices (the key of all randomness for the item).
+        text_facts: [T, F] int8, what each text by itself states, as in `facts`; None where the loader does not know.
         tokens: [T, L] int64, filled in by the module; 0 is padding.
     """
 
@@ -61,6 +62,7 @@ class Batch:
     fact_names: tuple[str, ...]
     uids: list[str]
     draws: Tensor
+    text_facts: Tensor | None = None
     tokens: Tensor | None = None
 
     def __len__(self) -> int:

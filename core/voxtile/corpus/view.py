@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from voxtile.corpus.source import StoredSample
 from voxtile.corpus.view_compile import write_view
+from voxtile.corpus.view_evidence import FACTS, HASHES
 from voxtile.corpus.view_key import view_key
 from voxtile.errors import ConfigError, CorpusError
 
@@ -193,6 +194,24 @@ class CompiledView:
         matrix: npt.NDArray[np.int8] = np.load(self.folder / "facts.npy", mmap_mode="r", allow_pickle=False)
         return matrix
 
+    def text_facts(self, hashes: Sequence[int]) -> npt.NDArray[np.int8]:
+        """Facts that sentences state, by text hash: [texts, concepts] int8 as in `facts`; -1 where nothing is known."""
+        known, facts = self._evidence
+        wanted = np.asarray(hashes, np.int64)
+        found = np.full((len(wanted), len(self.concepts)), -1, np.int8)
+        if len(known):
+            place = np.searchsorted(known, wanted).clip(max=len(known) - 1)
+            hit = known[place] == wanted
+            found[hit] = facts[place[hit]]
+        return found
+
+    @cached_property
+    def _evidence(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int8]]:
+        return (
+            np.load(self.folder / HASHES, mmap_mode="r", allow_pickle=False),
+            np.load(self.folder / FACTS, mmap_mode="r", allow_pickle=False),
+        )
+
     def meta(self, entry: Entry) -> dict[str, Any]:
         """Metadata that presets use; shared between rows that agree in all of it, so do not change it."""
         return self._meta_of(entry.meta)
@@ -226,7 +245,13 @@ class CompiledView:
 
 
 def compile_view(
-    corpus: Corpus, name: str = "all", *, scheme: str = "default", where: str | None = None, folder: Path | None = None
+    corpus: Corpus,
+    name: str = "all",
+    *,
+    scheme: str = "default",
+    where: str | None = None,
+    facts_source: str | None = None,
+    folder: Path | None = None,
 ) -> CompiledView:
     """Open a view, compiling it first where it is missing or its inputs have changed.
 
@@ -236,6 +261,7 @@ def compile_view(
             where the hash tells the other corpora.
         scheme: split scheme.
         where: SQL condition on the samples table, e.g. `modality = 'CT'`; it sees no file and no network.
+        facts_source: only facts whose source begins so (`reports`, `labels`); None for all.
         folder: folder to keep views in instead of the first corpus's `views`.
 
     Raises:
@@ -248,11 +274,11 @@ def compile_view(
     others = "\n".join(str(root.resolve()) for root in roots[1:])
     label = f"{name}@{hashlib.sha256(others.encode()).hexdigest()[:8]}" if others else name
     target = (folder or roots[0] / "views") / label
-    key = view_key(roots, scheme=scheme, where=where)
+    key = view_key(roots, scheme=scheme, where=where, facts_source=facts_source)
     if _recorded_key(target) != key:
         with _locked(target):
             if _recorded_key(target) != key:  # another process may have compiled it while this one waited
-                write_view(roots, target, key=key, name=name, scheme=scheme, where=where)
+                write_view(roots, target, key=key, name=name, scheme=scheme, where=where, facts_source=facts_source)
     return CompiledView(target, roots)
 
 

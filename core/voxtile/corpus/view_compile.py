@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from voxtile.corpus.view_evidence import write_evidence
 from voxtile.corpus.view_key import VIEW_VERSION
 from voxtile.corpus.view_tables import UNKNOWN, assign_splits, connect, join_captions, join_facts, select_samples
 from voxtile.corpus.view_text import hash63, text_hash
@@ -81,7 +82,16 @@ class BatchWriter:
         self._pending, self._pending_rows = ([rest] if len(rest) else []), len(rest)
 
 
-def write_view(roots: Sequence[Path], folder: Path, *, key: str, name: str, scheme: str, where: str | None) -> None:
+def write_view(
+    roots: Sequence[Path],
+    folder: Path,
+    *,
+    key: str,
+    name: str,
+    scheme: str,
+    where: str | None,
+    facts_source: str | None = None,
+) -> None:
     """Compile a view into a folder that appears only when it is complete.
 
     Args:
@@ -91,6 +101,7 @@ def write_view(roots: Sequence[Path], folder: Path, *, key: str, name: str, sche
         name: name of the view.
         scheme: split scheme.
         where: SQL condition on samples, or None for all.
+        facts_source: only facts whose source begins so, or None for all.
 
     Raises:
         ConfigError: the scheme or the condition is wrong, or nothing is selected.
@@ -105,7 +116,8 @@ def write_view(roots: Sequence[Path], folder: Path, *, key: str, name: str, sche
             "make that folder writable or give another folder for views"
         ) from error
     try:
-        _write_files(roots, building, {"key": key, "name": name, "scheme": scheme, "where": where})
+        about = {"key": key, "name": name, "scheme": scheme, "where": where, "facts_source": facts_source}
+        _write_files(roots, building, about)
         _replace(building, folder)
     except OSError as error:
         raise CorpusError(f"cannot write the compiled view '{folder}' ({error.strerror}); is the disk full?") from error
@@ -131,11 +143,12 @@ def _write_files(roots: Sequence[Path], building: Path, about: dict[str, Any]) -
         splits = assign_splits(connection, about["scheme"])
         rows = select_samples(connection, about["where"])
         join_captions(connection)
-        concepts = join_facts(connection)
+        concepts = join_facts(connection, about["facts_source"])
         kinds = _distinct(connection, "SELECT DISTINCT kind FROM told")
         verdicts = _distinct(connection, "SELECT DISTINCT verdict FROM told")
         _write_captions(connection, building / "captions.arrow", kinds, verdicts)
         fact_rows = _write_facts(connection, building / "facts.npy", len(concepts))
+        write_evidence(connection, building, concepts)
         shards = _write_index(connection, building, fact_rows)
         studies = _write_studies(connection, building / "studies.arrow")
         ranges = _split_ranges(connection, splits)

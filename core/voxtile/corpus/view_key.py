@@ -10,7 +10,7 @@ from pathlib import Path
 from voxtile.corpus.schema import SCHEMA_VERSION
 from voxtile.errors import CorpusError
 
-VIEW_VERSION = "1"  # bumped whenever the compiled files for the same tables change
+VIEW_VERSION = "2"  # bumped whenever the compiled files for the same tables change
 INPUT_TABLES = ("samples", "captions", "verdicts", "facts", "scopes", "splits")
 
 _WHOLE_FILE_BYTES = (
@@ -24,7 +24,7 @@ def table_parts(root: Path, table: str) -> list[Path]:
     return sorted(p for p in (root / "tables" / table).glob("*.parquet") if not p.name.startswith("."))
 
 
-def view_key(roots: Sequence[Path], *, scheme: str, where: str | None) -> str:
+def view_key(roots: Sequence[Path], *, scheme: str, where: str | None, facts_source: str | None = None) -> str:
     """Hash the names, sizes and contents of all table parts, the selection and the versions.
 
     The places of the corpora do not count, so a corpus can be moved or copied without losing its views.
@@ -43,7 +43,14 @@ def view_key(roots: Sequence[Path], *, scheme: str, where: str | None) -> str:
         ]
         for root in roots
     ]
-    description = {"view": VIEW_VERSION, "schema": SCHEMA_VERSION, "scheme": scheme, "where": where, "inputs": inputs}
+    description = {
+        "view": VIEW_VERSION,
+        "schema": SCHEMA_VERSION,
+        "scheme": scheme,
+        "where": where,
+        "facts_source": facts_source,
+        "inputs": inputs,
+    }
     return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:32]
 
 

@@ -183,21 +183,33 @@ def _version(text: str) -> tuple[tuple[int, str], ...]:
     return tuple((int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"[.\-+]", text))
 
 
-def join_facts(connection: duckdb.DuckDBPyConnection) -> list[str]:
+def join_facts(connection: duckdb.DuckDBPyConnection, source: str | None = None) -> list[str]:
     """Create the table `known` (row, concept id, value) of definite facts and closed scopes; the largest value counts.
 
     An uncertain fact is unknown, and stays so under a closed scope. A concept with a present and an absent fact (two
     sides of the body) is present.
 
+    Args:
+        connection: with the table `picked`.
+        source: only facts whose source begins so (`reports`, `labels`). Closed scopes do not say whose they are, so
+            they are not applied then.
+
     Returns:
         The concepts in order: all that have a fact or are named by a scope of a picked row.
     """
+    connection.register("fact_source", pa.table({"prefix": [source or ""]}))
+    connection.execute("""
+        CREATE TEMP TABLE chosen_facts AS SELECT facts.* FROM facts, fact_source
+        WHERE starts_with(coalesce(facts.source, ''), prefix)""")
+    connection.execute(
+        "CREATE TEMP TABLE chosen_scopes AS SELECT * FROM scopes" + (" WHERE false" if source is not None else "")
+    )
     concepts = [
         row[0]
         for row in connection.execute("""
             SELECT DISTINCT concept FROM (
-                SELECT concept FROM facts JOIN picked USING (uid)
-                UNION ALL SELECT unnest(concepts) AS concept FROM scopes JOIN picked USING (uid)
+                SELECT concept FROM chosen_facts JOIN picked USING (uid)
+                UNION ALL SELECT unnest(concepts) AS concept FROM chosen_scopes JOIN picked USING (uid)
             ) WHERE concept IS NOT NULL ORDER BY 1""").fetchall()
     ]
     ids = pa.table({"concept": pa.array(concepts, pa.string()), "id": pa.array(range(len(concepts)), pa.int32())})
@@ -206,12 +218,12 @@ def join_facts(connection: duckdb.DuckDBPyConnection) -> list[str]:
         CREATE TEMP TABLE known AS
         WITH stated AS (
             SELECT row, id, max(CASE polarity WHEN 'present' THEN 2 WHEN 'uncertain' THEN 1 ELSE 0 END) AS strength
-            FROM facts JOIN picked USING (uid) JOIN concept_ids USING (concept) GROUP BY row, id
+            FROM chosen_facts JOIN picked USING (uid) JOIN concept_ids USING (concept) GROUP BY row, id
         ),
         closed AS (
             SELECT DISTINCT row, id FROM (
                 SELECT row, unnest(coalesce(concepts, (SELECT list(concept) FROM concept_ids))) AS concept
-                FROM scopes JOIN picked USING (uid) WHERE closed
+                FROM chosen_scopes JOIN picked USING (uid) WHERE closed
             ) JOIN concept_ids USING (concept)
         )
         SELECT row, id, CASE strength WHEN 2 THEN {PRESENT} WHEN 1 THEN {UNKNOWN} ELSE {ABSENT} END::TINYINT AS value

@@ -34,6 +34,7 @@ class CorpusDataModule(pl.LightningDataModule):
         view: name of the compiled view.
         scheme: split scheme.
         where: SQL condition on the samples table that selects what the view holds.
+        facts_source: only facts whose source begins so (`reports`, `labels`) are seen in training; null for all.
         batch_size: items of one batch over all ranks; each rank loads an equal part of it.
         unit: an item is a `sample`, or a `study` with all its samples.
         captions: which texts go with an item.
@@ -55,6 +56,7 @@ class CorpusDataModule(pl.LightningDataModule):
         view: str = "all",
         scheme: str = "default",
         where: str | None = None,
+        facts_source: str | None = None,
         batch_size: int = 64,
         unit: Unit = "sample",
         captions: CaptionPolicy | None = None,
@@ -79,7 +81,12 @@ class CorpusDataModule(pl.LightningDataModule):
         self.captions = captions or CaptionPolicy()
         self._folders = [corpus] if isinstance(corpus, str) else corpus
         self._phantom = phantom
-        self._selection: dict[str, Any] = {"name": view, "scheme": scheme, "where": where}
+        self._selection: dict[str, Any] = {
+            "name": view,
+            "scheme": scheme,
+            "where": where,
+            "facts_source": facts_source,
+        }
         self._view_folder = Path(view_folder) if view_folder else None
         self._splits = {"train": train_split, "val": val_split, "test": test_split}
         self._num_workers = num_workers

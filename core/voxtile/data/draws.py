@@ -98,6 +98,7 @@ class DrawDataset(torch.utils.data.Dataset[Batch]):
             fact_names=self.view.concepts,
             uids=[item.lead.uid for item in items],
             draws=torch.tensor(numbers, dtype=torch.int64),
+            text_facts=torch.from_numpy(self.view.text_facts([text.text_hash for text in texts])),
         )
 
     def texts(self, items: int) -> list[str]:

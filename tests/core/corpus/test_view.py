@@ -124,6 +124,25 @@ def test_facts_follow_the_scopes(corpus):
     assert view.facts(entries[uid(4)]).tolist() == [-1, -1, -1]
 
 
+def test_facts_of_one_source_know_no_other_and_no_scope(corpus):
+    rows = [
+        {"uid": uid(2), "concept": "stone", "polarity": "present", "source": "labels@1"},
+        {"uid": uid(2), "concept": "nodule", "polarity": "present", "source": "reports@1",
+         "attributes": '{"evidence": ["A  nodule is seen."]}'},
+        {"uid": uid(2), "concept": "effusion", "polarity": "absent", "source": "reports@1",
+         "attributes": '{"evidence": ["No effusion, no stone."]}'},
+    ]  # fmt: skip
+    write(corpus.roots[0], "facts", rows, stem="b")
+    view = compile_view(corpus, facts_source="reports")
+    assert view.concepts == ("effusion", "nodule")
+    entries = by_uid(view)
+    assert view.facts(entries[uid(2)]).tolist() == [0, 1]
+    assert view.facts(entries[uid(1)]).tolist() == [-1, -1]  # its facts have no source, and scopes are not applied
+    hashes = [text_hash("a nodule is seen"), text_hash("No effusion, no stone."), text_hash("Something else.")]
+    assert view.text_facts(hashes).tolist() == [[-1, 1], [0, -1], [-1, -1]]
+    assert compile_view(corpus).key != view.key
+
+
 def test_it_is_compiled_once_and_again_when_a_table_grows(corpus, monkeypatch):
     calls = []
     real = view_compile.write_view

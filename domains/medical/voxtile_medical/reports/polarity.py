@@ -18,7 +18,7 @@ _PSEUDO = re.compile(
     re.IGNORECASE,
 )
 _NEGATION_BEFORE = re.compile(
-    r"\b(no(?!t\b)|without|absent|absence of|free of|negative for|neither|nor|never|denies"
+    r"\b(no(?!t\b)|without|absent|absence of|free of|clear of|free from|negative for|neither|nor|never|denies"
     r"|not (?:have|show|demonstrate|see|identify"
     r"|seen|identified|a|an|the|in keeping)|rather than|instead of|resolved|resolution of|lack of"
     r"|(?:is|are|was|were) not|does not|do not|cannot (?:see|identify)|excludes?|rules? out"

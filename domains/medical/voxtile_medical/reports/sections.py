@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from voxtile.data.sentences import split_sentences
+
 # Headings as they stand in ordinary reports (RSNA RadReport templates; the ACR practice parameter for
 # communication names the sections). A heading begins a line or follows a full stop, and ends with a colon.
 _HEADINGS = {
@@ -28,12 +30,6 @@ _HEADING = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 
-# Not an end of a sentence: decimals, common abbreviations, list numbers.
-_BREAK = re.compile(
-    r"(?<!\bDr)(?<!\bvs)(?<!\be\.g)(?<!\bi\.e)(?<!\bapprox)(?<!\bca)(?<=[.!?;])\s+(?=[A-Z0-9(])|\n\s*\n|\n\s*(?=[-*•\d])"
-)
-_LIST_MARK = re.compile(r"^\s*(?:[-*•]|\d{1,2}[.)])\s+")
-
 
 @dataclass(frozen=True)
 class Sentence:
@@ -55,9 +51,7 @@ def sections(report: str) -> Iterator[tuple[str, str]]:
 
 
 def sentences(report: str) -> Iterator[Sentence]:
-    """Yield the report's sentences with their sections, list marks and line breaks removed."""
+    """Yield the report's sentences with their sections, split as training splits them."""
     for section, text in sections(report):
-        for piece in _BREAK.split(text):
-            clean = " ".join(_LIST_MARK.sub("", piece).split())
-            if re.search(r"[A-Za-z]{2}", clean):
-                yield Sentence(clean, section)
+        for sentence in split_sentences(text):
+            yield Sentence(sentence, section)

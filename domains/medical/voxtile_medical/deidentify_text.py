@@ -33,7 +33,11 @@ _FORMS = (
     re.compile(r"\b\d{3}-\d{2}-\d{4}\b"),  # US social security number
     re.compile(r"\b[0-2](?:\.\d+){5,}\b"),  # UID
     re.compile(r"\b(?:MRN|accession(?: (?:number|no\.?))?|patient id)\s*[:#]?\s*[A-Z]*\d[\w-]*", re.IGNORECASE),
-    re.compile(r"\b(?:Dr|Prof|Mr|Mrs|Ms)\b\.?\s+(?:[A-Z][\w'’-]*\.?\s*){1,3}"),
+)
+# A title and the one or two names after it, of which some may be blanked already.
+_NAME = rf"(?:{BLANK}[\w'’-]*|[A-Z][\w'’-]+)"
+_TITLED = re.compile(
+    rf"\b(?:Dr|Prof|Mr|Mrs|Ms|DR|PROF)\b\.?\s+(?:[A-Z]\.\s*)*{_NAME}(?:\s+(?:{BLANK}[\w'’-]*|[A-Z][\w'’-]*[a-z]+))?"
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -50,8 +54,8 @@ def scrub(text: str, people: Iterable[str] = (), numbers: Iterable[str] = (), pl
     for pattern in _known(tuple(sorted(set(people))), tuple(sorted(set(numbers))), tuple(sorted(set(places)))):
         text = pattern.sub(BLANK, text)
     text = _DATES.sub(BLANK, text)
-    for pattern in _FORMS:
-        text = pattern.sub(f"{BLANK} ", text) if pattern is _FORMS[-1] else pattern.sub(BLANK, text)
+    for pattern in (*_FORMS, _TITLED):
+        text = pattern.sub(BLANK, text)
     return text.strip()
 
 

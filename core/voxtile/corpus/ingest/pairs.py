@@ -152,10 +152,10 @@ class PairTask(ABC):
 
     def _duplicate(self, item: Item, captions: list[Row]) -> Outcome:
         first = item.inputs["first"]
-        if not check_texts(self.texts(first["where"])).accepted:
-            return Outcome(
-                "dropped", "duplicate", f"the same image as {first['source']}, which was refused for its caption"
-            )
+        is_in_plan = first["where"] is not None
+        if is_in_plan and not check_texts(self.texts(first["where"])).accepted:
+            detail = f"the same image as {first['source']}, which was refused for its caption"
+            return Outcome("dropped", "duplicate", detail)
         detail = f"the same image as {first['source']}, which got its {len(captions)} captions"
         return Outcome("dropped", "duplicate", detail, tables={"captions": captions} if captions else {})
 

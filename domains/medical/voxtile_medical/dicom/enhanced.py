@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 
 from voxtile_medical.dicom.frames import Frame, floats, times_of
 from voxtile_medical.dicom.headers import FileHeader
@@ -82,31 +83,58 @@ def _read_frames(root: Path, header: FileHeader, file: int) -> list[Frame]:
     of_file: dict[str, Hashable] = {
         name: header.values[name] for name in ("AcquisitionNumber",) if name in header.values
     }
-    return [_frame(_Groups(groups[i], shared), header, file, i, dimensions, of_file) for i in range(count)]
+    lookup = _Groups(shared)
+    return [_frame(lookup.of(groups[i]), header, file, i, dimensions, of_file) for i in range(count)]
 
 
 class _Groups:
-    """Functional groups of a frame: its own, or those that all frames share."""
+    """Functional groups of a frame: its own, or those that all frames share.
 
-    def __init__(self, own: Dataset, shared: Dataset) -> None:
-        self._own = own
+    Looked up by tag number: a file has tens of elements for each of hundreds of frames.
+    """
+
+    def __init__(self, shared: Dataset) -> None:
+        self._own: Dataset = shared
         self._shared = shared
+        self._shared_values: dict[tuple[str, str], Any] = {}
+
+    def of(self, own: Dataset) -> _Groups:
+        """The same with another frame's own groups."""
+        self._own = own
+        return self
 
     def value(self, group: str, keyword: str) -> Any:  # noqa: ANN401  (an element's value)
         """An element of a functional group; None where absent."""
-        for source in (self._own, self._shared):
-            sequence = source.get(group)
-            if sequence:
-                found = sequence[0].get(keyword)
-                if found is not None and found != "":
-                    return found
-        return None
+        found = _element(self._own, group, keyword)
+        if found is None:
+            key = (group, keyword)
+            if key not in self._shared_values:
+                self._shared_values[key] = _element(self._shared, group, keyword)
+            found = self._shared_values[key]
+        return found
 
     def numbers(self, group: str, keyword: str, count: int) -> tuple[float, ...] | None:
+        """The first numbers of an element; None where they are not there."""
         value = self.value(group, keyword)
         if value is None:
             return None
         return floats(value if count > 1 else [value], count)
+
+
+def _element(groups: Dataset, group: str, keyword: str) -> Any:  # noqa: ANN401  (an element's value)
+    group_tag, tag = _tags(group, keyword)
+    if group_tag not in groups.keys():  # noqa: SIM118  (a dictionary look-up; `in groups` parses the tag)
+        return None
+    items = groups[group_tag].value
+    if not items or tag not in items[0].keys():  # noqa: SIM118
+        return None
+    value = items[0][tag].value
+    return None if value == "" else value
+
+
+@cache
+def _tags(group: str, keyword: str) -> tuple[BaseTag, BaseTag]:
+    return Tag(group), Tag(keyword)
 
 
 def _frame(

@@ -7,20 +7,21 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_LIBRARIES = ("pydicom", "openjpeg", "pylibjpeg")
+_LOGGERS = tuple(
+    logging.getLogger(name) for name in ("pydicom", "pydicom.pixels.decoders.base", "openjpeg", "pylibjpeg")
+)
 
 
 @contextmanager
 def quiet_pydicom() -> Iterator[None]:
     """Silence pydicom and its decoders; what matters is checked by the caller and named."""
-    loggers = [logging.getLogger(name) for name in _LIBRARIES]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL + 1)
+    before = [logger.disabled for logger in _LOGGERS]  # a flag: changing levels would clear a cache for every file
+    for logger in _LOGGERS:
+        logger.disabled = True
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        for logger, disabled in zip(_LOGGERS, before, strict=True):
+            logger.disabled = disabled

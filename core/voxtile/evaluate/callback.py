@@ -74,13 +74,12 @@ class EvaluateCallback(pl.Callback):
             logger.log_metrics(self._headlines(self.evaluation), step=trainer.global_step)
 
     def _corpus(self, trainer: pl.Trainer) -> Corpus:
-        given = self.corpus or getattr(getattr(trainer, "datamodule", None), "corpus", None)
-        if given is None:
-            raise ConfigError("the evaluation has no corpus; set data.corpus, or the callback's own corpus")
-        if isinstance(given, Corpus):
-            return given
-        roots = [given] if isinstance(given, str | Path) else list(given)
-        return Corpus(*(Path(root) for root in roots))
+        if self.corpus is not None:
+            return Corpus(Path(self.corpus))
+        corpus = getattr(getattr(trainer, "datamodule", None), "corpus", None)
+        if not isinstance(corpus, Corpus):
+            raise ConfigError("the evaluation has no corpus; set data.corpus, or the corpus of EvaluateCallback")
+        return corpus
 
     @staticmethod
     def _headlines(evaluation: Evaluation) -> dict[str, float]:

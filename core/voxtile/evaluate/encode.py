@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,14 @@ from voxtile.evaluate.zero_shot import normalised
 
 Loader: TypeAlias = Callable[[Sequence[str]], Iterable[tuple[Sequence[str], Tensor]]]
 """From sample uids to batches (uids, images [S, C, *G]) in the same order."""
+
+
+@runtime_checkable
+class JointModel(Protocol):
+    """A model that gives embeddings and fact logits from one pass through its image tower."""
+
+    def encode_images_with_facts(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """[S, C, *G] to [S, D] normalised embeddings and [S, F] logits."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +108,14 @@ def _means(values: npt.NDArray[np.generic], units: Units) -> npt.NDArray[np.floa
 
 
 def _encode(model: EvaluationModel, images: Tensor) -> tuple[npt.NDArray[np.float64], Tensor | None]:
-    embedded = model.encode_images(images).detach().cpu().double().numpy()
-    return embedded, model.fact_logits(images) if model.fact_names else None
+    """Embeddings and fact logits, from one pass through the tower where the model offers it."""
+    if not model.fact_names:
+        return model.encode_images(images).detach().cpu().double().numpy(), None
+    if isinstance(model, JointModel):
+        embeddings, logits = model.encode_images_with_facts(images)
+    else:
+        embeddings, logits = model.encode_images(images), model.fact_logits(images)
+    return embeddings.detach().cpu().double().numpy(), logits
 
 
 def _check_finite(model: EvaluationModel, uids: Sequence[str], embedded: npt.NDArray[np.float64]) -> None:
@@ -111,9 +125,3 @@ def _check_finite(model: EvaluationModel, uids: Sequence[str], embedded: npt.NDA
             f"model '{model.name}' gives an embedding that is not finite for sample {uids[wrong[0]]}; look at it with: "
             f"voxtile extract CORPUS {uids[wrong[0]]} --to png"
         )
-
-
-def batches(uids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    """Consecutive groups of at most `size` uids."""
-    for start in range(0, len(uids), size):
-        yield uids[start : start + size]

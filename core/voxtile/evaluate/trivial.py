@@ -6,14 +6,11 @@ and is trained with the labels of the training split; its regularisation is chos
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn import functional
 
@@ -22,28 +19,36 @@ from voxtile.evaluate.metrics import Floats, auroc
 BINS = 64
 BLOCKS = 8
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
-"""scikit-learn's C for standardised features, from strong to weak; tried until validation says that it gets worse."""
+"""C (as in scikit-learn) for standardised features, strong to weak; tried until validation says that it gets worse."""
 
 NAME = "histogram-and-blocks"
 _WORSE = 0.005  # of the macro AUROC
+_CONSTANT = 1e-6  # features that vary less carry nothing (coordinate channels, empty bins)
+_ITERATIONS = 100
 _VOXELS = 65_536  # beyond this many the histogram takes every second voxel along each axis
 
 
 class SimpleFeatures:
     """A 64-bin histogram and 8×8 or 8×8×8 block means of every channel.
 
-    The histogram's range is that of the first images seen; later values outside it fall into the end bins.
+    The histogram's range is that of the first images seen; later values outside it fall into the end bins. Channels
+    that are the same in all of them (coordinates) are left out.
     """
 
     def __init__(self) -> None:
+        self._channels: Tensor | None = None
         self._low: Tensor | None = None
         self._width: Tensor | None = None
 
     def __call__(self, images: Tensor) -> npt.NDArray[np.float32]:
         """[S, C, *G] to [S, C · (64 + 8^n)] float32, n the number of spatial axes."""
         images = images.detach().float().cpu()
-        flat = images.flatten(2)
+        if self._channels is None:
+            same = (images == images[:1]).flatten(2).all(dim=2).all(dim=0)
+            self._channels = torch.nonzero(~same).flatten() if not same.all() else torch.arange(images.shape[1])
+        images = images[:, self._channels]
         if self._low is None or self._width is None:
+            flat = images.flatten(2)
             self._low = flat.amin(dim=(0, 2))[None, :, None]
             self._width = (flat.amax(dim=(0, 2))[None, :, None] - self._low).clamp_min(1e-6)
         pool = functional.adaptive_avg_pool3d if images.ndim == 5 else functional.adaptive_avg_pool2d
@@ -87,14 +92,19 @@ def trivial_scores(
         reported: features of the units to be scored.
 
     Returns:
-        Scores [N, K]; a class without positives or negatives in training scores 0.5 throughout.
+        Scores [N, K].
     """
-    mean, spread = train[0].mean(axis=0), np.maximum(train[0].std(axis=0), 1e-6)
-    scaled = [((part - mean) / spread).astype(np.float32) for part in (train[0], validation[0], reported)]
+    mean, spread = train[0].mean(axis=0), train[0].std(axis=0)
+    varying = spread > _CONSTANT
+    scaled = [
+        torch.from_numpy((part[:, varying] - mean[varying]) / spread[varying])
+        for part in (train[0], validation[0], reported)
+    ]
     best: tuple[float, TrivialScores] | None = None
+    weights = torch.zeros(int(varying.sum()) + 1, train[1].shape[1])
     for penalty in PENALTIES:
-        fitted = [_fit(scaled[0], train[1][:, k], penalty) for k in range(train[1].shape[1])]
-        scores = [np.stack([_score(model, part) for model in fitted], axis=1) for part in scaled[1:]]
+        weights = fit_logistic(scaled[0], torch.from_numpy(train[1]), penalty, weights)
+        scores = [torch.sigmoid(_logits(part, weights)).double().numpy() for part in scaled[1:]]
         quality = _macro(validation[1], scores[0])
         if best is None or quality > best[0]:
             best = quality, TrivialScores(reported=scores[1], validation=scores[0], penalty=penalty)
@@ -104,20 +114,49 @@ def trivial_scores(
     return best[1]
 
 
-def _fit(features: npt.NDArray[np.float32], labels: npt.NDArray[np.int8], penalty: float) -> LogisticRegression | None:
-    known = labels >= 0
-    if len(set(labels[known].tolist())) < 2:
-        return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a not quite converged fit is one of the candidates too
-        return LogisticRegression(C=penalty, max_iter=200, tol=1e-3).fit(features[known], labels[known])
+def fit_logistic(features: Tensor, labels: Tensor, penalty: float, start: Tensor, tolerance: float = 1e-5) -> Tensor:
+    """L2-regularised logistic regressions of all classes at once, by L-BFGS.
+
+    Each column solves min ½‖w‖² + C Σ log(1 + exp(−y (w·x + b))) over the units that have a label, b unpenalised.
+    Together the columns need one matrix product a step; scikit-learn, a class at a time, takes several times as long at
+    2,000 units and 1,728 features.
+
+    Args:
+        features: [N, P] float32, standardised.
+        labels: [N, K], 1, 0 or -1 (left out).
+        penalty: C.
+        start: [1 + P, K] where to start; intercepts in the first row.
+        tolerance: largest gradient of the objective divided by C·N at which to stop.
+
+    Returns:
+        [1 + P, K].
+    """
+    known, positive = (labels >= 0).float(), (labels == 1).float()
+    weights = start.clone().requires_grad_()
+    optimizer = torch.optim.LBFGS(
+        [weights],
+        max_iter=_ITERATIONS,
+        tolerance_grad=tolerance,
+        tolerance_change=1e-9,
+        history_size=10,
+        line_search_fn="strong_wolfe",
+    )
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        logits = _logits(features, weights)
+        loss = functional.binary_cross_entropy_with_logits(logits, positive, weight=known, reduction="sum")
+        objective = (loss + weights[1:].square().sum() / (2 * penalty)) / len(features)
+        objective.backward()  # type: ignore[no-untyped-call]
+        return objective
+
+    with torch.enable_grad():
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return weights.detach()
 
 
-def _score(model: LogisticRegression | None, features: npt.NDArray[np.float32]) -> Floats:
-    if model is None or not len(features):
-        return np.full(len(features), 0.5)
-    result: Floats = model.predict_proba(features)[:, 1].astype(np.float64)
-    return result
+def _logits(features: Tensor, weights: Tensor) -> Tensor:
+    return features @ weights[1:] + weights[0]
 
 
 def _macro(labels: npt.NDArray[np.int8], scores: Floats) -> float:

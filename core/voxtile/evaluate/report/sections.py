@@ -9,7 +9,7 @@ import numpy as np
 
 from voxtile.evaluate.calibration import Calibration, calibration
 from voxtile.evaluate.decisions import ENSEMBLE, FACT_HEAD
-from voxtile.evaluate.figures import Difference
+from voxtile.evaluate.figures import DECISION, RANKING, Difference
 from voxtile.evaluate.report.examples import ClassExamples, class_examples
 from voxtile.evaluate.report.plots import Curve, precision_recall_plot, reliability_plot, roc_plot
 from voxtile.evaluate.results import Evaluation, find_row
@@ -52,16 +52,21 @@ class Source:
 
 @dataclass(frozen=True)
 class ClassLine:
-    """One class in the table: AUROC by source's role, the other metrics of the prompts."""
+    """One class in the tables: rows by metric and by the role of the source."""
 
     title: str
     positives: int
     n: int
-    auroc: dict[str, Row | None]
-    others: dict[str, Row | None]
+    rows: dict[str, dict[str, Row | None]]
     calibration: Calibration | None
     roc: str | None
     precision_recall: str | None
+
+    @property
+    def value(self) -> float | None:
+        """AUROC of the prompts; None where it is refused."""
+        row = self.rows["auroc"]["model"]
+        return None if row is None else row.value
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,7 @@ class TaskSection:
     units: str
     sources: list[Source]
     macro: dict[str, dict[str, Row | None]]
+    decided: bool
     lines: list[ClassLine]
     refused: list[ClassLine]
     strip: Strip
@@ -111,6 +117,12 @@ class TaskSection:
         return {None: "Mean of all", **{item.name: item.title for item in self.result.task.reported}}
 
     @property
+    def decision_lines(self) -> list[tuple[str, dict[str, dict[str, Row | None]]]]:
+        """(title, rows by metric and role) of each class with figures, then of their mean."""
+        lines = [(line.title, line.rows) for line in self.lines]
+        return lines if len(self.result.task.reported) == 1 else [*lines, (f"Mean of {len(lines)}", self.macro)]
+
+    @property
     def has_head(self) -> bool:
         """Whether the model has figures of a fact head."""
         return any(source.role == "head" for source in self.sources)
@@ -118,22 +130,18 @@ class TaskSection:
     @property
     def headline(self) -> Row | None:
         """Macro AUROC of the prompts."""
-        return self.macro["model"]["auroc"]
+        return self.macro["auroc"]["model"]
 
 
 def task_section(evaluation: Evaluation, result: TaskResult) -> TaskSection:
     """Gather what the page shows of one task."""
     sources = _sources(evaluation.model, result)
-    macro = {
-        s.role: {m: _row(result, s, m, None) for m in ("auroc", "average_precision", "balanced_accuracy")}
-        for s in sources
-    }
+    macro = _rows(result, sources, None)
     lines = [_line(result, sources, column) for column in range(len(result.task.reported))]
-    shown = [line for line in lines if (row := line.auroc["model"]) and row.value is not None]
-    shown.sort(key=lambda line: -((line.auroc["model"] and line.auroc["model"].value) or 0))
+    shown = sorted((line for line in lines if line.value is not None), key=lambda line: -(line.value or 0))
     models = [source for source in sources if source.kind == "model"]
     pooled = [(source, _pooled_calibration(result, source)) for source in models]
-    values = [r.low for line in shown for r in line.auroc.values() if r and r.low is not None]
+    values = [r.low for line in shown for r in line.rows["auroc"].values() if r and r.low is not None]
     every = max(1, _PICTURES // len(result.task.reported))
     return TaskSection(
         result=result,
@@ -142,6 +150,7 @@ def task_section(evaluation: Evaluation, result: TaskResult) -> TaskSection:
         units=_UNITS[result.task.unit][1],
         sources=sources,
         macro=macro,
+        decided=any(macro["balanced_accuracy"].values()),
         lines=shown,
         refused=[line for line in lines if line not in shown],
         strip=_strip(values),
@@ -164,14 +173,18 @@ def _sources(model: str, result: TaskResult) -> list[Source]:
     return [*sources, Source("shuffled", model, "shuffled")]
 
 
-def _row(result: TaskResult, source: Source, metric: str, name: str | None) -> Row | None:
-    return find_row(result.rows, model=source.model, kind=source.kind, metric=metric, class_name=name)
+def _rows(result: TaskResult, sources: Sequence[Source], name: str | None) -> dict[str, dict[str, Row | None]]:
+    """Rows by metric and role, of one class or (None) of the macro average."""
+    return {
+        metric: {
+            s.role: find_row(result.rows, model=s.model, kind=s.kind, metric=metric, class_name=name) for s in sources
+        }
+        for metric in (*RANKING, *DECISION)
+    }
 
 
 def _line(result: TaskResult, sources: Sequence[Source], column: int) -> ClassLine:
     item, model = result.task.reported[column], sources[0]
-    auroc = {source.role: _row(result, source, "auroc", item.name) for source in sources}
-    metrics = ("average_precision", "balanced_accuracy", "sensitivity", "specificity")
     known = result.labels[:, column] >= 0
     truth = result.labels[known, column] == 1
     drawable = bool(truth.any() and not truth.all())
@@ -184,8 +197,7 @@ def _line(result: TaskResult, sources: Sequence[Source], column: int) -> ClassLi
         title=item.title,
         positives=int(truth.sum()),
         n=int(known.sum()),
-        auroc=auroc,
-        others={metric: _row(result, model, metric, item.name) for metric in metrics},
+        rows=_rows(result, sources, item.name),
         calibration=calibration(truth, result.scores[model.model][known, column]) if len(truth) else None,
         roc=roc_plot(truth, curves) if drawable else None,
         precision_recall=precision_recall_plot(truth, curves) if drawable else None,

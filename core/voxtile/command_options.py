@@ -67,7 +67,7 @@ def build_parser(function: Callable[..., Any], name: str) -> ArgumentParser:
     parser.add_function_arguments(function, as_group=False, as_positional=False, skip={*positional}, fail_untyped=False)
     for parameter in parameters:
         if parameter.kind is parameter.VAR_POSITIONAL:
-            parser.add_argument(parameter.name, nargs="*", help=_argument_help(function, parameter.name))
+            parser.add_argument(parameter.name, nargs="*", default=[], help=_argument_help(function, parameter.name))
     _accept_dashes(parser)
     return parser
 

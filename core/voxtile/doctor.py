@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from voxtile.domain import discover, resolve
-from voxtile.errors import ConfigError
 
 SAFE_BLOSC2 = (4, 14, 1)  # older versions could run code in a hostile frame on opening
 OK, WARNING = "ok", "look"
@@ -40,19 +39,15 @@ def list_domains() -> None:
         _write(f"{plugin.name}: failed to load: {plugin.reason}")
 
 
-def print_config_file(name: str = "") -> None:
+def print_config_file(name: str) -> None:
     """Print a training config, to be copied and changed.
 
     Args:
-        name: e.g. medical/ct; without it the names are listed.
+        name: e.g. medical/ct; 'voxtile domains' lists them.
 
     Raises:
         ConfigError: there is no such config.
     """
-    if not name:
-        domains, _ = discover()
-        known = [f"{domain.name}/{config}" for domain in domains.values() for config in domain.configs()]
-        raise ConfigError(f"'voxtile config' needs a name: {', '.join(known) or 'none is installed'}")
     _write(resolve(name, kind="config").read_text(encoding="utf-8").rstrip("\n"))
 
 

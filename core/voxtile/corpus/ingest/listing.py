@@ -66,7 +66,7 @@ class CsvTask(PairTask):
     def _images(self) -> dict[str, dict[str, Any]]:
         if not Path(self.table).is_file():
             raise InputError(f"the table '{self.table}' does not exist; give the path of a CSV or TSV file")
-        rows = delimited_rows(Path(self.table))
+        rows = delimited_rows(Path(self.table), errors="surrogateescape")
         header = Table(Path(self.table), tuple(name.strip() for name in next(rows, [])), ())
         image = header.columns.index(
             header.need([self.image_column] if self.image_column else PATH_COLUMNS, "image path")

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -75,10 +76,15 @@ def read_table(path: Path) -> Table:
         raise InputError(f"the table '{path}' is not UTF-8 (byte {error.start}); convert it to UTF-8") from error
 
 
-def delimited_rows(path: Path) -> Iterator[list[str]]:
-    """Rows of a delimited file, the header first; bytes that are not UTF-8 arrive as lone surrogates."""
+def delimited_rows(path: Path, *, errors: Literal["strict", "surrogateescape"] = "strict") -> Iterator[list[str]]:
+    """Rows of a delimited file, the header first.
+
+    Args:
+        path: the file; its delimiter is the one of comma, tab and semicolon that the header line has most of.
+        errors: with `surrogateescape`, bytes that are not UTF-8 arrive as lone surrogates, to be judged row by row.
+    """
     csv.field_size_limit(_LONGEST_FIELD)
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+    with path.open(encoding="utf-8-sig", errors=errors, newline="") as file:
         header = file.readline()
         delimiter = max(",\t;", key=header.count)
         file.seek(0)

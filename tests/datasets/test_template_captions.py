@@ -1,0 +1,215 @@
+"""Template captions: every fact said once, with the right polarity, repeatably; banks that are complete."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.writer import append_rows
+from voxtile.domain import discover
+from voxtile.errors import ConfigError, CorpusError, InputError
+from voxtile_datasets.captions.command import caption_corpus
+from voxtile_datasets.captions.sentences import Fact, Subject, fact_sentences, report
+from voxtile_datasets.captions.wordings import POLARITIES, bank_for, fill, installed_banks, load_bank, normalise
+from voxtile_datasets.converters.image import convert_image
+
+BANKS = installed_banks()
+FILES = [path for domain in discover()[0].values() for path in domain.wordings]
+NEGATION = re.compile(
+    r"\b(no|not|without|absent|negative|clear|normal|nothing|cannot be seen|unremarkable|missing|fully expanded)\b",
+    re.I,
+)
+SIDE, SIZE, PLACE = "left", "8 mm", "left lower lobe"
+
+
+def facts_of(name, polarity):
+    full = Fact(name, polarity, SIZE, SIDE, PLACE)
+    return [Fact(name, polarity), Fact(name, polarity, side=SIDE), Fact(name, polarity, size=SIZE), full]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_concept_has_six_wordings_of_each_polarity(path):
+    bank = load_bank(path)
+    for name, wording in [("generic", bank.generic), *bank.concepts.items()]:
+        for polarity in POLARITIES:
+            assert len(set(wording.patterns[polarity])) >= 6, (name, polarity)
+
+
+@pytest.mark.parametrize("bank", BANKS, ids=lambda bank: bank.name)
+@pytest.mark.parametrize("polarity", POLARITIES)
+def test_all_sentences_are_well_formed_and_name_what_they_are_about(bank, polarity):
+    for concept in [*bank.concepts, "some unheard-of thing"]:
+        for fact in facts_of(concept, polarity):
+            for variant in range(12):
+                subject = Subject(f"u{variant}", "CT", "chest", (fact,))
+                [sentence] = fact_sentences(subject, bank, variant=variant, absent=1)
+                assert sentence[0].isupper() or sentence[0].isdigit()
+                assert sentence.endswith(".")
+                assert not re.search(r"[{}\[\]]|  |\ba a\b|\ban? an?\b|\bno an? \b| ,| \.", sentence), sentence
+                if polarity == "absent" and concept not in {"normal", "no finding", "no findings", "healthy"}:
+                    assert NEGATION.search(sentence), (concept, sentence)
+
+
+def test_pneumonia_and_normal_are_rich():
+    bank = bank_for(BANKS, "DX")
+    for concept in ("pneumonia", "normal"):
+        subjects = [Subject(f"u{i}", "DX", "chest", (Fact(concept, "present"),)) for i in range(400)]
+        assert len({report(subject, bank, variant=0, absent=0) for subject in subjects}) >= 20, concept
+    assert bank_for(BANKS, "RGB").name == "general"
+
+
+def test_choice_is_a_function_of_uid_and_variant_alone():
+    bank = bank_for(BANKS, "CR")
+    facts = tuple(Fact(name, "present") for name in ("edema", "mass", "pneumothorax"))
+    a = Subject("a", "CR", "chest", facts, ("hernia", "atelectasis", "fracture"))
+    assert report(a, bank, variant=0, absent=2) == report(a, bank, variant=0, absent=2)
+    texts = {report(a, bank, variant=v, absent=2) for v in range(10)}
+    assert len(texts) > 5
+    other = Subject("b", "CR", "chest", facts, a.implied)
+    assert report(other, bank, variant=0, absent=2) != report(a, bank, variant=0, absent=2)
+
+
+def test_absences_are_limited_and_stated_facts_are_never_contradicted():
+    bank = bank_for(BANKS, "CR")
+    subject = Subject(
+        "a", "CR", None, (Fact("edema", "present"), Fact("mass", "uncertain")), ("edema", "hernia", "fracture")
+    )
+    for absent, count in [(0, 2), (1, 3), (9, 4)]:
+        assert len(fact_sentences(subject, bank, variant=0, absent=absent)) == count
+    assert report(Subject("a", "CR", None, ()), bank, variant=0, absent=2) is None
+
+
+def test_optional_parts_and_articles():
+    assert fill("A[ {size}] {name}[ in the {location}].", {"name": "cyst", "size": "3 mm"}) == "A 3 mm cyst."
+    assert fill("A {side} {name}.", {"name": "cyst"}) is None
+    bank = bank_for(BANKS, "CT")
+    texts = {
+        fact_sentences(Subject(f"u{i}", "CT", None, (Fact("nodule", "present", size=s),)), bank, variant=0, absent=0)[0]
+        for i in range(300)
+        for s in ("8 mm", "11 mm", "6 mm", "80 mm", "118 mm")
+    }
+    text = " ".join(texts)
+    assert re.search(r"\ban 8 mm", text, re.I)
+    assert re.search(r"\ban 11 mm", text, re.I)
+    assert re.search(r"\ba 6 mm", text, re.I)
+    assert not re.search(r"\ba (8|11|80)\b|\ban (6|118)\b", text, re.I)
+    assert "a CT" in text or "A CT" in text
+
+
+def test_lookup_ignores_case_and_underscores():
+    bank = bank_for(BANKS, "CT")
+    assert normalise("Pleural_Effusion ") == "pleural effusion"
+    for spelling in ("Pleural_Effusion", "PLEURAL EFFUSION", "pleural-effusion", "effusion"):
+        assert normalise(spelling) in bank.concepts
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    folder = tmp_path / "in"
+    for i in range(6):
+        path = folder / ("cat" if i < 3 else "dog") / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((8, 8), i, np.uint8)).save(path)
+    convert_image(folder, tmp_path / "corpus", engine="inline")
+    return tmp_path / "corpus"
+
+
+def captions(root):
+    return sorted(Corpus(root).table("captions").to_pylist(), key=lambda row: row["caption_id"])
+
+
+def test_report_captions_say_the_class_and_not_the_other(corpus):
+    caption_corpus(corpus, engine="inline")
+    store = Corpus(corpus)
+    classes = {row["uid"]: row["concept"] for row in store.table("facts").to_pylist()}
+    rows = captions(corpus)
+    assert len(rows) == 6
+    for row in rows:
+        other = {"cat": "dog", "dog": "cat"}[classes[row["uid"]]]
+        sentences = re.findall(r"[^.]+\.", row["text"])
+        assert len(sentences) == 2
+        said = {name: next(s for s in sentences if re.search(rf"\b{name}\b", s, re.I)) for name in ("cat", "dog")}
+        assert NEGATION.search(said[other])
+        assert not NEGATION.search(said[classes[row["uid"]]])
+        assert (row["kind"], row["provider"], row["model"], row["created"]) == (
+            "template",
+            "template",
+            "general@1",
+            None,
+        )
+
+
+def test_again_adds_nothing_and_new_facts_add_their_captions(corpus):
+    caption_corpus(corpus, kind="fact", absent=0, engine="inline")
+    first = captions(corpus)
+    assert len(first) == 6
+    caption_corpus(corpus, kind="fact", absent=0, engine="inline")
+    assert captions(corpus) == first
+    uid = first[0]["uid"]
+    attributes = json.dumps({"laterality": "left"})
+    append_rows(
+        corpus, "facts", "more", [{"uid": uid, "concept": "bird", "polarity": "present", "attributes": attributes}]
+    )
+    caption_corpus(corpus, kind="fact", absent=0, engine="inline")
+    added = [row for row in captions(corpus) if row["caption_id"] not in {r["caption_id"] for r in first}]
+    assert any("bird" in row["text"] and row["uid"] == uid for row in added)
+
+
+def test_variants_are_different_texts(corpus):
+    caption_corpus(corpus, variants=5, engine="inline")
+    rows = captions(corpus)
+    assert len({(row["uid"], row["text"]) for row in rows}) == len(rows) > 20
+
+
+def test_own_bank_comes_first(corpus, tmp_path):
+    generic = {polarity: [f"{polarity}: {{name}} {i}" for i in range(6)] for polarity in POLARITIES}
+    path = tmp_path / "bank.yaml"
+    path.write_text(yaml.safe_dump({"bank": "mine", "version": "7", "generic": generic}))
+    caption_corpus(corpus, bank=path, absent=0, engine="inline")
+    assert {row["model"] for row in captions(corpus)} == {"mine@7"}
+    assert all(re.fullmatch(r"Present: (cat|dog) \d", row["text"]) for row in captions(corpus))
+
+
+@pytest.mark.parametrize("provider", ["local", "openai", "tempalte"])
+def test_other_providers_are_refused_by_name(corpus, provider):
+    with pytest.raises(ConfigError, match=f"'{provider}' is not available"):
+        caption_corpus(corpus, provider=provider, engine="inline")
+
+
+def test_no_facts_no_corpus_and_bad_numbers(tmp_path, corpus):
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(folder / "a.png")
+    convert_image(folder, tmp_path / "factless", engine="inline")
+    with pytest.raises(InputError, match="has no facts"):
+        caption_corpus(tmp_path / "factless", engine="inline")
+    with pytest.raises(CorpusError, match="is not a corpus"):
+        caption_corpus(folder, engine="inline")
+    with pytest.raises(ConfigError, match="--variants"):
+        caption_corpus(corpus, variants=0, engine="inline")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"generic": {"present": ["x"]}}, "generic must be a mapping"),
+        ({"generic": {p: ["{nmae}"] for p in POLARITIES}}, "unknown field 'nmae'"),
+        ({"generic": {p: [] for p in POLARITIES}}, "is empty"),
+        ({"concepts": {"a": {"aliases": ["b"]}, "b": {}}}, "is taken by another"),
+        ({"concepts": {"a": {"presnt": ["x"]}}}, "keys among"),
+        ({"colour": 1}, "mapping with the keys"),
+        ({"images": {"CT": "scan"}}, "list of texts"),
+    ],
+)
+def test_a_malformed_bank_is_named(tmp_path, change, message):
+    content = {"bank": "b", "version": 1, "generic": {p: ["{name}"] for p in POLARITIES}} | change
+    path = tmp_path / "bank.yaml"
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_bank(path)
+    assert "bank.yaml" in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -136,10 +136,7 @@ def _print_sample(console: Console, store: Corpus, uid: str) -> None:
                 f"SELECT DISTINCT {columns} FROM {name} WHERE {key} = ? ORDER BY {order}", [value]
             )
             headings = [column[0] for column in found.description or ()]
-            cells = (
-                [_value_text(cell)[:_SHOWN_TEXT] if cell is not None else "" for cell in r] for r in found.fetchall()
-            )
-            _print(console, name, headings, cells)
+            _print(console, name, headings, [[_value_text(cell) for cell in cells] for cells in found.fetchall()])
     finally:
         connection.close()
 

@@ -57,7 +57,8 @@ class RunProgress:
 def print_plan(name: str, planned: Sequence[Job], pending: Sequence[Job], corpus: Path) -> None:
     """Print what a run would do."""
     console = Console()
-    table = Table(title=f"plan of '{name}' into {escape(str(corpus))} (dry run: nothing was written)")
+    console.print(f"plan of '{name}' into {corpus} (dry run: nothing was written)", markup=False, soft_wrap=True)
+    table = Table()
     for column in ("job", "inputs", "MB", "attempt", "first input"):
         table.add_column(column, justify="right" if column in ("inputs", "MB", "attempt") else "left")
     for job in pending[:SHOWN_JOBS]:
@@ -78,7 +79,8 @@ def print_plan(name: str, planned: Sequence[Job], pending: Sequence[Job], corpus
 def print_summary(name: str, corpus: Path, summary: RunSummary) -> None:
     """Print the table at the end of a run, and the first failures."""
     console = Console()
-    table = Table(title=f"{name} → {escape(str(corpus))}", show_header=False)
+    console.print(f"{name} → {corpus}", highlight=False, markup=False, soft_wrap=True)
+    table = Table(show_header=False)
     table.add_column()
     table.add_column(justify="right")
     table.add_row("inputs", str(summary.inputs))
@@ -100,6 +102,8 @@ def print_summary(name: str, corpus: Path, summary: RunSummary) -> None:
         table.add_row("from earlier runs", str(summary.earlier))
     console.print(table)
     for source, failure in summary.failures[:SHOWN_FAILURES]:
-        console.print(f"failed: {source}: {failure.sentence} ({failure.reason})", highlight=False, markup=False)
+        console.print(
+            f"failed: {source}: {failure.sentence} ({failure.reason})", highlight=False, markup=False, soft_wrap=True
+        )
     if len(summary.failures) > SHOWN_FAILURES:
         console.print(f"… and {len(summary.failures) - SHOWN_FAILURES} more; the ledger names all", highlight=False)

@@ -176,7 +176,7 @@ def decode_picture(data: bytes | memoryview) -> npt.NDArray[np.uint8]:
         if picture.mode.startswith(("I", "F")):
             raise CorpusError(f"a picture has mode {picture.mode}; store more than 8 bits as an array")
         try:
-            return np.asarray(picture.convert("L" if picture.mode in {"L", "1"} else "RGB"))
+            return np.array(picture.convert("L" if picture.mode in {"L", "1"} else "RGB"))
         except (OSError, SyntaxError, ValueError) as error:
             raise CorpusError(f"a picture is damaged ({error})") from error
 

@@ -1,0 +1,42 @@
+"""The preset that a person names: a YAML file, a config, or the description itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from voxtile.domain import resolve
+from voxtile.errors import ConfigError
+
+_PLACES = (("data", "preset"), ("data", "init_args", "preset"), ("preset",))
+
+
+def read_preset(text: str) -> dict[str, Any]:
+    """Find the description of a preset.
+
+    Args:
+        text: a YAML file, a config by name (`medical/ct`), either with `class_path` and `init_args` at the top or under
+            `data.preset`; or the description itself as JSON or YAML in braces.
+
+    Returns:
+        {"class_path": …, "init_args": …}.
+
+    Raises:
+        ConfigError: there is no such file or config, or no preset in it.
+    """
+    try:
+        where = "--preset" if text.lstrip().startswith("{") else f"'{text}'"
+        content = text if where == "--preset" else Path(resolve(text, kind="config")).read_text("utf-8")
+        loaded = yaml.safe_load(content)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"the preset '{text}' cannot be read: {' '.join(str(error).split())}") from error
+    for place in ((), *_PLACES):
+        found = loaded
+        for key in place:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        if isinstance(found, Mapping) and "class_path" in found:
+            return {key: found[key] for key in ("class_path", "init_args", "version") if found.get(key) is not None}
+    raise ConfigError(f"{where} holds no preset; it needs class_path and init_args, at the top or under data.preset")

@@ -20,7 +20,8 @@ class Contrastive(Objective):
     Args:
         kind: `softmax` (both directions) or `sigmoid` (needs `logit_bias` in the encoder).
         positives: what else makes a pair positive besides ownership: `text` (an equal text), `study`, `subject`,
-            `facts` (the item's facts agree with all that the text states, as in MedCLIP, Wang et al. 2022).
+            `facts` (the item's facts agree with all that the text states, as in MedCLIP, Wang et al. 2022),
+            `same_facts` (the text belongs to an item with the same known facts).
         ignore: pairs that are neither positive nor negative, by the same names; `facts` leaves out the pairs that the
             item's facts do not decide.
         tile: rows and columns of a tile of logits; changes memory and speed, never the result.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, get_args
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from voxtile.errors import ConfigError
 from voxtile.objectives.fact_pairs import StatedRelation, UndecidedRelation
 from voxtile.types import Batch
 
-RelationName: TypeAlias = Literal["text", "study", "subject", "facts"]
+RelationName: TypeAlias = Literal["text", "study", "subject", "facts", "same_facts"]
 
 _PAD = -1  # keys are indices into the distinct values, never negative
 
@@ -146,7 +146,7 @@ class Pairs:
         Args:
             batch: its `text_item`, `text_hash`, `study` and `subject` are read.
             positives: `text` (the item has a text with the same hash), `study`, `subject`, `facts` (all that the text
-                states is known to be true of the item).
+                states is known to be true of the item), `same_facts` (the owner of the text has the same known facts).
             ignored: likewise, for pairs that are neither positive nor negative; `facts` here means that the item's
                 facts do not decide whether the text is true of it.
         """
@@ -188,14 +188,24 @@ def _relation(
         return _text_relation(batch)
     if name == "facts":
         return None if batch.text_facts is None else by_facts(batch.facts, batch.text_facts)
-    if name not in ("study", "subject"):
-        raise ConfigError(f"a contrastive objective knows no relation '{name}'; there are: text, study, subject, facts")
-    values = batch.study if name == "study" else batch.subject
-    distinct, index = torch.unique(values, return_inverse=True)
-    if distinct.numel() == values.numel():
+    if name == "same_facts":
+        index = _same_facts(batch.facts)
+    elif name in ("study", "subject"):
+        index = torch.unique(batch.study if name == "study" else batch.subject, return_inverse=True)[1]
+    else:
+        known = ", ".join(get_args(RelationName))
+        raise ConfigError(f"a contrastive objective knows no relation '{name}'; there are: {known}")
+    if len(torch.unique(index)) == len(batch):
         return None
     index = index.int()
     return Relation(index[:, None], index[batch.text_item])
+
+
+def _same_facts(facts: Tensor) -> Tensor:
+    """[B] group of each item: equal facts share one; an item of which nothing is known is alone."""
+    distinct, index = torch.unique(facts, dim=0, return_inverse=True)
+    alone = len(distinct) + torch.arange(len(facts), device=facts.device)
+    return torch.where((facts < 0).all(1), alone, index)
 
 
 def _text_relation(batch: Batch) -> Relation | None:

@@ -28,8 +28,8 @@ def make_batch(
         study=torch.randint(0, studies, (items,), generator=g),
         subject=subject,
         text_hash=torch.randint(0, texts, (len(text_item),), generator=g),
-        facts=torch.zeros(items, 0, dtype=torch.int8),
-        fact_names=(),
+        facts=torch.randint(-1, 2, (items, 2), generator=g, dtype=torch.int8),
+        fact_names=("a", "b"),
         uids=[str(i) for i in range(items)],
         draws=torch.arange(items),
     )
@@ -45,6 +45,9 @@ def dense_masks(batch: Batch, positives, ignored) -> tuple[Tensor, Tensor]:
     def related(name: str, i: int, j: int) -> bool:
         if name == "text":
             return hashes[j] in owned[i]
+        if name == "same_facts":
+            mine, theirs = batch.facts[i].tolist(), batch.facts[owner[j]].tolist()
+            return mine == theirs and any(fact >= 0 for fact in mine)
         values = batch.study if name == "study" else batch.subject
         return bool(values[i] == values[owner[j]])
 
@@ -111,6 +114,7 @@ CASES = {
         ("subject",),
         {"texts": 30, "studies": 20, "subjects": 10},
     ),
+    "same facts": (40, torch.arange(40), ("same_facts",), (), {}),
     "one item": (1, torch.zeros(3, dtype=torch.long), (), (), {}),
 }
 
@@ -213,7 +217,7 @@ def test_no_tile_shape_changes_the_pairs(data):
     texts = data.draw(st.integers(1, 14))
     owner = torch.tensor(data.draw(st.lists(st.integers(0, items - 1), min_size=texts, max_size=texts)))
     batch = make_batch(items, owner, texts=4, studies=4, subjects=3, seed=data.draw(st.integers(0, 99)))
-    names = st.lists(st.sampled_from(["text", "study", "subject"]), unique=True)
+    names = st.lists(st.sampled_from(["text", "study", "subject", "same_facts"]), unique=True)
     positives, ignored = data.draw(names), data.draw(names)
     pairs = Pairs.from_batch(batch, positives, ignored)
     positive, valid = dense_masks(batch, positives, ignored)

@@ -213,3 +213,16 @@ def test_a_malformed_bank_is_named(tmp_path, change, message):
         load_bank(path)
     assert "bank.yaml" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "verb"),
+    [("gallstones", "are"), ("ascites", "is"), ("atelectasis", "is"), ("mucus", "is"), ("melanocytic nevi", "are"),
+     ("mass", "is"), ("lymphocytes", "are"), ("pancreas", "is")],
+)  # fmt: skip
+def test_verbs_agree_with_their_findings(name, verb, tmp_path):
+    generic = {polarity: ["{name} {is} here."] for polarity in POLARITIES}
+    path = tmp_path / "bank.yaml"
+    path.write_text(yaml.safe_dump({"bank": "b", "version": 1, "generic": generic}))
+    subject = Subject("u", None, None, (Fact(name, "present"),))
+    assert fact_sentences(subject, load_bank(path), variant=0, absent=0) == [f"{name.capitalize()} {verb} here."]

@@ -21,7 +21,7 @@ _SHOWN_CONCEPTS = 40
 _SHOWN_TEXT = 2000  # characters of a caption in the terminal
 
 
-def inspect_corpus(corpus: Path, *, uid: str | None = None, html: Path | None = None, previews: int = 24) -> None:
+def inspect_corpus(corpus: Path, *, uid: str | None = None, html: Path | None = None, previews: int = 30) -> None:
     """Show what a corpus holds: counts, splits, captions, facts, drop reasons, licences and checks.
 
     Args:

@@ -16,6 +16,7 @@ from voxtile.errors import VoxtileError
 
 THUMBNAIL_PX = 256
 _ENLARGE_BELOW_PX = 96  # smaller pictures are shown with visible pixels rather than blurred
+_WIDE = 1.8
 _QUALITY = 82
 
 
@@ -27,7 +28,9 @@ class Preview:
         data: `data:` URI; None where the sample has no preview or cannot be read.
         problem: why there is none.
         is_tiny: show the pixels, do not smooth them.
-        facts: concept, polarity.
+        is_wide: it gets two columns, as do the three planes of a volume side by side.
+        facts: (concept, polarity) of what is present or uncertain.
+        absent: concepts that are stated to be absent.
     """
 
     uid: str
@@ -36,7 +39,9 @@ class Preview:
     data: str | None
     problem: str | None
     is_tiny: bool
+    is_wide: bool
     facts: Sequence[tuple[str, str]]
+    absent: Sequence[str]
     text: str | None
 
 
@@ -96,13 +101,14 @@ def _preview(
     corpus: Corpus, row: Mapping[str, Any], facts: list[tuple[str, str]], text: str | None, split: str | None
 ) -> Preview:
     data = problem = None
-    is_tiny = False
+    is_tiny = is_wide = False
     try:
         picture = _picture(corpus, row)
         if picture is None:
             problem = "no preview"
         else:
             is_tiny = max(picture.size) < _ENLARGE_BELOW_PX
+            is_wide = picture.width >= _WIDE * picture.height
             data = _data_uri(picture, is_tiny=is_tiny)
     except (VoxtileError, OSError, ValueError) as error:
         problem = str(error)
@@ -115,7 +121,9 @@ def _preview(
         data=data,
         problem=problem,
         is_tiny=is_tiny,
-        facts=facts,
+        is_wide=is_wide,
+        facts=[fact for fact in facts if fact[1] != "absent"],
+        absent=[concept for concept, polarity in facts if polarity == "absent"],
         text=text,
     )
 
@@ -134,7 +142,7 @@ def _data_uri(picture: Image.Image, *, is_tiny: bool) -> str:
         picture.save(stream, "PNG")
         kind = "png"
     else:
-        picture.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+        picture.thumbnail((2 * THUMBNAIL_PX, THUMBNAIL_PX))
         picture.convert("L" if picture.mode == "L" else "RGB").save(stream, "JPEG", quality=_QUALITY)
         kind = "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode()}"

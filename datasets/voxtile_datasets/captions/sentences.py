@@ -14,6 +14,8 @@ from voxtile_datasets.captions.wordings import Bank, fill, normalise
 # Letters and digits whose names begin with a vowel sound: an MR, an X-ray, an 8 mm nodule, but a CT.
 _AN_LETTERS = frozenset("AEFHILMNORSX")
 _AN_NUMBER = re.compile(r"8|1[18]([.,]|$)")
+_SINGULARS = frozenset({"ascites", "diabetes", "herpes", "lens", "pancreas"})
+_PLURALS = frozenset({"bacteria", "calculi", "mitoses", "nevi"})
 _LENGTH_UNITS = frozenset({"mm", "cm", "m", "km", "um", "µm"})
 _LOCATION_KEYS = ("location", "lobe", "segment", "region")
 
@@ -102,7 +104,7 @@ def _sentence(fact: Fact, subject: Subject, bank: Bank, variant: int) -> str:
     name = _pick((_lower_first(own), *wording.synonyms), key + "|name")
     finding = " ".join(part for part in (fact.size, fact.side, name) if part)
     fields = {"name": name, "finding": f"{_article(finding)} {finding}" if wording.is_countable else finding}
-    fields |= _image_fields(subject, bank, f"{subject.uid}|{variant}")
+    fields |= _image_fields(subject, bank, f"{subject.uid}|{variant}") | {"is": "are" if _is_plural(name) else "is"}
     fields |= {k: v for k, v in (("side", fact.side), ("size", fact.size), ("location", fact.location)) if v}
     filled = [text for pattern in wording.patterns[fact.polarity] if (text := fill(pattern, fields))]
     if not filled:  # every wording of the concept needs a field that this fact lacks
@@ -125,6 +127,12 @@ def _article(noun: str) -> str:
     if first.isupper():
         return "an" if first[0] in _AN_LETTERS else "a"
     return "an" if first[0].lower() in "aeiou" else "a"
+
+
+def _is_plural(name: str) -> bool:
+    """By the last word's ending, which is right for the names of findings and tissues."""
+    last = name.split()[-1].casefold()
+    return last in _PLURALS or (last.endswith("s") and not last.endswith(("ss", "us", "is")) and last not in _SINGULARS)
 
 
 def _lower_first(text: str) -> str:

@@ -3,7 +3,8 @@ r"""Wording banks: how a concept is said to be present, absent or uncertain; YAM
 A pattern holds fields in braces and optional parts in brackets: `There is {finding}[ in the {location}].` An optional
 part is left out when one of its fields is unknown. Fields: `name` (the concept or a synonym, bare), `finding` (the name
 with size, side and, where it is `countable`, its article: "an 8 mm left nodule"), `side`, `size`, `location` (from the
-fact), `image` and `an_image` (what the picture is, without and with its article), `body` (the part of the body).
+fact), `is` (or "are", as the name has it), `image` and `an_image` (what the picture is, without and with its article),
+`body` (the part of the body).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from voxtile.domain import discover
 from voxtile.errors import ConfigError
 
 POLARITIES = ("present", "absent", "uncertain")
-FIELDS = frozenset({"name", "finding", "side", "size", "location", "image", "an_image", "body"})
+FIELDS = frozenset({"name", "finding", "is", "side", "size", "location", "image", "an_image", "body"})
 _FIELD = re.compile(r"\{([^{}]*)\}")
 _OPTIONAL = re.compile(r"\[([^\[\]]*)\]")
 _GENERAL = "general"

@@ -39,7 +39,7 @@ def corpus(tmp_path):
     writer = JobWriter(root, "pictures")
     for number in range(6):
         licence = "CC0-1.0" if number < 4 else None
-        writer.add(Sample(row(number, licence=licence, study=f"t{number}"), picture(number % 5, (200, 300))))
+        writer.add(Sample(row(number, licence=licence, study=f"t{number}"), picture(number % 5, (400, 600))))
     for number in (6, 7):
         volume = np.arange(4 * 6 * (8 + number), dtype=np.int16).reshape(4, 6, 8 + number)
         columns = {"kind": "volume", "modality": "CT", "units": "HU", "axes": "ZYX"}
@@ -135,7 +135,7 @@ def test_one_sample_in_detail(corpus, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "140")
     inspect_corpus(corpus, uid=f"{3:032x}")
     shown = capsys.readouterr().out
-    for part in ("CC0-1.0", "uncertain", "train", "[200, 300, 3]"):
+    for part in ("CC0-1.0", "uncertain", "train", "[400, 600, 3]"):
         assert part in shown
     inspect_corpus(corpus, uid=f"{6:032x}")
     assert "(5,000characters)" in re.sub(r"\s", "", capsys.readouterr().out)
@@ -159,14 +159,14 @@ def test_page_stands_alone_and_holds_the_pictures(corpus, tmp_path):
     for data in pictures:
         with Image.open(io.BytesIO(base64.b64decode(data))) as image:
             shapes.add(image.size)
-    assert shapes == {(256, 171), (14, 6)}
+    assert shapes == {(384, 256), (14, 6)}
     for part in ("decode-error", "CC0-1.0", "not stated", "40.0 %"):
         assert part in page
 
 
 def test_page_of_one_sample(corpus, tmp_path):
     inspect_corpus(corpus, uid=f"{6:032x}", html=tmp_path / "page.html")
-    assert (tmp_path / "page.html").read_text().count("<figure>") == 1
+    assert (tmp_path / "page.html").read_text().count("<figure") == 1
 
 
 def test_a_damaged_picture_is_shown_as_such(corpus, tmp_path):
@@ -177,7 +177,7 @@ def test_a_damaged_picture_is_shown_as_such(corpus, tmp_path):
     shard.write_bytes(bytes(data))
     inspect_corpus(corpus, html=tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
-    assert page.count("<figure>") == 8
+    assert page.count("<figure") == 8
     assert "damaged" in page
 
 

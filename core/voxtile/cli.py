@@ -10,6 +10,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from voxtile.command_table import COMMANDS, Entry, Group
 from voxtile.domain import Command, discover
@@ -104,7 +105,10 @@ def _call_member(word: str, group: Group, argv: list[str]) -> None:
             f"there is no {group.noun} '{chosen}'{_hint(chosen, members, f'voxtile {word} --help')}{_broken()}"
         )
     name = f"voxtile {word} --from {chosen}" if group.selector else f"voxtile {word} {chosen}"
-    _call(members[chosen], name, rest)
+    command = members[chosen]
+    if not command.example and chosen in group.example.split():
+        command = replace(command, example=group.example)
+    _call(command, name, rest)
 
 
 def _second_word(argv: list[str]) -> tuple[str, list[str]]:

@@ -10,6 +10,7 @@ import sys
 import textwrap
 import typing
 import warnings
+from collections import abc
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -203,7 +204,7 @@ def _action_lines(action: argparse.Action) -> list[str]:
     if action.option_strings:
         label = action.option_strings[0]
         if hint is bool:
-            label = re.sub("^--", "--[no-]", label)
+            label = re.sub("^--", "--[no-]", label) if action.default is True else label
         else:
             label += f" {_value_name(hint)}"
     text = " ".join(str(action.help or "").split())
@@ -221,8 +222,13 @@ def _action_lines(action: argparse.Action) -> list[str]:
 
 def _value_name(hint: Any) -> str:  # noqa: ANN401
     arguments = [a for a in typing.get_args(hint) if a is not type(None)]
-    if typing.get_origin(hint) is typing.Literal:
+    origin = typing.get_origin(hint)
+    if origin is typing.Literal:
         return "|".join(map(str, arguments))
-    if len(arguments) == 1 and typing.get_origin(hint) not in (list, tuple):
+    if origin is tuple:
+        return f"[{','.join(map(_value_name, arguments))}]"
+    if origin in (list, abc.Sequence):
+        return f"[{_value_name(arguments[0])},…]"
+    if len(arguments) == 1:
         return _value_name(arguments[0])
-    return {Path: "PATH", int: "N", float: "X", str: "TEXT"}.get(hint, "VALUE")
+    return {Path: "PATH", int: "N", float: "X", str: "TEXT", bool: "true|false"}.get(hint, "VALUE")

@@ -144,10 +144,11 @@ def _plugins() -> Iterator[tuple[str, str, str]]:
 
 def _lightning_script() -> tuple[str, str]:
     script = shutil.which("lightning")
+    beside = Path(sys.executable).with_name("lightning")
     if script is None:
-        return WARNING, "not on PATH; 'voxtile fit' does the same"
-    text = Path(script).read_text(encoding="utf-8", errors="replace")
-    if "voxtile.cli" in text:
+        where = f"{beside} is not on PATH" if beside.is_file() else "not installed"
+        return WARNING, f"{where}; 'voxtile fit' does the same"
+    if "voxtile.cli" in Path(script).read_text(encoding="utf-8", errors="replace"):
         return OK, script
     return WARNING, f"{script} belongs to another package (lightning-sdk?); use 'voxtile fit'"
 

@@ -84,6 +84,7 @@ def _kill(process, corpus, rng):
     return is_running
 
 
+@pytest.mark.slow
 def test_a_conversion_killed_ten_times_is_byte_identical(pictures, tmp_path):
     _finish(pictures, tmp_path / "undisturbed", workers=2)
     expected = _bytes(tmp_path / "undisturbed")

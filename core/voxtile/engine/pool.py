@@ -114,6 +114,13 @@ class _Worker:
             return 0
         return int(memory.rss - getattr(memory, "shared", 0))
 
+    def exit_code(self) -> int:
+        """How the process ended, which it may be about to: its connection is closed."""
+        try:
+            return self.process.wait(timeout=1.0)
+        except subprocess.TimeoutExpired:
+            return -signal.SIGKILL  # `kill` follows
+
     def kill(self) -> None:
         """End the process and what it has started."""
         try:
@@ -220,7 +227,7 @@ class WorkerPool:
             yield Returned(call, content) if kind == "value" else Raised(call, content)
 
     def _lost(self, worker: _Worker) -> Iterator[Event]:
-        code = worker.process.wait()
+        code = worker.exit_code()
         self._drop(worker)
         if not worker.is_ready:
             raise ConfigError(f"a worker process ended while starting ({_exit_name(code)}); see its message above")

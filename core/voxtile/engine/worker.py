@@ -42,26 +42,32 @@ class RemoteError:
 
 
 def main() -> None:
-    """Serve calls until the supervisor closes the connection."""
+    """Serve calls until the supervisor closes the connection, or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
     os.dup2(2, 1)  # what a native decoder prints is not output
     _die_with(int(sys.argv[2]))
     connection = Connection(int(sys.argv[1]))
+    try:
+        shared = _load(connection)
+        while shared is not None and _serve(connection, shared[0], connection.recv_bytes()):
+            pass
+    except (EOFError, ConnectionError):  # nobody listens any more
+        return
+
+
+def _load(connection: Connection) -> tuple[object] | None:
+    """Receive what all calls share; None when it cannot be loaded."""
     sys.path[:], memory_bytes = pickle.loads(connection.recv_bytes())
     try:
         shared = pickle.loads(connection.recv_bytes())
+    except (EOFError, ConnectionError):
+        raise
     except Exception as error:  # importing the task's module runs third-party code
         connection.send(("broken", _describe(error)))
-        return
+        return None
     _limit_memory(memory_bytes)
     connection.send(("ready", None))
-    while True:
-        try:
-            call = connection.recv_bytes()
-        except EOFError:
-            return
-        if not _serve(connection, shared, call):
-            return
+    return (shared,)
 
 
 def _serve(connection: Connection, shared: object, call: bytes) -> bool:

@@ -6,6 +6,7 @@ import ctypes
 import errno
 import hashlib
 import os
+import resource
 import signal
 import time
 from collections.abc import Iterable, Mapping
@@ -24,9 +25,9 @@ class FaultTask:
     """Makes a small volume of each name; a name's prefix says what goes wrong.
 
     `ok-…`, `drop-…` (a reason), `bad-…` (InputError), `bug-…` (ValueError), `segfault-…`, `exit-…` (os._exit),
-    `hang-…`, `hungry-…` (memory without end), `once-…` (dies the first time only, marked by a file in `scratch`),
-    `later-…` (InputError until the file of that name is in `scratch`), `row-…` (a row that no table takes), `same-…`
-    (always the same sample), `full-…` (the disk is full).
+    `hang-…`, `hungry-…` (memory without end), `greedy-…` (the same, and lifts its own limit first), `once-…` (dies the
+    first time only, marked by a file in `scratch`), `later-…` (InputError until the file of that name is in `scratch`),
+    `row-…` (a row that no table takes), `same-…` (always the same sample), `full-…` (the disk is full).
 
     Attributes:
         names: the inputs.
@@ -123,6 +124,15 @@ def _hungry(task: FaultTask, item: Item) -> None:
         held.append(np.empty(4 * 2**20))  # 32 MiB that are asked for and never touched
 
 
+def _greedy(task: FaultTask, item: Item) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
+    held = []
+    for _ in range(32):
+        held.append(np.ones(4 * 2**20))  # 32 MiB
+        time.sleep(0.1)
+
+
 def _once(task: FaultTask, item: Item) -> None:
     mark = Path(task.scratch) / item.source
     if not mark.exists():
@@ -146,6 +156,7 @@ _FAULTS = {
     "exit": _exit,
     "hang": _hang,
     "hungry": _hungry,
+    "greedy": _greedy,
     "once": _once,
     "later": _later,
     "full": _full,

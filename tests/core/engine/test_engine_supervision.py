@@ -1,14 +1,22 @@
 """One bad input costs one ledger row: crashes, hangs, memory, exceptions."""
 
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
 import pyarrow.parquet as pq
 import pytest
 
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.failure import Failure
 from voxtile.engine.parallel import parallel_map
+from voxtile.engine.progress import Progress
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError, CorpusError, RunFailedError
-from voxtile.testing.fault_task import FaultTask
+from voxtile.testing.fault_task import FaultTask, misbehave
 
 REASONS = {
     "bad-1": ("input-error", "InputError"),
@@ -100,6 +108,51 @@ def test_a_full_disk_stops_the_run_with_one_sentence_and_publishes_nothing_of_th
     assert left <= {".lock", "corpus.json"}
 
 
+def test_memory_is_watched_where_no_limit_holds():
+    (result,) = parallel_map(misbehave, ["greedy-1"], workers=1, memory_limit_gb=0.1)
+    assert isinstance(result, Failure)
+    assert (result.reason, result.error_class) == ("memory-limit", "more than 0.1 GiB of memory")
+
+
+RUN = """
+import sys
+from pathlib import Path
+from voxtile import cli
+from voxtile.engine.progress import Progress
+from voxtile.engine.run import RunOptions, run_task
+from voxtile.testing.fault_task import FaultTask
+run = lambda _: run_task(FaultTask(("ok-1", "hang-1")), Path(sys.argv[1]), RunOptions(workers=2, job_items=1))
+sys.exit(cli._guarded(run, []))
+"""
+
+
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_workers_end_with_their_run_and_the_corpus_is_free_again(sent, status, tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUN, str(tmp_path / "corpus")], start_new_session=True, stderr=subprocess.PIPE
+    )
+    while not list((tmp_path / "corpus" / "done").glob("*.json")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    workers = psutil.Process(process.pid).children()
+    assert workers
+    process.send_signal(sent)
+    _, message = process.communicate(timeout=20)
+    assert process.returncode == status
+    assert message.count(b"\n") <= 1
+    gone, alive = psutil.wait_procs(workers, timeout=10)
+    assert not alive
+    assert len(gone) == len(workers)
+    assert run_task(FaultTask(("ok-1", "ok-2")), tmp_path / "corpus", RunOptions(engine="inline")).used == 2
+
+
+def test_without_a_terminal_progress_is_a_line_now_and_then(monkeypatch, capsys):
+    monkeypatch.setattr("voxtile.engine.progress.SPARSE_S", 0.0)
+    with Progress("reading", 10) as progress:
+        progress.reach(4, "1 failed")
+    assert re.fullmatch(r"reading: 4 of 10, [\d.]+/s, \d+ s left 1 failed\n", capsys.readouterr().err)
+
+
 def test_a_task_that_no_worker_can_load_is_refused(tmp_path):
     class Local(FaultTask):
         pass
@@ -117,8 +170,6 @@ def test_an_engine_that_is_not_there_is_named(tmp_path):
 
 
 def test_parallel_map_keeps_the_order_and_names_what_was_lost():
-    from voxtile.testing.fault_task import misbehave
-
     names = [f"ok-{i}" for i in range(20)]
     names[3], names[7], names[11], names[15] = "bug-1", "segfault-1", "hang-1", "bad-1"
     results = parallel_map(misbehave, names, workers=2, time_limit_s=2.0)

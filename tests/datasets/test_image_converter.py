@@ -168,6 +168,13 @@ def test_deidentified_corpus_holds_no_identifier(tmp_path):
     assert {path: path.read_bytes() for path in (root / "shards").iterdir()} == before
 
 
+@pytest.mark.parametrize("deidentify", [False, True])
+def test_a_dry_run_writes_nothing(tmp_path, deidentify):
+    write(tmp_path / "in" / "a.png", 1)
+    convert(tmp_path / "in", tmp_path / "corpus", deidentify=deidentify, dry_run=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
 @pytest.mark.parametrize(
     ("kind", "options"), [("JPEG", {"progressive": True}), ("PNG", {}), ("JPEG", {"icc_profile": b"i" * 200})]
 )

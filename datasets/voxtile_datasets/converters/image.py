@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from voxtile.corpus.identity import KeyedHash, KeyMap, sample_uid
+from voxtile.corpus.identity import KeyedHash, KeyMap, key_map_path, sample_uid
 from voxtile.corpus.ingest.duplicates import Duplicates, First, file_edges, file_sha256
 from voxtile.corpus.ingest.picture import PictureError, read_picture
 from voxtile.corpus.ingest.table import read_table
@@ -213,6 +213,7 @@ def convert_image(
         InputError: no picture, or a table that does not fit.
         RunFailedError: some pictures could not be read; the rest is converted.
     """
+    options = RunOptions(**run)
     if not source.is_dir():
         raise InputError(f"'{source}' is not a folder; give the folder that holds the pictures")
     pictures = [folders.Picture(path) for path in folders.list_pictures(source, READ_SUFFIXES)]
@@ -243,9 +244,9 @@ def convert_image(
         modality=modality,
         body_part=body_part,
         fractions=parse_fractions(split_fractions),
-        hasher=_remember(pictures, corpus, key_file) if deidentify else None,
+        hasher=_hasher(pictures, corpus, key_file, write=not options.dry_run) if deidentify else None,
     )
-    run_task(task, corpus, RunOptions(**run)).raise_if_failed()
+    run_task(task, corpus, options).raise_if_failed()
 
 
 def _folder_rule(class_folders: Literal["auto", "yes", "no"], labels: Path | None) -> str:
@@ -253,9 +254,13 @@ def _folder_rule(class_folders: Literal["auto", "yes", "no"], labels: Path | Non
     return "no" if class_folders == "auto" and labels is not None else class_folders
 
 
-def _remember(pictures: Sequence[folders.Picture], corpus: Path, key_file: Path | None) -> KeyedHash:
+def _hasher(pictures: Sequence[folders.Picture], corpus: Path, key_file: Path | None, *, write: bool) -> KeyedHash:
+    """The corpus's keyed hash; a dry run makes no key, so that the hashes which it shows are not those of the run."""
+    if not write and not key_map_path(corpus, key_file).exists():
+        return KeyedHash(bytes(32))
     keys = KeyMap.for_corpus(corpus, key_file)
-    for picture in pictures:
-        keys.remember(keys.hash("source", picture.path), picture.path)
-    keys.save()
+    if write:
+        for picture in pictures:
+            keys.remember(keys.hash("source", picture.path), picture.path)
+        keys.save()
     return keys.hasher

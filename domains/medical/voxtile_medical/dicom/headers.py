@@ -1,11 +1,12 @@
 """Reading one file's header: the wanted elements only, each file opened once, no pixel touched.
 
-This runs for every file of a tree, so values are taken from the raw elements and interpreted once for each distinct
-encoding (`lru_cache`): most values are the same in all files of a series.
+This runs for every file of a tree: ordinary files are skimmed, the others parsed by pydicom, and values are interpreted
+once for each distinct encoding (`lru_cache`), since most are the same in all files of a series.
 """
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from pydicom.uid import (
 )
 
 from voxtile_medical.dicom.quiet import quiet_pydicom
+from voxtile_medical.dicom.skim import PREFIX_BYTES, Skimmed, Unusual
 from voxtile_medical.dicom.tags import PIXEL_DATA, TAGS, VRS
 from voxtile_medical.verdicts import Verdict
 
@@ -37,6 +39,8 @@ DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".dic", ".ima"})
 DICOMDIR_CLASS = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage (PS3.10)
 _NATIVE = frozenset({ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian})
 _DEFLATED = DeflatedExplicitVRLittleEndian.encode()
+_CHARSET = 0x00080005
+_WANTED = frozenset({*TAGS, _CHARSET})
 _UNDEFINED = 0xFFFFFFFF
 _TEXT = frozenset({"PN", "LO", "SH", "ST", "LT"})  # may use the file's character set
 _NUMERIC = {"US": ("H", int), "SS": ("h", int), "FD": ("d", float), "FL": ("f", float), "UL": ("I", int)}
@@ -94,11 +98,14 @@ def read_header(root: Path, path: str) -> FileHeader | NotUsable:
     """
     size = -1
     try:
-        full = root / path
-        size = full.stat().st_size
-        with full.open("rb") as stream, quiet_pydicom():
-            _sniff(stream, path, size)
-            return _parse(stream, path, size)
+        with open(root / path, "rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            for length in PREFIX_BYTES:
+                try:
+                    return _from_skimmed(Skimmed(os.pread(file.fileno(), length, 0), size, _WANTED), path, size)
+                except Unusual:
+                    continue
+        return _read_with_pydicom(root, path, size)
     except Verdict as verdict:
         return NotUsable(path, size, verdict.reason, verdict.detail)
     except OSError as error:
@@ -112,6 +119,28 @@ def read_header(root: Path, path: str) -> FileHeader | NotUsable:
             "unreadable-header",
             f"the header cannot be parsed ({type(error).__name__}); export the file again",
         )
+
+
+def _from_skimmed(found: Skimmed, path: str, size: int) -> FileHeader:
+    if found.media_class == DICOMDIR_CLASS or not found.elements:
+        raise Unusual
+    charset = found.elements.get(_CHARSET)
+    values: Values = {}
+    for tag, raw in found.elements.items():
+        keyword = TAGS.get(tag)
+        if keyword is not None and (value := interpret(keyword, raw, charset)):
+            values[keyword] = value
+    if not values:
+        raise Unusual
+    is_native = found.syntax in _NATIVE and found.nbytes >= 0
+    offset, nbytes = (found.offset, found.nbytes) if is_native else (-1, -1)
+    return FileHeader(path, size, found.syntax, found.pixel_tag, offset, nbytes, False, values)
+
+
+def _read_with_pydicom(root: Path, path: str, size: int) -> FileHeader:
+    with (root / path).open("rb") as stream, quiet_pydicom():
+        _sniff(stream, path, size)
+        return _parse(stream, path, size)
 
 
 def _sniff(stream: BinaryIO, path: str, size: int) -> None:
@@ -147,7 +176,7 @@ def _starts_like_a_dataset(head: bytes) -> bool:
     return (head[4:6].isalpha() and head[4:6].isupper()) or length < 256
 
 
-def _parse(stream: BinaryIO, path: str, size: int) -> FileHeader | NotUsable:
+def _parse(stream: BinaryIO, path: str, size: int) -> FileHeader:
     dataset = read_partial(stream, _at_pixel_data, force=True, specific_tags=list(TAGS), defer_size=MAX_ELEMENT_BYTES)
     file_meta = dataset.file_meta
     syntax = str(file_meta.get("TransferSyntaxUID", ""))
@@ -201,7 +230,7 @@ def _check_inflated_size(stream: BinaryIO) -> None:
 
 
 def _values(dataset: Dataset, big_endian: bool) -> Values:
-    charset_element = dataset.get_item(0x00080005)
+    charset_element = dataset.get_item(_CHARSET)
     charset = charset_element.value if isinstance(charset_element, RawDataElement) else None
     found: Values = {}
     for tag in dataset.keys():  # noqa: SIM118  (iterating a Dataset converts its elements)

@@ -7,6 +7,7 @@ for the other JPEG processes only, GDCM: it aborts the process on some damaged s
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,12 +136,11 @@ def read_frames(root: Path, header: FileHeader, layout: PixelLayout) -> PixelArr
     Raises:
         Verdict: `changed-during-run`, `pixel-data-too-short` or `decode-error`.
     """
-    path = root / header.path
-    if path.stat().st_size != header.size:
-        raise Verdict("changed-during-run", "the file has changed since the plan was made; run the command again")
-    check_length(header, layout)
     if header.offset >= 0 and not layout.is_colour:
-        return _clean(_read_native(path, header, layout), layout)
+        return _clean(_read_native(root, header, layout), layout)
+    path = root / header.path
+    refuse_if_changed(header, path.stat().st_size)
+    check_length(header, layout)
     try:
         with quiet_pydicom():
             return _clean(_decode(path, header, layout), layout)
@@ -152,16 +152,26 @@ def read_frames(root: Path, header: FileHeader, layout: PixelLayout) -> PixelArr
         ) from error
 
 
-def _read_native(path: Path, header: FileHeader, layout: PixelLayout) -> PixelArray:
+def refuse_if_changed(header: FileHeader, size: int) -> None:
+    """Compare a file's size with the plan's.
+
+    Raises:
+        Verdict: `changed-during-run`.
+    """
+    if size != header.size:
+        raise Verdict("changed-during-run", "the file has changed since the plan was made; run the command again")
+
+
+def _read_native(root: Path, header: FileHeader, layout: PixelLayout) -> PixelArray:
+    check_length(header, layout)
     dtype = layout.dtype.newbyteorder(">" if header.big_endian else "<")
-    count = layout.nbytes // dtype.itemsize
-    with path.open("rb") as stream:
-        stream.seek(header.offset)
-        values = np.fromfile(stream, dtype=dtype, count=count)
-    if values.size < count:
+    with open(f"{root}/{header.path}", "rb", buffering=0) as file:
+        refuse_if_changed(header, os.fstat(file.fileno()).st_size)
+        data = os.pread(file.fileno(), layout.nbytes, header.offset)
+    if len(data) < layout.nbytes:
         raise Verdict("pixel-data-too-short", "the pixel data end early; copy the file again")
-    shape = (layout.frames, layout.rows, layout.columns)
-    return values.reshape(shape).astype(layout.dtype, copy=False)
+    values = np.frombuffer(data, dtype=dtype).reshape(layout.frames, layout.rows, layout.columns)
+    return values.astype(layout.dtype, copy=False)
 
 
 def _decode(path: Path, header: FileHeader, layout: PixelLayout) -> PixelArray:

@@ -22,7 +22,7 @@ from voxtile_medical.planner import SPLIT_SCHEME, Planner
 from voxtile_medical.reports_file import raw_captions
 from voxtile_medical.verdicts import Verdict
 
-PARALLEL_FROM = 256  # files; below, starting processes takes longer than reading
+PARALLEL_FROM = 4096  # files; below, starting processes takes longer than reading
 
 
 @dataclass(frozen=True)
@@ -129,8 +129,8 @@ class DicomTask:
 
 
 def _read_headers(root: Path, paths: list[str], workers: int) -> list[FileHeader | NotUsable]:
-    """Headers in the order of the paths; worker processes pay off from some hundred files on."""
-    if len(paths) < PARALLEL_FROM:
+    """Headers in the order of the paths."""
+    if workers == 1 or len(paths) < PARALLEL_FROM:
         return [read_header(root, path) for path in paths]
     found = parallel_map(partial(read_header, root), paths, workers=workers, title="reading headers")
     return [

@@ -146,11 +146,12 @@ def random_resized_box(
     """
     height, width = size
     for _ in range(10):
-        area = height * width * rng.uniform(*scale)
-        aspect = float(np.exp(rng.uniform(np.log(ratio[0]), np.log(ratio[1]))))
+        share, skew, down, across = rng.random(4).tolist()
+        area = height * width * (scale[0] + (scale[1] - scale[0]) * share)
+        aspect = ratio[0] * (ratio[1] / ratio[0]) ** skew
         w, h = round((area * aspect) ** 0.5), round((area / aspect) ** 0.5)
         if 0 < w <= width and 0 < h <= height:
-            return Box(int(rng.integers(0, height - h + 1)), int(rng.integers(0, width - w + 1)), h, w)
+            return Box(int(down * (height - h + 1)), int(across * (width - w + 1)), h, w)
     aspect = min(max(width / height, ratio[0]), ratio[1])
     h, w = min(height, round(width / aspect)), min(width, round(height * aspect))
     return Box((height - h) // 2, (width - w) // 2, h, w)

@@ -172,7 +172,7 @@ def test_evaluation_takes_rows_in_the_order_given(volume_corpus):
 def test_impossible_settings_are_refused(volume_corpus, picture_corpus):
     with pytest.raises(PresetError, match="this model reads pictures, but the corpus holds a volume"):
         module(volume_corpus, ImagePreset()).setup("fit")
-    with pytest.raises(PresetError, match="needs units SUVbw, but the corpus holds .* with units HU"):
+    with pytest.raises(PresetError, match=r"needs units SUVbw, but the corpus holds .* with units HU"):
         module(volume_corpus, VolumePreset(shape=(4, 4, 4), units="SUVbw")).setup("fit")
     with pytest.raises(ConfigError, match="batch_size: 64 is more than the 20 items"):
         module(volume_corpus, batch_size=64).train_dataloader()

@@ -65,6 +65,9 @@ def resample(values: Tensor, plans: Sequence[AxisPlan], pad: float) -> Tensor:
     Returns:
         [Z, Y, X] float32 in the output's shape.
     """
+    if all(plan.weights is None for plan in plans):
+        edges = [edge for plan in reversed(plans) for edge in (plan.before, plan.after)]
+        return torch.nn.functional.pad(values, edges, value=pad) if any(edges) else values
     out = values - pad  # what lies outside then counts as zero
     # The axis that shrinks most goes first, so that the others have less to do.
     for axis in sorted(range(3), key=lambda a: _size(plans[a], values.shape[a]) / max(values.shape[a], 1)):

@@ -26,7 +26,7 @@ class RunOptions:
         memory_limit_gb: memory that one worker may take, in GiB.
         time_limit_s: time that one input may take, in seconds.
         job_mb: close a job (and its shard) before it reads more than this many MB.
-        job_items: close a job before it has more than this many inputs.
+        job_items: close a job before it has more than this many inputs; earlier where there are few in all.
     """
 
     workers: int = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from voxtile.engine.commit import DoneJob
 
 STEM_DIGITS = 16  # 64 bits of the job's id in file names; the whole id is in the done file
+
+FEWEST_JOBS = 32
+FEWEST_ITEMS = 8  # but not less: each job costs a shard, a part a table, and a few syncs
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,8 @@ def make_job(identity: TaskIdentity, items: Iterable[tuple[Item, str]], attempt:
 def plan_jobs(identity: TaskIdentity, items: Iterable[Item], *, job_cost: int, job_items: int) -> list[Job]:
     """Group items in their order: a job is closed before it exceeds `job_cost` bytes or `job_items` items.
 
+    Where there are few items in all, jobs are smaller, so that several workers have something to do.
+
     Raises:
         ConfigError: two items are the same.
     """
@@ -108,12 +114,14 @@ def plan_jobs(identity: TaskIdentity, items: Iterable[Item], *, job_cost: int, j
     group: list[tuple[Item, str]] = []
     seen: set[str] = set()
     cost = 0
-    for item in items:
+    listed = list(items)
+    limit = min(job_items, max(FEWEST_ITEMS, math.ceil(len(listed) / FEWEST_JOBS)))
+    for item in listed:
         digest = item_digest(item)
         if digest in seen:
             raise ConfigError(f"task '{identity.name}' lists the input '{item.source}' twice")
         seen.add(digest)
-        if group and (cost + item.cost > job_cost or len(group) >= job_items):
+        if group and (cost + item.cost > job_cost or len(group) >= limit):
             jobs.append(make_job(identity, group))
             group, cost = [], 0
         group.append((item, digest))

@@ -141,7 +141,7 @@ def _shape(header: nib.Nifti1Header) -> tuple[int, ...]:
 def _dtype(header: nib.Nifti1Header) -> np.dtype[Any]:
     try:
         dtype: np.dtype[Any] = header.get_data_dtype()  # type: ignore[no-untyped-call]
-    except HeaderDataError as error:
+    except (HeaderDataError, KeyError) as error:
         raise Verdict(
             "unsupported-datatype", f"data type code {int(header['datatype'])} is not a NIfTI type"
         ) from error

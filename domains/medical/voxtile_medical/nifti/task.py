@@ -27,6 +27,7 @@ from voxtile_medical.preview import volume_preview
 from voxtile_medical.reports_file import raw_captions
 from voxtile_medical.verdicts import Verdict
 
+MAX_TRAILING_BLOCKS = 16  # MiB after the last value that are read to reach the checksum
 DEFAULT_UNITS = {"CT": "HU"}
 
 
@@ -189,9 +190,18 @@ def read_volumes(path: Path, header: NiftiHeader) -> list[npt.NDArray[Any]]:
     try:
         with cast(BinaryIO, gzip.open(path, "rb") if is_packed(path) else path.open("rb")) as stream:
             stream.seek(header.offset)
-            return [_read_volume(stream, header) for _ in range(header.volumes)]
+            volumes = [_read_volume(stream, header) for _ in range(header.volumes)]
+            _read_checksum(stream)
+            return volumes
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise Verdict("truncated", "the file ends before its last value; copy it again from its source") from error
+
+
+def _read_checksum(stream: BinaryIO) -> None:
+    """Read to the end, where gzip keeps its checksum; what follows the values is small in honest files."""
+    for _ in range(MAX_TRAILING_BLOCKS):
+        if not stream.read(1 << 20):
+            return
 
 
 def _sha256(path: Path) -> str:

@@ -70,7 +70,7 @@ def test_the_command_commits_the_rest_and_leaves_with_status_1(tmp_path, dicom, 
     dicom.write(source / "good", noise(4, 8, 8))
     (source / "export.dcm").write_bytes(zip_bytes())
     with pytest.raises(RunFailedError, match="not-dicom-content") as raised:
-        convert_dicom(source, corpus, workers=1)
+        convert_dicom(source, corpus, engine="inline")
     assert raised.value.exit_status == 1
     assert ds.dataset(corpus / "tables" / "samples").count_rows() == 1
     ledger = ds.dataset(corpus / "ledger").to_table().to_pylist()
@@ -84,7 +84,7 @@ def test_a_folder_without_dicom_is_one_sentence(tmp_path, content):
     for name, data in content.items():
         (source / name).write_bytes(data)
     with pytest.raises(InputError) as raised:
-        convert_dicom(source, corpus, workers=1)
+        convert_dicom(source, corpus, engine="inline")
     assert raised.value.exit_status == 2
     assert str(source) in str(raised.value)
     assert "\n" not in str(raised.value)
@@ -93,7 +93,7 @@ def test_a_folder_without_dicom_is_one_sentence(tmp_path, content):
 
 def test_a_source_that_does_not_exist_is_one_sentence(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
-        convert_dicom(tmp_path / "nowhere", tmp_path / "corpus", workers=1)
+        convert_dicom(tmp_path / "nowhere", tmp_path / "corpus", engine="inline")
 
 
 def test_pixel_data_shorter_than_the_header_says(tmp_path, dicom, noise):

@@ -113,7 +113,7 @@ def test_planted_identifiers_reach_no_byte_of_the_corpus(tmp_path, dicom, noise)
     )
     reports = tmp_path / "reports.csv"
     reports.write_text(f'study,text\n{study},"{report}"\n')
-    convert_dicom(source, corpus, reports=reports, workers=1)
+    convert_dicom(source, corpus, reports=reports, engine="inline")
 
     data = every_byte(corpus)
     assert len(names) > 1000
@@ -135,7 +135,7 @@ def test_planted_identifiers_reach_no_byte_of_the_corpus(tmp_path, dicom, noise)
 def test_the_search_for_identifiers_finds_them_where_nothing_is_hidden(tmp_path, dicom, noise):
     source, corpus = tmp_path / "source", tmp_path / "corpus"
     dicom.write(source, noise(4, 8, 8), PatientID="ZQPATIENT")
-    convert_dicom(source, corpus, deidentify=False, workers=1)
+    convert_dicom(source, corpus, deidentify=False, engine="inline")
     assert b"ZQPATIENT" in every_byte(corpus)
     (sample,) = table(corpus, "samples")
     assert (sample["source"], sample["datetime"]) == ("slice-000.dcm", "2020-03-12")
@@ -150,7 +150,7 @@ def test_dates_move_by_the_same_days_for_a_subject_and_intervals_stay(tmp_path, 
     corpora = [tmp_path / "one", tmp_path / "two"]
     key = tmp_path / "key.parquet"
     for corpus in corpora:
-        convert_dicom(source, corpus, key_file=key, workers=1)
+        convert_dicom(source, corpus, key_file=key, engine="inline")
     rows = table(corpora[0], "samples")
     days = {row["study"]: date.fromisoformat(row["datetime"]) for row in rows}
     first, second, other = (days[KeyMap(key).hash("study", f"1.2.{k}")] for k in range(3))
@@ -195,7 +195,7 @@ def test_reports_are_matched_by_study_accession_or_subject(tmp_path, dicom, nois
         {"Study": "1.2.0", "Subject": None, "Report": "x" * (MAX_TEXT + 1)},
     ]
     pq.write_table(pa.Table.from_pylist(rows), reports)
-    convert_dicom(source, corpus, reports=reports, deidentify=False, workers=1)
+    convert_dicom(source, corpus, reports=reports, deidentify=False, engine="inline")
     study = {row["uid"]: row["study"] for row in table(corpus, "samples")}
     found = sorted((study[row["uid"]], row["text"], row["kind"]) for row in table(corpus, "captions"))
     assert found == [
@@ -235,7 +235,7 @@ def test_splits_come_from_the_file_or_from_the_subject(tmp_path, dicom, noise):
         dicom.write(source / str(k), noise(3, 8, 8), **values)
     splits = tmp_path / "splits.csv"
     splits.write_text("subject,split\np0,test\np1,val\n")
-    convert_dicom(source, corpus, splits=splits, split_fractions="1,0,0", workers=1)
+    convert_dicom(source, corpus, splits=splits, split_fractions="1,0,0", engine="inline")
     names = KeyMap.for_corpus(corpus)
     rows = {(row["scheme"], row["subject"], row["split"]) for row in table(corpus, "splits")}
     assert rows == {
@@ -251,7 +251,7 @@ def test_split_files_that_cannot_be_used_are_refused(tmp_path, dicom, noise, con
     path = tmp_path / "splits.csv"
     path.write_text(content)
     with pytest.raises(InputError):
-        convert_dicom(tmp_path / "source", tmp_path / "corpus", splits=path, workers=1)
+        convert_dicom(tmp_path / "source", tmp_path / "corpus", splits=path, engine="inline")
     assert not (tmp_path / "corpus").exists()
 
 

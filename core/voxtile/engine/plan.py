@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 STEM_DIGITS = 16  # 64 bits of the job's id in file names; the whole id is in the done file
 
-FEWEST_JOBS = 32
+FEWEST_JOBS = 16
 FEWEST_ITEMS = 8  # but not less: each job costs a shard, a part a table, and a few syncs
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -107,6 +109,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     Raises:
         VoxtileError: anything that is the input's fault, in one sentence.
     """
+    _silence_advice()
     arguments = list(_resolved(sys.argv[1:] if argv is None else argv))
     kept, sys.argv = sys.argv, sys.argv[:1]  # LightningCLI warns of arguments in sys.argv when it is given others
     try:
@@ -123,6 +126,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise ConfigError(explain(str(error), (), CONFIGURED)) from error
     finally:
         sys.argv = kept
+
+
+def _silence_advice() -> None:
+    """Drop what a user of ours can do nothing about: Lightning's product tips and its use of deprecated calls."""
+    for message in (r".*LeafSpec.*", r".*model summary.*", r".*JsonargparseDeprecation.*", r".*deprecated in v4.*"):
+        warnings.filterwarnings("ignore", message=message)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_tip)
+
+
+def _is_no_tip(record: logging.LogRecord) -> bool:
+    return "Tip: " not in record.getMessage()
 
 
 def last_checkpoint(folder: Path) -> Path | None:

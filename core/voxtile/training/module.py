@@ -118,16 +118,15 @@ class ContrastiveModule(pl.LightningModule):
     # Set-up
 
     def setup(self, stage: str) -> None:
-        """Take preset, facts and vocabulary from the data; a checkpoint that is loaded later has the last word."""
-        if stage != "fit":
-            return
+        """Take preset, facts and vocabulary from the data. A checkpoint that is loaded later must agree with them."""
         data = cast(TrainingData, self.trainer.datamodule)  # type: ignore[attr-defined]
-        self._check_trainer()
         self._check_preset(data.preset)
         self.preset_config = data.preset.to_config()
-        if not self.encoder.text.tokenizer.ready:
-            self.encoder.text.tokenizer.train(data.training_texts())
         self.setup_objectives(tuple(data.fact_names))
+        if stage == "fit":
+            self._check_trainer()
+            if not self.encoder.text.tokenizer.ready:
+                self.encoder.text.tokenizer.train(data.training_texts())
 
     def setup_objectives(self, fact_names: tuple[str, ...]) -> None:
         """Create what objectives learn, once."""

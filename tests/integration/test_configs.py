@@ -1,0 +1,56 @@
+"""Every training config that ships runs: fit, validate, test and predict for one batch each."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from voxtile.cli import lightning_main
+from voxtile.domain import discover
+
+CONFIGS = {
+    f"{domain.name}/{name}": path for domain in discover()[0].values() for name, path in domain.configs().items()
+}
+
+
+@pytest.fixture(scope="session")
+def ct_data() -> list[str]:
+    """The CT config makes its own corpus from the phantom."""
+    phantom = {"name": "ct", "n": 12, "converter_options": {"reports": "{out}/reports.csv", "engine": "inline"}}
+    return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "2"]
+
+
+@pytest.fixture
+def data(request, tmp_path, monkeypatch, xray_corpus):
+    monkeypatch.setenv("VOXTILE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    return {
+        "medical/cxr": ["--data.corpus", str(xray_corpus), "--data.num_workers", "0"],
+        "medical/ct": request.getfixturevalue("ct_data"),
+    }
+
+
+def test_all_configs_of_the_checkout_are_offered():
+    files = Path(__file__).parents[2].glob("domains/*/*.yaml")
+    assert {path.resolve() for path in files} == {path.resolve() for path in CONFIGS.values()}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_config_runs(name, data):
+    assert name in data, f"add a small corpus for {name} to this test"
+    options = ["-c", name, *data[name], "--trainer.accelerator", "cpu", "--trainer.enable_model_summary", "false"]
+    quick = ["--trainer.fast_dev_run", "true"]
+    assert lightning_main(["fit", *options, *quick]) == 0
+    assert not Path("runs").exists(), "fast_dev_run must leave nothing behind"
+    assert lightning_main(["fit", *options, "--trainer.max_steps", "1", "--trainer.limit_val_batches", "0"]) == 0
+    for command in ("validate", "test", "predict"):
+        assert lightning_main([command, *options, *quick, "--ckpt_path", "last"]) == 0
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_config_names_its_run_and_evaluates(name):
+    config = yaml.safe_load(CONFIGS[name].read_text())
+    assert config["name"] == name.partition("/")[2]
+    assert config["evaluate"]["tasks"]
+    assert config["data"]["corpus"] is None, "a config must not name anyone's folder"

@@ -10,27 +10,24 @@ import fcntl
 import hashlib
 import json
 import os
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from voxtile.corpus.source import StoredSample
 from voxtile.corpus.view_compile import write_view
 from voxtile.corpus.view_evidence import FACTS, HASHES
-from voxtile.corpus.view_key import view_key
+from voxtile.corpus.view_files import MappedBatches
+from voxtile.corpus.view_key import view_key, view_stamp
 from voxtile.errors import ConfigError, CorpusError
 
 if TYPE_CHECKING:
     from voxtile.corpus.reader import Corpus
-
-_OPEN_BATCHES = 256  # record batches whose column addresses are kept; their pages belong to the operating system
 
 
 class Entry(NamedTuple):
@@ -57,35 +54,6 @@ class Caption(NamedTuple):
     kind: str
     verdict: str
     text_hash: int
-
-
-class MappedBatches:
-    """Rows of a memory-mapped Arrow IPC file with record batches of a fixed size."""
-
-    def __init__(self, path: Path, batch_rows: int) -> None:
-        self._file = pa.ipc.open_file(pa.memory_map(str(path)))
-        self._batch_rows = batch_rows
-        self._open: OrderedDict[int, dict[str, Any]] = OrderedDict()
-
-    def at(self, row: int) -> tuple[dict[str, Any], int]:
-        """Columns of the batch that holds a row (NumPy arrays; strings as Arrow arrays), and the place in it."""
-        number, place = divmod(row, self._batch_rows)
-        columns = self._open.get(number)
-        if columns is None:
-            batch = self._file.get_batch(number)
-            columns = {n: _mapped(c) for n, c in zip(batch.schema.names, batch.columns, strict=True)}
-            self._open[number] = columns
-            if len(self._open) > _OPEN_BATCHES:
-                self._open.popitem(last=False)
-        return columns, place
-
-
-def _mapped(column: pa.Array) -> npt.NDArray[Any] | pa.Array:
-    if pa.types.is_fixed_size_binary(column.type):
-        width = column.type.byte_width
-        data = np.frombuffer(column.buffers()[1], np.uint8)
-        return data[column.offset * width : (column.offset + len(column)) * width].reshape(-1, width)
-    return column if pa.types.is_string(column.type) else column.to_numpy(zero_copy_only=True)
 
 
 class CompiledView:
@@ -274,20 +242,24 @@ def compile_view(
     others = "\n".join(str(root.resolve()) for root in roots[1:])
     label = f"{name}@{hashlib.sha256(others.encode()).hexdigest()[:8]}" if others else name
     target = (folder or roots[0] / "views") / label
-    key = view_key(roots, scheme=scheme, where=where, facts_source=facts_source)
-    if _recorded_key(target) != key:
+    selection: dict[str, Any] = {"scheme": scheme, "where": where, "facts_source": facts_source}
+    stamp = view_stamp(roots, **selection)
+    if _recorded(target, "stamp.json", "stamp") != stamp:
+        key = view_key(roots, **selection)
         with _locked(target):
-            if _recorded_key(target) != key:  # another process may have compiled it while this one waited
-                write_view(roots, target, key=key, name=name, scheme=scheme, where=where, facts_source=facts_source)
+            if _recorded(target, "view.json", "key") != key:  # another process may have compiled it meanwhile
+                write_view(roots, target, key=key, name=name, **selection)
+            with suppress(OSError):  # on a read-only disk the key is computed at every opening
+                (target / "stamp.json").write_text(json.dumps({"stamp": stamp}))
     return CompiledView(target, roots)
 
 
-def _recorded_key(folder: Path) -> str | None:
+def _recorded(folder: Path, name: str, field: str) -> str | None:
     try:
-        key: str = json.loads((folder / "view.json").read_text())["key"]
+        value: str = json.loads((folder / name).read_text())[field]
     except (FileNotFoundError, ValueError, KeyError):
         return None
-    return key
+    return value
 
 
 @contextmanager

@@ -15,71 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from voxtile.corpus import view_files
 from voxtile.corpus.view_evidence import write_evidence
+from voxtile.corpus.view_files import CAPTIONS, CODECS, INDEX, METAS, STUDIES, BatchWriter
 from voxtile.corpus.view_key import VIEW_VERSION
 from voxtile.corpus.view_tables import UNKNOWN, assign_splits, connect, join_captions, join_facts, select_samples
 from voxtile.corpus.view_text import hash63, text_hash
 from voxtile.errors import CorpusError
-
-BATCH_ROWS = 1 << 16  # every record batch but the last has exactly this many rows, so that row → batch is arithmetic
-
-INDEX = pa.schema(
-    [
-        ("uid", pa.binary(16)),
-        ("shard", pa.int32()),  # into view.json's shards; its path is null for codec ref
-        ("offset", pa.int64()),
-        ("nbytes", pa.int64()),
-        ("codec", pa.uint8()),  # into view.json's codecs
-        ("meta", pa.int32()),  # row of metas.arrow
-        ("split", pa.uint8()),
-        ("subject", pa.int64()),  # 63-bit hashes
-        ("study", pa.int64()),
-        ("caption_start", pa.int64()),  # rows of captions.arrow
-        ("caption_count", pa.int32()),
-        ("facts", pa.int64()),  # row of facts.npy; -1 without facts
-    ]
-)
-CAPTIONS = pa.schema([("text", pa.string()), ("kind", pa.uint8()), ("verdict", pa.uint8()), ("text_hash", pa.int64())])
-STUDIES = pa.schema([("start", pa.int64()), ("count", pa.int32())])  # a study is a range of rows of the index
-METAS = pa.schema([("json", pa.string())])
-
-
-class BatchWriter:
-    """An uncompressed Arrow IPC file whose record batches all have `BATCH_ROWS` rows but the last."""
-
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._file = path.open("wb")
-        self._schema = schema
-        self._writer = pa.ipc.new_file(self._file, schema)
-        self._pending: list[pa.Table] = []
-        self._pending_rows = 0
-
-    def write(self, columns: dict[str, Any]) -> None:
-        """Append columns (arrays of equal length)."""
-        arrays = [
-            pa.array(columns[f.name], f.type) if not isinstance(columns[f.name], pa.Array) else columns[f.name]
-            for f in self._schema
-        ]
-        self._pending.append(pa.Table.from_arrays(arrays, schema=self._schema))
-        self._pending_rows += len(arrays[0])
-        if self._pending_rows >= BATCH_ROWS:
-            self._flush(self._pending_rows - self._pending_rows % BATCH_ROWS)
-
-    def close(self) -> None:
-        """Write what is left and sync the file to disk."""
-        self._flush(self._pending_rows)
-        self._writer.close()
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-
-    def _flush(self, rows: int) -> None:
-        table = pa.concat_tables(self._pending) if self._pending else self._schema.empty_table()
-        for start in range(0, rows, BATCH_ROWS):
-            chunk = table.slice(start, min(BATCH_ROWS, rows - start)).combine_chunks()
-            self._writer.write_batch(chunk.to_batches()[0])
-        rest = table.slice(rows)
-        self._pending, self._pending_rows = ([rest] if len(rest) else []), len(rest)
 
 
 def write_view(
@@ -155,7 +97,7 @@ def _write_files(roots: Sequence[Path], building: Path, about: dict[str, Any]) -
     shutil.rmtree(scratch)
     about |= {
         "view_version": VIEW_VERSION,
-        "batch_rows": BATCH_ROWS,
+        "batch_rows": view_files.BATCH_ROWS,
         "rows": rows,
         "studies": studies,
         "splits": ranges,
@@ -171,15 +113,12 @@ def _write_files(roots: Sequence[Path], building: Path, about: dict[str, Any]) -
         os.fsync(file.fileno())
 
 
-CODECS = ["b2nd", "jpg", "png", "ref"]
-
-
 def _distinct(connection: duckdb.DuckDBPyConnection, query: str) -> list[str]:
     return sorted(row[0] for row in connection.execute(query).fetchall())
 
 
 def _stream(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[pa.RecordBatch]:
-    yield from connection.sql(query).to_arrow_reader(BATCH_ROWS)
+    yield from connection.sql(query).to_arrow_reader(view_files.BATCH_ROWS)
 
 
 def _write_captions(connection: duckdb.DuckDBPyConnection, path: Path, kinds: list[str], verdicts: list[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +22,37 @@ _TAIL_BYTES = 8  # length of the footer and the magic number
 
 def table_parts(root: Path, table: str) -> list[Path]:
     """Published Parquet parts of one table of one corpus, in a stable order."""
-    return sorted(p for p in (root / "tables" / table).glob("*.parquet") if not p.name.startswith("."))
+    folder = root / "tables" / table
+    return [folder / name for name in sorted(entry.name for entry in _entries(folder)) if _is_part(name)]
+
+
+def view_stamp(roots: Sequence[Path], *, scheme: str, where: str | None, facts_source: str | None = None) -> str:
+    """Hash names, sizes and modification times of all table parts: equal stamps spare the reading that a key needs.
+
+    Returns:
+        32 hexadecimal digits.
+    """
+    selection = [VIEW_VERSION, SCHEMA_VERSION, scheme, where, facts_source, len(roots)]
+    digest = hashlib.sha256(json.dumps(selection).encode())
+    for root in roots:
+        for table in INPUT_TABLES:
+            entries = sorted((e.name, e.stat()) for e in _entries(root / "tables" / table) if _is_part(e.name))
+            digest.update(f"\0{table}".encode())
+            for name, stat in entries:
+                digest.update(f"\0{name}\0{stat.st_size}\0{stat.st_mtime_ns}".encode())
+    return digest.hexdigest()[:32]
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except FileNotFoundError:
+        return []
+
+
+def _is_part(name: str) -> bool:
+    return name.endswith(".parquet") and not name.startswith(".")
 
 
 def view_key(roots: Sequence[Path], *, scheme: str, where: str | None, facts_source: str | None = None) -> str:

@@ -1,13 +1,14 @@
 """A compiled view says what the tables say, is rebuilt when they change, and refuses what is wrong."""
 
 import pickle
+import shutil
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from voxtile.corpus import view_compile
+from voxtile.corpus import view_compile, view_files
 from voxtile.corpus.schema import TABLES
 from voxtile.corpus.view import CompiledView, compile_view
 from voxtile.corpus.view_text import text_hash
@@ -159,10 +160,33 @@ def test_it_is_compiled_once_and_again_when_a_table_grows(corpus, monkeypatch):
     assert sorted(p.name for p in (corpus.roots[0] / "views").iterdir()) == [".all.lock", "all"]
 
 
-def test_a_moved_corpus_keeps_its_key(corpus, tmp_path):
+def test_a_moved_or_copied_corpus_keeps_its_view(corpus, tmp_path, monkeypatch):
     before = compile_view(corpus).key
+    monkeypatch.setattr("voxtile.corpus.view.write_view", None)  # compiling again would fail
     corpus.roots[0].rename(tmp_path / "moved")
     assert compile_view(Roots(tmp_path / "moved")).key == before
+    shutil.copytree(tmp_path / "moved", tmp_path / "copied", copy_function=shutil.copyfile)  # new modification times
+    assert compile_view(Roots(tmp_path / "copied")).key == before
+
+
+def test_opening_again_reads_no_table(corpus, monkeypatch):
+    before = compile_view(corpus).key
+    monkeypatch.setattr("voxtile.corpus.view.view_key", None)  # reading the parts would fail
+    assert compile_view(corpus).key == before
+
+
+def test_a_part_replaced_by_another_of_equal_size_is_noticed(corpus):
+    before = compile_view(corpus)
+    part = corpus.roots[0] / "tables" / "splits" / "a.parquet"
+    size = part.stat().st_size
+    rows = [
+        {"scheme": "default", "subject": s, "split": p} for s, p in (("s1", "val"), ("s2", "train"), ("s4", "train"))
+    ]
+    write(corpus.roots[0], "splits", rows)
+    assert part.stat().st_size == size
+    after = compile_view(corpus)
+    assert after.key != before.key
+    assert uid(5) in {after.entry(row).uid for row in after.rows("train")}
 
 
 def test_where_selects_and_cannot_reach_files(corpus, tmp_path):
@@ -217,7 +241,7 @@ def test_an_unknown_scheme_and_an_empty_corpus_are_refused(corpus, tmp_path):
 
 
 def test_rows_cross_record_batches(corpus, monkeypatch):
-    monkeypatch.setattr(view_compile, "BATCH_ROWS", 2)
+    monkeypatch.setattr(view_files, "BATCH_ROWS", 2)
     view = compile_view(corpus, "small")
     assert {view.entry(r).uid for r in range(5)} == {uid(n) for n in range(1, 6)}
     assert [len(view.captions(view.entry(r))) for r in range(5)].count(2) == 1

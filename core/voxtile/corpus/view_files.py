@@ -1,0 +1,106 @@
+"""The files of a compiled view: Arrow IPC with record batches of a fixed size, written once and memory-mapped."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+BATCH_ROWS = 1 << 16  # every record batch but the last has exactly this many rows, so that row → batch is arithmetic
+
+INDEX = pa.schema(
+    [
+        ("uid", pa.binary(16)),
+        ("shard", pa.int32()),  # into view.json's shards; its path is null for codec ref
+        ("offset", pa.int64()),
+        ("nbytes", pa.int64()),
+        ("codec", pa.uint8()),  # into view.json's codecs
+        ("meta", pa.int32()),  # row of metas.arrow
+        ("split", pa.uint8()),
+        ("subject", pa.int64()),  # 63-bit hashes
+        ("study", pa.int64()),
+        ("caption_start", pa.int64()),  # rows of captions.arrow
+        ("caption_count", pa.int32()),
+        ("facts", pa.int64()),  # row of facts.npy; -1 without facts
+    ]
+)
+CAPTIONS = pa.schema([("text", pa.string()), ("kind", pa.uint8()), ("verdict", pa.uint8()), ("text_hash", pa.int64())])
+STUDIES = pa.schema([("start", pa.int64()), ("count", pa.int32())])  # a study is a range of rows of the index
+METAS = pa.schema([("json", pa.string())])
+
+
+_OPEN_BATCHES = 256  # record batches whose column addresses are kept; their pages belong to the operating system
+
+CODECS = ("b2nd", "jpg", "png", "ref")
+
+
+class BatchWriter:
+    """An uncompressed Arrow IPC file whose record batches all have `BATCH_ROWS` rows but the last."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._file = path.open("wb")
+        self._schema = schema
+        self._writer = pa.ipc.new_file(self._file, schema)
+        self._pending: list[pa.Table] = []
+        self._pending_rows = 0
+
+    def write(self, columns: dict[str, Any]) -> None:
+        """Append columns (arrays of equal length)."""
+        arrays = [
+            pa.array(columns[f.name], f.type) if not isinstance(columns[f.name], pa.Array) else columns[f.name]
+            for f in self._schema
+        ]
+        self._pending.append(pa.Table.from_arrays(arrays, schema=self._schema))
+        self._pending_rows += len(arrays[0])
+        if self._pending_rows >= BATCH_ROWS:
+            self._flush(self._pending_rows - self._pending_rows % BATCH_ROWS)
+
+    def close(self) -> None:
+        """Write what is left and sync the file to disk."""
+        self._flush(self._pending_rows)
+        self._writer.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    def _flush(self, rows: int) -> None:
+        table = pa.concat_tables(self._pending) if self._pending else self._schema.empty_table()
+        for start in range(0, rows, BATCH_ROWS):
+            chunk = table.slice(start, min(BATCH_ROWS, rows - start)).combine_chunks()
+            self._writer.write_batch(chunk.to_batches()[0])
+        rest = table.slice(rows)
+        self._pending, self._pending_rows = ([rest] if len(rest) else []), len(rest)
+
+
+class MappedBatches:
+    """Rows of a memory-mapped Arrow IPC file with record batches of a fixed size."""
+
+    def __init__(self, path: Path, batch_rows: int) -> None:
+        self._file = pa.ipc.open_file(pa.memory_map(str(path)))
+        self._batch_rows = batch_rows
+        self._open: OrderedDict[int, dict[str, Any]] = OrderedDict()
+
+    def at(self, row: int) -> tuple[dict[str, Any], int]:
+        """Columns of the batch that holds a row (NumPy arrays; strings as Arrow arrays), and the place in it."""
+        number, place = divmod(row, self._batch_rows)
+        columns = self._open.get(number)
+        if columns is None:
+            batch = self._file.get_batch(number)
+            columns = {n: _mapped(c) for n, c in zip(batch.schema.names, batch.columns, strict=True)}
+            self._open[number] = columns
+            if len(self._open) > _OPEN_BATCHES:
+                self._open.popitem(last=False)
+        return columns, place
+
+
+def _mapped(column: pa.Array) -> npt.NDArray[Any] | pa.Array:
+    if pa.types.is_fixed_size_binary(column.type):
+        width = column.type.byte_width
+        data = np.frombuffer(column.buffers()[1], np.uint8)
+        return data[column.offset * width : (column.offset + len(column)) * width].reshape(-1, width)
+    return column if pa.types.is_string(column.type) else column.to_numpy(zero_copy_only=True)

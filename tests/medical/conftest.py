@@ -106,10 +106,10 @@ class Converted:
         return next(v for item, v in zip(self.items, self.verdicts, strict=True) if item.source.endswith(name))
 
 
-def convert_plainly(folder: Path, **options: Any) -> Converted:
+def convert_plainly(folder: Path, workers: int = 1, **options: Any) -> Converted:
     """Plan and process a folder in this process, with identifiers left as they are."""
     names = PlainNames()
-    planner = Planner(names, Splits(names, "0.8,0.1,0.1", None))
+    planner = Planner(names, Splits(names, "0.8,0.1,0.1", None), workers=workers)
     task = DicomTask(folder, planner=planner, **{"deidentify": False, **options})
     items = list(task.items())
     return Converted(items, [task.process(item) for item in items])

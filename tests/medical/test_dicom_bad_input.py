@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import tracemalloc
 import zipfile
@@ -15,7 +16,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
 
 from voxtile.errors import InputError, RunFailedError
 from voxtile_medical.deidentify import PlainNames
-from voxtile_medical.dicom import headers
+from voxtile_medical.dicom import headers, task
 from voxtile_medical.dicom.convert import convert_dicom
 from voxtile_medical.dicom.task import DicomTask
 from voxtile_medical.planner import Planner
@@ -159,11 +160,34 @@ def test_a_deflated_file_that_unpacks_without_end_is_refused(tmp_path, dicom, no
 def test_a_file_that_changes_after_the_plan_is_named(tmp_path, dicom, noise):
     paths = dicom.write(tmp_path, noise(4, 8, 8))
     names = PlainNames()
-    task = DicomTask(tmp_path, deidentify=False, planner=Planner(names, Splits(names, "0.8,0.1,0.1", None)))
-    (item,) = task.items()
+    plan = DicomTask(tmp_path, deidentify=False, planner=Planner(names, Splits(names, "0.8,0.1,0.1", None)))
+    (item,) = plan.items()
     paths[0].write_bytes(paths[0].read_bytes() + b"more")
-    outcome = task.process(item)
+    outcome = plan.process(item)
     assert (outcome.status, outcome.reason) == ("failed", "changed-during-run")
+
+
+def test_a_name_that_is_not_utf_8_is_a_row(tmp_path, dicom, noise):
+    dicom.write(tmp_path, noise(4, 8, 8))
+    (tmp_path / os.fsdecode(b"M\xfcller.dcm")).write_bytes((tmp_path / "slice-000.dcm").read_bytes())
+    assert dicom.convert(tmp_path).verdict_of("M\\xfcller.dcm") == "unreadable-name"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_cannot_be_listed_is_one_sentence(tmp_path, dicom, noise):
+    dicom.write(tmp_path / "a", noise(4, 8, 8))
+    (tmp_path / "b").mkdir(mode=0)
+    with pytest.raises(InputError, match="cannot be listed"):
+        dicom.convert(tmp_path)
+
+
+def test_headers_read_in_worker_processes_give_the_same_plan(tmp_path, dicom, noise, monkeypatch):
+    dicom.write(tmp_path, noise(8, 8, 8))
+    (tmp_path / "notes.txt").write_text("text")
+    alone = dicom.convert(tmp_path)
+    monkeypatch.setattr(task, "PARALLEL_FROM", 0)
+    together = dicom.convert(tmp_path, workers=2)
+    assert together.items == alone.items
 
 
 def test_a_decoder_that_kills_its_process_costs_one_row(tmp_path, test_data, dicom, noise):

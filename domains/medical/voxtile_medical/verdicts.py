@@ -20,6 +20,7 @@ FAILURES = frozenset(
         "too-large",
         "truncated",
         "unreadable-header",
+        "unreadable-name",
     }
 )
 

@@ -145,7 +145,7 @@ def _frame(
     spacing = groups.numbers("PixelMeasuresSequence", "PixelSpacing", 2)
     if position is None or orientation is None or spacing is None or min(spacing) <= 0:
         raise Verdict("no-geometry", f"frame {index + 1} lacks its plane position, plane orientation or pixel spacing")
-    slope = (groups.numbers("PixelValueTransformationSequence", "RescaleSlope", 1) or (1.0,))[0]
+    slope = (groups.numbers("PixelValueTransformationSequence", "RescaleSlope", 1) or (1.0,))[0] or 1.0
     intercept = (groups.numbers("PixelValueTransformationSequence", "RescaleIntercept", 1) or (0.0,))[0]
     stack = groups.value("FrameContentSequence", "StackID")
     return Frame(

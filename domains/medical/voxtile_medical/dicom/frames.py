@@ -74,7 +74,7 @@ def classic_frame(header: FileHeader, file: int) -> Frame:
         raise Verdict(
             "no-geometry", "ImagePositionPatient, ImageOrientationPatient or PixelSpacing is missing or malformed"
         )
-    slope = (floats(values.get("RescaleSlope"), 1) or (1.0,))[0]
+    slope = (floats(values.get("RescaleSlope"), 1) or (1.0,))[0] or 1.0  # 0 is not allowed and means that it is not set
     intercept = (floats(values.get("RescaleIntercept"), 1) or (0.0,))[0]
     keys: dict[str, Hashable] = {"ImageType": values.get("ImageType", ())}
     keys.update({name: values[name] for name in CLASSIC_KEYS if name in values})

@@ -10,8 +10,9 @@ from voxtile_medical.verdicts import Verdict
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 VOLUME_MODALITIES = frozenset({"CT", "MR", "PT"})
-PICTURE_MODALITIES = frozenset({"CR", "DX", "MG", "RG", "PX", "IO", "XC", "GM", "OP", "ES"})
-SCREEN_MODALITIES = frozenset({"US", "IVUS", "SC", "OT", "XA", "RF", "DG"})
+PICTURE_MODALITIES = frozenset({"CR", "DX", "MG", "RG", "PX", "IO"})
+# Pictures with overlays burned in as a rule, and photographs, which show people.
+SCREEN_MODALITIES = frozenset({"US", "IVUS", "SC", "OT", "XA", "RF", "DG", "XC", "GM", "OP", "ES"})
 _OBJECTS = """
     SEG SR PR KO RTSTRUCT RTPLAN RTDOSE RTRECORD REG FID ANN DOC PLAN ECG EPS HD AU RWV BMD SMR STAIN M3D TEXTUREMAP
 """
@@ -51,7 +52,7 @@ def is_localizer(header: FileHeader) -> bool:
 
 
 def is_screen(header: FileHeader) -> bool:
-    """Ultrasound, secondary capture or a saved screen: pictures in which text may be burned."""
+    """Ultrasound, secondary capture, a saved screen or a photograph: pictures that may name or show a person."""
     storage = header.text("SOPClassUID").removeprefix(_STORAGE)
     image_type = " ".join(str(v) for v in header.values.get("ImageType", ())).replace("_", " ")
     return (
@@ -73,7 +74,8 @@ def refuse_burned_in(header: FileHeader) -> None:
         raise Verdict("burned-in", "BurnedInAnnotation is YES; --allow-burned-in keeps it")
     if is_screen(header):
         raise Verdict(
-            "burned-in-risk", "ultrasound or a saved screen may show the patient's name; --allow-burned-in keeps it"
+            "burned-in-risk",
+            "ultrasound, a saved screen or a photograph may identify the patient; --allow-burned-in keeps it",
         )
 
 

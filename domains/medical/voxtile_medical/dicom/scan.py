@@ -7,6 +7,8 @@ from pathlib import Path
 
 from voxtile.errors import InputError
 
+ODD_NAME = "the file name is not valid UTF-8; rename the file"
+
 
 def list_files(source: Path) -> tuple[Path, list[str]]:
     """Every file below a folder, in a fixed order.
@@ -19,16 +21,27 @@ def list_files(source: Path) -> tuple[Path, list[str]]:
         not followed, so that a loop ends.
 
     Raises:
-        InputError: the source does not exist or holds no file.
+        InputError: the source does not exist, holds no file, or holds a folder that cannot be listed.
     """
     if source.is_file():
         return source.parent, [source.name]
     if not source.is_dir():
         raise InputError(f"the source '{source}' does not exist; give a folder of scans")
     found: list[str] = []
-    for folder, _, names in os.walk(source):
+    for folder, _, names in os.walk(source, onerror=_refuse):
         base = Path(folder).relative_to(source)
         found += [(base / name).as_posix() for name in names if (Path(folder) / name).is_file()]
     if not found:
         raise InputError(f"the folder '{source}' holds no file; give a folder of scans")
     return source, sorted(found)
+
+
+def printable(path: str) -> str:
+    """A path as text that can be stored: bytes that are not UTF-8 become escapes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _refuse(error: OSError) -> None:
+    raise InputError(
+        f"the folder '{error.filename}' cannot be listed ({error.strerror}); allow reading it or move it away"
+    )

@@ -16,7 +16,7 @@ from voxtile_medical.deidentify_text import scrub
 from voxtile_medical.dicom.headers import FileHeader, NotUsable, read_header
 from voxtile_medical.dicom.kinds import kind_of, refuse_burned_in
 from voxtile_medical.dicom.samples import SeriesContext, picture_samples, volume_samples
-from voxtile_medical.dicom.scan import list_files
+from voxtile_medical.dicom.scan import ODD_NAME, list_files, printable
 from voxtile_medical.dicom.series import Series, group_series, pack, unpack
 from voxtile_medical.planner import SPLIT_SCHEME, Planner
 from voxtile_medical.reports_file import raw_captions
@@ -76,8 +76,12 @@ class DicomTask:
         """
         if self.planner is None:
             raise RuntimeError("the plan is made in the process that holds the planner")
-        root, paths = list_files(self.source)
+        root, found = list_files(self.source)
+        paths = [path for path in found if path == printable(path)]
         headers = _read_headers(root, paths, self.planner.workers)
+        headers += [
+            NotUsable(printable(path), 0, "unreadable-name", ODD_NAME) for path in found if path != printable(path)
+        ]
         usable = [header for header in headers if isinstance(header, FileHeader)]
         if not usable:
             raise InputError(

@@ -18,7 +18,7 @@ from voxtile.corpus.identity import sample_uid
 from voxtile.engine.task import Item, Outcome, Row, Sample
 from voxtile.errors import InputError
 from voxtile_medical.deidentify_text import scrub
-from voxtile_medical.dicom.scan import list_files
+from voxtile_medical.dicom.scan import ODD_NAME, list_files, printable
 from voxtile_medical.nifti.files import is_label_name, is_nifti_name, modality_of, stem_of, study_of, subject_of
 from voxtile_medical.nifti.header import NiftiHeader, NoAffine, is_packed, read_nifti_header
 from voxtile_medical.orientation import spacing_zyx, to_nearest_ras
@@ -88,12 +88,15 @@ class NiftiTask:
         """
         if self.planner is None:
             raise RuntimeError("the plan is made in the process that holds the planner")
-        root, paths = list_files(self.source)
-        if not any(is_nifti_name(path) for path in paths):
+        root, found = list_files(self.source)
+        paths = [path for path in found if is_nifti_name(path)]
+        if not paths:
             raise InputError(
                 f"'{self.source}' holds no file that ends in .nii or .nii.gz; give a folder of NIfTI files"
             )
-        items = [self._item(self.planner, root, path) for path in paths if is_nifti_name(path)]
+        items = [self._item(self.planner, root, path) for path in paths if path == printable(path)]
+        odd = [printable(path) for path in paths if path != printable(path)]
+        items += [self.planner.note(path, 0, "unreadable-name", ODD_NAME) for path in odd]
         items += self.planner.report_notes()
         self.planner.save()
         return items

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from voxtile.engine.run import RunOptions
 from voxtile.testing.xrays import write_xrays
 
 

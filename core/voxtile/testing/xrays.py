@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 
 def write_xrays(path: Path, *, train: int = 160, val: int = 48, test: int = 48, seed: int = 0) -> Path:
@@ -21,7 +22,7 @@ def write_xrays(path: Path, *, train: int = 160, val: int = 48, test: int = 48, 
         The file.
     """
     rng = np.random.default_rng(seed)
-    arrays = {}
+    arrays: dict[str, npt.NDArray[np.uint8]] = {}
     for split, count in (("train", train), ("val", val), ("test", test)):
         labels = rng.integers(0, 2, (count, 1), dtype=np.uint8)
         images = rng.normal(90, 25, (count, 28, 28))
@@ -30,5 +31,5 @@ def write_xrays(path: Path, *, train: int = 160, val: int = 48, test: int = 48, 
             image[y : y + 6, x : x + 6] += 90 * label
         arrays |= {f"{split}_images": images.clip(0, 255).astype(np.uint8), f"{split}_labels": labels}
     path.mkdir(parents=True, exist_ok=True)
-    np.savez(path / "pneumoniamnist.npz", **arrays)
+    np.savez(path / "pneumoniamnist.npz", **arrays)  # type: ignore[arg-type]
     return path / "pneumoniamnist.npz"

@@ -118,6 +118,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             CorpusDataModule,
             args=arguments,
             seed_everything_default=0,
+            # The evaluation in `test` fits a baseline, and tensors made in inference mode never take part in autograd.
+            trainer_defaults={"inference_mode": False},
             auto_configure_optimizers=False,
             parser_class=Parser,
             save_config_kwargs={"overwrite": True},

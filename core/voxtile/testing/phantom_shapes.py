@@ -1,20 +1,24 @@
 """Soft solid shapes on a voxel grid, in the coordinates of a posed and gently bent body.
 
 A `Frame` ties voxel indices to body coordinates; `ellipsoid` and `capsule` return the small box of voxels that a shape
-touches and how much of each voxel it covers, so that painting a lesion costs microseconds and not a pass over the volume.
+touches and how much of each voxel it covers: painting a lesion costs microseconds and not a pass over the volume.
 Body axes: x to the patient's left, y to the back, z to the head, in millimetres. Arrays are [Z, Y, X].
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-Volume = npt.NDArray[np.float32]
-Point = npt.NDArray[np.float64]
-Box = tuple[slice, slice, slice]
+Volume: TypeAlias = npt.NDArray[np.float32]
+Point: TypeAlias = npt.NDArray[np.float64]
+Box: TypeAlias = tuple[slice, slice, slice]
+
+_UPRIGHT = np.eye(3)
 
 
 @dataclass(frozen=True)
@@ -28,9 +32,9 @@ class Region:
         """The region limited by a full-size weight volume."""
         return Region(self.box, self.weight * volume[self.box])
 
-    def scaled(self, weight: Volume) -> Region:
-        """The region limited by a weight of its own box."""
-        return Region(self.box, self.weight * weight)
+    def scaled(self, weight: npt.NDArray[Any] | float) -> Region:
+        """The region limited by a weight of its own box, or made thinner by a factor."""
+        return Region(self.box, np.asarray(self.weight * weight, np.float32))
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Frame:
         x, y, z: [Z, Y, X] body coordinates of every voxel centre, bend included.
         bend: [3, Z, Y, X] what the bend adds to the coordinates (x, y, z), mm.
         slack: largest |bend|, mm.
+        reach: [3] voxels that a sphere of 1 mm reaches along each index axis, (x, y, z) order.
     """
 
     shape: tuple[int, int, int]
@@ -54,6 +59,7 @@ class Frame:
     z: Volume
     bend: Volume
     slack: float
+    reach: Point
 
     @staticmethod
     def of(shape: tuple[int, int, int], to_index: Point, origin_index: Point, bend: Volume) -> Frame:
@@ -67,23 +73,18 @@ class Frame:
         """
         inverse = np.linalg.inv(to_index)
         steps = [np.arange(n, dtype=np.float64) - o for n, o in zip(shape[::-1], origin_index, strict=True)]
-        coordinates = []
-        for row, displacement in zip(inverse, bend, strict=True):
-            xs, ys, zs = ((coefficient * step).astype(np.float32) for coefficient, step in zip(row, steps, strict=True))
-            plane = ys[:, None] + xs
-            volume = displacement + plane
-            volume += zs[:, None, None]
-            coordinates.append(volume)
+        x, y, z = (_coordinate(row, steps, displacement) for row, displacement in zip(inverse, bend, strict=True))
         slack = float(max(bend.max(), -bend.min()))
-        return Frame(shape, to_index, origin_index, *coordinates, bend, slack)
+        reach = np.sqrt((to_index**2).sum(axis=1))
+        return Frame(shape, to_index, origin_index, x, y, z, bend, slack, reach)
 
     def index_of(self, point: Point) -> Point:
         """Index (x, y, z order, not rounded) at which a body point is found, the bend undone by iteration."""
         index = self.to_index @ point + self.origin_index
         for _ in range(4):
-            nearest = tuple(int(np.clip(round(i), 0, n - 1)) for i, n in zip(index[::-1], self.shape, strict=True))
-            index = self.to_index @ (point - self.bend[(slice(None), *nearest)]) + self.origin_index
-        return np.asarray(index)
+            z, y, x = (min(max(round(i), 0), n - 1) for i, n in zip(index[::-1].tolist(), self.shape, strict=True))
+            index = self.to_index @ (point - self.bend[:, z, y, x].astype(np.float64)) + self.origin_index
+        return np.asarray(index, np.float64)
 
     def sample(self, volume: npt.NDArray[np.generic], point: Point) -> float:
         """Value of the voxel nearest to a body point; 0 outside the grid."""
@@ -101,18 +102,23 @@ class Frame:
             margin: extra mm on every side.
         """
         middle = self.to_index @ centre + self.origin_index
-        reach = np.sqrt(((self.to_index @ half_axes) ** 2).sum(axis=1))
-        reach += (margin + self.slack) * np.sqrt((self.to_index**2).sum(axis=1))
-        return (
-            self._range(0, middle[2], reach[2]),
-            self._range(1, middle[1], reach[1]),
-            self._range(2, middle[0], reach[0]),
-        )
+        reach = np.sqrt(((self.to_index @ half_axes) ** 2).sum(axis=1)) + (margin + self.slack) * self.reach
+        low, high = (middle - reach).tolist(), (middle + reach).tolist()
+        z, y, x = self.shape
+        return _range(low[2], high[2], z), _range(low[1], high[1], y), _range(low[0], high[0], x)
 
-    def _range(self, axis: int, middle: float, reach: float) -> slice:
-        size = self.shape[axis]
-        start = min(max(int(np.ceil(middle - reach)), 0), size)
-        return slice(start, max(min(int(np.floor(middle + reach)) + 1, size), start))
+
+def _coordinate(row: Point, steps: list[Point], displacement: Volume) -> Volume:
+    """One body coordinate of every voxel: a plane through the grid, and the bend."""
+    xs, ys, zs = ((coefficient * step).astype(np.float32) for coefficient, step in zip(row, steps, strict=True))
+    volume: Volume = displacement + (ys[:, None] + xs)
+    volume += zs[:, None, None]
+    return volume
+
+
+def _range(low: float, high: float, size: int) -> slice:
+    start = min(max(math.ceil(low), 0), size)
+    return slice(start, max(min(math.floor(high) + 1, size), start))
 
 
 def rotation(axis: int, degrees: float) -> Point:
@@ -143,7 +149,7 @@ def ellipsoid(
         soft: width of the soft edge, mm (about a voxel stands for partial volume).
     """
     middle, sizes = np.asarray(centre, np.float64), np.asarray(radii, np.float64)
-    matrix = np.eye(3) if turn is None else turn
+    matrix = _UPRIGHT if turn is None else turn
     box = frame.box(middle, matrix * sizes, soft)
     dx, dy, dz = (
         frame.x[box] - np.float32(middle[0]),
@@ -155,7 +161,7 @@ def ellipsoid(
         dx, dy, dz = (dx * t[0, k] + dy * t[1, k] + dz * t[2, k] for k in range(3))
     scale = (1.0 / sizes).astype(np.float32)
     radius = np.sqrt((dx * scale[0]) ** 2 + (dy * scale[1]) ** 2 + (dz * scale[2]) ** 2)
-    return Region(box, cover((1.0 - radius) * np.float32(sizes.min()), soft))
+    return Region(box, cover((np.float32(1) - radius) * np.float32(sizes.min()), soft))
 
 
 def capsule(
@@ -181,14 +187,17 @@ def capsule(
         frame.z[box] - np.float32(first[2]),
     )
     d = (direction / length).astype(np.float32)
-    along = np.clip(dx * d[0] + dy * d[1] + dz * d[2], 0.0, 1.0)
+    along = dx * d[0] + dy * d[1] + dz * d[2]
+    np.minimum(np.maximum(along, 0, out=along), 1, out=along)
     d = direction.astype(np.float32)
     distance = np.sqrt((dx - along * d[0]) ** 2 + (dy - along * d[1]) ** 2 + (dz - along * d[2]) ** 2)
     return Region(box, cover(np.float32(radius) + along * np.float32(final - radius) - distance, soft))
 
 
-def cover(depth: Volume, soft: float) -> Volume:
+def cover(depth: npt.NDArray[Any], soft: float) -> Volume:
     """Share of a voxel inside a surface, from the depth below it in mm (overwrites `depth`)."""
     depth *= np.float32(1.0 / soft)
     depth += np.float32(0.5)
-    return np.clip(depth, 0.0, 1.0, out=depth)
+    np.maximum(depth, 0, out=depth)
+    np.minimum(depth, 1, out=depth)
+    return depth

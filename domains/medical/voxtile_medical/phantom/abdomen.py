@@ -12,6 +12,7 @@ def paint_abdomen(scene: Scene) -> None:
     """Paint everything below the diaphragm (the lungs cut off what reaches above it)."""
     _paint_bowel(scene)
     _paint_stomach(scene)
+    _paint_flexure(scene)
     _paint_spleen(scene)
     _paint_liver(scene)
     _paint_gallbladder(scene)
@@ -35,9 +36,9 @@ def _paint_bowel(scene: Scene) -> None:
         filling = float(scene.rng.choice((-800.0, 10.0, 30.0, 220.0), p=(0.3, 0.3, 0.3, 0.1)))
         if filling < -500 or filling > 100:
             scene.paint(ellipsoid(frame, at, np.array(axes) - 5, turn=turn), filling)
-    for _ in range(int(scene.rng.integers(0, 4))):  # pills and contrast residue
-        at = (scene.between(-95, 95), scene.between(-65, 10), scene.between(-170, -80))
-        scene.paint(ellipsoid(frame, at, np.full(3, scene.between(5.5, 8))), scene.between(500, 1000))
+    for _ in range(int(scene.rng.integers(0, 5))):  # pills and contrast residue
+        spot = (scene.between(-95, 95), scene.between(-65, 10), scene.between(-170, -80))
+        scene.paint(ellipsoid(frame, spot, np.full(3, scene.between(6.5, 9))), scene.calcium())
 
 
 def _paint_stomach(scene: Scene) -> None:
@@ -52,9 +53,18 @@ def _paint_stomach(scene: Scene) -> None:
     scene.paint(inner.scaled(gas), -920.0)
 
 
+def _paint_flexure(scene: Scene) -> None:
+    """Filled colon beside the spleen: the same place and density as a large spleen."""
+    if scene.chance(0.55):
+        at = np.array([88.0 + scene.between(-10, 8), scene.between(0, 50), scene.between(-90, -40)])
+        radii = np.array([scene.between(20, 28), scene.between(20, 30), scene.between(20, 38)])
+        scene.paint(ellipsoid(scene.frame, at, radii), 50.0)
+        scene.paint(ellipsoid(scene.frame, at, radii - 6), scene.patient.hounsfield("spleen") - scene.between(0, 40))
+
+
 def _paint_spleen(scene: Scene) -> None:
     frame = scene.frame
-    size = scene.patient.organ["spleen"] * (1.5 if scene.present["splenomegaly"] else 1.0)
+    size = scene.patient.organ["spleen"] * (1.45 if scene.present["splenomegaly"] else 1.0)
     centre = np.array([92.0, 38.0, -30.0 + _lift(scene, "left")]) - np.array([6, 6, 16]) * (size - 1) * 2
     turn = rotation(1, scene.between(-20, 10)) @ rotation(2, 25)
     radii = np.array([19.0, 31, 35]) * size
@@ -87,12 +97,12 @@ def _paint_liver(scene: Scene) -> None:
 def _paint_liver_lesions(scene: Scene, centre: Point, radii: Point, value: float) -> None:
     count = int(scene.rng.choice((1, 2, 3), p=(0.6, 0.25, 0.15)))
     points, sizes = [], []
-    drop = scene.between(55, 80)
+    drop = scene.between(60, 90)
     for _ in range(count):
         offset = scene.point_in_ball(0.62)
         offset[2] = -abs(offset[2])
         points.append(centre + offset * radii + np.array([-6, 0, 0]))
-        sizes.append(scene.between(13, 21))
+        sizes.append(scene.between(15, 23))
         scene.paint(ellipsoid(scene.frame, points[-1], np.full(3, sizes[-1])), value - drop, finding="liver_lesion")
     largest = int(np.argmax(sizes))
     place = "left" if points[largest][0] > centre[0] + 40 else "right"
@@ -110,13 +120,13 @@ def _paint_gallbladder(scene: Scene) -> None:
     scene.paint(ellipsoid(frame, centre, radii), 8.0, organ="gallbladder")
     if not scene.present["gallstones"]:
         return
-    count = int(scene.rng.integers(1, 4))
+    count = int(scene.rng.integers(2, 5))
     points = []
     for number in range(count):
-        offset = np.array([scene.between(-4, 4), radii[1] - 11, -8 + 12 * number])
+        offset = np.array([scene.between(-4, 4), radii[1] - 11, -12 + 11 * number])
         points.append(centre + offset)
-        stone = ellipsoid(frame, points[-1], np.full(3, scene.between(6, 8.5)))
-        scene.paint(stone, scene.between(500, 900), finding="gallstones")
+        stone = ellipsoid(frame, points[-1], np.full(3, scene.between(7, 9)))
+        scene.paint(stone, scene.calcium(), finding="gallstones")
     scene.findings.append(Finding("gallstones", points[0], count=count))
 
 
@@ -129,7 +139,7 @@ def _paint_kidney(scene: Scene, side: str) -> None:
     centre = _kidney_centre(scene, side)
     dilated = scene.present["hydronephrosis"] and side in _sides_of(scene, "hydronephrosis")
     stone = scene.present["renal_stone"] and side in _sides_of(scene, "renal_stone")
-    size = scene.patient.organ["kidney"] * (1.08 if dilated else 1.0)
+    size = scene.patient.organ["kidney"] * (1.1 if dilated else 1.0)
     radii = np.array([26.0, 24, 44]) * size
     turn = rotation(1, SIGN[side] * 10)
     scene.paint(ellipsoid(frame, centre, radii + 7, turn=turn), -95.0)
@@ -142,15 +152,15 @@ def _paint_kidney(scene: Scene, side: str) -> None:
         scene.paint(ellipsoid(frame, pole, np.full(3, scene.between(12, 19))), 6.0)
         scene.mimics.append(("renal_cyst", side))
     if dilated:
-        pelvis = ellipsoid(frame, sinus, np.array([16.0, 14, 29]) * scene.between(0.95, 1.15), turn=turn)
+        pelvis = ellipsoid(frame, sinus, np.array([17.0, 15, 31]) * scene.between(1.0, 1.15), turn=turn)
         scene.paint(pelvis, 6.0, finding="hydronephrosis")
         tube = capsule(frame, sinus + inward * 6, sinus + inward * 18 + np.array([0, -4, -18]), 10, end_radius=7)
         scene.paint(tube, 6.0, finding="hydronephrosis")
         scene.findings.append(Finding("hydronephrosis", sinus + np.array([0, 0, 18.0]), side))
     if stone:
         point = sinus + np.array([SIGN[side] * scene.between(-2, 8), scene.between(-3, 3), scene.between(-24, 20)])
-        radius = scene.between(6, 8.5)
-        scene.paint(ellipsoid(frame, point, np.full(3, radius)), scene.between(600, 1000), finding="renal_stone")
+        radius = scene.between(7, 9.5)
+        scene.paint(ellipsoid(frame, point, np.full(3, radius)), scene.calcium(), finding="renal_stone")
         place = ("lower pole", "interpolar region", "upper pole")[int(np.digitize(point[2] - centre[2], (-10, 8)))]
         scene.findings.append(Finding("renal_stone", point, side, place, round(scene.millimetres(2 * radius))))
 
@@ -171,6 +181,6 @@ def _paint_adrenals(scene: Scene) -> None:
         for angle in (-30, 30):
             scene.paint(ellipsoid(frame, at, (3.5, 12, 12), turn=rotation(2, angle)), 35.0)
         if side in sick:
-            radius = scene.between(16, 22)
+            radius = scene.between(17, 24)
             scene.paint(ellipsoid(frame, at, np.full(3, radius)), scene.between(15, 50), finding="adrenal_mass")
             scene.findings.append(Finding("adrenal_mass", at, side, None, round(scene.millimetres(2 * radius))))

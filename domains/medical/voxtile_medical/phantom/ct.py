@@ -69,7 +69,7 @@ def write_ct_phantom(
         out: new or empty folder.
         n: number of studies, one a patient.
         seed: another seed gives other patients; the same seed gives the same bytes, whatever the number of workers.
-        series: one Enhanced CT file a study, classic series with one file a slice, or mostly the first with a few classic.
+        series: one Enhanced CT file a study, classic series with one file a slice, or `mixed`: one in twenty classic.
         segmentations: how many studies, from the first, get a DICOM segmentation; all when left out.
         workers: number of processes; 0 for one a core.
 

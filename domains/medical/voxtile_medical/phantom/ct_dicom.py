@@ -1,7 +1,7 @@
 """A rendered study as DICOM: one Enhanced CT file, or a classic series with one file a slice.
 
-Attributes follow PS3.3 A.3 (CT Image) and A.38.1 (Enhanced CT Image); descriptions of regions and types use the terms of
-PS3.16. Frames may run up or down, rows to either side: the geometry is in ImagePositionPatient and ImageOrientationPatient only.
+Attributes follow DICOM PS3.3, A.3 (CT Image) and A.38.1 (Enhanced CT Image). Frames may run up or down and rows to
+either side: the geometry is in ImagePositionPatient and ImageOrientationPatient only.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Organs and findings of a study as a DICOM label-map segmentation (PS3.3 A.97, SegmentationType LABELMAP).
 
-One deflated file a study, about 20 kB. Findings lie over organs; segment numbers are the same in every study. A finding that
-is a whole organ (cardiomegaly, splenomegaly) has no segment of its own.
+One deflated file a study, about 20 kB. Findings lie over organs; segment numbers are the same in every study. A finding
+that is a whole organ (cardiomegaly, splenomegaly) has no segment of its own.
 """
 
 from __future__ import annotations

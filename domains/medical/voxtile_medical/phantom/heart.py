@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from voxtile.testing.phantom_shapes import Point, Region, capsule, ellipsoid, rotation
@@ -15,9 +17,10 @@ HEART_TURN = rotation(2, 28) @ rotation(1, 18)
 def heart_geometry(scene: Scene) -> tuple[Point, Point]:
     """Centre and half axes of the heart in body mm; an enlarged heart grows mostly sideways."""
     size = scene.patient.organ["heart"]
-    factor = np.array([1.36, 1.2, 1.28]) if scene.present["cardiomegaly"] else np.ones(3)
+    grown = scene.between(1.23, 1.37) if scene.present["cardiomegaly"] else scene.between(0.9, 1.06)
+    factor = np.array([grown, 1 + 0.5 * (grown - 1), 1 + 0.7 * (grown - 1)])
     lift = 0.5 * sum(scene.patient.breath) / 2
-    centre = np.array([20.0 + scene.between(-6, 6), -28.0, 42.0 + lift])
+    centre = np.array([20.0 + scene.between(-13, 13), -28.0 + scene.between(-6, 6), 42.0 + lift])
     return centre, HEART_RADII * size * factor
 
 
@@ -28,9 +31,10 @@ def paint_heart(scene: Scene) -> Region:
         What the lungs must leave free.
     """
     frame = scene.frame
-    centre, radii = heart_geometry(scene)
-    rim = scene.between(13, 19) if scene.present["pericardial_effusion"] else 0.0
-    pad = scene.between(9, 17) if scene.chance(0.35) else scene.between(2, 5)
+    centre, radii = scene.heart = heart_geometry(scene)
+    rim = scene.between(13, 18) if scene.present["pericardial_effusion"] else 0.0
+    pad = scene.between(13, 24) if scene.chance(0.5) else scene.between(2, 5)
+    pad = max(pad - rim, 2.0)
     outside = ellipsoid(frame, centre, radii + rim + pad, turn=HEART_TURN)
     scene.paint(outside, -95.0)
     if rim:
@@ -62,7 +66,7 @@ def paint_heart(scene: Scene) -> Region:
 def _paint_coronaries(scene: Scene, centre: Point, radii: Point) -> None:
     if not scene.present["coronary_calcification"]:
         return
-    count = int(scene.rng.integers(2, 5))
+    count = int(scene.rng.integers(3, 6))
     start = scene.between(-0.2, 0.2)
     points = []
     for number in range(count):
@@ -70,8 +74,8 @@ def _paint_coronaries(scene: Scene, centre: Point, radii: Point) -> None:
         direction = np.array([0.25 + 0.5 * np.sin(angle), -0.75, 0.7 * np.cos(angle)])
         points.append(centre + HEART_TURN @ (direction / np.linalg.norm(direction) * radii * 0.95))
     for point in points:
-        region = ellipsoid(scene.frame, point, np.full(3, scene.between(5.5, 7.5)))
-        scene.paint(region, scene.between(600, 1000), finding="coronary_calcification")
+        region = ellipsoid(scene.frame, point, np.full(3, scene.between(6, 8)))
+        scene.paint(region, scene.calcium(), finding="coronary_calcification")
     scene.findings.append(Finding("coronary_calcification", points[0], count=count))
 
 
@@ -86,13 +90,14 @@ def paint_vessels(scene: Scene) -> None:
     scene.paint(capsule(frame, (0, 0, 82), (0, 8, 78), 13), patient.hounsfield("heart"))  # pulmonary trunk
     for sign in (-1, 1):
         scene.paint(capsule(frame, (0, 4, 80), (sign * 36, 14, 66), 10), patient.hounsfield("heart"))
-    for first, last in zip(path[:-1], path[1:], strict=True):
+    for first, last in pairwise(path):
         scene.paint(capsule(frame, first, last, radius), blood, organ="aorta")
     if scene.present["aortic_aneurysm"]:
         _paint_aneurysm(scene, path, radius, blood)
     _paint_wall_calcium(scene, path, radius)
-    for first, last in (((0, 12, 185), (0, 16, 92)), ((0, 16, 92), (-30, 20, 66)), ((0, 16, 92), (32, 22, 62))):
-        scene.paint(capsule(frame, first, last, 9 if first[2] > 100 else 7), -960.0, organ="trachea")
+    carina = (0, 16, 92)
+    for end, bore in (((0, 12, 185), 9.0), ((-30, 20, 66), 7.0), ((32, 22, 62), 7.0)):
+        scene.paint(capsule(frame, carina, end, bore), -960.0, organ="trachea")
 
 
 def _aorta_path(scene: Scene) -> list[Point]:
@@ -111,7 +116,7 @@ def _aorta_path(scene: Scene) -> list[Point]:
 def _paint_aneurysm(scene: Scene, path: list[Point], radius: float, blood: float) -> None:
     thoracic = scene.chance(0.3)
     centre = path[5 if thoracic else int(scene.rng.integers(9, 12))].copy()
-    size = scene.between(25, 33)
+    size = scene.between(27, 36)
     centre += np.array([scene.between(-4, 6), -(size - radius) * 0.7, 0])
     long = scene.between(1.2, 1.6)
     scene.paint(ellipsoid(scene.frame, centre, (size, size, size * long)), 38.0, finding="aortic_aneurysm")
@@ -133,7 +138,7 @@ def _paint_wall_calcium(scene: Scene, path: list[Point], radius: float) -> None:
         point = path[int(scene.rng.integers(3, len(path)))]
         angle = scene.between(0, 2 * np.pi)
         wall = point + np.array([np.cos(angle), np.sin(angle), 0]) * radius
-        scene.paint(ellipsoid(scene.frame, wall, (5, 5, 8)), scene.between(550, 950))
+        scene.paint(ellipsoid(scene.frame, wall, (5, 5, 8)), scene.calcium())
     if count:
         scene.mimics.append(("aortic_calcification", None))
 
@@ -142,7 +147,7 @@ def paint_nodes(scene: Scene) -> None:
     """Paint enlarged mediastinal nodes, or what could be taken for them."""
     if scene.chance(0.25):  # a calcified node after an old infection
         at = (scene.between(-30, 30), scene.between(4, 20), scene.between(70, 95))
-        scene.paint(ellipsoid(scene.frame, at, (6.5, 6.5, 7)), scene.between(600, 950))
+        scene.paint(ellipsoid(scene.frame, at, (7, 7, 7)), scene.calcium())
         scene.mimics.append(("calcified_node", None))
     if scene.chance(0.3):
         scene.paint(ellipsoid(scene.frame, (2, -62, 96), (24, 8, 26)), 40.0)
@@ -154,7 +159,7 @@ def paint_nodes(scene: Scene) -> None:
     points, sizes = [], []
     for index in chosen:
         point = np.array(stations[index], float) + scene.rng.normal(0, 3, 3)
-        size = scene.between(11, 16)
+        size = scene.between(12, 17)
         region = ellipsoid(scene.frame, point, (size, size, size * 1.1))
         scene.paint(region, scene.between(30, 55), finding="lymphadenopathy")
         points.append(point)
@@ -167,11 +172,21 @@ def paint_nodes(scene: Scene) -> None:
     )
 
 
+def paint_oesophagus(scene: Scene) -> None:
+    """Paint gas in the gullet of some: the same place and gas as a hernia, but a tube."""
+    if not scene.chance(0.4):
+        return
+    lower, upper = (scene.between(2, 10), 30, scene.between(6, 20)), (2, 34, scene.between(80, 120))
+    scene.paint(capsule(scene.frame, lower, upper, scene.between(13, 17)), 42.0)
+    scene.paint(capsule(scene.frame, lower, upper, scene.between(9, 12)), -930.0)
+    scene.mimics.append(("oesophageal_gas", None))
+
+
 def paint_hernia(scene: Scene) -> None:
     """Paint a piece of stomach above the diaphragm, gas in front and fluid behind."""
     if not scene.present["hiatal_hernia"]:
         return
-    size = scene.between(0.85, 1.2)
+    size = scene.between(0.95, 1.25)
     radii = np.array([27.0, 22, 25]) * size
     centre = np.array([8 + scene.between(-8, 12), 28 + scene.between(-3, 4), 16 + scene.between(-6, 10)])
     scene.paint(ellipsoid(scene.frame, centre, radii), 45.0, finding="hiatal_hernia")

@@ -12,13 +12,15 @@ from voxtile.testing.phantom_wording import pick
 
 _STREAM = 4
 _FAMILY = (
-    "Abara", "Bergqvist", "Castellane", "Dvorsky", "Eskildsen", "Fontaine", "Gutierrez", "Halloran", "Ivanova", "Jankowski",
-    "Kowalczyk", "Lindqvist", "Mwangi", "Nakashima", "Okonkwo", "Petrosyan", "Quispe", "Rautavaara", "Sithebe", "Tanaka",
-    "Umarova", "Vandermeer", "Wojcik", "Xanthopoulos", "Yilmaz", "Zielinska",
+    "Abara", "Bergqvist", "Castellane", "Dvorsky", "Eskildsen", "Fontaine", "Gutierrez", "Halloran",
+    "Ivanova", "Jankowski", "Kowalczyk", "Lindqvist", "Mwangi", "Nakashima", "Okonkwo", "Petrosyan", "Quispe",
+    "Rautavaara", "Sithebe", "Tanaka", "Umarova", "Vandermeer", "Wojcik", "Xanthopoulos", "Yilmaz",
+    "Zielinska",
 )  # fmt: skip
 _GIVEN = (
-    "Amara", "Benno", "Chiara", "Dagny", "Elio", "Farida", "Goran", "Hedda", "Imre", "Jolanda", "Kaito", "Leocadia",
-    "Malik", "Noemi", "Oskar", "Priya", "Quentin", "Rosalind", "Soren", "Tamsin", "Ulrike", "Viggo", "Wanda", "Yannick",
+    "Amara", "Benno", "Chiara", "Dagny", "Elio", "Farida", "Goran", "Hedda", "Imre", "Jolanda", "Kaito",
+    "Leocadia", "Malik", "Noemi", "Oskar", "Priya", "Quentin", "Rosalind", "Soren", "Tamsin", "Ulrike",
+    "Viggo", "Wanda", "Yannick",
 )  # fmt: skip
 _HOSPITALS = ("Northgate General Hospital", "Riverside Clinic", "St. Aldwyn Medical Centre")
 _SCANNERS = (("Phantom Works", "Torso One"), ("Synthetic Imaging", "Helix 64"), ("Voxel Foundry", "Spiral S"))

@@ -13,6 +13,10 @@ from voxtile.testing.phantom_shapes import Frame, Point, rotation
 SHAPE = (48, 64, 88)  # Z, Y, X
 SPACING_MM = (7.5, 5.5, 4.5)  # nominal, Z, Y, X
 
+BUILD = np.array([1.08, 1.24, 1.06])  # x, y, z: how the average body fills the grid
+
+ORGAN_VARIATION = {"liver": 0.08, "spleen": 0.1, "kidney": 0.06, "heart": 0.03, "aorta": 0.06}
+
 PHASES = ("none", "arterial", "venous")
 # Hounsfield units by phase: rough textbook values for soft tissue without and with iodine.
 ENHANCEMENT: dict[str, dict[str, float]] = {
@@ -27,7 +31,7 @@ class Patient:
     """One body and one acquisition. Lengths in mm, intensities in HU, angles in degrees.
 
     Attributes:
-        scale: (x, y, z) size of the body against the average.
+        scale: (x, y, z) patient mm for each body mm.
         angles: rotation about x, y, z.
         shift: displacement of the body in the scanner.
         fat: thickness of the fat under the skin, as a share of the body's radius.
@@ -39,7 +43,7 @@ class Patient:
         lung: mean lung density.
         liver_fat: how much fat lowers the liver.
         arms_down: arms beside the body.
-        noise, blur, gain, offset: noise level, kernel width (0 to 0.22), calibration.
+        noise, blur, gain, offset: noise level, kernel width (share of a neighbour), calibration.
         table: the couch is in the picture.
         spacing: (z, y, x) mm.
     """
@@ -70,24 +74,23 @@ class Patient:
 
 def draw_patient(rng: np.random.Generator) -> Patient:
     """Draw a body and a scan; nothing here depends on the findings."""
-    size = rng.normal(1.0, 0.05)
-    shape = rng.normal(0.0, 0.045, 3)
+    scale = BUILD * (rng.normal(1.0, 0.06) + rng.normal(0.0, 0.045, 3))
     field = rng.uniform(0.94, 1.10)
     return Patient(
-        scale=(size + shape[0], size + shape[1], size + shape[2]),
+        scale=(float(scale[0]), float(scale[1]), float(scale[2])),
         angles=(rng.normal(0, 4.0), rng.normal(0, 4.0), rng.normal(0, 6.0)),
         shift=(rng.normal(0, 9.0), rng.normal(0, 8.0), rng.normal(0, 10.0)),
         fat=rng.uniform(0.02, 0.16),
         visceral=rng.uniform(0.15, 0.9),
-        breath=(rng.normal(0, 11.0), rng.normal(0, 11.0)),
+        breath=(rng.normal(0, 13.0), rng.normal(0, 13.0)),
         spine=(rng.normal(0, 6.0), rng.normal(0, 6.0)),
-        organ={name: float(rng.normal(1.0, 0.06)) for name in ("liver", "spleen", "kidney", "heart", "aorta")},
+        organ={name: float(rng.normal(1.0, s)) for name, s in ORGAN_VARIATION.items()},
         phase=str(rng.choice(PHASES, p=(0.3, 0.25, 0.45))),
         lung=rng.uniform(-885, -780),
         liver_fat=float(rng.choice((0.0, rng.uniform(10, 40)), p=(0.7, 0.3))),
         arms_down=bool(rng.random() < 0.25),
-        noise=rng.uniform(8, 24),
-        blur=rng.uniform(0.0, 0.2),
+        noise=rng.uniform(6, 18),
+        blur=rng.uniform(0.0, 0.13),
         gain=rng.normal(1.0, 0.02),
         offset=rng.normal(0.0, 7.0),
         table=bool(rng.random() < 0.7),

@@ -12,7 +12,7 @@ from voxtile.testing.phantom_shapes import cover
 from voxtile_medical.phantom.abdomen import paint_abdomen
 from voxtile_medical.phantom.bones import paint_body, paint_ribs, paint_spine
 from voxtile_medical.phantom.findings import draw_findings, finding_segment
-from voxtile_medical.phantom.heart import paint_heart, paint_hernia, paint_nodes, paint_vessels
+from voxtile_medical.phantom.heart import paint_heart, paint_hernia, paint_nodes, paint_oesophagus, paint_vessels
 from voxtile_medical.phantom.lungs import paint_lungs
 from voxtile_medical.phantom.patient import SHAPE, Patient, draw_patient, place
 from voxtile_medical.phantom.scene import Finding, Scene
@@ -77,9 +77,9 @@ def _paint(patient: Patient, present: dict[str, bool], rng: np.random.Generator)
     texture = value_noise(rng, SHAPE, (16, 22, 30))
     texture += np.float32(0.6) * value_noise(rng, SHAPE, (5, 6, 8))
     scene = Scene(frame, patient, rng, present, np.full(SHAPE, -1000, np.float32), np.zeros(SHAPE, np.uint8), texture)
+    radial = paint_body(scene)
     if patient.table:
         _paint_table(scene)
-    radial = paint_body(scene)
     paint_ribs(scene, radial)
     paint_abdomen(scene)
     heart = paint_heart(scene)
@@ -87,15 +87,19 @@ def _paint(patient: Patient, present: dict[str, bool], rng: np.random.Generator)
     paint_spine(scene)
     paint_vessels(scene)
     paint_nodes(scene)
+    paint_oesophagus(scene)
     paint_hernia(scene)
     return scene
 
 
 def _paint_table(scene: Scene) -> None:
+    """The couch: a shallow bow behind the body, only where there is air."""
     rows = np.arange(SHAPE[1], dtype=np.float32)[:, None]
     columns = (np.arange(SHAPE[2], dtype=np.float32) - SHAPE[2] / 2) ** 2
-    distance = np.abs(rows - np.float32(SHAPE[1] - 5) + columns * np.float32(0.003))
-    scene.values += cover(np.float32(1.2) - distance, 1.0) * np.float32(700)
+    couch = cover(np.float32(1.2) - np.abs(rows - np.float32(SHAPE[1] - 5) + columns * np.float32(0.003)), 1.0)
+    first = int(np.flatnonzero(couch.any(axis=1))[0])
+    part = scene.values[:, first:]
+    part += (part < -800) * (couch[first:] * np.float32(700))
 
 
 def _acquire(scene: Scene, rng: np.random.Generator) -> npt.NDArray[np.int16]:
@@ -112,12 +116,17 @@ def _acquire(scene: Scene, rng: np.random.Generator) -> npt.NDArray[np.int16]:
 
 
 def _blurred(values: Volume, amount: float) -> Volume:
-    """Three-point blur along every axis: neighbours weigh `amount`."""
+    """Three-point blur along every axis: neighbours weigh `amount`, edges repeat."""
     side = np.float32(amount)
     for axis in range(3):
-        padded = np.take(values, np.r_[0, 0 : values.shape[axis], values.shape[axis] - 1], axis=axis)
-        before, middle, after = (padded[(slice(None),) * axis + (slice(k, k + values.shape[axis]),)] for k in range(3))
-        values = middle + side * (before + after - 2 * middle)
+        result = values * (1 - 2 * side)
+        share = values * side
+        ahead, behind = np.moveaxis(result, axis, 0), np.moveaxis(share, axis, 0)
+        ahead[1:] += behind[:-1]
+        ahead[:-1] += behind[1:]
+        ahead[0] += behind[0]
+        ahead[-1] += behind[-1]
+        values = result
     return values
 
 

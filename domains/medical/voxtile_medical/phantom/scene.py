@@ -54,6 +54,7 @@ class Scene:
         findings: what was painted, in order.
         mimics: benign things that look like findings: (name, side).
         sides: sides of paired findings, drawn once a study.
+        heart: its centre and half axes, body mm, once it is painted.
         texture: [Z, Y, X] float32 noise of unit size with features of a few voxels.
     """
 
@@ -68,6 +69,7 @@ class Scene:
     findings: list[Finding] = field(default_factory=list)
     mimics: list[tuple[str, str | None]] = field(default_factory=list)
     sides: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    heart: tuple[Point, Point] = (np.zeros(3), np.ones(3))
 
     def paint(
         self, region: Region, value: float | Volume, *, organ: str | None = None, finding: str | None = None
@@ -89,6 +91,10 @@ class Scene:
     def between(self, low: float, high: float) -> float:
         """A uniform number."""
         return float(self.rng.uniform(low, high))
+
+    def calcium(self) -> float:
+        """HU of a calcification; stones, plaques and granulomas draw from the same range as cortical bone."""
+        return self.between(450, 800)
 
     def point_in_ball(self, limit: float = 1.0) -> Point:
         """[3] uniform point of a ball of radius `limit`."""

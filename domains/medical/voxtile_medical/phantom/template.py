@@ -1,8 +1,8 @@
 """DICOM files as byte templates: encode a data set once, then fill in fixed-width fields.
 
-Encoding a data set element by element takes milliseconds; thousands of studies need microseconds. A field is a string value
-that occurs nowhere else; filling replaces every occurrence (a SOP Instance UID is also in the file meta information) with a
-string of the same width, so that no length changes.
+Encoding a data set element by element takes milliseconds; thousands of studies need microseconds. A field is a string
+value that occurs nowhere else; filling replaces every occurrence (a SOP Instance UID is also in the file meta
+information) with a string of the same width, so that no length changes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Template:
     """Bytes with named holes.
 
     Attributes:
-        fields: names that `fill` takes.
+        fields: names that `fill` takes, with the marks that stand in the bytes.
     """
 
     def __init__(self, content: bytes, fields: Mapping[str, str]) -> None:

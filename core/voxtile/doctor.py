@@ -156,7 +156,9 @@ def _lightning_script() -> tuple[str, str]:
 def _machine() -> Iterator[tuple[str, str, str]]:
     import psutil
 
-    yield "processors", OK, f"{len(os.sched_getaffinity(0))} usable of {os.cpu_count()}"
+    from voxtile.engine.pool import processors
+
+    yield "processors", OK, f"{processors()} usable of {os.cpu_count()}"
     memory = psutil.virtual_memory()
     yield "memory", OK, f"{memory.available / 2**30:.1f} GiB free of {memory.total / 2**30:.1f}"
     disk = shutil.disk_usage(Path.cwd())

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from voxtile.engine.inline import InlineEngine
 from voxtile.engine.local import Engine, LocalEngine
-from voxtile.engine.pool import Limits
+from voxtile.engine.pool import Limits, processors
 from voxtile.errors import ConfigError
 
 
@@ -51,7 +50,7 @@ class RunOptions:
     @property
     def processes(self) -> int:
         """Number of worker processes."""
-        return self.workers or len(os.sched_getaffinity(0))
+        return self.workers or processors()
 
     def build_engine(self) -> Engine:
         """The engine by name.

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from voxtile.engine.failure import Failure, failure_of, lost
-from voxtile.engine.pool import Call, Died, Limits, Raised, Returned, WorkerPool
+from voxtile.engine.pool import Call, Died, Limits, Raised, Returned, WorkerPool, processors
 from voxtile.engine.progress import Progress
 from voxtile.engine.worker import Report
 
@@ -46,7 +45,7 @@ def parallel_map(
     """
     if not items:
         return []
-    count = workers or len(os.sched_getaffinity(0))
+    count = workers or processors()
     size = max(1, min(CHUNK, math.ceil(len(items) / (4 * count))))
     chunks = [range(start, min(start + size, len(items))) for start in range(0, len(items), size)]
     results: dict[int, R | Failure] = {}

@@ -28,6 +28,11 @@ ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", 
 Cause: TypeAlias = Literal["worker-died", "time-limit", "memory-limit"]
 
 
+def processors() -> int:
+    """Number of processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a call may take: seconds an item, and bytes of private memory above a fresh worker's."""

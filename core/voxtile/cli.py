@@ -6,6 +6,7 @@ Only the chosen command's module is imported, so that `voxtile --help` and `voxt
 from __future__ import annotations
 
 import difflib
+import inspect
 import os
 import sys
 import traceback
@@ -84,6 +85,10 @@ def _train(argv: list[str]) -> None:
 
 
 def _call(command: Command, name: str, argv: list[str]) -> None:
+    function = command.load()
+    if not argv and not inspect.signature(function).parameters:
+        function()  # nothing to parse: answer without the parser
+        return
     from voxtile.command_options import call
 
     call(command, name, argv)

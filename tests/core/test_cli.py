@@ -44,7 +44,7 @@ def test_help_imports_nothing_heavy(argv):
 import sys
 from voxtile.cli import main
 assert main({argv!r}) == 0
-heavy = {{"torch", "lightning", "pandas", "numpy", "pyarrow", "rich"}} & set(sys.modules)
+heavy = {{"torch", "lightning", "pandas", "numpy", "pyarrow", "rich", "jsonargparse"}} & set(sys.modules)
 assert not heavy, heavy
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0

@@ -50,6 +50,12 @@ class SubjectBootstrap:
         self._kept: list[npt.NDArray[np.float32]] | None = None
         _, self._subject = np.unique(np.asarray(subjects), return_inverse=True)
 
+    def quarter(self) -> SubjectBootstrap:
+        """A quarter of the replicates (at least 100), for averages over many permutations."""
+        return SubjectBootstrap(
+            self._subject.astype(np.str_), replicates=max(100, self.replicates // 4), seed=self._seed
+        )
+
     def weights(self) -> Iterator[npt.NDArray[np.float32]]:
         """Blocks [N, r] of how often each unit is drawn (whole numbers, so that float32 sums them exactly)."""
         if self._kept is None:

@@ -132,6 +132,7 @@ class FigureTable:
         self._task, self._labels, self._bootstrap, self.exclusive = task, labels, bootstrap, exclusive
         self.counts = {name: count(labels[:, k], subjects) for k, name in enumerate(classes)}
         self.reported = tuple(name for name in classes if self.counts[name].enough)
+        self._quarter = bootstrap.quarter()
         self._column = {name: k for k, name in enumerate(classes)}
         self._subjects = len(np.unique(subjects))
         self._macro_auroc: dict[tuple[str, ScoreKind], Floats] = {}
@@ -170,12 +171,12 @@ class FigureTable:
     def _measured(self, scores: Scores, names: Sequence[str]) -> dict[str, Floats]:
         """Every metric over the pooled cells of some classes: [1 + R], the figure itself and its replicates."""
         cells = self._cells(names)
-        blocks = [cells.measure(scores, weights) for weights in self._weights()]
+        blocks = [cells.measure(scores, weights) for weights in self._weights(scores.kind)]
         return {metric: np.concatenate([block[metric] for block in blocks]) for metric in blocks[0]}
 
-    def _weights(self) -> Iterator[Weights]:
+    def _weights(self, kind: ScoreKind) -> Iterator[Weights]:
         yield np.ones((len(self._labels), 1))
-        yield from self._bootstrap.weights()
+        yield from (self._quarter if kind == "shuffled" else self._bootstrap).weights()
 
     def _cells(self, names: Sequence[str]) -> _Cells:
         columns = np.array([self._column[name] for name in names])

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -24,8 +25,8 @@ from voxtile.evaluate.rows import Row, ScoreKind
 from voxtile.evaluate.sensitivity import PromptSensitivity, prompt_sensitivity
 from voxtile.evaluate.shuffled import permutations
 from voxtile.evaluate.task import EvaluationTask
+from voxtile.evaluate.trivial import EXAMPLES, SimpleFeatures, TrivialScores, trivial_scores
 from voxtile.evaluate.trivial import NAME as TRIVIAL
-from voxtile.evaluate.trivial import SimpleFeatures, TrivialScores, trivial_scores
 from voxtile.evaluate.units import Units, limited, select_units
 from voxtile.evaluate.zero_shot import Prompts, embed_prompts
 
@@ -170,7 +171,8 @@ def _figure_table(task: EvaluationTask, units: Units, labels: LabelMatrix, optio
 def _encode(
     model: EvaluationModel, task: EvaluationTask, units: Mapping[str, Units], images: CorpusImages
 ) -> dict[str, Encoded]:
-    features = SimpleFeatures()
+    first = (units["train"].uids or units["reported"].uids)[:EXAMPLES]
+    features = SimpleFeatures(torch.stack([images.image(uid) for uid in first]))
     encoded: dict[str, Encoded] = {}
     columns = (
         TextColumn("{task.description}"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-PERMUTATIONS = 5
+PERMUTATIONS = 20
 _TRIES = 100
 
 

@@ -29,8 +29,8 @@ def _summary(result: TaskResult) -> Table:
     size = result.sizes[result.split]
     unit = {"sample": "samples", "study": "studies"}[result.task.unit]
     table = Table(
-        title=f"{result.task.name}: {result.split}, {size['units']} {unit} of {size['subjects']} subjects, "
-        f"mean over {len(result.task.reported)} classes with 95 % interval",
+        title=f"{result.task.name}: {result.split}, {size['units']} {unit} of {size['subjects']} subjects"
+        + (f", mean of {len(result.task.reported)} classes" if len(result.task.reported) > 1 else ""),
         title_justify="left",
     )
     table.add_column("scores of")

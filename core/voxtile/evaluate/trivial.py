@@ -17,9 +17,15 @@ from torch.nn import functional
 from voxtile.evaluate.metrics import Floats, auroc
 
 BINS = 64
+EXAMPLES = 32
+"""Images that fix the range of the histograms."""
+
 BLOCKS = 8
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """C (as in scikit-learn) for standardised features, strong to weak; tried until validation says that it gets worse."""
+
+WITHOUT_VALIDATION = 1e-2
+"""The penalty where there is nothing to choose it on."""
 
 NAME = "histogram-and-blocks"
 _WORSE = 0.005  # of the macro AUROC
@@ -31,26 +37,21 @@ _VOXELS = 65_536  # beyond this many the histogram takes every second voxel alon
 class SimpleFeatures:
     """A 64-bin histogram and 8×8 or 8×8×8 block means of every channel.
 
-    The histogram's range is that of the first images seen; later values outside it fall into the end bins. Channels
-    that are the same in all of them (coordinates) are left out.
+    Args:
+        examples: [S, C, *G] some images that fix the histogram's range; later values outside it fall into the end bins.
+            Channels that are the same in all of them (coordinates) are left out.
     """
 
-    def __init__(self) -> None:
-        self._channels: Tensor | None = None
-        self._low: Tensor | None = None
-        self._width: Tensor | None = None
+    def __init__(self, examples: Tensor) -> None:
+        same = (examples == examples[:1]).flatten(2).all(dim=2).all(dim=0)
+        self._channels = torch.arange(examples.shape[1]) if same.all() else torch.nonzero(~same).flatten()
+        values = examples[:, self._channels].flatten(2)
+        self._low = values.amin(dim=(0, 2))[None, :, None]
+        self._width = (values.amax(dim=(0, 2))[None, :, None] - self._low).clamp_min(1e-6)
 
     def __call__(self, images: Tensor) -> npt.NDArray[np.float32]:
         """[S, C, *G] to [S, C · (64 + 8^n)] float32, n the number of spatial axes."""
-        images = images.detach().float().cpu()
-        if self._channels is None:
-            same = (images == images[:1]).flatten(2).all(dim=2).all(dim=0)
-            self._channels = torch.nonzero(~same).flatten() if not same.all() else torch.arange(images.shape[1])
-        images = images[:, self._channels]
-        if self._low is None or self._width is None:
-            flat = images.flatten(2)
-            self._low = flat.amin(dim=(0, 2))[None, :, None]
-            self._width = (flat.amax(dim=(0, 2))[None, :, None] - self._low).clamp_min(1e-6)
+        images = images.detach().float().cpu()[:, self._channels]
         pool = functional.adaptive_avg_pool3d if images.ndim == 5 else functional.adaptive_avg_pool2d
         blocks = pool(images, BLOCKS).flatten(1)
         joined = torch.cat([self._histogram(images).flatten(1), blocks], dim=1)
@@ -58,8 +59,6 @@ class SimpleFeatures:
         return result
 
     def _histogram(self, images: Tensor) -> Tensor:
-        assert self._low is not None
-        assert self._width is not None
         if images[0, 0].numel() > _VOXELS:
             images = images[(slice(None), slice(None), *[slice(None, None, 2)] * (images.ndim - 2))]
         samples, channels = images.shape[:2]
@@ -88,7 +87,7 @@ def trivial_scores(
 
     Args:
         train: features [N, P] and labels [N, K] (-1 left out) of the training units.
-        validation: of the validation units.
+        validation: of the validation units; may be empty.
         reported: features of the units to be scored.
 
     Returns:
@@ -97,12 +96,12 @@ def trivial_scores(
     mean, spread = train[0].mean(axis=0), train[0].std(axis=0)
     varying = spread > _CONSTANT
     scaled = [
-        torch.from_numpy((part[:, varying] - mean[varying]) / spread[varying])
+        torch.from_numpy((part.reshape(len(part), len(varying))[:, varying] - mean[varying]) / spread[varying])
         for part in (train[0], validation[0], reported)
     ]
     best: tuple[float, TrivialScores] | None = None
     weights = torch.zeros(int(varying.sum()) + 1, train[1].shape[1])
-    for penalty in PENALTIES:
+    for penalty in PENALTIES if len(validation[0]) else (WITHOUT_VALIDATION,):
         weights = fit_logistic(scaled[0], torch.from_numpy(train[1]), penalty, weights)
         scores = [torch.sigmoid(_logits(part, weights)).double().numpy() for part in scaled[1:]]
         quality = _macro(validation[1], scores[0])
@@ -132,7 +131,7 @@ def fit_logistic(features: Tensor, labels: Tensor, penalty: float, start: Tensor
         [1 + P, K].
     """
     known, positive = (labels >= 0).float(), (labels == 1).float()
-    weights = start.clone().requires_grad_()
+    weights = start.clone()
     optimizer = torch.optim.LBFGS(
         [weights],
         max_iter=_ITERATIONS,
@@ -142,17 +141,18 @@ def fit_logistic(features: Tensor, labels: Tensor, penalty: float, start: Tensor
         line_search_fn="strong_wolfe",
     )
 
-    def closure() -> Tensor:
-        optimizer.zero_grad()
+    def closure() -> (
+        Tensor
+    ):  # the gradient is written out: Lightning tests in inference mode, where there is no autograd
         logits = _logits(features, weights)
-        loss = functional.binary_cross_entropy_with_logits(logits, positive, weight=known, reduction="sum")
-        objective = (loss + weights[1:].square().sum() / (2 * penalty)) / len(features)
-        objective.backward()  # type: ignore[no-untyped-call]
-        return objective
+        slopes = (torch.sigmoid(logits) - positive) * known / len(features)
+        shrunk = weights[1:] / (penalty * len(features))
+        weights.grad = torch.cat([slopes.sum(dim=0, keepdim=True), features.T @ slopes + shrunk])
+        losses = functional.softplus(logits) - positive * logits
+        return (losses * known).sum() / len(features) + (weights[1:] * shrunk).sum() / 2
 
-    with torch.enable_grad():
-        optimizer.step(closure)  # type: ignore[no-untyped-call]
-    return weights.detach()
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return weights
 
 
 def _logits(features: Tensor, weights: Tensor) -> Tensor:

@@ -1,0 +1,87 @@
+"""Intervals: they cover, they know about subjects, and they stay honest at the ends."""
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from voxtile.evaluate.bootstrap import SubjectBootstrap, logit_interval
+from voxtile.evaluate.metrics import auroc
+
+SUBJECTS, SCANS, EFFECT, SHARED = 100, 2, 1.4, 0.7
+TRUE_AUROC = float(norm.cdf(EFFECT / np.sqrt(2)))
+
+
+def clustered(seed: int):
+    """200 scans of 100 subjects; a subject's scans share most of their noise. Unit variance, so the AUROC is known."""
+    rng = np.random.default_rng(seed)
+    positive = rng.random(SUBJECTS) < 0.3
+    own = rng.normal(size=SUBJECTS) * np.sqrt(SHARED)
+    scores = np.repeat(own + EFFECT * positive, SCANS) + rng.normal(size=SUBJECTS * SCANS) * np.sqrt(1 - SHARED)
+    return np.repeat(positive, SCANS), scores, np.repeat(np.arange(SUBJECTS).astype(str), SCANS), int(positive.sum())
+
+
+def interval_of(labels, scores, subjects, effective, seed):
+    draws = SubjectBootstrap(subjects, replicates=300, seed=seed)
+    values = np.concatenate([auroc(labels, scores, weights) for weights in draws.weights()])
+    return logit_interval(float(auroc(labels, scores)[0]), values, effective=effective)
+
+
+def test_intervals_over_subjects_cover_and_those_over_scans_do_not():
+    inside, naive = 0, 0
+    for seed in range(200):
+        labels, scores, subjects, positives = clustered(seed)
+        interval = interval_of(labels, scores, subjects, min(positives, SUBJECTS - positives), seed)
+        inside += interval.low <= TRUE_AUROC <= interval.high
+        scans = np.arange(len(labels)).astype(str)
+        interval = interval_of(labels, scores, scans, 2 * positives, seed)
+        naive += interval.low <= TRUE_AUROC <= interval.high
+    assert 0.91 <= inside / 200 <= 0.98
+    assert naive < inside
+
+
+def test_coverage_with_few_positives_close_to_one():
+    inside, true = 0, float(norm.cdf(2.2 / np.sqrt(2)))
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        labels = np.arange(200) < 14
+        scores = rng.normal(size=200) + 2.2 * labels
+        interval = interval_of(labels, scores, np.arange(200).astype(str), 14, seed)
+        inside += interval.low <= true <= interval.high
+    assert 0.91 <= inside / 200 <= 0.985
+
+
+def test_draws_repeat_with_the_seed_and_keep_subjects_whole():
+    subjects = np.array(["b", "a", "b", "c"])
+    first, second, other = (SubjectBootstrap(subjects, replicates=500, seed=seed) for seed in (3, 3, 4))
+    weights = np.concatenate(list(first.weights()), axis=1)
+    np.testing.assert_array_equal(weights, np.concatenate(list(second.weights()), axis=1))
+    assert not np.array_equal(weights, np.concatenate(list(other.weights()), axis=1))
+    np.testing.assert_array_equal(weights[0], weights[2])
+    np.testing.assert_array_equal(weights[0] + weights[1] + weights[3], 3)
+
+
+def test_replicates_do_not_depend_on_blocks(monkeypatch):
+    subjects = np.arange(50).astype(str)
+    whole = np.concatenate(list(SubjectBootstrap(subjects, replicates=40, seed=0).weights()), axis=1)
+    monkeypatch.setattr("voxtile.evaluate.bootstrap._BLOCK", 200)
+    monkeypatch.setattr("voxtile.evaluate.bootstrap._KEPT", 0)
+    blocks = list(SubjectBootstrap(subjects, replicates=40, seed=0).weights())
+    assert len(blocks) == 10
+    np.testing.assert_array_equal(whole, np.concatenate(blocks, axis=1))
+
+
+@pytest.mark.parametrize("effective", [10, 40, 200])
+def test_a_perfect_figure_gets_the_exact_binomial_bound(effective):
+    interval = logit_interval(1.0, np.ones(100), effective=effective)
+    assert interval.high == 1.0
+    assert interval.low**effective == pytest.approx(0.025)  # so many successes in a row, one time in forty
+    mirrored = logit_interval(0.0, np.zeros(100), effective=effective)
+    assert (mirrored.low, mirrored.high) == (0.0, pytest.approx(1 - interval.low))
+
+
+def test_interval_stays_inside_zero_and_one_and_is_refused_when_draws_have_no_value():
+    rng = np.random.default_rng(0)
+    interval = logit_interval(0.99, np.clip(0.99 + 0.02 * rng.normal(size=500), 0, 1), effective=20)
+    assert 0 < interval.low < 0.99 < interval.high < 1
+    refused = logit_interval(0.9, np.r_[np.full(400, np.nan), rng.random(100)], effective=20)
+    assert (refused.low, refused.high) == (None, None)

@@ -1,0 +1,166 @@
+"""`voxtile evaluate` and the callback of `lightning test`: the same figures, and errors in one sentence."""
+
+import json
+from pathlib import Path
+
+import lightning.pytorch as pl
+import pytest
+import torch
+
+from voxtile.cli import main
+from voxtile.corpus.reader import Corpus
+from voxtile.errors import ConfigError, EvaluationError
+from voxtile.evaluate.callback import EvaluateCallback
+from voxtile.evaluate.command import checked_options
+from voxtile.evaluate.results import prepare_folder, write_text
+
+
+@pytest.fixture
+def offered(monkeypatch, make_model):
+    """`load_model` gives the block model."""
+    models = []
+
+    def load(spec):
+        models.append(make_model())
+        return models[-1]
+
+    monkeypatch.setattr("voxtile.models.load.load_model", load)
+    return models
+
+
+def arguments(corpus: Corpus, task: Path, out: Path, *more: str) -> list[str]:
+    return ["evaluate", "m.ckpt", str(task), "--corpus", str(corpus.roots[0]), "--out", str(out), *more]
+
+
+def test_the_command_writes_the_report(offered, block_corpus, task_path, tmp_path, capsys):
+    options = ("--bootstrap", "100", "--batch-size", "16", "--seed", "3")
+    assert main(arguments(block_corpus, task_path, tmp_path / "new" / "report", *options)) == 0
+    results = json.loads((tmp_path / "new" / "report" / "results.json").read_text())
+    assert results["provenance"]["bootstrap"] == 100
+    assert results["provenance"]["seed"] == 3
+    assert (tmp_path / "new" / "report" / "report.html").is_file()
+    assert sorted(p.name for p in (tmp_path / "new" / "report").iterdir()) == ["report.html", "results.json"]
+    assert "results.json" in capsys.readouterr().out
+
+
+def test_a_finding_without_positives_ends_with_status_2_after_the_report(
+    offered, make_corpus, task_path, tmp_path, capsys
+):
+    corpus = make_corpus(tmp_path / "c", n=120, prevalence=(0.4, 0.0, 0.4))
+    assert main(arguments(corpus, task_path, tmp_path / "out", "--bootstrap", "100")) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "'effusion'" in error
+    assert (tmp_path / "out" / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (["--bootstrap", "5"], "--bootstrap must be at least 100"),
+        (["--split", "tests"], "--split must be one of test, val, train, not 'tests'"),
+        (["--batch-size", "0"], "--batch-size must be at least 1"),
+        (["--seed", "-1"], "--seed must not be negative"),
+    ],
+)
+def test_options_out_of_range(offered, block_corpus, task_path, tmp_path, capsys, change, said):
+    assert main(arguments(block_corpus, task_path, tmp_path / "out", *change)) == 2
+    assert said in capsys.readouterr().err
+    assert not offered
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_task_and_an_unknown_task_are_refused_before_the_model_is_loaded(offered, block_corpus, tmp_path, capsys):
+    out = ["--corpus", str(block_corpus.roots[0]), "--out", str(tmp_path / "out")]
+    assert main(["evaluate", "m.ckpt", *out]) == 2
+    assert "no task was named" in capsys.readouterr().err
+    assert main(["evaluate", "m.ckpt", "medical/ct-finding", *out]) == 2
+    assert "no task named 'medical/ct-finding'" in capsys.readouterr().err
+    assert not offered
+
+
+def test_a_report_folder_that_is_a_file_is_refused_before_the_model_is_loaded(
+    offered, block_corpus, task_path, tmp_path, capsys
+):
+    (tmp_path / "out").write_text("")
+    assert main(arguments(block_corpus, task_path, tmp_path / "out")) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert "cannot be written" in lines[0]
+    assert not offered
+
+
+def test_a_failed_write_leaves_nothing_half_written(tmp_path, monkeypatch):
+    def full(self, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(EvaluationError, match="No space left on device"):
+        write_text(tmp_path / "results.json", "{}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_preparing_a_folder_leaves_it_empty(tmp_path):
+    prepare_folder(tmp_path / "a" / "b")
+    assert not list((tmp_path / "a" / "b").iterdir())
+
+
+class Module(pl.LightningModule):
+    """Nothing to test but the callback."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def evaluation_model(self):
+        return self.model
+
+    def test_step(self, batch, batch_idx):
+        return None
+
+
+class Data(pl.LightningDataModule):
+    def __init__(self, corpus):
+        super().__init__()
+        self.corpus = corpus
+
+    def test_dataloader(self):
+        return torch.utils.data.DataLoader(torch.zeros(2, 1), num_workers=0)
+
+
+def test(callback, model, corpus, folder, **trainer):
+    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
+    logger = pl.loggers.CSVLogger(folder)
+    pl.Trainer(callbacks=[callback], logger=logger, **quiet, **trainer).test(
+        Module(model), datamodule=Data(corpus), verbose=False
+    )
+    return logger
+
+
+test.__test__ = False
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+def test_the_callback_writes_what_the_command_writes(offered, block_corpus, make_model, task_path, tmp_path):
+    callback = EvaluateCallback([str(task_path)], batch_size=16, bootstrap=100)
+    logger = test(callback, make_model(), block_corpus, tmp_path)
+    folder = Path(logger.log_dir) / "evaluate"
+    assert main(arguments(block_corpus, task_path, tmp_path / "out", "--bootstrap", "100")) == 0
+    rows = [json.loads((part / "results.json").read_text())["rows"] for part in (folder, tmp_path / "out")]
+    assert rows[0] == rows[1]
+    assert (folder / "report.html").is_file()
+    assert "blocks/auroc" in (Path(logger.log_dir) / "metrics.csv").read_text()
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+def test_a_fast_dev_run_only_reads_the_tasks(block_corpus, make_model, task_path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    test(EvaluateCallback([str(task_path)]), make_model(), block_corpus, tmp_path, fast_dev_run=True)
+    assert not list(tmp_path.rglob("results.json"))
+    with pytest.raises(ConfigError, match="no task named"):
+        test(EvaluateCallback(["medical/none"]), make_model(), block_corpus, tmp_path, fast_dev_run=True)
+
+
+def test_options_of_the_callback_are_checked_when_it_is_made():
+    with pytest.raises(ConfigError, match="--split must be one of"):
+        EvaluateCallback(["medical/ct-findings"], split="all")
+    assert checked_options(None, 1, 100, 0).replicates == 100

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.pixels import set_pixel_data
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -194,6 +194,10 @@ def enhanced(volume, positions, *, keys=None, shared=True, storage=EnhancedCTIma
         common.PixelValueTransformationSequence = [Dataset()]
         common.PixelValueTransformationSequence[0].RescaleSlope = 1
         common.PixelValueTransformationSequence[0].RescaleIntercept = -1024
+        common.CTXRayDetailsSequence = [Dataset()]
+        common.CTXRayDetailsSequence[0].KVP = 120
+        common.CTReconstructionSequence = [Dataset()]
+        common.CTReconstructionSequence[0].ConvolutionKernel = ["Br38f", "3"]
         frame.PlanePositionSequence = [Dataset()]
         frame.PlanePositionSequence[0].ImagePositionPatient = list(position)
         for name, group in (keys(k) if keys else {}).items():
@@ -214,8 +218,6 @@ def _sequence(name, elements):
 
 
 def _meta(storage):
-    from pydicom.dataset import FileMetaDataset
-
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = storage, "1.2.3.4"
@@ -235,6 +237,7 @@ def test_enhanced_ct_gives_a_volume(tmp_path, dicom, noise, shared, compressed):
     np.testing.assert_array_equal(sample.payload, turned(volume))
     np.testing.assert_allclose(sample.row["spacing"], [1.5, 0.8, 0.7])
     assert (sample.row["units"], sample.row["channels"][0]["offset"]) == ("HU", -1024)
+    assert (facts(sample)["kvp"], facts(sample)["kernel"]) == (120, "Br38f")
 
 
 def test_stacks_and_b_values_of_one_file_are_volumes(tmp_path, dicom, noise):

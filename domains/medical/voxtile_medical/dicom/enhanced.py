@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 
 from voxtile_medical.dicom.frames import Frame, floats, times_of
-from voxtile_medical.dicom.headers import FileHeader
+from voxtile_medical.dicom.headers import FileHeader, Value, Values
 from voxtile_medical.dicom.quiet import quiet_pydicom
 from voxtile_medical.dicom.tags import PIXEL_DATA
 from voxtile_medical.verdicts import Verdict
@@ -40,6 +41,16 @@ _KEYS = (
     ("CardiacSynchronizationSequence", "NominalPercentageOfCardiacPhase"),
     ("CardiacSynchronizationSequence", "NominalCardiacTriggerDelayTime"),
     ("FrameContentSequence", "FrameAcquisitionNumber"),
+)
+
+
+# Acquisition facts of a volume, as (functional group, element).
+_FACTS = (
+    ("CTXRayDetailsSequence", "KVP"),
+    ("CTReconstructionSequence", "ConvolutionKernel"),
+    ("PixelMeasuresSequence", "SliceThickness"),
+    ("MRTimingAndRelatedParametersSequence", "RepetitionTime"),
+    ("MRTimingAndRelatedParametersSequence", "FlipAngle"),
 )
 
 
@@ -84,7 +95,10 @@ def _read_frames(root: Path, header: FileHeader, file: int) -> list[Frame]:
         name: header.values[name] for name in ("AcquisitionNumber",) if name in header.values
     }
     lookup = _Groups(shared)
-    return [_frame(lookup.of(groups[i]), header, file, i, dimensions, of_file) for i in range(count)]
+    facts = _facts(lookup.of(groups[0]))
+    return [
+        replace(_frame(lookup.of(groups[i]), header, file, i, dimensions, of_file), facts=facts) for i in range(count)
+    ]
 
 
 class _Groups:
@@ -183,6 +197,12 @@ def _keys(groups: _Groups, dimensions: list[Any]) -> dict[str, Hashable]:
     return keys
 
 
+def _facts(groups: _Groups) -> Values:
+    found = {keyword: groups.value(group, keyword) for group, keyword in _FACTS}
+    plain = {keyword: _plain(value) for keyword, value in found.items() if value is not None}
+    return {keyword: value if isinstance(value, tuple) else (value,) for keyword, value in plain.items()}
+
+
 def _times(groups: _Groups) -> dict[str, float]:
     for keyword in ("FrameAcquisitionDateTime", "FrameReferenceDateTime"):
         text = groups.value("FrameContentSequence", keyword)
@@ -194,7 +214,7 @@ def _times(groups: _Groups) -> dict[str, float]:
     return {}
 
 
-def _plain(value: float | str | Iterable[float]) -> Hashable:
+def _plain(value: float | str | Iterable[float | str]) -> Value | tuple[Value, ...]:
     if isinstance(value, int | float | str):
         return float(value) if isinstance(value, int | float) else str(value)
-    return tuple(float(v) for v in value)
+    return tuple(float(v) if isinstance(v, int | float) else str(v) for v in value)

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from voxtile_medical.dicom.headers import FileHeader, Value
+from voxtile_medical.dicom.headers import FileHeader, Value, Values
 from voxtile_medical.verdicts import Verdict
 
 Vector: TypeAlias = tuple[float, float, float]
@@ -28,6 +28,7 @@ class Frame:
         stack: an enhanced file's StackID; frames of different stacks are different volumes.
         keys: what may tell apart planes at the same place, by name: echo time, b-value, temporal position, …
         times: what may order planes at the same place in time where no key can.
+        facts: acquisition facts that an enhanced file keeps in its functional groups, by keyword.
     """
 
     file: int
@@ -41,6 +42,7 @@ class Frame:
     stack: str = ""
     keys: dict[str, Hashable] = field(default_factory=dict)
     times: dict[str, float] = field(default_factory=dict)
+    facts: Values = field(default_factory=dict)
 
 
 CLASSIC_KEYS = (

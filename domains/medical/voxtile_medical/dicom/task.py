@@ -15,7 +15,9 @@ from voxtile.errors import InputError
 from voxtile_medical.deidentify_text import scrub
 from voxtile_medical.dicom.headers import FileHeader, NotUsable, read_header
 from voxtile_medical.dicom.kinds import kind_of, refuse_burned_in
-from voxtile_medical.dicom.samples import SeriesContext, picture_samples, volume_samples
+from voxtile_medical.dicom.pictures import picture_samples
+from voxtile_medical.dicom.sample_rows import SeriesContext
+from voxtile_medical.dicom.samples import volume_samples
 from voxtile_medical.dicom.scan import ODD_NAME, list_files, printable
 from voxtile_medical.dicom.series import Series, group_series, pack, unpack
 from voxtile_medical.planner import SPLIT_SCHEME, Planner

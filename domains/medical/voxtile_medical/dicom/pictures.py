@@ -1,0 +1,76 @@
+"""Pictures from a series of single frames: radiographs, and captures where they are allowed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from voxtile.corpus.identity import sample_uid
+from voxtile.engine.task import Sample
+from voxtile_medical.dicom.headers import FileHeader
+from voxtile_medical.dicom.kinds import modality_of
+from voxtile_medical.dicom.pixels import check_length, layout_of, read_frames
+from voxtile_medical.dicom.sample_rows import SeriesContext, acquisition_attributes, as_json, channel, window_limits
+from voxtile_medical.dicom.stored import Scale, invert, inverted_window, padding_mask, window_of
+from voxtile_medical.preview import picture_preview
+from voxtile_medical.verdicts import Verdict
+
+
+def picture_samples(context: SeriesContext) -> tuple[list[Sample], list[Verdict]]:
+    """One picture a file.
+
+    Raises:
+        Verdict: no file of the series can be used.
+    """
+    samples: list[Sample] = []
+    verdicts: list[Verdict] = []
+    for number, header in enumerate(context.headers):
+        try:
+            samples.append(_picture(context, header, number))
+        except Verdict as verdict:
+            verdicts.append(verdict)
+    if not samples:
+        raise verdicts[0]
+    return samples, verdicts
+
+
+def _picture(context: SeriesContext, header: FileHeader, number: int) -> Sample:
+    layout = layout_of(header)
+    if layout.frames > 1:
+        raise Verdict("unsupported-modality", "a film of several frames; only single pictures are converted")
+    check_length(header, layout)
+    pixels = read_frames(context.root, header, layout)[0]
+    attributes = acquisition_attributes(header, layout)
+    slope = (header.values.get("RescaleSlope") or (1.0,))[0]
+    intercept = (header.values.get("RescaleIntercept") or (0.0,))[0]
+    scale = Scale(float(slope) or 1.0, float(intercept))
+    window = window_of(header)
+    padding = None if layout.is_colour else padding_mask(header.values, layout, pixels)
+    if layout.photometric == "MONOCHROME1" and layout.dtype.kind != "f":
+        pixels = invert(pixels, layout)
+        window = inverted_window(window, layout, scale) if window else None
+        attributes["inverted_from"] = "MONOCHROME1"
+    if window:
+        attributes["window"] = list(window)
+    limits = window_limits(window, scale) if window else None
+    modality = modality_of(header)
+    row = context.row | {
+        "uid": sample_uid(context.content, f"picture {number}" if len(context.headers) > 1 else ""),
+        "kind": "image",
+        "modality": modality,
+        "axes": "YXC" if layout.is_colour else "YX",
+        "units": "a.u.",
+        "channels": [channel(name, "a.u.", scale) for name in (("R", "G", "B") if layout.is_colour else (modality,))],
+        "spacing": _picture_spacing(header),
+        "valid_fraction": 1.0 if padding is None else float(1 - padding.mean()),
+        "attributes": as_json(attributes),
+    }
+    return Sample(row=row, payload=np.ascontiguousarray(pixels), preview=picture_preview(pixels, limits))
+
+
+def _picture_spacing(header: FileHeader) -> list[float] | None:
+    """Spacing between rows and between columns; at the detector where the plane of the patient is not known (mm)."""
+    for name in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+        values = header.values.get(name)
+        if values and len(values) == 2 and all(isinstance(v, float) and v > 0 for v in values):
+            return [float(v) for v in values]
+    return None

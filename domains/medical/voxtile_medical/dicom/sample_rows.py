@@ -1,0 +1,78 @@
+"""What the samples of a series share: identity, attributes, channels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from voxtile.engine.task import Row
+from voxtile_medical.dicom.attributes import attributes_of
+from voxtile_medical.dicom.frames import Frame
+from voxtile_medical.dicom.headers import FileHeader, Value, Values
+from voxtile_medical.dicom.pixels import PixelLayout
+from voxtile_medical.dicom.stored import Scale, padding_range
+
+
+@dataclass(frozen=True)
+class SeriesContext:
+    """What every sample of a series shares.
+
+    Attributes:
+        root: the source folder.
+        headers: files of the series.
+        content: identity of the series, hashed or not.
+        row: columns that are the same for all its samples (subject, study, source, licence, datetime).
+        min_slices: fewest planes of a volume.
+    """
+
+    root: Path
+    headers: Sequence[FileHeader]
+    content: str
+    row: Row
+    min_slices: int
+
+
+def acquisition_attributes(header: FileHeader, layout: PixelLayout, frame: Frame | None = None) -> dict[str, Any]:
+    """Facts of a header that may be kept, with what a frame of an enhanced file says better."""
+    own: Values = {}
+    if frame is not None:
+        own = frame.facts | {_OF_FRAME[name]: _tuple(value) for name, value in frame.keys.items() if name in _OF_FRAME}
+    facts = attributes_of(header.values | own)
+    padding = None if layout.is_colour else padding_range(header.values, layout)
+    if padding:
+        facts["padding"] = list(padding)
+    facts["bits_stored"] = layout.bits_stored
+    return facts
+
+
+# What a frame may say better than its file, by the element that means the same.
+_OF_FRAME = {
+    "ImageType": "ImageType",
+    "EchoTime": "EchoTime",
+    "EffectiveEchoTime": "EchoTime",
+    "DiffusionBValue": "DiffusionBValue",
+}
+
+
+def _tuple(value: Hashable) -> tuple[Value, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def channel(name: str, unit: str, scale: Scale) -> dict[str, Any]:
+    """An entry of `channels`: physical = stored · scale + offset."""
+    return {"name": name, "wavelength_nm": None, "unit": unit, "scale": scale.slope, "offset": scale.intercept}
+
+
+def window_limits(window: tuple[float, float], scale: Scale) -> tuple[float, float]:
+    """Stored values at the ends of a display window (centre and width in physical values)."""
+    centre, width = window
+    ends = [(centre + sign * width / 2 - scale.intercept) / (scale.slope or 1.0) for sign in (-1, 1)]
+    return ends[0], ends[1]
+
+
+def as_json(attributes: Mapping[str, Any]) -> str:
+    """Attributes as the table holds them."""
+    return json.dumps(attributes, sort_keys=True, separators=(",", ":"))

@@ -191,8 +191,8 @@ class CompiledView:
 
     def metas(self) -> Iterator[dict[str, Any]]:
         """Every distinct metadata of the view, for `Preset.check`."""
-        for batch in range(self._metas._file.num_record_batches):
-            yield from (json.loads(text) for text in self._metas._file.get_batch(batch).column(0).to_pylist())
+        for batch in self._metas.batches():
+            yield from (json.loads(text) for text in batch.column(0).to_pylist())
 
     def source(self, entry: Entry) -> StoredSample:
         """Pixels of a sample."""

@@ -127,7 +127,7 @@ def _write_captions(connection: duckdb.DuckDBPyConnection, path: Path, kinds: li
         texts = batch.column("text")
         writer.write(
             {
-                "text": texts,
+                "text": texts.cast(pa.large_string()),
                 "kind": [kinds.index(kind) for kind in batch.column("kind").to_pylist()],
                 "verdict": [verdicts.index(verdict) for verdict in batch.column("verdict").to_pylist()],
                 "text_hash": [text_hash(text) for text in texts.to_pylist()],
@@ -168,7 +168,7 @@ def _write_index(
         SELECT meta, row_number() OVER (ORDER BY meta) - 1 AS meta_id FROM (SELECT DISTINCT meta FROM picked)""")
     metas = BatchWriter(building / "metas.arrow", METAS)
     for batch in _stream(connection, "SELECT meta FROM metas ORDER BY meta_id"):
-        metas.write({"json": batch.column("meta")})
+        metas.write({"json": batch.column("meta").cast(pa.large_string())})
     metas.close()
     writer, row, caption = BatchWriter(building / "index.arrow", INDEX), 0, 0
     query = """

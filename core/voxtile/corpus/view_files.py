@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections import OrderedDict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +31,17 @@ INDEX = pa.schema(
         ("facts", pa.int64()),  # row of facts.npy; -1 without facts
     ]
 )
-CAPTIONS = pa.schema([("text", pa.string()), ("kind", pa.uint8()), ("verdict", pa.uint8()), ("text_hash", pa.int64())])
+CAPTIONS = pa.schema(
+    [("text", pa.large_string()), ("kind", pa.uint8()), ("verdict", pa.uint8()), ("text_hash", pa.int64())]
+)
 STUDIES = pa.schema([("start", pa.int64()), ("count", pa.int32())])  # a study is a range of rows of the index
-METAS = pa.schema([("json", pa.string())])
+METAS = pa.schema([("json", pa.large_string())])
 
 
 _OPEN_BATCHES = 256  # record batches whose column addresses are kept; their pages belong to the operating system
+# A read maps up to 64 KB around each of its pages. Every so many reads the pages are handed back (they stay in the page
+# cache), so that a process never seems to hold the whole index.
+_READS_UNTIL_UNMAPPED = 256
 
 CODECS = ("b2nd", "jpg", "png", "ref")
 
@@ -81,12 +88,18 @@ class MappedBatches:
     """Rows of a memory-mapped Arrow IPC file with record batches of a fixed size."""
 
     def __init__(self, path: Path, batch_rows: int) -> None:
-        self._file = pa.ipc.open_file(pa.memory_map(str(path)))
+        with path.open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._file = pa.ipc.open_file(pa.BufferReader(pa.py_buffer(self._map)))
         self._batch_rows = batch_rows
         self._open: OrderedDict[int, dict[str, Any]] = OrderedDict()
+        self._reads = 0
 
     def at(self, row: int) -> tuple[dict[str, Any], int]:
         """Columns of the batch that holds a row (NumPy arrays; strings as Arrow arrays), and the place in it."""
+        self._reads += 1
+        if self._reads % _READS_UNTIL_UNMAPPED == 0:
+            self._map.madvise(mmap.MADV_DONTNEED)
         number, place = divmod(row, self._batch_rows)
         columns = self._open.get(number)
         if columns is None:
@@ -97,10 +110,15 @@ class MappedBatches:
                 self._open.popitem(last=False)
         return columns, place
 
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """All record batches in order."""
+        for number in range(self._file.num_record_batches):
+            yield self._file.get_batch(number)
+
 
 def _mapped(column: pa.Array) -> npt.NDArray[Any] | pa.Array:
     if pa.types.is_fixed_size_binary(column.type):
         width = column.type.byte_width
         data = np.frombuffer(column.buffers()[1], np.uint8)
         return data[column.offset * width : (column.offset + len(column)) * width].reshape(-1, width)
-    return column if pa.types.is_string(column.type) else column.to_numpy(zero_copy_only=True)
+    return column if pa.types.is_large_string(column.type) else column.to_numpy(zero_copy_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 import jsonargparse
@@ -23,9 +24,9 @@ def module_from_config(config: Mapping[str, Any]) -> ContrastiveModule:
     """
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(ContrastiveModule, "model")
-    parsed = parser.parse_object({"model": dict(config)})
-    module: ContrastiveModule = parser.instantiate_classes(parsed).model
-    module.config = dict(config)
+    parsed = parser.parse_object({"model": deepcopy(dict(config))})  # it is changed in parsing
+    module: ContrastiveModule = parser.instantiate(parsed).model
+    module.config = deepcopy(dict(config))
     return module
 
 

@@ -1,0 +1,184 @@
+"""Checkpoints: nothing in them is executed, a killed writer leaves the old one whole, and messages are one sentence."""
+
+import io
+import os
+import pickle
+import zipfile
+
+import pytest
+import torch
+
+from voxtile.errors import CheckpointError
+from voxtile.models.conv import ConvTower2d
+from voxtile.models.load import from_module
+from voxtile.training.checkpoint import FORMAT, AtomicCheckpointIO, read_checkpoint
+from voxtile.training.rebuild import module_from_checkpoint, module_from_config
+
+CONFIG = {
+    "encoder": {
+        "image": {
+            "class_path": "voxtile.models.conv.ConvTower2d",
+            "init_args": {"widths": [8], "blocks": [1], "width": 8},
+        },
+        "text": {"class_path": "voxtile.models.text.TextBag", "init_args": {"vocabulary": 300, "width": 8}},
+        "embed_dim": 8,
+    },
+    "objectives": {
+        "contrastive": {"class_path": "voxtile.objectives.contrastive.Contrastive"},
+        "facts": {"class_path": "voxtile.objectives.facts.FactHead"},
+    },
+}
+PRESET = {
+    "class_path": "voxtile.data.image.ImagePreset",
+    "init_args": {"size": [8, 8], "channels": 1, "mean": [0.5], "std": [0.5]},
+}
+
+
+class Harm:
+    """Creates a file when unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+def trained():
+    torch.manual_seed(1)
+    module = module_from_config(CONFIG)
+    module.encoder.text.tokenizer.train(["no effusion", "an effusion", "a nodule"])
+    module.setup_objectives(("effusion", "nodule"))
+    module.preset_config = PRESET
+    return module
+
+
+def checkpoint(module):
+    content = {"state_dict": module.state_dict()}
+    module.on_save_checkpoint(content)
+    return content
+
+
+@pytest.fixture
+def saved(tmp_path):
+    module = trained()
+    AtomicCheckpointIO().save_checkpoint(checkpoint(module), tmp_path / "a.ckpt")
+    return module, tmp_path / "a.ckpt"
+
+
+def test_a_checkpoint_brings_back_the_whole_model(saved):
+    module, path = saved
+    again = module_from_checkpoint(path)
+    assert not again.training
+    model, other = from_module(again, "a"), from_module(module.eval(), "b")
+    images, texts = torch.rand(3, 1, 8, 8), ["effusion", "no nodule is seen"]
+    assert torch.equal(model.encode_images(images), other.encode_images(images))
+    assert torch.equal(model.encode_texts(texts), other.encode_texts(texts))
+    assert torch.equal(model.fact_logits(images), other.fact_logits(images))
+    assert model.fact_names == ("effusion", "nodule")
+    assert model.preset.to_config()["init_args"]["size"] == (8, 8)
+    assert model.logit_scale == pytest.approx(1 / 0.07)
+
+
+def test_load_from_checkpoint_is_as_safe(saved):
+    from voxtile.training.module import ContrastiveModule
+
+    again = ContrastiveModule.load_from_checkpoint(saved[1])
+    assert again.fact_names == ("effusion", "nodule")
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 5])
+def test_a_pickle_posing_as_a_checkpoint_runs_nothing(tmp_path, protocol):
+    path = tmp_path / "bad.ckpt"
+    path.write_bytes(pickle.dumps({"voxtile_format": 1, "x": Harm(tmp_path / "harm")}, protocol))
+    with pytest.raises(CheckpointError) as error:
+        read_checkpoint(path)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "harm").exists()
+
+
+def test_code_added_to_a_good_checkpoint_runs_nothing(saved, tmp_path):
+    content = checkpoint(saved[0]) | {"extra": Harm(tmp_path / "harm")}
+    torch.save(content, tmp_path / "b.ckpt")
+    with pytest.raises(CheckpointError, match="could run code"):
+        read_checkpoint(tmp_path / "b.ckpt")
+    assert not (tmp_path / "harm").exists()
+
+
+def test_loading_through_lightning_is_safe_whatever_it_asks_for(saved, tmp_path):
+    torch.save(checkpoint(saved[0]) | {"extra": Harm(tmp_path / "harm")}, tmp_path / "b.ckpt")
+    with pytest.raises(CheckpointError, match="could run code"):
+        AtomicCheckpointIO().load_checkpoint(tmp_path / "b.ckpt", weights_only=False)
+    assert not (tmp_path / "harm").exists()
+
+
+@pytest.mark.parametrize("cut", [0, 1, 100, 3000])
+def test_a_truncated_checkpoint_is_refused(saved, cut):
+    path = saved[1]
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(CheckpointError, match=r"a\.ckpt") as error:
+        read_checkpoint(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_zip_without_a_checkpoint_is_refused(tmp_path):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("hello.txt", "hello")
+    (tmp_path / "z.ckpt").write_bytes(buffer.getvalue())
+    with pytest.raises(CheckpointError):
+        read_checkpoint(tmp_path / "z.ckpt")
+
+
+def test_others_checkpoints_and_newer_ones_are_refused_by_name(saved, tmp_path):
+    torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
+    with pytest.raises(CheckpointError, match="not written by voxtile"):
+        read_checkpoint(tmp_path / "other.ckpt")
+    newer = checkpoint(saved[0]) | {"voxtile_format": FORMAT + 1, "voxtile_version": "9.1"}
+    torch.save(newer, tmp_path / "newer.ckpt")
+    with pytest.raises(CheckpointError, match=r"newer version of voxtile \(9\.1\)"):
+        read_checkpoint(tmp_path / "newer.ckpt")
+
+
+@pytest.mark.parametrize("path", ["os.system", "torch.nn.Linear", "subprocess.Popen", "builtins.eval"])
+def test_classes_beyond_voxtile_and_its_plugins_are_refused(saved, tmp_path, path):
+    content = checkpoint(saved[0])
+    config = {**CONFIG, "objectives": {"contrastive": {"class_path": path, "init_args": {}}}}
+    torch.save(content | {"voxtile_model": config}, tmp_path / "c.ckpt")
+    with pytest.raises(CheckpointError, match=path):
+        module_from_checkpoint(tmp_path / "c.ckpt")
+
+
+def test_weights_that_do_not_fit_are_refused(saved, tmp_path):
+    content = checkpoint(saved[0])
+    content["state_dict"].pop("encoder.log_scale")
+    torch.save(content, tmp_path / "d.ckpt")
+    with pytest.raises(CheckpointError, match="do not fit"):
+        module_from_checkpoint(tmp_path / "d.ckpt")
+
+
+def test_a_writer_that_dies_leaves_the_old_checkpoint(saved, monkeypatch):
+    path = saved[1]
+    before = path.read_bytes()
+
+    def half(content, file):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", half)
+    with pytest.raises(CheckpointError, match="No space left"):
+        AtomicCheckpointIO().save_checkpoint({}, path)
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == ["a.ckpt"]
+
+
+def test_pretrained_sources_are_not_read_again(tmp_path):
+    """A checkpoint of a fine-tuned hub model must load where the hub's weights are not."""
+    from voxtile.training.rebuild import _without_pretrained
+
+    config = {"image": "open_clip:ViT-B-32/openai", "text": {"init_args": {"name": "X", "pretrained": "gone.pt"}}}
+    assert _without_pretrained(config) == {
+        "image": "open_clip:ViT-B-32",
+        "text": {"init_args": {"name": "X", "pretrained": None}},
+    }
+    assert isinstance(module_from_config(CONFIG).encoder.image, ConvTower2d)

@@ -24,7 +24,7 @@ def _reports() -> dict[str, Any]:
 
 
 def _facts() -> dict[str, dict[str, Any]]:
-    return {"reports": {}}
+    return {"reports": {}, "labels": {"labels": f"{_OUT}/labels.csv"}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,8 @@ class PhantomSpec:
         converter: as in `voxtile convert NAME`.
         source: folder of native files within the phantom's; removed once the corpus is complete unless `keep_source`.
         converter_options: options of the converter; `{out}` stands for the phantom's folder.
-        facts: `voxtile facts --from NAME` steps with their options, in order.
+        facts: `voxtile facts --from NAME` steps with their options, in order; by default what the reports state, for
+            training, and the label table, for evaluation.
         keep_source: keep the native files.
     """
 

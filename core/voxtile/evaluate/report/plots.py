@@ -81,7 +81,16 @@ def reliability_plot(curves: Sequence[tuple[Calibration, str, str]]) -> str:
         for part, colour, marker in curves:
             axes.plot(part.predicted, part.observed, color=colour, linewidth=1.4)
             area = 18 + 160 * part.sizes / part.sizes.max()
-            axes.scatter(part.predicted, part.observed, s=area, color=colour, alpha=0.75, marker=marker, linewidths=0)
+            axes.scatter(
+                part.predicted,
+                part.observed,
+                s=area,
+                color=colour,
+                alpha=0.75,
+                marker=marker,
+                linewidths=0,
+                clip_on=False,
+            )
         axes.set_xlabel("mean score in the bin")
         axes.set_ylabel("share that has the finding")
         return _uri(figure)

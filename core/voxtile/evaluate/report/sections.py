@@ -20,7 +20,7 @@ from voxtile.evaluate.trivial import NAME as TRIVIAL
 
 COLOURS = {"model": "#0b5cad", "head": "#b4540a", "ensemble": "#6b3fa0", "trivial": "#6a7682", "shuffled": "#a3adb7"}
 MARKERS = {"model": "o", "head": "D", "ensemble": "s"}
-_PICTURES = 12  # of each kind over all classes, at least one a class
+_PICTURES, _PICTURES_OF_A_CLASS = 12, 6  # of each kind over all classes (at least one a class), and of one class
 _UNITS = {"sample": ("image", "images"), "study": ("study", "studies")}
 _LABELS = {
     "model": ("Zero-shot prompts", "purely contrastive: image against text, no label of the task was used in scoring"),
@@ -110,6 +110,7 @@ class TaskSection:
     sensitivity: tuple[PromptSensitivity, ...]
     sensitivity_strip: Strip
     examples: list[ClassExamples]
+    volumes: bool
 
     @property
     def titles(self) -> dict[str | None, str]:
@@ -142,7 +143,7 @@ def task_section(evaluation: Evaluation, result: TaskResult) -> TaskSection:
     models = [source for source in sources if source.kind == "model"]
     pooled = [(source, _pooled_calibration(result, source)) for source in models]
     values = [r.low for line in shown for r in line.rows["auroc"].values() if r and r.low is not None]
-    every = max(1, _PICTURES // len(result.task.reported))
+    every = max(1, min(_PICTURES_OF_A_CLASS, _PICTURES // len(result.task.reported)))
     return TaskSection(
         result=result,
         anchor=result.task.name.replace("/", "-"),
@@ -159,6 +160,7 @@ def task_section(evaluation: Evaluation, result: TaskResult) -> TaskSection:
         calibrations=pooled,
         sensitivity=result.sensitivity,
         sensitivity_strip=_strip([value for part in result.sensitivity for value in part.values]),
+        volumes=any(row["kind"] == "volume" for row in result.images.rows.values()),
         examples=[
             class_examples(result, evaluation.model, column, every) for column in range(len(result.task.reported))
         ],

@@ -123,34 +123,39 @@ class ConvTower(ImageTower):
         Returns:
             `pooled` [S, width]; with `tokens` also [S, N, width] on the last stage's grid.
         """
-        x = self._with_coordinates(images).contiguous(memory_format=_LAYOUT[self.dimensions])
-        x = self.stem(x)
+        x = self._stem(images.contiguous(memory_format=_LAYOUT[self.dimensions]))
         pooled = []
         for i, stage in enumerate(self.stages):
             if i:
-                x = self.downs[i - 1](x)
+                x = self.downs[i - 1](F.relu(x))
             x = stage(x)
             if i >= len(self.stages) - self.levels:
                 level = F.relu(self.norms[i](x))
-                pooled += [level.flatten(2).mean(2), level.flatten(2).amax(2)]
+                places = level.movedim(1, -1).flatten(1, -2)  # [S, N, W]; a view, since channels come last in memory
+                pooled += [places.mean(1), places.max(1).values]
         if self.cells is not None:
             pooled.append(self._cells(level))
         out = self.head(self.dropout(torch.cat(pooled, 1)))
         if not tokens:
             return Encoded(out)
-        return Encoded(out, self.token_head(level.flatten(2).transpose(1, 2)), tuple(level.shape[2:]))
+        return Encoded(out, self.token_head(places), tuple(level.shape[2:]))
 
     def _cells(self, level: Tensor) -> Tensor:
         pool: Any = F.adaptive_avg_pool2d if self.dimensions == 2 else F.adaptive_avg_pool3d
         cells: Tensor = pool(level, self.cells)
         return cells.flatten(1)
 
-    def _with_coordinates(self, images: Tensor) -> Tensor:
+    def _stem(self, images: Tensor) -> Tensor:
+        """The stem over images and position; the position's share is the same for all images and computed once."""
         if not self.coordinates:
-            return images
+            return torch.as_tensor(self.stem(images))
         axes = [torch.linspace(-1, 1, n, device=images.device, dtype=images.dtype) for n in images.shape[2:]]
-        position = torch.stack(torch.meshgrid(*axes, indexing="ij"))
-        return torch.cat([images, position.expand(images.shape[0], *position.shape)], 1)
+        position = torch.stack(torch.meshgrid(*axes, indexing="ij")).unsqueeze(0)
+        position = position.contiguous(memory_format=_LAYOUT[self.dimensions])
+        stem, convolve = self.stem, F.conv2d if self.dimensions == 2 else F.conv3d
+        kernels = stem.weight.split([self.channels, self.dimensions], dim=1)
+        shared = convolve(position, kernels[1], stem.bias, stem.stride, stem.padding)
+        return convolve(images, kernels[0], None, stem.stride, stem.padding) + shared
 
 
 class ConvTower2d(ConvTower):

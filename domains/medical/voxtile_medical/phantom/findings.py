@@ -53,6 +53,7 @@ ORGANS: tuple[str, ...] = (
     "heart",
     "aorta",
     "trachea",
+    "oesophagus",
     "liver",
     "gallbladder",
     "spleen",

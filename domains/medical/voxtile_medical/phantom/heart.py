@@ -50,8 +50,6 @@ def paint_heart(scene: Scene) -> Region:
     elif pad > 8:
         scene.mimics.append(("epicardial_fat", None))
     scene.paint(ellipsoid(frame, centre, radii, turn=HEART_TURN), 65.0, organ="heart")
-    if rim:
-        scene.masks["pericardial_effusion"] &= scene.organs != 3
     blood = scene.patient.hounsfield("heart")
     for offset in ((-0.42, 0, 0.25), (0.36, -0.1, -0.1)):
         chamber = centre + HEART_TURN @ (np.array(offset) * radii)
@@ -85,6 +83,9 @@ def paint_vessels(scene: Scene) -> None:
     radius = 11.5 * patient.organ["aorta"]
     blood, veins = patient.hounsfield("aorta"), patient.hounsfield("veins")
     path = _aorta_path(scene)
+    carina = (0, 16, 92)
+    for end, bore in (((0, 12, 185), 9.0), ((-30, 20, 66), 7.0), ((32, 22, 62), 7.0)):
+        scene.paint(capsule(frame, carina, end, bore), -960.0, organ="trachea")
     scene.paint(capsule(frame, (-22, -8, 62), (-20, 0, 118), 11), veins)  # superior vena cava
     scene.paint(capsule(frame, (-20, 30, -170), (-18, 22, 20), 11), veins)  # inferior vena cava
     scene.paint(capsule(frame, (0, 0, 82), (0, 8, 78), 13), patient.hounsfield("heart"))  # pulmonary trunk
@@ -95,9 +96,6 @@ def paint_vessels(scene: Scene) -> None:
     if scene.present["aortic_aneurysm"]:
         _paint_aneurysm(scene, path, radius, blood)
     _paint_wall_calcium(scene, path, radius)
-    carina = (0, 16, 92)
-    for end, bore in (((0, 12, 185), 9.0), ((-30, 20, 66), 7.0), ((32, 22, 62), 7.0)):
-        scene.paint(capsule(frame, carina, end, bore), -960.0, organ="trachea")
 
 
 def _aorta_path(scene: Scene) -> list[Point]:
@@ -176,8 +174,8 @@ def paint_oesophagus(scene: Scene) -> None:
     """Paint gas in the gullet of some: the same place and gas as a hernia, but a tube."""
     if not scene.chance(0.4):
         return
-    lower, upper = (scene.between(2, 10), 30, scene.between(6, 20)), (2, 34, scene.between(80, 120))
-    scene.paint(capsule(scene.frame, lower, upper, scene.between(13, 17)), 42.0)
+    lower, upper = (scene.between(-4, 4), 24, scene.between(4, 18)), (-4, 34, scene.between(80, 120))
+    scene.paint(capsule(scene.frame, lower, upper, scene.between(13, 17)), 42.0, organ="oesophagus")
     scene.paint(capsule(scene.frame, lower, upper, scene.between(9, 12)), -930.0)
     scene.mimics.append(("oesophageal_gas", None))
 
@@ -188,7 +186,7 @@ def paint_hernia(scene: Scene) -> None:
         return
     size = scene.between(0.95, 1.25)
     radii = np.array([27.0, 22, 25]) * size
-    centre = np.array([8 + scene.between(-8, 12), 28 + scene.between(-3, 4), 16 + scene.between(-6, 10)])
+    centre = np.array([2 + scene.between(-8, 12), 20 + scene.between(-3, 4), 16 + scene.between(-6, 10)])
     scene.paint(ellipsoid(scene.frame, centre, radii), 45.0, finding="hiatal_hernia")
     scene.paint(ellipsoid(scene.frame, centre + np.array([0, 3, 0]), radii - 6), 12.0)
     gas = ellipsoid(scene.frame, centre + np.array([0, -2, 1]), radii - np.array([7, 8, 6]))

@@ -85,10 +85,10 @@ def _paint(patient: Patient, present: dict[str, bool], rng: np.random.Generator)
     heart = paint_heart(scene)
     paint_lungs(scene, radial, heart)
     paint_spine(scene)
-    paint_vessels(scene)
-    paint_nodes(scene)
     paint_oesophagus(scene)
     paint_hernia(scene)
+    paint_vessels(scene)
+    paint_nodes(scene)
     return scene
 
 

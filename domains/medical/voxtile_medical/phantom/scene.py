@@ -74,13 +74,18 @@ class Scene:
     def paint(
         self, region: Region, value: float | Volume, *, organ: str | None = None, finding: str | None = None
     ) -> None:
-        """Blend a value into the picture; voxels more than half covered get the organ's or finding's label."""
+        """Blend a value into the picture; voxels more than half covered get the organ's or finding's label.
+
+        A finding lies over organs; an organ that is painted later covers findings.
+        """
         part = self.values[region.box]
         part += region.weight * (value - part)
         if organ is not None or finding is not None:
             inside = region.weight > 0.5
             if organ is not None:
                 self.organs[region.box][inside] = organ_segment(organ)
+                for mask in self.masks.values():
+                    mask[region.box][inside] = False
             if finding is not None:
                 self.masks.setdefault(finding, np.zeros(self.frame.shape, bool))[region.box] |= inside
 

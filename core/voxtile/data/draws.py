@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from voxtile.data.captions import CaptionPolicy, Text
 from voxtile.data.memory import BaseCache, CacheablePreset
 from voxtile.data.order import derive_key
 from voxtile.data.preset import Preset, SampleSource
+from voxtile.errors import CorpusError, VoxtileError
 from voxtile.types import Batch
 
 Unit = Literal["sample", "study"]
@@ -46,7 +47,7 @@ class Draws(NamedTuple):
 
 
 @dataclass
-class DrawDataset(torch.utils.data.Dataset[Batch]):
+class DrawDataset(torch.utils.data.Dataset[Any]):
     """Turns draws into a batch.
 
     Attributes:
@@ -79,8 +80,19 @@ class DrawDataset(torch.utils.data.Dataset[Batch]):
     def __len__(self) -> int:
         return self._count
 
-    def __getitem__(self, draws: Draws) -> Batch:
-        """Load a batch; images are as `PackedPreset.pixels` leaves them where the preset is packed."""
+    def __getitem__(self, draws: Draws) -> Batch | Failed:
+        """Load a batch, or say what is wrong with a sample of it."""
+        try:
+            return self.load(draws)
+        except VoxtileError as error:
+            return Failed(str(error))
+
+    def load(self, draws: Draws) -> Batch:
+        """Load a batch; images are as `PackedPreset.pixels` leaves them where the preset is packed.
+
+        Raises:
+            CorpusError: a sample is damaged.
+        """
         keyed = draws.numbers is not None
         numbers = draws.numbers if draws.numbers is not None else draws.items
         pairs = zip(draws.items.tolist(), numbers.tolist(), strict=True)
@@ -139,15 +151,24 @@ class DrawDataset(torch.utils.data.Dataset[Batch]):
 
     def _image(self, entry: Entry, rng: np.random.Generator | None) -> Tensor:
         preset, source = self.preset, self.view.source(entry)
-        if self.cache is not None and isinstance(preset, CacheablePreset):
-            return preset.finish(self.cache.get(entry.row, lambda: preset.base(source)), rng)
-        return preset.pixels(source, rng) if isinstance(preset, PackedPreset) else preset(source, rng)
+        try:
+            if self.cache is not None and isinstance(preset, CacheablePreset):
+                return preset.finish(self.cache.get(entry.row, lambda: preset.base(source)), rng)
+            return preset.pixels(source, rng) if isinstance(preset, PackedPreset) else preset(source, rng)
+        except VoxtileError as error:
+            raise CorpusError(f"sample {entry.uid} cannot be loaded: {error}") from error
 
     def _rng(self, number: int | None, stream: int) -> np.random.Generator | None:
         """Philox keyed by the seed and stream, and by the draw: independent of what was drawn before."""
         if number is None:
             return None
         return np.random.Generator(np.random.Philox(key=[derive_key(self.seed, stream), number]))
+
+
+class Failed(NamedTuple):
+    """What a worker hands back instead of a batch: torch would wrap the exception in a traceback of its own."""
+
+    message: str
 
 
 class _Item(NamedTuple):

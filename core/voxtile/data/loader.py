@@ -10,8 +10,9 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from voxtile.data.cursor import Cursor
-from voxtile.data.draws import DrawDataset, Draws, PackedPreset
+from voxtile.data.draws import DrawDataset, Draws, Failed, PackedPreset
 from voxtile.data.order import EpochOrder
+from voxtile.errors import CorpusError
 from voxtile.types import Batch
 
 
@@ -81,7 +82,7 @@ class BatchLoader:
         self.dataset = dataset
         self.draws = draws
         self._unpack = unpack and isinstance(dataset.preset, PackedPreset)
-        self._loader: DataLoader[Batch] = DataLoader(
+        self._loader: DataLoader[Any] = DataLoader(
             dataset,
             batch_size=None,
             sampler=draws,  # one Draws is one index: a worker loads a whole batch
@@ -100,6 +101,8 @@ class BatchLoader:
         # A generator: nothing starts before the first batch is asked for, since Lightning calls iter() more than once.
         preset: Any = self.dataset.preset
         for batch in self._loader:
+            if isinstance(batch, Failed):
+                raise CorpusError(batch.message)
             if self._unpack:
                 batch.images = preset.unpack(batch.images)
             yield batch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from voxtile.corpus.codecs import MAX_PICTURE_PIXELS, decode_picture
+from voxtile.errors import CorpusError
 
 Interpolation = Literal["bicubic", "bilinear"]
 
@@ -47,7 +49,10 @@ def picture_size(data: bytes) -> tuple[int, int] | None:
     """Height and width of a JPEG that libjpeg can scale while decoding; None for any other picture."""
     if not data.startswith(b"\xff\xd8\xff"):
         return None
-    height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+    except ValueError as error:
+        raise CorpusError(f"a JPEG is damaged ({error})") from error
     return (height, width) if colours in {"Gray", "YCbCr", "RGB"} and height * width <= MAX_PICTURE_PIXELS else None
 
 
@@ -70,13 +75,11 @@ def decode_scaled(
     if factor > 0.5:
         return decode(data, channels), box
     colours = "GRAY" if channels == 1 else "RGB"
-    pixels = simplejpeg.decode_jpeg(
-        data,
-        colours,
-        fastdct=False,
-        min_height=int(np.ceil(size[0] * factor)),
-        min_width=int(np.ceil(size[1] * factor)),
-    )
+    smallest = {"min_height": math.ceil(size[0] * factor), "min_width": math.ceil(size[1] * factor)}
+    try:
+        pixels = simplejpeg.decode_jpeg(data, colours, fastdct=False, **smallest)
+    except ValueError as error:
+        raise CorpusError(f"a JPEG is damaged ({error})") from error
     y, x = pixels.shape[0] / size[0], pixels.shape[1] / size[1]
     height, width = max(1, round(box.height * y)), max(1, round(box.width * x))
     top, left = min(round(box.top * y), pixels.shape[0] - height), min(round(box.left * x), pixels.shape[1] - width)

@@ -1,18 +1,20 @@
 """The datamodule: what a batch holds, and that interruption changes nothing."""
 
 import dataclasses
+import shutil
 
 import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
 
+from voxtile.corpus.reader import Corpus
 from voxtile.corpus.view_text import hash63, text_hash
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.datamodule import CorpusDataModule
 from voxtile.data.evaluation import evaluation_loader
 from voxtile.data.presets import ImageAugment, ImagePreset, VolumeAugment, VolumePreset
-from voxtile.errors import CheckpointError, ConfigError, PresetError
+from voxtile.errors import CheckpointError, ConfigError, CorpusError, PresetError
 
 AUGMENTED = VolumePreset(
     shape=(8, 8, 8), spacing=(2.0, 2.0, 2.0), augment=VolumeAugment(shift=(1, 2, 2), flip=("x",), noise=5.0, scale=0.1)
@@ -179,6 +181,19 @@ def test_impossible_settings_are_refused(volume_corpus, picture_corpus):
     with pytest.raises(ConfigError, match="no corpus was given"):
         CorpusDataModule(AUGMENTED).setup("fit")
     assert module(picture_corpus, ImagePreset()).val_dataloader() == []
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_damaged_sample_is_one_sentence_that_names_it(picture_corpus, tmp_path, workers):
+    root = tmp_path / "damaged"
+    shutil.copytree(picture_corpus.roots[0], root)
+    row = next(r for r in picture_corpus.table("samples").to_pylist() if r["codec"] == "jpg")
+    with (root / row["shard"]).open("r+b") as shard:
+        shard.seek(row["offset"] + 2)
+        shard.write(bytes(row["nbytes"] - 2))
+    data = module(Corpus(root), ImagePreset(size=(8, 8)), num_workers=workers, train_split="train", batch_size=12)
+    with pytest.raises(CorpusError, match=rf"^sample {row['uid']} cannot be loaded: [^\n]+$"):
+        list(data.train_dataloader()) + list(data.test_dataloader())
 
 
 class Probe(pl.LightningModule):

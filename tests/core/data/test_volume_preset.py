@@ -93,6 +93,17 @@ def test_a_ramp_stays_a_ramp_at_any_spacing(target, tolerance):
     assert np.abs(out - (2 * z - 3 * y + 5 * x)).max() < tolerance
 
 
+def test_threads_do_not_change_a_bit():
+    values = rng().normal(0, 500, (90, 200, 210)).astype(np.int16)
+    preset, threads = VolumePreset(shape=(30, 60, 70), spacing=(2.9, 3.3, 3.1), **WIDE), torch.get_num_threads()
+    results = []
+    for count in (1, 4):
+        torch.set_num_threads(count)
+        results.append(preset.base(Source(values)))
+    torch.set_num_threads(threads)
+    assert torch.equal(*results)
+
+
 def test_downsampling_keeps_the_mean_and_does_not_alias():
     stripes = np.tile(np.array([1000, -1000], np.int16), (8, 8, 32)).reshape(8, 8, 64)
     out = VolumePreset(shape=(8, 8, 20), spacing=(1.0, 1.0, 3.0), **WIDE)(Source(stripes), None)[0]

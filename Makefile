@@ -44,7 +44,11 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.dev
+$(VENV)/.bench: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet -e '.[all,dev,bench]'
+	@touch $@
+
+bench: $(VENV)/.bench
 	$(BIN)/python -P benchmarks/run.py
 
 fuzz: $(VENV)/.dev

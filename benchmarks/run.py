@@ -1,4 +1,4 @@
-"""All speed and memory benchmarks in turn, each beside its peer; training benchmarks are run by themselves (see docs)."""
+"""All speed and memory benchmarks in turn, each beside its peer; training has scripts of its own."""
 
 import subprocess
 import sys

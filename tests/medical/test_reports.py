@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.writer import append_rows, new_corpus
+from voxtile.errors import InputError
+from voxtile_medical.reports.command import facts_from_reports
 from voxtile_medical.reports.extract import facts_of_report
 from voxtile_medical.reports.lexicon import load_lexicon
 from voxtile_medical.reports.sections import sentences
@@ -88,3 +92,28 @@ def _iu_reports(folder: Path) -> list[tuple[str, str]]:
         (f"FINDINGS: {r.findings}\nIMPRESSION: {r.impression}", json.dumps([r.MeSH, r.Problems]).lower())
         for r in frame.itertuples()
     ]
+
+
+def test_the_command_writes_facts_with_evidence_and_an_open_scope(tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus"
+    new_corpus(corpus)
+    report = "FINDINGS: Large right pleural effusion. No nodule. IMPRESSION: Right pleural effusion."
+    row = {"caption_id": "c", "uid": "u", "text": report, "kind": "raw"}
+    append_rows(corpus, "captions", "test", [row, {**row, "caption_id": "d", "text": "A caption.", "kind": "template"}])
+    facts_from_reports(corpus)
+    tables = Corpus(corpus)
+    facts = {f["concept"]: f for f in tables.table("facts").to_pylist()}
+    assert {c: f["polarity"] for c, f in facts.items()} == {"pleural_effusion": "present", "pulmonary_nodule": "absent"}
+    assert json.loads(facts["pleural_effusion"]["attributes"]) == {
+        "evidence": ["Large right pleural effusion.", "Right pleural effusion."],
+        "laterality": "right",
+    }
+    (scope,) = tables.table("scopes").to_pylist()
+    assert not scope["closed"]
+    assert "pneumothorax" in scope["concepts"]
+
+
+def test_a_corpus_without_reports_is_refused(tmp_path: Path) -> None:
+    new_corpus(tmp_path / "corpus")
+    with pytest.raises(InputError, match="--reports"):
+        facts_from_reports(tmp_path / "corpus")

@@ -100,7 +100,7 @@ def test_the_command_writes_facts_with_evidence_and_an_open_scope(tmp_path: Path
     report = "FINDINGS: Large right pleural effusion. No nodule. IMPRESSION: Right pleural effusion."
     row = {"caption_id": "c", "uid": "u", "text": report, "kind": "raw"}
     append_rows(corpus, "captions", "test", [row, {**row, "caption_id": "d", "text": "A caption.", "kind": "template"}])
-    facts_from_reports(corpus)
+    facts_from_reports(corpus, engine="inline")
     tables = Corpus(corpus)
     facts = {f["concept"]: f for f in tables.table("facts").to_pylist()}
     assert {c: f["polarity"] for c, f in facts.items()} == {"pleural_effusion": "present", "pulmonary_nodule": "absent"}
@@ -116,4 +116,10 @@ def test_the_command_writes_facts_with_evidence_and_an_open_scope(tmp_path: Path
 def test_a_corpus_without_reports_is_refused(tmp_path: Path) -> None:
     new_corpus(tmp_path / "corpus")
     with pytest.raises(InputError, match="--reports"):
-        facts_from_reports(tmp_path / "corpus")
+        facts_from_reports(tmp_path / "corpus", engine="inline")
+
+
+def test_a_file_that_is_no_lexicon_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "words.yaml").write_text("version: 1")
+    with pytest.raises(InputError, match="concepts with terms"):
+        facts_from_reports(tmp_path, lexicon=tmp_path / "words.yaml")

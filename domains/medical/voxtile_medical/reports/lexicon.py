@@ -14,6 +14,7 @@ from pathlib import Path
 
 import yaml
 
+from voxtile.errors import InputError
 from voxtile_medical.reports.polarity import Polarity, polarity
 
 LEXICON = Path(__file__).with_name("ct_lexicon.yaml")
@@ -78,9 +79,18 @@ def _laterality(clause: str) -> str | None:
 
 @cache
 def load_lexicon(path: Path = LEXICON) -> Lexicon:
-    """Read and compile a lexicon file."""
-    data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return Lexicon(str(data["version"]), tuple(_compile(name, entry) for name, entry in data["concepts"].items()))
+    """Read and compile a lexicon file.
+
+    Raises:
+        InputError: it is missing, or not a lexicon.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return Lexicon(str(data["version"]), tuple(_compile(name, entry) for name, entry in data["concepts"].items()))
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, re.error) as error:
+        raise InputError(
+            f"lexicon '{path}' cannot be read ({error}); it needs a version and concepts with terms, see {LEXICON.name}"
+        ) from error
 
 
 def _compile(name: str, entry: dict[str, list[str] | list[list[str]] | str]) -> Concept:

@@ -209,6 +209,7 @@ class ContrastiveModule(pl.LightningModule):
         self.log("loss", loss.detach(), prog_bar=True, batch_size=len(batch))
         for name, value in losses.items():
             self.log(f"train/{name}", value.detach(), batch_size=len(batch))
+        self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=len(batch))
         self.log("train/scale", self.encoder.logit_scale.detach(), batch_size=len(batch))
         self.log("train/cut_texts", float(self.cut_texts), batch_size=len(batch))
         return loss

@@ -1,0 +1,141 @@
+"""`lightning fit|validate|test|predict` from the outside: files, resuming, and one sentence for every mistake."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from voxtile.cli import lightning_main, main
+from voxtile.models.load import load_model
+from voxtile.training.checkpoint import read_checkpoint
+
+CONFIG = Path(__file__).with_name("tiny.yaml")
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory, xray_corpus):
+    """A finished fit of the tiny config."""
+    folder = tmp_path_factory.mktemp("run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert lightning_main(["fit", "-c", str(CONFIG), "--data.corpus", str(xray_corpus)]) == 0
+    return folder
+
+
+@pytest.fixture
+def arguments(run_folder, xray_corpus, monkeypatch):
+    monkeypatch.chdir(run_folder)
+    return ["-c", str(CONFIG), "--data.corpus", str(xray_corpus)]
+
+
+def test_fit_leaves_config_metrics_and_a_usable_checkpoint(run_folder):
+    (run,) = (run_folder / "runs" / "tiny").iterdir()
+    assert sorted(p.name for p in run.iterdir()) == ["checkpoints", "config.yaml", "metrics.csv"]
+    header = (run / "metrics.csv").read_text().splitlines()[0].split(",")
+    logged = {
+        "loss",
+        "train/contrastive",
+        "train/facts",
+        "train/scale",
+        "train/lr",
+        "images_per_second",
+        "train/cut_texts",
+    }
+    logged |= {"val/loss", "val/image_to_text_recall@1", "val/text_to_image_recall@1"}
+    assert logged <= set(header), logged - set(header)
+    checkpoint = read_checkpoint(run / "checkpoints" / "last.ckpt")
+    assert checkpoint["voxtile_preset"]["class_path"].endswith("ImagePreset")
+    assert checkpoint["voxtile_facts"] == ["normal", "pneumonia"]
+    assert checkpoint["CorpusDataModule"]["epoch"] == 6
+    model = load_model(str(run / "checkpoints" / "last.ckpt"))
+    assert model.encode_texts(["pneumonia", "normal chest"]).shape == (2, 16)
+    assert torch.isfinite(model.encode_images(torch.zeros(1, 1, 28, 28))).all()
+
+
+def test_test_writes_the_report_into_the_log_folder(run_folder, arguments, capsys):
+    before = set(run_folder.rglob("results.json"))
+    tasks = ["--evaluate.tasks", '["medical/pneumoniamnist"]']
+    assert main(["test", *arguments, "--ckpt_path", "last", *tasks]) == 0
+    (results,) = set(run_folder.rglob("results.json")) - before
+    rows = json.loads(results.read_text())["rows"]
+    auroc = {row["kind"]: row["value"] for row in rows if row["metric"] == "auroc" and row["class"] is None}
+    assert auroc["model"] > 0.9, "the blob is easy to see"
+    assert results.parent.parent.parent == run_folder / "runs" / "tiny"
+    assert results.with_name("report.html").is_file()
+
+
+def test_validate_and_predict_run_on_a_checkpoint(arguments):
+    assert lightning_main(["validate", *arguments, "--ckpt_path", "last"]) == 0
+    assert lightning_main(["predict", *arguments, "--ckpt_path", "last"]) == 0
+
+
+def test_a_printed_config_is_a_config(arguments, capsys, tmp_path):
+    with pytest.raises(SystemExit) as done:
+        lightning_main(["fit", *arguments, "--print_config"])
+    assert done.value.code == 0
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert printed["model"]["encoder"]["init_args"]["embed_dim"] == 16
+    (tmp_path / "again.yaml").write_text(yaml.safe_dump(printed))
+    assert lightning_main(["fit", "-c", str(tmp_path / "again.yaml"), "--trainer.fast_dev_run", "true"]) == 0
+
+
+def refused(capsys, *argv):
+    """Exit status 2 and one sentence, with neither a traceback nor a second line."""
+    assert lightning_main(list(argv)) == 2
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message.startswith("voxtile: error: ")
+    assert "Traceback" not in message
+    return message.removeprefix("voxtile: error: ")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--data.corpsu", "x"], "did you mean 'data.corpus'"),
+        (["--model.optimizer.lrr", "1"], "did you mean 'lr'"),
+        (["--trainer.max_epochs", "many"], "'trainer.max_epochs' cannot be many; it must be int"),
+        (["--model.batch", '{"global": 8192, "micro": 64}'], "large-batch step"),
+        (["--trainer.accumulate_grad_batches", "2"], "accumulate_grad_batches 2"),
+        (["--model.weights", '{"fact": 1.0}'], "names no objective: fact"),
+        (["--checkpoint.every_n_train_steps", "0"], "at least 1"),
+        (["--data.corpus", "nowhere"], "nowhere"),
+        (["--data.preset.init_args.channels", "3", "--data.preset.init_args.mean", "[0.5, 0.5, 0.5]",
+          "--data.preset.init_args.std", "[0.3, 0.3, 0.3]"], "takes 1 channels in 2D"),
+        (["-c", "medical/ctt"], "medical/ct"),
+    ],
+)  # fmt: skip
+def test_mistakes_cost_one_sentence(arguments, capsys, options, message):
+    assert message in refused(capsys, "fit", *arguments, *options)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("embed_dim:", "embed_dimm:"), "did you mean 'embed_dim'"),
+        (("widths:", "wdths:"), "did you mean 'widths'"),
+        (("conv.ConvTower2d", "conv.ConvTower2"), "did you mean 'voxtile.models.conv.ConvTower2d'"),
+        (("max_epochs:", "max_epoks:"), "did you mean 'trainer.max_epochs'"),
+        (("embed_dim: 16", "embed_dim: wide"), "'embed_dim' cannot be wide"),
+        (("model:", "model: ["), "Problems parsing config"),
+    ],
+)
+def test_mistakes_in_a_file_cost_one_sentence(arguments, capsys, tmp_path, change, message):
+    (tmp_path / "bad.yaml").write_text(CONFIG.read_text().replace(*change))
+    assert message in refused(capsys, "fit", "-c", str(tmp_path / "bad.yaml"), *arguments[2:])
+
+
+def test_checkpoints_that_cannot_be_used_are_refused(arguments, capsys, tmp_path, monkeypatch):
+    checkpoint = str(next(Path.cwd().rglob("last.ckpt")))
+    (tmp_path / "text.ckpt").write_text("not a checkpoint")
+    assert "text.ckpt" in refused(capsys, "test", *arguments, "--ckpt_path", str(tmp_path / "text.ckpt"))
+    other = ["--data.preset.init_args.std", "[0.3]"]
+    assert "preset" in refused(capsys, "test", *arguments, *other, "--ckpt_path", checkpoint)
+    assert "data seed" in refused(capsys, "fit", *arguments, "--data.seed", "9", "--ckpt_path", checkpoint)
+    monkeypatch.chdir(tmp_path)
+    assert "run fit first" in refused(capsys, "test", *arguments, "--ckpt_path", "last")
+
+
+def test_untrained_models_are_not_tested(arguments, capsys):
+    assert "train the model or load a checkpoint" in refused(capsys, "test", *arguments)

@@ -66,8 +66,8 @@ def main() -> None:
             print(f"seed {seed}: {found}, fit {seconds[-1]:.0f} s", flush=True)
     print(
         f"zero-shot AUROC, {args.split}: median {statistics.median(aurocs):.4f} (min {min(aurocs):.4f}, max "
-        f"{max(aurocs):.4f}; target {TARGET}); trivial baseline {found['trivial']:.4f}; fit {max(seconds):.0f} s at most "
-        f"(bound {SECONDS})"
+        f"{max(aurocs):.4f}; target {TARGET}); trivial baseline {found['trivial']:.4f}; fit {max(seconds):.0f} s at "
+        f"most (bound {SECONDS})"
     )
 
 

@@ -45,7 +45,7 @@ class EvaluateCallback(pl.Callback):
         corpus: str | None = None,
         out: str | None = None,
         split: str | None = None,
-        batch_size: int = 64,
+        batch_size: int = 32,
         bootstrap: int = 1000,
         seed: int = 0,
     ) -> None:

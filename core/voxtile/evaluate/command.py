@@ -27,7 +27,7 @@ def evaluate(
     corpus: Path,
     out: Path,
     split: str | None = None,
-    batch_size: int = 64,
+    batch_size: int = 32,
     bootstrap: int = 1000,
     seed: int = 0,
 ) -> None:

@@ -46,7 +46,7 @@ class Options:
     """
 
     split: str | None = None
-    batch_size: int = 64
+    batch_size: int = 32
     replicates: int = 1000
     seed: int = 0
 

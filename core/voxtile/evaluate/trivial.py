@@ -51,7 +51,9 @@ class SimpleFeatures:
 
     def __call__(self, images: Tensor) -> npt.NDArray[np.float32]:
         """[S, C, *G] to [S, C · (64 + 8^n)] float32, n the number of spatial axes."""
-        images = images.detach().float().cpu()[:, self._channels]
+        images = images.detach().float().cpu()
+        if len(self._channels) < images.shape[1]:
+            images = images[:, self._channels]
         pool = functional.adaptive_avg_pool3d if images.ndim == 5 else functional.adaptive_avg_pool2d
         blocks = pool(images, BLOCKS).flatten(1)
         joined = torch.cat([self._histogram(images).flatten(1), blocks], dim=1)

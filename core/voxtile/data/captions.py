@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -88,7 +88,3 @@ class CaptionPolicy:
         else:
             texts = [Text(sentence, text_hash(sentence)) for sentence in split_sentences(caption.text)]
         return [text for text in texts if sum(map(str.isalpha, text.text)) >= self.min_letters]
-
-    def as_mapping(self) -> Mapping[str, object]:
-        """Plain values, for logs."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}

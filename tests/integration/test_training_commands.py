@@ -63,7 +63,7 @@ def test_test_writes_the_report_into_the_log_folder(run_folder, arguments, capsy
     auroc = {row["kind"]: row["value"] for row in rows if row["metric"] == "auroc" and row["class"] is None}
     assert auroc["model"] > 0.9, "the blob is easy to see"
     assert results.parent.parent.parent == run_folder / "runs" / "tiny"
-    assert results.with_name("report.html").is_file()
+    assert results.with_name("index.html").is_file()
 
 
 def test_validate_and_predict_run_on_a_checkpoint(arguments):

@@ -24,7 +24,7 @@ class _Evaluable(Protocol):
 
 
 class EvaluateCallback(pl.Callback):
-    """Writes `results.json` and `report.html` when `lightning test` ends.
+    """Writes `results.json` and `index.html` when `lightning test` ends.
 
     In `fast_dev_run` it only checks that the tasks can be read.
 

@@ -33,7 +33,7 @@ def evaluate(
 ) -> None:
     """Evaluate a model on tasks: figures with intervals, a trivial baseline and shuffled images beside them.
 
-    Writes OUT/results.json and OUT/report.html, and prints a table.
+    Writes OUT/results.json and OUT/index.html, and prints a table.
 
     Args:
         model: a checkpoint, or open_clip:NAME[/PRETRAINED].
@@ -104,7 +104,7 @@ def evaluate_model(
 
 
 def report(evaluation: Evaluation, out: Path, console: Console) -> None:
-    """Write `results.json` and `report.html`, and print the table."""
+    """Write `results.json` and `index.html`, and print the table."""
     results = write_results(evaluation, out)
     page = write_page(evaluation, out)
     print_evaluation(evaluation, console)

@@ -137,10 +137,7 @@ def run_task(model: EvaluationModel, corpus: Corpus, task: EvaluationTask, optio
         sensitivity=prompt_sensitivity(
             task, prompts, data.encoded["reported"], model.logit_scale, labels["reported"], table.reported
         ),
-        sizes={
-            split if role == "reported" else role: {"units": len(part), "subjects": len(np.unique(part.subjects))}
-            for role, part in units.items()
-        },
+        sizes=_sizes(units, split),
         penalty=None if trivial is None else trivial.penalty,
         differences=tuple(d for name in scored[0] if (d := table.difference(name, TRIVIAL)) is not None),
         images=images,
@@ -154,6 +151,15 @@ def _units_by_role(splits: Mapping[str, Units], split: str, seed: int) -> dict[s
         "reported": splits[split],
         "val": splits["val"] if split != "val" else limited(splits["val"], 0, seed),
         "train": train if split != "train" else limited(train, 0, seed),
+    }
+
+
+def _sizes(units: Mapping[str, Units], split: str) -> dict[str, dict[str, int]]:
+    """Units and subjects by the name of the split."""
+    return {
+        split if role == "reported" else role: {"units": len(part), "subjects": len(np.unique(part.subjects))}
+        for role, part in units.items()
+        if role != split
     }
 
 

@@ -38,8 +38,8 @@ def test_the_command_writes_the_report(offered, block_corpus, task_path, tmp_pat
     results = json.loads((tmp_path / "new" / "report" / "results.json").read_text())
     assert results["provenance"]["bootstrap"] == 100
     assert results["provenance"]["seed"] == 3
-    assert (tmp_path / "new" / "report" / "report.html").is_file()
-    assert sorted(p.name for p in (tmp_path / "new" / "report").iterdir()) == ["report.html", "results.json"]
+    assert (tmp_path / "new" / "report" / "index.html").is_file()
+    assert sorted(p.name for p in (tmp_path / "new" / "report").iterdir()) == ["index.html", "results.json"]
     assert "results.json" in capsys.readouterr().out
 
 
@@ -50,7 +50,7 @@ def test_a_finding_without_positives_ends_with_status_2_after_the_report(
     assert main(arguments(corpus, task_path, tmp_path / "out", "--bootstrap", "100")) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert "'effusion'" in error
-    assert (tmp_path / "out" / "report.html").is_file()
+    assert (tmp_path / "out" / "index.html").is_file()
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_the_callback_writes_what_the_command_writes(offered, block_corpus, make
     assert main(arguments(block_corpus, task_path, tmp_path / "out", "--bootstrap", "100")) == 0
     rows = [json.loads((part / "results.json").read_text())["rows"] for part in (folder, tmp_path / "out")]
     assert rows[0] == rows[1]
-    assert (folder / "report.html").is_file()
+    assert (folder / "index.html").is_file()
     assert "blocks/auroc" in (Path(logger.log_dir) / "metrics.csv").read_text()
 
 

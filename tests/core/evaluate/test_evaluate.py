@@ -181,7 +181,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def page(evaluated):
-    return Page((evaluated[1] / "report.html").read_text())
+    return Page((evaluated[1] / "index.html").read_text())
 
 
 def test_the_page_is_whole_and_asks_for_nothing_from_the_network(page, evaluated):
@@ -191,7 +191,7 @@ def test_the_page_is_whole_and_asks_for_nothing_from_the_network(page, evaluated
         for key in ("src", "href", "data", "srcset", "action"):
             if value := attributes.get(key):
                 assert value.startswith(("data:", "#")), value
-    source = (evaluated[1] / "report.html").read_text()
+    source = (evaluated[1] / "index.html").read_text()
     assert "<script" not in source
     assert "@import" not in source
     assert not re.search(r"url\((?!['\"]?data:)", source)
@@ -234,7 +234,7 @@ def test_names_are_escaped_on_the_page(block_corpus, make_model, task_path, tmp_
     task.write_text(task_path.read_text() + 'title: "<script>alert(1)</script>"\nabout: "a & b <img src=http://x>"\n')
     evaluation = run(make_model(), block_corpus, task)
     report(evaluation, tmp_path, Console(file=io.StringIO()))
-    source = (tmp_path / "report.html").read_text()
+    source = (tmp_path / "index.html").read_text()
     assert "<script>" not in source
     assert "<img src=http" not in source
 
@@ -250,7 +250,7 @@ def test_a_finding_without_positives_is_named_and_the_others_are_unharmed(tmp_pa
     refused = find(rows, model="blocks", kind="model", metric="auroc", **{"class": "effusion"})
     assert (refused["value"], refused["low"], refused["high"], refused["positives"]) == (None, None, None, 0)
     assert find(rows, model="blocks", kind="model", metric="auroc", **{"class": "nodule"})["value"] > 0.8
-    text = " ".join(Page((tmp_path / "report.html").read_text()).text.split())
+    text = " ".join(Page((tmp_path / "index.html").read_text()).text.split())
     assert "effusion: refused, no positive among 60 labelled studies of 'test'" in text
     with pytest.raises(EvaluationError, match="'effusion'") as caught:
         refuse_empty(evaluation, tmp_path)
@@ -338,4 +338,4 @@ def test_without_training_or_validation_split_figures_are_given_and_the_gaps_nam
     assert "no balanced accuracy" in notes
     assert {row.kind for row in evaluation.rows} == {"model", "shuffled"}
     report(evaluation, tmp_path, Console(file=io.StringIO()))
-    assert not Page((tmp_path / "report.html").read_text()).wrong
+    assert not Page((tmp_path / "index.html").read_text()).wrong

@@ -1,4 +1,4 @@
-"""`report.html`: one page without a network request, for a reader who decides whether to trust the figures."""
+"""`index.html`: one page without a network request, for a reader who decides whether to trust the figures."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from voxtile.evaluate.rows import Row
 
 
 def write_page(evaluation: Evaluation, out: Path) -> Path:
-    """Write `report.html` into the folder and return its path."""
-    path = out / "report.html"
+    """Write `index.html` into the folder and return its path."""
+    path = out / "index.html"
     write_text(path, page(evaluation))
     return path
 

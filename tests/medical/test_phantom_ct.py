@@ -21,15 +21,15 @@ from voxtile_medical.phantom.findings import CONCEPTS, ORGANS
 N, SEED = 24, 11
 # Liver, kidneys and blood by phase vary; these bounds hold for all phases, fat content and noise.
 HOUNSFIELD = {
-    "left lung": (-1000, -650),
-    "right lung": (-1000, -650),
+    "left lung": (-1000, -550),
+    "right lung": (-1000, -550),
     "trachea": (-1000, -450),
     "heart": (30, 220),
-    "aorta": (20, 320),
+    "aorta": (0, 320),
     "liver": (-10, 150),
-    "spleen": (20, 170),
-    "left kidney": (0, 200),
-    "right kidney": (0, 200),
+    "spleen": (-5, 170),
+    "left kidney": (-10, 200),
+    "right kidney": (-10, 200),
     "vertebrae": (120, 500),
     "ribs": (120, 450),
 }

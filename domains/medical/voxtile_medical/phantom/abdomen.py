@@ -33,7 +33,7 @@ def _paint_bowel(scene: Scene) -> None:
         turn = rotation(2, scene.between(0, 180)) @ rotation(1, scene.between(-90, 90))
         axes = (radius * scene.between(1.3, 2.4), radius, radius)
         scene.paint(ellipsoid(frame, at, axes, turn=turn), 42.0)
-        filling = float(scene.rng.choice((-800.0, 10.0, 30.0, 220.0), p=(0.3, 0.3, 0.3, 0.1)))
+        filling = float(scene.rng.choice((-800.0, 10.0, 30.0, 450.0), p=(0.3, 0.29, 0.29, 0.12)))
         if filling < -500 or filling > 100:
             scene.paint(ellipsoid(frame, at, np.array(axes) - 5, turn=turn), filling)
     for _ in range(int(scene.rng.integers(0, 5))):  # pills and contrast residue
@@ -95,14 +95,14 @@ def _paint_liver(scene: Scene) -> None:
 
 
 def _paint_liver_lesions(scene: Scene, centre: Point, radii: Point, value: float) -> None:
-    count = int(scene.rng.choice((1, 2, 3), p=(0.6, 0.25, 0.15)))
+    count = int(scene.rng.choice((2, 3, 5), p=(0.2, 0.2, 0.6)))
     points, sizes = [], []
     drop = scene.between(60, 90)
     for _ in range(count):
-        offset = scene.point_in_ball(0.62)
-        offset[2] = -abs(offset[2])
+        offset = scene.point_in_ball(0.72)
+        offset[2] = min(offset[2], 0.15)
         points.append(centre + offset * radii + np.array([-6, 0, 0]))
-        sizes.append(scene.between(15, 23))
+        sizes.append(scene.between(14, 22))
         scene.paint(ellipsoid(scene.frame, points[-1], np.full(3, sizes[-1])), value - drop, finding="liver_lesion")
     largest = int(np.argmax(sizes))
     place = "left" if points[largest][0] > centre[0] + 40 else "right"
@@ -115,15 +115,15 @@ def _paint_liver_lesions(scene: Scene, centre: Point, radii: Point, value: float
 def _paint_gallbladder(scene: Scene) -> None:
     frame = scene.frame
     size = scene.between(0.85, 1.15)
-    centre = np.array([-42.0 + scene.between(-8, 8), -46.0, -82.0 + _lift(scene, "right")])
-    radii = np.array([18.0, 22, 26]) * size
+    centre = np.array([-44.0 + scene.between(-8, 8), -46.0, -86.0 + _lift(scene, "right")])
+    radii = np.array([22.0, 26, 32]) * size
     scene.paint(ellipsoid(frame, centre, radii), 8.0, organ="gallbladder")
     if not scene.present["gallstones"]:
         return
-    count = int(scene.rng.integers(2, 5))
+    count = int(scene.rng.integers(3, 7))
     points = []
     for number in range(count):
-        offset = np.array([scene.between(-4, 4), radii[1] - 11, -12 + 11 * number])
+        offset = np.array([scene.between(-9, 9), radii[1] * scene.between(0.1, 0.55), -20 + 40 * number / (count - 1)])
         points.append(centre + offset)
         stone = ellipsoid(frame, points[-1], np.full(3, scene.between(7, 9)))
         scene.paint(stone, scene.calcium(), finding="gallstones")
@@ -139,7 +139,7 @@ def _paint_kidney(scene: Scene, side: str) -> None:
     centre = _kidney_centre(scene, side)
     dilated = scene.present["hydronephrosis"] and side in _sides_of(scene, "hydronephrosis")
     stone = scene.present["renal_stone"] and side in _sides_of(scene, "renal_stone")
-    size = scene.patient.organ["kidney"] * (1.1 if dilated else 1.0)
+    size = scene.patient.organ["kidney"] * (1.2 if dilated else 1.0)
     radii = np.array([26.0, 24, 44]) * size
     turn = rotation(1, SIGN[side] * 10)
     scene.paint(ellipsoid(frame, centre, radii + 7, turn=turn), -95.0)
@@ -152,35 +152,45 @@ def _paint_kidney(scene: Scene, side: str) -> None:
         scene.paint(ellipsoid(frame, pole, np.full(3, scene.between(12, 19))), 6.0)
         scene.mimics.append(("renal_cyst", side))
     if dilated:
-        pelvis = ellipsoid(frame, sinus, np.array([17.0, 15, 31]) * scene.between(1.0, 1.15), turn=turn)
+        pelvis = ellipsoid(frame, sinus, np.array([20.0, 18, 36]) * scene.between(1.0, 1.1), turn=turn)
         scene.paint(pelvis, 6.0, finding="hydronephrosis")
         tube = capsule(frame, sinus + inward * 6, sinus + inward * 18 + np.array([0, -4, -18]), 10, end_radius=7)
         scene.paint(tube, 6.0, finding="hydronephrosis")
         scene.findings.append(Finding("hydronephrosis", sinus + np.array([0, 0, 18.0]), side))
     if stone:
-        point = sinus + np.array([SIGN[side] * scene.between(-2, 8), scene.between(-3, 3), scene.between(-24, 20)])
-        radius = scene.between(7, 9.5)
-        scene.paint(ellipsoid(frame, point, np.full(3, radius)), scene.calcium(), finding="renal_stone")
-        place = ("lower pole", "interpolar region", "upper pole")[int(np.digitize(point[2] - centre[2], (-10, 8)))]
-        scene.findings.append(Finding("renal_stone", point, side, place, round(scene.millimetres(2 * radius))))
+        _paint_staghorn(scene, side, sinus)
+
+
+def _paint_staghorn(scene: Scene, side: str, sinus: Point) -> None:
+    """A stone that fills the renal pelvis and sends branches into the calyces."""
+    value, radius = scene.calcium(), scene.between(5.5, 7.0)
+    half = scene.between(12, 20)
+    up = np.array([0.0, 0.0, half])
+    scene.paint(capsule(scene.frame, sinus - up, sinus + up, radius), value, finding="renal_stone")
+    for height in (-half, 0.0, half):
+        start = sinus + np.array([0, 0, height])
+        tip = start + np.array([SIGN[side] * scene.between(8, 14), scene.between(-8, 8), 0.4 * height])
+        scene.paint(capsule(scene.frame, start, tip, radius), value, finding="renal_stone")
+    size = round(scene.millimetres(2 * (half + radius)))
+    scene.findings.append(Finding("renal_stone", sinus, side, "renal pelvis", size))
 
 
 def _sides_of(scene: Scene, concept: str) -> tuple[str, ...]:
     """Sides of a paired finding, drawn once a study."""
     if concept not in scene.sides:
-        scene.sides[concept] = scene.pick_sides(0.12)
+        scene.sides[concept] = scene.pick_sides(0.35)
     return scene.sides[concept]
 
 
 def _paint_adrenals(scene: Scene) -> None:
     frame = scene.frame
-    sick = scene.pick_sides(0.0) if scene.present["adrenal_mass"] else ()
+    sick = scene.pick_sides(0.3) if scene.present["adrenal_mass"] else ()
     for side in SIDES:
         at = np.array([SIGN[side] * 36, 36.0, -52.0 + 0.6 * _lift(scene, side)])
         scene.paint(ellipsoid(frame, at + np.array([0, 0, -2]), (26, 24, 20)), -95.0)
         for angle in (-30, 30):
             scene.paint(ellipsoid(frame, at, (3.5, 12, 12), turn=rotation(2, angle)), 35.0)
         if side in sick:
-            radius = scene.between(17, 24)
+            radius = scene.between(20, 27)
             scene.paint(ellipsoid(frame, at, np.full(3, radius)), scene.between(15, 50), finding="adrenal_mass")
             scene.findings.append(Finding("adrenal_mass", at, side, None, round(scene.millimetres(2 * radius))))

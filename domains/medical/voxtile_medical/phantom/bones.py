@@ -88,23 +88,24 @@ def spine_centre(scene: Scene, z: float) -> Point:
 def paint_spine(scene: Scene) -> None:
     """Paint vertebrae and discs, and a wedge fracture where the study has one."""
     frame, rng = scene.frame, scene.rng
-    broken = int(rng.integers(1, VERTEBRAE - 1)) if scene.present["vertebral_fracture"] else -1
-    dense = int(rng.integers(VERTEBRAE)) if scene.chance(0.3) else -1
+    sick = scene.present["vertebral_fracture"]
+    broken = set(rng.permutation(np.arange(1, VERTEBRAE - 1))[: int(rng.integers(2, 4))].tolist()) if sick else set()
+    dense = set(rng.permutation(VERTEBRAE)[: int(rng.integers(1, 4))].tolist()) if scene.chance(0.5) else set()
     fused = int(rng.integers(VERTEBRAE - 1)) if scene.chance(0.3) else -1
     shift = scene.between(-12, 12)
     mineral = scene.between(190, 330)
     for number in range(VERTEBRAE):
         centre = spine_centre(scene, LOWEST_VERTEBRA + shift + VERTEBRA_PITCH * number)
         _paint_disc(scene, centre + np.array([0, 0, VERTEBRA_PITCH / 2]), 220.0 if number == fused else 75.0)
-        value = mineral + (260 if number == dense else 0)
-        if number == broken:
+        value = mineral + (240 if number in dense else 0)
+        if number in broken:
             _paint_fracture(scene, centre, mineral, VERTEBRAE - 1 - number)
         else:
             _paint_body(scene, centre, VERTEBRA_HEIGHT, VERTEBRA_HEIGHT, value)
         scene.paint(ellipsoid(frame, centre + np.array([0, 38, -4]), (9, 17, 9)), mineral)
         for sign in (-1, 1):
             scene.paint(ellipsoid(frame, centre + np.array([sign * 24, 27, 0]), (15, 7, 8)), mineral)
-    if dense >= 0 and dense != broken:
+    if dense - broken:
         scene.mimics.append(("sclerotic_vertebra", None))
     if fused >= 0:
         scene.mimics.append(("disc_degeneration", None))

@@ -17,7 +17,7 @@ HEART_TURN = rotation(2, 28) @ rotation(1, 18)
 def heart_geometry(scene: Scene) -> tuple[Point, Point]:
     """Centre and half axes of the heart in body mm; an enlarged heart grows mostly sideways."""
     size = scene.patient.organ["heart"]
-    grown = scene.between(1.23, 1.37) if scene.present["cardiomegaly"] else scene.between(0.9, 1.06)
+    grown = scene.between(1.22, 1.34) if scene.present["cardiomegaly"] else scene.between(0.88, 1.05)
     factor = np.array([grown, 1 + 0.5 * (grown - 1), 1 + 0.7 * (grown - 1)])
     lift = 0.5 * sum(scene.patient.breath) / 2
     centre = np.array([20.0 + scene.between(-13, 13), -28.0 + scene.between(-6, 6), 42.0 + lift])
@@ -62,19 +62,20 @@ def paint_heart(scene: Scene) -> Region:
 
 
 def _paint_coronaries(scene: Scene, centre: Point, radii: Point) -> None:
+    """Beads along the grooves in front of the heart, on both sides."""
     if not scene.present["coronary_calcification"]:
         return
-    count = int(scene.rng.integers(3, 6))
-    start = scene.between(-0.2, 0.2)
     points = []
-    for number in range(count):
-        angle = start + 0.5 * number
-        direction = np.array([0.25 + 0.5 * np.sin(angle), -0.75, 0.7 * np.cos(angle)])
-        points.append(centre + HEART_TURN @ (direction / np.linalg.norm(direction) * radii * 0.95))
+    for side in (-1.0, 1.0):
+        start = scene.between(-0.5, 0.1)
+        for number in range(int(scene.rng.integers(2, 5))):
+            angle = start + 0.5 * number
+            direction = np.array([side * (0.25 + 0.6 * np.sin(angle + 0.3)), -0.75, 0.8 * np.cos(angle + 0.3)])
+            points.append(centre + HEART_TURN @ (direction / np.linalg.norm(direction) * radii * 0.97))
     for point in points:
-        region = ellipsoid(scene.frame, point, np.full(3, scene.between(6, 8)))
+        region = ellipsoid(scene.frame, point, np.full(3, scene.between(6.5, 8.5)))
         scene.paint(region, scene.calcium(), finding="coronary_calcification")
-    scene.findings.append(Finding("coronary_calcification", points[0], count=count))
+    scene.findings.append(Finding("coronary_calcification", points[0], count=len(points)))
 
 
 def paint_vessels(scene: Scene) -> None:
@@ -93,6 +94,9 @@ def paint_vessels(scene: Scene) -> None:
         scene.paint(capsule(frame, (0, 4, 80), (sign * 36, 14, 66), 10), patient.hounsfield("heart"))
     for first, last in pairwise(path):
         scene.paint(capsule(frame, first, last, radius), blood, organ="aorta")
+    if scene.chance(0.45):  # a full loop of bowel beside the aorta: as large and as dense as an aneurysm
+        beside = path[int(scene.rng.integers(9, 12))] + np.array([scene.between(-8, 14), -24, scene.between(-14, 14)])
+        scene.paint(ellipsoid(frame, beside, scene.rng.uniform(18, 30, 3)), scene.between(35, 110))
     if scene.present["aortic_aneurysm"]:
         _paint_aneurysm(scene, path, radius, blood)
     _paint_wall_calcium(scene, path, radius)
@@ -114,11 +118,13 @@ def _aorta_path(scene: Scene) -> list[Point]:
 def _paint_aneurysm(scene: Scene, path: list[Point], radius: float, blood: float) -> None:
     thoracic = scene.chance(0.3)
     centre = path[5 if thoracic else int(scene.rng.integers(9, 12))].copy()
-    size = scene.between(27, 36)
+    size = scene.between(24, 30)
     centre += np.array([scene.between(-4, 6), -(size - radius) * 0.7, 0])
     long = scene.between(1.2, 1.6)
-    scene.paint(ellipsoid(scene.frame, centre, (size, size, size * long)), 38.0, finding="aortic_aneurysm")
-    inner = ellipsoid(scene.frame, centre, (size - 8, size - 8, size * long - 4))
+    wall = ellipsoid(scene.frame, centre, (size + 3, size + 3, size * long + 3))
+    scene.paint(wall, scene.between(200, 420), finding="aortic_aneurysm")  # calcified
+    scene.paint(ellipsoid(scene.frame, centre, (size, size, size * long)), 38.0)
+    inner = ellipsoid(scene.frame, centre, (size - 11, size - 11, size * long - 6))
     scene.paint(inner, blood)
     scene.findings.append(
         Finding(
@@ -131,7 +137,7 @@ def _paint_aneurysm(scene: Scene, path: list[Point], radius: float, blood: float
 
 
 def _paint_wall_calcium(scene: Scene, path: list[Point], radius: float) -> None:
-    count = int(scene.rng.integers(0, 4))
+    count = int(scene.rng.integers(0, 6))
     for _ in range(count):
         point = path[int(scene.rng.integers(3, len(path)))]
         angle = scene.between(0, 2 * np.pi)

@@ -59,7 +59,7 @@ def paint_lungs(scene: Scene, radial: Volume, blocked: Region) -> None:
         density = np.float32(scene.between(0.0, 1.3)) * scene.frame.y[lung.box]
         density += np.float32(scene.patient.lung + scene.between(-45, 45))
         density += np.float32(scene.between(15, 45)) * scene.texture[lung.box]
-        if scene.chance(0.34):
+        if scene.chance(0.42):
             trapped = _shell(scene, lung, scene.between(20, 34), soft=26.0)
             density += trapped * (-985 - density)
             scene.mimics.append(("air_trapping", lung.side))
@@ -97,8 +97,8 @@ def _paint_lung_vessels(scene: Scene, lung: Lung) -> None:
     for _ in range(9):
         target = lung_centre(lung.side) + scene.point_in_ball() * RADII * 0.85
         middle = hilum + (target - hilum) * 0.5 + scene.rng.normal(0, 9, 3)
-        scene.paint(capsule(scene.frame, hilum, middle, 6.5, end_radius=4.5).times(lung.cover), value)
-        scene.paint(capsule(scene.frame, middle, target, 4.5, end_radius=2.5).times(lung.cover), value)
+        scene.paint(capsule(scene.frame, hilum, middle, 6.0, end_radius=4.0).times(lung.cover), value)
+        scene.paint(capsule(scene.frame, middle, target, 4.0, end_radius=2.0).times(lung.cover), value)
 
 
 def _paint_benign(scene: Scene, lungs: dict[str, Lung]) -> None:
@@ -204,17 +204,15 @@ def _paint_consolidation(scene: Scene, lungs: dict[str, Lung]) -> None:
 def _paint_nodules(scene: Scene, lungs: dict[str, Lung]) -> None:
     if not scene.present["pulmonary_nodule"]:
         return
-    wanted = 2 if scene.chance(0.2) else 1
-    for _ in range(wanted):
-        radius = scene.between(10.5, 15.5)
+    for _ in range(int(scene.rng.integers(2, 6))):
+        radius = scene.between(10.5, 14.5)
         order = scene.rng.permutation(2)
         for side in (SIDES[order[0]], SIDES[order[1]]):
             point = _inside(scene, lungs[side], radius + 4)
             if point is None:
                 continue
-            scene.paint(
-                ellipsoid(scene.frame, point, np.full(3, radius)), scene.between(30, 90), finding="pulmonary_nodule"
-            )
+            ball = ellipsoid(scene.frame, point, np.full(3, radius))
+            scene.paint(ball, scene.between(40, 90), finding="pulmonary_nodule")
             size = round(scene.millimetres(2 * radius))
             scene.findings.append(Finding("pulmonary_nodule", point, side, lobe_of(side, point), size))
             break
@@ -226,7 +224,7 @@ def _paint_pneumothorax(scene: Scene, lungs: dict[str, Lung]) -> None:
         return
     for side in scene.pick_sides(0.05):
         lung = lungs[side]
-        depth = scene.between(20, 32)
+        depth = scene.between(18, 29)
         scene.paint(lung.region.scaled(_shell(scene, lung, depth)), -350.0)
         scene.paint(lung.region.scaled(_shell(scene, lung, depth - 6)), -1000.0, finding="pneumothorax")
         top = lung_centre(side) + np.array([0.0, -RADII[1] + depth / 2 - 2, 10.0])

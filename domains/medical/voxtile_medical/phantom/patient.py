@@ -74,7 +74,7 @@ class Patient:
 
 def draw_patient(rng: np.random.Generator) -> Patient:
     """Draw a body and a scan; nothing here depends on the findings."""
-    scale = BUILD * (rng.normal(1.0, 0.06) + rng.normal(0.0, 0.045, 3))
+    scale = BUILD * (rng.normal(1.0, 0.065) + rng.normal(0.0, 0.05, 3))
     field = rng.uniform(0.94, 1.10)
     return Patient(
         scale=(float(scale[0]), float(scale[1]), float(scale[2])),
@@ -91,8 +91,8 @@ def draw_patient(rng: np.random.Generator) -> Patient:
         arms_down=bool(rng.random() < 0.25),
         noise=rng.uniform(6, 18),
         blur=rng.uniform(0.0, 0.13),
-        gain=rng.normal(1.0, 0.02),
-        offset=rng.normal(0.0, 7.0),
+        gain=rng.normal(1.0, 0.006),
+        offset=rng.normal(0.0, 4.0),
         table=bool(rng.random() < 0.7),
         spacing=(
             round(SPACING_MM[0] * rng.uniform(0.95, 1.06), 2),

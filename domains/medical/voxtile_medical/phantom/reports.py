@@ -76,7 +76,10 @@ def _present(rng: np.random.Generator, study: Study) -> list[str]:
     for concept, found in _by_concept(study).items():
         bank = wording()["findings"][concept]
         sides = {f.side for f in found}
-        if len(sides) > 1 and "bilateral" in bank and rng.random() < 0.6:
+        if len(found) > 1 and "multiple" in bank:
+            largest = max(found, key=lambda f: f.size_mm or 0)
+            sentences.append(sentence(rng, bank["multiple"], _values(rng, largest)))
+        elif len(sides) > 1 and "bilateral" in bank and rng.random() < 0.6:
             sentences.append(pick(rng, bank["bilateral"]))
         else:
             sentences.extend(sentence(rng, bank["present"], _values(rng, f)) for f in found)
@@ -110,7 +113,8 @@ def _impression(rng: np.random.Generator, study: Study) -> str:
     lines = []
     for concept, found in _by_concept(study).items():
         if rng.random() < 0.85:
-            lines.append(sentence(rng, wording()["findings"][concept]["impression"], _values(rng, found[0])))
+            largest = max(found, key=lambda f: f.size_mm or 0)
+            lines.append(sentence(rng, wording()["findings"][concept]["impression"], _values(rng, largest)))
     if not lines:
         return str(pick(rng, wording()["unremarkable"])) if not study.findings else "As above."
     lines = shuffled(rng, lines)

@@ -172,7 +172,7 @@ def _paint_staghorn(scene: Scene, side: str, sinus: Point) -> None:
         tip = start + np.array([SIGN[side] * scene.between(8, 14), scene.between(-8, 8), 0.4 * height])
         scene.paint(capsule(scene.frame, start, tip, radius), value, finding="renal_stone")
     size = round(scene.millimetres(2 * (half + radius)))
-    scene.findings.append(Finding("renal_stone", sinus, side, "renal pelvis", size))
+    scene.findings.append(Finding("renal_stone", sinus, side, "central calyces", size))
 
 
 def _sides_of(scene: Scene, concept: str) -> tuple[str, ...]:

@@ -65,7 +65,9 @@ def make_slice(pixels: npt.NDArray[Any], **values: Any) -> Dataset:
     return dataset
 
 
-def write_slices(folder: Path, volume: npt.NDArray[Any], positions: list[Any] | None = None, **values: Any) -> list[Path]:
+def write_slices(
+    folder: Path, volume: npt.NDArray[Any], positions: list[Any] | None = None, **values: Any
+) -> list[Path]:
     """One file a plane of `volume` [Z, Y, X]; the default positions are 2 mm apart along z."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
@@ -145,7 +147,7 @@ def dicom() -> DicomMakers:
 def check_same_places(
     array: npt.NDArray[Any], affine: npt.NDArray[Any], expected: npt.NDArray[Any], expected_affine: npt.NDArray[Any]
 ) -> None:
-    """Every voxel of `expected` lies on a voxel of `array` with the same value; [Z, Y, X], index (x, y, z, 1) → RAS+ mm."""
+    """Every voxel of `expected` lies on one of `array` with the same value; [Z, Y, X], index (x, y, z, 1) → RAS+ mm."""
     assert array.size == expected.size
     z, y, x = np.indices(expected.shape)
     places = expected_affine @ np.stack([x.ravel(), y.ravel(), z.ravel(), np.ones(expected.size)])

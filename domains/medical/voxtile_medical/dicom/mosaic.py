@@ -67,9 +67,9 @@ def _csa(path: Path) -> tuple[int, np.ndarray[tuple[int], np.dtype[np.float64]]]
     try:
         with quiet_pydicom():
             dataset = pydicom.dcmread(path, stop_before_pixels=True, force=True)
-        csa = csareader.get_csa_header(dataset, "image")  # type: ignore[no-untyped-call]
-        count = csareader.get_n_mosaic(csa) if csa else None  # type: ignore[no-untyped-call]
-        normal = csareader.get_slice_normal(csa) if csa else None  # type: ignore[no-untyped-call]
+        csa = csareader.get_csa_header(dataset, "image")
+        count = csareader.get_n_mosaic(csa) if csa else None
+        normal = csareader.get_slice_normal(csa) if csa else None
     except (csareader.CSAReadError, KeyError, ValueError, TypeError, IndexError):
         count, normal = None, None
     if not count or normal is None:

@@ -140,7 +140,7 @@ def _shape(header: nib.Nifti1Header) -> tuple[int, ...]:
 
 def _dtype(header: nib.Nifti1Header) -> np.dtype[Any]:
     try:
-        dtype: np.dtype[Any] = header.get_data_dtype()  # type: ignore[no-untyped-call]
+        dtype: np.dtype[Any] = header.get_data_dtype()
     except (HeaderDataError, KeyError) as error:
         raise Verdict(
             "unsupported-datatype", f"data type code {int(header['datatype'])} is not a NIfTI type"
@@ -153,7 +153,7 @@ def _dtype(header: nib.Nifti1Header) -> np.dtype[Any]:
 def _affine(header: nib.Nifti1Header, no_affine: NoAffine) -> tuple[Affine, str]:
     """Take the sform where its code is set, else qform, else as told."""
     if int(header["sform_code"]) > 0:
-        affine, rule = _matrix(header.get_sform()), "sform"  # type: ignore[no-untyped-call]
+        affine, rule = _matrix(header.get_sform()), "sform"
     elif int(header["qform_code"]) > 0:
         affine, rule = _qform(header), "qform"
     elif no_affine == "assume":
@@ -178,7 +178,7 @@ def _matrix(values: npt.ArrayLike) -> Affine:
 
 def _qform(header: nib.Nifti1Header) -> Affine:
     try:
-        return _matrix(header.get_qform())  # type: ignore[no-untyped-call]
+        return _matrix(header.get_qform())
     except (HeaderDataError, ValueError) as error:  # b² + c² + d² > 1
         raise Verdict(
             "invalid-affine", "the quaternion of the qform is not a rotation; write the file again"

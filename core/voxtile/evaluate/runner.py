@@ -67,6 +67,7 @@ class TaskResult:
         thresholds: by model name and class.
         sensitivity: how much the wording matters.
         sizes: units and subjects of each split that was used.
+        figures: names of the classes with enough evidence.
         penalty: the trivial baseline's C, or None.
         differences: of each model from the trivial baseline.
         images: reads the images of single units, for pictures.
@@ -83,6 +84,7 @@ class TaskResult:
     thresholds: Mapping[str, Mapping[str, float]]
     sensitivity: tuple[PromptSensitivity, ...]
     sizes: Mapping[str, Mapping[str, int]]
+    figures: tuple[str, ...]
     penalty: float | None
     differences: tuple[Difference, ...]
     images: CorpusImages
@@ -138,6 +140,7 @@ def run_task(model: EvaluationModel, corpus: Corpus, task: EvaluationTask, optio
             task, prompts, data.encoded["reported"], model.logit_scale, labels["reported"], table.reported
         ),
         sizes=_sizes(units, split),
+        figures=table.reported,
         penalty=None if trivial is None else trivial.penalty,
         differences=tuple(d for name in scored[0] if (d := table.difference(name, TRIVIAL)) is not None),
         images=images,

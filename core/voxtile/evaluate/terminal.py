@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from voxtile.evaluate.decisions import ENSEMBLE, FACT_HEAD
 from voxtile.evaluate.results import Evaluation, find_row
-from voxtile.evaluate.rows import Row
+from voxtile.evaluate.rows import Row, ScoreKind
 from voxtile.evaluate.runner import TaskResult
 from voxtile.evaluate.trivial import NAME as TRIVIAL
 
@@ -18,7 +22,7 @@ def print_evaluation(evaluation: Evaluation, console: Console) -> None:
     for result in evaluation.results:
         console.print(_summary(result))
         if len(result.task.reported) > 1:
-            console.print(_classes(result, evaluation.model))
+            console.print(_classes(result))
         for note in result.notes:
             console.print(f"note: {note}", style="yellow", markup=False, highlight=False)
     if evaluation.phantom:
@@ -26,56 +30,78 @@ def print_evaluation(evaluation: Evaluation, console: Console) -> None:
 
 
 def _summary(result: TaskResult) -> Table:
-    size = result.sizes[result.split]
+    size, classes = result.sizes[result.split], len(result.figures)
     unit = {"sample": "samples", "study": "studies"}[result.task.unit]
-    table = Table(
-        title=f"{result.task.name}: {result.split}, {size['units']} {unit} of {size['subjects']} subjects"
-        + (f", mean of {len(result.task.reported)} classes" if len(result.task.reported) > 1 else ""),
-        title_justify="left",
-    )
-    table.add_column("scores of")
-    for title in _METRICS.values():
-        table.add_column(title, justify="right")
-    for model, kind, label in _lines(result):
-        rows = [find_row(result.rows, model=model, kind=kind, metric=metric, class_name=None) for metric in _METRICS]
-        table.add_row(label, *(shown(row) for row in rows), style="bold" if kind == "model" else None)
+    title = f"{result.task.name}: {result.split}, {size['units']} {unit} of {size['subjects']} subjects"
+    table = _table(title + (f", mean of {classes} classes" if classes > 1 else ""), "scores of")
+    for name in _METRICS.values():
+        table.add_column(name, justify="right")
+    for source in _sources(result):
+        rows = [_row(result, source, metric, None) for metric in _METRICS]
+        table.add_row(source.label, *map(shown, rows), style="bold" if source.kind == "model" else None)
     return table
 
 
-def _classes(result: TaskResult, model: str) -> Table:
-    table = Table(title="AUROC by class", title_justify="left")
-    table.add_column("class")
-    table.add_column("positives", justify="right")
-    lines = _lines(result)
-    for _, _, label in lines:
-        table.add_column(label, justify="right")
+def _classes(result: TaskResult) -> Table:
+    """AUROC by class: with its interval for the prompts, as bare figures beside it."""
+    sources = _sources(result)
+    table = _table("AUROC by class", "class")
+    table.add_column("pos.", justify="right")
+    for source in sources:
+        table.add_column(source.short, justify="right", no_wrap=True)
     for item in result.task.reported:
-        rows = [
-            find_row(result.rows, model=name, kind=kind, metric="auroc", class_name=item.name)
-            for name, kind, _ in lines
-        ]
-        first = rows[0]
-        table.add_row(item.title, str(first.positives if first else 0), *(shown(row) for row in rows))
+        first, *others = [_row(result, source, "auroc", item.name) for source in sources]
+        positives = "–" if first is None else str(first.positives)
+        table.add_row(item.title, positives, shown(first), *(bare(row).replace("refused", "–") for row in others))
     return table
 
 
-def _lines(result: TaskResult) -> list[tuple[str, str, str]]:
-    """(model, kind, label): the contrastive model, its fact head, the trivial baseline, the shuffled control."""
+def _table(title: str, first: str) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
+    table.add_column(first, overflow="fold")
+    return table
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A line of the summary, a column of the classes."""
+
+    model: str
+    kind: ScoreKind
+    label: str
+    short: str
+
+
+def _sources(result: TaskResult) -> list[_Source]:
+    """The contrastive model, its fact head, the trivial baseline, the shuffled control."""
     models = [name for name in result.scores if name != TRIVIAL]
-    contrastive = models[0]
-    lines = [(contrastive, "model", "zero-shot prompts")]
-    lines += [(name, "model", name.removeprefix(contrastive)) for name in models[1:]]
+    contrastive, shorts = models[0], {FACT_HEAD: "head", ENSEMBLE: "both"}
+    sources = [_Source(contrastive, "model", "zero-shot prompts", "prompts")]
+    for name in models[1:]:
+        suffix = name.removeprefix(contrastive)
+        sources.append(_Source(name, "model", suffix, shorts[suffix]))
     if TRIVIAL in result.scores:
-        lines.append((TRIVIAL, "trivial", "trivial baseline"))
-    return [*lines, (contrastive, "shuffled", "shuffled images")]
+        sources.append(_Source(TRIVIAL, "trivial", "trivial baseline", "trivial"))
+    return [*sources, _Source(contrastive, "shuffled", "shuffled images", "shuffled")]
+
+
+def _row(result: TaskResult, source: _Source, metric: str, name: str | None) -> Row | None:
+    return find_row(result.rows, model=source.model, kind=source.kind, metric=metric, class_name=name)
 
 
 def shown(row: Row | None) -> str:
     """A figure with its interval, as text."""
+    if row is None or row.low is None or row.high is None:
+        return bare(row)
+    return f"{bare(row)} ({_short(row.low)}–{_short(row.high)})"
+
+
+def bare(row: Row | None) -> str:
+    """A figure alone, as text."""
     if row is None:
         return "–"
-    if row.value is None:
-        return "refused"
-    if row.low is None or row.high is None:
-        return f"{row.value:.3f}"
-    return f"{row.value:.3f} ({row.low:.3f}–{row.high:.3f})"
+    return "refused" if row.value is None else f"{row.value:.3f}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.3f}".removeprefix("0")

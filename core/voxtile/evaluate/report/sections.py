@@ -86,8 +86,9 @@ class Strip:
 
     @property
     def ticks(self) -> list[float]:
-        """Tenths from the low end to 1."""
-        return [tenth / 10 for tenth in range(round(self.low * 10), 11)]
+        """Tenths from the low end to 1; every second where they would be crowded."""
+        lowest = round(self.low * 10)
+        return [tenth / 10 for tenth in range(10, lowest - 1, -1 if lowest >= 4 else -2)][::-1]
 
 
 @dataclass(frozen=True)

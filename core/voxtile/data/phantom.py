@@ -20,7 +20,7 @@ _OUT = "{out}"
 
 
 def _reports() -> dict[str, Any]:
-    return {"reports": f"{_OUT}/reports.csv"}
+    return {"reports": f"{_OUT}/reports.csv", "licence": "CC0-1.0 (synthetic phantom)"}
 
 
 def _facts() -> dict[str, dict[str, Any]]:

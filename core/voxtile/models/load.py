@@ -67,9 +67,19 @@ class EncoderModel:
         Raises:
             ConfigError: the model has none.
         """
+        return self.encode_images_with_facts(images)[1]
+
+    @torch.no_grad()
+    def encode_images_with_facts(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """[S, C, *G] to [S, D] normalised embeddings and [S, F] logits, the tower run once.
+
+        Raises:
+            ConfigError: the model has no auxiliary head.
+        """
         if self._head is None:
             raise ConfigError(f"model '{self.name}' has no fact head; train it with the FactHead objective")
-        return self._head.logits(self._encoder.encode_samples(images.to(self._device))[1].pooled).cpu()
+        embeddings, encoded = self._encoder.encode_samples(images.to(self._device))
+        return embeddings.cpu(), self._head.logits(encoded.pooled).cpu()
 
     @property
     def _device(self) -> torch.device:

@@ -21,8 +21,9 @@ def calls(monkeypatch):
         (out / "reports.csv").write_text("study,text\n")
         log.append(("write", n, seed, dose))
 
-    def convert(source, corpus, *, reports):
+    def convert(source, corpus, *, reports, licence):
         assert reports.is_file()
+        assert "phantom" in licence
         corpus.mkdir()
         log.append(("convert", source.name, reports.name))
 

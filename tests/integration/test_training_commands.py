@@ -139,3 +139,12 @@ def test_checkpoints_that_cannot_be_used_are_refused(arguments, capsys, tmp_path
 
 def test_untrained_models_are_not_tested(arguments, capsys):
     assert "train the model or load a checkpoint" in refused(capsys, "test", *arguments)
+
+
+def test_options_can_come_from_the_environment(arguments, capsys, monkeypatch):
+    monkeypatch.setenv("VOXTILE_FIT__DATA__BATCH_SIZE", "9")
+    monkeypatch.setenv("VOXTILE_FIT__DATA__VAL_SPLIT", "dev")
+    with pytest.raises(SystemExit):
+        lightning_main(["fit", *arguments, "--print_config"])
+    data = yaml.safe_load(capsys.readouterr().out)["data"]
+    assert (data["val_split"], data["batch_size"]) == ("dev", 16), "a file comes before the environment"

@@ -122,6 +122,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             trainer_defaults={"inference_mode": False},
             auto_configure_optimizers=False,
             parser_class=Parser,
+            parser_kwargs={
+                "default_env": True,
+                "env_prefix": "VOXTILE",
+                "description": "Train and test image-text models",
+            },
             save_config_kwargs={"overwrite": True},
         )
     except ArgumentError as error:

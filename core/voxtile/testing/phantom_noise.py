@@ -51,6 +51,6 @@ def value_noise(rng: np.random.Generator, shape: tuple[int, ...], cells: tuple[i
         float32 array of `shape`; lattice values are standard normal (between lattice points the variance is lower).
     """
     values = rng.standard_normal([c + 1 for c in cells], dtype=np.float32)
-    for axis, size in enumerate(shape):
-        values = _stretch(values, axis, size)
+    for axis in reversed(range(len(shape))):  # the last and largest step then copies whole planes
+        values = _stretch(values, axis, shape[axis])
     return values

@@ -17,10 +17,12 @@ HEART_TURN = rotation(2, 28) @ rotation(1, 18)
 def heart_geometry(scene: Scene) -> tuple[Point, Point]:
     """Centre and half axes of the heart in body mm; an enlarged heart grows mostly sideways."""
     size = scene.patient.organ["heart"]
-    grown = scene.between(1.22, 1.34) if scene.present["cardiomegaly"] else scene.between(0.88, 1.05)
+    grown = scene.between(1.2, 1.31) if scene.present["cardiomegaly"] else scene.between(0.88, 1.03)
     factor = np.array([grown, 1 + 0.5 * (grown - 1), 1 + 0.7 * (grown - 1)])
     lift = 0.5 * sum(scene.patient.breath) / 2
-    centre = np.array([20.0 + scene.between(-13, 13), -28.0 + scene.between(-6, 6), 42.0 + lift])
+    centre = np.array(
+        [20.0 + scene.between(-13, 13), -28.0 + scene.between(-6, 6), 42.0 + lift + scene.between(-12, 12)]
+    )
     return centre, HEART_RADII * size * factor
 
 
@@ -33,7 +35,7 @@ def paint_heart(scene: Scene) -> Region:
     frame = scene.frame
     centre, radii = scene.heart = heart_geometry(scene)
     rim = scene.between(13, 18) if scene.present["pericardial_effusion"] else 0.0
-    pad = scene.between(13, 24) if scene.chance(0.5) else scene.between(2, 5)
+    pad = scene.between(13, 26) if scene.chance(0.55) else scene.between(2, 5)
     pad = max(pad - rim, 2.0)
     outside = ellipsoid(frame, centre, radii + rim + pad, turn=HEART_TURN)
     scene.paint(outside, -95.0)

@@ -59,8 +59,8 @@ def paint_lungs(scene: Scene, radial: Volume, blocked: Region) -> None:
         density = np.float32(scene.between(0.0, 1.3)) * scene.frame.y[lung.box]
         density += np.float32(scene.patient.lung + scene.between(-45, 45))
         density += np.float32(scene.between(15, 45)) * scene.texture[lung.box]
-        if scene.chance(0.42):
-            trapped = _shell(scene, lung, scene.between(20, 34), soft=26.0)
+        if scene.chance(0.55):
+            trapped = _shell(scene, lung, scene.between(20, 38), soft=14.0)
             density += trapped * (-985 - density)
             scene.mimics.append(("air_trapping", lung.side))
         scene.paint(lung.region, density, organ=f"{lung.side} lung")
@@ -168,7 +168,7 @@ _BENIGN: tuple[tuple[str, float, Callable[[Scene, Lung], bool]], ...] = (
     ("bulla", 0.25, _paint_bulla),
     ("haze", 0.32, _paint_haze),
     ("dependent_atelectasis", 0.28, _paint_atelectasis),
-    ("paracardiac_atelectasis", 0.25, _paint_paracardiac),
+    ("paracardiac_atelectasis", 0.35, _paint_paracardiac),
     ("pleural_fat", 0.34, _paint_pleural_fat),
 )
 

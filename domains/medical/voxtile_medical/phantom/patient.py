@@ -108,7 +108,8 @@ def place(patient: Patient, rng: np.random.Generator) -> Frame:
     spacing = np.array(patient.spacing[::-1])
     to_index: npt.NDArray[np.float64] = (turn * np.array(patient.scale)) / spacing[:, None]
     centre = (np.array(SHAPE[::-1]) - 1) / 2
-    bend = np.stack([value_noise(rng, SHAPE, (4, 3, 4)) for _ in range(3)])
-    bend *= np.float32(3.5)
-    np.clip(bend, -8, 8, out=bend)
+    bend = np.empty((3, *SHAPE), np.float32)
+    for axis in range(3):
+        np.multiply(value_noise(rng, SHAPE, (4, 3, 4)), np.float32(3.5), out=bend[axis])
+    np.minimum(np.maximum(bend, -8, out=bend), 8, out=bend)
     return Frame.of(SHAPE, to_index, centre + np.array(patient.shift) / spacing, bend)

@@ -55,7 +55,7 @@ class _Block(nn.Module):
 
 
 class WaveletTower(ImageTower):
-    """A Haar stem, stages of residual blocks with the place added to each, mean and maximum pooling at every stage.
+    """A fixed Haar stem, residual stages with the place added to each, mean and maximum pooling at every stage.
 
     Batch normalisation standardises what the stages and the pooling give: differences between patients are small
     beside what all have in common, and without it the first epochs are lost.
@@ -87,12 +87,9 @@ class WaveletTower(ImageTower):
         conv, norm = _CONV[self.dimensions], _NORM[self.dimensions]
         filters = haar_filters(self.dimensions)
         stem = channels * len(filters)
-        self.stem = conv(channels, stem, 2, stride=2, bias=False)
-        with torch.no_grad():
-            self.stem.weight.zero_()
-            for channel in range(channels):
-                self.stem.weight[channel * len(filters) : (channel + 1) * len(filters), channel] = filters
-        self.stem_norm = norm(stem)
+        self.stem = conv(channels, stem, 2, stride=2, bias=False, groups=channels)
+        self.stem.weight.requires_grad_(False).copy_(filters.repeat(channels, *(1,) * self.dimensions).unsqueeze(1))
+        self.stem_norm = norm(stem, affine=False)
         inputs = [stem, *widths[:-1]]
         self.downs = nn.ModuleList(conv(a, b, 3, stride=2, padding=1) for a, b in zip(inputs, widths, strict=True))
         self.places = nn.ModuleList(conv(2 * self.dimensions, w, 1, bias=False) for w in widths)
@@ -111,7 +108,8 @@ class WaveletTower(ImageTower):
         Returns:
             `pooled` [S, width]; with `tokens` also [S, N, width] on the last stage's grid.
         """
-        x = F.gelu(self.stem_norm(self.stem(images.contiguous(memory_format=_LAYOUT[self.dimensions]))))
+        with torch.no_grad():  # nothing is learned at the finest grid, where it would cost most
+            x = F.gelu(self.stem_norm(self.stem(images.contiguous(memory_format=_LAYOUT[self.dimensions]))))
         pooled = []
         for i, (down, place, stage, norm) in enumerate(
             zip(self.downs, self.places, self.stages, self.norms, strict=True)

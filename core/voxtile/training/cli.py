@@ -20,6 +20,7 @@ from voxtile.errors import CheckpointError, ConfigError
 from voxtile.models.dual import DualEncoder
 from voxtile.models.tower import ImageTower, TextTower
 from voxtile.objectives.base import Objective
+from voxtile.training.allocator import keep_freed_memory
 from voxtile.training.callbacks import ProgressBar, RunCheckpoint, Throughput
 from voxtile.training.checkpoint import AtomicCheckpointIO, read_checkpoint
 from voxtile.training.explain import explain
@@ -110,6 +111,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         VoxtileError: anything that is the input's fault, in one sentence.
     """
     _silence_advice()
+    keep_freed_memory()
     arguments = list(_resolved(sys.argv[1:] if argv is None else argv))
     kept, sys.argv = sys.argv, sys.argv[:1]  # LightningCLI warns of arguments in sys.argv when it is given others
     try:

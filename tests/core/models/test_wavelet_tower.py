@@ -1,0 +1,52 @@
+"""The Haar basis against its definition, and what the tower promises."""
+
+import pytest
+import torch
+
+from voxtile.errors import ConfigError
+from voxtile.models.wavelet import WaveletTower, haar_filters
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_the_basis_is_orthonormal_and_begins_with_the_mean(dimensions):
+    basis = haar_filters(dimensions)
+    flat = basis.flatten(1)
+    torch.testing.assert_close(flat @ flat.T, torch.eye(2**dimensions))
+    torch.testing.assert_close(flat[0], torch.full((2**dimensions,), 2 ** (-dimensions / 2)))
+
+
+def test_each_channel_is_transformed_by_itself():
+    tower = WaveletTower(dimensions=2, channels=2, widths=(8,), blocks=(0,))
+    images = torch.randn(1, 2, 4, 4)
+    out = tower.stem(images)
+    expected = torch.einsum("fyx,cyx->cf", haar_filters(2), images[0, :, :2, :2]).flatten()
+    torch.testing.assert_close(out[0, :, 0, 0], expected)
+
+
+@pytest.mark.parametrize(("dimensions", "shape"), [(2, (32, 48)), (3, (16, 16, 32))])
+def test_pooled_and_tokens_have_the_promised_shapes_and_the_stem_stays(dimensions, shape):
+    tower = WaveletTower(dimensions=dimensions, channels=1, widths=(8, 16), blocks=(1, 1))
+    out = tower(torch.randn(3, 1, *shape), tokens=True)
+    grid = tuple(n // 8 for n in shape)
+    assert out.pooled.shape == (3, tower.width)
+    assert out.grid == grid
+    assert out.tokens.shape == (3, torch.tensor(grid).prod(), tower.width)
+    (out.pooled.square().sum() + out.tokens.sum()).backward()
+    assert tower.stem.weight.grad is None
+    assert all(p.grad is not None for p in tower.parameters() if p.requires_grad)
+
+
+def test_a_shifted_picture_is_told_from_the_original():
+    """Position enters: the same blob at two places gives two vectors."""
+    torch.manual_seed(0)
+    tower = WaveletTower(dimensions=2, channels=1, widths=(8, 16), blocks=(0, 0)).eval()
+    a, b = torch.zeros(2, 1, 1, 64, 64)
+    a[..., 16:20, 16:20] = 1
+    b[..., 40:44, 40:44] = 1
+    with torch.no_grad():
+        assert (tower(a).pooled - tower(b).pooled).abs().max() > 1e-3
+
+
+def test_lengths_that_do_not_match_are_refused():
+    with pytest.raises(ConfigError, match="equally long"):
+        WaveletTower(dimensions=2, widths=(8, 16), blocks=(1,))

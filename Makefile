@@ -32,8 +32,8 @@ ct: $(VENV)/.user
 	$(BIN)/voxtile convert dicom $(OUT)/phantom/dicom $(CT_CORPUS) --reports $(OUT)/phantom/reports.csv --split-fractions 0.72,0.08,0.20 --licence "CC0-1.0 (synthetic phantom)"
 	$(BIN)/voxtile facts $(CT_CORPUS) --from reports
 	$(BIN)/voxtile facts $(CT_CORPUS) --from labels --labels $(OUT)/phantom/labels.csv
-	$(BIN)/lightning fit -c domains/medical/ct.yaml --data.corpus $(CT_CORPUS) --seed_everything $(SEED) --trainer.default_root_dir $(OUT)/run
-	$(BIN)/voxtile evaluate $(OUT)/run/last.ckpt medical/ct-findings --corpus $(CT_CORPUS) --out $(OUT)/report
+	$(BIN)/lightning fit -c domains/medical/ct.yaml --data.corpus $(CT_CORPUS) --seed_everything $(SEED) --name ct
+	$(BIN)/voxtile evaluate "$$(ls -t runs/ct/version_*/checkpoints/last.ckpt | head -n 1)" medical/ct-findings --corpus $(CT_CORPUS) --out $(OUT)/report
 	@echo "Open $(OUT)/report/index.html"
 
 test: $(VENV)/.dev

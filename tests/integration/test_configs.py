@@ -17,7 +17,8 @@ CONFIGS = {
 @pytest.fixture(scope="session")
 def ct_data() -> list[str]:
     """The CT config makes its own corpus from the phantom."""
-    phantom = {"name": "ct", "n": 12, "converter_options": {"reports": "{out}/reports.csv", "engine": "inline"}}
+    convert = {"reports": "{out}/reports.csv", "split_fractions": "0.5,0.25,0.25", "engine": "inline"}
+    phantom = {"name": "ct", "n": 12, "converter_options": convert}
     return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "2"]
 
 

@@ -64,12 +64,14 @@ class CursorCallback(pl.Callback):
     configurations (lightning issue 20550) and counts batches that were prefetched but never used.
     """
 
-    def __init__(self, cursor: Cursor, batch_size: int) -> None:
+    def __init__(self, cursor: Cursor, batch_size: int, items: int) -> None:
         self._cursor = cursor
         self._batch_size = batch_size
+        self._items = items
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: object, batch_idx: int
     ) -> None:
-        """Count the global batch."""
-        self._cursor.advance(self._batch_size, last=trainer.is_last_batch)
+        """Count the global batch. Lightning's word alone does not end an epoch: it may miscount a resumed one."""
+        left = self._items - self._cursor.consumed - self._batch_size
+        self._cursor.advance(self._batch_size, last=trainer.is_last_batch or left < self._batch_size)

@@ -157,7 +157,7 @@ class CorpusDataModule(pl.LightningDataModule):
             and not any(isinstance(c, CursorCallback) for c in _callbacks(trainer))
         ):
             # First in the list: before any checkpoint callback saves the state.
-            _callbacks(trainer).insert(0, CursorCallback(self.cursor, self.batch_size))
+            _callbacks(trainer).insert(0, CursorCallback(self.cursor, self.batch_size, len(self._dataset("train"))))
 
     def train_dataloader(self) -> BatchLoader:
         """Shuffled batches from the cursor on; what does not fill a batch waits for another epoch."""

@@ -5,6 +5,7 @@ Shape letters: S images, C channels, W features, *G the grid (Y, X) or (Z, Y, X)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from voxtile.types import Encoded
 
 _CONV: dict[int, Any] = {2: nn.Conv2d, 3: nn.Conv3d}
 _NORM: dict[int, Any] = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+_POOL: dict[int, Any] = {2: F.adaptive_avg_pool2d, 3: F.adaptive_avg_pool3d}
 _LAYOUT = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 
@@ -65,6 +67,8 @@ class WaveletTower(ImageTower):
         channels: image channels; the stem has 2^dimensions features for each.
         widths: features of each stage; every stage halves the grid, the stem before them once more.
         blocks: residual blocks of each stage.
+        cells: also give the means of the image over this many cells an axis, standardised: large structures are then
+            known from the first step, and the stages learn what means cannot tell. Empty for none.
         dropout: in the blocks and on the pooled vector.
 
     Raises:
@@ -78,12 +82,16 @@ class WaveletTower(ImageTower):
         channels: int = 1,
         widths: Sequence[int] = (32, 64, 128),
         blocks: Sequence[int] = (1, 1, 1),
+        cells: Sequence[int] = (),
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if len(widths) != len(blocks) or not widths:
             raise ConfigError(f"widths {list(widths)} and blocks {list(blocks)} of a tower must be equally long")
-        self.dimensions, self.channels, self.width = int(dimensions), channels, 2 * sum(widths)
+        if cells and len(cells) != dimensions:
+            raise ConfigError(f"cells {list(cells)} of a {dimensions}D tower need {dimensions} numbers")
+        self.dimensions, self.channels, self.cells = int(dimensions), channels, tuple(cells)
+        self.width = 2 * sum(widths) + (channels * math.prod(cells) if cells else 0)
         conv, norm = _CONV[self.dimensions], _NORM[self.dimensions]
         filters = haar_filters(self.dimensions)
         stem = channels * len(filters)
@@ -110,6 +118,11 @@ class WaveletTower(ImageTower):
         """
         with torch.no_grad():  # nothing is learned at the finest grid, where it would cost most
             x = F.gelu(self.stem_norm(self.stem(images.contiguous(memory_format=_LAYOUT[self.dimensions]))))
+            means = (
+                _POOL[self.dimensions](images, self.cells).flatten(1)
+                if self.cells
+                else images.new_empty(len(images), 0)
+            )
         pooled = []
         for i, (down, place, stage, norm) in enumerate(
             zip(self.downs, self.places, self.stages, self.norms, strict=True)
@@ -119,7 +132,7 @@ class WaveletTower(ImageTower):
             level = F.relu(norm(x))
             spots = level.movedim(1, -1).flatten(1, -2)  # [S, N, W]; a view, since channels come last in memory
             pooled += [spots.mean(1), spots.max(1).values]
-        out = self.dropout(self.pooled_norm(torch.cat(pooled, 1).float()))
+        out = self.dropout(self.pooled_norm(torch.cat([*pooled, means], 1).float()))
         if not tokens:
             return Encoded(out)
         return Encoded(out, self.token_head(spots), tuple(level.shape[2:]))

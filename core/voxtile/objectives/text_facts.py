@@ -1,0 +1,50 @@
+"""An auxiliary head on the text tower: what does a sentence state about each concept?"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from voxtile.errors import ConfigError
+from voxtile.objectives.base import Objective
+from voxtile.types import Features
+
+_SAYINGS = 3  # not stated, denied, stated
+
+
+class TextFactHead(Objective):
+    """Linear head on the text's `pooled`, cross-entropy over not stated, denied and stated for every concept.
+
+    "No effusion" and "effusion" share their words, so that a text tower from scratch begins with nearly equal vectors
+    for them; this term pulls texts apart by what they state within the first steps, whatever their wording. Its weights
+    are in the checkpoint and take no part in evaluation.
+
+    Raises:
+        ConfigError: there are no facts.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"pooled", "facts"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head: nn.Linear | None = None
+
+    def setup(self, *, image_width: int, text_width: int, embed_dim: int, fact_names: tuple[str, ...]) -> None:
+        """Create the head for these concepts."""
+        if not fact_names:
+            raise ConfigError(
+                "the TextFactHead objective needs facts with evidence; run 'voxtile facts --from reports' on the "
+                "corpus, or remove the objective"
+            )
+        self.head = nn.Linear(text_width, _SAYINGS * len(fact_names))
+
+    def forward(self, features: Features) -> Tensor:
+        """Mean cross-entropy over texts, summed over concepts; 0 without texts that are evidence."""
+        stated = features.batch.text_facts
+        if stated is None or self.head is None:
+            return features.text.sum() * 0.0
+        logits = self.head(features.text_encoded.pooled).float().unflatten(1, (-1, _SAYINGS))
+        loss = F.cross_entropy(logits.flatten(0, 1), (stated.long() + 1).flatten(), reduction="sum")
+        return loss / max(1, len(stated))

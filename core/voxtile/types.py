@@ -7,7 +7,7 @@ L tokens of a text, C channels, D embedding width, F facts, N tokens of an image
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import torch
@@ -67,6 +67,17 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.uids)
+
+    def with_texts(self, keep: Tensor) -> Batch:
+        """The same items with some of their texts: [T] bool."""
+        return replace(
+            self,
+            texts=[text for text, kept in zip(self.texts, keep.tolist(), strict=True) if kept],
+            text_item=self.text_item[keep],
+            text_hash=self.text_hash[keep],
+            text_facts=None if self.text_facts is None else self.text_facts[keep],
+            tokens=None if self.tokens is None else self.tokens[keep],
+        )
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
         """The same batch with its tensors on a device."""

@@ -69,6 +69,8 @@ class WaveletTower(ImageTower):
         blocks: residual blocks of each stage.
         cells: also give the means of the image over this many cells an axis, standardised: large structures are then
             known from the first step, and the stages learn what means cannot tell. Empty for none.
+        width: length of the pooled vector, one hidden layer after the pooling: what the auxiliary terms ask for then
+            outweighs what merely differs between patients.
         dropout: in the blocks and on the pooled vector.
 
     Raises:
@@ -83,6 +85,7 @@ class WaveletTower(ImageTower):
         widths: Sequence[int] = (32, 64, 128),
         blocks: Sequence[int] = (1, 1, 1),
         cells: Sequence[int] = (),
+        width: int = 256,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
@@ -91,7 +94,7 @@ class WaveletTower(ImageTower):
         if cells and len(cells) != dimensions:
             raise ConfigError(f"cells {list(cells)} of a {dimensions}D tower need {dimensions} numbers")
         self.dimensions, self.channels, self.cells = int(dimensions), channels, tuple(cells)
-        self.width = 2 * sum(widths) + (channels * math.prod(cells) if cells else 0)
+        self.width = width
         conv, norm = _CONV[self.dimensions], _NORM[self.dimensions]
         filters = haar_filters(self.dimensions)
         stem = channels * len(filters)
@@ -106,7 +109,9 @@ class WaveletTower(ImageTower):
             for w, n in zip(widths, blocks, strict=True)
         )
         self.norms = nn.ModuleList(norm(w) for w in widths)
-        self.pooled_norm = nn.BatchNorm1d(self.width)
+        pooled = 2 * sum(widths) + (channels * math.prod(cells) if cells else 0)
+        self.pooled_norm = nn.BatchNorm1d(pooled)
+        self.hidden = nn.Sequential(nn.Linear(pooled, width, bias=False), nn.BatchNorm1d(width), nn.ReLU())
         self.dropout = nn.Dropout(dropout)
         self.token_head = nn.Linear(widths[-1], self.width)
 
@@ -132,7 +137,7 @@ class WaveletTower(ImageTower):
             level = F.relu(norm(x))
             spots = level.movedim(1, -1).flatten(1, -2)  # [S, N, W]; a view, since channels come last in memory
             pooled += [spots.mean(1), spots.max(1).values]
-        out = self.dropout(self.pooled_norm(torch.cat([*pooled, means], 1).float()))
+        out = self.hidden(self.dropout(self.pooled_norm(torch.cat([*pooled, means], 1).float())))
         if not tokens:
             return Encoded(out)
         return Encoded(out, self.token_head(spots), tuple(level.shape[2:]))

@@ -24,6 +24,8 @@ class Contrastive(Objective):
             `same_facts` (the text belongs to an item with the same known facts).
         ignore: pairs that are neither positive nor negative, by the same names; `facts` leaves out the pairs that the
             item's facts do not decide.
+        stated_only: leave out texts that state no fact ("MRI recommended."): true of their own image alone, they would
+            only draw all images to one place.
         tile: rows and columns of a tile of logits; changes memory and speed, never the result.
     """
 
@@ -35,6 +37,7 @@ class Contrastive(Objective):
         kind: Literal["softmax", "sigmoid"] = "softmax",
         positives: Sequence[RelationName] = (),
         ignore: Sequence[RelationName] = (),
+        stated_only: bool = False,
         tile: tuple[int, int] = TILE,
     ) -> None:
         super().__init__()
@@ -45,6 +48,7 @@ class Contrastive(Objective):
         self.kind = kind
         self.positives = tuple(positives)
         self.ignore = tuple(ignore)
+        self.stated_only = stated_only
         self.tile = (tile[0], tile[1])
 
     def forward(self, features: Features) -> Tensor:
@@ -53,9 +57,15 @@ class Contrastive(Objective):
         Raises:
             ConfigError: sigmoid without a `logit_bias`.
         """
-        pairs = Pairs.from_batch(features.batch, self.positives, self.ignore)
+        text, batch = features.text, features.batch
+        if self.stated_only and batch.text_facts is not None:
+            keep = (batch.text_facts >= 0).any(1)
+            if not keep.any():
+                return text.sum() * 0.0
+            text, batch = text[keep], batch.with_texts(keep)
+        pairs = Pairs.from_batch(batch, self.positives, self.ignore)
         if self.kind == "softmax":
-            return softmax_loss(features.image, features.text, features.logit_scale, pairs, self.tile)
+            return softmax_loss(features.image, text, features.logit_scale, pairs, self.tile)
         if features.logit_bias is None:
             raise ConfigError("the sigmoid objective needs a bias: set model.encoder.logit_bias, e.g. to -10")
-        return sigmoid_loss(features.image, features.text, features.logit_scale, features.logit_bias, pairs, self.tile)
+        return sigmoid_loss(features.image, text, features.logit_scale, features.logit_bias, pairs, self.tile)

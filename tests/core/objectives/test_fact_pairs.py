@@ -4,9 +4,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from voxtile.objectives.contrastive import Contrastive
 from voxtile.objectives.fact_pairs import StatedRelation, UndecidedRelation
 from voxtile.objectives.pairs import Pairs
 from voxtile.objectives.tiled import sigmoid_loss
+from voxtile.types import Batch, Encoded, Features
 
 ALL = slice(0, 10**6)
 
@@ -54,3 +56,25 @@ def test_the_loss_counts_true_pairs_as_positive_and_leaves_out_undecided_ones():
                 logit = scale * (image[i] @ text[t]) + bias
                 total -= torch.nn.functional.logsigmoid(logit if verdict else -logit)
     torch.testing.assert_close(loss * 7, total, rtol=1e-12, atol=0)
+
+
+def test_texts_that_state_nothing_can_be_left_out():
+    generator = torch.Generator().manual_seed(4)
+    image, text = torch.randn(2, 4, generator=generator), torch.randn(3, 4, generator=generator)
+    stated = torch.tensor([[1, -1], [-1, -1], [0, 1]], dtype=torch.int8)
+
+    def loss(texts, owner, facts, **options):
+        batch = Batch(
+            images=image, image_item=torch.arange(2), texts=[""] * len(texts), text_item=torch.tensor(owner),
+            study=torch.arange(2), subject=torch.arange(2), text_hash=torch.arange(len(texts)),
+            facts=torch.tensor([[1, 0], [0, 1]], dtype=torch.int8), fact_names=("a", "b"), uids=["u", "v"],
+            draws=torch.arange(2), text_facts=facts,
+        )  # fmt: skip
+        encoded = Encoded(image)
+        features = Features(image, texts, torch.tensor(2.0), None, encoded, encoded, batch)
+        return Contrastive(positives=["facts"], **options)(features)
+
+    kept = [0, 2]
+    expected = loss(text[kept], [0, 1], stated[kept])
+    torch.testing.assert_close(loss(text, [0, 0, 1], stated, stated_only=True), expected)
+    assert loss(text, [0, 0, 1], stated) != expected

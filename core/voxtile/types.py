@@ -38,8 +38,7 @@ class Batch:
     Attributes:
         images: [S, C, *G] float32, preprocessed by the preset.
         image_item: [S] int64, item to which each image belongs (arange where an item is a sample).
-        texts: the T texts as strings (tokenised by the text tower's tokenizer in the module's
-            `on_after_batch_transfer`).
+        texts: the T texts as strings; the module fills in `tokens` with the text tower's tokenizer.
         text_item: [T] int64, item to which each text belongs.
         study, subject: [B] int64 hashes of the item's study and subject (63-bit, never negative).
         text_hash: [T] int64 hash of the normalised text.

@@ -10,11 +10,15 @@ PACKAGES = {
     "voxtile": ROOT / "core" / "voxtile",
     "voxtile_datasets": ROOT / "datasets" / "voxtile_datasets",
     "voxtile_medical": ROOT / "domains" / "medical" / "voxtile_medical",
+    "voxtile_pathology": ROOT / "domains" / "pathology" / "voxtile_pathology",
+    "voxtile_remote_sensing": ROOT / "domains" / "remote_sensing" / "voxtile_remote_sensing",
 }
 ALLOWED = {
     "voxtile": set(),
     "voxtile_datasets": {"voxtile"},
     "voxtile_medical": {"voxtile", "voxtile_datasets"},
+    "voxtile_pathology": {"voxtile", "voxtile_datasets"},
+    "voxtile_remote_sensing": {"voxtile", "voxtile_datasets"},
 }
 
 

@@ -17,7 +17,12 @@ CONFIGS = {
 @pytest.fixture(scope="session")
 def ct_data() -> list[str]:
     """The CT config makes its own corpus from the phantom."""
-    convert = {"reports": "{out}/reports.csv", "split_fractions": "0.5,0.25,0.25", "engine": "inline"}
+    convert = {
+        "reports": "{out}/reports.csv",
+        "split_fractions": "0.5,0.25,0.25",
+        "engine": "inline",
+        "deidentify": False,
+    }
     phantom = {"name": "ct", "n": 12, "converter_options": convert}
     return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "2"]
 

@@ -1,0 +1,1 @@
+"""The pathology domain: whole slides to patches, annotations, the H&E phantom, configs and tasks."""

@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from voxtile.corpus.codecs import open_array
+from voxtile.corpus.frame import full_selection
 from voxtile.corpus.header import check_corpus
 from voxtile.corpus.parts import check_part, part_dataset, part_paths, read_parts, table_schema
 from voxtile.corpus.schema import TABLES
@@ -148,6 +152,28 @@ class Corpus:
             row: of the table `samples`; in a union with the column `corpus`.
         """
         return StoredSample(self._root_of(row), row)
+
+    def mask(self, region: Mapping[str, Any]) -> npt.NDArray[np.bool_] | npt.NDArray[np.uint8] | None:
+        """Mask of a region over its sample's spatial axes, at the sample's grid or a coarser one; None without a mask.
+
+        Args:
+            region: a row of the table `regions`; in a union with the column `corpus`.
+
+        Raises:
+            CorpusError: the shard is missing or the mask is damaged.
+        """
+        address = [region.get(f"mask_{part}") for part in ("shard", "offset", "nbytes")]
+        if address[0] is None:
+            return None
+        shard, offset, nbytes = address
+        path = Path(str(shard))
+        if offset is None or nbytes is None or path.is_absolute() or ".." in path.parts:
+            raise CorpusError(
+                f"the mask of region {region['region_id']} has no address inside the corpus; "
+                "run 'voxtile verify' on the corpus"
+            )
+        stored = open_array(self._root_of(region) / path, int(offset), int(nbytes))
+        return stored[full_selection(stored.shape)]
 
     def shard_path(self, row: Mapping[str, Any]) -> Path:
         """Shard that holds a sample.

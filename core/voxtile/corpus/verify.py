@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ from voxtile.corpus.source import REFERENCE_CODEC, StoredSample
 from voxtile.corpus.verification.files import check_file, leftovers, read_records
 from voxtile.corpus.verification.problem import Problem
 from voxtile.corpus.verification.shards import check_shard
-from voxtile.corpus.verification.tables import cross_checks, samples_by_shard, sound_parts
+from voxtile.corpus.verification.tables import cross_checks, masks_by_shard, samples_by_shard, sound_parts
 from voxtile.errors import CorpusError
 
 _SHOWN = 50
@@ -75,10 +75,15 @@ def verify(root: Path) -> Verification:
     check_corpus(root)
     recorded = read_records(root)
     sound, damaged = sound_parts(root)
-    shards = _rows_by_shard(root, sound.get("samples", []))
+    masks: dict[str, list[dict[str, Any]]] = {}
+    for row in masks_by_shard(sound.get("regions", [])).to_pylist():
+        masks.setdefault(row["mask_shard"], []).append(row)
+    shards = _rows_by_shard(root, sound.get("samples", []), masks)
     problems = list(recorded.problems)
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashing releases the interpreter's lock
-        checks = pool.map(lambda shard: check_shard(root, shard, shards[shard], recorded.repair(shard)), shards)
+        checks = pool.map(
+            lambda shard: check_shard(root, shard, shards[shard], recorded.repair(shard), masks.get(shard, ())), shards
+        )
         for found in _progress(checks, "shards", len(shards)):
             problems += found
         problems += damaged
@@ -93,7 +98,7 @@ def verify(root: Path) -> Verification:
     return Verification(problems, rows, len(sizes), sum(sizes))
 
 
-def _rows_by_shard(root: Path, parts: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
+def _rows_by_shard(root: Path, parts: Sequence[Path], masks: Mapping[str, object]) -> dict[str, list[dict[str, Any]]]:
     """Rows of each shard that a row names or that lies on disk, in the order of their offsets."""
     shards: dict[str, list[dict[str, Any]]] = {
         path.relative_to(root).as_posix(): [] for path in sorted((root / "shards").glob("*.tar"))
@@ -103,6 +108,8 @@ def _rows_by_shard(root: Path, parts: Sequence[Path]) -> dict[str, list[dict[str
         del shards[shard]
     for row in samples_by_shard(parts).to_pylist():
         shards.setdefault(row["shard"], []).append(row)
+    for shard in masks:
+        shards.setdefault(shard, [])
     return dict(sorted(shards.items()))
 
 

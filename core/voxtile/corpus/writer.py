@@ -25,7 +25,7 @@ from voxtile.corpus.header import new_corpus
 from voxtile.corpus.schema import SCHEMA_VERSION, TABLES, VERSION_KEY
 from voxtile.corpus.storage import StorageError, publish_all, storage_errors, temporary_path
 from voxtile.corpus.tar import DeterministicTar
-from voxtile.engine.task import Row, Sample
+from voxtile.engine.task import Mask, Row, Sample
 from voxtile.errors import CorpusError
 
 __all__ = ["JobWriter", "StorageError", "append_rows", "new_corpus", "write_part"]
@@ -33,6 +33,8 @@ __all__ = ["JobWriter", "StorageError", "append_rows", "new_corpus", "write_part
 _UID = re.compile(r"[0-9A-Za-z_-]{1,80}")  # no dot and no slash: it is the WebDataset key of the shard's members
 _STEM = re.compile(r"[0-9A-Za-z_][0-9A-Za-z._-]{0,120}")
 _PREVIEW_QUALITY = 85
+MASK_SUFFIX = "mask.b2nd"
+MASK_TYPES = ("bool", "uint8")
 
 
 class JobWriter:
@@ -48,6 +50,7 @@ class JobWriter:
         self._stem = _checked_stem(stem)
         self._rows: dict[str, list[Row]] = {}
         self._uids: set[str] = set()
+        self._region_ids: set[str] = set()
         self._shard = Path("shards") / f"{stem}.tar"
         self._temporary = temporary_path(root / self._shard)
         self._file: IO[bytes] | None = None
@@ -73,11 +76,38 @@ class JobWriter:
             row |= {"shard": self._shard.as_posix(), "nbytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
             preview = _encode_preview(sample.preview) if sample.preview is not None else None
             _check_row("samples", row)
-            row["offset"] = self._store(uid, str(row["codec"]), data, preview)
+            extra = [(f"{uid}.preview.jpg", preview)] if preview is not None else []
+            row["offset"] = self._append([(f"{uid}.{row['codec']}", data), *extra])[0]
         else:
             _check_row("samples", row)
         self._uids.add(uid)
         self._rows.setdefault("samples", []).append(row)
+
+    def add_mask(self, mask: Mask) -> None:
+        """Store a region with its mask: the mask goes to the shard, its row to the `regions` part.
+
+        Raises:
+            CorpusError: the region_id is missing, malformed or already in this job, a required column is empty, or the
+                mask is neither bool nor uint8.
+            StorageError: the shard cannot be written.
+        """
+        region_id = str(mask.row.get("region_id") or "")
+        if not _UID.fullmatch(region_id):
+            raise CorpusError(
+                f"the region_id {region_id!r} cannot name a shard member; use letters, digits, '-' and '_'"
+            )
+        if region_id in self._region_ids:
+            raise CorpusError(
+                f"the region {region_id} appears twice in job '{self._stem}'; give each its own region_id"
+            )
+        if mask.array.dtype.name not in MASK_TYPES:
+            raise CorpusError(f"the mask of region {region_id} is {mask.array.dtype}; store it as bool or uint8")
+        data = encode_array(mask.array)
+        row = {**mask.row, "mask_shard": self._shard.as_posix(), "mask_nbytes": len(data)}
+        _check_row("regions", row)
+        row["mask_offset"] = self._append([(f"{region_id}.{MASK_SUFFIX}", data)])[0]
+        self._region_ids.add(region_id)
+        self._rows.setdefault("regions", []).append(row)
 
     def add_rows(self, table: str, rows: Iterable[Row]) -> None:
         """Add rows to another table.
@@ -121,20 +151,18 @@ class JobWriter:
             self._temporary.unlink(missing_ok=True)
         self._tar = None
 
-    def _store(self, uid: str, codec: str, data: bytes, preview: bytes | None) -> int:
+    def _append(self, members: list[tuple[str, bytes]]) -> list[int]:
+        """Append members to the shard, which is started with the first one; their offsets."""
         try:
             with storage_errors(self._root / self._shard):
                 if self._tar is None:
                     self._temporary.parent.mkdir(parents=True, exist_ok=True)
                     self._file = self._temporary.open("wb")
                     self._tar = DeterministicTar(self._file)
-                offset = self._tar.add(f"{uid}.{codec}", data)
-                if preview is not None:
-                    self._tar.add(f"{uid}.preview.jpg", preview)
+                return [self._tar.add(name, data) for name, data in members]
         except StorageError:
             self.discard()
             raise
-        return offset
 
     def _finish_shard(self, target: Path) -> None:
         if self._tar is None or self._file is None:

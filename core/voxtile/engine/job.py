@@ -240,12 +240,15 @@ def _without_duplicates(outcome: Outcome, item: Item, draft: _Draft, claimed: _C
     tables = {
         table: [row for row in rows if row.get("uid") not in duplicates] for table, rows in outcome.tables.items()
     }
-    return replace(outcome, samples=tuple(kept.values()), tables=tables), list(kept)
+    masks = tuple(mask for mask in outcome.masks if mask.row.get("uid") not in duplicates)
+    return replace(outcome, samples=tuple(kept.values()), tables=tables, masks=masks), list(kept)
 
 
 def _store(writer: JobWriter, outcome: Outcome) -> None:
     for sample in outcome.samples:
         writer.add(sample)
+    for mask in outcome.masks:
+        writer.add_mask(mask)
     for table, rows in outcome.tables.items():
         if rows:
             writer.add_rows(table, rows)

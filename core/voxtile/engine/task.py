@@ -50,6 +50,21 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Mask:
+    """A region whose shape is stored pixel by pixel.
+
+    Attributes:
+        row: columns of `schema.REGIONS` that the task knows (region_id, uid, phrase, box, source); the writer fills
+            mask_shard, mask_offset and mask_nbytes. The region_id names the shard's member `<region_id>.mask.b2nd`.
+        array: bool, or uint8 for shares or classes; spatial axes of the sample, in the order of its `axes`, the whole
+            sample or a coarser grid over it.
+    """
+
+    row: Row
+    array: npt.NDArray[np.bool_] | npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What came of one item.
 
@@ -60,6 +75,7 @@ class Outcome:
         samples: what to store.
         tables: rows for other tables by name (captions, facts, scopes, regions, splits, scores); those of a
             dropped item are stored too, such as the captions of a duplicate.
+        masks: regions with a mask; like `tables`, those of a dropped item are stored too.
     """
 
     status: Status
@@ -67,6 +83,7 @@ class Outcome:
     detail: str | None = None
     samples: tuple[Sample, ...] = ()
     tables: Mapping[str, list[Row]] = field(default_factory=dict)
+    masks: tuple[Mask, ...] = ()
 
 
 class Task(Protocol):

@@ -58,10 +58,20 @@ def samples_by_shard(paths: Sequence[Path]) -> pa.Table:
     return table.filter(pc.is_valid(table["shard"])).sort_by([("shard", "ascending"), ("offset", "ascending")])
 
 
+def masks_by_shard(paths: Sequence[Path]) -> pa.Table:
+    """What a shard check needs of each mask, sorted by shard and offset."""
+    columns = ["mask_shard", "region_id", "mask_offset", "mask_nbytes"]
+    table = read_parts(paths, table_schema("regions"), columns)
+    return table.filter(pc.is_valid(table["mask_shard"])).sort_by(
+        [("mask_shard", "ascending"), ("mask_offset", "ascending")]
+    )
+
+
 def _duplicates(connection: duckdb.DuckDBPyConnection) -> Iterator[Problem]:
     for table, key, advice in (
         ("samples", "uid", "delete all but one of the parts of tables/samples that hold it"),
         ("captions", "caption_id", "delete all but one of the parts of tables/captions that hold it"),
+        ("regions", "region_id", "delete all but one of the parts of tables/regions that hold it"),
     ):
         query = f"SELECT {key}, count(*) FROM {table} GROUP BY {key} HAVING count(*) > 1 ORDER BY {key}"
         rows = connection.execute(query).fetchall()

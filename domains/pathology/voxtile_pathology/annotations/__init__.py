@@ -1,0 +1,1 @@
+"""Annotations that people draw on slides: read, written, repaired, rasterised."""

@@ -1,0 +1,67 @@
+"""Which DICOM files make one slide: the levels of a pyramid and its label are instances of one series.
+
+Source: DICOM PS3.3 A.32.8, VL Whole Slide Microscopy Image IOD.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from voxtile.errors import MissingExtraError
+
+WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
+_MAGIC, _PREAMBLE = b"DICM", 128
+
+
+def is_dicom(head: bytes) -> bool:
+    """Whether a file starts with the preamble of DICOM part 10."""
+    return head[_PREAMBLE : _PREAMBLE + len(_MAGIC)] == _MAGIC
+
+
+def whole_slide_series(path: Path) -> str | None:
+    """Series of a whole-slide instance; None for other files.
+
+    Raises:
+        MissingExtraError: pydicom is not installed.
+    """
+    try:
+        import pydicom
+    except ImportError as error:
+        raise MissingExtraError("wsidicom", "pathology") from error
+    try:
+        with path.open("rb") as file:
+            if not is_dicom(file.read(_PREAMBLE + len(_MAGIC))):
+                return None
+            file.seek(0)
+            header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=["SOPClassUID", "SeriesInstanceUID"])
+    except (OSError, EOFError, ValueError, pydicom.errors.InvalidDicomError):
+        return None
+    if header.get("SOPClassUID") != WHOLE_SLIDE:
+        return None
+    return str(header.get("SeriesInstanceUID") or "") or None
+
+
+def series_files(path: Path) -> list[Path]:
+    """All files of the slide that a file belongs to: those of its folder with the same series, sorted."""
+    series = whole_slide_series(path)
+    beside = sorted(file for file in path.parent.iterdir() if file.is_file() and not file.name.startswith("."))
+    return [file for file in beside if series is not None and whole_slide_series(file) == series]
+
+
+def one_of_each_series(paths: Iterable[Path]) -> Iterator[Path]:
+    """The paths in order, each DICOM slide once.
+
+    Left out are further files of a series that was named already in the same folder, and DICOM files of other kinds.
+    """
+    seen: set[tuple[Path, str]] = set()
+    for path in paths:
+        with path.open("rb") as file:
+            dicom = is_dicom(file.read(_PREAMBLE + len(_MAGIC)))
+        if not dicom:
+            yield path
+            continue
+        series = whole_slide_series(path)
+        if series is not None and (path.parent, series) not in seen:
+            seen.add((path.parent, series))
+            yield path

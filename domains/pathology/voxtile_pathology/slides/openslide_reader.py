@@ -1,0 +1,161 @@
+"""Slides through the OpenSlide library: Aperio, Hamamatsu, MIRAX, Philips, Leica, Ventana, Trestle, Sakura, Zeiss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from voxtile.errors import MissingExtraError
+from voxtile_pathology.slides.protocol import (
+    Box,
+    Level,
+    Picture,
+    SlideError,
+    SlideWarning,
+    TileGrid,
+    UnsupportedSlideError,
+    checked_box,
+    true_downsample,
+)
+from voxtile_pathology.slides.resolution import checked_mpp
+
+try:
+    import openslide
+except ImportError as error:
+    raise MissingExtraError("openslide-python", "pathology") from error
+
+_PRIORITY = 50
+_MAX_SIDE = 1 << 22  # four million pixels: a slide of 75 mm at 0.02 µm
+
+
+class OpenSlideReader:
+    """A slide read by OpenSlide.
+
+    Args:
+        path: the slide's main file.
+
+    Raises:
+        UnsupportedSlideError: OpenSlide does not know the file.
+        SlideError: the file is damaged.
+    """
+
+    reader = "openslide"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._handle = self._opened()
+        handle = self._handle
+        full = handle.level_dimensions[0]
+        if max(full) > _MAX_SIDE or min(full) <= 0:
+            raise SlideError(f"{path.name}: {full[0]} x {full[1]} pixels cannot be a slide; the header is damaged")
+        self.properties: Mapping[str, str] = handle.properties
+        self.levels: tuple[Level, ...] = tuple(_level(handle, index) for index in range(handle.level_count))
+        self.objective = _number(self.properties.get("openslide.objective-power"))
+        self.mpp: tuple[float, float] | None
+        self.warnings: tuple[SlideWarning, ...]
+        self.mpp, self.warnings = checked_mpp(
+            _number(self.properties.get("openslide.mpp-x")),
+            _number(self.properties.get("openslide.mpp-y")),
+            self.objective,
+        )
+        self.associated: tuple[str, ...] = tuple(sorted(handle.associated_images))
+
+    @classmethod
+    def recognises(cls, path: Path, head: bytes) -> int:
+        """OpenSlide's own opinion."""
+        try:
+            return _PRIORITY if openslide.OpenSlide.detect_format(str(path)) else 0
+        except openslide.OpenSlideError:
+            return 0
+
+    def read(self, level: int, box: Box) -> Picture:
+        """Pixels of a box; transparent and outside ones are white."""
+        size = checked_box(self.path, box)
+        downsample = self._handle.level_downsamples[level]
+        corner = (round(box[0] * downsample), round(box[1] * downsample))
+        try:
+            with self._handle.read_region(corner, level, size) as image:
+                return _on_white(np.asarray(image))
+        except openslide.OpenSlideError as error:
+            self._reopen()
+            raise SlideError(
+                f"{self.path.name}: the pixels at {box[:2]} of level {level} cannot be decoded ({error})"
+            ) from error
+
+    def tile_grid(self, level: int) -> TileGrid | None:
+        """None: OpenSlide gives pixels only."""
+        return None
+
+    def associated_image(self, name: str) -> Picture:
+        """An associated image on white."""
+        if name not in self.associated:
+            raise SlideError(f"{self.path.name} has no associated image '{name}'; it has: {', '.join(self.associated)}")
+        try:
+            return _on_white(np.asarray(self._handle.associated_images[name]))
+        except openslide.OpenSlideError as error:
+            self._reopen()
+            raise SlideError(f"{self.path.name}: the image '{name}' cannot be decoded ({error})") from error
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._handle.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _opened(self) -> openslide.OpenSlide:
+        try:
+            return openslide.OpenSlide(str(self.path))
+        except openslide.OpenSlideUnsupportedFormatError as error:
+            raise UnsupportedSlideError(f"{self.path.name} is not a slide that OpenSlide knows") from error
+        except openslide.OpenSlideError as error:
+            raise SlideError(f"{self.path.name} cannot be opened as a slide: {error}") from error
+
+    def _reopen(self) -> None:
+        """After its first error an OpenSlide handle refuses everything, also sound parts of the slide."""
+        with suppress(SlideError):
+            fresh = self._opened()
+            self._handle.close()
+            self._handle = fresh
+
+
+def _level(handle: openslide.OpenSlide, index: int) -> Level:
+    size = handle.level_dimensions[index]
+    downsample = true_downsample(handle.level_dimensions[0], size)
+    stated = handle.level_downsamples[index]
+    full = handle.level_dimensions[0]
+    # A level wider than its ratio explains is padded; then the format itself says the factor (Philips).
+    if any(abs(pixels * stated - whole) > 2 * stated for pixels, whole in zip(size, full, strict=True)):
+        downsample = (stated, stated)
+    tile = tuple(
+        _number(handle.properties.get(f"openslide.level[{index}].tile-{side}")) for side in ("width", "height")
+    )
+    whole = (int(tile[0]), int(tile[1])) if tile[0] and tile[1] else None
+    return Level(size, downsample, whole)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None
+
+
+def _on_white(pixels: Picture) -> Picture:
+    """[Y, X, 4] straight alpha to [Y, X, 3] over white."""
+    alpha = pixels[..., 3]
+    if alpha.min(initial=255) == 255:
+        return np.ascontiguousarray(pixels[..., :3])
+    weight = alpha[..., None].astype(np.uint16)
+    mixed = (pixels[..., :3] * weight + 255 * (255 - weight) + 127) // 255
+    return mixed.astype(np.uint8)

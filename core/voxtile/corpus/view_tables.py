@@ -16,7 +16,10 @@ from voxtile.errors import ConfigError, CorpusError
 SPLIT_CODES = {"train": 0, "val": 1, "test": 2}
 NO_SPLIT = 255
 UNKNOWN, ABSENT, PRESENT = -1, 0, 1  # values of the facts matrix
-META_COLUMNS = ("kind", "modality", "axes", "shape", "dtype", "units", "channels", "affine", "spacing", "mpp", "codec")
+META_COLUMNS = (
+    "kind", "modality", "axes", "shape", "dtype", "units", "channels", "affine", "spacing", "mpp", "gsd_m", "codec"
+)  # fmt: skip
+_ATTRIBUTES = ("window", "nodata")  # of the JSON in `attributes`
 
 
 def connect(roots: Sequence[Path], scratch: Path) -> duckdb.DuckDBPyConnection:
@@ -124,13 +127,16 @@ def select_samples(connection: duckdb.DuckDBPyConnection, where: str | None) -> 
     try:
         condition = f"({where})" if where else "true"
         meta = ", ".join(f"'{name}', {name}" for name in META_COLUMNS)
+        meta += "".join(
+            f", '{name}', CASE WHEN json_valid(attributes) THEN json_extract(attributes, '$.{name}') END"
+            for name in _ATTRIBUTES
+        )
         connection.execute(f"""
             CREATE TEMP TABLE picked AS
             WITH placed AS (
                 SELECT uid, subject, coalesce(study, uid) AS study, shard, codec, "offset", nbytes, corpus,
                     coalesce(code, {NO_SPLIT})::UTINYINT AS split,
-                    json_object({meta}, 'window', CASE WHEN json_valid(attributes)
-                        THEN json_extract(attributes, '$.window') END, 'ref', ref)::VARCHAR AS meta,
+                    json_object({meta}, 'ref', ref)::VARCHAR AS meta,
                     row_number() OVER (ORDER BY corpus, shard, "offset", uid) AS place
                 FROM (SELECT * FROM samples WHERE {condition}) LEFT JOIN assigned USING (subject)
             ),

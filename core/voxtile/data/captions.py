@@ -10,6 +10,7 @@ import numpy as np
 
 from voxtile.corpus.view import Caption
 from voxtile.corpus.view_text import text_hash
+from voxtile.data.directions import names_direction
 from voxtile.data.sentences import split_sentences
 from voxtile.errors import ConfigError
 
@@ -34,6 +35,9 @@ class CaptionPolicy:
             that is not named is not taken.
         exclude_verdicts: captions that the newest checker judged so are never taken.
         min_letters: shorter texts are left out.
+        directions: `exclude` leaves out texts that name a compass direction or a side of the picture, so that tiles may
+            be turned freely (the rotation-invariant captions of RS5M, Zhang et al. 2024); with `keep` the preset leaves
+            such tiles upright instead.
     """
 
     unit: Literal["caption", "sentence"] = "caption"
@@ -41,6 +45,7 @@ class CaptionPolicy:
     kinds: dict[str, float] = field(default_factory=dict)
     exclude_verdicts: tuple[Verdict, ...] = ("contradicted",)
     min_letters: int = 1
+    directions: Literal["keep", "exclude"] = "keep"
 
     def __post_init__(self) -> None:
         if self.per_item < 0:
@@ -87,4 +92,9 @@ class CaptionPolicy:
             texts = [Text(caption.text, caption.text_hash)]
         else:
             texts = [Text(sentence, text_hash(sentence)) for sentence in split_sentences(caption.text)]
-        return [text for text in texts if sum(map(str.isalpha, text.text)) >= self.min_letters]
+        free = self.directions == "exclude"
+        return [
+            text
+            for text in texts
+            if sum(map(str.isalpha, text.text)) >= self.min_letters and not (free and names_direction(text.text))
+        ]

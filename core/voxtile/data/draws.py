@@ -12,6 +12,7 @@ from torch import Tensor
 
 from voxtile.corpus.view import CompiledView, Entry
 from voxtile.data.captions import CaptionPolicy, Text
+from voxtile.data.directions import TurningPreset, names_direction
 from voxtile.data.memory import BaseCache, CacheablePreset
 from voxtile.data.order import derive_key
 from voxtile.data.preset import Preset, SampleSource
@@ -131,10 +132,14 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
         entries = self._entries(item)
         captions = [caption for entry in entries for caption in self.view.captions(entry)]
         chosen = self._limited(entries, number)
+        texts = self.captions.choose(captions, self._rng(number, _CAPTION_STREAM))
+        preset = self.preset
+        if isinstance(preset, TurningPreset) and any(names_direction(text.text) for text in texts):
+            preset = preset.upright
         return _Item(
             lead=entries[0],
-            images=[self._image(entry, self._rng(number, _PIXEL_STREAM + i)) for i, entry in enumerate(chosen)],
-            texts=self.captions.choose(captions, self._rng(number, _CAPTION_STREAM)),
+            images=[self._image(preset, entry, self._rng(number, _PIXEL_STREAM + i)) for i, entry in enumerate(chosen)],
+            texts=texts,
             facts=_any_sample([self.view.facts(entry) for entry in entries]),
         )
 
@@ -149,8 +154,8 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
             kept = np.sort(rng.choice(len(entries), limit, replace=False))
         return [entries[i] for i in kept]
 
-    def _image(self, entry: Entry, rng: np.random.Generator | None) -> Tensor:
-        preset, source = self.preset, self.view.source(entry)
+    def _image(self, preset: Preset, entry: Entry, rng: np.random.Generator | None) -> Tensor:
+        source = self.view.source(entry)
         try:
             if self.cache is not None and isinstance(preset, CacheablePreset):
                 return preset.finish(self.cache.get(entry.row, lambda: preset.base(source)), rng)

@@ -10,11 +10,21 @@ from typing import Any
 from voxtile.data.base import BasePreset
 from voxtile.data.image import ImageAugment, ImagePreset
 from voxtile.data.preset import Preset
+from voxtile.data.tile import TileAugment, TilePreset
 from voxtile.data.volume import VolumeAugment, VolumePreset
 from voxtile.domain import ENTRY_POINT_GROUP
 from voxtile.errors import PresetError
 
-__all__ = ["BasePreset", "ImageAugment", "ImagePreset", "VolumeAugment", "VolumePreset", "preset_from_config"]
+__all__ = [
+    "BasePreset",
+    "ImageAugment",
+    "ImagePreset",
+    "TileAugment",
+    "TilePreset",
+    "VolumeAugment",
+    "VolumePreset",
+    "preset_from_config",
+]
 
 
 def preset_from_config(config: Mapping[str, Any]) -> Preset:

@@ -21,9 +21,10 @@ def calls(monkeypatch):
         (out / "reports.csv").write_text("study,text\n")
         log.append(("write", n, seed, dose))
 
-    def convert(source, corpus, *, reports, licence):
+    def convert(source, corpus, *, reports, licence, deidentify):
         assert reports.is_file()
         assert "phantom" in licence
+        assert deidentify is False
         corpus.mkdir()
         log.append(("convert", source.name, reports.name))
 

@@ -1,4 +1,4 @@
-"""COCO's JSON (https://cocodataset.org/#format-data): polygons and boxes, in pixels of the image, of one or many images."""
+"""COCO's JSON (https://cocodataset.org/#format-data): polygons and boxes in pixels of the image."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def valid_polygon(
         return polygon, None
     if (crossings := estimated_crossings(shell)) > _MAX_CROSSINGS:
         raise AnnotationError(
-            f"{what} has {len(shell)} vertices and crosses itself about {crossings} times; simplify it where it was drawn"
+            f"{what} has {len(shell)} vertices and crosses itself about {crossings} times; simplify the drawing"
         )
     repaired = polygonal(shapely.make_valid(polygon))
     if repaired is None:

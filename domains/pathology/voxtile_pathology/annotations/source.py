@@ -1,4 +1,4 @@
-"""Reads an annotation file's bytes and parses them without trusting them: bounded size, no entities, no deep nesting."""
+"""Reads an annotation file and parses it without trusting it: bounded size, no entities, no deep nesting."""
 
 from __future__ import annotations
 

@@ -65,6 +65,8 @@ class Domain:
         phantoms: name → command, for `voxtile phantom NAME OUT`.
         recipes: name → command, for `voxtile build NAME SOURCE CORPUS`.
         facts: name → command, for `voxtile facts CORPUS --from NAME`.
+        readers: name → function that opens a file (a Path) which samples with `codec: ref` refer to; it returns a
+            `voxtile.corpus.references.ReferencedFile`.
         wordings: wording-bank files (YAML) for template captions.
     """
 
@@ -75,6 +77,7 @@ class Domain:
     phantoms: Mapping[str, Command] = field(default_factory=_nothing)
     recipes: Mapping[str, Command] = field(default_factory=_nothing)
     facts: Mapping[str, Command] = field(default_factory=_nothing)
+    readers: Mapping[str, Command] = field(default_factory=_nothing)
     wordings: tuple[Path, ...] = ()
 
     def configs(self) -> dict[str, Path]:

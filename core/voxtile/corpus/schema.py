@@ -53,7 +53,7 @@ SAMPLES = pa.schema(
         ("offset", pa.int64()),
         ("nbytes", pa.int64()),
         ("sha256", pa.string()),  # of the payload bytes (of the referenced content for codec ref)
-        ("ref", pa.string()),  # JSON {"uri", "box", "reader"} for codec ref
+        ("ref", pa.string()),  # JSON {"uri", "box", "reader", …} for codec ref; see voxtile.corpus.references
         ("geometry", pa.binary()),  # WKB in EPSG:4326, split at the dateline
         ("attributes", pa.string()),  # JSON of whitelisted acquisition facts (series role, kernel, sex, age band, …)
     ]

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
+import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from voxtile.corpus.codecs import StoredArray, decode_picture, open_array
 from voxtile.corpus.mapping import map_payload
+from voxtile.corpus.references import parse_reference, read_reference, reference_path
 from voxtile.errors import CorpusError
 
 ARRAY_CODEC = "b2nd"
@@ -48,6 +48,11 @@ class StoredSample:
             CorpusError: the sample is a picture, its data is damaged, or a referenced file is gone.
         """
         chosen = selection if selection is not None else ()
+        if self._reader:
+            return read_reference(self._root, self._row, chosen)
+        if self._codec == REFERENCE_CODEC and self._reference.suffix != f".{ARRAY_CODEC}":
+            picture = decode_picture(self.payload())
+            return picture[self._box][chosen] if self._box else picture[chosen]
         if self._box:
             chosen = _inside(self._box, chosen, self.stored.shape)
         return self.stored[chosen]
@@ -60,6 +65,8 @@ class StoredSample:
         """
         if self._codec == ARRAY_CODEC:
             raise CorpusError(f"the sample {self._row['uid']} is an array, not a picture; read it with array()")
+        if self._reader:
+            return _as_png(self.array(), str(self._row["uid"]))
         data = bytes(self.payload())
         return _crop_picture(data, self._box) if self._box else data
 
@@ -73,7 +80,13 @@ class StoredSample:
         return open_array(*self._address)
 
     def payload(self) -> memoryview:
-        """The stored bytes in place, or those of the referenced file."""
+        """The stored bytes in place, or those of the referenced file.
+
+        Raises:
+            CorpusError: the file is missing or cut short, or only a reader can make the pixels from it.
+        """
+        if self._reader:
+            raise CorpusError(f"the sample {self._row['uid']} is part of a larger file; read it with array()")
         if self._codec == REFERENCE_CODEC:
             return map_payload(self._reference, 0, _size(self._reference))
         return map_payload(*self._address)
@@ -110,29 +123,24 @@ class StoredSample:
         return self._root / path, int(offset), int(nbytes)
 
     @property
+    def _reader(self) -> str | None:
+        """What opens the referenced file, if it is neither a picture nor a frame."""
+        reader = parse_reference(self._row).get("reader") if self._codec == REFERENCE_CODEC else None
+        return str(reader) if reader else None
+
+    @property
     def _box(self) -> tuple[slice, ...]:
         """The part of the referenced file that is the sample; empty for all of it."""
         if self._codec != REFERENCE_CODEC:
             return ()
-        box = self._reference_fields().get("box") or []
+        box = parse_reference(self._row).get("box") or []
         half = len(box) // 2
         return tuple(slice(int(low), int(high)) for low, high in zip(box[:half], box[half:], strict=True))
 
     @property
     def _reference(self) -> Path:
         """Local file of a `ref` sample; relative ones count from the corpus folder."""
-        uri = self._reference_fields()["uri"]
-        parts = urlsplit(uri)
-        if parts.scheme not in {"", "file"}:
-            raise CorpusError(f"the sample {self._row['uid']} refers to '{uri}'; copy the file and import it again")
-        return self._root / (unquote(parts.path) if parts.scheme else uri)
-
-    def _reference_fields(self) -> dict[str, Any]:
-        try:
-            fields = json.loads(self._row["ref"])
-            return {"uri": str(fields["uri"]), "box": fields.get("box")}
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
-            raise CorpusError(f"the reference of sample {self._row['uid']} is damaged") from error
+        return reference_path(self._root, str(self._row["uid"]), parse_reference(self._row)["uri"])
 
 
 def _inside(box: tuple[slice, ...], selection: tuple[slice, ...], shape: tuple[int, ...]) -> tuple[slice, ...]:
@@ -143,10 +151,16 @@ def _inside(box: tuple[slice, ...], selection: tuple[slice, ...], shape: tuple[i
     return tuple(slice(r.start, r.stop) for r in ranges)
 
 
-def _crop_picture(data: bytes, box: tuple[slice, ...]) -> bytes:
+def _as_png(pixels: npt.NDArray[Any], uid: str) -> bytes:
+    if pixels.dtype != np.uint8 or pixels.ndim not in {2, 3} or (pixels.ndim == 3 and pixels.shape[2] != 3):
+        raise CorpusError(f"the sample {uid} is an array, not a picture; read it with array()")
     stream = io.BytesIO()
-    Image.fromarray(decode_picture(data)[box]).save(stream, "PNG")
+    Image.fromarray(pixels).save(stream, "PNG")
     return stream.getvalue()
+
+
+def _crop_picture(data: bytes, box: tuple[slice, ...]) -> bytes:
+    return _as_png(decode_picture(data)[box], "")
 
 
 def _size(path: Path) -> int:

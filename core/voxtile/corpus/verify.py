@@ -18,7 +18,9 @@ from rich.progress import track
 from rich.table import Table
 
 from voxtile.corpus.header import check_corpus
+from voxtile.corpus.ingest.duplicates import file_edges
 from voxtile.corpus.parts import read_parts, table_schema, uncommitted_stems
+from voxtile.corpus.references import check_unchanged, parse_reference, reference_path
 from voxtile.corpus.source import REFERENCE_CODEC, StoredSample
 from voxtile.corpus.verification.files import check_file, leftovers, read_records
 from voxtile.corpus.verification.problem import Problem
@@ -116,9 +118,17 @@ def _rows_by_shard(root: Path, parts: Sequence[Path], masks: Mapping[str, object
 def _check_references(root: Path, parts: Sequence[Path]) -> Iterator[Problem]:
     schema = table_schema("samples")
     table = read_parts(parts, schema, ["uid", "codec", "ref", "sha256"])
+    files: dict[str, str | None] = {}  # uri → what is wrong with the file that a reader opens
     for row in table.filter(pc.equal(table["codec"], REFERENCE_CODEC)).to_pylist():
         where = f"tables/samples, sample {row['uid']}"
         try:
+            reference = parse_reference(row)
+            if reference.get("reader"):
+                if reference["uri"] not in files:
+                    files[reference["uri"]] = _changed(root, row["uid"], reference)
+                    if files[reference["uri"]]:
+                        raise CorpusError(str(files[reference["uri"]]))
+                continue
             content = StoredSample(root, row).payload()
         except CorpusError as error:
             what, _, advice = str(error).partition("; ")
@@ -126,6 +136,19 @@ def _check_references(root: Path, parts: Sequence[Path]) -> Iterator[Problem]:
             continue
         if row["sha256"] and hashlib.sha256(content).hexdigest() != row["sha256"]:
             yield Problem(where, "the referenced file has changed", "put the old one back, or convert it again")
+
+
+def _changed(root: Path, uid: str, reference: Mapping[str, Any]) -> str | None:
+    """What is wrong with a referenced file; said once, however many samples refer to it."""
+    try:
+        path = reference_path(root, uid, reference["uri"])
+        check_unchanged(path, reference)
+    except CorpusError as error:
+        return str(error)
+    edges = reference.get("edges")
+    if edges and path.is_file() and file_edges(path)[1] != edges:
+        return f"the referenced file '{path}' has changed; put the old one back, or convert it again"
+    return None
 
 
 def _progress(found: Iterable[_T], what: str, total: int) -> Iterable[_T]:

@@ -1,0 +1,190 @@
+"""Samples whose pixels stay in a file outside the corpus (`codec: ref`), read through what a domain registers.
+
+The column `ref` is JSON. `uri` says where the file is: a path, absolute or from the corpus folder; `file:///…`; or
+`source:HASH`, where HASH is the de-identified name of an input and the key map outside the corpus knows its path.
+`reader` names the entry of a domain's `readers` that opens the file; without it the file is a JPEG, a PNG or a `.b2nd`
+frame. `box` is the part that is the sample, in array index order: min corner, then max corner. `bytes` and `edges`, if
+they are there, are the file's size and `edge_digest`. Whatever else the reader needs may follow.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import OrderedDict
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit
+
+import numpy.typing as npt
+
+from voxtile.corpus.identity import KeyMap, key_map_path
+from voxtile.domain import discover
+from voxtile.errors import CorpusError, VoxtileError
+
+SOURCE_SCHEME = "source"
+KEY_FILE_VARIABLE = "VOXTILE_KEY_FILE"
+MAX_OPEN = 16  # files a process; a whole slide with its decoded tiles may hold 64 MB
+
+
+class ReferencedFile(Protocol):
+    """A file that samples refer to, opened by a domain's reader; never used by two threads at a time."""
+
+    def read(self, reference: Mapping[str, Any], selection: tuple[slice, ...]) -> npt.NDArray[Any]:
+        """Stored values of a sample in the order of its `axes`.
+
+        Args:
+            reference: the fields of the sample's `ref`.
+            selection: slices along the sample's leading axes; empty for all of it.
+
+        Raises:
+            VoxtileError: the file cannot be read.
+        """
+
+    def close(self) -> None:
+        """Release the file."""
+
+
+def parse_reference(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a sample's `ref`.
+
+    Raises:
+        CorpusError: it is not JSON with a `uri`.
+    """
+    try:
+        fields = dict(json.loads(row["ref"]))
+        fields["uri"] = str(fields["uri"])
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise CorpusError(f"the reference of sample {row['uid']} is damaged; convert its source again") from error
+    return fields
+
+
+def reference_path(root: Path, uid: str, uri: str) -> Path:
+    """Local file or folder of a reference.
+
+    Args:
+        root: the corpus.
+        uid: of the sample, for messages.
+        uri: see the module.
+
+    Raises:
+        CorpusError: the file is elsewhere, or the key map does not know it.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme == SOURCE_SCHEME:
+        return _hidden_path(root, uid, parts.path)
+    if parts.scheme not in {"", "file"}:
+        raise CorpusError(f"the sample {uid} refers to '{uri}'; copy the file and import it again")
+    return root / (unquote(parts.path) if parts.scheme else uri)
+
+
+def read_reference(root: Path, row: Mapping[str, Any], selection: tuple[slice, ...]) -> npt.NDArray[Any]:
+    """Pixels of a sample whose reference names a reader.
+
+    Raises:
+        CorpusError: no installed domain has the reader, or the file is gone, changed or damaged.
+    """
+    reference = parse_reference(row)
+    path = reference_path(root, str(row["uid"]), reference["uri"])
+    check_unchanged(path, reference)
+    return _HANDLES.read(str(reference["reader"]), path, reference, selection)
+
+
+def check_unchanged(path: Path, reference: Mapping[str, Any]) -> None:
+    """Raise CorpusError where a referenced file is gone or has another size than when it was converted."""
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise CorpusError(f"the referenced file '{path}' cannot be read; put it back or drop the sample") from error
+    known = reference.get("bytes")
+    if known is not None and path.is_file() and size != known:
+        raise CorpusError(
+            f"the referenced file '{path}' has {size} bytes instead of {known}; "
+            "put the old one back, or convert it again"
+        )
+
+
+def _hidden_path(root: Path, uid: str, source: str) -> Path:
+    key_file = os.environ.get(KEY_FILE_VARIABLE)
+    map_path = key_map_path(root, Path(key_file) if key_file else None)
+    try:
+        path = _key_map(map_path, map_path.stat().st_mtime_ns).path_of(source)
+    except FileNotFoundError:
+        path = None
+    if path is None:
+        raise CorpusError(
+            f"'{map_path}' does not say which file the sample {uid} refers to; "
+            f"put the corpus's key map there, or name it in {KEY_FILE_VARIABLE}"
+        )
+    return Path(path)
+
+
+@lru_cache(maxsize=8)
+def _key_map(path: Path, changed: int) -> KeyMap:
+    return KeyMap(path)
+
+
+class _Handle:
+    """An opened file and the lock of whoever reads it."""
+
+    def __init__(self, file: ReferencedFile) -> None:
+        self.file = file
+        self.lock = Lock()
+
+
+class _Handles:
+    """Opened files of this process, the least recently used closed first. A forked child opens its own."""
+
+    def __init__(self) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
+        self._process = os.getpid()
+        self._lock = Lock()
+        self._open: OrderedDict[tuple[str, str], _Handle] = OrderedDict()
+
+    def read(
+        self, reader: str, path: Path, reference: Mapping[str, Any], selection: tuple[slice, ...]
+    ) -> npt.NDArray[Any]:
+        if self._process != os.getpid():
+            self._forget()
+        while True:
+            handle = self._handle(reader, path)
+            with handle.lock:
+                if self._open.get((reader, str(path))) is handle:  # it was not closed meanwhile
+                    return handle.file.read(reference, selection)
+
+    def _handle(self, reader: str, path: Path) -> _Handle:
+        key = (reader, str(path))
+        with self._lock:
+            handle = self._open.get(key)
+            if handle is None:
+                handle = self._open[key] = _Handle(_open(reader, path))
+            self._open.move_to_end(key)
+            dropped = [self._open.popitem(last=False)[1] for _ in range(len(self._open) - MAX_OPEN)]
+        for old in dropped:
+            with old.lock, suppress(OSError):
+                old.file.close()
+        return handle
+
+
+_HANDLES = _Handles()
+
+
+def _open(reader: str, path: Path) -> ReferencedFile:
+    domains, broken = discover()
+    readers = {name: command for domain in domains.values() for name, command in domain.readers.items()}
+    if reader not in readers:
+        note = "".join(f"; plugin '{b.name}' failed to load ({b.reason})" for b in broken)
+        raise CorpusError(f"no installed domain reads '{reader}' references such as '{path}'; install its extra{note}")
+    try:
+        opened: ReferencedFile = readers[reader].load()(path)
+    except VoxtileError:
+        raise
+    except OSError as error:
+        raise CorpusError(f"the referenced file '{path}' cannot be read ({error.strerror or error})") from error
+    return opened

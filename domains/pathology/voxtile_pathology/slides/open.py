@@ -18,7 +18,10 @@ from voxtile_pathology.slides.dicom_files import is_dicom, one_of_each_series
 from voxtile_pathology.slides.protocol import Slide, SlideError, SlideReader, UnsupportedSlideError
 
 ENTRY_POINT_GROUP = "voxtile.slide_readers"
-SLIDE_READERS = ("voxtile_pathology.slides.openslide_reader:OpenSlideReader",)
+SLIDE_READERS = (
+    "voxtile_pathology.slides.tiff_reader:TiffReader",
+    "voxtile_pathology.slides.openslide_reader:OpenSlideReader",
+)
 
 _HEAD_BYTES = 4096
 _TIFF_MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")

@@ -1,0 +1,215 @@
+"""Which directories of a TIFF are the slide's levels, which are associated images, and what its tags say.
+
+Sources: Aperio/Leica "Digital Slides and Third-Party Data Interchange"; OME-TIFF specification (sub-directories as
+levels); PerkinElmer/Akoya "QPTIFF image file format"; TIFF 6.0 (NewSubfileType, resolution tags).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+import tifffile
+
+from voxtile_pathology.slides.protocol import UnsupportedSlideError
+
+Pages = list[tifffile.TiffPage]
+
+_REDUCED = 1
+_MICROMETRES = {2: 25_400.0, 3: 10_000.0}  # of TIFF's resolution units: inch and centimetre
+_LENGTHS = {"nm": 1e-3, "µm": 1.0, "μm": 1.0, "um": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}
+_MAX_DESCRIPTION = 64 << 20
+
+
+@dataclass(frozen=True)
+class TiffLayout:
+    """What a TIFF holds.
+
+    Attributes:
+        vendor: `aperio`, `ome`, `qptiff` or `generic`.
+        levels: directories of each level, the largest first; several where colours are stored apart.
+        associated: directories of associated images by name.
+        mpp: micrometres a pixel of level 0 (x, y) as stated; None where the tags are silent.
+        objective: magnification, or None.
+        properties: the vendor's tags as text.
+    """
+
+    vendor: str
+    levels: list[Pages]
+    associated: Mapping[str, Pages] = field(default_factory=dict)
+    mpp: tuple[float | None, float | None] = (None, None)
+    objective: float | None = None
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+
+def tiff_vendor(file: tifffile.TiffFile) -> str | None:
+    """Who wrote the file: `aperio`, `ome`, `qptiff`, `generic`, or None for formats that OpenSlide knows better."""
+    if file.is_svs:
+        return "aperio"
+    if (
+        file.is_ndpi
+        or file.is_philips
+        or file.is_bif
+        or file.is_scn
+        or _first_tag(file, "Software").startswith("Philips")
+    ):
+        return None
+    if file.is_ome:
+        return "ome"
+    if file.is_qpi:
+        return "qptiff"
+    return "generic"
+
+
+def tiff_layout(path: Path, file: tifffile.TiffFile) -> TiffLayout:
+    """Sort a file's directories.
+
+    Raises:
+        UnsupportedSlideError: the directories make no pyramid of one picture.
+    """
+    vendor = tiff_vendor(file)
+    if vendor is None:
+        raise UnsupportedSlideError(f"{path.name} is written by a scanner that is read through OpenSlide")
+    layout = {"aperio": _aperio, "ome": _ome, "qptiff": _qptiff, "generic": _generic}[vendor](path, file)
+    layout.levels.sort(key=lambda pages: -pages[0].imagewidth)
+    return layout
+
+
+def _aperio(path: Path, file: tifffile.TiffFile) -> TiffLayout:
+    pages = _pages(file)
+    description = pages[0].description
+    fields = {
+        key.strip(): value.strip()
+        for key, separator, value in (part.partition("=") for part in description.split("|")[1:])
+        if separator
+    }
+    associated: dict[str, Pages] = {}
+    for index, page in enumerate(pages):
+        if not page.is_tiled:
+            second_line = (page.description.splitlines() or [""])[1:2]
+            word = (second_line[0].split() or [""])[0] if second_line else ""
+            associated.setdefault("thumbnail" if index == 1 else word.lower() or f"image-{index}", [page])
+    mpp = _number(fields.get("MPP"))
+    properties = {f"aperio.{key}": value for key, value in fields.items()} | _tag_properties(pages[0])
+    levels = [[page] for page in pages if page.is_tiled]
+    return TiffLayout("aperio", levels, associated, (mpp, mpp), _number(fields.get("AppMag")), properties)
+
+
+def _qptiff(path: Path, file: tifffile.TiffFile) -> TiffLayout:
+    pages = _pages(file)
+    levels: list[Pages] = []
+    associated: dict[str, Pages] = {}
+    names = {"Thumbnail": "thumbnail", "Overview": "macro", "Label": "label"}
+    for page in pages:
+        kind = _between(page.description, "ImageType")
+        if kind in names:
+            associated.setdefault(names[kind], [page])
+        elif page.is_tiled or kind in {"FullResolution", "ReducedResolution"}:
+            levels.append([page])
+    if len({pages[0].imagewidth for pages in levels}) < len(levels):
+        raise UnsupportedSlideError(f"{path.name} holds fluorescence channels; only RGB slides are read")
+    x, y = _resolution(pages[0])
+    stated = _number(_between(pages[0].description, "PixelSizeMicrometers"))
+    objective = _number(re.sub(r"[xX]$", "", _between(pages[0].description, "Objective")))
+    return TiffLayout("qptiff", levels, associated, (x or stated, y or stated), objective, _tag_properties(pages[0]))
+
+
+def _generic(path: Path, file: tifffile.TiffFile) -> TiffLayout:
+    pages = _pages(file)
+    first = pages[0]
+    reduced = [*pages[1:], *(_sub_pages(first))]
+    shape = first.imagewidth / first.imagelength
+    levels = [[first]] + [
+        [page]
+        for page in reduced
+        if page.subfiletype & _REDUCED
+        and page.imagewidth < first.imagewidth
+        # a reduced picture of something else (label, macro) has another shape; rounding counts in small levels
+        and abs(page.imagewidth / shape - page.imagelength) <= 1 + 0.02 * page.imagelength
+    ]
+    return TiffLayout("generic", levels, {}, _resolution(first), None, _tag_properties(first))
+
+
+def _ome(path: Path, file: tifffile.TiffFile) -> TiffLayout:
+    text = file.pages.first.description
+    if len(text) > _MAX_DESCRIPTION or "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise UnsupportedSlideError(f"{path.name}: its OME-XML holds definitions that no microscope writes")
+    try:
+        root = ElementTree.fromstring(text)
+        series = file.series
+    except (ElementTree.ParseError, ValueError, IndexError, KeyError, tifffile.TiffFileError) as error:
+        raise UnsupportedSlideError(f"{path.name}: its OME-XML cannot be read ({error})") from error
+    main = max(series, key=lambda one: one.keyframe.imagewidth * one.keyframe.imagelength)
+    levels = [_ome_pages(path, level) for level in main.levels]
+    associated: dict[str, Pages] = {}
+    for one in series:
+        if one is not main:
+            words = re.findall(r"label|macro|thumbnail|overview", one.name.lower())
+            associated.setdefault(words[0] if words else one.name or f"image-{one.index}", _ome_pages(path, one))
+    # Without the namespace, whose year changes.
+    images = [element for element in root.iter() if element.tag.rpartition("}")[2] == "Image"]
+    pixels = next((e for e in images[main.index if main.index < len(images) else 0] if e.tag.endswith("}Pixels")), None)
+    attributes = pixels.attrib if pixels is not None else {}
+    objectives = [element.attrib for element in root.iter() if element.tag.endswith("}Objective")]
+    objective = next((_number(o.get("NominalMagnification")) for o in objectives), None)
+    mpp = (_ome_length(attributes, "X"), _ome_length(attributes, "Y"))
+    return TiffLayout("ome", levels, associated, mpp, objective, _tag_properties(file.pages.first))
+
+
+def _ome_pages(path: Path, series: tifffile.TiffPageSeries) -> Pages:
+    pages = [page.aspage() for page in series.pages if page is not None]
+    if not pages or len(pages) not in (1, 3) or len(pages) * pages[0].samplesperpixel > 4:
+        raise UnsupportedSlideError(
+            f"{path.name} holds axes {series.axes} of {series.shape}; only single-plane grey and RGB slides are read"
+        )
+    return pages
+
+
+def _ome_length(attributes: Mapping[str, str], axis: str) -> float | None:
+    value, unit = _number(attributes.get(f"PhysicalSize{axis}")), attributes.get(f"PhysicalSize{axis}Unit", "µm")
+    return None if value is None or unit not in _LENGTHS else value * _LENGTHS[unit]
+
+
+def _pages(file: tifffile.TiffFile) -> Pages:
+    file.pages.useframes = False
+    return [page.aspage() for page in file.pages]
+
+
+def _sub_pages(page: tifffile.TiffPage) -> Pages:
+    return [sub.aspage() for sub in page.pages] if page.pages else []
+
+
+def _resolution(page: tifffile.TiffPage) -> tuple[float | None, float | None]:
+    unit = page.tags.get("ResolutionUnit")
+    micrometres = _MICROMETRES.get(int(unit.value) if unit else 2)
+    values = [page.tags.get(name) for name in ("XResolution", "YResolution")]
+    if micrometres is None or any(tag is None for tag in values):
+        return None, None
+    x, y = (tag.value[0] / tag.value[1] if tag.value[1] else 0.0 for tag in values)
+    # A resolution of one or less is what writers put who have none.
+    return (micrometres / x if x > 1 else None), (micrometres / y if y > 1 else None)
+
+
+def _tag_properties(page: tifffile.TiffPage) -> dict[str, str]:
+    names = ("ImageDescription", "Make", "Model", "Software", "DateTime", "XResolution", "YResolution")
+    return {f"tiff.{name}": str(page.tags[name].value) for name in names if name in page.tags}
+
+
+def _first_tag(file: tifffile.TiffFile, name: str) -> str:
+    tag = file.pages.first.tags.get(name)
+    return str(tag.value) if tag else ""
+
+
+def _between(text: str, element: str) -> str:
+    found = re.search(rf"<{element}>([^<]*)</{element}>", text)
+    return found.group(1).strip() if found else ""
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None

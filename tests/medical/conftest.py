@@ -15,10 +15,10 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from voxtile.engine.task import Item, Outcome, Sample
-from voxtile_medical.deidentify import PlainNames
+from voxtile_datasets.intake.deidentify import PlainNames
+from voxtile_datasets.intake.planner import Planner
+from voxtile_datasets.intake.splits_file import Splits
 from voxtile_medical.dicom.task import DicomTask
-from voxtile_medical.planner import Planner
-from voxtile_medical.splits_file import Splits
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 

@@ -15,12 +15,12 @@ import pytest
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
 
 from voxtile.errors import InputError, RunFailedError
-from voxtile_medical.deidentify import PlainNames
+from voxtile_datasets.intake.deidentify import PlainNames
+from voxtile_datasets.intake.planner import Planner
+from voxtile_datasets.intake.splits_file import Splits
 from voxtile_medical.dicom import headers, task
 from voxtile_medical.dicom.convert import convert_dicom
 from voxtile_medical.dicom.task import DicomTask
-from voxtile_medical.planner import Planner
-from voxtile_medical.splits_file import Splits
 
 
 def save(dataset, path):

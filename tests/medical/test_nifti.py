@@ -14,12 +14,12 @@ import SimpleITK
 
 from voxtile.corpus.identity import KeyMap
 from voxtile.errors import InputError, RunFailedError
-from voxtile_medical.deidentify import PlainNames
+from voxtile_datasets.intake.deidentify import PlainNames
+from voxtile_datasets.intake.planner import Planner
+from voxtile_datasets.intake.splits_file import Splits
 from voxtile_medical.nifti.convert import convert_nifti
 from voxtile_medical.nifti.files import is_label_name, modality_of, stem_of, study_of, subject_of
 from voxtile_medical.nifti.task import NiftiTask
-from voxtile_medical.planner import Planner
-from voxtile_medical.splits_file import Splits
 
 LABELS = ("*seg*", "*label*", "*mask*")
 OBLIQUE = np.array([[0, -1.9, 0.3, 10], [1.5, 0, 0, -20], [0, 0.2, 3.0, 30], [0, 0, 0, 1]])

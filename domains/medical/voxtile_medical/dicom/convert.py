@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from voxtile.engine.run import RunOptions, run_task
+from voxtile_datasets.intake.planner import Planner
 from voxtile_medical.dicom.task import DicomTask
-from voxtile_medical.planner import Planner
 
 
 def convert_dicom(

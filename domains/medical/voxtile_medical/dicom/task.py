@@ -12,7 +12,9 @@ from voxtile.engine.failure import Failure
 from voxtile.engine.parallel import parallel_map
 from voxtile.engine.task import Item, Outcome, Row
 from voxtile.errors import InputError
-from voxtile_medical.deidentify_text import scrub
+from voxtile_datasets.intake.deidentify_text import scrub
+from voxtile_datasets.intake.planner import SPLIT_SCHEME, Planner
+from voxtile_datasets.intake.reports_file import raw_captions
 from voxtile_medical.dicom.headers import FileHeader, NotUsable, read_header
 from voxtile_medical.dicom.kinds import kind_of, refuse_burned_in
 from voxtile_medical.dicom.pictures import picture_samples
@@ -20,8 +22,6 @@ from voxtile_medical.dicom.sample_rows import SeriesContext
 from voxtile_medical.dicom.samples import volume_samples
 from voxtile_medical.dicom.scan import ODD_NAME, list_files, printable
 from voxtile_medical.dicom.series import Series, group_series, pack, unpack
-from voxtile_medical.planner import SPLIT_SCHEME, Planner
-from voxtile_medical.reports_file import raw_captions
 from voxtile_medical.verdicts import Verdict
 
 PARALLEL_FROM = 4096  # files; below, starting processes takes longer than reading

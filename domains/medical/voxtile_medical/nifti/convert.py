@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from voxtile.engine.run import RunOptions, run_task
+from voxtile_datasets.intake.planner import Planner
 from voxtile_medical.nifti.task import NiftiTask
-from voxtile_medical.planner import Planner
 
 
 def convert_nifti(

@@ -17,14 +17,14 @@ import numpy.typing as npt
 from voxtile.corpus.identity import sample_uid
 from voxtile.engine.task import Item, Outcome, Row, Sample
 from voxtile.errors import InputError
-from voxtile_medical.deidentify_text import scrub
+from voxtile_datasets.intake.deidentify_text import scrub
+from voxtile_datasets.intake.planner import SPLIT_SCHEME, Planner
+from voxtile_datasets.intake.reports_file import raw_captions
 from voxtile_medical.dicom.scan import ODD_NAME, list_files, printable
 from voxtile_medical.nifti.files import is_label_name, is_nifti_name, modality_of, stem_of, study_of, subject_of
 from voxtile_medical.nifti.header import NiftiHeader, NoAffine, is_packed, read_nifti_header
 from voxtile_medical.orientation import spacing_zyx, to_nearest_ras
-from voxtile_medical.planner import SPLIT_SCHEME, Planner
 from voxtile_medical.preview import volume_preview
-from voxtile_medical.reports_file import raw_captions
 from voxtile_medical.verdicts import Verdict
 
 MAX_TRAILING_BLOCKS = 16  # MiB after the last value that are read to reach the checksum

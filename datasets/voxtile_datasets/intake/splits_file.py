@@ -7,8 +7,8 @@ from pathlib import Path
 
 from voxtile.corpus.splits import parse_fractions, split_of
 from voxtile.errors import InputError
-from voxtile_medical.deidentify import Names
-from voxtile_medical.reports_file import SUBJECT_COLUMNS, read_table, text_column
+from voxtile_datasets.intake.deidentify import Names
+from voxtile_datasets.intake.reports_file import SUBJECT_COLUMNS, read_table, text_column
 
 SPLITS = ("train", "val", "test")
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from voxtile.engine.task import Row
 from voxtile.errors import InputError
-from voxtile_medical.deidentify_text import clean_control_characters
+from voxtile_datasets.intake.deidentify_text import clean_control_characters
 
 MAX_TEXT = 100_000  # characters; the longest radiology reports are a tenth of this
 STUDY_COLUMNS = (
@@ -25,8 +25,10 @@ STUDY_COLUMNS = (
     "accession",
     "AccessionNumber",
     "accession_number",
+    "slide",
+    "slide_id",
 )
-SUBJECT_COLUMNS = ("subject", "PatientID", "patient_id", "patient", "subject_id")
+SUBJECT_COLUMNS = ("subject", "PatientID", "patient_id", "patient", "subject_id", "case", "case_id")
 TEXT_COLUMNS = ("text", "report", "report_text")
 SECTION_COLUMNS = ("findings", "impression")
 _BLOCK_BYTES = 64 << 20

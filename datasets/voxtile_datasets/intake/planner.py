@@ -9,9 +9,9 @@ from pathlib import Path
 from voxtile.corpus.identity import KeyMap
 from voxtile.engine.run import RunOptions
 from voxtile.engine.task import Item
-from voxtile_medical.deidentify import Names, open_names
-from voxtile_medical.reports_file import Reports, read_reports
-from voxtile_medical.splits_file import Splits
+from voxtile_datasets.intake.deidentify import Names, open_names
+from voxtile_datasets.intake.reports_file import Reports, read_reports
+from voxtile_datasets.intake.splits_file import Splits
 
 SPLIT_SCHEME = "default"
 

@@ -1,0 +1,186 @@
+"""Plain rasters: one GeoTIFF, COG, JPEG 2000 or VRT is one scene, named by its sidecar or by the file's own words.
+
+A position says nothing: a file of three bands may be red, green, blue or blue, green, red. A file whose bands nobody
+names is refused, with the sidecar to write.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from rasterio.enums import ColorInterp
+
+from voxtile.errors import ConfigError
+from voxtile_remote_sensing.bands.registry import COMMON_NAMES, Band, Sensor, load_sensor
+from voxtile_remote_sensing.scenes.access import inside
+from voxtile_remote_sensing.scenes.protocol import Found, Listing, Scene, SceneBand, SceneError, SceneMask, SceneRef
+from voxtile_remote_sensing.scenes.raster import RasterHeader, RasterPixels, read_header
+from voxtile_remote_sensing.scenes.sidecar import Sidecar, SidecarMask, read_sidecar, sidecar_of
+
+SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt")
+_COLOURS = {ColorInterp.red: "red", ColorInterp.green: "green", ColorInterp.blue: "blue"}
+
+
+class GeoTiffReader:
+    """One file, one scene."""
+
+    name = "geotiff"
+
+    def find(self, listing: Listing) -> Found:
+        """Every raster file that no other reader has taken."""
+        refs, masks = [], set()
+        for path in listing.sizes:
+            if PurePosixPath(path).suffix.lower() not in SUFFIXES:
+                continue
+            sidecar = sidecar_of(path, listing.sizes, listing.root, listing.options.sidecar)
+            if sidecar is not None:
+                masks |= _mask_files(path, sidecar, listing)
+            files = [path] if sidecar is None or sidecar not in listing.sizes else [path, sidecar]
+            refs.append(listing.ref(self.name, path, files, part=""))
+        kept = tuple(ref for ref in refs if ref.path not in masks)
+        return Found(kept, frozenset(file for ref in kept for file in ref.files) | masks)
+
+    def open(self, ref: SceneRef) -> Scene:
+        """Open one file with what its sidecar says.
+
+        Raises:
+            SceneError: damaged, without a place on the ground, or bands without names.
+        """
+        sidecar = _sidecar(ref)
+        header = read_header(str(ref.location), ref.root, ref.options, crs=sidecar.crs)
+        sensor = load_sensor(sidecar.sensor) if sidecar.sensor else None
+        return Scene(
+            ref=ref,
+            sensor=sidecar.sensor or "unknown",
+            modality=sidecar.modality or (sensor.modality if sensor else "MSI"),
+            product=sidecar.product or (sensor.product(None).name if sensor else ""),
+            platform=sidecar.platform,
+            datetime=sidecar.datetime or _tiff_datetime(header),
+            bands=_bands(ref, header, sidecar),
+            pixels=RasterPixels(ref.root, ref.options),
+            masks=tuple(_mask(ref, header, mask) for mask in sidecar.masks),
+            attributes={},
+            licence=sidecar.licence or (sensor.licence if sensor else None),
+        )
+
+
+def names_in_file(header: RasterHeader, sensor: Sensor | None, product: str | None) -> tuple[Band | None, ...] | None:
+    """Bands by what the file itself says, or None where it does not name all of them apart.
+
+    A description `B2 blue` is a name and a common name. JPEG in YCbCr is red, green and blue by definition; the colour
+    interpretation RGB alone is not taken: writers set it for any three bytes.
+    """
+    texts = header.descriptions
+    if all(texts) and len(set(texts)) == len(texts):
+        return tuple(_described(text, sensor, product) for text in texts)
+    if header.photometric == "ycbcr" and set(header.colours) >= set(_COLOURS):
+        names = [_COLOURS.get(colour) for colour in header.colours]
+        return tuple(None if n is None else Band(n, common_name=n, source="TIFF YCbCr") for n in names)
+    return None
+
+
+def _described(text: str, sensor: Sensor | None, product: str | None) -> Band:
+    words = re.split(r"[\s,;:()]+", text)
+    if sensor is not None:
+        for word in (text, *words):
+            try:
+                return sensor.band(word, product)
+            except ConfigError:
+                continue
+    colours = [word.lower() for word in words if word.lower() in COMMON_NAMES]
+    common = colours[0] if len(colours) == 1 else None
+    name = words[0] if len(words) > 1 and words[0] else text
+    return Band(name, common_name=common, source="the file's band descriptions")
+
+
+def _bands(ref: SceneRef, header: RasterHeader, sidecar: Sidecar) -> tuple[SceneBand, ...]:
+    count = len(header.dtypes)
+    own = {mask.band for mask in sidecar.masks if not mask.file}
+    named: Sequence[Band | None] | None
+    if sidecar.bands is not None:
+        if len(sidecar.bands) != count:
+            raise SceneError(
+                f"{ref.id}: {sidecar.where} names {len(sidecar.bands)} bands, but the file has {count}; write null for "
+                f"a band that is not used"
+            )
+        named = [None if entry is None else sidecar.named(entry) for entry in sidecar.bands]
+    else:
+        sensor = load_sensor(sidecar.sensor) if sidecar.sensor else None
+        named = names_in_file(header, sensor, sidecar.product)
+        named = named and [None if band is None else replace(band, **sidecar.common) for band in named]
+    if named is None:
+        raise SceneError(_unnamed(ref, header))
+    names = [band.name for band in named if band is not None]
+    if len(set(names)) != len(names):
+        raise SceneError(f"{ref.id}: a band name stands twice ({', '.join(names)}); name each band once")
+    grid = header.on_ground(ref.id)
+    return tuple(
+        header.band(_filled(band, header, index, sidecar), index, grid=grid)
+        for index, band in enumerate(named, start=1)
+        if band is not None and index not in own
+    )
+
+
+def _filled(band: Band, header: RasterHeader, index: int, sidecar: Sidecar) -> Band:
+    """The band with what the file's header adds: first the sidecar's word, then the file's, then the sensor's."""
+    entry = sidecar.bands[index - 1] if sidecar.bands else None
+    stated = set(sidecar.common) | (set(entry) if isinstance(entry, dict) else set())
+    values: dict[str, Any] = {}
+    if "nodata" not in stated and header.nodata[index - 1] is not None:
+        values["nodata"] = header.nodata[index - 1]
+    if not {"scale", "offset"} & stated and (header.scales[index - 1], header.offsets[index - 1]) != (1.0, 0.0):
+        values |= {"scale": header.scales[index - 1], "offset": header.offsets[index - 1]}
+    if "unit" not in stated and band.unit == "1" and header.units[index - 1]:
+        values["unit"] = header.units[index - 1]
+    return replace(band, **values)
+
+
+def _unnamed(ref: SceneRef, header: RasterHeader) -> str:
+    stem = PurePosixPath(ref.path).stem
+    count = len(header.dtypes)
+    return (
+        f"{ref.id}: nobody says which of its {count} band{'s' if count > 1 else ''} is which, and a position proves "
+        f"nothing; write {stem}.yaml beside it (or bands.yaml for the folder) that names them in the file's order, for "
+        f"example: 'bands: [{', '.join(['red', 'green', 'blue', 'nir'][:count] or ['red'])}]', or with a sensor: "
+        f"'{{sensor: sentinel-2-msi, product: L2A, bands: [B04, B03, B02]}}'"
+    )
+
+
+def _sidecar(ref: SceneRef) -> Sidecar:
+    own = next((f for f in ref.files if f.endswith(".yaml")), None)
+    if own is not None:
+        return read_sidecar(ref.root / own, own)
+    if ref.options.sidecar is not None:
+        if not ref.options.sidecar.is_file():
+            raise SceneError(f"the sidecar '{ref.options.sidecar.name}' does not exist")
+        return read_sidecar(ref.options.sidecar, ref.options.sidecar.name)
+    return Sidecar()
+
+
+def _mask(ref: SceneRef, header: RasterHeader, mask: SidecarMask) -> SceneMask:
+    if not mask.file:
+        return header.mask(mask.kind, mask.kind, mask.band)
+    href = mask.file.replace("{stem}", PurePosixPath(ref.path).stem)
+    path = inside(ref.root, href, ref.options, base=ref.location.parent, where=ref.id)
+    found = read_header(path, ref.root, ref.options)
+    return found.mask(Path(path).stem, mask.kind, mask.band, nodata=found.nodata[mask.band - 1])
+
+
+def _mask_files(path: str, sidecar: str, listing: Listing) -> set[str]:
+    """Files that a sidecar names as masks: they are no scenes. An unreadable sidecar is reported on opening."""
+    try:
+        masks = read_sidecar(listing.root / sidecar, sidecar).masks
+    except SceneError:
+        return set()
+    stem = PurePosixPath(path).stem
+    names = {(PurePosixPath(path).parent / m.file.replace("{stem}", stem)).as_posix() for m in masks if m.file}
+    return names & set(listing.sizes)
+
+
+def _tiff_datetime(header: RasterHeader) -> str | None:
+    """TIFF tag 306 is when the file was written, not when the scene was taken; only an explicit acquisition counts."""
+    return header.tags.get("ACQUISITION_DATETIME") or header.tags.get("acquisition_datetime")

@@ -1,0 +1,267 @@
+"""Rasters that GDAL reads (GeoTIFF, JPEG 2000, VRT, ENVI): a checked header, and pixels by window."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rasterio.control import GroundControlPoint
+from rasterio.crs import CRS
+from rasterio.enums import ColorInterp
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
+from rasterio.windows import Window
+
+from voxtile_remote_sensing.bands.registry import Band
+from voxtile_remote_sensing.scenes.access import drivers_of, fenced_gdal
+from voxtile_remote_sensing.scenes.protocol import Grid, Layer, SceneBand, SceneError, SceneMask, SceneOptions
+
+MAX_BLOCK_BYTES = 1 << 30
+MAX_EXPANSION = 20_000  # an empty 10980² JPEG 2000 band expands about 5,000 times; a header that lies, a million
+UNCHECKED_BYTES = 64 << 20  # less than this is read whatever the header claims
+
+
+@dataclass(frozen=True)
+class RasterHeader:
+    """What a file says of itself, checked before any pixel is read.
+
+    Attributes:
+        path: the file, absolute.
+        driver: of GDAL.
+        grid: None where the file has no coordinate reference system or no transform.
+        shape: rows, columns.
+        dtypes: of each band.
+        nodata: of each band.
+        descriptions: of each band; empty text where there is none.
+        scales: of each band, as GDAL tells; 1 where nothing is said.
+        offsets: of each band.
+        units: of each band.
+        colours: colour interpretation of each band.
+        block: rows and columns stored together.
+        photometric: TIFF's photometric interpretation or colour space, lower case; empty where unknown.
+        tags: the file's own.
+        band_tags: of each band.
+        gcps: ground control points and their system, for images that are not on a map grid.
+    """
+
+    path: str
+    driver: str
+    grid: Grid | None
+    shape: tuple[int, int]
+    dtypes: tuple[str, ...]
+    nodata: tuple[float | None, ...]
+    descriptions: tuple[str, ...]
+    scales: tuple[float, ...]
+    offsets: tuple[float, ...]
+    units: tuple[str, ...]
+    colours: tuple[ColorInterp, ...]
+    block: tuple[int, int]
+    photometric: str
+    tags: Mapping[str, str]
+    band_tags: tuple[Mapping[str, str], ...]
+    gcps: tuple[GroundControlPoint, ...] = ()
+    gcp_crs: CRS | None = None
+
+    def on_ground(self, where: str) -> Grid:
+        """The grid.
+
+        Raises:
+            SceneError: the file has no coordinate reference system.
+        """
+        if self.grid is None:
+            raise SceneError(
+                f"{where}: the file has no coordinate reference system, so its place is unknown; state it with "
+                f"'crs: EPSG:…' in a sidecar YAML, or with gdal_edit.py -a_srs"
+            )
+        return self.grid
+
+    def band(self, band: Band, index: int = 1, *, grid: Grid | None = None) -> SceneBand:
+        """A scene's band from one band of the file (from 1).
+
+        Raises:
+            SceneError: no coordinate reference system, or the file has fewer bands.
+        """
+        where = Path(self.path).name
+        if not 1 <= index <= len(self.dtypes):
+            raise SceneError(f"{where}: band {index} is asked for, but the file has {len(self.dtypes)}")
+        check_nodata(band.nodata, self.dtypes[index - 1], where)
+        return SceneBand(
+            band, Layer(self.path, index), grid or self.on_ground(where), self.dtypes[index - 1], self.block
+        )
+
+    def mask(self, name: str, kind: str, index: int = 1, *, nodata: float | None = None) -> SceneMask:
+        """A scene's mask layer from one band of the file (from 1).
+
+        Raises:
+            SceneError: no coordinate reference system, or the file has fewer bands.
+        """
+        where = Path(self.path).name
+        if not 1 <= index <= len(self.dtypes):
+            raise SceneError(f"{where}: band {index} is asked for, but the file has {len(self.dtypes)}")
+        layer = Layer(self.path, index)
+        return SceneMask(name, kind, layer, self.on_ground(where), self.dtypes[index - 1], nodata, self.block)
+
+
+def check_nodata(nodata: float | None, dtype: str, where: str) -> None:
+    """Refuse a nodata value that integers cannot hold.
+
+    Raises:
+        SceneError: NaN, a fraction or a number out of range for an integer type.
+    """
+    kind = np.dtype(dtype)
+    if nodata is None or kind.kind not in "iu":
+        return
+    limits = np.iinfo(kind)
+    if not math.isfinite(nodata) or nodata != int(nodata) or not limits.min <= nodata <= limits.max:
+        raise SceneError(
+            f"{where}: nodata is {nodata}, which {dtype} values cannot be; state the right one with 'nodata: …' "
+            f"(or 'nodata: null') in a sidecar YAML, or with gdal_edit.py -a_nodata"
+        )
+
+
+def read_header(path: str, root: Path, options: SceneOptions, *, crs: CRS | None = None) -> RasterHeader:
+    """Open a file, check its header and close it.
+
+    Args:
+        path: the file.
+        root: the input folder.
+        options: what is allowed.
+        crs: to use where the file has none.
+
+    Raises:
+        SceneError: the file is missing, damaged, outside the input folder, or its header claims more than it can hold.
+    """
+    with open_raster(path, root, options) as dataset:
+        _check_size(dataset, path)
+        known = dataset.crs or crs
+        placed = known is not None and not dataset.transform.is_identity
+        grid = Grid(known, dataset.transform, dataset.shape) if placed else None
+        gcps, gcp_crs = dataset.gcps
+        return RasterHeader(
+            path=path,
+            driver=dataset.driver,
+            grid=grid,
+            shape=dataset.shape,
+            dtypes=tuple(dataset.dtypes),
+            nodata=tuple(dataset.nodatavals),
+            descriptions=tuple((text or "").strip() for text in dataset.descriptions),
+            scales=tuple(dataset.scales),
+            offsets=tuple(dataset.offsets),
+            units=tuple((text or "").strip() for text in dataset.units),
+            colours=tuple(dataset.colorinterp),
+            block=dataset.block_shapes[0],
+            photometric=str(dataset.photometric.value if dataset.photometric else "").lower(),
+            tags=dict(dataset.tags()),
+            band_tags=tuple(dict(dataset.tags(index)) for index in dataset.indexes),
+            gcps=tuple(gcps),
+            gcp_crs=gcp_crs,
+        )
+
+
+@contextmanager
+def open_raster(path: str, root: Path, options: SceneOptions) -> Iterator[DatasetReader]:
+    """A dataset, opened with the one driver that fits its content, closed at the end.
+
+    Raises:
+        SceneError: it cannot be opened.
+    """
+    dataset = _open(path, root, options)
+    try:
+        yield dataset
+    finally:
+        dataset.close()
+
+
+@dataclass
+class RasterPixels:
+    """Pixels of GDAL rasters; files stay open until `close`.
+
+    Attributes:
+        root: the input folder.
+        options: what is allowed.
+    """
+
+    root: Path
+    options: SceneOptions
+    _open: dict[str, DatasetReader] = field(default_factory=dict, repr=False)
+
+    def read(self, layers: Sequence[Layer], window: Window) -> npt.NDArray[Any]:
+        """Stored values [C, Y, X]; each file is read once for all its layers.
+
+        Raises:
+            SceneError: a file is damaged.
+        """
+        paths = list(dict.fromkeys(layer.path for layer in layers))
+        if len(paths) == 1:
+            return self._read(paths[0], [layer.index for layer in layers], window)
+        parts = {path: [n for n, layer in enumerate(layers) if layer.path == path] for path in paths}
+        arrays = {path: self._read(path, [layers[n].index for n in own], window) for path, own in parts.items()}
+        dtype = np.result_type(*(a.dtype for a in arrays.values()))
+        out = np.empty((len(layers), *next(iter(arrays.values())).shape[1:]), dtype)
+        for path, own in parts.items():
+            out[own] = arrays[path]
+        return out
+
+    def close(self) -> None:
+        """Close the files."""
+        for dataset in self._open.values():
+            dataset.close()
+        self._open.clear()
+
+    def _read(self, path: str, indexes: list[int], window: Window) -> npt.NDArray[Any]:
+        if path not in self._open:
+            self._open[path] = _open(path, self.root, self.options)
+        try:
+            with fenced_gdal(self.options):
+                array: npt.NDArray[Any] = self._open[path].read(indexes, window=window)
+        except (RasterioError, OSError) as error:
+            raise SceneError(
+                f"{_relative(path, self.root)}: the pixels at row {window.row_off}, column {window.col_off} cannot be "
+                f"read, so the file is truncated or damaged; copy it again from its source"
+            ) from error
+        return array
+
+
+def _open(path: str, root: Path, options: SceneOptions) -> DatasetReader:
+    drivers = drivers_of(path, root, options)
+    try:
+        with fenced_gdal(options):
+            return DatasetReader(path, driver=list(drivers))  # rasterio.open takes one driver only
+    except (RasterioError, OSError) as error:
+        raise SceneError(
+            f"{_relative(path, root)}: the file is truncated or damaged and cannot be opened; copy it again from its "
+            f"source"
+        ) from error
+
+
+def _check_size(dataset: DatasetReader, path: str) -> None:
+    name = Path(path).name
+    rows, columns = dataset.block_shapes[0]
+    itemsize = max(np.dtype(d).itemsize for d in dataset.dtypes)
+    if rows * columns * itemsize > MAX_BLOCK_BYTES:
+        raise SceneError(
+            f"{name}: the header claims blocks of {rows}×{columns} pixels, more than {MAX_BLOCK_BYTES >> 30} GiB each; "
+            f"write it tiled with gdal_translate -co TILED=YES"
+        )
+    if path.startswith("/vsi") or dataset.driver == "VRT":
+        return
+    claimed = math.prod(dataset.shape) * dataset.count * itemsize
+    held = Path(path).stat().st_size
+    if claimed > UNCHECKED_BYTES and claimed > held * MAX_EXPANSION:
+        raise SceneError(
+            f"{name}: the header claims {dataset.height}×{dataset.width} pixels in {dataset.count} bands "
+            f"({claimed / 2**30:,.0f} GiB), but the file has only {held:,} bytes; copy it again from its source"
+        )
+
+
+def _relative(path: str, root: Path) -> str:
+    try:
+        return Path(path).relative_to(root).as_posix()
+    except ValueError:
+        return Path(path).name

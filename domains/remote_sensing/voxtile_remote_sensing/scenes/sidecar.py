@@ -1,0 +1,221 @@
+"""The sidecar YAML: what a plain raster file does not say of itself.
+
+`scene.tif` is described by `scene.yaml` beside it, else by `bands.yaml` in its folder or a folder above, up to the
+input folder. Example, for a Landsat crop whose file holds blue, green, red in this order:
+
+    sensor: landsat-8-9-oli-tirs
+    product: L1
+    datetime: 2020-05-18T13:30:00Z
+    bands: [B2, B3, B4]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, date, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+from rasterio.crs import CRS
+from rasterio.errors import CRSError
+
+from voxtile.errors import ConfigError
+from voxtile_remote_sensing.bands.registry import COMMON_NAMES, Band, load_sensor
+from voxtile_remote_sensing.scenes.protocol import SceneError
+
+FOLDER_FILE = "bands.yaml"
+MAX_BYTES = 1 << 20
+EXAMPLE = "bands: [{name: B2, common_name: blue}, {name: B3, common_name: green}, {name: B4, common_name: red}]"
+_BAND_KEYS = frozenset({f.name for f in fields(Band)} - {"source", "aliases"})
+
+
+@dataclass(frozen=True)
+class SidecarMask:
+    """A mask layer beside a plain raster.
+
+    Attributes:
+        file: relative to the raster's folder, `{stem}` standing for the raster's name without extension; empty where
+            the mask is a band of the raster itself.
+        kind: SCL, QA_PIXEL, BQA, cloud_probability, snow_probability, UDM2 or valid.
+        band: in the file, from 1.
+    """
+
+    file: str
+    kind: str
+    band: int = 1
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """What a sidecar says.
+
+    Attributes:
+        where: the file, for messages; empty where there is none.
+        sensor: of the band registry, or None.
+        product: of that sensor.
+        platform: spacecraft or aircraft.
+        modality: MSI, HSI, SAR or RGB.
+        datetime: ISO 8601 in UTC.
+        licence: of the data.
+        crs: for files without one.
+        bands: entries by position in the file: a name, or a mapping with `name` and other values; None for a band
+            that is not used.
+        common: scale, offset, nodata, unit and resolution for all bands.
+        masks: layers that say which pixels are usable.
+    """
+
+    where: str = ""
+    sensor: str | None = None
+    product: str | None = None
+    platform: str | None = None
+    modality: str | None = None
+    datetime: str | None = None
+    licence: str | None = None
+    crs: CRS | None = None
+    bands: tuple[Any, ...] | None = None
+    common: Mapping[str, Any] = field(default_factory=dict)
+    masks: tuple[SidecarMask, ...] = ()
+
+    def named(self, entry: object) -> Band:
+        """The band that one entry describes.
+
+        Raises:
+            SceneError: unknown keys, a name that the sensor lacks, or a common name that is not STAC's.
+        """
+        values = dict(entry) if isinstance(entry, Mapping) else {"name": entry}
+        if not isinstance(values.get("name"), str):
+            raise SceneError(f"{self.where}: every band needs a name as text; for example {EXAMPLE}")
+        unknown = set(values) - _BAND_KEYS
+        if unknown:
+            raise SceneError(f"{self.where}: band {values['name']} has unknown keys: {', '.join(sorted(unknown))}")
+        if values.get("common_name") not in COMMON_NAMES | {None}:
+            raise SceneError(
+                f"{self.where}: '{values['common_name']}' is no common name of STAC; take one of "
+                f"{', '.join(sorted(COMMON_NAMES))}"
+            )
+        band = self._of_sensor(str(values["name"]))
+        return replace(band, **{**self.common, **{k: v for k, v in values.items() if k != "name"}})
+
+    def _of_sensor(self, name: str) -> Band:
+        if self.sensor is None:
+            common = name.lower() if name.lower() in COMMON_NAMES else None
+            return Band(name, common_name=common, source=f"sidecar {self.where}")
+        try:
+            return load_sensor(self.sensor).band(name, self.product, platform=self.platform)
+        except ConfigError as error:
+            raise SceneError(f"{self.where}: {error}") from error
+
+
+def sidecar_of(path: str, files: Mapping[str, int], root: Path, given: Path | None) -> str | None:
+    """The sidecar of a raster, relative to the root (absolute for the one given); None where there is none.
+
+    Args:
+        path: of the raster, relative to the root.
+        files: all files of the input folder.
+        root: the input folder.
+        given: a sidecar for files without one.
+    """
+    raster = PurePosixPath(path)
+    own = raster.with_suffix(".yaml").as_posix()
+    if own in files:
+        return own
+    for folder in raster.parents:
+        candidate = (folder / FOLDER_FILE).as_posix()
+        if candidate in files:
+            return candidate
+    return None if given is None else str(given.resolve())
+
+
+def read_sidecar(file: Path, where: str) -> Sidecar:
+    """Read and check a sidecar.
+
+    Raises:
+        SceneError: not YAML, unknown keys, or values of the wrong kind.
+    """
+    if file.stat().st_size > MAX_BYTES:
+        raise SceneError(f"{where}: a sidecar of more than {MAX_BYTES >> 20} MiB is none")
+    try:
+        values = yaml.safe_load(file.read_text("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise SceneError(f"{where}: not valid YAML: {str(error).splitlines()[0]}") from error
+    if not isinstance(values, dict):
+        raise SceneError(f"{where}: a sidecar is a mapping; for example {EXAMPLE}")
+    known = {"sensor", "product", "platform", "modality", "datetime", "licence", "crs", "bands", "masks"}
+    common = {"scale", "offset", "nodata", "unit", "resolution_m"}
+    unknown = set(values) - known - common
+    if unknown:
+        raise SceneError(f"{where}: unknown keys: {', '.join(sorted(map(str, unknown)))}; known are "
+                         f"{', '.join(sorted(known | common))}")  # fmt: skip
+    bands = values.get("bands")
+    if bands is not None and (not isinstance(bands, list) or not bands):
+        raise SceneError(f"{where}: 'bands' is a list in the order of the file; for example {EXAMPLE}")
+    sensor = values.get("sensor")
+    if sensor is not None:
+        try:
+            load_sensor(str(sensor)).product(values.get("product"))
+        except ConfigError as error:
+            raise SceneError(f"{where}: {error}") from error
+    return Sidecar(
+        where=where,
+        sensor=sensor,
+        product=values.get("product"),
+        platform=values.get("platform"),
+        modality=values.get("modality"),
+        datetime=_datetime(values.get("datetime"), where),
+        licence=values.get("licence"),
+        crs=_crs(values.get("crs"), where),
+        bands=None if bands is None else tuple(bands),
+        common={key: _number(key, values[key], where) for key in sorted(common & set(values))},
+        masks=_masks(values.get("masks", []), where),
+    )
+
+
+def iso_utc(moment: datetime) -> str:
+    """ISO 8601 in UTC with a `Z`; a time without a zone is taken as UTC."""
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def _datetime(value: object, where: str) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError as error:
+            raise SceneError(f"{where}: '{value}' is not an ISO 8601 time like 2020-05-18T13:30:00Z") from error
+    if isinstance(value, datetime):
+        return iso_utc(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    raise SceneError(f"{where}: '{value}' is not an ISO 8601 time like 2020-05-18T13:30:00Z")
+
+
+def _crs(value: object, where: str) -> CRS | None:
+    if value is None:
+        return None
+    try:
+        return CRS.from_user_input(value)
+    except CRSError as error:
+        raise SceneError(f"{where}: '{value}' is not a coordinate reference system; write e.g. EPSG:32632") from error
+
+
+def _number(key: str, value: object, where: str) -> float | str | None:
+    if key == "unit":
+        return str(value)
+    if key == "nodata" and value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise SceneError(f"{where}: '{key}' is '{value}', not a number")
+    return float(value)
+
+
+def _masks(entries: object, where: str) -> tuple[SidecarMask, ...]:
+    try:
+        if not isinstance(entries, list):
+            raise TypeError
+        return tuple(SidecarMask(str(e.get("file", "")), str(e["kind"]), int(e.get("band", 1))) for e in entries)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SceneError(f"{where}: 'masks' is a list like [{{file: '{{stem}}_SCL.tif', kind: SCL}}]") from error

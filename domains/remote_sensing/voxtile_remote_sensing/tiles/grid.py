@@ -1,0 +1,224 @@
+"""The tile grid: fixed in a coordinate reference system, so that a place has one name for all dates and sensors.
+
+Cells are anchored at the origin of the system (multiples of the stride in its units), not at a scene's corner. Pixels
+are never moved: a tile is the window of whole pixels whose centre lies nearest to the centre of its cell.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from affine import Affine
+from rasterio.crs import CRS
+from rasterio.windows import Window
+
+from voxtile.errors import ConfigError
+from voxtile_remote_sensing.scenes.protocol import Grid, SceneError
+
+METRES_PER_DEGREE = 111_320.0  # of longitude at the equator, WGS 84
+MAX_TILES = 4_000_000  # of one scene: a Sentinel-2 scene has 1,849 of 256 pixels
+_TOLERANCE_PX = 1e-3  # half-pixel offsets between sensors must round one way on every tile
+_LENGTH = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*(px|km|m)?\s*")
+
+
+@dataclass(frozen=True)
+class Length:
+    """A length on the ground or in pixels of a scene's finest grid.
+
+    Attributes:
+        value: greater than 0.
+        unit: `px` or `m`.
+    """
+
+    value: float
+    unit: str
+
+    def __str__(self) -> str:
+        return f"{self.value:g}{self.unit}"
+
+    def along(self, grid: Grid) -> tuple[float, float]:
+        """Width and height in units of the grid's crs."""
+        if self.unit == "px":
+            width, height = grid.pixel_size
+            return self.value * width, self.value * height
+        length = self.value / metres_per_unit(grid.crs)
+        return length, length
+
+
+def parse_length(text: str, option: str, *, default_unit: str = "px") -> Length:
+    """Read `256px`, `2560m`, `2.5km` or a bare number.
+
+    Raises:
+        ConfigError: neither, not positive, or a part of a pixel; the message names the option.
+    """
+    match = _LENGTH.fullmatch(str(text))
+    if match is None or float(match[1]) <= 0:
+        raise ConfigError(f"{option} is a length such as 256px, 2560m or 2.56km, got '{text}'")
+    value, unit = float(match[1]), match[2] or default_unit
+    if unit == "km":
+        value, unit = value * 1000, "m"
+    if unit == "px" and not value.is_integer():
+        raise ConfigError(f"{option} is a whole number of pixels, got '{text}'")
+    return Length(value, unit)
+
+
+def metres_per_unit(crs: CRS) -> float:
+    """Length of the crs's unit in metres; degrees are those of the equator."""
+    if crs.is_geographic:
+        return METRES_PER_DEGREE
+    return float(crs.linear_units_factor[1])
+
+
+def crs_name(crs: CRS) -> str:
+    """Short name of a crs for tile names: `epsg32632`, or `crs` and a hash of its definition."""
+    code = crs.to_epsg()
+    return f"epsg{code}" if code else f"crs{hashlib.sha256(crs.to_wkt().encode()).hexdigest()[:8]}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The nominal area of a tile.
+
+    Attributes:
+        name: of the place, e.g. `epsg32632-2560m-691200-5335040`: size and lower left corner in units of the crs.
+        centre: (x, y) in the crs.
+        extent: width along the pixel rows and height along the columns, in units of the crs.
+    """
+
+    name: str
+    centre: tuple[float, float]
+    extent: tuple[float, float]
+
+
+def cells_of(finest: Grid, size: Length, stride: Length) -> list[Cell]:
+    """Cells that touch a scene, from the top row to the bottom one.
+
+    A scene that is no larger than a tile is one cell of its own size, as are patches of data sets. Where the transform
+    is rotated, sheared or upside down, pixels cannot follow the fixed grid: cells then start at the first pixel.
+
+    Args:
+        finest: the scene's finest grid.
+        size: of the tiles.
+        stride: from one tile to the next.
+
+    Raises:
+        SceneError: the scene would give more than `MAX_TILES` tiles.
+    """
+    rows, columns = finest.shape
+    width_px, height_px = _pixels(size, finest)
+    if columns <= width_px and rows <= height_px:
+        return [_whole(finest)]
+    step_x, step_y = stride.along(finest)
+    count = (columns * finest.pixel_size[0] / step_x + 2) * (rows * finest.pixel_size[1] / step_y + 2)
+    if count > MAX_TILES:
+        raise SceneError(
+            f"a scene of {rows}×{columns} pixels would give {count:.0f} tiles, more than {MAX_TILES}; "
+            "use a larger --size, or cut the scene"
+        )
+    return list(_fixed(finest, size, stride) if finest.is_north_up else _from_first_pixel(finest, size, stride))
+
+
+def window_of(cell: Cell, grid: Grid) -> Window:
+    """The window of whole pixels that is nearest to a cell; it may reach beyond the grid.
+
+    Every cell of one size gives a window of one shape. Neighbours share no pixel and leave none out where the cell is a
+    multiple of the pixel; otherwise the window has the next larger number of pixels, and its centre is off by at most
+    half a pixel.
+    """
+    width, height = grid.pixel_size
+    column, row = ~grid.transform @ cell.centre
+    columns, rows = (
+        math.ceil(cell.extent[0] / width - _TOLERANCE_PX),
+        math.ceil(cell.extent[1] / height - _TOLERANCE_PX),
+    )
+    return Window(_nearest(column - columns / 2), _nearest(row - rows / 2), columns, rows)
+
+
+def transform_of(window: Window, grid: Grid) -> Affine:
+    """Transform of a window, rotation kept."""
+    return grid.transform @ Affine.translation(window.col_off, window.row_off)
+
+
+def corners_of(window: Window, grid: Grid) -> list[tuple[float, float]]:
+    """Corners of a window in the crs, in order around it."""
+    left, top, right, bottom = (
+        window.col_off,
+        window.row_off,
+        window.col_off + window.width,
+        window.row_off + window.height,
+    )
+    return [grid.transform @ corner for corner in ((left, bottom), (right, bottom), (right, top), (left, top))]
+
+
+def is_inside(window: Window, grid: Grid) -> bool:
+    """Whether a window shares at least one pixel with the grid."""
+    rows, columns = grid.shape
+    return bool(
+        window.row_off < rows
+        and window.col_off < columns
+        and window.row_off + window.height > 0
+        and window.col_off + window.width > 0
+    )
+
+
+def _nearest(position: float) -> int:
+    return math.floor(position + 0.5 + _TOLERANCE_PX)
+
+
+def _pixels(size: Length, grid: Grid) -> tuple[int, int]:
+    width, height = size.along(grid)
+    return (
+        math.ceil(width / grid.pixel_size[0] - _TOLERANCE_PX),
+        math.ceil(height / grid.pixel_size[1] - _TOLERANCE_PX),
+    )
+
+
+def _number(value: float) -> str:
+    """A coordinate in a name: whole metres where they are whole, else down to 10⁻⁷ (1 cm in degrees)."""
+    text = f"{value:.7f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def _name(grid: Grid, extent: tuple[float, float], left: float, bottom: float) -> str:
+    unit = "deg" if grid.crs.is_geographic else "m" if metres_per_unit(grid.crs) == 1 else "u"
+    square = math.isclose(extent[0], extent[1], rel_tol=1e-9)
+    size = _number(extent[0]) if square else f"{_number(extent[0])}x{_number(extent[1])}"
+    return f"{crs_name(grid.crs)}-{size}{unit}-{_number(left)}-{_number(bottom)}"
+
+
+def _whole(grid: Grid) -> Cell:
+    rows, columns = grid.shape
+    extent = (columns * grid.pixel_size[0], rows * grid.pixel_size[1])
+    x, y = grid.transform @ (columns / 2, rows / 2)
+    return Cell(_name(grid, extent, grid.bounds[0], grid.bounds[1]), (x, y), extent)
+
+
+def _fixed(grid: Grid, size: Length, stride: Length) -> Iterator[Cell]:
+    extent, (step_x, step_y) = size.along(grid), stride.along(grid)
+    left, bottom, right, top = grid.bounds
+    slack = (1e-6 * grid.pixel_size[0], 1e-6 * grid.pixel_size[1])
+    first, last = _indices(left + slack[0], right - slack[0], extent[0], step_x)
+    lowest, highest = _indices(bottom + slack[1], top - slack[1], extent[1], step_y)
+    for j in range(highest, lowest - 1, -1):
+        for i in range(first, last + 1):
+            x, y = i * step_x, j * step_y
+            yield Cell(_name(grid, extent, x, y), (x + extent[0] / 2, y + extent[1] / 2), extent)
+
+
+def _indices(low: float, high: float, extent: float, step: float) -> tuple[int, int]:
+    """First and last k with k · step < high and k · step + extent > low."""
+    return math.floor((low - extent) / step) + 1, math.ceil(high / step) - 1
+
+
+def _from_first_pixel(grid: Grid, size: Length, stride: Length) -> Iterator[Cell]:
+    columns, rows = _pixels(size, grid)
+    step_x, step_y = _pixels(stride, grid)
+    extent = (columns * grid.pixel_size[0], rows * grid.pixel_size[1])
+    for row in range(0, grid.shape[0], step_y):
+        for column in range(0, grid.shape[1], step_x):
+            x, y = grid.transform @ (column + columns / 2, row + rows / 2)
+            yield Cell(_name(grid, extent, x - extent[0] / 2, y - extent[1] / 2), (x, y), extent)

@@ -18,7 +18,8 @@ _INLINE_TITLE = re.compile(r"^[ \t]*[A-Z][A-Z0-9 /&,()\-]{2,60}:[ \t]*", re.MULT
 # Titles that reports also write in mixed case before the text on the same line.
 _KNOWN_TITLE = re.compile(
     r"(?:^|(?<=[.!?])[ \t])[ \t]*(?:findings?|impressions?|conclusions?|indications?|history|comparisons?|techniques?|"
-    r"clinical (?:history|information|indication)|procedure|examination|exam|opinion|summary|results?|report)"
+    r"clinical (?:history|information|indication)|procedure|examination|exam|opinion|summary|results?|report|"
+    r"(?:final )?diagnosis|(?:microscopic|gross) (?:description|findings)|microscopy|macroscopy)"
     r"[ \t]*:[ \t]*",
     re.MULTILINE | re.IGNORECASE,
 )

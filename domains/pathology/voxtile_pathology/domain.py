@@ -1,14 +1,29 @@
 """The pathology domain's entry point."""
 
-from voxtile.domain import Domain, files_beside
+from pathlib import Path
+
+from voxtile.domain import Command, Domain, files_beside
 
 domain = Domain(
     name="pathology",
     title="whole-slide images: SVS, NDPI, MIRAX, DICOM, OME-TIFF",
     files=files_beside(__file__),
     converters={},
-    phantoms={},
+    phantoms={
+        "he": Command(
+            "voxtile_pathology.phantom.he:write_he_phantom",
+            "synthetic H&E slides as tiled TIFF, with annotations and reports",
+        ),
+    },
     recipes={},
-    facts={},
-    wordings=(),
+    facts={
+        "annotations": Command(
+            "voxtile_pathology.facts.annotations:facts_from_annotations", "the tissue of patches, from drawn regions"
+        ),
+        "slide-reports": Command(
+            "voxtile_pathology.reports.command:facts_from_slide_reports",
+            "findings that reports of slides state or deny",
+        ),
+    },
+    wordings=(Path(__file__).parent / "wordings" / "histology.yaml",),
 )

@@ -1,4 +1,4 @@
-"""Sections of a radiology report, and its sentences."""
+"""Sections of a radiology or pathology report, and its sentences."""
 
 from __future__ import annotations
 
@@ -11,8 +11,30 @@ from voxtile.data.sentences import split_sentences
 # Headings as they stand in ordinary reports (RSNA RadReport templates; the ACR practice parameter for
 # communication names the sections). A heading begins a line or follows a full stop, and ends with a colon.
 _HEADINGS = {
-    "findings": ("findings", "finding", "observations", "chest", "abdomen", "abdomen and pelvis", "thorax"),
-    "impression": ("impression", "impressions", "conclusion", "opinion", "summary", "assessment"),
+    "findings": (
+        "findings",
+        "finding",
+        "observations",
+        "chest",
+        "abdomen",
+        "abdomen and pelvis",
+        "thorax",
+        "microscopy",
+        "microscopic description",
+        "microscopic findings",
+        "gross description",
+        "macroscopy",
+    ),
+    "impression": (
+        "impression",
+        "impressions",
+        "conclusion",
+        "opinion",
+        "summary",
+        "assessment",
+        "diagnosis",
+        "final diagnosis",
+    ),
     "indication": (
         "indication",
         "indications",

@@ -1,0 +1,1 @@
+"""Facts about patches: what the annotations of their slide say."""

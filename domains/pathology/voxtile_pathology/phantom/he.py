@@ -1,0 +1,136 @@
+"""`voxtile phantom he`: a set of synthetic H&E slides with annotations, reports, labels and known truth."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+from shapely.geometry import mapping
+
+from voxtile.errors import InputError
+from voxtile.testing.phantom_truth import write_table, write_truth
+from voxtile_pathology.phantom.case import FINDINGS, MPP, Artefact, Case, Region, draw_case
+from voxtile_pathology.phantom.render import render
+from voxtile_pathology.phantom.reports import write_report
+from voxtile_pathology.phantom.slide_file import write_annotations, write_slide
+
+_BYTES = 2_500_000  # a slide with its annotations, at most about
+
+README = """H&E phantom, seed {seed}, {n} slides
+
+Everything here is synthetic; names and numbers are invented.
+
+slides/NAME.svs             tiled pyramidal TIFF, JPEG tiles, three levels, 0.5 micrometres a pixel
+annotations/NAME.geojson    regions of eight tissues, in level-0 pixels, as QuPath exports them
+reports.csv                 study, subject, text
+labels.csv                  study, subject, and a column of 0 and 1 for each finding
+truth.json                  outline of the tissue, regions, pen marks, blurred spots and folds; no converter reads it
+
+Another seed gives entirely different slides; the same seed gives the same bytes.
+"""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a worker hands back: rows of the tables."""
+
+    name: str
+    text: str
+    labels: tuple[int, ...]
+    truth: dict[str, Any]
+
+
+def write_he_phantom(out: Path, *, n: int = 120, seed: int = 0, workers: int = 0) -> None:
+    """Write synthetic H&E slides with annotations, reports, labels and known truth.
+
+    Each slide is one case of one patient. Of every two neighbouring slides one has a carcinoma, and so for the other
+    findings, independently.
+
+    Args:
+        out: new or empty folder.
+        n: number of slides.
+        seed: another seed gives other slides; the same seed gives the same bytes, whatever the number of workers.
+        workers: number of processes; 0 for one a core.
+
+    Raises:
+        InputError: `out` is not empty, or n or seed is out of range.
+    """
+    _check(out, n, seed)
+    for folder in ("slides", "annotations"):
+        (out / folder).mkdir(parents=True, exist_ok=True)
+    console = Console(stderr=True)
+    written = list(
+        track(
+            _in_order(partial(write_case, out, seed), n, workers),
+            description="phantom he",
+            total=n,
+            console=console,
+            transient=True,
+        )
+    )
+    write_table(out / "reports.csv", ("study", "subject", "text"), ((w.name, w.name, w.text) for w in written))
+    write_table(out / "labels.csv", ("study", "subject", *FINDINGS), ((w.name, w.name, *w.labels) for w in written))
+    write_truth(out / "truth.json", {"phantom": "he", "seed": seed, "mpp": MPP, "studies": [w.truth for w in written]})
+    (out / "README.txt").write_text(README.format(seed=seed, n=n), encoding="utf-8")
+    console.print(f"wrote {n} slides to {out}")
+
+
+def write_case(out: Path, seed: int, number: int) -> Written:
+    """Render one slide and write its files."""
+    case = draw_case(seed, number)
+    write_slide(out / "slides" / f"{case.name}.svs", render(seed, case), case)
+    write_annotations(out / "annotations" / f"{case.name}.geojson", case)
+    labels = tuple(int(case.findings[name]) for name in FINDINGS)
+    return Written(case.name, write_report(seed, case), labels, _truth(case))
+
+
+def _check(out: Path, n: int, seed: int) -> None:
+    if n < 1 or n > 99_999:
+        raise InputError(f"cannot make {n} slides; give --n between 1 and 99999")
+    if seed < 0:
+        raise InputError(f"the seed {seed} is negative; give --seed 0 or more")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} is not an empty folder; give a new one, or remove it first")
+    parent = next(p for p in (out, *out.parents) if p.exists())
+    free = shutil.disk_usage(parent).free
+    if free < n * _BYTES:
+        raise InputError(
+            f"{n} slides need {n * _BYTES / 1e9:.1f} GB at {out}, and {free / 1e9:.1f} GB are free; give a smaller --n"
+        )
+
+
+def _in_order(job: partial[Written], n: int, workers: int) -> Iterator[Written]:
+    count = min(workers or os.cpu_count() or 1, n)
+    if count <= 1:
+        yield from map(job, range(n))
+        return
+    with ProcessPoolExecutor(count, mp_context=get_context("forkserver")) as pool:
+        yield from pool.map(job, range(n), chunksize=max(1, min(4, n // (count * 4))))
+
+
+def _truth(case: Case) -> dict[str, Any]:
+    return {
+        "number": case.number,
+        "study": case.name,
+        "size": list(case.size),
+        "findings": {name: bool(present) for name, present in case.findings.items()},
+        "tissue": mapping(case.tissue),
+        "regions": [_shape(region) for region in case.regions],
+        "artefacts": [_shape(artefact) for artefact in case.artefacts],
+    }
+
+
+def _shape(item: Region | Artefact) -> dict[str, Any]:
+    shape = {"polygon": mapping(item.polygon)}
+    if isinstance(item, Region):
+        return {"tissue": item.tissue, **shape}
+    return {"kind": item.kind, "colour": item.colour, **shape}

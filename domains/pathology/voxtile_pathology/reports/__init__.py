@@ -1,0 +1,1 @@
+"""What pathology reports state."""

@@ -12,6 +12,13 @@ from voxtile.errors import MissingExtraError
 
 WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _MAGIC, _PREAMBLE = b"DICM", 128
+_PROPERTIES = (
+    "Manufacturer",
+    "ManufacturerModelName",
+    "SoftwareVersions",
+    "AcquisitionDateTime",
+    "ContainerIdentifier",
+)
 
 
 def is_dicom(head: bytes) -> bool:
@@ -40,6 +47,20 @@ def whole_slide_series(path: Path) -> str | None:
     if header.get("SOPClassUID") != WHOLE_SLIDE:
         return None
     return str(header.get("SeriesInstanceUID") or "") or None
+
+
+def microscope(path: Path) -> tuple[dict[str, str], float | None]:
+    """What a whole-slide instance says of its making, and the magnification of the objective.
+
+    Args:
+        path: of one instance.
+    """
+    import pydicom
+
+    header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[*_PROPERTIES, "OpticalPathSequence"])
+    properties = {f"dicom.{name}": str(header.get(name)) for name in _PROPERTIES if header.get(name)}
+    powers = [optical.get("ObjectiveLensPower") for optical in header.get("OpticalPathSequence") or ()]
+    return properties, next((float(power) for power in powers if power), None)
 
 
 def series_files(path: Path) -> list[Path]:

@@ -23,6 +23,7 @@ from voxtile_pathology.slides.protocol import (
     true_downsample,
 )
 from voxtile_pathology.slides.resolution import checked_mpp
+from voxtile_pathology.slides.tiles import check_grid
 
 try:
     import openslide
@@ -30,7 +31,6 @@ except ImportError as error:
     raise MissingExtraError("openslide-python", "pathology") from error
 
 _PRIORITY = 50
-_MAX_SIDE = 1 << 22  # four million pixels: a slide of 75 mm at 0.02 µm
 
 
 class OpenSlideReader:
@@ -50,9 +50,12 @@ class OpenSlideReader:
         self.path = path
         self._handle = self._opened()
         handle = self._handle
-        full = handle.level_dimensions[0]
-        if max(full) > _MAX_SIDE or min(full) <= 0:
-            raise SlideError(f"{path.name}: {full[0]} x {full[1]} pixels cannot be a slide; the header is damaged")
+        try:
+            for index in range(handle.level_count):
+                check_grid(path, handle.level_dimensions[index], _tile(handle, index) or (1, 1))
+        except SlideError:
+            handle.close()
+            raise
         self.properties: Mapping[str, str] = handle.properties
         self.levels: tuple[Level, ...] = tuple(_level(handle, index) for index in range(handle.level_count))
         self.objective = _number(self.properties.get("openslide.objective-power"))
@@ -137,11 +140,12 @@ def _level(handle: openslide.OpenSlide, index: int) -> Level:
     # A level wider than its ratio explains is padded; then the format itself says the factor (Philips).
     if any(abs(pixels * stated - whole) > 2 * stated for pixels, whole in zip(size, full, strict=True)):
         downsample = (stated, stated)
-    tile = tuple(
-        _number(handle.properties.get(f"openslide.level[{index}].tile-{side}")) for side in ("width", "height")
-    )
-    whole = (int(tile[0]), int(tile[1])) if tile[0] and tile[1] else None
-    return Level(size, downsample, whole)
+    return Level(size, downsample, _tile(handle, index))
+
+
+def _tile(handle: openslide.OpenSlide, index: int) -> tuple[int, int] | None:
+    width, height = (_number(handle.properties.get(f"openslide.level[{index}].tile-{s}")) for s in ("width", "height"))
+    return (int(width), int(height)) if width and height else None
 
 
 def _number(text: str | None) -> float | None:

@@ -14,9 +14,8 @@ import tifffile
 
 from voxtile_pathology.slides.jpeg_stream import JpegError, JpegFile, complete_jpeg, decode_jpeg
 from voxtile_pathology.slides.protocol import Picture, SlideError, UnsupportedSlideError
+from voxtile_pathology.slides.tiles import check_grid
 
-MAX_SIDE = 1 << 22  # four million pixels: a slide of 75 mm at 0.02 µm
-MAX_TILE_PIXELS = 1 << 26  # 200 MB of RGB
 _MAX_ENCODED_BYTES = 1 << 28
 _JPEG = 7
 
@@ -41,7 +40,7 @@ class TiffImage:
         self.size: tuple[int, int] = (page.imagewidth, page.imagelength)
         strip = min(page.rowsperstrip or page.imagelength, page.imagelength)
         self.tile: tuple[int, int] = (page.tilewidth, page.tilelength) if page.is_tiled else (page.imagewidth, strip)
-        _check_size(path, self.size, self.tile)
+        check_grid(path, self.size, self.tile)
         self.columns, self.rows = (-(-side // part) for side, part in zip(self.size, self.tile, strict=True))
         self.tiled = bool(page.is_tiled)
         self.jpeg = int(page.compression) == _JPEG and len(pages) == 1 and page.planarconfig == 1
@@ -154,14 +153,4 @@ def _check_kind(path: Path, pages: list[tifffile.TiffPage]) -> None:
     if samples not in (1, 3, 4) or page.photometric not in known or ycbcr or page.imagedepth != 1:
         raise UnsupportedSlideError(
             f"{path.name} holds {samples} channels as {page.photometric.name}; only grey and RGB slides are read"
-        )
-
-
-def _check_size(path: Path, size: tuple[int, int], tile: tuple[int, int]) -> None:
-    if min(*size, *tile) <= 0 or max(size) > MAX_SIDE:
-        raise SlideError(f"{path.name}: {size[0]} x {size[1]} pixels cannot be a slide; the header is damaged")
-    if tile[0] * tile[1] > MAX_TILE_PIXELS:
-        raise SlideError(
-            f"{path.name} holds {size[0]} x {size[1]} pixels in pieces of {tile[0]} x {tile[1]}, "
-            f"more than {MAX_TILE_PIXELS:,} pixels at once; convert it to a tiled TIFF first"
         )

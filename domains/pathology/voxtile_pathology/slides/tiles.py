@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from voxtile_pathology.slides.protocol import Box, Picture
+from voxtile_pathology.slides.protocol import Box, Picture, SlideError
 
 # A row of 256-pixel tiles, 80,000 pixels wide: patches that straddle tiles, read row by row, decode each tile once.
 CACHE_BYTES = 64 << 20
 WHITE = 255
+MAX_SIDE = 1 << 22  # four million pixels: a slide of 75 mm at 0.02 µm
+MAX_TILE_PIXELS = 1 << 26  # 200 MB of RGB
 
 
 class TileSource(Protocol):
@@ -95,6 +98,26 @@ def read_box(source: TileSource, box: Box, cache: TileCache) -> Picture:
             target = result[place[1] - y0 : end[1] - y0, place[0] - x0 : end[0] - x0]
             _paste(target, cache.tile(source, column, row), place[0] - column * width, place[1] - row * height)
     return result
+
+
+def check_grid(path: Path, size: tuple[int, int], tile: tuple[int, int]) -> None:
+    """Refuse sizes that no slide has, before memory is taken for them.
+
+    Args:
+        path: of the slide.
+        size: width and height of a level, as its header claims.
+        tile: width and height of what is decoded in one piece.
+
+    Raises:
+        SlideError: a side is not positive or a limit is passed.
+    """
+    if min(*size, *tile) <= 0 or max(size) > MAX_SIDE:
+        raise SlideError(f"{path.name}: {size[0]} x {size[1]} pixels cannot be a slide; the header is damaged")
+    if tile[0] * tile[1] > MAX_TILE_PIXELS:
+        raise SlideError(
+            f"{path.name} holds {size[0]} x {size[1]} pixels in pieces of {tile[0]} x {tile[1]}, "
+            f"more than {MAX_TILE_PIXELS:,} pixels at once; convert it to a tiled TIFF first"
+        )
 
 
 def _paste(target: Picture, tile: Picture | None, x: int, y: int) -> None:

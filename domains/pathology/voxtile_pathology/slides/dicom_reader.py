@@ -1,0 +1,205 @@
+"""DICOM whole-slide images through wsidicom; JPEG frames are decoded here, as those of other slides are.
+
+Source: DICOM PS3.3 A.32.8 and C.8.12 (VL Whole Slide Microscopy Image).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from voxtile.errors import MissingExtraError
+from voxtile_pathology.slides.dicom_files import is_dicom, microscope, series_files, whole_slide_series
+from voxtile_pathology.slides.jpeg_stream import JpegError, complete_jpeg, decode_jpeg
+from voxtile_pathology.slides.protocol import (
+    Box,
+    Level,
+    Picture,
+    SlideError,
+    TileGrid,
+    UnsupportedSlideError,
+    checked_box,
+    true_downsample,
+)
+from voxtile_pathology.slides.resolution import checked_mpp
+from voxtile_pathology.slides.tiles import CACHE_BYTES, TileCache, check_grid, read_box
+
+try:
+    import wsidicom
+    from wsidicom.config import Settings
+except ImportError as error:
+    raise MissingExtraError("wsidicom", "pathology") from error
+
+_PRIORITY = 70
+_JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
+# Scanners differ in tile size between levels, and wsidicom's own caches would hold each tile a second time.
+_SETTINGS = Settings(strict_tile_size_check=False, decoded_frame_cache_size=0, encoded_frame_cache_size=0)
+_PROPERTIES = (
+    "Manufacturer",
+    "ManufacturerModelName",
+    "SoftwareVersions",
+    "AcquisitionDateTime",
+    "ContainerIdentifier",
+)
+
+
+class DicomReader:
+    """A slide whose levels are the DICOM instances of one series.
+
+    Args:
+        path: any of its files; the others are found beside it.
+
+    Raises:
+        SlideError: the instances make no slide, or one is damaged.
+    """
+
+    reader = "dicom"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._slide = wsidicom.WsiDicom.open(series_files(path), settings=_SETTINGS)
+        except Exception as error:  # wsidicom and pydicom raise many kinds on damaged files
+            raise SlideError(f"{path.name} and the files of its series make no slide: {error}") from error
+        try:
+            self._describe()
+        except SlideError:
+            self.close()
+            raise
+        except Exception as error:  # as above: headers are read lazily
+            self.close()
+            raise SlideError(f"{path.name} lacks what a DICOM slide must state: {error}") from error
+
+    @classmethod
+    def recognises(cls, path: Path, head: bytes) -> int:
+        """Instances of the whole-slide class."""
+        return _PRIORITY if is_dicom(head) and whole_slide_series(path) else 0
+
+    def read(self, level: int, box: Box) -> Picture:
+        """Pixels of a box."""
+        checked_box(self.path, box)
+        return read_box(self._tiles[level], box, self._cache)
+
+    def tile_grid(self, level: int) -> TileGrid | None:
+        """The level's JPEG frames, if that is what it is made of."""
+        tiles = self._tiles[level]
+        return tiles if tiles.jpeg else None
+
+    def associated_image(self, name: str) -> Picture:
+        """An associated image."""
+        if name not in self._associated:
+            there = ", ".join(self.associated) or "none"
+            raise SlideError(f"{self.path.name} has no associated image '{name}'; it has: {there}")
+        tiles = _DicomTiles(self.path, self._associated[name])
+        box = (0, 0, *tiles.size)
+        checked_box(self.path, box)
+        return read_box(tiles, box, TileCache(0))
+
+    def close(self) -> None:
+        """Give the files and the decoded tiles back."""
+        self._slide.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _describe(self) -> None:
+        groups = sorted(self._slide.pyramid, key=lambda group: -group.size.width)
+        self._tiles = [_DicomTiles(self.path, group) for group in groups]
+        self._cache = TileCache(CACHE_BYTES)
+        full = self._tiles[0].size
+        self.levels: tuple[Level, ...] = tuple(
+            Level(tiles.size, true_downsample(full, tiles.size), tiles.tile) for tiles in self._tiles
+        )
+        named = {"label": self._slide.labels, "macro": self._slide.overviews}
+        self._associated: dict[str, Any] = {name: images[0] for name, images in named.items() if images}
+        self.associated: tuple[str, ...] = tuple(sorted(self._associated))
+        self.properties: Mapping[str, str]
+        self.properties, self.objective = microscope(self.path)
+        spacing = groups[0].mpp
+        stated = (float(spacing.width), float(spacing.height)) if spacing is not None else (None, None)
+        self.mpp, self.warnings = checked_mpp(*stated, self.objective)
+
+
+class _DicomTiles:
+    """The frames of one level, label or overview."""
+
+    def __init__(self, path: Path, group: Any) -> None:  # noqa: ANN401 - wsidicom's Instances, whose place has moved
+        self._path, self._group = path, group
+        self.size: tuple[int, int] = (group.size.width, group.size.height)
+        image = group.default_instance.image_data
+        self.tile: tuple[int, int] = (image.tile_size.width, image.tile_size.height)
+        check_grid(path, self.size, self.tile)
+        self.columns, self.rows = (-(-side // part) for side, part in zip(self.size, self.tile, strict=True))
+        if len(group.optical_paths) > 1 or image.bits != 8 or image.samples_per_pixel not in (1, 3):
+            raise UnsupportedSlideError(
+                f"{path.name} holds {len(group.optical_paths)} optical paths of {image.bits} bit; "
+                "only 8-bit grey and RGB slides are read"
+            )
+        self.jpeg = str(image.transfer_syntax) == _JPEG_BASELINE
+        self._ycbcr = str(image.photometric_interpretation).startswith("YBR")
+        self._image = image
+
+    def encoded(self, column: int, row: int) -> bytes:
+        """A frame as a complete JPEG file."""
+        data = self._bytes(column, row)
+        if data is None:
+            raise SlideError(f"{self._where(column, row)} is not in the file")
+        try:
+            return complete_jpeg(data, b"", ycbcr=self._ycbcr).data
+        except JpegError as error:
+            raise SlideError(f"{self._where(column, row)} is damaged ({error})") from error
+
+    def decode(self, column: int, row: int) -> Picture | None:
+        """Pixels of a frame; None where a sparse level has none."""
+        if self.jpeg:
+            data = self._bytes(column, row)
+            if data is None:
+                return None
+            try:
+                jpeg = complete_jpeg(data, b"", ycbcr=self._ycbcr)
+                if jpeg.size[0] > self.tile[0] or jpeg.size[1] > self.tile[1]:
+                    raise JpegError(f"it claims {jpeg.size[0]} x {jpeg.size[1]} pixels")
+                return decode_jpeg(jpeg)
+            except JpegError as error:
+                raise SlideError(f"{self._where(column, row)} cannot be decoded ({error})") from error
+        if self._sparse(column, row):
+            return None
+        try:
+            pixels = np.asarray(self._group.get_tile(self._point(column, row), crop_to_image_boundary=False))
+        except Exception as error:  # each decoder behind wsidicom raises errors of its own
+            raise SlideError(f"{self._where(column, row)} cannot be decoded ({error})") from error
+        if pixels.dtype != np.uint8 or pixels.shape[:2] != (self.tile[1], self.tile[0]):
+            raise SlideError(f"{self._where(column, row)} does not hold 8-bit pixels of a tile's size")
+        return np.repeat(pixels[..., None], 3, axis=2) if pixels.ndim == 2 else pixels[..., :3]
+
+    def _bytes(self, column: int, row: int) -> bytes | None:
+        if self._sparse(column, row):
+            return None
+        try:
+            data: bytes = self._group.get_encoded_tile(self._point(column, row), crop_to_image_boundary=False)
+        except Exception as error:  # wsidicom and pydicom raise many kinds on damaged files
+            raise SlideError(f"{self._where(column, row)} cannot be read ({error})") from error
+        return data
+
+    def _sparse(self, column: int, row: int) -> bool:
+        if not (0 <= column < self.columns and 0 <= row < self.rows):
+            raise SlideError(f"{self._path.name} has no tile ({column}, {row}); it has {self.columns} x {self.rows}")
+        image = self._image
+        sparse: bool = image.is_sparse(self._point(column, row), image.default_z, image.default_path)
+        return sparse
+
+    @staticmethod
+    def _point(column: int, row: int) -> wsidicom.geometry.Point:
+        return wsidicom.geometry.Point(column, row)
+
+    def _where(self, column: int, row: int) -> str:
+        return f"{self._path.name}: the tile ({column}, {row}) of the {self.size[0]} x {self.size[1]} level"

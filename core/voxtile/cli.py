@@ -109,7 +109,7 @@ def _call_member(word: str, group: Group, argv: list[str]) -> None:
         raise ConfigError(
             f"there is no {group.noun} '{chosen}'{_hint(chosen, members, f'voxtile {word} --help')}{_broken()}"
         )
-    name = f"voxtile {word} --from {chosen}" if group.selector else f"voxtile {word} {chosen}"
+    name = f"voxtile {word} {group.selector} {chosen}" if group.selector else f"voxtile {word} {chosen}"
     command = members[chosen]
     if not command.example and chosen in group.example.split():
         command = replace(command, example=group.example)
@@ -170,7 +170,9 @@ def _about(entry: Entry | Group) -> tuple[str, str]:
 def _group_help(word: str, group: Group, members: Mapping[str, Command]) -> str:
     lines = [f"{group.help[0].upper()}{group.help[1:]}.", "", f"Usage: voxtile {group.usage} [OPTIONS]", ""]
     lines += [f"  {name:<14} {command.help}" for name, command in sorted(members.items())] or ["  (none is installed)"]
-    choice = f"CORPUS --from {group.noun.split()[0].upper()}" if group.selector else "NAME"
+    choice = (
+        group.usage.partition(" ")[2].removesuffix("NAME") + group.noun.split()[0].upper() if group.selector else "NAME"
+    )
     lines += ["", f"'voxtile {word} {choice} --help' shows the options.", "", "Example:", f"  {group.example}"]
     return "\n".join(lines)
 

@@ -146,6 +146,15 @@ COMMANDS: Mapping[str, Entry | Group] = {
             "voxtile extract corpus 0123456789abcdef0123456789abcdef --to nifti",
         ),
     ),
+    "export-geoparquet": Entry(
+        ENRICH,
+        "export-geoparquet CORPUS OUT",
+        Command(
+            "voxtile.corpus.geoparquet_export:export_geoparquet",
+            "footprints and splits as one file for QGIS and geopandas",
+            "voxtile export-geoparquet corpus footprints.parquet",
+        ),
+    ),
     "facts": Group(
         ENRICH,
         "facts CORPUS --from NAME",
@@ -154,6 +163,24 @@ COMMANDS: Mapping[str, Entry | Group] = {
         "source of facts",
         _of_domains(lambda domain: domain.facts),
         selector="--from",
+    ),
+    "score": Group(
+        ENRICH,
+        "score CORPUS --from NAME",
+        "numbers about the samples, such as their stains",
+        "voxtile score corpus --from stain",
+        "source of scores",
+        _of_domains(lambda domain: domain.scores),
+        selector="--from",
+    ),
+    "export": Group(
+        ENRICH,
+        "export CORPUS OUT --to NAME",
+        "coordinates and features in the files of other tools",
+        "voxtile export corpus trident --to trident",
+        "export",
+        _of_domains(lambda domain: domain.exports),
+        selector="--to",
     ),
     "caption": Entry(
         ENRICH,

@@ -28,6 +28,8 @@ def list_domains() -> None:
             "phantom": domain.phantoms,
             "build": domain.recipes,
             "facts --from": domain.facts,
+            "score --from": domain.scores,
+            "export --to": domain.exports,
             "configs": domain.configs(),
             "tasks": domain.tasks(),
         }

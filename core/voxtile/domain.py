@@ -65,6 +65,8 @@ class Domain:
         phantoms: name → command, for `voxtile phantom NAME OUT`.
         recipes: name → command, for `voxtile build NAME SOURCE CORPUS`.
         facts: name → command, for `voxtile facts CORPUS --from NAME`.
+        scores: name → command, for `voxtile score CORPUS --from NAME`.
+        exports: name → command, for `voxtile export CORPUS OUT --to NAME`.
         readers: name → function that opens a file (a Path) which samples with `codec: ref` refer to; it returns a
             `voxtile.corpus.references.ReferencedFile`.
         wordings: wording-bank files (YAML) for template captions.
@@ -77,6 +79,8 @@ class Domain:
     phantoms: Mapping[str, Command] = field(default_factory=_nothing)
     recipes: Mapping[str, Command] = field(default_factory=_nothing)
     facts: Mapping[str, Command] = field(default_factory=_nothing)
+    scores: Mapping[str, Command] = field(default_factory=_nothing)
+    exports: Mapping[str, Command] = field(default_factory=_nothing)
     readers: Mapping[str, Command] = field(default_factory=_nothing)
     wordings: tuple[Path, ...] = ()
 

@@ -131,6 +131,8 @@ def _commands(domain: Domain) -> dict[str, Command]:
         "phantom": domain.phantoms,
         "build": domain.recipes,
         "facts --from": domain.facts,
+        "score --from": domain.scores,
+        "export --to": domain.exports,
     }
     return {f"{word} {name}": command for word, table in tables.items() for name, command in table.items()}
 

@@ -25,5 +25,8 @@ domain = Domain(
             "findings that reports of slides state or deny",
         ),
     },
+    scores={
+        "stain": Command("voxtile_pathology.stain.scores:score_stain", "haematoxylin and eosin of every patch"),
+    },
     wordings=(Path(__file__).parent / "wordings" / "histology.yaml",),
 )

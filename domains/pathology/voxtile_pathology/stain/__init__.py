@@ -1,0 +1,1 @@
+"""Stains of H&E: estimated as scores, varied as augmentation."""

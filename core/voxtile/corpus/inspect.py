@@ -107,7 +107,7 @@ def _print_summary(console: Console, summary: CorpusSummary) -> None:
     sizes = ", ".join(f"{name} {bytes_text(size)}" for name, size in summary.sizes.items() if size)
     console.print(f"on disk: {sizes}", highlight=False, markup=False)
     if summary.uncaptioned:
-        console.print(f"{summary.uncaptioned:,} samples have no caption", highlight=False)
+        console.print(f"{summary.uncaptioned:,} samples have no caption, nor has their study", highlight=False)
     for check in summary.checks:
         console.print("[green]ok[/]" if check.ok else "[yellow]look[/]", escape(check.sentence), highlight=False)
 

@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.schema import OVERVIEW
 
 SPLIT_ORDER = ("train", "val", "test")
 _EXAMPLES = 8
@@ -165,7 +166,14 @@ def summarise(corpus: Corpus) -> CorpusSummary:
     connection = corpus.connection()
     try:
         totals = _one(connection, "SELECT count(*), count(DISTINCT subject), count(DISTINCT study) FROM samples")
-        uncaptioned = _one(connection, "SELECT count(*) FROM samples ANTI JOIN captions USING (uid)")
+        uncaptioned = _one(
+            connection,
+            f"""WITH units AS (
+                SELECT uid, subject, coalesce(study, uid) AS study FROM samples WHERE kind <> '{OVERVIEW}'
+            )
+            SELECT count(*) FROM units ANTI JOIN (SELECT subject, study FROM units SEMI JOIN captions USING (uid))
+            USING (subject, study)""",
+        )
         return CorpusSummary(
             root=root,
             samples=totals[0],

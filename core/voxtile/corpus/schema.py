@@ -24,12 +24,15 @@ CHANNEL = pa.struct(
 # One row a sample. Arrays are stored in the order that `axes` names; volumes are ZYX after a lossless reorientation to
 # the axes nearest RAS+. `affine` is row-major and maps the voxel index (x, y, z, 1) to RAS+ mm. `offset` and `nbytes`
 # address the payload inside the tar. `spacing` is in mm, in array axis order (z, y, x) or (y, x).
+# An `overview` is a picture of a whole slide or scene, for people: it carries masks, and no view or task selects it.
+OVERVIEW = "overview"
+
 SAMPLES = pa.schema(
     [
         pa.field("uid", pa.string(), nullable=False),
         pa.field("subject", pa.string(), nullable=False),
         ("study", pa.string()),
-        pa.field("kind", pa.string(), nullable=False),  # image | volume | tile | patch
+        pa.field("kind", pa.string(), nullable=False),  # image | volume | tile | patch | overview
         ("modality", pa.string()),  # CT, MR, PT, CR, DX, RGB, MSI, SAR, … (DICOM defined terms where they exist)
         ("axes", pa.string()),  # e.g. ZYX, CYX, YXC
         ("shape", pa.list_(pa.int64())),

@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from voxtile.corpus.schema import TABLES
+from voxtile.corpus.schema import OVERVIEW, TABLES
 from voxtile.corpus.view_key import INPUT_TABLES, table_parts
 from voxtile.errors import ConfigError, CorpusError
 
@@ -138,7 +138,8 @@ def select_samples(connection: duckdb.DuckDBPyConnection, where: str | None) -> 
                     coalesce(code, {NO_SPLIT})::UTINYINT AS split,
                     json_object({meta}, 'ref', ref)::VARCHAR AS meta,
                     row_number() OVER (ORDER BY corpus, shard, "offset", uid) AS place
-                FROM (SELECT * FROM samples WHERE {condition}) LEFT JOIN assigned USING (subject)
+                FROM (SELECT * FROM samples WHERE kind <> '{OVERVIEW}' AND {condition})
+                LEFT JOIN assigned USING (subject)
             ),
             led AS (SELECT *, min(place) OVER (PARTITION BY subject, study) AS lead FROM placed)
             SELECT *, row_number() OVER (ORDER BY split, lead, place) - 1 AS row FROM led""")

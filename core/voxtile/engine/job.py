@@ -178,8 +178,9 @@ def _fill(
         if isinstance(outcome, Outcome) and outcome.status == "failed":
             reason = outcome.reason or "failed"
             outcome = Failure(reason, "", outcome.detail or reason)
-        if isinstance(outcome, Failure) and setup.stop_on_failure:
-            raise stopped(item, outcome)
+        failed = outcome if isinstance(outcome, Failure) else next(iter(_failed_parts(outcome)), None)
+        if failed is not None and setup.stop_on_failure:
+            raise stopped(item, failed)
         _record(writer, draft, job, index, outcome, claimed)
     return draft
 
@@ -213,12 +214,37 @@ def _record(
         status, error_class = outcome.status, None
         reason = (outcome.reason or "dropped") if status == "dropped" else None
         draft.uids.update(dict.fromkeys(stored))
-    draft.items.append(DoneItem(job.digests[index], item.source, status, reason, len(stored)))
-    first = stored[0] if stored else None
-    draft.ledger.append(
-        {"source": item.source, "attempt": job.attempt, "status": status, "reason": reason}
-        | {"error_class": error_class, "uid": first}
-    )
+        draft.failures.extend((item.source, failure) for failure in _failed_parts(outcome))
+    draft.items.append(_done_item(job, index, outcome, status, reason, len(stored)))
+    draft.ledger.append(_ledger_row(item, job, status, reason, stored[0] if stored else None, error_class))
+    if isinstance(outcome, Outcome):
+        draft.ledger.extend(_ledger_row(item, job, part.status, part.reason, part.uid) for part in outcome.parts)
+
+
+def _ledger_row(
+    item: Item, job: Job, status: str, reason: str | None, uid: str | None, error_class: str | None = None
+) -> Row:
+    return {
+        "source": item.source,
+        "attempt": job.attempt,
+        "status": status,
+        "reason": reason,
+        "error_class": error_class,
+        "uid": uid,
+    }
+
+
+def _done_item(
+    job: Job, index: int, outcome: Outcome | Failure, status: str, reason: str | None, samples: int
+) -> DoneItem:
+    """The item's row of the done file: failed where a part of it is, so that a retry does it again."""
+    if isinstance(outcome, Outcome) and (failures := _failed_parts(outcome)):
+        status, reason = "failed", failures[0].reason
+    return DoneItem(job.digests[index], job.items[index].source, status, reason, samples)
+
+
+def _failed_parts(outcome: Outcome) -> list[Failure]:
+    return [Failure(part.reason, "", part.detail) for part in outcome.parts if part.status == "failed"]
 
 
 def _without_duplicates(outcome: Outcome, item: Item, draft: _Draft, claimed: _Claimed) -> tuple[Outcome, list[str]]:
@@ -236,7 +262,7 @@ def _without_duplicates(outcome: Outcome, item: Item, draft: _Draft, claimed: _C
         else:
             kept[uid] = replace(sample, row={"source": item.source, **sample.row})
     if duplicates and not kept:
-        return Outcome("dropped", reason="duplicate"), []
+        return Outcome("dropped", reason="duplicate", parts=outcome.parts), []
     tables = {
         table: [row for row in rows if row.get("uid") not in duplicates] for table, rows in outcome.tables.items()
     }

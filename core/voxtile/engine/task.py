@@ -65,6 +65,23 @@ class Mask:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A part of an item that gives no sample while the rest of it is stored: one patch of a strip, say.
+
+    Attributes:
+        uid: of the sample that it would have been.
+        status: `failed` or `dropped`.
+        reason: short machine-readable name.
+        detail: one sentence for people.
+    """
+
+    uid: str
+    status: Literal["failed", "dropped"]
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What came of one item.
 
@@ -76,6 +93,8 @@ class Outcome:
         tables: rows for other tables by name (captions, facts, scopes, regions, splits, scores); those of a
             dropped item are stored too, such as the captions of a duplicate.
         masks: regions with a mask; like `tables`, those of a dropped item are stored too.
+        parts: what of a used item is not stored; each is a row of the ledger under the item's source, and with a failed
+            one the item counts as failed, so that `--retry` does it again.
     """
 
     status: Status
@@ -84,6 +103,7 @@ class Outcome:
     samples: tuple[Sample, ...] = ()
     tables: Mapping[str, list[Row]] = field(default_factory=dict)
     masks: tuple[Mask, ...] = ()
+    parts: tuple[Part, ...] = ()
 
 
 class Task(Protocol):

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.schema import OVERVIEW
 from voxtile.errors import ConfigError, EvaluationError
 from voxtile.evaluate.task import EvaluationTask
 
@@ -61,11 +62,11 @@ def select_units(corpus: Corpus, task: EvaluationTask) -> dict[str, Units]:
 
 
 def _selected(corpus: Corpus, task: EvaluationTask) -> list[tuple[str, str, str | None]]:
-    condition = f" WHERE ({task.where}\n)" if task.where else ""  # the line break ends a trailing comment
+    condition = f" AND ({task.where}\n)" if task.where else ""  # the line break ends a trailing comment
     try:
         with closing(corpus.connection()) as connection:
             rows: list[tuple[str, str, str | None]] = connection.execute(
-                f"SELECT DISTINCT uid, subject, study FROM samples{condition} ORDER BY uid"
+                f"SELECT DISTINCT uid, subject, study FROM samples WHERE kind <> '{OVERVIEW}'{condition} ORDER BY uid"
             ).fetchall()
     except duckdb.Error as error:
         first = str(error).splitlines()[0]

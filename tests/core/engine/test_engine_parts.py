@@ -1,0 +1,78 @@
+"""An item of which a part fails: the rest is stored, the part is a row of the ledger, and a retry brings it in."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.verify import verify
+from voxtile.engine.run import RunOptions, run_task
+from voxtile.engine.task import Item, Outcome, Part, Sample
+from voxtile.errors import RunFailedError
+
+
+class Strips:
+    """Two strips of three patches; those that `mended` does not name cannot be read, and the last is not wanted."""
+
+    name, version = "strips", "1"
+
+    def __init__(self, mended: Path):
+        self.mended = mended
+
+    def config(self):
+        return {}
+
+    def items(self):
+        return [Item(f"strip {number}", {"number": number}) for number in range(2)]
+
+    def process(self, item):
+        names = [f"{item.inputs['number']}-{place}" for place in range(3)]
+        readable = [name for name in names if name != "0-1" or self.mended.exists()]
+        wanted = [name for name in readable if name != "1-2"]
+        samples = [Sample({"uid": n, "subject": "s", "kind": "patch", "axes": "YX"}, np.ones((4, 4))) for n in wanted]
+        parts = [Part(n, "failed", "corrupt-tile", "a tile is damaged") for n in names if n not in readable]
+        parts += [Part(n, "dropped", "blurred", "out of focus") for n in readable if n not in wanted]
+        return Outcome("used", samples=tuple(samples), parts=tuple(parts))
+
+
+def ledger(root):
+    rows = Corpus(root).ledger().to_pylist()
+    return sorted((row["source"], row["attempt"], row["status"], row["reason"] or "", row["uid"]) for row in rows)
+
+
+def test_a_failed_part_costs_itself_and_a_retry_brings_it_in(tmp_path):
+    task, root = Strips(tmp_path / "mended"), tmp_path / "corpus"
+    summary = run_task(task, root, RunOptions(engine="inline"))
+    with pytest.raises(RunFailedError, match="corrupt-tile"):
+        summary.raise_if_failed()
+    assert sorted(Corpus(root).table("samples")["uid"].to_pylist()) == ["0-0", "0-2", "1-0", "1-1"]
+    first = [
+        ("strip 0", 1, "failed", "corrupt-tile", "0-1"),
+        ("strip 0", 1, "used", "", "0-0"),
+        ("strip 1", 1, "dropped", "blurred", "1-2"),
+        ("strip 1", 1, "used", "", "1-0"),
+    ]
+    assert ledger(root) == first
+    run_task(task, root, RunOptions(engine="inline"))
+    assert ledger(root) == first
+    task.mended.touch()
+    summary = run_task(task, root, RunOptions(engine="inline", retry=True))
+    summary.raise_if_failed()
+    assert sorted(Corpus(root).table("samples")["uid"].to_pylist()) == ["0-0", "0-1", "0-2", "1-0", "1-1"]
+    assert ledger(root)[0] == ("strip 0", 2, "used", "", "0-1")
+    assert not verify(root).problems
+
+
+def test_a_retry_that_fails_again_still_counts_as_failed(tmp_path):
+    task, root = Strips(tmp_path / "mended"), tmp_path / "corpus"
+    run_task(task, root, RunOptions(engine="inline"))
+    summary = run_task(task, root, RunOptions(engine="inline", retry=True))
+    assert (summary.failed, summary.used) == (1, 1)
+    assert len(Corpus(root).table("samples")) == 4
+    assert ("strip 0", 2, "failed", "corrupt-tile", "0-1") in ledger(root)
+
+
+def test_stop_on_error_stops_at_a_failed_part(tmp_path):
+    with pytest.raises(RunFailedError, match="a tile is damaged"):
+        run_task(Strips(tmp_path / "mended"), tmp_path / "corpus", RunOptions(engine="inline", on_error="stop"))

@@ -1,14 +1,24 @@
 """The remote-sensing domain's entry point."""
 
-from voxtile.domain import Domain, files_beside
+from voxtile.domain import Command, Domain, files_beside
 
 domain = Domain(
     name="remote_sensing",
     title="satellite and aerial scenes: Sentinel, Landsat, SAR, GeoTIFF, OpenStreetMap",
     files=files_beside(__file__),
     converters={},
-    phantoms={},
+    phantoms={
+        "sentinel2": Command(
+            "voxtile_remote_sensing.phantom.sentinel2:write_sentinel2_phantom",
+            "synthetic Sentinel-2 L2A products with a map, land cover, captions and known truth",
+        ),
+    },
     recipes={},
-    facts={},
+    facts={
+        "places": Command(
+            "voxtile_remote_sensing.footprints.command:facts_from_places",
+            "labels and captions of polygons or points, given to the tiles where they lie",
+        ),
+    },
     wordings=(),
 )

@@ -1,0 +1,147 @@
+"""A vector file of labelled places: polygons or points with a class, texts or columns of 0 and 1."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+from shapely import make_valid
+from shapely.geometry.base import BaseGeometry
+
+from voxtile.errors import ConfigError, InputError
+
+EARTH = "EPSG:4326"
+_CLASS_COLUMNS = ("label", "labels", "class", "category", "landcover", "name")
+_TEXT_COLUMNS = ("text", "texts", "caption", "captions", "description")
+
+
+@dataclass(frozen=True)
+class PlaceLabel:
+    """One labelled place.
+
+    Attributes:
+        geometry: in longitude and latitude.
+        labels: classes that are present.
+        texts: captions.
+    """
+
+    geometry: BaseGeometry
+    labels: tuple[str, ...]
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer of a file.
+
+    Attributes:
+        places: those with a geometry.
+        classes: all labels, sorted.
+        columns: (class column, text column) that were used.
+    """
+
+    places: tuple[PlaceLabel, ...]
+    classes: tuple[str, ...]
+    columns: tuple[str | None, str | None]
+
+
+def read_layer(
+    path: Path,
+    *,
+    layer: str | None = None,
+    class_column: str | None = None,
+    text_column: str | None = None,
+    separator: str = "|",
+    crs: str | None = None,
+) -> Layer:
+    """Read GeoJSON, GeoPackage, Shapefile or FlatGeobuf.
+
+    Args:
+        path: the file.
+        layer: of a file with several.
+        class_column: column with the class, or several joined by `separator`; found by its name where not given.
+        text_column: column with a caption, or a list of them.
+        separator: between classes.
+        crs: coordinate system of a file that does not state one.
+
+    Raises:
+        InputError: the file cannot be read, has no coordinate system, no places or nothing to say about them.
+        ConfigError: a column that does not exist.
+    """
+    frame = _frame(path, layer)
+    if frame.crs is None or (crs is None and _is_misplaced(frame)):
+        if crs is None:
+            raise InputError(f"'{path}' does not say in which coordinate system its places lie; give --vector-crs")
+        frame = frame.set_crs(crs, allow_override=True)
+    frame = frame.to_crs(EARTH)
+    columns = [str(name) for name in frame.columns if name != frame.geometry.name]
+    chosen = _column(path, columns, class_column, _CLASS_COLUMNS), _column(path, columns, text_column, _TEXT_COLUMNS)
+    if chosen == (None, None):
+        raise InputError(
+            f"'{path}' has no column of classes or texts; name one with --class-column or --text-column "
+            f"(it has: {', '.join(columns) or 'none'})"
+        )
+    places = []
+    for row, geometry in zip(frame.to_dict("records"), frame.geometry, strict=True):
+        if geometry is None or geometry.is_empty:
+            continue
+        labels = _strings(row.get(chosen[0]), separator) if chosen[0] else ()
+        texts = _strings(row.get(chosen[1]), None) if chosen[1] else ()
+        places.append(PlaceLabel(geometry if geometry.is_valid else make_valid(geometry), labels, texts))
+    if not places:
+        raise InputError(f"'{path}' holds no place with a geometry")
+    return Layer(tuple(places), tuple(sorted({label for place in places for label in place.labels})), chosen)
+
+
+def _frame(path: Path, layer: str | None) -> gpd.GeoDataFrame:
+    if not path.is_file():
+        raise InputError(f"'{path}' does not exist; give the vector file with the labelled places")
+    try:
+        return gpd.read_file(path, layer=layer) if layer else gpd.read_file(path)
+    except Exception as error:  # pyogrio and fiona raise many types
+        raise InputError(f"'{path}' cannot be read as vectors: {' '.join(str(error).split())[:200]}") from error
+
+
+def _is_misplaced(frame: gpd.GeoDataFrame) -> bool:
+    """GeoJSON without a `crs` counts as longitude and latitude; numbers beyond ±180 and ±90 betray another one."""
+    if not frame.crs.is_geographic:
+        return False
+    left, bottom, right, top = frame.total_bounds
+    return bool(left < -180.5 or right > 360.5 or bottom < -90.5 or top > 90.5)
+
+
+def _column(path: Path, columns: Sequence[str], wanted: str | None, usual: Sequence[str]) -> str | None:
+    if wanted is not None:
+        if wanted not in columns:
+            raise ConfigError(f"'{path}' has no column '{wanted}'; it has: {', '.join(columns) or 'none'}")
+        return wanted
+    lower = {name.lower(): name for name in columns}
+    return next((lower[name] for name in usual if name in lower), None)
+
+
+def _strings(value: Any, separator: str | None) -> tuple[str, ...]:  # noqa: ANN401 - a cell of any type
+    """A cell as texts: nothing, one, a list (also as a JSON array, which GeoJSON drivers give), or joined ones."""
+    if value is None or (isinstance(value, float) and value != value):
+        return ()
+    if isinstance(value, str) and separator:
+        value = value.split(separator)
+    elif isinstance(value, str):
+        value = _listed(value)
+    elif not hasattr(value, "__iter__"):
+        value = [value]
+    texts = (" ".join(str(part).split()) for part in value)
+    return tuple(dict.fromkeys(text for text in texts if text))
+
+
+def _listed(text: str) -> list[Any]:
+    if text.startswith("["):
+        try:
+            value = json.loads(text)
+        except ValueError:
+            return [text]
+        return value if isinstance(value, list) else [text]
+    return [text]

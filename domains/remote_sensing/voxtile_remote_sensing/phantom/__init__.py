@@ -1,0 +1,1 @@
+"""Synthetic scenes with known truth: Sentinel-2, aerial photographs, radar."""

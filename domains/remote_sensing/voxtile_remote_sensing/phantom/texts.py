@@ -1,0 +1,63 @@
+"""Captions of phantom squares in varied wording, true to what was painted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from voxtile.testing.phantom_wording import sentence, shuffled, slots
+
+TEXTS = 3
+"""Captions of a square."""
+
+_SEASONS = ("winter", "winter", "spring", "spring", "spring", "summer", "summer", "summer", "autumn", "autumn", "autumn",
+            "winter")  # fmt: skip
+# Directions as a bearing of a line: 0° is east-west in image coordinates.
+_AXES = ("east to west", "from north-west to south-east", "north to south", "from north-east to south-west")
+
+
+@cache
+def wording(name: str) -> dict[str, Any]:
+    """A wording bank of this folder."""
+    text = Path(__file__).with_name(f"wording_{name}.yaml").read_text(encoding="utf-8")
+    bank: dict[str, Any] = yaml.load(text, Loader=yaml.CSafeLoader)
+    return bank
+
+
+def captions(rng: np.random.Generator, bank: str, concept: str, values: Mapping[str, str], count: int) -> list[str]:
+    """Different captions of one concept.
+
+    Args:
+        rng: chooses.
+        bank: wording bank.
+        concept: a key of its `concepts`.
+        values: what the slots are filled with; an empty string leaves out templates that need it.
+        count: how many, at most.
+    """
+    known = {name for name, value in values.items() if value}
+    templates = [t for t in shuffled(rng, wording(bank)["concepts"][concept]) if slots(t) <= known]
+    return list(dict.fromkeys(sentence(rng, [template], values) for template in templates[:count]))
+
+
+def season(day: np.datetime64, *, southern: bool) -> str:
+    """Meteorological season of a day."""
+    month = int(f"{day}"[5:7])
+    return _SEASONS[(month + 5) % 12] if southern else _SEASONS[month - 1]
+
+
+def axis_words(degrees: float | None) -> str:
+    """A direction of lines in words; empty without one. Image angles run clockwise since y points down."""
+    if degrees is None:
+        return ""
+    return _AXES[round((degrees % 180) / 45) % 4]
+
+
+def share_words(rng: np.random.Generator, share: float) -> str:
+    """A share of the area as people write it."""
+    rounded = max(5, round(share * 20) * 5)
+    return f"{rounded} %" if rng.random() < 0.5 else f"about {rounded} percent"

@@ -1,4 +1,4 @@
-"""The map of a phantom: OpenStreetMap objects of the whole data set as PBF, the same as GeoJSON, and labels as GeoJSON."""
+"""The map of a phantom: OpenStreetMap objects as PBF and as GeoJSON, and the labels of its squares as GeoJSON."""
 
 from __future__ import annotations
 
@@ -117,12 +117,8 @@ def _feature(number: int, item: MapObject) -> dict[str, Any]:
         geometry = {"type": "Point", "coordinates": coordinates[0]}
     way = item.kind != "point"
     properties = {"@type": "way" if way else "node", "@id": number, "@timestamp": MAP_DATE, **item.tags}
-    return {
-        "type": "Feature",
-        "id": f"{'way' if way else 'node'}/{number}",
-        "properties": properties,
-        "geometry": geometry,
-    }
+    name = f"{properties['@type']}/{number}"
+    return {"type": "Feature", "id": name, "properties": properties, "geometry": geometry}
 
 
 def _write_collection(path: Path, features: Iterable[Mapping[str, Any]]) -> None:

@@ -125,15 +125,16 @@ def _product_xml(*, uri: str, baseline: str, time: str, offset: int, files: list
 
 def _tile_xml(granule: str, baseline: str, time: str, scene: SpectralScene) -> str:
     place = scene.place
+    counts = {r: round(place.side / r) for r in (10, 20, 60)}
     sizes = "\n".join(
-        f'      <Size resolution="{r}"><NROWS>{round(place.side / r)}</NROWS><NCOLS>{round(place.side / r)}</NCOLS></Size>'
-        for r in (10, 20, 60)
+        f'      <Size resolution="{r}"><NROWS>{n}</NROWS><NCOLS>{n}</NCOLS></Size>' for r, n in counts.items()
     )
     positions = "\n".join(
         f'      <Geoposition resolution="{r}"><ULX>{place.left:.0f}</ULX><ULY>{place.top:.0f}</ULY>'
         f"<XDIM>{r}</XDIM><YDIM>-{r}</YDIM></Geoposition>"
-        for r in (10, 20, 60)
+        for r in counts
     )
+    zone = f"{place.epsg % 100}{'N' if place.epsg // 100 == 326 else 'S'}"
     return f"""<?xml version="1.0" encoding="UTF-8" standalone="no"?>
 <n1:Level-2A_Tile_ID xmlns:n1="https://psd-14.sentinel2.eo.esa.int/PSD/S2_PDI_Level-2A_Tile_Metadata.xsd">
   <n1:General_Info>
@@ -142,7 +143,7 @@ def _tile_xml(granule: str, baseline: str, time: str, scene: SpectralScene) -> s
   </n1:General_Info>
   <n1:Geometric_Info>
     <Tile_Geocoding metadataLevel="Brief">
-      <HORIZONTAL_CS_NAME>WGS84 / UTM zone {place.epsg % 100}{"N" if place.epsg // 100 == 326 else "S"}</HORIZONTAL_CS_NAME>
+      <HORIZONTAL_CS_NAME>WGS84 / UTM zone {zone}</HORIZONTAL_CS_NAME>
       <HORIZONTAL_CS_CODE>EPSG:{place.epsg}</HORIZONTAL_CS_CODE>
 {sizes}
 {positions}

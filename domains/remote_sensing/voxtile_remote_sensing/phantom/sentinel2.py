@@ -1,4 +1,4 @@
-"""`voxtile phantom sentinel2`: Sentinel-2 L2A products of many places, with a map, land cover, labels and known truth."""
+"""`voxtile phantom sentinel2`: Sentinel-2 L2A products of many places, with map, land cover, labels and truth."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ def _clouds(rng: np.random.Generator, size: tuple[int, ...]) -> tuple[Plane, Pla
 
 
 def _classified(squares: tuple[tuple[Square, ...], ...], cloud: Plane, shadow: Plane) -> npt.NDArray[np.uint8]:
-    """Scene classification at 20 m: 3 shadow, 4 vegetation, 5 not vegetated, 6 water, 7 unclassified, 9 cloud, 11 snow."""
+    """Scene classification at 20 m; clouds (9) hide shadows (3) hide the ground."""
     ground = np.block([[np.where(q.mask, KINDS[q.concept].scl, 4).astype(np.uint8) for q in row] for row in squares])
     scl = ground[::2, ::2].copy()
     scl[_mean_of_blocks(shadow, 2) > 0.3] = 3

@@ -15,8 +15,7 @@ from voxtile.testing.phantom_wording import sentence, shuffled, slots
 TEXTS = 3
 """Captions of a square."""
 
-_SEASONS = ("winter", "winter", "spring", "spring", "spring", "summer", "summer", "summer", "autumn", "autumn", "autumn",
-            "winter")  # fmt: skip
+_SEASONS = (*["winter"] * 2, *["spring"] * 3, *["summer"] * 3, *["autumn"] * 3, "winter")  # January to December
 # Directions as a bearing of a line: 0° is east-west in image coordinates.
 _AXES = ("east to west", "from north-west to south-east", "north to south", "from north-east to south-west")
 

@@ -1,0 +1,60 @@
+"""Map features as read from a file: geometry in the file's CRS, tags, id and date."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from shapely.geometry.base import BaseGeometry
+
+AREA_TYPES = frozenset({"Polygon", "MultiPolygon"})
+LINE_TYPES = frozenset({"LineString", "MultiLineString", "LinearRing"})
+POINT_TYPES = frozenset({"Point"})
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One feature of the map.
+
+    Attributes:
+        osm_id: `node/1`, `way/2` or `relation/3`; `feature/N` (N from 0 in file order) where the file states no id.
+        tags: as in the file, without empty values.
+        geometry: in the file's CRS.
+        date: when it was last edited (ISO 8601), or None where the file does not say.
+    """
+
+    osm_id: str
+    tags: Mapping[str, str]
+    geometry: BaseGeometry
+    date: str | None = None
+
+    @property
+    def form(self) -> str:
+        """`area`, `line` or `point`, by the geometry's type."""
+        kind = self.geometry.geom_type
+        return "area" if kind in AREA_TYPES else "line" if kind in LINE_TYPES else "point"
+
+
+@dataclass
+class FeatureFile:
+    """What a map file holds.
+
+    Attributes:
+        crs: CRS of the geometries, as pyproj reads it.
+        features: in file order.
+        coverage: the extent that the file says it was cut to (in `crs`), or None where it does not say.
+        skipped: reason → number of features that cannot be used.
+        snapshot: date of the whole file (ISO 8601), if stated.
+    """
+
+    crs: str
+    features: list[Feature] = field(default_factory=list)
+    coverage: BaseGeometry | None = None
+    skipped: Counter[str] = field(default_factory=Counter)
+    snapshot: str | None = None
+
+    @property
+    def undated(self) -> int:
+        """Number of features without a date."""
+        return sum(feature.date is None for feature in self.features)

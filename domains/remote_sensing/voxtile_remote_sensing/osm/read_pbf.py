@@ -1,0 +1,114 @@
+"""OpenStreetMap's own files (.osm.pbf, .osm, .osm.bz2, .o5m) through pyosmium, which puts multipolygons together."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import shapely
+from shapely.geometry import LineString, MultiLineString, Point
+from shapely.geometry.base import BaseGeometry
+
+from voxtile.errors import InputError, MissingExtraError
+from voxtile_remote_sensing.osm.features import Feature, FeatureFile
+
+_UNSET_BEFORE = datetime(2004, 1, 1, tzinfo=UTC)  # OpenStreetMap began in August 2004; 1970 stands for "not stated"
+_POLYGON_RELATIONS = frozenset({"multipolygon", "boundary"})
+
+
+def read_pbf(path: Path, keys: Collection[str]) -> FeatureFile:
+    """Read the features that have any of some keys.
+
+    A closed way gives both an area and a line; the tag table decides which of them is meant. A multipolygon that does
+    not close, crosses itself or lacks members is counted as `broken-multipolygon` and left out, and a way whose nodes
+    are not in the file as `incomplete-way`.
+
+    Args:
+        path: the file.
+        keys: keys of the tag table.
+
+    Raises:
+        InputError: the file is damaged.
+        MissingExtraError: pyosmium is not installed.
+    """
+    try:
+        import osmium
+    except ImportError as error:
+        raise MissingExtraError("osmium", "remote-sensing") from error
+    wanted = osmium.filter.KeyFilter(*sorted(keys))
+    try:
+        header = osmium.io.Reader(str(path)).header()
+        box = header.box()
+        coverage = None
+        if box.valid():
+            low, high = box.bottom_left, box.top_right
+            coverage = shapely.box(low.lon, low.lat, high.lon, high.lat)
+        found = FeatureFile(crs="EPSG:4326", coverage=coverage)
+        found.snapshot = header.get("osmosis_replication_timestamp") or None
+        _collect(osmium.FileProcessor(str(path)).with_areas(wanted).with_filter(wanted), found, osmium)
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"'{path}' cannot be read as OpenStreetMap data ({error}); download it again") from error
+    return found
+
+
+def _collect(objects: Any, found: FeatureFile, osmium: Any) -> None:  # noqa: ANN401
+    factory = osmium.geom.WKBFactory()
+    polygons: set[int] = set()
+    made: set[int] = set()
+    for item in objects:
+        if item.is_relation():
+            if item.tags.get("type") in _POLYGON_RELATIONS:
+                polygons.add(item.id)
+        elif item.is_way():
+            line = _line(item)
+            if line is None:
+                found.skipped["incomplete-way"] += 1
+                continue
+            found.skipped["cut-way"] += line.geom_type == "MultiLineString"
+            found.features.append(Feature(f"way/{item.id}", dict(item.tags), line, _date(item)))
+        elif item.is_node():
+            point = Point(item.location.lon, item.location.lat)
+            found.features.append(Feature(f"node/{item.id}", dict(item.tags), point, _date(item)))
+        else:
+            if not item.from_way():
+                made.add(item.orig_id())
+            area = _area(item, factory, osmium)
+            if area is None:
+                found.skipped["broken-multipolygon"] += 1
+                continue
+            name = f"{'way' if item.from_way() else 'relation'}/{item.orig_id()}"
+            found.features.append(Feature(name, dict(item.tags), area, _date(item)))
+    found.skipped["broken-multipolygon"] += len(polygons - made)
+
+
+def _area(item: Any, factory: Any, osmium: Any) -> BaseGeometry | None:  # noqa: ANN401
+    """A multipolygon, as a polygon where it has one part; None where it is invalid."""
+    try:
+        geometry = shapely.from_wkb(bytes.fromhex(factory.create_multipolygon(item)))
+    except (osmium.InvalidLocationError, RuntimeError):
+        return None
+    if geometry.is_empty or not geometry.is_valid:
+        return None
+    return geometry.geoms[0] if len(geometry.geoms) == 1 else geometry
+
+
+def _line(way: Any) -> LineString | MultiLineString | None:  # noqa: ANN401
+    """A way as a line; where nodes are missing, the runs of nodes that are there."""
+    runs: list[list[tuple[float, float]]] = [[]]
+    for node in way.nodes:
+        if node.location.valid():
+            runs[-1].append((node.location.lon, node.location.lat))
+        elif runs[-1]:
+            runs.append([])
+    whole = len(runs) == 1 and len(runs[0]) == len(way.nodes)
+    lines = [run for run in runs if len(set(run)) > 1]
+    if not lines:
+        return None
+    return LineString(lines[0]) if whole else MultiLineString(lines)
+
+
+def _date(item: Any) -> str | None:  # noqa: ANN401
+    date = item.timestamp
+    return date.isoformat() if date is not None and date >= _UNSET_BEFORE else None

@@ -93,7 +93,9 @@ def test_a_region_differs_from_its_surroundings_at_its_border(phantom, truth):
                 picture = np.asarray(slide.read_region((0, 0), 0, slide.dimensions).convert("RGB")).min(axis=2)
             near = {}
             for name, ring in (("in", polygon.buffer(-8)), ("out", polygon.buffer(6))):
-                points = np.rint([ring.exterior.interpolate(t, normalized=True).coords[0] for t in np.linspace(0, 1, 300)])
+                points = np.rint(
+                    [ring.exterior.interpolate(t, normalized=True).coords[0] for t in np.linspace(0, 1, 300)]
+                )
                 columns, rows = points.astype(int).clip(0, np.array(picture.T.shape) - 1).T
                 near[name] = np.median(picture[rows, columns])
             assert near["in"] > near["out"] + 15

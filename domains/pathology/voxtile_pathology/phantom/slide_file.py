@@ -52,7 +52,7 @@ def write_slide(path: Path, picture: npt.NDArray[np.uint8], case: Case) -> None:
             tiff.write(
                 level,
                 tile=(TILE, TILE),
-                photometric="ycbcr",
+                photometric="rgb",  # tifffile then stores YCbCr in JPEG, and says so
                 compression="jpeg",
                 compressionargs={"level": _QUALITY},
                 resolution=(_PER_CENTIMETRE / factor,) * 2,
@@ -87,7 +87,7 @@ def shrunk(picture: npt.NDArray[np.uint8], factor: int) -> npt.NDArray[np.uint8]
 def _associated(tiff: tifffile.TiffWriter, picture: npt.NDArray[np.uint8], description: str, kind: int) -> None:
     tiff.write(
         picture,
-        photometric="ycbcr",
+        photometric="rgb",  # tifffile then stores YCbCr in JPEG, and says so
         compression="jpeg",
         rowsperstrip=16,
         subfiletype=kind,

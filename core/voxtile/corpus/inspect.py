@@ -15,13 +15,22 @@ from rich.table import Table
 from voxtile.corpus.inspect_page import write_page
 from voxtile.corpus.inspect_summary import CorpusSummary, summarise
 from voxtile.corpus.inspect_text import bytes_text, shape_text, share_text
+from voxtile.corpus.leakage import LeakageReport, distance_text, find_leakage
 from voxtile.corpus.reader import Corpus
 
 _SHOWN_CONCEPTS = 40
 _SHOWN_TEXT = 2000  # characters of a caption in the terminal
 
 
-def inspect_corpus(corpus: Path, *, uid: str | None = None, html: Path | None = None, previews: int = 30) -> None:
+def inspect_corpus(
+    corpus: Path,
+    *,
+    uid: str | None = None,
+    html: Path | None = None,
+    previews: int = 30,
+    leakage: bool = False,
+    scheme: str = "default",
+) -> None:
     """Show what a corpus holds: counts, splits, captions, facts, drop reasons, licences and checks.
 
     Args:
@@ -29,9 +38,11 @@ def inspect_corpus(corpus: Path, *, uid: str | None = None, html: Path | None = 
         uid: show all that is known of this sample instead.
         html: also write a page with pictures to this file; it needs nothing else to be opened.
         previews: number of pictures on the page.
+        leakage: also compare the splits: nearest distance, overlapping footprints, near-duplicate pixels.
+        scheme: split scheme of the map and of --leakage.
 
     Raises:
-        CorpusError: not a corpus, damaged, or no such sample.
+        CorpusError: not a corpus, damaged, or no such sample; with `leakage`, fewer than two splits.
     """
     store = Corpus(corpus)
     console = Console()
@@ -43,8 +54,11 @@ def inspect_corpus(corpus: Path, *, uid: str | None = None, html: Path | None = 
         return
     summary = summarise(store)
     _print_summary(console, summary)
+    found = find_leakage(store, scheme) if leakage else None
+    if found is not None:
+        _print_leakage(console, found)
     if html is not None:
-        write_page(html, store, summary, previews)
+        write_page(html, store, summary, previews, leakage=found, scheme=scheme)
         console.print(f"page: {html}", highlight=False, markup=False)
 
 
@@ -109,6 +123,32 @@ def _print_summary(console: Console, summary: CorpusSummary) -> None:
     if summary.uncaptioned:
         console.print(f"{summary.uncaptioned:,} samples have no caption, nor has their study", highlight=False)
     for check in summary.checks:
+        console.print("[green]ok[/]" if check.ok else "[yellow]look[/]", escape(check.sentence), highlight=False)
+
+
+def _print_leakage(console: Console, report: LeakageReport) -> None:
+    _print(
+        console,
+        f"leakage between splits of scheme '{report.scheme}'",
+        ["splits", "#nearest", "#overlapping", "#touching", "#near-duplicates", "for example"],
+        (
+            [
+                f"{pair.one} – {pair.other}",
+                "–" if pair.places is None else distance_text(pair.places.nearest_m),
+                "–" if pair.places is None else pair.places.overlapping,
+                "–" if pair.places is None else pair.places.touching,
+                pair.pixels.duplicates,
+                ", ".join(f"{a[:12]} {b[:12]}" for a, b in pair.examples[:2]),
+            ]
+            for pair in report.pairs
+        ),
+    )
+    console.print(
+        f"{report.placed:,} samples with a footprint; pixels of {report.compared:,} compared, "
+        f"{report.featureless:,} too uniform, {report.unreadable:,} without a picture",
+        highlight=False,
+    )
+    for check in report.checks():
         console.print("[green]ok[/]" if check.ok else "[yellow]look[/]", escape(check.sentence), highlight=False)
 
 

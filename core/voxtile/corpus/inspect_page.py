@@ -8,16 +8,26 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import voxtile
+from voxtile.corpus.inspect_map import draw_map
 from voxtile.corpus.inspect_previews import choose_uids, make_previews
 from voxtile.corpus.inspect_summary import CorpusSummary
 from voxtile.corpus.inspect_text import bytes_text, shape_text, share_text
+from voxtile.corpus.leakage import LeakageReport, distance_text
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.storage import storage_errors, write_atomically
 
 _TEMPLATE = "inspect.html.j2"
 
 
-def write_page(path: Path, corpus: Corpus, summary: CorpusSummary, previews: int | Sequence[str]) -> None:
+def write_page(
+    path: Path,
+    corpus: Corpus,
+    summary: CorpusSummary,
+    previews: int | Sequence[str],
+    *,
+    leakage: LeakageReport | None = None,
+    scheme: str = "default",
+) -> None:
     """Write the page.
 
     Args:
@@ -25,18 +35,27 @@ def write_page(path: Path, corpus: Corpus, summary: CorpusSummary, previews: int
         corpus: where the pictures come from.
         summary: the numbers.
         previews: how many pictures, or of which uids.
+        leakage: what the splits share, if they were compared.
+        scheme: split scheme of the map.
 
     Raises:
         StorageError: the file cannot be written.
     """
     uids = choose_uids(corpus, previews) if isinstance(previews, int) else list(previews)
-    page = render_page(corpus, summary, uids)
+    page = render_page(corpus, summary, uids, leakage=leakage, scheme=scheme)
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, page.encode())
 
 
-def render_page(corpus: Corpus, summary: CorpusSummary, uids: Sequence[str]) -> str:
+def render_page(
+    corpus: Corpus,
+    summary: CorpusSummary,
+    uids: Sequence[str],
+    *,
+    leakage: LeakageReport | None = None,
+    scheme: str = "default",
+) -> str:
     """The page as text."""
     environment = Environment(
         loader=PackageLoader("voxtile.corpus", "templates"),
@@ -46,9 +65,12 @@ def render_page(corpus: Corpus, summary: CorpusSummary, uids: Sequence[str]) -> 
         lstrip_blocks=True,
     )
     environment.filters |= {"bytes": bytes_text, "share": share_text, "number": lambda value: f"{value:,}"}
+    environment.filters["distance"] = distance_text
     environment.globals["shape"] = shape_text
     return environment.get_template(_TEMPLATE).render(
         s=summary,
+        map=draw_map(corpus, scheme),
+        leakage=leakage,
         name=summary.root.resolve().name,
         previews=make_previews(corpus, uids),
         total_bytes=sum(summary.sizes.values()),

@@ -88,7 +88,7 @@ def test_exporting_twice_gives_the_same_bytes(corpus, tmp_path):
 
 def test_a_corpus_without_footprints_is_refused(tmp_path):
     new_corpus(tmp_path / "corpus")
-    with pytest.raises(CorpusError, match="no sample .* footprint"):
+    with pytest.raises(CorpusError, match=r"no sample .* footprint"):
         export_geoparquet(tmp_path / "corpus", tmp_path / "out.parquet")
     assert not list(tmp_path.glob("*out*"))
 

@@ -1,0 +1,136 @@
+"""A map of a corpus's footprints by split, as a picture for the page of `voxtile inspect`."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.compute as pc
+
+from voxtile.corpus.geoparquet import Ring, outlines
+from voxtile.corpus.inspect_summary import SPLIT_ORDER
+from voxtile.corpus.parts import part_dataset
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.schema import SAMPLES
+from voxtile.errors import CorpusError
+
+MOST_SHOWN = 20_000
+_COLOURS = {"train": "#3b82f6", "val": "#a371f7", "test": "#2da44e"}  # legible on white and on black
+_OTHER = "#8b949e"
+_INK = "#7d8590"
+_DOT_BELOW = 1 / 250  # of the map's width: smaller footprints get a dot, or they could not be seen
+_WIDTH_IN, _DPI = 8.6, 130
+
+
+@dataclass(frozen=True)
+class FootprintMap:
+    """The picture.
+
+    Attributes:
+        data: `data:` URI of a PNG with a transparent ground.
+        shown, total: footprints drawn and present.
+    """
+
+    data: str
+    shown: int
+    total: int
+
+
+def draw_map(corpus: Corpus, scheme: str = "default") -> FootprintMap | None:
+    """Draw the footprints of a corpus; None where no sample has one.
+
+    Args:
+        corpus: one corpus or a union.
+        scheme: split scheme that gives the colours.
+
+    Raises:
+        CorpusError: a footprint is damaged.
+    """
+    splits = corpus.splits(scheme)
+    found: list[tuple[str, list[Ring]]] = []
+    total = 0
+    for subject, wkb in _places(corpus):
+        total += 1
+        try:
+            found.append((splits.get(subject, "no split"), outlines(wkb)))
+        except ValueError as error:
+            raise CorpusError(f"a footprint is damaged ({error}); run 'voxtile verify' on the corpus") from error
+    if not found:
+        return None
+    step = math.ceil(len(found) / MOST_SHOWN)
+    shown = found[::step]
+    groups: dict[str, list[Ring]] = {}
+    for split, rings in shown:
+        groups.setdefault(split, []).extend(rings)
+    return FootprintMap(_draw(groups), len(shown), total)
+
+
+def _places(corpus: Corpus) -> Sequence[tuple[str, bytes]]:
+    """(subject, WKB) of every different footprint of a subject: dates and resolutions of one place are drawn once."""
+    places: dict[tuple[str, bytes], None] = {}
+    for root in range(len(corpus.roots)):
+        paths = corpus.parts("samples", root)
+        if paths:
+            table = part_dataset(paths, SAMPLES).to_table(
+                columns=["subject", "geometry"], filter=pc.field("geometry").is_valid()
+            )
+            pairs = zip(table["subject"].to_pylist(), table["geometry"].to_pylist(), strict=True)
+            places.update(dict.fromkeys(pairs))
+    return list(places)
+
+
+def _draw(groups: Mapping[str, Sequence[Ring]]) -> str:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.collections import PolyCollection
+    from matplotlib.figure import Figure
+
+    points = np.array([point for rings in groups.values() for ring in rings for point in ring])
+    x0, y0, x1, y1, aspect = _extent(points)
+    height = min(9.0, max(2.6, _WIDTH_IN * (y1 - y0) * aspect / (x1 - x0) + 0.6))
+    figure = Figure(figsize=(_WIDTH_IN, height), dpi=_DPI)
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes((0.08, 0.6 / height, 0.9, 1 - 0.75 / height))
+    order = {name: i for i, name in enumerate(SPLIT_ORDER)}
+    for split, rings in sorted(groups.items(), key=lambda item: (order.get(item[0], len(order)), item[0])):
+        colour = _COLOURS.get(split, _OTHER)
+        shapes = [np.array(ring) for ring in rings]
+        axes.add_collection(PolyCollection(shapes, facecolors=colour, edgecolors=colour, alpha=0.45, linewidths=0.6))
+        small = [ring.mean(axis=0) for ring in shapes if np.ptp(ring[:, 0]) < _DOT_BELOW * (x1 - x0)]
+        if small:
+            xs, ys = np.array(small).T
+            axes.plot(xs, ys, linestyle="none", marker="o", markersize=3.2, markeredgewidth=0, color=colour, alpha=0.7)
+    axes.set_xlim(x0, x1)
+    axes.set_ylim(y0, y1)
+    axes.set_aspect(aspect)
+    axes.grid(color=_INK, alpha=0.25, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.xaxis.set_major_formatter(lambda value, _: _degrees(value, "E", "W"))
+    axes.yaxis.set_major_formatter(lambda value, _: _degrees(value, "N", "S"))
+    axes.tick_params(colors=_INK, labelsize=8)
+    axes.locator_params(nbins=6)
+    for spine in axes.spines.values():
+        spine.set_color(_INK)
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", transparent=True)
+    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
+
+
+def _extent(points: npt.NDArray[np.float64]) -> tuple[float, float, float, float, float]:
+    """Limits of the map with a margin, and how much longer a degree of latitude is than one of longitude."""
+    (x0, y0), (x1, y1) = points.min(axis=0), points.max(axis=0)
+    aspect = 1 / max(0.2, math.cos(math.radians((y0 + y1) / 2)))
+    width, height = max(x1 - x0, 1e-6), max(y1 - y0, 1e-6)
+    wanted = max(width, 1.4 * height * aspect), max(height, width / aspect / 3)  # neither a tower nor a ribbon
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2
+    half_x, half_y = 0.53 * wanted[0], 0.53 * wanted[1]
+    return max(-180.5, x - half_x), max(-91, y - half_y), min(180.5, x + half_x), min(91, y + half_y), aspect
+
+
+def _degrees(value: float, positive: str, negative: str) -> str:
+    text = f"{abs(value):.4f}".rstrip("0").rstrip(".")
+    return f"{text}° {positive if value > 0 else negative}" if text != "0" else "0°"

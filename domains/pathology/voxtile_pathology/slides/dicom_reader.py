@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -28,16 +28,12 @@ from voxtile_pathology.slides.protocol import (
 from voxtile_pathology.slides.resolution import checked_mpp
 from voxtile_pathology.slides.tiles import CACHE_BYTES, TileCache, check_grid, read_box
 
-try:
+if TYPE_CHECKING:
     import wsidicom
-    from wsidicom.config import Settings
-except ImportError as error:
-    raise MissingExtraError("wsidicom", "pathology") from error
+    from wsidicom.geometry import Point
 
 _PRIORITY = 70
 _JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
-# Scanners differ in tile size between levels, and wsidicom's own caches would hold each tile a second time.
-_SETTINGS = Settings(strict_tile_size_check=False, decoded_frame_cache_size=0, encoded_frame_cache_size=0)
 _PROPERTIES = (
     "Manufacturer",
     "ManufacturerModelName",
@@ -62,7 +58,9 @@ class DicomReader:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._slide = wsidicom.WsiDicom.open(series_files(path), settings=_SETTINGS)
+            self._slide = _opened(series_files(path))
+        except MissingExtraError:
+            raise
         except Exception as error:  # wsidicom and pydicom raise many kinds on damaged files
             raise SlideError(f"{path.name} and the files of its series make no slide: {error}") from error
         try:
@@ -127,6 +125,17 @@ class DicomReader:
         spacing = groups[0].mpp
         stated = (float(spacing.width), float(spacing.height)) if spacing is not None else (None, None)
         self.mpp, self.warnings = checked_mpp(*stated, self.objective)
+
+
+def _opened(files: list[Path]) -> wsidicom.WsiDicom:
+    try:  # here, because the import takes half a second that other slides need not wait for
+        from wsidicom import WsiDicom
+        from wsidicom.config import Settings
+    except ImportError as error:
+        raise MissingExtraError("wsidicom", "pathology") from error
+    # Scanners differ in tile size between levels, and wsidicom's own caches would hold each tile a second time.
+    settings = Settings(strict_tile_size_check=False, decoded_frame_cache_size=0, encoded_frame_cache_size=0)
+    return WsiDicom.open(files, settings=settings)
 
 
 class _DicomTiles:
@@ -198,8 +207,10 @@ class _DicomTiles:
         return sparse
 
     @staticmethod
-    def _point(column: int, row: int) -> wsidicom.geometry.Point:
-        return wsidicom.geometry.Point(column, row)
+    def _point(column: int, row: int) -> Point:
+        from wsidicom.geometry import Point
+
+        return Point(column, row)
 
     def _where(self, column: int, row: int) -> str:
         return f"{self._path.name}: the tile ({column}, {row}) of the {self.size[0]} x {self.size[1]} level"

@@ -20,6 +20,7 @@ from voxtile_pathology.slides.protocol import Slide, SlideError, SlideReader, Un
 ENTRY_POINT_GROUP = "voxtile.slide_readers"
 SLIDE_READERS = (
     "voxtile_pathology.slides.dicom_reader:DicomReader",
+    "voxtile_pathology.slides.aperio_jpeg2000:AperioJpeg2000Reader",
     "voxtile_pathology.slides.tiff_reader:TiffReader",
     "voxtile_pathology.slides.openslide_reader:OpenSlideReader",
 )

@@ -12,12 +12,14 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
+from voxtile_pathology.slides.jpeg2000_stream import check_codestream
 from voxtile_pathology.slides.jpeg_stream import JpegError, JpegFile, complete_jpeg, decode_jpeg
 from voxtile_pathology.slides.protocol import Picture, SlideError, UnsupportedSlideError
 from voxtile_pathology.slides.tiles import check_grid
 
 _MAX_ENCODED_BYTES = 1 << 28
 _JPEG = 7
+JPEG_2000 = frozenset({33003, 33004, 33005, 34712})  # Aperio's YCbCr, its lossy, its RGB; the registered code
 
 
 class TiffImage:
@@ -54,23 +56,27 @@ class TiffImage:
         """Whether every tile has bytes of its own."""
         return all(bool((counts > 0).all()) for _, counts in self._segments)
 
+    def stored(self, column: int, row: int) -> bytes | None:
+        """A tile's bytes as they are in the file; None where it holds none there."""
+        return self._bytes(column, row, 0, 0)
+
     def encoded(self, column: int, row: int) -> bytes:
         """A tile as a complete JPEG file; only where `jpeg` is true."""
-        data = self._bytes(column, row, 0, 0)
+        data = self.stored(column, row)
         if data is None:
-            raise SlideError(f"{self._where(column, row)} is not in the file")
+            raise SlideError(f"{self.where(column, row)} is not in the file")
         return self._complete(data, column, row).data
 
     def decode(self, column: int, row: int) -> Picture | None:
         """Pixels of a tile, at most [tile height, tile width, 3]; None where the file holds none there."""
         if self.jpeg:
-            data = self._bytes(column, row, 0, 0)
+            data = self.stored(column, row)
             if data is None:
                 return None
             try:
                 return decode_jpeg(self._complete(data, column, row))
             except JpegError as error:
-                raise SlideError(f"{self._where(column, row)} cannot be decoded ({error})") from error
+                raise SlideError(f"{self.where(column, row)} cannot be decoded ({error})") from error
         planes = [self._decode_plane(column, row, plane) for plane in range(self._planes)]
         present = [plane for plane in planes if plane is not None]
         if len(present) < len(planes):
@@ -86,13 +92,15 @@ class TiffImage:
             return None
         index = (within * self.rows + row) * self.columns + column
         try:
+            if int(page.compression) in JPEG_2000:
+                check_codestream(data)
             decoded, _, _ = page.decode(data, index, jpegtables=page.jpegtables, _fullsize=False)
         except Exception as error:  # imagecodecs raises an error class of its own for each codec
-            raise SlideError(f"{self._where(column, row)} cannot be decoded ({error})") from error
+            raise SlideError(f"{self.where(column, row)} cannot be decoded ({error})") from error
         if decoded is None or decoded.ndim != 4 or decoded.dtype != np.uint8:
-            raise SlideError(f"{self._where(column, row)} does not hold 8-bit pixels")
+            raise SlideError(f"{self.where(column, row)} does not hold 8-bit pixels")
         if decoded.shape[1] > self.tile[1] or decoded.shape[2] > self.tile[0]:
-            raise SlideError(f"{self._where(column, row)} holds more pixels than a tile has")
+            raise SlideError(f"{self.where(column, row)} holds more pixels than a tile has")
         pixels: Picture = decoded[0]
         return pixels
 
@@ -100,9 +108,9 @@ class TiffImage:
         try:
             jpeg = complete_jpeg(data, self._tables, ycbcr=self._ycbcr)
         except JpegError as error:
-            raise SlideError(f"{self._where(column, row)} is damaged ({error})") from error
+            raise SlideError(f"{self.where(column, row)} is damaged ({error})") from error
         if jpeg.size[0] > self.tile[0] or jpeg.size[1] > self.tile[1]:
-            raise SlideError(f"{self._where(column, row)} claims {jpeg.size[0]} x {jpeg.size[1]} pixels")
+            raise SlideError(f"{self.where(column, row)} claims {jpeg.size[0]} x {jpeg.size[1]} pixels")
         return jpeg
 
     def _bytes(self, column: int, row: int, which: int, within: int) -> bytes | None:
@@ -117,10 +125,10 @@ class TiffImage:
             data = os.pread(self._descriptor, count, int(offsets[index]))
         except OSError as error:
             raise SlideError(
-                f"{self._where(column, row)} cannot be read ({error.strerror}); was the slide removed?"
+                f"{self.where(column, row)} cannot be read ({error.strerror}); was the slide removed?"
             ) from error
         if len(data) < count:
-            raise SlideError(f"{self._where(column, row)} lies beyond the end of the file, which was cut short")
+            raise SlideError(f"{self.where(column, row)} lies beyond the end of the file, which was cut short")
         return data
 
     def _checked_segments(self, page: tifffile.TiffPage) -> tuple[np.ndarray, np.ndarray]:
@@ -139,7 +147,8 @@ class TiffImage:
             )
         return offsets, counts
 
-    def _where(self, column: int, row: int) -> str:
+    def where(self, column: int, row: int) -> str:
+        """A tile for people: file, place and level."""
         return f"{self._path.name}: the tile ({column}, {row}) of the {self.size[0]} x {self.size[1]} level"
 
 
@@ -149,7 +158,7 @@ def _check_kind(path: Path, pages: list[tifffile.TiffPage]) -> None:
         raise UnsupportedSlideError(f"{path.name} holds {page.dtype} pixels; only 8-bit grey and RGB slides are read")
     samples = page.samplesperpixel if len(pages) == 1 else len(pages)
     known = (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR, tifffile.PHOTOMETRIC.MINISBLACK)
-    ycbcr = page.photometric == tifffile.PHOTOMETRIC.YCBCR and int(page.compression) != _JPEG
+    ycbcr = page.photometric == tifffile.PHOTOMETRIC.YCBCR and int(page.compression) not in {_JPEG, *JPEG_2000}
     if samples not in (1, 3, 4) or page.photometric not in known or ycbcr or page.imagedepth != 1:
         raise UnsupportedSlideError(
             f"{path.name} holds {samples} channels as {page.photometric.name}; only grey and RGB slides are read"

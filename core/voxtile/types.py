@@ -6,7 +6,7 @@ L tokens of a text, C channels, D embedding width, F facts, N tokens of an image
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -48,6 +48,8 @@ class Batch:
         draws: [B] int64 global draw indices (the key of all randomness for the item).
         text_facts: [T, F] int8, what each text by itself states, as in `facts`; None where the loader does not know.
         tokens: [T, L] int64, filled in by the module; 0 is padding.
+        samples: the same images as items of their own, where studies are items and their samples have texts too: its
+            texts, facts, hashes and uids are the samples', `images` is empty, and B = S.
     """
 
     images: Tensor
@@ -63,6 +65,7 @@ class Batch:
     draws: Tensor
     text_facts: Tensor | None = None
     tokens: Tensor | None = None
+    samples: Batch | None = None
 
     def __len__(self) -> int:
         return len(self.uids)
@@ -89,7 +92,23 @@ class Batch:
     def _mapped(self, change: Callable[[Tensor], Tensor]) -> Batch:
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         values |= {name: change(value) for name, value in values.items() if isinstance(value, Tensor)}
+        if self.samples is not None:
+            values["samples"] = self.samples._mapped(change)
         return Batch(**values)
+
+    def with_facts(self, names: Sequence[str]) -> Batch:
+        """The same items with some of their facts, in the order of `names`.
+
+        Raises:
+            ValueError: the batch knows no such fact.
+        """
+        columns = torch.tensor([self.fact_names.index(name) for name in names], device=self.facts.device)
+        return replace(
+            self,
+            facts=self.facts[:, columns],
+            fact_names=tuple(names),
+            text_facts=None if self.text_facts is None else self.text_facts[:, columns],
+        )
 
 
 @dataclass
@@ -105,6 +124,7 @@ class Features:
         text_encoded: the text tower's own output.
         batch: where it came from (hashes, facts, owners).
         step: global optimiser step.
+        samples: the same of `batch.samples`, where there are such and an objective needs them.
     """
 
     image: Tensor
@@ -116,3 +136,4 @@ class Features:
     batch: Batch
     step: int = 0
     extra: dict[str, Tensor] = field(default_factory=dict)
+    samples: Features | None = None

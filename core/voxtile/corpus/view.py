@@ -229,7 +229,8 @@ def compile_view(
             where the hash tells the other corpora.
         scheme: split scheme.
         where: SQL condition on the samples table, e.g. `modality = 'CT'`; it sees no file and no network.
-        facts_source: only facts whose source begins so (`reports`, `labels`); None for all.
+        facts_source: only facts whose source begins so (`reports`, `labels`), or with one of several names separated by
+            commas, and closed scopes of vocabularies so named; None for all.
         folder: folder to keep views in instead of the first corpus's `views`.
 
     Raises:

@@ -43,7 +43,7 @@ def write_view(
         name: name of the view.
         scheme: split scheme.
         where: SQL condition on samples, or None for all.
-        facts_source: only facts whose source begins so, or None for all.
+        facts_source: only facts whose source begins so (several with commas), or None for all.
 
     Raises:
         ConfigError: the scheme or the condition is wrong, or nothing is selected.

@@ -198,18 +198,20 @@ def join_facts(connection: duckdb.DuckDBPyConnection, source: str | None = None)
 
     Args:
         connection: with the table `picked`.
-        source: only facts whose source begins so (`reports`, `labels`). Closed scopes do not say whose they are, so
-            they are not applied then.
+        source: only facts whose source begins so (`reports`, `labels`), or with one of several names separated by
+            commas. Of closed scopes only those are applied then whose vocabulary has the same name.
 
     Returns:
         The concepts in order: all that have a fact or are named by a scope of a picked row.
     """
-    connection.register("fact_source", pa.table({"prefix": [source or ""]}))
+    names = [name.strip() for name in (source or "").split(",")]
+    connection.register("fact_source", pa.table({"prefix": names}))
     connection.execute("""
-        CREATE TEMP TABLE chosen_facts AS SELECT facts.* FROM facts, fact_source
-        WHERE starts_with(coalesce(facts.source, ''), prefix)""")
+        CREATE TEMP TABLE chosen_facts AS SELECT facts.* FROM facts
+        WHERE EXISTS (SELECT 1 FROM fact_source WHERE starts_with(coalesce(facts.source, ''), prefix))""")
     connection.execute(
-        "CREATE TEMP TABLE chosen_scopes AS SELECT * FROM scopes" + (" WHERE false" if source is not None else "")
+        "CREATE TEMP TABLE chosen_scopes AS SELECT * FROM scopes"
+        + ("" if source is None else " WHERE vocabulary IN (SELECT prefix FROM fact_source)")
     )
     concepts = [
         row[0]

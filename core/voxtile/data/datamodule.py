@@ -34,7 +34,8 @@ class CorpusDataModule(pl.LightningDataModule):
         view: name of the compiled view.
         scheme: split scheme.
         where: SQL condition on the samples table that selects what the view holds.
-        facts_source: only facts whose source begins so (`reports`, `labels`) are seen in training; null for all.
+        facts_source: only facts whose source begins so (`reports`, `labels`), or with one of several names separated by
+            commas, are seen in training; null for all.
         batch_size: items of one batch over all ranks; each rank loads an equal part of it.
         unit: an item is a `sample`, or a `study` with all its samples.
         captions: which texts go with an item.
@@ -43,6 +44,10 @@ class CorpusDataModule(pl.LightningDataModule):
         phantom: corpus to make on the spot when `corpus` is null.
         train_split, val_split, test_split: names of the splits.
         max_images_per_item: most images of a study that are loaded; 0 for all.
+        max_images_per_batch: budget of images of a rank's batch of studies, shared so that small studies give all of
+            theirs first; which images are drawn is keyed by the draw. 0 for none.
+        sample_captions: which texts go with each image of a study by itself, for objectives over samples
+            (`OfSamples`); null for none.
         cache_in_memory: keep the deterministic part of the preset (resampling) in memory shared by the workers.
         pin_memory: put batches into page-locked memory, for training on a GPU.
         view_folder: folder for compiled views instead of the corpus's `views`, where that is read-only.
@@ -67,6 +72,8 @@ class CorpusDataModule(pl.LightningDataModule):
         val_split: str = "val",
         test_split: str = "test",
         max_images_per_item: int = 0,
+        max_images_per_batch: int = 0,
+        sample_captions: CaptionPolicy | None = None,
         cache_in_memory: bool = False,
         pin_memory: bool = False,
         view_folder: str | None = None,
@@ -74,6 +81,8 @@ class CorpusDataModule(pl.LightningDataModule):
         super().__init__()
         if batch_size < 1:
             raise ConfigError(f"batch_size: {batch_size} is not a positive number of items")
+        if sample_captions is not None and unit != "study":
+            raise ConfigError("sample_captions: texts of single samples beside those of items need unit: study")
         self.preset = cast(Preset, preset)
         self.batch_size = batch_size
         self.seed = seed
@@ -91,6 +100,8 @@ class CorpusDataModule(pl.LightningDataModule):
         self._splits = {"train": train_split, "val": val_split, "test": test_split}
         self._num_workers = num_workers
         self._max_images = max_images_per_item
+        self._budget = max_images_per_batch
+        self._sample_captions = sample_captions
         self._cache_in_memory = cache_in_memory
         self._pin_memory = pin_memory
         self._view: CompiledView | None = None
@@ -227,6 +238,8 @@ class CorpusDataModule(pl.LightningDataModule):
                 unit=self.unit,
                 max_images_per_item=self._max_images,
                 cache=cache,
+                sample_captions=self._sample_captions,
+                max_images_per_batch=self._budget,
             )
         return self._datasets[role]
 

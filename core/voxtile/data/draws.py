@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from voxtile.corpus.view import CompiledView, Entry
+from voxtile.corpus.view import Caption, CompiledView, Entry
 from voxtile.data.captions import CaptionPolicy, Text
 from voxtile.data.directions import TurningPreset, names_direction
 from voxtile.data.memory import BaseCache, CacheablePreset
@@ -21,6 +22,7 @@ from voxtile.types import Batch
 
 Unit = Literal["sample", "study"]
 
+_SAMPLE_CAPTION_STREAM = 0
 _CAPTION_STREAM, _SUBSET_STREAM, _PIXEL_STREAM = 1, 2, 3  # the pixel stream of a study's image i is 3 + i
 
 
@@ -61,6 +63,8 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
         max_images_per_item: a study with more images gives a random subset in training, and evenly spaced ones
             otherwise.
         cache: deterministic parts kept in memory, or None.
+        sample_captions: which texts go with each image of a study by itself; None for none.
+        max_images_per_batch: budget of images of one batch, shared so that the largest studies give most; 0 for none.
     """
 
     view: CompiledView
@@ -71,6 +75,8 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
     unit: Unit = "sample"
     max_images_per_item: int = 0
     cache: BaseCache | None = None
+    sample_captions: CaptionPolicy | None = None
+    max_images_per_batch: int = 0
     _first: int = field(init=False, default=0)
     _count: int = field(init=False, default=0)
 
@@ -96,8 +102,8 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
         """
         keyed = draws.numbers is not None
         numbers = draws.numbers if draws.numbers is not None else draws.items
-        pairs = zip(draws.items.tolist(), numbers.tolist(), strict=True)
-        items = [self._item(item, number if keyed else None) for item, number in pairs]
+        pairs = zip(draws.items.tolist(), numbers.tolist(), self._limits(draws.items.tolist()), strict=True)
+        items = [self._item(item, number if keyed else None, limit) for item, number, limit in pairs]
         texts = [text for item in items for text in item.texts]
         return Batch(
             images=torch.stack(_one_type([image for item in items for image in item.images])),
@@ -112,14 +118,37 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
             uids=[item.lead.uid for item in items],
             draws=torch.tensor(numbers, dtype=torch.int64),
             text_facts=torch.from_numpy(self.view.text_facts([text.text_hash for text in texts])),
+            samples=self._samples(items, numbers) if self.sample_captions is not None else None,
+        )
+
+    def _samples(self, items: list[_Item], numbers: npt.NDArray[np.int64]) -> Batch:
+        """The images of the items as items of their own, see `Batch.samples`."""
+        entries = [entry for item in items for entry in item.entries]
+        texts = [text for item in items for text in item.sample_texts]
+        owners = _owners([len(item.entries) for item in items])
+        flat = [text for own in texts for text in own]
+        return Batch(
+            images=torch.empty(0),
+            image_item=torch.arange(len(entries)),
+            texts=[text.text for text in flat],
+            text_item=_owners([len(own) for own in texts]),
+            study=torch.tensor([entry.study for entry in entries], dtype=torch.int64),
+            subject=torch.tensor([entry.subject for entry in entries], dtype=torch.int64),
+            text_hash=torch.tensor([text.text_hash for text in flat], dtype=torch.int64),
+            facts=torch.from_numpy(np.stack([self.view.facts(entry) for entry in entries])),
+            fact_names=self.view.concepts,
+            uids=[entry.uid for entry in entries],
+            draws=torch.tensor(numbers, dtype=torch.int64)[owners],
+            text_facts=torch.from_numpy(self.view.text_facts([text.text_hash for text in flat])),
         )
 
     def texts(self, items: int) -> list[str]:
         """Distinct texts that the policy allows, of at most `items` evenly spaced items, in order."""
-        policy, found = replace(self.captions, per_item=0), dict[int, str]()
+        policies = [replace(p, per_item=0) for p in (self.captions, self.sample_captions) if p is not None]
+        found = dict[int, str]()
         for item in np.linspace(0, len(self) - 1, min(items, len(self))).round().astype(int).tolist():
             captions = [c for entry in self._entries(item) for c in self.view.captions(entry)]
-            for text in policy.choose(captions, None):
+            for text in (text for policy in policies for text in policy.choose(captions, None)):
                 found.setdefault(text.text_hash, text.text)
         return list(found.values())
 
@@ -127,32 +156,53 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
         number = self._first + item
         return [self.view.entry(row) for row in ([number] if self.unit == "sample" else self.view.study_rows(number))]
 
-    def _item(self, item: int, number: int | None) -> _Item:
+    def _item(self, item: int, number: int | None, limit: int) -> _Item:
         """Load one item; `number` keys its randomness, None means evaluation."""
         entries = self._entries(item)
-        captions = [caption for entry in entries for caption in self.view.captions(entry)]
-        chosen = self._limited(entries, number)
-        texts = self.captions.choose(captions, self._rng(number, _CAPTION_STREAM))
+        captions = [self.view.captions(entry) for entry in entries]
+        kept = self._kept(len(entries), limit, number)
+        chosen = [entries[i] for i in kept]
+        texts = self.captions.choose([c for own in captions for c in own], self._rng(number, _CAPTION_STREAM))
+        sample_texts = self._sample_texts([captions[i] for i in kept], number)
         preset = self.preset
-        if isinstance(preset, TurningPreset) and any(names_direction(text.text) for text in texts):
+        if isinstance(preset, TurningPreset) and any(names_direction(t.text) for t in chain(texts, *sample_texts)):
             preset = preset.upright
         return _Item(
             lead=entries[0],
+            entries=chosen,
             images=[self._image(preset, entry, self._rng(number, _PIXEL_STREAM + i)) for i, entry in enumerate(chosen)],
             texts=texts,
+            sample_texts=sample_texts,
             facts=_any_sample([self.view.facts(entry) for entry in entries]),
         )
 
-    def _limited(self, entries: list[Entry], number: int | None) -> list[Entry]:
-        limit = self.max_images_per_item
-        if not limit or len(entries) <= limit:
-            return entries
+    def _sample_texts(self, captions: list[list[Caption]], number: int | None) -> list[list[Text]]:
+        """Texts of each image by itself."""
+        if self.sample_captions is None:
+            return []
+        rng = self._rng(number, _SAMPLE_CAPTION_STREAM)
+        return [self.sample_captions.choose(own, rng) for own in captions]
+
+    def _limits(self, items: list[int]) -> list[int]:
+        """How many images each item may give; 0 for all."""
+        budget, limit = self.max_images_per_batch, self.max_images_per_item
+        if not budget or self.unit == "sample":
+            return [limit] * len(items)
+        counts = [len(self.view.study_rows(self._first + item)) for item in items]
+        counts = [min(count, limit) if limit else count for count in counts]
+        share = _level(counts, budget)
+        return [min(count, share) for count in counts]
+
+    def _kept(self, count: int, limit: int, number: int | None) -> list[int]:
+        """Places of the images that are loaded, of `count`."""
+        if not limit or count <= limit:
+            return list(range(count))
         rng = self._rng(number, _SUBSET_STREAM)
         if rng is None:
-            kept = np.linspace(0, len(entries) - 1, limit).round().astype(int)
+            kept = np.linspace(0, count - 1, limit).round().astype(int)
         else:
-            kept = np.sort(rng.choice(len(entries), limit, replace=False))
-        return [entries[i] for i in kept]
+            kept = np.sort(rng.choice(count, limit, replace=False))
+        return [int(place) for place in kept]
 
     def _image(self, preset: Preset, entry: Entry, rng: np.random.Generator | None) -> Tensor:
         source = self.view.source(entry)
@@ -178,14 +228,27 @@ class Failed(NamedTuple):
 
 class _Item(NamedTuple):
     lead: Entry
+    entries: list[Entry]
     images: list[Tensor]
     texts: list[Text]
+    sample_texts: list[list[Text]]
     facts: npt.NDArray[np.int8]
 
 
 def _owners(counts: list[int]) -> Tensor:
     """Owner of each element of flattened lists of these lengths."""
     return torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts, dtype=torch.int64))
+
+
+def _level(counts: list[int], budget: int) -> int:
+    """The largest cap for which the capped counts sum to at most the budget; every item keeps at least one."""
+    left = budget
+    for place, count in enumerate(sorted(counts)):
+        share = left // (len(counts) - place)
+        if count > share:
+            return max(1, share)
+        left -= count
+    return max(1, *counts)
 
 
 def _any_sample(facts: list[npt.NDArray[np.int8]]) -> npt.NDArray[np.int8]:

@@ -34,6 +34,9 @@ class ImageAugment:
         flip: probability of mirroring left and right.
         brightness: half-width of an offset, as a share of the full range.
         contrast: half-width of a factor around 1.
+        colour: half-width of the logarithm of a gamma for each channel by itself, as stains and lamps differ.
+        quarter_turns: turn by 0, 90, 180 or 270 degrees, each as likely, where nothing tells up from down; needs a
+            square `size`.
     """
 
     crop: Literal["resized", "shift", "none"] = "resized"
@@ -43,6 +46,8 @@ class ImageAugment:
     flip: float = 0.0
     brightness: float = 0.0
     contrast: float = 0.0
+    colour: float = 0.0
+    quarter_turns: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +90,8 @@ class ImagePreset(BasePreset):
             raise PresetError(f"size: {self.size} is not two positive numbers of pixels (y, x)")
         if self.channels not in (1, 3):
             raise PresetError(f"channels: {self.channels} is neither 1 (grey) nor 3 (RGB)")
+        if self.augment.quarter_turns and self.size[0] != self.size[1]:
+            raise PresetError(f"augment.quarter_turns needs a square picture, but size is {self.size}")
         if len(self.mean) != self.channels or len(self.std) != self.channels or min(self.std) <= 0:
             raise PresetError(f"mean and std: need {self.channels} numbers each, got {self.mean} and {self.std}")
 
@@ -116,16 +123,51 @@ class ImagePreset(BasePreset):
 
     def pixels(self, source: SampleSource, rng: np.random.Generator | None) -> Tensor:
         """All but the normalisation, small to move: [C, Y, X] uint8, or float32 in [0, 255] for arrays."""
-        change = self.augment
-        if rng is not None and change.crop == "resized":
-            out = self._resized_crop(source, rng)
+        if rng is not None and self.augment.crop == "resized":
+            out = _changed(self._resized_crop(source, rng), self.augment, rng)
         else:
-            out = self._evaluated(self._load(source))
-            if rng is not None and change.crop == "shift" and change.shift:
-                out = _shifted(out, change.shift, rng)
-        if rng is not None:
-            out = _recoloured(out, change, rng)
+            out = self._finished(self._evaluated(self._load(source)), rng)
         return out.expand(self.channels, -1, -1)
+
+    @property
+    def cacheable(self) -> bool:
+        """Whether the decoded and resized picture is the same at every draw."""
+        return self.augment.crop != "resized"
+
+    @property
+    def base_shape(self) -> tuple[int, ...]:
+        """Shape of `base`: (C, Y, X)."""
+        return (self.channels, *self.size)
+
+    @property
+    def base_dtype(self) -> torch.dtype:
+        """Pictures of 8 bits only."""
+        return torch.uint8
+
+    def base(self, source: SampleSource) -> Tensor:
+        """The decoded and resized picture: [C, Y, X] uint8.
+
+        Raises:
+            PresetError: the sample is no picture of 8 bits.
+        """
+        picture = self._evaluated(self._load(source))
+        if picture.dtype != torch.uint8:
+            raise PresetError(
+                f"cache_in_memory holds pictures of 8 bits, but the corpus holds {described(source.meta)}; turn it off"
+            )
+        return picture.expand(self.channels, -1, -1)
+
+    def finish(self, base: Tensor, rng: np.random.Generator | None) -> Tensor:
+        """From `base` to what `pixels` gives."""
+        return self._finished(base, rng)
+
+    def _finished(self, picture: Tensor, rng: np.random.Generator | None) -> Tensor:
+        if rng is None:
+            return picture
+        change = self.augment
+        if change.crop == "shift" and change.shift:
+            picture = _shifted(picture, change.shift, rng)
+        return _changed(picture, change, rng)
 
     def unpack(self, pixels: Tensor) -> Tensor:
         """Normalise [S, C, Y, X] of `pixels` to float32; on whichever device they are."""
@@ -208,12 +250,27 @@ def _shifted(image: Tensor, shift: int, rng: np.random.Generator) -> Tensor:
     return image[:, rows][:, :, columns]
 
 
-def _recoloured(image: Tensor, change: ImageAugment, rng: np.random.Generator) -> Tensor:
+def _changed(image: Tensor, change: ImageAugment, rng: np.random.Generator) -> Tensor:
+    """Mirrored, turned and recoloured; still [C, Y, X] of the same type."""
     if change.flip and rng.random() < change.flip:
         image = image.flip(2)
+    if change.quarter_turns:
+        image = image.rot90(int(rng.integers(4)), (1, 2))
+    if change.colour:
+        image = _gamma(image, np.exp(rng.uniform(-change.colour, change.colour, len(image))))
     if change.brightness or change.contrast:
         factor = 1 + change.contrast * rng.uniform(-1, 1)
         offset = 255 * change.brightness * rng.uniform(-1, 1)
         changed = ((image.float() - 127.5) * float(factor) + (127.5 + float(offset))).clamp_(0, 255)
         image = changed.round_().to(torch.uint8) if image.dtype == torch.uint8 else changed
     return image
+
+
+def _gamma(image: Tensor, gammas: npt.NDArray[np.float64]) -> Tensor:
+    """Each channel to its power: by Beer-Lambert's law that multiplies the optical density."""
+    if image.dtype != torch.uint8:
+        exponents = torch.from_numpy(gammas.astype(np.float32))[:, None, None]
+        return 255 * (image / 255).clamp(0, 1) ** exponents
+    levels = (255 * (np.arange(256) / 255) ** gammas[:, None]).round().astype(np.uint8)
+    tables = torch.from_numpy(levels)
+    return torch.stack([table[channel.long()] for table, channel in zip(tables, image, strict=True)])

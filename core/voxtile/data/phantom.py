@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import voxtile
+from voxtile.command_table import COMMANDS, Entry
 from voxtile.domain import Command, discover
 from voxtile.errors import ConfigError
 
@@ -42,6 +43,7 @@ class PhantomSpec:
         converter_options: options of the converter; `{out}` stands for the phantom's folder.
         facts: `voxtile facts --from NAME` steps with their options, in order; by default what the reports state, for
             training, and the label table, for evaluation.
+        captions: options of `voxtile caption`, the last step; null where the reports are the only texts.
         keep_source: keep the native files.
     """
 
@@ -53,6 +55,7 @@ class PhantomSpec:
     source: str = "dicom"
     converter_options: dict[str, Any] = field(default_factory=_reports)
     facts: dict[str, dict[str, Any]] = field(default_factory=_facts)
+    captions: dict[str, Any] | None = None
     keep_source: bool = False
 
 
@@ -95,6 +98,10 @@ def _build(spec: PhantomSpec, steps: Mapping[str, Command], home: Path) -> None:
     steps["converters"].load()(native / spec.source, corpus, **_filled(spec.converter_options, native))
     for name, options in spec.facts.items():
         steps[f"facts {name}"].load()(corpus, **_filled(options, native))
+    if spec.captions is not None:
+        caption = COMMANDS["caption"]
+        assert isinstance(caption, Entry)
+        caption.command.load()(corpus, **_filled(spec.captions, native))
     if not spec.keep_source:
         shutil.rmtree(native / spec.source)
 

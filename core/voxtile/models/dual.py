@@ -28,7 +28,7 @@ class DualEncoder(nn.Module):
         logit_scale: initial multiplier of the cosine similarity.
         logit_scale_limits: the multiplier is kept between these.
         logit_bias: initial bias of the sigmoid objective; None for softmax only.
-        study: pooling over the samples of an item.
+        study: pooling over the samples of an item; the mean where left out.
 
     Raises:
         ConfigError: widths or limits that do not fit.
@@ -64,6 +64,7 @@ class DualEncoder(nn.Module):
         self.scale_limits = (math.log(low), math.log(high))
         self.logit_bias = None if logit_bias is None else nn.Parameter(torch.tensor(float(logit_bias)))
         self.study = study or StudyPool()
+        self.study.setup(self.image.width)
 
     @property
     def logit_scale(self) -> Tensor:
@@ -98,12 +99,38 @@ class DualEncoder(nn.Module):
             ConfigError: tokens of items with several samples.
         """
         embeddings, encoded = self.encode_samples(images, tokens)
-        if tokens and len(images) != items:
+        return self.pool_items(embeddings, encoded, image_item, items)
+
+    def pool_items(
+        self, embeddings: Tensor, encoded: Encoded, image_item: Tensor, items: int
+    ) -> tuple[Tensor, Encoded]:
+        """From what `encode_samples` gave to the items; see `encode_items`."""
+        if encoded.tokens is not None and len(embeddings) != items:
             raise ConfigError("an objective needs tokens, but items have several samples; use data.unit: sample")
-        pooled = self.study(encoded.pooled.float(), image_item, items)
-        # The embedding of a study is the normalised mean of its samples' embeddings, in training as in evaluation.
-        item = F.normalize(self.study(embeddings, image_item, items), dim=1)
+        item, pooled = self.encode_studies(encoded.pooled.float(), image_item, items, embeddings)
         return item, Encoded(pooled, encoded.tokens, encoded.grid, encoded.mask)
+
+    def encode_studies(
+        self, vectors: Tensor, image_item: Tensor, items: int, embeddings: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Encode items from the tower's vectors of their samples.
+
+        Args:
+            vectors: [S, W] `Encoded.pooled` of the samples.
+            image_item: [S] int64, item of each sample.
+            items: B.
+            embeddings: [S, D] of the samples, where they are known already.
+
+        Returns:
+            [B, D] normalised embeddings, and [B, W] the pooled vectors.
+        """
+        pooled = self.study(vectors, image_item, items)
+        if self.study.learned:
+            return F.normalize(self.image_projection(pooled).float(), dim=1), pooled
+        # Without a study tower the embedding of a study is the normalised mean of its samples' embeddings.
+        if embeddings is None:
+            embeddings = F.normalize(self.image_projection(vectors).float(), dim=1)
+        return F.normalize(self.study(embeddings, image_item, items), dim=1), pooled
 
     def encode_texts(self, tokens: Tensor) -> tuple[Tensor, Encoded]:
         """Encode [T, L] tokens to [T, D] normalised embeddings and the tower's own output."""

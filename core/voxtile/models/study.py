@@ -1,13 +1,27 @@
-"""From the samples of an item to the item: the place where attention over scans, slices or patches will go."""
+"""From the samples of an item to the item: the scans of a study, the patches of a slide, the dates of a place.
+
+Shape letters: S samples of a batch, B items, W width of the image tower, H attention heads, A width of the attention.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
+from voxtile.errors import ConfigError
+
 
 class StudyPool(nn.Module):
-    """Pools the vectors of an item's samples: here their mean."""
+    """Pools the vectors of an item's samples: here their mean.
+
+    Attributes:
+        learned: False where pooling needs no more than the samples' embeddings, whose mean is then the item's.
+    """
+
+    learned = False
+
+    def setup(self, width: int) -> None:
+        """Create parameters for vectors of this width, once."""
 
     def forward(self, vectors: Tensor, item: Tensor, items: int) -> Tensor:
         """Pool over the samples of each item.
@@ -26,3 +40,73 @@ class StudyPool(nn.Module):
             return vectors[order]
         total = vectors.new_zeros(items, vectors.shape[1]).index_add(0, item, vectors)
         return total / torch.bincount(item, minlength=items).to(vectors.dtype).unsqueeze(1)
+
+
+class GatedAttention(StudyPool):
+    """Gated attention over the samples of an item (Ilse, Tomczak and Welling 2018, ICML, eq. 9), with several heads.
+
+    Each head pools the vectors with weights a_s = softmax_s(wᵀ(tanh(V h_s) ⊙ σ(U h_s))), so that each may look for
+    something else; a linear layer, at first the mean over heads, joins them. At first all weights are nearly equal, and
+    the result is nearly the mean of the samples.
+
+    Args:
+        heads: number of heads.
+        hidden: width A of the attention.
+        dropout: share of an item's samples that is ignored in training, at least one being kept.
+
+    Raises:
+        ConfigError: numbers out of range.
+    """
+
+    learned = True
+
+    def __init__(self, *, heads: int = 4, hidden: int = 64, dropout: float = 0.0) -> None:
+        super().__init__()
+        if heads < 1 or hidden < 1 or not 0 <= dropout < 1:
+            raise ConfigError(
+                "gated attention needs heads and hidden of at least 1 and a dropout below 1, "
+                f"not heads {heads}, hidden {hidden} and dropout {dropout:g}"
+            )
+        self.heads, self.hidden, self.dropout = heads, hidden, dropout
+        self.norm: nn.Module = nn.Identity()
+        self.content: nn.Module = nn.Identity()
+        self.gate: nn.Module = nn.Identity()
+        self.score: nn.Module = nn.Identity()
+        self.join: nn.Module = nn.Identity()
+
+    def setup(self, width: int) -> None:
+        """Create the layers for vectors of this width."""
+        self.norm = nn.LayerNorm(width)
+        self.content = nn.Linear(width, self.hidden)
+        self.gate = nn.Linear(width, self.hidden)
+        self.score = nn.Linear(self.hidden, self.heads, bias=False)
+        join = nn.Linear(self.heads * width, width)
+        with torch.no_grad():
+            join.weight.copy_(torch.eye(width).repeat(1, self.heads) / self.heads)
+            join.bias.zero_()
+        self.join = join
+
+    def weights(self, vectors: Tensor, item: Tensor, items: int) -> Tensor:
+        """Attention of each head: [S, H], summing to 1 over the samples of each item."""
+        normed = self.norm(vectors)
+        scores = self.score(torch.tanh(self.content(normed)) * torch.sigmoid(self.gate(normed)))
+        if self.training and self.dropout:
+            scores = scores.masked_fill(self._dropped(item, items, scores).unsqueeze(1), torch.finfo(scores.dtype).min)
+        index = item.unsqueeze(1).expand_as(scores)
+        highest = scores.new_full((items, self.heads), -torch.inf).scatter_reduce(0, index, scores.detach(), "amax")
+        shares = torch.exp(scores - highest[item])
+        total = shares.new_zeros(items, self.heads).index_add(0, item, shares)
+        return torch.as_tensor(shares / total[item])
+
+    def forward(self, vectors: Tensor, item: Tensor, items: int) -> Tensor:
+        """Pool [S, W] to [B, W]; see `StudyPool.forward`."""
+        weights = self.weights(vectors, item, items)
+        weighted = (weights.unsqueeze(2) * vectors.unsqueeze(1)).flatten(1)  # [S, H·W]
+        pooled = weighted.new_zeros(items, weighted.shape[1]).index_add(0, item, weighted)
+        return torch.as_tensor(self.join(pooled))
+
+    def _dropped(self, item: Tensor, items: int, like: Tensor) -> Tensor:
+        """[S] bool: which samples are ignored; of each item the one with the largest draw is kept."""
+        draw = torch.rand(len(item), device=like.device)
+        largest = draw.new_zeros(items).scatter_reduce(0, item, draw, "amax")
+        return (draw < self.dropout) & (draw < largest[item])

@@ -19,10 +19,11 @@ from voxtile.evaluate.model import EvaluationModel
 from voxtile.models.dual import DualEncoder
 from voxtile.objectives.base import Objective
 from voxtile.objectives.facts import FactHead
+from voxtile.objectives.of_samples import OfSamples
 from voxtile.training.checkpoint import FORMAT, Checkpoint
 from voxtile.training.retrieval import recall_at_1
 from voxtile.training.schedule import AdamW, OneCycle, Schedule
-from voxtile.types import Batch, Features
+from voxtile.types import Batch, Encoded, Features
 
 
 class TrainingData(Protocol):
@@ -171,7 +172,14 @@ class ContrastiveModule(pl.LightningModule):
         """Encode a batch once; local features only if an objective needs them."""
         needs = frozenset().union(*(objective.needs for objective in self._objectives().values()))
         batch = self.tokenised(batch)
-        image, image_encoded = self.encoder.encode_items(batch.images, batch.image_item, len(batch), "tokens" in needs)
+        embeddings, encoded = self.encoder.encode_samples(batch.images, "tokens" in needs)
+        image, image_encoded = self.encoder.pool_items(embeddings, encoded, batch.image_item, len(batch))
+        features = self._with_texts(batch, image, image_encoded)
+        if batch.samples is not None and "samples" in needs:
+            features.samples = self._with_texts(self.tokenised(batch.samples), embeddings, encoded)
+        return features
+
+    def _with_texts(self, batch: Batch, image: Tensor, image_encoded: Encoded) -> Features:
         text, text_encoded = self.encoder.encode_texts(cast(Tensor, batch.tokens))
         return Features(
             image=image,
@@ -319,7 +327,13 @@ class ContrastiveModule(pl.LightningModule):
         return from_module(self, Path(path).name if path else "model")
 
     def fact_head(self) -> FactHead | None:
-        """The auxiliary head, if the objectives have one."""
+        """The auxiliary head for single samples, if there is one: that of `OfSamples`, or that of the items."""
+        inner = [o.objective for o in self._objectives().values() if isinstance(o, OfSamples)]
+        heads = [objective for objective in inner if isinstance(objective, FactHead)]
+        return heads[0] if heads else self.study_fact_head()
+
+    def study_fact_head(self) -> FactHead | None:
+        """The auxiliary head for items, if the objectives have one."""
         heads = [objective for objective in self._objectives().values() if isinstance(objective, FactHead)]
         return heads[0] if heads else None
 

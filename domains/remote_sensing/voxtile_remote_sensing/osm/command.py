@@ -34,6 +34,7 @@ def facts_from_osm(
     osm: Path,
     vector_crs: str | None = None,
     assume_tags: str | None = None,
+    concepts: str | None = None,
     captions: int = 2,
     closed: bool = True,
     partly_covered: bool = False,
@@ -52,6 +53,8 @@ def facts_from_osm(
         osm: .osm.pbf (or .osm), .geojson or .gpkg with OpenStreetMap's tags as columns.
         vector_crs: CRS of a file that does not state it (EPSG:… or WKT), or `tiles` if it is that of the tiles.
         assume_tags: tags of features that lack these keys, e.g. building=yes for a file of buildings without columns.
+        concepts: kinds to look for, separated by commas; by default all of the table for OpenStreetMap's own files, and
+            those that occur in it for a .geojson or .gpkg, which may hold one kind only.
         captions: number of captions a tile; 0 for none.
         closed: whether what was looked for and is not on the map counts as absent; turn off where mapping is poor.
         partly_covered: also use tiles that only partly lie in the extract; their counts are then too low.
@@ -70,6 +73,7 @@ def facts_from_osm(
     tiles = _read_tiles(store)
     given = _vector_crs(vector_crs, tiles)
     found = read_map(osm, table, given)
+    table = _looked_for(table, found, concepts, assumed)
     features = list(matching(found, table, assumed))
     coverage = _classify(tiles, found, partly_covered=partly_covered)
     console = Console()
@@ -97,6 +101,7 @@ def facts_from_osm(
                 "map_snapshot": found.snapshot,
                 "map_crs": found.crs,
                 "assumed": assumed,
+                "concepts": list(table.rules),
             },
             table=table,
             wordings=sentences,
@@ -106,6 +111,14 @@ def facts_from_osm(
             licence=map_licence,
         )
         run_task(task, corpus, RunOptions(**run)).raise_if_failed()
+
+
+def _looked_for(table: TagTable, found: FeatureFile, given: str | None, assumed: dict[str, str]) -> TagTable:
+    if given is not None:
+        return table.only([name.strip() for name in given.split(",") if name.strip()])
+    if found.is_whole_map:
+        return table
+    return table.only({rule.concept for feature in found.features for rule in table.match({**assumed, **feature.tags})})
 
 
 @dataclass

@@ -46,6 +46,8 @@ class FeatureFile:
         coverage: the extent that the file says it was cut to (in `crs`), or None where it does not say.
         skipped: reason → number of features that cannot be used.
         snapshot: date of the whole file (ISO 8601), if stated.
+        is_whole_map: whether all kinds of features are in it, as in OpenStreetMap's own files; an export may hold the
+            buildings alone.
     """
 
     crs: str
@@ -53,6 +55,7 @@ class FeatureFile:
     coverage: BaseGeometry | None = None
     skipped: Counter[str] = field(default_factory=Counter)
     snapshot: str | None = None
+    is_whole_map: bool = False
 
     @property
     def undated(self) -> int:

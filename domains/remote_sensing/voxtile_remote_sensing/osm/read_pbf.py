@@ -45,7 +45,7 @@ def read_pbf(path: Path, keys: Collection[str]) -> FeatureFile:
         if box.valid():
             low, high = box.bottom_left, box.top_right
             coverage = shapely.box(low.lon, low.lat, high.lon, high.lat)
-        found = FeatureFile(crs="EPSG:4326", coverage=coverage)
+        found = FeatureFile(crs="EPSG:4326", coverage=coverage, is_whole_map=True)
         found.snapshot = header.get("osmosis_replication_timestamp") or None
         _collect(osmium.FileProcessor(str(path)).with_areas(wanted).with_filter(wanted), found, osmium)
     except (RuntimeError, ValueError) as error:

@@ -6,8 +6,8 @@ The table is YAML with a name and a version; facts name both, so that what was l
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -118,6 +118,26 @@ class TagTable:
         if self.keys.isdisjoint(tags) or any(_holds(tags.get(key), values) for key, values in self.hidden.items()):
             return ()
         return tuple(rule for rule in self.rules.values() if rule.matches(tags))
+
+    def only(self, concepts: Collection[str]) -> TagTable:
+        """The same table with some of its rules.
+
+        Raises:
+            ConfigError: there is no rule for a concept.
+        """
+        unknown = sorted(set(concepts) - set(self.rules))
+        if unknown:
+            raise ConfigError(f"the tag table {self.identity} has no '{unknown[0]}'; it has: {', '.join(self.rules)}")
+        rules = {
+            name: replace(
+                rule,
+                is_a=rule.is_a if rule.is_a in concepts else None,
+                kin=tuple(kin for kin in rule.kin if kin in concepts),
+            )
+            for name, rule in self.rules.items()
+            if name in concepts
+        }
+        return replace(self, rules=rules)
 
     def visible_at(self, gsd_m: float) -> tuple[str, ...]:
         """Concepts that can be seen at a ground sampling distance, in the table's order."""

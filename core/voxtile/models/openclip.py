@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from voxtile.errors import CheckpointError, ConfigError
+from voxtile.models.adapters import adapt_input
 from voxtile.models.tower import ImageTower, TextTower
 from voxtile.types import Encoded
 
@@ -89,18 +90,23 @@ class OpenClipImage(ImageTower):
     Args:
         name: model name, see `create`.
         pretrained: tag or local file; None for random weights.
+        channels: of the images; for other numbers than 3 the first filters are inflated, their sums preserved.
+        band_names: common name of each channel, so that red, green and blue keep their own filters.
     """
 
     dimensions = 2
-    channels = 3
 
-    def __init__(self, *, name: str, pretrained: str | None = None) -> None:
+    def __init__(
+        self, *, name: str, pretrained: str | None = None, channels: int = 3, band_names: Sequence[str] = ()
+    ) -> None:
         super().__init__()
-        self.visual: nn.Module = create(name, pretrained).get_submodule("visual")
+        self.channels = channels
+        visual: nn.Module = create(name, pretrained).get_submodule("visual")
+        self.visual = adapt_input(visual, channels, names=band_names)
         self.width = _output_width(name)
 
     def forward(self, images: Tensor, tokens: bool = False) -> Encoded:
-        """Encode [S, 3, Y, X] images.
+        """Encode [S, C, Y, X] images.
 
         Raises:
             ConfigError: local features are asked for.

@@ -56,15 +56,16 @@ class _Block(nn.Module):
         return x + torch.as_tensor(self.conv2(self.dropout(F.relu(self.conv1(F.relu(self.norm(x)))))))
 
 
-class WaveletTower(ImageTower):
-    """A fixed Haar stem, residual stages with the place added to each, mean and maximum pooling at every stage.
+class StagedTower(ImageTower):
+    """A stem, residual stages with the place added to each, mean and maximum pooling at every stage.
 
-    Batch normalisation standardises what the stages and the pooling give: differences between patients are small
-    beside what all have in common, and without it the first epochs are lost.
+    Batch normalisation standardises what the stages and the pooling give: differences between patients or places are
+    small beside what all have in common, and without it the first epochs are lost. Subclasses give the stem.
 
     Args:
         dimensions: 2 or 3.
-        channels: image channels; the stem has 2^dimensions features for each.
+        channels: image channels.
+        stem: features of the stem.
         widths: features of each stage; every stage halves the grid, the stem before them once more.
         blocks: residual blocks of each stage.
         cells: also give the means of the image over this many cells an axis, standardised: large structures are then
@@ -80,32 +81,28 @@ class WaveletTower(ImageTower):
     def __init__(
         self,
         *,
-        dimensions: Literal[2, 3] = 3,
-        channels: int = 1,
-        widths: Sequence[int] = (32, 64, 128),
-        blocks: Sequence[int] = (1, 1, 1),
-        cells: Sequence[int] = (),
-        width: int = 256,
-        dropout: float = 0.0,
+        dimensions: int,
+        channels: int,
+        stem: int,
+        widths: Sequence[int],
+        blocks: Sequence[int],
+        cells: Sequence[int],
+        width: int,
+        dropout: float,
     ) -> None:
         super().__init__()
         if len(widths) != len(blocks) or not widths:
             raise ConfigError(f"widths {list(widths)} and blocks {list(blocks)} of a tower must be equally long")
         if cells and len(cells) != dimensions:
             raise ConfigError(f"cells {list(cells)} of a {dimensions}D tower need {dimensions} numbers")
-        self.dimensions, self.channels, self.cells = int(dimensions), channels, tuple(cells)
+        self.dimensions, self.channels, self.cells = dimensions, channels, tuple(cells)
         self.width = width
-        conv, norm = _CONV[self.dimensions], _NORM[self.dimensions]
-        filters = haar_filters(self.dimensions)
-        stem = channels * len(filters)
-        self.stem = conv(channels, stem, 2, stride=2, bias=False, groups=channels)
-        self.stem.weight.requires_grad_(False).copy_(filters.repeat(channels, *(1,) * self.dimensions).unsqueeze(1))
-        self.stem_norm = norm(stem, affine=False)
+        conv, norm = _CONV[dimensions], _NORM[dimensions]
         inputs = [stem, *widths[:-1]]
         self.downs = nn.ModuleList(conv(a, b, 3, stride=2, padding=1) for a, b in zip(inputs, widths, strict=True))
-        self.places = nn.ModuleList(conv(2 * self.dimensions, w, 1, bias=False) for w in widths)
+        self.places = nn.ModuleList(conv(2 * dimensions, w, 1, bias=False) for w in widths)
         self.stages = nn.ModuleList(
-            nn.Sequential(*(_Block(self.dimensions, w, dropout) for _ in range(n)))
+            nn.Sequential(*(_Block(dimensions, w, dropout) for _ in range(n)))
             for w, n in zip(widths, blocks, strict=True)
         )
         self.norms = nn.ModuleList(norm(w) for w in widths)
@@ -115,19 +112,20 @@ class WaveletTower(ImageTower):
         self.dropout = nn.Dropout(dropout)
         self.token_head = nn.Linear(widths[-1], self.width)
 
+    def stem_features(self, images: Tensor) -> Tensor:
+        """[S, C, *G] to [S, stem, *G / 2]."""
+        raise NotImplementedError
+
     def forward(self, images: Tensor, tokens: bool = False) -> Encoded:
         """Encode [S, C, *G] images.
 
         Returns:
             `pooled` [S, width]; with `tokens` also [S, N, width] on the last stage's grid.
         """
-        with torch.no_grad():  # nothing is learned at the finest grid, where it would cost most
-            x = F.gelu(self.stem_norm(self.stem(images.contiguous(memory_format=_LAYOUT[self.dimensions]))))
-            means = (
-                _POOL[self.dimensions](images, self.cells).flatten(1)
-                if self.cells
-                else images.new_empty(len(images), 0)
-            )
+        x = self.stem_features(images)
+        means = (
+            _POOL[self.dimensions](images, self.cells).flatten(1) if self.cells else images.new_empty(len(images), 0)
+        )
         pooled = []
         for i, (down, place, stage, norm) in enumerate(
             zip(self.downs, self.places, self.stages, self.norms, strict=True)
@@ -141,6 +139,48 @@ class WaveletTower(ImageTower):
         if not tokens:
             return Encoded(out)
         return Encoded(out, self.token_head(spots), tuple(level.shape[2:]))
+
+
+class WaveletTower(StagedTower):
+    """A fixed Haar stem, then residual stages; see `StagedTower` for the other arguments.
+
+    Args:
+        dimensions: 2 or 3.
+        channels: image channels; the stem has 2^dimensions features for each.
+    """
+
+    def __init__(
+        self,
+        *,
+        dimensions: Literal[2, 3] = 3,
+        channels: int = 1,
+        widths: Sequence[int] = (32, 64, 128),
+        blocks: Sequence[int] = (1, 1, 1),
+        cells: Sequence[int] = (),
+        width: int = 256,
+        dropout: float = 0.0,
+    ) -> None:
+        filters = haar_filters(dimensions)
+        stem = channels * len(filters)
+        super().__init__(
+            dimensions=int(dimensions),
+            channels=channels,
+            stem=stem,
+            widths=widths,
+            blocks=blocks,
+            cells=cells,
+            width=width,
+            dropout=dropout,
+        )
+        self.stem = _CONV[self.dimensions](channels, stem, 2, stride=2, bias=False, groups=channels)
+        self.stem.weight.requires_grad_(False).copy_(filters.repeat(channels, *(1,) * self.dimensions).unsqueeze(1))
+        self.stem_norm = _NORM[self.dimensions](stem, affine=False)
+
+    def stem_features(self, images: Tensor) -> Tensor:
+        """Haar coefficients, standardised; nothing is learned at the finest grid, where it would cost most."""
+        with torch.no_grad():
+            laid_out = images.contiguous(memory_format=_LAYOUT[self.dimensions])
+            return F.gelu(self.stem_norm(self.stem(laid_out)))
 
 
 def _position(like: Tensor) -> Tensor:

@@ -8,14 +8,43 @@ domain = Domain(
     name="pathology",
     title="whole-slide images: SVS, NDPI, MIRAX, DICOM, OME-TIFF",
     files=files_beside(__file__),
-    converters={},
+    converters={
+        "wsi": Command(
+            "voxtile_pathology.convert.convert:convert_wsi",
+            "whole slides to tissue patches at an exact scale",
+            "voxtile convert wsi slides corpus --mpp 0.5 --patch-px 256",
+        ),
+    },
+    readers={"wsi": Command("voxtile_pathology.convert.reference:open_reference", "patches that stay in their slides")},
     phantoms={
         "he": Command(
             "voxtile_pathology.phantom.he:write_he_phantom",
             "synthetic H&E slides as tiled TIFF, with annotations and reports",
         ),
     },
-    recipes={},
+    recipes={
+        "arch": Command(
+            "voxtile_pathology.recipes.pairs:build_arch", "ARCH: BookSet and PubmedSet, figures and captions"
+        ),
+        "bach": Command("voxtile_pathology.recipes.class_folders:build_bach", "BACH: breast, four classes"),
+        "breakhis": Command(
+            "voxtile_pathology.recipes.class_folders:build_breakhis", "BreakHis: breast tumours, by patient"
+        ),
+        "digestpath": Command("voxtile_pathology.recipes.segmented:build_digestpath", "DigestPath 2019: colonoscopy"),
+        "lc25000": Command(
+            "voxtile_pathology.recipes.class_folders:build_lc25000", "LC25000: lung and colon, copies kept together"
+        ),
+        "mhist": Command("voxtile_pathology.recipes.labelled:build_mhist", "MHIST: colorectal polyps"),
+        "nct-crc": Command(
+            "voxtile_pathology.recipes.class_folders:build_nct_crc", "NCT-CRC-HE-100K and CRC-VAL-HE-7K: nine tissues"
+        ),
+        "openpath": Command("voxtile_pathology.recipes.pairs:build_openpath", "OpenPath, in the layout of PLIP"),
+        "pcam": Command("voxtile_pathology.recipes.pcam:build_pcam", "PatchCamelyon: HDF5 files, official splits"),
+        "quilt-1m": Command("voxtile_pathology.recipes.pairs:build_quilt", "Quilt-1M: a million pairs, by video"),
+        "sicap": Command("voxtile_pathology.recipes.labelled:build_sicap", "SICAPv2: Gleason grades, by patient"),
+        "skin-cancer": Command("voxtile_pathology.recipes.labelled:build_skin_cancer", "skin: 16 tissues and tumours"),
+        "wsss4luad": Command("voxtile_pathology.recipes.segmented:build_wsss4luad", "WSSS4LUAD: lung, several classes"),
+    },
     facts={
         "annotations": Command(
             "voxtile_pathology.facts.annotations:facts_from_annotations", "the tissue of patches, from drawn regions"

@@ -1,0 +1,90 @@
+"""Which patient, examination and split a slide belongs to: by a table, or by its name."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal, TypeAlias
+
+from voxtile.errors import InputError
+from voxtile_datasets.intake.reports_file import STUDY_COLUMNS, SUBJECT_COLUMNS, read_table, text_column
+
+StudyUnit: TypeAlias = Literal["slide", "case"]
+
+SLIDE_COLUMNS = ("slide", "slide_id", "file", "filename", "file_name", "path", "source")
+# TCGA barcode: project, tissue source site and participant. https://docs.gdc.cancer.gov/Encyclopedia/pages/TCGA_Barcode/
+_TCGA_CASE = re.compile(r"^(TCGA-[A-Z0-9]{2}-[A-Z0-9]{4})\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class SlideCase:
+    """What a slide belongs to, by the identifiers of the source."""
+
+    subject: str
+    study: str
+
+
+class Cases:
+    """Cases of the slides of a folder.
+
+    A slide is its own subject unless the table or a TCGA barcode says otherwise.
+
+    Args:
+        slides: their paths relative to the folder.
+        unit: whether a study is a slide or all slides of a case.
+        table: CSV or Parquet with the columns slide and subject, and perhaps study; None for none.
+
+    Raises:
+        InputError: the table cannot be used, or it contradicts itself.
+    """
+
+    def __init__(self, slides: Sequence[str], unit: StudyUnit, table: Path | None) -> None:
+        self._unit = unit
+        self._names = _short_names(slides)
+        self._table = _read(table) if table else {}
+
+    def name_of(self, slide: str) -> str:
+        """Short name of a slide: its file name without suffix, or its path where several share that."""
+        return self._names[slide]
+
+    def of(self, slide: str) -> SlideCase:
+        """Case of a slide, by its path relative to the folder."""
+        name = self._names[slide]
+        path = PurePosixPath(slide)
+        row = next((self._table[key] for key in (slide, path.name, path.stem, name) if key in self._table), None)
+        if row is not None:
+            return SlideCase(row.subject, row.study or self._study(row.subject, name))
+        barcode = _TCGA_CASE.match(path.name)
+        subject = barcode[1].upper() if barcode else name
+        return SlideCase(subject, self._study(subject, name))
+
+    def _study(self, subject: str, name: str) -> str:
+        return subject if self._unit == "case" else name
+
+
+def _short_names(slides: Sequence[str]) -> Mapping[str, str]:
+    stems = Counter(PurePosixPath(slide).stem for slide in slides)
+    return {
+        slide: path.stem if stems[path.stem] == 1 else path.with_suffix("").as_posix()
+        for slide, path in ((slide, PurePosixPath(slide)) for slide in slides)
+    }
+
+
+def _read(path: Path) -> Mapping[str, SlideCase]:
+    table = read_table(path)
+    slides = text_column(table, SLIDE_COLUMNS, path)
+    subjects = text_column(table, SUBJECT_COLUMNS, path)
+    columns = {name.strip().lower() for name in table.column_names}
+    has_study = any(name.lower() in columns for name in STUDY_COLUMNS[:4])
+    studies = text_column(table, STUDY_COLUMNS[:4], path) if has_study else [""] * len(slides)
+    found: dict[str, SlideCase] = {}
+    for row, (slide, subject, study) in enumerate(zip(slides, subjects, studies, strict=True), start=1):
+        if not slide or not subject:
+            raise InputError(f"'{path}' row {row} lacks its slide or its subject; fill it in or remove the row")
+        case = SlideCase(subject, study)
+        if found.setdefault(slide.replace("\\", "/").removeprefix("./"), case) != case:
+            raise InputError(f"'{path}' gives the slide of row {row} two cases; keep one of the rows")
+    return found

@@ -1,0 +1,135 @@
+"""`voxtile convert wsi`: whole slides into a corpus of patches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from voxtile.engine.pool import Limits
+from voxtile.engine.run import RunOptions, run_task
+from voxtile.errors import ConfigError
+from voxtile_datasets.intake.planner import Planner
+from voxtile_pathology.convert.cases import StudyUnit
+from voxtile_pathology.convert.plan import Inputs
+from voxtile_pathology.convert.settings import Codec, Sampling, WsiSettings
+from voxtile_pathology.convert.task import WsiTask
+from voxtile_pathology.tissue.mask import OTSU, tissue_spec
+
+
+def convert_wsi(
+    source: Path,
+    corpus: Path,
+    *,
+    mpp: float | Literal["native"] = 0.5,
+    mpp_tolerance: float = 0.0,
+    assume_mpp: float | None = None,
+    patch_px: int = 256,
+    overlap: int = 0,
+    sampling: Sampling = "grid",
+    patches_per_slide: int = 256,
+    seed: int = 0,
+    annotations: Path | None = None,
+    min_annotated: float = 0.5,
+    tissue: str = OTSU,
+    tissue_mpp: float = 8.0,
+    min_tissue: float = 0.5,
+    max_pen: float = 0.05,
+    max_fold: float = 1.0,
+    min_sharpness: float = 0.0,
+    codec: Codec = "jpg",
+    quality: int = 90,
+    pass_through: bool = False,
+    coords_only: bool = False,
+    reports: Path | None = None,
+    cases: Path | None = None,
+    study: StudyUnit = "slide",
+    associated: str = "",
+    deidentify: bool = True,
+    key_file: Path | None = None,
+    splits: Path | None = None,
+    split_fractions: str = "0.8,0.1,0.1",
+    licence: str | None = None,
+    **run: Any,  # noqa: ANN401
+) -> None:
+    """Convert the whole slides of a folder tree to patches of tissue at an exact scale.
+
+    Each slide also gives an overview: its thumbnail, with the masks of tissue, folds and ink as regions.
+
+    Args:
+        source: folder of slides (SVS, NDPI, MIRAX, SCN, BIF, TIFF, DICOM), or one slide.
+        corpus: where the corpus is, or will be.
+        mpp: micrometres a pixel of a patch, along x and y exactly; native takes level 0 as it is.
+        mpp_tolerance: take the pixels of a level as they are where its scale differs by no more than this share; the
+            patch then states the scale that it has.
+        assume_mpp: micrometres a pixel of slides whose file does not say; noted with every sample.
+        patch_px: width and height of a patch in pixels.
+        overlap: pixels that neighbouring patches share.
+        sampling: grid, random places in the tissue, or where annotations are.
+        patches_per_slide: number of random patches a slide.
+        seed: of random places.
+        annotations: folder of annotation files named as the slides (GeoJSON, ASAP or ImageScope XML, COCO), or one
+            file; what touches a patch becomes a region with a phrase.
+        min_annotated: share of a patch that annotations must cover, with --sampling annotations.
+        tissue: what finds tissue: otsu, the class path of a detector, or a YAML file with class_path and init_args.
+        tissue_mpp: micrometres a pixel of the thumbnail on which tissue is found.
+        min_tissue: share of tissue that a patch needs.
+        max_pen: largest share of ink in a patch.
+        max_fold: largest share of folded tissue in a patch.
+        min_sharpness: least variance of the Laplacian; 0 keeps blurred patches too.
+        codec: how patches are stored: jpg or png.
+        quality: of JPEG, 1 to 100.
+        pass_through: copy the slide's own JPEG tiles where one tile is one patch; no pixel is re-encoded.
+        coords_only: store no pixels; training reads them from the slides.
+        reports: CSV or Parquet of report texts; the columns study (or slide) and/or subject (or case), and text. They
+            become captions of the study, on its first patch.
+        cases: CSV or Parquet with the columns slide and subject, and perhaps study; without it a slide is its own
+            subject, or belongs to the case of its TCGA barcode.
+        study: what a study is where the table does not say: a slide, or all slides of a case.
+        associated: names of associated images to store as well, separated by commas; label and macro images may show
+            names and need --no-deidentify.
+        deidentify: replace file names and cases by keyed hashes, and remove identifiers from report texts.
+        key_file: where the key and the map of sources are kept; default beside the corpus, CORPUS.sources.parquet.
+        splits: CSV or Parquet with the columns subject and split (train, val or test).
+        split_fractions: shares of train, val and test for subjects that no file places.
+        licence: licence to note with every sample.
+        run: how to run: workers, retry, dry_run, …
+    """
+    options = RunOptions(**run)
+    if sampling == "annotations" and annotations is None:
+        raise ConfigError("--sampling annotations needs --annotations, a folder of files named as the slides")
+    settings = WsiSettings(
+        mpp=None if mpp == "native" else mpp,
+        mpp_tolerance=mpp_tolerance,
+        patch_px=patch_px,
+        overlap=overlap,
+        sampling=sampling,
+        patches_per_slide=patches_per_slide,
+        seed=seed,
+        tissue=tissue_spec(tissue),
+        tissue_mpp=tissue_mpp,
+        min_tissue=min_tissue,
+        max_pen=max_pen,
+        max_fold=max_fold,
+        min_sharpness=min_sharpness,
+        min_annotated=min_annotated,
+        codec=codec,
+        quality=quality,
+        pass_through=pass_through,
+        coords_only=coords_only,
+        assume_mpp=assume_mpp,
+        associated=tuple(name.strip() for name in associated.split(",") if name.strip()),
+        licence=licence,
+        deidentify=deidentify,
+    )
+    planner = Planner.open(
+        corpus,
+        options,
+        deidentify=deidentify,
+        key_file=key_file,
+        reports=reports,
+        splits=splits,
+        split_fractions=split_fractions,
+    )
+    limits = Limits(time_s=options.time_limit_s, memory_bytes=int(options.memory_limit_gb * 2**30))
+    inputs = Inputs(source, annotations, cases, study, limits, options.processes)
+    run_task(WsiTask(settings, inputs, planner), corpus, options).raise_if_failed()

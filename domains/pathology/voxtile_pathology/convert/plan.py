@@ -1,0 +1,214 @@
+"""The plan of a conversion: slides surveyed in supervised processes, then cut into items of a few dozen patches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+
+from voxtile.engine.pool import Call, Died, Limits, Raised, Returned, WorkerPool
+from voxtile.engine.task import Item
+from voxtile.errors import InputError
+from voxtile_datasets.intake.deidentify_text import scrub
+from voxtile_datasets.intake.planner import Planner
+from voxtile_pathology.annotations.model import find_annotations
+from voxtile_pathology.convert.cases import Cases, StudyUnit
+from voxtile_pathology.convert.settings import WsiSettings
+from voxtile_pathology.convert.survey import Patch, Refusal, Survey, survey_slide
+from voxtile_pathology.slides.open import find_slides
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a conversion reads, and how it may be surveyed.
+
+    Attributes:
+        source: folder of slides, or one slide.
+        annotations: folder of annotation files or one file, if any.
+        cases: table of cases, if any.
+        unit: whether a study is a slide or a case.
+        limits: of a process that surveys a slide.
+        workers: number of such processes.
+    """
+
+    source: Path
+    annotations: Path | None
+    cases: Path | None
+    unit: StudyUnit
+    limits: Limits
+    workers: int
+
+    @property
+    def root(self) -> Path:
+        """Folder that paths of slides are relative to."""
+        return self.source if self.source.is_dir() else self.source.parent
+
+
+def plan_items(inputs: Inputs, settings: WsiSettings, planner: Planner) -> list[Item]:
+    """Survey every slide and list what is to be done, slide by slide.
+
+    Raises:
+        InputError: there is no slide, or a table cannot be used.
+    """
+    paths = find_slides(inputs.source)
+    names = [path.relative_to(inputs.root).as_posix() for path in paths]
+    cases = Cases(names, inputs.unit, inputs.cases)
+    drawn = [_annotation_file(inputs.annotations, path, len(paths)) for path in paths]
+    if settings.sampling == "annotations" and not any(drawn):
+        raise InputError(
+            f"no annotation file under '{inputs.annotations}' is named as a slide of '{inputs.source}'; "
+            "give --annotations with a folder of files such as slide.geojson for slide.svs"
+        )
+    surveys = _surveys(inputs, settings, list(zip(paths, drawn, strict=True)))
+    items: list[Item] = []
+    told: set[str] = set()
+    for path, name, annotation, survey in zip(paths, names, drawn, surveys, strict=True):
+        source = planner.names.name("source", name)
+        if planner.key_map is not None:
+            planner.key_map.remember(source, str(path.resolve()))
+        if isinstance(survey, Refusal):
+            items.append(Item(source, {"kind": "note", **asdict(survey), "path": name}))
+        else:
+            slide = _slide_inputs(settings, planner, cases, name, survey)
+            texts = _texts(planner, cases, name, told)
+            items += _slide_items(source, name, slide, texts, annotation, inputs, survey)
+    _warn(names, surveys, settings)
+    items += planner.report_notes()
+    planner.save()
+    return items
+
+
+def _annotation_file(annotations: Path | None, slide: Path, slides: int) -> Path | None:
+    if annotations is None:
+        return None
+    if annotations.is_dir():
+        return find_annotations(annotations, slide)
+    if not annotations.is_file():
+        raise InputError(f"the annotations '{annotations}' do not exist; give a folder of files named as the slides")
+    if slides > 1 and annotations.stem != slide.stem and annotations.suffix != ".json":
+        return (
+            None  # one file and many slides: a COCO file speaks of all of them, others of the slide they are named as
+        )
+    return annotations
+
+
+def _surveys(inputs: Inputs, settings: WsiSettings, slides: list[tuple[Path, Path | None]]) -> list[Survey | Refusal]:
+    """Surveys in the order of the slides; a slide that kills its process is refused by name."""
+    found: dict[int, Survey | Refusal] = {}
+    console = Console(stderr=True)
+    with (
+        WorkerPool(max(1, min(inputs.workers, len(slides))), settings, inputs.limits) as pool,
+        Progress(console=console, transient=True, disable=not console.is_terminal) as progress,
+    ):
+        bar = progress.add_task("slides surveyed", total=len(slides))
+        for index, slide in enumerate(slides):
+            pool.submit(Call(index, survey_slide, slide))
+        for event in pool.events():
+            index = event.call.key
+            if isinstance(event, Returned):
+                found[index] = event.value
+            elif isinstance(event, Raised):
+                found[index] = Refusal("unexpected-error", f"{event.error.error_class}: {event.error.sentence}")
+            elif isinstance(event, Died):
+                sentence = f"{slides[index][0].name} cannot be read: the reader's process was lost ({event.detail})"
+                found[index] = Refusal(event.cause, sentence)
+            progress.update(bar, completed=len(found))
+    return [found[index] for index in range(len(slides))]
+
+
+def _slide_inputs(
+    settings: WsiSettings, planner: Planner, cases: Cases, name: str, survey: Survey
+) -> Mapping[str, Any]:
+    """What every item of a slide carries; hashed into the ids of jobs."""
+    case = cases.of(name)
+    attributes = {
+        "reader": survey.reader,
+        "slide_mpp": list(survey.mpp),
+        "mpp_from": "assumed" if survey.assumed else "file",
+        "objective": survey.objective,
+        "level": survey.scale.level,
+        "warnings": sorted({reason for reason, _ in survey.warnings if reason != "annotation"}),
+    }
+    return {
+        "path": name,
+        "content": planner.names.name("content", survey.content),
+        "subject": planner.names.name("subject", case.subject),
+        "study": planner.names.name("study", case.study),
+        "split": planner.splits.of(case.subject),
+        "size": list(survey.size),
+        "mpp": list(survey.mpp),
+        "scale": asdict(survey.scale),
+        "is_tiled": survey.is_tiled and settings.pass_through,
+        "attributes": {key: value for key, value in attributes.items() if value not in (None, [])},
+    }
+
+
+def _slide_items(
+    source: str,
+    name: str,
+    slide: Mapping[str, Any],
+    texts: list[str],
+    annotation: Path | None,
+    inputs: Inputs,
+    survey: Survey,
+) -> Iterator[Item]:
+    yield Item(source, {"kind": "overview", "counts": asdict(survey.counts), **slide}, cost=_overview_cost(survey))
+    drawn = {}
+    if annotation is not None and inputs.annotations is not None:
+        folder = inputs.annotations if inputs.annotations.is_dir() else inputs.annotations.parent
+        drawn = {"annotations": annotation.relative_to(folder).as_posix(), "annotations_sha256": survey.annotations}
+    side = survey.scale.patch_px
+    cost = round(side * survey.scale.factor[0]) * round(side * survey.scale.factor[1]) * 3
+    for number, block in enumerate(survey.blocks):
+        values = {"kind": "patches", "patches": [_listed(patch) for patch in block], **slide, **drawn}
+        if number == 0 and texts:
+            values["texts"] = texts
+        yield Item(f"{source}#{number:05d}", values, cost=cost * len(block))
+
+
+def _listed(patch: Patch) -> list[float]:
+    return [patch.x, patch.y, patch.tissue, patch.pen, patch.fold]
+
+
+def _overview_cost(survey: Survey) -> int:
+    return min(survey.nbytes, 1 << 24)
+
+
+def _texts(planner: Planner, cases: Cases, name: str, told: set[str]) -> list[str]:
+    """Reports of a slide's study; they go with the study's first slide only."""
+    case = cases.of(name)
+    if planner.reports is None or case.study in told:
+        return []
+    known = (case.study, cases.name_of(name), name, Path(name).name)
+    texts = [report.text for report in planner.reports.of(known, case.subject)]
+    if texts:
+        told.add(case.study)
+    if planner.names.hides:
+        texts = [scrub(text, numbers=(case.subject, case.study, cases.name_of(name))) for text in texts]
+    return list(dict.fromkeys(texts))
+
+
+def _warn(names: list[str], surveys: list[Survey | Refusal], settings: WsiSettings) -> None:
+    """Say what is odd about slides that are converted all the same."""
+    console = Console(stderr=True)
+    for name, survey in zip(names, surveys, strict=True):
+        if isinstance(survey, Refusal):
+            continue
+        for _, detail in survey.warnings:
+            console.print(f"{name}: {detail}", style="yellow", markup=False, highlight=False)
+        if settings.pass_through and not survey.is_tiled:
+            sentence = (
+                f"{name}: its JPEG tiles are not patches of {settings.patch_px} px at this scale; "
+                f"patches are encoded as {settings.codec}"
+            )
+            console.print(sentence, style="yellow", markup=False, highlight=False)
+
+
+def canonical(values: Mapping[str, Any]) -> str:
+    """JSON with sorted keys and no white space."""
+    return json.dumps(values, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,216 @@
+"""What the plan needs to know of one slide: its scale and where its patches lie. Only a thumbnail is read for it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from voxtile.engine.worker import Report
+from voxtile.errors import VoxtileError
+from voxtile_pathology.annotations.annotation import Annotation
+from voxtile_pathology.annotations.model import outside, read_annotation_file
+from voxtile_pathology.convert.content import slide_content
+from voxtile_pathology.convert.places import (
+    Corners,
+    annotated_corners,
+    boxes,
+    grid_corners,
+    in_blocks,
+    random_corners,
+)
+from voxtile_pathology.convert.settings import WsiSettings
+from voxtile_pathology.slides.open import open_slide
+from voxtile_pathology.slides.protocol import Slide
+from voxtile_pathology.slides.resolution import slide_mpp
+from voxtile_pathology.slides.scale import PatchScale, patch_scale
+from voxtile_pathology.tissue.survey import Coverage, TissueMap, map_tissue
+
+SHARE_DIGITS = 4
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One patch to be: corner in level-0 pixels, and the shares of it that the masks cover."""
+
+    x: int
+    y: int
+    tissue: float
+    pen: float
+    fold: float
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Places of a slide, and why some give no patch."""
+
+    places: int = 0
+    little_tissue: int = 0
+    pen: int = 0
+    fold: int = 0
+    kept: int = 0
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a slide offers.
+
+    Attributes:
+        content: digest of the slide's content.
+        nbytes: size of its files.
+        size: width and height of level 0.
+        mpp: micrometres a pixel of level 0 (x, y).
+        assumed: the user said the mpp, not the file.
+        objective: magnification, or None.
+        reader: name of the reader.
+        scale: of the patches.
+        is_tiled: one native JPEG tile is one patch of the grid.
+        annotations: sha-256 of the annotation file, or None.
+        warnings: (reason, sentence) of what is odd but not fatal.
+        counts: of places.
+        blocks: patches, block by block.
+    """
+
+    content: str
+    nbytes: int
+    size: tuple[int, int]
+    mpp: tuple[float, float]
+    assumed: bool
+    objective: float | None
+    reader: str
+    scale: PatchScale
+    is_tiled: bool
+    annotations: str | None
+    warnings: tuple[tuple[str, str], ...]
+    counts: Counts
+    blocks: tuple[tuple[Patch, ...], ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a slide gives nothing: reason for the ledger, sentence for people; `failed` where the slide is at fault."""
+
+    reason: str
+    detail: str
+    failed: bool = True
+
+
+def survey_slide(settings: WsiSettings, path: Path, annotations: Path | None, report: Report) -> Survey | Refusal:
+    """Survey one slide, in a worker."""
+    report(0)
+    reason = "unreadable-slide"
+    try:
+        content, nbytes = slide_content(path)
+        with open_slide(path) as slide:
+            reason = "no-mpp"
+            mpp = slide_mpp(slide, settings.assume_mpp)
+            reason = "too-coarse"
+            scale = patch_scale(slide, settings.mpp, settings.patch_px, slide_mpp=mpp, tolerance=settings.mpp_tolerance)
+            reason = "unreadable-annotations"
+            drawn, annotations_sha, notes = _annotations(annotations, slide)
+            reason = "unreadable-slide"
+            tissue = map_tissue(slide, mpp, settings.tissue.build(), settings.tissue_mpp)
+            patches, counts = _patches(settings, slide, scale, tissue, drawn, content)
+            if not counts.places:
+                return Refusal("smaller-than-a-patch", _too_small(slide, scale), failed=False)
+            if not patches:
+                return Refusal("no-tissue", _nothing_kept(slide, counts, settings), failed=False)
+            order = in_blocks(np.array([(p.x, p.y) for p in patches], np.int64), scale, settings.overlap)
+            return Survey(
+                content=content,
+                nbytes=nbytes,
+                size=slide.levels[0].size,
+                mpp=mpp,
+                assumed=slide.mpp is None,
+                objective=slide.objective,
+                reader=slide.reader,
+                scale=scale,
+                is_tiled=_is_tiled(slide, scale, settings),
+                annotations=annotations_sha,
+                warnings=(*((w.reason, w.detail) for w in slide.warnings), *(("annotation", n) for n in notes)),
+                counts=counts,
+                blocks=tuple(tuple(patches[i] for i in block) for block in order),
+            )
+    except VoxtileError as error:
+        return Refusal(reason, str(error))
+
+
+def _annotations(path: Path | None, slide: Slide) -> tuple[Sequence[Annotation], str | None, Sequence[str]]:
+    if path is None:
+        return (), None, ()
+    found = read_annotation_file(path, image=slide.path.name)
+    kept, notes = outside(found.annotations, slide.levels[0].size)
+    return kept, hashlib.sha256(path.read_bytes()).hexdigest(), [*found.notes, *notes]
+
+
+def _patches(
+    settings: WsiSettings,
+    slide: Slide,
+    scale: PatchScale,
+    tissue: TissueMap,
+    drawn: Sequence[Annotation],
+    content: str,
+) -> tuple[list[Patch], Counts]:
+    factor = tissue.thumbnail.factor
+    covers = [Coverage(mask, factor) for mask in (tissue.tissue, tissue.pen, tissue.folds)]
+    corners = _corners(settings, slide, scale, covers[0], drawn, content)
+    areas = boxes(corners, scale)
+    shares = np.stack([np.round(cover.of(areas), SHARE_DIGITS) for cover in covers], axis=1)
+    # Where somebody drew, that says more than the mask does.
+    little = shares[:, 0] < (0 if settings.sampling == "annotations" else settings.min_tissue)
+    inked, folded = shares[:, 1] > settings.max_pen, shares[:, 2] > settings.max_fold
+    kept = ~(little | inked | folded)
+    rows = zip(corners[kept].tolist(), shares[kept].tolist(), strict=True)
+    patches = [Patch(x, y, tissue_share, pen, fold) for (x, y), (tissue_share, pen, fold) in rows]
+    counts = Counts(
+        places=len(corners),
+        little_tissue=int(little.sum()),
+        pen=int((inked & ~little).sum()),
+        fold=int((folded & ~inked & ~little).sum()),
+        kept=len(patches),
+    )
+    return patches, counts
+
+
+def _corners(
+    settings: WsiSettings,
+    slide: Slide,
+    scale: PatchScale,
+    tissue: Coverage,
+    drawn: Sequence[Annotation],
+    content: str,
+) -> Corners:
+    if settings.sampling == "random":
+        return random_corners(
+            slide, scale, tissue, settings.min_tissue, settings.patches_per_slide, settings.seed, content
+        )
+    if settings.sampling == "annotations":
+        return annotated_corners(slide, scale, settings.overlap, drawn, settings.min_annotated)
+    return grid_corners(slide, scale, settings.overlap)
+
+
+def _is_tiled(slide: Slide, scale: PatchScale, settings: WsiSettings) -> bool:
+    grid = slide.tile_grid(scale.level) if scale.native and settings.sampling != "random" else None
+    return grid is not None and grid.tile == (settings.patch_px, settings.patch_px) and settings.overlap == 0
+
+
+def _too_small(slide: Slide, scale: PatchScale) -> str:
+    width, height = slide.levels[0].size
+    return (
+        f"{slide.path.name} is {width} x {height} pixels, and a patch covers {scale.extent[0]:.0f} x "
+        f"{scale.extent[1]:.0f} of them; ask for a smaller --patch-px or a finer --mpp"
+    )
+
+
+def _nothing_kept(slide: Slide, counts: Counts, settings: WsiSettings) -> str:
+    if settings.sampling == "annotations":
+        return (
+            f"{slide.path.name} has no annotation that fills a patch; lower --min-annotated or choose --sampling grid"
+        )
+    return (
+        f"{slide.path.name} has no patch to keep: of {counts.places} places {counts.little_tissue} have too little "
+        f"tissue, {counts.pen} ink and {counts.fold} folds; lower --min-tissue if that is wrong"
+    )

@@ -1,0 +1,86 @@
+"""The conversion as a task: one item a block of patches, one a slide for its overview."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from voxtile.engine.task import Item, Outcome
+from voxtile_datasets.intake.planner import Planner
+from voxtile_pathology.convert.overview import make_overview
+from voxtile_pathology.convert.patches import make_patches
+from voxtile_pathology.convert.plan import Inputs, plan_items
+from voxtile_pathology.convert.settings import WsiSettings
+from voxtile_pathology.slides.open import open_slide
+from voxtile_pathology.slides.protocol import Slide, SlideError
+
+
+@dataclass(frozen=True)
+class WsiTask:
+    """Converts the slides of a folder tree.
+
+    Attributes:
+        settings: what changes the output.
+        inputs: where the slides are.
+        planner: None in workers, which get the plan only.
+    """
+
+    settings: WsiSettings
+    inputs: Inputs
+    planner: Planner | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        """Short name."""
+        return "wsi"
+
+    @property
+    def version(self) -> str:
+        """Version of the output."""
+        return "1"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the planner: keys and reports stay in the planning process."""
+        return {**self.__dict__, "planner": None}
+
+    def config(self) -> Mapping[str, Any]:
+        """Settings that change the output."""
+        return self.settings.config()
+
+    def items(self) -> Iterable[Item]:
+        """Overviews and blocks of patches, slide by slide.
+
+        Raises:
+            InputError: there is no slide, or a table cannot be used.
+        """
+        if self.planner is None:
+            raise RuntimeError("the plan is made in the process that holds the planner")
+        return plan_items(self.inputs, self.settings, self.planner)
+
+    def process(self, item: Item) -> Outcome:
+        """Do one block or overview, in a worker."""
+        inputs = item.inputs
+        if inputs["kind"] == "note":
+            status = "failed" if inputs.get("failed") else "dropped"
+            return Outcome(status, inputs["reason"], inputs["detail"])
+        path = self.inputs.root / inputs["path"]
+        slide = _opened(path, _stamp(path))
+        if inputs["kind"] == "overview":
+            return make_overview(slide, item, self.settings)
+        return make_patches(slide, path, item, self.settings, self.inputs.annotations)
+
+
+def _stamp(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError as error:
+        raise SlideError(f"the slide '{path.name}' is not there any more; was it moved or removed?") from error
+
+
+@lru_cache(maxsize=1)
+def _opened(path: Path, changed: int) -> Slide:
+    """The slide that this process worked on last: blocks of one slide mostly follow each other."""
+    return open_slide(path)

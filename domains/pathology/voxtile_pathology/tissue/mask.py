@@ -1,0 +1,188 @@
+"""Tissue on a thumbnail: Otsu's threshold on saturation, cleaned by morphology; or a detector of the user's own.
+
+Sources: Otsu, A threshold selection method from gray-level histograms, IEEE Trans. SMC 9 (1979). Saturation as in HSV.
+Sizes are in micrometres, so that the mask hardly depends on the thumbnail's scale.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from voxtile.errors import ConfigError
+from voxtile_pathology.slides.protocol import Picture
+
+Mask: TypeAlias = npt.NDArray[np.bool_]
+"""[Y, X] bool over a thumbnail."""
+
+OTSU = "otsu"
+_DARK = 40  # of 255: below, saturation is noise
+_FLOAT_EPSILON = 1e-12
+
+
+class TissueDetector(Protocol):
+    """Finds tissue on a thumbnail. A class with keyword arguments; one object serves many slides."""
+
+    def __call__(self, picture: Picture, mpp: tuple[float, float]) -> Mask:
+        """Mask [Y, X] of a picture [Y, X, 3] with `mpp` micrometres a pixel (x, y)."""
+
+
+@dataclass(frozen=True)
+class OtsuTissue:
+    """Saturation above Otsu's threshold.
+
+    Attributes:
+        least: lowest threshold: on a slide of bare glass Otsu would cut through the noise.
+        most: highest threshold: on a slide full of tissue Otsu would cut between pale and dark tissue.
+        smooth_um: standard deviation of the Gaussian filter before the threshold.
+        close_um: gaps up to this width are closed.
+        hole_mm2: holes up to this area are filled; larger ones are glass.
+        speck_mm2: pieces below this area are dropped.
+    """
+
+    least: float = 0.05
+    most: float = 0.15
+    smooth_um: float = 8.0
+    close_um: float = 32.0
+    hole_mm2: float = 0.02
+    speck_mm2: float = 0.02
+
+    def __call__(self, picture: Picture, mpp: tuple[float, float]) -> Mask:
+        """Mask [Y, X] of a picture [Y, X, 3]."""
+        values = saturation(picture)
+        smooth = ndimage.gaussian_filter(values, [self.smooth_um / mpp[1], self.smooth_um / mpp[0]], mode="nearest")
+        threshold = float(np.clip(otsu_threshold(smooth), self.least, self.most))
+        return clean(smooth > threshold, mpp, self.close_um, self.hole_mm2, self.speck_mm2)
+
+
+def saturation(picture: Picture) -> npt.NDArray[np.float32]:
+    """HSV saturation [Y, X], 0 to 1; of nearly black pixels it counts less, since it would be noise."""
+    high, low = picture.max(axis=2), picture.min(axis=2)
+    chroma = (high - low).astype(np.float32)
+    return chroma / np.maximum(high, _DARK).astype(np.float32)
+
+
+def otsu_threshold(values: npt.NDArray[np.float32], bins: int = 256) -> float:
+    """The threshold that divides a histogram into two classes with the largest variance between them.
+
+    Args:
+        values: of any shape, in 0 to 1.
+        bins: of the histogram.
+
+    Returns:
+        The upper edge of the lower class's last bin; 0 where all values share a bin.
+    """
+    counts = np.histogram(values, bins, (0.0, 1.0))[0].astype(np.float64)
+    centres = (np.arange(bins) + 0.5) / bins
+    below, total = np.cumsum(counts), counts.sum()
+    mass = np.cumsum(counts * centres)
+    above = total - below
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = (mass[-1] * below / total - mass) ** 2 / (below * above)
+    between[~np.isfinite(between)] = 0
+    best = int(np.argmax(between))
+    return (best + 1) / bins if between[best] > _FLOAT_EPSILON else 0.0
+
+
+def clean(mask: Mask, mpp: tuple[float, float], close_um: float, hole_mm2: float, speck_mm2: float) -> Mask:
+    """Close gaps, fill small holes and drop small pieces."""
+    rows, columns = (max(0, round(close_um / 2 / side)) for side in (mpp[1], mpp[0]))
+    if rows or columns:
+        padded = np.pad(mask, ((rows, rows), (columns, columns)))
+        block = np.ones((2 * rows + 1, 2 * columns + 1), bool)
+        closed = ndimage.binary_closing(padded, block)
+        mask = closed[rows : rows + mask.shape[0], columns : columns + mask.shape[1]]
+    pixel_mm2 = mpp[0] * mpp[1] * 1e-6
+    filled = ~without_specks(~mask, hole_mm2 / pixel_mm2)
+    return without_specks(filled, speck_mm2 / pixel_mm2)
+
+
+def without_specks(mask: Mask, least: float) -> Mask:
+    """The mask's connected pieces of at least `least` pixels."""
+    pieces, _ = ndimage.label(mask)
+    sizes = np.bincount(pieces.ravel())
+    keep = sizes >= least
+    keep[0] = False
+    kept: Mask = keep[pieces]
+    return kept
+
+
+@dataclass(frozen=True)
+class TissueSpec:
+    """Which detector, in plain values.
+
+    Attributes:
+        class_path: `package.module.Class`.
+        arguments: JSON of its keyword arguments.
+        files: sha-256 of the files that the arguments name, since their content changes the mask.
+    """
+
+    class_path: str
+    arguments: str = "{}"
+    files: tuple[str, ...] = ()
+
+    def config(self) -> Mapping[str, Any]:
+        """What decides the mask, JSON-able."""
+        return {"class_path": self.class_path, "init_args": json.loads(self.arguments), "files": list(self.files)}
+
+    def build(self) -> TissueDetector:
+        """The detector, built once a process."""
+        return _build(self.class_path, self.arguments)
+
+
+def tissue_spec(text: str) -> TissueSpec:
+    """Read `--tissue`.
+
+    Args:
+        text: `otsu`; `package.module.Class`; or JSON or a YAML file with `class_path` and `init_args`.
+
+    Raises:
+        ConfigError: it is none of these, or the class does not take the arguments.
+    """
+    import yaml
+
+    is_file = text.endswith((".yaml", ".yml"))
+    if text == OTSU:
+        text = f"{OtsuTissue.__module__}.{OtsuTissue.__qualname__}"
+    try:
+        content = yaml.safe_load(Path(text).read_text() if is_file else text)
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"--tissue '{text}' cannot be read: {error}") from error
+    fields = content if isinstance(content, Mapping) else {"class_path": content}
+    class_path, arguments = str(fields.get("class_path")), dict(fields.get("init_args") or {})
+    _check_arguments(class_path, arguments)
+    named = [Path(str(value)) for value in arguments.values() if isinstance(value, str) and Path(value).is_file()]
+    hashes = tuple(hashlib.sha256(path.read_bytes()).hexdigest() for path in named)
+    return TissueSpec(class_path, json.dumps(arguments, sort_keys=True), hashes)
+
+
+def _check_arguments(class_path: str, arguments: Mapping[str, Any]) -> None:
+    try:
+        inspect.signature(_class(class_path)).bind(**arguments)
+    except TypeError as error:
+        raise ConfigError(f"--tissue: {class_path} does not take these arguments: {error}") from error
+
+
+def _class(class_path: str) -> Any:  # noqa: ANN401
+    module, _, name = class_path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"--tissue: there is no class '{class_path}' ({error}); give otsu or a class path") from error
+
+
+@lru_cache(maxsize=4)
+def _build(class_path: str, arguments: str) -> TissueDetector:
+    detector: TissueDetector = _class(class_path)(**json.loads(arguments))
+    return detector

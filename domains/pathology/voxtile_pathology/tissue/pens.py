@@ -1,0 +1,63 @@
+"""Pen marks on a thumbnail, by colour.
+
+In a stain with haematoxylin and eosin both dyes absorb green most, and red least or nearly so: of a pixel's three
+values green is the smallest. Ink that is green, blue or black breaks this order, whatever the strength of the stain;
+red ink keeps it, and is told from eosin and blood by its hue and depth. Dark pigment counts as black ink.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from voxtile_pathology.slides.protocol import Picture
+from voxtile_pathology.tissue.mask import Mask, without_specks
+
+_Band = npt.NDArray[np.int16]
+_SPECK_MM2 = 0.01
+_REACH_UM = 24.0  # the edge of a stroke is blended with what is below
+
+
+def _green(r: _Band, g: _Band, b: _Band) -> Mask:
+    return (g - r >= 24) & (g >= b - 12) & (r < 170)
+
+
+def _blue(r: _Band, g: _Band, b: _Band) -> Mask:
+    return (g - r >= 8) & (b - r >= 64) & (b - g >= 12) & (r < 150)
+
+
+def _black(r: _Band, g: _Band, b: _Band) -> Mask:
+    high, low = np.maximum(np.maximum(r, g), b), np.minimum(np.minimum(r, g), b)
+    return (high < 90) & (high - low < 32)
+
+
+def _red(r: _Band, g: _Band, b: _Band) -> Mask:
+    # Hue within 12 degrees of red: |g − b| < 0.2 · (max − min); saturation above 0.7.
+    return (r >= 120) & (10 * r >= 33 * np.maximum(g, b)) & (5 * np.abs(g - b) < r - np.minimum(g, b))
+
+
+PENS: Mapping[str, Callable[[_Band, _Band, _Band], Mask]] = {
+    "black": _black, "blue": _blue, "green": _green, "red": _red,
+}  # fmt: skip
+
+
+def pen_masks(picture: Picture, mpp: tuple[float, float]) -> dict[str, Mask]:
+    """Marks by the colour of the ink; only the colours that occur.
+
+    Args:
+        picture: [Y, X, 3] thumbnail.
+        mpp: micrometres a pixel (x, y).
+    """
+    red, green, blue = (picture[:, :, band].astype(np.int16) for band in range(3))
+    least = _SPECK_MM2 / (mpp[0] * mpp[1] * 1e-6)
+    rows, columns = (max(1, round(_REACH_UM / side)) for side in (mpp[1], mpp[0]))
+    grown = np.ones((2 * rows + 1, 2 * columns + 1), bool)
+    found: dict[str, Mask] = {}
+    for colour, is_ink in PENS.items():
+        core = without_specks(is_ink(red, green, blue), least)
+        if core.any():
+            found[colour] = ndimage.binary_dilation(core, grown)
+    return found

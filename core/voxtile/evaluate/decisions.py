@@ -28,7 +28,7 @@ def model_scores(model: EvaluationModel, task: EvaluationTask, prompts: Prompts,
     columns = [task.classes.index(item) for item in task.reported]
     contrastive = _prompted(task, prompts, encoded, model.logit_scale)[:, columns]
     scores = {model.name: contrastive}
-    head = _head_scores(model.fact_names, task, encoded)
+    head = _head_scores(encoded.fact_names, task, encoded)
     if head is not None:
         scores[model.name + FACT_HEAD] = head
         if task.fact_head_ensemble:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -29,21 +29,44 @@ class JointModel(Protocol):
         """[S, C, *G] to [S, D] normalised embeddings and [S, F] logits."""
 
 
+@runtime_checkable
+class StudyModel(Protocol):
+    """A model with a study tower: it embeds the samples of a study together."""
+
+    @property
+    def pools_studies(self) -> bool:
+        """Whether it has a study tower."""
+
+    @property
+    def study_fact_names(self) -> tuple[str, ...]:
+        """Concepts that an auxiliary head predicts of whole studies; empty without one."""
+
+    def encode_vectors(self, images: Tensor) -> Tensor:
+        """[S, C, *G] to the [S, W] vectors that the study tower takes."""
+
+    def encode_studies(self, vectors: Tensor, owner: Tensor, count: int) -> tuple[Tensor, Tensor | None]:
+        """[S, W] and the study of each, to [N, D] normalised embeddings and [N, F] logits of facts, or None."""
+
+
 @dataclass(frozen=True)
 class Encoded:
     """What is known of the units of one split.
+
+    Where a study tower has embedded whole units, each unit counts as its own only sample.
 
     Attributes:
         units: the units.
         embeddings: [S, D] normalised, of the samples; None where only features were wanted.
         facts: [S, F] probabilities of the fact head, or None without one.
         simple: [N, P] features of the trivial baseline, mean over a unit's samples.
+        fact_names: concepts of `facts`, in order.
     """
 
     units: Units
     embeddings: npt.NDArray[np.float64] | None
     facts: npt.NDArray[np.float64] | None
     simple: npt.NDArray[np.float32]
+    fact_names: tuple[str, ...] = ()
 
 
 def encode_split(
@@ -52,6 +75,8 @@ def encode_split(
     loader: Loader,
     features: SimpleFeatures,
     advance: Callable[[int], None] = lambda _: None,
+    *,
+    studies: bool = False,
 ) -> Encoded:
     """Read every sample of a split once.
 
@@ -61,27 +86,55 @@ def encode_split(
         loader: gives the images.
         features: of the trivial baseline.
         advance: told the number of samples done, for a progress bar.
+        studies: units are studies, which a study tower embeds as wholes where the model has one.
 
     Raises:
         EvaluationError: an embedding is not finite; names the sample.
     """
-    embeddings, facts, simple = [], [], []
+    together = model if studies and isinstance(model, StudyModel) and model.pools_studies else None
+    embeddings, facts, vectors, simple = [], [], [], []
     with torch.inference_mode():
         for uids, images in loader(units.uids):
-            if model is not None:
+            if together is not None:
+                vectors.append(together.encode_vectors(images))
+            elif model is not None:
                 embedded, logits = _encode(model, images)
                 _check_finite(model, uids, embedded)
                 embeddings.append(embedded)
                 if logits is not None:
-                    facts.append(torch.sigmoid(logits.double()).cpu().numpy())
+                    facts.append(_probabilities(logits))
             simple.append(features(images))
             advance(len(uids))
+        means = unit_means(np.concatenate(simple), units) if simple else np.empty((0, 0), np.float32)
+        if together is not None and model is not None and vectors:
+            return _encode_studies(model, together, units, torch.cat(vectors), means)
     return Encoded(
         units,
         normalised(np.concatenate(embeddings)) if embeddings else None,
         np.concatenate(facts) if facts else None,
-        unit_means(np.concatenate(simple), units) if simple else np.empty((0, 0), np.float32),
+        means,
+        model.fact_names if model is not None else (),
     )
+
+
+def _encode_studies(
+    model: EvaluationModel, together: StudyModel, units: Units, vectors: Tensor, means: npt.NDArray[np.float32]
+) -> Encoded:
+    embedded, logits = together.encode_studies(vectors, torch.from_numpy(units.owner), len(units))
+    embeddings = embedded.detach().cpu().double().numpy()
+    _check_finite(model, units.names, embeddings)
+    return Encoded(
+        replace(units, uids=units.names, owner=np.arange(len(units), dtype=np.int64)),
+        normalised(embeddings),
+        None if logits is None else _probabilities(logits),
+        means,
+        together.study_fact_names,
+    )
+
+
+def _probabilities(logits: Tensor) -> npt.NDArray[np.float64]:
+    result: npt.NDArray[np.float64] = torch.sigmoid(logits.double()).cpu().numpy()
+    return result
 
 
 def unit_means(values: npt.NDArray[np.generic], units: Units) -> npt.NDArray[np.float32]:

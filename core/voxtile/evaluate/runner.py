@@ -195,7 +195,14 @@ def _encode(
             part = units[role]
             bar = progress.add_task(f"{task.name}: {role} images", total=len(part.uids), visible=bool(len(part)))
             encoder = None if role == "train" else model
-            encoded[role] = encode_split(encoder, part, images, features, lambda n, bar=bar: progress.advance(bar, n))  # type: ignore[misc]
+            encoded[role] = encode_split(
+                encoder,
+                part,
+                images,
+                features,
+                lambda n, bar=bar: progress.advance(bar, n),  # type: ignore[misc]
+                studies=task.unit == "study",
+            )
     return encoded
 
 

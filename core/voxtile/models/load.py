@@ -30,14 +30,23 @@ class EncoderModel:
         name: how tables call it.
         encoder: the towers, on the device where they shall run.
         preset: their preprocessing.
-        head: auxiliary fact head, if there is one.
+        head: auxiliary fact head for samples, if there is one.
+        study_head: likewise for whole studies.
     """
 
-    def __init__(self, name: str, encoder: DualEncoder, preset: Preset, head: FactHead | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        encoder: DualEncoder,
+        preset: Preset,
+        head: FactHead | None = None,
+        study_head: FactHead | None = None,
+    ) -> None:
         self.name = name
         self.preset = preset
         self._encoder = encoder.eval()
         self._head = head.eval() if head is not None else None
+        self._study_head = study_head.eval() if study_head is not None else None
 
     @property
     def logit_scale(self) -> float:
@@ -82,6 +91,28 @@ class EncoderModel:
         return embeddings.cpu(), self._head.logits(encoded.pooled).cpu()
 
     @property
+    def pools_studies(self) -> bool:
+        """Whether a study tower embeds the samples of a study together."""
+        return self._encoder.study.learned
+
+    @property
+    def study_fact_names(self) -> tuple[str, ...]:
+        """Concepts of the auxiliary head for whole studies."""
+        return self._study_head.fact_names if self._study_head is not None else ()
+
+    @torch.no_grad()
+    def encode_vectors(self, images: Tensor) -> Tensor:
+        """[S, C, *G] to the tower's own [S, W] float32 vectors."""
+        return self._encoder.encode_samples(images.to(self._device))[1].pooled.float().cpu()
+
+    @torch.no_grad()
+    def encode_studies(self, vectors: Tensor, owner: Tensor, count: int) -> tuple[Tensor, Tensor | None]:
+        """[S, W] vectors and the study of each, to [N, D] normalised embeddings and [N, F] logits, or None."""
+        embeddings, pooled = self._encoder.encode_studies(vectors.to(self._device), owner.to(self._device), count)
+        logits = None if self._study_head is None else self._study_head.logits(pooled).cpu()
+        return embeddings.cpu(), logits
+
+    @property
     def _device(self) -> torch.device:
         return self._encoder.log_scale.device
 
@@ -117,7 +148,8 @@ def from_module(module: ContrastiveModule, name: str) -> EncoderModel:
     """
     if module.preset_config is None:
         raise ConfigError("the model has no preset yet; train it, or load a checkpoint")
-    return EncoderModel(name, module.encoder, preset_from_config(module.preset_config), module.fact_head())
+    preset = preset_from_config(module.preset_config)
+    return EncoderModel(name, module.encoder, preset, module.fact_head(), module.study_fact_head())
 
 
 def _open_clip(spec: str) -> EncoderModel:

@@ -6,6 +6,7 @@ The generator is `osm-captions@1`; docs/osm-captions.md has its rules. Every cap
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -115,7 +116,7 @@ def _ranked(writer: Writer) -> list[str]:
 
     def weight(concept: str) -> float:
         objects = scene.objects[concept]
-        line = sum(o.length_m for o in objects) / tile**0.5
+        line = sum(o.length_m for o in objects) / math.sqrt(tile)
         rarity = 0.3 if table.rules[concept].counted and len(objects) <= 3 else 0.0
         return scene.cover(concept) / tile + 0.2 * min(line, 2.0) + rarity + 0.02 * min(len(objects), 20)
 

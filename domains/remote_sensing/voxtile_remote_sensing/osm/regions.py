@@ -88,10 +88,10 @@ def region_rows(scene: Scene) -> tuple[list[Row], dict[tuple[str, str], str]]:
             if rotated is not None:
                 rows.append(_row(scene, f"{key}-rotated", name, rotated[0], rotated[1], ROTATED_RULE))
     for number, referring in enumerate(referring_expressions(scene)):
-        key = ids.get((referring.object.concept, referring.object.osm_id))
-        box = upright_box(scene, referring.object) if key else None
-        if box is not None:
-            rows.append(_row(scene, f"{key}-ref{number}", referring.phrase, box, None, REFERRING_RULE))
+        known = ids.get((referring.object.concept, referring.object.osm_id))
+        box = upright_box(scene, referring.object)
+        if known is not None and box is not None:
+            rows.append(_row(scene, f"{known}-ref{number}", referring.phrase, box, None, REFERRING_RULE))
     return rows, ids
 
 

@@ -105,7 +105,7 @@ def measure_scene(frame: TileFrame, features: Iterable[Feature], crs: str, table
         found = _object(frame, group, table.min_width_px)
         if found is not None:
             objects[found.concept].append(found)
-    chosen = {concept: _distinct(found) for concept in visible if _is_seen(frame, found := objects.get(concept, []))}
+    chosen = {concept: _distinct(objects[concept]) for concept in visible if _is_seen(frame, objects.get(concept, ()))}
     return Scene(frame, chosen, tuple(c for c in visible if c in chosen or c not in here))
 
 

@@ -31,8 +31,8 @@ class TiffImage:
         pages: one directory with all colours, or one a colour.
 
     Raises:
-        UnsupportedSlideError: the pixels are not 8-bit grey or RGB.
-        SlideError: the directory claims what cannot be, or the file is cut short.
+        UnsupportedSlideError: the colours are stored in a way that OpenSlide may know.
+        SlideError: the pixels are not of 8 bit, the directory claims what cannot be, or the file is cut short.
     """
 
     def __init__(self, path: Path, descriptor: int, pages: list[tifffile.TiffPage]) -> None:
@@ -155,11 +155,11 @@ class TiffImage:
 def _check_kind(path: Path, pages: list[tifffile.TiffPage]) -> None:
     page = pages[0]
     if page.dtype != np.uint8 or page.bitspersample != 8:
-        raise UnsupportedSlideError(f"{path.name} holds {page.dtype} pixels; only 8-bit grey and RGB slides are read")
+        raise SlideError(f"{path.name} holds {page.dtype} pixels; only 8-bit grey and RGB slides are read")
     samples = page.samplesperpixel if len(pages) == 1 else len(pages)
     known = (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR, tifffile.PHOTOMETRIC.MINISBLACK)
     ycbcr = page.photometric == tifffile.PHOTOMETRIC.YCBCR and int(page.compression) not in {_JPEG, *JPEG_2000}
     if samples not in (1, 3, 4) or page.photometric not in known or ycbcr or page.imagedepth != 1:
         raise UnsupportedSlideError(
-            f"{path.name} holds {samples} channels as {page.photometric.name}; only grey and RGB slides are read"
+            f"{path.name} holds {samples} channels as {page.photometric!s}; only grey and RGB slides are read"
         )

@@ -7,6 +7,7 @@ levels); PerkinElmer/Akoya "QPTIFF image file format"; TIFF 6.0 (NewSubfileType,
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from xml.etree import ElementTree
 
 import tifffile
 
-from voxtile_pathology.slides.protocol import UnsupportedSlideError
+from voxtile_pathology.slides.protocol import SlideError, UnsupportedSlideError
 
 Pages = list[tifffile.TiffPage]
 
@@ -79,7 +80,7 @@ def tiff_layout(path: Path, file: tifffile.TiffFile) -> TiffLayout:
 
 
 def _aperio(path: Path, file: tifffile.TiffFile) -> TiffLayout:
-    pages = _pages(file)
+    pages = _pages(path, file)
     description = pages[0].description
     fields = {
         key.strip(): value.strip()
@@ -99,7 +100,7 @@ def _aperio(path: Path, file: tifffile.TiffFile) -> TiffLayout:
 
 
 def _qptiff(path: Path, file: tifffile.TiffFile) -> TiffLayout:
-    pages = _pages(file)
+    pages = _pages(path, file)
     levels: list[Pages] = []
     associated: dict[str, Pages] = {}
     names = {"Thumbnail": "thumbnail", "Overview": "macro", "Label": "label"}
@@ -110,7 +111,7 @@ def _qptiff(path: Path, file: tifffile.TiffFile) -> TiffLayout:
         elif page.is_tiled or kind in {"FullResolution", "ReducedResolution"}:
             levels.append([page])
     if len({pages[0].imagewidth for pages in levels}) < len(levels):
-        raise UnsupportedSlideError(f"{path.name} holds fluorescence channels; only RGB slides are read")
+        raise SlideError(f"{path.name} holds fluorescence channels; only RGB slides are read")
     x, y = _resolution(pages[0])
     stated = _number(_between(pages[0].description, "PixelSizeMicrometers"))
     objective = _number(re.sub(r"[xX]$", "", _between(pages[0].description, "Objective")))
@@ -118,7 +119,7 @@ def _qptiff(path: Path, file: tifffile.TiffFile) -> TiffLayout:
 
 
 def _generic(path: Path, file: tifffile.TiffFile) -> TiffLayout:
-    pages = _pages(file)
+    pages = _pages(path, file)
     first = pages[0]
     reduced = [*pages[1:], *(_sub_pages(first))]
     shape = first.imagewidth / first.imagelength
@@ -136,22 +137,24 @@ def _generic(path: Path, file: tifffile.TiffFile) -> TiffLayout:
 def _ome(path: Path, file: tifffile.TiffFile) -> TiffLayout:
     text = file.pages.first.description
     if len(text) > _MAX_DESCRIPTION or "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise UnsupportedSlideError(f"{path.name}: its OME-XML holds definitions that no microscope writes")
+        raise SlideError(f"{path.name}: its OME-XML holds definitions that no microscope writes")
     try:
         root = ElementTree.fromstring(text)
         series = file.series
     except (ElementTree.ParseError, ValueError, IndexError, KeyError, tifffile.TiffFileError) as error:
         raise UnsupportedSlideError(f"{path.name}: its OME-XML cannot be read ({error})") from error
-    main = max(series, key=lambda one: one.keyframe.imagewidth * one.keyframe.imagelength)
+    largest = max(range(len(series)), key=lambda index: series[index].keyframe.imagewidth)
+    main = series[largest]
     levels = [_ome_pages(path, level) for level in main.levels]
     associated: dict[str, Pages] = {}
-    for one in series:
-        if one is not main:
+    for index, one in enumerate(series):
+        if index != largest:
             words = re.findall(r"label|macro|thumbnail|overview", one.name.lower())
-            associated.setdefault(words[0] if words else one.name or f"image-{one.index}", _ome_pages(path, one))
+            associated.setdefault(words[0] if words else one.name or f"image-{index}", _ome_pages(path, one))
     # Without the namespace, whose year changes.
     images = [element for element in root.iter() if element.tag.rpartition("}")[2] == "Image"]
-    pixels = next((e for e in images[main.index if main.index < len(images) else 0] if e.tag.endswith("}Pixels")), None)
+    described = images[largest] if largest < len(images) else root
+    pixels = next((element for element in described if element.tag.endswith("}Pixels")), None)
     attributes = pixels.attrib if pixels is not None else {}
     objectives = [element.attrib for element in root.iter() if element.tag.endswith("}Objective")]
     objective = next((_number(o.get("NominalMagnification")) for o in objectives), None)
@@ -162,7 +165,7 @@ def _ome(path: Path, file: tifffile.TiffFile) -> TiffLayout:
 def _ome_pages(path: Path, series: tifffile.TiffPageSeries) -> Pages:
     pages = [page.aspage() for page in series.pages if page is not None]
     if not pages or len(pages) not in (1, 3) or len(pages) * pages[0].samplesperpixel > 4:
-        raise UnsupportedSlideError(
+        raise SlideError(
             f"{path.name} holds axes {series.axes} of {series.shape}; only single-plane grey and RGB slides are read"
         )
     return pages
@@ -173,9 +176,24 @@ def _ome_length(attributes: Mapping[str, str], axis: str) -> float | None:
     return None if value is None or unit not in _LENGTHS else value * _LENGTHS[unit]
 
 
-def _pages(file: tifffile.TiffFile) -> Pages:
+def _pages(path: Path, file: tifffile.TiffFile) -> Pages:
     file.pages.useframes = False
-    return [page.aspage() for page in file.pages]
+    pages = [page.aspage() for page in file.pages]
+    if _next_directory(file, pages[-1]) != 0:  # tifffile leaves out what it cannot reach
+        raise SlideError(
+            f"{path.name} is cut short: only {len(pages)} of its directories are there; copy it again from its source"
+        )
+    return pages
+
+
+def _next_directory(file: tifffile.TiffFile, page: tifffile.TiffPage) -> int:
+    """Offset of the directory that follows one; 0 after the last."""
+    layout, handle = file.tiff, file.filehandle
+    handle.seek(page.offset)
+    (entries,) = struct.unpack(layout.tagnoformat, handle.read(layout.tagnosize))
+    handle.seek(page.offset + layout.tagnosize + entries * layout.tagsize)
+    (following,) = struct.unpack(layout.offsetformat, handle.read(layout.offsetsize))
+    return int(following)
 
 
 def _sub_pages(page: tifffile.TiffPage) -> Pages:

@@ -1,0 +1,104 @@
+"""What a recipe says of a data set and of each of its pictures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from voxtile.errors import InputError
+
+PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
+
+
+@dataclass(frozen=True)
+class Collection:
+    """A data set.
+
+    Attributes:
+        name: of the recipe.
+        title: as its authors call it, with the publication.
+        licence: as stated at its source.
+        home: where it is downloaded.
+        classes: vocabulary → label in the files → class, as a noun that stands in a sentence.
+        mpp: micrometres a pixel, where it is the same for all pictures.
+        body_part: what is shown, for captions; None where it varies.
+        is_exclusive: exactly one class of each vocabulary holds.
+    """
+
+    name: str
+    title: str
+    licence: str
+    home: str
+    classes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    mpp: float | None = None
+    body_part: str | None = None
+    is_exclusive: bool = True
+
+    def vocabulary(self, name: str) -> list[str]:
+        """All classes of a vocabulary."""
+        return list(dict.fromkeys(self.classes[name].values()))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A picture, before it is opened.
+
+    Attributes:
+        path: relative to the data set's folder, with forward slashes.
+        labels: vocabulary → classes that hold; a vocabulary that was not looked at is absent.
+        texts: captions.
+        subject: patient, slide or group of near-duplicates; the picture itself where none is known.
+        study: examination, figure or video.
+        split: official split.
+        mpp: micrometres a pixel, where it differs between pictures.
+        attributes: JSON-able facts of the acquisition.
+        is_missing: a table names it but the folder does not hold it.
+    """
+
+    path: str
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    texts: tuple[str, ...] = ()
+    subject: str | None = None
+    study: str | None = None
+    split: str | None = None
+    mpp: float | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    is_missing: bool = False
+
+
+def pictures_below(root: Path) -> Iterator[Path]:
+    """Relative paths of the pictures in a folder and its folders, sorted, but hidden ones and those of `__MACOSX`."""
+    for folder, names, files in os.walk(root):
+        names[:] = sorted(name for name in names if not name.startswith(".") and name != "__MACOSX")
+        for name in sorted(files):
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES:
+                yield Path(folder, name).relative_to(root)
+
+
+def class_of(collection: Collection, vocabulary: str, label: str, where: str) -> str:
+    """Class of a label as the files have it.
+
+    Raises:
+        InputError: the data set has no such label.
+    """
+    known = collection.classes[vocabulary]
+    if label not in known:
+        raise InputError(f"{where} has the label '{label}'; {collection.title} has: {', '.join(known)}")
+    return known[label]
+
+
+def need(root: Path, path: str, collection: Collection) -> Path:
+    """A file or folder that the data set must have.
+
+    Raises:
+        InputError: it is not there.
+    """
+    found = root / path
+    if not found.exists():
+        raise InputError(
+            f"'{root}' has no '{path}'; give the folder of {collection.title}, as downloaded from {collection.home}"
+        )
+    return found

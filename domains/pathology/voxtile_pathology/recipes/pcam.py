@@ -1,0 +1,198 @@
+"""`voxtile build pcam`: PatchCamelyon's HDF5 files, read in runs of rows, with the official splits and slides."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from voxtile.corpus.identity import sample_uid
+from voxtile.corpus.ingest.table import read_table
+from voxtile.engine.run import RunOptions, run_task
+from voxtile.engine.task import Item, Outcome, Row, Sample
+from voxtile.errors import InputError, MissingExtraError
+from voxtile_pathology.recipes.collection import Collection, need
+from voxtile_pathology.recipes.task import label_rows
+
+PCAM = Collection(
+    name="pcam",
+    title="PatchCamelyon (Veeling et al., MICCAI 2018)",
+    licence="CC0 1.0",
+    home="https://github.com/basveeling/pcam",
+    classes={"pcam": {"0": "normal lymph node tissue", "1": "lymph node metastasis"}},
+    mpp=0.972,  # level 2 of Camelyon16: 0.243 µm × 4
+    body_part="lymph node",
+)
+SPLITS = {"train": "train", "valid": "val", "test": "test"}
+_PREFIX = "camelyonpatch_level_2_split_"
+_SHAPE = (96, 96, 3)
+_MAX_ROWS = 1 << 20
+_ITEM_ROWS = 256
+
+
+@dataclass(frozen=True)
+class PcamTask:
+    """The engine task: an item is a run of rows of one split.
+
+    Attributes:
+        root: the folder; no part of the task's identity.
+        rows: the files' split → number of pictures.
+    """
+
+    root: str
+    rows: Mapping[str, int]
+
+    @property
+    def name(self) -> str:
+        """Short name, used in file names and manifests."""
+        return PCAM.name
+
+    @property
+    def version(self) -> str:
+        """Bumped whenever the output for the same input changes."""
+        return "1"
+
+    def config(self) -> Mapping[str, Any]:
+        """Settings that change the output."""
+        return {"licence": PCAM.licence}
+
+    def items(self) -> Iterator[Item]:
+        """Runs of rows, in the order of the splits."""
+        for split, count in self.rows.items():
+            size = [(Path(self.root, f"{_PREFIX}{split}_{part}.h5")).stat().st_size for part in ("x", "y")]
+            slides = _slides(Path(self.root), split, count)
+            for start in range(0, count, _ITEM_ROWS):
+                stop = min(count, start + _ITEM_ROWS)
+                inputs = {"split": split, "start": start, "stop": stop, "bytes": size}
+                if slides:
+                    inputs["slides"] = slides[start:stop]
+                yield Item(f"pcam/{split}/{start}-{stop - 1}", inputs, cost=(stop - start) * 27_648)
+
+    def process(self, item: Item) -> Outcome:
+        """Read the run's pictures and labels."""
+        split, start, stop = (item.inputs[key] for key in ("split", "start", "stop"))
+        images, labels = (_read(Path(self.root), split, part, start, stop) for part in ("x", "y"))
+        slides = item.inputs.get("slides") or [None] * len(images)
+        samples: list[Sample] = []
+        tables: dict[str, list[Row]] = {"facts": [], "scopes": [], "splits": []}
+        for index, image, label, slide in zip(range(start, stop), images, labels.reshape(-1), slides, strict=True):
+            sample = _sample(f"{split}-{index:06d}", image, slide)
+            samples.append(sample)
+            found = PCAM.classes["pcam"].get(str(int(label)))
+            if found is None:
+                raise InputError(f"picture {index} of PCam's {split} has the label {label}; the labels are 0 and 1")
+            for table, rows in label_rows(PCAM, sample.row["uid"], {"pcam": (found,)}).items():
+                tables[table] += rows
+            tables["splits"].append({"scheme": "default", "subject": sample.row["subject"], "split": SPLITS[split]})
+        return Outcome("used", samples=tuple(samples), tables=tables)
+
+
+def build_pcam(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN401
+    """Build a corpus from PatchCamelyon: lymph node patches with and without metastasis, official splits.
+
+    With the metadata CSV files beside them, the slide is the subject.
+
+    Args:
+        source: the folder with `camelyonpatch_level_2_split_*_x.h5` and `_y.h5`, unpacked from `.gz`.
+        corpus: the corpus to add to; made if it does not exist.
+        run: options of the run.
+
+    Raises:
+        InputError: a file is missing, still packed, damaged, or not what PCam has.
+    """
+    rows = {}
+    for split in SPLITS:
+        files = [source / f"{_PREFIX}{split}_{part}.h5" for part in ("x", "y")]
+        if not any(file.exists() for file in files):
+            continue
+        for file in files:
+            if not file.exists() and file.with_suffix(".h5.gz").exists():
+                raise InputError(f"'{file.name}.gz' in '{source}' is packed; unpack it with: gunzip {file.name}.gz")
+            need(source, file.name, PCAM)
+        rows[split] = _checked_rows(source, split)
+    if not rows:
+        need(source, f"{_PREFIX}train_x.h5", PCAM)
+    run_task(PcamTask(str(source), rows), corpus, RunOptions(**run)).raise_if_failed()
+
+
+def _checked_rows(root: Path, split: str) -> int:
+    shapes = {}
+    for part in ("x", "y"):
+        with _open(root, split, part) as file:
+            dataset = _dataset(file, part, root, split)
+            shapes[part] = dataset.shape
+            if part == "x" and (dataset.dtype != np.uint8 or dataset.shape[1:] != _SHAPE):
+                raise InputError(f"PCam's {split}_x.h5 in '{root}' has {dataset.dtype} of shape {dataset.shape}")
+    count = int(shapes["x"][0])
+    if count > _MAX_ROWS or int(np.prod(shapes["y"])) != count:
+        raise InputError(f"PCam's {split} in '{root}' has {shapes['x'][0]} pictures and labels of {shapes['y']}")
+    return count
+
+
+def _read(root: Path, split: str, part: str, start: int, stop: int) -> npt.NDArray[np.uint8]:
+    with _open(root, split, part) as file:
+        try:
+            return np.asarray(_dataset(file, part, root, split)[start:stop], dtype=np.uint8)
+        except OSError as error:
+            raise InputError(f"PCam's {split}_{part}.h5 in '{root}' is damaged ({error}); download it again") from error
+
+
+def _open(root: Path, split: str, part: str) -> Any:  # noqa: ANN401
+    try:
+        import h5py
+    except ImportError as error:
+        raise MissingExtraError("h5py", "pathology") from error
+    path = root / f"{_PREFIX}{split}_{part}.h5"
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise InputError(f"'{path}' is not a readable HDF5 file ({error}); download it again") from error
+
+
+def _dataset(file: Any, part: str, root: Path, split: str) -> Any:  # noqa: ANN401
+    import h5py
+
+    link = file.get(part, getlink=True)
+    dataset = file[part] if isinstance(link, h5py.HardLink) else None
+    if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
+        raise InputError(f"PCam's {split}_{part}.h5 in '{root}' has no dataset '{part}'; download it again")
+    return dataset
+
+
+def _slides(root: Path, split: str, count: int) -> list[str | None] | None:
+    path = root / f"{_PREFIX}{split}_meta.csv"
+    if not path.is_file():
+        return None
+    table = read_table(path)
+    slides = table.column(table.need(("wsi",), "slide"))
+    if len(slides) != count:
+        raise InputError(f"'{path}' has {len(slides)} rows, but PCam's {split} has {count} pictures")
+    return slides
+
+
+def _sample(place: str, image: npt.NDArray[np.uint8], slide: str | None) -> Sample:
+    encoded = io.BytesIO()
+    Image.fromarray(image).save(encoded, "PNG", compress_level=3)
+    row: Row = {
+        "uid": sample_uid(hashlib.sha256(image.tobytes()).hexdigest(), region=f"pcam/{place}"),
+        "subject": f"pcam-{slide or place}",
+        "study": f"pcam-{slide}" if slide else None,
+        "kind": "patch",
+        "modality": "SM",
+        "axes": "YXC",
+        "units": "a.u.",
+        "channels": [{"name": n, "unit": "a.u.", "scale": 1.0, "offset": 0.0} for n in ("red", "green", "blue")],
+        "mpp": [PCAM.mpp, PCAM.mpp],
+        "source": f"pcam/{place}",
+        "licence": PCAM.licence,
+        "attributes": json.dumps({"body_part": PCAM.body_part}),
+    }
+    return Sample(row, encoded.getvalue())

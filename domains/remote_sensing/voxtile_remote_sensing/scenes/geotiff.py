@@ -33,12 +33,15 @@ class GeoTiffReader:
     def find(self, listing: Listing) -> Found:
         """Every raster file that no other reader has taken."""
         refs, masks = [], set()
+        known: dict[str, tuple[SidecarMask, ...]] = {}
         for path in listing.sizes:
             if PurePosixPath(path).suffix.lower() not in SUFFIXES:
                 continue
             sidecar = sidecar_of(path, listing.sizes, listing.root, listing.options.sidecar)
             if sidecar is not None:
-                masks |= _mask_files(path, sidecar, listing)
+                if sidecar not in known:
+                    known[sidecar] = _masks_of(listing.root / sidecar, sidecar)
+                masks |= _mask_files(path, known[sidecar], listing)
             files = [path] if sidecar is None or sidecar not in listing.sizes else [path, sidecar]
             refs.append(listing.ref(self.name, path, files, part=""))
         kept = tuple(ref for ref in refs if ref.path not in masks)
@@ -170,15 +173,19 @@ def _mask(ref: SceneRef, header: RasterHeader, mask: SidecarMask) -> SceneMask:
     return found.mask(Path(path).stem, mask.kind, mask.band, nodata=found.nodata[mask.band - 1])
 
 
-def _mask_files(path: str, sidecar: str, listing: Listing) -> set[str]:
-    """Files that a sidecar names as masks: they are no scenes. An unreadable sidecar is reported on opening."""
+def _masks_of(file: Path, where: str) -> tuple[SidecarMask, ...]:
+    """Masks that a sidecar names; one that cannot be read is reported when its scene is opened."""
     try:
-        masks = read_sidecar(listing.root / sidecar, sidecar).masks
+        return read_sidecar(file, where).masks
     except SceneError:
-        return set()
-    stem = PurePosixPath(path).stem
-    names = {(PurePosixPath(path).parent / m.file.replace("{stem}", stem)).as_posix() for m in masks if m.file}
-    return names & set(listing.sizes)
+        return ()
+
+
+def _mask_files(path: str, masks: tuple[SidecarMask, ...], listing: Listing) -> set[str]:
+    """Files that are masks of a raster: they are no scenes."""
+    pure = PurePosixPath(path)
+    names = {(pure.parent / mask.file.replace("{stem}", pure.stem)).as_posix() for mask in masks if mask.file}
+    return {name for name in names if name in listing.sizes}
 
 
 def _tiff_datetime(header: RasterHeader) -> str | None:

@@ -7,12 +7,26 @@ import os
 from functools import cache
 from pathlib import Path
 
+from voxtile.errors import MissingExtraError
 from voxtile_remote_sensing.scenes.protocol import Listing, Scene, SceneError, SceneOptions, SceneReader, SceneRef
 
-# "module:class", the most specific first; the plain raster takes what is left.
+# Name, "module:class", and the endings of file names that a reader looks for: a reader is imported only where such a
+# file is there. The most specific come first; the plain raster takes what is left.
 READERS = (
-    "voxtile_remote_sensing.scenes.safe:SafeReader",
-    "voxtile_remote_sensing.scenes.geotiff:GeoTiffReader",
+    ("sentinel2-safe", "safe:SafeReader", (".xml",)),
+    ("sentinel1-safe", "sentinel1:Sentinel1Reader", (".tiff", ".tif")),
+    ("landsat", "landsat:LandsatReader", ("_mtl.txt",)),
+    ("enmap", "enmap:EnmapReader", ("-metadata.xml",)),
+    ("planetscope", "planet:PlanetReader", (".tif", ".tiff")),
+    ("bigearthnet", "bigearthnet:BigEarthNetReader", (".tif",)),
+    ("sen2r", "sen2r:Sen2rReader", (".tif", ".vrt")),
+    ("prisma", "prisma:PrismaReader", (".he5",)),
+    ("gridded", "gridded:GriddedReader", (".nc", ".nc4", ".cdf", ".zarray", ".zmetadata", "zarr.json")),
+    ("stac", "stac:StacReader", (".json", ".geojson")),
+    ("sentinel1-rtc", "rtc:RtcReader", (".tif", ".tiff")),
+    ("naip", "aerial:NaipReader", (".tif", ".tiff")),
+    ("envi", "envi:EnviReader", (".hdr",)),
+    ("geotiff", "geotiff:GeoTiffReader", (".tif", ".tiff", ".jp2", ".vrt")),
 )
 PRODUCT_FOLDERS = (".safe", ".zarr")
 
@@ -32,10 +46,11 @@ def find_scenes(source: Path, options: SceneOptions | None = None) -> list[Scene
     """
     listing = list_files(source, options or SceneOptions())
     refs: list[SceneRef] = []
-    for reader in readers().values():
-        found = reader.find(listing)
-        refs += found.refs
-        listing = listing.without(found.taken)
+    for name, _, endings in READERS:
+        if any(path.lower().endswith(endings) for path in listing.sizes):
+            found = load_reader(name).find(listing)
+            refs += found.refs
+            listing = listing.without(found.taken) if found.taken else listing
     if not refs:
         zipped = sum(name.lower().endswith((".zip", ".tar", ".tar.gz", ".tgz")) for name in listing.sizes)
         hint = f"; it holds {zipped} archives, which are to be unpacked first" if zipped else ""
@@ -51,20 +66,27 @@ def open_scene(ref: SceneRef) -> Scene:
     Raises:
         SceneError: one sentence that says what is wrong, where, and what to do next.
     """
-    if ref.reader not in readers():
-        raise SceneError(f"{ref.id}: no reader is named '{ref.reader}'; there are: {', '.join(readers())}")
-    return readers()[ref.reader].open(ref)
+    return load_reader(ref.reader).open(ref)
 
 
 @cache
-def readers() -> dict[str, SceneReader]:
-    """Every reader by name, in order."""
-    found: dict[str, SceneReader] = {}
-    for target in READERS:
-        module, _, name = target.partition(":")
-        reader: SceneReader = getattr(importlib.import_module(module), name)()
-        found[reader.name] = reader
-    return found
+def load_reader(name: str) -> SceneReader:
+    """A reader by name.
+
+    Raises:
+        SceneError: there is none of that name.
+        MissingExtraError: it needs a package that is not installed.
+    """
+    targets = {own: target for own, target, _ in READERS}
+    if name not in targets:
+        raise SceneError(f"no reader of scenes is named '{name}'; there are: {', '.join(targets)}")
+    module, _, kind = targets[name].partition(":")
+    try:
+        loaded = importlib.import_module(f"voxtile_remote_sensing.scenes.{module}")
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or module, "remote-sensing") from error
+    reader: SceneReader = getattr(loaded, kind)()
+    return reader
 
 
 def list_files(source: Path, options: SceneOptions) -> Listing:

@@ -178,14 +178,23 @@ def iso_utc(moment: datetime) -> str:
     return moment.isoformat().replace("+00:00", "Z")
 
 
-def _datetime(value: object, where: str) -> str | None:
-    if value is None:
+def iso_utc_text(text: str | None, where: str) -> str | None:
+    """A text in ISO 8601 as UTC with a `Z`.
+
+    Raises:
+        SceneError: it is none.
+    """
+    if text is None:
         return None
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError as error:
-            raise SceneError(f"{where}: '{value}' is not an ISO 8601 time like 2020-05-18T13:30:00Z") from error
+    try:
+        return iso_utc(datetime.fromisoformat(text))
+    except ValueError as error:
+        raise SceneError(f"{where}: '{text}' is not an ISO 8601 time like 2020-05-18T13:30:00Z") from error
+
+
+def _datetime(value: object, where: str) -> str | None:
+    if value is None or isinstance(value, str):
+        return iso_utc_text(value, where)
     if isinstance(value, datetime):
         return iso_utc(value)
     if isinstance(value, date):

@@ -1,0 +1,122 @@
+"""What a NetCDF or Zarr store may contain: numbers in known codecs, inside its own files.
+
+Zarr's object codecs (pickle among them) run what the store says on decoding; HDF5 can point to other files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from voxtile_remote_sensing.scenes.protocol import SceneError
+
+MAX_METADATA_BYTES = 64 << 20
+# Codecs that turn bytes into numbers and nothing else: numcodecs for version 2, the core codecs for version 3.
+SAFE_CODECS = frozenset((
+    "blosc", "zlib", "gzip", "zstd", "lz4", "bz2", "lzma", "shuffle", "delta", "fixedscaleoffset", "quantize",
+    "bitround", "packbits", "crc32", "crc32c", "adler32", "fletcher32", "bytes", "transpose", "sharding_indexed", "vlen-utf8",
+))  # fmt: skip
+STRINGS = "vlen-utf8"  # labels of an axis
+
+
+def check_zarr(store: Path, where: str) -> None:
+    """Refuse a store with unknown codecs, object arrays, or links; by its metadata, before zarr opens it.
+
+    Raises:
+        SceneError: it has.
+    """
+    found = False
+    for folder, names, files in os.walk(store):
+        for name in (*names, *files):
+            if os.path.islink(os.path.join(folder, name)):
+                raise SceneError(f"{where}: the store holds a symbolic link ('{name}'); copy what it points to")
+        for name in files:
+            if name in (".zarray", ".zmetadata", "zarr.json"):
+                found = True
+                for array in _arrays(_json(Path(folder, name), where)):
+                    _check_array(array, where)
+    if not found:
+        raise SceneError(f"{where}: the folder holds no Zarr metadata; copy the store again from its source")
+
+
+def check_hdf5(path: Path, where: str) -> None:
+    """Refuse a file that points to other files: external links, external storage, virtual datasets.
+
+    Raises:
+        SceneError: it does, or it is no HDF5.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            _check_group(file, where)
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        raise SceneError(f"{where}: the file is truncated or is no HDF5; copy it again from its source") from error
+
+
+def _check_group(group: h5py.Group, where: str, depth: int = 0) -> None:
+    if depth > 32:
+        raise SceneError(f"{where}: its groups are nested more than 32 deep")
+    for name in group:
+        link = group.get(name, getlink=True)
+        if isinstance(link, h5py.ExternalLink):
+            raise SceneError(
+                f"{where}: '{name}' points to another file ('{link.filename}'); copy the data into one file"
+            )
+        if isinstance(link, h5py.SoftLink):
+            continue
+        item = group[name]
+        if isinstance(item, h5py.Group):
+            _check_group(item, where, depth + 1)
+        elif isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
+            raise SceneError(f"{where}: '{name}' takes its values from other files; copy the data into one file")
+
+
+def _json(path: Path, where: str) -> Mapping[str, Any]:
+    if path.stat().st_size > MAX_METADATA_BYTES:
+        raise SceneError(f"{where}: metadata of more than {MAX_METADATA_BYTES >> 20} MiB")
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise SceneError(f"{where}: '{path.name}' is not valid JSON; copy the store again from its source") from error
+    return value if isinstance(value, dict) else {}
+
+
+def _arrays(value: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Array metadata, also inside consolidated metadata of version 2 and 3."""
+    if "chunks" in value or value.get("node_type") == "array":
+        yield value
+    for inner in (value.get("metadata"), (value.get("consolidated_metadata") or {}).get("metadata")):
+        for entry in inner.values() if isinstance(inner, dict) else ():
+            if isinstance(entry, dict):
+                yield from _arrays(entry)
+
+
+def _check_array(array: Mapping[str, Any], where: str) -> None:
+    names = list(_codecs([array.get("compressor"), *(array.get("filters") or []), *(array.get("codecs") or [])]))
+    for name in names:
+        if name not in SAFE_CODECS:
+            raise SceneError(
+                f"{where}: the store uses the codec '{name}', which may run code or is not known; write it again with "
+                f"numbers only"
+            )
+    dtype = array.get("dtype", array.get("data_type"))
+    objects = "|O" in json.dumps(dtype) or dtype in ("object", "variable_length_bytes")
+    if objects and (STRINGS not in names or len(array.get("shape", ())) > 1):
+        raise SceneError(f"{where}: the store holds an array of objects; write it again with numbers only")
+
+
+def _codecs(entries: list[Any]) -> Iterator[str]:
+    for entry in entries:
+        if entry is None:
+            continue
+        if not isinstance(entry, dict):
+            yield str(entry)
+            continue
+        yield str(entry.get("id", entry.get("name"))).removeprefix("numcodecs.").lower()
+        inner = entry.get("configuration")
+        if isinstance(inner, dict):
+            yield from _codecs([*(inner.get("codecs") or []), *(inner.get("index_codecs") or [])])

@@ -13,9 +13,13 @@ from rasterio.crs import CRS
 from voxtile.errors import ConfigError
 from voxtile_remote_sensing.scenes.protocol import Grid, SceneError
 from voxtile_remote_sensing.tiles.footprint import footprints, split_ring
-from voxtile_remote_sensing.tiles.grid import Length, cells_of, is_inside, parse_length, transform_of, window_of
+from voxtile_remote_sensing.tiles.grid import Length, cell_rows, is_inside, parse_length, transform_of, window_of
 
 UTM32 = CRS.from_epsg(32632)
+
+
+def cells_of(*arguments):
+    return [cell for row in cell_rows(*arguments) for cell in row]
 
 
 def grid(left, top, res, rows, columns, crs=UTM32):

@@ -6,7 +6,13 @@ domain = Domain(
     name="remote_sensing",
     title="satellite and aerial scenes: Sentinel, Landsat, SAR, GeoTIFF, OpenStreetMap",
     files=files_beside(__file__),
-    converters={},
+    converters={
+        "geotiff": Command(
+            "voxtile_remote_sensing.tiles.convert:convert_geotiff",
+            "scenes (SAFE, Landsat, GeoTIFF, …) to tiles with named bands, masks and splits by place",
+            "voxtile convert geotiff scenes corpus --size 256px",
+        ),
+    },
     phantoms={
         "sentinel2": Command(
             "voxtile_remote_sensing.phantom.sentinel2:write_sentinel2_phantom",
@@ -19,6 +25,9 @@ domain = Domain(
             "voxtile_remote_sensing.footprints.command:facts_from_places",
             "labels and captions of polygons or points, given to the tiles where they lie",
         ),
+    },
+    readers={
+        "raster-window": Command("voxtile_remote_sensing.tiles.reference:open_reference", "tiles of raster files")
     },
     wordings=(),
 )

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from affine import Affine
 from rasterio.crs import CRS
@@ -30,7 +31,7 @@ class Length:
     """A length on the ground or in pixels of a scene's finest grid.
 
     Attributes:
-        value: greater than 0.
+        value: not negative.
         unit: `px` or `m`.
     """
 
@@ -49,14 +50,14 @@ class Length:
         return length, length
 
 
-def parse_length(text: str, option: str, *, default_unit: str = "px") -> Length:
+def parse_length(text: str, option: str, *, default_unit: str = "px", may_be_zero: bool = False) -> Length:
     """Read `256px`, `2560m`, `2.5km` or a bare number.
 
     Raises:
         ConfigError: neither, not positive, or a part of a pixel; the message names the option.
     """
     match = _LENGTH.fullmatch(str(text))
-    if match is None or float(match[1]) <= 0:
+    if match is None or (float(match[1]) == 0 and not may_be_zero):
         raise ConfigError(f"{option} is a length such as 256px, 2560m or 2.56km, got '{text}'")
     value, unit = float(match[1]), match[2] or default_unit
     if unit == "km":
@@ -94,8 +95,8 @@ class Cell:
     extent: tuple[float, float]
 
 
-def cells_of(finest: Grid, size: Length, stride: Length) -> list[Cell]:
-    """Cells that touch a scene, from the top row to the bottom one.
+def cell_rows(finest: Grid, size: Length, stride: Length) -> list[list[Cell]]:
+    """Rows of cells that touch a scene, from the top to the bottom.
 
     A scene that is no larger than a tile is one cell of its own size, as are patches of data sets. Where the transform
     is rotated, sheared or upside down, pixels cannot follow the fixed grid: cells then start at the first pixel.
@@ -111,7 +112,7 @@ def cells_of(finest: Grid, size: Length, stride: Length) -> list[Cell]:
     rows, columns = finest.shape
     width_px, height_px = _pixels(size, finest)
     if columns <= width_px and rows <= height_px:
-        return [_whole(finest)]
+        return [[_whole(finest)]]
     step_x, step_y = stride.along(finest)
     count = (columns * finest.pixel_size[0] / step_x + 2) * (rows * finest.pixel_size[1] / step_y + 2)
     if count > MAX_TILES:
@@ -119,7 +120,7 @@ def cells_of(finest: Grid, size: Length, stride: Length) -> list[Cell]:
             f"a scene of {rows}×{columns} pixels would give {count:.0f} tiles, more than {MAX_TILES}; "
             "use a larger --size, or cut the scene"
         )
-    return list(_fixed(finest, size, stride) if finest.is_north_up else _from_first_pixel(finest, size, stride))
+    return list((_fixed if finest.is_north_up else _from_first_pixel)(finest, size, stride))
 
 
 def window_of(cell: Cell, grid: Grid) -> Window:
@@ -184,10 +185,15 @@ def _number(value: float) -> str:
 
 
 def _name(grid: Grid, extent: tuple[float, float], left: float, bottom: float) -> str:
-    unit = "deg" if grid.crs.is_geographic else "m" if metres_per_unit(grid.crs) == 1 else "u"
     square = math.isclose(extent[0], extent[1], rel_tol=1e-9)
     size = _number(extent[0]) if square else f"{_number(extent[0])}x{_number(extent[1])}"
-    return f"{crs_name(grid.crs)}-{size}{unit}-{_number(left)}-{_number(bottom)}"
+    return f"{_prefix(grid.crs, size)}-{_number(left)}-{_number(bottom)}"
+
+
+@lru_cache(maxsize=256)
+def _prefix(crs: CRS, size: str) -> str:
+    unit = "deg" if crs.is_geographic else "m" if metres_per_unit(crs) == 1 else "u"
+    return f"{crs_name(crs)}-{size}{unit}"
 
 
 def _whole(grid: Grid) -> Cell:
@@ -197,16 +203,15 @@ def _whole(grid: Grid) -> Cell:
     return Cell(_name(grid, extent, grid.bounds[0], grid.bounds[1]), (x, y), extent)
 
 
-def _fixed(grid: Grid, size: Length, stride: Length) -> Iterator[Cell]:
+def _fixed(grid: Grid, size: Length, stride: Length) -> Iterator[list[Cell]]:
     extent, (step_x, step_y) = size.along(grid), stride.along(grid)
     left, bottom, right, top = grid.bounds
     slack = (1e-6 * grid.pixel_size[0], 1e-6 * grid.pixel_size[1])
     first, last = _indices(left + slack[0], right - slack[0], extent[0], step_x)
     lowest, highest = _indices(bottom + slack[1], top - slack[1], extent[1], step_y)
     for j in range(highest, lowest - 1, -1):
-        for i in range(first, last + 1):
-            x, y = i * step_x, j * step_y
-            yield Cell(_name(grid, extent, x, y), (x + extent[0] / 2, y + extent[1] / 2), extent)
+        corners = [(i * step_x, j * step_y) for i in range(first, last + 1)]
+        yield [Cell(_name(grid, extent, x, y), (x + extent[0] / 2, y + extent[1] / 2), extent) for x, y in corners]
 
 
 def _indices(low: float, high: float, extent: float, step: float) -> tuple[int, int]:
@@ -214,11 +219,11 @@ def _indices(low: float, high: float, extent: float, step: float) -> tuple[int, 
     return math.floor((low - extent) / step) + 1, math.ceil(high / step) - 1
 
 
-def _from_first_pixel(grid: Grid, size: Length, stride: Length) -> Iterator[Cell]:
+def _from_first_pixel(grid: Grid, size: Length, stride: Length) -> Iterator[list[Cell]]:
     columns, rows = _pixels(size, grid)
     step_x, step_y = _pixels(stride, grid)
     extent = (columns * grid.pixel_size[0], rows * grid.pixel_size[1])
     for row in range(0, grid.shape[0], step_y):
-        for column in range(0, grid.shape[1], step_x):
-            x, y = grid.transform @ (column + columns / 2, row + rows / 2)
-            yield Cell(_name(grid, extent, x - extent[0] / 2, y - extent[1] / 2), (x, y), extent)
+        firsts = range(0, grid.shape[1], step_x)
+        centres = [grid.transform @ (column + columns / 2, row + rows / 2) for column in firsts]
+        yield [Cell(_name(grid, extent, x - extent[0] / 2, y - extent[1] / 2), (x, y), extent) for x, y in centres]

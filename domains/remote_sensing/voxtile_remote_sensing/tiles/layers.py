@@ -1,0 +1,288 @@
+"""Groups of bands on one grid, as tiles are cut from them: as stored, or resampled once on request.
+
+Resampling goes through GDAL's warper with both transforms, so that no resolution is shifted against another: a pixel of
+20 m covers exactly its four pixels of 10 m.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyproj
+from affine import Affine
+from rasterio.crs import CRS
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.warp import calculate_default_transform, reproject, transform_bounds
+from rasterio.windows import Window
+
+from voxtile_remote_sensing.scenes.protocol import Grid, Scene, SceneBand, SceneError
+from voxtile_remote_sensing.tiles.footprint import transformer_of
+from voxtile_remote_sensing.tiles.grid import metres_per_unit
+from voxtile_remote_sensing.tiles.settings import TileSettings
+
+MARGIN_PX = 8  # pixels of the source around a window, for the widest kernel
+_SAME_PX = 1e-6
+_EDGE_POINTS = 21
+
+
+class Group(Protocol):
+    """Bands that share a grid."""
+
+    @property
+    def grid(self) -> Grid:
+        """Where the pixels lie."""
+
+    @property
+    def bands(self) -> tuple[SceneBand, ...]:
+        """In the order of the channels."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the values."""
+
+    def read(self, window: Window) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
+        """Values [C, Y, X] of a window inside the grid, and where [Y, X] the source does not reach, if anywhere."""
+
+
+@dataclass(frozen=True)
+class StoredGroup:
+    """Bands as they are in the files."""
+
+    scene: Scene
+    bands: tuple[SceneBand, ...]
+
+    @property
+    def grid(self) -> Grid:
+        """That of the bands."""
+        return self.bands[0].grid
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """That of the bands."""
+        return np.result_type(*(band.dtype for band in self.bands))
+
+    def read(self, window: Window) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
+        """The stored values; each file is read once."""
+        return self.scene.read(self.bands, window), None
+
+
+@dataclass(frozen=True)
+class ResampledGroup:
+    """Bands resampled to another grid, each with its own kernel; bands that lie on it already are read as they are."""
+
+    scene: Scene
+    bands: tuple[SceneBand, ...]
+    grid: Grid
+    kernels: tuple[Resampling, ...]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type that holds all bands."""
+        return np.result_type(*(band.dtype for band in self.bands))
+
+    def read(self, window: Window) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
+        """Resampled values, rounded and clipped to the stored type."""
+        out = np.empty((len(self.bands), window.height, window.width), self.dtype)
+        missing: npt.NDArray[np.bool_] = np.zeros(out.shape[1:], bool)
+        for source in dict.fromkeys(band.grid for band in self.bands):
+            places = [n for n, band in enumerate(self.bands) if band.grid == source]
+            bands = [self.bands[n] for n in places]
+            if source == self.grid:
+                out[places] = self.scene.read(bands, window)
+                continue
+            covering = source_window(self.grid, window, source)
+            if covering is None:
+                out[places] = np.array([fill_value(b, self.dtype) for b in bands], self.dtype)[:, None, None]
+                missing[:] = True
+                continue
+            values = self.scene.read(bands, covering)
+            for n, stored in zip(places, values, strict=True):
+                out[n] = self._warped(stored, self.bands[n], self.kernels[n], source, covering, window)
+            missing |= ~self._reached(source, window)
+        return out, missing if missing.any() else None
+
+    def _warped(
+        self,
+        stored: npt.NDArray[Any],
+        band: SceneBand,
+        kernel: Resampling,
+        source: Grid,
+        covering: Window,
+        window: Window,
+    ) -> npt.NDArray[Any]:
+        target = np.full((window.height, window.width), fill_value(band, self.dtype), self.dtype)
+        warp(stored, source, covering, target, self.grid, window, kernel, nodata=band.nodata)
+        return target
+
+    def _reached(self, source: Grid, window: Window) -> npt.NDArray[np.bool_]:
+        """Target pixels whose centre lies in the source."""
+        rows, columns = np.mgrid[: window.height, : window.width] + 0.5
+        x, y = self.grid.transform @ (columns + window.col_off, rows + window.row_off)
+        if source.crs != self.grid.crs:
+            x, y = transformer_between(self.grid.crs, source.crs).transform(x, y)
+        column, row = ~source.transform @ (np.asarray(x), np.asarray(y))
+        inside: npt.NDArray[np.bool_] = (
+            (row >= 0) & (column >= 0) & (row < source.shape[0]) & (column < source.shape[1])
+        )
+        return inside
+
+
+def groups_of(scene: Scene, settings: TileSettings) -> list[Group]:
+    """The groups of a scene, the finest first.
+
+    Raises:
+        SceneError: a band is missing, or the scene cannot be projected as asked for.
+        ConfigError: classes would be averaged.
+    """
+    bands = scene.select(settings.bands)
+    by_grid: dict[tuple[Grid, str], list[SceneBand]] = {}
+    for band in bands:
+        by_grid.setdefault((band.grid, band.dtype), []).append(band)
+    stored = [tuple(group) for group in by_grid.values()]
+    stored.sort(key=lambda group: (group[0].grid.pixel_size[0] * metres_per_unit(group[0].crs), group[0].dtype))
+    if settings.is_native:
+        return [StoredGroup(scene, group) for group in stored]
+    crs = _target_crs(stored[0][0].grid, settings)
+    if settings.resolution_m is not None:
+        return [_resampled(scene, bands, _target_grid(stored[0], [g[0].grid for g in stored], crs, settings), settings)]
+    return [_resampled(scene, group, _target_grid(group, [group[0].grid], crs, settings), settings) for group in stored]
+
+
+def fill_value(band: SceneBand, dtype: np.dtype[Any]) -> float:
+    """What stands for "no data" in a band: its nodata value, else NaN for floats and 0 for integers."""
+    if band.nodata is not None:
+        return float(band.nodata)
+    return math.nan if dtype.kind == "f" else 0.0
+
+
+def source_window(grid: Grid, window: Window, source: Grid) -> Window | None:
+    """Pixels of a source that a window of another grid needs, with a margin; None where it lies outside."""
+    steps = np.linspace(0, 1, _EDGE_POINTS)
+    columns = window.col_off + window.width * np.concatenate([steps, steps, 0 * steps, 0 * steps + 1])
+    rows = window.row_off + window.height * np.concatenate([0 * steps, 0 * steps + 1, steps, steps])
+    x, y = grid.transform @ (columns, rows)
+    if source.crs != grid.crs:
+        x, y = transformer_between(grid.crs, source.crs).transform(x, y)
+    column, row = ~source.transform @ (np.asarray(x), np.asarray(y))
+    if not (np.isfinite(column).all() and np.isfinite(row).all()):
+        raise SceneError("a tile has no place in the scene's coordinate system; choose another one for --reproject")
+    ratio = max(1.0, np.ptp(row) / window.height, np.ptp(column) / window.width)
+    margin = math.ceil(MARGIN_PX * ratio)
+    top, left = max(0, math.floor(row.min()) - margin), max(0, math.floor(column.min()) - margin)
+    bottom = min(source.shape[0], math.ceil(row.max()) + margin)
+    right = min(source.shape[1], math.ceil(column.max()) + margin)
+    return Window(left, top, right - left, bottom - top) if bottom > top and right > left else None
+
+
+def warp(
+    stored: npt.NDArray[Any],
+    source: Grid,
+    covering: Window,
+    target: npt.NDArray[Any],
+    grid: Grid,
+    window: Window,
+    kernel: Resampling,
+    *,
+    nodata: float | None,
+) -> None:
+    """Resample a window of one grid into a window of another, in place.
+
+    Raises:
+        SceneError: GDAL cannot project one system into the other here.
+    """
+    fits = nodata is not None and (target.dtype.kind == "f" or float(nodata).is_integer())
+    try:
+        reproject(
+            stored,
+            target,
+            src_transform=source.transform @ Affine.translation(covering.col_off, covering.row_off),
+            src_crs=source.crs,
+            dst_transform=grid.transform @ Affine.translation(window.col_off, window.row_off),
+            dst_crs=grid.crs,
+            src_nodata=nodata if fits else None,
+            dst_nodata=nodata if fits else None,
+            init_dest_nodata=False,
+            resampling=kernel,
+            num_threads=1,
+        )
+    except RasterioError as error:
+        raise SceneError(f"its pixels cannot be resampled to the tile's grid ({error})") from error
+
+
+def transformer_between(one: CRS, other: CRS) -> pyproj.Transformer:
+    """Coordinates of one system in another; x is always east."""
+    return pyproj.Transformer.from_crs(
+        pyproj.CRS.from_wkt(one.to_wkt()), pyproj.CRS.from_wkt(other.to_wkt()), always_xy=True
+    )
+
+
+def utm_of(longitude: float, latitude: float) -> CRS:
+    """The UTM zone of a place, without the exceptions for Norway and Svalbard; polar stereographic near the poles.
+
+    Source: NGA.SIG.0012, universal grids.
+    """
+    if latitude > 84:
+        return CRS.from_epsg(32661)
+    if latitude < -80:
+        return CRS.from_epsg(32761)
+    zone = int((longitude + 180) % 360 // 6) + 1
+    return CRS.from_epsg((32600 if latitude >= 0 else 32700) + zone)
+
+
+def _resampled(scene: Scene, bands: Sequence[SceneBand], grid: Grid, settings: TileSettings) -> Group:
+    chosen = tuple(bands)
+    if all(band.grid == grid for band in chosen) and len({band.dtype for band in chosen}) == 1:
+        return StoredGroup(scene, chosen)
+    return ResampledGroup(scene, chosen, grid, tuple(settings.kernel(band.band) for band in chosen))
+
+
+def _target_crs(grid: Grid, settings: TileSettings) -> CRS:
+    if settings.reproject is None:
+        return grid.crs
+    if settings.reproject != "utm":
+        return CRS.from_user_input(settings.reproject)
+    rows, columns = grid.shape
+    x, y = grid.transform @ (columns / 2, rows / 2)
+    return utm_of(*transformer_of(grid.crs).transform(x, y))
+
+
+def _target_grid(group: Sequence[SceneBand], grids: Sequence[Grid], crs: CRS, settings: TileSettings) -> Grid:
+    """The grid that bands are resampled to.
+
+    One of the scene's own where it fits, else one that starts at multiples of its pixel, which all scenes share.
+    """
+    finest = group[0].grid
+    pixel = _pixel(group[0], crs, settings)
+    if crs == finest.crs:
+        for grid in grids:
+            if grid.is_north_up and all(math.isclose(p, pixel, rel_tol=_SAME_PX) for p in grid.pixel_size):
+                return grid
+    if crs == finest.crs:
+        left, bottom, right, top = finest.bounds
+    else:
+        try:
+            left, bottom, right, top = transform_bounds(finest.crs, crs, *finest.bounds, densify_pts=_EDGE_POINTS)
+        except RasterioError as error:
+            raise SceneError(f"it cannot be projected to {crs.to_string()} ({error})") from error
+    if not all(math.isfinite(v) for v in (left, bottom, right, top)) or right <= left or top <= bottom:
+        raise SceneError(f"it cannot be projected to {crs.to_string()}; choose another system for --reproject")
+    first, last = math.floor(left / pixel + _SAME_PX), math.ceil(right / pixel - _SAME_PX)
+    lowest, highest = math.floor(bottom / pixel + _SAME_PX), math.ceil(top / pixel - _SAME_PX)
+    return Grid(crs, Affine(pixel, 0, first * pixel, 0, -pixel, highest * pixel), (highest - lowest, last - first))
+
+
+def _pixel(band: SceneBand, crs: CRS, settings: TileSettings) -> float:
+    """Side of a pixel of the target, in units of its crs."""
+    if settings.resolution_m is not None:
+        return settings.resolution_m / metres_per_unit(crs)
+    if band.band.resolution_m:
+        return band.band.resolution_m / metres_per_unit(crs)
+    rows, columns = band.grid.shape
+    transform, _, _ = calculate_default_transform(band.crs, crs, columns, rows, *band.grid.bounds)
+    return float(f"{abs(transform.a):.4g}")  # so that scenes of one sensor share a grid

@@ -1,0 +1,86 @@
+"""A small picture of a tile for people: colours by the names of the bands, never by their order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from voxtile_remote_sensing.scenes.protocol import SceneBand
+
+LARGEST_PX = 256
+# Common names shown as red, green, blue: natural colours, then what tells vegetation, soil and water apart.
+_COMPOSITES = (
+    (("red", "green", "blue"), 0.3),
+    (("nir", "red", "green"), 0.5),
+    (("swir16", "nir08", "rededge071"), 0.5),
+)
+_RADAR = ("VV", "VH")
+_PERCENTILES = (2.0, 98.0)
+
+
+def preview_of(tile: npt.NDArray[Any], bands: Sequence[SceneBand]) -> npt.NDArray[np.uint8]:
+    """A picture of a tile.
+
+    Args:
+        tile: stored values [C, Y, X].
+        bands: of the channels.
+
+    Returns:
+        [Y, X, 3], or [Y, X] where no three bands make a colour picture, with at most `LARGEST_PX` pixels a side.
+        Reflectance has a fixed scale, 0 to 0.3 in natural colours, so that tiles can be compared; other values are
+        stretched from the 2nd to the 98th percentile.
+    """
+    step = -(-max(tile.shape[1:]) // LARGEST_PX)
+    chosen, top = _choose(bands)
+    planes = tile[chosen, ::step, ::step]
+    shown = [bands[n] for n in chosen]
+    if len(chosen) == 2:
+        planes, shown = _radar(planes, shown), []
+    stretched = np.empty(planes.shape, np.uint8)
+    for n, plane in enumerate(planes):
+        low, factor = _stretch(plane, shown[n] if shown else None, top)
+        values = np.subtract(plane, low, dtype=np.float32)
+        values *= factor
+        with np.errstate(invalid="ignore"):
+            np.clip(values, 0, 255, out=values)
+        stretched[n] = np.nan_to_num(values, copy=False) if plane.dtype.kind == "f" else values
+    return stretched[0] if len(stretched) == 1 else np.ascontiguousarray(np.moveaxis(stretched, 0, -1))
+
+
+def _choose(bands: Sequence[SceneBand]) -> tuple[list[int], float]:
+    names = [band.band.common_name for band in bands]
+    for wanted, top in _COMPOSITES:
+        if all(name in names for name in wanted):
+            return [names.index(name) for name in wanted], top
+    own = [band.name.upper() for band in bands]
+    if all(name in own for name in _RADAR):
+        return [own.index(name) for name in _RADAR], 0.0
+    return [0], 0.5
+
+
+def _radar(planes: npt.NDArray[Any], bands: Sequence[SceneBand]) -> npt.NDArray[np.float32]:
+    """VV, VH and their ratio, in decibels."""
+    values = []
+    for plane, band in zip(planes.astype(np.float32), bands, strict=True):
+        physical = plane * np.float32(band.scale) + np.float32(band.offset)
+        values.append(physical if band.band.unit == "dB" else 10 * np.log10(np.maximum(physical, 1e-6)))
+    return np.stack([values[0], values[1], values[0] - values[1]])
+
+
+def _stretch(plane: npt.NDArray[Any], band: SceneBand | None, top: float) -> tuple[float, float]:
+    """Stored value that is black, and grey levels a stored unit."""
+    if band is not None and band.band.unit == "reflectance" and band.scale:
+        return -band.offset / band.scale, 255 * band.scale / top
+    if plane.dtype == np.uint8:
+        return 0.0, 1.0
+    sample = plane[::4, ::4]
+    if band is not None and band.nodata is not None:
+        sample = sample[sample != band.nodata]
+    sample = sample[np.isfinite(sample)] if sample.dtype.kind == "f" else sample
+    if not sample.size:
+        return 0.0, 1.0
+    low, high = np.percentile(sample, _PERCENTILES)
+    return float(low), 255 / max(float(high) - float(low), 1e-9)

@@ -1,0 +1,95 @@
+"""Rows of `samples` for tiles."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from voxtile.corpus.identity import sample_uid
+from voxtile.engine.task import Row
+from voxtile_remote_sensing.scenes.protocol import Scene
+from voxtile_remote_sensing.tiles.grid import METRES_PER_DEGREE, corners_of, metres_per_unit, transform_of
+from voxtile_remote_sensing.tiles.layers import Group
+from voxtile_remote_sensing.tiles.placement import Placement
+from voxtile_remote_sensing.tiles.settings import TileSettings
+
+
+class RowMaker:
+    """Makes rows for the tiles of one group; what they share is worked out once.
+
+    Args:
+        scene: the scene.
+        group: its bands on one grid.
+        settings: of the conversion.
+        licence: to note instead of the scene's own.
+    """
+
+    def __init__(self, scene: Scene, group: Group, settings: TileSettings, licence: str | None) -> None:
+        units = {band.band.unit for band in group.bands}
+        unit = units.pop() if len(units) == 1 else "mixed"
+        self._grid = group.grid
+        self._what = json.dumps([scene.sensor, scene.product, scene.datetime, [band.name for band in group.bands]])
+        self._how = (
+            ""
+            if settings.is_native
+            else json.dumps([settings.resolution_m, settings.reproject, sorted(settings.resampling.items())])
+        )
+        self._shared: Row = {
+            "kind": "tile",
+            "modality": scene.modality,
+            "axes": "CYX",
+            "units": "a.u." if unit == "1" else unit,
+            "channels": [band.channel() for band in group.bands],
+            "crs": group.grid.crs_text,
+            "datetime": scene.datetime,
+            "licence": licence or scene.licence,
+        }
+        self._attributes: dict[str, Any] = {
+            **scene.attributes,
+            "sensor": scene.sensor,
+            "platform": scene.platform,
+            "product": scene.product or None,
+            "scene": scene.id,
+        }
+
+    def row(self, placement: Placement, number: int, values: npt.NDArray[Any], valid: float) -> Row:
+        """The row of a tile, without what the writer fills in.
+
+        Args:
+            placement: where it belongs.
+            number: of the group.
+            values: [C, Y, X], contiguous.
+            valid: share of usable pixels.
+        """
+        cell, window, outline = placement.cell, placement.windows[number], placement.outlines[number]
+        xs, ys = zip(*corners_of(window, self._grid), strict=True)
+        digest = hashlib.sha256(values.data).hexdigest()
+        attributes = {**self._attributes, "place": cell.name}
+        return {
+            **self._shared,
+            "uid": sample_uid(f"{digest} {self._what}", cell.name, self._how),
+            "subject": placement.subject,
+            "study": cell.name,
+            "transform": [float(v) for v in tuple(transform_of(window, self._grid))[:6]],
+            "bounds": [float(v) for v in (min(xs), min(ys), max(xs), max(ys))],
+            "gsd_m": self._gsd(outline.centre[1]),
+            "valid_fraction": valid,
+            "geometry": outline.wkb,
+            "attributes": json.dumps(
+                {k: v for k, v in attributes.items() if v is not None}, sort_keys=True, separators=(",", ":")
+            ),
+            "sha256": digest,
+        }
+
+    def _gsd(self, latitude: float) -> float:
+        """Side of a pixel in metres; the geometric mean of both where they differ."""
+        width, height = self._grid.pixel_size
+        if self._grid.crs.is_geographic:
+            width *= max(1e-6, math.cos(math.radians(latitude)))
+            return float(np.sqrt(width * height) * METRES_PER_DEGREE)
+        return float(np.sqrt(width * height) * metres_per_unit(self._grid.crs))

@@ -1,0 +1,156 @@
+"""The tiling of scenes as a task: one item a scene, or a strip of a large one; one sample a tile and grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from voxtile.engine.failure import Failure
+from voxtile.engine.parallel import parallel_map
+from voxtile.engine.task import Item, Outcome
+from voxtile_remote_sensing.scenes.open import PRODUCT_FOLDERS, find_scenes, open_scene
+from voxtile_remote_sensing.scenes.protocol import SceneOptions, SceneRef
+from voxtile_remote_sensing.splits.blocks import BlockGrid, BlockSplits
+from voxtile_remote_sensing.tiles.cut import cut
+from voxtile_remote_sensing.tiles.layers import groups_of
+from voxtile_remote_sensing.tiles.settings import TileSettings
+from voxtile_remote_sensing.tiles.strips import Survey, rows_of, survey
+
+UNOPENED_BYTES = 1 << 22  # scenes of less are not opened by the plan: they are patches, of one strip
+MOST_OPENED = 256  # of those, to learn how large tiles are
+
+
+@dataclass(frozen=True)
+class BlockSettings:
+    """How places are split.
+
+    Attributes:
+        block_m: side of a block.
+        buffer_m: least distance between tiles of different splits.
+        fractions: split → share of the blocks.
+    """
+
+    block_m: float
+    buffer_m: float
+    fractions: Mapping[str, float]
+
+    def splits(self) -> BlockSplits:
+        """The blocks."""
+        return BlockSplits(BlockGrid(self.block_m), self.fractions, self.buffer_m)
+
+
+@dataclass(frozen=True)
+class GeotiffTask:
+    """Cuts every scene of a folder into tiles.
+
+    Attributes:
+        source: the folder, a product folder, or a file.
+        corpus: where references are relative to.
+        settings: sizes, bands, grids, resampling.
+        blocks: splits by place; None for none.
+        scenes: what readers may do.
+        licence: of all samples, instead of each scene's own.
+        workers: processes that read headers for the plan.
+    """
+
+    source: Path
+    corpus: Path
+    settings: TileSettings
+    blocks: BlockSettings | None
+    scenes: SceneOptions = field(default_factory=SceneOptions)
+    licence: str | None = None
+    workers: int = field(default=1, compare=False)
+
+    @property
+    def name(self) -> str:
+        """Short name."""
+        return "geotiff"
+
+    @property
+    def version(self) -> str:
+        """Version of the output."""
+        return "1"
+
+    def config(self) -> Mapping[str, Any]:
+        """Settings that change the output."""
+        return {
+            **self.settings.config(),
+            "blocks": asdict(self.blocks) if self.blocks else None,
+            "calibration": self.scenes.calibration,
+            "licence": self.licence,
+        }
+
+    def items(self) -> Iterable[Item]:
+        """One item a scene, or a strip of a large one.
+
+        Raises:
+            InputError: the source does not exist or holds no scene.
+        """
+        refs = find_scenes(self.source, self.scenes)
+        opened = _to_open(refs)
+        found = parallel_map(
+            partial(survey, settings=self.settings), opened, workers=self.workers, title="reading headers"
+        )
+        surveys = {ref.id: known for ref, known in zip(opened, found, strict=True) if not isinstance(known, Failure)}
+        radius = max((known.radius_m for known in surveys.values()), default=0.0)
+        return [item for ref in refs for item in self._items(ref, surveys.get(ref.id), round(radius, 3))]
+
+    def _items(self, ref: SceneRef, known: Survey | None, radius_m: float) -> Iterable[Item]:
+        inputs = {
+            "scene": ref.id,
+            "reader": ref.reader,
+            "path": ref.path,
+            "part": ref.part,
+            "files": list(ref.files),
+            "nbytes": ref.nbytes,
+            "radius_m": radius_m,
+        }
+        strips: Sequence[tuple[int, int, int]] = known.strips if known is not None else ()
+        if len(strips) < 2:  # a scene that could not be opened says why in its worker
+            yield Item(ref.id, inputs | {"rows": None}, cost=strips[0][2] if strips else max(1, ref.nbytes))
+            return
+        for first, last, nbytes in strips:
+            yield Item(f"{ref.id} rows {first}-{last - 1}", inputs | {"rows": [first, last]}, cost=nbytes)
+
+    def process(self, item: Item) -> Outcome:
+        """Cut one scene or strip, in a worker."""
+        inputs = item.inputs
+        with open_scene(self._ref(inputs)) as scene:
+            groups = groups_of(scene, self.settings)
+            rows = rows_of(groups, self.settings)
+            first, last = inputs["rows"] or (0, len(rows))
+            return cut(
+                scene,
+                groups,
+                [cell for row in rows[first:last] for cell in row],
+                self.settings,
+                self.blocks.splits() if self.blocks else None,
+                radius_m=inputs["radius_m"],
+                corpus=self.corpus,
+                licence=self.licence,
+                producer=f"{self.name}@{self.version}",
+            )
+
+    def _ref(self, inputs: Mapping[str, Any]) -> SceneRef:
+        source = self.source.absolute()
+        single = source.is_file() or source.suffix.lower() in PRODUCT_FOLDERS
+        return SceneRef(
+            id=inputs["scene"],
+            reader=inputs["reader"],
+            root=source.parent if single else source,
+            path=inputs["path"],
+            files=tuple(inputs["files"]),
+            nbytes=inputs["nbytes"],
+            part=inputs["part"],
+            options=self.scenes,
+        )
+
+
+def _to_open(refs: Sequence[SceneRef]) -> list[SceneRef]:
+    """Scenes whose headers the plan reads: large ones, and some of the small ones."""
+    large = [ref for ref in refs if ref.nbytes >= UNOPENED_BYTES]
+    small = [ref for ref in refs if ref.nbytes < UNOPENED_BYTES]
+    return [*large, *small[:: max(1, -(-len(small) // MOST_OPENED))]]

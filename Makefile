@@ -32,6 +32,7 @@ ct: $(VENV)/.user
 	@# A phantom has nobody to protect, and plain names give the same split on every machine.
 	$(BIN)/voxtile convert dicom $(OUT)/phantom/dicom $(CT_CORPUS) --reports $(OUT)/phantom/reports.csv --split-fractions 0.72,0.08,0.20 --no-deidentify --licence "CC0-1.0 (synthetic phantom)"
 	$(BIN)/voxtile facts $(CT_CORPUS) --from reports
+	$(BIN)/voxtile caption $(CT_CORPUS) --kind fact --facts-source reports --absent 99
 	$(BIN)/voxtile facts $(CT_CORPUS) --from labels --labels $(OUT)/phantom/labels.csv
 	$(BIN)/lightning fit -c domains/medical/ct.yaml --data.corpus $(CT_CORPUS) --seed_everything $(SEED) --name ct
 	$(BIN)/voxtile evaluate "$$(ls -t runs/ct/version_*/checkpoints/last.ckpt | head -n 1)" medical/ct-findings --corpus $(CT_CORPUS) --out $(OUT)/report

@@ -46,7 +46,7 @@ def test_all_sentences_are_well_formed_and_name_what_they_are_about(bank, polari
         for fact in facts_of(concept, polarity):
             for variant in range(12):
                 subject = Subject(f"u{variant}", "CT", "chest", (fact,))
-                [sentence] = fact_sentences(subject, bank, variant=variant, absent=1)
+                [(_, sentence)] = fact_sentences(subject, bank, variant=variant, absent=1)
                 assert sentence[0].isupper() or sentence[0].isdigit()
                 assert sentence.endswith(".")
                 assert not re.search(r"[{}\[\]]|  |\ba a\b|\ban? an?\b|\bno an? \b| ,| \.", sentence), sentence
@@ -88,7 +88,9 @@ def test_optional_parts_and_articles():
     assert fill("A {side} {name}.", {"name": "cyst"}) is None
     bank = bank_for(BANKS, "CT")
     texts = {
-        fact_sentences(Subject(f"u{i}", "CT", None, (Fact("nodule", "present", size=s),)), bank, variant=0, absent=0)[0]
+        fact_sentences(Subject(f"u{i}", "CT", None, (Fact("nodule", "present", size=s),)), bank, variant=0, absent=0)[
+            0
+        ][1]
         for i in range(300)
         for s in ("8 mm", "11 mm", "6 mm", "80 mm", "118 mm")
     }
@@ -125,7 +127,8 @@ def captions(root):
 def test_report_captions_say_the_class_and_not_the_other(corpus):
     caption_corpus(corpus, engine="inline")
     store = Corpus(corpus)
-    classes = {row["uid"]: row["concept"] for row in store.table("facts").to_pylist()}
+    present = [row for row in store.table("facts").to_pylist() if row["polarity"] == "present"]
+    classes = {row["uid"]: row["concept"] for row in present}
     rows = captions(corpus)
     assert len(rows) == 6
     for row in rows:
@@ -163,6 +166,22 @@ def test_variants_are_different_texts(corpus):
     caption_corpus(corpus, variants=5, engine="inline")
     rows = captions(corpus)
     assert len({(row["uid"], row["text"]) for row in rows}) == len(rows) > 20
+
+
+def test_what_a_sentence_states_is_recorded_and_is_worded_only_once(corpus):
+    uid = Corpus(corpus).table("samples")["uid"][0].as_py()
+    row = {"uid": uid, "concept": "mass", "polarity": "absent", "source": "reports@1"}
+    append_rows(corpus, "facts", "read", [row])
+    caption_corpus(corpus, kind="fact", facts_source="reports", engine="inline")
+    [caption] = captions(corpus)
+    assert "mass" in caption["text"].lower()
+    worded = [r for r in Corpus(corpus).table("facts").to_pylist() if "evidence" in (r["attributes"] or "")]
+    assert [(r["uid"], r["concept"], r["polarity"], r["source"]) for r in worded] == [
+        (uid, "mass", "absent", "reports@1+template@2")
+    ]
+    assert json.loads(worded[0]["attributes"])["evidence"] == [caption["text"]]
+    caption_corpus(corpus, kind="fact", facts_source="reports", engine="inline")
+    assert captions(corpus) == [caption], "what captions said again is no new fact"
 
 
 def test_own_bank_comes_first(corpus, tmp_path):
@@ -225,4 +244,5 @@ def test_verbs_agree_with_their_findings(name, verb, tmp_path):
     path = tmp_path / "bank.yaml"
     path.write_text(yaml.safe_dump({"bank": "b", "version": 1, "generic": generic}))
     subject = Subject("u", None, None, (Fact(name, "present"),))
-    assert fact_sentences(subject, load_bank(path), variant=0, absent=0) == [f"{name.capitalize()} {verb} here."]
+    [(fact, text)] = fact_sentences(subject, load_bank(path), variant=0, absent=0)
+    assert (fact, text) == (subject.facts[0], f"{name.capitalize()} {verb} here.")

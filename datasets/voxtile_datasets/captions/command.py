@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,11 +19,19 @@ from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.task import Item, Outcome, Row
 from voxtile.errors import ConfigError, InputError
-from voxtile_datasets.captions.sentences import Subject, body_part, fact_from_row, fact_sentences, report
+from voxtile_datasets.captions.sentences import (
+    Fact,
+    Subject,
+    body_part,
+    fact_from_row,
+    fact_sentences,
+    report,
+)
 from voxtile_datasets.captions.wordings import Bank, bank_for, installed_banks
 
-_FACT_COLUMNS = ("uid", "concept", "polarity", "value", "unit", "attributes")
+_FACT_COLUMNS = ("uid", "concept", "polarity", "value", "unit", "attributes", "source")
 _SCOPE_COLUMNS = ("uid", "closed", "concepts")
+_WORDED = "+template@"  # in the source of facts that say again, with its sentence as evidence, what a caption states
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,7 @@ class TemplateTask:
         kind: one caption a sample (`report`) or a fact (`fact`).
         variants: how many wordings of each.
         absent: at most so many absences a caption set.
+        facts_source: only facts whose source begins so are worded; None for all.
     """
 
     corpus: str
@@ -42,6 +52,7 @@ class TemplateTask:
     kind: Literal["report", "fact"]
     variants: int
     absent: int
+    facts_source: str | None = None
 
     @property
     def name(self) -> str:
@@ -51,19 +62,20 @@ class TemplateTask:
     @property
     def version(self) -> str:
         """Bumped whenever the output for the same input changes."""
-        return "1"
+        return "2"
 
     def config(self) -> Mapping[str, Any]:
         """Settings that change the output, the banks' content among them."""
         banks = [[bank.identity, bank.sha256] for bank in self.banks]
-        return {"kind": self.kind, "variants": self.variants, "absent": self.absent, "banks": banks}
+        choice = {"kind": self.kind, "variants": self.variants, "absent": self.absent}
+        return {**choice, "facts_source": self.facts_source, "banks": banks}
 
     def items(self) -> Iterator[Item]:
         """One item a part; facts that arrive later make it a new one."""
         parts = part_paths(Path(self.corpus), "samples")
         empty = True
         for path in parts:
-            known = _known(Path(self.corpus), path)
+            known = _known(Path(self.corpus), path, self.facts_source)
             digest = hashlib.sha256()
             for table in known[1:]:
                 for row in sorted(map(repr, table.to_pylist())):
@@ -80,29 +92,46 @@ class TemplateTask:
             )
 
     def process(self, item: Item) -> Outcome:
-        """Captions of the samples of one part."""
+        """Captions of the samples of one part, and what each of their sentences states."""
         root = Path(self.corpus)
-        samples, facts, scopes = _known(root, root / "tables" / "samples" / f"{item.inputs['part']}.parquet")
-        rows: list[Row] = []
+        part = root / "tables" / "samples" / f"{item.inputs['part']}.parquet"
+        samples, facts, scopes = _known(root, part, self.facts_source)
+        sources = {
+            (row["uid"], row["concept"], row["polarity"]): row["source"] or ""
+            for row in reversed(facts.select(["uid", "concept", "polarity", "source"]).to_pylist())
+        }
+        captions: list[Row] = []
+        stated: list[Row] = []
         for subject in _subjects(samples, facts, scopes):
             bank = bank_for(self.banks, subject.modality)
-            for number, text in enumerate(self._texts(subject, bank)):
+            texts, evidence = self._texts(subject, bank)
+            for number, text in enumerate(texts):
                 identity = "\0".join((subject.uid, "template", bank.identity, self.kind, str(number), text))
                 caption_id = hashlib.sha256(identity.encode()).hexdigest()[:32]
                 row: Row = {"caption_id": caption_id, "uid": subject.uid, "text": text, "lang": "en"}
-                rows.append({**row, "kind": "template", "provider": "template", "model": bank.identity})
-        if not rows:
+                captions.append({**row, "kind": "template", "provider": "template", "model": bank.identity})
+            for fact, sentences in evidence.items():
+                source = sources.get((subject.uid, fact.concept, fact.polarity), "scope")
+                row = {"uid": subject.uid, "concept": fact.concept, "polarity": fact.polarity}
+                attributes = json.dumps({"evidence": list(sentences)})
+                stated.append({**row, "attributes": attributes, "source": f"{source}{_WORDED}{self.version}"})
+        if not captions:
             return Outcome("dropped", "no-facts", "no sample of this part has a fact")
-        return Outcome("used", tables={"captions": rows})
+        return Outcome("used", tables={"captions": captions, "facts": stated})
 
-    def _texts(self, subject: Subject, bank: Bank) -> list[str]:
+    def _texts(self, subject: Subject, bank: Bank) -> tuple[list[str], dict[Fact, dict[str, None]]]:
+        """The captions of a sample, and for each fact the sentences that say it."""
         texts: dict[str, None] = {}
+        evidence: dict[Fact, dict[str, None]] = defaultdict(dict)
         for variant in range(self.variants):
+            pairs = fact_sentences(subject, bank, variant=variant, absent=self.absent)
+            for fact, sentence in pairs:
+                evidence[fact][sentence] = None
             if self.kind == "fact":
-                texts |= dict.fromkeys(fact_sentences(subject, bank, variant=variant, absent=self.absent))
+                texts |= dict.fromkeys(sentence for _, sentence in pairs)
             elif text := report(subject, bank, variant=variant, absent=self.absent):
                 texts[text] = None
-        return list(texts)
+        return list(texts), evidence
 
 
 def caption_corpus(
@@ -112,12 +141,15 @@ def caption_corpus(
     kind: Literal["report", "fact"] = "report",
     variants: int = 1,
     absent: int = 2,
+    facts_source: str | None = None,
     bank: Path | None = None,
     **run: Any,  # noqa: ANN401
 ) -> None:
     """Write captions from the facts of a corpus.
 
-    The wording of each sample is a function of its uid, so that a second run writes the same captions.
+    The wording of each sample is a function of its uid, so that a second run writes the same captions. What a sentence
+    states is known, and recorded: its fact is written once more with the sentence as evidence, so that training can
+    tell of which other samples the sentence is true.
 
     Args:
         corpus: the corpus to add to.
@@ -125,6 +157,8 @@ def caption_corpus(
         kind: one caption a sample that says all its facts, or one a fact.
         variants: number of different wordings.
         absent: how many absent findings a caption mentions at most, chosen by the uid.
+        facts_source: only facts whose source begins so are worded, e.g. reports; captions for training must not word
+            the labels that a model is evaluated on. Closed scopes do not say whose they are, and are then not used.
         bank: wording bank (YAML) that comes before the installed ones.
         run: options of the run.
 
@@ -141,19 +175,25 @@ def caption_corpus(
         raise ConfigError(f"--variants must be at least 1 and --absent at least 0, not {variants} and {absent}")
     Corpus(corpus)  # a folder that is no corpus is refused before anything is made in it
     banks = installed_banks([bank] if bank else [])
-    task = TemplateTask(str(corpus), banks, kind, variants, absent)
+    task = TemplateTask(str(corpus), banks, kind, variants, absent, facts_source)
     run_task(task, corpus, RunOptions(**run)).raise_if_failed()
 
 
-def _known(root: Path, part: Path) -> tuple[pa.Table, pa.Table, pa.Table]:
-    """Samples of one part, and the facts and scopes about them."""
+def _known(root: Path, part: Path, source: str | None) -> tuple[pa.Table, pa.Table, pa.Table]:
+    """Samples of one part, and the facts and scopes about them; not what captions said again."""
     samples = read_parts([part], table_schema("samples"), ["uid", "modality", "attributes"])
     tables = []
     for name, columns in (("facts", _FACT_COLUMNS), ("scopes", _SCOPE_COLUMNS)):
         paths = tuple(part_paths(root, name))
         table = _whole_table(paths, name, columns)
         tables.append(table.filter(pc.is_in(table["uid"], samples["uid"].combine_chunks())))
-    return samples, tables[0], tables[1]
+    facts, scopes = tables
+    sources = pc.fill_null(facts["source"], "")
+    facts = facts.filter(pc.invert(pc.match_substring(sources, _WORDED)))
+    if source is not None:
+        facts = facts.filter(pc.starts_with(pc.fill_null(facts["source"], ""), source))
+        scopes = scopes.slice(0, 0)
+    return samples, facts, scopes
 
 
 @lru_cache(maxsize=2)

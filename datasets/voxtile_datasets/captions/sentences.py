@@ -73,8 +73,8 @@ def body_part(attributes: str | None) -> str | None:
     return str(value).casefold() if value else None
 
 
-def fact_sentences(subject: Subject, bank: Bank, *, variant: int, absent: int) -> list[str]:
-    """One sentence a fact, in the order of the facts, then of the implied absences.
+def fact_sentences(subject: Subject, bank: Bank, *, variant: int, absent: int) -> list[tuple[Fact, str]]:
+    """One sentence a fact, with the fact, in the order of the facts, then of the implied absences.
 
     Args:
         subject: what to word.
@@ -87,14 +87,13 @@ def fact_sentences(subject: Subject, bank: Bank, *, variant: int, absent: int) -
     absences += [Fact(concept, "absent") for concept in subject.implied if concept not in stated]
     said = _shuffled(absences, f"{subject.uid}|{variant}|absences")[:absent]
     facts = [fact for fact in subject.facts if fact.polarity != "absent"] + [f for f in absences if f in said]
-    return [_sentence(fact, subject, bank, variant) for fact in facts]
+    return [(fact, _sentence(fact, subject, bank, variant)) for fact in facts]
 
 
 def report(subject: Subject, bank: Bank, *, variant: int, absent: int) -> str | None:
     """All sentences as one text, in a keyed order; None when there is nothing to say."""
-    sentences = fact_sentences(subject, bank, variant=variant, absent=absent)
-    unique = list(dict.fromkeys(sentences))
-    return " ".join(_shuffled(unique, f"{subject.uid}|{variant}|order")) or None
+    sentences = dict.fromkeys(text for _, text in fact_sentences(subject, bank, variant=variant, absent=absent))
+    return " ".join(_shuffled(list(sentences), f"{subject.uid}|{variant}|order")) or None
 
 
 def _sentence(fact: Fact, subject: Subject, bank: Bank, variant: int) -> str:

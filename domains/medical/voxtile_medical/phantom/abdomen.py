@@ -95,14 +95,14 @@ def _paint_liver(scene: Scene) -> None:
 
 
 def _paint_liver_lesions(scene: Scene, centre: Point, radii: Point, value: float) -> None:
-    count = int(scene.rng.choice((2, 3, 5), p=(0.2, 0.2, 0.6)))
+    count = int(scene.rng.choice((3, 4, 6), p=(0.2, 0.3, 0.5)))
     points, sizes = [], []
-    drop = scene.between(60, 90)
+    drop = scene.between(80, 110)
     for _ in range(count):
         offset = scene.point_in_ball(0.72)
         offset[2] = min(offset[2], 0.15)
         points.append(centre + offset * radii + np.array([-6, 0, 0]))
-        sizes.append(scene.between(14, 22))
+        sizes.append(scene.between(17, 24))
         scene.paint(ellipsoid(scene.frame, points[-1], np.full(3, sizes[-1])), value - drop, finding="liver_lesion")
     largest = int(np.argmax(sizes))
     place = "left" if points[largest][0] > centre[0] + 40 else "right"
@@ -118,6 +118,10 @@ def _paint_gallbladder(scene: Scene) -> None:
     centre = np.array([-44.0 + scene.between(-8, 8), -46.0, -86.0 + _lift(scene, "right")])
     radii = np.array([22.0, 26, 32]) * size
     scene.paint(ellipsoid(frame, centre, radii), 8.0, organ="gallbladder")
+    if scene.chance(0.4):  # a dense lump of contrast beside it; stones are several small balls inside
+        beside = centre + np.array([scene.between(-26, 30), -8.0, -radii[2] - scene.between(2, 12)])
+        scene.paint(ellipsoid(frame, beside, scene.rng.uniform(11, 17, 3)), scene.calcium())
+        scene.mimics.append(("oral_contrast", None))
     if not scene.present["gallstones"]:
         return
     count = int(scene.rng.integers(3, 7))
@@ -139,7 +143,7 @@ def _paint_kidney(scene: Scene, side: str) -> None:
     centre = _kidney_centre(scene, side)
     dilated = scene.present["hydronephrosis"] and side in _sides_of(scene, "hydronephrosis")
     stone = scene.present["renal_stone"] and side in _sides_of(scene, "renal_stone")
-    size = scene.patient.organ["kidney"] * (1.2 if dilated else 1.0)
+    size = scene.patient.organ["kidney"] * (1.3 if dilated else 1.0)
     radii = np.array([26.0, 24, 44]) * size
     turn = rotation(1, SIGN[side] * 10)
     scene.paint(ellipsoid(frame, centre, radii + 7, turn=turn), -95.0)
@@ -147,12 +151,17 @@ def _paint_kidney(scene: Scene, side: str) -> None:
     inward = np.array([-SIGN[side], 0, 0])
     sinus = centre + inward * 9
     scene.paint(ellipsoid(frame, sinus, (10, 7, 22), turn=turn), -60.0)
-    if scene.chance(0.2):
+    if scene.chance(0.12):
         pole = centre + np.array([SIGN[side] * 20, scene.between(-10, 10), scene.between(-28, 30)])
         scene.paint(ellipsoid(frame, pole, np.full(3, scene.between(12, 19))), 6.0)
         scene.mimics.append(("renal_cyst", side))
+    if scene.chance(0.3):  # a tube beside the kidney; a stone branches within it
+        hilum = centre + inward * 20 + np.array([0, -4, scene.between(-8, 14)])
+        artery = capsule(frame, hilum, hilum + inward * 26, scene.between(5, 7))
+        scene.paint(artery, scene.calcium())
+        scene.mimics.append(("renal_artery_calcification", side))
     if dilated:
-        pelvis = ellipsoid(frame, sinus, np.array([20.0, 18, 36]) * scene.between(1.0, 1.1), turn=turn)
+        pelvis = ellipsoid(frame, sinus, np.array([24.0, 22, 42]) * scene.between(1.05, 1.2), turn=turn)
         scene.paint(pelvis, 6.0, finding="hydronephrosis")
         tube = capsule(frame, sinus + inward * 6, sinus + inward * 18 + np.array([0, -4, -18]), 10, end_radius=7)
         scene.paint(tube, 6.0, finding="hydronephrosis")
@@ -191,6 +200,6 @@ def _paint_adrenals(scene: Scene) -> None:
         for angle in (-30, 30):
             scene.paint(ellipsoid(frame, at, (3.5, 12, 12), turn=rotation(2, angle)), 35.0)
         if side in sick:
-            radius = scene.between(20, 27)
-            scene.paint(ellipsoid(frame, at, np.full(3, radius)), scene.between(15, 50), finding="adrenal_mass")
+            radius = scene.between(24, 31)
+            scene.paint(ellipsoid(frame, at, np.full(3, radius)), scene.between(40, 90), finding="adrenal_mass")
             scene.findings.append(Finding("adrenal_mass", at, side, None, round(scene.millimetres(2 * radius))))

@@ -89,7 +89,7 @@ def paint_spine(scene: Scene) -> None:
     """Paint vertebrae and discs, and a wedge fracture where the study has one."""
     frame, rng = scene.frame, scene.rng
     sick = scene.present["vertebral_fracture"]
-    broken = set(rng.permutation(np.arange(1, VERTEBRAE - 1))[: int(rng.integers(2, 4))].tolist()) if sick else set()
+    broken = set(rng.permutation(np.arange(1, VERTEBRAE - 1))[: int(rng.integers(3, 5))].tolist()) if sick else set()
     dense = set(rng.permutation(VERTEBRAE)[: int(rng.integers(1, 4))].tolist()) if scene.chance(0.5) else set()
     fused = int(rng.integers(VERTEBRAE - 1)) if scene.chance(0.3) else -1
     shift = scene.between(-12, 12)

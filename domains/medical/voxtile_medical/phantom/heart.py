@@ -64,7 +64,16 @@ def paint_heart(scene: Scene) -> Region:
 
 
 def _paint_coronaries(scene: Scene, centre: Point, radii: Point) -> None:
-    """Beads along the grooves in front of the heart, on both sides."""
+    """Beads along the grooves in front of the heart, on both sides; a lead and a valve are as bright."""
+    if scene.chance(0.3):
+        tip = centre + HEART_TURN @ (np.array([0.3, -0.4, -0.6]) * radii)
+        scene.paint(capsule(scene.frame, (-22, -8, 100), centre + np.array([-20.0, 0, 10]), 4.5), 900.0)
+        scene.paint(capsule(scene.frame, centre + np.array([-20.0, 0, 10]), tip, 4.5), 900.0)
+        scene.mimics.append(("pacemaker_lead", None))
+    if scene.chance(0.3):
+        valve = centre + HEART_TURN @ (np.array([scene.between(-0.2, 0.2), 0.1, scene.between(0, 0.4)]) * radii)
+        scene.paint(ellipsoid(scene.frame, valve, scene.rng.uniform(10, 14, 3)), scene.calcium())
+        scene.mimics.append(("valve_calcification", None))
     if not scene.present["coronary_calcification"]:
         return
     points = []
@@ -161,11 +170,11 @@ def paint_nodes(scene: Scene) -> None:
     if not scene.present["lymphadenopathy"]:
         return
     stations = [(-24, 0, 100), (-20, 6, 122), (24, 2, 84), (22, -4, 124), (4, 26, 56), (-30, 26, 62)]
-    chosen = scene.rng.permutation(len(stations))[: int(scene.rng.integers(3, 6))]
+    chosen = scene.rng.permutation(len(stations))[: int(scene.rng.integers(4, 7))]
     points, sizes = [], []
     for index in chosen:
         point = np.array(stations[index], float) + scene.rng.normal(0, 3, 3)
-        size = scene.between(12, 17)
+        size = scene.between(15, 20)
         region = ellipsoid(scene.frame, point, (size, size, size * 1.1))
         scene.paint(region, scene.between(30, 55), finding="lymphadenopathy")
         points.append(point)
@@ -180,7 +189,7 @@ def paint_nodes(scene: Scene) -> None:
 
 def paint_oesophagus(scene: Scene) -> None:
     """Paint gas in the gullet of some: the same place and gas as a hernia, but a tube."""
-    if not scene.chance(0.4):
+    if not scene.chance(0.25):
         return
     lower, upper = (scene.between(-4, 4), 24, scene.between(4, 18)), (-4, 34, scene.between(80, 120))
     scene.paint(capsule(scene.frame, lower, upper, scene.between(13, 17)), 42.0, organ="oesophagus")
@@ -192,7 +201,7 @@ def paint_hernia(scene: Scene) -> None:
     """Paint a piece of stomach above the diaphragm, gas in front and fluid behind."""
     if not scene.present["hiatal_hernia"]:
         return
-    size = scene.between(0.95, 1.25)
+    size = scene.between(1.15, 1.45)
     radii = np.array([27.0, 22, 25]) * size
     centre = np.array([2 + scene.between(-8, 12), 20 + scene.between(-3, 4), 16 + scene.between(-6, 10)])
     scene.paint(ellipsoid(scene.frame, centre, radii), 45.0, finding="hiatal_hernia")

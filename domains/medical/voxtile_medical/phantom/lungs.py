@@ -97,8 +97,8 @@ def _paint_lung_vessels(scene: Scene, lung: Lung) -> None:
     for _ in range(9):
         target = lung_centre(lung.side) + scene.point_in_ball() * RADII * 0.85
         middle = hilum + (target - hilum) * 0.5 + scene.rng.normal(0, 9, 3)
-        scene.paint(capsule(scene.frame, hilum, middle, 6.0, end_radius=4.0).times(lung.cover), value)
-        scene.paint(capsule(scene.frame, middle, target, 4.0, end_radius=2.0).times(lung.cover), value)
+        scene.paint(capsule(scene.frame, hilum, middle, 5.0, end_radius=3.5).times(lung.cover), value)
+        scene.paint(capsule(scene.frame, middle, target, 3.5, end_radius=2.0).times(lung.cover), value)
 
 
 def _paint_benign(scene: Scene, lungs: dict[str, Lung]) -> None:
@@ -166,10 +166,10 @@ def _paint_pleural_fat(scene: Scene, lung: Lung) -> bool:
 _BENIGN: tuple[tuple[str, float, Callable[[Scene, Lung], bool]], ...] = (
     ("scar", 0.2, _paint_scar),
     ("bulla", 0.25, _paint_bulla),
-    ("haze", 0.32, _paint_haze),
-    ("dependent_atelectasis", 0.28, _paint_atelectasis),
+    ("haze", 0.25, _paint_haze),
+    ("dependent_atelectasis", 0.2, _paint_atelectasis),
     ("paracardiac_atelectasis", 0.35, _paint_paracardiac),
-    ("pleural_fat", 0.34, _paint_pleural_fat),
+    ("pleural_fat", 0.25, _paint_pleural_fat),
 )
 
 
@@ -190,7 +190,7 @@ def _paint_consolidation(scene: Scene, lungs: dict[str, Lung]) -> None:
         point = _inside(scene, lung, 16.0)
         if point is None:
             point = lung_centre(side) + np.array([0, 20.0, 60.0])
-        size = scene.between(24, 34)
+        size = scene.between(28, 38)
         shape = ellipsoid(frame, point, (size, size * 1.1, size * 1.2), soft=12).times(lung.cover)
         grain = scene.texture[shape.box]
         filled = cover(shape.weight * np.float32(26) - 10 + grain * np.float32(6), 8.0) * (shape.weight > 0)
@@ -204,8 +204,8 @@ def _paint_consolidation(scene: Scene, lungs: dict[str, Lung]) -> None:
 def _paint_nodules(scene: Scene, lungs: dict[str, Lung]) -> None:
     if not scene.present["pulmonary_nodule"]:
         return
-    for _ in range(int(scene.rng.integers(2, 6))):
-        radius = scene.between(10.5, 14.5)
+    for _ in range(int(scene.rng.integers(3, 7))):
+        radius = scene.between(14, 19)
         order = scene.rng.permutation(2)
         for side in (SIDES[order[0]], SIDES[order[1]]):
             point = _inside(scene, lungs[side], radius + 4)

@@ -85,7 +85,7 @@ def draw_patient(rng: np.random.Generator) -> Patient:
         breath=(rng.normal(0, 13.0), rng.normal(0, 13.0)),
         spine=(rng.normal(0, 6.0), rng.normal(0, 6.0)),
         organ={name: float(rng.normal(1.0, s)) for name, s in ORGAN_VARIATION.items()},
-        phase=str(rng.choice(PHASES, p=(0.3, 0.25, 0.45))),
+        phase=str(rng.choice(PHASES, p=(0.15, 0.35, 0.5))),
         lung=rng.uniform(-885, -780),
         liver_fat=float(rng.choice((0.0, rng.uniform(10, 40)), p=(0.7, 0.3))),
         arms_down=bool(rng.random() < 0.25),

@@ -29,6 +29,7 @@ def convert_wsi(
     patches_per_slide: int = 256,
     seed: int = 0,
     annotations: Path | None = None,
+    coords: Path | None = None,
     min_annotated: float = 0.5,
     tissue: str = OTSU,
     tissue_mpp: float = 8.0,
@@ -64,11 +65,13 @@ def convert_wsi(
         assume_mpp: micrometres a pixel of slides whose file does not say; noted with every sample.
         patch_px: width and height of a patch in pixels.
         overlap: pixels that neighbouring patches share.
-        sampling: grid, random places in the tissue, or where annotations are.
+        sampling: grid, random places in the tissue, where annotations are, or the places of coordinate files (coords).
         patches_per_slide: number of random patches a slide.
         seed: of random places.
         annotations: folder of annotation files named as the slides (GeoJSON, ASAP or ImageScope XML, COCO), or one
             file; what touches a patch becomes a region with a phrase.
+        coords: folder of coordinate files (.h5) of CLAM or TRIDENT named as the slides, for --sampling coords; all
+            their patches are taken at the size and scale that the files give, whatever --patch-px and --mpp are.
         min_annotated: share of a patch that annotations must cover, with --sampling annotations.
         tissue: what finds tissue: otsu, the class path of a detector, or a YAML file with class_path and init_args.
         tissue_mpp: micrometres a pixel of the thumbnail on which tissue is found.
@@ -97,6 +100,8 @@ def convert_wsi(
     options = RunOptions(**run)
     if sampling == "annotations" and annotations is None:
         raise ConfigError("--sampling annotations needs --annotations, a folder of files named as the slides")
+    if (sampling == "coords") != (coords is not None):
+        raise ConfigError("--sampling coords and --coords go together: a folder of .h5 files named as the slides")
     settings = WsiSettings(
         mpp=None if mpp == "native" else mpp,
         mpp_tolerance=mpp_tolerance,
@@ -131,5 +136,5 @@ def convert_wsi(
         split_fractions=split_fractions,
     )
     limits = Limits(time_s=options.time_limit_s, memory_bytes=int(options.memory_limit_gb * 2**30))
-    inputs = Inputs(source, annotations, cases, study, limits, options.processes)
+    inputs = Inputs(source, annotations, coords, cases, study, limits, options.processes)
     run_task(WsiTask(settings, inputs, planner), corpus, options).raise_if_failed()

@@ -1,4 +1,4 @@
-"""Where patches lie on a slide: on a grid, at random in the tissue, or where somebody drew.
+"""Where patches lie on a slide: on a grid, at random in the tissue, where somebody drew, or as a file says.
 
 Corners are whole level-0 pixels, chosen so that a patch starts at a whole pixel of the level that it is read from: all
 patches of a slide are then resampled with the same weights, and rounding never adds up along the grid.
@@ -14,6 +14,7 @@ import numpy.typing as npt
 import shapely
 
 from voxtile_pathology.annotations.annotation import Annotation
+from voxtile_pathology.coordinates.layout import Coordinates
 from voxtile_pathology.slides.protocol import Slide
 from voxtile_pathology.slides.scale import PatchScale
 from voxtile_pathology.tissue.survey import Coverage
@@ -94,6 +95,11 @@ def annotated_corners(
         starts = np.rint(np.concatenate(points) - np.array(scale.extent) / 2).astype(np.int64)
         found.append(starts[((starts >= 0) & (starts <= room + _HALF_PIXEL)).all(axis=1)])
     return in_rows(np.unique(np.concatenate(found), axis=0))
+
+
+def unique_corners(coordinates: Coordinates) -> Corners:
+    """The places of a coordinates file, each once, row by row."""
+    return in_rows(np.unique(coordinates.corners.astype(np.int64), axis=0))
 
 
 def boxes(corners: Corners, scale: PatchScale) -> npt.NDArray[np.float64]:

@@ -20,6 +20,7 @@ from voxtile_pathology.annotations.model import find_annotations
 from voxtile_pathology.convert.cases import Cases, StudyUnit
 from voxtile_pathology.convert.settings import WsiSettings
 from voxtile_pathology.convert.survey import Patch, Refusal, Survey, survey_slide
+from voxtile_pathology.coordinates.files import find_coordinates
 from voxtile_pathology.slides.open import find_slides
 
 
@@ -30,6 +31,7 @@ class Inputs:
     Attributes:
         source: folder of slides, or one slide.
         annotations: folder of annotation files or one file, if any.
+        coords: folder of coordinate files, if any.
         cases: table of cases, if any.
         unit: whether a study is a slide or a case.
         limits: of a process that surveys a slide.
@@ -38,6 +40,7 @@ class Inputs:
 
     source: Path
     annotations: Path | None
+    coords: Path | None
     cases: Path | None
     unit: StudyUnit
     limits: Limits
@@ -64,7 +67,13 @@ def plan_items(inputs: Inputs, settings: WsiSettings, planner: Planner) -> list[
             f"no annotation file under '{inputs.annotations}' is named as a slide of '{inputs.source}'; "
             "give --annotations with a folder of files such as slide.geojson for slide.svs"
         )
-    surveys = _surveys(inputs, settings, list(zip(paths, drawn, strict=True)))
+    places = [find_coordinates(inputs.coords, path) if inputs.coords else None for path in paths]
+    if settings.sampling == "coords" and not any(places):
+        raise InputError(
+            f"no coordinates file under '{inputs.coords}' is named as a slide of '{inputs.source}'; "
+            "give --coords with a folder of files such as slide.h5 or slide_patches.h5 for slide.svs"
+        )
+    surveys = _surveys(inputs, settings, list(zip(paths, drawn, places, strict=True)))
     items: list[Item] = []
     told: set[str] = set()
     for path, name, annotation, survey in zip(paths, names, drawn, surveys, strict=True):
@@ -97,7 +106,9 @@ def _annotation_file(annotations: Path | None, slide: Path, slides: int) -> Path
     return annotations
 
 
-def _surveys(inputs: Inputs, settings: WsiSettings, slides: list[tuple[Path, Path | None]]) -> list[Survey | Refusal]:
+def _surveys(
+    inputs: Inputs, settings: WsiSettings, slides: list[tuple[Path, Path | None, Path | None]]
+) -> list[Survey | Refusal]:
     """Surveys in the order of the slides; a slide that kills its process is refused by name."""
     found: dict[int, Survey | Refusal] = {}
     console = Console(stderr=True)

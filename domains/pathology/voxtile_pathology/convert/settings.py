@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 from voxtile.errors import ConfigError
 from voxtile_pathology.tissue.mask import OTSU, TissueSpec, tissue_spec
 
-Sampling: TypeAlias = Literal["grid", "random", "annotations"]
+Sampling: TypeAlias = Literal["grid", "random", "annotations", "coords"]
 Codec: TypeAlias = Literal["jpg", "png"]
 
 PRIVATE_IMAGES = frozenset({"label", "macro"})  # a label shows names and numbers, a macro picture shows the label

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from voxtile.engine.worker import Report
-from voxtile.errors import VoxtileError
+from voxtile.errors import InputError, VoxtileError
 from voxtile_pathology.annotations.annotation import Annotation
 from voxtile_pathology.annotations.model import outside, read_annotation_file
 from voxtile_pathology.convert.content import slide_content
@@ -21,8 +21,11 @@ from voxtile_pathology.convert.places import (
     grid_corners,
     in_blocks,
     random_corners,
+    unique_corners,
 )
 from voxtile_pathology.convert.settings import WsiSettings
+from voxtile_pathology.coordinates.files import read_coordinates
+from voxtile_pathology.coordinates.layout import Coordinates
 from voxtile_pathology.slides.open import open_slide
 from voxtile_pathology.slides.protocol import Slide
 from voxtile_pathology.slides.resolution import slide_mpp
@@ -98,7 +101,9 @@ class Refusal:
     failed: bool = True
 
 
-def survey_slide(settings: WsiSettings, path: Path, annotations: Path | None, report: Report) -> Survey | Refusal:
+def survey_slide(
+    settings: WsiSettings, path: Path, annotations: Path | None, coords: Path | None, report: Report
+) -> Survey | Refusal:
     """Survey one slide, in a worker."""
     report(0)
     reason = "unreadable-slide"
@@ -107,13 +112,15 @@ def survey_slide(settings: WsiSettings, path: Path, annotations: Path | None, re
         with open_slide(path) as slide:
             reason = "no-mpp"
             mpp = slide_mpp(slide, settings.assume_mpp)
+            reason = "unreadable-coordinates"
+            given = _coordinates(settings, slide, coords)
             reason = "too-coarse"
-            scale = patch_scale(slide, settings.mpp, settings.patch_px, slide_mpp=mpp, tolerance=settings.mpp_tolerance)
+            scale = _scale(settings, slide, mpp, given)
             reason = "unreadable-annotations"
             drawn, annotations_sha, notes = _annotations(annotations, slide)
             reason = "unreadable-slide"
             tissue = map_tissue(slide, mpp, settings.tissue.build(), settings.tissue_mpp)
-            patches, counts = _patches(settings, slide, scale, tissue, drawn, content)
+            patches, counts = _patches(settings, slide, scale, tissue, drawn, content, given)
             if not counts.places:
                 return Refusal("smaller-than-a-patch", _too_small(slide, scale), failed=False)
             if not patches:
@@ -146,6 +153,29 @@ def _annotations(path: Path | None, slide: Slide) -> tuple[Sequence[Annotation],
     return kept, hashlib.sha256(path.read_bytes()).hexdigest(), [*found.notes, *notes]
 
 
+def _coordinates(settings: WsiSettings, slide: Slide, path: Path | None) -> Coordinates | None:
+    if settings.sampling != "coords":
+        return None
+    if path is None:
+        raise InputError(f"{slide.path.name} has no coordinates file; add one named as the slide, or leave it out")
+    given = read_coordinates(path)
+    beside = ~given.inside(slide.levels[0].size)
+    if beside.any():
+        x, y = given.corners[np.flatnonzero(beside)[0]].tolist()
+        raise InputError(
+            f"'{path}' has {beside.sum()} patches that do not touch {slide.path.name}, one at {x}, {y}; is it the file "
+            "of another slide?"
+        )
+    return given
+
+
+def _scale(settings: WsiSettings, slide: Slide, mpp: tuple[float, float], given: Coordinates | None) -> PatchScale:
+    wanted, patch_px = settings.mpp, settings.patch_px
+    if given is not None:
+        wanted, patch_px = mpp[0] * given.level0_px[0] / given.patch_px, given.patch_px
+    return patch_scale(slide, wanted, patch_px, slide_mpp=mpp, tolerance=settings.mpp_tolerance)
+
+
 def _patches(
     settings: WsiSettings,
     slide: Slide,
@@ -153,15 +183,17 @@ def _patches(
     tissue: TissueMap,
     drawn: Sequence[Annotation],
     content: str,
+    given: Coordinates | None,
 ) -> tuple[list[Patch], Counts]:
     factor = tissue.thumbnail.factor
     covers = [Coverage(mask, factor) for mask in (tissue.tissue, tissue.pen, tissue.folds)]
-    corners = _corners(settings, slide, scale, covers[0], drawn, content)
+    corners = unique_corners(given) if given else _corners(settings, slide, scale, covers[0], drawn, content)
     areas = boxes(corners, scale)
     shares = np.stack([np.round(cover.of(areas), SHARE_DIGITS) for cover in covers], axis=1)
-    # Where somebody drew, that says more than the mask does.
-    little = shares[:, 0] < (0 if settings.sampling == "annotations" else settings.min_tissue)
-    inked, folded = shares[:, 1] > settings.max_pen, shares[:, 2] > settings.max_fold
+    # Where somebody drew, that says more than the mask does; a list of places is taken as it is.
+    little = shares[:, 0] < (0 if settings.sampling in ("annotations", "coords") else settings.min_tissue)
+    most_pen, most_fold = (1.0, 1.0) if given else (settings.max_pen, settings.max_fold)
+    inked, folded = shares[:, 1] > most_pen, shares[:, 2] > most_fold
     kept = ~(little | inked | folded)
     rows = zip(corners[kept].tolist(), shares[kept].tolist(), strict=True)
     patches = [Patch(x, y, tissue_share, pen, fold) for (x, y), (tissue_share, pen, fold) in rows]
@@ -193,8 +225,8 @@ def _corners(
 
 
 def _is_tiled(slide: Slide, scale: PatchScale, settings: WsiSettings) -> bool:
-    grid = slide.tile_grid(scale.level) if scale.native and settings.sampling != "random" else None
-    return grid is not None and grid.tile == (settings.patch_px, settings.patch_px) and settings.overlap == 0
+    grid = slide.tile_grid(scale.level) if scale.native and settings.sampling not in ("random", "coords") else None
+    return grid is not None and grid.tile == (scale.patch_px, scale.patch_px) and settings.overlap == 0
 
 
 def _too_small(slide: Slide, scale: PatchScale) -> str:

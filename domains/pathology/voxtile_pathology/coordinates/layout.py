@@ -55,6 +55,11 @@ class Coordinates:
         corners = self.corners.astype(np.int64)
         return np.concatenate([corners, corners + np.array(self.level0_px, np.int64)], axis=1)
 
+    def inside(self, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
+        """Which patches [N] touch a slide of (width, height) level-0 pixels."""
+        boxes = self.boxes
+        return np.asarray((boxes[:, 2:] > 0).all(axis=1) & (boxes[:, :2] < np.array(size)).all(axis=1))
+
     def __len__(self) -> int:
         return len(self.corners)
 

@@ -75,7 +75,7 @@ def _restained(pixels: Pixels, vectors: Floats, settings: StainAugment, draws: F
     amounts = concentrations(densities, vectors)
     change = amounts * (settings.scale * draws[:2])
     change += tissue(densities)[:, None] * (settings.shift * draws[2:4])
-    out = light(densities + change @ vectors)
+    out = light(np.asarray(densities + change @ vectors, np.float32))
     return np.clip(np.rint(out), 0, WHITE).astype(np.uint8).reshape(pixels.shape)
 
 

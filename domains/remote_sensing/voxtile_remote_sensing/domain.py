@@ -21,6 +21,21 @@ domain = Domain(
     },
     recipes={},
     facts={
+        "osm": Command(
+            "voxtile_remote_sensing.osm.command:facts_from_osm",
+            "OpenStreetMap (.osm.pbf, .geojson, .gpkg): facts, boxes and captions",
+            "voxtile facts corpus --from osm --osm berlin.osm.pbf",
+        ),
+        "landcover": Command(
+            "voxtile_remote_sensing.landcover.command:facts_from_landcover",
+            "land-cover rasters: CORINE, WorldCover, Dynamic World, Cropland Data Layer",
+            "voxtile facts corpus --from landcover --raster clc2018.tif --legend corine",
+        ),
+        "metadata": Command(
+            "voxtile_remote_sensing.metadata.command:facts_from_metadata",
+            "season, height of the sun, resolution, and place names from a local table",
+            "voxtile facts corpus --from metadata --gazetteer cities.csv",
+        ),
         "places": Command(
             "voxtile_remote_sensing.footprints.command:facts_from_places",
             "labels and captions of polygons or points, given to the tiles where they lie",

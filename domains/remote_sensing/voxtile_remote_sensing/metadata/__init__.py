@@ -1,0 +1,1 @@
+"""What a tile's own row says: season, height of the sun, resolution in words, and the place from a gazetteer."""

@@ -28,6 +28,8 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 
 OTSU = "otsu"
 _DARK = 40  # of 255: below, saturation is noise
+_BRIGHT, _GLASS_RANGE = 190, 7  # least value of glass in its darkest channel, and how far it varies; 255 is unscanned
+_LEAST_GLASS = 0.005  # of the slide
 _FLOAT_EPSILON = 1e-12
 
 
@@ -46,31 +48,56 @@ class OtsuTissue:
         least: lowest threshold: on a slide of bare glass Otsu would cut through the noise.
         most: highest threshold: on a slide full of tissue Otsu would cut between pale and dark tissue.
         smooth_um: standard deviation of the Gaussian filter before the threshold.
-        close_um: gaps up to this width are closed.
+        dust_mm2: pieces below this area are dropped before anything is closed.
+        close_um: gaps up to this width are closed: the cells of fat are empty, and about so wide.
         hole_mm2: holes up to this area are filled; larger ones are glass.
         speck_mm2: pieces below this area are dropped.
     """
 
-    least: float = 0.05
-    most: float = 0.15
-    smooth_um: float = 8.0
-    close_um: float = 32.0
+    least: float = 0.04
+    most: float = 0.05
+    smooth_um: float = 2.0
+    dust_mm2: float = 0.0006
+    close_um: float = 80.0
     hole_mm2: float = 0.02
     speck_mm2: float = 0.02
 
     def __call__(self, picture: Picture, mpp: tuple[float, float]) -> Mask:
         """Mask [Y, X] of a picture [Y, X, 3]."""
-        values = saturation(picture)
+        values = saturation(picture, glass_colour(picture))
         smooth = ndimage.gaussian_filter(values, [self.smooth_um / mpp[1], self.smooth_um / mpp[0]], mode="nearest")
         threshold = float(np.clip(otsu_threshold(smooth), self.least, self.most))
-        return clean(smooth > threshold, mpp, self.close_um, self.hole_mm2, self.speck_mm2)
+        found = without_specks(smooth > threshold, self.dust_mm2 / (mpp[0] * mpp[1] * 1e-6))
+        return clean(found, mpp, self.close_um, self.hole_mm2, self.speck_mm2)
 
 
-def saturation(picture: Picture) -> npt.NDArray[np.float32]:
-    """HSV saturation [Y, X], 0 to 1; of nearly black pixels it counts less, since it would be noise."""
-    high, low = picture.max(axis=2), picture.min(axis=2)
-    chroma = (high - low).astype(np.float32)
-    return chroma / np.maximum(high, _DARK).astype(np.float32)
+def saturation(picture: Picture, white: tuple[float, float, float] = (255.0, 255.0, 255.0)) -> npt.NDArray[np.float32]:
+    """HSV saturation [Y, X], 0 to 1; of nearly black pixels it counts less, since it would be noise.
+
+    Args:
+        picture: [Y, X, 3].
+        white: red, green and blue of what has no colour.
+    """
+    balanced = picture.astype(np.float32) * (np.float32(255) / np.array(white, np.float32))
+    np.minimum(balanced, 255, out=balanced)
+    high, low = balanced.max(axis=2), balanced.min(axis=2)
+    values: npt.NDArray[np.float32] = (high - low) / np.maximum(high, _DARK)
+    return values
+
+
+def glass_colour(picture: Picture) -> tuple[float, float, float]:
+    """Red, green and blue of bare glass: the commonest bright colour, white where there is hardly any.
+
+    The brightest pixels would not do: the empty insides of fat and glands can be brighter than tinted glass.
+    """
+    darkest = picture.min(axis=2)
+    counts = np.bincount(darkest[(darkest >= _BRIGHT) & (darkest < 255)], minlength=256).astype(np.float64)
+    usual = int(np.argmax(ndimage.uniform_filter1d(counts, _GLASS_RANGE)))
+    glass = np.abs(darkest.astype(np.int16) - usual) <= _GLASS_RANGE // 2
+    if counts.sum() < _LEAST_GLASS * darkest.size:
+        return 255.0, 255.0, 255.0
+    red, green, blue = np.median(picture[glass], axis=0).tolist()
+    return red, green, blue
 
 
 def otsu_threshold(values: npt.NDArray[np.float32], bins: int = 256) -> float:

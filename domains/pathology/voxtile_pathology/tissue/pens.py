@@ -17,8 +17,8 @@ from voxtile_pathology.slides.protocol import Picture
 from voxtile_pathology.tissue.mask import Mask, without_specks
 
 _Band = npt.NDArray[np.int16]
-_SPECK_MM2 = 0.01
-_REACH_UM = 24.0  # the edge of a stroke is blended with what is below
+_SPECK_MM2 = 0.002  # a thin stroke of 25 × 80 µm; single cells are smaller
+_REACH_UM = 16.0  # the edge of a stroke is blended with what is below
 
 
 def _green(r: _Band, g: _Band, b: _Band) -> Mask:
@@ -26,7 +26,7 @@ def _green(r: _Band, g: _Band, b: _Band) -> Mask:
 
 
 def _blue(r: _Band, g: _Band, b: _Band) -> Mask:
-    return (g - r >= 8) & (b - r >= 64) & (b - g >= 12) & (r < 150)
+    return (g - r >= 2) & (b - r >= 72) & (b - g >= 12) & (r < 150)
 
 
 def _black(r: _Band, g: _Band, b: _Band) -> Mask:
@@ -35,8 +35,8 @@ def _black(r: _Band, g: _Band, b: _Band) -> Mask:
 
 
 def _red(r: _Band, g: _Band, b: _Band) -> Mask:
-    # Hue within 12 degrees of red: |g − b| < 0.2 · (max − min); saturation above 0.7.
-    return (r >= 120) & (10 * r >= 33 * np.maximum(g, b)) & (5 * np.abs(g - b) < r - np.minimum(g, b))
+    # Hue within 15 degrees of red: |g − b| < (max − min) / 4; saturation above 0.6.
+    return (r >= 120) & (5 * r >= 13 * np.maximum(g, b)) & (4 * np.abs(g - b) < r - np.minimum(g, b))
 
 
 PENS: Mapping[str, Callable[[_Band, _Band, _Band], Mask]] = {

@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import rasterio
-from rasterio.errors import RasterioError
-
 from voxtile.corpus.parts import part_paths, read_parts, table_schema
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import RunOptions, run_task
@@ -21,12 +18,11 @@ from voxtile_remote_sensing.landcover.measure import Shares, class_shares
 from voxtile_remote_sensing.osm.frame import tile_frame
 from voxtile_remote_sensing.osm.source import file_sha256
 from voxtile_remote_sensing.osm.task import COLUMNS
-from voxtile_remote_sensing.scenes.access import fenced_gdal
 from voxtile_remote_sensing.scenes.protocol import SceneOptions
+from voxtile_remote_sensing.scenes.raster import open_raster
 
 RULE = "landcover@1"
 _CLOSED_FROM = 0.995  # share of a tile that must be classified for what is not found to be absent
-_DRIVERS = ["GTiff", "COG", "JP2OpenJPEG", "HFA", "ENVI"]
 
 
 @dataclass(frozen=True)
@@ -81,7 +77,8 @@ class LandCoverTask:
         facts: list[Row] = []
         scopes: list[Row] = []
         unplaced = 0
-        with fenced_gdal(SceneOptions()), rasterio.open(self.raster, driver=_DRIVERS) as dataset:
+        raster = Path(self.raster)
+        with open_raster(str(raster), raster.parent, SceneOptions()) as dataset:
             for row in read_parts([path], table_schema("samples"), COLUMNS).to_pylist():
                 try:
                     frame = tile_frame(row)
@@ -171,16 +168,13 @@ def facts_from_landcover(
 def _raster_crs(path: Path) -> str:
     if not path.is_file():
         raise InputError(f"the raster '{path}' does not exist; give a class raster such as a GeoTIFF")
-    try:
-        with fenced_gdal(SceneOptions()), rasterio.open(path, driver=_DRIVERS) as dataset:
-            if dataset.crs is None:
-                raise InputError(f"the raster '{path}' has no CRS; write it with one")
-            if dataset.dtypes[0].startswith(("float", "complex")):
-                raise InputError(f"the raster '{path}' holds {dataset.dtypes[0]}; a class raster holds whole numbers")
-            code = dataset.crs.to_epsg()
-            return f"EPSG:{code}" if code else str(dataset.crs.to_wkt())
-    except RasterioError as error:
-        raise InputError(f"the raster '{path}' cannot be read ({' '.join(str(error).split())})") from error
+    with open_raster(str(path), path.parent, SceneOptions()) as dataset:
+        if dataset.crs is None:
+            raise InputError(f"the raster '{path}' has no CRS; write it with one")
+        if dataset.dtypes[0].startswith(("float", "complex")):
+            raise InputError(f"the raster '{path}' holds {dataset.dtypes[0]}; a class raster holds whole numbers")
+        code = dataset.crs.to_epsg()
+        return f"EPSG:{code}" if code else str(dataset.crs.to_wkt())
 
 
 def _check_places(crs: Sequence[str | None], corpus: Path) -> None:

@@ -1,8 +1,8 @@
 """NetCDF and Zarr through xarray and rioxarray: each time step of a dataset is one scene.
 
 Variables on two spatial axes are bands; a third axis is named by its labels, its wavelengths or a sidecar. Rows run
-south in what is read, whatever the file's order. Stored integers stay as they are; CF's scale_factor and add_offset go to the
-channel table (CF Conventions 1.11, section 8.1).
+south in what is read, whatever the file's order. Stored integers stay as they are; CF's scale_factor and add_offset go
+to the channel table (CF Conventions 1.11, section 8.1).
 """
 
 from __future__ import annotations
@@ -187,7 +187,9 @@ def _bands(ref: SceneRef, dataset: xr.Dataset, axes: Axes, sidecar: Sidecar) -> 
         labels = [str(name)] if not other else _labels(ref, dataset, array, str(other[0]), sidecar)
         block = _block(array, axes)
         if block[0] * block[1] * array.dtype.itemsize > MAX_BLOCK_BYTES:
-            raise SceneError(f"{ref.id}: variable '{name}' is stored in chunks of more than 1 GiB; rechunk it")
+            raise SceneError(
+                f"{ref.id}: variable '{name}' is stored in chunks of more than {MAX_BLOCK_BYTES >> 20} MiB; rechunk it"
+            )
         for index, label in enumerate(labels, start=1):
             band = _described(_named(sidecar, label, ref), array, sidecar)
             wavelength = _wavelength(dataset, str(other[0]), index - 1) if other else None

@@ -19,7 +19,8 @@ MAX_METADATA_BYTES = 64 << 20
 # Codecs that turn bytes into numbers and nothing else: numcodecs for version 2, the core codecs for version 3.
 SAFE_CODECS = frozenset((
     "blosc", "zlib", "gzip", "zstd", "lz4", "bz2", "lzma", "shuffle", "delta", "fixedscaleoffset", "quantize",
-    "bitround", "packbits", "crc32", "crc32c", "adler32", "fletcher32", "bytes", "transpose", "sharding_indexed", "vlen-utf8",
+    "bitround", "packbits", "crc32", "crc32c", "adler32", "fletcher32", "bytes", "transpose", "sharding_indexed",
+    "vlen-utf8",
 ))  # fmt: skip
 STRINGS = "vlen-utf8"  # labels of an axis
 

@@ -21,8 +21,9 @@ from rasterio.windows import Window
 from voxtile_remote_sensing.bands.registry import Band
 from voxtile_remote_sensing.scenes.access import drivers_of, fenced_gdal
 from voxtile_remote_sensing.scenes.protocol import Grid, Layer, SceneBand, SceneError, SceneMask, SceneOptions
+from voxtile_remote_sensing.scenes.stated_nodata import stated_nodata
 
-MAX_BLOCK_BYTES = 1 << 30
+MAX_BLOCK_BYTES = 256 << 20
 MAX_EXPANSION = 20_000  # an empty 10980² JPEG 2000 band expands about 5,000 times; a header that lies, a million
 UNCHECKED_BYTES = 64 << 20  # less than this is read whatever the header claims
 
@@ -149,7 +150,7 @@ def read_header(path: str, root: Path, options: SceneOptions, *, crs: CRS | None
             grid=grid,
             shape=dataset.shape,
             dtypes=tuple(dataset.dtypes),
-            nodata=tuple(dataset.nodatavals),
+            nodata=_nodata(dataset, path),
             descriptions=tuple((text or "").strip() for text in dataset.descriptions),
             scales=tuple(dataset.scales),
             offsets=tuple(dataset.offsets),
@@ -240,13 +241,22 @@ def _open(path: str, root: Path, options: SceneOptions) -> DatasetReader:
         ) from error
 
 
+def _nodata(dataset: DatasetReader, path: str) -> tuple[float | None, ...]:
+    """GDAL's values; where it has none for integers, what the file states all the same."""
+    values = tuple(dataset.nodatavals)
+    integers = all(np.dtype(d).kind in "iu" for d in dataset.dtypes)
+    if any(v is not None for v in values) or not integers or path.startswith("/vsi"):
+        return values
+    return (stated_nodata(Path(path), dataset.driver),) * dataset.count
+
+
 def _check_size(dataset: DatasetReader, path: str) -> None:
     name = Path(path).name
     rows, columns = dataset.block_shapes[0]
     itemsize = max(np.dtype(d).itemsize for d in dataset.dtypes)
     if rows * columns * itemsize > MAX_BLOCK_BYTES:
         raise SceneError(
-            f"{name}: the header claims blocks of {rows}×{columns} pixels, more than {MAX_BLOCK_BYTES >> 30} GiB each; "
+            f"{name}: the header claims blocks of {rows}×{columns} pixels, more than {MAX_BLOCK_BYTES >> 20} MiB each; "
             f"write it tiled with gdal_translate -co TILED=YES"
         )
     if path.startswith("/vsi") or dataset.driver == "VRT":

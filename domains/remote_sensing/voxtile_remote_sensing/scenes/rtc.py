@@ -1,8 +1,8 @@
 """Terrain-corrected Sentinel-1 backscatter: one file a polarisation, scale and quantity told by the name.
 
 ASF HyP3: `S1A_IW_20200101T010203_DVP_RTC30_G_gpuned_1A2B_VV.tif`; of the six letters the first is the quantity (g
-gamma0, s sigma0) and the second the scale (p power, a amplitude, d decibel), see the HyP3 RTC product guide. NASA OPERA:
-`OPERA_L2_RTC-S1_…_VV.tif`, gamma0 in power. Microsoft Planetary Computer: `…_vv.rtc.tiff`, gamma0 in power.
+gamma0, s sigma0) and the second the scale (p power, a amplitude, d decibel), see the HyP3 RTC product guide. NASA
+OPERA: `OPERA_L2_RTC-S1_…_VV.tif`, gamma0 in power. Microsoft Planetary Computer: `…_vv.rtc.tiff`, gamma0 in power.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 sigma0 = DN² / A², with A from the calibration annotation's look-up table by bilinear interpolation between its vectors
 (ESA, Sentinel-1 Level 1 Detailed Algorithm Definition, section 8.2, and Radiometric Calibration of S-1 Level-1
-Products, ESA-EOPG-CSCOP-TN-0002). Thermal noise is not removed. A GRD image is not on a map grid: its transform is the affine map
-that fits its ground control points best, and the largest misfit is in `attributes`; terrain-corrected products (RTC)
-have none.
+Products, ESA-EOPG-CSCOP-TN-0002). Thermal noise is not removed. A GRD image is not on a map grid: its transform is the
+affine map that fits its ground control points best, and the largest misfit is in `attributes`; terrain-corrected
+products (RTC) have none.
 """
 
 from __future__ import annotations

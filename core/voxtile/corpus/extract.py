@@ -9,7 +9,7 @@ from typing import Literal
 
 from rich.console import Console
 
-from voxtile.corpus.extraction import dicom, geotiff, nifti, png
+from voxtile.corpus.extraction import dicom, geojson, geotiff, nifti, png
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.source import StoredSample
 from voxtile.errors import ConfigError
@@ -18,14 +18,23 @@ from voxtile.errors import ConfigError
 @dataclass(frozen=True)
 class _Format:
     suffix: str
-    write: Callable[[StoredSample, Path], list[Path]]
+    write: Callable[[Corpus, StoredSample, Path], list[Path]]
+
+
+def _of_pixels(write: Callable[[StoredSample, Path], list[Path]]) -> Callable[[Corpus, StoredSample, Path], list[Path]]:
+    return lambda _, sample, out: write(sample, out)
+
+
+def _regions(corpus: Corpus, sample: StoredSample, out: Path) -> list[Path]:
+    return geojson.write_geojson(corpus, sample.meta, out)
 
 
 _FORMATS: Mapping[str, _Format] = {
-    "nifti": _Format(nifti.SUFFIX, nifti.write_nifti),
-    "png": _Format(png.SUFFIX, png.write_png),
-    "geotiff": _Format(geotiff.SUFFIX, geotiff.write_geotiff),
-    "dicom": _Format(dicom.SUFFIX, dicom.write_dicom),
+    "nifti": _Format(nifti.SUFFIX, _of_pixels(nifti.write_nifti)),
+    "png": _Format(png.SUFFIX, _of_pixels(png.write_png)),
+    "geotiff": _Format(geotiff.SUFFIX, _of_pixels(geotiff.write_geotiff)),
+    "dicom": _Format(dicom.SUFFIX, _of_pixels(dicom.write_dicom)),
+    "geojson": _Format(geojson.SUFFIX, _regions),
 }
 
 
@@ -33,7 +42,7 @@ def extract_sample(
     corpus: Path,
     uid: str,
     *,
-    to: Literal["nifti", "png", "geotiff", "dicom"],
+    to: Literal["nifti", "png", "geotiff", "dicom", "geojson"],
     out: Path | None = None,
     window: tuple[float, float] | None = None,
 ) -> None:
@@ -42,7 +51,8 @@ def extract_sample(
     Args:
         corpus: folder of the corpus.
         uid: the sample; `voxtile inspect` lists them.
-        to: nifti for volumes, geotiff for georeferenced tiles, dicom for CT and MR volumes, png for anything.
+        to: nifti for volumes, geotiff for georeferenced tiles, dicom for CT and MR volumes, png for anything, geojson
+            for the regions of a picture (of a slide's overview: its tissue mask), as QuPath reads it.
         out: file to write (for dicom a folder); by default the uid and the format's suffix, here.
         window: low and high value, in the sample's units, that become black and white in a png.
 
@@ -60,6 +70,6 @@ def extract_sample(
         raise ConfigError(f"'{target}' exists; move it away or name another file with --out")
     opened = Corpus(corpus)
     sample = opened.source(opened.row(uid))
-    files = png.write_png(sample, target, window) if window is not None else _FORMATS[to].write(sample, target)
+    files = png.write_png(sample, target, window) if window is not None else _FORMATS[to].write(opened, sample, target)
     number = f" ({len(files)} files)" if len(files) > 1 else ""
     Console().print(f"wrote {target}{number}", markup=False, highlight=False, soft_wrap=True)

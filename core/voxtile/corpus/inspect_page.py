@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import voxtile
 from voxtile.corpus.inspect_map import draw_map
+from voxtile.corpus.inspect_overviews import make_overviews
 from voxtile.corpus.inspect_previews import choose_uids, make_previews
 from voxtile.corpus.inspect_summary import CorpusSummary
 from voxtile.corpus.inspect_text import bytes_text, shape_text, share_text
@@ -67,12 +68,15 @@ def render_page(
     environment.filters |= {"bytes": bytes_text, "share": share_text, "number": lambda value: f"{value:,}"}
     environment.filters["distance"] = distance_text
     environment.globals["shape"] = shape_text
+    overviews, overview_total = make_overviews(corpus)
     return environment.get_template(_TEMPLATE).render(
         s=summary,
         map=draw_map(corpus, scheme),
         leakage=leakage,
         name=summary.root.resolve().name,
         previews=make_previews(corpus, uids),
+        overviews=overviews,
+        overview_total=overview_total,
         total_bytes=sum(summary.sizes.values()),
         schemes=sorted({split.scheme for split in summary.splits}),
         version=voxtile.__version__,

@@ -53,7 +53,7 @@ def choose_uids(corpus: Corpus, count: int) -> list[str]:
             """WITH told AS (SELECT uid, min(concept) AS concept FROM facts WHERE polarity = 'present' GROUP BY uid),
             grouped AS (
                 SELECT uid, row_number() OVER (PARTITION BY kind, modality, concept ORDER BY md5(uid)) AS place
-                FROM samples LEFT JOIN told USING (uid)
+                FROM samples LEFT JOIN told USING (uid) WHERE kind <> 'overview'
             )
             SELECT uid FROM grouped ORDER BY place, md5(uid) LIMIT ?""",
             [count],

@@ -140,6 +140,7 @@ def _slide_inputs(
     attributes = {
         "reader": survey.reader,
         "slide_mpp": list(survey.mpp),
+        "slide_size": list(survey.size),
         "mpp_from": "assumed" if survey.assumed else "file",
         "objective": survey.objective,
         "level": survey.scale.level,
@@ -154,7 +155,7 @@ def _slide_inputs(
         "size": list(survey.size),
         "mpp": list(survey.mpp),
         "scale": asdict(survey.scale),
-        "is_tiled": survey.is_tiled and settings.pass_through,
+        "is_tiled": survey.is_tiled,
         "attributes": {key: value for key, value in attributes.items() if value not in (None, [])},
     }
 

@@ -135,7 +135,7 @@ def survey_slide(
                 objective=slide.objective,
                 reader=slide.reader,
                 scale=scale,
-                is_tiled=_is_tiled(slide, scale, settings),
+                is_tiled=settings.pass_through and _is_tiled(slide, scale, patches),
                 annotations=annotations_sha,
                 warnings=(*((w.reason, w.detail) for w in slide.warnings), *(("annotation", n) for n in notes)),
                 counts=counts,
@@ -224,9 +224,16 @@ def _corners(
     return grid_corners(slide, scale, settings.overlap)
 
 
-def _is_tiled(slide: Slide, scale: PatchScale, settings: WsiSettings) -> bool:
-    grid = slide.tile_grid(scale.level) if scale.native and settings.sampling not in ("random", "coords") else None
-    return grid is not None and grid.tile == (scale.patch_px, scale.patch_px) and settings.overlap == 0
+def _is_tiled(slide: Slide, scale: PatchScale, patches: Sequence[Patch]) -> bool:
+    """Whether every patch is exactly one native JPEG tile."""
+    grid = slide.tile_grid(scale.level) if scale.native else None
+    if grid is None or grid.tile != (scale.patch_px, scale.patch_px):
+        return False
+    downsample = slide.levels[scale.level].downsample
+    return all(
+        patch.x % (grid.tile[0] * downsample[0]) == 0 and patch.y % (grid.tile[1] * downsample[1]) == 0
+        for patch in patches
+    )
 
 
 def _too_small(slide: Slide, scale: PatchScale) -> str:

@@ -1,0 +1,91 @@
+"""Regions of a sample as GeoJSON, as QuPath reads and writes it: one feature a region, masks as polygons."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.storage import write_atomically
+from voxtile.errors import CorpusError, MissingExtraError
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
+
+SUFFIX = ".geojson"
+
+
+def write_geojson(corpus: Corpus, row: Mapping[str, Any], out: Path) -> list[Path]:
+    """Write the regions of a sample, x to the right and y downwards.
+
+    Coordinates are level-0 pixels of the slide where the sample says what it covers of one (`level0_box`), else pixels
+    of the sample. A mask becomes the outline of its pixels, whatever grid it is on; a region without a mask its box.
+
+    Args:
+        corpus: where the sample is.
+        row: of the sample; two-dimensional.
+        out: the file.
+
+    Raises:
+        CorpusError: the sample has no region, or is not two-dimensional.
+        MissingExtraError: shapely is not installed.
+    """
+    axes = str(row.get("axes"))
+    if "Z" in axes or "Y" not in axes:
+        raise CorpusError(f"the sample {row['uid']} has axes {axes}; GeoJSON holds regions of pictures")
+    regions = [r for r in corpus.table("regions", with_root=True).to_pylist() if r["uid"] == row["uid"]]
+    if not regions:
+        raise CorpusError(
+            f"the sample {row['uid']} has no region; choose one that has: voxtile inspect CORPUS --uid UID"
+        )
+    features = [_feature(corpus, row, region) for region in sorted(regions, key=lambda r: str(r["region_id"]))]
+    content = {"type": "FeatureCollection", "features": [feature for feature in features if feature is not None]}
+    write_atomically(out, json.dumps(content, ensure_ascii=False).encode())
+    return [out]
+
+
+def _feature(corpus: Corpus, row: Mapping[str, Any], region: Mapping[str, Any]) -> dict[str, Any] | None:
+    try:
+        from shapely import affinity
+        from shapely.geometry import box, mapping
+    except ImportError as error:
+        raise MissingExtraError("shapely", "pathology") from error
+    size = _size(row)
+    mask = corpus.mask(region)
+    shape: BaseGeometry
+    if mask is not None:
+        grid = (size[0] / mask.shape[1], size[1] / mask.shape[0])
+        shape = affinity.scale(outline(mask > 0), *grid, origin=(0, 0))
+    elif region["box"] and len(region["box"]) == 4:
+        y0, x0, y1, x1 = region["box"]
+        shape = box(x0, y0, x1, y1)
+    else:
+        return None
+    if row.get("level0_box"):
+        x0, y0, x1, y1 = row["level0_box"]
+        shape = affinity.affine_transform(shape, [(x1 - x0) / size[0], 0, 0, (y1 - y0) / size[1], x0, y0])
+    properties = {"objectType": "annotation", "classification": {"name": region["phrase"] or "region"}}
+    return {"type": "Feature", "id": region["region_id"], "geometry": mapping(shape), "properties": properties}
+
+
+def _size(row: Mapping[str, Any]) -> tuple[int, int]:
+    """Width and height of a sample, from its shape and axes."""
+    axes, shape = str(row["axes"]), row["shape"]
+    return int(shape[axes.index("X")]), int(shape[axes.index("Y")])
+
+
+def outline(mask: npt.NDArray[np.bool_]) -> BaseGeometry:
+    """Polygons whose area is exactly the true pixels of a mask [Y, X]; edges follow the edges of pixels."""
+    import shapely
+
+    padded = np.zeros((mask.shape[0], mask.shape[1] + 2), np.int8)
+    padded[:, 1:-1] = mask
+    steps = np.diff(padded, axis=1)
+    rows, starts = np.nonzero(steps == 1)
+    ends = np.nonzero(steps == -1)[1]
+    return shapely.simplify(shapely.union_all(shapely.box(starts, rows, ends, rows + 1)), 0)

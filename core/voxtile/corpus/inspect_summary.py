@@ -251,8 +251,12 @@ def _concepts(connection: duckdb.DuckDBPyConnection) -> list[Concept]:
 
 def _reasons(connection: duckdb.DuckDBPyConnection) -> list[Reason]:
     rows = connection.execute("""
-        SELECT status, coalesce(reason, status), count(*), min(source, 3) FROM ledger WHERE status <> 'used'
-        GROUP BY 1, 2 ORDER BY 1 DESC, 3 DESC, 2""").fetchall()
+        WITH named AS (
+            SELECT status, coalesce(reason, status) AS reason, source, count(*) AS n FROM ledger WHERE status <> 'used'
+            GROUP BY 1, 2, 3
+        )
+        SELECT status, reason, sum(n)::BIGINT, min(source, 3) FROM named GROUP BY 1, 2 ORDER BY 1 DESC, 3 DESC, 2
+        """).fetchall()
     return [Reason(status, reason, count, tuple(examples)) for status, reason, count, examples in rows]
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+from rich.console import Console
+
+from voxtile.corpus.reader import Corpus
 from voxtile.corpus.splits import parse_fractions
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError
 from voxtile_remote_sensing.scenes.protocol import SceneOptions
 from voxtile_remote_sensing.splits.blocks import BlockGrid
+from voxtile_remote_sensing.tiles.cut import SPLIT_SCHEME
 from voxtile_remote_sensing.tiles.grid import parse_length
 from voxtile_remote_sensing.tiles.settings import parse_settings
 from voxtile_remote_sensing.tiles.task import BlockSettings, GeotiffTask
@@ -89,7 +93,24 @@ def convert_geotiff(
         licence,
         workers=options.processes,
     )
-    run_task(task, corpus, options).raise_if_failed()
+    summary = run_task(task, corpus, options)
+    if task.blocks is not None and not options.dry_run:
+        _say_where_all_lie(corpus, task.blocks)
+    summary.raise_if_failed()
+
+
+def _say_where_all_lie(corpus: Path, blocks: BlockSettings) -> None:
+    """A hint where all tiles came into one split though several were asked for."""
+    splits = Corpus(corpus).splits(SPLIT_SCHEME)
+    used, asked = set(splits.values()), {name for name, share in blocks.fractions.items() if share > 0}
+    if len(used) == 1 and len(asked) > 1:
+        count = f"{len(splits)} blocks" if len(splits) > 1 else "one block"
+        Console().print(
+            f"All tiles lie in {count} of {blocks.block_m / 1000:g} km, and so in one split ({used.pop()}); "
+            "a smaller --block, in a new corpus, splits them.",
+            highlight=False,
+            markup=False,
+        )
 
 
 def _blocks(block: str, buffer: str, fractions: str) -> BlockSettings:

@@ -20,6 +20,7 @@ from rasterio.crs import CRS
 from voxtile_remote_sensing.scenes.protocol import SceneError
 
 _POLAR_LATITUDE = 80.0
+_POLE_DEGREES = 1e-9  # 0.1 mm
 _SIDE_POINTS = ((5_000.0, 1), (50_000.0, 4), (math.inf, 16))  # below this length a side needs this many segments
 
 
@@ -78,6 +79,7 @@ def split_ring(ring: npt.NDArray[np.float64]) -> shapely.Geometry:
     Args:
         ring: [N, 2] without the closing point; longitudes may jump by 360° between neighbours.
     """
+    ring = _opened_at_pole(ring)
     steps = np.diff(ring[:, 0], append=ring[0, 0])
     steps = (steps + 180) % 360 - 180
     turns = round(steps.sum() / 360)
@@ -95,6 +97,16 @@ def split_ring(ring: npt.NDArray[np.float64]) -> shapely.Geometry:
         moved = shapely.transform(piece, lambda xy, shift=360 * turn: xy - np.array([shift, 0]))
         pieces += [part for part in shapely.get_parts(moved) if part.geom_type == "Polygon" and part.area > 0]
     return shapely.orient_polygons(shapely.union_all(pieces))  # pieces on one side of ±180° grow together
+
+
+def _opened_at_pole(ring: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Replace a corner at a pole, which has no longitude, by those of its neighbours: its sides are meridians."""
+    (at_pole,) = np.nonzero(np.abs(ring[:, 1]) > 90 - _POLE_DEGREES)
+    for k in at_pole[::-1]:
+        before, after = ring[k - 1, 0], ring[(k + 1) % len(ring), 0]
+        pole = math.copysign(90, ring[k, 1])
+        ring = np.vstack([ring[:k], [[before, pole], [after, pole]], ring[k + 1 :]])
+    return ring
 
 
 def _closed_at_pole(points: npt.NDArray[np.float64], turns: int) -> npt.NDArray[np.float64]:

@@ -196,6 +196,7 @@ def warp(
     Raises:
         SceneError: GDAL cannot project one system into the other here.
     """
+    down, across = _scale(source, grid)
     fits = nodata is not None and (target.dtype.kind == "f" or float(nodata).is_integer())
     try:
         reproject(
@@ -210,9 +211,20 @@ def warp(
             init_dest_nodata=False,
             resampling=kernel,
             num_threads=1,
+            tolerance=0,  # exact at every pixel, and one width of the kernel: the same values whatever the window
+            XSCALE=across,
+            YSCALE=down,
         )
     except RasterioError as error:
         raise SceneError(f"its pixels cannot be resampled to the tile's grid ({error})") from error
+
+
+def _scale(source: Grid, grid: Grid) -> tuple[float, float]:
+    """Target pixels a source pixel, down and across; GDAL would guess them from each window."""
+    if source.crs == grid.crs:
+        (width, height), (own_width, own_height) = source.pixel_size, grid.pixel_size
+        return height / own_height, width / own_width
+    return grid.shape[0] / source.shape[0], grid.shape[1] / source.shape[1]
 
 
 def transformer_between(one: CRS, other: CRS) -> pyproj.Transformer:

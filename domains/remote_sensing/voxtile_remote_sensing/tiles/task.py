@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -11,6 +12,7 @@ from typing import Any
 from voxtile.engine.failure import Failure
 from voxtile.engine.parallel import parallel_map
 from voxtile.engine.task import Item, Outcome
+from voxtile.errors import ConfigError
 from voxtile_remote_sensing.scenes.open import PRODUCT_FOLDERS, find_scenes, open_scene
 from voxtile_remote_sensing.scenes.protocol import SceneOptions, SceneRef
 from voxtile_remote_sensing.splits.blocks import BlockGrid, BlockSplits
@@ -40,6 +42,23 @@ class BlockSettings:
     def splits(self) -> BlockSplits:
         """The blocks."""
         return BlockSplits(BlockGrid(self.block_m), self.fractions, self.buffer_m)
+
+    def check(self, radius_m: float) -> None:
+        """Refuse blocks that hold hardly a tile, of which the buffer would leave none.
+
+        Args:
+            radius_m: half the diagonal of a tile.
+
+        Raises:
+            ConfigError: a block is smaller than one and a half tiles and the buffer.
+        """
+        side = math.sqrt(2) * radius_m
+        if self.block_m < 1.5 * side + self.buffer_m:
+            better = math.ceil((10 * side + self.buffer_m) / 1000)
+            raise ConfigError(
+                f"tiles of {side:,.0f} m do not fit into blocks of {self.block_m:,.0f} m; take a larger --block, such "
+                f"as {better}km, a smaller --size, or --split-by none"
+            )
 
 
 @dataclass(frozen=True)
@@ -88,14 +107,16 @@ class GeotiffTask:
 
         Raises:
             InputError: the source does not exist or holds no scene.
+        ConfigError: blocks are too small for the tiles.
         """
         refs = find_scenes(self.source, self.scenes)
         opened = _to_open(refs)
-        found = parallel_map(
-            partial(survey, settings=self.settings), opened, workers=self.workers, title="reading headers"
-        )
+        read = partial(survey, settings=self.settings)
+        found = parallel_map(read, opened, workers=self.workers, title="reading headers")
         surveys = {ref.id: known for ref, known in zip(opened, found, strict=True) if not isinstance(known, Failure)}
         radius = max((known.radius_m for known in surveys.values()), default=0.0)
+        if self.blocks is not None:
+            self.blocks.check(radius)
         return [item for ref in refs for item in self._items(ref, surveys.get(ref.id), round(radius, 3))]
 
     def _items(self, ref: SceneRef, known: Survey | None, radius_m: float) -> Iterable[Item]:

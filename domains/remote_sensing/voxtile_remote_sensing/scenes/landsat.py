@@ -127,8 +127,8 @@ def _bands(
 ) -> tuple[tuple[SceneBand, ...], tuple[MissingBand, ...]]:
     bands, missing = [], []
     for band, key, name in _listed(ref, groups, sensor, product):
-        path = ref.location.with_name(name)
-        if PurePosixPath(name).name != name or not path.is_file():
+        path = _beside(ref, name)
+        if path is None:
             reason = f"the MTL lists band {band.name} as '{name}', but the file is not there; copy it again, or ask "
             missing.append(MissingBand(band, reason + "for the other bands by name"))
             continue
@@ -192,10 +192,16 @@ def _masks(ref: SceneRef, groups: Groups, product: str) -> Iterator[SceneMask]:
     if product == "C1-L2":
         names["QA_PIXEL_C1"] = PurePosixPath(ref.path).name.removesuffix("MTL.txt") + "pixel_qa.tif"
     for kind, name in names.items():
-        path = ref.location.with_name(name)
-        if PurePosixPath(name).name == name and path.is_file():
+        path = _beside(ref, name)
+        if path is not None:
             nodata = 1.0 if kind != "QA_RADSAT" else None  # bit 0 is fill
             yield read_header(str(path), ref.root, ref.options).mask(kind, kind, nodata=nodata)
+
+
+def _beside(ref: SceneRef, name: str) -> Path | None:
+    """A file beside the MTL; None where it is not there or the name is a path."""
+    path = ref.location.parent / name
+    return path if PurePosixPath(name).name == name and path.is_file() else None
 
 
 def _datetime(groups: Groups, where: str) -> str:

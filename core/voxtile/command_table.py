@@ -173,6 +173,15 @@ COMMANDS: Mapping[str, Entry | Group] = {
         _of_domains(lambda domain: domain.scores),
         selector="--from",
     ),
+    "describe": Group(
+        ENRICH,
+        "describe CORPUS --with NAME",
+        "texts from a vision model at an OpenAI-compatible endpoint",
+        "voxtile describe corpus --with pathgen --base-url http://127.0.0.1:8000/v1 --model llava",
+        "describer",
+        _of_domains(lambda domain: domain.describers),
+        selector="--with",
+    ),
     "export": Group(
         ENRICH,
         "export CORPUS OUT --to NAME",

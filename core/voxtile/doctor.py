@@ -29,6 +29,7 @@ def list_domains() -> None:
             "build": domain.recipes,
             "facts --from": domain.facts,
             "score --from": domain.scores,
+            "describe --with": domain.describers,
             "export --to": domain.exports,
             "configs": domain.configs(),
             "tasks": domain.tasks(),

@@ -66,6 +66,7 @@ class Domain:
         recipes: name → command, for `voxtile build NAME SOURCE CORPUS`.
         facts: name → command, for `voxtile facts CORPUS --from NAME`.
         scores: name → command, for `voxtile score CORPUS --from NAME`.
+        describers: name → command, for `voxtile describe CORPUS --with NAME`.
         exports: name → command, for `voxtile export CORPUS OUT --to NAME`.
         readers: name → function that opens a file (a Path) which samples with `codec: ref` refer to; it returns a
             `voxtile.corpus.references.ReferencedFile`.
@@ -80,6 +81,7 @@ class Domain:
     recipes: Mapping[str, Command] = field(default_factory=_nothing)
     facts: Mapping[str, Command] = field(default_factory=_nothing)
     scores: Mapping[str, Command] = field(default_factory=_nothing)
+    describers: Mapping[str, Command] = field(default_factory=_nothing)
     exports: Mapping[str, Command] = field(default_factory=_nothing)
     readers: Mapping[str, Command] = field(default_factory=_nothing)
     wordings: tuple[Path, ...] = ()

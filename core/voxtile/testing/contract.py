@@ -132,6 +132,7 @@ def _commands(domain: Domain) -> dict[str, Command]:
         "build": domain.recipes,
         "facts --from": domain.facts,
         "score --from": domain.scores,
+        "describe --with": domain.describers,
         "export --to": domain.exports,
     }
     return {f"{word} {name}": command for word, table in tables.items() for name, command in table.items()}

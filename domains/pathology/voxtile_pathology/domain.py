@@ -54,7 +54,21 @@ domain = Domain(
             "findings that reports of slides state or deny",
         ),
     },
+    describers={
+        "pathgen": Command(
+            "voxtile_pathology.pathgen.command:describe_patches", "describe, revise and summarise chosen patches"
+        ),
+    },
+    exports={
+        "clam": Command("voxtile_pathology.coordinates.export:export_clam", "coordinates and features as CLAM has them"),
+        "trident": Command(
+            "voxtile_pathology.coordinates.export:export_trident", "coordinates and features as TRIDENT has them"
+        ),
+    },
     scores={
+        "representatives": Command(
+            "voxtile_pathology.pathgen.choose:score_representatives", "the few patches that stand for a slide"
+        ),
         "stain": Command("voxtile_pathology.stain.scores:score_stain", "haematoxylin and eosin of every patch"),
     },
     wordings=(Path(__file__).parent / "wordings" / "histology.yaml",),

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-import rasterio.warp
 import shapely
 import yaml
 from affine import Affine
 from rasterio.enums import Resampling
+from rasterio.vrt import WarpedVRT
 from rasterio.windows import from_bounds
 from scipy import ndimage
 
@@ -247,7 +247,7 @@ def test_classes_are_never_averaged(tmp_path):
         convert_geotiff(tmp_path / "in", tmp_path / "c9", resolution="25", resampling="bilinear,cover=average", **FAST)
 
 
-def test_reprojection_on_request_equals_gdals_warper(tmp_path):
+def test_reprojection_on_request_equals_gdals_exact_warper(tmp_path):
     values = landscape((200, 300))
     path = write_raster(tmp_path / "in/scene.tif", values, res=0.0002, left=9.0, top=46.0, crs="EPSG:4326", nodata=0)
     convert_geotiff(
@@ -259,14 +259,12 @@ def test_reprojection_on_request_equals_gdals_warper(tmp_path):
         assert row["gsd_m"] == 10
         transform = Affine(*row["transform"])
         assert (transform.c % 10, transform.f % 10) == (0, 0)
-        expected = np.zeros_like(tile)
-        with rasterio.open(path) as raster:
-            for n in range(3):
-                rasterio.warp.reproject(
-                    rasterio.band(raster, n + 1), expected[n], dst_transform=transform, dst_crs=row["crs"],
-                    src_nodata=0, dst_nodata=0, resampling=Resampling.cubic, tolerance=0, XSCALE=1, YSCALE=1,
-                )  # fmt: skip
-        assert np.abs(tile.astype(int) - expected).max() <= 1
+        place = {"crs": row["crs"], "transform": transform, "height": 64, "width": 64, "tolerance": 1e-5}
+        with rasterio.open(path) as raster, WarpedVRT(raster, **place, resampling=Resampling.cubic) as exact:
+            expected = exact.read()
+        off = np.abs(tile.astype(int) - expected)
+        assert off.max() <= 4  # of 3,500; GDAL's default tolerance of an eighth of a pixel gives 13 and a mean of 2
+        assert off.mean() <= 0.5
         checked += 1
     assert checked >= 4
 

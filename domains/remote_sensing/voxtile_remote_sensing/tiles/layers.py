@@ -13,22 +13,20 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import pyproj
 from affine import Affine
 from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
-from rasterio.warp import calculate_default_transform, reproject, transform_bounds
+from rasterio.warp import calculate_default_transform, transform_bounds
 from rasterio.windows import Window
 
 from voxtile_remote_sensing.scenes.protocol import Grid, Scene, SceneBand, SceneError
 from voxtile_remote_sensing.tiles.footprint import transformer_of
 from voxtile_remote_sensing.tiles.grid import metres_per_unit
 from voxtile_remote_sensing.tiles.settings import TileSettings
+from voxtile_remote_sensing.tiles.warping import EDGE_POINTS, source_window, transformer_between, warp
 
-MARGIN_PX = 8  # pixels of the source around a window, for the widest kernel
 _SAME_PX = 1e-6
-_EDGE_POINTS = 21
 
 
 class Group(Protocol):
@@ -161,79 +159,6 @@ def fill_value(band: SceneBand, dtype: np.dtype[Any]) -> float:
     return math.nan if dtype.kind == "f" else 0.0
 
 
-def source_window(grid: Grid, window: Window, source: Grid) -> Window | None:
-    """Pixels of a source that a window of another grid needs, with a margin; None where it lies outside."""
-    steps = np.linspace(0, 1, _EDGE_POINTS)
-    columns = window.col_off + window.width * np.concatenate([steps, steps, 0 * steps, 0 * steps + 1])
-    rows = window.row_off + window.height * np.concatenate([0 * steps, 0 * steps + 1, steps, steps])
-    x, y = grid.transform @ (columns, rows)
-    if source.crs != grid.crs:
-        x, y = transformer_between(grid.crs, source.crs).transform(x, y)
-    column, row = ~source.transform @ (np.asarray(x), np.asarray(y))
-    if not (np.isfinite(column).all() and np.isfinite(row).all()):
-        raise SceneError("a tile has no place in the scene's coordinate system; choose another one for --reproject")
-    ratio = max(1.0, np.ptp(row) / window.height, np.ptp(column) / window.width)
-    margin = math.ceil(MARGIN_PX * ratio)
-    top, left = max(0, math.floor(row.min()) - margin), max(0, math.floor(column.min()) - margin)
-    bottom = min(source.shape[0], math.ceil(row.max()) + margin)
-    right = min(source.shape[1], math.ceil(column.max()) + margin)
-    return Window(left, top, right - left, bottom - top) if bottom > top and right > left else None
-
-
-def warp(
-    stored: npt.NDArray[Any],
-    source: Grid,
-    covering: Window,
-    target: npt.NDArray[Any],
-    grid: Grid,
-    window: Window,
-    kernel: Resampling,
-    *,
-    nodata: float | None,
-) -> None:
-    """Resample a window of one grid into a window of another, in place.
-
-    Raises:
-        SceneError: GDAL cannot project one system into the other here.
-    """
-    down, across = _scale(source, grid)
-    fits = nodata is not None and (target.dtype.kind == "f" or float(nodata).is_integer())
-    try:
-        reproject(
-            stored,
-            target,
-            src_transform=source.transform @ Affine.translation(covering.col_off, covering.row_off),
-            src_crs=source.crs,
-            dst_transform=grid.transform @ Affine.translation(window.col_off, window.row_off),
-            dst_crs=grid.crs,
-            src_nodata=nodata if fits else None,
-            dst_nodata=nodata if fits else None,
-            init_dest_nodata=False,
-            resampling=kernel,
-            num_threads=1,
-            tolerance=0,  # exact at every pixel, and one width of the kernel: the same values whatever the window
-            XSCALE=across,
-            YSCALE=down,
-        )
-    except RasterioError as error:
-        raise SceneError(f"its pixels cannot be resampled to the tile's grid ({error})") from error
-
-
-def _scale(source: Grid, grid: Grid) -> tuple[float, float]:
-    """Target pixels a source pixel, down and across; GDAL would guess them from each window."""
-    if source.crs == grid.crs:
-        (width, height), (own_width, own_height) = source.pixel_size, grid.pixel_size
-        return height / own_height, width / own_width
-    return grid.shape[0] / source.shape[0], grid.shape[1] / source.shape[1]
-
-
-def transformer_between(one: CRS, other: CRS) -> pyproj.Transformer:
-    """Coordinates of one system in another; x is always east."""
-    return pyproj.Transformer.from_crs(
-        pyproj.CRS.from_wkt(one.to_wkt()), pyproj.CRS.from_wkt(other.to_wkt()), always_xy=True
-    )
-
-
 def utm_of(longitude: float, latitude: float) -> CRS:
     """The UTM zone of a place, without the exceptions for Norway and Svalbard; polar stereographic near the poles.
 
@@ -279,7 +204,7 @@ def _target_grid(group: Sequence[SceneBand], grids: Sequence[Grid], crs: CRS, se
         left, bottom, right, top = finest.bounds
     else:
         try:
-            left, bottom, right, top = transform_bounds(finest.crs, crs, *finest.bounds, densify_pts=_EDGE_POINTS)
+            left, bottom, right, top = transform_bounds(finest.crs, crs, *finest.bounds, densify_pts=EDGE_POINTS)
         except RasterioError as error:
             raise SceneError(f"it cannot be projected to {crs.to_string()} ({error})") from error
     if not all(math.isfinite(v) for v in (left, bottom, right, top)) or right <= left or top <= bottom:

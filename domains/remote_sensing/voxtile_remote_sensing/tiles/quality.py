@@ -10,7 +10,7 @@ from rasterio.enums import Resampling
 from rasterio.windows import Window
 
 from voxtile_remote_sensing.scenes.protocol import Grid, Scene, SceneError, SceneMask
-from voxtile_remote_sensing.tiles.layers import source_window, warp
+from voxtile_remote_sensing.tiles.warping import source_window, warp
 
 Flags = npt.NDArray[np.uint8]
 

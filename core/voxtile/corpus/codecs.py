@@ -158,6 +158,14 @@ def picture_shape(data: bytes | memoryview) -> tuple[int, ...]:
     Raises:
         CorpusError: the header is damaged or claims more than `MAX_PICTURE_PIXELS`.
     """
+    if bytes(data[:3]) == _JPEG:
+        try:
+            height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+        except ValueError:
+            colours = "unknown"  # Pillow decides, and says what is wrong
+        if colours in {"Gray", "YCbCr", "RGB"}:
+            _check_pixels(height, width)
+            return (height, width) if colours == "Gray" else (height, width, 3)
     with _open_picture(data) as picture:
         return (picture.height, picture.width) if picture.mode in {"L", "1"} else (picture.height, picture.width, 3)
 

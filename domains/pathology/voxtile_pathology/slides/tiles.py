@@ -61,6 +61,16 @@ class TileCache:
             self._held -= _cost(self._tiles.popitem(last=False)[1])
         return pixels
 
+    def whole(self, source: TileSource, column: int, row: int) -> Picture | None:
+        """A tile that the caller may keep and write to.
+
+        As long as every read asked for whole tiles none is needed twice, and none is held.
+        """
+        if not self._tiles:
+            return source.decode(column, row)
+        pixels = self.tile(source, column, row)
+        return None if pixels is None else pixels.copy()
+
     def clear(self) -> None:
         """Forget everything."""
         self._tiles.clear()
@@ -82,9 +92,9 @@ def read_box(source: TileSource, box: Box, cache: TileCache) -> Picture:
     width, height = source.tile
     inside = (max(x0, 0), max(y0, 0), min(x1, source.size[0]), min(y1, source.size[1]))
     if inside == box and x0 % width == 0 and y0 % height == 0 and (x1 - x0, y1 - y0) == source.tile:
-        pixels = cache.tile(source, x0 // width, y0 // height)
+        pixels = cache.whole(source, x0 // width, y0 // height)
         if pixels is not None and pixels.shape == (height, width, 3):
-            return pixels.copy()
+            return pixels
     result = np.empty((y1 - y0, x1 - x0, 3), np.uint8)
     if inside != box:
         result.fill(WHITE)

@@ -1,0 +1,45 @@
+"""`voxtile build fmow`: fMoW-rgb."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from voxtile_remote_sensing.recipes.classes import FMOW, concepts
+from voxtile_remote_sensing.recipes.dataset import Dataset
+from voxtile_remote_sensing.recipes.fmow_folders import FmowFolders
+from voxtile_remote_sensing.recipes.task import build
+
+DATASET = Dataset(
+    name="fmow",
+    title="fMoW-rgb",
+    source="https://github.com/fMoW/dataset (Christie et al., CVPR 2018)",
+    licence="Functional Map of the World Challenge Public License; pictures © DigitalGlobe",
+    modality="RGB",
+    layout=FmowFolders(FMOW),
+    vocabularies={"fmow": concepts(FMOW)},
+)
+
+
+def build_fmow(
+    source: Path,
+    corpus: Path,
+    *,
+    split_fractions: str = "0.8,0.1,0.1",
+    **run: Any,  # noqa: ANN401
+) -> None:
+    """Build a corpus from fMoW-rgb.
+
+    Folders train, val and test_gt with a folder a class and place; the dates of a place are one study. Pictures
+    with more channels (*_msrgb) are left out.
+
+    Args:
+        source: the folder that the download is unpacked to.
+        corpus: the corpus to add to; made if it does not exist.
+        split_fractions: shares of train, val and test for samples without an official split.
+        run: options of the run.
+
+    Raises:
+        InputError: the folder is not laid out like the dataset.
+    """
+    build(DATASET, source, corpus, split_fractions, run)

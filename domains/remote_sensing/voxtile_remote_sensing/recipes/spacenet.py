@@ -1,0 +1,44 @@
+"""`voxtile build spacenet`: SpaceNet buildings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from voxtile_remote_sensing.recipes.building_footprints import BuildingFootprints
+from voxtile_remote_sensing.recipes.dataset import Dataset
+from voxtile_remote_sensing.recipes.task import build
+
+DATASET = Dataset(
+    name="spacenet",
+    title="SpaceNet buildings",
+    source="https://spacenet.ai/datasets (Van Etten et al., arXiv:1807.01232)",
+    licence="CC BY-SA 4.0",
+    modality="RGB",
+    layout=BuildingFootprints(),
+    vocabularies={"spacenet-buildings": ("building",)},
+)
+
+
+def build_spacenet(
+    source: Path,
+    corpus: Path,
+    *,
+    split_fractions: str = "0.8,0.1,0.1",
+    **run: Any,  # noqa: ANN401
+) -> None:
+    """Build a corpus from SpaceNet buildings.
+
+    Areas of a building challenge (SpaceNet 1, 2, 4 or 6) with the three-band pictures beside the GeoJSON
+    footprints: every building becomes an upright and a rotated box, and their number and area facts.
+
+    Args:
+        source: the folder that the download is unpacked to.
+        corpus: the corpus to add to; made if it does not exist.
+        split_fractions: shares of train, val and test for samples without an official split.
+        run: options of the run.
+
+    Raises:
+        InputError: the folder is not laid out like the dataset.
+    """
+    build(DATASET, source, corpus, split_fractions, run)

@@ -30,6 +30,9 @@ domain = Domain(
         "breakhis": Command(
             "voxtile_pathology.recipes.class_folders:build_breakhis", "BreakHis: breast tumours, by patient"
         ),
+        "camelyon16": Command(
+            "voxtile_pathology.recipes.slides:build_camelyon16", "Camelyon16: slides, lesions, official test"
+        ),
         "digestpath": Command("voxtile_pathology.recipes.segmented:build_digestpath", "DigestPath 2019: colonoscopy"),
         "lc25000": Command(
             "voxtile_pathology.recipes.class_folders:build_lc25000", "LC25000: lung and colon, copies kept together"
@@ -39,10 +42,14 @@ domain = Domain(
             "voxtile_pathology.recipes.class_folders:build_nct_crc", "NCT-CRC-HE-100K and CRC-VAL-HE-7K: nine tissues"
         ),
         "openpath": Command("voxtile_pathology.recipes.pairs:build_openpath", "OpenPath, in the layout of PLIP"),
+        "pathgen-1.6m": Command(
+            "voxtile_pathology.recipes.pathgen_set:build_pathgen", "PathGen-1.6M: captions, patches from TCGA slides"
+        ),
         "pcam": Command("voxtile_pathology.recipes.pcam:build_pcam", "PatchCamelyon: HDF5 files, official splits"),
         "quilt-1m": Command("voxtile_pathology.recipes.pairs:build_quilt", "Quilt-1M: a million pairs, by video"),
         "sicap": Command("voxtile_pathology.recipes.labelled:build_sicap", "SICAPv2: Gleason grades, by patient"),
         "skin-cancer": Command("voxtile_pathology.recipes.labelled:build_skin_cancer", "skin: 16 tissues and tumours"),
+        "tcga": Command("voxtile_pathology.recipes.slides:build_tcga", "TCGA slides with the reports of their cases"),
         "wsss4luad": Command("voxtile_pathology.recipes.segmented:build_wsss4luad", "WSSS4LUAD: lung, several classes"),
     },
     facts={
@@ -60,7 +67,9 @@ domain = Domain(
         ),
     },
     exports={
-        "clam": Command("voxtile_pathology.coordinates.export:export_clam", "coordinates and features as CLAM has them"),
+        "clam": Command(
+            "voxtile_pathology.coordinates.export:export_clam", "coordinates and features as CLAM has them"
+        ),
         "trident": Command(
             "voxtile_pathology.coordinates.export:export_trident", "coordinates and features as TRIDENT has them"
         ),

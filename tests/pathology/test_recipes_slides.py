@@ -1,0 +1,169 @@
+"""Recipes of whole-slide data sets, on small slides in the official layouts."""
+
+import csv
+import json
+
+import numpy as np
+import openslide
+import pytest
+import tifffile
+from scipy import ndimage
+
+from voxtile.cli import main
+from voxtile.corpus.codecs import decode_picture
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.verify import verify
+from voxtile.errors import InputError
+from voxtile.evaluate.task_file import load_task
+from voxtile_pathology.recipes import pathgen_set, slides
+
+DETAILS = "01Z-00-DX1.bf88ce1f-0601-40c8-813e-4e3df51bd2f0"
+
+
+def slide(path, seed, side=1536, tissue=(200, 900)):
+    """A tiled TIFF with stained tissue on white glass, 0.5 µm a pixel."""
+    rng = np.random.default_rng(seed)
+    picture = np.full((side, side, 3), 244, np.uint8)
+    low, high = tissue
+    noise = rng.normal(0, 1, (high - low, high - low, 3))
+    stain = np.array((170, 90, 150)) + 200 * ndimage.gaussian_filter(noise, (3, 3, 0))
+    picture[low:high, low:high] = np.clip(stain, 0, 235)
+    picture[:4, :4] = seed * 20  # slides are told apart by size and both ends of the file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tifffile.imwrite(
+        path, picture, tile=(256, 256), photometric="rgb", resolution=(20_000, 20_000), resolutionunit="CENTIMETER",
+        metadata=None,
+    )  # fmt: skip
+    return picture
+
+
+ASAP = """<ASAP_Annotations><Annotations><Annotation Name="Annotation 0" Type="Polygon" PartOfGroup="Tumor">
+<Coordinates>{}</Coordinates></Annotation></Annotations></ASAP_Annotations>"""
+
+
+@pytest.fixture
+def camelyon(tmp_path):
+    root = tmp_path / "CAMELYON16"
+    for seed, name in enumerate(("training/normal/normal_001", "training/tumor/tumor_001", "testing/images/test_001")):
+        slide(root / f"{name}.tif", seed)
+    corners = [(300, 300), (700, 300), (700, 700), (300, 700)]
+    points = "".join(f'<Coordinate Order="{i}" X="{x}" Y="{y}" />' for i, (x, y) in enumerate(corners))
+    (root / "training/lesion_annotations").mkdir()
+    (root / "training/lesion_annotations/tumor_001.xml").write_text(ASAP.format(points))
+    (root / "testing/reference.csv").write_text("test_001,Tumor,IDC,Macro\ntest_002,Normal,None,None\n")
+    return root
+
+
+def test_camelyon16_has_its_test_labels_and_lesions(camelyon, tmp_path):
+    corpus = tmp_path / "corpus"
+    words = ["build", "camelyon16", str(camelyon), str(corpus), "--engine", "inline", "--patch-px", "128"]
+    assert main(words) == 0
+    assert not verify(corpus).problems
+    found = Corpus(corpus)
+    rows = {row["uid"]: row for row in found.table("samples").to_pylist() if row["kind"] == "patch"}
+    splits = found.splits()
+    assert splits["test_001"] == "test"
+    assert {splits["normal_001"], splits["tumor_001"]} <= {"train", "val"}
+    concepts = {}
+    for fact in found.table("facts").to_pylist():
+        if fact["uid"] in rows:
+            concepts.setdefault(rows[fact["uid"]]["study"], set()).add((fact["concept"], fact["polarity"]))
+    assert concepts == {
+        "normal_001": {("normal lymph node tissue", "present")},
+        "tumor_001": {("lymph node metastasis", "present")},
+        "test_001": {("lymph node metastasis", "present")},
+    }
+    regions = [r for r in found.table("regions").to_pylist() if r["phrase"] == "Tumor"]
+    assert {rows[r["uid"]]["study"] for r in regions} == {"tumor_001"}
+    assert {row["licence"] for row in rows.values()} == {"CC0 1.0"}
+    task = load_task("pathology/camelyon16")
+    assert {c.concept for c in task.classes} == set(slides.CAMELYON16.vocabulary("camelyon16"))
+    stored = {p: p.read_bytes() for p in (corpus / "shards").iterdir()}
+    assert main(words) == 0  # again: nothing is made twice
+    assert {p: p.read_bytes() for p in (corpus / "shards").iterdir()} == stored
+
+
+def test_camelyon16_refuses_other_folders_and_labels(camelyon, tmp_path):
+    (camelyon / "testing/reference.csv").write_text("test_001,Perhaps\n")
+    with pytest.raises(InputError, match="the class 'Perhaps'"):
+        slides.build_camelyon16(camelyon, tmp_path / "corpus", engine="inline")
+    slide(tmp_path / "other/a.tif", 0)
+    with pytest.raises(InputError, match="holds no slide of Camelyon16"):
+        slides.build_camelyon16(tmp_path / "other", tmp_path / "none", engine="inline")
+
+
+def test_tcga_reports_become_texts_of_the_case(tmp_path, capsys):
+    root, corpus = tmp_path / "gdc", tmp_path / "corpus"
+    for seed, name in enumerate(
+        (f"TCGA-AA-3844-{DETAILS}", "TCGA-BP-5195-01Z-00-DX1.0a", "TCGA-BP-5195-01Z-00-DX2.0b")
+    ):
+        slide(root / f"uuid-{seed}/{name}.svs", seed)
+    rows = [
+        ("TCGA-AA-3844.25c0b433", "Adenocarcinoma of the colon."), ("TCGA-BP-5195.0000", "Clear cell carcinoma."),
+        ("TCGA-ZZ-0000.0000", "Nobody's."),
+    ]  # fmt: skip
+    with (root / "TCGA_Reports.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("patient_filename", "text"), *rows])
+    words = ["build", "tcga", str(root), str(corpus), "--engine", "inline", "--patch-px", "128", "--sampling", "random"]
+    assert main([*words, "--patches-per-slide", "6"]) == 0
+    assert "2 reports for 2 cases" in " ".join(capsys.readouterr().err.split())
+    found = Corpus(corpus)
+    samples = {row["uid"]: row for row in found.table("samples").to_pylist()}
+    assert {row["subject"] for row in samples.values()} == {"TCGA-AA-3844", "TCGA-BP-5195"}
+    texts = {samples[c["uid"]]["study"]: c["text"] for c in found.table("captions").to_pylist()}
+    assert texts == {"TCGA-AA-3844": rows[0][1], "TCGA-BP-5195": rows[1][1]}
+    (tmp_path / "r.csv").write_text("patient_filename,text\nTCGA-ZZ-0000.1,x\n")
+    with pytest.raises(InputError, match="no report of"):
+        slides.build_tcga(root, tmp_path / "none", reports=tmp_path / "r.csv", engine="inline")
+    slide(tmp_path / "other/a.tif", 0)
+    with pytest.raises(InputError, match="TCGA barcode"):
+        slides.build_tcga(tmp_path / "other", tmp_path / "none", engine="inline")
+
+
+def pathgen_file(root, rows):
+    keys = ("wsi_id", "position", "caption", "file_id")
+    content = [dict(zip(keys, (w, [str(x), str(y)], c, "f"), strict=True)) for w, x, y, c in rows]
+    (root / pathgen_set.FILE).write_text(json.dumps(content, indent=1))
+
+
+def test_pathgens_patches_are_level_0_pixels_with_their_captions(tmp_path, monkeypatch):
+    root, wsi = tmp_path / "pathgen", f"TCGA-AA-3844-{DETAILS}"
+    slide(root / f"uuid/{wsi}.svs", 3)
+    rows = [(wsi, 200, 100, "Glands {of} colon."), (wsi, 864, 864, "Stroma."), (wsi, 1400, 0, "Beyond the edge."),
+            ("TCGA-XX-0000-gone", 5, 5, "Not there.")]  # fmt: skip
+    pathgen_file(root, rows)
+    monkeypatch.setattr(pathgen_set, "_CHUNK", 37)  # rows are found across pieces of any size
+    words = ["build", "pathgen-1.6m", str(root), str(tmp_path / "corpus"), "--engine", "inline"]
+    assert main(words) == 1  # one patch lies beyond the slide
+    assert not verify(tmp_path / "corpus").problems
+    found = Corpus(tmp_path / "corpus")
+    samples = {tuple(row["level0_box"][:2]): row for row in found.table("samples").to_pylist()}
+    assert set(samples) == {(200, 100), (864, 864)}
+    row = samples[200, 100]
+    assert (row["subject"], row["study"], row["shape"]) == ("TCGA-AA-3844", wsi, [672, 672, 3])
+    captions = {c["uid"]: (c["text"], c["kind"]) for c in found.table("captions").to_pylist()}
+    assert captions[row["uid"]] == ("Glands {of} colon.", "vlm")
+    with openslide.OpenSlide(root / f"uuid/{wsi}.svs") as reader:
+        expected = np.asarray(reader.read_region((200, 100), 0, (672, 672)).convert("RGB"), np.float64)
+    pixels = decode_picture(found.source(row).encoded())
+    assert np.abs(pixels - expected).mean() < 2
+    reasons = {r["reason"] for r in found.ledger().to_pylist()}
+    assert reasons == {None, "missing-file", "unreadable-patch"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"a": 1}', "not a list of captions"), ('[{"wsi_id": "a"}]', "caption 1 .* lacks"),
+        ('[{"wsi_id": "a", "position": [1, 2], "caption": "b"}, {"wsi', "breaks off after 1 captions"),
+        ('[{"wsi_id": "a", "position": ["x", 2], "caption": "b"}]', "caption 1 .* lacks"),
+        ("[" * 100_000, "breaks off after 0"),
+    ],
+)  # fmt: skip
+def test_damaged_captions_are_refused(tmp_path, content, message):
+    slide(tmp_path / "a.tif", 0)
+    (tmp_path / pathgen_set.FILE).write_text(content)
+    with pytest.raises(InputError, match=message):
+        pathgen_set.build_pathgen(tmp_path, tmp_path / "none", engine="inline")
+    with pytest.raises(InputError, match=r"has no 'PathGen-1.6M.json'"):
+        pathgen_set.build_pathgen(tmp_path / "gone", tmp_path / "none", engine="inline")

@@ -10,6 +10,7 @@ from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError
 from voxtile_datasets.intake.planner import Planner
 from voxtile_pathology.convert.cases import StudyUnit
+from voxtile_pathology.convert.desk import close_slide
 from voxtile_pathology.convert.plan import Inputs
 from voxtile_pathology.convert.settings import Codec, Sampling, WsiSettings
 from voxtile_pathology.convert.task import WsiTask
@@ -136,5 +137,10 @@ def convert_wsi(
         split_fractions=split_fractions,
     )
     limits = Limits(time_s=options.time_limit_s, memory_bytes=int(options.memory_limit_gb * 2**30))
-    inputs = Inputs(source, annotations, coords, cases, study, limits, options.processes)
-    run_task(WsiTask(settings, inputs, planner), corpus, options).raise_if_failed()
+    inputs = Inputs(
+        source, annotations, coords, cases, study, limits, 0 if options.engine == "inline" else options.processes
+    )
+    try:
+        run_task(WsiTask(settings, inputs, planner), corpus, options).raise_if_failed()
+    finally:
+        close_slide()

@@ -35,7 +35,7 @@ class Inputs:
         cases: table of cases, if any.
         unit: whether a study is a slide or a case.
         limits: of a process that surveys a slide.
-        workers: number of such processes.
+        workers: number of such processes; 0 surveys in this process.
     """
 
     source: Path
@@ -110,6 +110,8 @@ def _surveys(
     inputs: Inputs, settings: WsiSettings, slides: list[tuple[Path, Path | None, Path | None]]
 ) -> list[Survey | Refusal]:
     """Surveys in the order of the slides; a slide that kills its process is refused by name."""
+    if not inputs.workers:
+        return [survey_slide(settings, *slide, _no_report) for slide in slides]
     found: dict[int, Survey | Refusal] = {}
     console = Console(stderr=True)
     with (
@@ -130,6 +132,10 @@ def _surveys(
                 found[index] = Refusal(event.cause, sentence)
             progress.update(bar, completed=len(found))
     return [found[index] for index in range(len(slides))]
+
+
+def _no_report(mark: int | None) -> None:
+    """Nobody supervises this process."""
 
 
 def _slide_inputs(

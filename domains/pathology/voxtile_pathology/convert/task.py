@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from voxtile.engine.task import Item, Outcome
 from voxtile_datasets.intake.planner import Planner
+from voxtile_pathology.convert.desk import slide_at
 from voxtile_pathology.convert.overview import make_overview
 from voxtile_pathology.convert.patches import make_patches
 from voxtile_pathology.convert.plan import Inputs, plan_items
 from voxtile_pathology.convert.settings import WsiSettings
-from voxtile_pathology.slides.open import open_slide
-from voxtile_pathology.slides.protocol import Slide, SlideError
 
 
 @dataclass(frozen=True)
@@ -67,20 +64,7 @@ class WsiTask:
             status = "failed" if inputs.get("failed") else "dropped"
             return Outcome(status, inputs["reason"], inputs["detail"])
         path = self.inputs.root / inputs["path"]
-        slide = _opened(path, _stamp(path))
+        slide = slide_at(path)
         if inputs["kind"] == "overview":
             return make_overview(slide, item, self.settings)
         return make_patches(slide, path, item, self.settings, self.inputs.annotations)
-
-
-def _stamp(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError as error:
-        raise SlideError(f"the slide '{path.name}' is not there any more; was it moved or removed?") from error
-
-
-@lru_cache(maxsize=1)
-def _opened(path: Path, changed: int) -> Slide:
-    """The slide that this process worked on last: blocks of one slide mostly follow each other."""
-    return open_slide(path)

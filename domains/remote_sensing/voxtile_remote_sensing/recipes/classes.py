@@ -2,7 +2,7 @@
 
 Sources: EuroSAT (Helber et al. 2019), NWPU-RESISC45 (Cheng et al. 2017), AID (Xia et al. 2017), PatternNet (Zhou et al.
 2018), RSSCN7 (Zou et al. 2015), fMoW (Christie et al. 2018), MillionAID (Long et al. 2021), RSI-CB256 (Li et al. 2020),
-UC Merced (Yang and Newsam 2010), BigEarthNet (Sumbul et al. 2021). Concepts are the official names as words; a name
+BigEarthNet (Sumbul et al. 2021). Concepts are the official names as words; a name
 that does not stand by itself says of what ("center" is "large central building").
 """
 
@@ -86,10 +86,10 @@ FMOW: Mapping[str, str] = MappingProxyType(
             "border_checkpoint burial_site car_dealership construction_site crop_field dam debris_or_rubble "
             "educational_institution electric_substation factory_or_powerplant fire_station flooded_road fountain "
             "gas_station golf_course ground_transportation_station helipad hospital impoverished_settlement "
-            "interchange lake_or_pond lighthouse military_facility nuclear_powerplant office_building oil_or_gas_facility park "
-            "parking_lot_or_garage place_of_worship police_station port prison race_track railway_bridge "
-            "recreational_facility road_bridge runway shipyard shopping_mall smokestack solar_farm space_facility "
-            "stadium storage_tank surface_mine swimming_pool toll_booth tower tunnel_opening waste_disposal "
+            "interchange lake_or_pond lighthouse military_facility nuclear_powerplant office_building "
+            "oil_or_gas_facility park parking_lot_or_garage place_of_worship police_station port prison race_track "
+            "railway_bridge recreational_facility road_bridge runway shipyard shopping_mall smokestack solar_farm "
+            "space_facility stadium storage_tank surface_mine swimming_pool toll_booth tower tunnel_opening waste_disposal "
             "water_treatment_facility wind_farm zoo",
             waste_disposal="waste disposal site",
         ),
@@ -104,9 +104,9 @@ MILLIONAID: Mapping[str, str] = MappingProxyType(
             "apartment apron bare_land baseball_field basketball_court beach bridge cemetery church commercial_area "
             "dam desert detached_house dry_field forest golf_course greenhouse ground_track_field helipad ice_land "
             "intersection island lake meadow mine mobile_home_park oil_field orchard paddy_field parking_lot pier "
-            "quarry railway river road rock_land roundabout runway solar_power_plant sparse_shrub_land stadium storage_tank "
-            "substation swimming_pool tennis_court terraced_field train_station viaduct wastewater_plant wind_turbine "
-            "works",
+            "quarry railway river road rock_land roundabout runway solar_power_plant sparse_shrub_land stadium "
+            "storage_tank substation swimming_pool tennis_court terraced_field train_station viaduct "
+            "wastewater_plant wind_turbine works",
             apartment="apartment buildings", apron="airport apron", ice_land="ice", rock_land="bare rock",
             works="factory works",
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def tiff_as_png(data: bytes) -> bytes:
         PictureError: it is damaged, too large, or of another kind.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=["TIFF"]) as image:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=["TIFF"]) as image:
             if image.width * image.height > MAX_PICTURE_PIXELS:
                 raise PictureError("too-large", f"the TIFF has {image.width} × {image.height} pixels; tile it first")
             if image.mode not in ("L", "RGB"):

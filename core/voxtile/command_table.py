@@ -204,6 +204,15 @@ COMMANDS: Mapping[str, Entry | Group] = {
     "validate": _training("validate", "losses and metrics on the validation split"),
     "test": _training("test", "the zero-shot report of a trained model"),
     "predict": _training("predict", "embeddings of a trained model"),
+    "embed": Entry(
+        MODEL,
+        "embed CORPUS MODEL",
+        Command(
+            "voxtile.embed.command:embed_corpus",
+            "vectors of all samples as a table, by any image model",
+            "voxtile embed corpus timm:resnet50.a1_in1k",
+        ),
+    ),
     "evaluate": Entry(
         MODEL,
         "evaluate MODEL TASK…",

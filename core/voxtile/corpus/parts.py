@@ -26,6 +26,16 @@ def table_schema(name: str) -> pa.Schema:
     return LEDGER if name == "ledger" else TABLES[name]
 
 
+def sql_schema(name: str) -> pa.Schema:
+    """Schema of a table without the columns that SQL cannot read, and without metadata."""
+    schema = table_schema(name).remove_metadata()
+    return pa.schema([field for field in schema if not _is_half_precision(field.type)])
+
+
+def _is_half_precision(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_float16(kind.value_type if pa.types.is_list(kind) else kind))
+
+
 def part_paths(root: Path, name: str) -> list[Path]:
     """Parts of a table in name order, without temporary files and those of jobs that are not committed."""
     folder = root / "ledger" if name == "ledger" else root / "tables" / name

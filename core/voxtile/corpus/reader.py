@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from voxtile.corpus.codecs import open_array
 from voxtile.corpus.frame import full_selection
 from voxtile.corpus.header import check_corpus
-from voxtile.corpus.parts import check_part, part_dataset, part_paths, read_parts, table_schema
+from voxtile.corpus.parts import check_part, part_dataset, part_paths, read_parts, sql_schema, table_schema
 from voxtile.corpus.schema import TABLES
 from voxtile.corpus.source import StoredSample
 from voxtile.errors import CorpusError
@@ -118,7 +118,7 @@ class Corpus:
             pieces = []
             for index in range(len(self.roots)):
                 source = f"__{name}_{index}"
-                paths, schema = self.parts(name, index), table_schema(name).remove_metadata()
+                paths, schema = self.parts(name, index), sql_schema(name)
                 connection.register(source, part_dataset(paths, schema) if paths else schema.empty_table())
                 pieces.append(f'SELECT *, {index}::INTEGER AS {ROOT_COLUMN} FROM "{source}"')
             connection.execute(f'CREATE VIEW "{name}" AS {" UNION ALL ".join(pieces)}')

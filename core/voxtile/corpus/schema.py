@@ -157,6 +157,15 @@ LEDGER = pa.schema(
     ]
 )
 
+# One row a sample and model, from `voxtile embed`. SQL views leave `vector` out: DuckDB has no half precision.
+EMBEDDINGS = pa.schema(
+    [
+        pa.field("uid", pa.string(), nullable=False),
+        pa.field("model", pa.string(), nullable=False),  # as `voxtile embed` printed it
+        pa.field("vector", pa.list_(pa.float16()), nullable=False),
+    ]
+)
+
 TABLES: dict[str, pa.Schema] = {
     "samples": SAMPLES,
     "facts": FACTS,
@@ -166,4 +175,5 @@ TABLES: dict[str, pa.Schema] = {
     "regions": REGIONS,
     "splits": SPLITS,
     "scores": SCORES,
+    "embeddings": EMBEDDINGS,
 }

@@ -136,7 +136,7 @@ def load_model(spec: str) -> EvaluationModel:
         from voxtile.training.rebuild import module_from_checkpoint
 
         module = module_from_checkpoint(spec)
-        model = from_module(module.to(_best_device()), Path(spec).name)
+        model = from_module(module.to(best_device()), Path(spec).name)
     return model
 
 
@@ -157,7 +157,7 @@ def _open_clip(spec: str) -> EncoderModel:
     image, text = OpenClipImage(name=name, pretrained=pretrained), OpenClipText(name=name, pretrained=pretrained)
     encoder = DualEncoder(image=image, text=text, embed_dim=image.width, project=False)
     preset = _preset(preprocessing(image.visual))
-    return EncoderModel(f"{OPEN_CLIP}{spec}", encoder.to(_best_device()), preset)
+    return EncoderModel(f"{OPEN_CLIP}{spec}", encoder.to(best_device()), preset)
 
 
 def _preset(settings: Mapping[str, Any]) -> ImagePreset:
@@ -173,5 +173,6 @@ def _preset(settings: Mapping[str, Any]) -> ImagePreset:
     )
 
 
-def _best_device() -> torch.device:
+def best_device() -> torch.device:
+    """A GPU where there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -9,13 +9,13 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from voxtile.corpus.parts import check_part, part_dataset, part_paths, read_parts, table_schema
+from voxtile.corpus.parts import check_part, part_dataset, part_paths, read_parts, sql_schema, table_schema
 from voxtile.corpus.schema import TABLES
 from voxtile.corpus.verification.problem import Problem
 from voxtile.errors import CorpusError
 
 _EXAMPLES = 20  # findings of one kind that are listed; the rest is counted
-_OWNERS = {"facts": "uid", "scopes": "uid", "captions": "uid", "regions": "uid", "scores": "uid"}
+_OWNERS = {"facts": "uid", "scopes": "uid", "captions": "uid", "regions": "uid", "scores": "uid", "embeddings": "uid"}
 
 
 def sound_parts(root: Path) -> tuple[dict[str, list[Path]], list[Problem]]:
@@ -42,7 +42,7 @@ def cross_checks(sound: dict[str, list[Path]]) -> Iterator[Problem]:
     """Duplicate uids, rows about samples that do not exist, subjects in two splits, samples without a place."""
     with duckdb.connect(":memory:") as connection:
         for name in TABLES:
-            schema = table_schema(name).remove_metadata()
+            schema = sql_schema(name)
             paths = sound.get(name, [])
             connection.register(name, part_dataset(paths, schema) if paths else schema.empty_table())
         yield from _duplicates(connection)

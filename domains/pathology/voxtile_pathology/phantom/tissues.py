@@ -96,13 +96,13 @@ def smooth_muscle(rng: np.random.Generator, shape: Shape) -> Tissue:
 
 def adipose(rng: np.random.Generator, shape: Shape) -> Tissue:
     """Large empty cells between thin walls, with a flat nucleus here and there."""
-    walls = np.exp(-((foam(rng, shape, rng.uniform(90, 130)) / 5) ** 2))
+    walls = np.exp(-((foam(rng, shape, rng.uniform(80, 110)) / rng.uniform(8, 11)) ** 2))
     haematoxylin = (0.06 * walls).astype(np.float32)
     places = scattered(rng, shape, 60, 0.5)
     inside = np.rint(places).astype(int).clip(0, np.array(shape) - 1)
     on_wall = places[walls[inside[:, 0], inside[:, 1]] > 0.5]
     _round_nuclei(rng, haematoxylin, on_wall, (3.0, 4.5))
-    return Tissue(haematoxylin, (0.35 * walls).astype(np.float32))
+    return Tissue(haematoxylin, (0.015 + 0.38 * walls).astype(np.float32))
 
 
 def mucin(rng: np.random.Generator, shape: Shape) -> Tissue:

@@ -1,0 +1,1 @@
+"""Embeddings of the samples of a corpus by any image model."""

@@ -1,0 +1,288 @@
+"""`voxtile embed`: any model's own vectors, as its own library computes them, resumed and recorded."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.verify import verify_corpus
+from voxtile.corpus.writer import JobWriter, new_corpus
+from voxtile.embed.command import embed_corpus
+from voxtile.embed.extractor import load_extractor
+from voxtile.engine.task import Sample
+from voxtile.errors import CheckpointError, ConfigError, InputError, PresetError, RunFailedError
+
+PICTURES = 7
+
+
+def picture(number, size=(40, 56)):
+    rng = np.random.default_rng(number)
+    return rng.integers(0, 255, (*size, 3), dtype=np.uint8)
+
+
+def as_png(pixels):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """Seven patches of one slide and its overview."""
+    root = tmp_path / "corpus"
+    new_corpus(root)
+    with_kinds = [("patch", n) for n in range(PICTURES)] + [("overview", 99)]
+    writer = JobWriter(root, "part-a")
+    for kind, n in with_kinds:
+        row = {"uid": f"{n:032x}", "subject": "s", "study": "s", "kind": kind, "modality": "SM"}
+        writer.add(Sample(row, as_png(picture(n))))
+    writer.publish()
+    return root
+
+
+@pytest.fixture(scope="session")
+def timm_folder(tmp_path_factory):
+    """A tiny vision transformer with a transform of its own, saved as timm saves for the hub."""
+    import timm
+    from timm.models import save_for_hf
+
+    torch.manual_seed(1)
+    shape = {"img_size": 32, "patch_size": 16, "embed_dim": 24, "depth": 1, "num_heads": 2}
+    model = timm.create_model("vit_tiny_patch16_224", num_classes=0, **shape)
+    folder = tmp_path_factory.mktemp("timm") / "tiny"
+    own = {"input_size": (3, 32, 32), "mean": (0.7, 0.5, 0.7), "std": (0.2, 0.2, 0.2), "crop_pct": 1.0}
+    model.pretrained_cfg = model.default_cfg = {**model.pretrained_cfg, **own, "num_classes": 0}
+    save_for_hf(model, str(folder), model_args=shape, safe_serialization=True)
+    return folder, model.eval(), own
+
+
+@pytest.fixture(scope="session")
+def open_clip_folder(tmp_path_factory):
+    """A tiny open_clip model in the layout of its hub."""
+    import open_clip
+
+    folder = tmp_path_factory.mktemp("open_clip") / "tiny"
+    folder.mkdir()
+    config = {
+        "embed_dim": 16,
+        "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16},
+        "text_cfg": {"context_length": 8, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
+    }
+    own = {"mean": [0.6, 0.5, 0.4], "std": [0.3, 0.3, 0.3], "interpolation": "bilinear", "resize_mode": "shortest"}
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": own}))
+    torch.manual_seed(2)
+    model = open_clip.create_model(f"local-dir:{folder}", pretrained=None, load_weights=False)
+    torch.save(model.state_dict(), folder / "open_clip_pytorch_model.bin")
+    return folder
+
+
+def vectors(corpus):
+    rows = Corpus(corpus).table("embeddings").to_pylist()
+    return {row["uid"]: np.array(row["vector"], np.float32) for row in rows}, {row["model"] for row in rows}
+
+
+def test_a_timm_folder_gives_what_timm_gives_with_its_own_transform(corpus, timm_folder):
+    folder, model, own = timm_folder
+    embed_corpus(corpus, str(folder), batch_size=3)
+    found, names = vectors(corpus)
+    (name,) = names
+    assert name.startswith("tiny-")
+    assert len(found) == PICTURES  # and not the overview
+    for n in range(PICTURES):
+        image = Image.fromarray(picture(n)).resize((44, 32), Image.Resampling.BICUBIC)
+        left = round((image.width - 32) / 2)
+        pixels = np.asarray(image.crop((left, 0, left + 32, 32)), np.float32) / 255
+        normal = torch.from_numpy((pixels - np.float32(own["mean"])) / np.float32(own["std"])).permute(2, 0, 1)
+        with torch.no_grad():
+            expected = model(normal[None])[0].numpy()
+        assert np.abs(found[f"{n:032x}"] - expected).max() < 0.02
+    assert Corpus(corpus).table("embeddings").schema.field("vector").type.value_type == "halffloat"
+
+
+def test_an_open_clip_folder_gives_what_open_clip_gives(corpus, open_clip_folder):
+    import open_clip
+
+    embed_corpus(corpus, str(open_clip_folder))
+    found, _ = vectors(corpus)
+    model, transform = open_clip.create_model_from_pretrained(f"local-dir:{open_clip_folder}")
+    model.eval()
+    for n in range(PICTURES):
+        with torch.no_grad():
+            expected = model.encode_image(transform(Image.fromarray(picture(n)))[None], normalize=True)[0].numpy()
+        assert np.abs(found[f"{n:032x}"] - expected).max() < 0.01
+
+
+def test_a_transformers_folder_gives_what_transformers_gives(corpus, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(3)
+    config = transformers.ViTConfig(
+        image_size=32, patch_size=16, hidden_size=24, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
+    )
+    folder = tmp_path / "tiny-vit"
+    transformers.ViTModel(config).save_pretrained(folder, safe_serialization=True)
+    own = transformers.ViTImageProcessor(size={"height": 32, "width": 32}, image_mean=[0.7] * 3, image_std=[0.2] * 3)
+    own.save_pretrained(folder)
+    embed_corpus(corpus, str(folder))
+    found, _ = vectors(corpus)
+    model, processor = (
+        transformers.AutoModel.from_pretrained(folder).eval(),
+        transformers.AutoImageProcessor.from_pretrained(folder),
+    )
+    for n in range(PICTURES):
+        inputs = processor(images=Image.fromarray(picture(n)), return_tensors="pt")
+        with torch.no_grad():
+            expected = model(**inputs).pooler_output[0].numpy()
+        assert np.abs(found[f"{n:032x}"] - expected).max() < 0.01
+
+
+def test_a_second_run_does_nothing_and_new_samples_are_added(corpus, timm_folder, monkeypatch):
+    embed_corpus(corpus, str(timm_folder[0]), chunk=2)
+    before = {p.name: p.read_bytes() for p in (corpus / "tables" / "embeddings").iterdir()}
+    assert len(before) == 4  # chunks of two samples
+    from voxtile.embed.timm_model import TimmExtractor
+
+    seen = []
+    encode = TimmExtractor.encode
+    monkeypatch.setattr(TimmExtractor, "encode", lambda self, images: seen.append(len(images)) or encode(self, images))
+    embed_corpus(corpus, str(timm_folder[0]), chunk=2)
+    assert not seen
+    writer = JobWriter(corpus, "part-b")
+    row = {"uid": f"{50:032x}", "subject": "t", "study": "t", "kind": "patch", "modality": "SM"}
+    writer.add(Sample(row, as_png(picture(50))))
+    writer.publish()
+    embed_corpus(corpus, str(timm_folder[0]), chunk=2)
+    assert sum(seen) == 1
+    after = {p.name: p.read_bytes() for p in (corpus / "tables" / "embeddings").iterdir()}
+    assert before.items() <= after.items()
+    assert len(vectors(corpus)[0]) == PICTURES + 1
+    verify_corpus(corpus)
+
+
+def test_a_run_that_stops_goes_on_where_it_was(corpus, timm_folder, monkeypatch):
+    from voxtile.embed.timm_model import TimmExtractor
+
+    encode, calls = TimmExtractor.encode, []
+
+    def breaks(self, images):
+        calls.append(len(images))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return encode(self, images)
+
+    monkeypatch.setattr(TimmExtractor, "encode", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        embed_corpus(corpus, str(timm_folder[0]), chunk=2)
+    assert len(vectors(corpus)[0]) == 4
+    embed_corpus(corpus, str(timm_folder[0]), chunk=2)
+    assert sum(calls) == PICTURES + 2  # only the chunk that was under way is done twice
+    assert len(vectors(corpus)[0]) == PICTURES
+
+
+def test_a_sample_that_cannot_be_read_costs_itself_alone(corpus, timm_folder):
+    shard = next((corpus / "shards").glob("*.tar"))
+    row = next(r for r in Corpus(corpus).table("samples").to_pylist() if r["uid"] == f"{2:032x}")
+    data = bytearray(shard.read_bytes())
+    data[row["offset"] + 8 : row["offset"] + 60] = bytes(52)
+    shard.write_bytes(data)
+    with pytest.raises(RunFailedError):
+        embed_corpus(corpus, str(timm_folder[0]))
+    assert sorted(vectors(corpus)[0]) == [f"{n:032x}" for n in range(PICTURES) if n != 2]
+
+
+def test_a_condition_chooses(corpus, timm_folder):
+    embed_corpus(corpus, str(timm_folder[0]), where=f"uid < '{3:032x}'")
+    assert len(vectors(corpus)[0]) == 3
+
+
+def test_sql_still_reads_a_corpus_with_embeddings(corpus, timm_folder):
+    embed_corpus(corpus, str(timm_folder[0]))
+    connection = Corpus(corpus).connection()
+    assert connection.execute("SELECT count(DISTINCT uid) FROM embeddings").fetchone() == (PICTURES,)
+    connection.close()
+
+
+def test_a_model_by_timm_name_uses_what_timm_says(monkeypatch):
+    """A hub name gets the arguments that its model card asks for."""
+    import timm
+
+    asked = {}
+
+    def create(name, **arguments):
+        asked.update(arguments, name=name)
+        raise ValueError("offline")
+
+    monkeypatch.setattr(timm, "create_model", create)
+    with pytest.raises(ConfigError, match="offline"):
+        load_extractor("timm:hf-hub:MahmoodLab/UNI")
+    assert asked["name"] == "hf-hub:MahmoodLab/UNI"
+    assert asked["pretrained"]
+    assert asked["init_values"] == 1e-5
+
+
+def test_virchow_is_the_class_token_beside_the_mean_of_patches():
+    import timm
+
+    from voxtile.embed.timm_model import _POOLING, TimmExtractor
+
+    shape = {"img_size": 32, "patch_size": 16, "embed_dim": 24, "depth": 1, "num_heads": 2, "reg_tokens": 2}
+    model = timm.create_model("vit_tiny_patch16_224", num_classes=0, **shape).eval()
+    extractor = TimmExtractor("v", model, _POOLING["paige-ai/Virchow2"])
+    images = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        tokens = model.forward_features(images)
+    expected = torch.cat([tokens[:, 0], tokens[:, 3:].mean(1)], 1)
+    assert torch.allclose(extractor.encode(images), expected, atol=1e-6)
+    assert extractor.width == 48
+
+
+@pytest.mark.parametrize(
+    ("spec", "error", "sentence"),
+    [
+        ("nothing-here", ConfigError, "no such file or folder"),
+        ("keras:resnet", ConfigError, "open_clip:NAME"),
+        ("timm:no_such_model_at_all", ConfigError, "timm cannot make the model"),
+        ("hf:MahmoodLab/CONCH", ConfigError, "code of its own"),
+    ],
+)
+def test_a_model_that_does_not_exist_is_named(spec, error, sentence):
+    with pytest.raises(error, match=sentence):
+        load_extractor(spec)
+
+
+def test_a_hub_that_cannot_be_reached_says_what_to_do(monkeypatch):
+    import huggingface_hub
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    def offline(*_args, **_named):
+        raise LocalEntryNotFoundError("offline")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", offline)
+    with pytest.raises(CheckpointError, match="give its folder"):
+        load_extractor("hf:vinid/plip")
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="holds no model"):
+        load_extractor(str(tmp_path))
+
+
+def test_arrays_of_sixteen_bits_are_refused(corpus, timm_folder):
+    writer = JobWriter(corpus, "part-c")
+    row = {"uid": f"{60:032x}", "subject": "t", "kind": "tile", "modality": "MSI", "axes": "CYX"}
+    writer.add(Sample(row, np.zeros((4, 8, 8), np.uint16)))
+    writer.publish()
+    with pytest.raises(PresetError, match="8 bits"):
+        embed_corpus(corpus, str(timm_folder[0]))
+
+
+def test_bad_options_are_refused(corpus, timm_folder):
+    with pytest.raises(ConfigError, match="--batch-size"):
+        embed_corpus(corpus, str(timm_folder[0]), batch_size=0)
+    with pytest.raises(ConfigError, match="not a condition"):
+        embed_corpus(corpus, str(timm_folder[0]), where="no_such_column = 1")
+    with pytest.raises(InputError, match="no sample"):
+        embed_corpus(corpus, str(timm_folder[0]), where="kind = 'volume'")

@@ -2,6 +2,8 @@
 
 import h5py
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from voxtile.cli import main
@@ -61,6 +63,25 @@ def test_clam_has_level_0_patches(corpus, tmp_path):
     assert [tuple(box[:2]) for box in sorted(found.boxes.tolist())] == [box[:2] for box in patches(corpus)]
     with h5py.File(tmp_path / f"patches/{NAME}.h5") as file:
         assert file["coords"].maxshape == (None, 2)
+
+
+def test_features_lie_beside_the_coordinates_in_their_order(corpus, tmp_path):
+    rows = [row for row in Corpus(corpus).table("samples").to_pylist() if row["kind"] == "patch"]
+    vectors = {row["uid"]: np.array([row["level0_box"][0], row["level0_box"][1], 7], np.float16) for row in rows}
+    content = [{"uid": uid, "model": "timm:x/y", "vector": vector} for uid, vector in vectors.items()]
+    schema = pa.schema([("uid", pa.string()), ("model", pa.string()), ("vector", pa.list_(pa.float16()))])
+    (corpus / "tables/embeddings").mkdir()
+    pq.write_table(pa.Table.from_pylist(content, schema=schema), corpus / "tables/embeddings/by-hand.parquet")
+    words = ["export", str(corpus), str(tmp_path), "--features", "timm:x/y", "--to"]
+    assert main([*words, "trident"]) == 0
+    assert main([*words, "clam"]) == 0
+    folder = tmp_path / "10x_128px_32px_overlap"
+    for path in (folder / f"features_timm_x_y/{NAME}.h5", tmp_path / f"h5_files/{NAME}.h5"):
+        with h5py.File(path) as file:
+            assert file["features"].dtype == np.float16
+            np.testing.assert_array_equal(file["features"][:, :2], file["coords"][:].astype(np.float16))
+            assert len(file["features"]) == len(rows)
+            assert file["coords"].attrs["name"] == NAME
 
 
 def test_names_need_the_key_map(corpus, tmp_path):

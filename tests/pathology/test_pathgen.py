@@ -7,6 +7,8 @@ import threading
 import zlib
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -14,6 +16,8 @@ from voxtile.cli import main
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.writer import JobWriter, append_rows, new_corpus
 from voxtile.engine.task import Sample
+from voxtile.errors import InputError
+from voxtile_pathology.coordinates.features import read_features
 from voxtile_pathology.pathgen.endpoint import EndpointError, OpenAIEndpoint, is_local
 from voxtile_pathology.pathgen.selection import representatives
 from voxtile_pathology.pathgen.steps import STEPS, filled, load_step
@@ -272,3 +276,39 @@ def test_phrases_find_their_patches_first_and_near_copies_are_left_out():
     assert len(representatives(copies, 10, clusters=4)) <= 3
     assert representatives(vectors[:0], 5) == []
     assert len(representatives(vectors, 1000, clusters=500, most_similar=1.0)) <= 150
+
+
+def embed(root, vectors, model="hf:org/model"):
+    uids = [row["uid"] for row in Corpus(root).table("samples").to_pylist()]
+    rows = [{"uid": uid, "model": model, "vector": row} for uid, row in zip(uids, vectors, strict=True)]
+    schema = pa.schema([("uid", pa.string()), ("model", pa.string()), ("vector", pa.list_(pa.float16()))])
+    (root / "tables/embeddings").mkdir(exist_ok=True)
+    part = root / "tables/embeddings" / f"by-hand-{len(model)}.parquet"
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), part)
+    return dict(zip(uids, vectors, strict=True))
+
+
+def test_scores_name_the_representative_patches(corpus, capsys):
+    vectors = np.array([[1, 0, 0], [0.999, 0.02, 0], [0, 1, 0], [0, 0, 1]], np.float16)
+    embed(corpus, vectors)
+    words = ["score", str(corpus), "--from", "representatives", "--engine", "inline", "--model"]
+    assert main([*words, "hf:org/other"]) == 2
+    assert "there are those of: hf:org/model" in " ".join(capsys.readouterr().err.split())
+    assert main([*words, "hf:org/model", "--clusters", "3", "--count", "4"]) == 0
+    rows = Corpus(corpus).table("scores").to_pylist()
+    assert sorted(row["value"] for row in rows) == [1, 2, 3]  # the near-copy is left out
+    assert {row["uid"] for row in rows} in ({"p0", "p2", "p3"}, {"p1", "p2", "p3"})
+    assert {(row["name"], row["producer"]) for row in rows} == {("representative", "representatives@1")}
+    assert main([*words, "hf:org/model", "--clusters", "3", "--count", "4"]) == 0
+    assert len(Corpus(corpus).table("scores")) == 3
+
+
+def test_features_are_read_in_the_order_asked_for(corpus):
+    vectors = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float16)
+    known = embed(corpus, vectors)
+    embed(corpus, vectors * 2, model="another")
+    features = read_features(corpus, "hf:org/model")
+    np.testing.assert_array_equal(features.of(["p3", "p0", "p3"]), np.stack([known[u] for u in ("p3", "p0", "p3")]))
+    assert set(read_features(corpus, "another", ["p1", "p2"]).rows) == {"p1", "p2"}
+    with pytest.raises(InputError, match="1 of 2 patches have no embedding by 'hf:org/model', such as p9"):
+        features.of(["p0", "p9"])

@@ -22,6 +22,7 @@ from voxtile_pathology.coordinates.layout import clam_attributes, trident_attrib
 
 _COLUMNS = ("uid", "kind", "source", "shape", "mpp", "level0_box", "attributes")
 _MPP_DIGITS = 3
+_MOST_OVERLAPPING = 8  # steps a patch; places closer than that are random
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def export_trident(
     Args:
         corpus: a corpus of slides.
         out: the folder to write to.
-        features: model whose embeddings, from 'voxtile embed', are written too.
+        features: model whose embeddings are written too, by the name that 'voxtile embed' prints.
         mpp: only patches of this scale, in micrometres a pixel; all scales if not given.
         key_file: where names of slides are kept; default beside the corpus, CORPUS.sources.parquet. Without it files
             are named by hashes.
@@ -103,7 +104,7 @@ def export_clam(
     Args:
         corpus: a corpus of slides.
         out: the folder to write to.
-        features: model whose embeddings, from 'voxtile embed', are written too.
+        features: model whose embeddings are written too, by the name that 'voxtile embed' prints.
         mpp: only patches of this scale, in micrometres a pixel; needed where the corpus has several.
         key_file: where names of slides are kept; default beside the corpus, CORPUS.sources.parquet. Without it files
             are named by hashes.
@@ -178,7 +179,9 @@ def grid_overlap(corners: npt.NDArray[np.int64], level0_px: int, patch_px: int) 
     """
     steps = [np.diff(np.unique(corners[:, axis])) for axis in (0, 1)]
     step = min((int(s.min()) for s in steps if s.size), default=level0_px)
-    is_grid = all((np.minimum(s % step, -s % step) <= 1 + s // step).all() for s in steps)
+    is_grid = step * _MOST_OVERLAPPING >= level0_px and all(
+        (np.minimum(s % step, -s % step) <= 1 + s // step).all() for s in steps
+    )
     return round((level0_px - step) * patch_px / level0_px) if is_grid and step < level0_px else 0
 
 

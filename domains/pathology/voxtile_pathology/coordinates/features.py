@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from voxtile.corpus.parts import part_paths
 from voxtile.errors import InputError
 
 EMBEDDINGS = "embeddings"
@@ -51,14 +52,14 @@ def read_features(corpus: Path, model: str, uids: Sequence[str] | None = None) -
 
     Args:
         corpus: the corpus.
-        model: its name, as given to 'voxtile embed'.
+        model: its name, as 'voxtile embed' prints it.
         uids: only of these samples.
 
     Raises:
         InputError: there are none; the sentence lists the models that there are.
     """
-    parts = sorted((corpus / "tables" / EMBEDDINGS).glob("*.parquet"))
-    wanted = pa.array(sorted(set(uids))) if uids is not None else None
+    parts = part_paths(corpus, EMBEDDINGS)
+    wanted = pa.array(sorted(set(uids)), pa.string()) if uids is not None else None
     found: list[pa.Table] = []
     models: set[str] = set()
     for part in parts:

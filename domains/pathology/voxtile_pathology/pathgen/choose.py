@@ -104,6 +104,7 @@ def score_representatives(
     count: int = 32,
     clusters: int = 16,
     phrases: Path | None = None,
+    text_model: str | None = None,
     phrase_share: float = 0.5,
     most_similar: float = 0.95,
     seed: int = 0,
@@ -116,10 +117,11 @@ def score_representatives(
 
     Args:
         corpus: a corpus of slides with embeddings.
-        model: whose embeddings, from 'voxtile embed', are used.
+        model: whose embeddings are used, by the name that 'voxtile embed' prints.
         count: patches a slide.
         clusters: clusters a slide.
         phrases: text file with a phrase a line; the model must be an image-text model.
+        text_model: where that model is, if not under its name: a checkpoint or open_clip:NAME.
         phrase_share: share of the patches that phrases may find.
         most_similar: cosine similarity above which a patch is a near-copy of a chosen one and left out.
         seed: of the clustering.
@@ -137,7 +139,7 @@ def score_representatives(
     texts = _lines(phrases) if phrases else ()
     task = RepresentativeTask(
         corpus=str(corpus), model=model, count=count, clusters=clusters, phrase_share=phrase_share,
-        most_similar=most_similar, seed=seed, phrases=texts, phrase_vectors=_phrase_vectors(model, texts),
+        most_similar=most_similar, seed=seed, phrases=texts, phrase_vectors=_phrase_vectors(text_model or model, texts),
     )  # fmt: skip
     run_task(task, corpus, options).raise_if_failed()
 

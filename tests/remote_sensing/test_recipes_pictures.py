@@ -147,7 +147,7 @@ def test_skyscript_keeps_places_of_the_test_set_out_of_training(tmp_path):
         write(root / name, picture(number))
     head = "filepath,title,title_multi_objects\n"
     rows = {
-        "train_top30pct": f'{names[0]},golf course,golf links\n{names[2]},river,"river, bridge"\nimages2/x_US_1.jpg,a,b\n',
+        "train_top30pct": f'{names[0]},golf course,links\n{names[2]},river,"river, bridge"\nimages2/x_US_1.jpg,a,b\n',
         "test_30K": f"{names[1]},golf course,links\n",
         "val_5K": f"{names[3]},tower,tower\n",
     }

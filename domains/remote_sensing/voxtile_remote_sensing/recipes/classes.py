@@ -89,8 +89,8 @@ FMOW: Mapping[str, str] = MappingProxyType(
             "interchange lake_or_pond lighthouse military_facility nuclear_powerplant office_building "
             "oil_or_gas_facility park parking_lot_or_garage place_of_worship police_station port prison race_track "
             "railway_bridge recreational_facility road_bridge runway shipyard shopping_mall smokestack solar_farm "
-            "space_facility stadium storage_tank surface_mine swimming_pool toll_booth tower tunnel_opening waste_disposal "
-            "water_treatment_facility wind_farm zoo",
+            "space_facility stadium storage_tank surface_mine swimming_pool toll_booth tower tunnel_opening "
+            "waste_disposal water_treatment_facility wind_farm zoo",
             waste_disposal="waste disposal site",
         ),
         "multi-unit_residential": "multi-unit residential building",

@@ -27,6 +27,20 @@ def ct_data() -> list[str]:
     return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "2"]
 
 
+def scenes_data(name: str, size: str) -> list[str]:
+    """A few scenes of a remote-sensing phantom, split so that every split has some."""
+    convert = {
+        "size": size,
+        "resolution": "10" if name == "sentinel2" else "native",
+        "block": "24km",
+        "split_fractions": "0.4,0.3,0.3",
+        "licence": "CC0-1.0 (synthetic phantom)",
+        "engine": "inline",
+    }
+    phantom = {"name": name, "n": 8, "options": {"workers": 1}, "converter_options": convert}
+    return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "4"]
+
+
 @pytest.fixture
 def data(request, tmp_path, monkeypatch, xray_corpus):
     monkeypatch.setenv("VOXTILE_CACHE", str(tmp_path / "cache"))
@@ -34,6 +48,9 @@ def data(request, tmp_path, monkeypatch, xray_corpus):
     return {
         "medical/cxr": ["--data.corpus", str(xray_corpus), "--data.num_workers", "0"],
         "medical/ct": request.getfixturevalue("ct_data"),
+        "remote_sensing/sentinel2": scenes_data("sentinel2", "600m"),
+        "remote_sensing/aerial": scenes_data("aerial", "96m"),
+        "remote_sensing/sar": scenes_data("sar", "600m"),
     }
 
 

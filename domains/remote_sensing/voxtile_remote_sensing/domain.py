@@ -18,6 +18,14 @@ domain = Domain(
             "voxtile_remote_sensing.phantom.sentinel2:write_sentinel2_phantom",
             "synthetic Sentinel-2 L2A products with a map, land cover, captions and known truth",
         ),
+        "aerial": Command(
+            "voxtile_remote_sensing.phantom.aerial:write_aerial_phantom",
+            "synthetic aerial photographs with buildings, roads, planes and pools, their map and captions",
+        ),
+        "sar": Command(
+            "voxtile_remote_sensing.phantom.sar:write_sar_phantom",
+            "synthetic Sentinel-1 backscatter with speckle, a map, captions and known truth",
+        ),
     },
     recipes={
         "skyscript": Command(

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -88,8 +88,8 @@ def _write_level(
     cells = slide.tissue[np.ix_(np.arange(down) // per_cell, np.arange(across) // per_cell)]
     chosen = np.where(cells, rng.integers(1, len(pictures), (down, across)), 0).ravel()
     offsets, counts = (np.array(values)[chosen] for values in zip(*places, strict=True))
-    offsets_at = _append(file, offsets.astype("<u8"))
-    counts_at = _append(file, counts.astype("<u4"))
+    offsets_at = _place(file, offsets.astype("<u8"))
+    counts_at = _place(file, counts.astype("<u4"))
     per_centimetre = round(1e7 / (mpp * downsample))
     entries: list[tuple[int, int, int, Sequence[int]]] = [
         (254, _LONG, 1, [int(downsample > 1)]),
@@ -129,9 +129,13 @@ def _grouped(kind: int, values: Sequence[int]) -> list[Sequence[int]]:
     return [values] if kind == _RATIONAL else [[value] for value in values]
 
 
-def _append(file: BinaryIO, values: npt.NDArray[np.unsignedinteger]) -> int:
+def _place(file: BinaryIO, values: npt.NDArray[Any]) -> int:
+    """Append values and say where; up to eight bytes of them stand in the directory itself."""
+    data = values.tobytes()
+    if len(data) <= 8:
+        return int.from_bytes(data, "little")
     start = file.tell()
-    file.write(values.tobytes())
+    file.write(data)
     return start
 
 

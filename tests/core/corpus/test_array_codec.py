@@ -82,6 +82,17 @@ def test_crop_reads_only_the_chunks_it_touches(tmp_path):
         opened[0:65, 0:64, 0:64]
 
 
+def test_few_planes_are_kept_in_chunks_of_the_plane(tmp_path):
+    """Bands of a tile: a crop touches the chunks under it, with all bands, and no other."""
+    array = np.random.default_rng(0).integers(0, 30000, (4, 512, 300)).astype(np.uint16)
+    frame = encode_array(array)
+    assert blosc2.ndarray_from_cframe(frame).chunks == (4, 256, 256)
+    (tmp_path / "a").write_bytes(frame)
+    opened = open_array(tmp_path / "a", 0, len(frame))
+    for box in (np.s_[1:3, 100:300, 200:300], np.s_[0:4, 0:1, 0:300], np.s_[2:3]):
+        np.testing.assert_array_equal(opened[box], array[box])
+
+
 @pytest.mark.parametrize(
     "bad", [np.empty((0, 3)), np.array(["a"]), np.array([object()]), np.float32(3.0), np.zeros(3, "M8[s]")]
 )

@@ -120,3 +120,20 @@ def test_readers_import_neither_torch_nor_lightning():
         "assert not {'torch', 'lightning', 'wsidicom'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-P", "-c", code], check=True)
+
+
+def test_a_reader_whose_library_is_missing_is_named_only_when_no_other_knows_the_file(
+    slide_writer, slide_texture, monkeypatch
+):
+    opening._loaded.cache_clear()
+    monkeypatch.setitem(sys.modules, "openslide", None)
+    monkeypatch.delitem(sys.modules, "voxtile_pathology.slides.openslide_reader", raising=False)
+    monkeypatch.delitem(sys.modules, "voxtile_pathology.slides.aperio_jpeg2000", raising=False)
+    try:
+        with open_slide(slide_writer.svs("a.svs", slide_texture(300, 260))) as slide:
+            assert slide.reader == "tiff"
+        (slide_writer.folder / "a.ndpi").write_bytes(b"no TIFF")
+        with pytest.raises(SlideError, match=r"'openslide' is not installed; install it with: .*voxtile\[pathology\]"):
+            open_slide(slide_writer.folder / "a.ndpi")
+    finally:
+        opening._loaded.cache_clear()

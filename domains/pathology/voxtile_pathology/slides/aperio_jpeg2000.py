@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import struct
 from pathlib import Path
-
-import tifffile
 
 from voxtile_pathology.slides.jpeg2000_stream import CodestreamError, check_codestream
 from voxtile_pathology.slides.openslide_reader import OpenSlideReader
 from voxtile_pathology.slides.protocol import Box, Picture, SlideError
 from voxtile_pathology.slides.tiff_image import JPEG_2000, TiffImage
 from voxtile_pathology.slides.tiff_layout import tiff_layout
+from voxtile_pathology.slides.tiff_open import MAGIC, tiff_directories
 
 _PRIORITY = 65
 
@@ -37,7 +35,7 @@ class AperioJpeg2000Reader(OpenSlideReader):
             super().close()
             raise SlideError(f"{path.name} cannot be read: {error.strerror}") from error
         try:
-            with tifffile.TiffFile(path) as file:
+            with tiff_directories(path) as file:
                 levels = [TiffImage(path, self._descriptor, pages) for pages in tiff_layout(path, file).levels]
         except BaseException:
             self.close()
@@ -47,12 +45,12 @@ class AperioJpeg2000Reader(OpenSlideReader):
     @classmethod
     def recognises(cls, path: Path, head: bytes) -> int:
         """SVS files whose first level is JPEG 2000."""
-        if head[:2] not in (b"II", b"MM"):
+        if head[:4] not in MAGIC:
             return 0
         try:
-            with tifffile.TiffFile(path) as file:
+            with tiff_directories(path) as file:
                 return _PRIORITY if file.is_svs and int(file.pages.first.compression) in JPEG_2000 else 0
-        except (tifffile.TiffFileError, struct.error, ValueError, IndexError, KeyError, OSError):
+        except SlideError:
             return 0
 
     def read(self, level: int, box: Box) -> Picture:

@@ -123,8 +123,8 @@ class DicomReader:
         self.properties: Mapping[str, str]
         self.properties, self.objective = microscope(self.path)
         spacing = groups[0].mpp
-        stated = (float(spacing.width), float(spacing.height)) if spacing is not None else (None, None)
-        self.mpp, self.warnings = checked_mpp(*stated, self.objective)
+        x, y = (None, None) if spacing is None else (float(spacing.width), float(spacing.height))
+        self.mpp, self.warnings = checked_mpp(x, y, self.objective)
 
 
 def _opened(files: list[Path]) -> wsidicom.WsiDicom:

@@ -91,7 +91,10 @@ def find_slides(folder: Path) -> list[Path]:
 @cache
 def _loaded(target: str) -> SlideReader:
     module, _, name = target.partition(":")
-    reader: SlideReader = getattr(importlib.import_module(module), name)
+    try:
+        reader: SlideReader = getattr(importlib.import_module(module), name)
+    except ImportError as error:
+        raise MissingExtraError(error.name or module, "pathology") from error
     return reader
 
 

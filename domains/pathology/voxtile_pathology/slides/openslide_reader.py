@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
+import openslide
 
-from voxtile.errors import MissingExtraError
 from voxtile_pathology.slides.protocol import (
     Box,
     Level,
@@ -24,11 +24,6 @@ from voxtile_pathology.slides.protocol import (
 )
 from voxtile_pathology.slides.resolution import checked_mpp
 from voxtile_pathology.slides.tiles import check_grid
-
-try:
-    import openslide
-except ImportError as error:
-    raise MissingExtraError("openslide-python", "pathology") from error
 
 _PRIORITY = 50
 

@@ -203,10 +203,10 @@ def _sub_pages(page: tifffile.TiffPage) -> Pages:
 def _resolution(page: tifffile.TiffPage) -> tuple[float | None, float | None]:
     unit = page.tags.get("ResolutionUnit")
     micrometres = _MICROMETRES.get(int(unit.value) if unit else 2)
-    values = [page.tags.get(name) for name in ("XResolution", "YResolution")]
-    if micrometres is None or any(tag is None for tag in values):
+    tags = [tag for name in ("XResolution", "YResolution") if (tag := page.tags.get(name)) is not None]
+    if micrometres is None or len(tags) < 2:
         return None, None
-    x, y = (tag.value[0] / tag.value[1] if tag.value[1] else 0.0 for tag in values)
+    x, y = (tag.value[0] / tag.value[1] if tag.value[1] else 0.0 for tag in tags)
     # A resolution of one or less is what writers put who have none.
     return (micrometres / x if x > 1 else None), (micrometres / y if y > 1 else None)
 

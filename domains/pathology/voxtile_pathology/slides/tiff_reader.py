@@ -6,12 +6,13 @@ Tiles are read by offset and decoded once, which is several times faster than Op
 from __future__ import annotations
 
 import os
-import struct
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from voxtile.errors import MissingExtraError
+import imagecodecs  # noqa: F401 - tifffile decodes with it
+import tifffile
+
 from voxtile_pathology.slides.protocol import (
     Box,
     Level,
@@ -23,21 +24,12 @@ from voxtile_pathology.slides.protocol import (
     true_downsample,
 )
 from voxtile_pathology.slides.resolution import checked_mpp
-from voxtile_pathology.slides.tiles import CACHE_BYTES, TileCache, read_box
-
-try:
-    import imagecodecs  # noqa: F401 - tifffile decodes with it
-    import tifffile
-except ImportError as error:
-    raise MissingExtraError("tifffile", "pathology") from error
-
 from voxtile_pathology.slides.tiff_image import TiffImage
 from voxtile_pathology.slides.tiff_layout import tiff_layout, tiff_vendor
+from voxtile_pathology.slides.tiff_open import MAGIC, tiff_directories
+from voxtile_pathology.slides.tiles import CACHE_BYTES, TileCache, read_box
 
-_MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 _PRIORITY = 60  # above OpenSlide, which gives the same pixels more slowly
-# What tifffile raises on a damaged directory.
-_DAMAGED = (tifffile.TiffFileError, struct.error, ValueError, TypeError, KeyError, IndexError, OSError, MemoryError)
 
 
 class TiffReader:
@@ -57,30 +49,26 @@ class TiffReader:
     def __init__(self, path: Path, *, cache_bytes: int = CACHE_BYTES) -> None:
         self.path = path
         self._cache = TileCache(cache_bytes)
-        self._file = _opened(path)
         try:
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            self._file.close()
             raise SlideError(f"{path.name} cannot be read: {error.strerror}") from error
         try:
-            self._describe()
+            with tiff_directories(path) as file:
+                self._describe(file)
         except SlideError:
             self.close()
             raise
-        except _DAMAGED as error:
-            self.close()
-            raise SlideError(f"{path.name} is damaged or cut short ({error}); copy it again") from error
 
     @classmethod
     def recognises(cls, path: Path, head: bytes) -> int:
         """TIFF files of the four kinds."""
-        if head[:4] not in _MAGIC:
+        if head[:4] not in MAGIC:
             return 0
         try:
-            with _opened(path) as file:
+            with tiff_directories(path) as file:
                 return _PRIORITY if tiff_vendor(file) else 0
-        except (SlideError, *_DAMAGED):
+        except SlideError:
             return 1  # let it be opened and refused with a reason, unless another reader knows better
 
     def read(self, level: int, box: Box) -> Picture:
@@ -106,7 +94,6 @@ class TiffReader:
     def close(self) -> None:
         """Give the file and the decoded tiles back."""
         self._cache.clear()
-        self._file.close()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -119,8 +106,8 @@ class TiffReader:
     ) -> None:
         self.close()
 
-    def _describe(self) -> None:
-        layout = tiff_layout(self.path, self._file)
+    def _describe(self, file: tifffile.TiffFile) -> None:
+        layout = tiff_layout(self.path, file)
         self._images = [TiffImage(self.path, self._descriptor, pages) for pages in layout.levels]
         if layout.vendor == "aperio" and not all(image.jpeg and image.complete for image in self._images):
             # JPEG 2000 colour, and tiles that Aperio left out for the reader to derive, are OpenSlide's knowledge.
@@ -135,10 +122,3 @@ class TiffReader:
         self.properties = layout.properties
         self.objective = layout.objective
         self.mpp, self.warnings = checked_mpp(*layout.mpp, layout.objective)
-
-
-def _opened(path: Path) -> tifffile.TiffFile:
-    try:
-        return tifffile.TiffFile(path)
-    except _DAMAGED as error:
-        raise SlideError(f"{path.name} is damaged or cut short ({error}); copy it again from its source") from error

@@ -1,0 +1,35 @@
+"""Opening TIFF directories with tifffile: quietly, and with every way of being damaged as one error."""
+
+from __future__ import annotations
+
+import logging
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import tifffile
+
+from voxtile_pathology.slides.protocol import SlideError
+
+MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+# What tifffile raises on a damaged directory.
+DAMAGED = (tifffile.TiffFileError, struct.error, ValueError, TypeError, KeyError, IndexError, OSError, MemoryError)
+_LOGGER = logging.getLogger("tifffile")
+
+
+@contextmanager
+def tiff_directories(path: Path) -> Iterator[tifffile.TiffFile]:
+    """A file's directories, closed afterwards; tifffile's log lines are kept off the terminal.
+
+    Raises:
+        SlideError: the file, or what is read of it inside the block, is damaged.
+    """
+    before, _LOGGER.disabled = _LOGGER.disabled, True
+    try:
+        with tifffile.TiffFile(path) as file:
+            yield file
+    except DAMAGED as error:
+        raise SlideError(f"{path.name} is damaged or cut short ({error}); copy it again from its source") from error
+    finally:
+        _LOGGER.disabled = before

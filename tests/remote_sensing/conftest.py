@@ -1,12 +1,19 @@
 """Miniature products in the official layouts, written with rasterio alone."""
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
-from rasterio.transform import from_origin
+from affine import Affine
+from rasterio.windows import Window
+
+from voxtile.corpus.reader import Corpus
+from voxtile_remote_sensing.scenes.open import find_scenes, open_scene
+from voxtile_remote_sensing.scenes.protocol import SceneOptions
+from voxtile_remote_sensing.tiles.convert import convert_geotiff
 
 METRES = {
     **{name: 10 for name in ("B02", "B03", "B04", "B08")},
@@ -29,7 +36,7 @@ def write_raster(
         "width": array.shape[2],
         "dtype": array.dtype,
         "crs": crs,
-        "transform": from_origin(600000, 5000040, metres, metres),
+        "transform": Affine(metres, 0, 600000, 0, -metres, 5000040),
     } | profile
     if path.suffix == ".jp2":
         settings |= {"QUALITY": "100", "REVERSIBLE": "YES"}
@@ -110,6 +117,40 @@ def write_safe(
         "</Image_Content_QI></n1:Quality_Indicators_Info></n1:Level-2A_Tile_ID>"
     )
     return safe
+
+
+def convert_and_check(source: Path, corpus: Path, **options) -> list[dict]:
+    """Convert a folder and compare every tile with the scene's own pixels at its place; returns the samples.
+
+    The pixels under a tile are looked up by its transform; what lies beyond the scene's edge is not compared.
+    """
+    convert_geotiff(source, corpus, **({"size": "32px", "min_valid": 0.0, "workers": 1, "engine": "inline"} | options))
+    scenes = {
+        ref.id: ref for ref in find_scenes(source, SceneOptions(calibration=options.get("calibration", "sigma0")))
+    }
+    opened = Corpus(corpus)
+    rows = opened.table("samples").to_pylist()
+    for row in rows:
+        values = opened.source(row).array()
+        with open_scene(scenes[json.loads(row["attributes"])["scene"]]) as scene:
+            bands = scene.select([channel["name"] for channel in row["channels"]])
+            grid = bands[0].grid
+            x, y = ~grid.transform @ (row["transform"][2], row["transform"][5])
+            left, top = round(x), round(y)
+            assert (x, y) == pytest.approx((left, top), abs=1e-6)
+            inside = Window(max(left, 0), max(top, 0), 0, 0)
+            right, bottom = min(left + values.shape[2], grid.shape[1]), min(top + values.shape[1], grid.shape[0])
+            inside = Window(inside.col_off, inside.row_off, right - inside.col_off, bottom - inside.row_off)
+            part = values[:, inside.row_off - top : bottom - top, inside.col_off - left : right - left]
+            assert np.array_equal(part, scene.read(bands, inside), equal_nan=values.dtype.kind == "f")
+            assert [band.channel() for band in bands] == row["channels"]
+    return rows
+
+
+@pytest.fixture(scope="session")
+def convert() -> Callable[..., list[dict]]:
+    """Converts a folder with `voxtile convert geotiff` and checks its tiles against the scenes."""
+    return convert_and_check
 
 
 @pytest.fixture(scope="session")

@@ -145,3 +145,16 @@ def test_a_truncated_file_is_one_sentence(tmp_path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(SceneError, match="truncated"), open_scene(find_scenes(tmp_path)[0]) as scene:
         scene.read(["red"])
+
+
+@pytest.mark.parametrize("name", ["a.nc", "a.zarr"])
+def test_dates_of_a_gridded_dataset_become_tiles_of_one_study(tmp_path, convert, name):
+    values = RNG.integers(1, 9000, (2, 40, 50)).astype(np.int16)
+    times = pd.to_datetime(["2020-06-01T10:00", "2020-06-11T10:00"])
+    dataset = _dataset({"nir": (("time", "y", "x"), values, {"_FillValue": np.int16(0)})}, time=times)
+    (tmp_path / "in").mkdir()
+    _write(dataset, tmp_path / "in" / name)
+    rows = convert(tmp_path / "in", tmp_path / "out")
+    assert {row["datetime"] for row in rows} == {"2020-06-01T10:00:00Z", "2020-06-11T10:00:00Z"}
+    studies = {row["study"] for row in rows}
+    assert len(rows) == 2 * len(studies)

@@ -150,7 +150,7 @@ def test_collection_1_surface_reflectance(tmp_path, make_raster):
     with open_scene(find_scenes(tmp_path)[0]) as scene:
         assert scene.product == "C1-L2"
         assert [(b.name, b.scale, b.offset, b.nodata) for b in scene.select(["nir"])] == [("B5", 0.0001, 0, -9999)]
-        assert [m.kind for m in scene.masks] == ["QA_PIXEL_C1"]
+        assert [m.kind for m in scene.masks] == ["pixel_qa"]
 
 
 def test_an_mtl_that_disagrees_with_its_bands_is_refused(tmp_path, make_raster):
@@ -188,3 +188,20 @@ def test_a_damaged_mtl_is_one_sentence(tmp_path, make_raster, change, message):
     path.write_text(change(path.read_text()))
     with pytest.raises(SceneError, match=message), open_scene(find_scenes(tmp_path)[0]) as scene:
         scene.select(None)
+
+
+def test_a_landsat_scene_becomes_tiles_without_its_clouds(tmp_path, make_raster, convert):
+    _collection_2_level_2(tmp_path / "in", make_raster)
+    quality = np.full((100, 90), 21824, np.uint16)  # clear
+    quality[:50] = 22280  # high confidence cloud
+    make_raster(tmp_path / f"in/{C2}_QA_PIXEL.TIF", quality, metres=30, nodata=1)
+    rows = convert(tmp_path / "in", tmp_path / "out")
+    assert {channel["name"] for row in rows for channel in row["channels"]} == {
+        "B1", "B2", "B3", "B4", "B5", "B6", "B7", "B10"
+    }  # fmt: skip
+    north = max(rows, key=lambda row: row["transform"][5])
+    south = min(rows, key=lambda row: row["transform"][5])
+    assert north["valid_fraction"] == 0
+    assert south["valid_fraction"] > 0
+    assert {row["datetime"] for row in rows} == {"2020-06-01T10:03:04.123456Z"}
+    assert {row["licence"] for row in rows} == {"USGS public domain"}

@@ -1,11 +1,16 @@
 """PlanetScope, EnMAP, PRISMA, ENVI and NAIP: names and scaling come from each product's own metadata."""
 
+import json
+import shutil
+
 import h5py
 import numpy as np
 import pytest
 import rasterio
 from rasterio.windows import Window
 
+from voxtile.corpus.reader import Corpus
+from voxtile.errors import RunFailedError
 from voxtile_remote_sensing.scenes.open import find_scenes, open_scene
 from voxtile_remote_sensing.scenes.protocol import SceneError
 
@@ -71,6 +76,7 @@ ENMAP = "ENMAP01-____L2A-DT0000001049_20220612T105735Z_028_V010303_20230922T1318
 
 
 def _enmap(folder, make_raster, *, described=12):
+    folder.mkdir(parents=True, exist_ok=True)
     dn = _dn(12, dtype=np.int16)
     make_raster(folder / f"{ENMAP}-SPECTRAL_IMAGE.TIF", dn, metres=30, nodata=-32768)
     make_raster(folder / f"{ENMAP}-QL_QUALITY_CLOUD.TIF", np.zeros((40, 50), np.uint8), metres=30)
@@ -246,3 +252,28 @@ def test_scenes_of_several_kinds_lie_in_one_folder_without_mixing(tmp_path, make
     assert all(ref.nbytes > 0 and ref.files for ref in readers.values())
     with rasterio.open(tmp_path / "plain.tif") as dataset:
         assert dataset.count == 1
+
+
+def test_every_kind_of_product_becomes_tiles_and_the_broken_one_harms_none(tmp_path, make_raster, make_safe, convert):
+    source = tmp_path / "in"
+    make_safe(source / "s2")
+    broken = make_safe(source / "s2", platform="S2B")
+    next(broken.glob("MTD*.xml")).write_text("<broken")
+    _enmap(source, make_raster)
+    _prisma(source / "PRS_L2D_STD_20210701102030.he5")
+    _envi(source / "cube.img", make_raster, "wavelength = {450, 550, 650, 850, 1600}\nwavelength units = nm\n")
+    make_raster(source / "m_3807708_sw_18_060_20210618.tif", _dn(4).astype(np.uint8), metres=0.6)
+    make_raster(source / "20200601_101112_57_240a_3B_AnalyticMS_SR_8b.tif", _dn(8), metres=3)
+    make_raster(source / "20200601_101112_57_240a_3B_udm2.tif", np.ones((8, 40, 50), np.uint8), metres=3)
+    with pytest.raises(RunFailedError):
+        convert(source, tmp_path / "out")
+    ledger = Corpus(tmp_path / "out").ledger().to_pylist()
+    failed = {entry["source"].split("/")[1]: entry for entry in ledger if entry["status"] == "failed"}
+    assert list(failed) == [broken.name]
+    shutil.rmtree(broken)
+    rows = convert(source, tmp_path / "again")
+    sources = {json.loads(row["attributes"])["scene"] for row in rows}
+    assert len(sources) == 6
+    assert {row["modality"] for row in rows} == {"MSI", "HSI"}
+    hyper = next(row for row in rows if "PRS_L2D" in row["source"])
+    assert [c["wavelength_nm"] for c in hyper["channels"]] == sorted(c["wavelength_nm"] for c in hyper["channels"])

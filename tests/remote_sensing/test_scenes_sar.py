@@ -6,8 +6,11 @@ import rasterio
 from rasterio.control import GroundControlPoint
 from rasterio.windows import Window
 
+from voxtile.corpus.reader import Corpus
+from voxtile.errors import RunFailedError
 from voxtile_remote_sensing.scenes.open import find_scenes, open_scene
 from voxtile_remote_sensing.scenes.protocol import SceneError, SceneOptions
+from voxtile_remote_sensing.tiles.convert import convert_geotiff
 
 NAME = "S1A_IW_GRDH_1SDV_20200601T170000_20200601T170025_032800_03CCC1_1A2B"
 LINES, COLUMNS = (0, 50, 119), (0, 40, 80, 99)
@@ -156,3 +159,21 @@ def test_corrected_products_tell_linear_from_decibel_by_name(tmp_path, make_rast
         assert scene.attributes["scale"] == scale
         assert (scene.platform, scene.datetime) == ("S1A", "2020-06-01T17:00:00Z")
         assert np.array_equal(scene.read(["VV"])[0], arrays["VV"])
+
+
+@pytest.mark.parametrize("kind", ["sigma0", "none"])
+def test_a_grd_image_becomes_tiles_in_its_own_geometry(tmp_path, convert, kind):
+    _grd(tmp_path / "in")
+    rows = convert(tmp_path / "in", tmp_path / "out", calibration=kind)
+    assert {row["dtype"] for row in rows} == {"float32" if kind == "sigma0" else "uint16"}
+    assert {row["modality"] for row in rows} == {"SAR"}
+    assert all(row["transform"][1] == pytest.approx(-2e-5) for row in rows)  # the shear is kept
+
+
+def test_calibrated_pixels_cannot_be_left_in_their_files(tmp_path, capsys):
+    _grd(tmp_path / "in")
+    with pytest.raises(RunFailedError):
+        convert_geotiff(tmp_path / "in", tmp_path / "out", size="32px", coords_only=True, workers=1, engine="inline")
+    (entry,) = Corpus(tmp_path / "out").ledger().to_pylist()
+    assert entry["status"] == "failed"
+    assert "so that --coords-only cannot refer" in " ".join(capsys.readouterr().out.split())

@@ -131,3 +131,16 @@ def test_other_json_is_no_scene(tmp_path, make_raster):
     (tmp_path / "a.json").write_text("{not json")
     (tmp_path / "b.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": []}))
     assert [ref.reader for ref in find_scenes(tmp_path)] == ["geotiff"]
+
+
+def test_an_item_becomes_tiles_with_its_mask(tmp_path, make_raster, convert):
+    source = tmp_path / "in"
+    _raster(make_raster, source / "B04.tif")
+    scl = np.full((20, 25), 4, np.uint8)
+    scl[:, 13:] = 9  # cloud
+    make_raster(source / "SCL.tif", scl, metres=20)
+    _item(source, {"red": _asset("B04.tif", **EO, **RASTER), "scl": _asset("SCL.tif")}, **SENTINEL)
+    rows = convert(source, tmp_path / "out")
+    assert {channel["name"] for row in rows for channel in row["channels"]} == {"B04"}
+    assert min(row["valid_fraction"] for row in rows) == 0
+    assert max(row["valid_fraction"] for row in rows) > 0

@@ -33,11 +33,7 @@ from voxtile_remote_sensing.scenes.raster import RasterHeader, RasterPixels, rea
 SENSORS = {"OLI_TIRS": "landsat-8-9-oli-tirs", "OLI": "landsat-8-9-oli-tirs", "TIRS": "landsat-8-9-oli-tirs"}
 SENSORS |= {"ETM": "landsat-7-etm", "ETM+": "landsat-7-etm", "TM": "landsat-4-5-tm"}
 # Keys of mask files in the MTL, and what they hold.
-MASKS = {
-    "FILE_NAME_QUALITY_L1_PIXEL": "QA_PIXEL",
-    "FILE_NAME_BAND_QUALITY": "BQA",
-    "FILE_NAME_QUALITY_L1_RADIOMETRIC_SATURATION": "QA_RADSAT",
-}
+MASKS = {"FILE_NAME_QUALITY_L1_PIXEL": "QA_PIXEL", "FILE_NAME_BAND_QUALITY": "BQA"}
 Scaling: TypeAlias = tuple[float, float]
 
 
@@ -190,12 +186,11 @@ def _masks(ref: SceneRef, groups: Groups, product: str) -> Iterator[SceneMask]:
     contents = groups.get("PRODUCT_CONTENTS", groups.get("PRODUCT_METADATA", {}))
     names = {kind: str(contents[key]) for key, kind in MASKS.items() if key in contents}
     if product == "C1-L2":
-        names["QA_PIXEL_C1"] = PurePosixPath(ref.path).name.removesuffix("MTL.txt") + "pixel_qa.tif"
+        names["pixel_qa"] = PurePosixPath(ref.path).name.removesuffix("MTL.txt") + "pixel_qa.tif"
     for kind, name in names.items():
         path = _beside(ref, name)
         if path is not None:
-            nodata = 1.0 if kind != "QA_RADSAT" else None  # bit 0 is fill
-            yield read_header(str(path), ref.root, ref.options).mask(kind, kind, nodata=nodata)
+            yield read_header(str(path), ref.root, ref.options).mask(kind, kind, nodata=1.0)  # bit 0 is fill
 
 
 def _beside(ref: SceneRef, name: str) -> Path | None:

@@ -124,7 +124,8 @@ class Layer:
     Attributes:
         path: file or store, absolute.
         index: band in the file, from 1.
-        variable: of a NetCDF, HDF5 or Zarr store; empty for rasters.
+        variable: of a NetCDF, HDF5 or Zarr store, or the calibration that is applied on reading; empty for rasters
+            that are read as they are.
     """
 
     path: str
@@ -202,7 +203,8 @@ class SceneMask:
 
     Attributes:
         name: as in the product, e.g. `SCL`.
-        kind: how to read it: SCL, QA_PIXEL, BQA, cloud_probability, snow_probability, UDM2, UDM, fmask or valid.
+        kind: how to read it: SCL, QA_PIXEL, BQA, pixel_qa, cloud_probability, snow_probability, UDM2, UDM, fmask,
+            cloud, cloud_shadow, snow or valid.
         layer: where the pixels are stored.
         grid: where they lie on the ground.
         dtype: of the stored values.

@@ -84,7 +84,8 @@ class Sentinel1Reader:
             scene_band = header.band(band, grid=grid)
             if kind != "none":
                 tables[header.path] = read_calibration(_calibration_file(ref, path), ref.root, kind)
-                scene_band = replace(scene_band, band=replace(band, unit=kind), dtype="float32")
+                layer = replace(scene_band.layer, variable=kind)
+                scene_band = replace(scene_band, band=replace(band, unit=kind), dtype="float32", layer=layer)
             bands.append(scene_band)
         annotation = next((f for f in ref.files if re.search(r"/annotation/s1[^/]*\.xml$", f)), None)
         root = parse_xml(ref.root / annotation, where=annotation) if annotation else None

@@ -116,6 +116,13 @@ def _bqa(values: npt.NDArray[np.generic]) -> Flags:
     return _where((bits & 1, NODATA), (cloud, CLOUD), (bits >> 7 & 3 == 3, SHADOW), (bits >> 9 & 3 == 3, SNOW))
 
 
+def _pixel_qa(values: npt.NDArray[np.generic]) -> Flags:
+    """Landsat Collection 1 surface reflectance (USGS LSDS-1368): bits 0 fill, 3 shadow, 4 snow, 5 cloud; 8-9 cirrus."""
+    bits = values.astype(np.uint32)
+    cloud = (bits >> 5 & 1) | (bits >> 8 & 3 == 3)
+    return _where((bits & 1, NODATA), (cloud, CLOUD), (bits >> 3 & 1, SHADOW), (bits >> 4 & 1, SNOW))
+
+
 def _fmask(values: npt.NDArray[np.generic]) -> Flags:
     """Fmask (Zhu and Woodcock 2012): 0 land, 1 water, 2 cloud shadow, 3 snow, 4 cloud, 255 no observation."""
     table = np.zeros(256, np.uint8)
@@ -136,6 +143,18 @@ def _udm2(values: npt.NDArray[np.generic]) -> Flags:
 
 def _valid(values: npt.NDArray[np.generic]) -> Flags:
     return _where((values == 0, NODATA))
+
+
+def _cloud(values: npt.NDArray[np.generic]) -> Flags:
+    return _where((values != 0, CLOUD))
+
+
+def _cloud_shadow(values: npt.NDArray[np.generic]) -> Flags:
+    return _where((values != 0, SHADOW))
+
+
+def _snow(values: npt.NDArray[np.generic]) -> Flags:
+    return _where((values != 0, SNOW))
 
 
 def _cloud_probability(values: npt.NDArray[np.generic]) -> Flags:
@@ -166,10 +185,14 @@ _DECODERS: Mapping[str, Callable[[npt.NDArray[np.generic]], Flags]] = {
     "SCL": _scl,
     "QA_PIXEL": _qa_pixel,
     "BQA": _bqa,
+    "pixel_qa": _pixel_qa,
     "fmask": _fmask,
     "UDM": _udm,
     "UDM2": _udm2,
     "cloud_probability": _cloud_probability,
     "snow_probability": _snow_probability,
+    "cloud": _cloud,
+    "cloud_shadow": _cloud_shadow,
+    "snow": _snow,
     "valid": _valid,
 }

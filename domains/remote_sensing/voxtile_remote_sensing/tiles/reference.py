@@ -35,8 +35,8 @@ def reference_of(group: Group, window: Window, corpus: Path) -> str:
     for band in group.bands:
         if band.layer.variable or band.layer.path.startswith("/vsi"):
             raise SceneError(
-                f"band {band.name} is in a store, or calibrated on reading, so that --coords-only cannot refer to it; store "
-                "the pixels, or make it a GeoTIFF first"
+                f"band {band.name} is in a store, or calibrated on reading, so that --coords-only cannot refer to it; "
+                "store the pixels, or make it a GeoTIFF first"
             )
     first = Path(group.bands[0].layer.path)
     reference = {

@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pyogrio
@@ -18,9 +19,10 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.engine.task import Sample
 from voxtile.errors import ConfigError
-from voxtile_remote_sensing.osm.captions import write_captions
+from voxtile_remote_sensing.osm.captions import GENERATOR, write_captions
 from voxtile_remote_sensing.osm.command import facts_from_osm
 from voxtile_remote_sensing.osm.english import (
+    VAGUE_COUNTS,
     area_text,
     compass_point,
     length_text,
@@ -29,11 +31,12 @@ from voxtile_remote_sensing.osm.english import (
     rounded,
     with_article,
 )
-from voxtile_remote_sensing.osm.facts import scene_facts
+from voxtile_remote_sensing.osm.facts import RULE, scene_facts
 from voxtile_remote_sensing.osm.features import Feature
 from voxtile_remote_sensing.osm.frame import tile_frame
 from voxtile_remote_sensing.osm.regions import referring_expressions, region_rows, rotated_box
 from voxtile_remote_sensing.osm.scene import measure_scene
+from voxtile_remote_sensing.osm.sentences import SHARES
 from voxtile_remote_sensing.osm.table import load_table
 from voxtile_remote_sensing.osm.wordings import load_wordings
 
@@ -376,3 +379,15 @@ def test_the_tag_table_is_sound():
     assert [r.concept for r in TABLE.match({"leisure": "pitch", "sport": "tennis"})] == ["tennis_court"]
     broken = WORDINGS.patterns.keys()
     assert all(len(WORDINGS.patterns[kind]) >= 3 for kind in broken)
+
+
+def test_the_published_page_is_that_of_the_code():
+    text = (Path(__file__).parents[2] / "docs" / "osm-captions.md").read_text("utf-8")
+    listed = dict(re.findall(r"^\| `(\w+)` \|.*\| ([\d.]+) \| [^|]*\|$", text, re.MULTILINE))
+    assert {name: float(gsd) for name, gsd in listed.items()} == {n: r.max_gsd_m for n, r in TABLE.rules.items()}
+    for identity in (TABLE.identity, WORDINGS.identity, RULE, GENERATOR, "Open Database Licence"):
+        assert identity in text
+    for key, values in TABLE.hidden.items():
+        assert f"`{key}={'/'.join(values)}`" in text
+    for word in (*VAGUE_COUNTS, *SHARES):
+        assert word in text

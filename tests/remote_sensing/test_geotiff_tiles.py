@@ -439,9 +439,10 @@ def test_bad_scenes_cost_their_own_row_and_no_other(tmp_path):
     source, values = tmp_path / "in", landscape((120, 120))
     write_raster(source / "good.tif", values)
     write_raster(source / "no_crs.tif", values, crs=None)
-    write_raster(source / "nan_nodata.tif", values, nodata=None)
-    with rasterio.open(source / "nan_nodata.tif", "r+") as file:
-        file.update_tags(ns="GDAL", DUMMY="1")
+    write_raster(source / "nan_nodata.tif", values, nodata=65_535)  # GDAL keeps it as text, in TIFF tag 42113
+    data = (source / "nan_nodata.tif").read_bytes()
+    assert data.count(b"65535\0") == 1
+    (source / "nan_nodata.tif").write_bytes(data.replace(b"65535\0", b"nan\0\0\0"))
     noise = np.random.default_rng(0).integers(0, 60_000, (3, 600, 600)).astype(np.uint16)
     write_raster(source / "cut.tif", noise, tiled=True, blockxsize=64, blockysize=64, compress="deflate")
     data = (source / "cut.tif").read_bytes()
@@ -456,7 +457,12 @@ def test_bad_scenes_cost_their_own_row_and_no_other(tmp_path):
     status = {
         row["source"]: (row["status"], row["reason"]) for row in ledger_of(tmp_path / "c") if row["status"] != "dropped"
     }
-    assert {name for name, (state, _) in status.items() if state == "failed"} == {"no_crs.tif", "cut.tif", "empty.tif"}
+    assert {name for name, (state, _) in status.items() if state == "failed"} == {
+        "no_crs.tif",
+        "cut.tif",
+        "empty.tif",
+        "nan_nodata.tif",
+    }
     tiles = tiles_of(tmp_path / "c")
     kept = {name: [(r, v) for r, v in tiles if r["source"] == name] for name in status}
     alone = tmp_path / "alone"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from voxtile.corpus.inspect_summary import SPLIT_ORDER, Check
 from voxtile.corpus.leakage_pixels import PixelReport, compare_pixels
@@ -123,9 +124,9 @@ def _place_check(names: str, places: PlaceReport) -> Check:
     return Check(True, f"footprints of {names} are at least {distance_text(places.nearest_m)} apart")
 
 
-def _rows(corpus: Corpus, scheme: str) -> dict[str, list[dict[str, object]]]:
+def _rows(corpus: Corpus, scheme: str) -> dict[str, list[dict[str, Any]]]:
     splits = corpus.splits(scheme)
-    rows: dict[str, list[dict[str, object]]] = {}
+    rows: dict[str, list[dict[str, Any]]] = {}
     for row in corpus.table("samples", with_root=True).to_pylist():
         split = splits.get(row["subject"])
         if split is not None:

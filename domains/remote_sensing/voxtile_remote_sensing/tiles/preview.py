@@ -19,6 +19,7 @@ _COMPOSITES = (
 )
 _RADAR = ("VV", "VH")
 _PERCENTILES = (2.0, 98.0)
+_FEW_PX = 1 << 14
 
 
 def preview_of(tile: npt.NDArray[Any], bands: Sequence[SceneBand]) -> npt.NDArray[np.uint8]:
@@ -76,7 +77,7 @@ def _stretch(plane: npt.NDArray[Any], band: SceneBand | None, top: float) -> tup
         return -band.offset / band.scale, 255 * band.scale / top
     if plane.dtype == np.uint8:
         return 0.0, 1.0
-    sample = plane[::4, ::4]
+    sample = plane[::8, ::8] if plane.size > _FEW_PX else plane
     if band is not None and band.nodata is not None:
         sample = sample[sample != band.nodata]
     sample = sample[np.isfinite(sample)] if sample.dtype.kind == "f" else sample

@@ -87,7 +87,8 @@ def _nearest(
     """Index of the mask's pixel under the centre of each of `count` pixels."""
     centres = start + step * (first + np.arange(count) + 0.5)
     index = np.floor((centres - mask_start) / mask_step + 1e-6).astype(np.int64) - offset
-    return np.clip(index, 0, limit - 1)
+    nearest: npt.NDArray[np.int64] = np.clip(index, 0, limit - 1)
+    return nearest
 
 
 def _scl(values: npt.NDArray[np.generic]) -> Flags:

@@ -34,6 +34,15 @@ SENSORS = {"OLI_TIRS": "landsat-8-9-oli-tirs", "OLI": "landsat-8-9-oli-tirs", "T
 SENSORS |= {"ETM": "landsat-7-etm", "ETM+": "landsat-7-etm", "TM": "landsat-4-5-tm"}
 # Keys of mask files in the MTL, and what they hold.
 MASKS = {"FILE_NAME_QUALITY_L1_PIXEL": "QA_PIXEL", "FILE_NAME_BAND_QUALITY": "BQA"}
+# Further keys that are kept, and their names in the other readers.
+FACTS = {
+    "WRS_PATH": "wrs_path",
+    "WRS_ROW": "wrs_row",
+    "COLLECTION_NUMBER": "collection",
+    "COLLECTION_CATEGORY": "tier",
+    "CLOUD_COVER": "cloud_percent",
+    "SUN_AZIMUTH": "sun_azimuth",
+}
 Scaling: TypeAlias = tuple[float, float]
 
 
@@ -84,7 +93,7 @@ class LandsatReader:
             pixels=RasterPixels(ref.root, ref.options),
             masks=tuple(_masks(ref, groups, product)),
             missing=missing,
-            attributes={"sun_elevation": sun, **_path_row(groups)},
+            attributes={"sun_elevation": sun, **_facts(groups)},
             licence=sensor.licence,
         )
 
@@ -205,10 +214,10 @@ def _datetime(groups: Groups, where: str) -> str:
     return f"{day}T{time[:15].rstrip('Z')}Z"
 
 
-def _path_row(groups: Groups) -> dict[str, Any]:
-    found = {}
+def _facts(groups: Groups) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     for group in groups.values():
-        for key in ("WRS_PATH", "WRS_ROW", "COLLECTION_NUMBER", "COLLECTION_CATEGORY", "CLOUD_COVER"):
+        for key, name in FACTS.items():
             if key in group:
-                found.setdefault(key.lower(), group[key])
+                found.setdefault(name, group[key])
     return found

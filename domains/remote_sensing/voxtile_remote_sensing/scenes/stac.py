@@ -36,6 +36,14 @@ SENSORS = {
     "landsat-4": "landsat-4-5-tm",
 }
 MASKS = {"scl": "SCL", "qa_pixel": "QA_PIXEL", "udm2": "UDM2", "fmask": "fmask", "cloud": "cloud_probability"}
+# Properties that are kept, and their names in the other readers.
+ATTRIBUTES = {
+    "view:sun_elevation": "sun_elevation",
+    "view:sun_azimuth": "sun_azimuth",
+    "eo:cloud_cover": "cloud_percent",
+    "s2:processing_baseline": "processing_baseline",
+    "earthsearch:boa_offset_applied": "boa_offset_applied",
+}
 S2_OFFSET_SINCE = 4.0  # processing baseline 04.00
 
 
@@ -91,11 +99,7 @@ class StacReader:
         names = [band.name for band in bands]
         if len(set(names)) != len(names):
             raise SceneError(f"{ref.id}: two assets call a band the same ({', '.join(sorted(names))}); name them apart")
-        attributes = {
-            k: properties[k]
-            for k in ("view:sun_elevation", "eo:cloud_cover", "s2:processing_baseline")
-            if k in properties
-        }
+        attributes = {name: properties[key] for key, name in ATTRIBUTES.items() if key in properties}
         return Scene(
             ref=ref,
             sensor=sensor.name if sensor else "unknown",
@@ -106,7 +110,7 @@ class StacReader:
             bands=tuple(bands),
             pixels=RasterPixels(ref.root, ref.options),
             masks=tuple(masks),
-            attributes={key.replace(":", "_"): value for key, value in attributes.items()},
+            attributes=attributes,
             licence=properties.get("license") or (sensor.licence if sensor else None),
         )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,18 @@ LEDGER_FOLDER = "ledger"
 
 @dataclass(frozen=True)
 class DoneItem:
-    """What a committed job says about one of its items."""
+    """What a committed job says about one of its items.
+
+    Attributes:
+        left_out: reason → number of the item's parts that were dropped for it.
+    """
 
     digest: str
     source: str
     status: str
     reason: str | None
     samples: int
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,10 @@ def _to_json(done: DoneJob) -> dict[str, Any]:
         "version": done.version,
         "config_sha256": done.config_sha256,
         "attempt": done.attempt,
-        "items": [[i.digest, i.source, i.status, i.reason, i.samples] for i in done.items],
+        "items": [
+            [i.digest, i.source, i.status, i.reason, i.samples, *([dict(i.left_out)] if i.left_out else [])]
+            for i in done.items
+        ],
         "files": {path: {"sha256": sha, "bytes": size} for path, (sha, size) in done.files.items()},
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import pickle
+from collections import Counter
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -240,7 +241,11 @@ def _done_item(
     """The item's row of the done file: failed where a part of it is, so that a retry does it again."""
     if isinstance(outcome, Outcome) and (failures := _failed_parts(outcome)):
         status, reason = "failed", failures[0].reason
-    return DoneItem(job.digests[index], job.items[index].source, status, reason, samples)
+    parts = outcome.parts if isinstance(outcome, Outcome) else ()
+    left_out = Counter(part.reason for part in parts if part.status == "dropped")
+    return DoneItem(
+        job.digests[index], job.items[index].source, status, reason, samples, dict(sorted(left_out.items()))
+    )
 
 
 def _failed_parts(outcome: Outcome) -> list[Failure]:

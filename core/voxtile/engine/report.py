@@ -92,6 +92,10 @@ def print_summary(name: str, corpus: Path, summary: RunSummary) -> None:
         for reason, count in sorted(summary.reasons[status].items()):
             table.add_row(f"  {escape(reason)}", str(count))
     table.add_row("samples", str(summary.samples))
+    if summary.left_out:
+        table.add_row("left out of inputs", str(summary.left_out.total()))
+        for reason, count in sorted(summary.left_out.items()):
+            table.add_row(f"  {escape(reason)}", str(count))
     table.add_row("MB written", f"{summary.nbytes / 1e6:.1f}")
     table.add_row("seconds", f"{summary.seconds:.1f}")
     here = summary.inputs - summary.earlier

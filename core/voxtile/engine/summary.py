@@ -21,6 +21,7 @@ class RunSummary:
         planned: number of inputs in the plan; more than the sum of these where a run was stopped.
         nbytes: bytes that this run (and those killed before it) wrote.
         reasons: status → reason → number of inputs.
+        left_out: reason → number of parts of inputs (tiles of a scene, patches of a slide) that were dropped.
         failures: (source, failure) of the inputs that failed in this run.
         earlier: how many of the inputs were committed by earlier runs.
         seconds: how long this run took.
@@ -33,6 +34,7 @@ class RunSummary:
     planned: int = 0
     nbytes: int = 0
     reasons: dict[str, Counter[str]] = field(default_factory=lambda: {"dropped": Counter(), "failed": Counter()})
+    left_out: Counter[str] = field(default_factory=Counter)
     failures: list[tuple[str, Failure]] = field(default_factory=list)
     earlier: int = 0
     seconds: float = 0.0
@@ -44,6 +46,7 @@ class RunSummary:
         for item in items:
             setattr(summary, item.status, getattr(summary, item.status) + 1)
             summary.samples += item.samples
+            summary.left_out.update(item.left_out)
             if item.status != "used":
                 summary.reasons[item.status][item.reason or item.status] += 1
         return summary

@@ -41,6 +41,12 @@ def ledger(root):
     return sorted((row["source"], row["attempt"], row["status"], row["reason"] or "", row["uid"]) for row in rows)
 
 
+def test_the_summary_says_how_many_parts_were_left_out_and_why(tmp_path, capsys):
+    run_task(Strips(tmp_path / "mended"), tmp_path / "corpus", RunOptions(engine="inline"))
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "left out of inputs 1 blurred 1" in said
+
+
 def test_a_failed_part_costs_itself_and_a_retry_brings_it_in(tmp_path):
     task, root = Strips(tmp_path / "mended"), tmp_path / "corpus"
     summary = run_task(task, root, RunOptions(engine="inline"))
@@ -54,7 +60,8 @@ def test_a_failed_part_costs_itself_and_a_retry_brings_it_in(tmp_path):
         ("strip 1", 1, "used", "", "1-0"),
     ]
     assert ledger(root) == first
-    run_task(task, root, RunOptions(engine="inline"))
+    assert summary.left_out == {"blurred": 1}
+    assert run_task(task, root, RunOptions(engine="inline")).left_out == {"blurred": 1}
     assert ledger(root) == first
     task.mended.touch()
     summary = run_task(task, root, RunOptions(engine="inline", retry=True))

@@ -21,7 +21,7 @@ from scipy import ndimage
 from voxtile.corpus.leakage import find_leakage
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.verify import verify_corpus
-from voxtile.errors import ConfigError, RunFailedError
+from voxtile.errors import ConfigError, RunFailedError, VoxtileError
 from voxtile_remote_sensing.tiles.convert import convert_geotiff
 
 SETS = {
@@ -152,7 +152,7 @@ def test_scl_becomes_masks_fractions_and_valid_fraction(test_data, tmp_path):
             assert region["box"] == [y.min(), x.min(), y.max() + 1, x.max() + 1]
             cloudy += 1
     assert cloudy
-    assert not verify_corpus(tmp_path / "c")
+    verify_corpus(tmp_path / "c")
 
 
 def test_ndvi_of_the_tiles_matches_the_reference(test_data, tmp_path):
@@ -317,6 +317,12 @@ def test_references_give_the_same_pixels_as_stored_tiles(tmp_path):
         padded += row["valid_fraction"] < 1
         assert row["shape"] == list(expected.shape)
     assert padded
+    verify_corpus(tmp_path / "refs")
+    data = bytearray((tmp_path / "in/scene.tif").read_bytes())
+    data[-1] ^= 255
+    (tmp_path / "in/scene.tif").write_bytes(data)
+    with pytest.raises(VoxtileError):
+        verify_corpus(tmp_path / "refs")
 
 
 def test_references_refuse_resampling(tmp_path):

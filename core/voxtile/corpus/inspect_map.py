@@ -91,7 +91,7 @@ def _draw(groups: Mapping[str, Sequence[Ring]]) -> str:
 
     points = np.array([point for rings in groups.values() for ring in rings for point in ring])
     x0, y0, x1, y1, aspect = _extent(points)
-    height = min(9.0, max(2.6, _WIDTH_IN * (y1 - y0) * aspect / (x1 - x0) + 0.6))
+    height = 0.9 * _WIDTH_IN * (y1 - y0) * aspect / (x1 - x0) + 0.75
     figure = Figure(figsize=(_WIDTH_IN, height), dpi=_DPI)
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.08, 0.6 / height, 0.9, 1 - 0.75 / height))

@@ -11,6 +11,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from rasterio.windows import Window
 
+from voxtile.corpus.ingest.duplicates import file_edges
 from voxtile.errors import CorpusError
 from voxtile_remote_sensing.scenes.protocol import Layer, SceneBand, SceneError, SceneOptions
 from voxtile_remote_sensing.scenes.raster import RasterPixels
@@ -39,11 +41,13 @@ def reference_of(group: Group, window: Window, corpus: Path) -> str:
                 "store the pixels, or make it a GeoTIFF first"
             )
     first = Path(group.bands[0].layer.path)
+    size, edges = _edges(first)
     reference = {
         "uri": os.path.relpath(first, corpus.resolve()),
         "reader": READER,
         "box": [window.row_off, window.col_off, window.row_off + window.height, window.col_off + window.width],
-        "bytes": first.stat().st_size,
+        "bytes": size,
+        "edges": edges,
         "layers": [[os.path.relpath(band.layer.path, first.parent), band.layer.index] for band in group.bands],
         "grid": list(group.grid.shape),
         "fill": [_json_number(band, group) for band in group.bands],
@@ -114,6 +118,12 @@ class RasterWindows:
         y, x = top - window.row_off, left - window.col_off
         out[:, y : y + values.shape[1], x : x + values.shape[2]] = values
         return out
+
+
+@lru_cache(maxsize=64)
+def _edges(path: Path) -> tuple[int, str]:
+    """Size of a file and hash of its ends, by which `voxtile verify` sees that it has changed."""
+    return file_edges(path)
 
 
 def _json_number(band: SceneBand, group: Group) -> float | None:

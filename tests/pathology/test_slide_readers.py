@@ -106,6 +106,19 @@ def test_openslide_and_the_native_reader_agree_on_what_a_slide_says(slide_writer
         assert np.array_equal(ours.read(0, (-20, -10, 50, 60)), theirs.read(0, (-20, -10, 50, 60)))
 
 
+def test_openslide_does_not_blur_a_level_whose_downsample_is_no_whole_number(slide_writer, slide_texture):
+    from voxtile_pathology.slides.openslide_reader import OpenSlideReader
+
+    full = slide_texture(1001, 703)[0]
+    small = np.ascontiguousarray(full[:700:4, :1000:4])
+    path = slide_writer.pyramid("a.tif", [full, small], photometric="rgb")
+    with OpenSlideReader(path) as slide:
+        assert slide.levels[1].downsample == (4.0, 4.0)  # OpenSlide says 4.0106
+        for x, y in ((0, 0), (30, 20), (-5, 60)):
+            white = np.pad(small, ((0, 0), (5, 0), (0, 0)), constant_values=255)[y : y + 80, x + 5 : x + 85]
+            assert np.array_equal(slide.read(1, (x, y, x + 80, y + 80)), white)
+
+
 def test_a_missing_folder_and_a_folder_without_slides_are_named(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         find_slides(tmp_path / "nowhere")

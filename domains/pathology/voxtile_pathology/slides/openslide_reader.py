@@ -23,9 +23,11 @@ from voxtile_pathology.slides.protocol import (
     true_downsample,
 )
 from voxtile_pathology.slides.resolution import checked_mpp
-from voxtile_pathology.slides.tiles import check_grid
+from voxtile_pathology.slides.tiles import WHITE, check_grid
 
 _PRIORITY = 50
+_MOST_EXTRA = 64  # pixels read beside a box, so that it starts where OpenSlide need not interpolate
+_SHARP = 0.01  # level-0 pixels
 
 
 class OpenSlideReader:
@@ -73,17 +75,16 @@ class OpenSlideReader:
 
     def read(self, level: int, box: Box) -> Picture:
         """Pixels of a box; transparent and outside ones are white."""
-        size = checked_box(self.path, box)
-        downsample = self._handle.level_downsamples[level]
-        corner = (round(box[0] * downsample), round(box[1] * downsample))
-        try:
-            with self._handle.read_region(corner, level, size) as image:
-                return _on_white(np.asarray(image))
-        except openslide.OpenSlideError as error:
-            self._reopen()
-            raise SlideError(
-                f"{self.path.name}: the pixels at {box[:2]} of level {level} cannot be decoded ({error})"
-            ) from error
+        width, height = checked_box(self.path, box)
+        full_width, full_height = self.levels[level].size
+        inside = (max(box[0], 0), max(box[1], 0), min(box[2], full_width), min(box[3], full_height))
+        if inside == box:
+            return self._inside(level, box)
+        result = np.full((height, width, 3), WHITE, np.uint8)
+        if inside[2] > inside[0] and inside[3] > inside[1]:
+            rows = slice(inside[1] - box[1], inside[3] - box[1])
+            result[rows, inside[0] - box[0] : inside[2] - box[0]] = self._inside(level, inside)
+        return result
 
     def tile_grid(self, level: int) -> TileGrid | None:
         """None: OpenSlide gives pixels only."""
@@ -110,6 +111,19 @@ class OpenSlideReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _inside(self, level: int, box: Box) -> Picture:
+        downsample = self._handle.level_downsamples[level]
+        left, top = _nearest_whole(box[0], downsample), _nearest_whole(box[1], downsample)
+        corner, size = (round(left * downsample), round(top * downsample)), (box[2] - left, box[3] - top)
+        try:
+            with self._handle.read_region(corner, level, size) as image:
+                return _on_white(np.asarray(image)[box[1] - top :, box[0] - left :])
+        except openslide.OpenSlideError as error:
+            self._reopen()
+            raise SlideError(
+                f"{self.path.name}: the pixels at {box[:2]} of level {level} cannot be decoded ({error})"
+            ) from error
 
     def _opened(self) -> openslide.OpenSlide:
         try:
@@ -141,6 +155,21 @@ def _level(handle: openslide.OpenSlide, index: int) -> Level:
 def _tile(handle: openslide.OpenSlide, index: int) -> tuple[int, int] | None:
     width, height = (_number(handle.properties.get(f"openslide.level[{index}].tile-{s}")) for s in ("width", "height"))
     return (int(width), int(height)) if width and height else None
+
+
+def _nearest_whole(start: int, downsample: float) -> int:
+    """The pixel at or shortly before `start` whose place in level 0 is closest to a whole number.
+
+    OpenSlide takes places in level 0, and between pixels it interpolates: at a downsample of 4.005 most places of a
+    level would come out blurred.
+    """
+
+    def distance(pixel: int) -> float:
+        return abs(round(pixel * downsample) - pixel * downsample)
+
+    before = range(start, max(start - _MOST_EXTRA, -1), -1)
+    sharp = next((pixel for pixel in before if distance(pixel) <= _SHARP), None)
+    return min(before, key=distance) if sharp is None else sharp
 
 
 def _number(text: str | None) -> float | None:

@@ -10,8 +10,8 @@ import numpy as np
 
 from voxtile_pathology.slides.protocol import Box, Picture, SlideError
 
-# A row of 256-pixel tiles, 80,000 pixels wide: patches that straddle tiles, read row by row, decode each tile once.
-CACHE_BYTES = 64 << 20
+# Two rows of 256-pixel tiles, 20,000 pixels wide: patches that straddle tiles, read row by row, decode each tile once.
+CACHE_BYTES = 32 << 20
 WHITE = 255
 MAX_SIDE = 1 << 22  # four million pixels: a slide of 75 mm at 0.02 µm
 MAX_TILE_PIXELS = 1 << 26  # 200 MB of RGB

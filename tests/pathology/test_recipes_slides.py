@@ -20,7 +20,7 @@ from voxtile_pathology.recipes import pathgen_set, slides
 DETAILS = "01Z-00-DX1.bf88ce1f-0601-40c8-813e-4e3df51bd2f0"
 
 
-def slide(path, seed, side=1536, tissue=(200, 900)):
+def slide(path, seed, side=1024, tissue=(150, 750)):
     """A tiled TIFF with stained tissue on white glass, 0.5 µm a pixel."""
     rng = np.random.default_rng(seed)
     picture = np.full((side, side, 3), 244, np.uint8)
@@ -46,7 +46,7 @@ def camelyon(tmp_path):
     root = tmp_path / "CAMELYON16"
     for seed, name in enumerate(("training/normal/normal_001", "training/tumor/tumor_001", "testing/images/test_001")):
         slide(root / f"{name}.tif", seed)
-    corners = [(300, 300), (700, 300), (700, 700), (300, 700)]
+    corners = [(300, 300), (600, 300), (600, 600), (300, 600)]
     points = "".join(f'<Coordinate Order="{i}" X="{x}" Y="{y}" />' for i, (x, y) in enumerate(corners))
     (root / "training/lesion_annotations").mkdir()
     (root / "training/lesion_annotations/tumor_001.xml").write_text(ASAP.format(points))
@@ -129,7 +129,7 @@ def pathgen_file(root, rows):
 def test_pathgens_patches_are_level_0_pixels_with_their_captions(tmp_path, monkeypatch):
     root, wsi = tmp_path / "pathgen", f"TCGA-AA-3844-{DETAILS}"
     slide(root / f"uuid/{wsi}.svs", 3)
-    rows = [(wsi, 200, 100, "Glands {of} colon."), (wsi, 864, 864, "Stroma."), (wsi, 1400, 0, "Beyond the edge."),
+    rows = [(wsi, 200, 100, "Glands {of} colon."), (wsi, 352, 352, "Stroma."), (wsi, 900, 0, "Beyond the edge."),
             ("TCGA-XX-0000-gone", 5, 5, "Not there.")]  # fmt: skip
     pathgen_file(root, rows)
     monkeypatch.setattr(pathgen_set, "_CHUNK", 37)  # rows are found across pieces of any size
@@ -138,7 +138,7 @@ def test_pathgens_patches_are_level_0_pixels_with_their_captions(tmp_path, monke
     assert not verify(tmp_path / "corpus").problems
     found = Corpus(tmp_path / "corpus")
     samples = {tuple(row["level0_box"][:2]): row for row in found.table("samples").to_pylist()}
-    assert set(samples) == {(200, 100), (864, 864)}
+    assert set(samples) == {(200, 100), (352, 352)}
     row = samples[200, 100]
     assert (row["subject"], row["study"], row["shape"]) == ("TCGA-AA-3844", wsi, [672, 672, 3])
     captions = {c["uid"]: (c["text"], c["kind"]) for c in found.table("captions").to_pylist()}

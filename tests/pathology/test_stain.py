@@ -25,7 +25,7 @@ LABORATORIES = {
 }
 
 
-def mixture(vectors, seed=0, side=96):
+def mixture(vectors, seed=0, side=64):
     """A patch of nuclei (mostly haematoxylin), stroma (mostly eosin) and both."""
     rng = np.random.default_rng(seed)
     vectors = np.asarray(vectors) / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -110,7 +110,7 @@ def png(pixels):
 
 
 class Source:
-    meta = {"kind": "patch", "axes": "YXC", "codec": "png", "shape": [96, 96, 3]}  # noqa: RUF012
+    meta = {"kind": "patch", "axes": "YXC", "codec": "png", "shape": [64, 64, 3]}  # noqa: RUF012
 
     def encoded(self):
         return png(mixture(RUIFROK)[0])

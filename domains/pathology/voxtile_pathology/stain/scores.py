@@ -12,6 +12,7 @@ import numpy as np
 from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.parts import read_parts, table_schema
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.schema import OVERVIEW
 from voxtile.corpus.source import StoredSample
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.task import Item, Outcome, Row
@@ -58,8 +59,8 @@ class StainScoreTask:
         """
         found = False
         for part in Corpus(Path(self.corpus)).parts("samples"):
-            rows = read_parts([part], table_schema("samples"), ["axes", "nbytes"])
-            colour = [index for index, axes in enumerate(rows["axes"].to_pylist()) if axes == "YXC"]
+            rows = read_parts([part], table_schema("samples"), ["axes", "kind"]).to_pylist()
+            colour = [index for index, row in enumerate(rows) if _is_scored(row)]
             for start in range(0, len(colour), _ITEM_SAMPLES):
                 found = True
                 chosen = colour[start : start + _ITEM_SAMPLES]
@@ -78,9 +79,13 @@ class StainScoreTask:
         )
         rows: list[Row] = []
         for row in table.to_pylist():
-            if row["axes"] == "YXC":
+            if _is_scored(row):
                 rows += stain_scores(pixels_of(root, row), row["uid"], self.method)
         return Outcome("used", tables={"scores": rows})
+
+
+def _is_scored(row: Mapping[str, Any]) -> bool:
+    return bool(row["axes"] == "YXC" and row["kind"] != OVERVIEW)
 
 
 def pixels_of(root: Path, row: Mapping[str, Any]) -> Pixels:

@@ -41,6 +41,13 @@ def scenes_data(name: str, size: str) -> list[str]:
     return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "4"]
 
 
+def slides_data() -> list[str]:
+    """A few slides of the H&E phantom, as the config makes them."""
+    small = {"n": "6", "options.workers": "1", "converter_options.split_fractions": "0.4,0.3,0.3"}
+    options = [part for key, value in small.items() for part in (f"--data.phantom.{key}", value)]
+    return [*options, "--data.batch_size", "2", "--data.max_images_per_batch", "12"]
+
+
 @pytest.fixture
 def data(request, tmp_path, monkeypatch, xray_corpus):
     monkeypatch.setenv("VOXTILE_CACHE", str(tmp_path / "cache"))
@@ -48,6 +55,7 @@ def data(request, tmp_path, monkeypatch, xray_corpus):
     return {
         "medical/cxr": ["--data.corpus", str(xray_corpus), "--data.num_workers", "0"],
         "medical/ct": request.getfixturevalue("ct_data"),
+        "pathology/he": slides_data(),
         "remote_sensing/sentinel2": scenes_data("sentinel2", "600m"),
         "remote_sensing/aerial": scenes_data("aerial", "96m"),
         "remote_sensing/sar": scenes_data("sar", "600m"),

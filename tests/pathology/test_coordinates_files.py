@@ -84,6 +84,9 @@ def test_files_are_found_by_the_slides_name(tmp_path):
         tool_file(tmp_path / name, CORNERS, CLAM)
     slides = {n: find_coordinates(tmp_path, tmp_path / n) for n in ("a.svs", "b.svs", "c.ome.tiff", "d.svs")}
     assert [p and p.name for p in slides.values()] == ["a.h5", "b_patches.h5", "c.h5", None]
+    single = tmp_path / "patches/b_patches.h5"
+    assert find_coordinates(single, tmp_path / "b.svs") == single
+    assert find_coordinates(single, tmp_path / "a.svs") is None
 
 
 @pytest.mark.parametrize(

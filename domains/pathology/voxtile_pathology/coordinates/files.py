@@ -72,8 +72,13 @@ def write_coordinates(
 
 
 def find_coordinates(folder: Path, slide: Path) -> Path | None:
-    """The file of a slide in a folder of CLAM (`NAME.h5`) or TRIDENT (`NAME_patches.h5`), or in its `patches`."""
+    """The file of a slide in a folder of CLAM (`NAME.h5`) or TRIDENT (`NAME_patches.h5`), or in its `patches`.
+
+    A file in place of the folder is that of the slide that it is named as.
+    """
     names = dict.fromkeys((slide.stem, slide.name, slide.name.split(".")[0]))
+    if folder.is_file():
+        return folder if folder.stem.removesuffix(_NAME_SUFFIXES[0]) in names else None
     places = (folder, folder / "patches")
     candidates = (place / f"{name}{suffix}.h5" for place in places for name in names for suffix in _NAME_SUFFIXES)
     return next((path for path in candidates if path.is_file()), None)

@@ -27,7 +27,7 @@ from voxtile_pathology.slides.protocol import Slide, SlideError
 PATHGEN = Collection(
     name="pathgen-1.6m",
     title="PathGen-1.6M (Sun et al., ICLR 2025)",
-    licence="CC BY-NC 4.0 captions; slides NIH GDC open access",
+    licence="captions: non-commercial research, terms at their home; slides: NIH GDC open access",
     home="https://huggingface.co/datasets/jamessyx/PathGen",
 )
 FILE = "PathGen-1.6M.json"

@@ -91,7 +91,7 @@ def test_facts_and_sentences_of_tiles(tmp_path):
     assert json.loads(facts["south", "low sun"]["attributes"])["elevation"] == "stated"
     here = astral_elevation(Observer(48.25, 11.6), datetime(2020, 7, 1, 10, 20, tzinfo=UTC), with_refraction=False)
     assert abs(here - 60) < 5
-    assert facts["north", "medium resolution"]["value"] == pytest.approx(10.0)
+    assert json.loads(facts["north", "medium resolution"]["attributes"])["gsd_m"] == pytest.approx(10.0)
     place = facts["north", "place"]
     attributes = json.loads(place["attributes"])
     assert (attributes["name"], attributes["direction"]) == ("Munich", "north")

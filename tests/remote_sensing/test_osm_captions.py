@@ -234,7 +234,7 @@ def test_captions_in_a_corpus_name_their_facts_and_never_the_same_twice(test_dat
         tile = shapely.box(x + 60, y - 60 - 256 * (i + 1), x + 316, y - 60 - 256 * i)
         inner = inner.intersection(tile)
         assert (inner.intersection(outer).area >= 0.95 * inner.area).all()
-        assert 0.8 * row["value"] <= len(inner) <= row["value"], "GDAL leaves out a multipolygon or two"
+        assert 0.8 * attributes["measured"] <= len(inner) <= attributes["measured"], "GDAL loses a few"
 
 
 def test_rotated_boxes_turn_back_into_the_rectangle():
@@ -290,7 +290,7 @@ def test_north_is_true_north_whatever_the_grid(crs, lon, lat, turn):
     assert ("tennis_court", "north", "pond") in said
     assert ("parking_lot", "east", "pond") in said
     assert ("pond", "south", "tennis_court") in said
-    distances = [f.value for f in facts if f.relation and f.relation.kind == "north"]
+    distances = [f.attributes["measured"] for f in facts if f.relation and f.relation.kind == "north"]
     np.testing.assert_allclose(distances, 60, rtol=0.01)
 
 

@@ -1,5 +1,7 @@
 """The remote-sensing domain's entry point."""
 
+from pathlib import Path
+
 from voxtile.domain import Command, Domain, files_beside
 
 domain = Domain(
@@ -90,5 +92,5 @@ domain = Domain(
     readers={
         "raster-window": Command("voxtile_remote_sensing.tiles.reference:open_reference", "tiles of raster files")
     },
-    wordings=(),
+    wordings=(Path(__file__).parent / "wordings" / "remote_sensing.yaml",),
 )

@@ -93,7 +93,9 @@ class MetadataTask:
         self, tables: dict[str, list[Row]], row: Mapping[str, Any], frame: TileFrame, places: Gazetteer | None
     ) -> None:
         phrases = [f"at {gsd_text(frame.gsd_m)} resolution"]
-        found = [_fact(frame.uid, resolution_word(frame.gsd_m), frame.gsd_m, "m", {"kind": "resolution"})]
+        found = [
+            _fact(frame.uid, resolution_word(frame.gsd_m), None, None, {"kind": "resolution", "gsd_m": frame.gsd_m})
+        ]
         tables["scopes"].append(_scope(frame.uid, "resolution@1", tuple(word for _, word in RESOLUTIONS)))
         centre = frame.footprint.centroid
         longitude, latitude = transformer(frame.crs, "EPSG:4326").transform(centre.x, centre.y)

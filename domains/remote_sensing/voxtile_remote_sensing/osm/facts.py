@@ -23,7 +23,8 @@ class MapFact:
     Attributes:
         fact_id: 16 hexadecimal digits; captions name the facts they state by it (`parents`).
         kind: `object`, `count`, `cover`, `length` or `relation`.
-        concept, value, unit: as in the facts table; `value` is null for the presence of an object without size.
+        concept, value, unit: as in the facts table; null for an object without size, and for a relation, whose number
+            is in the attributes, since it is no size of the concept.
         attributes: OSM ids, dates, the rule, and what the kind needs.
         region_id: of an object that has a box.
         relation: the relation that the fact states.
@@ -104,12 +105,14 @@ def _relation_fact(
         "rule": f"{table}:{relation.subject}",
         "relation": relation.kind,
         "other": relation.other,
+        "measured": relation.value,
+        "measured_unit": relation.unit,
         "osm_ids": list(relation.subject_ids[:_LISTED_IDS]),
         "other_osm_ids": list(relation.other_ids[:_LISTED_IDS]),
         "osm_date": max(known, default=None),
     }
-    fact = _fact(scene, "relation", relation.subject, relation.value, relation.unit, attributes)
-    return MapFact(fact.fact_id, "relation", fact.concept, fact.value, fact.unit, attributes, None, relation)
+    fact = _fact(scene, "relation", relation.subject, None, None, attributes)
+    return MapFact(fact.fact_id, "relation", fact.concept, None, None, attributes, None, relation)
 
 
 def _fact(

@@ -242,7 +242,7 @@ def _band(entry: Mapping[str, Any], source: str) -> Band:
         raise ConfigError(f"band {entry.get('name')} has unknown keys: {', '.join(sorted(unknown))}")
     if entry.get("common_name") not in COMMON_NAMES | {None}:
         raise ConfigError(f"'{entry['common_name']}' of band {entry['name']} is not a STAC common name")
-    values = {key: _plain(value) for key, value in entry.items() if key != "aliases"}
+    values: dict[str, Any] = {key: _plain(value) for key, value in entry.items() if key != "aliases"}
     return Band(**values, source=source, aliases=tuple(entry.get("aliases", ())))
 
 

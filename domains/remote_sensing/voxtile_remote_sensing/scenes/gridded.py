@@ -146,16 +146,23 @@ def opened(ref: SceneRef) -> xr.Dataset:
     check_inside(ref.root, path, ref.options, where=ref.id)
     if path.is_dir():
         check_zarr(path, ref.id)
-        engine, extra = "zarr", {"consolidated": False}  # one truth: each array's own metadata
+        engine = "zarr"
     else:
         with path.open("rb") as stream:
             head = stream.read(8)
-        engine, extra = "scipy" if head.startswith(b"CDF") else "h5netcdf", {}
+        engine = "scipy" if head.startswith(b"CDF") else "h5netcdf"
         if engine == "h5netcdf":
             check_hdf5(path, ref.id)
+    extra = {"consolidated": False} if engine == "zarr" else {}  # one truth: each array's own metadata
     try:
         return xr.open_dataset(
-            path, engine=engine, mask_and_scale=False, decode_timedelta=False, decode_coords="all", cache=False, **extra
+            path,
+            engine=engine,
+            mask_and_scale=False,
+            decode_timedelta=False,
+            decode_coords="all",
+            cache=False,
+            backend_kwargs=extra,
         )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise SceneError(f"{ref.id}: not a readable NetCDF or Zarr dataset; copy it again from its source") from error

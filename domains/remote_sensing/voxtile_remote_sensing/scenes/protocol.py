@@ -104,7 +104,7 @@ class Grid:
     def is_north_up(self) -> bool:
         """Columns run east and rows run south."""
         a, b, _, d, e, _ = tuple(self.transform)[:6]
-        return b == 0 and d == 0 and a > 0 and e < 0
+        return bool(b == 0 and d == 0 and a > 0 and e < 0)
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:

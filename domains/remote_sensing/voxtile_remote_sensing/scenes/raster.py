@@ -243,11 +243,11 @@ def _open(path: str, root: Path, options: SceneOptions) -> DatasetReader:
 
 def _nodata(dataset: DatasetReader, path: str) -> tuple[float | None, ...]:
     """GDAL's values; where it has none for integers, what the file states all the same."""
-    values = tuple(dataset.nodatavals)
+    values: tuple[float | None, ...] = tuple(dataset.nodatavals)
     integers = all(np.dtype(d).kind in "iu" for d in dataset.dtypes)
     if any(v is not None for v in values) or not integers or path.startswith("/vsi"):
         return values
-    return (stated_nodata(Path(path), dataset.driver),) * dataset.count
+    return (stated_nodata(Path(path), dataset.driver),) * int(dataset.count)
 
 
 def _check_size(dataset: DatasetReader, path: str) -> None:

@@ -72,7 +72,9 @@ class Sentinel1Reader:
         if kind not in CALIBRATIONS:
             raise SceneError(f"calibration '{kind}' is unknown; take one of {', '.join(CALIBRATIONS)}")
         table = load_sensor(SENSOR)
-        bands, tables, facts = [], {}, {}
+        bands: list[SceneBand] = []
+        tables: dict[str, CalibrationTable] = {}
+        facts: dict[str, Any] = {}
         for path in ref.files:
             match = MEASUREMENT.match(PurePosixPath(path).name)
             if match is None:

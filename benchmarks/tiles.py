@@ -7,7 +7,7 @@ after their imports, ours includes the plan, the worker's start, hashes, footpri
 - `read`: rasterio reads every block-aligned window of all bands, and does nothing with it.
 - `write`: the same, and each window becomes a deflate GeoTIFF of its own: what a tiling script does.
 - `grid`: torchgeo's GridGeoSampler over a RasterDataset; nothing is written.
-- `ours`: voxtile convert geotiff with one worker; with --all-workers also with one a processor.
+- `ours`: voxtile convert geotiff with one worker, and with one a processor.
 - `random`: torchgeo's RandomGeoSampler from the GeoTIFFs, float32 tensors; ours: random tiles of the corpus's view,
   decoded to float32 tensors. Files are in the page cache for both.
 
@@ -169,7 +169,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--reads", type=int, default=400)
     parser.add_argument("--codec", choices=("deflate", "jp2"), default="deflate")
-    parser.add_argument("--all-workers", action="store_true")
     arguments = parser.parse_args()
     ratios: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as name:
@@ -186,16 +185,21 @@ def main() -> None:
                     ratios.setdefault(f"tiling, {side}, {clock} (aim {aim})", []).append(
                         sides[side][clock] / ours[clock]
                     )
-            if arguments.all_workers:
-                every = measure(OURS, source, None, "0")
-                ratios.setdefault("tiling with all workers, read, seconds", []).append(
-                    sides["read"]["seconds"] / every["seconds"]
-                )
+            every = measure(OURS, source, None, "0")
+            for side, aim in (("read", "1.0"), ("grid", "3")):
+                what = f"tiling with a worker a processor, {side}, seconds (aim {aim})"
+                ratios.setdefault(what, []).append(sides[side]["seconds"] / every["seconds"])
             theirs = measure(GRID, source, None, str(arguments.reads))
             random = measure(OURS_RANDOM, folder / "corpus", None, str(arguments.reads))
             for clock in ("seconds", "cpu"):
                 ratios.setdefault(f"training read, {clock} (aim 10)", []).append(theirs[clock] / random[clock])
-            shown = {**sides, "ours": ours, "random torchgeo": theirs, "random ours": random}
+            shown = {
+                **sides,
+                "ours": ours,
+                "ours with all workers": every,
+                "random torchgeo": theirs,
+                "random ours": random,
+            }
             texts = [f"{k} {v['seconds']:.2f} s ({v['cpu']:.2f} CPU)" for k, v in shown.items()]
             print(f"round {number + 1}, {stored / 1e6:.0f} MB: {', '.join(texts)}", flush=True)
     for what, found in ratios.items():

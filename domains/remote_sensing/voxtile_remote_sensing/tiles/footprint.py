@@ -55,7 +55,20 @@ def footprints(corners: npt.NDArray[np.float64], crs: CRS, side_m: float) -> lis
     if np.abs(rings[..., 1]).max(initial=0) > _POLAR_LATITUDE:
         rings = _lonlat(transformer, _densified(corners, 32))
     centres = _lonlat(transformer, corners.mean(axis=1))
-    return [_footprint(ring, (float(x), float(y))) for ring, (x, y) in zip(rings, centres, strict=True)]
+    steps = (np.diff(rings[..., 0], axis=1, append=rings[:, :1, 0]) + 180) % 360 - 180
+    plain = (np.abs(np.diff(rings[..., 0], axis=1)).max(axis=1) < 180) & (np.abs(rings[..., 1]).max(axis=1) < 90)
+    shapes = np.empty(len(rings), object)
+    shapes[plain] = shapely.orient_polygons(shapely.polygons(rings[plain]))
+    for k in np.flatnonzero(~plain):
+        shapes[k] = split_ring(rings[k])
+    encircled = np.abs(steps.sum(axis=1)) > 180
+    offsets = (rings - centres[:, None] + 180) % 360 - 180
+    half = np.abs(offsets).max(axis=1)
+    half[encircled, 0] = 180
+    wkb = shapely.to_wkb(shapes, byte_order=1)
+    return [
+        Footprint(w, (c[0], c[1]), (h[0], h[1])) for w, c, h in zip(wkb, centres.tolist(), half.tolist(), strict=True)
+    ]
 
 
 def transformer_of(crs: CRS) -> pyproj.Transformer:
@@ -114,16 +127,6 @@ def _closed_at_pole(points: npt.NDArray[np.float64], turns: int) -> npt.NDArray[
     closing = points[0] + [360 * turns, 0]
     pole = math.copysign(90, points[:, 1].mean())
     return np.vstack([points, closing, [closing[0], pole], [points[0, 0], pole]])
-
-
-def _footprint(ring: npt.NDArray[np.float64], centre: tuple[float, float]) -> Footprint:
-    shape = split_ring(ring)
-    steps = (np.diff(ring[:, 0], append=ring[0, 0]) + 180) % 360 - 180
-    offsets = (ring[:, 0] - centre[0] + 180) % 360 - 180
-    encircles = round(steps.sum() / 360) != 0
-    half_x = 180.0 if encircles else float(np.abs(offsets).max())
-    half_y = float(np.abs(ring[:, 1] - centre[1]).max())
-    return Footprint(shapely.to_wkb(shape, byte_order=1), centre, (half_x, half_y))
 
 
 def _segments(side_m: float) -> int:

@@ -18,6 +18,8 @@ from voxtile_remote_sensing.tiles.layers import Group
 from voxtile_remote_sensing.tiles.placement import Placement
 from voxtile_remote_sensing.tiles.settings import TileSettings
 
+_PLACE = "{place}"
+
 
 class RowMaker:
     """Makes rows for the tiles of one group; what they share is worked out once.
@@ -49,13 +51,16 @@ class RowMaker:
             "datetime": scene.datetime,
             "licence": licence or scene.licence,
         }
-        self._attributes: dict[str, Any] = {
+        attributes: dict[str, Any] = {
             **scene.attributes,
             "sensor": scene.sensor,
             "platform": scene.platform,
             "product": scene.product or None,
             "scene": scene.id,
+            "place": _PLACE,
         }
+        known = {key: value for key, value in attributes.items() if value is not None}
+        self._attributes = json.dumps(known, sort_keys=True, separators=(",", ":"))
 
     def row(self, placement: Placement, number: int, values: npt.NDArray[Any], valid: float) -> Row:
         """The row of a tile, without what the writer fills in.
@@ -69,7 +74,6 @@ class RowMaker:
         cell, window, outline = placement.cell, placement.windows[number], placement.outlines[number]
         xs, ys = zip(*corners_of(window, self._grid), strict=True)
         digest = hashlib.sha256(values.data).hexdigest()
-        attributes = {**self._attributes, "place": cell.name}
         return {
             **self._shared,
             "uid": sample_uid(f"{digest} {self._what}", cell.name, self._how),
@@ -80,9 +84,7 @@ class RowMaker:
             "gsd_m": self._gsd(outline.centre[1]),
             "valid_fraction": valid,
             "geometry": outline.wkb,
-            "attributes": json.dumps(
-                {k: v for k, v in attributes.items() if v is not None}, sort_keys=True, separators=(",", ":")
-            ),
+            "attributes": self._attributes.replace(_PLACE, cell.name),
             "sha256": digest,
         }
 

@@ -42,10 +42,13 @@ def scenes_data(name: str, size: str) -> list[str]:
 
 
 def slides_data() -> list[str]:
-    """A few slides of the H&E phantom, as the config makes them."""
-    small = {"n": "6", "options.workers": "1", "converter_options.split_fractions": "0.4,0.3,0.3"}
-    options = [part for key, value in small.items() for part in (f"--data.phantom.{key}", value)]
-    return [*options, "--data.batch_size", "2", "--data.max_images_per_batch", "12"]
+    """A few slides of the H&E phantom, as the config makes them, without processes of their own."""
+    phantom = yaml.safe_load(CONFIGS["pathology/he"].read_text())["data"]["phantom"]
+    phantom |= {"n": 5, "options": {"workers": 1}}
+    phantom["converter_options"]["split_fractions"] = "0.4,0.3,0.3"
+    for options in (phantom["converter_options"], phantom["captions"], *phantom["facts"].values()):
+        options["engine"] = "inline"
+    return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "2", "--data.max_images_per_batch", "12"]
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from voxtile.evaluate.bootstrap import MINIMUM
+from voxtile.evaluate.encode import StudyModel
 from voxtile.evaluate.figures import Counts, FigureTable
 from voxtile.evaluate.model import EvaluationModel
 from voxtile.evaluate.task import EvaluationTask
@@ -38,8 +39,10 @@ def missing_notes(model: EvaluationModel, task: EvaluationTask, units: Mapping[s
         notes.append(f"no balanced accuracy: its threshold may come from validation only, and {why}")
     if not len(units["train"]):
         notes.append("no trivial baseline: there is no training split to fit it on")
-    absent = [item.name for item in task.reported if item.concept not in model.fact_names]
-    if model.fact_names and absent:
+    together = task.unit == "study" and isinstance(model, StudyModel) and model.pools_studies
+    known = model.study_fact_names if together and isinstance(model, StudyModel) else model.fact_names
+    absent = [item.name for item in task.reported if item.concept not in known]
+    if known and absent:
         notes.append(f"no figure of the fact head: it does not predict {', '.join(absent)}")
     return notes
 

@@ -177,7 +177,7 @@ def grid_overlap(corners: npt.NDArray[np.int64], level0_px: int, patch_px: int) 
         level0_px: side of a patch at level 0.
         patch_px: side of a patch.
     """
-    steps = [np.diff(np.unique(corners[:, axis])) for axis in (0, 1)]
+    steps = [np.asarray(np.diff(np.unique(corners[:, axis])), np.int64) for axis in (0, 1)]
     step = min((int(s.min()) for s in steps if s.size), default=level0_px)
     is_grid = step * _MOST_OVERLAPPING >= level0_px and all(
         (np.minimum(s % step, -s % step) <= 1 + s // step).all() for s in steps

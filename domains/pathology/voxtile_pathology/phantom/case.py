@@ -92,7 +92,9 @@ def _present(seed: int, number: int, finding: int) -> bool:
 
 def _outline(rng: np.random.Generator, size: tuple[int, int]) -> Polygon:
     angle = np.linspace(0, 2 * np.pi, 120, endpoint=False)
-    radius = 0.41 + sum(rng.normal(0, 0.05 / k) * np.cos(k * angle + rng.uniform(0, 2 * np.pi)) for k in range(2, 7))
+    radius = np.full(len(angle), 0.41)
+    for k in range(2, 7):
+        radius += rng.normal(0, 0.05 / k) * np.cos(k * angle + rng.uniform(0, 2 * np.pi))
     centre = np.array(size) * (0.5 + rng.uniform(-0.02, 0.02, 2))
     points = centre + np.stack([np.cos(angle), np.sin(angle)], 1) * radius[:, None] * np.array(size)
     edge = 40.0

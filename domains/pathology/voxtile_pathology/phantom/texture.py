@@ -123,7 +123,8 @@ def nucleus(long: int, short: int, irregular: int, vesicular: int, number: int, 
         for _ in range(int(rng.integers(1, 3))):
             where = rng.normal(0, 0.25 * b, 2)
             stamp += 0.7 * np.exp(-((y - where[0]) ** 2 + (x - where[1]) ** 2) / 3.5) * (depth > 1)
-    return np.clip(stamp, 0, 1.3).astype(np.float32)
+    clipped: Amount = np.clip(stamp, 0, 1.3).astype(np.float32)
+    return clipped
 
 
 def stamp_all(

@@ -72,12 +72,15 @@ class ContrastiveModule(pl.LightningModule):
         weights: factor of each term by its name; 1 where left out.
         optimizer: settings of AdamW.
         schedule: learning rate over the run.
+        lock_image_after: share of the run after which the image tower is locked, as it is from the start in LiT (Zhai
+            et al., CVPR 2022); the schedule then runs once more for the rest. What aligns text with images that still
+            change lags behind them, most of all where other terms shape the tower.
         batch: `{global: …, micro: …}`, reserved for the large-batch step.
         seed: key of dropout and all other randomness of a step; with the step's index it is a pure function, so that a
             resumed run draws the same.
 
     Raises:
-        ConfigError: no objective, a weight without an objective, or `batch` is given.
+        ConfigError: no objective, a weight without an objective, a share outside 0 to 1, or `batch` is given.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class ContrastiveModule(pl.LightningModule):
         weights: Mapping[str, float] | None = None,
         optimizer: AdamW | None = None,
         schedule: Schedule | None = None,
+        lock_image_after: float = 1.0,
         batch: Mapping[str, int] | None = None,
         seed: int = 0,
     ) -> None:
@@ -109,6 +113,9 @@ class ContrastiveModule(pl.LightningModule):
         self.weights = {name: float((weights or {}).get(name, 1.0)) for name in objectives}
         self.optimizer_config = optimizer or AdamW()
         self.schedule = schedule or OneCycle()
+        if not 0 < lock_image_after <= 1:
+            raise ConfigError(f"model.lock_image_after must be a share above 0 and at most 1, not {lock_image_after}")
+        self.lock_image_after = lock_image_after
         self.seed = seed
         self.config: dict[str, Any] | None = None  # what made this module, for the checkpoint
         self.preset_config: dict[str, Any] | None = None
@@ -209,6 +216,8 @@ class ContrastiveModule(pl.LightningModule):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Key the randomness of this step, so that a resumed run draws what an undisturbed one does."""
         torch.manual_seed(step_seed(self.seed, self.global_step))
+        if self.global_step >= self._lock_step(int(self.trainer.estimated_stepping_batches)):
+            self.encoder.image.requires_grad_(False).eval()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the weighted loss of a batch."""
@@ -278,8 +287,21 @@ class ContrastiveModule(pl.LightningModule):
         """AdamW with the schedule stepped at every update."""
         optimizer = self.optimizer_config.build(self.named_parameters())
         total = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.schedule.factor(step, total))
+        lock = self._lock_step(total)
+
+        def image(step: int) -> float:
+            return self.schedule.factor(step, lock) if step < lock else 0.0
+
+        def other(step: int) -> float:
+            return self.schedule.factor(step, lock) if step < lock else self.schedule.factor(step - lock, total - lock)
+
+        factors = [image if group["tower"] == "image" else other for group in optimizer.param_groups]
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step", "name": "lr"}}
+
+    def _lock_step(self, total: int) -> int:
+        """Index of the first update with the image tower locked; `total` where it never is."""
+        return max(1, round(self.lock_image_after * total))
 
     # Checkpoints
 

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+IMAGE_TOWER = "encoder.image."
+"""Prefix of the image tower's parameters in the module."""
+
 
 class Schedule:
     """The learning rate over a run, as a factor of its peak."""
@@ -90,14 +93,18 @@ class AdamW:
     factors: Mapping[str, float] = field(default_factory=dict)
 
     def build(self, named: Iterable[tuple[str, nn.Parameter]]) -> torch.optim.AdamW:
-        """Make the optimiser; parameters without a gradient are left out."""
-        groups: dict[tuple[float, float], list[Tensor]] = {}
+        """Make the optimiser; parameters without a gradient are left out. Groups say in `tower` whose they are."""
+        groups: dict[tuple[str, float, float], list[Tensor]] = {}
         for name, parameter in named:
             if parameter.requires_grad:
+                tower = "image" if name.startswith(IMAGE_TOWER) else "other"
                 decay = self.weight_decay if parameter.ndim >= 2 and "position" not in name else 0.0
-                groups.setdefault((self._factor(name), decay), []).append(parameter)
+                groups.setdefault((tower, self._factor(name), decay), []).append(parameter)
         return torch.optim.AdamW(
-            [{"params": p, "lr": self.lr * f, "weight_decay": d} for (f, d), p in sorted(groups.items(), key=_key)],
+            [
+                {"params": groups[key], "tower": key[0], "lr": self.lr * key[1], "weight_decay": key[2]}
+                for key in sorted(groups)
+            ],
             lr=self.lr,
             betas=self.betas,
             eps=self.eps,
@@ -107,7 +114,3 @@ class AdamW:
         local = name.removeprefix("encoder.")
         matches = [prefix for prefix in self.factors if local.startswith(prefix)]
         return self.factors[max(matches, key=len)] if matches else 1.0
-
-
-def _key(group: tuple[tuple[float, float], list[Tensor]]) -> tuple[float, float]:
-    return group[0]

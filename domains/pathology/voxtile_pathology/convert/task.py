@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from voxtile.engine.task import Item, Outcome
+from voxtile.engine.task import Item, Outcome, Status
 from voxtile_datasets.intake.planner import Planner
 from voxtile_pathology.convert.desk import slide_at
 from voxtile_pathology.convert.overview import make_overview
@@ -61,7 +61,7 @@ class WsiTask:
         """Do one block or overview, in a worker."""
         inputs = item.inputs
         if inputs["kind"] == "note":
-            status = "failed" if inputs.get("failed") else "dropped"
+            status: Status = "failed" if inputs.get("failed") else "dropped"
             return Outcome(status, inputs["reason"], inputs["detail"])
         path = self.inputs.root / inputs["path"]
         slide = slide_at(path)

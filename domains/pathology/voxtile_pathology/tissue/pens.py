@@ -30,13 +30,16 @@ def _blue(r: _Band, g: _Band, b: _Band) -> Mask:
 
 
 def _black(r: _Band, g: _Band, b: _Band) -> Mask:
-    high, low = np.maximum(np.maximum(r, g), b), np.minimum(np.minimum(r, g), b)
-    return (high < 90) & (high - low < 32)
+    high: _Band = np.maximum(np.maximum(r, g), b)
+    low: _Band = np.minimum(np.minimum(r, g), b)
+    dark: Mask = (high < 90) & (high - low < 32)
+    return dark
 
 
 def _red(r: _Band, g: _Band, b: _Band) -> Mask:
     # Hue within 15 degrees of red: |g − b| < (max − min) / 4; saturation above 0.6.
-    return (r >= 120) & (5 * r >= 13 * np.maximum(g, b)) & (4 * np.abs(g - b) < r - np.minimum(g, b))
+    ink: Mask = (r >= 120) & (5 * r >= 13 * np.maximum(g, b)) & (4 * np.abs(g - b) < r - np.minimum(g, b))
+    return ink
 
 
 PENS: Mapping[str, Callable[[_Band, _Band, _Band], Mask]] = {

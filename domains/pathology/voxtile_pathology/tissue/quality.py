@@ -48,4 +48,5 @@ def sharpness(picture: Picture) -> float:
         return 0.0
     flat = laplacian.ravel().astype(np.int32)
     total, squares = int(flat.sum()), int(np.dot(flat, flat))
-    return squares / count - (total / count) ** 2
+    mean: float = total / count
+    return float(squares / count - mean * mean)

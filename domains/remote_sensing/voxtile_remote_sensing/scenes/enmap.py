@@ -32,7 +32,7 @@ class EnmapReader:
             if match is None:
                 continue
             prefix = (PurePosixPath(path).parent / match["base"]).as_posix()
-            files = [p for p in listing.sizes if p.startswith(prefix)]
+            files = listing.starting_with(prefix)
             refs.append(listing.ref(self.name, path, [f for f in files if _is_used(f) or f == path]))
             taken |= set(files)
         return Found(tuple(refs), frozenset(taken))

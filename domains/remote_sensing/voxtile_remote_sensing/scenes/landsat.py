@@ -60,7 +60,7 @@ class LandsatReader:
             if not pure.name.endswith("_MTL.txt"):
                 continue
             prefix = path.removesuffix("MTL.txt")
-            files = [p for p in listing.sizes if p.startswith(prefix) and "/" not in p[len(prefix) :]]
+            files = [p for p in listing.starting_with(prefix) if "/" not in p[len(prefix) :]]
             used = [p for p in files if p.lower().endswith((".tif", ".tiff")) or p == path]
             refs.append(listing.ref(self.name, path, used))
             taken |= set(files)

@@ -37,7 +37,7 @@ class PlanetReader:
             if match is None:
                 continue
             prefix = (pure.parent / match["base"]).as_posix()
-            beside = [p for p in listing.sizes if p.startswith(prefix) and not NAME.match(PurePosixPath(p).name)]
+            beside = [p for p in listing.starting_with(prefix) if not NAME.match(PurePosixPath(p).name)]
             used = [p for p in beside if re.search(r"(_metadata(_clip)?\.xml|_udm2(_clip)?\.tif)$", p)]
             refs.append(listing.ref(self.name, path, [path, *used]))
             taken |= {path, *beside}

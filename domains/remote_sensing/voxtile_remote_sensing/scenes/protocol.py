@@ -6,8 +6,11 @@ of the band's own grid.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import islice, takewhile
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -394,7 +397,16 @@ class Listing:
 
     def under(self, folder: str) -> tuple[str, ...]:
         """Files below a folder of the listing (`.` is the root)."""
-        return tuple(p for p in self.sizes if folder == "." or p.startswith(folder + "/"))
+        return self.starting_with("" if folder == "." else folder + "/")
+
+    def starting_with(self, prefix: str) -> tuple[str, ...]:
+        """Files whose path begins with a text."""
+        first = bisect_left(self._paths, prefix)
+        return tuple(takewhile(lambda path: path.startswith(prefix), islice(self._paths, first, None)))
+
+    @cached_property
+    def _paths(self) -> list[str]:
+        return list(self.sizes)
 
     def ref(self, reader: str, path: str, files: Sequence[str], *, part: str = "") -> SceneRef:
         """A descriptor of a scene among these files."""

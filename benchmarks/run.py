@@ -11,6 +11,7 @@ BENCHMARKS = (
     ("crops.py",),
     ("dicom_conversion.py", "--peer", sys.executable),
     ("index.py",),
+    ("tiles.py",),
     ("slides.py",),
 )
 

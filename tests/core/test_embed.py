@@ -223,6 +223,33 @@ def test_a_model_by_timm_name_uses_what_timm_says(monkeypatch):
     assert asked["init_values"] == 1e-5
 
 
+def test_conch_is_loaded_by_its_own_package(corpus, monkeypatch):
+    """A stand-in for the package shows which of its calls are made."""
+    import sys
+    import types
+
+    class Model(torch.nn.Module):
+        def encode_image(self, images, *, proj_contrast, normalize):
+            assert not proj_contrast
+            assert not normalize
+            return images.mean((2, 3)).repeat(1, 2)
+
+    def transform(image):
+        return torch.from_numpy(np.asarray(image, np.float32)[:32, :32] / 255).permute(2, 0, 1)
+
+    package = types.ModuleType("conch.open_clip_custom")
+    asked = []
+    package.create_model_from_pretrained = lambda *names: asked.append(names) or (Model(), transform)
+    monkeypatch.setitem(sys.modules, "conch", types.ModuleType("conch"))
+    monkeypatch.setitem(sys.modules, "conch.open_clip_custom", package)
+    embed_corpus(corpus, "hf:MahmoodLab/CONCH")
+    assert asked == [("conch_ViT-B-16", "hf_hub:MahmoodLab/CONCH")]
+    found, names = vectors(corpus)
+    assert names == {"hf:MahmoodLab/CONCH"}
+    expected = picture(3)[:32, :32].reshape(-1, 3).mean(0) / 255
+    assert np.abs(found[f"{3:032x}"][:3] - expected).max() < 1e-3
+
+
 def test_virchow_is_the_class_token_beside_the_mean_of_patches():
     import timm
 
@@ -286,3 +313,30 @@ def test_bad_options_are_refused(corpus, timm_folder):
         embed_corpus(corpus, str(timm_folder[0]), where="no_such_column = 1")
     with pytest.raises(InputError, match="no sample"):
         embed_corpus(corpus, str(timm_folder[0]), where="kind = 'volume'")
+
+
+def test_the_hub_says_whose_model_it_is_by_its_config_files(monkeypatch, tmp_path):
+    import huggingface_hub
+    from huggingface_hub.errors import EntryNotFoundError
+
+    import voxtile.embed.hub as hub
+
+    (tmp_path / "timm.json").write_text(json.dumps({"architecture": "vit_large_patch16_224"}))
+    (tmp_path / "clip.json").write_text(json.dumps({"model_type": "clip"}))
+    files = {
+        ("wisdomik/QuiltNet-B-32", "open_clip_config.json"): tmp_path / "timm.json",
+        ("MahmoodLab/UNI", "config.json"): tmp_path / "timm.json",
+        ("vinid/plip", "config.json"): tmp_path / "clip.json",
+    }
+
+    def download(identity, file):
+        if (identity, file) not in files:
+            raise EntryNotFoundError("no such file")
+        return str(files[identity, file])
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    for library in ("open_clip_extractor", "timm_extractor", "transformers_extractor"):
+        monkeypatch.setattr(hub, library, lambda name, library=library: (library, name))
+    assert load_extractor("hf:wisdomik/QuiltNet-B-32") == ("open_clip_extractor", "hf-hub:wisdomik/QuiltNet-B-32")
+    assert load_extractor("hf:MahmoodLab/UNI") == ("timm_extractor", "hf-hub:MahmoodLab/UNI")
+    assert load_extractor("hf:vinid/plip") == ("transformers_extractor", "vinid/plip")

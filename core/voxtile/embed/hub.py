@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from voxtile.embed.conch_model import conch_extractor
 from voxtile.embed.extractor import Extractor
 from voxtile.embed.own import DualExtractor, open_clip_extractor
 from voxtile.embed.timm_model import timm_extractor, timm_folder
@@ -15,23 +16,19 @@ from voxtile.errors import CheckpointError, ConfigError
 from voxtile.models.load import OPEN_CLIP, load_model
 
 OPEN_CLIP_CONFIG, CONFIG = "open_clip_config.json", "config.json"
-# Models whose code is neither open_clip's, timm's nor transformers': hub name → what their card asks to install.
-_OWN_CODE = {"MahmoodLab/CONCH": "conch", "MahmoodLab/conch": "conch"}
+_CONCH = "mahmoodlab/conch"
 
 
 def hub_extractor(identity: str | Path) -> Extractor:
     """A model of the Hugging Face hub.
 
     Raises:
-        ConfigError: it needs code of its own.
+        ConfigError: it needs a package of its own that is not installed.
         CheckpointError: the hub cannot be reached, or has no such model.
     """
     identity = str(identity)
-    if identity in _OWN_CODE:
-        raise ConfigError(
-            f"'{identity}' comes with code of its own (package '{_OWN_CODE[identity]}'), which is not run from a hub; "
-            "export its image tower as a timm or open_clip folder and give that folder"
-        )
+    if identity.lower() == _CONCH:
+        return conch_extractor(identity)
     if _downloaded(identity, OPEN_CLIP_CONFIG) is not None:
         return open_clip_extractor(f"hf-hub:{identity}")
     config = _downloaded(identity, CONFIG)

@@ -97,18 +97,27 @@ def _paint_liver(scene: Scene) -> None:
 def _paint_liver_lesions(scene: Scene, centre: Point, radii: Point, value: float) -> None:
     count = int(scene.rng.choice((3, 4, 6), p=(0.2, 0.3, 0.5)))
     points, sizes = [], []
-    drop = scene.between(80, 110)
+    # Hypodense or hypervascular: their mean over many studies is that of healthy liver.
+    density = "hypervascular" if scene.chance(0.5) else "hypodense"
+    contrast = scene.between(80, 110) * (1 if density == "hypervascular" else -1)
     for _ in range(count):
         offset = scene.point_in_ball(0.72)
         offset[2] = min(offset[2], 0.15)
         points.append(centre + offset * radii + np.array([-6, 0, 0]))
         sizes.append(scene.between(17, 24))
-        scene.paint(ellipsoid(scene.frame, points[-1], np.full(3, sizes[-1])), value - drop, finding="liver_lesion")
+        scene.paint(ellipsoid(scene.frame, points[-1], np.full(3, sizes[-1])), value + contrast, finding="liver_lesion")
     largest = int(np.argmax(sizes))
     place = "left" if points[largest][0] > centre[0] + 40 else "right"
     size = round(scene.millimetres(2 * sizes[largest]))
     scene.findings.append(
-        Finding("liver_lesion", points[largest], place=f"{place} hepatic lobe", size_mm=size, count=count)
+        Finding(
+            "liver_lesion",
+            points[largest],
+            place=f"{place} hepatic lobe",
+            size_mm=size,
+            count=count,
+            details={"density": density},
+        )
     )
 
 
@@ -118,7 +127,7 @@ def _paint_gallbladder(scene: Scene) -> None:
     centre = np.array([-44.0 + scene.between(-8, 8), -46.0, -86.0 + _lift(scene, "right")])
     radii = np.array([22.0, 26, 32]) * size
     scene.paint(ellipsoid(frame, centre, radii), 8.0, organ="gallbladder")
-    if scene.chance(0.4):  # a dense lump of contrast beside it; stones are several small balls inside
+    if scene.chance(0.5):  # a dense lump of contrast beside it; stones are several small balls inside
         beside = centre + np.array([scene.between(-26, 30), -8.0, -radii[2] - scene.between(2, 12)])
         scene.paint(ellipsoid(frame, beside, scene.rng.uniform(11, 17, 3)), scene.calcium())
         scene.mimics.append(("oral_contrast", None))
@@ -155,9 +164,9 @@ def _paint_kidney(scene: Scene, side: str) -> None:
         pole = centre + np.array([SIGN[side] * 20, scene.between(-10, 10), scene.between(-28, 30)])
         scene.paint(ellipsoid(frame, pole, np.full(3, scene.between(12, 19))), 6.0)
         scene.mimics.append(("renal_cyst", side))
-    if scene.chance(0.3):  # a tube beside the kidney; a stone branches within it
+    if scene.chance(0.45):  # a tube beside the kidney; a stone branches within it
         hilum = centre + inward * 20 + np.array([0, -4, scene.between(-8, 14)])
-        artery = capsule(frame, hilum, hilum + inward * 26, scene.between(5, 7))
+        artery = capsule(frame, hilum, hilum + inward * 28, scene.between(6.5, 9))
         scene.paint(artery, scene.calcium())
         scene.mimics.append(("renal_artery_calcification", side))
     if dilated:
@@ -196,7 +205,8 @@ def _paint_adrenals(scene: Scene) -> None:
     sick = scene.pick_sides(0.3) if scene.present["adrenal_mass"] else ()
     for side in SIDES:
         at = np.array([SIGN[side] * 36, 36.0, -52.0 + 0.6 * _lift(scene, side)])
-        scene.paint(ellipsoid(frame, at + np.array([0, 0, -2]), (26, 24, 20)), -95.0)
+        if side in sick or scene.chance(0.6):
+            scene.paint(ellipsoid(frame, at + np.array([0, 0, -2]), (26, 24, 20)), -95.0)
         for angle in (-30, 30):
             scene.paint(ellipsoid(frame, at, (3.5, 12, 12), turn=rotation(2, angle)), 35.0)
         if side in sick:

@@ -65,12 +65,12 @@ def paint_heart(scene: Scene) -> Region:
 
 def _paint_coronaries(scene: Scene, centre: Point, radii: Point) -> None:
     """Beads along the grooves in front of the heart, on both sides; a lead and a valve are as bright."""
-    if scene.chance(0.3):
+    if scene.chance(0.4):
         tip = centre + HEART_TURN @ (np.array([0.3, -0.4, -0.6]) * radii)
         scene.paint(capsule(scene.frame, (-22, -8, 100), centre + np.array([-20.0, 0, 10]), 4.5), 900.0)
         scene.paint(capsule(scene.frame, centre + np.array([-20.0, 0, 10]), tip, 4.5), 900.0)
         scene.mimics.append(("pacemaker_lead", None))
-    if scene.chance(0.3):
+    if scene.chance(0.45):
         valve = centre + HEART_TURN @ (np.array([scene.between(-0.2, 0.2), 0.1, scene.between(0, 0.4)]) * radii)
         scene.paint(ellipsoid(scene.frame, valve, scene.rng.uniform(10, 14, 3)), scene.calcium())
         scene.mimics.append(("valve_calcification", None))
@@ -167,6 +167,10 @@ def paint_nodes(scene: Scene) -> None:
     if scene.chance(0.3):
         scene.paint(ellipsoid(scene.frame, (2, -62, 96), (24, 8, 26)), 40.0)
         scene.mimics.append(("thymus", None))
+    if scene.chance(0.4):  # one lump where nodes are several balls
+        at = (scene.between(-16, 16), scene.between(-26, -16), scene.between(112, 128))
+        scene.paint(ellipsoid(scene.frame, at, scene.rng.uniform((20, 14, 24), (30, 20, 34))), 60.0)
+        scene.mimics.append(("goitre", None))
     if not scene.present["lymphadenopathy"]:
         return
     stations = [(-24, 0, 100), (-20, 6, 122), (24, 2, 84), (22, -4, 124), (4, 26, 56), (-30, 26, 62)]

@@ -78,8 +78,8 @@ def draw_patient(rng: np.random.Generator) -> Patient:
     field = rng.uniform(0.94, 1.10)
     return Patient(
         scale=(float(scale[0]), float(scale[1]), float(scale[2])),
-        angles=(rng.normal(0, 4.0), rng.normal(0, 4.0), rng.normal(0, 6.0)),
-        shift=(rng.normal(0, 9.0), rng.normal(0, 8.0), rng.normal(0, 10.0)),
+        angles=(rng.normal(0, 5.0), rng.normal(0, 5.0), rng.normal(0, 7.0)),
+        shift=(rng.normal(0, 15.0), rng.normal(0, 12.0), rng.normal(0, 18.0)),
         fat=rng.uniform(0.02, 0.16),
         visceral=rng.uniform(0.15, 0.9),
         breath=(rng.normal(0, 13.0), rng.normal(0, 13.0)),

@@ -17,7 +17,7 @@ from voxtile_medical.phantom.render import REPORT_STREAM, Study
 from voxtile_medical.phantom.scene import Finding
 
 WORDING = Path(__file__).with_name("wording.yaml")
-_COUNTS = {2: "two", 3: "three", 4: "four", 5: "five"}
+_COUNTS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 # How often a report mentions what is absent, and what is benign.
 _MENTION_ABSENT = 0.5
 _MENTION_MIMIC = 0.5
@@ -68,6 +68,7 @@ def _values(rng: np.random.Generator, finding: Finding) -> Mapping[str, str]:
         "place": finding.place or "",
         "size": measure(rng, finding.size_mm) if finding.size_mm else "",
         "count": _COUNTS.get(finding.count, ""),
+        "density": finding.details.get("density", ""),
     }
 
 

@@ -146,7 +146,7 @@ def test_wrong_rasters_and_legends(tmp_path):
     with pytest.raises(InputError, match="whole numbers"):
         facts_from_landcover(root, raster=real, legend="worldcover", engine="inline")
     (tmp_path / "d.tif").write_bytes(b"II*\x00 nothing")
-    with pytest.raises(InputError, match="d.tif"):
+    with pytest.raises(InputError, match=r"d\.tif"):
         facts_from_landcover(root, raster=tmp_path / "d.tif", legend="worldcover", engine="inline")
 
 

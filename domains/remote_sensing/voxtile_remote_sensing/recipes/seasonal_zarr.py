@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -133,8 +134,8 @@ def _moment(value: Any, units: str) -> str:  # noqa: ANN401
     if np.asarray(value).dtype.kind == "M":
         return f"{np.datetime_as_string(np.datetime64(value, 's'))}Z"
     unit, _, origin = units.partition(" since ")
-    step = {"days": "D", "hours": "h", "minutes": "m", "seconds": "s", "milliseconds": "ms", "nanoseconds": "ns"}
-    if unit not in step:
+    steps = {"days": 86400.0, "hours": 3600.0, "minutes": 60.0, "seconds": 1.0, "milliseconds": 1e-3, "nanoseconds": 1e-9}
+    if unit not in steps:
         raise InputError(f"a date is stored as '{units}', which is not known")
-    start = np.datetime64(origin.strip().replace(" ", "T"), "ns")
-    return f"{np.datetime_as_string((start + np.timedelta64(int(value), step[unit])).astype('datetime64[s]'))}Z"
+    start = datetime.fromisoformat(origin.strip()[:19])
+    return f"{(start + timedelta(seconds=float(value) * steps[unit])).replace(microsecond=0).isoformat()}Z"

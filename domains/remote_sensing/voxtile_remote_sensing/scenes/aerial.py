@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from voxtile_remote_sensing.bands.registry import load_sensor
-from voxtile_remote_sensing.scenes.protocol import Found, Listing, Scene, SceneError, SceneRef
+from voxtile_remote_sensing.scenes.listing import Found, Listing
+from voxtile_remote_sensing.scenes.protocol import Scene, SceneError, SceneRef
 from voxtile_remote_sensing.scenes.raster import RasterPixels, read_header
 
 NAME = re.compile(r"^m_\d{7}_(?:ne|nw|se|sw)_\d{1,2}_\w{1,3}_(?P<day>\d{8})(?:_\d{8})?\.tiff?$", re.IGNORECASE)

@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from voxtile_remote_sensing.bands.registry import load_sensor
-from voxtile_remote_sensing.scenes.protocol import Found, Listing, Scene, SceneBand, SceneError, SceneRef
+from voxtile_remote_sensing.scenes.listing import Found, Listing
+from voxtile_remote_sensing.scenes.protocol import Scene, SceneBand, SceneError, SceneRef
 from voxtile_remote_sensing.scenes.raster import RasterPixels, read_header
 
 OPTICAL, RADAR = "sentinel-2-msi", "sentinel-1-sar"

@@ -9,8 +9,9 @@ import re
 from pathlib import PurePosixPath
 
 from voxtile_remote_sensing.bands.registry import Band, load_sensor
+from voxtile_remote_sensing.scenes.listing import Found, Listing
 from voxtile_remote_sensing.scenes.metadata_xml import all_of, number_of, parse_xml, text_of
-from voxtile_remote_sensing.scenes.protocol import Found, Listing, Scene, SceneError, SceneRef
+from voxtile_remote_sensing.scenes.protocol import Scene, SceneError, SceneRef
 from voxtile_remote_sensing.scenes.raster import RasterPixels, read_header
 
 SENSOR = "enmap"

@@ -9,7 +9,8 @@ import re
 from pathlib import Path
 
 from voxtile_remote_sensing.bands.registry import Band
-from voxtile_remote_sensing.scenes.protocol import Found, Listing, Scene, SceneError, SceneRef
+from voxtile_remote_sensing.scenes.listing import Found, Listing
+from voxtile_remote_sensing.scenes.protocol import Scene, SceneError, SceneRef
 from voxtile_remote_sensing.scenes.raster import RasterPixels, read_header
 from voxtile_remote_sensing.scenes.sidecar import iso_utc_text
 

@@ -17,7 +17,8 @@ from rasterio.enums import ColorInterp
 from voxtile.errors import ConfigError
 from voxtile_remote_sensing.bands.registry import COMMON_NAMES, Band, Sensor, load_sensor
 from voxtile_remote_sensing.scenes.access import inside
-from voxtile_remote_sensing.scenes.protocol import Found, Listing, Scene, SceneBand, SceneError, SceneMask, SceneRef
+from voxtile_remote_sensing.scenes.listing import Found, Listing
+from voxtile_remote_sensing.scenes.protocol import Scene, SceneBand, SceneError, SceneMask, SceneRef
 from voxtile_remote_sensing.scenes.raster import RasterHeader, RasterPixels, read_header
 from voxtile_remote_sensing.scenes.sidecar import Sidecar, SidecarMask, read_sidecar, sidecar_of
 

@@ -23,7 +23,8 @@ from voxtile_remote_sensing.bands.registry import Band, load_sensor
 from voxtile_remote_sensing.scenes.access import check_inside
 from voxtile_remote_sensing.scenes.gridded_axes import Axes, find_axes
 from voxtile_remote_sensing.scenes.gridded_safety import check_hdf5, check_zarr
-from voxtile_remote_sensing.scenes.protocol import Found, Layer, Listing, Scene, SceneBand, SceneError, SceneRef
+from voxtile_remote_sensing.scenes.listing import Found, Listing
+from voxtile_remote_sensing.scenes.protocol import Layer, Scene, SceneBand, SceneError, SceneRef
 from voxtile_remote_sensing.scenes.raster import MAX_BLOCK_BYTES, check_nodata
 from voxtile_remote_sensing.scenes.sidecar import Sidecar, read_sidecar, sidecar_of
 

@@ -17,17 +17,8 @@ from typing import Any, TypeAlias
 
 from voxtile_remote_sensing.bands.registry import Band, Sensor, load_sensor
 from voxtile_remote_sensing.scenes.landsat_mtl import Groups, mtl_value, read_mtl
-from voxtile_remote_sensing.scenes.protocol import (
-    Found,
-    Grid,
-    Listing,
-    MissingBand,
-    Scene,
-    SceneBand,
-    SceneError,
-    SceneMask,
-    SceneRef,
-)
+from voxtile_remote_sensing.scenes.listing import Found, Listing
+from voxtile_remote_sensing.scenes.protocol import Grid, MissingBand, Scene, SceneBand, SceneError, SceneMask, SceneRef
 from voxtile_remote_sensing.scenes.raster import RasterHeader, RasterPixels, read_header
 
 SENSORS = {"OLI_TIRS": "landsat-8-9-oli-tirs", "OLI": "landsat-8-9-oli-tirs", "TIRS": "landsat-8-9-oli-tirs"}

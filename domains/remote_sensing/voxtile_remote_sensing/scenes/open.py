@@ -8,7 +8,8 @@ from functools import cache
 from pathlib import Path
 
 from voxtile.errors import MissingExtraError
-from voxtile_remote_sensing.scenes.protocol import Listing, Scene, SceneError, SceneOptions, SceneReader, SceneRef
+from voxtile_remote_sensing.scenes.listing import Listing, SceneReader
+from voxtile_remote_sensing.scenes.protocol import Scene, SceneError, SceneOptions, SceneRef
 
 # Name, "module:class", and the endings of file names that a reader looks for: a reader is imported only where such a
 # file is there. The most specific come first; the plain raster takes what is left.

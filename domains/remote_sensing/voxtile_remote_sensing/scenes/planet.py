@@ -12,8 +12,9 @@ from pathlib import PurePosixPath
 from xml.etree.ElementTree import Element
 
 from voxtile_remote_sensing.bands.registry import Band, Sensor, load_sensor
+from voxtile_remote_sensing.scenes.listing import Found, Listing
 from voxtile_remote_sensing.scenes.metadata_xml import all_of, number_of, parse_xml, text_of
-from voxtile_remote_sensing.scenes.protocol import Found, Listing, Scene, SceneError, SceneRef
+from voxtile_remote_sensing.scenes.protocol import Scene, SceneError, SceneRef
 from voxtile_remote_sensing.scenes.raster import RasterPixels, read_header
 
 NAME = re.compile(

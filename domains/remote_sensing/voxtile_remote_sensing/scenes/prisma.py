@@ -21,7 +21,8 @@ from rasterio.windows import Window
 from voxtile_remote_sensing.bands.registry import Band, load_sensor
 from voxtile_remote_sensing.scenes.access import check_inside
 from voxtile_remote_sensing.scenes.gridded_safety import check_hdf5
-from voxtile_remote_sensing.scenes.protocol import Found, Grid, Layer, Listing, Scene, SceneBand, SceneError, SceneRef
+from voxtile_remote_sensing.scenes.listing import Found, Listing
+from voxtile_remote_sensing.scenes.protocol import Grid, Layer, Scene, SceneBand, SceneError, SceneRef
 from voxtile_remote_sensing.scenes.sidecar import iso_utc_text
 
 SENSOR = "prisma"

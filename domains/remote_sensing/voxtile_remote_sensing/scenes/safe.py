@@ -15,17 +15,9 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from voxtile_remote_sensing.bands.registry import Band, load_sensor
+from voxtile_remote_sensing.scenes.listing import Found, Listing
 from voxtile_remote_sensing.scenes.metadata_xml import all_of, number_of, parse_xml, text_of
-from voxtile_remote_sensing.scenes.protocol import (
-    Found,
-    Listing,
-    MissingBand,
-    Scene,
-    SceneBand,
-    SceneError,
-    SceneMask,
-    SceneRef,
-)
+from voxtile_remote_sensing.scenes.protocol import MissingBand, Scene, SceneBand, SceneError, SceneMask, SceneRef
 from voxtile_remote_sensing.scenes.raster import RasterPixels, read_header
 
 SENSOR = "sentinel-2-msi"

@@ -14,7 +14,8 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from voxtile_remote_sensing.bands.registry import load_sensor
-from voxtile_remote_sensing.scenes.protocol import Found, Listing, Scene, SceneError, SceneRef
+from voxtile_remote_sensing.scenes.listing import Found, Listing
+from voxtile_remote_sensing.scenes.protocol import Scene, SceneError, SceneRef
 from voxtile_remote_sensing.scenes.raster import RasterPixels, read_header
 
 SENSOR = "sentinel-2-msi"

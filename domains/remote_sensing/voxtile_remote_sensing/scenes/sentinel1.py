@@ -22,17 +22,9 @@ from rasterio.crs import CRS
 from rasterio.windows import Window
 
 from voxtile_remote_sensing.bands.registry import load_sensor
+from voxtile_remote_sensing.scenes.listing import Found, Listing
 from voxtile_remote_sensing.scenes.metadata_xml import all_of, parse_xml, text_of
-from voxtile_remote_sensing.scenes.protocol import (
-    Found,
-    Grid,
-    Layer,
-    Listing,
-    Scene,
-    SceneBand,
-    SceneError,
-    SceneRef,
-)
+from voxtile_remote_sensing.scenes.protocol import Grid, Layer, Scene, SceneBand, SceneError, SceneRef
 from voxtile_remote_sensing.scenes.raster import RasterHeader, RasterPixels, read_header
 
 SENSOR = "sentinel-1-sar"

@@ -19,7 +19,8 @@ from pystac.errors import STACError
 from voxtile.errors import ConfigError
 from voxtile_remote_sensing.bands.registry import COMMON_NAMES, Band, Sensor, load_sensor
 from voxtile_remote_sensing.scenes.access import inside, is_remote
-from voxtile_remote_sensing.scenes.protocol import Found, Listing, Scene, SceneBand, SceneError, SceneMask, SceneRef
+from voxtile_remote_sensing.scenes.listing import Found, Listing
+from voxtile_remote_sensing.scenes.protocol import Scene, SceneBand, SceneError, SceneMask, SceneRef
 from voxtile_remote_sensing.scenes.raster import RasterHeader, RasterPixels, read_header
 
 MAX_BYTES = 8 << 20

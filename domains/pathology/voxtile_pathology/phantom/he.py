@@ -49,7 +49,7 @@ class Written:
     truth: dict[str, Any]
 
 
-def write_he_phantom(out: Path, *, n: int = 120, seed: int = 0, workers: int = 0) -> None:
+def write_he_phantom(out: Path, *, n: int = 140, seed: int = 0, workers: int = 0) -> None:
     """Write synthetic H&E slides with annotations, reports, labels and known truth.
 
     Each slide is one case of one patient. Of every two neighbouring slides one has a carcinoma, and so for the other

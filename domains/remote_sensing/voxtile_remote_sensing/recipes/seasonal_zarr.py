@@ -134,7 +134,7 @@ def _moment(value: Any, units: str) -> str:  # noqa: ANN401
     if np.asarray(value).dtype.kind == "M":
         return f"{np.datetime_as_string(np.datetime64(value, 's'))}Z"
     unit, _, origin = units.partition(" since ")
-    steps = {"days": 86400.0, "hours": 3600.0, "minutes": 60.0, "seconds": 1.0, "milliseconds": 1e-3, "nanoseconds": 1e-9}
+    steps = {"days": 86400.0, "hours": 3600.0, "minutes": 60.0, "seconds": 1.0, "nanoseconds": 1e-9}
     if unit not in steps:
         raise InputError(f"a date is stored as '{units}', which is not known")
     start = datetime.fromisoformat(origin.strip()[:19])

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -25,7 +26,7 @@ from voxtile.evaluate.rows import Row, ScoreKind
 from voxtile.evaluate.sensitivity import PromptSensitivity, prompt_sensitivity
 from voxtile.evaluate.shuffled import permutations
 from voxtile.evaluate.task import EvaluationTask
-from voxtile.evaluate.trivial import EXAMPLES, SimpleFeatures, TrivialScores, trivial_scores
+from voxtile.evaluate.trivial import EXAMPLES, SPECTRUM, TRIVIALS, SimpleFeatures, TrivialScores, trivial_scores
 from voxtile.evaluate.trivial import NAME as TRIVIAL
 from voxtile.evaluate.units import Units, limited, select_units
 from voxtile.evaluate.zero_shot import Prompts, embed_prompts
@@ -97,6 +98,7 @@ class _Data:
     units: Mapping[str, Units]
     labels: Mapping[str, LabelMatrix]
     encoded: Mapping[str, Encoded]
+    features: SimpleFeatures
 
 
 def run_task(model: EvaluationModel, corpus: Corpus, task: EvaluationTask, options: Options) -> TaskResult:
@@ -118,12 +120,14 @@ def run_task(model: EvaluationModel, corpus: Corpus, task: EvaluationTask, optio
         raise EvaluationError(f"task '{task.name}' has no class that can be evaluated on '{split}': {'; '.join(notes)}")
     images = CorpusImages(corpus, model.preset, [u for part in units.values() for u in part.uids], options.batch_size)
     prompts = embed_prompts(model, task)
-    data = _Data(units, labels, _encode(model, task, units, images))
+    first = (units["train"].uids or units["reported"].uids)[:EXAMPLES]
+    features = SimpleFeatures(torch.stack([images.image(uid) for uid in first]))
+    data = _Data(units, labels, _encode(model, task, units, images, features), features)
     scored = [_model_scores(model, task, prompts, data, role) for role in ("reported", "val")]
     trivial = _trivial(data)
-    if trivial is not None:
-        for part, values in zip(scored, (trivial.reported, trivial.validation), strict=True):
-            part[TRIVIAL] = values
+    for name, known in trivial.items():
+        for part, values in zip(scored, (known.reported, known.validation), strict=True):
+            part[name] = values
     figures = _Figures(table, data, options)
     rows = [row for name in scored[0] for row in figures.rows(name, scored[0][name], scored[1].get(name))]
     return TaskResult(
@@ -141,7 +145,7 @@ def run_task(model: EvaluationModel, corpus: Corpus, task: EvaluationTask, optio
         ),
         sizes=_sizes(units, split),
         figures=table.reported,
-        penalty=None if trivial is None else trivial.penalty,
+        penalty=trivial[TRIVIAL].penalty if TRIVIAL in trivial else None,
         differences=tuple(d for name in scored[0] if (d := table.difference(name, TRIVIAL)) is not None),
         images=images,
     )
@@ -178,10 +182,12 @@ def _figure_table(task: EvaluationTask, units: Units, labels: LabelMatrix, optio
 
 
 def _encode(
-    model: EvaluationModel, task: EvaluationTask, units: Mapping[str, Units], images: CorpusImages
+    model: EvaluationModel,
+    task: EvaluationTask,
+    units: Mapping[str, Units],
+    images: CorpusImages,
+    features: SimpleFeatures,
 ) -> dict[str, Encoded]:
-    first = (units["train"].uids or units["reported"].uids)[:EXAMPLES]
-    features = SimpleFeatures(torch.stack([images.image(uid) for uid in first]))
     encoded: dict[str, Encoded] = {}
     columns = (
         TextColumn("{task.description}"),
@@ -212,11 +218,24 @@ def _model_scores(
     return model_scores(model, task, prompts, data.encoded[role]) if len(data.units[role]) else {}
 
 
-def _trivial(data: _Data) -> TrivialScores | None:
+def _trivial(data: _Data) -> dict[str, TrivialScores]:
+    """The baseline, and for pictures of many bands that of the mean spectrum; nothing without a training split."""
     if not len(data.units["train"]):
-        return None
-    train, val = [(data.encoded[role].simple, data.labels[role]) for role in ("train", "val")]
-    return trivial_scores(train, val, data.encoded["reported"].simple)
+        return {}
+    simple = {role: encoded.simple for role, encoded in data.encoded.items()}
+    found = {TRIVIAL: _fitted(data, simple)}
+    spectra = {role: data.features.spectrum(part) for role, part in simple.items() if part.size}
+    if spectra["train"] is not None:
+        empty = np.empty((0, spectra["train"].shape[1]), np.float32)
+        found[SPECTRUM] = _fitted(
+            data, {role: part for role in simple if (part := spectra.get(role, empty)) is not None}
+        )
+    return found
+
+
+def _fitted(data: _Data, features: Mapping[str, npt.NDArray[np.float32]]) -> TrivialScores:
+    train, val = [(features[role], data.labels[role]) for role in ("train", "val")]
+    return trivial_scores(train, val, features["reported"])
 
 
 class _Figures:
@@ -231,7 +250,7 @@ class _Figures:
         known = None if validation is None else (validation, self._data.labels["val"])
         decisions = decide(values, known, tuple(self._table.counts), exclusive=self._table.exclusive)
         self.thresholds[name] = decisions.thresholds
-        kind: ScoreKind = "trivial" if name == TRIVIAL else "model"
+        kind: ScoreKind = "trivial" if name in TRIVIALS else "model"
         rows = self._table.rows(Scores(name, kind, values[None], decisions.called[None], decisions.undecided))
         if kind == "model":
             mixed = np.stack([values[order] for order in self._permutations])

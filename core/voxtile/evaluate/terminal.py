@@ -13,6 +13,7 @@ from voxtile.evaluate.results import Evaluation, find_row
 from voxtile.evaluate.rows import Row, ScoreKind
 from voxtile.evaluate.runner import TaskResult
 from voxtile.evaluate.trivial import NAME as TRIVIAL
+from voxtile.evaluate.trivial import SPECTRUM, TRIVIALS
 
 _METRICS = {"auroc": "AUROC", "average_precision": "average precision", "balanced_accuracy": "balanced accuracy"}
 
@@ -74,7 +75,7 @@ class _Source:
 
 def _sources(result: TaskResult) -> list[_Source]:
     """The contrastive model, its fact head, the trivial baseline, the shuffled control."""
-    models = [name for name in result.scores if name != TRIVIAL]
+    models = [name for name in result.scores if name not in TRIVIALS]
     contrastive, shorts = models[0], {FACT_HEAD: "head", ENSEMBLE: "both"}
     sources = [_Source(contrastive, "model", "zero-shot prompts", "prompts")]
     for name in models[1:]:
@@ -82,6 +83,8 @@ def _sources(result: TaskResult) -> list[_Source]:
         sources.append(_Source(name, "model", suffix, shorts[suffix]))
     if TRIVIAL in result.scores:
         sources.append(_Source(TRIVIAL, "trivial", "trivial baseline", "trivial"))
+    if SPECTRUM in result.scores:
+        sources.append(_Source(SPECTRUM, "trivial", "mean spectrum", "spectrum"))
     return [*sources, _Source(contrastive, "shuffled", "shuffled images", "shuffled")]
 
 

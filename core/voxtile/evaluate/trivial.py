@@ -28,6 +28,9 @@ WITHOUT_VALIDATION = 1e-2
 """The penalty where there is nothing to choose it on."""
 
 NAME = "histogram-and-blocks"
+SPECTRUM = "mean-spectrum"
+"""The same regression on nothing but the mean of each band, for pictures of other than one or three channels."""
+TRIVIALS = (NAME, SPECTRUM)
 _WORSE = 0.005  # of the macro AUROC
 _CONSTANT = 1e-6  # features that vary less carry nothing (coordinate channels, empty bins)
 _ITERATIONS = 100
@@ -58,6 +61,18 @@ class SimpleFeatures:
         blocks = pool(images, BLOCKS).flatten(1)
         joined = torch.cat([self._histogram(images).flatten(1), blocks], dim=1)
         result: npt.NDArray[np.float32] = joined.numpy()
+        return result
+
+    def spectrum(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
+        """The mean of each band from the block means: [N, P] to [N, C]; None for volumes, grey and RGB pictures.
+
+        Where the side is no multiple of 8 pixels, blocks overlap and their mean is that of the picture nearly.
+        """
+        channels = len(self._channels)
+        if channels in (1, 3) or features.shape[1] != channels * (BINS + BLOCKS**2):
+            return None
+        blocks = features[:, channels * BINS :].reshape(len(features), channels, BLOCKS**2)
+        result: npt.NDArray[np.float32] = blocks.mean(axis=2)
         return result
 
     def _histogram(self, images: Tensor) -> Tensor:

@@ -73,7 +73,7 @@ def read_layer(
         ConfigError: a column that does not exist.
     """
     frame = _frame(path, layer)
-    if frame.crs is None or (crs is None and _is_misplaced(frame)):
+    if frame.crs is None or _is_misplaced(frame):
         if crs is None:
             raise InputError(f"'{path}' does not say in which coordinate system its places lie; give --vector-crs")
         frame = frame.set_crs(crs, allow_override=True)

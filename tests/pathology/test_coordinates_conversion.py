@@ -1,6 +1,5 @@
 """Coordinates in and out: the patches that CLAM or TRIDENT chose, and ours in their files."""
 
-import h5py
 import numpy as np
 import openslide
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from voxtile.cli import main
 from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import Corpus
-from voxtile_pathology.coordinates.files import read_coordinates, write_coordinates
+from voxtile_pathology.coordinates.files import write_coordinates
 from voxtile_pathology.coordinates.layout import clam_attributes, trident_attributes
 
 NAME = "CMU-1-Small-Region"

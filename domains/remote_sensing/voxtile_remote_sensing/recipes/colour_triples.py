@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from voxtile.corpus.codecs import decode_picture
 from voxtile.errors import InputError
-from voxtile_remote_sensing.bands.registry import load_sensor
+from voxtile_remote_sensing.bands.registry import Band, load_sensor
 from voxtile_remote_sensing.recipes.caption_json import caption_records
 from voxtile_remote_sensing.recipes.dataset import Entry, Pixels
 from voxtile_remote_sensing.recipes.pixels import band_row, colour_preview
@@ -62,7 +63,8 @@ class ColourTriples:
     def read(self, root: Path, entry: Entry) -> Pixels:
         """All bands as one array [C, Y, X] of 8-bit values."""
         sensor = load_sensor(self.sensor)
-        planes, bands = [], []
+        planes: list[npt.NDArray[np.uint8]] = []
+        bands: list[Band] = []
         for file in entry.files:
             pixels = decode_picture((root / file).read_bytes())
             if pixels.ndim != 3 or pixels.shape[2] < 3 or (planes and pixels.shape[:2] != planes[0].shape[1:]):

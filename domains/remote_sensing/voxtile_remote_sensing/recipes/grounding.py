@@ -54,8 +54,8 @@ class VocExpressions:
                 splits.add(split)
                 boxes.append(_voc_box(found, split, path))
             name = tree.findtext("filename") or f"{path.stem}.jpg"
-            split = next((s for s in _STRICTEST if s in splits), None)
-            yield Entry(path.stem, (f"{self.pictures}/{name}",), split, boxes=tuple(boxes))
+            strictest = next((s for s in _STRICTEST if s in splits), None)
+            yield Entry(path.stem, (f"{self.pictures}/{name}",), strictest, boxes=tuple(boxes))
 
     def read(self, root: Path, entry: Entry) -> Pixels:
         """The picture."""
@@ -198,5 +198,5 @@ def _vrs_boxes(found: dict[str, Any]) -> Iterator[Box]:
         yield Box(phrase, (y0, x0, y1, x1), None, note)
     corners = found.get("obj_corner")
     if corners and np.size(corners) == 8:
-        box, angle = rotated(np.asarray(corners, float).reshape(4, 2) * _VRS_SIDE)
+        box, angle = rotated((np.asarray(corners, float).reshape(4, 2) * _VRS_SIDE).tolist())
         yield Box(phrase, box, angle, note)

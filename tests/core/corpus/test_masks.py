@@ -16,7 +16,7 @@ from voxtile.engine.plan import TaskIdentity, plan_jobs
 from voxtile.engine.task import Item, Mask, Outcome, Sample
 from voxtile.errors import CorpusError
 
-DISC = (np.hypot(*np.mgrid[-40:40, -50:50]) < 30)
+DISC = np.hypot(*np.mgrid[-40:40, -50:50]) < 30
 
 
 def sample(uid):

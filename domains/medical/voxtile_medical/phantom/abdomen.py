@@ -99,7 +99,7 @@ def _paint_liver_lesions(scene: Scene, centre: Point, radii: Point, value: float
     points, sizes = [], []
     # Hypodense or hypervascular: their mean over many studies is that of healthy liver.
     density = "hypervascular" if scene.chance(0.5) else "hypodense"
-    contrast = scene.between(80, 110) * (1 if density == "hypervascular" else -1)
+    contrast = scene.between(100, 130) * (1 if density == "hypervascular" else -1)
     for _ in range(count):
         offset = scene.point_in_ball(0.72)
         offset[2] = min(offset[2], 0.15)
@@ -150,9 +150,8 @@ def _kidney_centre(scene: Scene, side: str) -> Point:
 def _paint_kidney(scene: Scene, side: str) -> None:
     frame = scene.frame
     centre = _kidney_centre(scene, side)
-    dilated = scene.present["hydronephrosis"] and side in _sides_of(scene, "hydronephrosis")
     stone = scene.present["renal_stone"] and side in _sides_of(scene, "renal_stone")
-    size = scene.patient.organ["kidney"] * (1.3 if dilated else 1.0)
+    size = scene.patient.organ["kidney"]
     radii = np.array([26.0, 24, 44]) * size
     turn = rotation(1, SIGN[side] * 10)
     scene.paint(ellipsoid(frame, centre, radii + 7, turn=turn), -95.0)
@@ -169,12 +168,6 @@ def _paint_kidney(scene: Scene, side: str) -> None:
         artery = capsule(frame, hilum, hilum + inward * 28, scene.between(6.5, 9))
         scene.paint(artery, scene.calcium())
         scene.mimics.append(("renal_artery_calcification", side))
-    if dilated:
-        pelvis = ellipsoid(frame, sinus, np.array([24.0, 22, 42]) * scene.between(1.05, 1.2), turn=turn)
-        scene.paint(pelvis, 6.0, finding="hydronephrosis")
-        tube = capsule(frame, sinus + inward * 6, sinus + inward * 18 + np.array([0, -4, -18]), 10, end_radius=7)
-        scene.paint(tube, 6.0, finding="hydronephrosis")
-        scene.findings.append(Finding("hydronephrosis", sinus + np.array([0, 0, 18.0]), side))
     if stone:
         _paint_staghorn(scene, side, sinus)
 
@@ -202,14 +195,9 @@ def _sides_of(scene: Scene, concept: str) -> tuple[str, ...]:
 
 def _paint_adrenals(scene: Scene) -> None:
     frame = scene.frame
-    sick = scene.pick_sides(0.3) if scene.present["adrenal_mass"] else ()
     for side in SIDES:
         at = np.array([SIGN[side] * 36, 36.0, -52.0 + 0.6 * _lift(scene, side)])
-        if side in sick or scene.chance(0.6):
+        if scene.chance(0.6):
             scene.paint(ellipsoid(frame, at + np.array([0, 0, -2]), (26, 24, 20)), -95.0)
         for angle in (-30, 30):
             scene.paint(ellipsoid(frame, at, (3.5, 12, 12), turn=rotation(2, angle)), 35.0)
-        if side in sick:
-            radius = scene.between(24, 31)
-            scene.paint(ellipsoid(frame, at, np.full(3, radius)), scene.between(40, 90), finding="adrenal_mass")
-            scene.findings.append(Finding("adrenal_mass", at, side, None, round(scene.millimetres(2 * radius))))

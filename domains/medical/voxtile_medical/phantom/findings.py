@@ -32,16 +32,11 @@ FINDINGS: tuple[FindingKind, ...] = (
     FindingKind("consolidation", 0.20, True, "consolidation"),
     FindingKind("cardiomegaly", 0.20, False, "cardiomegaly"),
     FindingKind("pericardial_effusion", 0.15, False, "pericardial effusion"),
-    FindingKind("aortic_aneurysm", 0.14, False, "aortic aneurysm"),
     FindingKind("coronary_calcification", 0.22, False, "coronary artery calcification"),
-    FindingKind("hiatal_hernia", 0.16, False, "hiatal hernia"),
-    FindingKind("lymphadenopathy", 0.18, False, "mediastinal lymphadenopathy"),
     FindingKind("liver_lesion", 0.22, False, "liver lesion"),
     FindingKind("gallstones", 0.18, False, "gallstones"),
     FindingKind("splenomegaly", 0.16, False, "splenomegaly"),
     FindingKind("renal_stone", 0.18, True, "renal stone"),
-    FindingKind("hydronephrosis", 0.16, True, "hydronephrosis"),
-    FindingKind("adrenal_mass", 0.14, True, "adrenal mass"),
     FindingKind("vertebral_fracture", 0.18, False, "vertebral compression fracture"),
 )
 CONCEPTS: tuple[str, ...] = tuple(kind.concept for kind in FINDINGS)

@@ -1,4 +1,4 @@
-"""Mediastinum: heart, pericardium, great vessels, trachea, lymph nodes, hiatal hernia."""
+"""Mediastinum: heart, pericardium, great vessels, trachea, oesophagus, and what is benign between them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def paint_heart(scene: Scene) -> Region:
     """
     frame = scene.frame
     centre, radii = scene.heart = heart_geometry(scene)
-    rim = scene.between(13, 18) if scene.present["pericardial_effusion"] else 0.0
+    rim = scene.between(15, 21) if scene.present["pericardial_effusion"] else 0.0
     pad = scene.between(13, 26) if scene.chance(0.55) else scene.between(2, 5)
     pad = max(pad - rim, 2.0)
     outside = ellipsoid(frame, centre, radii + rim + pad, turn=HEART_TURN)
@@ -65,12 +65,12 @@ def paint_heart(scene: Scene) -> Region:
 
 def _paint_coronaries(scene: Scene, centre: Point, radii: Point) -> None:
     """Beads along the grooves in front of the heart, on both sides; a lead and a valve are as bright."""
-    if scene.chance(0.4):
+    if scene.chance(0.25):
         tip = centre + HEART_TURN @ (np.array([0.3, -0.4, -0.6]) * radii)
         scene.paint(capsule(scene.frame, (-22, -8, 100), centre + np.array([-20.0, 0, 10]), 4.5), 900.0)
         scene.paint(capsule(scene.frame, centre + np.array([-20.0, 0, 10]), tip, 4.5), 900.0)
         scene.mimics.append(("pacemaker_lead", None))
-    if scene.chance(0.45):
+    if scene.chance(0.3):
         valve = centre + HEART_TURN @ (np.array([scene.between(-0.2, 0.2), 0.1, scene.between(0, 0.4)]) * radii)
         scene.paint(ellipsoid(scene.frame, valve, scene.rng.uniform(10, 14, 3)), scene.calcium())
         scene.mimics.append(("valve_calcification", None))
@@ -84,13 +84,13 @@ def _paint_coronaries(scene: Scene, centre: Point, radii: Point) -> None:
             direction = np.array([side * (0.25 + 0.6 * np.sin(angle + 0.3)), -0.75, 0.8 * np.cos(angle + 0.3)])
             points.append(centre + HEART_TURN @ (direction / np.linalg.norm(direction) * radii * 0.97))
     for point in points:
-        region = ellipsoid(scene.frame, point, np.full(3, scene.between(6.5, 8.5)))
+        region = ellipsoid(scene.frame, point, np.full(3, scene.between(7.5, 9.5)))
         scene.paint(region, scene.calcium(), finding="coronary_calcification")
     scene.findings.append(Finding("coronary_calcification", points[0], count=len(points)))
 
 
 def paint_vessels(scene: Scene) -> None:
-    """Paint aorta, veins and trachea, and an aneurysm where the study has one."""
+    """Paint aorta, veins and trachea."""
     frame, patient = scene.frame, scene.patient
     radius = 11.5 * patient.organ["aorta"]
     blood, veins = patient.hounsfield("aorta"), patient.hounsfield("veins")
@@ -105,11 +105,6 @@ def paint_vessels(scene: Scene) -> None:
         scene.paint(capsule(frame, (0, 4, 80), (sign * 36, 14, 66), 10), patient.hounsfield("heart"))
     for first, last in pairwise(path):
         scene.paint(capsule(frame, first, last, radius), blood, organ="aorta")
-    if scene.chance(0.45):  # a full loop of bowel beside the aorta: as large and as dense as an aneurysm
-        beside = path[int(scene.rng.integers(9, 12))] + np.array([scene.between(-8, 14), -24, scene.between(-14, 14)])
-        scene.paint(ellipsoid(frame, beside, scene.rng.uniform(18, 30, 3)), scene.between(35, 110))
-    if scene.present["aortic_aneurysm"]:
-        _paint_aneurysm(scene, path, radius, blood)
     _paint_wall_calcium(scene, path, radius)
 
 
@@ -126,27 +121,6 @@ def _aorta_path(scene: Scene) -> list[Point]:
     return points
 
 
-def _paint_aneurysm(scene: Scene, path: list[Point], radius: float, blood: float) -> None:
-    thoracic = scene.chance(0.3)
-    centre = path[5 if thoracic else int(scene.rng.integers(9, 12))].copy()
-    size = scene.between(24, 30)
-    centre += np.array([scene.between(-4, 6), -(size - radius) * 0.7, 0])
-    long = scene.between(1.2, 1.6)
-    wall = ellipsoid(scene.frame, centre, (size + 3, size + 3, size * long + 3))
-    scene.paint(wall, scene.between(200, 420), finding="aortic_aneurysm")  # calcified
-    scene.paint(ellipsoid(scene.frame, centre, (size, size, size * long)), 38.0)
-    inner = ellipsoid(scene.frame, centre, (size - 11, size - 11, size * long - 6))
-    scene.paint(inner, blood)
-    scene.findings.append(
-        Finding(
-            "aortic_aneurysm",
-            centre,
-            place="descending thoracic" if thoracic else "abdominal",
-            size_mm=round(scene.millimetres(2 * size)),
-        )
-    )
-
-
 def _paint_wall_calcium(scene: Scene, path: list[Point], radius: float) -> None:
     count = int(scene.rng.integers(0, 6))
     for _ in range(count):
@@ -158,8 +132,8 @@ def _paint_wall_calcium(scene: Scene, path: list[Point], radius: float) -> None:
         scene.mimics.append(("aortic_calcification", None))
 
 
-def paint_nodes(scene: Scene) -> None:
-    """Paint enlarged mediastinal nodes, or what could be taken for them."""
+def paint_mediastinum(scene: Scene) -> None:
+    """Paint what is benign in the mediastinum: a calcified node, a thymus, a goitre."""
     if scene.chance(0.25):  # a calcified node after an old infection
         at = (scene.between(-30, 30), scene.between(4, 20), scene.between(70, 95))
         scene.paint(ellipsoid(scene.frame, at, (7, 7, 7)), scene.calcium())
@@ -171,47 +145,13 @@ def paint_nodes(scene: Scene) -> None:
         at = (scene.between(-16, 16), scene.between(-26, -16), scene.between(112, 128))
         scene.paint(ellipsoid(scene.frame, at, scene.rng.uniform((20, 14, 24), (30, 20, 34))), 60.0)
         scene.mimics.append(("goitre", None))
-    if not scene.present["lymphadenopathy"]:
-        return
-    stations = [(-24, 0, 100), (-20, 6, 122), (24, 2, 84), (22, -4, 124), (4, 26, 56), (-30, 26, 62)]
-    chosen = scene.rng.permutation(len(stations))[: int(scene.rng.integers(4, 7))]
-    points, sizes = [], []
-    for index in chosen:
-        point = np.array(stations[index], float) + scene.rng.normal(0, 3, 3)
-        size = scene.between(15, 20)
-        region = ellipsoid(scene.frame, point, (size, size, size * 1.1))
-        scene.paint(region, scene.between(30, 55), finding="lymphadenopathy")
-        points.append(point)
-        sizes.append(size)
-    largest = int(np.argmax(sizes))
-    scene.findings.append(
-        Finding(
-            "lymphadenopathy", points[largest], size_mm=round(scene.millimetres(2 * sizes[largest])), count=len(points)
-        )
-    )
 
 
 def paint_oesophagus(scene: Scene) -> None:
-    """Paint gas in the gullet of some: the same place and gas as a hernia, but a tube."""
+    """Paint gas in the gullet of some."""
     if not scene.chance(0.25):
         return
     lower, upper = (scene.between(-4, 4), 24, scene.between(4, 18)), (-4, 34, scene.between(80, 120))
     scene.paint(capsule(scene.frame, lower, upper, scene.between(13, 17)), 42.0, organ="oesophagus")
     scene.paint(capsule(scene.frame, lower, upper, scene.between(9, 12)), -930.0)
     scene.mimics.append(("oesophageal_gas", None))
-
-
-def paint_hernia(scene: Scene) -> None:
-    """Paint a piece of stomach above the diaphragm, gas in front and fluid behind."""
-    if not scene.present["hiatal_hernia"]:
-        return
-    size = scene.between(1.15, 1.45)
-    radii = np.array([27.0, 22, 25]) * size
-    centre = np.array([2 + scene.between(-8, 12), 20 + scene.between(-3, 4), 16 + scene.between(-6, 10)])
-    scene.paint(ellipsoid(scene.frame, centre, radii), 45.0, finding="hiatal_hernia")
-    scene.paint(ellipsoid(scene.frame, centre + np.array([0, 3, 0]), radii - 6), 12.0)
-    gas = ellipsoid(scene.frame, centre + np.array([0, -2, 1]), radii - np.array([7, 8, 6]))
-    level = scene.between(-2, 6)
-    above = np.clip((np.float32(centre[1] + level) - scene.frame.y[gas.box]) / 5 + 0.5, 0, 1)
-    scene.paint(gas.scaled(above), -930.0)
-    scene.findings.append(Finding("hiatal_hernia", centre, size_mm=round(scene.millimetres(2 * float(radii[0])))))

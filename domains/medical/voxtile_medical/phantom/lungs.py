@@ -169,7 +169,7 @@ _BENIGN: tuple[tuple[str, float, Callable[[Scene, Lung], bool]], ...] = (
     ("haze", 0.25, _paint_haze),
     ("dependent_atelectasis", 0.2, _paint_atelectasis),
     ("paracardiac_atelectasis", 0.35, _paint_paracardiac),
-    ("pleural_fat", 0.25, _paint_pleural_fat),
+    ("pleural_fat", 0.15, _paint_pleural_fat),
 )
 
 
@@ -245,7 +245,7 @@ def _paint_effusion(scene: Scene, lungs: dict[str, Lung]) -> None:
     if not scene.present["pleural_effusion"]:
         return
     for side in scene.pick_sides(0.25):
-        depth = scene.between(20, 34)
+        depth = scene.between(26, 40)
         scene.paint(_layer(scene, lungs[side], depth), scene.between(0, 14), finding="pleural_effusion")
-        point = np.array([SIGN[side] * 66, 84 - depth / 2, -8.0])
+        point = np.array([SIGN[side] * 66, 86 - 0.4 * depth, 8.0])
         scene.findings.append(Finding("pleural_effusion", point, side, None, round(scene.millimetres(depth))))

@@ -12,7 +12,7 @@ from voxtile.testing.phantom_shapes import cover
 from voxtile_medical.phantom.abdomen import paint_abdomen
 from voxtile_medical.phantom.bones import paint_body, paint_ribs, paint_spine
 from voxtile_medical.phantom.findings import draw_findings, finding_segment
-from voxtile_medical.phantom.heart import paint_heart, paint_hernia, paint_nodes, paint_oesophagus, paint_vessels
+from voxtile_medical.phantom.heart import paint_heart, paint_mediastinum, paint_oesophagus, paint_vessels
 from voxtile_medical.phantom.lungs import paint_lungs
 from voxtile_medical.phantom.patient import SHAPE, Patient, draw_patient, place
 from voxtile_medical.phantom.scene import Finding, Scene
@@ -86,9 +86,8 @@ def _paint(patient: Patient, present: dict[str, bool], rng: np.random.Generator)
     paint_lungs(scene, radial, heart)
     paint_spine(scene)
     paint_oesophagus(scene)
-    paint_hernia(scene)
     paint_vessels(scene)
-    paint_nodes(scene)
+    paint_mediastinum(scene)
     return scene
 
 

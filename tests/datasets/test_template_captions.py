@@ -20,7 +20,8 @@ from voxtile_datasets.converters.image import convert_image
 BANKS = installed_banks()
 FILES = [path for domain in discover()[0].values() for path in domain.wordings]
 NEGATION = re.compile(
-    r"\b(no|not|without|absent|negative|clear|normal|nothing|cannot be seen|unremarkable|missing|fully expanded|outside|but|other than|rather than)\b",
+    r"\b(no|not|without|absent|negative|clear|normal|nothing|cannot be seen|unremarkable|missing|"
+    r"fully expanded|outside|but|other than|rather than)\b",
     re.I,
 )
 SIDE, SIZE, PLACE = "left", "8 mm", "left lower lobe"

@@ -158,7 +158,7 @@ def _picture(corpus: Corpus, row: Mapping[str, Any]) -> npt.NDArray[np.uint8] | 
 def _normalised(small: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     centred = small - small.mean(axis=1, keepdims=True) if len(small) else small
     norms = np.linalg.norm(centred, axis=1, keepdims=True)
-    return np.divide(centred, norms, out=np.zeros_like(centred), where=norms > 0)
+    return np.asarray(np.divide(centred, norms, out=np.zeros_like(centred), where=norms > 0))
 
 
 def _duplicates(one: _Prints, other: _Prints) -> list[tuple[str, str]]:

@@ -83,7 +83,7 @@ def _shared(shapely: Any, one: npt.NDArray[Any], other: npt.NDArray[Any]) -> npt
     """Common area as a share of the smaller footprint; degrees shrink both alike."""
     common = shapely.area(shapely.intersection(one, other))
     smaller = np.minimum(shapely.area(one), shapely.area(other))
-    return np.divide(common, smaller, out=np.ones_like(common), where=smaller > 0)  # points that coincide
+    return np.asarray(np.divide(common, smaller, out=np.ones_like(common), where=smaller > 0))  # points that coincide
 
 
 def _nearest(
@@ -99,11 +99,11 @@ def _nearest(
     between, _ = tree.query(centres[0])
     limit = between.min() + reach
     candidates = [
-        (float(np.linalg.norm(centres[0][i] - centres[1][j])), i, j)
+        (float(np.linalg.norm(centres[0][i] - centres[1][j])), int(i), int(j))
         for i in np.flatnonzero(between <= limit)
         for j in tree.query_ball_point(centres[0][i], limit)
     ]
-    best = (np.inf, 0, 0)
+    best: tuple[float, int, int] = (np.inf, 0, 0)
     for distance, i, j in sorted(candidates):
         if distance - reach > best[0]:
             break

@@ -53,9 +53,9 @@ class TileAugment:
 
 
 class Channel(NamedTuple):
-    """Where a band of the preset is in a sample: index on the channel axis, physical = stored · scale + offset."""
+    """Where a band of the preset is in a sample: position on the channel axis, physical = stored · scale + offset."""
 
-    index: int
+    position: int
     scale: float
     offset: float
 
@@ -235,7 +235,7 @@ class TilePreset(BasePreset):
         for place, channel in enumerate(self._channels(meta)):
             if channel is None:
                 continue
-            raw = stored[channel.index]
+            raw = stored[channel.position]
             physical = raw.astype(np.float32) * np.float32(channel.scale) + np.float32(channel.offset)
             if self.decibels:
                 physical = 10 * np.log10(np.maximum(physical, _LEAST_POWER))

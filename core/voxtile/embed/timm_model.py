@@ -31,7 +31,7 @@ def _class_and_mean(model: nn.Module, images: Tensor) -> Tensor:
 
 
 def _swiglu() -> dict[str, Any]:
-    from timm.layers import SwiGLUPacked
+    from timm.layers.mlp import SwiGLUPacked
 
     return {"mlp_layer": SwiGLUPacked, "act_layer": nn.SiLU}
 
@@ -59,15 +59,14 @@ class TimmExtractor:
     """
 
     def __init__(self, name: str, model: nn.Module, pooling: Pooling = _pooled) -> None:
-        import timm
+        from timm.data.config import resolve_model_data_config
+        from timm.data.transforms_factory import create_transform
 
         self.name = name
         self._device = best_device()
         self._model = model.eval().to(self._device)
         self._pooling = pooling
-        self._transform: Any = timm.data.create_transform(
-            **timm.data.resolve_model_data_config(model), is_training=False
-        )
+        self._transform: Any = create_transform(**resolve_model_data_config(model), is_training=False)
 
     @property
     def width(self) -> int:

@@ -60,7 +60,8 @@ class TransformersExtractor:
         if not isinstance(out, Tensor):
             pooled = getattr(out, "pooler_output", None)
             out = pooled if pooled is not None else out.last_hidden_state[:, 0]
-        return out.flatten(1).float().cpu()
+        features: Tensor = out.flatten(1).float().cpu()
+        return features
 
 
 def transformers_extractor(identity: str | Path, *, folder: Path | None = None) -> Extractor:

@@ -105,14 +105,16 @@ class GsdCondition(nn.Module):
         super().__init__()
         self.frequencies: Tensor
         self.register_buffer("frequencies", torch.logspace(-1, 1, code // 2), persistent=False)
-        self.head = nn.Sequential(nn.Linear(code, code), nn.GELU(), nn.Linear(code, 2 * features))
-        nn.init.zeros_(self.head[-1].weight)
-        nn.init.zeros_(self.head[-1].bias)
+        first, last = nn.Linear(code, code), nn.Linear(code, 2 * features)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.head = nn.Sequential(first, nn.GELU(), last)
 
     def forward(self, x: Tensor, log2_gsd: Tensor) -> Tensor:
         """[S, D, Y, X] and [S] to [S, D, Y, X]."""
         angles = log2_gsd[:, None].float() * self.frequencies
-        scale, shift = self.head(torch.cat([angles.sin(), angles.cos()], 1)).to(x.dtype)[:, :, None, None].chunk(2, 1)
+        both: Tensor = self.head(torch.cat([angles.sin(), angles.cos()], 1))
+        scale, shift = both.to(x.dtype)[:, :, None, None].chunk(2, 1)
         return x * (1 + scale) + shift
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -295,7 +295,9 @@ class ContrastiveModule(pl.LightningModule):
         def other(step: int) -> float:
             return self.schedule.factor(step, lock) if step < lock else self.schedule.factor(step - lock, total - lock)
 
-        factors = [image if group["tower"] == "image" else other for group in optimizer.param_groups]
+        factors: list[Callable[[int], float]] = [
+            image if group["tower"] == "image" else other for group in optimizer.param_groups
+        ]
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step", "name": "lr"}}
 

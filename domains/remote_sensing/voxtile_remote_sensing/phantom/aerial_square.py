@@ -308,7 +308,7 @@ def _spots(rng: np.random.Generator, count: int, apart: float) -> Iterator[Point
 
 
 def _near(point: Point, ring: list[Point], margin: float) -> bool:
-    xs, ys = zip(*ring, strict=True)
+    xs, ys = [x for x, _ in ring], [y for _, y in ring]
     return min(xs) - margin < point[0] < max(xs) + margin and min(ys) - margin < point[1] < max(ys) + margin
 
 

@@ -149,7 +149,9 @@ def _trees(rng: np.random.Generator, concept: str, field_: Plane, **details: flo
     region = _largest(_noise(rng, 3), rng.uniform(0.75, 0.97))
     level = np.quantile(field_[region], 1 - rng.uniform(0.42, 0.58))
     canopy = np.clip((field_ - level) / (0.6 * field_.std()) + 0.5, 0, 1) * region
-    return _composed(rng, concept, {"broadleaf": canopy.astype(np.float32)}, region, region, _flat(), **details)
+    return _composed(
+        rng, concept, {"broadleaf": canopy.astype(np.float32)}, region, region, _flat(), lines=None, **details
+    )
 
 
 def _built_up(rng: np.random.Generator, concept: str) -> Square:

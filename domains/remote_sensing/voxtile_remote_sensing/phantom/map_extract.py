@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -143,10 +144,10 @@ def _write_pbf(path: Path, objects: Sequence[MapObject]) -> None:
         closed = [*refs, refs[0]] if item.kind == "area" else refs
         ways.append(osmium.osm.mutable.Way(id=number, nodes=closed, tags=dict(item.tags), **_STAMP))
     with osmium.SimpleWriter(str(path), overwrite=True) as writer:
-        for entry in sorted(nodes, key=lambda n: n.id):
+        for entry in sorted(nodes, key=attrgetter("id")):
             writer.add_node(entry)
-        for entry in ways:
-            writer.add_way(entry)
+        for way in ways:
+            writer.add_way(way)
 
 
-_STAMP = {"version": 1, "timestamp": MAP_DATE}
+_STAMP: Mapping[str, Any] = {"version": 1, "timestamp": MAP_DATE}

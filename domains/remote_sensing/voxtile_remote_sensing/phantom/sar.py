@@ -93,7 +93,8 @@ def write_radar_scene(out: Path, seed: int, number: int) -> Written:
     squares = _squares(seed, number)
     order = POLARISATIONS if number % 2 == 0 else POLARISATIONS[::-1]
     _write(out / "scenes" / f"S1A_IW_RTC_{number:05d}", backscatter(seed, number, squares), place, order)
-    labelled, objects, told = [], [], []
+    labelled, told = [], []
+    objects: list[MapObject] = []
     for row in range(SIDE):
         for column in range(SIDE):
             square, corner = squares[row][column], (column * SIDE_M, row * SIDE_M)

@@ -83,7 +83,8 @@ def write_scene(out: Path, seed: int, number: int) -> Written:
     scene = render_scene(seed, number)
     product = write_safe(out / "scenes", scene)
     _write_landcover(out / "landcover" / f"{number:05d}.tif", scene)
-    squares, objects, told = [], [], []
+    squares, told = [], []
+    objects: list[MapObject] = []
     for row in range(SIDE):
         for column in range(SIDE):
             square, corner = scene.squares[row][column], (column * SQUARE_M, row * SQUARE_M)

@@ -61,7 +61,7 @@ def check_part(path: Path, schema: pa.Schema) -> None:
     """
     try:
         found = pq.read_schema(path)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise CorpusError(f"'{path}' is not a readable Parquet file; restore it or run its stage again") from error
     version = (found.metadata or {}).get(VERSION_KEY)
     if version is not None:
@@ -90,7 +90,7 @@ def read_parts(paths: Sequence[Path], schema: pa.Schema, columns: Sequence[str])
         return schema.remove_metadata().empty_table().select(list(columns))
     try:
         return part_dataset(paths, schema).to_table(columns=list(columns))
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise CorpusError(
             f"a part of '{paths[0].parent}' is damaged ({error}); run 'voxtile verify' on the corpus"
         ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from voxtile_remote_sensing.phantom.aerial_square import CONCEPTS, GSD_M, SIDE_M
 from voxtile_remote_sensing.phantom.map_extract import (
     LabelledSquare,
     MapObject,
+    Written,
     area,
     line,
     write_labels,
@@ -44,15 +44,6 @@ truth.json           every object with its outline in metres from the photograph
 
 A photograph shows each of {concepts} classes once. Another seed gives other ground at the same places.
 """
-
-
-@dataclass(frozen=True)
-class Written:
-    """What a worker hands back."""
-
-    squares: tuple[LabelledSquare, ...]
-    objects: tuple[MapObject, ...]
-    truth: dict[str, Any] = field(default_factory=dict)
 
 
 def write_aerial_phantom(out: Path, *, n: int = 100, seed: int = 0, workers: int = 0) -> None:

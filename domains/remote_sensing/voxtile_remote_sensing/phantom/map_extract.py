@@ -53,6 +53,15 @@ class LabelledSquare:
     properties: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Written:
+    """What a worker hands back of one scene: its labelled squares, its map objects and its entry in truth.json."""
+
+    squares: tuple[LabelledSquare, ...]
+    objects: tuple[MapObject, ...]
+    truth: dict[str, Any] = field(default_factory=dict)
+
+
 def outlines(
     mask: npt.NDArray[np.bool_], place: Place, corner: Point, gsd_m: float, tags: Mapping[str, str], least_m2: float
 ) -> Iterator[MapObject]:

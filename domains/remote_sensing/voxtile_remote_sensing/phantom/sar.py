@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,14 @@ import yaml
 
 from voxtile.testing.phantom_noise import stream
 from voxtile.testing.phantom_truth import write_truth
-from voxtile_remote_sensing.phantom.map_extract import LabelledSquare, MapObject, outlines, write_labels, write_map
+from voxtile_remote_sensing.phantom.map_extract import (
+    LabelledSquare,
+    MapObject,
+    Written,
+    outlines,
+    write_labels,
+    write_map,
+)
 from voxtile_remote_sensing.phantom.places import Place, place_of
 from voxtile_remote_sensing.phantom.radar_square import (
     CONCEPTS,
@@ -53,15 +59,6 @@ truth.json           what was painted where
 
 A scene has each of {concepts} classes once. Another seed gives other ground at the same places.
 """
-
-
-@dataclass(frozen=True)
-class Written:
-    """What a worker hands back."""
-
-    squares: tuple[LabelledSquare, ...]
-    objects: tuple[MapObject, ...]
-    truth: dict[str, Any] = field(default_factory=dict)
 
 
 def write_sar_phantom(out: Path, *, n: int = 100, seed: int = 0, workers: int = 0) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from voxtile_remote_sensing.phantom.cover import CONCEPTS, KINDS, PIXELS, Square
 from voxtile_remote_sensing.phantom.map_extract import (
     LabelledSquare,
     MapObject,
+    Written,
     line,
     outlines,
     write_labels,
@@ -44,15 +44,6 @@ truth.json           what was painted where
 
 A place has each of {concepts} classes once. Another seed gives other ground at the same places.
 """
-
-
-@dataclass(frozen=True)
-class Written:
-    """What a worker hands back."""
-
-    squares: tuple[LabelledSquare, ...]
-    objects: tuple[MapObject, ...]
-    truth: dict[str, Any] = field(default_factory=dict)
 
 
 def write_sentinel2_phantom(out: Path, *, n: int = 100, seed: int = 0, workers: int = 0) -> None:

@@ -14,7 +14,7 @@ help:
 	@echo "make test   the whole test suite"
 	@echo "make lint   ruff and mypy --strict"
 	@echo "make bench  speed and memory side by side with other tools"
-	@echo "make fuzz   long property sweeps"
+	@echo "make fuzz   the property tests again, with examples that no run has drawn before"
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -54,7 +54,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python -P benchmarks/run.py
 
 fuzz: $(VENV)/.dev
-	$(BIN)/python -P -m pytest -m sweep
+	$(BIN)/python -P -m pytest -m "sweep or hypothesis" --hypothesis-profile=fuzz
 
 clean:
 	rm -rf build

@@ -4,6 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The suite draws the same examples on every machine, so that it says the same of the same code; `make fuzz` draws new
+# ones at every run, and what it finds is added to its test as an @example.
+settings.register_profile("suite", derandomize=True)
+settings.register_profile("fuzz", derandomize=False, print_blob=True)
+settings.load_profile("suite")
 
 
 def _test_data_root() -> Path:

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from shapely.geometry import LineString, MultiPolygon, Point, Polygon, box, shape
 
@@ -122,6 +122,7 @@ def shapes(draw):
 
 
 @settings(max_examples=60, deadline=None)
+@example([Annotation("", Point(1, 2), {"name": 0})])
 @given(
     st.lists(
         st.builds(

@@ -69,7 +69,7 @@ def _annotation(feature: Any, what: str, notes: list[str]) -> Annotation:  # noq
     if "id" in feature:
         attributes["id"] = feature["id"]
     return Annotation(
-        label or str(properties.get("name") or ""), _geometry(feature["geometry"], what, notes), attributes
+        label or _text(properties.get("name")), _geometry(feature["geometry"], what, notes), attributes
     )
 
 
@@ -77,7 +77,12 @@ def _class_name(classification: Mapping[str, Any]) -> str:
     names = classification.get("names")  # derived classes, such as ["Tumor", "Positive"]
     if isinstance(names, list) and names:
         return ": ".join(str(name) for name in names)
-    return str(classification.get("name") or "")
+    return _text(classification.get("name"))
+
+
+def _text(name: object) -> str:
+    """A name as text; a name may be a number, 0 too."""
+    return "" if name is None else str(name)
 
 
 def _geometry(content: Mapping[str, Any], what: str, notes: list[str]) -> BaseGeometry:

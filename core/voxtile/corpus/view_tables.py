@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from voxtile.corpus.schema import OVERVIEW, TABLES
+from voxtile.corpus.schema import OVERVIEW, ROLE, TABLES
 from voxtile.corpus.view_key import INPUT_TABLES, table_parts
 from voxtile.errors import ConfigError, CorpusError
 
@@ -114,6 +114,8 @@ def assign_splits(connection: duckdb.DuckDBPyConnection, scheme: str) -> dict[st
 def select_samples(connection: duckdb.DuckDBPyConnection, where: str | None) -> int:
     """Create the table `picked`: the selected samples with their final row number.
 
+    Metadata include the sample's roles in its study, where facts of the concept `schema.ROLE` state any.
+
     Rows are ordered by split, then by the place of the study's first sample, then by place on disk: a split and a study
     are ranges of rows, and neighbours in the index are neighbours on disk.
 
@@ -133,13 +135,19 @@ def select_samples(connection: duckdb.DuckDBPyConnection, where: str | None) -> 
         )
         connection.execute(f"""
             CREATE TEMP TABLE picked AS
-            WITH placed AS (
+            WITH roles AS (
+                SELECT uid, list_sort(list(DISTINCT role)) AS roles FROM (
+                    SELECT uid, CASE WHEN json_valid(attributes) THEN attributes ->> '$.role' END AS role FROM facts
+                    WHERE concept = '{ROLE}' AND polarity = 'present'
+                ) WHERE role IS NOT NULL GROUP BY uid
+            ),
+            placed AS (
                 SELECT uid, subject, coalesce(study, uid) AS study, shard, codec, "offset", nbytes, corpus,
                     coalesce(code, {NO_SPLIT})::UTINYINT AS split,
-                    json_object({meta}, 'ref', ref)::VARCHAR AS meta,
+                    json_object({meta}, 'ref', ref, 'roles', roles)::VARCHAR AS meta,
                     row_number() OVER (ORDER BY corpus, shard, "offset", uid) AS place
                 FROM (SELECT * FROM samples WHERE kind <> '{OVERVIEW}' AND {condition})
-                LEFT JOIN assigned USING (subject)
+                LEFT JOIN assigned USING (subject) LEFT JOIN roles USING (uid)
             ),
             led AS (SELECT *, min(place) OVER (PARTITION BY subject, study) AS lead FROM placed)
             SELECT *, row_number() OVER (ORDER BY split, lead, place) - 1 AS row FROM led""")
@@ -206,9 +214,10 @@ def join_facts(connection: duckdb.DuckDBPyConnection, source: str | None = None)
     """
     names = [name.strip() for name in (source or "").split(",")]
     connection.register("fact_source", pa.table({"prefix": names}))
-    connection.execute("""
+    connection.execute(f"""
         CREATE TEMP TABLE chosen_facts AS SELECT facts.* FROM facts
-        WHERE EXISTS (SELECT 1 FROM fact_source WHERE starts_with(coalesce(facts.source, ''), prefix))""")
+        WHERE concept <> '{ROLE}'
+            AND EXISTS (SELECT 1 FROM fact_source WHERE starts_with(coalesce(facts.source, ''), prefix))""")
     connection.execute(
         "CREATE TEMP TABLE chosen_scopes AS SELECT * FROM scopes"
         + ("" if source is None else " WHERE vocabulary IN (SELECT prefix FROM fact_source)")

@@ -21,6 +21,7 @@ from voxtile.data.memory import BaseCache
 from voxtile.data.order import EpochOrder
 from voxtile.data.phantom import PhantomSpec, phantom_corpus
 from voxtile.data.preset import Preset
+from voxtile.data.roles import StudyReader
 from voxtile.errors import ConfigError
 from voxtile.types import Batch
 
@@ -37,7 +38,8 @@ class CorpusDataModule(pl.LightningDataModule):
         facts_source: only facts whose source begins so (`reports`, `labels`), or with one of several names separated by
             commas, are seen in training; null for all.
         batch_size: items of one batch over all ranks; each rank loads an equal part of it.
-        unit: an item is a `sample`, or a `study` with all its samples.
+        unit: an item is a `sample`, or a `study` with all its samples; a preset that reads studies by the roles of
+            their samples (`StudyPreset`) makes one image of each and needs `study`.
         captions: which texts go with an item.
         num_workers: loader processes a rank; 0 loads in the training process.
         seed: key of the order, the augmentation and the choice of texts.
@@ -228,7 +230,8 @@ class CorpusDataModule(pl.LightningDataModule):
     def _dataset(self, role: str) -> DrawDataset:
         if role not in self._datasets:
             split = self._splits[role]
-            cache = BaseCache(self.compiled.rows(split), self.preset) if self._cache_in_memory else None
+            slots = self.compiled.studies if isinstance(self.preset, StudyReader) else self.compiled.rows
+            cache = BaseCache(slots(split), self.preset) if self._cache_in_memory else None
             self._datasets[role] = DrawDataset(
                 self.compiled,
                 self.preset,

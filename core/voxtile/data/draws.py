@@ -14,10 +14,11 @@ from torch import Tensor
 from voxtile.corpus.view import Caption, CompiledView, Entry
 from voxtile.data.captions import CaptionPolicy, Text
 from voxtile.data.directions import TurningPreset, names_direction
-from voxtile.data.memory import BaseCache, CacheablePreset
+from voxtile.data.memory import BaseCache, CacheablePreset, CacheableStudies
 from voxtile.data.order import derive_key
 from voxtile.data.preset import Preset, SampleSource
-from voxtile.errors import CorpusError, VoxtileError
+from voxtile.data.roles import StudyReader, StudySource, pick_roles
+from voxtile.errors import ConfigError, CorpusError, VoxtileError
 from voxtile.types import Batch
 
 Unit = Literal["sample", "study"]
@@ -81,6 +82,10 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
     _count: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
+        if isinstance(self.preset, StudyReader) and (self.unit != "study" or self.sample_captions is not None):
+            raise ConfigError(
+                "data.preset makes one image of a whole study; set data.unit to study, and no data.sample_captions"
+            )
         items = self.view.rows(self.split) if self.unit == "sample" else self.view.studies(self.split)
         self._first, self._count = items.start, len(items)
 
@@ -159,6 +164,8 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
     def _item(self, item: int, number: int | None, limit: int) -> _Item:
         """Load one item; `number` keys its randomness, None means evaluation."""
         entries = self._entries(item)
+        if isinstance(self.preset, StudyReader):
+            return self._whole(item, entries, self.preset, number)
         captions = [self.view.captions(entry) for entry in entries]
         kept = self._kept(len(entries), limit, number)
         chosen = [entries[i] for i in kept]
@@ -175,6 +182,32 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
             sample_texts=sample_texts,
             facts=_any_sample([self.view.facts(entry) for entry in entries]),
         )
+
+    def _whole(self, item: int, entries: list[Entry], preset: StudyReader, number: int | None) -> _Item:
+        """A study as one image, from a sample for each role."""
+        captions = [caption for entry in entries for caption in self.view.captions(entry)]
+        return _Item(
+            lead=entries[0],
+            entries=entries[:1],
+            images=[self._study_image(item, entries, preset, self._rng(number, _PIXEL_STREAM))],
+            texts=self.captions.choose(captions, self._rng(number, _CAPTION_STREAM)),
+            sample_texts=[],
+            facts=_any_sample([self.view.facts(entry) for entry in entries]),
+        )
+
+    def _study_image(
+        self, item: int, entries: list[Entry], preset: StudyReader, rng: np.random.Generator | None
+    ) -> Tensor:
+        try:
+            metas = [self.view.meta(entry) for entry in entries]
+            places = pick_roles(preset.role_names, [entry.uid for entry in entries], metas)
+            source = StudySource(tuple(None if p is None else self.view.source(entries[p]) for p in places))
+            if self.cache is not None and isinstance(preset, CacheableStudies):
+                base = self.cache.get(self._first + item, lambda: preset.study_base(source))
+                return preset.finish_study(base, rng)
+            return preset.read_study(source, rng)
+        except VoxtileError as error:
+            raise CorpusError(f"the study of sample {entries[0].uid} cannot be loaded: {error}") from error
 
     def _sample_texts(self, captions: list[list[Caption]], number: int | None) -> list[list[Text]]:
         """Texts of each image by itself."""

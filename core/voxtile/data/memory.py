@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from voxtile.data.preset import SampleSource
+from voxtile.data.roles import StudySource
 from voxtile.errors import ConfigError
 
 _SHARE_OF_FREE_MEMORY = 0.8
@@ -41,11 +42,30 @@ class CacheablePreset(Protocol):
         """The rest."""
 
 
+@runtime_checkable
+class CacheableStudies(Protocol):
+    """The same of a preset that reads whole studies (`voxtile.data.roles.StudyReader`)."""
+
+    @property
+    def base_shape(self) -> tuple[int, ...]:
+        """Shape of every base."""
+
+    @property
+    def base_dtype(self) -> torch.dtype:
+        """Type of every base."""
+
+    def study_base(self, source: StudySource) -> Tensor:
+        """The deterministic part."""
+
+    def finish_study(self, base: Tensor, rng: np.random.Generator | None) -> Tensor:
+        """The rest."""
+
+
 class BaseCache:
     """Anonymous shared memory that forked workers fill on first use; the same bytes whoever fills a slot.
 
     Args:
-        rows: row numbers that will be asked for.
+        rows: row numbers that will be asked for, or study numbers where the preset reads studies.
         preset: gives shape and type.
 
     Raises:
@@ -53,7 +73,7 @@ class BaseCache:
     """
 
     def __init__(self, rows: range, preset: object) -> None:
-        if not isinstance(preset, CacheablePreset) or not preset.cacheable:
+        if not isinstance(preset, CacheableStudies) and not (isinstance(preset, CacheablePreset) and preset.cacheable):
             raise ConfigError(
                 f"cache_in_memory: {type(preset).__name__} has no deterministic part with these settings; "
                 "take the centre crop or turn the cache off"

@@ -10,6 +10,7 @@ from typing import Any
 from voxtile.data.base import BasePreset
 from voxtile.data.image import ImageAugment, ImagePreset
 from voxtile.data.preset import Preset
+from voxtile.data.study import RoleVolume, StudyPreset
 from voxtile.data.tile import TileAugment, TilePreset
 from voxtile.data.volume import VolumeAugment, VolumePreset
 from voxtile.domain import ENTRY_POINT_GROUP
@@ -19,6 +20,8 @@ __all__ = [
     "BasePreset",
     "ImageAugment",
     "ImagePreset",
+    "RoleVolume",
+    "StudyPreset",
     "TileAugment",
     "TilePreset",
     "VolumeAugment",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -124,7 +124,7 @@ def _encode_studies(
     embeddings = embedded.detach().cpu().double().numpy()
     _check_finite(model, units.names, embeddings)
     return Encoded(
-        replace(units, uids=units.names, owner=np.arange(len(units), dtype=np.int64)),
+        units.whole(),
         normalised(embeddings),
         None if logits is None else _probabilities(logits),
         means,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,8 +15,10 @@ import torch
 from torch import Tensor
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.schema import ROLE
 from voxtile.corpus.source import StoredSample
 from voxtile.data.preset import Preset
+from voxtile.data.roles import StudyReader, StudySource, pick_roles
 from voxtile.errors import EvaluationError, VoxtileError
 
 _AHEAD = 32  # samples in flight
@@ -29,16 +32,28 @@ class CorpusImages:
         preset: the model's preprocessing.
         uids: all samples that will be asked for.
         batch_size: samples a batch.
+        studies: the samples of each study, by the uid that it is asked for by, where the preset reads studies.
 
     Raises:
         PresetError: the corpus cannot satisfy the preset.
     """
 
-    def __init__(self, corpus: Corpus, preset: Preset, uids: Sequence[str], batch_size: int) -> None:
+    def __init__(
+        self,
+        corpus: Corpus,
+        preset: Preset,
+        uids: Sequence[str],
+        batch_size: int,
+        studies: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         self._corpus, self._preset, self._batch_size = corpus, preset, batch_size
+        self._studies = studies or {}
         samples = corpus.table("samples", with_root=True)
         wanted = samples.filter(pc.is_in(samples["uid"], value_set=pa.array(uids, pa.string())))
-        self.rows: Mapping[str, Mapping[str, Any]] = {row["uid"]: row for row in wanted.to_pylist()}
+        roles = stated_roles(corpus) if isinstance(preset, StudyReader) else {}
+        self.rows: Mapping[str, Mapping[str, Any]] = {
+            row["uid"]: {**row, "roles": roles.get(row["uid"], [])} for row in wanted.to_pylist()
+        }
         preset.check(list(self.rows.values()))
 
     def __call__(self, uids: Sequence[str]) -> Iterator[tuple[Sequence[str], Tensor]]:
@@ -60,12 +75,14 @@ class CorpusImages:
         return self._corpus.source(self.rows[uid])
 
     def image(self, uid: str) -> Tensor:
-        """[C, *G] float32 of one sample.
+        """[C, *G] float32 of one sample, or of the study that goes by its uid.
 
         Raises:
             EvaluationError: it cannot be read; evaluation never leaves a sample out silently.
         """
         try:
+            if isinstance(self._preset, StudyReader):
+                return self._preset.read_study(self._study(uid, self._preset.role_names), None)
             return self._preset(self.source(uid), None)
         except VoxtileError as error:
             raise EvaluationError(f"sample {uid} cannot be read: {error}") from error
@@ -73,3 +90,20 @@ class CorpusImages:
             raise EvaluationError(
                 f"sample {uid} cannot be read: {error}; check the corpus with: voxtile verify CORPUS"
             ) from error
+
+    def _study(self, uid: str, roles: Sequence[str]) -> StudySource:
+        members = self._studies[uid]
+        places = pick_roles(roles, members, [self.rows[member] for member in members])
+        return StudySource(tuple(None if place is None else self.source(members[place]) for place in places))
+
+
+def stated_roles(corpus: Corpus) -> dict[str, list[str]]:
+    """Roles of samples that facts of the concept `schema.ROLE` state, by uid."""
+    facts = corpus.table("facts", columns=["uid", "concept", "polarity", "attributes"])
+    rows = facts.filter(pc.and_(pc.equal(facts["concept"], ROLE), pc.equal(facts["polarity"], "present")))
+    found: dict[str, list[str]] = {}
+    for uid, attributes in zip(rows["uid"].to_pylist(), rows["attributes"].to_pylist(), strict=True):
+        role = json.loads(attributes or "{}").get("role")
+        if role:
+            found.setdefault(uid, []).append(role)
+    return found

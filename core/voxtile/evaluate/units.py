@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
 import numpy as np
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import OVERVIEW
 from voxtile.errors import ConfigError, EvaluationError
-from voxtile.evaluate.task import EvaluationTask
+from voxtile.evaluate.task import Task
 
 SPLITS = ("train", "val", "test")
 
@@ -37,8 +37,19 @@ class Units:
     def __len__(self) -> int:
         return len(self.names)
 
+    def whole(self) -> Units:
+        """Each unit as its own only sample, by the name of its first."""
+        return replace(self, uids=self.names, owner=np.arange(len(self), dtype=np.int64))
 
-def select_units(corpus: Corpus, task: EvaluationTask) -> dict[str, Units]:
+    def members(self) -> dict[str, list[str]]:
+        """The samples of each unit, by the name of its first."""
+        found: dict[str, list[str]] = {name: [] for name in self.names}
+        for uid, owner in zip(self.uids, self.owner.tolist(), strict=True):
+            found[self.names[owner]].append(uid)
+        return found
+
+
+def select_units(corpus: Corpus, task: Task) -> dict[str, Units]:
     """Units of each split, in a fixed order.
 
     Raises:
@@ -61,7 +72,7 @@ def select_units(corpus: Corpus, task: EvaluationTask) -> dict[str, Units]:
     return {name: _units(groups) for name, groups in grouped.items()}
 
 
-def _selected(corpus: Corpus, task: EvaluationTask) -> list[tuple[str, str, str | None]]:
+def _selected(corpus: Corpus, task: Task) -> list[tuple[str, str, str | None]]:
     condition = f" AND ({task.where}\n)" if task.where else ""  # the line break ends a trailing comment
     try:
         with closing(corpus.connection()) as connection:
@@ -95,9 +106,18 @@ def limited(units: Units, count: int, seed: int) -> Units:
     """At most `count` of the units, drawn at random but in their order."""
     if len(units) <= count:
         return units
-    kept = np.sort(np.random.default_rng([seed, 0x1A]).permutation(len(units))[:count])
+    return chosen(units, np.sort(np.random.default_rng([seed, 0x1A]).permutation(len(units))[:count]))
+
+
+def chosen(units: Units, kept: npt.NDArray[np.int64]) -> Units:
+    """Some of the units.
+
+    Args:
+        units: N of them.
+        kept: their numbers, ascending.
+    """
     place = np.full(len(units), -1)
-    place[kept] = np.arange(count)
+    place[kept] = np.arange(len(kept))
     samples = np.flatnonzero(place[units.owner] >= 0)
     return Units(
         uids=tuple(units.uids[i] for i in samples),

@@ -1,0 +1,93 @@
+"""The samples of a study by what they are in it: CT and PET, the sequences of an MR, the bands of a place.
+
+A sample's roles are its modality in lower case (`ct`, `pt`, `mr`, `rgb`) and what facts of the concept `series role`
+say of it (`t1-post`, `lung-kernel`). A wanted role may join several with `+`, all of which a sample must have.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from torch import Tensor
+
+from voxtile.data.preset import SampleSource
+from voxtile.errors import PresetError
+
+
+@dataclass(frozen=True)
+class StudySource:
+    """One study as a preset sees it.
+
+    Attributes:
+        parts: a sample for each role that the preset names, in its order; None where the study has none.
+    """
+
+    parts: tuple[SampleSource | None, ...]
+
+
+@runtime_checkable
+class StudyReader(Protocol):
+    """A preset that makes one image of a whole study, from a sample for each of its roles."""
+
+    @property
+    def role_names(self) -> tuple[str, ...]:
+        """The roles that it wants, in order."""
+
+    def read_study(self, source: StudySource, rng: np.random.Generator | None) -> Tensor:
+        """Return [C, *grid] float32; random only with `rng`."""
+
+
+def roles_of(meta: Mapping[str, Any]) -> frozenset[str]:
+    """Roles of a sample, from its view's metadata."""
+    modality = str(meta.get("modality") or "").lower()
+    return frozenset([*(meta.get("roles") or ()), *([modality] if modality else [])])
+
+
+def matches(meta: Mapping[str, Any], role: str) -> bool:
+    """Whether a sample has a role, or all those joined by `+`."""
+    return roles_of(meta).issuperset(part.strip() for part in role.split("+"))
+
+
+def pick_roles(roles: Sequence[str], uids: Sequence[str], metas: Sequence[Mapping[str, Any]]) -> tuple[int | None, ...]:
+    """Choose a sample for each role: of several that have it the one with most voxels, and of those the first by uid.
+
+    Args:
+        roles: wanted, in order.
+        uids: of the study's samples.
+        metas: their metadata.
+
+    Returns:
+        The place in `uids` for each role, None where no sample has it.
+
+    Raises:
+        PresetError: the study has none of the roles.
+    """
+    order = [(-math.prod(meta.get("shape") or (0,)), uid) for uid, meta in zip(uids, metas, strict=True)]
+    found: list[int | None] = []
+    for role in roles:
+        able = [place for place, meta in enumerate(metas) if matches(meta, role)]
+        found.append(min(able, key=order.__getitem__) if able else None)
+    if all(place is None for place in found):
+        raise PresetError(
+            f"the study has none of the roles {', '.join(roles)}; its samples are {_listed(metas)}; "
+            "change the preset's roles, or leave such studies out with data.where"
+        )
+    return tuple(found)
+
+
+def check_roles(roles: Sequence[str], metas: Sequence[Mapping[str, Any]]) -> None:
+    """Raise PresetError, naming the first role that no sample has at all."""
+    for role in roles:
+        if not any(matches(meta, role) for meta in metas):
+            raise PresetError(
+                f"no sample of the corpus has the role '{role}'; there are {_listed(metas)}; "
+                "find roles with `voxtile facts CORPUS --from series`, or change the preset's roles"
+            )
+
+
+def _listed(metas: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(sorted({role for meta in metas for role in roles_of(meta)})) or "without any role"

@@ -1,0 +1,248 @@
+"""Preprocessing of studies: a volume for each role, on one grid in the patient, as channels of one image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from voxtile.data.base import BasePreset, as_tuples, check_units_and_modality, described, rescale_of
+from voxtile.data.intensity import bias_field, foreground_range, to_windows
+from voxtile.data.placement import Affine, affine_of, centre_of, grid_affine, place_on_grid
+from voxtile.data.preset import SampleSource
+from voxtile.data.roles import StudySource, check_roles, matches
+from voxtile.errors import PresetError
+
+_HALF_LIMIT = 60_000.0  # below the largest number of half precision
+
+
+@dataclass(frozen=True)
+class RoleVolume:
+    """How the volume of one role is read.
+
+    Attributes:
+        windows: (low, high) in the volume's units, a channel each; empty: one channel between the `percentiles` of the
+            volume's foreground, for units that mean nothing across scanners (MR).
+        percentiles: of the foreground, where there are no windows.
+        units: required units, or None for any.
+        scale: half-width of a factor around 1 on the intensity, in training.
+        offset: half-width of an offset, in the volume's units (without windows: in shares of the foreground's range).
+        noise: standard deviation of Gaussian noise, in the same units.
+        bias_field: strength of a random smooth field, for MR: standard deviation of its logarithm.
+    """
+
+    windows: tuple[tuple[float, float], ...] = ()
+    percentiles: tuple[float, float] = (0.5, 99.5)
+    units: str | None = None
+    scale: float = 0.0
+    offset: float = 0.0
+    noise: float = 0.0
+    bias_field: float = 0.0
+
+    @property
+    def channels(self) -> int:
+        """One a window, or one."""
+        return max(1, len(self.windows))
+
+    @property
+    def limits(self) -> tuple[tuple[float, float], ...]:
+        """Windows of what `StudyPreset.base` holds: foreground ranges are stored as shares."""
+        return self.windows or ((0.0, 1.0),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyPreset(BasePreset):
+    """One image of a study: its volumes by role, laid on one grid in the patient, one after another as channels.
+
+    The grid is upright in the patient and centred on the volume of the first role that the study has; every volume is
+    read where its affine says that it lies, whatever its own grid and tilt. Shifts in training move all volumes alike.
+
+    Attributes:
+        roles: role → how it is read, in the order of the channels. A role is a modality in lower case (`ct`, `pt`),
+            what facts of the concept `series role` say (`t1-post`, `flair`), or several joined by `+`.
+        shape: output voxels (z, y, x).
+        spacing: output spacing in mm (z, y, x).
+        value_range: what a window maps to; values beyond are clipped. A role that is missing is 0 throughout.
+        missing: a study that lacks a role is used as it is (`mask`), or refused (`refuse`).
+        presence: append a channel for each role, 1 where the study has it and 0 where not; needs `drop`.
+        drop: probability that a role is left out in training, so that the model learns to do without; one stays.
+        shift: largest shift in output voxels (z, y, x), drawn uniformly in training.
+    """
+
+    roles: dict[str, RoleVolume]
+    shape: tuple[int, int, int]
+    spacing: tuple[float, float, float]
+    value_range: tuple[float, float] = (-1.0, 1.0)
+    missing: Literal["mask", "refuse"] = "mask"
+    presence: bool = False
+    drop: float = 0.0
+    shift: tuple[int, int, int] = (0, 0, 0)
+
+    def __post_init__(self) -> None:
+        for name in ("shape", "spacing", "value_range", "shift"):
+            object.__setattr__(self, name, as_tuples(getattr(self, name)))
+        object.__setattr__(self, "roles", {name: _role(name, value) for name, value in self.roles.items()})
+        if not self.roles:
+            raise PresetError("roles: at least one role is needed, e.g. {ct: {windows: [[-160, 240]]}}")
+        if len(self.shape) != 3 or min(self.shape) < 1 or len(self.spacing) != 3 or min(self.spacing) <= 0:
+            raise PresetError(f"shape {self.shape} and spacing {self.spacing} need three positive numbers (z, y, x)")
+        if not 0 <= self.drop < 1:
+            raise PresetError(f"drop: {self.drop} is not a probability below 1")
+        if self.presence and not self.drop:
+            raise PresetError("presence: channels that never change teach nothing; set drop above 0, or presence false")
+
+    @property
+    def version(self) -> str:
+        """Version of the code."""
+        return "1"
+
+    @property
+    def role_names(self) -> tuple[str, ...]:
+        """The roles, in order."""
+        return tuple(self.roles)
+
+    @property
+    def channels(self) -> int:
+        """Windows of all roles, and a channel a role for presence where asked."""
+        return sum(role.channels for role in self.roles.values()) + (len(self.roles) if self.presence else 0)
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """(Z, Y, X)."""
+        return self.shape
+
+    def check(self, metas: Sequence[Mapping[str, Any]]) -> None:
+        """Raise PresetError if no sample has a role, or one that has it is no volume or has other units."""
+        check_roles(self.role_names, metas)
+        for name, role in self.roles.items():
+            for meta in metas:
+                if matches(meta, name):
+                    if meta.get("kind") != "volume" or (meta.get("axes") or "ZYX") != "ZYX":
+                        raise PresetError(f"role '{name}': this model reads volumes, not {described(meta)}")
+                    check_units_and_modality(meta, role.units, ())
+                    affine_of(meta)
+
+    def __call__(self, source: SampleSource, rng: np.random.Generator | None) -> Tensor:
+        """Raise PresetError: a single sample is no study."""
+        raise PresetError(
+            f"this model reads studies with the roles {', '.join(self.roles)}, not single samples; "
+            "use unit: study in the data and in the task"
+        )
+
+    def read_study(self, source: StudySource, rng: np.random.Generator | None) -> Tensor:
+        """Return [C, Z, Y, X] float32; random only with `rng`."""
+        return self.finish_study(self.study_base(source), rng)
+
+    @property
+    def base_shape(self) -> tuple[int, int, int, int]:
+        """Shape of `study_base`: roles, and the grid with a margin for shifts."""
+        z, y, x = self._outer
+        return len(self.roles), z, y, x
+
+    @property
+    def base_dtype(self) -> torch.dtype:
+        """Half precision."""
+        return torch.float16
+
+    def study_base(self, source: StudySource) -> Tensor:
+        """The deterministic part: [*base_shape] float16 in the units of the windows; NaN where a role is missing.
+
+        Raises:
+            PresetError: a role is missing and `missing` is `refuse`.
+        """
+        lacking = [name for name, part in zip(self.roles, source.parts, strict=True) if part is None]
+        present = [part for part in source.parts if part is not None]
+        if lacking and (self.missing == "refuse" or not present):
+            raise PresetError(
+                f"the study has no sample with the role {' or '.join(lacking)}; set the preset's missing to mask, "
+                "or leave such studies out with data.where"
+            )
+        grid = grid_affine(self._outer, self.spacing, centre_of(present[0].meta))
+        base = torch.full(self.base_shape, torch.nan, dtype=self.base_dtype)
+        for place, (role, part) in enumerate(zip(self.roles.values(), source.parts, strict=True)):
+            if part is not None:
+                base[place] = self._read(role, part, grid)
+        return base
+
+    def finish_study(self, base: Tensor, rng: np.random.Generator | None) -> Tensor:
+        """The rest: shift, leave out, augment (with `rng`), window.
+
+        Args:
+            base: [*base_shape], from `study_base`.
+            rng: source of randomness, or None for the centre.
+
+        Returns:
+            [C, Z, Y, X] float32.
+        """
+        start = [m if rng is None else int(rng.integers(0, 2 * m + 1)) if m else 0 for m in self.shift]
+        box = tuple(slice(a, a + n) for a, n in zip(start, self.shape, strict=True))
+        present = ~torch.isnan(base[:, 0, 0, 0])
+        if rng is not None and self.drop:
+            present = _dropped(present, self.drop, rng)
+        out = torch.zeros(self.channels, *self.shape)
+        first = 0
+        for place, role in enumerate(self.roles.values()):
+            if present[place]:
+                values = base[place][box].float()
+                if rng is not None:
+                    values = _augmented(values, role, rng)
+                to_windows(values, role.limits, self.value_range, out[first : first + role.channels])
+            first += role.channels
+        if self.presence:
+            out[first:] = present.float()[:, None, None, None]
+        return out
+
+    @property
+    def _outer(self) -> tuple[int, int, int]:
+        z, y, x = (s + 2 * m for s, m in zip(self.shape, self.shift, strict=True))
+        return z, y, x
+
+    def _read(self, role: RoleVolume, part: SampleSource, grid: Affine) -> Tensor:
+        """One volume on the grid: float32 in its units, or in shares of its foreground's range."""
+        scale, offset = rescale_of(part.meta)
+        values = torch.from_numpy(np.ascontiguousarray(part.array(), dtype=np.float32)) * scale + offset
+        if not role.windows:
+            low, high = foreground_range(values, role.percentiles)
+            values = (values - low) / (high - low)
+            pad = float(values.min())
+        else:
+            pad = min(low for low, _ in role.windows)
+        placed = place_on_grid(values, affine_of(part.meta), self._outer, grid, pad)
+        return placed.clamp_(-_HALF_LIMIT, _HALF_LIMIT)
+
+
+def _role(name: str, value: RoleVolume | Mapping[str, Any] | None) -> RoleVolume:
+    """A role's settings from a config."""
+    if isinstance(value, RoleVolume):
+        value = {f.name: getattr(value, f.name) for f in fields(RoleVolume)}
+    try:
+        role = RoleVolume(**{key: as_tuples(item) for key, item in (value or {}).items()})
+    except TypeError as error:
+        raise PresetError(f"roles: '{name}' has a setting that is not known: {error}") from error
+    for window in role.windows:
+        if len(window) != 2 or not window[0] < window[1]:
+            raise PresetError(f"roles: the window {window} of '{name}' is not (low, high) with low below high")
+    if len(role.percentiles) != 2 or not 0 <= role.percentiles[0] < role.percentiles[1] <= 100:
+        raise PresetError(f"roles: the percentiles {role.percentiles} of '{name}' are not (low, high) within 0 to 100")
+    return role
+
+
+def _dropped(present: Tensor, probability: float, rng: np.random.Generator) -> Tensor:
+    """[R] bool: which of the present roles stay; one always does."""
+    draws = torch.from_numpy(rng.random(len(present)))
+    kept = present & (draws >= probability)
+    return kept if kept.any() else present & (draws == draws[present].max())
+
+
+def _augmented(values: Tensor, role: RoleVolume, rng: np.random.Generator) -> Tensor:
+    if role.bias_field:
+        values = values * bias_field(values.shape, role.bias_field, rng)
+    if role.scale or role.offset:
+        values = values * float(1 + role.scale * rng.uniform(-1, 1)) + float(role.offset * rng.uniform(-1, 1))
+    if role.noise:
+        values = values + role.noise * torch.from_numpy(rng.standard_normal(values.shape, dtype=np.float32))
+    return values

@@ -8,6 +8,7 @@ from typing import Any
 from voxtile.engine.run import RunOptions, run_task
 from voxtile_datasets.intake.planner import Planner
 from voxtile_medical.dicom.task import DicomTask
+from voxtile_medical.suv.compute import SuvChoice
 
 
 def convert_dicom(
@@ -22,6 +23,7 @@ def convert_dicom(
     split_fractions: str = "0.8,0.1,0.1",
     min_slices: int = 3,
     licence: str | None = None,
+    suv: SuvChoice = "bw",
     **run: Any,  # noqa: ANN401
 ) -> None:
     """Convert the DICOM series of a folder tree, whatever its file names, and judge each series by name.
@@ -38,6 +40,9 @@ def convert_dicom(
         split_fractions: shares of train, val and test for subjects that no file places.
         min_slices: fewest planes of a volume.
         licence: licence to note with every sample.
+        suv: make PET values an SUV by body weight (bw), lean body mass (lbm: Janmahasatian; lbm-james) or body surface
+            area (bsa); where a header lacks or contradicts what that needs, the values stay in their own units, and the
+            ledger and the sample's attributes name the tag. none leaves all in their own units.
         run: how to run: workers, retry, dry_run, …
     """
     options = RunOptions(**run)
@@ -50,5 +55,5 @@ def convert_dicom(
         splits=splits,
         split_fractions=split_fractions,
     )
-    task = DicomTask(source, min_slices, licence, deidentify, allow_burned_in, planner)
+    task = DicomTask(source, min_slices, licence, deidentify, allow_burned_in, suv, planner)
     run_task(task, corpus, options).raise_if_failed()

@@ -14,6 +14,7 @@ from voxtile_medical.dicom.frames import Frame
 from voxtile_medical.dicom.headers import FileHeader, Value, Values
 from voxtile_medical.dicom.pixels import PixelLayout
 from voxtile_medical.dicom.stored import Scale, padding_range
+from voxtile_medical.suv.compute import SuvChoice
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class SeriesContext:
         content: identity of the series, hashed or not.
         row: columns that are the same for all its samples (subject, study, source, licence, datetime).
         min_slices: fewest planes of a volume.
+        suv: which SUV PET volumes are made.
     """
 
     root: Path
@@ -33,6 +35,7 @@ class SeriesContext:
     content: str
     row: Row
     min_slices: int
+    suv: SuvChoice = "none"
 
 
 def acquisition_attributes(header: FileHeader, layout: PixelLayout, frame: Frame | None = None) -> dict[str, Any]:

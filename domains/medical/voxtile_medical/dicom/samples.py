@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from voxtile.corpus.identity import sample_uid
-from voxtile.engine.task import Sample
+from voxtile.engine.task import Part, Sample
 from voxtile_medical.dicom.enhanced import enhanced_frames, is_enhanced
 from voxtile_medical.dicom.frames import Frame, classic_frame
 from voxtile_medical.dicom.geometry import Stack, stack_frames
+from voxtile_medical.dicom.instances import instance_attributes
 from voxtile_medical.dicom.kinds import modality_of
 from voxtile_medical.dicom.mosaic import is_mosaic, mosaic_frames
 from voxtile_medical.dicom.pixels import (
@@ -27,14 +28,17 @@ from voxtile_medical.dicom.stored import harmonise, padding_mask, units_of
 from voxtile_medical.dicom.volumes import VolumeFrames, split_volumes
 from voxtile_medical.orientation import spacing_zyx, to_nearest_ras
 from voxtile_medical.preview import CT_WINDOW, volume_preview
+from voxtile_medical.suv.refused import SuvRefusedError
+from voxtile_medical.suv.series import pet_values
 from voxtile_medical.verdicts import Verdict
 
 
-def volume_samples(context: SeriesContext) -> tuple[list[Sample], list[Verdict]]:
+def volume_samples(context: SeriesContext) -> tuple[list[Sample], list[Verdict], list[Part]]:
     """The volumes of a series.
 
     Returns:
-        A sample for each volume that is sound, and the verdicts on the others.
+        A sample for each volume that is sound, the verdicts on the others, and why samples lack an SUV that was asked
+        for.
 
     Raises:
         Verdict: nothing of the series can be used.
@@ -43,16 +47,20 @@ def volume_samples(context: SeriesContext) -> tuple[list[Sample], list[Verdict]]
     volumes = split_volumes(frames)
     samples: list[Sample] = []
     verdicts: list[Verdict] = []
+    refused: list[Part] = []
     reader = _FileReader(context, layout)
     for number, volume in enumerate(volumes):
         try:
             stack = stack_frames(volume.frames, context.min_slices)
-            samples.append(_volume(context, layout, reader, volume, stack, number, len(volumes)))
+            sample, refusal = _volume(context, layout, reader, volume, stack, number, len(volumes))
+            samples.append(sample)
+            if refusal is not None:
+                refused.append(Part(sample.row["uid"], "dropped", f"suv-{refusal.reason}", refusal.detail))
         except Verdict as verdict:
             verdicts.append(verdict)
     if not samples:
         raise verdicts[0]
-    return samples, verdicts
+    return samples, verdicts, refused
 
 
 def _frames(context: SeriesContext) -> tuple[PixelLayout, list[Frame]]:
@@ -113,38 +121,45 @@ def _volume(
     stack: Stack,
     number: int,
     count: int,
-) -> Sample:
+) -> tuple[Sample, SuvRefusedError | None]:
     header = context.headers[stack.frames[0].file]
     first = reader.plane(stack.frames[0])
     planes = np.empty((len(stack.frames), *first.shape), dtype=layout.dtype)
     for k, frame in enumerate(stack.frames):
         planes[k] = reader.plane(frame)
     padding = padding_mask(header.values, layout, planes)
-    values, scale, is_harmonised = harmonise(planes, stack.frames)
-    array, affine = to_nearest_ras(values, stack.affine)
     modality = modality_of(header)
-    attributes = acquisition_attributes(header, layout, stack.frames[0]) | _labels(volume.label)
+    pet = pet_values(
+        context.root,
+        context.headers,
+        stack.frames,
+        units_of(header.values, modality),
+        context.suv if modality == "PT" else "none",
+    )
+    values, scale, is_harmonised = harmonise(planes, pet.frames)
+    array, affine = to_nearest_ras(values, stack.affine)
+    attributes = acquisition_attributes(header, layout, stack.frames[0]) | _labels(volume.label) | pet.facts
+    attributes |= instance_attributes(context.headers, stack.frames, np.linalg.inv(affine) @ stack.affine)
     if count > 1:
         attributes |= {"volume": number, "volumes": count}
     if is_harmonised:
         attributes["scale_harmonised"] = True
     if layout.photometric == "MONOCHROME1":
         attributes["photometric"] = "MONOCHROME1"
-    units = units_of(header.values, modality)
     row = context.row | {
         "uid": sample_uid(context.content, f"volume {number}" if count > 1 else ""),
         "kind": "volume",
         "modality": modality,
         "axes": "ZYX",
-        "units": units,
-        "channels": [channel(modality, units, scale)],
+        "units": pet.units,
+        "channels": [channel(modality, pet.units, scale)],
         "affine": [float(v) for v in affine.reshape(-1)],
         "spacing": spacing_zyx(affine),
         "valid_fraction": 1.0 if padding is None else float(1 - padding.mean()),
         "attributes": as_json(attributes),
     }
-    limits = window_limits(CT_WINDOW, scale) if units == "HU" else None
-    return Sample(row=row, payload=array, preview=volume_preview(array, row["spacing"], limits))
+    limits = window_limits(CT_WINDOW, scale) if pet.units == "HU" else None
+    return Sample(row=row, payload=array, preview=volume_preview(array, row["spacing"], limits)), pet.refusal
 
 
 def _labels(label: Mapping[str, Hashable]) -> dict[str, Any]:

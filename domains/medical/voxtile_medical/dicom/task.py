@@ -10,7 +10,7 @@ from typing import Any
 
 from voxtile.engine.failure import Failure
 from voxtile.engine.parallel import parallel_map
-from voxtile.engine.task import Item, Outcome, Row
+from voxtile.engine.task import Item, Outcome, Part, Row
 from voxtile.errors import InputError
 from voxtile_datasets.intake.deidentify_text import scrub
 from voxtile_datasets.intake.planner import SPLIT_SCHEME, Planner
@@ -22,6 +22,7 @@ from voxtile_medical.dicom.sample_rows import SeriesContext
 from voxtile_medical.dicom.samples import volume_samples
 from voxtile_medical.dicom.scan import ODD_NAME, list_files, printable
 from voxtile_medical.dicom.series import Series, group_series, pack, unpack
+from voxtile_medical.suv.compute import SuvChoice
 from voxtile_medical.verdicts import Verdict
 
 PARALLEL_FROM = 4096  # files; below, starting processes takes longer than reading
@@ -37,6 +38,7 @@ class DicomTask:
         licence: what the corpus says of each sample's licence.
         deidentify: identifiers are replaced.
         allow_burned_in: keep pictures in which text may be burned.
+        suv: which SUV PET volumes are made, where their headers allow it.
         planner: None in workers, which get the plan only.
     """
 
@@ -45,6 +47,7 @@ class DicomTask:
     licence: str | None = None
     deidentify: bool = True
     allow_burned_in: bool = False
+    suv: SuvChoice = "bw"
     planner: Planner | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -55,7 +58,7 @@ class DicomTask:
     @property
     def version(self) -> str:
         """Version of the output."""
-        return "1"
+        return "2"
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the planner: keys and reports stay in the planning process."""
@@ -68,6 +71,7 @@ class DicomTask:
             "licence": self.licence,
             "deidentify": self.deidentify,
             "allow_burned_in": self.allow_burned_in,
+            "suv": self.suv,
         }
 
     def items(self) -> Iterable[Item]:
@@ -118,20 +122,24 @@ class DicomTask:
             "licence": self.licence,
         }
         root = self.source if self.source.is_dir() else self.source.parent
-        context = SeriesContext(root, headers, inputs["content"], row, self.min_slices)
+        context = SeriesContext(root, headers, inputs["content"], row, self.min_slices, self.suv)
+        refused: list[Part] = []
         try:
             kind = kind_of(headers[0])
             if not self.allow_burned_in and self.deidentify:
                 for header in headers:
                     refuse_burned_in(header)
-            samples, verdicts = volume_samples(context) if kind == "volume" else picture_samples(context)
+            if kind == "volume":
+                samples, verdicts, refused = volume_samples(context)
+            else:
+                samples, verdicts = picture_samples(context)
         except Verdict as verdict:
             return verdict.outcome()
         captions = [caption for sample in samples for caption in raw_captions(sample.row["uid"], inputs["texts"])]
         split = {"scheme": SPLIT_SCHEME, "subject": inputs["subject"], "split": inputs["split"]}
         tables = {"splits": [split]} | ({"captions": captions} if captions else {})
         detail = "; ".join(sorted({f"{verdict.reason}: {verdict.detail}" for verdict in verdicts})) or None
-        return Outcome("used", detail=detail, samples=tuple(samples), tables=tables)
+        return Outcome("used", detail=detail, samples=tuple(samples), tables=tables, parts=tuple(refused))
 
 
 def _read_headers(root: Path, paths: list[str], workers: int) -> list[FileHeader | NotUsable]:

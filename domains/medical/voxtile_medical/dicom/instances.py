@@ -1,0 +1,58 @@
+"""Which slice of a stored volume is which image of its series, for reports that say "series 4, image 112"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from voxtile_medical.dicom.frames import Frame
+from voxtile_medical.dicom.headers import FileHeader
+
+
+def instance_attributes(
+    headers: Sequence[FileHeader], frames: Sequence[Frame], to_array: npt.NDArray[np.float64]
+) -> dict[str, Any]:
+    """Series number and instance numbers, as entries of a sample's `attributes`.
+
+    Args:
+        headers: files of the series.
+        frames: planes of the volume, in the order of the stack.
+        to_array: [4, 4] from a voxel of the stack (x, y, z, 1) to the stored array's (x, y, z, 1).
+
+    Returns:
+        `series_number`, where there is one; `instances`: `axis` (0 z, 1 y, 2 x of the stored array) and `numbers`, the
+        InstanceNumber of each slice along it (of a multi-frame file: the frame number from 1). Empty where slices have
+        no distinct numbers.
+    """
+    found: dict[str, Any] = {}
+    number = _whole(headers[frames[0].file], "SeriesNumber")
+    if number is not None:
+        found["series_number"] = number
+    files = len({frame.file for frame in frames})
+    numbers = [frame.index + 1 if files == 1 else _whole(headers[frame.file], "InstanceNumber") for frame in frames]
+    if None in numbers or len(set(numbers)) < len(numbers):
+        return found
+    step = to_array[:3, 2]
+    axis = int(np.argmax(np.abs(step)))
+    if step[axis] < 0:
+        numbers.reverse()
+    return found | {"instances": {"axis": 2 - axis, "numbers": numbers}}
+
+
+def slice_of_instance(attributes: Mapping[str, Any], number: int) -> tuple[int, int] | None:
+    """Axis and index of the slice with an instance number; None where the volume has none.
+
+    >>> slice_of_instance({"instances": {"axis": 0, "numbers": [3, 2, 1]}}, 2)
+    (0, 1)
+    """
+    instances = attributes.get("instances") or {}
+    numbers: list[int] = instances.get("numbers", [])
+    return (int(instances["axis"]), numbers.index(number)) if number in numbers else None
+
+
+def _whole(header: FileHeader, keyword: str) -> int | None:
+    value = (header.values.get(keyword) or (None,))[0]
+    return int(value) if isinstance(value, int | float) and float(value).is_integer() else None

@@ -1,0 +1,1 @@
+"""Standardised uptake values of PET from DICOM headers, or a refusal that names the tag."""

@@ -3,11 +3,16 @@
 Both models see the same phantom, places and seeds; the difference of their balanced accuracies on the test places has
 an interval from a bootstrap over places, the same draws for both. Beside them stand the trivial baselines of the task.
 
-Run: python benchmarks/remote_sensing_bands.py [--phantom-seed 0] [--n 120] [--split test]
+The two trainings run one after the other; `--threads 1` holds each to one core (6 minutes each when nothing else runs),
+and `--runs FOLDER` keeps their checkpoints, so that a run which was stopped goes on with the one that is missing.
+
+Run: python benchmarks/remote_sensing_bands.py [--phantom-seed 0] [--n 120] [--split test] [--threads 1] [--runs FOLDER]
 """
 
 import argparse
 import json
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -32,14 +37,19 @@ RGB = [
 REPLICATES = 2000
 
 
-def fit(folder: Path, name: str, *options: str) -> tuple[Path, float]:
-    """Train in a process of its own; the checkpoint and the seconds."""
-    start = time.perf_counter()
-    command = [sys.executable, "-m", "voxtile.cli", "fit", "-c", CONFIG, "--name", name, *options]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
-    return next((folder / "runs" / name).rglob("last.ckpt")), time.perf_counter() - start
+def fit(folder: Path, name: str, threads: int | None, *options: str) -> Path:
+    """Train in a process of its own, unless the folder holds a training of this name that came to its end."""
+    run, start = folder / "runs" / name, time.perf_counter()
+    if not (complete := run / "complete").exists():
+        shutil.rmtree(run, ignore_errors=True)
+        command = [sys.executable, "-m", "voxtile.cli", "fit", "-c", CONFIG, "--name", name, *options]
+        environment = os.environ | ({"OMP_NUM_THREADS": str(threads)} if threads else {})
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
+        if done.returncode:
+            raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
+        complete.touch()
+        print(f"{name}: trained in {time.perf_counter() - start:.0f} s", flush=True)
+    return next(run.rglob("last.ckpt"))
 
 
 def recalls(result: TaskResult, name: str, weights: np.ndarray) -> np.ndarray:
@@ -75,16 +85,18 @@ def main() -> None:
     parser.add_argument("--phantom-seed", type=int, default=0)
     parser.add_argument("--n", type=int, help="scenes; as in the config where left out")
     parser.add_argument("--split", default="test", choices=["val", "test"], help="val for choosing settings")
+    parser.add_argument("--threads", type=int, help="of each training; all cores where left out")
+    parser.add_argument("--runs", type=Path, help="folder that keeps the checkpoints; a temporary one where left out")
     parser.add_argument("options", nargs="*", help="further options of fit, after --")
     args = parser.parse_args()
     phantom = yaml.safe_load(resolve(CONFIG, kind="config").read_text())["data"]["phantom"]
     phantom |= {"seed": args.phantom_seed} | ({"n": args.n} if args.n else {})
     with tempfile.TemporaryDirectory() as temporary:
-        folder, results = Path(temporary), {}
+        folder, results = (args.runs or Path(temporary)).resolve(), {}
+        folder.mkdir(parents=True, exist_ok=True)
         spec = f"--data.phantom={json.dumps(phantom)}"
         for name, overrides in (("all", []), ("rgb", RGB)):
-            checkpoint, seconds = fit(folder, name, spec, *overrides, *args.options)
-            print(f"{name}: trained in {seconds:.0f} s", flush=True)
+            checkpoint = fit(folder, name, args.threads, spec, *overrides, *args.options)
             results[name] = run_task(
                 load_model(str(checkpoint)), corpus(phantom), load_task(TASK), Options(split=args.split)
             )

@@ -12,7 +12,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError
 from voxtile.evaluate.command import checked_options, evaluate_model, report
 from voxtile.evaluate.model import EvaluationModel
-from voxtile.evaluate.results import Evaluation, find_row, prepare_folder
+from voxtile.evaluate.results import Evaluation, prepare_folder
 from voxtile.evaluate.task_file import load_task
 
 
@@ -83,10 +83,9 @@ class EvaluateCallback(pl.Callback):
 
     @staticmethod
     def _headlines(evaluation: Evaluation) -> dict[str, float]:
-        rows = {
-            result.task.name: find_row(
-                result.rows, model=evaluation.model, kind="model", metric="auroc", class_name=None
-            )
+        return {
+            f"{result.task.name}/{name}": row.value
             for result in evaluation.results
+            for name, row in result.headlines(evaluation.model).items()
+            if row.value is not None
         }
-        return {f"{task}/auroc": row.value for task, row in rows.items() if row is not None and row.value is not None}

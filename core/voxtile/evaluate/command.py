@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import singledispatch
 from pathlib import Path
 
 from rich.console import Console
@@ -13,8 +14,12 @@ from voxtile.evaluate.model import EvaluationModel
 from voxtile.evaluate.phantom import is_phantom
 from voxtile.evaluate.provenance import provenance
 from voxtile.evaluate.report.page import write_page
+from voxtile.evaluate.result import Result
 from voxtile.evaluate.results import Evaluation, prepare_folder, write_results
+from voxtile.evaluate.retrieval.run import run_retrieval
+from voxtile.evaluate.retrieval.task import RetrievalTask
 from voxtile.evaluate.runner import Options, run_task
+from voxtile.evaluate.task import EvaluationTask, Task
 from voxtile.evaluate.task_file import load_task
 from voxtile.evaluate.terminal import print_evaluation
 
@@ -94,13 +99,28 @@ def evaluate_model(
         tasks: names or paths.
         options: how.
     """
-    results = tuple(run_task(model, corpus, load_task(task), options) for task in tasks)
+    results = tuple(_run(load_task(task), model, corpus, options) for task in tasks)
     return Evaluation(
         model=model.name,
         results=results,
         provenance=provenance(model, spec, corpus, seed=options.seed, replicates=options.replicates),
         phantom=is_phantom(corpus),
     )
+
+
+@singledispatch
+def _run(task: Task, model: EvaluationModel, corpus: Corpus, options: Options) -> Result:
+    raise NotImplementedError(f"nothing runs a {type(task).__name__}")
+
+
+@_run.register
+def _(task: EvaluationTask, model: EvaluationModel, corpus: Corpus, options: Options) -> Result:
+    return run_task(model, corpus, task, options)
+
+
+@_run.register
+def _(task: RetrievalTask, model: EvaluationModel, corpus: Corpus, options: Options) -> Result:
+    return run_retrieval(model, corpus, task, options)
 
 
 def report(evaluation: Evaluation, out: Path, console: Console) -> None:

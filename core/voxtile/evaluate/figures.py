@@ -74,13 +74,15 @@ def count(labels: npt.NDArray[np.int8], subjects: npt.NDArray[np.str_]) -> Count
 
 @dataclass(frozen=True)
 class Difference:
-    """Macro AUROC of a model less that of the trivial baseline, paired over subjects."""
+    """A macro figure of a model less that of the trivial baseline, paired over subjects."""
 
     model: str
     baseline: str
     value: float
     low: float | None
     high: float | None
+    metric: str = "auroc"
+    average: Average = "macro"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import EvaluationError
 from voxtile.evaluate.task import EvaluationTask, LabelRule
-from voxtile.evaluate.task_file import nearest
+from voxtile.evaluate.task_place import nearest
 from voxtile.evaluate.units import Units
 
 _UNMENTIONED, _ABSENT, _UNCERTAIN, _PRESENT = 0, 1, 2, 3

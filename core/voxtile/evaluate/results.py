@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from voxtile.errors import EvaluationError
+from voxtile.evaluate.result import Result
 from voxtile.evaluate.rows import Row
-from voxtile.evaluate.runner import TaskResult
 
 SCHEMA = "voxtile.results/1"
 
@@ -27,7 +27,7 @@ class Evaluation:
     """
 
     model: str
-    results: tuple[TaskResult, ...]
+    results: tuple[Result, ...]
     provenance: Mapping[str, Any]
     phantom: bool
 
@@ -43,8 +43,8 @@ class Evaluation:
                 "split": result.split,
                 "unit": result.task.unit,
                 "sizes": {split: dict(sizes) for split, sizes in result.sizes.items()},
-                "thresholds": {name: dict(values) for name, values in result.thresholds.items()},
                 "trivial_penalty": result.penalty,
+                **result.details(),
             }
             for result in self.results
         }
@@ -53,24 +53,13 @@ class Evaluation:
             "provenance": {**self.provenance, "phantom": self.phantom, "tasks": tasks},
             "rows": [row.to_json() for row in self.rows],
             "differences": [
-                {"task": result.task.name, "metric": "auroc", "average": "macro", **asdict(part)}
-                for result in self.results
-                for part in result.differences
+                {"task": result.task.name, **asdict(part)} for result in self.results for part in result.differences
             ],
             "prompt_sensitivity": [
                 part.to_json(result.task.name, self.model) for result in self.results for part in result.sensitivity
             ],
             "notes": [{"task": result.task.name, "text": note} for result in self.results for note in result.notes],
         }
-
-
-def find_row(rows: Sequence[Row], *, model: str, kind: str, metric: str, class_name: str | None) -> Row | None:
-    """The macro figure (class_name None) or a class's figure."""
-    for row in rows:
-        wanted = "macro" if class_name is None else "none"
-        if (row.model, row.kind, row.metric, row.class_name, row.average) == (model, kind, metric, class_name, wanted):
-            return row
-    return None
 
 
 def prepare_folder(out: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -18,9 +19,11 @@ class Row:
         model: whose scores: the model's name, with `+fact-head` where the auxiliary head gives them instead of the
             prompts, with `+fact-head-ensemble` for the mean of the two, or the name of the trivial baseline.
         kind: the model itself, the trivial baseline, or the model on shuffled images.
-        metric: auroc, average_precision, balanced_accuracy, sensitivity or specificity.
+        metric: auroc, average_precision, balanced_accuracy, sensitivity or specificity; in retrieval recall@1, … and
+            mean_recall.
         average: macro (mean over classes), micro (all decisions pooled) or none (one class).
-        class_name: the class, or None for an average.
+        class_name: the class, or None for an average. In retrieval what is searched with what, and which duplicates
+            count: `text-to-image/strict`; for `mean_recall` the rule alone.
         value, low, high: the figure and its 95 % interval; None where it is refused (a note says why).
         n: units that count.
         positives: of them, positive ones (summed over classes in averages).
@@ -41,3 +44,12 @@ class Row:
     def to_json(self) -> dict[str, Any]:
         """The row as `results.json` has it: `class_name` is called `class`."""
         return {("class" if key == "class_name" else key): value for key, value in asdict(self).items()}
+
+
+def find_row(rows: Sequence[Row], *, model: str, kind: str, metric: str, class_name: str | None) -> Row | None:
+    """The macro figure (class_name None) or a class's figure."""
+    for row in rows:
+        wanted = "macro" if class_name is None else "none"
+        if (row.model, row.kind, row.metric, row.class_name, row.average) == (model, kind, metric, class_name, wanted):
+            return row
+    return None

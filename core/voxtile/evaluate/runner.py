@@ -1,38 +1,36 @@
-"""Running a task: read each split once; score the model, its fact head, the trivial baseline, the shuffled control."""
+"""Running a task with classes: score the model, its fact head, the trivial baseline and the shuffled control."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from voxtile.corpus.reader import Corpus
+from voxtile.data.roles import StudyReader
 from voxtile.errors import EvaluationError
 from voxtile.evaluate.bootstrap import SubjectBootstrap
 from voxtile.evaluate.decisions import decide, model_scores
-from voxtile.evaluate.encode import Encoded, encode_split
-from voxtile.evaluate.figures import Difference, FigureTable, LabelMatrix, Scores
-from voxtile.evaluate.images import CorpusImages
+from voxtile.evaluate.encode import Encoded
+from voxtile.evaluate.figures import FigureTable, LabelMatrix, Scores
 from voxtile.evaluate.labels import LabelSource
 from voxtile.evaluate.metrics import Floats
 from voxtile.evaluate.model import EvaluationModel
 from voxtile.evaluate.notes import evidence_notes, missing_notes
-from voxtile.evaluate.rows import Row, ScoreKind
-from voxtile.evaluate.sensitivity import PromptSensitivity, prompt_sensitivity
+from voxtile.evaluate.result import Result
+from voxtile.evaluate.rows import Row, ScoreKind, find_row
+from voxtile.evaluate.sensitivity import prompt_sensitivity
 from voxtile.evaluate.shuffled import permutations
+from voxtile.evaluate.split_roles import encode_roles, role_images, sizes, units_by_role
 from voxtile.evaluate.task import EvaluationTask
 from voxtile.evaluate.trivial import EXAMPLES, SPECTRUM, TRIVIALS, SimpleFeatures, TrivialScores, trivial_scores
 from voxtile.evaluate.trivial import NAME as TRIVIAL
-from voxtile.evaluate.units import Units, limited, select_units
+from voxtile.evaluate.units import Units, select_units
 from voxtile.evaluate.zero_shot import Prompts, embed_prompts
-
-TRAIN_LIMIT = 5_000
-"""Training units of the trivial baseline at most; its 1,000 or so features need no more."""
 
 
 @dataclass(frozen=True)
@@ -52,43 +50,34 @@ class Options:
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class TaskResult:
-    """Everything that is known after one task.
+@dataclass(frozen=True, kw_only=True)
+class TaskResult(Result):
+    """Everything that is known after one task with classes.
 
     Attributes:
         task: the task.
-        split: the reported split.
-        rows: the figures.
-        notes: sentences about what was refused or could not be done.
         empty: classes without a single positive or negative.
-        units: the N reported units.
         labels: [N, K] of the reported classes.
         scores: [N, K] by model name, the trivial baseline's among them.
         thresholds: by model name and class.
         sensitivity: how much the wording matters.
-        sizes: units and subjects of each split that was used.
         figures: names of the classes with enough evidence.
-        penalty: the trivial baseline's C, or None.
-        differences: of each model from the trivial baseline.
-        images: reads the images of single units, for pictures.
     """
 
     task: EvaluationTask
-    split: str
-    rows: tuple[Row, ...]
-    notes: tuple[str, ...]
-    empty: tuple[str, ...]
-    units: Units
     labels: LabelMatrix
     scores: Mapping[str, Floats]
     thresholds: Mapping[str, Mapping[str, float]]
-    sensitivity: tuple[PromptSensitivity, ...]
-    sizes: Mapping[str, Mapping[str, int]]
     figures: tuple[str, ...]
-    penalty: float | None
-    differences: tuple[Difference, ...]
-    images: CorpusImages
+
+    def details(self) -> dict[str, Any]:
+        """What the provenance says of it beyond its splits."""
+        return {"thresholds": {name: dict(values) for name, values in self.thresholds.items()}}
+
+    def headlines(self, model: str) -> dict[str, Row]:
+        """The macro AUROC, for the logger."""
+        row = find_row(self.rows, model=model, kind="model", metric="auroc", class_name=None)
+        return {"auroc": row} if row is not None else {}
 
 
 @dataclass(frozen=True)
@@ -109,7 +98,7 @@ def run_task(model: EvaluationModel, corpus: Corpus, task: EvaluationTask, optio
         PresetError: the corpus cannot satisfy the model's preset.
     """
     split = options.split or task.split
-    units = _units_by_role(select_units(corpus, task), split, options.seed)
+    units = units_by_role(select_units(corpus, task), split, options.seed)
     if not len(units["reported"]):
         raise EvaluationError(f"task '{task.name}': no {task.unit} of the corpus is in the split '{split}'")
     source, columns = LabelSource(corpus, task), [task.classes.index(item) for item in task.reported]
@@ -118,11 +107,13 @@ def run_task(model: EvaluationModel, corpus: Corpus, task: EvaluationTask, optio
     notes, empty = evidence_notes(task, table, split)
     if not table.reported:
         raise EvaluationError(f"task '{task.name}' has no class that can be evaluated on '{split}': {'; '.join(notes)}")
-    images = CorpusImages(corpus, model.preset, [u for part in units.values() for u in part.uids], options.batch_size)
+    images = role_images(model.preset, corpus, task, units, options.batch_size)
+    if isinstance(model.preset, StudyReader):
+        units = {role: part.whole() for role, part in units.items()}
     prompts = embed_prompts(model, task)
     first = (units["train"].uids or units["reported"].uids)[:EXAMPLES]
     features = SimpleFeatures(torch.stack([images.image(uid) for uid in first]))
-    data = _Data(units, labels, _encode(model, task, units, images, features), features)
+    data = _Data(units, labels, encode_roles(model, task, units, images, features), features)
     scored = [_model_scores(model, task, prompts, data, role) for role in ("reported", "val")]
     trivial = _trivial(data)
     for name, known in trivial.items():
@@ -143,31 +134,12 @@ def run_task(model: EvaluationModel, corpus: Corpus, task: EvaluationTask, optio
         sensitivity=prompt_sensitivity(
             task, prompts, data.encoded["reported"], model.logit_scale, labels["reported"], table.reported
         ),
-        sizes=_sizes(units, split),
+        sizes=sizes(units, split),
         figures=table.reported,
         penalty=trivial[TRIVIAL].penalty if TRIVIAL in trivial else None,
         differences=tuple(d for name in scored[0] if (d := table.difference(name, TRIVIAL)) is not None),
         images=images,
     )
-
-
-def _units_by_role(splits: Mapping[str, Units], split: str, seed: int) -> dict[str, Units]:
-    """No threshold or penalty comes from the reported split: `val` is empty where validation itself is reported."""
-    train = limited(splits["train"], TRAIN_LIMIT, seed)
-    return {
-        "reported": splits[split],
-        "val": splits["val"] if split != "val" else limited(splits["val"], 0, seed),
-        "train": train if split != "train" else limited(train, 0, seed),
-    }
-
-
-def _sizes(units: Mapping[str, Units], split: str) -> dict[str, dict[str, int]]:
-    """Units and subjects by the name of the split."""
-    return {
-        split if role == "reported" else role: {"units": len(part), "subjects": len(np.unique(part.subjects))}
-        for role, part in units.items()
-        if role != split
-    }
 
 
 def _figure_table(task: EvaluationTask, units: Units, labels: LabelMatrix, options: Options) -> FigureTable:
@@ -179,37 +151,6 @@ def _figure_table(task: EvaluationTask, units: Units, labels: LabelMatrix, optio
         SubjectBootstrap(units.subjects, replicates=options.replicates, seed=options.seed),
         exclusive=task.exclusive,
     )
-
-
-def _encode(
-    model: EvaluationModel,
-    task: EvaluationTask,
-    units: Mapping[str, Units],
-    images: CorpusImages,
-    features: SimpleFeatures,
-) -> dict[str, Encoded]:
-    encoded: dict[str, Encoded] = {}
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        for role in ("train", "val", "reported"):
-            part = units[role]
-            bar = progress.add_task(f"{task.name}: {role} images", total=len(part.uids), visible=bool(len(part)))
-            encoder = None if role == "train" else model
-            encoded[role] = encode_split(
-                encoder,
-                part,
-                images,
-                features,
-                lambda n, bar=bar: progress.advance(bar, n),  # type: ignore[misc]
-                studies=task.unit == "study",
-            )
-    return encoded
 
 
 def _model_scores(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-Kind: TypeAlias = Literal["zero-shot-multilabel", "zero-shot-singlelabel"]
+Kind: TypeAlias = Literal["zero-shot-multilabel", "zero-shot-singlelabel", "retrieval"]
 Unit: TypeAlias = Literal["sample", "study"]
 Uncertain: TypeAlias = Literal["ignore", "positive", "negative"]
 Averaged: TypeAlias = Literal["embeddings", "scores"]
 Polarity: TypeAlias = Literal["present", "absent"]
 
-KINDS: tuple[Kind, ...] = ("zero-shot-multilabel", "zero-shot-singlelabel")
+KINDS: tuple[Kind, ...] = ("zero-shot-multilabel", "zero-shot-singlelabel", "retrieval")
 
 
 @dataclass(frozen=True)
@@ -71,24 +71,18 @@ class LabelRule:
     vocabulary: str | None = None
 
 
-@dataclass(frozen=True)
-class EvaluationTask:
-    """A task, as read from YAML.
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What every kind of task says.
 
     Attributes:
         name: e.g. `medical/ct-findings`.
         title: one line for people.
-        kind: multi-label by present/absent pairs, or single-label by class prompts.
+        kind: what is asked.
         unit: what is scored: a sample, or a study (all its samples together).
-        classes: in the order of the file.
-        templates: each with one `{}` that takes the wording.
         where: SQL condition over the `samples` table, or None for all.
         split: the split that is reported unless the command says otherwise.
         scheme: the split scheme of the corpus.
-        positive: in a binary single-label task the class whose score is reported, else None.
-        labels: how facts become labels.
-        averaging: the order of averaging.
-        fact_head_ensemble: also report the mean of the contrastive score and the fact head's.
         about: a sentence or two that the report prints.
     """
 
@@ -96,16 +90,31 @@ class EvaluationTask:
     title: str
     kind: Kind
     unit: Unit
-    classes: tuple[TaskClass, ...]
-    templates: tuple[str, ...] = ("{}",)
     where: str | None = None
     split: str = "test"
     scheme: str = "default"
+    about: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationTask(Task):
+    """A task with classes, as read from YAML: multi-label by present/absent pairs, or single-label by class prompts.
+
+    Attributes:
+        classes: in the order of the file.
+        templates: each with one `{}` that takes the wording.
+        positive: in a binary single-label task the class whose score is reported, else None.
+        labels: how facts become labels.
+        averaging: the order of averaging.
+        fact_head_ensemble: also report the mean of the contrastive score and the fact head's.
+    """
+
+    classes: tuple[TaskClass, ...]
+    templates: tuple[str, ...] = ("{}",)
     positive: str | None = None
     labels: LabelRule = field(default_factory=LabelRule)
     averaging: Averaging = field(default_factory=Averaging)
     fact_head_ensemble: bool = False
-    about: str = ""
 
     @property
     def multilabel(self) -> bool:

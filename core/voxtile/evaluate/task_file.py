@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import string
-from collections.abc import Callable, Collection, Hashable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +11,19 @@ import yaml
 
 from voxtile.domain import resolve
 from voxtile.errors import ConfigError
-from voxtile.evaluate.task import KINDS, Averaging, EvaluationTask, LabelRule, TaskClass, Wording
+from voxtile.evaluate.retrieval.task import RETRIEVAL_KEYS, parse_retrieval
+from voxtile.evaluate.task import KINDS, Averaging, EvaluationTask, LabelRule, Task, TaskClass, Wording
+from voxtile.evaluate.task_place import Place, nearest, shown
 
-TASK_KEYS = (
-    "name", "title", "about", "kind", "unit", "split", "scheme", "where", "uncertain", "facts_source", "vocabulary",
-    "averaging", "fact_head_ensemble", "positive", "templates", "classes",
+SHARED_KEYS = ("name", "title", "about", "kind", "unit", "split", "scheme", "where")
+CLASSES_KEYS = (
+    "uncertain", "facts_source", "vocabulary", "averaging", "fact_head_ensemble", "positive", "templates", "classes",
 )  # fmt: skip
 CLASS_KEYS = ("title", "concept", "when", "wordings", "prompts")
 AVERAGING_KEYS = ("templates", "wordings", "samples")
 
 
-def load_task(name: str) -> EvaluationTask:
+def load_task(name: str) -> Task:
     """Read a task by `domain/name`, or from the path of a YAML file.
 
     Raises:
@@ -37,10 +37,10 @@ def load_task(name: str) -> EvaluationTask:
         raise ConfigError(f"task file '{path}' cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"task file '{path}' is not valid YAML: {' '.join(str(error).split())}") from error
-    return parse_task(content, where=_Place(str(path)), name=path.stem if path == Path(name) else name)
+    return parse_task(content, where=Place(str(path)), name=path.stem if path == Path(name) else name)
 
 
-def parse_task(content: object, *, where: _Place | str, name: str) -> EvaluationTask:
+def parse_task(content: object, *, where: Place | str, name: str) -> Task:
     """Turn the parsed YAML into a task.
 
     Args:
@@ -48,13 +48,29 @@ def parse_task(content: object, *, where: _Place | str, name: str) -> Evaluation
         where: the file, for error messages.
         name: the task's name unless the file has one.
     """
-    place = where if isinstance(where, _Place) else _Place(where)
-    task = place.mapping(content, TASK_KEYS)
-    for required in ("kind", "classes"):
-        if required not in task:
-            raise place.error(f"needs the key '{required}'")
-    kind = place.choice(task, "kind", KINDS, None)
-    multilabel = kind == "zero-shot-multilabel"
+    place = where if isinstance(where, Place) else Place(where)
+    given = place.mapping(content, (*SHARED_KEYS, *CLASSES_KEYS, *RETRIEVAL_KEYS))
+    if "kind" not in given:
+        raise place.error("needs the key 'kind'")
+    kind = place.choice(given, "kind", KINDS, None)
+    task = place.mapping(content, (*SHARED_KEYS, *(RETRIEVAL_KEYS if kind == "retrieval" else CLASSES_KEYS)))
+    shared = {
+        "name": place.text(task, "name", name),
+        "title": place.text(task, "title", name),
+        "about": place.text(task, "about", ""),
+        "kind": kind,
+        "unit": place.choice(task, "unit", ("sample", "study"), "sample"),
+        "where": place.text(task, "where", "") or None,
+        "split": place.choice(task, "split", ("test", "val", "train"), "test"),
+        "scheme": place.text(task, "scheme", "default"),
+    }
+    return parse_retrieval(place, task, shared) if kind == "retrieval" else _parse_classes(place, task, shared)
+
+
+def _parse_classes(place: Place, task: Mapping[str, Any], shared: Mapping[str, Any]) -> EvaluationTask:
+    if "classes" not in task:
+        raise place.error("needs the key 'classes'")
+    multilabel = shared["kind"] == "zero-shot-multilabel"
     classes = _classes(place.at("classes"), task["classes"], multilabel=multilabel)
     averaging = place.at("averaging").mapping(task.get("averaging") or {}, AVERAGING_KEYS)
     levels = {
@@ -64,16 +80,9 @@ def parse_task(content: object, *, where: _Place | str, name: str) -> Evaluation
     if "wordings" not in averaging and not multilabel:
         levels["wordings"] = "embeddings"  # the usual prompt ensemble of a class
     return EvaluationTask(
-        name=place.text(task, "name", name),
-        title=place.text(task, "title", name),
-        about=place.text(task, "about", ""),
-        kind=kind,
-        unit=place.choice(task, "unit", ("sample", "study"), "sample"),
+        **shared,
         classes=classes,
         templates=_templates(place.at("templates"), task.get("templates", ["{}"])),
-        where=place.text(task, "where", "") or None,
-        split=place.choice(task, "split", ("test", "val", "train"), "test"),
-        scheme=place.text(task, "scheme", "default"),
         positive=_positive(place, task, classes, multilabel=multilabel),
         labels=LabelRule(
             uncertain=place.choice(task, "uncertain", ("ignore", "positive", "negative"), "ignore"),
@@ -85,58 +94,10 @@ def parse_task(content: object, *, where: _Place | str, name: str) -> Evaluation
     )
 
 
-@dataclass(frozen=True)
-class _Place:
-    """A place in a task file, for error messages and typed look-ups."""
-
-    file: str
-    path: str = ""
-
-    def at(self, key: str) -> _Place:
-        return _Place(self.file, f"{self.path}.{key}" if self.path else key)
-
-    def error(self, text: str) -> ConfigError:
-        return ConfigError(f"task file '{self.file}'{f', at {self.path}' if self.path else ''}: {text}")
-
-    def mapping(self, value: object, keys: Collection[str]) -> Mapping[str, Any]:
-        if not isinstance(value, dict):
-            raise self.error(f"expected a mapping, found {_shown(value)}")
-        for key in value:
-            if key not in keys:
-                raise self.error(f"unknown key '{key}'; {nearest(str(key), keys)}")
-        return value
-
-    def text(self, mapping: Mapping[str, Any], key: str, default: str) -> str:
-        value = mapping.get(key)
-        if value is None:
-            return default
-        if not isinstance(value, str):
-            raise self.at(key).error(f"expected a text, found {_shown(value)}; put it in quotes")
-        return value.strip()
-
-    def flag(self, mapping: Mapping[str, Any], key: str) -> bool:
-        value = mapping.get(key, False)
-        if not isinstance(value, bool):
-            raise self.at(key).error(f"expected true or false, found {_shown(value)}")
-        return value
-
-    def choice(self, mapping: Mapping[str, Any], key: str, choices: Collection[str], default: str | None) -> Any:  # noqa: ANN401
-        value = mapping.get(key, default)
-        if value not in choices:
-            raise self.at(key).error(f"'{value}' is not a choice; {nearest(str(value), choices)}")
-        return value
-
-
-def nearest(word: str, choices: Collection[str]) -> str:
-    """The hint of an error message: the nearest valid word, or all of them."""
-    close = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.6)
-    return f"did you mean '{close[0]}'?" if close else f"valid: {', '.join(choices)}"
-
-
-def _classes(place: _Place, value: object, *, multilabel: bool) -> tuple[TaskClass, ...]:
+def _classes(place: Place, value: object, *, multilabel: bool) -> tuple[TaskClass, ...]:
     if not isinstance(value, dict) or not value:
-        raise place.error(f"expected a mapping of class names to classes, found {_shown(value)}")
-    read: Callable[[_Place, object], tuple[Wording, ...]] = _pairs if multilabel else _prompts
+        raise place.error(f"expected a mapping of class names to classes, found {shown(value)}")
+    read: Callable[[Place, object], tuple[Wording, ...]] = _pairs if multilabel else _prompts
     key = "wordings" if multilabel else "prompts"
     classes = []
     for name, content in value.items():
@@ -159,7 +120,7 @@ def _classes(place: _Place, value: object, *, multilabel: bool) -> tuple[TaskCla
     return tuple(classes)
 
 
-def _pairs(place: _Place, value: object) -> tuple[Wording, ...]:
+def _pairs(place: Place, value: object) -> tuple[Wording, ...]:
     if not isinstance(value, list) or not value:
         raise place.error("the class is empty: give a list of {present: …, absent: …} pairs")
     pairs = []
@@ -173,21 +134,21 @@ def _pairs(place: _Place, value: object) -> tuple[Wording, ...]:
     return tuple(pairs)
 
 
-def _prompts(place: _Place, value: object) -> tuple[Wording, ...]:
+def _prompts(place: Place, value: object) -> tuple[Wording, ...]:
     if not isinstance(value, list) or not value:
         raise place.error("the class is empty: give a list of prompts")
     for number, item in enumerate(value):
         if not isinstance(item, str) or not item.strip():
-            raise place.at(str(number)).error(f"expected a text, found {_shown(item)}")
+            raise place.at(str(number)).error(f"expected a text, found {shown(item)}")
     return tuple(Wording(item.strip()) for item in value)
 
 
-def _templates(place: _Place, value: object) -> tuple[str, ...]:
+def _templates(place: Place, value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not value:
-        raise place.error(f'expected a list of templates such as "{{}}", found {_shown(value)}')
+        raise place.error(f'expected a list of templates such as "{{}}", found {shown(value)}')
     for number, item in enumerate(value):
         if not isinstance(item, str) or _fields(item) != [""]:
-            raise place.at(str(number)).error(f"a template is a text with exactly one '{{}}', found {_shown(item)}")
+            raise place.at(str(number)).error(f"a template is a text with exactly one '{{}}', found {shown(item)}")
     return tuple(value)
 
 
@@ -198,9 +159,7 @@ def _fields(template: str) -> list[str] | None:
         return None
 
 
-def _positive(
-    place: _Place, task: Mapping[str, Any], classes: tuple[TaskClass, ...], *, multilabel: bool
-) -> str | None:
+def _positive(place: Place, task: Mapping[str, Any], classes: tuple[TaskClass, ...], *, multilabel: bool) -> str | None:
     names = [c.name for c in classes]
     positive = place.text(task, "positive", "")
     if positive and (multilabel or len(classes) != 2):
@@ -210,11 +169,6 @@ def _positive(
     if not multilabel and len(classes) == 2:
         return positive or names[1]
     return None
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "…"
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

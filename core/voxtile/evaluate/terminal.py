@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import singledispatch
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from voxtile.evaluate.decisions import ENSEMBLE, FACT_HEAD
-from voxtile.evaluate.results import Evaluation, find_row
-from voxtile.evaluate.rows import Row, ScoreKind
+from voxtile.evaluate.result import Result
+from voxtile.evaluate.results import Evaluation
+from voxtile.evaluate.retrieval.figures import MEAN
+from voxtile.evaluate.retrieval.questions import DIRECTIONS, RULES
+from voxtile.evaluate.retrieval.run import RetrievalResult
+from voxtile.evaluate.rows import Row, ScoreKind, find_row
 from voxtile.evaluate.runner import TaskResult
 from voxtile.evaluate.trivial import NAME as TRIVIAL
 from voxtile.evaluate.trivial import SPECTRUM, TRIVIALS
@@ -21,19 +26,62 @@ _METRICS = {"auroc": "AUROC", "average_precision": "average precision", "balance
 def print_evaluation(evaluation: Evaluation, console: Console) -> None:
     """Print a table a task, and its notes."""
     for result in evaluation.results:
-        console.print(_summary(result))
-        if len(result.task.reported) > 1:
-            console.print(_classes(result))
+        for table in tables(result):
+            console.print(table)
         for note in result.notes:
             console.print(f"note: {note}", style="yellow", markup=False, highlight=False)
     if evaluation.phantom:
         console.print("A phantom figure proves wiring, never quality.", style="bold")
 
 
-def _summary(result: TaskResult) -> Table:
-    size, classes = result.sizes[result.split], len(result.figures)
+@singledispatch
+def tables(result: Result) -> list[Table]:
+    """The tables of one task, by the kind of its result."""
+    raise NotImplementedError(f"nothing prints a {type(result).__name__}")
+
+
+@tables.register
+def _(result: TaskResult) -> list[Table]:
+    return [_summary(result), _classes(result)] if len(result.task.reported) > 1 else [_summary(result)]
+
+
+@tables.register
+def _(result: RetrievalResult) -> list[Table]:
+    """A line a source and rule, a column a direction and k."""
+    title = f"{_selection(result)}, {result.captions} captions ({result.texts} different)"
+    table = _table(title, "scores of")
+    table.add_column("answers")
+    columns = [(direction, f"recall@{k}") for direction in DIRECTIONS for k in result.task.recall]
+    for direction, metric in columns:
+        table.add_column(f"{direction.replace('-to-', '→')} {metric.replace('recall', 'R')}", justify="right")
+    table.add_column("mean", justify="right")
+    sources: list[tuple[str, ScoreKind, str]] = [(result.models[0], "model", "model")]
+    sources += [(name, "trivial", "trivial baseline") for name in result.models[1:]]
+    sources.append((result.models[0], "shuffled", "shuffled images"))
+    for model, kind, label in sources:
+        for rule in RULES:
+            wanted = [*((metric, f"{direction}/{rule}") for direction, metric in columns), (MEAN, rule)]
+            found = [_figure(result, model, kind, metric, name) for metric, name in wanted]
+            cells = [*map(bare, found[:-1]), shown(found[-1])]
+            said = {"strict": "own pair", "tolerant": "or equal words"}[rule]
+            table.add_row(label, said, *cells, style="bold" if kind == "model" else None)
+    return [table]
+
+
+def _figure(result: Result, model: str, kind: ScoreKind, metric: str, name: str) -> Row | None:
+    wanted = (model, kind, metric, name)
+    return next((r for r in result.rows if (r.model, r.kind, r.metric, r.class_name) == wanted), None)
+
+
+def _selection(result: Result) -> str:
+    size = result.sizes[result.split]
     unit = {"sample": "samples", "study": "studies"}[result.task.unit]
-    title = f"{result.task.name}: {result.split}, {size['units']} {unit} of {size['subjects']} subjects"
+    return f"{result.task.name}: {result.split}, {size['units']} {unit} of {size['subjects']} subjects"
+
+
+def _summary(result: TaskResult) -> Table:
+    classes = len(result.figures)
+    title = _selection(result)
     table = _table(title + (f", mean of {classes} classes" if classes > 1 else ""), "scores of")
     for name in _METRICS.values():
         table.add_column(name, justify="right")

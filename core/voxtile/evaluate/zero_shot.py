@@ -52,16 +52,25 @@ def embed_prompts(model: EvaluationModel, task: EvaluationTask) -> Prompts:
 
     present = [positions([w.present for w in item.wordings]) for item in task.classes]
     absent = [positions([w.absent or "" for w in item.wordings]) for item in task.classes] if task.multilabel else []
-    names = list(texts)
-    parts = [model.encode_texts(names[i : i + _TEXTS_AT_ONCE]) for i in range(0, len(names), _TEXTS_AT_ONCE)]
+    embedded = embed_texts(model, list(texts))
+    return Prompts(tuple(embedded[p] for p in present), tuple(embedded[a] for a in absent))
+
+
+def embed_texts(model: EvaluationModel, texts: Sequence[str]) -> Embeddings:
+    """[T, D] normalised embeddings of texts.
+
+    Raises:
+        EvaluationError: an embedding is not finite; names the text.
+    """
+    parts = [model.encode_texts(texts[i : i + _TEXTS_AT_ONCE]) for i in range(0, len(texts), _TEXTS_AT_ONCE)]
     embedded = normalised(torch.cat(parts).detach().cpu().double().numpy())
     wrong = np.flatnonzero(~np.isfinite(embedded).all(axis=1))
     if len(wrong):
         raise EvaluationError(
-            f"model '{model.name}' gives an embedding that is not finite for the prompt {names[wrong[0]]!r}; "
+            f"model '{model.name}' gives an embedding that is not finite for the text {texts[wrong[0]]!r}; "
             f"the checkpoint is damaged or its training diverged"
         )
-    return Prompts(tuple(embedded[p] for p in present), tuple(embedded[a] for a in absent))
+    return embedded
 
 
 def wording_scores(images: Embeddings, prompts: Prompts, task: EvaluationTask, scale: float) -> list[Floats]:

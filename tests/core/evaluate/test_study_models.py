@@ -49,7 +49,9 @@ def loader(uids):
 
 def task(unit):
     item = TaskClass("x", "X", "x", "present", (Wording("a", "bb"),))
-    return EvaluationTask("t", "T", "zero-shot-multilabel", unit, (item,), averaging=Averaging())
+    return EvaluationTask(
+        name="t", title="T", kind="zero-shot-multilabel", unit=unit, classes=(item,), averaging=Averaging()
+    )
 
 
 def test_the_study_tower_sees_all_samples_of_a_study_together():

@@ -8,6 +8,7 @@ import yaml
 
 from voxtile.domain import discover
 from voxtile.errors import ConfigError, VoxtileError
+from voxtile.evaluate.task import EvaluationTask
 from voxtile.evaluate.task_file import load_task
 
 GOOD = {
@@ -118,6 +119,6 @@ def test_every_task_of_every_domain_loads():
     for name in names:
         task = load_task(name)
         assert task.name == name
-        for item in task.classes:
+        for item in task.classes if isinstance(task, EvaluationTask) else ():
             texts = [wording.present for wording in item.wordings]
             assert len(set(texts)) == len(texts) >= 2, f"{name}/{item.name} needs several different wordings"

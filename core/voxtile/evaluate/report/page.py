@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from functools import singledispatch
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from voxtile.evaluate.report.sections import task_section
+from voxtile.evaluate.report.retrieval import RetrievalSection, retrieval_section
+from voxtile.evaluate.report.sections import TaskSection, task_section
+from voxtile.evaluate.result import Result
 from voxtile.evaluate.results import Evaluation, write_text
+from voxtile.evaluate.retrieval.run import RetrievalResult
 from voxtile.evaluate.rows import Row
+from voxtile.evaluate.runner import TaskResult
 
 
 def write_page(evaluation: Evaluation, out: Path) -> Path:
@@ -31,10 +36,25 @@ def page(evaluation: Evaluation) -> str:
     environment.filters |= {"figure": figure, "interval": interval, "signed": lambda value: f"{value:+.3f}"}
     return environment.get_template("page.html.j2").render(
         evaluation=evaluation,
-        tasks=[task_section(evaluation, result) for result in evaluation.results],
+        tasks=[_section(result, evaluation) for result in evaluation.results],
         provenance=evaluation.provenance,
         preset=json.dumps(evaluation.provenance["preset"], indent=2, ensure_ascii=False),
     )
+
+
+@singledispatch
+def _section(result: Result, evaluation: Evaluation) -> TaskSection | RetrievalSection:
+    raise NotImplementedError(f"nothing shows a {type(result).__name__}")
+
+
+@_section.register
+def _(result: TaskResult, evaluation: Evaluation) -> TaskSection | RetrievalSection:
+    return task_section(evaluation, result)
+
+
+@_section.register
+def _(result: RetrievalResult, evaluation: Evaluation) -> TaskSection | RetrievalSection:
+    return retrieval_section(result)
 
 
 def figure(row: Row | None) -> str:

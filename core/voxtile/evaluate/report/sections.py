@@ -12,8 +12,8 @@ from voxtile.evaluate.decisions import ENSEMBLE, FACT_HEAD
 from voxtile.evaluate.figures import DECISION, RANKING, Difference
 from voxtile.evaluate.report.examples import ClassExamples, class_examples
 from voxtile.evaluate.report.plots import Curve, precision_recall_plot, reliability_plot, roc_plot
-from voxtile.evaluate.results import Evaluation, find_row
-from voxtile.evaluate.rows import Row, ScoreKind
+from voxtile.evaluate.results import Evaluation
+from voxtile.evaluate.rows import Row, ScoreKind, find_row
 from voxtile.evaluate.runner import TaskResult
 from voxtile.evaluate.sensitivity import PromptSensitivity
 from voxtile.evaluate.trivial import NAME as TRIVIAL
@@ -21,7 +21,7 @@ from voxtile.evaluate.trivial import NAME as TRIVIAL
 COLOURS = {"model": "#0b5cad", "head": "#b4540a", "ensemble": "#6b3fa0", "trivial": "#6a7682", "shuffled": "#a3adb7"}
 MARKERS = {"model": "o", "head": "D", "ensemble": "s"}
 _PICTURES, _PICTURES_OF_A_CLASS = 12, 6  # of each kind over all classes (at least one a class), and of one class
-_UNITS = {"sample": ("image", "images"), "study": ("study", "studies")}
+UNIT_NAMES = {"sample": ("image", "images"), "study": ("study", "studies")}
 _LABELS = {
     "model": ("Zero-shot prompts", "purely contrastive: image against text, no label of the task was used in scoring"),
     "head": ("Auxiliary fact head", "a classifier trained on facts beside the contrastive loss; not zero-shot"),
@@ -93,7 +93,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class TaskSection:
-    """Everything that the template needs of one task."""
+    """Everything that the template needs of one task with classes; `labelled` says that facts are its truth."""
 
     result: TaskResult
     anchor: str
@@ -112,6 +112,8 @@ class TaskSection:
     sensitivity_strip: Strip
     examples: list[ClassExamples]
     volumes: bool
+    template: str = "task.html.j2"
+    labelled: bool = True
 
     @property
     def titles(self) -> dict[str | None, str]:
@@ -148,8 +150,8 @@ def task_section(evaluation: Evaluation, result: TaskResult) -> TaskSection:
     return TaskSection(
         result=result,
         anchor=result.task.name.replace("/", "-"),
-        unit=_UNITS[result.task.unit][0],
-        units=_UNITS[result.task.unit][1],
+        unit=UNIT_NAMES[result.task.unit][0],
+        units=UNIT_NAMES[result.task.unit][1],
         sources=sources,
         macro=macro,
         decided=any(macro["balanced_accuracy"].values()),

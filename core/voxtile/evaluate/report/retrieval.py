@@ -1,0 +1,127 @@
+"""What the page shows of a retrieval task, as plain values for the template."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from voxtile.evaluate.figures import Difference
+from voxtile.evaluate.report.examples import jpeg_uri, picture
+from voxtile.evaluate.report.sections import UNIT_NAMES, Strip
+from voxtile.evaluate.retrieval.examples import Example
+from voxtile.evaluate.retrieval.figures import MEAN
+from voxtile.evaluate.retrieval.questions import DIRECTIONS, RULES, Direction
+from voxtile.evaluate.retrieval.run import RetrievalResult
+from voxtile.evaluate.rows import Row, ScoreKind
+
+_TITLES = {"text-to-image": "Which image does the caption describe?", "image-to-text": "Which caption fits the image?"}
+_LABELS = {
+    "model": ("The model", "cosine similarity of image and text"),
+    "trivial": ("Trivial baseline", "words that go with a thumbnail, by ridge regression on the training split"),
+    "shuffled": ("Shuffled images", "every image stands for one of another subject; this is chance"),
+}
+
+
+@dataclass(frozen=True)
+class Searcher:
+    """Whose figures: the model's, the baseline's or the shuffled control's."""
+
+    role: ScoreKind
+    model: str
+
+    @property
+    def label(self) -> str:
+        """What people read."""
+        return _LABELS[self.role][0]
+
+    @property
+    def about(self) -> str:
+        """One line of explanation."""
+        return _LABELS[self.role][1]
+
+
+@dataclass(frozen=True)
+class RecallLine:
+    """One direction and k: rows by role, strict and tolerant."""
+
+    title: str
+    strict: dict[str, Row | None]
+    tolerant: dict[str, Row | None]
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A query with its pictures as data URIs."""
+
+    example: Example
+    own: str
+    found: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RetrievalSection:
+    """Everything that the template needs of one retrieval task."""
+
+    result: RetrievalResult
+    anchor: str
+    unit: str
+    units: str
+    sources: list[Searcher]
+    mean: dict[str, dict[str, Row | None]]
+    directions: list[tuple[str, list[RecallLine]]]
+    strip: Strip
+    difference: Difference | None
+    shots: list[tuple[str, list[Shot]]]
+    template: str = "retrieval.html.j2"
+    labelled: bool = False
+
+    @property
+    def headline(self) -> Row | None:
+        """Mean recall of the model where only the own pair counts."""
+        return self.mean["strict"]["model"]
+
+
+def retrieval_section(result: RetrievalResult) -> RetrievalSection:
+    """Gather what the page shows of a retrieval task."""
+    sources = [Searcher("model", result.models[0]), *(Searcher("trivial", name) for name in result.models[1:])]
+    sources.append(Searcher("shuffled", result.models[0]))
+    unit, units = UNIT_NAMES[result.task.unit]
+    return RetrievalSection(
+        result=result,
+        anchor=result.task.name.replace("/", "-"),
+        unit=unit,
+        units=units,
+        sources=sources,
+        mean={rule: _rows(result, sources, MEAN, rule) for rule in RULES},
+        directions=[(_TITLES[direction], _lines(result, sources, direction)) for direction in DIRECTIONS],
+        strip=Strip(0.0),
+        difference=next(iter(result.differences), None),
+        shots=[
+            (_TITLES[direction], [_shot(result, e) for e in result.examples if e.direction == direction])
+            for direction in DIRECTIONS
+        ],
+    )
+
+
+def _lines(result: RetrievalResult, sources: list[Searcher], direction: Direction) -> list[RecallLine]:
+    return [
+        RecallLine(
+            title=f"among the first {k}" if k > 1 else "the first one",
+            strict=_rows(result, sources, f"recall@{k}", f"{direction}/strict"),
+            tolerant=_rows(result, sources, f"recall@{k}", f"{direction}/tolerant"),
+        )
+        for k in result.task.recall
+    ]
+
+
+def _rows(result: RetrievalResult, sources: list[Searcher], metric: str, name: str) -> dict[str, Row | None]:
+    found = {(r.model, r.kind): r for r in result.rows if r.metric == metric and r.class_name == name}
+    return {source.role: found.get((source.model, source.role)) for source in sources}
+
+
+def _shot(result: RetrievalResult, example: Example) -> Shot:
+    pictures = example.found if example.direction == "text-to-image" else ()
+    return Shot(
+        example,
+        jpeg_uri(picture(result.images, example.uid)),
+        tuple(jpeg_uri(picture(result.images, uid)) for uid in pictures),
+    )

@@ -1,0 +1,54 @@
+"""What is known after a task of any kind."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from voxtile.evaluate.figures import Difference
+from voxtile.evaluate.images import CorpusImages
+from voxtile.evaluate.rows import Row
+from voxtile.evaluate.sensitivity import PromptSensitivity
+from voxtile.evaluate.task import Task
+from voxtile.evaluate.units import Units
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result(ABC):
+    """The figures of one task, and what the report needs beside them.
+
+    Attributes:
+        task: the task.
+        split: the reported split.
+        rows: the figures.
+        notes: sentences about what was refused or could not be done.
+        units: the N reported units.
+        sizes: units and subjects of each split that was used.
+        penalty: of the trivial baseline's regression, or None.
+        differences: of each model from the trivial baseline.
+        images: reads the images of single units, for pictures.
+        empty: classes that had nothing to be measured on.
+        sensitivity: how much the wording of prompts matters.
+    """
+
+    task: Task
+    split: str
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+    units: Units
+    sizes: Mapping[str, Mapping[str, int]]
+    penalty: float | None
+    differences: tuple[Difference, ...]
+    images: CorpusImages
+    empty: tuple[str, ...] = ()
+    sensitivity: tuple[PromptSensitivity, ...] = ()
+
+    @abstractmethod
+    def details(self) -> dict[str, Any]:
+        """What the provenance says of it beyond its splits; JSON-able."""
+
+    @abstractmethod
+    def headlines(self, model: str) -> dict[str, Row]:
+        """The figures that a training log keeps, by name."""

@@ -1,0 +1,203 @@
+"""Running a retrieval task: the model, a trivial baseline and the shuffled control in both directions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from voxtile.corpus.reader import Corpus
+from voxtile.data.roles import StudyReader
+from voxtile.errors import EvaluationError
+from voxtile.evaluate.encode import unit_embeddings
+from voxtile.evaluate.metrics import Floats
+from voxtile.evaluate.model import EvaluationModel
+from voxtile.evaluate.result import Result
+from voxtile.evaluate.retrieval.examples import Example, pick_examples
+from voxtile.evaluate.retrieval.figures import MEAN, Recalls, RecallTable
+from voxtile.evaluate.retrieval.pairs import Pairs, read_pairs
+from voxtile.evaluate.retrieval.questions import (
+    DIRECTIONS,
+    RULES,
+    Asked,
+    Direction,
+    Rule,
+    image_to_text,
+    joined_questions,
+    shown_others,
+    text_to_image,
+)
+from voxtile.evaluate.retrieval.ranking import Integers, Places, find_places
+from voxtile.evaluate.retrieval.task import RetrievalTask
+from voxtile.evaluate.retrieval.words import NAME, WordScores, word_scores
+from voxtile.evaluate.rows import Row
+from voxtile.evaluate.runner import Options
+from voxtile.evaluate.shuffled import permutations
+from voxtile.evaluate.split_roles import encode_roles, role_images, sizes, units_by_role
+from voxtile.evaluate.trivial import EXAMPLES, SimpleFeatures
+from voxtile.evaluate.units import Units, select_units
+from voxtile.evaluate.zero_shot import embed_texts
+
+_ASK = {"text-to-image": text_to_image, "image-to-text": image_to_text}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrievalResult(Result):
+    """Everything that is known after a retrieval task.
+
+    Attributes:
+        task: the task.
+        captions: how many there are.
+        texts: how many different ones.
+        models: names in the rows: the model, and the trivial baseline where there is one.
+        examples: queries with what they find.
+    """
+
+    task: RetrievalTask
+    captions: int
+    texts: int
+    models: tuple[str, ...]
+    examples: tuple[Example, ...]
+
+    def details(self) -> dict[str, Any]:
+        """What the provenance says of it beyond its splits."""
+        return {"captions": self.captions, "different_captions": self.texts}
+
+    def headlines(self, model: str) -> dict[str, Row]:
+        """Strict recalls of the model and their mean, for the logger."""
+        rows = (row for row in self.rows if row.model == model and row.kind == "model")
+        named = {row.metric if row.metric == MEAN else f"{row.class_name}/{row.metric}": row for row in rows
+                 if (row.class_name or "").endswith("strict")}  # fmt: skip
+        return {name.replace("/strict", ""): row for name, row in named.items()}
+
+
+def run_retrieval(model: EvaluationModel, corpus: Corpus, task: RetrievalTask, options: Options) -> RetrievalResult:
+    """Run one retrieval task.
+
+    Raises:
+        EvaluationError: no unit of the split has a caption, or an embedding is not finite.
+        PresetError: the corpus cannot satisfy the model's preset.
+    """
+    split = options.split or task.split
+    units = units_by_role(select_units(corpus, task), split, options.seed)
+    if not len(units["reported"]):
+        raise EvaluationError(f"task '{task.name}': no {task.unit} of the corpus is in the split '{split}'")
+    pairs = read_pairs(corpus, task, units["reported"])
+    train = _train_pairs(corpus, task, units["train"])
+    used = {"reported": pairs.units} | ({"train": train.units} if train else {})
+    images = role_images(model.preset, corpus, task, used, options.batch_size)
+    if isinstance(model.preset, StudyReader):
+        used = {role: part.whole() for role, part in used.items()}
+    first = used.get("train", used["reported"]).uids[:EXAMPLES]
+    features = SimpleFeatures(torch.stack([images.image(uid) for uid in first]))
+    encoded = encode_roles(model, task, used, images, features)
+    assert encoded["reported"].embeddings is not None
+    texts = embed_texts(model, pairs.texts)
+    shown = unit_embeddings(encoded["reported"].embeddings, encoded["reported"].units)
+    words = word_scores(train, encoded["train"].simple, encoded["reported"].simple, pairs.texts) if train else None
+    search = _Search(pairs, task, options)
+    rows, places = search.rows(model.name, shown, texts, words)
+    return RetrievalResult(
+        task=task,
+        split=split,
+        rows=tuple(rows),
+        notes=_notes(search, pairs, units, words is not None),
+        units=used["reported"],
+        sizes=sizes({**units, **used}, split),
+        penalty=None if words is None else words.penalty,
+        differences=tuple(d for d in [search.table.difference(model.name, NAME)] if d is not None),
+        images=images,
+        captions=len(pairs.text),
+        texts=len(np.unique(pairs.group)),
+        models=(model.name, NAME) if words else (model.name,),
+        examples=pick_examples(pairs, shown, texts, places),
+    )
+
+
+def _train_pairs(corpus: Corpus, task: RetrievalTask, units: Units) -> Pairs | None:
+    """Captions of the training units; None where there are none to fit the baseline on."""
+    try:
+        return read_pairs(corpus, task, units) if len(units) else None
+    except EvaluationError:
+        return None
+
+
+def _notes(search: _Search, pairs: Pairs, units: dict[str, Units], fitted: bool) -> tuple[str, ...]:
+    notes = [search.table.refused] if search.table.refused else []
+    left_out = len(units["reported"]) - len(pairs.units)
+    if left_out:
+        notes.append(f"{left_out} of {len(units['reported'])} images have no caption of this kind and are left out")
+    if not fitted:
+        notes.append("no trivial baseline: there is no training split with captions to fit it on")
+    return tuple(notes)
+
+
+class _Search:
+    """Asks every question of a task of one model after the other, on the same draws of subjects."""
+
+    def __init__(self, pairs: Pairs, task: RetrievalTask, options: Options) -> None:
+        self._pairs, self._cutoffs = pairs, task.recall
+        self._asked: dict[tuple[Direction, Rule], Asked] = {
+            (direction, rule): _ASK[direction](pairs, rule) for direction in DIRECTIONS for rule in RULES
+        }
+        subjects = pairs.units.subjects
+        self._orders = permutations(subjects, seed=options.seed)
+        self.table = RecallTable(
+            task.name,
+            task.recall,
+            {direction: subjects[self._asked[direction, "strict"].unit] for direction in DIRECTIONS},
+            replicates=options.replicates,
+            seed=options.seed,
+        )
+
+    def rows(
+        self, model: str, images: Floats, texts: Floats, words: WordScores | None
+    ) -> tuple[list[Row], dict[Direction, Places]]:
+        """Rows of the model, the baseline and the control; and where the model's strict answers stand."""
+        own: dict[tuple[Direction, Rule], Floats] = {}
+        mixed: dict[tuple[Direction, Rule], Floats] = {}
+        places: dict[Direction, Places] = {}
+        for direction in DIRECTIONS:
+            found = self._find(direction, images, texts, self._orders)
+            places[direction] = found["strict"][0]
+            for rule in RULES:
+                own[direction, rule] = self._recall(direction, rule, found[rule][0])
+                shuffled = [self._recall(direction, rule, part) for part in found[rule][1:]]
+                mixed[direction, rule] = np.mean(shuffled, axis=0)
+        rows = self.table.rows(Recalls(model, "model", own))
+        if words is not None:
+            simple: dict[tuple[Direction, Rule], Floats] = {}
+            for direction in DIRECTIONS:
+                found = self._find(direction, words.images, words.texts, [])
+                simple |= {(direction, rule): self._recall(direction, rule, found[rule][0]) for rule in RULES}
+            rows += self.table.rows(Recalls(NAME, "trivial", simple))
+        return rows + self.table.rows(Recalls(model, "shuffled", mixed)), places
+
+    def _find(
+        self, direction: Direction, images: Floats, texts: Floats, orders: list[Integers]
+    ) -> dict[Rule, list[Places]]:
+        """Places under each rule, as asked and with the images of each order, from one pass over similarities."""
+        asked = [
+            part
+            for rule in RULES
+            for part in (
+                self._asked[direction, rule],
+                *(shown_others(self._asked[direction, rule], direction, order) for order in orders),
+            )
+        ]
+        sides = (texts, images) if direction == "text-to-image" else (images, texts)
+        copies = np.ones(len(images), np.int64) if direction == "text-to-image" else self._pairs.copies
+        found = find_places(*sides, copies, joined_questions([part.questions for part in asked]))
+        ends = np.cumsum([len(part.questions) for part in asked])
+        parts = [
+            Places(*(values[end - len(part.questions) : end] for values in (found.above, found.wrong, found.right)))
+            for part, end in zip(asked, ends, strict=True)
+        ]
+        each = 1 + len(orders)
+        return {rule: parts[number * each : (number + 1) * each] for number, rule in enumerate(RULES)}
+
+    def _recall(self, direction: Direction, rule: Rule, places: Places) -> Floats:
+        """[Z, K] of the queries that count."""
+        return places.recall(self._cutoffs)[self._asked[direction, rule].of]

@@ -137,12 +137,22 @@ def survey_slide(
                 scale=scale,
                 is_tiled=settings.pass_through and _is_tiled(slide, scale, patches),
                 annotations=annotations_sha,
-                warnings=(*((w.reason, w.detail) for w in slide.warnings), *(("annotation", n) for n in notes)),
+                warnings=_warnings(slide, tissue, notes),
                 counts=counts,
                 blocks=tuple(tuple(patches[i] for i in block) for block in order),
             )
     except VoxtileError as error:
         return Refusal(reason, str(error))
+
+
+def _warnings(slide: Slide, tissue: TissueMap, notes: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    found = [(warning.reason, warning.detail) for warning in slide.warnings]
+    share = tissue.thumbnail.unreadable.mean()
+    if share > 0:
+        found.append(
+            ("damaged-tiles", f"{share:.1%} of the overview cannot be read; patches there are tried one by one")
+        )
+    return (*found, *(("annotation", note) for note in notes))
 
 
 def _annotations(path: Path | None, slide: Slide) -> tuple[Sequence[Annotation], str | None, Sequence[str]]:

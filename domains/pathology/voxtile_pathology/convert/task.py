@@ -37,7 +37,7 @@ class WsiTask:
     @property
     def version(self) -> str:
         """Version of the output."""
-        return "1"
+        return "2"
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the planner: keys and reports stay in the planning process."""

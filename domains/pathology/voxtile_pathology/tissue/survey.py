@@ -20,7 +20,7 @@ class TissueMap:
 
     Attributes:
         thumbnail: the picture they were found on.
-        tissue: [Y, X], without what lies under ink.
+        tissue: [Y, X], without what lies under ink; with what cannot be read, so that its patches are tried and named.
         folds: [Y, X], part of the tissue.
         pens: colour of the ink → [Y, X].
     """
@@ -56,6 +56,7 @@ def map_tissue(slide: Slide, slide_mpp: tuple[float, float], detector: TissueDet
     tissue = np.array(detector(thumbnail.picture, thumbnail.mpp), dtype=bool)
     for ink in pens.values():
         tissue &= ~ink
+    tissue |= thumbnail.unreadable
     return TissueMap(thumbnail, tissue, fold_mask(thumbnail.picture, tissue, thumbnail.mpp), pens)
 
 

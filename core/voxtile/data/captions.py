@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from voxtile.corpus.view import Caption
 from voxtile.corpus.view_text import text_hash
@@ -15,6 +16,10 @@ from voxtile.data.sentences import split_sentences
 from voxtile.errors import ConfigError
 
 Verdict = Literal["supported", "contradicted", "unsupported", "unknown"]
+
+
+# For the hashes of texts, whether each states a finding as present: [n] bool.
+StatesFinding: TypeAlias = Callable[[Sequence[int]], npt.NDArray[np.bool_]]
 
 
 class Text(NamedTuple):
@@ -33,6 +38,8 @@ class CaptionPolicy:
         per_item: texts an item; 0 takes all. Fewer are taken where an item has fewer; equal texts count once.
         kinds: relative weight by caption kind (raw, template, rewrite, …); empty takes all kinds alike, and a kind
             that is not named is not taken.
+        findings: factor on the weight of texts that state a fact as present. A report denies far more than it finds, so
+            that with 1 most of what is drawn says what an image does not show.
         exclude_verdicts: captions that the newest checker judged so are never taken.
         min_letters: shorter texts are left out.
         directions: `exclude` leaves out texts that name a compass direction or a side of the picture, so that tiles may
@@ -43,6 +50,7 @@ class CaptionPolicy:
     unit: Literal["caption", "sentence"] = "caption"
     per_item: int = 1
     kinds: dict[str, float] = field(default_factory=dict)
+    findings: float = 1.0
     exclude_verdicts: tuple[Verdict, ...] = ("contradicted",)
     min_letters: int = 1
     directions: Literal["keep", "exclude"] = "keep"
@@ -52,13 +60,21 @@ class CaptionPolicy:
             raise ConfigError(f"captions.per_item: {self.per_item} is negative; use 0 for all")
         if any(weight < 0 for weight in self.kinds.values()) or (self.kinds and not any(self.kinds.values())):
             raise ConfigError(f"captions.kinds: {self.kinds} needs weights of zero or more, one of them positive")
+        if not 0 < self.findings < float("inf"):
+            raise ConfigError(f"captions.findings: {self.findings} is no factor; it must be above zero")
 
-    def choose(self, captions: Sequence[Caption], rng: np.random.Generator | None) -> list[Text]:
+    def choose(
+        self,
+        captions: Sequence[Caption],
+        rng: np.random.Generator | None,
+        states_finding: StatesFinding | None = None,
+    ) -> list[Text]:
         """Choose the texts of an item.
 
         Args:
             captions: all captions of the item's samples.
             rng: source of randomness; None takes the first `per_item` in order.
+            states_finding: which texts `findings` weighs; None weighs none.
 
         Returns:
             At most `per_item` texts, all different.
@@ -68,7 +84,9 @@ class CaptionPolicy:
             return [text for text, _ in candidates]
         if rng is None:
             return [text for text, _ in candidates[: self.per_item]]
-        weights = np.array([weight for _, weight in candidates])
+        weights = np.array([weight for _, weight in candidates], np.float64)
+        if self.findings != 1 and states_finding is not None:
+            weights[states_finding([text.text_hash for text, _ in candidates])] *= self.findings
         # Weighted sampling without replacement by exponential keys (Efraimidis and Spirakis 2006).
         keys = rng.standard_exponential(len(candidates)) / weights
         return [candidates[i][0] for i in np.argsort(keys, kind="stable")[: self.per_item]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
@@ -169,7 +170,7 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
         captions = [self.view.captions(entry) for entry in entries]
         kept = self._kept(len(entries), limit, number)
         chosen = [entries[i] for i in kept]
-        texts = self.captions.choose([c for own in captions for c in own], self._rng(number, _CAPTION_STREAM))
+        texts = self._texts([c for own in captions for c in own], number)
         sample_texts = self._sample_texts([captions[i] for i in kept], number)
         preset = self.preset
         if isinstance(preset, TurningPreset) and any(names_direction(t.text) for t in chain(texts, *sample_texts)):
@@ -190,7 +191,7 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
             lead=entries[0],
             entries=entries[:1],
             images=[self._study_image(item, entries, preset, self._rng(number, _PIXEL_STREAM))],
-            texts=self.captions.choose(captions, self._rng(number, _CAPTION_STREAM)),
+            texts=self._texts(captions, number),
             sample_texts=[],
             facts=_any_sample([self.view.facts(entry) for entry in entries]),
         )
@@ -209,12 +210,19 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
         except VoxtileError as error:
             raise CorpusError(f"the study of sample {entries[0].uid} cannot be loaded: {error}") from error
 
+    def _texts(self, captions: list[Caption], number: int | None) -> list[Text]:
+        return self.captions.choose(captions, self._rng(number, _CAPTION_STREAM), self._states_finding)
+
+    def _states_finding(self, hashes: Sequence[int]) -> npt.NDArray[np.bool_]:
+        """[n] whether each text states a fact as present."""
+        return (self.view.text_facts(list(hashes)) == 1).any(1)
+
     def _sample_texts(self, captions: list[list[Caption]], number: int | None) -> list[list[Text]]:
         """Texts of each image by itself."""
         if self.sample_captions is None:
             return []
         rng = self._rng(number, _SAMPLE_CAPTION_STREAM)
-        return [self.sample_captions.choose(own, rng) for own in captions]
+        return [self.sample_captions.choose(own, rng, self._states_finding) for own in captions]
 
     def _limits(self, items: list[int]) -> list[int]:
         """How many images each item may give; 0 for all."""

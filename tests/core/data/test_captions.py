@@ -54,6 +54,19 @@ def test_several_an_item_are_drawn_without_replacement_and_uniformly():
     assert policy.choose(captions, rng(5)) == policy.choose(captions, rng(5))
 
 
+def test_texts_that_state_a_finding_are_drawn_more_often():
+    captions = [caption(x) for x in "abcd"]
+
+    def states_finding(hashes):
+        return np.array([h == text_hash("d") for h in hashes])
+
+    drawn = [CaptionPolicy(findings=5).choose(captions, rng(n), states_finding)[0].text for n in range(2000)]
+    assert drawn.count("d") / 2000 == pytest.approx(5 / 8, abs=0.045)  # four standard errors
+    assert drawn.count("a") / 2000 == pytest.approx(1 / 8, abs=0.03)
+    alike = CaptionPolicy().choose(captions, rng(3), states_finding)
+    assert alike == CaptionPolicy().choose(captions, rng(3)) == CaptionPolicy(findings=5).choose(captions, rng(3))
+
+
 def test_hashes_are_63_bits_and_ignore_case_spacing_and_the_stop():
     assert text_hash("No  Mass.") == text_hash("no mass") != text_hash("mass")
     assert text_hash("ﬁne") == text_hash("fine")  # compatibility form of a ligature
@@ -61,7 +74,9 @@ def test_hashes_are_63_bits_and_ignore_case_spacing_and_the_stop():
     assert hash63("voxtile") == 2810146628069344513
 
 
-@pytest.mark.parametrize("bad", [{"per_item": -1}, {"kinds": {"raw": -1.0}}, {"kinds": {"raw": 0.0}}])
+@pytest.mark.parametrize(
+    "bad", [{"per_item": -1}, {"kinds": {"raw": -1.0}}, {"kinds": {"raw": 0.0}}, {"findings": 0.0}]
+)
 def test_bad_policies_are_refused(bad):
     with pytest.raises(ConfigError):
         CaptionPolicy(**bad)

@@ -20,6 +20,10 @@ domain = Domain(
         ),
     },
     facts={
+        "series": Command(
+            "voxtile_medical.series_roles.command:facts_from_series",
+            "what each series is in its study: T1, FLAIR, arterial phase, lung kernel, frontal view",
+        ),
         "reports": Command(
             "voxtile_medical.reports.command:facts_from_reports", "findings that the free-text reports state or deny"
         ),

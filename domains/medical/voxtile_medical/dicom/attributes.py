@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from voxtile_medical.dicom.headers import Value, Values
+from voxtile_medical.series_roles.words import WORDS
 
 # Number → (name in `attributes`, lowest, highest). Names carry the unit of the DICOM element.
 _NUMBERS: Mapping[str, tuple[str, float, float]] = {
@@ -22,6 +23,7 @@ _NUMBERS: Mapping[str, tuple[str, float, float]] = {
     "InversionTime": ("inversion_time_ms", 0, 100_000),
     "DiffusionBValue": ("b_value_s_mm2", 0, 50_000),
     "FlipAngle": ("flip_angle_deg", 0, 360),
+    "EchoTrainLength": ("echo_train_length", 0, 10_000),
     "GantryDetectorTilt": ("gantry_tilt_deg", -90, 90),
 }
 
@@ -39,6 +41,13 @@ _TYPES = """
     IN_PHASE OUT_PHASE FIELD_MAP T1 T2 T2_STAR PROTON_DENSITY VOLUME PERFUSION NONE MIXED SUB ADD STATIC DYNAMIC GATED
     WHOLE ATTENUATION
 """
+_CONTRASTS = """
+    DIFFUSION FLOW_ENCODED FLUID_ATTENUATED PERFUSION PROTON_DENSITY STIR TAGGING T1 T2 T2_STAR TOF UNKNOWN
+"""
+_PHASES = """
+    PRE_CONTRAST POST_CONTRAST IMMEDIATE DYNAMIC STEADY_STATE DELAYED ARTERIAL CAPILLARY VENOUS PORTAL_VENOUS
+"""
+_CORRECTIONS = "DECY ATTN SCAT DTIM MOTN PMOT CLN RAN RADL DCAL NORM"
 _VENDOR_WORDS = """
     SIEMENS GE PHILIPS CANON TOSHIBA HITACHI FUJIFILM FUJI UIH AGFA CARESTREAM HOLOGIC KONICA SAMSUNG
 """
@@ -52,15 +61,25 @@ _WORDS: Mapping[str, tuple[str, frozenset[str]]] = {
     "ImageLaterality": ("laterality", frozenset("LRBU")),
     "MRAcquisitionType": ("mr_acquisition", frozenset({"1D", "2D", "3D"})),
     "ScanningSequence": ("mr_sequence", frozenset({"SE", "IR", "GR", "EP", "RM"})),
+    "AcquisitionContrast": ("acquisition_contrast", frozenset(_CONTRASTS.split())),
+    "ContrastBolusAgentPhase": ("contrast_phase", frozenset(_PHASES.split())),
     "PresentationLUTShape": ("presentation", frozenset({"IDENTITY", "INVERSE"})),
     "BodyPartExamined": ("body_part", frozenset(_BODY_PARTS.split())),
 }
-_IMAGE_TYPES = frozenset(_TYPES.split())
+# Element of several values → (name in `attributes`, allowed words).
+_LISTS: Mapping[str, tuple[str, frozenset[str]]] = {
+    "ImageType": ("image_type", frozenset(_TYPES.split())),
+    "ScanningSequence": ("scanning_sequence", frozenset({"SE", "IR", "GR", "EP", "RM"})),
+    "SequenceVariant": ("sequence_variant", frozenset({"SK", "MTC", "SS", "TRSS", "SP", "MP", "OSP", "NONE"})),
+    "CorrectedImage": ("corrections", frozenset(_CORRECTIONS.split())),
+    "SeriesDescription": ("described_as", WORDS),
+}
 _VENDORS = frozenset(_VENDOR_WORDS.split())
 # Reconstruction kernels: Siemens Br38f or B30s, Canon FC08, Philips letters, GE words.
 _KERNEL = re.compile(r"(?:[A-Z][a-z]?\d{2}[a-z]{0,2}|FC\d{2}|[A-FLY][A-C]?|I\d{2}[fs])")
 _KERNEL_WORDS = frozenset({"STANDARD", "SOFT", "LUNG", "BONE", "BONEPLUS", "DETAIL", "EDGE", "CHEST", "BRAIN"})
 _AGE = re.compile(r"(\d{3})([DWMY])")
+_TIME = re.compile(r"([01]\d|2[0-3])([0-5]\d)([0-5]\d(?:\.\d+)?)")
 _OLDEST = 90  # HIPAA safe harbour: ages above 89 are one group
 
 
@@ -75,9 +94,13 @@ def attributes_of(values: Values) -> dict[str, Any]:
         word = _first(values.get(keyword)).upper()
         if word in allowed:
             facts[name] = word
-    kinds = [str(v) for v in values.get("ImageType", ()) if str(v) in _IMAGE_TYPES]
-    if kinds:
-        facts["image_type"] = kinds
+    for keyword, (name, allowed) in _LISTS.items():
+        listed = [str(v) for v in values.get(keyword, ()) if str(v) in allowed]
+        if listed:
+            facts[name] = listed
+    delay = _contrast_delay(values)
+    if delay is not None:
+        facts["contrast_delay_s"] = delay
     vendor = _first(values.get("Manufacturer")).upper().split(" ")[0]
     if vendor in _VENDORS:
         facts["vendor"] = vendor
@@ -105,6 +128,21 @@ def age_band(text: str) -> str | None:
         return None
     years = int(match[1]) if match[2] == "Y" else 0
     return f"{_OLDEST}+" if years >= _OLDEST else f"{years // 10 * 10}-{years // 10 * 10 + 9}"
+
+
+def _contrast_delay(values: Values) -> float | None:
+    """Seconds from the start of the contrast injection to the acquisition, within an hour."""
+    clock = [_seconds(_first(values.get(name))) for name in ("ContrastBolusStartTime", "AcquisitionTime")]
+    if clock[0] is None or clock[1] is None:
+        return None
+    delay = clock[1] - clock[0]
+    return delay if 0 <= delay <= 3_600 else None
+
+
+def _seconds(time: str) -> float | None:
+    """Seconds since midnight of a DICOM time (HHMMSS.FFFFFF)."""
+    match = _TIME.fullmatch(time)
+    return int(match[1]) * 3_600 + int(match[2]) * 60 + float(match[3]) if match else None
 
 
 def _first(values: Sequence[Value] | None) -> str:

@@ -28,6 +28,7 @@ from pydicom.uid import (
 from voxtile_medical.dicom.quiet import quiet_pydicom
 from voxtile_medical.dicom.skim import PREFIX_BYTES, Skimmed, Unusual
 from voxtile_medical.dicom.tags import PIXEL_DATA, TAGS, VRS
+from voxtile_medical.series_roles.words import description_words
 from voxtile_medical.verdicts import Verdict
 
 Value: TypeAlias = str | float | int
@@ -42,6 +43,7 @@ _DEFLATED = DeflatedExplicitVRLittleEndian.encode()
 _CHARSET = 0x00080005
 _WANTED = frozenset({*TAGS, _CHARSET})
 _UNDEFINED = 0xFFFFFFFF
+_FREE_TEXT = "SeriesDescription"  # read as words of a closed list only
 _TEXT = frozenset({"PN", "LO", "SH", "ST", "LT"})  # may use the file's character set
 _NUMERIC = {"US": ("H", int), "SS": ("h", int), "FD": ("d", float), "FL": ("f", float), "UL": ("I", int)}
 
@@ -260,6 +262,8 @@ def interpret(keyword: str, raw: bytes, charset: bytes | None = None, big_endian
     if vr in ("DS", "IS"):
         return _decimals(raw)
     text = _decode(raw, charset) if vr in _TEXT else raw.decode("latin-1")
+    if keyword == _FREE_TEXT:
+        return description_words(text)
     values = tuple(part.strip(" \0") for part in text.split("\\"))
     return values if any(values) else ()
 

@@ -14,6 +14,7 @@ GROUPING = (
     "SOPInstanceUID",
     "StudyInstanceUID",
     "SeriesInstanceUID",
+    "FrameOfReferenceUID",
     "SeriesNumber",
     "InstanceNumber",
     "Modality",
@@ -76,9 +77,14 @@ DIMENSIONS = (
 
 # Acquisition facts that may reach `attributes`, after `attributes.py` has held each to a closed form.
 ACQUISITION = (
+    "AcquisitionContrast",
     "BodyPartExamined",
     "ContrastBolusAgent",
+    "ContrastBolusAgentPhase",
+    "ContrastBolusStartTime",
     "ConvolutionKernel",
+    "CorrectedImage",
+    "EchoTrainLength",
     "FlipAngle",
     "GantryDetectorTilt",
     "ImageLaterality",
@@ -92,6 +98,8 @@ ACQUISITION = (
     "PatientSex",
     "RepetitionTime",
     "ScanningSequence",
+    "SequenceVariant",
+    "SeriesDescription",
     "ViewPosition",
 )
 

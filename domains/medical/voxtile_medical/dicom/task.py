@@ -22,6 +22,7 @@ from voxtile_medical.dicom.sample_rows import SeriesContext
 from voxtile_medical.dicom.samples import volume_samples
 from voxtile_medical.dicom.scan import ODD_NAME, list_files, printable
 from voxtile_medical.dicom.series import Series, group_series, pack, unpack
+from voxtile_medical.series_roles.facts import role_facts
 from voxtile_medical.suv.compute import SuvChoice
 from voxtile_medical.verdicts import Verdict
 
@@ -58,7 +59,7 @@ class DicomTask:
     @property
     def version(self) -> str:
         """Version of the output."""
-        return "2"
+        return "3"
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the planner: keys and reports stay in the planning process."""
@@ -138,6 +139,9 @@ class DicomTask:
         captions = [caption for sample in samples for caption in raw_captions(sample.row["uid"], inputs["texts"])]
         split = {"scheme": SPLIT_SCHEME, "subject": inputs["subject"], "split": inputs["split"]}
         tables = {"splits": [split]} | ({"captions": captions} if captions else {})
+        roles = [fact for sample in samples for fact in role_facts(sample.row)]
+        if roles:
+            tables["facts"] = roles
         detail = "; ".join(sorted({f"{verdict.reason}: {verdict.detail}" for verdict in verdicts})) or None
         return Outcome("used", detail=detail, samples=tuple(samples), tables=tables, parts=tuple(refused))
 

@@ -18,8 +18,17 @@ domain = Domain(
         "ct": Command(
             "voxtile_medical.phantom.ct:write_ct_phantom", "synthetic torso CT as DICOM, with reports and known truth"
         ),
+        "petct": Command(
+            "voxtile_medical.phantom.petct:write_petct_phantom",
+            "synthetic PET/CT as DICOM, reports naming SUVmax and slice",
+        ),
     },
     facts={
+        "masks": Command(
+            "voxtile_medical.measurements.command:facts_from_masks",
+            "sizes, attenuation, sides, neighbours and stages, measured on masks in millimetres",
+            "voxtile facts corpus --from masks --masks phantom/segmentations",
+        ),
         "series": Command(
             "voxtile_medical.series_roles.command:facts_from_series",
             "what each series is in its study: T1, FLAIR, arterial phase, lung kernel, frontal view",

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
 from rich.progress import track
 
-from voxtile.errors import InputError
 from voxtile.testing.phantom_noise import stream
 from voxtile.testing.phantom_truth import write_table, write_truth
 from voxtile_medical.phantom.ct_dicom import classic_files, draw_layout, enhanced_file
@@ -24,10 +18,12 @@ from voxtile_medical.phantom.findings import CONCEPTS, finding_segment
 from voxtile_medical.phantom.identity import Identity, draw_identity
 from voxtile_medical.phantom.render import Study, render
 from voxtile_medical.phantom.reports import write_report
+from voxtile_medical.phantom.writing import check_out, in_order
 
 Series = Literal["enhanced", "classic", "mixed"]
 _SERIES_STREAM = 7
 _CLASSIC_SHARE = 0.05
+_BYTES_A_STUDY = 650_000
 
 README = """CT phantom, seed {seed}, {n} studies
 
@@ -76,16 +72,14 @@ def write_ct_phantom(
     Raises:
         InputError: `out` is not empty, or n or seed is out of range.
     """
-    _check(out, n, seed)
+    check_out(out, n, seed, _BYTES_A_STUDY)
     masks = n if segmentations is None else min(segmentations, n)
     (out / "dicom").mkdir(parents=True, exist_ok=True)
     if masks:
         (out / "segmentations").mkdir(exist_ok=True)
     console = Console(stderr=True)
     job = partial(write_study, out, seed, series, masks)
-    written = list(
-        track(_in_order(job, n, workers), description="phantom ct", total=n, console=console, transient=True)
-    )
+    written = list(track(in_order(job, n, workers), description="phantom ct", total=n, console=console, transient=True))
     write_table(out / "reports.csv", ("study", "subject", "text"), ((w.study, w.subject, w.text) for w in written))
     write_table(out / "labels.csv", ("study", "subject", *CONCEPTS), ((w.study, w.subject, *w.labels) for w in written))
     write_truth(out / "truth.json", {"phantom": "ct", "seed": seed, "studies": [w.truth for w in written]})
@@ -117,30 +111,6 @@ def is_classic(seed: int, number: int, series: Series) -> bool:
     if series == "mixed":
         return bool(stream(seed, number, _SERIES_STREAM).random() < _CLASSIC_SHARE)
     return series == "classic"
-
-
-def _check(out: Path, n: int, seed: int) -> None:
-    if n < 1 or n > 99_999:
-        raise InputError(f"cannot make {n} studies; give --n between 1 and 99999")
-    if seed < 0:
-        raise InputError(f"the seed {seed} is negative; give --seed 0 or more")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} is not an empty folder; give a new one, or remove it first")
-    parent = next(p for p in (out, *out.parents) if p.exists())
-    free = shutil.disk_usage(parent).free
-    if free < n * 650_000:
-        raise InputError(
-            f"{n} studies need {n * 0.00065:.1f} GB at {out}, and {free / 1e9:.1f} GB are free; give a smaller --n"
-        )
-
-
-def _in_order(job: partial[Written], n: int, workers: int) -> Iterator[Written]:
-    count = min(workers or os.cpu_count() or 1, n)
-    if count <= 1:
-        yield from map(job, range(n))
-        return
-    with ProcessPoolExecutor(count, mp_context=get_context("forkserver")) as pool:
-        yield from pool.map(job, range(n), chunksize=max(1, min(16, n // (count * 4))))
 
 
 def _truth(study: Study, identity: Identity, classic: bool) -> dict[str, Any]:

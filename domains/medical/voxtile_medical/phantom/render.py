@@ -52,9 +52,9 @@ def render(seed: int, number: int) -> Study:
     """Make study `number` of the data set `seed`."""
     present = draw_findings(stream(seed, number, FINDINGS_STREAM))
     patient = draw_patient(stream(seed, number, PATIENT_STREAM))
-    scene = _paint(patient, present, stream(seed, number, ANATOMY_STREAM))
+    scene = paint_scene(patient, present, stream(seed, number, ANATOMY_STREAM))
     noise = stream(seed, number, NOISE_STREAM)
-    values = _acquire(scene, noise)
+    values = acquire(scene, noise)
     spacing = np.array(patient.spacing)
     origin = -spacing[::-1] * (np.array(SHAPE[::-1]) - 1) / 2 + noise.normal(0, 20, 3)
     origin = np.round(origin, 2)
@@ -72,7 +72,14 @@ def render(seed: int, number: int) -> Study:
     )
 
 
-def _paint(patient: Patient, present: dict[str, bool], rng: np.random.Generator) -> Scene:
+def paint_scene(patient: Patient, present: dict[str, bool], rng: np.random.Generator) -> Scene:
+    """Paint one body.
+
+    Args:
+        patient: body and scan.
+        present: finding by concept; every finding of the phantom has an entry.
+        rng: of the anatomy.
+    """
     frame = place(patient, rng)
     texture = value_noise(rng, SHAPE, (16, 22, 30))
     texture += np.float32(0.6) * value_noise(rng, SHAPE, (5, 6, 8))
@@ -101,7 +108,7 @@ def _paint_table(scene: Scene) -> None:
     part += (part < -800) * (couch[first:] * np.float32(700))
 
 
-def _acquire(scene: Scene, rng: np.random.Generator) -> npt.NDArray[np.int16]:
+def acquire(scene: Scene, rng: np.random.Generator) -> npt.NDArray[np.int16]:
     """Blur by the kernel, add noise, apply calibration and clip to 12 bits."""
     patient = scene.patient
     values = _blurred(scene.values, patient.blur)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,9 @@ def wording() -> dict[str, Any]:
 def write_report(seed: int, study: Study) -> str:
     """Report of one study; the same study always gets the same words."""
     rng, bank = stream(seed, study.number, REPORT_STREAM), wording()
-    body = _present(rng, study) + _absent(rng, study) + _mimics(rng, study)
+    absent = [concept for concept in CONCEPTS if not study.present[concept]]
+    body = present_sentences(rng, bank, study.findings) + absent_sentences(rng, bank, absent)
+    body += mimic_sentences(rng, bank, study.mimics)
     normal = shuffled(rng, bank["normal"])[: int(rng.integers(0, 4))]
     findings = shuffled(rng, body + normal)
     parts = []
@@ -45,19 +47,20 @@ def write_report(seed: int, study: Study) -> str:
         parts.append(("Comparison", pick(rng, bank["comparison"])))
     parts.append(("Findings", " ".join(findings)))
     if rng.random() < 0.85:
-        parts.append(("Impression", _impression(rng, study)))
-    return _assemble(rng, parts)
+        parts.append(("Impression", impression(rng, bank, study.findings)))
+    return assemble(rng, parts)
 
 
-def _assemble(rng: np.random.Generator, parts: Sequence[tuple[str, str]]) -> str:
+def assemble(rng: np.random.Generator, parts: Sequence[tuple[str, str]]) -> str:
+    """Join (heading, text) parts in one of the usual layouts."""
     upper = rng.random() < 0.6
     break_line = "\n" if rng.random() < 0.4 else " "
     return "\n\n".join(f"{heading.upper() if upper else heading}:{break_line}{text}" for heading, text in parts)
 
 
-def _by_concept(study: Study) -> dict[str, list[Finding]]:
+def _by_concept(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
     found: dict[str, list[Finding]] = {}
-    for finding in study.findings:
+    for finding in findings:
         found.setdefault(finding.concept, []).append(finding)
     return found
 
@@ -72,25 +75,25 @@ def _values(rng: np.random.Generator, finding: Finding) -> Mapping[str, str]:
     }
 
 
-def _present(rng: np.random.Generator, study: Study) -> list[str]:
+def present_sentences(rng: np.random.Generator, bank: Mapping[str, Any], findings: Iterable[Finding]) -> list[str]:
+    """Sentences that state findings, several of one concept in one where the bank has words for it."""
     sentences = []
-    for concept, found in _by_concept(study).items():
-        bank = wording()["findings"][concept]
+    for concept, found in _by_concept(findings).items():
+        words = bank["findings"][concept]
         sides = {f.side for f in found}
-        if len(found) > 1 and "multiple" in bank:
+        if len(found) > 1 and "multiple" in words:
             largest = max(found, key=lambda f: f.size_mm or 0)
-            sentences.append(sentence(rng, bank["multiple"], _values(rng, largest)))
-        elif len(sides) > 1 and "bilateral" in bank and rng.random() < 0.6:
-            sentences.append(pick(rng, bank["bilateral"]))
+            sentences.append(sentence(rng, words["multiple"], _values(rng, largest)))
+        elif len(sides) > 1 and "bilateral" in words and rng.random() < 0.6:
+            sentences.append(pick(rng, words["bilateral"]))
         else:
-            sentences.extend(sentence(rng, bank["present"], _values(rng, f)) for f in found)
+            sentences.extend(sentence(rng, words["present"], _values(rng, f)) for f in found)
     return sentences
 
 
-def _absent(rng: np.random.Generator, study: Study) -> list[str]:
-    bank = wording()
-    absent = [c for c in CONCEPTS if not study.present[c] and rng.random() < _MENTION_ABSENT]
-    absent = shuffled(rng, absent)
+def absent_sentences(rng: np.random.Generator, bank: Mapping[str, Any], concepts: Sequence[str]) -> list[str]:
+    """Sentences that deny about half of the absent concepts, some of them together."""
+    absent = shuffled(rng, [c for c in concepts if rng.random() < _MENTION_ABSENT])
     sentences = []
     while absent:
         if len(absent) > 1 and rng.random() < 0.35:
@@ -104,20 +107,23 @@ def _absent(rng: np.random.Generator, study: Study) -> list[str]:
     return sentences
 
 
-def _mimics(rng: np.random.Generator, study: Study) -> list[str]:
-    bank = wording()["mimics"]
-    told = [m for m in study.mimics if rng.random() < _MENTION_MIMIC]
-    return [sentence(rng, bank[name], {"side": side or ""}) for name, side in told]
+def mimic_sentences(
+    rng: np.random.Generator, bank: Mapping[str, Any], mimics: Iterable[tuple[str, str | None]]
+) -> list[str]:
+    """Sentences about half of the benign things that look like findings."""
+    told = [m for m in mimics if rng.random() < _MENTION_MIMIC]
+    return [sentence(rng, bank["mimics"][name], {"side": side or ""}) for name, side in told]
 
 
-def _impression(rng: np.random.Generator, study: Study) -> str:
+def impression(rng: np.random.Generator, bank: Mapping[str, Any], findings: Sequence[Finding]) -> str:
+    """The impression: most findings again, in short."""
     lines = []
-    for concept, found in _by_concept(study).items():
+    for concept, found in _by_concept(findings).items():
         if rng.random() < 0.85:
             largest = max(found, key=lambda f: f.size_mm or 0)
-            lines.append(sentence(rng, wording()["findings"][concept]["impression"], _values(rng, largest)))
+            lines.append(sentence(rng, bank["findings"][concept]["impression"], _values(rng, largest)))
     if not lines:
-        return str(pick(rng, wording()["unremarkable"])) if not study.findings else "As above."
+        return str(pick(rng, bank["unremarkable"])) if not findings else "As above."
     lines = shuffled(rng, lines)
     if len(lines) > 1 and rng.random() < 0.5:
         return "\n".join(f"{number}. {line}" for number, line in enumerate(lines, start=1))

@@ -1,0 +1,87 @@
+"""`voxtile phantom petct`: synthetic PET/CT studies with reports that name SUVmax and slice, labels and known truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+
+from voxtile.testing.phantom_truth import write_table, write_truth
+from voxtile_medical.phantom.ct_dicom import enhanced_file
+from voxtile_medical.phantom.petct_dicom import pet_files
+from voxtile_medical.phantom.petct_lesions import CONCEPTS
+from voxtile_medical.phantom.petct_reports import write_petct_report
+from voxtile_medical.phantom.petct_study import render_petct, truth_of
+from voxtile_medical.phantom.writing import check_out, in_order
+
+_BYTES_A_STUDY = 950_000
+
+README = """PET/CT phantom, seed {seed}, {n} studies
+
+Everything here is synthetic; names, numbers and dates are invented.
+
+dicom/NNNNN/ct/      one Enhanced CT file (series 2; image k of it is frame k)
+dicom/NNNNN/pt/      the PET in Bq/ml, one file a slice (series 4), on its own coarser grid
+reports.csv          study (StudyInstanceUID), subject (PatientID), text: names SUVmax and slice of what takes up FDG
+labels.csv           study, subject, and a column of 0 and 1 for each finding
+truth.json           what was painted, where (patient millimetres, LPS), its SUVmax and images; no converter reads it
+
+A finding is a lesion that CT shows with or without uptake of FDG, so that neither picture alone tells which it is.
+Another seed gives entirely different patients; the same seed gives the same bytes.
+"""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a worker hands back: rows of the tables."""
+
+    study: str
+    subject: str
+    text: str
+    labels: tuple[int, ...]
+    truth: dict[str, Any]
+
+
+def write_petct_phantom(out: Path, *, n: int = 200, seed: int = 0, workers: int = 0) -> None:
+    """Write synthetic PET/CT studies as DICOM, with reports that name SUVmax and slice, labels and known truth.
+
+    Args:
+        out: new or empty folder.
+        n: number of studies, one a patient.
+        seed: another seed gives other patients; the same seed gives the same bytes, whatever the number of workers.
+        workers: number of processes; 0 for one a core.
+
+    Raises:
+        InputError: `out` is not empty, or n or seed is out of range.
+    """
+    check_out(out, n, seed, _BYTES_A_STUDY)
+    (out / "dicom").mkdir(parents=True, exist_ok=True)
+    console = Console(stderr=True)
+    job = partial(write_petct_study, out, seed)
+    written = list(
+        track(in_order(job, n, workers), description="phantom petct", total=n, console=console, transient=True)
+    )
+    write_table(out / "reports.csv", ("study", "subject", "text"), ((w.study, w.subject, w.text) for w in written))
+    write_table(out / "labels.csv", ("study", "subject", *CONCEPTS), ((w.study, w.subject, *w.labels) for w in written))
+    write_truth(out / "truth.json", {"phantom": "petct", "seed": seed, "studies": [w.truth for w in written]})
+    (out / "README.txt").write_text(README.format(seed=seed, n=n), encoding="utf-8")
+    console.print(f"wrote {n} studies to {out}")
+
+
+def write_petct_study(out: Path, seed: int, number: int) -> Written:
+    """Render one study and write its files."""
+    study = render_petct(seed, number)
+    folder = out / "dicom" / f"{number:05d}"
+    for name in ("ct", "pt"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    ct = enhanced_file(study.ct, study.identity, study.layout)
+    (folder / "ct" / f"{study.identity.instance_uid('enhanced')[-12:]}.dcm").write_bytes(ct)
+    for name, content in pet_files(study.pet, study.grid, study.injection, study.identity):
+        (folder / "pt" / name).write_bytes(content)
+    labels = tuple(int(study.labels[c]) for c in CONCEPTS)
+    text = write_petct_report(seed, study)
+    return Written(study.identity.study_uid, study.identity.patient_id, text, labels, truth_of(study))

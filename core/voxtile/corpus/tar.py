@@ -7,6 +7,7 @@ from functools import cache
 from typing import BinaryIO
 
 BLOCK = tarfile.BLOCKSIZE
+_ZEROS = bytes(BLOCK)
 
 
 class DeterministicTar:
@@ -22,12 +23,12 @@ class DeterministicTar:
 
     def add(self, name: str, data: bytes) -> int:
         """Append a member and return the offset of its first content byte."""
-        header = _header(name, len(data))
+        header, padding = _header(name, len(data)), -len(data) % BLOCK
         self._file.write(header)
         self._file.write(data)
-        self._file.write(bytes(-len(data) % BLOCK))
+        self._file.write(_ZEROS[:padding])
         offset = self._position + len(header)
-        self._position = offset + len(data) + -len(data) % BLOCK
+        self._position = offset + len(data) + padding
         return offset
 
     def finish(self) -> None:

@@ -34,6 +34,7 @@ __all__ = ["JobWriter", "StorageError", "append_rows", "new_corpus", "write_part
 _UID = re.compile(r"[0-9A-Za-z_-]{1,80}")  # no dot and no slash: it is the WebDataset key of the shard's members
 _STEM = re.compile(r"[0-9A-Za-z_][0-9A-Za-z._-]{0,120}")
 _PREVIEW_QUALITY = 85
+_BUFFER = 1 << 20  # bytes: tiles are smaller than a write to the disk should be
 MASK_SUFFIX = "mask.b2nd"
 MASK_TYPES = ("bool", "uint8")
 
@@ -53,6 +54,7 @@ class JobWriter:
         self._uids: set[str] = set()
         self._region_ids: set[str] = set()
         self._shard = Path("shards") / f"{stem}.tar"
+        self._shard_name = self._shard.as_posix()
         self._temporary = temporary_path(root / self._shard)
         self._file: IO[bytes] | None = None
         self._tar: DeterministicTar | None = None
@@ -74,7 +76,7 @@ class JobWriter:
         row |= _payload_columns(sample, row)
         if row["codec"] != "ref":
             data = encode_array(sample.payload) if isinstance(sample.payload, np.ndarray) else sample.payload or b""
-            row |= {"shard": self._shard.as_posix(), "nbytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            row |= {"shard": self._shard_name, "nbytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
             preview = _encode_preview(sample.preview) if sample.preview is not None else None
             _check_row("samples", row)
             extra = [(f"{uid}.preview.jpg", preview)] if preview is not None else []
@@ -103,8 +105,8 @@ class JobWriter:
             )
         if mask.array.dtype.name not in MASK_TYPES:
             raise CorpusError(f"the mask of region {region_id} is {mask.array.dtype}; store it as bool or uint8")
-        data = encode_array(mask.array)
-        row = {**mask.row, "mask_shard": self._shard.as_posix(), "mask_nbytes": len(data)}
+        data = encode_array(mask.whole())
+        row = {**mask.row, "mask_shard": self._shard_name, "mask_nbytes": len(data)}
         _check_row("regions", row)
         row["mask_offset"] = self._append([(f"{region_id}.{MASK_SUFFIX}", data)])[0]
         self._region_ids.add(region_id)
@@ -158,7 +160,7 @@ class JobWriter:
             with storage_errors(self._root / self._shard):
                 if self._tar is None:
                     self._temporary.parent.mkdir(parents=True, exist_ok=True)
-                    self._file = self._temporary.open("wb")
+                    self._file = self._temporary.open("wb", buffering=_BUFFER)
                     self._tar = DeterministicTar(self._file)
                 return [self._tar.add(name, data) for name, data in members]
         except StorageError:

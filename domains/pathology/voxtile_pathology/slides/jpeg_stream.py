@@ -11,13 +11,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 import simplejpeg
 
 from voxtile_pathology.slides.protocol import Picture
 
-_SOI, _EOI, _SOS, _APP0, _APP14 = 0xD8, 0xD9, 0xDA, 0xE0, 0xEE
+Header: TypeAlias = tuple[bytes, int | None, bytes | None]
+"""Marker segments without SOI, JFIF and Adobe; where the scan starts; the payload of the frame header."""
+
+_SOS, _APP0, _APP14 = 0xDA, 0xE0, 0xEE
+_LONGEST_KNOWN = 4096  # bytes of a header that is worth remembering
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 … SOF15; the three are DHT, JPG and DAC
 
 
@@ -51,7 +56,7 @@ def complete_jpeg(stream: bytes, tables: bytes, *, ycbcr: bool) -> JpegFile:
     Raises:
         JpegError: the stream is not a JPEG up to its first scan.
     """
-    kept, scan, frame = _segments(stream)
+    kept, scan, frame = _header(stream)
     if frame is None or scan is None:
         raise JpegError("no JPEG frame")
     height, width, components = int.from_bytes(frame[1:3], "big"), int.from_bytes(frame[3:5], "big"), frame[5]
@@ -85,8 +90,25 @@ def _table_segments(tables: bytes) -> bytes:
     return _segments(tables)[0] if tables else b""
 
 
-def _segments(stream: bytes) -> tuple[bytes, int | None, bytes | None]:
-    """Marker segments without SOI, JFIF and Adobe; where the scan starts; the payload of the frame header."""
+def _header(stream: bytes) -> Header:
+    """What `_segments` finds; tiles of a slide mostly have the same header, which is then parsed once."""
+    start = stream.find(b"\xff\xda", 2)
+    known = _known_header(stream[: start + 4]) if 0 <= start < _LONGEST_KNOWN else None
+    return known or _segments(stream)
+
+
+@lru_cache(maxsize=64)
+def _known_header(head: bytes) -> Header | None:
+    """The segments of a header; None where what looks like the start of the scan is a part of a segment."""
+    try:
+        found = _segments(head)
+    except JpegError:
+        return None
+    return None if found[1] is None else found
+
+
+def _segments(stream: bytes) -> Header:
+    """Walk the markers up to the first scan."""
     if stream[:2] != b"\xff\xd8":
         raise JpegError("it does not start as a JPEG")
     kept: list[bytes] = []

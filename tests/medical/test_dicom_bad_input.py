@@ -18,7 +18,7 @@ from voxtile.errors import InputError, RunFailedError
 from voxtile_datasets.intake.deidentify import PlainNames
 from voxtile_datasets.intake.planner import Planner
 from voxtile_datasets.intake.splits_file import Splits
-from voxtile_medical.dicom import headers, task
+from voxtile_medical.dicom import headers, tree
 from voxtile_medical.dicom.convert import convert_dicom
 from voxtile_medical.dicom.task import DicomTask
 
@@ -185,7 +185,7 @@ def test_headers_read_in_worker_processes_give_the_same_plan(tmp_path, dicom, no
     dicom.write(tmp_path, noise(8, 8, 8))
     (tmp_path / "notes.txt").write_text("text")
     alone = dicom.convert(tmp_path)
-    monkeypatch.setattr(task, "PARALLEL_FROM", 0)
+    monkeypatch.setattr(tree, "PARALLEL_FROM", 0)
     together = dicom.convert(tmp_path, workers=2)
     assert together.items == alone.items
 

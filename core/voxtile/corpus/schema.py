@@ -31,6 +31,10 @@ OVERVIEW = "overview"
 # Roles choose the samples of a study (`voxtile.data.roles`); they are never a target of training or evaluation.
 ROLE = "series role"
 
+# The concept of a fact that says what a region's mask shows: `code` holds the ontology's code, and the attributes the
+# structure's name, side, and where its mask came from. It describes the region and is never a target or a caption.
+STRUCTURE = "structure"
+
 SAMPLES = pa.schema(
     [
         pa.field("uid", pa.string(), nullable=False),

@@ -58,10 +58,30 @@ class Mask:
             mask_shard, mask_offset and mask_nbytes. The region_id names the shard's member `<region_id>.mask.b2nd`.
         array: bool, or uint8 for shares or classes; spatial axes of the sample, in the order of its `axes`, the whole
             sample or a coarser grid over it.
+        shape: of the whole mask where `array` is a part of it, outside which the mask is 0; None where it is all. A
+            hundred masks of a volume fit into memory only as parts.
+        corner: index in the whole mask of the part's first element.
     """
 
     row: Row
     array: npt.NDArray[np.bool_] | npt.NDArray[np.uint8]
+    shape: tuple[int, ...] | None = None
+    corner: tuple[int, ...] = ()
+
+    def whole(self) -> npt.NDArray[np.bool_] | npt.NDArray[np.uint8]:
+        """The mask at its full shape.
+
+        Raises:
+            ValueError: the part does not lie inside the whole.
+        """
+        if self.shape is None:
+            return self.array
+        box = tuple(slice(low, low + size) for low, size in zip(self.corner, self.array.shape, strict=True))
+        if any(part.start < 0 or part.stop > size for part, size in zip(box, self.shape, strict=True)):
+            raise ValueError(f"a part {box} lies outside a mask of shape {self.shape}")
+        whole = np.zeros(self.shape, self.array.dtype)
+        whole[box] = self.array
+        return whole
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,9 @@ FAILURES = frozenset(
         "pixel-data-too-short",
         "too-large",
         "truncated",
+        "unreadable-segmentation",
+        "unreadable-contours",
+        "size-mismatch",
         "unreadable-header",
         "unreadable-name",
     }

@@ -8,6 +8,10 @@ from typing import Any
 from voxtile.engine.run import RunOptions, run_task
 from voxtile_datasets.intake.planner import Planner
 from voxtile_medical.dicom.task import DicomTask
+from voxtile_medical.dicom.tree import read_tree
+from voxtile_medical.segmentations.attach import run_masks
+from voxtile_medical.segmentations.samples import MaskNames
+from voxtile_medical.segmentations.task import MaskTask
 from voxtile_medical.suv.compute import SuvChoice
 
 
@@ -24,6 +28,7 @@ def convert_dicom(
     min_slices: int = 3,
     licence: str | None = None,
     suv: SuvChoice = "bw",
+    masks: bool = True,
     **run: Any,  # noqa: ANN401
 ) -> None:
     """Convert the DICOM series of a folder tree, whatever its file names, and judge each series by name.
@@ -43,6 +48,7 @@ def convert_dicom(
         suv: make PET values an SUV by body weight (bw), lean body mass (lbm: Janmahasatian; lbm-james) or body surface
             area (bsa); where a header lacks or contradicts what that needs, the values stay in their own units, and the
             ledger and the sample's attributes name the tag. none leaves all in their own units.
+        masks: attach the segmentations (SEG) and structure sets (RTSTRUCT) of the tree to the series that they are of.
         run: how to run: workers, retry, dry_run, …
     """
     options = RunOptions(**run)
@@ -55,5 +61,10 @@ def convert_dicom(
         splits=splits,
         split_fractions=split_fractions,
     )
-    task = DicomTask(source, min_slices, licence, deidentify, allow_burned_in, suv, planner)
-    run_task(task, corpus, options).raise_if_failed()
+    tree = read_tree(source, planner.workers)
+    task = DicomTask(source, min_slices, licence, deidentify, allow_burned_in, suv, masks, planner, tree)
+    summary = run_task(task, corpus, options)
+    if masks and tree.masks and not options.dry_run:
+        names = MaskNames(planner.names, planner.key_map)
+        run_masks(MaskTask(source, corpus, names, deidentify, objects=tree.masks), options).raise_if_failed()
+    summary.raise_if_failed()

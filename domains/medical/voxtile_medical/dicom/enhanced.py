@@ -51,6 +51,8 @@ _FACTS = (
     ("PixelMeasuresSequence", "SliceThickness"),
     ("MRTimingAndRelatedParametersSequence", "RepetitionTime"),
     ("MRTimingAndRelatedParametersSequence", "FlipAngle"),
+    ("MRImageFrameTypeSequence", "AcquisitionContrast"),
+    ("ContrastBolusUsageSequence", "ContrastBolusAgentPhase"),
 )
 
 
@@ -94,14 +96,14 @@ def _read_frames(root: Path, header: FileHeader, file: int) -> list[Frame]:
     of_file: dict[str, Hashable] = {
         name: header.values[name] for name in ("AcquisitionNumber",) if name in header.values
     }
-    lookup = _Groups(shared)
+    lookup = FrameGroups(shared)
     facts = _facts(lookup.of(groups[0]))
     return [
         replace(_frame(lookup.of(groups[i]), header, file, i, dimensions, of_file), facts=facts) for i in range(count)
     ]
 
 
-class _Groups:
+class FrameGroups:
     """Functional groups of a frame: its own, or those that all frames share.
 
     Looked up by tag number: a file has tens of elements for each of hundreds of frames.
@@ -112,7 +114,7 @@ class _Groups:
         self._shared = shared
         self._shared_values: dict[tuple[str, str], Any] = {}
 
-    def of(self, own: Dataset) -> _Groups:
+    def of(self, own: Dataset) -> FrameGroups:
         """The same with another frame's own groups."""
         self._own = own
         return self
@@ -152,7 +154,7 @@ def _tags(group: str, keyword: str) -> tuple[BaseTag, BaseTag]:
 
 
 def _frame(
-    groups: _Groups, header: FileHeader, file: int, index: int, dimensions: list[Any], of_file: dict[str, Hashable]
+    groups: FrameGroups, header: FileHeader, file: int, index: int, dimensions: list[Any], of_file: dict[str, Hashable]
 ) -> Frame:
     position = groups.numbers("PlanePositionSequence", "ImagePositionPatient", 3)
     orientation = groups.numbers("PlaneOrientationSequence", "ImageOrientationPatient", 6)
@@ -176,7 +178,7 @@ def _frame(
     )
 
 
-def _keys(groups: _Groups, dimensions: list[Any]) -> dict[str, Hashable]:
+def _keys(groups: FrameGroups, dimensions: list[Any]) -> dict[str, Hashable]:
     keys: dict[str, Hashable] = {}
     for name in _FRAME_TYPES:
         frame_type = groups.value(name, "FrameType")
@@ -197,13 +199,13 @@ def _keys(groups: _Groups, dimensions: list[Any]) -> dict[str, Hashable]:
     return keys
 
 
-def _facts(groups: _Groups) -> Values:
+def _facts(groups: FrameGroups) -> Values:
     found = {keyword: groups.value(group, keyword) for group, keyword in _FACTS}
     plain = {keyword: _plain(value) for keyword, value in found.items() if value is not None}
     return {keyword: value if isinstance(value, tuple) else (value,) for keyword, value in plain.items()}
 
 
-def _times(groups: _Groups) -> dict[str, float]:
+def _times(groups: FrameGroups) -> dict[str, float]:
     for keyword in ("FrameAcquisitionDateTime", "FrameReferenceDateTime"):
         text = groups.value("FrameContentSequence", keyword)
         if text is not None:

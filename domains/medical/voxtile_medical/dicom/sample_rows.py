@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ class SeriesContext:
         row: columns that are the same for all its samples (subject, study, source, licence, datetime).
         min_slices: fewest planes of a volume.
         suv: which SUV PET volumes are made.
+        marks: attributes that name the series and its frame of reference, hashed or not.
+        instances: what stands for each file's instance; empty for volumes.
     """
 
     root: Path
@@ -36,6 +38,8 @@ class SeriesContext:
     row: Row
     min_slices: int
     suv: SuvChoice = "none"
+    marks: Mapping[str, str] = field(default_factory=dict)
+    instances: tuple[str, ...] = ()
 
 
 def acquisition_attributes(header: FileHeader, layout: PixelLayout, frame: Frame | None = None) -> dict[str, Any]:

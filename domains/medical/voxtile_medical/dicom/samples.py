@@ -139,6 +139,7 @@ def _volume(
     values, scale, is_harmonised = harmonise(planes, pet.frames)
     array, affine = to_nearest_ras(values, stack.affine)
     attributes = acquisition_attributes(header, layout, stack.frames[0]) | _labels(volume.label) | pet.facts
+    attributes |= context.marks
     attributes |= instance_attributes(context.headers, stack.frames, np.linalg.inv(affine) @ stack.affine)
     if count > 1:
         attributes |= {"volume": number, "volumes": count}

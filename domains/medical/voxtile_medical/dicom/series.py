@@ -16,7 +16,9 @@ from voxtile_medical.dicom.kinds import is_localizer
 from voxtile_medical.dicom.tags import DATES, IDENTIFYING, PEOPLE, PLACES
 
 # What the worker never needs to know: it writes hashes that the plan made.
-_PLAN_ONLY = frozenset({*IDENTIFYING, *DATES, "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"})
+_PLAN_ONLY = frozenset(
+    {*IDENTIFYING, *DATES, "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"}
+)
 _FILE_FIELDS = ("path", "size", "transfer_syntax", "pixel_tag", "offset", "nbytes", "big_endian")
 
 

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from voxtile.engine.failure import Failure
-from voxtile.engine.parallel import parallel_map
 from voxtile.engine.task import Item, Outcome, Part, Row
 from voxtile.errors import InputError
 from voxtile_datasets.intake.deidentify_text import scrub
 from voxtile_datasets.intake.planner import SPLIT_SCHEME, Planner
 from voxtile_datasets.intake.reports_file import raw_captions
-from voxtile_medical.dicom.headers import FileHeader, NotUsable, read_header
-from voxtile_medical.dicom.kinds import kind_of, refuse_burned_in
+from voxtile_medical.dicom.headers import FileHeader, NotUsable
+from voxtile_medical.dicom.kinds import VOLUME_MODALITIES, kind_of, refuse_burned_in
 from voxtile_medical.dicom.pictures import picture_samples
 from voxtile_medical.dicom.sample_rows import SeriesContext
 from voxtile_medical.dicom.samples import volume_samples
-from voxtile_medical.dicom.scan import ODD_NAME, list_files, printable
 from voxtile_medical.dicom.series import Series, group_series, pack, unpack
+from voxtile_medical.dicom.tree import DicomTree, is_mask, read_tree
 from voxtile_medical.series_roles.facts import role_facts
 from voxtile_medical.suv.compute import SuvChoice
 from voxtile_medical.verdicts import Verdict
-
-PARALLEL_FROM = 4096  # files; below, starting processes takes longer than reading
 
 
 @dataclass(frozen=True)
@@ -40,7 +35,9 @@ class DicomTask:
         deidentify: identifiers are replaced.
         allow_burned_in: keep pictures in which text may be burned.
         suv: which SUV PET volumes are made, where their headers allow it.
+        leave_masks: segmentations and structure sets are not listed; they are attached to the samples afterwards.
         planner: None in workers, which get the plan only.
+        tree: the folder's headers, where they have been read already; None in workers.
     """
 
     source: Path
@@ -49,7 +46,9 @@ class DicomTask:
     deidentify: bool = True
     allow_burned_in: bool = False
     suv: SuvChoice = "bw"
+    leave_masks: bool = False
     planner: Planner | None = field(default=None, compare=False, repr=False)
+    tree: DicomTree | None = field(default=None, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -63,7 +62,7 @@ class DicomTask:
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the planner: keys and reports stay in the planning process."""
-        return {**self.__dict__, "planner": None}
+        return {**self.__dict__, "planner": None, "tree": None}
 
     def config(self) -> Mapping[str, Any]:
         """Settings that change the output."""
@@ -83,22 +82,17 @@ class DicomTask:
         """
         if self.planner is None:
             raise RuntimeError("the plan is made in the process that holds the planner")
-        root, found = list_files(self.source)
-        paths = [path for path in found if path == printable(path)]
-        headers = _read_headers(root, paths, self.planner.workers)
-        headers += [
-            NotUsable(printable(path), 0, "unreadable-name", ODD_NAME) for path in found if path != printable(path)
-        ]
-        usable = [header for header in headers if isinstance(header, FileHeader)]
-        if not usable:
+        tree = self.tree or read_tree(self.source, self.planner.workers)
+        if not tree.usable:
             raise InputError(
-                f"'{self.source}' holds no readable DICOM file ({_commonest(headers)}); give the folder of an export"
+                f"'{self.source}' holds no readable DICOM file ({_commonest(tree.others)}); give an export's folder"
             )
-        plan = list(self._plan(self.planner, usable, [header for header in headers if isinstance(header, NotUsable)]))
+        usable = [header for header in tree.usable if not (self.leave_masks and is_mask(header))]
+        plan = list(self._plan(self.planner, usable, tree.others))
         self.planner.save()
         return plan
 
-    def _plan(self, planner: Planner, usable: list[FileHeader], others: list[NotUsable]) -> Iterator[Item]:
+    def _plan(self, planner: Planner, usable: list[FileHeader], others: Iterable[NotUsable]) -> Iterator[Item]:
         all_series = group_series(usable)
         for series in all_series:
             yield _series_item(planner, series)
@@ -123,7 +117,8 @@ class DicomTask:
             "licence": self.licence,
         }
         root = self.source if self.source.is_dir() else self.source.parent
-        context = SeriesContext(root, headers, inputs["content"], row, self.min_slices, self.suv)
+        marks, instances = inputs["marks"], tuple(inputs["instances"])
+        context = SeriesContext(root, headers, inputs["content"], row, self.min_slices, self.suv, marks, instances)
         refused: list[Part] = []
         try:
             kind = kind_of(headers[0])
@@ -146,19 +141,6 @@ class DicomTask:
         return Outcome("used", detail=detail, samples=tuple(samples), tables=tables, parts=tuple(refused))
 
 
-def _read_headers(root: Path, paths: list[str], workers: int) -> list[FileHeader | NotUsable]:
-    """Headers in the order of the paths."""
-    if workers == 1 or len(paths) < PARALLEL_FROM:
-        return [read_header(root, path) for path in paths]
-    found = parallel_map(partial(read_header, root), paths, workers=workers, title="reading headers")
-    return [
-        NotUsable(path, -1, "unreadable-header", "the header cannot be parsed; export the file again")
-        if isinstance(result, Failure)
-        else result
-        for path, result in zip(paths, found, strict=True)
-    ]
-
-
 def _series_item(planner: Planner, series: Series) -> Item:
     names, subject = planner.names, series.subject
     source = planner.source_name(series.first.path)
@@ -170,8 +152,23 @@ def _series_item(planner: Planner, series: Series) -> Item:
         "datetime": names.date(series.date(), subject),
         "split": planner.splits.of(subject),
         "texts": _texts(planner, series),
+        "marks": _marks(planner, series),
+        "instances": _instances(planner, series),
     }
     return Item(source, inputs, cost=sum(header.size for header in series.headers))
+
+
+def _marks(planner: Planner, series: Series) -> dict[str, str]:
+    """What stands for the series and its frame of reference: by these, masks that arrive later find their image."""
+    uids = {"series": "SeriesInstanceUID", "frame_of_reference": "FrameOfReferenceUID"}
+    return {name: planner.names.name(name, uid) for name, key in uids.items() if (uid := series.first.text(key))}
+
+
+def _instances(planner: Planner, series: Series) -> list[str]:
+    """What stands for each picture's instance; planes of a volume are found by where they lie."""
+    if series.first.text("Modality") in VOLUME_MODALITIES:
+        return []
+    return [planner.names.name("instance", header.text("SOPInstanceUID")) for header in series.headers]
 
 
 def _texts(planner: Planner, series: Series) -> list[str]:
@@ -185,7 +182,7 @@ def _texts(planner: Planner, series: Series) -> list[str]:
     return texts
 
 
-def _commonest(headers: list[FileHeader | NotUsable]) -> str:
-    reasons = [header.reason for header in headers if isinstance(header, NotUsable)]
+def _commonest(headers: Sequence[NotUsable]) -> str:
+    reasons = [header.reason for header in headers]
     most = max(sorted(set(reasons)), key=reasons.count)
     return f"{reasons.count(most)} of {len(headers)} files: {most}"

@@ -7,7 +7,13 @@ from typing import Any, Literal
 
 from voxtile.engine.run import RunOptions, run_task
 from voxtile_datasets.intake.planner import Planner
-from voxtile_medical.nifti.task import NiftiTask
+from voxtile_medical.dicom.scan import list_files
+from voxtile_medical.nifti.files import is_nifti_name
+from voxtile_medical.nifti.task import NiftiTask, find_label_maps
+from voxtile_medical.segmentations.attach import run_masks
+from voxtile_medical.segmentations.label_names import read_names
+from voxtile_medical.segmentations.samples import MaskNames
+from voxtile_medical.segmentations.task import MaskTask
 
 
 def convert_nifti(
@@ -24,6 +30,9 @@ def convert_nifti(
     label_pattern: str = "*seg*,*label*,*mask*",
     no_affine: Literal["refuse", "assume"] = "refuse",
     licence: str | None = None,
+    masks: bool = True,
+    label_names: Path | None = None,
+    pairs: Path | None = None,
     **run: Any,  # noqa: ANN401
 ) -> None:
     """Convert the NIfTI files (.nii, .nii.gz) of a folder tree; a 4D file gives one sample a volume.
@@ -39,12 +48,18 @@ def convert_nifti(
         split_fractions: shares of train, val and test for subjects that no file places.
         modality: DICOM modality (CT, MR, PT, …) of files whose BIDS suffix does not say.
         units: unit of the physical values; default HU for CT, else a.u.
-        label_pattern: file name patterns of label maps, separated by commas; they are dropped.
+        label_pattern: file name patterns of label maps, separated by commas; they are not images.
         no_affine: what to do where neither sform nor qform is set: refuse, or assume that axes run right, front, up.
         licence: licence to note with every sample.
+        masks: attach label maps to the images that their names say (case_seg beside case, labelsTr for imagesTr, …).
+        label_names: JSON, TSV or 3D Slicer colour table that names the labels; default a table beside each label map,
+            its header extension, or a table above it as BIDS and nnU-Net have it.
+        pairs: CSV with the columns mask and uid, for label maps whose names do not say their image.
         run: how to run: workers, retry, dry_run, …
     """
     options = RunOptions(**run)
+    if label_names is not None:
+        read_names(label_names)
     planner = Planner.open(
         corpus,
         options,
@@ -55,5 +70,13 @@ def convert_nifti(
         split_fractions=split_fractions,
     )
     patterns = tuple(pattern.strip() for pattern in label_pattern.split(",") if pattern.strip())
-    task = NiftiTask(source, patterns, modality, units, no_affine, licence, deidentify, planner)
-    run_task(task, corpus, options).raise_if_failed()
+    task = NiftiTask(source, patterns, modality, units, no_affine, licence, deidentify, masks, planner)
+    summary = run_task(task, corpus, options)
+    if masks and not options.dry_run:
+        root, found = list_files(source)
+        label_maps = tuple(find_label_maps(root, filter(is_nifti_name, found), patterns))
+        names = MaskNames(planner.names, planner.key_map)
+        if label_maps:
+            attached = MaskTask(source, corpus, names, deidentify, label_names, pairs, label_maps=label_maps)
+            run_masks(attached, options).raise_if_failed()
+    summary.raise_if_failed()

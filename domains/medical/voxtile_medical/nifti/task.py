@@ -43,6 +43,7 @@ class NiftiTask:
         no_affine: what to do with a header that gives no orientation.
         licence: what the corpus says of each sample's licence.
         deidentify: identifiers are replaced.
+        leave_masks: label maps by name or by intent code are not listed; they are attached to the samples afterwards.
         planner: None in workers, which get the plan only.
     """
 
@@ -53,6 +54,7 @@ class NiftiTask:
     no_affine: NoAffine = "refuse"
     licence: str | None = None
     deidentify: bool = True
+    leave_masks: bool = False
     planner: Planner | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -94,7 +96,8 @@ class NiftiTask:
             raise InputError(
                 f"'{self.source}' holds no file that ends in .nii or .nii.gz; give a folder of NIfTI files"
             )
-        items = [self._item(self.planner, root, path) for path in paths if path == printable(path)]
+        left = set(find_label_maps(root, paths, self.label_patterns)) if self.leave_masks else set()
+        items = [self._item(self.planner, root, path) for path in paths if path == printable(path) and path not in left]
         odd = [printable(path) for path in paths if path != printable(path)]
         items += [self.planner.note(path, 0, "unreadable-name", ODD_NAME) for path in odd]
         items += self.planner.report_notes()
@@ -182,6 +185,28 @@ class NiftiTask:
             "attributes": json.dumps(attributes, sort_keys=True, separators=(",", ":")),
         }
         return Sample(row=row, payload=array, preview=volume_preview(array, spacing))
+
+
+def find_label_maps(root: Path, paths: Iterable[str], patterns: tuple[str, ...]) -> list[str]:
+    """The label maps among NIfTI files, by name or by the header's intent code.
+
+    Args:
+        root: the folder.
+        paths: relative to it.
+        patterns: file name patterns.
+    """
+    return [
+        path
+        for path in paths
+        if path == printable(path) and (is_label_name(path, patterns) or _says_labels(root / path))
+    ]
+
+
+def _says_labels(path: Path) -> bool:
+    try:
+        return read_nifti_header(path, "assume").is_label_map
+    except Verdict:
+        return False
 
 
 def read_volumes(path: Path, header: NiftiHeader) -> list[npt.NDArray[Any]]:

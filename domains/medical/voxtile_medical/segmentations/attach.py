@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
 
-from voxtile.engine.run import RunOptions, RunSummary
+from rich.console import Console
+
+from voxtile.engine.run import RunOptions, RunSummary, run_task
+from voxtile.errors import InputError
+from voxtile_medical.dicom.tree import read_tree
+from voxtile_medical.nifti.files import is_nifti_name
+from voxtile_medical.segmentations.label_names import read_names
+from voxtile_medical.segmentations.reasons import ADVICE
+from voxtile_medical.segmentations.samples import Images, MaskNames
+from voxtile_medical.segmentations.task import MaskTask
 
 
 def attach_masks(
@@ -30,12 +40,40 @@ def attach_masks(
         key_file: where the key and the map of sources are kept; default beside the corpus, CORPUS.sources.parquet.
         label_names: JSON, TSV or Slicer colour table that names the values of NIfTI label maps.
         label_pattern: file name patterns of NIfTI label maps, separated by commas.
-        pairs: CSV with the columns mask (path in the folder) and uid, for label maps whose names do not say their image.
+        pairs: CSV with the columns mask (path in the folder) and uid, for label maps whose names do not say of what.
 
     Returns:
         The summary, already printed; the caller decides about `raise_if_failed`.
 
     Raises:
-        InputError: the folder holds no mask, or the corpus has no sample that could carry one.
+        InputError: the folder holds no mask, or the key map of a de-identified corpus is not there.
     """
-    raise NotImplementedError
+    if label_names is not None:
+        read_names(label_names)
+    names = MaskNames.of_corpus(corpus, key_file)
+    tree = read_tree(folder, options.processes)
+    patterns = [pattern.strip().lower() for pattern in label_pattern.split(",") if pattern.strip()]
+    known = Images.of(corpus, names).by_path
+    label_maps = tuple(
+        other.path
+        for other in tree.others
+        if is_nifti_name(other.path)
+        and other.path not in known
+        and any(fnmatch(PurePosixPath(other.path).name.lower(), pattern) for pattern in patterns)
+    )
+    if not tree.masks and not label_maps:
+        raise InputError(
+            f"'{folder}' holds no DICOM SEG, no RTSTRUCT and no NIfTI label map; give the folder of the masks"
+        )
+    task = MaskTask(folder, corpus, names, names.names.hides, label_names, pairs, tree.masks, label_maps)
+    return run_masks(task, options)
+
+
+def run_masks(task: MaskTask, options: RunOptions) -> RunSummary:
+    """Run the task and say of each reason for which a mask was left out what it means and what to do."""
+    summary = run_task(task, task.corpus, options)
+    reasons = sorted({*summary.reasons["dropped"], *summary.left_out} & ADVICE.keys())
+    console = Console()
+    for reason in reasons:
+        console.print(f"{reason}: {ADVICE[reason]}", markup=False, highlight=False, soft_wrap=True)
+    return summary

@@ -1,0 +1,30 @@
+"""What a mask object's own header says of people, numbers and places: none of it may be in a structure's name."""
+
+from __future__ import annotations
+
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+
+from voxtile_medical.dicom.tags import IDENTIFYING, PEOPLE, PLACES
+from voxtile_medical.segmentations.names import Identifiers
+
+_MORE_PEOPLE = ("ContentCreatorName", "ReviewerName", "ROIInterpreter")
+_MORE_NUMBERS = ("PatientBirthDate", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+
+
+def identifiers_of(dataset: Dataset, hides: bool) -> Identifiers:
+    """Identifiers of a SEG or RTSTRUCT object, those of who drew it included.
+
+    Args:
+        dataset: the object.
+        hides: they are to be removed from names.
+    """
+    found: dict[str, dict[str, None]] = {"people": {}, "numbers": {}, "places": {}}
+    for keyword in (*IDENTIFYING, *_MORE_PEOPLE, *_MORE_NUMBERS):
+        is_person = keyword in PEOPLE or keyword in _MORE_PEOPLE
+        kind = "people" if is_person else "places" if keyword in PLACES else "numbers"
+        for holder in (dataset, *(dataset.get("RTROIObservationsSequence") or ())):
+            value = holder.get(keyword)
+            values = value if isinstance(value, MultiValue) else [value]
+            found[kind].update(dict.fromkeys(str(v) for v in values if v))
+    return Identifiers(*(tuple(found[kind]) for kind in ("people", "numbers", "places")), hides=hides)

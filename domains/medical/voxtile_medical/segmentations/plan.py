@@ -1,0 +1,162 @@
+"""The plan of attaching masks: one item a mask file, with the samples that it may be of."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from voxtile.engine.task import Item
+from voxtile.errors import InputError
+from voxtile_medical.dicom.headers import FileHeader
+from voxtile_medical.dicom.tree import SEGMENTATION_CLASSES
+from voxtile_medical.segmentations.file_names import ImageFiles
+from voxtile_medical.segmentations.placement import Grid
+from voxtile_medical.segmentations.references import References, read_references
+from voxtile_medical.segmentations.regions import region_prefix
+from voxtile_medical.segmentations.samples import Images, MaskNames
+from voxtile_medical.segmentations.sidecars import sidecars_of
+from voxtile_medical.verdicts import Verdict
+
+NO_SERIES = "the series that it marks is not in the corpus; convert the images first"
+NO_IMAGE = "no image of the corpus goes by its name; say which with --pairs FILE (columns mask and uid)"
+
+
+class MaskPlan:
+    """Makes the items of one run.
+
+    Args:
+        root: folder of the masks.
+        names: how identifiers are written.
+        images: the corpus's samples.
+    """
+
+    def __init__(self, root: Path, names: MaskNames, images: Images) -> None:
+        self._root = root
+        self._names = names
+        self._images = images
+        self._seen: set[str] = set()
+
+    def objects(self, headers: Iterable[FileHeader]) -> Iterator[Item]:
+        """One item a SEG or RTSTRUCT object that is not attached yet."""
+        for header in sorted(headers, key=lambda h: h.path):
+            uid = header.text("SOPInstanceUID") or header.path
+            if uid in self._seen:
+                yield self._note(header.path, header.size, "duplicate-file", "a copy of an object that is used")
+                continue
+            self._seen.add(uid)
+            try:
+                references = read_references(self._root / header.path)
+            except Verdict as verdict:
+                yield self._note(header.path, header.size, verdict.reason, verdict.detail)
+                continue
+            yield from self._object(header, uid, references)
+
+    def label_maps(self, paths: Sequence[str], pairs: Mapping[str, str]) -> Iterator[Item]:
+        """One item a NIfTI label map that is not attached yet."""
+        files = ImageFiles(self._images.by_path)
+        for path in paths:
+            size = (self._root / path).stat().st_size
+            candidates = files.of(path)
+            if path in pairs:
+                named, longer = [self._images.by_uid[pairs[path]]], []
+            else:
+                named = [grid for image in candidates.named for grid in self._images.by_path[image]]
+                longer = [grid for image in candidates.longer for grid in self._images.by_path[image]]
+            if not named and not longer:
+                yield self._note(path, size, "no-image", NO_IMAGE)
+                continue
+            own, inherited = sidecars_of(self._root, path)
+            more = {
+                "longer": [grid.packed() for grid in longer],
+                "phrase": candidates.phrase,
+                "names": [self._table(table) for table in own],
+                "inherited_names": [self._table(table) for table in inherited],
+            }
+            yield from self._item("label-map", path, size, path, named, more, others=longer)
+
+    def _object(self, header: FileHeader, uid: str, references: References) -> Iterator[Item]:
+        name = self._names.names.name
+        kind = "dicom-seg" if header.text("SOPClassUID") in SEGMENTATION_CLASSES else "rtstruct"
+        frame = name("frame_of_reference", header.text("FrameOfReferenceUID")) if kind == "dicom-seg" else ""
+        found = {grid.uid: grid for series in references.series for grid in self._of_series(series)}
+        for instance in references.instances:
+            grid = self._images.by_instance.get(name("instance", instance))
+            found |= {grid.uid: grid} if grid else {}
+        if not references.series and not found:
+            found = {grid.uid: grid for grid in self._of_frame(header, references, frame)}
+        if not found:
+            yield self._note(header.path, header.size, "no-series", NO_SERIES)
+            return
+        frames = {number: name("frame_of_reference", value) for number, value in references.roi_frames if value}
+        more = {"frame": frame if header.text("FrameOfReferenceUID") else "", "frames": frames}
+        yield from self._item(kind, header.path, header.size, uid, list(found.values()), more)
+
+    def _of_series(self, uid: str) -> list[Grid]:
+        return self._images.by_series.get(self._names.names.name("series", uid), [])
+
+    def _of_frame(self, header: FileHeader, references: References, frame: str) -> list[Grid]:
+        """Volumes of the same study and frame of reference, for objects that name no series."""
+        name = self._names.names.name
+        study = name("study", header.text("StudyInstanceUID"))
+        frames = {name("frame_of_reference", uid) for _, uid in references.roi_frames if uid} | {frame}
+        return [grid for one in sorted(frames) for grid in self._images.by_frame.get((study, one), [])]
+
+    def _item(
+        self,
+        kind: str,
+        path: str,
+        size: int,
+        identity: str,
+        grids: Sequence[Grid],
+        more: Mapping[str, Any],
+        others: Sequence[Grid] = (),
+    ) -> Iterator[Item]:
+        content = self._names.names.name("content", f"mask {identity}")
+        prefix = region_prefix(content)
+        if any((prefix, grid.uid) in self._images.attached for grid in (*grids, *others)):
+            return
+        inputs = {"kind": kind, "path": path, "size": size, "content": content, **more}
+        yield Item(self._source(path), inputs | {"targets": [grid.packed() for grid in grids]}, cost=size)
+
+    def _note(self, path: str, size: int, reason: str, detail: str) -> Item:
+        return Item(self._source(path), {"kind": "note", "size": size, "reason": reason, "detail": detail})
+
+    def _source(self, path: str) -> str:
+        source = self._names.names.name("source", path)
+        if self._names.key_map is not None:
+            self._names.key_map.remember(source, path)
+        return source
+
+    def _table(self, path: str) -> list[str]:
+        """A table of label names by its path and what it holds."""
+        return [path, hashlib.sha256((self._root / path).read_bytes()).hexdigest()]
+
+
+def read_pairs(path: Path, known: Iterable[str]) -> dict[str, str]:
+    """Mask → uid, from a CSV with these columns.
+
+    Raises:
+        InputError: the file cannot be read, lacks a column, or names a sample that the corpus does not have.
+    """
+    uids = set(known)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            rows = csv.DictReader(stream)
+            if not {"mask", "uid"} <= set(rows.fieldnames or ()):
+                raise InputError(
+                    f"'{path}' must have the columns mask and uid; it has: {', '.join(rows.fieldnames or ())}"
+                )
+            pairs = {row["mask"]: row["uid"] for row in rows if row["mask"] and row["uid"]}
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(
+            f"the pairs '{path}' cannot be read ({error}); give a CSV with the columns mask and uid"
+        ) from error
+    unknown = next((uid for uid in pairs.values() if uid not in uids), None)
+    if unknown is not None:
+        raise InputError(
+            f"'{path}' names the sample '{unknown}', which the corpus does not have; see 'voxtile inspect'"
+        )
+    return pairs

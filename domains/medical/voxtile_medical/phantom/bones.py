@@ -89,7 +89,7 @@ def paint_spine(scene: Scene) -> None:
     """Paint vertebrae and discs, and a wedge fracture where the study has one."""
     frame, rng = scene.frame, scene.rng
     sick = scene.present["vertebral_fracture"]
-    broken = set(rng.permutation(np.arange(1, VERTEBRAE - 1))[: int(rng.integers(3, 5))].tolist()) if sick else set()
+    broken = set(rng.permutation(np.arange(1, VERTEBRAE - 1))[: int(rng.integers(4, 6))].tolist()) if sick else set()
     dense = set(rng.permutation(VERTEBRAE)[: int(rng.integers(1, 4))].tolist()) if scene.chance(0.5) else set()
     fused = int(rng.integers(VERTEBRAE - 1)) if scene.chance(0.3) else -1
     shift = scene.between(-12, 12)
@@ -133,7 +133,7 @@ def _paint_body(scene: Scene, centre: Point, front: float, back: float, value: f
 def _paint_fracture(scene: Scene, centre: Point, mineral: float, level: int) -> None:
     loss = scene.between(0.55, 0.75)
     frame = scene.frame
-    bulge = ellipsoid(frame, centre + np.array([0, -4, 5]), (23, 20, 12))
+    bulge = ellipsoid(frame, centre + np.array([0, -4, 5]), (30, 24, 14))
     scene.paint(bulge, 55.0, finding="vertebral_fracture")
     _paint_body(scene, centre, VERTEBRA_HEIGHT * (1 - loss), VERTEBRA_HEIGHT * (1 - 0.5 * loss), mineral + 220)
     names = ("T6", "T7", "T8", "T9", "T10", "T11", "T12", "L1", "L2", "L3", "L4")

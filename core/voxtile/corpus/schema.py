@@ -35,6 +35,9 @@ ROLE = "series role"
 # structure's name, side, and where its mask came from. It describes the region and is never a target or a caption.
 STRUCTURE = "structure"
 
+# Concepts that describe a sample or a region and state no finding.
+DESCRIPTIVE = (ROLE, STRUCTURE)
+
 SAMPLES = pa.schema(
     [
         pa.field("uid", pa.string(), nullable=False),

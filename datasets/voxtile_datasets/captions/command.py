@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from voxtile.corpus.parts import part_paths, read_parts, table_schema
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.schema import DESCRIPTIVE
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.task import Item, Outcome, Row
 from voxtile.errors import ConfigError, InputError
@@ -180,7 +181,7 @@ def caption_corpus(
 
 
 def _known(root: Path, part: Path, source: str | None) -> tuple[pa.Table, pa.Table, pa.Table]:
-    """Samples of one part, and the facts and scopes about them; not what captions said again."""
+    """Samples of one part, and the findings and scopes about them; not what captions said again."""
     samples = read_parts([part], table_schema("samples"), ["uid", "modality", "attributes"])
     tables = []
     for name, columns in (("facts", _FACT_COLUMNS), ("scopes", _SCOPE_COLUMNS)):
@@ -188,6 +189,7 @@ def _known(root: Path, part: Path, source: str | None) -> tuple[pa.Table, pa.Tab
         table = _whole_table(paths, name, columns)
         tables.append(table.filter(pc.is_in(table["uid"], samples["uid"].combine_chunks())))
     facts, scopes = tables
+    facts = facts.filter(pc.invert(pc.is_in(facts["concept"], pa.array(DESCRIPTIVE))))
     sources = pc.fill_null(facts["source"], "")
     facts = facts.filter(pc.invert(pc.match_substring(sources, _WORDED)))
     if source is not None:

@@ -157,3 +157,14 @@ def test_masks_of_an_outcome_are_stored_except_those_of_duplicates(root):
     assert [region["region_id"] for region in regions] == ["r-u1", "rx-u1", "rx-u2"]
     np.testing.assert_array_equal(Corpus(root).mask(regions[2]), DISC)
     assert not verify(root).problems
+
+
+def test_a_part_of_a_mask_is_stored_as_the_whole(root):
+    rows, columns = np.flatnonzero(DISC.any(axis=1)), np.flatnonzero(DISC.any(axis=0))
+    part = DISC[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    corner = (int(rows[0]), int(columns[0]))
+    write(root, Mask(mask("r1").row, part, DISC.shape, corner))
+    [region] = Corpus(root).table("regions").to_pylist()
+    np.testing.assert_array_equal(Corpus(root).mask(region), DISC)
+    with pytest.raises(ValueError, match="outside a mask of shape"):
+        Mask(mask("r2").row, part, (50, 60), corner).whole()

@@ -31,6 +31,7 @@ _DARK = 40  # of 255: below, saturation is noise
 _BRIGHT, _GLASS_RANGE = 190, 7  # least value of glass in its darkest channel, and how far it varies; 255 is unscanned
 _LEAST_GLASS = 0.005  # of the slide
 _FLOAT_EPSILON = 1e-12
+_STRIP = 256  # rows that are computed at once, so that memory stays near that of the picture
 
 
 class TissueDetector(Protocol):
@@ -78,10 +79,13 @@ def saturation(picture: Picture, white: tuple[float, float, float] = (255.0, 255
         picture: [Y, X, 3].
         white: red, green and blue of what has no colour.
     """
-    balanced = picture.astype(np.float32) * (np.float32(255) / np.array(white, np.float32))
-    np.minimum(balanced, 255, out=balanced)
-    high, low = balanced.max(axis=2), balanced.min(axis=2)
-    values: npt.NDArray[np.float32] = (high - low) / np.maximum(high, _DARK)
+    scale = np.float32(255) / np.array(white, np.float32)
+    values = np.empty(picture.shape[:2], np.float32)
+    for top in range(0, len(picture), _STRIP):
+        strip = picture[top : top + _STRIP]
+        red, green, blue = (np.minimum(strip[..., band] * scale[band], 255) for band in range(3))
+        high, low = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
+        np.divide(high - low, np.maximum(high, _DARK), out=values[top : top + _STRIP])
     return values
 
 
@@ -90,14 +94,22 @@ def glass_colour(picture: Picture) -> tuple[float, float, float]:
 
     The brightest pixels would not do: the empty insides of fat and glands can be brighter than tinted glass.
     """
-    darkest = picture.min(axis=2)
+    darkest = np.minimum(np.minimum(picture[..., 0], picture[..., 1]), picture[..., 2])
     counts = np.bincount(darkest[(darkest >= _BRIGHT) & (darkest < 255)], minlength=256).astype(np.float64)
     usual = int(np.argmax(ndimage.uniform_filter1d(counts, _GLASS_RANGE)))
-    glass = np.abs(darkest.astype(np.int16) - usual) <= _GLASS_RANGE // 2
+    reach = _GLASS_RANGE // 2
+    glass = (darkest >= usual - reach) & (darkest <= usual + reach)
     if counts.sum() < _LEAST_GLASS * darkest.size:
         return 255.0, 255.0, 255.0
-    red, green, blue = np.median(picture[glass], axis=0).tolist()
+    red, green, blue = (_median(picture[..., band][glass]) for band in range(3))
     return red, green, blue
+
+
+def _median(values: npt.NDArray[np.uint8]) -> float:
+    """Of many small whole numbers, from their counts."""
+    below = np.cumsum(np.bincount(values, minlength=256))
+    middle = ((below[-1] - 1) // 2, below[-1] // 2)
+    return float(np.searchsorted(below, middle, side="right").mean())
 
 
 def otsu_threshold(values: npt.NDArray[np.float32], bins: int = 256) -> float:

@@ -17,8 +17,8 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
+from voxtile.corpus.edges import file_edges
 from voxtile.corpus.header import check_corpus
-from voxtile.corpus.ingest.duplicates import file_edges
 from voxtile.corpus.parts import read_parts, table_schema, uncommitted_stems
 from voxtile.corpus.references import check_unchanged, parse_reference, reference_path
 from voxtile.corpus.source import REFERENCE_CODEC, StoredSample

@@ -16,8 +16,9 @@ from typing import Any, Literal
 
 from rich.console import Console
 
+from voxtile.corpus.edges import file_edges
 from voxtile.corpus.identity import KeyedHash, KeyMap, key_map_path, sample_uid
-from voxtile.corpus.ingest.duplicates import Duplicates, First, file_edges, file_sha256
+from voxtile.corpus.ingest.duplicates import Duplicates, First, file_sha256
 from voxtile.corpus.ingest.picture import PictureError, read_picture
 from voxtile.corpus.ingest.table import read_table
 from voxtile.corpus.ingest.text import caption_rows, check_texts

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from voxtile.corpus import references
+from voxtile.corpus.edges import file_edges
 from voxtile.corpus.identity import KeyMap
-from voxtile.corpus.ingest.duplicates import file_edges
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.verify import verify
 from voxtile.corpus.writer import JobWriter, new_corpus

@@ -17,8 +17,6 @@ from voxtile.corpus.parts import part_paths, read_parts, table_schema
 from voxtile.engine.commit import read_done
 from voxtile.engine.plan import TaskIdentity
 
-EDGE = 4096  # bytes; the tail of a PNG holds the checksum of all its pixels, that of a JPEG its last entropy-coded rows
-
 
 @dataclass(frozen=True)
 class First:
@@ -31,20 +29,6 @@ class First:
 
     source: str
     where: Mapping[str, Any] | None
-
-
-def edge_digest(nbytes: int, head: bytes, tail: bytes) -> str:
-    """Cheap identity of a payload from its size, its first and its last `EDGE` bytes (128 bits, hex)."""
-    return hashlib.sha256(b"%d\0%s\0%s" % (nbytes, head[:EDGE], tail[-EDGE:])).hexdigest()[:32]
-
-
-def file_edges(path: Path) -> tuple[int, str]:
-    """Size in bytes and `edge_digest` of a file."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(EDGE)
-        file.seek(max(0, size - EDGE))
-        return size, edge_digest(size, head, file.read(EDGE))
 
 
 def file_sha256(path: Path) -> str:

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from voxtile.corpus.ingest.duplicates import file_edges, file_sha256
+from voxtile.corpus.edges import file_edges
+from voxtile.corpus.ingest.duplicates import file_sha256
 from voxtile.corpus.ingest.pairs import Pair, PairTask
 from voxtile.corpus.ingest.paths import local_file
 from voxtile.corpus.ingest.picture import PictureError

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from voxtile.corpus.ingest.duplicates import edge_digest
+from voxtile.corpus.edges import edge_digest
 from voxtile.corpus.ingest.pairs import NO_IMAGE, Pair, PairTask, files_under
 from voxtile.corpus.ingest.paths import local_file
 from voxtile.corpus.ingest.picture import PictureError

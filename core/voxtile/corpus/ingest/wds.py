@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from voxtile.corpus.ingest.duplicates import EDGE, edge_digest
+from voxtile.corpus.edges import EDGE, edge_digest
 from voxtile.corpus.ingest.pairs import NO_IMAGE, Pair, PairTask, files_under
 from voxtile.corpus.ingest.picture import PictureError
 from voxtile.corpus.ingest.tar import Damage, Member, read_range, scan_tar

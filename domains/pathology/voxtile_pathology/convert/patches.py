@@ -13,8 +13,8 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
+from voxtile.corpus.edges import file_edges
 from voxtile.corpus.identity import sample_uid
-from voxtile.corpus.ingest.duplicates import file_edges
 from voxtile.engine.task import Item, Mask, Outcome, Part, Row, Sample
 from voxtile_datasets.intake.planner import SPLIT_SCHEME
 from voxtile_datasets.intake.reports_file import raw_captions

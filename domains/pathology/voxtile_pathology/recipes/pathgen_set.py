@@ -12,8 +12,8 @@ from typing import Any
 
 from rich.console import Console
 
+from voxtile.corpus.edges import file_edges
 from voxtile.corpus.identity import sample_uid
-from voxtile.corpus.ingest.duplicates import file_edges
 from voxtile.corpus.ingest.text import caption_rows, check_texts
 from voxtile.corpus.splits import parse_fractions, split_of
 from voxtile.engine.run import RunOptions, run_task

@@ -15,8 +15,8 @@ from PIL import Image
 from rich.console import Console
 
 from voxtile.corpus.codecs import MAX_PICTURE_PIXELS
+from voxtile.corpus.edges import file_edges
 from voxtile.corpus.identity import sample_uid
-from voxtile.corpus.ingest.duplicates import file_edges
 from voxtile.corpus.ingest.picture import PictureError, read_picture
 from voxtile.corpus.ingest.text import caption_rows, check_texts
 from voxtile.corpus.splits import parse_fractions, split_of

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from voxtile.corpus.edges import file_edges
 from voxtile.corpus.identity import sample_uid
-from voxtile.corpus.ingest.duplicates import file_edges
 from voxtile.corpus.ingest.picture import PictureError
 from voxtile.corpus.ingest.text import caption_rows, check_texts
 from voxtile.corpus.splits import parse_fractions, split_of

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from rasterio.windows import Window
 
-from voxtile.corpus.ingest.duplicates import file_edges
+from voxtile.corpus.edges import file_edges
 from voxtile.errors import CorpusError
 from voxtile_remote_sensing.scenes.protocol import Layer, SceneBand, SceneError, SceneOptions
 from voxtile_remote_sensing.scenes.raster import RasterPixels

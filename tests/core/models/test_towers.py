@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from voxtile.errors import ConfigError
-from voxtile.models.conv import ConvTower, ConvTower2d, ConvTower3d
+from voxtile.models.conv import ConvTower
 from voxtile.models.dual import DualEncoder
 from voxtile.models.study import StudyPool
 from voxtile.models.text import TextBag, TextTransformer
@@ -24,11 +24,23 @@ def _seed():
 @pytest.mark.parametrize(
     ("tower", "images", "grid"),
     [
-        (ConvTower2d(channels=2, widths=(8, 16), blocks=(1, 0), width=12), torch.randn(3, 2, 20, 28), (5, 7)),
-        (ConvTower3d(widths=(8, 16, 16), blocks=(0, 1, 1), width=12), torch.randn(3, 1, 16, 24, 32), (2, 3, 4)),
-        (ConvTower2d(stem=1, widths=(8,), blocks=(1,), width=12, cells=(2, 2)), torch.randn(3, 1, 9, 9), (9, 9)),
         (
-            ConvTower3d(stem=(1, 2, 2), widths=(8,), blocks=(1,), width=12, levels=1),
+            ConvTower(dimensions=2, channels=2, widths=(8, 16), blocks=(1, 0), width=12),
+            torch.randn(3, 2, 20, 28),
+            (5, 7),
+        ),
+        (
+            ConvTower(dimensions=3, widths=(8, 16, 16), blocks=(0, 1, 1), width=12),
+            torch.randn(3, 1, 16, 24, 32),
+            (2, 3, 4),
+        ),
+        (
+            ConvTower(dimensions=2, stem=1, widths=(8,), blocks=(1,), width=12, cells=(2, 2)),
+            torch.randn(3, 1, 9, 9),
+            (9, 9),
+        ),
+        (
+            ConvTower(dimensions=3, stem=(1, 2, 2), widths=(8,), blocks=(1,), width=12, levels=1),
             torch.randn(3, 1, 6, 8, 8),
             (6, 4, 4),
         ),
@@ -43,7 +55,7 @@ def test_conv_towers_give_one_vector_and_a_grid_of_tokens(tower, images, grid, n
 
 
 def test_a_batch_does_not_change_an_image():
-    tower = ConvTower3d(widths=(8, 16), blocks=(1, 1), width=12).eval()
+    tower = ConvTower(dimensions=3, widths=(8, 16), blocks=(1, 1), width=12).eval()
     images = torch.randn(4, 1, 8, 8, 8)
     together = tower(images).pooled
     assert torch.allclose(together[2:3], tower(images[2:3]).pooled, atol=1e-5)
@@ -62,7 +74,9 @@ def test_coordinates_let_a_tower_tell_sides_apart():
     kinds = {}
     for coordinates in (False, True):
         torch.manual_seed(1)
-        tower = ConvTower2d(stem=1, widths=(8,), blocks=(0,), width=16, coordinates=coordinates, norm="none")
+        tower = ConvTower(
+            dimensions=2, stem=1, widths=(8,), blocks=(0,), width=16, coordinates=coordinates, norm="none"
+        )
         with torch.no_grad():  # kernels that are symmetric in x cannot use the blob's own shape
             tower.stem.weight.copy_((tower.stem.weight + tower.stem.weight.flip(-1)) / 2)
         kinds[coordinates] = distance(tower)
@@ -78,7 +92,7 @@ def test_residual_branches_start_at_zero():
 
 
 def test_bfloat16_and_channels_last_run():
-    tower = ConvTower3d(widths=(8, 16), blocks=(1, 1), width=12)
+    tower = ConvTower(dimensions=3, widths=(8, 16), blocks=(1, 1), width=12)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         tower(torch.randn(2, 1, 8, 8, 8)).pooled.sum().backward()
     assert all(p.grad is not None for name, p in tower.named_parameters() if "token_head" not in name)

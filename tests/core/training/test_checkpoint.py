@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from voxtile.errors import CheckpointError
-from voxtile.models.conv import ConvTower2d
+from voxtile.models.conv import ConvTower
 from voxtile.models.load import from_module
 from voxtile.training.checkpoint import FORMAT, AtomicCheckpointIO, read_checkpoint
 from voxtile.training.rebuild import module_from_checkpoint, module_from_config
@@ -17,8 +17,8 @@ from voxtile.training.rebuild import module_from_checkpoint, module_from_config
 CONFIG = {
     "encoder": {
         "image": {
-            "class_path": "voxtile.models.conv.ConvTower2d",
-            "init_args": {"widths": [8], "blocks": [1], "width": 8},
+            "class_path": "voxtile.models.conv.ConvTower",
+            "init_args": {"dimensions": 2, "widths": [8], "blocks": [1], "width": 8},
         },
         "text": {"class_path": "voxtile.models.text.TextBag", "init_args": {"vocabulary": 300, "width": 8}},
         "embed_dim": 8,
@@ -181,4 +181,4 @@ def test_pretrained_sources_are_not_read_again(tmp_path):
         "image": "open_clip:ViT-B-32",
         "text": {"init_args": {"name": "X", "pretrained": None}},
     }
-    assert isinstance(module_from_config(CONFIG).encoder.image, ConvTower2d)
+    assert isinstance(module_from_config(CONFIG).encoder.image, ConvTower)

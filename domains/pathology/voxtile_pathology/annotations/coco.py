@@ -1,4 +1,4 @@
-"""COCO's JSON (https://cocodataset.org/#format-data): polygons and boxes in pixels of the image."""
+"""COCO's JSON (https://cocodataset.org/#format-data): polygons, run-length masks and boxes in pixels of the image."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from shapely.geometry.base import BaseGeometry
 
 from voxtile_pathology.annotations.annotation import Annotation, AnnotationError
 from voxtile_pathology.annotations.repair import MAX_COORDINATE, ring, valid_polygon
+from voxtile_pathology.annotations.run_lengths import mask_shape
 
 _KEPT = ("id", "iscrowd", "attributes")
 
@@ -69,7 +70,7 @@ def _wanted(images: Mapping[Any, str], image: str | None) -> frozenset[Any] | No
 def _geometry(entry: Mapping[str, Any], what: str, notes: list[str]) -> BaseGeometry:
     segmentation = entry.get("segmentation")
     if isinstance(segmentation, dict):
-        raise AnnotationError(f"{what} is a run-length mask, not a polygon")
+        return mask_shape(segmentation, what)
     if isinstance(segmentation, list) and segmentation:
         polygons = []
         for flat in segmentation:

@@ -68,9 +68,7 @@ def _annotation(feature: Any, what: str, notes: list[str]) -> Annotation:  # noq
         label = classification
     if "id" in feature:
         attributes["id"] = feature["id"]
-    return Annotation(
-        label or _text(properties.get("name")), _geometry(feature["geometry"], what, notes), attributes
-    )
+    return Annotation(label or _text(properties.get("name")), _geometry(feature["geometry"], what, notes), attributes)
 
 
 def _class_name(classification: Mapping[str, Any]) -> str:

@@ -2,106 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.engine.task import Item, Outcome, Row
-from voxtile.errors import InputError
-from voxtile_medical.reports.extract import facts_of_report
 from voxtile_medical.reports.lexicon import LEXICON, load_lexicon
+from voxtile_medical.reports.task import ReportTask
+from voxtile_medical.reports.vocabulary import load_vocabulary
 
 _POLARITIES = ("present", "absent", "uncertain")
-
-
-@dataclass(frozen=True)
-class ReportTask:
-    """The engine task: an item is a part of the captions table, so that reports that arrive later are read alone.
-
-    Attributes:
-        corpus: the corpus.
-        lexicon: YAML of concepts.
-        vocabulary: name of the scope.
-    """
-
-    corpus: Path
-    lexicon: Path
-    vocabulary: str
-
-    @property
-    def name(self) -> str:
-        """Short name, used in file names and manifests."""
-        return "reports"
-
-    @property
-    def version(self) -> str:
-        """Bumped whenever the output for the same input changes."""
-        return "2"
-
-    def config(self) -> Mapping[str, Any]:
-        """Settings that change the output."""
-        digest = hashlib.sha256(self.lexicon.read_bytes()).hexdigest()
-        return {"lexicon_sha256": digest, "vocabulary": self.vocabulary}
-
-    def items(self) -> Iterator[Item]:
-        """One item a part of the captions table that holds reports.
-
-        Raises:
-            InputError: there is none.
-        """
-        found = False
-        for part in Corpus(self.corpus).parts("captions"):
-            reports = pq.read_table(part, columns=["kind"]).column("kind").to_pylist().count("raw")
-            if reports:
-                found = True
-                yield Item(f"reports/{part.stem}", {"part": part.stem, "reports": reports}, cost=reports * 1000)
-        if not found:
-            raise InputError(
-                f"'{self.corpus}' has no reports (captions of kind raw); attach them with: "
-                "voxtile convert … --reports FILE"
-            )
-
-    def process(self, item: Item) -> Outcome:
-        """Facts and open scopes of the samples of one part."""
-        words = load_lexicon(self.lexicon)
-        path = self.corpus / "tables" / "captions" / f"{item.inputs['part']}.parquet"
-        facts: list[Row] = []
-        scopes: list[Row] = []
-        for row in pq.read_table(path, columns=["uid", "text", "kind"]).to_pylist():
-            if row["kind"] != "raw":
-                continue
-            for fact in facts_of_report(row["text"], words):
-                attributes: dict[str, Any] = {"evidence": list(fact.evidence)}
-                if fact.laterality:
-                    attributes["laterality"] = fact.laterality
-                facts.append(
-                    {
-                        "uid": row["uid"],
-                        "concept": fact.concept,
-                        "polarity": fact.polarity,
-                        "attributes": json.dumps(attributes, sort_keys=True),
-                        "source": f"reports@{words.version}",
-                    }
-                )
-            scopes.append(
-                {
-                    "uid": row["uid"],
-                    "vocabulary": self.vocabulary,
-                    "closed": False,
-                    "concepts": [concept.name for concept in words.concepts],
-                }
-            )
-        return Outcome("used", tables={"facts": facts, "scopes": scopes})
 
 
 def facts_from_reports(
@@ -113,27 +27,32 @@ def facts_from_reports(
 ) -> None:
     """Read findings from the free-text reports of a corpus.
 
-    Every mention in the findings and impression sections becomes a fact (present, absent, uncertain) with the
-    sentences that say it. The scope is open: what a report does not mention stays unknown.
+    What the findings and impression sections state becomes facts (present, absent, uncertain) with side, place, size in
+    mm, severity and change, and with the sentences that say it. A statement that an organ is normal denies the findings
+    that it excludes. The scope is open, because what a report does not mention stays unknown; a report that says "no
+    other findings" closes it. A report that is not in English, or is no report by its length, gives no facts and a row
+    in the ledger; so does a size without a unit or beyond any body.
 
     Args:
         corpus: a corpus whose captions table holds reports (kind raw).
-        lexicon: YAML of concepts; the default covers CT of the chest and abdomen.
-        vocabulary: name of the scope that is written.
+        lexicon: YAML of concepts; the default covers chest, abdomen and bones.
+        vocabulary: labels to write: ct-findings, chexpert-14, ct-rate-18, a YAML file of labels, or any other name for
+            all concepts of the lexicon under that name, e.g. general.
         run: options of the run.
 
     Raises:
-        InputError: the corpus has no reports, or the lexicon cannot be read.
+        InputError: the corpus has no reports, or the lexicon or vocabulary cannot be read.
     """
-    load_lexicon(lexicon)
+    labels = load_vocabulary(vocabulary, load_lexicon(lexicon)).labels
     summary = run_task(ReportTask(corpus, lexicon, vocabulary), corpus, RunOptions(**run))
-    facts = Corpus(corpus).table("facts", columns=["concept", "polarity", "source"]).to_pylist()
-    counts = Counter((f["concept"], f["polarity"]) for f in facts if (f["source"] or "").startswith("reports@"))
+    facts = Corpus(corpus).table("facts", columns=["uid", "concept", "polarity", "source"]).to_pylist()
+    said = {(f["uid"], f["concept"], f["polarity"]) for f in facts if (f["source"] or "").startswith("reports@")}
+    counts = Counter((concept, polarity) for _, concept, polarity in said)
     table = Table(title="findings in the reports: samples a concept")
     table.add_column("concept")
     for polarity in _POLARITIES:
         table.add_column(polarity, justify="right")
-    for concept in sorted({concept for concept, _ in counts}):
+    for concept in sorted({concept for concept, _ in counts} & labels.keys()):
         table.add_row(concept, *(str(counts[concept, polarity]) for polarity in _POLARITIES))
     Console().print(table)
     summary.raise_if_failed()

@@ -2,47 +2,149 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
 
+from voxtile_medical.reports.attributes import NONE, Attributes, attributes_of
+from voxtile_medical.reports.grammar import load_grammar
 from voxtile_medical.reports.lexicon import Lexicon
+from voxtile_medical.reports.mentions import closed_concepts, mentions
 from voxtile_medical.reports.sections import sentences
+from voxtile_medical.reports.sizes import Size, sizes
+from voxtile_medical.reports.statements import Polarity, Statement
+from voxtile_medical.reports.tokens import words_of
 
 # A question ("rule out effusion") or an earlier state is not a finding of this examination.
-_NOT_FINDINGS = frozenset({"indication", "comparison", "technique"})
+_NOT_FINDINGS = frozenset({"indication", "comparison", "technique", "history", "recommendation", "signature"})
 _FIRMEST_FIRST = ("present", "uncertain", "absent")
+# No sentence of a report is longer; more words at once are read in pieces, so that time stays bounded.
+_MAX_SENTENCE = 2000
 
 
 @dataclass(frozen=True)
 class ReportFact:
-    """What a report says about one concept, and the sentences that say it."""
+    """What a report says about one finding, and the sentences that say it."""
 
     concept: str
-    polarity: str
-    laterality: str | None
-    evidence: tuple[str, ...]
+    polarity: Polarity
+    attributes: Attributes = NONE
+    evidence: tuple[str, ...] = ()
 
 
-def facts_of_report(report: str, lexicon: Lexicon) -> list[ReportFact]:
+@dataclass(frozen=True)
+class Problem:
+    """Something in a report that is not taken: a short name and a sentence for people."""
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What came of reading a report.
+
+    Attributes:
+        facts: by concept; a finding that is present may have several, which differ in side, place or size.
+        closed: concepts of which the report says that it would have mentioned them ("no other findings").
+        problems: what was not taken.
+    """
+
+    facts: tuple[ReportFact, ...]
+    closed: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+def read_report(report: str, lexicon: Lexicon) -> Reading:
     """Read a report.
 
-    A concept that is affirmed anywhere is present (a later "no other nodules" does not undo the nodule); else a hedge
+    A concept that is affirmed anywhere is present (a later "no other nodules" does not undo the nodule); else a doubt
     makes it uncertain; else it is absent. Concepts that are not mentioned yield nothing.
 
     Args:
         report: free text, with or without section headings.
         lexicon: which concepts to look for.
     """
-    found: dict[str, dict[str, list[tuple[str, str | None]]]] = {}
+    found: list[ReportFact] = []
+    problems: list[Problem] = []
+    closed: set[str] = set()
     for sentence in sentences(report):
         if sentence.section in _NOT_FINDINGS:
             continue
-        for mention in lexicon.mentions(sentence.text):
-            held = found.setdefault(mention.concept, {})
-            held.setdefault(mention.polarity, []).append((sentence.text, mention.laterality))
-    facts = []
-    for concept, by_polarity in sorted(found.items()):
-        polarity = next(p for p in _FIRMEST_FIRST if p in by_polarity)
-        statements = by_polarity[polarity]
-        side = next((s for _, s in statements if s), None)
-        facts.append(ReportFact(concept, polarity, side, tuple(dict.fromkeys(t for t, _ in statements))))
-    return facts
+        for piece in _pieces(sentence.whole):
+            statement = Statement(words_of(piece), load_grammar())
+            measured = list(sizes(piece))
+            problems.extend(_problem(size.problem, piece) for size in measured if size.problem)
+            found.extend(_facts(statement, [size for size in measured if not size.problem], sentence.whole, lexicon))
+            closed.update(closed_concepts(statement, lexicon))
+    return Reading(tuple(firmest(found)), tuple(sorted(closed)), tuple(dict.fromkeys(problems)))
+
+
+def facts_of_report(report: str, lexicon: Lexicon) -> list[ReportFact]:
+    """The facts of a report; see `read_report`."""
+    return list(read_report(report, lexicon).facts)
+
+
+def _pieces(text: str) -> Iterator[str]:
+    start = 0
+    while len(text) - start > _MAX_SENTENCE:
+        end = text.rfind(" ", start, start + _MAX_SENTENCE)
+        end = end if end > start else start + _MAX_SENTENCE
+        yield text[start:end]
+        start = end
+    yield text[start:]
+
+
+def _problem(reason: str, piece: str) -> Problem:
+    text = piece if len(piece) <= 120 else f"{piece[:117]}..."
+    return Problem(reason, f"a size in '{text}' is not taken")
+
+
+def _facts(statement: Statement, measured: Sequence[Size], evidence: str, lexicon: Lexicon) -> Iterator[ReportFact]:
+    named = mentions(statement, lexicon)
+    said = attributes_of(statement, named, measured, lexicon.concepts)
+    for mention, attributes in zip(named, said, strict=True):
+        yield ReportFact(mention.concept, mention.polarity, attributes, (evidence,))
+        if mention.polarity == "absent":
+            for concept in lexicon.concepts[mention.concept].denies:
+                yield ReportFact(concept, "absent", NONE, (evidence,))
+
+
+def firmest(found: Iterable[ReportFact]) -> Iterator[ReportFact]:
+    """The firmest statements about each concept, those about one finding joined."""
+    for _, group in groupby(sorted(found, key=lambda fact: fact.concept), key=lambda fact: fact.concept):
+        facts = list(group)
+        polarity = next(p for p in _FIRMEST_FIRST if any(fact.polarity == p for fact in facts))
+        yield from _merged([fact for fact in facts if fact.polarity == polarity])
+
+
+def _merged(facts: Sequence[ReportFact]) -> list[ReportFact]:
+    """Statements about the same finding become one; a denial holds as far as the widest statement of it."""
+    merged: list[ReportFact] = []
+    for fact in sorted(facts, key=lambda f: -_count(f.attributes)):
+        place = next((i for i, other in enumerate(merged) if _agree(fact, other)), None)
+        if place is None:
+            merged.append(fact)
+        else:
+            merged[place] = _join(merged[place], fact)
+    return sorted(merged, key=lambda f: repr(f.attributes))
+
+
+def _agree(fact: ReportFact, other: ReportFact) -> bool:
+    """Whether two statements can be about one finding: nothing that one says contradicts the other."""
+    if fact.polarity == "absent":
+        return True
+    pairs = zip(fact.attributes.values(), other.attributes.values(), strict=True)
+    return all(not one or not two or one == two for one, two in pairs)
+
+
+def _join(one: ReportFact, two: ReportFact) -> ReportFact:
+    if one.polarity == "absent":
+        attributes = one.attributes.common(two.attributes)
+    else:
+        attributes = one.attributes.completed(two.attributes)
+    return replace(one, attributes=attributes, evidence=tuple(dict.fromkeys((*one.evidence, *two.evidence))))
+
+
+def _count(attributes: Attributes) -> int:
+    return sum(1 for value in attributes.values() if value)

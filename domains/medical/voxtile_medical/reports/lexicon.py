@@ -1,80 +1,107 @@
 """A versioned lexicon of findings: what each is called, and what statement of normality denies it.
 
-A concept has `terms` (regular expressions that name it), `pairs` ([anatomy, property]: both in one clause, anatomy
-first or after), and `normal` ([anatomy, normal property]: denies it). `unless` drops a mention whose sentence matches.
+A lexicon file has a `version` and `concepts`. A concept has `terms` (phrases that name it), `pairs` ([organ, quality]:
+both in one clause), `borderline` (pairs that leave it open), `unless` (phrases beside it that make it something else),
+`denies` (concepts that its denial denies too), and which attributes it can have. `anatomy`, `normal` and `qualities`
+are what the pairs are made of; `complete` is said of the whole examination; `include` names further files beside it.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import yaml
 
 from voxtile.errors import InputError
-from voxtile_medical.reports.polarity import Polarity, polarity
+from voxtile_medical.reports.phrases import Phrases
 
-LEXICON = Path(__file__).with_name("ct_lexicon.yaml")
-_CLAUSE = re.compile(r"[^;:]+")
-_GAP = r"[^.;:]{0,60}?"
-
-
-@dataclass(frozen=True)
-class Mention:
-    """One mention of a concept: its polarity and the matched words."""
-
-    concept: str
-    polarity: Polarity
-    words: str
-    laterality: str | None = None
+LEXICON = Path(__file__).parent / "lexicon" / "index.yaml"
+# What kind of place a concept can have; `places` of english.yaml lists them.
+PLACES: Mapping[str, frozenset[str]] = {
+    "lung": frozenset(
+        ["upper lobe", "middle lobe", "lower lobe", "lingula", "apex", "base", "upper lung", "mid lung", "lower lung"]
+    )
+    | {"perihilar", "retrocardiac", "lung periphery"},
+    "apex": frozenset(["apex", "base"]),
+    "kidney": frozenset(["upper pole", "lower pole", "interpolar region"]),
+    "pancreas": frozenset(["pancreatic head", "pancreatic body", "pancreatic tail"]),
+    "liver": frozenset(
+        ["left hepatic lobe", "right hepatic lobe", "caudate lobe", *(f"liver segment {i}" for i in range(1, 9))]
+    ),
+    "vertebra": frozenset(
+        f"{letter}{number}" for letter, count in (("C", 7), ("T", 12), ("L", 5)) for number in range(1, count + 1)
+    ),
+}
+_KEYS = frozenset(
+    ["region", "code", "side", "size", "places", "lasting", "terms", "pairs", "borderline", "unless", "denies"]
+)
+Pair: TypeAlias = tuple[str, str]  # organ, quality
 
 
 @dataclass(frozen=True)
 class Concept:
-    """Compiled patterns of one finding."""
+    """A finding.
+
+    Attributes:
+        name: as facts call it.
+        region: heading under which structured reports say it.
+        code: in an ontology (`SCT:…` SNOMED CT, `RADLEX:…`), where known for sure.
+        has_side, has_size: which attributes it can have.
+        places: the places that it can have.
+        is_lasting: "status post" and "history of" affirm it.
+        denies: concepts that its denial denies too.
+    """
 
     name: str
-    terms: tuple[re.Pattern[str], ...]
-    normal: tuple[re.Pattern[str], ...]
-    unless: re.Pattern[str] | None
+    region: str = "general"
+    code: str | None = None
+    has_side: bool = False
+    has_size: bool = False
+    places: frozenset[str] = frozenset()
+    is_lasting: bool = False
+    denies: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Lexicon:
-    """All concepts, with the version that facts record."""
+    """All concepts, compiled.
+
+    Attributes:
+        version: that facts record.
+        concepts: by name.
+        terms: phrase → concept.
+        organs: phrase → organ.
+        qualities: phrase → quality that is a finding of some organ.
+        normal: phrase → kind of normality.
+        pairs: (organ, quality) → concepts.
+        borderline: those of them that leave the concept open.
+        closes: organ → kind of normality → concepts that it denies.
+        unless: concept → phrases.
+        affirmed, denied: phrases that close the whole vocabulary, when affirmed or denied.
+        body_parts: word for a part of the body → regions of the concepts that such a phrase is then about.
+    """
 
     version: str
-    concepts: tuple[Concept, ...]
+    concepts: Mapping[str, Concept]
+    terms: Phrases[str]
+    organs: Phrases[str]
+    qualities: Phrases[str]
+    normal: Phrases[str]
+    pairs: Mapping[Pair, tuple[str, ...]]
+    borderline: Mapping[Pair, tuple[str, ...]]
+    closes: Mapping[str, Mapping[str, tuple[str, ...]]]
+    unless: Mapping[str, Phrases[bool]]
+    affirmed: Phrases[bool]
+    denied: Phrases[bool]
+    body_parts: Mapping[str, tuple[str, ...]]
 
-    def mentions(self, sentence: str) -> Iterator[Mention]:
-        """Yield at most one mention a concept and clause: a denial by normality counts as absent."""
-        for clause in _CLAUSE.findall(sentence):
-            for concept in self.concepts:
-                if concept.unless is not None and concept.unless.search(clause):
-                    continue
-                found = _first(concept.terms, clause)
-                if found is not None:
-                    # In a pair ("heart … not enlarged") the words between are judged too: look from the property.
-                    verdict = polarity(clause, *found.span("property" if found.re.groups else 0))
-                    yield Mention(concept.name, verdict, found.group(), _laterality(clause))
-                    continue
-                normal = _first(concept.normal, clause)
-                if normal is not None:
-                    yield Mention(concept.name, "absent", normal.group())
-
-
-def _first(patterns: tuple[re.Pattern[str], ...], text: str) -> re.Match[str] | None:
-    return next((m for m in (p.search(text) for p in patterns) if m), None)
-
-
-def _laterality(clause: str) -> str | None:
-    sides = {s.lower() for s in re.findall(r"\b(left|right|bilateral|both)\b", clause, re.IGNORECASE)}
-    if sides & {"bilateral", "both"} or sides == {"left", "right"}:
-        return "bilateral"
-    return sides.pop() if sides else None
+    def words(self) -> frozenset[str]:
+        """Words with which its phrases begin: evidence that a text is of the lexicon's language."""
+        return frozenset().union(*(p.first_words() for p in (self.terms, self.organs, self.qualities, self.normal)))
 
 
 @cache
@@ -85,25 +112,89 @@ def load_lexicon(path: Path = LEXICON) -> Lexicon:
         InputError: it is missing, or not a lexicon.
     """
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return Lexicon(str(data["version"]), tuple(_compile(name, entry) for name, entry in data["concepts"].items()))
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, re.error) as error:
+        data = _read(path)
+        for name, entry in data["concepts"].items():
+            if not isinstance(entry, dict) or not {"terms"} <= entry.keys() <= _KEYS:
+                raise ValueError(f"concept '{name}' must have terms, and keys among {', '.join(sorted(_KEYS))}")
+        return _compile(data)
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(
-            f"lexicon '{path}' cannot be read ({error}); it needs a version and concepts with terms, see {LEXICON.name}"
+            f"lexicon '{path}' cannot be read ({' '.join(str(error).split())}); "
+            f"it needs a version and concepts with terms, as {LEXICON.parent.name}/{LEXICON.name} has them"
         ) from error
 
 
-def _compile(name: str, entry: dict[str, list[str] | list[list[str]] | str]) -> Concept:
-    flags = re.IGNORECASE
-    terms = [re.compile(rf"\b(?:{t})\b", flags) for t in entry.get("terms", [])]
-    terms += [re.compile(p, flags) for pair in entry.get("pairs", []) for p in _either_order(*pair)]
-    normal = [re.compile(p, flags) for pair in entry.get("normal", []) for p in _either_order(*pair)]
-    unless = entry.get("unless")
-    return Concept(name, tuple(terms), tuple(normal), re.compile(rf"\b(?:{unless})\b", flags) if unless else None)
+def lexicon_files(path: Path) -> list[Path]:
+    """The file and those that it includes."""
+    data = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    return [path, *(path.parent / name for name in data.get("include", ()))]
 
 
-def _either_order(anatomy: str, quality: str) -> tuple[str, str]:
-    return (
-        rf"\b(?:{anatomy})\b{_GAP}\b(?P<property>{quality})\b",
-        rf"\b(?P<property>{quality})\b{_GAP}\b(?:{anatomy})\b",
+def _read(path: Path) -> dict[str, Any]:
+    merged: dict[str, Any] = {"version": None}
+    for file in lexicon_files(path):
+        data = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        for key, value in data.items():
+            if isinstance(value, dict):
+                repeated = merged.get(key, {}).keys() & value.keys()
+                if repeated:
+                    raise ValueError(f"'{sorted(repeated)[0]}' is twice under {key}")
+                merged[key] = merged.get(key, {}) | value
+            elif key == "version" and file == path:
+                merged[key] = str(value)
+    if merged["version"] is None:
+        raise KeyError("version")
+    return merged
+
+
+def _compile(data: dict[str, Any]) -> Lexicon:
+    entries = data["concepts"]
+    anatomy, complete = data.get("anatomy", {}), data.get("complete", {})
+    return Lexicon(
+        version=data["version"],
+        concepts={name: _concept(name, entry) for name, entry in entries.items()},
+        terms=Phrases((phrase, name) for name, entry in entries.items() for phrase in entry["terms"]),
+        organs=Phrases((phrase, name) for name, entry in anatomy.items() for phrase in entry["terms"]),
+        qualities=_flat(data.get("qualities", {})),
+        normal=_flat(data.get("normal", {})),
+        pairs=_pairs(entries, "pairs"),
+        borderline=_pairs(entries, "borderline"),
+        closes={
+            name: {kind: tuple(concepts) for kind, concepts in entry["closes"].items()}
+            for name, entry in anatomy.items()
+            if "closes" in entry
+        },
+        unless={
+            name: Phrases((phrase, True) for phrase in entry["unless"])
+            for name, entry in entries.items()
+            if "unless" in entry
+        },
+        affirmed=Phrases((phrase, True) for phrase in complete.get("affirmed", ())),
+        denied=Phrases((phrase, True) for phrase in complete.get("denied", ())),
+        body_parts={word: tuple(regions) for word, regions in complete.get("body_parts", {}).items()},
     )
+
+
+def _concept(name: str, entry: Mapping[str, Any]) -> Concept:
+    return Concept(
+        name,
+        region=entry.get("region", "general"),
+        code=entry.get("code"),
+        has_side=bool(entry.get("side")),
+        has_size=bool(entry.get("size")),
+        places=PLACES[entry["places"]] if "places" in entry else frozenset(),
+        is_lasting=bool(entry.get("lasting")),
+        denies=tuple(entry.get("denies", ())),
+    )
+
+
+def _flat(table: Mapping[str, list[str]]) -> Phrases[str]:
+    return Phrases((phrase, name) for name, phrases in table.items() for phrase in phrases)
+
+
+def _pairs(entries: Mapping[str, Mapping[str, Any]], key: str) -> dict[Pair, tuple[str, ...]]:
+    found: dict[Pair, tuple[str, ...]] = {}
+    for name, entry in entries.items():
+        for organ, quality in entry.get(key, ()):
+            found[organ, quality] = (*found.get((organ, quality), ()), name)
+    return found

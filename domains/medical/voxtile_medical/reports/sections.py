@@ -1,4 +1,4 @@
-"""Sections of a radiology or pathology report, and its sentences."""
+"""Sections of a radiology or pathology report, its organ headings, and its sentences."""
 
 from __future__ import annotations
 
@@ -7,58 +7,32 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from voxtile.data.sentences import split_sentences
+from voxtile_medical.reports.headings import SECTION_OF
 
-# Headings as they stand in ordinary reports (RSNA RadReport templates; the ACR practice parameter for
-# communication names the sections). A heading begins a line or follows a full stop, and ends with a colon.
-_HEADINGS = {
-    "findings": (
-        "findings",
-        "finding",
-        "observations",
-        "chest",
-        "abdomen",
-        "abdomen and pelvis",
-        "thorax",
-        "microscopy",
-        "microscopic description",
-        "microscopic findings",
-        "gross description",
-        "macroscopy",
-    ),
-    "impression": (
-        "impression",
-        "impressions",
-        "conclusion",
-        "opinion",
-        "summary",
-        "assessment",
-        "diagnosis",
-        "final diagnosis",
-    ),
-    "indication": (
-        "indication",
-        "indications",
-        "clinical history",
-        "history",
-        "clinical information",
-        "reason for exam",
-    ),
-    "comparison": ("comparison", "comparisons", "prior", "prior studies"),
-    "technique": ("technique", "procedure", "protocol", "exam", "examination", "contrast"),
-}
-_SECTION_OF = {heading: section for section, headings in _HEADINGS.items() for heading in headings}
+_NAMES = "|".join(sorted(map(re.escape, SECTION_OF), key=len, reverse=True))
+_MARKUP = r"[*_#=]{0,4}"
+# A heading begins a line or follows a full stop and ends with a colon; on a line of its own it needs none.
 _HEADING = re.compile(
-    r"(?:^|(?<=[.\n]))\s*(" + "|".join(sorted(map(re.escape, _SECTION_OF), key=len, reverse=True)) + r")\s*:",
+    rf"(?:^|(?<=[.\n]))[ \t]*{_MARKUP}(?P<name>{_NAMES})(?:\(s\))?{_MARKUP}[ \t]*"
+    rf"(?::{_MARKUP}|[ \t][-–][ \t]|\.?[ \t]*$(?=[\r\n]))",
     re.IGNORECASE | re.MULTILINE,
 )
+# "LUNGS: Clear." names the organ that the line is about.
+_TOPIC = re.compile(r"^[ \t]*(?P<topic>[A-Z][A-Z0-9 /&,()\-]{2,60}):[ \t]*(?=\S)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence and the section that it stands in (`findings` where the report has no headings)."""
+    """A sentence, its section (`findings` where the report has no headings), and the organ that its line is about."""
 
     text: str
     section: str
+    topic: str = ""
+
+    @property
+    def whole(self) -> str:
+        """The sentence with the organ, as it has to be understood."""
+        return f"{self.topic}: {self.text}" if self.topic else self.text
 
 
 def sections(report: str) -> Iterator[tuple[str, str]]:
@@ -67,13 +41,30 @@ def sections(report: str) -> Iterator[tuple[str, str]]:
     for match in _HEADING.finditer(report):
         if report[start : match.start()].strip():
             yield name, report[start : match.start()]
-        start, name = match.end(), _SECTION_OF[match.group(1).lower()]
+        start, name = match.end(), SECTION_OF[" ".join(match["name"].lower().split())]
     if report[start:].strip():
         yield name, report[start:]
 
 
 def sentences(report: str) -> Iterator[Sentence]:
     """Yield the report's sentences with their sections, split as training splits them."""
-    for section, text in sections(report):
-        for sentence in split_sentences(text):
-            yield Sentence(sentence, section)
+    for section, text in sections(report.replace("\0", " ")):
+        for topic, block in _topics(text):
+            for sentence in split_sentences(block):
+                yield Sentence(sentence, section, topic)
+
+
+def _topics(text: str) -> Iterator[tuple[str, str]]:
+    """Lines that open with an organ in capitals, with it, and what stands between them."""
+    start = 0
+    for match in _TOPIC.finditer(text):
+        if match.start() < start:
+            continue
+        if text[start : match.start()].strip():
+            yield "", text[start : match.start()]
+        end = text.find("\n", match.end())
+        end = len(text) if end < 0 else end
+        yield match["topic"].lower(), text[match.end() : end]
+        start = end
+    if text[start:].strip():
+        yield "", text[start:]

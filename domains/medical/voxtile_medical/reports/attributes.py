@@ -1,0 +1,155 @@
+"""What a sentence says of a finding beside its name: side, place, severity, size, change, number."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from voxtile_medical.reports.grammar import Modifier
+from voxtile_medical.reports.lexicon import Concept
+from voxtile_medical.reports.mentions import Mention
+from voxtile_medical.reports.phrases import Match
+from voxtile_medical.reports.sizes import Size
+from voxtile_medical.reports.statements import Statement
+
+_PREPOSITIONS = frozenset(["in", "on", "of", "at", "within", "measuring", "near", "along", "throughout", "is", "are"])
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """Attributes of a finding, each None or empty where nothing is said.
+
+    Attributes:
+        laterality: left, right or bilateral.
+        location: a place of english.yaml; several are joined by " and ".
+        severity, change, number: values of english.yaml.
+        size_mm: one to three dimensions in millimetres, as said.
+    """
+
+    laterality: str | None = None
+    location: str | None = None
+    severity: str | None = None
+    size_mm: tuple[float, ...] = ()
+    change: str | None = None
+    number: str | None = None
+
+    def values(self) -> tuple[str | tuple[float, ...] | None, ...]:
+        """The attributes in order."""
+        return (self.laterality, self.location, self.severity, self.size_mm, self.change, self.number)
+
+    def completed(self, other: Attributes) -> Attributes:
+        """These, and those of another statement where these say nothing."""
+        return Attributes(
+            self.laterality or other.laterality,
+            self.location or other.location,
+            self.severity or other.severity,
+            self.size_mm or other.size_mm,
+            self.change or other.change,
+            self.number or other.number,
+        )
+
+    def common(self, other: Attributes) -> Attributes:
+        """Those that both statements say."""
+        return Attributes(
+            self.laterality if self.laterality == other.laterality else None,
+            self.location if self.location == other.location else None,
+            self.severity if self.severity == other.severity else None,
+            self.size_mm if self.size_mm == other.size_mm else (),
+            self.change if self.change == other.change else None,
+            self.number if self.number == other.number else None,
+        )
+
+
+NONE = Attributes()
+
+
+def attributes_of(
+    statement: Statement, mentions: Sequence[Mention], sizes: Sequence[Size], concepts: Mapping[str, Concept]
+) -> list[Attributes]:
+    """The attributes of each mention; a word belongs to one place of the sentence only."""
+    anchors = sorted({(mention.start, mention.end) for mention in mentions if not mention.is_closed})
+    if not anchors:
+        return [NONE] * len(mentions)
+    modifiers = statement.grammar.modifiers.find(statement.words.words)
+    territories = dict(zip(anchors, _territories(statement, anchors), strict=True))
+    found = []
+    for mention in mentions:
+        territory = territories.get((mention.start, mention.end))
+        if mention.is_closed or territory is None:
+            found.append(NONE)
+            continue
+        own = [m for m in modifiers if territory[0] <= m.start < territory[1]]
+        own = [m for m in own if m.end <= mention.start or m.start >= mention.end or mention.end - mention.start > 1]
+        within = [s for s in sizes if territory[0] <= _word_at(statement, s.start) < territory[1]]
+        found.append(_chosen(statement, mention, own, within, concepts[mention.concept]))
+    return found
+
+
+def _chosen(
+    statement: Statement,
+    mention: Mention,
+    modifiers: Sequence[Match[Modifier]],
+    sizes: Sequence[Size],
+    concept: Concept,
+) -> Attributes:
+    values: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for match in modifiers:
+        attribute, value = match.payload
+        values[attribute].append((_distance(match, mention), value))
+    side = _side([value for _, value in values["laterality"]]) if concept.has_side else None
+    places = sorted({value for _, value in values["location"] if value in concept.places})
+    size = min(sizes, key=lambda s: abs(_word_at(statement, s.start) - mention.start), default=None)
+    return Attributes(
+        laterality=side,
+        location=" and ".join(places) or None,
+        severity=_closest(values["severity"]),
+        size_mm=size.mm if size is not None and concept.has_size else (),
+        change="resolved" if mention.polarity == "absent" and values["change"] else _closest(values["change"]),
+        number=_closest(values["number"]),
+    )
+
+
+def _territories(statement: Statement, anchors: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """For each place that names findings, the words around it that are said of it, half-open."""
+    clauses, words = statement.clauses, statement.words.words
+    bounds = []
+    for index, (start, end) in enumerate(anchors):
+        low = 0 if index == 0 else _border(statement, anchors[index - 1], (start, end))
+        high = len(words) if index + 1 == len(anchors) else _border(statement, (start, end), anchors[index + 1])
+        while clauses[low] != clauses[start]:
+            low += 1
+        while high > end and clauses[high - 1] != clauses[start]:
+            high -= 1
+        bounds.append((low, max(high, end)))
+    return bounds
+
+
+def _border(statement: Statement, left: tuple[int, int], right: tuple[int, int]) -> int:
+    """The word at which what is said of the left place ends and what is said of the right one begins."""
+    words = statement.words.words
+    part = statement.parts[statement.part_of(right[0])]
+    if part.start >= left[1]:
+        return part.start
+    between = words[left[1] : right[0]]
+    return right[0] if any(word in _PREPOSITIONS for word in between) else max(left[1], left[0] + 1)
+
+
+def _distance(match: Match[Modifier], mention: Mention) -> int:
+    return mention.start - match.end if match.end <= mention.start else match.start - mention.end + 1
+
+
+def _closest(values: Sequence[tuple[int, str]]) -> str | None:
+    return min(values)[1] if values else None
+
+
+def _side(sides: Sequence[str]) -> str | None:
+    distinct = set(sides)
+    if not distinct:
+        return None
+    return distinct.pop() if len(distinct) == 1 else "bilateral"
+
+
+def _word_at(statement: Statement, character: int) -> int:
+    starts = statement.words.starts
+    return next((i for i in range(len(starts)) if starts[i] >= character), len(starts) - 1)

@@ -1,0 +1,195 @@
+"""Where a sentence names a finding: by a term, by an organ and a quality, or by a statement that an organ is normal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from voxtile_medical.reports.lexicon import Lexicon
+from voxtile_medical.reports.phrases import Match
+from voxtile_medical.reports.statements import Polarity, Statement
+
+_LINKS = frozenset(["of", "in", "the", "within", "along", "throughout", "involving", "at", "a", "are", "is"])
+_ENUMERATING = frozenset([",", "and", "or", "/", "the", "both", "&", "nor"])
+_PREPOSITIONS = frozenset(["in", "of", "within", "on", "at", "to", "from", "near", "over", "along", "overlying"])
+_FURTHEST_BEFORE, _FURTHEST_AFTER = 12, 7
+_UNLESS_WORDS = 4
+# "No acute abnormality" says nothing of what is old.
+_WHOLE = frozenset(["no", "without", "any", "other", "of", "further", "additional", "significant"])
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A concept named in a sentence.
+
+    Attributes:
+        concept: its name.
+        polarity: as judged there.
+        start, end: words that name it, half-open; of an organ and a quality the quality.
+        is_closed: denied by a statement of normality and not by name.
+    """
+
+    concept: str
+    polarity: Polarity
+    start: int
+    end: int
+    is_closed: bool = False
+
+
+def mentions(statement: Statement, lexicon: Lexicon) -> list[Mention]:
+    """All mentions of a sentence in reading order; at most one a concept and place."""
+    words = statement.words.words
+    named = lexicon.terms.find(words)
+    organs = _outside(lexicon.organs.find(words), [m for m in named if m.end - m.start > 1])
+    found: dict[tuple[str, int], Mention] = {}
+    paired: set[int] = set()
+    for pair in _of_qualities(statement, lexicon, organs, named):
+        found.setdefault((pair.concept, pair.start), pair)
+        paired.update(range(pair.start, pair.end))
+    for match in (*named, *_elliptic(words, lexicon, named)):
+        if match.end - match.start == 1 and match.start in paired:
+            continue  # "calcification" of an organ is already named with it
+        if (mention := _judged(statement, lexicon, match.payload, match.start, match.end)) is not None:
+            found.setdefault((mention.concept, mention.start), mention)
+    for closing in _of_normality(statement, lexicon, organs):
+        found.setdefault((closing.concept, closing.start), closing)
+    return sorted(found.values(), key=lambda named: (named.start, named.concept))
+
+
+def closed_concepts(statement: Statement, lexicon: Lexicon) -> frozenset[str]:
+    """The concepts that a sentence closes: "no other findings", "normal chest radiograph".
+
+    Of a sentence that names a part of the body those of that part, of one that names an organ none.
+    """
+    words = statement.words.words
+    said = [m for m in lexicon.affirmed.find(words) if statement.polarity(m.start, m.end) == "present"]
+    said += [
+        m
+        for m in lexicon.denied.find(words)
+        if m.start and words[m.start - 1] in _WHOLE and statement.polarity(m.start, m.end) == "absent"
+    ]
+    regions = {region for word in words for region in lexicon.body_parts.get(word, ())}
+    named = [o for o in lexicon.organs.find(words) if not lexicon.body_parts.keys() & set(words[o.start : o.end])]
+    if not said or (named and not regions):
+        return frozenset()
+    return frozenset(n for n, c in lexicon.concepts.items() if not regions or c.region in regions)
+
+
+def _judged(statement: Statement, lexicon: Lexicon, concept: str, start: int, end: int) -> Mention | None:
+    unless = lexicon.unless.get(concept)
+    words = statement.words.words
+    if unless is not None and unless.find(words[max(0, start - _UNLESS_WORDS) : end + _UNLESS_WORDS]):
+        return None
+    polarity = statement.polarity(start, end)
+    if polarity is None and lexicon.concepts[concept].is_lasting and statement.is_after_surgery(start):
+        polarity = "present"
+    return None if polarity is None else Mention(concept, polarity, start, end)
+
+
+def _outside(matches: Iterable[Match[str]], taken: Iterable[Match[str]]) -> list[Match[str]]:
+    covered = {position for match in taken for position in range(match.start, match.end)}
+    return [match for match in matches if not covered.issuperset(range(match.start, match.end))]
+
+
+def _elliptic(words: tuple[str, ...], lexicon: Lexicon, named: list[Match[str]]) -> Iterator[Match[str]]:
+    """The first name of "pleural or pericardial effusion", which the head of the second completes."""
+    for match in named:
+        head = words[match.end - 1]
+        before = match.start - 1
+        if match.end - match.start < 2 or before < 1 or words[before] not in ("or", "and", "/", ","):
+            continue
+        for width in (2, 1):
+            start = before - width
+            if start < 0:
+                continue
+            found = lexicon.terms.longest_at((*words[start:before], head), 0)
+            if found is not None and found[0] == width + 1:
+                yield from (Match(start, before, concept) for concept in found[1])
+                break
+
+
+def _of_qualities(
+    statement: Statement, lexicon: Lexicon, organs: list[Match[str]], named: list[Match[str]]
+) -> Iterator[Mention]:
+    """Findings that an organ and a quality make together."""
+    longer = [match for match in named if match.end - match.start > 1]
+    for quality in _outside(lexicon.qualities.find(statement.words.words), longer):
+        for organ in _nearest(statement, organs, quality, lexicon):
+            for concept in lexicon.pairs.get((organ.payload, quality.payload), ()):
+                if (mention := _judged(statement, lexicon, concept, quality.start, quality.end)) is not None:
+                    yield mention
+            for concept in lexicon.borderline.get((organ.payload, quality.payload), ()):
+                if statement.polarity(quality.start, quality.end) in ("present", "uncertain"):
+                    yield Mention(concept, "uncertain", quality.start, quality.end)
+
+
+def _of_normality(statement: Statement, lexicon: Lexicon, organs: list[Match[str]]) -> Iterator[Mention]:
+    """Findings that a normal organ excludes."""
+    words = statement.words.words
+    for match in lexicon.normal.find(words):
+        following = words[match.end] if match.end < len(words) else ""
+        denied = any(word in ("not", "nor", "cannot", "than") for word in words[max(0, match.start - 3) : match.start])
+        if denied or following in ("of", "from", "for"):
+            continue
+        for organ in _nearest(statement, organs, match, lexicon):
+            for concept in lexicon.closes.get(organ.payload, {}).get(match.payload, ()):
+                yield Mention(concept, "absent", match.start, match.end, is_closed=True)
+
+
+def _nearest(statement: Statement, organs: list[Match[str]], quality: Match[str], lexicon: Lexicon) -> list[Match[str]]:
+    """The organ of which a quality is said, and those enumerated with it; empty where there is none near."""
+    words, clauses = statement.words.words, statement.clauses
+    clause = clauses[quality.start]
+    inside = [o for o in organs if clauses[o.start] == clause]
+    before = [o for o in inside if o.end <= quality.start]
+    after = [o for o in inside if o.start >= quality.end]
+    gap_before = words[before[-1].end : quality.start] if before else ()
+    gap_after = words[quality.end : after[0].start] if after else ()
+    if after and (len(gap_after) > _FURTHEST_AFTER or _blocks(gap_after, statement, lexicon)):
+        after = []
+    if before and len(gap_before) + 4 * gap_before.count(",") > _FURTHEST_BEFORE:
+        before = []
+    verbs = statement.grammar.verbs
+    said_of_before = bool(before) and (not gap_before or any(word in verbs for word in gap_before))
+    ordered = [(before, -1), (after, 1)] if said_of_before else [(after, 1), (before, -1)]
+    for candidates, direction in ordered:
+        chosen = _enumerated(words, candidates[::direction], direction)
+        if any(_fits(lexicon, organ, quality) for organ in chosen):
+            return chosen
+    return []
+
+
+def _fits(lexicon: Lexicon, organ: Match[str], quality: Match[str]) -> bool:
+    pair = (organ.payload, quality.payload)
+    return (
+        pair in lexicon.pairs or pair in lexicon.borderline or quality.payload in lexicon.closes.get(organ.payload, {})
+    )
+
+
+def _blocks(gap: tuple[str, ...], statement: Statement, lexicon: Lexicon) -> bool:
+    """Whether what stands between a quality and the next organ parts them."""
+    if any(word in statement.grammar.verbs or word in ";:" for word in gap):
+        return True
+    return any(word in (",", "and", "or") for word in gap) and not lexicon.qualities.find(gap)
+
+
+def _enumerated(words: tuple[str, ...], candidates: list[Match[str]], direction: int) -> list[Match[str]]:
+    """The first candidate, and the following ones as long as only commas and the like stand between."""
+    chosen: list[Match[str]] = []
+    for organ in candidates:
+        if chosen:
+            left, right = (organ, chosen[-1]) if direction < 0 else (chosen[-1], organ)
+            gap = words[left.end : right.start]
+            if len(gap) > 3 or not all(word in _ENUMERATING for word in gap) or not gap:
+                break
+            if direction < 0 and _after_preposition(words, organ.start):
+                break
+        chosen.append(organ)
+    return chosen
+
+
+def _after_preposition(words: tuple[str, ...], start: int) -> bool:
+    position = start - 1
+    while position >= 0 and words[position] in ("the", "left", "right", "both"):
+        position -= 1
+    return position >= 0 and words[position] in _PREPOSITIONS

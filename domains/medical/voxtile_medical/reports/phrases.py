@@ -1,0 +1,109 @@
+"""Many phrases found in one pass over the words of a sentence.
+
+Phrases are written `(a|b) [c] d`: a choice, a word that may be left out. They are expanded and kept in a trie.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from voxtile_medical.reports.tokens import words_of
+
+Payload = TypeVar("Payload")
+_PIECE = re.compile(r"\[(?P<optional>(?:[^\[\]()]|\([^()]*\))*)\]|\((?P<choice>[^()]*)\)|(?P<plain>[^\[\]()]+)")
+# More expansions than this are a mistake in the table, not a phrase.
+_MAX_EXPANSIONS = 2000
+
+
+@dataclass(frozen=True)
+class Match(Generic[Payload]):
+    """A phrase in a sentence: word positions, half-open, and what the phrase stands for."""
+
+    start: int
+    end: int
+    payload: Payload
+
+
+@dataclass
+class _Node(Generic[Payload]):
+    children: dict[str, _Node[Payload]] = field(default_factory=dict)
+    payloads: tuple[Payload, ...] = ()
+
+
+class Phrases(Generic[Payload]):
+    """A set of phrases, each with a payload; built once, then only read."""
+
+    def __init__(self, phrases: Iterable[tuple[str, Payload]]) -> None:
+        self._root: _Node[Payload] = _Node()
+        for phrase, payload in phrases:
+            for words in expand(phrase):
+                node = self._root
+                for word in words:
+                    node = node.children.setdefault(word, _Node())
+                if payload not in node.payloads:
+                    node.payloads += (payload,)
+
+    def first_words(self) -> frozenset[str]:
+        """The words with which phrases begin."""
+        return frozenset(self._root.children)
+
+    def longest_at(self, words: Sequence[str], start: int) -> tuple[int, tuple[Payload, ...]] | None:
+        """End and payloads of the longest phrase that begins at a word."""
+        node, found = self._root, None
+        for end in range(start, len(words)):
+            child = node.children.get(words[end])
+            if child is None:
+                break
+            node = child
+            if node.payloads:
+                found = (end + 1, node.payloads)
+        return found
+
+    def find(self, words: Sequence[str]) -> list[Match[Payload]]:
+        """Longest phrases from left to right that do not overlap, one match a payload."""
+        matches: list[Match[Payload]] = []
+        position = 0
+        children = self._root.children
+        while position < len(words):
+            found = self.longest_at(words, position) if words[position] in children else None
+            if found is None:
+                position += 1
+                continue
+            end, payloads = found
+            matches.extend(Match(position, end, payload) for payload in payloads)
+            position = end
+        return matches
+
+
+def expand(phrase: str) -> Iterator[tuple[str, ...]]:
+    """All word sequences that a phrase stands for.
+
+    Raises:
+        ValueError: brackets that do not match, an empty phrase, or one with more than 2,000 expansions.
+    """
+    pieces: list[tuple[str, ...]] = []
+    end = total = 0
+    for match in _PIECE.finditer(phrase):
+        if match.start() != end:
+            break
+        end = match.end()
+        pieces.append(_choices(match))
+        total = max(total, 1) * len(pieces[-1])
+    if end != len(phrase) or not phrase.strip() or total > _MAX_EXPANSIONS:
+        raise ValueError(f"'{phrase}' is not a phrase: check its brackets, and keep its choices few")
+    for chosen in itertools.product(*pieces):
+        words = words_of(" ".join(chosen)).words
+        if words:
+            yield words
+
+
+def _choices(match: re.Match[str]) -> tuple[str, ...]:
+    if (optional := match["optional"]) is not None:
+        return ("", *(" ".join(words) for words in expand(optional)))
+    if (choice := match["choice"]) is not None:
+        return tuple(choice.split("|"))
+    return (match["plain"],)

@@ -1,0 +1,90 @@
+"""Sizes in a sentence, in millimetres; one to three dimensions, ranges, and what is no size of a finding."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_UNITS_MM = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "km": 1e6, "um": 1e-3, "µm": 1e-3, "in": 25.4}
+_UNIT_NAMES = {
+    "millimeter": "mm", "millimeters": "mm", "millimetre": "mm", "millimetres": "mm",
+    "centimeter": "cm", "centimeters": "cm", "centimetre": "cm", "centimetres": "cm",
+    "inch": "in", "inches": "in", "meter": "m", "meters": "m", "metre": "m", "metres": "m",
+}  # fmt: skip
+_NUMBER = r"\d{1,6}(?:[.,]\d{1,4})?"
+_UNIT = r"(?:mm|cm|km|µm|um|m|millimet(?:er|re)s?|centimet(?:er|re)s?|met(?:er|re)s?|inch(?:es)?)(?![\w/²³^])"
+_JOIN = r"\s{0,2}(?:[x×*]|by)\s{0,2}"
+_SIZE = re.compile(
+    rf"(?<![\w.,])(?P<a>{_NUMBER})[\s-]{{0,2}}(?P<ua>{_UNIT})?"
+    rf"(?:{_JOIN}(?P<b>{_NUMBER})[\s-]{{0,2}}(?P<ub>{_UNIT})?)?"
+    rf"(?:{_JOIN}(?P<c>{_NUMBER})[\s-]{{0,2}}(?P<uc>{_UNIT})?)?",
+    re.IGNORECASE,
+)
+_RANGE = re.compile(
+    rf"(?<![\w.,])(?P<a>{_NUMBER})\s{{0,2}}(?:-|–|to)\s{{0,2}}(?P<b>{_NUMBER})\s?(?P<unit>{_UNIT})", re.IGNORECASE
+)
+    rf"(?<![\w.,])(?P<a>{_NUMBER})\s{{0,2}}(?:-|–|to)\s{{0,2}}(?P<b>{_NUMBER})\s?(?P<unit>{_UNIT})", re.I
+)
+# A distance from a landmark, a thickness of slices, a dose of contrast: no size of a finding.
+_DISTANCE = re.compile(
+    r"^\W{0,3}(?:above|below|from|superior to|inferior to|proximal|distal|cephalad|caudal|away|beyond"
+    r"|slice|section|collimation|interval|thick slices)\b",
+    re.IGNORECASE,
+)
+_MEASURED = re.compile(r"(?:measur\w+|diameter of|size of|up to|size:)\s*(?:approximately |about )?$", re.I)
+# No finding of a human body is larger; smaller is not resolved by any of the modalities.
+LARGEST_MM, SMALLEST_MM = 600.0, 0.05
+
+
+@dataclass(frozen=True)
+class Size:
+    """A size of a finding.
+
+    Attributes:
+        start, end: characters of the sentence, half-open.
+        mm: one to three dimensions as said, in millimetres.
+        problem: why it is not taken (`size-without-unit`, `absurd-size`), or None.
+    """
+
+    start: int
+    end: int
+    mm: tuple[float, ...]
+    problem: str | None = None
+
+
+def sizes(sentence: str) -> Iterator[Size]:
+    """Sizes of a sentence in reading order; of a range ("3-5 mm") the larger one."""
+    taken = 0
+    ranges = {match.start(): match for match in _RANGE.finditer(sentence)}
+    for match in _SIZE.finditer(sentence):
+        if match.start() < taken:
+            continue
+        span = ranges.get(match.start())
+        if span is not None:
+            unit, numbers, end = span["unit"], [max(_number(span["a"]), _number(span["b"]))], span.end()
+        else:
+            numbers = [_number(match[name]) for name in "abc" if match[name]]
+            unit = next((match[name] for name in ("uc", "ub", "ua") if match[name]), None)
+            end = match.end()
+        if _DISTANCE.match(sentence[end : end + 24]):
+            continue
+        if unit is None:
+            if len(numbers) > 1 or _MEASURED.search(sentence[max(0, match.start() - 30) : match.start()]):
+                yield Size(match.start(), end, (), "size-without-unit")
+            continue
+        taken = end
+        yield _judged(match.start(), end, numbers, unit)
+
+
+def _judged(start: int, end: int, numbers: list[float], unit: str) -> Size:
+    name = unit.lower()
+    scale = _UNITS_MM[_UNIT_NAMES.get(name, name)]
+    mm = tuple(round(number * scale, 4) for number in numbers)
+    absurd = not all(SMALLEST_MM <= length <= LARGEST_MM for length in mm)
+    return Size(start, end, mm, "absurd-size" if absurd else None)
+
+
+def _number(text: str) -> float:
+    """A decimal comma counts as a point: no finding needs a thousands separator."""
+    return float(text.replace(",", "."))

@@ -1,0 +1,143 @@
+"""Reports of a corpus as the engine reads them: one item a part of the captions table."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from voxtile.corpus.reader import Corpus
+from voxtile.engine.task import Item, Outcome, Part, Row
+from voxtile.errors import InputError
+from voxtile_medical.reports.attributes import Attributes
+from voxtile_medical.reports.extract import ReportFact, read_report
+from voxtile_medical.reports.grammar import ENGLISH
+from voxtile_medical.reports.language import other_language
+from voxtile_medical.reports.lexicon import Lexicon, lexicon_files, load_lexicon
+from voxtile_medical.reports.vocabulary import Vocabulary, load_vocabulary
+
+# No report of an examination is longer; a text that is has been joined wrongly, and would take minutes to read.
+LONGEST_REPORT = 200_000
+
+
+@dataclass(frozen=True)
+class ReportTask:
+    """The engine task: an item is a part of the captions table, so that reports that arrive later are read alone.
+
+    Attributes:
+        corpus: the corpus.
+        lexicon: YAML of concepts.
+        vocabulary: name or file of the vocabulary.
+    """
+
+    corpus: Path
+    lexicon: Path
+    vocabulary: str
+
+    @property
+    def name(self) -> str:
+        """Short name, used in file names and manifests."""
+        return "reports"
+
+    @property
+    def version(self) -> str:
+        """Bumped whenever the output for the same input changes."""
+        return "3"
+
+    def config(self) -> Mapping[str, Any]:
+        """Settings that change the output."""
+        digest = hashlib.sha256(b"".join(file.read_bytes() for file in (*lexicon_files(self.lexicon), ENGLISH)))
+        vocabulary = load_vocabulary(self.vocabulary, load_lexicon(self.lexicon))
+        return {
+            "lexicon_sha256": digest.hexdigest(),
+            "vocabulary": vocabulary.name,
+            "vocabulary_sha256": vocabulary.sha256,
+        }
+
+    def items(self) -> Iterator[Item]:
+        """One item a part of the captions table that holds reports.
+
+        Raises:
+            InputError: there is none.
+        """
+        found = False
+        for part in Corpus(self.corpus).parts("captions"):
+            reports = pq.read_table(part, columns=["kind"]).column("kind").to_pylist().count("raw")
+            if reports:
+                found = True
+                yield Item(f"reports/{part.stem}", {"part": part.stem, "reports": reports}, cost=reports * 1000)
+        if not found:
+            raise InputError(
+                f"'{self.corpus}' has no reports (captions of kind raw); attach them with: "
+                "voxtile convert … --reports FILE"
+            )
+
+    def process(self, item: Item) -> Outcome:
+        """Facts and scopes of the samples of one part; what is not read is a row of the ledger."""
+        words = load_lexicon(self.lexicon)
+        vocabulary = load_vocabulary(self.vocabulary, words)
+        path = self.corpus / "tables" / "captions" / f"{item.inputs['part']}.parquet"
+        facts: list[Row] = []
+        scopes: list[Row] = []
+        parts: list[Part] = []
+        for row in pq.read_table(path, columns=["uid", "text", "kind"]).to_pylist():
+            if row["kind"] != "raw":
+                continue
+            refused = refusal(row["uid"], row["text"], words)
+            if refused is not None:
+                parts.append(refused)
+                continue
+            reading = read_report(row["text"], words)
+            facts += [fact_row(row["uid"], fact, words) for fact in vocabulary.facts(reading)]
+            scopes += scope_rows(row["uid"], vocabulary, vocabulary.closed(reading))
+            parts += [Part(row["uid"], "dropped", problem.reason, problem.detail) for problem in reading.problems]
+        return Outcome("used", tables={"facts": facts, "scopes": scopes}, parts=tuple(parts))
+
+
+def refusal(uid: str, text: str, words: Lexicon) -> Part | None:
+    """Why a report is not read at all, or None."""
+    if len(text) > LONGEST_REPORT:
+        detail = f"{len(text):,} characters are no report of one examination (limit {LONGEST_REPORT:,})"
+        return Part(uid, "dropped", "report-too-long", detail)
+    language = other_language(text, words.words())
+    if language is not None:
+        return Part(uid, "dropped", "report-not-english", f"the text is in {language}; only English reports are read")
+    return None
+
+
+def fact_row(uid: str, fact: ReportFact, words: Lexicon) -> Row:
+    """A fact as a row of the facts table; `value` is the largest dimension in mm."""
+    attributes: dict[str, Any] = {"evidence": list(fact.evidence)} if fact.evidence else {}
+    attributes |= attribute_values(fact.attributes)
+    concept = words.concepts.get(fact.concept)
+    row: Row = {
+        "uid": uid,
+        "concept": fact.concept,
+        "polarity": fact.polarity,
+        "attributes": json.dumps(attributes, sort_keys=True),
+        "code": concept.code if concept else None,
+        "source": f"reports@{words.version}",
+    }
+    if fact.attributes.size_mm:
+        row |= {"value": max(fact.attributes.size_mm), "unit": "mm"}
+    return row
+
+
+def attribute_values(attributes: Attributes) -> dict[str, Any]:
+    """The attributes that are known, as JSON has them."""
+    names = ("laterality", "location", "severity", "size_mm", "change", "number")
+    found = {name: value for name, value in zip(names, attributes.values(), strict=True) if value}
+    return found | ({"size_mm": list(attributes.size_mm)} if attributes.size_mm else {})
+
+
+def scope_rows(uid: str, vocabulary: Vocabulary, closed: list[str]) -> Iterator[Row]:
+    """What the report closes and what it leaves open; silence closes nothing."""
+    rest = [name for name in vocabulary.labels if name not in closed]
+    for is_closed, concepts in ((True, closed), (False, rest)):
+        if concepts:
+            yield {"uid": uid, "vocabulary": vocabulary.name, "closed": is_closed, "concepts": concepts}

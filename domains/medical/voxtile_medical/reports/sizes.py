@@ -24,8 +24,6 @@ _SIZE = re.compile(
 _RANGE = re.compile(
     rf"(?<![\w.,])(?P<a>{_NUMBER})\s{{0,2}}(?:-|–|to)\s{{0,2}}(?P<b>{_NUMBER})\s?(?P<unit>{_UNIT})", re.IGNORECASE
 )
-    rf"(?<![\w.,])(?P<a>{_NUMBER})\s{{0,2}}(?:-|–|to)\s{{0,2}}(?P<b>{_NUMBER})\s?(?P<unit>{_UNIT})", re.I
-)
 # A distance from a landmark, a thickness of slices, a dose of contrast: no size of a finding.
 _DISTANCE = re.compile(
     r"^\W{0,3}(?:above|below|from|superior to|inferior to|proximal|distal|cephalad|caudal|away|beyond"

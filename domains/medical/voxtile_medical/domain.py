@@ -15,6 +15,10 @@ domain = Domain(
         "nifti": Command("voxtile_medical.nifti.convert:convert_nifti", "NIfTI volumes, 4D split, header units"),
     },
     phantoms={
+        "mr": Command(
+            "voxtile_medical.phantom.mr:write_mr_phantom",
+            "synthetic brain MR of several sequences as DICOM, with reports",
+        ),
         "ct": Command(
             "voxtile_medical.phantom.ct:write_ct_phantom", "synthetic torso CT as DICOM, with reports and known truth"
         ),
@@ -32,6 +36,10 @@ domain = Domain(
         "series": Command(
             "voxtile_medical.series_roles.command:facts_from_series",
             "what each series is in its study: T1, FLAIR, arterial phase, lung kernel, frontal view",
+        ),
+        "mentions": Command(
+            "voxtile_medical.mentions.command:facts_from_mentions",
+            "regions of the PET from sentences that name an SUVmax and a slice",
         ),
         "reports": Command(
             "voxtile_medical.reports.command:facts_from_reports", "findings that the free-text reports state or deny"

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pydicom
-from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
 from voxtile_medical.dicom.quiet import quiet_pydicom
@@ -87,11 +86,8 @@ def read_pet_header(path: Path) -> PetHeader:
         SuvRefusedError: several radiopharmaceuticals are given, so that no one dose is the dose; or an element is
             damaged.
     """
-    blocks = [group << 16 | element for group, _, _ in _PRIVATE.values() for element in range(0x10, 0x100)]
-    blocks += [group << 16 | block << 8 | low for group, low, _ in _PRIVATE.values() for block in range(0x10, 0x100)]
-    wanted = [*(tag_for_keyword(keyword) or 0 for keyword in (*_SERIES, _DOSE)), *blocks]
     with quiet_pydicom():
-        dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=wanted, force=True)
+        dataset = pydicom.dcmread(path, stop_before_pixels=True, force=True)
         try:
             return pet_header(dataset)
         except (ValueError, TypeError, OverflowError) as error:
@@ -118,7 +114,8 @@ def pet_header(dataset: Dataset) -> PetHeader:
 
 def _private(dataset: Dataset, group: int, element: int, creator: str) -> str:
     """A private element by its creator's block; where no creator is kept (some anonymisers), the usual block 10."""
-    owners = {block: _text(dataset[group, block].value) for block in range(0x10, 0x100) if (group, block) in dataset}
+    blocks = [tag.element for tag in dataset.keys() if tag.group == group and 0x10 <= tag.element <= 0xFF]  # noqa: SIM118
+    owners = {block: _text(dataset[group, block].value) for block in blocks}
     named_blocks = [block for block, owner in owners.items() if owner == creator]
     for block in named_blocks or ([] if owners else [0x10]):
         tag = (group, block << 8 | element)

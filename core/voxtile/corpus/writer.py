@@ -20,13 +20,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import simplejpeg
 
-from voxtile.corpus.codecs import encode_array, picture_codec, picture_shape
+from voxtile.corpus.codecs import dtype_name, encode_array, picture_codec, picture_shape
 from voxtile.corpus.geoparquet import GEO_KEY, geo_metadata
 from voxtile.corpus.header import new_corpus
 from voxtile.corpus.schema import SCHEMA_VERSION, TABLES, VERSION_KEY
 from voxtile.corpus.storage import StorageError, publish_all, storage_errors, temporary_path
 from voxtile.corpus.tar import DeterministicTar
-from voxtile.engine.task import Mask, Row, Sample
+from voxtile.engine.task import EncodedArray, Mask, Row, Sample
 from voxtile.errors import CorpusError
 
 __all__ = ["JobWriter", "StorageError", "append_rows", "new_corpus", "write_part"]
@@ -75,7 +75,7 @@ class JobWriter:
             raise CorpusError(f"the sample {uid} appears twice in job '{self._stem}'; remove one copy from the input")
         row |= _payload_columns(sample, row)
         if row["codec"] != "ref":
-            data = encode_array(sample.payload) if isinstance(sample.payload, np.ndarray) else sample.payload or b""
+            data = _encoded(sample.payload)
             row |= {"shard": self._shard_name, "nbytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
             preview = _encode_preview(sample.preview) if sample.preview is not None else None
             _check_row("samples", row)
@@ -223,9 +223,10 @@ def _part(root: Path, table: str, stem: str, rows: list[Row]) -> tuple[Path, Cal
 
 def _payload_columns(sample: Sample, row: Mapping[str, Any]) -> Row:
     payload = sample.payload
+    if isinstance(payload, EncodedArray):
+        return {"codec": "b2nd", "shape": list(payload.shape), "dtype": payload.dtype}
     if isinstance(payload, np.ndarray):
-        dtype = payload.dtype.newbyteorder("<").str
-        return {"codec": "b2nd", "shape": list(payload.shape), "dtype": np.dtype(dtype).name}
+        return {"codec": "b2nd", "shape": list(payload.shape), "dtype": dtype_name(payload.dtype)}
     if isinstance(payload, bytes):
         shape = list(picture_shape(payload))
         return {
@@ -237,6 +238,12 @@ def _payload_columns(sample: Sample, row: Mapping[str, Any]) -> Row:
     if payload is not None or not row.get("ref"):
         raise CorpusError(f"the sample {row['uid']} has neither an array, nor JPEG or PNG bytes, nor a reference")
     return {"codec": "ref", "shard": None, "offset": None, "nbytes": None}
+
+
+def _encoded(payload: npt.NDArray[Any] | EncodedArray | bytes | None) -> bytes:
+    if isinstance(payload, np.ndarray):
+        return encode_array(payload)
+    return payload.data if isinstance(payload, EncodedArray) else payload or b""
 
 
 def _encode_preview(pixels: npt.NDArray[np.uint8]) -> bytes:

@@ -33,19 +33,34 @@ class Item:
 
 
 @dataclass(frozen=True)
+class EncodedArray:
+    """An array that is compressed already, so that a task with thousands of tiles need not hold their pixels.
+
+    Attributes:
+        data: the frame, as `voxtile.corpus.codecs.compress` makes it.
+        shape: of the array.
+        dtype: name of its type.
+    """
+
+    data: bytes = field(repr=False)
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
 class Sample:
     """One sample to be stored.
 
     Attributes:
         row: columns of `schema.SAMPLES` that the task knows (uid, subject, kind, …); the writer fills shard, codec,
             offset, nbytes, sha256, and shape and dtype of arrays.
-        payload: an array (stored as `.b2nd`, in the order of `axes`), or encoded JPEG or PNG bytes passed through, or
-            None for `codec: ref`.
+        payload: an array (stored as `.b2nd`, in the order of `axes`; compressed by the writer if it is not yet), or
+            encoded JPEG or PNG bytes passed through, or None for `codec: ref`.
         preview: 8-bit picture [Y, X] or [Y, X, 3] for people, stored as `.preview.jpg`; only for arrays.
     """
 
     row: Row
-    payload: npt.NDArray[Any] | bytes | None
+    payload: npt.NDArray[Any] | EncodedArray | bytes | None
     preview: npt.NDArray[np.uint8] | None = None
 
 

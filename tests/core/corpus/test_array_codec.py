@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from voxtile.corpus.codecs import decode_array, encode_array, open_array
+from voxtile.corpus.codecs import compress, decode_array, encode_array, open_array
 from voxtile.errors import CorpusError
 
 DTYPES = ["?", "i1", "u1", "<i2", ">i2", "<u2", "<i4", ">u4", "<i8", "<u8", "<f2", "<f4", ">f8", "<c8", "<c16"]
@@ -29,6 +29,33 @@ def test_any_array_round_trips(array):
     assert decoded.shape == array.shape
     assert decoded.dtype == array.dtype.newbyteorder("<")
     assert decoded.tobytes() == array.astype(array.dtype.newbyteorder("<")).tobytes()  # NaN payloads and −0 included
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"),
+    [((4, 256, 256), "<u2"), ((3, 256, 256), "|u1"), ((2, 128, 200), "<f4"), ((5, 200, 200), "<i2"), ((64, 16), "<f8")],
+)
+@pytest.mark.parametrize("content", ["noise", "zeros", "ones", "nan"])
+def test_the_bytes_are_those_of_blosc2s_own_constructor(shape, dtype, content):
+    values = {"noise": np.random.default_rng(0).normal(0, 50, shape), "zeros": np.zeros(shape), "ones": np.ones(shape)}
+    if content == "nan" and np.dtype(dtype).kind != "f":
+        return
+    array = (np.full(shape, np.nan) if content == "nan" else values[content]).astype(np.dtype(dtype))
+    frame = encode_array(array)
+    own = blosc2.ndarray_from_cframe(frame)
+    options = blosc2.CParams(
+        codec=blosc2.Codec.ZSTD, clevel=1, nthreads=1, filters=[blosc2.Filter.BITSHUFFLE], filters_meta=[0]
+    )
+    built = blosc2.asarray(array, chunks=own.chunks, blocks=own.blocks, cparams=options)
+    assert frame == built.to_cframe()
+    assert decode_array(frame).tobytes() == array.tobytes()
+
+
+def test_an_array_compressed_beforehand_says_what_it_is():
+    array = np.arange(24, dtype=">i2").reshape(2, 3, 4)
+    packed = compress(array)
+    assert (packed.shape, packed.dtype) == ((2, 3, 4), "int16")
+    np.testing.assert_array_equal(decode_array(packed.data), array)
 
 
 _FRAMES: dict[tuple[int, ...], bytes] = {}

@@ -34,10 +34,13 @@ _FENCED = {
 }
 
 
+CACHE_MB = 128  # blocks are read in order; GDAL's own 5 % of all memory would be new memory for every block
+
+
 @contextmanager
 def fenced_gdal(options: SceneOptions) -> Iterator[None]:
     """GDAL without network and without code inside data, unless the options allow the network."""
-    settings = dict(_FENCED)
+    settings = dict(_FENCED) | {"GDAL_CACHEMAX": CACHE_MB}
     if options.network:
         settings = {k: v for k, v in settings.items() if not k.startswith(("CPL_VSIL_CURL", "GDAL_HTTP"))}
     with rasterio.Env(**settings):

@@ -152,7 +152,9 @@ def corners_of(window: Window, grid: Grid) -> list[tuple[float, float]]:
         window.col_off + window.width,
         window.row_off + window.height,
     )
-    return [grid.transform @ corner for corner in ((left, bottom), (right, bottom), (right, top), (left, top))]
+    a, b, c, d, e, f = tuple(grid.transform)[:6]
+    corners = ((left, bottom), (right, bottom), (right, top), (left, top))
+    return [(a * x + b * y + c, d * x + e * y + f) for x, y in corners]
 
 
 def is_inside(window: Window, grid: Grid) -> bool:

@@ -27,6 +27,7 @@ from voxtile_remote_sensing.tiles.settings import TileSettings
 from voxtile_remote_sensing.tiles.warping import EDGE_POINTS, source_window, transformer_between, warp
 
 _SAME_PX = 1e-6
+_WARPED_ROWS = 1024
 
 
 class Group(Protocol):
@@ -43,6 +44,10 @@ class Group(Protocol):
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of the values."""
+
+    @property
+    def block_rows(self) -> int:
+        """Rows that the files store together: reading in multiples of them reads each once."""
 
     def read(self, window: Window) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
         """Values [C, Y, X] of a window inside the grid, and where [Y, X] the source does not reach, if anywhere."""
@@ -65,6 +70,11 @@ class StoredGroup:
         """That of the bands."""
         return np.result_type(*(band.dtype for band in self.bands))
 
+    @property
+    def block_rows(self) -> int:
+        """The largest of the bands."""
+        return max(band.block[0] for band in self.bands)
+
     def read(self, window: Window) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
         """The stored values; each file is read once."""
         return self.scene.read(self.bands, window), None
@@ -83,6 +93,11 @@ class ResampledGroup:
     def dtype(self) -> np.dtype[Any]:
         """The type that holds all bands."""
         return np.result_type(*(band.dtype for band in self.bands))
+
+    @property
+    def block_rows(self) -> int:
+        """Enough that the margins of the sources, which are read twice, weigh little."""
+        return _WARPED_ROWS
 
     def read(self, window: Window) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
         """Resampled values, rounded and clipped to the stored type."""

@@ -19,7 +19,7 @@ _COMPOSITES = (
 )
 _RADAR = ("VV", "VH")
 _SHARES = (0.02, 0.98)
-_FEW_PX = 1 << 14
+_SAMPLED_PX = 64  # a side: 4,096 pixels place a percentile to within half a percent
 
 
 def preview_of(tile: npt.NDArray[Any], bands: Sequence[SceneBand]) -> npt.NDArray[np.uint8]:
@@ -77,12 +77,12 @@ def _stretch(plane: npt.NDArray[Any], band: SceneBand | None, top: float) -> tup
         return -band.offset / band.scale, 255 * band.scale / top
     if plane.dtype == np.uint8:
         return 0.0, 1.0
-    sample = plane[::8, ::8] if plane.size > _FEW_PX else plane
+    sample = plane[:: max(1, plane.shape[0] // _SAMPLED_PX), :: max(1, plane.shape[1] // _SAMPLED_PX)]
     if band is not None and band.nodata is not None:
         sample = sample[sample != band.nodata]
     sample = sample[np.isfinite(sample)] if sample.dtype.kind == "f" else sample
     if not sample.size:
         return 0.0, 1.0
-    ordered = np.sort(sample, axis=None)
-    low, high = (float(ordered[round(share * (ordered.size - 1))]) for share in _SHARES)
+    places = [round(share * (sample.size - 1)) for share in _SHARES]
+    low, high = (float(v) for v in np.partition(sample, places, axis=None)[places])
     return low, 255 / max(high - low, 1e-9)

@@ -11,7 +11,6 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import numpy.typing as npt
 from rasterio.windows import Window
 
 from voxtile.corpus.edges import file_edges
+from voxtile.engine.task import Row, Sample
 from voxtile.errors import CorpusError
 from voxtile_remote_sensing.scenes.protocol import Layer, SceneBand, SceneError, SceneOptions
 from voxtile_remote_sensing.scenes.raster import RasterPixels
@@ -28,31 +28,48 @@ from voxtile_remote_sensing.tiles.layers import Group, fill_value
 READER = "raster-window"
 
 
-def reference_of(group: Group, window: Window, corpus: Path) -> str:
-    """The `ref` of a tile.
+class ReferenceMaker:
+    """Makes samples that say where their pixels are; what the tiles of a group share is worked out once.
+
+    Args:
+        group: bands on one grid.
+        corpus: folder that paths are relative to.
 
     Raises:
         SceneError: the pixels are not in a raster file of this machine.
     """
-    for band in group.bands:
-        if band.layer.variable or band.layer.path.startswith("/vsi"):
-            raise SceneError(
-                f"band {band.name} is in a store, or calibrated on reading, so that --coords-only cannot refer to it; "
-                "store the pixels, or make it a GeoTIFF first"
-            )
-    first = Path(group.bands[0].layer.path)
-    size, edges = _edges(first)
-    reference = {
-        "uri": os.path.relpath(first, corpus.resolve()),
-        "reader": READER,
-        "box": [window.row_off, window.col_off, window.row_off + window.height, window.col_off + window.width],
-        "bytes": size,
-        "edges": edges,
-        "layers": [[os.path.relpath(band.layer.path, first.parent), band.layer.index] for band in group.bands],
-        "grid": list(group.grid.shape),
-        "fill": [_json_number(band, group) for band in group.bands],
-    }
-    return json.dumps(reference, sort_keys=True, separators=(",", ":"))
+
+    def __init__(self, group: Group, corpus: Path) -> None:
+        for band in group.bands:
+            if band.layer.variable or band.layer.path.startswith("/vsi"):
+                raise SceneError(
+                    f"band {band.name} is in a store, or calibrated on reading, so that --coords-only cannot refer to "
+                    "it; store the pixels, or make it a GeoTIFF first"
+                )
+        first = Path(group.bands[0].layer.path)
+        size, edges = file_edges(first)
+        self._shared = {
+            "uri": os.path.relpath(first, corpus.resolve()),
+            "reader": READER,
+            "bytes": size,
+            "edges": edges,
+            "layers": [[os.path.relpath(band.layer.path, first.parent), band.layer.index] for band in group.bands],
+            "grid": list(group.grid.shape),
+            "fill": [_json_number(band, group) for band in group.bands],
+        }
+
+    def sample(self, row: Row, values: npt.NDArray[Any], window: Window) -> Sample:
+        """The sample of a tile.
+
+        Args:
+            row: its row.
+            values: [C, Y, X], which are not stored.
+            window: its pixels in the files.
+        """
+        box = [window.row_off, window.col_off, window.row_off + window.height, window.col_off + window.width]
+        reference = json.dumps(self._shared | {"box": box}, sort_keys=True, separators=(",", ":"))
+        placed = {"codec": "ref", "ref": reference, "shape": list(values.shape), "dtype": values.dtype.name}
+        return Sample(row | placed, None)
 
 
 def open_reference(path: Path) -> RasterWindows:
@@ -118,12 +135,6 @@ class RasterWindows:
         y, x = top - window.row_off, left - window.col_off
         out[:, y : y + values.shape[1], x : x + values.shape[2]] = values
         return out
-
-
-@lru_cache(maxsize=64)
-def _edges(path: Path) -> tuple[int, str]:
-    """Size of a file and hash of its ends, by which `voxtile verify` sees that it has changed."""
-    return file_edges(path)
 
 
 def _json_number(band: SceneBand, group: Group) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,7 @@ class RowMaker:
             "product": scene.product or None,
             "scene": scene.id,
             "place": _PLACE,
+            "nodata": _nodata([band.nodata for band in group.bands]),
         }
         known = {key: value for key, value in attributes.items() if value is not None}
         self._attributes = json.dumps(known, sort_keys=True, separators=(",", ":"))
@@ -95,3 +97,9 @@ class RowMaker:
             width *= max(1e-6, math.cos(math.radians(latitude)))
             return float(np.sqrt(width * height) * METRES_PER_DEGREE)
         return float(np.sqrt(width * height) * metres_per_unit(self._grid.crs))
+
+
+def _nodata(values: Sequence[float | None]) -> float | list[float | None] | None:
+    """Stored value that means no data: one number for all channels, or one a channel; NaN needs no mention."""
+    stated = [None if value is None or not math.isfinite(value) else float(value) for value in values]
+    return stated[0] if len(set(stated)) == 1 else stated

@@ -91,7 +91,7 @@ class GeotiffTask:
     @property
     def version(self) -> str:
         """Version of the output."""
-        return "1"
+        return "2"
 
     def config(self) -> Mapping[str, Any]:
         """Settings that change the output."""

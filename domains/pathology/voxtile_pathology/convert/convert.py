@@ -12,7 +12,7 @@ from voxtile_datasets.intake.planner import Planner
 from voxtile_pathology.convert.cases import StudyUnit
 from voxtile_pathology.convert.desk import close_slide
 from voxtile_pathology.convert.plan import Inputs
-from voxtile_pathology.convert.settings import Codec, Sampling, WsiSettings
+from voxtile_pathology.convert.settings import Codec, Icc, Sampling, WsiSettings
 from voxtile_pathology.convert.task import WsiTask
 from voxtile_pathology.tissue.mask import OTSU, tissue_spec
 
@@ -42,6 +42,7 @@ def convert_wsi(
     quality: int = 90,
     pass_through: bool = False,
     coords_only: bool = False,
+    icc: Icc = "keep",
     reports: Path | None = None,
     cases: Path | None = None,
     study: StudyUnit = "slide",
@@ -84,6 +85,8 @@ def convert_wsi(
         quality: of JPEG, 1 to 100.
         pass_through: copy the slide's own JPEG tiles where one tile is one patch; no pixel is re-encoded.
         coords_only: store no pixels; training reads them from the slides.
+        icc: keep takes pixels as they are in the slide, as most tools do; srgb applies the ICC profile of slides that
+            have one. The profile's name is noted in any case.
         reports: CSV or Parquet of report texts; the columns study (or slide) and/or subject (or case), and text. They
             become captions of the study, on its first patch.
         cases: CSV or Parquet with the columns slide and subject, and perhaps study; without it a slide is its own
@@ -122,6 +125,7 @@ def convert_wsi(
         quality=quality,
         pass_through=pass_through,
         coords_only=coords_only,
+        icc=icc,
         assume_mpp=assume_mpp,
         associated=tuple(name.strip() for name in associated.split(",") if name.strip()),
         licence=licence,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +23,7 @@ from voxtile_pathology.annotations.regions import AnnotationIndex
 from voxtile_pathology.convert.plan import canonical
 from voxtile_pathology.convert.settings import WsiSettings
 from voxtile_pathology.convert.survey import SHARE_DIGITS, Patch
+from voxtile_pathology.slides.icc import icc_profile, to_srgb
 from voxtile_pathology.slides.protocol import Picture, Slide, SlideError, TileGrid
 from voxtile_pathology.slides.scale import PatchScale, read_patch
 from voxtile_pathology.tissue.quality import sharpness
@@ -45,6 +46,7 @@ class _Block:
     tiles: TileGrid | None
     attributes: str
     reference: Mapping[str, Any] | None
+    to_srgb: Callable[[Picture], Picture] | None
 
 
 def make_patches(slide: Slide, path: Path, item: Item, settings: WsiSettings, annotations: Path | None) -> Outcome:
@@ -95,6 +97,9 @@ def _block(slide: Slide, path: Path, item: Item, settings: WsiSettings) -> _Bloc
     if not settings.coords_only:
         encoded = f"jpg {settings.quality}" if settings.codec == "jpg" else settings.codec
         attributes["encoding"] = "native" if is_tiled else encoded
+    profile = icc_profile(slide) if settings.icc == "srgb" else None
+    if profile is not None:
+        attributes["icc"] = settings.icc
     return _Block(
         slide=slide,
         path=path,
@@ -105,6 +110,7 @@ def _block(slide: Slide, path: Path, item: Item, settings: WsiSettings) -> _Bloc
         tiles=slide.tile_grid(scale.level) if is_tiled else None,
         attributes=canonical(attributes),
         reference=_reference(path, item, settings) if settings.coords_only else None,
+        to_srgb=to_srgb(profile) if profile is not None else None,
     )
 
 
@@ -166,6 +172,7 @@ def _payload(block: _Block, patch: Patch) -> tuple[bytes | None, Picture | None]
     pixels = None
     if settings.needs_pixels or (block.reference is None and block.tiles is None):
         pixels = read_patch(block.slide, (patch.x, patch.y), block.scale)
+        pixels = block.to_srgb(pixels) if block.to_srgb else pixels
     if block.reference is not None:
         return None, pixels
     if block.tiles is not None:

@@ -150,6 +150,7 @@ def _slide_inputs(
         "mpp_from": "assumed" if survey.assumed else "file",
         "objective": survey.objective,
         "level": survey.scale.level,
+        "icc_profile": survey.icc,
         "warnings": sorted({reason for reason, _ in survey.warnings if reason != "annotation"}),
     }
     return {

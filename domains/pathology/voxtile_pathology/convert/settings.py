@@ -12,6 +12,7 @@ from voxtile_pathology.tissue.mask import OTSU, TissueSpec, tissue_spec
 
 Sampling: TypeAlias = Literal["grid", "random", "annotations", "coords"]
 Codec: TypeAlias = Literal["jpg", "png"]
+Icc: TypeAlias = Literal["keep", "srgb"]
 
 PRIVATE_IMAGES = frozenset({"label", "macro"})  # a label shows names and numbers, a macro picture shows the label
 
@@ -36,6 +37,7 @@ class WsiSettings:
         codec, quality: how pixels are encoded.
         pass_through: native JPEG tiles are copied where one tile is one patch.
         coords_only: pixels stay in the slides.
+        icc: whether patches are turned into sRGB by the slide's ICC profile.
         assume_mpp: of slides that do not say.
         associated: associated images to store as overviews.
         licence: noted with every sample.
@@ -60,6 +62,7 @@ class WsiSettings:
     quality: int = 90
     pass_through: bool = False
     coords_only: bool = False
+    icc: Icc = "keep"
     assume_mpp: float | None = None
     associated: tuple[str, ...] = ()
     licence: str | None = None
@@ -85,6 +88,10 @@ class WsiSettings:
             raise ConfigError(f"--patches-per-slide must be at least 1; got {self.patches_per_slide}")
         if self.pass_through and self.coords_only:
             raise ConfigError("--pass-through copies tiles and --coords-only stores none; choose one of them")
+        if self.icc == "srgb" and (self.pass_through or self.coords_only):
+            raise ConfigError(
+                "--icc srgb computes new pixels, and --pass-through and --coords-only keep the slide's own; choose one"
+            )
         private = sorted(PRIVATE_IMAGES & set(self.associated))
         if self.deidentify and private:
             raise ConfigError(

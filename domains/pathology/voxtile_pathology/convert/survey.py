@@ -26,8 +26,9 @@ from voxtile_pathology.convert.places import (
 from voxtile_pathology.convert.settings import WsiSettings
 from voxtile_pathology.coordinates.files import read_coordinates
 from voxtile_pathology.coordinates.layout import Coordinates
+from voxtile_pathology.slides.icc import icc_profile, profile_name, to_srgb
 from voxtile_pathology.slides.open import open_slide
-from voxtile_pathology.slides.protocol import Slide
+from voxtile_pathology.slides.protocol import Slide, SlideError
 from voxtile_pathology.slides.resolution import slide_mpp
 from voxtile_pathology.slides.scale import PatchScale, patch_scale
 from voxtile_pathology.tissue.survey import Coverage, TissueMap, map_tissue
@@ -69,6 +70,7 @@ class Survey:
         assumed: the user said the mpp, not the file.
         objective: magnification, or None.
         reader: name of the reader.
+        icc: name of the ICC profile, or None.
         scale: of the patches.
         is_tiled: one native JPEG tile is one patch of the grid.
         annotations: sha-256 of the annotation file, or None.
@@ -84,6 +86,7 @@ class Survey:
     assumed: bool
     objective: float | None
     reader: str
+    icc: str | None
     scale: PatchScale
     is_tiled: bool
     annotations: str | None
@@ -112,6 +115,8 @@ def survey_slide(
         with open_slide(path) as slide:
             reason = "no-mpp"
             mpp = slide_mpp(slide, settings.assume_mpp)
+            reason = "unreadable-icc-profile"
+            icc, odd = _icc(settings, slide)
             reason = "unreadable-coordinates"
             given = _coordinates(settings, slide, coords)
             reason = "too-coarse"
@@ -134,15 +139,31 @@ def survey_slide(
                 assumed=slide.mpp is None,
                 objective=slide.objective,
                 reader=slide.reader,
+                icc=icc,
                 scale=scale,
                 is_tiled=settings.pass_through and _is_tiled(slide, scale, patches),
                 annotations=annotations_sha,
-                warnings=_warnings(slide, tissue, notes),
+                warnings=(*odd, *_warnings(slide, tissue, notes)),
                 counts=counts,
                 blocks=tuple(tuple(patches[i] for i in block) for block in order),
             )
     except VoxtileError as error:
         return Refusal(reason, str(error))
+
+
+def _icc(settings: WsiSettings, slide: Slide) -> tuple[str | None, tuple[tuple[str, str], ...]]:
+    """Name of the profile, and a warning where it is damaged and nobody needs it."""
+    try:
+        profile = icc_profile(slide)
+        if profile is None:
+            return None, ()
+        if settings.icc == "srgb":
+            to_srgb(profile)
+        return profile_name(profile), ()
+    except SlideError as error:
+        if settings.icc == "srgb":
+            raise SlideError(f"{slide.path.name}: {error}") from error
+        return None, (("icc-profile", str(error)),)
 
 
 def _warnings(slide: Slide, tissue: TissueMap, notes: Sequence[str]) -> tuple[tuple[str, str], ...]:

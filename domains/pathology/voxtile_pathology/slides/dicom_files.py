@@ -63,6 +63,19 @@ def microscope(path: Path) -> tuple[dict[str, str], float | None]:
     return properties, next((float(power) for power in powers if power), None)
 
 
+def optical_profile(path: Path) -> bytes | None:
+    """ICC profile of the first optical path of a whole-slide instance (PS3.3 C.8.12.5), if it has one.
+
+    Args:
+        path: of one instance.
+    """
+    import pydicom
+
+    header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["OpticalPathSequence"])
+    profiles = (optical.get("ICCProfile") for optical in header.get("OpticalPathSequence") or ())
+    return next((bytes(profile) for profile in profiles if profile), None)
+
+
 def series_files(path: Path) -> list[Path]:
     """All files of the slide that a file belongs to: those of its folder with the same series, sorted."""
     series = whole_slide_series(path)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from voxtile.errors import MissingExtraError
-from voxtile_pathology.slides.dicom_files import is_dicom, microscope, series_files, whole_slide_series
+from voxtile_pathology.slides.dicom_files import is_dicom, microscope, optical_profile, series_files, whole_slide_series
 from voxtile_pathology.slides.jpeg_stream import JpegError, complete_jpeg, decode_jpeg
 from voxtile_pathology.slides.protocol import (
     Box,
@@ -122,6 +122,7 @@ class DicomReader:
         self.associated: tuple[str, ...] = tuple(sorted(self._associated))
         self.properties: Mapping[str, str]
         self.properties, self.objective = microscope(self.path)
+        self.icc_profile = optical_profile(self.path)
         spacing = groups[0].mpp
         x, y = (None, None) if spacing is None else (float(spacing.width), float(spacing.height))
         self.mpp, self.warnings = checked_mpp(x, y, self.objective)

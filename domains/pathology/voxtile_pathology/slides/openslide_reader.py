@@ -10,7 +10,9 @@ from typing import Self
 
 import numpy as np
 import openslide
+from PIL import ImageCms
 
+from voxtile_pathology.slides.icc import damaged_profile
 from voxtile_pathology.slides.protocol import (
     Box,
     Level,
@@ -64,6 +66,19 @@ class OpenSlideReader:
             self.objective,
         )
         self.associated: tuple[str, ...] = tuple(sorted(handle.associated_images))
+
+    @property
+    def icc_profile(self) -> bytes | None:
+        """The profile of the pixels.
+
+        Raises:
+            SlideError: it is damaged.
+        """
+        try:
+            profile = self._handle.color_profile
+        except (openslide.OpenSlideError, ImageCms.PyCMSError) as error:
+            raise damaged_profile(error) from error
+        return profile.tobytes() if profile is not None else None
 
     @classmethod
     def recognises(cls, path: Path, head: bytes) -> int:

@@ -92,6 +92,8 @@ class TileGrid(Protocol):
 class Slide(Protocol):
     """An open slide. Not safe to share between threads or processes: each opens its own.
 
+    A slide may also have an attribute `icc_profile` with the bytes of its profile; see `icc.icc_profile`.
+
     Attributes:
         path: the file.
         reader: name of the reader, e.g. `openslide`.

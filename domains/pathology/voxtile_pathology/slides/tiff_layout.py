@@ -20,6 +20,7 @@ from voxtile_pathology.slides.protocol import SlideError, UnsupportedSlideError
 Pages = list[tifffile.TiffPage]
 
 _REDUCED = 1
+_ICC_PROFILE = 34675  # TIFF/EP and ICC.1 annex B.4
 _MICROMETRES = {2: 25_400.0, 3: 10_000.0}  # of TIFF's resolution units: inch and centimetre
 _LENGTHS = {"nm": 1e-3, "µm": 1.0, "μm": 1.0, "um": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}
 _MAX_DESCRIPTION = 64 << 20
@@ -44,6 +45,12 @@ class TiffLayout:
     mpp: tuple[float | None, float | None] = (None, None)
     objective: float | None = None
     properties: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def icc_profile(self) -> bytes | None:
+        """The profile of level 0, if there is one."""
+        tag = self.levels[0][0].tags.get(_ICC_PROFILE)
+        return bytes(tag.value) if tag is not None and isinstance(tag.value, bytes) else None
 
 
 def tiff_vendor(file: tifffile.TiffFile) -> str | None:

@@ -120,5 +120,6 @@ class TiffReader:
         self._associated = layout.associated
         self.associated: tuple[str, ...] = tuple(sorted(layout.associated))
         self.properties = layout.properties
+        self.icc_profile = layout.icc_profile
         self.objective = layout.objective
         self.mpp, self.warnings = checked_mpp(*layout.mpp, layout.objective)

@@ -84,7 +84,7 @@ def _read_frames(root: Path, header: FileHeader, file: int) -> list[Frame]:
             stream,
             lambda tag, vr, length: tag in PIXEL_DATA,
             force=True,
-            specific_tags=[Tag(name) for name in _SEQUENCES],
+            specific_tags=[Tag(name) for name in (*_SEQUENCES, "ContrastBolusAgentSequence")],
         )
     groups = dataset.get("PerFrameFunctionalGroupsSequence")
     count = int(float((header.values.get("NumberOfFrames") or (1,))[0]))
@@ -98,6 +98,8 @@ def _read_frames(root: Path, header: FileHeader, file: int) -> list[Frame]:
     }
     lookup = FrameGroups(shared)
     facts = _facts(lookup.of(groups[0]))
+    if dataset.get("ContrastBolusAgentSequence"):
+        facts["ContrastBolusAgent"] = ("given",)
     return [
         replace(_frame(lookup.of(groups[i]), header, file, i, dimensions, of_file), facts=facts) for i in range(count)
     ]

@@ -102,14 +102,17 @@ def classic_files(study: Study, identity: Identity, layout: Layout) -> Iterator[
         yield f"{sop_uid[-12:]}.dcm", bytes(template.fill(fields | varying)) + pixel_element(plane.tobytes())
 
 
-def frame_items(positions: npt.NDArray[np.float64], *, content: bytes = b"") -> list[bytes]:
+def frame_items(
+    positions: npt.NDArray[np.float64], *, content: bytes = b"", normal: npt.ArrayLike = (0.0, 0.0, 1.0)
+) -> list[bytes]:
     """Items of the per-frame functional groups: frame content and plane position.
 
     Args:
         positions: [frames, 3] mm.
         content: elements of the frame content before the stack's (0020,9056).
+        normal: [3] direction in which the place in the stack counts.
     """
-    order = np.argsort(np.argsort(positions[:, 2]))
+    order = np.argsort(np.argsort(positions @ np.asarray(normal, np.float64)))
     items = []
     for place, position in zip(order + 1, positions, strict=True):
         stack = element(0x0020, 0x9056, "SH", b"1 ") + element(0x0020, 0x9057, "UL", pack("<I", place))
@@ -124,23 +127,8 @@ def frame_items(positions: npt.NDArray[np.float64], *, content: bytes = b"") -> 
 
 def study_fields(study: Study, identity: Identity, layout: Layout) -> dict[str, str]:
     """Values of the template fields that hold for the whole study."""
-    return {
-        "patient_id": identity.patient_id,
-        "patient_name": identity.name,
-        "birth_date": identity.birth_date,
-        "sex": identity.sex,
-        "age": f"{identity.age_years:03d}Y",
-        "study_date": identity.study_date,
-        "study_time": identity.study_time,
-        "accession": identity.accession,
-        "hospital": identity.hospital,
-        "physician": identity.physician,
-        "manufacturer": identity.manufacturer,
-        "model": identity.model,
+    return identity.fields() | {
         "kernel": identity.kernel,
-        "study_uid": identity.study_uid,
-        "series_uid": identity.series_uid,
-        "frame_uid": identity.frame_uid,
         "thickness": decimals([study.spacing[0]]),
         "spacing": decimals(study.spacing[1:]),
         "orientation": decimals(layout.orientation),

@@ -48,6 +48,26 @@ class Identity:
     series_uid: str
     frame_uid: str
 
+    def fields(self) -> dict[str, str]:
+        """Values of the template fields that name patient, study and scanner."""
+        return {
+            "patient_id": self.patient_id,
+            "patient_name": self.name,
+            "birth_date": self.birth_date,
+            "sex": self.sex,
+            "age": f"{self.age_years:03d}Y",
+            "study_date": self.study_date,
+            "study_time": self.study_time,
+            "accession": self.accession,
+            "hospital": self.hospital,
+            "physician": self.physician,
+            "manufacturer": self.manufacturer,
+            "model": self.model,
+            "study_uid": self.study_uid,
+            "series_uid": self.series_uid,
+            "frame_uid": self.frame_uid,
+        }
+
     def instance_uid(self, name: object) -> str:
         """SOP instance UID of an object of this study."""
         return content_uid(self.series_uid, name)

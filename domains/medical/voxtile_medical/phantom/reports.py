@@ -72,6 +72,7 @@ def _values(rng: np.random.Generator, finding: Finding) -> Mapping[str, str]:
         "size": measure(rng, finding.size_mm) if finding.size_mm else "",
         "count": _COUNTS.get(finding.count, ""),
         "density": finding.details.get("density", ""),
+        "character": finding.details.get("character", ""),
     }
 
 

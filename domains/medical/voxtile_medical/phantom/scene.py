@@ -41,8 +41,34 @@ class Finding:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Chances:
+    """Draws of a painter: what has a random generator `rng` can ask for these."""
+
+    rng: np.random.Generator
+
+    def chance(self, probability: float) -> bool:
+        """True with this probability."""
+        return bool(self.rng.random() < probability)
+
+    def between(self, low: float, high: float) -> float:
+        """A uniform number."""
+        return float(self.rng.uniform(low, high))
+
+    def point_in_ball(self, limit: float = 1.0) -> Point:
+        """[3] uniform point of a ball of radius `limit`."""
+        direction = self.rng.standard_normal(3)
+        radius = limit * float(self.rng.random()) ** (1 / 3)
+        return np.asarray(direction / np.linalg.norm(direction) * radius)
+
+    def pick_sides(self, both: float) -> tuple[str, ...]:
+        """One side, or both with probability `both`."""
+        if self.chance(both):
+            return SIDES
+        return (SIDES[int(self.rng.integers(2))],)
+
+
 @dataclass
-class Scene:
+class Scene(Chances):
     """The study being painted.
 
     Attributes:
@@ -89,29 +115,9 @@ class Scene:
             if finding is not None:
                 self.masks.setdefault(finding, np.zeros(self.frame.shape, bool))[region.box] |= inside
 
-    def chance(self, probability: float) -> bool:
-        """True with this probability."""
-        return bool(self.rng.random() < probability)
-
-    def between(self, low: float, high: float) -> float:
-        """A uniform number."""
-        return float(self.rng.uniform(low, high))
-
     def calcium(self) -> float:
         """HU of a calcification; stones, plaques and granulomas draw from the same range as cortical bone."""
         return self.between(450, 800)
-
-    def point_in_ball(self, limit: float = 1.0) -> Point:
-        """[3] uniform point of a ball of radius `limit`."""
-        direction = self.rng.standard_normal(3)
-        radius = limit * float(self.rng.random()) ** (1 / 3)
-        return np.asarray(direction / np.linalg.norm(direction) * radius)
-
-    def pick_sides(self, both: float) -> tuple[str, ...]:
-        """One side, or both with probability `both`."""
-        if self.chance(both):
-            return SIDES
-        return (SIDES[int(self.rng.integers(2))],)
 
     def millimetres(self, diameter: float) -> float:
         """Body mm to patient mm, averaged over the axes."""

@@ -1,0 +1,161 @@
+"""From a seed to one MR study: the head, and each sequence sampled on a grid of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import map_coordinates
+
+from voxtile.testing.phantom_noise import Volume, stream, value_noise
+from voxtile.testing.phantom_shapes import rotation
+from voxtile_medical.phantom.mr_brain import paint_head
+from voxtile_medical.phantom.mr_findings import draw_mr_findings
+from voxtile_medical.phantom.mr_lesions import paint_lesions
+from voxtile_medical.phantom.mr_scene import SHAPE, SPACING_MM, HeadScene, draw_head, place_head
+from voxtile_medical.phantom.mr_tissue import Sequence, draw_protocol
+from voxtile_medical.phantom.scene import SIDES, Finding
+
+FINDINGS_STREAM, HEAD_STREAM, ANATOMY_STREAM, SCAN_STREAM = 700, 701, 702, 703
+_PLANES = {"axial": (0, 1, 2), "sagittal": (1, 2, 0), "coronal": (0, 2, 1)}  # columns, rows, slices: patient axes
+
+
+@dataclass(frozen=True)
+class ScanGrid:
+    """Where a series lies.
+
+    Attributes:
+        shape: (slices, rows, columns).
+        axes: [3, 3] directions of columns, rows and slices in the patient (LPS), as columns.
+        spacing: mm along columns, rows and slices.
+        origin: [3] patient mm (LPS) of the first voxel.
+        plane: axial, sagittal or coronal.
+    """
+
+    shape: tuple[int, int, int]
+    axes: npt.NDArray[np.float64]
+    spacing: npt.NDArray[np.float64]
+    origin: npt.NDArray[np.float64]
+    plane: str
+
+    def positions(self) -> npt.NDArray[np.float64]:
+        """[slices, 3] patient mm of the first voxel of every slice."""
+        steps = np.arange(self.shape[0])[:, None] * self.spacing[2] * self.axes[:, 2]
+        return np.asarray(self.origin + steps)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One series: [slices, rows, columns] uint16 values on its grid."""
+
+    sequence: Sequence
+    grid: ScanGrid
+    values: npt.NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class MrStudy:
+    """One study before it becomes DICOM.
+
+    Attributes:
+        number: place in the data set.
+        present: finding by concept.
+        findings: what is there; `centre` is in patient mm (LPS).
+        mimics: benign things that look like findings, (name, side).
+        scans: its series, in the order of `mr_tissue.ROLES`, those that this study lacks left out.
+        field_strength: T.
+    """
+
+    number: int
+    present: dict[str, bool]
+    findings: tuple[Finding, ...]
+    mimics: tuple[tuple[str, str | None], ...]
+    scans: tuple[Scan, ...]
+    field_strength: float
+
+
+def render_mr(seed: int, number: int) -> MrStudy:
+    """Make study `number` of the data set `seed`."""
+    present = draw_mr_findings(stream(seed, number, FINDINGS_STREAM))
+    patient = stream(seed, number, HEAD_STREAM)
+    shift_to = SIDES[int(patient.integers(2))]
+    head = draw_head(patient, present, shift_to)
+    rng = stream(seed, number, ANATOMY_STREAM)
+    frame = place_head(head, rng)
+    texture = value_noise(rng, SHAPE, (13, 16, 13))
+    away = SIDES[1 - SIDES.index(shift_to)] if present["midline_shift"] else None
+    scene = HeadScene(frame, head, rng, present, away, texture)
+    paint_head(scene)
+    paint_lesions(scene)
+    scan_rng = stream(seed, number, SCAN_STREAM)
+    origin = -SPACING_MM * (np.array(SHAPE[::-1]) - 1) / 2 + scan_rng.normal(0, 15, 3)
+    scans = _scans(scene.maps, origin, scan_rng)
+    findings = tuple(
+        replace(f, centre=np.round(origin + frame.index_of(f.centre) * SPACING_MM, 1)) for f in scene.findings
+    )
+    strength = float(scan_rng.choice((1.5, 3.0)))
+    return MrStudy(number, present, findings, tuple(dict.fromkeys(scene.mimics)), scans, strength)
+
+
+def _scans(maps: Volume, origin: npt.NDArray[np.float64], rng: np.random.Generator) -> tuple[Scan, ...]:
+    """Every sequence of the protocol; one study in ten lacks one of T2, FLAIR and the pair of diffusion."""
+    lacking = str(rng.choice(("", "t2", "flair", "dwi"), p=(0.9, 0.03, 0.03, 0.04)))
+    tilt = float(rng.uniform(-18, 18)) if rng.random() < 0.6 else 0.0  # axial slices along the skull base
+    found = []
+    for sequence in draw_protocol(rng):
+        grid = _grid(sequence, tilt + float(rng.normal(0, 1.5)), origin, rng)
+        values = _acquire(sequence, maps, grid, origin, rng)
+        if sequence.role != lacking and not (lacking == "dwi" and sequence.role == "adc"):
+            found.append(Scan(sequence, grid, values))
+    return tuple(found)
+
+
+def _grid(sequence: Sequence, tilt: float, origin: npt.NDArray[np.float64], rng: np.random.Generator) -> ScanGrid:
+    plane = "axial"
+    if sequence.role in ("t1", "t2") and rng.random() < 0.25:
+        plane = "sagittal" if sequence.role == "t1" else "coronal"
+    # A few sizes only, as protocols have: headers are then encoded once for all studies that share them.
+    in_plane, thick = float(rng.choice((3.0, 3.3, 3.6))), float(rng.choice((4.5, 5.0, 6.0)))
+    if sequence.b_value:
+        in_plane = 4.0
+    axes = rotation(0, tilt)[:, _PLANES[plane]]
+    if plane == "sagittal":
+        axes = axes * np.array([1, -1, 1])  # rows run down from the head
+    if plane == "coronal":
+        axes = axes * np.array([1, -1, 1])
+    extent = np.array(SHAPE[::-1]) * SPACING_MM
+    reach = np.array([176.0, 204.0, 158.0])[list(_PLANES[plane])]
+    spacing = np.round(np.array([in_plane, in_plane, thick]), 3)
+    size = np.ceil(reach / spacing).astype(int)
+    centre = origin + extent / 2 + np.array([0, 0, 2.0]) + rng.normal(0, 3, 3)
+    first = centre - axes @ ((size - 1) / 2 * spacing)
+    return ScanGrid((int(size[2]), int(size[1]), int(size[0])), axes, spacing, np.round(first, 2), plane)
+
+
+def _acquire(
+    sequence: Sequence, maps: Volume, grid: ScanGrid, origin: npt.NDArray[np.float64], rng: np.random.Generator
+) -> npt.NDArray[np.uint16]:
+    """Sample the signal on the grid, shade it, add Rician noise, and store it on a scale of the scan's own."""
+    signal = sequence.signal(maps)
+    k, j, i = np.indices(grid.shape, dtype=np.float32)
+    steps = (grid.axes * grid.spacing / SPACING_MM).astype(np.float32)
+    start = ((grid.origin - origin) / SPACING_MM).astype(np.float32)
+    places = [start[a] + steps[a, 0] * i + steps[a, 1] * j + steps[a, 2] * k for a in (2, 1, 0)]
+    values = map_coordinates(signal, places, order=1, mode="constant", cval=0.0, output=np.float32)
+    if sequence.role == "adc":
+        values += rng.standard_normal(grid.shape, dtype=np.float32) * np.float32(rng.uniform(40, 90)) * (values > 0)
+        return _stored(values)
+    values *= np.exp(value_noise(rng, grid.shape, (2, 2, 2)) * np.float32(rng.uniform(0.08, 0.25)))
+    level = np.float32(np.percentile(values, 99) * rng.uniform(0.02, 0.045))
+    values = np.hypot(
+        values + level * rng.standard_normal(grid.shape, dtype=np.float32),
+        level * rng.standard_normal(grid.shape, dtype=np.float32),
+    )
+    scale = rng.uniform(250, 2200) / float(np.percentile(values, 99))
+    return _stored(values * scale)
+
+
+def _stored(values: Volume) -> npt.NDArray[np.uint16]:
+    """Whole numbers of 12 bits."""
+    return np.asarray(np.clip(np.rint(values), 0, 4095), np.uint16)

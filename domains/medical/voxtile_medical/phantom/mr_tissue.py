@@ -1,0 +1,104 @@
+"""What MR measures of a tissue, and the signal that a sequence makes of it.
+
+Times in ms, diffusion in 10⁻³ mm²/s. Rough values at 1.5 T from Bojorquez et al. 2017 (Magn Reson Imaging 35:69-80) and
+Bottomley et al. 1984 (Med Phys 11:425-448); signal equations from Bernstein, King and Zhou, Handbook of MRI Pulse
+Sequences, sections 14.1 (inversion recovery), 14.3 (spin echo) and 17.2 (diffusion).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from voxtile.testing.phantom_noise import Volume
+
+Role = Literal["t1", "t1-post", "t2", "flair", "dwi", "adc"]
+ROLES: tuple[Role, ...] = ("t1", "t1-post", "t2", "flair", "dwi", "adc")
+QUANTITIES = ("density", "t1", "t2", "diffusion", "uptake", "fat")
+B_VALUE = 1000.0  # s/mm²
+
+
+def tissue(
+    density: float, t1: float, t2: float, diffusion: float, uptake: float = 0.0, fat: float = 0.0
+) -> npt.NDArray[np.float32]:
+    """[6] values in the order of `QUANTITIES`; uptake is the rise of 1/T1 after contrast, per second."""
+    return np.array([density, t1, t2, diffusion, uptake, fat], np.float32)
+
+
+AIR = tissue(0.0, 1000, 50, 0.0)
+FAT = tissue(0.95, 280, 85, 0.05, fat=1.0)
+MUSCLE = tissue(0.8, 1000, 45, 1.4, 0.25)
+BONE = tissue(0.06, 800, 20, 0.3)
+CSF = tissue(1.0, 4000, 1800, 3.0)
+GREY = tissue(0.84, 1250, 98, 0.82, 0.02)
+WHITE = tissue(0.72, 800, 75, 0.74, 0.01)
+VEIN = tissue(0.45, 1500, 60, 1.2, 3.0)
+MUCOSA = tissue(0.85, 1400, 110, 1.4, 1.8)
+OEDEMA = tissue(0.86, 1450, 165, 1.35)
+INFARCT = tissue(0.86, 1450, 130, 0.42)
+TUMOUR = tissue(0.86, 1500, 125, 1.05, 2.2)
+NECROSIS = tissue(0.95, 2600, 300, 2.2)
+MENINGIOMA = tissue(0.84, 1250, 96, 0.84, 2.4)
+OLD_BLOOD = tissue(0.9, 380, 115, 0.9)  # methaemoglobin: bright on T1
+FRESH_BLOOD = tissue(0.82, 1150, 34, 0.6)  # deoxyhaemoglobin: dark on T2
+GLIOSIS = tissue(0.86, 1350, 160, 1.1)
+PROTEIN_FLUID = tissue(1.0, 1300, 420, 2.3)
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """Timing of one sequence.
+
+    Attributes:
+        role: what it is in the study.
+        repetition, echo, inversion: ms; inversion 0 for none.
+        b_value: s/mm².
+        contrast: after contrast.
+        fat_left: share of the fat signal that fat suppression leaves.
+    """
+
+    role: Role
+    repetition: float
+    echo: float
+    inversion: float = 0.0
+    b_value: float = 0.0
+    contrast: bool = False
+    fat_left: float = 1.0
+
+    def signal(self, maps: Volume) -> Volume:
+        """Signal of [6, Z, Y, X] tissue maps: [Z, Y, X] of a density of 1, or for ADC in 10⁻⁶ mm²/s."""
+        density, t1, t2, diffusion, uptake, fat = maps
+        if self.role == "adc":
+            return np.asarray(diffusion * np.float32(1000) * (density > 0.2), np.float32)
+        if self.contrast:
+            t1 = np.float32(1000) / (np.float32(1000) / t1 + uptake)
+        recovered = 1 - np.exp(np.float32(-self.repetition) / t1)
+        if self.inversion:
+            inverted = 2 * np.exp(np.float32(-self.inversion) / t1) - 2 * np.exp(np.float32(-self.repetition) / t1)
+            recovered = np.abs(recovered - inverted)
+        out = density * recovered * np.exp(np.float32(-self.echo) / t2)
+        if self.b_value:
+            out = out * np.exp(np.float32(-self.b_value / 1000) * diffusion)
+        return np.asarray(out * (1 - fat * np.float32(1 - self.fat_left)), np.float32)
+
+
+def draw_protocol(rng: np.random.Generator) -> tuple[Sequence, ...]:
+    """The sequences of one study; the site's taste varies, the weighting does not."""
+
+    def between(low: float, high: float) -> float:
+        return float(np.round(rng.uniform(low, high), 1))
+
+    short, early = between(450, 680), between(8, 14)
+    diffusion = (between(4200, 7000), between(72, 95))
+    fat_left = between(0.1, 0.7)
+    return (
+        Sequence("t1", short, early),
+        Sequence("t1-post", round(short * rng.uniform(0.97, 1.03), 1), early, contrast=True),
+        Sequence("t2", between(3800, 6000), between(85, 112)),
+        Sequence("flair", between(8300, 10_000), between(92, 120), between(2300, 2600), fat_left=between(0.1, 1.0)),
+        Sequence("dwi", *diffusion, b_value=B_VALUE, fat_left=fat_left),
+        Sequence("adc", *diffusion, b_value=B_VALUE, fat_left=fat_left),
+    )

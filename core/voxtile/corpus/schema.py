@@ -35,6 +35,10 @@ ROLE = "series role"
 # structure's name, side, and where its mask came from. It describes the region and is never a target or a caption.
 STRUCTURE = "structure"
 
+# Facts whose source begins so are measurements of a region: sizes, distances and the like, with a value and a unit.
+# What follows from them (that a spleen is large) is another fact of another source. They are never a target or caption.
+MEASURED = "measurements/"
+
 # Concepts that describe a sample or a region and state no finding.
 DESCRIPTIVE = (ROLE, STRUCTURE)
 

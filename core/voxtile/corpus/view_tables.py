@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from voxtile.corpus.schema import DESCRIPTIVE, OVERVIEW, ROLE, TABLES
+from voxtile.corpus.schema import DESCRIPTIVE, MEASURED, OVERVIEW, ROLE, TABLES
 from voxtile.corpus.view_key import INPUT_TABLES, table_parts
 from voxtile.errors import ConfigError, CorpusError
 
@@ -216,7 +216,7 @@ def join_facts(connection: duckdb.DuckDBPyConnection, source: str | None = None)
     connection.register("fact_source", pa.table({"prefix": names}))
     connection.execute(f"""
         CREATE TEMP TABLE chosen_facts AS SELECT facts.* FROM facts
-        WHERE concept NOT IN {DESCRIPTIVE}
+        WHERE concept NOT IN {DESCRIPTIVE} AND NOT starts_with(coalesce(facts.source, ''), '{MEASURED}')
             AND EXISTS (SELECT 1 FROM fact_source WHERE starts_with(coalesce(facts.source, ''), prefix))""")
     connection.execute(
         "CREATE TEMP TABLE chosen_scopes AS SELECT * FROM scopes"

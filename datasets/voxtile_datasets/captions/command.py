@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from voxtile.corpus.parts import part_paths, read_parts, table_schema
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.schema import DESCRIPTIVE
+from voxtile.corpus.schema import DESCRIPTIVE, MEASURED
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.task import Item, Outcome, Row
 from voxtile.errors import ConfigError, InputError
@@ -191,7 +191,7 @@ def _known(root: Path, part: Path, source: str | None) -> tuple[pa.Table, pa.Tab
     facts, scopes = tables
     facts = facts.filter(pc.invert(pc.is_in(facts["concept"], pa.array(DESCRIPTIVE))))
     sources = pc.fill_null(facts["source"], "")
-    facts = facts.filter(pc.invert(pc.match_substring(sources, _WORDED)))
+    facts = facts.filter(pc.invert(pc.or_(pc.match_substring(sources, _WORDED), pc.starts_with(sources, MEASURED))))
     if source is not None:
         facts = facts.filter(pc.starts_with(pc.fill_null(facts["source"], ""), source))
         scopes = scopes.slice(0, 0)

@@ -83,8 +83,8 @@ class Anatomy:
         return self._structure(known, side) if known else Named(text or phrase, "unknown", side)
 
     def is_paired(self, named: Named) -> bool:
-        """The structure exists on both sides."""
-        return bool(self.structures.get(named.name, {}).get("paired"))
+        """The structure is an organ or vessel that exists on both sides."""
+        return named.kind in ("organ", "vessel") and bool(self.structures[named.name].get("paired"))
 
     def _structure(self, name: str, side: str | None, level: str | None = None) -> Named:
         entry = self.structures[name]

@@ -16,7 +16,7 @@ from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.task import Row
 from voxtile.errors import ConfigError
 from voxtile_medical.measurements.measured import MAX_PARTS
-from voxtile_medical.measurements.rules import SOURCE
+from voxtile_medical.measurements.rules import FINDINGS, MEASUREMENTS
 from voxtile_medical.measurements.sample_facts import NEAR_MM
 from voxtile_medical.measurements.task import MaskTask
 from voxtile_medical.segmentations.attach import attach_masks
@@ -25,7 +25,11 @@ from voxtile_medical.segmentations.attach import attach_masks
 def facts_from_masks(
     corpus: Path,
     *,
-    masks: list[Path] | None = None,
+    masks: str = "",
+    key_file: Path | None = None,
+    label_names: Path | None = None,
+    label_pattern: str = "*",
+    pairs: Path | None = None,
     near_mm: float = NEAR_MM,
     max_parts: int = MAX_PARTS,
     **run: Any,  # noqa: ANN401
@@ -39,7 +43,12 @@ def facts_from_masks(
 
     Args:
         corpus: a corpus of volumes whose regions have masks.
-        masks: folders of DICOM SEG, RTSTRUCT or NIfTI label maps whose masks are attached to the corpus first.
+        masks: folder of DICOM SEG, RTSTRUCT or NIfTI label maps whose masks are attached to the corpus first; several
+            with commas between them.
+        key_file: where the key and the map of sources are kept; default beside the corpus, CORPUS.sources.parquet.
+        label_names: JSON, TSV or Slicer colour table that names the values of NIfTI label maps.
+        label_pattern: file name patterns of NIfTI label maps, separated by commas.
+        pairs: CSV with the columns mask (path in the folder) and uid, for label maps whose names do not say of what.
         near_mm: organs and vessels farther from a finding than this are not mentioned.
         max_parts: how many parts of a finding, largest first, are measured one by one.
         run: how to run: workers, retry, dry_run, …
@@ -53,7 +62,19 @@ def facts_from_masks(
     if max_parts < 1:
         raise ConfigError(f"'max_parts' must be 1 or more, not {max_parts}")
     options = RunOptions(**run)
-    attached = [attach_masks(corpus, folder, options) for folder in masks or ()]
+    attached = [
+        attach_masks(
+            corpus,
+            Path(folder),
+            options,
+            key_file=key_file,
+            label_names=label_names,
+            label_pattern=label_pattern,
+            pairs=pairs,
+        )
+        for folder in masks.split(",")
+        if folder
+    ]
     summary = run_task(MaskTask(corpus, near_mm, max_parts), corpus, options)
     if not options.dry_run:
         _print(
@@ -69,7 +90,7 @@ def _print(facts: Iterable[Row]) -> None:
     counts: Counter[tuple[str, str]] = Counter()
     samples: dict[tuple[str, str], set[str]] = defaultdict(set)
     for fact in facts:
-        if not (fact["source"] or "").startswith(f"{SOURCE}/"):
+        if not (fact["source"] or "").startswith((f"{FINDINGS}/", f"{MEASUREMENTS}/")):
             continue
         name = fact["concept"] if fact["polarity"] == "present" else f"{fact['concept']} ({fact['polarity']})"
         key = (name, fact["unit"] or "")

@@ -17,6 +17,7 @@ from voxtile_medical.measurements.staging import pancreas_t_stage
 from voxtile_medical.measurements.vessel_contact import HALF, vessel_contact
 
 ISO_SHARE = 0.1  # of the organ's standard deviation: nearer to its mean is isoattenuating (RadGPT)
+PARENCHYMA = frozenset({"liver", "spleen", "pancreas", "kidney"})  # organs of one attenuation, to compare with
 LISTED_SHARE = 0.1  # other places with at least this share are listed too (RadGPT)
 _HOLDERS: tuple[Kind, ...] = ("part", "organ")
 _NEIGHBOURS: tuple[Kind, ...] = ("organ", "vessel")
@@ -64,37 +65,38 @@ def finding_facts(finding: Region, around: Surroundings) -> list[Row]:
         finding: a region of kind `finding`.
         around: the sample's other regions, values and midline.
     """
-    place = locate(finding, finding.measured.shape, around)
-    side, evidence = _side(finding, [part.shape for part in finding.measured.parts], place, around.midline)
-    axial = finding.measured.axial
+    measured = finding.measured
+    place = locate(finding, measured.shape, around)
+    placed = [locate(finding, part.shape, around) for part in measured.parts]
+    side = _side(finding, placed, around.midline)
     rows = [
         finding.fact(
             "finding",
-            axial.longest.mm,
+            measured.axial.longest.mm,
             fill=finding.named.name.replace(" ", "_"),
-            laterality=side,
+            laterality=side.name,
             location=place.region.named.full if place else None,
-            count=finding.measured.count,
-        )
+            count=measured.count,
+        ),
+        *_place_facts(finding, measured.shape, place, around),
+        _side_fact(finding, side, around.midline),
     ]
-    rows += _place_facts(finding, place, around.values, finding.measured.shape, around)
-    if evidence is not None:
-        rows.append(evidence)
-    if finding.measured.count > 1:
-        for number, part in enumerate(finding.measured.parts, start=1):
-            held = locate(finding, part.shape, around)
-            own_side = finding.named.side or (held and held.region.named.side)
-            own_side = own_side or side_of([part.shape], around.midline).name
-            rows += part_facts(finding, number, part, around.values, own_side)
-            rows += _place_facts(
-                finding, held, around.values, part.shape, around, lesion=number, of=finding.measured.count
-            )
-    return rows + _neighbour_facts(finding, around) + _vessel_facts(finding, place, around)
+    if measured.count > 1:
+        for number, (part, held) in enumerate(zip(measured.parts, placed, strict=True), start=1):
+            which = {
+                "lesion": number,
+                "of": measured.count,
+                "laterality": _side_of_part(finding, part.shape, held, around.midline),
+            }
+            rows += part_facts(finding, part, around.values, which)
+            rows += _place_facts(finding, part.shape, held, around, **which)
+    organs = {held.organ for held in (place, *placed) if held}
+    return rows + _neighbour_facts(finding, organs, around) + _vessel_facts(finding, place, around)
 
 
-def side_fact(region: Region, midline: Midline) -> Row | None:
+def side_fact(region: Region, midline: Midline) -> Row:
     """Laterality of a region that is no finding: by its phrase, checked against the affine, or by the affine alone."""
-    return _side(region, [part.shape for part in region.measured.parts], None, midline)[1]
+    return _side_fact(region, _side(region, [], midline), midline)
 
 
 def locate(finding: Region, shape: Shape, around: Surroundings) -> Located | None:
@@ -118,35 +120,51 @@ def locate(finding: Region, shape: Shape, around: Surroundings) -> Located | Non
     return None
 
 
-def _side(
-    region: Region, parts: Sequence[Shape], place: Located | None, midline: Midline
-) -> tuple[str | None, Row | None]:
-    """Name of a side, and the fact that says it with its evidence."""
-    found: Side = side_of(parts, midline)
-    named = region.named.side
+@dataclass(frozen=True)
+class _Sided:
+    """The side of a region, what says so, and where the affine puts its centroid."""
+
+    name: str
+    evidence: str
+    firm: bool
+    by_affine: Side
+
+
+def _side(region: Region, placed: Sequence[Located | None], midline: Midline) -> _Sided:
+    """By the phrase, else by the sided organs that hold the parts, else by the affine."""
+    parts = [part.shape for part in region.measured.parts]
+    found = side_of(parts, midline)
+    if region.named.side:
+        agrees = found.name in (region.named.side, "midline", "bilateral")
+        return _Sided(region.named.side, "the phrase", agrees or not midline.firm, found)
+    held = {place.region.named.side for place in placed if place and place.region.named.side}
+    if held and found.name != "bilateral" and len(held) == 1:
+        place = next(place for place in placed if place and place.region.named.side)
+        return _Sided(held.pop(), f"the {place.region.named.full}", True, found)
+    return _Sided(found.name, midline.evidence, midline.firm, found)
+
+
+def _side_of_part(region: Region, part: Shape, place: Located | None, midline: Midline) -> str:
     held = place.region.named.side if place else None
-    name = named or held or found.name
-    evidence = "the phrase" if named else f"the {place.region.named.full}" if place and held else midline.evidence
-    agrees = found.name in (name, "midline", "bilateral")
-    firm = (midline.firm or name != found.name) if not (named or held) else (agrees or not midline.firm)
-    by_affine = None if agrees else found.name
-    fact = region.fact(
+    return region.named.side or held or side_of([part], midline).name
+
+
+def _side_fact(region: Region, side: _Sided, midline: Midline) -> Row:
+    return region.fact(
         "laterality",
-        found.offset_mm,
-        polarity="present" if firm else "uncertain",
-        laterality=name,
-        evidence=evidence,
+        side.by_affine.offset_mm,
+        polarity="present" if side.firm else "uncertain",
+        laterality=side.name,
+        evidence=side.evidence,
         midline=midline.evidence,
-        by_affine=by_affine,
+        by_affine=side.by_affine.name,
     )
-    return name, fact
 
 
 def _place_facts(
     finding: Region,
-    place: Located | None,
-    values: Values | None,
     shape: Shape,
+    place: Located | None,
     around: Surroundings,
     **which: Any,  # noqa: ANN401
 ) -> list[Row]:
@@ -165,16 +183,16 @@ def _place_facts(
             **which,
         )
     ]
-    if values is not None and values.quantity == "attenuation":
-        rows += _relative_attenuation(finding, place, values, shape, around, **which)
+    if around.values is not None and around.values.quantity == "attenuation" and place.organ in PARENCHYMA:
+        rows += _relative_attenuation(finding, shape, place, around.values, around, **which)
     return rows
 
 
 def _relative_attenuation(
     finding: Region,
+    shape: Shape,
     place: Located,
     values: Values,
-    shape: Shape,
     around: Surroundings,
     **which: Any,  # noqa: ANN401
 ) -> list[Row]:
@@ -205,12 +223,12 @@ def _relative_attenuation(
     ]
 
 
-def _neighbour_facts(finding: Region, around: Surroundings) -> list[Row]:
-    """Distance to every organ and vessel that is near, and the area of contact with those that touch."""
+def _neighbour_facts(finding: Region, own: set[str], around: Surroundings) -> list[Row]:
+    """Distance to every organ and vessel that is near, but for the finding's own, and contact with those that touch."""
     rows = []
     shape = finding.measured.shape
     for other in around.of_kind(*_NEIGHBOURS):
-        if box_distance(shape, other.measured.shape) > around.near_mm:
+        if other.named.name in own or box_distance(shape, other.measured.shape) > around.near_mm:
             continue
         way = distance(shape, other.measured.shape)
         if way.mm > around.near_mm:

@@ -25,6 +25,7 @@ class NormalRange:
         lower, upper: by sex; None where there is no such bound.
         above, below: finding that a size beyond the bound is; None where none follows.
         pair: the left and right organ together.
+        cite: short name of the source, for facts.
         source: citation.
     """
 
@@ -35,6 +36,7 @@ class NormalRange:
     above: str | None
     below: str | None
     pair: bool
+    cite: str
     source: str
 
     def bounds(self, sex: str | None) -> tuple[float | None, float | None]:
@@ -77,6 +79,7 @@ def _range(entry: Mapping[str, Any]) -> NormalRange:
         entry["above"],
         entry["below"],
         bool(entry.get("pair")),
+        entry["cite"],
         " ".join(entry["source"].split()),
     )
 

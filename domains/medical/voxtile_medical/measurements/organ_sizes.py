@@ -99,5 +99,5 @@ def _verdict(
             laterality=None,
             region=f"{normal.region}s" if normal.pair else size.region.phrase,
             usual_range=list(bounds),
-            reference=normal.source,
+            reference=normal.cite,
         )

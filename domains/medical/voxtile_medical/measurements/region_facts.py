@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,19 +98,15 @@ def own_facts(region: Region, values: Values | None, usual: NormalRange | None, 
     return rows
 
 
-def part_facts(region: Region, number: int, part: Part, values: Values | None, side: str | None) -> list[Row]:
-    """What is measured on one of several parts of a finding, with its number by size.
+def part_facts(region: Region, part: Part, values: Values | None, which: Mapping[str, Any]) -> list[Row]:
+    """What is measured on one of several parts of a finding.
 
     Args:
         region: the whole finding.
-        number: of the part, from 1 for the largest.
         part: with its measurements.
         values: of the volume.
-        side: of the part, where it was found.
+        which: attributes that tell the part from the others.
     """
-    which: dict[str, Any] = {"lesion": number, "of": region.measured.count}
-    if side is not None:
-        which["laterality"] = side
     rows = [
         region.fact("volume", part.shape.volume_ml, **which),
         *size_facts(region, part.axial, part.extent, **which),

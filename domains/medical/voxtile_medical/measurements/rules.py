@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-SOURCE = "measurements"
+MEASUREMENTS = "measurements"  # numbers about a region: never a target of training, never a caption
+FINDINGS = "masks"  # what a mask shows, or what follows from a measurement by rule
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Rule:
         concept: of the facts it makes; `{}` stands for attenuation, uptake or intensity, or for the finding.
         unit: of their value; None where it has none or that of the sample.
         definition: one or two sentences.
+        family: `measurements`, or `masks` for findings.
     """
 
     id: str
@@ -25,15 +27,23 @@ class Rule:
     concept: str
     unit: str | None
     definition: str
+    family: str = MEASUREMENTS
 
     @property
     def source(self) -> str:
         """As in the column `source` of the facts table."""
-        return f"{SOURCE}/{self.id}@{self.version}"
+        return f"{self.family}/{self.id}@{self.version}"
 
 
 _RULES = (
-    Rule("finding", "1", "{}", "mm", "A region whose phrase names a finding; the value is its longest axial diameter."),
+    Rule(
+        "finding",
+        "1",
+        "{}",
+        "mm",
+        "A region whose phrase names a finding; the value is its longest axial diameter.",
+        FINDINGS,
+    ),
     Rule("volume", "1", "volume", "ml", "Number of voxels times the volume of one (the affine's determinant)."),
     Rule("count", "1", "count", None, "Number of connected parts; voxels that share a face, edge or corner connect."),
     Rule(
@@ -136,6 +146,6 @@ _RULES = (
         None,
         "Transverse extent of the heart over that of both lungs together, from outer edge to outer edge.",
     ),
-    Rule("normal-range", "1", "{}", None, "The size of an organ against the table of usual ranges."),
+    Rule("normal-range", "1", "{}", None, "The size of an organ against the table of usual ranges.", FINDINGS),
 )
 RULES: Mapping[str, Rule] = {rule.id: rule for rule in _RULES}

@@ -14,7 +14,7 @@ from voxtile_medical.measurements.measured import MAX_PARTS, measure
 from voxtile_medical.measurements.normal_ranges import load_ranges
 from voxtile_medical.measurements.organ_sizes import organ_size_facts
 from voxtile_medical.measurements.region_facts import Region, own_facts
-from voxtile_medical.measurements.rules import RULES, SOURCE
+from voxtile_medical.measurements.rules import FINDINGS, MEASUREMENTS, RULES
 from voxtile_medical.measurements.shape import Shape
 from voxtile_medical.measurements.sides import find_midline
 
@@ -80,8 +80,7 @@ def facts_of_sample(
         if region.named.kind == "finding":
             facts += finding_facts(region, around)
         elif region.named.side or region.named.kind == "unknown" or anatomy.is_paired(region.named):
-            fact = side_fact(region, midline)
-            facts += [fact] if fact else []
+            facts.append(side_fact(region, midline))
     sizes = organ_size_facts(regions, ranges, sex)
     return SampleFacts(facts + sizes, _scopes(uid, facts, sizes))
 
@@ -92,8 +91,11 @@ def _scopes(uid: str, facts: list[Row], sizes: list[Row]) -> list[Row]:
     A mask's absence says nothing: its author may not have looked. So findings and measurements are open.
     """
     judged = {row["concept"] for row in sizes if row["source"] == RULES["normal-range"].source}
-    measured = {row["concept"] for row in facts + sizes} - judged
-    scopes = [{"uid": uid, "vocabulary": SOURCE, "closed": False, "concepts": sorted(measured)}]
+    found = {row["concept"] for row in facts if row["source"] == RULES["finding"].source}
+    measured = {row["concept"] for row in facts + sizes} - judged - found
+    scopes = [{"uid": uid, "vocabulary": MEASUREMENTS, "closed": False, "concepts": sorted(measured)}]
+    if found:
+        scopes.append({"uid": uid, "vocabulary": FINDINGS, "closed": False, "concepts": sorted(found)})
     if judged:
         scopes.append({"uid": uid, "vocabulary": SIZES_VOCABULARY, "closed": True, "concepts": sorted(judged)})
     return scopes

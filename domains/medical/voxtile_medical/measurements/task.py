@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from voxtile.corpus.parts import part_paths
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.schema import STRUCTURE
 from voxtile.engine.task import Item, Outcome, Part, Row
 from voxtile.errors import CorpusError, InputError
 from voxtile_medical.measurements.anatomy import load_anatomy
@@ -26,7 +27,6 @@ from voxtile_medical.measurements.rules import RULES
 from voxtile_medical.measurements.sample_facts import MaskedRegion, facts_of_sample
 from voxtile_medical.measurements.shape import shape_of_mask
 
-STRUCTURE = "structure"  # concept of the facts that carry a mask's code
 _HALF = 128  # of 255: a share of a voxel (fractional SEG) counts as inside from here
 
 
@@ -47,7 +47,7 @@ class MaskTask:
     @property
     def name(self) -> str:
         """Short name, used in file names and manifests."""
-        return "masks"
+        return "measurements"
 
     @property
     def version(self) -> str:
@@ -86,7 +86,7 @@ class MaskTask:
             regions = sorted(by_uid[uid], key=lambda row: str(row["region_id"]))
             digest = hashlib.sha256(json.dumps(regions, sort_keys=True).encode()).hexdigest()
             cost = volumes[uid] + sum(row["mask_nbytes"] or 0 for row in regions)
-            yield Item(f"masks/{uid}", {"uid": uid, "regions": digest, "masks": len(regions)}, cost=cost)
+            yield Item(f"measurements/{uid}", {"uid": uid, "regions": digest, "masks": len(regions)}, cost=cost)
 
     def process(self, item: Item) -> Outcome:
         """Facts and scopes of one sample; masks that cannot be measured are named one by one."""

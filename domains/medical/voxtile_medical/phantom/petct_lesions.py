@@ -6,7 +6,7 @@ first two look alike, on PET the first and the last.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -25,6 +25,7 @@ Found: TypeAlias = tuple[Region, Point, float, float, str | None, str | None] | 
 STATES: tuple[State, ...] = ("none", "avid", "cold", "uptake")
 _SHARES = (0.31, 0.23, 0.23, 0.23)
 _APART_MM = 16.0
+_TRIES = 12
 
 
 @dataclass(frozen=True)
@@ -80,15 +81,10 @@ def draw_states(rng: np.random.Generator) -> dict[str, State]:
     return {place.name: STATES[int(d)] for place, d in zip(PLACES, draws, strict=True)}
 
 
-def labels_of(states: dict[str, State]) -> dict[str, bool]:
-    """Finding by concept of the label table."""
-    found = dict.fromkeys(CONCEPTS, False)
-    for place in PLACES:
-        state = states[place.name]
-        concept = None if state == "none" else getattr(place, state)
-        if concept in found:
-            found[concept] = True
-    return found
+def labels_of(lesions: Sequence[Lesion]) -> dict[str, bool]:
+    """Finding by concept of the label table, from what was painted."""
+    painted = {lesion.concept for lesion in lesions}
+    return {concept: concept in painted for concept in CONCEPTS}
 
 
 def paint_lesions(scene: Scene, states: dict[str, State]) -> list[Lesion]:
@@ -99,8 +95,8 @@ def paint_lesions(scene: Scene, states: dict[str, State]) -> list[Lesion]:
         if state == "none":
             continue
         for _ in range(int(scene.rng.integers(1, 4)) if place.name in _SEVERAL else 1):
-            found = place.paint(scene)
-            if found is None or any(_touch(found[1], found[3], lesion) for lesion in lesions):
+            found = _room(scene, place, lesions)
+            if found is None:
                 continue
             region, centre, value, radius, side, words = found
             if state != "uptake":
@@ -109,6 +105,15 @@ def paint_lesions(scene: Scene, states: dict[str, State]) -> list[Lesion]:
             size = round(scene.millimetres(2 * radius))
             lesions.append(Lesion(getattr(place, state), state, region, centre, radius, size, suv, side, words))
     return lesions
+
+
+def _room(scene: Scene, place: Place, lesions: Sequence[Lesion]) -> Found:
+    """Room for a lesion that a PET scanner tells from the others."""
+    for _ in range(_TRIES):
+        found = place.paint(scene)
+        if found is not None and not any(_touch(found[1], found[3], lesion) for lesion in lesions):
+            return found
+    return None
 
 
 def _touch(centre: Point, radius: float, other: Lesion) -> bool:
@@ -177,12 +182,13 @@ def _node(scene: Scene) -> Found:
     return _ball(scene, point, radius), point, scene.between(35, 75), radius, side, f"{side} hilum"
 
 
+# Those that have one spot come first: the others find room beside them.
 PLACES: tuple[Place, ...] = (
-    Place("lung", "lung_malignancy", "benign_lung_nodule", "lung_focus", (4.0, 12.0), _lung),
-    Place("liver", "liver_metastasis", "liver_cyst", "liver_focus", (6.0, 13.0), _liver),
-    Place("bone", "bone_metastasis", "haemangioma", "marrow_focus", (5.0, 12.0), _bone),
     Place("adrenal", "adrenal_metastasis", "adrenal_adenoma", "adrenal_uptake", (5.0, 11.0), _adrenal),
     Place("node", "nodal_metastasis", "reactive_node", "hilar_focus", (5.0, 12.0), _node),
+    Place("bone", "bone_metastasis", "haemangioma", "marrow_focus", (5.0, 12.0), _bone),
+    Place("lung", "lung_malignancy", "benign_lung_nodule", "lung_focus", (4.0, 12.0), _lung),
+    Place("liver", "liver_metastasis", "liver_cyst", "liver_focus", (6.0, 13.0), _liver),
 )
 _SEVERAL = ("lung", "liver")
 # Columns of the label table: what a lesion is, which the pair of pictures decides. Foci without a lesion are not asked.

@@ -106,7 +106,7 @@ def render_petct(seed: int, number: int) -> PetCtStudy:
     pet = (stored * slopes[:, None, None] / injection.bqml_per_suv).astype(np.float32)
     measured = tuple(_measure(lesion, ct, pet, grid) for lesion in lesions)
     layout = draw_layout(seed, number)
-    return PetCtStudy(ct, pet, grid, injection, identity, layout, states, labels_of(states), measured)
+    return PetCtStudy(ct, pet, grid, injection, identity, layout, states, labels_of(lesions), measured)
 
 
 def _identity(seed: int, number: int) -> Identity:

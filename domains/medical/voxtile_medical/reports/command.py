@@ -11,7 +11,7 @@ from rich.table import Table
 
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import RunOptions, run_task
-from voxtile_medical.reports.lexicon import LEXICON, load_lexicon
+from voxtile_medical.reports.lexicon import LEXICON, lexicon_path, load_lexicon
 from voxtile_medical.reports.task import ReportTask
 from voxtile_medical.reports.vocabulary import load_vocabulary
 
@@ -35,7 +35,7 @@ def facts_from_reports(
 
     Args:
         corpus: a corpus whose captions table holds reports (kind raw).
-        lexicon: YAML of concepts; the default covers chest, abdomen and bones.
+        lexicon: YAML of concepts; the default covers chest, abdomen and bones, `petct` lesions by their uptake.
         vocabulary: labels to write: ct-findings, chexpert-14, ct-rate-18, a YAML file of labels, or any other name for
             all concepts of the lexicon under that name, e.g. general.
         run: options of the run.
@@ -43,6 +43,7 @@ def facts_from_reports(
     Raises:
         InputError: the corpus has no reports, or the lexicon or vocabulary cannot be read.
     """
+    lexicon = lexicon_path(lexicon)
     labels = load_vocabulary(vocabulary, load_lexicon(lexicon)).labels
     summary = run_task(ReportTask(corpus, lexicon, vocabulary), corpus, RunOptions(**run))
     facts = Corpus(corpus).table("facts", columns=["uid", "concept", "polarity", "source"]).to_pylist()

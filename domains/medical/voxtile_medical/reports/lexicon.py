@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import yaml
 
 from voxtile.errors import InputError
+from voxtile_medical.reports.measures import Measure
 from voxtile_medical.reports.phrases import Phrases
 
 LEXICON = Path(__file__).parent / "lexicon" / "index.yaml"
@@ -82,6 +83,7 @@ class Lexicon:
         closes: organ → kind of normality → concepts that it denies.
         unless: concept → phrases.
         affirmed, denied: phrases that close the whole vocabulary, when affirmed or denied.
+        measures: phrase → measurement of an organ.
         body_parts: word for a part of the body → regions of the concepts that such a phrase is then about.
     """
 
@@ -98,6 +100,7 @@ class Lexicon:
     affirmed: Phrases[bool]
     denied: Phrases[bool]
     body_parts: Mapping[str, tuple[str, ...]]
+    measures: Phrases[Measure]
 
     def words(self) -> frozenset[str]:
         """Words with which its phrases begin: evidence that a text is of the lexicon's language."""
@@ -122,6 +125,20 @@ def load_lexicon(path: Path = LEXICON) -> Lexicon:
             f"lexicon '{path}' cannot be read ({' '.join(str(error).split())}); "
             f"it needs a version and concepts with terms, as {LEXICON.parent.name}/{LEXICON.name} has them"
         ) from error
+
+
+def lexicon_path(name: Path) -> Path:
+    """A lexicon's file: a path as it is, or the file of one that comes with voxtile (`petct`).
+
+    Raises:
+        InputError: there is no such lexicon.
+    """
+    if name.suffix or name.exists():
+        return name
+    shipped = LEXICON.parent / f"{name}.yaml"
+    if not shipped.is_file():
+        raise InputError(f"there is no lexicon '{name}'; give index, petct, or a YAML file")
+    return shipped
 
 
 def lexicon_files(path: Path) -> list[Path]:
@@ -171,6 +188,7 @@ def _compile(data: dict[str, Any]) -> Lexicon:
         },
         affirmed=Phrases((phrase, True) for phrase in complete.get("affirmed", ())),
         denied=Phrases((phrase, True) for phrase in complete.get("denied", ())),
+        measures=_measures(data.get("measures", {})),
         body_parts={word: tuple(regions) for word, regions in complete.get("body_parts", {}).items()},
     )
 
@@ -186,6 +204,14 @@ def _concept(name: str, entry: Mapping[str, Any]) -> Concept:
         is_lasting=bool(entry.get("lasting")),
         denies=tuple(entry.get("denies", ())),
     )
+
+
+def _measures(table: Mapping[str, Mapping[str, Any]]) -> Phrases[Measure]:
+    made = [
+        (Measure(name, {written.lower(): unit for unit, forms in entry["units"].items() for written in forms}), entry)
+        for name, entry in table.items()
+    ]
+    return Phrases((phrase, measure) for measure, entry in made for phrase in entry["terms"])
 
 
 def _flat(table: Mapping[str, list[str]]) -> Phrases[str]:

@@ -1,17 +1,22 @@
 """Tiling scenes and reading tiles in training, beside bare rasterio and torchgeo, on the same GeoTIFFs in one run.
 
-Scenes are Sentinel-2-like: four bands of 10 m as uint16, tiled by 512 pixels, deflate with a predictor, as COGs are.
-Tiles have 256 pixels. Every measurement is a process of its own and the sides take turns; the clock of the peers starts
-after their imports, ours includes the plan, the worker's start, hashes, footprints, previews, syncing and the manifest.
+A scene is Sentinel-2-like: four bands of 10 m as uint16, 10,980 pixels a side (964 MB of values), tiled by 512 pixels,
+deflate with a predictor, as COGs are. Tiles have 256 pixels. Every measurement is a process of its own and the sides
+take turns; the clock of the peers starts after their imports, ours includes the plan, the workers' start, hashes,
+footprints, previews, compression, syncing and the manifest.
 
 - `read`: rasterio reads every block-aligned window of all bands, and does nothing with it.
-- `write`: the same, and each window becomes a deflate GeoTIFF of its own: what a tiling script does.
+- `npy`: the same, and each tile becomes an uncompressed .npy file, without its place on the ground.
+- `tif`: the same, and each tile becomes a deflate GeoTIFF with its georeference: what a tiling script does.
 - `grid`: torchgeo's GridGeoSampler over a RasterDataset; nothing is written.
-- `ours`: voxtile convert geotiff with one worker, and with one a processor.
+- `grid-tif`: the same, and each tile becomes a deflate GeoTIFF.
+- `ours`: voxtile convert geotiff with one worker; `ours-all`: with one a processor, which is the default.
 - `random`: torchgeo's RandomGeoSampler from the GeoTIFFs, float32 tensors; ours: random tiles of the corpus's view,
   decoded to float32 tensors. Files are in the page cache for both.
 
-Run: python benchmarks/tiles.py [--scenes 2] [--side 4096] [--rounds 3] [--reads 400] [--codec deflate|jp2]
+Ratios are of wall seconds and of processor seconds (all processes of a side together).
+
+Run: python benchmarks/tiles.py [--scenes 1] [--side 10980] [--rounds 3] [--reads 400] [--codec deflate|jp2]
 """
 
 import argparse
@@ -27,7 +32,7 @@ TILE = 256
 
 READ = """
 import json, sys, time, pathlib, rasterio
-files = sorted(pathlib.Path(sys.argv[1]).glob('*.*'))
+files = sorted(p for p in pathlib.Path(sys.argv[1]).iterdir() if p.suffix in ('.tif', '.jp2'))
 started, count, seconds = time.perf_counter(), 0, time.process_time()
 for path in files:
     with rasterio.open(path) as file:
@@ -36,10 +41,26 @@ for path in files:
 print(json.dumps({'seconds': time.perf_counter() - started, 'cpu': time.process_time() - seconds, 'bytes': count}))
 """
 
-WRITE = """
-import json, sys, time, pathlib, rasterio
+SAVE = """
+def save(values, path, crs, transform, codec):
+    if codec == 'npy':
+        np.save(path.with_suffix('.npy'), values)
+        return
+    profile = dict(driver='GTiff', count=len(values), height=values.shape[1], width=values.shape[2],
+                   dtype=values.dtype, crs=crs, transform=transform, compress='deflate', predictor=2)
+    with rasterio.open(path.with_suffix('.tif'), 'w', **profile) as target:
+        target.write(values)
+"""
+
+WRITE = (
+    """
+import json, sys, time, pathlib, numpy as np, rasterio
 from rasterio.windows import Window
-files, out, tile = sorted(pathlib.Path(sys.argv[1]).glob('*.*')), pathlib.Path(sys.argv[2]), 256
+"""
+    + SAVE
+    + """
+files = sorted(p for p in pathlib.Path(sys.argv[1]).iterdir() if p.suffix in ('.tif', '.jp2'))
+out, tile = pathlib.Path(sys.argv[2]), 256
 started, count, seconds = time.perf_counter(), 0, time.process_time()
 for path in files:
     with rasterio.open(path) as file:
@@ -48,33 +69,42 @@ for path in files:
             for y in range(0, block.height, tile):
                 for x in range(0, block.width, tile):
                     window = Window(block.col_off + x, block.row_off + y, tile, tile)
-                    profile = dict(driver='GTiff', count=file.count, height=tile, width=tile, dtype=values.dtype,
-                                   crs=file.crs, transform=file.window_transform(window), compress='deflate',
-                                   predictor=2)
-                    with rasterio.open(out / f'{count}.tif', 'w', **profile) as target:
-                        target.write(values[:, y:y + tile, x:x + tile])
+                    place = file.window_transform(window)
+                    save(values[:, y:y + tile, x:x + tile], out / str(count), file.crs, place, sys.argv[3])
                     count += 1
 print(json.dumps({'seconds': time.perf_counter() - started, 'cpu': time.process_time() - seconds, 'tiles': count}))
 """
+)
 
-GRID = """
-import json, sys, time, warnings
+GRID = (
+    """
+import json, sys, time, pathlib, warnings
 warnings.simplefilter('ignore')
-import torch
+import numpy as np, rasterio, torch
+from rasterio.transform import from_origin
 torch.set_num_threads(1)
 from torchgeo.datasets import RasterDataset
 from torchgeo.samplers import GridGeoSampler, RandomGeoSampler
+"""
+    + SAVE
+    + """
 class Scenes(RasterDataset):
-    filename_glob = '*.*'
+    filename_regex = r'.*\\.(tif|jp2)$'
 dataset = Scenes(sys.argv[1])
-reads = int(sys.argv[3]) if len(sys.argv) > 3 else 0
-random = dict(length=reads, generator=torch.Generator().manual_seed(0))
-sampler = RandomGeoSampler(dataset, 256, **random) if reads else GridGeoSampler(dataset, 256, 256)
+mode, out = sys.argv[3], pathlib.Path(sys.argv[2])
+random = dict(length=int(mode), generator=torch.Generator().manual_seed(0)) if mode.isdigit() else {}
+sampler = RandomGeoSampler(dataset, 256, **random) if random else GridGeoSampler(dataset, 256, 256)
+step = dataset.res[0]
 started, count, seconds = time.perf_counter(), 0, time.process_time()
 for query in sampler:
-    count += dataset[query]['image'].shape[0] > 0
+    image = dataset[query]['image']
+    if mode == 'tif':
+        place = from_origin(query[0].start, query[1].stop, step, step)
+        save(image.numpy().astype(np.uint16), out / str(count), dataset.crs, place, mode)
+    count += image.shape[0] > 0
 print(json.dumps({'seconds': time.perf_counter() - started, 'cpu': time.process_time() - seconds, 'tiles': count}))
 """
+)
 
 OURS = """
 import json, pathlib, resource, sys, time
@@ -106,47 +136,48 @@ print(json.dumps({'seconds': time.perf_counter() - started, 'cpu': time.process_
 """
 
 
-def write_scenes(folder: Path, scenes: int, side: int, codec: str) -> int:
-    """Smooth fields with sensor noise; the number of stored bytes."""
-    import numpy as np
-    import rasterio
-    from affine import Affine
-    from scipy import ndimage
-
-    rng = np.random.default_rng(0)
-    options = {
+FORMATS = {
+    "deflate": {
         "driver": "GTiff",
         "tiled": True,
         "blockxsize": 512,
         "blockysize": 512,
         "compress": "deflate",
         "predictor": 2,
-    }
-    if codec == "jp2":
-        options = {
-            "driver": "JP2OpenJPEG",
-            "REVERSIBLE": "YES",
-            "QUALITY": "100",
-            "BLOCKXSIZE": 1024,
-            "BLOCKYSIZE": 1024,
-        }
+    },
+    "jp2": {
+        "driver": "JP2OpenJPEG",
+        "REVERSIBLE": "YES",
+        "QUALITY": "100",
+        "BLOCKXSIZE": 1024,
+        "BLOCKYSIZE": 1024,
+    },
+}
+
+
+def write_scenes(folder: Path, scenes: int, side: int, codec: str) -> int:
+    """Smooth fields with sensor noise; the number of bytes of their values."""
+    import numpy as np
+    import rasterio
+    from affine import Affine
+    from scipy import ndimage
+
+    rng = np.random.default_rng(0)
     for number in range(scenes):
-        fields = [ndimage.zoom(rng.standard_normal((side // 64 + 1,) * 2), 64, order=1)[:side, :side] for _ in range(4)]
-        values = (
-            np.stack([1500 + 400 * f + 30 * rng.standard_normal((side, side)) for f in fields])
-            .clip(1)
-            .astype(np.uint16)
-        )
-        place = Affine(10, 0, 600_000 + 102_400 * number, 0, -10, 4_999_680)
+        values = np.empty((4, side, side), np.uint16)
+        for plane in values:
+            smooth = ndimage.zoom(rng.standard_normal((side // 64 + 2,) * 2, np.float32), 64, order=1)[:side, :side]
+            plane[:] = (1500 + 400 * smooth + 30 * rng.standard_normal((side, side), np.float32)).clip(1)
+        place = Affine(10, 0, 600_000 + 10 * side * number, 0, -10, 4_999_680)
         name = folder / f"scene-{number}.{'jp2' if codec == 'jp2' else 'tif'}"
         shape = {"count": 4, "height": side, "width": side, "dtype": "uint16"}
-        with rasterio.open(name, "w", **shape, crs="EPSG:32632", transform=place, **options) as file:
+        with rasterio.open(name, "w", **shape, crs="EPSG:32632", transform=place, **FORMATS[codec]) as file:
             file.descriptions = ("B02 blue", "B03 green", "B04 red", "B08 nir")
             file.write(values)
+    for described in folder.glob("*.aux.xml"):
+        described.unlink()
     if codec == "jp2":
-        for aux in folder.glob("*.aux.xml"):
-            aux.unlink()
-        (folder.parent / "bands.yaml").write_text("bands: [blue, green, red, nir]")
+        (folder / "bands.yaml").write_text("bands: [blue, green, red, nir]\n")
     return scenes * side * side * 8
 
 
@@ -164,11 +195,11 @@ def measure(program: str, source: Path, out: Path | None = None, *arguments: str
 def main() -> None:
     """Print seconds of each side and the ratios with their spread."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scenes", type=int, default=2)
-    parser.add_argument("--side", type=int, default=4096)
+    parser.add_argument("--scenes", type=int, default=1)
+    parser.add_argument("--side", type=int, default=10_980)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--reads", type=int, default=400)
-    parser.add_argument("--codec", choices=("deflate", "jp2"), default="deflate")
+    parser.add_argument("--codec", choices=tuple(FORMATS), default="deflate")
     arguments = parser.parse_args()
     ratios: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as name:
@@ -178,32 +209,41 @@ def main() -> None:
         stored = write_scenes(source, arguments.scenes, arguments.side, arguments.codec)
         measure(OURS, source, folder, "1")
         for number in range(arguments.rounds):
-            sides = {"read": measure(READ, source), "write": measure(WRITE, source), "grid": measure(GRID, source)}
-            ours = measure(OURS, source, None, "1")
-            for side, aim in (("read", "1.0"), ("write", "1.0"), ("grid", "3")):
-                for clock in ("seconds", "cpu"):
-                    ratios.setdefault(f"tiling, {side}, {clock} (aim {aim})", []).append(
-                        sides[side][clock] / ours[clock]
-                    )
-            every = measure(OURS, source, None, "0")
-            for side, aim in (("read", "1.0"), ("grid", "3")):
-                what = f"tiling with a worker a processor, {side}, seconds (aim {aim})"
-                ratios.setdefault(what, []).append(sides[side]["seconds"] / every["seconds"])
-            theirs = measure(GRID, source, None, str(arguments.reads))
-            random = measure(OURS_RANDOM, folder / "corpus", None, str(arguments.reads))
-            for clock in ("seconds", "cpu"):
-                ratios.setdefault(f"training read, {clock} (aim 10)", []).append(theirs[clock] / random[clock])
-            shown = {
-                **sides,
-                "ours": ours,
-                "ours with all workers": every,
-                "random torchgeo": theirs,
-                "random ours": random,
-            }
-            texts = [f"{k} {v['seconds']:.2f} s ({v['cpu']:.2f} CPU)" for k, v in shown.items()]
-            print(f"round {number + 1}, {stored / 1e6:.0f} MB: {', '.join(texts)}", flush=True)
+            sides = one_round(source, folder / "corpus", arguments.reads)
+            for what, ratio in ratios_of(sides).items():
+                ratios.setdefault(what, []).append(ratio)
+            texts = [f"{k} {v['seconds']:.2f} s ({v['cpu']:.2f} CPU)" for k, v in sides.items()]
+            load = os.getloadavg()[0]
+            print(f"round {number + 1}, {stored / 1e6:.0f} MB, load {load:.1f}: {', '.join(texts)}", flush=True)
     for what, found in ratios.items():
         print(f"{what}: median {statistics.median(found):.2f}, from {min(found):.2f} to {max(found):.2f}")
+
+
+def one_round(source: Path, corpus: Path, reads: int) -> dict[str, dict[str, float]]:
+    """Every side once, in turn."""
+    return {
+        "read": measure(READ, source),
+        "ours": measure(OURS, source, None, "1"),
+        "npy": measure(WRITE, source, None, "npy"),
+        "tif": measure(WRITE, source, None, "tif"),
+        "ours-all": measure(OURS, source, None, "0"),
+        "grid": measure(GRID, source, None, ""),
+        "grid-tif": measure(GRID, source, None, "tif"),
+        "random": measure(GRID, source, None, str(reads)),
+        "random-ours": measure(OURS_RANDOM, corpus, None, str(reads)),
+    }
+
+
+def ratios_of(sides: dict[str, dict[str, float]]) -> dict[str, float]:
+    """How much longer each peer takes than we do."""
+    found = {}
+    for peer, aim in (("read", ""), ("npy", ""), ("tif", ", aim 1"), ("grid", ""), ("grid-tif", ", aim 3")):
+        for own, clocks in (("ours", ("seconds", "cpu")), ("ours-all", ("seconds",))):
+            for clock in clocks:
+                found[f"tiling, {peer} / {own}, {clock}{aim}"] = sides[peer][clock] / sides[own][clock]
+    for clock in ("seconds", "cpu"):
+        found[f"training read, {clock}, aim 10"] = sides["random"][clock] / sides["random-ours"][clock]
+    return found
 
 
 if __name__ == "__main__":

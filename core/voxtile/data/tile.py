@@ -231,11 +231,10 @@ class TilePreset(BasePreset):
     def _normalised(self, stored: npt.NDArray[Any], meta: Mapping[str, Any]) -> Tensor:
         """[C, Y, X] of the sample as it is stored to [bands, Y, X] float32; 0 where there is no value."""
         out = np.zeros((len(self.bands), *stored.shape[1:]), np.float32)
-        nodata = _nodata(meta)
         for place, channel in enumerate(self._channels(meta)):
             if channel is None:
                 continue
-            raw = stored[channel.position]
+            raw, nodata = stored[channel.position], _nodata(meta, channel.position)
             physical = raw.astype(np.float32) * np.float32(channel.scale) + np.float32(channel.offset)
             if self.decibels:
                 physical = 10 * np.log10(np.maximum(physical, _LEAST_POWER))
@@ -287,10 +286,15 @@ def _key(name: str) -> str:
     return head + (digits.lstrip("0") or "0") if digits else head
 
 
-def _nodata(meta: Mapping[str, Any]) -> float | None:
-    """The stored value that means no value, as the converter noted it in `attributes`."""
+def _nodata(meta: Mapping[str, Any], position: int) -> float | None:
+    """The stored value of a channel that means no value, as the converter noted it in `attributes`.
+
+    One number holds for all channels; where they differ, there is a list with one number or null a channel.
+    """
     held = meta if "nodata" in meta else json.loads(meta.get("attributes") or "{}")
     value = held.get("nodata")
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        value = value[position] if position < len(value) else None
     return float(value) if isinstance(value, int | float) else None
 
 

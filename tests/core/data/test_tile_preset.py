@@ -116,6 +116,16 @@ def test_nodata_and_nan_become_the_mean():
     assert (out == 0).sum() == 2
 
 
+def test_channels_may_differ_in_what_means_no_value():
+    values = stored()
+    values[2, 3, 4], values[1, 3, 4], values[1, 5, 6] = 7, 7, 9
+    tile = Tile(values, attributes=json.dumps({"nodata": [None, 9, 7, None]}))
+    out = preset(mean=(0.3,), std=(0.1,))(tile, None)
+    known = np.ones(out.shape, bool)
+    known[0, 3, 4] = known[1, 5, 6] = False
+    assert ((out != 0).numpy() == known).all()
+
+
 def test_decibels_from_linear_power():
     values = np.array([[[1.0, 0.1], [0.01, 0.0]]], np.float32)
     tile = Tile(values, names=("VV",), scale=1.0, offset=0.0, units="linear power")

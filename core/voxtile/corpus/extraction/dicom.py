@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from voxtile.corpus.extraction.geometry import Affine, flip_axes, volume_affine
 from voxtile.corpus.extraction.optional import require
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from pydicom.uid import UID
 
 SUFFIX = ""  # a folder
-_SOP_CLASSES = {"CT": "1.2.840.10008.5.1.4.1.1.2", "MR": "1.2.840.10008.5.1.4.1.1.4"}
-_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+SOP_CLASSES = {"CT": "1.2.840.10008.5.1.4.1.1.2", "MR": "1.2.840.10008.5.1.4.1.1.4"}
+LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _SKEW = 1e-3  # largest cosine between axes that a series of parallel slices can express
 _EMPTY = ("PatientBirthDate", "PatientSex", "ReferringPhysicianName", "AccessionNumber", "StudyID", "Manufacturer")
 
@@ -44,37 +45,55 @@ def write_dicom(sample: StoredSample, out: Path) -> list[Path]:
         CorpusError: the sample is something else, or its axes are not at right angles.
         MissingExtraError: pydicom is not installed.
     """
-    require("pydicom", "medical")
-    row = sample.meta
-    affine = volume_affine(row) if row.get("axes") == "ZYX" else None
-    if row.get("modality") not in _SOP_CLASSES or affine is None:
-        found = f"a {row.get('modality')} {row.get('kind')} with axes {row.get('axes')}"
-        raise CorpusError(
-            f"DICOM is written for CT and MR volumes with an affine, not for {found}; use --to nifti or png"
-        )
-    _check_right_angles(affine, str(row["uid"]))
-    # Near RAS+ a reader would see the patient from behind; reversed x and y run left and back, as viewers expect.
-    array, turned = flip_axes(sample.array(), affine, (1, 2))
+    row, lps, array = _turned(sample)
     pixels = sixteen_bits(array, *channel_scaling(row))
-    lps = _LPS @ turned
     files = [
         (out / f"{number + 1:04d}.dcm", partial(_write_slice, row, pixels, lps, number)) for number in range(len(array))
     ]
     return publish_all(files)
 
 
+def slice_headers(sample: StoredSample) -> list[Dataset]:
+    """The headers of the files that `write_dicom` writes, without pixels, for objects that refer to these files.
+
+    Raises:
+        CorpusError, MissingExtraError: as `write_dicom`.
+    """
+    row, lps, array = _turned(sample)
+    return [_slice(row, lps, number, array.shape[1:]) for number in range(len(array))]
+
+
+def derived_uid(*parts: str) -> UID:
+    """A UID that depends on what it names: 2.25 and a name-based UUID as a decimal number."""
+    from pydicom.uid import UID
+
+    return UID(f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, '/'.join(('voxtile', *parts))).int}")
+
+
+def _turned(sample: StoredSample) -> tuple[Mapping[str, Any], Affine, npt.NDArray[Any]]:
+    """The row, the affine to LPS mm, and the voxels with x and y reversed.
+
+    Near RAS+ a reader would see the patient from behind; reversed x and y run left and back, as viewers expect.
+    """
+    require("pydicom", "medical")
+    row = sample.meta
+    affine = volume_affine(row) if row.get("axes") == "ZYX" else None
+    if row.get("modality") not in SOP_CLASSES or affine is None:
+        found = f"a {row.get('modality')} {row.get('kind')} with axes {row.get('axes')}"
+        raise CorpusError(
+            f"DICOM is written for CT and MR volumes with an affine, not for {found}; use --to nifti or png"
+        )
+    _check_right_angles(affine, str(row["uid"]))
+    array, turned = flip_axes(sample.array(), affine, (1, 2))
+    return row, LPS @ turned, array
+
+
 def _write_slice(row: Mapping[str, Any], pixels: StoredPixels, lps: Affine, number: int, target: Path) -> None:
-    dataset = _dataset(row, pixels)
-    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = _uid("instance", row["uid"], str(number))
-    dataset.InstanceNumber = number + 1
-    steps = np.linalg.norm(lps[:3, :3], axis=0)
-    directions = lps[:3, :3] / steps
-    dataset.ImageOrientationPatient = [_decimal(value) for value in (*directions[:, 0], *directions[:, 1])]
-    dataset.ImagePositionPatient = [_decimal(value) for value in lps[:3, 3] + number * lps[:3, 2]]
-    dataset.PixelSpacing = [_decimal(steps[1]), _decimal(steps[0])]
-    dataset.SliceThickness = dataset.SpacingBetweenSlices = _decimal(steps[2])
     plane = np.ascontiguousarray(pixels.values[number])
-    dataset.Rows, dataset.Columns = plane.shape
+    dataset = _slice(row, lps, number, plane.shape)
+    dataset.DerivationDescription = f"extracted from voxtile sample {row['uid']}; {pixels.note}"
+    dataset.PixelRepresentation = int(pixels.values.dtype.kind == "i")
+    dataset.RescaleSlope, dataset.RescaleIntercept = _decimal(pixels.slope), _decimal(pixels.intercept)
     dataset.PixelData = plane.astype(plane.dtype.newbyteorder("<")).tobytes()
     dataset["PixelData"].VR = "OW"
     stream = io.BytesIO()
@@ -82,7 +101,24 @@ def _write_slice(row: Mapping[str, Any], pixels: StoredPixels, lps: Affine, numb
     target.write_bytes(stream.getvalue())
 
 
-def _dataset(row: Mapping[str, Any], pixels: StoredPixels) -> Dataset:
+def _slice(row: Mapping[str, Any], lps: Affine, number: int, shape: tuple[int, ...]) -> Dataset:
+    """One slice without its pixels."""
+    dataset = _dataset(row)
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = derived_uid(
+        "instance", row["uid"], str(number)
+    )
+    dataset.InstanceNumber = number + 1
+    steps = np.linalg.norm(lps[:3, :3], axis=0)
+    directions = lps[:3, :3] / steps
+    dataset.ImageOrientationPatient = [_decimal(value) for value in (*directions[:, 0], *directions[:, 1])]
+    dataset.ImagePositionPatient = [_decimal(value) for value in lps[:3, 3] + number * lps[:3, 2]]
+    dataset.PixelSpacing = [_decimal(steps[1]), _decimal(steps[0])]
+    dataset.SliceThickness = dataset.SpacingBetweenSlices = _decimal(steps[2])
+    dataset.Rows, dataset.Columns = shape
+    return dataset
+
+
+def _dataset(row: Mapping[str, Any]) -> Dataset:
     """What all slices share."""
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import UID, ExplicitVRLittleEndian
@@ -90,24 +126,22 @@ def _dataset(row: Mapping[str, Any], pixels: StoredPixels) -> Dataset:
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = UID(_SOP_CLASSES[row["modality"]])
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = UID(SOP_CLASSES[row["modality"]])
     dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.ImageType = ["DERIVED", "SECONDARY", "AXIAL" if row["modality"] == "CT" else "OTHER"]
-    dataset.DerivationDescription = f"extracted from voxtile sample {row['uid']}; {pixels.note}"
     dataset.Modality = row["modality"]
     for keyword in _EMPTY:
         setattr(dataset, keyword, "")
     dataset.PatientID = dataset.PatientName = str(row["subject"])[:64]
     _set_date(dataset, row.get("datetime"))
-    dataset.StudyInstanceUID = _uid("study", str(row.get("study") or row["uid"]))
-    dataset.SeriesInstanceUID = _uid("series", row["uid"])
-    dataset.FrameOfReferenceUID = _uid("frame", row["uid"])
+    dataset.StudyInstanceUID = derived_uid("study", str(row.get("study") or row["uid"]))
+    dataset.SeriesInstanceUID = derived_uid("series", row["uid"])
+    dataset.FrameOfReferenceUID = derived_uid("frame", row["uid"])
     dataset.PositionReferenceIndicator = ""
     dataset.SeriesNumber = 1
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
     dataset.BitsAllocated = dataset.BitsStored = 16
-    dataset.HighBit, dataset.PixelRepresentation = 15, int(pixels.values.dtype.kind == "i")
-    dataset.RescaleSlope, dataset.RescaleIntercept = _decimal(pixels.slope), _decimal(pixels.intercept)
+    dataset.HighBit = 15
     dataset.RescaleType = "HU" if row.get("units") == "HU" else "US"
     if row["modality"] == "CT":
         dataset.KVP = dataset.AcquisitionNumber = None
@@ -139,10 +173,3 @@ def _decimal(value: float) -> str:
     from pydicom.valuerep import format_number_as_ds
 
     return format_number_as_ds(float(value))
-
-
-def _uid(*parts: str) -> UID:
-    """A UID that depends on what it names: 2.25 and a name-based UUID as a decimal number."""
-    from pydicom.uid import UID
-
-    return UID(f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, '/'.join(('voxtile', *parts))).int}")

@@ -271,8 +271,8 @@ def test_fmow(tmp_path):
 @pytest.mark.parametrize("name", sorted(set(domain.recipes) - {"medmnist"}))
 def test_an_empty_folder_is_refused_with_what_was_expected(tmp_path, name):
     (tmp_path / "empty").mkdir()
-    options = {"set": "aid"} if name == "skyscript-benchmark" else {}
-    with pytest.raises(InputError, match=r"empty' has no|has no folder|give the folder"):
+    options = {"skyscript-benchmark": {"set": "aid"}, "torchgeo": {"dataset": "EuroSAT"}}.get(name, {})
+    with pytest.raises(InputError, match=r"empty' has no|has no folder|give the folder|does not find EuroSAT"):
         build(name, tmp_path / "empty", tmp_path / "corpus", **options)
     with pytest.raises(InputError, match="is not a folder"):
         build(name, tmp_path / "none", tmp_path / "corpus", **options)

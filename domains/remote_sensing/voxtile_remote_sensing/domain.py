@@ -67,6 +67,11 @@ domain = Domain(
             "voxtile_remote_sensing.recipes.vrsbench:build_vrsbench", "VRSBench: captions, expressions, boxes"
         ),
         "spacenet": Command("voxtile_remote_sensing.recipes.spacenet:build_spacenet", "SpaceNet's building footprints"),
+        "torchgeo": Command(
+            "voxtile_remote_sensing.recipes.torchgeo_set:build_torchgeo",
+            "any of torchgeo's sets of labelled or captioned pictures, by name",
+            "voxtile build torchgeo root corpus --dataset EuroSAT",
+        ),
     },
     facts={
         "osm": Command(

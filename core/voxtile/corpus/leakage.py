@@ -46,6 +46,7 @@ class LeakageReport:
         compared: samples whose pixels were compared.
         featureless: samples too uniform to be told apart (open water, saturated cloud).
         unreadable: samples without a picture to compare.
+        splits: names of the splits that hold samples.
     """
 
     scheme: str
@@ -54,9 +55,19 @@ class LeakageReport:
     compared: int
     featureless: int
     unreadable: int
+    splits: Sequence[str]
 
     def checks(self) -> list[Check]:
         """The findings as sentences."""
+        if len(self.splits) == 1:
+            return [
+                Check(
+                    False,
+                    f"all samples with a split lie in '{self.splits[0]}', so nothing can leak, and nothing is left to "
+                    "test on; split finer (voxtile convert geotiff --block) or other shares (--split-fractions), in a "
+                    "new corpus",
+                )
+            ]
         found = []
         for pair in self.pairs:
             names = f"{pair.one} and {pair.other}"
@@ -80,15 +91,15 @@ def find_leakage(corpus: Corpus, scheme: str = "default") -> LeakageReport:
         scheme: split scheme.
 
     Raises:
-        CorpusError: fewer than two splits hold samples, or a footprint is damaged.
+        CorpusError: no sample has a split of this scheme, or a footprint is damaged.
         MissingExtraError: there are footprints, and shapely is not installed.
     """
     rows = _rows(corpus, scheme)
     names = sorted(rows, key=lambda name: (SPLIT_ORDER.index(name) if name in SPLIT_ORDER else len(SPLIT_ORDER), name))
-    if len(names) < 2:
+    if not names:
         raise CorpusError(
-            f"scheme '{scheme}' has {len(names)} split with samples, so nothing can leak between splits; "
-            "convert with --split-fractions"
+            f"no sample has a split of scheme '{scheme}', so nothing can leak between splits; name another --scheme, "
+            "or convert with --split-fractions"
         )
     footprints = {name: [(row["uid"], row["geometry"]) for row in rows[name] if row["geometry"]] for name in names}
     pixels = compare_pixels(corpus, rows)
@@ -102,7 +113,7 @@ def find_leakage(corpus: Corpus, scheme: str = "default") -> LeakageReport:
         for one, other in itertools.combinations(names, 2)
     ]
     placed = sum(len(group) for group in footprints.values())
-    return LeakageReport(scheme, pairs, placed, pixels.compared, pixels.featureless, pixels.unreadable)
+    return LeakageReport(scheme, pairs, placed, pixels.compared, pixels.featureless, pixels.unreadable, names)
 
 
 def distance_text(metres: float) -> str:

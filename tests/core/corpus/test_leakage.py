@@ -112,9 +112,18 @@ def test_samples_without_footprints_are_compared_by_pixels(tmp_path):
     assert all(pair.places is None for pair in report.pairs)
 
 
-def test_one_split_is_refused(tmp_path):
-    with pytest.raises(CorpusError, match="nothing can leak"):
-        find_leakage(Corpus(make(tmp_path / "c", CLEAN[:4])))
+def test_one_split_is_said_and_is_no_error(tmp_path, capsys):
+    root = make(tmp_path / "c", CLEAN[:4])
+    report = find_leakage(Corpus(root))
+    assert (report.pairs, list(report.splits), report.placed) == ([], ["train"], 4)
+    inspect_corpus(root, html=tmp_path / "page.html", leakage=True)
+    for text in (capsys.readouterr().out, (tmp_path / "page.html").read_text().replace("&#39;", "'")):
+        assert "all samples with a split lie in 'train', so nothing can leak" in " ".join(text.split())
+
+
+def test_a_scheme_without_samples_is_refused(tmp_path):
+    with pytest.raises(CorpusError, match="no sample has a split of scheme 'random'"):
+        find_leakage(Corpus(make(tmp_path / "c", CLEAN[:4])), "random")
 
 
 @settings(max_examples=40, deadline=None)

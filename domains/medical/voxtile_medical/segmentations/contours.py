@@ -15,11 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 ON_PATH = 1e-4  # pixels: coordinates are written with three to six decimals
-CROSSING = 0.05  # pixels: how far two edges reach through each other where a contour crosses itself
-_BLOCK = 32  # edges that share a bounding box in the search for crossings
 
 Points = npt.NDArray[np.float64]
 Plane = npt.NDArray[np.bool_]
+
+
+class SelfCrossingError(ValueError):
+    """A contour winds round some pixels twice, or round some to the left and round others to the right."""
 
 
 def fill(contours: Iterable[Points], shape: tuple[int, int]) -> Plane:
@@ -31,50 +33,48 @@ def fill(contours: Iterable[Points], shape: tuple[int, int]) -> Plane:
 
     Returns:
         [rows, columns].
+
+    Raises:
+        SelfCrossingError: a contour crosses itself round a pixel's centre. Loops that hold no centre decide nothing.
     """
-    rows, columns = shape
-    flips = np.zeros((rows, columns + 1), dtype=np.uint8)
-    path = np.zeros(shape, dtype=bool)
+    inside, path = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
     for points in contours:
-        starts, ends = points, np.roll(points, -1, axis=0)
-        _count_crossings(flips, starts, ends)
-        _mark_path(path, starts, ends)
-        _mark_path(path.T, starts[:, ::-1], ends[:, ::-1])
-    inside: Plane = (np.cumsum(flips, axis=1, dtype=np.uint8)[:, :columns] & 1).astype(bool)
+        low = np.clip(np.floor(points.min(axis=0)).astype(int), 0, shape[::-1])
+        high = np.clip(np.ceil(points.max(axis=0)).astype(int) + 1, 0, shape[::-1])
+        if (high <= low).any():
+            continue
+        window = slice(low[1], high[1]), slice(low[0], high[0])
+        winding, on = _wind(points - low, (int(high[1] - low[1]), int(high[0] - low[0])))
+        certain = winding[~on]
+        if certain.size and (certain.max() > 1 or certain.min() < -1 or certain.max() - certain.min() > 1):
+            raise SelfCrossingError
+        inside[window] ^= winding != 0
+        path[window] |= on
     return inside | path
 
 
-def crosses_itself(points: Points) -> bool:
-    """Two edges of a closed contour that are not neighbours reach through each other.
-
-    Edges that touch or lie on one another (a keyhole's channel) do not count, nor do crossings so slight that rounding
-    may have made them.
-
-    Args:
-        points: [N, 2].
-    """
+def _wind(points: Points, shape: tuple[int, int]) -> tuple[npt.NDArray[np.int32], Plane]:
+    """How often a contour runs round each pixel's centre, and the centres that lie on it."""
+    path = np.zeros(shape, dtype=bool)
     starts, ends = points, np.roll(points, -1, axis=0)
-    count = len(points)
-    firsts = range(0, count, _BLOCK)
-    lows = np.array([np.minimum(starts[i : i + _BLOCK], ends[i : i + _BLOCK]).min(axis=0) for i in firsts])
-    highs = np.array([np.maximum(starts[i : i + _BLOCK], ends[i : i + _BLOCK]).max(axis=0) for i in firsts])
-    meet = ((lows[:, None] <= highs[None]) & (lows[None] <= highs[:, None])).all(axis=2)
-    for a, b in zip(*np.nonzero(np.triu(meet)), strict=True):
-        one, other = (slice(int(n) * _BLOCK, min(int(n) * _BLOCK + _BLOCK, count)) for n in (a, b))
-        if _any_crossing(starts[one], ends[one], starts[other], ends[other]):
-            return True
-    return False
+    turns = _crossings(starts, ends, shape)
+    _mark_path(path, starts, ends)
+    _mark_path(path.T, starts[:, ::-1], ends[:, ::-1])
+    winding: npt.NDArray[np.int32] = np.cumsum(turns, axis=1, dtype=np.int32)[:, : shape[1]]
+    return winding, path
 
 
-def _count_crossings(flips: npt.NDArray[np.uint8], starts: Points, ends: Points) -> None:
-    """Toggle, in each row that an edge passes, the first pixel to the right of the edge."""
+def _crossings(starts: Points, ends: Points, shape: tuple[int, int]) -> npt.NDArray[np.int32]:
+    """In each row that an edge passes, +1 or -1 (by its direction) at the first pixel to the right of the edge."""
+    turns = np.zeros((shape[0], shape[1] + 1), dtype=np.int32)
     upper, lower = _downwards(starts, ends)
-    edge, row = _rows_of(upper[:, 1], lower[:, 1], len(flips))
+    edge, row = _rows_of(upper[:, 1], lower[:, 1], shape[0])
     height = lower[:, 1] - upper[:, 1]
     slope = np.divide(lower[:, 0] - upper[:, 0], height, out=np.zeros_like(height), where=height > 0)
     at = upper[edge, 0] + (row - upper[edge, 1]) * slope[edge]
-    column = np.clip(np.ceil(at), 0, flips.shape[1] - 1).astype(np.int64)
-    np.add.at(flips, (row, column), 1)
+    column = np.clip(np.ceil(at), 0, shape[1]).astype(np.int64)
+    np.add.at(turns, (row, column), np.where(starts[edge, 1] <= ends[edge, 1], 1, -1))
+    return turns
 
 
 def _mark_path(path: Plane, starts: Points, ends: Points) -> None:
@@ -104,20 +104,3 @@ def _rows_of(upper: Points, lower: Points, rows: int) -> tuple[npt.NDArray[np.in
     edge = np.repeat(np.arange(len(counts)), counts)
     row = np.arange(counts.sum()) - (np.cumsum(counts) - counts)[edge] + first[edge]
     return edge, row
-
-
-def _any_crossing(a: Points, b: Points, c: Points, d: Points) -> bool:
-    """Whether an edge a→b and an edge c→d reach through each other by more than `CROSSING`; each [N, 2]."""
-    ab, cd = _distances(a, b, c, d), _distances(c, d, a, b)
-    through = (ab[0] * ab[1] < 0) & (cd[0].T * cd[1].T < 0)
-    depth = np.minimum(np.minimum(np.abs(ab[0]), np.abs(ab[1])), np.minimum(np.abs(cd[0].T), np.abs(cd[1].T)))
-    return bool((through & (depth > CROSSING)).any())
-
-
-def _distances(a: Points, b: Points, c: Points, d: Points) -> tuple[Points, Points]:
-    """Signed distances of the points c and d from the lines through a and b: [edges of a, edges of c] each."""
-    direction = b - a
-    length = np.linalg.norm(direction, axis=1)
-    normal = np.stack([-direction[:, 1], direction[:, 0]], axis=1) / np.where(length > 0, length, np.inf)[:, None]
-    offset = (normal * a).sum(axis=1)[:, None]
-    return normal @ c.T - offset, normal @ d.T - offset

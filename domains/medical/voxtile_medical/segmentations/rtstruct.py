@@ -23,7 +23,7 @@ from pydicom.tag import Tag
 from voxtile_medical.dicom.quiet import quiet_pydicom
 from voxtile_medical.orientation import LPS_TO_RAS
 from voxtile_medical.segmentations.coded import code_of, side_of
-from voxtile_medical.segmentations.contours import crosses_itself, fill
+from voxtile_medical.segmentations.contours import SelfCrossingError, fill
 from voxtile_medical.segmentations.identifiers import identifiers_of
 from voxtile_medical.segmentations.names import Identifiers, Structure, laterality_of, phrase_of
 from voxtile_medical.segmentations.placement import SAME_VOXEL, Grid, Piece, bounds
@@ -131,8 +131,6 @@ def _fill(roi: Roi, called: str, drawn: Sequence[Points], grid: Grid) -> Found:
     for points in drawn:
         if np.abs(points[:, axis] - points[:, axis].mean()).max() > OFF_PLANE:
             raise Verdict("not-planar", f"a contour of {called} does not lie in a plane of the image")
-        if crosses_itself(points[:, flat]):
-            raise Verdict("self-crossing-contour", f"a contour of {called} crosses itself; draw it again")
     planes = _planes([float(points[:, axis].mean()) for points in drawn])
     sizes = grid.shape[::-1]
     chosen, absent, resampled = _assign(planes, sizes[axis])
@@ -143,7 +141,10 @@ def _fill(roi: Roi, called: str, drawn: Sequence[Points], grid: Grid) -> Found:
         )
     shape = (sizes[flat[1]], sizes[flat[0]])
     _refuse_outside(called, [drawn[i][:, flat] for i in range(len(drawn))], shape)
-    filled = {k: fill([drawn[i][:, flat] for i in planes[plane]], shape) for k, plane in chosen.items()}
+    try:
+        filled = {k: fill([drawn[i][:, flat] for i in planes[plane]], shape) for k, plane in chosen.items()}
+    except SelfCrossingError:
+        raise Verdict("self-crossing-contour", f"a contour of {called} crosses itself; draw it again") from None
     return Found(roi.structure, _piece(filled, axis, resampled))
 
 

@@ -51,6 +51,16 @@ def slides_data() -> list[str]:
     return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "2", "--data.max_images_per_batch", "12"]
 
 
+def petct_data() -> list[str]:
+    """A few studies of the PET/CT phantom, as the config makes them, without processes of their own."""
+    phantom = yaml.safe_load(CONFIGS["medical/petct"].read_text())["data"]["phantom"]
+    phantom |= {"n": 8, "options": {"workers": 1}}
+    phantom["converter_options"]["split_fractions"] = "0.5,0.25,0.25"
+    for options in (phantom["converter_options"], phantom["captions"], *phantom["facts"].values()):
+        options["engine"] = "inline"
+    return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "2"]
+
+
 @pytest.fixture
 def data(request, tmp_path, monkeypatch, xray_corpus):
     monkeypatch.setenv("VOXTILE_CACHE", str(tmp_path / "cache"))
@@ -58,6 +68,7 @@ def data(request, tmp_path, monkeypatch, xray_corpus):
     return {
         "medical/cxr": ["--data.corpus", str(xray_corpus), "--data.num_workers", "0"],
         "medical/ct": request.getfixturevalue("ct_data"),
+        "medical/petct": petct_data(),
         "pathology/he": slides_data(),
         "remote_sensing/sentinel2": scenes_data("sentinel2", "600m"),
         "remote_sensing/aerial": scenes_data("aerial", "96m"),

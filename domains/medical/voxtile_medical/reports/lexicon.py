@@ -127,14 +127,15 @@ def load_lexicon(path: Path = LEXICON) -> Lexicon:
         ) from error
 
 
-def lexicon_path(name: Path) -> Path:
+def lexicon_path(name: Path | str) -> Path:
     """A lexicon's file: a path as it is, or the file of one that comes with voxtile (`petct`).
 
     Raises:
         InputError: there is no such lexicon.
     """
-    if name.suffix or name.exists():
-        return name
+    path = Path(name)
+    if path.suffix or path.exists():
+        return path
     shipped = LEXICON.parent / f"{name}.yaml"
     if not shipped.is_file():
         raise InputError(f"there is no lexicon '{name}'; give index, petct, or a YAML file")

@@ -34,7 +34,7 @@ _FENCED = {
 }
 
 
-CACHE_MB = 128  # blocks are read in order; GDAL's own 5 % of all memory would be new memory for every block
+CACHE_MB = 256  # a row of blocks; by default GDAL takes 5 % of all memory, new to every block of a scene read once
 
 
 @contextmanager

@@ -168,6 +168,17 @@ def is_inside(window: Window, grid: Grid) -> bool:
     )
 
 
+def is_within(window: Window, grid: Grid) -> bool:
+    """Whether all pixels of a window lie in the grid."""
+    rows, columns = grid.shape
+    return bool(
+        window.row_off >= 0
+        and window.col_off >= 0
+        and window.row_off + window.height <= rows
+        and window.col_off + window.width <= columns
+    )
+
+
 def _nearest(position: float) -> int:
     return math.floor(position + 0.5 + _TOLERANCE_PX)
 

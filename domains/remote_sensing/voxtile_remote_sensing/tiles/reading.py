@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from rasterio.windows import Window
 
-from voxtile_remote_sensing.tiles.grid import is_inside
+from voxtile_remote_sensing.tiles.grid import is_inside, is_within
 from voxtile_remote_sensing.tiles.layers import Group, fill_value
 from voxtile_remote_sensing.tiles.quality import NODATA, Flags, QualityLayers
 
@@ -72,7 +72,7 @@ class GroupReader:
     def values(self, window: Window) -> npt.NDArray[Any]:
         """Stored values [C, Y, X] of a window, contiguous."""
         out = np.empty((len(self._fill), window.height, window.width), self._group.dtype)
-        if not self._covers(window):
+        if not is_within(window, self._group.grid):
             out[:] = self._fill[:, None, None]
         for chunk, target, source in self._pieces(window):
             out[:, *target] = chunk.values[:, *source]
@@ -84,15 +84,6 @@ class GroupReader:
         for chunk, target, source in self._pieces(window):
             out[target] = chunk.flags[source]
         return out
-
-    def _covers(self, window: Window) -> bool:
-        rows, columns = self._group.grid.shape
-        return bool(
-            window.row_off >= 0
-            and window.col_off >= 0
-            and window.row_off + window.height <= rows
-            and window.col_off + window.width <= columns
-        )
 
     def _pieces(self, window: Window) -> Iterator[tuple[_Chunk, tuple[slice, slice], tuple[slice, slice]]]:
         """Chunks that a window touches, with the place of the common pixels in the window and in the chunk."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,8 @@ import numpy.typing as npt
 from voxtile.corpus.identity import sample_uid
 from voxtile.engine.task import Row
 from voxtile_remote_sensing.scenes.protocol import Scene
-from voxtile_remote_sensing.tiles.grid import METRES_PER_DEGREE, corners_of, metres_per_unit, transform_of
-from voxtile_remote_sensing.tiles.layers import Group
+from voxtile_remote_sensing.tiles.grid import METRES_PER_DEGREE, corners_of, is_within, metres_per_unit, transform_of
+from voxtile_remote_sensing.tiles.layers import Group, fill_value
 from voxtile_remote_sensing.tiles.placement import Placement
 from voxtile_remote_sensing.tiles.settings import TileSettings
 
@@ -59,10 +59,10 @@ class RowMaker:
             "product": scene.product or None,
             "scene": scene.id,
             "place": _PLACE,
-            "nodata": _nodata([band.nodata for band in group.bands]),
         }
-        known = {key: value for key, value in attributes.items() if value is not None}
-        self._attributes = json.dumps(known, sort_keys=True, separators=(",", ":"))
+        self._attributes = _json(attributes | {"nodata": _nodata([band.nodata for band in group.bands])})
+        fill = _nodata([fill_value(band, group.dtype) for band in group.bands])
+        self._attributes_beyond = _json(attributes | {"nodata": fill})
 
     def row(self, placement: Placement, number: int, values: npt.NDArray[Any], valid: float) -> Row:
         """The row of a tile, without what the writer fills in.
@@ -76,6 +76,7 @@ class RowMaker:
         cell, window, outline = placement.cell, placement.windows[number], placement.outlines[number]
         xs, ys = zip(*corners_of(window, self._grid), strict=True)
         digest = hashlib.sha256(values.data).hexdigest()
+        attributes = self._attributes if is_within(window, self._grid) else self._attributes_beyond
         return {
             **self._shared,
             "uid": sample_uid(f"{digest} {self._what}", cell.name, self._how),
@@ -86,7 +87,7 @@ class RowMaker:
             "gsd_m": self._gsd(outline.centre[1]),
             "valid_fraction": valid,
             "geometry": outline.wkb,
-            "attributes": self._attributes.replace(_PLACE, cell.name),
+            "attributes": attributes.replace(_PLACE, cell.name),
             "sha256": digest,
         }
 
@@ -97,6 +98,11 @@ class RowMaker:
             width *= max(1e-6, math.cos(math.radians(latitude)))
             return float(np.sqrt(width * height) * METRES_PER_DEGREE)
         return float(np.sqrt(width * height) * metres_per_unit(self._grid.crs))
+
+
+def _json(attributes: Mapping[str, Any]) -> str:
+    known = {key: value for key, value in attributes.items() if value is not None}
+    return json.dumps(known, sort_keys=True, separators=(",", ":"))
 
 
 def _nodata(values: Sequence[float | None]) -> float | list[float | None] | None:

@@ -118,10 +118,11 @@ def test_real_bigearthnet_patches_of_both_sensors(test_data, tmp_path):
     assert {len(s["concepts"]) for s in corpus.table("scopes").to_pylist()} == {19}
 
 
-def test_chatearthnet_stacks_its_three_pictures(tmp_path):
+@pytest.mark.parametrize("colours", ["s2_rgb_images/s2_images", "s2_images", "s2_rgb_images"])
+def test_chatearthnet_stacks_its_three_pictures(tmp_path, colours):
     root = tmp_path / "data"
     rng = np.random.default_rng(0)
-    folders = {"s2_rgb_images/s2_images": "B04 B03 B02", "s2_band_5_6_7_images": "B05 B06 B07",
+    folders = {colours: "B04 B03 B02", "s2_band_5_6_7_images": "B05 B06 B07",
                "s2_band_8_11_12_images": "B08 B11 B12"}  # fmt: skip
     pictures = {folder: rng.integers(0, 256, (16, 16, 3), dtype=np.uint8) for folder in folders}
     for folder, array in pictures.items():
@@ -149,7 +150,7 @@ def write_ssl4eo(path, bands, dtype, places=2):
     group = zarr.create_group(store=store, zarr_format=2)
     rng = np.random.default_rng(len(bands))
     values = (rng.random((places, 4, len(bands), 8, 8)) * 3000).astype(dtype)
-    names = np.array([[f"00{p}_{t}" for t in range(4)] for p in range(places)], dtype="<U9")
+    names = np.array([[f"000000{p}_{t}" for t in range(4)] for p in range(places)], dtype="<U9")
     for key, array in {
         "bands": values, "band": np.array(bands, dtype="<U3"), "sample_id": names,
         "crs": np.array([32633, 32734][:places]), "x_": 500_005.0 + 10 * np.tile(np.arange(8), (places, 1)),
@@ -169,11 +170,11 @@ def test_ssl4eo_places_dates_and_captions(tmp_path):
     name = "ssl4eos12_val_seasonal_data_000001"
     optical = write_ssl4eo(root / "val" / "S2L2A" / f"{name}.zarr.zip", bands, np.int16)
     radar = write_ssl4eo(root / "val" / "S1GRD" / f"{name}.zarr.zip", ["vv", "vh"], np.float16)
-    write(root / "val" / "captions" / f"{name}.csv", 'sample_id,caption\n001_2,"A river, seen in autumn."\n')
+    write(root / "val" / "captions" / f"{name}.csv", 'sample_id,time_id,caption\n1,2,"A river, seen in autumn."\n')
     corpus = build("ssl4eo-s12", root, tmp_path / "corpus", modalities="S2L2A,S1GRD")
     rows = rows_of(corpus)
     assert len(rows) == 16
-    row = rows["S2L2A/001_2"]
+    row = rows["S2L2A/0000001_2"]
     np.testing.assert_array_equal(corpus.source(row).array(), optical[1, 2])
     assert [c["name"] for c in row["channels"]] == bands
     assert (row["crs"], row["datetime"]) == ("EPSG:32734", "2020-07-13T10:30:00Z")
@@ -181,25 +182,33 @@ def test_ssl4eo_places_dates_and_captions(tmp_path):
     assert [(c["uid"], c["text"]) for c in corpus.table("captions").to_pylist()] == [
         (row["uid"], "A river, seen in autumn.")
     ]
-    sar = rows["S1GRD/001_2"]
+    sar = rows["S1GRD/0000001_2"]
     assert (sar["modality"], sar["units"], sar["study"], sar["dtype"]) == ("SAR", "dB", row["study"], "float32")
     np.testing.assert_array_equal(corpus.source(sar).array(), radar[1, 2].astype(np.float32))
     with pytest.raises(ConfigError, match="must be of S2L2A"):
         build("ssl4eo-s12", root, tmp_path / "other", modalities="S3")
 
 
-def test_real_spacenet_buildings_become_boxes_and_counts(test_data, tmp_path):
+@pytest.mark.parametrize(
+    ("pictures", "labels"),
+    [
+        ("RGB-PanSharpen/RGB-PanSharpen_AOI_9_Test_img1.tif", "geojson/buildings/buildings_AOI_9_Test_img1.geojson"),
+        ("3band/3band_AOI_1_RIO_img1.tif", "geojson/Geo_AOI_1_RIO_img1.geojson"),
+        ("PS-RGB/SN6_Train_AOI_11_PS-RGB_20190804_tile_6904.tif", "geojson_buildings/SN6_Buildings_tile_6904.geojson"),
+    ],
+)
+def test_real_spacenet_buildings_become_boxes_and_counts(test_data, tmp_path, pictures, labels):
     pair = test_data / "remote_sensing" / "spacenet_image_plus_osm_buildings"
     with rasterio.open(pair / "sample_geotiff.tif") as source:
         grey, profile = source.read(1), source.profile
     root = tmp_path / "data" / "AOI_9_Test_Train"
-    (root / "RGB-PanSharpen").mkdir(parents=True)
-    (root / "geojson" / "buildings").mkdir(parents=True)
+    for path in (root / pictures, root / labels):
+        path.parent.mkdir(parents=True)
     profile.update(count=3)
-    with rasterio.open(root / "RGB-PanSharpen" / "RGB-PanSharpen_AOI_9_Test_img1.tif", "w", **profile) as out:
+    with rasterio.open(root / pictures, "w", **profile) as out:
         out.write(np.stack([grey, grey, grey]))
     truth = geopandas.read_file(pair / "geotiff_labels.geojson")[["geometry"]].to_crs("EPSG:4326")
-    truth.to_file(root / "geojson" / "buildings" / "buildings_AOI_9_Test_img1.geojson", driver="GeoJSON")
+    truth.to_file(root / labels, driver="GeoJSON")
     corpus = build("spacenet", tmp_path / "data", tmp_path / "corpus")
     (row,) = rows_of(corpus).values()
     assert (row["modality"], row["gsd_m"], row["crs"]) == ("RGB", 0.5, "EPSG:32616")

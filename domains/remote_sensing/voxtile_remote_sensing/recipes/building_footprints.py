@@ -34,6 +34,7 @@ class BuildingFootprints:
 
     pairs: tuple[tuple[str, str], ...] = (
         ("**/RGB-PanSharpen", "../geojson/buildings"), ("**/3band", "../vectordata/geojson"),
+        ("**/3band", "../geojson"),
         ("**/PS-RGB", "../geojson_buildings"), ("**/PS-RGB", "../labels"),
     )  # fmt: skip
     sensor: str = "aerial-rgb"

@@ -22,7 +22,9 @@ DATASET = Dataset(
             for split in ("train", "val", "test")
         ),
         {
-            "s2_rgb_images/s2_images": ("B04", "B03", "B02"),
+            "s2_rgb_images/s2_images": ("B04", "B03", "B02"),  # as the zips unpack: each into a folder of its own,
+            "s2_images": ("B04", "B03", "B02"),  # or side by side
+            "s2_rgb_images": ("B04", "B03", "B02"),
             "s2_band_5_6_7_images": ("B05", "B06", "B07"),
             "s2_band_8_11_12_images": ("B08", "B11", "B12"),
         },

@@ -24,7 +24,8 @@ class ColourTriples:
 
     Attributes:
         tables: JSON files of captions, in order; a picture in several is one with all their captions.
-        folders: folder → its three bands, in the order of the channels; folders that are missing are left out.
+        folders: folder → its three bands, in the order of the channels; folders that are missing are left out, and of
+            several with the same bands the first that holds pictures counts.
         sensor: of the registry.
         product: processing level.
     """
@@ -41,7 +42,7 @@ class ColourTriples:
             InputError: no table or no folder of pictures.
         """
         tables = [name for name in self.tables if (root / name).is_file()]
-        folders = [name for name in self.folders if (root / name).is_dir()]
+        folders = self._present(root)
         if not tables or not folders:
             raise InputError(
                 f"'{root}' has no {' or '.join(self.tables[:2])}, or no folder {' or '.join(self.folders)}; unpack both"
@@ -59,6 +60,14 @@ class ColourTriples:
         for name, captions in texts.items():
             files = tuple(f"{folder}/{name}" for folder in folders)
             yield Entry(name, files, splits[name], texts=tuple(captions))
+
+    def _present(self, root: Path) -> list[str]:
+        """One folder for each three bands."""
+        found: dict[tuple[str, str, str], str] = {}
+        for name, bands in self.folders.items():
+            if bands not in found and any(path.is_file() for path in (root / name).glob("*.*")):
+                found[bands] = name
+        return list(found.values())
 
     def read(self, root: Path, entry: Entry) -> Pixels:
         """All bands as one array [C, Y, X] of 8-bit values."""

@@ -10,6 +10,8 @@ from voxtile_remote_sensing.recipes.dataset import Dataset
 from voxtile_remote_sensing.recipes.fmow_folders import FmowFolders
 from voxtile_remote_sensing.recipes.task import build
 
+# Classes, form of the boxes (left, top, width, height) and licence: README.md of the source. The ground truth of the
+# test set comes with a file that maps it to folders like those of train and val.
 DATASET = Dataset(
     name="fmow",
     title="fMoW-rgb",

@@ -9,11 +9,13 @@ from voxtile_remote_sensing.recipes.dataset import Dataset
 from voxtile_remote_sensing.recipes.tar_pairs import TarPairs
 from voxtile_remote_sensing.recipes.task import build
 
+# Columns, splits and the command that makes the tars: README.md of https://github.com/Orion-AI-Lab/GAIA; licence:
+# https://huggingface.co/datasets/azavras/GAIA.
 DATASET = Dataset(
     name="gaia",
     title="GAIA",
     source="https://github.com/Orion-AI-Lab/GAIA (Zavras et al., IEEE GRSM 14(2), 2026; arXiv:2502.09598)",
-    licence="CC BY 4.0 (texts); pictures under the terms that their credits name",
+    licence="MIT (lists and captions); pictures under the terms that their credits name",
     modality="RGB",
     layout=TarPairs(
         ("train/*.tar", "val/*.tar", "test/*.tar"),

@@ -25,6 +25,7 @@ MODALITIES = {
 }
 _SUFFIX = ".zarr.zip"
 _GSD_M = 10.0
+_DIGITS = 7  # of a place's number in the Zarr files, `0080717_0`; the captions' tables leave zeros away
 
 
 @dataclass(frozen=True)
@@ -107,12 +108,13 @@ class SeasonalZarr:
             file = (root / split / folder.format(split=split) / f"{stem}.csv").resolve()
             if file.is_file():
                 table = read_table(file)
-                names = table.column(table.need(("sample_id", "id", "name", "sample", "key"), "sample ids"))
+                places = table.column(table.need(("sample_id",), "sample ids"))
+                times = table.column(table.need(("time_id",), "numbers of the dates"))
                 captions = table.column(table.need(("caption", "text"), "captions"))
                 found: dict[str, list[str]] = {}
-                for name, caption in zip(names, captions, strict=True):
-                    if name and caption:
-                        found.setdefault(name, []).append(caption)
+                for place, time, caption in zip(places, times, captions, strict=True):
+                    if place and time and caption:
+                        found.setdefault(f"{place.zfill(_DIGITS)}_{time}", []).append(caption)
                 return found
         return {}
 

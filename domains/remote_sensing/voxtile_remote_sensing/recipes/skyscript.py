@@ -9,11 +9,12 @@ from voxtile_remote_sensing.recipes.dataset import Dataset
 from voxtile_remote_sensing.recipes.pair_table import PairTables
 from voxtile_remote_sensing.recipes.task import build
 
+# Folders, columns, names of the tables and of the pictures (object, source, year): README.md and LICENSE of the source.
 DATASET = Dataset(
     name="skyscript",
     title="SkyScript",
     source="https://github.com/wangzhecheng/SkyScript (Wang et al., AAAI 2024)",
-    licence="MIT (tables); tags ODbL 1.0, © OpenStreetMap contributors; pictures under the terms of their collections",
+    licence="MIT (repository); tags ODbL 1.0, © OpenStreetMap contributors; pictures under their collections' terms",
     modality="RGB",
     layout=PairTables(
         ("SkyScript_*.csv", "dataframe/SkyScript_*.csv"),

@@ -9,6 +9,7 @@ from voxtile_remote_sensing.recipes.building_footprints import BuildingFootprint
 from voxtile_remote_sensing.recipes.dataset import Dataset
 from voxtile_remote_sensing.recipes.task import build
 
+# Folders: torchgeo.datasets.SpaceNet1, SpaceNet2 and SpaceNet6. SpaceNet 4's pictures have four bands and are not read.
 DATASET = Dataset(
     name="spacenet",
     title="SpaceNet buildings",
@@ -29,8 +30,8 @@ def build_spacenet(
 ) -> None:
     """Build a corpus from SpaceNet buildings.
 
-    Areas of a building challenge (SpaceNet 1, 2, 4 or 6) with the three-band pictures beside the GeoJSON
-    footprints: every building becomes an upright and a rotated box, and their number and area facts.
+    Areas of a building challenge (SpaceNet 1, 2 or 6) with the three-band pictures beside the GeoJSON footprints:
+    every building becomes an upright and a rotated box, and their number and area facts.
 
     Args:
         source: the folder that the download is unpacked to.

@@ -11,6 +11,8 @@ from voxtile_remote_sensing.recipes.dataset import Dataset
 from voxtile_remote_sensing.recipes.seasonal_zarr import MODALITIES, SeasonalZarr
 from voxtile_remote_sensing.recipes.task import build
 
+# Variables of the Zarr files: README.md of https://github.com/DLR-MF-DAS/SSL4EO-S12-v1.1; columns of the captions: the
+# card of the captions.
 DATASET = Dataset(
     name="ssl4eo-s12",
     title="SSL4EO-S12 v1.1",

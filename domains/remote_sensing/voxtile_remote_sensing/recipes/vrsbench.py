@@ -9,6 +9,7 @@ from voxtile_remote_sensing.recipes.dataset import Dataset
 from voxtile_remote_sensing.recipes.grounding import VrsBenchFolders
 from voxtile_remote_sensing.recipes.task import build
 
+# Licence: README.md of https://github.com/lx709/VRSBench.
 DATASET = Dataset(
     name="vrsbench",
     title="VRSBench",

@@ -125,7 +125,7 @@ COMMANDS: Mapping[str, Entry | Group] = {
     ),
     "inspect": Entry(
         ENRICH,
-        "inspect CORPUS",
+        "inspect CORPUS [UID]",
         Command(
             "voxtile.corpus.inspect:inspect_corpus",
             "counts, drop reasons, licences; as a page with pictures too",
@@ -176,7 +176,7 @@ COMMANDS: Mapping[str, Entry | Group] = {
     "describe": Group(
         ENRICH,
         "describe CORPUS --with NAME",
-        "texts from a vision model at an OpenAI-compatible endpoint",
+        "texts about the samples: reports from facts, or the words of a vision model",
         "voxtile describe corpus --with pathgen --base-url http://127.0.0.1:8000/v1 --model llava",
         "describer",
         _of_domains(lambda domain: domain.describers),

@@ -15,8 +15,10 @@ from rich.table import Table
 from voxtile.corpus.inspect_page import write_page
 from voxtile.corpus.inspect_summary import CorpusSummary, summarise
 from voxtile.corpus.inspect_text import bytes_text, shape_text, share_text
+from voxtile.corpus.inspection.page import write_sample_page
 from voxtile.corpus.leakage import LeakageReport, distance_text, find_leakage
 from voxtile.corpus.reader import Corpus
+from voxtile.errors import ConfigError
 
 _SHOWN_CONCEPTS = 40
 _SHOWN_TEXT = 2000  # characters of a caption in the terminal
@@ -24,7 +26,7 @@ _SHOWN_TEXT = 2000  # characters of a caption in the terminal
 
 def inspect_corpus(
     corpus: Path,
-    *,
+    *uids: str,
     uid: str | None = None,
     html: Path | None = None,
     previews: int = 30,
@@ -35,21 +37,27 @@ def inspect_corpus(
 
     Args:
         corpus: the corpus.
-        uid: show all that is known of this sample instead.
+        uids: one sample: show all that is known of it instead, and on the page its planes with regions, its facts, its
+            report with the sentences coloured by what they say, and the rest of its study.
+        uid: the same as an option.
         html: also write a page with pictures to this file; it needs nothing else to be opened.
         previews: number of pictures on the page.
         leakage: also compare the splits: nearest distance, overlapping footprints, near-duplicate pixels.
         scheme: split scheme of the map and of --leakage.
 
     Raises:
-        CorpusError: not a corpus, damaged, or no such sample; with `leakage`, fewer than two splits.
+        ConfigError: more than one sample is named.
+        CorpusError: not a corpus, damaged, or no such sample; with `leakage`, no split.
     """
+    named = [*uids, *([uid] if uid is not None else [])]
+    if len(named) > 1:
+        raise ConfigError(f"{len(named)} samples are named, but a page shows one; give one uid")
     store = Corpus(corpus)
     console = Console()
-    if uid is not None:
-        _print_sample(console, store, uid)
+    if named:
+        _print_sample(console, store, named[0])
         if html is not None:
-            write_page(html, store, summarise(store), [uid])
+            write_sample_page(html, store, named[0])
             console.print(f"page: {html}", highlight=False, markup=False)
         return
     summary = summarise(store)

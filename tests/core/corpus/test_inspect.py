@@ -166,7 +166,9 @@ def test_page_stands_alone_and_holds_the_pictures(corpus, tmp_path):
 
 def test_page_of_one_sample(corpus, tmp_path):
     inspect_corpus(corpus, uid=f"{6:032x}", html=tmp_path / "page.html")
-    assert (tmp_path / "page.html").read_text().count("<figure") == 1
+    page = (tmp_path / "page.html").read_text()
+    assert f"<h1>{Corpus(corpus).row(f'{6:032x}')['modality']}" in page
+    assert page.count("<code>" + f"{6:032x}") == 1
 
 
 def test_a_damaged_picture_is_shown_as_such(corpus, tmp_path):

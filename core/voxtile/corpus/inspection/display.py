@@ -1,0 +1,51 @@
+"""From stored values to grey: named windows where the unit has them, else the range of the values at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+# Windows that readers of each unit are used to: (name, low, high).
+_WINDOWS: Mapping[str, tuple[tuple[str, float, float], ...]] = {
+    "HU": (("soft tissue", -160.0, 240.0), ("lung", -1350.0, 150.0), ("bone", -450.0, 1050.0)),
+    "SUVbw": (("0 to 10", 0.0, 10.0),),
+    "SUVlbm": (("0 to 8", 0.0, 8.0),),
+}
+_PERCENTILES = (0.5, 99.5)
+
+
+@dataclass(frozen=True)
+class Window:
+    """What is black and what is white, in the sample's units."""
+
+    name: str
+    low: float
+    high: float
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        return f"{self.name}, {self.low:,.4g} to {self.high:,.4g}"
+
+    def grey(self, values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uint8]:
+        """Values in the sample's units to 0 to 255."""
+        share = (values - self.low) / max(self.high - self.low, 1e-9)
+        return np.asarray(np.clip(share, 0, 1) * 255, np.uint8)
+
+
+def windows_of(units: str | None, sampled: npt.NDArray[np.floating[Any]]) -> list[Window]:
+    """Windows for a sample.
+
+    Args:
+        units: of the sample.
+        sampled: some of its values, for units without windows of their own.
+    """
+    known = _WINDOWS.get(units or "")
+    if known:
+        return [Window(*window) for window in known]
+    low, high = np.percentile(sampled, _PERCENTILES) if sampled.size else (0.0, 1.0)
+    return [Window("0.5th to 99.5th percentile", float(low), float(high))]

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from rich.console import Console
-from rich.progress import track
-
 from voxtile.testing.phantom_noise import stream
-from voxtile.testing.phantom_truth import write_table, write_truth
 from voxtile_medical.phantom.ct_dicom import classic_files, draw_layout, enhanced_file
 from voxtile_medical.phantom.ct_segmentation import segmentation_file
 from voxtile_medical.phantom.findings import CONCEPTS, finding_segment
 from voxtile_medical.phantom.identity import Identity, draw_identity
 from voxtile_medical.phantom.render import Study, render
 from voxtile_medical.phantom.reports import write_report
-from voxtile_medical.phantom.writing import check_out, in_order
+from voxtile_medical.phantom.writing import Written, check_out, write_studies
 
 Series = Literal["enhanced", "classic", "mixed"]
 _SERIES_STREAM = 7
@@ -37,17 +32,6 @@ truth.json           what was painted, where (patient millimetres, LPS) and how 
 
 Another seed gives entirely different patients; the same seed gives the same bytes.
 """
-
-
-@dataclass(frozen=True)
-class Written:
-    """What a worker hands back: rows of the tables."""
-
-    study: str
-    subject: str
-    text: str
-    labels: tuple[int, ...]
-    truth: dict[str, Any]
 
 
 def write_ct_phantom(
@@ -77,14 +61,8 @@ def write_ct_phantom(
     (out / "dicom").mkdir(parents=True, exist_ok=True)
     if masks:
         (out / "segmentations").mkdir(exist_ok=True)
-    console = Console(stderr=True)
-    job = partial(write_study, out, seed, series, masks)
-    written = list(track(in_order(job, n, workers), description="phantom ct", total=n, console=console, transient=True))
-    write_table(out / "reports.csv", ("study", "subject", "text"), ((w.study, w.subject, w.text) for w in written))
-    write_table(out / "labels.csv", ("study", "subject", *CONCEPTS), ((w.study, w.subject, *w.labels) for w in written))
-    write_truth(out / "truth.json", {"phantom": "ct", "seed": seed, "studies": [w.truth for w in written]})
+    write_studies(out, "ct", seed, CONCEPTS, partial(write_study, out, seed, series, masks), n, workers)
     (out / "README.txt").write_text(README.format(seed=seed, n=n, segmentations=masks), encoding="utf-8")
-    console.print(f"wrote {n} studies to {out}")
 
 
 def write_study(out: Path, seed: int, series: Series, masks: int, number: int) -> Written:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import track
-
-from voxtile.testing.phantom_truth import content_uid, write_table, write_truth
+from voxtile.testing.phantom_truth import content_uid
 from voxtile_medical.phantom.ct import Series, is_classic
 from voxtile_medical.phantom.identity import Identity, draw_identity
 from voxtile_medical.phantom.mr_dicom import classic_mr_files, enhanced_mr_file
 from voxtile_medical.phantom.mr_findings import CONCEPTS
 from voxtile_medical.phantom.mr_reports import write_mr_report
 from voxtile_medical.phantom.mr_study import MrStudy, Scan, render_mr
-from voxtile_medical.phantom.writing import check_out, in_order
+from voxtile_medical.phantom.writing import Written, check_out, write_studies
 
 _BYTES_A_STUDY = 1_500_000
 
@@ -36,17 +33,6 @@ Another seed gives entirely different patients; the same seed gives the same byt
 """
 
 
-@dataclass(frozen=True)
-class Written:
-    """What a worker hands back: rows of the tables."""
-
-    study: str
-    subject: str
-    text: str
-    labels: tuple[int, ...]
-    truth: dict[str, Any]
-
-
 def write_mr_phantom(out: Path, *, n: int = 200, seed: int = 0, series: Series = "mixed", workers: int = 0) -> None:
     """Write synthetic brain MR studies of several sequences as DICOM, with reports, labels and known truth.
 
@@ -63,14 +49,8 @@ def write_mr_phantom(out: Path, *, n: int = 200, seed: int = 0, series: Series =
     """
     check_out(out, n, seed, _BYTES_A_STUDY)
     (out / "dicom").mkdir(parents=True, exist_ok=True)
-    console = Console(stderr=True)
-    job = partial(write_mr_study, out, seed, series)
-    written = list(track(in_order(job, n, workers), description="phantom mr", total=n, console=console, transient=True))
-    write_table(out / "reports.csv", ("study", "subject", "text"), ((w.study, w.subject, w.text) for w in written))
-    write_table(out / "labels.csv", ("study", "subject", *CONCEPTS), ((w.study, w.subject, *w.labels) for w in written))
-    write_truth(out / "truth.json", {"phantom": "mr", "seed": seed, "studies": [w.truth for w in written]})
+    write_studies(out, "mr", seed, CONCEPTS, partial(write_mr_study, out, seed, series), n, workers)
     (out / "README.txt").write_text(README.format(seed=seed, n=n), encoding="utf-8")
-    console.print(f"wrote {n} studies to {out}")
 
 
 def write_mr_study(out: Path, seed: int, series: Series, number: int) -> Written:

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from rich.console import Console
-from rich.progress import track
-
-from voxtile.testing.phantom_truth import write_table, write_truth
 from voxtile_medical.phantom.ct_dicom import enhanced_file
 from voxtile_medical.phantom.petct_dicom import pet_files
 from voxtile_medical.phantom.petct_lesions import CONCEPTS
 from voxtile_medical.phantom.petct_reports import write_petct_report
 from voxtile_medical.phantom.petct_study import render_petct, truth_of
-from voxtile_medical.phantom.writing import check_out, in_order
+from voxtile_medical.phantom.writing import Written, check_out, write_studies
 
 _BYTES_A_STUDY = 950_000
 
@@ -35,17 +29,6 @@ Another seed gives entirely different patients; the same seed gives the same byt
 """
 
 
-@dataclass(frozen=True)
-class Written:
-    """What a worker hands back: rows of the tables."""
-
-    study: str
-    subject: str
-    text: str
-    labels: tuple[int, ...]
-    truth: dict[str, Any]
-
-
 def write_petct_phantom(out: Path, *, n: int = 200, seed: int = 0, workers: int = 0) -> None:
     """Write synthetic PET/CT studies as DICOM, with reports that name SUVmax and slice, labels and known truth.
 
@@ -60,16 +43,8 @@ def write_petct_phantom(out: Path, *, n: int = 200, seed: int = 0, workers: int 
     """
     check_out(out, n, seed, _BYTES_A_STUDY)
     (out / "dicom").mkdir(parents=True, exist_ok=True)
-    console = Console(stderr=True)
-    job = partial(write_petct_study, out, seed)
-    written = list(
-        track(in_order(job, n, workers), description="phantom petct", total=n, console=console, transient=True)
-    )
-    write_table(out / "reports.csv", ("study", "subject", "text"), ((w.study, w.subject, w.text) for w in written))
-    write_table(out / "labels.csv", ("study", "subject", *CONCEPTS), ((w.study, w.subject, *w.labels) for w in written))
-    write_truth(out / "truth.json", {"phantom": "petct", "seed": seed, "studies": [w.truth for w in written]})
+    write_studies(out, "petct", seed, CONCEPTS, partial(write_petct_study, out, seed), n, workers)
     (out / "README.txt").write_text(README.format(seed=seed, n=n), encoding="utf-8")
-    console.print(f"wrote {n} studies to {out}")
 
 
 def write_petct_study(out: Path, seed: int, number: int) -> Written:

@@ -34,7 +34,7 @@ pairs = st.integers(2, 6).flatmap(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(pairs, st.integers(0, 9999))
 def test_distance_is_that_of_every_pair_of_voxels(pair: tuple[np.ndarray, np.ndarray], seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -63,7 +63,7 @@ def test_distance_is_that_of_simpleitk_on_an_anisotropic_grid() -> None:
     assert distance(cut(one, grid), cut(two, grid)).mm == pytest.approx(float(away[two].min()), rel=1e-5)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(pairs)
 def test_contact_area_counts_every_covered_face(pair: tuple[np.ndarray, np.ndarray]) -> None:
     grid = straight(pair[0].shape, z=3.0, y=2.0, x=1.5)

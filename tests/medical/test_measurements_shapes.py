@@ -166,7 +166,7 @@ def points_of(voxels: np.ndarray, axes: tuple[int, ...] = (0, 1, 2)) -> np.ndarr
 masks = arrays(bool, st.tuples(*[st.integers(1, 7)] * 3), elements=st.booleans(), fill=st.just(False)).filter(np.any)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(masks, st.integers(0, 10_000))
 def test_diameters_are_those_of_every_pair_of_voxels(mask: np.ndarray, seed: int) -> None:
     grid = random_grid(mask.shape, seed)
@@ -186,7 +186,7 @@ def test_diameters_are_those_of_every_pair_of_voxels(mask: np.ndarray, seed: int
         assert found.mm <= found.edge_mm
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(masks, st.integers(0, 10_000))
 def test_the_perpendicular_is_the_longest_chord_of_the_hull(mask: np.ndarray, seed: int) -> None:
     grid = random_grid(mask.shape, seed)
@@ -211,7 +211,7 @@ def test_the_perpendicular_is_the_longest_chord_of_the_hull(mask: np.ndarray, se
     assert axial.perpendicular.mm == pytest.approx(max(chords), abs=1e-6)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.integers(1, 3), st.integers(0, 10_000))
 def test_hull_corners_hold_the_farthest_pair_of_flat_and_straight_sets(rank: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from voxtile.corpus.codecs import open_array
+from voxtile.corpus.codecs import StoredArray, open_array
 from voxtile.corpus.frame import full_selection
 from voxtile.corpus.header import check_corpus
 from voxtile.corpus.parts import check_part, part_dataset, part_paths, read_parts, sql_schema, table_schema
@@ -162,6 +162,18 @@ class Corpus:
         Raises:
             CorpusError: the shard is missing or the mask is damaged.
         """
+        stored = self.stored_mask(region)
+        return None if stored is None else stored[full_selection(stored.shape)]
+
+    def stored_mask(self, region: Mapping[str, Any]) -> StoredArray | None:
+        """The mask in place, for reading its shape or a box of it; None without a mask.
+
+        Args:
+            region: as for `mask`.
+
+        Raises:
+            CorpusError: the shard is missing or the mask's header is damaged.
+        """
         address = [region.get(f"mask_{part}") for part in ("shard", "offset", "nbytes")]
         if address[0] is None:
             return None
@@ -172,8 +184,7 @@ class Corpus:
                 f"the mask of region {region['region_id']} has no address inside the corpus; "
                 "run 'voxtile verify' on the corpus"
             )
-        stored = open_array(self._root_of(region) / path, int(offset), int(nbytes))
-        return stored[full_selection(stored.shape)]
+        return open_array(self._root_of(region) / path, int(offset), int(nbytes))
 
     def shard_path(self, row: Mapping[str, Any]) -> Path:
         """Shard that holds a sample.

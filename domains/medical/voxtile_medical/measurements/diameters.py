@@ -24,6 +24,8 @@ from voxtile_medical.measurements.shape import Shape
 
 QUARTER = 0.25  # of a step, beyond the centres of the end voxels
 _FEW = 12  # points; with so few, all pairs cost less than a hull
+_WIDTHS = 8  # directions in which a slice is measured before its hull is drawn
+_BLOCK = 1024  # points whose distances to all others are held at a time
 _TIE = 1e-9  # relative: lengths that differ by less are equal, and the first in array order is taken
 
 
@@ -168,11 +170,16 @@ def _outermost(tips: Indices) -> Indices:
 
 
 def _slice_bounds(y: Indices, first: Indices, last: Indices, starts: Indices, basis: Points) -> Points:
-    """Diagonal of each slice's bounding rectangle: no diameter in it is longer."""
-    dy = np.maximum.reduceat(y, starts) - np.minimum.reduceat(y, starts) + 2 * QUARTER
-    dx = np.maximum.reduceat(last, starts) - np.minimum.reduceat(first, starts) + 2 * QUARTER
-    diagonals = [np.linalg.norm(np.stack([dy, sign * dx], 1) @ basis, axis=1) for sign in (1, -1)]
-    bounds: Points = np.maximum(*diagonals) * (1 + 4 * _TIE)
+    """An upper bound of the diameter in each slice: its widths in `_WIDTHS` directions, of which one is near to it."""
+    angles = np.arange(_WIDTHS) * np.pi / _WIDTHS
+    ways = basis @ np.stack([np.cos(angles), np.sin(angles)])
+    widths = np.zeros((_WIDTHS, len(starts)))
+    for number, way in enumerate(ways.T):
+        across, along = y * way[0], np.stack([first, last]) * way[1]
+        high = np.maximum.reduceat(across + along.max(axis=0), starts)
+        low = np.minimum.reduceat(across + along.min(axis=0), starts)
+        widths[number] = high - low + 2 * QUARTER * np.abs(way).max()
+    bounds: Points = widths.max(axis=0) / np.cos(np.pi / (2 * _WIDTHS)) * (1 + 4 * _TIE)
     return bounds
 
 
@@ -190,23 +197,42 @@ def _farthest(voxels: Indices, basis: Points) -> tuple[float, _Pair]:
     Of the points of two voxels those along the same axis are farthest apart, so that the way between the centres grows
     by half a step: |way +- step / 2|^2 = |way|^2 + |step|^2 / 4 +- way . step.
     """
-    places = voxels @ basis
-    quarter = (basis**2).sum(axis=1) * QUARTER  # |step|^2 / 4
-    best, pair = float(np.sqrt(quarter.max())), _Pair(0, 0, int(quarter.argmax()))
-    for one in range(len(places) - 1):
-        ways = places[one + 1 :] - places[one]
-        squares = (ways**2).sum(axis=1)[:, None] + quarter + np.abs(ways @ basis.T)
-        longest = float(np.sqrt(squares.max()))
-        if longest > best * (1 + _TIE):
-            number, axis = divmod(int(np.argmax(squares.reshape(-1) >= squares.max() * (1 - _TIE))), len(basis))
-            best, pair = longest, _Pair(one, one + 1 + number, axis)
-    return best, _outwards(pair, places, basis)
+    places = (voxels - voxels[0]) @ basis
+    one, two = _far_pairs(places, float(np.linalg.norm(basis, axis=1).max()) * QUARTER * 2)
+    ways = places[two] - places[one]
+    squares = (ways**2).sum(axis=1)[:, None] + (basis**2).sum(axis=1) * QUARTER + np.abs(ways @ basis.T)
+    pair, axis = divmod(int(np.argmax(squares.reshape(-1) >= squares.max() * (1 - 2 * _TIE))), len(basis))
+    ends = (int(one[pair]), int(two[pair]))
+    if float(ways[pair] @ basis[axis]) < 0:  # in the order in which the axis runs
+        ends = ends[::-1]
+    return float(np.sqrt(squares[pair, axis])), _Pair(*ends, axis)
 
 
-def _outwards(pair: _Pair, places: Points, basis: Points) -> _Pair:
-    """The pair in the order in which its axis runs from the first voxel to the second."""
-    back = float((places[pair.two] - places[pair.one]) @ basis[pair.axis]) < 0
-    return _Pair(pair.two, pair.one, pair.axis) if back else pair
+def _far_pairs(places: Points, slack: float) -> tuple[Indices, Indices]:
+    """Pairs of points whose distance is within a slack of the longest, in the order of the points.
+
+    Two sweeps from point to farthest point give a distance that the longest at least has; what lies nearer than that to
+    every corner of the bounding box is no end of it.
+    """
+    point = places[0]
+    for _ in range(3):
+        away = np.linalg.norm(places - point, axis=1)
+        point = places[int(away.argmax())]
+    reached = float(away.max()) - slack
+    farthest_corner = np.maximum(places - places.min(axis=0), places.max(axis=0) - places)
+    kept = np.flatnonzero(np.linalg.norm(farthest_corner, axis=1) >= reached * (1 - _TIE))
+    some = places[kept]
+    squares = (some**2).sum(axis=1)
+    one, two = [], []
+    for start in range(0, len(kept), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        between = squares[rows, None] + squares[start:] - 2 * some[rows] @ some[start:].T
+        reached = max(reached, float(np.sqrt(max(between.max(), 0.0))) - slack)
+        row, column = np.nonzero(between >= max(reached, 0.0) ** 2 * (1 - 4 * _TIE) - _TIE)
+        ahead = row <= column
+        one.append(kept[row[ahead] + start])
+        two.append(kept[column[ahead] + start])
+    return np.concatenate(one), np.concatenate(two)
 
 
 def _ends(voxels: Indices, pair: _Pair) -> tuple[Points, Points]:

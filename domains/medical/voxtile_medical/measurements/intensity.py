@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from voxtile_medical.measurements.shape import Shape
-
-# What the mean of a region is called, by the unit of the sample.
-QUANTITIES: Mapping[str, str] = {"HU": "attenuation", "SUVbw": "uptake", "SUL": "uptake", "SUVbsa": "uptake"}
-OTHER_QUANTITY = "intensity"
 
 
 @dataclass(frozen=True)
@@ -53,8 +48,10 @@ class Values:
 
     @property
     def quantity(self) -> str:
-        """Attenuation, uptake or intensity."""
-        return QUANTITIES.get(self.unit, OTHER_QUANTITY)
+        """What a statistic of the values is called: attenuation on CT, uptake where they are SUV, intensity elsewhere."""
+        if self.unit == "HU":
+            return "attenuation"
+        return "uptake" if self.unit.startswith(("SUV", "SUL")) else "intensity"
 
     def inside(self, shape: Shape) -> npt.NDArray[np.float64]:
         """[N] physical values of a region's voxels that are numbers."""

@@ -136,7 +136,7 @@ def intensity_facts(region: Region, found: Intensity, values: Values, **which: A
     """Mean, spread and percentiles; the maximum too where the values are uptake."""
     statistics = {"mean": found.mean, "sd": found.sd, "median": found.median, "p5": found.low, "p95": found.high}
     if values.quantity == "uptake":
-        statistics["maximum"] = found.maximum
+        statistics["suv-max"] = found.maximum
     return [
         region.fact(rule, value, fill=values.quantity, unit=values.unit, **which) for rule, value in statistics.items()
     ]

@@ -82,7 +82,7 @@ _RULES = (
     Rule("median", "1", "median {}", None, "Median over the region's voxels."),
     Rule("p5", "1", "5th percentile of {}", None, "5th percentile over the region's voxels, linear interpolation."),
     Rule("p95", "1", "95th percentile of {}", None, "95th percentile over the region's voxels, linear interpolation."),
-    Rule("maximum", "1", "maximum {}", None, "Largest value of the region's voxels; for uptake only (SUVmax)."),
+    Rule("suv-max", "1", "SUVmax", None, "Largest value of the region's voxels; where values are SUV."),
     Rule(
         "relative-attenuation",
         "1",

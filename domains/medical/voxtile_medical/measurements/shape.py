@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -109,20 +109,26 @@ class Shape:
         return parts, count
 
 
-def shape_of_mask(mask: npt.NDArray[Any], grid: Grid) -> Shape | None:
+def shape_of_mask(mask: npt.NDArray[Any], grid: Grid, corner: Sequence[int] = (0, 0, 0)) -> Shape | None:
     """Cut a mask down to its bounding box; None where it is empty.
 
     Args:
-        mask: [Z, Y, X] of the whole volume, non-zero inside.
+        mask: [Z, Y, X] of the volume, or of a part of it that holds the whole region; non-zero inside.
         grid: of the volume.
+        corner: (z, y, x) in the volume of the mask's first voxel.
+
+    Raises:
+        ValueError: the mask does not lie inside the volume.
     """
+    if any(first < 0 or first + size > n for first, size, n in zip(corner, mask.shape, grid.shape, strict=True)):
+        raise ValueError(f"a mask of shape {mask.shape} at {tuple(corner)} lies outside a volume of shape {grid.shape}")
     start, parts = [], []
     bits = np.asarray(mask, dtype=bool)
     for axis in range(3):
         found = np.flatnonzero(bits.any(axis=tuple(a for a in range(3) if a != axis)))
         if not len(found):
             return None
-        start.append(int(found[0]))
+        start.append(int(found[0]) + corner[axis])
         parts.append(slice(int(found[0]), int(found[-1]) + 1))
         if axis == 0:  # the other axes need only look at the slices that hold something
             bits = bits[parts[0]]

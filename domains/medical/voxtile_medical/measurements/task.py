@@ -124,22 +124,37 @@ def _measurable(corpus: Corpus, region: Row, grid: Grid, code: str | None) -> Ma
     """The region with its mask, or why it cannot be measured."""
     uid, phrase = region["uid"], region["phrase"] or region["region_id"]
     try:
-        mask = corpus.mask(region)
+        stored = corpus.stored_mask(region)
+        if stored is None or stored.shape != grid.shape:
+            return _off_grid(uid, phrase, stored.shape if stored is not None else (), grid)
+        box = _box(region["box"], grid)
+        shape = shape_of_mask(_inside(stored[box]), grid, tuple(part.start for part in box))
     except CorpusError as error:
         return Part(uid, "failed", "unreadable-mask", str(error))
-    if mask is None or mask.shape != grid.shape:
-        size = "×".join(map(str, mask.shape)) if mask is not None else "no"
-        return Part(
-            uid,
-            "failed",
-            "mask-off-grid",
-            f"the mask of '{phrase}' has {size} voxels and its sample {'×'.join(map(str, grid.shape))} (z×y×x); attach "
-            "it again with 'voxtile facts CORPUS --from masks --masks FOLDER', which puts it on the sample's grid",
-        )
-    shape = shape_of_mask(_inside(mask), grid)
     if shape is None:
         return Part(uid, "dropped", "empty-mask", f"the mask of '{phrase}' is empty, so there is nothing to measure")
     return MaskedRegion(region["region_id"], phrase, shape, code)
+
+
+def _off_grid(uid: str, phrase: str, shape: tuple[int, ...], grid: Grid) -> Part:
+    return Part(
+        uid,
+        "failed",
+        "mask-off-grid",
+        f"the mask of '{phrase}' has {'×'.join(map(str, shape)) or 'no'} voxels and its sample "
+        f"{'×'.join(map(str, grid.shape))} (z×y×x); attach it again with 'voxtile facts CORPUS --from masks --masks "
+        "FOLDER', which puts it on the sample's grid",
+    )
+
+
+def _box(box: Sequence[float] | None, grid: Grid) -> tuple[slice, slice, slice]:
+    """The part of the volume that the region's box says holds the mask; all of it where the row has no box."""
+    low, high = (box[:3], box[3:]) if box is not None and len(box) == 6 else ((0, 0, 0), grid.shape)
+    z, y, x = (
+        slice(max(0, int(np.floor(first))), min(size, int(np.ceil(last))))
+        for first, last, size in zip(low, high, grid.shape, strict=True)
+    )
+    return z, y, x
 
 
 def _inside(mask: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:

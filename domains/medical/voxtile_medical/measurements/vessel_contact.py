@@ -41,7 +41,8 @@ def vessel_contact(tumour: Shape, vessel: Shape) -> VesselContact | None:
 
     In every slice each connected section of the vessel is looked at by itself. From the centroid of the section a ray
     goes out in every whole degree to the section's last pixel; the tumour touches there if it shares that pixel or
-    begins within one pixel's diagonal beyond it. The angle is the number of rays that touch.
+    begins within half a pixel's diagonal beyond it, so that one free pixel parts them. The angle is the number of rays
+    that touch.
     """
     if box_distance(tumour, vessel) > float(vessel.grid.spacing.max()) * 2:
         return None
@@ -86,8 +87,8 @@ def _section_contact(tumour: Bits, section: Bits, basis: Points) -> float:
     """Number of whole-degree directions in which the tumour touches one section of the vessel."""
     pixels = np.argwhere(section)
     centre = pixels.mean(axis=0)
-    diagonal = float(np.hypot(np.linalg.norm(basis[0]), np.linalg.norm(basis[1])))
-    reach = float(np.linalg.norm((pixels - centre) @ basis, axis=1).max()) + 2 * diagonal
+    gap = float(np.hypot(np.linalg.norm(basis[0]), np.linalg.norm(basis[1]))) / 2
+    reach = float(np.linalg.norm((pixels - centre) @ basis, axis=1).max()) + 3 * gap
     step = float(np.linalg.norm(basis, axis=1).min()) / 4
     radii = np.arange(0.0, reach + step, step)
     angles = np.deg2rad(np.arange(DIRECTIONS))
@@ -97,7 +98,7 @@ def _section_contact(tumour: Bits, section: Bits, basis: Points) -> float:
     at = np.where(inside_box[..., None], at, 0)
     in_vessel = section[at[..., 0], at[..., 1]] & inside_box
     in_tumour = tumour[at[..., 0], at[..., 1]] & inside_box
-    return float(np.count_nonzero(_touches(in_vessel, in_tumour, radii, diagonal)))
+    return float(np.count_nonzero(_touches(in_vessel, in_tumour, radii, gap)))
 
 
 def _touches(in_vessel: Bits, in_tumour: Bits, radii: Points, gap: float) -> npt.NDArray[np.bool_]:

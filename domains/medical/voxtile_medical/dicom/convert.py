@@ -66,5 +66,7 @@ def convert_dicom(
     summary = run_task(task, corpus, options)
     if masks and tree.masks and not options.dry_run:
         names = MaskNames(planner.names, planner.key_map)
-        run_masks(MaskTask(source, corpus, names, deidentify, objects=tree.masks), options).raise_if_failed()
+        run_masks(
+            MaskTask(source, corpus, names, deidentify, objects=tree.masks, images=tree.usable), options
+        ).raise_if_failed()
     summary.raise_if_failed()

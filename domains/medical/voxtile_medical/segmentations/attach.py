@@ -65,7 +65,7 @@ def attach_masks(
         raise InputError(
             f"'{folder}' holds no DICOM SEG, no RTSTRUCT and no NIfTI label map; give the folder of the masks"
         )
-    task = MaskTask(folder, corpus, names, names.names.hides, label_names, pairs, tree.masks, label_maps)
+    task = MaskTask(folder, corpus, names, names.names.hides, label_names, pairs, tree.masks, label_maps, tree.usable)
     return run_masks(task, options)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -73,17 +73,18 @@ class SegmentationFile:
     Args:
         path: the file.
         hides: remove identifiers from labels.
+        known: identifiers that the images name, see `identifiers_of`.
 
     Raises:
         Verdict: the file is damaged, or its header contradicts its content.
     """
 
-    def __init__(self, path: Path, hides: bool) -> None:
+    def __init__(self, path: Path, hides: bool, known: Mapping[str, Sequence[str]]) -> None:
         with quiet_pydicom():
             dataset = _read(path)
             _check_size(dataset)
             self._object = _as_segmentation(dataset)
-        self._identifiers = identifiers_of(dataset, hides)
+        self._identifiers = identifiers_of(dataset, hides, known)
         self.kind = str(dataset.SegmentationType)
         self.shape = (int(dataset.Rows), int(dataset.Columns))
         self._full = int(dataset.get("MaximumFractionalValue", SHARE) or SHARE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
@@ -12,14 +14,17 @@ _MORE_PEOPLE = ("ContentCreatorName", "ReviewerName", "ROIInterpreter")
 _MORE_NUMBERS = ("PatientBirthDate", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 
 
-def identifiers_of(dataset: Dataset, hides: bool) -> Identifiers:
+def identifiers_of(dataset: Dataset, hides: bool, known: Mapping[str, Sequence[str]]) -> Identifiers:
     """Identifiers of a SEG or RTSTRUCT object, those of who drew it included.
 
     Args:
         dataset: the object.
         hides: they are to be removed from names.
+        known: `people`, `numbers` and `places` that its images name.
     """
-    found: dict[str, dict[str, None]] = {"people": {}, "numbers": {}, "places": {}}
+    found: dict[str, dict[str, None]] = {
+        kind: dict.fromkeys(known.get(kind, ())) for kind in ("people", "numbers", "places")
+    }
     for keyword in (*IDENTIFYING, *_MORE_PEOPLE, *_MORE_NUMBERS):
         is_person = keyword in PEOPLE or keyword in _MORE_PEOPLE
         kind = "people" if is_person else "places" if keyword in PLACES else "numbers"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from voxtile.engine.task import Item
 from voxtile.errors import InputError
 from voxtile_medical.dicom.headers import FileHeader
+from voxtile_medical.dicom.series import Series
 from voxtile_medical.dicom.tree import SEGMENTATION_CLASSES
 from voxtile_medical.segmentations.file_names import ImageFiles
 from voxtile_medical.segmentations.placement import Grid
@@ -31,13 +33,17 @@ class MaskPlan:
         root: folder of the masks.
         names: how identifiers are written.
         images: the corpus's samples.
+        headers: of the images beside the masks.
     """
 
-    def __init__(self, root: Path, names: MaskNames, images: Images) -> None:
+    def __init__(self, root: Path, names: MaskNames, images: Images, headers: Iterable[FileHeader] = ()) -> None:
         self._root = root
         self._names = names
         self._images = images
         self._seen: set[str] = set()
+        self._series: dict[str, list[FileHeader]] = defaultdict(list)
+        for header in headers:
+            self._series[header.text("SeriesInstanceUID")].append(header)
 
     def objects(self, headers: Iterable[FileHeader]) -> Iterator[Item]:
         """One item a SEG or RTSTRUCT object that is not attached yet."""
@@ -91,8 +97,17 @@ class MaskPlan:
             yield self._note(header.path, header.size, "no-series", NO_SERIES)
             return
         frames = {number: name("frame_of_reference", value) for number, value in references.roi_frames if value}
-        more = {"frame": frame if header.text("FrameOfReferenceUID") else "", "frames": frames}
+        more = {
+            "frame": frame if header.text("FrameOfReferenceUID") else "",
+            "frames": frames,
+            "identifiers": self._identifiers(references.series),
+        }
         yield from self._item(kind, header.path, header.size, uid, list(found.values()), more)
+
+    def _identifiers(self, series: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """People, numbers and places that the images' headers name, for the worker to remove; never stored."""
+        headers = tuple(header for uid in series for header in self._series.get(uid, ()))
+        return Series(headers).identifiers() if headers else {}
 
     def _of_series(self, uid: str) -> list[Grid]:
         return self._images.by_series.get(self._names.names.name("series", uid), [])

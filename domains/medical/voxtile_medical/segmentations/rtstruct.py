@@ -73,16 +73,17 @@ class StructureSet:
     Args:
         path: the file.
         hides: remove identifiers from names.
+        known: identifiers that the images name, see `identifiers_of`.
 
     Raises:
         Verdict: `unreadable-header` or `unreadable-contours`.
     """
 
-    def __init__(self, path: Path, hides: bool) -> None:
+    def __init__(self, path: Path, hides: bool, known: Mapping[str, Sequence[str]]) -> None:
         with quiet_pydicom():
             try:
                 dataset = pydicom.dcmread(path)
-                self.rois = tuple(_rois(dataset, identifiers_of(dataset, hides)))
+                self.rois = tuple(_rois(dataset, identifiers_of(dataset, hides, known)))
             except Verdict:
                 raise
             except Exception as error:  # a parser on hostile bytes: anything can happen, and it is reported by name

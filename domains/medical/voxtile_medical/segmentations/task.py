@@ -36,6 +36,7 @@ class MaskTask:
         pairs: CSV of mask and uid.
         objects: headers of SEG and RTSTRUCT objects; empty in workers.
         label_maps: paths of NIfTI label maps; empty in workers.
+        images: headers of the images beside the objects, whose identifiers may be in names; empty in workers.
     """
 
     source: Path
@@ -46,6 +47,7 @@ class MaskTask:
     pairs: Path | None = None
     objects: tuple[FileHeader, ...] = field(default=(), compare=False, repr=False)
     label_maps: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    images: tuple[FileHeader, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -59,7 +61,7 @@ class MaskTask:
 
     def __getstate__(self) -> dict[str, Any]:
         """Without keys and headers: they stay in the planning process."""
-        return {**self.__dict__, "names": None, "objects": (), "label_maps": ()}
+        return {**self.__dict__, "names": None, "objects": (), "label_maps": (), "images": ()}
 
     def config(self) -> Mapping[str, Any]:
         """Settings that change the output."""
@@ -80,7 +82,7 @@ class MaskTask:
         if self.names is None:
             raise RuntimeError("the plan is made in the process that holds the key")
         images = Images.of(self.corpus, self.names)
-        plan = MaskPlan(self.root, self.names, images)
+        plan = MaskPlan(self.root, self.names, images, self.images if self.hides else ())
         pairs = read_pairs(self.pairs, images.by_uid) if self.pairs else {}
         items = [*plan.objects(self.objects), *plan.label_maps(self.label_maps, pairs)]
         if self.names.key_map is not None:
@@ -101,7 +103,7 @@ class MaskTask:
     def _segmentation(self, inputs: Mapping[str, Any]) -> Regions:
         from voxtile_medical.segmentations.dicom_seg import RULE, SegmentationFile
 
-        file = SegmentationFile(self.root / inputs["path"], self.hides)
+        file = SegmentationFile(self.root / inputs["path"], self.hides, inputs["identifiers"])
         regions = Regions(inputs["content"], RULE)
         for grid in _grids(inputs["targets"]):
             if inputs["frame"] and grid.frame and inputs["frame"] != grid.frame:
@@ -112,7 +114,7 @@ class MaskTask:
     def _structure_set(self, inputs: Mapping[str, Any]) -> Regions:
         from voxtile_medical.segmentations.rtstruct import RULE, StructureSet
 
-        file = StructureSet(self.root / inputs["path"], self.hides)
+        file = StructureSet(self.root / inputs["path"], self.hides, inputs["identifiers"])
         regions = Regions(inputs["content"], RULE)
         for grid in _grids(inputs["targets"]):
             if grid.affine is not None:

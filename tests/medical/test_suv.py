@@ -129,7 +129,10 @@ def test_a_refusal_keeps_the_sample_in_its_units_and_says_why(tmp_path, dicom, n
     assert "CorrectedImage (0028,0051)" in attributes["suv"]["why"]
     (part,) = outcome.parts
     assert (part.uid, part.status, part.reason) == (sample.row["uid"], "dropped", "suv-missing-tag")
-    assert (attributes["series_number"], attributes["instances"]) == (7, {"axis": 0, "numbers": [1, 2, 3, 4]})
+    assert (attributes["series_number"], attributes["instances"]) == (
+        7,
+        {"axis": 0, "count": 4, "first": 1, "step": 1},
+    )
 
 
 def test_decay_corrected_to_the_start_of_the_scan():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,9 @@ def instance_attributes(
         to_array: [4, 4] from a voxel of the stack (x, y, z, 1) to the stored array's (x, y, z, 1).
 
     Returns:
-        `series_number`, where there is one; `instances`: `axis` (0 z, 1 y, 2 x of the stored array) and `numbers`, the
-        InstanceNumber of each slice along it (of a multi-frame file: the frame number from 1). Empty where slices have
-        no distinct numbers.
+        `series_number`, where there is one; `instances`: `axis` (0 z, 1 y, 2 x of the stored array), and the
+        InstanceNumber of each slice along it (of a multi-frame file: the frame number from 1), as `first` and `step`
+        where they are evenly spaced, else as `numbers`. No `instances` where slices have no distinct numbers.
     """
     found: dict[str, Any] = {}
     number = _whole(headers[frames[0].file], "SeriesNumber")
@@ -39,17 +40,24 @@ def instance_attributes(
     axis = int(np.argmax(np.abs(step)))
     if step[axis] < 0:
         numbers.reverse()
-    return found | {"instances": {"axis": 2 - axis, "numbers": numbers}}
+    whole = [number for number in numbers if number is not None]
+    steps = {after - before for before, after in pairwise(whole)}
+    spaced = {"first": whole[0], "step": steps.pop()} if len(steps) == 1 else {"numbers": whole}
+    return found | {"instances": {"axis": 2 - axis, "count": len(whole), **spaced}}
 
 
 def slice_of_instance(attributes: Mapping[str, Any], number: int) -> tuple[int, int] | None:
     """Axis and index of the slice with an instance number; None where the volume has none.
 
-    >>> slice_of_instance({"instances": {"axis": 0, "numbers": [3, 2, 1]}}, 2)
+    >>> slice_of_instance({"instances": {"axis": 0, "count": 3, "first": 3, "step": -1}}, 2)
     (0, 1)
     """
-    instances = attributes.get("instances") or {}
-    numbers: list[int] = instances.get("numbers", [])
+    instances = attributes.get("instances")
+    if not instances:
+        return None
+    numbers = instances.get("numbers") or range(
+        instances["first"], instances["first"] + instances["step"] * instances["count"], instances["step"]
+    )
     return (int(instances["axis"]), numbers.index(number)) if number in numbers else None
 
 

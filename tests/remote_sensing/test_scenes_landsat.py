@@ -5,6 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from voxtile.cli import main
+from voxtile.corpus.reader import Corpus
 from voxtile_remote_sensing.scenes.open import find_scenes, open_scene
 from voxtile_remote_sensing.scenes.protocol import SceneError
 
@@ -161,6 +163,18 @@ def test_an_mtl_that_disagrees_with_its_bands_is_refused(tmp_path, make_raster):
         open_scene(size)
     with pytest.raises(SceneError, match=r"MTL says UTM zone 33, but .*SR_B1\.TIF is in EPSG:32632"):
         open_scene(zone)
+
+
+def test_the_command_says_so_and_converts_the_scene_beside_it(tmp_path, make_raster, capsys):
+    _collection_2_level_2(tmp_path / "in/good", make_raster)
+    _collection_2_level_2(tmp_path / "in/zone", make_raster, zone=33)
+    options = ["--size", "960m", "--min-valid", "0", "--split-by", "none", "--engine", "inline"]
+    assert main(["convert", "geotiff", str(tmp_path / "in"), str(tmp_path / "corpus"), *options]) == 1
+    shown = capsys.readouterr()
+    assert "MTL says UTM zone 33, but" in " ".join((shown.out + shown.err).split())
+    rows = Corpus(tmp_path / "corpus").table("samples").to_pylist()
+    assert rows
+    assert all("good" in row["source"] for row in rows)
 
 
 def test_a_band_that_the_mtl_lists_and_is_not_there_is_named(tmp_path, make_raster):

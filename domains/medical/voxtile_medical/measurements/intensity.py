@@ -48,7 +48,7 @@ class Values:
 
     @property
     def quantity(self) -> str:
-        """What a statistic of the values is called: attenuation on CT, uptake where they are SUV, intensity elsewhere."""
+        """What the values are called: attenuation where they are HU, uptake where SUV, else intensity."""
         if self.unit == "HU":
             return "attenuation"
         return "uptake" if self.unit.startswith(("SUV", "SUL")) else "intensity"

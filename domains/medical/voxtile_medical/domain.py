@@ -42,8 +42,19 @@ domain = Domain(
             "regions of the PET from sentences that name an SUVmax and a slice",
         ),
         "reports": Command(
-            "voxtile_medical.reports.command:facts_from_reports", "findings that the free-text reports state or deny"
+            "voxtile_medical.reports.command:facts_from_reports",
+            "findings that the free-text reports state or deny",
+            "voxtile facts corpus --from reports --vocabulary chexpert-14",
         ),
     },
-    wordings=(Path(__file__).parent / "wordings" / "radiology.yaml",),
+    describers={
+        "report": Command(
+            "voxtile_medical.reports.compose.command:describe_with_report",
+            "a radiology report of each sample from its facts, without a language model",
+            "voxtile describe corpus --with report --style structured",
+        ),
+    },
+    wordings=tuple(
+        Path(__file__).parent / "wordings" / f"{name}.yaml" for name in ("radiology", "ultrasound", "ophthalmology")
+    ),
 )

@@ -14,6 +14,8 @@ from voxtile_medical.reports.sizes import Size
 from voxtile_medical.reports.statements import Statement
 
 _PREPOSITIONS = frozenset(["in", "on", "of", "at", "within", "measuring", "near", "along", "throughout", "is", "are"])
+# "Apical pneumothorax" says where it is; "diffuse" in the name of a disease says nothing of it.
+_WITHIN_NAMES = frozenset(["laterality", "location"])
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def attributes_of(
             found.append(NONE)
             continue
         own = [m for m in modifiers if territory[0] <= m.start < territory[1]]
-        own = [m for m in own if m.end <= mention.start or m.start >= mention.end or mention.end - mention.start > 1]
+        own = [m for m in own if m.end <= mention.start or m.start >= mention.end or m.payload[0] in _WITHIN_NAMES]
         within = [s for s in sizes if territory[0] <= _word_at(statement, s.start) < territory[1]]
         found.append(_chosen(statement, mention, own, within, concepts[mention.concept]))
     return found

@@ -9,6 +9,7 @@ from itertools import groupby
 from voxtile_medical.reports.attributes import NONE, Attributes, attributes_of
 from voxtile_medical.reports.grammar import load_grammar
 from voxtile_medical.reports.lexicon import Lexicon
+from voxtile_medical.reports.measures import Measurement, measurements
 from voxtile_medical.reports.mentions import closed_concepts, mentions
 from voxtile_medical.reports.sections import sentences
 from voxtile_medical.reports.sizes import Size, sizes
@@ -19,7 +20,7 @@ from voxtile_medical.reports.tokens import words_of
 _NOT_FINDINGS = frozenset({"indication", "comparison", "technique", "history", "recommendation", "signature"})
 _FIRMEST_FIRST = ("present", "uncertain", "absent")
 # No sentence of a report is longer; more words at once are read in pieces, so that time stays bounded.
-_MAX_SENTENCE = 2000
+_MAX_SENTENCE = 1000
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,13 @@ class Reading:
         facts: by concept; a finding that is present may have several, which differ in side, place or size.
         closed: concepts of which the report says that it would have mentioned them ("no other findings").
         problems: what was not taken.
+        measurements: of organs.
     """
 
     facts: tuple[ReportFact, ...]
     closed: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
 
 
 def read_report(report: str, lexicon: Lexicon) -> Reading:
@@ -68,16 +71,20 @@ def read_report(report: str, lexicon: Lexicon) -> Reading:
     found: list[ReportFact] = []
     problems: list[Problem] = []
     closed: set[str] = set()
+    measured: list[Measurement] = []
     for sentence in sentences(report):
         if sentence.section in _NOT_FINDINGS:
             continue
         for piece in _pieces(sentence.whole):
             statement = Statement(words_of(piece), load_grammar())
-            measured = list(sizes(piece))
-            problems.extend(_problem(size.problem, piece) for size in measured if size.problem)
-            found.extend(_facts(statement, [size for size in measured if not size.problem], sentence.whole, lexicon))
+            lengths = list(sizes(piece))
+            organs = list(measurements(statement.words, lexicon.measures, lexicon.terms, sentence.whole))
+            if not organs:
+                problems.extend(_problem(size.problem, piece) for size in lengths if size.problem)
+            found.extend(_facts(statement, [size for size in lengths if not size.problem], sentence.whole, lexicon))
+            measured.extend(organs)
             closed.update(closed_concepts(statement, lexicon))
-    return Reading(tuple(firmest(found)), tuple(sorted(closed)), tuple(dict.fromkeys(problems)))
+    return Reading(tuple(firmest(found)), tuple(sorted(closed)), tuple(dict.fromkeys(problems)), tuple(measured))
 
 
 def facts_of_report(report: str, lexicon: Lexicon) -> list[ReportFact]:

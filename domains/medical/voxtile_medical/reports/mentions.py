@@ -77,9 +77,11 @@ def closed_concepts(statement: Statement, lexicon: Lexicon) -> frozenset[str]:
 
 def _judged(statement: Statement, lexicon: Lexicon, concept: str, start: int, end: int) -> Mention | None:
     unless = lexicon.unless.get(concept)
-    words = statement.words.words
-    if unless is not None and unless.find(words[max(0, start - _UNLESS_WORDS) : end + _UNLESS_WORDS]):
-        return None
+    if unless is not None:
+        part = statement.parts[statement.part_of(start)]
+        beside = slice(max(part.start, start - _UNLESS_WORDS), min(part.end, end + _UNLESS_WORDS))
+        if unless.find(statement.words.words[beside]):
+            return None
     polarity = statement.polarity(start, end)
     if polarity is None and lexicon.concepts[concept].is_lasting and statement.is_after_surgery(start):
         polarity = "present"
@@ -93,10 +95,13 @@ def _outside(matches: Iterable[Match[str]], taken: Iterable[Match[str]]) -> list
 
 def _elliptic(words: tuple[str, ...], lexicon: Lexicon, named: list[Match[str]]) -> Iterator[Match[str]]:
     """The first name of "pleural or pericardial effusion", which the head of the second completes."""
+    covered = {position for match in named for position in range(match.start, match.end)}
     for match in named:
         head = words[match.end - 1]
         before = match.start - 1
         if match.end - match.start < 2 or before < 1 or words[before] not in ("or", "and", "/", ","):
+            continue
+        if before - 1 in covered:
             continue
         for width in (2, 1):
             start = before - width
@@ -114,13 +119,32 @@ def _of_qualities(
     """Findings that an organ and a quality make together."""
     longer = [match for match in named if match.end - match.start > 1]
     for quality in _outside(lexicon.qualities.find(statement.words.words), longer):
+        if _grades(statement, quality, named):
+            continue
+        graded = statement.grammar.modifiers.longest_at(statement.words.words, quality.start) is not None
         for organ in _nearest(statement, organs, quality, lexicon):
+            if graded and any(organ.end <= match.start < quality.start for match in named):
+                continue  # "heart: effusion, increased" is not said of the heart
             for concept in lexicon.pairs.get((organ.payload, quality.payload), ()):
                 if (mention := _judged(statement, lexicon, concept, quality.start, quality.end)) is not None:
                     yield mention
             for concept in lexicon.borderline.get((organ.payload, quality.payload), ()):
                 if statement.polarity(quality.start, quality.end) in ("present", "uncertain"):
                     yield Mention(concept, "uncertain", quality.start, quality.end)
+
+
+def _grades(statement: Statement, quality: Match[str], named: list[Match[str]]) -> bool:
+    """Whether a quality is said of a finding beside it: "heart: large effusion", "lesion of the liver, increased"."""
+    words, verbs = statement.words.words, statement.grammar.verbs
+    if statement.grammar.modifiers.longest_at(words, quality.start) is None:
+        return False
+    part = statement.parts[statement.part_of(quality.start)]
+    if (part.start, part.end) == (quality.start, quality.end) and part.separator == ",":
+        return any(match.end <= quality.start for match in named)
+    following = next((match for match in named if quality.end <= match.start < part.end), None)
+    if following is None:
+        return False
+    return not any(word in verbs or word in _PREPOSITIONS for word in words[quality.end : following.start])
 
 
 def _of_normality(statement: Statement, lexicon: Lexicon, organs: list[Match[str]]) -> Iterator[Mention]:

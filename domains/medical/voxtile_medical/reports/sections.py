@@ -11,10 +11,10 @@ from voxtile_medical.reports.headings import SECTION_OF
 
 _NAMES = "|".join(sorted(map(re.escape, SECTION_OF), key=len, reverse=True))
 _MARKUP = r"[*_#=]{0,4}"
-# A heading begins a line or follows a full stop and ends with a colon; on a line of its own it needs none.
+# A heading begins a line or a sentence and ends with a colon or a dash; a line of its own needs neither.
 _HEADING = re.compile(
-    rf"(?:^|(?<=[.\n]))[ \t]*{_MARKUP}(?P<name>{_NAMES})(?:\(s\))?{_MARKUP}[ \t]*"
-    rf"(?::{_MARKUP}|[ \t][-–][ \t]|\.?[ \t]*$(?=[\r\n]))",
+    rf"(?:^|(?<=[.?!\n]))[ \t]*{_MARKUP}(?P<name>{_NAMES})(?:\(s\))?{_MARKUP}[ \t]*(?::{_MARKUP}|[ \t][-–][ \t])"
+    rf"|^[ \t]*{_MARKUP}(?P<line>{_NAMES}){_MARKUP}\.?[ \t]*$",
     re.IGNORECASE | re.MULTILINE,
 )
 # "LUNGS: Clear." names the organ that the line is about.
@@ -41,7 +41,7 @@ def sections(report: str) -> Iterator[tuple[str, str]]:
     for match in _HEADING.finditer(report):
         if report[start : match.start()].strip():
             yield name, report[start : match.start()]
-        start, name = match.end(), SECTION_OF[" ".join(match["name"].lower().split())]
+        start, name = match.end(), SECTION_OF[(match["name"] or match["line"]).lower()]
     if report[start:].strip():
         yield name, report[start:]
 

@@ -27,7 +27,7 @@ _RANGE = re.compile(
 # A distance from a landmark, a thickness of slices, a dose of contrast: no size of a finding.
 _DISTANCE = re.compile(
     r"^\W{0,3}(?:above|below|from|superior to|inferior to|proximal|distal|cephalad|caudal|away|beyond"
-    r"|slice|section|collimation|interval|thick slices)\b",
+    r"|slices?|sections?|collimation|interval|thick slices)\b",
     re.IGNORECASE,
 )
 _MEASURED = re.compile(r"(?:measur\w+|diameter of|size of|up to|size:)\s*(?:approximately |about )?$", re.I)

@@ -19,6 +19,7 @@ from voxtile_medical.reports.extract import ReportFact, read_report
 from voxtile_medical.reports.grammar import ENGLISH
 from voxtile_medical.reports.language import other_language
 from voxtile_medical.reports.lexicon import Lexicon, lexicon_files, load_lexicon
+from voxtile_medical.reports.measures import Measurement
 from voxtile_medical.reports.vocabulary import Vocabulary, load_vocabulary
 
 # No report of an examination is longer; a text that is has been joined wrongly, and would take minutes to read.
@@ -94,6 +95,8 @@ class ReportTask:
                 continue
             reading = read_report(row["text"], words)
             facts += [fact_row(row["uid"], fact, words) for fact in vocabulary.facts(reading)]
+            if vocabulary.version is None:
+                facts += [measurement_row(row["uid"], measured, words) for measured in reading.measurements]
             scopes += scope_rows(row["uid"], vocabulary, vocabulary.closed(reading))
             parts += [Part(row["uid"], "dropped", problem.reason, problem.detail) for problem in reading.problems]
         return Outcome("used", tables={"facts": facts, "scopes": scopes}, parts=tuple(parts))
@@ -126,6 +129,21 @@ def fact_row(uid: str, fact: ReportFact, words: Lexicon) -> Row:
     if fact.attributes.size_mm:
         row |= {"value": max(fact.attributes.size_mm), "unit": "mm"}
     return row
+
+
+def measurement_row(uid: str, measured: Measurement, words: Lexicon) -> Row:
+    """A measurement of an organ as a row of the facts table, as masks give it."""
+    attributes = {"evidence": [measured.evidence], "region": measured.region}
+    attributes |= {"laterality": measured.laterality} if measured.laterality else {}
+    return {
+        "uid": uid,
+        "concept": measured.concept,
+        "polarity": "present",
+        "value": measured.value,
+        "unit": measured.unit,
+        "attributes": json.dumps(attributes, sort_keys=True),
+        "source": f"reports@{words.version}",
+    }
 
 
 def attribute_values(attributes: Attributes) -> dict[str, Any]:

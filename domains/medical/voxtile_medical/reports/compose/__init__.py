@@ -1,0 +1,1 @@
+"""Facts to radiology reports in words that are read back to the same facts."""

@@ -1,0 +1,90 @@
+"""A finding with all that is known of it as a noun phrase: "unchanged 4 mm nodule in the right upper lobe"."""
+
+from __future__ import annotations
+
+from voxtile_datasets.captions.wordings import fill
+from voxtile_medical.reports.compose.wording import Choice, Wording
+from voxtile_medical.reports.extract import ReportFact
+from voxtile_medical.reports.lexicon import PLACES
+
+
+def noun_phrase(fact: ReportFact, wording: Wording, choice: Choice) -> tuple[dict[str, str], bool]:
+    """The fields of a sentence about a finding, and whether more than its name is known."""
+    table, attributes = wording.table, fact.attributes
+    name = choice.of(wording.names(fact.concept))
+    plural = wording.plural(name)
+    many = attributes.number is not None
+    fields = {"name": plural if many and plural else name}
+    for field, attribute in (("change", "change"), ("severity", "severity"), ("number", "number")):
+        value = getattr(attributes, attribute)
+        if value and not (value == "resolved" and fact.polarity == "absent"):
+            fields[field] = choice.of(table["values"][attribute][value])
+    if attributes.size_mm:
+        fields["size"] = _size(attributes.size_mm, wording, choice)
+    fields |= _place(fact, wording, choice)
+    needed = [field for field in fields if field not in ("side", "location", "where", "name")]
+    phrases = [text for pattern in table["noun_phrases"] if (text := _complete(pattern, fields, needed))]
+    endings = [text for pattern in table["end_phrases"] if (text := _complete(pattern, fields, needed))]
+    phrase = choice.of(phrases)
+    countable = plural is not None and not many
+    verb = 1 if many or _is_plural(name) else 0
+    said = {
+        "finding": phrase,
+        "ending": choice.of([*phrases, *endings]),
+        "a_finding": f"{_article(phrase, wording)} {phrase}" if countable else phrase,
+        **{key: forms[verb] for key, forms in table["verbs"].items()},
+    }
+    return said, len(fields) > 1
+
+
+def _complete(pattern: str, fields: dict[str, str], needed: list[str]) -> str | None:
+    """The pattern filled in, if it says all that is known."""
+    if any(f"{{{field}}}" not in pattern for field in needed):
+        return None
+    place = ("side", "location") if "{where}" not in pattern else ("where",)
+    known = {"side", "location"} & fields.keys()
+    if known and place == ("where",) and "where" not in fields:
+        return None
+    if place != ("where",) and any(f"{{{field}}}" not in pattern for field in known):
+        return None
+    return fill(pattern, fields)
+
+
+def _place(fact: ReportFact, wording: Wording, choice: Choice) -> dict[str, str]:
+    """The fields side, location and where."""
+    table, side, location = wording.table, fact.attributes.laterality, fact.attributes.location
+    fields: dict[str, str] = {}
+    if side:
+        fields["side"] = choice.of(table["values"]["laterality"][side])
+    if location:
+        kind = "vertebra" if set(location.split(" and ")) <= PLACES["vertebra"] else "default"
+        pattern: str = table["places"].get(location, table["places"][kind])
+        fields["location"] = pattern.replace("{location}", location)
+        if not side:
+            fields["where"] = fields["location"]
+        elif side != "bilateral" and kind == "default" and "{location}" in pattern:
+            fields["where"] = pattern.replace("{location}", f"{fields['side']} {location}")
+    elif side:
+        fields["where"] = choice.of(table["sides"][side])
+    return fields
+
+
+def _size(lengths_mm: tuple[float, ...], wording: Wording, choice: Choice) -> str:
+    """Millimetres or, where nothing is lost, centimetres."""
+    sizes = wording.table["sizes"]
+    centimetres = [f"{round(length / 10, 6):.10g}" for length in lengths_mm]
+    exact = all(round(float(text) * 10, 4) == length for text, length in zip(centimetres, lengths_mm, strict=True))
+    unit = choice.of(["mm", "cm"]) if exact else "mm"
+    texts = centimetres if unit == "cm" else [f"{length:.10g}" for length in lengths_mm]
+    said: str = sizes[unit].format(choice.of(sizes["join"]).join(texts))
+    return said
+
+
+def _article(phrase: str, wording: Wording) -> str:
+    articles = wording.table["articles"]
+    article: str = articles["before_vowel"] if phrase[0].lower() in articles["vowels"] else articles["else"]
+    return article
+
+
+def _is_plural(name: str) -> bool:
+    return name.endswith("s") and not name.endswith(("ss", "us", "is"))

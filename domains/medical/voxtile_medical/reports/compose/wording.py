@@ -1,0 +1,101 @@
+"""Wording tables: how findings and measurements are said in a language (`english.yaml`).
+
+Fields of `noun_phrases`, and of `end_phrases`, which stand at the end of a sentence only: name, change, number,
+severity, size, side, location (with its preposition: in the upper lobe), where (side and location: in the right upper
+lobe). Fields of sentences: finding, a_finding (with its article), ending, is, has, list; measure, region, value.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, TypeVar
+
+import yaml
+
+from voxtile.errors import ConfigError
+
+ENGLISH = Path(__file__).with_name("english.yaml")
+Style: TypeAlias = Literal["structured", "narrative"]
+T = TypeVar("T")
+_TABLES = frozenset(
+    ["headings", "regions", "names", "plurals", "articles", "verbs", "lists", "values", "sides", "places", "sizes"]
+)
+_KEYS = _TABLES | {"language", "version", "noun_phrases", "end_phrases", "narrative", "structured"}
+_SENTENCES = frozenset(["present", "absent", "absences", "resolved", "uncertain", "measurement"])
+
+
+@dataclass(frozen=True, eq=False)
+class Wording:
+    """A wording table.
+
+    Attributes:
+        language, version: identify it in the captions table.
+        sha256: of the file.
+        table: its content.
+    """
+
+    language: str
+    version: str
+    sha256: str
+    table: Mapping[str, Any]
+
+    @property
+    def identity(self) -> str:
+        """Language and version."""
+        return f"report-{self.language}@{self.version}"
+
+    def names(self, concept: str) -> Sequence[str]:
+        """What a concept is called."""
+        names: Sequence[str] = self.table["names"].get(concept) or [concept.replace("_", " ")]
+        return names
+
+    def plural(self, name: str) -> str | None:
+        """The plural of a name, None where it has none."""
+        plural: str | None = self.table["plurals"].get(name)
+        return plural
+
+
+class Choice:
+    """A repeatable choice among wordings: the same key chooses the same."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+        self._count = 0
+
+    def of(self, options: Sequence[T]) -> T:
+        """One of the options."""
+        return options[self._draw() % len(options)]
+
+    def shuffled(self, items: Sequence[T]) -> list[T]:
+        """The items in another order."""
+        return [item for _, _, item in sorted((self._draw(), i, item) for i, item in enumerate(items))]
+
+    def _draw(self) -> int:
+        self._count += 1
+        return int.from_bytes(hashlib.sha256(f"{self._key}|{self._count}".encode()).digest()[:8], "big")
+
+
+@cache
+def load_wording(path: Path = ENGLISH) -> Wording:
+    """Read a wording table.
+
+    Raises:
+        ConfigError: the file is missing or malformed; the sentence names what is missing.
+    """
+    try:
+        content = path.read_bytes()
+        table = yaml.load(content, Loader=yaml.CSafeLoader)
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"the wording table '{path}' cannot be read: {' '.join(str(error).split())}") from error
+    missing = _KEYS - set(table if isinstance(table, dict) else ())
+    if missing:
+        raise ConfigError(f"the wording table '{path}' lacks '{sorted(missing)[0]}'; {ENGLISH.name} has all keys")
+    for style in ("narrative", "structured"):
+        lacking = _SENTENCES - set(table[style])
+        if lacking:
+            raise ConfigError(f"the wording table '{path}' lacks '{sorted(lacking)[0]}' under '{style}'")
+    return Wording(str(table["language"]), str(table["version"]), hashlib.sha256(content).hexdigest(), table)

@@ -219,7 +219,8 @@ def join_facts(connection: duckdb.DuckDBPyConnection, source: str | None = None)
         WHERE concept NOT IN {DESCRIPTIVE} AND NOT starts_with(coalesce(facts.source, ''), '{MEASURED}')
             AND EXISTS (SELECT 1 FROM fact_source WHERE starts_with(coalesce(facts.source, ''), prefix))""")
     connection.execute(
-        f"CREATE TEMP TABLE chosen_scopes AS SELECT * FROM scopes WHERE NOT starts_with(vocabulary || '/', '{MEASURED}')"
+        "CREATE TEMP TABLE chosen_scopes AS SELECT * FROM scopes"
+        f" WHERE NOT starts_with(vocabulary || '/', '{MEASURED}')"
         + ("" if source is None else " AND vocabulary IN (SELECT prefix FROM fact_source)")
     )
     concepts = [

@@ -78,6 +78,16 @@ def test_counts_are_those_of_the_map(photographs):
     assert told == (objects.aeroway == "aircraft").sum() > 0
 
 
+def test_nothing_on_the_map_reaches_into_a_square_where_it_is_not_painted(photographs):
+    studies = json.loads((photographs / "truth.json").read_text())["studies"]
+    rings = [np.array(s["ring"]) for study in studies for square in study["squares"] for s in square["shapes"]]
+    assert len(rings) > 50
+    assert min(r.min() for r in rings) >= 0
+    assert max(r.max() for r in rings) <= aerial_square.SIDE_M
+    cut = [r for r in rings if (r == 0).any() or (r == aerial_square.SIDE_M).any()]
+    assert len(cut) > 5, "some objects do reach the edge"
+
+
 def test_captions_count_truly(photographs):
     labels = gpd.read_file(photographs / "labels.geojson")
     studies = json.loads((photographs / "truth.json").read_text())["studies"]

@@ -13,7 +13,7 @@ from voxtile.evaluate.decisions import ENSEMBLE, FACT_HEAD
 from voxtile.evaluate.result import Result
 from voxtile.evaluate.results import Evaluation
 from voxtile.evaluate.retrieval.figures import MEAN
-from voxtile.evaluate.retrieval.questions import DIRECTIONS, RULES
+from voxtile.evaluate.retrieval.questions import DIRECTIONS, Rule
 from voxtile.evaluate.retrieval.run import RetrievalResult
 from voxtile.evaluate.rows import Row, ScoreKind, find_row
 from voxtile.evaluate.runner import TaskResult
@@ -47,24 +47,19 @@ def _(result: TaskResult) -> list[Table]:
 
 @tables.register
 def _(result: RetrievalResult) -> list[Table]:
-    """A line a source and rule, a column a direction and k."""
+    """A line a direction and k; the model under both rules, the controls under the strict one."""
     title = f"{_selection(result)}, {result.captions} captions ({result.texts} different)"
-    table = _table(title, "scores of")
-    table.add_column("answers")
-    columns = [(direction, f"recall@{k}") for direction in DIRECTIONS for k in result.task.recall]
-    for direction, metric in columns:
-        table.add_column(f"{direction.replace('-to-', '→')} {metric.replace('recall', 'R')}", justify="right")
-    table.add_column("mean", justify="right")
-    sources: list[tuple[str, ScoreKind, str]] = [(result.models[0], "model", "model")]
-    sources += [(name, "trivial", "trivial baseline") for name in result.models[1:]]
-    sources.append((result.models[0], "shuffled", "shuffled images"))
-    for model, kind, label in sources:
-        for rule in RULES:
-            wanted = [*((metric, f"{direction}/{rule}") for direction, metric in columns), (MEAN, rule)]
-            found = [_figure(result, model, kind, metric, name) for metric, name in wanted]
-            cells = [*map(bare, found[:-1]), shown(found[-1])]
-            said = {"strict": "own pair", "tolerant": "or equal words"}[rule]
-            table.add_row(label, said, *cells, style="bold" if kind == "model" else None)
+    table = _table(title, "recall")
+    columns: list[tuple[str, str, ScoreKind, Rule]] = [("own pair", result.models[0], "model", "strict")]
+    columns.append(("or equal words", result.models[0], "model", "tolerant"))
+    columns += [("trivial", name, "trivial", "strict") for name in result.models[1:]]
+    columns.append(("shuffled", result.models[0], "shuffled", "strict"))
+    for heading, *_ in columns:
+        table.add_column(heading, justify="right", no_wrap=True)
+    lines = [(f"{d}, first {k}", f"recall@{k}", f"{d}/") for d in DIRECTIONS for k in result.task.recall]
+    for label, metric, prefix in [*lines, ("mean", MEAN, "")]:
+        first, *others = [_figure(result, model, kind, metric, f"{prefix}{rule}") for _, model, kind, rule in columns]
+        table.add_row(label.replace("-", " "), shown(first), *map(bare, others), style="bold" if not prefix else None)
     return [table]
 
 

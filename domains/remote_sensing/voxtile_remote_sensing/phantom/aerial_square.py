@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
-from shapely.geometry import LineString, box
+from shapely.geometry import LineString, Polygon, box
 
 from voxtile.testing.phantom_noise import value_noise
 
@@ -79,10 +79,10 @@ class _Canvas:
         self._draw = ImageDraw.Draw(self._image)
 
     def area(self, what: str, ring: list[Point], colour: Colour, *, tags: dict[str, str] | None = None) -> None:
-        """Fill a polygon."""
+        """Fill a polygon; what is remembered ends at the square's edge, as the paint does."""
         self._draw.polygon(self._scaled(ring), fill=self._varied(colour))
-        if tags or what in ("car", "tree"):
-            self.shapes.append(Shape(what, tuple(ring), "area", tags or {}))
+        if (tags or what in ("car", "tree")) and (seen := _seen(ring)):
+            self.shapes.append(Shape(what, tuple(seen), "area", tags or {}))
 
     def raised(self, what: str, ring: list[Point], colour: Colour, height: float, tags: dict[str, str]) -> None:
         """Fill a polygon that throws a shadow to the north-west."""
@@ -317,6 +317,16 @@ def _on_road(point: Point, road: Shape) -> bool:
     step = stop - start
     along = np.clip(((np.array(point) - start) * step).sum(1) / np.maximum((step**2).sum(1), 1e-9), 0, 1)
     return bool((np.hypot(*(start + along[:, None] * step - np.array(point)).T) < 12).any())
+
+
+def _seen(ring: list[Point]) -> list[Point]:
+    """The part of a polygon that lies in the square, the largest if there are several; empty if none does."""
+    if all(0 <= x <= SIDE_M and 0 <= y <= SIDE_M for x, y in ring):
+        return ring
+    cut = Polygon(ring).intersection(box(0, 0, SIDE_M, SIDE_M))
+    parts = [part for part in getattr(cut, "geoms", [cut]) if part.geom_type == "Polygon" and part.area > 0]
+    largest = max(parts, key=lambda part: part.area, default=None)
+    return [] if largest is None else [(float(x), float(y)) for x, y in largest.exterior.coords[:-1]]
 
 
 def _inside(points: list[Point]) -> list[Point]:

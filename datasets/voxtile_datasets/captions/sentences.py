@@ -96,27 +96,52 @@ def report(subject: Subject, bank: Bank, *, variant: int, absent: int) -> str | 
     return " ".join(_shuffled(list(sentences), f"{subject.uid}|{variant}|order")) or None
 
 
+def wordings_of(fact: Fact, bank: Bank, modality: str | None, body: str | None = None) -> tuple[str, ...]:
+    """Every sentence that a bank has for a fact, each once: all names in all patterns with all names of the picture.
+
+    Args:
+        fact: what to word.
+        bank: the wordings.
+        modality: of the sample.
+        body: body part or scene, if known.
+    """
+    names, images = _names(fact, bank), _images(bank, modality, body)
+    return tuple(
+        dict.fromkeys(text for name in names for image in images for text in _worded(fact, bank, name, image, body))
+    )
+
+
 def _sentence(fact: Fact, subject: Subject, bank: Bank, variant: int) -> str:
     key = f"{subject.uid}|{variant}|{fact.concept}|{fact.polarity}|{fact.side}|{fact.location}"
+    name = _pick(_names(fact, bank), key + "|name")
+    image = _pick(_images(bank, subject.modality, subject.body), f"{subject.uid}|{variant}|image")
+    return str(_pick(_worded(fact, bank, name, image, subject.body), key + "|pattern"))
+
+
+def _names(fact: Fact, bank: Bank) -> tuple[str, ...]:
     wording = bank.concepts.get(normalise(fact.concept), bank.generic)
-    own = fact.concept.replace("_", " ").strip()
-    name = _pick((_lower_first(own), *wording.synonyms), key + "|name")
+    return (_lower_first(fact.concept.replace("_", " ").strip()), *wording.synonyms)
+
+
+def _images(bank: Bank, modality: str | None, body: str | None) -> list[str]:
+    """What the picture may be called."""
+    fields = {"body": body} if body else {}
+    patterns = bank.images.get(modality or "") or bank.images.get("default") or ("image",)
+    return [text for pattern in patterns if (text := fill(pattern, fields))] or ["image"]
+
+
+def _worded(fact: Fact, bank: Bank, name: str, image: str, body: str | None) -> list[str]:
+    """The patterns that a fact can fill, with one name and one picture."""
+    wording = bank.concepts.get(normalise(fact.concept), bank.generic)
     finding = " ".join(part for part in (fact.size, fact.side, name) if part)
     fields = {"name": name, "finding": f"{_article(finding)} {finding}" if wording.is_countable else finding}
-    fields |= _image_fields(subject, bank, f"{subject.uid}|{variant}") | {"is": "are" if _is_plural(name) else "is"}
-    fields |= {k: v for k, v in (("side", fact.side), ("size", fact.size), ("location", fact.location)) if v}
+    fields |= {"image": image, "an_image": f"{_article(image)} {image}", "is": "are" if _is_plural(name) else "is"}
+    known = (("body", body), ("side", fact.side), ("size", fact.size), ("location", fact.location))
+    fields |= {key: value for key, value in known if value}
     filled = [text for pattern in wording.patterns[fact.polarity] if (text := fill(pattern, fields))]
     if not filled:  # every wording of the concept needs a field that this fact lacks
         filled = [text for pattern in bank.generic.patterns[fact.polarity] if (text := fill(pattern, fields))]
-    text = _pick(filled, key + "|pattern")
-    return text[0].upper() + text[1:]
-
-
-def _image_fields(subject: Subject, bank: Bank, key: str) -> dict[str, str]:
-    fields = {"body": subject.body} if subject.body else {}
-    patterns = bank.images.get(subject.modality or "") or bank.images.get("default") or ("image",)
-    image = _pick([text for pattern in patterns if (text := fill(pattern, fields))] or ["image"], key + "|image")
-    return {**fields, "image": image, "an_image": f"{_article(image)} {image}"}
+    return [text[0].upper() + text[1:] for text in filled]
 
 
 def _article(noun: str) -> str:

@@ -104,8 +104,8 @@ def _nearest(found: Sequence[str], mask: str) -> list[str]:
     """Of several, those of the same modality by name, if it has one, and then in the folders most like the mask's."""
     modality = _modality(mask)
     same = [path for path in found if modality and modality <= _modality(path)] or list(found)
-    shared = {path: _common_folders(path, mask) for path in same}
-    return [path for path in same if shared[path] == max(shared.values())]
+    closeness = {path: _closeness(path, mask) for path in same}
+    return [path for path in same if closeness[path] == max(closeness.values())]
 
 
 def _modality(path: str) -> frozenset[str]:
@@ -113,5 +113,7 @@ def _modality(path: str) -> frozenset[str]:
     return frozenset(words) & _MODALITY_WORDS
 
 
-def _common_folders(path: str, mask: str) -> int:
-    return len(set(PurePosixPath(path).parts[:-1]) & set(PurePosixPath(mask).parts[:-1]))
+def _closeness(path: str, mask: str) -> tuple[int, int]:
+    """How many folders two paths share, and then how few they do not."""
+    one, other = (set(PurePosixPath(p).parts[:-1]) for p in (path, mask))
+    return len(one & other), -len(one ^ other)

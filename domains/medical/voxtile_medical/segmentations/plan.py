@@ -79,7 +79,7 @@ class MaskPlan:
                 "longer": [grid.packed() for grid in longer],
                 "phrase": candidates.phrase,
                 "names": [self._table(table) for table in own],
-                "inherited_names": [self._table(table) for table in inherited],
+                "inherited_names": [self._table(table) for table in inherited if not candidates.phrase],
             }
             yield from self._item("label-map", path, size, path, named, more, others=longer)
 

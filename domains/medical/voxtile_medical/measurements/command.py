@@ -38,8 +38,9 @@ def facts_from_masks(
 
     Each measurement becomes a fact with its unit and its rule (source measurements/RULE@VERSION): volume, longest axial
     diameter and its perpendicular, largest extent, attenuation, count, side, place in an organ, distance and contact to
-    organs and vessels, contact angles and stage of tumours of the pancreas, and organ sizes against published ranges.
-    The definitions are in docs/medical-facts.md. Masks that were measured before are left alone.
+    organs and vessels, contact angles and stage of tumours of the pancreas. Findings that masks show, and organs that
+    are larger or smaller than published ranges, are facts of their own (source masks/RULE@VERSION). The definitions are
+    in docs/medical-facts.md. Masks that were measured before are left alone.
 
     Args:
         corpus: a corpus of volumes whose regions have masks.

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import io
 import math
+import threading
 import warnings
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -100,21 +102,29 @@ def encode_array(array: npt.NDArray[Any]) -> bytes:
     if values.nbytes > MAX_ARRAY_BYTES:
         raise CorpusError(f"an array of shape {array.shape} has {values.nbytes} bytes; the limit is {MAX_ARRAY_BYTES}")
     chunks, blocks = _layout(values.shape)
-    compression = blosc2.CParams(
+    if chunks == values.shape and _blocks_follow_the_array(chunks, blocks):
+        stored = _single_chunk(values.shape, values.dtype, blocks, threading.get_ident())
+        stored.schunk.update_data(0, values, copy=False)
+    else:
+        stored = blosc2.asarray(values, chunks=chunks, blocks=blocks, cparams=_compression())
+    frame: bytes = stored.to_cframe()
+    return frame
+
+
+def _compression() -> blosc2.CParams:
+    return blosc2.CParams(
         codec=blosc2.Codec.ZSTD,
         clevel=_COMPRESSION_LEVEL,
         nthreads=1,
         filters=[blosc2.Filter.BITSHUFFLE],
         filters_meta=[0],
     )
-    layout = {"chunks": chunks, "blocks": blocks, "cparams": compression}
-    if chunks == values.shape and _blocks_follow_the_array(chunks, blocks):
-        stored = blosc2.empty(values.shape, values.dtype, **layout)
-        stored.schunk.update_data(0, values, copy=False)  # the same bytes without gathering blocks: a fifth of the time
-    else:
-        stored = blosc2.asarray(values, **layout)
-    frame: bytes = stored.to_cframe()
-    return frame
+
+
+@lru_cache(maxsize=4)
+def _single_chunk(shape: tuple[int, ...], dtype: np.dtype[Any], blocks: tuple[int, ...], _thread: int) -> Any:  # noqa: ANN401 - blosc2 has no types
+    """An array to fill again and again: a new one for each tile, with a new compressor, takes a third more time."""
+    return blosc2.empty(shape, dtype, chunks=shape, blocks=blocks, cparams=_compression())
 
 
 def compress(array: npt.NDArray[Any]) -> EncodedArray:

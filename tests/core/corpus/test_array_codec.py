@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import blosc2
@@ -49,6 +50,20 @@ def test_the_bytes_are_those_of_blosc2s_own_constructor(shape, dtype, content):
     built = blosc2.asarray(array, chunks=own.chunks, blocks=own.blocks, cparams=options)
     assert frame == built.to_cframe()
     assert decode_array(frame).tobytes() == array.tobytes()
+
+
+def test_what_was_compressed_before_leaves_no_trace():
+    """Tiles of one shape in turn, the empty and the constant among them, and several threads at once."""
+    rng = np.random.default_rng(0)
+    tiles = [np.zeros((3, 64, 64), np.uint16), np.full((3, 64, 64), 9, np.uint16)]
+    tiles += [rng.integers(0, 2000, (3, 64, 64)).astype(np.uint16) for _ in range(2)]
+    order = [0, 2, 0, 1, 3, 2, 0, 3, 1, 1, 2] * 4
+    alone = [encode_array(tile) for tile in tiles]
+    with ThreadPoolExecutor(4) as pool:
+        frames = list(pool.map(lambda n: encode_array(tiles[n]), order))
+    assert frames == [alone[n] for n in order]
+    for n, frame in zip(order, frames, strict=True):
+        np.testing.assert_array_equal(decode_array(frame), tiles[n])
 
 
 def test_an_array_compressed_beforehand_says_what_it_is():

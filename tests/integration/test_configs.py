@@ -37,7 +37,9 @@ def scenes_data(name: str, size: str) -> list[str]:
         "licence": "CC0-1.0 (synthetic phantom)",
         "engine": "inline",
     }
-    phantom = {"name": name, "n": 8, "options": {"workers": 1}, "converter_options": convert}
+    facts = yaml.safe_load(CONFIGS[f"remote_sensing/{name}"].read_text())["data"]["phantom"]["facts"]
+    facts = {source: options | {"engine": "inline"} for source, options in facts.items()}
+    phantom = {"name": name, "n": 8, "options": {"workers": 1}, "converter_options": convert, "facts": facts}
     return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "4"]
 
 
@@ -51,9 +53,9 @@ def slides_data() -> list[str]:
     return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "2", "--data.max_images_per_batch", "12"]
 
 
-def petct_data() -> list[str]:
-    """A few studies of the PET/CT phantom, as the config makes them, without processes of their own."""
-    phantom = yaml.safe_load(CONFIGS["medical/petct"].read_text())["data"]["phantom"]
+def studies_data(name: str) -> list[str]:
+    """A few studies of a phantom of several series, as the config makes them, without processes of their own."""
+    phantom = yaml.safe_load(CONFIGS[name].read_text())["data"]["phantom"]
     phantom |= {"n": 8, "options": {"workers": 1}}
     phantom["converter_options"]["split_fractions"] = "0.5,0.25,0.25"
     for options in (phantom["converter_options"], phantom["captions"], *phantom["facts"].values()):
@@ -68,7 +70,8 @@ def data(request, tmp_path, monkeypatch, xray_corpus):
     return {
         "medical/cxr": ["--data.corpus", str(xray_corpus), "--data.num_workers", "0"],
         "medical/ct": request.getfixturevalue("ct_data"),
-        "medical/petct": petct_data(),
+        "medical/mr": studies_data("medical/mr"),
+        "medical/petct": studies_data("medical/petct"),
         "pathology/he": slides_data(),
         "remote_sensing/sentinel2": scenes_data("sentinel2", "600m"),
         "remote_sensing/aerial": scenes_data("aerial", "96m"),

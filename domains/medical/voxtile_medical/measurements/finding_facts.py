@@ -140,7 +140,9 @@ def _side(region: Region, placed: Sequence[Located | None], midline: Midline) ->
     held = {place.region.named.side for place in placed if place and place.region.named.side}
     if held and found.name != "bilateral" and len(held) == 1:
         place = next(place for place in placed if place and place.region.named.side)
-        return _Sided(held.pop(), f"the {place.region.named.full}", True, found)
+        name = held.pop()
+        agrees = found.name in (name, "midline")
+        return _Sided(name, f"the {place.region.named.full}", agrees or not midline.firm, found)
     return _Sided(found.name, midline.evidence, midline.firm, found)
 
 

@@ -9,7 +9,7 @@ from voxtile_medical.reports.extract import facts_of_report, read_report
 from voxtile_medical.reports.lexicon import load_lexicon
 from voxtile_medical.reports.phrases import expand
 from voxtile_medical.reports.task import scope_rows
-from voxtile_medical.reports.vocabulary import load_vocabulary, vocabulary_names
+from voxtile_medical.reports.vocabulary import load_vocabulary
 
 # Names as the data sets' label tables have them.
 CHEXPERT = (
@@ -35,7 +35,7 @@ def test_vocabularies_have_the_labels_of_their_data_sets(name: str, names: str):
     assert list(load_vocabulary(name, load_lexicon()).labels) == names.split("|")
 
 
-@pytest.mark.parametrize("name", vocabulary_names())
+@pytest.mark.parametrize("name", ["chexpert-14", "ct-findings", "ct-rate-18"])
 def test_every_label_of_a_vocabulary_can_be_read(name: str):
     lexicon = load_lexicon()
     for label, entry in load_vocabulary(name, lexicon).labels.items():

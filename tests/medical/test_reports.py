@@ -7,7 +7,7 @@ import pytest
 
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.writer import append_rows, new_corpus
-from voxtile.errors import InputError
+from voxtile.errors import ConfigError, InputError
 from voxtile_medical.reports.command import facts_from_reports
 from voxtile_medical.reports.extract import ReportFact, facts_of_report, read_report
 from voxtile_medical.reports.lexicon import load_lexicon
@@ -88,6 +88,16 @@ def test_the_command_writes_facts_with_evidence_and_an_open_scope(tmp_path: Path
     (scope,) = tables.table("scopes").to_pylist()
     assert not scope["closed"]
     assert "pneumothorax" in scope["concepts"]
+
+
+def test_a_lexicon_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"there is no lexicon 'dental'; give .*radiology"):
+        facts_from_reports(tmp_path, lexicon=Path("dental"))
+
+
+def test_a_vocabulary_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="did you mean 'chexpert-14'"):
+        facts_from_reports(tmp_path, vocabulary="chexpert14")
 
 
 def test_a_corpus_without_reports_is_refused(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from voxtile_medical.reports.statements import Statement
 _PREPOSITIONS = frozenset(["in", "on", "of", "at", "within", "measuring", "near", "along", "throughout", "is", "are"])
 # "Apical pneumothorax" says where it is; "diffuse" in the name of a disease says nothing of it.
 _WITHIN_NAMES = frozenset(["laterality", "location"])
+_BORDERLINE = ("severity", "borderline")
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def attributes_of(
             found.append(NONE)
             continue
         own = [m for m in modifiers if territory[0] <= m.start < territory[1]]
-        own = [m for m in own if m.end <= mention.start or m.start >= mention.end or m.payload[0] in _WITHIN_NAMES]
+        own = [m for m in own if m.end <= mention.start or m.start >= mention.end or _within_name(m)]
         within = [s for s in sizes if territory[0] <= _word_at(statement, s.start) < territory[1]]
         found.append(_chosen(statement, mention, own, within, concepts[mention.concept]))
     return found
@@ -135,6 +136,10 @@ def _border(statement: Statement, left: tuple[int, int], right: tuple[int, int])
         return part.start
     between = words[left[1] : right[0]]
     return right[0] if any(word in _PREPOSITIONS for word in between) else max(left[1], left[0] + 1)
+
+
+def _within_name(match: Match[Modifier]) -> bool:
+    return match.payload[0] in _WITHIN_NAMES or match.payload == _BORDERLINE
 
 
 def _distance(match: Match[Modifier], mention: Mention) -> int:

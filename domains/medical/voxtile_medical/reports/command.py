@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from rich.table import Table
 
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import RunOptions, run_task
+from voxtile.errors import ConfigError
 from voxtile_medical.reports.lexicon import LEXICON, lexicon_path, load_lexicon
 from voxtile_medical.reports.task import ReportTask
-from voxtile_medical.reports.vocabulary import load_vocabulary
+from voxtile_medical.reports.vocabulary import GENERAL, load_vocabulary, vocabulary_names
 
 _POLARITIES = ("present", "absent", "uncertain")
 
@@ -21,7 +23,7 @@ _POLARITIES = ("present", "absent", "uncertain")
 def facts_from_reports(
     corpus: Path,
     *,
-    lexicon: Path = LEXICON,
+    lexicon: Path = Path(LEXICON.stem),
     vocabulary: str = "ct-findings",
     **run: Any,  # noqa: ANN401
 ) -> None:
@@ -35,15 +37,21 @@ def facts_from_reports(
 
     Args:
         corpus: a corpus whose captions table holds reports (kind raw).
-        lexicon: YAML of concepts; the default covers chest, abdomen and bones, `petct` lesions by their uptake.
-        vocabulary: labels to write: ct-findings, chexpert-14, ct-rate-18, a YAML file of labels, or any other name for
-            all concepts of the lexicon under that name, e.g. general.
+        lexicon: radiology (chest, abdomen, bones), petct (lesions by their uptake), mr (brain), or a YAML file.
+        vocabulary: labels to write: ct-findings, chexpert-14, ct-rate-18, general (all concepts of the lexicon, and
+            measurements of organs), or a YAML file of labels; with a lexicon of your own a name for its concepts.
         run: options of the run.
 
     Raises:
+        ConfigError: there is no such vocabulary.
         InputError: the corpus has no reports, or the lexicon or vocabulary cannot be read.
     """
     lexicon = lexicon_path(lexicon)
+    known = [*vocabulary_names(), GENERAL]
+    if lexicon == LEXICON and vocabulary not in known and not vocabulary.endswith((".yaml", ".yml")):
+        close = difflib.get_close_matches(vocabulary, known, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(known)}"
+        raise ConfigError(f"there is no vocabulary '{vocabulary}'; {hint}")
     labels = load_vocabulary(vocabulary, load_lexicon(lexicon)).labels
     summary = run_task(ReportTask(corpus, lexicon, vocabulary), corpus, RunOptions(**run))
     facts = Corpus(corpus).table("facts", columns=["uid", "concept", "polarity", "source"]).to_pylist()

@@ -26,7 +26,7 @@ class Grammar:
         cues: phrases that deny, doubt, or end a statement; the payload is the key in the table.
         modifiers: phrases that say an attribute; the payload is (attribute, value).
         strong: the breaks that part organs from what is said of them.
-        verbs, tails, openers: words, see the table.
+        verbs, tails, openers, adjectives: words, see the table.
     """
 
     version: str
@@ -36,6 +36,7 @@ class Grammar:
     verbs: frozenset[str]
     tails: frozenset[str]
     openers: frozenset[str]
+    adjectives: frozenset[str]
 
 
 @cache
@@ -53,6 +54,7 @@ def load_grammar(path: Path = ENGLISH) -> Grammar:
         verbs=_words(breaks["verbs"]),
         tails=_words(breaks["tails"]),
         openers=_words(breaks["openers"]),
+        adjectives=_words(breaks["adjectives"]),
     )
 
 

@@ -8,6 +8,7 @@ are what the pairs are made of; `complete` is said of the whole examination; `in
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -20,7 +21,7 @@ from voxtile.errors import InputError
 from voxtile_medical.reports.measures import Measure
 from voxtile_medical.reports.phrases import Phrases
 
-LEXICON = Path(__file__).parent / "lexicon" / "index.yaml"
+LEXICON = Path(__file__).parent / "lexicon" / "radiology.yaml"
 # What kind of place a concept can have; `places` of english.yaml lists them.
 PLACES: Mapping[str, frozenset[str]] = {
     "lung": frozenset(
@@ -138,8 +139,14 @@ def lexicon_path(name: Path | str) -> Path:
         return path
     shipped = LEXICON.parent / f"{name}.yaml"
     if not shipped.is_file():
-        raise InputError(f"there is no lexicon '{name}'; give index, petct, or a YAML file")
+        raise InputError(f"there is no lexicon '{name}'; give {', '.join(lexicon_names())}, or a YAML file")
     return shipped
+
+
+def lexicon_names() -> list[str]:
+    """The lexicons that come with voxtile; files without a version are parts of one."""
+    files = sorted(LEXICON.parent.glob("*.yaml"))
+    return [file.stem for file in files if re.search(r"^version:", file.read_text(encoding="utf-8"), re.MULTILINE)]
 
 
 def lexicon_files(path: Path) -> list[Path]:

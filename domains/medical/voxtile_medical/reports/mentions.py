@@ -40,15 +40,16 @@ def mentions(statement: Statement, lexicon: Lexicon) -> list[Mention]:
     """All mentions of a sentence in reading order; at most one a concept and place."""
     words = statement.words.words
     named = lexicon.terms.find(words)
-    organs = _outside(lexicon.organs.find(words), [m for m in named if m.end - m.start > 1])
+    organs = [organ for organ in lexicon.organs.find(words) if not _is_adjective(organ, named)]
     found: dict[tuple[str, int], Mention] = {}
-    paired: set[int] = set()
-    for pair in _of_qualities(statement, lexicon, organs, named):
+    paired: dict[int, Match[str]] = {}
+    for pair, quality in _of_qualities(statement, lexicon, organs, named):
         found.setdefault((pair.concept, pair.start), pair)
-        paired.update(range(pair.start, pair.end))
+        paired.update(dict.fromkeys(range(pair.start, pair.end), quality))
     for match in (*named, *_elliptic(words, lexicon, named)):
-        if match.end - match.start == 1 and match.start in paired:
-            continue  # "calcification" of an organ is already named with it
+        quality_there = paired.get(match.start)
+        if quality_there is not None and _is_general(match, quality_there, lexicon):
+            continue
         if (mention := _judged(statement, lexicon, match.payload, match.start, match.end)) is not None:
             found.setdefault((mention.concept, mention.start), mention)
     for closing in _of_normality(statement, lexicon, organs):
@@ -88,9 +89,17 @@ def _judged(statement: Statement, lexicon: Lexicon, concept: str, start: int, en
     return None if polarity is None else Mention(concept, polarity, start, end)
 
 
-def _outside(matches: Iterable[Match[str]], taken: Iterable[Match[str]]) -> list[Match[str]]:
-    covered = {position for match in taken for position in range(match.start, match.end)}
-    return [match for match in matches if not covered.issuperset(range(match.start, match.end))]
+def _is_adjective(organ: Match[str], named: Iterable[Match[str]]) -> bool:
+    """Whether an organ stands inside the name of a finding ("liver lesion") and is not its noun ("calcified aorta")."""
+    return any(name.start <= organ.start and organ.end < name.end for name in named)
+
+
+def _is_part(quality: Match[str], named: Iterable[Match[str]]) -> bool:
+    """Whether a quality is only a part of the name of a finding."""
+    length = quality.end - quality.start
+    return any(
+        name.start <= quality.start and quality.end <= name.end and length < name.end - name.start for name in named
+    )
 
 
 def _elliptic(words: tuple[str, ...], lexicon: Lexicon, named: list[Match[str]]) -> Iterator[Match[str]]:
@@ -115,11 +124,10 @@ def _elliptic(words: tuple[str, ...], lexicon: Lexicon, named: list[Match[str]])
 
 def _of_qualities(
     statement: Statement, lexicon: Lexicon, organs: list[Match[str]], named: list[Match[str]]
-) -> Iterator[Mention]:
-    """Findings that an organ and a quality make together."""
-    longer = [match for match in named if match.end - match.start > 1]
-    for quality in _outside(lexicon.qualities.find(statement.words.words), longer):
-        if _grades(statement, quality, named):
+) -> Iterator[tuple[Mention, Match[str]]]:
+    """Findings that an organ and a quality make together, with the quality."""
+    for quality in lexicon.qualities.find(statement.words.words):
+        if _is_part(quality, named) or _grades(statement, quality, named):
             continue
         graded = statement.grammar.modifiers.longest_at(statement.words.words, quality.start) is not None
         for organ in _nearest(statement, organs, quality, lexicon):
@@ -127,10 +135,18 @@ def _of_qualities(
                 continue  # "heart: effusion, increased" is not said of the heart
             for concept in lexicon.pairs.get((organ.payload, quality.payload), ()):
                 if (mention := _judged(statement, lexicon, concept, quality.start, quality.end)) is not None:
-                    yield mention
+                    yield mention, quality
             for concept in lexicon.borderline.get((organ.payload, quality.payload), ()):
                 if statement.polarity(quality.start, quality.end) in ("present", "uncertain"):
-                    yield Mention(concept, "uncertain", quality.start, quality.end)
+                    yield Mention(concept, "uncertain", quality.start, quality.end), quality
+
+
+def _is_general(match: Match[str], quality: Match[str], lexicon: Lexicon) -> bool:
+    """Whether a name only repeats the quality of an organ ("fracture" of the humerus), which says more."""
+    if match.end > quality.end:
+        return False
+    made = {concept for pair, concepts in lexicon.pairs.items() if pair[1] == quality.payload for concept in concepts}
+    return match.end - match.start == 1 or match.payload in made
 
 
 def _grades(statement: Statement, quality: Match[str], named: list[Match[str]]) -> bool:
@@ -191,9 +207,12 @@ def _fits(lexicon: Lexicon, organ: Match[str], quality: Match[str]) -> bool:
 
 
 def _blocks(gap: tuple[str, ...], statement: Statement, lexicon: Lexicon) -> bool:
-    """Whether what stands between a quality and the next organ parts them."""
-    if any(word in statement.grammar.verbs or word in ";:" for word in gap):
-        return True
+    """Whether what stands between a quality and the next organ parts them; "calcification is seen in" does not."""
+    grammar = statement.grammar
+    for position, word in enumerate(gap):
+        following = gap[position + 1] if position + 1 < len(gap) else ""
+        if word in ";:" or (word in grammar.verbs and following not in grammar.tails):
+            return True
     return any(word in (",", "and", "or") for word in gap) and not lexicon.qualities.find(gap)
 
 

@@ -96,6 +96,8 @@ class Statement:
             word = words[position]
             end = self._breaks.get(position)
             kind = "break" if end or word in _MARKS else _SEPARATORS.get(word)
+            if kind == "," and position and words[position - 1] in self.grammar.adjectives:
+                kind = None
             if kind is None:
                 position += 1
                 continue

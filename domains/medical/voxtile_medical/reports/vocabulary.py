@@ -19,6 +19,7 @@ from voxtile.errors import InputError
 from voxtile_medical.reports.extract import Reading, ReportFact, firmest
 from voxtile_medical.reports.lexicon import Lexicon
 
+GENERAL = "general"  # all concepts of the lexicon by their own names, and measurements
 FOLDER = Path(__file__).parent / "vocabularies"
 
 

@@ -20,7 +20,7 @@ def describe_with_report(
     style: Style = "narrative",
     variants: int = 1,
     facts_source: str | None = None,
-    wording: Path = ENGLISH,
+    wording: Path = Path(ENGLISH.stem),
     **run: Any,  # noqa: ANN401
 ) -> None:
     """Write a radiology report for every sample from its facts, without a language model.
@@ -34,7 +34,7 @@ def describe_with_report(
         style: structured (a line a region) or narrative (sentences).
         variants: different reports a sample.
         facts_source: only facts whose source begins so, e.g. measurements; all when left out.
-        wording: wording table (YAML); another language is another table.
+        wording: wording table: english, or a YAML file; another language is another table.
         run: options of the run.
 
     Raises:

@@ -81,11 +81,12 @@ class Choice:
 
 @cache
 def load_wording(path: Path = ENGLISH) -> Wording:
-    """Read a wording table.
+    """Read a wording table, by its file or, of those that come with voxtile, by name.
 
     Raises:
         ConfigError: the file is missing or malformed; the sentence names what is missing.
     """
+    path = path if path.suffix or path.exists() else ENGLISH.parent / f"{path}.yaml"
     try:
         content = path.read_bytes()
         table = yaml.load(content, Loader=yaml.CSafeLoader)

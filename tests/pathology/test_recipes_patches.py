@@ -265,9 +265,48 @@ def test_wsss4luad_labels_come_from_names_and_masks(tmp_path):
         "3.testing/img/01.png": ("test", {stroma, normal}),
     }
     assert rows["1.training/1031280-2300-27920-[1 0 1].png"]["subject"] == "wsss4luad-1031280"
+    every = np.indices((24, 24)).sum(axis=0) * 0 + np.arange(24) % 2  # the masks alternate along the row
+    assert regions_of(tmp_path) == {
+        ("wsss4luad/2.validation/img/00.png", tumour): (every == 0).tolist(),
+        ("wsss4luad/3.testing/img/01.png", stroma): (every == 0).tolist(),
+        ("wsss4luad/3.testing/img/01.png", normal): (every == 1).tolist(),
+    }
 
 
-def test_digestpath_cases_without_masks(tmp_path):
+def regions_of(tmp_path):
+    """(source, phrase) → mask of each region of the corpus; boxes are those of the masks."""
+    store = Corpus(tmp_path / "corpus")
+    sources = {row["uid"]: row["source"] for row in store.table("samples").to_pylist()}
+    found = {}
+    for row in store.table("regions").to_pylist():
+        mask = np.asarray(store.mask(row))
+        ys, xs = np.nonzero(mask)
+        assert row["box"] == [ys.min(), xs.min(), ys.max() + 1, xs.max() + 1]
+        found[sources[row["uid"]], row["phrase"]] = mask.tolist()
+    return found
+
+
+def test_digestpath_masks_are_regions_although_jpeg_blurs_them(tmp_path, capsys):
+    root = tmp_path / "tissue"
+    stem = "18-09530B_2019-05-07 23_05_49-lv1-12335-17049-4689-4292"
+    truth = np.zeros((64, 64), bool)
+    truth[16:48, 8:40] = True
+    picture(root / f"tissue-train-pos-v1/{stem}.jpg", 1, 64)
+    mask = root / f"tissue-train-pos-v1/{stem}_mask.jpg"
+    Image.fromarray(truth.astype(np.uint8) * 255).save(mask, quality=75)
+    built("digestpath", root, tmp_path)
+    source = f"digestpath/tissue-train-pos-v1/{stem}.jpg"
+    assert regions_of(tmp_path) == {(source, "malignant colonic lesion"): truth.tolist()}
+    for content, told in ((b"no picture", "not a readable mask"), (None, "64 x 32 pixels, and its picture has others")):
+        Image.fromarray(truth[:32].astype(np.uint8)).save(mask) if content is None else mask.write_bytes(content)
+        corpus = tmp_path / told[:3].strip()
+        assert main(["build", "digestpath", str(root), str(corpus), "--engine", "inline"]) == 1
+        assert told in " ".join(capsys.readouterr().out.replace("\n", " ").split())
+        assert [row["reason"] for row in Corpus(corpus).ledger().to_pylist() if row["reason"]] == ["unreadable-mask"]
+        assert len(Corpus(corpus).table("samples")) == 1
+
+
+def test_digestpath_cases(tmp_path):
     root = tmp_path / "Colonoscopy_tissue_segment_dataset"
     stem = "18-09530B_2019-05-07 23_05_49-lv1-12335-17049-4689-4292"
     picture(root / f"tissue-train-pos-v1/{stem}.jpg", 1)

@@ -45,6 +45,14 @@ def rasterise(
     return inside[:, :columns].astype(np.bool_)
 
 
+def mask_box(mask: npt.NDArray[np.bool_]) -> tuple[float, float, float, float] | None:
+    """Box (min y, min x, max y, max x) of a mask's pixels, in half-open pixel edges; None where it is empty."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return None
+    return float(rows[0]), float(columns[0]), float(rows[-1] + 1), float(columns[-1] + 1)
+
+
 def _edges(geometry: BaseGeometry) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Start and end points [N, 2] of all edges of all rings."""
     rings = [

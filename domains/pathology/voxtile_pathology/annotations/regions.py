@@ -10,8 +10,10 @@ import numpy.typing as npt
 import shapely
 from shapely.geometry import box as rectangle
 
+from voxtile.corpus.identity import sample_uid
+from voxtile.engine.task import Mask
 from voxtile_pathology.annotations.annotation import Annotation
-from voxtile_pathology.annotations.raster import rasterise
+from voxtile_pathology.annotations.raster import mask_box, rasterise
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,22 @@ class AnnotationIndex:
         return [region for region in found if region is not None]
 
 
+def mask_region(uid: str, phrase: str, mask: npt.NDArray[np.bool_], source: str) -> Mask | None:
+    """A region of a sample that has the sample's own pixels; None where the mask is empty.
+
+    Args:
+        uid: the sample.
+        phrase: what it is; no other region of the sample from this source has it.
+        mask: [Y, X] over the sample.
+        source: who found it, with its version.
+    """
+    box = mask_box(mask)
+    if box is None:
+        return None
+    region_id = sample_uid(uid, phrase)
+    return Mask({"region_id": region_id, "uid": uid, "phrase": phrase, "box": list(box), "source": source}, mask)
+
+
 def _region(
     annotation: Annotation, level0_box: tuple[int, int, int, int], shape: tuple[int, int]
 ) -> PatchRegion | None:
@@ -71,11 +89,10 @@ def _region(
         return PatchRegion(annotation.label, edges, None, area / (shape[0] * shape[1])) if area > 0 else None
     if annotation.kind == "polygon":
         mask = rasterise(annotation.polygon, level0_box, shape)
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if not rows.size:
+        box = mask_box(mask)
+        if box is None:
             return None
-        edges = (float(rows[0]), float(columns[0]), float(rows[-1] + 1), float(columns[-1] + 1))
-        return PatchRegion(annotation.label, edges, mask, float(mask.mean()))
+        return PatchRegion(annotation.label, box, mask, float(mask.mean()))
     inside = annotation.polygon.intersection(rectangle(*level0_box))
     left, top, right, bottom = inside.bounds
     edges = ((top - y0) * scale_y, (left - x0) * scale_x, (bottom - y0) * scale_y, (right - x0) * scale_x)

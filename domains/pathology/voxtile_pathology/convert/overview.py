@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.schema import OVERVIEW
 from voxtile.engine.task import Item, Mask, Outcome, Row, Sample
 from voxtile_datasets.intake.planner import SPLIT_SCHEME
+from voxtile_pathology.annotations.regions import mask_region
 from voxtile_pathology.convert.patches import encode
 from voxtile_pathology.convert.plan import canonical
 from voxtile_pathology.convert.settings import WsiSettings
 from voxtile_pathology.slides.protocol import Picture, Slide
-from voxtile_pathology.tissue.mask import Mask as PixelMask
 from voxtile_pathology.tissue.survey import TissueMap, map_tissue
 
 TISSUE, FOLD, PEN = "tissue", "tissue fold", "pen mark"
@@ -76,14 +74,7 @@ def _covered(picture: Picture, factor: tuple[float, float]) -> list[int]:
 def _masks(uid: str, tissue: TissueMap) -> list[Mask]:
     named = {TISSUE: tissue.tissue, FOLD: tissue.folds}
     named |= {f"{colour} {PEN}": mask for colour, mask in tissue.pens.items()}
-    return [_mask(uid, phrase, mask) for phrase, mask in named.items() if mask.any()]
-
-
-def _mask(uid: str, phrase: str, mask: PixelMask) -> Mask:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    box = [float(rows[0]), float(columns[0]), float(rows[-1] + 1), float(columns[-1] + 1)]
-    region: Row = {"region_id": sample_uid(uid, phrase), "uid": uid, "phrase": phrase, "box": box, "source": "wsi@1"}
-    return Mask(region, mask)
+    return [region for phrase, mask in named.items() if (region := mask_region(uid, phrase, mask, "wsi@1"))]
 
 
 def _associated(slide: Slide, item: Item, settings: WsiSettings) -> list[Sample]:

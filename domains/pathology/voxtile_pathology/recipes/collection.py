@@ -26,6 +26,8 @@ class Collection:
         mpp: micrometres a pixel, where it is the same for all pictures.
         body_part: what is shown, for captions; None where it varies.
         is_exclusive: exactly one class of each vocabulary holds.
+        mask_classes: index in its label masks → class; other indices are background.
+        mask_threshold: grey value from which on a pixel of its masks has the index 1; None where masks hold indices.
     """
 
     name: str
@@ -36,6 +38,8 @@ class Collection:
     mpp: float | None = None
     body_part: str | None = None
     is_exclusive: bool = True
+    mask_classes: Mapping[int, str] = field(default_factory=dict)
+    mask_threshold: int | None = None
 
     def vocabulary(self, name: str) -> list[str]:
         """All classes of a vocabulary."""
@@ -55,6 +59,7 @@ class Entry:
         split: official split.
         mpp: micrometres a pixel, where it differs between pictures.
         attributes: JSON-able facts of the acquisition.
+        mask: path of its label mask, relative to the data set's folder.
         is_missing: a table names it but the folder does not hold it.
     """
 
@@ -66,6 +71,7 @@ class Entry:
     split: str | None = None
     mpp: float | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    mask: str | None = None
     is_missing: bool = False
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+import numpy.typing as npt
 
 from voxtile.engine.run import RunOptions
-from voxtile.errors import InputError
 from voxtile_pathology.recipes.collection import Collection, Entry, pictures_below
+from voxtile_pathology.recipes.masks import read_indices
 from voxtile_pathology.recipes.task import build
 
 _HERE = "voxtile_pathology.recipes.segmented"
@@ -30,6 +30,9 @@ WSSS4LUAD = Collection(
     },
     body_part="lung",
     is_exclusive=False,
+    mask_classes={
+        0: "lung adenocarcinoma epithelium", 1: "tumour-associated stroma", 2: "normal lung tissue",
+    },  # 3 is background
 )  # fmt: skip
 _WSSS_LABELS = re.compile(r"\[\s*([01])\D+([01])\D+([01])\s*\]$")
 _WSSS_SPLITS = {"2.validation": "val", "3.testing": "test"}
@@ -41,6 +44,8 @@ DIGEST_PATH = Collection(
     home="https://digestpath2019.grand-challenge.org",
     classes={"digestpath": {"neg": "benign colonic mucosa", "pos": "malignant colonic lesion"}},
     body_part="colon",
+    mask_classes={1: "malignant colonic lesion"},
+    mask_threshold=128,  # 255 is the lesion; the files are JPEG, so that edges are blurred
 )
 _DIGEST_FOLDER = re.compile(r"tissue-train-(neg|pos)")
 _DIGEST_CASE = re.compile(r"^(.+?)_\d{4}-\d{2}-\d{2}")
@@ -55,9 +60,12 @@ def list_wsss4luad(root: Path) -> Iterator[Entry]:
             patient = re.split(r"[-_]", path.stem, maxsplit=1)[0]
             yield Entry(path.as_posix(), _held(present), subject=patient, study=patient, split="train")
         elif split is not None and path.parent.name == "img":
-            mask = root / path.parent.parent / "mask" / path.with_suffix(".png").name
-            labels = _held(_classes_in(mask)) if mask.is_file() else {}
-            yield Entry(path.as_posix(), labels, split=split)
+            mask = path.parent.parent / "mask" / path.with_suffix(".png").name
+            if not (root / mask).is_file():
+                yield Entry(path.as_posix(), split=split)
+                continue
+            indices = read_indices(root / mask, WSSS4LUAD)
+            yield Entry(path.as_posix(), _held(_classes_in(indices)), split=split, mask=mask.as_posix())
 
 
 def list_digestpath(root: Path) -> Iterator[Entry]:
@@ -70,7 +78,9 @@ def list_digestpath(root: Path) -> Iterator[Entry]:
         match = _DIGEST_CASE.match(path.stem)
         case = match.group(1) if match else None
         label = DIGEST_PATH.classes["digestpath"][folder.group(1)]
-        yield Entry(path.as_posix(), {"digestpath": (label,)}, subject=case, study=case)
+        mask = path.with_name(f"{path.stem}_mask{path.suffix}")
+        held = mask.as_posix() if (root / mask).is_file() else None
+        yield Entry(path.as_posix(), {"digestpath": (label,)}, subject=case, study=case, mask=held)
 
 
 def _held(present: list[bool]) -> dict[str, tuple[str, ...]]:
@@ -78,22 +88,16 @@ def _held(present: list[bool]) -> dict[str, tuple[str, ...]]:
     return {"wsss4luad": tuple(name for name, is_held in zip(names, present, strict=True) if is_held)}
 
 
-def _classes_in(mask: Path) -> list[bool]:
-    """Which of tumour (0), stroma (1) and normal (2) a palette mask holds; 3 is background."""
-    try:
-        with Image.open(mask) as image:
-            if image.mode not in ("P", "L"):
-                raise InputError(f"'{mask}' has the mode {image.mode}; masks of WSSS4LUAD have class indices")
-            values = np.unique(np.asarray(image))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"'{mask}' is not a readable mask ({error}); replace the file") from error
-    return [bool(np.isin(index, values)) for index in range(3)]
+def _classes_in(indices: npt.NDArray[np.uint8]) -> list[bool]:
+    """Which of the classes a mask holds."""
+    values = np.unique(indices)
+    return [bool(np.isin(index, values)) for index in WSSS4LUAD.mask_classes]
 
 
 def build_wsss4luad(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN401
     """Build a corpus from WSSS4LUAD: tumour, stroma and normal tissue of the lung, several at once, official splits.
 
-    Labels of validation and test are the classes that their masks hold.
+    Labels of validation and test are the classes that their masks hold; the masks become regions.
 
     Args:
         source: the folder with `1.training`, `2.validation` and `3.testing`.
@@ -106,7 +110,7 @@ def build_wsss4luad(source: Path, corpus: Path, **run: Any) -> None:  # noqa: AN
 def build_digestpath(source: Path, corpus: Path, *, split_fractions: str = "0.7,0.1,0.2", **run: Any) -> None:  # noqa: ANN401
     """Build a corpus from the tissue task of DigestPath 2019: benign and malignant colonoscopy tissue, split by case.
 
-    The challenge's own test is not public.
+    Masks of malignant lesions become regions. The challenge's own test is not public.
 
     Args:
         source: the folder with `tissue-train-neg` and `tissue-train-pos-v1`.

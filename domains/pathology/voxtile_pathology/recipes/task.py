@@ -7,7 +7,7 @@ import importlib
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -21,9 +21,11 @@ from voxtile.corpus.ingest.picture import PictureError, read_picture
 from voxtile.corpus.ingest.text import caption_rows, check_texts
 from voxtile.corpus.splits import parse_fractions, split_of
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.engine.task import Item, Outcome, Row, Sample
+from voxtile.engine.task import Item, Outcome, Part, Row, Sample
 from voxtile.errors import InputError
+from voxtile_pathology.annotations.regions import mask_region
 from voxtile_pathology.recipes.collection import Collection, Entry
+from voxtile_pathology.recipes.masks import class_masks, read_indices
 
 Listing: TypeAlias = Callable[[Path], Iterator[Entry]]
 _RULE_VERSION = "1"
@@ -58,7 +60,10 @@ class PatchTask:
     def config(self) -> Mapping[str, Any]:
         """Settings that change the output."""
         classes = {name: dict(known) for name, known in self.collection.classes.items()}
-        return {"licence": self.collection.licence, "classes": classes, "fractions": dict(self.fractions)}
+        held = {"licence": self.collection.licence, "classes": classes, "fractions": dict(self.fractions)}
+        if not self.collection.mask_classes:
+            return held
+        return {**held, "masks": [dict(self.collection.mask_classes), self.collection.mask_threshold]}
 
     def items(self) -> Iterator[Item]:
         """One item a picture.
@@ -76,7 +81,10 @@ class PatchTask:
                 yield Item(source, {"path": entry.path, "missing": True})
                 continue
             size, edges = file_edges(Path(self.root, entry.path))
-            yield Item(source, {"path": entry.path, "edges": edges, "about": _about(entry)}, cost=max(1, size))
+            inputs = {"path": entry.path, "edges": edges, "about": _about(entry)}
+            if entry.mask:
+                inputs["mask_edges"] = file_edges(Path(self.root, entry.mask))[1]
+            yield Item(source, inputs, cost=max(1, size))
         if not found:
             raise InputError(
                 f"'{self.root}' holds no picture of {self.collection.title}; give the folder as it is downloaded from "
@@ -118,7 +126,24 @@ class PatchTask:
         tables["splits"] = [{"scheme": "default", "subject": subject, "split": split}]
         detail = "; ".join(sentence for _, sentence in texts.refused) or None
         sample = Sample(row, picture.payload, picture.preview)
-        return Outcome("used", detail=detail, samples=(sample,), tables=tables)
+        outcome = Outcome("used", detail=detail, samples=(sample,), tables=tables)
+        return self._with_regions(outcome, about["mask"]) if about["mask"] else outcome
+
+    def _with_regions(self, outcome: Outcome, path: str) -> Outcome:
+        """The outcome with the regions of a label mask; one that cannot be used is a failed part."""
+        row = outcome.samples[0].row
+        try:
+            indices = read_indices(Path(self.root, path), self.collection)
+            if list(indices.shape) != list(row["shape"][:2]):
+                height, width = indices.shape
+                raise InputError(
+                    f"'{path}' has {width} x {height} pixels, and its picture has others; replace the file"
+                )
+        except InputError as error:
+            return replace(outcome, parts=(Part(row["uid"], "failed", "unreadable-mask", str(error)),))
+        source = f"{self.name}@{_RULE_VERSION}"
+        found = (mask_region(row["uid"], name, mask, source) for name, mask in class_masks(indices, self.collection))
+        return replace(outcome, masks=tuple(region for region in found if region is not None))
 
 
 def build(

@@ -94,9 +94,9 @@ class Mask:
         box = tuple(slice(low, low + size) for low, size in zip(self.corner, self.array.shape, strict=True))
         if any(part.start < 0 or part.stop > size for part, size in zip(box, self.shape, strict=True)):
             raise ValueError(f"a part {box} lies outside a mask of shape {self.shape}")
-        whole = np.zeros(self.shape, self.array.dtype)
+        whole = np.zeros(self.shape, np.uint8)
         whole[box] = self.array
-        return whole
+        return whole.view(np.bool_) if self.array.dtype == np.bool_ else whole
 
 
 @dataclass(frozen=True)

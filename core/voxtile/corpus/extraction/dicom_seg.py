@@ -165,7 +165,7 @@ def _on_slices(masks: Array, lps: Affine, geometry: Any, uid: str) -> Array:  # 
     """The masks with the axes of the source's slices."""
     import highdicom as hd
 
-    channels = {"SegmentNumber": list(range(1, masks.shape[3] + 1))} if masks.ndim == 4 else None
+    channels: Any = {"SegmentNumber": list(range(1, masks.shape[3] + 1))} if masks.ndim == 4 else None
     volume = hd.Volume(masks, lps[:, [2, 1, 0, 3]], "PATIENT", geometry.frame_of_reference_uid, channels)
     try:
         turned = volume.match_geometry(geometry, tol=_SAME_PLACE * min(geometry.spacing))
@@ -213,7 +213,7 @@ def _description(region: _Region, number: int) -> Any:  # noqa: ANN401 - a highd
     kind = (scheme, value, str(region.attributes.get("code_meaning") or region.label)) if value else _BODY
     category = region.attributes.get("category") or _BODY
     where = region.attributes.get("anatomic_region")
-    algorithm = region.attributes.get("algorithm")
+    algorithm = str(region.attributes.get("algorithm"))
     is_automatic = algorithm in ("AUTOMATIC", "SEMIAUTOMATIC")
     # Which program drew the mask is not kept; the standard wants one named.
     software = hd.AlgorithmIdentificationSequence(

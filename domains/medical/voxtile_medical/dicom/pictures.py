@@ -39,7 +39,7 @@ def _picture(context: SeriesContext, header: FileHeader, number: int) -> Sample:
         raise Verdict("unsupported-modality", "a film of several frames; only single pictures are converted")
     check_length(header, layout)
     pixels = read_frames(context.root, header, layout)[0]
-    attributes = acquisition_attributes(header, layout) | context.marks
+    attributes = {**acquisition_attributes(header, layout), **context.marks}
     if context.instances:
         attributes["instance"] = context.instances[number]
     slope = (header.values.get("RescaleSlope") or (1.0,))[0]

@@ -32,4 +32,4 @@ def identifiers_of(dataset: Dataset, hides: bool, known: Mapping[str, Sequence[s
             value = holder.get(keyword)
             values = value if isinstance(value, MultiValue) else [value]
             found[kind].update(dict.fromkeys(str(v) for v in values if v))
-    return Identifiers(*(tuple(found[kind]) for kind in ("people", "numbers", "places")), hides=hides)
+    return Identifiers(tuple(found["people"]), tuple(found["numbers"]), tuple(found["places"]), hides)

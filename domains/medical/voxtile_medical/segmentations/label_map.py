@@ -144,7 +144,9 @@ def _extensions(path: Path) -> Iterator[bytes]:
         content = stream.read(min(length, _MAX_EXTENSION_BYTES))
     swapped = little != (np.little_endian)
     try:
-        for extension in nib.nifti1.Nifti1Extensions.from_fileobj(io.BytesIO(content), len(content), swapped):
+        stream = io.BytesIO(content)
+        extensions = nib.nifti1.Nifti1Extensions.from_fileobj(stream, len(content), swapped)  # type: ignore[no-untyped-call]
+        for extension in extensions:
             raw: Any = extension.get_content()
             yield raw if isinstance(raw, bytes) else str(raw).encode()
     except (HeaderDataError, ValueError, OSError):

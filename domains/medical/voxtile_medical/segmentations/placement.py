@@ -55,8 +55,7 @@ class Grid:
         """[4, 4] RAS+ mm → voxel index (x, y, z, 1)."""
         if self.affine is None:
             raise ValueError(f"sample {self.uid} is a picture without an affine")
-        inverse: Affine = np.linalg.inv(self.affine)
-        return inverse
+        return np.asarray(np.linalg.inv(self.affine), dtype=np.float64)
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def slides_data() -> list[str]:
     phantom = yaml.safe_load(CONFIGS["pathology/he"].read_text())["data"]["phantom"]
     phantom |= {"n": 5, "options": {"workers": 1}}
     phantom["converter_options"]["split_fractions"] = "0.4,0.3,0.3"
-    for options in (phantom["converter_options"], phantom["captions"], *phantom["facts"].values()):
+    for options in (phantom["converter_options"], *phantom["captions"], *phantom["facts"].values()):
         options["engine"] = "inline"
     return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "2", "--data.max_images_per_batch", "12"]
 

@@ -51,6 +51,8 @@ CASES = [
     ("Right pneumothorax and left effusion.", "pneumothorax", {"laterality": "right"}),
     ("Right pneumothorax and left effusion.", "pleural_effusion", {"laterality": "left"}),
     ("Endotracheal tube tip 5 cm above the carina.", "endotracheal_tube", {}),
+    ("No effusion on either side.", "pleural_effusion", {}),
+    ("No effusion on the left.", "pleural_effusion", {"laterality": "left"}),
     ("No large effusion.", "pleural_effusion", {"severity": "large"}),
     ("The edema has resolved.", "pulmonary_edema", {"change": "resolved"}),
 ]

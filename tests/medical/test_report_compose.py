@@ -57,9 +57,10 @@ def random_attributes(rng: random.Random, concept: Concept, polarity: str) -> At
     size: tuple[float, ...] = ()
     if concept.has_size and polarity != "absent" and rng.random() < 0.5:
         size = tuple(round(rng.uniform(1, 200), rng.choice([0, 1, 2])) for _ in range(rng.randint(1, 3)))
+    sides = ["left", "right"] if polarity == "absent" else ["left", "right", "bilateral"]
     gone = "resolved" if rng.random() < 0.1 else None
     return Attributes(
-        laterality=rng.choice(["left", "right", "bilateral"]) if concept.has_side and rng.random() < 0.5 else None,
+        laterality=rng.choice(sides) if concept.has_side and rng.random() < 0.5 else None,
         location=rng.choice(sorted(concept.places)) if concept.places and rng.random() < 0.5 else None,
         severity=rng.choice(SEVERITIES) if rng.random() < 0.3 else None,
         size_mm=size,

@@ -101,6 +101,8 @@ def _chosen(
         attribute, value = match.payload
         values[attribute].append((_distance(match, mention), value))
     side = _side([value for _, value in values["laterality"]]) if concept.has_side else None
+    if mention.polarity == "absent" and side == "bilateral":
+        side = None  # "no effusion on either side" denies it altogether
     places = sorted({value for _, value in values["location"] if value in concept.places})
     size = min(sizes, key=lambda s: abs(_word_at(statement, s.start) - mention.start), default=None)
     return Attributes(

@@ -49,8 +49,9 @@ def describe_with_report(
     Corpus(corpus)
     task = ComposeTask(str(corpus), wording, style, variants, facts_source)
     summary = run_task(task, corpus, RunOptions(**run))
-    captions = Corpus(corpus).table("captions", columns=["text", "provider"]).to_pylist()
-    example = next((row["text"] for row in captions if row["provider"] == "compose"), None)
+    captions = Corpus(corpus).table("captions", columns=["text", "model"]).to_pylist()
+    model = f"{load_wording(wording).identity}/{style}"
+    example = next((row["text"] for row in captions if (row["model"] or "") == model), None)
     if example:
         Console().print(f"One of them:\n\n{example}\n", highlight=False, markup=False)
     summary.raise_if_failed()

@@ -2,7 +2,7 @@
 
 Both give, for every label: volume, connected parts, longest axial diameter, largest extent, and mean, standard
 deviation, median, 5th and 95th percentile of the values. The peer finds the parts with `ndimage.label` and takes the
-diameters from voxel centre to voxel centre, from the convex hull of each slice's and of all voxels (`ConvexHull`, then
+diameters from voxel centre to voxel centre, from the convex hull of each section's and of all voxels (`ConvexHull`, then
 all pairs of its corners), per label over the whole volume, as such code is usually written. Values must agree; our
 diameters begin a quarter of a step beyond the centres (docs/medical-facts.md). The two take turns on one thread, and
 CPU time is given beside wall time: it is the same on an idle machine.
@@ -74,7 +74,9 @@ def theirs(labels, stored):
             voxels = np.argwhere(parts == part)
             extent = max(extent, farthest(voxels, STEPS))
             for z in np.unique(voxels[:, 0]):
-                longest = max(longest, farthest(voxels[voxels[:, 0] == z, 1:], STEPS[1:]))
+                sections, many = ndimage.label(parts[z] == part, np.ones((3, 3)))
+                for section in range(1, many + 1):
+                    longest = max(longest, farthest(np.argwhere(sections == section), STEPS[1:]))
         inside = stored[mask].astype(np.float64)
         low, median, high = np.percentile(inside, (5, 50, 95))
         found[number] = (volume, count, longest, extent, inside.mean(), inside.std(), median, low, high)

@@ -163,6 +163,22 @@ def points_of(voxels: np.ndarray, axes: tuple[int, ...] = (0, 1, 2)) -> np.ndarr
     return np.concatenate([voxels + sign * np.eye(3)[axis] / 4 for axis in axes for sign in (1, -1)])
 
 
+def sections_of(voxels: np.ndarray, z: int) -> list[np.ndarray]:
+    """The voxels of one slice, in groups that hang together by edges or corners."""
+    left = [tuple(voxel) for voxel in voxels[voxels[:, 0] == z]]
+    groups = []
+    while left:
+        group, frontier = [], [left.pop()]
+        while frontier:
+            voxel = frontier.pop()
+            group.append(voxel)
+            beside = [other for other in left if max(abs(other[1] - voxel[1]), abs(other[2] - voxel[2])) <= 1]
+            frontier += beside
+            left = [other for other in left if other not in beside]
+        groups.append(np.array(group))
+    return groups
+
+
 masks = arrays(bool, st.tuples(*[st.integers(1, 7)] * 3), elements=st.booleans(), fill=st.just(False)).filter(np.any)
 
 
@@ -176,7 +192,8 @@ def test_diameters_are_those_of_every_pair_of_voxels(mask: np.ndarray, seed: int
     assert extent.mm == pytest.approx(pdist(grid.places(points_of(np.argwhere(mask)))).max(), abs=1e-9)
     voxels = np.argwhere(mask)
     longest = {
-        z: pdist(grid.places(points_of(voxels[voxels[:, 0] == z], (1, 2)))).max() for z in np.unique(voxels[:, 0])
+        z: max(pdist(grid.places(points_of(section, (1, 2)))).max() for section in sections_of(voxels, z))
+        for z in np.unique(voxels[:, 0])
     }
     assert axial.longest.mm == pytest.approx(max(longest.values()), abs=1e-9)
     assert longest[axial.slice_index] == pytest.approx(axial.longest.mm, abs=1e-9)
@@ -200,9 +217,10 @@ def test_the_perpendicular_is_the_longest_chord_of_the_hull(mask: np.ndarray, se
     along = (two - one) / axial.longest.mm
     normal = np.cross(grid.steps[1], grid.steps[2])
     across = np.cross(normal / np.linalg.norm(normal), along)
-    in_slice = np.argwhere(mask[axial.slice_index])
-    in_slice = np.column_stack([np.full(len(in_slice), axial.slice_index), in_slice])
-    places = grid.places(points_of(in_slice, (1, 2)))
+    sections = [points_of(section, (1, 2)) for section in sections_of(np.argwhere(mask), axial.slice_index)]
+    end = np.array(axial.longest.ends[0])
+    [section] = [points for points in sections if np.isclose(points, end).all(axis=1).any()]
+    places = grid.places(section)
     flat = np.column_stack([places @ along, places @ across])
     hull = MultiPoint(flat).convex_hull
     low, high = flat.min() - 1, flat.max() + 1

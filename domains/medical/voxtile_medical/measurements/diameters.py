@@ -24,7 +24,7 @@ from voxtile_medical.measurements.shape import Shape
 
 QUARTER = 0.25  # of a step, beyond the centres of the end voxels
 _FEW = 12  # points; with so few, all pairs cost less than a hull
-_WIDTHS = 8  # directions in which a slice is measured before its hull is drawn
+_WIDTHS = 8  # directions in which a section is measured before its hull is drawn
 _BLOCK = 1024  # points whose distances to all others are held at a time
 _TIE = 1e-9  # relative: lengths that differ by less are equal, and the first in array order is taken
 
@@ -49,8 +49,8 @@ class AxialDiameters:
     """The two diameters of RECIST 1.1 and WHO, in one slice.
 
     Attributes:
-        longest: the longest distance between two voxels of one slice, over all slices.
-        perpendicular: the longest chord at right angles to it across the convex hull of the region in the same slice.
+        longest: the longest distance between two voxels of one section, over all slices.
+        perpendicular: the longest chord at right angles to it across the convex hull of the same section.
         slice_index: z of the slice.
     """
 
@@ -65,16 +65,15 @@ def axial_diameters(shape: Shape) -> AxialDiameters:
     RECIST 1.1 (Eisenhauer et al., Eur J Cancer 2009;45:228): the longest diameter in the plane of measurement, and for
     lymph nodes the short axis, which is the longest diameter perpendicular to it. WHO (Miller et al., Cancer
     1981;47:207): the longest diameter and the greatest one perpendicular to it, whose product is followed.
-    A slice is a plane of the array across its z axis: the plane as scanned for axial scans, tilted ones included.
-
-    Args:
-        shape: any; parts that lie apart in a slice count as one.
+    A slice is a plane of the array across its z axis: the plane as scanned for axial scans, tilted ones included. What
+    is connected in space but lies apart in a slice is two sections there (pixels that share an edge or a corner are
+    connected), and no diameter runs from one to the other.
     """
-    z, y, first, last = shape.rows
+    z, y, first, last, section = shape.runs
     basis = shape.grid.in_plane()
-    starts = np.flatnonzero(np.r_[True, z[1:] != z[:-1]])
-    stops = np.r_[starts[1:], len(z)]
-    bounds = _slice_bounds(y, first, last, starts, basis)
+    starts = np.flatnonzero(np.r_[True, section[1:] != section[:-1]])
+    stops = np.r_[starts[1:], len(section)]
+    bounds = _section_bounds(y, first, last, starts, basis)
     best, found = -1.0, (0, np.zeros((1, 2), np.int64), _Pair(0, 0, 0))
     for number in np.argsort(-bounds, kind="stable"):
         if bounds[number] <= best * (1 + _TIE):
@@ -169,8 +168,8 @@ def _outermost(tips: Indices) -> Indices:
     return outermost
 
 
-def _slice_bounds(y: Indices, first: Indices, last: Indices, starts: Indices, basis: Points) -> Points:
-    """An upper bound of the diameter in each slice: its widths in `_WIDTHS` directions, of which one is near to it."""
+def _section_bounds(y: Indices, first: Indices, last: Indices, starts: Indices, basis: Points) -> Points:
+    """An upper bound of the diameter of each section: its widths in several directions, one of which is near it."""
     angles = np.arange(_WIDTHS) * np.pi / _WIDTHS
     ways = basis @ np.stack([np.cos(angles), np.sin(angles)])
     widths = np.zeros((_WIDTHS, len(starts)))

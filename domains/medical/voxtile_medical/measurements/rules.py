@@ -51,8 +51,8 @@ _RULES = (
         "1",
         "longest axial diameter",
         "mm",
-        "RECIST 1.1: longest distance between two voxels of one part in one slice, over all slices and parts; from a "
-        "quarter of a step beyond their centres.",
+        "RECIST 1.1: longest distance between two voxels of one connected section in one slice, over all slices; from "
+        "a quarter of a step beyond their centres.",
     ),
     Rule(
         "perpendicular-diameter",
@@ -60,7 +60,7 @@ _RULES = (
         "perpendicular axial diameter",
         "mm",
         "RECIST 1.1's short axis, WHO's second: longest chord at right angles to the longest diameter, across the "
-        "convex hull of the same part in the same slice.",
+        "convex hull of the same section.",
     ),
     Rule("who-product", "1", "product of diameters", "mm2", "WHO: longest axial diameter times its perpendicular."),
     Rule(

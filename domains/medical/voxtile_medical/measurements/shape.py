@@ -15,6 +15,8 @@ from voxtile_medical.measurements.grid import Grid, Indices, Points
 
 Bits = npt.NDArray[np.bool_]
 _ALL_NEIGHBOURS = np.ones((3, 3, 3), dtype=bool)
+_SLICE_NEIGHBOURS = np.zeros((3, 3, 3), dtype=bool)
+_SLICE_NEIGHBOURS[1] = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +80,21 @@ class Shape:
         first = lines.argmax(axis=1)
         last = lines.shape[1] - 1 - lines[:, ::-1].argmax(axis=1)
         return z + self.start[0], y + self.start[1], first + self.start[2], last + self.start[2]
+
+    @cached_property
+    def runs(self) -> tuple[Indices, Indices, Indices, Indices, Indices]:
+        """z, y, first x, last x and section of every run of voxels along x, in the volume's indices, by section.
+
+        A section is what is connected in one slice by edges or corners of pixels.
+        """
+        sections, _ = ndimage.label(self.bits, _SLICE_NEIGHBOURS)
+        change = np.diff(np.pad(self.bits, ((0, 0), (0, 0), (1, 1))).view(np.int8), axis=2)
+        z, y, first = np.nonzero(change == 1)
+        last = np.nonzero(change == -1)[2] - 1
+        section = sections[z, y, first].astype(np.int64)
+        order = np.argsort(section, kind="stable")
+        z0, y0, x0 = self.start
+        return z[order] + z0, y[order] + y0, first[order] + x0, last[order] + x0, section[order]
 
     @cached_property
     def surface(self) -> Indices:

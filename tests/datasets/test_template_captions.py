@@ -169,6 +169,16 @@ def test_again_adds_nothing_and_new_facts_add_their_captions(corpus):
     assert any("bird" in row["text"] and row["uid"] == uid for row in added)
 
 
+def test_captions_of_parts_are_a_kind_of_their_own(corpus):
+    caption_corpus(corpus, engine="inline", kind="fact")
+    whole = captions(corpus)
+    assert {row["kind"] for row in whole} == {"template"}
+    caption_corpus(corpus, engine="inline", kind="fact", caption_kind="roi")
+    parts = [row for row in captions(corpus) if row["kind"] == "roi"]
+    assert sorted((row["uid"], row["text"]) for row in parts) == sorted((row["uid"], row["text"]) for row in whole)
+    assert not {row["caption_id"] for row in parts} & {row["caption_id"] for row in whole}
+
+
 def test_variants_are_different_texts(corpus):
     caption_corpus(corpus, variants=5, engine="inline")
     rows = captions(corpus)

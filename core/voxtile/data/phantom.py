@@ -43,7 +43,8 @@ class PhantomSpec:
         converter_options: options of the converter; `{out}` stands for the phantom's folder.
         facts: `voxtile facts --from NAME` steps with their options, in order; by default what the reports state, for
             training, and the label table, for evaluation.
-        captions: options of `voxtile caption`, the last step; null where the reports are the only texts.
+        captions: options of `voxtile caption`, the last step, or a list of such; null where the reports are the only
+            texts.
         keep_source: keep the native files.
     """
 
@@ -55,7 +56,7 @@ class PhantomSpec:
     source: str = "dicom"
     converter_options: dict[str, Any] = field(default_factory=_reports)
     facts: dict[str, dict[str, Any]] = field(default_factory=_facts)
-    captions: dict[str, Any] | None = None
+    captions: dict[str, Any] | list[dict[str, Any]] | None = None
     keep_source: bool = False
 
 
@@ -98,10 +99,10 @@ def _build(spec: PhantomSpec, steps: Mapping[str, Command], home: Path) -> None:
     steps["converters"].load()(native / spec.source, corpus, **_filled(spec.converter_options, native))
     for name, options in spec.facts.items():
         steps[f"facts {name}"].load()(corpus, **_filled(options, native))
-    if spec.captions is not None:
-        caption = COMMANDS["caption"]
-        assert isinstance(caption, Entry)
-        caption.command.load()(corpus, **_filled(spec.captions, native))
+    caption = COMMANDS["caption"]
+    assert isinstance(caption, Entry)
+    for options in [spec.captions] if isinstance(spec.captions, dict) else spec.captions or []:
+        caption.command.load()(corpus, **_filled(options, native))
     if not spec.keep_source:
         shutil.rmtree(native / spec.source)
 

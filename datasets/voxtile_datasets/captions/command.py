@@ -46,6 +46,7 @@ class TemplateTask:
         variants: how many wordings of each.
         absent: at most so many absences a caption set.
         facts_source: only facts whose source begins so are worded; None for all.
+        caption_kind: noted in the captions table.
     """
 
     corpus: str
@@ -54,6 +55,7 @@ class TemplateTask:
     variants: int
     absent: int
     facts_source: str | None = None
+    caption_kind: Literal["template", "roi"] = "template"
 
     @property
     def name(self) -> str:
@@ -69,7 +71,8 @@ class TemplateTask:
         """Settings that change the output, the banks' content among them."""
         banks = [[bank.identity, bank.sha256] for bank in self.banks]
         choice = {"kind": self.kind, "variants": self.variants, "absent": self.absent}
-        return {**choice, "facts_source": self.facts_source, "banks": banks}
+        noted = {} if self.caption_kind == "template" else {"caption_kind": self.caption_kind}
+        return {**choice, **noted, "facts_source": self.facts_source, "banks": banks}
 
     def items(self) -> Iterator[Item]:
         """One item a part; facts that arrive later make it a new one."""
@@ -107,10 +110,10 @@ class TemplateTask:
             bank = bank_for(self.banks, subject.modality)
             texts, evidence = self._texts(subject, bank)
             for number, text in enumerate(texts):
-                identity = "\0".join((subject.uid, "template", bank.identity, self.kind, str(number), text))
+                identity = "\0".join((subject.uid, self.caption_kind, bank.identity, self.kind, str(number), text))
                 caption_id = hashlib.sha256(identity.encode()).hexdigest()[:32]
                 row: Row = {"caption_id": caption_id, "uid": subject.uid, "text": text, "lang": "en"}
-                captions.append({**row, "kind": "template", "provider": "template", "model": bank.identity})
+                captions.append({**row, "kind": self.caption_kind, "provider": "template", "model": bank.identity})
             for fact, sentences in evidence.items():
                 source = sources.get((subject.uid, fact.concept, fact.polarity), "scope")
                 row = {"uid": subject.uid, "concept": fact.concept, "polarity": fact.polarity}
@@ -143,6 +146,7 @@ def caption_corpus(
     variants: int = 1,
     absent: int = 2,
     facts_source: str | None = None,
+    caption_kind: Literal["template", "roi"] = "template",
     bank: Path | None = None,
     **run: Any,  # noqa: ANN401
 ) -> None:
@@ -160,6 +164,8 @@ def caption_corpus(
         absent: how many absent findings a caption mentions at most, chosen by the uid.
         facts_source: only facts whose source begins so are worded, e.g. reports; captions for training must not word
             the labels that a model is evaluated on. Closed scopes do not say whose they are, and are then not used.
+        caption_kind: kind that is noted in the captions table: template, or roi for texts about a part of what is
+            trained as one item (a patch of a slide), so that a caption policy can weigh the two apart.
         bank: wording bank (YAML) that comes before the installed ones.
         run: options of the run.
 
@@ -176,7 +182,7 @@ def caption_corpus(
         raise ConfigError(f"--variants must be at least 1 and --absent at least 0, not {variants} and {absent}")
     Corpus(corpus)  # a folder that is no corpus is refused before anything is made in it
     banks = installed_banks([bank] if bank else [])
-    task = TemplateTask(str(corpus), banks, kind, variants, absent, facts_source)
+    task = TemplateTask(str(corpus), banks, kind, variants, absent, facts_source, caption_kind)
     run_task(task, corpus, RunOptions(**run)).raise_if_failed()
 
 

@@ -5,6 +5,7 @@ import types
 
 import pytest
 
+from voxtile.command_table import Entry
 from voxtile.data import phantom
 from voxtile.data.phantom import PhantomSpec, phantom_corpus
 from voxtile.domain import BrokenDomain, Command, Domain
@@ -62,6 +63,17 @@ def test_the_steps_run_once_and_native_files_are_removed(calls, tmp_path):
     assert phantom_corpus(spec, tmp_path) == corpus
     assert len(calls.log) == 4
     assert phantom_corpus(PhantomSpec(n=4, options={"dose": 2}), tmp_path) != corpus
+
+
+def test_captions_are_one_step_or_several_after_all_facts(calls, tmp_path, monkeypatch):
+    calls.module.caption = lambda corpus, **options: calls.log.append(("caption", options))
+    entry = Entry("caption", "", Command("toy_plugin:caption", ""))
+    monkeypatch.setattr(phantom, "COMMANDS", {"caption": entry})
+    first, second = {"facts_source": "reports"}, {"facts_source": "labels", "absent": 99}
+    phantom_corpus(PhantomSpec(captions=first), tmp_path)
+    assert calls.log[-1:] == [("caption", first)]
+    phantom_corpus(PhantomSpec(captions=[first, second]), tmp_path)
+    assert calls.log[-3:] == [("facts", ["labels"]), ("caption", first), ("caption", second)]
 
 
 def test_a_failed_step_leaves_nothing_that_counts(calls, tmp_path):

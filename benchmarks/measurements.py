@@ -2,8 +2,8 @@
 
 Both give, for every label: volume, connected parts, longest axial diameter, largest extent, and mean, standard
 deviation, median, 5th and 95th percentile of the values. The peer finds the parts with `ndimage.label` and takes the
-diameters from voxel centre to voxel centre, from the convex hull of each section's and of all voxels (`ConvexHull`, then
-all pairs of its corners), per label over the whole volume, as such code is usually written. Values must agree; our
+diameters from voxel centre to voxel centre, from the convex hull of each section's and of all voxels (`ConvexHull`,
+then all pairs of its corners), per label over the whole volume, as such code is usually written. Values must agree; our
 diameters begin a quarter of a step beyond the centres (docs/medical-facts.md). The two take turns on one thread, and
 CPU time is given beside wall time: it is the same on an idle machine.
 Run: python benchmarks/measurements.py [--rounds 3] [--small]

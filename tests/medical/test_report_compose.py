@@ -47,7 +47,8 @@ MEASURES = {
     "median attenuation": "HU",
     "5th percentile of attenuation": "HU",
     "95th percentile of attenuation": "HU",
-    "maximum uptake": "SUVbw",
+    "SUVmax": "SUV",
+    "mean uptake": "SUV",
 }
 
 

@@ -52,7 +52,7 @@ BACH = Collection(
 BREAKHIS = Collection(
     name="breakhis",
     title="BreakHis (Spanhol et al., IEEE TBME 2016)",
-    licence="CC BY 4.0",
+    licence="CC BY 4.0; its page asks for non-commercial research and a citation",
     home="https://web.inf.ufpr.br/vri/databases/breast-cancer-histopathological-database-breakhis/",
     classes={
         "breakhis": {"B": "benign breast tumour", "M": "malignant breast tumour"},
@@ -160,6 +160,8 @@ def build_bach(source: Path, corpus: Path, *, split_fractions: str = "0.7,0.1,0.
 
     The challenge's own test has no public labels, and patients are not given, so that pictures are split one by one.
 
+    Licence: CC BY-NC-ND 4.0 (https://zenodo.org/records/3632035).
+
     Args:
         source: the folder `ICIAR2018_BACH_Challenge` as it is unpacked.
         corpus: the corpus to add to; made if it does not exist.
@@ -171,6 +173,9 @@ def build_bach(source: Path, corpus: Path, *, split_fractions: str = "0.7,0.1,0.
 
 def build_breakhis(source: Path, corpus: Path, *, split_fractions: str = "0.6,0.1,0.3", **run: Any) -> None:  # noqa: ANN401
     """Build a corpus from BreakHis: benign and malignant breast tumours at four magnifications, split by patient.
+
+    Licence: CC BY 4.0; its page asks for non-commercial research and a citation
+    (https://web.inf.ufpr.br/vri/databases/breast-cancer-histopathological-database-breakhis/).
 
     Args:
         source: the folder `BreaKHis_v1` as it is unpacked, or any folder of its pictures.

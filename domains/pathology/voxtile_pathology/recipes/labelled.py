@@ -47,7 +47,7 @@ _MAX_WORKBOOK = 64 << 20  # bytes unpacked; the largest table has 20,000 rows
 SKIN_CANCER = Collection(
     name="skin-cancer",
     title="skin tissues and tumours (Kriegsmann et al., Frontiers in Oncology 2022)",
-    licence="terms at doi:10.11588/data/7QCR8S",
+    licence="CC BY, as its users state; see doi:10.11588/data/7QCR8S",
     home="https://doi.org/10.11588/data/7QCR8S",
     classes={
         "skin-cancer": {
@@ -204,6 +204,8 @@ def build_sicap(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN401
 
 def build_skin_cancer(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN401
     """Build a corpus from Kriegsmann's skin tiles: 16 tissues and tumours, with the official sets and slides.
+
+    Licence: CC BY, as those who took it from heiDATA state; the deposit says it (https://doi.org/10.11588/data/7QCR8S).
 
     Args:
         source: the folder `data` as it is unpacked, or the folder that holds it.

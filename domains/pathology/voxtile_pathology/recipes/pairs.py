@@ -32,13 +32,13 @@ OPEN_PATH = Collection(
     licence="terms of the posts' authors; the release holds links",
     home="https://github.com/PathologyFoundation/plip",
 )
-_PICTURE_COLUMNS = ("image", "image_path", "filepath", "file", "filename")
-_TEXT_COLUMNS = ("caption", "text", "title")
+_PICTURE_COLUMNS = ("image", "images", "image_path", "filepath", "file", "filename")
+_TEXT_COLUMNS = ("caption", "captions", "text", "title")
 
 ARCH = Collection(
     name="arch",
     title="ARCH (Gamper and Rajpoot, CVPR 2021)",
-    licence="CC BY-NC-SA 4.0",
+    licence="CC BY-NC-SA 4.0, research only",
     home="https://warwick.ac.uk/fac/cross_fac/tia/data/arch",
 )
 _ARCH_SETS = ("books_set", "pubmed_set")
@@ -160,6 +160,9 @@ def build_quilt(source: Path, corpus: Path, *, split_fractions: str = "0.98,0.01
 def build_openpath(source: Path, corpus: Path, *, split_fractions: str = "0.98,0.01,0.01", **run: Any) -> None:  # noqa: ANN401
     """Build a corpus from OpenPath, or from any folder in the layout that PLIP trains from.
 
+    The columns are those of PLIP's own training and retrieval files (https://github.com/PathologyFoundation/plip).
+    Posts are fetched by their ids, and belong to their authors.
+
     Args:
         source: a folder of pictures with CSV files whose columns are `image` and `caption`; a CSV whose name holds
             train, val or test is that split.
@@ -172,6 +175,8 @@ def build_openpath(source: Path, corpus: Path, *, split_fractions: str = "0.98,0
 
 def build_arch(source: Path, corpus: Path, *, split_fractions: str = "0.8,0.1,0.1", **run: Any) -> None:  # noqa: ANN401
     """Build a corpus from ARCH: figures of pathology textbooks (BookSet) and articles (PubmedSet) with captions.
+
+    Licence: CC BY-NC-SA 4.0, research only (https://warwick.ac.uk/fac/cross_fac/tia/data/arch).
 
     Args:
         source: the folder with `books_set` and `pubmed_set`, or one of them.

@@ -27,7 +27,7 @@ from voxtile_pathology.slides.protocol import Slide, SlideError
 PATHGEN = Collection(
     name="pathgen-1.6m",
     title="PathGen-1.6M (Sun et al., ICLR 2025)",
-    licence="captions: non-commercial research, terms at their home; slides: NIH GDC open access",
+    licence="captions: scientific, neither commercial nor clinical use; slides: NIH GDC open access",
     home="https://huggingface.co/datasets/jamessyx/PathGen",
 )
 FILE = "PathGen-1.6M.json"
@@ -122,6 +122,9 @@ def build_pathgen(source: Path, corpus: Path, *, split_fractions: str = "0.98,0.
     """Build a corpus from PathGen-1.6M: captions that models wrote for patches of TCGA slides.
 
     Slides may arrive bit by bit: those that are missing are rows of the ledger, and are read when they are there.
+
+    Licence: of the captions, scientific and neither commercial nor clinical use, with a citation
+    (https://huggingface.co/datasets/jamessyx/PathGen, with registration); of the slides, open access of the NCI's GDC.
 
     Args:
         source: the folder with `PathGen-1.6M.json` and, in any folders below, the TCGA slides.

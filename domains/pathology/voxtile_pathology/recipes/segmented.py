@@ -20,7 +20,7 @@ _HERE = "voxtile_pathology.recipes.segmented"
 WSSS4LUAD = Collection(
     name="wsss4luad",
     title="WSSS4LUAD (Han et al., arXiv:2204.06455)",
-    licence="terms at https://wsss4luad.grand-challenge.org (registration)",
+    licence="none found; terms at https://wsss4luad.grand-challenge.org (registration)",
     home="https://wsss4luad.grand-challenge.org",
     classes={
         "wsss4luad": {
@@ -40,7 +40,7 @@ _WSSS_SPLITS = {"2.validation": "val", "3.testing": "test"}
 DIGEST_PATH = Collection(
     name="digestpath",
     title="DigestPath 2019, colonoscopy tissue (Da et al., Medical Image Analysis 2022)",
-    licence="terms at https://digestpath2019.grand-challenge.org (registration)",
+    licence="none found; terms at https://digestpath2019.grand-challenge.org (registration)",
     home="https://digestpath2019.grand-challenge.org",
     classes={"digestpath": {"neg": "benign colonic mucosa", "pos": "malignant colonic lesion"}},
     body_part="colon",
@@ -99,6 +99,9 @@ def build_wsss4luad(source: Path, corpus: Path, **run: Any) -> None:  # noqa: AN
 
     Labels of validation and test are the classes that their masks hold; the masks become regions.
 
+    Licence: none was found in public; the terms of the challenge hold (https://wsss4luad.grand-challenge.org, with
+    registration).
+
     Args:
         source: the folder with `1.training`, `2.validation` and `3.testing`.
         corpus: the corpus to add to; made if it does not exist.
@@ -111,6 +114,9 @@ def build_digestpath(source: Path, corpus: Path, *, split_fractions: str = "0.7,
     """Build a corpus from the tissue task of DigestPath 2019: benign and malignant colonoscopy tissue, split by case.
 
     Masks of malignant lesions become regions. The challenge's own test is not public.
+
+    Licence: none was found in public; the terms of the challenge hold (https://digestpath2019.grand-challenge.org, with
+    registration).
 
     Args:
         source: the folder with `tissue-train-neg` and `tissue-train-pos-v1`.

@@ -119,6 +119,9 @@ def build_tcga(
 ) -> None:
     """Build a corpus from TCGA slides and the published reports of their cases; a study is a case.
 
+    Licence: of the slides, open access of the NCI's GDC (https://gdc.cancer.gov/access-data/data-access-policies); of
+    the reports, CC BY 4.0 (https://doi.org/10.17632/hyg5xkznpx.1).
+
     Args:
         source: the folder that gdc-client wrote to (a folder a file), or any folder of TCGA slides.
         corpus: the corpus to add to; made if it does not exist.

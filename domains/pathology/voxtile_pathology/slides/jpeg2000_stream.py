@@ -2,6 +2,10 @@
 
 Decoders return plausible pixels for a codestream that was cut or overwritten, so its structure is checked before.
 
+What is left is damage inside the coded data that makes no marker: OpenJPEG, which decodes for OpenSlide and imagecodecs
+alike, has a strict mode for streams that end early, but checks no code block (its open request 602), and slide writers
+leave out the segmentation symbols by which that could be done. Such a tile decodes to wrong pixels.
+
 Source: ITU-T T.800 annex A: SOC, main header, tile-parts (SOT … SOD … data) of stated lengths, EOC. In coded data a
 byte 0xFF is never followed by one above 0x8F, except for the markers SOP and EPH.
 """

@@ -154,21 +154,21 @@ def test_label_maps_of_a_dicom_series_by_a_list_of_pairs(test_data, tmp_path):
 
     source = test_data / TOTALSEG
     convert_dicom(source / "example_ct_dicom", tmp_path / "corpus", engine="inline")
-    (tmp_path / "late").mkdir()
-    shutil.copy(source / "example_seg_dicom.nii.gz", tmp_path / "late")
+    (tmp_path / "late" / "run1").mkdir(parents=True)
+    shutil.copy(source / "example_seg_dicom.nii.gz", tmp_path / "late" / "run1")
     attach_masks(tmp_path / "corpus", tmp_path / "late", INLINE)
     corpus = Corpus(tmp_path / "corpus")
     assert reasons(corpus) == ["no-image"]
     uid = corpus.table("samples")["uid"][0].as_py()
     pairs = tmp_path / "pairs.csv"
-    pairs.write_text(f"mask,uid\nexample_seg_dicom.nii.gz,{uid}\n")
+    pairs.write_text(f"mask,uid\nrun1/example_seg_dicom.nii.gz,{uid}\n")
     attach_masks(tmp_path / "corpus", tmp_path / "late", INLINE, pairs=pairs)
     image = nib.load(source / "example_seg_dicom.nii.gz")
     values = on_corpus(np.asarray(image.dataobj), image.affine)
     found = masks_of(corpus)
     assert len(found) == len(np.unique(values)) - 1
     np.testing.assert_array_equal(found["spleen"], values == 1)
-    pairs.write_text("mask,uid\nexample_seg_dicom.nii.gz,0123\n")
+    pairs.write_text("mask,uid\nrun1/example_seg_dicom.nii.gz,0123\n")
     with pytest.raises(InputError, match="does not have"):
         attach_masks(tmp_path / "corpus", tmp_path / "late", INLINE, pairs=pairs)
 
@@ -243,6 +243,20 @@ def test_another_grid_is_resampled_as_simpleitk_does_and_says_so(convert, tmp_pa
     for value, name in ((1, "a"), (2, "b")):
         np.testing.assert_array_equal(masks_of(corpus)[name], on_corpus(expected.transpose(2, 1, 0)) == value)
     assert {json.loads(f["attributes"])["resampled"] for f in corpus.table("facts").to_pylist()} == {"nearest"}
+
+
+def test_where_no_name_fits_the_only_image_beside_it_on_its_grid_counts(convert, tmp_path):
+    other = AFFINE + np.eye(4) * [5, 0, 0, 0]
+    ct(tmp_path / "in" / "a" / "scan_one.nii.gz")
+    ct(tmp_path / "in" / "a" / "scan_two.nii.gz", affine=other)
+    save(tmp_path / "in" / "a" / "result_seg.nii.gz", (labels() > 0).astype(np.uint8))
+    for name in ("scan_three", "scan_four"):
+        ct(tmp_path / "in" / "b" / f"{name}.nii.gz")
+    save(tmp_path / "in" / "b" / "output_seg.nii.gz", (labels() > 0).astype(np.uint8))
+    corpus = convert(deidentify=False)
+    [region] = corpus.table("regions").to_pylist()
+    assert corpus.row(region["uid"])["source"] == "a/scan_one.nii.gz"
+    assert reasons(corpus) == ["no-image"]
 
 
 def test_probabilities_and_large_labels(convert, tmp_path):

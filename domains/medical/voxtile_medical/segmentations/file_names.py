@@ -25,6 +25,8 @@ _LABEL_WORDS, _IMAGE_WORDS = frozenset(_LABELS.split()), frozenset(_IMAGES.split
 _MODALITY_WORDS = frozenset(_MODALITIES.split())
 _CHANNEL = re.compile(r"(.+)_\d{4}")  # nnU-Net: the number of the image's channel
 
+_FEW = 16
+
 Tokens = tuple[str, ...]
 
 
@@ -36,11 +38,13 @@ class Candidates:
         named: by their names.
         longer: images whose names begin with the label map's; only those on its very grid count.
         phrase: what the label map's name says beyond its image's: `case1_tumour_mask` of `case1`.
+        beside: where no name fits, the few images in the same folder; the only one on its very grid counts.
     """
 
     named: tuple[str, ...]
-    longer: tuple[str, ...]
-    phrase: str | None
+    longer: tuple[str, ...] = ()
+    phrase: str | None = None
+    beside: tuple[str, ...] = ()
 
 
 class ImageFiles:
@@ -78,7 +82,8 @@ class ImageFiles:
                     return Candidates(tuple(_nearest(found, mask)), longer, _phrase(own[length:]))
         if holder is not None and (found := self._folders.get(str(holder.parent), [])):
             return Candidates(tuple(_nearest(found, mask)), (), _phrase(own))
-        return Candidates((), longer, None)
+        beside = tuple(self._folders.get(str(folder), ()))
+        return Candidates((), longer, beside=beside if len(beside) <= _FEW else ())
 
 
 def _tokens(stem: str) -> Tokens:

@@ -67,21 +67,24 @@ class MaskPlan:
             size = (self._root / path).stat().st_size
             candidates = files.of(path)
             if path in pairs:
-                named, longer = [self._images.by_uid[pairs[path]]], []
+                named, longer, beside = [self._images.by_uid[pairs[path]]], [], []
             else:
-                named = [grid for image in candidates.named for grid in self._images.by_path[image]]
-                longer = [grid for image in candidates.longer for grid in self._images.by_path[image]]
-            if not named and not longer:
+                named, longer, beside = (
+                    [grid for image in found for grid in self._images.by_path[image]]
+                    for found in (candidates.named, candidates.longer, candidates.beside)
+                )
+            if not named and not longer and not beside:
                 yield self._note(path, size, "no-image", NO_IMAGE)
                 continue
             own, inherited = sidecars_of(self._root, path)
             more = {
                 "longer": [grid.packed() for grid in longer],
+                "beside": [grid.packed() for grid in beside],
                 "phrase": candidates.phrase,
                 "names": [self._table(table) for table in own],
                 "inherited_names": [self._table(table) for table in inherited if not candidates.phrase],
             }
-            yield from self._item("label-map", path, size, path, named, more, others=longer)
+            yield from self._item("label-map", path, size, path, named, more, others=[*longer, *beside])
 
     def _object(self, header: FileHeader, uid: str, references: References) -> Iterator[Item]:
         name = self._names.names.name

@@ -15,7 +15,7 @@ from voxtile_medical.segmentations.label_map import LabelMap
 from voxtile_medical.segmentations.label_names import Names, find_names, read_names
 from voxtile_medical.segmentations.names import Identifiers, phrase_of
 from voxtile_medical.segmentations.placement import Grid
-from voxtile_medical.segmentations.plan import MaskPlan, read_pairs
+from voxtile_medical.segmentations.plan import NO_IMAGE, MaskPlan, read_pairs
 from voxtile_medical.segmentations.regions import Regions
 from voxtile_medical.segmentations.samples import Images, MaskNames
 from voxtile_medical.verdicts import Verdict
@@ -127,7 +127,7 @@ class MaskTask:
         identifiers = Identifiers(hides=self.hides)
         names = self._names(inputs, file)
         phrase = phrase_of(inputs["phrase"], identifiers) if inputs["phrase"] else None
-        for grid in _chosen(file, list(_grids(inputs["targets"])), list(_grids(inputs["longer"]))):
+        for grid in _chosen(file, *(list(_grids(inputs[key])) for key in ("targets", "longer", "beside"))):
             regions.add(grid, file.place(grid, names, phrase, identifiers))
         return regions
 
@@ -147,18 +147,23 @@ def _grids(packed: Iterable[Mapping[str, Any]]) -> Iterator[Grid]:
         yield Grid.unpack(grid)
 
 
-def _chosen(file: LabelMap, named: list[Grid], longer: list[Grid]) -> list[Grid]:
-    """The images on the map's own grid; else the one that goes by its name.
+def _chosen(file: LabelMap, named: list[Grid], longer: list[Grid], beside: list[Grid]) -> list[Grid]:
+    """The images on the map's own grid; else the one that goes by its name; else the only one beside it on its grid.
 
     Raises:
-        Verdict: `ambiguous-image`.
+        Verdict: `ambiguous-image` or `no-image`.
     """
     same = [grid for grid in (*named, *longer) if file.same_grid(grid)]
     if same:
         return same
     if len(named) == 1:
         return named
+    if not named:
+        same = [grid for grid in beside if file.same_grid(grid)]
+        if len(same) == 1:
+            return same
+        raise Verdict("no-image", NO_IMAGE)
     raise Verdict(
         "ambiguous-image",
-        f"{len(named) + len(longer)} images go by its name and none has its grid; say which with --pairs FILE",
+        f"{len(named)} images go by its name and none has its grid; say which with --pairs FILE",
     )

@@ -124,6 +124,12 @@ class CompiledView:
         start = int(columns["start"][at])
         return range(start, start + int(columns["count"][at]))
 
+    def prior_rows(self, study: int) -> range:
+        """Rows of the latest earlier study of the same subject, by the times of their first samples."""
+        columns, at = self._studies.at(study)
+        prior = int(columns["prior"][at])
+        return range(0) if prior < 0 else self.study_rows(prior)
+
     def entry(self, row: int) -> Entry:
         """One row of the index."""
         c, at = self._index.at(row)

@@ -228,11 +228,20 @@ def _facts_of(rows: npt.NDArray[np.int64], fact_rows: npt.NDArray[np.int64]) -> 
 
 
 def _write_studies(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
-    """Write each study's range of rows; return the number of studies."""
+    """Write each study's range of rows and the subject's study before it; return the number of studies."""
     writer, total = BatchWriter(path, STUDIES), 0
-    query = "SELECT min(row) AS start, count(*) AS count FROM picked GROUP BY subject, study ORDER BY start"
+    query = """
+        WITH studies AS (
+            SELECT subject, study, min(row) AS start, count(*) AS count, min(datetime) AS time, min(split) AS split
+            FROM picked GROUP BY subject, study
+        ),
+        numbered AS (SELECT *, row_number() OVER (ORDER BY start) - 1 AS number FROM studies)
+        SELECT start, count, coalesce(arg_max(number, (time, study)) FILTER (time IS NOT NULL) OVER (
+            PARTITION BY subject, split ORDER BY time NULLS FIRST
+            RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW EXCLUDE GROUP
+        ), -1) AS prior FROM numbered ORDER BY number"""
     for batch in _stream(connection, query):
-        writer.write({"start": batch.column("start").to_numpy(), "count": batch.column("count").to_numpy()})
+        writer.write({name: batch.column(name).to_numpy() for name in ("start", "count", "prior")})
         total += len(batch)
     writer.close()
     return total

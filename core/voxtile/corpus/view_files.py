@@ -34,7 +34,8 @@ INDEX = pa.schema(
 CAPTIONS = pa.schema(
     [("text", pa.large_string()), ("kind", pa.uint8()), ("verdict", pa.uint8()), ("text_hash", pa.int64())]
 )
-STUDIES = pa.schema([("start", pa.int64()), ("count", pa.int32())])  # a study is a range of rows of the index
+# A study is a range of rows of the index; `prior` is the number of the subject's study before it, -1 for none.
+STUDIES = pa.schema([("start", pa.int64()), ("count", pa.int32()), ("prior", pa.int64())])
 METAS = pa.schema([("json", pa.large_string())])
 
 

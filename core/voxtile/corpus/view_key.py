@@ -11,7 +11,7 @@ from pathlib import Path
 from voxtile.corpus.schema import SCHEMA_VERSION
 from voxtile.errors import CorpusError
 
-VIEW_VERSION = "7"  # bumped whenever the compiled files for the same tables change
+VIEW_VERSION = "8"  # bumped whenever the compiled files for the same tables change
 INPUT_TABLES = ("samples", "captions", "verdicts", "facts", "scopes", "splits")
 
 _WHOLE_FILE_BYTES = (

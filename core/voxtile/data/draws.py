@@ -200,9 +200,11 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
         self, item: int, entries: list[Entry], preset: StudyReader, rng: np.random.Generator | None
     ) -> Tensor:
         try:
-            metas = [self.view.meta(entry) for entry in entries]
-            places = pick_roles(preset.role_names, [entry.uid for entry in entries], metas)
-            source = StudySource(tuple(None if p is None else self.view.source(entries[p]) for p in places))
+            earlier = [self.view.entry(row) for row in self.view.prior_rows(self._first + item)]
+            study, prior = ({e.uid: self.view.meta(e) for e in found} for found in (entries, earlier))
+            known = {entry.uid: entry for entry in (*entries, *earlier)}
+            uids = pick_roles(preset.role_names, study, prior)
+            source = StudySource(tuple(None if uid is None else self.view.source(known[uid]) for uid in uids))
             if self.cache is not None and isinstance(preset, CacheableStudies):
                 base = self.cache.get(self._first + item, lambda: preset.study_base(source))
                 return preset.finish_study(base, rng)

@@ -1,7 +1,8 @@
 """The samples of a study by what they are in it: CT and PET, the sequences of an MR, the bands of a place.
 
 A sample's roles are its modality in lower case (`ct`, `pt`, `mr`, `rgb`) and what facts of the concept `series role`
-say of it (`t1-post`, `lung-kernel`). A wanted role may join several with `+`, all of which a sample must have.
+say of it (`t1-post`, `lung-kernel`). A wanted role may join several with `+`, all of which a sample must have;
+`prior:ROLE` is that role in the latest earlier study of the same subject.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from torch import Tensor
 
 from voxtile.data.preset import SampleSource
 from voxtile.errors import PresetError
+
+PRIOR = "prior:"
 
 
 @dataclass(frozen=True)
@@ -48,32 +51,34 @@ def roles_of(meta: Mapping[str, Any]) -> frozenset[str]:
 
 
 def matches(meta: Mapping[str, Any], role: str) -> bool:
-    """Whether a sample has a role, or all those joined by `+`."""
-    return roles_of(meta).issuperset(part.strip() for part in role.split("+"))
+    """Whether a sample has a role, or all those joined by `+`; for a prior role, within its own study."""
+    return roles_of(meta).issuperset(part.strip() for part in role.removeprefix(PRIOR).split("+"))
 
 
-def pick_roles(roles: Sequence[str], uids: Sequence[str], metas: Sequence[Mapping[str, Any]]) -> tuple[int | None, ...]:
+def pick_roles(
+    roles: Sequence[str], study: Mapping[str, Mapping[str, Any]], prior: Mapping[str, Mapping[str, Any]] | None = None
+) -> tuple[str | None, ...]:
     """Choose a sample for each role: of several that have it the one with most voxels, and of those the first by uid.
 
     Args:
         roles: wanted, in order.
-        uids: of the study's samples.
-        metas: their metadata.
+        study: metadata of the study's samples by uid.
+        prior: likewise of the latest earlier study of the subject, if there is one.
 
     Returns:
-        The place in `uids` for each role, None where no sample has it.
+        The uid for each role, None where no sample has it.
 
     Raises:
         PresetError: the study has none of the roles.
     """
-    order = [(-math.prod(meta.get("shape") or (0,)), uid) for uid, meta in zip(uids, metas, strict=True)]
-    found: list[int | None] = []
+    found: list[str | None] = []
     for role in roles:
-        able = [place for place, meta in enumerate(metas) if matches(meta, role)]
-        found.append(min(able, key=order.__getitem__) if able else None)
-    if all(place is None for place in found):
+        among = (prior or {}) if role.startswith(PRIOR) else study
+        able = [uid for uid, meta in among.items() if matches(meta, role)]
+        found.append(min(able, key=lambda uid: (-math.prod(among[uid].get("shape") or (0,)), uid)) if able else None)
+    if all(uid is None for uid, role in zip(found, roles, strict=True) if not role.startswith(PRIOR)):
         raise PresetError(
-            f"the study has none of the roles {', '.join(roles)}; its samples are {_listed(metas)}; "
+            f"the study has none of the roles {', '.join(roles)}; its samples are {_listed(list(study.values()))}; "
             "change the preset's roles, or leave such studies out with data.where"
         )
     return tuple(found)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -14,7 +15,7 @@ from voxtile.data.base import BasePreset, as_tuples, check_units_and_modality, d
 from voxtile.data.intensity import bias_field, foreground_range, to_windows
 from voxtile.data.placement import Affine, affine_of, centre_of, grid_affine, place_on_grid
 from voxtile.data.preset import SampleSource
-from voxtile.data.roles import StudySource, check_roles, matches
+from voxtile.data.roles import PRIOR, StudySource, check_roles, matches
 from voxtile.errors import PresetError
 
 _HALF_LIMIT = 60_000.0  # below the largest number of half precision
@@ -58,12 +59,14 @@ class RoleVolume:
 class StudyPreset(BasePreset):
     """One image of a study: its volumes by role, laid on one grid in the patient, one after another as channels.
 
-    The grid is upright in the patient and centred on the volume of the first role that the study has; every volume is
-    read where its affine says that it lies, whatever its own grid and tilt. Shifts in training move all volumes alike.
+    The grid is upright in the patient and centred on the volume of the first role that the study has (of the earlier
+    study for its roles); every volume is read where its affine says that it lies, whatever its own grid and tilt.
+    Shifts in training move all volumes alike.
 
     Attributes:
         roles: role → how it is read, in the order of the channels. A role is a modality in lower case (`ct`, `pt`),
-            what facts of the concept `series role` say (`t1-post`, `flair`), or several joined by `+`.
+            what facts of the concept `series role` say (`t1-post`, `flair`), or several joined by `+`; `prior:ct` is
+            the role `ct` of the subject's latest earlier study.
         shape: output voxels (z, y, x).
         spacing: output spacing in mm (z, y, x).
         value_range: what a window maps to; values beyond are clipped. A role that is missing is 0 throughout.
@@ -155,17 +158,18 @@ class StudyPreset(BasePreset):
             PresetError: a role is missing and `missing` is `refuse`.
         """
         lacking = [name for name, part in zip(self.roles, source.parts, strict=True) if part is None]
-        present = [part for part in source.parts if part is not None]
-        if lacking and (self.missing == "refuse" or not present):
+        if lacking and (self.missing == "refuse" or len(lacking) == len(self.roles)):
             raise PresetError(
                 f"the study has no sample with the role {' or '.join(lacking)}; set the preset's missing to mask, "
                 "or leave such studies out with data.where"
             )
-        grid = grid_affine(self._outer, self.spacing, centre_of(present[0].meta))
+        centres: dict[bool, npt.NDArray[np.float64]] = {}
         base = torch.full(self.base_shape, torch.nan, dtype=self.base_dtype)
-        for place, (role, part) in enumerate(zip(self.roles.values(), source.parts, strict=True)):
+        for place, ((name, role), part) in enumerate(zip(self.roles.items(), source.parts, strict=True)):
             if part is not None:
-                base[place] = self._read(role, part, grid)
+                # An earlier examination has a frame of reference of its own.
+                centre = centres.setdefault(name.startswith(PRIOR), centre_of(part.meta))
+                base[place] = self._read(role, part, grid_affine(self._outer, self.spacing, centre))
         return base
 
     def finish_study(self, base: Tensor, rng: np.random.Generator | None) -> Tensor:

@@ -7,6 +7,7 @@ import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -92,9 +93,34 @@ class CorpusImages:
             ) from error
 
     def _study(self, uid: str, roles: Sequence[str]) -> StudySource:
-        members = self._studies[uid]
-        places = pick_roles(roles, members, [self.rows[member] for member in members])
-        return StudySource(tuple(None if place is None else self.source(members[place]) for place in places))
+        study, prior = (
+            {m: self.rows[m] for m in self._studies.get(name or "", ())} for name in (uid, self._prior(uid))
+        )
+        return StudySource(tuple(None if u is None else self.source(u) for u in pick_roles(roles, study, prior)))
+
+    def _prior(self, uid: str) -> str | None:
+        """The latest study of the same subject before the one that goes by a uid, as a compiled view finds it."""
+        subject, time = self.rows[uid]["subject"], self._times[uid]
+        earlier = [
+            (other, self.rows[name]["study"] or name, name)
+            for name in self._by_subject[subject]
+            if (other := self._times[name]) is not None and time is not None and other < time
+        ]
+        return max(earlier)[2] if earlier else None
+
+    @cached_property
+    def _by_subject(self) -> dict[str, list[str]]:
+        """Studies of each subject, by the uid that they are asked for by."""
+        found: dict[str, list[str]] = {}
+        for name in self._studies:
+            found.setdefault(self.rows[name]["subject"], []).append(name)
+        return found
+
+    @cached_property
+    def _times(self) -> dict[str, str | None]:
+        """Time of each study's first sample, by the uid that it is asked for by."""
+        found = {name: [self.rows[m]["datetime"] for m in members] for name, members in self._studies.items()}
+        return {name: min((time for time in times if time), default=None) for name, times in found.items()}
 
 
 def stated_roles(corpus: Corpus) -> dict[str, list[str]]:

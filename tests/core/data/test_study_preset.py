@@ -186,12 +186,47 @@ def test_evaluation_sees_the_same_image_as_training(corpus):
 
 
 def test_the_largest_series_of_a_role_is_taken_whatever_the_order():
-    metas = [{"modality": "CT", "shape": [2, 8, 8]}, {"modality": "CT", "shape": [9, 8, 8]}, {"modality": "MR"}]
-    assert pick_roles(["ct", "pt"], ["c", "b", "a"], metas) == (1, None)
-    assert pick_roles(["ct", "pt"], ["a", "b", "c"], metas[::-1]) == (1, None)
-    assert pick_roles(["ct+lung-kernel"], ["a"], [{"modality": "CT", "roles": ["lung-kernel"], "shape": [1]}]) == (0,)
+    study = {
+        "c": {"modality": "CT", "shape": [2, 8, 8]},
+        "b": {"modality": "CT", "shape": [9, 8, 8]},
+        "a": {"modality": "MR"},
+    }
+    assert pick_roles(["ct", "pt"], study) == ("b", None)
+    assert pick_roles(["ct", "pt"], dict(reversed(study.items()))) == ("b", None)
+    assert pick_roles(["ct", "prior:ct"], study, {"x": {"modality": "CT", "shape": [1]}}) == ("b", "x")
+    assert pick_roles(["ct", "prior:ct"], study) == ("b", None)
+    assert pick_roles(["ct+lung-kernel"], {"a": {"modality": "CT", "roles": ["lung-kernel"], "shape": [1]}}) == ("a",)
     with pytest.raises(PresetError, match="none of the roles pt; its samples are ct, mr"):
-        pick_roles(["pt"], ["a", "b", "c"], metas)
+        pick_roles(["pt"], study)
+
+
+def test_the_latest_earlier_study_of_the_subject_is_its_prior(tmp_path):
+    """Three examinations of one patient, the second and third on one day, and a patient with one."""
+    root = tmp_path / "corpus"
+    new_corpus(root)
+    writer = JobWriter(root, "job")
+    days = {"first": "2019-03-01", "second": "2020-05-05", "same": "2020-05-05", "third": "2021-01-01", "undated": None}
+    brightness = {name: 100.0 * (n + 1) for n, name in enumerate((*days, "alone"))}
+    for name, value in brightness.items():
+        row = {
+            "uid": sample_uid(name), "subject": "q" if name == "alone" else "p", "study": name, "kind": "volume",
+            "modality": "CT", "axes": "ZYX", "units": "HU", "spacing": [2.0, 2, 2],
+            "datetime": days.get(name, "2018-01-01"),
+        }  # fmt: skip
+        writer.add(Sample(row, np.full((8, 8, 8), value, np.float32)))
+    writer.add_rows("splits", [{"scheme": "default", "subject": s, "split": "train"} for s in "pq"])
+    writer.publish()
+    corpus = Corpus(root)
+    chosen = StudyPreset(roles={"ct": {"windows": [[0, 1000]]}, "prior:ct": {"windows": [[0, 1000]]}},
+                         shape=(4, 4, 4), spacing=(2.0, 2, 2), value_range=(0, 1000))  # fmt: skip
+    batch = DrawDataset(compile_view(corpus), chosen, CaptionPolicy(), unit="study").load(Draws(np.arange(6), None))
+    by_uid = {sample_uid(name): name for name in brightness}
+    seen = {by_uid[uid]: images[:, 2, 2, 2].tolist() for uid, images in zip(batch.uids, batch.images, strict=True)}
+    priors = {"first": None, "second": "first", "same": "first", "third": "second", "undated": None, "alone": None}
+    for name, prior in priors.items():
+        assert seen[name] == pytest.approx([brightness[name], brightness[prior] if prior else 0.0], abs=1), name
+    images = CorpusImages(corpus, chosen, list(batch.uids), 2, {uid: [uid] for uid in batch.uids})
+    assert torch.equal(torch.cat([found for _, found in images(batch.uids)]), batch.images)
 
 
 def test_training_shifts_all_roles_alike_and_may_drop_some(corpus):

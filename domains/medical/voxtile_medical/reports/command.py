@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +48,25 @@ def facts_from_reports(
         InputError: the corpus has no reports, or the lexicon or vocabulary cannot be read.
     """
     lexicon = lexicon_path(lexicon)
-    known = [*vocabulary_names(), GENERAL]
-    if lexicon == LEXICON and vocabulary not in known and not vocabulary.endswith((".yaml", ".yml")):
-        close = difflib.get_close_matches(vocabulary, known, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(known)}"
-        raise ConfigError(f"there is no vocabulary '{vocabulary}'; {hint}")
+    _check_vocabulary(vocabulary, lexicon)
     labels = load_vocabulary(vocabulary, load_lexicon(lexicon)).labels
     summary = run_task(ReportTask(corpus, lexicon, vocabulary), corpus, RunOptions(**run))
+    Console().print(_table(corpus, labels))
+    summary.raise_if_failed()
+
+
+def _check_vocabulary(name: str, lexicon: Path) -> None:
+    """A name that is a slip of another one is refused; with another lexicon a name is free."""
+    known = [*vocabulary_names(), GENERAL]
+    if lexicon != LEXICON or name in known or name.endswith((".yaml", ".yml")):
+        return
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(known)}"
+    raise ConfigError(f"there is no vocabulary '{name}'; {hint}")
+
+
+def _table(corpus: Path, labels: Collection[str]) -> Table:
+    """How many samples' reports affirm, deny or doubt each label."""
     facts = Corpus(corpus).table("facts", columns=["uid", "concept", "polarity", "source"]).to_pylist()
     said = {(f["uid"], f["concept"], f["polarity"]) for f in facts if (f["source"] or "").startswith("reports@")}
     counts = Counter((concept, polarity) for _, concept, polarity in said)
@@ -61,7 +74,6 @@ def facts_from_reports(
     table.add_column("concept")
     for polarity in _POLARITIES:
         table.add_column(polarity, justify="right")
-    for concept in sorted({concept for concept, _ in counts} & labels.keys()):
+    for concept in sorted({concept for concept, _ in counts} & set(labels)):
         table.add_row(concept, *(str(counts[concept, polarity]) for polarity in _POLARITIES))
-    Console().print(table)
-    summary.raise_if_failed()
+    return table

@@ -11,6 +11,7 @@ from voxtile_medical.reports.statements import Polarity, Statement
 
 _LINKS = frozenset(["of", "in", "the", "within", "along", "throughout", "involving", "at", "a", "are", "is"])
 _ENUMERATING = frozenset([",", "and", "or", "/", "the", "both", "&", "nor"])
+_SEPARATING = frozenset([",", "and", "or", "nor", "/"])
 _PREPOSITIONS = frozenset(["in", "of", "within", "on", "at", "to", "from", "near", "over", "along", "overlying"])
 _FURTHEST_BEFORE, _FURTHEST_AFTER = 12, 7
 _UNLESS_WORDS = 4
@@ -52,7 +53,7 @@ def mentions(statement: Statement, lexicon: Lexicon) -> list[Mention]:
             continue
         if (mention := _judged(statement, lexicon, match.payload, match.start, match.end)) is not None:
             found.setdefault((mention.concept, mention.start), mention)
-    for closing in _of_normality(statement, lexicon, organs):
+    for closing in _of_normality(statement, lexicon, organs, named):
         found.setdefault((closing.concept, closing.start), closing)
     return sorted(found.values(), key=lambda named: (named.start, named.concept))
 
@@ -130,7 +131,7 @@ def _of_qualities(
         if _is_part(quality, named) or _grades(statement, quality, named):
             continue
         graded = statement.grammar.modifiers.longest_at(statement.words.words, quality.start) is not None
-        for organ in _nearest(statement, organs, quality, lexicon):
+        for organ in _nearest(statement, organs, quality, lexicon, named):
             if graded and any(organ.end <= match.start < quality.start for match in named):
                 continue  # "heart: effusion, increased" is not said of the heart
             for concept in lexicon.pairs.get((organ.payload, quality.payload), ()):
@@ -163,7 +164,9 @@ def _grades(statement: Statement, quality: Match[str], named: list[Match[str]]) 
     return not any(word in verbs or word in _PREPOSITIONS for word in words[quality.end : following.start])
 
 
-def _of_normality(statement: Statement, lexicon: Lexicon, organs: list[Match[str]]) -> Iterator[Mention]:
+def _of_normality(
+    statement: Statement, lexicon: Lexicon, organs: list[Match[str]], named: list[Match[str]]
+) -> Iterator[Mention]:
     """Findings that a normal organ excludes."""
     words = statement.words.words
     for match in lexicon.normal.find(words):
@@ -171,12 +174,14 @@ def _of_normality(statement: Statement, lexicon: Lexicon, organs: list[Match[str
         denied = any(word in ("not", "nor", "cannot", "than") for word in words[max(0, match.start - 3) : match.start])
         if denied or following in ("of", "from", "for"):
             continue
-        for organ in _nearest(statement, organs, match, lexicon):
+        for organ in _nearest(statement, organs, match, lexicon, named):
             for concept in lexicon.closes.get(organ.payload, {}).get(match.payload, ()):
                 yield Mention(concept, "absent", match.start, match.end, is_closed=True)
 
 
-def _nearest(statement: Statement, organs: list[Match[str]], quality: Match[str], lexicon: Lexicon) -> list[Match[str]]:
+def _nearest(
+    statement: Statement, organs: list[Match[str]], quality: Match[str], lexicon: Lexicon, named: list[Match[str]]
+) -> list[Match[str]]:
     """The organ of which a quality is said, and those enumerated with it; empty where there is none near."""
     words, clauses = statement.words.words, statement.clauses
     clause = clauses[quality.start]
@@ -187,6 +192,8 @@ def _nearest(statement: Statement, organs: list[Match[str]], quality: Match[str]
     gap_after = words[quality.end : after[0].start] if after else ()
     if after and (len(gap_after) > _FURTHEST_AFTER or _blocks(gap_after, statement, lexicon)):
         after = []
+    if before and _SEPARATING & set(gap_before) and any(n.start <= before[-1].start < n.end for n in named):
+        before = []  # of "degenerative change of the spine, fracture" the fracture is not said to be of the spine
     if before and len(gap_before) + 4 * gap_before.count(",") > _FURTHEST_BEFORE:
         before = []
     verbs = statement.grammar.verbs

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from voxtile.evaluate.figures import Difference
 from voxtile.evaluate.report.examples import jpeg_uri, picture
-from voxtile.evaluate.report.sections import UNIT_NAMES, Strip
+from voxtile.evaluate.report.sections import UNIT_NAMES, Source, Strip
 from voxtile.evaluate.retrieval.examples import Example
 from voxtile.evaluate.retrieval.figures import MEAN
 from voxtile.evaluate.retrieval.questions import DIRECTIONS, RULES, Direction
@@ -19,24 +19,6 @@ _LABELS = {
     "trivial": ("Trivial baseline", "words that go with a thumbnail, by ridge regression on the training split"),
     "shuffled": ("Shuffled images", "every image stands for one of another subject; this is chance"),
 }
-
-
-@dataclass(frozen=True)
-class Searcher:
-    """Whose figures: the model's, the baseline's or the shuffled control's."""
-
-    role: ScoreKind
-    model: str
-
-    @property
-    def label(self) -> str:
-        """What people read."""
-        return _LABELS[self.role][0]
-
-    @property
-    def about(self) -> str:
-        """One line of explanation."""
-        return _LABELS[self.role][1]
 
 
 @dataclass(frozen=True)
@@ -65,7 +47,7 @@ class RetrievalSection:
     anchor: str
     unit: str
     units: str
-    sources: list[Searcher]
+    sources: list[Source]
     mean: dict[str, dict[str, Row | None]]
     directions: list[tuple[str, list[RecallLine]]]
     strip: Strip
@@ -82,8 +64,8 @@ class RetrievalSection:
 
 def retrieval_section(result: RetrievalResult) -> RetrievalSection:
     """Gather what the page shows of a retrieval task."""
-    sources = [Searcher("model", result.models[0]), *(Searcher("trivial", name) for name in result.models[1:])]
-    sources.append(Searcher("shuffled", result.models[0]))
+    sources = [_source("model", result.models[0]), *(_source("trivial", name) for name in result.models[1:])]
+    sources.append(_source("shuffled", result.models[0]))
     unit, units = UNIT_NAMES[result.task.unit]
     return RetrievalSection(
         result=result,
@@ -102,7 +84,11 @@ def retrieval_section(result: RetrievalResult) -> RetrievalSection:
     )
 
 
-def _lines(result: RetrievalResult, sources: list[Searcher], direction: Direction) -> list[RecallLine]:
+def _source(kind: ScoreKind, model: str) -> Source:
+    return Source(kind, model, kind, *_LABELS[kind])
+
+
+def _lines(result: RetrievalResult, sources: list[Source], direction: Direction) -> list[RecallLine]:
     return [
         RecallLine(
             title=f"among the first {k}" if k > 1 else "the first one",
@@ -113,9 +99,9 @@ def _lines(result: RetrievalResult, sources: list[Searcher], direction: Directio
     ]
 
 
-def _rows(result: RetrievalResult, sources: list[Searcher], metric: str, name: str) -> dict[str, Row | None]:
+def _rows(result: RetrievalResult, sources: list[Source], metric: str, name: str) -> dict[str, Row | None]:
     found = {(r.model, r.kind): r for r in result.rows if r.metric == metric and r.class_name == name}
-    return {source.role: found.get((source.model, source.role)) for source in sources}
+    return {source.role: found.get((source.model, source.kind)) for source in sources}
 
 
 def _shot(result: RetrievalResult, example: Example) -> Shot:

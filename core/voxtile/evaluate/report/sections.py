@@ -33,21 +33,20 @@ _LABELS = {
 
 @dataclass(frozen=True)
 class Source:
-    """Where scores come from: the model's prompts, its fact head, the baseline or the shuffled control."""
+    """Where scores come from: the model's prompts, its fact head, the baseline or the shuffled control.
+
+    Attributes:
+        role: decides the colour.
+        model, kind: of its rows.
+        label: what people read.
+        about: one line of explanation.
+    """
 
     role: str
     model: str
     kind: ScoreKind
-
-    @property
-    def label(self) -> str:
-        """What people read."""
-        return _LABELS[self.role][0]
-
-    @property
-    def about(self) -> str:
-        """One line of explanation."""
-        return _LABELS[self.role][1]
+    label: str
+    about: str
 
 
 @dataclass(frozen=True)
@@ -172,10 +171,10 @@ def task_section(evaluation: Evaluation, result: TaskResult) -> TaskSection:
 
 def _sources(model: str, result: TaskResult) -> list[Source]:
     roles = {model: "model", model + FACT_HEAD: "head", model + ENSEMBLE: "ensemble"}
-    sources = [Source(role, name, "model") for name, role in roles.items() if name in result.scores]
+    sources = [Source(role, name, "model", *_LABELS[role]) for name, role in roles.items() if name in result.scores]
     if TRIVIAL in result.scores:
-        sources.append(Source("trivial", TRIVIAL, "trivial"))
-    return [*sources, Source("shuffled", model, "shuffled")]
+        sources.append(Source("trivial", TRIVIAL, "trivial", *_LABELS["trivial"]))
+    return [*sources, Source("shuffled", model, "shuffled", *_LABELS["shuffled"])]
 
 
 def _rows(result: TaskResult, sources: Sequence[Source], name: str | None) -> dict[str, dict[str, Row | None]]:

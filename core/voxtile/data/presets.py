@@ -11,6 +11,7 @@ from voxtile.data.base import BasePreset
 from voxtile.data.image import ImageAugment, ImagePreset
 from voxtile.data.preset import Preset
 from voxtile.data.study import RoleVolume, StudyPreset
+from voxtile.data.study_pictures import PictureStudyPreset
 from voxtile.data.tile import TileAugment, TilePreset
 from voxtile.data.volume import VolumeAugment, VolumePreset
 from voxtile.domain import ENTRY_POINT_GROUP
@@ -20,6 +21,7 @@ __all__ = [
     "BasePreset",
     "ImageAugment",
     "ImagePreset",
+    "PictureStudyPreset",
     "RoleVolume",
     "StudyPreset",
     "TileAugment",

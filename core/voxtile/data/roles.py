@@ -94,5 +94,23 @@ def check_roles(roles: Sequence[str], metas: Sequence[Mapping[str, Any]]) -> Non
             )
 
 
+def refuse_missing(roles: Sequence[str], source: StudySource) -> None:
+    """Raise PresetError, naming the roles that a study lacks."""
+    lacking = [role for role, part in zip(roles, source.parts, strict=True) if part is None]
+    if lacking:
+        raise PresetError(
+            f"the study has no sample with the role {' or '.join(lacking)}; set the preset's missing to mask, "
+            "or leave such studies out with data.where"
+        )
+
+
+def not_a_study(roles: Sequence[str]) -> PresetError:
+    """What a preset of studies says of a single sample."""
+    return PresetError(
+        f"this model reads studies with the roles {', '.join(roles)}, not single samples; "
+        "use unit: study in the data and in the task"
+    )
+
+
 def _listed(metas: Sequence[Mapping[str, Any]]) -> str:
     return ", ".join(sorted({role for meta in metas for role in roles_of(meta)})) or "without any role"

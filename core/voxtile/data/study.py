@@ -15,7 +15,7 @@ from voxtile.data.base import BasePreset, as_tuples, check_units_and_modality, d
 from voxtile.data.intensity import bias_field, foreground_range, to_windows
 from voxtile.data.placement import Affine, affine_of, centre_of, grid_affine, place_on_grid
 from voxtile.data.preset import SampleSource
-from voxtile.data.roles import PRIOR, StudySource, check_roles, matches
+from voxtile.data.roles import PRIOR, StudySource, check_roles, matches, not_a_study, refuse_missing
 from voxtile.errors import PresetError
 
 _HALF_LIMIT = 60_000.0  # below the largest number of half precision
@@ -131,10 +131,7 @@ class StudyPreset(BasePreset):
 
     def __call__(self, source: SampleSource, rng: np.random.Generator | None) -> Tensor:
         """Raise PresetError: a single sample is no study."""
-        raise PresetError(
-            f"this model reads studies with the roles {', '.join(self.roles)}, not single samples; "
-            "use unit: study in the data and in the task"
-        )
+        raise not_a_study(self.role_names)
 
     def read_study(self, source: StudySource, rng: np.random.Generator | None) -> Tensor:
         """Return [C, Z, Y, X] float32; random only with `rng`."""
@@ -157,12 +154,8 @@ class StudyPreset(BasePreset):
         Raises:
             PresetError: a role is missing and `missing` is `refuse`.
         """
-        lacking = [name for name, part in zip(self.roles, source.parts, strict=True) if part is None]
-        if lacking and (self.missing == "refuse" or len(lacking) == len(self.roles)):
-            raise PresetError(
-                f"the study has no sample with the role {' or '.join(lacking)}; set the preset's missing to mask, "
-                "or leave such studies out with data.where"
-            )
+        if self.missing == "refuse":
+            refuse_missing(self.role_names, source)
         centres: dict[bool, npt.NDArray[np.float64]] = {}
         base = torch.full(self.base_shape, torch.nan, dtype=self.base_dtype)
         for place, ((name, role), part) in enumerate(zip(self.roles.items(), source.parts, strict=True)):

@@ -1,11 +1,13 @@
 """Studies by roles: placed in the patient against SimpleITK, chosen by facts, masked where missing, refused by name."""
 
+import io
 import json
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from voxtile.corpus.identity import sample_uid
@@ -18,7 +20,7 @@ from voxtile.data.datamodule import CorpusDataModule
 from voxtile.data.draws import DrawDataset, Draws
 from voxtile.data.intensity import bias_field, foreground_range
 from voxtile.data.placement import grid_affine, place_on_grid
-from voxtile.data.presets import RoleVolume, StudyPreset, preset_from_config
+from voxtile.data.presets import PictureStudyPreset, RoleVolume, StudyPreset, preset_from_config
 from voxtile.data.roles import pick_roles
 from voxtile.engine.task import Sample
 from voxtile.errors import ConfigError, CorpusError, PresetError
@@ -283,3 +285,43 @@ def test_the_preset_survives_its_own_description():
 def test_wrong_settings_are_named(changes, message):
     with pytest.raises(PresetError, match=message):
         preset(**changes)
+
+
+def test_frontal_and_lateral_pictures_are_one_image(tmp_path):
+    root = tmp_path / "corpus"
+    new_corpus(root)
+    writer = JobWriter(root, "job")
+    grey = {"frontal": 60, "lateral": 180}
+    for n in range(2):
+        for view, level in grey.items():
+            if n == 1 and view == "lateral":
+                continue
+            row = {
+                "uid": sample_uid(f"{n} {view}"),
+                "subject": f"p{n}",
+                "study": f"s{n}",
+                "kind": "image",
+                "modality": "DX",
+            }
+            buffer = io.BytesIO()
+            Image.fromarray(np.full((12, 10), level, np.uint8)).save(buffer, "PNG")
+            writer.add(Sample(row, buffer.getvalue()))
+            attributes = json.dumps({"role": view, "evidence": {"view": "PA"}})
+            writer.add_rows(
+                "facts", [{"uid": row["uid"], "concept": ROLE, "polarity": "present", "attributes": attributes}]
+            )
+        writer.add_rows("splits", [{"scheme": "default", "subject": f"p{n}", "split": "train"}])
+    writer.publish()
+    picture = {"size": [8, 8], "channels": 1, "mean": [0.0], "std": [1.0], "augment": {"crop": "none"}}
+    chosen = PictureStudyPreset(roles=("frontal", "lateral"), picture=picture)
+    assert preset_from_config(json.loads(json.dumps(chosen.to_config()))) == chosen
+    view = compile_view(Corpus(root))
+    batch = DrawDataset(view, chosen, CaptionPolicy(), unit="study").load(Draws(np.arange(2), None))
+    assert batch.images.shape == (2, 2, 8, 8)
+    levels = {tuple(np.round(images.mean((1, 2)).numpy() * 255).astype(int).tolist()) for images in batch.images}
+    assert levels == {(60, 180), (60, 0)}
+    strict = PictureStudyPreset(roles=("frontal", "lateral"), picture=picture, missing="refuse")
+    with pytest.raises(CorpusError, match="no sample with the role lateral"):
+        DrawDataset(view, strict, CaptionPolicy(), unit="study").load(Draws(np.arange(2), None))
+    with pytest.raises(PresetError, match="not single samples"):
+        chosen(None, None)

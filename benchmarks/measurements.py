@@ -6,7 +6,7 @@ diameters from voxel centre to voxel centre, from the convex hull of each sectio
 then all pairs of its corners), per label over the whole volume, as such code is usually written. Values must agree; our
 diameters begin a quarter of a step beyond the centres (docs/medical-facts.md). The two take turns on one thread, and
 CPU time is given beside wall time: it is the same on an idle machine.
-Run: python benchmarks/measurements.py [--rounds 3] [--small]
+Run: python benchmarks/measurements.py [--rounds 1] [--small]
 """
 
 import argparse
@@ -109,7 +109,7 @@ def timed(work):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--labels", type=int, default=100)
     parser.add_argument("--small", action="store_true", help=f"a volume of {SMALL} instead of {FULL}")
     options = parser.parse_args()

@@ -209,6 +209,12 @@ def test_parts_of_a_finding_are_measured_one_by_one(tmp_path: Path) -> None:
     assert by_region["liver lesions"] == max(parts)  # never from one part to another
 
 
+def test_a_sentence_names_no_concept(tmp_path: Path) -> None:
+    facts = measured(tmp_path, Masks({"nodule at the hilum of the right lung": TUMOUR}, VALUES))
+    assert only(facts, "laterality", "nodule at the hilum of the right lung")["attributes"]["laterality"] == "right"
+    assert not [f for f in facts if f["source"] == RULES["finding"].source]
+
+
 def test_organs_are_judged_by_published_ranges(tmp_path: Path) -> None:
     masks = {
         "spleen": boxed(slice(2, 10), slice(5, 35), slice(5, 35)),  # 144 ml

@@ -16,6 +16,7 @@ from voxtile_medical.measurements.sides import Midline, Side, side_of
 from voxtile_medical.measurements.staging import pancreas_t_stage
 from voxtile_medical.measurements.vessel_contact import HALF, vessel_contact
 
+NAME_WORDS = 4  # a longer phrase is a sentence's, not the name of a concept
 ISO_SHARE = 0.1  # of the organ's standard deviation: nearer to its mean is isoattenuating (RadGPT)
 PARENCHYMA = frozenset({"liver", "spleen", "pancreas", "kidney"})  # organs of one attenuation, to compare with
 LISTED_SHARE = 0.1  # other places with at least this share are listed too (RadGPT)
@@ -69,18 +70,18 @@ def finding_facts(finding: Region, around: Surroundings) -> list[Row]:
     place = locate(finding, measured.shape, around)
     placed = [locate(finding, part.shape, around) for part in measured.parts]
     side = _side(finding, placed, around.midline)
-    rows = [
-        finding.fact(
-            "finding",
-            measured.axial.longest.mm,
-            fill=finding.named.name.replace(" ", "_"),
-            laterality=side.name,
-            location=place.region.named.full if place else None,
-            count=measured.count,
-        ),
-        *_place_facts(finding, measured.shape, place, around),
-        _side_fact(finding, side, around.midline),
-    ]
+    rows = [_side_fact(finding, side, around.midline), *_place_facts(finding, measured.shape, place, around)]
+    if len(finding.named.name.split()) <= NAME_WORDS:
+        rows.append(
+            finding.fact(
+                "finding",
+                measured.axial.longest.mm,
+                fill=finding.named.name.replace(" ", "_"),
+                laterality=side.name,
+                location=place.region.named.full if place else None,
+                count=measured.count,
+            )
+        )
     if measured.count > 1:
         for number, (part, held) in enumerate(zip(measured.parts, placed, strict=True), start=1):
             which = {

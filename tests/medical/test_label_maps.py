@@ -259,6 +259,19 @@ def test_where_no_name_fits_the_only_image_beside_it_on_its_grid_counts(convert,
     assert reasons(corpus) == ["no-image"]
 
 
+def test_a_mask_of_another_place_is_refused_label_by_label(convert, tmp_path):
+    ct(tmp_path / "in" / "case1.nii.gz")
+    coarse = np.diag([-2.0, 2.0, 4.0, 1.0])
+    coarse[:3, 3] = (21.0, -3.0, 8.0)
+    array = np.zeros((30, 6, 5), np.uint8)
+    array[2:4, 2:4, 2:4], array[25:, 2:4, 2:4] = 1, 2
+    save(tmp_path / "in" / "case1_seg.nii.gz", array, coarse)
+    (tmp_path / "in" / "case1_seg.json").write_text('{"1": "inside", "2": "far away"}')
+    corpus = convert()
+    assert set(masks_of(corpus)) == {"inside"}
+    assert reasons(corpus) == ["outside-image"]
+
+
 def test_probabilities_and_large_labels(convert, tmp_path):
     folder = tmp_path / "in"
     ct(folder / "case1.nii.gz")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pydicom.dataset import Dataset
 
-from voxtile_medical.segmentations.names import Code
+from voxtile_medical.segmentations.names import Code, Identifiers
 
 # CID 244 Laterality, in SNOMED CT and in the identifiers that older objects use.
 _SIDES = {"7771000": "left", "24028007": "right", "G-A101": "left", "G-A100": "right"}
@@ -15,10 +17,11 @@ _MODIFIERS = (
 )
 
 
-def code_of(item: Dataset, keyword: str) -> Code | None:
-    """The first code of a sequence; None where there is none."""
+def code_of(item: Dataset, keyword: str, identifiers: Identifiers) -> Code | None:
+    """The first code of a sequence, its meaning without identifiers; None where there is none."""
     sequence = item.get(keyword)
-    return _code(sequence[0]) if sequence else None
+    code = _code(sequence[0]) if sequence else None
+    return replace(code, meaning=identifiers.clean(code.meaning) or "") if code else None
 
 
 def side_of(item: Dataset) -> str | None:

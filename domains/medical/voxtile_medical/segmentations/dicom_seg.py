@@ -59,7 +59,10 @@ class SegmentationFile:
         """What each segment is, by number; without the background."""
         found: dict[int, Structure] = {}
         for item in self._object.SegmentSequence:
-            number, code = int(item.SegmentNumber), code_of(item, "SegmentedPropertyTypeCodeSequence")
+            number, code = (
+                int(item.SegmentNumber),
+                code_of(item, "SegmentedPropertyTypeCodeSequence", self._identifiers),
+            )
             if number and not (code and str(code) == _BACKGROUND):
                 found[number] = self._structure(item, number)
         return found
@@ -79,21 +82,23 @@ class SegmentationFile:
             return list(self._segments(stack, grid))
 
     def _structure(self, item: Dataset, number: int) -> Structure:
-        code = code_of(item, "SegmentedPropertyTypeCodeSequence")
-        region = code_of(item, "AnatomicRegionSequence")
+        code = code_of(item, "SegmentedPropertyTypeCodeSequence", self._identifiers)
+        region = code_of(item, "AnatomicRegionSequence", self._identifiers)
         meanings = [code.meaning if code else None, region.meaning if region else None]
         phrase = phrase_of(item.get("SegmentLabel"), self._identifiers, meanings)
         side = side_of(item) or laterality_of(phrase)
         if phrase and side and not laterality_of(phrase):
             phrase = f"{side} {phrase}"
         known: dict[str, Any] = {"segment": number}
-        category = code_of(item, "SegmentedPropertyCategoryCodeSequence")
+        category = code_of(item, "SegmentedPropertyCategoryCodeSequence", self._identifiers)
         known |= {"category": category.packed()} if category else {}
         known |= {"anatomic_region": region.packed()} if region else {}
         if item.get("SegmentAlgorithmType") in ("AUTOMATIC", "SEMIAUTOMATIC", "MANUAL"):
             known["algorithm"] = str(item.SegmentAlgorithmType)
         if self.kind == "FRACTIONAL":
-            known |= {"fraction_of": SHARE, "fraction": self._fraction}
+            known["fraction_of"] = SHARE
+            if self._fraction in ("PROBABILITY", "OCCUPANCY"):
+                known["fraction"] = self._fraction
         return Structure(str(number), phrase, side, code, known)
 
     def _segments(self, stack: FrameStack, grid: Grid) -> Iterator[Found]:

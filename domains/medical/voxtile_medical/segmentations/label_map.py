@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -79,32 +79,26 @@ class LabelMap:
         turned = lattice(self.affine, self.values.shape, grid)
         placed = turned.turn(self.values) if turned else resample(self.values, self.affine, grid)
         corner = turned.corner if turned else (0, 0, 0)
+        strays = {} if turned else count_outside(self.values, self.affine, grid)
+
+        def piece(mask: Labels, low: Sequence[int], values: Iterable[int]) -> Piece | None:
+            outside = sum(strays.get(value, 0) for value in values)
+            if outside:
+                return Piece(mask[:0], (0, 0, 0), outside, resampled=True)
+            return cut(mask, low, grid.shape, resampled=turned is None)
+
         if self.is_share:
             structure = Structure("1", phrase, laterality_of(phrase), attributes={"fraction_of": SHARE})
-            return [Found(structure, self._piece(placed, corner, grid, self.values != 0, turned is None))]
-        present = _present(self.values)
-        structures, unnamed = _structures(present, names, phrase, identifiers)
+            return [Found(structure, piece(placed, corner, strays))]
+        structures, unnamed = _structures(_present(self.values), names, phrase, identifiers)
         boxes = _boxes(placed)
         found: list[Found | Refused] = []
-        strays = not turned and count_outside(self.values, self.affine, grid) > 0
         for structure, values in structures:
             box = _union(boxes, values)
             mask = np.isin(placed[box], values) if box else np.zeros((1, 1, 1), bool)
-            low = tuple(c + part.start for c, part in zip(corner, box, strict=True)) if box else corner
-            source = np.isin(self.values, values) if strays else None
-            found.append(Found(structure, self._piece(mask, low, grid, source, turned is None)))
-        if unnamed:
-            found.append(_unnamed(unnamed))
-        return found
-
-    def _piece(
-        self, mask: Labels, corner: tuple[int, ...], grid: Grid, source: Labels | None, resampled: bool
-    ) -> Piece | None:
-        piece = cut(mask, corner, grid.shape, resampled=resampled)
-        outside = count_outside(source, self.affine, grid) if resampled and source is not None else 0
-        if not outside:
-            return piece
-        return Piece(mask[:0], corner, outside, resampled)
+            low = [c + part.start for c, part in zip(corner, box, strict=True)] if box else corner
+            found.append(Found(structure, piece(mask, low, values)))
+        return [*found, _unnamed(unnamed)] if unnamed else found
 
 
 def _labels(stored: Labels, header: NiftiHeader) -> tuple[Labels, bool]:

@@ -7,6 +7,7 @@ order and direction; then no value is interpolated and a mask keeps every voxel.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -160,28 +161,31 @@ def resample(array: Labels, affine: Affine, grid: Grid) -> Labels:
     return found
 
 
-def count_outside(array: Labels, affine: Affine, grid: Grid) -> int:
-    """Number of non-zero voxels of an array whose centres lie off a grid by more than one of their own steps.
+def count_outside(array: Labels, affine: Affine, grid: Grid) -> dict[int, int]:
+    """Voxels of an array whose centres lie off a grid by more than one of their own steps: value → number, 0 left out.
 
     A mask that is drawn on a finer or a coarser grid reaches over the border by less than that where it should not.
     """
     box = bounds(array != 0)
     if box is None:
-        return 0
+        return {}
     relative = grid.to_index @ affine
     slack = np.abs(relative[:3, :3]).sum(axis=1) + 0.5
     low, high = -slack, np.array(grid.shape[::-1]) - 1 + slack
     corners = np.array(list(product(*((part.start, part.stop - 1) for part in box))))[:, ::-1]
     places = corners @ relative[:3, :3].T + relative[:3, 3]
     if (places >= low).all() and (places <= high).all():
-        return 0
-    outside = 0
+        return {}
+    counts: Counter[int] = Counter()
     for z in range(box[0].start, box[0].stop):
         rows, columns = np.nonzero(array[z])
         voxels = np.stack([columns, rows, np.full(len(rows), z)], axis=1)
         places = voxels @ relative[:3, :3].T + relative[:3, 3]
-        outside += int(((places < low) | (places > high)).any(axis=1).sum())
-    return outside
+        strays = ((places < low) | (places > high)).any(axis=1)
+        if strays.any():
+            values, numbers = np.unique(array[z][rows[strays], columns[strays]], return_counts=True)
+            counts.update({int(v): int(n) for v, n in zip(values, numbers, strict=True)})
+    return dict(counts)
 
 
 def bounds(mask: Labels) -> Box | None:

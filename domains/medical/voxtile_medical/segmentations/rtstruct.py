@@ -34,6 +34,8 @@ RULE = "rtstruct@1"
 CLOSED = frozenset({"CLOSED_PLANAR", "CLOSEDPLANAR_XOR"})
 OFF_PLANE = 0.5  # of a step: how far a contour's points may lie from its plane; they are moved onto it
 _CONTOUR_DATA = Tag(0x3006, 0x0050)
+# Defined terms of RTROIInterpretedType (PS3.3 C.8.8.8.1) that say what a structure is.
+_INTERPRETED = frozenset(("EXTERNAL", "PTV", "CTV", "GTV", "ORGAN", "AVOIDANCE", "BOLUS", "CAVITY", "SUPPORT"))
 _REGULAR = 1.1  # largest over smallest step between contour planes that counts as a stack
 
 Points = npt.NDArray[np.float64]
@@ -219,15 +221,15 @@ def _rois(dataset: Dataset, identifiers: Identifiers) -> Iterator[Roi]:
 
 
 def _structure(item: Dataset, observed: Dataset, number: int, identifiers: Identifiers) -> Structure:
-    code = code_of(observed, "RTROIIdentificationCodeSequence")
-    region = code_of(observed, "AnatomicRegionSequence")
+    code = code_of(observed, "RTROIIdentificationCodeSequence", identifiers)
+    region = code_of(observed, "AnatomicRegionSequence", identifiers)
     phrase = phrase_of(
         item.get("ROIName"), identifiers, [observed.get("ROIObservationLabel"), code.meaning if code else None]
     )
     known: dict[str, Any] = {"roi": number}
     known |= {"anatomic_region": region.packed()} if region else {}
     interpreted = str(observed.get("RTROIInterpretedType") or "")
-    if interpreted.isupper() and len(interpreted) <= 16:
+    if interpreted in _INTERPRETED:
         known["interpreted_type"] = interpreted
     if item.get("ROIGenerationAlgorithm") in ("AUTOMATIC", "SEMIAUTOMATIC", "MANUAL"):
         known["algorithm"] = str(item.ROIGenerationAlgorithm)

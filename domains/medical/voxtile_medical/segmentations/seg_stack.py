@@ -85,7 +85,7 @@ class FrameStack:
             for frame, pixels in frames:
                 np.copyto(stack[self.planes[frame.index]], pixels, where=pixels != 0)
             self.drew_something = bool(stack.any())
-            return resample(stack, self.own, self.grid), count_outside(stack, self.own, self.grid), False
+            return resample(stack, self.own, self.grid), sum(count_outside(stack, self.own, self.grid).values()), False
         volume = np.zeros(self.grid.shape, dtype)
         outside, absent = 0, False
         for frame, pixels in frames:

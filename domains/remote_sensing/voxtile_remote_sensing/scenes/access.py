@@ -34,13 +34,13 @@ _FENCED = {
 }
 
 
-CACHE_MB = 256  # a row of blocks; by default GDAL takes 5 % of all memory, new to every block of a scene read once
+CACHE_BYTES = 1 << 28  # rows of blocks; GDAL would take 5 % of all memory, new to every block of a scene read once
 
 
 @contextmanager
 def fenced_gdal(options: SceneOptions) -> Iterator[None]:
     """GDAL without network and without code inside data, unless the options allow the network."""
-    settings = dict(_FENCED) | {"GDAL_CACHEMAX": CACHE_MB}
+    settings = dict(_FENCED) | {"GDAL_CACHEMAX": CACHE_BYTES}
     if options.network:
         settings = {k: v for k, v in settings.items() if not k.startswith(("CPL_VSIL_CURL", "GDAL_HTTP"))}
     with rasterio.Env(**settings):

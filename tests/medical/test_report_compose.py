@@ -223,7 +223,13 @@ def test_a_report_read_from_a_corpus_and_worded_again_gives_the_same_facts(tmp_p
     text = "FINDINGS: 8 mm nodule in the left lower lobe, unchanged. No effusion. Spleen volume 250 ml."
     append_rows(path, "captions", "test", [{"caption_id": "c", "uid": "u", "text": text, "kind": "raw"}])
     facts_from_reports(path, vocabulary="general", engine="inline")
-    describe_with_report(path, facts_source="reports", engine="inline")
+    sources = {f["concept"]: f["source"] for f in Corpus(path).table("facts").to_pylist()}
+    assert sources == {
+        "pulmonary_nodule": "reports@3",
+        "pleural_effusion": "reports@3",
+        "volume": "measurements/reports@3",  # never a target of training
+    }
+    describe_with_report(path, engine="inline")
     (made,) = (c["text"] for c in Corpus(path).table("captions").to_pylist() if c["provider"] == "compose")
     first, second = (read_report(report, load_lexicon()) for report in (text, made))
     assert without_evidence(first.facts) == without_evidence(second.facts)

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.schema import MEASURED
 from voxtile.engine.task import Item, Outcome, Part, Row
 from voxtile.errors import InputError
 from voxtile_medical.reports.attributes import Attributes
@@ -142,7 +143,8 @@ def measurement_row(uid: str, measured: Measurement, words: Lexicon) -> Row:
         "value": measured.value,
         "unit": measured.unit,
         "attributes": json.dumps(attributes, sort_keys=True),
-        "source": f"reports@{words.version}",
+        # As those of masks, measurements are never targets of training.
+        "source": f"{MEASURED}reports@{words.version}",
     }
 
 

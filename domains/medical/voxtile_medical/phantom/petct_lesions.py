@@ -38,6 +38,7 @@ class Place:
         cold: concept of one that only CT shows.
         uptake: concept of uptake without a lesion, where it is one; else its kind in the truth.
         suv: range of the uptake.
+        count: fewest and most lesions; fewer where there is no room.
         paint: finds room for one.
     """
 
@@ -46,6 +47,7 @@ class Place:
     cold: str
     uptake: str
     suv: tuple[float, float]
+    count: tuple[int, int]
     paint: Callable[[Scene], Found]
 
 
@@ -94,7 +96,7 @@ def paint_lesions(scene: Scene, states: dict[str, State]) -> list[Lesion]:
         state = states[place.name]
         if state == "none":
             continue
-        for _ in range(int(scene.rng.integers(1, 4)) if place.name in _SEVERAL else 1):
+        for _ in range(int(scene.rng.integers(place.count[0], place.count[1] + 1))):
             found = _room(scene, place, lesions)
             if found is None:
                 continue
@@ -182,14 +184,13 @@ def _node(scene: Scene) -> Found:
     return _ball(scene, point, radius), point, scene.between(35, 75), radius, side, f"{side} hilum"
 
 
-# Those that have one spot come first: the others find room beside them.
+# Those that have fixed spots come first: the others find room beside them.
 PLACES: tuple[Place, ...] = (
-    Place("adrenal", "adrenal_metastasis", "adrenal_adenoma", "adrenal_uptake", (5.0, 11.0), _adrenal),
-    Place("node", "nodal_metastasis", "reactive_node", "hilar_focus", (5.0, 12.0), _node),
-    Place("bone", "bone_metastasis", "haemangioma", "marrow_focus", (5.0, 12.0), _bone),
-    Place("lung", "lung_malignancy", "benign_lung_nodule", "lung_focus", (4.0, 12.0), _lung),
-    Place("liver", "liver_metastasis", "liver_cyst", "liver_focus", (6.0, 13.0), _liver),
+    Place("adrenal", "adrenal_metastasis", "adrenal_adenoma", "adrenal_uptake", (5.0, 11.0), (1, 2), _adrenal),
+    Place("node", "nodal_metastasis", "reactive_node", "hilar_focus", (5.0, 12.0), (2, 2), _node),
+    Place("bone", "bone_metastasis", "haemangioma", "marrow_focus", (5.0, 12.0), (2, 3), _bone),
+    Place("lung", "lung_malignancy", "benign_lung_nodule", "lung_focus", (4.0, 12.0), (3, 5), _lung),
+    Place("liver", "liver_metastasis", "liver_cyst", "liver_focus", (6.0, 13.0), (2, 4), _liver),
 )
-_SEVERAL = ("lung", "liver")
 # Columns of the label table: what a lesion is, which the pair of pictures decides. Foci without a lesion are not asked.
 CONCEPTS: tuple[str, ...] = tuple(c for place in PLACES for c in (place.avid, place.cold))

@@ -12,6 +12,7 @@ from PIL import Image
 
 from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.schema import ROLE
 from voxtile.errors import VoxtileError
 
 THUMBNAIL_PX = 256
@@ -69,8 +70,20 @@ def make_previews(corpus: Corpus, uids: Sequence[str]) -> list[Preview]:
     try:
         chosen = "SELECT unnest(?::VARCHAR[])"
         facts = connection.execute(
-            f"SELECT DISTINCT uid, concept, polarity FROM facts WHERE uid IN ({chosen}) ORDER BY 2", [uids]
+            f"""SELECT DISTINCT uid, concept, polarity FROM facts
+            WHERE uid IN ({chosen}) AND concept <> '{ROLE}' ORDER BY 2""",
+            [uids],
         ).fetchall()
+        roles = dict(
+            connection.execute(
+                f"""WITH stated AS (
+                    SELECT uid, CASE WHEN json_valid(attributes) THEN attributes ->> '$.role' END AS role FROM facts
+                    WHERE uid IN ({chosen}) AND concept = '{ROLE}' AND polarity = 'present'
+                )
+                SELECT uid, list_sort(list(DISTINCT role)) FROM stated WHERE role IS NOT NULL GROUP BY uid""",
+                [uids],
+            ).fetchall()
+        )
         texts = dict(
             connection.execute(
                 f"SELECT uid, arg_min(text, caption_id) FROM captions WHERE uid IN ({chosen}) GROUP BY uid", [uids]
@@ -92,13 +105,19 @@ def make_previews(corpus: Corpus, uids: Sequence[str]) -> list[Preview]:
             [(concept, polarity) for owner, concept, polarity in facts if owner == uid],
             texts.get(uid),
             splits.get(uid),
+            roles.get(uid, []),
         )
         for uid in uids
     ]
 
 
 def _preview(
-    corpus: Corpus, row: Mapping[str, Any], facts: list[tuple[str, str]], text: str | None, split: str | None
+    corpus: Corpus,
+    row: Mapping[str, Any],
+    facts: list[tuple[str, str]],
+    text: str | None,
+    split: str | None,
+    roles: Sequence[str],
 ) -> Preview:
     data = problem = None
     is_tiny = is_wide = False
@@ -116,7 +135,7 @@ def _preview(
     details = [shape, row["units"] if row["units"] != "a.u." else None, split]
     return Preview(
         uid=row["uid"],
-        title=" · ".join(part for part in (row["modality"], row["kind"]) if part),
+        title=" · ".join(part for part in (row["modality"], row["kind"], *roles) if part),
         subtitle=" · ".join(part for part in details if part),
         data=data,
         problem=problem,

@@ -54,6 +54,7 @@ def corpus(tmp_path_factory):
         fact("scar", "uncertain", evidence="Possible <old> scar."),
         fact("longest axial diameter", "present", value=12.0, unit="mm", region_id="r1", ends=[[5, 6, 8], [5, 8, 13]]),
         fact(ROLE, "present", role="lung-kernel", aspect="kernel"),
+        {**fact(ROLE, "present", role="pet-ac", aspect="correction"), "uid": OTHER},
     ])  # fmt: skip
     writer.add_rows(
         "captions", [{"caption_id": "c", "uid": VOLUME, "text": REPORT, "kind": "raw", "provider": "reports"}]
@@ -95,6 +96,8 @@ def test_the_page_of_a_volume(corpus, tmp_path):
     assert page.count("<script") == 0
     rest = page[page.index("The rest of the study") :]
     assert OTHER in rest
+    assert "PT · volume · pet-ac" in rest
+    assert "series role" not in page
     assert PRIOR in rest[rest.index("Other studies of the subject") :]
     assert PICTURE not in page
 

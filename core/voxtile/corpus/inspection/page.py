@@ -105,7 +105,10 @@ def sample_page(corpus: Corpus, uid: str) -> SamplePage:
             for fact in sorted(facts, key=lambda f: (f["source"] or "", f["concept"]))
             if fact["concept"] != ROLE
         ],
-        texts=[shown_text(c, tables.verdicts(c["caption_id"]), evidence) for c in told],
+        texts=[
+            shown_text(c, tables.verdicts(c["caption_id"]), evidence)
+            for c in sorted(told, key=lambda c: (c["kind"] != "raw", c["kind"]))
+        ],
         scopes=tables.of("scopes", uid),
         ledger=tables.ledger(),
         study=make_previews(corpus, tables.study[:_MOST_OTHERS]),

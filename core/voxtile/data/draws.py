@@ -217,7 +217,7 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
 
     def _states_finding(self, hashes: Sequence[int]) -> npt.NDArray[np.bool_]:
         """[n] whether each text states a fact as present."""
-        return (self.view.text_facts(list(hashes)) == 1).any(1)
+        return np.asarray((self.view.text_facts(list(hashes)) == 1).any(1), np.bool_)
 
     def _sample_texts(self, captions: list[list[Caption]], number: int | None) -> list[list[Text]]:
         """Texts of each image by itself."""

@@ -165,6 +165,8 @@ def test_a_wording_table_that_lacks_something_is_refused(tmp_path: Path):
     file.write_text(yaml.safe_dump(table))
     with pytest.raises(ConfigError, match="lacks 'uncertain' under 'narrative'"):
         load_wording(file)
+    with pytest.raises(ConfigError, match="there is no wording table 'klingon'"):
+        load_wording(Path("klingon"))
 
 
 def one_sample(folder: Path) -> Path:

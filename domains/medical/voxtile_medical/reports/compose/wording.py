@@ -86,7 +86,11 @@ def load_wording(path: Path = ENGLISH) -> Wording:
     Raises:
         ConfigError: the file is missing or malformed; the sentence names what is missing.
     """
-    path = path if path.suffix or path.exists() else ENGLISH.parent / f"{path}.yaml"
+    if not path.suffix and not path.exists():
+        shipped = ENGLISH.parent / f"{path}.yaml"
+        if not shipped.is_file():
+            raise ConfigError(f"there is no wording table '{path}'; give {ENGLISH.stem}, or a YAML file")
+        path = shipped
     try:
         content = path.read_bytes()
         table = yaml.load(content, Loader=yaml.CSafeLoader)

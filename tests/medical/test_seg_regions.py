@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import highdicom as hd
+import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
@@ -17,6 +18,7 @@ from voxtile.corpus.verify import verify
 from voxtile.engine.run import RunOptions
 from voxtile.errors import InputError, RunFailedError
 from voxtile_medical.dicom.convert import convert_dicom
+from voxtile_medical.nifti.convert import convert_nifti
 from voxtile_medical.phantom.ct import write_ct_phantom
 from voxtile_medical.segmentations.attach import attach_masks
 
@@ -205,6 +207,15 @@ def test_masks_that_arrive_later_find_their_image_and_are_attached_once(write, c
     attach_masks(root, tmp_path / "late", INLINE, key_file=tmp_path / "elsewhere.parquet")
     with pytest.raises(InputError, match="holds no DICOM SEG"):
         attach_masks(root, tmp_path / "in", INLINE, key_file=tmp_path / "elsewhere.parquet")
+
+
+def test_segmentations_for_a_corpus_without_dicom_series_are_refused_at_once(write, tmp_path):
+    write(LIVER_AND_MASS[..., :1].astype(np.uint8), "BINARY", [segment(1, "Liver")], "late/a.dcm")
+    (tmp_path / "nifti").mkdir()
+    nib.save(nib.Nifti1Image(np.zeros((4, 5, 6), np.int16), np.eye(4)), tmp_path / "nifti" / "ct.nii.gz")
+    convert_nifti(tmp_path / "nifti", tmp_path / "corpus", engine="inline")
+    with pytest.raises(InputError, match="convert the images first"):
+        attach_masks(tmp_path / "corpus", tmp_path / "late", INLINE)
 
 
 def test_no_identifier_reaches_the_corpus(write, convert, tmp_path):

@@ -46,24 +46,30 @@ def attach_masks(
         The summary, already printed; the caller decides about `raise_if_failed`.
 
     Raises:
-        InputError: the folder holds no mask, or the key map of a de-identified corpus is not there.
+        InputError: the folder holds no mask, no sample is of a DICOM series, or the key map of a de-identified corpus
+            is not there.
     """
     if label_names is not None:
         read_names(label_names)
     names = MaskNames.of_corpus(corpus, key_file)
     tree = read_tree(folder, options.processes)
     patterns = [pattern.strip().lower() for pattern in label_pattern.split(",") if pattern.strip()]
-    known = Images.of(corpus, names).by_path
+    images = Images.of(corpus, names)
     label_maps = tuple(
         other.path
         for other in tree.others
         if is_nifti_name(other.path)
-        and other.path not in known
+        and other.path not in images.by_path
         and any(fnmatch(PurePosixPath(other.path).name.lower(), pattern) for pattern in patterns)
     )
     if not tree.masks and not label_maps:
         raise InputError(
             f"'{folder}' holds no DICOM SEG, no RTSTRUCT and no NIfTI label map; give the folder of the masks"
+        )
+    if tree.masks and not label_maps and not images.by_series and not images.by_instance:
+        raise InputError(
+            f"no sample of '{corpus}' is known by its DICOM series; convert the images first, again if that was done "
+            "before masks could be attached"
         )
     task = MaskTask(folder, corpus, names, names.names.hides, label_names, pairs, tree.masks, label_maps, tree.usable)
     return run_masks(task, options)

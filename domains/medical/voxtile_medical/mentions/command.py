@@ -26,6 +26,11 @@ from voxtile_medical.mentions.sentences import Mention, Unusable, mentions_of
 RULE = "suv-mentions@1"
 CONFIDENCE = "mention-confidence"
 _SUV_UNITS = ("SUVbw",)
+# What a worker needs of a sample's row: reading it there would open every part of the table for every study.
+_COLUMNS = (
+    "uid", "study", "kind", "modality", "units", "axes", "shape", "dtype", "channels", "affine", "spacing", "shard",
+    "codec", "offset", "nbytes", "sha256", "ref", "attributes",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -65,18 +70,18 @@ class MentionTask:
             if row["kind"] == "raw":
                 texts[row["uid"]].append(row["text"])
         studies: dict[str, list[Row]] = defaultdict(list)
-        for row in corpus.table("samples", ["uid", "study", "kind", "modality", "units", "nbytes"]).to_pylist():
+        for row in corpus.table("samples", _COLUMNS).to_pylist():
             if row["study"] and row["kind"] == "volume":
                 studies[row["study"]].append(row)
         found = False
         for study, rows in sorted(studies.items()):
-            pets = sorted(row["uid"] for row in rows if row["modality"] == "PT")
+            pets = [row for row in rows if row["modality"] == "PT"]
             reports = list(dict.fromkeys(text for row in rows for text in texts[row["uid"]]))
             if pets and reports:
                 found = True
-                uids = sorted(row["uid"] for row in rows)
-                cost = sum(row["nbytes"] or 0 for row in rows if row["modality"] == "PT")
-                yield Item(f"study/{study}", {"pets": pets, "volumes": uids, "reports": reports}, cost=cost)
+                volumes = sorted(rows, key=lambda row: str(row["uid"]))
+                cost = sum(row["nbytes"] or 0 for row in pets)
+                yield Item(f"study/{study}", {"volumes": volumes, "reports": reports}, cost=cost)
         if not found:
             raise InputError(
                 f"'{self.corpus}' has no PET with a report; convert PET with: voxtile convert dicom … --reports FILE"
@@ -87,13 +92,12 @@ class MentionTask:
         mentions = [found for report in item.inputs["reports"] for found in mentions_of(report)]
         if not mentions:
             return Outcome("dropped", reason="no-mention", detail="no sentence of the report names an SUV")
-        corpus = Corpus(self.corpus)
-        rows = [corpus.row(uid) for uid in item.inputs["volumes"]]
+        rows = item.inputs["volumes"]
         pets = [row for row in rows if row["modality"] == "PT" and row["units"] in _SUV_UNITS]
         if not pets:
             return Outcome("dropped", reason="no-suv", detail="the PET's values are no SUV by body weight")
         pet = max(pets, key=lambda row: (int(np.prod(row["shape"])), row["uid"]))
-        results = _match_all(mentions, _suv_of(corpus, pet), pet, rows)
+        results = _match_all(mentions, _suv_of(Corpus(self.corpus), pet), pet, rows)
         return _outcome(pet["uid"], results)
 
 

@@ -19,6 +19,7 @@ from voxtile.engine.run import RunOptions
 from voxtile.errors import InputError, RunFailedError
 from voxtile_medical.dicom.convert import convert_dicom
 from voxtile_medical.nifti.convert import convert_nifti
+from voxtile_medical.orientation import LPS_TO_RAS
 from voxtile_medical.phantom.ct import write_ct_phantom
 from voxtile_medical.segmentations.attach import attach_masks
 
@@ -174,6 +175,29 @@ def test_another_grid_is_resampled_as_simpleitk_does_and_says_so(write, convert,
     assert expected.any()
     np.testing.assert_array_equal(masks_of(corpus)["Liver"], on_corpus(expected) > 0)
     assert structures(corpus)["Liver"]["resampled"] == "nearest"
+
+
+@pytest.mark.parametrize(
+    "orientation",
+    [[0, 1, 0, 0, 0, -1], [1, 0, 0, 0, 0, -1], [-1, 0, 0, 0, 1, 0], [0.8, 0.6, 0, -0.6, 0.8, 0]],
+    ids=["sagittal", "coronal", "mirrored", "oblique"],
+)
+def test_planes_of_any_orientation(tmp_path, dicom, noise, write, convert, same_places, orientation):
+    normal = np.cross(orientation[:3], orientation[3:])
+    shutil.rmtree(tmp_path / "in" / "ct")
+    places = [list(np.round(2.0 * k * normal, 6)) for k in range(SHAPE[0])]
+    paths = dicom.write(
+        tmp_path / "in" / "turned", noise(*SHAPE), places, ImageOrientationPatient=orientation, **HEADER
+    )
+    masks = LIVER_AND_MASS[..., :1] & (np.random.default_rng(6).random((*SHAPE, 1)) < 0.7)
+    write(masks.astype(np.uint8), "BINARY", [segment(1, "Liver")], sources=[pydicom.dcmread(path) for path in paths])
+    corpus = convert()
+    lps = np.eye(4)
+    lps[:3, :3] = np.array([orientation[:3], orientation[3:], normal]).T * [1.5, 1.5, 2.0]
+    [region] = corpus.table("regions").to_pylist()
+    affine = np.array(corpus.row(region["uid"])["affine"]).reshape(4, 4)
+    same_places(corpus.mask(region), affine, masks[..., 0], LPS_TO_RAS @ lps)
+    assert "resampled" not in structures(corpus)["Liver"]
 
 
 def test_a_part_of_the_image_in_any_frame_order_is_copied(write, convert, tmp_path):

@@ -36,11 +36,11 @@ def preview_of(tile: npt.NDArray[Any], bands: Sequence[SceneBand]) -> npt.NDArra
     """
     step = -(-max(tile.shape[1:]) // LARGEST_PX)
     chosen, top = _choose(bands)
-    planes = tile[chosen, ::step, ::step]
+    planes = [tile[n, ::step, ::step] for n in chosen]
     shown = [bands[n] for n in chosen]
     if len(chosen) == 2:
         planes, shown = _radar(planes, shown), []
-    stretched = np.empty(planes.shape, np.uint8)
+    stretched = np.empty((len(planes), *planes[0].shape), np.uint8)
     for n, plane in enumerate(planes):
         low, factor = _stretch(plane, shown[n] if shown else None, top)
         values = np.subtract(plane, low, dtype=np.float32)
@@ -62,13 +62,13 @@ def _choose(bands: Sequence[SceneBand]) -> tuple[list[int], float]:
     return [0], 0.5
 
 
-def _radar(planes: npt.NDArray[Any], bands: Sequence[SceneBand]) -> npt.NDArray[np.float32]:
+def _radar(planes: Sequence[npt.NDArray[Any]], bands: Sequence[SceneBand]) -> list[npt.NDArray[Any]]:
     """VV, VH and their ratio, in decibels."""
     values = []
-    for plane, band in zip(planes.astype(np.float32), bands, strict=True):
-        physical = plane * np.float32(band.scale) + np.float32(band.offset)
+    for plane, band in zip(planes, bands, strict=True):
+        physical = plane.astype(np.float32) * np.float32(band.scale) + np.float32(band.offset)
         values.append(physical if band.band.unit == "dB" else 10 * np.log10(np.maximum(physical, 1e-6)))
-    return np.stack([values[0], values[1], values[0] - values[1]])
+    return [values[0], values[1], values[0] - values[1]]
 
 
 def _stretch(plane: npt.NDArray[Any], band: SceneBand | None, top: float) -> tuple[float, float]:

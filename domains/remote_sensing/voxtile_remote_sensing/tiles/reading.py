@@ -71,7 +71,7 @@ class GroupReader:
 
     def values(self, window: Window) -> npt.NDArray[Any]:
         """Stored values [C, Y, X] of a window, contiguous."""
-        out = np.empty((len(self._fill), window.height, window.width), self._group.dtype)
+        out = np.empty((len(self._fill), window.height, window.width), self._fill.dtype)
         if not is_within(window, self._group.grid):
             out[:] = self._fill[:, None, None]
         for chunk, target, source in self._pieces(window):

@@ -13,6 +13,7 @@ BENCHMARKS = (
     ("index.py",),
     ("tiles.py",),
     ("slides.py",),
+    ("slide_memory.py",),
     ("measurements.py", "--labels", "10"),
 )
 

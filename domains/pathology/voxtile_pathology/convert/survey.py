@@ -217,10 +217,11 @@ def _patches(
     given: Coordinates | None,
 ) -> tuple[list[Patch], Counts]:
     factor = tissue.thumbnail.factor
-    covers = [Coverage(mask, factor) for mask in (tissue.tissue, tissue.pen, tissue.folds)]
-    corners = unique_corners(given) if given else _corners(settings, slide, scale, covers[0], drawn, content)
+    stained = Coverage(tissue.tissue, factor)
+    corners = unique_corners(given) if given else _corners(settings, slide, scale, stained, drawn, content)
     areas = boxes(corners, scale)
-    shares = np.stack([np.round(cover.of(areas), SHARE_DIGITS) for cover in covers], axis=1)
+    covered = [stained.of(areas), *(Coverage(mask, factor).of(areas) for mask in (tissue.pen, tissue.folds))]
+    shares = np.round(np.stack(covered, axis=1), SHARE_DIGITS)
     # Where somebody drew, that says more than the mask does; a list of places is taken as it is.
     little = shares[:, 0] < (0 if settings.sampling in ("annotations", "coords") else settings.min_tissue)
     most_pen, most_fold = (1.0, 1.0) if given else (settings.max_pen, settings.max_fold)

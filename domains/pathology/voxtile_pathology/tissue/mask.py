@@ -31,7 +31,8 @@ _DARK = 40  # of 255: below, saturation is noise
 _BRIGHT, _GLASS_RANGE = 190, 7  # least value of glass in its darkest channel, and how far it varies; 255 is unscanned
 _LEAST_GLASS = 0.005  # of the slide
 _FLOAT_EPSILON = 1e-12
-_STRIP = 256  # rows that are computed at once, so that memory stays near that of the picture
+_PIECE = 1 << 22
+STRIP = 256  # rows that are computed at once, so that memory stays near that of the picture
 
 
 class TissueDetector(Protocol):
@@ -65,11 +66,16 @@ class OtsuTissue:
 
     def __call__(self, picture: Picture, mpp: tuple[float, float]) -> Mask:
         """Mask [Y, X] of a picture [Y, X, 3]."""
-        values = saturation(picture, glass_colour(picture))
-        smooth = ndimage.gaussian_filter(values, [self.smooth_um / mpp[1], self.smooth_um / mpp[0]], mode="nearest")
-        threshold = float(np.clip(otsu_threshold(smooth), self.least, self.most))
-        found = without_specks(smooth > threshold, self.dust_mm2 / (mpp[0] * mpp[1] * 1e-6))
+        found = without_specks(self._stained(picture, mpp), self.dust_mm2 / (mpp[0] * mpp[1] * 1e-6))
         return clean(found, mpp, self.close_um, self.hole_mm2, self.speck_mm2)
+
+    def _stained(self, picture: Picture, mpp: tuple[float, float]) -> Mask:
+        """Where the smoothed saturation is above the threshold."""
+        values = saturation(picture, glass_colour(picture))
+        sigma = [self.smooth_um / mpp[1], self.smooth_um / mpp[0]]
+        ndimage.gaussian_filter(values, sigma, output=values, mode="nearest")
+        stained: Mask = values > float(np.clip(otsu_threshold(values), self.least, self.most))
+        return stained
 
 
 def saturation(picture: Picture, white: tuple[float, float, float] = (255.0, 255.0, 255.0)) -> npt.NDArray[np.float32]:
@@ -81,11 +87,11 @@ def saturation(picture: Picture, white: tuple[float, float, float] = (255.0, 255
     """
     scale = np.float32(255) / np.array(white, np.float32)
     values = np.empty(picture.shape[:2], np.float32)
-    for top in range(0, len(picture), _STRIP):
-        strip = picture[top : top + _STRIP]
+    for top in range(0, len(picture), STRIP):
+        strip = picture[top : top + STRIP]
         red, green, blue = (np.minimum(strip[..., band] * scale[band], 255) for band in range(3))
         high, low = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
-        np.divide(high - low, np.maximum(high, _DARK), out=values[top : top + _STRIP])
+        np.divide(high - low, np.maximum(high, _DARK), out=values[top : top + STRIP])
     return values
 
 
@@ -95,7 +101,8 @@ def glass_colour(picture: Picture) -> tuple[float, float, float]:
     The brightest pixels would not do: the empty insides of fat and glands can be brighter than tinted glass.
     """
     darkest = np.minimum(np.minimum(picture[..., 0], picture[..., 1]), picture[..., 2])
-    counts = np.bincount(darkest[(darkest >= _BRIGHT) & (darkest < 255)], minlength=256).astype(np.float64)
+    counts = _counts(darkest, 256).astype(np.float64)
+    counts[:_BRIGHT] = counts[255] = 0
     usual = int(np.argmax(ndimage.uniform_filter1d(counts, _GLASS_RANGE)))
     reach = _GLASS_RANGE // 2
     glass = (darkest >= usual - reach) & (darkest <= usual + reach)
@@ -107,7 +114,7 @@ def glass_colour(picture: Picture) -> tuple[float, float, float]:
 
 def _median(values: npt.NDArray[np.uint8]) -> float:
     """Of many small whole numbers, from their counts."""
-    below = np.cumsum(np.bincount(values, minlength=256))
+    below = np.cumsum(_counts(values, 256))
     middle = ((below[-1] - 1) // 2, below[-1] // 2)
     return float(np.searchsorted(below, middle, side="right").mean())
 
@@ -149,12 +156,21 @@ def clean(mask: Mask, mpp: tuple[float, float], close_um: float, hole_mm2: float
 
 def without_specks(mask: Mask, least: float) -> Mask:
     """The mask's connected pieces of at least `least` pixels."""
-    pieces, _ = ndimage.label(mask)
-    sizes = np.bincount(pieces.ravel())
-    keep = sizes >= least
+    if not mask.any():
+        return mask
+    pieces, count = ndimage.label(mask)
+    keep = _counts(pieces, count + 1) >= least
     keep[0] = False
     kept: Mask = keep[pieces]
     return kept
+
+
+def _counts(values: npt.NDArray[Any], length: int) -> npt.NDArray[np.int64]:
+    """How often each of 0 … length - 1 occurs; in pieces, since `bincount` widens what it counts to eight bytes."""
+    flat, counts = values.ravel(), np.zeros(length, np.int64)
+    for start in range(0, len(flat), _PIECE):
+        counts += np.bincount(flat[start : start + _PIECE], minlength=length)
+    return counts
 
 
 @dataclass(frozen=True)

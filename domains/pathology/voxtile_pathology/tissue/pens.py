@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from voxtile_pathology.slides.protocol import Picture
-from voxtile_pathology.tissue.mask import Mask, without_specks
+from voxtile_pathology.tissue.mask import STRIP, Mask, without_specks
 
 _Band = npt.NDArray[np.int16]
 _SPECK_MM2 = 0.002  # a thin stroke of 25 × 80 µm; single cells are smaller
@@ -54,13 +54,17 @@ def pen_masks(picture: Picture, mpp: tuple[float, float]) -> dict[str, Mask]:
         picture: [Y, X, 3] thumbnail.
         mpp: micrometres a pixel (x, y).
     """
-    red, green, blue = (picture[:, :, band].astype(np.int16) for band in range(3))
+    inks = {colour: np.zeros(picture.shape[:2], bool) for colour in PENS}
+    for top in range(0, len(picture), STRIP):
+        red, green, blue = (picture[top : top + STRIP, :, band].astype(np.int16) for band in range(3))
+        for colour, is_ink in PENS.items():
+            inks[colour][top : top + STRIP] = is_ink(red, green, blue)
     least = _SPECK_MM2 / (mpp[0] * mpp[1] * 1e-6)
     rows, columns = (max(1, round(_REACH_UM / side)) for side in (mpp[1], mpp[0]))
     grown = np.ones((2 * rows + 1, 2 * columns + 1), bool)
     found: dict[str, Mask] = {}
-    for colour, is_ink in PENS.items():
-        core = without_specks(is_ink(red, green, blue), least)
+    for colour, ink in inks.items():
+        core = without_specks(ink, least)
         if core.any():
             found[colour] = ndimage.binary_dilation(core, grown)
     return found

@@ -69,8 +69,10 @@ class Coverage:
     """
 
     def __init__(self, mask: Mask, factor: tuple[float, float]) -> None:
-        self._sums = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1))
-        np.cumsum(np.cumsum(mask, axis=0, dtype=np.float64), axis=1, out=self._sums[1:, 1:])
+        self._sums = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), np.int32)  # a thumbnail has 2^26 pixels at most
+        for row, values in enumerate(mask, start=1):
+            np.cumsum(values, out=self._sums[row, 1:])
+            self._sums[row] += self._sums[row - 1]
         self._factor = factor
 
     def of(self, boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

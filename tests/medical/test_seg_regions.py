@@ -153,6 +153,18 @@ def test_segments_lie_on_the_voxels_that_they_mark(write, convert, tmp_path, kin
     assert verify(tmp_path / "corpus").problems == []
 
 
+def test_codes_of_other_ontologies_and_sides_are_kept(write, convert):
+    kidney = CodedConcept("7203", "FMA", "Kidney")
+    lobe = CodedConcept("RID1302", "RADLEX", "upper lobe of right lung")
+    lobe.AnatomicRegionModifierSequence = [CodedConcept("24028007", "SCT", "Right")]
+    sided = segment(2, "upper lobe", MASS, anatomic_regions=[lobe])
+    write(LIVER_AND_MASS.astype(np.uint8), "BINARY", [segment(1, "Segment 1", kidney), sided])
+    known = structures(convert())
+    assert known["Kidney"]["code"] == "FMA:7203"  # the label says nothing, so the code's meaning is the phrase
+    assert known["right upper lobe"]["anatomic_region"] == ["RADLEX", "RID1302", "upper lobe of right lung"]
+    assert known["right upper lobe"]["laterality"] == "right"
+
+
 def test_shares_keep_their_steps(write, convert):
     shares = np.random.default_rng(0).integers(0, 256, (*SHAPE, 1))
     write((shares / 255).astype(np.float32), "FRACTIONAL", [segment(1, "Liver")])

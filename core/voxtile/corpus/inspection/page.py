@@ -35,7 +35,8 @@ class SamplePage:
         rows: pictures; empty where they cannot be made.
         problem: why there is no picture.
         regions: drawn and listed.
-        facts: rows of the table, roles left out, with `attributes` as words.
+        facts: rows of the table, roles left out, with `attributes` as words and the phrase of the region; those of
+            the whole sample first.
         texts: captions of the sample, and of its study where the sample has none.
         scopes: which vocabularies were looked for.
         ledger: rows of its source.
@@ -89,6 +90,7 @@ def sample_page(corpus: Corpus, uid: str) -> SamplePage:
     axes = str(row["axes"] or "")
     grid = [n for name, n in zip(axes, row["shape"] or (), strict=False) if name in "ZYX"]
     regions = shown_regions(corpus, tables.of("regions", uid), facts, grid)
+    phrases = {region.region_id: region.phrase for region in regions}
     pictures, problem = _pictures(corpus, row, regions)
     told = tables.of("captions", uid) or [c for other in tables.study for c in tables.of("captions", other)]
     # What the facts of a study say of its report is known wherever the report stands.
@@ -101,8 +103,8 @@ def sample_page(corpus: Corpus, uid: str) -> SamplePage:
         problem=problem,
         regions=regions,
         facts=[
-            {**fact, "words": _words(fact["attributes"])}
-            for fact in sorted(facts, key=lambda f: (f["source"] or "", f["concept"]))
+            {**fact, "words": _words(fact["attributes"]), "region": phrases.get(fact["region_id"], "")}
+            for fact in sorted(facts, key=lambda f: (f["region_id"] is not None, f["source"] or "", f["concept"]))
             if fact["concept"] != ROLE
         ],
         texts=[

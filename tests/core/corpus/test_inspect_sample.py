@@ -91,6 +91,7 @@ def test_the_page_of_a_volume(corpus, tmp_path):
     ):
         assert part in page, part
     assert "<old>" not in page
+    assert re.search(r"longest axial diameter <span[^>]*>of lung nodule</span>", page)
     assert "http://" not in page
     assert "https://" not in page
     assert page.count("<script") == 0

@@ -111,8 +111,9 @@ def _read_block(slide: Slide, level: int, step: tuple[float, float], box: Box) -
     size = (right - left, bottom - top)
     if step == (1.0, 1.0):
         return slide.read(level, box)
-    # Where a pixel is enlarged (step < 1) its neighbours count, hence one more on each side.
-    x0, y0 = math.floor(left * step[0]) - 1, math.floor(top * step[1]) - 1
-    x1, y1 = math.ceil(right * step[0]) + 1, math.ceil(bottom * step[1]) + 1
+    # Where a pixel is enlarged (step < 1) its neighbours count; elsewhere one more would cost a row of tiles.
+    margin = int(min(step) < 1)
+    x0, y0 = math.floor(left * step[0]) - margin, math.floor(top * step[1]) - margin
+    x1, y1 = math.ceil(right * step[0]) + margin, math.ceil(bottom * step[1]) + margin
     pixels = slide.read(level, (x0, y0, x1, y1))
     return resample_area(pixels, (left * step[0] - x0, top * step[1] - y0), step, size)

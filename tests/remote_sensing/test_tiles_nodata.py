@@ -53,3 +53,20 @@ def test_what_lies_beyond_a_real_scene_without_nodata_is_no_value(test_data, tmp
             assert np.array_equal(normalised(source) == 0, source.array() == 0)
     assert inside
     assert beyond
+
+
+@pytest.mark.parametrize(("baseline", "offset"), [("05.09", -1000), ("02.14", 0)])
+def test_a_product_gives_the_published_reflectance_and_its_nodata_none(tmp_path, make_safe, baseline, offset):
+    """Reflectance is (DN + BOA_ADD_OFFSET) / 10,000 wherever DN is not 0, in every tile of every resolution."""
+    red = np.random.default_rng(1).integers(1001, 9000, (120, 120), dtype=np.uint16)
+    red[:20, 30:70] = 0
+    make_safe(tmp_path / "in", baseline=baseline, offset=offset or None, arrays={"B04": red})
+    corpus = converted(tmp_path / "in", tmp_path / "c", "600m")
+    seen = set()
+    for row in corpus.table("samples").to_pylist():
+        source = corpus.source(row)
+        stored = source.array().astype(np.float64)
+        expected = np.where(stored == 0, 0, ((stored + offset) / 10_000 - MEAN) / STD)
+        np.testing.assert_allclose(normalised(source), expected, rtol=2e-3)
+        seen.add(row["gsd_m"])
+    assert seen == {10, 20, 60}

@@ -176,7 +176,7 @@ COMMANDS: Mapping[str, Entry | Group] = {
     "describe": Group(
         ENRICH,
         "describe CORPUS --with NAME",
-        "texts about the samples: reports from facts, or the words of a vision model",
+        "texts about samples: reports from facts, or a vision model's words",
         "voxtile describe corpus --with pathgen --base-url http://127.0.0.1:8000/v1 --model llava",
         "describer",
         _of_domains(lambda domain: domain.describers),

@@ -63,9 +63,9 @@ class LeakageReport:
             return [
                 Check(
                     False,
-                    f"all samples with a split lie in '{self.splits[0]}', so nothing can leak, and nothing is left to "
-                    "test on; split finer (voxtile convert geotiff --block) or other shares (--split-fractions), in a "
-                    "new corpus",
+                    f"all samples with a split lie in '{self.splits[0]}', so nothing can leak and there is nothing to "
+                    "compare; for several splits, take smaller blocks (voxtile convert geotiff --block) or other "
+                    "shares (--split-fractions), in a new corpus",
                 )
             ]
         found = []

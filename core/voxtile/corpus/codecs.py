@@ -80,6 +80,10 @@ class StoredArray:
             # The frame stays where it is (copy=False); `self._frame.buffer` keeps the mapping alive.
             self._array = blosc2.ndarray_from_cframe(self._frame.buffer, copy=False, deserialize="safe")
             self._array.schunk.dparams = blosc2.DParams(nthreads=1)
+        if box == full_selection(self.shape) and _is_one_piece(self.shape, self._frame.chunks, self._frame.blocks):
+            whole = np.empty(self.shape, self.dtype)
+            self._array.schunk.decompress_chunk(0, dst=whole)  # a tile: straight into place, an eighth faster
+            return whole
         values: npt.NDArray[Any] = self._array[box]
         return values
 
@@ -102,7 +106,7 @@ def encode_array(array: npt.NDArray[Any]) -> bytes:
     if values.nbytes > MAX_ARRAY_BYTES:
         raise CorpusError(f"an array of shape {array.shape} has {values.nbytes} bytes; the limit is {MAX_ARRAY_BYTES}")
     chunks, blocks = _layout(values.shape)
-    if chunks == values.shape and _blocks_follow_the_array(chunks, blocks):
+    if _is_one_piece(values.shape, chunks, blocks):
         stored = _single_chunk(values.shape, values.dtype, blocks, threading.get_ident())
         stored.schunk.update_data(0, values, copy=False)
     else:
@@ -271,11 +275,14 @@ def _layout(shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return (*lead, *(c for c, _ in pairs), *last), (*lead, *(b for _, b in pairs), *last)
 
 
-def _blocks_follow_the_array(chunk: tuple[int, ...], block: tuple[int, ...]) -> bool:
-    """Whether blocks are pieces of a chunk in C order, without padding: 1, …, 1, a divisor of an axis, whole axes."""
+def _is_one_piece(shape: tuple[int, ...], chunk: tuple[int, ...], block: tuple[int, ...]) -> bool:
+    """Whether an array is one chunk whose blocks are pieces of it in C order, without padding.
+
+    Such blocks have sides of 1, then a divisor of one axis, then whole axes.
+    """
     cut = [n for n, (size, side) in enumerate(zip(chunk, block, strict=True)) if side != size]
     axis = cut[-1] if cut else 0
-    return chunk[axis] % block[axis] == 0 and all(side == 1 for side in block[:axis])
+    return shape == chunk and chunk[axis] % block[axis] == 0 and all(side == 1 for side in block[:axis])
 
 
 def _divide(size: int, chunk: int, block: int) -> tuple[int, int]:

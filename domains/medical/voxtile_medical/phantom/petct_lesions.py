@@ -173,8 +173,8 @@ def _adrenal(scene: Scene) -> Found:
     side = SIDES[int(scene.rng.integers(2))]
     lift = 0.6 * scene.patient.breath[0 if side == "right" else 1]
     point = np.array([SIGN[side] * 40, 38.0, -50.0 + lift]) + scene.rng.normal(0, 2, 3)
-    radius = scene.between(16, 20)
-    return _ball(scene, point, radius), point, scene.between(5, 45), radius, side, f"{side} adrenal gland"
+    radius = scene.between(17, 21)  # enhancing: brighter than the organs around it
+    return _ball(scene, point, radius), point, scene.between(140, 190), radius, side, f"{side} adrenal gland"
 
 
 def _node(scene: Scene) -> Found:

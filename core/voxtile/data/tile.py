@@ -69,6 +69,8 @@ class TilePreset(BasePreset):
             Capitals and leading zeros of numbers do not matter (`b4` is `B04`).
         size: output pixels (y, x).
         mean, std: normalisation of physical values, one number for all bands or one a band.
+        standardise: normalise each band by its own mean and deviation over the tile instead, at least a thousandth of
+            `std`: for photographs whose light and white balance say nothing, never for physical values that do.
         clip: (low, high) of physical values, or None.
         missing: `refuse` a corpus that lacks a band, or `fill` the band with its mean (0 once normalised).
         decibels: the stored values are linear power and become 10 · log10 before all else.
@@ -84,6 +86,7 @@ class TilePreset(BasePreset):
     size: tuple[int, int] = (64, 64)
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
+    standardise: bool = False
     clip: tuple[float, float] | None = None
     missing: Literal["refuse", "fill"] = "refuse"
     decibels: bool = False
@@ -242,6 +245,8 @@ class TilePreset(BasePreset):
                 physical = np.clip(physical, *self.clip)
             known = np.isfinite(physical) if nodata is None else np.isfinite(physical) & (raw != nodata)
             mean, std = self.mean[place % len(self.mean)], self.std[place % len(self.std)]
+            if self.standardise and known.any():
+                mean, std = float(physical[known].mean()), max(float(physical[known].std()), std / 1000)
             np.divide(physical - np.float32(mean), np.float32(std), out=out[place], where=known)
         return torch.from_numpy(out)
 

@@ -58,6 +58,18 @@ def test_mean_and_std_are_of_physical_values():
     np.testing.assert_allclose(out.numpy(), wanted, atol=5e-3)
 
 
+def test_standardised_tiles_forget_their_light():
+    tile = stored()
+    out = preset(standardise=True)(Tile(tile), None)
+    physical = tile[[2, 1, 0]].astype(np.float64) * 1e-4 - 0.1
+    wanted = (physical - physical.mean((1, 2), keepdims=True)) / physical.std((1, 2), keepdims=True)
+    np.testing.assert_allclose(out.numpy(), wanted, atol=2e-3)
+    brighter = preset(standardise=True)(Tile((tile * np.array([2, 3, 1, 1])[:, None, None]).astype(np.uint16)), None)
+    np.testing.assert_allclose(brighter.numpy(), out.numpy(), atol=4e-3)
+    flat = preset(standardise=True)(Tile(np.full_like(tile, 4000)), None)
+    assert flat.abs().max() < 1e-3, "rounding of a flat tile is not blown up"
+
+
 @pytest.mark.parametrize("asked", ["b4", "B4", "B04", "SR_B9|B4", " b04"])
 def test_spelling_of_numbers_does_not_matter_but_the_number_does(asked):
     tile = Tile(stored())

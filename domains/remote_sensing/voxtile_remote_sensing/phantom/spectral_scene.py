@@ -69,7 +69,7 @@ def render_scene(seed: int, number: int) -> SpectralScene:
         bands[name] = np.asarray(coarse + 0.002 * noise, np.float32)
     return SpectralScene(
         place=place_of(number, SIDE * SQUARE_M),
-        day=_FIRST_DAY + int(stream(seed, number, _PLACE_STREAM, 1).integers(0, 1600)),
+        day=_FIRST_DAY + np.timedelta64(int(stream(seed, number, _PLACE_STREAM, 1).integers(0, 1600)), "D"),
         squares=squares,
         bands=bands,
         scl=_classified(squares, cloud, shadow),

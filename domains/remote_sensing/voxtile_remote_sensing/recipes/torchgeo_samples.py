@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -190,7 +190,7 @@ def open_torchgeo(name: str, root: str, split: str | None, arguments: str) -> An
     from torchgeo.datasets import DatasetNotFoundError
 
     known = inspect.signature(chosen).parameters
-    given = {"root": root, "split": split, "download": False, "checksum": False}
+    given = {"root": root, "split": split, "download": False, "checksum": False, "tokenizer": _Characters()}
     options = {key: value for key, value in given.items() if key in known and value is not None}
     further = json.loads(arguments)
     unknown = [key for key in further if key not in known or key in given]
@@ -291,7 +291,22 @@ def _texts(sample: Mapping[str, Any]) -> list[str]:
             return [value]
         if isinstance(value, Sequence):
             return [str(text) for text in value]
+        if value is not None:  # the tokens of `_Characters`
+            return ["".join(map(chr, np.asarray(value).tolist()))]
     return []
+
+
+class _Characters:
+    """A tokenizer that loses nothing, for classes that give captions as tokens (SkyScript, torchgeo 0.10 and later)."""
+
+    class Tokens(NamedTuple):
+        """What an encoded caption gives."""
+
+        ids: list[int]
+
+    def encode(self, text: str) -> Tokens:
+        """One number a character."""
+        return self.Tokens([ord(character) for character in text])
 
 
 def _concept(name: str) -> str:

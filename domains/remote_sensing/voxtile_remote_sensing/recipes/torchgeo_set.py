@@ -86,4 +86,4 @@ def _listed(names: str | None) -> tuple[str, ...]:
 
 
 def _has_bands(dataset: str) -> bool:
-    return any(hasattr(dataset_class(dataset), name) for name in ("all_band_names", "all_bands"))
+    return any(getattr(dataset_class(dataset), name, None) for name in ("all_band_names", "all_bands"))

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +11,8 @@ from rich.console import Console
 from rich.progress import track
 from shapely.geometry import mapping
 
-from voxtile.errors import InputError
 from voxtile.testing.phantom_truth import write_table, write_truth
+from voxtile.testing.phantom_writing import check_request, in_order
 from voxtile_pathology.phantom.case import FINDINGS, MPP, Artefact, Case, Region, draw_case
 from voxtile_pathology.phantom.render import render
 from voxtile_pathology.phantom.reports import write_report
@@ -64,13 +59,13 @@ def write_he_phantom(out: Path, *, n: int = 140, seed: int = 0, workers: int = 0
     Raises:
         InputError: `out` is not empty, or n or seed is out of range.
     """
-    _check(out, n, seed)
+    check_request(out, n, seed, noun="slides", nbytes=_BYTES)
     for folder in ("slides", "annotations"):
         (out / folder).mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True)
     written = list(
         track(
-            _in_order(partial(write_case, out, seed), n, workers),
+            in_order(partial(write_case, out, seed), n, workers, chunk=4),
             description="phantom he",
             total=n,
             console=console,
@@ -91,30 +86,6 @@ def write_case(out: Path, seed: int, number: int) -> Written:
     write_annotations(out / "annotations" / f"{case.name}.geojson", case)
     labels = tuple(int(case.findings[name]) for name in FINDINGS)
     return Written(case.name, write_report(seed, case), labels, _truth(case))
-
-
-def _check(out: Path, n: int, seed: int) -> None:
-    if n < 1 or n > 99_999:
-        raise InputError(f"cannot make {n} slides; give --n between 1 and 99999")
-    if seed < 0:
-        raise InputError(f"the seed {seed} is negative; give --seed 0 or more")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} is not an empty folder; give a new one, or remove it first")
-    parent = next(p for p in (out, *out.parents) if p.exists())
-    free = shutil.disk_usage(parent).free
-    if free < n * _BYTES:
-        raise InputError(
-            f"{n} slides need {n * _BYTES / 1e9:.1f} GB at {out}, and {free / 1e9:.1f} GB are free; give a smaller --n"
-        )
-
-
-def _in_order(job: partial[Written], n: int, workers: int) -> Iterator[Written]:
-    count = min(workers or os.cpu_count() or 1, n)
-    if count <= 1:
-        yield from map(job, range(n))
-        return
-    with ProcessPoolExecutor(count, mp_context=get_context("forkserver")) as pool:
-        yield from pool.map(job, range(n), chunksize=max(1, min(4, n // (count * 4))))
 
 
 def _truth(case: Case) -> dict[str, Any]:

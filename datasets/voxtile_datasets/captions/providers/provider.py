@@ -1,0 +1,61 @@
+"""The protocol of everything that answers requests, and its two kinds of failure."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from voxtile.errors import VoxtileError
+from voxtile_datasets.captions.providers.request import Reply, Request
+
+
+class ProviderError(VoxtileError):
+    """No request can be answered: no key, no endpoint, an unknown model, a file that is no model."""
+
+
+class ReplyError(VoxtileError):
+    """One request finally failed; the others go on.
+
+    Attributes:
+        reason: short name for counts and ledgers, e.g. `timeout`, `too-long`, `not-json`, `budget`, `not-in-cache`.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@runtime_checkable
+class Provider(Protocol):
+    """Answers requests, many at a time; ask from one event loop.
+
+    Attributes:
+        name: `local`, `openai`, `replay` or `template`.
+        model: the model's name, part of every request's key.
+        chat: the model follows instructions; False for a base model, whose prompts are texts to continue.
+        concurrency: so many requests in flight keep it busy; more wait their turn.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    @property
+    def model(self) -> str: ...  # noqa: D102
+
+    @property
+    def chat(self) -> bool: ...  # noqa: D102
+
+    @property
+    def concurrency(self) -> int: ...  # noqa: D102
+
+    async def ask(self, request: Request) -> Reply:
+        """Answer one request.
+
+        Raises:
+            ReplyError: this request finally failed.
+            ProviderError: no request can be answered.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections and memory; nothing is asked afterwards."""
+        ...

@@ -71,6 +71,7 @@ class Domain:
         readers: name → function that opens a file (a Path) which samples with `codec: ref` refer to; it returns a
             `voxtile.corpus.references.ReferencedFile`.
         wordings: wording-bank files (YAML) for template captions.
+        prompts: prompt files (YAML) for captions by a language model.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Domain:
     exports: Mapping[str, Command] = field(default_factory=_nothing)
     readers: Mapping[str, Command] = field(default_factory=_nothing)
     wordings: tuple[Path, ...] = ()
+    prompts: tuple[Path, ...] = ()
 
     def configs(self) -> dict[str, Path]:
         """Training configs by name, e.g. `{"ct": …/ct.yaml}`."""

@@ -1,0 +1,151 @@
+"""Prompts: versioned YAML files of the domains, filled in by a sandboxed Jinja2.
+
+A file holds `name`, `version`, `domain`, `strategy` (the step of a strategy that it is for), optionally `modalities`
+(samples it applies to; all by default), `system`, `template`, `examples` (a list of mappings) and `forbidden`
+(inferences that the domain does not allow from its facts). System and template see `examples` and `forbidden` beside
+what the strategy passes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import StrictUndefined, Template, TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from voxtile.domain import discover
+from voxtile.errors import ConfigError
+
+_NEEDED = frozenset({"name", "version", "domain", "strategy", "template"})
+_KEYS = _NEEDED | {"modalities", "system", "examples", "forbidden"}
+_GENERAL = "general"
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt file.
+
+    Attributes:
+        name, version, domain, strategy: as in the file.
+        sha256: of the file's bytes; what a caption's `prompt_sha` holds.
+        modalities: samples it applies to; empty for all.
+        system: instructions (Jinja2), or None.
+        template: the question (Jinja2).
+        examples: shown to the model.
+        forbidden: what must not be inferred, a sentence each.
+    """
+
+    name: str
+    version: str
+    domain: str
+    strategy: str
+    sha256: str
+    modalities: frozenset[str]
+    system: str | None
+    template: str
+    examples: tuple[Mapping[str, Any], ...]
+    forbidden: tuple[str, ...]
+
+    def filled(self, **values: Any) -> tuple[str | None, str]:  # noqa: ANN401
+        """System text and prompt with the values filled in; a value is never read as a template.
+
+        Raises:
+            ConfigError: the file names a value that the strategy does not pass, or is no template.
+        """
+        known = {"examples": self.examples, "forbidden": self.forbidden, **values}
+        try:
+            system = _compiled(self.system).render(known).strip() if self.system else None
+            return system, _compiled(self.template).render(known).strip("\n")
+        except TemplateError as error:
+            raise ConfigError(f"the prompt '{self.name}@{self.version}' cannot be filled in: {error}") from error
+
+
+@dataclass(frozen=True)
+class PromptBook:
+    """Prompts in the order of precedence: files of the user, then of the domains, then the general ones."""
+
+    prompts: tuple[Prompt, ...]
+
+    def find(self, strategy: str, modality: str | None) -> Prompt:
+        """The first prompt of a strategy's step that applies to a modality.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        for prompt in self.prompts:
+            if prompt.strategy == strategy and (not prompt.modalities or modality in prompt.modalities):
+                return prompt
+        raise ConfigError(
+            f"no prompt for '{strategy}' applies to the modality '{modality}'; give one with --prompts FOLDER"
+        )
+
+    def identity(self, strategies: Sequence[str]) -> list[str]:
+        """Hashes of the files for some steps, in order."""
+        return [prompt.sha256 for prompt in self.prompts if prompt.strategy in strategies]
+
+
+def installed_prompts(folder: Path | None = None) -> PromptBook:
+    """The prompts of all installed domains.
+
+    Args:
+        folder: YAML files that come before the installed ones.
+
+    Raises:
+        ConfigError: a file is malformed, or the folder holds none.
+    """
+    own = sorted(folder.glob("*.yaml")) if folder else []
+    if folder and not own:
+        raise ConfigError(f"'{folder}' holds no prompt files (*.yaml)")
+    domains, _ = discover()
+    files = [path for name, domain in domains.items() if name != _GENERAL for path in domain.prompts]
+    general = domains[_GENERAL].prompts if _GENERAL in domains else ()
+    return PromptBook(tuple(load_prompt(path) for path in (*own, *files, *general)))
+
+
+def load_prompt(path: Path) -> Prompt:
+    """Read a prompt file.
+
+    Raises:
+        ConfigError: the file is missing or malformed; the sentence names the place in it.
+    """
+    try:
+        data = path.read_bytes()
+        content = yaml.safe_load(data)
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the prompt '{path}' cannot be read: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict) or not content.keys() >= _NEEDED or not content.keys() <= _KEYS:
+        raise ConfigError(f"the prompt '{path}' must be a mapping with the keys {', '.join(sorted(_KEYS))}")
+    system = content.get("system")
+    prompt = Prompt(
+        **{key: str(content[key]) for key in ("name", "version", "domain", "strategy", "template")},
+        sha256=hashlib.sha256(data).hexdigest(),
+        modalities=frozenset(_list_of(str, content, "modalities", path)),
+        system=str(system) if system else None,
+        examples=tuple(_list_of(dict, content, "examples", path)),
+        forbidden=tuple(_list_of(str, content, "forbidden", path)),
+    )
+    for text in filter(None, (prompt.system, prompt.template)):
+        try:
+            _compiled(text)
+        except TemplateError as error:
+            raise ConfigError(f"the prompt '{path}' is no Jinja2 template: {error}") from error
+    return prompt
+
+
+def _list_of(kind: type, content: Mapping[str, Any], key: str, path: Path) -> list[Any]:
+    values = content.get(key) or []
+    if not isinstance(values, list) or not all(isinstance(value, kind) for value in values):
+        raise ConfigError(f"the prompt '{path}', {key}: must be a list of {'texts' if kind is str else 'mappings'}")
+    return values
+
+
+@lru_cache(maxsize=256)
+def _compiled(text: str) -> Template:
+    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(text)

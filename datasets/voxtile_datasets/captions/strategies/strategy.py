@@ -1,0 +1,174 @@
+"""What a strategy is: from what is known of one sample to drafts of captions, each checked against the facts.
+
+A strategy sees a sample only through `SampleContext`, which holds no identifier, path, subject or date: `uid` and the
+caption ids are keys for choices and parents, and the run refuses a prompt that holds one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+from voxtile.errors import VoxtileError
+from voxtile_datasets.captions.providers.request import Reply, Request
+
+if TYPE_CHECKING:
+    from voxtile_datasets.captions.checker.check import Verdict
+    from voxtile_datasets.captions.strategies.prompts import PromptBook
+
+Kind: TypeAlias = Literal["rewrite", "fusion", "vlm", "roi"]
+Row: TypeAlias = Mapping[str, Any]
+
+# Best first; a verdict that is not here ranks last.
+VERDICTS = ("supported", "unknown", "unsupported", "contradicted")
+
+
+@dataclass(frozen=True)
+class SampleContext:
+    """What a strategy may know of a sample.
+
+    Attributes:
+        uid: key of choices that must be the same in every run; it must not get into a prompt.
+        modality: CT, MR, DX, SM, MSI, …
+        body: part of the body or kind of scene, in lower case.
+        gsd_m: metres a pixel, where the sample lies on a map.
+        mpp: micrometres a pixel, where it is of a slide.
+        facts: `concept`, `polarity`, `value`, `unit`, `attributes` (a mapping of the fields that describe a finding;
+            what could name somebody is left out), and `region`, the place in `regions` of the one it is about, or None.
+        scopes: `vocabulary`, `closed`, `concepts`.
+        captions: `caption_id`, `text`, `lang`, `kind` of the captions that are there, the raw and the template ones.
+        regions: `phrase` and `box` (half-open, in the order of the array's axes: min corner, then max corner).
+        picture: encodes the sample as a JPEG or PNG; for a volume, a slice.
+    """
+
+    uid: str
+    modality: str | None
+    body: str | None
+    gsd_m: float | None
+    mpp: float | None
+    facts: tuple[Row, ...]
+    scopes: tuple[Row, ...]
+    captions: tuple[Row, ...]
+    regions: tuple[Row, ...]
+    picture: Callable[[], bytes]
+
+    def texts(self, kind: str) -> tuple[Row, ...]:
+        """The captions of one kind, `raw` or `template`."""
+        return tuple(caption for caption in self.captions if caption["kind"] == kind)
+
+
+class Ask(Protocol):
+    """Asks the run's provider, through the cache, the budget and the search for identifiers."""
+
+    async def __call__(self, request: Request) -> Reply:
+        """Answer one request.
+
+        Raises:
+            ReplyError: this request finally failed; let it pass unless the strategy can do without the reply.
+        """
+        ...
+
+
+class Check(Protocol):
+    """Compares a text with what is known of the sample."""
+
+    def __call__(self, text: str, facts: Sequence[Row] | None = None) -> Verdict:
+        """Judge a text.
+
+        Args:
+            text: to be judged.
+            facts: only these facts of the sample count, and no scope; all facts and scopes by default.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A caption that a strategy proposes; the run stores it with its verdict and its price.
+
+    Attributes:
+        text: the caption.
+        kind: in the captions table.
+        verdict: of the checker on the whole text.
+        prompt_sha: of the prompt file that made it.
+        replies: all that it took, those of failed tries among them.
+        parents: ids of the captions that it was made from.
+        lang: ISO 639-1.
+    """
+
+    text: str
+    kind: Kind
+    verdict: Verdict
+    prompt_sha: str
+    replies: tuple[Reply, ...]
+    parents: tuple[str, ...] = ()
+    lang: str = "en"
+
+
+class UnsuitableError(VoxtileError):
+    """A strategy has nothing to say about one sample, for a named reason; the sample is dropped and counted.
+
+    Attributes:
+        reason: short name for counts and the ledger, e.g. `no-raw-caption`.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Strategy(Protocol):
+    """Makes captions of one kind.
+
+    Attributes:
+        name: on the command line.
+        version: bumped whenever other captions come of the same replies.
+        kind: of its captions.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    @property
+    def version(self) -> str: ...  # noqa: D102
+
+    @property
+    def kind(self) -> Kind: ...  # noqa: D102
+
+    async def captions(self, sample: SampleContext, ask: Ask, check: Check) -> list[Draft]:
+        """Captions of one sample; many samples are done at once in one event loop.
+
+        Raises:
+            UnsuitableError: there is nothing to say about this sample.
+            ReplyError: no caption came of it.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class StrategyOptions:
+    """What the command line says about a strategy; each one takes what it needs.
+
+    Attributes:
+        prompts: the prompt files of all domains.
+        chat: the model follows instructions.
+        tries: tries a request, the first one included.
+        temperature: of the sampling.
+        max_reply_tokens: longest reply; None for the strategy's own.
+        seed: of the sampling.
+        absent: at most so many absent findings are told to the model.
+        languages: what the captions are to be written in.
+        knowledge: folder of texts to look facts up in.
+    """
+
+    prompts: PromptBook
+    chat: bool
+    tries: int = 4
+    temperature: float = 0.7
+    max_reply_tokens: int | None = None
+    seed: int = 0
+    absent: int = 2
+    languages: tuple[str, ...] = ("en",)
+    knowledge: Path | None = None

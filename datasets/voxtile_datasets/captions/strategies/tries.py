@@ -1,0 +1,103 @@
+"""Ask, check, tell the model what was wrong, ask again; the best text is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from voxtile_datasets.captions.providers.provider import ReplyError
+from voxtile_datasets.captions.providers.request import Reply, Request
+from voxtile_datasets.captions.strategies.form import clean, form_fault
+from voxtile_datasets.captions.strategies.strategy import VERDICTS, Ask
+
+if TYPE_CHECKING:
+    from voxtile_datasets.captions.checker.check import Verdict
+
+
+@dataclass(frozen=True)
+class Try:
+    """What a request is made from.
+
+    Attributes:
+        number: 0 for the first; give it to `Request.attempt`.
+        text: what the model said before, or None.
+        fault: what was wrong with it, in a sentence or two for the model; None at first.
+    """
+
+    number: int
+    text: str | None = None
+    fault: str | None = None
+
+
+@dataclass(frozen=True)
+class Tried:
+    """The best of the tries.
+
+    Attributes:
+        text: cleaned.
+        verdict: of the checker.
+        replies: of all tries.
+    """
+
+    text: str
+    verdict: Verdict
+    replies: tuple[Reply, ...]
+
+    @property
+    def is_supported(self) -> bool:
+        """The checker supports the whole text."""
+        return self.verdict.verdict == "supported"
+
+
+MakeRequest: TypeAlias = Callable[[Try], Request]
+Judge: TypeAlias = "Callable[[str], Verdict | str]"
+
+
+async def best_of(
+    make: MakeRequest,
+    ask: Ask,
+    judge: Judge,
+    *,
+    tries: int,
+    lang: str = "en",
+    read: Callable[[str], str] = clean,
+) -> Tried:
+    """Ask until a text is supported; of texts that are not, the one with the best verdict is kept, the first of equals.
+
+    Args:
+        make: the request of each try.
+        ask: asks it.
+        judge: the checker, or a sentence that says why a text will not do whatever the checker says.
+        tries: requests at most.
+        lang: what the text must be written in, ISO 639-1.
+        read: takes the text out of a reply.
+
+    Raises:
+        ReplyError: every reply failed or was malformed (empty, one word, too long, another language, not what `judge`
+            accepts); its reason is that of the last one.
+    """
+    replies: list[Reply] = []
+    best: Tried | None = None
+    last: ReplyError | None = None
+    attempt = Try(0)
+    while attempt.number < tries and not (best and best.is_supported):
+        reply = await ask(make(attempt))
+        replies.append(reply)
+        text = read(reply.text)
+        fault = form_fault(text, lang)
+        verdict = fault or judge(text)
+        if isinstance(verdict, str):
+            last = ReplyError("malformed" if fault else "unfit", f"the model's text will not do: {verdict}")
+            attempt = Try(attempt.number + 1, text, verdict)
+            continue
+        if best is None or _rank(verdict) < _rank(best.verdict):
+            best = Tried(text, verdict, ())
+        attempt = Try(attempt.number + 1, text, " ".join(fault.why for fault in verdict.faults) or None)
+    if best is None:
+        raise last or ReplyError("malformed", f"no text came of {tries} tries")
+    return Tried(best.text, best.verdict, tuple(replies))
+
+
+def _rank(verdict: Verdict) -> int:
+    return VERDICTS.index(verdict.verdict) if verdict.verdict in VERDICTS else len(VERDICTS)

@@ -13,6 +13,10 @@ _QUOTES = "\"'`“”‘’«»*"
 _UNSPACED = frozenset({"zh", "ja", "th"})  # written without spaces between words
 
 
+class MalformedReplyError(ValueError):
+    """A reply does not hold what was asked for; the message can be told to the model."""
+
+
 def clean(text: str) -> str:
     """One line without the quotation marks and list marks that models put round a sentence."""
     line = _SPACE.sub(" ", text).strip()

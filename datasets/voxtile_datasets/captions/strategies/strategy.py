@@ -161,6 +161,8 @@ class StrategyOptions:
         absent: at most so many absent findings are told to the model.
         languages: what the captions are to be written in.
         knowledge: folder of texts to look facts up in.
+        look: the model sees pictures, and is shown them also where facts alone would do.
+        experts: JSONL or Parquet of what other models found in the samples.
     """
 
     prompts: PromptBook
@@ -172,3 +174,5 @@ class StrategyOptions:
     absent: int = 2
     languages: tuple[str, ...] = ("en",)
     knowledge: Path | None = None
+    look: bool = False
+    experts: Path | None = None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from voxtile_datasets.captions.providers.provider import ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request
-from voxtile_datasets.captions.strategies.form import clean, form_fault
+from voxtile_datasets.captions.strategies.form import MalformedReplyError, clean, form_fault
 from voxtile_datasets.captions.strategies.strategy import VERDICTS, Ask
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ async def best_of(
     tries: int,
     lang: str = "en",
     read: Callable[[str], str] = clean,
+    enough: Collection[str] = ("supported",),
 ) -> Tried:
     """Ask until a text is supported; of texts that are not, the one with the best verdict is kept, the first of equals.
 
@@ -71,7 +72,8 @@ async def best_of(
         judge: the checker, or a sentence that says why a text will not do whatever the checker says.
         tries: requests at most.
         lang: what the text must be written in, ISO 639-1.
-        read: takes the text out of a reply.
+        read: takes the text out of a reply; may raise a MalformedReplyError, whose message the model is told.
+        enough: verdicts with which no further try is made.
 
     Raises:
         ReplyError: every reply failed or was malformed (empty, one word, too long, another language, not what `judge`
@@ -81,11 +83,10 @@ async def best_of(
     best: Tried | None = None
     last: ReplyError | None = None
     attempt = Try(0)
-    while attempt.number < tries and not (best and best.is_supported):
+    while attempt.number < tries and not (best and best.verdict.verdict in enough):
         reply = await ask(make(attempt))
         replies.append(reply)
-        text = read(reply.text)
-        fault = form_fault(text, lang)
+        text, fault = _read(reply.text, read, lang)
         verdict = fault or judge(text)
         if isinstance(verdict, str):
             last = ReplyError("malformed" if fault else "unfit", f"the model's text will not do: {verdict}")
@@ -97,6 +98,15 @@ async def best_of(
     if best is None:
         raise last or ReplyError("malformed", f"no text came of {tries} tries")
     return Tried(best.text, best.verdict, tuple(replies))
+
+
+def _read(reply: str, read: Callable[[str], str], lang: str) -> tuple[str, str | None]:
+    """The text of a reply and what is wrong with its form."""
+    try:
+        text = read(reply)
+    except MalformedReplyError as error:
+        return reply, str(error)
+    return text, form_fault(text, lang)
 
 
 def _rank(verdict: Verdict) -> int:

@@ -172,6 +172,15 @@ def select_samples(connection: duckdb.DuckDBPyConnection, where: str | None) -> 
 
 def join_captions(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the table `told`: captions of picked rows with the verdict of the newest checker."""
+    judge_captions(connection)
+    connection.execute("""
+        CREATE TEMP TABLE told AS
+        SELECT row, caption_id, text, kind, coalesce(verdict, 'unknown') AS verdict
+        FROM captions JOIN picked USING (uid) LEFT JOIN judged USING (caption_id)""")
+
+
+def judge_captions(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the table `judged` (caption_id, verdict): what the newest checker said of each checked caption."""
     checkers = connection.execute("SELECT DISTINCT checker, checker_version FROM verdicts").fetchall()
     checkers.sort(key=lambda c: (_version(c[1] or ""), c[0] or ""))
     ranks = pa.table(
@@ -183,14 +192,10 @@ def join_captions(connection: duckdb.DuckDBPyConnection) -> None:
     )
     connection.register("checker_ranks", ranks)
     connection.execute("""
-        CREATE TEMP TABLE told AS
-        WITH judged AS (
-            SELECT caption_id, arg_max(verdict, rank) AS verdict FROM verdicts v JOIN checker_ranks r
-            ON v.checker IS NOT DISTINCT FROM r.checker AND v.checker_version IS NOT DISTINCT FROM r.checker_version
-            GROUP BY caption_id
-        )
-        SELECT row, caption_id, text, kind, coalesce(verdict, 'unknown') AS verdict
-        FROM captions JOIN picked USING (uid) LEFT JOIN judged USING (caption_id)""")
+        CREATE TEMP TABLE judged AS
+        SELECT caption_id, arg_max(verdict, rank) AS verdict FROM verdicts v JOIN checker_ranks r
+        ON v.checker IS NOT DISTINCT FROM r.checker AND v.checker_version IS NOT DISTINCT FROM r.checker_version
+        GROUP BY caption_id""")
 
 
 def _version(text: str) -> tuple[tuple[int, str], ...]:

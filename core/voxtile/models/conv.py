@@ -14,12 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from voxtile.errors import ConfigError
+from voxtile.models.convolution import CONVOLUTIONS
 from voxtile.models.tower import ImageTower
 from voxtile.types import Encoded
 
 Norm = Literal["group", "none"]
 
-_CONV: dict[int, Any] = {2: nn.Conv2d, 3: nn.Conv3d}
 _LAYOUT = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 
@@ -35,7 +35,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, dimensions: int, width: int, norm: Norm, dropout: float) -> None:
         super().__init__()
-        conv = _CONV[dimensions]
+        conv = CONVOLUTIONS[dimensions]
         self.norm1, self.norm2 = _norm(norm, width), _norm(norm, width)
         self.conv1 = conv(width, width, 3, padding=1)
         self.conv2 = conv(width, width, 3, padding=1)
@@ -100,7 +100,7 @@ class ConvTower(ImageTower):
         self.coordinates = coordinates
         self.cells = tuple(cells) if cells is not None else None
         self.levels = len(widths) if levels is None else levels
-        conv = _CONV[dimensions]
+        conv = CONVOLUTIONS[dimensions]
         inputs = channels + (dimensions if coordinates else 0)
         kernel = tuple(max(s, 3) if s > 1 else 3 for s in stem)
         self.stem = conv(inputs, widths[0], kernel, stride=stem, padding=tuple(k // 2 for k in kernel))

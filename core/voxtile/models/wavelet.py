@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from voxtile.errors import ConfigError
+from voxtile.models.convolution import CONVOLUTIONS
 from voxtile.models.tower import ImageTower
 from voxtile.types import Encoded
 
-_CONV: dict[int, Any] = {2: nn.Conv2d, 3: nn.Conv3d}
 _NORM: dict[int, Any] = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 _POOL: dict[int, Any] = {2: F.adaptive_avg_pool2d, 3: F.adaptive_avg_pool3d}
 _LAYOUT = {2: torch.channels_last, 3: torch.channels_last_3d}
@@ -45,8 +45,8 @@ class _Block(nn.Module):
     def __init__(self, dimensions: int, width: int, dropout: float) -> None:
         super().__init__()
         self.norm = _NORM[dimensions](width)
-        self.conv1 = _CONV[dimensions](width, width, 3, padding=1)
-        self.conv2 = _CONV[dimensions](width, width, 3, padding=1)
+        self.conv1 = CONVOLUTIONS[dimensions](width, width, 3, padding=1)
+        self.conv2 = CONVOLUTIONS[dimensions](width, width, 3, padding=1)
         self.dropout = nn.Dropout(dropout)
         nn.init.zeros_(self.conv2.weight)
         nn.init.zeros_(self.conv2.bias)
@@ -97,7 +97,7 @@ class StagedTower(ImageTower):
             raise ConfigError(f"cells {list(cells)} of a {dimensions}D tower need {dimensions} numbers")
         self.dimensions, self.channels, self.cells = dimensions, channels, tuple(cells)
         self.width = width
-        conv, norm = _CONV[dimensions], _NORM[dimensions]
+        conv, norm = CONVOLUTIONS[dimensions], _NORM[dimensions]
         inputs = [stem, *widths[:-1]]
         self.downs = nn.ModuleList(conv(a, b, 3, stride=2, padding=1) for a, b in zip(inputs, widths, strict=True))
         self.places = nn.ModuleList(conv(2 * dimensions, w, 1, bias=False) for w in widths)
@@ -172,7 +172,7 @@ class WaveletTower(StagedTower):
             width=width,
             dropout=dropout,
         )
-        self.stem = _CONV[self.dimensions](channels, stem, 2, stride=2, bias=False, groups=channels)
+        self.stem = CONVOLUTIONS[self.dimensions](channels, stem, 2, stride=2, bias=False, groups=channels)
         self.stem.weight.requires_grad_(False).copy_(filters.repeat(channels, *(1,) * self.dimensions).unsqueeze(1))
         self.stem_norm = _NORM[self.dimensions](stem, affine=False)
 

@@ -32,7 +32,8 @@ def test_gradient_in_bfloat16_is_that_of_float64(grid: tuple[int, int, int], str
         exact = deepcopy(conv).double()
         exact.zero_grad()
         (exact(images.double()) * slopes).sum().backward()
-        assert conv.weight.grad is not None and exact.weight.grad is not None
+        assert conv.weight.grad is not None
+        assert exact.weight.grad is not None
         difference = conv.weight.grad - exact.weight.grad
         assert difference.norm() < 0.01 * exact.weight.grad.norm()
 

@@ -21,4 +21,5 @@ domain = Domain(
         "labels": Command("voxtile_datasets.captions.labels:facts_from_labels", "a label table (CSV or Parquet)"),
     },
     wordings=(Path(__file__).parent / "captions" / "wordings" / "general.yaml",),
+    prompts=tuple(sorted((Path(__file__).parent / "captions" / "prompts").glob("*.yaml"))),
 )

@@ -105,29 +105,35 @@ def wordings_of(fact: Fact, bank: Bank, modality: str | None, body: str | None =
         modality: of the sample.
         body: body part or scene, if known.
     """
-    names, images = _names(fact, bank), _images(bank, modality, body)
+    names, images = _names(fact, bank), picture_names(bank, modality, body)
     return tuple(
         dict.fromkeys(text for name in names for image in images for text in _worded(fact, bank, name, image, body))
     )
 
 
+def picture_names(bank: Bank, modality: str | None, body: str | None) -> list[str]:
+    """What the picture may be called, without an article.
+
+    Args:
+        bank: the wordings.
+        modality: of the sample.
+        body: body part or scene, if known.
+    """
+    fields = {"body": body} if body else {}
+    patterns = bank.images.get(modality or "") or bank.images.get("default") or ("image",)
+    return [text for pattern in patterns if (text := fill(pattern, fields))] or ["image"]
+
+
 def _sentence(fact: Fact, subject: Subject, bank: Bank, variant: int) -> str:
     key = f"{subject.uid}|{variant}|{fact.concept}|{fact.polarity}|{fact.side}|{fact.location}"
     name = _pick(_names(fact, bank), key + "|name")
-    image = _pick(_images(bank, subject.modality, subject.body), f"{subject.uid}|{variant}|image")
+    image = _pick(picture_names(bank, subject.modality, subject.body), f"{subject.uid}|{variant}|image")
     return str(_pick(_worded(fact, bank, name, image, subject.body), key + "|pattern"))
 
 
 def _names(fact: Fact, bank: Bank) -> tuple[str, ...]:
     wording = bank.concepts.get(normalise(fact.concept), bank.generic)
     return (_lower_first(fact.concept.replace("_", " ").strip()), *wording.synonyms)
-
-
-def _images(bank: Bank, modality: str | None, body: str | None) -> list[str]:
-    """What the picture may be called."""
-    fields = {"body": body} if body else {}
-    patterns = bank.images.get(modality or "") or bank.images.get("default") or ("image",)
-    return [text for pattern in patterns if (text := fill(pattern, fields))] or ["image"]
 
 
 def _worded(fact: Fact, bank: Bank, name: str, image: str, body: str | None) -> list[str]:

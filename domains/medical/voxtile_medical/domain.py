@@ -57,4 +57,5 @@ domain = Domain(
     wordings=tuple(
         Path(__file__).parent / "wordings" / f"{name}.yaml" for name in ("radiology", "ultrasound", "ophthalmology")
     ),
+    prompts=tuple(sorted((Path(__file__).parent / "prompts").glob("*.yaml"))),
 )

@@ -81,4 +81,5 @@ domain = Domain(
         "stain": Command("voxtile_pathology.stain.scores:score_stain", "haematoxylin and eosin of every patch"),
     },
     wordings=(Path(__file__).parent / "wordings" / "histology.yaml",),
+    prompts=tuple(sorted((Path(__file__).parent / "prompts").glob("*.yaml"))),
 )

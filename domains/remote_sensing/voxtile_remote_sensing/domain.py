@@ -98,4 +98,5 @@ domain = Domain(
         "raster-window": Command("voxtile_remote_sensing.tiles.reference:open_reference", "tiles of raster files")
     },
     wordings=(Path(__file__).parent / "wordings" / "remote_sensing.yaml",),
+    prompts=tuple(sorted((Path(__file__).parent / "prompts").glob("*.yaml"))),
 )

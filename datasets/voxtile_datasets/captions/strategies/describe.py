@@ -1,0 +1,29 @@
+"""`describe`: a vision model describes the picture, in agreement with the facts where there are any."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from voxtile_datasets.captions.strategies.instructed import OPEN, InstructedStrategy
+from voxtile_datasets.captions.strategies.strategy import Ask, Check, Draft, Kind, SampleContext
+from voxtile_datasets.captions.strategies.structured import fields_form
+from voxtile_datasets.captions.strategies.telling import fact_lines
+
+WORDS = 120
+
+
+@dataclass(frozen=True)
+class Describe(InstructedStrategy):
+    """One caption a sample, from its picture; see the module. What no fact tells of leaves the verdict unknown."""
+
+    name: ClassVar[str] = "describe"
+    kind: ClassVar[Kind] = "vlm"
+
+    async def captions(self, sample: SampleContext, ask: Ask, check: Check) -> list[Draft]:
+        """See `Strategy.captions`."""
+        tried = await self.one(
+            "describe", sample, ask, check, words=WORDS, accepted=OPEN, form=fields_form("caption"), look=True,
+            facts=fact_lines(sample, self.options.absent),
+        )  # fmt: skip
+        return [self.draft("describe", sample, tried.text, tried.verdict, tried.replies)]

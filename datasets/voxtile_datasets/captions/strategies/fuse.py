@@ -1,0 +1,48 @@
+"""`fuse`: an existing caption and one made from the facts, joined into one.
+
+After CapsFusion (Yu et al., CVPR 2024, arXiv:2310.20550): the existing caption brings what the facts do not know, the
+synthetic one its plain structure. Here the facts decide where the two differ, and what is added must stand in the
+existing caption.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from voxtile_datasets.captions.strategies.instructed import OPEN, InstructedStrategy, grounded
+from voxtile_datasets.captions.strategies.strategy import Ask, Check, Draft, Kind, SampleContext, UnsuitableError
+from voxtile_datasets.captions.strategies.structured import fields_form
+from voxtile_datasets.captions.strategies.telling import fact_lines, quoted
+
+WORDS = 100
+
+
+@dataclass(frozen=True)
+class Fuse(InstructedStrategy):
+    """One caption a sample, from its longest existing caption and its first template caption; see the module."""
+
+    name: ClassVar[str] = "fuse"
+    kind: ClassVar[Kind] = "fusion"
+
+    async def captions(self, sample: SampleContext, ask: Ask, check: Check) -> list[Draft]:
+        """See `Strategy.captions`."""
+        existing = sample.texts("raw")
+        if not existing:
+            raise UnsuitableError("no-raw-caption", "the sample has no caption of its own to fuse")
+        raw = max(existing, key=lambda caption: len(caption["text"]))
+        synthetic = next(iter(sample.texts("template")), None)
+        lines = fact_lines(sample, self.options.absent)
+        if not lines and not synthetic:
+            raise UnsuitableError(
+                "no-facts", "the sample has neither facts nor a template caption to fuse with its own"
+            )
+        sources = [caption for caption in (raw, synthetic) if caption]
+        material = [claim for caption in sources for claim in check(caption["text"]).claims]
+        tried = await self.one(
+            "fuse", sample, ask, lambda text: grounded(check(text), material), words=WORDS, accepted=OPEN,
+            form=fields_form("caption"), facts=lines, raw=quoted(raw["text"]),
+            synthetic=quoted(synthetic["text"]) if synthetic else None,
+        )  # fmt: skip
+        parents = tuple(caption["caption_id"] for caption in sources)
+        return [self.draft("fuse", sample, tried.text, tried.verdict, tried.replies, parents=parents)]

@@ -1,0 +1,181 @@
+"""What the strategies share that need a model which follows instructions: requests from prompts, one text, a draft."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from voxtile.errors import ConfigError
+from voxtile_datasets.captions.providers.provider import ReplyError
+from voxtile_datasets.captions.providers.request import Reply, Request
+from voxtile_datasets.captions.strategies.form import clean
+from voxtile_datasets.captions.strategies.strategy import Ask, Draft, Kind, SampleContext, StrategyOptions
+from voxtile_datasets.captions.strategies.structured import Form
+from voxtile_datasets.captions.strategies.telling import picture_name, scale
+from voxtile_datasets.captions.strategies.tries import Judge, Tried, Try, best_of
+
+if TYPE_CHECKING:
+    from voxtile_datasets.captions.checker.check import Verdict
+    from voxtile_datasets.captions.checker.claims import Claim
+
+# What is accepted where a text can only come from the facts, and where it may hold what was seen or said besides.
+FROM_FACTS = ("supported",)
+OPEN = ("supported", "unknown")
+
+
+@dataclass(frozen=True)
+class InstructedStrategy:
+    """Base of these strategies; a subclass names itself and says what it asks.
+
+    Args:
+        options: of the command.
+
+    Raises:
+        ConfigError: the model only continues texts.
+    """
+
+    options: StrategyOptions
+
+    name: ClassVar[str]
+    version: ClassVar[str] = "1"
+    kind: ClassVar[Kind] = "rewrite"
+
+    def __post_init__(self) -> None:
+        """Refuse what the strategy cannot work with."""
+        if not self.options.chat:
+            raise ConfigError(
+                f"the strategy '{self.name}' needs a model that follows instructions; "
+                "use --strategy rewrite with this one, or another model"
+            )
+
+    @property
+    def accepted(self) -> Collection[str]:
+        """Verdicts that will do: a model that sees the picture may say more than the facts know."""
+        return OPEN if self.options.look else FROM_FACTS
+
+    def request(
+        self,
+        step: str,
+        sample: SampleContext,
+        number: int,
+        *,
+        max_tokens: int,
+        form: Form | None = None,
+        look: bool = False,
+        **values: Any,  # noqa: ANN401
+    ) -> Request:
+        """One request.
+
+        Args:
+            step: the prompt file's `strategy`.
+            sample: what it is about.
+            number: of the try.
+            max_tokens: of the reply, where the command says nothing.
+            form: what the reply should hold; None for plain words.
+            look: the picture is shown.
+            values: for the template, beside `image`, `scale` and `look`.
+        """
+        known = {"image": picture_name(sample), "scale": scale(sample), "look": look}
+        system, text = self.options.prompts.find(step, sample.modality).filled(**known, **values)
+        return Request(
+            prompt=text,
+            system=system,
+            images=(sample.picture(),) if look else (),
+            max_tokens=self.options.max_reply_tokens or max_tokens,
+            temperature=self.options.temperature,
+            seed=self.options.seed,
+            attempt=number,
+            schema=form.schema if form else None,
+        )
+
+    async def one(
+        self,
+        step: str,
+        sample: SampleContext,
+        ask: Ask,
+        judge: Judge,
+        *,
+        words: int,
+        form: Form | None = None,
+        look: bool = False,
+        accepted: Collection[str] | None = None,
+        lang: str = "en",
+        fault: str | None = None,
+        **values: Any,  # noqa: ANN401
+    ) -> Tried:
+        """Ask one step until its text is accepted.
+
+        Args:
+            step: the prompt file's `strategy`.
+            sample: what it is about.
+            ask: asks the provider.
+            judge: the checker bound to the sample, or why a text will not do.
+            words: the most words of the text.
+            form: what the reply holds; None for plain words.
+            look: the picture is shown.
+            accepted: verdicts that will do; `self.accepted` by default.
+            lang: of the text.
+            fault: what the first request tells of an earlier step's text.
+            values: for the template.
+
+        Raises:
+            ReplyError: no text was accepted; its reason is the best text's verdict, or what was wrong with its form.
+        """
+        accepted = self.accepted if accepted is None else accepted
+
+        def make(attempt: Try) -> Request:
+            known = {"fault": attempt.fault or fault, "words": words, **values}
+            return self.request(step, sample, attempt.number, max_tokens=4 * words + 64, form=form, look=look, **known)
+
+        def limited(text: str) -> Verdict | str:
+            length = len(text.split())
+            return f"The text has {length} words; write at most {words}." if length > words else judge(text)
+
+        def read(reply: str) -> str:
+            return form.read(reply)[0].text if form else clean(reply)
+
+        tried = await best_of(make, ask, limited, tries=self.options.tries, lang=lang, read=read, enough=accepted)
+        if tried.verdict.verdict not in accepted:
+            why = " ".join(fault.why for fault in tried.verdict.faults)
+            raise ReplyError(tried.verdict.verdict, f"the best of the model's texts is {tried.verdict.verdict}: {why}")
+        return tried
+
+    def draft(
+        self,
+        step: str,
+        sample: SampleContext,
+        text: str,
+        verdict: Verdict,
+        replies: tuple[Reply, ...],
+        *,
+        kind: Kind | None = None,
+        parents: tuple[str, ...] = (),
+        lang: str = "en",
+    ) -> Draft:
+        """An accepted text with the prompt that it came of."""
+        prompt = self.options.prompts.find(step, sample.modality)
+        return Draft(text, kind or self.kind, verdict, prompt.sha256, replies, parents, lang)
+
+
+def grounded(verdict: Verdict, material: Iterable[Claim]) -> Verdict | str:
+    """The verdict, where each claim that it cannot tell stands in the material; else a sentence that names one.
+
+    Args:
+        verdict: of a text.
+        material: claims of the texts that it was made from.
+    """
+    if verdict.verdict != "unknown":
+        return verdict
+    given = {claim_key(claim) for claim in material}
+    untold = {(fault.start, fault.end) for fault in verdict.faults}
+    for claim in verdict.claims:
+        if (claim.start, claim.end) in untold and claim_key(claim) not in given:
+            return f"'{claim.words}' is neither among the facts nor in the captions given."
+    return verdict
+
+
+def claim_key(claim: Claim) -> tuple[object, ...]:
+    """What a claim says, whatever its words and their place."""
+    said = (claim.kind, claim.concept, claim.polarity, claim.laterality, claim.value, claim.unit, claim.count)
+    return (*said, claim.relation, claim.place, claim.date, claim.attribute)

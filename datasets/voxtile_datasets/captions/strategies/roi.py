@@ -1,0 +1,85 @@
+"""`roi`: a caption of each region, with looked-up background for its words, and one of the whole from them.
+
+After MedTrinity-25M (Xie et al., ICLR 2025, arXiv:2408.02900), whose triplets hold an image, a region and a description
+that goes from the kind of image over the region to how they relate, written with retrieved knowledge. Knowledge helps
+with words only: what a region is said to show must be among its facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+from voxtile_datasets.captions.strategies.instructed import InstructedStrategy
+from voxtile_datasets.captions.strategies.knowledge import Knowledge
+from voxtile_datasets.captions.strategies.strategy import (
+    Ask,
+    Check,
+    Draft,
+    Kind,
+    Row,
+    SampleContext,
+    UnsuitableError,
+)
+from voxtile_datasets.captions.strategies.structured import fields_form
+from voxtile_datasets.captions.strategies.telling import fact_lines, quoted
+
+MOST_REGIONS = 6
+REGION_WORDS = 50
+WHOLE_WORDS = 150
+_PASSAGES = 2
+
+
+@dataclass(frozen=True)
+class Roi(InstructedStrategy):
+    """A caption for each of the first six regions with a phrase, and one of the whole; see the module."""
+
+    name: ClassVar[str] = "roi"
+    kind: ClassVar[Kind] = "roi"
+
+    @cached_property
+    def knowledge(self) -> Knowledge | None:
+        """The passages to look words up in.
+
+        Raises:
+            InputError: the folder cannot be used.
+        """
+        return Knowledge(self.options.knowledge) if self.options.knowledge else None
+
+    def __post_init__(self) -> None:
+        """Refuse what the strategy cannot work with, a knowledge folder without texts among it."""
+        super().__post_init__()
+        _ = self.knowledge
+
+    async def captions(self, sample: SampleContext, ask: Ask, check: Check) -> list[Draft]:
+        """See `Strategy.captions`; the caption of the whole comes last."""
+        regions = [(index, region) for index, region in enumerate(sample.regions) if region["phrase"]][:MOST_REGIONS]
+        if not regions:
+            raise UnsuitableError("no-regions", "the sample has no region with a phrase")
+        drafts = [await self._region(index, region, sample, ask, check) for index, region in regions]
+        told = [
+            {"phrase": quoted(region["phrase"]), "text": quoted(draft.text)}
+            for (_, region), draft in zip(regions, drafts, strict=True)
+        ]
+        lines = fact_lines(sample, self.options.absent)
+        tried = await self.one(
+            "roi/whole", sample, ask, check, words=WHOLE_WORDS, form=fields_form("caption"), look=self.options.look,
+            facts=lines, regions=told, knowledge=self._passages(lines),
+        )  # fmt: skip
+        return [*drafts, self.draft("roi/whole", sample, tried.text, tried.verdict, tried.replies, kind="rewrite")]
+
+    async def _region(self, index: int, region: Row, sample: SampleContext, ask: Ask, check: Check) -> Draft:
+        facts = [fact for fact in sample.facts if fact.get("region") == index]
+        lines = fact_lines(sample, self.options.absent, facts)
+        tried = await self.one(
+            "roi/region", sample, ask, lambda text: check(text, facts or None), words=REGION_WORDS,
+            form=fields_form("caption"), look=self.options.look, facts=lines, phrase=quoted(region["phrase"]),
+            knowledge=self._passages([region["phrase"], *lines]),
+        )  # fmt: skip
+        return self.draft("roi/region", sample, tried.text, tried.verdict, tried.replies)
+
+    def _passages(self, words: Sequence[str]) -> tuple[str, ...]:
+        found = self.knowledge.find(" ".join(words), _PASSAGES) if self.knowledge else ()
+        return tuple(map(quoted, found))

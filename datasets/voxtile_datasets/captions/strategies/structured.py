@@ -1,0 +1,203 @@
+"""What a reply should hold: the JSON schema to ask with, and a reading that forgives how models wrap their answers.
+
+A model may put JSON into a fence, talk before it, or answer a small question in plain words; all of that is read. What
+is empty or cut off is not guessed at: the reason is a sentence that the model can be told.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from voxtile_datasets.captions.strategies.form import MalformedReplyError, clean
+
+LONGEST_REPLY = 40_000  # characters; what is longer is no caption
+
+_DECODER = json.JSONDecoder()
+_MARKED = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+")
+_LABEL = re.compile(
+    r"^\s*(?:the\s+|your\s+)?(?:\w+\s+)?(?:caption|description|summary|answer|translation)\s*:\s*", re.I
+)
+_QUESTION = re.compile(r"^\W*(?:Q|question)\s*\d*\W*[:.)]\s*", re.I)
+_ANSWER = re.compile(r"^\W*(?:A|answer)\s*\d*\W*[:.)]\s*", re.I)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One text of a reply.
+
+    Attributes:
+        slot: which of the wanted texts it is: the name of its field or list.
+        text: on one line, without quotation marks and labels.
+        question: that it answers; None where it is no answer.
+    """
+
+    slot: str
+    text: str
+    question: str | None = None
+
+    @property
+    def whole(self) -> str:
+        """The text as it is stored: an answer after its question."""
+        return f"{self.question} {self.text}" if self.question else self.text
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a reply should hold.
+
+    Attributes:
+        schema: JSON schema of the reply.
+        read: the texts of a reply; at least one, or a MalformedReplyError.
+    """
+
+    schema: Mapping[str, Any]
+    read: Callable[[str], tuple[Candidate, ...]]
+
+
+def fields_form(*names: str) -> Form:
+    """Named texts, such as a short and a dense caption; a single one is also read from a reply in plain words."""
+
+    def read(reply: str) -> tuple[Candidate, ...]:
+        content = _found(reply)
+        if isinstance(content, dict):
+            texts = [content.get(name) for name in names]
+        else:
+            texts = [_plain(reply)] if len(names) == 1 and content is None else _labelled(reply, names)
+        for name, text in zip(names, texts, strict=True):
+            if not isinstance(text, str):
+                raise MalformedReplyError(f"The reply has no text named '{name}'.")
+        return tuple(Candidate(name, _line(str(text))) for name, text in zip(names, texts, strict=True))
+
+    return Form(_object({name: {"type": "string"} for name in names}), read)
+
+
+def list_form(name: str, most: int) -> Form:
+    """A list of at most so many texts; in plain words, a list with numbers or marks."""
+
+    def read(reply: str) -> tuple[Candidate, ...]:
+        content = _list_in(_found(reply), name)
+        if content is None:
+            lines = [line for line in reply.splitlines() if _MARKED.match(line)] if "{" not in reply else []
+        else:
+            lines = [_text_of(part) for part in content]
+        texts = dict.fromkeys(line for line in map(_line, lines) if line)
+        if not texts:
+            raise MalformedReplyError(f"The reply has no list of texts named '{name}'.")
+        return tuple(Candidate(name, text) for text in list(texts)[:most])
+
+    return Form(_object({name: _array({"type": "string"}, most)}), read)
+
+
+def pairs_form(name: str, most: int) -> Form:
+    """A list of at most so many questions with their answers; in plain words, lines that begin with Q: and A:."""
+
+    def read(reply: str) -> tuple[Candidate, ...]:
+        content = _list_in(_found(reply), name)
+        found = _spoken_pairs(reply) if content is None and "{" not in reply else _pairs(content or [])
+        answers: dict[str, str] = {}
+        for question, answer in found:
+            answers.setdefault(_line(question), _line(answer))
+        if not answers:
+            raise MalformedReplyError("The reply has no pair of a question and its answer.")
+        return tuple(Candidate(name, answer, question) for question, answer in list(answers.items())[:most])
+
+    pair = _object({"question": {"type": "string"}, "answer": {"type": "string"}})
+    return Form(_object({name: _array(pair, most)}), read)
+
+
+def _object(properties: Mapping[str, Any]) -> Mapping[str, Any]:
+    required = list(properties)
+    return {"type": "object", "properties": dict(properties), "required": required, "additionalProperties": False}
+
+
+def _array(items: Mapping[str, Any], most: int) -> Mapping[str, Any]:
+    return {"type": "array", "items": items, "minItems": 1, "maxItems": most}
+
+
+def _line(text: str) -> str:
+    return clean(_LABEL.sub("", clean(text.replace("**", ""))))
+
+
+def _found(reply: str) -> dict[str, Any] | list[Any] | None:
+    """The first JSON object or list in a reply, wherever it stands; None where there is none that is whole."""
+    if not reply.strip():
+        raise MalformedReplyError("The reply is empty.")
+    if len(reply) > LONGEST_REPLY:
+        raise MalformedReplyError(f"The reply has {len(reply):,} characters; write at most {LONGEST_REPLY:,}.")
+    start = 0
+    for _ in range(len(reply)):
+        match = re.compile(r"[{\[]").search(reply, start)
+        if match is None:
+            return None
+        try:
+            value, _ = _DECODER.raw_decode(reply, match.start())
+        except ValueError:
+            start = match.end()
+            continue
+        except RecursionError:
+            return None
+        if value and (isinstance(value, dict) or isinstance(value[0], str | dict)):
+            return value if isinstance(value, dict | list) else None
+        start = match.end()
+    return None
+
+
+def _list_in(content: dict[str, Any] | list[Any] | None, name: str) -> list[Any] | None:
+    """The list of a reply, also under another name than the one that was asked for."""
+    if isinstance(content, dict):
+        named = content.get(name)
+        return (
+            named
+            if isinstance(named, list)
+            else next((part for part in content.values() if isinstance(part, list)), None)
+        )
+    return content
+
+
+def _plain(reply: str) -> str:
+    """A caption in plain words: the first paragraph that does not announce it."""
+    text = reply.replace("```", "").strip()
+    if text.startswith(("{", "[")) or '":' in text:
+        raise MalformedReplyError("The reply breaks off in the middle of its JSON.")
+    blocks = [block.strip() for block in text.split("\n\n") if block.strip()]
+    if len(blocks) > 1 and blocks[0].endswith(":"):
+        del blocks[0]
+    return blocks[0] if blocks else ""
+
+
+def _labelled(reply: str, names: Sequence[str]) -> list[str | None]:
+    """Texts that stand after their names: `Short: … Dense: …`."""
+    if "{" in reply:
+        raise MalformedReplyError("The reply breaks off in the middle of its JSON.")
+    marks = "|".join(map(re.escape, names))
+    pieces = re.split(rf"(?:^|\n)\W*({marks})(?:[ ]\w+)?\W*:\W*", reply, flags=re.I)
+    found = {name.casefold(): text for name, text in zip(pieces[1::2], pieces[2::2], strict=True)}
+    return [found.get(name.casefold()) for name in names]
+
+
+def _pairs(content: Sequence[Any]) -> list[tuple[str, str]]:
+    rows = [(row.get("question"), row.get("answer")) for row in content if isinstance(row, dict)]
+    return [(question, answer) for question, answer in rows if isinstance(question, str) and isinstance(answer, str)]
+
+
+def _spoken_pairs(reply: str) -> list[tuple[str, str]]:
+    pairs: list[tuple[str, str]] = []
+    question: str | None = None
+    for line in reply.splitlines():
+        if _QUESTION.match(line):
+            question = _QUESTION.sub("", line)
+        elif question and _ANSWER.match(line):
+            pairs.append((question, _ANSWER.sub("", line)))
+            question = None
+    return pairs
+
+
+def _text_of(part: Any) -> str:  # noqa: ANN401
+    """A text of a list, which some models wrap into an object of one text."""
+    if isinstance(part, dict) and len(part) == 1:
+        part = next(iter(part.values()))
+    return part if isinstance(part, str) else ""

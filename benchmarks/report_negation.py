@@ -19,10 +19,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from voxtile.words.tokens import Words, words_of
 from voxtile_medical.reports.grammar import load_grammar
 from voxtile_medical.reports.lexicon import load_lexicon
 from voxtile_medical.reports.statements import Statement
-from voxtile_medical.reports.tokens import Words, words_of
 
 SENTENCES = Path(__file__).parents[1] / "tests" / "medical" / "negation_sentences.csv"
 REPEATS = 20

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from voxtile.words.phrases import Match
 from voxtile_medical.reports.grammar import Modifier
 from voxtile_medical.reports.lexicon import Concept
 from voxtile_medical.reports.mentions import Mention
-from voxtile_medical.reports.phrases import Match
 from voxtile_medical.reports.sizes import Size
 from voxtile_medical.reports.statements import Statement
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from voxtile.words.tokens import words_of
 from voxtile_medical.reports.attributes import NONE, Attributes, attributes_of
 from voxtile_medical.reports.grammar import load_grammar
 from voxtile_medical.reports.lexicon import Lexicon
@@ -14,7 +15,6 @@ from voxtile_medical.reports.mentions import closed_concepts, mentions
 from voxtile_medical.reports.sections import sentences
 from voxtile_medical.reports.sizes import Size, sizes
 from voxtile_medical.reports.statements import Polarity, Statement
-from voxtile_medical.reports.tokens import words_of
 
 # A question ("rule out effusion") or an earlier state is not a finding of this examination.
 _NOT_FINDINGS = frozenset({"indication", "comparison", "technique", "history", "recommendation", "signature"})

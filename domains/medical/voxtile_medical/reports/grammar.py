@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from voxtile_medical.reports.phrases import Phrases
-from voxtile_medical.reports.tokens import normal_form, words_of
+from voxtile.words.phrases import Phrases
+from voxtile.words.tokens import normal_form, words_of
 
 ENGLISH = Path(__file__).with_name("english.yaml")
 Modifier: TypeAlias = tuple[str, str]  # attribute, value

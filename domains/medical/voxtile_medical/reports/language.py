@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from voxtile_medical.reports.tokens import words_of
+from voxtile.words.tokens import words_of
 
 LANGUAGES = Path(__file__).with_name("languages.yaml")
 _FEWEST_WORDS = 6

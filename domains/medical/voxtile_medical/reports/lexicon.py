@@ -18,8 +18,8 @@ from typing import Any, TypeAlias
 import yaml
 
 from voxtile.errors import InputError
+from voxtile.words.phrases import Phrases
 from voxtile_medical.reports.measures import Measure
-from voxtile_medical.reports.phrases import Phrases
 
 LEXICON = Path(__file__).parent / "lexicon" / "radiology.yaml"
 # What kind of place a concept can have; `places` of english.yaml lists them.

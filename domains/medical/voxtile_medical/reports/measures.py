@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from voxtile_medical.reports.phrases import Match, Phrases
-from voxtile_medical.reports.tokens import Words
+from voxtile.words.phrases import Match, Phrases
+from voxtile.words.tokens import Words
 
 _VALUE = re.compile(r"(?P<value>[-−]?\d+(?:\.\d+)?(?:e[-+]?\d+)?)\s?(?P<unit>[A-Za-zµ°%][\w²³/%]*)")
 _CONNECTING = frozenset(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from voxtile.words.phrases import Match
 from voxtile_medical.reports.lexicon import Lexicon
-from voxtile_medical.reports.phrases import Match
 from voxtile_medical.reports.statements import Polarity, Statement
 
 _LINKS = frozenset(["of", "in", "the", "within", "along", "throughout", "involving", "at", "a", "are", "is"])

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, TypeAlias
 
+from voxtile.words.phrases import Match
+from voxtile.words.tokens import Words
 from voxtile_medical.reports.grammar import Grammar
-from voxtile_medical.reports.phrases import Match
-from voxtile_medical.reports.tokens import Words
 
 Polarity: TypeAlias = Literal["present", "absent", "uncertain"]
 _SEPARATORS = {",": ",", "and": "and", "or": "or", "nor": "or", "/": "or", "&": "and", "+": "and"}

@@ -17,13 +17,13 @@ import pyarrow.compute as pc
 from voxtile.corpus.parts import part_paths, read_parts, table_schema
 from voxtile.engine.task import Item, Outcome, Row
 from voxtile.errors import InputError
+from voxtile.words.tokens import words_of
 from voxtile_medical.reports.attributes import Attributes
 from voxtile_medical.reports.compose.report import Composed, compose
 from voxtile_medical.reports.compose.wording import Style, load_wording
 from voxtile_medical.reports.extract import ReportFact, firmest
 from voxtile_medical.reports.lexicon import Lexicon, load_lexicon
 from voxtile_medical.reports.measures import Measurement, measurements
-from voxtile_medical.reports.tokens import words_of
 
 _COLUMNS = ("uid", "concept", "polarity", "value", "unit", "attributes", "region_id", "source")
 # Marks facts that say again, with its sentence as evidence, what a caption states; `voxtile caption` passes them over.

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from voxtile_medical.reports.tokens import words_of
+from voxtile.words.tokens import words_of
 
 Payload = TypeVar("Payload")
 _PIECE = re.compile(r"\[(?P<optional>(?:[^\[\]()]|\([^()]*\))*)\]|\((?P<choice>[^()]*)\)|(?P<plain>[^\[\]()]+)")

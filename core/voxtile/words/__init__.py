@@ -1,0 +1,1 @@
+"""Words of a sentence and phrases found among them, for readers of reports and checkers of captions."""

@@ -200,6 +200,15 @@ COMMANDS: Mapping[str, Entry | Group] = {
             "voxtile caption corpus --provider template",
         ),
     ),
+    "card": Entry(
+        ENRICH,
+        "card CORPUS OUT",
+        Command(
+            "voxtile_datasets.cards.command:write_card",
+            "a data card: page, Markdown and Croissant",
+            "voxtile card corpus corpus --name 'My CT scans' --creator 'Radiology, General Hospital'",
+        ),
+    ),
     "fit": _training("fit", "train a model; also as 'lightning fit'"),
     "validate": _training("validate", "losses and metrics on the validation split"),
     "test": _training("test", "the zero-shot report of a trained model"),

@@ -1,0 +1,333 @@
+"""A corpus as Croissant 1.1 (http://mlcommons.org/croissant/1.1): JSON-LD that says what its files and records are.
+
+The tables are file sets of Parquet parts, read where they lie; the shards are archives with the pictures in them.
+Provenance follows PROV-O, conditions of use follow DUO, and what the card says of people, machines and gaps follows the
+vocabulary for responsible AI (http://mlcommons.org/croissant/RAI/1.0).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import yaml
+
+import voxtile
+from voxtile.corpus.parts import part_paths
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.schema import TABLES
+from voxtile.corpus.verification.files import Recorded, read_records
+from voxtile.engine.commit import sha256_of
+from voxtile_datasets.cards.card import Card
+from voxtile_datasets.cards.provenance import Run
+from voxtile_datasets.licences.licence import CREDENTIALED, NO_REDISTRIBUTION, NONCOMMERCIAL
+
+VERSION = "http://mlcommons.org/croissant/1.1"
+_RAI = "http://mlcommons.org/croissant/RAI/1.0"
+_ROOT = "corpus"
+_COLUMNS = Path(__file__).with_name("columns.yaml")
+_PICTURES = {"jpg": "image/jpeg", "png": "image/png"}
+_FOREIGN_KEYS = {"uid": "samples/uid", "caption_id": "captions/caption_id"}
+_SPLITS = {"train": "cr:TrainingSplit", "val": "cr:ValidationSplit", "test": "cr:TestSplit"}
+
+# The context of the specification's appendix 1, with the vocabularies that are used below.
+_CONTEXT: Mapping[str, Any] = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "sc": "https://schema.org/",
+    "cr": "http://mlcommons.org/croissant/",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "dct": "http://purl.org/dc/terms/",
+    "prov": "http://www.w3.org/ns/prov#",
+    "duo": "http://purl.obolibrary.org/obo/DUO_",
+    "conformsTo": "dct:conformsTo",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "description": {"@container": "@language"},
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "name": {"@container": "@language"},
+    **{
+        term: f"cr:{term}"
+        for term in (
+            "annotation", "arrayShape", "citeAs", "column", "containedIn", "equivalentProperty", "excludes", "extract",
+            "field", "fileObject", "fileProperty", "fileSet", "format", "includes", "isArray", "isLiveDataset",
+            "jsonPath", "key", "md5", "parentField", "path", "readLines", "recordSet", "references", "regex",
+            "repeated", "replace", "samplingRate", "sdVersion", "separator", "source", "subField", "transform",
+            "unArchive", "value",
+        )
+    },
+}  # fmt: skip
+
+# Terms of the Data Use Ontology for what a licence asks: https://github.com/EBISPOT/DUO
+_USE_CONDITIONS = (
+    (NONCOMMERCIAL, "non-commercial use only", "0000046"),
+    (CREDENTIALED, "user specific restriction", "0000026"),
+    (NO_REDISTRIBUTION, "user specific restriction", "0000026"),
+)
+
+
+def croissant(store: Corpus, card: Card, place: Path) -> dict[str, Any]:
+    """The description.
+
+    Args:
+        store: one corpus.
+        card: its card.
+        place: folder that the file will lie in; paths are relative to it.
+
+    Raises:
+        CorpusError: a table part or a shard cannot be read.
+    """
+    root = store.roots[0]
+    to_root = os.path.relpath(root.resolve(), place.resolve())
+    tables = [name for name in TABLES if name in _descriptions() and part_paths(root, name)]
+    shards = _shards(root, to_root)
+    codecs = sorted(_picture_codecs(store))
+    distribution = [*_root_folder(to_root), *(_table_files(name, to_root) for name in tables)]
+    if codecs:
+        distribution += [*shards, *(_picture_files(codec, shards) for codec in codecs)]
+    return _about(card) | {
+        "distribution": distribution,
+        "recordSet": [
+            *([_split_names(card)] if "splits" in tables else []),
+            *(_table_records(name, tables) for name in tables),
+            *(_picture_records(codec) for codec in codecs),
+        ],
+    }
+
+
+def _about(card: Card) -> dict[str, Any]:
+    about = card.about
+    writers = sorted({origin.model or str(origin.provider) for origin in card.captions if origin.is_generated})
+    described: dict[str, Any] = {
+        "@context": dict(_CONTEXT),
+        "@type": "sc:Dataset",
+        "conformsTo": [VERSION, _RAI],
+        "name": about.name,
+        "description": card.description,
+        "license": _licences(card),
+        "url": about.url or "about:blank",
+        "creator": [{"@type": "sc:Organization", "name": name} for name in about.creators or ("not stated",)],
+        "datePublished": card.published,
+        "version": about.data_version,
+        "citeAs": about.cite,
+        "keywords": [name for name, _ in card.modalities],
+        "inLanguage": [tag for tag, _ in card.languages if tag],
+        "usageInfo": _use_conditions(card),
+        "prov:wasGeneratedBy": [_activity(run) for run in card.runs],
+        "rai:personalSensitiveInformation": [card.deidentification],
+        "rai:dataLimitations": list(card.gaps),
+        "rai:machineAnnotationTools": writers,
+    }
+    return {key: value for key, value in described.items() if value not in (None, [], "")}
+
+
+def _licences(card: Card) -> list[str]:
+    """Addresses where they are known, the text as stated otherwise."""
+    found: dict[str, None] = {}
+    for licence, _ in card.licence.counts:
+        urls = [part.url for part in licence.parts if part.url]
+        found |= dict.fromkeys(urls if urls and licence.spdx else [str(licence)])
+    return list(found)
+
+
+def _use_conditions(card: Card) -> list[dict[str, str]]:
+    terms = {
+        code: {"@type": "sc:DefinedTerm", "name": name, "termCode": f"DUO_{code}", "url": f"duo:{code}"}
+        for term, name, code in _USE_CONDITIONS
+        if term in card.licence.terms
+    }
+    return list(terms.values())
+
+
+def _activity(run: Run) -> dict[str, Any]:
+    agent = {"@type": "prov:SoftwareAgent", "prov:label": f"voxtile {run.versions.get('voxtile', voxtile.__version__)}"}
+    return {
+        "@type": "prov:Activity",
+        "prov:label": f"{run.task} {run.version}",
+        "prov:endedAtTime": run.created,
+        "prov:wasAssociatedWith": agent,
+    }
+
+
+def _root_folder(to_root: str) -> Iterator[dict[str, Any]]:
+    """The corpus's folder, where the description lies outside it."""
+    if to_root != ".":
+        yield {
+            "@type": "cr:FileObject",
+            "@id": _ROOT,
+            "name": _ROOT,
+            "description": "The folder of the corpus.",
+            "contentUrl": to_root,
+            "encodingFormat": "git+https",  # the one format under which readers take a folder as it is
+            "sha256": "0" * 64,  # of a folder there is none; its files have theirs in the manifests
+        }
+
+
+def _table_files(name: str, to_root: str) -> dict[str, Any]:
+    within = {"containedIn": {"@id": _ROOT}} if to_root != "." else {}
+    return {
+        "@type": "cr:FileSet",
+        "@id": f"{name}-parts",
+        "name": f"{name}-parts",
+        "description": f"Parquet parts of the table {name}.",
+        **within,
+        "encodingFormat": "application/x-parquet",
+        "includes": f"tables/{name}/*.parquet",
+    }
+
+
+def _shards(root: Path, to_root: str) -> list[dict[str, Any]]:
+    recorded = read_records(root)
+    return [_shard(path, root, to_root, recorded) for path in sorted((root / "shards").glob("*.tar"))]
+
+
+def _shard(path: Path, root: Path, to_root: str, recorded: Recorded) -> dict[str, Any]:
+    name = path.relative_to(root).as_posix()
+    digest, size = recorded.files.get(name) or (sha256_of(path), path.stat().st_size)
+    return {
+        "@type": "cr:FileObject",
+        "@id": name,
+        "name": path.name,
+        "contentUrl": name if to_root == "." else f"{to_root}/{name}",
+        "contentSize": f"{size} B",
+        "encodingFormat": "application/x-tar",
+        "sha256": digest,
+    }
+
+
+def _picture_files(codec: str, shards: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "@type": "cr:FileSet",
+        "@id": f"{codec}-pictures",
+        "name": f"{codec}-pictures",
+        "description": f"Pictures stored as {codec}; the file's name is the sample's uid.",
+        "containedIn": [{"@id": shard["@id"]} for shard in shards],
+        "encodingFormat": _PICTURES[codec],
+        "includes": f"*.{codec}",
+    }
+
+
+def _picture_codecs(store: Corpus) -> set[str]:
+    connection = store.connection()
+    try:
+        rows = connection.execute("SELECT DISTINCT codec FROM samples").fetchall()
+    finally:
+        connection.close()
+    return {row[0] for row in rows} & set(_PICTURES)
+
+
+def _table_records(name: str, tables: list[str]) -> dict[str, Any]:
+    descriptions = _descriptions()[name]
+    records: dict[str, Any] = {
+        "@type": "cr:RecordSet",
+        "@id": name,
+        "name": name,
+        "description": descriptions["_"],
+        "field": [
+            field for column in TABLES[name] if (field := _field(name, column, descriptions, tables)) is not None
+        ],
+    }
+    keys = {"samples": "uid", "captions": "caption_id", "regions": "region_id"}
+    return records | ({"key": {"@id": f"{name}/{keys[name]}"}} if name in keys else {})
+
+
+def _field(table: str, column: pa.Field, descriptions: Mapping[str, str], tables: list[str]) -> dict[str, Any] | None:
+    """A column as a field; None for those that Croissant has no type for (structs, bytes)."""
+    is_list = pa.types.is_list(column.type)
+    kind = _data_type(column.type.value_type if is_list else column.type)
+    if kind is None:
+        return None
+    if (table, column.name) == ("splits", "split"):
+        kind = ["sc:Text", "cr:Split"]
+    field: dict[str, Any] = {
+        "@type": "cr:Field",
+        "@id": f"{table}/{column.name}",
+        "name": column.name,
+        "description": descriptions[column.name],
+        "dataType": kind,
+        "source": {"fileSet": {"@id": f"{table}-parts"}, "extract": {"column": column.name}},
+    }
+    if is_list:
+        field |= {"isArray": True, "arrayShape": "-1"}
+    return field
+
+
+def _data_type(kind: pa.DataType) -> Any:  # noqa: ANN401
+    for matches, name in (
+        (pa.types.is_string, "sc:Text"),
+        (pa.types.is_integer, "cr:Int64"),
+        (pa.types.is_float64, "cr:Float64"),
+        (pa.types.is_boolean, "sc:Boolean"),
+    ):
+        if matches(kind):
+            return name
+    return None
+
+
+def _picture_records(codec: str) -> dict[str, Any]:
+    source = {"fileSet": {"@id": f"{codec}-pictures"}}
+    name = f"{codec}-images"
+    return {
+        "@type": "cr:RecordSet",
+        "@id": name,
+        "name": name,
+        "description": f"The pictures that are stored as {codec}, as they came.",
+        "key": {"@id": f"{name}/uid"},
+        "field": [
+            {
+                "@type": "cr:Field",
+                "@id": f"{name}/uid",
+                "name": "uid",
+                "description": "Sample that the picture is of.",
+                "dataType": "sc:Text",
+                "source": {
+                    **source,
+                    "extract": {"fileProperty": "filename"},
+                    "transform": {"regex": rf"^([^.]+)\.{codec}$"},
+                },
+            },
+            {
+                "@type": "cr:Field",
+                "@id": f"{name}/image",
+                "name": "image",
+                "description": "The picture.",
+                "dataType": "sc:ImageObject",
+                "source": {**source, "extract": {"fileProperty": "content"}},
+            },
+        ],
+    }
+
+
+def _split_names(card: Card) -> dict[str, Any]:
+    names = sorted({split.split for split in card.summary.splits})
+    return {
+        "@type": "cr:RecordSet",
+        "@id": "split_names",
+        "name": "split_names",
+        "description": "What the names of splits stand for.",
+        "dataType": "cr:Split",
+        "key": {"@id": "split_names/name"},
+        "field": [
+            {
+                "@type": "cr:Field", "@id": "split_names/name", "name": "name", "description": "Name of a split.",
+                "dataType": "sc:Text",
+            },
+            {
+                "@type": "cr:Field", "@id": "split_names/url", "name": "url", "description": "What it is for.",
+                "dataType": ["sc:URL", "cr:Split"],
+            },
+        ],
+        "data": [
+            {"split_names/name": name, "split_names/url": _SPLITS.get(name, "cr:Split")} for name in names
+        ],
+    }  # fmt: skip
+
+
+@cache
+def _descriptions() -> dict[str, dict[str, str]]:
+    content: dict[str, dict[str, str]] = yaml.safe_load(_COLUMNS.read_text("utf-8"))
+    return content

@@ -24,6 +24,18 @@ class ReplyError(VoxtileError):
         self.reason = reason
 
 
+class OffSchemaError(ReplyError):
+    """A reply came, and its text is not the JSON that was asked for.
+
+    Attributes:
+        reply: as the model gave it, for whoever can read it all the same.
+    """
+
+    def __init__(self, reason: str, message: str, reply: Reply) -> None:
+        super().__init__(reason, message)
+        self.reply = reply
+
+
 @runtime_checkable
 class Provider(Protocol):
     """Answers requests, many at a time; ask from one event loop.

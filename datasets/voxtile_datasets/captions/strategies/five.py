@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from voxtile_datasets.captions.providers.request import Request
-from voxtile_datasets.captions.strategies.instructed import InstructedStrategy
+from voxtile_datasets.captions.strategies.instructed import InstructedStrategy, forgiving
 from voxtile_datasets.captions.strategies.several import Round, several
 from voxtile_datasets.captions.strategies.strategy import Ask, Check, Draft, SampleContext, UnsuitableError
 from voxtile_datasets.captions.strategies.structured import list_form
@@ -41,7 +41,7 @@ class Five(InstructedStrategy):
             )  # fmt: skip
 
         texts = await several(
-            make, ask, lambda candidate: check(candidate.text), form, {"captions": COUNT}, most_words=WORDS,
+            make, forgiving(ask), lambda candidate: check(candidate.text), form, {"captions": COUNT}, most_words=WORDS,
             tries=self.options.tries, enough=self.accepted,
         )  # fmt: skip
         return [self.draft("five", sample, text.candidate.text, text.verdict, text.replies) for text in texts]

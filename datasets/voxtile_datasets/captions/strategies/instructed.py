@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from voxtile.errors import ConfigError
-from voxtile_datasets.captions.providers.provider import ReplyError
+from voxtile_datasets.captions.providers.provider import OffSchemaError, ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request
 from voxtile_datasets.captions.strategies.form import clean
 from voxtile_datasets.captions.strategies.strategy import Ask, Draft, Kind, SampleContext, StrategyOptions
@@ -135,7 +135,9 @@ class InstructedStrategy:
         def read(reply: str) -> str:
             return form.read(reply)[0].text if form else clean(reply)
 
-        tried = await best_of(make, ask, limited, tries=self.options.tries, lang=lang, read=read, enough=accepted)
+        tried = await best_of(
+            make, forgiving(ask), limited, tries=self.options.tries, lang=lang, read=read, enough=accepted
+        )
         if tried.verdict.verdict not in accepted:
             why = " ".join(fault.why for fault in tried.verdict.faults)
             raise ReplyError(tried.verdict.verdict, f"the best of the model's texts is {tried.verdict.verdict}: {why}")
@@ -156,6 +158,18 @@ class InstructedStrategy:
         """An accepted text with the prompt that it came of."""
         prompt = self.options.prompts.find(step, sample.modality)
         return Draft(text, kind or self.kind, verdict, prompt.sha256, replies, parents, lang)
+
+
+def forgiving(ask: Ask) -> Ask:
+    """The same, with replies that break their schema handed over to be read all the same."""
+
+    async def ask_forgiving(request: Request) -> Reply:
+        try:
+            return await ask(request)
+        except OffSchemaError as error:
+            return error.reply
+
+    return ask_forgiving
 
 
 def grounded(verdict: Verdict, material: Iterable[Claim]) -> Verdict | str:

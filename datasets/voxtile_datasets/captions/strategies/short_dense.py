@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from voxtile_datasets.captions.providers.request import Request
-from voxtile_datasets.captions.strategies.instructed import InstructedStrategy
+from voxtile_datasets.captions.strategies.instructed import InstructedStrategy, forgiving
 from voxtile_datasets.captions.strategies.several import Round, several
 from voxtile_datasets.captions.strategies.strategy import Ask, Check, Draft, SampleContext, UnsuitableError
 from voxtile_datasets.captions.strategies.structured import Candidate, fields_form
@@ -46,7 +46,7 @@ class ShortDense(InstructedStrategy):
             return check(candidate.text)
 
         texts = await several(
-            make, ask, judge, form, {"short": 1, "dense": 1}, most_words=DENSE_WORDS, tries=self.options.tries,
-            enough=self.accepted,
+            make, forgiving(ask), judge, form, {"short": 1, "dense": 1}, most_words=DENSE_WORDS,
+            tries=self.options.tries, enough=self.accepted,
         )  # fmt: skip
         return [self.draft("short-dense", sample, text.candidate.text, text.verdict, text.replies) for text in texts]

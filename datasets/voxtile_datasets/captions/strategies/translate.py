@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 from voxtile.errors import ConfigError
 from voxtile_datasets.captions.providers.request import Reply, Request
 from voxtile_datasets.captions.strategies.form import MalformedReplyError
-from voxtile_datasets.captions.strategies.instructed import OPEN, InstructedStrategy, claim_key
+from voxtile_datasets.captions.strategies.instructed import OPEN, InstructedStrategy, claim_key, forgiving
 from voxtile_datasets.captions.strategies.strategy import (
     Ask,
     Check,
@@ -81,12 +81,14 @@ class Translate(InstructedStrategy):
         readings: dict[str, str] = {}
         back: list[Reply] = []
 
+        ask_any = forgiving(ask)
+
         async def ask_both(request: Request) -> Reply:
             """Ask for a translation and for its reading; what cannot be read is judged without."""
-            reply = await ask(request)
+            reply = await ask_any(request)
             with suppress(MalformedReplyError):
                 text = form.read(reply.text)[0].text
-                back.append(await ask(again(quoted(text), request.attempt)))
+                back.append(await ask_any(again(quoted(text), request.attempt)))
                 readings[text] = form.read(back[-1].text)[0].text
             return reply
 

@@ -1,0 +1,110 @@
+"""What models answer, in the ways they wrap it: read where it is whole, named where it is not."""
+
+import contextlib
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voxtile_datasets.captions.strategies.form import MalformedReplyError
+from voxtile_datasets.captions.strategies.structured import LONGEST_REPLY, fields_form, list_form, pairs_form
+
+CAPTION = "A small nodule lies in the left lung."
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        json.dumps({"caption": CAPTION}), f'```json\n{{"caption": "{CAPTION}"}}\n```',
+        f'Sure! {{"caption": "{CAPTION}"}} :-)',
+        f'{{"note": {{}}, "caption": "{CAPTION}"}}', CAPTION, f'"{CAPTION}"',
+        f"Caption: {CAPTION}", f"**Caption:** {CAPTION}",
+        f"Here is the caption:\n\n{CAPTION}\n\nLet me know if you want another one.", f"1. {CAPTION}",
+        f"I weighed {{the facts}} first. {{\"caption\": \"{CAPTION}\"}}", "A small nodule lies\nin the left lung.",
+    ],
+)  # fmt: skip
+def test_a_caption_is_found_however_it_is_wrapped(reply):
+    (candidate,) = fields_form("caption").read(reply)
+    assert candidate.text == CAPTION
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        ("", "empty"), (" \n ", "empty"), ('{"caption": "A small nod', "breaks off"), ('{"captions": []', "breaks off"),
+        ('```json\n{"caption": "A', "breaks off"), ('{"text": "A small nodule"}', "no text named 'caption'"),
+        ('{"caption": ["a", "b"]}', "no text named 'caption'"), ('{"caption": null}', "no text named 'caption'"),
+        ("x" * (LONGEST_REPLY + 1), "characters"), ("[" * 30_000, "breaks off"), ('{"a":' * 7_000, "breaks off"),
+    ],
+)  # fmt: skip
+def test_a_reply_without_a_caption_is_named(reply, said):
+    with pytest.raises(MalformedReplyError, match=said):
+        fields_form("caption").read(reply)
+
+
+def test_two_formats_are_read_from_json_and_from_labelled_words():
+    form = fields_form("short", "dense")
+    for reply in (
+        '{"dense": "A round nodule of 8 mm.", "short": "Lung nodule"}',
+        "**Short caption:** Lung nodule\n**Dense caption:** A round nodule of 8 mm.",
+        "short: Lung nodule\n\ndense: A round nodule of 8 mm.",
+    ):
+        assert [(c.slot, c.text) for c in form.read(reply)] == [
+            ("short", "Lung nodule"),
+            ("dense", "A round nodule of 8 mm."),
+        ]
+    with pytest.raises(MalformedReplyError, match="'dense'"):
+        form.read("Short: Lung nodule")
+    with pytest.raises(MalformedReplyError, match="'short'"):
+        form.read("A round nodule.")
+
+
+def test_lists_lose_repeats_and_what_is_too_many():
+    form = list_form("captions", 3)
+    wanted = ["One field.", "Two roads.", "A lake."]
+    for reply in (
+        json.dumps({"captions": wanted}), json.dumps(wanted),
+        json.dumps({"texts": [wanted[0], *wanted, "More of it."]}),
+        json.dumps([{"caption": text} for text in wanted]), "Sure:\n1. One field.\n2) Two roads.\n- A lake.\n",
+    ):  # fmt: skip
+        assert [candidate.text for candidate in form.read(reply)] == wanted
+    for reply in ('{"captions": ["One field.", "Two', "I will not.", '{"captions": "One field."}', "[]", "[1, 2]"):
+        with pytest.raises(MalformedReplyError, match="no list"):
+            form.read(reply)
+
+
+def test_pairs_are_read_from_json_and_from_spoken_lines():
+    form = pairs_form("pairs", 2)
+    pair = {"question": "Is there water?", "answer": "Yes, there is water."}
+    for reply in (
+        json.dumps({"pairs": [pair, pair]}), json.dumps([pair, {"question": "Where?"}]),
+        "Q: Is there water?\nA: Yes, there is water.\n",
+        "**Question 1:** Is there water?\n**Answer:** Yes, there is water.",
+    ):  # fmt: skip
+        (candidate,) = form.read(reply)
+        assert (candidate.question, candidate.text) == (pair["question"], pair["answer"])
+        assert candidate.whole == "Is there water? Yes, there is water."
+    for reply in ("Q: Is there water?", '{"pairs": []}', '{"pairs": [{"question": 1, "answer": 2}]}', "Nothing."):
+        with pytest.raises(MalformedReplyError, match="no pair"):
+            form.read(reply)
+
+
+@given(
+    st.text(alphabet='{}[]":,\\QA: .ab1-\n', max_size=80),
+    st.sampled_from([fields_form("caption"), list_form("captions", 3), pairs_form("pairs", 3)]),
+)
+@settings(max_examples=50)
+def test_no_reply_is_read_as_more_than_lines_of_text(reply, form):
+    candidates = ()
+    with contextlib.suppress(MalformedReplyError):
+        candidates = form.read(reply)
+    assert all("\n" not in candidate.text for candidate in candidates)
+    assert {candidate.slot for candidate in candidates} <= {"caption", "captions", "pairs"}
+
+
+@given(st.permutations(["One field.", "Two roads", 'A "big" lake', "A {b} [c]", "Ü 3 mm"]))
+@settings(max_examples=10)
+def test_what_json_holds_comes_out_again(texts):
+    reply = f"Well: {json.dumps({'captions': texts})} Done {{1}}."
+    assert [candidate.text for candidate in list_form("captions", 6).read(reply)] == texts

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -16,6 +15,7 @@ import voxtile
 from voxtile.command_table import COMMANDS, Entry
 from voxtile.domain import Command, discover
 from voxtile.errors import ConfigError
+from voxtile.folders import cache_folder
 
 _OUT = "{out}"
 
@@ -80,7 +80,7 @@ def phantom_corpus(spec: PhantomSpec, cache: Path | None = None) -> Path:
     }
     description = json.dumps({"voxtile": voxtile.__version__, **asdict(spec)}, sort_keys=True)
     digest = hashlib.sha256(description.encode()).hexdigest()[:12]
-    home = (cache or _cache_folder()) / f"{spec.name.replace('/', '-')}-n{spec.n}-seed{spec.seed}-{digest}"
+    home = (cache or cache_folder("phantoms")) / f"{spec.name.replace('/', '-')}-n{spec.n}-seed{spec.seed}-{digest}"
     complete = home / "complete.json"
     home.mkdir(parents=True, exist_ok=True)
     with (home / ".lock").open("w") as lock:
@@ -127,8 +127,3 @@ def _command(table: str, name: str) -> Command:
         note = "".join(f"; plugin '{b.name}' failed to load ({b.reason})" for b in broken)
         raise ConfigError(f"phantom: no {table} named '{name}'; there are: {', '.join(sorted(offered))}{note}")
     return found
-
-
-def _cache_folder() -> Path:
-    root = os.environ.get("VOXTILE_CACHE") or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "voxtile")
-    return Path(root).expanduser() / "phantoms"

@@ -23,7 +23,7 @@ class Request:
         temperature: 0 takes the likeliest token each time.
         top_p: tokens are drawn from the smallest set that holds this share of probability.
         stop: the reply ends before any of these.
-        seed: of the sampler.
+        seed: of the sampler, together with the attempt.
         attempt: which try this is; another attempt at the same question is another request.
         schema: JSON schema of the reply; None for free text.
     """
@@ -70,6 +70,12 @@ class Request:
         text = json.dumps(parts, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
+    @property
+    def draw(self) -> int:
+        """The sampler's seed (31 bits): another for each seed and attempt."""
+        digest = hashlib.sha256(f"{self.seed}:{self.attempt}".encode()).digest()
+        return int.from_bytes(digest[:4], "little") >> 1
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -79,11 +85,12 @@ class Reply:
         text: the reply.
         tokens_in: tokens of the question, as the model counts them.
         tokens_out: tokens of the reply.
-        cost_usd: by the price table; 0 for a model of one's own.
-        latency_s: seconds from sending to the whole reply; of the first time for a cached one.
+        cost_usd: by the price table, the first time; 0 for a model of one's own.
+        latency_s: seconds from sending to the whole reply, the first time.
         cached: it came from the cache and cost nothing now.
         request_sha: key of the request.
         finish: why it ended: `stop`, `length`, …; None where the model does not say.
+        created: when the reply came, ISO 8601 in UTC; a cached one keeps it, so that reruns write the same rows.
     """
 
     text: str
@@ -94,3 +101,4 @@ class Reply:
     cached: bool
     request_sha: str
     finish: str | None
+    created: str = ""

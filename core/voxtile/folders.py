@@ -1,0 +1,16 @@
+"""Folders outside any corpus: where things are kept that can be made again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def cache_folder(name: str) -> Path:
+    """A folder for what can be made again: under VOXTILE_CACHE, else under the user's cache folder.
+
+    Args:
+        name: of the folder, e.g. `phantoms`; it may not exist yet.
+    """
+    root = os.environ.get("VOXTILE_CACHE") or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "voxtile")
+    return Path(root).expanduser() / name

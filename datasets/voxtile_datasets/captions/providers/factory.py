@@ -1,0 +1,96 @@
+"""Providers by name, with their cache and budget in front."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from voxtile.errors import ConfigError
+from voxtile_datasets.captions.providers.address import is_remote
+from voxtile_datasets.captions.providers.budget import Budget
+from voxtile_datasets.captions.providers.cache import ReplyCache
+from voxtile_datasets.captions.providers.cached import CachedProvider
+from voxtile_datasets.captions.providers.prices import FREE, Price, load_prices
+from voxtile_datasets.captions.providers.provider import Provider
+from voxtile_datasets.captions.providers.replay import ReplayProvider
+
+PROVIDERS = ("local", "openai", "replay")
+
+
+def open_provider(
+    name: str,
+    *,
+    model: str | None = None,
+    base_url: str | None = None,
+    cache: Path,
+    budget: Budget | None = None,
+    prices: Path | None = None,
+    concurrency: int | None = None,
+    timeout_s: float = 120.0,
+    tries: int = 7,
+    key_variable: str = "OPENAI_API_KEY",
+    chat: bool | None = None,
+) -> CachedProvider:
+    """Open a provider; close it when done.
+
+    Args:
+        name: `local`, `openai` or `replay`.
+        model: of `openai` the model's name; of `local` a GGUF file, None for the small Gemma; of `replay` whose replies
+            to give, None where the cache has those of one model.
+        base_url: of `openai`, the endpoint's address.
+        cache: folder of replies.
+        budget: limit on money and tokens; providers may share one.
+        prices: price table in place of ours.
+        concurrency: requests in flight at most; of `local`, slots of the batch.
+        timeout_s: of one try at an endpoint.
+        tries: at one request to an endpoint.
+        key_variable: environment variable of the endpoint's key.
+        chat: of `openai`, False for a base model; None means True.
+
+    Raises:
+        ConfigError: the name, address, cache, prices or budget cannot be used.
+        ProviderError: the model file is no model.
+        MissingExtraError: a package of the extra `llm` is not installed.
+    """
+    if name not in PROVIDERS:
+        raise ConfigError(f"no provider named '{name}'; there are: {', '.join(('template', *PROVIDERS))}")
+    if base_url and name != "openai":
+        raise ConfigError(f"--base-url goes with --provider openai; {name} asks no endpoint")
+    replies = ReplyCache.open(cache, read_only=name == "replay")
+    try:
+        if name == "replay":
+            return CachedProvider(ReplayProvider(replies, model), replies)
+        if name == "local":
+            return CachedProvider(_local(model, concurrency), replies, budget=budget)
+        price = _price(model, base_url, prices, budget)
+        from voxtile_datasets.captions.providers.openai import OpenAIProvider
+
+        inner = OpenAIProvider(
+            base_url, model or "", chat=chat is not False, concurrency=concurrency or 64, timeout_s=timeout_s,
+            tries=tries, key_variable=key_variable,
+        )  # fmt: skip
+        provider = CachedProvider(inner, replies, budget=budget, price=price)
+        inner.on_lost = provider.lose
+        return provider
+    except BaseException:
+        replies.close()
+        raise
+
+
+def _local(model: str | None, concurrency: int | None) -> Provider:
+    from voxtile_datasets.captions.providers.local import LocalProvider
+
+    return LocalProvider(Path(model) if model else None, slots=concurrency or 4)
+
+
+def _price(model: str | None, base_url: str | None, prices: Path | None, budget: Budget | None) -> Price:
+    """What the endpoint's tokens cost; a limit on money needs a price."""
+    if not model:
+        raise ConfigError("--provider openai needs --model, the name of a model at the endpoint")
+    price = load_prices(prices).of(model)
+    if price.known or not base_url:
+        return price
+    if not is_remote(base_url):
+        return FREE
+    if budget is not None and budget.max_usd is not None:
+        raise ConfigError(f"the price of '{model}' is not known; give --prices FILE with it, or limit --max-tokens")
+    return price

@@ -1,0 +1,80 @@
+"""How many requests are in flight: more while the endpoint keeps up, fewer when it says that it cannot.
+
+Additive increase and multiplicative decrease, as in congestion control (Chiu and Jain, 1989), after a start that
+doubles.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+
+
+class Gate:
+    """Lets requests through, up to a limit that follows the endpoint.
+
+    Attributes:
+        ceiling: the limit never goes above it.
+        limit: requests that may be in flight now.
+        in_flight: requests that are.
+    """
+
+    def __init__(self, ceiling: int) -> None:
+        self.ceiling = ceiling
+        self.limit = float(min(ceiling, 8))
+        self.in_flight = 0
+        self._threshold = float(ceiling)  # below it the limit grows by one a reply, above by one a round
+        self._round_s = 0.1  # how long a request takes, smoothed
+        self._decreased = -1.0
+        self._paused_until = 0.0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def enter(self) -> None:
+        """Wait for a place."""
+        while self.in_flight >= int(self.limit) or time.monotonic() < self._paused_until:
+            place = asyncio.get_running_loop().create_future()
+            self._waiting.append(place)
+            try:
+                await place
+            except asyncio.CancelledError:
+                self._wake()
+                raise
+        self.in_flight += 1
+
+    def leave(self) -> None:
+        """Give the place back."""
+        self.in_flight -= 1
+        self._wake()
+
+    def kept_up(self, seconds: float) -> None:
+        """A request was answered in so many seconds."""
+        self._round_s += 0.1 * (seconds - self._round_s)
+        step = 1.0 if self.limit < self._threshold else 1.0 / self.limit
+        self.limit = min(float(self.ceiling), self.limit + step)
+        self._wake()
+
+    def fell_behind(self, factor: float, pause_s: float = 0.0) -> None:
+        """The endpoint refused for load, or did not answer.
+
+        Args:
+            factor: of the limit, once a round however many requests were refused in it.
+            pause_s: nothing is sent for so long, because the endpoint asked for it.
+        """
+        now = time.monotonic()
+        if pause_s > 0 and now + pause_s > self._paused_until:
+            self._paused_until = now + pause_s
+            asyncio.get_running_loop().call_later(pause_s + 0.001, self._wake)
+        if now - self._decreased >= self._round_s:
+            self._decreased = now
+            self.limit = max(1.0, self.limit * factor)
+            self._threshold = self.limit
+
+    def _wake(self) -> None:
+        """Let as many look again as there are places."""
+        places = int(self.limit) - self.in_flight
+        while places > 0 and self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_result(None)
+                places -= 1

@@ -71,6 +71,7 @@ class Domain:
         readers: name → function that opens a file (a Path) which samples with `codec: ref` refer to; it returns a
             `voxtile.corpus.references.ReferencedFile`.
         wordings: wording-bank files (YAML) for template captions.
+        claims: vocabulary files (YAML) of what the domain's captions can claim, for checking them.
         prompts: prompt files (YAML) for captions by a language model.
     """
 
@@ -86,6 +87,7 @@ class Domain:
     exports: Mapping[str, Command] = field(default_factory=_nothing)
     readers: Mapping[str, Command] = field(default_factory=_nothing)
     wordings: tuple[Path, ...] = ()
+    claims: tuple[Path, ...] = ()
     prompts: tuple[Path, ...] = ()
 
     def configs(self) -> dict[str, Path]:

@@ -51,6 +51,16 @@ class Phrases(Generic[Payload]):
         """The words with which phrases begin."""
         return frozenset(self._root.children)
 
+    def words(self) -> frozenset[str]:
+        """All words of the phrases."""
+        found: set[str] = set()
+        waiting = [self._root]
+        while waiting:
+            children = waiting.pop().children
+            found |= children.keys()
+            waiting += children.values()
+        return frozenset(found)
+
     def longest_at(self, words: Sequence[str], start: int) -> tuple[int, tuple[Payload, ...]] | None:
         """End and payloads of the longest phrase that begins at a word."""
         node, found = self._root, None

@@ -146,6 +146,15 @@ COMMANDS: Mapping[str, Entry | Group] = {
             "voxtile extract corpus 0123456789abcdef0123456789abcdef --to nifti",
         ),
     ),
+    "export-wds": Entry(
+        ENRICH,
+        "export-wds CORPUS OUT",
+        Command(
+            "voxtile_datasets.webdataset_export.command:export_wds",
+            "pictures and chosen captions as WebDataset, for open_clip and others",
+            "voxtile export-wds corpus pairs --split train,val --kinds rewrite=2,template",
+        ),
+    ),
     "export-geoparquet": Entry(
         ENRICH,
         "export-geoparquet CORPUS OUT",

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -85,12 +86,12 @@ def write_card(
         MARKDOWN: render_markdown(card),
         CROISSANT: json.dumps(described, indent=2, ensure_ascii=False) + "\n",
     }
-    publish_all([(out / file, _writer(text)) for file, text in pages.items()])
+    publish_all([(out / file, partial(_write_text, text=text)) for file, text in pages.items()])
     _report(card, out)
 
 
-def _writer(text: str):  # noqa: ANN202
-    return lambda target: target.write_text(text, "utf-8")
+def _write_text(target: Path, *, text: str) -> None:
+    target.write_text(text, "utf-8")
 
 
 def _pictures(store: Corpus, card: Card, count: int) -> Sequence[Preview]:

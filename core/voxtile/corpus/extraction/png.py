@@ -44,7 +44,7 @@ def write_png(sample: StoredSample, out: Path, window: tuple[float, float] | Non
         encoded = sample.encoded()
         write_atomically(out, encoded if encoded.startswith(b"\x89PNG") else _encode(decode_picture(encoded)))
     else:
-        write_atomically(out, _encode(_render(sample, window)))
+        write_atomically(out, _encode(render(sample, window)))
     return [out]
 
 
@@ -52,7 +52,16 @@ def _is_array_reference(sample: StoredSample) -> bool:
     return sample.meta["codec"] == "ref" and sample.meta.get("dtype") not in {None, "uint8"}
 
 
-def _render(sample: StoredSample, window: tuple[float, float] | None) -> Pixels:
+def render(sample: StoredSample, window: tuple[float, float] | None = None) -> Pixels:
+    """An array as an 8-bit picture [Y, X] or [Y, X, 3], by the rules of `write_png`.
+
+    Args:
+        sample: an array.
+        window: as for `write_png`.
+
+    Raises:
+        CorpusError: the sample has axes that make no picture.
+    """
     row = sample.meta
     axes = str(row.get("axes"))
     array = sample.array()

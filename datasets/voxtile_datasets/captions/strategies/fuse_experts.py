@@ -26,7 +26,7 @@ from voxtile_datasets.captions.strategies.strategy import (
     UnsuitableError,
 )
 from voxtile_datasets.captions.strategies.structured import fields_form
-from voxtile_datasets.captions.strategies.telling import fact_line, fact_lines, quoted
+from voxtile_datasets.captions.strategies.telling import fact_line, fact_lines, quoted, words_of
 from voxtile_datasets.captions.wordings import normalise
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class FuseExperts(InstructedStrategy):
         experts = {expert.casefold() for expert, _ in (*found.facts, *found.texts)}
 
         def judge(text: str) -> Verdict | str:
-            if named := next((expert for expert in experts if expert in text.casefold().split()), None):
+            if named := next(iter(experts & words_of([text])), None):
                 return f"It names the model '{named}'; say only what is in the picture."
             verdict = check(text)
             return _told_by(verdict, check(text, facts), material) or verdict

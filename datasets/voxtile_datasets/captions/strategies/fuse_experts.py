@@ -8,14 +8,14 @@ unknown.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 from voxtile.errors import ConfigError
 from voxtile_datasets.captions.strategies.experts import Findings, read_findings
-from voxtile_datasets.captions.strategies.instructed import OPEN, InstructedStrategy, claim_key
+from voxtile_datasets.captions.strategies.instructed import OPEN, InstructedStrategy, untold
 from voxtile_datasets.captions.strategies.strategy import (
     Ask,
     Check,
@@ -31,6 +31,7 @@ from voxtile_datasets.captions.wordings import normalise
 
 if TYPE_CHECKING:
     from voxtile_datasets.captions.checker.check import Verdict
+    from voxtile_datasets.captions.checker.claims import Claim
 
 WORDS = 120
 
@@ -70,7 +71,7 @@ class FuseExperts(InstructedStrategy):
         captions = [*sample.texts("raw")[:1], *sample.texts("template")[:1]]
         facts = [*sample.facts, *(fact for _, fact in heard)]
         said = [text for _, text in found.texts] + [caption["text"] for caption in captions]
-        material = {claim_key(claim) for text in said for claim in check(text).claims}
+        material = [claim for text in said for claim in check(text).claims]
         experts = {expert.casefold() for expert, _ in (*found.facts, *found.texts)}
 
         def judge(text: str) -> Verdict | str:
@@ -97,7 +98,7 @@ def _is_refuted(fact: Row, sample: SampleContext) -> bool:
     return fact["polarity"] != "uncertain" and bool(known) and fact["polarity"] not in known
 
 
-def _told_by(verdict: Verdict, with_experts: Verdict, material: set[tuple[object, ...]]) -> str | None:
+def _told_by(verdict: Verdict, with_experts: Verdict, material: Sequence[Claim]) -> str | None:
     """Why a text will not do that the facts leave unknown: nobody told what it says.
 
     Args:
@@ -107,9 +108,7 @@ def _told_by(verdict: Verdict, with_experts: Verdict, material: set[tuple[object
     """
     if verdict.verdict != "unknown":
         return None
-    untold = {(fault.start, fault.end) for fault in verdict.faults}
-    untold &= {(fault.start, fault.end) for fault in with_experts.faults}
-    for claim in verdict.claims:
-        if (claim.start, claim.end) in untold and claim_key(claim) not in material:
-            return f"'{claim.words}' is neither among the facts nor did any model find it."
-    return None
+    places = {(fault.start, fault.end) for fault in with_experts.faults}
+    faults = [fault for fault in verdict.faults if (fault.start, fault.end) in places]
+    claim = untold(verdict, faults, material)
+    return f"'{claim.words}' is neither among the facts nor did any model find it." if claim else None

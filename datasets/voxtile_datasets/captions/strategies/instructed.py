@@ -16,7 +16,7 @@ from voxtile_datasets.captions.strategies.telling import picture_name, scale
 from voxtile_datasets.captions.strategies.tries import Judge, Tried, Try, best_of
 
 if TYPE_CHECKING:
-    from voxtile_datasets.captions.checker.check import Verdict
+    from voxtile_datasets.captions.checker.check import Fault, Verdict
     from voxtile_datasets.captions.checker.claims import Claim
 
 # What is accepted where a text can only come from the facts, and where it may hold what was seen or said besides.
@@ -179,17 +179,30 @@ def grounded(verdict: Verdict, material: Iterable[Claim]) -> Verdict | str:
         verdict: of a text.
         material: claims of the texts that it was made from.
     """
-    if verdict.verdict != "unknown":
-        return verdict
-    given = {claim_key(claim) for claim in material}
-    untold = {(fault.start, fault.end) for fault in verdict.faults}
-    for claim in verdict.claims:
-        if (claim.start, claim.end) in untold and claim_key(claim) not in given:
-            return f"'{claim.words}' is neither among the facts nor in the captions given."
+    if verdict.verdict == "unknown" and (claim := untold(verdict, verdict.faults, material)):
+        return f"'{claim.words}' is neither among the facts nor in the captions given."
     return verdict
+
+
+def untold(verdict: Verdict, faults: Iterable[Fault], material: Iterable[Claim]) -> Claim | None:
+    """The first claim that a fault is about and that the material does not make.
+
+    Args:
+        verdict: of a text, with its claims.
+        faults: those of its faults that count.
+        material: claims of other texts.
+    """
+    given = {claim_key(claim) for claim in material}
+    places = [(fault.start, fault.end) for fault in faults]
+    for claim in verdict.claims:
+        spans = [(claim.start, claim.end), *((detail.start, detail.end) for detail in claim.details)]
+        touched = any(start < last and first < end for start, end in places for first, last in spans)
+        if touched and claim_key(claim) not in given:
+            return claim
+    return None
 
 
 def claim_key(claim: Claim) -> tuple[object, ...]:
     """What a claim says, whatever its words and their place."""
-    said = (claim.kind, claim.concept, claim.polarity, claim.laterality, claim.value, claim.unit, claim.count)
-    return (*said, claim.relation, claim.place, claim.date, claim.attribute)
+    said = (claim.kind, claim.concepts, claim.polarity, claim.laterality, claim.value, claim.unit, claim.count)
+    return (*said, claim.place, claim.attribute, claim.relation, claim.others, claim.text)

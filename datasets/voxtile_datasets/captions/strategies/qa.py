@@ -71,12 +71,12 @@ def judged_pair(pair: Candidate, check: Check) -> Verdict | str:
     if bool(said) != bool(_CLOSED.match(question)):
         return f"'{question}' and '{pair.text}' do not fit: begin with Yes or No where, and only where, that is asked."
     asked = check(question.rstrip("?") + ".").claims
-    about = {claim.concept for claim in verdict.claims}
-    if strange := next((claim for claim in asked if claim.concept and claim.concept not in about), None):
+    about = {concept for claim in verdict.claims for concept in (*claim.concepts, *claim.others)}
+    if strange := next((claim for claim in asked if claim.concepts and not about & {*claim.concepts}), None):
         return f"'{question}' asks about '{strange.words}', and '{pair.text}' does not speak of it."
     if said:
         polarity = "present" if said[1].casefold() == "yes" else "absent"
-        if any(claim.polarity != polarity for claim in verdict.claims if claim.concept):
+        if any(claim.polarity != polarity for claim in verdict.claims if claim.concepts):
             return f"'{pair.text}' contradicts itself: what follows Yes must be there, what follows No must not."
     elif {claim_key(claim) for claim in verdict.claims} <= {claim_key(claim) for claim in asked}:
         return f"'{question}' says its answer already."

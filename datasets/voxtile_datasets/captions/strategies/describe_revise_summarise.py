@@ -2,7 +2,7 @@
 
 After PathGen-1.6M (Sun et al., ICLR 2025, arXiv:2407.00203), where one agent describes a patch, one revises the
 description with the patch in view, and a language model summarises it. Here the reviser is also told what the checker
-found wrong with the description.
+found wrong with the description. All three texts are kept, each the parent of the next.
 """
 
 from __future__ import annotations
@@ -21,13 +21,17 @@ SUMMARY_WORDS = 60
 
 @dataclass(frozen=True)
 class DescribeReviseSummarise(InstructedStrategy):
-    """One caption a sample, the summary; see the module. What no fact tells of leaves the verdict unknown."""
+    """Three captions a sample; see the module. What no fact tells of leaves the verdict unknown.
+
+    The description is kept whatever its verdict, as the revision's parent; the revision and the summary are accepted as
+    any caption is.
+    """
 
     name: ClassVar[str] = "describe-revise-summarise"
     kind: ClassVar[Kind] = "vlm"
 
     async def captions(self, sample: SampleContext, ask: Ask, check: Check) -> list[Draft]:
-        """See `Strategy.captions`."""
+        """See `Strategy.captions`; the summary comes last."""
         describe, revise, summarise = (f"{self.name}/{step}" for step in STEPS)
         lines = fact_lines(sample, self.options.absent)
         described = await self.one(
@@ -41,5 +45,8 @@ class DescribeReviseSummarise(InstructedStrategy):
         summary = await self.one(
             summarise, sample, ask, check, words=SUMMARY_WORDS, accepted=OPEN, facts=lines, text=quoted(revised.text)
         )
-        replies = described.replies + revised.replies + summary.replies
-        return [self.draft(summarise, sample, summary.text, summary.verdict, replies)]
+        return [
+            self.draft(describe, sample, described.text, described.verdict, described.replies),
+            self.draft(revise, sample, revised.text, revised.verdict, revised.replies, kind="rewrite", after=0),
+            self.draft(summarise, sample, summary.text, summary.verdict, summary.replies, kind="rewrite", after=1),
+        ]

@@ -96,6 +96,7 @@ class Draft:
         replies: all that it took, those of failed tries among them.
         parents: ids of the captions that it was made from.
         lang: ISO 639-1.
+        after: index, in the same list, of the draft that it was made from; its caption is a parent too.
     """
 
     text: str
@@ -105,6 +106,7 @@ class Draft:
     replies: tuple[Reply, ...]
     parents: tuple[str, ...] = ()
     lang: str = "en"
+    after: int | None = None
 
 
 class UnsuitableError(VoxtileError):

@@ -92,15 +92,12 @@ def caption_origins(connection: duckdb.DuckDBPyConnection) -> list[CaptionOrigin
             coalesce(sum(tokens_out), 0)::BIGINT, coalesce(sum(cost_usd), 0.0)
         FROM worded GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3""").fetchall()
     openings = _openings(connection)
-    return [
-        CaptionOrigin(
-            *row,
-            verdicts=verdicts[row[:3]],
-            opening=openings[row[:3]][0],
-            opening_share=openings[row[:3]][1] / row[3],
-        )
-        for row in rows
-    ]
+    found = []
+    for row in rows:
+        opening, count = openings[row[:3]]
+        values = [*row, verdicts[row[:3]], opening, count / row[3]]
+        found.append(CaptionOrigin(*values))
+    return found
 
 
 def languages(connection: duckdb.DuckDBPyConnection) -> list[tuple[str | None, int]]:

@@ -66,8 +66,8 @@ class Selection:
 
     def count(self, split: str) -> int:
         """Samples of a split, captioned or not."""
-        found = self._connection.execute("SELECT count(*) FROM exported WHERE folder = ?", [split]).fetchone()
-        return int((found or (0,))[0])
+        rows = self._connection.execute("SELECT count(*) FROM exported WHERE folder = ?", [split]).fetchall()
+        return int(rows[0][0])
 
     def rows(self, split: str, start: int) -> Iterator[Row]:
         """Samples of a split from the given place on: columns of the samples table, `texts`, and facts by polarity."""
@@ -139,7 +139,7 @@ def _gather(connection: duckdb.DuckDBPyConnection, settings: ExportSettings) -> 
 
 
 def _has_splits(connection: duckdb.DuckDBPyConnection, scheme: str) -> bool:
-    return bool(connection.execute("SELECT 1 FROM splits WHERE scheme = ? LIMIT 1", [scheme]).fetchone())
+    return bool(connection.execute("SELECT 1 FROM splits WHERE scheme = ? LIMIT 1", [scheme]).fetchall())
 
 
 def chosen(row: Row, kept: Sequence[str]) -> dict[str, Any]:

@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voxtile_datasets.captions.strategies.form import MalformedReplyError
-from voxtile_datasets.captions.strategies.structured import LONGEST_REPLY, fields_form, list_form, pairs_form
+from voxtile_datasets.captions.strategies.structured import (
+    LONGEST_REPLY,
+    fields_form,
+    list_form,
+    pairs_form,
+    words_form,
+)
 
 CAPTION = "A small nodule lies in the left lung."
 
@@ -58,6 +64,15 @@ def test_two_formats_are_read_from_json_and_from_labelled_words():
         form.read("Short: Lung nodule")
     with pytest.raises(MalformedReplyError, match="'short'"):
         form.read("A round nodule.")
+
+
+def test_plain_words_keep_their_paragraphs_and_lose_what_announces_them():
+    reply = "Here is the description:\n\n**Description:** A field.\nIt is green.\n\nA road crosses it."
+    assert words_form("text").read(reply)[0].text == "A field. It is green. A road crosses it."
+    assert words_form("text").read('{"text": "A field."}')[0].text == "A field."
+    for broken in ('{"text": "A fie', '{"caption": "A field."}', ""):
+        with pytest.raises(MalformedReplyError):
+            words_form("text").read(broken)
 
 
 def test_lists_lose_repeats_and_what_is_too_many():

@@ -50,12 +50,25 @@ class Form:
     """What a reply should hold.
 
     Attributes:
-        schema: JSON schema of the reply.
+        schema: JSON schema of the reply; None for plain words.
         read: the texts of a reply; at least one, or a MalformedReplyError.
     """
 
-    schema: Mapping[str, Any]
+    schema: Mapping[str, Any] | None
     read: Callable[[str], tuple[Candidate, ...]]
+
+
+def words_form(name: str) -> Form:
+    """A text in plain words, of all paragraphs but one that announces it."""
+
+    def read(reply: str) -> tuple[Candidate, ...]:
+        content = _found(reply)
+        text = content.get(name) if isinstance(content, dict) else " ".join(_paragraphs(reply))
+        if not isinstance(text, str):
+            raise MalformedReplyError(f"The reply has no text named '{name}'.")
+        return (Candidate(name, _line(text)),)
+
+    return Form(None, read)
 
 
 def fields_form(*names: str) -> Form:
@@ -160,13 +173,15 @@ def _list_in(content: dict[str, Any] | list[Any] | None, name: str) -> list[Any]
 
 def _plain(reply: str) -> str:
     """A caption in plain words: the first paragraph that does not announce it."""
+    return next(iter(_paragraphs(reply)), "")
+
+
+def _paragraphs(reply: str) -> list[str]:
     text = reply.replace("```", "").strip()
     if text.startswith(("{", "[")) or '":' in text:
         raise MalformedReplyError("The reply breaks off in the middle of its JSON.")
     blocks = [block.strip() for block in text.split("\n\n") if block.strip()]
-    if len(blocks) > 1 and blocks[0].endswith(":"):
-        del blocks[0]
-    return blocks[0] if blocks else ""
+    return blocks[1:] if len(blocks) > 1 and blocks[0].endswith(":") else blocks
 
 
 def _labelled(reply: str, names: Sequence[str]) -> list[str | None]:

@@ -53,9 +53,13 @@ class Budget:
                 raise
         if self.spent:
             self._wake()
-            raise ReplyError("budget", f"the budget is spent ({self}); raise --max-usd or --max-tokens to go on")
+            raise self.refusal()
         self._held_usd, self._held_tokens, self._held = self._held_usd + usd, self._held_tokens + tokens, self._held + 1
         self._wake()
+
+    def refusal(self) -> ReplyError:
+        """The failure of a request for which nothing is left."""
+        return ReplyError("budget", f"the budget is spent ({self}); raise --max-usd or --max-tokens to go on")
 
     def settle(self, reserved: tuple[float, int], usd: float, tokens: int) -> None:
         """Let go of a reservation (USD, tokens) and note what the request really cost."""

@@ -85,10 +85,16 @@ class CachedProvider:
         return checked_against(request.schema, reply)
 
     def lose(self, request: Request) -> None:
-        """Charge a try whose reply was lost at the most that it can have cost."""
+        """Charge a try whose reply was lost at the most that it can have cost.
+
+        Raises:
+            ReplyError: the budget is spent by that, so that the request is not tried again.
+        """
         usd, tokens = most(request, self.price)
         self.budget.charge(usd, tokens)
         self.spend.lose(usd)
+        if self.budget.spent:
+            raise self.budget.refusal()
 
     async def close(self) -> None:
         """Stop what is in flight, and let go of the provider and the cache."""

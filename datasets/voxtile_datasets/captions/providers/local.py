@@ -46,7 +46,7 @@ class LocalProvider:
             raise ConfigError(f"the number of slots is {slots}; give at least 1")
         self.model, self.chat, self.slots = header.name, header.chat, slots
         self.context = min(context or _LONGEST_CONTEXT, header.context or _LONGEST_CONTEXT)
-        self._server = _loaded(path, slots, self.context, threads or len(os.sched_getaffinity(0)))
+        self._server = _loaded(path, slots, self.context, threads or _processors())
         self._threads = ThreadPoolExecutor(self.concurrency, "local-model")
 
     @property
@@ -102,6 +102,12 @@ class LocalProvider:
             return ReplyError("too-long", f"the prompt has {error.get('n_prompt_tokens')} tokens, and '{self.model}' "
                               f"takes {self.context}; shorten it")  # fmt: skip
         return ReplyError("refused", f"the local model refused the request: {said or error}")
+
+
+def _processors() -> int:
+    """Threads to compute with: OMP_NUM_THREADS, else the processors that this process may use."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return int(wanted) if wanted.isdecimal() and int(wanted) > 0 else len(os.sched_getaffinity(0))
 
 
 def _loaded(path: Path, slots: int, context: int, threads: int) -> Any:  # noqa: ANN401

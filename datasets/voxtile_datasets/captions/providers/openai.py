@@ -19,6 +19,7 @@ from voxtile_datasets.captions.providers.request import Reply, Request
 
 _LONGEST_BACKOFF_S = 30.0
 _FIRST_TRIES = 3  # at an address that has never answered
+_PATIENCE = 4  # times as many tries where the endpoint only says that it has too much to do
 _NEVER_BACK = 20  # requests in a row that finally failed without a word from the endpoint
 
 
@@ -122,18 +123,20 @@ class OpenAIProvider:
         return self._place.refusal(answered.status, answered.headers, body)
 
     def _refuse_page(self, answered: Answered) -> None:
-        if answered.body.lstrip()[:1] == b"<" or "text/html" in answered.headers.get("content-type", ""):
+        if answered.body.lstrip()[:1] == b"<":
             if not self._answered:
                 raise self._place.web_page()
             raise TryError("not-json", "a web page came instead of a reply")
 
     def _take_note(self, request: Request, error: TryError) -> None:
-        if error.lost:
-            self.on_lost(request)
         if error.factor < 1 or error.wait_s > 0:
             self._gate.fell_behind(error.factor, error.wait_s)
+        if error.lost:
+            self.on_lost(request)
 
     def _tries_of(self, error: TryError) -> int:
+        if error.reason == "rate-limited":
+            return _PATIENCE * self.tries
         never = error.reason == "unreachable" and not self._answered
         return min(self.tries, _FIRST_TRIES) if never else self.tries
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from voxtile.errors import VoxtileError
+from voxtile.errors import StopRunError, VoxtileError
 from voxtile_datasets.captions.providers.request import Reply, Request
 
 
-class ProviderError(VoxtileError):
-    """No request can be answered: no key, no endpoint, an unknown model, a file that is no model."""
+class ProviderError(StopRunError):
+    """No request can be answered: no key, no endpoint, an unknown model, a file that is no model; the run ends."""
 
 
 class ReplyError(VoxtileError):

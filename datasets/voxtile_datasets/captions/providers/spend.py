@@ -77,17 +77,15 @@ class Spend:
 def spend_table(spends: Iterable[Spend]) -> Table:
     """What was spent, a row a model."""
     table = Table(title="Requests")
-    for name in ("provider", "model"):
-        table.add_column(name)
-    for name in ("asked", "cached", "failed", "tokens in", "out", "cost", "latency", "95 %"):
+    table.add_column("model")
+    for name in ("asked", "cached", "failed", "tokens in/out", "cost", "latency (95 %)"):
         table.add_column(name, justify="right")
     for spend in spends:
         failed = ", ".join(f"{count} {reason}" for reason, count in spend.failed.most_common()) or "0"
         cost = f"${spend.usd:.4f}" if spend.price.known else "no price"
         lost = f" (+{spend.lost} lost)" if spend.lost else ""
-        latency = [f"{spend.latency(share):.2f} s" if spend.asked else "–" for share in (0.5, 0.95)]
-        tokens = (f"{spend.tokens_in:,}", f"{spend.tokens_out:,}")
-        table.add_row(
-            spend.provider, spend.model, f"{spend.asked:,}{lost}", f"{spend.cached:,}", failed, *tokens, cost, *latency
-        )
+        latency = f"{spend.latency(0.5):.2f} ({spend.latency(0.95):.2f}) s" if spend.asked else "–"
+        tokens = f"{spend.tokens_in:,}/{spend.tokens_out:,}"
+        model = f"{spend.provider}: {spend.model}"
+        table.add_row(model, f"{spend.asked:,}{lost}", f"{spend.cached:,}", failed, tokens, cost, latency)
     return table

@@ -1,0 +1,271 @@
+"""Endpoints: a real server that misbehaves, keys, refusals and dialects."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from voxtile.errors import ConfigError
+from voxtile_datasets.captions.providers.budget import Budget
+from voxtile_datasets.captions.providers.cache import ReplyCache
+from voxtile_datasets.captions.providers.cached import CachedProvider
+from voxtile_datasets.captions.providers.chat_api import Dialect
+from voxtile_datasets.captions.providers.factory import open_provider
+from voxtile_datasets.captions.providers.faulty_endpoint import INJECTION, KEY
+from voxtile_datasets.captions.providers.gate import Gate
+from voxtile_datasets.captions.providers.openai import OpenAIProvider
+from voxtile_datasets.captions.providers.prices import Price
+from voxtile_datasets.captions.providers.provider import ProviderError, ReplyError
+from voxtile_datasets.captions.providers.refusals import retry_after
+from voxtile_datasets.captions.providers.request import Reply, Request
+
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+
+
+def start(*options):
+    """A server in its own process, and its address."""
+    command = [sys.executable, "-P", "-m", "voxtile_datasets.captions.providers.faulty_endpoint", *map(str, options)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    return process, process.stdout.readline().strip()
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory):
+    process, address = start("--latency", 0.002)
+    yield address
+    process.kill()
+    process.communicate()
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    """One request in five gets a fault; the log says what became of each."""
+    log = tmp_path_factory.mktemp("hostile") / "log"
+    process, address = start("--faults", 0.2, "--latency", 0.002, "--log", log)
+    yield address, log
+    process.kill()
+    process.communicate()
+
+
+def asked(log):
+    return [tuple(json.loads(line)) for line in log.read_text().splitlines()] if log.exists() else []
+
+
+def wrapped(inner, folder, **options):
+    provider = CachedProvider(inner, ReplyCache.open(folder), **options)
+    inner.on_lost = provider.lose
+    return provider
+
+
+async def all_of(provider, requests):
+    """The outcome of each request, in order: a reply or a ReplyError."""
+    outcomes = await asyncio.gather(*map(provider.ask, requests), return_exceptions=True)
+    await provider.close()
+    return outcomes
+
+
+def test_a_hostile_endpoint_gives_every_request_one_reply_and_none_is_asked_again(hostile, tmp_path):
+    address, log = hostile
+    requests = [Request(f"sample {i}") for i in range(300)]
+
+    def provider():
+        return wrapped(
+            OpenAIProvider(address, "practice", concurrency=16, timeout_s=1.0, backoff_s=0.01, tries=9), tmp_path / "c"
+        )
+
+    first = provider()
+    outcomes = asyncio.run(all_of(first, requests))
+    of_faults = Counter(what for _, what in asked(log))
+    assert set(of_faults) >= {"429", "500", "reset", "half", "cut", "wrong-index", "huge", "duplicate", "ok"}
+    for request, outcome in zip(requests, outcomes, strict=True):
+        assert isinstance(outcome, Reply), outcome
+        assert outcome.text in (request.prompt, INJECTION)  # never another request's reply
+    good = Counter(prompt for prompt, what in asked(log) if what in ("ok", "injection", "duplicate"))
+    # Only a reply that was lost behind a duplicate on its connection is fetched once more.
+    assert sum(count - 1 for count in good.values()) <= of_faults["duplicate"]
+    assert first.spend.asked == len(requests)
+    before = len(asked(log))
+    again = asyncio.run(all_of(provider(), requests))
+    assert len(asked(log)) == before
+    assert [reply.text for reply in again] == [outcome.text for outcome in outcomes]
+    assert all(reply.cached and reply.created for reply in again)
+
+
+def test_without_further_tries_every_failure_has_a_name(tmp_path):
+    process, address = start("--faults", 1.0, "--latency", 0.001, "--seed", 3)
+    inner = OpenAIProvider(address, "practice", concurrency=16, timeout_s=0.5, tries=1)
+    provider = wrapped(inner, tmp_path / "c", budget=Budget())
+    outcomes = asyncio.run(all_of(provider, [Request(f"sample {i}") for i in range(80)]))
+    process.kill()
+    process.communicate()
+    failures = [outcome for outcome in outcomes if not isinstance(outcome, Reply)]
+    assert all(isinstance(failure, ReplyError) for failure in failures)
+    assert {failure.reason for failure in failures} >= {
+        "rate-limited", "endpoint-error", "connection-lost", "timeout", "not-json", "wrong-index", "too-large",
+    }  # fmt: skip
+    assert Counter(failure.reason for failure in failures) == provider.spend.failed
+    assert len(failures) + provider.spend.asked == len(outcomes)
+
+
+@pytest.mark.parametrize("limits", [{"max_tokens": 4000}, {"max_usd": 0.004}], ids=["tokens", "usd"])
+def test_a_budget_is_passed_by_no_more_than_the_requests_in_flight(hostile, tmp_path, limits):
+    price = Price(1.0, 1.0)  # $1 a million tokens either way, so that both limits are the same
+    inner = OpenAIProvider(hostile[0], "practice", concurrency=8, timeout_s=0.5, backoff_s=0.01)
+    provider = wrapped(inner, tmp_path / "c", budget=Budget(**limits), price=price)
+    requests = [Request(f"budgeted {i} " + "x" * 200, max_tokens=60) for i in range(120)]
+    outcomes = asyncio.run(all_of(provider, requests))
+    refused = [outcome for outcome in outcomes if isinstance(outcome, ReplyError) and outcome.reason == "budget"]
+    most_of_one = 60 + len(requests[-1].prompt) // 4 + 8
+    assert 4000 <= provider.budget.tokens <= 4000 + 8 * most_of_one
+    assert refused
+    assert "--max-usd or --max-tokens" in str(refused[0])
+    assert provider.spend.tokens_in + provider.spend.tokens_out <= provider.budget.tokens
+    assert sum(isinstance(outcome, Reply) for outcome in outcomes) == provider.spend.asked > 20
+
+
+def test_the_same_request_at_the_same_time_is_asked_once(hostile, tmp_path):
+    address, log = hostile
+    inner = OpenAIProvider(address, "practice", timeout_s=1.0, backoff_s=0.01)
+    outcomes = asyncio.run(all_of(wrapped(inner, tmp_path / "c"), [Request("one and the same")] * 50))
+    assert sum(not reply.cached for reply in outcomes) == 1
+    assert sum(what in ("ok", "injection", "duplicate") for prompt, what in asked(log) if "same" in prompt) == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "key", "sentence"),
+    [
+        ("needs-key", "", "wants a key .* set the environment variable PRACTICE_KEY"),
+        ("needs-key", "sk-a-wrong-key", "refused the key in PRACTICE_KEY"),
+        ("unknown", "", "has no model 'unknown'; it offers: practice, other"),
+        ("web-page", "", "answers with a web page, not with an API; --base-url usually ends in /v1"),
+    ],
+)
+def test_what_no_request_survives_is_said_once_in_a_sentence(endpoint, tmp_path, monkeypatch, model, key, sentence):
+    monkeypatch.setenv("PRACTICE_KEY", key)
+    provider = open_provider(
+        "openai", model=model, base_url=endpoint, cache=tmp_path / "c", key_variable="PRACTICE_KEY"
+    )
+    outcomes = asyncio.run(all_of(provider, [Request("a"), Request("b")]))
+    for outcome in outcomes:
+        assert isinstance(outcome, ProviderError)
+        assert "sk-a-wrong-key" not in str(outcome)
+        with pytest.raises(ProviderError, match=sentence):
+            raise outcome
+
+
+def test_an_address_where_nothing_listens(tmp_path):
+    inner = OpenAIProvider("http://127.0.0.1:9/v1", "practice", backoff_s=0.001)
+    with pytest.raises(ProviderError, match=r"nothing answers at http://127.0.0.1:9/v1 \(connection refused\)"):
+        raise asyncio.run(all_of(wrapped(inner, tmp_path / "c"), [Request("a")]))[0]
+
+
+def test_an_endpoint_that_falls_silent_ends_the_run(tmp_path):
+    process, address = start()
+    inner = OpenAIProvider(address, "practice", concurrency=4, backoff_s=0.001, tries=2)
+
+    async def run():
+        first = await inner.ask(Request("a"))
+        process.kill()
+        process.communicate()
+        rest = await asyncio.gather(*(inner.ask(Request(f"{i}")) for i in range(60)), return_exceptions=True)
+        await inner.close()
+        return first, *rest
+
+    first, *rest = asyncio.run(run())
+    assert first.text == "a"
+    assert any(isinstance(error, ProviderError) and "has stopped answering" in str(error) for error in rest)
+
+
+@pytest.mark.parametrize("address", ["", "ftp://x", "http://user:pw@host/v1", "http://x:port", "host/v1"])
+def test_an_address_that_is_none_is_refused(tmp_path, address):
+    with pytest.raises(ConfigError, match="base-url") as caught:
+        open_provider("openai", model="m", base_url=address, cache=tmp_path / "c")
+    assert "pw" not in str(caught.value).replace("password", "")
+
+
+def test_the_key_goes_nowhere_but_to_the_endpoint(endpoint, tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with pytest.raises(ConfigError, match="unencrypted"):
+        open_provider("openai", model="m", base_url="http://far.example/v1", cache=tmp_path / "c")
+    provider = open_provider("openai", model="echo-key", base_url=endpoint, cache=tmp_path / "c")
+    reply, admitted = (
+        asyncio.run(all_of(provider, [Request("say it")])),
+        open_provider("openai", model="needs-key", base_url=endpoint, cache=tmp_path / "c"),
+    )
+    assert reply[0].text == "your key is [key]"
+    assert asyncio.run(all_of(admitted, [Request("with a key")]))[0].text == "with a key"
+    seen = repr(provider.inner) + repr(vars(provider.inner)) + repr(vars(provider)) + repr(reply)
+    assert KEY not in seen
+    assert not any(KEY.encode() in path.read_bytes() for path in Path(tmp_path).rglob("*") if path.is_file())
+
+
+def test_a_prompt_longer_than_the_context_fails_by_name_and_the_others_go_on(endpoint, tmp_path):
+    provider = open_provider("openai", model="short", base_url=endpoint, cache=tmp_path / "c")
+    long, fine = asyncio.run(all_of(provider, [Request("word " * 300), Request("word")]))
+    assert isinstance(long, ReplyError)
+    assert long.reason == "too-long"
+    assert "longer than the context of 'short'" in str(long)
+    assert fine.text == "word"
+
+
+def test_an_endpoint_without_schemas_is_asked_in_words_and_its_reply_is_checked(endpoint, tmp_path):
+    provider = open_provider("openai", model="no-schema", base_url=endpoint, cache=tmp_path / "c")
+    (outcome,) = asyncio.run(all_of(provider, [Request("count", schema=SCHEMA)]))
+    assert isinstance(outcome, ReplyError)  # this endpoint echoes, and an echo is no JSON
+    assert outcome.reason == "not-json"
+    enforced = open_provider("openai", model="practice", base_url=endpoint, cache=tmp_path / "c")
+    prompts = ['{"n": 3}', '```json\n{"n": 4}\n```', '{"n": "four"}']
+    good, fenced, wrong = asyncio.run(all_of(enforced, [Request(prompt, schema=SCHEMA) for prompt in prompts]))
+    assert [json.loads(reply.text) for reply in (good, fenced)] == [{"n": 3}, {"n": 4}]
+    assert wrong.reason == "off-schema"
+
+
+def test_an_endpoint_with_newer_names_is_understood(endpoint, tmp_path):
+    provider = open_provider("openai", model="new-fields", base_url=endpoint, cache=tmp_path / "c")
+    assert asyncio.run(all_of(provider, [Request("hello")]))[0].text == "hello"
+
+
+def test_the_body_of_a_request_is_that_of_the_api():
+    request = Request(
+        "what is it?", system="be brief", images=(b"\x89PNG\r\n", b"\xff\xd8"), stop=("\n",), schema=SCHEMA
+    )
+    body = json.loads(Dialect().body("m", request))
+    assert body["messages"][0] == {"role": "system", "content": "be brief"}
+    assert [part["type"] for part in body["messages"][1]["content"]] == ["image_url", "image_url", "text"]
+    assert body["messages"][1]["content"][0]["image_url"]["url"] == "data:image/png;base64,iVBORw0K"
+    assert body["messages"][1]["content"][1]["image_url"]["url"] == "data:image/jpeg;base64,/9g="
+    assert body["response_format"]["json_schema"]["schema"] == SCHEMA
+    assert body["stop"] == ["\n"]
+    base = json.loads(Dialect(chat=False, seed=False).body("m", Request("once", system="tell")))
+    assert base == {"model": "m", "max_tokens": 128, "temperature": 0.7, "top_p": 1.0, "prompt": "tell\n\nonce"}
+
+
+def test_retry_after_is_read_as_seconds_and_as_a_date():
+    assert retry_after({"retry-after": "3"}) == 3
+    assert retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0
+    assert retry_after({"retry-after": "Wed, 21 Oct 2099 07:28:00 GMT"}) == 120
+    assert retry_after({"retry-after": "soon"}) == retry_after({}) == 0
+
+
+def test_the_limit_follows_the_endpoint():
+    async def run():
+        gate = Gate(64)
+        for _ in range(56):
+            gate.kept_up(0.01)
+        assert gate.limit == 64
+        gate.fell_behind(0.5)
+        gate.fell_behind(0.5)  # in the same round: not twice
+        assert gate.limit == 32
+        for _ in range(32):
+            gate.kept_up(0.01)
+        assert 32.9 < gate.limit < 33.1  # one more a round
+        gate.fell_behind(1.0, pause_s=0.05)
+        begun = asyncio.get_running_loop().time()
+        await gate.enter()
+        assert asyncio.get_running_loop().time() - begun > 0.04
+
+    asyncio.run(run())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -110,11 +111,24 @@ def _processors() -> int:
     return int(wanted) if wanted.isdecimal() and int(wanted) > 0 else len(os.sched_getaffinity(0))
 
 
-def _loaded(path: Path, slots: int, context: int, threads: int) -> Any:  # noqa: ANN401
+def _library() -> Any:  # noqa: ANN401
+    """Import llama.cpp's binding beside blosc2.
+
+    Extensions that Cython has compiled share types through modules named by its version, which both have at different
+    sizes: whichever came second would not load. Set aside, each keeps its own.
+    """
+    shared = {name: sys.modules.pop(name) for name in list(sys.modules) if name.startswith("_cython_")}
     try:
         import xllamacpp
     except ImportError as error:
         raise MissingExtraError("xllamacpp", "llm") from error
+    finally:
+        sys.modules.update(shared)
+    return xllamacpp
+
+
+def _loaded(path: Path, slots: int, context: int, threads: int) -> Any:  # noqa: ANN401
+    xllamacpp = _library()
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(path)
     parameters.n_parallel = slots

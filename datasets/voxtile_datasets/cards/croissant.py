@@ -85,7 +85,7 @@ def croissant(store: Corpus, card: Card, place: Path) -> dict[str, Any]:
     to_root = os.path.relpath(root.resolve(), place.resolve())
     tables = [name for name in TABLES if name in _descriptions() and part_paths(root, name)]
     shards = _shards(root, to_root)
-    codecs = sorted(_picture_codecs(store))
+    codecs = sorted({group.codec for group in card.summary.groups} & set(_PICTURES))
     distribution = [*_root_folder(to_root), *(_table_files(name, to_root) for name in tables)]
     if codecs:
         distribution += [*shards, *(_picture_files(codec, shards) for codec in codecs)]
@@ -209,15 +209,6 @@ def _picture_files(codec: str, shards: list[dict[str, Any]]) -> dict[str, Any]:
         "encodingFormat": _PICTURES[codec],
         "includes": f"*.{codec}",
     }
-
-
-def _picture_codecs(store: Corpus) -> set[str]:
-    connection = store.connection()
-    try:
-        rows = connection.execute("SELECT DISTINCT codec FROM samples").fetchall()
-    finally:
-        connection.close()
-    return {row[0] for row in rows} & set(_PICTURES)
 
 
 def _table_records(name: str, tables: list[str]) -> dict[str, Any]:

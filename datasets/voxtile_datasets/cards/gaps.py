@@ -50,15 +50,15 @@ def _about_content(connection: duckdb.DuckDBPyConnection, summary: CorpusSummary
         yield "Some or all samples are a synthetic phantom: figures on it prove wiring, never quality."
     if not summary.splits:
         yield "No split is stored, so nothing says which subjects are for training and which for testing."
-    for status, verb in (("failed", "failed to convert"), ("dropped", "were left out")):
+    for status, verb in (("failed", "failed to convert"), ("dropped", "left out")):
         reasons = [reason for reason in summary.reasons if reason.status == status]
         if reasons:
             total = sum(reason.count for reason in reasons)
             named = ", ".join(f"{reason.reason} {reason.count:,}" for reason in reasons[:_NAMED])
-            yield f"{total:,} inputs {verb} ({named})."
+            yield f"Inputs {verb}: {total:,} ({named})."
     referenced = _number(connection, "SELECT count(*) FROM samples WHERE codec = 'ref'")
     if referenced:
-        yield f"{referenced:,} samples are references: their pixels lie outside the corpus and do not travel with it."
+        yield f"References, whose pixels lie outside the corpus and do not travel with it: {referenced:,} samples."
 
 
 def _about_texts(
@@ -68,19 +68,21 @@ def _about_texts(
         yield "There are no captions."
         return
     if summary.uncaptioned:
-        yield f"{summary.uncaptioned:,} samples have no caption, nor has their study."
+        missing = f"{summary.uncaptioned:,} of {summary.samples:,} samples"
+        yield f"Without a caption, of their own or of their study: {missing}."
     generated = [origin for origin in captions if origin.is_generated]
     unchecked = sum(origin.unchecked for origin in generated)
     if unchecked:
         total = sum(origin.captions for origin in generated)
-        yield f"{unchecked:,} of {total:,} model-written captions were never checked against facts."
+        yield f"Never checked against facts: {unchecked:,} of {total:,} model-written captions."
     for verdict, sentence in (
-        ("contradicted", "are contradicted by the facts; training and exports leave them out unless told otherwise"),
-        ("unsupported", "say something that the facts do not support"),
+        ("contradicted", "Contradicted by the facts, and left out of training and exports unless told otherwise"),
+        ("unsupported", "Saying something that the facts do not support"),
     ):
         count = sum(origin.verdicts.get(verdict, 0) for origin in captions)
         if count:
-            yield f"{count:,} captions ({share_text(count / sum(o.captions for o in captions))}) {sentence}."
+            total = sum(origin.captions for origin in captions)
+            yield f"{sentence}: {count:,} of {total:,} captions ({share_text(count / total)})."
     spoken = [row[0] for row in connection.execute("SELECT DISTINCT lang FROM captions").fetchall()]
     if spoken == [None]:
         yield "The language of the captions is not recorded."
@@ -97,7 +99,7 @@ def _about_facts(connection: duckdb.DuckDBPyConnection, summary: CorpusSummary) 
         return
     silent = [c.name for c in summary.concepts if not (c.known or c.uncertain)]
     if silent:
-        yield f"{len(silent)} concepts were looked for and nothing is known of them in any sample ({_list(silent)})."
+        yield f"Concepts that were looked for and of which nothing is known in any sample: {_list(silent)}."
     one_sided = [
         c.name for c in summary.concepts if c.present and not (c.absent or c.implied) and c.name not in DESCRIPTIVE
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import yaml
@@ -43,6 +44,7 @@ def render_markdown(card: Card) -> str:
     return _environment(escape=False).get_template("card.md.j2").render(**_values(card), header=header)
 
 
+@cache
 def _environment(*, escape: bool) -> Environment:
     environment = Environment(
         loader=ChoiceLoader(

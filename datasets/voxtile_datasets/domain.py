@@ -20,6 +20,7 @@ domain = Domain(
     facts={
         "labels": Command("voxtile_datasets.captions.labels:facts_from_labels", "a label table (CSV or Parquet)"),
     },
+    claims=(Path(__file__).parent / "captions" / "checker" / "vocabularies" / "general.yaml",),
     wordings=(Path(__file__).parent / "captions" / "wordings" / "general.yaml",),
     prompts=tuple(sorted((Path(__file__).parent / "captions" / "prompts").glob("*.yaml"))),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 BLANK = "___"
@@ -57,6 +57,21 @@ def scrub(text: str, people: Iterable[str] = (), numbers: Iterable[str] = (), pl
     for pattern in (*_FORMS, _TITLED):
         text = pattern.sub(BLANK, text)
     return text.strip()
+
+
+def spans_of_form(text: str) -> Iterator[tuple[str, int, int]]:
+    """What has an identifier's form: its kind (`date`, `name` after a title, or `number`), and where it stands."""
+    for kind, patterns in (("date", (_DATES,)), ("number", _FORMS), ("name", (_TITLED,))):
+        for pattern in patterns:
+            yield from ((kind, *match.span()) for match in pattern.finditer(text))
+
+
+def spans_of_known(text: str, names: Iterable[str]) -> Iterator[tuple[int, int]]:
+    """Where a text holds one of some names or numbers, as whole words and in any case."""
+    phrases = frozenset(" ".join(name.split()) for name in names if len(name.strip()) > 1)
+    pattern = _any_of(set(phrases), re.IGNORECASE)
+    if pattern is not None:
+        yield from (match.span() for match in pattern.finditer(text))
 
 
 def clean_control_characters(text: str) -> str:

@@ -54,6 +54,7 @@ domain = Domain(
             "voxtile describe corpus --with report --style structured",
         ),
     },
+    claims=(Path(__file__).parent / "claims" / "radiology.yaml",),
     wordings=tuple(
         Path(__file__).parent / "wordings" / f"{name}.yaml" for name in ("radiology", "ultrasound", "ophthalmology")
     ),

@@ -1,0 +1,1 @@
+"""What a caption claims, and whether the facts of its sample say so."""

@@ -1,0 +1,153 @@
+"""The checker's English as a table (`grammar.yaml`), compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from voxtile.words.phrases import Phrases
+from voxtile.words.tokens import normal_form, words_of
+
+FILE = Path(__file__).with_name("grammar.yaml")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A unit of measurement: its name, its dimension, and its size in the dimension's base."""
+
+    name: str
+    dimension: str
+    size: float
+
+
+@dataclass(frozen=True)
+class Span:
+    """What a word for an amount means: at least and at most; `is_vague` for words such as `several`."""
+
+    low: float
+    high: float
+    is_vague: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Grammar:
+    """The table.
+
+    Attributes:
+        version: of the table.
+        cues: phrases that deny, doubt or part statements; the payload is their kind.
+        sides, grades, changes, colours: phrase → side, grade (`0` to `3`), change, colour.
+        similar: pairs of colours that people do not tell apart.
+        numbers: word → number.
+        counts: phrase → amount.
+        shares: phrase → share.
+        units: phrase → unit.
+        measures: phrase → dimension of the number that follows it.
+        comparators: phrase → `about`, `at_most`, `less` or `more`.
+        directions: phrase → point of the compass.
+        picture_directions: the same for words that mean one in a picture with north up.
+        edges: word → edge of the picture as a point of the compass, or `centre`.
+        pictures: words for the picture.
+        relations: phrase → kind.
+        months: word → number.
+        pronouns: phrases that point back.
+        verbs, tails, openers, prepositions, roles, records, capitals: words, see the table.
+        known_words: all words of the table, in normal form.
+    """
+
+    version: str
+    cues: Phrases[str]
+    sides: Phrases[str]
+    grades: Phrases[str]
+    changes: Phrases[str]
+    colours: Phrases[str]
+    similar: frozenset[frozenset[str]]
+    numbers: Mapping[str, int]
+    counts: Phrases[Span]
+    shares: Phrases[Span]
+    units: Phrases[Unit]
+    measures: Phrases[str]
+    comparators: Phrases[str]
+    directions: Phrases[str]
+    picture_directions: Phrases[str]
+    edges: Mapping[str, str]
+    pictures: Phrases[bool]
+    relations: Phrases[str]
+    months: Mapping[str, int]
+    pronouns: Phrases[bool]
+    verbs: frozenset[str]
+    tails: frozenset[str]
+    openers: frozenset[str]
+    prepositions: frozenset[str]
+    roles: frozenset[str]
+    records: frozenset[str]
+    capitals: frozenset[str]
+    known_words: frozenset[str]
+
+
+@cache
+def load_grammar() -> Grammar:
+    """Read and compile the table."""
+    data: dict[str, Any] = yaml.load(FILE.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    comparators = {kind: data[kind] for kind in ("about", "at_most", "less", "more")}
+    return Grammar(
+        version=str(data["version"]),
+        cues=_table(data["cues"]),
+        sides=_table(data["sides"]),
+        grades=_table(data["grades"]),
+        changes=_table(data["changes"]),
+        colours=_table(data["colours"]),
+        similar=frozenset(frozenset(pair) for pair in data["similar_colours"]),
+        numbers={normal_form(word): int(number) for word, number in data["numbers"].items()},
+        counts=Phrases([*_spans(data["exact"], is_vague=False), *_spans(data["vague"], is_vague=True)]),
+        shares=Phrases(_spans(data["shares"], is_vague=False)),
+        units=Phrases(_units(data["units"])),
+        measures=_table(data["measures"]),
+        comparators=_table(comparators),
+        directions=_table(data["directions"]),
+        picture_directions=_table(data["picture_directions"]),
+        edges={normal_form(word): edge for edge, words in data["edges"].items() for word in words},
+        pictures=Phrases((phrase, True) for phrase in data["picture"]),
+        relations=_table(data["relations"]),
+        months={normal_form(word): int(number) for word, number in data["months"].items()},
+        pronouns=Phrases((phrase, True) for phrase in data["pronouns"]),
+        **{key: _words(data[key]) for key in ("verbs", "tails", "openers", "prepositions", "roles", "records")},
+        capitals=_words(data["written_with_capitals"]),
+        known_words=frozenset(_all_words(data)),
+    )
+
+
+def _table(table: Mapping[str, Sequence[str]]) -> Phrases[str]:
+    return Phrases((str(phrase), str(name)) for name, phrases in table.items() for phrase in phrases)
+
+
+def _spans(table: Mapping[str, Sequence[float]], *, is_vague: bool) -> Iterable[tuple[str, Span]]:
+    return [(phrase, Span(float(low), float(high), is_vague)) for phrase, (low, high) in table.items()]
+
+
+def _units(table: Mapping[str, Mapping[str, Sequence[Any]]]) -> Iterable[tuple[str, Unit]]:
+    for dimension, units in table.items():
+        for name, (size, *phrases) in units.items():
+            for phrase in phrases:
+                yield str(phrase), Unit(name, dimension, float(size))
+
+
+def _words(texts: Iterable[str]) -> frozenset[str]:
+    return frozenset(normal_form(str(text)) for text in texts)
+
+
+def _all_words(value: Any) -> Iterable[str]:  # noqa: ANN401
+    if isinstance(value, Mapping):
+        for key, entry in value.items():
+            yield from words_of(str(key)).words
+            yield from _all_words(entry)
+    elif isinstance(value, list):
+        for entry in value:
+            yield from _all_words(entry)
+    else:
+        yield from words_of(str(value)).words

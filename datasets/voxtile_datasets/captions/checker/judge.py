@@ -1,0 +1,186 @@
+"""Claims against facts under scopes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from voxtile_datasets.captions.checker.claims import Claim
+from voxtile_datasets.captions.checker.judge_details import agrees_with_any, detail_faults, is_other
+from voxtile_datasets.captions.checker.known import Facts
+from voxtile_datasets.captions.checker.relations import OPPOSITE
+from voxtile_datasets.captions.checker.verdict import ORDER, Fault, FaultKind, Judgement, best, worst
+from voxtile_datasets.captions.checker.vocabulary import NORMAL
+
+
+def judge(claim: Claim, facts: Facts, *, about_birth: bool = False) -> list[Fault]:
+    """What is wrong with a claim; nothing where it is supported.
+
+    Args:
+        claim: what is said.
+        facts: what is known.
+        about_birth: the text speaks of a birth or a death, so that a date identifies.
+    """
+    if claim.kind == "identity":
+        return [_identity(claim)]
+    if claim.kind == "date":
+        return _date(claim, facts, about_birth=about_birth)
+    if claim.kind == "relation":
+        return _relation(claim, facts)
+    if claim.kind == "normal":
+        return _normal(claim, facts)
+    if claim.kind == "loose":
+        return _loose(claim, facts)
+    found = [_concept(claim, concept, facts) for concept in claim.concepts]
+    return min(found, key=lambda faults: ORDER.index(worst([f.judgement for f in faults])) if faults else -1)
+
+
+def _identity(claim: Claim) -> Fault:
+    why = f"'{claim.words}' identifies a person, a record or a place; leave out names, addresses, dates and numbers of records."
+    return _fault(claim, "identity", "contradicted", why)
+
+
+def _fault(claim: Claim, kind: FaultKind, judgement: Judgement, why: str) -> Fault:
+    return Fault(kind, judgement, claim.words, claim.start, claim.end, why)
+
+
+def _date(claim: Claim, facts: Facts, *, about_birth: bool) -> list[Fault]:
+    said = claim.text or ""
+    month = said[2:] if said.startswith("--") else ""
+    if any(
+        known.startswith(said) or (month and known.zfill(2) == month) or known[4:7] == f"-{month}"
+        for known in facts.dates
+    ):
+        return []
+    if facts.vocabulary.is_about_patients and (about_birth or said.count("-") == 2):
+        return [_identity(claim)]
+    why = f"'{claim.words}' is not in the facts: they state no such date."
+    return [_fault(claim, "date", "unsupported", why)]
+
+
+def _concept(claim: Claim, concept: str, facts: Facts) -> list[Fault]:
+    judgement, why = _presence(claim, concept, facts)
+    if judgement == "supported":
+        if claim.polarity != "absent" and facts.strength(concept) in ("present", "uncertain"):
+            return detail_faults(claim, concept, facts)
+        return []
+    kind: FaultKind = "polarity" if judgement == "contradicted" else "concept"
+    return [_fault(claim, kind, judgement, why)]
+
+
+def _presence(claim: Claim, concept: str, facts: Facts) -> tuple[Judgement, str]:
+    """Whether a concept is there, is not, or may be there, as a claim says."""
+    known, name = facts.strength(concept), concept.replace("_", " ")
+    if claim.polarity == "absent":
+        return _absence(claim, concept, known, facts)
+    if known == "present" or (known == "uncertain" and claim.polarity == "uncertain"):
+        return "supported", ""
+    if known == "uncertain":
+        return "unsupported", f"'{claim.words}' is said too firmly: the facts leave {name} open."
+    if known == "absent":
+        return "contradicted", f"'{claim.words}' is wrong: the facts say that there is no {name}."
+    there = facts.present()
+    if other := sorted(there & facts.vocabulary.excluded(concept)):
+        return "contradicted", f"'{claim.words}' is wrong: the facts say {other[0].replace('_', ' ')}."
+    if NORMAL in there:
+        return "unsupported", f"'{claim.words}' is not in the facts: they call the picture normal."
+    if there & (facts.vocabulary.above(concept) | facts.vocabulary.kin(concept)):
+        return "unknown", f"'{claim.words}' is not known: the facts state something like {name}, but not that."
+    if facts.is_closed(concept):
+        return (
+            "unsupported",
+            f"'{claim.words}' is not in the facts, which list everything of the kind: leave {name} out.",
+        )
+    return "unknown", f"'{claim.words}' is not known: the facts say nothing of {name}."
+
+
+def _absence(claim: Claim, concept: str, known: str | None, facts: Facts) -> tuple[Judgement, str]:
+    name = concept.replace("_", " ")
+    if known == "present":
+        if is_other(claim, facts.rows(concept), facts.vocabulary):
+            return "supported", ""
+        return "contradicted", f"'{claim.words}' is denied, but the facts say that there is {name}."
+    if known == "uncertain":
+        return "unsupported", f"'{claim.words}' is denied too firmly: the facts leave {name} open."
+    there = facts.present()
+    implied = NORMAL in there or there & facts.vocabulary.excluded(concept) or facts.is_closed(concept)
+    if known == "absent" or (implied and not there & facts.vocabulary.kin(concept)):
+        return "supported", ""
+    return "unknown", f"Whether there is '{claim.words}' is not known: the facts say nothing of {name}."
+
+
+def _normal(claim: Claim, facts: Facts) -> list[Fault]:
+    if claim.concepts == (NORMAL,):
+        return _wholly_normal(claim, facts)
+    found = [_absence(claim, concept, facts.strength(concept), facts) for concept in claim.denies]
+    contradicting = next(((j, why) for j, why in found if j == "contradicted"), None)
+    if claim.polarity == "absent":
+        if contradicting:
+            return []
+        judgement: Judgement = "contradicted" if all(j == "supported" for j, _ in found) else "unknown"
+        return [
+            _fault(claim, "polarity", judgement, f"'{claim.words}' is denied, but the facts name nothing wrong there.")
+        ]
+    if contradicting:
+        return [_fault(claim, "polarity", *contradicting)]
+    judgement = best([j for j, _ in found])
+    return [] if judgement == "supported" else [_fault(claim, "concept", judgement, found[0][1])]
+
+
+def _wholly_normal(claim: Claim, facts: Facts) -> list[Fault]:
+    known = facts.strength(NORMAL)
+    findings = sorted(facts.present() - {NORMAL})
+    is_normal = known == "present" or (known is None and not findings and facts.closed != frozenset())
+    is_not = known == "absent" or (known is None and bool(findings))
+    if (claim.polarity == "present" and is_not) or (claim.polarity == "absent" and is_normal):
+        what = (
+            f"there is {findings[0].replace('_', ' ')}"
+            if findings
+            else "it is normal"
+            if is_normal
+            else "it is not normal"
+        )
+        return [_fault(claim, "polarity", "contradicted", f"'{claim.words}' is wrong: the facts say that {what}.")]
+    if is_normal or is_not:
+        return []
+    return [
+        _fault(claim, "concept", "unknown", f"'{claim.words}' is not known: the facts do not say that all is normal.")
+    ]
+
+
+def _relation(claim: Claim, facts: Facts) -> list[Fault]:
+    kind = claim.relation or ""
+    pairs = [(s, o) for s in claim.concepts for o in claim.others]
+    known = frozenset().union(*(facts.relations(subject, other) for subject, other in pairs))
+    if kind in OPPOSITE:
+        return _direction(claim, kind, known & OPPOSITE.keys(), facts)
+    if kind in known or (kind == "beside" and known):
+        return []
+    names = f"{claim.concepts[0]} and {claim.others[0]}".replace("_", " ")
+    if f"{kind} of" in known and kind == "in":
+        return [_fault(claim, "relation", "contradicted", f"'{claim.words}' is the wrong way round for {names}.")]
+    if facts.has_relations:
+        return [
+            _fault(claim, "relation", "unknown", f"'{claim.words}' is not known: the facts do not relate {names} so.")
+        ]
+    return []
+
+
+def _direction(claim: Claim, kind: str, known: frozenset[str], facts: Facts) -> list[Fault]:
+    if any(kind == stated or kind in stated.split("-") for stated in known):
+        return []
+    subject, other = (names[0].replace("_", " ") for names in (claim.concepts, claim.others))
+    if known:
+        why = f"'{claim.words}' is wrong: by the facts {subject} lies {' and '.join(sorted(known))} of {other}."
+        return [_fault(claim, "relation", "contradicted", why)]
+    if all(facts.strength(names[0]) == "present" for names in (claim.concepts, claim.others)):
+        why = f"'{claim.words}' is not in the facts: they do not say in which direction {subject} lies of {other}."
+        return [_fault(claim, "relation", "unsupported", why)]
+    return []
+
+
+def _loose(claim: Claim, facts: Facts) -> list[Fault]:
+    rows = facts.all_rows()
+    missing: Sequence[str] = [d.words for d in claim.details if not agrees_with_any(d, rows, facts.vocabulary)]
+    if not missing:
+        return []
+    return [_fault(claim, "number", "unsupported", f"'{missing[0]}' is not in the facts.")]

@@ -1,0 +1,131 @@
+"""Whether the sides, places, numbers, counts and the like of a claim are those of one and the same fact."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from voxtile_datasets.captions.checker.claims import Claim, Detail
+from voxtile_datasets.captions.checker.grammar import load_grammar
+from voxtile_datasets.captions.checker.known import Fact, Facts
+from voxtile_datasets.captions.checker.verdict import Fault, Judgement
+from voxtile_datasets.captions.checker.vocabulary import Vocabulary
+
+# Details that the facts lack: invented where they can be measured, else merely not known.
+_LACKING: dict[str, Judgement] = {
+    "side": "unsupported", "place": "unsupported", "number": "unsupported", "count": "unsupported",
+    "position": "unsupported", "colour": "unknown", "severity": "unknown", "change": "unknown",
+}  # fmt: skip
+_BOTH = frozenset(["left", "right"])
+
+
+def detail_faults(claim: Claim, concept: str, facts: Facts) -> list[Fault]:
+    """What is wrong with the details of a claim that is present in the facts.
+
+    A detail counts where a fact has it that differs in none of the others, so that the size of one nodule and the side
+    of another do not make a third.
+    """
+    rows = facts.rows(concept)
+    fitting = [row for row in rows if not any(_agrees(d, row, facts.vocabulary) is False for d in claim.details)]
+    faults = []
+    for detail in claim.details:
+        if any(_agrees(detail, row, facts.vocabulary) for row in fitting) or _agrees_with_all(
+            detail, rows, concept, facts
+        ):
+            continue
+        if fault := _fault(detail, rows, concept, facts):
+            faults.append(fault)
+    return faults
+
+
+def is_other(claim: Claim, rows: Sequence[Fact], vocabulary: Vocabulary) -> bool:
+    """Whether a denial is of another side, place or grade than all facts: "no large effusion", "none on the left"."""
+    limits = [d for d in claim.details if d.kind in ("side", "place", "severity", "number")]
+    return bool(limits and rows) and all(
+        any(
+            _agrees(d, row, vocabulary) is False or (d.kind in ("severity", "number") and not _has(d, row))
+            for d in limits
+        )
+        for row in rows
+    )
+
+
+def agrees_with_any(detail: Detail, rows: Sequence[Fact], vocabulary: Vocabulary) -> bool:
+    """Whether a fact has a detail."""
+    return any(_agrees(detail, row, vocabulary) for row in rows)
+
+
+def _has(detail: Detail, row: Fact) -> bool:
+    return bool(row.grades) if detail.kind == "severity" else bool(row.numbers.get(detail.dimension or ""))
+
+
+def _agrees(detail: Detail, row: Fact, vocabulary: Vocabulary) -> bool | None:
+    """Whether a fact has a detail (True) or another in its place (False); None where it says nothing of the kind."""
+    kind, value = detail.kind, detail.value
+    if kind == "side":
+        if not row.sides or (value == "bilateral" and not {"bilateral", *_BOTH} <= {"bilateral", *row.sides}):
+            return True if value == "bilateral" and "bilateral" in row.sides else None
+        return value in row.sides or "bilateral" in row.sides or value == "bilateral"
+    if kind == "place":
+        return bool(row.places & (vocabulary.near.get(value, frozenset()) | {value})) if row.places else None
+    if kind == "number":
+        values = row.numbers.get(detail.dimension or "", ())
+        return all(any(low <= v <= high for v in values) for low, high in detail.bounds) if values else None
+    if kind == "count":
+        return any(low <= v <= high for v in row.counts for low, high in detail.bounds) if row.counts else None
+    if kind == "colour":
+        similar = load_grammar().similar
+        return any(c == value or frozenset((c, value)) in similar for c in row.colours) if row.colours else None
+    if kind == "severity":
+        return any(abs(int(grade) - int(value)) <= 1 for grade in row.grades) if row.grades else None
+    if kind == "change":
+        return value in row.changes if row.changes else None
+    return any(set(value.split("-")) & set(place.split("-")) for place in row.positions) if row.positions else None
+
+
+def _agrees_with_all(detail: Detail, rows: Sequence[Fact], concept: str, facts: Facts) -> bool:
+    """What several facts say together: both sides, and how many regions they list."""
+    if detail.kind == "side" and detail.value == "bilateral":
+        return frozenset().union(*(row.sides for row in rows)) >= _BOTH
+    if detail.kind == "count":
+        known = any(row.counts for row in rows)
+        listed = facts.objects(concept)
+        if not known and listed:
+            return any(low <= listed <= high for low, high in detail.bounds)
+        if not known:
+            return detail.is_vague or detail.bounds == ((1.0, 1.0),)
+    return False
+
+
+def _fault(detail: Detail, rows: Sequence[Fact], concept: str, facts: Facts) -> Fault | None:
+    said = [_said(detail, row) for row in rows]
+    known = list(dict.fromkeys(text for text in said if text))
+    name = concept.replace("_", " ")
+    if detail.kind == "count" and not known and (listed := facts.objects(concept)):
+        known = [str(listed)]
+    if known:
+        why = f"'{detail.words}' is wrong: the facts say {' and '.join(known[:3])} of {name}."
+        return Fault(detail.kind, "contradicted", detail.words, detail.start, detail.end, why)
+    why = f"'{detail.words}' is not in the facts: they state no {_NAMES[detail.kind]} of {name}."
+    return Fault(detail.kind, _LACKING[detail.kind], detail.words, detail.start, detail.end, why)
+
+
+_NAMES = {
+    "side": "side", "place": "place", "number": "such number", "count": "count", "position": "place in the picture",
+    "colour": "colour", "severity": "grade", "change": "change",
+}  # fmt: skip
+
+
+def _said(detail: Detail, row: Fact) -> str:
+    """What a fact says of the kind of a detail, in words."""
+    if detail.kind == "number":
+        base = {"length": "mm", "area": "mm²", "volume": "ml", "attenuation": "HU", "uptake": "SUV"}
+        unit = base.get(detail.dimension or "", "")
+        return " and ".join(f"{value:g} {unit}".strip() for value in row.numbers.get(detail.dimension or "", ())[:2])
+    if detail.kind == "count":
+        return " or ".join(f"{count:g}" for count in row.counts[:2])
+    values = {
+        "side": row.sides, "place": row.places, "colour": row.colours, "change": row.changes, "position": row.positions,
+    }  # fmt: skip
+    if detail.kind == "severity":
+        return "another grade" if row.grades else ""
+    return ", ".join(sorted(values[detail.kind]))

@@ -1,0 +1,61 @@
+"""What comes of checking: a verdict, and for each fault the words that are wrong and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from voxtile_datasets.captions.checker.claims import Claim
+
+Judgement: TypeAlias = Literal["supported", "contradicted", "unsupported", "unknown"]
+FaultKind: TypeAlias = Literal[
+    "polarity", "concept", "side", "place", "number", "count", "colour", "severity", "change", "position", "relation",
+    "date", "identity", "second-opinion", "nothing-said",
+]  # fmt: skip
+# From the best to the worst.
+ORDER: tuple[Judgement, ...] = ("supported", "unknown", "unsupported", "contradicted")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why a text is not supported.
+
+    Attributes:
+        kind: what is wrong.
+        judgement: how bad it is; `unknown` where the facts are silent and nothing says that it is wrong.
+        words, start, end: where the text says it, half-open in characters.
+        why: one sentence, which can be told to a model.
+    """
+
+    kind: FaultKind
+    judgement: Judgement
+    words: str
+    start: int
+    end: int
+    why: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The verdict on a text.
+
+    Attributes:
+        verdict: the worst judgement of its claims.
+        faults: why it is not `supported`, the worst first.
+        claims: all claims that were read.
+    """
+
+    verdict: Judgement
+    faults: tuple[Fault, ...]
+    claims: tuple[Claim, ...]
+
+
+def worst(judgements: Sequence[Judgement]) -> Judgement:
+    """The worst of some judgements."""
+    return ORDER[max(map(ORDER.index, judgements))]
+
+
+def best(judgements: Sequence[Judgement]) -> Judgement:
+    """The best of some judgements."""
+    return ORDER[min(map(ORDER.index, judgements))]

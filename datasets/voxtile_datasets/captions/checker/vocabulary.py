@@ -1,0 +1,264 @@
+"""What a domain's captions can claim: concepts, their names and kinds, and which exclude each other."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from voxtile.domain import discover
+from voxtile.errors import ConfigError
+from voxtile.words.phrases import Phrases
+from voxtile.words.tokens import words_of
+from voxtile_datasets.captions.checker.vocabulary_file import Joined, read_files
+
+Pair: TypeAlias = tuple[str, str]  # structure, quality
+NORMAL = "normal"
+
+
+@dataclass(frozen=True)
+class Concept:
+    """Something that a picture can show.
+
+    Attributes:
+        name: as facts call it.
+        aliases: other names in facts.
+        is_a: more general concepts: whatever shows this shows them.
+        kin: concepts that are easily told of the same thing; where a fact states one of them, this is not known.
+        excludes: concepts that cannot be where this one is.
+        denies: concepts that its denial denies, too.
+        unless: phrases beside a name of it that make it something else.
+    """
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    is_a: tuple[str, ...] = ()
+    kin: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
+    denies: tuple[str, ...] = ()
+    unless: Phrases[bool] | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """The vocabulary of a domain, compiled.
+
+    Attributes:
+        name: of its files, `radiology@1+petct@1`.
+        sha256: of their content.
+        concepts: by name.
+        terms: phrase → concept.
+        structures, qualities: phrases that name a concept together (`heart` and `enlarged`).
+        pairs: (structure, quality) → concepts.
+        normal: phrase → kind of normality.
+        closes: structure → kind of normality → concepts that it denies.
+        whole: phrases that say that the whole picture is normal.
+        places: phrase → part of an organ.
+        near: place → places that mean nearly the same.
+        is_about_patients: dates and names belong to people.
+        has_sides, has_grades: a side or a grade of a concept is a claim.
+    """
+
+    name: str
+    sha256: str
+    concepts: Mapping[str, Concept]
+    terms: Phrases[str]
+    structures: Phrases[str]
+    qualities: Phrases[str]
+    pairs: Mapping[Pair, tuple[str, ...]]
+    normal: Phrases[str]
+    closes: Mapping[str, Mapping[str, tuple[str, ...]]]
+    whole: Phrases[bool]
+    places: Phrases[str]
+    near: Mapping[str, frozenset[str]]
+    is_about_patients: bool
+    has_sides: bool
+    has_grades: bool
+    _resolved: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def load(cls, files: Iterable[Path]) -> Vocabulary:
+        """Read and compile vocabulary files.
+
+        Raises:
+            ConfigError: a file is missing or malformed.
+        """
+        return _load(tuple(Path(file) for file in files))
+
+    def resolve(self, name: str) -> tuple[str, ...]:
+        """The concepts that a fact's concept name means; itself where the vocabulary does not know it."""
+        found = self._resolved.get(name)
+        if found is None:
+            found = self._resolved[name] = self._resolve(name)
+        return found
+
+    def _resolve(self, name: str) -> tuple[str, ...]:
+        if name in self.concepts:
+            return (name,)
+        key = _key(name)
+        if key in self._by_alias:
+            return self._by_alias[key]
+        words = words_of(name.replace("_", " ")).words
+        longest = self.terms.longest_at(words, 0) if words else None
+        return tuple(longest[1]) if longest is not None and longest[0] == len(words) else (name,)
+
+    @cached_property
+    def _by_alias(self) -> dict[str, tuple[str, ...]]:
+        found: dict[str, tuple[str, ...]] = {}
+        for concept in self.concepts.values():
+            for alias in (concept.name, *concept.aliases):
+                found[_key(alias)] = (*found.get(_key(alias), ()), concept.name)
+        return found
+
+    @cached_property
+    def known_words(self) -> frozenset[str]:
+        """Every word of its phrases, in normal form: a capital does not make a name of them."""
+        tries = (self.terms, self.structures, self.qualities, self.normal, self.whole, self.places)
+        return frozenset().union(*(phrases.words() for phrases in tries))
+
+    def above(self, name: str) -> frozenset[str]:
+        """The concept and all that are more general."""
+        return self._above.get(name) or frozenset([name])
+
+    def below(self, name: str) -> frozenset[str]:
+        """The concept and all that are more special."""
+        return self._below.get(name) or frozenset([name])
+
+    def kin(self, name: str) -> frozenset[str]:
+        """Concepts that are easily told of the same thing."""
+        return self._kin.get(name, frozenset())
+
+    def excluded(self, name: str) -> frozenset[str]:
+        """Concepts that cannot be where this one is, with all that are more special; those of normality are not listed."""
+        return self._excluded.get(name, frozenset())
+
+    @cached_property
+    def _above(self) -> dict[str, frozenset[str]]:
+        def climb(name: str, seen: frozenset[str]) -> frozenset[str]:
+            for parent in self.concepts[name].is_a if name in self.concepts else ():
+                if parent not in seen:
+                    seen = climb(parent, seen | {parent})
+            return seen
+
+        return {name: climb(name, frozenset([name])) for name in self.concepts}
+
+    @cached_property
+    def _below(self) -> dict[str, frozenset[str]]:
+        below: dict[str, set[str]] = defaultdict(set)
+        for name, above in self._above.items():
+            for general in above:
+                below[general].add(name)
+        return {name: frozenset(special) for name, special in below.items()}
+
+    @cached_property
+    def _kin(self) -> dict[str, frozenset[str]]:
+        return _both_ways((c.name, other) for c in self.concepts.values() for other in c.kin)
+
+    @cached_property
+    def _excluded(self) -> dict[str, frozenset[str]]:
+        direct = _both_ways((c.name, other) for c in self.concepts.values() for other in c.excludes)
+        wide: dict[str, set[str]] = defaultdict(set)
+        for name, others in direct.items():
+            for special in self.below(name):
+                wide[special] |= {low for other in others for low in self.below(other)}
+        return {name: frozenset(others) for name, others in wide.items()}
+
+
+def installed_vocabularies(extra: Sequence[Path] = ()) -> dict[str, Vocabulary]:
+    """The claim vocabulary of each installed domain that has one, the files given besides joined to each.
+
+    Raises:
+        ConfigError: a file is missing or malformed.
+    """
+    domains, _ = discover()
+    return {
+        name: Vocabulary.load((*domain.claims, *extra)) for name, domain in domains.items() if domain.claims or extra
+    }
+
+
+@lru_cache(maxsize=16)
+def _load(files: tuple[Path, ...]) -> Vocabulary:
+    joined = read_files(files)
+    try:
+        return _compile(joined)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        names = ", ".join(str(file) for file in files)
+        raise ConfigError(f"the vocabulary of {names} is malformed: {' '.join(str(error).split())}") from error
+
+
+def _compile(joined: Joined) -> Vocabulary:
+    tables = joined.tables
+    entries: dict[str, dict[str, Any]] = {name: entry or {} for name, entry in tables["concepts"].items()}
+    anatomy = tables["anatomy"]
+    return Vocabulary(
+        name="+".join(joined.names),
+        sha256=joined.sha256,
+        concepts=_concepts(entries, joined.exclusive),
+        terms=Phrases((phrase, name) for name, entry in entries.items() for phrase in entry.get("terms", ())),
+        structures=Phrases((phrase, name) for name, entry in anatomy.items() for phrase in entry.get("terms", ())),
+        qualities=_flat(tables["qualities"]),
+        pairs=_pairs(entries),
+        normal=_flat(tables["normal"]),
+        closes={
+            name: {kind: tuple(found) for kind, found in entry.get("closes", {}).items()}
+            for name, entry in anatomy.items()
+        },
+        whole=Phrases((phrase, True) for phrase in tables["complete"].get("affirmed", ())),
+        places=Phrases([*_rows(tables["places"]), *_levels(tables["levels"])]),
+        near=_both_ways((place, other) for place, others in tables["near"].items() for other in others),
+        is_about_patients="patients" in joined.about,
+        has_sides="sides" in joined.about,
+        has_grades="grades" in joined.about,
+    )
+
+
+def _concepts(entries: Mapping[str, Mapping[str, Any]], exclusive: Sequence[Sequence[str]]) -> dict[str, Concept]:
+    apart: dict[str, set[str]] = defaultdict(set)
+    for group in exclusive:
+        for name in group:
+            apart[name] |= set(group) - {name}
+    found = {}
+    for name, entry in entries.items():
+        texts = {
+            key: tuple(str(t) for t in entry.get(key, ())) for key in ("aliases", "is_a", "kin", "excludes", "denies")
+        }
+        texts["excludes"] = (*texts["excludes"], *sorted(apart[name]))
+        unless = Phrases((str(phrase), True) for phrase in entry["unless"]) if entry.get("unless") else None
+        found[name] = Concept(name, **texts, unless=unless)
+    return found
+
+
+def _pairs(entries: Mapping[str, Mapping[str, Any]]) -> dict[Pair, tuple[str, ...]]:
+    found: dict[Pair, tuple[str, ...]] = {}
+    for name, entry in entries.items():
+        for structure, quality in entry.get("pairs", ()):
+            found[structure, quality] = (*found.get((structure, quality), ()), name)
+    return found
+
+
+def _flat(table: Mapping[str, Sequence[str]]) -> Phrases[str]:
+    return Phrases(_rows(table))
+
+
+def _rows(table: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
+    return [(str(phrase), name) for name, phrases in table.items() for phrase in phrases]
+
+
+def _levels(table: Mapping[str, int]) -> list[tuple[str, str]]:
+    """Numbered places: `{L: 5}` are L1 to L5."""
+    return [(f"{letter}{n}", f"{letter}{n}") for letter, count in table.items() for n in range(1, int(count) + 1)]
+
+
+def _both_ways(pairs: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for first, second in pairs:
+        found[first].add(second)
+        found[second].add(first)
+    return {name: frozenset(others) for name, others in found.items()}
+
+
+def _key(name: str) -> str:
+    return " ".join(name.casefold().replace("_", " ").replace("-", " ").split())

@@ -218,6 +218,15 @@ COMMANDS: Mapping[str, Entry | Group] = {
             "voxtile card corpus corpus --name 'My CT scans' --creator 'Radiology, General Hospital'",
         ),
     ),
+    "curate": Entry(
+        ENRICH,
+        "curate CORPUS… --view NAME",
+        Command(
+            "voxtile_datasets.curation.command:curate_corpus",
+            "choose what is trained on: conditions, duplicates, balance, weights",
+            "voxtile curate corpus --view good --where \"modality = 'CT'\" --dedup minhash --balance facts",
+        ),
+    ),
     "fit": _training("fit", "train a model; also as 'lightning fit'"),
     "validate": _training("validate", "losses and metrics on the validation split"),
     "test": _training("test", "the zero-shot report of a trained model"),

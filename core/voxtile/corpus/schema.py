@@ -152,6 +152,7 @@ SPLITS = pa.schema(
     ]
 )
 
+# `uid` is that of a sample, or the caption_id of a caption.
 SCORES = pa.schema(
     [
         pa.field("uid", pa.string(), nullable=False),

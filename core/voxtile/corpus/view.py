@@ -22,8 +22,9 @@ import numpy.typing as npt
 from voxtile.corpus.source import StoredSample
 from voxtile.corpus.view_compile import write_view
 from voxtile.corpus.view_evidence import FACTS, HASHES
-from voxtile.corpus.view_files import MappedBatches
+from voxtile.corpus.view_files import STUDY_WEIGHTS, WEIGHTS, MappedBatches
 from voxtile.corpus.view_key import view_key, view_stamp
+from voxtile.corpus.view_selection import SUFFIX, find_selection
 from voxtile.errors import ConfigError, CorpusError
 
 if TYPE_CHECKING:
@@ -87,6 +88,20 @@ class CompiledView:
 
     def __len__(self) -> int:
         return int(self._about["rows"])
+
+    def cumulative_weights(self, split: str | None, *, studies: bool = False) -> npt.NDArray[np.float64] | None:
+        """Running sums of the sampling weights of a split's samples or studies; None where all weigh the same.
+
+        Returns:
+            [n + 1] float64, ascending, memory-mapped; item i weighs the difference between i + 1 and i. A study weighs
+            the mean of its samples.
+        """
+        if not self._about.get("weighted"):
+            return None
+        items = self.studies(split) if studies else self.rows(split)
+        path = self.folder / (STUDY_WEIGHTS if studies else WEIGHTS)
+        sums: npt.NDArray[np.float64] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return sums[items.start : items.stop + 1]
 
     @property
     def split_names(self) -> tuple[str, ...]:
@@ -226,8 +241,11 @@ def compile_view(
     where: str | None = None,
     facts_source: str | None = None,
     folder: Path | None = None,
+    memory_mb: int | None = None,
 ) -> CompiledView:
     """Open a view, compiling it first where it is missing or its inputs have changed.
+
+    A view that was curated under this name holds what was selected; `where` narrows it further.
 
     Args:
         corpus: one or more corpora.
@@ -237,28 +255,43 @@ def compile_view(
         where: SQL condition on the samples table, e.g. `modality = 'CT'`; it sees no file and no network.
         facts_source: only facts whose source begins so (`reports`, `labels`), or with one of several names separated by
             commas, and closed scopes of vocabularies so named; None for all.
-        folder: folder to keep views in instead of the first corpus's `views`.
+        folder: folder to keep views in instead of the first corpus's `views`; curated selections are found in either.
+        memory_mb: memory in MB that compiling may take for its queries; None leaves it to the database.
 
     Raises:
         ConfigError: the name, scheme or condition is wrong, or nothing is selected.
         CorpusError: the corpus is damaged, a subject is in two splits, or the view cannot be written.
     """
     roots = tuple(Path(root) for root in corpus.roots)
-    if not name or name.startswith(".") or "/" in name or "\\" in name:
-        raise ConfigError(f"view: '{name}' is not a valid name; use letters, digits, '-' and '_'")
-    others = "\n".join(str(root.resolve()) for root in roots[1:])
-    label = f"{name}@{hashlib.sha256(others.encode()).hexdigest()[:8]}" if others else name
-    target = (folder or roots[0] / "views") / label
+    label, home = view_label(roots, name), roots[0] / "views"
+    target = (folder or home) / label
+    places = [place for place in (folder, home) if place is not None and place.is_dir()]
+    selected = next((found for place in places if (found := find_selection(place, label, name, where))), None)
+    if selected is not None:
+        selected.check_scheme(scheme, name)
     selection: dict[str, Any] = {"scheme": scheme, "where": where, "facts_source": facts_source}
-    stamp = view_stamp(roots, **selection)
+    identity = {**selection, "selection": selected.key if selected else None}
+    stamp = view_stamp(roots, **identity)
     if _recorded(target, "stamp.json", "stamp") != stamp:
-        key = view_key(roots, **selection)
+        key = view_key(roots, **identity)
         with _locked(target):
             if _recorded(target, "view.json", "key") != key:  # another process may have compiled it meanwhile
-                write_view(roots, target, key=key, name=name, **selection)
+                write_view(roots, target, key=key, name=name, **selection, selected=selected, memory_mb=memory_mb)
             with suppress(OSError):  # on a read-only disk the key is computed at every opening
                 (target / "stamp.json").write_text(json.dumps({"stamp": stamp}))
     return CompiledView(target, roots)
+
+
+def view_label(roots: Sequence[Path], name: str) -> str:
+    """Name of a view's folder: NAME, or NAME@HASH for a union, where the hash tells the other corpora.
+
+    Raises:
+        ConfigError: it is not a valid name.
+    """
+    if not name or name.startswith(".") or name.endswith(SUFFIX) or "/" in name or "\\" in name:
+        raise ConfigError(f"view: '{name}' is not a valid name; use letters, digits, '-' and '_'")
+    others = "\n".join(str(root.resolve()) for root in roots[1:])
+    return f"{name}@{hashlib.sha256(others.encode()).hexdigest()[:8]}" if others else name
 
 
 def _recorded(folder: Path, name: str, field: str) -> str | None:

@@ -17,8 +17,9 @@ import pyarrow as pa
 
 from voxtile.corpus import view_files
 from voxtile.corpus.view_evidence import write_evidence
-from voxtile.corpus.view_files import CAPTIONS, CODECS, INDEX, METAS, STUDIES, BatchWriter
+from voxtile.corpus.view_files import CAPTIONS, CODECS, INDEX, METAS, STUDIES, STUDY_WEIGHTS, WEIGHTS, BatchWriter
 from voxtile.corpus.view_key import VIEW_VERSION
+from voxtile.corpus.view_selection import Selection
 from voxtile.corpus.view_tables import UNKNOWN, assign_splits, connect, join_captions, join_facts, select_samples
 from voxtile.corpus.view_text import hash63, text_hash
 from voxtile.errors import CorpusError
@@ -33,6 +34,8 @@ def write_view(
     scheme: str,
     where: str | None,
     facts_source: str | None = None,
+    selected: Selection | None = None,
+    memory_mb: int | None = None,
 ) -> None:
     """Compile a view into a folder that appears only when it is complete.
 
@@ -44,6 +47,8 @@ def write_view(
         scheme: split scheme.
         where: SQL condition on samples, or None for all.
         facts_source: only facts whose source begins so (several with commas), or None for all.
+        selected: curated selection, or None for all samples and captions.
+        memory_mb: memory in MB that queries may take before they spill; None leaves it to the database.
 
     Raises:
         ConfigError: the scheme or the condition is wrong, or nothing is selected.
@@ -59,7 +64,7 @@ def write_view(
         ) from error
     try:
         about = {"key": key, "name": name, "scheme": scheme, "where": where, "facts_source": facts_source}
-        _write_files(roots, building, about)
+        _write_files(roots, building, about, selected, memory_mb)
         _replace(building, folder)
     except OSError as error:
         raise CorpusError(f"cannot write the compiled view '{folder}' ({error.strerror}); is the disk full?") from error
@@ -78,13 +83,18 @@ def _replace(building: Path, folder: Path) -> None:
         building.rename(folder)
 
 
-def _write_files(roots: Sequence[Path], building: Path, about: dict[str, Any]) -> None:
+def _write_files(
+    roots: Sequence[Path], building: Path, about: dict[str, Any], selected: Selection | None, memory_mb: int | None
+) -> None:
     scratch = building / "scratch"
     scratch.mkdir()
-    with connect(roots, scratch) as connection:
+    folder = selected.folder if selected is not None else None
+    with connect(roots, scratch, selection=folder, memory_mb=memory_mb) as connection:
+        if selected is not None:
+            selected.register(connection)
         splits = assign_splits(connection, about["scheme"])
-        rows = select_samples(connection, about["where"])
-        join_captions(connection)
+        rows = select_samples(connection, about["where"], curated=selected is not None)
+        join_captions(connection, curated=selected is not None and selected.chooses_captions)
         concepts = join_facts(connection, about["facts_source"])
         kinds = _distinct(connection, "SELECT DISTINCT kind FROM told")
         verdicts = _distinct(connection, "SELECT DISTINCT verdict FROM told")
@@ -94,6 +104,9 @@ def _write_files(roots: Sequence[Path], building: Path, about: dict[str, Any]) -
         shards = _write_index(connection, building, fact_rows)
         studies = _write_studies(connection, building / "studies.arrow")
         ranges = _split_ranges(connection, splits)
+        if selected is not None and selected.weighted:
+            _write_weights(connection, building, rows, studies)
+            about["weighted"] = True
     shutil.rmtree(scratch)
     about |= {
         "view_version": VIEW_VERSION,
@@ -245,6 +258,21 @@ def _write_studies(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
         total += len(batch)
     writer.close()
     return total
+
+
+def _write_weights(connection: duckdb.DuckDBPyConnection, building: Path, rows: int, studies: int) -> None:
+    """Write the running sums of the weights of samples and studies, memory-mapped as they are filled."""
+    for name, count, query in (
+        (WEIGHTS, rows, "SELECT weight FROM picked ORDER BY row"),
+        (STUDY_WEIGHTS, studies, "SELECT avg(weight) FROM picked GROUP BY subject, study ORDER BY min(row)"),
+    ):
+        sums = np.lib.format.open_memmap(building / name, mode="w+", dtype=np.float64, shape=(count + 1,))
+        sums[0], done = 0.0, 0
+        for batch in _stream(connection, query):
+            own = np.cumsum(batch.column(0).to_numpy(zero_copy_only=False))
+            sums[done + 1 : done + 1 + len(own)] = sums[done] + own
+            done += len(own)
+        sums.flush()
 
 
 def _split_ranges(connection: duckdb.DuckDBPyConnection, splits: dict[str, int]) -> dict[str, list[int]]:

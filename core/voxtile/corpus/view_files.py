@@ -38,6 +38,8 @@ CAPTIONS = pa.schema(
 STUDIES = pa.schema([("start", pa.int64()), ("count", pa.int32()), ("prior", pa.int64())])
 METAS = pa.schema([("json", pa.large_string())])
 
+# Running sums of sampling weights, [rows + 1] and [studies + 1] float64; only where weights differ.
+WEIGHTS, STUDY_WEIGHTS = "weights.npy", "study_weights.npy"
 
 _OPEN_BATCHES = 256  # record batches whose column addresses are kept; their pages belong to the operating system
 # A read maps up to 64 KB around each of its pages. Every so many reads the pages are handed back (they stay in the page

@@ -26,14 +26,31 @@ def table_parts(root: Path, table: str) -> list[Path]:
     return [folder / name for name in sorted(entry.name for entry in _entries(folder)) if _is_part(name)]
 
 
-def view_stamp(roots: Sequence[Path], *, scheme: str, where: str | None, facts_source: str | None = None) -> str:
+def view_stamp(
+    roots: Sequence[Path],
+    *,
+    scheme: str,
+    where: str | None,
+    facts_source: str | None = None,
+    selection: str | None = None,
+) -> str:
     """Hash names, sizes and modification times of all table parts: equal stamps spare the reading that a key needs.
+
+    The arguments are those of `view_key`.
 
     Returns:
         32 hexadecimal digits.
     """
-    selection = [VIEW_VERSION, SCHEMA_VERSION, scheme, where, facts_source, len(roots)]
-    digest = hashlib.sha256(json.dumps(selection).encode())
+    chosen = [
+        VIEW_VERSION,
+        SCHEMA_VERSION,
+        scheme,
+        where,
+        facts_source,
+        len(roots),
+        *([selection] if selection else []),
+    ]
+    digest = hashlib.sha256(json.dumps(chosen).encode())
     for root in roots:
         for table in INPUT_TABLES:
             entries = sorted((e.name, e.stat()) for e in _entries(root / "tables" / table) if _is_part(e.name))
@@ -55,10 +72,24 @@ def _is_part(name: str) -> bool:
     return name.endswith(".parquet") and not name.startswith(".")
 
 
-def view_key(roots: Sequence[Path], *, scheme: str, where: str | None, facts_source: str | None = None) -> str:
+def view_key(
+    roots: Sequence[Path],
+    *,
+    scheme: str,
+    where: str | None,
+    facts_source: str | None = None,
+    selection: str | None = None,
+) -> str:
     """Hash the names, sizes and contents of all table parts, the selection and the versions.
 
     The places of the corpora do not count, so a corpus can be moved or copied without losing its views.
+
+    Args:
+        roots: folders of the corpora.
+        scheme: split scheme.
+        where: condition on samples.
+        facts_source: which facts.
+        selection: hash of a curated selection.
 
     Returns:
         32 hexadecimal digits.
@@ -82,6 +113,8 @@ def view_key(roots: Sequence[Path], *, scheme: str, where: str | None, facts_sou
         "facts_source": facts_source,
         "inputs": inputs,
     }
+    if selection is not None:
+        description["selection"] = selection
     return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:32]
 
 

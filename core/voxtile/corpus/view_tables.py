@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from voxtile.corpus.schema import DESCRIPTIVE, MEASURED, OVERVIEW, ROLE, TABLES
+from voxtile.corpus.sql_condition import check_condition
 from voxtile.corpus.view_key import INPUT_TABLES, table_parts
 from voxtile.errors import ConfigError, CorpusError
 
@@ -22,23 +23,36 @@ META_COLUMNS = (
 _ATTRIBUTES = ("window", "nodata")  # of the JSON in `attributes`
 
 
-def connect(roots: Sequence[Path], scratch: Path) -> duckdb.DuckDBPyConnection:
+def connect(
+    roots: Sequence[Path],
+    scratch: Path,
+    *,
+    tables: Sequence[str] = INPUT_TABLES,
+    selection: Path | None = None,
+    memory_mb: int | None = None,
+) -> duckdb.DuckDBPyConnection:
     """Open the tables of all roots as views, with access to nothing else.
 
     Args:
         roots: folders of the corpora; their index becomes the column `corpus` of `samples`.
         scratch: folder to which large sorts may spill.
+        tables: which tables.
+        selection: folder of a curated selection that may be read too.
+        memory_mb: memory in MB that queries may take before they spill; None leaves it to the database.
 
     Raises:
         CorpusError: there is no sample, or a part cannot be read or lacks a column.
     """
     connection = duckdb.connect(":memory:")
     folders = [str((root / "tables").resolve()) for root in roots] + [str(scratch.resolve())]
+    folders += [str(selection.resolve())] if selection is not None else []
+    if memory_mb is not None:
+        connection.execute(f"SET memory_limit = '{memory_mb}MB'")
     connection.execute(f"SET temp_directory = {_quoted(str(scratch))}")
     connection.execute(f"SET allowed_directories = [{', '.join(map(_quoted, folders))}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
-    for table in INPUT_TABLES:
+    for table in tables:
         parts = [(i, part) for i, root in enumerate(roots) for part in table_parts(root, table)]
         if not parts and table == "samples":
             raise CorpusError(f"'{roots[0]}' holds no sample; convert something into it first")
@@ -111,10 +125,12 @@ def assign_splits(connection: duckdb.DuckDBPyConnection, scheme: str) -> dict[st
     return codes
 
 
-def select_samples(connection: duckdb.DuckDBPyConnection, where: str | None) -> int:
+def select_samples(connection: duckdb.DuckDBPyConnection, where: str | None, *, curated: bool = False) -> int:
     """Create the table `picked`: the selected samples with their final row number.
 
     Metadata include the sample's roles in its study, where facts of the concept `schema.ROLE` state any.
+
+    With `curated`, only samples of the table `selected` are taken, and have the weight that it gives them.
 
     Rows are ordered by split, then by the place of the study's first sample, then by place on disk: a split and a study
     are ranges of rows, and neighbours in the index are neighbours on disk.
@@ -126,8 +142,12 @@ def select_samples(connection: duckdb.DuckDBPyConnection, where: str | None) -> 
         ConfigError: `where` is not a valid condition, or nothing matches.
         CorpusError: a uid occurs twice.
     """
+    if where:
+        check_condition(where, "where", INPUT_TABLES)
+    chosen = "samples JOIN (SELECT uid, weight FROM selected) USING (uid)" if curated else "samples"
+    weight = "weight" if curated else "1.0::DOUBLE AS weight"
     try:
-        condition = f"({where})" if where else "true"
+        condition = f"({where}\n)" if where else "true"
         meta = ", ".join(f"'{name}', {name}" for name in META_COLUMNS)
         meta += "".join(
             f", '{name}', CASE WHEN json_valid(attributes) THEN json_extract(attributes, '$.{name}') END"
@@ -143,10 +163,11 @@ def select_samples(connection: duckdb.DuckDBPyConnection, where: str | None) -> 
             ),
             placed AS (
                 SELECT uid, subject, coalesce(study, uid) AS study, shard, codec, "offset", nbytes, corpus, datetime,
+                    {weight},
                     coalesce(code, {NO_SPLIT})::UTINYINT AS split,
                     json_object({meta}, 'ref', ref, 'roles', roles)::VARCHAR AS meta,
                     row_number() OVER (ORDER BY corpus, shard, "offset", uid) AS place
-                FROM (SELECT * FROM samples WHERE kind <> '{OVERVIEW}' AND {condition})
+                FROM (SELECT * FROM {chosen} WHERE kind <> '{OVERVIEW}' AND {condition})
                 LEFT JOIN assigned USING (subject) LEFT JOIN roles USING (uid)
             ),
             led AS (SELECT *, min(place) OVER (PARTITION BY subject, study) AS lead FROM placed)
@@ -170,17 +191,8 @@ def select_samples(connection: duckdb.DuckDBPyConnection, where: str | None) -> 
     return int(rows)
 
 
-def join_captions(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create the table `told`: captions of picked rows with the verdict of the newest checker."""
-    judge_captions(connection)
-    connection.execute("""
-        CREATE TEMP TABLE told AS
-        SELECT row, caption_id, text, kind, coalesce(verdict, 'unknown') AS verdict
-        FROM captions JOIN picked USING (uid) LEFT JOIN judged USING (caption_id)""")
-
-
 def judge_captions(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create the table `judged` (caption_id, verdict): what the newest checker said of each checked caption."""
+    """Create the table `judged` (caption_id, verdict): the verdict of the newest checker on each caption."""
     checkers = connection.execute("SELECT DISTINCT checker, checker_version FROM verdicts").fetchall()
     checkers.sort(key=lambda c: (_version(c[1] or ""), c[0] or ""))
     ranks = pa.table(
@@ -196,6 +208,19 @@ def judge_captions(connection: duckdb.DuckDBPyConnection) -> None:
         SELECT caption_id, arg_max(verdict, rank) AS verdict FROM verdicts v JOIN checker_ranks r
         ON v.checker IS NOT DISTINCT FROM r.checker AND v.checker_version IS NOT DISTINCT FROM r.checker_version
         GROUP BY caption_id""")
+
+
+def join_captions(connection: duckdb.DuckDBPyConnection, *, curated: bool = False) -> None:
+    """Create the table `told`: captions of picked rows with the verdict of the newest checker.
+
+    With `curated`, only captions of the table `selected_captions` are taken.
+    """
+    judge_captions(connection)
+    kept = "SEMI JOIN selected_captions USING (caption_id)" if curated else ""
+    connection.execute(f"""
+        CREATE TEMP TABLE told AS
+        SELECT row, caption_id, text, kind, coalesce(verdict, 'unknown') AS verdict
+        FROM (SELECT * FROM captions {kept}) JOIN picked USING (uid) LEFT JOIN judged USING (caption_id)""")
 
 
 def _version(text: str) -> tuple[tuple[int, str], ...]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import unicodedata
 
-_SPACES = re.compile(r"\s+")
 _MASK63 = (1 << 63) - 1
 
 
 def normalised(text: str) -> str:
     """Fold case, compatibility characters and spacing, and drop the closing punctuation."""
-    return _SPACES.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip(" .;,:!")
+    plain = text if text.isascii() else unicodedata.normalize("NFKC", text)
+    return " ".join(plain.casefold().split()).strip(" .;,:!")
 
 
 def hash63(text: str) -> int:

@@ -18,9 +18,10 @@ from voxtile.data.cursor import Cursor, CursorCallback
 from voxtile.data.draws import DrawDataset, PackedPreset, Unit
 from voxtile.data.loader import BatchLoader, OrderedDraws, TrainingDraws
 from voxtile.data.memory import BaseCache
-from voxtile.data.order import EpochOrder
+from voxtile.data.order import EpochOrder, WeightedOrder
 from voxtile.data.phantom import PhantomSpec, phantom_corpus
 from voxtile.data.preset import Preset
+from voxtile.data.regions import RegionDraws, RegionPolicy
 from voxtile.data.roles import StudyReader
 from voxtile.errors import ConfigError
 from voxtile.types import Batch
@@ -32,7 +33,8 @@ class CorpusDataModule(pl.LightningDataModule):
     Args:
         preset: the model's preprocessing; a corpus that cannot satisfy it is refused.
         corpus: folder of a corpus, or several, which are joined; with null the phantom is used.
-        view: name of the compiled view.
+        view: name of the view: `all`, or one that `voxtile curate` made, whose weights say how often each sample is
+            drawn in training.
         scheme: split scheme.
         where: SQL condition on the samples table that selects what the view holds.
         facts_source: only facts whose source begins so (`reports`, `labels`), or with one of several names separated by
@@ -50,6 +52,7 @@ class CorpusDataModule(pl.LightningDataModule):
             theirs first; which images are drawn is keyed by the draw. 0 for none.
         sample_captions: which texts go with each image of a study by itself, for objectives over samples
             (`OfSamples`); null for none.
+        regions: phrases with their masks and boxes, for objectives that ground; null for none.
         cache_in_memory: keep the deterministic part of the preset (resampling) in memory shared by the workers.
         pin_memory: put batches into page-locked memory, for training on a GPU.
         view_folder: folder for compiled views instead of the corpus's `views`, where that is read-only.
@@ -76,6 +79,7 @@ class CorpusDataModule(pl.LightningDataModule):
         max_images_per_item: int = 0,
         max_images_per_batch: int = 0,
         sample_captions: CaptionPolicy | None = None,
+        regions: RegionPolicy | None = None,
         cache_in_memory: bool = False,
         pin_memory: bool = False,
         view_folder: str | None = None,
@@ -104,6 +108,7 @@ class CorpusDataModule(pl.LightningDataModule):
         self._max_images = max_images_per_item
         self._budget = max_images_per_batch
         self._sample_captions = sample_captions
+        self._region_policy = regions
         self._cache_in_memory = cache_in_memory
         self._pin_memory = pin_memory
         self._view: CompiledView | None = None
@@ -184,7 +189,13 @@ class CorpusDataModule(pl.LightningDataModule):
                 f"'{self._splits['train']}'; make it smaller"
             )
         order = EpochOrder.automatic(len(dataset), self.seed)
-        return self._loader(dataset, TrainingDraws(order, self.cursor, self.batch_size, rank, ranks))
+        sums = self.compiled.cumulative_weights(self._splits["train"], studies=self.unit == "study")
+        if sums is not None and not sums[-1] > sums[0]:
+            raise ConfigError(
+                f"view: every sample of split '{self._splits['train']}' has the sampling weight 0; curate it again"
+            )
+        drawn = order if sums is None else WeightedOrder(order, sums)
+        return self._loader(dataset, TrainingDraws(drawn, self.cursor, self.batch_size, rank, ranks))
 
     def val_dataloader(self) -> BatchLoader | list[BatchLoader]:
         """The validation split in order, without randomness; nothing where the corpus has none."""
@@ -243,8 +254,15 @@ class CorpusDataModule(pl.LightningDataModule):
                 cache=cache,
                 sample_captions=self._sample_captions,
                 max_images_per_batch=self._budget,
+                regions=self._region_draws,
             )
         return self._datasets[role]
+
+    @cached_property
+    def _region_draws(self) -> RegionDraws | None:
+        if self._region_policy is None:
+            return None
+        return RegionDraws(self.corpus, self._region_policy, self.preset, self.compiled.concepts)
 
     def _ordered(self, role: str) -> BatchLoader:
         dataset = self._dataset(role)

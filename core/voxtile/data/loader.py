@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from voxtile.data.cursor import Cursor
 from voxtile.data.draws import DrawDataset, Draws, Failed, PackedPreset
-from voxtile.data.order import EpochOrder
+from voxtile.data.order import EpochOrder, WeightedOrder
 from voxtile.errors import CorpusError
 from voxtile.types import Batch
 
@@ -23,7 +23,9 @@ class TrainingDraws(Sampler[Draws]):
     all ranks, in order, are the same batch whatever their number. What is left over at the end of an epoch is dropped.
     """
 
-    def __init__(self, order: EpochOrder, cursor: Cursor, batch_size: int, rank: int, ranks: int) -> None:
+    def __init__(
+        self, order: EpochOrder | WeightedOrder, cursor: Cursor, batch_size: int, rank: int, ranks: int
+    ) -> None:
         self._order, self._cursor = order, cursor
         self._batch_size, self._rank, self._ranks = batch_size, rank, ranks
 

@@ -24,6 +24,8 @@ SMALL_EPOCH = 1 << 20  # up to here rows are shuffled one by one: the page cache
 BLOCK_ROWS = 32
 WINDOW_BLOCKS = 2048  # 2048 · 32 rows = SORTED_DOMAIN
 
+_SHIFT_STREAM = 5  # key of the weighted order's offset in an epoch
+
 _GOLDEN = 0x9E3779B97F4A7C15
 _MASK64 = (1 << 64) - 1
 
@@ -143,3 +145,41 @@ class EpochOrder:
             block = permute(start // self.block + inside // self.block, blocks, derive_key(key, 4))
             rows[here] = block * self.block + inside % self.block
         return rows
+
+
+@dataclass(frozen=True)
+class WeightedOrder:
+    """Draws in proportion to weights, still a pure function of (seed, epoch, position).
+
+    The slots of an epoch are shuffled as the rows of `EpochOrder` are, and slot s takes the row in whose share of the
+    total weight the point (s + u) / size lies, with u in [0, 1) of the epoch: systematic sampling (Madow and Madow
+    1944). A row with the share w is drawn ⌊size · w⌋ or ⌈size · w⌉ times an epoch, and on average size · w times.
+
+    Attributes:
+        slots: the order of the slots, as many as there are rows.
+        sums: [size + 1] running sums of the weights, which may be memory-mapped.
+    """
+
+    slots: EpochOrder
+    sums: npt.NDArray[np.float64]
+
+    @property
+    def size(self) -> int:
+        """Draws an epoch."""
+        return self.slots.size
+
+    def rows(self, epoch: int, positions: Int64s) -> Int64s:
+        """Rows at these positions of an epoch; a row may come more than once, and one without weight never does.
+
+        Args:
+            epoch: number of the epoch, from 0.
+            positions: [P] positions in [0, size).
+
+        Returns:
+            [P] rows in [0, size).
+        """
+        low, high = float(self.sums[0]), float(self.sums[-1])
+        shift = derive_key(self.slots.seed, epoch, _SHIFT_STREAM) / 2**64
+        points = low + (self.slots.rows(epoch, positions) + shift) / self.size * (high - low)
+        drawn = np.searchsorted(self.sums, np.minimum(points, np.nextafter(high, low)), side="right") - 1
+        return np.asarray(drawn, np.int64)

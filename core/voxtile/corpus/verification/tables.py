@@ -15,7 +15,7 @@ from voxtile.corpus.verification.problem import Problem
 from voxtile.errors import CorpusError
 
 _EXAMPLES = 20  # findings of one kind that are listed; the rest is counted
-_OWNERS = {"facts": "uid", "scopes": "uid", "captions": "uid", "regions": "uid", "scores": "uid", "embeddings": "uid"}
+_OWNERS = {"facts": "uid", "scopes": "uid", "captions": "uid", "regions": "uid", "embeddings": "uid"}
 
 
 def sound_parts(root: Path) -> tuple[dict[str, list[Path]], list[Problem]]:
@@ -81,13 +81,16 @@ def _duplicates(connection: duckdb.DuckDBPyConnection) -> Iterator[Problem]:
 
 
 def _orphan_rows(connection: duckdb.DuckDBPyConnection) -> Iterator[Problem]:
-    owners = [(table, "samples", column) for table, column in _OWNERS.items()] + [
-        ("verdicts", "captions", "caption_id")
+    scored = "(SELECT uid FROM samples UNION ALL SELECT caption_id FROM captions)"
+    owners = [(table, "samples", "samples", column) for table, column in _OWNERS.items()] + [
+        ("verdicts", "captions", "captions", "caption_id"),
+        ("scores", "samples or captions", scored, "uid"),
     ]
-    for table, parent, column in owners:
-        query = f"SELECT {column}, count(*) FROM {table} ANTI JOIN {parent} USING ({column}) GROUP BY 1 ORDER BY 1"
+    for table, parent, rows_of, column in owners:
+        query = f"SELECT {column}, count(*) FROM {table} ANTI JOIN {rows_of} USING ({column}) GROUP BY 1 ORDER BY 1"
         rows = connection.execute(query).fetchall()
-        advice = f"restore the part of tables/{parent} that is missing; the rows are ignored until then"
+        missing = parent.partition(" ")[0]
+        advice = f"restore the part of tables/{missing} that is missing; the rows are ignored until then"
         for value, number in rows[:_EXAMPLES]:
             yield Problem(
                 f"tables/{table}", f"{column} '{value}' is in {number} rows here and in none of {parent}", advice

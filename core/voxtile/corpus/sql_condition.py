@@ -1,0 +1,117 @@
+"""SQL that a user writes over the tables: one expression, which reads the tables and nothing else.
+
+The expression is parsed before it runs, so that one which opens a file, or a second statement behind a semicolon, is
+refused whatever the connection allows.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import duckdb
+
+from voxtile.errors import ConfigError
+
+_STATE = frozenset({"getenv", "nextval", "currval", "setseed", "write_log", "set_config", "current_setting"})
+_LISTED = 12
+
+
+def check_condition(text: str, option: str, tables: Collection[str]) -> frozenset[str]:
+    """Refuse what is no single expression over the tables.
+
+    Args:
+        text: the expression.
+        option: how messages call it, e.g. `--where`.
+        tables: names that a subquery may read.
+
+    Returns:
+        Every name that it refers to as a column, wherever in it.
+
+    Raises:
+        ConfigError: it is empty, no expression, reads a file, or writes.
+    """
+    if not text.strip():
+        raise ConfigError(f"{option} is empty; give a condition such as modality = 'CT', or leave it out")
+    query = f"SELECT ({text}\n)"
+    with duckdb.connect(":memory:") as connection:
+        row = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [query]).fetchone()
+    parsed: dict[str, Any] = json.loads(row[0]) if row else {"error": True}
+    statements = parsed.get("statements", [])
+    if parsed["error"]:
+        if parsed.get("error_type") == "not implemented":
+            raise ConfigError(f"{option}: '{text}' holds another statement; give one condition, which only reads")
+        raise ConfigError(f"{option}: '{text}' is not a valid SQL condition: {_one_line(parsed.get('error_message'))}")
+    selected = statements[0]["node"].get("select_list", []) if len(statements) == 1 else []
+    if len(selected) != 1 or (statements[0]["node"].get("from_table") or {}).get("type") != "EMPTY":
+        raise ConfigError(f"{option}: '{text}' is more than one expression; give one condition, which only reads")
+    columns: set[str] = set()
+    local = {name for node in _nodes(parsed) for name in _defined(node)}
+    for node in _nodes(parsed):
+        _check_node(node, text, option, {*tables, *local})
+        if node.get("type") == "COLUMN_REF":
+            columns.update(node["column_names"])
+    return frozenset(columns)
+
+
+def condition_error(error: Exception, text: str, option: str, columns: Collection[str]) -> ConfigError:
+    """What the database says of an expression, as one sentence; an unknown column comes with the nearest ones.
+
+    Args:
+        error: the database's.
+        text: the expression.
+        option: how messages call it.
+        columns: names that it may use.
+    """
+    found = re.search(r'Referenced column "([^"]+)" not found', str(error))
+    if not found:
+        return ConfigError(f"{option}: '{text}' is not a valid SQL condition: {_one_line(error)}")
+    near = difflib.get_close_matches(found[1], sorted(columns), n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(repr(name) for name in near)}?" if near else f"there are {_some(columns)}"
+    return ConfigError(f"{option}: there is no column '{found[1]}'; {hint}")
+
+
+def _check_node(node: dict[str, Any], text: str, option: str, tables: Collection[str]) -> None:
+    kind = node.get("type")
+    if kind == "TABLE_FUNCTION":
+        name = node.get("function", {}).get("function_name", "")
+        if name not in ("unnest", "range", "generate_series"):
+            raise ConfigError(
+                f"{option}: '{text}' reads outside the corpus ({name}); "
+                f"a condition sees the tables {', '.join(sorted(tables))}"
+            )
+    elif kind == "BASE_TABLE" and node.get("table_name") not in tables:
+        raise ConfigError(
+            f"{option}: '{text}' reads '{node.get('table_name')}', which is no table of the corpus; "
+            f"a condition sees the tables {', '.join(sorted(tables))}"
+        )
+    elif kind == "FUNCTION" and node.get("function_name") in _STATE:
+        raise ConfigError(f"{option}: '{text}' calls {node['function_name']}, which a condition may not")
+
+
+def _nodes(value: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - JSON
+    if isinstance(value, dict):
+        yield value
+        for child in value.values():
+            yield from _nodes(child)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _nodes(child)
+
+
+def _defined(node: dict[str, Any]) -> Iterator[str]:
+    """Names of common table expressions."""
+    for entry in (node.get("cte_map") or {}).get("map", ()):
+        yield entry["key"]
+
+
+def _some(columns: Collection[str]) -> str:
+    names = sorted(columns)
+    return ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
+
+
+def _one_line(message: object) -> str:
+    return str(message).strip().splitlines()[0]

@@ -1,0 +1,149 @@
+"""A curated selection: which samples and captions a view takes, and how often each sample is drawn.
+
+It lies beside the compiled view, at `views/NAME.selection/`, and outlives it: `selection.parquet` (uid, weight),
+`captions.parquet` (caption_id) where captions were chosen too, and `selection.json` with how it was made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from voxtile.corpus.storage import publish_all
+from voxtile.errors import ConfigError, CorpusError
+
+SUFFIX = ".selection"
+SAMPLES, CAPTIONS, ABOUT = "selection.parquet", "captions.parquet", "selection.json"
+EVERYTHING = "all"  # the view without any selection
+
+
+@dataclass(frozen=True)
+class Selection:
+    """An opened selection.
+
+    Attributes:
+        folder: where it lies.
+    """
+
+    folder: Path
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        """How it was made: name, scheme, steps and their counts.
+
+        Raises:
+            CorpusError: the file is damaged.
+        """
+        try:
+            about: dict[str, Any] = json.loads((self.folder / ABOUT).read_text("utf-8"))
+            return {"scheme": about["scheme"], "weighted": about["weighted"], "sha256": about["sha256"], **about}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CorpusError(f"'{self.folder}' is damaged; make the view again with voxtile curate") from error
+
+    @property
+    def key(self) -> str:
+        """Hash of what is selected."""
+        return str(self.about["sha256"])
+
+    @property
+    def weighted(self) -> bool:
+        """Whether samples are drawn unequally often."""
+        return bool(self.about["weighted"])
+
+    @property
+    def chooses_captions(self) -> bool:
+        """Whether some captions are left out."""
+        return (self.folder / CAPTIONS).is_file()
+
+    def check_scheme(self, scheme: str, name: str) -> None:
+        """Raise ConfigError where the view is opened with other splits than it was curated with."""
+        if self.about["scheme"] != scheme:
+            raise ConfigError(
+                f"view '{name}' was curated with the split scheme '{self.about['scheme']}', not '{scheme}'; "
+                "train with that scheme, or curate again with --scheme"
+            )
+
+    def register(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Create the views `selected` (uid, weight) and, where captions were chosen, `selected_captions`.
+
+        Raises:
+            CorpusError: a file is damaged.
+        """
+        tables = {"selected": SAMPLES} | ({"selected_captions": CAPTIONS} if self.chooses_captions else {})
+        for table, name in tables.items():
+            path = str((self.folder / name).resolve()).replace("'", "''")
+            try:
+                connection.execute(f"CREATE VIEW {table} AS SELECT * FROM read_parquet('{path}')")
+            except duckdb.Error as error:
+                raise CorpusError(
+                    f"'{self.folder / name}' cannot be read; make the view again with voxtile curate"
+                ) from error
+
+
+def find_selection(views: Path, label: str, name: str, where: str | None) -> Selection | None:
+    """The selection of a view, or None where it takes everything.
+
+    Args:
+        views: folder of views.
+        label: name of the view's folder.
+        name: as the user gave it.
+        where: condition of a view that is no curated one.
+
+    Raises:
+        ConfigError: the corpus has curated views and none of this name; a misspelt name must not train on everything.
+    """
+    folder = views / f"{label}{SUFFIX}"
+    if folder.is_dir():
+        return Selection(folder)
+    known = curated_names(views)
+    if name != EVERYTHING and where is None and known:
+        raise ConfigError(
+            f"view: there is no curated view '{name}'; there are: {', '.join(known)}; '{EVERYTHING}' takes everything"
+        )
+    return None
+
+
+def curated_names(views: Path) -> list[str]:
+    """Names of the curated views in a folder."""
+    return sorted(path.name.removesuffix(SUFFIX) for path in views.glob(f"*{SUFFIX}") if path.is_dir())
+
+
+def write_selection(folder: Path, files: Sequence[Path], about: dict[str, Any]) -> Selection:
+    """Publish a selection from finished files, replacing an older one of this name.
+
+    Args:
+        folder: `views/NAME.selection`.
+        files: `selection.parquet` and perhaps `captions.parquet`, in a scratch folder; they are moved.
+        about: how it was made; must hold `scheme` and `weighted`.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(files, key=lambda path: path.name):
+        with path.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    text = json.dumps({**about, "sha256": digest.hexdigest()}, indent=1, ensure_ascii=False)
+    if not any(path.name == CAPTIONS for path in files):
+        (folder / CAPTIONS).unlink(missing_ok=True)
+    moves = [(folder / path.name, _mover(path)) for path in files]
+    publish_all([*moves, (folder / ABOUT, lambda target: _write(target, text))])
+    return Selection(folder)
+
+
+def _mover(source: Path) -> Any:  # noqa: ANN401 - a function of the target
+    def move(target: Path) -> None:
+        source.replace(target)
+
+    return move
+
+
+def _write(target: Path, text: str) -> None:
+    target.write_text(text, "utf-8")

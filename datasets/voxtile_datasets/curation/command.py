@@ -1,0 +1,347 @@
+"""`voxtile curate`: choose what a view holds, and say what each step left."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.storage import storage_errors
+from voxtile.corpus.view import compile_view, view_label
+from voxtile.corpus.view_selection import EVERYTHING, SUFFIX
+from voxtile.errors import ConfigError
+from voxtile_datasets.curation.balance import (
+    Matches,
+    cap_from_tail,
+    chances,
+    entry_counts,
+    keep_items,
+    keep_probabilities,
+    keyed_draws,
+    sample_matches,
+    text_matches,
+    vocabulary,
+)
+from voxtile_datasets.curation.conditions import matching_captions, matching_samples, sample_values
+from voxtile_datasets.curation.dedup import Context, apply_rule, parse_rules
+from voxtile_datasets.curation.explain import write_explanation
+from voxtile_datasets.curation.funnel import Funnel, Step
+from voxtile_datasets.curation.links import Int64s
+from voxtile_datasets.curation.pool import Pool
+from voxtile_datasets.curation.publish import publish
+from voxtile_datasets.curation.vectors import nearest_of_clusters, stored_vectors
+from voxtile_datasets.curation.weights import Mixture, Weights, mixed, parse_mixture, weighted_by
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked for; the fields are the options of `voxtile curate`."""
+
+    view: str
+    scheme: str
+    where: str | None
+    where_captions: str | None
+    dedup: str | None
+    against: tuple[Path, ...]
+    prefer: str | None
+    clusters: int
+    per_cluster: int
+    embedding: str | None
+    balance: str | None
+    tail: float
+    entries: Path | None
+    unmatched: bool
+    as_weights: bool
+    place_degrees: float
+    mixture: str | None
+    weight: str | None
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.view == EVERYTHING:
+            raise ConfigError(f"--view: '{EVERYTHING}' is the view that takes everything; give another name")
+        for option, value in (("--clusters", self.clusters), ("--per-cluster", self.per_cluster)):
+            if value < 0:
+                raise ConfigError(f"{option} must be 0 (none) or more, not {value}")
+        if self.per_cluster and not self.clusters:
+            raise ConfigError("--per-cluster is the budget of each cluster; say how many there are with --clusters")
+        if not 0 < self.tail < 1:
+            raise ConfigError(f"--tail is a share between 0 and 1, not {self.tail:g}")
+        if self.place_degrees <= 0:
+            raise ConfigError(f"--place-degrees must be greater than 0, not {self.place_degrees:g}")
+        if self.against and not self.dedup:
+            raise ConfigError("--against compares by the rules of --dedup; give at least one, such as --dedup minhash")
+
+
+def curate_corpus(
+    *corpus: Path,
+    view: str,
+    where: str | None = None,
+    where_captions: str | None = None,
+    dedup: str | None = None,
+    against: str | None = None,
+    prefer: str | None = None,
+    clusters: int = 0,
+    per_cluster: int = 0,
+    embedding: str | None = None,
+    balance: str | None = None,
+    tail: float = 0.06,
+    entries: Path | None = None,
+    unmatched: bool = False,
+    as_weights: bool = False,
+    place_degrees: float = 1.0,
+    mixture: str | None = None,
+    weight: str | None = None,
+    scheme: str = "default",
+    seed: int = 0,
+    explain: Path | None = None,
+    pictures: int = 6,
+    memory_mb: int = 640,
+    dry_run: bool = False,
+) -> None:
+    """Choose the samples and captions of a view, and how often each sample is drawn.
+
+    No pixel is copied: the view is a list of uids, weights and captions, compiled for training, which takes it with
+    --data.view NAME. The steps run in the order of the options. Conditions hold for all splits; every other step
+    leaves validation and test splits as they are, and takes away training samples that are like one of theirs.
+
+    Args:
+        corpus: one corpus, or several that are trained on together.
+        view: name of the view.
+        where: SQL condition on samples, with scores as columns, such as "modality = 'CT' AND sharpness > 4".
+        where_captions: SQL condition on captions, with scores and verdict, such as "lang = 'en' AND clip > 0.2".
+        dedup: rules against duplicates: text, minhash[:JACCARD], picture[:BITS], embedding[:COSINE], semdedup[:EPS].
+        against: corpora, separated by commas, like whose samples and captions nothing may stay; evaluation sets.
+        prefer: SQL expression on samples; of duplicates the one with the higher value stays, else the first.
+        clusters: number of k-means clusters of the vectors, for --per-cluster and semdedup.
+        per_cluster: samples of each cluster that stay, those nearest to its centre; 0 for all.
+        embedding: model whose vectors are compared, as voxtile embed named it.
+        balance: what is capped, each as NAME[:CAP]: text, facts, place, subject, or another column of samples.
+        tail: where no cap is given, the share of all matches that entries below it hold (MetaCLIP's p).
+        entries: file with the entries of --balance text, one a line; the concepts of the facts without one.
+        unmatched: keep captions and samples that match no entry.
+        as_weights: let --balance set how often samples are drawn, instead of leaving any out.
+        place_degrees: side of the cells of --balance place, in degrees.
+        mixture: shares of sources among all draws: COLUMN:VALUE=SHARE,VALUE=SHARE.
+        weight: SQL expression on samples that multiplies how often each is drawn.
+        scheme: split scheme.
+        seed: of balancing and k-means.
+        explain: also write a page to this file: counts of each step, and pictures of what it took away.
+        pictures: examples of each step on the page.
+        memory_mb: memory in MB of queries, before they use the disk.
+        dry_run: say what would be left and write no view.
+
+    Raises:
+        ConfigError: an option is wrong, something it needs is missing, or nothing is left.
+        CorpusError: a corpus is damaged, or the view cannot be written.
+    """
+    others = tuple(Path(name.strip()) for name in (against or "").split(",") if name)
+    plan = Plan(
+        view, scheme, where, where_captions, dedup, others, prefer, clusters, per_cluster, embedding, balance, tail,
+        entries, unmatched, as_weights, place_degrees, mixture, weight, seed,
+    )  # fmt: skip
+    if not corpus:
+        raise ConfigError("'voxtile curate' needs CORPUS; for example: voxtile curate corpus --view good --dedup text")
+    if memory_mb < 64 or pictures < 0:
+        raise ConfigError(f"--memory-mb must be at least 64 and --pictures at least 0, not {memory_mb} and {pictures}")
+    store, other = Corpus(*corpus), Corpus(*plan.against) if plan.against else None
+    folder = store.roots[0] / "views" / f"{view_label(store.roots, view)}{SUFFIX}"
+    with storage_errors(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{view}-", dir=folder.parent) as scratch:
+        run = _Run(plan, store, other, Path(scratch), memory_mb, pictures if explain else 0)
+        with contextlib.closing(run):
+            run.execute()
+            _print(run.funnel, view)
+            if explain is not None:
+                write_explanation(explain, run.funnel, view, scheme, other)
+            if not dry_run:
+                run.write(folder)
+    if not dry_run:
+        made = compile_view(store, view, scheme=scheme, memory_mb=memory_mb)
+        Console().print(
+            f"view '{view}': {len(made):,} samples; train on it with --data.view {view}", markup=False, highlight=False
+        )
+
+
+class _Run:
+    """One curation."""
+
+    def __init__(
+        self, plan: Plan, store: Corpus, other: Corpus | None, scratch: Path, memory_mb: int, examples: int
+    ) -> None:
+        self.plan = plan
+        self.rules = parse_rules(plan.dedup or "")
+        self.mixture: Mixture | None = parse_mixture(plan.mixture) if plan.mixture else None
+        self.caps = [_parse_cap(part) for part in filter(None, (plan.balance or "").split(","))]
+        self.scratch = scratch
+        self.pool = Pool.open(store, plan.scheme, scratch, memory_mb)
+        self.other = Pool.open(other, plan.scheme, scratch, memory_mb) if other is not None else None
+        if self.other is not None:
+            self.other.fixed[:] = True
+        self.funnel = Funnel(self.pool, examples)
+        self.weights: Weights = np.ones(len(self.pool.keep))
+        self.captions_chosen = False
+
+    def close(self) -> None:
+        """Let go of the tables."""
+        self.pool.connection.close()
+        if self.other is not None:
+            self.other.connection.close()
+
+    def execute(self) -> None:
+        """All steps in order."""
+        self._conditions()
+        self._duplicates()
+        if self.plan.per_cluster:
+            self._clusters()
+        for what, cap in self.caps:
+            with self.funnel.step(f"balance {what}") as step:
+                self._balance(what, cap, step)
+        self._weigh()
+
+    def write(self, folder: Path) -> None:
+        """Publish the selection."""
+        about = {
+            "name": self.plan.view,
+            "scheme": self.plan.scheme,
+            "seed": self.plan.seed,
+            "steps": [step.record() for step in self.funnel.steps],
+        }
+        publish(self.pool, self.weights, folder, self.scratch, about, captions_chosen=self.captions_chosen)
+
+    def _conditions(self) -> None:
+        plan, pool = self.plan, self.pool
+        with self.funnel.step("where") as step:
+            step.detail = plan.where or "all samples"
+            if plan.where is not None:
+                pool.drop_samples(~matching_samples(pool, plan.where, "--where"))
+        if plan.where_captions is not None:
+            self.captions_chosen = True
+            with self.funnel.step("where captions") as step:
+                step.detail = plan.where_captions
+                pool.drop_captions(~matching_captions(pool, plan.where_captions, "--where-captions"))
+
+    def _duplicates(self) -> None:
+        if not self.rules:
+            return
+        rank = np.arange(len(self.pool.keep), dtype=np.int64)
+        if self.plan.prefer is not None:
+            values = sample_values(self.pool, self.plan.prefer, "--prefer")
+            rank[np.argsort(-np.nan_to_num(values, nan=-np.inf), kind="stable")] = np.arange(len(rank))
+        plan = self.plan
+        context = Context(self.funnel, self.other, rank, self.scratch, plan.embedding, plan.clusters, plan.seed)
+        for rule in self.rules:
+            self.captions_chosen |= rule.name in ("text", "minhash")
+            apply_rule(context, rule)
+
+    def _clusters(self) -> None:
+        plan, pool = self.plan, self.pool
+        with self.funnel.step("clusters") as step:
+            samples, vectors = stored_vectors(pool, plan.embedding, self.scratch, "--clusters")
+            is_open = pool.open_samples[samples]
+            chosen = nearest_of_clusters(vectors[is_open], plan.clusters, plan.per_cluster, plan.seed)
+            gone = np.zeros(len(pool.keep), np.bool_)
+            gone[samples[is_open][~chosen]] = True
+            without = pool.open_samples.copy()
+            without[samples] = False
+            step.detail = f"{plan.per_cluster} of each of {plan.clusters:,} k-means clusters"
+            step.detail += f"; {int(without.sum()):,} without a vector left out" if without.any() else ""
+            pool.drop_samples(gone | without)
+
+    def _balance(self, what: str, cap: int | None, step: Step) -> None:
+        plan, pool = self.plan, self.pool
+        if what == "text":
+            items, matches = text_matches(pool, vocabulary(pool, plan.entries))
+        else:
+            items, matches = sample_matches(pool, what, plan.place_degrees)
+        counts = entry_counts(matches)
+        chosen = cap if cap is not None else cap_from_tail(counts, plan.tail)
+        probabilities = keep_probabilities(counts, chosen)
+        step.detail = _balance_text(matches, counts, chosen)
+        if plan.as_weights:
+            self._scale(what, items, chances(matches, probabilities, unmatched=plan.unmatched))
+            return
+        kept = keep_items(matches, probabilities, keyed_draws(items, matches, plan.seed), unmatched=plan.unmatched)
+        if what == "text":
+            self.captions_chosen = True
+            gone = np.zeros(len(pool.owner), np.bool_)
+            gone[items[~kept]] = True
+            pool.drop_captions(gone)
+        else:
+            gone = np.zeros(len(pool.keep), np.bool_)
+            gone[items[~kept]] = True
+            pool.drop_samples(gone)
+
+    def _scale(self, what: str, items: Int64s, chance: Weights) -> None:
+        """Multiply weights by the chance of each sample; of its captions the largest counts."""
+        if what != "text":
+            self.weights[items] *= chance
+            return
+        best = np.full(len(self.weights), -1.0)
+        np.maximum.at(best, self.pool.owner[items], chance)
+        self.weights = np.where(best >= 0, self.weights * best, self.weights)
+
+    def _weigh(self) -> None:
+        if self.plan.weight is not None:
+            with self.funnel.step("weight") as step:
+                step.detail = self.plan.weight
+                self.weights = weighted_by(self.pool, self.weights, self.plan.weight)
+        if self.mixture is not None:
+            with self.funnel.step("mixture") as step:
+                step.detail = ", ".join(f"{name} {share:g}" for name, share in self.mixture.shares.items())
+                self.weights = mixed(self.pool, self.weights, self.mixture)
+        own = self.weights[self.pool.open_samples]
+        if len(own) and not own.max() > 0:
+            raise ConfigError("every selected training sample has the weight 0, so none could be drawn")
+
+
+def _parse_cap(part: str) -> tuple[str, int | None]:
+    name, colon, value = part.strip().partition(":")
+    if not colon:
+        return name, None
+    if not value.isdigit() or int(value) < 1:
+        raise ConfigError(f"--balance {part.strip()}: the cap '{value}' is no whole number of at least 1")
+    return name, int(value)
+
+
+def _balance_text(matches: Matches, counts: Int64s, cap: int) -> str:
+    over = int((counts > cap).sum())
+    most = int(counts.argmax()) if len(counts) else 0
+    top = f"; most: {matches.names[most]!r} with {int(counts[most]):,}" if len(counts) and counts.any() else ""
+    return f"cap {cap:,}; {over:,} of {int((counts > 0).sum()):,} matched entries are above it{top}"
+
+
+def _print(funnel: Funnel, view: str) -> None:
+    console = Console()
+    table = Table(title=f"view '{escape(view)}'", title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    for heading in ("step", "what"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("samples", "left out", "captions", "left out", "seconds"):
+        table.add_column(heading, justify="right")
+    for step in funnel.steps:
+        table.add_row(escape(step.name), escape(step.detail), *_numbers(step))
+    console.print(table)
+    held_out = int((funnel.pool.keep & funnel.pool.fixed).sum())
+    if held_out:
+        console.print(f"{held_out:,} of the samples are held out (validation, test)", highlight=False)
+
+
+def _numbers(step: Step) -> Sequence[str]:
+    samples, captions = step.samples, step.captions
+    return (
+        f"{samples[1]:,}",
+        f"{samples[0] - samples[1]:,}",
+        f"{captions[1]:,}",
+        f"{captions[0] - captions[1]:,}",
+        f"{step.seconds:.1f}",
+    )

@@ -41,6 +41,10 @@ class MissingExtraError(VoxtileError):
         super().__init__(f"'{package}' is not installed; install it with: pip install 'voxtile[{extra}]'")
 
 
+class StopRunError(VoxtileError):
+    """No further input can be processed: the run ends at once, and what was committed stays."""
+
+
 class RunFailedError(VoxtileError):
     """Some inputs of a run failed while the rest was committed; the summary and the ledger name them."""
 

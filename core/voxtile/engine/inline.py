@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from voxtile.engine.job import Setup, run_job
@@ -16,22 +16,25 @@ class InlineEngine:
 
     Args:
         last_first: run the job that was queued last first; the corpus is the same for any order.
+        before: called ahead of each job with it and those that are queued after it, for tasks that work ahead.
     """
 
-    def __init__(self, *, last_first: bool = False) -> None:
+    def __init__(self, *, last_first: bool = False, before: Callable[[Sequence[Job]], None] | None = None) -> None:
         self._last_first = last_first
+        self._before = before
 
     @contextmanager
     def session(self, setup: Setup) -> Iterator[Session]:
         """Start; nothing runs until events are read."""
-        yield _InlineSession(setup, self._last_first)
+        yield _InlineSession(setup, self._last_first, self._before)
 
 
 class _InlineSession:
     """One run."""
 
-    def __init__(self, setup: Setup, last_first: bool) -> None:
+    def __init__(self, setup: Setup, last_first: bool, before: Callable[[Sequence[Job]], None] | None) -> None:
         self._setup = setup
+        self._before = before
         self._queue: deque[tuple[Job, frozenset[str]]] = deque()
         self._next = self._queue.pop if last_first else self._queue.popleft
 
@@ -43,6 +46,8 @@ class _InlineSession:
         """Run a job at a time; its items' events come when it is done."""
         while self._queue:
             job, taken = self._next()
+            if self._before:
+                self._before([job, *(queued for queued, _ in self._queue)])
             result = run_job(self._setup, job, {}, taken, _ignore)
             for index in range(len(job.items)):
                 yield ItemStarted(job, index)

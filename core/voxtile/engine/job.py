@@ -18,7 +18,7 @@ from voxtile.engine.failure import Failure, failure_of
 from voxtile.engine.plan import Job, TaskIdentity
 from voxtile.engine.task import Item, Outcome, Row, Sample, Task
 from voxtile.engine.worker import Report
-from voxtile.errors import CorpusError, RunFailedError, VoxtileError
+from voxtile.errors import CorpusError, RunFailedError, StopRunError, VoxtileError
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
@@ -134,7 +134,7 @@ def attempt(task: Task, item: Item) -> Outcome | Failure:
     """Run the task on one item; an exception becomes a failure, except those that are not the item's fault."""
     try:
         return task.process(item)
-    except MemoryError:
+    except (MemoryError, StopRunError):
         raise
     except VoxtileError as error:
         return failure_of(error)

@@ -1,141 +1,15 @@
-"""`voxtile caption`: captions from facts. The template provider words them from versioned banks, without a network."""
+"""`voxtile caption`: captions from facts, worded from versioned banks or by a language model that is checked."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from voxtile.corpus.parts import part_paths, read_parts, table_schema
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.schema import DESCRIPTIVE, MEASURED
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.engine.task import Item, Outcome, Row
-from voxtile.errors import ConfigError, InputError
-from voxtile_datasets.captions.sentences import (
-    Fact,
-    Subject,
-    body_part,
-    fact_from_row,
-    fact_sentences,
-    report,
-)
-from voxtile_datasets.captions.wordings import Bank, bank_for, installed_banks
-
-_FACT_COLUMNS = ("uid", "concept", "polarity", "value", "unit", "attributes", "source")
-_SCOPE_COLUMNS = ("uid", "closed", "concepts")
-_WORDED = "+template@"  # in the source of facts that say again, with its sentence as evidence, what a caption states
-
-
-@dataclass(frozen=True)
-class TemplateTask:
-    """The engine task: an item is a part of the samples table with what is known of its samples.
-
-    Attributes:
-        corpus: the corpus; no part of the task's identity.
-        banks: wordings, in the order of precedence.
-        kind: one caption a sample (`report`) or a fact (`fact`).
-        variants: how many wordings of each.
-        absent: at most so many absences a caption set.
-        facts_source: only facts whose source begins so are worded; None for all.
-        caption_kind: noted in the captions table.
-    """
-
-    corpus: str
-    banks: tuple[Bank, ...]
-    kind: Literal["report", "fact"]
-    variants: int
-    absent: int
-    facts_source: str | None = None
-    caption_kind: Literal["template", "roi"] = "template"
-
-    @property
-    def name(self) -> str:
-        """Short name, used in file names and manifests."""
-        return "template"
-
-    @property
-    def version(self) -> str:
-        """Bumped whenever the output for the same input changes."""
-        return "2"
-
-    def config(self) -> Mapping[str, Any]:
-        """Settings that change the output, the banks' content among them."""
-        banks = [[bank.identity, bank.sha256] for bank in self.banks]
-        choice = {"kind": self.kind, "variants": self.variants, "absent": self.absent}
-        noted = {} if self.caption_kind == "template" else {"caption_kind": self.caption_kind}
-        return {**choice, **noted, "facts_source": self.facts_source, "banks": banks}
-
-    def items(self) -> Iterator[Item]:
-        """One item a part; facts that arrive later make it a new one."""
-        parts = part_paths(Path(self.corpus), "samples")
-        empty = True
-        for path in parts:
-            known = _known(Path(self.corpus), path, self.facts_source)
-            digest = hashlib.sha256()
-            for table in known[1:]:
-                for row in sorted(map(repr, table.to_pylist())):
-                    digest.update(row.encode())
-            empty = empty and not known[1].num_rows and not known[2].num_rows
-            yield Item(
-                f"template:{self.kind}/{path.stem}",
-                {"part": path.stem, "facts": digest.hexdigest()},
-                cost=known[0].num_rows,
-            )
-        if empty:
-            raise InputError(
-                f"'{self.corpus}' has no facts to caption; make some with: voxtile facts CORPUS --from labels"
-            )
-
-    def process(self, item: Item) -> Outcome:
-        """Captions of the samples of one part, and what each of their sentences states."""
-        root = Path(self.corpus)
-        part = root / "tables" / "samples" / f"{item.inputs['part']}.parquet"
-        samples, facts, scopes = _known(root, part, self.facts_source)
-        sources = {
-            (row["uid"], row["concept"], row["polarity"]): row["source"] or ""
-            for row in reversed(facts.select(["uid", "concept", "polarity", "source"]).to_pylist())
-        }
-        captions: list[Row] = []
-        stated: list[Row] = []
-        for subject in _subjects(samples, facts, scopes):
-            bank = bank_for(self.banks, subject.modality)
-            texts, evidence = self._texts(subject, bank)
-            for number, text in enumerate(texts):
-                identity = "\0".join((subject.uid, self.caption_kind, bank.identity, self.kind, str(number), text))
-                caption_id = hashlib.sha256(identity.encode()).hexdigest()[:32]
-                row: Row = {"caption_id": caption_id, "uid": subject.uid, "text": text, "lang": "en"}
-                captions.append({**row, "kind": self.caption_kind, "provider": "template", "model": bank.identity})
-            for fact, sentences in evidence.items():
-                source = sources.get((subject.uid, fact.concept, fact.polarity), "scope")
-                row = {"uid": subject.uid, "concept": fact.concept, "polarity": fact.polarity}
-                attributes = json.dumps({"evidence": list(sentences)})
-                stated.append({**row, "attributes": attributes, "source": f"{source}{_WORDED}{self.version}"})
-        if not captions:
-            return Outcome("dropped", "no-facts", "no sample of this part has a fact")
-        return Outcome("used", tables={"captions": captions, "facts": stated})
-
-    def _texts(self, subject: Subject, bank: Bank) -> tuple[list[str], dict[Fact, dict[str, None]]]:
-        """The captions of a sample, and for each fact the sentences that say it."""
-        texts: dict[str, None] = {}
-        evidence: dict[Fact, dict[str, None]] = defaultdict(dict)
-        for variant in range(self.variants):
-            pairs = fact_sentences(subject, bank, variant=variant, absent=self.absent)
-            for fact, sentence in pairs:
-                evidence[fact][sentence] = None
-            if self.kind == "fact":
-                texts |= dict.fromkeys(sentence for _, sentence in pairs)
-            elif text := report(subject, bank, variant=variant, absent=self.absent):
-                texts[text] = None
-        return list(texts), evidence
+from voxtile.errors import ConfigError
+from voxtile_datasets.captions.template import TemplateTask
+from voxtile_datasets.captions.wordings import installed_banks
 
 
 def caption_corpus(
@@ -148,78 +22,106 @@ def caption_corpus(
     facts_source: str | None = None,
     caption_kind: Literal["template", "roi"] = "template",
     bank: Path | None = None,
+    strategy: str = "rewrite",
+    model: str | None = None,
+    base_url: str | None = None,
+    where: str | None = None,
+    limit: int | None = None,
+    tries: int = 4,
+    unchecked: bool = False,
+    max_usd: float | None = None,
+    max_tokens: int | None = None,
+    allow_remote_credentialed: bool = False,
+    temperature: float = 0.7,
+    seed: int = 0,
+    max_reply_tokens: int | None = None,
+    languages: str = "en",
+    look: bool = False,
+    knowledge: Path | None = None,
+    experts: Path | None = None,
+    prompts: Path | None = None,
+    prices: Path | None = None,
+    cache: Path | None = None,
+    concurrency: int | None = None,
+    timeout: float = 120.0,
+    key_variable: str = "OPENAI_API_KEY",
+    completion: bool = False,
+    key_file: Path | None = None,
     **run: Any,  # noqa: ANN401
 ) -> None:
-    """Write captions from the facts of a corpus.
+    """Write captions from what is known of the samples of a corpus.
 
-    The wording of each sample is a function of its uid, so that a second run writes the same captions. What a sentence
-    states is known, and recorded: its fact is written once more with the sentence as evidence, so that training can
-    tell of which other samples the sentence is true.
+    With --provider template, sentences come from versioned banks. The wording of each sample is a function of its uid,
+    so that a second run writes the same captions. What a sentence states is known, and recorded: its fact is written
+    once more with the sentence as evidence, so that training can tell of which other samples the sentence is true.
+
+    With --provider local (a model in this process), openai (an endpoint such as vLLM, llama.cpp or a hosted one) or
+    replay (from the cache of replies alone), a language model words them. Each caption is checked against the facts;
+    where it says what they do not, the model is told its fault and asked again, and its verdict is stored beside it.
+    Replies are kept on disk: a rerun asks nothing twice. No identifier is sent.
 
     Args:
         corpus: the corpus to add to.
-        provider: who words them; only template is available in this version.
-        kind: one caption a sample that says all its facts, or one a fact.
-        variants: number of different wordings.
+        provider: who words them: template, local, openai or replay.
+        kind: template: one caption a sample that says all its facts, or one a fact.
+        variants: template: number of different wordings.
         absent: how many absent findings a caption mentions at most, chosen by the uid.
         facts_source: only facts whose source begins so are worded, e.g. reports; captions for training must not word
             the labels that a model is evaluated on. Closed scopes do not say whose they are, and are then not used.
-        caption_kind: kind that is noted in the captions table: template, or roi for texts about a part of what is
-            trained as one item (a patch of a slide), so that a caption policy can weigh the two apart.
-        bank: wording bank (YAML) that comes before the installed ones.
+        caption_kind: template: kind that is noted in the captions table: template, or roi for texts about a part of
+            what is trained as one item (a patch of a slide), so that a caption policy can weigh the two apart.
+        bank: template: wording bank (YAML) that comes before the installed ones.
+        strategy: how a model makes captions: rewrite (also for base models), fuse, describe,
+            describe-revise-summarise, roi, five, short-dense, qa, translate, fuse-experts.
+        model: openai: name of the model there; local: a GGUF file, a small Gemma by default.
+        base_url: openai: address of the endpoint, e.g. http://127.0.0.1:8000/v1.
+        where: only samples for which this SQL condition holds, e.g. "modality = 'CT'".
+        limit: so many samples at most, the first ones by uid.
+        tries: requests at most for a caption (for a fact, with a base model) until the checker supports it.
+        unchecked: keep the first text whatever its verdict, to learn what checking is worth.
+        max_usd: stop asking when this much is spent.
+        max_tokens: stop asking when so many tokens, in and out, are spent.
+        allow_remote_credentialed: send texts of credentialed data to another machine, where your agreement covers it.
+        temperature: of the sampling.
+        seed: of the sampling; another one gives other captions.
+        max_reply_tokens: longest reply; the strategy's own by default.
+        languages: what captions are to be written in, e.g. en,de,fr (strategy translate).
+        look: show the model the picture also where facts alone would do.
+        knowledge: folder of texts to look facts up in (strategy roi).
+        experts: JSONL or Parquet of what other models found (strategy fuse-experts).
+        prompts: folder of prompt files (YAML) that come before the installed ones.
+        prices: price table (YAML) in place of ours.
+        cache: folder of replies; default beside the corpus, CORPUS.replies.
+        concurrency: requests in flight at most.
+        timeout: of one try at an endpoint, in seconds.
+        key_variable: environment variable that holds the endpoint's key.
+        completion: openai: the model there is a base model, which continues texts.
+        key_file: key map of the corpus, whose paths are kept out of prompts; default beside the corpus.
         run: options of the run.
 
     Raises:
-        ConfigError: an unknown provider, or a bank that is malformed.
-        InputError: the corpus has no facts.
+        ConfigError: an unknown provider or strategy, an option that cannot be used, or a malformed bank or prompt.
+        InputError: the corpus has no facts, or no sample is chosen.
+        LicenceError: a licence forbids derivatives, or its data may not leave this machine.
+        ProviderError: the model or its endpoint cannot be used.
+        RunFailedError: some samples got no caption; the rest is stored.
     """
-    if provider != "template":
-        raise ConfigError(
-            f"the provider '{provider}' is not available in this version; use --provider template, "
-            "which words the facts from a bank without a language model"
-        )
     if variants < 1 or absent < 0:
         raise ConfigError(f"--variants must be at least 1 and --absent at least 0, not {variants} and {absent}")
-    Corpus(corpus)  # a folder that is no corpus is refused before anything is made in it
-    banks = installed_banks([bank] if bank else [])
-    task = TemplateTask(str(corpus), banks, kind, variants, absent, facts_source, caption_kind)
-    run_task(task, corpus, RunOptions(**run)).raise_if_failed()
+    if provider == "template":
+        Corpus(corpus)  # a folder that is no corpus is refused before anything is made in it
+        banks = installed_banks([bank] if bank else [])
+        task = TemplateTask(str(corpus), banks, kind, variants, absent, facts_source, caption_kind)
+        run_task(task, corpus, RunOptions(**run)).raise_if_failed()
+        return
+    from voxtile_datasets.captions.modelled import ModelOptions, caption_with_model
 
-
-def _known(root: Path, part: Path, source: str | None) -> tuple[pa.Table, pa.Table, pa.Table]:
-    """Samples of one part, and the findings and scopes about them; not what captions said again."""
-    samples = read_parts([part], table_schema("samples"), ["uid", "modality", "attributes"])
-    tables = []
-    for name, columns in (("facts", _FACT_COLUMNS), ("scopes", _SCOPE_COLUMNS)):
-        paths = tuple(part_paths(root, name))
-        table = _whole_table(paths, name, columns)
-        tables.append(table.filter(pc.is_in(table["uid"], samples["uid"].combine_chunks())))
-    facts, scopes = tables
-    facts = facts.filter(pc.invert(pc.is_in(facts["concept"], pa.array(DESCRIPTIVE))))
-    sources = pc.fill_null(facts["source"], "")
-    facts = facts.filter(pc.invert(pc.or_(pc.match_substring(sources, _WORDED), pc.starts_with(sources, MEASURED))))
-    if source is not None:
-        facts = facts.filter(pc.starts_with(pc.fill_null(facts["source"], ""), source))
-        scopes = scopes.slice(0, 0)
-    return samples, facts, scopes
-
-
-@lru_cache(maxsize=2)
-def _whole_table(paths: tuple[Path, ...], name: str, columns: tuple[str, ...]) -> pa.Table:
-    return read_parts(paths, table_schema(name), columns)
-
-
-def _subjects(samples: pa.Table, facts: pa.Table, scopes: pa.Table) -> Iterator[Subject]:
-    stated: dict[str, dict[Any, None]] = defaultdict(dict)
-    for row in facts.to_pylist():
-        stated[row["uid"]][fact_from_row(row)] = None
-    looked_for: dict[str, dict[str, None]] = defaultdict(dict)
-    for row in scopes.to_pylist():
-        if row["closed"]:
-            looked_for[row["uid"]] |= dict.fromkeys(row["concepts"] or ())
-    for row in samples.to_pylist():
-        facts_of = tuple(sorted(stated[row["uid"]], key=repr))
-        known = {fact.concept for fact in facts_of}
-        implied = tuple(concept for concept in looked_for[row["uid"]] if concept not in known)
-        if facts_of or implied:
-            yield Subject(row["uid"], row["modality"], body_part(row["attributes"]), facts_of, implied)
+    options = ModelOptions(
+        provider=provider, strategy=strategy, model=model, base_url=base_url, where=where, limit=limit, tries=tries,
+        unchecked=unchecked, max_usd=max_usd, max_tokens=max_tokens, allow_credentialed=allow_remote_credentialed,
+        temperature=temperature, seed=seed, max_reply_tokens=max_reply_tokens, languages=languages, look=look,
+        knowledge=knowledge, experts=experts, prompts=prompts, prices=prices, cache=cache, concurrency=concurrency,
+        timeout=timeout, key_variable=key_variable, completion=completion, key_file=key_file, absent=absent,
+        facts_source=facts_source,
+    )  # fmt: skip
+    caption_with_model(corpus, options, run)

@@ -58,7 +58,7 @@ class Subject:
 
 
 def fact_from_row(row: Mapping[str, Any]) -> Fact:
-    """Read a row of the facts table."""
+    """Read a row of the facts table, whose attributes may be parsed already."""
     attributes = _mapping(row.get("attributes"))
     value, unit = row.get("value"), row.get("unit")
     size = f"{value:g} {unit}" if value is not None and unit in _LENGTH_UNITS else None
@@ -184,7 +184,9 @@ def _shuffled(items: Sequence[Any], key: str) -> list[Any]:
     ]
 
 
-def _mapping(text: str | None) -> Mapping[str, Any]:
+def _mapping(text: str | Mapping[str, Any] | None) -> Mapping[str, Any]:
+    if text is None or isinstance(text, Mapping):
+        return text or {}
     try:
         value = json.loads(text) if text else {}
     except ValueError:

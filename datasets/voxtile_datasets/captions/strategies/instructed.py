@@ -9,9 +9,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from voxtile.errors import ConfigError
 from voxtile_datasets.captions.providers.provider import OffSchemaError, ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request
-from voxtile_datasets.captions.strategies.form import clean
-from voxtile_datasets.captions.strategies.strategy import Ask, Draft, Kind, SampleContext, StrategyOptions
-from voxtile_datasets.captions.strategies.structured import Form
+from voxtile_datasets.captions.strategies.strategy import (
+    VERDICTS,
+    Ask,
+    Draft,
+    Kind,
+    SampleContext,
+    StrategyOptions,
+)
+from voxtile_datasets.captions.strategies.structured import Form, words_form
 from voxtile_datasets.captions.strategies.telling import picture_name, scale
 from voxtile_datasets.captions.strategies.tries import Judge, Tried, Try, best_of
 
@@ -52,6 +58,8 @@ class InstructedStrategy:
     @property
     def accepted(self) -> Collection[str]:
         """Verdicts that will do: a model that sees the picture may say more than the facts know."""
+        if self.options.unchecked:
+            return VERDICTS
         return OPEN if self.options.look else FROM_FACTS
 
     def request(
@@ -133,7 +141,7 @@ class InstructedStrategy:
             return f"The text has {length} words; write at most {words}." if length > words else judge(text)
 
         def read(reply: str) -> str:
-            return form.read(reply)[0].text if form else clean(reply)
+            return (form or words_form("text")).read(reply)[0].text
 
         tried = await best_of(
             make, forgiving(ask), limited, tries=self.options.tries, lang=lang, read=read, enough=accepted

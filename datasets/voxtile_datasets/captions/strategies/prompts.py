@@ -2,15 +2,16 @@
 
 A file holds `name`, `version`, `domain`, `strategy` (the step of a strategy that it is for), optionally `modalities`
 (samples it applies to; all by default), `system`, `template`, `examples` (a list of mappings) and `forbidden`
-(inferences that the domain does not allow from its facts). System and template see `examples` and `forbidden` beside
-what the strategy passes.
+(inferences that the domain does not allow from its facts), and for prompts that tell facts `names` (concept → how it is
+named to the model) and `statements` (concept → polarity → what is told as something that is there). System and template
+see `examples` and `forbidden` beside what the strategy passes.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,10 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from voxtile.domain import discover
 from voxtile.errors import ConfigError
+from voxtile_datasets.captions.wordings import normalise
 
 _NEEDED = frozenset({"name", "version", "domain", "strategy", "template"})
-_KEYS = _NEEDED | {"modalities", "system", "examples", "forbidden"}
+_KEYS = _NEEDED | {"modalities", "system", "examples", "forbidden", "names", "statements"}
 _GENERAL = "general"
 
 
@@ -39,6 +41,8 @@ class Prompt:
         template: the question (Jinja2).
         examples: shown to the model.
         forbidden: what must not be inferred, a sentence each.
+        names: concept (normalised) → names.
+        statements: concept (normalised) → polarity → what is said to be present.
     """
 
     name: str
@@ -51,6 +55,8 @@ class Prompt:
     template: str
     examples: tuple[Mapping[str, Any], ...]
     forbidden: tuple[str, ...]
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    statements: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
     def filled(self, **values: Any) -> tuple[str | None, str]:  # noqa: ANN401
         """System text and prompt with the values filled in; a value is never read as a template.
@@ -129,6 +135,11 @@ def load_prompt(path: Path) -> Prompt:
         system=str(system) if system else None,
         examples=tuple(_list_of(dict, content, "examples", path)),
         forbidden=tuple(_list_of(str, content, "forbidden", path)),
+        names=_names(content.get("names"), f"the prompt '{path}', names"),
+        statements={
+            normalise(str(concept)): _names(said, f"the prompt '{path}', statements of '{concept}'")
+            for concept, said in _mapping(content.get("statements"), f"the prompt '{path}', statements").items()
+        },
     )
     for text in filter(None, (prompt.system, prompt.template)):
         try:
@@ -143,6 +154,22 @@ def _list_of(kind: type, content: Mapping[str, Any], key: str, path: Path) -> li
     if not isinstance(values, list) or not all(isinstance(value, kind) for value in values):
         raise ConfigError(f"the prompt '{path}', {key}: must be a list of {'texts' if kind is str else 'mappings'}")
     return values
+
+
+def _names(value: Any, where: str) -> dict[str, tuple[str, ...]]:  # noqa: ANN401
+    """Concept, or polarity, to texts."""
+    found: dict[str, tuple[str, ...]] = {}
+    for key, texts in _mapping(value, where).items():
+        if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+            raise ConfigError(f"{where}, '{key}': must be a list of texts")
+        found[normalise(str(key))] = tuple(texts)
+    return found
+
+
+def _mapping(value: Any, where: str) -> Mapping[Any, Any]:  # noqa: ANN401
+    if value is not None and not isinstance(value, dict):
+        raise ConfigError(f"{where}: must be a mapping")
+    return value or {}
 
 
 @lru_cache(maxsize=256)

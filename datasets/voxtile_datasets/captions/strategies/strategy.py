@@ -165,6 +165,7 @@ class StrategyOptions:
         knowledge: folder of texts to look facts up in.
         look: the model sees pictures, and is shown them also where facts alone would do.
         experts: JSONL or Parquet of what other models found in the samples.
+        unchecked: the first text of the right form is kept with its verdict, whatever that is.
     """
 
     prompts: PromptBook
@@ -178,3 +179,4 @@ class StrategyOptions:
     knowledge: Path | None = None
     look: bool = False
     experts: Path | None = None
+    unchecked: bool = False

@@ -23,15 +23,20 @@ def fact_lines(sample: SampleContext, absent: int, facts: Sequence[Row] | None =
         absent: at most so many absences, stated ones and those that closed scopes imply, chosen by the uid.
         facts: those of the sample's facts to tell; all of them, and the implied absences, by default.
     """
+    return tuple(dict.fromkeys(map(fact_line, chosen_facts(sample, absent, facts))))
+
+
+def chosen_facts(sample: SampleContext, absent: int, facts: Sequence[Row] | None = None) -> tuple[Row, ...]:
+    """The facts to tell: all that is there or may be, and some of what is not; see `fact_lines`."""
     rows = sample.facts if facts is None else tuple(facts)
-    said = [fact_line(row) for row in rows if row["polarity"] != "absent"]
-    absences = [fact_line(row) for row in rows if row["polarity"] == "absent"]
+    absences = [row for row in rows if row["polarity"] == "absent"]
     if facts is None:
         stated = {row["concept"] for row in rows}
         implied = dict.fromkeys(concept for scope in sample.scopes if scope["closed"] for concept in scope["concepts"])
-        absences += [f"absent: {concept}" for concept in implied if concept not in stated]
-    chosen = sorted(dict.fromkeys(absences), key=lambda line: hashlib.sha256(f"{sample.uid}|{line}".encode()).digest())
-    return tuple(dict.fromkeys([*said, *sorted(chosen[:absent])]))
+        absences += [{"concept": name, "polarity": "absent"} for name in implied if name not in stated]
+    lines = {fact_line(row): row for row in reversed(absences)}
+    chosen = sorted(lines, key=lambda line: hashlib.sha256(f"{sample.uid}|{line}".encode()).digest())[:absent]
+    return (*(row for row in rows if row["polarity"] != "absent"), *(lines[line] for line in sorted(chosen)))
 
 
 def fact_line(fact: Row) -> str:

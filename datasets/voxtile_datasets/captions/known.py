@@ -1,0 +1,62 @@
+"""What is known of the samples of a part: their facts and scopes, as captions may use them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from voxtile.corpus.parts import part_paths, read_parts, table_schema
+from voxtile.corpus.schema import DESCRIPTIVE, MEASURED
+
+WORDED = "+template@"  # in the source of facts that say again, with its sentence as evidence, what a caption states
+FACT_COLUMNS = ("uid", "concept", "polarity", "value", "unit", "attributes", "source")
+SCOPE_COLUMNS = ("uid", "closed", "concepts")
+
+
+def facts_and_scopes(
+    root: Path,
+    uids: pa.Array,
+    source: str | None,
+    *,
+    fact_columns: tuple[str, ...] = FACT_COLUMNS,
+    scope_columns: tuple[str, ...] = SCOPE_COLUMNS,
+) -> tuple[pa.Table, pa.Table]:
+    """Findings and scopes of some samples; not what captions said again, nor what describes a sample or a region.
+
+    Args:
+        root: the corpus.
+        uids: of the samples.
+        source: only facts whose source begins so, and then no scopes, which do not say whose they are; None for all.
+        fact_columns: columns of the facts; `concept` and `source` must be among them.
+        scope_columns: columns of the scopes.
+    """
+    facts = rows_of(root, "facts", uids, fact_columns)
+    scopes = rows_of(root, "scopes", uids, scope_columns)
+    facts = facts.filter(pc.invert(pc.is_in(facts["concept"], pa.array(DESCRIPTIVE))))
+    sources = pc.fill_null(facts["source"], "")
+    facts = facts.filter(pc.invert(pc.or_(pc.match_substring(sources, WORDED), pc.starts_with(sources, MEASURED))))
+    if source is not None:
+        facts = facts.filter(pc.starts_with(pc.fill_null(facts["source"], ""), source))
+        scopes = scopes.slice(0, 0)
+    return facts, scopes
+
+
+def rows_of(root: Path, name: str, uids: pa.Array, columns: tuple[str, ...]) -> pa.Table:
+    """Rows of a table about some samples.
+
+    Args:
+        root: the corpus.
+        name: of the table.
+        uids: of the samples.
+        columns: those to read; `uid` must be among them.
+    """
+    table = _whole_table(tuple(part_paths(root, name)), name, columns)
+    return table.filter(pc.is_in(table["uid"], uids))
+
+
+@lru_cache(maxsize=4)
+def _whole_table(paths: tuple[Path, ...], name: str, columns: tuple[str, ...]) -> pa.Table:
+    return read_parts(paths, table_schema(name), columns)

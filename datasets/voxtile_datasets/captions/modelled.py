@@ -1,0 +1,186 @@
+"""Captions by a language model: from the command's options to a run, its estimate, and what it took."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from rich.console import Console
+
+from voxtile.corpus.parts import part_paths
+from voxtile.corpus.reader import Corpus
+from voxtile.engine.run import run_task
+from voxtile.errors import ConfigError
+from voxtile_datasets.captions.language import is_other_language
+from voxtile_datasets.captions.providers.address import is_remote
+from voxtile_datasets.captions.providers.budget import Budget
+from voxtile_datasets.captions.providers.cached import CachedProvider
+from voxtile_datasets.captions.providers.estimate import estimate
+from voxtile_datasets.captions.providers.factory import PROVIDERS, open_provider
+from voxtile_datasets.captions.providers.spend import spend_table
+from voxtile_datasets.captions.strategies.contexts import Contexts
+from voxtile_datasets.captions.strategies.judging import Judging
+from voxtile_datasets.captions.strategies.prompts import PromptBook, installed_prompts
+from voxtile_datasets.captions.strategies.runner import CaptionRun, CaptionTask
+from voxtile_datasets.captions.strategies.selection import check_licences, chosen_samples
+from voxtile_datasets.captions.strategies.strategy import StrategyOptions
+from voxtile_datasets.captions.strategies.table import build_strategy
+from voxtile_datasets.captions.strategies.telling import words_of
+
+CACHE_SUFFIX = ".replies"
+_ESTIMATED_FROM = 50  # samples
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Options of `voxtile caption` for a language model; see there."""
+
+    provider: str
+    strategy: str = "rewrite"
+    model: str | None = None
+    base_url: str | None = None
+    where: str | None = None
+    limit: int | None = None
+    tries: int = 4
+    unchecked: bool = False
+    max_usd: float | None = None
+    max_tokens: int | None = None
+    allow_credentialed: bool = False
+    temperature: float = 0.7
+    seed: int = 0
+    max_reply_tokens: int | None = None
+    languages: str = "en"
+    look: bool = False
+    knowledge: Path | None = None
+    experts: Path | None = None
+    prompts: Path | None = None
+    prices: Path | None = None
+    cache: Path | None = None
+    concurrency: int | None = None
+    timeout: float = 120.0
+    key_variable: str = "OPENAI_API_KEY"
+    completion: bool = False
+    key_file: Path | None = None
+    absent: int = 2
+    facts_source: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no run can be made of."""
+        if self.provider not in PROVIDERS:
+            names = ", ".join(("template", *PROVIDERS))
+            raise ConfigError(f"no provider named '{self.provider}'; there are: {names}")
+        if self.tries < 1:
+            raise ConfigError(f"--tries is {self.tries}; give at least 1")
+        if self.model is None and self.provider == "openai":
+            raise ConfigError("--provider openai needs --model, the name of a model at the endpoint")
+
+    def open(self, corpus: Path) -> CachedProvider:
+        """The provider with its cache and budget."""
+        return open_provider(
+            self.provider, model=self.model, base_url=self.base_url, cache=self.cache or cache_of(corpus),
+            budget=Budget(self.max_usd, self.max_tokens), prices=self.prices, concurrency=self.concurrency,
+            timeout_s=self.timeout, key_variable=self.key_variable, chat=False if self.completion else None,
+        )  # fmt: skip
+
+    def for_strategy(self, prompts: PromptBook, *, chat: bool) -> StrategyOptions:
+        """What the strategy is told."""
+        languages = tuple(name.strip() for name in self.languages.split(",") if name.strip())
+        if not languages:
+            raise ConfigError("--languages is empty; give codes such as en,de,fr")
+        return StrategyOptions(
+            prompts, chat, tries=self.tries, temperature=self.temperature, max_reply_tokens=self.max_reply_tokens,
+            seed=self.seed, absent=self.absent, languages=languages, knowledge=self.knowledge, look=self.look,
+            experts=self.experts, unchecked=self.unchecked,
+        )  # fmt: skip
+
+    def identity(self, prompts: PromptBook) -> Mapping[str, Any]:
+        """What of the options changes captions."""
+        names = ("strategy", "tries", "unchecked", "temperature", "seed", "max_reply_tokens", "languages", "look")
+        files = {name: _digest(path) for name in ("knowledge", "experts") if (path := getattr(self, name))}
+        shas = [prompt.sha256 for prompt in prompts.prompts]
+        chosen = {name: getattr(self, name) for name in (*names, "absent", "facts_source")}
+        return {**chosen, **files, "prompts": hashlib.sha256("".join(shas).encode()).hexdigest()}
+
+
+def cache_of(corpus: Path) -> Path:
+    """Where the replies of a corpus are kept: beside it, for they may hold more than may be shared."""
+    return corpus.resolve().with_name(corpus.resolve().name + CACHE_SUFFIX)
+
+
+def caption_with_model(corpus: Path, options: ModelOptions, run: Mapping[str, Any]) -> None:
+    """See `voxtile_datasets.captions.command.caption_corpus`."""
+    Corpus(corpus)  # a folder that is no corpus is refused before anything is made beside it
+    prompts = installed_prompts(options.prompts)
+    chosen = chosen_samples(corpus, options.where, options.limit)
+    leaves = options.provider == "openai" and is_remote(options.base_url or "")
+    licences = chosen["licence"].unique().to_pylist()
+    check_licences(licences, is_remote=leaves, allow_credentialed=options.allow_credentialed)
+    is_other_language("the languages of replies are told apart", "en")  # loads the model, or says what to install
+    provider = options.open(corpus)
+    try:
+        strategy = build_strategy(options.strategy, options.for_strategy(prompts, chat=provider.chat))
+        contexts = Contexts(corpus, options.facts_source, _common_words(prompts), options.key_file)
+        task = CaptionTask(
+            strategy, provider, contexts, Judging(), uids=frozenset(chosen["uid"].to_pylist()),
+            identity=options.identity(prompts),
+        )  # fmt: skip
+    except BaseException:
+        provider.cache.close()
+        raise
+    try:
+        settings = CaptionRun(**run, task=task)
+        if settings.dry_run:
+            _say_estimate(task, provider, contexts, chosen)
+            return
+        summary = run_task(task, corpus, settings)
+        Console(stderr=True).print(spend_table([provider.spend]))
+    finally:
+        task.close()
+    summary.raise_if_failed()
+
+
+def _say_estimate(task: CaptionTask, provider: CachedProvider, contexts: Contexts, chosen: pa.Table) -> None:
+    """What the first tries of all samples will take, from those of some."""
+    uids = chosen["uid"].to_pylist()
+    some = frozenset(random.Random(0).sample(uids, min(_ESTIMATED_FROM, len(uids))))
+    parts = part_paths(contexts.root, "samples")
+    found = [known for part in parts for known in contexts.of_part(part, some)]
+    counts = Counter({known.context.uid: 0 for known in found})
+    requests = []
+    for known in found:
+        asked = task.first_requests(known)
+        counts[known.context.uid] = len(asked)
+        requests += asked
+    total = round(counts.total() * len(uids) / max(1, len(found)))
+    guess = estimate(requests, total, model=provider.model, price=provider.price, cache=provider.cache)
+    Console(stderr=True).print(
+        f"{len(uids):,} samples, first tries alone (each may be asked --tries times): {guess}", highlight=False
+    )
+
+
+def _common_words(prompts: PromptBook) -> frozenset[str]:
+    """Words that stand in the prompt files and in the names of what captions can say."""
+    from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
+
+    texts = [text for prompt in prompts.prompts for text in (prompt.system or "", prompt.template, *prompt.forbidden)]
+    texts += [str(value) for prompt in prompts.prompts for example in prompt.examples for value in example.values()]
+    known = [word for vocabulary in installed_vocabularies().values() for word in vocabulary.known_words]
+    return words_of(texts) | frozenset(word.casefold() for word in known)
+
+
+def _digest(path: Path) -> str:
+    """Hash of a file, or of the files of a folder by their names."""
+    files = sorted(entry for entry in path.rglob("*") if entry.is_file()) if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    for file in files:
+        try:
+            digest.update(f"{file.name}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
+        except OSError as error:
+            raise ConfigError(f"'{file}' cannot be read: {error.strerror}") from error
+    return digest.hexdigest()

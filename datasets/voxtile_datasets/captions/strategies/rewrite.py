@@ -1,0 +1,176 @@
+"""`rewrite`: what is known of a sample in a language model's own words.
+
+A model that follows instructions rewrites a whole caption (LaCLIP: Fan et al., NeurIPS 2023, arXiv:2305.20088), told
+the facts. A base model continues examples, a sentence a fact: small ones lose or turn about facts in a longer text, and
+a sentence that fails can be asked for again by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from voxtile_datasets.captions.providers.provider import ReplyError
+from voxtile_datasets.captions.providers.request import Request
+from voxtile_datasets.captions.sentences import fact_from_row
+from voxtile_datasets.captions.strategies.form import clean
+from voxtile_datasets.captions.strategies.instructed import InstructedStrategy
+from voxtile_datasets.captions.strategies.prompts import Prompt
+from voxtile_datasets.captions.strategies.strategy import (
+    VERDICTS,
+    Ask,
+    Check,
+    Draft,
+    Kind,
+    Row,
+    SampleContext,
+    Strategy,
+    StrategyOptions,
+    UnsuitableError,
+)
+from voxtile_datasets.captions.strategies.structured import fields_form
+from voxtile_datasets.captions.strategies.telling import chosen_facts, fact_lines, quoted, words_of
+from voxtile_datasets.captions.strategies.tries import Tried, Try, best_of
+from voxtile_datasets.captions.wordings import normalise
+
+if TYPE_CHECKING:
+    from voxtile_datasets.captions.checker.check import Verdict
+
+WORDS = 120
+MOST_FACTS = 8  # sentences a caption, as many as the longest reports of one organ system have
+_LONGEST_SENTENCE = 48  # tokens
+_ORDERS = 2  # orders of the examples: each is a common beginning of prompts that a model's cache has to hold
+_TOP_P = 0.95
+
+
+def rewrite(options: StrategyOptions) -> Strategy:
+    """The form of the strategy that suits the model."""
+    return RewriteWhole(options) if options.chat else RewriteFacts(options)
+
+
+@dataclass(frozen=True)
+class RewriteWhole(InstructedStrategy):
+    """One caption a sample from its template caption, or its raw one, and the facts; see the module."""
+
+    name: ClassVar[str] = "rewrite"
+
+    async def captions(self, sample: SampleContext, ask: Ask, check: Check) -> list[Draft]:
+        """See `Strategy.captions`."""
+        lines = fact_lines(sample, self.options.absent)
+        if not lines:
+            raise UnsuitableError("no-facts", "the sample has no facts to say in other words")
+        source = next(iter(sample.texts("template") or sample.texts("raw")), None)
+
+        def judge(text: str) -> Verdict | str:
+            is_copy = source is not None and words_of([text]) == words_of([source["text"]])
+            return "The caption is the one to rewrite; use other words." if is_copy else check(text)
+
+        tried = await self.one(
+            "rewrite", sample, ask, judge, words=WORDS, form=fields_form("caption"), look=self.options.look,
+            facts=lines, text=quoted(source["text"]) if source else None,
+        )  # fmt: skip
+        parents = (source["caption_id"],) if source else ()
+        return [self.draft("rewrite", sample, tried.text, tried.verdict, tried.replies, parents=parents)]
+
+
+@dataclass(frozen=True)
+class RewriteFacts:
+    """One caption a sample, a sentence a fact, in a keyed order; see the module.
+
+    A fact whose sentence is not supported after all tries is left out, so that a caption may say less than is known.
+
+    Args:
+        options: of the command.
+    """
+
+    options: StrategyOptions
+
+    name: ClassVar[str] = "rewrite"
+    version: ClassVar[str] = "facts-1"
+    kind: ClassVar[Kind] = "rewrite"
+
+    async def captions(self, sample: SampleContext, ask: Ask, check: Check) -> list[Draft]:
+        """See `Strategy.captions`."""
+        facts = chosen_facts(sample, self.options.absent)[:MOST_FACTS]
+        if not facts:
+            raise UnsuitableError("no-facts", "the sample has no facts to say in other words")
+        found = await asyncio.gather(*(self._sentence(f, sample, ask, check) for f in facts), return_exceptions=True)
+        for error in found:
+            if isinstance(error, BaseException) and not isinstance(error, ReplyError):
+                raise error
+        said = [tried for tried in found if isinstance(tried, Tried) and self._accepts(tried)]
+        if not said:
+            raise self._failure(found)
+        said.sort(key=lambda tried: _digest(f"{sample.uid}|order|{tried.text}"))
+        text = " ".join(dict.fromkeys(tried.text for tried in said))
+        replies = tuple(reply for tried in found if isinstance(tried, Tried) for reply in tried.replies)
+        prompt = self.options.prompts.find("rewrite-fact", sample.modality)
+        return [Draft(text, self.kind, check(text), prompt.sha256, replies)]
+
+    async def _sentence(self, fact: Row, sample: SampleContext, ask: Ask, check: Check) -> Tried:
+        """The best sentence that says a fact."""
+        prompt = self.options.prompts.find("rewrite-fact", sample.modality)
+        key = _digest(f"{self.options.seed}|{sample.uid}|{fact['concept']}|{fact['polarity']}|{fact.get('attributes')}")
+        copies = frozenset(words_of([part]) for row in sample.texts("template") for part in row["text"].split(". "))
+
+        def make(attempt: Try) -> Request:
+            return self._request(prompt, fact, sample, key, attempt.number)
+
+        def judge(text: str) -> Verdict | str:
+            if words_of([text]) in copies:
+                return "The sentence is the template's; use other words."
+            verdict = check(text, [fact])
+            if verdict.verdict == "supported" and not verdict.claims:
+                return "The sentence does not say the fact."
+            return verdict
+
+        enough = VERDICTS if self.options.unchecked else ("supported",)
+        return await best_of(make, ask, judge, tries=self.options.tries, read=_sentence, enough=enough)
+
+    def _request(self, prompt: Prompt, fact: Row, sample: SampleContext, key: int, number: int) -> Request:
+        concept, polarity = normalise(fact["concept"]), fact["polarity"]
+        stated = prompt.statements.get(concept, {}).get(polarity)
+        names = stated or prompt.names.get(concept) or (concept,)
+        told = "present" if stated else polarity
+        known = {normalise(row["concept"]) for row in sample.facts}
+        shown = [row for row in prompt.examples if row["polarity"] == told and normalise(row["concept"]) not in known]
+        turn = (key // 97 + number) % _ORDERS * (len(shown) // _ORDERS)
+        _, text = prompt.filled(
+            polarity=told, finding=_finding(fact, names[key % len(names)]), shown=[*shown[turn:], *shown[:turn]]
+        )
+        return Request(
+            prompt=text, max_tokens=min(self.options.max_reply_tokens or _LONGEST_SENTENCE, _LONGEST_SENTENCE),
+            temperature=self.options.temperature, top_p=_TOP_P, stop=("\n",), seed=key % 2**31, attempt=number,
+        )  # fmt: skip
+
+    def _accepts(self, tried: Tried) -> bool:
+        return self.options.unchecked or tried.is_supported
+
+    def _failure(self, found: list[Tried | BaseException]) -> ReplyError:
+        """Why no fact was said: the first reason of the provider, or the first verdict."""
+        for error in found:
+            if isinstance(error, ReplyError):
+                return error
+        tried = next(tried for tried in found if isinstance(tried, Tried))
+        why = " ".join(fault.why for fault in tried.verdict.faults)
+        return ReplyError(tried.verdict.verdict, f"no sentence of the model's was supported: {why}")
+
+
+def _finding(fact: Row, name: str) -> str:
+    """What the model is told: `8 mm left nodule, right upper lobe`."""
+    worded = fact_from_row(fact)
+    finding = " ".join(part for part in (worded.size, worded.side, name) if part)
+    return f"{finding}, {worded.location}" if worded.location else finding
+
+
+def _sentence(reply: str) -> str:
+    """The first line of a reply, with a full stop."""
+    text = clean(reply.strip().split("\n", 1)[0])
+    text = text[:1].upper() + text[1:]
+    return text if not text or text[-1] in ".!?" else f"{text}."
+
+
+def _digest(key: str) -> int:
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")

@@ -1,0 +1,217 @@
+"""Runs a strategy over a corpus as an engine task: an input is a sample, and many are worked on ahead of the engine.
+
+The engine asks for one outcome after another and commits them in groups. The requests of the samples to come are in
+flight meanwhile, so that the model is never idle. Replies are on disk before they are used: a run that is killed asks
+nothing twice when it is started again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from voxtile.corpus.parts import part_paths
+from voxtile.engine.inline import InlineEngine
+from voxtile.engine.local import Engine
+from voxtile.engine.options import RunOptions
+from voxtile.engine.plan import Job
+from voxtile.engine.task import Item, Outcome, Row
+from voxtile.errors import InputError
+from voxtile_datasets.captions.providers.provider import Provider, ReplyError
+from voxtile_datasets.captions.providers.request import Reply, Request
+from voxtile_datasets.captions.strategies.contexts import Contexts, Known
+from voxtile_datasets.captions.strategies.judging import Judging
+from voxtile_datasets.captions.strategies.strategy import Draft, Strategy, UnsuitableError
+
+_SAMPLES_AHEAD = 4  # for each request that the provider takes at once: some samples wait for their last fact
+
+
+class CaptionTask:
+    """The engine task; close it when done.
+
+    Args:
+        strategy: makes the captions.
+        provider: answers its requests.
+        contexts: reads the samples.
+        judging: checks the captions.
+        uids: samples to caption; None for all.
+        identity: what of the command changes the captions.
+    """
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        provider: Provider,
+        contexts: Contexts,
+        judging: Judging,
+        *,
+        uids: frozenset[str] | None,
+        identity: Mapping[str, Any],
+    ) -> None:
+        self._strategy, self._provider = strategy, provider
+        self._contexts, self._judging = contexts, judging
+        self._uids, self._identity = uids, identity
+        self._loop = asyncio.new_event_loop()
+        self._waiting: deque[Item] = deque()
+        self._begun: dict[str, asyncio.Task[Outcome]] = {}
+        self._part = _Part(contexts, uids)
+
+    @property
+    def name(self) -> str:
+        """Short name, used in file names and manifests."""
+        return f"caption-{self._strategy.name}"
+
+    @property
+    def version(self) -> str:
+        """Bumped whenever the output for the same input changes."""
+        return f"{self._strategy.version}+1"
+
+    def config(self) -> Mapping[str, Any]:
+        """Settings that change the output; no key and no address."""
+        return {**self._identity, "model": self._provider.model, "checker": self._judging.version}
+
+    def items(self) -> Iterator[Item]:
+        """One item a sample; facts or captions that arrive later make it a new one.
+
+        Raises:
+            InputError: no sample is chosen.
+        """
+        empty = True
+        for part in part_paths(self._contexts.root, "samples"):
+            for known in self._contexts.of_part(part, self._uids):
+                empty = False
+                uid = known.context.uid
+                yield Item(f"{self.name}/{uid}", {"uid": uid, "part": part.stem, "known": known.digest})
+        if empty:
+            raise InputError(f"no sample of '{self._contexts.root}' is chosen; look at --where and --limit")
+
+    def work_ahead(self, jobs: Sequence[Job]) -> None:
+        """Note what comes next; the engine calls it ahead of each job."""
+        begun = {item.source for item in self._waiting} | self._begun.keys()
+        self._waiting.extend(item for item in jobs[0].items if item.source not in begun)
+        for job in jobs[1:]:
+            if len(self._waiting) + len(self._begun) >= self._ahead:
+                break
+            self._waiting.extend(item for item in job.items if item.source not in begun)
+        self._fill()
+
+    def process(self, item: Item) -> Outcome:
+        """The outcome of one sample; the event loop runs until it is there."""
+        if item.source not in self._begun:
+            self._waiting = deque([item, *(other for other in self._waiting if other.source != item.source)])
+            self._fill(at_least=1)
+        outcome = self._loop.run_until_complete(self._begun[item.source])
+        del self._begun[item.source]
+        self._fill()
+        return outcome
+
+    def close(self) -> None:
+        """Give up what is in flight, and close the provider."""
+        for task in self._begun.values():
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*self._begun.values(), return_exceptions=True))
+        self._loop.run_until_complete(self._provider.close())
+        self._loop.close()
+
+    def first_requests(self, known: Known) -> list[Request]:
+        """What a strategy would ask first about a sample; nothing is asked."""
+        noted: list[Request] = []
+
+        async def note(request: Request) -> Reply:
+            noted.append(request)
+            raise ReplyError("dry-run", "nothing is asked in a dry run")
+
+        async def rehearse() -> None:
+            try:
+                await self._strategy.captions(known.context, note, self._judging.of(known))
+            except (ReplyError, UnsuitableError):
+                return
+
+        self._loop.run_until_complete(rehearse())
+        return noted
+
+    @property
+    def _ahead(self) -> int:
+        return _SAMPLES_AHEAD * self._provider.concurrency
+
+    def _fill(self, at_least: int = 0) -> None:
+        while self._waiting and (at_least > 0 or len(self._begun) < self._ahead):
+            item = self._waiting.popleft()
+            at_least -= 1
+            self._begun[item.source] = self._loop.create_task(self._caption(item))
+
+    async def _caption(self, item: Item) -> Outcome:
+        known = self._part.find(item.inputs["part"], item.inputs["uid"])
+        check = self._judging.of(known)
+
+        async def ask(request: Request) -> Reply:
+            held = known.identifiers.found_in(f"{request.system or ''}\n{request.prompt}")
+            if held is not None:
+                raise ReplyError(
+                    "identifier", "the prompt would name its sample, patient or file; take the name out of its text"
+                )
+            return await self._provider.ask(request)
+
+        try:
+            drafts = await self._strategy.captions(known.context, ask, check)
+        except UnsuitableError as error:
+            return Outcome("dropped", error.reason, str(error))
+        except ReplyError as error:
+            return Outcome("failed", error.reason, str(error))
+        rows = [self._row(known, draft, number) for number, draft in enumerate(drafts)]
+        verdicts = [
+            self._judging.row(row["caption_id"], draft.verdict) for row, draft in zip(rows, drafts, strict=True)
+        ]
+        return Outcome("used", tables={"captions": rows, "verdicts": verdicts})
+
+    def _row(self, known: Known, draft: Draft, number: int) -> Row:
+        shas = [reply.request_sha for reply in draft.replies]
+        request_sha = shas[0] if len(shas) == 1 else hashlib.sha256("\0".join(shas).encode()).hexdigest()
+        uid, model = known.context.uid, self._provider.model
+        made_by = (self._strategy.name, self._strategy.version, model, draft.prompt_sha)
+        identity = "\0".join((uid, *made_by, draft.lang, str(number), draft.text))
+        return {
+            "caption_id": hashlib.sha256(identity.encode()).hexdigest()[:32], "uid": uid, "text": draft.text,
+            "lang": draft.lang, "kind": draft.kind, "parents": list(draft.parents), "provider": self._provider.name,
+            "model": model, "prompt_sha": draft.prompt_sha, "request_sha": request_sha if shas else None,
+            "tokens_in": sum(reply.tokens_in for reply in draft.replies),
+            "tokens_out": sum(reply.tokens_out for reply in draft.replies),
+            "cost_usd": sum(reply.cost_usd for reply in draft.replies),
+            "created": max((reply.created for reply in draft.replies), default=None),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class CaptionRun(RunOptions):
+    """Options of a run that works ahead in one process: the model is what takes the time.
+
+    Attributes:
+        task: the task.
+    """
+
+    task: CaptionTask | None = None
+
+    def build_engine(self) -> Engine:
+        """The inline engine, telling the task what comes next."""
+        return InlineEngine(before=self.task.work_ahead if self.task else None)
+
+
+class _Part:
+    """The samples of the part that was asked for last, and of the one before."""
+
+    def __init__(self, contexts: Contexts, uids: frozenset[str] | None) -> None:
+        self._contexts, self._uids = contexts, uids
+        self._held: dict[str, Mapping[str, Known]] = {}
+
+    def find(self, stem: str, uid: str) -> Known:
+        if stem not in self._held:
+            while len(self._held) > 1:
+                self._held.pop(next(iter(self._held)))
+            path = Path(self._contexts.root) / "tables" / "samples" / f"{stem}.parquet"
+            self._held[stem] = {known.context.uid: known for known in self._contexts.of_part(path, self._uids)}
+        return self._held[stem][uid]

@@ -1,0 +1,84 @@
+"""Which samples of a corpus are captioned, and whether their licences allow it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.schema import OVERVIEW
+from voxtile.errors import ConfigError, InputError
+from voxtile_datasets.licences.combine import refuse_derivatives
+from voxtile_datasets.licences.licence import CREDENTIALED, LicenceError, read_licence
+
+
+def chosen_samples(corpus: Path, where: str | None, limit: int | None) -> pa.Table:
+    """The samples to caption, with their uid and licence, in the order of their uids; never an overview.
+
+    Args:
+        corpus: the corpus.
+        where: an SQL condition on the samples table; other tables can be named in it. It reaches no file.
+        limit: so many at most, the first ones by uid.
+
+    Raises:
+        ConfigError: the condition is no SQL, or the limit no number of samples.
+        InputError: nothing is chosen.
+    """
+    if limit is not None and limit < 1:
+        raise ConfigError(f"--limit is {limit}; give at least 1, or leave it out for all samples")
+    store = Corpus(corpus)
+    if where is None:
+        table = store.table("samples", ["uid", "licence", "kind"])
+        table = table.filter(pc.not_equal(table["kind"], OVERVIEW)).select(["uid", "licence"]).sort_by("uid")
+    else:
+        table = _selected(store, where)
+    table = table.slice(0, limit) if limit is not None else table
+    if not table.num_rows:
+        raise InputError(
+            f"no sample of '{corpus}' is chosen; look at --where" if where else f"'{corpus}' has no samples"
+        )
+    return table
+
+
+def check_licences(licences: Iterable[str | None], *, is_remote: bool, allow_credentialed: bool) -> None:
+    """Refuse samples whose licence does not allow what is about to happen.
+
+    Args:
+        licences: of the chosen samples.
+        is_remote: their texts would leave this machine.
+        allow_credentialed: the user says that the endpoint may have credentialed data.
+
+    Raises:
+        LicenceError: a licence forbids derivatives, or sending its data away; the message names it.
+    """
+    texts = list(dict.fromkeys(licences))
+    refuse_derivatives(
+        texts, "a caption that a model words", "use --provider template, or leave these samples out with --where"
+    )
+    if not is_remote or allow_credentialed:
+        return
+    for licence in map(read_licence, texts):
+        if CREDENTIALED in licence.terms:
+            raise LicenceError(
+                f"the licence '{licence}' lets only credentialed people see the data, and the endpoint is another "
+                "machine's; use --provider local, or --allow-remote-credentialed where your agreement covers it"
+            )
+
+
+def _selected(store: Corpus, where: str) -> pa.Table:
+    connection = store.connection()
+    try:
+        if len(duckdb.extract_statements(f"SELECT uid FROM samples WHERE ({where})")) != 1:
+            raise ConfigError(f"--where must be one condition, not several statements: {where}")
+        query = f"SELECT uid, licence FROM samples WHERE kind <> '{OVERVIEW}' AND ({where}\n) ORDER BY uid"
+        table = connection.execute(query).to_arrow_table()
+    except duckdb.Error as error:
+        first = str(error).strip().split("\n")[0]
+        raise ConfigError(f"--where cannot be used: {first}; columns are those of the samples table") from error
+    finally:
+        connection.close()
+    return table

@@ -1,0 +1,152 @@
+"""Template captions as an engine task: the facts of each sample, worded from versioned banks without a network."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from voxtile.corpus.parts import part_paths, read_parts, table_schema
+from voxtile.engine.task import Item, Outcome, Row
+from voxtile.errors import InputError
+from voxtile_datasets.captions.known import WORDED, facts_and_scopes
+from voxtile_datasets.captions.sentences import (
+    Fact,
+    Subject,
+    body_part,
+    fact_from_row,
+    fact_sentences,
+    report,
+)
+from voxtile_datasets.captions.wordings import Bank, bank_for
+
+
+@dataclass(frozen=True)
+class TemplateTask:
+    """The engine task: an item is a part of the samples table with what is known of its samples.
+
+    Attributes:
+        corpus: the corpus; no part of the task's identity.
+        banks: wordings, in the order of precedence.
+        kind: one caption a sample (`report`) or a fact (`fact`).
+        variants: how many wordings of each.
+        absent: at most so many absences a caption set.
+        facts_source: only facts whose source begins so are worded; None for all.
+        caption_kind: noted in the captions table.
+    """
+
+    corpus: str
+    banks: tuple[Bank, ...]
+    kind: Literal["report", "fact"]
+    variants: int
+    absent: int
+    facts_source: str | None = None
+    caption_kind: Literal["template", "roi"] = "template"
+
+    @property
+    def name(self) -> str:
+        """Short name, used in file names and manifests."""
+        return "template"
+
+    @property
+    def version(self) -> str:
+        """Bumped whenever the output for the same input changes."""
+        return "2"
+
+    def config(self) -> Mapping[str, Any]:
+        """Settings that change the output, the banks' content among them."""
+        banks = [[bank.identity, bank.sha256] for bank in self.banks]
+        choice = {"kind": self.kind, "variants": self.variants, "absent": self.absent}
+        noted = {} if self.caption_kind == "template" else {"caption_kind": self.caption_kind}
+        return {**choice, **noted, "facts_source": self.facts_source, "banks": banks}
+
+    def items(self) -> Iterator[Item]:
+        """One item a part; facts that arrive later make it a new one."""
+        parts = part_paths(Path(self.corpus), "samples")
+        empty = True
+        for path in parts:
+            known = _known(Path(self.corpus), path, self.facts_source)
+            digest = hashlib.sha256()
+            for table in known[1:]:
+                for row in sorted(map(repr, table.to_pylist())):
+                    digest.update(row.encode())
+            empty = empty and not known[1].num_rows and not known[2].num_rows
+            yield Item(
+                f"template:{self.kind}/{path.stem}",
+                {"part": path.stem, "facts": digest.hexdigest()},
+                cost=known[0].num_rows,
+            )
+        if empty:
+            raise InputError(
+                f"'{self.corpus}' has no facts to caption; make some with: voxtile facts CORPUS --from labels"
+            )
+
+    def process(self, item: Item) -> Outcome:
+        """Captions of the samples of one part, and what each of their sentences states."""
+        root = Path(self.corpus)
+        part = root / "tables" / "samples" / f"{item.inputs['part']}.parquet"
+        samples, facts, scopes = _known(root, part, self.facts_source)
+        sources = {
+            (row["uid"], row["concept"], row["polarity"]): row["source"] or ""
+            for row in reversed(facts.select(["uid", "concept", "polarity", "source"]).to_pylist())
+        }
+        captions: list[Row] = []
+        stated: list[Row] = []
+        for subject in _subjects(samples, facts, scopes):
+            bank = bank_for(self.banks, subject.modality)
+            texts, evidence = self._texts(subject, bank)
+            for number, text in enumerate(texts):
+                identity = "\0".join((subject.uid, self.caption_kind, bank.identity, self.kind, str(number), text))
+                caption_id = hashlib.sha256(identity.encode()).hexdigest()[:32]
+                row: Row = {"caption_id": caption_id, "uid": subject.uid, "text": text, "lang": "en"}
+                captions.append({**row, "kind": self.caption_kind, "provider": "template", "model": bank.identity})
+            for fact, sentences in evidence.items():
+                source = sources.get((subject.uid, fact.concept, fact.polarity), "scope")
+                row = {"uid": subject.uid, "concept": fact.concept, "polarity": fact.polarity}
+                attributes = json.dumps({"evidence": list(sentences)})
+                stated.append({**row, "attributes": attributes, "source": f"{source}{WORDED}{self.version}"})
+        if not captions:
+            return Outcome("dropped", "no-facts", "no sample of this part has a fact")
+        return Outcome("used", tables={"captions": captions, "facts": stated})
+
+    def _texts(self, subject: Subject, bank: Bank) -> tuple[list[str], dict[Fact, dict[str, None]]]:
+        """The captions of a sample, and for each fact the sentences that say it."""
+        texts: dict[str, None] = {}
+        evidence: dict[Fact, dict[str, None]] = defaultdict(dict)
+        for variant in range(self.variants):
+            pairs = fact_sentences(subject, bank, variant=variant, absent=self.absent)
+            for fact, sentence in pairs:
+                evidence[fact][sentence] = None
+            if self.kind == "fact":
+                texts |= dict.fromkeys(sentence for _, sentence in pairs)
+            elif text := report(subject, bank, variant=variant, absent=self.absent):
+                texts[text] = None
+        return list(texts), evidence
+
+
+def _known(root: Path, part: Path, source: str | None) -> tuple[pa.Table, pa.Table, pa.Table]:
+    """Samples of one part, and the findings and scopes about them."""
+    samples = read_parts([part], table_schema("samples"), ["uid", "modality", "attributes"])
+    return samples, *facts_and_scopes(root, samples["uid"].combine_chunks(), source)
+
+
+def _subjects(samples: pa.Table, facts: pa.Table, scopes: pa.Table) -> Iterator[Subject]:
+    stated: dict[str, dict[Any, None]] = defaultdict(dict)
+    for row in facts.to_pylist():
+        stated[row["uid"]][fact_from_row(row)] = None
+    looked_for: dict[str, dict[str, None]] = defaultdict(dict)
+    for row in scopes.to_pylist():
+        if row["closed"]:
+            looked_for[row["uid"]] |= dict.fromkeys(row["concepts"] or ())
+    for row in samples.to_pylist():
+        facts_of = tuple(sorted(stated[row["uid"]], key=repr))
+        known = {fact.concept for fact in facts_of}
+        implied = tuple(concept for concept in looked_for[row["uid"]] if concept not in known)
+        if facts_of or implied:
+            yield Subject(row["uid"], row["modality"], body_part(row["attributes"]), facts_of, implied)

@@ -1,17 +1,34 @@
 """The set of planted caption faults is frozen: its files have the hashes that its README states."""
 
 import hashlib
+import importlib.util
 import json
 import re
+import sys
+from collections import Counter
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+from voxtile.errors import InputError
 
 SET = Path(__file__).parents[2] / "benchmarks" / "caption_faults"
 FROZEN = {
     "development.jsonl": "7709035e1d6259a1f25c32b2fbf6edc3b956cb99b7d8f718d0b8f542ac5ba226",
     "hidden.jsonl": "a02d678418cca1b58a22e35cd3452fde0c3c7dad87554049e24334e5ea2d6ac4",
 }
+
+
+@pytest.fixture(scope="module")
+def benchmark() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("caption_faults_benchmark", SET.with_suffix(".py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.mark.parametrize("name", FROZEN)
@@ -29,3 +46,23 @@ def test_halves_share_no_entry_and_no_source_sentence() -> None:
         first, second = ({json.dumps(entry[key]) for entry in half if entry[key]} for half in entries)
         assert first
         assert not first & second
+
+
+def test_the_set_is_as_large_and_as_much_from_outside_as_it_says(benchmark: ModuleType, test_data: Path) -> None:
+    items = [item for name in FROZEN for item in benchmark.items(SET / name, test_data)]
+    by_type = Counter(item.fault for item in items)
+    assert by_type.pop(None) >= 300
+    assert len(by_type) == 8
+    assert min(by_type.values()) >= 40
+    for chosen in ([i for i in items if i.fault], [i for i in items if not i.fault]):
+        assert sum(i.origin == "outside" for i in chosen) >= len(chosen) / 2
+    faithful = {(i.entry, i.text) for i in items if not i.fault}
+    assert not faithful & {(i.entry, i.text) for i in items if i.fault}
+
+
+def test_a_sentence_that_changed_or_is_missing_is_refused(benchmark: ModuleType, test_data: Path) -> None:
+    source = {"dataset": "iu_cxr_reports", "record": "1", "field": "findings", "sentence": 1, "sha256": "0" * 64}
+    with pytest.raises(InputError, match="hash differs"):
+        benchmark.source_sentence(source, test_data)
+    with pytest.raises(InputError, match="is not in"):
+        benchmark.source_sentence({**source, "sentence": 999}, test_data)

@@ -23,12 +23,55 @@ class Encoded:
         tokens: [B, N, D_tower] local features, or None.
         grid: spatial shape of `tokens` ((Y, X) or (Z, Y, X), product = N) for images, or None.
         mask: [B, N] bool, True where a token is real, or None when all are.
+        levels: [B, W_i, *G_i] feature maps of an image at several resolutions, finest first, or None.
     """
 
     pooled: Tensor
     tokens: Tensor | None = None
     grid: tuple[int, ...] | None = None
     mask: Tensor | None = None
+    levels: tuple[Tensor, ...] | None = None
+
+    def at(self, places: Tensor) -> Encoded:
+        """Some of the items, in this order: [R] int64."""
+        return Encoded(
+            self.pooled[places],
+            None if self.tokens is None else self.tokens[places],
+            self.grid,
+            None if self.mask is None else self.mask[places],
+            None if self.levels is None else tuple(level[places] for level in self.levels),
+        )
+
+
+@dataclass
+class Regions:
+    """Phrases about the items of a batch, and where in their images they are.
+
+    Attributes:
+        phrases: R texts.
+        item: [R] int64, item of each.
+        masks: [R, *G] in 0 to 1 on the model's grid, all 0 where the phrase has no target.
+        boxed: [R] bool, True where only the box of the target is known, and `masks` fills it.
+        weight: [R] float32 confidence in 0 to 1.
+        encoded: the phrases as the text tower gives them, filled in by the module.
+    """
+
+    phrases: list[str]
+    item: Tensor
+    masks: Tensor
+    boxed: Tensor
+    weight: Tensor
+    encoded: Encoded | None = None
+
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> Regions:
+        """The same with every tensor changed."""
+        return replace(
+            self,
+            item=change(self.item),
+            masks=change(self.masks),
+            boxed=change(self.boxed),
+            weight=change(self.weight),
+        )
 
 
 @dataclass
@@ -50,6 +93,7 @@ class Batch:
         tokens: [T, L] int64, filled in by the module; 0 is padding.
         samples: the same images as items of their own, where studies are items and their samples have texts too: its
             texts, facts, hashes and uids are the samples', `images` is empty, and B = S.
+        regions: phrases and where they are, for objectives that ground; None where `data.regions` is not set.
     """
 
     images: Tensor
@@ -66,6 +110,7 @@ class Batch:
     text_facts: Tensor | None = None
     tokens: Tensor | None = None
     samples: Batch | None = None
+    regions: Regions | None = None
 
     def __len__(self) -> int:
         return len(self.uids)
@@ -94,6 +139,8 @@ class Batch:
         values |= {name: change(value) for name, value in values.items() if isinstance(value, Tensor)}
         if self.samples is not None:
             values["samples"] = self.samples._mapped(change)
+        if self.regions is not None:
+            values["regions"] = self.regions.mapped(change)
         return Batch(**values)
 
     def with_facts(self, names: Sequence[str]) -> Batch:

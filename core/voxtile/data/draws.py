@@ -18,6 +18,7 @@ from voxtile.data.directions import TurningPreset, names_direction
 from voxtile.data.memory import BaseCache, CacheablePreset, CacheableStudies
 from voxtile.data.order import derive_key
 from voxtile.data.preset import Preset, SampleSource
+from voxtile.data.regions import Asked, Placed, RegionDraws, stacked
 from voxtile.data.roles import StudyReader, StudySource, pick_roles
 from voxtile.errors import ConfigError, CorpusError, VoxtileError
 from voxtile.types import Batch
@@ -26,6 +27,7 @@ Unit = Literal["sample", "study"]
 
 _SAMPLE_CAPTION_STREAM = 0
 _CAPTION_STREAM, _SUBSET_STREAM, _PIXEL_STREAM = 1, 2, 3  # the pixel stream of a study's image i is 3 + i
+_REGION_STREAM = 1 << 20  # beyond the pixel streams of any study
 
 
 @runtime_checkable
@@ -67,6 +69,7 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
         cache: deterministic parts kept in memory, or None.
         sample_captions: which texts go with each image of a study by itself; None for none.
         max_images_per_batch: budget of images of one batch, shared so that the largest studies give most; 0 for none.
+        regions: draws phrases with their masks for items that are samples, or None.
     """
 
     view: CompiledView
@@ -79,6 +82,7 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
     cache: BaseCache | None = None
     sample_captions: CaptionPolicy | None = None
     max_images_per_batch: int = 0
+    regions: RegionDraws | None = None
     _first: int = field(init=False, default=0)
     _count: int = field(init=False, default=0)
 
@@ -87,6 +91,8 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
             raise ConfigError(
                 "data.preset makes one image of a whole study; set data.unit to study, and no data.sample_captions"
             )
+        if self.regions is not None and self.unit != "sample":
+            raise ConfigError("data.regions: masks lie on samples; set data.unit to sample, or remove data.regions")
         items = self.view.rows(self.split) if self.unit == "sample" else self.view.studies(self.split)
         self._first, self._count = items.start, len(items)
 
@@ -125,6 +131,7 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
             draws=torch.tensor(numbers, dtype=torch.int64),
             text_facts=torch.from_numpy(self.view.text_facts([text.text_hash for text in texts])),
             samples=self._samples(items, numbers) if self.sample_captions is not None else None,
+            regions=stacked([item.regions for item in items], self.preset.grid) if self.regions is not None else None,
         )
 
     def _samples(self, items: list[_Item], numbers: npt.NDArray[np.int64]) -> Batch:
@@ -152,6 +159,8 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
         """Distinct texts that the policy allows, of at most `items` evenly spaced items, in order."""
         policies = [replace(p, per_item=0) for p in (self.captions, self.sample_captions) if p is not None]
         found = dict[int, str]()
+        if self.regions is not None:
+            found |= {-1 - place: text for place, text in enumerate(self.regions.texts())}
         for item in np.linspace(0, len(self) - 1, min(items, len(self))).round().astype(int).tolist():
             captions = [c for entry in self._entries(item) for c in self.view.captions(entry)]
             for text in (text for policy in policies for text in policy.choose(captions, None)):
@@ -172,8 +181,11 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
         chosen = [entries[i] for i in kept]
         texts = self._texts([c for own in captions for c in own], number)
         sample_texts = self._sample_texts([captions[i] for i in kept], number)
+        facts = _any_sample([self.view.facts(entry) for entry in entries])
+        asked = self._asked(entries[0], facts, number)
+        said = chain((text.text for own in (texts, *sample_texts) for text in own), (a.text for a in asked))
         preset = self.preset
-        if isinstance(preset, TurningPreset) and any(names_direction(t.text) for t in chain(texts, *sample_texts)):
+        if isinstance(preset, TurningPreset) and any(names_direction(text) for text in said):
             preset = preset.upright
         return _Item(
             lead=entries[0],
@@ -181,8 +193,19 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
             images=[self._image(preset, entry, self._rng(number, _PIXEL_STREAM + i)) for i, entry in enumerate(chosen)],
             texts=texts,
             sample_texts=sample_texts,
-            facts=_any_sample([self.view.facts(entry) for entry in entries]),
+            facts=facts,
+            regions=self._regions(entries[0], asked, preset, number),
         )
+
+    def _asked(self, entry: Entry, facts: npt.NDArray[np.int8], number: int | None) -> list[Asked]:
+        return self.regions.ask(entry.uid, facts, self._rng(number, _REGION_STREAM)) if self.regions else []
+
+    def _regions(self, entry: Entry, asked: list[Asked], preset: Preset, number: int | None) -> list[Placed]:
+        """Masks of what is asked of a sample, placed with the randomness of its pixels."""
+        if self.regions is None:
+            return []
+        meta = self.view.source(entry).meta
+        return self.regions.place(entry.uid, meta, asked, preset, lambda: self._rng(number, _PIXEL_STREAM))
 
     def _whole(self, item: int, entries: list[Entry], preset: StudyReader, number: int | None) -> _Item:
         """A study as one image, from a sample for each role."""
@@ -276,6 +299,7 @@ class _Item(NamedTuple):
     texts: list[Text]
     sample_texts: list[list[Text]]
     facts: npt.NDArray[np.int8]
+    regions: Sequence[Placed] = ()
 
 
 def _owners(counts: list[int]) -> Tensor:

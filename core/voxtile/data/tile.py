@@ -136,6 +136,14 @@ class TilePreset(BasePreset):
         """The same without mirroring and turning, for texts that name a direction."""
         return replace(self, augment=replace(self.augment, flip=0.0, turn=False))
 
+    @cached_property
+    def of_masks(self) -> TilePreset:
+        """The same geometry for masks, see `voxtile.data.region_masks`."""
+        change = TileAugment(shift=self.augment.shift, flip=self.augment.flip, turn=self.augment.turn)
+        plain: dict[str, Any] = {"bands": ("mask",), "mean": (0.0,), "std": (1.0,), "clip": None, "units": None}
+        switched_off: dict[str, Any] = {"standardise": False, "decibels": False, "gsd_channel": False}
+        return replace(self, **plain, **switched_off, missing="refuse", modalities=(), augment=change)
+
     def check(self, metas: Sequence[Mapping[str, Any]]) -> None:
         """Raise PresetError if a sample is not a tile with the bands, units and modality that the model needs."""
         for meta in metas:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
@@ -114,6 +114,13 @@ class VolumePreset(BasePreset):
     def grid(self) -> tuple[int, ...]:
         """(Z, Y, X)."""
         return self.shape
+
+    @cached_property
+    def of_masks(self) -> VolumePreset:
+        """The same geometry for masks, see `voxtile.data.region_masks`."""
+        change = VolumeAugment(shift=self.augment.shift, flip=self.augment.flip)
+        plain: dict[str, Any] = {"windows": ((0.0, 1.0),), "value_range": (0.0, 1.0), "pad": 0.0, "units": None}
+        return replace(self, **plain, modalities=(), coordinates=False, augment=change)
 
     def check(self, metas: Sequence[Mapping[str, Any]]) -> None:
         """Raise PresetError if a sample is not a volume with the right units, modality, axes and spacing."""

@@ -10,6 +10,8 @@ from rich.console import Console
 
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError, EvaluationError
+from voxtile.evaluate.grounding.run import run_grounding
+from voxtile.evaluate.grounding.task import GroundingTask
 from voxtile.evaluate.model import EvaluationModel
 from voxtile.evaluate.phantom import is_phantom
 from voxtile.evaluate.provenance import provenance
@@ -121,6 +123,11 @@ def _(task: EvaluationTask, model: EvaluationModel, corpus: Corpus, options: Opt
 @_run.register
 def _(task: RetrievalTask, model: EvaluationModel, corpus: Corpus, options: Options) -> Result:
     return run_retrieval(model, corpus, task, options)
+
+
+@_run.register
+def _(task: GroundingTask, model: EvaluationModel, corpus: Corpus, options: Options) -> Result:
+    return run_grounding(model, corpus, task, options)
 
 
 def report(evaluation: Evaluation, out: Path, console: Console) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-Kind: TypeAlias = Literal["zero-shot-multilabel", "zero-shot-singlelabel", "retrieval"]
+Kind: TypeAlias = Literal["zero-shot-multilabel", "zero-shot-singlelabel", "retrieval", "grounding"]
 Unit: TypeAlias = Literal["sample", "study"]
 Uncertain: TypeAlias = Literal["ignore", "positive", "negative"]
 Averaged: TypeAlias = Literal["embeddings", "scores"]
 Polarity: TypeAlias = Literal["present", "absent"]
 
-KINDS: tuple[Kind, ...] = ("zero-shot-multilabel", "zero-shot-singlelabel", "retrieval")
+KINDS: tuple[Kind, ...] = ("zero-shot-multilabel", "zero-shot-singlelabel", "retrieval", "grounding")
 
 
 @dataclass(frozen=True)

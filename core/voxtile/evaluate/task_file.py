@@ -11,6 +11,7 @@ import yaml
 
 from voxtile.domain import resolve
 from voxtile.errors import ConfigError
+from voxtile.evaluate.grounding.task import GROUNDING_KEYS, GroundingTask, grounding_fields
 from voxtile.evaluate.retrieval.task import RETRIEVAL_KEYS, parse_retrieval
 from voxtile.evaluate.task import KINDS, Averaging, EvaluationTask, LabelRule, Task, TaskClass, Wording
 from voxtile.evaluate.task_place import Place, nearest, shown
@@ -20,6 +21,7 @@ CLASSES_KEYS = (
     "uncertain", "facts_source", "vocabulary", "averaging", "fact_head_ensemble", "positive", "templates", "classes",
 )  # fmt: skip
 CLASS_KEYS = ("title", "concept", "when", "wordings", "prompts")
+_KEYS = {"retrieval": RETRIEVAL_KEYS, "grounding": (*CLASSES_KEYS, *GROUNDING_KEYS)}
 AVERAGING_KEYS = ("templates", "wordings", "samples")
 
 
@@ -49,11 +51,11 @@ def parse_task(content: object, *, where: Place | str, name: str) -> Task:
         name: the task's name unless the file has one.
     """
     place = where if isinstance(where, Place) else Place(where)
-    given = place.mapping(content, (*SHARED_KEYS, *CLASSES_KEYS, *RETRIEVAL_KEYS))
+    given = place.mapping(content, (*SHARED_KEYS, *CLASSES_KEYS, *RETRIEVAL_KEYS, *GROUNDING_KEYS))
     if "kind" not in given:
         raise place.error("needs the key 'kind'")
     kind = place.choice(given, "kind", KINDS, None)
-    task = place.mapping(content, (*SHARED_KEYS, *(RETRIEVAL_KEYS if kind == "retrieval" else CLASSES_KEYS)))
+    task = place.mapping(content, (*SHARED_KEYS, *_KEYS.get(kind, CLASSES_KEYS)))
     shared = {
         "name": place.text(task, "name", name),
         "title": place.text(task, "title", name),
@@ -79,8 +81,12 @@ def _parse_classes(place: Place, task: Mapping[str, Any], shared: Mapping[str, A
     }
     if "wordings" not in averaging and not multilabel:
         levels["wordings"] = "embeddings"  # the usual prompt ensemble of a class
-    return EvaluationTask(
+    grounds = shared["kind"] == "grounding"
+    kind = GroundingTask if grounds else EvaluationTask
+    own = grounding_fields(place, task) if grounds else {}
+    return kind(
         **shared,
+        **own,
         classes=classes,
         templates=_templates(place.at("templates"), task.get("templates", ["{}"])),
         positive=_positive(place, task, classes, multilabel=multilabel),
@@ -162,6 +168,8 @@ def _fields(template: str) -> list[str] | None:
 def _positive(place: Place, task: Mapping[str, Any], classes: tuple[TaskClass, ...], *, multilabel: bool) -> str | None:
     names = [c.name for c in classes]
     positive = place.text(task, "positive", "")
+    if task["kind"] == "grounding":
+        return None
     if positive and (multilabel or len(classes) != 2):
         raise place.at("positive").error("only a single-label task of two classes has a positive class")
     if positive and positive not in names:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from voxtile.evaluate.decisions import ENSEMBLE, FACT_HEAD
+from voxtile.evaluate.grounding.run import GroundingResult
 from voxtile.evaluate.result import Result
 from voxtile.evaluate.results import Evaluation
 from voxtile.evaluate.retrieval.figures import MEAN
@@ -60,6 +61,28 @@ def _(result: RetrievalResult) -> list[Table]:
     for label, metric, prefix in [*lines, ("mean", MEAN, "")]:
         first, *others = [_figure(result, model, kind, metric, f"{prefix}{rule}") for _, model, kind, rule in columns]
         table.add_row(label.replace("-", " "), shown(first), *map(bare, others), style="bold" if not prefix else None)
+    return [table]
+
+
+@tables.register
+def _(result: GroundingResult) -> list[Table]:
+    """A line a phrase and the means; the model's figures, and Dice of the two controls."""
+    table = _table(_selection(result), "phrase")
+    model, blind = result.models
+    columns: list[tuple[str, str, ScoreKind, str]] = [
+        ("Dice", model, "model", "dice"),
+        ("lesion F1", model, "model", "lesion_f1"),
+        ("rightly empty", model, "model", "n_acc"),
+        ("pointing", model, "model", "pointing"),
+        ("Dice, text-blind", blind, "trivial", "dice"),
+        ("Dice, other phrase", model, "shuffled", "dice"),
+    ]
+    for heading, *_ in columns:
+        table.add_column(heading, justify="right", no_wrap=True)
+    names: list[tuple[str, str | None]] = [("mean", None), *((c.title, c.name) for c in result.task.classes)]
+    for title, name in names:
+        found = [find_row(result.rows, model=m, kind=k, metric=metric, class_name=name) for _, m, k, metric in columns]
+        table.add_row(title, shown(found[0]), *map(bare, found[1:]), style="bold" if name is None else None)
     return [table]
 
 

@@ -6,6 +6,7 @@ Shape letters: B items, S images, T texts, L tokens, C channels, D the shared wi
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -108,7 +109,7 @@ class DualEncoder(nn.Module):
         if encoded.tokens is not None and len(embeddings) != items:
             raise ConfigError("an objective needs tokens, but items have several samples; use data.unit: sample")
         item, pooled = self.encode_studies(encoded.pooled.float(), image_item, items, embeddings)
-        return item, Encoded(pooled, encoded.tokens, encoded.grid, encoded.mask)
+        return item, replace(encoded, pooled=pooled)
 
     def encode_studies(
         self, vectors: Tensor, image_item: Tensor, items: int, embeddings: Tensor | None = None

@@ -13,9 +13,11 @@ from voxtile.data.preset import Preset
 from voxtile.data.presets import ImageAugment, ImagePreset, preset_from_config
 from voxtile.errors import ConfigError
 from voxtile.evaluate.model import EvaluationModel
+from voxtile.grounding.decoder import require_levels
 from voxtile.models.dual import DualEncoder
 from voxtile.models.openclip import OpenClipImage, OpenClipText, hub_name, preprocessing
 from voxtile.objectives.facts import FactHead
+from voxtile.objectives.grounding import Grounding
 
 if TYPE_CHECKING:
     from voxtile.training.module import ContrastiveModule
@@ -32,6 +34,7 @@ class EncoderModel:
         preset: their preprocessing.
         head: auxiliary fact head for samples, if there is one.
         study_head: likewise for whole studies.
+        grounding: shows phrases in images, if it was trained to.
     """
 
     def __init__(
@@ -41,12 +44,14 @@ class EncoderModel:
         preset: Preset,
         head: FactHead | None = None,
         study_head: FactHead | None = None,
+        grounding: Grounding | None = None,
     ) -> None:
         self.name = name
         self.preset = preset
         self._encoder = encoder.eval()
         self._head = head.eval() if head is not None else None
         self._study_head = study_head.eval() if study_head is not None else None
+        self._grounding = grounding.eval() if grounding is not None else None
 
     @property
     def logit_scale(self) -> float:
@@ -89,6 +94,35 @@ class EncoderModel:
             raise ConfigError(f"model '{self.name}' has no fact head; train it with the FactHead objective")
         embeddings, encoded = self._encoder.encode_samples(images.to(self._device))
         return embeddings.cpu(), self._head.logits(encoded.pooled).cpu()
+
+    @property
+    def grounds(self) -> bool:
+        """Whether it was trained to show phrases in images."""
+        return self._grounding is not None
+
+    @torch.no_grad()
+    def ground(self, images: Tensor, phrases: list[str]) -> tuple[Tensor, Tensor]:
+        """[S, C, *G] and P phrases to [S, P, *G] probability of each voxel and [S, P] of there being a target.
+
+        Raises:
+            ConfigError: the model was not trained to ground, or a phrase is empty or too long.
+        """
+        if self._grounding is None or self._grounding.decoder is None:
+            raise ConfigError(f"model '{self.name}' cannot show phrases; train it with the Grounding objective")
+        if not all(phrase.strip() for phrase in phrases):
+            raise ConfigError("a phrase to ground is empty; name what to look for")
+        tokens, cut = self._encoder.text.tokenizer.encode(phrases)
+        if cut:
+            raise ConfigError(f"{cut} of the phrases are longer than the {tokens.shape[1]} tokens that the model reads")
+        images = images.to(self._device)
+        _, texts = self._encoder.encode_texts(tokens.to(self._device))
+        _, encoded = self._encoder.encode_samples(images, tokens=True)
+        count, asked = len(images), len(phrases)
+        places = torch.arange(asked, device=self._device).repeat(count)
+        item = torch.arange(count, device=self._device).repeat_interleave(asked)
+        found = self._grounding.decoder(require_levels(encoded), texts.at(places), item, images.shape[2:])
+        masks = found.mask.sigmoid().view(count, asked, *images.shape[2:])
+        return masks.cpu(), found.presence.float().sigmoid().view(count, asked).cpu()
 
     @property
     def pools_studies(self) -> bool:
@@ -149,7 +183,7 @@ def from_module(module: ContrastiveModule, name: str) -> EncoderModel:
     if module.preset_config is None:
         raise ConfigError("the model has no preset yet; train it, or load a checkpoint")
     preset = preset_from_config(module.preset_config)
-    return EncoderModel(name, module.encoder, preset, module.fact_head(), module.study_fact_head())
+    return EncoderModel(name, module.encoder, preset, module.fact_head(), module.study_fact_head(), module.grounding())
 
 
 def _open_clip(spec: str) -> EncoderModel:

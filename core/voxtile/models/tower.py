@@ -40,11 +40,13 @@ class ImageTower(nn.Module):
         width: length of `Encoded.pooled` (and of each token).
         channels: image channels that the tower takes.
         dimensions: 2 for [S, C, Y, X], 3 for [S, C, Z, Y, X].
+        level_widths: features of `Encoded.levels`, finest (half the image's resolution) first; empty without them.
     """
 
     width: int
     channels: int
     dimensions: int
+    level_widths: tuple[int, ...] = ()
 
     def forward(self, images: Tensor, tokens: bool = False) -> Encoded:
         """Encode [S, C, *G] float images; local features only when `tokens` is True."""

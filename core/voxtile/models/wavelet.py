@@ -111,6 +111,7 @@ class StagedTower(ImageTower):
         self.hidden = nn.Sequential(nn.Linear(pooled, width, bias=False), nn.BatchNorm1d(width), nn.ReLU())
         self.dropout = nn.Dropout(dropout)
         self.token_head = nn.Linear(widths[-1], self.width)
+        self.level_widths = (stem, *widths)
 
     def stem_features(self, images: Tensor) -> Tensor:
         """[S, C, *G] to [S, stem, *G / 2]."""
@@ -120,9 +121,11 @@ class StagedTower(ImageTower):
         """Encode [S, C, *G] images.
 
         Returns:
-            `pooled` [S, width]; with `tokens` also [S, N, width] on the last stage's grid.
+            `pooled` [S, width]; with `tokens` also [S, N, width] on the last stage's grid, and the stem and the stages
+            as `levels`.
         """
         x = self.stem_features(images)
+        levels = [x]
         means = (
             _POOL[self.dimensions](images, self.cells).flatten(1) if self.cells else images.new_empty(len(images), 0)
         )
@@ -135,10 +138,11 @@ class StagedTower(ImageTower):
             level = F.relu(norm(x))
             spots = level.movedim(1, -1).flatten(1, -2)  # [S, N, W]; a view, since channels come last in memory
             pooled += [spots.mean(1), spots.max(1).values]
+            levels.append(level)
         out = self.hidden(self.dropout(self.pooled_norm(torch.cat([*pooled, means], 1).float())))
         if not tokens:
             return Encoded(out)
-        return Encoded(out, self.token_head(spots), tuple(level.shape[2:]))
+        return Encoded(out, self.token_head(spots), tuple(level.shape[2:]), None, tuple(levels))
 
 
 class WaveletTower(StagedTower):

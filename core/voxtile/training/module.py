@@ -19,11 +19,12 @@ from voxtile.evaluate.model import EvaluationModel
 from voxtile.models.dual import DualEncoder
 from voxtile.objectives.base import Objective
 from voxtile.objectives.facts import FactHead
+from voxtile.objectives.grounding import Grounding
 from voxtile.objectives.of_samples import OfSamples
 from voxtile.training.checkpoint import FORMAT, Checkpoint
 from voxtile.training.retrieval import recall_at_1
 from voxtile.training.schedule import AdamW, OneCycle, Schedule
-from voxtile.types import Batch, Encoded, Features
+from voxtile.types import Batch, Encoded, Features, Regions
 
 
 class TrainingData(Protocol):
@@ -146,6 +147,7 @@ class ContrastiveModule(pl.LightningModule):
                 f"{', '.join(fact_names) or 'none'}; use the corpus view that it was trained on"
             )
         for objective in self._objectives().values():
+            objective.setup_towers(self.encoder.image, self.encoder.text)
             objective.setup(
                 image_width=self.encoder.image.width,
                 text_width=self.encoder.text.width,
@@ -181,6 +183,8 @@ class ContrastiveModule(pl.LightningModule):
         batch = self.tokenised(batch)
         embeddings, encoded = self.encoder.encode_samples(batch.images, "tokens" in needs)
         image, image_encoded = self.encoder.pool_items(embeddings, encoded, batch.image_item, len(batch))
+        if batch.regions is not None and "regions" in needs:
+            batch = replace(batch, regions=self._with_phrases(batch.regions, batch.images.device))
         features = self._with_texts(batch, image, image_encoded)
         if batch.samples is not None and "samples" in needs:
             features.samples = self._with_texts(self.tokenised(batch.samples), embeddings, encoded)
@@ -198,6 +202,17 @@ class ContrastiveModule(pl.LightningModule):
             batch=batch,
             step=self.global_step,
         )
+
+    def _with_phrases(self, regions: Regions, device: torch.device) -> Regions:
+        """The regions with their phrases encoded, each different phrase once."""
+        known = {phrase: place for place, phrase in enumerate(dict.fromkeys(regions.phrases))}
+        if not known:
+            return regions
+        tokens, cut = self.encoder.text.tokenizer.encode(list(known))
+        self.cut_texts += cut
+        _, encoded = self.encoder.encode_texts(tokens.to(device))
+        places = torch.tensor([known[phrase] for phrase in regions.phrases], device=device)
+        return replace(regions, encoded=encoded.at(places))
 
     def tokenised(self, batch: Batch) -> Batch:
         """The batch with `tokens` filled in; texts beyond the tower's context are cut and counted."""
@@ -360,6 +375,10 @@ class ContrastiveModule(pl.LightningModule):
         """The auxiliary head for items, if the objectives have one."""
         heads = [objective for objective in self._objectives().values() if isinstance(objective, FactHead)]
         return heads[0] if heads else None
+
+    def grounding(self) -> Grounding | None:
+        """What shows phrases in images, if the objectives have it."""
+        return next((part for part in self._objectives().values() if isinstance(part, Grounding)), None)
 
 
 def step_seed(seed: int, step: int) -> int:

@@ -1,0 +1,247 @@
+"""Which phrases go with an item in training, and where in its image they are."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from voxtile.corpus.reader import Corpus
+from voxtile.data.memory import CacheablePreset
+from voxtile.data.preset import Preset
+from voxtile.data.region_masks import joined_mask, masking, soft
+from voxtile.errors import ConfigError
+from voxtile.types import Regions
+
+_COLUMNS = ("region_id", "uid", "phrase", "box", "angle", "mask_shard", "mask_offset", "mask_nbytes", "source")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionPolicy:
+    """Which phrases an item is asked about.
+
+    A phrase's targets are all regions of the item that bear it. A phrase is known to be absent where the item's facts
+    deny the concept of the same name; where they say nothing, it is not asked.
+
+    Attributes:
+        phrases: only these; all that the corpus has where empty.
+        sources: only regions whose source begins so; all where empty.
+        present: at most so many phrases with a target an item.
+        absent: at most so many without.
+        wordings: ways to ask, each with one `{}` for the phrase; one is drawn for each.
+        confidence: weight of the regions of a source by its beginning, for weak labels; 1 where left out.
+    """
+
+    phrases: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    present: int = 4
+    absent: int = 2
+    wordings: tuple[str, ...] = ("{}",)
+    confidence: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("phrases", "sources", "wordings"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if self.present < 0 or self.absent < 0 or not self.present + self.absent:
+            raise ConfigError(f"data.regions: present {self.present} and absent {self.absent} ask for nothing")
+        if not self.wordings or any(w.count("{}") != 1 for w in self.wordings):
+            raise ConfigError(f"data.regions: each of the wordings {list(self.wordings)} needs one {{}} for the phrase")
+        wrong = [source for source, weight in self.confidence.items() if not 0 <= weight <= 1]
+        if wrong:
+            raise ConfigError(f"data.regions: the confidence of '{wrong[0]}' must lie within 0 and 1")
+
+
+def concept_of(phrase: str) -> str:
+    """The concept that a phrase names: `pulmonary nodule` is `pulmonary_nodule`."""
+    return re.sub(r"[\s\-]+", "_", phrase.strip().casefold())
+
+
+class RegionTable:
+    """The regions of a corpus by sample and phrase.
+
+    Args:
+        corpus: one or more corpora.
+        policy: which of them count.
+
+    Raises:
+        ConfigError: no region is left.
+    """
+
+    def __init__(self, corpus: Corpus, policy: RegionPolicy) -> None:
+        self._corpus, self.policy = corpus, policy
+        self._rows: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+        for row in corpus.table("regions", columns=list(_COLUMNS)).to_pylist():
+            phrase, source = row["phrase"], row["source"] or ""
+            if phrase and self._wanted(phrase, source):
+                self._rows[row["uid"]][phrase].append(row)
+        self.phrases = tuple(sorted({phrase for rows in self._rows.values() for phrase in rows}))
+        if not self.phrases:
+            raise ConfigError(
+                "data.regions: the corpus has no region with a phrase"
+                + (" that is asked for" if policy.phrases or policy.sources else "")
+                + "; attach some, e.g. with: voxtile facts CORPUS --from masks --masks FOLDER"
+            )
+
+    def _wanted(self, phrase: str, source: str) -> bool:
+        chosen, sources = self.policy.phrases, self.policy.sources
+        return (not chosen or phrase in chosen) and (not sources or source.startswith(sources))
+
+    def of(self, uid: str) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+        """Regions of a sample by phrase."""
+        return self._rows.get(uid, {})
+
+    def rows(self, uid: str, phrase: str) -> Sequence[Mapping[str, Any]]:
+        """Regions of a sample that bear a phrase."""
+        return self.of(uid).get(phrase, ())
+
+    def confidence(self, rows: Sequence[Mapping[str, Any]]) -> float:
+        """Weight of a phrase: that of its least certain region."""
+        table = self.policy.confidence
+        return min(
+            (next((w for source, w in table.items() if (row["source"] or "").startswith(source)), 1.0) for row in rows),
+            default=1.0,
+        )
+
+
+class Asked(NamedTuple):
+    """One phrase that an item is asked about.
+
+    Attributes:
+        phrase: as the regions bear it.
+        text: as it is worded.
+        rows: its regions; none where it is known to be absent.
+    """
+
+    phrase: str
+    text: str
+    rows: Sequence[Mapping[str, Any]]
+
+
+class Placed(NamedTuple):
+    """The same with its mask: [*G] bytes, whether only boxes are known, and its confidence."""
+
+    text: str
+    mask: Tensor
+    boxed: bool
+    weight: float
+
+
+@dataclass
+class RegionDraws:
+    """Draws phrases for items and places their masks. Masks before augmentation are kept, compressed.
+
+    Attributes:
+        corpus: where masks are.
+        policy: which phrases are asked.
+        preset: of the images.
+        concepts: names of the facts, in order.
+    """
+
+    corpus: Corpus
+    policy: RegionPolicy
+    preset: Preset
+    concepts: tuple[str, ...]
+    _kept: dict[tuple[str, str], bytes] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        masking(self.preset)
+        self.table = RegionTable(self.corpus, self.policy)
+        place = {name: number for number, name in enumerate(self.concepts)}
+        self._fact = {phrase: place.get(concept_of(phrase)) for phrase in self.table.phrases}
+
+    def texts(self) -> list[str]:
+        """Every phrase in every wording, for tokenizers that are trained."""
+        return [wording.format(phrase) for phrase in self.table.phrases for wording in self.policy.wordings]
+
+    def ask(self, uid: str, facts: npt.NDArray[np.int8], rng: np.random.Generator | None) -> list[Asked]:
+        """Phrases of one item.
+
+        Args:
+            uid: of the sample.
+            facts: [F] int8 of the item.
+            rng: draws the phrases and wordings; None takes the first ones in order.
+        """
+        rows = self.table.of(uid)
+        absent = [p for p, f in self._fact.items() if f is not None and facts[f] == 0 and p not in rows]
+        asked = _some(sorted(rows), self.policy.present, rng) + _some(absent, self.policy.absent, rng)
+        return [Asked(phrase, self._worded(phrase, rng), rows.get(phrase, ())) for phrase in asked]
+
+    def place(
+        self,
+        uid: str,
+        meta: Mapping[str, Any],
+        asked: Sequence[Asked],
+        preset: Preset,
+        pixels: Callable[[], np.random.Generator | None],
+    ) -> list[Placed]:
+        """Masks of phrases, exactly as the image is placed.
+
+        Args:
+            uid: of the sample.
+            meta: of the sample.
+            asked: the phrases.
+            preset: of this image.
+            pixels: gives a generator in the state in which the image's preset was given it, or None.
+        """
+        masks = masking(preset)
+        found = []
+        for phrase, text, rows in asked:
+            if rows:
+                mask = soft(self._placed(uid, phrase, rows, meta, masks, pixels()))
+            else:
+                mask = torch.zeros(self.preset.grid, dtype=torch.uint8)
+            boxed = any(row["mask_shard"] is None for row in rows)
+            found.append(Placed(text, mask, boxed, self.table.confidence(rows)))
+        return found
+
+    def _worded(self, phrase: str, rng: np.random.Generator | None) -> str:
+        wordings = self.policy.wordings
+        return wordings[0 if rng is None else int(rng.integers(len(wordings)))].format(phrase)
+
+    def _placed(
+        self,
+        uid: str,
+        phrase: str,
+        rows: Sequence[Mapping[str, Any]],
+        meta: Mapping[str, Any],
+        preset: Preset,
+        rng: np.random.Generator | None,
+    ) -> Tensor:
+        if not (isinstance(preset, CacheablePreset) and preset.cacheable):
+            return preset(joined_mask(self.corpus, rows, meta), rng)
+        key = (uid, phrase)
+        if key not in self._kept:
+            base = preset.base(joined_mask(self.corpus, rows, meta)).float().clamp(0, 1)
+            self._kept[key] = zlib.compress((base * 255).round().to(torch.uint8).numpy().tobytes(), 1)
+        flat = torch.frombuffer(bytearray(zlib.decompress(self._kept[key])), dtype=torch.uint8)
+        return preset.finish((flat.float() / 255).view(preset.base_shape), rng)
+
+
+def stacked(items: Sequence[Sequence[Placed]], grid: tuple[int, ...]) -> Regions:
+    """The phrases of all items of a batch, flat."""
+    flat = [region for item in items for region in item]
+    owners = torch.tensor([place for place, item in enumerate(items) for _ in item], dtype=torch.int64)
+    masks = torch.stack([region.mask for region in flat]) if flat else torch.zeros(0, *grid, dtype=torch.uint8)
+    return Regions(
+        phrases=[region.text for region in flat],
+        item=owners,
+        masks=masks.float().div_(255),
+        boxed=torch.tensor([region.boxed for region in flat], dtype=torch.bool),
+        weight=torch.tensor([region.weight for region in flat], dtype=torch.float32),
+    )
+
+
+def _some(names: Sequence[str], limit: int, choice: np.random.Generator | None) -> list[str]:
+    if len(names) <= limit:
+        return list(names)
+    if choice is None:
+        return list(names[:limit])
+    return [names[int(i)] for i in choice.choice(len(names), limit, replace=False)]

@@ -1,0 +1,1 @@
+"""Phrase grounding: masks of phrases against the regions of the corpus."""

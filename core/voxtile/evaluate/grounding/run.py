@@ -1,0 +1,286 @@
+"""Running a grounding task: the model, a control that does not hear the phrase and one that hears another phrase."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from voxtile.corpus.reader import Corpus
+from voxtile.data.region_masks import joined_mask, masking, soft
+from voxtile.data.regions import RegionPolicy, RegionTable, concept_of
+from voxtile.errors import EvaluationError
+from voxtile.evaluate.grounding.figures import METRICS, Ratios, RatioTable
+from voxtile.evaluate.grounding.overlap import Mask, answer, extent
+from voxtile.evaluate.grounding.task import GroundingTask
+from voxtile.evaluate.images import CorpusImages
+from voxtile.evaluate.labels import LabelSource
+from voxtile.evaluate.metrics import Floats
+from voxtile.evaluate.model import EvaluationModel
+from voxtile.evaluate.result import Result
+from voxtile.evaluate.rows import Row, find_row
+from voxtile.evaluate.runner import Options
+from voxtile.evaluate.split_roles import role_images, sizes, units_by_role
+from voxtile.evaluate.units import Units, limited, select_units
+
+BLIND = "text-blind"
+"""Name of the control whose answer is the mean over all phrases: the best that it can do without hearing one."""
+
+_MASK_CUTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+_PRESENCE_CUTS = tuple(np.round(np.arange(0.1, 0.95, 0.1), 2).tolist())
+_VALIDATION_UNITS = 200  # enough for two thresholds
+
+
+@runtime_checkable
+class GroundingModel(Protocol):
+    """A model that shows phrases in images."""
+
+    @property
+    def grounds(self) -> bool:
+        """Whether it was trained to."""
+
+    def ground(self, images: Tensor, phrases: list[str]) -> tuple[Tensor, Tensor]:
+        """[S, C, *G] and P phrases to [S, P, *G] probability of each voxel and [S, P] of there being a target."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One answer for the page: the image's uid, the phrase, and masks."""
+
+    uid: str
+    phrase: str
+    predicted: Mask
+    target: Mask
+    dice: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroundingResult(Result):
+    """Everything that is known after a grounding task.
+
+    Attributes:
+        task: the task.
+        cuts: probability from which a voxel is shown, and a target is said to be there.
+        models: names in the rows.
+        shown: a few answers for pictures.
+    """
+
+    task: GroundingTask
+    cuts: tuple[float, float]
+    models: tuple[str, ...]
+    shown: tuple[Shown, ...] = field(default=(), repr=False)
+
+    def details(self) -> dict[str, Any]:
+        """What the provenance says of it beyond its splits."""
+        return {"mask_threshold": self.cuts[0], "presence_threshold": self.cuts[1], "overlap": self.task.overlap}
+
+    def headlines(self, model: str) -> dict[str, Row]:
+        """The mean of each metric, for the logger."""
+        found = {m: find_row(self.rows, model=model, kind="model", metric=m, class_name=None) for m in METRICS}
+        return {name: row for name, row in found.items() if row is not None}
+
+
+@dataclass
+class _Sums:
+    """Above and below of every ratio, [N, K] each."""
+
+    above: dict[str, Floats]
+    below: dict[str, Floats]
+
+    @classmethod
+    def zero(cls, units: int, classes: int) -> _Sums:
+        made = [{metric: np.zeros((units, classes)) for metric in METRICS} for _ in range(2)]
+        return cls(*made)
+
+    def ratios(self) -> Ratios:
+        return {metric: (self.above[metric], self.below[metric]) for metric in METRICS}
+
+    def add(self, at: tuple[int, int], task: GroundingTask, predicted: Mask, target: Mask, peak: int) -> float:
+        """Count one answer, and return its Dice."""
+        found = answer(predicted, target, overlap=task.overlap, least_extent=task.least_extent)
+        iou = found.both / found.either if found.either else 1.0
+        dice = 2 * found.both / found.sum if found.sum else 1.0
+        there = bool(target.any())
+        if there and extent(target) < task.least_extent:
+            return dice
+        counts = {
+            "giou": (iou if there else float(found.empty), 1.0),
+            "ciou": (found.both, found.either),
+            "lesion_f1": (2 * found.found, 2 * found.found + found.missed + found.false),
+        }
+        if there:
+            pointed = float(target.ravel()[peak]) if not found.empty else 0.0
+            counts |= {"dice": (dice, 1.0), "iou": (iou, 1.0), "pointing": (pointed, 1.0)}
+        else:
+            counts["n_acc"] = (float(found.empty), 1.0)
+        for metric, (above, below) in counts.items():
+            self.above[metric][at] += above
+            self.below[metric][at] += below
+        return dice
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Units of one role with the truth about them: labels [N, K], 1 target, 0 none, -1 unknown."""
+
+    units: Units
+    labels: npt.NDArray[np.int8]
+
+
+class _Grounder:
+    """Reads images, truth and answers of a task."""
+
+    def __init__(self, model: GroundingModel, corpus: Corpus, task: GroundingTask, images: CorpusImages) -> None:
+        self._model, self._corpus, self._task, self._images = model, corpus, task, images
+        self._masks = masking(model.preset)  # type: ignore[attr-defined]
+        self._table = RegionTable(corpus, RegionPolicy())
+        by_concept: dict[str, list[str]] = {}
+        for phrase in self._table.phrases:
+            by_concept.setdefault(concept_of(phrase), []).append(phrase)
+        self._phrases = [by_concept.get(item.concept, []) for item in task.classes]
+        missing = [item.name for item, names in zip(task.classes, self._phrases, strict=True) if not names]
+        if missing:
+            raise EvaluationError(
+                f"task '{task.name}': no region of the corpus bears the phrase of class '{missing[0]}'; there are "
+                f"{', '.join(self._table.phrases)}"
+            )
+        self._asked = [[template.format(w.present) for template in task.templates for w in item.wordings]
+                       for item in task.classes]  # fmt: skip
+
+    def answers(self, units: Units) -> Iterator[tuple[int, npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
+        """Unit, [K, *G] probability of each voxel and [K] of a target, phrase by phrase the mean over wordings."""
+        flat = [text for texts in self._asked for text in texts]
+        ends = np.cumsum([len(texts) for texts in self._asked])[:-1]
+        number = 0
+        for _, batch in self._images(units.uids):
+            for image in batch:
+                masks, presence = (part[0].numpy() for part in self._model.ground(image[None], flat))
+                yield (
+                    number,
+                    np.stack([part.mean(0) for part in np.split(masks, ends)]),
+                    np.stack([part.mean(0) for part in np.split(presence, ends)]),
+                )
+                number += 1
+
+    def target(self, uid: str, k: int) -> Mask:
+        """The truth about a phrase in one image, on the model's grid."""
+        rows = [row for phrase in self._phrases[k] for row in self._table.rows(uid, phrase)]
+        if not rows:
+            return np.zeros(self._masks.grid, np.bool_)
+        placed = self._masks(joined_mask(self._corpus, rows, self._images.source(uid).meta), None)
+        return soft(placed).numpy() >= 128
+
+    def labels(self, source: LabelSource, units: Units) -> npt.NDArray[np.int8]:
+        """[N, K]: 1 where a region shows the phrase, else 0 where the facts deny it, else -1."""
+        labels = source.labels(units) if len(units) else np.zeros((0, len(self._phrases)), np.int8)
+        for n, uid in enumerate(units.uids):
+            for k, names in enumerate(self._phrases):
+                shown = any(self._table.rows(uid, phrase) for phrase in names)
+                labels[n, k] = 1 if shown else (0 if labels[n, k] == 0 else -1)
+        return labels
+
+
+def run_grounding(model: EvaluationModel, corpus: Corpus, task: GroundingTask, options: Options) -> GroundingResult:
+    """Run one grounding task.
+
+    Raises:
+        EvaluationError: the model does not ground, nothing is to be evaluated, or a phrase has no region.
+        PresetError: the corpus cannot satisfy the model's preset.
+    """
+    if not isinstance(model, GroundingModel) or not model.grounds:
+        raise EvaluationError(
+            f"model '{model.name}' cannot show phrases in images; train it with the Grounding objective, e.g. with "
+            "lightning fit -c medical/ct-grounding"
+        )
+    split = options.split or task.split
+    units = units_by_role(select_units(corpus, task), split, options.seed)
+    units["val"] = limited(units["val"], _VALIDATION_UNITS, options.seed)
+    if not len(units["reported"]):
+        raise EvaluationError(f"task '{task.name}': no {task.unit} of the corpus is in the split '{split}'")
+    used = {role: units[role] for role in ("reported", "val")}
+    images = role_images(model.preset, corpus, task, used, options.batch_size)
+    grounder = _Grounder(model, corpus, task, images)
+    source = LabelSource(corpus, task)
+    parts = {role: _Part(part, grounder.labels(source, part)) for role, part in used.items()}
+    cuts, notes = _cuts(grounder, task, parts["val"])
+    table = RatioTable(
+        task.name, [c.name for c in task.classes], units["reported"].subjects,
+        replicates=options.replicates, seed=options.seed,
+    )  # fmt: skip
+    sums, shown = _counted(grounder, task, parts["reported"], cuts)
+    rows = table.rows(model.name, "model", sums["model"].ratios())
+    rows += table.rows(BLIND, "trivial", sums["blind"].ratios())
+    rows += table.rows(model.name, "shuffled", sums["swapped"].ratios())
+    return GroundingResult(
+        task=task,
+        split=split,
+        rows=tuple(rows),
+        notes=notes,
+        units=units["reported"],
+        sizes=sizes(used, split),
+        penalty=None,
+        differences=tuple(d for d in [table.difference(model.name, BLIND)] if d is not None),
+        images=images,
+        cuts=cuts,
+        models=(model.name, BLIND),
+        shown=tuple(shown),
+    )
+
+
+def _counted(
+    grounder: _Grounder, task: GroundingTask, part: _Part, cuts: tuple[float, float]
+) -> tuple[Mapping[str, _Sums], list[Shown]]:
+    """Counts of the model and of both controls, and a few answers."""
+    classes = len(task.classes)
+    sums = {name: _Sums.zero(len(part.units), classes) for name in ("model", "blind", "swapped")}
+    shown: dict[int, list[Shown]] = {k: [] for k in range(classes)}
+    for n, masks, presence in grounder.answers(part.units):
+        blind = masks.mean(0), presence.mean()
+        for k in np.flatnonzero(part.labels[n] >= 0).tolist():
+            target = grounder.target(part.units.uids[n], k)
+            other = (k + 1 + n % (classes - 1)) % classes
+            heard = {"model": (masks[k], presence[k]), "blind": blind, "swapped": (masks[other], presence[other])}
+            for name, (mask, there) in heard.items():
+                predicted = (mask >= cuts[0]) & (there >= cuts[1])
+                dice = sums[name].add((n, k), task, predicted, target, int(mask.argmax()))
+                if name == "model" and target.any() and len(shown[k]) < 2:
+                    shown[k].append(Shown(part.units.uids[n], task.classes[k].title, predicted, target, dice))
+    return sums, [item for items in shown.values() for item in items]
+
+
+def _cuts(grounder: _Grounder, task: GroundingTask, part: _Part) -> tuple[tuple[float, float], tuple[str, ...]]:
+    """Thresholds from the validation split: the mask's by mean Dice, then the presence's by mean Dice and silence."""
+    if not len(part.units):
+        return (0.5, 0.5), ("both thresholds are 0.5: there is no validation split to choose them on",)
+    dice: list[tuple[float, Floats]] = []
+    silent: list[float] = []
+    for n, masks, presence in grounder.answers(part.units):
+        for k in np.flatnonzero(part.labels[n] >= 0).tolist():
+            target = grounder.target(part.units.uids[n], k)
+            if not target.any():
+                silent.append(float(presence[k]))
+            elif extent(target) >= task.least_extent:
+                dice.append((float(presence[k]), _dice_at(masks[k], target)))
+    if not dice:
+        return (0.5, 0.5), ("both thresholds are 0.5: no target of the validation split is large enough",)
+    there, values = np.array([p for p, _ in dice]), np.stack([d for _, d in dice])
+    best = int(values.mean(0).argmax())
+    quiet = np.array(silent)
+    scores = [
+        (values[:, best] * (there >= cut)).mean() + (float((quiet < cut).mean()) if len(quiet) else 0.0)
+        for cut in _PRESENCE_CUTS
+    ]
+    return (_MASK_CUTS[best], float(_PRESENCE_CUTS[int(np.argmax(scores))])), ()
+
+
+def _dice_at(mask: npt.NDArray[np.float32], target: Mask) -> Floats:
+    found = []
+    for cut in _MASK_CUTS:
+        predicted = mask >= cut
+        total = np.count_nonzero(predicted) + np.count_nonzero(target)
+        found.append(2 * np.count_nonzero(predicted & target) / total)
+    return np.array(found)

@@ -1,0 +1,44 @@
+"""The grounding task, and what its YAML may say beyond the keys that tasks with classes share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from voxtile.evaluate.task import EvaluationTask
+from voxtile.evaluate.task_place import Place, shown
+
+GROUNDING_KEYS = ("overlap", "least_extent")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroundingTask(EvaluationTask):
+    """Phrases are shown in images, against regions; each class is a phrase, and its concept names the regions.
+
+    Attributes:
+        overlap: intersection over union at which a predicted lesion is a true one.
+        least_extent: targets count whose longest extent on the model's grid reaches so many voxels along an axis.
+    """
+
+    overlap: float = 0.3
+    least_extent: int = 4
+
+    @property
+    def multilabel(self) -> bool:
+        """Any number of phrases can have targets."""
+        return True
+
+
+def grounding_fields(place: Place, task: Mapping[str, Any]) -> dict[str, Any]:
+    """What the YAML of a grounding task says for itself.
+
+    Raises:
+        ConfigError: a value out of range.
+    """
+    overlap, extent = task.get("overlap", 0.3), task.get("least_extent", 4)
+    if isinstance(overlap, bool) or not isinstance(overlap, int | float) or not 0 < overlap <= 1:
+        raise place.at("overlap").error(f"expected a number above 0 and at most 1, found {shown(overlap)}")
+    if type(extent) is not int or extent < 1:
+        raise place.at("least_extent").error(f"expected a whole number of voxels above 0, found {shown(extent)}")
+    return {"overlap": float(overlap), "least_extent": extent}

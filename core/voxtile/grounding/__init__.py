@@ -1,0 +1,1 @@
+"""Grounding: where in an image a phrase is, in 2D and 3D."""

@@ -1,0 +1,47 @@
+"""Losses of masks: of outlines that are known voxel by voxel, and of boxes that only bound them.
+
+Shape letters: R phrases, *G grid, N = product of *G.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def dice_loss(logits: Tensor, target: Tensor, *, smooth: float = 1.0) -> Tensor:
+    """[R] 1 − soft Dice with squared denominators (V-Net, Milletari et al., 3DV 2016, equation 1).
+
+    Args:
+        logits: [R, *G].
+        target: [R, *G] in 0 to 1.
+        smooth: added to both sides of the fraction, so that two empty masks agree.
+    """
+    p, t = logits.sigmoid().flatten(1), target.flatten(1)
+    both, either = (p * t).sum(1), p.square().sum(1) + t.square().sum(1)
+    return 1 - (2 * both + smooth) / (either + smooth)
+
+
+def focal_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """[R] mean of the focal loss with γ = 2 (Lin et al., ICCV 2017, equation 4), soft targets allowed."""
+    cross = F.softplus(logits) - logits * target
+    return (cross * (logits.sigmoid() - target).square()).flatten(1).mean(1)
+
+
+def projection_loss(logits: Tensor, box: Tensor, *, smooth: float = 1.0) -> Tensor:
+    """[R] Dice of the shadows that mask and box throw on each axis, mean over axes (BoxInst, Tian et al., CVPR 2021).
+
+    A mask that fills its box's extent along every axis and nothing outside it has loss 0: what it does inside is free.
+
+    Args:
+        logits: [R, *G].
+        box: [R, *G], 1 inside the box.
+        smooth: as in `dice_loss`.
+    """
+    axes = range(1, logits.ndim)
+    shadows = []
+    for axis in axes:
+        others = tuple(a for a in axes if a != axis)
+        shadows.append(dice_loss(logits.amax(others), box.amax(others), smooth=smooth))
+    return torch.stack(shadows).mean(0)

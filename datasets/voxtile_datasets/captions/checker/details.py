@@ -166,7 +166,10 @@ def _owner(statement: Statement, item: Found, mentions: Sequence[Mention]) -> in
     for index in inside:
         if mentions[index].start <= item.start < mentions[index].end and item.detail.kind in ("side", "place"):
             return index
-    following = next((i for i in inside if mentions[i].start >= item.end), None)
+    if not inside and item.detail.kind in ("side", "place", "number"):
+        earlier = [i for i, m in enumerate(mentions) if m.end <= item.start and not m.is_normality]
+        return earlier[-1] if earlier and statement.clause_of(mentions[earlier[-1]].start) == clause - 1 else None
+    following = next((i for i in inside if mentions[i].start > item.start and mentions[i].end > item.end), None)
     before = next((i for i in reversed(inside) if mentions[i].end <= item.start), None)
     if following is not None and _stands_before(statement, item, mentions[following]):
         return following

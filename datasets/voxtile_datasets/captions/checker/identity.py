@@ -190,7 +190,9 @@ def _run(text: str, words: Sequence[re.Match[str]], index: int) -> int | None:
             break
         if end > index and text[words[end - 1].end() : words[end].start()] == ". " and len(words[end - 1].group()) > 1:
             break
-        if _is_capitalised(word) or (end > index and word in _LINKING and end + 1 < len(words) and _is_capitalised(words[end + 1].group())):
+        if _is_capitalised(word) or (
+            end > index and word in _LINKING and end + 1 < len(words) and _is_capitalised(words[end + 1].group())
+        ):
             end += 1
         else:
             break

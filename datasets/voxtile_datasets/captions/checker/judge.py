@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from voxtile_datasets.captions.checker.claims import Claim
 from voxtile_datasets.captions.checker.judge_details import agrees_with_any, detail_faults, is_other
@@ -30,8 +30,21 @@ def judge(claim: Claim, facts: Facts, *, about_birth: bool = False) -> list[Faul
         return _normal(claim, facts)
     if claim.kind == "loose":
         return _loose(claim, facts)
-    found = [_concept(claim, concept, facts) for concept in claim.concepts]
-    return min(found, key=lambda faults: ORDER.index(worst([f.judgement for f in faults])) if faults else -1)
+    return _best_meaning({concept: _concept(claim, concept, facts) for concept in claim.concepts}, facts)
+
+
+def _best_meaning(found: Mapping[str, list[Fault]], facts: Facts) -> list[Fault]:
+    """The judgement of a word with several meanings: by what is there; else by what the facts know of."""
+    if any(not faults for faults in found.values()):
+        return []
+    there = [faults for concept, faults in found.items() if facts.strength(concept) == "present"]
+    if there:
+        return min(there, key=_badness)
+    return max(found.values(), key=_badness)
+
+
+def _badness(faults: Sequence[Fault]) -> int:
+    return ORDER.index(worst([fault.judgement for fault in faults]))
 
 
 def _identity(claim: Claim) -> Fault:
@@ -63,8 +76,19 @@ def _concept(claim: Claim, concept: str, facts: Facts) -> list[Fault]:
         if claim.polarity != "absent" and facts.strength(concept) in ("present", "uncertain"):
             return detail_faults(claim, concept, facts)
         return []
+    if judgement == "unknown" and claim.polarity != "absent" and (faults := _of_more_general(claim, concept, facts)):
+        return faults
     kind: FaultKind = "polarity" if judgement == "contradicted" else "concept"
     return [_fault(claim, kind, judgement, why)]
+
+
+def _of_more_general(claim: Claim, concept: str, facts: Facts) -> list[Fault]:
+    """What is wrong with the details where the facts state only something more general."""
+    for general in sorted(facts.vocabulary.above(concept) & facts.present()):
+        faults = [f for f in detail_faults(claim, general, facts) if f.judgement == "contradicted"]
+        if faults:
+            return faults
+    return []
 
 
 def _presence(claim: Claim, concept: str, facts: Facts) -> tuple[Judgement, str]:
@@ -83,7 +107,7 @@ def _presence(claim: Claim, concept: str, facts: Facts) -> tuple[Judgement, str]
         return "contradicted", f"'{claim.words}' is wrong: the facts say {other[0].replace('_', ' ')}."
     if NORMAL in there:
         return "unsupported", f"'{claim.words}' is not in the facts: they call the picture normal."
-    if there & (facts.vocabulary.above(concept) | facts.vocabulary.kin(concept)):
+    if there & facts.vocabulary.kin(concept) or (there & facts.vocabulary.above(concept) and not facts.lists(concept)):
         return "unknown", f"'{claim.words}' is not known: the facts state something like {name}, but not that."
     if facts.is_closed(concept):
         return (
@@ -158,7 +182,7 @@ def _relation(claim: Claim, facts: Facts) -> list[Fault]:
     names = f"{claim.concepts[0]} and {claim.others[0]}".replace("_", " ")
     if f"{kind} of" in known and kind == "in":
         return [_fault(claim, "relation", "contradicted", f"'{claim.words}' is the wrong way round for {names}.")]
-    if facts.has_relations:
+    if known:
         return [
             _fault(claim, "relation", "unknown", f"'{claim.words}' is not known: the facts do not relate {names} so.")
         ]

@@ -71,7 +71,10 @@ def _agrees(detail: Detail, row: Fact, vocabulary: Vocabulary) -> bool | None:
         values = row.numbers.get(detail.dimension or "", ())
         return all(any(low <= v <= high for v in values) for low, high in detail.bounds) if values else None
     if kind == "count":
-        return any(low <= v <= high for v in row.counts for low, high in detail.bounds) if row.counts else None
+        spans = [
+            (low, high) for low, high in detail.bounds for least, most in row.counts if low <= most and least <= high
+        ]
+        return bool(spans) if row.counts else None
     if kind == "colour":
         similar = load_grammar().similar
         return any(c == value or frozenset((c, value)) in similar for c in row.colours) if row.colours else None
@@ -122,7 +125,7 @@ def _said(detail: Detail, row: Fact) -> str:
         unit = base.get(detail.dimension or "", "")
         return " and ".join(f"{value:g} {unit}".strip() for value in row.numbers.get(detail.dimension or "", ())[:2])
     if detail.kind == "count":
-        return " or ".join(f"{count:g}" for count in row.counts[:2])
+        return " or ".join(f"{low:g}" if low == high else f"{low:g} or more" for low, high in row.counts[:2])
     values = {
         "side": row.sides, "place": row.places, "colour": row.colours, "change": row.changes, "position": row.positions,
     }  # fmt: skip

@@ -37,7 +37,7 @@ class Fact:
         places: parts of organs, by the vocabulary's names.
         positions: places in the picture, as points of the compass or `centre`.
         numbers: dimension → values in its base.
-        counts: how many.
+        counts: how many, at least and at most.
         colours, grades, changes: by the grammar's names.
     """
 
@@ -46,7 +46,7 @@ class Fact:
     places: frozenset[str] = frozenset()
     positions: frozenset[str] = frozenset()
     numbers: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    counts: tuple[float, ...] = ()
+    counts: tuple[tuple[float, float], ...] = ()
     colours: frozenset[str] = frozenset()
     grades: frozenset[str] = frozenset()
     changes: frozenset[str] = frozenset()
@@ -73,11 +73,8 @@ class Facts:
         for row in facts:
             self._add(row)
         self.closed = self._closed(scopes)
-
-    @property
-    def has_relations(self) -> bool:
-        """Whether the facts relate anything to anything."""
-        return bool(self._relations)
+        concepts = vocabulary.concepts
+        self._implied = frozenset(part for c in self.present() if c in concepts for part in concepts[c].has)
 
     def all_rows(self) -> list[Fact]:
         """Every fact that states something."""
@@ -88,12 +85,18 @@ class Facts:
         found = [s for name in self.vocabulary.below(concept) if (s := self._strength.get(name)) is not None]
         if found and max(found) > 0:
             return "present" if max(found) == 2 else "uncertain"
+        if not found and concept in self._implied:
+            return "present"
         absent = any(self._strength.get(name) == 0 for name in self.vocabulary.above(concept))
         return "absent" if absent else None
 
     def is_closed(self, concept: str) -> bool:
         """Whether a closed scope looked for a concept, or for what it is a kind of."""
         return self.closed is None or bool(self.closed & self.vocabulary.above(concept))
+
+    def lists(self, concept: str) -> bool:
+        """Whether a closed scope names a concept itself."""
+        return self.closed is None or concept in self.closed
 
     def present(self) -> frozenset[str]:
         """The concepts that a fact states."""
@@ -247,12 +250,23 @@ def _unit(written: str) -> tuple[str, float] | None:
     return (found[1][0].dimension, found[1][0].size) if found is not None and found[0] == len(words) else None
 
 
-def _counts(row: Row, attributes: Row) -> tuple[float, ...]:
+def _counts(row: Row, attributes: Row) -> tuple[tuple[float, float], ...]:
     found = [row.get("value")] if row.get("unit") == COUNT else []
     if attributes.get("measured_unit") == COUNT:
         found.append(attributes.get("measured"))
     found += [attributes.get(key) for key in _COUNTS]
-    return tuple(float(v) for v in found if isinstance(v, int | float) and not isinstance(v, bool))
+    exact = [(float(v), float(v)) for v in found if isinstance(v, int | float) and not isinstance(v, bool)]
+    words = [span for v in found if isinstance(v, str) for span in _amount(v)]
+    return (*exact, *words)
+
+
+@lru_cache(maxsize=1000)
+def _amount(word: str) -> tuple[tuple[float, float], ...]:
+    """What a word such as `multiple` says."""
+    grammar, words = load_grammar(), words_of(word).words
+    if len(words) == 1 and words[0] in grammar.numbers:
+        return ((float(grammar.numbers[words[0]]),) * 2,)
+    return tuple((match.payload.low, match.payload.high) for match in grammar.counts.find(words))
 
 
 def _said(attributes: Row, keys: Sequence[str], phrases: Phrases[str]) -> frozenset[str]:

@@ -13,7 +13,7 @@ from voxtile_datasets.captions.checker.vocabulary import NORMAL, Vocabulary
 _JOINING = frozenset([",", "and", "or", "nor", "/", "&"])
 _SLIGHT = frozenset(["the", "a", "an", "both", "left", "right", "bilateral", "of", "also"]) | _JOINING
 _LOCATING = frozenset(["of", "in", "within", "at", "on", "along", "to", "from", "around", "inside", "into", "over"])
-_NEAR, _FAR, _UNLESS = 7, 12, 4  # words between a quality and the structure after it, before it; words beside a term
+_NEAR, _FAR, _UNLESS = 10, 14, 4  # words between a quality and the structure after it, before it; words beside a term
 _OF = frozenset(["of", "from", "for"])  # "clear of" denies and does not say that all is well
 
 
@@ -91,7 +91,8 @@ class Finder:
 
     def _unless(self, concepts: tuple[str, ...], start: int, end: int) -> tuple[str, ...]:
         """The meanings that no word beside the term makes something else."""
-        beside = self.words[max(0, start - _UNLESS) : end + _UNLESS]
+        first, last = self.statement.item_around(start)
+        beside = self.words[max(first, start - _UNLESS) : min(last, end + _UNLESS)]
         known = self.vocabulary.concepts
         return tuple(
             name
@@ -127,10 +128,20 @@ class Finder:
         for quality in self.vocabulary.qualities.find(self.words):
             for structure in self._structures_of(quality, self._has_pair):
                 concepts = self.vocabulary.pairs.get((structure.payload, quality.payload))
-                if concepts:
+                if concepts and not self._stand_before(quality, structure):
                     mention = self._judged(concepts, quality.start, quality.end, (structure.start, structure.end))
                     if mention:
                         yield mention
+
+    def _stand_before(self, quality: Match[str], structure: Match[str]) -> bool:
+        """Whether both only describe a name that follows: "calcified left upper lobe granuloma"."""
+        end = max(quality.end, structure.end)
+        following = min((s for s, e in self.terms if s >= end and e > end), default=None)
+        if following is None or quality.start > structure.start:
+            return False
+        gap = self.words[end:following]
+        grammar = self.statement.grammar
+        return not any(word in grammar.verbs | grammar.prepositions | _JOINING for word in gap)
 
     def _of_normality(self) -> Iterator[Mention]:
         if not self.vocabulary.closes:

@@ -127,7 +127,7 @@ def _others(statement: Statement, mentions: Sequence[Mention]) -> Iterator[Relat
         gap = words[first.end : second.start]
         if len(gap) > _FURTHEST or _JOINING & set(gap):
             continue
-        for offset in range(len(gap)):
+        for offset in reversed(range(len(gap))):
             read = grammar.relations.longest_at(gap, offset)
             if read is not None:
                 yield Relation(index, index + 1, read[1][0], first.end + offset, first.end + read[0])

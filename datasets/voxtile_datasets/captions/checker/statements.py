@@ -14,7 +14,10 @@ _BEFORE = frozenset(["denies", "doubts", "elsewhere"])
 _MARKS = frozenset([";", "(", ")", "[", "]", "—", "–", "-"])
 _SEPARATORS = {",": ",", "and": "and", "or": "or", "nor": "or", "/": "or", "&": "and", "plus": "and"}
 _BE = frozenset(["is", "are", "was", "were", "has", "have", "had", "do", "does", "did"])
-_ARTICLES = frozenset(["a", "an", "the"])
+_WHERE = frozenset(
+    ["on", "over", "near", "beside", "along", "around", "behind", "between", "inside", "within", "under", "above",
+     "below", "next", "at", "across", "in"]
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,11 @@ class Statement:
         """Number of the clause of a word; -1 for a mark or a word that parts clauses."""
         number = self._item_at[position]
         return self.items[number].clause if number >= 0 else -1
+
+    def item_around(self, position: int) -> tuple[int, int]:
+        """The part of an enumeration that holds a word, half-open."""
+        number = self._item_at[position]
+        return (self.items[number].start, self.items[number].end) if number >= 0 else (position, position + 1)
 
     def polarity(self, position: int) -> Polarity | None:
         """Whether what begins at a word is affirmed, denied or doubted; None where it is not said of this picture.
@@ -115,7 +123,8 @@ class Statement:
                 if kind == "denies" and self._says_nothing(cue.end, reach):
                     self._back(self._denials, cue.start)
                 else:
-                    self._add(self._target(kind), cue.end, reach)
+                    for first, last in self._without_places(cue.end, reach):
+                        self._add(self._target(kind), first, last)
             else:
                 self._back(self._denials if kind == "denied" else self._doubts, cue.start)
 
@@ -145,6 +154,17 @@ class Statement:
             reach = self._until_with(item.start, item.end)
         return reach
 
+    def _without_places(self, start: int, reach: int) -> Iterator[tuple[int, int]]:
+        """The words that a denial reaches without those that only say where: "no car is on the bridge"."""
+        words = self.words.words
+        position = start
+        while position < reach:
+            number = self._item_at[position]
+            end = min(reach, self.items[number].end if number >= 0 else position + 1)
+            place = next((i for i in range(position + 1, end) if words[i] in _WHERE), end)
+            yield position, place
+            position = end
+
     def _until_with(self, start: int, end: int) -> int:
         """The scope ends at "with a small …", which says something new."""
         words = self.words.words
@@ -158,9 +178,11 @@ class Statement:
         item = self.items[number]
         if item.clause != self.items[number - 1].clause:
             return False
-        if any(cue.start <= item.start + 1 < cue.end or cue.start == item.start for cue in self._own(item)):
+        own = {cue.payload for cue in self._own(item) if cue.start <= item.start + 1}
+        listed = item.separator == "or" or (item.separator == "," and self._or_follows(number))
+        if "denies" in own or (own and not listed):
             return False
-        if item.separator == "or" or (item.separator == "," and self._or_follows(number)):
+        if listed:
             return True
         words = self.words.words
         first = words[item.start]

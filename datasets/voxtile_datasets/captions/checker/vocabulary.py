@@ -30,6 +30,7 @@ class Concept:
         kin: concepts that are easily told of the same thing; where a fact states one of them, this is not known.
         excludes: concepts that cannot be where this one is.
         denies: concepts that its denial denies, too.
+        has: concepts that belong to it: a forest has trees.
         unless: phrases beside a name of it that make it something else.
     """
 
@@ -39,6 +40,7 @@ class Concept:
     kin: tuple[str, ...] = ()
     excludes: tuple[str, ...] = ()
     denies: tuple[str, ...] = ()
+    has: tuple[str, ...] = ()
     unless: Phrases[bool] | None = field(default=None, compare=False)
 
 
@@ -223,7 +225,8 @@ def _concepts(entries: Mapping[str, Mapping[str, Any]], exclusive: Sequence[Sequ
     found = {}
     for name, entry in entries.items():
         texts = {
-            key: tuple(str(t) for t in entry.get(key, ())) for key in ("aliases", "is_a", "kin", "excludes", "denies")
+            key: tuple(str(t) for t in entry.get(key, ()))
+            for key in ("aliases", "is_a", "kin", "excludes", "denies", "has")
         }
         texts["excludes"] = (*texts["excludes"], *sorted(apart[name]))
         unless = Phrases((str(phrase), True) for phrase in entry["unless"]) if entry.get("unless") else None

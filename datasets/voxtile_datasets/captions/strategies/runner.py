@@ -163,7 +163,11 @@ class CaptionTask:
             return Outcome("dropped", error.reason, str(error))
         except ReplyError as error:
             return Outcome("failed", error.reason, str(error))
-        rows = [self._row(known, draft, number) for number, draft in enumerate(drafts)]
+        rows: list[Row] = []
+        for number, draft in enumerate(drafts):
+            rows.append(self._row(known, draft, number))
+            if draft.after is not None:
+                rows[-1]["parents"].append(rows[draft.after]["caption_id"])
         verdicts = [
             self._judging.row(row["caption_id"], draft.verdict) for row, draft in zip(rows, drafts, strict=True)
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from voxtile_datasets.captions.providers.provider import ReplyError
@@ -45,7 +45,7 @@ class Accepted:
     Attributes:
         candidate: the text.
         verdict: of the checker.
-        replies: all of the sample for its first text, none for the others, so that each is paid once.
+        replies: all of the sample; at a price for its first text only, so that each is paid once.
     """
 
     candidate: Candidate
@@ -81,7 +81,7 @@ async def several(
         enough: verdicts that are accepted.
 
     Returns:
-        As many as are wanted, in the order of the slots; the first one carries all replies, so that each is paid once.
+        As many as are wanted, in the order of the slots; the first one carries the price of all replies.
 
     Raises:
         ReplyError: a reply failed, or fewer texts than wanted were accepted.
@@ -102,8 +102,8 @@ async def several(
         faults = _take(reply.text, form, limited, kept, wanted, enough)
         if all(len(kept[slot]) >= count for slot, count in wanted.items()):
             found = [pair for texts in kept.values() for pair in texts]
-            shares = (tuple(replies), *((),) * (len(found) - 1))
-            return [Accepted(*pair, share) for pair, share in zip(found, shares, strict=True)]
+            paid = tuple(replace(reply, tokens_in=0, tokens_out=0, cost_usd=0.0) for reply in replies)
+            return [Accepted(*pair, paid if number else tuple(replies)) for number, pair in enumerate(found)]
         fault = " ".join([*dict.fromkeys(faults)][:_TOLD_FAULTS]) or "More texts are needed."
     counts = Counter({slot: len(texts) for slot, texts in kept.items()})
     raise ReplyError(

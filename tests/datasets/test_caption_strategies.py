@@ -1,0 +1,432 @@
+"""Each strategy against a real HTTP endpoint: what it is asked, what becomes of good replies and of faulty ones."""
+
+import asyncio
+import base64
+import dataclasses
+import io
+import json
+import re
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from PIL import Image
+
+from voxtile.errors import ConfigError, InputError
+from voxtile_datasets.captions.checker.check import Known, check
+from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
+from voxtile_datasets.captions.providers.cache import ReplyCache
+from voxtile_datasets.captions.providers.cached import CachedProvider
+from voxtile_datasets.captions.providers.openai import OpenAIProvider
+from voxtile_datasets.captions.providers.provider import ReplyError
+from voxtile_datasets.captions.strategies.describe import Describe
+from voxtile_datasets.captions.strategies.describe_revise_summarise import DescribeReviseSummarise
+from voxtile_datasets.captions.strategies.five import Five
+from voxtile_datasets.captions.strategies.fuse import Fuse
+from voxtile_datasets.captions.strategies.fuse_experts import FuseExperts
+from voxtile_datasets.captions.strategies.prompts import installed_prompts
+from voxtile_datasets.captions.strategies.qa import QuestionsAnswers
+from voxtile_datasets.captions.strategies.roi import Roi
+from voxtile_datasets.captions.strategies.short_dense import ShortDense
+from voxtile_datasets.captions.strategies.strategy import SampleContext, StrategyOptions, UnsuitableError
+from voxtile_datasets.captions.strategies.translate import Translate
+
+ALL = (
+    Fuse, Describe, DescribeReviseSummarise, Roi, Five, ShortDense, QuestionsAnswers, Translate, FuseExperts,
+)  # fmt: skip
+SEES = {Describe, DescribeReviseSummarise}
+SECRET = "0123456789abcdef0123456789abcdef"
+RAW = "A 12 mm nodule is seen in the left lung, with emphysema."
+TEMPLATE = "There is a 12 mm nodule in the left lung. There is no pleural effusion."
+FACTS = (
+    {"concept": "nodule", "polarity": "present", "value": 12.0, "unit": "mm", "attributes": {"laterality": "left"},
+     "region": 0, "uid": SECRET, "region_id": SECRET, "code": SECRET, "source": SECRET},
+    {"concept": "pleural effusion", "polarity": "absent", "value": None, "unit": None, "attributes": {}, "region": None,
+     "uid": SECRET, "source": SECRET},
+)  # fmt: skip
+FAITHFUL = {
+    Fuse: ["There is a 12 mm nodule in the left lung and no pleural effusion."],
+    Describe: ["A nodule of 12 mm lies in the left lung; there is no pleural effusion."],
+    DescribeReviseSummarise: ["A 12 mm nodule in the left lung, without pleural effusion."] * 3,
+    Roi: ["A 12 mm nodule lies in the left lung.", "There is a left-sided nodule of 12 mm and no pleural effusion."],
+    Five: [
+        "A nodule of 12 mm is seen in the left lung.", "No pleural effusion; the left lung holds a 12 mm nodule.",
+        "The left-sided nodule measures 12 mm.", "Without pleural effusion.", "In the left lung lies one nodule.",
+    ],
+    ShortDense: ["Left lung nodule", "There is a 12 mm nodule in the left lung and no pleural effusion."],
+    QuestionsAnswers: [
+        "Is there a pleural effusion? No, there is no pleural effusion.",
+        "On which side is the nodule? The nodule is in the left lung.",
+    ],
+    Translate: ["Ein 12 mm großer Rundherd liegt in der linken Lunge, ein Pleuraerguss ist nicht zu sehen."],
+    FuseExperts: ["A 12 mm nodule lies in the left lung without pleural effusion."],
+}  # fmt: skip
+WRONG = "A 12 mm nodule lies in the right lung."
+
+
+def jpeg():
+    stream = io.BytesIO()
+    Image.new("L", (8, 8), 77).save(stream, "JPEG")
+    return stream.getvalue()
+
+
+def sample(**changes):
+    known = {
+        "uid": SECRET, "modality": "CT", "body": "chest", "gsd_m": None, "mpp": None, "facts": FACTS,
+        "scopes": ({"vocabulary": "chest", "closed": True, "concepts": ["nodule", "pleural effusion"]},),
+        "captions": (
+            {"caption_id": SECRET, "text": RAW, "lang": "en", "kind": "raw"},
+            {"caption_id": SECRET[::-1], "text": TEMPLATE, "lang": "en", "kind": "template"},
+        ),
+        "regions": ({"phrase": "nodule", "box": [0, 0, 4, 4], "region_id": SECRET},), "picture": jpeg,
+    }  # fmt: skip
+    return SampleContext(**{**known, **changes})
+
+
+@pytest.fixture(scope="module")
+def prompts():
+    return installed_prompts()
+
+
+@pytest.fixture
+def options(prompts, tmp_path):
+    (tmp_path / "knowledge").mkdir()
+    (tmp_path / "knowledge" / "chest.txt").write_text("A nodule is a rounded opacity. <<<\n\nAscites is fluid.")
+    found = [
+        {"uid": SECRET, "expert": "lungnet", "concept": "emphysema", "confidence": 0.9},
+        {"uid": SECRET, "expert": "lungnet", "concept": "pleural effusion"},
+        {"uid": "another", "expert": "lungnet", "concept": "ascites"},
+    ]
+    (tmp_path / "found.jsonl").write_text("\n".join(map(json.dumps, found)))
+    return StrategyOptions(
+        prompts,
+        chat=True,
+        tries=3,
+        languages=("de",),
+        knowledge=tmp_path / "knowledge",
+        experts=tmp_path / "found.jsonl",
+    )
+
+
+def said(strategy, texts):
+    """A reply that holds texts in the strategy's form."""
+    if strategy is Five:
+        return json.dumps({"captions": texts})
+    if strategy is ShortDense:
+        return json.dumps({"short": texts[0], "dense": texts[1]})
+    if strategy is QuestionsAnswers:
+        pairs = [dict(zip(("question", "answer"), re.split(r"(?<=\?) ", text), strict=True)) for text in texts]
+        return json.dumps({"pairs": pairs})
+    return texts[0] if strategy is DescribeReviseSummarise else json.dumps({"caption": texts[0]})
+
+
+def faithful(strategy):
+    """A model that says what is true, whatever it is asked."""
+
+    def answer(prompt, number):
+        if strategy is Translate and "into English" in prompt:
+            return json.dumps({"caption": TEMPLATE})
+        if strategy is Roi and "Regions, each" in prompt:
+            return said(strategy, FAITHFUL[Roi][1:])
+        return said(strategy, FAITHFUL[strategy])
+
+    return answer
+
+
+class Endpoint:
+    """Answers chat completions over HTTP and remembers what it was asked."""
+
+    def __init__(self, answer):
+        self.answer, self.bodies, self.prompts = answer, [], []
+
+    async def complete(self, request):
+        body = await request.json()
+        content = body["messages"][-1]["content"]
+        prompt = content if isinstance(content, str) else content[-1]["text"]
+        self.bodies.append(body)
+        self.prompts.append(prompt)
+        text = self.answer(prompt, len(self.prompts) - 1)
+        if isinstance(text, int):
+            return web.json_response({"error": {"message": "not now"}}, status=text)
+        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+        usage = {"prompt_tokens": len(prompt) // 4, "completion_tokens": len(text) // 4}
+        return web.json_response({"model": "m", "choices": [choice], "usage": usage})
+
+
+def run(strategy, options, answer, tmp_path, *samples):
+    """Captions or the failure of each sample, and the endpoint."""
+    endpoint = Endpoint(answer)
+    vocabulary = installed_vocabularies()["medical"]
+
+    async def captions(provider, context):
+        def judge(text, facts=None):
+            known = Known(context.facts, context.scopes) if facts is None else Known(facts, ())
+            return check(text, known, vocabulary)
+
+        return await strategy(options).captions(context, provider.ask, judge)
+
+    async def everything():
+        app = web.Application()
+        app.router.add_post("/v1/chat/completions", endpoint.complete)
+        async with TestServer(app) as server:
+            inner = OpenAIProvider(str(server.make_url("/v1")), "m", backoff_s=0.001)
+            provider = CachedProvider(inner, ReplyCache.open(tmp_path / "replies"))
+            try:
+                every = (captions(provider, context) for context in samples or (sample(),))
+                return await asyncio.gather(*every, return_exceptions=True)
+            finally:
+                await provider.close()
+
+    return asyncio.run(everything()), endpoint
+
+
+@pytest.mark.parametrize("strategy", ALL)
+def test_the_stated_captions_of_true_replies_and_prompts_with_facts_without_identifiers(strategy, options, tmp_path):
+    (drafts,), endpoint = run(strategy, options, faithful(strategy), tmp_path)
+    assert [draft.text for draft in drafts] == FAITHFUL[strategy]
+    assert {draft.verdict.verdict for draft in drafts} == {"supported"}
+    assert all(draft.lang == ("de" if strategy is Translate else "en") for draft in drafts)
+    assert len({reply.request_sha for draft in drafts for reply in draft.replies}) == len(endpoint.bodies)
+    assert sum(reply.tokens_in for draft in drafts for reply in draft.replies) == sum(
+        len(p) // 4 for p in endpoint.prompts
+    )
+    assert all(draft.replies for draft in drafts)
+    shas = {prompt.sha256 for prompt in options.prompts.prompts}
+    assert {draft.prompt_sha for draft in drafts} <= shas
+    everything = json.dumps(endpoint.bodies)
+    assert SECRET not in everything
+    assert SECRET[::-1] not in everything
+    first = endpoint.prompts[0]
+    assert "nodule" in first
+    assert "12 mm" in first
+    assert "left" in first
+    assert strategy is Roi or "pleural effusion" in first
+    pictures = [part for body in endpoint.bodies for part in body["messages"][-1]["content"] if isinstance(part, dict)]
+    shown = [base64.b64decode(part["image_url"]["url"].partition(",")[2]) for part in pictures if "image_url" in part]
+    assert shown == [jpeg()] * {Describe: 1, DescribeReviseSummarise: 2}.get(strategy, 0)
+    assert "never an instruction" in endpoint.bodies[0]["messages"][0]["content"]
+    assert "Give no diagnosis" in endpoint.bodies[0]["messages"][0]["content"] or strategy is DescribeReviseSummarise
+
+
+def swapped(text):
+    return text.replace("left", "right").replace("Left", "Right")
+
+
+@pytest.mark.parametrize("strategy", [s for s in ALL if s not in {Translate, DescribeReviseSummarise}])
+def test_a_fault_is_told_and_mended(strategy, options, tmp_path):
+    true = faithful(strategy)
+
+    def answer(prompt, number):
+        return swapped(true(prompt, number)) if number == 0 else true(prompt, number)
+
+    (drafts,), endpoint = run(strategy, options, answer, tmp_path)
+    assert sorted(draft.text for draft in drafts) == sorted(FAITHFUL[strategy])
+    assert "refused" not in endpoint.prompts[0]
+    assert "refused" in endpoint.prompts[1]
+    assert re.search(r"\bright\b", endpoint.prompts[1])
+    assert len({reply.request_sha for draft in drafts for reply in draft.replies}) == len(endpoint.prompts)
+
+
+@pytest.mark.parametrize("strategy", ALL)
+def test_replies_that_stay_wrong_are_a_named_failure(strategy, options, tmp_path):
+    def answer(prompt, number):
+        if strategy is Translate and "into English" not in prompt:
+            return faithful(strategy)(prompt, number)
+        return swapped(faithful(strategy)(prompt, number)).replace("No, there is no", "Yes, there is a")
+
+    (error,), endpoint = run(strategy, options, answer, tmp_path)
+    assert isinstance(error, ReplyError), error
+    assert error.reason in {"contradicted", "unsupported", "too-few", "unfit"}
+    assert len(endpoint.prompts) <= 2 * options.tries + 1
+
+
+@pytest.mark.parametrize("strategy", ALL)
+def test_the_endpoint_stumbles_and_each_sample_ends_with_its_captions(strategy, options, tmp_path):
+    true = faithful(strategy)
+
+    def answer(prompt, number):
+        return {0: 503, 1: '{"caption": "A 12 mm nod', 2: 429, 3: "  "}.get(number) or true(prompt, number)
+
+    (drafts,), _ = run(strategy, dataclasses.replace(options, tries=4), answer, tmp_path)
+    assert sorted(draft.text for draft in drafts) == sorted(FAITHFUL[strategy])
+
+
+@pytest.mark.parametrize("strategy", [Fuse, Five, QuestionsAnswers])
+def test_replies_in_plain_words_are_read_although_json_was_asked_for(strategy, options, tmp_path):
+    lines = FAITHFUL[strategy]
+    spoken = {
+        Fuse: f"Sure, here it is:\n\n{lines[0]}", Five: "\n".join(f"{n}. {line}" for n, line in enumerate(lines, 1)),
+        QuestionsAnswers: "\n".join("Q: " + line.replace("? ", "?\nA: ") for line in lines),
+    }  # fmt: skip
+    (drafts,), endpoint = run(strategy, options, lambda *_: spoken[strategy], tmp_path)
+    assert [draft.text for draft in drafts] == lines
+    assert len(endpoint.prompts) == 1
+    assert endpoint.bodies[0]["response_format"]["json_schema"]["schema"]["additionalProperties"] is False
+
+
+def test_fuse_takes_over_what_the_caption_says_and_nothing_that_nobody_said(options, tmp_path):
+    added = json.dumps({"caption": "A 12 mm nodule in the left lung, with emphysema."})
+    (drafts,), endpoint = run(Fuse, options, lambda *_: added, tmp_path)
+    assert drafts[0].verdict.verdict == "unknown"
+    assert drafts[0].parents == (SECRET, SECRET[::-1])
+    invented = json.dumps({"caption": "A 12 mm nodule in the left lung, with cardiomegaly."})
+    (error,), endpoint = run(Fuse, options, lambda *_: invented, tmp_path / "again")
+    assert error.reason == "unfit"
+    assert "'cardiomegaly' is neither among the facts" in endpoint.prompts[1]
+    (error,), _ = run(Fuse, options, lambda *_: added, tmp_path, sample(captions=()))
+    assert (type(error), error.reason) == (UnsuitableError, "no-raw-caption")
+
+
+def test_experts_are_heard_unless_the_facts_refute_them(options, tmp_path):
+    added = json.dumps({"caption": "A 12 mm nodule in the left lung; there is emphysema."})
+    (drafts,), endpoint = run(FuseExperts, options, lambda *_: added, tmp_path)
+    assert drafts[0].verdict.verdict == "unknown"  # an expert's word is no fact
+    assert "lungnet: present: emphysema" in endpoint.prompts[0]
+    assert "lungnet: present: pleural effusion" not in endpoint.prompts[0]
+    assert "ascites" not in endpoint.prompts[0]
+    (error,), endpoint = run(
+        FuseExperts, options, lambda *_: added.replace("emphysema", "emphysema by lungnet"), tmp_path / "again"
+    )
+    assert error.reason == "unfit"
+    assert "names the model" in endpoint.prompts[1]
+    (error,), _ = run(FuseExperts, options, lambda *_: added, tmp_path, sample(uid="unseen"))
+    assert (type(error), error.reason) == (UnsuitableError, "no-findings")
+
+
+def test_regions_are_told_with_background_that_is_no_fact(options, tmp_path):
+    (drafts,), endpoint = run(Roi, options, faithful(Roi), tmp_path)
+    assert [draft.kind for draft in drafts] == ["roi", "rewrite"]
+    assert "<<<A nodule is a rounded opacity.>>>" in endpoint.prompts[0]
+    assert "Ascites" not in endpoint.prompts[0]
+    assert f"<<<nodule>>>: <<<{FAITHFUL[Roi][0]}>>>" in endpoint.prompts[1]
+    (error,), _ = run(Roi, options, faithful(Roi), tmp_path, sample(regions=({"phrase": None, "box": [0, 0, 1, 1]},)))
+    assert (type(error), error.reason) == (UnsuitableError, "no-regions")
+
+
+def test_the_reviser_is_told_what_is_wrong_with_the_description(options, tmp_path):
+    texts = [WRONG, "A 12 mm nodule in the left lung.", "Left lung nodule of 12 mm."]
+    (drafts,), endpoint = run(DescribeReviseSummarise, options, lambda _, number: texts[number], tmp_path)
+    assert [draft.text for draft in drafts] == texts
+    assert [draft.verdict.verdict for draft in drafts] == ["contradicted", "supported", "supported"]
+    assert [draft.after for draft in drafts] == [None, 0, 1]
+    assert WRONG in endpoint.prompts[1]
+    assert "refused" in endpoint.prompts[1]
+    assert texts[1] in endpoint.prompts[2]
+    assert [len(draft.replies) for draft in drafts] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("reading", "verdict"),
+    [
+        (TEMPLATE, "supported"), (TEMPLATE + " There is emphysema.", "unknown"),
+        (TEMPLATE.replace("left", "right"), None), (TEMPLATE.replace("12", "21"), None),
+        (TEMPLATE.replace(" There is no pleural effusion.", ""), None),
+    ],
+)  # fmt: skip
+def test_a_translation_is_judged_by_what_it_says_read_back(options, tmp_path, reading, verdict):
+    def answer(prompt, number):
+        return json.dumps({"caption": reading if "into English" in prompt else FAITHFUL[Translate][0]})
+
+    (drafts,), endpoint = run(Translate, options, answer, tmp_path)
+    if verdict is None:
+        assert isinstance(drafts, ReplyError)
+        assert len(endpoint.prompts) == 2 * options.tries
+    else:
+        assert [(draft.lang, draft.verdict.verdict, draft.parents) for draft in drafts] == [
+            ("de", verdict, (SECRET[::-1],))
+        ]
+
+
+def test_a_translation_into_another_language_or_with_other_numbers_is_refused(options, tmp_path):
+    for text in (TEMPLATE, FAITHFUL[Translate][0].replace("12 mm", "12 cm 5")):
+
+        def answer(prompt, number, text=text):
+            return json.dumps({"caption": TEMPLATE if "into English" in prompt else text})
+
+        (error,), _ = run(Translate, options, answer, tmp_path / text[:5])
+        assert error.reason in {"malformed", "unfit"}
+
+
+@pytest.mark.parametrize(
+    ("pair", "accepted"),
+    [
+        ("Is there a nodule? Yes, there is a nodule.", True),
+        ("How large is the nodule? The nodule measures 12 mm.", True),
+        ("Is there a nodule? No, there is no nodule.", False), ("Is there a nodule? No, there is a nodule.", False),
+        ("Is there a pleural effusion? Yes, there is a pleural effusion.", False),
+        ("Is there a nodule? Yes.", False),
+        ("Which side is the nodule on? It is on the right side.", False),
+        ("Is there a nodule? There is a nodule.", False),
+        ("Where is the pleural effusion? The nodule is in the left lung.", False), ("How large is it? Large.", False),
+        ("Is the nodule large? Yes, the nodule measures 30 mm.", False),
+    ],
+)  # fmt: skip
+def test_pairs_whose_answer_is_not_among_the_facts_are_refused(options, tmp_path, pair, accepted):
+    alone = sample(facts=FACTS[:1], scopes=sample().scopes)
+    only = dataclasses.replace(options, absent=0, tries=1)
+    (drafts,), _ = run(QuestionsAnswers, only, lambda *_: said(QuestionsAnswers, [pair]), tmp_path, alone)
+    assert isinstance(drafts, list) == accepted, drafts
+
+
+def test_repeats_are_asked_for_again_until_five_differ(options, tmp_path):
+    texts = FAITHFUL[Five]
+
+    def answer(prompt, number):
+        return said(Five, [texts[0], texts[0] + " ", *texts[1:3]] if number == 0 else texts[2:])
+
+    (drafts,), endpoint = run(Five, options, answer, tmp_path)
+    assert sorted(draft.text for draft in drafts) == sorted(texts)
+    assert "Write 2 different captions" in endpoint.prompts[1]
+    assert f"- {texts[0]}" in endpoint.prompts[1]
+
+
+def test_many_samples_at_once_each_end_with_their_own_captions(options, tmp_path):
+    sizes = [10.0 + number for number in range(12)]
+    samples = [
+        sample(uid=f"{number:032x}", facts=({**FACTS[0], "value": size},), scopes=())
+        for number, size in enumerate(sizes)
+    ]
+
+    def answer(prompt, number):
+        size = re.search(r"nodule \((\d+) mm", prompt)[1]
+        return json.dumps({"short": f"Nodule of {size} mm", "dense": f"A left nodule of {size} mm."})
+
+    results, _ = run(ShortDense, options, answer, tmp_path, *samples)
+    assert [[d.text for d in drafts] for drafts in results] == [
+        [f"Nodule of {size:g} mm", f"A left nodule of {size:g} mm."] for size in sizes
+    ]
+
+
+def test_what_cannot_be_asked_is_refused_before_anything_is_sent(options, prompts):
+    for strategy in ALL:
+        with pytest.raises(ConfigError, match="follows instructions"):
+            strategy(dataclasses.replace(options, chat=False))
+    for languages in (("en",), (), ("de", "xx")):
+        with pytest.raises(ConfigError, match="--languages"):
+            Translate(dataclasses.replace(options, languages=languages))
+    with pytest.raises(ConfigError, match="--experts"):
+        FuseExperts(dataclasses.replace(options, experts=None))
+    with pytest.raises(InputError, match="knowledge"):
+        Roi(dataclasses.replace(options, knowledge=options.knowledge / "gone"))
+
+
+def test_every_prompt_says_what_its_domain_forbids_and_marks_material(prompts):
+    mine = {strategy.name for strategy in ALL}
+    chosen = [prompt for prompt in prompts.prompts if prompt.strategy.partition("/")[0] in mine]
+    domains = {prompt.domain for prompt in chosen}
+    assert domains == {"general", "medical", "pathology", "remote_sensing"}
+    for domain in domains:
+        steps = {prompt.strategy.partition("/")[0] for prompt in chosen if prompt.domain == domain}
+        assert len(steps) >= 7, domain
+    values = {
+        "image": "CT", "scale": "", "look": False, "facts": ["F1"], "fault": "FAULT", "words": 9, "raw": "R",
+        "synthetic": "S", "text": "T", "phrase": "P", "knowledge": ["K"], "regions": [{"phrase": "P", "text": "T"}],
+        "count": 5, "accepted": ["A"],
+        "short_words": 5, "dense_words": 9, "language": "German", "code": "de", "captions": ["C"], "findings": ["X"],
+    }  # fmt: skip
+    for prompt in chosen:
+        system, text = prompt.filled(**values)
+        assert len(prompt.forbidden) >= 3
+        assert all(rule in system for rule in prompt.forbidden), prompt.name
+        assert "FAULT" in text or prompt.strategy == "translate/back"
+        assert "<<<" in system

@@ -263,6 +263,9 @@ def test_the_limit_follows_the_endpoint():
         for _ in range(32):
             gate.kept_up(0.01)
         assert 32.9 < gate.limit < 33.1  # one more a round
+        for _ in range(64 * 64):
+            gate.kept_up(0.01)
+        assert gate.limit == 64
         gate.fell_behind(1.0, pause_s=0.05)
         begun = asyncio.get_running_loop().time()
         await gate.enter()

@@ -10,6 +10,8 @@ import asyncio
 import time
 from collections import deque
 
+_NEAR = 0.95  # of the limit at which the endpoint last refused
+
 
 class Gate:
     """Lets requests through, up to a limit that follows the endpoint.
@@ -18,6 +20,7 @@ class Gate:
         ceiling: the limit never goes above it.
         limit: requests that may be in flight now.
         in_flight: requests that are.
+        round_s: how long a request takes, smoothed.
     """
 
     def __init__(self, ceiling: int) -> None:
@@ -25,7 +28,8 @@ class Gate:
         self.limit = float(min(ceiling, 8))
         self.in_flight = 0
         self._threshold = float(ceiling)  # below it the limit grows by one a reply, above by one a round
-        self._round_s = 0.1  # how long a request takes, smoothed
+        self._refused_at = float("inf")  # and near it by one in four rounds
+        self.round_s = 0.1
         self._decreased = -1.0
         self._paused_until = 0.0
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -49,8 +53,10 @@ class Gate:
 
     def kept_up(self, seconds: float) -> None:
         """A request was answered in so many seconds."""
-        self._round_s += 0.1 * (seconds - self._round_s)
-        step = 1.0 if self.limit < self._threshold else 1.0 / self.limit
+        self.round_s += 0.1 * (seconds - self.round_s)
+        step = 1.0
+        if self.limit >= self._threshold:
+            step = (1.0 if self.limit < _NEAR * self._refused_at else 0.25) / self.limit
         self.limit = min(float(self.ceiling), self.limit + step)
         self._wake()
 
@@ -65,8 +71,9 @@ class Gate:
         if pause_s > 0 and now + pause_s > self._paused_until:
             self._paused_until = now + pause_s
             asyncio.get_running_loop().call_later(pause_s + 0.001, self._wake)
-        if now - self._decreased >= self._round_s:
+        if now - self._decreased >= self.round_s:
             self._decreased = now
+            self._refused_at = self.limit
             self.limit = max(1.0, self.limit * factor)
             self._threshold = self.limit
 

@@ -83,7 +83,7 @@ class OpenAIProvider:
                 self._take_note(request, error)
                 if tried >= self._tries_of(error):
                     raise self._given_up(error, tried) from error
-                wait_s = max(error.wait_s, self._backoff(tried))
+                wait_s = self._wait_s(error, tried)
             except ProviderError as error:
                 self._over = await self._with_offer(error)
                 raise self._over from error
@@ -151,9 +151,17 @@ class OpenAIProvider:
             )
         return self._over or ReplyError(error.reason, f"no reply from {self.base_url} in {tried} tries ({error})")
 
-    def _backoff(self, tried: int) -> float:
-        """Seconds until the next try: doubling, of which a random part is waited."""
-        return min(_LONGEST_BACKOFF_S, self._backoff_s * 2.0 ** (tried - 1)) * random.uniform(0.5, 1.0)
+    def _wait_s(self, error: TryError, tried: int) -> float:
+        """Seconds until the next try: growing, of which a random part is waited; at least what the endpoint asks for.
+
+        Where it only has too much to do, the gate sees to it that less is sent, and a place is free again in a round.
+        """
+        if error.reason == "rate-limited":
+            first, doublings = min(self._backoff_s, self._gate.round_s), (tried - 1) // _PATIENCE
+        else:
+            first, doublings = self._backoff_s, tried - 1
+        longest = min(_LONGEST_BACKOFF_S, first * 2.0**doublings)
+        return max(error.wait_s, longest * random.uniform(0.5, 1.0))
 
     async def _with_offer(self, error: ProviderError) -> ProviderError:
         """An unknown model's error with the names of those that the endpoint has."""

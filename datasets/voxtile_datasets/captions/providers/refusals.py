@@ -67,7 +67,7 @@ class Place:
         if status == 402 or (status == 429 and _NO_CREDIT.search(said)):
             return ProviderError(f"{self.base_url} has no credit left for this key ({said}); top it up and run again")
         if status == 429:
-            return TryError("rate-limited", f"429 {said}", wait_s=retry_after(headers), factor=0.9)
+            return TryError("rate-limited", f"429 {said}", wait_s=retry_after(headers), factor=0.93)
         if status in _RETRIED or status >= 500:
             wait_s = retry_after(headers)
             return TryError("endpoint-error", f"{status} {said}", wait_s=wait_s, factor=0.7 if status == 503 else 1.0)

@@ -29,6 +29,8 @@ class RoleVolume:
         windows: (low, high) in the volume's units, a channel each; empty: one channel between the `percentiles` of the
             volume's foreground, for units that mean nothing across scanners (MR).
         percentiles: of the foreground, where there are no windows.
+        headroom: how many times the range between the percentiles the channel spans, from the lower one: with 3 and
+            percentiles [0, 50] it is scaled by common tissue, and lesions brighter than that are not clipped.
         units: required units, or None for any.
         scale: half-width of a factor around 1 on the intensity, in training.
         offset: half-width of an offset, in the volume's units (without windows: in shares of the foreground's range).
@@ -38,6 +40,7 @@ class RoleVolume:
 
     windows: tuple[tuple[float, float], ...] = ()
     percentiles: tuple[float, float] = (0.5, 99.5)
+    headroom: float = 1.0
     units: str | None = None
     scale: float = 0.0
     offset: float = 0.0
@@ -204,7 +207,7 @@ class StudyPreset(BasePreset):
         values = torch.from_numpy(np.ascontiguousarray(part.array(), dtype=np.float32)) * scale + offset
         if not role.windows:
             low, high = foreground_range(values, role.percentiles)
-            values = (values - low) / (high - low)
+            values = (values - low) / ((high - low) * role.headroom)
             pad = float(values.min())
         else:
             pad = min(low for low, _ in role.windows)
@@ -225,6 +228,8 @@ def _role(name: str, value: RoleVolume | Mapping[str, Any] | None) -> RoleVolume
             raise PresetError(f"roles: the window {window} of '{name}' is not (low, high) with low below high")
     if len(role.percentiles) != 2 or not 0 <= role.percentiles[0] < role.percentiles[1] <= 100:
         raise PresetError(f"roles: the percentiles {role.percentiles} of '{name}' are not (low, high) within 0 to 100")
+    if role.headroom <= 0:
+        raise PresetError(f"roles: the headroom {role.headroom} of '{name}' is not above 0")
     return role
 
 

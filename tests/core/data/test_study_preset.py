@@ -258,6 +258,16 @@ def test_foreground_ranges_follow_any_intensity_scale():
     assert scaled == pytest.approx((low * 37 + 5, high * 37 + 5), rel=1e-5)
 
 
+def test_headroom_keeps_what_is_brighter_than_the_range_apart(corpus):
+    roles = [{"ct": ROLES["ct"], "t1-post": {"percentiles": [0, 30], "headroom": factor}} for factor in (1, 3)]
+    tight, wide = (load(corpus, preset(roles=of, value_range=(0, 1))).images[0, 1] for of in roles)
+    brighter = tight == 1
+    assert 0.02 < brighter.float().mean() < 0.5
+    assert torch.allclose(wide[~brighter], tight[~brighter] / 3, atol=2e-3)
+    assert wide[brighter].min() >= 1 / 3 - 2e-3
+    assert wide[brighter].std() > 0.01
+
+
 def test_the_bias_field_is_smooth_and_of_the_strength_asked_for():
     fields = torch.stack([bias_field((24, 24, 24), 0.3, np.random.default_rng(n)) for n in range(40)]).log()
     corners = fields[:, ::23, ::23, ::23]
@@ -280,6 +290,7 @@ def test_the_preset_survives_its_own_description():
         ({"roles": {"ct": {"window": [[1, 3]]}}}, "not known"),
         ({"presence": True}, "set drop above 0"),
         ({"roles": {"ct": {"percentiles": [50, 20]}}}, "percentiles"),
+        ({"roles": {"ct": {"headroom": 0}}}, "headroom"),
     ],
 )
 def test_wrong_settings_are_named(changes, message):

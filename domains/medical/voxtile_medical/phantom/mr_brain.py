@@ -8,7 +8,7 @@ import numpy as np
 
 from voxtile.testing.phantom_shapes import Region, capsule, cover, ellipsoid, rotation
 from voxtile_medical.phantom.mr_scene import HeadScene
-from voxtile_medical.phantom.mr_tissue import AIR, BONE, CSF, FAT, GREY, MUCOSA, MUSCLE, VEIN, WHITE
+from voxtile_medical.phantom.mr_tissue import AIR, BONE, CSF, FAT, GREY, INFLAMED, MUCOSA, MUSCLE, VEIN, WHITE
 from voxtile_medical.phantom.scene import SIDES, SIGN
 
 SKIN = np.array([80.0, 101.0, 92.0])  # half axes of the head
@@ -36,8 +36,9 @@ def _paint_face_and_neck(scene: HeadScene) -> None:
     scene.paint(capsule(frame, (0, -84, -62), (0, -46, -60), 9), AIR)
     for side in SIDES:
         scene.paint(ellipsoid(frame, (SIGN[side] * 30, -68, -62), (13, 16, 15)), AIR)
-        if scene.chance(0.35):
-            scene.paint(ellipsoid(frame, (SIGN[side] * 30, -64, -68), (10, 12, 8)), MUCOSA)
+        if scene.chance(0.6):
+            size = scene.between(8, 21)
+            scene.paint(ellipsoid(frame, (SIGN[side] * 30, -62, -64), (size, 1.2 * size, 0.8 * size)), INFLAMED)
             scene.mimics.append(("sinus_mucosa", side))
 
 
@@ -106,6 +107,8 @@ def _paint_ventricles(scene: HeadScene) -> None:
     for side in SIDES:
         sign = SIGN[side]
         own = size * scene.between(0.93, 1.07)
+        if scene.away == side:
+            own *= 0.7  # what pushes the midline effaces the ventricle beside it
         horn = np.array([6.0 * own, 19 * own**0.5, 8 * own])
         turn = rotation(2, -sign * 14)
         scene.paint(ellipsoid(frame, (sign * (8 + 3 * own), -20, 16), horn, turn=turn), CSF)

@@ -74,23 +74,25 @@ def _add(scene: HeadScene, concept: str, at: Point, side: str, radius: float, **
 
 
 def _paint_mass(scene: HeadScene) -> None:
-    side = scene.side(mass=True)
-    radius = scene.between(10, 16)
-    at = _inside(scene, side, radius)
-    scene.paint(ellipsoid(scene.frame, at, radius * scene.rng.uniform(0.85, 1.1, 3)), TUMOUR)
-    ring = scene.chance(0.5)
-    if ring:
-        scene.paint(ellipsoid(scene.frame, at, np.full(3, 0.55 * radius)), NECROSIS)
-    _add(scene, "enhancing_mass", at, side, radius, character="necrotic" if ring else "solid")
+    """Mostly metastases: several, of which some are necrotic."""
+    for _ in range(int(scene.rng.integers(2, 4))):
+        side = scene.side(mass=True)
+        radius = scene.between(11, 16)
+        at = _inside(scene, side, radius)
+        scene.paint(ellipsoid(scene.frame, at, radius * scene.rng.uniform(0.85, 1.1, 3)), TUMOUR)
+        ring = scene.chance(0.4)
+        if ring:
+            scene.paint(ellipsoid(scene.frame, at, np.full(3, 0.5 * radius)), NECROSIS)
+        _add(scene, "enhancing_mass", at, side, radius, character="necrotic" if ring else "solid")
 
 
 def _paint_oedema(scene: HeadScene) -> None:
     """Around a mass where there is one: fingers of bright white matter, nothing that enhances of its own."""
     mass = next((f for f in scene.findings if f.concept == "enhancing_mass"), None)
     side = mass.side if mass and mass.side else scene.side(mass=True)
-    radius = scene.between(15, 20)
+    radius = scene.between(18, 24)
     at = mass.centre + np.array([SIGN[side] * -4.0, 6.0, 4.0]) if mass else _inside(scene, side, radius)
-    for _ in range(6):
+    for _ in range(8):
         spot = at + scene.point_in_ball() * radius * 0.8
         spot[0] = SIGN[side] * max(abs(spot[0]), 14.0)
         shape = ellipsoid(scene.frame, spot, radius * scene.rng.uniform(0.35, 0.7, 3))
@@ -104,7 +106,7 @@ def _paint_oedema(scene: HeadScene) -> None:
 def _paint_infarct(scene: HeadScene) -> None:
     side = scene.side()
     territory = str(scene.rng.choice(list(TERRITORIES), p=(0.6, 0.15, 0.25)))
-    radius = scene.between(12, 18)
+    radius = scene.between(15, 21)
     centre = TERRITORIES[territory] * (SIGN[side], 1, 1) + scene.point_in_ball() * 8
     scene.taken.append((centre, radius))
     turn = rotation(2, scene.between(-40, 40))
@@ -116,20 +118,21 @@ def _paint_infarct(scene: HeadScene) -> None:
 
 
 def _paint_haemorrhage(scene: HeadScene) -> None:
-    side = scene.side(mass=True)
-    radius = scene.between(10, 16)
-    at = _inside(scene, side, radius)
-    fresh = scene.chance(0.5)
-    scene.paint(ellipsoid(scene.frame, at, np.full(3, radius + 4)), OEDEMA)
-    scene.paint(
-        ellipsoid(scene.frame, at, radius * scene.rng.uniform(0.8, 1.1, 3)), FRESH_BLOOD if fresh else OLD_BLOOD
-    )
-    _add(scene, "intracranial_haemorrhage", at, side, radius, character="acute" if fresh else "subacute")
+    for _ in range(int(scene.rng.integers(1, 4))):
+        side = scene.side(mass=True)
+        radius = scene.between(11, 16)
+        at = _inside(scene, side, radius)
+        fresh = scene.chance(0.35)
+        scene.paint(ellipsoid(scene.frame, at, np.full(3, radius + 4)), OEDEMA)
+        scene.paint(
+            ellipsoid(scene.frame, at, radius * scene.rng.uniform(0.8, 1.1, 3)), FRESH_BLOOD if fresh else OLD_BLOOD
+        )
+        _add(scene, "intracranial_haemorrhage", at, side, radius, character="acute" if fresh else "subacute")
 
 
 def _paint_meningioma(scene: HeadScene) -> None:
     side = scene.side(mass=True)
-    radius = scene.between(11, 16)
+    radius = scene.between(15, 21)
     at = np.zeros(3)
     for _ in range(30):
         way = scene.point_in_ball()
@@ -143,24 +146,25 @@ def _paint_meningioma(scene: HeadScene) -> None:
 
 
 def _paint_white_matter_lesions(scene: HeadScene) -> None:
-    count = int(scene.rng.integers(6, 12))
+    count = int(scene.rng.integers(16, 27))  # nearly confluent: grade 3 of Fazekas et al. 1987 (AJR 149:351-356)
     at = np.zeros(3)
     for _ in range(count):
         side = SIDES[int(scene.rng.integers(2))]
         at = np.array([SIGN[side] * scene.between(20, 34), scene.between(-36, 42), scene.between(16, 36)])
-        scene.paint(ellipsoid(scene.frame, at, scene.rng.uniform(3.8, 5.8, 3)), GLIOSIS)
+        scene.paint(ellipsoid(scene.frame, at, scene.rng.uniform(4.5, 7.0, 3)), GLIOSIS)
     scene.findings.append(Finding("white_matter_lesions", at, count=count))
 
 
 def _paint_cerebellar_lesion(scene: HeadScene) -> None:
-    side = scene.side()
-    radius = scene.between(8.5, 13)
-    at = np.array([SIGN[side] * scene.between(16, 30), scene.between(40, 54), scene.between(-52, -40)])
-    enhances = scene.chance(0.5)
-    scene.paint(ellipsoid(scene.frame, at, radius * scene.rng.uniform(0.85, 1.1, 3)), TUMOUR if enhances else NECROSIS)
-    size = round(scene.millimetres(2 * radius))
-    details = {"character": "solid" if enhances else "cystic"}
-    scene.findings.append(Finding("cerebellar_lesion", at, side=side, size_mm=size, details=details))
+    for side in scene.pick_sides(both=0.4):
+        radius = scene.between(11, 15)
+        at = np.array([SIGN[side] * scene.between(18, 30), scene.between(40, 54), scene.between(-52, -40)])
+        enhances = scene.chance(0.5)
+        shape = ellipsoid(scene.frame, at, radius * scene.rng.uniform(0.85, 1.1, 3))
+        scene.paint(shape, TUMOUR if enhances else NECROSIS)
+        size = round(scene.millimetres(2 * radius))
+        details = {"character": "solid" if enhances else "cystic"}
+        scene.findings.append(Finding("cerebellar_lesion", at, side=side, size_mm=size, details=details))
 
 
 def _paint_subdural(scene: HeadScene) -> None:
@@ -186,7 +190,7 @@ def _paint_subdural(scene: HeadScene) -> None:
 
 def _paint_arachnoid_cyst(scene: HeadScene) -> None:
     side = scene.side()
-    radius = scene.between(12, 17)
+    radius = scene.between(15, 20)
     at = np.array([SIGN[side] * scene.between(38, 46), scene.between(-44, -30), scene.between(-20, -10)])
     scene.paint(ellipsoid(scene.frame, at, radius * np.array([0.8, 1.1, 1.0])), CSF)
     size = round(scene.millimetres(2 * radius))
@@ -197,7 +201,7 @@ def _paint_look_alikes(scene: HeadScene) -> None:
     """Bright or dark in the same range, but not the finding: each on a sequence of its own."""
     for name, tissue, chance, low, high in (
         ("developmental_cyst", CSF, 0.3, 6, 10),  # dark on FLAIR, no lesion
-        ("old_gliosis", GLIOSIS, 0.35, 7, 12),  # one scar, not many foci
+        ("old_gliosis", GLIOSIS, 0.3, 5, 8),  # one scar, not many foci
         ("lipoma", OLD_BLOOD, 0.2, 5, 8),  # bright on T1, small
         ("capillary_telangiectasia", MUCOSA, 0.25, 4, 6.5),  # enhances faintly, small
     ):

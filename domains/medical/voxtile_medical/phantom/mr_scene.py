@@ -61,12 +61,12 @@ def draw_head(rng: np.random.Generator, present: Mapping[str, bool], shift_to: s
         ventricles, sulci = ventricles * rng.uniform(1.1, 1.45), rng.uniform(5.5, 8.0)
     if present["hydrocephalus"]:
         ventricles = rng.uniform(1.75, 2.1)
-    shift = rng.uniform(8.0, 14.0) * SIGN[shift_to] if present["midline_shift"] else rng.normal(0.0, 1.2)
+    shift = rng.uniform(10.0, 16.0) * SIGN[shift_to] if present["midline_shift"] else rng.normal(0.0, 1.2)
     return Head(
         scale=(float(scale[0]), float(scale[1]), float(scale[2])),
-        angles=(rng.normal(0, 6.0), rng.normal(0, 4.0), rng.normal(0, 6.0)),
-        shift=(rng.normal(0, 4.0), rng.normal(0, 6.0), rng.normal(0, 6.0)),
-        scalp=rng.uniform(4, 9),
+        angles=(rng.normal(0, 8.0), rng.normal(0, 6.0), rng.normal(0, 8.0)),
+        shift=(rng.normal(0, 7.0), rng.normal(0, 7.0), rng.normal(0, 7.0)),
+        scalp=rng.uniform(3, 11),
         skull=rng.uniform(5, 8),
         ventricles=float(ventricles),
         sulci=float(sulci),

@@ -146,7 +146,7 @@ def _acquire(
     if sequence.role == "adc":
         values += rng.standard_normal(grid.shape, dtype=np.float32) * np.float32(rng.uniform(40, 90)) * (values > 0)
         return _stored(values)
-    values *= np.exp(value_noise(rng, grid.shape, (2, 2, 2)) * np.float32(rng.uniform(0.08, 0.25)))
+    values *= np.exp(value_noise(rng, grid.shape, (2, 2, 2)) * np.float32(rng.uniform(0.06, 0.18)))
     level = np.float32(np.percentile(values, 99) * rng.uniform(0.02, 0.045))
     values = np.hypot(
         values + level * rng.standard_normal(grid.shape, dtype=np.float32),

@@ -36,15 +36,16 @@ CSF = tissue(1.0, 4000, 1800, 3.0)
 GREY = tissue(0.84, 1250, 98, 0.82, 0.02)
 WHITE = tissue(0.72, 800, 75, 0.74, 0.01)
 VEIN = tissue(0.45, 1500, 60, 1.2, 3.0)
-MUCOSA = tissue(0.85, 1400, 110, 1.4, 1.8)
-OEDEMA = tissue(0.86, 1450, 165, 1.35)
+MUCOSA = tissue(0.85, 1400, 180, 1.4, 1.0)
+INFLAMED = tissue(0.86, 1450, 220, 1.2, 3.0)  # mucosa of a sinus
+OEDEMA = tissue(0.86, 1450, 220, 1.35)
 INFARCT = tissue(0.86, 1450, 130, 0.42)
-TUMOUR = tissue(0.86, 1500, 125, 1.05, 2.2)
+TUMOUR = tissue(0.86, 1500, 125, 1.05, 3.4)
 NECROSIS = tissue(0.95, 2600, 300, 2.2)
-MENINGIOMA = tissue(0.84, 1250, 96, 0.84, 2.4)
+MENINGIOMA = tissue(0.84, 1250, 96, 0.84, 3.8)
 OLD_BLOOD = tissue(0.9, 380, 115, 0.9)  # methaemoglobin: bright on T1
 FRESH_BLOOD = tissue(0.82, 1150, 34, 0.6)  # deoxyhaemoglobin: dark on T2
-GLIOSIS = tissue(0.86, 1350, 160, 1.1)
+GLIOSIS = tissue(0.86, 1350, 210, 1.1)
 PROTEIN_FLUID = tissue(1.0, 1300, 420, 2.3)
 
 
@@ -93,12 +94,14 @@ def draw_protocol(rng: np.random.Generator) -> tuple[Sequence, ...]:
 
     short, early = between(450, 680), between(8, 14)
     diffusion = (between(4200, 7000), between(72, 95))
-    fat_left = between(0.1, 0.7)
+    fat_left = between(0.05, 0.3)
     return (
         Sequence("t1", short, early),
-        Sequence("t1-post", round(short * rng.uniform(0.97, 1.03), 1), early, contrast=True),
+        Sequence(
+            "t1-post", round(short * rng.uniform(0.97, 1.03), 1), early, contrast=True, fat_left=between(0.05, 0.2)
+        ),
         Sequence("t2", between(3800, 6000), between(85, 112)),
-        Sequence("flair", between(8300, 10_000), between(92, 120), between(2300, 2600), fat_left=between(0.1, 1.0)),
+        Sequence("flair", between(8300, 10_000), between(92, 120), between(2300, 2600), fat_left=between(0.05, 0.3)),
         Sequence("dwi", *diffusion, b_value=B_VALUE, fat_left=fat_left),
         Sequence("adc", *diffusion, b_value=B_VALUE, fat_left=fat_left),
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from voxtile.data.preset import Preset
+if TYPE_CHECKING:  # it needs torch, and captions are also chosen where no model is near
+    from voxtile.data.preset import Preset
 
 _COMPASS = r"(?:north|south)(?:[ -]?(?:east|west))?|east|west"
 _DIRECTION = re.compile(

@@ -180,7 +180,11 @@ def _licence_counts(summary: CorpusSummary, runs: Sequence[Run]) -> dict[str | N
 
 def _examples(connection: duckdb.DuckDBPyConnection, captions: Sequence[CaptionOrigin], count: int) -> list[Example]:
     rows = connection.execute(
-        """SELECT kind, provider, model, uid, text, verdict FROM captions LEFT JOIN judged USING (caption_id)
+        """WITH different AS (
+            SELECT DISTINCT ON (kind, provider, model, text) *
+            FROM (SELECT * FROM captions LEFT JOIN judged USING (caption_id) ORDER BY md5(caption_id))
+        )
+        SELECT kind, provider, model, uid, text, verdict FROM different
         QUALIFY row_number() OVER (PARTITION BY kind, provider, model ORDER BY md5(caption_id)) <= ?
         ORDER BY md5(caption_id)""",
         [count],

@@ -154,7 +154,7 @@ def _conflicts(licences: tuple[tuple[Licence, int], ...]) -> Iterable[Consequenc
             "nothing made of both together can be shared; keep them in separate views.",
         )
     strict = [
-        part.name or part.words
+        part.name or f"'{part.words}'"
         for licence, _ in licences
         for part in licence.parts
         if NONCOMMERCIAL in part.terms and not part.terms & {SHARE_ALIKE, NO_DERIVATIVES}
@@ -181,4 +181,4 @@ def _named(found: tuple[tuple[Licence, int], ...]) -> str:
     names = [f"'{licence}' ({_samples(((licence, count),))})" for licence, count in found[:_SHOWN]]
     more = [f"{len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
     joined = [*names, *more]
-    return joined[0] if len(joined) == 1 else f"each of {', '.join(joined[:-1])} and {joined[-1]}"
+    return joined[0] if len(joined) == 1 else f"Each of {', '.join(joined[:-1])} and {joined[-1]}"

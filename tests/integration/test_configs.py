@@ -27,6 +27,15 @@ def ct_data() -> list[str]:
     return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "2"]
 
 
+@pytest.fixture(scope="session")
+def ct_grounding_data() -> list[str]:
+    """The same with segmentations, as the config makes it."""
+    phantom = yaml.safe_load(CONFIGS["medical/ct-grounding"].read_text())["data"]["phantom"]
+    phantom |= {"n": 10}
+    phantom["converter_options"] |= {"split_fractions": "0.5,0.25,0.25", "engine": "inline"}
+    return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "2"]
+
+
 def scenes_data(name: str, size: str) -> list[str]:
     """A few scenes of a remote-sensing phantom, split so that every split has some."""
     convert = {
@@ -70,6 +79,7 @@ def data(request, tmp_path, monkeypatch, xray_corpus):
     return {
         "medical/cxr": ["--data.corpus", str(xray_corpus), "--data.num_workers", "0"],
         "medical/ct": request.getfixturevalue("ct_data"),
+        "medical/ct-grounding": request.getfixturevalue("ct_grounding_data"),
         "medical/mr": studies_data("medical/mr"),
         "medical/petct": studies_data("medical/petct"),
         "pathology/he": slides_data(),

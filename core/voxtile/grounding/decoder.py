@@ -128,8 +128,7 @@ class GroundingDecoder(nn.Module):
         for look, level in zip(self.looks, reversed(maps[1:]), strict=True):
             queries = look(queries, level.flatten(2).transpose(1, 2)[item], padding)
         asked = queries[:, 0]
-        voxels = self._voxels(maps[0], grid)
-        mask = self._products(self.mask_head(asked), voxels, item) + self.bias
+        mask = self._masks(self.mask_head(asked), self.parts(maps[0]), item, grid) + self.bias
         presence = self.presence_head(asked).squeeze(1) + self.peak * mask.flatten(1).amax(1)
         return Grounded(mask, presence)
 
@@ -154,31 +153,20 @@ class GroundingDecoder(nn.Module):
         padding = blank.new_zeros(words.shape[:2]) if phrases.mask is None else ~phrases.mask
         return torch.cat([first, words], 1), torch.cat([blank, padding], 1)
 
-    def _voxels(self, fine: Tensor, grid: Sequence[int]) -> Tensor:
-        """[S, M, *G] features of every voxel, from the parts of the finest cells."""
-        axes = self.dimensions
-        parts = self.parts(fine)
-        cells = parts.shape[2:]
-        x: Tensor = parts.unflatten(1, (self.product, *(2,) * axes))  # [S, M, 2, …, *H]
-        order = [0, 1] + [k for axis in range(axes) for k in (2 + axes + axis, 2 + axis)]
-        x = x.permute(order).reshape(len(x), self.product, *(2 * n for n in cells))
-        if tuple(x.shape[2:]) != tuple(grid):  # odd grids: the last cell reaches beyond the image
-            x = x[(slice(None), slice(None), *(slice(0, n) for n in grid))]
-        return x
+    def _masks(self, asked: Tensor, parts: Tensor, item: Tensor, grid: Sequence[int]) -> Tensor:
+        """[R, M] and [S, K · M, *H] to [R, *G] float32.
 
-    def _products(self, asked: Tensor, voxels: Tensor, item: Tensor) -> Tensor:
-        """[R, M] and [S, M, *G] to [R, *G], image by image so that voxels are not copied for every phrase."""
-        out = asked.new_empty(len(asked), *voxels.shape[2:], dtype=torch.float32)
-        order, chosen = [], []
-        for image in torch.unique(item).tolist():
-            rows = torch.nonzero(item == image).squeeze(1)
-            found = asked[rows].float() @ voxels[image].flatten(1).float()
-            chosen.append(found / self.product**0.5)
-            order.append(rows)
-        if not order:
-            return out
-        flat: Tensor = torch.cat(chosen)[torch.argsort(torch.cat(order))]
-        return flat.view(len(asked), *voxels.shape[2:])
+        The products are taken image by image, so that its features are not copied for every phrase, and part by part;
+        only what they give is laid out as voxels.
+        """
+        cells, axes = parts.shape[2:], self.dimensions
+        features = parts.movedim(1, -1).reshape(len(parts), -1, self.product).unbind()  # S of [N · K, M]
+        rows = [torch.nonzero(item == image).squeeze(1) for image in range(len(features))]
+        found = torch.cat([of_image @ asked[own].T for own, of_image in zip(rows, features, strict=True)], 1)
+        x = found.view(*cells, *(2,) * axes, -1)
+        x = x.permute(2 * axes, *(k for axis in range(axes) for k in (axis, axes + axis)))
+        x = x.reshape(-1, *(2 * n for n in cells))[torch.argsort(torch.cat(rows))].float() / self.product**0.5
+        return x[(slice(None), *(slice(0, n) for n in grid))]  # odd grids: the last cell reaches beyond the image
 
 
 def require_levels(encoded: Encoded) -> tuple[Tensor, ...]:

@@ -48,7 +48,7 @@ def claims_of(
     text = text[:LONGEST_TEXT]
     found = [
         Claim("identity", text[leak.start : leak.end], leak.start, leak.end, text=leak.kind)
-        for leak in leaks(text, vocabulary.known_words | allowed, identifiers)
+        for leak in leaks(text, vocabulary.known_words, allowed, identifiers)
     ]
     masked = _masked(text, found)
     said = [Claim("date", text[d.start : d.end], d.start, d.end, text=d.text) for d in dates(masked)]

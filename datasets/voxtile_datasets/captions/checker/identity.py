@@ -63,12 +63,15 @@ class SaidDate:
     end: int
 
 
-def leaks(text: str, known_words: frozenset[str], identifiers: Sequence[str] = ()) -> list[Leak]:
+def leaks(
+    text: str, known_words: frozenset[str], allowed: frozenset[str], identifiers: Sequence[str] = ()
+) -> list[Leak]:
     """What identifies a person, a place of living or a record, in the order of the text, without overlaps.
 
     Args:
         text: a caption.
         known_words: of the vocabulary, in normal form; a capital does not make names of them.
+        allowed: further such words.
         identifiers: names and numbers known of the sample's subject.
     """
     found = [Leak("known", *span) for span in spans_of_known(text, _parts(identifiers))]
@@ -76,7 +79,7 @@ def leaks(text: str, known_words: frozenset[str], identifiers: Sequence[str] = (
     if any(character.isdigit() for character in text):
         found += [Leak("address", *match.span()) for match in _STREET.finditer(text)]
         found += _numbers(text)
-    found += _names(text, known_words)
+    found += _names(text, known_words, allowed)
     chosen: list[Leak] = []
     for leak in sorted(found, key=lambda item: (item.start, -item.end)):
         if not chosen or leak.start >= chosen[-1].end:
@@ -155,14 +158,14 @@ def _has_unit(after: str) -> bool:
     return bool(re.match(r"\s*(?:[x×]\s*\d|mm|cm|m\b|km|ml|HU|%|°|µm|um)", after))
 
 
-def _names(text: str, known_words: frozenset[str]) -> Iterator[Leak]:
+def _names(text: str, known_words: frozenset[str], allowed: frozenset[str]) -> Iterator[Leak]:
     words = list(_WORD.finditer(text))
     capitals = sum(match.group()[0].isupper() for match in words)
     if not capitals:
         return
     is_title = capitals > _MOST_CAPITALS * len(words) and len(words) > 2
     grammar = load_grammar()
-    explained = _explained(known_words, grammar)
+    explained = _explained(known_words, allowed, grammar)
     index = 0
     while index < len(words):
         run = _run(text, words, index)
@@ -173,10 +176,10 @@ def _names(text: str, known_words: frozenset[str]) -> Iterator[Leak]:
         index = run
 
 
-def _explained(known_words: frozenset[str], grammar: Grammar) -> Callable[[str], bool]:
+def _explained(known_words: frozenset[str], allowed: frozenset[str], grammar: Grammar) -> Callable[[str], bool]:
     def explains(word: str) -> bool:
         form = normal_form(re.sub(r"['’]s$", "", word))
-        return form in known_words or form in grammar.known_words or form in grammar.capitals
+        return any(form in words for words in (known_words, allowed, grammar.known_words, grammar.capitals))
 
     return explains
 

@@ -107,7 +107,8 @@ def _presence(claim: Claim, concept: str, facts: Facts) -> tuple[Judgement, str]
         return "contradicted", f"'{claim.words}' is wrong: the facts say {other[0].replace('_', ' ')}."
     if NORMAL in there:
         return "unsupported", f"'{claim.words}' is not in the facts: they call the picture normal."
-    if there & facts.vocabulary.kin(concept) or (there & facts.vocabulary.above(concept) and not facts.lists(concept)):
+    similar = facts.vocabulary.above(concept) | facts.vocabulary.kin(concept)
+    if there & similar and not facts.lists(concept):
         return "unknown", f"'{claim.words}' is not known: the facts state something like {name}, but not that."
     if facts.is_closed(concept):
         return (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from dataclasses import dataclass
 
 from voxtile.words.phrases import Match, Phrases
@@ -14,6 +15,9 @@ _JOINING = frozenset([",", "and", "or", "nor", "/", "&"])
 _SLIGHT = frozenset(["the", "a", "an", "both", "left", "right", "bilateral", "of", "also"]) | _JOINING
 _LOCATING = frozenset(["of", "in", "within", "at", "on", "along", "to", "from", "around", "inside", "into", "over"])
 _NEAR, _FAR, _UNLESS = 10, 14, 4  # words between a quality and the structure after it, before it; words beside a term
+_OPPOSITE: Mapping[Polarity, Polarity] = {"present": "absent", "absent": "present", "uncertain": "uncertain"}
+_ALONE = 5  # words beside one that says that all is normal
+_TRIED = 3  # structures before or after a quality of which it may be said
 _OF = frozenset(["of", "from", "for"])  # "clear of" denies and does not say that all is well
 
 
@@ -59,6 +63,7 @@ class Finder:
         if extra is not None:
             for place, names in _by_place(extra.find(self.words)).items():
                 self.terms.setdefault(place, names)
+        statement.spare_places(sorted(self.terms))
 
     def find(self) -> list[Mention]:
         """All mentions in the order of the text."""
@@ -68,7 +73,7 @@ class Finder:
             inside = [place for place in self.terms if place[0] <= pair.start and pair.end <= place[1]]
             if any(set(self.terms[place]) & set(pair.concepts) for place in inside):
                 continue
-            if any(place[1] - place[0] > pair.end - pair.start for place in inside):
+            if any(self._says_more(place, pair) for place in inside):
                 continue
             replaced.update(inside)
             found.setdefault((pair.start, pair.concepts), pair)
@@ -83,10 +88,17 @@ class Finder:
             found.setdefault((mention.start, mention.denies or mention.concepts), mention)
         return sorted(found.values(), key=lambda m: (m.start, m.end))
 
+    def _says_more(self, place: tuple[int, int], pair: Mention) -> bool:
+        """Whether a longer name is of something else, and not only of something more general."""
+        if place[1] - place[0] <= pair.end - pair.start:
+            return False
+        above = frozenset().union(*(self.vocabulary.above(concept) for concept in pair.concepts))
+        return not set(self.terms[place]) <= above
+
     def _judged(
         self, concepts: tuple[str, ...], start: int, end: int, structure: tuple[int, int] | None = None
     ) -> Mention | None:
-        polarity = self.statement.polarity(start)
+        polarity = self.statement.polarity(start, end)
         return None if polarity is None else Mention(concepts, polarity, start, end, structure)
 
     def _unless(self, concepts: tuple[str, ...], start: int, end: int) -> tuple[str, ...]:
@@ -144,12 +156,12 @@ class Finder:
         return not any(word in grammar.verbs | grammar.prepositions | _JOINING for word in gap)
 
     def _of_normality(self) -> Iterator[Mention]:
-        if not self.vocabulary.closes:
-            return
+        """What a normal structure denies; without a structure, that the picture is normal."""
         for normal in self.vocabulary.normal.find(self.words):
-            if normal.end < len(self.words) and self.words[normal.end] in _OF:
+            following = self.words[normal.end] if normal.end < len(self.words) else ""
+            if following in _OF and (following != "of" or normal.payload != NORMAL):
                 continue
-            polarity = self.statement.polarity(normal.start)
+            polarity = self.statement.polarity(normal.start, normal.end)
             structures = self._structures_of(normal, self._has_closing) if polarity else []
             denies = dict.fromkeys(
                 concept
@@ -159,14 +171,35 @@ class Finder:
             if denies and polarity:
                 place = (structures[0].start, structures[0].end)
                 yield Mention((), polarity, normal.start, normal.end, place, tuple(denies))
+            elif polarity and normal.payload == NORMAL and self._is_of_picture(normal):
+                yield Mention((NORMAL,), polarity, normal.start, normal.end)
 
     def _of_whole(self) -> Iterator[Mention]:
+        """That the picture is normal, or that it is not."""
         if NORMAL not in self.vocabulary.concepts:
             return
         for whole in self.vocabulary.whole.find(self.words):
-            polarity = self.statement.polarity(whole.start)
+            polarity = self.statement.polarity(whole.start, whole.end)
             if polarity:
                 yield Mention((NORMAL,), polarity, whole.start, whole.end)
+        for abnormal in self.vocabulary.abnormal.find(self.words):
+            polarity = self.statement.polarity(abnormal.start, abnormal.end)
+            if polarity and self._is_of_picture(abnormal) and not self._is_in_name(abnormal):
+                yield Mention((NORMAL,), _OPPOSITE[polarity], abnormal.start, abnormal.end)
+
+    def _is_of_picture(self, match: Match[str] | Match[bool]) -> bool:
+        """Whether a word of normality is said of the picture: the clause names the picture and no structure."""
+        if NORMAL not in self.vocabulary.concepts or self._is_in_name(match):
+            return False
+        clause = self.statement.clause_of(match.start)
+        pictures = self.vocabulary.pictures.find(self.words)
+        covered = {i for p in pictures for i in range(p.start, p.end)}
+        inside = [s for s in self._structures if self.statement.clause_of(s.start) == clause and s.start not in covered]
+        alone = len(self.words) <= match.end - match.start + _ALONE
+        return not inside and (alone or any(self.statement.clause_of(p.start) == clause for p in pictures))
+
+    def _is_in_name(self, match: Match[str] | Match[bool]) -> bool:
+        return any(start <= match.start and match.end <= end for start, end in self.terms)
 
     def _has_pair(self, structure: str, quality: str) -> bool:
         return (structure, quality) in self.vocabulary.pairs
@@ -174,23 +207,24 @@ class Finder:
     def _has_closing(self, structure: str, kind: str) -> bool:
         return kind in self.vocabulary.closes.get(structure, {})
 
-    def _structures_of(self, quality: Match[str], fits: object) -> list[Match[str]]:
+    def _structures_of(self, quality: Match[str], fits: Callable[[str, str], bool]) -> list[Match[str]]:
         """The structures of which a quality is said; empty where it is said of none near."""
         clause = self.statement.clause_of(quality.start)
-        inside = [s for s in self._structures() if self.statement.clause_of(s.start) == clause]
+        inside = [s for s in self._structures if self.statement.clause_of(s.start) == clause]
         before = [s for s in inside if s.end <= quality.start]
         after = [s for s in inside if s.start >= quality.end]
         ordered = [(after, 1), (before, -1)] if self._goes_on_after(quality, after) else [(before, -1), (after, 1)]
         for candidates, direction in ordered:
-            group = self._group(candidates[::direction], quality, direction)
-            if any(fits(structure.payload, quality.payload) for structure in group):  # type: ignore[operator]
-                return group
+            nearest = candidates[::direction]
+            for first in range(min(len(nearest), _TRIED)):
+                group = self._group(nearest[first:], quality, direction)
+                if any(fits(structure.payload, quality.payload) for structure in group):
+                    return group
         return []
 
-    def _structures(self) -> Sequence[Match[str]]:
-        if not hasattr(self, "_found_structures"):
-            self._found_structures = self.vocabulary.structures.find(self.words)
-        return self._found_structures
+    @cached_property
+    def _structures(self) -> list[Match[str]]:
+        return self.vocabulary.structures.find(self.words)
 
     def _goes_on_after(self, quality: Match[str], after: Sequence[Match[str]]) -> bool:
         """Whether a quality stands before what it is said of: "stones in the gallbladder", "enlarged heart"."""
@@ -220,6 +254,8 @@ class Finder:
     def _reaches(self, gap: tuple[str, ...], direction: int) -> bool:
         if direction < 0:
             return len(gap) + 3 * gap.count(",") <= _FAR
+        if gap == (",",):
+            return True
         if len(gap) > _NEAR or "," in gap:
             return False
         verbs = any(word in self.statement.grammar.verbs for word in gap)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from voxtile.words.phrases import Match
@@ -45,13 +45,30 @@ class Statement:
         found = grammar.cues.find(words.words)
         harmless = [cue for cue in found if cue.payload == "harmless"]
         self._cues = [cue for cue in found if cue.payload not in ("harmless", "breaks")]
+        self._cue_starts = {cue.start for cue in self._cues}
         self._covered = {i for cue in harmless for i in range(cue.start, cue.end)}
         self.items = self._split([cue for cue in found if cue.payload == "breaks"])
         self._item_at = [-1] * size
         for number, item in enumerate(self.items):
             self._item_at[item.start : item.end] = [number] * (item.end - item.start)
         self._denials, self._doubts, self._elsewhere = [0] * size, [0] * size, [0] * size
+        self._reaches: list[tuple[list[int], int, int]] = []
         self._apply()
+
+    def spare_places(self, names: Sequence[tuple[int, int]]) -> None:
+        """Take back denials and doubts from what only says where something denied is: "no car is on the bridge".
+
+        Args:
+            names: the names in the sentence, half-open, ascending.
+        """
+        words = self.words.words
+        for counts, start, reach in self._reaches:
+            for item in self.items:
+                first, last = max(item.start, start), min(item.end, reach)
+                named = next((end for begin, end in names if first <= begin < last), last)
+                place = next((i for i in range(named, last) if words[i] in _WHERE), last)
+                for position in range(place, last):
+                    counts[position] -= 1
 
     def clause_of(self, position: int) -> int:
         """Number of the clause of a word; -1 for a mark or a word that parts clauses."""
@@ -63,11 +80,14 @@ class Statement:
         number = self._item_at[position]
         return (self.items[number].start, self.items[number].end) if number >= 0 else (position, position + 1)
 
-    def polarity(self, position: int) -> Polarity | None:
-        """Whether what begins at a word is affirmed, denied or doubted; None where it is not said of this picture.
+    def polarity(self, start: int, end: int) -> Polarity | None:
+        """Whether the words [start, end) are affirmed, denied or doubted; None where it is not said of this picture.
+
+        A name may begin within a denial ("without signs of malignancy") or with one ("no finding").
 
         Two denials affirm ("not without"); a denial wins over a doubt in its scope ("no suspicious nodule").
         """
+        position = start if start in self._cue_starts else end - 1
         if self._elsewhere[position]:
             return None
         if self._denials[position] % 2:
@@ -123,8 +143,8 @@ class Statement:
                 if kind == "denies" and self._says_nothing(cue.end, reach):
                     self._back(self._denials, cue.start)
                 else:
-                    for first, last in self._without_places(cue.end, reach):
-                        self._add(self._target(kind), first, last)
+                    self._add(self._target(kind), cue.end, reach)
+                    self._reaches.append((self._target(kind), cue.end, reach))
             else:
                 self._back(self._denials if kind == "denied" else self._doubts, cue.start)
 
@@ -153,17 +173,6 @@ class Statement:
             item = self.items[number]
             reach = self._until_with(item.start, item.end)
         return reach
-
-    def _without_places(self, start: int, reach: int) -> Iterator[tuple[int, int]]:
-        """The words that a denial reaches without those that only say where: "no car is on the bridge"."""
-        words = self.words.words
-        position = start
-        while position < reach:
-            number = self._item_at[position]
-            end = min(reach, self.items[number].end if number >= 0 else position + 1)
-            place = next((i for i in range(position + 1, end) if words[i] in _WHERE), end)
-            yield position, place
-            position = end
 
     def _until_with(self, start: int, end: int) -> int:
         """The scope ends at "with a small …", which says something new."""

@@ -17,6 +17,7 @@ from voxtile_datasets.captions.checker.vocabulary_file import Joined, read_files
 
 Pair: TypeAlias = tuple[str, str]  # structure, quality
 NORMAL = "normal"
+_SHORTEST_WORD = 4  # shorter names in facts are codes: adi, tum
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class Vocabulary:
         normal: phrase → kind of normality.
         closes: structure → kind of normality → concepts that it denies.
         whole: phrases that say that the whole picture is normal.
+        abnormal: phrases that say that it is not.
+        pictures: phrases for the picture, of which words of normality are said.
         places: phrase → part of an organ.
         near: place → places that mean nearly the same.
         is_about_patients: dates and names belong to people.
@@ -74,6 +77,8 @@ class Vocabulary:
     normal: Phrases[str]
     closes: Mapping[str, Mapping[str, tuple[str, ...]]]
     whole: Phrases[bool]
+    abnormal: Phrases[bool]
+    pictures: Phrases[bool]
     places: Phrases[str]
     near: Mapping[str, frozenset[str]]
     is_about_patients: bool
@@ -118,7 +123,16 @@ class Vocabulary:
     @cached_property
     def known_words(self) -> frozenset[str]:
         """Every word of its phrases, in normal form: a capital does not make a name of them."""
-        tries = (self.terms, self.structures, self.qualities, self.normal, self.whole, self.places)
+        tries = (
+            self.terms,
+            self.structures,
+            self.qualities,
+            self.normal,
+            self.whole,
+            self.abnormal,
+            self.pictures,
+            self.places,
+        )
         return frozenset().union(*(phrases.words() for phrases in tries))
 
     def above(self, name: str) -> frozenset[str]:
@@ -199,7 +213,7 @@ def _compile(joined: Joined) -> Vocabulary:
         name="+".join(joined.names),
         sha256=joined.sha256,
         concepts=_concepts(entries, joined.exclusive),
-        terms=Phrases((phrase, name) for name, entry in entries.items() for phrase in entry.get("terms", ())),
+        terms=Phrases((phrase, name) for name, entry in entries.items() for phrase in _terms(entry)),
         structures=Phrases((phrase, name) for name, entry in anatomy.items() for phrase in entry.get("terms", ())),
         qualities=_flat(tables["qualities"]),
         pairs=_pairs(entries),
@@ -208,7 +222,10 @@ def _compile(joined: Joined) -> Vocabulary:
             name: {kind: tuple(found) for kind, found in entry.get("closes", {}).items()}
             for name, entry in anatomy.items()
         },
-        whole=Phrases((phrase, True) for phrase in tables["complete"].get("affirmed", ())),
+        **{
+            name: Phrases((phrase, True) for phrase in tables["complete"].get(key, ()))
+            for name, key in (("whole", "affirmed"), ("abnormal", "abnormal"), ("pictures", "pictures"))
+        },
         places=Phrases([*_rows(tables["places"]), *_levels(tables["levels"])]),
         near=_both_ways((place, other) for place, others in tables["near"].items() for other in others),
         is_about_patients="patients" in joined.about,
@@ -232,6 +249,12 @@ def _concepts(entries: Mapping[str, Mapping[str, Any]], exclusive: Sequence[Sequ
         unless = Phrases((str(phrase), True) for phrase in entry["unless"]) if entry.get("unless") else None
         found[name] = Concept(name, **texts, unless=unless)
     return found
+
+
+def _terms(entry: Mapping[str, Any]) -> list[str]:
+    """Names of a concept in texts: its terms, and its other names in facts as far as they are words."""
+    aliases = (str(alias).replace("_", " ") for alias in entry.get("aliases", ()))
+    return [*map(str, entry.get("terms", ())), *(alias for alias in aliases if len(alias) > _SHORTEST_WORD)]
 
 
 def _pairs(entries: Mapping[str, Mapping[str, Any]]) -> dict[Pair, tuple[str, ...]]:

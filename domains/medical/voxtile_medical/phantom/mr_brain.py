@@ -108,7 +108,7 @@ def _paint_ventricles(scene: HeadScene) -> None:
         sign = SIGN[side]
         own = size * scene.between(0.93, 1.07)
         if scene.away == side:
-            own *= 0.7  # what pushes the midline effaces the ventricle beside it
+            own *= 0.6  # what pushes the midline effaces the ventricle beside it
         horn = np.array([6.0 * own, 19 * own**0.5, 8 * own])
         turn = rotation(2, -sign * 14)
         scene.paint(ellipsoid(frame, (sign * (8 + 3 * own), -20, 16), horn, turn=turn), CSF)

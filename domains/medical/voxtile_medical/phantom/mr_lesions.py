@@ -104,17 +104,20 @@ def _paint_oedema(scene: HeadScene) -> None:
 
 
 def _paint_infarct(scene: HeadScene) -> None:
+    """In one to three territories of one side, as emboli of one artery leave them."""
     side = scene.side()
-    territory = str(scene.rng.choice(list(TERRITORIES), p=(0.6, 0.15, 0.25)))
-    radius = scene.between(15, 21)
-    centre = TERRITORIES[territory] * (SIGN[side], 1, 1) + scene.point_in_ball() * 8
-    scene.taken.append((centre, radius))
-    turn = rotation(2, scene.between(-40, 40))
-    scene.paint(ellipsoid(scene.frame, centre, radius * scene.rng.uniform(0.7, 1.15, 3), turn=turn), INFARCT)
-    size = round(scene.millimetres(2 * radius))
-    scene.findings.append(
-        Finding("acute_infarct", centre, side=side, place=territory, size_mm=size, details={"territory": territory})
-    )
+    count = int(scene.rng.integers(1, 4))
+    for territory in scene.rng.choice(list(TERRITORIES), count, replace=False, p=(0.6, 0.15, 0.25)).tolist():
+        radius = scene.between(14, 20)
+        centre = TERRITORIES[territory] * (SIGN[side], 1, 1) + scene.point_in_ball() * 8
+        scene.taken.append((centre, radius))
+        turn = rotation(2, scene.between(-40, 40))
+        scene.paint(ellipsoid(scene.frame, centre, radius * scene.rng.uniform(0.7, 1.15, 3), turn=turn), INFARCT)
+        size = round(scene.millimetres(2 * radius))
+        details = {"territory": territory}
+        scene.findings.append(
+            Finding("acute_infarct", centre, side=side, place=territory, size_mm=size, details=details)
+        )
 
 
 def _paint_haemorrhage(scene: HeadScene) -> None:

@@ -12,12 +12,15 @@ import time
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import webdataset
 from packaging.version import Version
 from PIL import Image
 
 from voxtile.cli import main
+from voxtile.corpus.view_selection import CAPTIONS, SAMPLES, write_selection
 from voxtile.corpus.writer import JobWriter, append_rows, new_corpus
 from voxtile.engine.task import Sample
 from voxtile_datasets.webdataset_export import shards as shards_module
@@ -139,6 +142,21 @@ def test_contradicted_captions_are_left_out_and_kinds_are_chosen(corpus, plain, 
     assert sum(sum(s["skipped"].values()) for s in state["shards"]) + sum(state["finished"]["train"].values()) == 7
     assert export(corpus, tmp_path / "all", "--kinds", "rewrite", "--split", "train", "--exclude-verdicts", "") == 0
     assert len(records(tmp_path / "all", "train")) == TRAIN
+
+
+def test_a_curated_view_chooses_samples_and_captions(corpus, tmp_path, capsys):
+    shutil.copytree(corpus, tmp_path / "corpus")
+    pq.write_table(pa.table({"uid": [uid(n) for n in (1, 2, 4)], "weight": [1.0, 2.0, 1.0]}), tmp_path / SAMPLES)
+    pq.write_table(pa.table({"caption_id": ["raw-1", "rewrite-2"]}), tmp_path / CAPTIONS)
+    about = {"name": "good", "scheme": "default", "weighted": True, "steps": []}
+    write_selection(tmp_path / "corpus/views/good.selection", [tmp_path / SAMPLES, tmp_path / CAPTIONS], about)
+    assert export(tmp_path / "corpus", tmp_path / "out", "--view", "good") == 0
+    texts = {key: record["txt"] for key, record in records(tmp_path / "out", "train").items()}
+    assert texts == {uid(1): b"Report 1.", uid(2): b"Rewritten 2."}
+    assert export(tmp_path / "corpus", tmp_path / "no", "--view", "bad") == 2
+    assert "there is no curated view 'bad'; there are: good" in capsys.readouterr().err
+    assert export(corpus, tmp_path / "no", "--view", "bad") == 2
+    assert "has no curated view 'bad'; make one with: voxtile curate" in capsys.readouterr().err
 
 
 def test_several_captions_of_a_sample_stay_in_one_shard(corpus, tmp_path):

@@ -16,12 +16,13 @@ from rich.table import Table
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.storage import storage_errors, write_atomically
 from voxtile.corpus.view_key import view_key
+from voxtile.corpus.view_selection import EVERYTHING
 from voxtile.engine.lock import LOCK, corpus_lock
 from voxtile.engine.progress import Progress
 from voxtile.errors import ConfigError, RunFailedError
 from voxtile_datasets.licences.combine import combine_licences, refuse_derivatives
 from voxtile_datasets.webdataset_export.records import FAILED, Record, RecordStream
-from voxtile_datasets.webdataset_export.selection import Selection
+from voxtile_datasets.webdataset_export.selection import Selection, curated_view
 from voxtile_datasets.webdataset_export.settings import (
     ExportSettings,
     parse_names,
@@ -38,6 +39,7 @@ def export_wds(
     corpus: Path,
     out: Path,
     *,
+    view: str = EVERYTHING,
     split: str = "",
     scheme: str = "default",
     where: str | None = None,
@@ -63,6 +65,7 @@ def export_wds(
     Args:
         corpus: the corpus.
         out: new folder for the export.
+        view: a curated view (voxtile curate); its choice of samples and captions is taken, its weights are not.
         split: splits to export, separated by commas; all by default, each in its own folder.
         scheme: split scheme.
         where: SQL condition on the samples, e.g. "modality = 'CT'".
@@ -84,6 +87,7 @@ def export_wds(
         RunFailedError: some samples could not be read; the rest is exported.
     """
     settings = ExportSettings(
+        view=view,
         splits=parse_names(split),
         scheme=scheme,
         where=where,
@@ -117,7 +121,10 @@ def export_wds(
 
 
 def _key(corpus: Path, settings: ExportSettings) -> str:
-    tables = view_key([corpus], scheme=settings.scheme, where=settings.where)
+    curated = curated_view(corpus, settings)
+    tables = view_key(
+        [corpus], scheme=settings.scheme, where=settings.where, selection=curated.key if curated else None
+    )
     text = json.dumps([tables, settings.to_json()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -10,6 +10,8 @@ from typing import Any
 import duckdb
 
 from voxtile.corpus.schema import DESCRIPTIVE, MEASURED, SAMPLES
+from voxtile.corpus.view_selection import EVERYTHING, find_selection
+from voxtile.corpus.view_selection import Selection as CuratedView
 from voxtile.corpus.view_tables import assign_splits, connect, judge_captions, select_samples
 from voxtile.engine.task import Row
 from voxtile.errors import ConfigError
@@ -36,12 +38,16 @@ class Selection:
 
     def __init__(self, corpus: Path, settings: ExportSettings, scratch: Path) -> None:
         self._settings = settings
-        self._connection = connect([corpus], scratch)
+        curated = curated_view(corpus, settings)
+        self._connection = connect([corpus], scratch, selection=curated.folder if curated else None)
         try:
+            if curated:
+                curated.register(self._connection)
             codes = assign_splits(self._connection, settings.scheme)
-            select_samples(self._connection, settings.where)
+            select_samples(self._connection, settings.where, curated=curated is not None)
             judge_captions(self._connection)
-            _gather(self._connection, settings)
+            chosen_captions = curated is not None and curated.chooses_captions
+            _gather(self._connection, settings, kept="SEMI JOIN selected_captions" if chosen_captions else "")
             self.splits = self._chosen_splits(codes)
             self._check_kinds()
         except BaseException:
@@ -99,15 +105,31 @@ class Selection:
             raise ConfigError(f"no caption is of the kind '{missing[0]}'; there are: {', '.join(there)}")
 
 
-def _gather(connection: duckdb.DuckDBPyConnection, settings: ExportSettings) -> None:
+def curated_view(corpus: Path, settings: ExportSettings) -> CuratedView | None:
+    """The curated view to export; None for the whole corpus.
+
+    Raises:
+        ConfigError: there is no such view, or it was curated with other splits.
+    """
+    if settings.view == EVERYTHING:
+        return None
+    views = corpus / "views"
+    curated = find_selection(views, settings.view, settings.view, None)
+    if curated is None:
+        raise ConfigError(f"the corpus has no curated view '{settings.view}'; make one with: voxtile curate CORPUS")
+    curated.check_scheme(settings.scheme, settings.view)
+    return curated
+
+
+def _gather(connection: duckdb.DuckDBPyConnection, settings: ExportSettings, *, kept: str) -> None:
     """Create the table `exported`: picked samples in the order of the export, with texts and facts."""
     columns = ", ".join(f's."{name}"' for name in SAMPLES.names if name != "geometry")
     split = f"coalesce(a.split, '{NO_SPLIT}')" if _has_splits(connection, settings.scheme) else f"'{WITHOUT_SPLITS}'"
-    connection.execute("""
+    connection.execute(f"""
         CREATE TEMP TABLE texts AS
-        SELECT uid, list({caption_id: caption_id, text: text, lang: lang, kind: kind, provider: provider, model: model,
-            verdict: coalesce(verdict, 'unknown')} ORDER BY caption_id) AS texts
-        FROM captions JOIN picked USING (uid)
+        SELECT uid, list({{caption_id: caption_id, text: text, lang: lang, kind: kind, provider: provider, model: model,
+            verdict: coalesce(verdict, 'unknown')}} ORDER BY caption_id) AS texts
+        FROM (SELECT * FROM captions {kept and f"{kept} USING (caption_id)"}) JOIN picked USING (uid)
         LEFT JOIN judged USING (caption_id) GROUP BY uid""")
     if settings.study_captions:
         connection.execute("""

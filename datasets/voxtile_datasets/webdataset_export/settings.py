@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
+from voxtile.corpus.view_selection import EVERYTHING
 from voxtile.data.captions import CaptionPolicy, Verdict
 from voxtile.errors import ConfigError
 
@@ -17,6 +18,7 @@ class ExportSettings:
     """All that decides the bytes of an export, beside the corpus.
 
     Attributes:
+        view: a curated view, or `all`.
         splits: names of the splits to export; empty for all.
         scheme: split scheme.
         where: SQL condition on the samples table.
@@ -30,6 +32,7 @@ class ExportSettings:
         seed: of the order and of the choice of captions.
     """
 
+    view: str = EVERYTHING
     splits: tuple[str, ...] = ()
     scheme: str = "default"
     where: str | None = None

@@ -14,12 +14,12 @@ import pyarrow as pa
 
 from voxtile.corpus.identity import KeyMap, key_map_path
 from voxtile.corpus.parts import read_parts, table_schema
-from voxtile.corpus.reader import Corpus
 from voxtile.errors import InputError
 from voxtile_datasets.captions.known import FACT_COLUMNS, facts_and_scopes, rows_of
 from voxtile_datasets.captions.sentences import body_part
 from voxtile_datasets.captions.strategies.identifiers import Identifiers, identifiers_of
-from voxtile_datasets.captions.strategies.strategy import Row, SampleContext, UnsuitableError
+from voxtile_datasets.captions.strategies.picture import SamplePicture
+from voxtile_datasets.captions.strategies.strategy import Row, SampleContext
 
 # Attributes that describe a finding or an object. Others (ids, names, sources, dates, evidence) stay here.
 _DESCRIBING = (
@@ -111,7 +111,7 @@ class Contexts:
             facts=tuple(dict.fromkeys(_Fact(described(fact, numbers)) for fact in rows["facts"])),
             scopes=tuple({n: s[n] for n in ("vocabulary", "closed", "concepts")} for s in rows["scopes"]),
             captions=captions, regions=tuple({n: r[n] for n in ("phrase", "box")} for r in rows["regions"]),
-            picture=_Picture(self.root, row),
+            picture=SamplePicture(self.root, row),
         )  # fmt: skip
         coded = [row, *rows["regions"], *rows["captions"]]
         path = key_map.path_of(row["source"] or "") if key_map else None
@@ -129,21 +129,6 @@ class _Fact(dict[str, Any]):
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(json.dumps(self, sort_keys=True, default=str))
-
-
-@dataclass(frozen=True)
-class _Picture:
-    """Encodes a sample when it is called."""
-
-    root: Path
-    row: Row
-
-    def __call__(self) -> bytes:
-        source = Corpus(self.root).source(self.row)
-        data = source.encoded() if self.row["codec"] in ("jpg", "png") else source.preview()
-        if data is None:
-            raise UnsuitableError("no-picture", "the sample has no picture that a model could be shown, nor a preview")
-        return data
 
 
 def described(fact: Mapping[str, Any], regions: Mapping[str, int]) -> dict[str, Any]:

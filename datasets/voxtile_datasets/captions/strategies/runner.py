@@ -112,10 +112,7 @@ class CaptionTask:
 
     def close(self) -> None:
         """Give up what is in flight, and close the provider."""
-        for task in self._begun.values():
-            task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*self._begun.values(), return_exceptions=True))
-        self._loop.run_until_complete(self._provider.close())
+        self._loop.run_until_complete(self._end())
         self._loop.close()
 
     def first_requests(self, known: Known) -> list[Request]:
@@ -134,6 +131,12 @@ class CaptionTask:
 
         self._loop.run_until_complete(rehearse())
         return noted
+
+    async def _end(self) -> None:
+        for task in self._begun.values():
+            task.cancel()
+        await asyncio.gather(*self._begun.values(), return_exceptions=True)
+        await self._provider.close()
 
     @property
     def _ahead(self) -> int:

@@ -75,7 +75,7 @@ def _selected(store: Corpus, where: str) -> pa.Table:
         if len(duckdb.extract_statements(f"SELECT uid FROM samples WHERE ({where})")) != 1:
             raise ConfigError(f"--where must be one condition, not several statements: {where}")
         query = f"SELECT uid, licence FROM samples WHERE kind <> '{OVERVIEW}' AND ({where}\n) ORDER BY uid"
-        table = connection.execute(query).to_arrow_table()
+        table = connection.sql(query).to_arrow_table()
     except duckdb.Error as error:
         first = str(error).strip().split("\n")[0]
         raise ConfigError(f"--where cannot be used: {first}; columns are those of the samples table") from error

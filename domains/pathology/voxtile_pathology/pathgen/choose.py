@@ -18,9 +18,9 @@ from voxtile.engine.task import Item, Outcome
 from voxtile.errors import ConfigError, InputError
 from voxtile_pathology.coordinates.features import read_features
 from voxtile_pathology.pathgen.selection import Floats, representatives
-from voxtile_pathology.pathgen.steps import REPRESENTATIVE
 
 PRODUCER = "representatives@1"
+REPRESENTATIVE = "representative"  # the score's name
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,26 @@
-"""`voxtile describe CORPUS --with pathgen`: describe, revise and summarise representative patches."""
+"""`voxtile describe CORPUS --with pathgen`: describe, revise and summarise representative patches.
+
+A thin layer over the caption strategy `describe-revise-summarise`, for the patches that stand for a slide.
+"""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
-from rich.console import Console
 
 from voxtile.corpus.reader import Corpus
-from voxtile.engine.run import RunOptions, run_task
-from voxtile.errors import ConfigError
-from voxtile_pathology.pathgen.endpoint import OpenAIEndpoint, checked_endpoint
-from voxtile_pathology.pathgen.steps import STEPS, Step, StepTask, load_step
+from voxtile.engine.options import RunOptions
+from voxtile.errors import ConfigError, InputError
+from voxtile_datasets.captions.modelled import ModelOptions, caption_with_model
+from voxtile_datasets.captions.providers.address import is_remote
+from voxtile_pathology.pathgen.choose import REPRESENTATIVE
 
-CACHE_SUFFIX = ".replies"
+STRATEGY = "describe-revise-summarise"
+_PATCHES = "kind = 'patch'"
+_CHOSEN = f"uid IN (SELECT uid FROM scores WHERE name = '{REPRESENTATIVE}')"
 
 
 def describe_patches(
@@ -22,80 +28,76 @@ def describe_patches(
     *,
     base_url: str,
     model: str,
-    steps: str = ",".join(STEPS),
     all_patches: bool = False,
-    key_variable: str = "OPENAI_API_KEY",
     send_to_remote: bool = False,
+    allow_remote_credentialed: bool = False,
+    key_variable: str = "OPENAI_API_KEY",
     temperature: float = 0.0,
-    max_tokens: int = 1024,
+    tries: int = 4,
+    max_reply_tokens: int | None = None,
+    max_usd: float | None = None,
+    max_tokens: int | None = None,
     timeout: float = 120.0,
-    retries: int = 6,
-    backoff: float = 1.0,
+    concurrency: int | None = None,
     cache: Path | None = None,
     prompts: Path | None = None,
+    prices: Path | None = None,
     **run: Any,  # noqa: ANN401
 ) -> None:
     """Have a vision model describe patches, revise its descriptions against the picture, and summarise them.
 
-    Each step writes captions whose parents are those of the step before. Replies are kept on disk, so that a rerun asks
-    nothing twice; what failed is asked again with --retry.
+    Each text is compared with what is known of its patch, and its verdict is stored; what contradicts the facts is told
+    to the model and asked for again. The texts of a patch are each other's parents. Replies are kept on disk, so that a
+    rerun asks nothing twice; what failed is asked again with --retry. The same with every option, for any samples:
+    voxtile caption CORPUS --provider openai --strategy describe-revise-summarise.
 
     Args:
         corpus: a corpus of slides, with representative patches chosen.
         base_url: an OpenAI-compatible endpoint, e.g. http://127.0.0.1:8000/v1.
-        model: name of the model there.
-        steps: which of describe, revise and summarise, in this order.
+        model: name of the model there; it must see pictures.
         all_patches: describe every patch, not only representative ones.
-        key_variable: environment variable that holds the key.
         send_to_remote: pictures may be sent to another machine.
+        allow_remote_credentialed: credentialed data may be sent there too, where your agreement covers it.
+        key_variable: environment variable that holds the key.
         temperature: of the sampling.
-        max_tokens: longest answer.
+        tries: requests at most for a text until it agrees with the facts.
+        max_reply_tokens: longest answer; the step's own by default.
+        max_usd: stop asking when this much is spent.
+        max_tokens: stop asking when so many tokens, in and out, are spent.
         timeout: of one request, in seconds.
-        retries: further tries after a temporary failure.
-        backoff: wait before the first of them, in seconds; it doubles each time.
+        concurrency: requests in flight at most.
         cache: folder of replies; default beside the corpus, CORPUS.replies.
-        prompts: folder with describe.txt, revise.txt and summarise.txt in place of ours.
-        run: options of the run; requests go out from as many workers at once.
+        prompts: folder of prompt files (YAML) that come before ours.
+        prices: price table (YAML) in place of ours.
+        run: options of the run.
 
     Raises:
-        ConfigError: an unknown step, or an endpoint that pictures must not be sent to.
+        ConfigError: an option that cannot be used, or an endpoint that pictures must not be sent to.
         InputError: the corpus has no chosen patches.
-        RunFailedError: some patches got no answer; the rest is stored.
+        ProviderError: the endpoint cannot be used.
+        RunFailedError: some patches got no accepted texts; the rest is stored.
     """
-    options = RunOptions(**run)
-    Corpus(corpus)  # a folder that is no corpus is refused before anything is sent
-    chosen = [load_step(name, prompts) for name in STEPS if name in _names(steps)]
-    endpoint = checked_endpoint(
-        OpenAIEndpoint(
-            base_url=base_url, model=model, key_variable=key_variable, temperature=temperature, max_tokens=max_tokens,
-            timeout_s=timeout, retries=retries, backoff_s=backoff,
-            cache=str(cache or corpus.resolve().with_name(corpus.resolve().name + CACHE_SUFFIX)),
-        ),
-        send_to_remote=send_to_remote,
+    settings = RunOptions(**run)
+    if is_remote(base_url) and not send_to_remote:
+        raise ConfigError(
+            f"'{base_url}' is another machine; pictures of patients' tissue go there only with --send-to-remote, "
+            "after you have checked that the data's licence and your rules allow it"
+        )
+    if not all_patches and not _has_chosen(corpus):
+        raise InputError(
+            f"'{corpus}' has no representative patches; choose some with: voxtile score CORPUS --from "
+            "representatives, or take all with --all-patches"
+        )
+    options = ModelOptions(
+        provider="openai", strategy=STRATEGY, model=model, base_url=base_url, key_variable=key_variable,
+        where=_PATCHES if all_patches else f"{_PATCHES} AND {_CHOSEN}", temperature=temperature, tries=tries,
+        max_reply_tokens=max_reply_tokens, max_usd=max_usd, max_tokens=max_tokens, timeout=timeout,
+        concurrency=concurrency, cache=cache, prompts=prompts, prices=prices,
+        allow_credentialed=allow_remote_credentialed,
     )  # fmt: skip
-    identity = {"model": model, "temperature": temperature, "max_tokens": max_tokens}
-    for step in chosen:
-        task = StepTask(str(corpus), step, endpoint, identity, all_patches)
-        summary = run_task(task, corpus, options)
-        if not options.dry_run:
-            _say_tokens(corpus, step)
-        summary.raise_if_failed()
-        if options.dry_run:
-            return
+    caption_with_model(corpus, options, asdict(settings))
 
 
-def _names(steps: str) -> list[str]:
-    names = [name.strip() for name in steps.split(",") if name.strip()]
-    unknown = [name for name in names if name not in STEPS]
-    if unknown or not names:
-        raise ConfigError(f"--steps are of {', '.join(STEPS)}, not '{steps}'")
-    return names
-
-
-def _say_tokens(corpus: Path, step: Step) -> None:
-    table = Corpus(corpus).table("captions", ["provider", "tokens_in", "tokens_out"])
-    table = table.filter(pc.equal(table["provider"], step.provider))
-    given, got = (pc.sum(table[name]).as_py() or 0 for name in ("tokens_in", "tokens_out"))
-    Console(stderr=True).print(
-        f"{step.name}: {table.num_rows} texts, {given:,} tokens in and {got:,} out", highlight=False
-    )
+def _has_chosen(corpus: Path) -> bool:
+    names = Corpus(corpus).table("scores", ["name"])["name"]
+    return bool(pc.any(pc.equal(names, REPRESENTATIVE)).as_py())

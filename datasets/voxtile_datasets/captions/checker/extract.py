@@ -20,6 +20,12 @@ from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
 # A full stop ends a sentence unless a digit or a small letter of an abbreviation follows at once.
 _SENTENCE = re.compile(r"(?:[^.!?;\n]|[.](?=\d|[a-z]\.)|(?<=\b[a-z]\.[a-z])[.])+[.!?;]*")
+# Asked in earnest: a statement with a question mark is still read.
+_QUESTION = re.compile(
+    r"\s*(?:(?:on|in|at|of|to|from)\s+)?"
+    r"(?:is|are|was|were|do|does|did|has|have|can|could|which|what|where|when|how|who|why)\b.*\?\s*",
+    re.IGNORECASE | re.DOTALL,
+)
 _NAMELESS = frozenset(["number", "side", "place", "position"])
 LONGEST_TEXT = 20_000  # characters; more is no caption
 
@@ -36,7 +42,7 @@ def claims_of(
     text: str, vocabulary: Vocabulary, *, identifiers: Sequence[str] = (), allowed: frozenset[str] = frozenset(),
     extra: Phrases[str] | None = None,
 ) -> tuple[Claim, ...]:  # fmt: skip
-    """All claims of a text in its order.
+    """All claims of a text in its order; questions make none.
 
     Args:
         text: a caption.
@@ -57,6 +63,8 @@ def claims_of(
     last: Claim | None = None
     for match in _SENTENCE.finditer(masked):
         sentence = match.group()
+        if _QUESTION.fullmatch(sentence):
+            continue  # it states nothing; its answer does
         read = _read(sentence, vocabulary, extra)
         moved = [claim.moved(match.start()) for claim in read.claims]
         found += _pointed_back(moved, last) if read.points_back and last is not None else moved

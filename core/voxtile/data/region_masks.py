@@ -9,7 +9,6 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, ImageDraw
 from torch import Tensor
 
 from voxtile.corpus.reader import Corpus
@@ -110,13 +109,9 @@ def _filled_box(row: Mapping[str, Any], shape: tuple[int, ...]) -> Booleans:
     low, high = np.asarray(box[: len(shape)], float), np.asarray(box[len(shape) :], float)
     if (high <= 0).any() or (low >= np.asarray(shape)).any():
         raise CorpusError(f"region {row['region_id']} lies outside its sample")
-    filled = np.zeros(shape, np.bool_)
     if row.get("angle") and len(shape) == 2:
-        picture = Image.new("1", (shape[1], shape[0]))
-        corners = [(float(x) - 0.5, float(y) - 0.5) for y, x in rotated_corners(low, high, float(row["angle"]))]
-        ImageDraw.Draw(picture).polygon(corners, fill=1)
-        filled |= np.asarray(picture, np.bool_)
-        return filled
+        return _turned_box(low, high, float(row["angle"]), shape)
+    filled = np.zeros(shape, np.bool_)
     # A voxel counts where its centre is inside; a box thinner than a voxel takes the one that it lies in.
     first = np.clip(np.ceil(low - 0.5), 0, np.asarray(shape) - 1).astype(int)
     stop = np.maximum(np.ceil(high - 0.5).astype(int), first + 1)
@@ -124,12 +119,13 @@ def _filled_box(row: Mapping[str, Any], shape: tuple[int, ...]) -> Booleans:
     return filled
 
 
-def rotated_corners(low: npt.NDArray[Any], high: npt.NDArray[Any], angle: float) -> list[tuple[float, float]]:
-    """Corners (y, x) of a box turned about its centre, degrees counter-clockwise as seen with y downwards."""
-    centre, half = (low + high) / 2, (high - low) / 2
+def _turned_box(
+    low: npt.NDArray[np.float64], high: npt.NDArray[np.float64], angle: float, shape: tuple[int, ...]
+) -> Booleans:
+    """Pixels whose centres are in a box turned about its own centre, degrees counter-clockwise as people see it."""
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    y, x = y + 0.5 - (low[0] + high[0]) / 2, x + 0.5 - (low[1] + high[1]) / 2
     cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
-    corners = []
-    for dy, dx in ((-1, -1), (-1, 1), (1, 1), (1, -1)):
-        y, x = dy * half[0], dx * half[1]
-        corners.append((float(centre[0] + y * cos - x * sin), float(centre[1] + y * sin + x * cos)))
-    return corners
+    along, across = x * cos - y * sin, x * sin + y * cos  # y points down
+    inside: Booleans = (np.abs(along) < (high[1] - low[1]) / 2) & (np.abs(across) < (high[0] - low[0]) / 2)
+    return inside

@@ -166,7 +166,11 @@ class GroundingDecoder(nn.Module):
         x = found.view(*cells, *(2,) * axes, -1)
         x = x.permute(2 * axes, *(k for axis in range(axes) for k in (axis, axes + axis)))
         x = x.reshape(-1, *(2 * n for n in cells))[torch.argsort(torch.cat(rows))].float() / self.product**0.5
-        return x[(slice(None), *(slice(0, n) for n in grid))]  # odd grids: the last cell reaches beyond the image
+        # Towers end odd grids half a cell short of the image or beyond it.
+        short = [max(0, n - have) for n, have in zip(grid, x.shape[1:], strict=True)]
+        if any(short):
+            x = F.pad(x.unsqueeze(1), [n for s in reversed(short) for n in (0, s)], mode="replicate").squeeze(1)
+        return x[(slice(None), *(slice(0, n) for n in grid))]
 
 
 def require_levels(encoded: Encoded) -> tuple[Tensor, ...]:

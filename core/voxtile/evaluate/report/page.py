@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from functools import singledispatch
 from pathlib import Path
+from typing import TypeAlias
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from voxtile.evaluate.grounding.run import GroundingResult
+from voxtile.evaluate.report.grounding import GroundingSection, grounding_section
 from voxtile.evaluate.report.retrieval import RetrievalSection, retrieval_section
 from voxtile.evaluate.report.sections import TaskSection, task_section
 from voxtile.evaluate.result import Result
@@ -15,6 +18,8 @@ from voxtile.evaluate.results import Evaluation, write_text
 from voxtile.evaluate.retrieval.run import RetrievalResult
 from voxtile.evaluate.rows import Row
 from voxtile.evaluate.runner import TaskResult
+
+Section: TypeAlias = TaskSection | RetrievalSection | GroundingSection
 
 
 def write_page(evaluation: Evaluation, out: Path) -> Path:
@@ -43,17 +48,22 @@ def page(evaluation: Evaluation) -> str:
 
 
 @singledispatch
-def _section(result: Result, evaluation: Evaluation) -> TaskSection | RetrievalSection:
+def _section(result: Result, evaluation: Evaluation) -> Section:
     raise NotImplementedError(f"nothing shows a {type(result).__name__}")
 
 
 @_section.register
-def _(result: TaskResult, evaluation: Evaluation) -> TaskSection | RetrievalSection:
+def _(result: TaskResult, evaluation: Evaluation) -> Section:
     return task_section(evaluation, result)
 
 
 @_section.register
-def _(result: RetrievalResult, evaluation: Evaluation) -> TaskSection | RetrievalSection:
+def _(result: GroundingResult, evaluation: Evaluation) -> Section:
+    return grounding_section(result)
+
+
+@_section.register
+def _(result: RetrievalResult, evaluation: Evaluation) -> Section:
     return retrieval_section(result)
 
 

@@ -1,0 +1,133 @@
+"""What the page shows of a grounding task, as plain values for the template."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from voxtile.evaluate.figures import Difference
+from voxtile.evaluate.grounding.figures import HEADLINE, METRICS
+from voxtile.evaluate.grounding.run import BLIND, GroundingResult, Shown
+from voxtile.evaluate.report.examples import jpeg_uri
+from voxtile.evaluate.report.sections import UNIT_NAMES, Source, Strip
+from voxtile.evaluate.rows import Row, ScoreKind, find_row
+
+_TITLES = {
+    "dice": "Dice",
+    "iou": "IoU",
+    "giou": "gIoU, with phrases that have no target",
+    "ciou": "cIoU, voxels pooled",
+    "lesion_f1": "F1 of lesions",
+    "n_acc": "rightly empty",
+    "pointing": "pointing game",
+}
+_LABELS = {
+    "model": ("The model", "what it shows for the phrase"),
+    "trivial": ("Text-blind", "the mean of what it shows for all phrases: the best without hearing one"),
+    "shuffled": ("Another phrase", "what it shows for another phrase of the task"),
+}
+_PREDICTED, _TARGET = (42, 120, 214), (255, 176, 0)  # told apart by brightness too
+
+
+@dataclass(frozen=True)
+class PhraseLine:
+    """One phrase or the mean of all: rows by metric, then by role."""
+
+    title: str
+    rows: dict[str, dict[str, Row | None]]
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """A picture with outlines, as a data URI."""
+
+    uid: str
+    phrase: str
+    dice: float
+    uri: str
+
+
+@dataclass(frozen=True)
+class GroundingSection:
+    """Everything that the template needs of one grounding task."""
+
+    result: GroundingResult
+    anchor: str
+    unit: str
+    units: str
+    sources: list[Source]
+    metrics: list[tuple[str, str]]
+    mean: PhraseLine
+    lines: list[PhraseLine]
+    strip: Strip
+    difference: Difference | None
+    overlays: list[Overlay]
+    template: str = "grounding.html.j2"
+    labelled: bool = True
+
+    @property
+    def headline(self) -> Row | None:
+        """Mean Dice of the model."""
+        return self.mean.rows[HEADLINE]["model"]
+
+
+def grounding_section(result: GroundingResult) -> GroundingSection:
+    """Gather what the page shows of a grounding task."""
+    kinds: tuple[tuple[ScoreKind, str], ...] = (
+        ("model", result.models[0]),
+        ("trivial", BLIND),
+        ("shuffled", result.models[0]),
+    )
+    sources = [Source(kind, model, kind, *_LABELS[kind]) for kind, model in kinds]
+    unit, units = UNIT_NAMES[result.task.unit]
+    return GroundingSection(
+        result=result,
+        anchor=result.task.name.replace("/", "-"),
+        unit=unit,
+        units=units,
+        sources=sources,
+        metrics=[(metric, _TITLES[metric]) for metric in METRICS],
+        mean=PhraseLine("Mean of all", _rows(result, sources, None)),
+        lines=[PhraseLine(item.title, _rows(result, sources, item.name)) for item in result.task.classes],
+        strip=Strip(0.0),
+        difference=next(iter(result.differences), None),
+        overlays=[_overlay(result, item) for item in result.shown],
+    )
+
+
+def _rows(result: GroundingResult, sources: list[Source], name: str | None) -> dict[str, dict[str, Row | None]]:
+    return {
+        metric: {
+            s.role: find_row(result.rows, model=s.model, kind=s.kind, metric=metric, class_name=name) for s in sources
+        }
+        for metric in METRICS
+    }
+
+
+def _overlay(result: GroundingResult, item: Shown) -> Overlay:
+    image = result.images.image(item.uid).numpy()
+    return Overlay(item.uid, item.phrase, item.dice, jpeg_uri(outlined(image, item.predicted, item.target)))
+
+
+def outlined(
+    image: npt.NDArray[np.float32], predicted: npt.NDArray[np.bool_], target: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.uint8]:
+    """[C, *G] and two masks to [Y, X, 3] with their outlines, in the plane that holds most of the target.
+
+    Volumes are seen from the feet: the patient's right is on the left of the picture.
+    """
+    if target.ndim == 3:
+        plane = int(target.sum((1, 2)).argmax())
+        image, predicted, target = image[:, plane, ::-1, ::-1], predicted[plane, ::-1, ::-1], target[plane, ::-1, ::-1]
+    channels = image if len(image) == 3 and target.ndim == 2 and image.ndim == 3 else image[:1].repeat(3, 0)
+    low, high = channels.min(), channels.max()
+    grey = np.moveaxis((channels - low) * (200 / max(float(high - low), 1e-6)), 0, -1)
+    factor = max(1, 320 // max(grey.shape[:2]))
+    picture = np.kron(grey, np.ones((factor, factor, 1))).astype(np.uint8)
+    for mask, colour in ((target, _TARGET), (predicted, _PREDICTED)):
+        large = np.kron(mask, np.ones((factor, factor))).astype(bool)
+        picture[large & ~ndimage.binary_erosion(large, iterations=max(1, factor // 3))] = colour
+    return picture

@@ -1,0 +1,163 @@
+"""Figures of grounding against known answers: a model that knows, one that is silent, one that shifts."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from scipy import ndimage
+from sklearn.metrics import f1_score, jaccard_score
+
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.writer import JobWriter, new_corpus
+from voxtile.data.volume import VolumePreset
+from voxtile.engine.task import Mask, Sample
+from voxtile.errors import ConfigError, EvaluationError
+from voxtile.evaluate.command import checked_options, evaluate_model, report
+from voxtile.evaluate.grounding.overlap import answer, extent
+from voxtile.evaluate.rows import find_row
+from voxtile.evaluate.task_file import load_task
+
+NAMES = ("nodule", "effusion", "fracture")
+SHAPE = (12, 16, 16)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.05, 0.6))
+def test_overlap_equals_scikit_learn(seed, density):
+    rng = np.random.default_rng(seed)
+    predicted, target = rng.random((5, 6, 7)) < density, rng.random((5, 6, 7)) < density
+    found = answer(predicted, target, overlap=0.3, least_extent=1)
+    if predicted.any() or target.any():
+        assert 2 * found.both / found.sum == pytest.approx(f1_score(target.ravel(), predicted.ravel(), zero_division=0))
+        assert found.both / found.either == pytest.approx(
+            jaccard_score(target.ravel(), predicted.ravel(), zero_division=0)
+        )
+    lesions = ndimage.label(target, np.ones((3, 3, 3)))[1]
+    assert found.found + found.missed == lesions
+    assert found.found + found.false <= ndimage.label(predicted, np.ones((3, 3, 3)))[1]
+
+
+def test_lesions_are_matched_one_to_one_and_small_ones_do_not_count():
+    target = np.zeros((20, 40), bool)
+    target[2:8, 2:8] = target[2:8, 12:18] = target[15, 30] = True
+    predicted = target.copy()
+    predicted[2:8, 8:12] = True  # joins both lesions: one guess cannot be two answers
+    found = answer(predicted, target, overlap=0.3, least_extent=4)
+    assert (found.found, found.missed, found.false) == (1, 1, 0)
+    apart = np.roll(target, 9, axis=0)
+    assert answer(apart, target, overlap=0.3, least_extent=4).false == 3
+    assert extent(target[:10]) == 16
+    with pytest.raises(ValueError, match="cannot be compared"):
+        answer(target, target[:10], overlap=0.3, least_extent=1)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    root = tmp_path_factory.mktemp("grounding") / "corpus"
+    new_corpus(root)
+    writer = JobWriter(root, "made")
+    rng = np.random.default_rng(0)
+    for number in range(80):
+        uid, values = f"{number:032x}", np.zeros(SHAPE, np.int16)
+        masks = []
+        for k, name in enumerate(NAMES):
+            present = rng.random() < 0.5
+            if present:
+                y, x = rng.integers(0, 10, 2)
+                box = (slice(4 * k, 4 * k + 4), slice(y, y + 6), slice(x, x + 6))
+                values[box] = 100 * (k + 1)
+                masks.append((name, values == 100 * (k + 1)))
+            writer.add_rows(
+                "facts",
+                [{"uid": uid, "concept": name, "polarity": "present" if present else "absent", "source": "labels@1"}],
+            )
+        row = {"uid": uid, "subject": f"p{number}", "study": f"s{number}", "kind": "volume", "modality": "CT"}
+        writer.add(Sample(row | {"axes": "ZYX", "units": "HU", "spacing": [1.0, 1.0, 1.0]}, values))
+        for name, mask in masks:
+            writer.add_mask(Mask({"region_id": f"{uid}{name}", "uid": uid, "phrase": name}, mask))
+        split = ("test", "val", "test", "train")[number % 4]
+        writer.add_rows("splits", [{"scheme": "default", "subject": f"p{number}", "split": split}])
+    writer.publish()
+    return Corpus(root)
+
+
+class Knowing:
+    """Sees the truth in the pixels; `shift` moves what it shows, `deaf` answers every phrase alike."""
+
+    name, logit_scale, fact_names, grounds = "knowing", 10.0, (), True
+    preset = VolumePreset(shape=SHAPE, windows=((0.0, 400.0),))
+
+    def __init__(self, shift=0, deaf=False):
+        self.shift, self.deaf = shift, deaf
+
+    def ground(self, images, phrases):
+        masks = []
+        for phrase in phrases:
+            level = next(k for k, name in enumerate(NAMES) if name in phrase)
+            shown = images[:, 0] > 0 if self.deaf else (images[:, 0] - 0.25 * (level + 1)).abs() < 0.05
+            masks.append(shown.roll(self.shift, 3).float())
+        found = torch.stack(masks, 1)
+        return found, found.flatten(2).amax(2)
+
+
+@pytest.fixture
+def task(tmp_path):
+    path = tmp_path / "blocks.yaml"
+    classes = {name: {"prompts": [name, f"show the {name}"]} for name in NAMES}
+    path.write_text(json.dumps({"kind": "grounding", "facts_source": "labels", "classes": classes}))
+    return str(path)
+
+
+def evaluated(model, corpus, task, tmp_path):
+    evaluation = evaluate_model(model, "spec", corpus, [task], checked_options(None, 8, 200, 0))
+    report(evaluation, tmp_path, Console(file=io.StringIO()))
+    rows = json.loads((tmp_path / "results.json").read_text())["rows"]
+    assert {row["kind"] for row in rows} == {"model", "trivial", "shuffled"}
+
+    def figure(metric, kind="model"):
+        name = "text-blind" if kind == "trivial" else model.name
+        return find_row(evaluation.rows, model=name, kind=kind, metric=metric, class_name=None).value
+
+    return figure
+
+
+def test_the_truth_gets_full_marks_and_its_controls_fall(corpus, task, tmp_path):
+    figure = evaluated(Knowing(), corpus, task, tmp_path)
+    for metric in ("dice", "iou", "giou", "ciou", "lesion_f1", "n_acc", "pointing"):
+        assert figure(metric) == 1.0
+    assert figure("dice", "shuffled") == 0.0
+    assert figure("dice", "trivial") < 0.7
+    assert figure("n_acc", "shuffled") < 0.8
+    page = (tmp_path / "index.html").read_text()
+    assert "Dice" in page
+    assert "text-blind" in page
+
+
+def test_a_shift_of_half_a_lesion_halves_dice(corpus, task, tmp_path):
+    figure = evaluated(Knowing(shift=3), corpus, task, tmp_path)
+    assert 0.4 < figure("dice") < 0.55
+    assert figure("n_acc") == 1.0
+
+
+def test_a_model_that_does_not_hear_is_no_better_than_its_control(corpus, task, tmp_path):
+    figure = evaluated(Knowing(deaf=True), corpus, task, tmp_path)
+    assert figure("dice") == pytest.approx(figure("dice", "trivial"))
+    assert figure("dice") == pytest.approx(figure("dice", "shuffled"))
+
+
+def test_wrong_tasks_are_named(corpus, task, tmp_path, make_model):
+    with pytest.raises(EvaluationError, match="cannot show phrases"):
+        evaluate_model(make_model(), "spec", corpus, [task], checked_options(None, 8, 200, 0))
+    other = tmp_path / "other.yaml"
+    other.write_text(json.dumps({"kind": "grounding", "overlap": 2, "classes": {n: {"prompts": [n]} for n in NAMES}}))
+    with pytest.raises(ConfigError, match="above 0 and at most 1"):
+        load_task(str(other))
+    missing = json.loads((tmp_path / "blocks.yaml").read_text())
+    missing["classes"]["dragon"] = {"prompts": ["dragon", "a dragon"]}
+    other.write_text(json.dumps(missing))
+    with pytest.raises(EvaluationError, match="dragon"):
+        evaluate_model(Knowing(), "spec", corpus, [str(other)], checked_options(None, 8, 200, 0))

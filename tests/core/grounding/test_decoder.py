@@ -1,0 +1,141 @@
+"""The decoder answers every phrase by itself, in 2D and 3D, and its losses equal their definitions."""
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from sklearn.metrics import f1_score
+from torch.nn import functional
+
+from voxtile.errors import ConfigError
+from voxtile.grounding.decoder import GroundingDecoder
+from voxtile.grounding.losses import dice_loss, focal_loss, projection_loss
+from voxtile.models.conv import ConvTower
+from voxtile.models.wavelet import WaveletTower
+from voxtile.objectives.grounding import Grounding
+from voxtile.types import Encoded
+
+
+def tower(dimensions):
+    return WaveletTower(dimensions=dimensions, channels=2, widths=[8, 16], blocks=[1, 1], width=12).eval()
+
+
+def phrases(count, length=3, width=10, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    mask = torch.ones(count, length, dtype=torch.bool)
+    mask[:, -1] = False
+    pooled, tokens = (
+        torch.randn(count, width, generator=generator),
+        torch.randn(count, length, width, generator=generator),
+    )
+    return Encoded(pooled, tokens, None, mask)
+
+
+def decoder(image):
+    torch.manual_seed(1)
+    made = GroundingDecoder(
+        dimensions=image.dimensions, level_widths=image.level_widths, text_width=10, width=16, fine_width=8, product=6
+    )
+    return made.eval()
+
+
+@pytest.mark.parametrize("grid", [(16, 24), (10, 13), (8, 12, 16), (7, 10, 9)])
+def test_a_phrase_has_the_same_answer_whatever_it_is_asked_with(grid):
+    image = tower(len(grid))
+    ground = decoder(image)
+    images = torch.randn(3, 2, *grid, generator=torch.Generator().manual_seed(2))
+    asked, item = phrases(5), torch.tensor([2, 0, 2, 1, 0])
+    levels = image(images, tokens=True).levels
+    together = ground(levels, asked, item, grid)
+    assert together.mask.shape == (5, *grid)
+    assert together.presence.shape == (5,)
+    for row in range(5):
+        alone = image(images[item[row]][None], tokens=True).levels
+        one = ground(alone, asked.at(torch.tensor([row])), torch.tensor([0]), grid)
+        torch.testing.assert_close(one.mask[0], together.mask[row], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(one.presence[0], together.presence[row], rtol=1e-4, atol=1e-5)
+
+
+def test_padding_of_a_phrase_changes_nothing_and_its_words_do():
+    image = tower(2)
+    ground, grid = decoder(image), (16, 16)
+    levels = image(torch.randn(1, 2, *grid), tokens=True).levels
+    asked, item = phrases(1), torch.tensor([0])
+    noisy = Encoded(asked.pooled, asked.tokens.clone(), None, asked.mask)
+    noisy.tokens[:, -1] += 5
+    torch.testing.assert_close(ground(levels, noisy, item, grid).mask, ground(levels, asked, item, grid).mask)
+    other = ground(levels, phrases(1, seed=9), item, grid).mask
+    assert (other - ground(levels, asked, item, grid).mask).abs().max() > 1e-3
+
+
+def test_it_learns_to_show_what_is_named():
+    """Two squares of different texture in each image; the phrase says which one is meant, or neither."""
+    torch.manual_seed(0)
+    image = WaveletTower(dimensions=2, channels=1, widths=[16, 32], blocks=[1, 1], width=16)
+    objective = Grounding(width=16, fine_width=16, product=8, focal=20)
+    text = torch.nn.Module()
+    text.width = 4
+    objective.setup_towers(image, text)
+    names = Encoded(torch.eye(4)[:3].clone())
+    optimizer = torch.optim.Adam([*image.parameters(), *objective.parameters()], 5e-3)
+    rng = np.random.default_rng(0)
+
+    def batch():
+        images, masks = rng.normal(0, 0.1, (8, 1, 32, 32)), np.zeros((8, 3, 32, 32))
+        for n in range(8):
+            for kind, value in ((0, 2.0), (1, -2.0)):
+                y, x = rng.integers(0, 24, 2) // 2 * 2
+                images[n, 0, y : y + 8, x : x + 8] = value
+                masks[n, :, y : y + 8, x : x + 8] = 0
+                masks[n, kind, y : y + 8, x : x + 8] = 1
+        return torch.from_numpy(images).float(), torch.from_numpy(masks).float().flatten(0, 1)
+
+    item, asked = torch.arange(8).repeat_interleave(3), names.at(torch.arange(3).repeat(8))
+    for _ in range(100):
+        images, masks = batch()
+        found = objective.decoder(image(images, tokens=True).levels, asked, item, (32, 32))
+        there = functional.binary_cross_entropy_with_logits(found.presence, (masks.flatten(1).amax(1) > 0).float())
+        present = masks.flatten(1).amax(1) > 0
+        loss = 20 * focal_loss(found.mask, masks).mean() + dice_loss(found.mask[present], masks[present]).mean() + there
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    image.eval()
+    images, masks = batch()
+    with torch.no_grad():
+        found = objective.decoder(image(images, tokens=True).levels, asked, item, (32, 32))
+    present = masks.flatten(1).amax(1) > 0
+    assert f1_score(masks[present].flatten() > 0, found.mask[present].flatten() > 0) > 0.8
+    assert found.presence[~present].max() < found.presence[present].min()
+
+
+def test_an_image_tower_without_feature_maps_is_refused():
+    text = torch.nn.Module()
+    text.width = 4
+    with pytest.raises(ConfigError, match="feature maps at several resolutions"):
+        Grounding().setup_towers(ConvTower(dimensions=2), text)
+
+
+def test_losses_equal_their_definitions():
+    generator = torch.Generator().manual_seed(3)
+    logits = torch.randn(4, 5, 6, 7, generator=generator, dtype=torch.float64)
+    target = (torch.rand(4, 5, 6, 7, generator=generator) > 0.7).double()
+    reference = torchvision.ops.sigmoid_focal_loss(logits, target, alpha=-1, gamma=2, reduction="none")
+    torch.testing.assert_close(focal_loss(logits, target), reference.flatten(1).mean(1))
+    hard = target * 80 - 40
+    torch.testing.assert_close(dice_loss(hard, target, smooth=0.0), torch.zeros(4, dtype=torch.float64))
+    guess = (torch.rand(4, 5, 6, 7, generator=generator) > 0.5).double()
+    expected = [1 - f1_score(t.flatten(), g.flatten()) for t, g in zip(target, guess, strict=True)]
+    torch.testing.assert_close(
+        dice_loss(guess * 80 - 40, target, smooth=0.0), torch.tensor(expected, dtype=torch.float64)
+    )
+
+
+def test_a_box_leaves_the_inside_free_and_binds_the_extent():
+    box = torch.zeros(1, 12, 12)
+    box[:, 2:9, 3:11] = 1
+    yy, xx = torch.meshgrid(torch.arange(12.0), torch.arange(12.0), indexing="ij")
+    ellipse = (((yy - 5) / 3.4) ** 2 + ((xx - 6.5) / 3.9) ** 2 < 1).float()[None]
+    assert projection_loss(box * 80 - 40, box, smooth=0.0) < 1e-6
+    assert projection_loss(ellipse * 80 - 40, box, smooth=0.0) < 1e-6
+    assert projection_loss(box.roll(3, 2) * 80 - 40, box, smooth=0.0) > 0.1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -58,9 +59,17 @@ class InstructedStrategy:
     @property
     def accepted(self) -> Collection[str]:
         """Verdicts that will do: a model that sees the picture may say more than the facts know."""
-        if self.options.unchecked:
-            return VERDICTS
-        return OPEN if self.options.look else FROM_FACTS
+        return self.open if self.options.look else self.strict
+
+    @property
+    def open(self) -> Collection[str]:
+        """Verdicts that will do for what was seen, or said by others."""
+        return VERDICTS if self.options.unchecked else OPEN
+
+    @property
+    def strict(self) -> Collection[str]:
+        """Verdicts that will do for what can come only from the facts."""
+        return VERDICTS if self.options.unchecked else FROM_FACTS
 
     def request(
         self,
@@ -92,7 +101,7 @@ class InstructedStrategy:
             images=(sample.picture(),) if look else (),
             max_tokens=self.options.max_reply_tokens or max_tokens,
             temperature=self.options.temperature,
-            seed=self.options.seed,
+            seed=keyed_seed(self.options.seed, sample.uid),
             attempt=number,
             schema=form.schema if form else None,
         )
@@ -167,6 +176,11 @@ class InstructedStrategy:
         """An accepted text with the prompt that it came of."""
         prompt = self.options.prompts.find(step, sample.modality)
         return Draft(text, kind or self.kind, verdict, prompt.sha256, replies, parents, lang, after)
+
+
+def keyed_seed(seed: int, key: str) -> int:
+    """A seed of its own (31 bits) for a key, so that samples of the same facts are not worded alike."""
+    return int.from_bytes(hashlib.sha256(f"{seed}|{key}".encode()).digest()[:4], "big") >> 1
 
 
 def forgiving(ask: Ask) -> Ask:

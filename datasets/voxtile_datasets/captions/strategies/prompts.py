@@ -3,8 +3,8 @@
 A file holds `name`, `version`, `domain`, `strategy` (the step of a strategy that it is for), optionally `modalities`
 (samples it applies to; all by default), `system`, `template`, `examples` (a list of mappings) and `forbidden`
 (inferences that the domain does not allow from its facts), and for prompts that tell facts `names` (concept → how it is
-named to the model) and `statements` (concept → polarity → what is told as something that is there). System and template
-see `examples` and `forbidden` beside what the strategy passes.
+named to the model) and `statements` (concept → polarity → what is told as something that is there; `{image}` is the
+picture). System and template see `examples` and `forbidden` beside what the strategy passes.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ from voxtile_datasets.captions.strategies.strategy import (
     UnsuitableError,
 )
 from voxtile_datasets.captions.strategies.structured import fields_form
-from voxtile_datasets.captions.strategies.telling import chosen_facts, fact_lines, quoted, words_of
+from voxtile_datasets.captions.strategies.telling import chosen_facts, fact_lines, picture_name, quoted, words_of
 from voxtile_datasets.captions.strategies.tries import Tried, Try, best_of
 from voxtile_datasets.captions.wordings import normalise
 
@@ -43,6 +43,7 @@ MOST_FACTS = 8  # sentences a caption, as many as the longest reports of one org
 _LONGEST_SENTENCE = 48  # tokens
 _ORDERS = 2  # orders of the examples: each is a common beginning of prompts that a model's cache has to hold
 _TOP_P = 0.95
+_OPPOSITE = {"present": "absent", "uncertain": "absent", "absent": "present"}
 
 
 def rewrite(options: StrategyOptions) -> Strategy:
@@ -113,6 +114,7 @@ class RewriteFacts:
         """The best sentence that says a fact."""
         prompt = self.options.prompts.find("rewrite-fact", sample.modality)
         key = _digest(f"{self.options.seed}|{sample.uid}|{fact['concept']}|{fact['polarity']}|{fact.get('attributes')}")
+        opposite = {**fact, "polarity": _OPPOSITE[fact["polarity"]]}
         copies = frozenset(words_of([part]) for row in sample.texts("template") for part in row["text"].split(". "))
 
         def make(attempt: Try) -> Request:
@@ -122,7 +124,7 @@ class RewriteFacts:
             if words_of([text]) in copies:
                 return "The sentence is the template's; use other words."
             verdict = check(text, [fact])
-            if verdict.verdict == "supported" and not verdict.claims:
+            if verdict.verdict == "supported" and check(text, [opposite]).verdict != "contradicted":
                 return "The sentence does not say the fact."
             return verdict
 
@@ -134,12 +136,11 @@ class RewriteFacts:
         stated = prompt.statements.get(concept, {}).get(polarity)
         names = stated or prompt.names.get(concept) or (concept,)
         told = "present" if stated else polarity
+        name = names[key % len(names)].replace("{image}", picture_name(sample))
         known = {normalise(row["concept"]) for row in sample.facts}
         shown = [row for row in prompt.examples if row["polarity"] == told and normalise(row["concept"]) not in known]
         turn = (key // 97 + number) % _ORDERS * (len(shown) // _ORDERS)
-        _, text = prompt.filled(
-            polarity=told, finding=_finding(fact, names[key % len(names)]), shown=[*shown[turn:], *shown[:turn]]
-        )
+        _, text = prompt.filled(polarity=told, finding=_finding(fact, name), shown=[*shown[turn:], *shown[:turn]])
         return Request(
             prompt=text, max_tokens=min(self.options.max_reply_tokens or _LONGEST_SENTENCE, _LONGEST_SENTENCE),
             temperature=self.options.temperature, top_p=_TOP_P, stop=("\n",), seed=key % 2**31, attempt=number,

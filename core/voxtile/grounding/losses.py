@@ -23,10 +23,20 @@ def dice_loss(logits: Tensor, target: Tensor, *, smooth: float = 1.0) -> Tensor:
     return 1 - (2 * both + smooth) / (either + smooth)
 
 
-def focal_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """[R] mean of the focal loss with γ = 2 (Lin et al., ICCV 2017, equation 4), soft targets allowed."""
+def focal_loss(logits: Tensor, target: Tensor, *, least: float = 100.0) -> Tensor:
+    """[R] focal loss with γ = 2 (Lin et al., ICCV 2017, equation 4), summed over voxels; soft targets allowed.
+
+    As there, the sum is divided by the number of positives: a mean over all voxels would say nothing about a lesion
+    that fills a thousandth of the image.
+
+    Args:
+        logits: [R, *G].
+        target: [R, *G] in 0 to 1.
+        least: divisor of phrases with fewer positive voxels, those without a target among them.
+    """
     cross = F.softplus(logits) - logits * target
-    return (cross * (logits.sigmoid() - target).square()).flatten(1).mean(1)
+    loss = (cross * (logits.sigmoid() - target).square()).flatten(1).sum(1)
+    return loss / target.flatten(1).sum(1).clamp(min=least)
 
 
 def projection_loss(logits: Tensor, box: Tensor, *, smooth: float = 1.0) -> Tensor:

@@ -24,7 +24,7 @@ class Grounding(Objective):
 
     Args:
         width, fine_width, product, heads: of the decoder, see `GroundingDecoder`.
-        focal: weight of the focal loss beside Dice (20 to 1 in SAM, Kirillov et al., ICCV 2023, appendix A).
+        focal: weight of the focal loss beside Dice.
         presence: weight of the presence term.
     """
 
@@ -37,7 +37,7 @@ class Grounding(Objective):
         fine_width: int = 32,
         product: int = 24,
         heads: int = 4,
-        focal: float = 20.0,
+        focal: float = 1.0,
         presence: float = 0.5,
     ) -> None:
         super().__init__()

@@ -72,7 +72,7 @@ def test_it_learns_to_show_what_is_named():
     """Two squares of different texture in each image; the phrase says which one is meant, or neither."""
     torch.manual_seed(0)
     image = WaveletTower(dimensions=2, channels=1, widths=[16, 32], blocks=[1, 1], width=16)
-    objective = Grounding(width=16, fine_width=16, product=8, focal=20)
+    objective = Grounding(width=16, fine_width=16, product=8, focal=1)
     text = torch.nn.Module()
     text.width = 4
     objective.setup_towers(image, text)
@@ -96,7 +96,7 @@ def test_it_learns_to_show_what_is_named():
         found = objective.decoder(image(images, tokens=True).levels, asked, item, (32, 32))
         there = functional.binary_cross_entropy_with_logits(found.presence, (masks.flatten(1).amax(1) > 0).float())
         present = masks.flatten(1).amax(1) > 0
-        loss = 20 * focal_loss(found.mask, masks).mean() + dice_loss(found.mask[present], masks[present]).mean() + there
+        loss = focal_loss(found.mask, masks).mean() + dice_loss(found.mask[present], masks[present]).mean() + there
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -121,7 +121,9 @@ def test_losses_equal_their_definitions():
     logits = torch.randn(4, 5, 6, 7, generator=generator, dtype=torch.float64)
     target = (torch.rand(4, 5, 6, 7, generator=generator) > 0.7).double()
     reference = torchvision.ops.sigmoid_focal_loss(logits, target, alpha=-1, gamma=2, reduction="none")
-    torch.testing.assert_close(focal_loss(logits, target), reference.flatten(1).mean(1))
+    expected = reference.flatten(1).sum(1) / target.flatten(1).sum(1)
+    torch.testing.assert_close(focal_loss(logits, target, least=1.0), expected)
+    torch.testing.assert_close(focal_loss(logits, target, least=1e4), reference.flatten(1).sum(1) / 1e4)
     hard = target * 80 - 40
     torch.testing.assert_close(dice_loss(hard, target, smooth=0.0), torch.zeros(4, dtype=torch.float64))
     guess = (torch.rand(4, 5, 6, 7, generator=generator) > 0.5).double()

@@ -67,6 +67,7 @@ class GroundingSection:
     overlays: list[Overlay]
     template: str = "grounding.html.j2"
     labelled: bool = True
+    has_head: bool = False
 
     @property
     def headline(self) -> Row | None:

@@ -181,7 +181,7 @@ class CaptionTask:
         request_sha = shas[0] if len(shas) == 1 else hashlib.sha256("\0".join(shas).encode()).hexdigest()
         uid, model = known.context.uid, self._provider.model
         made_by = (self._strategy.name, self._strategy.version, model, draft.prompt_sha)
-        identity = "\0".join((uid, *made_by, draft.lang, str(number), draft.text))
+        identity = "\0".join((uid, *made_by, request_sha, draft.lang, str(number), draft.text))
         return {
             "caption_id": hashlib.sha256(identity.encode()).hexdigest()[:32], "uid": uid, "text": draft.text,
             "lang": draft.lang, "kind": draft.kind, "parents": list(draft.parents), "provider": self._provider.name,

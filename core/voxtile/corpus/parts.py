@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from voxtile.corpus.header import check_version
 from voxtile.corpus.schema import LEDGER, TABLES, VERSION_KEY
 from voxtile.errors import CorpusError
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 
 def table_schema(name: str) -> pa.Schema:
@@ -77,6 +80,8 @@ def check_part(path: Path, schema: pa.Schema) -> None:
 
 def part_dataset(paths: Sequence[Path], schema: pa.Schema) -> ds.Dataset:
     """One lazy table over checked parts."""
+    import pyarrow.dataset as ds  # late: it imports pandas, and workers read no tables
+
     return ds.dataset([str(path) for path in paths], schema=schema.remove_metadata(), format="parquet")
 
 

@@ -2,16 +2,22 @@
 
 import asyncio
 import base64
+import contextlib
 import dataclasses
 import io
 import json
 import re
+import threading
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from PIL import Image
 
+from voxtile.cli import main
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.writer import JobWriter, append_rows, new_corpus
+from voxtile.engine.task import Sample
 from voxtile.errors import ConfigError, InputError
 from voxtile_datasets.captions.checker.check import Known, check
 from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
@@ -24,6 +30,7 @@ from voxtile_datasets.captions.strategies.describe_revise_summarise import Descr
 from voxtile_datasets.captions.strategies.five import Five
 from voxtile_datasets.captions.strategies.fuse import Fuse
 from voxtile_datasets.captions.strategies.fuse_experts import FuseExperts
+from voxtile_datasets.captions.strategies.picture import shown
 from voxtile_datasets.captions.strategies.prompts import installed_prompts
 from voxtile_datasets.captions.strategies.qa import QuestionsAnswers
 from voxtile_datasets.captions.strategies.roi import Roi
@@ -368,6 +375,18 @@ def test_pairs_whose_answer_is_not_among_the_facts_are_refused(options, tmp_path
     assert isinstance(drafts, list) == accepted, drafts
 
 
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        (FAITHFUL[QuestionsAnswers][0], "supported"),
+        ("Is there a pleural effusion? Yes, a pleural effusion.", "contradicted"),
+        ("Is there a pleural effusion?", "unknown"), ("A pleural effusion is seen?", "contradicted"),
+    ],
+)  # fmt: skip
+def test_a_stored_pair_is_judged_by_its_answer_alone(text, verdict):
+    assert check(text, Known(FACTS, ()), installed_vocabularies()["medical"]).verdict == verdict
+
+
 def test_repeats_are_asked_for_again_until_five_differ(options, tmp_path):
     texts = FAITHFUL[Five]
 
@@ -395,6 +414,122 @@ def test_many_samples_at_once_each_end_with_their_own_captions(options, tmp_path
     assert [[d.text for d in drafts] for drafts in results] == [
         [f"Nodule of {size:g} mm", f"A left nodule of {size:g} mm."] for size in sizes
     ]
+
+
+@contextlib.contextmanager
+def serving(endpoint):
+    """The endpoint in a thread, for commands that have an event loop of their own."""
+    loop, app = asyncio.new_event_loop(), web.Application()
+    app.router.add_post("/v1/chat/completions", endpoint.complete)
+    server = TestServer(app, loop=loop)
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(server.start_server(), loop).result()
+    try:
+        yield str(server.make_url("/v1"))
+    finally:
+        asyncio.run_coroutine_threadsafe(server.close(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+PLANTED = ("PID-77120-DOE", "ACC9911887", "doe_john", "19370412", "REG-55012", "1937-04-12")
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    root = tmp_path / "corpus"
+    new_corpus(root)
+    writer = JobWriter(root, "made-by-hand")
+    for name in ("a", "b"):
+        row = {
+            "uid": name * 32,
+            "subject": f"PID-77120-DOE-{name}",
+            "study": "ACC9911887",
+            "kind": "image",
+            "axes": "YX",
+        }
+        row |= {"modality": "DX", "source": f"scans/doe_john_19370412_{name}.png", "datetime": "1937-04-12"}
+        picture = io.BytesIO()
+        Image.new("L", (8, 8), ord(name)).save(picture, "PNG")
+        writer.add(Sample(row, picture.getvalue()))
+    writer.publish()
+    for uid in ("a" * 32, "b" * 32):
+        rows = [
+            {**fact, "uid": uid, "attributes": json.dumps({**fact["attributes"], "reader": "doe_john"})}
+            for fact in FACTS
+        ]
+        rows = [{k: v for k, v in row.items() if k != "region"} | {"region_id": "REG-55012" + uid} for row in rows]
+        append_rows(root, "facts", uid, rows)
+        append_rows(root, "scopes", uid, [{**scope, "uid": uid} for scope in sample().scopes])
+        append_rows(
+            root,
+            "regions",
+            uid,
+            [{"uid": uid, "region_id": "REG-55012" + uid, "phrase": "nodule", "box": [0, 0, 4, 4]}],
+        )
+        captions = [{**c, "caption_id": uid[:31] + c["kind"][0], "uid": uid} for c in sample().captions]
+        append_rows(root, "captions", uid, captions)
+    return root
+
+
+def caption(root, url, strategy, options, *words):
+    needs = {Translate: ["--languages", "de"], Roi: ["--knowledge", str(options.knowledge)], FuseExperts: []}
+    chosen = ["--strategy", strategy.name, "--base-url", url, "--model", "m", *needs.get(strategy, []), *words]
+    return main(["caption", str(root), "--provider", "openai", *chosen])
+
+
+def test_commands_write_captions_with_verdicts_and_name_nobody(corpus, options, tmp_path):
+    found = [{"uid": name * 32, "expert": "lungnet", "concept": "nodule"} for name in "ab"]
+    (tmp_path / "experts.jsonl").write_text("\n".join(map(json.dumps, found)))
+    endpoint = Endpoint(None)
+    with serving(endpoint) as url:
+        for strategy in ALL:
+            before = {row["caption_id"] for row in Corpus(corpus).table("captions").to_pylist()}
+            endpoint.answer = faithful(strategy)
+            more = ["--experts", str(tmp_path / "experts.jsonl")] if strategy is FuseExperts else []
+            assert caption(corpus, url, strategy, options, *more) == 0
+            rows = [row for row in Corpus(corpus).table("captions").to_pylist() if row["caption_id"] not in before]
+            assert sorted(row["text"] for row in rows) == sorted(FAITHFUL[strategy] * 2)
+            asked = len(endpoint.bodies)
+            assert caption(corpus, url, strategy, options, *more) == 0
+            assert len(endpoint.bodies) == asked
+    verdicts = {row["verdict"] for row in Corpus(corpus).table("verdicts").to_pylist()}
+    assert verdicts == {"supported"}
+    everything = json.dumps(endpoint.bodies)
+    assert not [name for name in (*PLANTED, "a" * 32, "b" * 32) if name.casefold() in everything.casefold()]
+
+
+def test_a_sample_without_captions_is_named_and_the_others_go_on(corpus, options, capsys):
+    def answer(prompt, number):
+        return said(Five, FAITHFUL[Five] if number == 0 else ["A nodule in the right lung."])
+
+    with serving(Endpoint(answer)) as url:
+        assert caption(corpus, url, Five, options, "--concurrency", "1", "--tries", "2") == 1
+    rows = [row for row in Corpus(corpus).table("captions").to_pylist() if row["kind"] == "rewrite"]
+    assert len(rows) == 5
+    assert len({row["uid"] for row in rows}) == 1
+    reasons = [row["reason"] for row in Corpus(corpus).ledger().to_pylist() if row["status"] == "failed"]
+    assert reasons == ["too-few"]
+    assert "0 of 5 texts were accepted in 2 tries" in " ".join(capsys.readouterr().out.split())
+
+
+def test_pictures_are_sent_without_what_their_file_says_of_itself():
+    exif = Image.Exif()
+    exif[270] = "DOE JOHN"
+    stream, large = io.BytesIO(), io.BytesIO()
+    Image.new("RGB", (40, 30), (200, 10, 10)).save(stream, "JPEG", exif=exif, comment=b"PID-77120")
+    Image.new("RGBA", (4000, 1000), (0, 90, 0, 255)).save(large, "PNG")
+    plain = shown(stream.getvalue())
+    assert b"DOE JOHN" in stream.getvalue()
+    assert b"DOE" not in plain
+    assert b"PID" not in plain
+    for data, size, colour in ((plain, (40, 30), (200, 10, 10)), (shown(large.getvalue()), (1536, 384), (0, 90, 0))):
+        with Image.open(io.BytesIO(data)) as picture:
+            assert (picture.format, picture.size) == ("JPEG", size)
+            assert max(abs(a - b) for a, b in zip(picture.getpixel((5, 5)), colour, strict=True)) <= 6
+    assert shown(jpeg()) == jpeg()
 
 
 def test_what_cannot_be_asked_is_refused_before_anything_is_sent(options, prompts):

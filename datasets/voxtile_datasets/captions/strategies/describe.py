@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from voxtile_datasets.captions.strategies.instructed import OPEN, InstructedStrategy
+from voxtile_datasets.captions.strategies.instructed import InstructedStrategy
 from voxtile_datasets.captions.strategies.strategy import Ask, Check, Draft, Kind, SampleContext
 from voxtile_datasets.captions.strategies.structured import fields_form
 from voxtile_datasets.captions.strategies.telling import fact_lines
@@ -23,7 +23,7 @@ class Describe(InstructedStrategy):
     async def captions(self, sample: SampleContext, ask: Ask, check: Check) -> list[Draft]:
         """See `Strategy.captions`."""
         tried = await self.one(
-            "describe", sample, ask, check, words=WORDS, accepted=OPEN, form=fields_form("caption"), look=True,
+            "describe", sample, ask, check, words=WORDS, accepted=self.open, form=fields_form("caption"), look=True,
             facts=fact_lines(sample, self.options.absent),
         )  # fmt: skip
         return [self.draft("describe", sample, tried.text, tried.verdict, tried.replies)]

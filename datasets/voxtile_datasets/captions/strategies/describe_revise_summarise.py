@@ -39,11 +39,18 @@ class DescribeReviseSummarise(InstructedStrategy):
         )
         faults = " ".join(fault.why for fault in described.verdict.faults if described.verdict.verdict not in OPEN)
         revised = await self.one(
-            revise, sample, ask, check, words=DESCRIPTION_WORDS, accepted=OPEN, look=True, facts=lines,
+            revise, sample, ask, check, words=DESCRIPTION_WORDS, accepted=self.open, look=True, facts=lines,
             text=quoted(described.text), fault=faults or None,
         )  # fmt: skip
         summary = await self.one(
-            summarise, sample, ask, check, words=SUMMARY_WORDS, accepted=OPEN, facts=lines, text=quoted(revised.text)
+            summarise,
+            sample,
+            ask,
+            check,
+            words=SUMMARY_WORDS,
+            accepted=self.open,
+            facts=lines,
+            text=quoted(revised.text),
         )
         return [
             self.draft(describe, sample, described.text, described.verdict, described.replies),

@@ -8,12 +8,15 @@ existing caption.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from voxtile_datasets.captions.strategies.instructed import OPEN, InstructedStrategy, grounded
+from voxtile_datasets.captions.strategies.instructed import InstructedStrategy, grounded
 from voxtile_datasets.captions.strategies.strategy import Ask, Check, Draft, Kind, SampleContext, UnsuitableError
 from voxtile_datasets.captions.strategies.structured import fields_form
 from voxtile_datasets.captions.strategies.telling import fact_lines, quoted
+
+if TYPE_CHECKING:
+    from voxtile_datasets.captions.checker.check import Verdict
 
 WORDS = 100
 
@@ -39,8 +42,13 @@ class Fuse(InstructedStrategy):
             )
         sources = [caption for caption in (raw, synthetic) if caption]
         material = [claim for caption in sources for claim in check(caption["text"]).claims]
+
+        def judge(text: str) -> Verdict | str:
+            verdict = check(text)
+            return verdict if self.options.unchecked else grounded(verdict, material)
+
         tried = await self.one(
-            "fuse", sample, ask, lambda text: grounded(check(text), material), words=WORDS, accepted=OPEN,
+            "fuse", sample, ask, judge, words=WORDS, accepted=self.open,
             form=fields_form("caption"), facts=lines, raw=quoted(raw["text"]),
             synthetic=quoted(synthetic["text"]) if synthetic else None,
         )  # fmt: skip

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from voxtile.errors import ConfigError
 from voxtile_datasets.captions.strategies.experts import Findings, read_findings
-from voxtile_datasets.captions.strategies.instructed import OPEN, InstructedStrategy, untold
+from voxtile_datasets.captions.strategies.instructed import InstructedStrategy, untold
 from voxtile_datasets.captions.strategies.strategy import (
     Ask,
     Check,
@@ -78,10 +78,12 @@ class FuseExperts(InstructedStrategy):
             if named := next(iter(experts & words_of([text])), None):
                 return f"It names the model '{named}'; say only what is in the picture."
             verdict = check(text)
+            if self.options.unchecked:
+                return verdict
             return _told_by(verdict, check(text, facts), material) or verdict
 
         tried = await self.one(
-            "fuse-experts", sample, ask, judge, words=WORDS, accepted=OPEN, form=fields_form("caption"),
+            "fuse-experts", sample, ask, judge, words=WORDS, accepted=self.open, form=fields_form("caption"),
             look=self.options.look, facts=fact_lines(sample, self.options.absent), findings=lines,
             captions=[quoted(caption["text"]) for caption in captions],
         )  # fmt: skip

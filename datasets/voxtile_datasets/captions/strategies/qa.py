@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from voxtile_datasets.captions.providers.request import Request
-from voxtile_datasets.captions.strategies.instructed import FROM_FACTS, InstructedStrategy, claim_key, forgiving
+from voxtile_datasets.captions.strategies.instructed import InstructedStrategy, claim_key, forgiving
 from voxtile_datasets.captions.strategies.several import Round, several
 from voxtile_datasets.captions.strategies.strategy import Ask, Check, Draft, SampleContext, UnsuitableError
 from voxtile_datasets.captions.strategies.structured import Candidate, pairs_form
@@ -48,7 +48,7 @@ class QuestionsAnswers(InstructedStrategy):
 
         texts = await several(
             make, forgiving(ask), lambda pair: judged_pair(pair, check), form, {"pairs": wanted}, most_words=WORDS,
-            tries=self.options.tries, enough=FROM_FACTS,
+            tries=self.options.tries, enough=self.strict,
         )  # fmt: skip
         return [self.draft("qa", sample, text.candidate.whole, text.verdict, text.replies) for text in texts]
 

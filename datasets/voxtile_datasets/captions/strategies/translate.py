@@ -100,7 +100,7 @@ class Translate(InstructedStrategy):
 
         tried = await self.one(
             "translate", sample, ask_both, lambda text: _judged(text, readings.get(text), caption["text"], check),
-            words=WORDS, form=form, accepted=OPEN, lang=code, text=quoted(caption["text"]),
+            words=WORDS, form=form, accepted=self.open, lang=code, text=quoted(caption["text"]),
             language=NAMES[code], code=code,
         )  # fmt: skip
         return self.draft(

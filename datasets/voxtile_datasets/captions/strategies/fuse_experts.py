@@ -95,7 +95,7 @@ def _is_refuted(fact: Row, sample: SampleContext) -> bool:
     """Whether a certain fact, or a closed scope, says the contrary of an expert's finding."""
     concept = normalise(fact["concept"])
     stated = {row["polarity"] for row in sample.facts if normalise(row["concept"]) == concept}
-    looked_for = {normalise(name) for scope in sample.scopes if scope["closed"] for name in scope["concepts"]}
+    looked_for = {normalise(name) for scope in sample.scopes if scope["closed"] for name in scope["concepts"] or ()}
     known = stated - {"uncertain"} or ({"absent"} if concept in looked_for and not stated else set())
     return fact["polarity"] != "uncertain" and bool(known) and fact["polarity"] not in known
 

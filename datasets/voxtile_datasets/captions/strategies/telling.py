@@ -32,7 +32,8 @@ def chosen_facts(sample: SampleContext, absent: int, facts: Sequence[Row] | None
     absences = [row for row in rows if row["polarity"] == "absent"]
     if facts is None:
         stated = {row["concept"] for row in rows}
-        implied = dict.fromkeys(concept for scope in sample.scopes if scope["closed"] for concept in scope["concepts"] or ())
+        closed = [scope["concepts"] or () for scope in sample.scopes if scope["closed"]]
+        implied = dict.fromkeys(concept for concepts in closed for concept in concepts)
         absences += [{"concept": name, "polarity": "absent"} for name in implied if name not in stated]
     lines = {fact_line(row): row for row in reversed(absences)}
     chosen = sorted(lines, key=lambda line: hashlib.sha256(f"{sample.uid}|{line}".encode()).digest())[:absent]

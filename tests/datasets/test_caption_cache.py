@@ -114,6 +114,13 @@ def test_a_cancelled_asker_does_not_lose_the_reply(tmp_path):
     assert provider.inner.asked == {"paid for": 1}
 
 
+def test_the_same_request_at_the_same_time_is_asked_once(tmp_path):
+    provider = CachedProvider(Counting(), ReplyCache.open(tmp_path))
+    replies = ask_all(provider, [Request("one and the same")] * 50)
+    assert provider.inner.asked == {"one and the same": 1}
+    assert sum(not reply.cached for reply in replies) == 1
+
+
 def test_the_budget_lets_nothing_through_that_could_pass_it_together(tmp_path):
     budget = Budget(max_tokens=300)
     provider = CachedProvider(Counting(), ReplyCache.open(tmp_path), budget=budget)

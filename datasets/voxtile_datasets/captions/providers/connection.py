@@ -128,6 +128,8 @@ class Connection:
             raise TryError("unreachable", why) from error
         except TimeoutError as error:
             raise TryError("timeout", f"no reply within {self.timeout_s:g} s", factor=0.7, lost=True) from error
+        except aiohttp.ClientPayloadError as error:
+            raise TryError("connection-lost", "the connection broke within the reply", lost=True) from error
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
             raise TryError("connection-lost", f"the connection broke ({type(error).__name__})") from error
 

@@ -4,7 +4,8 @@
 
 It prints its address and answers chat completions with the prompt. Some models behave in a way of their own:
 `needs-key` wants the key `sk-practice`, `web-page` speaks HTML, `unknown` does not exist, `short` takes 200 tokens,
-`no-schema` and `new-fields` refuse fields that others take, `echo-key` says the caller's key, `silent` says only {}.
+`no-schema` and `new-fields` refuse fields that others take, `echo-key` says the caller's key, `silent` says only {},
+`fault:huge` and the like have that fault every time.
 """
 
 from __future__ import annotations
@@ -103,6 +104,8 @@ class Connection(asyncio.Protocol):
             await asyncio.sleep(self.endpoint.latency_s)
         chance = self.endpoint.random
         fault = chance.choice(FAULTS) if chance.random() < self.endpoint.faults else ""
+        if str(question["model"]).startswith("fault:"):
+            fault = str(question["model"]).removeprefix("fault:")
         self.endpoint.note(prompt, fault or "ok")
         self._answer(prompt, fault)
 
@@ -125,7 +128,8 @@ class Connection(asyncio.Protocol):
             self.transport.abort()
             return
         if fault == "huge":
-            self.transport.write(reply(200, completion("x" * _HUGE, identity)))
+            data = json.dumps(completion("HUGE", identity)).encode().replace(b"HUGE", b"x" * _HUGE)
+            self.transport.write(reply(200, data))
             return
         self.transport.write(wrong.get(fault, right))
         if fault == "cut":

@@ -227,6 +227,15 @@ COMMANDS: Mapping[str, Entry | Group] = {
             "voxtile curate corpus --view good --where \"modality = 'CT'\" --dedup minhash --balance facts",
         ),
     ),
+    "check": Entry(
+        ENRICH,
+        "check CORPUS",
+        Command(
+            "voxtile_datasets.captions.checker.command:check_captions",
+            "what captions claim, compared with the facts: supported, contradicted, unsupported, unknown",
+            "voxtile check corpus",
+        ),
+    ),
     "fit": _training("fit", "train a model; also as 'lightning fit'"),
     "validate": _training("validate", "losses and metrics on the validation split"),
     "test": _training("test", "the zero-shot report of a trained model"),
@@ -247,6 +256,15 @@ COMMANDS: Mapping[str, Entry | Group] = {
             "voxtile.evaluate.command:evaluate",
             "any model on any task: results.json, a table and a page",
             "voxtile evaluate last.ckpt medical/ct-findings --corpus corpus --out report",
+        ),
+    ),
+    "ground": Entry(
+        MODEL,
+        'ground MODEL IMAGE "phrase"…',
+        Command(
+            "voxtile.grounding.command:ground",
+            "where in an image a phrase is, in the image's own coordinates",
+            'voxtile ground last.ckpt scan/ "pleural effusion" --out found',
         ),
     ),
     "doctor": Entry(

@@ -68,10 +68,14 @@ def spans_of_form(text: str) -> Iterator[tuple[str, int, int]]:
 
 def spans_of_known(text: str, names: Iterable[str]) -> Iterator[tuple[int, int]]:
     """Where a text holds one of some names or numbers, as whole words and in any case."""
-    phrases = frozenset(" ".join(name.split()) for name in names if len(name.strip()) > 1)
-    pattern = _any_of(set(phrases), re.IGNORECASE)
+    pattern = _whole_names(frozenset(" ".join(name.split()) for name in names if len(name.strip()) > 1))
     if pattern is not None:
         yield from (match.span() for match in pattern.finditer(text))
+
+
+@lru_cache(maxsize=4096)
+def _whole_names(names: frozenset[str]) -> re.Pattern[str] | None:
+    return _any_of(set(names), re.IGNORECASE)
 
 
 def clean_control_characters(text: str) -> str:

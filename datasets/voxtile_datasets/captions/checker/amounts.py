@@ -13,6 +13,8 @@ from voxtile_datasets.captions.checker.grammar import Grammar, Unit
 COUNT, SHARE = "count", "share"
 _TOLERANCE, _ABOUT = 0.05, 0.13  # relative
 _PERCENT_STEP = 5.0  # people round shares to five percent
+_THESE = [("which",), ("these",), ("them",), ("those",), ("it",), ("whom",)]
+_ORDINALS = [("th",), ("st",), ("nd",), ("rd",)]
 _TIMES = frozenset(["x", "×", "by"])
 _LABELS = frozenset(
     ["series", "image", "slice", "se", "im", "level", "grade", "stage", "segment", "type", "zone", "phase", "figure",
@@ -65,9 +67,9 @@ def amounts(words: Words, grammar: Grammar, taken: frozenset[int]) -> Iterator[A
 
 
 def _share(texts: tuple[str, ...], position: int, grammar: Grammar) -> Amount | None:
-    """ "Most of", "about half", "a quarter of the picture"."""
+    """Such as "most of", "about half", "a quarter of the picture"."""
     found = grammar.shares.longest_at(texts, position)
-    if found is None or texts[found[0] : found[0] + 1] != ("of",):
+    if found is None or texts[found[0] : found[0] + 1] != ("of",) or texts[found[0] + 1 : found[0] + 2] in _THESE:
         return None
     span = found[1][0]
     return Amount(position, found[0], ((span.low, span.high),), SHARE, "fraction")
@@ -92,6 +94,8 @@ def _measured(words: Words, position: int, grammar: Grammar) -> Amount | None:
         position = named[0] + (texts[named[0] : named[0] + 1] in ((":",), ("=",)))
     numbers, end, is_range = _numbers(words, position, grammar)
     if not numbers or (start and texts[start - 1] in _LABELS) or _follows_level(words, position):
+        return None
+    if texts[end : end + 1] in _ORDINALS:
         return None
     unit, end = _unit(texts, end, grammar, named[1][0] if named else None)
     if unit is None and texts[end : end + 1] == ("-",):

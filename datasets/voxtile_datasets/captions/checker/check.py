@@ -1,8 +1,8 @@
 """The checker: does a text say what the facts of a sample say, under what was looked for?
 
-`supported`: every claim follows from the facts and closed scopes. `contradicted`: a fact says otherwise, or the text names a
-person or a record. `unsupported`: a closed scope leaves it out, or the text gives a side, a number, a place or a date that
-the facts lack. `unknown`: the scope is open, and the facts are silent.
+`supported`: every claim follows from the facts and closed scopes. `contradicted`: a fact says otherwise, or the text
+names a person or a record. `unsupported`: a closed scope leaves it out, or the text gives a side, a number, a place or a
+date that the facts lack. `unknown`: the scope is open, and the facts are silent.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ def check(text: str, known: Known, vocabulary: Vocabulary) -> Verdict:
         text,
         vocabulary,
         identifiers=known.identifiers,
+        is_english=not known.languages or "en" in known.languages,
         allowed=frozenset(facts.words),
         extra=_names(frozenset(facts.unknown_names)),
     )
@@ -72,7 +73,7 @@ def check(text: str, known: Known, vocabulary: Vocabulary) -> Verdict:
     for claim in claims:
         faults += judge(claim, facts, about_birth=of_birth)
     if not claims:
-        why = "The text says nothing that can be checked: no word of it is in the vocabulary."
+        why = "The text says nothing that can be checked in English: no word of it is in the vocabulary."
         return Verdict("unknown", (Fault("nothing-said", "unknown", text[:80], 0, len(text), why),), ())
     faults.sort(key=lambda fault: -ORDER.index(fault.judgement))
     return Verdict(worst([f.judgement for f in faults]) if faults else "supported", tuple(faults), claims)

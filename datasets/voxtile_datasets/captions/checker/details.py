@@ -20,7 +20,7 @@ _PICTURE_NEAR = 5
 _CORNERS = frozenset(["corner", "edge", "part", "half", "quarter", "quadrant", "third", "side"])
 _ONLY_BEFORE: frozenset[str] = frozenset([COUNT])  # said of nothing but the name that follows
 _ONLY_BESIDE = frozenset(["colour", "severity"])  # said of the name that follows, or after "is"
-_UNITS_OF_PEOPLE = frozenset(["time"])
+_BESIDE = frozenset(["near", "above", "below", "adjacent", "next", "towards", "toward"])
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ def found_details(statement: Statement, vocabulary: Vocabulary, taken: frozenset
         found.append(Found(detail, amount.start, amount.end))
     used = {position for item in found for position in range(item.start, item.end)}
     found += _named(statement, "colour", grammar.colours.find(words.words), used)
-    found += _positions(statement, grammar)
+    if not vocabulary.has_sides:
+        found += _positions(statement, grammar)
     if vocabulary.has_sides:
         places = _named(statement, "place", vocabulary.places.find(words.words), set())
         inside = {p for item in places if item.detail.value.startswith(("left", "right")) for p in _range(item)}
@@ -66,7 +67,7 @@ def _both(statement: Statement, used: set[int]) -> set[int]:
 
 
 def _joined_sides(sides: Sequence[Match[str]], words: tuple[str, ...]) -> list[Match[str]]:
-    """ "On the left and on the right" is one detail."""
+    """The words "on the left and on the right" are one detail."""
     joined: list[Match[str]] = []
     for side in sides:
         before = joined[-1] if joined else None
@@ -106,8 +107,12 @@ def _positions(statement: Statement, grammar: Grammar) -> Iterator[Found]:
             position += 1
             continue
         value, end = read
+        is_bearing = grammar.directions.longest_at(words, position) is not None
         if _is_of_picture(words, end, grammar):
             yield Found(Detail("position", value, *_text(statement, position, end)), position, end)
+        elif is_bearing and words[position - 1] == "the" and words[end : end + 1] != ("of",):
+            text = _text(statement, position, end)  # of the picture or of something that was named before
+            yield Found(Detail("position", value, *text, is_vague=True), position, end)
         position = end
 
 
@@ -152,7 +157,7 @@ def given(
     for item in details:
         if item.start in names and item.detail.kind in ("colour", "severity", "change", "count"):
             continue  # "extensive necrosis" and "blue lagoon" are names
-        owner = _owner(statement, item, mentions)
+        owner = _owner(statement, item, mentions, vocabulary)
         if owner is not None:
             owned[owner].append(item.detail)
         elif item.detail.kind in ("side", "place", "number", "position"):
@@ -160,38 +165,68 @@ def given(
     return owned, loose
 
 
-def _owner(statement: Statement, item: Found, mentions: Sequence[Mention]) -> int | None:
+def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocabulary: Vocabulary) -> int | None:
     clause = statement.clause_of(item.start)
     inside = [i for i, m in enumerate(mentions) if statement.clause_of(m.start) == clause and not m.is_normality]
     for index in inside:
-        if mentions[index].start <= item.start < mentions[index].end and item.detail.kind in ("side", "place"):
+        if item.detail.kind in ("side", "place") and _is_within(statement, item, mentions[index]):
             return index
     if not inside and item.detail.kind in ("side", "place", "number"):
         earlier = [i for i, m in enumerate(mentions) if m.end <= item.start and not m.is_normality]
         return earlier[-1] if earlier and statement.clause_of(mentions[earlier[-1]].start) == clause - 1 else None
     following = next((i for i in inside if mentions[i].start > item.start and mentions[i].end > item.end), None)
     before = next((i for i in reversed(inside) if mentions[i].end <= item.start), None)
-    if following is not None and _stands_before(statement, item, mentions[following]):
+    if following is not None and _stands_before(statement, item, mentions[following], vocabulary):
         return following
     kind = item.detail.kind
     if kind in _ONLY_BEFORE:
         return None
     if kind in _ONLY_BESIDE or kind == "change":
         return before if before is not None and _is_predicate(statement, mentions[before].end, item.start) else None
-    return before if before is not None else following
+    if before is not None or following is None:
+        return before if before is None or not _is_elsewhere(statement, item, mentions[before]) else None
+    return following if kind == "number" or _introduces(statement, item, mentions[following]) else None
 
 
-def _stands_before(statement: Statement, item: Found, mention: Mention) -> bool:
+def _is_within(statement: Statement, item: Found, mention: Mention) -> bool:
+    """Whether a side or place is part of a name, or stands before the structure of it: "elevated left diaphragm"."""
+    if mention.start <= item.start < mention.end:
+        return True
+    if mention.structure is None or mention.structure[0] < item.end:
+        return False
+    gap = statement.words.words[item.end : mention.structure[0]]
+    parting = statement.grammar.verbs | statement.grammar.prepositions | _JOINING
+    return len(gap) <= 1 and not parting & set(gap)
+
+
+def _is_elsewhere(statement: Statement, item: Found, mention: Mention) -> bool:
+    """Whether a side or place is of something that the mention is only near: "a nodule near the right hilum"."""
+    gap = statement.words.words[mention.end : item.start]
+    return item.detail.kind in ("side", "place") and bool(_BESIDE & set(gap))
+
+
+def _introduces(statement: Statement, item: Found, mention: Mention) -> bool:
+    """Whether a place opens the clause of a name after it: "on the left there is …", "right lung: …"."""
+    gap = statement.words.words[item.end : mention.start]
+    return any(word in statement.grammar.verbs or word in (":", ",", "there") for word in gap)
+
+
+def _stands_before(statement: Statement, item: Found, mention: Mention, vocabulary: Vocabulary) -> bool:
     """Whether a detail stands in the noun phrase of a mention, before its name."""
     words, grammar = statement.words.words, statement.grammar
     gap = words[item.end : mention.start]
     if len(gap) > _FURTHEST:
         return False
+    is_place = item.detail.kind in ("side", "place")
     for position, word in enumerate(gap):
-        if word in grammar.verbs or (word in grammar.prepositions and not (item.detail.dimension == SHARE)):
+        if word in grammar.verbs or (word in grammar.prepositions and item.detail.dimension != SHARE):
             return False
-        if word in _JOINING and (item.detail.kind in ("side", "place") or gap[position + 1 : position + 2] == ("a",)):
-            return word == "," and item.detail.kind == "count"
+        if word in _JOINING:
+            goes_on = is_place and any(p.longest_at(gap, position + 1) for p in (vocabulary.places, grammar.sides))
+            if item.detail.kind not in ("count", "number") and not goes_on:
+                return False
+            if gap[position + 1 : position + 2] == ("a",):
+                return False
         if word in ("a", "an", "the", "no") and item.detail.kind == "count":
             return False
     return True

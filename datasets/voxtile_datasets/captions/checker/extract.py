@@ -39,15 +39,21 @@ class _Read:
 
 
 def claims_of(
-    text: str, vocabulary: Vocabulary, *, identifiers: Sequence[str] = (), allowed: frozenset[str] = frozenset(),
+    text: str,
+    vocabulary: Vocabulary,
+    *,
+    identifiers: Sequence[str] = (),
+    is_english: bool = True,
+    allowed: frozenset[str] = frozenset(),
     extra: Phrases[str] | None = None,
-) -> tuple[Claim, ...]:  # fmt: skip
+) -> tuple[Claim, ...]:
     """All claims of a text in its order; questions make none.
 
     Args:
         text: a caption.
         vocabulary: what it can claim.
         identifiers: names and numbers known of the sample's subject.
+        is_english: of another language only what identifies is read.
         allowed: words in normal form that are no names of people or places, beside those of the vocabulary.
         extra: names of concepts that only the facts know.
     """
@@ -56,6 +62,8 @@ def claims_of(
         Claim("identity", text[leak.start : leak.end], leak.start, leak.end, text=leak.kind)
         for leak in leaks(text, vocabulary.known_words, allowed, identifiers)
     ]
+    if not is_english:
+        return tuple(found)
     masked = _masked(text, found)
     said = [Claim("date", text[d.start : d.end], d.start, d.end, text=d.text) for d in dates(masked)]
     found += said
@@ -100,7 +108,7 @@ def _read(sentence: str, vocabulary: Vocabulary, extra: Phrases[str] | None) -> 
     details = found_details(statement, vocabulary, frozenset())
     owned, loose = given(statement, details, mentions, vocabulary)
     claims = [_concept_claim(words, mention, owned.get(i, [])) for i, mention in enumerate(mentions)]
-    claims += _relation_claims(statement, mentions)
+    claims += _relation_claims(statement, [mention for mention in mentions if not mention.is_normality])
     # Of a thing that the vocabulary does not know a side or a size is no claim that could be judged.
     points_back = any(grammar.pronouns.longest_at(words.words, i) for i in range(min(2, len(words.words))))
     if loose and (points_back or _is_fragment(words)):

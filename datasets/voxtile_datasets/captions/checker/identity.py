@@ -1,7 +1,7 @@
 """Names of people, addresses, numbers of people and records, and dates in a text.
 
-Known identifiers are found as they are; others by their form: titles, capitals in the middle of a sentence that no word of
-the vocabulary explains, numbers after `patient` or `accession`, streets, e-mail addresses.
+Known identifiers are found as they are; others by their form: titles, capitals in the middle of a sentence that no word
+of the vocabulary explains, numbers after `patient` or `accession`, streets, e-mail addresses.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from voxtile.words.tokens import normal_form
 from voxtile_datasets.captions.checker.grammar import Grammar, load_grammar
 from voxtile_datasets.intake.deidentify_text import spans_of_form, spans_of_known
 
-IdentityKind: TypeAlias = Literal["name", "number", "address", "date", "known"]
+IdentityKind: TypeAlias = Literal["name", "place", "number", "address", "date", "known"]
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _NAME = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _SENTENCE_START = re.compile(r"(?:^|[.!?:]\s+|\n\s*)[\"'(\[]?$")
@@ -40,8 +40,10 @@ _DATE_SAID = re.compile(
     r"|\b(?:in|of|from|year|since|during|by)\s+(?P<alone>(?:19|20)\d{2})\b",
     re.IGNORECASE,
 )
+_VERBS = ("may", "march")
 _LINKING = frozenset(["de", "la", "van", "von", "der", "den", "di", "da", "el", "al", "bin", "du", "del"])
 _PLACING = frozenset(["in", "near", "at", "from", "of", "for", "by", "with", "to", "and"])
+_LONG_NUMBER = 3  # digits; shorter numbers name no record by themselves
 _MOST_CAPITALS = 0.6  # of a sentence's words, else it is written in capitals or as a title
 
 
@@ -95,13 +97,11 @@ def dates(text: str) -> list[SaidDate]:
         if part["alone"]:
             found.append(SaidDate(part["alone"], match.start("alone"), match.end("alone")))
             continue
-        months = load_grammar().months
-        month = part["month"] or (
-            f"{months[normal_form(part['name'])]:02d}" if normal_form(part["name"]) in months else "05"
-        )
-        if part["name"] and part["name"].lower() in ("may", "march") and not (part["y"] or part["d"] or part["d2"]):
-            if not part["name"][0].isupper() or not match.start():
-                continue  # the verb
+        name = part["name"]
+        is_alone = not (part["y"] or part["d"] or part["d2"])
+        if name and is_alone and name.lower() in _VERBS and (name[0].islower() or not match.start()):
+            continue
+        month = part["month"] or f"{load_grammar().months[normal_form(name)]:02d}"
         year, day = part["year"] or part["y"], part["day"] or part["d"] or part["d2"]
         said = f"{year or '-'}-{month}" + (f"-{int(day):02d}" if day else "")
         found.append(SaidDate(said, *match.span()))
@@ -134,16 +134,14 @@ def _numbers(text: str) -> Iterator[Leak]:
         if _is_code(match.group(), text[match.end() :]):
             yield Leak("number", *match.span())
     for match in _NUMBERED.finditer(text):
-        digits = len(_DIGITS.findall(match.group(2)))
-        has_word = normal_form(match.group(1)) in grammar.records
-        if has_word and (digits >= 3 or (digits and re.search(r"[A-Za-z]|-", match.group(2)))):
-            if not _has_unit(text[match.end() :]):
-                yield Leak("number", match.start(2), match.end(2))
+        is_long = len(_DIGITS.findall(match.group(2))) >= _LONG_NUMBER or re.search(r"[A-Za-z]|-", match.group(2))
+        if normal_form(match.group(1)) in grammar.records and is_long and not _has_unit(text[match.end() :]):
+            yield Leak("number", match.start(2), match.end(2))
 
 
 def _is_code(code: str, after: str) -> bool:
     """Whether letters, digits and hyphens are the number of a record, and no range, size, sequence or instrument."""
-    if len(_DIGITS.findall(code)) < 3 or _has_unit(after):
+    if len(_DIGITS.findall(code)) < _LONG_NUMBER or _has_unit(after):
         return False
     head = re.split(r"[-/_\d]", code)[0].lower()
     if head in load_grammar().capitals:
@@ -232,5 +230,8 @@ def _judged(
     long_words = [i for i in strange if len(words[i].group()) > 1]
     is_pair = end - first > 1 and len(long_words) > 0 and not is_title
     is_place = end - first == 1 and before in _PLACING and first > start - 1 and not is_title and bool(long_words)
-    if (after_role and long_words) or is_pair or is_place:
+    if after_role and long_words:
         yield Leak("name", words[first].start(), words[end - 1].end())
+    elif is_pair or is_place:  # the Gui River, near Barrelan
+        kind: IdentityKind = "place" if is_place or explains(words[end - 1].group()) else "name"
+        yield Leak(kind, words[first].start(), words[end - 1].end())

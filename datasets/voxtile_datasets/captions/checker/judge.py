@@ -21,7 +21,7 @@ def judge(claim: Claim, facts: Facts, *, about_birth: bool = False) -> list[Faul
         about_birth: the text speaks of a birth or a death, so that a date identifies.
     """
     if claim.kind == "identity":
-        return [_identity(claim)]
+        return [_identity(claim) if facts.vocabulary.is_about_patients or claim.text != "place" else _place(claim)]
     if claim.kind == "date":
         return _date(claim, facts, about_birth=about_birth)
     if claim.kind == "relation":
@@ -48,8 +48,14 @@ def _badness(faults: Sequence[Fault]) -> int:
 
 
 def _identity(claim: Claim) -> Fault:
-    why = f"'{claim.words}' identifies a person, a record or a place; leave out names, addresses, dates and numbers of records."
+    what = "names, addresses, dates and numbers of records"
+    why = f"'{claim.words}' identifies a person, a record or a place; leave out {what}."
     return _fault(claim, "identity", "contradicted", why)
+
+
+def _place(claim: Claim) -> Fault:
+    why = f"'{claim.words}' is not in the facts: they name no such place."
+    return _fault(claim, "place", "unsupported", why)
 
 
 def _fault(claim: Claim, kind: FaultKind, judgement: Judgement, why: str) -> Fault:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from voxtile_datasets.captions.checker.claims import Claim, Detail
@@ -82,7 +83,13 @@ def _agrees(detail: Detail, row: Fact, vocabulary: Vocabulary) -> bool | None:
         return any(abs(int(grade) - int(value)) <= 1 for grade in row.grades) if row.grades else None
     if kind == "change":
         return value in row.changes if row.changes else None
-    return any(set(value.split("-")) & set(place.split("-")) for place in row.positions) if row.positions else None
+    there = row.positions | row.bearings if detail.is_vague else row.positions
+    return any(_is_toward(value, place) for place in there) if there else None
+
+
+def _is_toward(said: str, known: str) -> bool:
+    """Whether a point of the compass is the known one or a part of it: north of what lies north-east."""
+    return said == known or said in known.split("-") or known in said.split("-")
 
 
 def _agrees_with_all(detail: Detail, rows: Sequence[Fact], concept: str, facts: Facts) -> bool:
@@ -94,6 +101,9 @@ def _agrees_with_all(detail: Detail, rows: Sequence[Fact], concept: str, facts: 
         listed = facts.objects(concept)
         if not known and listed:
             return any(low <= listed <= high for low, high in detail.bounds)
+        rows_of = Counter(row.source for row in rows if row.is_detailed)
+        if not known and any(low <= count <= high for count in rows_of.values() for low, high in detail.bounds):
+            return True
         if not known:
             return detail.is_vague or detail.bounds == ((1.0, 1.0),)
     return False
@@ -109,7 +119,10 @@ def _fault(detail: Detail, rows: Sequence[Fact], concept: str, facts: Facts) -> 
         why = f"'{detail.words}' is wrong: the facts say {' and '.join(known[:3])} of {name}."
         return Fault(detail.kind, "contradicted", detail.words, detail.start, detail.end, why)
     why = f"'{detail.words}' is not in the facts: they state no {_NAMES[detail.kind]} of {name}."
-    return Fault(detail.kind, _LACKING[detail.kind], detail.words, detail.start, detail.end, why)
+    # How long ago, or how old: reports compare with other days, and facts are of this one.
+    is_open = detail.dimension == "time" or (detail.kind == "position" and detail.is_vague)
+    judgement = "unknown" if is_open else _LACKING[detail.kind]
+    return Fault(detail.kind, judgement, detail.words, detail.start, detail.end, why)
 
 
 _NAMES = {

@@ -39,6 +39,8 @@ class Fact:
         numbers: dimension → values in its base.
         counts: how many, at least and at most.
         colours, grades, changes: by the grammar's names.
+        bearings: points of the compass at which it lies of something else.
+        source: whose fact it is.
     """
 
     polarity: str
@@ -50,6 +52,13 @@ class Fact:
     colours: frozenset[str] = frozenset()
     grades: frozenset[str] = frozenset()
     changes: frozenset[str] = frozenset()
+    bearings: frozenset[str] = frozenset()
+    source: str = ""
+
+    @property
+    def is_detailed(self) -> bool:
+        """Whether it says more than that something is there."""
+        return bool(self.sides or self.places or self.numbers)
 
 
 class Facts:
@@ -198,6 +207,8 @@ def _fact(row: Row, attributes: Row, vocabulary: Vocabulary) -> Fact:
         _said(attributes, _COLOURS, grammar.colours),
         _said(attributes, ("severity", "size", "grade"), grammar.grades),
         _said(attributes, ("change",), grammar.changes),
+        frozenset([_direction(str(attributes.get("relation", "")))]) & OPPOSITE.keys(),
+        row.get("source") or "",
     )
 
 
@@ -283,6 +294,8 @@ def _found(text: str, phrases: Phrases[str]) -> list[Match[str]]:
 def _direction(kind: str) -> str:
     """`northwest_of` → `north-west`; another kind of relation as it is."""
     words = words_of(kind.replace("_", " ")).words
+    if not words:
+        return kind
     grammar = load_grammar()
     found = grammar.directions.longest_at(words, 0)
     if found is not None:

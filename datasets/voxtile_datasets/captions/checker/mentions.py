@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
 from dataclasses import dataclass
+from functools import cached_property
 
 from voxtile.words.phrases import Match, Phrases
 from voxtile_datasets.captions.checker.claims import Polarity

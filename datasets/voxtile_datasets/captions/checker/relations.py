@@ -59,7 +59,7 @@ def _directions(statement: Statement, mentions: Sequence[Mention]) -> Iterator[R
 def _direction_of(
     statement: Statement, mentions: Sequence[Mention], kind: str, start: int, end: int
 ) -> Relation | None:
-    """ "A lies north of B", "north of B there is A", "A on the north side of B"."""
+    """Such as "A lies north of B", "north of B there is A", "A on the north side of B"."""
     words = statement.words.words
     after = end + (words[end : end + 1] == ("side",))
     preposition = words[after : after + 1]
@@ -81,7 +81,7 @@ def _is_spatial(word: str) -> bool:
 
 
 def _own_side(statement: Statement, mentions: Sequence[Mention], kind: str, start: int, end: int) -> Relation | None:
-    """ "B has A to its east", "the ground has a park on its northern side"."""
+    """Such as "B has A to its east", "the ground has a park on its northern side"."""
     words = statement.words.words
     if not start or words[start - 1] != "its" or words[end : end + 1] == ("of",):
         return None

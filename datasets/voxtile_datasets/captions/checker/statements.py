@@ -167,12 +167,21 @@ class Statement:
         if number < 0 or cue.end >= len(self._item_at):
             return cue.end
         item = self.items[number]
-        reach = self._until_with(cue.end, item.end)
+        reach = self._until_with(cue.end, min(item.end, self._next_denial(cue, item)))
         while reach == item.end and number + 1 < len(self.items) and self._goes_on(number + 1):
             number += 1
             item = self.items[number]
             reach = self._until_with(item.start, item.end)
         return reach
+
+    def _next_denial(self, cue: Match[str], item: Item) -> int:
+        """Where the next denial of the same item begins, unless it is itself denied: "not without"."""
+        for other in self._own(item):
+            if other.payload == "denies" and other.start >= cue.end:
+                between = self.words.words[cue.end : other.start]
+                if not all(word.endswith("ly") for word in between):
+                    return other.start
+        return item.end
 
     def _until_with(self, start: int, end: int) -> int:
         """The scope ends at "with a small …", which says something new."""

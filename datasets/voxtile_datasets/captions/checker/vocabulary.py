@@ -95,6 +95,10 @@ class Vocabulary:
         """
         return _load(tuple(Path(file) for file in files))
 
+    def knows(self, name: str) -> bool:
+        """Whether a concept's name in facts means something here."""
+        return self.resolve(name) != (name,) or name in self.concepts
+
     def resolve(self, name: str) -> tuple[str, ...]:
         """The concepts that a fact's concept name means; itself where the vocabulary does not know it."""
         found = self._resolved.get(name)
@@ -148,7 +152,7 @@ class Vocabulary:
         return self._kin.get(name, frozenset())
 
     def excluded(self, name: str) -> frozenset[str]:
-        """Concepts that cannot be where this one is, with all that are more special; those of normality are not listed."""
+        """Concepts that cannot be where this one is, with all that are more special."""
         return self._excluded.get(name, frozenset())
 
     @cached_property

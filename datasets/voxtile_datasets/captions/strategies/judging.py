@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from functools import cache
+from collections.abc import Sequence
 from typing import Any
 
-from voxtile.domain import discover
 from voxtile.engine.task import Row as TableRow
 from voxtile_datasets.captions.checker.check import NAME, VERSION, Known, Verdict, check
+from voxtile_datasets.captions.checker.choose import choose
+from voxtile_datasets.captions.checker.rows import verdict_row
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary, installed_vocabularies
 from voxtile_datasets.captions.strategies import contexts
 from voxtile_datasets.captions.strategies.strategy import Check, Row
-from voxtile_datasets.captions.wordings import load_bank
 
 _BLANK: dict[str, Any] = {"value": None, "unit": None, "attributes": None, "region_id": None, "code": None}
 
@@ -32,13 +29,13 @@ class Judging:
 
     def of(self, known: contexts.Known) -> Check:
         """The check of one sample."""
-        return _Bound(known, self._vocabularies[_domain_of(known.context.modality, tuple(self._vocabularies))])
+        looked_for = [name for scope in known.context.scopes for name in scope["concepts"] or ()]
+        concepts = [*(fact["concept"] for fact in known.facts), *looked_for]
+        return _Bound(known, self._vocabularies[choose(self._vocabularies, known.context.modality, concepts)])
 
     def row(self, caption_id: str, verdict: Verdict) -> TableRow:
         """A row of the verdicts table."""
-        detail = json.dumps([asdict(fault) for fault in verdict.faults], ensure_ascii=False) if verdict.faults else None
-        said = {"verdict": verdict.verdict, "detail": detail, "checker": NAME, "checker_version": VERSION}
-        return {"caption_id": caption_id, **said}
+        return verdict_row(caption_id, verdict)
 
 
 class _Bound:
@@ -57,13 +54,3 @@ class _Bound:
             return check(text, self._all, self._vocabulary)
         rows = tuple({**_BLANK, **fact} for fact in facts)
         return check(text, Known(rows, (), self._identifiers), self._vocabulary)
-
-
-@cache
-def _domain_of(modality: str | None, domains: tuple[str, ...]) -> str:
-    """The domain whose wording bank names a modality; `general`, or the first, where none does."""
-    installed: Mapping[str, Any] = discover()[0]
-    for name in domains:
-        if any(modality in load_bank(path).modalities for path in installed[name].wordings):
-            return name
-    return "general" if "general" in domains else domains[0]

@@ -1,0 +1,88 @@
+"""`voxtile check`: are the captions of a corpus what its facts say?"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from voxtile.corpus.reader import Corpus
+from voxtile.engine.run import RunOptions, run_task
+from voxtile.errors import ConfigError
+from voxtile_datasets.captions.checker.check import NAME
+from voxtile_datasets.captions.checker.task import CheckTask, newest_version, repeated_version
+from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
+
+_COLOURS = {"supported": "green", "unknown": "default", "unsupported": "yellow", "contradicted": "red"}
+
+
+def check_captions(
+    corpus: Path,
+    *,
+    domain: str | None = None,
+    vocabulary: Path | None = None,
+    raw: bool = False,
+    again: bool = False,
+    key_file: Path | None = None,
+    **run: Any,  # noqa: ANN401
+) -> None:
+    """Compare every caption with the facts of its sample, and write a verdict.
+
+    `supported`: all that it claims follows from the facts and from what closed scopes leave out. `contradicted`: a fact
+    says otherwise, or it names a person or a record; training never draws such a caption. `unsupported`: a closed scope
+    leaves it out, or it gives a side, a number, a place or a date that the facts lack. `unknown`: the facts are silent.
+    The faults, with the words and why, are in the column `detail`. Captions that have a verdict of this version of the
+    checker keep it.
+
+    Args:
+        corpus: the corpus to add to.
+        domain: whose vocabulary is used for all samples; by default it is chosen by modality and facts.
+        vocabulary: a vocabulary file (YAML) that is joined to the domains'.
+        raw: also judge texts that came with the data (kind raw), such as reports from which the facts were read.
+        again: judge captions anew that have a verdict, as after new facts.
+        key_file: the key map, if it is not beside the corpus; names in its paths may be in no caption.
+        run: options of the run.
+
+    Raises:
+        ConfigError: there is no such domain, or the vocabulary is malformed.
+        InputError: the corpus has no captions.
+    """
+    Corpus(corpus)  # a folder that is no corpus is refused before anything is made in it
+    extra = (vocabulary,) if vocabulary else ()
+    known = installed_vocabularies(extra)
+    if domain is not None and domain not in known:
+        raise ConfigError(f"no domain '{domain}' has a vocabulary for checking; there are: {', '.join(sorted(known))}")
+    newest = newest_version(corpus)
+    version = repeated_version(newest) if again else newest
+    task = CheckTask(corpus, domain, extra, raw, version, key_file)
+    summary = run_task(task, corpus, RunOptions(**run))
+    if not RunOptions(**run).dry_run:
+        _show(Corpus(corpus), version)
+    summary.raise_if_failed()
+
+
+def _show(corpus: Corpus, version: str) -> None:
+    rows = corpus.table("verdicts", ["caption_id", "verdict", "detail", "checker", "checker_version"]).to_pylist()
+    ours = [row for row in rows if row["checker"] == NAME and row["checker_version"] == version]
+    kinds = dict(zip(*(corpus.table("captions", ["caption_id", "kind"])[n].to_pylist() for n in (0, 1)), strict=True))
+    counts: Counter[tuple[str, str]] = Counter((kinds.get(row["caption_id"], "?"), row["verdict"]) for row in ours)
+    table = Table(title=f"captions by kind and verdict (checker {NAME} {version})")
+    table.add_column("kind")
+    for verdict, colour in _COLOURS.items():
+        table.add_column(verdict, justify="right", style=colour)
+    for kind in sorted({kind for kind, _ in counts}):
+        table.add_row(kind, *(f"{counts[kind, verdict]:,}" for verdict in _COLOURS))
+    console = Console()
+    console.print(table)
+    faults = Counter(
+        (fault["kind"], fault["judgement"], fault["why"])
+        for row in ours
+        if row["detail"]
+        for fault in json.loads(row["detail"])[:1]
+    )
+    for (kind, judgement, why), count in faults.most_common(5):
+        console.print(f"{count:>7,}  {judgement}, {kind}: {why}", markup=False, highlight=False)

@@ -19,6 +19,7 @@ from voxtile_datasets.captions.providers.cache import ReplyCache
 from voxtile_datasets.captions.providers.cached import CachedProvider
 from voxtile_datasets.captions.providers.estimate import estimate
 from voxtile_datasets.captions.providers.factory import open_provider
+from voxtile_datasets.captions.providers.line import Line
 from voxtile_datasets.captions.providers.prices import Price, load_prices
 from voxtile_datasets.captions.providers.provider import ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request
@@ -128,6 +129,20 @@ def test_the_budget_lets_nothing_through_that_could_pass_it_together(tmp_path):
     assert sum(isinstance(outcome, Reply) for outcome in outcomes) == 10  # of 30 tokens each, to the last
     assert budget.tokens == 300
     assert {outcome.reason for outcome in outcomes if isinstance(outcome, ReplyError)} == {"budget"}
+
+
+def test_a_call_to_a_cancelled_task_goes_to_the_next_in_line():
+    async def run():
+        line = Line()
+        first, second, third = (asyncio.create_task(line.stand()) for _ in range(3))
+        await asyncio.sleep(0)
+        line.call(1)
+        first.cancel()  # called, but gone before it could look
+        await asyncio.sleep(0.01)
+        third.cancel()
+        return first.cancelled(), second.done(), third.done()
+
+    assert asyncio.run(run()) == (True, True, False)
 
 
 @pytest.mark.parametrize("limit", [{"max_usd": 0}, {"max_usd": float("nan")}, {"max_tokens": -1}])

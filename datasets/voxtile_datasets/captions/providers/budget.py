@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
-from collections import deque
 
 from voxtile.errors import ConfigError
+from voxtile_datasets.captions.providers.line import Line
 from voxtile_datasets.captions.providers.provider import ReplyError
 
 
@@ -28,7 +27,7 @@ class Budget:
         self.max_usd, self.max_tokens = max_usd, max_tokens
         self.usd, self.tokens = 0.0, 0
         self._held_usd, self._held_tokens, self._held = 0.0, 0, 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._line = Line()  # whoever is called calls the next one when it is done looking
 
     @property
     def spent(self) -> bool:
@@ -44,18 +43,12 @@ class Budget:
             ReplyError: the budget is spent; its reason is `budget`.
         """
         while self._held and not self._fits(usd, tokens) and not self.spent:
-            place = asyncio.get_running_loop().create_future()
-            self._waiting.append(place)
-            try:
-                await place
-            except asyncio.CancelledError:
-                self._wake()
-                raise
+            await self._line.stand()
         if self.spent:
-            self._wake()
+            self._line.call(1)
             raise self.refusal()
         self._held_usd, self._held_tokens, self._held = self._held_usd + usd, self._held_tokens + tokens, self._held + 1
-        self._wake()
+        self._line.call(1)
 
     def refusal(self) -> ReplyError:
         """The failure of a request for which nothing is left."""
@@ -67,7 +60,7 @@ class Budget:
         self._held_usd = self._held_usd - reserved[0] if self._held else 0.0
         self._held_tokens -= reserved[1]
         self.charge(usd, tokens)
-        self._wake()
+        self._line.call(1)
 
     def charge(self, usd: float, tokens: int) -> None:
         """Note a cost that nobody reserved, such as that of a reply which was lost on the way."""
@@ -78,14 +71,6 @@ class Budget:
         return (self.max_usd is None or self.usd + self._held_usd + usd <= self.max_usd) and (
             self.max_tokens is None or self.tokens + self._held_tokens + tokens <= self.max_tokens
         )
-
-    def _wake(self) -> None:
-        """Let the next one in line look again; it wakes its follower when it is done looking."""
-        while self._waiting:
-            place = self._waiting.popleft()
-            if not place.done():
-                place.set_result(None)
-                return
 
     def __str__(self) -> str:
         usd = f"${self.usd:.4f}" + (f" of ${self.max_usd:g}" if self.max_usd is not None else "")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+
+from voxtile_datasets.captions.providers.line import Line
 
 _NEAR = 0.95  # of the limit at which the endpoint last refused
 
@@ -32,18 +33,12 @@ class Gate:
         self.round_s = 0.1
         self._decreased = -1.0
         self._paused_until = 0.0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._line = Line()
 
     async def enter(self) -> None:
         """Wait for a place."""
         while self.in_flight >= int(self.limit) or time.monotonic() < self._paused_until:
-            place = asyncio.get_running_loop().create_future()
-            self._waiting.append(place)
-            try:
-                await place
-            except asyncio.CancelledError:
-                self._wake()
-                raise
+            await self._line.stand()
         self.in_flight += 1
 
     def leave(self) -> None:
@@ -79,9 +74,4 @@ class Gate:
 
     def _wake(self) -> None:
         """Let as many look again as there are places."""
-        places = int(self.limit) - self.in_flight
-        while places > 0 and self._waiting:
-            place = self._waiting.popleft()
-            if not place.done():
-                place.set_result(None)
-                places -= 1
+        self._line.call(int(self.limit) - self.in_flight)

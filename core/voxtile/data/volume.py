@@ -46,7 +46,7 @@ class VolumeAugment:
     noise: float = 0.0
 
 
-class _Geometry(NamedTuple):
+class Geometry(NamedTuple):
     """Per axis (z, y, x): output size and source size, output spacing over source spacing."""
 
     out: tuple[int, ...]
@@ -142,6 +142,14 @@ class VolumePreset(BasePreset):
             return self._augmented(self._read(source, geometry, _random_origin(geometry, rng)), rng)
         return self.finish(self.base(source), rng)
 
+    def geometry(self, meta: Mapping[str, Any]) -> Geometry:
+        """How the model's grid lies on a sample: sizes and spacing of both."""
+        return self._geometry(meta, margin=(0, 0, 0))
+
+    def image_at(self, source: SampleSource, origin: Sequence[float]) -> Tensor:
+        """[C, Z, Y, X] float32 of the window whose lower edge is here, in source voxels; nothing is random."""
+        return self._windowed(self._read(source, self.geometry(source.meta), tuple(origin)))
+
     @property
     def cacheable(self) -> bool:
         """Whether training can start from `base`: not where it crops at random."""
@@ -209,16 +217,16 @@ class VolumePreset(BasePreset):
         axes = [torch.linspace(-1, 1, n) if n > 1 else torch.zeros(1) for n in self.shape]
         return torch.stack(torch.meshgrid(*axes, indexing="ij"))
 
-    def _geometry(self, meta: Mapping[str, Any], margin: tuple[int, int, int]) -> _Geometry:
+    def _geometry(self, meta: Mapping[str, Any], margin: tuple[int, int, int]) -> Geometry:
         out = tuple(s + 2 * m for s, m in zip(self.shape, margin, strict=True))
         if self.spacing == "native":
-            return _Geometry(out, tuple(meta["shape"]), (1.0, 1.0, 1.0))
+            return Geometry(out, tuple(meta["shape"]), (1.0, 1.0, 1.0))
         spacing = spacing_mm(meta)
         if not spacing:
             raise PresetError(f"this model needs the spacing in mm, but {described(meta)} has none")
-        return _Geometry(out, tuple(meta["shape"]), tuple(t / s for t, s in zip(self.spacing, spacing, strict=True)))
+        return Geometry(out, tuple(meta["shape"]), tuple(t / s for t, s in zip(self.spacing, spacing, strict=True)))
 
-    def _read(self, source: SampleSource, geometry: _Geometry, origin: tuple[float, ...]) -> Tensor:
+    def _read(self, source: SampleSource, geometry: Geometry, origin: tuple[float, ...]) -> Tensor:
         """Read and resample one box: [*geometry.out] float32 in the source's units."""
         plans = list(map(plan_axis, geometry.source, geometry.out, geometry.ratio, origin))
         stored = source.array(tuple(slice(plan.start, plan.stop) for plan in plans))
@@ -241,7 +249,7 @@ def _percentile_window(values: Tensor) -> tuple[float, float]:
     return float(low), max(float(high), float(low) + 1e-6)
 
 
-def _central_origin(geometry: _Geometry) -> tuple[float, ...]:
+def _central_origin(geometry: Geometry) -> tuple[float, ...]:
     """Lower edge of the central box in source voxels; whole voxels where nothing is resampled."""
     edges = []
     for out, source, ratio in zip(geometry.out, geometry.source, geometry.ratio, strict=True):
@@ -250,7 +258,7 @@ def _central_origin(geometry: _Geometry) -> tuple[float, ...]:
     return tuple(edges)
 
 
-def _random_origin(geometry: _Geometry, rng: np.random.Generator) -> tuple[float, ...]:
+def _random_origin(geometry: Geometry, rng: np.random.Generator) -> tuple[float, ...]:
     """Lower edge of a box inside the volume, whole output voxels from its edge; centred where the volume is smaller."""
     edges = []
     for axis, centred in enumerate(_central_origin(geometry)):

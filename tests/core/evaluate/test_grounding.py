@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 from scipy import ndimage
@@ -26,6 +26,7 @@ NAMES = ("nodule", "effusion", "fracture")
 SHAPE = (12, 16, 16)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.floats(0.05, 0.6))
 def test_overlap_equals_scikit_learn(seed, density):
     rng = np.random.default_rng(seed)

@@ -183,6 +183,13 @@ def _stack(sources: Sequence[Dataset]) -> tuple[list[Dataset], Any]:
     """Slices in the order of their places, and the geometry of the stack (a `highdicom.VolumeGeometry`)."""
     import highdicom as hd
 
+    if "NumberOfFrames" in sources[0]:
+        geometry = hd.Image.from_dataset(sources[0]).get_volume_geometry()
+        if geometry is None:
+            raise InputError(
+                "the frames of the series are not at equal steps; give the folder of the sample's own series"
+            )
+        return list(sources), geometry
     spacing, places = hd.spatial.get_series_volume_positions(list(sources), rtol=_SAME_PLACE, perpendicular_tol=1e-2)
     if places is None or spacing is None:
         raise InputError("the slices of the series are not at equal steps; give the folder of the sample's own series")
@@ -247,13 +254,18 @@ def _originals(folder: Path, sample: StoredSample) -> list[Dataset]:
             dataset = pydicom.dcmread(path, stop_before_pixels=True)
         except (InvalidDicomError, OSError):
             continue
-        if "ImagePositionPatient" in dataset and "Rows" in dataset:
+        if "Rows" in dataset and ("ImagePositionPatient" in dataset or "SharedFunctionalGroupsSequence" in dataset):
             series[str(dataset.SeriesInstanceUID)].append(dataset)
     sizes = sorted(sample.meta["shape"])
-    fitting = [s for s in series.values() if sorted([len(s), int(s[0].Rows), int(s[0].Columns)]) == sizes]
+    fitting = [s for s in series.values() if sorted([_planes(s), int(s[0].Rows), int(s[0].Columns)]) == sizes]
     if len(fitting) != 1:
         raise InputError(
             f"'{folder}' holds {len(fitting)} series of {' × '.join(map(str, sizes))} voxels; give the folder of the "
             f"one series that sample {sample.meta['uid']} was converted from"
         )
     return fitting[0]
+
+
+def _planes(series: Sequence[Dataset]) -> int:
+    """Slices of a series: its files, or the frames of an enhanced one, which is a single file."""
+    return int(series[0].NumberOfFrames) if "NumberOfFrames" in series[0] and len(series) == 1 else len(series)

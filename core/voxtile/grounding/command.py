@@ -1,0 +1,234 @@
+"""`voxtile ground`: where in an image a phrase is, in the image's own coordinates and its field's format."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from io import BytesIO, StringIO
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from scipy import ndimage
+
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.storage import write_atomically
+from voxtile.corpus.writer import JobWriter
+from voxtile.data.base import spacing_mm
+from voxtile.domain import discover
+from voxtile.engine.task import Mask
+from voxtile.errors import ConfigError, InputError
+from voxtile.evaluate.grounding.run import GroundingModel
+from voxtile.grounding.files import WRITERS, Found
+from voxtile.grounding.windows import ground_sample
+
+Form: TypeAlias = Literal["auto", "dicom-seg", "nifti", "geojson", "geopackage"]
+
+_NIFTI = (".nii", ".nii.gz")
+_RASTERS = (".tif", ".tiff", ".jp2", ".vrt")
+_DICOM_MAGIC = (128, b"DICM")  # PS3.10, section 7.1
+_OWN_FORM = {"dicom": "dicom-seg", "nifti": "nifti", "geotiff": "geopackage"}
+
+
+@dataclass(frozen=True)
+class _Settings:
+    mask: float
+    presence: float
+    overlap: float
+
+
+def ground(
+    model: str,
+    image: Path,
+    *phrases: str,
+    out: Path,
+    to: Form = "auto",
+    threshold: float = 0.5,
+    presence: float = 0.5,
+    overlap: float = 0.5,
+) -> None:
+    """Show where phrases are in an image.
+
+    Writes one file a series, volume or scene with all phrases that were found, a PNG for each of them with its outline,
+    and prints a table. A phrase that the model believes to have no target gives no mask. Thresholds are best taken from
+    a report of `voxtile evaluate`, which chooses them on the validation split.
+
+    Args:
+        model: a checkpoint that was trained with the Grounding objective.
+        image: DICOM file or folder, NIfTI file, or georeferenced raster.
+        phrases: what to look for.
+        out: folder to write to; made if it does not exist.
+        to: dicom-seg, nifti, geojson or geopackage; auto takes the one of the image's own field.
+        threshold: probability from which a voxel belongs to the target.
+        presence: probability from which there is a target at all.
+        overlap: share that neighbouring windows have in common, where the image is larger than the model's grid.
+
+    Raises:
+        ConfigError: no phrase, a value out of range, or a model that does not ground.
+        InputError: the image cannot be read, or its kind is not known.
+    """
+    from voxtile.models.load import load_model
+
+    if not phrases:
+        raise ConfigError(
+            'no phrase was given; for example: voxtile ground last.ckpt scan/ "pleural effusion" --out found'
+        )
+    for name, value in (("threshold", threshold), ("presence", presence)):
+        if not 0 < value < 1:
+            raise ConfigError(f"--{name} must lie between 0 and 1, not {value}")
+    if not 0 <= overlap < 1:
+        raise ConfigError(f"--overlap must be at least 0 and below 1, not {overlap}")
+    kind = kind_of(image)
+    loaded = load_model(model)
+    if not isinstance(loaded, GroundingModel) or not loaded.grounds:
+        raise ConfigError(f"model '{loaded.name}' cannot show phrases; train one with the Grounding objective")
+    _prepare(out)
+    settings = _Settings(threshold, presence, overlap)
+    form = _OWN_FORM[kind] if to == "auto" else to
+    with tempfile.TemporaryDirectory(prefix="voxtile-ground-") as folder:
+        corpus = _converted(kind, image, Path(folder) / "corpus", loaded.preset)
+        found = _grounded(loaded, corpus, list(dict.fromkeys(phrases)), settings)
+        files = WRITERS[form](corpus, found, image, out) if any(part.mask.any() for part in found) else []
+        files += _pictures(loaded.preset, found, out)
+    _report(found, files, Console())
+
+
+def kind_of(image: Path) -> str:
+    """Which converter reads an image: dicom, nifti or geotiff.
+
+    Raises:
+        InputError: there is no such file, or its kind is not known.
+    """
+    if not image.exists():
+        raise InputError(
+            f"'{image}' does not exist; give a DICOM file or folder, a NIfTI file or a georeferenced raster"
+        )
+    name = image.name.casefold()
+    if name.endswith(_NIFTI):
+        return "nifti"
+    if name.endswith(_RASTERS):
+        return "geotiff"
+    files = [image] if image.is_file() else sorted(p for p in image.rglob("*") if p.is_file())
+    if any(_is_dicom(path) for path in files[:1000]):
+        return "dicom"
+    raise InputError(
+        f"'{image}' is neither DICOM nor NIfTI nor a georeferenced raster (.tif, .jp2); convert it to one of these"
+    )
+
+
+def _is_dicom(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(_DICOM_MAGIC[0])
+        return file.read(4) == _DICOM_MAGIC[1]
+
+
+def _prepare(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / ".writable").touch()
+        (out / ".writable").unlink()
+    except OSError as error:
+        raise ConfigError(f"cannot write to '{out}' ({error.strerror}); name another folder with --out") from error
+
+
+def _converted(kind: str, image: Path, corpus: Path, preset: object) -> Corpus:
+    """The image as a corpus of its own, by its domain's converter."""
+    converters = {name: command for domain in discover()[0].values() for name, command in domain.converters.items()}
+    if kind not in converters:
+        raise ConfigError(f"no installed domain reads {kind}; install voxtile with its extra, e.g. voxtile[medical]")
+    options: dict[str, Any] = {"engine": "inline"}
+    if kind == "geotiff":
+        size = getattr(preset, "size", (256, 256))
+        options |= {"size": f"{size[0]}px", "previews": False, "min_valid": 0.0}
+    else:
+        options |= {"deidentify": False, "masks": False}
+    with redirect_stdout(StringIO()):  # its summary would hide the answer
+        converters[kind].load()(image, corpus, **options)
+    opened = Corpus(corpus)
+    if not opened.table("samples", columns=["uid"]).num_rows:
+        raise InputError(f"'{image}' holds no image that the model can read")
+    return opened
+
+
+def _grounded(model: GroundingModel, corpus: Corpus, phrases: list[str], settings: _Settings) -> list[Found]:
+    """Masks of every phrase in every sample, added to the corpus as regions."""
+    rows = corpus.table("samples", with_root=True).to_pylist()
+    preset = model.preset  # type: ignore[attr-defined]
+    preset.check(rows)
+    writer = JobWriter(corpus.roots[0], "ground")
+    found = []
+    for row in track(rows, description="grounding", transient=True):
+        sample = corpus.source(row)
+        masks, there = ground_sample(
+            lambda images: model.ground(images, phrases), preset, sample, overlap=settings.overlap
+        )
+        for phrase, mask, believed in zip(phrases, masks, there.tolist(), strict=True):
+            shown = (mask.numpy() >= settings.mask) & (believed >= settings.presence)
+            region = hashlib.sha256(f"{row['uid']}\0{phrase}".encode()).hexdigest()[:32]
+            found.append(Found(sample, phrase, believed, shown))
+            if shown.any():
+                about = {"region_id": region, "uid": row["uid"], "phrase": phrase, "box": _box(shown)}
+                writer.add_mask(Mask({**about, "source": f"ground:{model.name}"}, shown))  # type: ignore[attr-defined]
+    writer.publish()
+    return found
+
+
+def _box(mask: npt.NDArray[np.bool_]) -> list[float]:
+    """Bounding box in pixel edges: min corner, then max corner."""
+    places = [
+        np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis))) for axis in range(mask.ndim)
+    ]
+    return [float(p[0]) for p in places] + [float(p[-1]) + 1 for p in places]
+
+
+def _pictures(preset: Any, found: Sequence[Found], out: Path) -> list[Path]:  # noqa: ANN401 - any preset
+    """One PNG a mask, in the plane that holds most of it."""
+    from voxtile.evaluate.report.grounding import outlined
+
+    files = []
+    for part in found:
+        if part.mask.any():
+            values = torch.from_numpy(np.ascontiguousarray(part.sample.array(), dtype=np.float32))
+            values = values[None] if values.ndim == part.mask.ndim else values
+            low, high = np.percentile(values, (1, 99))
+            empty = np.zeros_like(part.mask)
+            target = out / f"{part.stem}.png"
+            picture = outlined(values.clamp(float(low), float(high)).numpy(), part.mask, empty)
+            stream = BytesIO()
+            Image.fromarray(picture).save(stream, format="PNG")
+            write_atomically(target, stream.getvalue())
+            files.append(target)
+    return files
+
+
+def _report(found: Sequence[Found], files: Sequence[Path], console: Console) -> None:
+    table = Table("image", "phrase", "believed", "parts", "size")
+    for part in found:
+        count = ndimage.label(part.mask, np.ones((3,) * part.mask.ndim))[1]
+        table.add_row(part.sample.meta["uid"][:12], part.phrase, f"{part.presence:.2f}", str(count), _size(part))
+    console.print(table)
+    for path in files:
+        console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+    if not any(part.mask.any() for part in found):
+        console.print("nothing was found; no file was written")
+
+
+def _size(part: Found) -> str:
+    voxels, meta = int(part.mask.sum()), part.sample.meta
+    if not voxels:
+        return "–"
+    spacing = spacing_mm(meta)
+    if part.mask.ndim == 3 and spacing:
+        return f"{voxels * float(np.prod(spacing)) / 1000:.1f} ml"
+    if meta.get("gsd_m"):
+        return f"{voxels * float(meta['gsd_m']) ** 2:,.0f} m²"
+    return f"{voxels} px"

@@ -1,0 +1,82 @@
+"""Answers come back to where the image has what they answer, whatever its size, spacing and place."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voxtile.data.tile import TilePreset
+from voxtile.data.volume import VolumePreset
+from voxtile.errors import ConfigError
+from voxtile.grounding.windows import ground_sample, windows
+
+
+@dataclass
+class Held:
+    values: np.ndarray
+    meta: dict[str, Any]
+
+    def array(self, selection=None):
+        return self.values if selection is None else self.values[selection]
+
+
+def bright(images):
+    """A model that shows what is bright."""
+    return (images[:, :1] > 0.5).float(), torch.ones(len(images), 1)
+
+
+def ball(shape, centre, radius, spacing=(1.0, 1.0, 1.0)):
+    axes = np.ogrid[tuple(slice(0, n) for n in shape)]
+    square = sum(((axis - c) * s) ** 2 for axis, c, s in zip(axes, centre, spacing, strict=False))
+    return square <= radius**2
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.tuples(st.integers(12, 60), st.integers(12, 60), st.integers(12, 60)),
+    st.sampled_from([(1.0, 1.0, 1.0), (2.5, 0.8, 1.3), (1.0, 2.0, 0.5)]),
+    st.floats(0.2, 0.8),
+)
+def test_a_ball_comes_back_within_a_voxel(shape, spacing, place):
+    centre = [n * place for n in shape]
+    mask = ball(shape, centre, 6.0, spacing)
+    meta = {"kind": "volume", "shape": list(shape), "axes": "ZYX", "spacing": list(spacing), "units": "HU"}
+    preset = VolumePreset(shape=(20, 24, 24), spacing=(1.0, 1.0, 1.0), windows=((0.0, 1000.0),))
+    answer, presence = ground_sample(bright, preset, Held(mask.astype(np.int16) * 1000, meta))
+    assert answer.shape == (1, *shape)
+    found = answer[0].numpy() >= 0.5
+    inner, outer = (ball(shape, centre, 6.0 + step * max(1.0, *spacing), spacing) for step in (-1, 1))
+    assert not (inner & ~found).any()
+    assert not (found & ~outer).any()
+    assert presence.tolist() == [1.0]
+
+
+@pytest.mark.parametrize("size", [(32, 32), (40, 36), (25, 48)])
+def test_a_tile_comes_back_pixel_for_pixel(size):
+    mask = ball((32, 32), (12, 20), 7)
+    meta = {"kind": "tile", "shape": [32, 32], "axes": "YX", "channels": [{"name": "B04"}], "gsd_m": 10.0}
+    preset = TilePreset(bands=("B04",), size=size, std=(1000.0,))
+    answer, _ = ground_sample(bright, preset, Held(mask.astype(np.int16) * 1000, meta))
+    seen = np.zeros((32, 32), bool)
+    rows, columns = (slice(max(0, (32 - s) // 2), 32 - max(0, (32 - s) // 2)) for s in size)
+    seen[rows, columns] = True
+    np.testing.assert_array_equal((answer[0].numpy() >= 0.5)[seen], mask[seen])
+
+
+def test_windows_cover_a_large_volume_and_overlap():
+    meta = {"kind": "volume", "shape": [50, 20, 20], "axes": "ZYX", "spacing": [1.0, 1.0, 1.0], "units": "HU"}
+    preset = VolumePreset(shape=(20, 20, 20), spacing=(1.0, 1.0, 1.0), windows=((0.0, 1000.0),))
+    source = Held(np.zeros((50, 20, 20), np.int16), meta)
+    assert len(list(windows(preset, source, 0.5))) == 4
+    assert len(list(windows(preset, source, 0.0))) == 3
+    seen = sum(window.back(torch.ones(1, 20, 20, 20))[0] for window in windows(preset, source, 0.5))
+    assert seen.min() >= 0.99
+
+
+def test_a_preset_without_a_way_back_is_named():
+    with pytest.raises(ConfigError, match="cannot be brought back"):
+        windows(object(), None, 0.5)

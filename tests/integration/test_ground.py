@@ -1,0 +1,129 @@
+"""`voxtile ground`: what is found lies where the image has it, in the files that other programs open."""
+
+import json
+
+import geopandas
+import highdicom
+import nibabel
+import numpy as np
+import pydicom
+import pytest
+import rasterio
+import torch
+from rasterio.transform import Affine
+
+from voxtile.cli import main
+from voxtile.data.tile import TilePreset
+from voxtile.data.volume import VolumePreset
+from voxtile.models import load
+
+
+class Bright:
+    """Shows what is brighter than half of the window, and nothing that is called a dragon."""
+
+    name, logit_scale, fact_names, grounds = "bright", 1.0, (), True
+
+    def __init__(self, preset):
+        self.preset = preset
+
+    def ground(self, images, phrases):
+        shown = (images[:, :1] > 0.5).float().expand(-1, len(phrases), *[-1] * (images.ndim - 2))
+        there = torch.tensor([[0.0 if "dragon" in phrase else 1.0 for phrase in phrases]] * len(images))
+        return shown, there
+
+
+@pytest.fixture
+def model(monkeypatch):
+    def use(preset):
+        monkeypatch.setattr(load, "load_model", lambda spec: Bright(preset))
+
+    return use
+
+
+VOLUME = VolumePreset(shape=(24, 24, 24), spacing=(2.0, 2.0, 2.0), windows=((0.0, 1000.0),), units=None)
+
+
+def test_nifti_comes_back_on_its_own_grid(tmp_path, model):
+    """Axes that run leftwards, backwards and in another order than ours, with a tilted plane."""
+    model(VOLUME)
+    values = np.zeros((30, 26, 34), np.int16)
+    values[5:15, 8:18, 20:30] = 1000
+    affine = np.array([[0, -1.0, 0.1, 40], [-2.0, 0, 0, 30], [0, 0.1, 1.5, -20], [0, 0, 0, 1]])
+    nibabel.save(nibabel.Nifti1Image(values, affine), tmp_path / "head.nii.gz")
+    out = tmp_path / "found"
+    assert main(["ground", "any", str(tmp_path / "head.nii.gz"), "bright box", "dragon", "--out", str(out)]) == 0
+    [path] = out.glob("*.nii.gz")
+    found = nibabel.load(path)
+    np.testing.assert_allclose(found.affine, affine)
+    assert found.shape == (30, 26, 34, 2)
+    mask = found.get_fdata()[..., 0] > 0
+    wrong = mask != (values > 500)
+    assert wrong.sum() < 0.25 * (values > 500).sum()
+    eroded, dilated = np.zeros_like(mask), np.zeros_like(mask)
+    eroded[6:14, 9:17, 21:29] = dilated[4:16, 7:19, 19:31] = True
+    assert mask[eroded].all(), "no more than one voxel is missing"
+    assert not mask[~dilated].any(), "and none lies more than one voxel outside"
+    assert not found.get_fdata()[..., 1].any()
+    [names] = out.glob("*.json")
+    assert [p["name"] for p in json.loads(names.read_text())["phrases"]] == ["bright box", "dragon"]
+    assert len(list(out.glob("*.png"))) == 1
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_dicom_comes_back_as_a_segmentation_of_its_own_slices(tmp_path, model, number):
+    """One of the two studies is an enhanced multi-frame file, the other has a file a slice."""
+    model(VolumePreset(shape=(40, 40, 56), spacing=(9.0, 8.5, 7.5), windows=((200.0, 600.0),)))
+    assert main(["phantom", "ct", str(tmp_path / "ct"), "--n", "2", "--seed", "4"]) == 0
+    [series] = (tmp_path / "ct" / "dicom").glob(f"*{number}")
+    out = tmp_path / "found"
+    assert main(["ground", "any", str(series), "bone", "--out", str(out)]) == 0
+    [path] = out.glob("*.seg.dcm")
+    segmentation = highdicom.seg.segread(path)
+    originals = [pydicom.dcmread(p) for p in sorted(series.rglob("*.dcm"))]
+    assert {uid for _, _, uid in segmentation.get_source_image_uids()} <= {o.SOPInstanceUID for o in originals}
+    mask = segmentation.get_volume(combine_segments=True)
+    if len(originals) > 1:
+        pixels = highdicom.get_volume_from_series(originals)
+    else:
+        pixels = highdicom.Image.from_dataset(originals[0]).get_volume()
+    matched = pixels.match_geometry(mask).array
+    assert (mask.array > 0).any()
+    assert matched[mask.array > 0].mean() > matched[mask.array == 0].mean() + 300
+
+
+def test_a_raster_comes_back_in_its_crs(tmp_path, model):
+    model(TilePreset(bands=("B04",), size=(64, 64), std=(1000.0,)))
+    values = np.zeros((1, 128, 192), np.uint16)
+    values[0, 40:90, 50:140] = 1000  # over several tiles
+    profile = {"driver": "GTiff", "count": 1, "dtype": "uint16", "height": 128, "width": 192, "crs": "EPSG:32631"}
+    # On the fixed grid of tiles, so that the answer is exact.
+    transform = Affine(10, 0, 500_480.0, 0, -10, 5_000_320.0)
+    with rasterio.open(tmp_path / "scene.tif", "w", transform=transform, **profile) as file:
+        file.write(values)
+        file.set_band_description(1, "B04")
+    (tmp_path / "scene.yaml").write_text(
+        json.dumps({"modality": "MSI", "datetime": "2024-06-01", "bands": [{"name": "B04"}], "licence": "CC0-1.0"})
+    )
+    out = tmp_path / "found"
+    assert main(["ground", "any", str(tmp_path / "scene.tif"), "field", "--out", str(out)]) == 0
+    frame = geopandas.read_file(out / "scene.gpkg")
+    assert frame.crs.to_epsg() == 32631
+    assert frame["phrase"].tolist() == ["field"]
+    assert frame.area.sum() == pytest.approx(50 * 90 * 100)
+    assert frame.total_bounds.tolist() == [500_980, 4_999_420, 501_880, 4_999_920]
+
+
+def test_wrong_inputs_are_one_sentence(tmp_path, model, capsys):
+    model(VOLUME)
+    (tmp_path / "notes.txt").write_text("hello")
+    (tmp_path / "head.nii").write_bytes(b"")
+    out = str(tmp_path / "out")
+    for arguments, message in (
+        ([str(tmp_path / "nothing"), "box"], "does not exist"),
+        ([str(tmp_path / "notes.txt"), "box"], "neither DICOM nor NIfTI"),
+        ([str(tmp_path / "head.nii")], "no phrase was given"),
+        ([str(tmp_path / "head.nii"), "box", "--threshold", "2"], "between 0 and 1"),
+        ([str(tmp_path / "head.nii"), "box", "--overlap", "1"], "below 1"),
+    ):
+        assert main(["ground", "any", *arguments, "--out", out]) == 2
+        assert message in capsys.readouterr().err.replace("\n", " ")

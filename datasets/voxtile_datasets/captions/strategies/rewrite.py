@@ -30,6 +30,7 @@ from voxtile_datasets.captions.strategies.strategy import (
     StrategyOptions,
     UnsuitableError,
 )
+from voxtile_datasets.captions.strategies.stray import stray_word
 from voxtile_datasets.captions.strategies.structured import fields_form
 from voxtile_datasets.captions.strategies.telling import chosen_facts, fact_lines, picture_name, quoted, words_of
 from voxtile_datasets.captions.strategies.tries import Tried, Try, best_of
@@ -126,7 +127,8 @@ class RewriteFacts:
             verdict = check(text, [fact])
             if verdict.verdict == "supported" and check(text, [opposite]).verdict != "contradicted":
                 return "The sentence does not say the fact."
-            return verdict
+            stray = stray_word(text, fact["concept"], prompt, sample.modality, sample.body)
+            return f"'{stray}' is not in the fact." if stray else verdict
 
         enough = VERDICTS if self.options.unchecked else ("supported",)
         return await best_of(make, ask, judge, tries=self.options.tries, read=_sentence, enough=enough)

@@ -1,0 +1,62 @@
+"""Words of the field that a sentence about one fact has no business with: an organ, a tissue or a place of its own.
+
+The checker judges what it can read as a claim. A small model also names things beside the point ("a consolidation of
+the liver"), which no rule about the concept covers. A sentence may use the words of its own fact, of the bank's
+wordings of it, of what the picture is called, and of the examples' phrases; of all other words, only those that the
+claim vocabulary does not know.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+
+from voxtile.words.tokens import normal_form
+from voxtile_datasets.captions.checker.choose import choose
+from voxtile_datasets.captions.checker.grammar import load_grammar
+from voxtile_datasets.captions.checker.vocabulary import Vocabulary, installed_vocabularies
+from voxtile_datasets.captions.sentences import Fact, picture_names, wordings_of
+from voxtile_datasets.captions.strategies.prompts import Prompt
+from voxtile_datasets.captions.wordings import POLARITIES, bank_for, installed_banks, normalise
+
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+def stray_word(text: str, concept: str, prompt: Prompt, modality: str | None, body: str | None) -> str | None:
+    """The first word of the field that has nothing to do with a concept, or None.
+
+    Args:
+        text: a sentence that is to say a fact.
+        concept: of the fact.
+        prompt: that asked for it, with its examples and names.
+        modality: of the sample.
+        body: part of the body or kind of scene, in lower case.
+    """
+    allowed = _own(concept, modality, body) | _forms([*prompt.names.get(normalise(concept), ()), body or ""])
+    for example in prompt.examples:
+        allowed |= _forms([example["sentence"]]) - _forms([example["finding"], example["concept"]])
+    allowed |= load_grammar().prepositions | load_grammar().verbs
+    known = _vocabularies()[choose(_vocabularies(), modality, [concept])].known_words
+    return next(
+        (word for word in _WORD.findall(text) if (form := normal_form(word)) in known and form not in allowed), None
+    )
+
+
+@cache
+def _own(concept: str, modality: str | None, body: str | None) -> frozenset[str]:
+    """Words of a concept's name, of the bank's wordings of it, and of the picture."""
+    bank = bank_for(installed_banks(), modality)
+    texts = [concept.replace("_", " "), *picture_names(bank, modality, body)]
+    for polarity in POLARITIES:
+        texts += wordings_of(Fact(concept, polarity), bank, modality, body)
+    return _forms(texts)
+
+
+@cache
+def _vocabularies() -> Mapping[str, Vocabulary]:
+    return installed_vocabularies()
+
+
+def _forms(texts: Iterable[str]) -> frozenset[str]:
+    return frozenset(normal_form(word) for text in texts for word in _WORD.findall(text))

@@ -21,8 +21,12 @@ from voxtile.corpus.writer import append_rows
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.task import Item, Outcome, Sample
 from voxtile.errors import RunFailedError
+from voxtile_datasets.captions.checker.check import Known, check
+from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
 from voxtile_datasets.captions.command import caption_corpus
 from voxtile_datasets.captions.strategies.contexts import refuse_cycles
+from voxtile_datasets.captions.strategies.prompts import installed_prompts
+from voxtile_datasets.captions.strategies.stray import stray_word
 from voxtile_datasets.captions.strategies.table import STRATEGIES
 
 PATIENT, RECORD, CLINIC = "Featherstonehaugh", "MRN4471903", "Quirinalshospital"
@@ -413,3 +417,51 @@ def test_killed_anywhere_nothing_is_asked_twice_and_the_tables_are_the_same(tmp_
         found.append((sorted(captions, key=repr), sorted(rows(corpus, "verdicts"), key=repr)))
     assert len(found[0][0]) == count
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "concept", "modality", "stray"),
+    [
+        ("A consolidation of the liver is seen.", "consolidation", "CT", "liver"),
+        ("In the cervical spine, a fracture is noted.", "vertebral_fracture", "CT", "cervical"),
+        ("Lymphocytes are seen in the stroma.", "lymphocytes", "SM", "stroma"),
+        ("A lake with a beach.", "lake", "MSI", "beach"),
+        ("No lesion is noted in the liver.", "liver_lesion", "CT", None),
+        ("In this case, there is a diagnosis of pneumonia.", "pneumonia", "DX", None),
+        ("The field contains adipose tissue.", "adipose", "SM", None),
+        ("From above, a lake is visible in this picture.", "lake", "MSI", None),
+    ],
+)
+def test_words_of_the_field_that_no_fact_brings(text, concept, modality, stray):
+    prompt = installed_prompts().find("rewrite-fact", modality)
+    assert stray_word(text, concept, prompt, modality, None) == stray
+
+
+def test_examples_of_every_domain_are_twelve_and_say_what_they_are_about():
+    """A base model copies faults of its examples; each sentence is judged against its own fact."""
+    vocabularies = installed_vocabularies()
+    for prompt in installed_prompts().prompts:
+        if prompt.strategy != "rewrite-fact":
+            continue
+        counts = Counter(example["polarity"] for example in prompt.examples)
+        assert counts["present"] == counts["absent"] == 12
+        assert len({example["sentence"].split(" ", 2)[1] for example in prompt.examples}) > 6
+        vocabulary = vocabularies[prompt.domain]
+        for example in prompt.examples:
+            fact = {"concept": example["concept"], "polarity": example["polarity"], "value": None, "unit": None}
+            sized = {"laterality": "left"} if "left" in example["finding"] else {}
+            sized |= {"laterality": "right"} if "right" in example["finding"] else {}
+            sized |= {"laterality": "bilateral"} if "bilateral" in example["finding"] else {}
+            size = re.search(r"(\d+) (mm|cm)", example["finding"])
+            fact |= {"value": float(size[1]), "unit": size[2]} if size else {}
+            known = Known([{**fact, "attributes": json.dumps(sized), "region_id": None, "code": None}], ())
+            verdict = check(example["sentence"], known, vocabulary)
+            assert verdict.verdict in ("supported", "unknown"), (prompt.name, example, verdict.faults)
+
+
+def test_unchecked_keeps_the_first_text_with_its_verdict(corpus, model):
+    model.answer = lambda *_: json.dumps({"caption": "There is pneumonia, and there is atelectasis."})
+    asked(corpus, model, unchecked=True)
+    assert len(model.prompts) == 6
+    assert {row["verdict"] for row in rows(corpus, "verdicts")} == {"contradicted"}
+    assert len(rows(corpus, "captions", kind="rewrite")) == 6

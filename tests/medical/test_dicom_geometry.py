@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydicom.uid import MRImageStorage
+from pydicom.uid import MRImageStorage, SurfaceSegmentationStorage
 from scipy.spatial.transform import Rotation
 
 from voxtile_medical.orientation import to_nearest_ras
@@ -135,6 +135,18 @@ def test_series_that_are_no_volume_are_named(tmp_path, dicom, noise, values, ver
         place = {} if position else {"ImagePositionPatient": [0, 0, 2.0 * k]}
         dicom.make(plane, **place, **values).save_as(tmp_path / str(k), enforce_file_format=True)
     assert dicom.convert(tmp_path).verdicts == [verdict]
+
+
+def test_a_surface_segmentation_is_refused_with_what_to_export(tmp_path, dicom, noise):
+    dicom.write(tmp_path, noise(4, 3, 3))
+    surfaces = dicom.make(noise(5, 5), Modality="SEG", SOPClassUID=SurfaceSegmentationStorage, SeriesInstanceUID="1.9")
+    for element in ("PixelData", "Rows", "Columns"):
+        del surfaces[element]
+    surfaces.save_as(tmp_path / "surfaces", enforce_file_format=True)
+    result = dicom.convert(tmp_path)
+    assert sorted(result.verdicts) == ["not-an-image", "used"]
+    refusal = next(outcome for outcome in result.outcomes if outcome.status != "used")
+    assert "export the segmentation as voxels" in str(refusal.detail)
 
 
 def test_a_localizer_and_a_foreign_object_in_the_series_do_not_harm_it(tmp_path, dicom, noise):

@@ -22,6 +22,7 @@ _NOT_IMAGE_CLASSES = (
     *("9.", "11.", "66", "67", "68.", "78.", "79.", "88.", "91.1", "104."),
     *("481.2", "481.3", "481.4", "481.5", "481.8"),
 )
+_SURFACES = "66.5"  # Surface Segmentation Storage
 _SCREEN_CLASSES = ("7.", "6.1", "6.2", "3.1")  # secondary capture (and "7" itself), ultrasound, ultrasound multi-frame
 _CONVERSIONS = frozenset({"DV", "DI", "DF", "WSD", "SD", "SI", "DRW", "SYN"})  # PS3.3 C.8.6.1: how a capture was made
 
@@ -33,6 +34,10 @@ def kind_of(header: FileHeader) -> Literal["volume", "picture"]:
         Verdict: `not-an-image`, `localizer` or `unsupported-modality`.
     """
     modality, storage = header.text("Modality"), header.text("SOPClassUID").removeprefix(_STORAGE)
+    if storage == _SURFACES:
+        raise Verdict(
+            "not-an-image", "surfaces of a segmentation, which are not read; export the segmentation as voxels"
+        )
     if modality in NOT_IMAGES or storage.startswith(_NOT_IMAGE_CLASSES):
         raise Verdict("not-an-image", "an object that describes images (segmentation, report, plan, …) and is not one")
     if is_localizer(header):

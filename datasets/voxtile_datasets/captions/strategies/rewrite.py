@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from voxtile_datasets.captions.providers.provider import ReplyError
-from voxtile_datasets.captions.providers.request import Request
+from voxtile_datasets.captions.providers.request import Reply, Request
 from voxtile_datasets.captions.sentences import fact_from_row
 from voxtile_datasets.captions.strategies.form import clean
 from voxtile_datasets.captions.strategies.instructed import InstructedStrategy
@@ -98,16 +98,23 @@ class RewriteFacts:
         facts = chosen_facts(sample, self.options.absent)[:MOST_FACTS]
         if not facts:
             raise UnsuitableError("no-facts", "the sample has no facts to say in other words")
-        found = await asyncio.gather(*(self._sentence(f, sample, ask, check) for f in facts), return_exceptions=True)
+        paid: list[Reply] = []
+
+        async def asked(request: Request) -> Reply:
+            paid.append(await ask(request))
+            return paid[-1]
+
+        tasks = (self._sentence(fact, sample, asked, check) for fact in facts)
+        found = await asyncio.gather(*tasks, return_exceptions=True)
         for error in found:
             if isinstance(error, BaseException) and not isinstance(error, ReplyError):
                 raise error
-        said = [tried for tried in found if isinstance(tried, Tried) and self._accepts(tried)]
+        said = [tried for tried in found if isinstance(tried, Tried) and self._accepts(tried, check)]
         if not said:
             raise self._failure(found)
         said.sort(key=lambda tried: _digest(f"{sample.uid}|order|{tried.text}"))
         text = " ".join(dict.fromkeys(tried.text for tried in said))
-        replies = tuple(reply for tried in found if isinstance(tried, Tried) for reply in tried.replies)
+        replies = tuple(sorted(paid, key=lambda reply: reply.request_sha))  # in one order, whoever answers first
         prompt = self.options.prompts.find("rewrite-fact", sample.modality)
         return [Draft(text, self.kind, check(text), prompt.sha256, replies)]
 
@@ -122,9 +129,11 @@ class RewriteFacts:
             return self._request(prompt, fact, sample, key, attempt.number)
 
         def judge(text: str) -> Verdict | str:
+            verdict = check(text, [fact])
+            if self.options.unchecked:
+                return verdict
             if words_of([text]) in copies:
                 return "The sentence is the template's; use other words."
-            verdict = check(text, [fact])
             if verdict.verdict == "supported" and check(text, [opposite]).verdict != "contradicted":
                 return "The sentence does not say the fact."
             stray = stray_word(text, fact["concept"], prompt, sample.modality, sample.body)
@@ -148,8 +157,9 @@ class RewriteFacts:
             temperature=self.options.temperature, top_p=_TOP_P, stop=("\n",), seed=key % 2**31, attempt=number,
         )  # fmt: skip
 
-    def _accepts(self, tried: Tried) -> bool:
-        return self.options.unchecked or tried.is_supported
+    def _accepts(self, tried: Tried, check: Check) -> bool:
+        """Whether a sentence is supported by its fact, and by all that is known: a scope can leave more open."""
+        return self.options.unchecked or (tried.is_supported and check(tried.text).verdict == "supported")
 
     def _failure(self, found: list[Tried | BaseException]) -> ReplyError:
         """Why no fact was said: the first reason of the provider, or the first verdict."""

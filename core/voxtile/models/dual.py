@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from voxtile.errors import ConfigError
 from voxtile.models.study import StudyPool
-from voxtile.models.tower import ImageTower, TextTower, resolve_tower
+from voxtile.models.tower import ImageTower, TextTower, full_precision, resolve_tower
 from voxtile.types import Encoded
 
 
@@ -80,7 +80,7 @@ class DualEncoder(nn.Module):
     def encode_samples(self, images: Tensor, tokens: bool = False) -> tuple[Tensor, Encoded]:
         """Encode [S, C, *G] images to [S, D] normalised embeddings and the tower's own output."""
         encoded: Encoded = self.image(images, tokens=tokens)
-        return F.normalize(self.image_projection(encoded.pooled).float(), dim=1), encoded
+        return F.normalize(full_precision(self.image_projection(encoded.pooled)), dim=1), encoded
 
     def encode_items(
         self, images: Tensor, image_item: Tensor, items: int, tokens: bool = False
@@ -108,7 +108,7 @@ class DualEncoder(nn.Module):
         """From what `encode_samples` gave to the items; see `encode_items`."""
         if encoded.tokens is not None and len(embeddings) != items:
             raise ConfigError("an objective needs tokens, but items have several samples; use data.unit: sample")
-        item, pooled = self.encode_studies(encoded.pooled.float(), image_item, items, embeddings)
+        item, pooled = self.encode_studies(full_precision(encoded.pooled), image_item, items, embeddings)
         return item, replace(encoded, pooled=pooled)
 
     def encode_studies(
@@ -127,13 +127,13 @@ class DualEncoder(nn.Module):
         """
         pooled = self.study(vectors, image_item, items)
         if self.study.learned:
-            return F.normalize(self.image_projection(pooled).float(), dim=1), pooled
+            return F.normalize(full_precision(self.image_projection(pooled)), dim=1), pooled
         # Without a study tower the embedding of a study is the normalised mean of its samples' embeddings.
         if embeddings is None:
-            embeddings = F.normalize(self.image_projection(vectors).float(), dim=1)
+            embeddings = F.normalize(full_precision(self.image_projection(vectors)), dim=1)
         return F.normalize(self.study(embeddings, image_item, items), dim=1), pooled
 
     def encode_texts(self, tokens: Tensor) -> tuple[Tensor, Encoded]:
         """Encode [T, L] tokens to [T, D] normalised embeddings and the tower's own output."""
         encoded: Encoded = self.text(tokens)
-        return F.normalize(self.text_projection(encoded.pooled).float(), dim=1), encoded
+        return F.normalize(full_precision(self.text_projection(encoded.pooled)), dim=1), encoded

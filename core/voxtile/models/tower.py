@@ -104,3 +104,8 @@ def masked_max(values: Tensor, mask: Tensor) -> Tensor:
     lowest = torch.finfo(values.dtype).min
     peak = values.masked_fill(~mask.unsqueeze(-1), lowest).amax(1)
     return torch.where(mask.any(1, keepdim=True), peak, torch.zeros_like(peak))
+
+
+def full_precision(values: Tensor) -> Tensor:
+    """The same in float32, or as it is where it is float64: what autocast lowered is raised, and nothing else."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))

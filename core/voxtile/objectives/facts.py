@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from voxtile.errors import ConfigError
+from voxtile.models.tower import full_precision
 from voxtile.objectives.base import Objective
 from voxtile.types import Features
 
@@ -61,16 +62,15 @@ class FactHead(Objective):
         """[B, D_tower] to [B, F] logits, in the order of `fact_names`."""
         if self.head is None:
             raise ConfigError("FactHead was not set up; load a checkpoint or train the model first")
-        out: Tensor = self.head(pooled)
-        return out.float()
+        return full_precision(self.head(pooled))
 
     def forward(self, features: Features) -> Tensor:
         """Mean binary cross-entropy over the facts that are not -1; 0 where none is known."""
         facts = features.batch.facts
-        known = (facts >= 0).float()
+        known = (facts >= 0).to(self.weight.dtype)
         loss = F.binary_cross_entropy_with_logits(
             self.logits(features.image_encoded.pooled),
-            facts.clamp(min=0).float(),
+            facts.clamp(min=0).to(self.weight.dtype),
             pos_weight=self.weight,
             reduction="none",
         )

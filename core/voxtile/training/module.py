@@ -17,11 +17,13 @@ from voxtile.data.preset import Preset
 from voxtile.errors import CheckpointError, ConfigError
 from voxtile.evaluate.model import EvaluationModel
 from voxtile.models.dual import DualEncoder
+from voxtile.models.tower import full_precision
 from voxtile.objectives.base import Objective
 from voxtile.objectives.facts import FactHead
 from voxtile.objectives.grounding import Grounding
 from voxtile.objectives.of_samples import OfSamples
 from voxtile.training.checkpoint import FORMAT, Checkpoint
+from voxtile.training.large_batch import LargeBatch, encode_cached, micro_seed
 from voxtile.training.retrieval import recall_at_1
 from voxtile.training.schedule import AdamW, OneCycle, Schedule
 from voxtile.types import Batch, Encoded, Features, Regions
@@ -76,12 +78,14 @@ class ContrastiveModule(pl.LightningModule):
         lock_image_after: share of the run after which the image tower is locked, as it is from the start in LiT (Zhai
             et al., CVPR 2022); the schedule then runs once more for the rest. What aligns text with images that still
             change lags behind them, most of all where other terms shape the tower.
-        batch: `{global: …, micro: …}`, reserved for the large-batch step.
+        batch: `{global: …, micro: …}` takes the loss over `global` items that are encoded `micro` at a time, so that
+            memory does not decide the batch size; `data.batch_size` must equal `global`. Null for one pass.
         seed: key of dropout and all other randomness of a step; with the step's index it is a pure function, so that a
             resumed run draws the same.
 
     Raises:
-        ConfigError: no objective, a weight without an objective, a share outside 0 to 1, or `batch` is given.
+        ConfigError: no objective, a weight without an objective, a share outside 0 to 1, or sizes in `batch` that do
+            not fit.
     """
 
     def __init__(
@@ -97,11 +101,6 @@ class ContrastiveModule(pl.LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if batch is not None:
-            raise ConfigError(
-                f"model.batch {dict(batch)} asks for the large-batch step, which this version does not have; "
-                "remove it and set data.batch_size to what fits in memory"
-            )
         if not objectives:
             raise ConfigError("model.objectives is empty; add at least one, e.g. contrastive")
         unknown = sorted(set(weights or {}) - set(objectives))
@@ -117,6 +116,7 @@ class ContrastiveModule(pl.LightningModule):
         if not 0 < lock_image_after <= 1:
             raise ConfigError(f"model.lock_image_after must be a share above 0 and at most 1, not {lock_image_after}")
         self.lock_image_after = lock_image_after
+        self.large_batch = LargeBatch.from_config(batch) if batch is not None else None
         self.seed = seed
         self.config: dict[str, Any] | None = None  # what made this module, for the checkpoint
         self.preset_config: dict[str, Any] | None = None
@@ -157,6 +157,9 @@ class ContrastiveModule(pl.LightningModule):
         self.fact_names = fact_names
 
     def _check_trainer(self) -> None:
+        if self.large_batch is not None:
+            size = int(getattr(self.trainer.datamodule, "batch_size", self.large_batch.total))  # type: ignore[attr-defined]
+            self.large_batch.check(self.encoder, self._objectives(), size, self.trainer.world_size)
         coupled = [name for name, objective in self._objectives().items() if objective.couples_items]
         if self.trainer.accumulate_grad_batches > 1 and coupled:
             raise ConfigError(
@@ -181,6 +184,8 @@ class ContrastiveModule(pl.LightningModule):
         """Encode a batch once; local features only if an objective needs them."""
         needs = frozenset().union(*(objective.needs for objective in self._objectives().values()))
         batch = self.tokenised(batch)
+        if self.large_batch is not None:
+            return self._cached_features(batch, self.large_batch.micro)
         embeddings, encoded = self.encoder.encode_samples(batch.images, "tokens" in needs)
         image, image_encoded = self.encoder.pool_items(embeddings, encoded, batch.image_item, len(batch))
         if batch.regions is not None and "regions" in needs:
@@ -189,6 +194,22 @@ class ContrastiveModule(pl.LightningModule):
         if batch.samples is not None and "samples" in needs:
             features.samples = self._with_texts(self.tokenised(batch.samples), embeddings, encoded)
         return features
+
+    def _cached_features(self, batch: Batch, micro: int) -> Features:
+        """The same from the large-batch step, see `voxtile.training.large_batch`."""
+        step = self.global_step
+        cached = encode_cached(self.encoder, batch, micro, lambda number: micro_seed(self.seed, step, number))
+        torch.manual_seed(step_seed(self.seed, step))
+        return Features(
+            image=cached.image,
+            text=cached.text,
+            logit_scale=self.encoder.logit_scale,
+            logit_bias=self.encoder.logit_bias,
+            image_encoded=cached.image_encoded,
+            text_encoded=cached.text_encoded,
+            batch=batch,
+            step=step,
+        )
 
     def _with_texts(self, batch: Batch, image: Tensor, image_encoded: Encoded) -> Features:
         text, text_encoded = self.encoder.encode_texts(cast(Tensor, batch.tokens))
@@ -226,7 +247,7 @@ class ContrastiveModule(pl.LightningModule):
 
     def total(self, losses: Mapping[str, Tensor]) -> Tensor:
         """The weighted sum."""
-        return torch.stack([self.weights[name] * loss.float() for name, loss in losses.items()]).sum()
+        return torch.stack([self.weights[name] * full_precision(loss) for name, loss in losses.items()]).sum()
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Key the randomness of this step, so that a resumed run draws what an undisturbed one does."""

@@ -1,0 +1,209 @@
+"""The large-batch step: the loss of a whole batch, with the memory of a small one.
+
+Embeddings of all micro-batches are computed first without a graph; the loss over the whole batch gives their gradients;
+then each micro-batch is encoded again, with the same dropout, and its part of the gradient flows on into the towers
+(GradCache, Gao et al., RepL4NLP 2021, section 3.2). The result is that of one pass over the whole batch. The scale, the
+bias and what objectives learn are part of the loss's own graph, so that their gradient is counted once.
+
+Shape letters: B items, S images, T texts, D the shared width, W a tower's width.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from voxtile.errors import ConfigError
+from voxtile.models.dual import DualEncoder
+from voxtile.objectives.base import Objective
+from voxtile.types import Batch, Encoded
+
+_CACHED = frozenset({"pooled", "facts"})  # what objectives may need beside the embeddings
+_NORMALISES_OVER_BATCH = nn.modules.batchnorm._BatchNorm
+
+
+@dataclass(frozen=True)
+class LargeBatch:
+    """Sizes of a large-batch step.
+
+    Attributes:
+        total: items whose loss is taken together.
+        micro: items that are encoded at a time.
+    """
+
+    total: int
+    micro: int
+
+    @classmethod
+    def from_config(cls, batch: Mapping[str, int]) -> LargeBatch:
+        """From `{global: …, micro: …}`.
+
+        Raises:
+            ConfigError: other keys, sizes below 1, or a global size that is not a multiple of the micro size.
+        """
+        if set(batch) != {"global", "micro"}:
+            raise ConfigError(f"model.batch needs exactly the keys global and micro, not {', '.join(map(str, batch))}")
+        total, micro = batch["global"], batch["micro"]
+        if min(total, micro) < 1 or total % micro:
+            raise ConfigError(
+                f"model.batch: global {total} is not a multiple of micro {micro}; take e.g. global "
+                f"{max(1, total // max(1, micro)) * max(1, micro)}"
+            )
+        return cls(total, micro)
+
+    def check(self, encoder: nn.Module, objectives: Mapping[str, Objective], batch_size: int, ranks: int) -> None:
+        """Refuse what would not give the loss of the whole batch.
+
+        Raises:
+            ConfigError: names the module, the objective or the setting.
+        """
+        if batch_size != self.total:
+            raise ConfigError(
+                f"model.batch.global is {self.total}, but data.batch_size is {batch_size}; set both to the same number"
+            )
+        if ranks > 1:
+            raise ConfigError(
+                f"model.batch works in one process, not in {ranks}; set trainer.devices to 1, or remove it"
+            )
+        for name, module in encoder.named_modules():
+            if isinstance(module, _NORMALISES_OVER_BATCH) and any(p.requires_grad for p in encoder.parameters()):
+                raise ConfigError(
+                    f"model.batch: {type(module).__name__} '{name}' normalises over the batch, so that micro-batches "
+                    "would give another result; use a tower that does not, such as ConvTower or a ViT, or remove it"
+                )
+        for name, objective in objectives.items():
+            beyond = ", ".join(sorted(objective.needs - _CACHED))
+            if beyond:
+                raise ConfigError(
+                    f"model.batch: the objective '{name}' needs {beyond}, which would be too large to keep for a whole "
+                    "batch; remove it, or model.batch"
+                )
+
+
+@dataclass(frozen=True)
+class Cached:
+    """Embeddings of a whole batch whose gradient, once known, is carried on into the towers.
+
+    Attributes:
+        image: [B, D].
+        text: [T, D].
+        image_encoded, text_encoded: with `pooled` [B, W] and [T, W].
+    """
+
+    image: Tensor
+    text: Tensor
+    image_encoded: Encoded
+    text_encoded: Encoded
+
+
+def encode_cached(encoder: DualEncoder, batch: Batch, micro: int, seeds: Callable[[int], int]) -> Cached:
+    """Encode a batch, micro-batch by micro-batch.
+
+    Args:
+        encoder: the towers.
+        batch: with its tokens filled in.
+        micro: items at a time.
+        seeds: seed of all randomness of a micro-batch by its number; both passes use it.
+    """
+    parts = list(split_items(batch, micro))
+    context = _autocast(batch.images.device.type)
+
+    def encode(number: int) -> tuple[Tensor, ...]:
+        part = parts[number]
+        torch.manual_seed(seeds(number))
+        with context():
+            image, image_encoded = encoder.encode_items(part.images, part.image_item, len(part))
+            assert part.tokens is not None
+            text, text_encoded = encoder.encode_texts(part.tokens)
+        return image, image_encoded.pooled, text, text_encoded.pooled
+
+    with torch.no_grad():
+        made = [encode(number) for number in range(len(parts))]
+    whole = [torch.cat(column) for column in zip(*made, strict=True)]
+    if torch.is_grad_enabled():
+        trigger = torch.zeros((), requires_grad=True)
+        sizes = [[len(tensor) for tensor in row] for row in made]
+        whole = list(_Replayed.apply(trigger, encode, sizes, *whole))  # type: ignore[no-untyped-call]
+    image, image_pooled, text, text_pooled = whole
+    return Cached(image, text, Encoded(image_pooled), Encoded(text_pooled))
+
+
+class _Replayed(torch.autograd.Function):
+    """Passes tensors through; their gradient encodes each micro-batch again and goes on from there."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401 - torch's context
+        trigger: Tensor,
+        encode: Callable[[int], tuple[Tensor, ...]],
+        sizes: Sequence[Sequence[int]],
+        *whole: Tensor,
+    ) -> tuple[Tensor, ...]:
+        ctx.encode, ctx.sizes = encode, sizes
+        return tuple(tensor.clone() for tensor in whole)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:  # noqa: ANN401 - torch's context
+        rng = torch.get_rng_state()
+        starts = [0] * len(grads)
+        for number, sizes in enumerate(ctx.sizes):
+            with torch.enable_grad():
+                again = ctx.encode(number)
+            flowing = [
+                (tensor, grad[start : start + size].to(tensor.dtype))
+                for tensor, grad, start, size in zip(again, grads, starts, sizes, strict=True)
+                if grad is not None and tensor.requires_grad
+            ]
+            if flowing:
+                torch.autograd.backward(*map(list, zip(*flowing, strict=True)))  # type: ignore[arg-type]
+            starts = [start + size for start, size in zip(starts, sizes, strict=True)]
+        torch.set_rng_state(rng)
+        return (None, None, None, *(None for _ in grads))
+
+
+def split_items(batch: Batch, micro: int) -> Iterator[Batch]:
+    """Consecutive micro-batches of at most so many items, with their images and texts, as views of the whole."""
+    for start in range(0, len(batch), micro):
+        stop = min(start + micro, len(batch))
+        images, texts = _range(batch.image_item, start, stop), _range(batch.text_item, start, stop)
+        yield replace(
+            batch,
+            images=batch.images[images],
+            image_item=batch.image_item[images] - start,
+            texts=batch.texts[texts],
+            text_item=batch.text_item[texts] - start,
+            text_hash=batch.text_hash[texts],
+            text_facts=None if batch.text_facts is None else batch.text_facts[texts],
+            tokens=None if batch.tokens is None else batch.tokens[texts],
+            study=batch.study[start:stop],
+            subject=batch.subject[start:stop],
+            facts=batch.facts[start:stop],
+            uids=batch.uids[start:stop],
+            draws=batch.draws[start:stop],
+            samples=None,
+            regions=None,
+        )
+
+
+def _range(owners: Tensor, start: int, stop: int) -> slice:
+    """Where the items from `start` to `stop` lie among sorted owners: a view costs nothing."""
+    first, last = torch.searchsorted(owners, torch.tensor([start, stop], device=owners.device)).tolist()
+    return slice(first, last)
+
+
+def micro_seed(seed: int, step: int, number: int) -> int:
+    """A 63-bit key for the randomness of a micro-batch by its place in the whole batch."""
+    digest = hashlib.blake2b(f"{seed}/{step}/{number}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def _autocast(device: str) -> Callable[[], AbstractContextManager[Any]]:
+    """The autocast state of now, to be entered again in the backward pass, which has none of its own."""
+    enabled, dtype = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
+    return lambda: torch.autocast(device, dtype=dtype, enabled=enabled)

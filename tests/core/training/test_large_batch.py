@@ -1,0 +1,147 @@
+"""A batch in parts gives the gradient of the whole, dropout, scale and bias included."""
+
+import pytest
+import torch
+
+from voxtile.errors import ConfigError
+from voxtile.models.conv import ConvTower
+from voxtile.models.dual import DualEncoder
+from voxtile.models.text import TextTransformer
+from voxtile.models.wavelet import WaveletTower
+from voxtile.objectives.contrastive import Contrastive
+from voxtile.objectives.facts import FactHead
+from voxtile.objectives.grounding import Grounding
+from voxtile.training.large_batch import LargeBatch, micro_seed, split_items
+from voxtile.training.module import ContrastiveModule
+from voxtile.types import Batch, Features
+
+WORDS = ("nodule", "effusion", "fracture", "no", "left", "right")
+
+
+def batch(items=12, images_each=1, seed=0, dtype=torch.float64):
+    g = torch.Generator().manual_seed(seed)
+    owners = torch.arange(items).repeat_interleave(images_each)
+    texts = [f"{WORDS[i % 6]} {WORDS[(i * 5 + 1) % 6]} {i}" for i in range(items + 5)]
+    text_item = torch.cat([torch.arange(items), torch.arange(5)]).sort().values
+    return Batch(
+        images=torch.randn(len(owners), 1, 16, 16, generator=g, dtype=dtype),
+        image_item=owners,
+        texts=texts,
+        text_item=text_item,
+        study=torch.arange(items) // 2,
+        subject=torch.arange(items) // 3,
+        text_hash=torch.randint(0, 9, (items + 5,), generator=g),
+        facts=torch.randint(-1, 2, (items, 2), generator=g, dtype=torch.int8),
+        fact_names=("a", "b"),
+        uids=[str(i) for i in range(items)],
+        draws=torch.arange(items),
+    )
+
+
+def module(kind, dropout, micro=None, items=12):
+    torch.manual_seed(0)
+    encoder = DualEncoder(
+        image=ConvTower(dimensions=2, widths=[8, 16], blocks=[1, 1], width=12, dropout=dropout),
+        text=TextTransformer(vocabulary=300, context=8, width=16, depth=1, dropout=dropout),
+        embed_dim=8,
+        logit_bias=-1.0 if kind == "sigmoid" else None,
+    )
+    encoder.text.tokenizer.train([f"{a} {b} {n}" for n, (a, b) in enumerate(zip(WORDS, WORDS[::-1], strict=True))])
+    objectives = {"contrastive": Contrastive(kind=kind, positives=["text"], ignore=["subject"]), "facts": FactHead()}
+    sizes = None if micro is None else {"global": items, "micro": micro}
+    made = ContrastiveModule(encoder=encoder, objectives=objectives, batch=sizes)
+    made.setup_objectives(("a", "b"))
+    made.preset_config = {}
+    return made.double().train()
+
+
+def gradients(made, loss):
+    loss.backward()
+    return {name: p.grad.clone() for name, p in made.named_parameters() if p.grad is not None}
+
+
+def whole_with_parts_dropout(made, data, micro):
+    """One graph over the whole batch, in which each part has the dropout that its number keys."""
+    data = made.tokenised(data)
+    parts = []
+    for number, part in enumerate(split_items(data, micro)):
+        torch.manual_seed(micro_seed(made.seed, 0, number))
+        image, image_encoded = made.encoder.encode_items(part.images, part.image_item, len(part))
+        text, text_encoded = made.encoder.encode_texts(part.tokens)
+        parts.append((image, text, image_encoded.pooled, text_encoded.pooled))
+    image, text, pooled, text_pooled = (torch.cat(column) for column in zip(*parts, strict=True))
+    bias, scale = made.encoder.logit_bias, made.encoder.logit_scale
+    encoded = [type("E", (), {"pooled": p})() for p in (pooled, text_pooled)]
+    features = Features(image, text, scale, bias, *encoded, data)
+    return made.total(made.losses(features))
+
+
+@pytest.mark.parametrize("kind", ["softmax", "sigmoid"])
+@pytest.mark.parametrize(("micro", "images_each"), [(4, 1), (1, 1), (12, 1), (3, 2)])
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_every_gradient_equals_that_of_the_whole(kind, micro, images_each, dropout):
+    data = batch(images_each=images_each)
+    cached = module(kind, dropout, micro)
+    found = gradients(cached, cached.total(cached.losses(cached.features(data))))
+    dense = module(kind, dropout)
+    expected = gradients(dense, whole_with_parts_dropout(dense, data, micro))
+    assert set(found) == set(expected)
+    assert {"encoder.log_scale"} <= set(found)
+    assert ("encoder.logit_bias" in found) == (kind == "sigmoid")
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-10, atol=1e-12, msg=name)
+
+
+def test_without_dropout_it_is_the_plain_step():
+    data = batch()
+    cached, plain = module("softmax", 0.0, 4), module("softmax", 0.0)
+    found = gradients(cached, cached.total(cached.losses(cached.features(data))))
+    expected = gradients(plain, plain.total(plain.losses(plain.features(data))))
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-10, atol=1e-12, msg=name)
+
+
+def test_a_scaled_loss_scales_every_gradient():
+    """As a gradient scaler does for half precision."""
+    data = batch()
+    made = module("sigmoid", 0.3, 4)
+    once = gradients(made, made.total(made.losses(made.features(data))))
+    made.zero_grad()
+    scaled = gradients(made, 1024 * made.total(made.losses(made.features(data))))
+    for name, gradient in once.items():
+        torch.testing.assert_close(scaled[name], 1024 * gradient, rtol=1e-10, atol=1e-12, msg=name)
+
+
+def test_a_locked_tower_gets_no_gradient_and_is_not_encoded_for_one():
+    made = module("softmax", 0.0, 4)
+    made.encoder.image.requires_grad_(False)
+    found = gradients(made, made.total(made.losses(made.features(batch()))))
+    assert not any(name.startswith("encoder.image.") for name in found)
+    assert any(name.startswith("encoder.text.") for name in found)
+
+
+def test_evaluation_is_encoded_in_parts_too():
+    made = module("softmax", 0.3, 3).eval()
+    with torch.no_grad():
+        features = made.features(batch())
+    whole = module("softmax", 0.3).eval().features(batch())
+    torch.testing.assert_close(features.image, whole.image)
+    torch.testing.assert_close(features.text, whole.text)
+
+
+def test_what_cannot_be_taken_apart_is_refused_by_name():
+    sizes = LargeBatch.from_config({"global": 8, "micro": 4})
+    plain = module("softmax", 0.0)
+    with pytest.raises(ConfigError, match="not a multiple of micro"):
+        LargeBatch.from_config({"global": 10, "micro": 4})
+    with pytest.raises(ConfigError, match="exactly the keys global and micro"):
+        LargeBatch.from_config({"global": 8})
+    with pytest.raises(ConfigError, match=r"data\.batch_size is 4"):
+        sizes.check(plain.encoder, {}, 4, 1)
+    with pytest.raises(ConfigError, match="in one process, not in 2"):
+        sizes.check(plain.encoder, {}, 8, 2)
+    with pytest.raises(ConfigError, match="'grounding' needs regions, tokens"):
+        sizes.check(plain.encoder, {"grounding": Grounding()}, 8, 1)
+    normalised = WaveletTower(dimensions=2, widths=[8], blocks=[1])
+    with pytest.raises(ConfigError, match=r"BatchNorm2d 'stages\.0\.0\.norm' normalises over the batch"):
+        sizes.check(normalised, {}, 8, 1)

@@ -21,6 +21,27 @@ domain = Domain(
         "labels": Command("voxtile_datasets.captions.labels:facts_from_labels", "a label table (CSV or Parquet)"),
     },
     claims=(Path(__file__).parent / "captions" / "checker" / "vocabularies" / "general.yaml",),
+    scores={
+        "text": Command("voxtile_datasets.curation.scores.text:score_texts", "captions: length, letters, repetition"),
+        "image": Command(
+            "voxtile_datasets.curation.scores.image:score_images", "pictures: sharpness, contrast, perceptual hash"
+        ),
+        "language": Command("voxtile_datasets.curation.scores.language:score_languages", "captions: their language"),
+        "safety": Command("voxtile_datasets.curation.scores.safety:score_safety", "captions: words of a list"),
+        "alignment": Command(
+            "voxtile_datasets.curation.scores.alignment:score_alignment", "captions: agreement with the facts"
+        ),
+        "clip": Command(
+            "voxtile_datasets.curation.scores.clip:score_clip",
+            "captions: cosine with their picture, by any image-text model",
+            "voxtile score corpus --from clip --model open_clip:ViT-B-32/openai",
+        ),
+        "learned": Command(
+            "voxtile_datasets.curation.scores.learned:score_learned",
+            "samples: a filter trained from a good set",
+            'voxtile score corpus --from learned --good "sharpness > 8"',
+        ),
+    },
     wordings=(Path(__file__).parent / "captions" / "wordings" / "general.yaml",),
     prompts=tuple(sorted((Path(__file__).parent / "captions" / "prompts").glob("*.yaml"))),
 )

@@ -126,7 +126,7 @@ def _fingerprints(
     console = Console(stderr=True)
     for row in track(group, f"reading {split}", console=console, transient=True, disable=not console.is_terminal):
         try:
-            picture = _picture(corpus, row)
+            picture = sample_picture(corpus, row)
         except (VoxtileError, OSError, ValueError):
             picture = None
         if picture is None:
@@ -136,7 +136,7 @@ def _fingerprints(
         yield row["uid"], small.reshape(-1) if small.std() >= LEAST_CONTRAST else None
 
 
-def _picture(corpus: Corpus, row: Mapping[str, Any]) -> npt.NDArray[np.uint8] | None:
+def sample_picture(corpus: Corpus, row: Mapping[str, Any]) -> npt.NDArray[np.uint8] | None:
     """8-bit picture of a sample: itself, its preview, or its stretched mean over all axes but the last two."""
     source = corpus.source(row)
     if row["codec"] in {"jpg", "png"}:

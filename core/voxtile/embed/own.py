@@ -48,6 +48,10 @@ class DualExtractor:
         """[S, C, *G] to [S, D]."""
         return self._model.encode_images(images).float()
 
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """T texts to [T, D], in the space of the images."""
+        return self._model.encode_texts(texts).float()
+
 
 def checkpoint_extractor(path: str | Path) -> Extractor:
     """A checkpoint of ours."""

@@ -7,11 +7,13 @@ The cap follows from the share p of all matches that the tail entries hold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -22,7 +24,7 @@ from voxtile.data.order import UInt64s, derive_key, mix64
 from voxtile.errors import ConfigError
 from voxtile_datasets.curation.links import Int64s, Mask
 from voxtile_datasets.curation.pool import Pool, scan
-from voxtile_datasets.curation.strings import Words, words_of
+from voxtile_datasets.curation.strings import Words, distinct, words_of
 
 _FILTER_BITS = 22
 _PAIRED = np.uint64(0xA24BAED4963EE407)
@@ -41,6 +43,21 @@ class Matches(NamedTuple):
     offsets: Int64s
     entries: npt.NDArray[np.int32]
     names: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Items with their matches, in batches that may be gone through more than once.
+
+    Attributes:
+        names: of the entries.
+        counts: [entries] number of items that match each.
+        batches: gives numbers of items, ascending, and their matches.
+    """
+
+    names: Sequence[str]
+    counts: Int64s
+    batches: Callable[[], Iterator[tuple[Int64s, Matches]]]
 
 
 def entry_counts(matches: Matches) -> Int64s:
@@ -142,7 +159,7 @@ class EntryMatcher:
                 at = np.searchsorted(self._keys, keys[hits]).clip(max=len(self._keys) - 1)
                 exact = self._keys[at] == keys[hits]
                 found.append((owner[hits[exact]] << np.int64(32)) | self._entries[at[exact]])
-        pairs = np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
+        pairs = distinct(np.concatenate(found)) if found else np.empty(0, np.int64)
         offsets = np.searchsorted(pairs >> np.int64(32), np.arange(len(texts) + 1))
         return offsets.astype(np.int64), (pairs & np.int64(0x7FFFFFFF)).astype(np.int32)
 
@@ -157,20 +174,39 @@ def _gram_keys_of(words: Words) -> UInt64s:
     return mix64(keys + counts.astype(np.uint64))
 
 
-def text_matches(pool: Pool, entries: Sequence[str]) -> tuple[Int64s, Matches]:
-    """Numbers of the selected captions that are not held out, and the entries that each matches."""
+def text_matches(pool: Pool, entries: Sequence[str], scratch: Path) -> Matched:
+    """The selected captions that are not held out, with the entries that each holds; the matches lie on disk."""
     matcher = EntryMatcher(entries)
-    numbers, lengths, found = [], [], []
+    batches: list[tuple[Int64s, Int64s]] = []
+    counts = np.zeros(len(matcher.names), np.int64)
+    path = scratch / "matches.i32"
+    with path.open("wb") as file, ThreadPoolExecutor(2) as threads:
+        for numbers, (offsets, found) in _matched(pool, matcher, threads):
+            batches.append((numbers, offsets))
+            counts += np.bincount(found, minlength=len(counts))
+            found.tofile(file)
+
+    def read() -> Iterator[tuple[Int64s, Matches]]:
+        with path.open("rb") as file:
+            for numbers, offsets in batches:
+                yield numbers, Matches(offsets, np.fromfile(file, np.int32, int(offsets[-1])), matcher.names)
+
+    return Matched(matcher.names, counts, read)
+
+
+def _matched(
+    pool: Pool, matcher: EntryMatcher, threads: ThreadPoolExecutor
+) -> Iterator[tuple[Int64s, tuple[Int64s, npt.NDArray[np.int32]]]]:
+    """Numbers and matches of captions, two batches at a time."""
+    pending: deque[tuple[Int64s, Future[tuple[Int64s, npt.NDArray[np.int32]]]]] = deque()
     for captions, texts in pool.texts():
         is_open = ~pool.fixed[pool.owner[captions]]
-        offsets, matched = matcher.match(texts.filter(pa.array(is_open)))
-        numbers.append(captions[is_open])
-        lengths.append(np.diff(offsets))
-        found.append(matched)
-    if not numbers:
-        return np.empty(0, np.int64), Matches(np.zeros(1, np.int64), np.empty(0, np.int32), matcher.names)
-    offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
-    return np.concatenate(numbers), Matches(offsets, np.concatenate(found), matcher.names)
+        pending.append((captions[is_open], threads.submit(matcher.match, texts.filter(pa.array(is_open)))))
+        if len(pending) > 2:
+            numbers, future = pending.popleft()
+            yield numbers, future.result()
+    for numbers, future in pending:
+        yield numbers, future.result()
 
 
 def vocabulary(pool: Pool, entries: Path | None) -> list[str]:
@@ -190,8 +226,8 @@ def vocabulary(pool: Pool, entries: Path | None) -> list[str]:
     return [concept.replace("_", " ") for (concept,) in found]
 
 
-def sample_matches(pool: Pool, what: str, place_degrees: float) -> tuple[Int64s, Matches]:
-    """Numbers of the selected samples that are not held out, and the entries of each.
+def sample_matches(pool: Pool, what: str, place_degrees: float) -> Matched:
+    """The selected samples that are not held out, with the entries of each.
 
     Args:
         pool: the samples.
@@ -216,16 +252,19 @@ def sample_matches(pool: Pool, what: str, place_degrees: float) -> tuple[Int64s,
         )
     slot = np.full(len(pool.keep), -1, np.int64)
     slot[samples] = np.arange(len(samples))
-    pairs = np.unique(pairs[slot[pairs[:, 0]] >= 0], axis=0)
+    packed = distinct((pairs[:, 0] << np.int64(32)) | pairs[:, 1])
+    pairs = np.stack([packed >> np.int64(32), packed & np.int64(0x7FFFFFFF)], axis=1)
+    pairs = pairs[slot[pairs[:, 0]] >= 0]
     offsets = np.searchsorted(slot[pairs[:, 0]], np.arange(len(samples) + 1))
-    return samples, Matches(offsets.astype(np.int64), pairs[:, 1].astype(np.int32), names)
+    matches = Matches(offsets.astype(np.int64), pairs[:, 1].astype(np.int32), names)
+    return Matched(names, entry_counts(matches), lambda: iter([(samples, matches)]))
 
 
 def _fact_pairs(pool: Pool) -> tuple[Int64s, list[str]]:
     """[matches, 2] of sample and concept that is present; samples that have facts and none present share an entry."""
     where = f"concept NOT IN {DESCRIPTIVE} AND NOT starts_with(coalesce(source, ''), '{MEASURED}')"
     query = f"SELECT uid, CASE polarity WHEN 'present' THEN concept END AS concept FROM facts WHERE {where}"
-    table = duckdb_table(pool.connection, query)
+    table = pool.connection.sql(query).to_arrow_table()
     samples = pool.places(table["uid"].combine_chunks())
     concepts = table["concept"].combine_chunks().dictionary_encode()
     names = [*concepts.dictionary.to_pylist(), NOTHING]
@@ -234,11 +273,6 @@ def _fact_pairs(pool: Pool) -> tuple[Int64s, list[str]]:
     found = np.zeros(len(pool.keep), np.bool_)
     found[pairs[pairs[:, 1] < len(names) - 1, 0]] = True
     return pairs[(pairs[:, 1] < len(names) - 1) | ~found[pairs[:, 0]]], names
-
-
-def duckdb_table(connection: duckdb.DuckDBPyConnection, query: str) -> pa.Table:
-    """Result of a query as one Arrow table."""
-    return connection.sql(query).to_arrow_table()
 
 
 def _labelled(

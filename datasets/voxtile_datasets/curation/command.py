@@ -20,10 +20,9 @@ from voxtile.corpus.view import compile_view, view_label
 from voxtile.corpus.view_selection import EVERYTHING, SUFFIX
 from voxtile.errors import ConfigError
 from voxtile_datasets.curation.balance import (
-    Matches,
+    Matched,
     cap_from_tail,
     chances,
-    entry_counts,
     keep_items,
     keep_probabilities,
     keyed_draws,
@@ -35,7 +34,6 @@ from voxtile_datasets.curation.conditions import matching_captions, matching_sam
 from voxtile_datasets.curation.dedup import Context, apply_rule, parse_rules
 from voxtile_datasets.curation.explain import write_explanation
 from voxtile_datasets.curation.funnel import Funnel, Step
-from voxtile_datasets.curation.links import Int64s
 from voxtile_datasets.curation.pool import Pool
 from voxtile_datasets.curation.publish import publish
 from voxtile_datasets.curation.vectors import nearest_of_clusters, stored_vectors
@@ -261,34 +259,31 @@ class _Run:
     def _balance(self, what: str, cap: int | None, step: Step) -> None:
         plan, pool = self.plan, self.pool
         if what == "text":
-            items, matches = text_matches(pool, vocabulary(pool, plan.entries))
+            matched = text_matches(pool, vocabulary(pool, plan.entries), self.scratch)
         else:
-            items, matches = sample_matches(pool, what, plan.place_degrees)
-        counts = entry_counts(matches)
-        chosen = cap if cap is not None else cap_from_tail(counts, plan.tail)
-        probabilities = keep_probabilities(counts, chosen)
-        step.detail = _balance_text(matches, counts, chosen)
+            matched = sample_matches(pool, what, plan.place_degrees)
+        chosen = cap if cap is not None else cap_from_tail(matched.counts, plan.tail)
+        probabilities = keep_probabilities(matched.counts, chosen)
+        step.detail = _balance_text(matched, chosen)
         if plan.as_weights:
-            self._scale(what, items, chances(matches, probabilities, unmatched=plan.unmatched))
+            self._scale(what, matched, probabilities)
             return
-        kept = keep_items(matches, probabilities, keyed_draws(items, matches, plan.seed), unmatched=plan.unmatched)
+        gone = np.zeros(len(pool.owner if what == "text" else pool.keep), np.bool_)
+        for items, matches in matched.batches():
+            draws = keyed_draws(items, matches, plan.seed)
+            gone[items[~keep_items(matches, probabilities, draws, unmatched=plan.unmatched)]] = True
         if what == "text":
             self.captions_chosen = True
-            gone = np.zeros(len(pool.owner), np.bool_)
-            gone[items[~kept]] = True
             pool.drop_captions(gone)
         else:
-            gone = np.zeros(len(pool.keep), np.bool_)
-            gone[items[~kept]] = True
             pool.drop_samples(gone)
 
-    def _scale(self, what: str, items: Int64s, chance: Weights) -> None:
+    def _scale(self, what: str, matched: Matched, probabilities: Weights) -> None:
         """Multiply weights by the chance of each sample; of its captions the largest counts."""
-        if what != "text":
-            self.weights[items] *= chance
-            return
         best = np.full(len(self.weights), -1.0)
-        np.maximum.at(best, self.pool.owner[items], chance)
+        for items, matches in matched.batches():
+            chance = chances(matches, probabilities, unmatched=self.plan.unmatched)
+            np.maximum.at(best, self.pool.owner[items] if what == "text" else items, chance)
         self.weights = np.where(best >= 0, self.weights * best, self.weights)
 
     def _weigh(self) -> None:
@@ -314,11 +309,15 @@ def _parse_cap(part: str) -> tuple[str, int | None]:
     return name, int(value)
 
 
-def _balance_text(matches: Matches, counts: Int64s, cap: int) -> str:
-    over = int((counts > cap).sum())
-    most = int(counts.argmax()) if len(counts) else 0
-    top = f"; most: {matches.names[most]!r} with {int(counts[most]):,}" if len(counts) and counts.any() else ""
-    return f"cap {cap:,}; {over:,} of {int((counts > 0).sum()):,} matched entries are above it{top}"
+def _balance_text(matched: Matched, cap: int) -> str:
+    counts = matched.counts
+    top = ""
+    if len(counts) and counts.any():
+        most = int(counts.argmax())
+        top = f"; most: {matched.names[most]!r} with {int(counts[most]):,}"
+    return (
+        f"cap {cap:,}; {int((counts > cap).sum()):,} of {int((counts > 0).sum()):,} matched entries are above it{top}"
+    )
 
 
 def _print(funnel: Funnel, view: str) -> None:

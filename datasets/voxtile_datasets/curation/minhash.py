@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from voxtile.data.order import UInt64s, derive_key, mix64
 from voxtile_datasets.curation.links import STAYS, Int64s, Mask, resolve
-from voxtile_datasets.curation.strings import Words, text_keys, words_of
+from voxtile_datasets.curation.strings import Words, distinct, text_keys, words_of
 
 MISSED = 1e-4  # probability that a pair exactly at the threshold never becomes a candidate; it falls steeply above it
 _MAX_HASHES = 96
@@ -108,10 +108,11 @@ class TextSets:
         self._offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
         self._flat = np.empty(int(self._offsets[-1]), np.uint32)
         at = 0
-        for part in self._members:
+        self._members.reverse()
+        while self._members:  # each part is let go of as it is copied
+            part = self._members.pop()
             self._flat[at : at + len(part)] = part
             at += len(part)
-        self._members.clear()
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
@@ -167,8 +168,7 @@ def word_pairs(words: Words) -> tuple[Int64s, npt.NDArray[np.uint32]]:
     owner = np.repeat(np.arange(texts, dtype=np.uint64), counts + 2)
     inside = owner[:-1] == owner[1:]
     keyed = (owner[:-1][inside] << np.uint64(32)) | pairs[inside]
-    keyed.sort()
-    keyed = keyed[np.concatenate([[True], keyed[1:] != keyed[:-1]])] if len(keyed) else keyed
+    keyed = distinct(keyed)
     offsets = np.searchsorted(keyed >> np.uint64(32), np.arange(texts + 1, dtype=np.uint64)).astype(np.int64)
     return offsets, (keyed & np.uint64(0xFFFFFFFF)).astype(np.uint32)
 

@@ -79,6 +79,12 @@ def ragged_positions(offsets: Int64s) -> Int64s:
     return np.arange(offsets[-1], dtype=np.int64) - np.repeat(offsets[:-1], lengths)
 
 
+def distinct(values: npt.NDArray[_T]) -> npt.NDArray[_T]:
+    """Different values, ascending; by sorting, which beats NumPy's hashing on the long arrays here."""
+    ordered = np.sort(values)
+    return ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])] if len(ordered) else ordered
+
+
 def _segment_sums(values: UInt64s, offsets: Int64s) -> UInt64s:
     """Sums modulo 2^64 of segments, some of which may be empty."""
     running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(values, dtype=np.uint64)])

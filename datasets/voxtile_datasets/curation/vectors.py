@@ -169,6 +169,14 @@ def _members(labels: npt.NDArray[np.int32]) -> Iterator[Int64s]:
     yield from np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
 
 
+def vectors_by_uid(store: Corpus, model: str) -> dict[str, npt.NDArray[np.float16]]:
+    """Normalised vectors [D] of all samples that have one."""
+    found: dict[str, npt.NDArray[np.float16]] = {}
+    for uids, values in _batches(store, model):
+        found |= dict(zip(uids.to_pylist(), _normalised(values), strict=True))
+    return found
+
+
 def _batches(store: Corpus, model: str) -> Iterator[tuple[pa.Array, Vectors]]:
     for batch in scan(store, "embeddings", ["uid", "model", "vector"]):
         own = batch.filter(pc.equal(batch.column("model"), model))

@@ -1,0 +1,1 @@
+"""What gives scores: numbers about samples and captions, which conditions, weights and filters use."""

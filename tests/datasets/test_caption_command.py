@@ -25,6 +25,7 @@ from voxtile_datasets.captions.checker.check import Known, check
 from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
 from voxtile_datasets.captions.command import caption_corpus
 from voxtile_datasets.captions.strategies.contexts import refuse_cycles
+from voxtile_datasets.captions.strategies.identifiers import identifiers_of
 from voxtile_datasets.captions.strategies.prompts import installed_prompts
 from voxtile_datasets.captions.strategies.stray import stray_word
 from voxtile_datasets.captions.strategies.table import STRATEGIES
@@ -250,6 +251,28 @@ def test_a_name_in_a_report_is_kept_from_the_endpoint(tmp_path, model):
         asked(corpus, model, strategy="fuse", key_file=tmp_path / "keys.parquet")
     assert not model.prompts
     assert outcomes(corpus) == {("failed", "identifier"): 2}
+
+
+def test_identifiers_are_found_in_any_writing_and_words_of_the_field_are_none():
+    row = {
+        "subject": "Featherstone^Basil^J",
+        "study": "1.2.840.99887766",
+        "datetime": "1987-03-21T10:00",
+        "uid": "0" * 32,
+    }
+    held = identifiers_of([row], ["ward/CHEST_CT/Quirinal/IM00017.dcm"], frozenset({"chest", "ward"}))
+    for text in (
+        "Mr FEATHERSTONE",
+        "study 1.2.840.99887766",
+        "of 1987/03/21",
+        "19870321",
+        "im00017",
+        "(quirinal)",
+        "basil",
+    ):
+        assert held.found_in(f"A chest CT, {text}."), text
+    for text in ("A chest CT in the ward.", "An 8 mm nodule in T12.", "In 1987, 21 nodules, 03 of them on the left."):
+        assert held.found_in(text) is None, text
 
 
 def test_credentialed_data_stays_here_and_no_derivatives_is_kept(tmp_path, capsys, model):

@@ -7,6 +7,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,12 @@ class Contexts:
 
     def _key_map(self) -> KeyMap | None:
         path = key_map_path(self.root, self.key_file)
-        return KeyMap(path) if path.exists() else None
+        return _opened(path, path.stat().st_mtime_ns) if path.exists() else None
+
+
+@lru_cache(maxsize=1)
+def _opened(path: Path, _changed: int) -> KeyMap:
+    return KeyMap(path)
 
 
 class _Fact(dict[str, Any]):

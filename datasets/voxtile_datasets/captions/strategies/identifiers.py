@@ -54,7 +54,8 @@ def identifiers_of(rows: Iterable[Mapping[str, Any]], paths: Iterable[str], comm
         if len(value) >= _FEWEST and (any(letter.isdigit() for letter in value) or len(_PIECES.split(value)) > 1):
             whole.add(value)
         pieces |= {piece for piece in _PIECES.split(value) if _is_coded(piece)}
-    for path in (path.casefold() for path in paths):
+    named = [value for value in values if "^" in value]  # a patient's name as DICOM writes it (PS3.5, 6.2.1.2)
+    for path in (path.casefold() for path in (*paths, *named)):
         whole.add(path)
         for piece in _PIECES.split(path):
             if _is_coded(piece) or (len(piece) >= _FEWEST_LETTERS and piece.isalpha() and piece not in common):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from voxtile.errors import ConfigError
+from voxtile_datasets.captions.providers import cache as cache_module
 from voxtile_datasets.captions.providers.address import is_remote
 from voxtile_datasets.captions.providers.budget import Budget
 from voxtile_datasets.captions.providers.cache import ReplyCache
@@ -21,7 +23,7 @@ from voxtile_datasets.captions.providers.estimate import estimate
 from voxtile_datasets.captions.providers.factory import open_provider
 from voxtile_datasets.captions.providers.line import Line
 from voxtile_datasets.captions.providers.prices import Price, load_prices
-from voxtile_datasets.captions.providers.provider import ReplyError
+from voxtile_datasets.captions.providers.provider import ProviderError, ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request
 from voxtile_datasets.captions.providers.spend import spend_table
 
@@ -174,6 +176,14 @@ def test_a_killed_run_asks_again_at_most_what_was_in_flight(tmp_path):
     assert not twice & returned
 
 
+def test_a_full_disk_ends_the_run_in_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache_module, "_ADDRESSES", 64 << 10)  # LMDB then says that it is full, as a disk would
+    provider = CachedProvider(Counting(), ReplyCache.open(tmp_path))
+    outcomes = ask_all(provider, [Request(random.Random(i).randbytes(3000).hex()) for i in range(40)])
+    assert isinstance(outcomes[-1], ProviderError)
+    assert "cannot be stored in" in str(outcomes[-1])
+
+
 def test_a_cache_is_written_by_one_run_at_a_time(tmp_path):
     held = ReplyCache.open(tmp_path)
     assert ReplyCache.open(tmp_path) is held  # providers of one process share it
@@ -201,6 +211,9 @@ def test_a_replay_answers_from_the_cache_and_names_what_is_missing(tmp_path):
     assert "never asked" in str(missing)
     with pytest.raises(ConfigError, match="no replies of 'other'; give --model one of: counting"):
         open_provider("replay", model="other", cache=tmp_path / "c")
+    ReplyCache.open(tmp_path / "empty").close()
+    with pytest.raises(ConfigError, match="has no replies yet; run once with another provider"):
+        open_provider("replay", cache=tmp_path / "empty")
     with pytest.raises(ConfigError, match="is no reply cache"):
         open_provider("replay", cache=tmp_path / "nowhere")
 

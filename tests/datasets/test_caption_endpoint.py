@@ -185,6 +185,13 @@ def test_an_address_that_is_none_is_refused(tmp_path, address):
     assert "pw" not in str(caught.value).replace("password", "")
 
 
+def test_a_key_that_cannot_be_one_is_refused_without_being_shown(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-one\nsk-two")
+    with pytest.raises(ConfigError, match="OPENAI_API_KEY holds characters that no key has") as caught:
+        open_provider("openai", model="m", base_url="https://far.example/v1", cache=tmp_path / "c")
+    assert "sk-one" not in str(caught.value)
+
+
 def test_the_key_goes_nowhere_but_to_the_endpoint(endpoint, tmp_path, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     with pytest.raises(ConfigError, match="unencrypted"):

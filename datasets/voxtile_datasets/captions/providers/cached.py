@@ -39,8 +39,7 @@ class CachedProvider:
         self.spend = Spend(inner.name, inner.model, price)
         self._in_flight: dict[str, asyncio.Task[Reply]] = {}
         self._places = asyncio.Semaphore(inner.concurrency)
-        if not cache.read_only:
-            cache.note_model(inner.model, provider=inner.name, chat=inner.chat)
+        self._noted = cache.read_only
 
     @property
     def name(self) -> str:
@@ -126,6 +125,9 @@ class CachedProvider:
                 self.budget.settle(reserved, usd, tokens)
             reply = replace(reply, cost_usd=usd)
             self.spend.add(reply)
+            if not self._noted:
+                self.cache.note_model(self.model, provider=self.name, chat=self.chat)
+                self._noted = True
             return reply if self.cache.read_only else await self.cache.put(reply)
 
     def _landed(self, key: str, task: asyncio.Task[Reply]) -> None:

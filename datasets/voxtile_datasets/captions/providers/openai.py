@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from voxtile.errors import ConfigError
 from voxtile_datasets.captions.providers.address import checked_base_url
 from voxtile_datasets.captions.providers.chat_api import Dialect, read_answer
 from voxtile_datasets.captions.providers.connection import Answered, Connection
@@ -53,6 +54,8 @@ class OpenAIProvider:
     ) -> None:
         self._connection = Connection("", key_variable=key_variable, concurrency=concurrency, timeout_s=timeout_s)
         with_key = bool(self._connection.key)
+        if not self._connection.key.isascii() or not self._connection.key.isprintable():
+            raise ConfigError(f"{key_variable} holds characters that no key has; was it copied whole, and alone?")
         self.base_url = self._connection.base_url = checked_base_url(base_url, with_key=with_key)
         self.model, self.chat, self.concurrency, self.tries = model, chat, concurrency, tries
         self.on_lost = on_lost

@@ -24,9 +24,9 @@ class ReplayProvider:
         if model is None and len(known) == 1:
             model = next(iter(known))
         if model is None or model not in known:
-            there = ", ".join(sorted(known)) or "none"
-            asked = f"no replies of '{model}'" if model else "replies of several models" if known else "no replies"
-            raise ConfigError(f"the reply cache '{cache.folder}' has {asked}; give --model one of: {there}")
+            asked = f"no replies of '{model}'" if model else "replies of several models" if known else "no replies yet"
+            there = f"give --model one of: {', '.join(sorted(known))}" if known else "run once with another provider"
+            raise ConfigError(f"the reply cache '{cache.folder}' has {asked}; {there}")
         self.model = model
         self.chat = bool(known[model].get("chat", True))
         self._folder = cache.folder

@@ -67,12 +67,21 @@ def amounts(words: Words, grammar: Grammar, taken: frozenset[int]) -> Iterator[A
 
 
 def _share(texts: tuple[str, ...], position: int, grammar: Grammar) -> Amount | None:
-    """Such as "most of", "about half", "a quarter of the picture"."""
-    found = grammar.shares.longest_at(texts, position)
+    """Such as "most of", "about half of", "more than a quarter of the picture"."""
+    start = position
+    comparator = grammar.comparators.longest_at(texts, position)
+    if comparator is not None:
+        position = comparator[0]
+    position += texts[position : position + 1] == ("a",)
+    found = grammar.shares.longest_at(texts, position) or grammar.shares.longest_at(texts, start)
     if found is None or texts[found[0] : found[0] + 1] != ("of",) or texts[found[0] + 1 : found[0] + 2] in _THESE:
         return None
-    span = found[1][0]
-    return Amount(position, found[0], ((span.low, span.high),), SHARE, "fraction")
+    span, kind = found[1][0], comparator[1][0] if comparator else "about"
+    middle = (span.low + span.high) / 2
+    bounds = {"more": (middle, 1.0), "less": (0.0, middle), "at_most": (0.0, span.high)}.get(
+        kind, (span.low, span.high)
+    )
+    return Amount(start, found[0], (bounds,), SHARE, "fraction")
 
 
 def _worded(texts: tuple[str, ...], position: int, grammar: Grammar) -> Amount | None:

@@ -1,8 +1,8 @@
 """The checker: does a text say what the facts of a sample say, under what was looked for?
 
 `supported`: every claim follows from the facts and closed scopes. `contradicted`: a fact says otherwise, or the text
-names a person or a record. `unsupported`: a closed scope leaves it out, or the text gives a side, a number, a place or a
-date that the facts lack. `unknown`: the scope is open, and the facts are silent.
+names a person or a record. `unsupported`: a closed scope leaves it out, or the text gives a side, a number, a place or
+a date that the facts lack. `unknown`: the scope is open, and the facts are silent.
 """
 
 from __future__ import annotations

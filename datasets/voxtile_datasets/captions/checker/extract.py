@@ -27,6 +27,7 @@ _QUESTION = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _NAMELESS = frozenset(["number", "side", "place", "position"])
+_LONGEST_SENTENCE = 1000
 LONGEST_TEXT = 20_000  # characters; more is no caption
 
 
@@ -60,7 +61,8 @@ def claims_of(
     text = text[:LONGEST_TEXT]
     found = [
         Claim("identity", text[leak.start : leak.end], leak.start, leak.end, text=leak.kind)
-        for leak in leaks(text, vocabulary.known_words, allowed, identifiers)
+        for leak in leaks(text, vocabulary.known_words, allowed, identifiers, is_english=is_english)
+        if leak.kind != "date" or vocabulary.is_about_patients
     ]
     if not is_english:
         return tuple(found)
@@ -69,15 +71,26 @@ def claims_of(
     found += said
     masked = _masked(masked, said)
     last: Claim | None = None
-    for match in _SENTENCE.finditer(masked):
-        sentence = match.group()
+    for begin, sentence in _sentences(masked):
         if _QUESTION.fullmatch(sentence):
             continue  # it states nothing; its answer does
         read = _read(sentence, vocabulary, extra)
-        moved = [claim.moved(match.start()) for claim in read.claims]
+        moved = [claim.moved(begin) for claim in read.claims]
         found += _pointed_back(moved, last) if read.points_back and last is not None else moved
         last = next((c for c in reversed(moved) if c.kind == "concept" and c.polarity != "absent"), last)
     return tuple(sorted(found, key=lambda claim: (claim.start, claim.end)))
+
+
+def _sentences(text: str) -> Iterator[tuple[int, str]]:
+    """Sentences with where they begin; one of more than 1,000 characters is cut between words."""
+    for match in _SENTENCE.finditer(text):
+        begin = match.start()
+        while match.end() - begin > _LONGEST_SENTENCE:
+            end = text.rfind(" ", begin, begin + _LONGEST_SENTENCE)
+            end = end if end > begin else begin + _LONGEST_SENTENCE
+            yield begin, text[begin:end]
+            begin = end
+        yield begin, text[begin : match.end()]
 
 
 def _masked(text: str, claims: Sequence[Claim]) -> str:

@@ -66,7 +66,12 @@ class SaidDate:
 
 
 def leaks(
-    text: str, known_words: frozenset[str], allowed: frozenset[str], identifiers: Sequence[str] = ()
+    text: str,
+    known_words: frozenset[str],
+    allowed: frozenset[str],
+    identifiers: Sequence[str] = (),
+    *,
+    is_english: bool = True,
 ) -> list[Leak]:
     """What identifies a person, a place of living or a record, in the order of the text, without overlaps.
 
@@ -75,13 +80,15 @@ def leaks(
         known_words: of the vocabulary, in normal form; a capital does not make names of them.
         allowed: further such words.
         identifiers: names and numbers known of the sample's subject.
+        is_english: capitals tell names; in German every noun has one.
     """
     found = [Leak("known", *span) for span in spans_of_known(text, _parts(identifiers))]
     found += [Leak("date" if kind == "date" else _kind(kind), start, end) for kind, start, end in spans_of_form(text)]
     if any(character.isdigit() for character in text):
         found += [Leak("address", *match.span()) for match in _STREET.finditer(text)]
         found += _numbers(text)
-    found += _names(text, known_words, allowed)
+    if is_english:
+        found += _names(text, known_words, allowed)
     chosen: list[Leak] = []
     for leak in sorted(found, key=lambda item: (item.start, -item.end)):
         if not chosen or leak.start >= chosen[-1].end:
@@ -216,7 +223,8 @@ def _judged(
 ) -> Iterator[Leak]:
     """Whether a row of capitalised words is a name: by a role before it, or by two words that nothing explains."""
     first = start
-    if _SENTENCE_START.search(text[: words[start].start()]):
+    opens = bool(_SENTENCE_START.search(text[: words[start].start()]))
+    if opens:
         if normal_form(words[start].group()) in grammar.roles or explains(words[start].group()):
             first += 1
         elif end - start == 1:
@@ -228,7 +236,8 @@ def _judged(
     following = normal_form(words[end].group()) if end < len(words) else ""
     after_role = before in grammar.roles or following in ("family", "household", "estate")
     long_words = [i for i in strange if len(words[i].group()) > 1]
-    is_pair = end - first > 1 and len(long_words) > 0 and not is_title
+    telling = [i for i in long_words if not (opens and i == start)]  # a sentence opens with a capital
+    is_pair = end - first > 1 and len(telling) > 0 and not is_title
     is_place = end - first == 1 and before in _PLACING and first > start - 1 and not is_title and bool(long_words)
     if after_role and long_words:
         yield Leak("name", words[first].start(), words[end - 1].end())

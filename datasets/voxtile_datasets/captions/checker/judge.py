@@ -37,7 +37,7 @@ def _best_meaning(found: Mapping[str, list[Fault]], facts: Facts) -> list[Fault]
     """The judgement of a word with several meanings: by what is there; else by what the facts know of."""
     if any(not faults for faults in found.values()):
         return []
-    there = [faults for concept, faults in found.items() if facts.strength(concept) == "present"]
+    there = [faults for concept, faults in found.items() if facts.rows(concept)]
     if there:
         return min(there, key=_badness)
     return max(found.values(), key=_badness)
@@ -134,7 +134,7 @@ def _absence(claim: Claim, concept: str, known: str | None, facts: Facts) -> tup
         return "unsupported", f"'{claim.words}' is denied too firmly: the facts leave {name} open."
     there = facts.present()
     implied = NORMAL in there or there & facts.vocabulary.excluded(concept) or facts.is_closed(concept)
-    if known == "absent" or (implied and not there & facts.vocabulary.kin(concept)):
+    if known == "absent" or facts.lists(concept) or (implied and not there & facts.vocabulary.kin(concept)):
         return "supported", ""
     return "unknown", f"Whether there is '{claim.words}' is not known: the facts say nothing of {name}."
 

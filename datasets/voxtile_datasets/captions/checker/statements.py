@@ -87,7 +87,7 @@ class Statement:
 
         Two denials affirm ("not without"); a denial wins over a doubt in its scope ("no suspicious nodule").
         """
-        position = start if start in self._cue_starts else end - 1
+        position = start if self._cue_starts.intersection(range(start, end)) else end - 1
         if self._elsewhere[position]:
             return None
         if self._denials[position] % 2:

@@ -27,6 +27,7 @@ from voxtile_datasets.captions.command import caption_corpus
 from voxtile_datasets.captions.strategies.contexts import refuse_cycles
 from voxtile_datasets.captions.strategies.identifiers import identifiers_of
 from voxtile_datasets.captions.strategies.prompts import installed_prompts
+from voxtile_datasets.captions.strategies.strategy import SampleContext
 from voxtile_datasets.captions.strategies.stray import stray_word
 from voxtile_datasets.captions.strategies.table import STRATEGIES
 
@@ -457,7 +458,9 @@ def test_killed_anywhere_nothing_is_asked_twice_and_the_tables_are_the_same(tmp_
 )
 def test_words_of_the_field_that_no_fact_brings(text, concept, modality, stray):
     prompt = installed_prompts().find("rewrite-fact", modality)
-    assert stray_word(text, concept, prompt, modality, None) == stray
+    nothing = {name: () for name in ("facts", "scopes", "captions", "regions")}
+    sample = SampleContext("0", modality, None, None, None, picture=bytes, **nothing)
+    assert stray_word(text, (concept, concept.replace("_", " ")), prompt, sample) == stray
 
 
 def test_examples_of_every_domain_are_twelve_and_say_what_they_are_about():

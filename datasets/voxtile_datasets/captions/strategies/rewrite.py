@@ -122,11 +122,18 @@ class RewriteFacts:
         """The best sentence that says a fact."""
         prompt = self.options.prompts.find("rewrite-fact", sample.modality)
         key = _digest(f"{self.options.seed}|{sample.uid}|{fact['concept']}|{fact['polarity']}|{fact.get('attributes')}")
+        told, name = _named(fact, prompt, sample, key)
         opposite = {**fact, "polarity": _OPPOSITE[fact["polarity"]]}
         copies = frozenset(words_of([part]) for row in sample.texts("template") for part in row["text"].split(". "))
 
         def make(attempt: Try) -> Request:
-            return self._request(prompt, fact, sample, key, attempt.number)
+            shown = _examples(prompt, told, sample, key // 97 + attempt.number)
+            _, text = prompt.filled(polarity=told, finding=_finding(fact, name), shown=shown)
+            return Request(
+                prompt=text, max_tokens=min(self.options.max_reply_tokens or _LONGEST_SENTENCE, _LONGEST_SENTENCE),
+                temperature=self.options.temperature, top_p=_TOP_P, stop=("\n",), seed=key % 2**31,
+                attempt=attempt.number,
+            )  # fmt: skip
 
         def judge(text: str) -> Verdict | str:
             verdict = check(text, [fact])
@@ -136,26 +143,11 @@ class RewriteFacts:
                 return "The sentence is the template's; use other words."
             if verdict.verdict == "supported" and check(text, [opposite]).verdict != "contradicted":
                 return "The sentence does not say the fact."
-            stray = stray_word(text, fact["concept"], prompt, sample.modality, sample.body)
+            stray = stray_word(text, (fact["concept"], name), prompt, sample)
             return f"'{stray}' is not in the fact." if stray else verdict
 
         enough = VERDICTS if self.options.unchecked else ("supported",)
         return await best_of(make, ask, judge, tries=self.options.tries, read=_sentence, enough=enough)
-
-    def _request(self, prompt: Prompt, fact: Row, sample: SampleContext, key: int, number: int) -> Request:
-        concept, polarity = normalise(fact["concept"]), fact["polarity"]
-        stated = prompt.statements.get(concept, {}).get(polarity)
-        names = stated or prompt.names.get(concept) or (concept,)
-        told = "present" if stated else polarity
-        name = names[key % len(names)].replace("{image}", picture_name(sample))
-        known = {normalise(row["concept"]) for row in sample.facts}
-        shown = [row for row in prompt.examples if row["polarity"] == told and normalise(row["concept"]) not in known]
-        turn = (key // 97 + number) % _ORDERS * (len(shown) // _ORDERS)
-        _, text = prompt.filled(polarity=told, finding=_finding(fact, name), shown=[*shown[turn:], *shown[:turn]])
-        return Request(
-            prompt=text, max_tokens=min(self.options.max_reply_tokens or _LONGEST_SENTENCE, _LONGEST_SENTENCE),
-            temperature=self.options.temperature, top_p=_TOP_P, stop=("\n",), seed=key % 2**31, attempt=number,
-        )  # fmt: skip
 
     def _accepts(self, tried: Tried, check: Check) -> bool:
         """Whether a sentence is supported by its fact, and by all that is known: a scope can leave more open."""
@@ -169,6 +161,22 @@ class RewriteFacts:
         tried = next(tried for tried in found if isinstance(tried, Tried))
         why = " ".join(fault.why for fault in tried.verdict.faults)
         return ReplyError(tried.verdict.verdict, f"no sentence of the model's was supported: {why}")
+
+
+def _named(fact: Row, prompt: Prompt, sample: SampleContext, key: int) -> tuple[str, str]:
+    """The polarity in which a fact is told, and the name of its concept."""
+    concept = normalise(fact["concept"])
+    stated = prompt.statements.get(concept, {}).get(fact["polarity"])
+    names = stated or prompt.names.get(concept) or (concept,)
+    return "present" if stated else fact["polarity"], names[key % len(names)].replace("{image}", picture_name(sample))
+
+
+def _examples(prompt: Prompt, polarity: str, sample: SampleContext, turn: int) -> list[Row]:
+    """The prompt's examples of a polarity that are about none of the sample's concepts, in one of few orders."""
+    known = {normalise(row["concept"]) for row in sample.facts}
+    shown = [row for row in prompt.examples if row["polarity"] == polarity and normalise(row["concept"]) not in known]
+    first = turn % _ORDERS * (len(shown) // _ORDERS)
+    return [*shown[first:], *shown[:first]]
 
 
 def _finding(fact: Row, name: str) -> str:

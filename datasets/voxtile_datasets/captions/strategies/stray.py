@@ -18,26 +18,26 @@ from voxtile_datasets.captions.checker.grammar import load_grammar
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary, installed_vocabularies
 from voxtile_datasets.captions.sentences import Fact, picture_names, wordings_of
 from voxtile_datasets.captions.strategies.prompts import Prompt
-from voxtile_datasets.captions.wordings import POLARITIES, bank_for, installed_banks, normalise
+from voxtile_datasets.captions.strategies.strategy import SampleContext
+from voxtile_datasets.captions.wordings import POLARITIES, bank_for, installed_banks
 
 _WORD = re.compile(r"[^\W\d_]+")
 
 
-def stray_word(text: str, concept: str, prompt: Prompt, modality: str | None, body: str | None) -> str | None:
+def stray_word(text: str, fact: tuple[str, str], prompt: Prompt, sample: SampleContext) -> str | None:
     """The first word of the field that has nothing to do with a concept, or None.
 
     Args:
         text: a sentence that is to say a fact.
-        concept: of the fact.
-        prompt: that asked for it, with its examples and names.
-        modality: of the sample.
-        body: part of the body or kind of scene, in lower case.
+        fact: its concept, and the words in which it was told to the model.
+        prompt: that asked for it, with its examples.
+        sample: whose fact it is.
     """
-    allowed = _own(concept, modality, body) | _forms([*prompt.names.get(normalise(concept), ()), body or ""])
+    allowed = _own(fact[0], sample.modality, sample.body) | _forms([*fact, sample.body or ""])
     for example in prompt.examples:
         allowed |= _forms([example["sentence"]]) - _forms([example["finding"], example["concept"]])
     allowed |= load_grammar().prepositions | load_grammar().verbs
-    known = _vocabularies()[choose(_vocabularies(), modality, [concept])].known_words
+    known = _vocabularies()[choose(_vocabularies(), sample.modality, [fact[0]])].known_words
     return next(
         (word for word in _WORD.findall(text) if (form := normal_form(word)) in known and form not in allowed), None
     )

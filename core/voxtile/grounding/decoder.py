@@ -24,11 +24,31 @@ from voxtile.models.convolution import CONVOLUTIONS
 from voxtile.types import Encoded
 
 _LINEAR: dict[int, str] = {2: "bilinear", 3: "trilinear"}
-_RARE = -4.0  # initial logit of a voxel: few voxels belong to a target (the prior of RetinaNet, Lin et al. 2017)
+# Initial logit of a voxel: few belong to a target (the prior of RetinaNet, Lin et al. 2017); lower, and Dice starts flat.
+_RARE = -2.5
+
+
+class Answers(NamedTuple):
+    """What the decoder says, before it is laid out as masks.
+
+    The logit of voxel v of phrase r is `voxels[item[r], v] · vectors[r] + bias`; voxels are in the order of cells and
+    their parts, see `GroundingDecoder.in_cells`.
+
+    Attributes:
+        vectors: [R, M].
+        voxels: [S, N · K, M].
+        bias: scalar.
+        presence: [R] logit of there being a target at all.
+    """
+
+    vectors: Tensor
+    voxels: Tensor
+    bias: Tensor
+    presence: Tensor
 
 
 class Grounded(NamedTuple):
-    """What the decoder says.
+    """The same laid out.
 
     Attributes:
         mask: [R, *G] logit of each voxel.
@@ -83,8 +103,8 @@ class GroundingDecoder(nn.Module):
         dimensions: Literal[2, 3],
         level_widths: Sequence[int],
         text_width: int,
-        width: int = 64,
-        fine_width: int = 32,
+        width: int = 32,
+        fine_width: int = 16,
         product: int = 24,
         heads: int = 4,
     ) -> None:
@@ -114,23 +134,62 @@ class GroundingDecoder(nn.Module):
         self.bias = nn.Parameter(torch.tensor(_RARE))
         self.peak = nn.Parameter(torch.tensor(0.5))
 
-    def forward(self, levels: Sequence[Tensor], phrases: Encoded, item: Tensor, grid: Sequence[int]) -> Grounded:
+    def answers(self, levels: Sequence[Tensor], phrases: Encoded, item: Tensor) -> Answers:
         """Ground R phrases.
 
         Args:
             levels: [S, W_i, *H_i] of the image tower, finest first.
             phrases: pooled [R, D] and, where the text tower has them, tokens [R, L, D] with their mask.
             item: [R] int64, image of each phrase.
-            grid: *G, of the image.
         """
         maps = self._pyramid(levels)
         queries, padding = self._queries(phrases)
         for look, level in zip(self.looks, reversed(maps[1:]), strict=True):
             queries = look(queries, level.flatten(2).transpose(1, 2)[item], padding)
         asked = queries[:, 0]
-        mask = self._masks(self.mask_head(asked), self.parts(maps[0]), item, grid) + self.bias
-        presence = self.presence_head(asked).squeeze(1) + self.peak * mask.flatten(1).amax(1)
-        return Grounded(mask, presence)
+        vectors = self.mask_head(asked)
+        parts = self.parts(maps[0])
+        voxels = parts.movedim(1, -1).reshape(len(parts), -1, self.product)
+        with torch.no_grad():  # how sure the mask is anywhere; the mask learns from its own loss
+            rows = [torch.nonzero(item == image).squeeze(1) for image in range(len(voxels))]
+            peaks = [(of @ vectors[own].T).amax(0) for own, of in zip(rows, voxels, strict=True)]
+            peak = torch.cat(peaks)[torch.argsort(torch.cat(rows))]
+        presence = self.presence_head(asked).squeeze(1) + self.peak * peak
+        return Answers(vectors, voxels, self.bias, presence)
+
+    def forward(self, levels: Sequence[Tensor], phrases: Encoded, item: Tensor, grid: Sequence[int]) -> Grounded:
+        """Masks of R phrases on the grid *G of the image; see `answers` for the other arguments."""
+        found = self.answers(levels, phrases, item)
+        return Grounded(self.laid_out(found, item, levels[0].shape[2:], grid), found.presence)
+
+    def laid_out(self, found: Answers, item: Tensor, cells: Sequence[int], grid: Sequence[int]) -> Tensor:
+        """[R, *G] float32 logits of answers; `cells` are those of the finest level.
+
+        Towers end odd grids half a cell short of the image or beyond it.
+        """
+        rows = [torch.nonzero(item == image).squeeze(1) for image in range(len(found.voxels))]
+        # Image by image, so that its features are not copied for every phrase.
+        products = [of @ found.vectors[own].T for own, of in zip(rows, found.voxels.unbind(), strict=True)]
+        logits = torch.cat(products, 1).T[torch.argsort(torch.cat(rows))].float() + found.bias
+        axes = self.dimensions
+        x = logits.reshape(-1, *cells, *(2,) * axes)
+        x = x.permute(0, *(k for a in range(axes) for k in (1 + a, 1 + axes + a)))
+        x = x.reshape(-1, *(2 * n for n in cells))
+        short = [max(0, n - have) for n, have in zip(grid, x.shape[1:], strict=True)]
+        if any(short):
+            x = F.pad(x.unsqueeze(1), [n for s in reversed(short) for n in (0, s)], mode="replicate").squeeze(1)
+        return x[(slice(None), *(slice(0, n) for n in grid))]
+
+    def in_cells(self, masks: Tensor, cells: Sequence[int]) -> Tensor:
+        """[R, *G] to [R, N · K], in the order of `Answers.voxels`."""
+        axes = self.dimensions
+        wanted = [2 * n for n in cells]
+        x = masks[(slice(None), *(slice(0, n) for n in wanted))]
+        short = [n - have for n, have in zip(wanted, x.shape[1:], strict=True)]
+        x = F.pad(x, [n for s in reversed(short) for n in (0, s)])
+        x = x.reshape(-1, *(n for cell in cells for n in (cell, 2)))
+        x = x.permute(0, *(1 + 2 * a for a in range(axes)), *(2 + 2 * a for a in range(axes)))
+        return x.reshape(len(masks), -1)
 
     def _pyramid(self, levels: Sequence[Tensor]) -> list[Tensor]:
         """Levels merged from coarse to fine, finest first."""
@@ -152,25 +211,6 @@ class GroundingDecoder(nn.Module):
         words = self.words(phrases.tokens)
         padding = blank.new_zeros(words.shape[:2]) if phrases.mask is None else ~phrases.mask
         return torch.cat([first, words], 1), torch.cat([blank, padding], 1)
-
-    def _masks(self, asked: Tensor, parts: Tensor, item: Tensor, grid: Sequence[int]) -> Tensor:
-        """[R, M] and [S, K · M, *H] to [R, *G] float32.
-
-        The products are taken image by image, so that its features are not copied for every phrase, and part by part;
-        only what they give is laid out as voxels.
-        """
-        cells, axes = parts.shape[2:], self.dimensions
-        features = parts.movedim(1, -1).reshape(len(parts), -1, self.product).unbind()  # S of [N · K, M]
-        rows = [torch.nonzero(item == image).squeeze(1) for image in range(len(features))]
-        found = torch.cat([of_image @ asked[own].T for own, of_image in zip(rows, features, strict=True)], 1)
-        x = found.view(*cells, *(2,) * axes, -1)
-        x = x.permute(2 * axes, *(k for axis in range(axes) for k in (axis, axes + axis)))
-        x = x.reshape(-1, *(2 * n for n in cells))[torch.argsort(torch.cat(rows))].float() / self.product**0.5
-        # Towers end odd grids half a cell short of the image or beyond it.
-        short = [max(0, n - have) for n, have in zip(grid, x.shape[1:], strict=True)]
-        if any(short):
-            x = F.pad(x.unsqueeze(1), [n for s in reversed(short) for n in (0, s)], mode="replicate").squeeze(1)
-        return x[(slice(None), *(slice(0, n) for n in grid))]
 
 
 def require_levels(encoded: Encoded) -> tuple[Tensor, ...]:

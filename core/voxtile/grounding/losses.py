@@ -10,20 +10,22 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def dice_loss(logits: Tensor, target: Tensor, *, smooth: float = 1.0) -> Tensor:
+def dice_loss(logits: Tensor, target: Tensor, weight: Tensor | None = None, *, smooth: float = 1.0) -> Tensor:
     """[R] 1 − soft Dice with squared denominators (V-Net, Milletari et al., 3DV 2016, equation 1).
 
     Args:
         logits: [R, *G].
         target: [R, *G] in 0 to 1.
+        weight: voxels that each one stands for, where only some are given, broadcast to [R, *G].
         smooth: added to both sides of the fraction, so that two empty masks agree.
     """
-    p, t = logits.sigmoid().flatten(1), target.flatten(1)
-    both, either = (p * t).sum(1), p.square().sum(1) + t.square().sum(1)
+    p, t = logits.sigmoid(), target
+    w = torch.ones((), dtype=p.dtype, device=p.device) if weight is None else weight
+    both, either = (w * p * t).flatten(1).sum(1), (w * (p.square() + t.square())).flatten(1).sum(1)
     return 1 - (2 * both + smooth) / (either + smooth)
 
 
-def focal_loss(logits: Tensor, target: Tensor, *, least: float = 100.0) -> Tensor:
+def focal_loss(logits: Tensor, target: Tensor, weight: Tensor | None = None, *, least: float = 100.0) -> Tensor:
     """[R] focal loss with γ = 2 (Lin et al., ICCV 2017, equation 4), summed over voxels; soft targets allowed.
 
     As there, the sum is divided by the number of positives: a mean over all voxels would say nothing about a lesion
@@ -32,11 +34,13 @@ def focal_loss(logits: Tensor, target: Tensor, *, least: float = 100.0) -> Tenso
     Args:
         logits: [R, *G].
         target: [R, *G] in 0 to 1.
+        weight: as in `dice_loss`.
         least: divisor of phrases with fewer positive voxels, those without a target among them.
     """
     cross = F.softplus(logits) - logits * target
-    loss = (cross * (logits.sigmoid() - target).square()).flatten(1).sum(1)
-    return loss / target.flatten(1).sum(1).clamp(min=least)
+    loss = cross * (logits.sigmoid() - target).square()
+    w = torch.ones((), dtype=loss.dtype, device=loss.device) if weight is None else weight
+    return (w * loss).flatten(1).sum(1) / (w * target).flatten(1).sum(1).clamp(min=least)
 
 
 def projection_loss(logits: Tensor, box: Tensor, *, smooth: float = 1.0) -> Tensor:

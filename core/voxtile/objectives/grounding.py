@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from voxtile.errors import ConfigError
-from voxtile.grounding.decoder import Grounded, GroundingDecoder, require_levels
+from voxtile.grounding.decoder import Answers, GroundingDecoder, require_levels
 from voxtile.grounding.losses import dice_loss, focal_loss, projection_loss
 from voxtile.models.tower import ImageTower, TextTower
 from voxtile.objectives.base import Objective
@@ -24,6 +24,7 @@ class Grounding(Objective):
 
     Args:
         width, fine_width, product, heads: of the decoder, see `GroundingDecoder`.
+        points: voxels outside all targets that the loss of an image is taken on, drawn anew each time.
         focal: weight of the focal loss beside Dice.
         presence: weight of the presence term.
     """
@@ -33,16 +34,17 @@ class Grounding(Objective):
     def __init__(
         self,
         *,
-        width: int = 64,
-        fine_width: int = 32,
+        width: int = 32,
+        fine_width: int = 16,
         product: int = 24,
         heads: int = 4,
-        focal: float = 1.0,
+        points: int = 8192,
+        focal: float = 0.5,
         presence: float = 0.5,
     ) -> None:
         super().__init__()
         self.sizes = {"width": width, "fine_width": fine_width, "product": product, "heads": heads}
-        self.focal, self.presence = focal, presence
+        self.points, self.focal, self.presence = points, focal, presence
         self.decoder: GroundingDecoder | None = None
 
     def setup_towers(self, image: ImageTower, text: TextTower) -> None:
@@ -58,37 +60,56 @@ class Grounding(Objective):
             **self.sizes,
         )
 
-    def ground(self, features: Features) -> Grounded:
-        """Masks and presence of the batch's regions.
+    def forward(self, features: Features) -> Tensor:
+        """Mean over the batch's phrases, weighted by confidence; 0 where there are none.
 
         Raises:
             ConfigError: the batch has no regions, or the decoder was not made.
         """
         regions = self._regions(features)
+        if not len(regions.phrases):
+            return features.image.sum() * 0.0
         if self.decoder is None or regions.encoded is None:
             raise ConfigError("Grounding was not set up; load a checkpoint or train the model first")
         levels = require_levels(features.image_encoded)
-        return self.decoder(levels, regions.encoded, regions.item, regions.masks.shape[1:])  # type: ignore[no-any-return]
-
-    def forward(self, features: Features) -> Tensor:
-        """Mean over the batch's phrases, weighted by confidence; 0 where there are none."""
-        regions = self._regions(features)
-        if not len(regions.phrases):
-            return features.image.sum() * 0.0
-        found = self.ground(features)
-        target = regions.masks.float()
-        present = target.flatten(1).amax(1) > 0
-        loss = self.focal * focal_loss(found.mask, target)
+        found = self.decoder.answers(levels, regions.encoded, regions.item)
+        present = regions.masks.flatten(1).amax(1) > 0
         boxed = regions.boxed & present
-        outlined = present & ~boxed
-        loss = torch.where(boxed, torch.zeros_like(loss), loss)
-        if outlined.any():
-            loss = loss.index_add(0, _places(outlined), dice_loss(found.mask[outlined], target[outlined]))
+        loss = self.presence * F.binary_cross_entropy_with_logits(
+            found.presence.float(), present.float(), reduction="none"
+        )
+        loss = loss + self._outlines(found, regions, boxed, levels[0].shape[2:])
         if boxed.any():
-            loss = loss.index_add(0, _places(boxed), projection_loss(found.mask[boxed], target[boxed]))
-        there = F.binary_cross_entropy_with_logits(found.presence.float(), present.float(), reduction="none")
-        loss = loss + self.presence * there
+            loss = loss.index_add(0, torch.nonzero(boxed).squeeze(1), self._boxes(found, regions, boxed, levels))
         return (loss * regions.weight).sum() / regions.weight.sum().clamp(min=1e-6)
+
+    def _outlines(self, found: Answers, regions: Regions, boxed: Tensor, cells: torch.Size) -> Tensor:
+        """[R] loss of known masks, 0 where only a box is known; from all target voxels and a sample of the others.
+
+        A sampled voxel stands for as many as there are for each one drawn, so that the expected sums are those over the
+        whole image (points as in Mask2Former, Cheng et al., CVPR 2022, section 3.3).
+        """
+        assert self.decoder is not None
+        target = self.decoder.in_cells(regions.masks.to(found.presence.device), cells)
+        losses = torch.zeros(len(target), device=target.device)
+        for image, voxels in enumerate(found.voxels.unbind()):
+            rows = torch.nonzero((regions.item == image) & ~boxed).squeeze(1)
+            if not len(rows):
+                continue
+            places, weight = _points(target[rows].amax(0) > 0, self.points)
+            logits = (found.vectors[rows] @ voxels[places].T).float() + found.bias
+            truth = target[rows][:, places]
+            there = (truth.amax(1) > 0).float()
+            own = self.focal * focal_loss(logits, truth, weight) + there * dice_loss(logits, truth, weight)
+            losses = losses.index_add(0, rows, own)
+        return losses
+
+    def _boxes(self, found: Answers, regions: Regions, boxed: Tensor, levels: tuple[Tensor, ...]) -> Tensor:
+        """Loss of the phrases of which only boxes are known."""
+        assert self.decoder is not None
+        some = Answers(found.vectors[boxed], found.voxels, found.bias, found.presence[boxed])
+        masks = self.decoder.laid_out(some, regions.item[boxed], levels[0].shape[2:], regions.masks.shape[1:])
+        return projection_loss(masks, regions.masks[boxed])
 
     @staticmethod
     def _regions(features: Features) -> Regions:
@@ -98,5 +119,11 @@ class Grounding(Objective):
         return regions
 
 
-def _places(chosen: Tensor) -> Tensor:
-    return torch.nonzero(chosen).squeeze(1)
+def _points(positive: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """All places where `positive` [V] is True and about `count` of the others, and how many voxels each stands for."""
+    inside = torch.nonzero(positive).squeeze(1)
+    outside = torch.nonzero(~positive).squeeze(1)
+    drawn = outside[torch.randint(len(outside), (count,), device=positive.device)] if len(outside) else outside
+    share = len(outside) / max(1, len(drawn))
+    weight = torch.cat([inside.new_ones(len(inside)).float(), torch.full((len(drawn),), share, device=positive.device)])
+    return torch.cat([inside, drawn]), weight

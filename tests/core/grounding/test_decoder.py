@@ -13,7 +13,7 @@ from voxtile.grounding.losses import dice_loss, focal_loss, projection_loss
 from voxtile.models.conv import ConvTower
 from voxtile.models.wavelet import WaveletTower
 from voxtile.objectives.grounding import Grounding
-from voxtile.types import Encoded
+from voxtile.types import Encoded, Regions
 
 
 def tower(dimensions):
@@ -54,6 +54,41 @@ def test_a_phrase_has_the_same_answer_whatever_it_is_asked_with(grid):
         one = ground(alone, asked.at(torch.tensor([row])), torch.tensor([0]), grid)
         torch.testing.assert_close(one.mask[0], together.mask[row], rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(one.presence[0], together.presence[row], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("grid", [(16, 24), (10, 13), (8, 12, 16)])
+def test_masks_are_laid_out_as_they_are_taken_apart(grid):
+    image = tower(len(grid))
+    ground = decoder(image)
+    levels = image(torch.randn(2, 2, *grid), tokens=True).levels
+    asked, item = phrases(3), torch.tensor([1, 0, 1])
+    masks, cells = ground(levels, asked, item, grid).mask, levels[0].shape[2:]
+    found = ground.answers(levels, asked, item)
+    flat = torch.stack([found.voxels[i] @ v for i, v in zip(item, found.vectors, strict=True)]) + found.bias
+    inside = ground.in_cells(torch.ones(3, *grid), cells) > 0
+    torch.testing.assert_close(ground.in_cells(masks, cells)[inside], flat[inside])
+
+
+def test_sampled_points_stand_for_the_whole():
+    """With every voxel outside drawn many times, the loss is that over all voxels."""
+    image = tower(2)
+    objective = Grounding(width=16, fine_width=8, product=6, points=200_000, presence=0.0)
+    text = torch.nn.Module()
+    text.width = 10
+    torch.manual_seed(0)
+    objective.setup_towers(image, text)
+    masks = torch.zeros(2, 16, 16)
+    masks[0, 3:9, 4:11] = 1
+    regions = Regions(
+        ["a", "b"], torch.tensor([0, 0]), masks, torch.zeros(2, dtype=torch.bool), torch.ones(2), phrases(2)
+    )
+    encoded = image(torch.randn(1, 2, 16, 16), tokens=True)
+    batch = type("B", (), {"regions": regions})()
+    features = type("F", (), {"batch": batch, "image_encoded": encoded, "image": encoded.pooled})()
+    with torch.no_grad():
+        found = objective.decoder(encoded.levels, regions.encoded, regions.item, (16, 16))
+        whole = focal_loss(found.mask, masks) + torch.tensor([1.0, 0.0]) * dice_loss(found.mask, masks)
+        assert objective(features).item() == pytest.approx(whole.mean().item(), rel=0.02)
 
 
 def test_padding_of_a_phrase_changes_nothing_and_its_words_do():

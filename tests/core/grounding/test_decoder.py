@@ -72,7 +72,7 @@ def test_masks_are_laid_out_as_they_are_taken_apart(grid):
 def test_sampled_points_stand_for_the_whole():
     """With every voxel outside drawn many times, the loss is that over all voxels."""
     image = tower(2)
-    objective = Grounding(width=16, fine_width=8, product=6, points=200_000, presence=0.0)
+    objective = Grounding(width=16, fine_width=8, product=6, points=200_000, presence=0.0, focal=1.0)
     text = torch.nn.Module()
     text.width = 10
     torch.manual_seed(0)

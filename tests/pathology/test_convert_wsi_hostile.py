@@ -77,14 +77,14 @@ def patches(store, source):
 
 
 def test_a_folder_of_hostile_files_is_converted_as_far_as_it_is_sound(slides, stained, tmp_path):
-    """A damaged JPEG 2000 tile, a TIFF bomb and a million vertices beside a sound slide, with the real command."""
+    """A damaged JPEG 2000 tile, a TIFF bomb and 100,000 vertices beside a sound slide, with the real command."""
     sound = slides.jpeg_pyramid("sound.tif", [stained, stained[::4, ::4]], tile=256)
     damaged = slides.jpeg2000_svs("damaged.svs", stained, tile=256)
     overwrite(damaged, 7, start=0.5, data=bytes(1 << 20))  # row 1, column 2 of 5 x 5
     bomb(slides.folder / "bomb.tif")
     drawn = tmp_path / "drawn"
     drawn.mkdir()
-    angle, radius = outline(drawn / "sound.geojson", 1_000_000)
+    angle, radius = outline(drawn / "sound.geojson", 100_000)
     corpus = tmp_path / "corpus"
     words = ["convert", "wsi", str(slides.folder), str(corpus), "--no-deidentify", "--mpp", "native"]
     words += ["--annotations", str(drawn), "--engine", "inline", "--codec", "png"]

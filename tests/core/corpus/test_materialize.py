@@ -238,7 +238,7 @@ def test_a_second_run_adds_what_is_new_and_the_bytes_do_not_depend_on_the_worker
     writer.publish()
     append_rows(source, "facts", "late", [{"uid": "u333", "concept": "c", "polarity": "absent"}])
     for name in ("b", "c"):
-        materialize_corpus(source, tmp_path / name, preset=description(PRESET), workers=1, job_items=1)
+        materialize_corpus(source, tmp_path / name, preset=description(PRESET), engine="inline", job_items=1)
     assert sorted(Corpus(tmp_path / "b").table("samples")["uid"].to_pylist()) == ["u1", "u22", "u333"]
     assert sorted(Corpus(tmp_path / "b").table("facts")["uid"].to_pylist()) == ["u1", "u22", "u333"]
     assert verify(tmp_path / "b").problems == []

@@ -43,7 +43,7 @@ def evaluate(
     Writes OUT/results.json and OUT/index.html, and prints a table.
 
     Args:
-        model: a checkpoint, or open_clip:NAME[/PRETRAINED].
+        model: a checkpoint, open_clip:NAME[/PRETRAINED], hf:ID (CLIP or SigLIP), or a folder of one of these.
         tasks: names such as medical/ct-findings, or paths of task files.
         corpus: folder of the corpus.
         out: folder of the report; made if it does not exist.

@@ -15,6 +15,7 @@ from voxtile.errors import ConfigError
 from voxtile.evaluate.model import EvaluationModel
 from voxtile.grounding.decoder import require_levels
 from voxtile.models.dual import DualEncoder
+from voxtile.models.huggingface import CONFIG, huggingface_pair
 from voxtile.models.openclip import OpenClipImage, OpenClipText, hub_name, preprocessing
 from voxtile.objectives.facts import FactHead
 from voxtile.objectives.grounding import Grounding
@@ -22,7 +23,7 @@ from voxtile.objectives.grounding import Grounding
 if TYPE_CHECKING:
     from voxtile.training.module import ContrastiveModule
 
-OPEN_CLIP = "open_clip:"
+OPEN_CLIP, HUGGING_FACE = "open_clip:", "hf:"
 
 
 class EncoderModel:
@@ -155,8 +156,9 @@ def load_model(spec: str) -> EvaluationModel:
     """Load a model by name.
 
     Args:
-        spec: path of a checkpoint, or `open_clip:NAME[/PRETRAINED]` where PRETRAINED is a tag or a local file; without
-            it the weights are random. The device is a GPU where there is one.
+        spec: path of a checkpoint; `open_clip:NAME[/PRETRAINED]` where PRETRAINED is a tag or a local file (without it
+            the weights are random); `hf:ID` for a CLIP or SigLIP of the Hugging Face hub; or a folder of one, or of
+            open_clip. The device is a GPU where there is one.
 
     Raises:
         CheckpointError: the checkpoint cannot be loaded safely or does not fit.
@@ -164,8 +166,15 @@ def load_model(spec: str) -> EvaluationModel:
     """
     if spec.startswith(OPEN_CLIP):
         model = _open_clip(spec.removeprefix(OPEN_CLIP))
+    elif spec.startswith(HUGGING_FACE):
+        return huggingface_pair(spec.removeprefix(HUGGING_FACE), device=best_device())
+    elif Path(spec).is_dir():
+        return _folder(Path(spec))
     elif not Path(spec).exists() and ":" in spec:
-        raise ConfigError(f"'{spec}' is no model; give the path of a checkpoint, or {OPEN_CLIP}NAME[/PRETRAINED]")
+        raise ConfigError(
+            f"'{spec}' is no model; give the path of a checkpoint or a folder, {OPEN_CLIP}NAME[/PRETRAINED] or "
+            f"{HUGGING_FACE}ID"
+        )
     else:
         from voxtile.training.rebuild import module_from_checkpoint
 
@@ -184,6 +193,17 @@ def from_module(module: ContrastiveModule, name: str) -> EncoderModel:
         raise ConfigError("the model has no preset yet; train it, or load a checkpoint")
     preset = preset_from_config(module.preset_config)
     return EncoderModel(name, module.encoder, preset, module.fact_head(), module.study_fact_head(), module.grounding())
+
+
+def _folder(folder: Path) -> EvaluationModel:
+    if (folder / "open_clip_config.json").is_file():
+        return _open_clip(f"local-dir:{folder}")
+    if (folder / CONFIG).is_file():
+        return huggingface_pair(folder.name, folder=folder, device=best_device())
+    raise ConfigError(
+        f"the folder '{folder}' holds no model: it has neither open_clip_config.json (open_clip) nor {CONFIG} "
+        "(transformers)"
+    )
 
 
 def _open_clip(spec: str) -> EncoderModel:

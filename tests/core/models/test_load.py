@@ -84,7 +84,7 @@ def test_names_split_at_the_first_slash_but_for_schemas():
     [
         ("open_clip:ViT-Q-99", "knows no model 'ViT-Q-99'"),
         (f"open_clip:{NAME}/nowhere.pt", "neither a file nor a pretrained tag"),
-        ("hf:org/model", "is no model"),
+        ("elsewhere:org/model", "is no model"),
         ("nowhere.ckpt", "does not exist"),
     ],
 )

@@ -91,8 +91,8 @@ def huggingface_pair(identity: str, *, folder: Path | None = None, device: torch
         raise CheckpointError(f"the Hugging Face model '{identity}' cannot be loaded: {reason}") from error
     if not all(hasattr(model, part) for part in ("get_image_features", "get_text_features", "logit_scale")):
         raise ConfigError(
-            f"'{identity}' is a {type(model).__name__}, which does not encode images and texts to one space; give a CLIP "
-            "or SigLIP, or use it with voxtile embed"
+            f"'{identity}' is a {type(model).__name__}, which does not encode images and texts to one space; give a "
+            "CLIP or SigLIP, or use it with voxtile embed"
         )
     name = f"hf:{identity}" if folder is None else folder.name
     return HuggingFacePair(name, model, tokenizer, preset_of(processor.to_dict()), device)

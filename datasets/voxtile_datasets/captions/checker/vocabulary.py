@@ -226,10 +226,9 @@ def _compile(joined: Joined) -> Vocabulary:
             name: {kind: tuple(found) for kind, found in entry.get("closes", {}).items()}
             for name, entry in anatomy.items()
         },
-        **{
-            name: Phrases((phrase, True) for phrase in tables["complete"].get(key, ()))
-            for name, key in (("whole", "affirmed"), ("abnormal", "abnormal"), ("pictures", "pictures"))
-        },
+        whole=_said(tables["complete"], "affirmed"),
+        abnormal=_said(tables["complete"], "abnormal"),
+        pictures=_said(tables["complete"], "pictures"),
         places=Phrases([*_rows(tables["places"]), *_levels(tables["levels"])]),
         near=_both_ways((place, other) for place, others in tables["near"].items() for other in others),
         is_about_patients="patients" in joined.about,
@@ -267,6 +266,10 @@ def _pairs(entries: Mapping[str, Mapping[str, Any]]) -> dict[Pair, tuple[str, ..
         for structure, quality in entry.get("pairs", ()):
             found[structure, quality] = (*found.get((structure, quality), ()), name)
     return found
+
+
+def _said(table: Mapping[str, Sequence[str]], key: str) -> Phrases[bool]:
+    return Phrases((str(phrase), True) for phrase in table.get(key, ()))
 
 
 def _flat(table: Mapping[str, Sequence[str]]) -> Phrases[str]:

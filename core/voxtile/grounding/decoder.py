@@ -24,8 +24,8 @@ from voxtile.models.convolution import CONVOLUTIONS
 from voxtile.types import Encoded
 
 _LINEAR: dict[int, str] = {2: "bilinear", 3: "trilinear"}
-# Initial logit of a voxel: few belong to a target (the prior of RetinaNet, Lin et al. 2017). Much lower, and Dice starts
-# flat.
+# Initial logit of a voxel: few belong to a target (the prior of RetinaNet, Lin et al. 2017). Much lower, and the
+# gradient of Dice starts flat.
 _RARE = -2.5
 
 

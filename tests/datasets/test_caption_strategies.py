@@ -36,6 +36,7 @@ from voxtile_datasets.captions.strategies.qa import QuestionsAnswers
 from voxtile_datasets.captions.strategies.roi import Roi
 from voxtile_datasets.captions.strategies.short_dense import ShortDense
 from voxtile_datasets.captions.strategies.strategy import SampleContext, StrategyOptions, UnsuitableError
+from voxtile_datasets.captions.strategies.telling import fact_line, fact_lines
 from voxtile_datasets.captions.strategies.translate import Translate
 
 ALL = (
@@ -308,6 +309,45 @@ def test_regions_are_told_with_background_that_is_no_fact(options, tmp_path):
     assert f"<<<nodule>>>: <<<{FAITHFUL[Roi][0]}>>>" in endpoint.prompts[1]
     (error,), _ = run(Roi, options, faithful(Roi), tmp_path, sample(regions=({"phrase": None, "box": [0, 0, 1, 1]},)))
     assert (type(error), error.reason) == (UnsuitableError, "no-regions")
+
+
+def test_regions_without_facts_are_worded_by_their_phrase_and_left_out_beside_others(options, tmp_path):
+    regions = ({"phrase": "trachea", "box": [0, 0, 2, 2]}, {"phrase": "nodule", "box": [0, 0, 4, 4]})
+    texts = ["This part is the trachea.", "There is no pleural effusion."]
+    replies = [json.dumps({"caption": text}) for text in ("This part is the heart, with cardiomegaly.", *texts)]
+    (drafts,), endpoint = run(
+        Roi, options, lambda _, number: replies[number], tmp_path, sample(facts=FACTS[1:], regions=regions[:1])
+    )
+    assert [draft.text for draft in drafts] == texts
+    assert "cardiomegaly" in endpoint.prompts[1]
+    moved = ({**FACTS[0], "region": 1}, FACTS[1])
+    (drafts,), endpoint = run(Roi, options, faithful(Roi), tmp_path / "again", sample(facts=moved, regions=regions))
+    assert [draft.text for draft in drafts] == FAITHFUL[Roi]
+    assert "trachea" not in json.dumps(endpoint.bodies)
+
+
+def test_facts_are_told_in_the_numbers_and_words_of_captions():
+    def line(**fact):
+        return fact_line({"polarity": "present", "value": None, "unit": None, "attributes": {}, **fact})
+
+    assert line(concept="renal_stone", value=27.6436, unit="mm") == "present: renal stone (27.6 mm)"
+    assert line(concept="forest", value=0.18576, unit="fraction") == "present: forest (18.6 % of the picture)"
+    assert line(concept="lake", value=118400.4, unit="m2") == "present: lake (118000 m2)"
+    assert line(concept="ship", value=3.0, unit="count", attributes={"kind": "count"}) == "present: ship (number: 3)"
+    near = {"relation": "north_of", "other": "residential_area"}
+    assert line(concept="lake", attributes=near) == "present: lake (north of residential area)"
+    assert (
+        line(concept="cardiomegaly", polarity="absent", value=0.42, attributes={"region": "heart"})
+        == "absent: cardiomegaly"
+    )
+    roads = [
+        {"concept": "road", "polarity": "present", "value": float(n), "unit": "m", "region": None}
+        for n in range(700, 680, -1)
+    ]
+    denied = [{"concept": name, "polarity": "absent", "value": None, "unit": None} for name in ("road", "river")]
+    bare = {"concept": "road", "polarity": "present", "value": None, "unit": None}
+    told = fact_lines(sample(facts=(bare, *roads, *denied), scopes=()), 5)
+    assert told == ("present: road (700 m)", "present: road (699 m)", "present: road (698 m)", "absent: river")
 
 
 def test_the_reviser_is_told_what_is_wrong_with_the_description(options, tmp_path):

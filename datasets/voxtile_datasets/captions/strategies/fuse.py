@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 from voxtile_datasets.captions.strategies.instructed import InstructedStrategy, grounded
 from voxtile_datasets.captions.strategies.strategy import Ask, Check, Draft, Kind, SampleContext, UnsuitableError
 from voxtile_datasets.captions.strategies.structured import fields_form
-from voxtile_datasets.captions.strategies.telling import fact_lines, quoted
+from voxtile_datasets.captions.strategies.telling import fact_lines, longest, quoted
 
 if TYPE_CHECKING:
     from voxtile_datasets.captions.checker.check import Verdict
@@ -23,7 +23,7 @@ WORDS = 100
 
 @dataclass(frozen=True)
 class Fuse(InstructedStrategy):
-    """One caption a sample, from its longest existing caption and its first template caption; see the module."""
+    """One caption a sample, from its longest existing caption and its longest template caption; see the module."""
 
     name: ClassVar[str] = "fuse"
     kind: ClassVar[Kind] = "fusion"
@@ -34,7 +34,7 @@ class Fuse(InstructedStrategy):
         if not existing:
             raise UnsuitableError("no-raw-caption", "the sample has no caption of its own to fuse")
         raw = max(existing, key=lambda caption: len(caption["text"]))
-        synthetic = next(iter(sample.texts("template")), None)
+        synthetic = longest(sample.texts("template"), WORDS)
         lines = fact_lines(sample, self.options.absent)
         if not lines and not synthetic:
             raise UnsuitableError(

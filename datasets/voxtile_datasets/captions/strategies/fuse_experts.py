@@ -26,7 +26,7 @@ from voxtile_datasets.captions.strategies.strategy import (
     UnsuitableError,
 )
 from voxtile_datasets.captions.strategies.structured import fields_form
-from voxtile_datasets.captions.strategies.telling import fact_line, fact_lines, quoted, words_of
+from voxtile_datasets.captions.strategies.telling import fact_line, fact_lines, longest, quoted, words_of
 from voxtile_datasets.captions.wordings import normalise
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class FuseExperts(InstructedStrategy):
         lines += [f"{quoted(expert)}: <<<{quoted(text)}>>>" for expert, text in found.texts]
         if not lines:
             raise UnsuitableError("no-findings", "no expert found anything that the facts do not refute")
-        captions = [*sample.texts("raw")[:1], *sample.texts("template")[:1]]
+        captions = [c for kind in ("raw", "template") if (c := longest(sample.texts(kind), WORDS))]
         facts = [*sample.facts, *(fact for _, fact in heard)]
         said = [text for _, text in found.texts] + [caption["text"] for caption in captions]
         material = [claim for text in said for claim in check(text).claims]

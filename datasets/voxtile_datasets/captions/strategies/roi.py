@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from voxtile_datasets.captions.strategies.instructed import InstructedStrategy
+from voxtile_datasets.captions.strategies.instructed import InstructedStrategy, grounded
 from voxtile_datasets.captions.strategies.knowledge import Knowledge
 from voxtile_datasets.captions.strategies.strategy import (
+    VERDICTS,
     Ask,
     Check,
     Draft,
@@ -26,6 +27,10 @@ from voxtile_datasets.captions.strategies.strategy import (
 from voxtile_datasets.captions.strategies.structured import fields_form
 from voxtile_datasets.captions.strategies.telling import fact_lines, quoted
 
+if TYPE_CHECKING:
+    from voxtile_datasets.captions.checker.check import Verdict
+    from voxtile_datasets.captions.checker.claims import Claim
+
 MOST_REGIONS = 6
 REGION_WORDS = 50
 WHOLE_WORDS = 150
@@ -34,7 +39,10 @@ _PASSAGES = 2
 
 @dataclass(frozen=True)
 class Roi(InstructedStrategy):
-    """A caption for each of the first six regions with a phrase, and one of the whole; see the module."""
+    """A caption for each region, six at most, and one of the whole; see the module.
+
+    Regions that facts speak of come first; where there are any, the others (each organ of a scan) are left out.
+    """
 
     name: ClassVar[str] = "roi"
     kind: ClassVar[Kind] = "roi"
@@ -55,7 +63,9 @@ class Roi(InstructedStrategy):
 
     async def captions(self, sample: SampleContext, ask: Ask, check: Check) -> list[Draft]:
         """See `Strategy.captions`; the caption of the whole comes last."""
-        regions = [(index, region) for index, region in enumerate(sample.regions) if region["phrase"]][:MOST_REGIONS]
+        named = [(index, region) for index, region in enumerate(sample.regions) if region["phrase"]]
+        spoken_of = {fact.get("region") for fact in sample.facts}
+        regions = ([pair for pair in named if pair[0] in spoken_of] or named)[:MOST_REGIONS]
         if not regions:
             raise UnsuitableError("no-regions", "the sample has no region with a phrase")
         drafts = [await self._region(index, region, sample, ask, check) for index, region in regions]
@@ -64,21 +74,36 @@ class Roi(InstructedStrategy):
             for (_, region), draft in zip(regions, drafts, strict=True)
         ]
         lines = fact_lines(sample, self.options.absent)
+        material = [claim for draft in drafts for claim in draft.verdict.claims]
         tried = await self.one(
-            "roi/whole", sample, ask, check, words=WHOLE_WORDS, form=fields_form("caption"), look=self.options.look,
-            facts=lines, regions=told, knowledge=self._passages(lines),
+            "roi/whole", sample, ask, lambda text: self._told(check(text), material), words=WHOLE_WORDS,
+            form=fields_form("caption"), look=self.options.look,
+            accepted=self.open, facts=lines, regions=told, knowledge=self._passages(lines),
         )  # fmt: skip
         return [*drafts, self.draft("roi/whole", sample, tried.text, tried.verdict, tried.replies, kind="rewrite")]
 
     async def _region(self, index: int, region: Row, sample: SampleContext, ask: Ask, check: Check) -> Draft:
         facts = [fact for fact in sample.facts if fact.get("region") == index]
+        phrase: Row = {"concept": region["phrase"], "polarity": "present", "attributes": {}}
         lines = fact_lines(sample, self.options.absent, facts)
+        material = check(region["phrase"], [phrase]).claims
+
+        def judge(text: str) -> Verdict | str:
+            """By the region's facts, and by its phrase where they do not bear the text alone."""
+            verdicts = [check(text, rows) for rows in (facts, [*facts, phrase]) if rows]
+            verdict = min(verdicts, key=lambda verdict: VERDICTS.index(verdict.verdict))
+            return self._told(verdict, material)
+
         tried = await self.one(
-            "roi/region", sample, ask, lambda text: check(text, facts or None), words=REGION_WORDS,
-            form=fields_form("caption"), look=self.options.look, facts=lines, phrase=quoted(region["phrase"]),
+            "roi/region", sample, ask, judge, words=REGION_WORDS, form=fields_form("caption"), look=self.options.look,
+            accepted=self.open, facts=lines, phrase=quoted(region["phrase"]),
             knowledge=self._passages([region["phrase"], *lines]),
         )  # fmt: skip
         return self.draft("roi/region", sample, tried.text, tried.verdict, tried.replies)
+
+    def _told(self, verdict: Verdict, material: Sequence[Claim]) -> Verdict | str:
+        """The verdict, unless it leaves open what neither a fact nor a region's phrase or text says."""
+        return verdict if self.options.unchecked or self.options.look else grounded(verdict, material)
 
     def _passages(self, words: Sequence[str]) -> tuple[str, ...]:
         found = self.knowledge.find(" ".join(words), _PASSAGES) if self.knowledge else ()

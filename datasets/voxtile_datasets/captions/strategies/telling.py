@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
@@ -12,24 +13,44 @@ from voxtile_datasets.captions.sentences import picture_names
 from voxtile_datasets.captions.strategies.strategy import Row, SampleContext
 from voxtile_datasets.captions.wordings import Bank, bank_for, installed_banks
 
-_UNTOLD = frozenset({"evidence"})  # sentences that say a fact already; the model would copy them
+# Attributes that say how a fact is kept, that a relation's own words say, or (evidence) that the model would copy.
+_UNTOLD = frozenset({"evidence", "kind", "whole", "relation", "other"})
+_MOST_LINES = 24
+_MOST_OF_A_CONCEPT = 3  # a tile may list every road
 
 
 def fact_lines(sample: SampleContext, absent: int, facts: Sequence[Row] | None = None) -> tuple[str, ...]:
-    """The facts as lines for a prompt, each once: what is there, what may be, and some of what is not.
+    """The facts as lines for a prompt: what is there, what may be, and some of what is not; 24 at most, 3 of a concept.
 
     Args:
         sample: whose facts they are.
         absent: at most so many absences, stated ones and those that closed scopes imply, chosen by the uid.
         facts: those of the sample's facts to tell; all of them, and the implied absences, by default.
     """
-    return tuple(dict.fromkeys(map(fact_line, chosen_facts(sample, absent, facts))))
+    facts = chosen_facts(sample, absent, facts)
+    lines_of = {id(fact): fact_line(fact) for fact in facts}
+    detailed = {(f["concept"], f["polarity"]) for f in facts if "(" in lines_of[id(f)]}
+    told: dict[str, None] = {}
+    counts: Counter[tuple[str, str]] = Counter()
+    for fact in facts:
+        line, said = lines_of[id(fact)], (fact["concept"], fact["polarity"])
+        is_said_by_others = said in detailed and "(" not in line
+        if line not in told and not is_said_by_others and counts[said] < _MOST_OF_A_CONCEPT:
+            counts[said] += 1
+            told[line] = None
+    lines = list(told)
+    absences = [line for line in lines if line.startswith("absent: ")]
+    return (*lines[: len(lines) - len(absences)][: _MOST_LINES - len(absences)], *absences[:_MOST_LINES])
 
 
 def chosen_facts(sample: SampleContext, absent: int, facts: Sequence[Row] | None = None) -> tuple[Row, ...]:
-    """The facts to tell: all that is there or may be, and some of what is not; see `fact_lines`."""
+    """The facts to tell: all that is there or may be, and some of what is not; see `fact_lines`.
+
+    What one source denies and another finds counts as found, as it does for the checker.
+    """
     rows = sample.facts if facts is None else tuple(facts)
-    absences = [row for row in rows if row["polarity"] == "absent"]
+    found = {row["concept"] for row in rows if row["polarity"] != "absent"}
+    absences = [row for row in rows if row["polarity"] == "absent" and row["concept"] not in found]
     if facts is None:
         stated = {row["concept"] for row in rows}
         closed = [scope["concepts"] or () for scope in sample.scopes if scope["closed"]]
@@ -41,11 +62,27 @@ def chosen_facts(sample: SampleContext, absent: int, facts: Sequence[Row] | None
 
 
 def fact_line(fact: Row) -> str:
-    """One fact, e.g. `present: nodule (8 mm; laterality: left; lobe: upper)`."""
+    """One fact, e.g. `present: nodule (8 mm; laterality: left; lobe: upper)`; of an absence, the concept alone."""
+    concept = fact["concept"].replace("_", " ")
     attributes = fact.get("attributes") or {}
-    details = [f"{fact['value']:g} {fact['unit'] or ''}".strip()] if fact.get("value") is not None else []
-    details += [f"{key}: {_worded(value)}" for key, value in sorted(attributes.items()) if key not in _UNTOLD]
-    return f"{fact['polarity']}: {fact['concept']}" + (f" ({'; '.join(details)})" if details else "")
+    if fact["polarity"] == "absent":
+        return f"absent: {concept}"
+    details = [amount(fact["value"], fact["unit"])] if fact.get("value") is not None else []
+    if attributes.get("relation") and attributes.get("other"):
+        details.append(f"{attributes['relation']} {attributes['other']}".replace("_", " "))
+    details += [
+        f"{key}: {_worded(value)}"
+        for key, value in sorted(attributes.items())
+        if key not in _UNTOLD and _worded(value) != concept
+    ]
+    return f"{fact['polarity']}: {concept}" + (f" ({'; '.join(details)})" if details else "")
+
+
+def amount(value: float, unit: str | None) -> str:
+    """A number as a caption may say it: three digits that count, shares in per cent."""
+    if unit in {"fraction", "1"}:
+        return f"{_short(100 * value)} % of the picture"
+    return f"number: {_short(value)}" if unit == "count" else f"{_short(value)} {unit or ''}".strip()
 
 
 def picture_name(sample: SampleContext) -> str:
@@ -58,6 +95,12 @@ def scale(sample: SampleContext) -> str:
     if sample.mpp:
         return f", at {sample.mpp:.2g} micrometres a pixel"
     return f", at {sample.gsd_m:.3g} metres a pixel" if sample.gsd_m else ""
+
+
+def longest(captions: Sequence[Row], most_words: int) -> Row | None:
+    """The caption that says most, of those of at most so many words; the first of equals, None where there is none."""
+    fitting = [caption for caption in captions if len(caption["text"].split()) <= most_words]
+    return max(fitting, key=lambda caption: len(caption["text"]), default=None)
 
 
 def quoted(text: str, longest: int = 4000) -> str:
@@ -78,6 +121,11 @@ def words_of(texts: Iterable[str]) -> frozenset[str]:
 @cache
 def _banks() -> tuple[Bank, ...]:
     return installed_banks()
+
+
+def _short(value: float) -> str:
+    rounded = float(f"{value:.3g}")
+    return f"{rounded:.0f}" if abs(rounded) >= 100 else f"{rounded:g}"
 
 
 def _worded(value: Any) -> str:  # noqa: ANN401

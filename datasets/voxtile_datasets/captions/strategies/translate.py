@@ -25,7 +25,7 @@ from voxtile_datasets.captions.strategies.strategy import (
     UnsuitableError,
 )
 from voxtile_datasets.captions.strategies.structured import fields_form
-from voxtile_datasets.captions.strategies.telling import quoted
+from voxtile_datasets.captions.strategies.telling import longest, quoted
 
 if TYPE_CHECKING:
     from voxtile_datasets.captions.checker.check import Verdict
@@ -45,7 +45,7 @@ _NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
 
 @dataclass(frozen=True)
 class Translate(InstructedStrategy):
-    """One caption a sample and language, of its first English template caption or else its first raw one."""
+    """One caption a sample and language, of its longest English template caption, or else raw one."""
 
     name: ClassVar[str] = "translate"
 
@@ -65,16 +65,16 @@ class Translate(InstructedStrategy):
 
     async def captions(self, sample: SampleContext, ask: Ask, check: Check) -> list[Draft]:
         """See `Strategy.captions`; in the order of the languages."""
-        english = [
-            caption
-            for caption in (*sample.texts("template"), *sample.texts("raw"))
-            if caption["lang"] in {SOURCE, None}
-        ]
-        if not english:
-            raise UnsuitableError("no-english-caption", "the sample has no English caption to translate")
-        if check(english[0]["text"]).verdict not in OPEN:
+        english = {
+            kind: longest([c for c in sample.texts(kind) if c["lang"] in {SOURCE, None}], WORDS)
+            for kind in ("template", "raw")
+        }
+        source = english["template"] or english["raw"]
+        if source is None:
+            raise UnsuitableError("no-english-caption", f"the sample has no English caption of at most {WORDS} words")
+        if check(source["text"]).verdict not in OPEN:
             raise UnsuitableError("refuted-caption", "the caption to translate does not agree with the facts")
-        return [await self._into(code, english[0], sample, ask, check) for code in self._codes]
+        return [await self._into(code, source, sample, ask, check) for code in self._codes]
 
     async def _into(self, code: str, caption: Row, sample: SampleContext, ask: Ask, check: Check) -> Draft:
         form = fields_form("caption")

@@ -14,8 +14,16 @@ from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError
 from voxtile_datasets.captions.checker.check import NAME
+from voxtile_datasets.captions.checker.opinion_task import OpinionTask
 from voxtile_datasets.captions.checker.task import CheckTask, newest_version, repeated_version
 from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
+from voxtile_datasets.captions.modelled import cache_of
+from voxtile_datasets.captions.providers.address import is_remote
+from voxtile_datasets.captions.providers.budget import Budget
+from voxtile_datasets.captions.providers.cached import CachedProvider
+from voxtile_datasets.captions.providers.factory import open_provider
+from voxtile_datasets.captions.providers.spend import spend_table
+from voxtile_datasets.captions.strategies.selection import check_licences
 
 _COLOURS = {"supported": "green", "unknown": "default", "unsupported": "yellow", "contradicted": "red"}
 
@@ -28,6 +36,13 @@ def check_captions(
     raw: bool = False,
     again: bool = False,
     key_file: Path | None = None,
+    second_opinion: str | None = None,
+    model: str | None = None,
+    base_url: str | None = None,
+    cache: Path | None = None,
+    max_usd: float | None = None,
+    max_tokens: int | None = None,
+    allow_remote_credentialed: bool = False,
     **run: Any,  # noqa: ANN401
 ) -> None:
     """Compare every caption with the facts of its sample, and write a verdict.
@@ -45,6 +60,14 @@ def check_captions(
         raw: also judge texts that came with the data (kind raw), such as reports from which the facts were read.
         again: judge captions anew that have a verdict, as after new facts.
         key_file: the key map, if it is not beside the corpus; names in its paths may be in no caption.
+        second_opinion: provider (local, openai or replay) of a language model that reads what the rules let pass and
+            may object; the docs say what it is told.
+        model: of openai the model's name; of local a GGUF file, by default the small Gemma of the extra `llm`.
+        base_url: of openai, the endpoint's address.
+        cache: folder of replies; by default beside the corpus.
+        max_usd: the run ends ahead of the request that could pass it.
+        max_tokens: the same for tokens in and out.
+        allow_remote_credentialed: send what facts say of a corpus whose licence is credentialed to a remote endpoint.
         run: options of the run.
 
     Raises:
@@ -56,21 +79,54 @@ def check_captions(
     known = installed_vocabularies(extra)
     if domain is not None and domain not in known:
         raise ConfigError(f"no domain '{domain}' has a vocabulary for checking; there are: {', '.join(sorted(known))}")
-    newest = newest_version(corpus)
-    version = repeated_version(newest) if again else newest
-    task = CheckTask(corpus, domain, extra, raw, version, key_file)
-    summary = run_task(task, corpus, RunOptions(**run))
+    if second_opinion is None:
+        version = _version(corpus, NAME, again=again)
+        summary = run_task(CheckTask(corpus, domain, extra, raw, version, key_file), corpus, RunOptions(**run))
+        checker = NAME
+    else:
+        provider = _opened(
+            corpus, second_opinion, model, base_url, cache, Budget(max_usd, max_tokens), allow_remote_credentialed
+        )
+        checker = f"{NAME}+{provider.model}"
+        version = _version(corpus, checker, again=again)
+        task = OpinionTask(corpus, domain, extra, raw, version, key_file, checker, provider)
+        try:
+            summary = run_task(task, corpus, RunOptions(**(run | {"engine": "inline"})))
+        finally:
+            task.close()
+        Console(stderr=True).print(spend_table([provider.spend]))
     if not RunOptions(**run).dry_run:
-        _show(Corpus(corpus), version)
+        _show(Corpus(corpus), checker, version)
     summary.raise_if_failed()
 
 
-def _show(corpus: Corpus, version: str) -> None:
+def _version(corpus: Path, checker: str, *, again: bool) -> str:
+    newest = newest_version(corpus, checker)
+    return repeated_version(newest) if again else newest
+
+
+def _opened(
+    corpus: Path,
+    name: str,
+    model: str | None,
+    base_url: str | None,
+    cache: Path | None,
+    budget: Budget,
+    allow_credentialed: bool,
+) -> CachedProvider:
+    """The provider of a second opinion; a licence that keeps facts from leaving is heeded."""
+    licences = Corpus(corpus).table("samples", ["licence"])["licence"].unique().to_pylist()
+    leaves = name == "openai" and is_remote(base_url or "")
+    check_licences(licences, is_remote=leaves, allow_credentialed=allow_credentialed)
+    return open_provider(name, model=model, base_url=base_url, cache=cache or cache_of(corpus), budget=budget)
+
+
+def _show(corpus: Corpus, checker: str, version: str) -> None:
     rows = corpus.table("verdicts", ["caption_id", "verdict", "detail", "checker", "checker_version"]).to_pylist()
-    ours = [row for row in rows if row["checker"] == NAME and row["checker_version"] == version]
+    ours = [row for row in rows if row["checker"] == checker and row["checker_version"] == version]
     kinds = dict(zip(*(corpus.table("captions", ["caption_id", "kind"])[n].to_pylist() for n in (0, 1)), strict=True))
     counts: Counter[tuple[str, str]] = Counter((kinds.get(row["caption_id"], "?"), row["verdict"]) for row in ours)
-    table = Table(title=f"captions by kind and verdict (checker {NAME} {version})")
+    table = Table(title=f"captions by kind and verdict (checker {checker} {version})")
     table.add_column("kind")
     for verdict, colour in _COLOURS.items():
         table.add_column(verdict, justify="right", style=colour)

@@ -20,6 +20,7 @@ from voxtile.errors import InputError
 from voxtile_datasets.captions.checker.check import NAME, VERSION, Known, check
 from voxtile_datasets.captions.checker.choose import choose
 from voxtile_datasets.captions.checker.rows import verdict_row
+from voxtile_datasets.captions.checker.verdict import Verdict
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary, installed_vocabularies
 from voxtile_datasets.captions.known import FACT_COLUMNS, facts_and_scopes, rows_of
 from voxtile_datasets.captions.strategies.identifiers import identifiers_of
@@ -41,6 +42,7 @@ class CheckTask:
         raw: texts that came with the data are judged, too.
         version: of the verdicts that are written.
         key_file: the key map, where it is not beside the corpus.
+        checker: name of the checker in the verdicts.
     """
 
     corpus: Path
@@ -49,6 +51,7 @@ class CheckTask:
     raw: bool
     verdict_version: str
     key_file: Path | None = None
+    checker: str = NAME
 
     @property
     def name(self) -> str:
@@ -71,7 +74,7 @@ class CheckTask:
         Raises:
             InputError: the corpus has no captions of the kinds that are judged.
         """
-        judged = judged_captions(self.corpus, self.verdict_version)
+        judged = judged_captions(self.corpus, self.verdict_version, self.checker)
         any_caption = False
         for part in part_paths(self.corpus, "captions"):
             captions = self._captions(part)
@@ -86,23 +89,32 @@ class CheckTask:
 
     def process(self, item: Item) -> Outcome:
         """Verdicts on the waiting captions of one part."""
-        captions = self._captions(self.corpus / "tables" / "captions" / f"{item.inputs['part']}.parquet")
-        judged = pa.array(sorted(judged_captions(self.corpus, self.verdict_version)), pa.string())
-        captions = captions.filter(pc.invert(pc.is_in(captions["caption_id"], judged)))
-        if not captions.num_rows:
+        judged, orphans = self.judged(item)
+        if orphans:
+            return Outcome("failed", "no-sample", f"the captions of {orphans} samples that the corpus does not hold")
+        if not judged:
             return Outcome("dropped", "judged", "every caption of this part has a verdict")
+        rows = [verdict_row(row["caption_id"], verdict, version=self.verdict_version) for row, _, verdict in judged]
+        return Outcome("used", tables={"verdicts": rows})
+
+    def judged(self, item: Item) -> tuple[list[tuple[Row, Known, Verdict]], int]:
+        """The waiting captions of one part with what is known of their samples and the verdict of the rules.
+
+        Returns:
+            These, and the number of samples that captions name and the corpus does not hold.
+        """
+        captions = self._captions(self.corpus / "tables" / "captions" / f"{item.inputs['part']}.parquet")
+        done = pa.array(sorted(judged_captions(self.corpus, self.verdict_version, self.checker)), pa.string())
+        captions = captions.filter(pc.invert(pc.is_in(captions["caption_id"], done)))
         texts: dict[str, list[Row]] = defaultdict(list)
         for row in captions.to_pylist():
             texts[row["uid"]].append(row)
-        verdicts = []
-        for uid, (known, vocabulary) in self._known(pa.array(sorted(texts))).items():
+        found = []
+        for uid, (known, vocabulary) in self._known(pa.array(sorted(texts), pa.string())).items():
             for row in texts.pop(uid):
                 judged_as = known if row["lang"] in (None, "en") else _in_language(known, row["lang"])
-                verdict = check(row["text"], judged_as, vocabulary)
-                verdicts.append(verdict_row(row["caption_id"], verdict, version=self.verdict_version))
-        if texts:
-            return Outcome("failed", "no-sample", f"the captions of {len(texts)} samples that the corpus does not hold")
-        return Outcome("used", tables={"verdicts": verdicts})
+                found.append((row, known, check(row["text"], judged_as, vocabulary)))
+        return found, len(texts)
 
     def _captions(self, part: Path) -> pa.Table:
         captions = read_parts([part], table_schema("captions"), _CAPTIONS)
@@ -130,23 +142,25 @@ class CheckTask:
         return found
 
 
-def judged_captions(corpus: Path, version: str) -> frozenset[str]:
-    """Ids of the captions that have a verdict of this checker and version."""
+def judged_captions(corpus: Path, version: str, checker: str = NAME) -> frozenset[str]:
+    """Ids of the captions that have a verdict of a checker and version."""
     parts = part_paths(corpus, "verdicts")
     if not parts:
         return frozenset()
     rows = read_parts(parts, table_schema("verdicts"), ("caption_id", "checker", "checker_version"))
-    ours = pc.and_(pc.equal(rows["checker"], NAME), pc.equal(rows["checker_version"], version))
+    ours = pc.and_(pc.equal(rows["checker"], checker), pc.equal(rows["checker_version"], version))
     return frozenset(rows.filter(pc.fill_null(ours, False))["caption_id"].to_pylist())
 
 
-def newest_version(corpus: Path) -> str:
-    """The newest version of this checker's verdicts in a corpus: `1`, or `1.2` after two repetitions."""
+def newest_version(corpus: Path, checker: str = NAME) -> str:
+    """The newest version of a checker's verdicts in a corpus: `1`, or `1.2` after two repetitions."""
     parts = part_paths(corpus, "verdicts")
     if not parts:
         return VERSION
     rows = read_parts(parts, table_schema("verdicts"), ("checker", "checker_version"))
-    versions = rows.filter(pc.fill_null(pc.equal(rows["checker"], NAME), False))["checker_version"].unique().to_pylist()
+    versions = (
+        rows.filter(pc.fill_null(pc.equal(rows["checker"], checker), False))["checker_version"].unique().to_pylist()
+    )
     repeated = [
         int(rest) for v in versions if v and v.startswith(f"{VERSION}.") and (rest := v.split(".")[1]).isdigit()
     ]

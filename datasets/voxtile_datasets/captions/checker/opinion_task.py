@@ -1,0 +1,54 @@
+"""The engine task of `voxtile check --second-opinion`: the rules' verdicts with a model's objections."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from voxtile.engine.task import Item, Outcome, Row
+from voxtile_datasets.captions.checker.check import Known
+from voxtile_datasets.captions.checker.opinion import second_opinion
+from voxtile_datasets.captions.checker.rows import verdict_row
+from voxtile_datasets.captions.checker.task import CheckTask
+from voxtile_datasets.captions.checker.verdict import Verdict
+from voxtile_datasets.captions.providers.provider import Provider
+
+
+@dataclass(frozen=True)
+class OpinionTask(CheckTask):
+    """Runs in one process: the model is what takes the time.
+
+    Attributes:
+        provider: whom to ask.
+    """
+
+    provider: Provider | None = None
+    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop, repr=False, compare=False)
+
+    def process(self, item: Item) -> Outcome:
+        """Verdicts on the waiting captions of one part."""
+        judged, orphans = self.judged(item)
+        if orphans:
+            return Outcome("failed", "no-sample", f"the captions of {orphans} samples that the corpus does not hold")
+        if not judged:
+            return Outcome("dropped", "judged", "every caption of this part has a verdict")
+        return Outcome("used", tables={"verdicts": self._loop.run_until_complete(self._asked(judged))})
+
+    def close(self) -> None:
+        """Close the provider."""
+        if self.provider is not None:
+            self._loop.run_until_complete(self.provider.close())
+        self._loop.close()
+
+    async def _asked(self, judged: list[tuple[Row, Known, Verdict]]) -> list[Row]:
+        provider = self.provider
+        if provider is None:
+            raise ValueError("a second opinion needs a provider")
+        places = asyncio.Semaphore(2 * provider.concurrency)
+
+        async def one(row: Row, known: Known, verdict: Verdict) -> Row:
+            async with places:
+                final = await second_opinion(row["text"], verdict, known, provider.ask)
+            return verdict_row(row["caption_id"], final, version=self.verdict_version, checker=self.checker)
+
+        return list(await asyncio.gather(*(one(*entry) for entry in judged)))

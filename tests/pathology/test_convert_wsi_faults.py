@@ -128,9 +128,8 @@ def test_one_slide_is_shared_by_workers_survives_kills_and_gives_the_same_bytes(
     slides.mkdir()
     made = write_large_slide(slides / "large.tif", (3 * CELL, 2 * CELL), tissue_share=0.67)
     options = ("--pass-through", "--job-items", "2")
-    subprocess.run(
-        command(slides, tmp_path / "undisturbed", "--workers", "1", *options), check=True, capture_output=True
-    )
+    here = {"key_file": tmp_path / "keys.parquet", "pass_through": True, "job_items": 2}  # the same in this process
+    convert_wsi(slides, tmp_path / "undisturbed", engine="inline", **here)
     expected = files_of(tmp_path / "undisturbed")
     assert len(patches(Corpus(tmp_path / "undisturbed"))) == made.tissue_tiles
     assert len(list((tmp_path / "undisturbed" / "shards").iterdir())) > 4  # one slide, many jobs
@@ -148,7 +147,7 @@ def test_one_slide_is_shared_by_workers_survives_kills_and_gives_the_same_bytes(
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    subprocess.run(command(slides, corpus, "--workers", "3", *options), check=True, capture_output=True)
+    convert_wsi(slides, corpus, workers=3, **here)
     assert files_of(corpus) == expected
     assert not verify(corpus).problems
 

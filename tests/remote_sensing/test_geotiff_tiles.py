@@ -5,6 +5,7 @@ import shutil
 import tarfile
 import warnings
 from collections import Counter
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -69,9 +70,35 @@ def source_of(folder, row, channel, position):
     path = folder / scene
     if path.is_dir():
         return path / f"{path.name}_{channel}.tif", 1
-    with rasterio.open(path) as file:
-        named = [n for n, text in enumerate(file.descriptions, start=1) if (text or "").split(" ")[0] == channel]
+    named = [n for n, text in enumerate(opened(path).descriptions, start=1) if (text or "").split(" ")[0] == channel]
     return path, named[0] if named else position + 1
+
+
+@lru_cache(maxsize=64)
+def opened(path):
+    """A file that many tiles are compared with."""
+    return rasterio.open(path)
+
+
+@lru_cache(maxsize=64)
+def band(path, index):
+    return opened(path).read(index)
+
+
+def cut(values, window, fill):
+    """A window of a band, filled where it reaches beyond it."""
+    top, left, height, width = (int(n) for n in (window.row_off, window.col_off, window.height, window.width))
+    found = np.full((height, width), fill, values.dtype)
+    part = values[max(top, 0) : max(top + height, 0), max(left, 0) : max(left + width, 0)]
+    row, column = max(-top, 0), max(-left, 0)
+    found[row : row + part.shape[0], column : column + part.shape[1]] = part
+    return found
+
+
+@lru_cache(maxsize=64)
+def system(text):
+    """A coordinate reference system; parsing one takes longer than comparing a tile."""
+    return rasterio.crs.CRS.from_user_input(text)
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -95,12 +122,12 @@ def test_every_tile_equals_a_window_of_its_source(name, test_data, tmp_path):
             assert values.shape[1:] == (row["shape"][1], row["shape"][2])
             for position, channel in enumerate(row["channels"]):
                 path, index = source_of(folder, row, channel["name"], position)
-                with rasterio.open(path) as raster:
-                    assert raster.crs == rasterio.crs.CRS.from_user_input(row["crs"])
-                    window = from_bounds(*row["bounds"], transform=raster.transform).round_offsets().round_lengths()
-                    assert np.allclose(raster.window_transform(window), transform)
-                    fill = raster.nodata if raster.nodata is not None else 0
-                    expected = raster.read(index, window=window, boundless=True, fill_value=fill)
+                raster = opened(path)
+                assert raster.crs == system(row["crs"])
+                window = from_bounds(*row["bounds"], transform=raster.transform).round_offsets().round_lengths()
+                assert np.allclose(raster.window_transform(window), transform)
+                fill = raster.nodata if raster.nodata is not None else 0
+                expected = cut(band(path, index), window, fill)
                 inside = expected != fill
                 assert np.array_equal(values[position][inside], expected[inside])
                 assert values[position].dtype == expected.dtype

@@ -258,6 +258,15 @@ COMMANDS: Mapping[str, Entry | Group] = {
             "voxtile evaluate last.ckpt medical/ct-findings --corpus corpus --out report",
         ),
     ),
+    "compare": Entry(
+        MODEL,
+        "compare REPORT REPORT",
+        Command(
+            "voxtile.evaluate.comparison.command:compare",
+            "two reports pair by pair: differences, intervals, p",
+            "voxtile compare report-a report-b --out comparison",
+        ),
+    ),
     "ground": Entry(
         MODEL,
         'ground MODEL IMAGE "phrase"…',

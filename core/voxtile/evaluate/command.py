@@ -10,6 +10,7 @@ from rich.console import Console
 
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError, EvaluationError
+from voxtile.evaluate.comparison.scores_file import write_scores
 from voxtile.evaluate.grounding.run import run_grounding
 from voxtile.evaluate.grounding.task import GroundingTask
 from voxtile.evaluate.model import EvaluationModel
@@ -40,7 +41,8 @@ def evaluate(
 ) -> None:
     """Evaluate a model on tasks: figures with intervals, a trivial baseline and shuffled images beside them.
 
-    Writes OUT/results.json and OUT/index.html, and prints a table.
+    Writes OUT/results.json, OUT/index.html and the scores themselves (OUT/scores.parquet, for `voxtile compare`), and
+    prints a table.
 
     Args:
         model: a checkpoint, open_clip:NAME[/PRETRAINED], hf:ID (CLIP or SigLIP), or a folder of one of these.
@@ -131,8 +133,9 @@ def _(task: GroundingTask, model: EvaluationModel, corpus: Corpus, options: Opti
 
 
 def report(evaluation: Evaluation, out: Path, console: Console) -> None:
-    """Write `results.json` and `index.html`, and print the table."""
+    """Write `results.json`, `scores.parquet` and `index.html`, and print the table."""
     results = write_results(evaluation, out)
+    write_scores(evaluation, out)
     page = write_page(evaluation, out)
     print_evaluation(evaluation, console)
     console.print(f"wrote {results} and {page}", markup=False, highlight=False, soft_wrap=True)

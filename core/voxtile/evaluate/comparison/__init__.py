@@ -1,0 +1,1 @@
+"""Two reports beside each other: paired differences on the same units."""

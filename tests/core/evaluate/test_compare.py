@@ -1,0 +1,117 @@
+"""Paired comparisons against the definition of DeLong's test, simulated truth, and reports of the real runner."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+
+from voxtile.cli import main
+from voxtile.evaluate.command import checked_options, evaluate_model, report
+from voxtile.evaluate.comparison.compare import holm
+from voxtile.evaluate.comparison.delong import delong
+from voxtile.evaluate.runner import TaskResult
+
+
+def by_definition(labels, first, second):
+    """Equations 3 to 6 of DeLong et al. 1988, pair by pair."""
+
+    def kernel(x, y):
+        return 1.0 if x > y else 0.5 if x == y else 0.0
+
+    values, v10, v01 = [], [], []
+    for scores in (first, second):
+        inside, outside = scores[labels], scores[~labels]
+        grid = np.array([[kernel(x, y) for y in outside] for x in inside])
+        values.append(grid.mean())
+        v10.append(grid.mean(1))
+        v01.append(grid.mean(0))
+    spread = np.cov(v10) / labels.sum() + np.cov(v01) / (~labels).sum()
+    return values[0] - values[1], np.array([1, -1]) @ spread @ np.array([1, -1])
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**32 - 1), st.integers(6, 30), st.booleans())
+def test_delong_equals_its_definition_ties_included(seed, n, ties):
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) < rng.integers(2, n - 1)
+    first, second = rng.normal(size=(2, n)) + labels
+    if ties:
+        first, second = first.round(), second.round()
+    difference, variance = by_definition(labels, first, second)
+    found = delong(labels, first, second)
+    assert found.difference == pytest.approx(difference, abs=1e-12)
+    assert found.difference == pytest.approx(roc_auc_score(labels, first) - roc_auc_score(labels, second), abs=1e-12)
+    assert found.error**2 == pytest.approx(variance, abs=1e-12)
+
+
+def test_delong_is_right_as_often_as_it_says():
+    """Two scores of equal worth: p below 0.05 in about 5 % of studies."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(120) < 50
+    hits = 0
+    for _ in range(1000):
+        shared = rng.normal(size=120) + labels
+        hits += delong(labels, shared + rng.normal(size=120), shared + rng.normal(size=120)).p < 0.05
+    assert 0.03 < hits / 1000 < 0.075
+    assert delong(labels, shared, shared).p == 1.0
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+@pytest.fixture
+def reports(block_corpus, make_model, task_path, tmp_path):
+    import io
+
+    from rich.console import Console
+
+    good, noisy = make_model(), make_model()
+    noisy.name = "noisy"
+    plain = noisy.brightness
+    noisy.brightness = lambda images: plain(images) + images[:, 0, 8:, 8:, 8:].mean(dim=(1, 2, 3))[:, None] * 2
+    folders = []
+    for model in (good, noisy):
+        evaluation = evaluate_model(model, "spec", block_corpus, [str(task_path)], checked_options(None, 32, 200, 0))
+        assert isinstance(evaluation.results[0], TaskResult)
+        (tmp_path / model.name).mkdir()
+        report(evaluation, tmp_path / model.name, Console(file=io.StringIO()))
+        folders.append(tmp_path / model.name)
+    return folders
+
+
+def test_two_reports_beside_each_other(reports, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["compare", *map(str, reports), "--out", str(out)]) == 0
+    assert "difference" in capsys.readouterr().out
+    rows = json.loads((out / "comparison.json").read_text())["rows"]
+    results = [json.loads((folder / "results.json").read_text())["rows"] for folder in reports]
+    mean = next(row for row in rows if row["class"] is None)
+    for side, own in zip(("first", "second"), results, strict=True):
+        macro = next(r for r in own if r["kind"] == "model" and r["metric"] == "auroc" and r["average"] == "macro")
+        assert mean[side] == pytest.approx(macro["value"])
+    assert mean["difference"] > 0
+    assert mean["low"] > 0
+    assert mean["p"] < 0.05
+    assert all(row["adjusted"] >= row["p"] for row in rows)
+    assert (out / "comparison.csv").read_text().count("\n") == len(rows) + 1
+    assert r"\begin{tabular}" in (out / "comparison.tex").read_text()
+
+
+def test_what_cannot_be_compared_is_said(reports, tmp_path, capsys):
+    def refused(*arguments):
+        assert main(["compare", *map(str, arguments)]) == 2
+        return capsys.readouterr().err.replace("\n", " ")
+
+    assert "has no scores.parquet" in refused(reports[0], tmp_path)
+    assert "it has blocks" in refused(*reports, "--first-model", "other")
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(reports[1] / "scores.parquet")
+    pq.write_table(table.slice(0, 0), reports[1] / "scores.parquet")
+    assert "voxtile: error" in refused(*reports)
+    pq.write_table(table.set_column(6, "label", table["score"].cast("int8", safe=False)), reports[1] / "scores.parquet")
+    assert "cannot be paired" in refused(*reports)

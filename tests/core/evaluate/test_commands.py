@@ -39,7 +39,8 @@ def test_the_command_writes_the_report(offered, block_corpus, task_path, tmp_pat
     assert results["provenance"]["bootstrap"] == 100
     assert results["provenance"]["seed"] == 3
     assert (tmp_path / "new" / "report" / "index.html").is_file()
-    assert sorted(p.name for p in (tmp_path / "new" / "report").iterdir()) == ["index.html", "results.json", "scores.parquet"]
+    names = sorted(path.name for path in (tmp_path / "new" / "report").iterdir())
+    assert names == ["index.html", "results.json", "scores.parquet"]
     assert "results.json" in capsys.readouterr().out
 
 

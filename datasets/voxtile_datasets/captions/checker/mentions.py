@@ -13,10 +13,30 @@ from voxtile_datasets.captions.checker.vocabulary import NORMAL, Vocabulary
 
 _JOINING = frozenset([",", "and", "or", "nor", "/", "&"])
 _SLIGHT = frozenset(["the", "a", "an", "both", "left", "right", "bilateral", "of", "also"]) | _JOINING
-_LOCATING = frozenset(["of", "in", "within", "at", "on", "along", "to", "from", "around", "inside", "into", "over"])
+_LOCATING = frozenset(
+    [
+        "of",
+        "in",
+        "within",
+        "at",
+        "on",
+        "along",
+        "to",
+        "from",
+        "around",
+        "inside",
+        "into",
+        "over",
+        "fill",
+        "fills",
+        "surround",
+        "surrounds",
+    ]
+)
 _NEAR, _FAR, _UNLESS = 10, 14, 4  # words between a quality and the structure after it, before it; words beside a term
 _OPPOSITE: Mapping[Polarity, Polarity] = {"present": "absent", "absent": "present", "uncertain": "uncertain"}
 _ALONE = 5  # words beside one that says that all is normal
+_COMPARING = frozenset(["than", "above", "below"])  # "larger than normal"
 _TRIED = 3  # structures before or after a quality of which it may be said
 _OF = frozenset(["of", "from", "for"])  # "clear of" denies and does not say that all is well
 
@@ -159,6 +179,8 @@ class Finder:
         """What a normal structure denies; without a structure, that the picture is normal."""
         for normal in self.vocabulary.normal.find(self.words):
             following = self.words[normal.end] if normal.end < len(self.words) else ""
+            if normal.start and self.words[normal.start - 1] in _COMPARING:
+                continue
             if following in _OF and (following != "of" or normal.payload != NORMAL):
                 continue
             polarity = self.statement.polarity(normal.start, normal.end)

@@ -32,6 +32,8 @@ _DIGITS = re.compile(r"\d")
 _NUMBERED = re.compile(
     r"\b([^\W\d_]+)\b\.?\s*(?:(?:number|no\.?|nr\.?|id|code|#|:|=)\s*){0,3}([A-Za-z]{0,4}[-/]?\d[\w/-]*)", re.IGNORECASE
 )
+_PHONE = re.compile(r"\+\d{1,3}(?:[ /-]?\d{2,5}){2,4}\b")
+_SURNAME = re.compile(r"\b[A-Z][a-z'’-]+, [A-Z]\.(?!\w)")  # Smith, J.
 _BIRTH = re.compile(r"\b(?:born|birth|d\.?o\.?b\.?|died|deceased)\b", re.IGNORECASE)
 _DATE_SAID = re.compile(
     r"\b(?P<year>(?:19|20)\d{2})-(?P<month>\d{2})(?:-(?P<day>\d{2}))?\b"
@@ -44,7 +46,7 @@ _VERBS = ("may", "march")
 _LINKING = frozenset(["de", "la", "van", "von", "der", "den", "di", "da", "el", "al", "bin", "du", "del"])
 _PLACING = frozenset(["in", "near", "at", "from", "of", "for", "by", "with", "to", "and"])
 _LONG_NUMBER = 3  # digits; shorter numbers name no record by themselves
-_MOST_CAPITALS = 0.6  # of a sentence's words, else it is written in capitals or as a title
+_LONG_WORD, _FEWEST_IN_TITLE = 4, 3
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ def leaks(
     if any(character.isdigit() for character in text):
         found += [Leak("address", *match.span()) for match in _STREET.finditer(text)]
         found += _numbers(text)
+    found += [Leak("name", *match.span()) for match in _SURNAME.finditer(text)]
     if is_english:
         found += _names(text, known_words, allowed)
     chosen: list[Leak] = []
@@ -137,6 +140,7 @@ def _parts(identifiers: Sequence[str]) -> list[str]:
 
 def _numbers(text: str) -> Iterator[Leak]:
     grammar = load_grammar()
+    yield from (Leak("number", *match.span()) for match in _PHONE.finditer(text))
     for match in _CODE.finditer(text):
         if _is_code(match.group(), text[match.end() :]):
             yield Leak("number", *match.span())
@@ -156,7 +160,7 @@ def _is_code(code: str, after: str) -> bool:
     if re.fullmatch(r"\d+[-/]\d+", code):
         first, second = (int(part) for part in re.split(r"[-/]", code))
         return len(code) > 7 and not (1900 <= first <= second <= 2100)
-    return not re.fullmatch(r"\d+-[a-z]+(?:-[a-z]+)*|(?:19|20)\d\d-\d\d(?:-\d\d)?|\d+x\d+", code)
+    return not re.fullmatch(r"\d+-[a-z]+(?:-[a-z]+)*|(?:19|20)\d\d-\d\d(?:-\d\d)?|\d+x\d+|[CTLS]\d+-[CTLS]?\d+", code)
 
 
 def _has_unit(after: str) -> bool:
@@ -165,10 +169,9 @@ def _has_unit(after: str) -> bool:
 
 def _names(text: str, known_words: frozenset[str], allowed: frozenset[str]) -> Iterator[Leak]:
     words = list(_WORD.finditer(text))
-    capitals = sum(match.group()[0].isupper() for match in words)
-    if not capitals:
+    if not any(match.group()[0].isupper() for match in words):
         return
-    is_title = capitals > _MOST_CAPITALS * len(words) and len(words) > 2
+    is_title = _is_title(text, words)
     grammar = load_grammar()
     explained = _explained(known_words, allowed, grammar)
     index = 0
@@ -179,6 +182,13 @@ def _names(text: str, known_words: frozenset[str], allowed: frozenset[str]) -> I
             continue
         yield from _judged(text, words, index, run, explained, grammar, is_title=is_title)
         index = run
+
+
+def _is_title(text: str, words: Sequence[re.Match[str]]) -> bool:
+    """Whether a text is written as a title, in which a capital tells nothing: "View Of A Lake And Its Shore"."""
+    long_words = [match for match in words if len(match.group()) >= _LONG_WORD]
+    inside = [m for m in long_words if not _SENTENCE_START.search(text[: m.start()])]
+    return len(inside) >= _FEWEST_IN_TITLE and all(match.group()[0].isupper() for match in inside)
 
 
 def _explained(known_words: frozenset[str], allowed: frozenset[str], grammar: Grammar) -> Callable[[str], bool]:
@@ -225,14 +235,18 @@ def _judged(
     first = start
     opens = bool(_SENTENCE_START.search(text[: words[start].start()]))
     if opens:
-        if normal_form(words[start].group()) in grammar.roles or explains(words[start].group()):
+        opener = words[start].group()
+        if len(opener) > 1 and (normal_form(opener) in grammar.roles or explains(opener)):
             first += 1
         elif end - start == 1:
             return
     strange = [i for i in range(first, end) if not explains(words[i].group())]
     if not strange:
         return
-    before = normal_form(words[first - 1].group()) if first else ""
+    earlier = first - 1
+    while earlier > 0 and words[earlier].group() in _LINKING:  # in van der Berg
+        earlier -= 1
+    before = normal_form(words[earlier].group()) if first else ""
     following = normal_form(words[end].group()) if end < len(words) else ""
     after_role = before in grammar.roles or following in ("family", "household", "estate")
     long_words = [i for i in strange if len(words[i].group()) > 1]

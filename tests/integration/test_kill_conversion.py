@@ -4,8 +4,6 @@ import hashlib
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -32,16 +30,20 @@ def pictures(tmp_path_factory):
     return folder
 
 
-def _start(pictures, corpus, workers):
-    options = ["--workers", str(workers), "--job-items", "2"]
-    command = [sys.executable, "-m", "voxtile.cli", "convert", "image", str(pictures), str(corpus), *options]
-    return subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+@pytest.fixture
+def nursery(make_nursery):
+    imports = "import voxtile.command_options, voxtile_datasets.converters.image\nfrom voxtile.cli import main"
+    return make_nursery(imports, "main(argv)")
 
 
-def _finish(pictures, corpus, workers):
-    process = _start(pictures, corpus, workers)
-    _, message = process.communicate(timeout=120)
-    assert process.returncode == 0, message.decode()
+def _start(nursery, pictures, corpus, workers):
+    options = ["--workers", workers, "--job-items", 2]
+    return nursery.start(pictures, ["convert", "image", pictures, corpus, *options])
+
+
+def _finish(nursery, pictures, corpus, workers):
+    _start(nursery, pictures, corpus, workers)
+    assert nursery.wait() == 0, nursery.said()
 
 
 def _bytes(corpus):
@@ -65,44 +67,42 @@ def _check_what_is_visible(corpus):
     assert {row["uid"] for row in rows} == {row["uid"] for row in ledger if row["status"] == "used"}
 
 
-def _kill(process, corpus, rng):
+def _kill(nursery, child, corpus, rng):
     """At a random moment: some jobs after the start, and up to 50 ms later or in the middle of a commit."""
     done = corpus / "done"
     target = len(list(done.glob("*.json"))) + rng.randint(0, 3)
     in_commit = rng.random() < 0.5
-    while process.poll() is None and len(list(done.glob("*.json"))) < target:
+    while nursery.is_running(child) and len(list(done.glob("*.json"))) < target:
         time.sleep(0.0005)
     patience = time.monotonic() + (2.0 if in_commit else rng.uniform(0.0, 0.05))
-    while process.poll() is None and time.monotonic() < patience:
+    while nursery.is_running(child) and time.monotonic() < patience:
         if in_commit and any(done.glob("*.pending")):
             break
         time.sleep(0.0002)
-    is_running = process.poll() is None
-    if is_running:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-    return is_running
+    if nursery.is_running(child):
+        os.killpg(child, signal.SIGKILL)
+    return nursery.wait() == -signal.SIGKILL
 
 
 @pytest.mark.slow
-def test_a_conversion_killed_ten_times_is_byte_identical(pictures, tmp_path):
-    _finish(pictures, tmp_path / "undisturbed", workers=2)
+def test_a_conversion_killed_ten_times_is_byte_identical(nursery, pictures, tmp_path):
+    _finish(nursery, pictures, tmp_path / "undisturbed", workers=2)
     expected = _bytes(tmp_path / "undisturbed")
-    _finish(pictures, tmp_path / "three", workers=3)
+    _finish(nursery, pictures, tmp_path / "three", workers=3)
     assert _bytes(tmp_path / "three") == expected
 
     rng = random.Random(2)
     kills = finished = 0
     corpus = tmp_path / "killed-0"
     while kills < KILLS:
-        if _kill(_start(pictures, corpus, rng.randint(1, 3)), corpus, rng):
+        if _kill(nursery, _start(nursery, pictures, corpus, rng.randint(1, 3)), corpus, rng):
             kills += 1
             _check_what_is_visible(corpus)
         else:  # it was through before the moment came: start over with an empty corpus
             assert _bytes(corpus) == expected
             finished += 1
             corpus = tmp_path / f"killed-{finished}"
-    _finish(pictures, corpus, workers=2)
+    _finish(nursery, pictures, corpus, workers=2)
     assert _bytes(corpus) == expected
     assert not verify(corpus).problems
     samples = Corpus(corpus).table("samples")

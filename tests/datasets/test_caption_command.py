@@ -491,3 +491,14 @@ def test_unchecked_keeps_the_first_text_with_its_verdict(corpus, model):
     assert len(model.prompts) == 6
     assert {row["verdict"] for row in rows(corpus, "verdicts")} == {"contradicted"}
     assert len(rows(corpus, "captions", kind="rewrite")) == 6
+
+
+def test_a_spent_budget_is_a_named_failure_that_a_retry_takes_up(corpus, model):
+    with pytest.raises(RunFailedError, match="budget"):
+        asked(corpus, model, max_tokens=321, concurrency=1)  # 107 a reply
+    assert len(model.prompts) == 3
+    assert outcomes(corpus) == {("used", None): 3, ("failed", "budget"): 3}
+    asked(corpus, model, retry=True)
+    assert len(model.prompts) == 6
+    assert outcomes(corpus) == {("used", None): 6}
+    assert Counter(row["uid"] for row in rows(corpus, "captions", kind="rewrite")) == {f"{n:032x}": 1 for n in range(6)}

@@ -205,7 +205,7 @@ COMMANDS: Mapping[str, Entry | Group] = {
         "caption CORPUS",
         Command(
             "voxtile_datasets.captions.command:caption_corpus",
-            "texts from facts",
+            "texts from facts: from wording banks, or by a language model that is checked",
             "voxtile caption corpus --provider template",
         ),
     ),

@@ -238,7 +238,7 @@ RULES: Mapping[str, Callable[[Context, float, Step], None]] = {
 RANGES: Mapping[str, tuple[float, float, float, str]] = {
     "text": (1, 1, 1, "the rule text takes no threshold: it compares all words"),
     "minhash": (0.3, 1, 0.8, "the threshold is a Jaccard similarity of word pairs"),
-    "picture": (0, MOST_BITS, 3, "the threshold is a number of bits of 63"),
+    "picture": (0, MOST_BITS, 4, "the threshold is a number of bits of 63"),
     "embedding": (0, 1, 0.95, "the threshold is a cosine"),
     "semdedup": (0, 1, 0.05, "the threshold is SemDeDup's ε, 1 minus a cosine"),
 }

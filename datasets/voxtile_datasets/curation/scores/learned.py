@@ -32,7 +32,7 @@ from voxtile_datasets.curation.scores.task import ScoreTask
 from voxtile_datasets.curation.strings import string_keys
 from voxtile_datasets.curation.vectors import embedding_model, stored_vectors, vectors_by_uid
 
-_LEAST = 20  # samples of each kind to learn from
+_LEAST = 10  # samples of each kind to learn from
 _FOLDS = 5
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from voxtile.engine.task import Item, Outcome, Row
+from voxtile.engine.task import Row
 from voxtile_datasets.captions.checker.check import Known
 from voxtile_datasets.captions.checker.opinion import second_opinion
 from voxtile_datasets.captions.checker.rows import verdict_row
-from voxtile_datasets.captions.checker.task import CheckTask
+from voxtile_datasets.captions.checker.task import CheckTask, Judged
 from voxtile_datasets.captions.checker.verdict import Verdict
 from voxtile_datasets.captions.providers.provider import Provider
 
@@ -25,14 +25,9 @@ class OpinionTask(CheckTask):
     provider: Provider | None = None
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop, repr=False, compare=False)
 
-    def process(self, item: Item) -> Outcome:
-        """Verdicts on the waiting captions of one part."""
-        judged, orphans = self.judged(item)
-        if orphans:
-            return Outcome("failed", "no-sample", f"the captions of {orphans} samples that the corpus does not hold")
-        if not judged:
-            return Outcome("dropped", "judged", "every caption of this part has a verdict")
-        return Outcome("used", tables={"verdicts": self._loop.run_until_complete(self._asked(judged))})
+    def rows(self, judged: list[Judged]) -> list[Row]:
+        """Rows of the verdicts table."""
+        return self._loop.run_until_complete(self._asked(judged))
 
     def close(self) -> None:
         """Close the provider."""
@@ -40,7 +35,7 @@ class OpinionTask(CheckTask):
             self._loop.run_until_complete(self.provider.close())
         self._loop.close()
 
-    async def _asked(self, judged: list[tuple[Row, Known, Verdict]]) -> list[Row]:
+    async def _asked(self, judged: list[Judged]) -> list[Row]:
         provider = self.provider
         if provider is None:
             raise ValueError("a second opinion needs a provider")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,6 +26,7 @@ from voxtile_datasets.captions.known import FACT_COLUMNS, facts_and_scopes, rows
 from voxtile_datasets.captions.strategies.identifiers import identifiers_of
 
 RAW = "raw"
+Judged: TypeAlias = tuple[Row, Known, Verdict]  # a caption, what is known of its sample, the verdict of the rules
 _CAPTIONS = ("caption_id", "uid", "text", "lang", "kind")
 _SAMPLES = ("uid", "subject", "study", "modality", "source", "sha256", "datetime", "attributes")
 _SCOPES = ("uid", "vocabulary", "closed", "concepts")
@@ -94,10 +95,13 @@ class CheckTask:
             return Outcome("failed", "no-sample", f"the captions of {orphans} samples that the corpus does not hold")
         if not judged:
             return Outcome("dropped", "judged", "every caption of this part has a verdict")
-        rows = [verdict_row(row["caption_id"], verdict, version=self.verdict_version) for row, _, verdict in judged]
-        return Outcome("used", tables={"verdicts": rows})
+        return Outcome("used", tables={"verdicts": self.rows(judged)})
 
-    def judged(self, item: Item) -> tuple[list[tuple[Row, Known, Verdict]], int]:
+    def rows(self, judged: list[Judged]) -> list[Row]:
+        """Rows of the verdicts table."""
+        return [verdict_row(row["caption_id"], verdict, version=self.verdict_version) for row, _, verdict in judged]
+
+    def judged(self, item: Item) -> tuple[list[Judged], int]:
         """The waiting captions of one part with what is known of their samples and the verdict of the rules.
 
         Returns:

@@ -205,7 +205,7 @@ COMMANDS: Mapping[str, Entry | Group] = {
         "caption CORPUS",
         Command(
             "voxtile_datasets.captions.command:caption_corpus",
-            "texts from facts: from wording banks, or by a language model that is checked",
+            "texts from facts: wording banks, or a checked language model",
             "voxtile caption corpus --provider template",
         ),
     ),
@@ -232,7 +232,7 @@ COMMANDS: Mapping[str, Entry | Group] = {
         "check CORPUS",
         Command(
             "voxtile_datasets.captions.checker.command:check_captions",
-            "what captions claim, compared with the facts: supported, contradicted, unsupported, unknown",
+            "what captions claim, compared with the facts: a verdict each",
             "voxtile check corpus",
         ),
     ),

@@ -48,6 +48,8 @@ def connect(
     folders += [str(selection.resolve())] if selection is not None else []
     if memory_mb is not None:
         connection.execute(f"SET memory_limit = '{memory_mb}MB'")
+        for threshold in ("allocator_flush_threshold", "allocator_bulk_deallocation_flush_threshold"):
+            connection.execute(f"SET {threshold} = '16MB'")  # what a query has freed goes back to the system at once
     connection.execute(f"SET temp_directory = {_quoted(str(scratch))}")
     connection.execute(f"SET allowed_directories = [{', '.join(map(_quoted, folders))}]")
     connection.execute("SET enable_external_access = false")

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,8 @@ _PAIRS_AT_ONCE = 1 << 18
 _ROUNDS = 8
 _EDGE = np.uint64(0x632BE59BD9B4E019)
 _PAIRED = np.uint64(0x9E3779B97F4A7C15)
+
+BandKeys: TypeAlias = npt.NDArray[np.uint32]  # half a hash: what collides by chance is told apart by its similarity
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,14 @@ class Prepared(NamedTuple):
     keys: UInt64s
     lengths: npt.NDArray[np.int32]
     members: npt.NDArray[np.uint32]
-    bands: list[UInt64s]
+    bands: list[BandKeys]
 
 
 class TextSets:
     """The texts of a corpus as sets of word pairs, with their MinHash bands on disk.
 
     Args:
-        folder: scratch folder for the bands, 8 bytes a text and band.
+        folder: scratch folder for the bands, 4 bytes a text and band.
         banding: form of the signatures.
     """
 
@@ -78,7 +80,7 @@ class TextSets:
         self._lengths: list[npt.NDArray[np.int32]] = []
         self._members: list[npt.NDArray[np.uint32]] = []
         self._keys: list[UInt64s] = []
-        self._files = [(folder / f"band-{band}.u8").open("wb") for band in range(banding.bands)]
+        self._files = [(folder / f"band-{band}.u4").open("wb") for band in range(banding.bands)]
         self._offsets: Int64s = np.zeros(1, np.int64)
         self._flat: npt.NDArray[np.uint32] = np.empty(0, np.uint32)
 
@@ -122,9 +124,13 @@ class TextSets:
         """[texts] equal for texts with the same words in the same order."""
         return np.concatenate(self._keys) if self._keys else np.empty(0, np.uint64)
 
-    def band(self, number: int) -> UInt64s:
-        """[texts] keys of a band."""
-        return np.fromfile(self._folder / f"band-{number}.u8", np.uint64)
+    def forget_keys(self) -> None:
+        """Free the memory of `keys`."""
+        self._keys.clear()
+
+    def band(self, number: int, texts: Int64s) -> BandKeys:
+        """Keys of some texts in a band."""
+        return np.fromfile(self._folder / f"band-{number}.u4", np.uint32)[texts]
 
     @property
     def bands(self) -> range:
@@ -173,7 +179,7 @@ def word_pairs(words: Words) -> tuple[Int64s, npt.NDArray[np.uint32]]:
     return offsets, (keyed & np.uint64(0xFFFFFFFF)).astype(np.uint32)
 
 
-def band_keys(offsets: Int64s, members: npt.NDArray[np.uint32], banding: Banding) -> list[UInt64s]:
+def band_keys(offsets: Int64s, members: npt.NDArray[np.uint32], banding: Banding) -> list[BandKeys]:
     """[bands] of [texts] keys: two texts share a band's key if the least hashes of all its rows agree."""
     wide = members.astype(np.uint64)
     starts = offsets[:-1]
@@ -186,7 +192,7 @@ def band_keys(offsets: Int64s, members: npt.NDArray[np.uint32], banding: Banding
             # Multiply, add and take the high bits: a universal family (Dietzfelbinger 1996).
             least = np.minimum.reduceat((wide * factor + term) >> np.uint64(32), starts) if len(starts) else key
             key = mix64(key ^ least)
-        keys.append(key)
+        keys.append((key >> np.uint64(32)).astype(np.uint32))
     return keys
 
 
@@ -206,6 +212,7 @@ def near_duplicates(sets: TextSets, threshold: float, order: Int64s, fixed: Mask
     """
     ranked_fixed = fixed[order]
     same = _same_words(sets.keys[order], ranked_fixed)
+    sets.forget_keys()
     alone = np.flatnonzero(same == STAYS).astype(np.int64)
     finder = _Finder(sets, threshold, order, ranked_fixed)
     low, high = finder.links([alone])
@@ -269,9 +276,9 @@ class _Finder:
         settled = np.zeros(len(self.order), np.bool_)
         for band in self.sets.bands:
             alive = candidates[~settled[candidates]]
-            keys = self.sets.band(band)[self.order[alive]]
+            keys = self.sets.band(band, self.order[alive])
             if wanted is not None:
-                near = np.isin(keys, self.sets.band(band)[self.order[wanted]])
+                near = np.isin(keys, self.sets.band(band, self.order[wanted]))
                 alive, keys = alive[near], keys[near]
             for low, high in self._bucket_links(alive, keys):
                 settled[high] = True
@@ -280,14 +287,14 @@ class _Finder:
             return np.empty(0, np.int64), np.empty(0, np.int64)
         return np.concatenate([low for low, _ in found]), np.concatenate([high for _, high in found])
 
-    def _bucket_links(self, items: Int64s, keys: UInt64s) -> Iterable[tuple[Int64s, Int64s]]:
+    def _bucket_links(self, items: Int64s, keys: BandKeys) -> Iterable[tuple[Int64s, Int64s]]:
         """In each bucket the first text is compared with all others, then the first of those unlike it, and so on."""
-        ranks = np.argsort(keys, kind="stable")
-        items, keys = items[ranks], keys[ranks]
+        order = np.argsort(keys, kind="stable")
+        keys = keys[order]
+        shared = _with_company(keys)
+        items, keys = items[order[shared]], keys[shared]
+        del order, shared
         for _ in range(_LEADERS):
-            equal = keys[1:] == keys[:-1]
-            shared = np.concatenate([[False], equal]) | np.concatenate([equal, [False]]) if len(keys) else equal
-            items, keys = items[shared], keys[shared]
             if not len(items):
                 return
             begins = np.concatenate([[True], keys[1:] != keys[:-1]])
@@ -301,3 +308,14 @@ class _Finder:
                 yield leader[alike], items[alike]
             left = ~begins & ~alike
             items, keys = items[left], keys[left]
+            shared = _with_company(keys)
+            items, keys = items[shared], keys[shared]
+
+
+def _with_company(keys: BandKeys) -> Mask:
+    """Which of sorted keys are there more than once."""
+    shared = np.zeros(len(keys), np.bool_)
+    equal = keys[1:] == keys[:-1]
+    shared[1:] = equal
+    shared[:-1] |= equal
+    return shared

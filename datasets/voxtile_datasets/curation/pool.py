@@ -158,7 +158,7 @@ class Pool:
         for batch in scan(self.store, "captions", ["text"]):
             chosen = self.keep_captions[start : start + len(batch)]
             if chosen.any():
-                yield start + np.flatnonzero(chosen), batch.column(0).filter(pa.array(chosen))
+                yield start + np.flatnonzero(chosen).astype(np.int64), batch.column(0).filter(pa.array(chosen))
             start += len(batch)
 
     def uids(self, samples: Sequence[int]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import random
 from collections import Counter
@@ -30,7 +31,7 @@ from voxtile_datasets.captions.strategies.prompts import PromptBook, installed_p
 from voxtile_datasets.captions.strategies.runner import CaptionRun, CaptionTask
 from voxtile_datasets.captions.strategies.selection import check_licences, chosen_samples
 from voxtile_datasets.captions.strategies.strategy import StrategyOptions
-from voxtile_datasets.captions.strategies.table import build_strategy
+from voxtile_datasets.captions.strategies.table import build_strategy, check_name
 from voxtile_datasets.captions.strategies.telling import words_of
 
 CACHE_SUFFIX = ".replies"
@@ -116,6 +117,7 @@ def cache_of(corpus: Path) -> Path:
 def caption_with_model(corpus: Path, options: ModelOptions, run: Mapping[str, Any]) -> None:
     """See `voxtile_datasets.captions.command.caption_corpus`."""
     Corpus(corpus)  # a folder that is no corpus is refused before anything is made beside it
+    check_name(options.strategy)
     prompts = installed_prompts(options.prompts)
     chosen = chosen_samples(corpus, options.where, options.limit)
     leaves = options.provider == "openai" and is_remote(options.base_url or "")
@@ -131,7 +133,7 @@ def caption_with_model(corpus: Path, options: ModelOptions, run: Mapping[str, An
             identity=options.identity(prompts),
         )  # fmt: skip
     except BaseException:
-        provider.cache.close()
+        asyncio.run(provider.close())
         raise
     try:
         settings = CaptionRun(**run, task=task)

@@ -33,9 +33,18 @@ def build_strategy(name: str, options: StrategyOptions) -> Strategy:
     Raises:
         ConfigError: there is none of this name, or it cannot work with the options.
     """
+    check_name(name)
+    strategy: Strategy = STRATEGIES[name].load()(options)
+    return strategy
+
+
+def check_name(name: str) -> None:
+    """Refuse a strategy that there is not, before a model is loaded for it.
+
+    Raises:
+        ConfigError: there is none of this name.
+    """
     if name not in STRATEGIES:
         close = difflib.get_close_matches(name, STRATEGIES, n=1)
         hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(STRATEGIES)}"
         raise ConfigError(f"no strategy named '{name}'; {hint}")
-    strategy: Strategy = STRATEGIES[name].load()(options)
-    return strategy

@@ -9,12 +9,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
-import yaml
 
 import voxtile
 from voxtile.corpus.parts import part_paths
@@ -24,15 +20,13 @@ from voxtile.corpus.verification.files import Recorded, read_records
 from voxtile.engine.commit import sha256_of
 from voxtile_datasets.cards.card import Card
 from voxtile_datasets.cards.provenance import Run
+from voxtile_datasets.cards.record_sets import descriptions_of_tables, picture_records, split_names, table_records
 from voxtile_datasets.licences.licence import CREDENTIALED, NO_REDISTRIBUTION, NONCOMMERCIAL
 
 VERSION = "http://mlcommons.org/croissant/1.1"
 _RAI = "http://mlcommons.org/croissant/RAI/1.0"
 _ROOT = "corpus"
-_COLUMNS = Path(__file__).with_name("columns.yaml")
 _PICTURES = {"jpg": "image/jpeg", "png": "image/png"}
-_FOREIGN_KEYS = {"uid": "samples/uid", "caption_id": "captions/caption_id"}
-_SPLITS = {"train": "cr:TrainingSplit", "val": "cr:ValidationSplit", "test": "cr:TestSplit"}
 
 # The context of the specification's appendix 1, with the vocabularies that are used below.
 _CONTEXT: Mapping[str, Any] = {
@@ -83,7 +77,7 @@ def croissant(store: Corpus, card: Card, place: Path) -> dict[str, Any]:
     """
     root = store.roots[0]
     to_root = os.path.relpath(root.resolve(), place.resolve())
-    tables = [name for name in TABLES if name in _descriptions() and part_paths(root, name)]
+    tables = [name for name in TABLES if name in descriptions_of_tables() and part_paths(root, name)]
     shards = _shards(root, to_root)
     codecs = sorted({group.codec for group in card.summary.groups} & set(_PICTURES))
     distribution = [*_root_folder(to_root), *(_table_files(name, to_root) for name in tables)]
@@ -92,9 +86,9 @@ def croissant(store: Corpus, card: Card, place: Path) -> dict[str, Any]:
     return _about(card) | {
         "distribution": distribution,
         "recordSet": [
-            *([_split_names(card)] if "splits" in tables else []),
-            *(_table_records(name, tables) for name in tables),
-            *(_picture_records(codec) for codec in codecs),
+            *([split_names(card)] if "splits" in tables else []),
+            *(table_records(name) for name in tables),
+            *(picture_records(codec) for codec in codecs),
         ],
     }
 
@@ -209,116 +203,3 @@ def _picture_files(codec: str, shards: list[dict[str, Any]]) -> dict[str, Any]:
         "encodingFormat": _PICTURES[codec],
         "includes": f"*.{codec}",
     }
-
-
-def _table_records(name: str, tables: list[str]) -> dict[str, Any]:
-    descriptions = _descriptions()[name]
-    records: dict[str, Any] = {
-        "@type": "cr:RecordSet",
-        "@id": name,
-        "name": name,
-        "description": descriptions["_"],
-        "field": [
-            field for column in TABLES[name] if (field := _field(name, column, descriptions, tables)) is not None
-        ],
-    }
-    keys = {"samples": "uid", "captions": "caption_id", "regions": "region_id"}
-    return records | ({"key": {"@id": f"{name}/{keys[name]}"}} if name in keys else {})
-
-
-def _field(table: str, column: pa.Field, descriptions: Mapping[str, str], tables: list[str]) -> dict[str, Any] | None:
-    """A column as a field; None for those that Croissant has no type for (structs, bytes)."""
-    is_list = pa.types.is_list(column.type)
-    kind = _data_type(column.type.value_type if is_list else column.type)
-    if kind is None:
-        return None
-    if (table, column.name) == ("splits", "split"):
-        kind = ["sc:Text", "cr:Split"]
-    field: dict[str, Any] = {
-        "@type": "cr:Field",
-        "@id": f"{table}/{column.name}",
-        "name": column.name,
-        "description": descriptions[column.name],
-        "dataType": kind,
-        "source": {"fileSet": {"@id": f"{table}-parts"}, "extract": {"column": column.name}},
-    }
-    if is_list:
-        field |= {"isArray": True, "arrayShape": "-1"}
-    return field
-
-
-def _data_type(kind: pa.DataType) -> Any:  # noqa: ANN401
-    for matches, name in (
-        (pa.types.is_string, "sc:Text"),
-        (pa.types.is_integer, "cr:Int64"),
-        (pa.types.is_float64, "cr:Float64"),
-        (pa.types.is_boolean, "sc:Boolean"),
-    ):
-        if matches(kind):
-            return name
-    return None
-
-
-def _picture_records(codec: str) -> dict[str, Any]:
-    source = {"fileSet": {"@id": f"{codec}-pictures"}}
-    name = f"{codec}-images"
-    return {
-        "@type": "cr:RecordSet",
-        "@id": name,
-        "name": name,
-        "description": f"The pictures that are stored as {codec}, as they came.",
-        "key": {"@id": f"{name}/uid"},
-        "field": [
-            {
-                "@type": "cr:Field",
-                "@id": f"{name}/uid",
-                "name": "uid",
-                "description": "Sample that the picture is of.",
-                "dataType": "sc:Text",
-                "source": {
-                    **source,
-                    "extract": {"fileProperty": "filename"},
-                    "transform": {"regex": rf"^([^.]+)\.{codec}$"},
-                },
-            },
-            {
-                "@type": "cr:Field",
-                "@id": f"{name}/image",
-                "name": "image",
-                "description": "The picture.",
-                "dataType": "sc:ImageObject",
-                "source": {**source, "extract": {"fileProperty": "content"}},
-            },
-        ],
-    }
-
-
-def _split_names(card: Card) -> dict[str, Any]:
-    names = sorted({split.split for split in card.summary.splits})
-    return {
-        "@type": "cr:RecordSet",
-        "@id": "split_names",
-        "name": "split_names",
-        "description": "What the names of splits stand for.",
-        "dataType": "cr:Split",
-        "key": {"@id": "split_names/name"},
-        "field": [
-            {
-                "@type": "cr:Field", "@id": "split_names/name", "name": "name", "description": "Name of a split.",
-                "dataType": "sc:Text",
-            },
-            {
-                "@type": "cr:Field", "@id": "split_names/url", "name": "url", "description": "What it is for.",
-                "dataType": ["sc:URL", "cr:Split"],
-            },
-        ],
-        "data": [
-            {"split_names/name": name, "split_names/url": _SPLITS.get(name, "cr:Split")} for name in names
-        ],
-    }  # fmt: skip
-
-
-@cache
-def _descriptions() -> dict[str, dict[str, str]]:
-    content: dict[str, dict[str, str]] = yaml.safe_load(_COLUMNS.read_text("utf-8"))
-    return content

@@ -54,6 +54,7 @@ class Regions:
         boxed: [R] bool, True where only the box of the target is known, and `masks` fills it.
         weight: [R] float32 confidence in 0 to 1.
         encoded: the phrases as the text tower gives them, filled in by the module.
+        embedded: [R, D] the same in the shared space, normalised; filled in by the module.
     """
 
     phrases: list[str]
@@ -62,6 +63,7 @@ class Regions:
     boxed: Tensor
     weight: Tensor
     encoded: Encoded | None = None
+    embedded: Tensor | None = None
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> Regions:
         """The same with every tensor changed."""

@@ -174,6 +174,15 @@ class Pairs:
             return Tile(self._owned_at(rows, columns), None, ignored)
         return Tile(None, mask, ignored)
 
+    def dense(self) -> tuple[Tensor, Tensor]:
+        """Positive and valid pairs as [B, T] bool, for objectives whose similarities are held anyway."""
+        here = self.tile(slice(0, self.items), slice(0, len(self.owner)))
+        marks = torch.ones(self.items, len(self.owner), device=self.owner.device)
+        here.negate_(marks)
+        positive = marks < 0
+        here.drop_(marks)
+        return positive, marks.isfinite()
+
     def _owned_at(self, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
         owner = self.owner[columns]
         (column,) = torch.where((owner >= rows.start) & (owner < rows.stop))

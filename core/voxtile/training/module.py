@@ -231,9 +231,9 @@ class ContrastiveModule(pl.LightningModule):
             return regions
         tokens, cut = self.encoder.text.tokenizer.encode(list(known))
         self.cut_texts += cut
-        _, encoded = self.encoder.encode_texts(tokens.to(device))
+        embedded, encoded = self.encoder.encode_texts(tokens.to(device))
         places = torch.tensor([known[phrase] for phrase in regions.phrases], device=device)
-        return replace(regions, encoded=encoded.at(places))
+        return replace(regions, encoded=encoded.at(places), embedded=embedded[places])
 
     def tokenised(self, batch: Batch) -> Batch:
         """The batch with `tokens` filled in; texts beyond the tower's context are cut and counted."""

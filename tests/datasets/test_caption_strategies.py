@@ -161,10 +161,10 @@ class Endpoint:
         return web.json_response({"model": "m", "choices": [choice], "usage": usage})
 
 
-def run(strategy, options, answer, tmp_path, *samples):
+def run(strategy, options, answer, tmp_path, *samples, domain="medical"):
     """Captions or the failure of each sample, and the endpoint."""
     endpoint = Endpoint(answer)
-    vocabulary = installed_vocabularies()["medical"]
+    vocabulary = installed_vocabularies()[domain]
 
     async def captions(provider, context):
         def judge(text, facts=None):
@@ -348,6 +348,17 @@ def test_facts_are_told_in_the_numbers_and_words_of_captions():
     bare = {"concept": "road", "polarity": "present", "value": None, "unit": None}
     told = fact_lines(sample(facts=(bare, *roads, *denied), scopes=()), 5)
     assert told == ("present: road (700 m)", "present: road (699 m)", "present: road (698 m)", "absent: river")
+
+
+def test_an_absence_that_the_facts_refute_is_not_told(options, tmp_path):
+    houses = {**FACTS[0], "concept": "houses_with_pools", "value": None, "unit": None, "attributes": {}}
+    scope = {"vocabulary": "labels", "closed": True, "concepts": ["houses", "houses_with_pools", "quarry"]}
+    text = json.dumps({"short": "Houses with pools", "dense": "There are houses with pools and no quarry."})
+    context = sample(modality="MSI", facts=(houses,), scopes=(scope,))
+    (drafts,), endpoint = run(ShortDense, options, lambda *_: text, tmp_path, context, domain="remote_sensing")
+    assert len(drafts) == 2
+    assert "absent: quarry" in endpoint.prompts[0]
+    assert "absent: houses" not in endpoint.prompts[0]
 
 
 def test_the_reviser_is_told_what_is_wrong_with_the_description(options, tmp_path):

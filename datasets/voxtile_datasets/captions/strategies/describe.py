@@ -8,7 +8,6 @@ from typing import ClassVar
 from voxtile_datasets.captions.strategies.instructed import InstructedStrategy
 from voxtile_datasets.captions.strategies.strategy import Ask, Check, Draft, Kind, SampleContext
 from voxtile_datasets.captions.strategies.structured import fields_form
-from voxtile_datasets.captions.strategies.telling import fact_lines
 
 WORDS = 120
 
@@ -24,6 +23,6 @@ class Describe(InstructedStrategy):
         """See `Strategy.captions`."""
         tried = await self.one(
             "describe", sample, ask, check, words=WORDS, accepted=self.open, form=fields_form("caption"), look=True,
-            facts=fact_lines(sample, self.options.absent),
+            facts=self.known(sample, check),
         )  # fmt: skip
         return [self.draft("describe", sample, tried.text, tried.verdict, tried.replies)]

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from voxtile_datasets.captions.strategies.instructed import OPEN, InstructedStrategy
 from voxtile_datasets.captions.strategies.strategy import VERDICTS, Ask, Check, Draft, Kind, SampleContext
-from voxtile_datasets.captions.strategies.telling import fact_lines, quoted
+from voxtile_datasets.captions.strategies.telling import quoted
 
 STEPS = ("describe", "revise", "summarise")
 DESCRIPTION_WORDS = 250
@@ -33,7 +33,7 @@ class DescribeReviseSummarise(InstructedStrategy):
     async def captions(self, sample: SampleContext, ask: Ask, check: Check) -> list[Draft]:
         """See `Strategy.captions`; the summary comes last."""
         describe, revise, summarise = (f"{self.name}/{step}" for step in STEPS)
-        lines = fact_lines(sample, self.options.absent)
+        lines = self.known(sample, check)
         described = await self.one(
             describe, sample, ask, check, words=DESCRIPTION_WORDS, accepted=VERDICTS, look=True, facts=lines
         )

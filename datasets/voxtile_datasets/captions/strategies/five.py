@@ -15,7 +15,6 @@ from voxtile_datasets.captions.strategies.instructed import InstructedStrategy, 
 from voxtile_datasets.captions.strategies.several import Round, several
 from voxtile_datasets.captions.strategies.strategy import Ask, Check, Draft, SampleContext, UnsuitableError
 from voxtile_datasets.captions.strategies.structured import list_form
-from voxtile_datasets.captions.strategies.telling import fact_lines
 
 COUNT = 5
 WORDS = 60
@@ -29,7 +28,7 @@ class Five(InstructedStrategy):
 
     async def captions(self, sample: SampleContext, ask: Ask, check: Check) -> list[Draft]:
         """See `Strategy.captions`."""
-        lines = fact_lines(sample, self.options.absent)
+        lines = self.known(sample, check)
         if not lines and not self.options.look:
             raise UnsuitableError("no-facts", "the sample has no facts to word")
         form = list_form("captions", COUNT)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 from voxtile_datasets.captions.strategies.instructed import InstructedStrategy, grounded
 from voxtile_datasets.captions.strategies.strategy import Ask, Check, Draft, Kind, SampleContext, UnsuitableError
 from voxtile_datasets.captions.strategies.structured import fields_form
-from voxtile_datasets.captions.strategies.telling import fact_lines, longest, quoted
+from voxtile_datasets.captions.strategies.telling import longest, quoted
 
 if TYPE_CHECKING:
     from voxtile_datasets.captions.checker.check import Verdict
@@ -35,7 +35,7 @@ class Fuse(InstructedStrategy):
             raise UnsuitableError("no-raw-caption", "the sample has no caption of its own to fuse")
         raw = max(existing, key=lambda caption: len(caption["text"]))
         synthetic = longest(sample.texts("template"), WORDS)
-        lines = fact_lines(sample, self.options.absent)
+        lines = self.known(sample, check)
         if not lines and not synthetic:
             raise UnsuitableError(
                 "no-facts", "the sample has neither facts nor a template caption to fuse with its own"

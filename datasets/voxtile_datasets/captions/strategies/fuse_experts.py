@@ -26,7 +26,7 @@ from voxtile_datasets.captions.strategies.strategy import (
     UnsuitableError,
 )
 from voxtile_datasets.captions.strategies.structured import fields_form
-from voxtile_datasets.captions.strategies.telling import fact_line, fact_lines, longest, quoted, words_of
+from voxtile_datasets.captions.strategies.telling import fact_line, longest, quoted, words_of
 from voxtile_datasets.captions.wordings import normalise
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class FuseExperts(InstructedStrategy):
 
         tried = await self.one(
             "fuse-experts", sample, ask, judge, words=WORDS, accepted=self.open, form=fields_form("caption"),
-            look=self.options.look, facts=fact_lines(sample, self.options.absent), findings=lines,
+            look=self.options.look, facts=self.known(sample, check), findings=lines,
             captions=[quoted(caption["text"]) for caption in captions],
         )  # fmt: skip
         parents = tuple(caption["caption_id"] for caption in captions)

@@ -13,13 +13,14 @@ from voxtile_datasets.captions.providers.request import Reply, Request
 from voxtile_datasets.captions.strategies.strategy import (
     VERDICTS,
     Ask,
+    Check,
     Draft,
     Kind,
     SampleContext,
     StrategyOptions,
 )
 from voxtile_datasets.captions.strategies.structured import Form, words_form
-from voxtile_datasets.captions.strategies.telling import picture_name, scale
+from voxtile_datasets.captions.strategies.telling import ABSENT, fact_lines, picture_name, scale
 from voxtile_datasets.captions.strategies.tries import Judge, Tried, Try, best_of
 
 if TYPE_CHECKING:
@@ -70,6 +71,16 @@ class InstructedStrategy:
     def strict(self) -> Collection[str]:
         """Verdicts that will do for what can come only from the facts."""
         return VERDICTS if self.options.unchecked else FROM_FACTS
+
+    def known(self, sample: SampleContext, check: Check) -> tuple[str, ...]:
+        """The facts in lines, without absences that the checker refutes.
+
+        The closed scope of a classification leaves out every class but one: "houses" beside "houses with pools".
+        """
+        lines = fact_lines(sample, self.options.absent)
+        denied = {line: line.removeprefix(ABSENT) for line in lines if line.startswith(ABSENT)}
+        refuted = {line for line, name in denied.items() if check(f"There is no {name}.").verdict == "contradicted"}
+        return tuple(line for line in lines if line not in refuted)
 
     def request(
         self,

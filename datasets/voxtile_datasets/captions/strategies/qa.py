@@ -15,7 +15,6 @@ from voxtile_datasets.captions.strategies.instructed import InstructedStrategy, 
 from voxtile_datasets.captions.strategies.several import Round, several
 from voxtile_datasets.captions.strategies.strategy import Ask, Check, Draft, SampleContext, UnsuitableError
 from voxtile_datasets.captions.strategies.structured import Candidate, pairs_form
-from voxtile_datasets.captions.strategies.telling import fact_lines
 
 if TYPE_CHECKING:
     from voxtile_datasets.captions.checker.check import Verdict
@@ -34,7 +33,7 @@ class QuestionsAnswers(InstructedStrategy):
 
     async def captions(self, sample: SampleContext, ask: Ask, check: Check) -> list[Draft]:
         """See `Strategy.captions`."""
-        lines = fact_lines(sample, self.options.absent)
+        lines = self.known(sample, check)
         if not lines:
             raise UnsuitableError("no-facts", "the sample has no facts to ask about")
         wanted = min(PAIRS, len(lines))

@@ -32,7 +32,7 @@ from voxtile_datasets.captions.strategies.strategy import (
 )
 from voxtile_datasets.captions.strategies.stray import stray_word
 from voxtile_datasets.captions.strategies.structured import fields_form
-from voxtile_datasets.captions.strategies.telling import chosen_facts, fact_lines, picture_name, quoted, words_of
+from voxtile_datasets.captions.strategies.telling import chosen_facts, picture_name, quoted, words_of
 from voxtile_datasets.captions.strategies.tries import Tried, Try, best_of
 from voxtile_datasets.captions.wordings import normalise
 
@@ -60,7 +60,7 @@ class RewriteWhole(InstructedStrategy):
 
     async def captions(self, sample: SampleContext, ask: Ask, check: Check) -> list[Draft]:
         """See `Strategy.captions`."""
-        lines = fact_lines(sample, self.options.absent)
+        lines = self.known(sample, check)
         if not lines:
             raise UnsuitableError("no-facts", "the sample has no facts to say in other words")
         source = next(iter(sample.texts("template") or sample.texts("raw")), None)

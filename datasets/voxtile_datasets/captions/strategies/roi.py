@@ -73,7 +73,7 @@ class Roi(InstructedStrategy):
             {"phrase": quoted(region["phrase"]), "text": quoted(draft.text)}
             for (_, region), draft in zip(regions, drafts, strict=True)
         ]
-        lines = fact_lines(sample, self.options.absent)
+        lines = self.known(sample, check)
         material = [claim for draft in drafts for claim in draft.verdict.claims]
         tried = await self.one(
             "roi/whole", sample, ask, lambda text: self._told(check(text), material), words=WHOLE_WORDS,

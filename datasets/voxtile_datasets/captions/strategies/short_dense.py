@@ -10,7 +10,6 @@ from voxtile_datasets.captions.strategies.instructed import InstructedStrategy, 
 from voxtile_datasets.captions.strategies.several import Round, several
 from voxtile_datasets.captions.strategies.strategy import Ask, Check, Draft, SampleContext, UnsuitableError
 from voxtile_datasets.captions.strategies.structured import Candidate, fields_form
-from voxtile_datasets.captions.strategies.telling import fact_lines
 
 if TYPE_CHECKING:
     from voxtile_datasets.captions.checker.check import Verdict
@@ -27,7 +26,7 @@ class ShortDense(InstructedStrategy):
 
     async def captions(self, sample: SampleContext, ask: Ask, check: Check) -> list[Draft]:
         """See `Strategy.captions`; the short caption comes first."""
-        lines = fact_lines(sample, self.options.absent)
+        lines = self.known(sample, check)
         if not lines and not self.options.look:
             raise UnsuitableError("no-facts", "the sample has no facts to word")
         form = fields_form("short", "dense")

@@ -15,6 +15,7 @@ from voxtile_datasets.captions.wordings import Bank, bank_for, installed_banks
 
 # Attributes that say how a fact is kept, that a relation's own words say, or (evidence) that the model would copy.
 _UNTOLD = frozenset({"evidence", "kind", "whole", "relation", "other"})
+ABSENT = "absent: "  # how the line of an absence begins
 _MOST_LINES = 24
 _MOST_OF_A_CONCEPT = 3  # a tile may list every road
 
@@ -39,7 +40,7 @@ def fact_lines(sample: SampleContext, absent: int, facts: Sequence[Row] | None =
             counts[said] += 1
             told[line] = None
     lines = list(told)
-    absences = [line for line in lines if line.startswith("absent: ")]
+    absences = [line for line in lines if line.startswith(ABSENT)]
     return (*lines[: len(lines) - len(absences)][: _MOST_LINES - len(absences)], *absences[:_MOST_LINES])
 
 
@@ -66,7 +67,7 @@ def fact_line(fact: Row) -> str:
     concept = fact["concept"].replace("_", " ")
     attributes = fact.get("attributes") or {}
     if fact["polarity"] == "absent":
-        return f"absent: {concept}"
+        return f"{ABSENT}{concept}"
     details = [amount(fact["value"], fact["unit"])] if fact.get("value") is not None else []
     if attributes.get("relation") and attributes.get("other"):
         details.append(f"{attributes['relation']} {attributes['other']}".replace("_", " "))

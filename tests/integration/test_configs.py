@@ -31,7 +31,7 @@ def ct_data() -> list[str]:
 def ct_grounding_data() -> list[str]:
     """The same with segmentations, as the config makes it."""
     phantom = yaml.safe_load(CONFIGS["medical/ct-grounding"].read_text())["data"]["phantom"]
-    phantom |= {"n": 10}
+    phantom |= {"n": 6}
     phantom["converter_options"] |= {"split_fractions": "0.5,0.25,0.25", "engine": "inline"}
     return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "2"]
 

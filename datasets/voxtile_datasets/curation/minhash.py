@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from voxtile_datasets.curation.strings import Words, distinct, text_keys, words_
 MISSED = 1e-4  # probability that a pair exactly at the threshold never becomes a candidate; it falls steeply above it
 _MAX_HASHES = 96
 _LEADERS = 32  # members of one bucket against which its others are compared
-_PAIRS_AT_ONCE = 1 << 18
+_PAIRS_AT_ONCE = 1 << 16
 _ROUNDS = 8
 _EDGE = np.uint64(0x632BE59BD9B4E019)
 _PAIRED = np.uint64(0x9E3779B97F4A7C15)
@@ -69,18 +69,18 @@ class Prepared(NamedTuple):
 class TextSets:
     """The texts of a corpus as sets of word pairs, with their MinHash bands on disk.
 
+    What is added goes to files at once: arrays that lived from batch to batch would leave the memory in shreds.
+
     Args:
-        folder: scratch folder for the bands, 4 bytes a text and band.
+        folder: scratch folder for files, 4 bytes a text and band and as much a word.
         banding: form of the signatures.
     """
 
     def __init__(self, folder: Path, banding: Banding) -> None:
         self._folder = folder
         self._banding = banding
-        self._lengths: list[npt.NDArray[np.int32]] = []
-        self._members: list[npt.NDArray[np.uint32]] = []
-        self._keys: list[UInt64s] = []
-        self._files = [(folder / f"band-{band}.u4").open("wb") for band in range(banding.bands)]
+        names = ["lengths", "members", "keys", *(f"band-{band}" for band in range(banding.bands))]
+        self._files = [(folder / name).open("wb") for name in names]
         self._offsets: Int64s = np.zeros(1, np.int64)
         self._flat: npt.NDArray[np.uint32] = np.empty(0, np.uint32)
 
@@ -96,25 +96,17 @@ class TextSets:
 
     def add(self, prepared: Prepared) -> None:
         """Add texts; they are numbered in the order in which they come."""
-        self._keys.append(prepared.keys)
-        self._lengths.append(prepared.lengths)
-        self._members.append(prepared.members)
-        for file, keys in zip(self._files, prepared.bands, strict=True):
-            keys.tofile(file)
+        columns: list[npt.NDArray[Any]] = [prepared.lengths, prepared.members, prepared.keys, *prepared.bands]
+        for file, values in zip(self._files, columns, strict=True):
+            values.tofile(file)
 
     def close(self) -> None:
-        """Finish adding."""
+        """Finish adding: the sets come into memory, everything else stays on disk."""
         for file in self._files:
             file.close()
-        lengths = np.concatenate(self._lengths) if self._lengths else np.empty(0, np.int32)
+        lengths = np.fromfile(self._folder / "lengths", np.int32)
         self._offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-        self._flat = np.empty(int(self._offsets[-1]), np.uint32)
-        at = 0
-        self._members.reverse()
-        while self._members:  # each part is let go of as it is copied
-            part = self._members.pop()
-            self._flat[at : at + len(part)] = part
-            at += len(part)
+        self._flat = np.fromfile(self._folder / "members", np.uint32)
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
@@ -122,15 +114,11 @@ class TextSets:
     @property
     def keys(self) -> UInt64s:
         """[texts] equal for texts with the same words in the same order."""
-        return np.concatenate(self._keys) if self._keys else np.empty(0, np.uint64)
-
-    def forget_keys(self) -> None:
-        """Free the memory of `keys`."""
-        self._keys.clear()
+        return np.fromfile(self._folder / "keys", np.uint64)
 
     def band(self, number: int, texts: Int64s) -> BandKeys:
         """Keys of some texts in a band."""
-        return np.fromfile(self._folder / f"band-{number}.u4", np.uint32)[texts]
+        return np.fromfile(self._folder / f"band-{number}", np.uint32)[texts]
 
     @property
     def bands(self) -> range:
@@ -212,7 +200,6 @@ def near_duplicates(sets: TextSets, threshold: float, order: Int64s, fixed: Mask
     """
     ranked_fixed = fixed[order]
     same = _same_words(sets.keys[order], ranked_fixed)
-    sets.forget_keys()
     alone = np.flatnonzero(same == STAYS).astype(np.int64)
     finder = _Finder(sets, threshold, order, ranked_fixed)
     low, high = finder.links([alone])

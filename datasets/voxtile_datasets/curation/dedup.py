@@ -118,6 +118,7 @@ def _texts(context: Context, threshold: float, step: Step, *, exact: bool) -> No
     rank = np.full(len(sets), -1, np.int64)
     rank[:ours] = context.rank[pool.owner[numbers]]
     order = np.lexsort((rank, ~fixed)).astype(np.int64)
+    del rank
     by = same_texts(sets.keys, order, fixed) if exact else near_duplicates(sets, threshold, order, fixed)
     gone = np.flatnonzero(by[:ours] != STAYS)
     removed = np.zeros(len(pool.owner), np.bool_)

@@ -20,7 +20,7 @@ from voxtile.data.order import UInt64s, derive_key, mix64
 from voxtile_datasets.curation.links import STAYS, Int64s, Mask, resolve
 from voxtile_datasets.curation.strings import Words, distinct, text_keys, words_of
 
-MISSED = 1e-4  # probability that a pair exactly at the threshold never becomes a candidate; it falls steeply above it
+MISSED = 1e-7  # probability that a pair exactly at the threshold never becomes a candidate; it falls steeply above it
 _MAX_HASHES = 96
 _LEADERS = 32  # members of one bucket against which its others are compared
 _PAIRS_AT_ONCE = 1 << 16
@@ -200,7 +200,9 @@ def near_duplicates(sets: TextSets, threshold: float, order: Int64s, fixed: Mask
     """
     ranked_fixed = fixed[order]
     same = _same_words(sets.keys[order], ranked_fixed)
-    alone = np.flatnonzero(same == STAYS).astype(np.int64)
+    alone, gone = np.flatnonzero(same == STAYS).astype(np.int64), np.flatnonzero(same != STAYS)
+    stead = same[gone]
+    del same
     finder = _Finder(sets, threshold, order, ranked_fixed)
     low, high = finder.links([alone])
     by = resolve(len(order), low, high, ranked_fixed)
@@ -214,8 +216,6 @@ def near_duplicates(sets: TextSets, threshold: float, order: Int64s, fixed: Mask
             break
         low, high = np.concatenate([low, more_low]), np.concatenate([high, more_high])
         by = resolve(len(order), low, high, ranked_fixed)
-    gone = same != STAYS
-    stead = same[gone]
     by[gone] = np.where(by[stead] == STAYS, stead, by[stead])
     result = np.full(len(order), STAYS, np.int64)
     result[order] = np.where(by == STAYS, STAYS, order[by])

@@ -1,0 +1,137 @@
+"""Token-wise contrast: each patch looks for its word, and each word for its patch (FILIP, Yao et al., ICLR 2022).
+
+Shape letters: B items, T texts, N tokens of an image, L tokens of a text, D the shared width; r and c rows and columns
+of a tile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from voxtile.errors import ConfigError
+from voxtile.models.tower import full_precision
+from voxtile.objectives.base import Objective
+from voxtile.objectives.pairs import Pairs, RelationName
+from voxtile.types import Encoded, Features
+
+
+class TokenWise(Objective):
+    """Softmax contrast of token-wise maximum similarities (FILIP, section 3.1).
+
+    With x_in and y_jl the projected, normalised tokens of image i and text j,
+
+        s^I_ij = 1/N_i Σ_n max_l ⟨x_in, y_jl⟩,      s^T_ij = 1/L_j Σ_l max_n ⟨x_in, y_jl⟩,
+        L = ½ · softmax cross-entropy of s·s^I over each row  +  ½ · of s·s^T over each column,
+
+    where means and maxima run over real tokens only. Several positives a row and ignored pairs count as in
+    `voxtile.objectives.tiled`; s is the model's logit scale. The similarities of tokens are held for one tile at a
+    time, in the backward pass too, where they are computed again; only s^I and s^T are kept, B×T numbers each.
+
+    Args:
+        positives, ignore: as in `voxtile.objectives.contrastive.Contrastive`.
+        tile: images and texts whose tokens are compared at a time; changes memory and speed, never the result.
+
+    Raises:
+        ConfigError: a tile that is not positive.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"tokens"})
+    couples_items: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        *,
+        positives: Sequence[RelationName] = (),
+        ignore: Sequence[RelationName] = (),
+        tile: tuple[int, int] = (16, 32),
+    ) -> None:
+        super().__init__()
+        if min(tile) < 1:
+            raise ConfigError(f"the tile of a token-wise objective must be positive, not {tuple(tile)}")
+        self.positives, self.ignore, self.tile = tuple(positives), tuple(ignore), (tile[0], tile[1])
+        self.image_projection: nn.Linear | None = None
+        self.text_projection: nn.Linear | None = None
+
+    def setup(self, *, image_width: int, text_width: int, embed_dim: int, fact_names: tuple[str, ...]) -> None:
+        """Create the projections of the tokens."""
+        self.image_projection = nn.Linear(image_width, embed_dim, bias=False)
+        self.text_projection = nn.Linear(text_width, embed_dim, bias=False)
+
+    def forward(self, features: Features) -> Tensor:
+        """Return the scalar loss.
+
+        Raises:
+            ConfigError: a tower gives no tokens, or the objective was not set up.
+        """
+        image = _projected(features.image_encoded, self.image_projection, "image")
+        text = _projected(features.text_encoded, self.text_projection, "text")
+        with torch.autocast(image[0].device.type, enabled=False):
+            to_text, to_image = _similarities(*image, *text, self.tile)
+            positive, valid = Pairs.from_batch(features.batch, self.positives, self.ignore).dense()
+            scale = features.logit_scale
+            rows = _one_way(scale * to_text, positive, valid)
+            return 0.5 * (rows + _one_way(scale * to_image.T, positive.T, valid.T))
+
+
+def _projected(encoded: Encoded, projection: nn.Linear | None, side: str) -> tuple[Tensor, Tensor]:
+    """[·, tokens, D] normalised tokens, 0 where there is only padding, and [·, tokens] bool, True where one is real."""
+    if projection is None:
+        raise ConfigError("TokenWise was not set up; load a checkpoint or train the model first")
+    if encoded.tokens is None:
+        raise ConfigError(
+            f"the TokenWise objective needs tokens, which the {side} tower does not give; use a tower of voxtile such "
+            "as WaveletTower or TextTransformer, or remove the objective"
+        )
+    tokens = F.normalize(full_precision(projection(encoded.tokens)), dim=2)
+    real = encoded.mask
+    if real is None:
+        real = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
+    return tokens.masked_fill(~real.unsqueeze(2), 0.0), real
+
+
+def _similarities(
+    image: Tensor, image_real: Tensor, text: Tensor, text_real: Tensor, tile: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """[B, T] s^I and s^T from [B, N, D] and [T, L, D] tokens, tile by tile."""
+    kind = torch.promote_types(image.dtype, text.dtype)
+    image, text = image.to(kind), text.to(kind)
+    rows = []
+    for x, x_real in zip(torch.split(image, tile[0]), torch.split(image_real, tile[0]), strict=True):
+        row = [
+            checkpoint(_late, x, x_real, y, y_real, use_reentrant=False, preserve_rng_state=False)
+            for y, y_real in zip(torch.split(text, tile[1]), torch.split(text_real, tile[1]), strict=True)
+        ]
+        rows.append(torch.cat(row, 2))
+    to_text, to_image = torch.cat(rows, 1)
+    return to_text, to_image
+
+
+def _late(x: Tensor, x_real: Tensor, y: Tensor, y_real: Tensor) -> Tensor:
+    """[2, r, c] s^I and s^T of the [r, N, D] tokens of some images with the [c, L, D] tokens of some texts."""
+    z = (x.flatten(0, 1) @ y.flatten(0, 1).T).view(*x.shape[:2], *y.shape[:2])
+    words = _best(z, y_real, 3)  # [r, N, c]
+    patches = _best(z, x_real[:, :, None, None], 1)  # [r, c, L]
+    to_text = (words * x_real.unsqueeze(2)).sum(1) / x_real.sum(1).clamp(min=1).unsqueeze(1)
+    to_image = (patches * y_real).sum(2) / y_real.sum(1).clamp(min=1)
+    return torch.stack([to_text, to_image])
+
+
+def _best(z: Tensor, real: Tensor, axis: int) -> Tensor:
+    """Largest similarity along an axis over real tokens; 0 where there is none."""
+    best = z.masked_fill(~real, torch.finfo(z.dtype).min).amax(axis)
+    return torch.where(best > -2, best, 0.0)  # a cosine is at least -1
+
+
+def _one_way(logits: Tensor, positive: Tensor, valid: Tensor) -> Tensor:
+    """Mean over the rows with a positive of log Σ_valid exp z minus the mean z of the positives."""
+    counts = positive.sum(1)
+    wanted = torch.where(positive, logits, 0.0).sum(1) / counts.clamp(min=1)
+    losses = logits.masked_fill(~valid, -torch.inf).logsumexp(1) - wanted
+    live = counts > 0
+    return losses[live].sum() / live.sum().clamp(min=1)

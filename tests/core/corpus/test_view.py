@@ -193,7 +193,7 @@ def test_where_selects_and_cannot_reach_files(corpus, tmp_path):
     assert len(compile_view(corpus, "mr", where="modality = 'MR'")) == 1
     (tmp_path / "secret.csv").write_text("a\n1\n")
     for where in ("modality =", "nosuch = 1", f"1 IN (SELECT a FROM read_csv('{tmp_path}/secret.csv'))"):
-        with pytest.raises(ConfigError, match="not a valid SQL condition|no column|reads outside"):
+        with pytest.raises(ConfigError, match=r"not a valid SQL condition|no column|reads outside"):
             compile_view(corpus, "bad", where=where)
     with pytest.raises(ConfigError, match="no sample matches"):
         compile_view(corpus, "none", where="modality = 'PT'")

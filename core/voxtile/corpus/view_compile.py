@@ -162,7 +162,7 @@ def _write_facts(connection: duckdb.DuckDBPyConnection, path: Path, concepts: in
         return np.asarray(described)
     matrix[:] = UNKNOWN
     for batch in _stream(connection, "SELECT row, id, value FROM known"):
-        rows = np.searchsorted(described, np.asarray(batch.column("row").to_numpy(zero_copy_only=False)))
+        rows = np.searchsorted(np.asarray(described), batch.column("row").to_numpy(zero_copy_only=False))
         matrix[rows, batch.column("id").to_numpy(zero_copy_only=False)] = batch.column("value").to_numpy(
             zero_copy_only=False
         )

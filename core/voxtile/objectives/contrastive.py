@@ -10,6 +10,7 @@ from torch import Tensor
 from voxtile.errors import ConfigError
 from voxtile.objectives.base import Objective
 from voxtile.objectives.pairs import Pairs, RelationName
+from voxtile.objectives.smoothing import smoothing_term
 from voxtile.objectives.tiled import TILE, sigmoid_loss, softmax_loss
 from voxtile.types import Features
 
@@ -26,6 +27,7 @@ class Contrastive(Objective):
             item's facts do not decide.
         stated_only: leave out texts that state no fact ("MRI recommended."): true of their own image alone, they would
             only draw all images to one place.
+        label_smoothing: share of a softmax target that all valid pairs get alike, see `voxtile.objectives.smoothing`.
         tile: rows and columns of a tile of logits; changes memory and speed, never the result.
     """
 
@@ -38,6 +40,7 @@ class Contrastive(Objective):
         positives: Sequence[RelationName] = (),
         ignore: Sequence[RelationName] = (),
         stated_only: bool = False,
+        label_smoothing: float = 0.0,
         tile: tuple[int, int] = TILE,
     ) -> None:
         super().__init__()
@@ -45,10 +48,15 @@ class Contrastive(Objective):
             raise ConfigError(f"contrastive kind '{kind}' does not exist; use softmax or sigmoid")
         if min(tile) < 1:
             raise ConfigError(f"the tile of a contrastive objective must be positive, not {tuple(tile)}")
+        if not 0 <= label_smoothing < 1 or (label_smoothing and kind != "softmax"):
+            raise ConfigError(
+                f"label_smoothing must be at least 0 and below 1, and 0 for sigmoid, not {label_smoothing} for {kind}"
+            )
         self.kind = kind
         self.positives = tuple(positives)
         self.ignore = tuple(ignore)
         self.stated_only = stated_only
+        self.label_smoothing = label_smoothing
         self.tile = (tile[0], tile[1])
 
     def forward(self, features: Features) -> Tensor:
@@ -65,7 +73,12 @@ class Contrastive(Objective):
             text, batch = text[keep], batch.with_texts(keep)
         pairs = Pairs.from_batch(batch, self.positives, self.ignore)
         if self.kind == "softmax":
-            return softmax_loss(features.image, text, features.logit_scale, pairs, self.tile)
+            loss = softmax_loss(features.image, text, features.logit_scale, pairs, self.tile)
+            if not self.label_smoothing:
+                return loss
+            return loss + self.label_smoothing * smoothing_term(
+                features.image, text, features.logit_scale, pairs, self.tile
+            )
         if features.logit_bias is None:
             raise ConfigError("the sigmoid objective needs a bias: set model.encoder.logit_bias, e.g. to -10")
         return sigmoid_loss(features.image, text, features.logit_scale, features.logit_bias, pairs, self.tile)

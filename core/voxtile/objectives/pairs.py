@@ -176,8 +176,12 @@ class Pairs:
 
     def dense(self) -> tuple[Tensor, Tensor]:
         """Positive and valid pairs as [B, T] bool, for objectives whose similarities are held anyway."""
-        here = self.tile(slice(0, self.items), slice(0, len(self.owner)))
-        marks = torch.ones(self.items, len(self.owner), device=self.owner.device)
+        return self.masks(slice(0, self.items), slice(0, len(self.owner)))
+
+    def masks(self, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
+        """Positive and valid pairs of one tile as [r, c] bool."""
+        here = self.tile(rows, columns)
+        marks = torch.ones(rows.stop - rows.start, columns.stop - columns.start, device=self.owner.device)
         here.negate_(marks)
         positive = marks < 0
         here.drop_(marks)

@@ -95,7 +95,8 @@ class _Scratch:
         return self._flat[index][: r * c].view(r, c)
 
 
-def _tiles(rows: int, columns: int, tile: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
+def tiles(rows: int, columns: int, tile: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of each tile of a matrix."""
     for r in range(0, rows, tile[0]):
         for c in range(0, columns, tile[1]):
             yield slice(r, min(r + tile[0], rows)), slice(c, min(c + tile[1], columns))
@@ -165,7 +166,7 @@ class _Softmax(torch.autograd.Function):
         row_sum, column_sum = torch.zeros_like(rows.total), torch.zeros_like(columns.total)
         row_count, column_count = torch.zeros_like(rows.total), torch.zeros_like(columns.total)
         scratch = _Scratch(image, tile, 2)
-        for r, c in _tiles(image.shape[0], text.shape[0], tile):
+        for r, c in tiles(image.shape[0], text.shape[0], tile):
             logits = torch.mm(scaled[r], text[c].T, out=scratch.view(0, r, c))
             here = pairs.tile(r, c)
             here.drop_(logits)
@@ -195,7 +196,7 @@ class _Softmax(torch.autograd.Function):
         image_grad, text_grad = torch.zeros_like(image), torch.zeros_like(text)
         scratch = _Scratch(image, tile, 3)
         with torch.autocast(image.device.type, enabled=False):
-            for r, c in _tiles(image.shape[0], text.shape[0], tile):
+            for r, c in tiles(image.shape[0], text.shape[0], tile):
                 logits = torch.mm(scaled[r], text[c].T, out=scratch.view(0, r, c))
                 here = pairs.tile(r, c)
                 here.drop_(logits)
@@ -249,7 +250,7 @@ class _Sigmoid(torch.autograd.Function):
         bias_grad = torch.zeros_like(loss)
         image_grad, text_grad = (torch.zeros_like(image), torch.zeros_like(text)) if wanted else (image, text)
         scratch = _Scratch(image, tile, 2)
-        for r, c in _tiles(image.shape[0], text.shape[0], tile):
+        for r, c in tiles(image.shape[0], text.shape[0], tile):
             u = torch.mm(scaled[r], text[c].T, out=scratch.view(0, r, c)).add_(bias)
             here = pairs.tile(r, c)
             here.negate_(u)  # u = −t·z

@@ -34,6 +34,7 @@ from voxtile_datasets.curation.conditions import matching_captions, matching_sam
 from voxtile_datasets.curation.dedup import Context, apply_rule, parse_rules
 from voxtile_datasets.curation.explain import write_explanation
 from voxtile_datasets.curation.funnel import Funnel, Step
+from voxtile_datasets.curation.memory import give_freed_memory_back
 from voxtile_datasets.curation.pool import Pool
 from voxtile_datasets.curation.publish import publish
 from voxtile_datasets.curation.vectors import nearest_of_clusters, stored_vectors
@@ -103,7 +104,7 @@ def curate_corpus(
     seed: int = 0,
     explain: Path | None = None,
     pictures: int = 6,
-    memory_mb: int = 640,
+    memory_mb: int = 512,
     dry_run: bool = False,
 ) -> None:
     """Choose the samples and captions of a view, and how often each sample is drawn.
@@ -151,6 +152,7 @@ def curate_corpus(
         raise ConfigError("'voxtile curate' needs CORPUS; for example: voxtile curate corpus --view good --dedup text")
     if memory_mb < 64 or pictures < 0:
         raise ConfigError(f"--memory-mb must be at least 64 and --pictures at least 0, not {memory_mb} and {pictures}")
+    give_freed_memory_back()
     store, other = Corpus(*corpus), Corpus(*plan.against) if plan.against else None
     folder = store.roots[0] / "views" / f"{view_label(store.roots, view)}{SUFFIX}"
     with storage_errors(folder):
@@ -164,6 +166,7 @@ def curate_corpus(
                 write_explanation(explain, run.funnel, view, scheme, other)
             if not dry_run:
                 run.write(folder)
+        del run  # its arrays are as long as the captions, and compiling needs none of them
     if not dry_run:
         made = compile_view(store, view, scheme=scheme, memory_mb=memory_mb)
         Console().print(

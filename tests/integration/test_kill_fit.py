@@ -66,7 +66,7 @@ def test_killed_and_resumed_equals_undisturbed(nursery, xray_corpus, tmp_path):
         folder.mkdir()
         status = None
         while status != 0:
-            moment = rng.uniform(0.05, 0.8) * duration if kills < KILLS else 1e9
+            moment = rng.uniform(0.05, 1.0) * duration if kills < KILLS else 1e9
             status = fit(
                 nursery, xray_corpus, folder, "--ckpt_path", "last", kill_when=lambda s, moment=moment: s > moment
             )

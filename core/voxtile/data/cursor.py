@@ -75,3 +75,21 @@ class CursorCallback(pl.Callback):
         """Count the global batch. Lightning's word alone does not end an epoch: it may miscount a resumed one."""
         left = self._items - self._cursor.consumed - self._batch_size
         self._cursor.advance(self._batch_size, last=trainer.is_last_batch or left < self._batch_size)
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Have Lightning's own counts agree with the cursor.
+
+        They drift where a run is resumed, saved at an epoch's end and resumed again; it would then train an epoch more
+        than it was asked for. A batch that just ended is not completed in its counts; it adds it itself when it resumes.
+        """
+        loop = checkpoint["loops"]["fit_loop"]
+        epochs, batches = loop["epoch_progress"]["current"], loop["epoch_loop.batch_progress"]["current"]
+        if epochs["processed"] == epochs["ready"]:  # after an epoch's end, when all is counted
+            return
+        begun, seen = self._cursor.epoch + 1, self._cursor.consumed // self._batch_size
+        if not seen and self._cursor.epoch:  # the batch that just ended was the last one of its epoch
+            begun, seen = self._cursor.epoch, self._items // self._batch_size
+        epochs |= {"ready": begun, "started": begun, "processed": begun - 1, "completed": begun - 1}
+        batches |= {"ready": seen, "started": seen, "processed": seen, "completed": max(0, seen - 1)}

@@ -6,11 +6,11 @@ import ctypes
 import platform
 
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # mallopt(3)
-_LARGE = 1 << 20
+_LARGE = 16 << 20
 
 
 def give_freed_memory_back() -> None:
-    """Have glibc map blocks of 1 MiB and more by themselves, and keep two arenas; nothing on other C libraries.
+    """Have glibc map blocks of 16 MiB and more by themselves, and keep two arenas; nothing on other C libraries.
 
     By default a freed block of up to 32 MiB stays with the arena of its thread, of which there are eight a processor.
     """

@@ -82,7 +82,7 @@ class CursorCallback(pl.Callback):
         """Have Lightning's own counts agree with the cursor.
 
         They drift where a run is resumed, saved at an epoch's end and resumed again; it would then train an epoch more
-        than it was asked for. A batch that just ended is not completed in its counts; it adds it itself when it resumes.
+        than it was asked for. In its counts a batch that just ended is not completed: it adds it itself on resuming.
         """
         loop = checkpoint["loops"]["fit_loop"]
         epochs, batches = loop["epoch_progress"]["current"], loop["epoch_loop.batch_progress"]["current"]

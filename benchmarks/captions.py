@@ -65,7 +65,7 @@ def build(name, folder, samples):
         )  # fmt: skip
         voxtile("facts", corpus, "--from", "labels", "--labels", source / "labels.csv")
     else:
-        voxtile("phantom", "sentinel2", source, "--n", max(12, samples // 4))
+        voxtile("phantom", "sentinel2", source, "--n", max(48, samples // 4))
         voxtile(
             "convert", "geotiff", source / "scenes", corpus, "--size", "600m", "--resolution", "10",
             "--block", "24km", "--buffer", "2400m", "--split-fractions", "0.6,0.15,0.25",

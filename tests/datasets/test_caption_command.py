@@ -376,7 +376,8 @@ def test_what_cannot_be_asked_is_one_sentence(corpus, model, capsys, tmp_path, m
 
 def test_parents_without_a_cycle_pass():
     chain = [{"caption_id": str(n), "parents": [str(m) for m in range(n)]} for n in range(30)]
-    refuse_cycles([*chain, {"caption_id": "30", "parents": ["elsewhere"]}, {"caption_id": "31", "parents": None}])
+    others = [{"caption_id": "30", "parents": ["elsewhere"]}, {"caption_id": "31", "parents": None}]
+    assert refuse_cycles([*chain, *others]) is None
 
 
 def test_where_limit_dry_run_and_replay(corpus, model, capsys):

@@ -10,7 +10,6 @@ Shape letters: B items, S images, T texts, D the shared width, W a tower's width
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -195,12 +194,6 @@ def _range(owners: Tensor, start: int, stop: int) -> slice:
     """Where the items from `start` to `stop` lie among sorted owners: a view costs nothing."""
     first, last = torch.searchsorted(owners, torch.tensor([start, stop], device=owners.device)).tolist()
     return slice(first, last)
-
-
-def micro_seed(seed: int, step: int, number: int) -> int:
-    """A 63-bit key for the randomness of a micro-batch by its place in the whole batch."""
-    digest = hashlib.blake2b(f"{seed}/{step}/{number}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1
 
 
 def _autocast(device: str) -> Callable[[], AbstractContextManager[Any]]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -23,9 +22,10 @@ from voxtile.objectives.facts import FactHead
 from voxtile.objectives.grounding import Grounding
 from voxtile.objectives.of_samples import OfSamples
 from voxtile.training.checkpoint import FORMAT, Checkpoint
-from voxtile.training.large_batch import LargeBatch, encode_cached, micro_seed
-from voxtile.training.retrieval import recall_at_1
+from voxtile.training.large_batch import LargeBatch, encode_cached
+from voxtile.training.retrieval import CollectedEmbeddings
 from voxtile.training.schedule import AdamW, OneCycle, Schedule
+from voxtile.training.seeds import micro_seed, step_seed
 from voxtile.types import Batch, Encoded, Features, Regions
 
 
@@ -42,28 +42,6 @@ class TrainingData(Protocol):
 
     def training_texts(self) -> Sequence[str]:
         """Distinct texts of the training split, for tokenizers that are trained."""
-
-
-@dataclass
-class _Collected:
-    """Embeddings of one validation epoch."""
-
-    image: list[Tensor] = field(default_factory=list)
-    text: list[Tensor] = field(default_factory=list)
-    text_item: list[Tensor] = field(default_factory=list)
-    text_hash: list[Tensor] = field(default_factory=list)
-    items: int = 0
-
-    def add(self, features: Features) -> None:
-        batch = features.batch
-        self.image.append(features.image.detach().cpu())
-        self.text.append(features.text.detach().cpu())
-        self.text_item.append(batch.text_item.cpu() + self.items)
-        self.text_hash.append(batch.text_hash.cpu())
-        self.items += len(batch)
-
-    def recalls(self) -> tuple[float, float]:
-        return recall_at_1(*(torch.cat(x) for x in (self.image, self.text, self.text_item, self.text_hash)))
 
 
 class ContrastiveModule(pl.LightningModule):
@@ -122,7 +100,7 @@ class ContrastiveModule(pl.LightningModule):
         self.preset_config: dict[str, Any] | None = None
         self.fact_names: tuple[str, ...] | None = None
         self.cut_texts = 0
-        self._collected = _Collected()
+        self._collected = CollectedEmbeddings()
 
     # Set-up
 
@@ -275,7 +253,7 @@ class ContrastiveModule(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Start collecting embeddings."""
-        self._collected = _Collected()
+        self._collected = CollectedEmbeddings()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the losses of a held-out batch and keep its embeddings."""
@@ -287,7 +265,7 @@ class ContrastiveModule(pl.LightningModule):
 
     def on_test_epoch_start(self) -> None:
         """Start collecting embeddings."""
-        self._collected = _Collected()
+        self._collected = CollectedEmbeddings()
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the losses of a test batch and keep its embeddings."""
@@ -315,7 +293,7 @@ class ContrastiveModule(pl.LightningModule):
             to_text, to_image = self._collected.recalls()
             self.log(f"{stage}/image_to_text_recall@1", to_text)
             self.log(f"{stage}/text_to_image_recall@1", to_image)
-        self._collected = _Collected()
+        self._collected = CollectedEmbeddings()
 
     # Optimisation
 
@@ -400,9 +378,3 @@ class ContrastiveModule(pl.LightningModule):
     def grounding(self) -> Grounding | None:
         """What shows phrases in images, if the objectives have it."""
         return next((part for part in self._objectives().values() if isinstance(part, Grounding)), None)
-
-
-def step_seed(seed: int, step: int) -> int:
-    """A 63-bit key for the randomness of a step."""
-    digest = hashlib.blake2b(f"{seed}/{step}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import torch
 from torch import Tensor
+
+from voxtile.types import Features
 
 
 def recall_at_1(image: Tensor, text: Tensor, text_item: Tensor, text_hash: Tensor) -> tuple[float, float]:
@@ -35,3 +39,27 @@ def recall_at_1(image: Tensor, text: Tensor, text_item: Tensor, text_hash: Tenso
     to_text = belongs(with_text, hash_index[nearest_text])
     to_image = belongs(nearest_item, hash_index)
     return to_text.float().mean().item(), to_image.float().mean().item()
+
+
+@dataclass
+class CollectedEmbeddings:
+    """Embeddings of one validation epoch."""
+
+    image: list[Tensor] = field(default_factory=list)
+    text: list[Tensor] = field(default_factory=list)
+    text_item: list[Tensor] = field(default_factory=list)
+    text_hash: list[Tensor] = field(default_factory=list)
+    items: int = 0
+
+    def add(self, features: Features) -> None:
+        """Keep those of a batch, on the CPU."""
+        batch = features.batch
+        self.image.append(features.image.detach().cpu())
+        self.text.append(features.text.detach().cpu())
+        self.text_item.append(batch.text_item.cpu() + self.items)
+        self.text_hash.append(batch.text_hash.cpu())
+        self.items += len(batch)
+
+    def recalls(self) -> tuple[float, float]:
+        """Recall at 1 from image to text, and from text to image."""
+        return recall_at_1(*(torch.cat(x) for x in (self.image, self.text, self.text_item, self.text_hash)))

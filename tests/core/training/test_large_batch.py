@@ -11,8 +11,9 @@ from voxtile.models.wavelet import WaveletTower
 from voxtile.objectives.contrastive import Contrastive
 from voxtile.objectives.facts import FactHead
 from voxtile.objectives.grounding import Grounding
-from voxtile.training.large_batch import LargeBatch, micro_seed, split_items
+from voxtile.training.large_batch import LargeBatch, split_items
 from voxtile.training.module import ContrastiveModule
+from voxtile.training.seeds import micro_seed
 from voxtile.types import Batch, Features
 
 WORDS = ("nodule", "effusion", "fracture", "no", "left", "right")

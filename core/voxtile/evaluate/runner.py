@@ -42,12 +42,28 @@ class Options:
         batch_size: images a batch.
         replicates: of the bootstrap.
         seed: of the bootstrap, the permutations and the choice of training units.
+        compat: published protocols by which figures are computed again.
+        robustness: changes of the images under which the model is tried again, besides the task's own.
+        subgroups: properties by which figures are split, besides the task's own.
     """
 
     split: str | None = None
     batch_size: int = 32
     replicates: int = 1000
     seed: int = 0
+    compat: tuple[str, ...] = ()
+    robustness: tuple[str, ...] = ()
+    subgroups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """Units, labels [N, K] of the reported classes and what the images gave, by role: `reported`, `val`, `train`."""
+
+    units: Mapping[str, Units]
+    labels: Mapping[str, LabelMatrix]
+    encoded: Mapping[str, Encoded]
+    features: SimpleFeatures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +78,9 @@ class TaskResult(Result):
         thresholds: by model name and class.
         sensitivity: how much the wording matters.
         figures: names of the classes with enough evidence.
+        validation: scores [N, K] of the validation units by model name; empty where validation itself is reported.
+        data: units, labels and embeddings behind the scores.
+        prompts: embedded.
     """
 
     task: EvaluationTask
@@ -69,6 +88,9 @@ class TaskResult(Result):
     scores: Mapping[str, Floats]
     thresholds: Mapping[str, Mapping[str, float]]
     figures: tuple[str, ...]
+    validation: Mapping[str, Floats]
+    data: TaskData
+    prompts: Prompts
 
     def details(self) -> dict[str, Any]:
         """What the provenance says of it beyond its splits."""
@@ -78,16 +100,6 @@ class TaskResult(Result):
         """The macro AUROC, for the logger."""
         row = find_row(self.rows, model=model, kind="model", metric="auroc", class_name=None)
         return {"auroc": row} if row is not None else {}
-
-
-@dataclass(frozen=True)
-class _Data:
-    """Units, labels [N, K] of the reported classes and what the images gave, by role: `reported`, `val`, `train`."""
-
-    units: Mapping[str, Units]
-    labels: Mapping[str, LabelMatrix]
-    encoded: Mapping[str, Encoded]
-    features: SimpleFeatures
 
 
 def run_task(model: EvaluationModel, corpus: Corpus, task: EvaluationTask, options: Options) -> TaskResult:
@@ -113,7 +125,7 @@ def run_task(model: EvaluationModel, corpus: Corpus, task: EvaluationTask, optio
     prompts = embed_prompts(model, task)
     first = (units["train"].uids or units["reported"].uids)[:EXAMPLES]
     features = SimpleFeatures(torch.stack([images.image(uid) for uid in first]))
-    data = _Data(units, labels, encode_roles(model, task, units, images, features), features)
+    data = TaskData(units, labels, encode_roles(model, task, units, images, features), features)
     scored = [_model_scores(model, task, prompts, data, role) for role in ("reported", "val")]
     trivial = _trivial(data)
     for name, known in trivial.items():
@@ -136,6 +148,9 @@ def run_task(model: EvaluationModel, corpus: Corpus, task: EvaluationTask, optio
         ),
         sizes=sizes(units, split),
         figures=table.reported,
+        validation=scored[1],
+        data=data,
+        prompts=prompts,
         penalty=trivial[TRIVIAL].penalty if TRIVIAL in trivial else None,
         differences=tuple(d for name in scored[0] if (d := table.difference(name, TRIVIAL)) is not None),
         images=images,
@@ -154,12 +169,12 @@ def _figure_table(task: EvaluationTask, units: Units, labels: LabelMatrix, optio
 
 
 def _model_scores(
-    model: EvaluationModel, task: EvaluationTask, prompts: Prompts, data: _Data, role: str
+    model: EvaluationModel, task: EvaluationTask, prompts: Prompts, data: TaskData, role: str
 ) -> dict[str, Floats]:
     return model_scores(model, task, prompts, data.encoded[role]) if len(data.units[role]) else {}
 
 
-def _trivial(data: _Data) -> dict[str, TrivialScores]:
+def _trivial(data: TaskData) -> dict[str, TrivialScores]:
     """The baseline, and for pictures of many bands that of the mean spectrum; nothing without a training split."""
     if not len(data.units["train"]):
         return {}
@@ -174,7 +189,7 @@ def _trivial(data: _Data) -> dict[str, TrivialScores]:
     return found
 
 
-def _fitted(data: _Data, features: Mapping[str, npt.NDArray[np.float32]]) -> TrivialScores:
+def _fitted(data: TaskData, features: Mapping[str, npt.NDArray[np.float32]]) -> TrivialScores:
     train, val = [(features[role], data.labels[role]) for role in ("train", "val")]
     return trivial_scores(train, val, features["reported"])
 
@@ -182,7 +197,7 @@ def _fitted(data: _Data, features: Mapping[str, npt.NDArray[np.float32]]) -> Tri
 class _Figures:
     """Rows of every model on the same draws; remembers the thresholds."""
 
-    def __init__(self, table: FigureTable, data: _Data, options: Options) -> None:
+    def __init__(self, table: FigureTable, data: TaskData, options: Options) -> None:
         self.thresholds: dict[str, Mapping[str, float]] = {}
         self._table, self._data = table, data
         self._permutations = permutations(data.units["reported"].subjects, seed=options.seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -104,6 +104,15 @@ class ImagePreset(BasePreset):
     def grid(self) -> tuple[int, ...]:
         """(Y, X)."""
         return self.size
+
+    @cached_property
+    def of_masks(self) -> _PictureMasks:
+        """The same geometry for masks, see `voxtile.data.region_masks`."""
+        moves = replace(self.augment, brightness=0.0, contrast=0.0, colour=0.0)
+        return _PictureMasks(
+            size=self.size, channels=1, mean=(0.0,), std=(1.0,), resize=self.resize, interpolation="bilinear", fill=0,
+            augment=moves,
+        )  # fmt: skip
 
     def check(self, metas: Sequence[Mapping[str, Any]]) -> None:
         """Raise PresetError if a sample is not a picture with the right channels, units and modality."""
@@ -230,6 +239,26 @@ class ImagePreset(BasePreset):
         if image is None:
             image, box = picture.decode_scaled(data, self.channels, (height, width), box, self.size)
         return picture.resize(picture.crop(image, box), self.size, self.interpolation)
+
+
+class _PictureMasks(ImagePreset):
+    """Masks as pictures are placed: one channel in 0 to 1, never bytes, which resizing would round."""
+
+    def __call__(self, source: SampleSource, rng: np.random.Generator | None) -> Tensor:
+        """Return [1, Y, X] float32."""
+        return self.pixels(source, rng)
+
+    @property
+    def base_dtype(self) -> torch.dtype:
+        """Shares of a pixel."""
+        return torch.float32
+
+    def base(self, source: SampleSource) -> Tensor:
+        """[1, Y, X] float32, before anything random."""
+        return self._evaluated(self._load(source))
+
+    def _load(self, source: SampleSource) -> Tensor:
+        return torch.from_numpy(source.array().astype(np.float32))[None]
 
 
 def _stored_window(meta: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON

@@ -61,8 +61,8 @@ def masking(preset: Preset) -> Preset:
     """
     if not isinstance(preset, MaskingPreset):
         raise ConfigError(
-            f"data.regions: the preset {type(preset).__name__} cannot place masks; use VolumePreset or TilePreset, or "
-            "remove data.regions"
+            f"data.regions: the preset {type(preset).__name__} cannot place masks; use VolumePreset, StudyPreset, "
+            "TilePreset or ImagePreset, or remove data.regions"
         )
     return preset.of_masks
 

@@ -5,6 +5,7 @@ independent. The standard error is taken from the replicates by the delta method
 symmetric there (Student's t, which widens it where few subjects carry the figure): it stays within 0 and 1 and, unlike
 the plain percentile interval, covers at small sizes
 (compare Qin & Hotilovac 2008, "Comparison of non-parametric confidence intervals for the area under the ROC curve").
+`benchmarks/coverage.py` measures how often; docs/decisions/intervals.md has the figures and what else was tried.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class SubjectBootstrap:
             yield np.ascontiguousarray(drawn.T[self._subject], dtype=np.float32)
 
 
-def logit_interval(value: float, replicates: Floats, *, effective: int) -> Interval:
+def logit_interval(value: float, replicates: Floats, *, effective: int, other: int | None = None) -> Interval:
     """A 95 % interval of a figure between 0 and 1.
 
     Args:
@@ -85,6 +86,8 @@ def logit_interval(value: float, replicates: Floats, *, effective: int) -> Inter
         effective: number of subjects of the rarer side, less one the degrees of freedom. A figure of exactly 0 or 1,
             where all replicates agree and the bootstrap knows nothing, gets the exact binomial bound for that many
             successes in a row.
+        other: number of subjects of the other side, for figures that are as uncertain of one side as of the other
+            (AUROC, balanced accuracy): the degrees of freedom are then Welch's.
     """
     if value in (0.0, 1.0):
         bound = ((1 - LEVEL) / 2) ** (1 / max(1, effective))
@@ -93,7 +96,8 @@ def logit_interval(value: float, replicates: Floats, *, effective: int) -> Inter
     if spread is None:
         return Interval(None, None)
     error = spread / (value * (1 - value))
-    centre, reach = np.log(value / (1 - value)), float(student.ppf((1 + LEVEL) / 2, max(1, effective - 1))) * error
+    freedom = max(1, effective - 1) if other is None else _welch(effective, other)
+    centre, reach = np.log(value / (1 - value)), float(student.ppf((1 + LEVEL) / 2, freedom)) * error
     low, high = 1 / (1 + np.exp(-(centre - reach))), 1 / (1 + np.exp(-(centre + reach)))
     return Interval(float(low), float(high))
 
@@ -105,6 +109,15 @@ def normal_interval(value: float, replicates: Floats) -> Interval:
         return Interval(None, None)
     reach = float(norm.ppf((1 + LEVEL) / 2)) * spread
     return Interval(value - reach, value + reach)
+
+
+def _welch(first: int, second: int) -> float:
+    """Degrees of freedom of a sum of two means of as many subjects, of equal spread (Welch, Biometrika 34:28-35, 1947).
+
+    Between those of the smaller side alone and those of both together.
+    """
+    first, second = max(2, first), max(2, second)
+    return (1 / first + 1 / second) ** 2 / (1 / (first**2 * (first - 1)) + 1 / (second**2 * (second - 1)))
 
 
 def _spread(replicates: Floats) -> float | None:

@@ -20,6 +20,7 @@ from voxtile.evaluate.rows import Average, Row, ScoreKind
 LabelMatrix: TypeAlias = npt.NDArray[np.int8]
 RANKING = ("auroc", "average_precision")
 DECISION = ("balanced_accuracy", "sensitivity", "specificity")
+_BOTH_SIDES = ("auroc", "balanced_accuracy")  # means over positives and negatives alike
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,11 @@ class FigureTable:
         self._subjects = len(np.unique(subjects))
         self._macro_auroc: dict[tuple[str, ScoreKind], Floats] = {}
 
+    @property
+    def drawn(self) -> SubjectBootstrap:
+        """The draws of subjects."""
+        return self._bootstrap
+
     def rows(self, scores: Scores) -> list[Row]:
         """Rows of every metric: macro, micro, then each class; empty where no class has enough evidence."""
         if not self.reported:
@@ -161,9 +167,15 @@ class FigureTable:
                 rows.extend(self._classes(scores, metric, {name: measured[name][metric] for name in decided}))
         return rows
 
-    def difference(self, model: str, baseline: str) -> Difference | None:
-        """Macro AUROC of a model less the trivial baseline's, with an interval from the same draws of subjects."""
-        pair = self._macro_auroc.get((model, "model")), self._macro_auroc.get((baseline, "trivial"))
+    def difference(self, model: str, baseline: str, kind: ScoreKind = "trivial") -> Difference | None:
+        """Macro AUROC of a model less another's, with an interval from the same draws of subjects.
+
+        Args:
+            model: whose rows were made here.
+            baseline: likewise.
+            kind: of the baseline's rows.
+        """
+        pair = self._macro_auroc.get((model, "model")), self._macro_auroc.get((baseline, kind))
         if pair[0] is None or pair[1] is None:
             return None
         values = pair[0] - pair[1]
@@ -190,7 +202,8 @@ class FigureTable:
         for name, counts in self.counts.items():
             if name in values:
                 bound = {"sensitivity": counts.positive_subjects, "specificity": counts.negative_subjects}
-                interval = _interval(values[name], bound.get(metric, counts.effective))
+                other = max(counts.positive_subjects, counts.negative_subjects) if metric in _BOTH_SIDES else None
+                interval = _interval(values[name], bound.get(metric, counts.effective), other)
                 yield self._row(scores, metric, "none", name, values[name], interval, counts.n, counts.positives)
             elif not counts.enough:
                 yield self._row(scores, metric, "none", name, None, Interval(None, None), counts.n, counts.positives)
@@ -230,5 +243,5 @@ class FigureTable:
         )
 
 
-def _interval(values: Floats, effective: int) -> Interval:
-    return logit_interval(float(values[0]), values[1:], effective=effective)
+def _interval(values: Floats, effective: int, other: int | None = None) -> Interval:
+    return logit_interval(float(values[0]), values[1:], effective=effective, other=other)

@@ -121,7 +121,7 @@ def trivial_scores(
     for penalty in PENALTIES if len(validation[0]) else (WITHOUT_VALIDATION,):
         weights = fit_logistic(scaled[0], torch.from_numpy(train[1]), penalty, weights)
         scores = [torch.sigmoid(_logits(part, weights)).double().numpy() for part in scaled[1:]]
-        quality = _macro(validation[1], scores[0])
+        quality = macro_auroc(validation[1], scores[0])
         if best is None or quality > best[0]:
             best = quality, TrivialScores(reported=scores[1], validation=scores[0], penalty=penalty)
         elif quality < best[0] - _WORSE:
@@ -176,7 +176,7 @@ def _logits(features: Tensor, weights: Tensor) -> Tensor:
     return features @ weights[1:] + weights[0]
 
 
-def _macro(labels: npt.NDArray[np.int8], scores: Floats) -> float:
+def macro_auroc(labels: npt.NDArray[np.int8], scores: Floats) -> float:
     """Mean AUROC over the classes that have both labels; 0 where none has."""
     values = [auroc(y[y >= 0] == 1, s[y >= 0])[0] for y, s in zip(labels.T, scores.T, strict=True)]
     finite = [value for value in values if np.isfinite(value)]

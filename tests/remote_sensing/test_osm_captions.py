@@ -22,6 +22,7 @@ from voxtile.errors import ConfigError
 from voxtile_remote_sensing.osm.captions import GENERATOR, write_captions
 from voxtile_remote_sensing.osm.command import facts_from_osm
 from voxtile_remote_sensing.osm.english import (
+    POINTS,
     VAGUE_COUNTS,
     area_text,
     compass_point,
@@ -34,6 +35,7 @@ from voxtile_remote_sensing.osm.english import (
 from voxtile_remote_sensing.osm.facts import RULE, scene_facts
 from voxtile_remote_sensing.osm.features import Feature
 from voxtile_remote_sensing.osm.frame import tile_frame
+from voxtile_remote_sensing.osm.outlines import outlined_regions
 from voxtile_remote_sensing.osm.regions import referring_expressions, region_rows, rotated_box
 from voxtile_remote_sensing.osm.scene import measure_scene
 from voxtile_remote_sensing.osm.sentences import SHARES
@@ -184,6 +186,18 @@ def test_a_referring_expression_is_true_of_one_object_only(features):
             rows = [np.digitize(y - ORIGIN[1] + 200, [200 / 3, 400 / 3]) for y in ys]
             cells = [(column, row) for (_, column), row in zip(thirds, rows, strict=True)]
             assert cells.count(cells[mine]) == 1, found.phrase
+        elif " of the " in found.phrase:
+            point, _, concept = found.reason.partition(":")
+            (other,) = scene.objects[concept]
+            ox, oy = other.clipped.centroid.x, other.clipped.centroid.y
+            bearings = [math.degrees(math.atan2(x - ox, y - oy)) for x, y in zip(xs, ys, strict=True)]
+            wanted = 45 * POINTS.index(point)
+            off = [abs((bearing - wanted + 180) % 360 - 180) for bearing in bearings]
+            assert off[mine] <= 22.5 + 1e-6, found.phrase
+            assert all(angle >= 67.5 - 1e-6 for i, angle in enumerate(off) if i != mine), found.phrase
+            (w0, s0, e0, n0), (w1, s1, e1, n1) = found.object.clipped.bounds, other.clipped.bounds
+            sides = {"north": s0 >= n1, "south": n0 <= s1, "east": w0 >= e1, "west": e0 <= w1}
+            assert all(sides[part] for part in point.split("-")), found.phrase
         else:
             (holder,) = scene.objects[found.reason.removeprefix("in:")]
             inside = [o for o in objects if o.clipped.intersects(holder.clipped)]
@@ -253,10 +267,31 @@ def test_rotated_boxes_turn_back_into_the_rectangle():
         )
         assert back.symmetric_difference(pixels).area < 1e-3 * pixels.area
     rows, ids = region_rows(scene)
-    assert [r["source"] for r in rows] == ["osm-box@1", "osm-rotated-box@1", "osm-referring@1"]
+    assert [r["source"] for r in rows] == ["osm-box@1", "osm-rotated-box@1", "osm-referring@2"]
     assert rows[2]["phrase"] == "the building"
     assert rows[0]["box"] == rows[2]["box"]
     assert ids == {("building", "way/1"): rows[0]["region_id"]}
+
+
+def test_outlines_are_the_pixels_whose_centres_lie_inside():
+    turned = shapely.affinity.rotate(box(20, 30, 80, 61), 25, origin="centroid")
+    features = [
+        Feature("way/1", TAGS["building"], turned, None),
+        Feature("way/2", TAGS["building"], box(150, 150, 230, 171), None),
+    ]
+    scene = scene_of(features)
+    boxes, masks = outlined_regions(scene, *region_rows(scene))
+    assert {row["source"] for row in boxes} == {"osm-rotated-box@1"}, "which says by itself what it is"
+    assert {mask.row["source"] for mask in masks} == {"osm-box@1", "osm-referring@2"}
+    y, x = np.mgrid[: scene.frame.height, : scene.frame.width]
+    east, south = ORIGIN[0] + (x + 0.5) * GSD, ORIGIN[1] - (y + 0.5) * GSD
+    expected = {name: shapely.contains_xy(f.geometry, east, south) for name, f in zip("ab", features, strict=True)}
+    of_object = {mask.row["region_id"].partition("-")[0]: mask.array for mask in masks}
+    assert len(of_object) == 2
+    for mask in of_object.values():
+        assert any(np.array_equal(mask, truth) for truth in expected.values())
+    west = next(mask.array for mask in masks if mask.row["phrase"] == "the westernmost building")
+    assert np.array_equal(west, expected["a"])
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ def facts_from_osm(
     captions: int = 2,
     closed: bool = True,
     partly_covered: bool = False,
+    outlines: bool = False,
     tag_table: Path = DEFAULT_TABLE,
     wordings: Path = DEFAULT_WORDINGS,
     map_licence: str = LICENCE,
@@ -58,6 +59,7 @@ def facts_from_osm(
         captions: number of captions a tile; 0 for none.
         closed: whether what was looked for and is not on the map counts as absent; turn off where mapping is poor.
         partly_covered: also use tiles that only partly lie in the extract; their counts are then too low.
+        outlines: also store the outlines of mapped areas as masks of their regions, to train models that ground.
         tag_table: another table of visible tags.
         wordings: other sentences.
         map_licence: licence of the map, for the manifest; that of OpenStreetMap unless the vectors are others.
@@ -109,6 +111,7 @@ def facts_from_osm(
             closed=closed,
             covered=coverage.covered,
             licence=map_licence,
+            outlines=outlines,
         )
         run_task(task, corpus, RunOptions(**run)).raise_if_failed()
 

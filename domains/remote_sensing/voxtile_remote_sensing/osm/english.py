@@ -10,6 +10,8 @@ _WORDS = (
 )  # fmt: skip
 _VOWEL_SOUNDS = ("hour", "honest", "heir")
 _CONSONANT_SOUNDS = ("uni", "use", "euro", "one")
+POINTS = ("north", "north-east", "east", "south-east", "south", "south-west", "west", "north-west")
+"""The eight points of the compass, clockwise."""
 # Counts that words other than numbers stand for: word → (lowest, highest count).
 VAGUE_COUNTS: dict[str, tuple[int, float]] = {
     "a pair of": (2, 2), "a few": (3, 5), "several": (4, 9), "many": (10, math.inf), "dozens of": (24, 99),
@@ -59,8 +61,7 @@ def length_text(metres: float) -> str:
 
 def compass_point(east: float, north: float) -> str:
     """The one of eight points of the compass that a displacement points to."""
-    sector = round(math.degrees(math.atan2(east, north)) / 45) % 8
-    return ("north", "north-east", "east", "south-east", "south", "south-west", "west", "north-west")[sector]
+    return POINTS[round(math.degrees(math.atan2(east, north)) / 45) % 8]
 
 
 def place_word(east: float, north: float) -> str:

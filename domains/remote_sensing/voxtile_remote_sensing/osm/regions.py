@@ -8,18 +8,18 @@ the object's long axis against the picture's horizontal, from -90 (exclusive) to
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import shapely
 
 from voxtile.engine.task import Row
-from voxtile_remote_sensing.osm.english import place_word
-from voxtile_remote_sensing.osm.relations import is_inside
+from voxtile.grounding.boxes import box_of_rectangle
+from voxtile_remote_sensing.osm.english import POINTS, compass_point, place_word
+from voxtile_remote_sensing.osm.relations import are_related, direction_between, is_inside
 from voxtile_remote_sensing.osm.scene import MapObject, Scene
 
-BOX_RULE, ROTATED_RULE, REFERRING_RULE = "osm-box@1", "osm-rotated-box@1", "osm-referring@1"
+BOX_RULE, ROTATED_RULE, REFERRING_RULE = "osm-box@1", "osm-rotated-box@1", "osm-referring@2"
 SIZE_MARGIN = 1.25  # the largest is so many times as large as the second
 END_MARGIN = 0.05  # the northernmost is so much (of the tile's half extent) further than the second
 _MOST_REFERRED = 60  # objects of one kind; among more, people do not find the one that is meant
@@ -31,7 +31,7 @@ class Referring:
 
     Attributes:
         phrase: e.g. `the largest building`.
-        reason: `only`, `largest`, `smallest`, `northernmost`, …, `place:north-east`, `in:park`.
+        reason: `only`, `largest`, `smallest`, `northernmost`, …, `place:north-east`, `in:park`, `north-east:pond`.
         object: what it means.
     """
 
@@ -58,16 +58,8 @@ def rotated_box(scene: Scene, found: MapObject) -> tuple[tuple[float, float, flo
     rectangle = shapely.minimum_rotated_rectangle(scene.frame.to_pixels(found.clipped))
     if rectangle.geom_type != "Polygon":
         return None
-    (ax, ay), (bx, by), (cx, cy) = rectangle.exterior.coords[:3]
-    sides = [(math.hypot(bx - ax, by - ay), bx - ax, by - ay), (math.hypot(cx - bx, cy - by), cx - bx, cy - by)]
-    (height, _, _), (width, dx, dy) = sorted(sides)
-    if height < 1:
-        return None
-    angle = math.degrees(math.atan2(-dy, dx))
-    angle = angle - 180 if angle > 90 else angle + 180 if angle <= -90 else angle
-    centre = rectangle.centroid
-    box = (centre.y - height / 2, centre.x - width / 2, centre.y + height / 2, centre.x + width / 2)
-    return box, angle
+    box, angle = box_of_rectangle(rectangle)
+    return (box, angle) if box[2] - box[0] >= 1 else None
 
 
 def region_rows(scene: Scene) -> tuple[list[Row], dict[tuple[str, str], str]]:
@@ -101,6 +93,7 @@ def referring_expressions(scene: Scene) -> Iterator[Referring]:
         if not objects[0].rule.counted or len(objects) > _MOST_REFERRED:
             continue
         name = objects[0].rule.names[0][0]
+        yield from _by_direction(scene, name, objects)
         if len(objects) == 1:
             yield Referring(f"the {name}", "only", objects[0])
             continue
@@ -145,6 +138,25 @@ def _by_holder(scene: Scene, name: str, objects: Sequence[MapObject]) -> Iterato
         near = [o for o in objects if o.plane.intersects(holder.plane)]
         if len(near) == 1 and near[0].size < holder.size and is_inside(near[0], holder):
             yield Referring(f"the {name} in the {holder.rule.names[0][0]}", f"in:{other}", near[0])
+
+
+def _by_direction(scene: Scene, name: str, objects: Sequence[MapObject]) -> Iterator[Referring]:
+    """The one at a point of the compass of the only object of another kind, with none at the points beside."""
+    for concept, others in scene.objects.items():
+        other = others[0]
+        if len(others) != 1 or not other.rule.counted or other is objects[0] or are_related(objects[0], other):
+            continue
+        points = [_point(scene, o, other) for o in objects]
+        for found, point in zip(objects, points, strict=True):
+            place = POINTS.index(point)
+            near = {point, POINTS[place - 1], POINTS[(place + 1) % len(POINTS)]}
+            if sum(p in near for p in points) == 1 and direction_between(scene, found, other) == point:
+                yield Referring(f"the {name} {point} of the {other.rule.names[0][0]}", f"{point}:{concept}", found)
+
+
+def _point(scene: Scene, found: MapObject, other: MapObject) -> str:
+    here, there = found.clipped.centroid, other.clipped.centroid
+    return compass_point(*scene.frame.compass(here.x - there.x, here.y - there.y))
 
 
 def _row(

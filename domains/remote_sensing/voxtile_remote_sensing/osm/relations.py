@@ -63,7 +63,7 @@ def _inside(scene: Scene) -> Iterator[Relation]:
             continue
         tree = shapely.STRtree([o.plane for o in objects])
         for other, holders in scene.objects.items():
-            if other == concept or not holders[0].rule.holds or _related(objects[0], holders[0]):
+            if other == concept or not holders[0].rule.holds or are_related(objects[0], holders[0]):
                 continue
             for holder in holders:
                 near = sorted(int(i) for i in tree.query(holder.plane))
@@ -79,7 +79,7 @@ def _beside(scene: Scene) -> Iterator[Relation]:
         if not objects[0].rule.counted or len(objects) > _FEW:
             continue
         for other, neighbours in scene.objects.items():
-            if other == concept or _related(objects[0], neighbours[0]):
+            if other == concept or are_related(objects[0], neighbours[0]):
                 continue
             for found in objects:
                 nearest = min(neighbours, key=lambda o, f=found: (f.plane.distance(o.plane), o.osm_id))  # type: ignore[misc]
@@ -92,7 +92,7 @@ def _compass(scene: Scene) -> Iterator[Relation]:
     single = [objects[0] for objects in scene.objects.values() if len(objects) == 1 and objects[0].rule.counted]
     for found in single:
         for other in single:
-            if found is other or _related(found, other):
+            if found is other or are_related(found, other):
                 continue
             direction = direction_between(scene, found, other)
             if direction is not None:
@@ -143,7 +143,7 @@ def _crossing_pairs(lines: Sequence[MapObject], targets: Sequence[MapObject]) ->
     return pairs
 
 
-def _related(first: MapObject, second: MapObject) -> bool:
+def are_related(first: MapObject, second: MapObject) -> bool:
     """Whether one concept is a kind of the other, or both are of a third, so that they may be the same thing."""
     names = {first.concept, second.concept}
     parents = {first.rule.is_a, second.rule.is_a} - {None}

@@ -10,11 +10,12 @@ from typing import Any
 import shapely
 
 from voxtile.corpus.parts import read_parts, table_schema
-from voxtile.engine.task import Item, Outcome, Row
+from voxtile.engine.task import Item, Mask, Outcome, Row
 from voxtile_remote_sensing.osm.captions import GENERATOR, caption_row, write_captions
 from voxtile_remote_sensing.osm.facts import RULE, scene_facts, scope_row
 from voxtile_remote_sensing.osm.features import Feature
 from voxtile_remote_sensing.osm.frame import TileFrame, carry, tile_frame, with_edge_points
+from voxtile_remote_sensing.osm.outlines import outlined_regions
 from voxtile_remote_sensing.osm.regions import region_rows
 from voxtile_remote_sensing.osm.scene import Scene, measure_scene
 from voxtile_remote_sensing.osm.source import FeatureIndex, load_index
@@ -41,6 +42,7 @@ class OsmTask:
         closed: whether the scope is closed.
         covered: samples part → uids of its tiles that the map covers.
         licence: of the map, with its attribution.
+        outlines: whether regions also get the outlines of their objects, as masks.
     """
 
     corpus: str
@@ -53,6 +55,7 @@ class OsmTask:
     closed: bool
     covered: Mapping[str, Sequence[str]]
     licence: str = LICENCE
+    outlines: bool = False
 
     @property
     def name(self) -> str:
@@ -62,7 +65,7 @@ class OsmTask:
     @property
     def version(self) -> str:
         """Bumped whenever the output for the same input changes."""
-        return "1"
+        return "2"
 
     def config(self) -> Mapping[str, Any]:
         """Settings that change the output, and whose map it is."""
@@ -74,6 +77,7 @@ class OsmTask:
             "generator": GENERATOR,
             "captions": self.captions,
             "closed": self.closed,
+            "outlines": self.outlines,
             "licence": self.licence,
             "attribution": ATTRIBUTION if self.licence == LICENCE else None,
         }
@@ -90,27 +94,34 @@ class OsmTask:
         wanted = set(item.inputs["uids"])
         index = load_index(self.features)
         tables: dict[str, list[Row]] = {"facts": [], "scopes": [], "regions": [], "captions": []}
+        masks: list[Mask] = []
         for row in read_parts([path], table_schema("samples"), COLUMNS).to_pylist():
             frame = tile_frame(row) if row["uid"] in wanted else None
             if frame is not None:
-                for name, rows in self.tables_of(frame, row["modality"], index).items():
+                found, outlined = self.tables_of(frame, row["modality"], index)
+                masks += outlined
+                for name, rows in found.items():
                     tables[name] += rows
-        return Outcome("used", tables={name: rows for name, rows in tables.items() if rows})
+        return Outcome("used", tables={name: rows for name, rows in tables.items() if rows}, masks=tuple(masks))
 
-    def tables_of(self, frame: TileFrame, modality: str | None, index: FeatureIndex) -> dict[str, list[Row]]:
-        """All rows about one tile."""
+    def tables_of(
+        self, frame: TileFrame, modality: str | None, index: FeatureIndex
+    ) -> tuple[dict[str, list[Row]], list[Mask]]:
+        """All rows about one tile, and its regions with an outline."""
         scene = measure_scene(frame, nearby(frame, index, self.features_crs), self.features_crs, self.table)
         regions, ids = region_rows(scene)
         facts = scene_facts(scene, self.table.identity, ids)
         captions = write_captions(
             scene, facts, self.table, self.wordings, modality=modality, count=self.captions, closed=self.closed
         )
-        return {
+        boxes, masks = outlined_regions(scene, regions, ids) if self.outlines else (regions, [])
+        tables = {
             "facts": [fact.row(frame.uid) for fact in facts],
             "scopes": [scope_row(scene, self.table.identity, closed=self.closed)],
-            "regions": regions,
+            "regions": boxes,
             "captions": [caption_row(scene, caption, self.table, self.wordings) for caption in captions],
         }
+        return tables, masks
 
 
 def nearby(frame: TileFrame, index: FeatureIndex, crs: str) -> list[Feature]:

@@ -69,7 +69,7 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
         cache: deterministic parts kept in memory, or None.
         sample_captions: which texts go with each image of a study by itself; None for none.
         max_images_per_batch: budget of images of one batch, shared so that the largest studies give most; 0 for none.
-        regions: draws phrases with their masks for items that are samples, or None.
+        regions: draws phrases with their masks for items of one image, or None.
     """
 
     view: CompiledView
@@ -91,8 +91,11 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
             raise ConfigError(
                 "data.preset makes one image of a whole study; set data.unit to study, and no data.sample_captions"
             )
-        if self.regions is not None and self.unit != "sample":
-            raise ConfigError("data.regions: masks lie on samples; set data.unit to sample, or remove data.regions")
+        if self.regions is not None and self.unit != "sample" and not isinstance(self.preset, StudyReader):
+            raise ConfigError(
+                "data.regions: masks lie on one image; set data.unit to sample, take a preset that makes one of a study "
+                "(StudyPreset), or remove data.regions"
+            )
         items = self.view.rows(self.split) if self.unit == "sample" else self.view.studies(self.split)
         self._first, self._count = items.start, len(items)
 
@@ -182,7 +185,7 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
         texts = self._texts([c for own in captions for c in own], number)
         sample_texts = self._sample_texts([captions[i] for i in kept], number)
         facts = _any_sample([self.view.facts(entry) for entry in entries])
-        asked = self._asked(entries[0], facts, number)
+        asked = self._asked(entries[:1], facts, number)
         said = chain((text.text for own in (texts, *sample_texts) for text in own), (a.text for a in asked))
         preset = self.preset
         if isinstance(preset, TurningPreset) and any(names_direction(text) for text in said):
@@ -194,29 +197,33 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
             texts=texts,
             sample_texts=sample_texts,
             facts=facts,
-            regions=self._regions(entries[0], asked, preset, number),
+            regions=self._regions(entries[:1], asked, preset, number),
         )
 
-    def _asked(self, entry: Entry, facts: npt.NDArray[np.int8], number: int | None) -> list[Asked]:
-        return self.regions.ask(entry.uid, facts, self._rng(number, _REGION_STREAM)) if self.regions else []
+    def _asked(self, entries: list[Entry], facts: npt.NDArray[np.int8], number: int | None) -> list[Asked]:
+        uids = [entry.uid for entry in entries]
+        return self.regions.ask(uids, facts, self._rng(number, _REGION_STREAM)) if self.regions else []
 
-    def _regions(self, entry: Entry, asked: list[Asked], preset: Preset, number: int | None) -> list[Placed]:
-        """Masks of what is asked of a sample, placed with the randomness of its pixels."""
+    def _regions(self, entries: list[Entry], asked: list[Asked], preset: Preset, number: int | None) -> list[Placed]:
+        """Masks of what is asked of an image, placed with the randomness of its pixels."""
         if self.regions is None:
             return []
-        meta = self.view.source(entry).meta
-        return self.regions.place(entry.uid, meta, asked, preset, lambda: self._rng(number, _PIXEL_STREAM))
+        metas = {entry.uid: self.view.meta(entry) for entry in entries}
+        return self.regions.place(metas, asked, preset, lambda: self._rng(number, _PIXEL_STREAM))
 
     def _whole(self, item: int, entries: list[Entry], preset: StudyReader, number: int | None) -> _Item:
         """A study as one image, from a sample for each role."""
         captions = [caption for entry in entries for caption in self.view.captions(entry)]
+        facts = _any_sample([self.view.facts(entry) for entry in entries])
+        asked = self._asked(entries, facts, number)
         return _Item(
             lead=entries[0],
             entries=entries[:1],
             images=[self._study_image(item, entries, preset, self._rng(number, _PIXEL_STREAM))],
             texts=self._texts(captions, number),
             sample_texts=[],
-            facts=_any_sample([self.view.facts(entry) for entry in entries]),
+            facts=facts,
+            regions=self._regions(entries, asked, self.preset, number),
         )
 
     def _study_image(

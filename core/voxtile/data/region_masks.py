@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -25,6 +25,14 @@ class MaskingPreset(Protocol):
     @property
     def of_masks(self) -> Preset:
         """The same geometry for a mask (`kind` mask, values 0 and 1): with equal randomness, an equal place."""
+
+
+@runtime_checkable
+class StudyMaskingPreset(Protocol):
+    """One that reads studies: masks of any of a study's samples lie on the study's grid."""
+
+    def mask_metas(self, study: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+        """Metadata of a study's samples as `of_masks` reads them, by uid."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,35 @@ def masking(preset: Preset) -> Preset:
             "TilePreset or ImagePreset, or remove data.regions"
         )
     return preset.of_masks
+
+
+def mask_metas(preset: Preset, item: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+    """Metadata of an item's samples by uid, as the preset of its masks reads them."""
+    return preset.mask_metas(item) if isinstance(preset, StudyMaskingPreset) else item
+
+
+def placed_mask(
+    corpus: Corpus,
+    rows: Sequence[Mapping[str, Any]],
+    metas: Mapping[str, Mapping[str, Any]],
+    place: Callable[[MaskSource], Tensor],
+) -> Tensor:
+    """All targets of one phrase in an item, placed by a preset.
+
+    Args:
+        corpus: where masks are.
+        rows: regions of the item's samples.
+        metas: of the item's samples by uid, from `mask_metas`.
+        place: the preset, or a part of it.
+
+    Raises:
+        CorpusError: as `joined_mask`.
+    """
+    by_sample: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        by_sample.setdefault(row["uid"], []).append(row)
+    masks = [place(joined_mask(corpus, own, metas[uid])) for uid, own in by_sample.items()]
+    return torch.stack(masks).amax(0) if len(masks) > 1 else masks[0]
 
 
 def spatial_shape(meta: Mapping[str, Any]) -> tuple[int, ...]:

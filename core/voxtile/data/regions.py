@@ -5,19 +5,21 @@ from __future__ import annotations
 import re
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
 from voxtile.corpus.reader import Corpus
 from voxtile.data.memory import CacheablePreset
 from voxtile.data.preset import Preset
-from voxtile.data.region_masks import joined_mask, masking, soft
+from voxtile.data.region_masks import mask_metas, masking, placed_mask, soft
 from voxtile.errors import ConfigError
 from voxtile.types import Regions
 
@@ -29,7 +31,7 @@ class RegionPolicy:
     """Which phrases an item is asked about.
 
     A phrase's targets are all regions of the item that bear it. A phrase is known to be absent where the item's facts
-    deny the concept of the same name; where they say nothing, it is not asked.
+    deny the concept of the same name, or that without its side; where they say nothing, it is not asked.
 
     Attributes:
         phrases: only these; all that the corpus has where empty.
@@ -38,6 +40,7 @@ class RegionPolicy:
         absent: at most so many without.
         wordings: ways to ask, each with one `{}` for the phrase; one is drawn for each.
         confidence: weight of the regions of a source by its beginning, for weak labels; 1 where left out.
+        confidence_score: name of a score that holds each region's own weight (`mention-confidence`), a factor more.
     """
 
     phrases: tuple[str, ...] = ()
@@ -46,6 +49,7 @@ class RegionPolicy:
     absent: int = 2
     wordings: tuple[str, ...] = ("{}",)
     confidence: Mapping[str, float] = field(default_factory=dict)
+    confidence_score: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("phrases", "sources", "wordings"):
@@ -57,6 +61,12 @@ class RegionPolicy:
         wrong = [source for source, weight in self.confidence.items() if not 0 <= weight <= 1]
         if wrong:
             raise ConfigError(f"data.regions: the confidence of '{wrong[0]}' must lie within 0 and 1")
+
+
+def denied_by(phrase: str, concepts: Mapping[str, int]) -> int | None:
+    """Number of the concept whose absence denies a phrase: its own, else without the side; None where there is none."""
+    concept = concept_of(phrase)
+    return concepts.get(concept, concepts.get(re.sub(r"^(left|right)_", "", concept)))
 
 
 def concept_of(phrase: str) -> str:
@@ -94,21 +104,34 @@ class RegionTable:
         chosen, sources = self.policy.phrases, self.policy.sources
         return (not chosen or phrase in chosen) and (not sources or source.startswith(sources))
 
-    def of(self, uid: str) -> Mapping[str, Sequence[Mapping[str, Any]]]:
-        """Regions of a sample by phrase."""
-        return self._rows.get(uid, {})
-
-    def rows(self, uid: str, phrase: str) -> Sequence[Mapping[str, Any]]:
-        """Regions of a sample that bear a phrase."""
-        return self.of(uid).get(phrase, ())
+    def of(self, uids: Iterable[str]) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+        """Regions of an item's samples by phrase."""
+        found: dict[str, list[Mapping[str, Any]]] = {}
+        for uid in uids:
+            for phrase, rows in self._rows.get(uid, {}).items():
+                found.setdefault(phrase, []).extend(rows)
+        return found
 
     def confidence(self, rows: Sequence[Mapping[str, Any]]) -> float:
         """Weight of a phrase: that of its least certain region."""
-        table = self.policy.confidence
-        return min(
-            (next((w for source, w in table.items() if (row["source"] or "").startswith(source)), 1.0) for row in rows),
-            default=1.0,
-        )
+        return min((self._of_source(row["source"] or "") * self._own.get(row["region_id"], 1.0) for row in rows),
+                   default=1.0)  # fmt: skip
+
+    def _of_source(self, source: str) -> float:
+        return next((weight for name, weight in self.policy.confidence.items() if source.startswith(name)), 1.0)
+
+    @cached_property
+    def _own(self) -> Mapping[str, float]:
+        """What scores say of regions, by region_id."""
+        name = self.policy.confidence_score
+        if name is None:
+            return {}
+        scores = self._corpus.table("scores", columns=["name", "value"])
+        kept = scores.filter(pc.starts_with(scores["name"], f"{name}/"))
+        found = {row["name"].partition("/")[2]: row["value"] for row in kept.to_pylist()}
+        if not found:
+            raise ConfigError(f"data.regions: the corpus has no score '{name}' of a region; see `voxtile facts --from`")
+        return found
 
 
 class Asked(NamedTuple):
@@ -155,29 +178,28 @@ class RegionDraws:
         masking(self.preset)
         self.table = RegionTable(self.corpus, self.policy)
         place = {name: number for number, name in enumerate(self.concepts)}
-        self._fact = {phrase: place.get(concept_of(phrase)) for phrase in self.table.phrases}
+        self._fact = {phrase: denied_by(phrase, place) for phrase in self.table.phrases}
 
     def texts(self) -> list[str]:
         """Every phrase in every wording, for tokenizers that are trained."""
         return [wording.format(phrase) for phrase in self.table.phrases for wording in self.policy.wordings]
 
-    def ask(self, uid: str, facts: npt.NDArray[np.int8], rng: np.random.Generator | None) -> list[Asked]:
+    def ask(self, uids: Sequence[str], facts: npt.NDArray[np.int8], rng: np.random.Generator | None) -> list[Asked]:
         """Phrases of one item.
 
         Args:
-            uid: of the sample.
+            uids: its samples.
             facts: [F] int8 of the item.
             rng: draws the phrases and wordings; None takes the first ones in order.
         """
-        rows = self.table.of(uid)
+        rows = self.table.of(uids)
         absent = [p for p, f in self._fact.items() if f is not None and facts[f] == 0 and p not in rows]
         asked = _some(sorted(rows), self.policy.present, rng) + _some(absent, self.policy.absent, rng)
         return [Asked(phrase, self._worded(phrase, rng), rows.get(phrase, ())) for phrase in asked]
 
     def place(
         self,
-        uid: str,
-        meta: Mapping[str, Any],
+        item: Mapping[str, Mapping[str, Any]],
         asked: Sequence[Asked],
         preset: Preset,
         pixels: Callable[[], np.random.Generator | None],
@@ -185,17 +207,16 @@ class RegionDraws:
         """Masks of phrases, exactly as the image is placed.
 
         Args:
-            uid: of the sample.
-            meta: of the sample.
+            item: metadata of its samples by uid.
             asked: the phrases.
             preset: of this image.
             pixels: gives a generator in the state in which the image's preset was given it, or None.
         """
-        masks = masking(preset)
+        masks, metas = masking(preset), mask_metas(preset, item)
         found = []
         for phrase, text, rows in asked:
             if rows:
-                mask = soft(self._placed(uid, phrase, rows, meta, masks, pixels()))
+                mask = soft(self._placed(phrase, rows, metas, masks, pixels()))
             else:
                 mask = torch.zeros(self.preset.grid, dtype=torch.uint8)
             boxed = any(row["mask_shard"] is None for row in rows)
@@ -208,18 +229,17 @@ class RegionDraws:
 
     def _placed(
         self,
-        uid: str,
         phrase: str,
         rows: Sequence[Mapping[str, Any]],
-        meta: Mapping[str, Any],
+        metas: Mapping[str, Mapping[str, Any]],
         preset: Preset,
         rng: np.random.Generator | None,
     ) -> Tensor:
         if not (isinstance(preset, CacheablePreset) and preset.cacheable):
-            return preset(joined_mask(self.corpus, rows, meta), rng)
-        key = (uid, phrase)
+            return placed_mask(self.corpus, rows, metas, lambda mask: preset(mask, rng))
+        key = (next(iter(metas)), phrase)
         if key not in self._kept:
-            base = preset.base(joined_mask(self.corpus, rows, meta)).float().clamp(0, 1)
+            base = placed_mask(self.corpus, rows, metas, preset.base).float().clamp(0, 1)
             self._kept[key] = zlib.compress((base * 255).round().to(torch.uint8).numpy().tobytes(), 1)
         flat = torch.frombuffer(bytearray(zlib.decompress(self._kept[key])), dtype=torch.uint8)
         return preset.finish((flat.float() / 255).view(preset.base_shape), rng)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -15,7 +16,8 @@ from voxtile.data.base import BasePreset, as_tuples, check_units_and_modality, d
 from voxtile.data.intensity import bias_field, foreground_range, to_windows
 from voxtile.data.placement import Affine, affine_of, centre_of, grid_affine, place_on_grid
 from voxtile.data.preset import SampleSource
-from voxtile.data.roles import PRIOR, StudySource, check_roles, matches, not_a_study, refuse_missing
+from voxtile.data.roles import PRIOR, StudySource, check_roles, matches, not_a_study, pick_roles, refuse_missing
+from voxtile.data.study_masks import StudyMasks, anchored, first_voxel
 from voxtile.errors import PresetError
 
 _HALF_LIMIT = 60_000.0  # below the largest number of half precision
@@ -121,6 +123,21 @@ class StudyPreset(BasePreset):
         """(Z, Y, X)."""
         return self.shape
 
+    @cached_property
+    def of_masks(self) -> StudyMasks:
+        """The same geometry for masks, see `voxtile.data.region_masks`."""
+        return StudyMasks(shape=self.shape, spacing=self.spacing, shift=self.shift)
+
+    def mask_metas(self, study: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+        """Metadata of a study's samples by uid, with the place of its grid, for masks on any of them.
+
+        Raises:
+            PresetError: the study has none of the roles.
+        """
+        uid = next(u for u in pick_roles([r for r in self.role_names if not r.startswith(PRIOR)], study) if u)
+        centre = centre_of(study[uid])
+        return {name: anchored(meta, centre) for name, meta in study.items()}
+
     def check(self, metas: Sequence[Mapping[str, Any]]) -> None:
         """Raise PresetError if no sample has a role, or one that has it is no volume or has other units."""
         check_roles(self.role_names, metas)
@@ -178,7 +195,7 @@ class StudyPreset(BasePreset):
         Returns:
             [C, Z, Y, X] float32.
         """
-        start = [m if rng is None else int(rng.integers(0, 2 * m + 1)) if m else 0 for m in self.shift]
+        start = first_voxel(self.shift, rng)
         box = tuple(slice(a, a + n) for a, n in zip(start, self.shape, strict=True))
         present = ~torch.isnan(base[:, 0, 0, 0])
         if rng is not None and self.drop:

@@ -118,9 +118,9 @@ def test_a_mask_lies_where_its_pixels_lie_in_every_draw(tmp_path, kind, preset):
 def test_what_nobody_denies_is_not_asked(tmp_path):
     corpus = write(tmp_path / "corpus", "volume")
     draws = RegionDraws(corpus, RegionPolicy(), VOLUME, ("renal_stone",))
-    assert {a.phrase for a in draws.ask(f"{0:032x}", np.array([0], np.int8), None)} == {"liver lesion", "renal stone"}
-    assert {a.phrase for a in draws.ask(f"{0:032x}", np.array([-1], np.int8), None)} == {"liver lesion"}
-    assert {a.phrase for a in draws.ask(f"{0:032x}", np.array([1], np.int8), None)} == {"liver lesion"}
+    assert {a.phrase for a in draws.ask([f"{0:032x}"], np.array([0], np.int8), None)} == {"liver lesion", "renal stone"}
+    assert {a.phrase for a in draws.ask([f"{0:032x}"], np.array([-1], np.int8), None)} == {"liver lesion"}
+    assert {a.phrase for a in draws.ask([f"{0:032x}"], np.array([1], np.int8), None)} == {"liver lesion"}
 
 
 def test_wrong_regions_are_named(tmp_path):

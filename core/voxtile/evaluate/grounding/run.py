@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,8 +11,10 @@ import numpy.typing as npt
 from torch import Tensor
 
 from voxtile.corpus.reader import Corpus
-from voxtile.data.region_masks import joined_mask, masking, soft
+from voxtile.data.preset import Preset
+from voxtile.data.region_masks import mask_metas, masking, placed_mask, soft
 from voxtile.data.regions import RegionPolicy, RegionTable, concept_of
+from voxtile.data.roles import StudyReader
 from voxtile.errors import EvaluationError
 from voxtile.evaluate.grounding.figures import METRICS, Ratios, RatioTable
 from voxtile.evaluate.grounding.overlap import Mask, answer, extent
@@ -136,8 +138,9 @@ class _Grounder:
 
     def __init__(self, model: GroundingModel, corpus: Corpus, task: GroundingTask, images: CorpusImages) -> None:
         self._model, self._corpus, self._task, self._images = model, corpus, task, images
-        self._masks = masking(model.preset)  # type: ignore[attr-defined]
-        self._table = RegionTable(corpus, RegionPolicy())
+        self._preset: Preset = model.preset  # type: ignore[attr-defined]
+        self._masks = masking(self._preset)
+        self._table = RegionTable(corpus, RegionPolicy(sources=task.regions_source))
         by_concept: dict[str, list[str]] = {}
         for phrase in self._table.phrases:
             by_concept.setdefault(concept_of(phrase), []).append(phrase)
@@ -156,7 +159,7 @@ class _Grounder:
         flat = [text for texts in self._asked for text in texts]
         ends = np.cumsum([len(texts) for texts in self._asked])[:-1]
         number = 0
-        for _, batch in self._images(units.uids):
+        for _, batch in self._images(units.names):
             for image in batch:
                 masks, presence = (part[0].numpy() for part in self._model.ground(image[None], flat))
                 yield (
@@ -166,20 +169,22 @@ class _Grounder:
                 )
                 number += 1
 
-    def target(self, uid: str, k: int) -> Mask:
-        """The truth about a phrase in one image, on the model's grid."""
-        rows = [row for phrase in self._phrases[k] for row in self._table.rows(uid, phrase)]
+    def target(self, uids: Sequence[str], k: int) -> Mask:
+        """The truth about a phrase in the image of some samples, on the model's grid."""
+        found = self._table.of(uids)
+        rows = [row for phrase in self._phrases[k] for row in found.get(phrase, ())]
         if not rows:
             return np.zeros(self._masks.grid, np.bool_)
-        placed = self._masks(joined_mask(self._corpus, rows, self._images.source(uid).meta), None)
-        return soft(placed).numpy() >= 128
+        metas = mask_metas(self._preset, {uid: self._images.source(uid).meta for uid in uids})
+        return soft(placed_mask(self._corpus, rows, metas, lambda mask: self._masks(mask, None))).numpy() >= 128
 
     def labels(self, source: LabelSource, units: Units) -> npt.NDArray[np.int8]:
         """[N, K]: 1 where a region shows the phrase, else 0 where the facts deny it, else -1."""
         labels = source.labels(units) if len(units) else np.zeros((0, len(self._phrases)), np.int8)
-        for n, uid in enumerate(units.uids):
+        for n, uids in enumerate(units.members().values()):
+            found = self._table.of(uids)
             for k, names in enumerate(self._phrases):
-                shown = any(self._table.rows(uid, phrase) for phrase in names)
+                shown = any(phrase in found for phrase in names)
                 labels[n, k] = 1 if shown else (0 if labels[n, k] == 0 else -1)
         return labels
 
@@ -195,6 +200,10 @@ def run_grounding(model: EvaluationModel, corpus: Corpus, task: GroundingTask, o
         raise EvaluationError(
             f"model '{model.name}' cannot show phrases in images; train it with the Grounding objective, e.g. with "
             "lightning fit -c medical/ct-grounding"
+        )
+    if task.unit == "study" and not isinstance(model.preset, StudyReader):
+        raise EvaluationError(
+            f"task '{task.name}' asks about whole studies, but the model reads single samples; set 'unit: sample'"
         )
     split = options.split or task.split
     units = units_by_role(select_units(corpus, task), split, options.seed)
@@ -235,20 +244,20 @@ def _counted(
     grounder: _Grounder, task: GroundingTask, part: _Part, cuts: tuple[float, float]
 ) -> tuple[Mapping[str, _Sums], list[Shown]]:
     """Counts of the model and of both controls, and a few answers."""
-    classes = len(task.classes)
+    classes, members = len(task.classes), list(part.units.members().values())
     sums = {name: _Sums.zero(len(part.units), classes) for name in ("model", "blind", "swapped")}
     shown: dict[int, list[Shown]] = {k: [] for k in range(classes)}
     for n, masks, presence in grounder.answers(part.units):
         blind = masks.mean(0), presence.mean()
         for k in np.flatnonzero(part.labels[n] >= 0).tolist():
-            target = grounder.target(part.units.uids[n], k)
+            target = grounder.target(members[n], k)
             other = (k + 1 + n % (classes - 1)) % classes
             heard = {"model": (masks[k], presence[k]), "blind": blind, "swapped": (masks[other], presence[other])}
             for name, (mask, there) in heard.items():
                 predicted = (mask >= cuts[0]) & (there >= cuts[1])
                 dice = sums[name].add((n, k), task, predicted, target, int(mask.argmax()))
                 if name == "model" and target.any() and len(shown[k]) < 2:
-                    shown[k].append(Shown(part.units.uids[n], task.classes[k].title, predicted, target, dice))
+                    shown[k].append(Shown(part.units.names[n], task.classes[k].title, predicted, target, dice))
     return sums, [item for items in shown.values() for item in items]
 
 
@@ -258,9 +267,10 @@ def _cuts(grounder: _Grounder, task: GroundingTask, part: _Part) -> tuple[tuple[
         return (0.5, 0.5), ("both thresholds are 0.5: there is no validation split to choose them on",)
     dice: list[tuple[float, Floats]] = []
     silent: list[float] = []
+    members = list(part.units.members().values())
     for n, masks, presence in grounder.answers(part.units):
         for k in np.flatnonzero(part.labels[n] >= 0).tolist():
-            target = grounder.target(part.units.uids[n], k)
+            target = grounder.target(members[n], k)
             if not target.any():
                 silent.append(float(presence[k]))
             elif extent(target) >= task.least_extent:

@@ -9,7 +9,7 @@ from typing import Any
 from voxtile.evaluate.task import EvaluationTask
 from voxtile.evaluate.task_place import Place, shown
 
-GROUNDING_KEYS = ("overlap", "least_extent")
+GROUNDING_KEYS = ("overlap", "least_extent", "regions_source")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,10 +19,13 @@ class GroundingTask(EvaluationTask):
     Attributes:
         overlap: intersection over union at which a predicted lesion is a true one.
         least_extent: targets count whose longest extent on the model's grid reaches so many voxels along an axis.
+        regions_source: only regions whose source begins with one of these are the truth; all where empty. What reports
+            suggest (`suv-mentions`) may train a model and never judges one.
     """
 
     overlap: float = 0.3
     least_extent: int = 4
+    regions_source: tuple[str, ...] = ()
 
     @property
     def multilabel(self) -> bool:
@@ -41,4 +44,11 @@ def grounding_fields(place: Place, task: Mapping[str, Any]) -> dict[str, Any]:
         raise place.at("overlap").error(f"expected a number above 0 and at most 1, found {shown(overlap)}")
     if type(extent) is not int or extent < 1:
         raise place.at("least_extent").error(f"expected a whole number of voxels above 0, found {shown(extent)}")
-    return {"overlap": float(overlap), "least_extent": extent}
+    return {"overlap": float(overlap), "least_extent": extent, "regions_source": _sources(place, task)}
+
+
+def _sources(place: Place, task: Mapping[str, Any]) -> tuple[str, ...]:
+    value = task.get("regions_source") or ""
+    if not isinstance(value, str):
+        raise place.at("regions_source").error(f"expected words, separated by commas, found {shown(value)}")
+    return tuple(name.strip() for name in value.split(",") if name.strip())

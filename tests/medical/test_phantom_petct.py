@@ -130,3 +130,22 @@ def test_bad_arguments_are_refused(tmp_path):
     (tmp_path / "full" / "file").touch()
     with pytest.raises(InputError, match="not an empty folder"):
         write_petct_phantom(tmp_path / "full", n=1)
+
+
+def test_segmentations_outline_the_lesions_of_the_truth_by_name(phantom, truth):
+    seen = 0
+    for study in truth:
+        path = phantom / "segmentations" / f"{study['number']:05d}.dcm"
+        names = {int(s.SegmentNumber): s.SegmentLabel for s in pydicom.dcmread(path).SegmentSequence}
+        [ct] = (phantom / "dicom" / f"{study['number']:05d}" / "ct").iterdir()
+        labels, image = pydicom.dcmread(path).pixel_array, sitk.ReadImage(str(ct))
+        # Frames lie as the CT's, whatever its order of slices, rows and columns.
+        assert labels.shape == image.GetSize()[::-1]
+        wanted = {f"{x['side']}_{x['concept']}" if x["side"] else x["concept"] for x in study["lesions"]}
+        assert {names[number] for number in np.unique(labels) if number} == wanted
+        for lesion in study["lesions"]:
+            x, y, z = image.TransformPhysicalPointToIndex(lesion["centre_mm"])
+            name = f"{lesion['side']}_{lesion['concept']}" if lesion["side"] else lesion["concept"]
+            assert names[int(labels[z, y, x])] == name
+            seen += 1
+    assert seen >= 8

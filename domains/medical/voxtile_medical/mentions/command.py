@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from voxtile.engine.task import Item, Mask, Outcome, Part, Row
 from voxtile.errors import InputError
 from voxtile_medical.mentions.growing import SuvVolume, box_of
 from voxtile_medical.mentions.match import Matched, Refused, match
+from voxtile_medical.mentions.naming import finding_of
 from voxtile_medical.mentions.sentences import Mention, Unusable, mentions_of
+from voxtile_medical.reports.lexicon import Lexicon, lexicon_files, lexicon_path, load_lexicon
 
 RULE = "suv-mentions@1"
 CONFIDENCE = "mention-confidence"
@@ -39,9 +42,11 @@ class MentionTask:
 
     Attributes:
         corpus: the corpus; no part of the task's identity.
+        lexicon: names regions by the findings that it knows; None leaves the sentence's own words.
     """
 
     corpus: Path
+    lexicon: Path | None = None
 
     @property
     def name(self) -> str:
@@ -55,7 +60,10 @@ class MentionTask:
 
     def config(self) -> Mapping[str, Any]:
         """Settings that change the output."""
-        return {"rule": RULE}
+        if self.lexicon is None:
+            return {"rule": RULE}
+        files = [hashlib.sha256(path.read_bytes()).hexdigest() for path in lexicon_files(self.lexicon)]
+        return {"rule": RULE, "lexicon_sha256": files}
 
     def items(self) -> Iterator[Item]:
         """One item a study that has a PET and a report.
@@ -97,8 +105,16 @@ class MentionTask:
         if not pets:
             return Outcome("dropped", reason="no-suv", detail="the PET's values are no SUV by body weight")
         pet = max(pets, key=lambda row: (int(np.prod(row["shape"])), row["uid"]))
+        if self.lexicon is not None:
+            mentions = [_named(mention, load_lexicon(self.lexicon)) for mention in mentions]
         results = _match_all(mentions, _suv_of(Corpus(self.corpus), pet), pet, rows)
         return _outcome(pet["uid"], results)
+
+
+def _named(mention: Mention | Unusable, lexicon: Lexicon) -> Mention | Unusable:
+    if isinstance(mention, Unusable):
+        return mention
+    return replace(mention, phrase=finding_of(mention, lexicon) or mention.phrase)
 
 
 def _match_all(
@@ -180,6 +196,8 @@ def _suv_of(corpus: Corpus, row: Row) -> SuvVolume:
 
 def facts_from_mentions(
     corpus: Path,
+    *,
+    lexicon: Path | None = None,
     **run: Any,  # noqa: ANN401
 ) -> None:
     """Turn sentences that name an SUVmax and a slice into regions of the PET: weak labels for grounding.
@@ -191,12 +209,16 @@ def facts_from_mentions(
 
     Args:
         corpus: a corpus with PET in SUV by body weight and reports; image and series numbers are those of DICOM.
+        lexicon: petct, radiology, or a YAML file: regions are then called by the finding that their sentence affirms,
+            with its side ("left adrenal metastasis"), so that many sentences teach one phrase; a sentence that affirms
+            none of its findings, or several, leaves its own words.
         run: options of the run.
 
     Raises:
-        InputError: the corpus has no PET with a report.
+        InputError: the corpus has no PET with a report, or the lexicon cannot be read.
     """
-    summary = run_task(MentionTask(corpus), corpus, RunOptions(**run))
+    path = None if lexicon is None else lexicon_path(lexicon)
+    summary = run_task(MentionTask(corpus, path), corpus, RunOptions(**run))
     regions = Corpus(corpus).table("regions", ["source"])["source"].to_pylist().count(RULE)
     left: Counter[str] = summary.left_out + Counter(summary.reasons["dropped"])
     table = Table(title="sentences that name an SUV", show_header=False)

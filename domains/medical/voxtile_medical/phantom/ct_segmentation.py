@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import zlib
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian, EnhancedCTImageStorage
 
@@ -32,9 +34,49 @@ LABEL_MAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
 WHOLE_ORGAN = {"cardiomegaly": "heart", "splenomegaly": "spleen"}
 
 
+class Segment(NamedTuple):
+    """A segment: its number and label, and the code of what it is."""
+
+    number: int
+    label: str
+    value: str
+    scheme: str
+    meaning: str
+
+
+BACKGROUND = Segment(0, "Background", "125040", "DCM", "Background")
+
+
+def lesion_segment(number: int, label: str) -> Segment:
+    """A segment of something that ought not to be there."""
+    return Segment(number, label, "49755003", "SCT", "Morphologically Abnormal Structure")
+
+
 def segmentation_file(study: Study, identity: Identity, layout: Layout, *, classic: bool) -> bytes:
-    """The study's label map, frames in the order of the source."""
-    template, meta_length = _template(classic)
+    """Organs and findings of the study's CT, frames in the order of the source."""
+    return label_map_file(study, study.labels, _organs_and_findings(), identity, layout, classic=classic)
+
+
+def label_map_file(
+    study: Study,
+    labels: npt.NDArray[np.uint8],
+    segments: tuple[Segment, ...],
+    identity: Identity,
+    layout: Layout,
+    *,
+    classic: bool,
+) -> bytes:
+    """A label map on a study's CT, frames in the order of the source.
+
+    Args:
+        study: the CT.
+        labels: [Z, Y, X] segment numbers, 0 for none.
+        segments: all that there can be, the same for every study.
+        identity: of the patient and the study.
+        layout: how the CT's voxels lie in its file.
+        classic: the CT has one file a slice.
+    """
+    template, meta_length = _template(classic, segments)
     fields = study_fields(study, identity, layout)
     fields["source_series_uid"] = identity.series_uid
     fields["series_uid"] = identity.instance_uid("segmentation series")
@@ -44,14 +86,14 @@ def segmentation_file(study: Study, identity: Identity, layout: Layout, *, class
     fields = {name: value for name, value in fields.items() if name in template.fields}
     content = bytes(template.fill(fields))
     frames = sequence_element(0x5200, 0x9230, frame_items(layout.positions(study)))
-    pixels = pixel_element(np.ascontiguousarray(layout.arrange(study.labels)).tobytes(), b"OB")
+    pixels = pixel_element(np.ascontiguousarray(layout.arrange(labels)).tobytes(), b"OB")
     packer = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
     body = packer.compress(content[meta_length:] + frames + pixels) + packer.flush()
     return content[:meta_length] + body + b"\0" * (len(body) % 2)
 
 
 @cache
-def _template(classic: bool) -> tuple[Template, int]:
+def _template(classic: bool, segments: tuple[Segment, ...]) -> tuple[Template, int]:
     marks = Marks()
     ds = patient_and_study(marks, "SEG")
     ds.ImageType = ["DERIVED", "PRIMARY"]
@@ -67,7 +109,7 @@ def _template(classic: bool) -> tuple[Template, int]:
     ds.SegmentationType, ds.SegmentsOverlap = "LABELMAP", "NO"
     ds.PixelPaddingValue = 0
     ds.PresentationLUTShape = "IDENTITY"
-    ds.SegmentSequence = _segments()
+    ds.SegmentSequence = [_item(segment) for segment in segments]
     ds.ReferencedSeriesSequence = [_source(marks, classic)]
     add_dimensions(ds, marks)
     ds.SharedFunctionalGroupsSequence = [plane_groups(marks)]
@@ -93,22 +135,20 @@ def _source(marks: Marks, classic: bool) -> Dataset:
     return series
 
 
-def _segments() -> list[Dataset]:
-    segments = [_segment(0, "Background", "125040", "DCM", "Background")]
-    segments += [_segment(organ_segment(o), o, "123037004", "SCT", "Anatomical Structure") for o in ORGANS]
-    for kind in FINDINGS:
-        if kind.concept not in WHOLE_ORGAN:
-            number = finding_segment(kind.concept)
-            segments.append(_segment(number, kind.concept, "49755003", "SCT", "Morphologically Abnormal Structure"))
-    return segments
+@cache
+def _organs_and_findings() -> tuple[Segment, ...]:
+    organs = [Segment(organ_segment(o), o, "123037004", "SCT", "Anatomical Structure") for o in ORGANS]
+    findings = [k.concept for k in FINDINGS if k.concept not in WHOLE_ORGAN]
+    lesions = [lesion_segment(finding_segment(concept), concept) for concept in findings]
+    return (BACKGROUND, *organs, *lesions)
 
 
-def _segment(number: int, label: str, value: str, scheme: str, meaning: str) -> Dataset:
+def _item(segment: Segment) -> Dataset:
     item = Dataset()
-    item.SegmentNumber = number
-    item.SegmentLabel = label
+    item.SegmentNumber = segment.number
+    item.SegmentLabel = segment.label
     item.SegmentAlgorithmType = "AUTOMATIC"
     item.SegmentAlgorithmName = "phantom"
-    item.SegmentedPropertyCategoryCodeSequence = [code(value, scheme, meaning)]
-    item.SegmentedPropertyTypeCodeSequence = [code(value, scheme, meaning)]
+    item.SegmentedPropertyCategoryCodeSequence = [code(segment.value, segment.scheme, segment.meaning)]
+    item.SegmentedPropertyTypeCodeSequence = [code(segment.value, segment.scheme, segment.meaning)]
     return item

@@ -84,9 +84,14 @@ def draw_states(rng: np.random.Generator) -> dict[str, State]:
 
 
 def labels_of(lesions: Sequence[Lesion]) -> dict[str, bool]:
-    """Finding by concept of the label table, from what was painted."""
-    painted = {lesion.concept for lesion in lesions}
-    return {concept: concept in painted for concept in CONCEPTS}
+    """Finding by column of the label table, from what was painted."""
+    painted = {lesion.concept for lesion in lesions} | {name_of(lesion) for lesion in lesions}
+    return {concept: concept in painted for concept in (*CONCEPTS, *SIDED)}
+
+
+def name_of(lesion: Lesion) -> str:
+    """What a lesion is called in segmentations: its concept, the side first where it has one."""
+    return f"{lesion.side}_{lesion.concept}" if lesion.side else lesion.concept
 
 
 def paint_lesions(scene: Scene, states: dict[str, State]) -> list[Lesion]:
@@ -194,3 +199,15 @@ PLACES: tuple[Place, ...] = (
 )
 # Columns of the label table: what a lesion is, which the pair of pictures decides. Foci without a lesion are not asked.
 CONCEPTS: tuple[str, ...] = tuple(c for place in PLACES for c in (place.avid, place.cold))
+_SIDED_PLACES = ("adrenal", "node", "lung")
+# Further columns: the same by side, where there are two.
+SIDED: tuple[str, ...] = tuple(
+    f"{side}_{concept}" for p in PLACES if p.name in _SIDED_PLACES for concept in (p.avid, p.cold) for side in SIDES
+)
+NAMES: tuple[str, ...] = tuple(
+    f"{side}_{concept}" if side else concept
+    for p in PLACES
+    for concept in (p.avid, p.cold, p.uptake)
+    for side in (SIDES if p.name in _SIDED_PLACES else ("",))
+)
+"""Names of all lesions and foci that there are, in the order of their segments."""

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from voxtile.data.presets import ImageAugment, ImagePreset
 from voxtile.errors import CheckpointError, ConfigError, MissingExtraError
+from voxtile.models.tower import require_phrases
 
 CONFIG = "config.json"
 _BICUBIC, _BILINEAR = 3, 2  # Pillow's resampling filters, as processors name them
@@ -28,13 +29,16 @@ class HuggingFacePair:
         tokenizer: its tokenizer.
         preset: its preprocessing.
         device: where it shall run.
+
+    Attributes:
+        module: the model of transformers.
     """
 
     fact_names: tuple[str, ...] = ()
 
     def __init__(self, name: str, model: Any, tokenizer: Any, preset: ImagePreset, device: torch.device) -> None:  # noqa: ANN401 - transformers has no types
         self.name, self.preset = name, preset
-        self._model, self._tokenizer, self._device = model.eval().to(device), tokenizer, device
+        self.module, self.device, self._tokenizer = model.eval().to(device), device, tokenizer
         text = model.config.text_config
         self._context = int(text.max_position_embeddings)
         # SigLIP was trained on texts that are padded to their full length (Zhai et al., ICCV 2023).
@@ -43,20 +47,31 @@ class HuggingFacePair:
     @property
     def logit_scale(self) -> float:
         """Multiplier of the cosine similarity."""
-        return float(self._model.logit_scale.detach().exp())
+        return float(self.module.logit_scale.detach().exp())
 
     @torch.no_grad()
     def encode_images(self, images: Tensor) -> Tensor:
         """[S, 3, Y, X] float32 to [S, D] normalised embeddings."""
-        return _normalised(self._model.get_image_features(pixel_values=images.to(self._device)))
+        return _normalised(self.module.get_image_features(pixel_values=images.to(self.device)))
 
     @torch.no_grad()
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """T texts to [T, D] normalised embeddings; texts beyond the context are cut."""
         tokens = self._tokenizer(
             list(texts), padding=self._padding, truncation=True, max_length=self._context, return_tensors="pt"
-        ).to(self._device)
-        return _normalised(self._model.get_text_features(**tokens))
+        ).to(self.device)
+        return _normalised(self.module.get_text_features(**tokens))
+
+    def encode_phrases(self, phrases: Sequence[str]) -> Tensor:
+        """P phrases to [P, D] normalised embeddings.
+
+        Raises:
+            ConfigError: a phrase is empty or too long.
+        """
+        require_phrases(
+            phrases, lambda phrase: len(self._tokenizer(phrase, verbose=False)["input_ids"]) > self._context
+        )
+        return self.encode_texts(phrases)
 
     def fact_logits(self, images: Tensor) -> Tensor:
         """Such models have no head for facts.

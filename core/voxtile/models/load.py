@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from voxtile.data.preset import Preset
 from voxtile.data.presets import ImageAugment, ImagePreset, preset_from_config
@@ -17,8 +17,10 @@ from voxtile.grounding.decoder import require_levels
 from voxtile.models.dual import DualEncoder
 from voxtile.models.huggingface import CONFIG, huggingface_pair
 from voxtile.models.openclip import OpenClipImage, OpenClipText, hub_name, preprocessing
+from voxtile.models.tower import require_phrases
 from voxtile.objectives.facts import FactHead
 from voxtile.objectives.grounding import Grounding
+from voxtile.types import Encoded
 
 if TYPE_CHECKING:
     from voxtile.training.module import ContrastiveModule
@@ -36,6 +38,7 @@ class EncoderModel:
         head: auxiliary fact head for samples, if there is one.
         study_head: likewise for whole studies.
         grounding: shows phrases in images, if it was trained to.
+        objectives: all that it was trained with, for what they learned.
     """
 
     def __init__(
@@ -46,13 +49,25 @@ class EncoderModel:
         head: FactHead | None = None,
         study_head: FactHead | None = None,
         grounding: Grounding | None = None,
+        objectives: Sequence[nn.Module] = (),
     ) -> None:
         self.name = name
         self.preset = preset
+        self.objectives = tuple(objectives)
         self._encoder = encoder.eval()
         self._head = head.eval() if head is not None else None
         self._study_head = study_head.eval() if study_head is not None else None
         self._grounding = grounding.eval() if grounding is not None else None
+
+    @property
+    def encoder(self) -> DualEncoder:
+        """The towers and their projections."""
+        return self._encoder
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return self._encoder.log_scale.device
 
     @property
     def logit_scale(self) -> float:
@@ -67,13 +82,34 @@ class EncoderModel:
     @torch.no_grad()
     def encode_images(self, images: Tensor) -> Tensor:
         """[S, C, *G] float32 to [S, D] normalised embeddings."""
-        return self._encoder.encode_samples(images.to(self._device))[0].cpu()
+        return self._encoder.encode_samples(images.to(self.device))[0].cpu()
 
     @torch.no_grad()
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """T texts to [T, D] normalised embeddings."""
         tokens, _ = self._encoder.text.tokenizer.encode(texts)
-        return self._encoder.encode_texts(tokens.to(self._device))[0].cpu()
+        return self._encoder.encode_texts(tokens.to(self.device))[0].cpu()
+
+    @torch.no_grad()
+    def encode_phrases(self, phrases: Sequence[str]) -> Tensor:
+        """P phrases to [P, D] normalised embeddings.
+
+        Raises:
+            ConfigError: a phrase is empty or too long.
+        """
+        return self.encoded_phrases(phrases)[0].cpu()
+
+    @torch.no_grad()
+    def encoded_phrases(self, phrases: Sequence[str]) -> tuple[Tensor, Encoded]:
+        """P phrases to [P, D] normalised embeddings and the text tower's own output, where the model runs.
+
+        Raises:
+            ConfigError: a phrase is empty or too long.
+        """
+        encode = self._encoder.text.tokenizer.encode
+        require_phrases(phrases, lambda phrase: encode([phrase])[1] > 0)
+        tokens, _ = encode(phrases)
+        return self._encoder.encode_texts(tokens.to(self.device))
 
     @torch.no_grad()
     def fact_logits(self, images: Tensor) -> Tensor:
@@ -93,7 +129,7 @@ class EncoderModel:
         """
         if self._head is None:
             raise ConfigError(f"model '{self.name}' has no fact head; train it with the FactHead objective")
-        embeddings, encoded = self._encoder.encode_samples(images.to(self._device))
+        embeddings, encoded = self._encoder.encode_samples(images.to(self.device))
         return embeddings.cpu(), self._head.logits(encoded.pooled).cpu()
 
     @property
@@ -110,17 +146,12 @@ class EncoderModel:
         """
         if self._grounding is None or self._grounding.decoder is None:
             raise ConfigError(f"model '{self.name}' cannot show phrases; train it with the Grounding objective")
-        if not all(phrase.strip() for phrase in phrases):
-            raise ConfigError("a phrase to ground is empty; name what to look for")
-        tokens, cut = self._encoder.text.tokenizer.encode(phrases)
-        if cut:
-            raise ConfigError(f"{cut} of the phrases are longer than the {tokens.shape[1]} tokens that the model reads")
-        images = images.to(self._device)
-        _, texts = self._encoder.encode_texts(tokens.to(self._device))
+        _, texts = self.encoded_phrases(phrases)
+        images = images.to(self.device)
         _, encoded = self._encoder.encode_samples(images, tokens=True)
         count, asked = len(images), len(phrases)
-        places = torch.arange(asked, device=self._device).repeat(count)
-        item = torch.arange(count, device=self._device).repeat_interleave(asked)
+        places = torch.arange(asked, device=self.device).repeat(count)
+        item = torch.arange(count, device=self.device).repeat_interleave(asked)
         found = self._grounding.decoder(require_levels(encoded), texts.at(places), item, images.shape[2:])
         masks = found.mask.sigmoid().view(count, asked, *images.shape[2:])
         return masks.cpu(), found.presence.float().sigmoid().view(count, asked).cpu()
@@ -138,18 +169,14 @@ class EncoderModel:
     @torch.no_grad()
     def encode_vectors(self, images: Tensor) -> Tensor:
         """[S, C, *G] to the tower's own [S, W] float32 vectors."""
-        return self._encoder.encode_samples(images.to(self._device))[1].pooled.float().cpu()
+        return self._encoder.encode_samples(images.to(self.device))[1].pooled.float().cpu()
 
     @torch.no_grad()
     def encode_studies(self, vectors: Tensor, owner: Tensor, count: int) -> tuple[Tensor, Tensor | None]:
         """[S, W] vectors and the study of each, to [N, D] normalised embeddings and [N, F] logits, or None."""
-        embeddings, pooled = self._encoder.encode_studies(vectors.to(self._device), owner.to(self._device), count)
+        embeddings, pooled = self._encoder.encode_studies(vectors.to(self.device), owner.to(self.device), count)
         logits = None if self._study_head is None else self._study_head.logits(pooled).cpu()
         return embeddings.cpu(), logits
-
-    @property
-    def _device(self) -> torch.device:
-        return self._encoder.log_scale.device
 
 
 def load_model(spec: str) -> EvaluationModel:
@@ -192,7 +219,15 @@ def from_module(module: ContrastiveModule, name: str) -> EncoderModel:
     if module.preset_config is None:
         raise ConfigError("the model has no preset yet; train it, or load a checkpoint")
     preset = preset_from_config(module.preset_config)
-    return EncoderModel(name, module.encoder, preset, module.fact_head(), module.study_fact_head(), module.grounding())
+    return EncoderModel(
+        name,
+        module.encoder,
+        preset,
+        module.fact_head(),
+        module.study_fact_head(),
+        module.grounding(),
+        objectives=tuple(module.objectives.values()),
+    )
 
 
 def _folder(folder: Path) -> EvaluationModel:

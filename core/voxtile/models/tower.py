@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 import torch
@@ -91,6 +91,25 @@ def resolve_tower(tower: Tower | str, kind: type[Tower]) -> Tower:
     name, pretrained = importlib.import_module(module).hub_name(name)
     tower_made: Tower = made(name=name, pretrained=pretrained)
     return tower_made
+
+
+def require_phrases(phrases: Sequence[str], too_long: Callable[[str], bool]) -> None:
+    """Check phrases to look for.
+
+    Args:
+        phrases: at least one.
+        too_long: whether the model would cut a phrase.
+
+    Raises:
+        ConfigError: one says nothing, or more than the model reads.
+    """
+    for phrase in phrases:
+        if not phrase.strip():
+            raise ConfigError("a phrase to ground is empty; name what to look for")
+        if too_long(phrase):
+            raise ConfigError(
+                f"the phrase '{phrase[:40]}…' has more words than the model reads; say in fewer what to look for"
+            )
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:

@@ -1,0 +1,6 @@
+"""Ways to show a phrase by similarity; `SimilarityModel` says what each one is."""
+
+from typing import Literal, get_args
+
+Method = Literal["auto", "regions", "tokens", "maskclip", "gradcam", "legrad"]
+METHODS: tuple[Method, ...] = get_args(Method)

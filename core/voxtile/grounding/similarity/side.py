@@ -1,0 +1,168 @@
+"""The image side of a model, opened: what similarity maps need to know of it.
+
+Shape letters: S images, P phrases, N tokens, D the shared width, *g a grid of tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import singledispatch
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from voxtile.errors import ConfigError
+from voxtile.grounding.decoder import require_levels
+from voxtile.grounding.similarity.attention import Map, PatchTransformer
+from voxtile.grounding.similarity.towers import of_open_clip, of_timm, of_transformers, resnet_values
+from voxtile.models.huggingface import HuggingFacePair
+from voxtile.models.load import EncoderModel
+from voxtile.models.openclip import OpenClipImage
+from voxtile.models.torchgeo import TorchGeoTower
+from voxtile.models.tower import full_precision
+from voxtile.objectives.region_contrast import RegionContrast
+from voxtile.objectives.token_wise import TokenWise
+
+LocalSimilarity = Callable[[Tensor, Sequence[str]], Tensor]
+"""Images and P phrases to [S, P, *g] cosines of places and phrases."""
+
+
+@dataclass(frozen=True)
+class ImageSide:
+    """What a model shows of its image tower.
+
+    Attributes:
+        module: the tower.
+        embed: [S, C, *G] to [S, D] normalised, with gradients.
+        device: where it runs.
+        transformer: the tower as a vision transformer, where it is one.
+        values: of a tower that pools its last feature map by attention, that map to [S, N, D].
+        levels: feature maps that the embedding is pooled from and the embedding [S, D], where the tower gives them.
+        regions, tokens: similarities of places that were trained for, by `RegionContrast` and by `TokenWise`.
+    """
+
+    module: nn.Module
+    embed: Map
+    device: torch.device
+    transformer: PatchTransformer | None = None
+    values: Map | None = None
+    levels: Callable[[Tensor], tuple[Sequence[Tensor], Tensor]] | None = None
+    regions: LocalSimilarity | None = None
+    tokens: LocalSimilarity | None = None
+
+
+@singledispatch
+def image_side(model: object) -> ImageSide:
+    """Open the image side of a model.
+
+    Raises:
+        ConfigError: a kind of model that is not known.
+    """
+    raise ConfigError(
+        f"similarity maps need a checkpoint, an open_clip model or a CLIP or SigLIP of transformers, not a "
+        f"{type(model).__name__}"
+    )
+
+
+@image_side.register
+def _(model: HuggingFacePair) -> ImageSide:
+    def embed(images: Tensor) -> Tensor:
+        found: Any = model.module.get_image_features(pixel_values=images)
+        return F.normalize((found if isinstance(found, Tensor) else found.pooler_output).float(), dim=1)
+
+    return ImageSide(model.module.vision_model, embed, model.device, transformer=of_transformers(model.module))
+
+
+@image_side.register
+def _(model: EncoderModel) -> ImageSide:
+    encoder, tower = model.encoder, model.encoder.image
+    project: Map = encoder.image_projection
+    transformer, values = None, None
+    if isinstance(tower, OpenClipImage):
+        transformer, values = of_open_clip(tower.visual, project), resnet_values(tower.visual)
+    elif isinstance(tower, TorchGeoTower):
+        transformer = of_timm(tower.model, project, tower)
+
+    def embed(images: Tensor) -> Tensor:
+        return encoder.encode_samples(images)[0]
+
+    def levels(images: Tensor) -> tuple[Sequence[Tensor], Tensor]:
+        embeddings, encoded = encoder.encode_samples(images, tokens=True)
+        return require_levels(encoded)[1:], embeddings  # the first is what all others come from, and is not pooled
+
+    return ImageSide(
+        tower,
+        embed,
+        model.device,
+        transformer,
+        None if values is None else lambda x: project(values(x)),
+        levels if tower.level_widths else None,
+        *_trained(model),
+    )
+
+
+def _trained(model: EncoderModel) -> tuple[LocalSimilarity | None, LocalSimilarity | None]:
+    """Similarities by region and by word, of the objectives that learned them."""
+    regions = next((part for part in model.objectives if isinstance(part, RegionContrast)), None)
+    words = next((part for part in model.objectives if isinstance(part, TokenWise)), None)
+
+    def by_region(images: Tensor, phrases: Sequence[str]) -> Tensor:
+        assert regions is not None
+        assert regions.project is not None
+        level = require_levels(model.encoder.encode_samples(images, tokens=True)[1])[regions.level]
+        places = F.normalize(full_precision(regions.project(level.movedim(1, -1))), dim=-1)
+        return (places @ model.encode_phrases(phrases).to(places.device).T).movedim(-1, 1)
+
+    def by_word(images: Tensor, phrases: Sequence[str]) -> Tensor:
+        assert words is not None
+        assert words.image_projection is not None
+        assert words.text_projection is not None
+        encoded = model.encoder.encode_samples(images, tokens=True)[1]
+        texts = model.encoded_phrases(phrases)[1]
+        assert encoded.tokens is not None
+        assert encoded.grid is not None
+        assert texts.tokens is not None
+        places = F.normalize(full_precision(words.image_projection(encoded.tokens)), dim=2)
+        said = F.normalize(full_precision(words.text_projection(texts.tokens)), dim=2)
+        real = said.new_ones(said.shape[:2]) if texts.mask is None else texts.mask.to(said.dtype)
+        mean = (said * real.unsqueeze(2)).sum(1) / real.sum(1, keepdim=True).clamp(min=1)
+        similar: Tensor = (places @ mean.T).transpose(1, 2)
+        return similar.reshape(*similar.shape[:2], *encoded.grid)
+
+    return by_region if regions is not None else None, by_word if words is not None else None
+
+
+@contextmanager
+def with_gradients(module: nn.Module) -> Iterator[None]:
+    """Gradients inside, whatever is frozen and even where the caller only infers; afterwards all is as it was."""
+    frozen = [parameter for parameter in module.parameters() if not parameter.requires_grad]
+    floating = [parameter for parameter in frozen if parameter.is_floating_point()]
+    with torch.inference_mode(False), torch.enable_grad():
+        for parameter in floating:
+            parameter.requires_grad_(True)
+        try:
+            yield
+        finally:
+            for parameter in floating:
+                parameter.requires_grad_(False)
+
+
+@contextmanager
+def noting_last_map(module: nn.Module, dimensions: int) -> Iterator[list[Tensor]]:
+    """A list that holds the last feature map [S, W, *g] of more than one place, once the module has run."""
+    held: list[Tensor] = []
+
+    def note(_: nn.Module, __: object, out: object) -> None:
+        if isinstance(out, Tensor) and out.ndim == dimensions + 2 and max(out.shape[2:]) > 1:
+            held[:] = [out]
+
+    hooks = [part.register_forward_hook(note) for part in module.modules()]
+    try:
+        yield held
+    finally:
+        for hook in hooks:
+            hook.remove()

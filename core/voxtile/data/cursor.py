@@ -40,8 +40,8 @@ class Cursor:
         if state["view"] != self.view:
             raise CheckpointError(
                 f"the checkpoint was trained on view {str(state['view'])[:12]}, but the corpus now gives "
-                f"{self.view[:12]}: its tables, the selection, the split or the unit has changed; restore them, "
-                "or start a new run from the weights alone"
+                f"{self.view[:12]}: its tables, the selection, the split, the unit or the mixture has changed; restore "
+                "them, or start a new run from the weights alone"
             )
         if state["seed"] != self.seed:
             raise CheckpointError(

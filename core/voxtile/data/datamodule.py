@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,18 +10,19 @@ import lightning.pytorch as pl
 import torch
 
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.view import CompiledView, compile_view
+from voxtile.corpus.view import CompiledView
 from voxtile.data.base import BasePreset
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.cursor import Cursor, CursorCallback
 from voxtile.data.draws import DrawDataset, PackedPreset, Unit
 from voxtile.data.loader import BatchLoader, OrderedDraws, TrainingDraws
-from voxtile.data.memory import BaseCache
-from voxtile.data.order import EpochOrder, WeightedOrder
-from voxtile.data.phantom import PhantomSpec, phantom_corpus
+from voxtile.data.mixed import MixedSources
+from voxtile.data.mixture import Mixture
+from voxtile.data.mixture_draws import MixtureDataset, OrderedBySource
+from voxtile.data.phantom import PhantomSpec
 from voxtile.data.preset import Preset
-from voxtile.data.regions import RegionDraws, RegionPolicy
-from voxtile.data.roles import StudyReader
+from voxtile.data.regions import RegionPolicy
+from voxtile.data.source import DataSource
 from voxtile.errors import ConfigError
 from voxtile.types import Batch
 
@@ -56,6 +56,7 @@ class CorpusDataModule(pl.LightningDataModule):
         cache_in_memory: keep the deterministic part of the preset (resampling) in memory shared by the workers.
         pin_memory: put batches into page-locked memory, for training on a GPU.
         view_folder: folder for compiled views instead of the corpus's `views`, where that is read-only.
+        mixture: several sources with shares, in place of `corpus`; null for one.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class CorpusDataModule(pl.LightningDataModule):
         cache_in_memory: bool = False,
         pin_memory: bool = False,
         view_folder: str | None = None,
+        mixture: Mixture | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -93,55 +95,55 @@ class CorpusDataModule(pl.LightningDataModule):
         self.batch_size = batch_size
         self.seed = seed
         self.unit: Unit = unit
-        self.captions = captions or CaptionPolicy()
-        self._folders = [corpus] if isinstance(corpus, str) else corpus
-        self._phantom = phantom
-        self._selection: dict[str, Any] = {
-            "name": view,
-            "scheme": scheme,
-            "where": where,
-            "facts_source": facts_source,
-        }
-        self._view_folder = Path(view_folder) if view_folder else None
-        self._splits = {"train": train_split, "val": val_split, "test": test_split}
         self._num_workers = num_workers
-        self._max_images = max_images_per_item
-        self._budget = max_images_per_batch
-        self._sample_captions = sample_captions
-        self._region_policy = regions
-        self._cache_in_memory = cache_in_memory
         self._pin_memory = pin_memory
-        self._view: CompiledView | None = None
+        self._splits = {"train": train_split, "val": val_split, "test": test_split}
+        self._source = DataSource(
+            preset=self.preset,
+            folders=[corpus] if isinstance(corpus, str) else corpus,
+            phantom=phantom,
+            selection={"name": view, "scheme": scheme, "where": where, "facts_source": facts_source},
+            splits=self._splits,
+            unit=unit,
+            captions=captions or CaptionPolicy(),
+            sample_captions=sample_captions,
+            regions=regions,
+            max_images_per_item=max_images_per_item,
+            max_images_per_batch=max_images_per_batch,
+            cache_in_memory=cache_in_memory,
+            view_folder=Path(view_folder) if view_folder else None,
+            seed=seed,
+        )
+        self._mixed = MixedSources(mixture=mixture, common=self._source, batch_size=batch_size) if mixture else None
         self._cursor: Cursor | None = None
         self._restored: dict[str, Any] | None = None
-        self._datasets: dict[str, DrawDataset] = {}
+        self._datasets: dict[str, DrawDataset | MixtureDataset] = {}
 
-    @cached_property
+    @property
     def corpus(self) -> Corpus:
-        """The corpus, or the phantom's where none was given.
+        """The corpus, or the phantom's where none was given; of a mixture, what `data.preset` reads of it.
 
         Raises:
             ConfigError: neither was given.
             CorpusError: a folder is not a corpus.
         """
-        if self._folders:
-            return Corpus(*map(Path, self._folders))
-        if self._phantom is None:
-            raise ConfigError("data.corpus: no corpus was given; set --data.corpus PATH, or data.phantom to make one")
-        return Corpus(phantom_corpus(self._phantom))
+        return (self._mixed or self._source).corpus
 
     @property
     def compiled(self) -> CompiledView:
-        """The compiled view; it is opened on first use."""
-        if self._view is None:
-            self._view = compile_view(self.corpus, **self._selection, folder=self._view_folder)
-            self.preset.check(list(self._view.metas()))
-        return self._view
+        """The compiled view; it is opened on first use.
+
+        Raises:
+            ConfigError: a mixture has one for each source.
+        """
+        if self._mixed is not None:
+            raise ConfigError("data.mixture: each source has a view of its own; there is none for all")
+        return self._source.compiled
 
     @property
     def fact_names(self) -> tuple[str, ...]:
         """Concepts of `Batch.facts`, in order."""
-        return self.compiled.concepts
+        return self._source.compiled.concepts if self._mixed is None else self._mixed.fact_names
 
     def training_texts(self, items: int = 100_000) -> list[str]:
         """Distinct texts of the training split, for tokenizers that are trained.
@@ -155,7 +157,8 @@ class CorpusDataModule(pl.LightningDataModule):
     def cursor(self) -> Cursor:
         """Where training is in the data."""
         if self._cursor is None:
-            identity = f"{self.compiled.key} {self._splits['train']} {self.unit}"
+            key = self._source.compiled.key if self._mixed is None else self._mixed.identity
+            identity = f"{key} {self._splits['train']} {self.unit}"
             self._cursor = Cursor(self.seed, hashlib.sha256(identity.encode()).hexdigest()[:32])
             if self._restored is not None:
                 self._cursor.load_state_dict(self._restored)
@@ -163,11 +166,11 @@ class CorpusDataModule(pl.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Build the phantom and compile the view, in one process a machine."""
-        _ = self.compiled
+        _ = self.fact_names
 
     def setup(self, stage: str | None = None) -> None:
         """Open the view; for training, have the cursor follow the steps."""
-        _ = self.compiled
+        _ = self.fact_names
         trainer = self.trainer
         if (
             stage == "fit"
@@ -175,31 +178,28 @@ class CorpusDataModule(pl.LightningDataModule):
             and not any(isinstance(c, CursorCallback) for c in _callbacks(trainer))
         ):
             # First in the list: before any checkpoint callback saves the state.
-            _callbacks(trainer).insert(0, CursorCallback(self.cursor, self.batch_size, len(self._dataset("train"))))
+            _callbacks(trainer).insert(0, CursorCallback(self.cursor, self.batch_size, self._epoch_items()))
 
     def train_dataloader(self) -> BatchLoader:
         """Shuffled batches from the cursor on; what does not fill a batch waits for another epoch."""
-        dataset = self._dataset("train")
+        dataset, items = self._dataset("train"), self._epoch_items()
         rank, ranks = self._place()
         if self.batch_size % ranks:
             raise ConfigError(f"batch_size: {self.batch_size} items cannot be shared equally by {ranks} ranks")
-        if len(dataset) < self.batch_size:
+        if items < self.batch_size:
             raise ConfigError(
-                f"batch_size: {self.batch_size} is more than the {len(dataset)} items of split "
+                f"batch_size: {self.batch_size} is more than the {items} items of split "
                 f"'{self._splits['train']}'; make it smaller"
             )
-        order = EpochOrder.automatic(len(dataset), self.seed)
-        sums = self.compiled.cumulative_weights(self._splits["train"], studies=self.unit == "study")
-        if sums is not None and not sums[-1] > sums[0]:
-            raise ConfigError(
-                f"view: every sample of split '{self._splits['train']}' has the sampling weight 0; curate it again"
-            )
-        drawn = order if sums is None else WeightedOrder(order, sums)
-        return self._loader(dataset, TrainingDraws(drawn, self.cursor, self.batch_size, rank, ranks))
+        if self._mixed is not None:
+            self._mixed.check_ranks(ranks)
+        order = self._source.order(self.seed) if self._mixed is None else self._mixed.order
+        return self._loader(dataset, TrainingDraws(order, self.cursor, self.batch_size, rank, ranks))
 
     def val_dataloader(self) -> BatchLoader | list[BatchLoader]:
         """The validation split in order, without randomness; nothing where the corpus has none."""
-        if self._splits["val"] not in self.compiled.split_names:
+        sources = [self._source] if self._mixed is None else self._mixed.open()
+        if not any(source.size("val") for source in sources):
             return []
         return self._ordered("val")
 
@@ -216,8 +216,9 @@ class CorpusDataModule(pl.LightningDataModule):
         if device.type == "cpu":
             return batch
         moved = batch.to(device, non_blocking=self._pin_memory)
-        if isinstance(self.preset, PackedPreset):
-            moved.images = self.preset.unpack(moved.images)
+        preset = self.preset if self._mixed is None else self._mixed.packed_preset
+        if isinstance(preset, PackedPreset):
+            moved.images = preset.unpack(moved.images)
         return moved
 
     def state_dict(self) -> dict[str, Any]:
@@ -238,37 +239,24 @@ class CorpusDataModule(pl.LightningDataModule):
         """This process's rank and the number of ranks."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
 
-    def _dataset(self, role: str) -> DrawDataset:
+    def _dataset(self, role: str) -> DrawDataset | MixtureDataset:
         if role not in self._datasets:
-            split = self._splits[role]
-            slots = self.compiled.studies if isinstance(self.preset, StudyReader) else self.compiled.rows
-            cache = BaseCache(slots(split), self.preset) if self._cache_in_memory else None
-            self._datasets[role] = DrawDataset(
-                self.compiled,
-                self.preset,
-                self.captions,
-                seed=self.seed,
-                split=split,
-                unit=self.unit,
-                max_images_per_item=self._max_images,
-                cache=cache,
-                sample_captions=self._sample_captions,
-                max_images_per_batch=self._budget,
-                regions=self._region_draws,
-            )
+            self._datasets[role] = (self._mixed or self._source).dataset(role)
         return self._datasets[role]
 
-    @cached_property
-    def _region_draws(self) -> RegionDraws | None:
-        if self._region_policy is None:
-            return None
-        return RegionDraws(self.corpus, self._region_policy, self.preset, self.compiled.concepts)
+    def _epoch_items(self) -> int:
+        """Draws an epoch."""
+        return len(self._dataset("train")) if self._mixed is None else self._mixed.order.size
 
     def _ordered(self, role: str) -> BatchLoader:
         dataset = self._dataset(role)
+        if isinstance(dataset, MixtureDataset):
+            return self._loader(dataset, OrderedBySource(dataset.sizes, self.batch_size, *self._place()))
         return self._loader(dataset, OrderedDraws(len(dataset), self.batch_size, *self._place()))
 
-    def _loader(self, dataset: DrawDataset, draws: TrainingDraws | OrderedDraws) -> BatchLoader:
+    def _loader(
+        self, dataset: DrawDataset | MixtureDataset, draws: TrainingDraws | OrderedDraws | OrderedBySource
+    ) -> BatchLoader:
         on_cpu = self.trainer is None or self.trainer.strategy.root_device.type == "cpu"
         return BatchLoader(dataset, draws, num_workers=self._num_workers, pin_memory=self._pin_memory, unpack=on_cpu)
 

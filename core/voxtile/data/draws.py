@@ -121,7 +121,7 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
         items = [self._item(item, number if keyed else None, limit) for item, number, limit in pairs]
         texts = [text for item in items for text in item.texts]
         return Batch(
-            images=torch.stack(_one_type([image for item in items for image in item.images])),
+            images=torch.stack(one_type([image for item in items for image in item.images])),
             image_item=_owners([len(item.images) for item in items]),
             texts=[text.text for text in texts],
             text_item=_owners([len(item.texts) for item in items]),
@@ -331,6 +331,6 @@ def _any_sample(facts: list[npt.NDArray[np.int8]]) -> npt.NDArray[np.int8]:
     return known
 
 
-def _one_type(images: list[Tensor]) -> list[Tensor]:
+def one_type(images: list[Tensor]) -> list[Tensor]:
     """Pictures and windowed arrays may meet in one batch: bytes then become floats."""
     return images if len({image.dtype for image in images}) == 1 else [image.float() for image in images]

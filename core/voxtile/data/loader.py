@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -11,9 +11,13 @@ from torch.utils.data import DataLoader, Sampler
 
 from voxtile.data.cursor import Cursor
 from voxtile.data.draws import DrawDataset, Draws, Failed, PackedPreset
+from voxtile.data.mixture_order import MixtureOrder
 from voxtile.data.order import EpochOrder, WeightedOrder
 from voxtile.errors import CorpusError
 from voxtile.types import Batch
+
+if TYPE_CHECKING:
+    from voxtile.data.mixture_draws import MixtureDataset, OrderedBySource
 
 
 class TrainingDraws(Sampler[Draws]):
@@ -24,7 +28,12 @@ class TrainingDraws(Sampler[Draws]):
     """
 
     def __init__(
-        self, order: EpochOrder | WeightedOrder, cursor: Cursor, batch_size: int, rank: int, ranks: int
+        self,
+        order: EpochOrder | WeightedOrder | MixtureOrder,
+        cursor: Cursor,
+        batch_size: int,
+        rank: int,
+        ranks: int,
     ) -> None:
         self._order, self._cursor = order, cursor
         self._batch_size, self._rank, self._ranks = batch_size, rank, ranks
@@ -74,8 +83,8 @@ class BatchLoader:
 
     def __init__(
         self,
-        dataset: DrawDataset,
-        draws: TrainingDraws | OrderedDraws,
+        dataset: DrawDataset | MixtureDataset,
+        draws: TrainingDraws | OrderedDraws | OrderedBySource,
         *,
         num_workers: int = 0,
         pin_memory: bool = False,

@@ -63,7 +63,7 @@ def permute(positions: Int64s, size: int, key: int) -> Int64s:
     return _feistel(positions, size, key)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=32)  # 16 MB: the sources of a mixture, each in its own epoch
 def _sorted_permutation(size: int, key: int) -> Int64s:
     """A uniform permutation: the argsort of one keyed hash per element."""
     hashes = mix64(np.arange(size, dtype=np.uint64) ^ np.uint64(key))

@@ -1,0 +1,121 @@
+"""What a datamodule draws from: a selection of corpora with its preset, its view, and its datasets by split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.view import CompiledView, compile_view
+from voxtile.data.captions import CaptionPolicy
+from voxtile.data.draws import DrawDataset, Unit
+from voxtile.data.memory import BaseCache
+from voxtile.data.order import EpochOrder, WeightedOrder
+from voxtile.data.phantom import PhantomSpec, phantom_corpus
+from voxtile.data.preset import Preset
+from voxtile.data.regions import RegionDraws, RegionPolicy
+from voxtile.data.roles import StudyReader
+from voxtile.errors import ConfigError
+
+
+@dataclass(kw_only=True)
+class DataSource:
+    """A selection of corpora; see `CorpusDataModule` for what the attributes mean.
+
+    Attributes:
+        selection: view, scheme, condition and source of facts, as `compile_view` takes them.
+        splits: name of the split of each role (train, val, test).
+    """
+
+    preset: Preset
+    folders: list[str] | None
+    phantom: PhantomSpec | None
+    selection: dict[str, Any]
+    splits: Mapping[str, str]
+    unit: Unit = "sample"
+    captions: CaptionPolicy = field(default_factory=CaptionPolicy)
+    sample_captions: CaptionPolicy | None = None
+    regions: RegionPolicy | None = None
+    max_images_per_item: int = 0
+    max_images_per_batch: int = 0
+    cache_in_memory: bool = False
+    view_folder: Path | None = None
+    seed: int = 0
+    _datasets: dict[str, DrawDataset] = field(init=False, default_factory=dict)
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """The corpus, or the phantom's where none was given.
+
+        Raises:
+            ConfigError: neither was given.
+            CorpusError: a folder is not a corpus.
+        """
+        if self.folders:
+            return Corpus(*map(Path, self.folders))
+        if self.phantom is None:
+            raise ConfigError("data.corpus: no corpus was given; set --data.corpus PATH, or data.phantom to make one")
+        return Corpus(phantom_corpus(self.phantom))
+
+    @cached_property
+    def compiled(self) -> CompiledView:
+        """The compiled view, whose samples the preset can read."""
+        view = compile_view(self.corpus, **self.selection, folder=self.view_folder)
+        self.preset.check(list(view.metas()))
+        return view
+
+    def size(self, role: str) -> int:
+        """Items of a split; 0 where it holds none."""
+        split = self.splits[role]
+        if split not in self.compiled.split_names:
+            return 0
+        return len(self.compiled.rows(split) if self.unit == "sample" else self.compiled.studies(split))
+
+    def order(self, seed: int) -> EpochOrder | WeightedOrder:
+        """In which the items of the training split are drawn.
+
+        Raises:
+            ConfigError: none of them may be drawn.
+        """
+        split = self.splits["train"]
+        order = EpochOrder.automatic(len(self.dataset("train")), seed)
+        sums = self.compiled.cumulative_weights(split, studies=self.unit == "study")
+        if sums is None:
+            return order
+        if not sums[-1] > sums[0]:
+            raise ConfigError(f"view: every sample of split '{split}' has the sampling weight 0; curate it again")
+        return WeightedOrder(order, sums)
+
+    def dataset(self, role: str) -> DrawDataset:
+        """What loads a split.
+
+        Raises:
+            ConfigError: no sample is in it, or the settings do not go together.
+        """
+        if role not in self._datasets:
+            split = self.splits[role]
+            slots = self.compiled.studies if isinstance(self.preset, StudyReader) else self.compiled.rows
+            cache = BaseCache(slots(split), self.preset) if self.cache_in_memory else None
+            self._datasets[role] = DrawDataset(
+                self.compiled,
+                self.preset,
+                self.captions,
+                seed=self.seed,
+                split=split,
+                unit=self.unit,
+                max_images_per_item=self.max_images_per_item,
+                cache=cache,
+                sample_captions=self.sample_captions,
+                max_images_per_batch=self.max_images_per_batch,
+                regions=self._region_draws,
+            )
+        return self._datasets[role]
+
+    @cached_property
+    def _region_draws(self) -> RegionDraws | None:
+        if self.regions is None:
+            return None
+        return RegionDraws(self.corpus, self.regions, self.preset, self.compiled.concepts)

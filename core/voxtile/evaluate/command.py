@@ -14,7 +14,11 @@ from voxtile.evaluate.comparison.scores_file import write_scores
 from voxtile.evaluate.grounding.run import run_grounding
 from voxtile.evaluate.grounding.task import GroundingTask
 from voxtile.evaluate.model import EvaluationModel
+from voxtile.evaluate.neighbours.run import run_neighbours
+from voxtile.evaluate.neighbours.task import NeighboursTask
 from voxtile.evaluate.phantom import is_phantom
+from voxtile.evaluate.probe.run import run_probe
+from voxtile.evaluate.probe.task import ProbeTask
 from voxtile.evaluate.provenance import provenance
 from voxtile.evaluate.report.page import write_page
 from voxtile.evaluate.result import Result
@@ -130,6 +134,16 @@ def _(task: RetrievalTask, model: EvaluationModel, corpus: Corpus, options: Opti
 @_run.register
 def _(task: GroundingTask, model: EvaluationModel, corpus: Corpus, options: Options) -> Result:
     return run_grounding(model, corpus, task, options)
+
+
+@_run.register
+def _(task: ProbeTask, model: EvaluationModel, corpus: Corpus, options: Options) -> Result:
+    return run_probe(model, corpus, task, options)
+
+
+@_run.register
+def _(task: NeighboursTask, model: EvaluationModel, corpus: Corpus, options: Options) -> Result:
+    return run_neighbours(model, corpus, task, options)
 
 
 def report(evaluation: Evaluation, out: Path, console: Console) -> None:

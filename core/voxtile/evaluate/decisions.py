@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import softmax
 
 from voxtile.errors import EvaluationError
+from voxtile.evaluate.aggregate import aggregate
 from voxtile.evaluate.encode import Encoded, unit_embeddings, unit_scores
 from voxtile.evaluate.figures import LabelMatrix
 from voxtile.evaluate.metrics import Floats, best_threshold
 from voxtile.evaluate.model import EvaluationModel
 from voxtile.evaluate.task import EvaluationTask
-from voxtile.evaluate.zero_shot import Prompts, multilabel_scores, singlelabel_scores
+from voxtile.evaluate.trivial import macro_auroc
+from voxtile.evaluate.zero_shot import Prompts, multilabel_scores, singlelabel_logits, singlelabel_scores
 
 FACT_HEAD = "+fact-head"
 ENSEMBLE = "+fact-head-ensemble"
@@ -42,7 +45,39 @@ def _prompted(task: EvaluationTask, prompts: Prompts, encoded: Encoded, scale: f
         raise EvaluationError(f"task '{task.name}': the split was read without the model")
     if task.averaging.samples == "embeddings":
         return score(unit_embeddings(encoded.embeddings, encoded.units), prompts, task, scale)
-    return unit_scores(score(encoded.embeddings, prompts, task, scale), encoded.units)
+    if task.averaging.samples != "scores" and not task.multilabel:  # classes compete after the best patches are picked
+        logits = singlelabel_logits(encoded.embeddings, prompts, task, scale)
+        pooled: Floats = softmax(aggregate(logits, encoded.units, task.averaging, evidence=logits), axis=1)
+        return pooled
+    return aggregate(score(encoded.embeddings, prompts, task, scale), encoded.units, task.averaging)
+
+
+def with_best_count(
+    task: EvaluationTask, prompts: Prompts, validation: Encoded, labels: LabelMatrix, scale: float
+) -> EvaluationTask:
+    """The task with the one `top_k` of its list that has the best macro AUROC on validation.
+
+    Args:
+        task: any; only one whose samples are averaged as `top-k` over several counts is changed.
+        prompts: embedded.
+        validation: of the validation split and never of the reported one.
+        labels: [N, K] of the reported classes.
+        scale: the model's logit scale.
+
+    Raises:
+        EvaluationError: there is no validation split to choose on.
+    """
+    counts = task.averaging.top_k
+    if len(counts) < 2:
+        return task
+    if not len(validation.units):
+        raise EvaluationError(
+            f"task '{task.name}' chooses among top_k {', '.join(map(str, counts))}, which only a validation split may "
+            "decide, and there is none for it; give one number"
+        )
+    columns = [task.classes.index(item) for item in task.reported]
+    tried = [replace(task, averaging=replace(task.averaging, top_k=(count,))) for count in counts]
+    return max(tried, key=lambda t: macro_auroc(labels, _prompted(t, prompts, validation, scale)[:, columns]))
 
 
 def _head_scores(fact_names: Sequence[str], task: EvaluationTask, encoded: Encoded) -> Floats | None:

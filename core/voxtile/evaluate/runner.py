@@ -14,7 +14,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.data.roles import StudyReader
 from voxtile.errors import EvaluationError
 from voxtile.evaluate.bootstrap import SubjectBootstrap
-from voxtile.evaluate.decisions import decide, model_scores
+from voxtile.evaluate.decisions import decide, model_scores, with_best_count
 from voxtile.evaluate.encode import Encoded
 from voxtile.evaluate.figures import FigureTable, LabelMatrix, Scores
 from voxtile.evaluate.labels import LabelSource
@@ -94,7 +94,8 @@ class TaskResult(Result):
 
     def details(self) -> dict[str, Any]:
         """What the provenance says of it beyond its splits."""
-        return {"thresholds": {name: dict(values) for name, values in self.thresholds.items()}}
+        thresholds = {name: dict(values) for name, values in self.thresholds.items()}
+        return {"thresholds": thresholds, **({"top_k": k} if (k := self.task.averaging.top_k) else {})}
 
     def headlines(self, model: str) -> dict[str, Row]:
         """The macro AUROC, for the logger."""
@@ -115,7 +116,7 @@ def run_task(model: EvaluationModel, corpus: Corpus, task: EvaluationTask, optio
         raise EvaluationError(f"task '{task.name}': no {task.unit} of the corpus is in the split '{split}'")
     source, columns = LabelSource(corpus, task), [task.classes.index(item) for item in task.reported]
     labels = {role: source.labels(part)[:, columns] for role, part in units.items()}
-    table = _figure_table(task, units["reported"], labels["reported"], options)
+    table = figure_table(task, units["reported"], labels["reported"], options)
     notes, empty = evidence_notes(task, table, split)
     if not table.reported:
         raise EvaluationError(f"task '{task.name}' has no class that can be evaluated on '{split}': {'; '.join(notes)}")
@@ -126,6 +127,7 @@ def run_task(model: EvaluationModel, corpus: Corpus, task: EvaluationTask, optio
     first = (units["train"].uids or units["reported"].uids)[:EXAMPLES]
     features = SimpleFeatures(torch.stack([images.image(uid) for uid in first]))
     data = TaskData(units, labels, encode_roles(model, task, units, images, features), features)
+    task = with_best_count(task, prompts, data.encoded["val"], labels["val"], model.logit_scale)
     scored = [_model_scores(model, task, prompts, data, role) for role in ("reported", "val")]
     trivial = _trivial(data)
     for name, known in trivial.items():
@@ -157,7 +159,8 @@ def run_task(model: EvaluationModel, corpus: Corpus, task: EvaluationTask, optio
     )
 
 
-def _figure_table(task: EvaluationTask, units: Units, labels: LabelMatrix, options: Options) -> FigureTable:
+def figure_table(task: EvaluationTask, units: Units, labels: LabelMatrix, options: Options) -> FigureTable:
+    """Makes the rows of a task on the bootstrap draws that the options fix."""
     return FigureTable(
         task.name,
         tuple(item.name for item in task.reported),

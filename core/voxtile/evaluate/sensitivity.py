@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from voxtile.evaluate.encode import Encoded, unit_embeddings, unit_scores
+from voxtile.evaluate.aggregate import aggregate
+from voxtile.evaluate.encode import Encoded, unit_embeddings
 from voxtile.evaluate.figures import LabelMatrix
 from voxtile.evaluate.metrics import Floats, auroc
 from voxtile.evaluate.task import EvaluationTask
@@ -72,7 +73,7 @@ def prompt_sensitivity(
     images = unit_embeddings(encoded.embeddings, encoded.units) if pooled else encoded.embeddings
 
     def of_units(scores: Floats) -> Floats:
-        return scores if pooled else unit_scores(scores, encoded.units)
+        return scores if pooled else aggregate(scores, encoded.units, task.averaging)
 
     if task.multilabel:
         scores = [of_units(part) for part in wording_scores(images, prompts, task, scale)]

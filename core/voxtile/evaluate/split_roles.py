@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from rich.console import Console
@@ -68,8 +68,9 @@ def encode_roles(
     units: Mapping[str, Units],
     images: CorpusImages,
     features: SimpleFeatures,
+    embedded: Collection[str] = ("val", "reported"),
 ) -> dict[str, Encoded]:
-    """Read the images of each role once: features alone of `train`, embeddings of the others.
+    """Read the images of each role once.
 
     Args:
         model: gives the embeddings.
@@ -77,6 +78,7 @@ def encode_roles(
         units: by role; a role that is not wanted is left out.
         images: reads them.
         features: of the trivial baseline.
+        embedded: roles whose embeddings are wanted; of the others only the baseline's features are.
     """
     encoded: dict[str, Encoded] = {}
     columns = (
@@ -90,7 +92,7 @@ def encode_roles(
         for role in (name for name in ("train", "val", "reported") if name in units):
             part = units[role]
             bar = progress.add_task(f"{task.name}: {role} images", total=len(part.uids), visible=bool(len(part)))
-            encoder = None if role == "train" else model
+            encoder = model if role in embedded else None
             encoded[role] = encode_split(
                 encoder,
                 part,

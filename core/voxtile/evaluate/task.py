@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
-Kind: TypeAlias = Literal["zero-shot-multilabel", "zero-shot-singlelabel", "retrieval", "grounding"]
+Kind: TypeAlias = Literal[
+    "zero-shot-multilabel",
+    "zero-shot-singlelabel",
+    "retrieval",
+    "image-retrieval",
+    "linear-probe",
+    "few-shot",
+    "grounding",
+]
 Unit: TypeAlias = Literal["sample", "study"]
 Uncertain: TypeAlias = Literal["ignore", "positive", "negative"]
 Averaged: TypeAlias = Literal["embeddings", "scores"]
+Aggregated: TypeAlias = Literal["embeddings", "scores", "top-k", "attention"]
 Polarity: TypeAlias = Literal["present", "absent"]
 
-KINDS: tuple[Kind, ...] = ("zero-shot-multilabel", "zero-shot-singlelabel", "retrieval", "grounding")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
@@ -48,12 +57,14 @@ class Averaging:
     Attributes:
         templates: the templates of one wording.
         wordings: the wordings of one class.
-        samples: the samples of one study.
+        samples: the samples of one study; scores also as the mean of the best few (`top-k`) or by attention.
+        top_k: how many samples `top-k` takes; of several the one is kept that is best on validation.
     """
 
     templates: Averaged = "embeddings"
     wordings: Averaged = "scores"
-    samples: Averaged = "embeddings"
+    samples: Aggregated = "embeddings"
+    top_k: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

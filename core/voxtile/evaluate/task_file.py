@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import string
 from collections.abc import Callable, Hashable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
 from voxtile.domain import resolve
 from voxtile.errors import ConfigError
 from voxtile.evaluate.grounding.task import GROUNDING_KEYS, GroundingTask, grounding_fields
+from voxtile.evaluate.neighbours.task import NEIGHBOURS_KEYS, parse_neighbours
+from voxtile.evaluate.probe.task import PROBE_KEYS, parse_probe
 from voxtile.evaluate.retrieval.task import RETRIEVAL_KEYS, parse_retrieval
-from voxtile.evaluate.task import KINDS, Averaging, EvaluationTask, LabelRule, Task, TaskClass, Wording
+from voxtile.evaluate.task import (
+    KINDS,
+    Aggregated,
+    Averaged,
+    Averaging,
+    EvaluationTask,
+    LabelRule,
+    Task,
+    TaskClass,
+    Wording,
+)
+from voxtile.evaluate.task_of import task_of, with_inherited
 from voxtile.evaluate.task_place import Place, nearest, shown
 
 SHARED_KEYS = ("name", "title", "about", "kind", "unit", "split", "scheme", "where")
@@ -21,8 +35,17 @@ CLASSES_KEYS = (
     "uncertain", "facts_source", "vocabulary", "averaging", "fact_head_ensemble", "positive", "templates", "classes",
 )  # fmt: skip
 CLASS_KEYS = ("title", "concept", "when", "wordings", "prompts")
-_KEYS = {"retrieval": RETRIEVAL_KEYS, "grounding": (*CLASSES_KEYS, *GROUNDING_KEYS)}
-AVERAGING_KEYS = ("templates", "wordings", "samples")
+_KEYS = {
+    "retrieval": RETRIEVAL_KEYS,
+    "grounding": (*CLASSES_KEYS, *GROUNDING_KEYS),
+    "image-retrieval": NEIGHBOURS_KEYS,
+    "linear-probe": PROBE_KEYS,
+    "few-shot": PROBE_KEYS,
+    "zero-shot-multilabel": (*CLASSES_KEYS, "of"),
+    "zero-shot-singlelabel": (*CLASSES_KEYS, "of"),
+}
+_EVERY_KEY = {*SHARED_KEYS}.union(*_KEYS.values())
+AVERAGING_KEYS = ("templates", "wordings", "samples", "top_k")
 
 
 def load_task(name: str) -> Task:
@@ -51,11 +74,11 @@ def parse_task(content: object, *, where: Place | str, name: str) -> Task:
         name: the task's name unless the file has one.
     """
     place = where if isinstance(where, Place) else Place(where)
-    given = place.mapping(content, (*SHARED_KEYS, *CLASSES_KEYS, *RETRIEVAL_KEYS, *GROUNDING_KEYS))
+    given = place.mapping(content, _EVERY_KEY)
     if "kind" not in given:
         raise place.error("needs the key 'kind'")
     kind = place.choice(given, "kind", KINDS, None)
-    task = place.mapping(content, (*SHARED_KEYS, *_KEYS.get(kind, CLASSES_KEYS)))
+    task = place.mapping(content, (*SHARED_KEYS, *_KEYS[kind]))
     shared = {
         "name": place.text(task, "name", name),
         "title": place.text(task, "title", name),
@@ -66,7 +89,23 @@ def parse_task(content: object, *, where: Place | str, name: str) -> Task:
         "split": place.choice(task, "split", ("test", "val", "train"), "test"),
         "scheme": place.text(task, "scheme", "default"),
     }
-    return parse_retrieval(place, task, shared) if kind == "retrieval" else _parse_classes(place, task, shared)
+    if kind == "retrieval":
+        return parse_retrieval(place, task, shared)
+    if kind == "image-retrieval":
+        return parse_neighbours(place, task, shared, load_task)
+    if kind in ("linear-probe", "few-shot"):
+        return parse_probe(place, task, shared, load_task)
+    return _asked_anew(place, task, shared) if "of" in task else _parse_classes(place, task, shared)
+
+
+def _asked_anew(place: Place, task: Mapping[str, Any], shared: Mapping[str, Any]) -> EvaluationTask:
+    """The classes and prompts of another task, with other averaging."""
+    of = task_of(place, task, load_task)
+    if of.kind != shared["kind"]:
+        raise place.at("kind").error(f"'{of.name}' is of the kind {of.kind}, so that this task must be too")
+    place.mapping(task, (*SHARED_KEYS, "of", "averaging"))
+    averaging = _averaging(place.at("averaging"), task.get("averaging") or {}, multilabel=of.multilabel)
+    return replace(of, **with_inherited(of, task, shared), averaging=averaging)
 
 
 def _parse_classes(place: Place, task: Mapping[str, Any], shared: Mapping[str, Any]) -> EvaluationTask:
@@ -74,13 +113,7 @@ def _parse_classes(place: Place, task: Mapping[str, Any], shared: Mapping[str, A
         raise place.error("needs the key 'classes'")
     multilabel = shared["kind"] == "zero-shot-multilabel"
     classes = _classes(place.at("classes"), task["classes"], multilabel=multilabel)
-    averaging = place.at("averaging").mapping(task.get("averaging") or {}, AVERAGING_KEYS)
-    levels = {
-        key: place.at("averaging").choice(averaging, key, ("embeddings", "scores"), getattr(Averaging(), key))
-        for key in AVERAGING_KEYS
-    }
-    if "wordings" not in averaging and not multilabel:
-        levels["wordings"] = "embeddings"  # the usual prompt ensemble of a class
+    averaging = _averaging(place.at("averaging"), task.get("averaging") or {}, multilabel=multilabel)
     grounds = shared["kind"] == "grounding"
     kind = GroundingTask if grounds else EvaluationTask
     own = grounding_fields(place, task) if grounds else {}
@@ -95,9 +128,26 @@ def _parse_classes(place: Place, task: Mapping[str, Any], shared: Mapping[str, A
             source=place.text(task, "facts_source", "") or None,
             vocabulary=place.text(task, "vocabulary", "") or None,
         ),
-        averaging=Averaging(**levels),
+        averaging=averaging,
         fact_head_ensemble=place.flag(task, "fact_head_ensemble"),
     )
+
+
+def _averaging(place: Place, value: object, *, multilabel: bool) -> Averaging:
+    given = place.mapping(value, AVERAGING_KEYS)
+    choices = {"samples": get_args(Aggregated)}
+    levels = {
+        key: place.choice(given, key, choices.get(key, get_args(Averaged)), getattr(Averaging(), key))
+        for key in ("templates", "wordings", "samples")
+    }
+    if "wordings" not in given and not multilabel:
+        levels["wordings"] = "embeddings"  # the usual prompt ensemble of a class
+    counts = given.get("top_k", [1, 5, 10, 50, 100] if levels["samples"] == "top-k" else [])
+    if not isinstance(counts, list) or not all(type(k) is int and k > 0 for k in counts):
+        raise place.at("top_k").error(f"expected a list of whole numbers above 0, found {shown(counts)}")
+    if bool(counts) != (levels["samples"] == "top-k"):
+        raise place.at("top_k").error("goes with 'samples: top-k', which needs at least one number")
+    return Averaging(**levels, top_k=tuple(sorted(set(counts))))
 
 
 def _classes(place: Place, value: object, *, multilabel: bool) -> tuple[TaskClass, ...]:

@@ -11,6 +11,8 @@ from rich.table import Table
 
 from voxtile.evaluate.decisions import ENSEMBLE, FACT_HEAD
 from voxtile.evaluate.grounding.run import GroundingResult
+from voxtile.evaluate.neighbours.run import NeighboursResult, by_kind, metrics_of
+from voxtile.evaluate.probe.run import ProbeResult
 from voxtile.evaluate.result import Result
 from voxtile.evaluate.results import Evaluation
 from voxtile.evaluate.retrieval.figures import MEAN
@@ -83,6 +85,35 @@ def _(result: GroundingResult) -> list[Table]:
     for title, name in names:
         found = [find_row(result.rows, model=m, kind=k, metric=metric, class_name=name) for _, m, k, metric in columns]
         table.add_row(title, shown(found[0]), *map(bare, found[1:]), style="bold" if name is None else None)
+    return [table]
+
+
+@tables.register
+def _(result: ProbeResult) -> list[Table]:
+    """A line a number of labels; the probe's macro figures, and AUROC of the two controls."""
+    table = _table(f"{_selection(result)}, labels of {result.task.of.name}", "labels")
+    for heading in (*_METRICS.values(), "AUROC, trivial", "AUROC, shuffled"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for budget in result.budgets:
+        columns: list[tuple[str, ScoreKind, str]] = [(result.model, "model", metric) for metric in _METRICS]
+        columns += [(TRIVIAL, "trivial", "auroc"), (result.model, "shuffled", "auroc")]
+        rows = [
+            find_row(result.rows, model=f"{m}+{budget.label}", kind=kind, metric=metric, class_name=None)
+            for m, kind, metric in columns
+        ]
+        table.add_row(budget.title, *map(shown, rows[:3]), *map(bare, rows[3:]))
+    return [table]
+
+
+@tables.register
+def _(result: NeighboursResult) -> list[Table]:
+    """A line a metric; the model beside the two controls."""
+    table = _table(f"{_selection(result)}, labels of {result.task.of.name}", "metric")
+    for heading in ("model", "trivial", "shuffled"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for metric in metrics_of(result.task):
+        rows = by_kind(result, metric)
+        table.add_row(metric, shown(rows.get("model")), bare(rows.get("trivial")), bare(rows.get("shuffled")))
     return [table]
 
 

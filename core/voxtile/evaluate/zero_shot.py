@@ -101,14 +101,19 @@ def multilabel_scores(images: Embeddings, prompts: Prompts, task: EvaluationTask
 
 def singlelabel_scores(images: Embeddings, prompts: Prompts, task: EvaluationTask, scale: float) -> Floats:
     """Class probabilities [N, K] of a single-label task, averaged in the task's order."""
+    result: Floats = softmax(singlelabel_logits(images, prompts, task, scale), axis=1)
+    return result
+
+
+def singlelabel_logits(images: Embeddings, prompts: Prompts, task: EvaluationTask, scale: float) -> Floats:
+    """What `singlelabel_scores` is the softmax of: [N, K]."""
     logits = []
     for present in prompts.present:
         part = _templates_joined(present, task)
         if task.averaging.wordings == "embeddings":
             part = normalised(part.mean(axis=0, keepdims=True))
         logits.append(scale * (images @ part.mean(axis=1).T).mean(axis=1))
-    result: Floats = softmax(np.stack(logits, axis=1), axis=1)
-    return result
+    return np.stack(logits, axis=1)
 
 
 def prompt_scores(images: Embeddings, prompts: Prompts, scale: float) -> list[tuple[int, int, Floats]]:

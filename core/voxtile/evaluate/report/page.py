@@ -10,7 +10,10 @@ from typing import TypeAlias
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from voxtile.evaluate.grounding.run import GroundingResult
+from voxtile.evaluate.neighbours.run import NeighboursResult
+from voxtile.evaluate.probe.run import ProbeResult
 from voxtile.evaluate.report.grounding import GroundingSection, grounding_section
+from voxtile.evaluate.report.lines import LinesSection, neighbours_section, probe_section
 from voxtile.evaluate.report.retrieval import RetrievalSection, retrieval_section
 from voxtile.evaluate.report.sections import TaskSection, task_section
 from voxtile.evaluate.result import Result
@@ -19,7 +22,7 @@ from voxtile.evaluate.retrieval.run import RetrievalResult
 from voxtile.evaluate.rows import Row
 from voxtile.evaluate.runner import TaskResult
 
-Section: TypeAlias = TaskSection | RetrievalSection | GroundingSection
+Section: TypeAlias = TaskSection | RetrievalSection | GroundingSection | LinesSection
 
 
 def write_page(evaluation: Evaluation, out: Path) -> Path:
@@ -65,6 +68,16 @@ def _(result: GroundingResult, evaluation: Evaluation) -> Section:
 @_section.register
 def _(result: RetrievalResult, evaluation: Evaluation) -> Section:
     return retrieval_section(result)
+
+
+@_section.register
+def _(result: ProbeResult, evaluation: Evaluation) -> Section:
+    return probe_section(result)
+
+
+@_section.register
+def _(result: NeighboursResult, evaluation: Evaluation) -> Section:
+    return neighbours_section(result)
 
 
 def figure(row: Row | None) -> str:

@@ -1,0 +1,1 @@
+"""Image retrieval: whether the images nearest to an image show the same."""

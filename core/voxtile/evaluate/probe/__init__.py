@@ -1,0 +1,1 @@
+"""Probes: what a few labels, or all, get out of frozen embeddings."""

@@ -13,6 +13,7 @@ Kind: TypeAlias = Literal[
     "linear-probe",
     "few-shot",
     "grounding",
+    "similarity-segmentation",
 ]
 Unit: TypeAlias = Literal["sample", "study"]
 Uncertain: TypeAlias = Literal["ignore", "positive", "negative"]

@@ -12,7 +12,7 @@ import yaml
 
 from voxtile.domain import resolve
 from voxtile.errors import ConfigError
-from voxtile.evaluate.grounding.task import GROUNDING_KEYS, GroundingTask, grounding_fields
+from voxtile.evaluate.grounding.task import GROUNDING_KEYS, GROUNDING_KINDS, GroundingTask, grounding_fields
 from voxtile.evaluate.neighbours.task import NEIGHBOURS_KEYS, parse_neighbours
 from voxtile.evaluate.probe.task import PROBE_KEYS, parse_probe
 from voxtile.evaluate.retrieval.task import RETRIEVAL_KEYS, parse_retrieval
@@ -37,7 +37,7 @@ CLASSES_KEYS = (
 CLASS_KEYS = ("title", "concept", "when", "wordings", "prompts")
 _KEYS = {
     "retrieval": RETRIEVAL_KEYS,
-    "grounding": (*CLASSES_KEYS, *GROUNDING_KEYS),
+    **{kind: (*CLASSES_KEYS, *GROUNDING_KEYS) for kind in GROUNDING_KINDS},
     "image-retrieval": NEIGHBOURS_KEYS,
     "linear-probe": PROBE_KEYS,
     "few-shot": PROBE_KEYS,
@@ -114,7 +114,7 @@ def _parse_classes(place: Place, task: Mapping[str, Any], shared: Mapping[str, A
     multilabel = shared["kind"] == "zero-shot-multilabel"
     classes = _classes(place.at("classes"), task["classes"], multilabel=multilabel)
     averaging = _averaging(place.at("averaging"), task.get("averaging") or {}, multilabel=multilabel)
-    grounds = shared["kind"] == "grounding"
+    grounds = shared["kind"] in GROUNDING_KINDS
     kind = GroundingTask if grounds else EvaluationTask
     own = grounding_fields(place, task) if grounds else {}
     return kind(
@@ -218,7 +218,7 @@ def _fields(template: str) -> list[str] | None:
 def _positive(place: Place, task: Mapping[str, Any], classes: tuple[TaskClass, ...], *, multilabel: bool) -> str | None:
     names = [c.name for c in classes]
     positive = place.text(task, "positive", "")
-    if task["kind"] == "grounding":
+    if task["kind"] in GROUNDING_KINDS:
         return None
     if positive and (multilabel or len(classes) != 2):
         raise place.at("positive").error("only a single-label task of two classes has a positive class")

@@ -45,10 +45,9 @@ class RatioTable:
         self._means: dict[tuple[str, ScoreKind], Floats] = {}
 
     def rows(self, model: str, kind: ScoreKind, ratios: Ratios) -> list[Row]:
-        """Rows of every metric: a class each where enough subjects have evidence, then the mean of those."""
+        """Rows of every metric given: a class each where enough subjects have evidence, then the mean of those."""
         rows = []
-        for metric in METRICS:
-            above, below = ratios[metric]
+        for metric, (above, below) in ratios.items():
             measured = self._measured(above, below)
             effective = [len(np.unique(self._subjects[below[:, k] > 0])) for k in range(len(self._classes))]
             kept = [k for k, n in enumerate(effective) if n >= MINIMUM]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from functools import partial
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from voxtile.corpus.reader import Corpus
@@ -18,6 +20,7 @@ from voxtile.data.roles import StudyReader
 from voxtile.errors import EvaluationError
 from voxtile.evaluate.grounding.figures import METRICS, Ratios, RatioTable
 from voxtile.evaluate.grounding.overlap import Mask, answer, extent
+from voxtile.evaluate.grounding.similarity import answers_of, quantile_cuts, require_two, shown_by_similarity
 from voxtile.evaluate.grounding.task import GroundingTask
 from voxtile.evaluate.images import CorpusImages
 from voxtile.evaluate.labels import LabelSource
@@ -28,9 +31,13 @@ from voxtile.evaluate.rows import Row, find_row
 from voxtile.evaluate.runner import Options
 from voxtile.evaluate.split_roles import role_images, sizes, units_by_role
 from voxtile.evaluate.units import Units, limited, select_units
+from voxtile.grounding.similarity.model import SimilarityModel
 
 BLIND = "text-blind"
 """Name of the control whose answer is the mean over all phrases: the best that it can do without hearing one."""
+
+POINTS = ("centre point", "random point")
+"""Names of the controls of the pointing game."""
 
 _MASK_CUTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 _PRESENCE_CUTS = tuple(np.round(np.arange(0.1, 0.95, 0.1), 2).tolist())
@@ -68,17 +75,20 @@ class GroundingResult(Result):
         task: the task.
         cuts: probability from which a voxel is shown, and a target is said to be there.
         models: names in the rows.
+        method: how similarity showed the phrases; None where a decoder did.
         shown: a few answers for pictures.
     """
 
     task: GroundingTask
     cuts: tuple[float, float]
     models: tuple[str, ...]
+    method: str | None = None
     shown: tuple[Shown, ...] = field(default=(), repr=False)
 
     def details(self) -> dict[str, Any]:
         """What the provenance says of it beyond its splits."""
-        return {"mask_threshold": self.cuts[0], "presence_threshold": self.cuts[1], "overlap": self.task.overlap}
+        said = {"mask_threshold": self.cuts[0], "presence_threshold": self.cuts[1], "overlap": self.task.overlap}
+        return said | ({"method": self.method} if self.method else {})
 
     def headlines(self, model: str) -> dict[str, Row]:
         """The mean of each metric, for the logger."""
@@ -125,6 +135,15 @@ class _Sums:
         return dice
 
 
+class _Answers(NamedTuple):
+    """Unit, [K, *G] how much each voxel belongs to each phrase, [K] presence, and [*G] what is said to any phrase."""
+
+    unit: int
+    masks: npt.NDArray[np.float32]
+    presence: npt.NDArray[np.float32]
+    blind: npt.NDArray[np.float32]
+
+
 @dataclass(frozen=True)
 class _Part:
     """Units of one role with the truth about them: labels [N, K], 1 target, 0 none, -1 unknown."""
@@ -154,25 +173,32 @@ class _Grounder:
         self._asked = [[template.format(w.present) for template in task.templates for w in item.wordings]
                        for item in task.classes]  # fmt: skip
 
-    def answers(self, units: Units) -> Iterator[tuple[int, npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
-        """Unit, [K, *G] probability of each voxel and [K] of a target, phrase by phrase the mean over wordings."""
+    def answers(self, units: Units) -> Iterator[_Answers]:
+        """What is answered in each image, phrase by phrase the mean over wordings."""
         flat = [text for texts in self._asked for text in texts]
-        ends = np.cumsum([len(texts) for texts in self._asked])[:-1]
+        counts, members = [len(texts) for texts in self._asked], units.members()
         number = 0
-        for _, batch in self._images(units.names):
-            for image in batch:
-                masks, presence = (part[0].numpy() for part in self._model.ground(image[None], flat))
-                yield (
-                    number,
-                    np.stack([part.mean(0) for part in np.split(masks, ends)]),
-                    np.stack([part.mean(0) for part in np.split(presence, ends)]),
-                )
+        for names, batch in self._images(units.names):
+            for name, image in zip(names, batch, strict=True):
+                found = (torch.split(part[0], counts) for part in self._model.ground(image[None], flat))
+                masks, presence = (torch.stack([part.mean(0) for part in parts]) for parts in found)
+                proposed = partial(self._proposals, members[name])
+                heard, blind = answers_of(self._model, self._task, masks, proposed)
+                yield _Answers(number, heard, presence.numpy(), blind)
                 number += 1
 
     def target(self, uids: Sequence[str], k: int) -> Mask:
         """The truth about a phrase in the image of some samples, on the model's grid."""
         found = self._table.of(uids)
         rows = [row for phrase in self._phrases[k] for row in found.get(phrase, ())]
+        return self._placed(uids, rows)
+
+    def _proposals(self, uids: Sequence[str]) -> list[Mask]:
+        """Every region by itself, whatever it is called; those that vanish on the model's grid are left out."""
+        masks = [self._placed(uids, [row]) for rows in self._table.of(uids).values() for row in rows]
+        return [mask for mask in masks if mask.any()]
+
+    def _placed(self, uids: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Mask:
         if not rows:
             return np.zeros(self._masks.grid, np.bool_)
         metas = mask_metas(self._preset, {uid: self._images.source(uid).meta for uid in uids})
@@ -196,10 +222,12 @@ def run_grounding(model: EvaluationModel, corpus: Corpus, task: GroundingTask, o
         EvaluationError: the model does not ground, nothing is to be evaluated, or a phrase has no region.
         PresetError: the corpus cannot satisfy the model's preset.
     """
-    if not isinstance(model, GroundingModel) or not model.grounds:
+    require_two(task)
+    shows = shown_by_similarity(model, task) or model
+    if not isinstance(shows, GroundingModel) or not shows.grounds:
         raise EvaluationError(
             f"model '{model.name}' cannot show phrases in images; train it with the Grounding objective, e.g. with "
-            "lightning fit -c medical/ct-grounding"
+            "lightning fit -c medical/ct-grounding, or set 'method' in the task to show them by similarity"
         )
     if task.unit == "study" and not isinstance(model.preset, StudyReader):
         raise EvaluationError(
@@ -212,7 +240,7 @@ def run_grounding(model: EvaluationModel, corpus: Corpus, task: GroundingTask, o
         raise EvaluationError(f"task '{task.name}': no {task.unit} of the corpus is in the split '{split}'")
     used = {role: units[role] for role in ("reported", "val")}
     images = role_images(model.preset, corpus, task, used, options.batch_size)
-    grounder = _Grounder(model, corpus, task, images)
+    grounder = _Grounder(shows, corpus, task, images)
     source = LabelSource(corpus, task)
     parts = {role: _Part(part, grounder.labels(source, part)) for role, part in used.items()}
     cuts, notes = _cuts(grounder, task, parts["val"])
@@ -224,6 +252,8 @@ def run_grounding(model: EvaluationModel, corpus: Corpus, task: GroundingTask, o
     rows = table.rows(model.name, "model", sums["model"].ratios())
     rows += table.rows(BLIND, "trivial", sums["blind"].ratios())
     rows += table.rows(model.name, "shuffled", sums["swapped"].ratios())
+    for name in POINTS:
+        rows += table.rows(name, "trivial", {"pointing": sums[name].ratios()["pointing"]})
     return GroundingResult(
         task=task,
         split=split,
@@ -235,6 +265,7 @@ def run_grounding(model: EvaluationModel, corpus: Corpus, task: GroundingTask, o
         differences=tuple(d for d in [table.difference(model.name, BLIND)] if d is not None),
         images=images,
         cuts=cuts,
+        method=shows.method if isinstance(shows, SimilarityModel) else None,
         models=(model.name, BLIND),
         shown=tuple(shown),
     )
@@ -245,13 +276,14 @@ def _counted(
 ) -> tuple[Mapping[str, _Sums], list[Shown]]:
     """Counts of the model and of both controls, and a few answers."""
     classes, members = len(task.classes), list(part.units.members().values())
-    sums = {name: _Sums.zero(len(part.units), classes) for name in ("model", "blind", "swapped")}
+    sums = {name: _Sums.zero(len(part.units), classes) for name in ("model", "blind", "swapped", *POINTS)}
     shown: dict[int, list[Shown]] = {k: [] for k in range(classes)}
-    for n, masks, presence in grounder.answers(part.units):
-        blind = masks.mean(0), presence.mean()
+    for n, masks, presence, unheard in grounder.answers(part.units):
+        blind = unheard, presence.mean()
         for k in np.flatnonzero(part.labels[n] >= 0).tolist():
             target = grounder.target(members[n], k)
             other = (k + 1 + n % (classes - 1)) % classes
+            _add_points(sums, (n, k), target, task)
             heard = {"model": (masks[k], presence[k]), "blind": blind, "swapped": (masks[other], presence[other])}
             for name, (mask, there) in heard.items():
                 predicted = (mask >= cuts[0]) & (there >= cuts[1])
@@ -261,6 +293,15 @@ def _counted(
     return sums, [item for items in shown.values() for item in items]
 
 
+def _add_points(sums: Mapping[str, _Sums], at: tuple[int, int], target: Mask, task: GroundingTask) -> None:
+    """What pointing blindly hits: the centre of the image, and on average a place anywhere in it."""
+    if target.any() and extent(target) >= task.least_extent:
+        centre = target[tuple(n // 2 for n in target.shape)]
+        for name, hit in zip(POINTS, (float(centre), float(target.mean())), strict=True):
+            sums[name].above["pointing"][at] += hit
+            sums[name].below["pointing"][at] += 1.0
+
+
 def _cuts(grounder: _Grounder, task: GroundingTask, part: _Part) -> tuple[tuple[float, float], tuple[str, ...]]:
     """Thresholds from the validation split: the mask's by mean Dice, then the presence's by mean Dice and silence."""
     if not len(part.units):
@@ -268,7 +309,7 @@ def _cuts(grounder: _Grounder, task: GroundingTask, part: _Part) -> tuple[tuple[
     dice: list[tuple[float, Floats]] = []
     silent: list[float] = []
     members = list(part.units.members().values())
-    for n, masks, presence in grounder.answers(part.units):
+    for n, masks, presence, _ in grounder.answers(part.units):
         for k in np.flatnonzero(part.labels[n] >= 0).tolist():
             target = grounder.target(members[n], k)
             if not target.any():
@@ -279,12 +320,15 @@ def _cuts(grounder: _Grounder, task: GroundingTask, part: _Part) -> tuple[tuple[
         return (0.5, 0.5), ("both thresholds are 0.5: no target of the validation split is large enough",)
     there, values = np.array([p for p, _ in dice]), np.stack([d for _, d in dice])
     best = int(values.mean(0).argmax())
+    if task.compete:
+        return (_MASK_CUTS[best], 0.0), ()
     quiet = np.array(silent)
+    choices = _PRESENCE_CUTS if task.method is None else quantile_cuts([*there, *silent])
     scores = [
         (values[:, best] * (there >= cut)).mean() + (float((quiet < cut).mean()) if len(quiet) else 0.0)
-        for cut in _PRESENCE_CUTS
+        for cut in choices
     ]
-    return (_MASK_CUTS[best], float(_PRESENCE_CUTS[int(np.argmax(scores))])), ()
+    return (_MASK_CUTS[best], float(choices[int(np.argmax(scores))])), ()
 
 
 def _dice_at(mask: npt.NDArray[np.float32], target: Mask) -> Floats:

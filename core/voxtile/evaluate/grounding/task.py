@@ -8,8 +8,13 @@ from typing import Any
 
 from voxtile.evaluate.task import EvaluationTask
 from voxtile.evaluate.task_place import Place, shown
+from voxtile.grounding.similarity.method import METHODS, Method
 
-GROUNDING_KEYS = ("overlap", "least_extent", "regions_source")
+GROUNDING_KEYS = ("overlap", "least_extent", "regions_source", "method", "proposals")
+COMPETING = "similarity-segmentation"
+"""Kind of task in which every place belongs to one class."""
+
+GROUNDING_KINDS = ("grounding", COMPETING)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +24,8 @@ class GroundingTask(EvaluationTask):
     Attributes:
         overlap: intersection over union at which a predicted lesion is a true one.
         least_extent: targets count whose longest extent on the model's grid reaches so many voxels along an axis.
+        method: how similarity shows phrases, see `SimilarityModel`; None asks the model's own decoder.
+        proposals: answer with the one region of the image, whatever it is called, that holds most of the map.
         regions_source: only regions whose source begins with one of these are the truth; all where empty. What reports
             suggest (`suv-mentions`) may train a model and never judges one.
     """
@@ -26,6 +33,13 @@ class GroundingTask(EvaluationTask):
     overlap: float = 0.3
     least_extent: int = 4
     regions_source: tuple[str, ...] = ()
+    method: Method | None = None
+    proposals: bool = False
+
+    @property
+    def compete(self) -> bool:
+        """Whether a place belongs to one class only, the one that fits it best."""
+        return self.kind == COMPETING
 
     @property
     def multilabel(self) -> bool:
@@ -44,7 +58,13 @@ def grounding_fields(place: Place, task: Mapping[str, Any]) -> dict[str, Any]:
         raise place.at("overlap").error(f"expected a number above 0 and at most 1, found {shown(overlap)}")
     if type(extent) is not int or extent < 1:
         raise place.at("least_extent").error(f"expected a whole number of voxels above 0, found {shown(extent)}")
-    return {"overlap": float(overlap), "least_extent": extent, "regions_source": _sources(place, task)}
+    competing = task.get("kind") == COMPETING
+    method = place.choice(task, "method", METHODS, METHODS[0]) if competing or "method" in task else None
+    proposals = place.choice(task, "proposals", ("regions",), None) if "proposals" in task else None
+    if proposals and (method is None or competing):
+        raise place.at("proposals").error("proposals are chosen by similarity in tasks of kind grounding; set 'method'")
+    shared = {"overlap": float(overlap), "least_extent": extent, "regions_source": _sources(place, task)}
+    return shared | {"method": method, "proposals": proposals is not None}
 
 
 def _sources(place: Place, task: Mapping[str, Any]) -> tuple[str, ...]:

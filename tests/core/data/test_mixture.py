@@ -4,12 +4,16 @@ import collections
 import dataclasses
 import io
 import itertools
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonargparse import ArgumentParser
 from PIL import Image
 
 from voxtile.corpus.identity import sample_uid
@@ -25,6 +29,8 @@ from voxtile.engine.task import Sample
 from voxtile.errors import CheckpointError, ConfigError, CorpusError, VoxtileError
 from voxtile.training.large_batch import split_items
 
+DOCS = Path(__file__).parents[3] / "docs" / "mixtures.md"
+DOCUMENTED = re.compile(r"```yaml\n(.*?)```", re.S)
 PRESET = ImagePreset(size=(8, 8), augment=ImageAugment(scale=(0.3, 1)))
 
 
@@ -307,3 +313,16 @@ def test_missing_corpora_are_named_by_their_source(corpora, tmp_path):
     both = Mixture(sources={"photo": MixtureSource(corpus=corpora["photo"])})
     with pytest.raises(ConfigError, match=r"data.corpus and data.mixture are both set"):
         CorpusDataModule(PRESET, corpora["photo"], mixture=both)
+
+
+def test_the_example_of_the_documentation_is_read_as_it_says():
+    example = yaml.safe_load(DOCUMENTED.search(DOCS.read_text()).group(1))
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(CorpusDataModule, "data")
+    module = parser.instantiate_classes(parser.parse_object(example)).data
+    histology = module._mixed.mixture.sources["histology"]
+    assert (histology.corpus, histology.share) == (["he-corpus", "he-more"], 1)
+    assert histology.preset == ImagePreset(size=(64, 64), augment=ImageAugment(quarter_turns=True, flip=0.5))
+    assert histology.captions == CaptionPolicy(unit="sentence", per_item=4)
+    steps = module._mixed.mixture.phases((10, 10))
+    assert steps == [(0, (3.0, 1.0)), (2000, (3.0, 3.0)), (8000, (0.0, 3.0))]

@@ -6,18 +6,20 @@ to one fine map (feature pyramid, Lin et al., CVPR 2017). The mask is the produc
 image cost little more than one. A presence logit answers whether there is anything to show, since a phrase may have
 none, one or many targets (GRES, Liu et al., CVPR 2023).
 
-Shape letters: S images, R phrases, L tokens of a phrase, C channels, W width of the decoder, M width of the product,
-K sub-cells of a cell of the finest level (2 an axis), *G grid of the image, *H grid of a level, N = product of *H.
+Shape letters: S images, R phrases, L tokens of a phrase, C channels, W width of the decoder, F width of its finest
+level, K parts of a cell of that level (2 an axis), *G grid of the image, *H grid of a level, N = product of *H.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from voxtile.errors import ConfigError
 from voxtile.models.convolution import CONVOLUTIONS
@@ -32,20 +34,26 @@ _RARE = -2.5
 class Answers(NamedTuple):
     """What the decoder says, before it is laid out as masks.
 
-    The logit of voxel v of phrase r is `voxels[item[r], v] · vectors[r] + bias`; voxels are in the order of cells and
-    their parts, see `GroundingDecoder.in_cells`.
+    The logit of part k of cell n is, asked by phrase r, `cells[item[r], n] · weights[r, k] + offsets[r, k]`.
 
     Attributes:
-        vectors: [R, M].
-        voxels: [S, N · K, M].
-        bias: scalar.
+        cells: [S, N, F] features of the finest level.
+        weights: [R, K, F].
+        offsets: [R, K].
         presence: [R] logit of there being a target at all.
     """
 
-    vectors: Tensor
-    voxels: Tensor
-    bias: Tensor
+    cells: Tensor
+    weights: Tensor
+    offsets: Tensor
     presence: Tensor
+
+    def logits(self, cells: Tensor, rows: Tensor) -> Tensor:
+        """[r, P, K] float32 of some phrases of one image at [P, F] cells of it."""
+        products = (cells @ self.weights[rows].flatten(0, 1).T).float()
+        return products.unflatten(1, (len(rows), self.weights.shape[1])).transpose(0, 1) + self.offsets[
+            rows
+        ].float().unsqueeze(1)
 
 
 class Grounded(NamedTuple):
@@ -69,14 +77,60 @@ class _Look(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(4))
         self.feed = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
 
-    def forward(self, queries: Tensor, places: Tensor, padding: Tensor) -> Tensor:
-        """[R, L, W] queries and [R, N, W] places of each one's image to the queries after; padding [R, L] bool."""
+    def forward(self, queries: Tensor, places: Tensor, padding: Tensor, seats: _Seats) -> Tensor:
+        """[R, L, W] queries and [S, N, W] places of all images to the queries after; padding [R, L] bool."""
         seen = self.norms[3](places)
-        queries = queries + self.across(self.norms[0](queries), seen, seen, need_weights=False)[0]
+        asking = seats.by_image(self.norms[0](queries))
+        with _attention_on(queries.device):
+            heard = self.across(asking.flatten(1, 2), seen, seen, need_weights=False)[0]
+        queries = queries + seats.by_phrase(heard.view_as(asking))
         own = self.norms[1](queries)
         queries = queries + self.among(own, own, own, key_padding_mask=padding, need_weights=False)[0]
         out: Tensor = queries + self.feed(self.norms[2](queries))
         return out
+
+
+class _Seats:
+    """Phrases side by side with the others of their image, so that its features are not copied for each.
+
+    Args:
+        item: [R] int64, image of each phrase.
+        images: S.
+    """
+
+    def __init__(self, item: Tensor, images: int) -> None:
+        counts = torch.bincount(item, minlength=images)
+        order = torch.argsort(item, stable=True)
+        self._item, self._images, self._most = item, images, int(counts.max())
+        self._seat = torch.empty_like(item)
+        self._seat[order] = torch.arange(len(item), device=item.device) - (counts.cumsum(0) - counts)[item[order]]
+
+    def by_image(self, queries: Tensor) -> Tensor:
+        """[R, L, W] to [S, most phrases of an image, L, W], 0 where there is none."""
+        empty = queries.new_zeros(self._images, self._most, *queries.shape[1:])
+        return empty.index_put((self._item, self._seat), queries)
+
+    def by_phrase(self, queries: Tensor) -> Tensor:
+        """Back to [R, L, W]."""
+        return queries[self._item, self._seat]
+
+
+def _attention_on(device: torch.device) -> AbstractContextManager[Any]:
+    """On the CPU the plain products are many times as fast as the fused kernel, whose heads are few numbers wide."""
+    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
+
+
+class _Refinement(nn.Module):
+    """A residual convolution on the finest level."""
+
+    def __init__(self, conv: Any, width: int) -> None:  # noqa: ANN401 - Conv2d or Conv3d
+        super().__init__()
+        self.conv = conv(width, width, 3, padding=1)
+        self.norm = nn.GroupNorm(max(1, width // 16), width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[S, F, *H] to the same."""
+        return x + F.relu(self.norm(self.conv(x)))
 
 
 class GroundingDecoder(nn.Module):
@@ -91,6 +145,7 @@ class GroundingDecoder(nn.Module):
         text_width: features of the text tower's tokens and pooled vector.
         width: features inside.
         fine_width: features at the finest level, where they cost most.
+        fine_blocks: residual convolutions at the finest level after the merging: what small or thin targets need.
         product: length of the vectors whose product is the mask.
         heads: of the attention.
 
@@ -106,6 +161,7 @@ class GroundingDecoder(nn.Module):
         text_width: int,
         width: int = 32,
         fine_width: int = 16,
+        fine_blocks: int = 0,
         product: int = 24,
         heads: int = 4,
     ) -> None:
@@ -124,6 +180,7 @@ class GroundingDecoder(nn.Module):
         self.merge = nn.ModuleList(conv(w, w, 3, padding=1) for w in widths)
         self.norms = nn.ModuleList(nn.GroupNorm(max(1, w // 16), w) for w in widths)
         self.narrow = conv(width, fine_width, 1)
+        self.refine = nn.Sequential(*(_Refinement(conv, fine_width) for _ in range(fine_blocks)))
         self.parts = conv(fine_width, product * 2**self.dimensions, 1)
         self.words = nn.Linear(text_width, width)
         self.sentence = nn.Linear(text_width, width)
@@ -145,18 +202,24 @@ class GroundingDecoder(nn.Module):
         """
         maps = self._pyramid(levels)
         queries, padding = self._queries(phrases)
+        seats = _Seats(item, len(maps[0]))
         for look, level in zip(self.looks, reversed(maps[1:]), strict=True):
-            queries = look(queries, level.flatten(2).transpose(1, 2)[item], padding)
+            queries = look(queries, level.flatten(2).transpose(1, 2), padding, seats)
         asked = queries[:, 0]
-        vectors = self.mask_head(asked)
-        parts = self.parts(maps[0])
-        voxels = parts.movedim(1, -1).reshape(len(parts), -1, self.product)
+        cells = self.refine(maps[0]).flatten(2).transpose(1, 2)
+        found = Answers(cells, *self._weights(self.mask_head(asked)), self.presence_head(asked).squeeze(1))
         with torch.no_grad():  # how sure the mask is anywhere; the mask learns from its own loss
-            rows = [torch.nonzero(item == image).squeeze(1) for image in range(len(voxels))]
-            peaks = [(of @ vectors[own].T).amax(0) for own, of in zip(rows, voxels, strict=True)]
-            peak = torch.cat(peaks)[torch.argsort(torch.cat(rows))]
-        presence = self.presence_head(asked).squeeze(1) + self.peak * peak
-        return Answers(vectors, voxels, self.bias, presence)
+            rows = [torch.nonzero(item == image).squeeze(1) for image in range(len(cells))]
+            peaks = [found.logits(*pair).flatten(1).amax(1) for pair in zip(cells.unbind(), rows, strict=True)]
+            peak = (torch.cat(peaks)[torch.argsort(torch.cat(rows))] - self.bias).to(found.presence.dtype)
+        return found._replace(presence=found.presence + self.peak * peak)
+
+    def _weights(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """[R, product] to [R, K, F] and [R, K]: the convolution that makes the parts of a cell, and the product of each
+        part with the phrase's vector, as one linear map; the parts themselves, many numbers each, are never made."""
+        size = (-1, self.product)
+        weights = torch.einsum("rm,kmf->rkf", vectors, self.parts.weight.flatten(1).unflatten(0, size))
+        return weights, vectors @ self.parts.bias.unflatten(0, size).T + self.bias
 
     def forward(self, levels: Sequence[Tensor], phrases: Encoded, item: Tensor, grid: Sequence[int]) -> Grounded:
         """Masks of R phrases on the grid *G of the image; see `answers` for the other arguments."""
@@ -168,10 +231,10 @@ class GroundingDecoder(nn.Module):
 
         Towers end odd grids half a cell short of the image or beyond it.
         """
-        rows = [torch.nonzero(item == image).squeeze(1) for image in range(len(found.voxels))]
+        rows = [torch.nonzero(item == image).squeeze(1) for image in range(len(found.cells))]
         # Image by image, so that its features are not copied for every phrase.
-        products = [of @ found.vectors[own].T for own, of in zip(rows, found.voxels.unbind(), strict=True)]
-        logits = torch.cat(products, 1).T[torch.argsort(torch.cat(rows))].float() + found.bias
+        pairs = zip(found.cells.unbind(), rows, strict=True)
+        logits = torch.cat([found.logits(*pair) for pair in pairs])[torch.argsort(torch.cat(rows))]
         axes = self.dimensions
         x = logits.reshape(-1, *cells, *(2,) * axes)
         x = x.permute(0, *(k for a in range(axes) for k in (1 + a, 1 + axes + a)))
@@ -182,15 +245,15 @@ class GroundingDecoder(nn.Module):
         return x[(slice(None), *(slice(0, n) for n in grid))]
 
     def in_cells(self, masks: Tensor, cells: Sequence[int]) -> Tensor:
-        """[R, *G] to [R, N · K], in the order of `Answers.voxels`."""
+        """[R, *G] to [R, *H, *(2, …)], a view where the grids fit: the parts of each cell, as `Answers.logits` has them."""
         axes = self.dimensions
         wanted = [2 * n for n in cells]
         x = masks[(slice(None), *(slice(0, n) for n in wanted))]
         short = [n - have for n, have in zip(wanted, x.shape[1:], strict=True)]
-        x = F.pad(x, [n for s in reversed(short) for n in (0, s)])
+        if any(short):
+            x = F.pad(x, [n for s in reversed(short) for n in (0, s)])
         x = x.reshape(-1, *(n for cell in cells for n in (cell, 2)))
-        x = x.permute(0, *(1 + 2 * a for a in range(axes)), *(2 + 2 * a for a in range(axes)))
-        return x.reshape(len(masks), -1)
+        return x.permute(0, *(1 + 2 * a for a in range(axes)), *(2 + 2 * a for a in range(axes)))
 
     def _pyramid(self, levels: Sequence[Tensor]) -> list[Tensor]:
         """Levels merged from coarse to fine, finest first."""
@@ -200,7 +263,7 @@ class GroundingDecoder(nn.Module):
             if merged:
                 above = merged[0] if i else self.narrow(merged[0])
                 x = x + F.interpolate(above, size=x.shape[2:], mode=_LINEAR[self.dimensions], align_corners=False)
-            merged.insert(0, F.gelu(self.norms[i](self.merge[i](x))))
+            merged.insert(0, F.relu(self.norms[i](self.merge[i](x))))
         return merged
 
     def _queries(self, phrases: Encoded) -> tuple[Tensor, Tensor]:

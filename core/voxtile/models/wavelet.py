@@ -151,6 +151,8 @@ class WaveletTower(StagedTower):
     Args:
         dimensions: 2 or 3.
         channels: image channels; the stem has 2^dimensions features for each.
+        rectify: pass the coefficients through GELU, which all but hides what lies below their mean; for masks, where
+            lung and the air beside it must be told apart, they are better left linear.
     """
 
     def __init__(
@@ -163,6 +165,7 @@ class WaveletTower(StagedTower):
         cells: Sequence[int] = (),
         width: int = 256,
         dropout: float = 0.0,
+        rectify: bool = True,
     ) -> None:
         filters = haar_filters(dimensions)
         stem = channels * len(filters)
@@ -176,6 +179,7 @@ class WaveletTower(StagedTower):
             width=width,
             dropout=dropout,
         )
+        self.rectify = rectify
         self.stem = CONVOLUTIONS[self.dimensions](channels, stem, 2, stride=2, bias=False, groups=channels)
         self.stem.weight.requires_grad_(False).copy_(filters.repeat(channels, *(1,) * self.dimensions).unsqueeze(1))
         self.stem_norm = _NORM[self.dimensions](stem, affine=False)
@@ -184,7 +188,8 @@ class WaveletTower(StagedTower):
         """Haar coefficients, standardised; nothing is learned at the finest grid, where it would cost most."""
         with torch.no_grad():
             laid_out = images.contiguous(memory_format=_LAYOUT[self.dimensions])
-            return F.gelu(self.stem_norm(self.stem(laid_out)))
+            coefficients = self.stem_norm(self.stem(laid_out))
+            return F.gelu(coefficients) if self.rectify else coefficients
 
 
 def _position(like: Tensor) -> Tensor:

@@ -23,8 +23,8 @@ class Grounding(Objective):
     confidence (weak labels less than outlines). It needs `data.regions`.
 
     Args:
-        width, fine_width, product, heads: of the decoder, see `GroundingDecoder`.
-        points: voxels outside all targets that the loss of an image is taken on, drawn anew each time.
+        width, fine_width, fine_blocks, product, heads: of the decoder, see `GroundingDecoder`.
+        points: voxels (of whole cells) without any target that the loss of an image is taken on, drawn anew each time.
         focal: weight of the focal loss beside Dice.
         presence: weight of the presence term.
     """
@@ -36,6 +36,7 @@ class Grounding(Objective):
         *,
         width: int = 32,
         fine_width: int = 16,
+        fine_blocks: int = 0,
         product: int = 24,
         heads: int = 4,
         points: int = 8192,
@@ -43,7 +44,9 @@ class Grounding(Objective):
         presence: float = 0.5,
     ) -> None:
         super().__init__()
-        self.sizes = {"width": width, "fine_width": fine_width, "product": product, "heads": heads}
+        self.sizes = {
+            "width": width, "fine_width": fine_width, "fine_blocks": fine_blocks, "product": product, "heads": heads,
+        }  # fmt: skip
         self.points, self.focal, self.presence = points, focal, presence
         self.decoder: GroundingDecoder | None = None
 
@@ -84,22 +87,25 @@ class Grounding(Objective):
         return (loss * regions.weight).sum() / regions.weight.sum().clamp(min=1e-6)
 
     def _outlines(self, found: Answers, regions: Regions, boxed: Tensor, cells: torch.Size) -> Tensor:
-        """[R] loss of known masks, 0 where only a box is known; from all target voxels and a sample of the others.
+        """[R] loss of known masks, 0 where only a box is known; from all cells with targets and a sample of the others.
 
-        A sampled voxel stands for as many as there are for each one drawn, so that the expected sums are those over the
+        A sampled cell stands for as many as there are for each one drawn, so that the expected sums are those over the
         whole image (points as in Mask2Former, Cheng et al., CVPR 2022, section 3.3).
         """
         assert self.decoder is not None
-        target = self.decoder.in_cells(regions.masks.to(found.presence.device), cells)
-        losses = torch.zeros(len(target), device=target.device)
-        for image, voxels in enumerate(found.voxels.unbind()):
+        masks, axes = regions.masks.to(found.presence.device), self.decoder.dimensions
+        losses = torch.zeros(len(masks), device=masks.device)
+        for image, features in enumerate(found.cells.unbind()):
             rows = torch.nonzero((regions.item == image) & ~boxed).squeeze(1)
             if not len(rows):
                 continue
-            places, weight = _points(target[rows].amax(0) > 0, self.points)
-            logits = (found.vectors[rows] @ voxels[places].T).float() + found.bias
-            truth = target[rows][:, places]
+            parts = self.decoder.in_cells(masks[rows], cells)
+            held = parts.amax(0).flatten(axes).amax(-1).flatten() > 0
+            places, weight = _points(held, self.points // 2**axes)
+            logits = found.logits(features[places], rows).flatten(1)
+            truth = parts[(slice(None), *torch.unravel_index(places, tuple(cells)))].flatten(1)
             there = (truth.amax(1) > 0).float()
+            weight = weight.repeat_interleave(2**axes)
             own = self.focal * focal_loss(logits, truth, weight) + there * dice_loss(logits, truth, weight)
             losses = losses.index_add(0, rows, own)
         return losses
@@ -107,7 +113,7 @@ class Grounding(Objective):
     def _boxes(self, found: Answers, regions: Regions, boxed: Tensor, levels: tuple[Tensor, ...]) -> Tensor:
         """Loss of the phrases of which only boxes are known."""
         assert self.decoder is not None
-        some = Answers(found.vectors[boxed], found.voxels, found.bias, found.presence[boxed])
+        some = Answers(found.cells, found.weights[boxed], found.offsets[boxed], found.presence[boxed])
         masks = self.decoder.laid_out(some, regions.item[boxed], levels[0].shape[2:], regions.masks.shape[1:])
         return projection_loss(masks, regions.masks[boxed])
 
@@ -120,7 +126,7 @@ class Grounding(Objective):
 
 
 def _points(positive: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """All places where `positive` [V] is True and about `count` of the others, and how many voxels each stands for."""
+    """All places where `positive` [N] is True and about `count` of the others, and how many cells each stands for."""
     inside = torch.nonzero(positive).squeeze(1)
     outside = torch.nonzero(~positive).squeeze(1)
     drawn = outside[torch.randint(len(outside), (count,), device=positive.device)] if len(outside) else outside

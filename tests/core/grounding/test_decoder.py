@@ -64,7 +64,9 @@ def test_masks_are_laid_out_as_they_are_taken_apart(grid):
     asked, item = phrases(3), torch.tensor([1, 0, 1])
     masks, cells = ground(levels, asked, item, grid).mask, levels[0].shape[2:]
     found = ground.answers(levels, asked, item)
-    flat = torch.stack([found.voxels[i] @ v for i, v in zip(item, found.vectors, strict=True)]) + found.bias
+    rows = torch.arange(3)
+    flat = torch.cat([found.logits(found.cells[i], row[None]) for i, row in zip(item, rows, strict=True)])
+    flat = flat.unflatten(1, cells).unflatten(-1, (2,) * len(grid))
     inside = ground.in_cells(torch.ones(3, *grid), cells) > 0
     torch.testing.assert_close(ground.in_cells(masks, cells)[inside], flat[inside])
 

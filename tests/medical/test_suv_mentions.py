@@ -13,8 +13,10 @@ from voxtile.corpus.verify import verify_corpus
 from voxtile_medical.dicom.convert import convert_dicom
 from voxtile_medical.mentions.command import CONFIDENCE, RULE, facts_from_mentions
 from voxtile_medical.mentions.match import Matched, match
+from voxtile_medical.mentions.naming import finding_of
 from voxtile_medical.mentions.sentences import Mention, SlicePlace, mentions_in, mentions_of
 from voxtile_medical.phantom.petct import write_petct_phantom
+from voxtile_medical.reports.lexicon import lexicon_path, load_lexicon
 
 FORMS = [
     ("FDG-avid nodule in the right upper lobe, 14 mm, SUVmax 8.3 (series 4, image 23).", 8.3, (4, None, 23, 23)),
@@ -211,9 +213,7 @@ def test_the_next_slice_is_accepted_with_less_confidence():
 def phantom(tmp_path_factory):
     folder = tmp_path_factory.mktemp("petct")
     write_petct_phantom(folder / "p", n=6, seed=12, workers=1)
-    convert_dicom(
-        folder / "p" / "dicom", folder / "c", reports=folder / "p" / "reports.csv", deidentify=False, workers=1
-    )
+    convert_dicom(folder / "p", folder / "c", reports=folder / "p" / "reports.csv", deidentify=False, workers=1)
     return folder
 
 
@@ -250,3 +250,44 @@ def test_every_region_of_the_phantom_lies_in_the_lesion_that_its_sentence_means(
     again = corpus.table("regions").num_rows
     facts_from_mentions(corpus_path, workers=1)
     assert Corpus(corpus_path).table("regions").num_rows == again
+
+
+@pytest.mark.parametrize(
+    ("sentence", "name"),
+    [
+        ("FDG-avid right adrenal metastasis, SUVmax 10.6, Se:4 Im:32.", "right adrenal metastasis"),
+        ("Hypermetabolic lymph node at the hilum on the left, SUVmax 5 (image 40).", "left nodal metastasis"),
+        ("There is a hypermetabolic nodule in the lingula with SUVmax 8.3 on PET image 23.", "left lung malignancy"),
+        ("FDG-avid liver metastasis in the right hepatic lobe, SUVmax 8.3, image 2.", "liver metastasis"),
+        ("Hypermetabolic nodule, SUVmax 8.3, image 2.", None),  # of which lung?
+        ("Focal uptake in the left lung without CT correlate, SUVmax 7.9 (image 34).", None),
+        ("Hepatic metastasis and osseous metastasis, SUVmax 8.3, image 2.", None),
+    ],
+)
+def test_a_mention_is_called_by_the_finding_that_its_sentence_affirms(sentence, name):
+    (mention,) = mentions_in(sentence)
+    assert finding_of(mention, load_lexicon(lexicon_path("petct"))) == name
+
+
+def test_regions_that_a_finding_names_lie_in_the_outlines_of_that_name(phantom):
+    facts_from_mentions(phantom / "c", lexicon="petct", workers=1)
+    corpus = Corpus(phantom / "c")
+    samples = {row["uid"]: row for row in corpus.table("samples").to_pylist()}
+    regions = corpus.table("regions").to_pylist()
+    outlines = {(samples[r["uid"]]["study"], r["phrase"]): r for r in regions if r["source"].startswith("dicom-seg")}
+    named = {phrase for _, phrase in outlines}
+    inside = []
+    for region in regions:
+        if region["source"] == RULE and region["phrase"] in named:
+            outline = outlines[samples[region["uid"]]["study"], region["phrase"]]
+            to_mm, to_index = (np.array(samples[r["uid"]]["affine"]).reshape(4, 4) for r in (region, outline))
+            zyx = np.argwhere(corpus.mask(region))
+            places = np.c_[zyx[:, ::-1], np.ones(len(zyx))] @ (np.linalg.inv(to_index) @ to_mm).T
+            x, y, z = places[:, :3].round().astype(int).T
+            truth = corpus.mask(outline)
+            within = ((places[:, :3] >= 0) & (places[:, :3] < np.array(truth.shape)[::-1] - 0.5)).all(1)
+            inside.append(truth[z[within], y[within], x[within]].mean())
+    assert len(inside) >= 5
+    # A PET blurs: 41 % of the maximum reaches over the lesion's edge.
+    assert np.median(inside) > 0.6
+    assert min(inside) > 0.3

@@ -340,6 +340,45 @@ def test_annotations_choose_places_and_become_regions(slides, tmp_path):
         assert region["phrase"] == "Tumor"
 
 
+@pytest.mark.parametrize("mpp", [0.7, 2.0])
+def test_drawn_regions_are_masks_at_the_patches_own_scale(slides, tmp_path, capsys, mpp):
+    """A hole, parts that lie apart, a border with glass, and a region beside the slide."""
+    slides.pyramid("a.tif", pyramid(), mpp=0.5, photometric="rgb")
+    hole = shapely.Point(640, 520).buffer(90.3).exterior.coords[::-1]
+    ring = shapely.Polygon(shapely.Point(640, 520).buffer(260.7).exterior, [hole])
+    drawn = shapely.MultiPolygon([ring, shapely.Polygon([(930, 640), (1101.5, 610), (1040, 801.5)])])
+    features = [
+        {
+            "type": "Feature",
+            "geometry": shapely.geometry.mapping(shape),
+            "properties": {"classification": {"name": name}},
+        }
+        for name, shape in (("Tumor", drawn), ("Elsewhere", shapely.box(5000, 5000, 5100, 5100)))
+    ]
+    (tmp_path / "drawn").mkdir()
+    (tmp_path / "drawn" / "a.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    store = convert(slides, annotations=tmp_path / "drawn", mpp=mpp, patch_px=64)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "annotation 2 ('Elsewhere') lies outside the slide of 1400 × 1100 pixels; it is left out" in said
+    regions = {
+        region["uid"]: region for region in store.table("regions").to_pylist() if region["source"] == "annotations"
+    }
+    assert {region["phrase"] for region in regions.values()} == {"Tumor"}
+    area = 0
+    for row in rows_of(store):
+        x0, y0, x1, y1 = row["level0_box"]
+        x, y = np.meshgrid(*(a + (np.arange(64) + 0.5) * (b - a) / 64 for a, b in ((x0, x1), (y0, y1))))
+        expected = shapely.contains_xy(drawn, x, y)
+        region = regions.get(row["uid"])
+        mask = store.mask(region) if region else np.zeros((64, 64), bool)
+        decided = shapely.distance(drawn.boundary, shapely.points(x, y)) > 1e-6
+        np.testing.assert_array_equal(mask[decided], expected[decided])
+        area += mask.sum() * (x1 - x0) * (y1 - y0) / 64**2
+    covered = shapely.union_all([shapely.box(*row["level0_box"]) for row in rows_of(store)]).intersection(drawn).area
+    assert area == pytest.approx(covered, rel=0.01)
+    assert covered > 0.5 * drawn.area
+
+
 def test_annotations_that_belong_to_no_slide_are_refused(slides, tmp_path):
     slides.pyramid("a.tif", pyramid()[:1], mpp=0.5, photometric="rgb")
     with pytest.raises(ConfigError, match="needs --annotations"):

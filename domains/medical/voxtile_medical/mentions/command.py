@@ -56,7 +56,7 @@ class MentionTask:
     @property
     def version(self) -> str:
         """Bumped whenever the output for the same input changes."""
-        return "1"
+        return "2"
 
     def config(self) -> Mapping[str, Any]:
         """Settings that change the output."""
@@ -140,8 +140,11 @@ def _outcome(uid: str, results: list[Matched | Refused | Unusable]) -> Outcome:
     scores: list[Row] = []
     for found in results:
         if isinstance(found, Matched):
-            region_id = sample_uid(uid, found.mention.sentence, f"{RULE} {found.grown.seed.index}")
-            region = {"region_id": region_id, "uid": uid, "phrase": found.mention.phrase, "source": RULE}
+            called = found.mention.phrase
+            # The same sentence may be read again with a lexicon.
+            key = f"{RULE} {found.grown.seed.index} {called}"
+            region_id = sample_uid(uid, found.mention.sentence, key)
+            region = {"region_id": region_id, "uid": uid, "phrase": called, "source": RULE}
             masks.append(_mask(region, found.grown.mask))
             facts.append(_fact(uid, region_id, found))
             scores.append(

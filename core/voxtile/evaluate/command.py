@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import singledispatch
 from pathlib import Path
 
@@ -11,8 +12,12 @@ from rich.console import Console
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError, EvaluationError
 from voxtile.evaluate.comparison.scores_file import write_scores
+from voxtile.evaluate.compat.apply import checked as checked_protocols
+from voxtile.evaluate.completion import completed
 from voxtile.evaluate.grounding.run import run_grounding
 from voxtile.evaluate.grounding.task import GroundingTask
+from voxtile.evaluate.joint import named_apart, summary_table
+from voxtile.evaluate.leakage import check_leakage
 from voxtile.evaluate.model import EvaluationModel
 from voxtile.evaluate.neighbours.run import run_neighbours
 from voxtile.evaluate.neighbours.task import NeighboursTask
@@ -21,14 +26,16 @@ from voxtile.evaluate.probe.run import run_probe
 from voxtile.evaluate.probe.task import ProbeTask
 from voxtile.evaluate.provenance import provenance
 from voxtile.evaluate.report.page import write_page
+from voxtile.evaluate.report.tables import latex, rows_csv
 from voxtile.evaluate.result import Result
-from voxtile.evaluate.results import Evaluation, prepare_folder, write_results
+from voxtile.evaluate.results import Evaluation, joined, prepare_folder, write_results, write_text
 from voxtile.evaluate.retrieval.run import run_retrieval
 from voxtile.evaluate.retrieval.task import RetrievalTask
+from voxtile.evaluate.robustness import checked as checked_changes
 from voxtile.evaluate.runner import Options, run_task
 from voxtile.evaluate.task import EvaluationTask, Task
 from voxtile.evaluate.task_file import load_task
-from voxtile.evaluate.terminal import print_evaluation
+from voxtile.evaluate.terminal import print_evaluation, print_summary
 
 _SPLITS = ("test", "val", "train")
 
@@ -42,11 +49,16 @@ def evaluate(
     batch_size: int = 32,
     bootstrap: int = 1000,
     seed: int = 0,
+    also: str = "",
+    compat: str = "",
+    robustness: str = "",
+    subgroups: str = "",
+    allow_leakage: bool = False,
 ) -> None:
-    """Evaluate a model on tasks: figures with intervals, a trivial baseline and shuffled images beside them.
+    """Evaluate models on tasks: figures with intervals, a trivial baseline and shuffled images beside them.
 
-    Writes OUT/results.json, OUT/index.html and the scores themselves (OUT/scores.parquet, for `voxtile compare`), and
-    prints a table.
+    Writes OUT/results.json, OUT/index.html, the figures for papers (OUT/results.csv, OUT/results.tex) and the scores
+    themselves (OUT/scores.parquet, for `voxtile compare`), and prints a table.
 
     Args:
         model: a checkpoint, open_clip:NAME[/PRETRAINED], hf:ID (CLIP or SigLIP), or a folder of one of these.
@@ -57,6 +69,14 @@ def evaluate(
         batch_size: images a batch.
         bootstrap: replicates of the bootstrap over subjects.
         seed: of the bootstrap and of the shuffled control.
+        also: further models for the same table, separated by commas.
+        compat: also compute figures by published rules and say how much they flatter: ct-clip, conch, mi-zero, plip,
+            clip-benchmark, separated by commas.
+        robustness: try the model on changed images too: flip, orientation, resampling, noise, scanner,
+            missing=BAND+BAND, separated by commas.
+        subgroups: split figures by sex, age_band, scanner, place, season or any other property that the corpus has,
+            separated by commas.
+        allow_leakage: report figures although the model was trained on some of what is reported; the report says so.
 
     Raises:
         EvaluationError: a class has no positives (after the report of the others is written), nothing can be evaluated,
@@ -64,7 +84,13 @@ def evaluate(
     """
     from voxtile.models.load import load_model
 
-    options = checked_options(split, batch_size, bootstrap, seed)
+    options = replace(
+        checked_options(split, batch_size, bootstrap, seed),
+        compat=checked_protocols(_listed(compat)),
+        robustness=tuple(checked_changes(_listed(robustness))),
+        subgroups=_listed(subgroups),
+        allow_leakage=allow_leakage,
+    )
     if not tasks:
         raise ConfigError(
             "no task was named; for example: voxtile evaluate MODEL medical/ct-findings --corpus … --out …"
@@ -73,9 +99,21 @@ def evaluate(
         load_task(task)  # a typing error should not cost the time to load a model
     prepare_folder(out)
     opened = Corpus(corpus)
-    evaluation = evaluate_model(load_model(model), model, opened, tasks, options)
-    report(evaluation, out, Console())
-    refuse_empty(evaluation, out)
+    specs = [model, *_listed(also)]
+    models = [load_model(spec) for spec in specs]
+    for loaded, name in zip(models, named_apart([loaded.name for loaded in models], specs), strict=True):
+        if loaded.name != name:
+            loaded.name = name
+    evaluations = [
+        evaluate_model(loaded, spec, opened, tasks, options) for loaded, spec in zip(models, specs, strict=True)
+    ]
+    report(evaluations[0], out, Console(), *evaluations[1:])
+    for evaluation in evaluations:
+        refuse_empty(evaluation, out)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def checked_options(split: str | None, batch_size: int, bootstrap: int, seed: int) -> Options:
@@ -107,11 +145,13 @@ def evaluate_model(
         tasks: names or paths.
         options: how.
     """
-    results = tuple(_run(load_task(task), model, corpus, options) for task in tasks)
+    found = (_run(load_task(task), model, corpus, options) for task in tasks)
+    results = tuple(completed(result, model, corpus, options) for result in found)
+    leakage = check_leakage(model, results, allowed=options.allow_leakage)
     return Evaluation(
         model=model.name,
         results=results,
-        provenance=provenance(model, spec, corpus, seed=options.seed, replicates=options.replicates),
+        provenance=provenance(model, spec, corpus, seed=options.seed, replicates=options.replicates, leakage=leakage),
         phantom=is_phantom(corpus),
     )
 
@@ -146,12 +186,27 @@ def _(task: NeighboursTask, model: EvaluationModel, corpus: Corpus, options: Opt
     return run_neighbours(model, corpus, task, options)
 
 
-def report(evaluation: Evaluation, out: Path, console: Console) -> None:
-    """Write `results.json`, `scores.parquet` and `index.html`, and print the table."""
-    results = write_results(evaluation, out)
-    write_scores(evaluation, out)
-    page = write_page(evaluation, out)
-    print_evaluation(evaluation, console)
+def report(evaluation: Evaluation, out: Path, console: Console, *others: Evaluation) -> None:
+    """Write `results.json`, `.csv` and `.tex`, `scores.parquet` and `index.html`, and print the table.
+
+    Args:
+        evaluation: of the first model.
+        out: the folder.
+        console: to print on.
+        others: of further models on the same tasks.
+    """
+    evaluations = [evaluation, *others]
+    seed, replicates = evaluation.provenance["seed"], evaluation.provenance["bootstrap"]
+    table = summary_table(evaluations, replicates=replicates, seed=seed)
+    results = write_results(evaluations, [pair.to_json() for pair in table.pairs], out)
+    write_text(out / "results.csv", rows_csv(joined(evaluations)["rows"]))
+    write_text(out / "results.tex", latex(table))
+    write_scores(evaluations, out)
+    page = write_page(evaluations, table, out)
+    for part in evaluations:
+        print_evaluation(part, console)
+    if others:
+        print_summary(table, console)
     console.print(f"wrote {results} and {page}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -11,11 +11,13 @@ from voxtile.data.preset import Preset
 
 
 class EvaluationModel(Protocol):
-    """A pair of encoders with its own preprocessing."""
+    """A pair of encoders with its own preprocessing.
 
-    @property
-    def name(self) -> str:
-        """How tables call it."""
+    Attributes:
+        name: how tables call it.
+    """
+
+    name: str
 
     @property
     def preset(self) -> Preset:

@@ -18,7 +18,9 @@ from voxtile.evaluate.model import EvaluationModel
 _PACKAGES = ("voxtile", "torch", "open_clip_torch", "numpy", "scipy", "scikit-learn", "blosc2")
 
 
-def provenance(model: EvaluationModel, spec: str, corpus: Corpus, *, seed: int, replicates: int) -> dict[str, Any]:
+def provenance(
+    model: EvaluationModel, spec: str, corpus: Corpus, *, seed: int, replicates: int, leakage: str
+) -> dict[str, Any]:
     """JSON-able provenance of a run.
 
     Args:
@@ -27,13 +29,14 @@ def provenance(model: EvaluationModel, spec: str, corpus: Corpus, *, seed: int, 
         corpus: it was evaluated on.
         seed: of the bootstrap and the permutations.
         replicates: of the bootstrap.
+        leakage: what is known about overlap of its training data with what is reported.
     """
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command_line(sys.argv),
         "seed": seed,
         "bootstrap": replicates,
-        "model": {"name": model.name, "spec": spec, "sha256": file_hash(Path(spec))},
+        "model": {"name": model.name, "spec": spec, "sha256": file_hash(Path(spec)), "leakage": leakage},
         "preset": {**model.preset.to_config(), "version": model.preset.version},
         "corpus": [{"name": root.resolve().name, "manifests_sha256": manifests_hash(root)} for root in corpus.roots],
         "versions": {"python": platform.python_version(), **_versions()},

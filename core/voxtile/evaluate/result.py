@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from voxtile.evaluate.calibration import CalibrationFigures
+from voxtile.evaluate.compat.flattery import Flattery
 from voxtile.evaluate.figures import Difference
 from voxtile.evaluate.images import CorpusImages
 from voxtile.evaluate.rows import Row
 from voxtile.evaluate.sensitivity import PromptSensitivity
+from voxtile.evaluate.subgroups import Subgroup
 from voxtile.evaluate.task import Task
 from voxtile.evaluate.units import Units
 
@@ -31,6 +34,9 @@ class Result(ABC):
         images: reads the images of single units, for pictures.
         empty: classes that had nothing to be measured on.
         sensitivity: how much the wording of prompts matters.
+        compat: figures by published rules beside ours.
+        subgroups: figures of parts of the units.
+        calibrations: how far scores can be read as probabilities.
     """
 
     task: Task
@@ -44,6 +50,9 @@ class Result(ABC):
     images: CorpusImages
     empty: tuple[str, ...] = ()
     sensitivity: tuple[PromptSensitivity, ...] = ()
+    compat: tuple[Flattery, ...] = ()
+    subgroups: tuple[Subgroup, ...] = ()
+    calibrations: tuple[CalibrationFigures, ...] = ()
 
     @abstractmethod
     def details(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -58,8 +58,28 @@ class Evaluation:
             "prompt_sensitivity": [
                 part.to_json(result.task.name, self.model) for result in self.results for part in result.sensitivity
             ],
+            "calibration": [part.to_json(r.task.name) for r in self.results for part in r.calibrations],
+            "subgroups": [part.to_json(r.task.name) for r in self.results for part in r.subgroups],
+            "compat": [part.to_json(r.task.name, self.model) for r in self.results for part in r.compat],
             "notes": [{"task": result.task.name, "text": note} for result in self.results for note in result.notes],
         }
+
+
+def joined(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
+    """What `results.json` holds of several models: the first's, with what is said of the others.
+
+    Rows of the trivial baseline are those beside the first model; each further model was compared with the baseline
+    that sees what it sees, as `differences` says.
+    """
+    first, *others = (evaluation.to_json() for evaluation in evaluations)
+    for evaluation, content in zip(evaluations[1:], others, strict=True):
+        first["rows"] += [row for row in content["rows"] if row["kind"] != "trivial"]
+        for key in ("differences", "prompt_sensitivity", "calibration", "subgroups", "compat"):
+            first[key] += content[key]
+        first["notes"] += [{**note, "model": evaluation.model} for note in content["notes"]]
+    keys = ("model", "preset", "tasks")
+    first["provenance"]["others"] = [{key: content["provenance"][key] for key in keys} for content in others]
+    return first
 
 
 def prepare_folder(out: Path) -> None:
@@ -94,8 +114,15 @@ def write_text(path: Path, text: str) -> None:
         raise EvaluationError(f"'{path}' cannot be written ({error.strerror}); choose another --out") from error
 
 
-def write_results(evaluation: Evaluation, out: Path) -> Path:
-    """Write `results.json` into the folder and return its path."""
+def write_results(evaluations: Sequence[Evaluation], pairs: Sequence[Mapping[str, Any]], out: Path) -> Path:
+    """Write `results.json` into the folder and return its path.
+
+    Args:
+        evaluations: one a model.
+        pairs: differences of the first model from the others.
+        out: the folder.
+    """
     path = out / "results.json"
-    write_text(path, json.dumps(evaluation.to_json(), indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+    content = {**joined(evaluations), "pairs": list(pairs)}
+    write_text(path, json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
     return path

@@ -45,6 +45,7 @@ class Options:
         compat: published protocols by which figures are computed again.
         robustness: changes of the images under which the model is tried again, besides the task's own.
         subgroups: properties by which figures are split, besides the task's own.
+        allow_leakage: report units that the model was trained on.
     """
 
     split: str | None = None
@@ -54,6 +55,7 @@ class Options:
     compat: tuple[str, ...] = ()
     robustness: tuple[str, ...] = ()
     subgroups: tuple[str, ...] = ()
+    allow_leakage: bool = False
 
 
 @dataclass(frozen=True)

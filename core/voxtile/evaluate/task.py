@@ -119,6 +119,8 @@ class EvaluationTask(Task):
         labels: how facts become labels.
         averaging: the order of averaging.
         fact_head_ensemble: also report the mean of the contrastive score and the fact head's.
+        robustness: changes of the images under which the model is tried again (`voxtile.evaluate.robustness`).
+        subgroups: properties by which figures are split (`voxtile.evaluate.subgroups`).
     """
 
     classes: tuple[TaskClass, ...]
@@ -127,6 +129,8 @@ class EvaluationTask(Task):
     labels: LabelRule = field(default_factory=LabelRule)
     averaging: Averaging = field(default_factory=Averaging)
     fact_head_ensemble: bool = False
+    robustness: tuple[str, ...] = ()
+    subgroups: tuple[str, ...] = ()
 
     @property
     def multilabel(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -16,6 +16,7 @@ from voxtile.evaluate.grounding.task import GROUNDING_KEYS, GROUNDING_KINDS, Gro
 from voxtile.evaluate.neighbours.task import NEIGHBOURS_KEYS, parse_neighbours
 from voxtile.evaluate.probe.task import PROBE_KEYS, parse_probe
 from voxtile.evaluate.retrieval.task import RETRIEVAL_KEYS, parse_retrieval
+from voxtile.evaluate.robustness import checked
 from voxtile.evaluate.task import (
     KINDS,
     Aggregated,
@@ -33,6 +34,7 @@ from voxtile.evaluate.task_place import Place, nearest, shown
 SHARED_KEYS = ("name", "title", "about", "kind", "unit", "split", "scheme", "where")
 CLASSES_KEYS = (
     "uncertain", "facts_source", "vocabulary", "averaging", "fact_head_ensemble", "positive", "templates", "classes",
+    "robustness", "subgroups",
 )  # fmt: skip
 CLASS_KEYS = ("title", "concept", "when", "wordings", "prompts")
 _KEYS = {
@@ -130,7 +132,18 @@ def _parse_classes(place: Place, task: Mapping[str, Any], shared: Mapping[str, A
         ),
         averaging=averaging,
         fact_head_ensemble=place.flag(task, "fact_head_ensemble"),
+        robustness=tuple(_robustness(place.at("robustness"), task)),
+        subgroups=place.words(task, "subgroups"),
     )
+
+
+def _robustness(place: Place, task: Mapping[str, Any]) -> Sequence[str]:
+    try:
+        return checked(place.words(task, "robustness"))
+    except ConfigError as error:
+        if str(error).startswith("task file"):
+            raise
+        raise place.error(str(error)) from None
 
 
 def _averaging(place: Place, value: object, *, multilabel: bool) -> Averaging:

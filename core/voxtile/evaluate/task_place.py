@@ -50,6 +50,13 @@ class Place:
             raise self.at(key).error(f"expected true or false, found {shown(value)}")
         return value
 
+    def words(self, mapping: Mapping[str, Any], key: str) -> tuple[str, ...]:
+        """The list of words under a key; none where there is no such key."""
+        value = mapping.get(key) or []
+        if not isinstance(value, list) or not all(isinstance(word, str) and word for word in value):
+            raise self.at(key).error(f"expected a list of words, found {shown(value)}")
+        return tuple(value)
+
     def choice(self, mapping: Mapping[str, Any], key: str, choices: Collection[str], default: str | None) -> Any:  # noqa: ANN401
         """The word under a key, if it is one of the choices."""
         value = mapping.get(key, default)

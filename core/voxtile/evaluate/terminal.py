@@ -11,6 +11,8 @@ from rich.table import Table
 
 from voxtile.evaluate.decisions import ENSEMBLE, FACT_HEAD
 from voxtile.evaluate.grounding.run import GroundingResult
+from voxtile.evaluate.joint import SummaryTable
+from voxtile.evaluate.metric_names import metric_title
 from voxtile.evaluate.neighbours.run import NeighboursResult, by_kind, metrics_of
 from voxtile.evaluate.probe.run import ProbeResult
 from voxtile.evaluate.result import Result
@@ -31,10 +33,33 @@ def print_evaluation(evaluation: Evaluation, console: Console) -> None:
     for result in evaluation.results:
         for table in tables(result):
             console.print(table)
+        if result.compat:
+            console.print(_compat(result))
         for note in result.notes:
             console.print(f"note: {note}", style="yellow", markup=False, highlight=False)
     if evaluation.phantom:
         console.print("A phantom figure proves wiring, never quality.", style="bold")
+
+
+def print_summary(table: SummaryTable, console: Console) -> None:
+    """Print models × tasks, the best of each task in bold, and how the first model compares with the others."""
+    shape = _table("models and tasks", "model")
+    for result, metric in zip(table.tasks, table.metrics, strict=True):
+        shape.add_column(f"{result.task.name}\n{metric_title(metric)}", justify="right")
+    for line in table.lines:
+        cells = (f"[bold]{shown(c.row)}[/bold]" if c.best else shown(c.row) for c in line.cells)
+        shape.add_row(line.label, *cells, style=None if line.kind == "model" else "dim")
+    console.print(shape)
+    for pair in table.pairs:
+        p = "< 0.001" if pair.adjusted < 0.001 else f"= {pair.adjusted:.3f}"
+        console.print(
+            f"{pair.task}: {pair.first} less {pair.second} {pair.difference:+.3f} "
+            f"({pair.low:+.3f} to {pair.high:+.3f}), p {p} after Holm's correction",
+            markup=False,
+            highlight=False,
+        )
+    if table.note:
+        console.print(f"note: {table.note}", style="yellow", markup=False, highlight=False)
 
 
 @singledispatch
@@ -86,6 +111,16 @@ def _(result: GroundingResult) -> list[Table]:
         found = [find_row(result.rows, model=m, kind=k, metric=metric, class_name=name) for _, m, k, metric in columns]
         table.add_row(title, shown(found[0]), *map(bare, found[1:]), style="bold" if name is None else None)
     return [table]
+
+
+def _compat(result: Result) -> Table:
+    table = _table("by published rules", "protocol and rule")
+    for heading in ("metric", "by the rule", "honest", "flatters by"):
+        table.add_column(heading, justify="right", no_wrap=heading != "metric")
+    for part in result.compat:
+        figures = f"{part.published:.3f}", f"{part.honest:.3f}", f"{part.gain:+.3f}"
+        table.add_row(f"{part.protocol}: {part.rule}", metric_title(part.metric), *figures)
+    return table
 
 
 @tables.register

@@ -40,7 +40,7 @@ def test_the_command_writes_the_report(offered, block_corpus, task_path, tmp_pat
     assert results["provenance"]["seed"] == 3
     assert (tmp_path / "new" / "report" / "index.html").is_file()
     names = sorted(path.name for path in (tmp_path / "new" / "report").iterdir())
-    assert names == ["index.html", "results.json", "scores.parquet"]
+    assert names == ["index.html", "results.csv", "results.json", "results.tex", "scores.parquet"]
     assert "results.json" in capsys.readouterr().out
 
 

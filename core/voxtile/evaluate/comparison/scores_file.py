@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from voxtile.errors import EvaluationError
 from voxtile.evaluate.results import Evaluation
 from voxtile.evaluate.runner import TaskResult
+from voxtile.evaluate.trivial import TRIVIALS
 
 NAME = "scores.parquet"
 SCHEMA = pa.schema(
@@ -28,13 +30,25 @@ SCHEMA = pa.schema(
 )
 
 
-def write_scores(evaluation: Evaluation, out: Path) -> Path | None:
-    """Write the scores of all tasks with classes; nothing where there is none.
+def score_tables(evaluation: Evaluation) -> pa.Table | None:
+    """The scores of all tasks with classes; None where there is none."""
+    tables = [table for result in evaluation.results if isinstance(result, TaskResult) for table in _tables(result)]
+    return pa.concat_tables(tables) if tables else None
+
+
+def write_scores(evaluations: Sequence[Evaluation], out: Path) -> Path | None:
+    """Write the scores of all models and tasks with classes; nothing where there is none.
+
+    The baseline's scores are those beside the first model.
 
     Raises:
         EvaluationError: the folder is not writable or full.
     """
-    tables = [table for result in evaluation.results if isinstance(result, TaskResult) for table in _tables(result)]
+    tables = [table for part in evaluations if (table := score_tables(part)) is not None]
+    tables = [
+        table if number == 0 else table.filter(pc.invert(pc.is_in(table["model"], value_set=pa.array(TRIVIALS))))
+        for number, table in enumerate(tables)
+    ]
     if not tables:
         return None
     path = out / NAME

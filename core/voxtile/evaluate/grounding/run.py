@@ -20,7 +20,7 @@ from voxtile.data.roles import StudyReader
 from voxtile.errors import EvaluationError
 from voxtile.evaluate.grounding.figures import METRICS, Ratios, RatioTable
 from voxtile.evaluate.grounding.overlap import Mask, answer, extent
-from voxtile.evaluate.grounding.similarity import answers_of, quantile_cuts, require_two, shown_by_similarity
+from voxtile.evaluate.grounding.similarity import answers_of, quantile_cuts, shown_by_similarity
 from voxtile.evaluate.grounding.task import GroundingTask
 from voxtile.evaluate.images import CorpusImages
 from voxtile.evaluate.labels import LabelSource
@@ -222,7 +222,6 @@ def run_grounding(model: EvaluationModel, corpus: Corpus, task: GroundingTask, o
         EvaluationError: the model does not ground, nothing is to be evaluated, or a phrase has no region.
         PresetError: the corpus cannot satisfy the model's preset.
     """
-    require_two(task)
     shows = shown_by_similarity(model, task) or model
     if not isinstance(shows, GroundingModel) or not shows.grounds:
         raise EvaluationError(

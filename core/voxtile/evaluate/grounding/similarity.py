@@ -9,7 +9,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from voxtile.errors import EvaluationError
 from voxtile.evaluate.grounding.overlap import Mask
 from voxtile.evaluate.grounding.task import GroundingTask
 from voxtile.evaluate.model import EvaluationModel
@@ -60,15 +59,3 @@ def quantile_cuts(values: Sequence[float], count: int = 20) -> tuple[float, ...]
         return (0.0,)
     inner = np.unique(np.quantile(np.asarray(values), np.linspace(0, 1, count)))
     return (0.0, *((inner[1:] + inner[:-1]) / 2).tolist())
-
-
-def require_two(task: GroundingTask) -> None:
-    """Check that there is another phrase to compare with.
-
-    Raises:
-        EvaluationError: the task has a single class.
-    """
-    if len(task.classes) < 2:
-        raise EvaluationError(
-            f"task '{task.name}' has one class, so that no other phrase can be its control; name at least two"
-        )

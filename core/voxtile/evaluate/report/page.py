@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import singledispatch
 from pathlib import Path
 from typing import TypeAlias
@@ -10,12 +12,14 @@ from typing import TypeAlias
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from voxtile.evaluate.grounding.run import GroundingResult
+from voxtile.evaluate.joint import SummaryTable
+from voxtile.evaluate.metric_names import metric_title
 from voxtile.evaluate.neighbours.run import NeighboursResult
 from voxtile.evaluate.probe.run import ProbeResult
 from voxtile.evaluate.report.grounding import GroundingSection, grounding_section
 from voxtile.evaluate.report.lines import LinesSection, neighbours_section, probe_section
 from voxtile.evaluate.report.retrieval import RetrievalSection, retrieval_section
-from voxtile.evaluate.report.sections import TaskSection, task_section
+from voxtile.evaluate.report.sections import Strip, TaskSection, strip_of, task_section
 from voxtile.evaluate.result import Result
 from voxtile.evaluate.results import Evaluation, write_text
 from voxtile.evaluate.retrieval.run import RetrievalResult
@@ -25,15 +29,29 @@ from voxtile.evaluate.runner import TaskResult
 Section: TypeAlias = TaskSection | RetrievalSection | GroundingSection | LinesSection
 
 
-def write_page(evaluation: Evaluation, out: Path) -> Path:
+@dataclass(frozen=True)
+class ModelPart:
+    """What the page shows of one model; `title` is empty where there is only one."""
+
+    evaluation: Evaluation
+    title: str
+    tasks: list[Section]
+
+
+def write_page(evaluations: Sequence[Evaluation], table: SummaryTable, out: Path) -> Path:
     """Write `index.html` into the folder and return its path."""
     path = out / "index.html"
-    write_text(path, page(evaluation))
+    write_text(path, page(evaluations, table))
     return path
 
 
-def page(evaluation: Evaluation) -> str:
-    """The page as one string; style, curves and pictures are inside."""
+def page(evaluations: Sequence[Evaluation], table: SummaryTable) -> str:
+    """The page as one string; style, curves and pictures are inside.
+
+    Args:
+        evaluations: one a model, on the same tasks.
+        table: of them.
+    """
     environment = Environment(
         loader=PackageLoader("voxtile.evaluate.report", "templates"),
         autoescape=True,
@@ -41,13 +59,38 @@ def page(evaluation: Evaluation) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"figure": figure, "interval": interval, "signed": lambda value: f"{value:+.3f}"}
+    environment.filters |= {
+        "figure": figure,
+        "interval": interval,
+        "signed": lambda value: f"{value:+.3f}",
+        "metric": metric_title,
+    }
+    parts = [_part(number, evaluation, len(evaluations)) for number, evaluation in enumerate(evaluations)]
+    first = evaluations[0]
     return environment.get_template("page.html.j2").render(
-        evaluation=evaluation,
-        tasks=[_section(result, evaluation) for result in evaluation.results],
-        provenance=evaluation.provenance,
-        preset=json.dumps(evaluation.provenance["preset"], indent=2, ensure_ascii=False),
+        evaluation=first,
+        parts=parts,
+        tasks=[task for part in parts for task in part.tasks],
+        table=table,
+        strips=[_table_strip(table, column) for column in range(len(table.tasks))],
+        provenance=first.provenance,
+        models=[
+            (e.provenance["model"], json.dumps(e.provenance["preset"], indent=2, ensure_ascii=False))
+            for e in evaluations
+        ],
     )
+
+
+def _part(number: int, evaluation: Evaluation, count: int) -> ModelPart:
+    sections = [_section(result, evaluation) for result in evaluation.results]
+    if number:
+        sections = [replace(section, anchor=f"m{number + 1}-{section.anchor}") for section in sections]
+    return ModelPart(evaluation, evaluation.model if count > 1 else "", sections)
+
+
+def _table_strip(table: SummaryTable, column: int) -> Strip:
+    rows = [line.cells[column].row for line in table.lines]
+    return strip_of([row.low for row in rows if row is not None and row.low is not None])
 
 
 @singledispatch

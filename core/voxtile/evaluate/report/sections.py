@@ -7,15 +7,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from voxtile.evaluate.calibration import Calibration, calibration
+from voxtile.evaluate.calibration import Calibration, CalibrationFigures, calibration
 from voxtile.evaluate.decisions import ENSEMBLE, FACT_HEAD
 from voxtile.evaluate.figures import DECISION, RANKING, Difference
 from voxtile.evaluate.report.examples import ClassExamples, class_examples
+from voxtile.evaluate.report.parts import (
+    Confusion,
+    RobustnessLine,
+    confusion_matrix,
+    confusions,
+    grouped,
+    robustness_lines,
+)
 from voxtile.evaluate.report.plots import Curve, precision_recall_plot, reliability_plot, roc_plot
 from voxtile.evaluate.results import Evaluation
 from voxtile.evaluate.rows import Row, ScoreKind, find_row
 from voxtile.evaluate.runner import TaskResult
 from voxtile.evaluate.sensitivity import PromptSensitivity
+from voxtile.evaluate.subgroups import Subgroup
 from voxtile.evaluate.trivial import NAME as TRIVIAL
 
 COLOURS = {"model": "#0b5cad", "head": "#b4540a", "ensemble": "#6b3fa0", "trivial": "#6a7682", "shuffled": "#a3adb7"}
@@ -106,7 +115,11 @@ class TaskSection:
     strip: Strip
     difference: Difference | None
     reliability: str
-    calibrations: list[tuple[Source, Calibration]]
+    calibrations: list[tuple[str, str, CalibrationFigures]]
+    confusions: list[Confusion]
+    matrix: list[list[int]]
+    robustness: list[RobustnessLine]
+    subgroups: list[tuple[str, list[Subgroup]]]
     sensitivity: tuple[PromptSensitivity, ...]
     sensitivity_strip: Strip
     examples: list[ClassExamples]
@@ -142,8 +155,8 @@ def task_section(evaluation: Evaluation, result: TaskResult) -> TaskSection:
     macro = _rows(result, sources, None)
     lines = [_line(result, sources, column) for column in range(len(result.task.reported))]
     shown = sorted((line for line in lines if line.value is not None), key=lambda line: -(line.value or 0))
-    models = [source for source in sources if source.kind == "model"]
-    pooled = [(source, _pooled_calibration(result, source)) for source in models]
+    roles = {source.model: source for source in sources if source.kind == "model"}
+    calibrated = [(roles[part.model], part) for part in result.calibrations]
     values = [r.low for line in shown for r in line.rows["auroc"].values() if r and r.low is not None]
     every = max(1, min(_PICTURES_OF_A_CLASS, _PICTURES // len(result.task.reported)))
     return TaskSection(
@@ -156,12 +169,18 @@ def task_section(evaluation: Evaluation, result: TaskResult) -> TaskSection:
         decided=any(macro["balanced_accuracy"].values()),
         lines=shown,
         refused=[line for line in lines if line not in shown],
-        strip=_strip(values),
+        strip=strip_of(values),
         difference=next((d for d in result.differences if d.model == evaluation.model), None),
-        reliability=reliability_plot([(part, COLOURS[s.role], MARKERS[s.role]) for s, part in pooled]),
-        calibrations=pooled,
+        reliability=reliability_plot(
+            [(p.curve, COLOURS[s.role], MARKERS[s.role]) for s, p in calibrated if p.temperature is None]
+        ),
+        calibrations=[(s.role, s.label, part) for s, part in calibrated],
+        confusions=confusions(result, evaluation.model),
+        matrix=confusion_matrix(result, evaluation.model),
+        robustness=robustness_lines(result, evaluation.model),
+        subgroups=grouped(result.subgroups),
         sensitivity=result.sensitivity,
-        sensitivity_strip=_strip([value for part in result.sensitivity for value in part.values]),
+        sensitivity_strip=strip_of([value for part in result.sensitivity for value in part.values]),
         volumes=any(row["kind"] == "volume" for row in result.images.rows.values()),
         examples=[
             class_examples(result, evaluation.model, column, every) for column in range(len(result.task.reported))
@@ -208,12 +227,7 @@ def _line(result: TaskResult, sources: Sequence[Source], column: int) -> ClassLi
     )
 
 
-def _pooled_calibration(result: TaskResult, source: Source) -> Calibration:
-    known = result.labels >= 0
-    return calibration(result.labels[known] == 1, result.scores[source.model][known])
-
-
-def _strip(values: Sequence[float]) -> Strip:
-    """From the tenth below the smallest value, and at most 0.4, so that chance is on it."""
+def strip_of(values: Sequence[float]) -> Strip:
+    """An axis from the tenth below the smallest value, and at most 0.4, so that chance is on it."""
     lowest = min([0.45, *values])
     return Strip(max(0.0, float(np.floor(lowest * 10)) / 10))

@@ -53,6 +53,8 @@ class RetrievalResult(Result):
         texts: how many different ones.
         models: names in the rows: the model, and the trivial baseline where there is one.
         examples: queries with what they find.
+        pairs: which caption belongs to which image.
+        embedded: [N, D] of the images and [T, D] of the texts, normalised.
     """
 
     task: RetrievalTask
@@ -60,6 +62,8 @@ class RetrievalResult(Result):
     texts: int
     models: tuple[str, ...]
     examples: tuple[Example, ...]
+    pairs: Pairs
+    embedded: tuple[Floats, Floats]
 
     def details(self) -> dict[str, Any]:
         """What the provenance says of it beyond its splits."""
@@ -113,6 +117,8 @@ def run_retrieval(model: EvaluationModel, corpus: Corpus, task: RetrievalTask, o
         texts=len(np.unique(pairs.group)),
         models=(model.name, NAME) if words else (model.name,),
         examples=pick_examples(pairs, shown, texts, places),
+        pairs=pairs,
+        embedded=(shown, texts),
     )
 
 

@@ -1,0 +1,1 @@
+"""Published protocols: a figure by their rules beside ours, and how much the rule flatters."""

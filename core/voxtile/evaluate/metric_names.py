@@ -1,0 +1,16 @@
+"""What people call a metric."""
+
+from __future__ import annotations
+
+_TITLES = {
+    "auroc": "AUROC",
+    "average_precision": "average precision",
+    "balanced_accuracy": "balanced accuracy",
+    "mean_recall": "mean recall",
+    "dice": "Dice",
+}
+
+
+def metric_title(metric: str) -> str:
+    """The name that tables print."""
+    return _TITLES.get(metric, metric.replace("_", " "))

@@ -1,0 +1,135 @@
+"""Published rules: what they choose is what their own code chooses, and a model without skill gains by them."""
+
+import math
+
+import numpy as np
+import pytest
+from sklearn.metrics import balanced_accuracy_score
+
+from voxtile.errors import ConfigError
+from voxtile.evaluate.compat import clip_benchmark, ct_clip, plip, pooling
+from voxtile.evaluate.compat.apply import checked
+from voxtile.evaluate.metrics import average_precision
+
+
+def test_the_corner_threshold_is_the_one_that_the_published_loop_finds():
+    """`find_threshold` of CT-CLIP's bootstrap_values.py, written out as it is there."""
+    rng = np.random.default_rng(0)
+    for n in (12, 40):
+        labels, scores = rng.random(n) < 0.4, np.round(rng.random(n), 2)
+        best, at = 10_000.0, 0.0
+        for threshold in np.linspace(0, 1, 100):
+            called = scores > threshold
+            tp, fn = (labels & called).sum(), (labels & ~called).sum()
+            fp, tn = (~labels & called).sum(), (~labels & ~called).sum()
+            distance = math.sqrt((1 - tp / (tp + fn)) ** 2 + (fp / (fp + tn)) ** 2)
+            if distance <= best:
+                best, at = distance, threshold
+        assert ct_clip.nearest_corner(labels, scores) == at
+
+
+def test_a_threshold_from_the_reported_scans_flatters_a_model_without_skill():
+    rng = np.random.default_rng(1)
+    gains = []
+    for _ in range(10):
+        parts = [((rng.random((80, 4)) < 0.3).astype(np.int8), rng.random((80, 4))) for _ in range(2)]
+        found = {part.metric: part for part in ct_clip.threshold_flattery(*parts)}
+        gains.append(found["balanced_accuracy"].gain)
+    assert np.mean(gains) > 0.03
+
+
+def test_a_query_in_its_own_gallery_answers_itself():
+    rng = np.random.default_rng(2)
+    labels = (rng.random((120, 6)) < 0.2).astype(np.int8)
+    embeddings = rng.normal(size=(120, 8))
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    first, fifth = ct_clip.retrieval_flattery(embeddings, labels, (1, 5))
+    ill = (labels == 1).any(axis=1)
+    assert first.published == pytest.approx(ill.mean())  # itself for those that have a finding, nothing for others
+    pairs = [_jaccard(labels[i], labels[j]) for i in range(120) for j in np.flatnonzero(ill) if i != j]
+    assert first.honest == pytest.approx(np.mean(pairs), abs=0.08)
+    own_fifth = _agreement_at(embeddings, labels, 5)
+    assert fifth.published == pytest.approx((first.published + own_fifth) / 2)  # figures of several k run together
+
+
+def _jaccard(one, other):
+    return (one & other).sum() / max(1, (one | other).sum())
+
+
+def _agreement_at(embeddings, labels, cutoff):
+    gallery = np.flatnonzero((labels == 1).any(axis=1))
+    found = []
+    for query in range(len(labels)):
+        best = gallery[np.argsort(-(embeddings[gallery] @ embeddings[query]), kind="stable")[:cutoff]]
+        found.append(np.mean([_jaccard(labels[query], labels[other]) for other in best]))
+    return np.mean(found)
+
+
+def test_pooling_takes_the_highest_patches_and_all_where_there_are_fewer():
+    bag = np.array([[1.0, 9.0], [3.0, 2.0], [2.0, 1.0]])
+    np.testing.assert_allclose(pooling.pooled([bag], 2), [[2.5, 5.5]])
+    np.testing.assert_allclose(pooling.pooled([bag], 50), [bag.mean(axis=0)])
+
+
+def test_the_best_number_of_patches_is_taken_where_it_is_reported_and_where_it_is_validated():
+    rng = np.random.default_rng(3)
+    sides = []
+    for _ in range(2):
+        classes = rng.integers(0, 3, 40)
+        sides.append((classes, [[rng.normal(size=(60, 3)) for _ in classes]]))
+    found = pooling.best_top_flattery(pooling.CONCH, *sides, pooling.CONCH_TOP)
+    figures = {
+        top: balanced_accuracy_score(sides[0][0], pooling.pooled(sides[0][1][0], top).argmax(axis=1))
+        for top in pooling.CONCH_TOP
+    }
+    assert found.published == pytest.approx(max(figures.values()))
+    chosen, _ = pooling.best_top(*sides[1], pooling.CONCH_TOP)
+    assert found.honest == pytest.approx(figures[chosen])
+    assert found.chosen.endswith(f"by validation {chosen}")
+    assert found.gain >= 0
+
+
+def test_mi_zero_takes_the_median_over_prompts():
+    rng = np.random.default_rng(4)
+    classes = np.arange(30) % 2
+    prompts = [[rng.normal(size=(8, 2)) for _ in classes] for _ in range(3)]
+    _, figure = pooling.best_top(classes, prompts, (1,))
+    assert figure == pytest.approx(np.median([pooling.balanced(classes, bags, 1) for bags in prompts]))
+
+
+def test_the_penalty_of_a_probe_chosen_on_test_is_never_worse_there():
+    rng = np.random.default_rng(5)
+    parts = [(rng.normal(size=(n, 16)), rng.integers(0, 2, n)) for n in (60, 40, 40)]
+    found = plip.probe_flattery(*parts)
+    assert found.gain >= 0
+    assert found.metric == "macro_f1"
+    again = plip.probe_flattery(parts[0], parts[2], parts[2])
+    assert again.gain == 0  # both choices on the same units
+    assert again.published == found.published
+
+
+def test_equal_scores_in_the_order_of_the_table_can_be_worth_everything_or_nothing():
+    labels = np.array([True] * 10 + [False] * 30)
+    blind = np.full(40, 0.5)
+    assert clip_benchmark.table_order_precision(labels, blind) == 1.0
+    assert clip_benchmark.table_order_precision(labels[::-1], blind) < 0.25
+    assert average_precision(labels, blind)[0] == pytest.approx(0.25)
+    found = clip_benchmark.precision_flattery(labels[:, None].astype(np.int8), blind[:, None])
+    assert found is not None
+    assert found.gain == pytest.approx(0.75)
+
+
+def test_five_captions_are_five_chances():
+    rng = np.random.default_rng(6)
+    images = rng.normal(size=(300, 16))
+    texts, owner = rng.normal(size=(1500, 16)), np.repeat(np.arange(300), 5)
+    found = clip_benchmark.caption_flattery(images, texts, owner, 5)
+    assert found.honest == pytest.approx(5 / 300, abs=0.008)
+    assert found.published == pytest.approx(1 - (1 - 5 / 1500) ** 5, abs=0.012)  # 5 of 1500 places, five tries
+    single = clip_benchmark.caption_flattery(images, texts[:300], np.arange(300), 5)
+    assert single.gain == 0
+
+
+def test_an_unknown_protocol_is_refused():
+    with pytest.raises(ConfigError, match="did you mean 'ct-clip'"):
+        checked(["ctclip"])

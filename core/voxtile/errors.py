@@ -30,6 +30,10 @@ class CheckpointError(VoxtileError):
     """A checkpoint cannot be loaded safely or does not fit."""
 
 
+class TrainingError(VoxtileError):
+    """A run cannot go on; the message names what it met."""
+
+
 class EvaluationError(VoxtileError):
     """A task cannot give an honest figure on this corpus."""
 

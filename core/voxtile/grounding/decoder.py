@@ -215,8 +215,10 @@ class GroundingDecoder(nn.Module):
         return found._replace(presence=found.presence + self.peak * peak)
 
     def _weights(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """[R, product] to [R, K, F] and [R, K]: the convolution that makes the parts of a cell, and the product of each
-        part with the phrase's vector, as one linear map; the parts themselves, many numbers each, are never made."""
+        """[R, product] to [R, K, F] and [R, K]: the making of a cell's parts and their product with a phrase in one.
+
+        The parts themselves, many numbers each, are never made.
+        """
         size = (-1, self.product)
         weights = torch.einsum("rm,kmf->rkf", vectors, self.parts.weight.flatten(1).unflatten(0, size))
         return weights, vectors @ self.parts.bias.unflatten(0, size).T + self.bias
@@ -245,7 +247,7 @@ class GroundingDecoder(nn.Module):
         return x[(slice(None), *(slice(0, n) for n in grid))]
 
     def in_cells(self, masks: Tensor, cells: Sequence[int]) -> Tensor:
-        """[R, *G] to [R, *H, *(2, …)], a view where the grids fit: the parts of each cell, as `Answers.logits` has them."""
+        """[R, *G] to [R, *H, *(2, …)], the parts of each cell as `Answers.logits` has them; a view where grids fit."""
         axes = self.dimensions
         wanted = [2 * n for n in cells]
         x = masks[(slice(None), *(slice(0, n) for n in wanted))]

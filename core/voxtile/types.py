@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from voxtile.objectives.share import Share
+
 
 @dataclass
 class Encoded:
@@ -174,6 +176,7 @@ class Features:
         batch: where it came from (hashes, facts, owners).
         step: global optimiser step.
         samples: the same of `batch.samples`, where there are such and an objective needs them.
+        share: which items this process encoded, where several train together; None in a single process.
     """
 
     image: Tensor
@@ -186,3 +189,4 @@ class Features:
     step: int = 0
     extra: dict[str, Tensor] = field(default_factory=dict)
     samples: Features | None = None
+    share: Share | None = None

@@ -73,7 +73,7 @@ class Contrastive(Objective):
             text, batch = text[keep], batch.with_texts(keep)
         pairs = Pairs.from_batch(batch, self.positives, self.ignore)
         if self.kind == "softmax":
-            loss = softmax_loss(features.image, text, features.logit_scale, pairs, self.tile)
+            loss = softmax_loss(features.image, text, features.logit_scale, pairs, self.tile, features.share)
             if not self.label_smoothing:
                 return loss
             return loss + self.label_smoothing * smoothing_term(
@@ -81,4 +81,6 @@ class Contrastive(Objective):
             )
         if features.logit_bias is None:
             raise ConfigError("the sigmoid objective needs a bias: set model.encoder.logit_bias, e.g. to -10")
-        return sigmoid_loss(features.image, text, features.logit_scale, features.logit_bias, pairs, self.tile)
+        return sigmoid_loss(
+            features.image, text, features.logit_scale, features.logit_bias, pairs, self.tile, features.share
+        )

@@ -104,13 +104,16 @@ class PreserveZeroShot(Objective):
         if self.frozen is None:
             raise ConfigError("PreserveZeroShot was not set up; load a checkpoint or train the model first")
         batch = features.batch
-        if len(batch.images) != len(batch):
+        own = len(batch) if features.share is None else features.share.each[features.share.rank]
+        if len(batch.images) != own:
             raise ConfigError("PreserveZeroShot works on samples, but items have several; use data.unit: sample")
         tokens, kept_text = self._references(features)
         chosen = torch.randperm(len(tokens))[: self.sample] if self.training else torch.arange(len(tokens))
         chosen = chosen[: self.sample].to(tokens.device)
         text = _normalised(self._student[0](tokens[chosen]).pooled)
         kept_image = _encoded(self.frozen["image"], batch.images)
+        if features.share is not None:
+            kept_image = features.share.gather(kept_image)
         scale = features.image.new_tensor(self.scale)
         return mutual_divergence(Affinity(kept_image, kept_text[chosen], scale), Affinity(features.image, text, scale))
 

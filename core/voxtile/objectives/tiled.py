@@ -13,6 +13,9 @@ Sigmoid (SigLIP, Zhai et al. 2023, eq. 1):   L = 1/T Σ_{(i,j)∈V} softplus(−
 
 with t = +1 for positives and −1 otherwise.
 
+Where several processes train together, each computes the rows of its own items; the normalisers (two numbers a row and
+column) and the gradient of the texts are summed, the logits are never sent.
+
 Sums run in float64 over float32 tiles. The gradient of the scale needs no further pass: ∂L/∂s = Σ_i x_i · Σ_j g_ij y_j
 with g = ∂L/∂z, which is the image gradient before its factor s.
 """
@@ -28,12 +31,18 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from voxtile.objectives.pairs import Pairs, Tile
+from voxtile.objectives.share import Share, highest_, own_rows, summed_
 
 TILE = (512, 4096)  # three float32 tiles stay within a shared L3 cache of 32 MB
 
 
 def softmax_loss(
-    image: Tensor, text: Tensor, logit_scale: Tensor, pairs: Pairs, tile: tuple[int, int] = TILE
+    image: Tensor,
+    text: Tensor,
+    logit_scale: Tensor,
+    pairs: Pairs,
+    tile: tuple[int, int] = TILE,
+    share: Share | None = None,
 ) -> Tensor:
     """Softmax contrastive loss in both directions.
 
@@ -43,12 +52,14 @@ def softmax_loss(
         logit_scale: scalar s.
         pairs: positive and ignored pairs.
         tile: rows and columns of a tile; changes memory and speed only.
+        share: the rows that this process computes, where several train together; the gradient of `image` is then
+            that of its own rows alone.
 
     Returns:
         The scalar loss, differentiable once with respect to `image`, `text` and `logit_scale`.
     """
     with torch.autocast(image.device.type, enabled=False):
-        loss: Tensor = _Softmax.apply(*_same_type(image, text), logit_scale, pairs, tile)  # type: ignore[no-untyped-call]
+        loss: Tensor = _Softmax.apply(*_same_type(image, text), logit_scale, pairs, tile, share)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -59,6 +70,7 @@ def sigmoid_loss(
     logit_bias: Tensor,
     pairs: Pairs,
     tile: tuple[int, int] = TILE,
+    share: Share | None = None,
 ) -> Tensor:
     """Pairwise sigmoid loss. Gradients are computed with the loss, in one pass over the tiles.
 
@@ -69,12 +81,13 @@ def sigmoid_loss(
         logit_bias: scalar b.
         pairs: positive and ignored pairs.
         tile: rows and columns of a tile; changes memory and speed only.
+        share: as for `softmax_loss`.
 
     Returns:
         The scalar loss, differentiable once with respect to the first four arguments.
     """
     with torch.autocast(image.device.type, enabled=False):
-        loss: Tensor = _Sigmoid.apply(*_same_type(image, text), logit_scale, logit_bias, pairs, tile)  # type: ignore[no-untyped-call]
+        loss: Tensor = _Sigmoid.apply(*_same_type(image, text), logit_scale, logit_bias, pairs, tile, share)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -95,11 +108,12 @@ class _Scratch:
         return self._flat[index][: r * c].view(r, c)
 
 
-def tiles(rows: int, columns: int, tile: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns of each tile of a matrix."""
-    for r in range(0, rows, tile[0]):
+def tiles(rows: int, columns: int, tile: tuple[int, int], share: Share | None = None) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of each tile of a matrix, or of this process's rows of it."""
+    start, stop = own_rows(share, rows)
+    for r in range(start, stop, tile[0]):
         for c in range(0, columns, tile[1]):
-            yield slice(r, min(r + tile[0], rows)), slice(c, min(c + tile[1], columns))
+            yield slice(r, min(r + tile[0], stop)), slice(c, min(c + tile[1], columns))
 
 
 def _fit(tile: tuple[int, int], rows: int, columns: int) -> tuple[int, int]:
@@ -125,6 +139,15 @@ class _Normaliser:
         summed = here.take_owned_(terms, axis) + terms.sum(axis).double()
         self.total[part] = self.total[part] * (old.double() - finite.double()).exp() + summed
         self.peak[part] = new
+
+    def complete(self, share: Share | None) -> None:
+        """Take in what the other processes summed."""
+        if share is None:
+            return
+        own = self.peak.clone().double()
+        highest_(share, self.peak)
+        self.total *= (own - torch.where(self.peak.isinf(), 0.0, self.peak).double()).exp()
+        summed_(share, self.total)
 
     def shift(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """(peak, log total) in the logits' type; rows of weight 0 get an infinite shift, so that their share is 0."""
@@ -152,13 +175,19 @@ class _Context(FunctionCtx):
 
     saved_tensors: tuple[Tensor, ...]
     needs_input_grad: tuple[bool, ...]
-    state: tuple[_Normaliser, _Normaliser, Tensor, Tensor, Pairs, tuple[int, int]]
+    state: tuple[_Normaliser, _Normaliser, Tensor, Tensor, Pairs, tuple[int, int], Share | None]
 
 
 class _Softmax(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: _Context, image: Tensor, text: Tensor, logit_scale: Tensor, pairs: Pairs, tile: tuple[int, int]
+        ctx: _Context,
+        image: Tensor,
+        text: Tensor,
+        logit_scale: Tensor,
+        pairs: Pairs,
+        tile: tuple[int, int],
+        share: Share | None,
     ) -> Tensor:
         tile = _fit(tile, image.shape[0], text.shape[0])
         scaled = image * logit_scale.to(image.dtype)
@@ -166,7 +195,7 @@ class _Softmax(torch.autograd.Function):
         row_sum, column_sum = torch.zeros_like(rows.total), torch.zeros_like(columns.total)
         row_count, column_count = torch.zeros_like(rows.total), torch.zeros_like(columns.total)
         scratch = _Scratch(image, tile, 2)
-        for r, c in tiles(image.shape[0], text.shape[0], tile):
+        for r, c in tiles(image.shape[0], text.shape[0], tile, share):
             logits = torch.mm(scaled[r], text[c].T, out=scratch.view(0, r, c))
             here = pairs.tile(r, c)
             here.drop_(logits)
@@ -176,8 +205,11 @@ class _Softmax(torch.autograd.Function):
                 total += part
             for total, part in zip((row_count[r], column_count[c]), here.counts(logits.shape), strict=True):
                 total += part
+        rows.complete(share)
+        columns.complete(share)
+        summed_(share, row_sum, column_sum, row_count, column_count)
         ctx.save_for_backward(image, text, logit_scale)
-        ctx.state = (rows, columns, row_count, column_count, pairs, tile)
+        ctx.state = (rows, columns, row_count, column_count, pairs, tile, share)
         halves = (_one_way(rows, row_sum, row_count), _one_way(columns, column_sum, column_count))
         return (0.5 * (halves[0] + halves[1])).to(image.dtype)
 
@@ -185,7 +217,7 @@ class _Softmax(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: _Context, upstream: Tensor) -> tuple[Tensor | None, ...]:
         image, text, logit_scale = ctx.saved_tensors
-        rows, columns, row_count, column_count, pairs, tile = ctx.state
+        rows, columns, row_count, column_count, pairs, tile, share = ctx.state
         scaled = image * logit_scale.to(image.dtype)
         # g is computed without its factor 1/(2B'); `balance` is B'/T'.
         live = (row_count > 0).double().sum().clamp(min=1)
@@ -196,7 +228,7 @@ class _Softmax(torch.autograd.Function):
         image_grad, text_grad = torch.zeros_like(image), torch.zeros_like(text)
         scratch = _Scratch(image, tile, 3)
         with torch.autocast(image.device.type, enabled=False):
-            for r, c in tiles(image.shape[0], text.shape[0], tile):
+            for r, c in tiles(image.shape[0], text.shape[0], tile, share):
                 logits = torch.mm(scaled[r], text[c].T, out=scratch.view(0, r, c))
                 here = pairs.tile(r, c)
                 here.drop_(logits)
@@ -205,13 +237,16 @@ class _Softmax(torch.autograd.Function):
                 g.add_(back, alpha=balance)
                 image_grad[r].addmm_(g, text[c])
                 text_grad[c].addmm_(g.T, image[r])
+        inner = _inner(image, image_grad)
+        summed_(share, text_grad, inner)
         factor = upstream.double() * 0.5 / live
-        scale_grad = factor * _inner(image, image_grad)
+        scale_grad = factor * inner
         factor = (factor * logit_scale.double()).to(image.dtype)
         return (
             image_grad.mul_(factor),
             text_grad.mul_(factor),
             scale_grad.to(logit_scale.dtype).reshape(logit_scale.shape),
+            None,
             None,
             None,
         )
@@ -242,6 +277,7 @@ class _Sigmoid(torch.autograd.Function):
         logit_bias: Tensor,
         pairs: Pairs,
         tile: tuple[int, int],
+        share: Share | None,
     ) -> Tensor:
         tile = _fit(tile, image.shape[0], text.shape[0])
         wanted = any(ctx.needs_input_grad)
@@ -250,7 +286,7 @@ class _Sigmoid(torch.autograd.Function):
         bias_grad = torch.zeros_like(loss)
         image_grad, text_grad = (torch.zeros_like(image), torch.zeros_like(text)) if wanted else (image, text)
         scratch = _Scratch(image, tile, 2)
-        for r, c in tiles(image.shape[0], text.shape[0], tile):
+        for r, c in tiles(image.shape[0], text.shape[0], tile, share):
             u = torch.mm(scaled[r], text[c].T, out=scratch.view(0, r, c)).add_(bias)
             here = pairs.tile(r, c)
             here.negate_(u)  # u = −t·z
@@ -262,8 +298,10 @@ class _Sigmoid(torch.autograd.Function):
                 image_grad[r].addmm_(g, text[c])
                 text_grad[c].addmm_(g.T, image[r])
             loss -= F.logsigmoid(u.neg_()).sum(1).double().sum()  # softplus(u), exact also for large |u|
+        summed_(share, loss)
         if wanted:
             scale_grad = _inner(image, image_grad)
+            summed_(share, text_grad, scale_grad, bias_grad)
             factor = (logit_scale.double() / text.shape[0]).to(image.dtype)
             ctx.save_for_backward(
                 image_grad.mul_(factor),
@@ -276,4 +314,4 @@ class _Sigmoid(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: _Context, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        return (*(upstream.to(g.dtype) * g for g in ctx.saved_tensors), None, None)
+        return (*(upstream.to(g.dtype) * g for g in ctx.saved_tensors), None, None, None)

@@ -11,8 +11,9 @@ from pathlib import Path
 from jsonargparse import ArgumentError
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import ProgressBar as AnyProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers import CSVLogger, Logger
 
 from voxtile.data.datamodule import CorpusDataModule
 from voxtile.domain import resolve
@@ -21,11 +22,14 @@ from voxtile.models.dual import DualEncoder
 from voxtile.models.tower import ImageTower, TextTower
 from voxtile.objectives.base import Objective
 from voxtile.training.allocator import keep_freed_memory
-from voxtile.training.callbacks import ProgressBar, RunCheckpoint, Throughput
+from voxtile.training.callbacks import RunCheckpoint
 from voxtile.training.checkpoint import AtomicCheckpointIO, read_checkpoint
 from voxtile.training.explain import explain
+from voxtile.training.guard import FiniteLoss
 from voxtile.training.module import ContrastiveModule
+from voxtile.training.progress import progress
 from voxtile.training.schedule import AdamW, Schedule
+from voxtile.training.telemetry import Telemetry
 
 RUNS = Path("runs")
 
@@ -56,6 +60,7 @@ class VoxtileCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Checkpoint and evaluation settings."""
         parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(Telemetry, "telemetry")
         parser.add_argument(
             "--evaluate.tasks", type=list[str], default=[], help="tasks that `test` runs, by name or file"
         )
@@ -84,15 +89,33 @@ class VoxtileCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: object) -> Trainer:
         """A trainer with our plugins, logger and callbacks, beside those of the config."""
         config = self._get(self.config_init, "trainer")
-        if config.get("logger") is None or config["logger"] is True:
-            kwargs["logger"] = CSVLogger(RUNS, name=self._get(self.config_init, "name"))
+        kwargs["logger"] = self._loggers(config.get("logger"))
+        if config.get("strategy") == "ddp":  # towers have parts that only some objectives read
+            kwargs["strategy"] = "ddp_find_unused_parameters_true"
         kwargs["plugins"] = [*(config.get("plugins") or []), AtomicCheckpointIO()]
-        kwargs["callbacks"] = [*(config.get("callbacks") or []), *self._callbacks()]
+        callbacks = [*(config.get("callbacks") or []), *self._callbacks()]
+        wanted = config.get("enable_progress_bar") is not False
+        if wanted and not any(isinstance(callback, AnyProgressBar) for callback in callbacks):
+            kwargs["enable_progress_bar"] = live = sys.stdout.isatty()
+            callbacks.append(progress(live=live))
+        kwargs["callbacks"] = callbacks
         return super().instantiate_trainer(**kwargs)
 
+    def _loggers(self, chosen: Logger | list[Logger] | bool | None) -> list[Logger] | bool:
+        """CSV in the run's folder, where checkpoints and reports lie too, and the loggers of the config beside it."""
+        if chosen is False:
+            return False
+        others = chosen if isinstance(chosen, list) else [chosen] if isinstance(chosen, Logger) else []
+        own = (
+            []
+            if any(isinstance(o, CSVLogger) for o in others)
+            else [CSVLogger(RUNS, name=self._get(self.config_init, "name"))]
+        )
+        return [*own, *others]
+
     def _callbacks(self) -> Iterator[Callback]:
-        yield Throughput()
-        yield ProgressBar()
+        if self.subcommand == "fit":
+            yield FiniteLoss()
         tasks = self._get(self.config_init, "evaluate")["tasks"]
         if self.subcommand == "test" and tasks:
             from voxtile.evaluate.callback import EvaluateCallback
@@ -113,7 +136,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     _silence_advice()
     keep_freed_memory()
     arguments = list(_resolved(sys.argv[1:] if argv is None else argv))
-    kept, sys.argv = sys.argv, sys.argv[:1]  # LightningCLI warns of arguments in sys.argv when it is given others
     try:
         VoxtileCLI(
             ContrastiveModule,
@@ -133,13 +155,21 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     except ArgumentError as error:
         raise ConfigError(explain(str(error), (), CONFIGURED)) from error
-    finally:
-        sys.argv = kept
 
 
 def _silence_advice() -> None:
-    """Drop what a user of ours can do nothing about: Lightning's product tips and its use of deprecated calls."""
-    for message in (r".*LeafSpec.*", r".*model summary.*", r".*JsonargparseDeprecation.*", r".*deprecated in v4.*"):
+    """Drop what a user of ours can do nothing about: Lightning's product tips and its use of deprecated calls.
+
+    It also warns of arguments in `sys.argv` that are not those it is given; they are the ones from which it starts the
+    other processes of a distributed run, in which names of configs are resolved again.
+    """
+    for message in (
+        r".*LeafSpec.*",
+        r".*model summary.*",
+        r".*JsonargparseDeprecation.*",
+        r".*deprecated in v4.*",
+        r".*LightningCLI's args parameter.*",
+    ):
         warnings.filterwarnings("ignore", message=message)
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_tip)
 

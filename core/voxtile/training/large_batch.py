@@ -66,9 +66,10 @@ class LargeBatch:
             raise ConfigError(
                 f"model.batch.global is {self.total}, but data.batch_size is {batch_size}; set both to the same number"
             )
-        if ranks > 1:
+        if self.total % (self.micro * ranks):
             raise ConfigError(
-                f"model.batch works in one process, not in {ranks}; set trainer.devices to 1, or remove it"
+                f"model.batch: global {self.total} cannot be shared by {ranks} processes in micro-batches of "
+                f"{self.micro}; make it a multiple of {self.micro * ranks}"
             )
         for name, module in encoder.named_modules():
             if isinstance(module, _NORMALISES_OVER_BATCH) and any(p.requires_grad for p in encoder.parameters()):

@@ -21,11 +21,13 @@ from voxtile.objectives.base import Objective
 from voxtile.objectives.facts import FactHead
 from voxtile.objectives.grounding import Grounding
 from voxtile.objectives.of_samples import OfSamples
+from voxtile.objectives.share import place
 from voxtile.training.checkpoint import FORMAT, Checkpoint
 from voxtile.training.large_batch import LargeBatch, encode_cached
+from voxtile.training.ranks import average_gradients, gathered
 from voxtile.training.retrieval import CollectedEmbeddings
 from voxtile.training.schedule import AdamW, OneCycle, Schedule
-from voxtile.training.seeds import micro_seed, step_seed
+from voxtile.training.seeds import heads_seed, micro_seed, step_seed
 from voxtile.types import Batch, Encoded, Features, Regions
 
 
@@ -100,6 +102,7 @@ class ContrastiveModule(pl.LightningModule):
         self.preset_config: dict[str, Any] | None = None
         self.fact_names: tuple[str, ...] | None = None
         self.cut_texts = 0
+        self._locked = False
         self._collected = CollectedEmbeddings()
 
     # Set-up
@@ -124,20 +127,28 @@ class ContrastiveModule(pl.LightningModule):
                 f"the checkpoint was trained on the facts {', '.join(self.fact_names) or 'none'}, but the corpus has "
                 f"{', '.join(fact_names) or 'none'}; use the corpus view that it was trained on"
             )
-        for objective in self._objectives().values():
-            objective.setup_towers(self.encoder.image, self.encoder.text)
-            objective.setup(
-                image_width=self.encoder.image.width,
-                text_width=self.encoder.text.width,
-                embed_dim=self.encoder.embed_dim,
-                fact_names=fact_names,
-            )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(heads_seed(torch.initial_seed()))  # a distributed run starts the generator anew before
+            for objective in self._objectives().values():
+                objective.setup_towers(self.encoder.image, self.encoder.text)
+                objective.setup(
+                    image_width=self.encoder.image.width,
+                    text_width=self.encoder.text.width,
+                    embed_dim=self.encoder.embed_dim,
+                    fact_names=fact_names,
+                )
         self.fact_names = fact_names
 
     def _check_trainer(self) -> None:
         if self.large_batch is not None:
             size = int(getattr(self.trainer.datamodule, "batch_size", self.large_batch.total))  # type: ignore[attr-defined]
             self.large_batch.check(self.encoder, self._objectives(), size, self.trainer.world_size)
+        local = [name for name, objective in self._objectives().items() if "regions" in objective.needs]
+        if self.trainer.world_size > 1 and local:
+            raise ConfigError(
+                f"the objective '{local[0]}' reads feature maps, which processes do not exchange; set trainer.devices "
+                "to 1, or remove it"
+            )
         coupled = [name for name, objective in self._objectives().items() if objective.couples_items]
         if self.trainer.accumulate_grad_batches > 1 and coupled:
             raise ConfigError(
@@ -159,7 +170,17 @@ class ContrastiveModule(pl.LightningModule):
     # One step
 
     def features(self, batch: Batch) -> Features:
-        """Encode a batch once; local features only if an objective needs them."""
+        """Encode a batch once; local features only if an objective needs them.
+
+        Where several processes train together each encodes its own share, and the features are those of all.
+        """
+        own = self._own_features(batch)
+        if place()[1] == 1:
+            return own
+        torch.manual_seed(step_seed(self.seed, self.global_step))  # what the loss draws is the same in all of them
+        return gathered(own)
+
+    def _own_features(self, batch: Batch) -> Features:
         needs = frozenset().union(*(objective.needs for objective in self._objectives().values()))
         batch = self.tokenised(batch)
         if self.large_batch is not None:
@@ -175,8 +196,8 @@ class ContrastiveModule(pl.LightningModule):
 
     def _cached_features(self, batch: Batch, micro: int) -> Features:
         """The same from the large-batch step, see `voxtile.training.large_batch`."""
-        step = self.global_step
-        cached = encode_cached(self.encoder, batch, micro, lambda number: micro_seed(self.seed, step, number))
+        step, before = self.global_step, place()[0] * -(-len(batch) // micro)
+        cached = encode_cached(self.encoder, batch, micro, lambda number: micro_seed(self.seed, step, before + number))
         torch.manual_seed(step_seed(self.seed, step))
         return Features(
             image=cached.image,
@@ -229,9 +250,15 @@ class ContrastiveModule(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Key the randomness of this step, so that a resumed run draws what an undisturbed one does."""
-        torch.manual_seed(step_seed(self.seed, self.global_step))
+        torch.manual_seed(step_seed(self.seed, self.global_step, place()[0]))
+        ranks = self.trainer.world_size
         if self.global_step >= self._lock_step(int(self.trainer.estimated_stepping_batches)):
-            self.encoder.image.requires_grad_(False).eval()
+            # DistributedDataParallel waits for the gradients of all that it was made with: they are dropped afterwards.
+            self.encoder.image.requires_grad_(ranks > 1).eval()
+            self._locked = True
+        if ranks > 1 and self.large_batch is not None:
+            # Each micro-batch's backward pass would set it off: `on_after_backward` averages once.
+            cast(nn.Module, self.trainer.strategy.model).require_backward_grad_sync = False  # type: ignore[assignment]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the weighted loss of a batch."""
@@ -242,8 +269,18 @@ class ContrastiveModule(pl.LightningModule):
             self.log(f"train/{name}", value.detach(), batch_size=len(batch))
         self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=len(batch))
         self.log("train/scale", self.encoder.logit_scale.detach(), batch_size=len(batch))
-        self.log("train/cut_texts", float(self.cut_texts), batch_size=len(batch))
+        self.log("train/cut_texts", float(self.cut_texts), batch_size=len(batch), reduce_fx="sum", sync_dist=True)
         return loss
+
+    def on_after_backward(self) -> None:
+        """Average what the strategy could not, and drop the gradient of a tower that is locked."""
+        if self.trainer.world_size == 1:
+            return
+        if self.large_batch is not None:
+            average_gradients(self.parameters())
+        if self._locked:
+            for parameter in self.encoder.image.parameters():
+                parameter.grad = None
 
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
         """Keep the logit scale within its limits."""
@@ -277,7 +314,7 @@ class ContrastiveModule(pl.LightningModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Return the uids and the embeddings of a batch."""
-        features = self.features(batch)
+        features = self._own_features(batch)
         return {"uids": batch.uids, "image": features.image.cpu(), "text": features.text.cpu()}
 
     def _evaluate(self, batch: Batch, stage: str) -> None:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import hashlib
 
 
-def step_seed(seed: int, step: int) -> int:
-    """A 63-bit key for the randomness of a step."""
-    return _key(seed, step)
+def step_seed(seed: int, step: int, rank: int = 0) -> int:
+    """A 63-bit key for the randomness of a step, another one in each process."""
+    return _key(seed, step, *("rank", rank) if rank else ())
+
+
+def heads_seed(seed: int) -> int:
+    """A 63-bit key for the first weights of what objectives learn."""
+    return _key("heads", seed)
 
 
 def micro_seed(seed: int, step: int, number: int) -> int:
@@ -15,6 +20,6 @@ def micro_seed(seed: int, step: int, number: int) -> int:
     return _key(seed, step, number)
 
 
-def _key(*parts: int) -> int:
+def _key(*parts: int | str) -> int:
     digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1

@@ -139,8 +139,9 @@ def test_what_cannot_be_taken_apart_is_refused_by_name():
         LargeBatch.from_config({"global": 8})
     with pytest.raises(ConfigError, match=r"data\.batch_size is 4"):
         sizes.check(plain.encoder, {}, 4, 1)
-    with pytest.raises(ConfigError, match="in one process, not in 2"):
-        sizes.check(plain.encoder, {}, 8, 2)
+    sizes.check(plain.encoder, {}, 8, 2)
+    with pytest.raises(ConfigError, match="cannot be shared by 3 processes in micro-batches of 4"):
+        sizes.check(plain.encoder, {}, 8, 3)
     with pytest.raises(ConfigError, match="'grounding' needs regions, tokens"):
         sizes.check(plain.encoder, {"grounding": Grounding()}, 8, 1)
     normalised = WaveletTower(dimensions=2, widths=[8], blocks=[1])

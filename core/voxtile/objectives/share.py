@@ -1,0 +1,98 @@
+"""The part of a global batch that one process encodes, and what processes tell each other about the loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def place() -> tuple[int, int]:
+    """This process's rank and the number of processes; (0, 1) outside a distributed run."""
+    if not dist.is_available() or not dist.is_initialized():
+        return 0, 1
+    return dist.get_rank(), dist.get_world_size()
+
+
+@dataclass(frozen=True)
+class Share:
+    """The rows of the items (or texts) of a global batch that are this process's own.
+
+    Attributes:
+        each: how many rows each process has, in the order of ranks, which is that of the global batch.
+        rank: of this process.
+    """
+
+    each: tuple[int, ...]
+    rank: int
+
+    @classmethod
+    def of(cls, own: int, device: torch.device) -> Share:
+        """The share of a process with so many rows; all processes must ask."""
+        rank, ranks = place()
+        each = [torch.zeros(1, dtype=torch.int64, device=device) for _ in range(ranks)]
+        dist.all_gather(each, torch.tensor([own], device=device))
+        return cls(tuple(int(rows) for rows in each), rank)
+
+    @property
+    def start(self) -> int:
+        """The first own row."""
+        return sum(self.each[: self.rank])
+
+    @property
+    def stop(self) -> int:
+        """One after the last own row."""
+        return self.start + self.each[self.rank]
+
+    def gather(self, own: Tensor) -> Tensor:
+        """All rows from every process's own ones; their gradient flows to the own ones.
+
+        A process that knows the whole loss needs no exchange for that. The gradient is multiplied by the number of
+        processes, because DistributedDataParallel averages over them where a sum is meant.
+        """
+        whole: Tensor = _Gather.apply(own, self)  # type: ignore[no-untyped-call]
+        return whole
+
+
+def own_rows(share: Share | None, rows: int) -> tuple[int, int]:
+    """First row, and one after the last, that this process computes; all in a single process."""
+    return (0, rows) if share is None else (share.start, share.stop)
+
+
+@torch.no_grad()
+def summed_(share: Share | None, *values: Tensor) -> None:
+    """Sum tensors over the processes, in place; nothing in a single process."""
+    if share is not None:
+        for value in values:
+            dist.all_reduce(value)
+
+
+@torch.no_grad()
+def highest_(share: Share | None, value: Tensor) -> None:
+    """Take the highest over the processes, in place; nothing in a single process."""
+    if share is not None:
+        dist.all_reduce(value, dist.ReduceOp.MAX)
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, own: Tensor, share: Share) -> Tensor:  # noqa: ANN401 - torch's context
+        ctx.share = share
+        sent = own.new_zeros(max(share.each), *own.shape[1:], dtype=_carrier(own.dtype))
+        sent[: len(own)] = own
+        parts = [torch.empty_like(sent) for _ in share.each]
+        dist.all_gather(parts, sent)
+        return torch.cat([part[:rows] for part, rows in zip(parts, share.each, strict=True)]).to(own.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401 - torch's context
+        share: Share = ctx.share
+        return grad[share.start : share.stop] * len(share.each), None
+
+
+def _carrier(dtype: torch.dtype) -> torch.dtype:
+    """What backends can send: gloo has no booleans."""
+    return torch.uint8 if dtype == torch.bool else dtype

@@ -1,0 +1,105 @@
+"""Several processes that train one model: each encodes its share of a global batch, and the loss is that of the whole.
+
+All processes exchange their embeddings (a few kilobytes an item), never logits or feature maps; what a loss then sends
+is in `voxtile.objectives.share`. What is a part of the loss itself (scale, bias, heads) has its full gradient in every
+process, so that an average over processes leaves it as it is.
+
+Shape letters: B items, T texts, N tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from voxtile.objectives.share import Share, place
+from voxtile.types import Batch, Encoded, Features
+
+
+def gathered(features: Features) -> Features:
+    """The features of the global batch, from those of every process's share of it.
+
+    Args:
+        features: of this process's items.
+
+    Returns:
+        The same of all items, in the order of ranks, with `share` saying which are this process's own. The batch's
+        images, regions and feature maps at several resolutions stay where they are.
+    """
+    batch = features.batch
+    items, texts = Share.of(len(batch), batch.images.device), Share.of(len(batch.texts), batch.images.device)
+    return replace(
+        features,
+        image=items.gather(features.image),
+        text=texts.gather(features.text),
+        image_encoded=_encoded(features.image_encoded, items),
+        text_encoded=_encoded(features.text_encoded, texts),
+        batch=_batch(batch, items, texts),
+        samples=None if features.samples is None else gathered(features.samples),
+        share=items,
+    )
+
+
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Average gradients over the processes, as DistributedDataParallel does, where its own hooks cannot be used.
+
+    Args:
+        parameters: of the model, in the same order in every process.
+    """
+    ranks = place()[1]
+    waiting: dict[torch.dtype, list[Tensor]] = {}
+    for parameter in parameters:
+        if parameter.grad is not None:
+            waiting.setdefault(parameter.grad.dtype, []).append(parameter.grad)
+    for grads in waiting.values():
+        flat = torch.cat([grad.flatten() for grad in grads])
+        dist.all_reduce(flat)
+        flat /= ranks
+        for grad, part in zip(grads, torch.split(flat, [grad.numel() for grad in grads]), strict=True):
+            grad.copy_(part.view_as(grad))
+
+
+def _encoded(encoded: Encoded, share: Share) -> Encoded:
+    tokens, mask = encoded.tokens, encoded.mask
+    if tokens is not None:
+        widths = Share.of(tokens.shape[1], tokens.device).each
+        if mask is None and max(widths) > min(widths):
+            mask = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
+        tokens = share.gather(_padded(tokens, max(widths)))
+        mask = None if mask is None else share.gather(_padded(mask, max(widths)))
+    return Encoded(share.gather(encoded.pooled), tokens, encoded.grid, mask)
+
+
+def _padded(values: Tensor, longest: int) -> Tensor:
+    """[n, N, …] filled up along N with zeros."""
+    missing = longest - values.shape[1]
+    if not missing:
+        return values
+    return torch.cat([values, values.new_zeros(len(values), missing, *values.shape[2:])], 1)
+
+
+def _batch(batch: Batch, items: Share, texts: Share) -> Batch:
+    """What objectives read of a batch, of all processes."""
+    images = Share.of(len(batch.image_item), batch.image_item.device)
+    strings: list[Any] = [None for _ in items.each]
+    dist.all_gather_object(strings, (batch.texts, batch.uids))
+    return replace(
+        batch,
+        image_item=images.gather(batch.image_item + items.start),
+        texts=[text for part, _ in strings for text in part],
+        text_item=texts.gather(batch.text_item + items.start),
+        study=items.gather(batch.study),
+        subject=items.gather(batch.subject),
+        text_hash=texts.gather(batch.text_hash),
+        facts=items.gather(batch.facts),
+        uids=[uid for _, part in strings for uid in part],
+        draws=items.gather(batch.draws),
+        text_facts=None if batch.text_facts is None else texts.gather(batch.text_facts),
+        tokens=None,
+        samples=None,
+    )

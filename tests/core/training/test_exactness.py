@@ -1,0 +1,36 @@
+"""Tiled, cached and with two processes, every objective has the gradient of its dense float64 definition."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPT = Path(__file__).with_name("exactness.py")
+BOUND = 1e-10  # DESIGN, section 5
+
+
+def test_every_objective_by_every_way(tmp_path):
+    outs = [tmp_path / f"{rank}.json" for rank in range(2)]
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-P", str(SCRIPT), str(rank), "2", str(tmp_path / "rendezvous"), str(out)],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stderr=subprocess.PIPE,
+        )
+        for rank, out in enumerate(outs)
+    ]
+    said = [process.communicate(timeout=180)[1].decode() for process in running]
+    assert [process.returncode for process in running] == [0, 0], said
+    for out in outs:
+        table = json.loads(out.read_text())
+        assert len(table) == 22
+        ways = [way for row in table.values() for way in row]
+        assert (ways.count("tiled"), ways.count("ranks"), ways.count("cached")) == (22, 22, 18)
+        for case, row in table.items():
+            for way, tensors in row.items():
+                worst = max(tensors, key=tensors.get)
+                assert tensors[worst] <= BOUND, f"{case}, {way}: {worst} is off by {tensors[worst]:.1e}"
+                scale = case.split(" | ")[0].startswith(("Contrastive", "TokenWise"))
+                assert not scale or "encoder.log_scale" in tensors
+                assert "sigmoid" not in case or "encoder.logit_bias" in tensors

@@ -1,0 +1,160 @@
+"""Runs of several processes: killed anywhere and resumed with another number, the global batches stay the same."""
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from voxtile.training.checkpoint import read_checkpoint
+
+CONFIG = Path(__file__).with_name("tiny.yaml")
+EPOCHS, STEPS = 3, 39  # 160 pictures in batches of 12
+
+# Each rank is a fork of one process that has imported everything; Lightning finds its rank in the environment, as it
+# does where a cluster starts it. Every rank notes what it was given at each step.
+RANKS = """
+import signal, socket
+import numpy as np
+import torch
+torch.set_num_threads(1)
+from voxtile.training import module
+from voxtile.training.cli import main
+
+ended = module.ContrastiveModule.on_train_batch_end
+
+def noted(self, outputs, batch, batch_idx):
+    with open(f"draws-{self.global_step}-{self.trainer.global_rank}", "a") as file:
+        file.write(" ".join(map(str, batch.draws.tolist())) + "\\n")
+    ended(self, outputs, batch, batch_idx)
+
+module.ContrastiveModule.on_train_batch_end = noted
+
+def run(ranks, argv):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    children = []
+    for rank in range(ranks):
+        child = os.fork()
+        if not child:
+            os.environ |= {"LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+            if ranks == 1:
+                del os.environ["LOCAL_RANK"]
+            status = 1
+            try:
+                main(argv)
+                status = 0
+            except SystemExit as error:
+                status = error.code
+            except BaseException as error:
+                print(rank, type(error).__name__, str(error)[-600:], file=sys.stderr, flush=True)
+            os._exit(status)
+        children.append(child)
+    worst = 0
+    for _ in children:
+        _, status = os.wait()
+        worst = worst or os.waitstatus_to_exitcode(status)
+        if status:
+            [os.kill(child, signal.SIGKILL) for child in children if os.path.exists(f"/proc/{child}")]
+    return worst
+"""
+
+
+@pytest.fixture
+def nursery(make_nursery):
+    return make_nursery(RANKS, "run(int(argv[0]), argv[1:])")
+
+
+def fit(nursery, corpus, folder, ranks, *extra, kill_when=None):
+    argv = [ranks, "fit", "-c", CONFIG, "--data.corpus", corpus, "--data.batch_size", 12, "--trainer.devices", ranks]
+    argv += ["--trainer.strategy", "ddp" if ranks > 1 else "auto", "--trainer.max_epochs", EPOCHS]
+    argv += ["--trainer.limit_val_batches", 0, "--checkpoint.every_n_train_steps", 2, *extra]
+    child = nursery.start(folder, argv)
+    start = time.perf_counter()
+    while kill_when is not None and nursery.is_running(child):
+        if kill_when(folder, time.perf_counter() - start):
+            os.killpg(child, signal.SIGKILL)
+            break
+        time.sleep(0.002)
+    return nursery.wait()
+
+
+def reached(step):
+    """Kill as soon as rank 0 has noted this step."""
+    return lambda folder, _: (folder / f"draws-{step}-0").exists()
+
+
+def noted(folder):
+    """Step → rank → the draws it was given, once for each time that the step was made."""
+    found = {}
+    for path in folder.glob("draws-*-*"):
+        step, rank = map(int, path.name.split("-")[1:])
+        found.setdefault(step, {})[rank] = [line.split() for line in path.read_text().splitlines()]
+    return found
+
+
+def last(folder):
+    found = sorted(folder.glob("runs/tiny/version_*/checkpoints/last.ckpt"), key=lambda p: p.stat().st_mtime_ns)
+    return read_checkpoint(found[-1]) if found else None
+
+
+def assert_same_batches(folder, expected):
+    """By however many ranks a step was made, each rank's draws are its part of the one global batch."""
+    assert set(noted(folder)) == set(expected) == set(range(1, STEPS + 1))
+    for step, by_rank in noted(folder).items():
+        whole, seen = [draw for rank in sorted(expected[step]) for draw in expected[step][rank][0]], set()
+        for rank, part in ((rank, part) for rank, parts in by_rank.items() for part in parts):
+            assert part == whole[rank * len(part) : (rank + 1) * len(part)], (step, rank)
+            seen.add((len(whole) // len(part), rank))
+        assert any({(ranks, rank) for rank in range(ranks)} <= seen for ranks in (1, 2, 3)), step
+
+
+@pytest.fixture
+def undisturbed(nursery, xray_corpus, tmp_path):
+    folder = tmp_path / "undisturbed"
+    folder.mkdir()
+    start = time.perf_counter()
+    assert fit(nursery, xray_corpus, folder, 2) == 0, nursery.said()
+    return folder, time.perf_counter() - start
+
+
+@pytest.mark.slow
+def test_stopped_and_resumed_with_another_number_of_ranks(nursery, xray_corpus, tmp_path, undisturbed):
+    expected = noted(undisturbed[0])
+    whole = last(undisturbed[0])
+    assert whole["global_step"] == STEPS
+    elastic, same = tmp_path / "elastic", tmp_path / "same"
+    for folder, ranks in ((elastic, (2, 3, 1)), (same, (2, 2, 2))):
+        folder.mkdir()
+        for place, count in enumerate(ranks):
+            stop = None if place == 2 else reached((7, 22)[place])
+            status = fit(nursery, xray_corpus, folder, count, "--ckpt_path", "last", kill_when=stop)
+            assert status == (0 if stop is None else -signal.SIGKILL), nursery.said()
+        assert_same_batches(folder, expected)
+    for name, value in last(same)["state_dict"].items():
+        assert torch.equal(value, whole["state_dict"][name]), name
+    assert last(elastic)["CorpusDataModule"] == whole["CorpusDataModule"]
+
+
+@pytest.mark.sweep
+@pytest.mark.timeout(3000)
+def test_thirty_random_kills(nursery, xray_corpus, tmp_path, undisturbed):
+    expected, duration = noted(undisturbed[0]), undisturbed[1]
+    rng, kills, runs = random.Random(11), 0, 0
+    while kills < 30:
+        folder, status, ranks = tmp_path / f"run{runs}", None, 2
+        folder.mkdir()
+        runs += 1
+        while status != 0:
+            moment = rng.uniform(0.1, 1.0) * duration if kills < 30 else 1e9
+            status = fit(
+                nursery, xray_corpus, folder, ranks, "--ckpt_path", "last", kill_when=lambda _, s, m=moment: s > m
+            )
+            assert status in (0, -signal.SIGKILL), nursery.said()
+            kills += status != 0
+            ranks = rng.choice([1, 2, 3])
+        assert_same_batches(folder, expected)

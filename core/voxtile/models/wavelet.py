@@ -14,13 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from voxtile.errors import ConfigError
-from voxtile.models.convolution import CONVOLUTIONS
+from voxtile.models.convolution import CONVOLUTIONS, LAYOUTS, position
 from voxtile.models.tower import ImageTower
 from voxtile.types import Encoded
 
 _NORM: dict[int, Any] = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 _POOL: dict[int, Any] = {2: F.adaptive_avg_pool2d, 3: F.adaptive_avg_pool3d}
-_LAYOUT = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 
 def haar_filters(dimensions: int) -> Tensor:
@@ -73,6 +72,7 @@ class StagedTower(ImageTower):
         width: length of the pooled vector, one hidden layer after the pooling: what the auxiliary terms ask for then
             outweighs what merely differs between patients.
         dropout: in the blocks and on the pooled vector.
+        pool_stem: also pool the stem's features, which then must be rectified.
 
     Raises:
         ConfigError: lengths that do not match.
@@ -89,6 +89,7 @@ class StagedTower(ImageTower):
         cells: Sequence[int],
         width: int,
         dropout: float,
+        pool_stem: bool = False,
     ) -> None:
         super().__init__()
         if len(widths) != len(blocks) or not widths:
@@ -106,7 +107,8 @@ class StagedTower(ImageTower):
             for w, n in zip(widths, blocks, strict=True)
         )
         self.norms = nn.ModuleList(norm(w) for w in widths)
-        pooled = 2 * sum(widths) + (channels * math.prod(cells) if cells else 0)
+        self.pool_stem = pool_stem
+        pooled = 2 * sum(widths) + 2 * stem * pool_stem + (channels * math.prod(cells) if cells else 0)
         self.pooled_norm = nn.BatchNorm1d(pooled)
         self.hidden = nn.Sequential(nn.Linear(pooled, width, bias=False), nn.BatchNorm1d(width), nn.ReLU())
         self.dropout = nn.Dropout(dropout)
@@ -129,20 +131,20 @@ class StagedTower(ImageTower):
         means = (
             _POOL[self.dimensions](images, self.cells).flatten(1) if self.cells else images.new_empty(len(images), 0)
         )
-        pooled = []
+        pooled = _mean_and_max(x) if self.pool_stem else []
+        level = x
         for i, (down, place, stage, norm) in enumerate(
             zip(self.downs, self.places, self.stages, self.norms, strict=True)
         ):
             x = down(F.relu(x) if i else x)
-            x = stage(x + place(_position(x)))
+            x = stage(x + place(position(x)))
             level = F.relu(norm(x))
-            spots = level.movedim(1, -1).flatten(1, -2)  # [S, N, W]; a view, since channels come last in memory
-            pooled += [spots.mean(1), spots.max(1).values]
+            pooled += _mean_and_max(level)
             levels.append(level)
         out = self.hidden(self.dropout(self.pooled_norm(torch.cat([*pooled, means], 1).float())))
         if not tokens:
             return Encoded(out)
-        return Encoded(out, self.token_head(spots), tuple(level.shape[2:]), None, tuple(levels))
+        return Encoded(out, self.token_head(_spots(level)), tuple(level.shape[2:]), None, tuple(levels))
 
 
 class WaveletTower(StagedTower):
@@ -153,6 +155,10 @@ class WaveletTower(StagedTower):
         channels: image channels; the stem has 2^dimensions features for each.
         rectify: pass the coefficients through GELU, which all but hides what lies below their mean; for masks, where
             lung and the air beside it must be told apart, they are better left linear.
+        mix: mix the coefficients of all channels at each place into so many rectified features, which are also pooled
+            over the whole image; 0 for none. What only several channels together tell (bright in one and dark in
+            another) is then learned at the stem's resolution, and how much of the image is such, without a stage. The
+            coefficients stay linear.
     """
 
     def __init__(
@@ -166,34 +172,46 @@ class WaveletTower(StagedTower):
         width: int = 256,
         dropout: float = 0.0,
         rectify: bool = True,
+        mix: int = 0,
     ) -> None:
         filters = haar_filters(dimensions)
         stem = channels * len(filters)
         super().__init__(
             dimensions=int(dimensions),
             channels=channels,
-            stem=stem,
+            stem=mix or stem,
             widths=widths,
             blocks=blocks,
             cells=cells,
             width=width,
             dropout=dropout,
+            pool_stem=mix > 0,
         )
-        self.rectify = rectify
+        self.rectify = rectify and not mix
         self.stem = CONVOLUTIONS[self.dimensions](channels, stem, 2, stride=2, bias=False, groups=channels)
         self.stem.weight.requires_grad_(False).copy_(filters.repeat(channels, *(1,) * self.dimensions).unsqueeze(1))
         self.stem_norm = _NORM[self.dimensions](stem, affine=False)
+        self.mix: nn.Module | None = None
+        if mix:
+            mixer = CONVOLUTIONS[self.dimensions](stem, mix, 1, bias=False)
+            self.mix = nn.Sequential(mixer, _NORM[self.dimensions](mix), nn.ReLU())
 
     def stem_features(self, images: Tensor) -> Tensor:
         """Haar coefficients, standardised; nothing is learned at the finest grid, where it would cost most."""
         with torch.no_grad():
-            laid_out = images.contiguous(memory_format=_LAYOUT[self.dimensions])
+            laid_out = images.contiguous(memory_format=LAYOUTS[self.dimensions])
             coefficients = self.stem_norm(self.stem(laid_out))
-            return F.gelu(coefficients) if self.rectify else coefficients
+            if self.rectify:
+                coefficients = F.gelu(coefficients)
+        return coefficients if self.mix is None else torch.as_tensor(self.mix(coefficients))
 
 
-def _position(like: Tensor) -> Tensor:
-    """[1, 2d, *G] place of each cell, −1 to 1 along every axis, and its square."""
-    axes = [torch.linspace(-1, 1, n, device=like.device, dtype=like.dtype) for n in like.shape[2:]]
-    place = torch.stack(torch.meshgrid(*axes, indexing="ij")).unsqueeze(0)
-    return torch.cat([place, place.square()], 1).contiguous(memory_format=_LAYOUT[like.ndim - 2])
+def _spots(features: Tensor) -> Tensor:
+    """[S, W, *G] to [S, N, W]; a view, since channels come last in memory."""
+    return features.movedim(1, -1).flatten(1, -2)
+
+
+def _mean_and_max(features: Tensor) -> list[Tensor]:
+    """[S, W] each, over all places."""
+    spots = _spots(features)
+    return [spots.mean(1), spots.max(1).values]

@@ -47,6 +47,35 @@ def test_a_shifted_picture_is_told_from_the_original():
         assert (tower(a).pooled - tower(b).pooled).abs().max() > 1e-3
 
 
+def test_mixed_channels_tell_what_no_channel_tells_alone():
+    """Bright in both channels at one place, against bright in each at a place of its own: means are the same."""
+    torch.manual_seed(0)
+    together, apart = torch.zeros(2, 16, 2, 16, 16)
+    for n in range(16):
+        a, b = torch.randint(8, (2,)).tolist()
+        together[n, :, 2 * a : 2 * a + 2, 0:2] = 1
+        apart[n, 0, 2 * a : 2 * a + 2, 0:2] = apart[n, 1, 2 * b : 2 * b + 2, 8:10] = 1
+    images, labels = torch.cat([together, apart]), torch.arange(2).repeat_interleave(16)
+    tower = WaveletTower(dimensions=2, channels=2, widths=(4,), blocks=(0,), mix=8)
+    assert tower.level_widths == (8, 4)
+    assert tower.stem_features(images).shape == (32, 8, 8, 8)
+    head = torch.nn.Linear(16, 2)
+    optimizer = torch.optim.Adam([*tower.mix.parameters(), *head.parameters()], lr=0.05)
+    for _ in range(60):
+        features = tower.stem_features(images).flatten(2)
+        pooled = torch.cat([features.mean(2), features.max(2).values], 1)
+        loss = torch.nn.functional.cross_entropy(head(pooled), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.1
+    out = tower(images, tokens=True)
+    assert out.pooled.shape == (32, tower.width)
+    out.pooled.square().sum().backward()
+    assert tower.mix[0].weight.grad.abs().sum() > 0
+    assert tower.pooled_norm.num_features == 2 * (8 + 4)
+
+
 def test_lengths_that_do_not_match_are_refused():
     with pytest.raises(ConfigError, match="equally long"):
         WaveletTower(dimensions=2, widths=(8, 16), blocks=(1,))

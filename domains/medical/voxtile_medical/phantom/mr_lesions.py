@@ -20,7 +20,9 @@ from voxtile_medical.phantom.mr_tissue import (
     OEDEMA,
     OLD_BLOOD,
     PROTEIN_FLUID,
+    SCAR,
     TUMOUR,
+    XANTHOGRANULOMA,
 )
 from voxtile_medical.phantom.scene import SIDES, SIGN, Finding
 
@@ -213,6 +215,30 @@ def _paint_look_alikes(scene: HeadScene) -> None:
             at = _inside(scene, side, radius)
             scene.paint(ellipsoid(scene.frame, at, np.full(3, radius)), tissue)
             scene.mimics.append((name, side))
+    _paint_normal_variants(scene)
+
+
+def _paint_normal_variants(scene: HeadScene) -> None:
+    """What most heads have some of, on the sequences that lesions are read from."""
+    size = scene.head.ventricles
+    if scene.chance(0.4):
+        radius = scene.between(3.5, 6.5)
+        for side in SIDES:
+            plexus = (SIGN[side] * (22 + 2 * size), 34, 8)
+            scene.paint(ellipsoid(scene.frame, plexus, (radius, 1.3 * radius, radius)), XANTHOGRANULOMA)
+        scene.mimics.append(("choroid_plexus", None))
+    if scene.chance(0.5):
+        radius = scene.between(4, 8)
+        for side in SIDES:
+            tip = (SIGN[side] * (8 + 6 * size), -20 - 19 * size**0.5, 16)
+            scene.paint(ellipsoid(scene.frame, tip, (radius, 0.7 * radius, radius)), GLIOSIS)
+        scene.mimics.append(("ventricular_caps", None))
+    if scene.chance(0.25):
+        side = scene.side()
+        at = TERRITORIES[("middle", "posterior")[int(scene.rng.integers(2))]] * (SIGN[side], 1, 1)
+        radii = scene.rng.uniform(7, 14, 3)
+        scene.paint(ellipsoid(scene.frame, at + scene.point_in_ball() * 10, radii), SCAR)
+        scene.mimics.append(("old_scar", side))
 
 
 _PAINTERS: Mapping[str, Callable[[HeadScene], None]] = {

@@ -56,7 +56,7 @@ def draw_head(rng: np.random.Generator, present: Mapping[str, bool], shift_to: s
         shift_to: side to which a shifted midline moves.
     """
     scale = rng.normal(1.0, 0.05) + rng.normal(0.0, 0.03, 3)
-    ventricles, sulci = rng.normal(1.0, 0.12), rng.uniform(1.5, 3.2)
+    ventricles, sulci = rng.normal(1.0, 0.12), rng.uniform(1.3, 3.8)
     if present["atrophy"]:
         ventricles, sulci = ventricles * rng.uniform(1.1, 1.45), rng.uniform(5.5, 8.0)
     if present["hydrocephalus"]:
@@ -66,7 +66,7 @@ def draw_head(rng: np.random.Generator, present: Mapping[str, bool], shift_to: s
         scale=(float(scale[0]), float(scale[1]), float(scale[2])),
         angles=(rng.normal(0, 8.0), rng.normal(0, 6.0), rng.normal(0, 8.0)),
         shift=(rng.normal(0, 7.0), rng.normal(0, 7.0), rng.normal(0, 7.0)),
-        scalp=rng.uniform(3, 11),
+        scalp=rng.uniform(2.5, 12),
         skull=rng.uniform(5, 8),
         ventricles=float(ventricles),
         sulci=float(sulci),

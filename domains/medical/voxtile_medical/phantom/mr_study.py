@@ -9,15 +9,23 @@ import numpy.typing as npt
 from scipy.ndimage import map_coordinates
 
 from voxtile.testing.phantom_noise import Volume, stream, value_noise
-from voxtile.testing.phantom_shapes import rotation
+from voxtile.testing.phantom_shapes import Frame, rotation
 from voxtile_medical.phantom.mr_brain import paint_head
 from voxtile_medical.phantom.mr_findings import draw_mr_findings
 from voxtile_medical.phantom.mr_lesions import paint_lesions
+from voxtile_medical.phantom.mr_scanner import (
+    Scanner,
+    add_ghosts,
+    coil_gain,
+    csf_inflow,
+    draw_scanner,
+    echo_planar_gain,
+)
 from voxtile_medical.phantom.mr_scene import SHAPE, SPACING_MM, HeadScene, draw_head, place_head
 from voxtile_medical.phantom.mr_tissue import Sequence, draw_protocol
 from voxtile_medical.phantom.scene import SIDES, Finding
 
-FINDINGS_STREAM, HEAD_STREAM, ANATOMY_STREAM, SCAN_STREAM = 700, 701, 702, 703
+FINDINGS_STREAM, HEAD_STREAM, ANATOMY_STREAM, SCAN_STREAM, SCANNER_STREAM = 700, 701, 702, 703, 706
 _PLANES = {"axial": (0, 1, 2), "sagittal": (1, 2, 0), "coronal": (0, 2, 1)}  # columns, rows, slices: patient axes
 
 
@@ -90,22 +98,26 @@ def render_mr(seed: int, number: int) -> MrStudy:
     paint_lesions(scene)
     scan_rng = stream(seed, number, SCAN_STREAM)
     origin = -SPACING_MM * (np.array(SHAPE[::-1]) - 1) / 2 + scan_rng.normal(0, 15, 3)
-    scans = _scans(scene.maps, origin, scan_rng)
+    scanner = draw_scanner(stream(seed, number, SCANNER_STREAM))
+    scans = _scans(scene, scanner, origin, scan_rng)
     findings = tuple(
         replace(f, centre=np.round(origin + frame.index_of(f.centre) * SPACING_MM, 1)) for f in scene.findings
     )
-    strength = float(scan_rng.choice((1.5, 3.0)))
-    return MrStudy(number, present, findings, tuple(dict.fromkeys(scene.mimics)), scans, strength)
+    return MrStudy(number, present, findings, tuple(dict.fromkeys(scene.mimics)), scans, scanner.field_strength)
 
 
-def _scans(maps: Volume, origin: npt.NDArray[np.float64], rng: np.random.Generator) -> tuple[Scan, ...]:
+def _scans(
+    scene: HeadScene, scanner: Scanner, origin: npt.NDArray[np.float64], rng: np.random.Generator
+) -> tuple[Scan, ...]:
     """Every sequence of the protocol; one study in ten lacks one of T2, FLAIR and the pair of diffusion."""
     lacking = str(rng.choice(("", "t2", "flair", "dwi"), p=(0.9, 0.03, 0.03, 0.04)))
     tilt = float(rng.uniform(-18, 18)) if rng.random() < 0.6 else 0.0  # axial slices along the skull base
+    factors = np.array([1, scanner.t1_factor, scanner.t2_factor, 1, scanner.uptake, 1], np.float32)
+    maps = scene.maps * factors[:, None, None, None]
     found = []
     for sequence in draw_protocol(rng):
         grid = _grid(sequence, tilt + float(rng.normal(0, 1.5)), origin, rng)
-        values = _acquire(sequence, maps, grid, origin, rng)
+        values = _acquire(sequence, maps, scene.frame, scanner, grid, origin, rng)
         if sequence.role != lacking and not (lacking == "dwi" and sequence.role == "adc"):
             found.append(Scan(sequence, grid, values))
     return tuple(found)
@@ -125,35 +137,86 @@ def _grid(sequence: Sequence, tilt: float, origin: npt.NDArray[np.float64], rng:
     if plane == "coronal":
         axes = axes * np.array([1, -1, 1])
     extent = np.array(SHAPE[::-1]) * SPACING_MM
-    reach = np.array([176.0, 204.0, 158.0])[list(_PLANES[plane])]
+    reach = np.array([176.0, 204.0, float(rng.choice((150, 158, 170)))])[list(_PLANES[plane])]
     spacing = np.round(np.array([in_plane, in_plane, thick]), 3)
     size = np.ceil(reach / spacing).astype(int)
-    centre = origin + extent / 2 + np.array([0, 0, 2.0]) + rng.normal(0, 3, 3)
+    centre = origin + extent / 2 + np.array([0, 0, 2.0]) + rng.normal(0, (3, 3, 5))
     first = centre - axes @ ((size - 1) / 2 * spacing)
     return ScanGrid((int(size[2]), int(size[1]), int(size[0])), axes, spacing, np.round(first, 2), plane)
 
 
 def _acquire(
-    sequence: Sequence, maps: Volume, grid: ScanGrid, origin: npt.NDArray[np.float64], rng: np.random.Generator
+    sequence: Sequence,
+    maps: Volume,
+    frame: Frame,
+    scanner: Scanner,
+    grid: ScanGrid,
+    origin: npt.NDArray[np.float64],
+    rng: np.random.Generator,
 ) -> npt.NDArray[np.uint16]:
-    """Sample the signal on the grid, shade it, add Rician noise, and store it on a scale of the scan's own."""
-    signal = sequence.signal(maps)
+    """Sample the signal on the grid, shade it, add ghosts and Rician noise, and store it on a scale of its own."""
     k, j, i = np.indices(grid.shape, dtype=np.float32)
     steps = (grid.axes * grid.spacing / SPACING_MM).astype(np.float32)
     start = ((grid.origin - origin) / SPACING_MM).astype(np.float32)
     places = [start[a] + steps[a, 0] * i + steps[a, 1] * j + steps[a, 2] * k for a in (2, 1, 0)]
-    values = map_coordinates(signal, places, order=1, mode="constant", cval=0.0, output=np.float32)
     if sequence.role == "adc":
-        values += rng.standard_normal(grid.shape, dtype=np.float32) * np.float32(rng.uniform(40, 90)) * (values > 0)
-        return _stored(values)
-    values *= np.exp(value_noise(rng, grid.shape, (2, 2, 2)) * np.float32(rng.uniform(0.06, 0.18)))
-    level = np.float32(np.percentile(values, 99) * rng.uniform(0.02, 0.045))
+        return _stored(_apparent_diffusion(sequence, maps, frame, scanner, grid, places, rng))
+    if sequence.role == "dwi":
+        values = _echo_planar(sequence, maps, frame, scanner, grid, places)
+    else:
+        inflow = csf_inflow(maps, scanner, rng) if sequence.role == "flair" else None
+        values = _sampled(sequence.signal(maps, inflow), places)
+    values *= coil_gain(scanner, places, SHAPE, rng)
+    values = add_ghosts(values, sequence.role, scanner, rng)
+    level = np.float32(np.percentile(values, 99) * scanner.noise * rng.uniform(0.8, 1.25))
     values = np.hypot(
         values + level * rng.standard_normal(grid.shape, dtype=np.float32),
         level * rng.standard_normal(grid.shape, dtype=np.float32),
     )
     scale = rng.uniform(250, 2200) / float(np.percentile(values, 99))
     return _stored(values * scale)
+
+
+def _echo_planar(
+    sequence: Sequence, maps: Volume, frame: Frame, scanner: Scanner, grid: ScanGrid, places: list[Volume]
+) -> Volume:
+    """Signal of a diffusion-weighted scan: piled up and lost at air, its fat beside where it belongs."""
+    water, fat = sequence.water_and_fat(maps)
+    steps = scanner.fat_shift * grid.spacing[1] / SPACING_MM * grid.axes[:, 1]
+    moved = [place + np.float32(steps[axis]) for axis, place in zip((2, 1, 0), places, strict=True)]
+    values = _sampled(water * echo_planar_gain(frame, scanner), places)
+    values += _sampled(fat, moved)
+    return values
+
+
+def _apparent_diffusion(
+    sequence: Sequence,
+    maps: Volume,
+    frame: Frame,
+    scanner: Scanner,
+    grid: ScanGrid,
+    places: list[Volume],
+    rng: np.random.Generator,
+) -> Volume:
+    """What a scanner computes of two noisy scans: ln(S₀ / S) / b in 10⁻⁶ mm²/s, 0 where there is hardly any signal."""
+    weighted = replace(sequence, role="dwi")
+    with_b, without = (
+        _echo_planar(each, maps, frame, scanner, grid, places) for each in (weighted, replace(weighted, b_value=0.0))
+    )
+    level = np.float32(np.percentile(without, 99) * scanner.noise * scanner.averaging)
+    noisy = [
+        np.hypot(
+            values + level * rng.standard_normal(grid.shape, dtype=np.float32),
+            level * rng.standard_normal(grid.shape, dtype=np.float32),
+        )
+        for values in (with_b, without)
+    ]
+    ratio = np.log(noisy[1] / np.maximum(noisy[0], 1e-6)) * np.float32(1e6 / sequence.b_value * scanner.gradients)
+    return np.asarray(np.maximum(ratio, 0) * (noisy[1] > 6 * level), np.float32)
+
+
+def _sampled(volume: Volume, places: list[Volume]) -> Volume:
+    return np.asarray(map_coordinates(volume, places, order=1, mode="constant", cval=0.0, output=np.float32))
 
 
 def _stored(values: Volume) -> npt.NDArray[np.uint16]:

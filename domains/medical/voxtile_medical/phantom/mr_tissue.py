@@ -47,6 +47,8 @@ OLD_BLOOD = tissue(0.9, 380, 115, 0.9)  # methaemoglobin: bright on T1
 FRESH_BLOOD = tissue(0.82, 1150, 34, 0.6)  # deoxyhaemoglobin: dark on T2
 GLIOSIS = tissue(0.86, 1350, 210, 1.1)
 PROTEIN_FLUID = tissue(1.0, 1300, 420, 2.3)
+XANTHOGRANULOMA = tissue(0.9, 1400, 220, 1.0, 1.0)  # of the choroid plexus: T2 shines through on diffusion
+SCAR = tissue(0.9, 1700, 260, 1.6)  # long after an infarct
 
 
 @dataclass(frozen=True)
@@ -69,21 +71,34 @@ class Sequence:
     contrast: bool = False
     fat_left: float = 1.0
 
-    def signal(self, maps: Volume) -> Volume:
-        """Signal of [6, Z, Y, X] tissue maps: [Z, Y, X] of a density of 1, or for ADC in 10⁻⁶ mm²/s."""
-        density, t1, t2, diffusion, uptake, fat = maps
+    def signal(self, maps: Volume, inflow: Volume | None = None) -> Volume:
+        """Signal of [6, Z, Y, X] tissue maps: [Z, Y, X] of a density of 1, or for ADC in 10⁻⁶ mm²/s.
+
+        Args:
+            maps: in the order of `QUANTITIES`.
+            inflow: [Z, Y, X] share of the magnetisation that flowed in after the inversion; none by default.
+        """
+        density, diffusion = maps[0], maps[3]
         if self.role == "adc":
             return np.asarray(diffusion * np.float32(1000) * (density > 0.2), np.float32)
+        water, fat = self.water_and_fat(maps, inflow)
+        return water + fat
+
+    def water_and_fat(self, maps: Volume, inflow: Volume | None = None) -> tuple[Volume, Volume]:
+        """The two parts of `signal`, which echo-planar imaging puts in different places; not for ADC."""
+        density, t1, t2, diffusion, uptake, fat = maps
         if self.contrast:
             t1 = np.float32(1000) / (np.float32(1000) / t1 + uptake)
         recovered = 1 - np.exp(np.float32(-self.repetition) / t1)
         if self.inversion:
             inverted = 2 * np.exp(np.float32(-self.inversion) / t1) - 2 * np.exp(np.float32(-self.repetition) / t1)
-            recovered = np.abs(recovered - inverted)
+            nulled = np.abs(recovered - inverted)
+            recovered = nulled if inflow is None else nulled + inflow * (recovered - nulled)
         out = density * recovered * np.exp(np.float32(-self.echo) / t2)
         if self.b_value:
             out = out * np.exp(np.float32(-self.b_value / 1000) * diffusion)
-        return np.asarray(out * (1 - fat * np.float32(1 - self.fat_left)), np.float32)
+        of_fat = np.asarray(out * fat, np.float32)
+        return np.asarray(out - of_fat, np.float32), of_fat * np.float32(self.fat_left)
 
 
 def draw_protocol(rng: np.random.Generator) -> tuple[Sequence, ...]:
@@ -92,16 +107,16 @@ def draw_protocol(rng: np.random.Generator) -> tuple[Sequence, ...]:
     def between(low: float, high: float) -> float:
         return float(np.round(rng.uniform(low, high), 1))
 
-    short, early = between(450, 680), between(8, 14)
-    diffusion = (between(4200, 7000), between(72, 95))
-    fat_left = between(0.05, 0.3)
+    short, early = between(430, 750), between(8, 18)
+    diffusion = (between(4200, 7500), between(65, 105))
+    fat_left = between(0.03, 0.6)
     return (
         Sequence("t1", short, early),
         Sequence(
-            "t1-post", round(short * rng.uniform(0.97, 1.03), 1), early, contrast=True, fat_left=between(0.05, 0.2)
+            "t1-post", round(short * rng.uniform(0.97, 1.03), 1), early, contrast=True, fat_left=between(0.05, 0.5)
         ),
-        Sequence("t2", between(3800, 6000), between(85, 112)),
-        Sequence("flair", between(8300, 10_000), between(92, 120), between(2300, 2600), fat_left=between(0.05, 0.3)),
+        Sequence("t2", between(3500, 6500), between(80, 120)),
+        Sequence("flair", between(8000, 10_500), between(88, 135), between(2200, 2700), fat_left=between(0.05, 1.0)),
         Sequence("dwi", *diffusion, b_value=B_VALUE, fat_left=fat_left),
         Sequence("adc", *diffusion, b_value=B_VALUE, fat_left=fat_left),
     )

@@ -14,6 +14,7 @@ from voxtile.errors import ConfigError, EvaluationError
 from voxtile.evaluate.comparison.scores_file import write_scores
 from voxtile.evaluate.compat.apply import checked as checked_protocols
 from voxtile.evaluate.completion import completed
+from voxtile.evaluate.flat import RED_GREEN_BLUE, SLICES, Flattening, flattened
 from voxtile.evaluate.grounding.run import run_grounding
 from voxtile.evaluate.grounding.task import GroundingTask
 from voxtile.evaluate.joint import named_apart, summary_table
@@ -36,6 +37,7 @@ from voxtile.evaluate.runner import Options, run_task
 from voxtile.evaluate.task import EvaluationTask, Task
 from voxtile.evaluate.task_file import load_task
 from voxtile.evaluate.terminal import print_evaluation, print_summary
+from voxtile.evaluate.units import select_units
 
 _SPLITS = ("test", "val", "train")
 
@@ -54,6 +56,9 @@ def evaluate(
     robustness: str = "",
     subgroups: str = "",
     allow_leakage: bool = False,
+    slices: int = SLICES,
+    window: str = "",
+    bands: str = "",
 ) -> None:
     """Evaluate models on tasks: figures with intervals, a trivial baseline and shuffled images beside them.
 
@@ -76,6 +81,9 @@ def evaluate(
             missing=BAND+BAND, separated by commas.
         subgroups: split figures by sex, age_band, scanner, place, season or any other property that the corpus has,
             separated by commas.
+        slices: of each volume, for a model of pictures; their embeddings are averaged.
+        window: LOW,HIGH of these slices in the volume's units; soft tissue for HU, else percentiles, when left out.
+        bands: RED,GREEN,BLUE of multispectral tiles, for a model of pictures; by their usual names when left out.
         allow_leakage: report figures although the model was trained on some of what is reported; the report says so.
 
     Raises:
@@ -90,6 +98,7 @@ def evaluate(
         robustness=tuple(checked_changes(_listed(robustness))),
         subgroups=_listed(subgroups),
         allow_leakage=allow_leakage,
+        flattening=_flattening(slices, window, bands),
     )
     if not tasks:
         raise ConfigError(
@@ -114,6 +123,14 @@ def evaluate(
 
 def _listed(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _flattening(slices: int, window: str, bands: str) -> Flattening:
+    try:
+        limits = tuple(float(part) for part in _listed(window))
+    except ValueError:
+        raise ConfigError(f"--window must be two numbers such as --window=-160,240, not '{window}'") from None
+    return Flattening(slices, limits or None, _listed(bands) or RED_GREEN_BLUE)  # type: ignore[arg-type]
 
 
 def checked_options(split: str | None, batch_size: int, bootstrap: int, seed: int) -> Options:
@@ -145,8 +162,7 @@ def evaluate_model(
         tasks: names or paths.
         options: how.
     """
-    found = (_run(load_task(task), model, corpus, options) for task in tasks)
-    results = tuple(completed(result, model, corpus, options) for result in found)
+    results = tuple(_completed(load_task(task), model, corpus, options) for task in tasks)
     leakage = check_leakage(model, results, allowed=options.allow_leakage)
     return Evaluation(
         model=model.name,
@@ -154,6 +170,17 @@ def evaluate_model(
         provenance=provenance(model, spec, corpus, seed=options.seed, replicates=options.replicates, leakage=leakage),
         phantom=is_phantom(corpus),
     )
+
+
+def _completed(task: Task, model: EvaluationModel, corpus: Corpus, options: Options) -> Result:
+    """Run a task with the model as it reads such samples, and add what else is asked for."""
+    uids = {uid for part in select_units(corpus, task).values() for uid in part.uids}
+    columns = ["uid", "kind", "axes", "codec"]
+    metas = [row for row in corpus.table("samples", columns=columns).to_pylist() if row["uid"] in uids]
+    reader = flattened(model, metas, options.flattening)
+    result = completed(_run(task, reader, corpus, options), reader, corpus, options)
+    note = options.flattening.note(reader.preset)
+    return replace(result, notes=(*result.notes, note)) if note else result
 
 
 @singledispatch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from voxtile.evaluate.bootstrap import SubjectBootstrap
 from voxtile.evaluate.decisions import decide, model_scores, with_best_count
 from voxtile.evaluate.encode import Encoded
 from voxtile.evaluate.figures import FigureTable, LabelMatrix, Scores
+from voxtile.evaluate.flat import Flattening
 from voxtile.evaluate.labels import LabelSource
 from voxtile.evaluate.metrics import Floats
 from voxtile.evaluate.model import EvaluationModel
@@ -46,6 +47,7 @@ class Options:
         robustness: changes of the images under which the model is tried again, besides the task's own.
         subgroups: properties by which figures are split, besides the task's own.
         allow_leakage: report units that the model was trained on.
+        flattening: how volumes and tiles become pictures for models of those.
     """
 
     split: str | None = None
@@ -56,6 +58,7 @@ class Options:
     robustness: tuple[str, ...] = ()
     subgroups: tuple[str, ...] = ()
     allow_leakage: bool = False
+    flattening: Flattening = field(default_factory=Flattening)
 
 
 @dataclass(frozen=True)

@@ -66,4 +66,5 @@ def shared_classes(queries: LabelMatrix, gallery: LabelMatrix) -> Floats:
     others, theirs = (gallery == 1).astype(np.float64), (gallery >= 0).astype(np.float64)
     both = positive @ others.T
     either = positive @ theirs.T + known @ others.T - both
-    return np.divide(both, either, out=np.zeros_like(both), where=either > 0)
+    shares: Floats = np.divide(both, either, out=np.zeros_like(both), where=either > 0)
+    return shares

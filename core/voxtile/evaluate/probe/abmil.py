@@ -97,8 +97,9 @@ def _trained(train: Bags, validation: Bags, decay: float, exclusive: bool) -> tu
     best, waited = (-1.0, copy.deepcopy(probe)), 0
     for epoch in range(1, _EPOCHS + 1):
         probe.train()
-        for units in torch.randperm(len(train.units)).split(_BAGS):
-            vectors, owner, labels = _batch(train, units.numpy())
+        order = torch.randperm(len(train.units)).numpy()
+        for start in range(0, len(order), _BAGS):
+            vectors, owner, labels = _batch(train, order[start : start + _BAGS])
             loss = _loss(probe(vectors, owner, len(labels)), labels, exclusive)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]

@@ -229,7 +229,8 @@ class _Probe:
 
     def _bags(self, role: str) -> Bags:
         part = self._encoded[role]
-        return Bags(_scaled(part), part.units, self._labels[role])
+        vectors = np.zeros((0, 0)) if part.embeddings is None else part.embeddings
+        return Bags(_scaled(vectors), part.units, self._labels[role])
 
     def _thumbnail(self, draw: Sequence[Integers]) -> Fitted:
         train = self._simple["train"][np.unique(np.concatenate(draw))]
@@ -277,7 +278,7 @@ class _Probe:
 
 
 def _pooled(encoded: Encoded, pooling: str) -> npt.NDArray[np.float32]:
-    """[N, D] of units, of mean square 1 where they are of length one."""
+    """[N, D] features of units."""
     if encoded.embeddings is None:
         return np.zeros((0, 0), np.float32)
     if pooling == "max":
@@ -286,10 +287,10 @@ def _pooled(encoded: Encoded, pooling: str) -> npt.NDArray[np.float32]:
         values: Floats = np.maximum.reduceat(encoded.embeddings[order], starts)
     else:
         values = unit_embeddings(encoded.embeddings, encoded.units)
-    return (values * np.sqrt(values.shape[1])).astype(np.float32)
+    return _scaled(values)
 
 
-def _scaled(encoded: Encoded) -> npt.NDArray[np.float32]:
-    if encoded.embeddings is None:
-        return np.zeros((0, 0), np.float32)
-    return (encoded.embeddings * np.sqrt(encoded.embeddings.shape[1])).astype(np.float32)
+def _scaled(vectors: Floats) -> npt.NDArray[np.float32]:
+    """Vectors of length one with a mean square of 1, for which the penalties are meant."""
+    scaled: npt.NDArray[np.float32] = (vectors * np.sqrt(vectors.shape[1])).astype(np.float32)
+    return scaled

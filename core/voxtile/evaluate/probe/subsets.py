@@ -66,4 +66,5 @@ def _drawn(
     _, first = np.unique(subjects[order], return_index=True)
     ahead = np.sort(first)
     rest = np.setdiff1d(np.arange(len(order)), ahead)
-    return order[np.concatenate([ahead, rest])][:count]
+    drawn: Integers = order[np.concatenate([ahead, rest])][:count]
+    return drawn

@@ -1,0 +1,107 @@
+"""Slides from their patches: the best few or attention, against brute force and on a slide with one loud patch."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import expit, softmax
+
+from voxtile.errors import EvaluationError
+from voxtile.evaluate.aggregate import aggregate, attended, top_mean
+from voxtile.evaluate.decisions import model_scores, with_best_count
+from voxtile.evaluate.encode import Encoded
+from voxtile.evaluate.task import Averaging
+from voxtile.evaluate.task_file import parse_task
+from voxtile.evaluate.units import Units
+from voxtile.evaluate.zero_shot import embed_prompts
+
+
+def units(sizes):
+    owner = np.repeat(np.arange(len(sizes)), sizes)
+    names = tuple(f"u{i}" for i in range(len(sizes)))
+    return Units(tuple(f"s{i}" for i in range(len(owner))), owner, np.array(names), names)
+
+
+@pytest.mark.parametrize("count", [1, 3, 100])
+def test_pooling_equals_brute_force(count):
+    rng = np.random.default_rng(0)
+    part = units([1, 7, 2, 30])
+    scores = np.round(rng.random((40, 3)), 1)
+    best = top_mean(scores, part, count)
+    smooth = attended(scores, part, 4 * scores)
+    for unit in range(4):
+        own = scores[part.owner == unit]
+        np.testing.assert_allclose(best[unit], np.sort(own, axis=0)[::-1][:count].mean(axis=0), atol=1e-12)
+        np.testing.assert_allclose(smooth[unit], (softmax(4 * own, axis=0) * own).sum(axis=0), atol=1e-12)
+    mean = aggregate(scores, part, Averaging(samples="scores"))
+    np.testing.assert_allclose(top_mean(scores, part, 30), mean, atol=1e-12)
+
+
+class Axes:
+    """Texts are axes: the finding and its absence, or one of three classes."""
+
+    name, logit_scale, fact_names = "m", 20.0, ()
+
+    def encode_texts(self, texts):
+        order = ["present", "absent", "a", "b", "c"]
+        return torch.eye(32)[[order.index(text) for text in texts]].double()
+
+
+def slides(seed, count=60, patches=50):
+    """Patches of noise; a positive slide has two that show the finding."""
+    rng = np.random.default_rng(seed)
+    part = units([patches] * count)
+    vectors = rng.normal(size=(count * patches, 32))
+    truth = np.arange(count) % 2 == 0
+    first = np.flatnonzero(truth) * patches
+    vectors[np.concatenate([first, first + 1]), 0] += 8
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return Encoded(part, vectors, None, np.zeros((count, 1), np.float32)), truth[:, None].astype(np.int8)
+
+
+def task(**averaging):
+    pair = {"present": "present", "absent": "absent"}
+    spec = {"kind": "zero-shot-multilabel", "unit": "study", "classes": {"x": {"wordings": [pair]}}}
+    return parse_task(spec | {"averaging": averaging}, where="f", name="t")
+
+
+def test_the_best_few_find_what_the_mean_drowns_and_validation_says_how_few():
+    model, (validation, labels), (reported, truth) = Axes(), slides(0), slides(1)
+    asked = task(samples="top-k", top_k=[1, 2, 50])
+    prompts = embed_prompts(model, asked)
+    chosen = with_best_count(asked, prompts, validation, labels, model.logit_scale)
+    assert chosen.averaging.top_k in ((1,), (2,))
+    values = {}
+    for name, part in {"top-k": chosen, "attention": task(samples="attention"), "mean": task(samples="scores")}.items():
+        scores = model_scores(model, part, prompts, reported)["m"][:, 0]
+        values[name] = np.mean(scores[truth[:, 0] == 1][:, None] > scores[truth[:, 0] == 0][None])
+    assert values["top-k"] > values["mean"] + 0.05
+    every = dataclasses.replace(asked, averaging=dataclasses.replace(asked.averaging, top_k=(50,)))
+    np.testing.assert_allclose(
+        model_scores(model, every, prompts, reported)["m"],
+        model_scores(model, task(samples="scores"), prompts, reported)["m"],
+        atol=1e-12,
+    )
+    vectors = reported.embeddings[:50]
+    evidence = 20 * (vectors[:, 0] - vectors[:, 1])
+    attention = model_scores(model, task(samples="attention"), prompts, reported)["m"][0, 0]
+    assert attention == pytest.approx((softmax(evidence) * expit(evidence)).sum(), abs=1e-9)
+
+
+def test_exclusive_classes_compete_after_the_best_patches_are_picked():
+    model, (reported, _) = Axes(), slides(2)
+    spec = {"kind": "zero-shot-singlelabel", "unit": "study", "classes": {c: {"prompts": [c]} for c in "abc"}}
+    spec["averaging"] = {"samples": "top-k", "top_k": [3]}
+    asked = parse_task(spec, where="f", name="t")
+    scores = model_scores(model, asked, embed_prompts(model, asked), reported)["m"]
+    best = np.stack([np.sort(part, axis=0)[-3:].mean(axis=0) for part in np.split(reported.embeddings[:, 2:5], 60)])
+    np.testing.assert_allclose(scores, softmax(20 * best, axis=1), atol=1e-9)
+
+
+def test_several_counts_need_a_validation_split():
+    asked = task(samples="top-k")
+    assert asked.averaging.top_k == (1, 5, 10, 50, 100)
+    none = Encoded(units([]), None, None, np.zeros((0, 1), np.float32))
+    with pytest.raises(EvaluationError, match="which only a validation split may decide, and there is none"):
+        with_best_count(asked, embed_prompts(Axes(), asked), none, np.zeros((0, 1), np.int8), 20.0)

@@ -1,5 +1,6 @@
 """`lightning fit|validate|test|predict` from the outside: files, resuming, and one sentence for every mistake."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -41,6 +42,9 @@ def test_fit_leaves_config_metrics_and_a_usable_checkpoint(run_folder):
         "train/scale",
         "train/lr",
         "images_per_second",
+        "data_wait",
+        "grad_norm",
+        "memory_gb",
         "train/cut_texts",
     }
     logged |= {"val/loss", "val/image_to_text_recall@1", "val/text_to_image_recall@1"}
@@ -52,6 +56,22 @@ def test_fit_leaves_config_metrics_and_a_usable_checkpoint(run_folder):
     model = load_model(str(run / "checkpoints" / "last.ckpt"))
     assert model.encode_texts(["pneumonia", "normal chest"]).shape == (2, 16)
     assert torch.isfinite(model.encode_images(torch.zeros(1, 1, 28, 28))).all()
+
+
+def test_other_loggers_stand_beside_the_csv_and_the_bar_can_be_turned_off(arguments, tmp_path, capfd):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    board = {"class_path": "lightning.pytorch.loggers.TensorBoardLogger", "init_args": {"save_dir": str(tmp_path)}}
+    extra = ["--name", "boards", "--trainer.logger", json.dumps(board), "--trainer.enable_progress_bar", "false"]
+    assert lightning_main(["fit", *arguments, *extra, "--trainer.max_steps", "5"]) == 0
+    assert "step 5 of" not in capfd.readouterr().err
+    (table,) = Path("runs/boards").rglob("metrics.csv")
+    row = next(csv.DictReader(table.open()))
+    events = EventAccumulator(str(next(tmp_path.rglob("events.out*")).parent)).Reload()
+    for name in ("loss", "grad_norm", "images_per_second"):
+        (event,) = events.Scalars(name)
+        assert event.value == pytest.approx(float(row[name]), rel=1e-5)
+    assert (table.parent / "checkpoints" / "last.ckpt").is_file(), "the run's folder is still the one of the CSV"
 
 
 def test_test_writes_the_report_into_the_log_folder(run_folder, arguments, capsys):

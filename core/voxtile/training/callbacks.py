@@ -1,12 +1,11 @@
-"""Callbacks of every run: checkpoints by step, images a second, a progress bar."""
+"""Checkpoints by step."""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import Checkpoint, RichProgressBar
+from lightning.pytorch.callbacks import Checkpoint
 
 from voxtile.errors import ConfigError
 from voxtile.types import Batch
@@ -47,30 +46,3 @@ class RunCheckpoint(Checkpoint):
         if self.keep:
             trainer.save_checkpoint(folder / f"step-{step}.ckpt", weights_only=False)
         self._saved = step
-
-
-class Throughput(pl.Callback):
-    """Logs images a second over the last steps."""
-
-    def __init__(self) -> None:
-        self._since = 0.0
-        self._images = 0
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock."""
-        self._since, self._images = time.perf_counter(), 0
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: Batch, batch_idx: int
-    ) -> None:
-        """Log at Lightning's own logging interval."""
-        self._images += len(batch.images)
-        interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if (trainer.global_step + 1) % interval == 0:
-            now = time.perf_counter()
-            pl_module.log("images_per_second", self._images / (now - self._since), prog_bar=True, batch_size=1)
-            self._since, self._images = now, 0
-
-
-class ProgressBar(RichProgressBar):
-    """Rich progress with the metrics that are logged for it."""

@@ -1,0 +1,126 @@
+"""What a step costs and how it goes: samples a second, wait for data, gradient norm, memory, share of the peak."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+import lightning.pytorch as pl
+import psutil
+import torch
+from lightning.fabric.utilities.throughput import get_available_flops
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.utils.flop_counter import FlopCounterMode
+
+from voxtile.errors import ConfigError
+from voxtile.types import Batch
+
+_GB = 1e9
+_AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16, "bf16-true": torch.bfloat16}
+
+
+class Telemetry(pl.Callback):
+    """Logs figures of the last steps at Lightning's logging interval.
+
+    `images_per_second`; `data_wait`, the share of the time in which the step waited for its batch; `grad_norm`, the
+    Euclidean norm of all gradients before clipping; `memory_gb`, the most that the GPU held since the last time, or
+    what the process holds where there is none; and where the peak of the device is known `mfu`, floating-point
+    operations a second over that peak (model FLOPs utilisation, Chowdhery et al. 2022, PaLM, appendix B; operations are
+    counted in one step, recomputation among them).
+
+    Args:
+        peak_tflops: what the device can do at most in the run's precision, 10¹² operations a second; null looks a GPU
+            up, and leaves `mfu` out where it is not known.
+    """
+
+    def __init__(self, *, peak_tflops: float | None = None) -> None:
+        if peak_tflops is not None and not peak_tflops > 0:
+            raise ConfigError(f"telemetry.peak_tflops must be above 0, not {peak_tflops}")
+        self._given = None if peak_tflops is None else peak_tflops * 1e12
+        self._peak: float | None = None
+        self._operations: int | None = None  # of a step
+        self._counter: FlopCounterMode | None = None
+        self._clear()
+
+    def _clear(self) -> None:
+        self._since = self._ready = time.perf_counter()
+        self._images = self._steps = 0
+        self._waited = 0.0
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Find the peak of the device."""
+        known = None if pl_module.device.type != "cuda" else get_available_flops(pl_module.device, _type(trainer))
+        self._peak = self._given or known
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self._clear()
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Note how long the batch was waited for, and count the operations of the first step."""
+        self._waited += time.perf_counter() - self._ready
+        if self._peak and self._operations is None:
+            self._counter = FlopCounterMode(display=False)
+            self._counter.__enter__()
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
+    ) -> None:
+        """Log the gradient norm."""
+        if _is_logged(trainer):
+            pl_module.log("grad_norm", _norm(pl_module.parameters()), prog_bar=True, batch_size=1)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: Batch, batch_idx: int
+    ) -> None:
+        """Log the rest."""
+        if self._counter is not None:
+            self._counter.__exit__(None, None, None)
+            self._operations, self._counter = self._counter.get_total_flops(), None
+        self._images += len(batch.images)
+        self._steps += 1
+        self._ready = time.perf_counter()
+        if not _is_logged(trainer):
+            return
+        seconds = self._ready - self._since
+        figures = {
+            "images_per_second": self._images / seconds,
+            "data_wait": self._waited / seconds,
+            "memory_gb": _memory(pl_module.device) / _GB,
+        }
+        if self._peak and self._operations:
+            figures["mfu"] = self._operations * self._steps / seconds / self._peak
+        for name, value in figures.items():
+            pl_module.log(name, value, prog_bar=True, batch_size=1)
+        self._clear()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Leave no counter behind."""
+        if self._counter is not None:
+            self._counter.__exit__(None, None, None)
+            self._counter = None
+
+
+def _is_logged(trainer: pl.Trainer) -> bool:
+    """Whether the step that is under way is one that Lightning logs."""
+    return bool(trainer._logger_connector.should_update_logs)
+
+
+def _norm(parameters: Iterable[torch.nn.Parameter]) -> Tensor:
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    return torch.nn.utils.get_total_norm(gradients) if gradients else torch.zeros(())
+
+
+def _memory(device: torch.device) -> float:
+    if device.type != "cuda":
+        return float(psutil.Process().memory_info().rss)
+    most = float(torch.cuda.max_memory_allocated(device))
+    torch.cuda.reset_peak_memory_stats(device)
+    return most
+
+
+def _type(trainer: pl.Trainer) -> torch.dtype:
+    return _AUTOCAST.get(str(trainer.precision), torch.float32)

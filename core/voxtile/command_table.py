@@ -63,6 +63,22 @@ def _of_domains(table: Callable[[Domain], Mapping[str, Command]]) -> Callable[[]
     return members
 
 
+def _exports() -> Mapping[str, Command]:
+    command = "voxtile.export.command"
+    models = {
+        "open_clip": ("export_open_clip", "a checkpoint as a folder that open_clip loads"),
+        "huggingface": ("export_hugging_face", "a checkpoint as a folder that transformers loads"),
+        "onnx": ("export_onnx", "a checkpoint as ONNX graphs, any tower, also in 8 bits"),
+    }
+    return {
+        **{
+            name: Command(f"{command}:{target}", about, f"voxtile export last.ckpt out --to {name} --corpus corpus")
+            for name, (target, about) in models.items()
+        },
+        **_of_domains(lambda domain: domain.exports)(),
+    }
+
+
 def _imports() -> Mapping[str, Command]:
     ingest = "voxtile.corpus.ingest"
     return {
@@ -193,11 +209,11 @@ COMMANDS: Mapping[str, Entry | Group] = {
     ),
     "export": Group(
         ENRICH,
-        "export CORPUS OUT --to NAME",
-        "coordinates and features in the files of other tools",
-        "voxtile export corpus trident --to trident",
+        "export MODEL|CORPUS OUT --to NAME",
+        "a trained model for other libraries, with proof; coordinates and features of a corpus for other tools",
+        "voxtile export last.ckpt out --to onnx --corpus corpus",
         "export",
-        _of_domains(lambda domain: domain.exports),
+        _exports,
         selector="--to",
     ),
     "caption": Entry(

@@ -30,6 +30,10 @@ class CheckpointError(VoxtileError):
     """A checkpoint cannot be loaded safely or does not fit."""
 
 
+class ExportError(VoxtileError):
+    """A model cannot be written for another library, or would answer otherwise there."""
+
+
 class TrainingError(VoxtileError):
     """A run cannot go on; the message names what it met."""
 

@@ -68,6 +68,21 @@ class OpenClipTokenizer:
 
         self._tokenizer: Any = open_clip.get_tokenizer(name)
 
+    @property
+    def is_clip(self) -> bool:
+        """Whether it is CLIP's own byte-pair encoding."""
+        return type(self._tokenizer).__name__ == "SimpleTokenizer"
+
+    @property
+    def context(self) -> int:
+        """Longest token sequence."""
+        return int(self._tokenizer.context_length)
+
+    def vocabulary(self) -> tuple[dict[str, int], list[tuple[str, str]]]:
+        """Index of each token, and the merges in order, of CLIP's own encoding."""
+        ranks: dict[tuple[str, str], int] = self._tokenizer.bpe_ranks
+        return dict(self._tokenizer.encoder), sorted(ranks, key=lambda pair: ranks[pair])
+
     def train(self, texts: Sequence[str]) -> None:
         """Nothing to do."""
 
@@ -100,7 +115,7 @@ class OpenClipImage(ImageTower):
         self, *, name: str, pretrained: str | None = None, channels: int = 3, band_names: Sequence[str] = ()
     ) -> None:
         super().__init__()
-        self.channels = channels
+        self.name, self.channels = name, channels
         visual: nn.Module = create(name, pretrained).get_submodule("visual")
         self.visual = adapt_input(visual, channels, names=band_names)
         self.width = _output_width(name)
@@ -126,6 +141,7 @@ class OpenClipText(TextTower):
 
     def __init__(self, *, name: str, pretrained: str | None = None) -> None:
         super().__init__()
+        self.name = name
         self.text: nn.Module = create(name, pretrained).get_submodule("text")
         self.width = _output_width(name)
         self.tokenizer = OpenClipTokenizer(name)

@@ -1,0 +1,119 @@
+"""ONNX exports: onnxruntime gives the checkpoint's numbers for any tower, and 8 bits state what they lose."""
+
+import json
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+import torch.nn.functional as F
+from onnx import numpy_helper
+
+from voxtile.errors import ExportError
+from voxtile.export import command
+from voxtile.export.command import export_onnx
+from voxtile.export.comparison import loss_of
+from voxtile.export.onnx import _means_over_cells
+from voxtile.export.source import Embedded, read_probes
+from voxtile.models.load import load_model
+
+VOLUMES = {
+    "class_path": "voxtile.data.volume.VolumePreset",
+    "init_args": {"shape": [8, 10, 12], "spacing": [3, 3, 3], "windows": [[-1000, 400], [-160, 240]], "units": "HU"},
+}
+WAVELETS = {"widths": [8], "blocks": [1], "width": 16}
+
+
+def wavelets(dimensions, channels, cells, **more):
+    arguments = {"dimensions": dimensions, "channels": channels, "cells": cells, **WAVELETS, **more}
+    return {"class_path": "voxtile.models.wavelet.WaveletTower", "init_args": arguments}
+
+
+def graph(folder, name):
+    return onnxruntime.InferenceSession(folder / f"{name}.onnx", providers=["CPUExecutionProvider"])
+
+
+def test_a_volume_model_answers_as_its_checkpoint_also_in_batches_of_other_sizes(tmp_path, volumes, save, bag):
+    """Cells that do not divide the grid, batch statistics, a fact head; texts of other lengths; 8 bits beside it."""
+    checkpoint = save(wavelets(3, 2, [3, 3, 5], mix=6), bag, VOLUMES, facts=("effusion", "nodule"))
+    out = tmp_path / "out"
+    export_onnx(checkpoint, out, corpus=volumes, samples=4, int8=True)
+    model = load_model(str(checkpoint))
+    images = read_probes(volumes, model.preset, 5).images
+    for batch in (images[:1], images):
+        embeddings, facts = graph(out, "image").run(["embeddings", "facts"], {"images": batch.numpy()})
+        np.testing.assert_allclose(embeddings, model.encode_images(batch), atol=1e-5)
+        np.testing.assert_allclose(facts, model.fact_logits(batch).sigmoid(), atol=1e-5)
+    texts = ["nodule", "a much longer text on an effusion of the left side", "x"]
+    import tokenizers
+
+    tokenizer = tokenizers.Tokenizer.from_file(str(out / "tokenizer.json"))
+    tokenizer.enable_padding(pad_id=0)
+    tokens = np.array([e.ids for e in tokenizer.encode_batch(texts)], np.int64)
+    (embeddings,) = graph(out, "text").run(None, {"tokens": tokens})
+    np.testing.assert_allclose(embeddings, model.encode_texts(texts), atol=1e-5)
+    settings = json.loads((out / "voxtile.json").read_text())
+    assert settings["facts"] == ["effusion", "nodule"]
+    assert max(settings["compared"][part] for part in ("image", "text", "scale", "facts")) < 1e-5
+    (quantised,) = graph(out, "text.int8").run(None, {"tokens": tokens})
+    assert 1e-6 < np.abs(quantised - embeddings).max() < 0.1
+    assert 0.98 < settings["int8"]["text_cosine"] < 1
+    assert f"{settings['int8']['text_cosine']:.4f}" in (out / "README.md").read_text()
+    assert (out / "text.int8.onnx").stat().st_size < (out / "text.onnx").stat().st_size
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("text", ["TextBag", "TextTransformer"])
+def test_bands_and_both_small_text_towers(tmp_path, bands, save, text):
+    preset = {
+        "class_path": "voxtile.data.tile.TilePreset",
+        "init_args": {"bands": [f"B{n}" for n in range(5)], "size": [32, 32], "mean": [0.2], "std": [0.1]},
+    }
+    tower = {"class_path": f"voxtile.models.text.{text}", "init_args": {"vocabulary": 300, "context": 16, "width": 12}}
+    export_onnx(save(wavelets(2, 5, [5, 6]), tower, preset), tmp_path / "out", corpus=bands, samples=3)
+    compared = json.loads((tmp_path / "out" / "voxtile.json").read_text())["compared"]
+    assert max(compared["image"], compared["text"]) < 1e-5
+
+
+@pytest.mark.sweep
+def test_open_clip_towers(tmp_path, pictures, save, clip_towers, picture_preset):
+    export_onnx(save(*clip_towers(), picture_preset), tmp_path / "out", corpus=pictures, samples=3)
+    compared = json.loads((tmp_path / "out" / "voxtile.json").read_text())["compared"]
+    assert max(compared["image"], compared["text"]) < 1e-5
+
+
+@pytest.mark.sweep
+def test_a_graph_that_answers_otherwise_is_refused(tmp_path, volumes, save, bag, monkeypatch):
+    checkpoint = save(wavelets(3, 2, []), bag, VOLUMES)
+    honest = command.write_onnx
+
+    def perturbed(source, folder, probes):
+        honest(source, folder, probes)
+        model = onnx.load(folder / "image.onnx")
+        largest = max((i for i in model.graph.initializer if i.data_type == 1), key=lambda i: np.prod(i.dims))
+        values = numpy_helper.to_array(largest) + 1e-2
+        largest.CopyFrom(numpy_helper.from_array(values.astype(np.float32), largest.name))
+        onnx.save(model, folder / "image.onnx")
+
+    monkeypatch.setattr(command, "write_onnx", perturbed)
+    with pytest.raises(ExportError, match="the image outputs differ by up to"):
+        export_onnx(checkpoint, tmp_path / "out", corpus=volumes)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("shape", "cells"), [((11, 7), (4, 3)), ((5, 9, 8), (2, 9, 3))])
+def test_means_over_cells_are_adaptive_pooling(shape, cells):
+    images = torch.randn(2, 3, *shape)
+    pool = F.adaptive_avg_pool2d if len(shape) == 2 else F.adaptive_avg_pool3d
+    torch.testing.assert_close(_means_over_cells(images, cells), pool(images, cells))
+
+
+def test_the_loss_of_8_bits_is_measured():
+    one = F.normalize(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), dim=1)
+    turned = F.normalize(torch.tensor([[1.0, 0.0], [1.0, 0.9]]), dim=1)
+    loss = loss_of(Embedded(one, one, 1.0), Embedded(turned, one, 1.0))
+    assert loss.image_cosine == pytest.approx(0.9 / (1 + 0.81) ** 0.5)
+    assert loss.text_cosine == pytest.approx(1)
+    assert loss.same_text == 0.5
+    assert loss.similarity == pytest.approx((1 / 1.81**0.5 + 1 - 0.9 / 1.81**0.5) / 4)

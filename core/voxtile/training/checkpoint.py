@@ -1,17 +1,26 @@
-"""Checkpoints: written atomically, read without running anything that is inside."""
+"""Checkpoints: written atomically with their hash, read without running anything that is inside.
+
+Beside `last.ckpt` stands `last.ckpt.sha256`, in the form of sha256sum. It is written first and names two files of that
+name, the one that was there and the one that takes its place, so that a run killed between the two writes leaves a
+checkpoint that is whole and known. The one before stays as `previous.ckpt`.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
 import zipfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from voxtile.errors import CheckpointError
+
+LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 
 FORMAT = 1  # raised when a checkpoint of this version could not be read by the one before
 
@@ -22,12 +31,18 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """Read a checkpoint that voxtile wrote, tensors on the CPU.
 
     Raises:
-        CheckpointError: the file is missing or damaged, holds objects that could run code, is not voxtile's, or was
-            written by a newer version.
+        CheckpointError: the file is missing or damaged, is not what its hash was taken of, holds objects that could
+            run code, is not voxtile's, or was written by a newer version.
     """
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"checkpoint '{path}' does not exist; give the path of a .ckpt file that training wrote")
+    known = _recorded(path)
+    if known and _sha256(path) not in known:
+        raise CheckpointError(
+            f"checkpoint '{path}' is torn: it is not the file that '{_hashes(path).name}' was written for; use another "
+            "file of the run"
+        )
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
@@ -71,10 +86,14 @@ def check_format(checkpoint: object, path: str | os.PathLike[str]) -> Checkpoint
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes to a temporary name, fsyncs and renames, so that a killed run leaves the previous checkpoint whole."""
+    """Writes to a temporary name, fsyncs and renames, so that a killed run leaves the one before whole."""
 
     def save_checkpoint(self, checkpoint: Checkpoint, path: Any, storage_options: Any | None = None) -> None:  # noqa: ANN401
-        """Write the checkpoint under its final name only when all of it is on disk."""
+        """Write the checkpoint under its final name only when all of it is on disk; keep the one before.
+
+        Raises:
+            CheckpointError: there is no room, or the folder cannot be written.
+        """
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
@@ -83,11 +102,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(target)
-        except OSError as error:
+            if target.name == LAST:
+                _keep_before(target)
+            _install(temporary, target, [_sha256(temporary)])
+        except (OSError, RuntimeError) as error:  # torch's writer has its own words for a full disk
             temporary.unlink(missing_ok=True)
+            reason = getattr(error, "strerror", None) or str(error).splitlines()[0][:200]
             raise CheckpointError(
-                f"checkpoint '{target}' cannot be written ({error.strerror}); free some space, or run in another folder"
+                f"checkpoint '{target}' cannot be written ({reason}); free some space, or run in another folder"
             ) from error
         _fsync_folder(target.parent)
 
@@ -99,6 +121,57 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     ) -> Checkpoint:
         """Read safely, whatever the caller asks for."""
         return read_checkpoint(path)
+
+
+def resumable(folder: Path) -> Iterator[Path]:
+    """Checkpoints in the versions of a run, the newest first."""
+    found = [*folder.glob(f"version_*/checkpoints/{LAST}"), *folder.glob(f"version_*/checkpoints/{PREVIOUS}")]
+    found += folder.glob("version_*/checkpoints/step-*.ckpt")
+    yield from sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+
+
+def _hashes(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _recorded(path: Path) -> list[str]:
+    """Hashes that a file of this name may have; none where nothing was recorded."""
+    try:
+        return [line.split()[0] for line in _hashes(path).read_text("utf-8").splitlines() if line.strip()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _install(temporary: Path, target: Path, hashes: Sequence[str]) -> None:
+    """Give a finished file its name. Until then its hash stands beside that of the file that has the name."""
+    _record(target, [*_recorded(target), *hashes])
+    temporary.replace(target)
+    _record(target, hashes)
+
+
+def _record(path: Path, hashes: Sequence[str]) -> None:
+    temporary = _hashes(path).with_name(f".{path.name}.sha256.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.writelines(f"{digest}  {path.name}\n" for digest in hashes)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(_hashes(path))
+
+
+def _keep_before(target: Path) -> None:
+    """Give the checkpoint that is to be replaced a second name; not on file systems without links."""
+    link = target.with_name(f".{PREVIOUS}.{os.getpid()}.tmp")
+    link.unlink(missing_ok=True)
+    try:
+        os.link(target, link)
+    except OSError:
+        return
+    _install(link, target.with_name(PREVIOUS), _recorded(target))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(cast(IO[bytes], file), "sha256").hexdigest()
 
 
 def _fsync_folder(folder: Path) -> None:

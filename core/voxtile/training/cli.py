@@ -23,7 +23,7 @@ from voxtile.models.tower import ImageTower, TextTower
 from voxtile.objectives.base import Objective
 from voxtile.training.allocator import keep_freed_memory
 from voxtile.training.callbacks import RunCheckpoint
-from voxtile.training.checkpoint import AtomicCheckpointIO, read_checkpoint
+from voxtile.training.checkpoint import AtomicCheckpointIO, read_checkpoint, resumable
 from voxtile.training.explain import explain
 from voxtile.training.guard import FiniteLoss
 from voxtile.training.module import ContrastiveModule
@@ -75,7 +75,7 @@ class VoxtileCLI(LightningCLI):
             if path is None and self.config.subcommand != "fit":
                 raise CheckpointError(f"there is no checkpoint under '{RUNS / config['name']}'; run fit first")
             config["ckpt_path"] = None if path is None else str(path)
-        if path:
+        elif path:
             read_checkpoint(path)
         if "weights_only" in config:
             config["weights_only"] = True
@@ -179,9 +179,22 @@ def _is_no_tip(record: logging.LogRecord) -> bool:
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest `last.ckpt` under a run's folder, None when there is none yet."""
-    found = sorted(folder.glob("version_*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime_ns)
-    return found[-1] if found else None
+    """The newest whole checkpoint under a run's folder, None when there is none yet.
+
+    Raises:
+        CheckpointError: there are some, and none of them is whole.
+    """
+    found = list(resumable(folder))
+    for path in found:
+        try:
+            read_checkpoint(path)
+        except CheckpointError as error:
+            print(f"note: {error}", file=sys.stderr)
+        else:
+            return path
+    if found:
+        raise CheckpointError(f"no checkpoint under '{folder}' is whole; start a new run, with another --name")
+    return None
 
 
 def _resolved(argv: Sequence[str]) -> Iterator[str]:

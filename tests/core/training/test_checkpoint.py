@@ -1,9 +1,14 @@
 """Checkpoints: nothing in them is executed, a killed writer leaves the old one whole, and messages are one sentence."""
 
+import contextlib
+import hashlib
 import io
 import os
 import pickle
+import resource
+import signal
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +17,7 @@ from voxtile.errors import CheckpointError
 from voxtile.models.conv import ConvTower
 from voxtile.models.load import from_module
 from voxtile.training.checkpoint import FORMAT, AtomicCheckpointIO, read_checkpoint
+from voxtile.training.cli import last_checkpoint
 from voxtile.training.rebuild import module_from_checkpoint, module_from_config
 
 CONFIG = {
@@ -169,7 +175,7 @@ def test_a_writer_that_dies_leaves_the_old_checkpoint(saved, monkeypatch):
     with pytest.raises(CheckpointError, match="No space left"):
         AtomicCheckpointIO().save_checkpoint({}, path)
     assert path.read_bytes() == before
-    assert os.listdir(path.parent) == ["a.ckpt"]
+    assert sorted(os.listdir(path.parent)) == ["a.ckpt", "a.ckpt.sha256"]
 
 
 def test_pretrained_sources_are_not_read_again(tmp_path):
@@ -182,3 +188,81 @@ def test_pretrained_sources_are_not_read_again(tmp_path):
         "text": {"init_args": {"name": "X", "pretrained": None}},
     }
     assert isinstance(module_from_config(CONFIG).encoder.image, ConvTower)
+
+
+def written(folder, count):
+    """As many checkpoints of a run as `last.ckpt`, one after the other; each tells its number."""
+    (folder / "checkpoints").mkdir(parents=True)
+    path = folder / "checkpoints" / "last.ckpt"
+    for number in range(count):
+        AtomicCheckpointIO().save_checkpoint({"voxtile_format": FORMAT, "number": number}, path)
+        os.utime(path, (number, number))
+    return path
+
+
+def test_the_one_before_is_kept_and_both_have_their_hash(tmp_path):
+    path = written(tmp_path / "version_0", 3)
+    assert read_checkpoint(path)["number"] == 2
+    assert read_checkpoint(path.with_name("previous.ckpt"))["number"] == 1
+    for name in ("last.ckpt", "previous.ckpt"):
+        digest = hashlib.sha256(path.with_name(name).read_bytes()).hexdigest()
+        assert path.with_name(f"{name}.sha256").read_text() == f"{digest}  {name}\n"  # as sha256sum -c reads it
+    assert len(list(path.parent.iterdir())) == 4
+
+
+@pytest.mark.parametrize("damage", ["cut", "byte"])
+def test_a_torn_one_is_refused_and_the_one_before_is_taken(tmp_path, capsys, damage):
+    path = written(tmp_path / "version_0", 3)
+    content = bytearray(path.read_bytes())
+    if damage == "cut":
+        del content[-40:]
+    else:
+        content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"last\.ckpt' is torn"):
+        read_checkpoint(path)
+    assert last_checkpoint(tmp_path) == path.with_name("previous.ckpt")
+    assert "last.ckpt' is torn" in capsys.readouterr().err
+    path.with_name("previous.ckpt").write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"no checkpoint under .* is whole; start a new run"):
+        last_checkpoint(tmp_path)
+    assert last_checkpoint(tmp_path / "none") is None
+
+
+def test_a_run_killed_at_any_call_leaves_a_whole_checkpoint(tmp_path, monkeypatch):
+    """The writer is stopped before each of the calls that change names, in turn."""
+    replace, link = Path.replace, os.link
+    for stop in range(1, 9):
+        path, calls = written(tmp_path / f"{stop}" / "version_0", 2), []
+
+        def counted(call, *args, calls=calls, stop=stop):
+            calls.append(call)
+            if len(calls) == stop:
+                raise KeyboardInterrupt
+            return call(*args)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "replace", lambda self, to, counted=counted: counted(replace, self, to))
+            patched.setattr(os, "link", lambda a, b, counted=counted: counted(link, a, b))
+            with contextlib.suppress(KeyboardInterrupt):
+                AtomicCheckpointIO().save_checkpoint({"voxtile_format": FORMAT, "number": 2}, path)
+        assert read_checkpoint(path)["number"] in (1, 2), stop
+        found = last_checkpoint(path.parents[2])
+        assert read_checkpoint(found)["number"] in (1, 2)
+        AtomicCheckpointIO().save_checkpoint({"voxtile_format": FORMAT, "number": 3}, path)
+        assert read_checkpoint(path)["number"] == 3
+    assert len(calls) < stop  # all calls were reached
+
+
+def test_a_full_disk_is_one_sentence_and_harms_nothing(tmp_path):
+    path = written(tmp_path / "version_0", 1)
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+        with pytest.raises(CheckpointError, match=r"cannot be written \(.*\); free some space"):
+            AtomicCheckpointIO().save_checkpoint({"voxtile_format": FORMAT, "weights": torch.zeros(10**6)}, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert read_checkpoint(path)["number"] == 0
+    assert not [name for name in os.listdir(path.parent) if name.endswith(".tmp")]

@@ -22,13 +22,15 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from voxtile.errors import ConfigError
-from voxtile.models.convolution import CONVOLUTIONS
+from voxtile.models.convolution import CONVOLUTIONS, position
 from voxtile.types import Encoded
 
 _LINEAR: dict[int, str] = {2: "bilinear", 3: "trilinear"}
 # Initial logit of a voxel: few belong to a target (the prior of RetinaNet, Lin et al. 2017). Much lower, and the
 # gradient of Dice starts flat.
 _RARE = -2.5
+# Fall of a logit at a quarter of the image from the centre is at first 0.08 and can learn to be tens.
+_STEEP, _SLACK = 10.0, -2.0
 
 
 class Answers(NamedTuple):
@@ -37,7 +39,7 @@ class Answers(NamedTuple):
     The logit of part k of cell n is, asked by phrase r, `cells[item[r], n] · weights[r, k] + offsets[r, k]`.
 
     Attributes:
-        cells: [S, N, F] features of the finest level.
+        cells: [S, N, F] features of the finest level, with its coordinates where the decoder is told them.
         weights: [R, K, F].
         offsets: [R, K].
         presence: [R] logit of there being a target at all.
@@ -76,9 +78,14 @@ class _Look(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(4))
         self.feed = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
 
-    def forward(self, queries: Tensor, places: Tensor, padding: Tensor, seats: _Seats) -> Tensor:
-        """[R, L, W] queries and [S, N, W] places of all images to the queries after; padding [R, L] bool."""
-        seen = self.norms[3](places)
+    def forward(
+        self, queries: Tensor, places: Tensor, padding: Tensor, seats: _Seats, where: Tensor | None = None
+    ) -> Tensor:
+        """[R, L, W] queries and [S, N, W] places of all images to the queries after; padding [R, L] bool.
+
+        What a place says has its position added to it, [1, N, W] `where`, if there is one.
+        """
+        seen = self.norms[3](places) if where is None else self.norms[3](places) + where
         asking = seats.by_image(self.norms[0](queries))
         with _attention_on(queries.device):
             heard = self.across(asking.flatten(1, 2), seen, seen, need_weights=False)[0]
@@ -119,6 +126,25 @@ def _attention_on(device: torch.device) -> AbstractContextManager[Any]:
     return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
 
 
+class _Nearness(nn.Module):
+    """A centre for each phrase, and how fast its mask falls off around it, as a parabola in the logits.
+
+    Masks of objects that are alike are then told apart by where they lie: the attention finds the place, which the
+    finest level by itself could not give back (spatially modulated attention, Gao et al., ICCV 2021).
+    """
+
+    def __init__(self, width: int, dimensions: int) -> None:
+        super().__init__()
+        self.centre, self.steepness = nn.Linear(width, dimensions), nn.Linear(width, 1)
+        nn.init.constant_(self.steepness.bias, _SLACK)
+
+    def forward(self, asked: Tensor) -> tuple[Tensor, Tensor]:
+        """[R, W] to the weights [R, 2d] of the coordinates (−1 to 1) and their squares, and to the offset [R]."""
+        centre, steep = self.centre(asked), _STEEP * F.softplus(self.steepness(asked))
+        weights = torch.cat([2 * steep * centre, -steep.expand_as(centre)], 1)
+        return weights, -(steep * centre.square()).sum(1)
+
+
 class _Refinement(nn.Module):
     """A residual convolution on the finest level."""
 
@@ -147,6 +173,8 @@ class GroundingDecoder(nn.Module):
         fine_blocks: residual convolutions at the finest level after the merging: what small or thin targets need.
         product: length of the vectors whose product is the mask.
         heads: of the attention.
+        coordinates: tell attention and masks where each place is, for phrases that tell objects apart by where they lie
+            ("the northernmost house").
 
     Raises:
         ConfigError: an image tower without levels, or a width that the heads do not divide.
@@ -163,6 +191,7 @@ class GroundingDecoder(nn.Module):
         fine_blocks: int = 0,
         product: int = 24,
         heads: int = 4,
+        coordinates: bool = False,
     ) -> None:
         super().__init__()
         if len(level_widths) < 2:
@@ -188,6 +217,8 @@ class GroundingDecoder(nn.Module):
             nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, product)
         )
         self.presence_head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 1))
+        self.where = nn.ModuleList(nn.Linear(2 * dimensions, width) for _ in self.looks if coordinates)
+        self.near = _Nearness(width, dimensions) if coordinates else None
         self.bias = nn.Parameter(torch.tensor(_RARE))
         self.peak = nn.Parameter(torch.tensor(0.5))
 
@@ -202,11 +233,18 @@ class GroundingDecoder(nn.Module):
         maps = self._pyramid(levels)
         queries, padding = self._queries(phrases)
         seats = _Seats(item, len(maps[0]))
-        for look, level in zip(self.looks, reversed(maps[1:]), strict=True):
-            queries = look(queries, level.flatten(2).transpose(1, 2), padding, seats)
+        for number, (look, level) in enumerate(zip(self.looks, reversed(maps[1:]), strict=True)):
+            where = self.where[number](_coordinates(level)) if self.where else None
+            queries = look(queries, level.flatten(2).transpose(1, 2), padding, seats, where)
         asked = queries[:, 0]
         cells = self.refine(maps[0]).flatten(2).transpose(1, 2)
-        found = Answers(cells, *self._weights(self.mask_head(asked)), self.presence_head(asked).squeeze(1))
+        weights, offsets = self._weights(self.mask_head(asked))
+        if self.near is not None:
+            near, offset = self.near(asked)
+            cells = torch.cat([cells, _coordinates(maps[0]).expand(len(cells), -1, -1)], 2)
+            weights = torch.cat([weights, near.unsqueeze(1).expand(-1, weights.shape[1], -1)], 2)
+            offsets = offsets + offset.unsqueeze(1)
+        found = Answers(cells, weights, offsets, self.presence_head(asked).squeeze(1))
         with torch.no_grad():  # how sure the mask is anywhere; the mask learns from its own loss
             rows = [torch.nonzero(item == image).squeeze(1) for image in range(len(cells))]
             peaks = [found.logits(*pair).flatten(1).amax(1) for pair in zip(cells.unbind(), rows, strict=True)]
@@ -276,6 +314,11 @@ class GroundingDecoder(nn.Module):
         words = self.words(phrases.tokens)
         padding = blank.new_zeros(words.shape[:2]) if phrases.mask is None else ~phrases.mask
         return torch.cat([first, words], 1), torch.cat([blank, padding], 1)
+
+
+def _coordinates(level: Tensor) -> Tensor:
+    """[1, N, 2d] of a map's cells: −1 to 1 along each axis, then their squares."""
+    return position(level).flatten(2).transpose(1, 2)
 
 
 def require_levels(encoded: Encoded) -> tuple[Tensor, ...]:

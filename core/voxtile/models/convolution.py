@@ -30,3 +30,13 @@ class Conv3d(nn.Conv3d):
 
 CONVOLUTIONS: dict[int, Any] = {2: nn.Conv2d, 3: Conv3d}
 """The convolution of a tower with so many spatial axes."""
+
+LAYOUTS = {2: torch.channels_last, 3: torch.channels_last_3d}
+"""Its fastest memory layout."""
+
+
+def position(like: Tensor) -> Tensor:
+    """[1, 2d, *G] place of each cell of a map [S, W, *G], −1 to 1 along every axis, and its square."""
+    axes = [torch.linspace(-1, 1, n, device=like.device, dtype=like.dtype) for n in like.shape[2:]]
+    place = torch.stack(torch.meshgrid(*axes, indexing="ij")).unsqueeze(0)
+    return torch.cat([place, place.square()], 1).contiguous(memory_format=LAYOUTS[like.ndim - 2])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +23,7 @@ class Grounding(Objective):
     confidence (weak labels less than outlines). It needs `data.regions`.
 
     Args:
-        width, fine_width, fine_blocks, product, heads: of the decoder, see `GroundingDecoder`.
+        width, fine_width, fine_blocks, product, heads, coordinates: of the decoder, see `GroundingDecoder`.
         points: voxels (of whole cells) without any target that the loss of an image is taken on, drawn anew each time.
         focal: weight of the focal loss beside Dice.
         presence: weight of the presence term.
@@ -39,13 +39,15 @@ class Grounding(Objective):
         fine_blocks: int = 0,
         product: int = 24,
         heads: int = 4,
+        coordinates: bool = False,
         points: int = 8192,
         focal: float = 0.5,
         presence: float = 0.5,
     ) -> None:
         super().__init__()
-        self.sizes = {
+        self.sizes: dict[str, Any] = {
             "width": width, "fine_width": fine_width, "fine_blocks": fine_blocks, "product": product, "heads": heads,
+            "coordinates": coordinates,
         }  # fmt: skip
         self.points, self.focal, self.presence = points, focal, presence
         self.decoder: GroundingDecoder | None = None

@@ -31,18 +31,18 @@ def phrases(count, length=3, width=10, seed=0):
     return Encoded(pooled, tokens, None, mask)
 
 
-def decoder(image):
+def decoder(image, **options):
     torch.manual_seed(1)
-    made = GroundingDecoder(
-        dimensions=image.dimensions, level_widths=image.level_widths, text_width=10, width=16, fine_width=8, product=6
-    )
+    sizes = {"text_width": 10, "width": 16, "fine_width": 8, "product": 6}
+    made = GroundingDecoder(dimensions=image.dimensions, level_widths=image.level_widths, **sizes, **options)
     return made.eval()
 
 
 @pytest.mark.parametrize("grid", [(16, 24), (10, 13), (8, 12, 16), (7, 10, 9)])
-def test_a_phrase_has_the_same_answer_whatever_it_is_asked_with(grid):
+@pytest.mark.parametrize("coordinates", [False, True])
+def test_a_phrase_has_the_same_answer_whatever_it_is_asked_with(grid, coordinates):
     image = tower(len(grid))
-    ground = decoder(image)
+    ground = decoder(image, coordinates=coordinates)
     images = torch.randn(3, 2, *grid, generator=torch.Generator().manual_seed(2))
     asked, item = phrases(5), torch.tensor([2, 0, 2, 1, 0])
     levels = image(images, tokens=True).levels
@@ -54,6 +54,26 @@ def test_a_phrase_has_the_same_answer_whatever_it_is_asked_with(grid):
         one = ground(alone, asked.at(torch.tensor([row])), torch.tensor([0]), grid)
         torch.testing.assert_close(one.mask[0], together.mask[row], rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(one.presence[0], together.presence[row], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("grid", [(16, 24), (8, 12, 16)])
+def test_a_mask_falls_off_around_its_centre(grid):
+    """Of two decoders that differ in steepness alone, the masks differ by a parabola about the centre."""
+    image = tower(len(grid))
+    levels = image(torch.randn(1, 2, *grid), tokens=True).levels
+    ground = decoder(image, coordinates=True)
+    centre = torch.tensor([0.4, -0.6, 0.1])[: len(grid)]
+    masks = []
+    for bias in (-2.0, 1.0):
+        with torch.no_grad():
+            for part, value in ((ground.near.centre, centre), (ground.near.steepness, torch.tensor([bias]))):
+                part.weight.zero_()
+                part.bias.copy_(value)
+            masks.append(ground(levels, phrases(1), torch.tensor([0]), grid).mask[0])
+    steep = 10 * (np.log1p(np.exp(1.0)) - np.log1p(np.exp(-2.0)))
+    cells = [np.repeat(np.linspace(-1, 1, n // 2), 2) for n in grid]
+    square = sum((c - float(x)) ** 2 for c, x in zip(np.meshgrid(*cells, indexing="ij"), centre, strict=True))
+    np.testing.assert_allclose((masks[0] - masks[1]).numpy(), steep * square, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("grid", [(16, 24), (10, 13), (8, 12, 16)])

@@ -16,6 +16,9 @@ from voxtile.cli import main
 from voxtile.data.tile import TilePreset
 from voxtile.data.volume import VolumePreset
 from voxtile.models import load
+from voxtile.models.dual import DualEncoder
+from voxtile.models.tower import ImageTower, TextTower
+from voxtile.types import Encoded
 
 
 class Bright:
@@ -111,6 +114,70 @@ def test_a_raster_comes_back_in_its_crs(tmp_path, model):
     assert frame["phrase"].tolist() == ["field"]
     assert frame.area.sum() == pytest.approx(50 * 90 * 100)
     assert frame.total_bounds.tolist() == [500_980, 4_999_420, 501_880, 4_999_920]
+
+
+class Mean(ImageTower):
+    """How bright the volume is on the whole: bright places are what its similarity to any phrase comes from."""
+
+    width, channels, dimensions = 2, 1, 3
+
+    def __init__(self):
+        super().__init__()
+        self.seen = torch.nn.Identity()
+
+    def forward(self, images, tokens=False):
+        x = self.seen(images).flatten(2).mean(2)
+        return Encoded(torch.cat([x, torch.ones_like(x)], 1))
+
+
+class OneWord(TextTower):
+    width = 2
+
+    class tokenizer:
+        ready = True
+
+        @staticmethod
+        def encode(texts):
+            return torch.ones(len(texts), 1, dtype=torch.int64), sum(len(text.split()) > 3 for text in texts)
+
+    def forward(self, tokens):
+        return Encoded(torch.tensor([[1.0, 0.0]]).expand(len(tokens), -1))
+
+
+def test_a_model_without_a_decoder_shows_by_similarity(tmp_path, monkeypatch, capsys):
+    """The volume is larger than the model's grid: maps of several windows are scaled together."""
+    encoder = DualEncoder(image=Mean(), text=OneWord(), embed_dim=2, project=False)
+    plain = load.EncoderModel("plain", encoder, VOLUME)
+    monkeypatch.setattr(load, "load_model", lambda spec: plain)
+    values = np.zeros((60, 30, 34), np.int16)
+    values[40:52, 8:18, 10:22] = 1000
+    nibabel.save(nibabel.Nifti1Image(values, np.diag([1.0, 2.0, 1.5, 1.0])), tmp_path / "head.nii.gz")
+    arguments = ["ground", "any", str(tmp_path / "head.nii.gz")]
+    assert main([*arguments, "bright box", "--out", str(tmp_path / "found"), "--method", "gradcam"]) == 0
+    [path] = (tmp_path / "found").glob("*.nii.gz")
+    mask = nibabel.load(path).get_fdata()[..., 0] > 0
+    inner, outer = np.zeros_like(mask), np.zeros_like(mask)
+    inner[42:50, 9:17, 11:21] = outer[38:54, 7:19, 8:24] = True
+    assert mask[inner].all()
+    assert not mask[~outer].any()
+    for extra, message in (
+        (["box", "--method", "decoder"], "has no decoder"),
+        (["box", "--method", "maskclip"], "can be shown with gradcam"),
+        (["  "], "phrase to ground is empty"),
+        (["a box in the scan"], "more words than the model reads"),
+    ):
+        assert main([*arguments, *extra, "--out", str(tmp_path / "none")]) == 2
+        assert message in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_a_model_of_other_images_is_refused_by_its_preset(tmp_path, model, capsys):
+    model(TilePreset(bands=("B04",), size=(64, 64)))
+    nibabel.save(nibabel.Nifti1Image(np.zeros((8, 8, 8), np.int16), np.eye(4)), tmp_path / "head.nii.gz")
+    assert main(["ground", "any", str(tmp_path / "head.nii.gz"), "box", "--out", str(tmp_path / "out")]) == 2
+    assert "volume" in capsys.readouterr().err
+    model(VolumePreset(shape=(8, 8, 8), units="HU"))
+    assert main(["ground", "any", str(tmp_path / "head.nii.gz"), "box", "--out", str(tmp_path / "out")]) == 2
+    assert "HU" in capsys.readouterr().err
 
 
 def test_wrong_inputs_are_one_sentence(tmp_path, model, capsys):

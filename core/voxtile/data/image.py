@@ -114,6 +114,24 @@ class ImagePreset(BasePreset):
             augment=moves,
         )  # fmt: skip
 
+    def placed(self, shape: Sequence[int]) -> tuple[tuple[float, float], tuple[float, float]]:
+        """How the model's grid lies on a picture in evaluation.
+
+        Args:
+            shape: (Y, X) of the picture.
+
+        Returns:
+            Pixels of the picture a pixel of the grid (y, x), and where its lower edges lie in pixels of the picture.
+        """
+        size = (int(shape[0]), int(shape[1]))
+        target, start = self.size, [0, 0]
+        if self.resize != "squash":
+            target = (picture.shortest_size if self.resize == "shortest" else picture.longest_size)(size, self.size)
+            # Cut or padded about the centre, rounded as `centre_crop_or_pad` does.
+            start = [round((t - n) / 2) if t >= n else -((n - t) // 2) for t, n in zip(target, self.size, strict=True)]
+        ratio = size[0] / target[0], size[1] / target[1]
+        return ratio, (start[0] * ratio[0], start[1] * ratio[1])
+
     def check(self, metas: Sequence[Mapping[str, Any]]) -> None:
         """Raise PresetError if a sample is not a picture with the right channels, units and modality."""
         for meta in metas:

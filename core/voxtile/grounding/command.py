@@ -28,10 +28,13 @@ from voxtile.domain import discover
 from voxtile.engine.task import Mask
 from voxtile.errors import ConfigError, InputError
 from voxtile.evaluate.grounding.run import GroundingModel
+from voxtile.evaluate.model import EvaluationModel
 from voxtile.grounding.files import WRITERS, Found
+from voxtile.grounding.similarity.model import SimilarityModel
 from voxtile.grounding.windows import ground_sample
 
 Form: TypeAlias = Literal["auto", "dicom-seg", "nifti", "geojson", "geopackage"]
+Way: TypeAlias = Literal["auto", "decoder", "regions", "tokens", "maskclip", "gradcam", "legrad"]
 
 _NIFTI = (".nii", ".nii.gz")
 _RASTERS = (".tif", ".tiff", ".jp2", ".vrt")
@@ -55,6 +58,7 @@ def ground(
     threshold: float = 0.5,
     presence: float = 0.5,
     overlap: float = 0.5,
+    method: Way = "auto",
 ) -> None:
     """Show where phrases are in an image.
 
@@ -62,8 +66,12 @@ def ground(
     and prints a table. A phrase that the model believes to have no target gives no mask. Thresholds are best taken from
     a report of `voxtile evaluate`, which chooses them on the validation split.
 
+    A model that was not trained to ground shows phrases by similarity (`--method`). A similarity says where rather than
+    whether: the threshold then is a share of the range of the map over the image, and the presence half of one plus the
+    cosine of image and phrase.
+
     Args:
-        model: a checkpoint that was trained with the Grounding objective.
+        model: a checkpoint, open_clip:NAME[/PRETRAINED], hf:ID (CLIP or SigLIP), or a folder of one of these.
         image: DICOM file or folder, NIfTI file, or georeferenced raster.
         phrases: what to look for.
         out: folder to write to; made if it does not exist.
@@ -71,6 +79,9 @@ def ground(
         threshold: probability from which a voxel belongs to the target.
         presence: probability from which there is a target at all.
         overlap: share that neighbouring windows have in common, where the image is larger than the model's grid.
+        method: decoder (trained with the Grounding objective), or by similarity: regions (trained with RegionContrast),
+            tokens (trained with TokenWise), maskclip (patch tokens), gradcam or legrad (gradients); auto takes the
+            first that the model has, legrad left out.
 
     Raises:
         ConfigError: no phrase, a value out of range, or a model that does not ground.
@@ -89,17 +100,29 @@ def ground(
         raise ConfigError(f"--overlap must be at least 0 and below 1, not {overlap}")
     kind = kind_of(image)
     loaded = load_model(model)
-    if not isinstance(loaded, GroundingModel) or not loaded.grounds:
-        raise ConfigError(f"model '{loaded.name}' cannot show phrases; train one with the Grounding objective")
+    shows = _showing(loaded, method)
     _prepare(out)
     settings = _Settings(threshold, presence, overlap)
     form = _OWN_FORM[kind] if to == "auto" else to
     with tempfile.TemporaryDirectory(prefix="voxtile-ground-") as folder:
         corpus = _converted(kind, image, Path(folder) / "corpus", loaded.preset)
-        found = _grounded(loaded, corpus, list(dict.fromkeys(phrases)), settings)
+        found = _grounded(shows, corpus, list(dict.fromkeys(phrases)), settings)
         files = WRITERS[form](corpus, found, image, out) if any(part.mask.any() for part in found) else []
         files += _pictures(loaded.preset, found, out)
     _report(found, files, Console())
+
+
+def _showing(model: EvaluationModel, method: Way) -> GroundingModel:
+    """What shows phrases: the model's decoder where it has one and no other way is asked for, else its similarity."""
+    decodes = isinstance(model, GroundingModel) and model.grounds
+    if isinstance(model, GroundingModel) and decodes and method in ("auto", "decoder"):
+        return model
+    if method == "decoder":
+        raise ConfigError(
+            f"model '{model.name}' has no decoder; train it with the Grounding objective, or leave --method out to "
+            "show phrases by similarity"
+        )
+    return SimilarityModel(model, method)
 
 
 def kind_of(image: Path) -> str:
@@ -169,7 +192,11 @@ def _grounded(model: GroundingModel, corpus: Corpus, phrases: list[str], setting
     for row in track(rows, description="grounding", transient=True):
         sample = corpus.source(row)
         masks, there = ground_sample(
-            lambda images: model.ground(images, phrases), preset, sample, overlap=settings.overlap
+            lambda images: model.ground(images, phrases),
+            preset,
+            sample,
+            overlap=settings.overlap,
+            finish=model.scaled if isinstance(model, SimilarityModel) else None,
         )
         for phrase, mask, believed in zip(phrases, masks, there.tolist(), strict=True):
             shown = (mask.numpy() >= settings.mask) & (believed >= settings.presence)

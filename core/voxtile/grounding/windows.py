@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from voxtile.data.image import ImagePreset
 from voxtile.data.preset import Preset, SampleSource
 from voxtile.data.region_masks import spatial_shape
 from voxtile.data.resample import plan_axis, resample
@@ -57,7 +58,7 @@ def windows(preset: Preset, source: SampleSource, overlap: float) -> Iterator[Wi
     """
     raise ConfigError(
         f"answers of the preset {type(preset).__name__} cannot be brought back to the image; ground with a model whose "
-        "preset is VolumePreset or TilePreset"
+        "preset is VolumePreset, TilePreset or ImagePreset"
     )
 
 
@@ -89,12 +90,25 @@ def _(preset: TilePreset, source: SampleSource, overlap: float) -> Iterator[Wind
     yield Window(preset(source, None), back)
 
 
+@windows.register
+def _(preset: ImagePreset, source: SampleSource, overlap: float) -> Iterator[Window]:
+    """One window: the picture as the preset resizes and cuts it."""
+    shape = spatial_shape(source.meta)
+    ratio, origin = preset.placed(shape)
+
+    def back(answers: Tensor) -> Tensor:
+        return torch.stack([_onto(one, shape, ratio, origin) for one in answers])
+
+    yield Window(preset(source, None), back)
+
+
 def ground_sample(
     ground: Callable[[Tensor], tuple[Tensor, Tensor]],
     preset: Preset,
     source: SampleSource,
     *,
     overlap: float = 0.5,
+    finish: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Answers about a whole sample on its own grid.
 
@@ -103,6 +117,7 @@ def ground_sample(
         preset: of the model.
         source: the sample.
         overlap: of neighbouring windows.
+        finish: what is done to the blended answers, with [*H] bool, True where a window was.
 
     Returns:
         [P, *H] float32 and [P]: the blended probabilities, and the largest probability of a target in any window.
@@ -118,7 +133,8 @@ def ground_sample(
     assert total is not None
     assert weight is not None
     assert presence is not None
-    return total / weight.clamp(min=1e-6), presence
+    blended = total / weight.clamp(min=1e-6)
+    return (blended if finish is None else finish(blended, weight > _LEAST_WEIGHT / 2)), presence
 
 
 def gaussian(grid: Sequence[int]) -> Tensor:

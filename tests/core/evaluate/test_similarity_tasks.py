@@ -12,7 +12,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.data.volume import VolumePreset
 from voxtile.engine.task import Mask, Sample
-from voxtile.errors import ConfigError, EvaluationError
+from voxtile.errors import ConfigError
 from voxtile.evaluate.command import checked_options, evaluate_model, report
 from voxtile.evaluate.grounding.similarity import best_proposal, quantile_cuts
 from voxtile.evaluate.rows import find_row
@@ -141,7 +141,7 @@ def test_proposals_are_answered_whole(corpus, tmp_path):
     _, figure = evaluated(made(), corpus, tmp_path, proposals="regions")
     assert figure("iou") == figure("pointing") == 1.0
     assert figure("iou", "shuffled") < 0.1
-    assert 0.2 < figure("iou", "trivial") < 0.8, "the control takes the same region for every phrase"
+    assert figure("iou", "trivial") < 0.6, "the control takes the same region for every phrase"
     assert not best_proposal(np.ones((3, 3), np.float32), []).any()
 
 
@@ -170,5 +170,3 @@ def test_wrong_tasks_are_named(tmp_path, changes, message):
 def test_what_the_model_has_not_is_named(corpus, tmp_path):
     with pytest.raises(ConfigError, match="nothing for the method 'maskclip'"):
         evaluated(made(), corpus, tmp_path, method="maskclip")
-    with pytest.raises(EvaluationError, match="name at least two"):
-        evaluated(made(), corpus, tmp_path, classes={"nodule": {"prompts": ["nodule"]}})

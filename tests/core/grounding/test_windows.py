@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from voxtile.data.image import ImagePreset
 from voxtile.data.tile import TilePreset
 from voxtile.data.volume import VolumePreset
 from voxtile.errors import ConfigError
@@ -65,6 +66,26 @@ def test_a_tile_comes_back_pixel_for_pixel(size):
     rows, columns = (slice(max(0, (32 - s) // 2), 32 - max(0, (32 - s) // 2)) for s in size)
     seen[rows, columns] = True
     np.testing.assert_array_equal((answer[0].numpy() >= 0.5)[seen], mask[seen])
+
+
+@pytest.mark.parametrize("resize", ["shortest", "longest", "squash"])
+@pytest.mark.parametrize("size", [(48, 96), (97, 50), (30, 30)])
+def test_a_picture_comes_back_within_a_pixel_of_the_coarser_grid(resize, size):
+    """Larger and smaller than the model's grid, upright and lying; what the model does not see is not answered."""
+    mask = ball(size, [n / 2 + 3 for n in size], 9)
+    meta = {"kind": "image", "shape": list(size), "axes": "YX", "units": None}
+    preset = ImagePreset(size=(40, 40), channels=1, mean=(0.0,), std=(1.0,), window=(0.0, 255.0), resize=resize)
+    held = Held(mask.astype(np.uint16) * 255, meta)
+    answer, _ = ground_sample(bright, preset, held)
+    noted = []
+    ground_sample(bright, preset, held, finish=lambda blended, seen: noted.append(seen) or blended)
+    seen, found = noted[0].numpy(), answer[0].numpy() >= 0.5
+    step = max(1.0, *(n / 40 for n in size)) + 0.5
+    inner, outer = (ball(size, [n / 2 + 3 for n in size], 9 + change) for change in (-step, step))
+    assert not (inner & seen & ~found).any()
+    assert not (found & ~outer).any()
+    assert not found[~seen].any()
+    assert seen.all() == (resize != "shortest" or size[0] == size[1])
 
 
 def test_windows_cover_a_large_volume_and_overlap():

@@ -52,14 +52,14 @@ def scenes_data(name: str, size: str) -> list[str]:
     return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "4"]
 
 
-def slides_data() -> list[str]:
+def slides_data(name: str, n: int, *options: str) -> list[str]:
     """A few slides of the H&E phantom, as the config makes them, without processes of their own."""
-    phantom = yaml.safe_load(CONFIGS["pathology/he"].read_text())["data"]["phantom"]
-    phantom |= {"n": 5, "options": {"workers": 1}}
+    phantom = yaml.safe_load(CONFIGS[name].read_text())["data"]["phantom"]
+    phantom |= {"n": n, "options": {"workers": 1}}
     phantom["converter_options"]["split_fractions"] = "0.4,0.3,0.3"
-    for options in (phantom["converter_options"], *phantom["captions"], *phantom["facts"].values()):
-        options["engine"] = "inline"
-    return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "2", "--data.max_images_per_batch", "12"]
+    for steps in (phantom["converter_options"], *phantom.get("captions", ()), *phantom["facts"].values()):
+        steps["engine"] = "inline"
+    return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "2", *options]
 
 
 def studies_data(name: str) -> list[str]:
@@ -67,7 +67,7 @@ def studies_data(name: str) -> list[str]:
     phantom = yaml.safe_load(CONFIGS[name].read_text())["data"]["phantom"]
     phantom |= {"n": 8, "options": {"workers": 1}}
     phantom["converter_options"]["split_fractions"] = "0.5,0.25,0.25"
-    for options in (phantom["converter_options"], phantom["captions"], *phantom["facts"].values()):
+    for options in (phantom["converter_options"], phantom.get("captions", {}), *phantom["facts"].values()):
         options["engine"] = "inline"
     return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "2"]
 
@@ -82,7 +82,9 @@ def data(request, tmp_path, monkeypatch, xray_corpus):
         "medical/ct-grounding": request.getfixturevalue("ct_grounding_data"),
         "medical/mr": studies_data("medical/mr"),
         "medical/petct": studies_data("medical/petct"),
-        "pathology/he": slides_data(),
+        "medical/petct-grounding": studies_data("medical/petct-grounding"),
+        "pathology/he": slides_data("pathology/he", 5, "--data.max_images_per_batch", "12"),
+        "pathology/he-grounding": slides_data("pathology/he-grounding", 4),
         "remote_sensing/sentinel2": scenes_data("sentinel2", "600m"),
         "remote_sensing/aerial": scenes_data("aerial", "96m"),
         "remote_sensing/sar": scenes_data("sar", "600m"),

@@ -1,0 +1,23 @@
+"""H&E grounding asks about the tissues of the phantom that are outlined wherever they are, in words of its own."""
+
+import yaml
+
+from voxtile.domain import resolve
+from voxtile.evaluate.task_file import load_task
+from voxtile_pathology.phantom.case import FINDINGS, ORDINARY
+
+
+def test_the_task_asks_for_what_training_learns():
+    task = load_task("pathology/he-grounding")
+    # Between the drawn regions there is stroma that nobody drew.
+    tissues = {*FINDINGS.values(), *ORDINARY} - {"stroma"}
+    assert {item.concept for item in task.classes} == tissues
+    data = yaml.safe_load(resolve("pathology/he-grounding", kind="config").read_text())["data"]
+    assert {phrase.replace(" ", "_") for phrase in data["regions"]["phrases"]} == tissues
+
+
+def test_one_prompt_of_each_class_is_worded_as_training_words_none():
+    regions = yaml.safe_load(resolve("pathology/he-grounding", kind="config").read_text())["data"]["regions"]
+    trained = {wording.format(phrase) for wording in regions["wordings"] for phrase in regions["phrases"]}
+    for item in load_task("pathology/he-grounding").classes:
+        assert any(wording.present not in trained for wording in item.wordings), item.name

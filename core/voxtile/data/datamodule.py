@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
 
 from voxtile.corpus.reader import Corpus
@@ -16,6 +18,7 @@ from voxtile.data.captions import CaptionPolicy
 from voxtile.data.cursor import Cursor, CursorCallback
 from voxtile.data.draws import DrawDataset, PackedPreset, Unit
 from voxtile.data.loader import BatchLoader, OrderedDraws, TrainingDraws
+from voxtile.data.marks import TrainingMarks
 from voxtile.data.mixed import MixedSources
 from voxtile.data.mixture import Mixture
 from voxtile.data.mixture_draws import MixtureDataset, OrderedBySource
@@ -152,6 +155,14 @@ class CorpusDataModule(pl.LightningDataModule):
             items: at most so many items are looked at, evenly spaced.
         """
         return self._dataset("train").texts(items)
+
+    @cached_property
+    def training_marks(self) -> TrainingMarks:
+        """Hashes of what is trained on, for the checkpoint."""
+        sources = [self._source] if self._mixed is None else self._mixed.open()
+        found = [source.compiled.identities(source.splits["train"]) for source in sources if source.size("train")]
+        empty = np.empty(0, np.int64)
+        return TrainingMarks.of(*(np.concatenate(part) for part in zip((empty, empty), *found, strict=True)))
 
     @property
     def cursor(self) -> Cursor:

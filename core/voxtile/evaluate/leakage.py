@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
+from voxtile.data.marks import TrainingMarks
 from voxtile.errors import EvaluationError
 from voxtile.evaluate.model import EvaluationModel
 from voxtile.evaluate.result import Result
-from voxtile.training.marks import TrainingMarks
 
 UNKNOWN = "what this model was trained on is not recorded, so that a leak cannot be excluded"
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from voxtile.data.marks import TrainingMarks
 from voxtile.data.preset import Preset
 from voxtile.data.presets import ImageAugment, ImagePreset, preset_from_config
 from voxtile.errors import ConfigError
@@ -58,6 +59,7 @@ class EncoderModel:
         self._head = head.eval() if head is not None else None
         self._study_head = study_head.eval() if study_head is not None else None
         self._grounding = grounding.eval() if grounding is not None else None
+        self.training_marks: TrainingMarks | None = None  # what it was trained on, where a checkpoint says so
 
     @property
     def encoder(self) -> DualEncoder:
@@ -219,7 +221,7 @@ def from_module(module: ContrastiveModule, name: str) -> EncoderModel:
     if module.preset_config is None:
         raise ConfigError("the model has no preset yet; train it, or load a checkpoint")
     preset = preset_from_config(module.preset_config)
-    return EncoderModel(
+    model = EncoderModel(
         name,
         module.encoder,
         preset,
@@ -228,6 +230,8 @@ def from_module(module: ContrastiveModule, name: str) -> EncoderModel:
         module.grounding(),
         objectives=tuple(module.objectives.values()),
     )
+    model.training_marks = module.training_marks
+    return model
 
 
 def _folder(folder: Path) -> EvaluationModel:

@@ -10,8 +10,11 @@ from typing import Any, Protocol, cast
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 import voxtile
+from voxtile.data.marks import KEY as MARKS
+from voxtile.data.marks import TrainingMarks
 from voxtile.data.preset import Preset
 from voxtile.errors import CheckpointError, ConfigError
 from voxtile.evaluate.model import EvaluationModel
@@ -24,7 +27,7 @@ from voxtile.objectives.of_samples import OfSamples
 from voxtile.objectives.share import place
 from voxtile.training.checkpoint import FORMAT, Checkpoint
 from voxtile.training.large_batch import LargeBatch, encode_cached
-from voxtile.training.ranks import average_gradients, gathered
+from voxtile.training.ranks import average_gradients, gathered, shard
 from voxtile.training.retrieval import CollectedEmbeddings
 from voxtile.training.schedule import AdamW, OneCycle, Schedule
 from voxtile.training.seeds import heads_seed, micro_seed, step_seed
@@ -100,9 +103,10 @@ class ContrastiveModule(pl.LightningModule):
         self.seed = seed
         self.config: dict[str, Any] | None = None  # what made this module, for the checkpoint
         self.preset_config: dict[str, Any] | None = None
+        self.training_marks: TrainingMarks | None = None  # what it was trained on, to find leaks
         self.fact_names: tuple[str, ...] | None = None
         self.cut_texts = 0
-        self._locked = False
+        self._locked = self._sharded = False
         self._collected = CollectedEmbeddings()
 
     # Set-up
@@ -115,6 +119,7 @@ class ContrastiveModule(pl.LightningModule):
         self.setup_objectives(tuple(data.fact_names))
         if stage == "fit":
             self._check_trainer()
+            self.training_marks = getattr(data, "training_marks", None)
             if not self.encoder.text.tokenizer.ready:
                 self.encoder.text.tokenizer.train(data.training_texts())
 
@@ -138,6 +143,13 @@ class ContrastiveModule(pl.LightningModule):
                     fact_names=fact_names,
                 )
         self.fact_names = fact_names
+
+    def configure_model(self) -> None:
+        """Shard the towers where the strategy is FSDP2."""
+        mesh = getattr(self, "_device_mesh", None)
+        if mesh is not None and not self._sharded:
+            shard(self.encoder, mesh["data_parallel"])
+            self._sharded = True
 
     def _check_trainer(self) -> None:
         if self.large_batch is not None:
@@ -256,9 +268,10 @@ class ContrastiveModule(pl.LightningModule):
             # DistributedDataParallel waits for the gradients of all that it was made with: they are dropped afterwards.
             self.encoder.image.requires_grad_(ranks > 1).eval()
             self._locked = True
-        if ranks > 1 and self.large_batch is not None:
+        wrapped = self.trainer.strategy.model
+        if self.large_batch is not None and isinstance(wrapped, DistributedDataParallel):
             # Each micro-batch's backward pass would set it off: `on_after_backward` averages once.
-            cast(nn.Module, self.trainer.strategy.model).require_backward_grad_sync = False  # type: ignore[assignment]
+            wrapped.require_backward_grad_sync = False
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the weighted loss of a batch."""
@@ -276,7 +289,7 @@ class ContrastiveModule(pl.LightningModule):
         """Average what the strategy could not, and drop the gradient of a tower that is locked."""
         if self.trainer.world_size == 1:
             return
-        if self.large_batch is not None:
+        if self.large_batch is not None or self._sharded:
             average_gradients(self.parameters())
         if self._locked:
             for parameter in self.encoder.image.parameters():
@@ -366,6 +379,8 @@ class ContrastiveModule(pl.LightningModule):
         checkpoint["voxtile_preset"] = self.preset_config
         checkpoint["voxtile_tokenizer"] = self.encoder.text.tokenizer.to_json()
         checkpoint["voxtile_facts"] = list(self.fact_names or ())
+        if self.training_marks is not None:
+            checkpoint[MARKS] = self.training_marks.to_checkpoint()
 
     def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Take vocabulary, facts and preset; weights follow.
@@ -380,6 +395,9 @@ class ContrastiveModule(pl.LightningModule):
                 "the same preset, or start a new run"
             )
         self.preset_config = stored
+        if MARKS in checkpoint:
+            marks = TrainingMarks.from_checkpoint(checkpoint[MARKS])
+            self.training_marks = marks if self.training_marks is None else marks | self.training_marks
         self.encoder.text.tokenizer.from_json(checkpoint["voxtile_tokenizer"])
         self.setup_objectives(tuple(checkpoint["voxtile_facts"]))
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from sklearn.metrics import balanced_accuracy_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, precision_score
 
 from voxtile.errors import ConfigError
 from voxtile.evaluate.compat import clip_benchmark, ct_clip, plip, pooling
@@ -26,6 +26,17 @@ def test_the_corner_threshold_is_the_one_that_the_published_loop_finds():
             if distance <= best:
                 best, at = distance, threshold
         assert ct_clip.nearest_corner(labels, scores) == at
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_decisions_are_measured_as_scikit_learn_does(share):
+    rng = np.random.default_rng(7)
+    labels, called = rng.random(50) < 0.3, rng.random(50) < share
+    found = ct_clip.decision_figures(labels, called)
+    assert found["weighted_f1"] == pytest.approx(f1_score(labels, called, average="weighted", zero_division=0))
+    assert found["accuracy"] == pytest.approx(accuracy_score(labels, called))
+    assert found["precision"] == pytest.approx(precision_score(labels, called, zero_division=0))
+    assert found["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(labels, called))
 
 
 def test_a_threshold_from_the_reported_scans_flatters_a_model_without_skill():

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import accuracy_score, f1_score, precision_score
 
 from voxtile.evaluate.compat.flattery import Flattery
-from voxtile.evaluate.metrics import Floats, Labels, recall
+from voxtile.evaluate.metrics import Floats, Labels
 
 NAME = "ct-clip"
 THRESHOLDS = np.linspace(0, 1, 100)  # as `find_threshold` tries them
@@ -43,11 +42,15 @@ def decision_figures(labels: Labels, called: Labels) -> dict[str, float]:
         labels: [N] bool.
         called: [N] bool.
     """
+    right, wrong = (labels & called).sum(), (~labels & called).sum()
+    missed, left = (labels & ~called).sum(), (~labels & ~called).sum()
+    positives, negatives = right + missed, left + wrong
+    scores = [2 * hit / max(1, 2 * hit + wrong + missed) for hit in (right, left)]  # F1 of presence and of absence
     return {
-        "weighted_f1": float(f1_score(labels, called, average="weighted", zero_division=0)),
-        "accuracy": float(accuracy_score(labels, called)),
-        "precision": float(precision_score(labels, called, zero_division=0)),
-        "balanced_accuracy": float((recall(labels, called)[0] + recall(~labels, ~called)[0]) / 2),
+        "weighted_f1": float((positives * scores[0] + negatives * scores[1]) / len(labels)),
+        "accuracy": float((right + left) / len(labels)),
+        "precision": float(right / max(1, right + wrong)),
+        "balanced_accuracy": float((right / max(1, positives) + left / max(1, negatives)) / 2),
     }
 
 

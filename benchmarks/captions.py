@@ -12,6 +12,8 @@ Run: python benchmarks/captions.py [ct|s2|pneumonia …] [--samples 120] [--seed
 """
 
 import argparse
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -24,6 +26,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from voxtile.cli import lightning_main
 from voxtile.corpus.reader import Corpus
 
 CORPORA = ("ct", "s2", "pneumonia")
@@ -52,6 +55,19 @@ def voxtile(*command, folder=None):
     )
     if done.returncode not in (0, 1):  # 1: samples without a caption, which are counted
         raise SystemExit(f"voxtile {' '.join(map(str, command))} failed:\n{done.stderr[-2000:]}")
+
+
+def lightning(*command, folder):
+    """The same in this process, which has everything imported already."""
+    said, before = io.StringIO(), Path.cwd()
+    os.chdir(folder)
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            status = lightning_main(list(map(str, command)))
+    finally:
+        os.chdir(before)
+    if status:
+        raise SystemExit(f"lightning {' '.join(map(str, command))} failed:\n{said.getvalue()[-2000:]}")
 
 
 def build(name, folder, samples):
@@ -131,8 +147,8 @@ def trained(name, folder, uids, variant, seed, epochs):
             "--model.weights",
             '{"contrastive": 1, "facts": 60}',
         ]
-    voxtile("fit", *options, folder=folder)
-    voxtile("test", *options, "--ckpt_path", "last", folder=folder)
+    lightning("fit", *options, folder=folder)
+    lightning("test", *options, "--ckpt_path", "last", folder=folder)
     newest = max((folder / "runs" / run).rglob("results.json"), key=lambda path: path.stat().st_mtime_ns)
     found = {}
     for row in json.loads(newest.read_text())["rows"]:

@@ -129,6 +129,8 @@ def test_what_cannot_be_checked_is_refused_in_a_sentence(corpus, tmp_path, capsy
     own.write_text("concepts: 3")
     with pytest.raises(ConfigError, match=r"own\.yaml"):
         check_captions(corpus, vocabulary=own, **INLINE)
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml' cannot be read: No such file or directory$"):
+        check_captions(corpus, vocabulary=tmp_path / "nowhere.yaml", **INLINE)
     empty = tmp_path / "empty"
     (tmp_path / "one").mkdir()
     Image.new("L", (8, 8)).save(tmp_path / "one" / "a.png")

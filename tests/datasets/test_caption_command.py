@@ -325,7 +325,8 @@ def test_fact_by_fact_a_base_model_is_shown_examples_of_other_concepts(corpus, m
         ("There is pneumonia and atelectasis and pneumothorax.", "unknown"),
     ],
 )
-def test_replies_that_are_no_caption_are_a_named_failure(corpus, model, capsys, reply, reason):
+def test_replies_that_are_no_caption_are_a_named_failure(corpus, model, capsys, monkeypatch, reply, reason):
+    monkeypatch.setenv("COLUMNS", "160")
     model.answer = lambda *_: json.dumps({"caption": reply}) if reply else ""
     options = ["--provider", "openai", "--model", "m", "--base-url", model.url, "--limit", "1", "--tries", "2"]
     assert main(["caption", str(corpus), *options]) == 1
@@ -334,6 +335,8 @@ def test_replies_that_are_no_caption_are_a_named_failure(corpus, model, capsys, 
     assert "Traceback" not in said
     assert len(model.prompts) == 2
     assert not rows(corpus, "captions", kind="rewrite")
+    [(asked_for, cached, failed)] = re.findall(r"openai: m │ (\d+) │ (\d+) │ (\d+ \w+) │", said)
+    assert (asked_for, cached, failed.split()[0]) == ("2", "0", "1")
     [(status, found)] = outcomes(corpus)
     assert (status, found if reason == "malformed" else "unknown") == ("failed", reason)
 
@@ -359,13 +362,15 @@ def test_what_cannot_be_asked_is_one_sentence(corpus, model, capsys, tmp_path, m
     assert "did you mean 'rewrite'?" in refused(capsys, "caption", corpus, *at, "--strategy", "rewriet")
     assert "SELECT" not in refused(capsys, "caption", corpus, *at, "--where", "colour = 'red'")
     reads = "uid IN (SELECT content FROM read_text('/etc/hostname'))"
-    assert "--where cannot be used" in refused(capsys, "caption", corpus, *at, "--where", reads)
+    assert "reads outside the corpus" in refused(capsys, "caption", corpus, *at, "--where", reads)
     assert "look at --where" in refused(capsys, "caption", corpus, *at, "--where", "modality = 'CT'")
     assert "follows instructions" in refused(
         capsys, "caption", corpus, *at, "--strategy", "fuse", "--completion", "true"
     )
     assert "--max-usd" in refused(capsys, "caption", corpus, *at, "--max-usd", "-1")
-    assert "no reply cache" in refused(capsys, "caption", corpus, "--provider", "replay", "--cache", tmp_path / "none")
+    assert "no reply cache" in refused(
+        capsys, "caption", corpus, "--provider", "replay", "--replies", tmp_path / "none"
+    )
     append_rows(corpus, "captions", "cycle", [
         {"caption_id": a, "uid": f"{0:032x}", "text": "A film.", "kind": "raw", "parents": [b]}
         for a, b in (("one", "two"), ("two", "one"))
@@ -380,18 +385,20 @@ def test_parents_without_a_cycle_pass():
     assert refuse_cycles([*chain, *others]) is None
 
 
-def test_where_limit_dry_run_and_replay(corpus, model, capsys):
+def test_where_limit_dry_run_and_replay(corpus, model, capsys, monkeypatch):
+    monkeypatch.setenv("VOXTILE_CACHE", str(corpus.parent / "elsewhere"))  # of models and phantoms, not of replies
     at = ["--provider", "openai", "--model", "m", "--base-url", model.url, "--limit", "2"]
     assert main(["caption", str(corpus), *at, "--dry-run", "true"]) == 0
     assert not model.prompts
     assert "2 samples" in capsys.readouterr().err
     assert not rows(corpus, "captions", kind="rewrite")
+    assert [path.name for path in corpus.parent.iterdir()] == ["corpus"]
     where = "uid IN (SELECT uid FROM facts WHERE concept = 'pneumonia' AND polarity = 'absent')"
     assert main(["caption", str(corpus), *at, "--where", where]) == 0
     assert [int(row["uid"], 16) for row in rows(corpus, "captions", kind="rewrite")] == [1, 3]
     again = build(corpus.parent / "again")
     cache = corpus.parent / "corpus.replies"
-    caption_corpus(again, provider="replay", cache=cache, where=where, limit=2)
+    caption_corpus(again, provider="replay", replies=cache, where=where, limit=2)
     assert len(model.prompts) == 2
     drop = ("provider",)
     first, second = (
@@ -444,7 +451,7 @@ def test_killed_anywhere_nothing_is_asked_twice_and_the_tables_are_the_same(tmp_
     twice = [body for body, times in Counter(model.answered).items() if times > 1]
     assert len(twice) <= 3  # those that were in flight
     assert set(twice) <= set(before[-6:])
-    caption_corpus(whole, provider="replay", cache=tmp_path / "killed.replies")
+    caption_corpus(whole, provider="replay", replies=tmp_path / "killed.replies")
     found = []
     for corpus in (killed, whole):
         captions = [{**row, "provider": None} for row in rows(corpus, "captions", kind="rewrite")]

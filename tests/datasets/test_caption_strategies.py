@@ -4,9 +4,11 @@ import asyncio
 import base64
 import contextlib
 import dataclasses
+import functools
 import io
 import json
 import re
+import shutil
 import threading
 
 import pytest
@@ -311,6 +313,22 @@ def test_regions_are_told_with_background_that_is_no_fact(options, tmp_path):
     assert (type(error), error.reason) == (UnsuitableError, "no-regions")
 
 
+def test_a_region_that_fails_is_named_and_the_others_are_kept(options, tmp_path):
+    regions = ({"phrase": "nodule", "box": [0, 0, 4, 4]}, {"phrase": "pleural effusion", "box": [0, 0, 2, 2]})
+    facts = (FACTS[0], {**FACTS[1], "region": 1})
+
+    def answer(prompt, number):
+        if "<<<pleural effusion>>>" in prompt and "<<<nodule>>>" not in prompt:
+            return json.dumps({"caption": "There is a large pleural effusion."})
+        return faithful(Roi)(prompt, number)
+
+    ((nodule, effusion, whole),), endpoint = run(Roi, options, answer, tmp_path, sample(facts=facts, regions=regions))
+    assert [nodule.text, whole.text] == FAITHFUL[Roi]
+    assert (effusion.what, effusion.error.reason) == ("the region 'pleural effusion'", "unfit")
+    assert f"<<<nodule>>>: <<<{FAITHFUL[Roi][0]}>>>" in endpoint.prompts[-1]
+    assert "large pleural effusion" not in endpoint.prompts[-1]
+
+
 def test_regions_without_facts_are_worded_by_their_phrase_and_left_out_beside_others(options, tmp_path):
     regions = ({"phrase": "trachea", "box": [0, 0, 2, 2]}, {"phrase": "nodule", "box": [0, 0, 4, 4]})
     texts = ["This part is the trachea.", "There is no pleural effusion."]
@@ -403,6 +421,18 @@ def test_a_translation_into_another_language_or_with_other_numbers_is_refused(op
 
         (error,), _ = run(Translate, options, answer, tmp_path / text[:5])
         assert error.reason in {"malformed", "unfit"}
+
+
+def test_a_language_that_fails_is_named_and_the_others_are_kept(options, tmp_path):
+    def answer(prompt, number):
+        if "into English" in prompt:
+            return json.dumps({"caption": TEMPLATE})
+        return json.dumps({"caption": FAITHFUL[Translate][0]})  # German, whatever is asked for
+
+    both = dataclasses.replace(options, languages=("fr", "de"))
+    ((french, german),), _ = run(Translate, both, answer, tmp_path)
+    assert (french.what, french.error.reason) == ("French", "malformed")
+    assert (german.lang, german.text) == ("de", FAITHFUL[Translate][0])
 
 
 @pytest.mark.parametrize(
@@ -550,6 +580,30 @@ def test_commands_write_captions_with_verdicts_and_name_nobody(corpus, options, 
     assert verdicts == {"supported"}
     everything = json.dumps(endpoint.bodies)
     assert not [name for name in (*PLANTED, "a" * 32, "b" * 32) if name.casefold() in everything.casefold()]
+
+
+def test_what_one_language_lacks_is_asked_for_again_and_the_other_is_kept_once(corpus, options, capsys):
+    french = "Il y a un nodule de 12 mm dans le poumon gauche. Il n'y a pas d'épanchement pleural."
+
+    def answer(prompt, number, speaks_french=False):
+        if "into English" in prompt:
+            return json.dumps({"caption": TEMPLATE})
+        is_french = speaks_french and "French" in prompt
+        return json.dumps({"caption": french if is_french else FAITHFUL[Translate][0]})
+
+    def languages():
+        return sorted(c["lang"] for c in Corpus(corpus).table("captions").to_pylist() if c["provider"] == "openai")
+
+    endpoint = Endpoint(answer)
+    with serving(endpoint) as url:
+        assert caption(corpus, url, Translate, options, "--languages", "de,fr", "--tries", "1") == 1
+        said = " ".join(capsys.readouterr().out.split())
+        assert "French: the model's text will not do" in said
+        assert languages() == ["de", "de"]
+        shutil.rmtree(corpus.with_name("corpus.replies"))  # the faulty replies are kept, and would come again
+        endpoint.answer = functools.partial(answer, speaks_french=True)
+        assert caption(corpus, url, Translate, options, "--languages", "de,fr", "--tries", "1", "--retry", "true") == 0
+    assert languages() == ["de", "de", "fr", "fr"]
 
 
 def test_a_sample_without_captions_is_named_and_the_others_go_on(corpus, options, capsys):

@@ -162,7 +162,7 @@ def merged(parts: Sequence[Batch], places: Sequence[Tensor]) -> Batch:
 
 def _image_places(order: Tensor, samples: Sequence[Batch]) -> Sequence[Tensor]:
     """Where the images of each part stand in the whole, from the order that sorts them."""
-    return torch.split(torch.argsort(order), [len(part) for part in samples])  # type: ignore[no-untyped-call]
+    return torch.split(torch.argsort(order), [len(part) for part in samples])
 
 
 def _in_order(owners: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

@@ -41,7 +41,7 @@ def caption_corpus(
     experts: Path | None = None,
     prompts: Path | None = None,
     prices: Path | None = None,
-    cache: Path | None = None,
+    replies: Path | None = None,
     concurrency: int | None = None,
     timeout: float = 120.0,
     key_variable: str = "OPENAI_API_KEY",
@@ -91,7 +91,7 @@ def caption_corpus(
         experts: JSONL or Parquet of what other models found (strategy fuse-experts).
         prompts: folder of prompt files (YAML) that come before the installed ones.
         prices: price table (YAML) in place of ours.
-        cache: folder of replies; default beside the corpus, CORPUS.replies.
+        replies: folder of the replies that are kept; default beside the corpus, CORPUS.replies.
         concurrency: requests in flight at most.
         timeout: of one try at an endpoint, in seconds.
         key_variable: environment variable that holds the endpoint's key.
@@ -120,7 +120,7 @@ def caption_corpus(
         provider=provider, strategy=strategy, model=model, base_url=base_url, where=where, limit=limit, tries=tries,
         unchecked=unchecked, max_usd=max_usd, max_tokens=max_tokens, allow_credentialed=allow_remote_credentialed,
         temperature=temperature, seed=seed, max_reply_tokens=max_reply_tokens, languages=languages, look=look,
-        knowledge=knowledge, experts=experts, prompts=prompts, prices=prices, cache=cache, concurrency=concurrency,
+        knowledge=knowledge, experts=experts, prompts=prompts, prices=prices, replies=replies, concurrency=concurrency,
         timeout=timeout, key_variable=key_variable, completion=completion, key_file=key_file, absent=absent,
         facts_source=facts_source,
     )  # fmt: skip

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
+import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,7 +64,7 @@ class ModelOptions:
     experts: Path | None = None
     prompts: Path | None = None
     prices: Path | None = None
-    cache: Path | None = None
+    replies: Path | None = None
     concurrency: int | None = None
     timeout: float = 120.0
     key_variable: str = "OPENAI_API_KEY"
@@ -81,10 +83,10 @@ class ModelOptions:
         if self.model is None and self.provider == "openai":
             raise ConfigError("--provider openai needs --model, the name of a model at the endpoint")
 
-    def open(self, corpus: Path) -> CachedProvider:
-        """The provider with its cache and budget."""
+    def open(self, cache: Path) -> CachedProvider:
+        """The provider with its cache of replies and its budget."""
         return open_provider(
-            self.provider, model=self.model, base_url=self.base_url, cache=self.cache or cache_of(corpus),
+            self.provider, model=self.model, base_url=self.base_url, cache=cache,
             budget=Budget(self.max_usd, self.max_tokens), prices=self.prices, concurrency=self.concurrency,
             timeout_s=self.timeout, key_variable=self.key_variable, chat=False if self.completion else None,
         )  # fmt: skip
@@ -124,7 +126,30 @@ def caption_with_model(corpus: Path, options: ModelOptions, run: Mapping[str, An
     licences = chosen["licence"].unique().to_pylist()
     check_licences(licences, is_remote=leaves, allow_credentialed=options.allow_credentialed)
     is_other_language("the languages of replies are told apart", "en")  # loads the model, or says what to install
-    provider = options.open(corpus)
+    with _folder_of_replies(corpus, options, dry_run=bool(run.get("dry_run"))) as cache:
+        _caption(corpus, options, run, options.open(cache), prompts, chosen)
+
+
+@contextmanager
+def _folder_of_replies(corpus: Path, options: ModelOptions, *, dry_run: bool) -> Iterator[Path]:
+    """Where replies are kept; in a dry run that has none yet, a folder that does not outlast it."""
+    folder = options.replies or cache_of(corpus)
+    if not dry_run or options.provider == "replay" or folder.exists():
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as empty:
+        yield Path(empty)
+
+
+def _caption(
+    corpus: Path,
+    options: ModelOptions,
+    run: Mapping[str, Any],
+    provider: CachedProvider,
+    prompts: PromptBook,
+    chosen: pa.Table,
+) -> None:
+    """Run the strategy, or say what it would take; the provider is closed at the end."""
     try:
         strategy = build_strategy(options.strategy, options.for_strategy(prompts, chat=provider.chat))
         contexts = Contexts(corpus, options.facts_source, _common_words(prompts), options.key_file)

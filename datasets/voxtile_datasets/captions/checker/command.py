@@ -39,7 +39,7 @@ def check_captions(
     second_opinion: str | None = None,
     model: str | None = None,
     base_url: str | None = None,
-    cache: Path | None = None,
+    replies: Path | None = None,
     max_usd: float | None = None,
     max_tokens: int | None = None,
     allow_remote_credentialed: bool = False,
@@ -64,7 +64,7 @@ def check_captions(
             may object; the docs say what it is told.
         model: of openai the model's name; of local a GGUF file, by default the small Gemma of the extra `llm`.
         base_url: of openai, the endpoint's address.
-        cache: folder of replies; by default beside the corpus.
+        replies: folder of the replies that are kept; by default beside the corpus.
         max_usd: the run ends ahead of the request that could pass it.
         max_tokens: the same for tokens in and out.
         allow_remote_credentialed: send what facts say of a corpus whose licence is credentialed to a remote endpoint.
@@ -85,7 +85,7 @@ def check_captions(
         checker = NAME
     else:
         provider = _opened(
-            corpus, second_opinion, model, base_url, cache, Budget(max_usd, max_tokens), allow_remote_credentialed
+            corpus, second_opinion, model, base_url, replies, Budget(max_usd, max_tokens), allow_remote_credentialed
         )
         checker = f"{NAME}+{provider.model}"
         version = _version(corpus, checker, again=again)
@@ -110,7 +110,7 @@ def _opened(
     name: str,
     model: str | None,
     base_url: str | None,
-    cache: Path | None,
+    replies: Path | None,
     budget: Budget,
     allow_credentialed: bool,
 ) -> CachedProvider:
@@ -118,7 +118,7 @@ def _opened(
     licences = Corpus(corpus).table("samples", ["licence"])["licence"].unique().to_pylist()
     leaves = name == "openai" and is_remote(base_url or "")
     check_licences(licences, is_remote=leaves, allow_credentialed=allow_credentialed)
-    return open_provider(name, model=model, base_url=base_url, cache=cache or cache_of(corpus), budget=budget)
+    return open_provider(name, model=model, base_url=base_url, cache=replies or cache_of(corpus), budget=budget)
 
 
 def _show(corpus: Corpus, checker: str, version: str) -> None:

@@ -172,7 +172,9 @@ def _locked(folder: Path) -> IO[str]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         lock.close()
-        raise ConfigError(f"another run uses the reply cache '{folder}'; wait for it, or give another cache") from error
+        raise ConfigError(
+            f"another run uses the reply cache '{folder}'; wait for it, or give another folder with --replies"
+        ) from error
     return lock
 
 

@@ -95,6 +95,12 @@ class CachedProvider:
         if self.budget.spent:
             raise self.budget.refusal()
 
+    def count_failure(self, error: ReplyError) -> None:
+        """Count what failed, once: a request, or a caption that no reply to its requests was good for."""
+        if not error.is_counted:
+            self.spend.failed[error.reason] += 1
+            error.is_counted = True
+
     async def close(self) -> None:
         """Stop what is in flight, and let go of the provider and the cache."""
         running = list(self._in_flight.values())
@@ -111,7 +117,7 @@ class CachedProvider:
             try:
                 await self.budget.reserve(*reserved)
             except ReplyError as error:
-                self.spend.failed[error.reason] += 1
+                self.count_failure(error)
                 raise
             usd, tokens = 0.0, 0
             try:
@@ -119,7 +125,7 @@ class CachedProvider:
                 usd = self.price.cost(reply.tokens_in, reply.tokens_out)
                 tokens = reply.tokens_in + reply.tokens_out
             except ReplyError as error:
-                self.spend.failed[error.reason] += 1
+                self.count_failure(error)
                 raise
             finally:
                 self.budget.settle(reserved, usd, tokens)

@@ -17,11 +17,13 @@ class ReplyError(VoxtileError):
 
     Attributes:
         reason: short name for counts and ledgers, e.g. `timeout`, `too-long`, `not-json`, `budget`, `not-in-cache`.
+        is_counted: it is in the count of what failed already.
     """
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+        self.is_counted = False
 
 
 class OffSchemaError(ReplyError):

@@ -27,7 +27,7 @@ class Spend:
         lost: tries whose reply never came or could not be read although the model may have worked; their cost is taken
             as the most they can have cost.
         tokens_in, tokens_out, usd, seconds: sums over `asked`; `usd` also over `lost`.
-        failed: requests that finally failed, by reason.
+        failed: requests that finally failed, and captions that no reply was good for, by reason.
     """
 
     provider: str

@@ -47,12 +47,14 @@ class Known:
         facts: rows of the facts table, whole, for the checker.
         identifiers: what must not get into a prompt.
         digest: of what a caption can depend on; another one makes the sample a new input.
+        stored: ids of its captions, none of which is stored twice.
     """
 
     context: SampleContext
     facts: tuple[Row, ...]
     identifiers: Identifiers
     digest: str
+    stored: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,9 @@ class Contexts:
         path = key_map.path_of(row["source"] or "") if key_map else None
         known = [context.modality, context.body, context.facts, context.scopes, captions, context.regions]
         digest = hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()
-        return Known(context, tuple(rows["facts"]), identifiers_of(coded, [path] if path else [], self.common), digest)
+        held = identifiers_of(coded, [path] if path else [], self.common)
+        stored = frozenset(caption["caption_id"] for caption in rows["captions"])
+        return Known(context, tuple(rows["facts"]), held, digest, stored)
 
     def _key_map(self) -> KeyMap | None:
         path = key_map_path(self.root, self.key_file)

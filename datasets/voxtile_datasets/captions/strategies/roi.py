@@ -20,9 +20,12 @@ from voxtile_datasets.captions.strategies.strategy import (
     Check,
     Draft,
     Kind,
+    Missing,
     Row,
     SampleContext,
     UnsuitableError,
+    draft_or_missing,
+    refuse_none,
 )
 from voxtile_datasets.captions.strategies.structured import fields_form
 from voxtile_datasets.captions.strategies.telling import fact_lines, quoted
@@ -61,26 +64,33 @@ class Roi(InstructedStrategy):
         super().__post_init__()
         _ = self.knowledge
 
-    async def captions(self, sample: SampleContext, ask: Ask, check: Check) -> list[Draft]:
-        """See `Strategy.captions`; the caption of the whole comes last."""
+    async def captions(self, sample: SampleContext, ask: Ask, check: Check) -> list[Draft | Missing]:
+        """See `Strategy.captions`; the caption of the whole comes last. It tells of the regions that got a caption."""
         named = [(index, region) for index, region in enumerate(sample.regions) if region["phrase"]]
         spoken_of = {fact.get("region") for fact in sample.facts}
         regions = ([pair for pair in named if pair[0] in spoken_of] or named)[:MOST_REGIONS]
         if not regions:
             raise UnsuitableError("no-regions", "the sample has no region with a phrase")
-        drafts = [await self._region(index, region, sample, ask, check) for index, region in regions]
-        told = [
-            {"phrase": quoted(region["phrase"]), "text": quoted(draft.text)}
-            for (_, region), draft in zip(regions, drafts, strict=True)
+        found = [
+            await draft_or_missing(f"the region '{region['phrase']}'", self._region(index, region, sample, ask, check))
+            for index, region in regions
         ]
+        refuse_none(found)
+        told = [(region["phrase"], draft) for (_, region), draft in zip(regions, found, strict=True)
+                if isinstance(draft, Draft)]  # fmt: skip
+        return [*found, await draft_or_missing("the whole", self._whole(told, sample, ask, check))]
+
+    async def _whole(self, told: Sequence[tuple[str, Draft]], sample: SampleContext, ask: Ask, check: Check) -> Draft:
+        """One caption of all, from the phrases of regions and their captions."""
         lines = self.known(sample, check)
-        material = [claim for draft in drafts for claim in draft.verdict.claims]
+        material = [claim for _, draft in told for claim in draft.verdict.claims]
+        regions = [{"phrase": quoted(phrase), "text": quoted(draft.text)} for phrase, draft in told]
         tried = await self.one(
             "roi/whole", sample, ask, lambda text: self._told(check(text), material), words=WHOLE_WORDS,
             form=fields_form("caption"), look=self.options.look,
-            accepted=self.open, facts=lines, regions=told, knowledge=self._passages(lines),
+            accepted=self.open, facts=lines, regions=regions, knowledge=self._passages(lines),
         )  # fmt: skip
-        return [*drafts, self.draft("roi/whole", sample, tried.text, tried.verdict, tried.replies, kind="rewrite")]
+        return self.draft("roi/whole", sample, tried.text, tried.verdict, tried.replies, kind="rewrite")
 
     async def _region(self, index: int, region: Row, sample: SampleContext, ask: Ask, check: Check) -> Draft:
         facts = [fact for fact in sample.facts if fact.get("region") == index]

@@ -20,13 +20,14 @@ from voxtile.engine.inline import InlineEngine
 from voxtile.engine.local import Engine
 from voxtile.engine.options import RunOptions
 from voxtile.engine.plan import Job
-from voxtile.engine.task import Item, Outcome, Row
+from voxtile.engine.task import Item, Outcome, Part, Row
 from voxtile.errors import InputError
-from voxtile_datasets.captions.providers.provider import Provider, ReplyError
+from voxtile_datasets.captions.providers.cached import CachedProvider
+from voxtile_datasets.captions.providers.provider import ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request
 from voxtile_datasets.captions.strategies.contexts import Contexts, Known
 from voxtile_datasets.captions.strategies.judging import Judging
-from voxtile_datasets.captions.strategies.strategy import Draft, Strategy, UnsuitableError
+from voxtile_datasets.captions.strategies.strategy import Draft, Missing, Strategy, UnsuitableError
 
 _SAMPLES_AHEAD = 4  # for each request that the provider takes at once: some samples wait for their last fact
 
@@ -46,7 +47,7 @@ class CaptionTask:
     def __init__(
         self,
         strategy: Strategy,
-        provider: Provider,
+        provider: CachedProvider,
         contexts: Contexts,
         judging: Judging,
         *,
@@ -161,20 +162,29 @@ class CaptionTask:
             return await self._provider.ask(request)
 
         try:
-            drafts = await self._strategy.captions(known.context, ask, check)
+            found = await self._strategy.captions(known.context, ask, check)
         except UnsuitableError as error:
             return Outcome("dropped", error.reason, str(error))
         except ReplyError as error:
+            self._provider.count_failure(error)
             return Outcome("failed", error.reason, str(error))
-        rows: list[Row] = []
-        for number, draft in enumerate(drafts):
-            rows.append(self._row(known, draft, number))
-            if draft.after is not None:
-                rows[-1]["parents"].append(rows[draft.after]["caption_id"])
-        verdicts = [
-            self._judging.row(row["caption_id"], draft.verdict) for row, draft in zip(rows, drafts, strict=True)
-        ]
-        return Outcome("used", tables={"captions": rows, "verdicts": verdicts})
+        missing = [part for part in found if isinstance(part, Missing)]
+        for part in missing:
+            self._provider.count_failure(part.error)
+        parts = tuple(
+            Part(known.context.uid, "failed", part.error.reason, f"{part.what}: {part.error}") for part in missing
+        )
+        rows: dict[int, Row] = {}  # by place, so that an id does not depend on what else came
+        verdicts: dict[int, Row] = {}
+        for place, draft in enumerate(found):
+            if isinstance(draft, Draft):
+                rows[place] = self._row(known, draft, place)
+                if draft.after is not None:
+                    rows[place]["parents"].append(rows[draft.after]["caption_id"])
+                verdicts[place] = self._judging.row(rows[place]["caption_id"], draft.verdict)
+        new = [place for place, row in rows.items() if row["caption_id"] not in known.stored]
+        tables = {"captions": [rows[place] for place in new], "verdicts": [verdicts[place] for place in new]}
+        return Outcome("used", tables=tables, parts=parts)
 
     def _row(self, known: Known, draft: Draft, number: int) -> Row:
         shas = [reply.request_sha for reply in draft.replies]

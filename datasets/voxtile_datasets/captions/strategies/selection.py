@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.schema import OVERVIEW
+from voxtile.corpus.schema import OVERVIEW, TABLES
+from voxtile.corpus.sql_condition import check_condition, condition_error
 from voxtile.errors import ConfigError, InputError
 from voxtile_datasets.licences.combine import refuse_derivatives
 from voxtile_datasets.licences.licence import CREDENTIALED, LicenceError, read_licence
@@ -70,15 +71,13 @@ def check_licences(licences: Iterable[str | None], *, is_remote: bool, allow_cre
 
 
 def _selected(store: Corpus, where: str) -> pa.Table:
+    check_condition(where, "--where", TABLES)
     connection = store.connection()
     try:
-        if len(duckdb.extract_statements(f"SELECT uid FROM samples WHERE ({where})")) != 1:
-            raise ConfigError(f"--where must be one condition, not several statements: {where}")
         query = f"SELECT uid, licence FROM samples WHERE kind <> '{OVERVIEW}' AND ({where}\n) ORDER BY uid"
         table = connection.sql(query).to_arrow_table()
     except duckdb.Error as error:
-        first = str(error).strip().split("\n")[0]
-        raise ConfigError(f"--where cannot be used: {first}; columns are those of the samples table") from error
+        raise condition_error(error, where, "--where", TABLES["samples"].names) from error
     finally:
         connection.close()
     return table

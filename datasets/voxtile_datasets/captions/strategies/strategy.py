@@ -6,12 +6,13 @@ caption ids are keys for choices and parents, and the run refuses a prompt that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from voxtile.errors import VoxtileError
+from voxtile_datasets.captions.providers.provider import ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request
 
 if TYPE_CHECKING:
@@ -109,6 +110,38 @@ class Draft:
     after: int | None = None
 
 
+@dataclass(frozen=True)
+class Missing:
+    """One of a sample's captions that did not come, while others did.
+
+    Attributes:
+        what: which one, in words, e.g. `the region 'nodule'`.
+        error: why.
+    """
+
+    what: str
+    error: ReplyError
+
+
+async def draft_or_missing(what: str, made: Awaitable[Draft]) -> Draft | Missing:
+    """A draft, or what is missing where the model gave none."""
+    try:
+        return await made
+    except ReplyError as error:
+        return Missing(what, error)
+
+
+def refuse_none(found: Sequence[Draft | Missing]) -> None:
+    """Where every caption of a sample is missing, the sample fails like any other.
+
+    Raises:
+        ReplyError: that of the first.
+    """
+    missing = [part for part in found if isinstance(part, Missing)]
+    if missing and len(missing) == len(found):
+        raise missing[0].error
+
+
 class UnsuitableError(VoxtileError):
     """A strategy has nothing to say about one sample, for a named reason; the sample is dropped and counted.
 
@@ -139,8 +172,8 @@ class Strategy(Protocol):
     @property
     def kind(self) -> Kind: ...  # noqa: D102
 
-    async def captions(self, sample: SampleContext, ask: Ask, check: Check) -> list[Draft]:
-        """Captions of one sample; many samples are done at once in one event loop.
+    async def captions(self, sample: SampleContext, ask: Ask, check: Check) -> Sequence[Draft | Missing]:
+        """Captions of one sample, and which of several did not come; many samples are done at once in one event loop.
 
         Raises:
             UnsuitableError: there is nothing to say about this sample.

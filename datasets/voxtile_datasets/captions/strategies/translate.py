@@ -20,9 +20,12 @@ from voxtile_datasets.captions.strategies.strategy import (
     Ask,
     Check,
     Draft,
+    Missing,
     Row,
     SampleContext,
     UnsuitableError,
+    draft_or_missing,
+    refuse_none,
 )
 from voxtile_datasets.captions.strategies.structured import fields_form
 from voxtile_datasets.captions.strategies.telling import longest, quoted
@@ -63,7 +66,7 @@ class Translate(InstructedStrategy):
     def _codes(self) -> tuple[str, ...]:
         return tuple(code for code in dict.fromkeys(self.options.languages) if code != SOURCE)
 
-    async def captions(self, sample: SampleContext, ask: Ask, check: Check) -> list[Draft]:
+    async def captions(self, sample: SampleContext, ask: Ask, check: Check) -> list[Draft | Missing]:
         """See `Strategy.captions`; in the order of the languages."""
         english = {
             kind: longest([c for c in sample.texts(kind) if c["lang"] in {SOURCE, None}], WORDS)
@@ -74,7 +77,11 @@ class Translate(InstructedStrategy):
             raise UnsuitableError("no-english-caption", f"the sample has no English caption of at most {WORDS} words")
         if check(source["text"]).verdict not in OPEN:
             raise UnsuitableError("refuted-caption", "the caption to translate does not agree with the facts")
-        return [await self._into(code, source, sample, ask, check) for code in self._codes]
+        found = [
+            await draft_or_missing(NAMES[code], self._into(code, source, sample, ask, check)) for code in self._codes
+        ]
+        refuse_none(found)
+        return found
 
     async def _into(self, code: str, caption: Row, sample: SampleContext, ask: Ask, check: Check) -> Draft:
         form = fields_form("caption")

@@ -39,7 +39,7 @@ def describe_patches(
     max_tokens: int | None = None,
     timeout: float = 120.0,
     concurrency: int | None = None,
-    cache: Path | None = None,
+    replies: Path | None = None,
     prompts: Path | None = None,
     prices: Path | None = None,
     **run: Any,  # noqa: ANN401
@@ -66,7 +66,7 @@ def describe_patches(
         max_tokens: stop asking when so many tokens, in and out, are spent.
         timeout: of one request, in seconds.
         concurrency: requests in flight at most.
-        cache: folder of replies; default beside the corpus, CORPUS.replies.
+        replies: folder of the replies that are kept; default beside the corpus, CORPUS.replies.
         prompts: folder of prompt files (YAML) that come before ours.
         prices: price table (YAML) in place of ours.
         run: options of the run.
@@ -92,7 +92,7 @@ def describe_patches(
         provider="openai", strategy=STRATEGY, model=model, base_url=base_url, key_variable=key_variable,
         where=_PATCHES if all_patches else f"{_PATCHES} AND {_CHOSEN}", temperature=temperature, tries=tries,
         max_reply_tokens=max_reply_tokens, max_usd=max_usd, max_tokens=max_tokens, timeout=timeout,
-        concurrency=concurrency, cache=cache, prompts=prompts, prices=prices,
+        concurrency=concurrency, replies=replies, prompts=prompts, prices=prices,
         allow_credentialed=allow_remote_credentialed,
     )  # fmt: skip
     caption_with_model(corpus, options, asdict(settings))

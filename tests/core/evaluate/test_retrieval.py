@@ -24,7 +24,7 @@ from voxtile.evaluate.command import evaluate_model, report
 from voxtile.evaluate.retrieval import ranking
 from voxtile.evaluate.retrieval.pairs import Pairs, read_pairs
 from voxtile.evaluate.retrieval.questions import image_to_text, joined_questions, shown_others, text_to_image
-from voxtile.evaluate.retrieval.ranking import Questions, find_places
+from voxtile.evaluate.retrieval.ranking import Questions, find_both, find_places
 from voxtile.evaluate.retrieval.task import RetrievalTask
 from voxtile.evaluate.runner import Options
 from voxtile.evaluate.task_file import load_task
@@ -346,3 +346,28 @@ def test_defaults_of_a_task(tmp_path):
     (tmp_path / "t.yaml").write_text("kind: retrieval\nrecall: [10, 1]\n")
     task = load_task(str(tmp_path / "t.yaml"))
     assert (task.captions, task.recall, task.unit, task.split) == (("raw",), (1, 10), "sample", "test")
+
+
+@pytest.mark.parametrize("kind", ["random", "blind", "near ties", "float32"])
+def test_both_directions_at_once_are_exact_where_float32_is_not(kind, monkeypatch):
+    """Similarities that differ by less than float32 can tell are told apart, equal ones are not."""
+    rng = np.random.default_rng(7)
+    pairs = random_pairs(rng, 60, 50)
+    images, texts = unit_vectors(rng, 60, 16, 50), unit_vectors(rng, len(pairs.texts), 16, 50)
+    if kind == "blind":
+        images[:] = images[0]
+    elif kind == "near ties":
+        images = images[:1] + 3e-8 * rng.normal(size=images.shape)
+        images /= np.linalg.norm(images, axis=1, keepdims=True)
+        single = (texts.astype(np.float32) @ images.astype(np.float32).T).argmax(axis=1)
+        assert (single != (texts @ images.T).argmax(axis=1)).mean() > 0.5, "float32 alone is at a loss"
+    elif kind == "float32":
+        images, texts = images.astype(np.float32), texts.astype(np.float32)
+    monkeypatch.setattr(ranking, "_STRIP", 1000)
+    for rule in ("strict", "tolerant"):
+        asked = text_to_image(pairs, rule), image_to_text(pairs, rule)
+        both = find_both(texts, images, pairs.copies, *(part.questions for part in asked))
+        wide = images.astype(np.float64), texts.astype(np.float64)
+        for direction, part, places in zip(DIRECTIONS, asked, both, strict=True):
+            want = brute(pairs, *wide, direction, rule)
+            np.testing.assert_allclose(places.recall(CUTOFFS)[part.of], want, atol=1e-12)

@@ -55,7 +55,10 @@ class RecallTable:
         seed: int,
     ) -> None:
         self._task, self._cutoffs, self._subjects = task, tuple(cutoffs), subjects
-        self._draws = {name: SubjectBootstrap(s, replicates=replicates, seed=seed) for name, s in subjects.items()}
+        self._owner = {name: np.unique(s, return_inverse=True)[1] for name, s in subjects.items()}
+        self._draws = {
+            name: SubjectBootstrap(np.unique(s), replicates=replicates, seed=seed) for name, s in subjects.items()
+        }
         self._effective = len(np.unique(subjects["image-to-text"]))
         self._means: dict[tuple[str, ScoreKind], Floats] = {}
 
@@ -91,9 +94,12 @@ class RecallTable:
 
     def _measured(self, direction: Direction, values: Floats) -> Floats:
         """[1 + R, K]: the figure and its replicates."""
+        owner = self._owner[direction]
+        sizes = np.bincount(owner)
+        sums = np.stack([np.bincount(owner, weights=column) for column in values.T], axis=1)  # by subject
         drawn = [values.mean(axis=0, keepdims=True)]
         for weights in self._draws[direction].weights():
-            drawn.append((weights.T @ values) / weights.sum(axis=0)[:, None])
+            drawn.append((weights.T @ sums) / (weights.T @ sizes)[:, None])
         return np.concatenate(drawn)
 
     def _row(self, recalls: Recalls, metric: str, name: str, values: Floats, direction: Direction) -> Row:

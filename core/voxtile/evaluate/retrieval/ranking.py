@@ -1,24 +1,22 @@
 """Whether a wanted item is among the first k, exactly, without a matrix of all queries by all items.
 
-Queries are taken in strips, so that at most four million similarities are held at a time. Items of equal similarity
-(the same caption twice, or a model that is blind) stand in random order: what counts is the probability that a wanted
-one is among the first k, so that neither luck nor the order of the table moves a figure.
+A ranking is never made: what stands above the best answer is counted, a block of similarities at a time. Items of equal
+similarity (the same caption twice, or a model that is blind) stand in random order: what counts is the probability that
+a wanted one is among the first k, so that neither luck nor the order of the table moves a figure.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from voxtile.evaluate.metrics import Floats
+from voxtile.evaluate.retrieval.counting import DECIMALS, Integers, Limits, count_both
 
-Integers = npt.NDArray[np.int64]
-_STRIP = 4_000_000  # similarities held at a time: 32 MB, and three times that while they are sorted
-_DECIMALS = 9  # of a cosine in float64: what differs less is the same vector, multiplied in another order
+_STRIP = 16_000_000  # similarities held at a time: 64 MB, and half of that beside them while they are compared
+_PAIRS = 16_384  # single pairs at a time
 
 
 @dataclass(frozen=True)
@@ -55,6 +53,12 @@ class Places:
     wrong: Integers
     right: Integers
 
+    def split(self, sizes: Sequence[int]) -> list[Places]:
+        """The places of several sets of questions that were joined."""
+        ends = np.cumsum(sizes)[:-1]
+        parts = [np.split(values, ends) for values in (self.above, self.wrong, self.right)]
+        return [Places(*part) for part in zip(*parts, strict=True)]
+
     def recall(self, cutoffs: Sequence[int]) -> Floats:
         """[S, K] probability that an answer is among the first k, ties in random order.
 
@@ -82,39 +86,56 @@ def find_places(queries: Floats, gallery: Floats, copies: Integers, questions: Q
         copies: [G] how often each item stands in the gallery.
         questions: about these queries and this gallery.
     """
-    found = Places(*(np.zeros(len(questions), np.int64) for _ in range(3)))
-    order = np.argsort(questions.query, kind="stable")
-    strip = max(1, _STRIP // max(1, len(gallery)))
-    bounds = np.searchsorted(questions.query[order], np.arange(0, len(queries) + strip, strip))
-    for number in range(len(bounds) - 1):
-        asked = order[bounds[number] : bounds[number + 1]]
-        if len(asked):
-            rows = slice(number * strip, (number + 1) * strip)
-            similarity = np.round(queries[rows] @ gallery.T, _DECIMALS)
-            _strip(similarity, copies, questions, asked, number * strip, found)
-    return found
+    best = _Best(queries, gallery, questions, copies)
+    count_both(queries, gallery, best.limits, None, held=_STRIP)
+    return best.places()
 
 
-def _strip(
-    similarity: Floats, copies: Integers, questions: Questions, asked: Integers, first_row: int, found: Places
-) -> None:
-    """Fill in the questions `asked` about the rows of one strip [R, G]."""
-    sizes = questions.start[asked + 1] - questions.start[asked]
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    members = np.repeat(questions.start[asked] - starts, sizes) + np.arange(sizes.sum())
-    items, rows = questions.item[members], questions.query[asked] - first_row
-    values = similarity[np.repeat(rows, sizes), items]
-    best = np.maximum.reduceat(values, starts)
-    tied = values == np.repeat(best, sizes)
-    right = np.add.reduceat(questions.copies[members] * tied, starts)
-    edges = np.flatnonzero(np.diff(rows, prepend=-1, append=-1))
-    for begin, end in itertools.pairwise(edges):
-        line = similarity[rows[begin]]
-        order = np.argsort(line)
-        ranked, weight = line[order], np.concatenate([[0], np.cumsum(copies[order])])
-        part = slice(begin, end)
-        upto = weight[np.searchsorted(ranked, best[part], side="right")]
-        below = weight[np.searchsorted(ranked, best[part], side="left")]
-        found.above[asked[part]] = weight[-1] - upto
-        found.right[asked[part]] = right[part]
-        found.wrong[asked[part]] = upto - below - right[part]
+def find_both(
+    texts: Floats, images: Floats, copies: Integers, of_texts: Questions, of_images: Questions
+) -> tuple[Places, Places]:
+    """`find_places` in both directions from one pass over similarities: texts among images, and images among texts.
+
+    Args:
+        texts: [T, D] normalised.
+        images: [N, D] normalised.
+        copies: [T] how often each text is told; an image stands once.
+        of_texts: texts look for images.
+        of_images: images look for texts.
+    """
+    rows = _Best(texts, images, of_texts, np.ones(len(images), np.int64))
+    columns = _Best(images, texts, of_images, copies)
+    count_both(texts, images, rows.limits, columns.limits, held=_STRIP)
+    return rows.places(), columns.places()
+
+
+class _Best:
+    """The best answer of each question, as a limit that other items may stand above; equal limits are counted once."""
+
+    def __init__(self, queries: Floats, gallery: Floats, questions: Questions, copies: Integers) -> None:
+        sizes = np.diff(questions.start)
+        values = _similarities(queries, gallery, np.repeat(questions.query, sizes), questions.item)
+        starts = questions.start[:-1]
+        best = np.maximum.reduceat(values, starts) if len(values) else np.zeros(0)
+        self._right = np.add.reduceat(questions.copies * (values == np.repeat(best, sizes)), starts)
+        order = np.lexsort((best, questions.query))
+        line, value = questions.query[order], best[order]
+        new = np.r_[True, (np.diff(line) != 0) | (np.diff(value) != 0)] if len(line) else np.zeros(0, np.bool_)
+        self._limit = np.empty(len(order), np.int64)
+        self._limit[order] = np.cumsum(new) - 1
+        self.limits = Limits(line[new], value[new], copies)
+
+    def places(self) -> Places:
+        """Once everything is counted."""
+        level = self.limits.level[self._limit]
+        return Places(self.limits.above[self._limit], level - self._right, self._right)
+
+
+def _similarities(queries: Floats, gallery: Floats, left: Integers, right: Integers) -> Floats:
+    """[M] of single pairs, in float64, rounded."""
+    found = np.empty(len(left))
+    for start in range(0, len(left), _PAIRS):
+        some = slice(start, start + _PAIRS)
+        pairs = queries[left[some]].astype(np.float64), gallery[right[some]].astype(np.float64)
+        found[some] = np.einsum("nd,nd->n", *pairs)
+    return np.round(found, DECIMALS)

@@ -29,17 +29,18 @@ from voxtile.evaluate.retrieval.questions import (
     shown_others,
     text_to_image,
 )
-from voxtile.evaluate.retrieval.ranking import Integers, Places, find_places
+from voxtile.evaluate.retrieval.ranking import Integers, Places, find_both
 from voxtile.evaluate.retrieval.task import RetrievalTask
 from voxtile.evaluate.retrieval.words import NAME, WordScores, word_scores
 from voxtile.evaluate.rows import Row
 from voxtile.evaluate.runner import Options
-from voxtile.evaluate.shuffled import permutations
+from voxtile.evaluate.shuffled import PERMUTATIONS, permutations
 from voxtile.evaluate.split_roles import encode_roles, role_images, sizes, units_by_role
 from voxtile.evaluate.trivial import EXAMPLES, SimpleFeatures
 from voxtile.evaluate.units import Units, select_units
 from voxtile.evaluate.zero_shot import embed_texts
 
+_SHUFFLED = 40_000  # images that the shuffled control shows: of a large gallery one permutation says what chance is
 _ASK = {"text-to-image": text_to_image, "image-to-text": image_to_text}
 
 
@@ -149,7 +150,8 @@ class _Search:
             (direction, rule): _ASK[direction](pairs, rule) for direction in DIRECTIONS for rule in RULES
         }
         subjects = pairs.units.subjects
-        self._orders = permutations(subjects, seed=options.seed)
+        count = int(np.clip(np.ceil(_SHUFFLED / len(subjects)), 1, PERMUTATIONS))
+        self._orders = permutations(subjects, seed=options.seed, count=count)
         self.table = RecallTable(
             task.name,
             task.recall,
@@ -165,8 +167,7 @@ class _Search:
         own: dict[tuple[Direction, Rule], Floats] = {}
         mixed: dict[tuple[Direction, Rule], Floats] = {}
         places: dict[Direction, Places] = {}
-        for direction in DIRECTIONS:
-            found = self._find(direction, images, texts, self._orders)
+        for direction, found in self._find(images, texts, self._orders).items():
             places[direction] = found["strict"][0]
             for rule in RULES:
                 own[direction, rule] = self._recall(direction, rule, found[rule][0])
@@ -175,34 +176,32 @@ class _Search:
         rows = self.table.rows(Recalls(model, "model", own))
         if words is not None:
             simple: dict[tuple[Direction, Rule], Floats] = {}
-            for direction in DIRECTIONS:
-                found = self._find(direction, words.images, words.texts, [])
+            for direction, found in self._find(words.images, words.texts, []).items():
                 simple |= {(direction, rule): self._recall(direction, rule, found[rule][0]) for rule in RULES}
             rows += self.table.rows(Recalls(NAME, "trivial", simple))
         return rows + self.table.rows(Recalls(model, "shuffled", mixed)), places
 
-    def _find(
-        self, direction: Direction, images: Floats, texts: Floats, orders: list[Integers]
-    ) -> dict[Rule, list[Places]]:
+    def _find(self, images: Floats, texts: Floats, orders: list[Integers]) -> dict[Direction, dict[Rule, list[Places]]]:
         """Places under each rule, as asked and with the images of each order, from one pass over similarities."""
-        asked = [
-            part
-            for rule in RULES
-            for part in (
-                self._asked[direction, rule],
-                *(shown_others(self._asked[direction, rule], direction, order) for order in orders),
-            )
-        ]
-        sides = (texts, images) if direction == "text-to-image" else (images, texts)
-        copies = np.ones(len(images), np.int64) if direction == "text-to-image" else self._pairs.copies
-        found = find_places(*sides, copies, joined_questions([part.questions for part in asked]))
-        ends = np.cumsum([len(part.questions) for part in asked])
-        parts = [
-            Places(*(values[end - len(part.questions) : end] for values in (found.above, found.wrong, found.right)))
-            for part, end in zip(asked, ends, strict=True)
-        ]
+        asked = {
+            direction: [
+                part.questions
+                for rule in RULES
+                for part in (
+                    self._asked[direction, rule],
+                    *(shown_others(self._asked[direction, rule], direction, order) for order in orders),
+                )
+            ]
+            for direction in DIRECTIONS
+        }
+        joined = [joined_questions(asked[direction]) for direction in ("text-to-image", "image-to-text")]
+        both = find_both(texts, images, self._pairs.copies, *joined)
         each = 1 + len(orders)
-        return {rule: parts[number * each : (number + 1) * each] for number, rule in enumerate(RULES)}
+        found: dict[Direction, dict[Rule, list[Places]]] = {}
+        for direction, places in zip(DIRECTIONS, both, strict=True):
+            parts = places.split([len(part) for part in asked[direction]])
+            found[direction] = {rule: parts[number * each : (number + 1) * each] for number, rule in enumerate(RULES)}
+        return found
 
     def _recall(self, direction: Direction, rule: Rule, places: Places) -> Floats:
         """[Z, K] of the queries that count."""

@@ -12,7 +12,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.data.volume import VolumePreset
 from voxtile.engine.task import Mask, Sample
-from voxtile.errors import ConfigError
+from voxtile.errors import ConfigError, CorpusError, PresetError
 from voxtile.evaluate.command import checked_options, evaluate_model, report
 from voxtile.evaluate.grounding.similarity import best_proposal, quantile_cuts
 from voxtile.evaluate.rows import find_row
@@ -165,6 +165,54 @@ def test_thresholds_lie_between_what_was_seen():
 def test_wrong_tasks_are_named(tmp_path, changes, message):
     with pytest.raises(ConfigError, match=message):
         load_task(task_file(tmp_path, **changes))
+
+
+def with_region(root, **region):
+    """A volume of the corpus above, with one region as given."""
+    new_corpus(root)
+    writer = JobWriter(root, "made")
+    for number, split in enumerate(("test", "val")):
+        uid = f"{number:032x}"
+        row = {"uid": uid, "subject": f"p{number}", "study": f"s{number}", "kind": "volume", "modality": "CT"}
+        row |= {"axes": "ZYX", "units": "HU", "spacing": [1.0, 1.0, 1.0]}
+        writer.add(Sample(row, np.zeros(SHAPE, np.int16)))
+        writer.add_rows("splits", [{"scheme": "default", "subject": f"p{number}", "split": split}])
+        about = {"region_id": f"r{number}", "uid": uid, "phrase": "nodule"}
+        if "mask" in region:
+            writer.add_mask(Mask(about, region["mask"]))
+        else:
+            writer.add_rows("regions", [about | region])
+        for name in NAMES:
+            facts = {"uid": uid, "concept": name, "polarity": "present", "source": "labels@1"}
+            writer.add_rows("facts", [facts])
+            writer.add_rows(
+                "regions", [about | {"region_id": f"{name}{number}", "phrase": name, "box": [0.0] * 3 + [4.0] * 3}]
+            )
+    writer.publish()
+    return Corpus(root)
+
+
+@pytest.mark.parametrize(
+    ("region", "message"),
+    [
+        (
+            {"mask": np.ones((8, 12, 11), bool)},
+            "mask of region r1 has the shape .8, 12, 11., but its",
+        ),
+        ({"box": [0.0, 0.0, 20.0, 4.0, 4.0, 24.0]}, "region r1 lies outside its sample"),
+        ({"box": [0.0, 0.0, 4.0, 4.0]}, "region r1 has neither a mask nor a box of 3 axes"),
+    ],
+)
+def test_truth_that_does_not_fit_its_image_is_named(tmp_path, region, message):
+    with pytest.raises(CorpusError, match=message):
+        evaluated(made(), with_region(tmp_path / "corpus", **region), tmp_path)
+
+
+def test_a_corpus_that_the_preset_cannot_read_is_refused(corpus, tmp_path):
+    encoder = DualEncoder(image=Levels(), text=Named(), embed_dim=3, project=False)
+    model = EncoderModel("pet", encoder, VolumePreset(shape=SHAPE, units="SUVbw"))
+    with pytest.raises(PresetError, match="SUVbw"):
+        evaluated(model, corpus, tmp_path)
 
 
 def test_what_the_model_has_not_is_named(corpus, tmp_path):

@@ -27,6 +27,7 @@ from voxtile.models.load import EncoderModel, load_model
 from voxtile.models.text import TextBag
 from voxtile.models.tower import ImageTower, TextTower
 from voxtile.models.wavelet import WaveletTower
+from voxtile.objectives.grounding import Grounding
 from voxtile.objectives.region_contrast import RegionContrast
 from voxtile.objectives.token_wise import TokenWise
 from voxtile.types import Encoded
@@ -433,6 +434,16 @@ def test_a_model_of_transformers_is_shown_too(kind):
         torch.testing.assert_close(presence, (1 + model.encode_images(images) @ text.T) / 2, rtol=1e-4, atol=1e-5)
     with pytest.raises(ConfigError, match="more words than the model reads"):
         SimilarityModel(model).ground(images, ["nodule " * 13])
+
+
+def test_a_decoder_refuses_what_it_cannot_hear():
+    model, images = trained(Grounding(width=8, fine_width=8, heads=2))
+    grounding = EncoderModel("decoder", model.encoder, model.preset, grounding=model.objectives[0])
+    assert grounding.ground(images, ["pleural effusion"])[0].shape == (2, 1, 8, 12, 16)
+    with pytest.raises(ConfigError, match="phrase to ground is empty"):
+        grounding.ground(images, ["pleural effusion", ""])
+    with pytest.raises(ConfigError, match="the phrase 'nodule in the lung nodule in the lung no…' has more words"):
+        grounding.ground(images, ["nodule in the lung " * 40])
 
 
 class Nameless:

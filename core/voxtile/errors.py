@@ -57,3 +57,9 @@ class RunFailedError(VoxtileError):
     """Some inputs of a run failed while the rest was committed; the summary and the ledger name them."""
 
     exit_status = 1
+
+
+def cause_of(error: Exception) -> str:
+    """What the system or a library says is wrong, in one line; of a file's error without its number and the file."""
+    said = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return " ".join(said.split()) or type(error).__name__

@@ -362,6 +362,9 @@ def test_what_cannot_be_asked_is_one_sentence(corpus, model, capsys, tmp_path, m
     assert "did you mean 'rewrite'?" in refused(capsys, "caption", corpus, *at, "--strategy", "rewriet")
     assert "SELECT" not in refused(capsys, "caption", corpus, *at, "--where", "colour = 'red'")
     reads = "uid IN (SELECT content FROM read_text('/etc/hostname'))"
+    assert "--where is empty" in refused(capsys, "caption", corpus, *at, "--where", "")
+    for missing in (("--prices", tmp_path / "no"), ("--strategy", "fuse-experts", "--experts", tmp_path / "no.jsonl")):
+        assert refused(capsys, "caption", corpus, *at, *missing).endswith("cannot be read: No such file or directory")
     assert "reads outside the corpus" in refused(capsys, "caption", corpus, *at, "--where", reads)
     assert "look at --where" in refused(capsys, "caption", corpus, *at, "--where", "modality = 'CT'")
     assert "follows instructions" in refused(

@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from voxtile.domain import discover
-from voxtile.errors import ConfigError
+from voxtile.errors import ConfigError, cause_of
 
 POLARITIES = ("present", "absent", "uncertain")
 FIELDS = frozenset({"name", "finding", "is", "side", "size", "location", "image", "an_image", "body"})
@@ -112,7 +112,7 @@ def load_bank(path: Path) -> Bank:
         data = path.read_bytes()
         content = yaml.safe_load(data)
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the wording bank '{path}' cannot be read: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"the wording bank '{path}' cannot be read: {cause_of(error)}") from error
     place = f"wording bank '{path}'"
     keys = {"bank", "version", "modalities", "images", "generic", "concepts"}
     if not isinstance(content, dict) or not {"bank", "version", "generic"} <= content.keys() <= keys:

@@ -21,7 +21,7 @@ import pyarrow as pa
 from voxtile.corpus.geoparquet import outlines
 from voxtile.corpus.schema import DESCRIPTIVE, MEASURED, SAMPLES
 from voxtile.data.order import UInt64s, derive_key, mix64
-from voxtile.errors import ConfigError
+from voxtile.errors import ConfigError, cause_of
 from voxtile_datasets.curation.links import Int64s, Mask
 from voxtile_datasets.curation.pool import Pool, scan
 from voxtile_datasets.curation.strings import Words, distinct, words_of
@@ -219,7 +219,9 @@ def vocabulary(pool: Pool, entries: Path | None) -> list[str]:
         try:
             return entries.read_text("utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"--entries: '{entries}' cannot be read as text ({error}); one entry a line") from error
+            raise ConfigError(
+                f"--entries: '{entries}' cannot be read as text ({cause_of(error)}); one entry a line"
+            ) from error
     found = pool.connection.execute("SELECT DISTINCT concept FROM facts ORDER BY 1").fetchall()
     if not found:
         raise ConfigError("--balance text needs entries: the corpus has no facts, so give a file in --entries")

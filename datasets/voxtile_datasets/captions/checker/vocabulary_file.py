@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from voxtile.errors import ConfigError
+from voxtile.errors import ConfigError, cause_of
 
 _KEYS = frozenset(
     ["vocabulary", "version", "include", "about", "concepts", "anatomy", "normal", "qualities", "complete", "places",
@@ -84,10 +84,8 @@ def _load(path: Path) -> tuple[dict[str, Any], bytes]:
             raise ConfigError(f"the vocabulary '{path}' is larger than 4 MiB; split it")
         content = path.read_bytes()
         data = yaml.load(content, Loader=yaml.CSafeLoader)
-    except OSError as error:
-        raise ConfigError(f"the vocabulary '{path}' cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the vocabulary '{path}' is no YAML: {' '.join(str(error).split())}") from error
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the vocabulary '{path}' cannot be read: {cause_of(error)}") from error
     if not isinstance(data, dict) or not data.keys() <= _KEYS:
         extra = sorted(set(data) - _KEYS)[:1] if isinstance(data, dict) else ["no mapping"]
         raise ConfigError(f"the vocabulary '{path}' has '{extra[0]}'; its keys can be {', '.join(sorted(_KEYS))}")

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from voxtile.errors import ConfigError
+from voxtile.errors import ConfigError, cause_of
 
 _SHIPPED = Path(__file__).with_name("prices.yaml")
 
@@ -68,7 +68,7 @@ def load_prices(path: Path | None = None) -> PriceTable:
     try:
         content = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"the prices in '{path}' cannot be read: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"the prices in '{path}' cannot be read: {cause_of(error)}") from error
     if not isinstance(content, Mapping) or not isinstance(content.get("models"), list):
         raise ConfigError(f"'{path}' is no price table: it needs 'models', a list of {{model, input, output}}")
     lines = tuple(_line(path, number, line) for number, line in enumerate(content["models"], 1))

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from voxtile.errors import InputError
+from voxtile.errors import InputError, cause_of
 from voxtile_datasets.captions.strategies.strategy import Row
 
 COLUMNS = ("uid", "expert", "text", "concept", "polarity", "value", "unit", "attributes", "confidence")
@@ -109,4 +109,4 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
                 if row is not None:
                     yield row
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise InputError(f"the experts' findings '{path}' cannot be read: {error}") from error
+        raise InputError(f"the experts' findings '{path}' cannot be read: {cause_of(error)}") from error

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from voxtile.errors import InputError, MissingExtraError
+from voxtile.errors import InputError, MissingExtraError, cause_of
 
 SUFFIXES = (".txt", ".md")
 PASSAGE_WORDS = 120
@@ -90,7 +90,7 @@ def _read(path: Path) -> str:
             raise InputError(f"the knowledge file '{path}' is larger than 8 MiB; split it or leave it out")
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the knowledge file '{path}' cannot be read as UTF-8: {error}") from error
+        raise InputError(f"the knowledge file '{path}' cannot be read as UTF-8: {cause_of(error)}") from error
 
 
 def _passages(text: str) -> Iterator[str]:

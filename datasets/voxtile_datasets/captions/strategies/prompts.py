@@ -21,7 +21,7 @@ from jinja2 import StrictUndefined, Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from voxtile.domain import discover
-from voxtile.errors import ConfigError
+from voxtile.errors import ConfigError, cause_of
 from voxtile_datasets.captions.wordings import normalise
 
 _NEEDED = frozenset({"name", "version", "domain", "strategy", "template"})
@@ -124,7 +124,7 @@ def load_prompt(path: Path) -> Prompt:
         data = path.read_bytes()
         content = yaml.safe_load(data)
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the prompt '{path}' cannot be read: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"the prompt '{path}' cannot be read: {cause_of(error)}") from error
     if not isinstance(content, dict) or not content.keys() >= _NEEDED or not content.keys() <= _KEYS:
         raise ConfigError(f"the prompt '{path}' must be a mapping with the keys {', '.join(sorted(_KEYS))}")
     system = content.get("system")

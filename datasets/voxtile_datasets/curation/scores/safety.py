@@ -14,7 +14,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.view_text import normalised
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.task import Row
-from voxtile.errors import ConfigError
+from voxtile.errors import ConfigError, cause_of
 from voxtile_datasets.curation.scores.task import ScoreTask
 
 DEFAULT_LIST = Path(__file__).parents[1] / "words" / "unsafe.txt"
@@ -68,7 +68,7 @@ def read_words(path: Path) -> tuple[str, ...]:
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--words: '{path}' cannot be read as text ({error}); one word a line") from error
+        raise ConfigError(f"--words: '{path}' cannot be read as text ({cause_of(error)}); one word a line") from error
     words = tuple(sorted({normalised(line) for line in lines if not line.lstrip().startswith("#")} - {""}))
     if not words:
         raise ConfigError(f"--words: '{path}' names no word; one a line")

@@ -130,7 +130,7 @@ def test_equal_scores_in_the_order_of_the_table_can_be_worth_everything_or_nothi
     assert found.gain == pytest.approx(0.75)
 
 
-def test_five_captions_are_five_chances():
+def test_five_captions_are_five_chances_among_five_times_as_many_texts():
     rng = np.random.default_rng(6)
     images = rng.normal(size=(300, 16))
     texts, owner = rng.normal(size=(1500, 16)), np.repeat(np.arange(300), 5)

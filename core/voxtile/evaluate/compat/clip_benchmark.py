@@ -1,9 +1,9 @@
 """CLIP_benchmark's rules (LAION; `clip-benchmark` 1.6.2, `metrics/`).
 
 `zeroshot_classification.py` ranks equal scores in the order of the table (`average_precision_per_class`, a sort without
-regard to ties) and `zeroshot_retrieval.py` counts an image as found if any of its captions is among the first k, so
-that five captions are five chances. Its accuracies choose nothing and are ours to every digit
-(`benchmarks/clip_benchmark.py`).
+regard to ties). `zeroshot_retrieval.py` counts an image as found if any of its captions is among the first k: five
+captions are five chances, but among five times as many texts, so that a model without skill gains nothing by it. Its
+accuracies choose nothing and are ours to every digit (`benchmarks/clip_benchmark.py`).
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def accuracy_figures(classes: npt.NDArray[np.int64], scores: Floats) -> dict[str
 def caption_flattery(images: Floats, texts: Floats, owner: npt.NDArray[np.int64], cutoff: int) -> Flattery:
     """Image-to-text recall where any own caption counts, beside one caption an image.
 
-    The honest figure gives each image a gallery with one of its captions and one of every other image, in turn for each
-    of its captions, so that an image with five captions has one chance and not five.
+    The other figure gives each image a gallery with one of its captions and one of every other image, in turn for each
+    of its captions: one chance, among as many texts as there are images.
 
     Args:
         images: [N, D] normalised.

@@ -26,6 +26,8 @@ from voxtile.evaluate.phantom import is_phantom
 from voxtile.evaluate.probe.run import run_probe
 from voxtile.evaluate.probe.task import ProbeTask
 from voxtile.evaluate.provenance import provenance
+from voxtile.evaluate.referring.run import run_referring
+from voxtile.evaluate.referring.task import ReferringTask
 from voxtile.evaluate.report.page import write_page
 from voxtile.evaluate.report.tables import latex, rows_csv
 from voxtile.evaluate.result import Result
@@ -201,6 +203,11 @@ def _(task: RetrievalTask, model: EvaluationModel, corpus: Corpus, options: Opti
 @_run.register
 def _(task: GroundingTask, model: EvaluationModel, corpus: Corpus, options: Options) -> Result:
     return run_grounding(model, corpus, task, options)
+
+
+@_run.register
+def _(task: ReferringTask, model: EvaluationModel, corpus: Corpus, options: Options) -> Result:
+    return run_referring(model, corpus, task, options)
 
 
 @_run.register

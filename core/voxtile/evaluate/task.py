@@ -13,6 +13,7 @@ Kind: TypeAlias = Literal[
     "linear-probe",
     "few-shot",
     "grounding",
+    "referring",
     "similarity-segmentation",
 ]
 Unit: TypeAlias = Literal["sample", "study"]

@@ -15,6 +15,7 @@ from voxtile.errors import ConfigError
 from voxtile.evaluate.grounding.task import GROUNDING_KEYS, GROUNDING_KINDS, GroundingTask, grounding_fields
 from voxtile.evaluate.neighbours.task import NEIGHBOURS_KEYS, parse_neighbours
 from voxtile.evaluate.probe.task import PROBE_KEYS, parse_probe
+from voxtile.evaluate.referring.task import REFERRING_KEYS, parse_referring
 from voxtile.evaluate.retrieval.task import RETRIEVAL_KEYS, parse_retrieval
 from voxtile.evaluate.robustness import checked
 from voxtile.evaluate.task import (
@@ -40,6 +41,7 @@ CLASS_KEYS = ("title", "concept", "when", "wordings", "prompts")
 _KEYS = {
     "retrieval": RETRIEVAL_KEYS,
     **{kind: (*CLASSES_KEYS, *GROUNDING_KEYS) for kind in GROUNDING_KINDS},
+    "referring": REFERRING_KEYS,
     "image-retrieval": NEIGHBOURS_KEYS,
     "linear-probe": PROBE_KEYS,
     "few-shot": PROBE_KEYS,
@@ -93,6 +95,8 @@ def parse_task(content: object, *, where: Place | str, name: str) -> Task:
     }
     if kind == "retrieval":
         return parse_retrieval(place, task, shared)
+    if kind == "referring":
+        return parse_referring(place, task, shared)
     if kind == "image-retrieval":
         return parse_neighbours(place, task, shared, load_task)
     if kind in ("linear-probe", "few-shot"):

@@ -15,6 +15,7 @@ from voxtile.evaluate.joint import SummaryTable
 from voxtile.evaluate.metric_names import metric_title
 from voxtile.evaluate.neighbours.run import NeighboursResult, by_kind, metrics_of
 from voxtile.evaluate.probe.run import ProbeResult
+from voxtile.evaluate.referring.run import ReferringResult
 from voxtile.evaluate.result import Result
 from voxtile.evaluate.results import Evaluation
 from voxtile.evaluate.retrieval.figures import MEAN
@@ -110,6 +111,27 @@ def _(result: GroundingResult) -> list[Table]:
     for title, name in names:
         found = [find_row(result.rows, model=m, kind=k, metric=metric, class_name=name) for _, m, k, metric in columns]
         table.add_row(title, shown(found[0]), *map(bare, found[1:]), style="bold" if name is None else None)
+    return [table]
+
+
+@tables.register
+def _(result: ReferringResult) -> list[Table]:
+    """A line a group; the model's upright and rotated boxes, and the two controls."""
+    precision = result.headline_metric
+    table = _table(f"{_selection(result)}, {result.expressions} expressions", precision)
+    columns: list[tuple[str, ScoreKind, str]] = [
+        ("model", "model", precision),
+        ("rotated boxes", "model", f"rotated_{precision}"),
+        ("text-blind", "trivial", precision),
+        ("other phrase", "shuffled", precision),
+    ]
+    for heading, *_ in columns:
+        table.add_column(heading, justify="right", no_wrap=True)
+    names: list[tuple[str, str | None]] = [("all", None), *((name, name) for name in result.task.groups)]
+    for title, name in names:
+        found = {(r.kind, r.metric): r for r in result.rows if r.class_name == name}
+        first, *others = [found.get((kind, metric)) for _, kind, metric in columns]
+        table.add_row(title, shown(first), *map(bare, others), style="bold" if name is None else None)
     return [table]
 
 

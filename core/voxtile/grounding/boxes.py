@@ -19,6 +19,7 @@ from voxtile.corpus.extraction.optional import require
 
 if TYPE_CHECKING:
     from shapely.geometry import Polygon
+    from shapely.geometry.base import BaseGeometry
 
 Mask = npt.NDArray[np.bool_]
 _CORNERS = np.ones((3, 3))  # neighbours by corners are connected too
@@ -71,17 +72,35 @@ def rotated_box(mask: Mask) -> Box:
     if not mask.any():
         raise ValueError("an empty mask has no box")
     centres = shapely.MultiPoint(np.argwhere(mask)[:, ::-1] + 0.5)
-    rectangle = shapely.minimum_rotated_rectangle(centres).buffer(0.5, cap_style="square", join_style="mitre")
-    return box_of_rectangle(rectangle)
+    grown = shapely.minimum_rotated_rectangle(centres).buffer(0.5, cap_style="square", join_style="mitre")
+    return box_of_rectangle(shapely.minimum_rotated_rectangle(grown))  # once more: a grown line has corners to spare
+
+
+def rotated_outline(outline: BaseGeometry, pixel: float) -> Polygon:
+    """The rectangle of least area round the outline of pixels of a size, less what their corners stand out.
+
+    Pixels that fill a turned rectangle reach (|cos| + |sin|) / 2 of their side beyond their outer centres, and half a
+    side beyond where it is upright: the rectangle goes back to half a side, as in `rotated_box`.
+    """
+    shapely = require("shapely", "remote-sensing")
+    rectangle = shapely.minimum_rotated_rectangle(outline)
+    turn = math.radians(long_side_angle(rectangle))
+    spare = (abs(math.cos(turn)) + abs(math.sin(turn)) - 1) / 2 * pixel
+    smaller = rectangle.buffer(-spare, join_style="mitre") if spare > 1e-9 * pixel else rectangle
+    kept: Polygon = rectangle if smaller.is_empty else shapely.minimum_rotated_rectangle(smaller)
+    return kept
+
+
+def long_side_angle(rectangle: Polygon) -> float:
+    """Degrees from the x axis to a rectangle's longer side, counter-clockwise where y points up; above -90 up to 90."""
+    _, (_, dx, dy) = _sides(rectangle)
+    return _half_turn(math.degrees(math.atan2(dy, dx)))
 
 
 def box_of_rectangle(rectangle: Polygon) -> Box:
     """A rectangle's corners (x to the right, y down) as a box and its angle."""
-    (ax, ay), (bx, by), (cx, cy) = rectangle.exterior.coords[:3]
-    sides = [(math.hypot(bx - ax, by - ay), bx - ax, by - ay), (math.hypot(cx - bx, cy - by), cx - bx, cy - by)]
-    (height, _, _), (width, dx, dy) = sorted(sides)
-    angle = math.degrees(math.atan2(-dy, dx))
-    angle = angle - 180 if angle > 90 else angle + 180 if angle <= -90 else angle
+    height, (width, dx, dy) = _sides(rectangle)
+    angle = _half_turn(math.degrees(math.atan2(-dy, dx)))
     centre = rectangle.centroid
     edges = (centre.y - height / 2, centre.x - width / 2, centre.y + height / 2, centre.x + width / 2)
     return Box(edges, angle)
@@ -112,3 +131,16 @@ def _upright_overlap(first: Sequence[float], second: Sequence[float]) -> float:
     areas = [float((edges[2] - edges[0]) * (edges[3] - edges[1])) for edges in (first, second)]
     either = sum(areas) - both
     return both / either if either > 0 else 0.0
+
+
+def _sides(rectangle: Polygon) -> tuple[float, tuple[float, float, float]]:
+    """Length of the shorter side; length and direction of the longer one."""
+    (ax, ay), (bx, by), (cx, cy) = rectangle.exterior.coords[:3]
+    sides = [(math.hypot(bx - ax, by - ay), bx - ax, by - ay), (math.hypot(cx - bx, cy - by), cx - bx, cy - by)]
+    (height, _, _), longer = sorted(sides)
+    return height, longer
+
+
+def _half_turn(degrees: float) -> float:
+    """The same line's direction above -90 and up to 90."""
+    return degrees - 180 if degrees > 90 else degrees + 180 if degrees <= -90 else degrees

@@ -16,8 +16,10 @@ from voxtile.evaluate.joint import SummaryTable
 from voxtile.evaluate.metric_names import metric_title
 from voxtile.evaluate.neighbours.run import NeighboursResult
 from voxtile.evaluate.probe.run import ProbeResult
+from voxtile.evaluate.referring.run import ReferringResult
 from voxtile.evaluate.report.grounding import GroundingSection, grounding_section
 from voxtile.evaluate.report.lines import LinesSection, neighbours_section, probe_section
+from voxtile.evaluate.report.referring import ReferringSection, referring_section
 from voxtile.evaluate.report.retrieval import RetrievalSection, retrieval_section
 from voxtile.evaluate.report.sections import Strip, TaskSection, strip_of, task_section
 from voxtile.evaluate.result import Result
@@ -26,7 +28,7 @@ from voxtile.evaluate.retrieval.run import RetrievalResult
 from voxtile.evaluate.rows import Row
 from voxtile.evaluate.runner import TaskResult
 
-Section: TypeAlias = TaskSection | RetrievalSection | GroundingSection | LinesSection
+Section: TypeAlias = TaskSection | RetrievalSection | GroundingSection | LinesSection | ReferringSection
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,11 @@ def _(result: TaskResult, evaluation: Evaluation) -> Section:
 @_section.register
 def _(result: GroundingResult, evaluation: Evaluation) -> Section:
     return grounding_section(result)
+
+
+@_section.register
+def _(result: ReferringResult, evaluation: Evaluation) -> Section:
+    return referring_section(result)
 
 
 @_section.register

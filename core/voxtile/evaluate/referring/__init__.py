@@ -1,0 +1,1 @@
+"""Referring expressions: the one object that a phrase means, as a box."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from voxtile.training.module import ContrastiveModule
 
 OPEN_CLIP, HUGGING_FACE = "open_clip:", "hf:"
+EIGHT_BITS = ":int8"
 
 
 class EncoderModel:
@@ -197,8 +198,8 @@ def load_model(spec: str) -> EvaluationModel:
         model = _open_clip(spec.removeprefix(OPEN_CLIP))
     elif spec.startswith(HUGGING_FACE):
         return huggingface_pair(spec.removeprefix(HUGGING_FACE), device=best_device())
-    elif Path(spec).is_dir():
-        return _folder(Path(spec))
+    elif Path(spec.removesuffix(EIGHT_BITS)).is_dir():
+        return _folder(Path(spec.removesuffix(EIGHT_BITS)), int8=spec.endswith(EIGHT_BITS))
     elif not Path(spec).exists() and ":" in spec:
         raise ConfigError(
             f"'{spec}' is no model; give the path of a checkpoint or a folder, {OPEN_CLIP}NAME[/PRETRAINED] or "
@@ -234,14 +235,22 @@ def from_module(module: ContrastiveModule, name: str) -> EncoderModel:
     return model
 
 
-def _folder(folder: Path) -> EvaluationModel:
+def _folder(folder: Path, *, int8: bool) -> EvaluationModel:
+    from voxtile.export.pair import OnnxPair, is_onnx
+
+    if is_onnx(folder):
+        return OnnxPair(folder, int8=int8)
+    if int8:
+        raise ConfigError(
+            f"the folder '{folder}' holds no 8-bit graphs; write them with: voxtile export --to onnx --int8"
+        )
     if (folder / "open_clip_config.json").is_file():
         return _open_clip(f"local-dir:{folder}")
     if (folder / CONFIG).is_file():
         return huggingface_pair(folder.name, folder=folder, device=best_device())
     raise ConfigError(
         f"the folder '{folder}' holds no model: it has neither open_clip_config.json (open_clip) nor {CONFIG} "
-        "(transformers)"
+        "(transformers), and is no ONNX export"
     )
 
 

@@ -77,6 +77,7 @@ def test_open_clip_reads_pictures_as_the_preset_does(tmp_path, pictures, save, c
     torch.testing.assert_close(ours.encode_images(ours.preset(Stored(), None)[None]), theirs, atol=1e-4, rtol=0)
 
 
+@pytest.mark.sweep
 def test_transformers_takes_pictures_of_many_bands(tmp_path, bands, save, clip_towers):
     image, text = clip_towers(channels=5)
     preset = {

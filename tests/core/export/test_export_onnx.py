@@ -56,6 +56,14 @@ def test_a_volume_model_answers_as_its_checkpoint_also_in_batches_of_other_sizes
     settings = json.loads((out / "voxtile.json").read_text())
     assert settings["facts"] == ["effusion", "nodule"]
     assert max(settings["compared"][part] for part in ("image", "text", "scale", "facts")) < 1e-5
+    again = load_model(str(out))
+    torch.testing.assert_close(again.encode_texts(texts), model.encode_texts(texts), atol=1e-5, rtol=0)
+    torch.testing.assert_close(again.fact_logits(images), model.fact_logits(images), atol=1e-4, rtol=1e-4)
+    assert again.fact_names == model.fact_names
+    assert again.logit_scale == pytest.approx(model.logit_scale)
+    assert again.preset.to_config() == model.preset.to_config()
+    small = load_model(f"{out}:int8")
+    assert 1e-6 < (small.encode_texts(texts) - again.encode_texts(texts)).abs().max() < 0.1
     (quantised,) = graph(out, "text.int8").run(None, {"tokens": tokens})
     assert 1e-6 < np.abs(quantised - embeddings).max() < 0.1
     assert 0.98 < settings["int8"]["text_cosine"] < 1

@@ -42,6 +42,7 @@ class MixedSources:
 
     def __post_init__(self) -> None:
         """Refuse what needs one source, or several towers."""
+        self.mixture.check()
         if self.common.folders:
             raise ConfigError("data.corpus and data.mixture are both set; name the corpora in data.mixture alone")
         if self.common.max_images_per_batch:

@@ -58,8 +58,12 @@ class Mixture:
     curriculum: dict[int, dict[str, float]] = field(default_factory=dict)
     epoch_items: int | None = None
 
-    def __post_init__(self) -> None:
-        """Refuse what no draw can be made of."""
+    def check(self) -> None:
+        """Refuse what no draw can be made of; not in `__init__`, where the config's parser would hide the sentence.
+
+        Raises:
+            ConfigError: names the source or the setting.
+        """
         if not self.sources:
             raise ConfigError("data.mixture.sources is empty; name at least one, e.g. ct: {corpus: FOLDER, share: 1}")
         for name, source in self.sources.items():

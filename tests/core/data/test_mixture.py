@@ -21,13 +21,16 @@ from voxtile.corpus.view_text import hash63, text_hash
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.datamodule import CorpusDataModule
+from voxtile.data.draws import DrawDataset, Draws
 from voxtile.data.mixture import Mixture, MixtureSource
+from voxtile.data.mixture_draws import merged
 from voxtile.data.mixture_order import UNIT, MixtureOrder, whole_parts
 from voxtile.data.order import EpochOrder
 from voxtile.data.presets import ImageAugment, ImagePreset, VolumePreset
 from voxtile.engine.task import Sample
 from voxtile.errors import CheckpointError, ConfigError, CorpusError, VoxtileError
 from voxtile.training.large_batch import split_items
+from voxtile.types import Batch, Regions
 
 DOCS = Path(__file__).parents[3] / "docs" / "mixtures.md"
 DOCUMENTED = re.compile(r"```yaml\n(.*?)```", re.S)
@@ -307,22 +310,56 @@ def test_missing_corpora_are_named_by_their_source(corpora, tmp_path):
     with pytest.raises(CorpusError, match=r"source 'drawing': .*nowhere"):
         mixed({**corpora, "drawing": str(tmp_path / "nowhere")}).setup("fit")
     with pytest.raises(ConfigError, match="source 'empty' names no corpus"):
-        Mixture(sources={"empty": MixtureSource()})
+        CorpusDataModule(PRESET, mixture=Mixture(sources={"empty": MixtureSource()}))
     with pytest.raises(ConfigError, match=r"sources is empty"):
-        Mixture(sources={})
+        CorpusDataModule(PRESET, mixture=Mixture(sources={}))
     both = Mixture(sources={"photo": MixtureSource(corpus=corpora["photo"])})
     with pytest.raises(ConfigError, match=r"data.corpus and data.mixture are both set"):
         CorpusDataModule(PRESET, corpora["photo"], mixture=both)
 
 
-def test_the_example_of_the_documentation_is_read_as_it_says():
-    example = yaml.safe_load(DOCUMENTED.search(DOCS.read_text()).group(1))
+def configured(example):
+    """A datamodule as the command line makes it."""
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(CorpusDataModule, "data")
-    module = parser.instantiate_classes(parser.parse_object(example)).data
+    return parser.instantiate_classes(parser.parse_object(example)).data
+
+
+def test_the_example_of_the_documentation_is_read_as_it_says():
+    example = yaml.safe_load(DOCUMENTED.search(DOCS.read_text()).group(1))
+    module = configured(example)
     histology = module._mixed.mixture.sources["histology"]
     assert (histology.corpus, histology.share) == (["he-corpus", "he-more"], 1)
     assert histology.preset == ImagePreset(size=(64, 64), augment=ImageAugment(quarter_turns=True, flip=0.5))
     assert histology.captions == CaptionPolicy(unit="sentence", per_item=4)
     steps = module._mixed.mixture.phases((10, 10))
     assert steps == [(0, (3.0, 1.0)), (2000, (3.0, 3.0)), (8000, (0.0, 3.0))]
+    example["data"]["mixture"]["sources"]["xray"]["share"] = -1
+    with pytest.raises(ConfigError, match=r"^data\.mixture: source 'xray' has the share -1"):
+        configured(example)
+
+
+@pytest.mark.parametrize("places", [([0, 2], [1, 3]), ([3], [0, 1, 2]), ([1, 2], [3], [0])])
+def test_parts_of_a_batch_put_together_are_the_batch(volume_corpus, places):
+    view = CorpusDataModule(VolumePreset(shape=(4, 4, 4)), str(volume_corpus.roots[0])).compiled
+    texts = CaptionPolicy(unit="sentence", per_item=3)
+    dataset = DrawDataset(view, VolumePreset(shape=(4, 4, 4)), texts, unit="study", sample_captions=texts)
+
+    def loaded(numbers):
+        """Studies of two volumes each, with regions that tell where they belong."""
+        batch = dataset.load(Draws(np.array(numbers), np.array(numbers) + 100))
+        owners = [place for place, number in enumerate(numbers) for _ in range(number % 3)]
+        told = torch.tensor([numbers[owner] for owner in owners], dtype=torch.float32)
+        phrases = [f"phrase {number:g}" for number in told.tolist()]
+        masks = told[:, None, None, None].expand(-1, 4, 4, 4)
+        return dataclasses.replace(
+            batch, regions=Regions(phrases, torch.tensor(owners, dtype=torch.int64), masks, told > 1, told)
+        )
+
+    whole = loaded(range(4))
+    again = merged([loaded(part) for part in places], [torch.tensor(part) for part in places])
+    for part, other in ((whole, again), (whole.samples, again.samples), (whole.regions, again.regions)):
+        for field in dataclasses.fields(part):
+            a, b = getattr(part, field.name), getattr(other, field.name)
+            if not isinstance(a, (Batch, Regions)):
+                assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b, field.name

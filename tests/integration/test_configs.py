@@ -36,7 +36,7 @@ def ct_grounding_data() -> list[str]:
     return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "2"]
 
 
-def scenes_data(name: str, size: str) -> list[str]:
+def scenes_data(name: str, size: str, config: str | None = None) -> list[str]:
     """A few scenes of a remote-sensing phantom, split so that every split has some."""
     convert = {
         "size": size,
@@ -46,7 +46,7 @@ def scenes_data(name: str, size: str) -> list[str]:
         "licence": "CC0-1.0 (synthetic phantom)",
         "engine": "inline",
     }
-    facts = yaml.safe_load(CONFIGS[f"remote_sensing/{name}"].read_text())["data"]["phantom"]["facts"]
+    facts = yaml.safe_load(CONFIGS[f"remote_sensing/{config or name}"].read_text())["data"]["phantom"]["facts"]
     facts = {source: options | {"engine": "inline"} for source, options in facts.items()}
     phantom = {"name": name, "n": 8, "options": {"workers": 1}, "converter_options": convert, "facts": facts}
     return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "4"]
@@ -87,6 +87,7 @@ def data(request, tmp_path, monkeypatch, xray_corpus):
         "pathology/he-grounding": slides_data("pathology/he-grounding", 4),
         "remote_sensing/sentinel2": scenes_data("sentinel2", "600m"),
         "remote_sensing/aerial": scenes_data("aerial", "96m"),
+        "remote_sensing/aerial-grounding": scenes_data("aerial", "96m", "aerial-grounding"),
         "remote_sensing/sar": scenes_data("sar", "600m"),
     }
 

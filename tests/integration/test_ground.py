@@ -1,6 +1,7 @@
 """`voxtile ground`: what is found lies where the image has it, in the files that other programs open."""
 
 import json
+import uuid
 
 import geopandas
 import highdicom
@@ -9,10 +10,14 @@ import numpy as np
 import pydicom
 import pytest
 import rasterio
+import shapely
+import tifffile
 import torch
+from PIL import Image
 from rasterio.transform import Affine
 
 from voxtile.cli import main
+from voxtile.data.image import ImagePreset
 from voxtile.data.tile import TilePreset
 from voxtile.data.volume import VolumePreset
 from voxtile.models import load
@@ -180,6 +185,82 @@ def test_a_model_of_other_images_is_refused_by_its_preset(tmp_path, model, capsy
     assert "HU" in capsys.readouterr().err
 
 
+def test_boxes_of_a_raster_are_turned_as_what_they_hold(tmp_path, model):
+    """A field of 120 by 40 pixels at 30 degrees over several tiles of 10 m."""
+    model(TilePreset(bands=("B04",), size=(64, 64), std=(1000.0,)))
+    y, x = np.mgrid[:192, :192] + 0.5
+    turn = np.radians(30)
+    along, across = (
+        (x - 96) * np.cos(turn) - (y - 90) * np.sin(turn),
+        (x - 96) * np.sin(turn) + (y - 90) * np.cos(turn),
+    )
+    values = 1000 * ((np.abs(along) < 60) & (np.abs(across) < 20)).astype(np.uint16)[None]
+    profile = {"driver": "GTiff", "count": 1, "dtype": "uint16", "height": 192, "width": 192, "crs": "EPSG:32631"}
+    transform = Affine(10, 0, 500_480.0, 0, -10, 5_000_320.0)
+    with rasterio.open(tmp_path / "scene.tif", "w", transform=transform, **profile) as file:
+        file.write(values)
+        file.set_band_description(1, "B04")
+    (tmp_path / "scene.yaml").write_text(
+        json.dumps({"modality": "MSI", "datetime": "2024-06-01", "bands": [{"name": "B04"}], "licence": "CC0-1.0"})
+    )
+    corners = np.array([[-60, -20], [60, -20], [60, 20], [-60, 20]]) @ [
+        [np.cos(turn), -np.sin(turn)],
+        [np.sin(turn), np.cos(turn)],
+    ]
+    truth = shapely.Polygon(np.add(corners, [96, 90]) * [10, -10] + [500_480.0, 5_000_320.0])
+    found = {}
+    for boxes in ("rotated", "upright"):
+        out = tmp_path / boxes
+        command = ["ground", "any", str(tmp_path / "scene.tif"), "field", "--out", str(out), "--boxes", boxes]
+        assert main(command) == 0
+        [row] = geopandas.read_file(out / "scene.gpkg").itertuples()
+        found[boxes] = row
+    assert found["rotated"].angle == pytest.approx(30, abs=1)
+    assert shapely.hausdorff_distance(found["rotated"].geometry, truth) < 15, "a corner; its edges are off by less"
+    assert found["rotated"].geometry.symmetric_difference(truth).area < 10 * truth.length, "less than a pixel all round"
+    np.testing.assert_allclose(found["upright"].geometry.bounds, truth.bounds, atol=10)
+    assert found["upright"].angle == 0
+
+
+def test_a_slide_comes_back_in_its_own_pixels(tmp_path, model, capsys):
+    """A dark box in pink tissue over many patches, where the first level's pixels are the model's."""
+    model(ImagePreset(size=(64, 64), mean=(0.0,) * 3, std=(1.0,) * 3, modalities=("SM",)))
+    picture = np.full((1024, 1280, 3), 245, np.uint8)
+    picture[128:896, 128:1152] = (225, 150, 190)
+    picture[333:601, 421:842] = (90, 40, 120)
+    about = "Aperio Image Library v12\r\n1280x1024 (128x128) |AppMag = 20|MPP = 0.5000"
+    slide = tmp_path / "case.svs"
+    layout = {"tile": (128, 128), "photometric": "rgb", "compression": "deflate", "description": about}
+    tifffile.imwrite(slide, picture, **layout)
+    assert main(["ground", "any", str(slide), "tissue", "--out", str(tmp_path / "no-scale")]) == 2
+    assert "--assume-mpp" in capsys.readouterr().err.replace("\n", " ")
+    tifffile.imwrite(slide, picture, resolution=(2e4, 2e4), resolutionunit="CENTIMETER", **layout)
+    out = tmp_path / "found"
+    command = ["ground", "any", str(slide), "bright tissue", "dragon", "--out", str(out), "--patch-px", "64"]
+    assert main(command) == 0
+    content = json.loads((out / "case.geojson").read_text())
+    assert content["type"] == "FeatureCollection"
+    [feature] = content["features"]
+    assert feature["properties"]["objectType"] == "annotation"
+    assert feature["properties"]["classification"]["name"] == "bright tissue"
+    assert len(feature["properties"]["classification"]["color"]) == 3
+    uuid.UUID(feature["id"])
+    shape = shapely.geometry.shape(feature["geometry"])
+    assert shape.is_valid
+    # What is brighter than half: patches of tissue, less the dark box, a hole that lies where it was drawn.
+    [hole] = shape.interiors
+    np.testing.assert_allclose(hole.bounds, (421, 333, 842, 601), atol=1)
+    assert shapely.box(128, 128, 1152, 896).difference(shapely.box(421, 333, 842, 601)).difference(shape).area < 4000
+    measured = feature["properties"]["measurements"]
+    assert measured["Area µm^2"] == pytest.approx(shape.area * 0.25, rel=1e-3)
+    assert measured["Probability: mean"] == pytest.approx(1)
+    overlay = np.asarray(Image.open(out / "case.png"))
+    step = 1280 / overlay.shape[1]
+    inside, outside = (overlay[int(y / step), int(x / step)].astype(int) for y, x in ((200, 200), (450, 600)))
+    assert inside[0] > inside[2] + 20, "orange over pink"
+    assert outside[2] > outside[1], "the box keeps its own colour"
+
+
 def test_wrong_inputs_are_one_sentence(tmp_path, model, capsys):
     model(VOLUME)
     (tmp_path / "notes.txt").write_text("hello")
@@ -189,6 +270,8 @@ def test_wrong_inputs_are_one_sentence(tmp_path, model, capsys):
         ([str(tmp_path / "nothing"), "box"], "does not exist"),
         ([str(tmp_path / "notes.txt"), "box"], "neither DICOM nor NIfTI"),
         ([str(tmp_path / "head.nii")], "no phrase was given"),
+        ([str(tmp_path / "head.nii"), "box", "  "], "a phrase is empty"),
+        ([str(tmp_path / "head.nii"), "box", "--boxes", "rotated"], "goes with rasters"),
         ([str(tmp_path / "head.nii"), "box", "--threshold", "2"], "between 0 and 1"),
         ([str(tmp_path / "head.nii"), "box", "--overlap", "1"], "below 1"),
     ):

@@ -24,22 +24,32 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.storage import write_atomically
 from voxtile.corpus.writer import JobWriter
 from voxtile.data.base import spacing_mm
+from voxtile.data.image import ImagePreset
 from voxtile.domain import discover
 from voxtile.engine.task import Mask
-from voxtile.errors import ConfigError, InputError
+from voxtile.errors import ConfigError, InputError, VoxtileError
 from voxtile.evaluate.grounding.run import GroundingModel
 from voxtile.evaluate.model import EvaluationModel
 from voxtile.grounding.files import WRITERS, Found
 from voxtile.grounding.similarity.model import SimilarityModel
+from voxtile.grounding.slides import ground_slide, write_overlay, write_qupath
 from voxtile.grounding.windows import ground_sample
 
 Form: TypeAlias = Literal["auto", "dicom-seg", "nifti", "geojson", "geopackage"]
+Boxes: TypeAlias = Literal["none", "upright", "rotated"]
 Way: TypeAlias = Literal["auto", "decoder", "regions", "tokens", "maskclip", "gradcam", "legrad"]
 
 _NIFTI = (".nii", ".nii.gz")
 _RASTERS = (".tif", ".tiff", ".jp2", ".vrt")
+_SLIDES = (".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".qptiff")
 _DICOM_MAGIC = (128, b"DICM")  # PS3.10, section 7.1
-_OWN_FORM = {"dicom": "dicom-seg", "nifti": "nifti", "geotiff": "geopackage"}
+_OWN_FORM = {"dicom": "dicom-seg", "nifti": "nifti", "geotiff": "geopackage", "wsi": "geojson"}
+_REFUSED = {
+    "no-mpp": "does not say how many micrometres a pixel has; give --assume-mpp, such as 0.25",
+    "too-coarse": "is coarser than the patches that are asked for; give a larger --mpp",
+    "unreadable-slide": "cannot be read as a slide; check the file, or open it in another viewer",
+}
+_LEAST_TISSUE = 0.1  # share of a patch; less than for training, so that the edges of the tissue are seen
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,10 @@ class _Settings:
     mask: float
     presence: float
     overlap: float
+    boxes: Boxes
+    mpp: float
+    patch_px: int
+    assume_mpp: float | None
 
 
 def ground(
@@ -59,6 +73,10 @@ def ground(
     presence: float = 0.5,
     overlap: float = 0.5,
     method: Way = "auto",
+    boxes: Boxes = "none",
+    mpp: float = 0.5,
+    patch_px: int = 256,
+    assume_mpp: float | None = None,
 ) -> None:
     """Show where phrases are in an image.
 
@@ -72,7 +90,7 @@ def ground(
 
     Args:
         model: a checkpoint, open_clip:NAME[/PRETRAINED], hf:ID (CLIP or SigLIP), or a folder of one of these.
-        image: DICOM file or folder, NIfTI file, or georeferenced raster.
+        image: DICOM file or folder, NIfTI file, georeferenced raster, or whole slide.
         phrases: what to look for.
         out: folder to write to; made if it does not exist.
         to: dicom-seg, nifti, geojson or geopackage; auto takes the one of the image's own field.
@@ -82,6 +100,10 @@ def ground(
         method: decoder (trained with the Grounding objective), or by similarity: regions (trained with RegionContrast),
             tokens (trained with TokenWise), maskclip (patch tokens), gradcam or legrad (gradients); auto takes the
             first that the model has, legrad left out.
+        boxes: write the box of every part that was found instead of its outline, upright or at any angle; rasters only.
+        mpp: of slides: micrometres a pixel of the patches that the model was trained on.
+        patch_px: of slides: width and height of these patches.
+        assume_mpp: micrometres a pixel of a slide whose file does not say.
 
     Raises:
         ConfigError: no phrase, a value out of range, or a model that does not ground.
@@ -93,6 +115,8 @@ def ground(
         raise ConfigError(
             'no phrase was given; for example: voxtile ground last.ckpt scan/ "pleural effusion" --out found'
         )
+    if not all(phrase.strip() for phrase in phrases):
+        raise ConfigError("a phrase is empty; name what to look for")
     for name, value in (("threshold", threshold), ("presence", presence)):
         if not 0 < value < 1:
             raise ConfigError(f"--{name} must lie between 0 and 1, not {value}")
@@ -101,13 +125,20 @@ def ground(
     kind = kind_of(image)
     loaded = load_model(model)
     shows = _showing(loaded, method)
-    _prepare(out)
-    settings = _Settings(threshold, presence, overlap)
+    kind = _read_as(kind, loaded.preset)
     form = _OWN_FORM[kind] if to == "auto" else to
+    _check_form(kind, form, boxes)
+    _prepare(out)
+    settings = _Settings(threshold, presence, overlap, boxes, mpp, patch_px, assume_mpp)
+    wanted = list(dict.fromkeys(phrases))
     with tempfile.TemporaryDirectory(prefix="voxtile-ground-") as folder:
-        corpus = _converted(kind, image, Path(folder) / "corpus", loaded.preset)
-        found = _grounded(shows, corpus, list(dict.fromkeys(phrases)), settings)
-        files = WRITERS[form](corpus, found, image, out) if any(part.mask.any() for part in found) else []
+        corpus = _converted(kind, image, Path(folder) / "corpus", loaded.preset, settings)
+        if kind == "wsi":
+            _on_slide(shows, corpus, wanted, settings, out / image.stem, Path(folder))
+            return
+        found = _grounded(shows, corpus, wanted, settings)
+        shown = any(part.mask.any() for part in found)
+        files = WRITERS[form](corpus, found, image, out, boxes) if shown else []
         files += _pictures(loaded.preset, found, out)
     _report(found, files, Console())
 
@@ -126,26 +157,44 @@ def _showing(model: EvaluationModel, method: Way) -> GroundingModel:
 
 
 def kind_of(image: Path) -> str:
-    """Which converter reads an image: dicom, nifti or geotiff.
+    """Which converter reads an image: dicom, nifti, geotiff or wsi.
 
     Raises:
         InputError: there is no such file, or its kind is not known.
     """
     if not image.exists():
         raise InputError(
-            f"'{image}' does not exist; give a DICOM file or folder, a NIfTI file or a georeferenced raster"
+            f"'{image}' does not exist; give a DICOM file or folder, a NIfTI file, a georeferenced raster or a "
+            "whole slide"
         )
     name = image.name.casefold()
     if name.endswith(_NIFTI):
         return "nifti"
     if name.endswith(_RASTERS):
         return "geotiff"
+    if name.endswith(_SLIDES):
+        return "wsi"
     files = [image] if image.is_file() else sorted(p for p in image.rglob("*") if p.is_file())
     if any(_is_dicom(path) for path in files[:1000]):
         return "dicom"
     raise InputError(
-        f"'{image}' is neither DICOM nor NIfTI nor a georeferenced raster (.tif, .jp2); convert it to one of these"
+        f"'{image}' is neither DICOM nor NIfTI nor a georeferenced raster (.tif, .jp2) nor a whole slide (.svs, "
+        ".ndpi, …); convert it to one of these"
     )
+
+
+def _read_as(kind: str, preset: object) -> str:
+    """A TIFF is a slide to a model that reads pictures, and so is DICOM to one that reads slide microscopy."""
+    pictures = isinstance(preset, ImagePreset) and (not preset.modalities or "SM" in preset.modalities)
+    slide = pictures and (kind == "geotiff" or (kind == "dicom" and "SM" in getattr(preset, "modalities", ())))
+    return "wsi" if slide else kind
+
+
+def _check_form(kind: str, form: str, boxes: Boxes) -> None:
+    if kind == "wsi" and form != "geojson":
+        raise ConfigError(f"results on slides are written as GeoJSON, as QuPath reads it; leave --to {form} out")
+    if boxes != "none" and (kind != "geotiff" or form not in ("geojson", "geopackage")):
+        raise ConfigError(f"--boxes {boxes} goes with rasters as GeoJSON or GeoPackage; leave it out")
 
 
 def _is_dicom(path: Path) -> bool:
@@ -163,7 +212,7 @@ def _prepare(out: Path) -> None:
         raise ConfigError(f"cannot write to '{out}' ({error.strerror}); name another folder with --out") from error
 
 
-def _converted(kind: str, image: Path, corpus: Path, preset: object) -> Corpus:
+def _converted(kind: str, image: Path, corpus: Path, preset: object, settings: _Settings) -> Corpus:
     """The image as a corpus of its own, by its domain's converter."""
     converters = {name: command for domain in discover()[0].values() for name, command in domain.converters.items()}
     if kind not in converters:
@@ -172,14 +221,58 @@ def _converted(kind: str, image: Path, corpus: Path, preset: object) -> Corpus:
     if kind == "geotiff":
         size = getattr(preset, "size", (256, 256))
         options |= {"size": f"{size[0]}px", "previews": False, "min_valid": 0.0}
+    elif kind == "wsi":
+        options |= {"deidentify": False, "coords_only": True, "min_tissue": _LEAST_TISSUE, "mpp": settings.mpp}
+        options |= {"patch_px": settings.patch_px, "overlap": int(settings.patch_px * settings.overlap)}
+        options["assume_mpp"] = settings.assume_mpp
     else:
         options |= {"deidentify": False, "masks": False}
-    with redirect_stdout(StringIO()):  # its summary would hide the answer
-        converters[kind].load()(image, corpus, **options)
+    try:
+        with redirect_stdout(StringIO()):  # its summary would hide the answer
+            converters[kind].load()(image, corpus, **options)
+    except VoxtileError as error:
+        raise InputError(_reason(corpus, image) or str(error)) from error
     opened = Corpus(corpus)
     if not opened.table("samples", columns=["uid"]).num_rows:
         raise InputError(f"'{image}' holds no image that the model can read")
     return opened
+
+
+def _reason(corpus: Path, image: Path) -> str | None:
+    """Why a slide failed, from the ledger of a conversion that nobody will see."""
+    try:
+        rows = Corpus(corpus).ledger().to_pylist()
+    except VoxtileError:
+        return None
+    return next((f"'{image}' {_REFUSED[r['reason']]}" for r in rows if r["reason"] in _REFUSED), None)
+
+
+def _on_slide(
+    model: GroundingModel, corpus: Corpus, phrases: list[str], settings: _Settings, stem: Path, folder: Path
+) -> None:
+    """Show phrases on a slide: GeoJSON for QuPath and a picture of the whole slide."""
+    preset = model.preset  # type: ignore[attr-defined]
+    finish = model.scaled if isinstance(model, SimilarityModel) else None
+    found = ground_slide(
+        lambda images: model.ground(images, phrases),
+        preset,
+        corpus,
+        phrases,
+        presence=settings.presence,
+        folder=folder,
+        finish=finish,
+    )
+    target, console = stem.with_name(f"{stem.name}.geojson"), Console()
+    parts = write_qupath(found, settings.mask, target)
+    table = Table("phrase", "believed", "parts", "area")
+    for number, phrase in enumerate(phrases):
+        pixels = int((found.probability[number] >= settings.mask).sum())
+        area = f"{pixels * found.mpp[0] * found.mpp[1] / 1e6:.3f} mm²" if pixels else "–"
+        table.add_row(phrase, f"{found.presence[number]:.2f}", str(parts[phrase]), area)
+    console.print(table)
+    picture = write_overlay(corpus, found, settings.mask, stem.with_name(f"{stem.name}.png"))
+    for path in [target, *([picture] if picture else [])]:
+        console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _grounded(model: GroundingModel, corpus: Corpus, phrases: list[str], settings: _Settings) -> list[Found]:

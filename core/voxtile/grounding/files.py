@@ -21,6 +21,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.source import StoredSample
 from voxtile.corpus.storage import write_atomically
 from voxtile.errors import ConfigError
+from voxtile.grounding.boxes import long_side_angle, rotated_outline
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Found:
         return f"{self.sample.meta['uid'][:12]}-{words or 'phrase'}"
 
 
-def as_dicom_seg(corpus: Corpus, found: Sequence[Found], image: Path, out: Path) -> list[Path]:
+def as_dicom_seg(corpus: Corpus, found: Sequence[Found], image: Path, out: Path, boxes: str = "none") -> list[Path]:
     """A DICOM segmentation a series, which refers to the slices of the image itself. See `write_dicom_seg`."""
     files = []
     for sample, parts in _by_sample(found):
@@ -57,7 +58,7 @@ def as_dicom_seg(corpus: Corpus, found: Sequence[Found], image: Path, out: Path)
     return files
 
 
-def as_nifti(corpus: Corpus, found: Sequence[Found], image: Path, out: Path) -> list[Path]:
+def as_nifti(corpus: Corpus, found: Sequence[Found], image: Path, out: Path, boxes: str = "none") -> list[Path]:
     """A NIfTI a volume with a fourth axis for the phrases, on the grid of the image itself, and their names as JSON.
 
     Masks may overlap, so that each has a volume of its own along the fourth axis, in the order of the names.
@@ -85,22 +86,22 @@ def as_nifti(corpus: Corpus, found: Sequence[Found], image: Path, out: Path) -> 
     return files
 
 
-def as_geojson(corpus: Corpus, found: Sequence[Found], image: Path, out: Path) -> list[Path]:
+def as_geojson(corpus: Corpus, found: Sequence[Found], image: Path, out: Path, boxes: str = "none") -> list[Path]:
     """One GeoJSON in longitude and latitude (RFC 7946), or in pixels, as QuPath reads it, for a picture of no place."""
     if not any(part.sample.meta.get("crs") for part in found):
         target = out / f"{image.stem}.geojson"
         features = [_pixel_feature(part) for part in found if part.mask.any()]
         write_atomically(target, json.dumps({"type": "FeatureCollection", "features": features}).encode())
         return [target]
-    return _saved(found, out / f"{image.stem}.geojson", "GeoJSON", "EPSG:4326")
+    return _saved(found, out / f"{image.stem}.geojson", "GeoJSON", "EPSG:4326", boxes)
 
 
-def as_geopackage(corpus: Corpus, found: Sequence[Found], image: Path, out: Path) -> list[Path]:
+def as_geopackage(corpus: Corpus, found: Sequence[Found], image: Path, out: Path, boxes: str = "none") -> list[Path]:
     """One GeoPackage in the scene's own CRS, a feature a phrase."""
-    return _saved(found, out / f"{image.stem}.gpkg", "GPKG", None)
+    return _saved(found, out / f"{image.stem}.gpkg", "GPKG", None, boxes)
 
 
-WRITERS: Mapping[str, Callable[[Corpus, Sequence[Found], Path, Path], list[Path]]] = {
+WRITERS: Mapping[str, Callable[[Corpus, Sequence[Found], Path, Path, str], list[Path]]] = {
     "dicom-seg": as_dicom_seg,
     "nifti": as_nifti,
     "geojson": as_geojson,
@@ -122,8 +123,11 @@ def _pixel_feature(part: Found) -> dict[str, Any]:
     return {"type": "Feature", "geometry": mapping(outline(part.mask)), "properties": properties}
 
 
-def _saved(found: Sequence[Found], target: Path, driver: str, crs: str | None) -> list[Path]:
-    """Outlines of all tiles, joined where they touch."""
+def _saved(found: Sequence[Found], target: Path, driver: str, crs: str | None, boxes: str) -> list[Path]:
+    """Outlines of all tiles, joined where they touch, or the boxes of their parts.
+
+    The angle of a rotated box is that of its longer side, in degrees counter-clockwise from the x axis of the CRS.
+    """
     geopandas = require("geopandas", "remote-sensing")
     from shapely.affinity import affine_transform
 
@@ -138,6 +142,13 @@ def _saved(found: Sequence[Found], target: Path, driver: str, crs: str | None) -
             rows.append({"phrase": part.phrase, "presence": part.presence, "geometry": shape})
     own = found[0].sample.meta["crs"]
     frame = geopandas.GeoDataFrame(rows, crs=own).dissolve("phrase", aggfunc={"presence": "max"}).reset_index()
+    if boxes != "none":
+        frame = frame.explode(ignore_index=True)
+        steps = [tuple(part.sample.meta["transform"]) for part in found]
+        pixel = max(float(np.hypot(step[0], step[3])) for step in steps)
+        turned = boxes == "rotated"
+        frame["geometry"] = [rotated_outline(g, pixel) for g in frame.geometry] if turned else frame.envelope
+        frame["angle"] = [long_side_angle(g) for g in frame.geometry] if turned else 0.0
     target.unlink(missing_ok=True)
     (frame.to_crs(crs) if crs else frame).to_file(target, driver=driver)
     return [target]

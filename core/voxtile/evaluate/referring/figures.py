@@ -16,7 +16,7 @@ import numpy.typing as npt
 from voxtile.evaluate.bootstrap import MINIMUM, Interval, SubjectBootstrap, logit_interval, normal_interval
 from voxtile.evaluate.figures import Difference
 from voxtile.evaluate.metrics import Floats
-from voxtile.evaluate.rows import Row, ScoreKind
+from voxtile.evaluate.rows import Average, Row, ScoreKind
 
 
 class ShareTable:
@@ -79,5 +79,5 @@ class ShareTable:
             if name is None:
                 self._drawn[f"{model}/{kind}", metric] = measured
         n = int(counts.sum())
-        average = "micro" if name is None else "none"
+        average: Average = "micro" if name is None else "none"
         return Row(self._task, model, kind, metric, average, name, figure, interval.low, interval.high, n, n)

@@ -136,7 +136,7 @@ class _Asker:
         assert isinstance(self.model, GroundingModel)
         texts = [template.format(phrase) for phrase in phrases for template in self._task.templates]
         ground, source = self.model.ground, self.images.source(uid)
-        maps, _ = ground_sample(lambda image: ground(image, texts), self.model.preset, source)  # type: ignore[attr-defined]
+        maps, _ = ground_sample(lambda image: ground(image, texts), self.model.preset, source)
         mean = maps.numpy().reshape(len(phrases), len(self._task.templates), *maps.shape[1:]).mean(1)
         return dict(zip(phrases, mean, strict=True))
 
@@ -153,7 +153,9 @@ def _reported(
     """Figures of the model and of both controls."""
     roles = ("model", "blind", "other")
     scores: dict[str, list[dict[str, float]]] = {role: [] for role in roles}
-    subjects, groups, shown = [], [], []
+    subjects: list[str] = []
+    groups: list[str | None] = []
+    shown: list[ShownBox] = []
     for subject, heard in zip(units["reported"].subjects, asker.heard(units["reported"]), strict=True):
         for number, question in enumerate(heard.questions):
             maps = heard.own[number], heard.blind, heard.other[number]

@@ -1,0 +1,1 @@
+"""What a config needs of a GPU, before there is one."""

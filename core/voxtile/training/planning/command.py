@@ -1,0 +1,136 @@
+"""`voxtile plan CONFIG`: what a config needs of a GPU, from shapes alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from voxtile.data.preset import Preset
+from voxtile.data.presets import preset_from_config
+from voxtile.domain import resolve
+from voxtile.errors import ConfigError, VoxtileError
+from voxtile.training.planning.estimate import Memory, largest, memory, seconds
+from voxtile.training.planning.gpus import find_gpu
+from voxtile.training.planning.measure import Step, measure
+
+_HALF = ("bf16-mixed", "16-mixed", "bf16-true", "16-true")
+_GB = 2**30
+
+
+def plan(
+    name: str, *, gpu: str = "a100-80gb", micro: int | None = None, mfu: float = 0.3, items: int | None = None
+) -> None:
+    """Estimate memory and time of training a config on a GPU, and find the largest micro-batch that fits.
+
+    Nothing is computed and no data is read: the step is gone through with shapes alone. Memory is that of weights,
+    gradients, AdamW, activations and CUDA itself. Time is the operations of a step over what the card reaches, which
+    is an assumption (--mfu); the logs of a run tell the true share.
+
+    Args:
+        name: of a config, such as medical/ct, or its file.
+        gpu: a card, e.g. h100, l4, rtx4090, or `here` for the one in this machine.
+        micro: items of the micro-batch that is estimated; the config's where left out.
+        mfu: share of the card's peak rate that is reached.
+        items: items of an epoch, for its time.
+
+    Raises:
+        ConfigError: it names no model or preset, or the card is not known.
+    """
+    if not 0 < mfu <= 1:
+        raise ConfigError(f"--mfu must be a share above 0 and at most 1, not {mfu}")
+    card, planned = find_gpu(gpu), _Plan(name)
+    total, own = planned.sizes()
+    chosen = micro or own
+    if chosen < 1:
+        raise ConfigError(f"--micro must be at least 1, not {chosen}")
+    step = planned.step(chosen)
+    need = planned.memory(chosen)
+    fits = largest(lambda count: planned.memory(count).total, card)
+    duration = seconds(step, card, half=planned.half, utilisation=mfu)
+    console = Console()
+    console.print(f"{card.name}, {card.memory / _GB:.0f} GiB; micro-batch {chosen}", highlight=False)
+    console.print(_memory_table(need))
+    console.print(_summary(step, duration, chosen, total, fits, mfu, items))
+    if step.left_out:
+        console.print(
+            f"note: of {', '.join(step.left_out)} only the towers are counted, since the rest depends on values",
+            style="yellow", highlight=False,
+        )  # fmt: skip
+
+
+class _Plan:
+    """A config and what was measured of it."""
+
+    def __init__(self, name: str) -> None:
+        path = resolve(name, kind="config")
+        config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        try:
+            self._model: Mapping[str, Any] = config["model"]
+            data: Mapping[str, Any] = config["data"]
+            self._preset: Preset = preset_from_config(data["preset"])
+        except (KeyError, TypeError) as error:
+            raise ConfigError(f"'{path}' is no training config: it lacks model, data or data.preset") from error
+        self._data = data
+        trainer = config.get("trainer") or {}
+        self.half = str(trainer.get("precision", "32-true")) in _HALF
+        self._averaged = any("WeightAverage" in str(c.get("class_path")) for c in trainer.get("callbacks") or [])
+        self._measured: dict[int, Step] = {}
+
+    def sizes(self) -> tuple[int, int]:
+        """Items of a whole batch and of a micro-batch."""
+        total = int(self._data.get("batch_size", 64))
+        return total, int((self._model.get("batch") or {}).get("micro", total))
+
+    def step(self, count: int) -> Step:
+        """A step on so many items."""
+        if count not in self._measured:
+            captions = self._data.get("captions") or {}
+            study = self._data.get("unit") == "study"
+            try:
+                self._measured[count] = measure(
+                    self._model, self._preset, items=count, texts=int(captions.get("per_item", 1)) or 1,
+                    images=max(1, int(self._data.get("max_images_per_item", 0))) if study else 1, half=self.half,
+                )  # fmt: skip
+            except VoxtileError:
+                raise
+            except Exception as error:
+                reason = " ".join(str(error).split())[:200]
+                raise ConfigError(f"the model cannot be gone through with shapes alone: {reason}") from error
+        return self._measured[count]
+
+    def memory(self, count: int) -> Memory:
+        """What it takes."""
+        return memory(self.step(count), half=self.half, averaged=self._averaged)
+
+
+def _memory_table(need: Memory) -> Table:
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("memory of")
+    table.add_column("GiB", justify="right")
+    parts = {
+        "weights": need.weights, "gradients": need.gradients, "optimiser": need.optimiser, "average": need.average,
+        "activations": need.activations, "inputs": need.inputs, "CUDA": need.context, "all": need.total,
+    }  # fmt: skip
+    for name, value in parts.items():
+        if value:
+            table.add_row(name, f"{value / _GB:.2f}")
+    return table
+
+
+def _summary(step: Step, duration: float, micro: int, total: int, fits: int, mfu: float, items: int | None) -> Table:
+    table = Table(box=SIMPLE_HEAD, show_header=False)
+    steps = -(-total // micro)
+    table.add_row("parameters", f"{step.parameters / 1e6:.2f} M, of which {step.trained / 1e6:.2f} M learn")
+    table.add_row("operations an item", f"{step.operations / micro / 1e9:.3g} GFLOP, forward and backward")
+    table.add_row("largest micro-batch", str(fits) if fits else "none: not even two items fit")
+    table.add_row(f"step of {total} items", f"{duration * steps:.3g} s at {mfu:.0%} of the peak, if data keeps up")
+    table.add_row("items a second", f"{micro / duration:.4g}")
+    if items is not None:
+        table.add_row(f"epoch of {items} items", f"{items / micro * duration / 3600:.3g} h")
+    return table

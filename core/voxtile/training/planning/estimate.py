@@ -1,0 +1,80 @@
+"""Memory and time of a training step on a GPU, and the largest micro-batch that fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from voxtile.training.planning.gpus import Gpu
+from voxtile.training.planning.measure import Step
+
+# Bytes a number: weights and gradients in float32, two moments of AdamW, and the copy that autocast makes.
+_WEIGHT, _GRADIENT, _MOMENTS, _COPY = 4, 4, 8, 2
+_CONTEXT = 0.7 * 2**30  # of CUDA and its libraries
+_LOST = 1.1  # activations take so much more in the allocator's blocks, and while an operation works
+_USABLE = 0.95  # of the card
+_BATCHES = 2  # the one in work and the one that is moved ahead
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of a training step by what they are for.
+
+    Attributes:
+        weights, gradients, optimiser, average: of the model; `average` where an average of the weights is kept.
+        activations: kept for the backward pass.
+        inputs: batches on the card.
+        context: of CUDA itself.
+    """
+
+    weights: float
+    gradients: float
+    optimiser: float
+    average: float
+    activations: float
+    inputs: float
+    context: float = _CONTEXT
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        model = self.weights + self.gradients + self.optimiser + self.average
+        return model + self.activations + self.inputs + self.context
+
+
+def memory(step: Step, *, half: bool, averaged: bool) -> Memory:
+    """What a step takes.
+
+    Args:
+        step: measured.
+        half: mixed precision of 16 bits.
+        averaged: an average of the weights is kept beside them.
+    """
+    return Memory(
+        weights=step.parameters * (_WEIGHT + (_COPY if half else 0)),
+        gradients=step.trained * _GRADIENT,
+        optimiser=step.trained * _MOMENTS,
+        average=step.parameters * _WEIGHT if averaged else 0.0,
+        activations=step.kept * _LOST,
+        inputs=step.inputs * _BATCHES,
+    )
+
+
+def seconds(step: Step, gpu: Gpu, *, half: bool, utilisation: float) -> float:
+    """Time of a step where the card reaches this share of its peak."""
+    return step.operations / ((gpu.half if half else gpu.full) * utilisation)
+
+
+def largest(needed: Callable[[int], float], gpu: Gpu, *, limit: int = 65_536) -> int:
+    """The largest micro-batch whose need fits the card, 0 where not even two items do.
+
+    Args:
+        needed: bytes that a micro-batch of so many items takes; every item adds the same.
+        gpu: the card.
+        limit: of what is asked for.
+    """
+    few, more = 8, 16
+    base, top = needed(few), needed(more)
+    each = (top - base) / (more - few)
+    found = few + int((gpu.memory * _USABLE - base) // each)
+    return min(found, limit) if found >= 2 else 0

@@ -292,6 +292,15 @@ COMMANDS: Mapping[str, Entry | Group] = {
             'voxtile ground last.ckpt scan/ "pleural effusion" --out found',
         ),
     ),
+    "plan": Entry(
+        MODEL,
+        "plan CONFIG",
+        Command(
+            "voxtile.training.planning.command:plan",
+            "memory and time of a config on a GPU, and the largest micro-batch",
+            "voxtile plan medical/ct --gpu l4",
+        ),
+    ),
     "doctor": Entry(
         SELF,
         "doctor",

@@ -47,9 +47,19 @@ def _guarded(run: Callable[[list[str]], None], argv: list[str]) -> int:
         where = f"'{error.filename}': " if error.filename else ""
         return _say(f"{where}{error.strerror or error}; check the path and its permissions", 2, trace=debug)
     except Exception as error:  # a defect of ours: one sentence all the same
+        if (own := _own_cause(error)) is not None:
+            return _say(str(own), own.exit_status, trace=debug)
         sentence = f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"
         return _say(f"{sentence}; run with --debug for the traceback", 1, trace=debug)
     return 0
+
+
+def _own_cause(error: BaseException) -> VoxtileError | None:
+    """The error of ours that another was raised from: the parser wraps what a setting's class refuses."""
+    cause = error.__cause__
+    while cause is not None and not isinstance(cause, VoxtileError):
+        cause = cause.__cause__
+    return cause
 
 
 def _say(sentence: str, status: int, *, trace: bool = False) -> int:

@@ -306,3 +306,9 @@ def test_doctor_names_what_matters(capsys):
         "lightning script",
     ):
         assert word in text
+
+
+def test_what_the_class_of_a_setting_refuses_is_said_without_the_parsers_wrapping(capsys):
+    tiny = str(Path(__file__).parents[1] / "integration" / "tiny.yaml")
+    assert cli.lightning_main(["fit", "-c", tiny, "--data.captions.per_item", "-2"]) == 2
+    assert capsys.readouterr().err.endswith("voxtile: error: captions.per_item: -2 is negative; use 0 for all\n")

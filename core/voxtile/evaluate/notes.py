@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from voxtile.errors import EvaluationError
 from voxtile.evaluate.bootstrap import MINIMUM
 from voxtile.evaluate.encode import StudyModel
 from voxtile.evaluate.figures import Counts, FigureTable
@@ -29,6 +30,14 @@ def evidence_notes(task: EvaluationTask, table: FigureTable, split: str) -> tupl
     if notes and table.reported:
         notes.append(f"averages are over the other {len(table.reported)} of {len(table.counts)} classes")
     return notes, tuple(empty)
+
+
+def nothing_to_report(task: EvaluationTask, split: str, notes: Sequence[str]) -> EvaluationError:
+    """The error of a task of which no class has enough evidence, such as a test set of one class alone."""
+    return EvaluationError(
+        f"task '{task.name}' has no class that can be evaluated on '{split}' ({'; '.join(notes)}); report a larger "
+        "split with --split, or a corpus that has both positives and negatives"
+    )
 
 
 def missing_notes(model: EvaluationModel, task: EvaluationTask, units: Mapping[str, Units], split: str) -> list[str]:

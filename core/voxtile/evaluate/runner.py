@@ -12,7 +12,6 @@ import torch
 
 from voxtile.corpus.reader import Corpus
 from voxtile.data.roles import StudyReader
-from voxtile.errors import EvaluationError
 from voxtile.evaluate.bootstrap import SubjectBootstrap
 from voxtile.evaluate.decisions import decide, model_scores, with_best_count
 from voxtile.evaluate.encode import Encoded
@@ -21,7 +20,7 @@ from voxtile.evaluate.flat import Flattening
 from voxtile.evaluate.labels import LabelSource
 from voxtile.evaluate.metrics import Floats
 from voxtile.evaluate.model import EvaluationModel
-from voxtile.evaluate.notes import evidence_notes, missing_notes
+from voxtile.evaluate.notes import evidence_notes, missing_notes, nothing_to_report
 from voxtile.evaluate.result import Result
 from voxtile.evaluate.rows import Row, ScoreKind, find_row
 from voxtile.evaluate.sensitivity import prompt_sensitivity
@@ -30,7 +29,7 @@ from voxtile.evaluate.split_roles import encode_roles, role_images, sizes, units
 from voxtile.evaluate.task import EvaluationTask
 from voxtile.evaluate.trivial import EXAMPLES, SPECTRUM, TRIVIALS, SimpleFeatures, TrivialScores, trivial_scores
 from voxtile.evaluate.trivial import NAME as TRIVIAL
-from voxtile.evaluate.units import Units, select_units
+from voxtile.evaluate.units import Units, require_units, select_units
 from voxtile.evaluate.zero_shot import Prompts, embed_prompts
 
 
@@ -116,15 +115,15 @@ def run_task(model: EvaluationModel, corpus: Corpus, task: EvaluationTask, optio
         PresetError: the corpus cannot satisfy the model's preset.
     """
     split = options.split or task.split
-    units = units_by_role(select_units(corpus, task), split, options.seed)
-    if not len(units["reported"]):
-        raise EvaluationError(f"task '{task.name}': no {task.unit} of the corpus is in the split '{split}'")
+    splits = select_units(corpus, task)
+    require_units(splits, split, task)
+    units = units_by_role(splits, split, options.seed)
     source, columns = LabelSource(corpus, task), [task.classes.index(item) for item in task.reported]
     labels = {role: source.labels(part)[:, columns] for role, part in units.items()}
     table = figure_table(task, units["reported"], labels["reported"], options)
     notes, empty = evidence_notes(task, table, split)
     if not table.reported:
-        raise EvaluationError(f"task '{task.name}' has no class that can be evaluated on '{split}': {'; '.join(notes)}")
+        raise nothing_to_report(task, split, notes)
     images = role_images(model.preset, corpus, task, units, options.batch_size)
     if isinstance(model.preset, StudyReader):
         units = {role: part.whole() for role, part in units.items()}

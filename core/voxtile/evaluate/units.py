@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 
@@ -70,6 +71,20 @@ def select_units(corpus: Corpus, task: Task) -> dict[str, Units]:
             f"convert with splits, or set 'scheme' in the task"
         )
     return {name: _units(groups) for name, groups in grouped.items()}
+
+
+def require_units(splits: Mapping[str, Units], split: str, task: Task) -> None:
+    """Refuse a split that has nothing of the task.
+
+    Raises:
+        EvaluationError: names the splits that have.
+    """
+    if not len(splits[split]):
+        there = ", ".join(f"'{name}'" for name, units in splits.items() if len(units))
+        raise EvaluationError(
+            f"task '{task.name}': no {task.unit} of the corpus is in the split '{split}', only in {there}; choose with "
+            "--split, or convert with other splits"
+        )
 
 
 def _selected(corpus: Corpus, task: Task) -> list[tuple[str, str, str | None]]:

@@ -33,7 +33,7 @@ from voxtile.evaluate.runner import Options
 from voxtile.evaluate.shuffled import permutations
 from voxtile.evaluate.split_roles import encode_roles, role_images, sizes
 from voxtile.evaluate.trivial import EXAMPLES, SimpleFeatures
-from voxtile.evaluate.units import select_units
+from voxtile.evaluate.units import require_units, select_units
 from voxtile.evaluate.zero_shot import normalised
 
 NAME = "thumbnail-neighbours"
@@ -77,9 +77,9 @@ def run_neighbours(model: EvaluationModel, corpus: Corpus, task: NeighboursTask,
         PresetError: the corpus cannot satisfy the model's preset.
     """
     split = options.split or task.split
-    units = {"reported": select_units(corpus, task)[split]}
-    if not len(units["reported"]):
-        raise EvaluationError(f"task '{task.name}': no {task.unit} of the corpus is in the split '{split}'")
+    splits = select_units(corpus, task)
+    require_units(splits, split, task)
+    units = {"reported": splits[split]}
     labels = LabelSource(corpus, replace(task.of, name=task.name)).labels(units["reported"])
     images = role_images(model.preset, corpus, task, units, options.batch_size)
     if isinstance(model.preset, StudyReader):

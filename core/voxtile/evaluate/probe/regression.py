@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from voxtile.evaluate.figures import LabelMatrix
@@ -61,7 +63,10 @@ def fit_probe(
     worse = 0
     fit = _multinomial if exclusive else _one_by_one
     for penalty in PENALTIES if len(validation.features) else (WITHOUT_VALIDATION,):
-        scores = fit(train, chosen, penalty, (reported.features, validation.features))
+        with warnings.catch_warnings():
+            # A few separable units under a weak penalty need not converge; validation says whether that is any good.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            scores = fit(train, chosen, penalty, (reported.features, validation.features))
         quality = macro_auroc(validation.labels, scores[1])
         if best is None or quality > best[0]:
             best, worse = (quality, Fitted(scores[0], scores[1], penalty)), 0

@@ -19,7 +19,7 @@ from voxtile.evaluate.figures import FigureTable, LabelMatrix, Scores
 from voxtile.evaluate.labels import LabelSource
 from voxtile.evaluate.metrics import Floats
 from voxtile.evaluate.model import EvaluationModel
-from voxtile.evaluate.notes import evidence_notes
+from voxtile.evaluate.notes import evidence_notes, nothing_to_report
 from voxtile.evaluate.probe.abmil import Bags, fit_attention
 from voxtile.evaluate.probe.regression import Fitted, Split, fit_probe
 from voxtile.evaluate.probe.subsets import Integers, share_of_subjects, shots_of_classes
@@ -31,7 +31,7 @@ from voxtile.evaluate.shuffled import permutations
 from voxtile.evaluate.split_roles import encode_roles, role_images, sizes, units_by_role
 from voxtile.evaluate.trivial import EXAMPLES, SimpleFeatures
 from voxtile.evaluate.trivial import NAME as TRIVIAL
-from voxtile.evaluate.units import Units, select_units
+from voxtile.evaluate.units import Units, require_units, select_units
 
 _CONSTANT = 1e-6  # features of the thumbnail that vary less carry nothing
 
@@ -109,6 +109,7 @@ def run_probe(model: EvaluationModel, corpus: Corpus, task: ProbeTask, options: 
     split = options.split or task.split
     splits = select_units(corpus, task)
     units = {**units_by_role(splits, split, options.seed), "train": splits["train"]}
+    require_units(splits, split, task)
     _check(task, units, split)
     of = replace(task.of, name=task.name)
     source, columns = LabelSource(corpus, of), [of.classes.index(item) for item in of.reported]
@@ -116,7 +117,7 @@ def run_probe(model: EvaluationModel, corpus: Corpus, task: ProbeTask, options: 
     table = figure_table(of, units["reported"], labels["reported"], options)
     notes, empty = evidence_notes(of, table, split)
     if not table.reported:
-        raise EvaluationError(f"task '{task.name}' has no class that can be evaluated on '{split}': {'; '.join(notes)}")
+        raise nothing_to_report(of, split, notes)
     images = role_images(model.preset, corpus, task, units, options.batch_size)
     if isinstance(model.preset, StudyReader):
         units = {role: part.whole() for role, part in units.items()}
@@ -150,8 +151,6 @@ def run_probe(model: EvaluationModel, corpus: Corpus, task: ProbeTask, options: 
 
 
 def _check(task: ProbeTask, units: Mapping[str, Units], split: str) -> None:
-    if not len(units["reported"]):
-        raise EvaluationError(f"task '{task.name}': no {task.unit} of the corpus is in the split '{split}'")
     if split == "train":
         raise EvaluationError(f"task '{task.name}' is fitted on the split 'train' and cannot be reported on it")
     if not len(units["train"]):

@@ -37,7 +37,7 @@ from voxtile.evaluate.runner import Options
 from voxtile.evaluate.shuffled import PERMUTATIONS, permutations
 from voxtile.evaluate.split_roles import encode_roles, role_images, sizes, units_by_role
 from voxtile.evaluate.trivial import EXAMPLES, SimpleFeatures
-from voxtile.evaluate.units import Units, select_units
+from voxtile.evaluate.units import Units, require_units, select_units
 from voxtile.evaluate.zero_shot import embed_texts
 
 _SHUFFLED = 40_000  # images that the shuffled control shows: of a large gallery one permutation says what chance is
@@ -86,9 +86,9 @@ def run_retrieval(model: EvaluationModel, corpus: Corpus, task: RetrievalTask, o
         PresetError: the corpus cannot satisfy the model's preset.
     """
     split = options.split or task.split
-    units = units_by_role(select_units(corpus, task), split, options.seed)
-    if not len(units["reported"]):
-        raise EvaluationError(f"task '{task.name}': no {task.unit} of the corpus is in the split '{split}'")
+    splits = select_units(corpus, task)
+    require_units(splits, split, task)
+    units = units_by_role(splits, split, options.seed)
     pairs = read_pairs(corpus, task, units["reported"])
     train = _train_pairs(corpus, task, units["train"])
     used = {"reported": pairs.units} | ({"train": train.units} if train else {})

@@ -18,7 +18,7 @@ from voxtile.data.volume import VolumePreset
 from voxtile.engine.task import Mask, Sample
 from voxtile.errors import ConfigError, EvaluationError
 from voxtile.evaluate.command import checked_options, evaluate_model, report
-from voxtile.evaluate.grounding.overlap import answer, extent
+from voxtile.evaluate.grounding.overlap import answer, extent, without_small
 from voxtile.evaluate.rows import find_row
 from voxtile.evaluate.task_file import load_task
 
@@ -54,6 +54,15 @@ def test_lesions_are_matched_one_to_one_and_small_ones_do_not_count():
     assert extent(target[:10]) == 16
     with pytest.raises(ValueError, match="cannot be compared"):
         answer(target, target[:10], overlap=0.3, least_extent=1)
+
+
+def test_parts_are_left_out_by_their_share_of_the_largest():
+    mask = np.zeros((6, 20), bool)
+    mask[0:4, 0:5] = mask[0, 8:12] = mask[5, 19] = True  # 20, 4 and 1
+    assert without_small(mask, 0.0).sum() == 25
+    assert without_small(mask, 0.2).sum() == 24, "a part of just this share is kept"
+    assert without_small(mask, 0.21).sum() == 20
+    assert not without_small(np.zeros((3, 3), bool), 0.2).any()
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +133,21 @@ def evaluated(model, corpus, task, tmp_path):
         return find_row(evaluation.rows, model=name, kind=kind, metric=metric, class_name=None).value
 
     return figure
+
+
+def test_crumbs_are_seen_on_validation_and_swept_away(corpus, task, tmp_path):
+    """A model that adds two short streaks to every mask: with one lesion a phrase its F1 would be a half."""
+
+    class Crumbling(Knowing):
+        def ground(self, images, phrases):
+            masks, presence = super().ground(images, phrases)
+            masks[..., 0, 15, 12:16] = masks[..., 11, 15, 12:16] = presence[..., None]
+            return masks, presence
+
+    figure = evaluated(Crumbling(), corpus, task, tmp_path)
+    assert figure("lesion_f1") == 1.0
+    (said,) = json.loads((tmp_path / "results.json").read_text())["provenance"]["tasks"].values()
+    assert said["least_part"] > 0
 
 
 def test_the_truth_gets_full_marks_and_its_controls_fall(corpus, task, tmp_path):

@@ -47,6 +47,16 @@ def lesions(mask: Mask) -> tuple[npt.NDArray[Any], int]:
     return labels, int(count)
 
 
+def without_small(mask: Mask, least: float) -> Mask:
+    """The mask without its connected parts of fewer voxels than this share of the largest part."""
+    if not least or not mask.any():
+        return mask
+    labels, _ = lesions(mask)
+    sizes = np.bincount(labels.ravel())[1:]
+    kept: Mask = np.concatenate([[False], sizes >= least * sizes.max()])[labels]
+    return kept
+
+
 def answer(predicted: Mask, target: Mask, *, overlap: float, least_extent: int) -> Answer:
     """Compare a prediction with the truth.
 

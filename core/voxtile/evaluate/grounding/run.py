@@ -19,7 +19,7 @@ from voxtile.data.regions import RegionPolicy, RegionTable, concept_of
 from voxtile.data.roles import StudyReader
 from voxtile.errors import EvaluationError
 from voxtile.evaluate.grounding.figures import METRICS, Ratios, RatioTable
-from voxtile.evaluate.grounding.overlap import Mask, answer, extent
+from voxtile.evaluate.grounding.overlap import Mask, answer, extent, without_small
 from voxtile.evaluate.grounding.similarity import answers_of, quantile_cuts, shown_by_similarity
 from voxtile.evaluate.grounding.task import GroundingTask
 from voxtile.evaluate.images import CorpusImages
@@ -41,6 +41,7 @@ POINTS = ("centre point", "random point")
 
 _MASK_CUTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 _PRESENCE_CUTS = tuple(np.round(np.arange(0.1, 0.95, 0.1), 2).tolist())
+_PART_CUTS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
 _VALIDATION_UNITS = 200  # enough for two thresholds
 
 
@@ -74,6 +75,7 @@ class GroundingResult(Result):
     Attributes:
         task: the task.
         cuts: probability from which a voxel is shown, and a target is said to be there.
+        least_part: parts of a mask that are smaller than this share of its largest are not shown.
         models: names in the rows.
         method: how similarity showed the phrases; None where a decoder did.
         shown: a few answers for pictures.
@@ -82,12 +84,18 @@ class GroundingResult(Result):
     task: GroundingTask
     cuts: tuple[float, float]
     models: tuple[str, ...]
+    least_part: float = 0.0
     method: str | None = None
     shown: tuple[Shown, ...] = field(default=(), repr=False)
 
     def details(self) -> dict[str, Any]:
         """What the provenance says of it beyond its splits."""
-        said = {"mask_threshold": self.cuts[0], "presence_threshold": self.cuts[1], "overlap": self.task.overlap}
+        said = {
+            "mask_threshold": self.cuts[0],
+            "presence_threshold": self.cuts[1],
+            "least_part": self.least_part,
+            "overlap": self.task.overlap,
+        }
         return said | ({"method": self.method} if self.method else {})
 
     def headlines(self, model: str) -> dict[str, Row]:
@@ -243,11 +251,12 @@ def run_grounding(model: EvaluationModel, corpus: Corpus, task: GroundingTask, o
     source = LabelSource(corpus, task)
     parts = {role: _Part(part, grounder.labels(source, part)) for role, part in used.items()}
     cuts, notes = _cuts(grounder, task, parts["val"])
+    least = _least_part(grounder, task, parts["val"], cuts)
     table = RatioTable(
         task.name, [c.name for c in task.classes], units["reported"].subjects,
         replicates=options.replicates, seed=options.seed,
     )  # fmt: skip
-    sums, shown = _counted(grounder, task, parts["reported"], cuts)
+    sums, shown = _counted(grounder, task, parts["reported"], cuts, least)
     rows = table.rows(model.name, "model", sums["model"].ratios())
     rows += table.rows(BLIND, "trivial", sums["blind"].ratios())
     rows += table.rows(model.name, "shuffled", sums["swapped"].ratios())
@@ -264,6 +273,7 @@ def run_grounding(model: EvaluationModel, corpus: Corpus, task: GroundingTask, o
         differences=tuple(d for d in [table.difference(model.name, BLIND)] if d is not None),
         images=images,
         cuts=cuts,
+        least_part=least,
         method=shows.method if isinstance(shows, SimilarityModel) else None,
         models=(model.name, BLIND),
         shown=tuple(shown),
@@ -271,7 +281,7 @@ def run_grounding(model: EvaluationModel, corpus: Corpus, task: GroundingTask, o
 
 
 def _counted(
-    grounder: _Grounder, task: GroundingTask, part: _Part, cuts: tuple[float, float]
+    grounder: _Grounder, task: GroundingTask, part: _Part, cuts: tuple[float, float], least: float
 ) -> tuple[Mapping[str, _Sums], list[Shown]]:
     """Counts of the model and of both controls, and a few answers."""
     classes, members = len(task.classes), list(part.units.members().values())
@@ -285,7 +295,7 @@ def _counted(
             _add_points(sums, (n, k), target, task)
             heard = {"model": (masks[k], presence[k]), "blind": blind, "swapped": (masks[other], presence[other])}
             for name, (mask, there) in heard.items():
-                predicted = (mask >= cuts[0]) & (there >= cuts[1])
+                predicted = without_small((mask >= cuts[0]) & (there >= cuts[1]), least)
                 dice = sums[name].add((n, k), task, predicted, target, int(mask.argmax()))
                 if name == "model" and target.any() and len(shown[k]) < 2:
                     shown[k].append(Shown(part.units.names[n], task.classes[k].title, predicted, target, dice))
@@ -328,6 +338,30 @@ def _cuts(grounder: _Grounder, task: GroundingTask, part: _Part) -> tuple[tuple[
         for cut in choices
     ]
     return (_MASK_CUTS[best], float(choices[int(np.argmax(scores))])), ()
+
+
+def _least_part(grounder: _Grounder, task: GroundingTask, part: _Part, cuts: tuple[float, float]) -> float:
+    """Smallest share of the largest part that is shown, by the mean F1 of lesions over phrases on the validation split.
+
+    It is a share since what is a crumb beside an effusion is a whole gallstone. Maps of similarity are shown whole.
+    """
+    if task.method is not None:
+        return 0.0
+    counts = np.zeros((len(_PART_CUTS), len(task.classes), 2))
+    members = list(part.units.members().values())
+    for n, masks, presence, _ in grounder.answers(part.units):
+        for k in np.flatnonzero(part.labels[n] >= 0).tolist():
+            target = grounder.target(members[n], k)
+            if target.any() and extent(target) < task.least_extent:
+                continue
+            predicted = (masks[k] >= cuts[0]) & (presence[k] >= cuts[1])
+            for place, least in enumerate(_PART_CUTS):
+                found = answer(
+                    without_small(predicted, least), target, overlap=task.overlap, least_extent=task.least_extent
+                )
+                counts[place, k] += 2 * found.found, 2 * found.found + found.missed + found.false
+    f1 = counts[..., 0] / np.maximum(counts[..., 1], 1)
+    return _PART_CUTS[int(f1.mean(1).argmax())]
 
 
 def _dice_at(mask: npt.NDArray[np.float32], target: Mask) -> Floats:

@@ -14,6 +14,8 @@ from voxtile.errors import ConfigError, EvaluationError
 from voxtile.evaluate.comparison.scores_file import write_scores
 from voxtile.evaluate.compat.apply import checked as checked_protocols
 from voxtile.evaluate.completion import completed
+from voxtile.evaluate.factuality.run import run_factuality
+from voxtile.evaluate.factuality.task import FactualityTask
 from voxtile.evaluate.flat import RED_GREEN_BLUE, SLICES, Flattening, flattened
 from voxtile.evaluate.grounding.run import run_grounding
 from voxtile.evaluate.grounding.task import GroundingTask
@@ -193,6 +195,11 @@ def _run(task: Task, model: EvaluationModel, corpus: Corpus, options: Options) -
 @_run.register
 def _(task: EvaluationTask, model: EvaluationModel, corpus: Corpus, options: Options) -> Result:
     return run_task(model, corpus, task, options)
+
+
+@_run.register
+def _(task: FactualityTask, model: EvaluationModel, corpus: Corpus, options: Options) -> Result:
+    return run_factuality(model, corpus, task, options)
 
 
 @_run.register

@@ -73,7 +73,7 @@ def joined(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
     """
     first, *others = (evaluation.to_json() for evaluation in evaluations)
     for evaluation, content in zip(evaluations[1:], others, strict=True):
-        first["rows"] += [row for row in content["rows"] if row["kind"] != "trivial"]
+        first["rows"] += [row for row in content["rows"] if row["kind"] != "trivial" and row not in first["rows"]]
         for key in ("differences", "prompt_sensitivity", "calibration", "subgroups", "compat"):
             first[key] += content[key]
         first["notes"] += [{**note, "model": evaluation.model} for note in content["notes"]]

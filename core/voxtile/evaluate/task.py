@@ -13,6 +13,7 @@ Kind: TypeAlias = Literal[
     "linear-probe",
     "few-shot",
     "grounding",
+    "caption-factuality",
     "referring",
     "similarity-segmentation",
 ]

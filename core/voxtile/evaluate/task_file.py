@@ -12,6 +12,7 @@ import yaml
 
 from voxtile.domain import resolve
 from voxtile.errors import ConfigError
+from voxtile.evaluate.factuality.task import FACTUALITY_KEYS, parse_factuality
 from voxtile.evaluate.grounding.task import GROUNDING_KEYS, GROUNDING_KINDS, GroundingTask, grounding_fields
 from voxtile.evaluate.neighbours.task import NEIGHBOURS_KEYS, parse_neighbours
 from voxtile.evaluate.probe.task import PROBE_KEYS, parse_probe
@@ -40,6 +41,7 @@ CLASSES_KEYS = (
 CLASS_KEYS = ("title", "concept", "when", "wordings", "prompts")
 _KEYS = {
     "retrieval": RETRIEVAL_KEYS,
+    "caption-factuality": FACTUALITY_KEYS,
     **{kind: (*CLASSES_KEYS, *GROUNDING_KEYS) for kind in GROUNDING_KINDS},
     "referring": REFERRING_KEYS,
     "image-retrieval": NEIGHBOURS_KEYS,
@@ -97,6 +99,8 @@ def parse_task(content: object, *, where: Place | str, name: str) -> Task:
         return parse_retrieval(place, task, shared)
     if kind == "referring":
         return parse_referring(place, task, shared)
+    if kind == "caption-factuality":
+        return parse_factuality(place, task, shared)
     if kind == "image-retrieval":
         return parse_neighbours(place, task, shared, load_task)
     if kind in ("linear-probe", "few-shot"):

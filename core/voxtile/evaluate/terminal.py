@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from voxtile.evaluate.decisions import ENSEMBLE, FACT_HEAD
+from voxtile.evaluate.factuality.run import FactualityResult
 from voxtile.evaluate.grounding.run import GroundingResult
 from voxtile.evaluate.joint import SummaryTable
 from voxtile.evaluate.metric_names import metric_title
@@ -89,6 +90,19 @@ def _(result: RetrievalResult) -> list[Table]:
     for label, metric, prefix in [*lines, ("mean", MEAN, "")]:
         first, *others = [_figure(result, model, kind, metric, f"{prefix}{rule}") for _, model, kind, rule in columns]
         table.add_row(label.replace("-", " "), shown(first), *map(bare, others), style="bold" if not prefix else None)
+    return [table]
+
+
+@tables.register
+def _(result: FactualityResult) -> list[Table]:
+    """A line a verdict and kind of caption, beside the same captions judged by another subject's facts."""
+    table = _table(f"{_selection(result)}, {sum(result.counts.values())} captions", "verdict")
+    for heading in ("captions", "their own facts", "another subject's facts"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in (row for row in result.rows if row.kind == "model"):
+        control = _figure(result, row.model, "shuffled", row.metric, row.class_name)
+        label = row.metric if row.class_name is None else f"  {row.class_name}"
+        table.add_row(label, f"{row.positives} of {row.n}", shown(row), bare(control))
     return [table]
 
 
@@ -174,7 +188,7 @@ def _(result: NeighboursResult) -> list[Table]:
     return [table]
 
 
-def _figure(result: Result, model: str, kind: ScoreKind, metric: str, name: str) -> Row | None:
+def _figure(result: Result, model: str, kind: ScoreKind, metric: str, name: str | None) -> Row | None:
     wanted = (model, kind, metric, name)
     return next((r for r in result.rows if (r.model, r.kind, r.metric, r.class_name) == wanted), None)
 

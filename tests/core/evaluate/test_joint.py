@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import pyarrow.parquet as pq
 import pytest
+from tests.core.evaluate import browser
 
 from voxtile.cli import main
 from voxtile.errors import EvaluationError
@@ -159,3 +160,22 @@ def test_two_models_of_one_name_are_told_apart():
     ]  # fmt: skip
     with pytest.raises(EvaluationError, match="named twice"):
         named_apart(["a", "a"], ["a", "a"])
+
+
+@pytest.mark.skipif(browser.found() is None, reason="no Chromium is installed; install it to see the page in a browser")
+def test_the_page_in_a_browser_at_phone_and_desktop_width(table_folder, tmp_path):
+    """No request leaves the file, nothing lies outside the width, and Tab reaches all in order with a visible frame."""
+    layouts, focused, urls, said = browser.look(table_folder / "index.html", tmp_path / "profile", (390, 1280), 12)
+    assert {url.partition(":")[0] for url in urls} <= {"file", "data"}
+    assert not said
+    for width, layout in layouts.items():
+        assert layout["width"] <= width, layout
+        assert not layout["outside"]
+        assert layout["broken"] == 0
+        assert layout["stops"] > 12
+        stops = focused[width]
+        assert stops[0]["text"] == "Skip to the figures"
+        assert not [stop for stop in stops if not (stop["outline"] and stop["seen"])]
+        assert {stop["tag"] for stop in stops} <= {"A", "SUMMARY", "DIV", "PRE"}
+        places = [stop["top"] for stop in stops[1:]]
+        assert places == sorted(places)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
+from voxtile.evaluate.factuality.run import NAME, FactualityResult
 from voxtile.evaluate.figures import DECISION, RANKING, Difference
 from voxtile.evaluate.neighbours.run import NeighboursResult, by_kind, metrics_of
 from voxtile.evaluate.probe.run import ProbeResult
@@ -23,6 +24,10 @@ _ABOUT = {
         "model": ("The model's embeddings", "frozen, with a regularised classifier on the labelled training units"),
         "trivial": ("Trivial baseline", "the same classifier and labels on an intensity histogram and block means"),
         "shuffled": ("Shuffled images", "the classifier on images of other subjects; must be near chance"),
+    },
+    "factuality": {
+        "model": ("Own facts", "captions judged by the facts of their own sample"),
+        "shuffled": ("Another subject's facts", "the same captions judged by other facts; what any caption would get"),
     },
     "neighbours": {
         "model": ("The model's embeddings", "nearest by cosine similarity; no label and no text was used"),
@@ -50,7 +55,7 @@ class LinesSection:
         reading: sentences below the headline.
     """
 
-    result: ProbeResult | NeighboursResult
+    result: ProbeResult | NeighboursResult | FactualityResult
     anchor: str
     unit: str
     units: str
@@ -107,8 +112,28 @@ def neighbours_section(result: NeighboursResult) -> LinesSection:
     return _section(result, "neighbours", result.models[0], lines[0].title, [("What is found", lines)], reading)
 
 
+def factuality_section(result: FactualityResult) -> LinesSection:
+    """Gather what the page shows of caption factuality: one table, a line a verdict and kind of caption."""
+    found = {(row.metric, row.class_name, row.kind): row for row in result.rows}
+    lines = [
+        Line(
+            row.metric.capitalize() + (f", {row.class_name}" if row.class_name else ""),
+            {role: found.get((row.metric, row.class_name, role)) for role in ("model", "shuffled")},
+        )
+        for row in result.rows
+        if row.kind == "model"
+    ]
+    reading = (
+        f"{sum(result.counts.values())} captions were read by the checker of voxtile check. “Supported” means that "
+        "every claim follows from the facts or from what a closed scope leaves out; one fault decides a caption's "
+        "verdict. A checker finds what its vocabulary knows; words that it does not know make no claim."
+    )
+    section = _section(result, "factuality", NAME, "Supported captions", [("Verdicts", lines)], reading)
+    return replace(section, labelled=False)
+
+
 def _section(
-    result: ProbeResult | NeighboursResult,
+    result: ProbeResult | NeighboursResult | FactualityResult,
     kind: str,
     model: str,
     headline: str,
@@ -117,7 +142,8 @@ def _section(
 ) -> LinesSection:
     values = [row.low for _, lines in tables for line in lines for row in line.rows.values() if row and row.low]
     lowest = min([0.45, *values])
-    roles: tuple[ScoreKind, ...] = ("model", "trivial", "shuffled")
+    every: tuple[ScoreKind, ...] = ("model", "trivial", "shuffled")
+    roles = [role for role in every if role in _ABOUT[kind]]
     unit, units = UNIT_NAMES[result.task.unit]
     return LinesSection(
         result=result,

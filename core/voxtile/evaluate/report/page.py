@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from voxtile.evaluate.factuality.run import FactualityResult
 from voxtile.evaluate.grounding.run import GroundingResult
 from voxtile.evaluate.joint import SummaryTable
 from voxtile.evaluate.metric_names import metric_title
@@ -18,7 +19,7 @@ from voxtile.evaluate.neighbours.run import NeighboursResult
 from voxtile.evaluate.probe.run import ProbeResult
 from voxtile.evaluate.referring.run import ReferringResult
 from voxtile.evaluate.report.grounding import GroundingSection, grounding_section
-from voxtile.evaluate.report.lines import LinesSection, neighbours_section, probe_section
+from voxtile.evaluate.report.lines import LinesSection, factuality_section, neighbours_section, probe_section
 from voxtile.evaluate.report.referring import ReferringSection, referring_section
 from voxtile.evaluate.report.retrieval import RetrievalSection, retrieval_section
 from voxtile.evaluate.report.sections import Strip, TaskSection, strip_of, task_section
@@ -113,6 +114,11 @@ def _(result: GroundingResult, evaluation: Evaluation) -> Section:
 @_section.register
 def _(result: ReferringResult, evaluation: Evaluation) -> Section:
     return referring_section(result)
+
+
+@_section.register
+def _(result: FactualityResult, evaluation: Evaluation) -> Section:
+    return factuality_section(result)
 
 
 @_section.register

@@ -114,7 +114,7 @@ class CheckTask:
         for row in captions.to_pylist():
             texts[row["uid"]].append(row)
         found = []
-        for uid, (known, vocabulary) in self._known(pa.array(sorted(texts), pa.string())).items():
+        for uid, (known, vocabulary) in self.known(pa.array(sorted(texts), pa.string())).items():
             for row in texts.pop(uid):
                 judged_as = known if row["lang"] in (None, "en") else _in_language(known, row["lang"])
                 found.append((row, known, check(row["text"], judged_as, vocabulary)))
@@ -124,7 +124,7 @@ class CheckTask:
         captions = read_parts([part], table_schema("captions"), _CAPTIONS)
         return captions if self.raw else captions.filter(pc.not_equal(captions["kind"], RAW))
 
-    def _known(self, uids: pa.Array) -> dict[str, tuple[Known, Vocabulary]]:
+    def known(self, uids: pa.Array) -> dict[str, tuple[Known, Vocabulary]]:
         """What is known of each sample, and the vocabulary that it is judged by."""
         facts, scopes = facts_and_scopes(
             self.corpus, uids, None, fact_columns=(*FACT_COLUMNS, "region_id"), scope_columns=_SCOPES

@@ -54,6 +54,7 @@ def run(ranks, argv):
                 print(rank, type(error).__name__, str(error)[-600:], file=sys.stderr, flush=True)
             os._exit(status)
         children.append(child)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     worst = 0
     for _ in children:
         _, status = os.wait()
@@ -69,15 +70,15 @@ def nursery(make_nursery):
     return make_nursery(RANKS, "run(int(argv[0]), argv[1:])")
 
 
-def fit(nursery, corpus, folder, ranks, *extra, kill_when=None):
+def fit(nursery, corpus, folder, ranks, *extra, strategy="ddp", kill_when=None, by=signal.SIGKILL):
     argv = [ranks, "fit", "-c", CONFIG, "--data.corpus", corpus, "--data.batch_size", 12, "--trainer.devices", ranks]
-    argv += ["--trainer.strategy", "ddp" if ranks > 1 else "auto", "--trainer.max_epochs", EPOCHS]
+    argv += ["--trainer.strategy", strategy if ranks > 1 else "auto", "--trainer.max_epochs", EPOCHS]
     argv += ["--trainer.limit_val_batches", 0, "--checkpoint.every_n_train_steps", 2, *extra]
     child = nursery.start(folder, argv)
     start = time.perf_counter()
     while kill_when is not None and nursery.is_running(child):
         if kill_when(folder, time.perf_counter() - start):
-            os.killpg(child, signal.SIGKILL)
+            os.killpg(child, by)
             break
         time.sleep(0.002)
     return nursery.wait()
@@ -127,17 +128,30 @@ def test_stopped_and_resumed_with_another_number_of_ranks(nursery, xray_corpus, 
     expected = noted(undisturbed[0])
     whole = last(undisturbed[0])
     assert whole["global_step"] == STEPS
-    elastic, same = tmp_path / "elastic", tmp_path / "same"
-    for folder, ranks in ((elastic, (2, 3, 1)), (same, (2, 2, 2))):
+    runs = {"elastic": ("ddp", 2, 3, 1), "same": ("ddp", 2, 2, 2), "sharded": ("fsdp2", 2, 2)}
+    for name, (strategy, *ranks) in runs.items():
+        folder = tmp_path / name
         folder.mkdir()
+        extra = ["--trainer.callbacks", "[]"] if strategy == "fsdp2" else []
         for place, count in enumerate(ranks):
-            stop = None if place == 2 else reached((7, 22)[place])
-            status = fit(nursery, xray_corpus, folder, count, "--ckpt_path", "last", kill_when=stop)
+            stop = None if place == len(ranks) - 1 else reached((7, 22)[place])
+            options = [*extra, "--ckpt_path", "last"]
+            status = fit(nursery, xray_corpus, folder, count, *options, strategy=strategy, kill_when=stop)
             assert status == (0 if stop is None else -signal.SIGKILL), nursery.said()
         assert_same_batches(folder, expected)
-    for name, value in last(same)["state_dict"].items():
+    for name, value in last(tmp_path / "same")["state_dict"].items():
         assert torch.equal(value, whole["state_dict"][name]), name
-    assert last(elastic)["CorpusDataModule"] == whole["CorpusDataModule"]
+    for name in ("elastic", "sharded"):
+        assert last(tmp_path / name)["CorpusDataModule"] == whole["CorpusDataModule"]
+    assert set(last(tmp_path / "sharded")["state_dict"]) == set(whole["state_dict"])
+
+
+def test_sigterm_saves_in_all_ranks_and_ends_the_run(nursery, xray_corpus, tmp_path):
+    seldom = ["--checkpoint.every_n_train_steps", 1000]
+    stop = {"kill_when": reached(3), "by": signal.SIGTERM}
+    assert fit(nursery, xray_corpus, tmp_path, 2, *seldom, **stop) == 128 + signal.SIGTERM, nursery.said()
+    assert 0 < last(tmp_path)["global_step"] < STEPS
+    assert last(tmp_path)["CorpusDataModule"]["consumed"] == 12 * (last(tmp_path)["global_step"] % 13)
 
 
 @pytest.mark.sweep

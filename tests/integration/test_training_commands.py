@@ -52,7 +52,7 @@ def test_fit_leaves_config_metrics_and_a_usable_checkpoint(run_folder):
     checkpoint = read_checkpoint(run / "checkpoints" / "last.ckpt")
     assert checkpoint["voxtile_preset"]["class_path"].endswith("ImagePreset")
     assert checkpoint["voxtile_facts"] == ["normal", "pneumonia"]
-    assert checkpoint["CorpusDataModule"]["epoch"] == 6
+    assert checkpoint["CorpusDataModule"]["epoch"] == 12
     model = load_model(str(run / "checkpoints" / "last.ckpt"))
     assert model.encode_texts(["pneumonia", "normal chest"]).shape == (2, 16)
     assert torch.isfinite(model.encode_images(torch.zeros(1, 1, 28, 28))).all()
@@ -169,3 +169,12 @@ def test_options_can_come_from_the_environment(arguments, capsys, monkeypatch):
         lightning_main(["fit", *arguments, "--print_config"])
     data = yaml.safe_load(capsys.readouterr().out)["data"]
     assert (data["val_split"], data["batch_size"]) == ("dev", 16), "a file comes before the environment"
+
+
+def test_a_run_that_max_steps_stopped_within_an_epoch_goes_on_with_the_rest_of_it(arguments):
+    short = ["fit", *arguments, "--name", "short", "--trainer.max_epochs", "2"]
+    assert lightning_main([*short, "--trainer.max_steps", "7"]) == 0
+    assert lightning_main([*short, "--ckpt_path", "last"]) == 0
+    checkpoint = read_checkpoint(max(Path("runs/short").rglob("last.ckpt"), key=lambda path: path.stat().st_mtime_ns))
+    assert checkpoint["global_step"] == 2 * (160 // 16)
+    assert checkpoint["CorpusDataModule"]["epoch"] == 2

@@ -82,11 +82,12 @@ class CursorCallback(pl.Callback):
         """Have Lightning's own counts agree with the cursor.
 
         They drift where a run is resumed, saved at an epoch's end and resumed again; it would then train an epoch more
-        than it was asked for. In its counts a batch that just ended is not completed: it adds it itself on resuming.
+        than it was asked for. Where `max_steps` ends a run within an epoch, they take the epoch for finished, and the
+        resumed run would train less. In its counts a batch that just ended is not completed: it adds it itself on resuming.
         """
         loop = checkpoint["loops"]["fit_loop"]
         epochs, batches = loop["epoch_progress"]["current"], loop["epoch_loop.batch_progress"]["current"]
-        if epochs["processed"] == epochs["ready"]:  # after an epoch's end, when all is counted
+        if epochs["processed"] == epochs["ready"] and not self._cursor.consumed:  # an epoch's end: all is counted
             return
         begun, seen = self._cursor.epoch + 1, self._cursor.consumed // self._batch_size
         if not seen and self._cursor.epoch:  # the batch that just ended was the last one of its epoch

@@ -5,6 +5,7 @@ from __future__ import annotations
 import lightning.pytorch as pl
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from voxtile.errors import ConfigError
 from voxtile.training.checkpoint import Checkpoint
@@ -30,7 +31,13 @@ class WeightAverage(pl.Callback):
         self._raw: dict[str, Tensor] | None = None  # while the module holds the average
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start from the first weights, unless a checkpoint gave an average."""
+        """Start from the first weights, unless a checkpoint gave an average.
+
+        Raises:
+            ConfigError: the weights are sharded.
+        """
+        if any(isinstance(parameter, DTensor) for parameter in pl_module.parameters()):
+            raise ConfigError("WeightAverage needs whole weights; use trainer.strategy ddp, or remove it")
         if self._average is None:
             self._average = _copy(pl_module)
         device = pl_module.device

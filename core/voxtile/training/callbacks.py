@@ -31,13 +31,14 @@ class RunCheckpoint(Checkpoint):
     ) -> None:
         """Save when the step's number asks for it."""
         if trainer.global_step % self.every_n_train_steps == 0:
-            self._save(trainer)
+            self.save(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save the final state."""
-        self._save(trainer)
+        self.save(trainer)
 
-    def _save(self, trainer: pl.Trainer) -> None:
+    def save(self, trainer: pl.Trainer) -> None:
+        """Save the state after this step, once."""
         step = trainer.global_step
         if trainer.log_dir is None or getattr(trainer, "fast_dev_run", False) or step == self._saved:
             return

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import ArgumentError
 from lightning.pytorch import Trainer
@@ -14,6 +15,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.callbacks import ProgressBar as AnyProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, Logger
+from lightning.pytorch.strategies import Strategy
 
 from voxtile.data.datamodule import CorpusDataModule
 from voxtile.domain import resolve
@@ -27,6 +29,7 @@ from voxtile.training.checkpoint import AtomicCheckpointIO, read_checkpoint, res
 from voxtile.training.explain import explain
 from voxtile.training.guard import FiniteLoss
 from voxtile.training.module import ContrastiveModule
+from voxtile.training.preemption import Preemption
 from voxtile.training.progress import progress
 from voxtile.training.schedule import AdamW, Schedule
 from voxtile.training.telemetry import Telemetry
@@ -35,6 +38,24 @@ RUNS = Path("runs")
 
 # Classes whose arguments a config sets, for hints about misspelt keys.
 CONFIGURED = (ContrastiveModule, DualEncoder, ImageTower, TextTower, Objective, AdamW, Schedule)
+
+
+def _fsdp2(trainer: Mapping[str, Any]) -> Strategy:
+    """Towers sharded over all processes of the run, one file a checkpoint (PyTorch's FSDP2, `fully_shard`)."""
+    from lightning.pytorch.strategies import ModelParallelStrategy
+
+    devices = str(trainer["devices"])
+    if not devices.isdecimal():
+        raise ConfigError(f"trainer.strategy fsdp2 needs trainer.devices as a number, not {devices}; set it, e.g. to 8")
+    ranks = int(devices) * int(trainer["num_nodes"] or 1)
+    return ModelParallelStrategy(data_parallel_size=ranks, tensor_parallel_size=1, save_distributed_checkpoint=False)
+
+
+# Names of strategies that Lightning gives another meaning, or none. Towers have parts that only some objectives read.
+STRATEGIES: Mapping[str, Callable[[Mapping[str, Any]], Strategy | str]] = {
+    "ddp": lambda _: "ddp_find_unused_parameters_true",
+    "fsdp2": _fsdp2,
+}
 
 
 class Parser(LightningArgumentParser):
@@ -90,8 +111,8 @@ class VoxtileCLI(LightningCLI):
         """A trainer with our plugins, logger and callbacks, beside those of the config."""
         config = self._get(self.config_init, "trainer")
         kwargs["logger"] = self._loggers(config.get("logger"))
-        if config.get("strategy") == "ddp":  # towers have parts that only some objectives read
-            kwargs["strategy"] = "ddp_find_unused_parameters_true"
+        if config.get("strategy") in STRATEGIES:
+            kwargs["strategy"] = STRATEGIES[config["strategy"]](config)
         kwargs["plugins"] = [*(config.get("plugins") or []), AtomicCheckpointIO()]
         callbacks = [*(config.get("callbacks") or []), *self._callbacks()]
         wanted = config.get("enable_progress_bar") is not False
@@ -116,6 +137,7 @@ class VoxtileCLI(LightningCLI):
     def _callbacks(self) -> Iterator[Callback]:
         if self.subcommand == "fit":
             yield FiniteLoss()
+            yield Preemption()
         tasks = self._get(self.config_init, "evaluate")["tasks"]
         if self.subcommand == "test" and tasks:
             from voxtile.evaluate.callback import EvaluateCallback
@@ -169,6 +191,7 @@ def _silence_advice() -> None:
         r".*JsonargparseDeprecation.*",
         r".*deprecated in v4.*",
         r".*LightningCLI's args parameter.*",
+        r".*sync_dist=True.*",  # what is logged of a validation batch is of all processes already
     ):
         warnings.filterwarnings("ignore", message=message)
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_tip)

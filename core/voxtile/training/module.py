@@ -10,6 +10,7 @@ from typing import Any, Protocol, cast
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 import voxtile
 from voxtile.data.marks import KEY as MARKS
@@ -26,7 +27,7 @@ from voxtile.objectives.of_samples import OfSamples
 from voxtile.objectives.share import place
 from voxtile.training.checkpoint import FORMAT, Checkpoint
 from voxtile.training.large_batch import LargeBatch, encode_cached
-from voxtile.training.ranks import average_gradients, gathered
+from voxtile.training.ranks import average_gradients, clip_gradients, gathered, shard
 from voxtile.training.retrieval import CollectedEmbeddings
 from voxtile.training.schedule import AdamW, OneCycle, Schedule
 from voxtile.training.seeds import heads_seed, micro_seed, step_seed
@@ -105,7 +106,7 @@ class ContrastiveModule(pl.LightningModule):
         self.training_marks: TrainingMarks | None = None  # what it was trained on, to find leaks
         self.fact_names: tuple[str, ...] | None = None
         self.cut_texts = 0
-        self._locked = False
+        self._locked = self._sharded = False
         self._collected = CollectedEmbeddings()
 
     # Set-up
@@ -142,6 +143,13 @@ class ContrastiveModule(pl.LightningModule):
                     fact_names=fact_names,
                 )
         self.fact_names = fact_names
+
+    def configure_model(self) -> None:
+        """Shard the towers where the strategy is FSDP2."""
+        mesh = getattr(self, "_device_mesh", None)
+        if mesh is not None and not self._sharded:
+            shard(self.encoder, mesh["data_parallel"])
+            self._sharded = True
 
     def _check_trainer(self) -> None:
         if self.large_batch is not None:
@@ -260,9 +268,10 @@ class ContrastiveModule(pl.LightningModule):
             # DistributedDataParallel waits for the gradients of all that it was made with: they are dropped afterwards.
             self.encoder.image.requires_grad_(ranks > 1).eval()
             self._locked = True
-        if ranks > 1 and self.large_batch is not None:
+        wrapped = self.trainer.strategy.model
+        if self.large_batch is not None and isinstance(wrapped, DistributedDataParallel):
             # Each micro-batch's backward pass would set it off: `on_after_backward` averages once.
-            cast(nn.Module, self.trainer.strategy.model).require_backward_grad_sync = False  # type: ignore[assignment]
+            wrapped.require_backward_grad_sync = False
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the weighted loss of a batch."""
@@ -280,11 +289,26 @@ class ContrastiveModule(pl.LightningModule):
         """Average what the strategy could not, and drop the gradient of a tower that is locked."""
         if self.trainer.world_size == 1:
             return
-        if self.large_batch is not None:
+        if self.large_batch is not None or self._sharded:
             average_gradients(self.parameters())
-        if self._locked:
-            for parameter in self.encoder.image.parameters():
-                parameter.grad = None
+        for parameter in self.parameters() if self._sharded else ():
+            # A sharded checkpoint must hold the optimiser's state of all, also of what no objective reads.
+            if parameter.requires_grad and parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        for parameter in self.encoder.image.parameters() if self._locked else ():
+            parameter.grad = None
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip as Lightning does, or over whole and sharded parameters together."""
+        if self._sharded and gradient_clip_val and gradient_clip_algorithm != "value":
+            clip_gradients(self.parameters(), float(gradient_clip_val))
+        else:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
         """Keep the logit scale within its limits."""

@@ -9,6 +9,7 @@ Shape letters: B items, T texts, N tokens.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -16,9 +17,16 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
 
+from voxtile.models.dual import DualEncoder
 from voxtile.objectives.share import Share, place
 from voxtile.types import Batch, Encoded, Features
+
+# Classes that repeat along a transformer's depth: ResidualAttentionBlock, Block, TransformerEncoderLayer, BertLayer, …
+_BLOCK = re.compile(r"(Block|EncoderLayer|BertLayer)$")
 
 
 def gathered(features: Features) -> Features:
@@ -45,16 +53,33 @@ def gathered(features: Features) -> Features:
     )
 
 
+def shard(encoder: DualEncoder, mesh: DeviceMesh) -> None:
+    """Spread the weights of both towers over the processes (FSDP2, Zhao et al., VLDB 2023, by parameter).
+
+    Repeated blocks of a tower are gathered one after the other, the rest of it at once. Projections, scale, bias and
+    heads are small and stay whole in every process.
+
+    Args:
+        encoder: its towers are changed in place.
+        mesh: one dimension, over the processes.
+    """
+    for tower in (encoder.image, encoder.text):
+        for part in list(tower.modules()):
+            if part is not tower and _BLOCK.search(type(part).__name__) and any(True for _ in part.parameters()):
+                fully_shard(part, mesh=mesh)
+        fully_shard(tower, mesh=mesh)
+
+
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Average gradients over the processes, as DistributedDataParallel does, where its own hooks cannot be used.
 
     Args:
-        parameters: of the model, in the same order in every process.
+        parameters: of the model, in the same order in every process; sharded ones are left to their own hooks.
     """
     ranks = place()[1]
     waiting: dict[torch.dtype, list[Tensor]] = {}
     for parameter in parameters:
-        if parameter.grad is not None:
+        if parameter.grad is not None and not isinstance(parameter.grad, DTensor):
             waiting.setdefault(parameter.grad.dtype, []).append(parameter.grad)
     for grads in waiting.values():
         flat = torch.cat([grad.flatten() for grad in grads])
@@ -62,6 +87,26 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
         flat /= ranks
         for grad, part in zip(grads, torch.split(flat, [grad.numel() for grad in grads]), strict=True):
             grad.copy_(part.view_as(grad))
+
+
+def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
+    """Euclidean norm of the gradients of whole and sharded parameters together; the same in every process."""
+    kinds: tuple[list[Tensor], list[Tensor]] = ([], [])
+    for parameter in parameters:
+        if parameter.grad is not None:
+            kinds[isinstance(parameter.grad, DTensor)].append(parameter.grad)
+    norms = [torch.nn.utils.get_total_norm(grads) for grads in kinds if grads]
+    whole = [norm.full_tensor() if isinstance(norm, DTensor) else norm for norm in norms]
+    return torch.stack(whole).norm() if whole else torch.zeros(())
+
+
+def clip_gradients(parameters: Iterable[nn.Parameter], limit: float) -> None:
+    """Scale the gradients of whole and sharded parameters so that their norm is at most `limit`."""
+    held = list(parameters)
+    factor = float((limit / (gradient_norm(held) + 1e-6)).clamp(max=1.0))
+    for parameter in held:
+        if parameter.grad is not None:
+            parameter.grad.mul_(factor)
 
 
 def _encoded(encoded: Encoded, share: Share) -> Encoded:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 IMAGE_TOWER = "encoder.image."
 """Prefix of the image tower's parameters in the module."""
@@ -94,12 +95,13 @@ class AdamW:
 
     def build(self, named: Iterable[tuple[str, nn.Parameter]]) -> torch.optim.AdamW:
         """Make the optimiser; parameters without a gradient are left out. Groups say in `tower` whose they are."""
-        groups: dict[tuple[str, float, float], list[Tensor]] = {}
+        groups: dict[tuple[str, float, float, bool], list[Tensor]] = {}
         for name, parameter in named:
             if parameter.requires_grad:
                 tower = "image" if name.startswith(IMAGE_TOWER) else "other"
                 decay = self.weight_decay if parameter.ndim >= 2 and "position" not in name else 0.0
-                groups.setdefault((tower, self._factor(name), decay), []).append(parameter)
+                sharded = isinstance(parameter, DTensor)  # the update of a group is one call, for one kind of tensor
+                groups.setdefault((tower, self._factor(name), decay, sharded), []).append(parameter)
         return torch.optim.AdamW(
             [
                 {"params": groups[key], "tower": key[0], "lr": self.lr * key[1], "weight_decay": key[2]}

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 
 import lightning.pytorch as pl
 import psutil
 import torch
 from lightning.fabric.utilities.throughput import get_available_flops
-from torch import Tensor
 from torch.optim import Optimizer
 from torch.utils.flop_counter import FlopCounterMode
 
 from voxtile.errors import ConfigError
+from voxtile.training.ranks import gradient_norm
 from voxtile.types import Batch
 
 _GB = 1e9
@@ -71,7 +70,7 @@ class Telemetry(pl.Callback):
     ) -> None:
         """Log the gradient norm."""
         if _is_logged(trainer):
-            pl_module.log("grad_norm", _norm(pl_module.parameters()), prog_bar=True, batch_size=1)
+            pl_module.log("grad_norm", gradient_norm(pl_module.parameters()), prog_bar=True, batch_size=1)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: Batch, batch_idx: int
@@ -107,11 +106,6 @@ class Telemetry(pl.Callback):
 def _is_logged(trainer: pl.Trainer) -> bool:
     """Whether the step that is under way is one that Lightning logs."""
     return bool(trainer._logger_connector.should_update_logs)
-
-
-def _norm(parameters: Iterable[torch.nn.Parameter]) -> Tensor:
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    return torch.nn.utils.get_total_norm(gradients) if gradients else torch.zeros(())
 
 
 def _memory(device: torch.device) -> float:

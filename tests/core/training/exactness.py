@@ -13,6 +13,8 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import DTensor
 
 from voxtile.models.dual import DualEncoder
 from voxtile.models.tower import ImageTower, TextTower
@@ -26,12 +28,23 @@ from voxtile.objectives.text_facts import TextFactHead
 from voxtile.objectives.token_wise import TokenWise
 from voxtile.training.large_batch import split_items
 from voxtile.training.module import ContrastiveModule
-from voxtile.training.ranks import average_gradients
+from voxtile.training.ranks import average_gradients, shard
 from voxtile.types import Batch, Encoded
 
 ITEMS, MICRO, WIDTH, SHARED, WORDS = 12, 3, 10, 6, 4
 PER_ITEM = [1, 2, 1, 1, 3, 1, 1, 1, 2, 1, 1, 1]  # texts of each item: the two halves differ in number
 REFERENCES = [f"r{n}" for n in range(5)]
+
+
+class Block(nn.Module):
+    """A part that repeats in larger towers, which FSDP2 shards by itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.map = nn.Linear(4, WIDTH)
+
+    def forward(self, quarters):
+        return self.map(quarters)
 
 
 class Linear(ImageTower):
@@ -41,10 +54,11 @@ class Linear(ImageTower):
 
     def __init__(self):
         super().__init__()
-        self.map = nn.Linear(4, WIDTH)
+        self.block = Block()
+        self.shift = nn.Parameter(torch.randn(WIDTH))
 
     def forward(self, images, tokens=False):
-        made = self.map(images.flatten(1).unflatten(1, (4, 4)))
+        made = self.shift + self.block(images.flatten(1).unflatten(1, (4, 4)))
         return Encoded(made.mean(1), made if tokens else None, (2, 2) if tokens else None)
 
 
@@ -345,19 +359,24 @@ def main(rank, ranks, rendezvous, out):
                 cached = gradients(*step(make(), batch, aligned, micro=MICRO, **settings))
                 row["cached"] = errors(cached, expected[key])
     dist.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=ranks)
+    mesh = init_device_mesh("cpu", (ranks,))
     for name, (make, _, options) in CASES.items():
         for aligned in (False, True):
             whole = make_batch(options.get("each", 1))
             settings = {"project": options.get("project", True)}
             key = (name, "aligned" if aligned else "random")
-            for way, micro in {"ranks": None, "cached ranks": MICRO}.items():
+            for way in ("ranks", "cached ranks", "sharded", "cached sharded"):
+                micro = MICRO if "cached" in way else None
                 if micro and not options.get("cached", True):
                     continue
                 module = make_module(make(), whole, aligned, micro=micro, **settings)
+                if "sharded" in way:
+                    shard(module.encoder, mesh)
                 loss = module.total(module.losses(module.features(own_part(whole, rank, ranks))))
                 loss.backward()
                 average_gradients(module.parameters())
                 found = {n: p.grad for n, p in module.named_parameters() if p.grad is not None}
+                found = {n: g.full_tensor() if isinstance(g, DTensor) else g for n, g in found.items()}
                 table[" | ".join(key)][way] = errors(found, expected[key])
     dist.destroy_process_group()
     with open(out, "w", encoding="utf-8") as file:

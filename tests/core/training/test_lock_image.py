@@ -1,5 +1,7 @@
 """The image tower is locked for the last share of a run: it stands still, and the rest has a cycle of its own."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from voxtile.errors import ConfigError
@@ -18,6 +20,8 @@ class Clock:
 
     estimated_stepping_batches = TOTAL
     global_step = 0
+    world_size = 1
+    strategy = SimpleNamespace(model=None)
 
 
 def module(share):

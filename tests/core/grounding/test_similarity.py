@@ -436,6 +436,42 @@ def test_a_model_of_transformers_is_shown_too(kind):
         SimilarityModel(model).ground(images, ["nodule " * 13])
 
 
+class Other(ImageTower):
+    """A transformer with rotary positions, or one whose channels come last."""
+
+    width, channels, dimensions = 8, 3, 2
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images, tokens=False):
+        return Encoded(self.model(images)[:, :8])
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        timm.models.eva.Eva(img_size=32, patch_size=16, embed_dim=16, depth=1, num_heads=2, num_classes=8),
+        timm.models.SwinTransformer(
+            img_size=32, patch_size=4, embed_dim=8, depths=(1,), num_heads=(2,), window_size=4, num_classes=8
+        ),
+    ],
+    ids=["eva", "swin"],
+)
+def test_a_tower_that_cannot_be_laid_out_is_refused_instead_of_shown_wrongly(model):
+    class Eight(Colours):
+        width = 8
+
+        def forward(self, tokens):
+            return Encoded(F.pad(super().forward(tokens).pooled, (0, 6)))
+
+    encoder = DualEncoder(image=Other(model), text=Eight(), embed_dim=8, project=False)
+    shown = SimilarityModel(EncoderModel("other", encoder, ImagePreset(size=(32, 32))))
+    with pytest.raises(ConfigError, match="no feature map that similarity could be laid out on"):
+        shown.ground(images_of(), ["red"])
+
+
 def test_a_decoder_refuses_what_it_cannot_hear():
     model, images = trained(Grounding(width=8, fine_width=8, heads=2))
     grounding = EncoderModel("decoder", model.encoder, model.preset, grounding=model.objectives[0])

@@ -120,7 +120,7 @@ class _Sums:
         return {metric: (self.above[metric], self.below[metric]) for metric in METRICS}
 
     def add(self, at: tuple[int, int], task: GroundingTask, predicted: Mask, target: Mask, peak: int) -> float:
-        """Count one answer, and return its Dice."""
+        """Count one answer, whose map has its peak at this place (-1: nowhere), and return its Dice."""
         found = answer(predicted, target, overlap=task.overlap, least_extent=task.least_extent)
         iou = found.both / found.either if found.either else 1.0
         dice = 2 * found.both / found.sum if found.sum else 1.0
@@ -133,7 +133,8 @@ class _Sums:
             "lesion_f1": (2 * found.found, 2 * found.found + found.missed + found.false),
         }
         if there:
-            pointed = float(target.ravel()[peak]) if not found.empty else 0.0
+            silent = peak < 0 or (found.empty and task.method is None)  # a similarity says where, not whether
+            pointed = 0.0 if silent else float(target.ravel()[peak])
             counts |= {"dice": (dice, 1.0), "iou": (iou, 1.0), "pointing": (pointed, 1.0)}
         else:
             counts["n_acc"] = (float(found.empty), 1.0)
@@ -296,7 +297,7 @@ def _counted(
             heard = {"model": (masks[k], presence[k]), "blind": blind, "swapped": (masks[other], presence[other])}
             for name, (mask, there) in heard.items():
                 predicted = without_small((mask >= cuts[0]) & (there >= cuts[1]), least)
-                dice = sums[name].add((n, k), task, predicted, target, int(mask.argmax()))
+                dice = sums[name].add((n, k), task, predicted, target, int(mask.argmax()) if mask.any() else -1)
                 if name == "model" and target.any() and len(shown[k]) < 2:
                     shown[k].append(Shown(part.units.names[n], task.classes[k].title, predicted, target, dice))
     return sums, [item for items in shown.values() for item in items]

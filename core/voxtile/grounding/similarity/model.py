@@ -154,7 +154,10 @@ class SimilarityModel:
         with noting_last_map(side.module, len(grid)) as held:
             embeddings = side.embed(images)
         if not held:
-            raise ConfigError(f"model '{self.name}' has no feature map with places, so that nothing can be shown")
+            raise ConfigError(
+                f"model '{self.name}' has no feature map that similarity could be laid out on; use a convolutional "
+                "model or a plain vision transformer"
+            )
         return gradcam_maps(held, embeddings @ texts.T, grid), embeddings
 
     def _token_gradcam(self, images: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,7 @@ Shape letters: S images, P phrases, N tokens, D the shared width, *g a grid of t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from voxtile.models.torchgeo import TorchGeoTower
 from voxtile.models.tower import full_precision
 from voxtile.objectives.region_contrast import RegionContrast
 from voxtile.objectives.token_wise import TokenWise
+
+_PATCHES = re.compile(r"(^|\.)(patch_embed(ding)?s?|embeddings|ln_pre)(\.|$)")  # of timm, transformers, open_clip
 
 LocalSimilarity = Callable[[Tensor, Sequence[str]], Tensor]
 """Images and P phrases to [S, P, *g] cosines of places and phrases."""
@@ -153,14 +156,25 @@ def with_gradients(module: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def noting_last_map(module: nn.Module, dimensions: int) -> Iterator[list[Tensor]]:
-    """A list that holds the last feature map [S, W, *g] of more than one place, once the module has run."""
+    """A list that holds the last feature map [S, W, *g] of more than one place, once the module has run.
+
+    It stays empty where patches become a sequence of tokens, which no map is read from, or where channels come last.
+    """
     held: list[Tensor] = []
+    unread = [name for name, part in module.named_modules() if getattr(part, "output_fmt", "") == "NHWC"]
 
-    def note(_: nn.Module, __: object, out: object) -> None:
-        if isinstance(out, Tensor) and out.ndim == dimensions + 2 and max(out.shape[2:]) > 1:
-            held[:] = [out]
+    def noting(name: str) -> Callable[[nn.Module, object, object], None]:
+        def note(_: nn.Module, __: object, out: object) -> None:
+            if isinstance(out, Tensor) and out.ndim == 3 and _PATCHES.search(name):
+                unread.append(name)
+            if isinstance(out, Tensor) and out.ndim == dimensions + 2 and max(out.shape[2:]) > 1:
+                held[:] = [out]
+            if unread:
+                held.clear()
 
-    hooks = [part.register_forward_hook(note) for part in module.modules()]
+        return note
+
+    hooks = [part.register_forward_hook(noting(name)) for name, part in module.named_modules()]
     try:
         yield held
     finally:

@@ -250,4 +250,5 @@ class _Picture:
 def _eight_bits(values: npt.NDArray[np.float32], low: float, high: float) -> npt.NDArray[np.uint8]:
     known = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
     scaled = np.clip((known - low) * (255 / max(high - low, 1e-6)) + 0.5, 0, 255)
-    return scaled.astype(np.uint8)
+    pixels: npt.NDArray[np.uint8] = scaled.astype(np.uint8)
+    return pixels

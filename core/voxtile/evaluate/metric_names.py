@@ -8,6 +8,10 @@ _TITLES = {
     "balanced_accuracy": "balanced accuracy",
     "mean_recall": "mean recall",
     "dice": "Dice",
+    "weighted_f1": "weighted F1",
+    "macro_f1": "macro F1",
+    "acc1": "accuracy",
+    "acc5": "accuracy in the first five",
 }
 
 

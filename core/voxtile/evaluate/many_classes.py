@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -123,7 +124,7 @@ def _slices(count: int, size: int) -> Iterator[slice]:
         yield slice(start, min(start + size, count))
 
 
-def _ratio(above: Floats, below: Integers) -> Floats:
+def _ratio(above: npt.NDArray[Any], below: Integers) -> Floats:
     result: Floats = np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0)
     return result
 

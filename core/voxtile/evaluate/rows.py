@@ -17,10 +17,11 @@ class Row:
     Attributes:
         task: name of the task.
         model: whose scores: the model's name, with `+fact-head` where the auxiliary head gives them instead of the
-            prompts, with `+fact-head-ensemble` for the mean of the two, or the name of the trivial baseline.
+            prompts, with `+fact-head-ensemble` for the mean of the two, or the name of the trivial baseline; of probes
+            either with `+linear-probe@10%` or `+few-shot@4`.
         kind: the model itself, the trivial baseline, or the model on shuffled images.
         metric: auroc, average_precision, balanced_accuracy, sensitivity or specificity; in retrieval recall@1, … and
-            mean_recall.
+            mean_recall; among images precision@5, map@5, ndcg@5, … and mrr.
         average: macro (mean over classes), micro (all decisions pooled) or none (one class).
         class_name: the class, or None for an average. In retrieval what is searched with what, and which duplicates
             count: `text-to-image/strict`; for `mean_recall` the rule alone.

@@ -60,8 +60,10 @@ class NeighboursResult(Result):
         return {"of": self.task.of.name, "queries": self.queries}
 
     def headlines(self, model: str) -> dict[str, Row]:
-        """The model's figures, for the logger."""
-        return {row.metric: row for row in self.rows if row.model == model and row.kind == "model"}
+        """The model's figures, for the logger; mean average precision first."""
+        own = {row.metric: row for row in self.rows if row.model == model and row.kind == "model"}
+        first = f"map@{self.task.cutoffs[0]}"
+        return {first: own[first], **own} if first in own else own
 
 
 def metrics_of(task: NeighboursTask) -> list[str]:

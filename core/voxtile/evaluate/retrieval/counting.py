@@ -75,8 +75,9 @@ def count_both(rows: Floats, columns: Floats, of_rows: Limits, of_columns: Limit
             block = _Block(rows, columns, down, across, rows[down].astype(np.float32, copy=False) @ single, margin)
             for numbers in of_rows.rounds(down):
                 block.count(of_rows, numbers, axis=1)
-            for numbers in of_columns.rounds(across) if of_columns is not None else ():
-                block.count(of_columns, numbers, axis=0)
+            if of_columns is not None:
+                for numbers in of_columns.rounds(across):
+                    block.count(of_columns, numbers, axis=0)
 
 
 def _error(rows: Floats, columns: Floats) -> float:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from voxtile.evaluate.metrics import Floats
+from voxtile.evaluate.retrieval.counting import Integers
 from voxtile.evaluate.retrieval.pairs import Pairs
 from voxtile.evaluate.retrieval.questions import Direction
-from voxtile.evaluate.retrieval.ranking import Integers, Places
+from voxtile.evaluate.retrieval.ranking import Places
 
 SHOWN = 3
 """Queries of each direction that hit, and as many that miss."""

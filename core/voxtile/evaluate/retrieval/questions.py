@@ -13,8 +13,9 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from voxtile.evaluate.retrieval.counting import Integers
 from voxtile.evaluate.retrieval.pairs import Pairs
-from voxtile.evaluate.retrieval.ranking import Integers, Questions
+from voxtile.evaluate.retrieval.ranking import Questions
 
 Direction: TypeAlias = Literal["text-to-image", "image-to-text"]
 Rule: TypeAlias = Literal["strict", "tolerant"]

@@ -15,6 +15,7 @@ from voxtile.evaluate.encode import unit_embeddings
 from voxtile.evaluate.metrics import Floats
 from voxtile.evaluate.model import EvaluationModel
 from voxtile.evaluate.result import Result
+from voxtile.evaluate.retrieval.counting import Integers
 from voxtile.evaluate.retrieval.examples import Example, pick_examples
 from voxtile.evaluate.retrieval.figures import MEAN, Recalls, RecallTable
 from voxtile.evaluate.retrieval.pairs import Pairs, read_pairs
@@ -29,7 +30,7 @@ from voxtile.evaluate.retrieval.questions import (
     shown_others,
     text_to_image,
 )
-from voxtile.evaluate.retrieval.ranking import Integers, Places, find_both
+from voxtile.evaluate.retrieval.ranking import Places, find_both
 from voxtile.evaluate.retrieval.task import RetrievalTask
 from voxtile.evaluate.retrieval.words import NAME, WordScores, word_scores
 from voxtile.evaluate.rows import Row

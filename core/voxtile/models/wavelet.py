@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from voxtile.errors import ConfigError
+from voxtile.models.amounts import amounts
 from voxtile.models.convolution import CONVOLUTIONS, LAYOUTS, position
 from voxtile.models.tower import ImageTower
 from voxtile.types import Encoded
@@ -69,6 +70,8 @@ class StagedTower(ImageTower):
         blocks: residual blocks of each stage.
         cells: also give the means of the image over this many cells an axis, standardised: large structures are then
             known from the first step, and the stages learn what means cannot tell. Empty for none.
+        bins: also give how much of each channel lies at each of so many levels between −1 and 1, standardised (see
+            `voxtile.models.amounts`); 0 for none. What a histogram tells is then known from the first step, too.
         width: length of the pooled vector, one hidden layer after the pooling: what the auxiliary terms ask for then
             outweighs what merely differs between patients.
         dropout: in the blocks and on the pooled vector.
@@ -90,6 +93,7 @@ class StagedTower(ImageTower):
         width: int,
         dropout: float,
         pool_stem: bool = False,
+        bins: int = 0,
     ) -> None:
         super().__init__()
         if len(widths) != len(blocks) or not widths:
@@ -107,8 +111,10 @@ class StagedTower(ImageTower):
             for w, n in zip(widths, blocks, strict=True)
         )
         self.norms = nn.ModuleList(norm(w) for w in widths)
-        self.pool_stem = pool_stem
-        pooled = 2 * sum(widths) + 2 * stem * pool_stem + (channels * math.prod(cells) if cells else 0)
+        self.pool_stem, self.bins = pool_stem, bins
+        pooled = (
+            2 * sum(widths) + 2 * stem * pool_stem + (channels * math.prod(cells) if cells else 0) + channels * bins
+        )
         self.pooled_norm = nn.BatchNorm1d(pooled)
         self.hidden = nn.Sequential(nn.Linear(pooled, width, bias=False), nn.BatchNorm1d(width), nn.ReLU())
         self.dropout = nn.Dropout(dropout)
@@ -132,6 +138,8 @@ class StagedTower(ImageTower):
             _POOL[self.dimensions](images, self.cells).flatten(1) if self.cells else images.new_empty(len(images), 0)
         )
         pooled = _mean_and_max(x) if self.pool_stem else []
+        if self.bins:
+            pooled.append(amounts(images, self.bins))
         level = x
         for i, (down, place, stage, norm) in enumerate(
             zip(self.downs, self.places, self.stages, self.norms, strict=True)
@@ -173,6 +181,7 @@ class WaveletTower(StagedTower):
         dropout: float = 0.0,
         rectify: bool = True,
         mix: int = 0,
+        bins: int = 0,
     ) -> None:
         filters = haar_filters(dimensions)
         stem = channels * len(filters)
@@ -186,6 +195,7 @@ class WaveletTower(StagedTower):
             width=width,
             dropout=dropout,
             pool_stem=mix > 0,
+            bins=bins,
         )
         self.rectify = rectify and not mix
         self.stem = CONVOLUTIONS[self.dimensions](channels, stem, 2, stride=2, bias=False, groups=channels)

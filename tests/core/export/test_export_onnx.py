@@ -36,7 +36,7 @@ def graph(folder, name):
 
 def test_a_volume_model_answers_as_its_checkpoint_also_in_batches_of_other_sizes(tmp_path, volumes, save, bag):
     """Cells that do not divide the grid, batch statistics, a fact head; texts of other lengths; 8 bits beside it."""
-    checkpoint = save(wavelets(3, 2, [3, 3, 5], mix=6), bag, VOLUMES, facts=("effusion", "nodule"))
+    checkpoint = save(wavelets(3, 2, [3, 3, 5], mix=6, bins=4), bag, VOLUMES, facts=("effusion", "nodule"))
     out = tmp_path / "out"
     export_onnx(checkpoint, out, corpus=volumes, samples=4, int8=True)
     model = load_model(str(checkpoint))

@@ -133,23 +133,22 @@ class CompiledView:
             )
         return found
 
-    def identities(self, split: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """First 63 bits of the uid, and the hash of the subject, of each sample of a split: two arrays [N].
+    def uid_marks(self, split: str) -> npt.NDArray[np.int64]:
+        """[N] first 63 bits of the uid of each sample of a split.
 
         Raises:
             ConfigError: no sample is in this split.
         """
         rows = self.rows(split)
-        uids, subjects = [], []
+        found = []
         row = rows.start
         while row < rows.stop:
             columns, at = self._index.at(row)
-            stop = min(len(columns["subject"]), at + rows.stop - row)
+            stop = min(len(columns["uid"]), at + rows.stop - row)
             first = np.ascontiguousarray(columns["uid"][at:stop, :8]).view(">u8")[:, 0]
-            uids.append((first & np.uint64(2**63 - 1)).astype(np.int64))
-            subjects.append(np.asarray(columns["subject"][at:stop], np.int64))
+            found.append((first & np.uint64(2**63 - 1)).astype(np.int64))
             row += stop - at
-        return np.concatenate(uids), np.concatenate(subjects)
+        return np.concatenate(found)
 
     def study_rows(self, study: int) -> range:
         """Rows of one study."""

@@ -160,9 +160,8 @@ class CorpusDataModule(pl.LightningDataModule):
     def training_marks(self) -> TrainingMarks:
         """Hashes of what is trained on, for the checkpoint."""
         sources = [self._source] if self._mixed is None else self._mixed.open()
-        found = [source.compiled.identities(source.splits["train"]) for source in sources if source.size("train")]
-        empty = np.empty(0, np.int64)
-        return TrainingMarks.of(*(np.concatenate(part) for part in zip((empty, empty), *found, strict=True)))
+        found = [source.compiled.uid_marks(source.splits["train"]) for source in sources if source.size("train")]
+        return TrainingMarks.of(np.concatenate([np.empty(0, np.int64), *found]))
 
     @property
     def cursor(self) -> Cursor:

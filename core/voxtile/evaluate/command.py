@@ -167,7 +167,7 @@ def evaluate_model(
         options: how.
     """
     results = tuple(_completed(load_task(task), model, corpus, options) for task in tasks)
-    leakage = check_leakage(model, results, allowed=options.allow_leakage)
+    leakage = check_leakage(model, corpus, results, allowed=options.allow_leakage)
     return Evaluation(
         model=model.name,
         results=results,

@@ -241,10 +241,7 @@ def test_lightning_resumes_at_any_step_with_the_same_draws_and_weights(picture_c
 def test_the_marks_are_those_of_the_training_split(volume_corpus):
     table = volume_corpus.table("samples", columns=["uid", "subject"])
     splits = volume_corpus.splits("default")
-    pairs = zip(table["uid"].to_pylist(), table["subject"].to_pylist(), strict=True)
-    rows = [(uid, subject, splits.get(subject)) for uid, subject in pairs]
-    uids, subjects, _ = zip(*rows, strict=True)
-    found = module(volume_corpus).training_marks.shared(uids, subjects)
-    assert found[0] == [uid for uid, _, split in rows if split == "train"]
-    assert found[1] == sorted({subject for _, subject, split in rows if split == "train"})
-    assert len(found[0]) < len(rows)
+    split = {uid: splits.get(s) for uid, s in zip(*(table[c].to_pylist() for c in ("uid", "subject")), strict=True)}
+    found = module(volume_corpus).training_marks.shared(list(split))
+    assert found == [uid for uid, name in split.items() if name == "train"]
+    assert 0 < len(found) < len(split)

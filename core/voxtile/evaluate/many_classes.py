@@ -2,8 +2,8 @@
 
 Scores are softmax probabilities, as in `zero_shot.singlelabel_scores`. Three passes over blocks: the normaliser of each
 image with its decision, then a few classes at a time, sorted, for AUROC and average precision of each class against the
-rest. Similarities are float64 and rounded to nine decimals of the cosine before anything is compared, so that neither
-the block nor the order of a sum decides a tie.
+rest. Cosines and logarithms of scores are float64 and rounded to nine decimals before anything is compared, so that
+neither the block nor the order of a sum decides a tie.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import logsumexp
 
 from voxtile.errors import EvaluationError
 from voxtile.evaluate.metrics import Floats
 
 Integers = npt.NDArray[np.int64]
 _BLOCK = 16_000_000  # similarities held at a time: 128 MB
+_SORTED = 4  # times as many scores wait to be sorted: the fewer classes at a time, the more often all images are read
 _DECIMALS = 9
 _FIRST = 5
 
@@ -82,15 +82,16 @@ def many_class_figures(
         mine = cosine[np.arange(len(cosine)), truth[rows]][:, None]
         above, level = (cosine > mine).sum(axis=1), (cosine == mine).sum(axis=1)
         first[rows], five[rows] = (np.clip((k - above) / level, 0, 1) for k in (1, _FIRST))
-        shares[rows] = logsumexp(scale * cosine, axis=1)
+        shares[rows] = _log_sums(cosine, scale)
     sizes = np.bincount(truth, minlength=len(classes))
     recall = _ratio(np.bincount(truth, weights=first, minlength=len(classes)), sizes)
     auroc, average = (np.full(len(classes), np.nan) for _ in range(2))
     by_class = np.split(np.argsort(truth, kind="stable"), np.cumsum(sizes)[:-1])
-    for columns in _slices(len(classes), max(1, _BLOCK // len(images))):
+    for columns in _slices(len(classes), max(1, _SORTED * _BLOCK // len(images))):
         scores = np.empty((columns.stop - columns.start, len(images)))
         for rows in _slices(len(images), max(1, _BLOCK // len(classes))):
             scores[:, rows] = scale * _cosines(images[rows], own[columns]).T - shares[rows]
+        np.round(scores, _DECIMALS, out=scores)
         for place, values in enumerate(scores):
             k = columns.start + place
             auroc[k], average[k] = _ranking(values, by_class[k])
@@ -117,6 +118,15 @@ def _ranking(values: Floats, positives: Integers) -> tuple[float, float]:
 def _cosines(images: npt.NDArray[np.floating], classes: Floats) -> Floats:
     product: Floats = images.astype(np.float64, copy=False) @ classes.T
     return np.round(product, _DECIMALS, out=product)
+
+
+def _log_sums(cosine: Floats, scale: float) -> Floats:
+    """[N] logarithm of the summed exponentials of each row times the scale; the rows are overwritten."""
+    largest = cosine.max(axis=1)
+    cosine -= largest[:, None]
+    cosine *= scale
+    result: Floats = scale * largest + np.log(np.exp(cosine, out=cosine).sum(axis=1))
+    return result
 
 
 def _slices(count: int, size: int) -> Iterator[slice]:

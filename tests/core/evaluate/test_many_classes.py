@@ -26,7 +26,7 @@ def problem(kind):
 @pytest.mark.parametrize("kind", ["random", "ties", "float32"])
 def test_it_equals_the_whole_matrix(kind, monkeypatch):
     images, classes, truth = problem(kind)
-    monkeypatch.setattr(many_classes, "_BLOCK", 900)  # blocks of 75 images, and of two classes
+    monkeypatch.setattr(many_classes, "_BLOCK", 900)  # blocks of 75 images, and of nine classes
     found = many_class_figures(images, classes, truth, scale=8.0)
     cosine = np.round(images.astype(np.float64) @ classes.astype(np.float64).T, 9)
     scores = softmax(8.0 * cosine, axis=1)

@@ -1,6 +1,9 @@
 """Published rules: what they choose is what their own code chooses, and a model without skill gains by them."""
 
+import importlib.util
 import math
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -139,6 +142,36 @@ def test_five_captions_are_five_chances_among_five_times_as_many_texts():
     assert found.published == pytest.approx(1 - (1 - 5 / 1500) ** 5, abs=0.012)  # 5 of 1500 places, five tries
     single = clip_benchmark.caption_flattery(images, texts[:300], np.arange(300), 5)
     assert single.gain == 0
+
+
+@pytest.fixture(scope="module")
+def flattery():
+    path = Path(__file__).parents[3] / "benchmarks" / "flattery.py"
+    spec = importlib.util.spec_from_file_location("flattery", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["flattery"] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules["flattery"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "metric", "low", "high"),
+    [
+        ("thresholds on the reported scans", "balanced_accuracy", 0.02, 0.1),
+        ("the query in its own gallery", "agreement@1", 0.75, 0.9),
+        ("best j of five on the reported slides", "balanced_accuracy", 0, 0.15),
+        ("best j of three, median of eight prompts", "balanced_accuracy", 0, 0.15),
+        ("best penalty of four on the reported images", "macro_f1", 0, 0.15),
+        ("equal scores in the order of the table", "mean_average_precision", 0.7, 0.9),
+        ("any of five captions", "image-to-text recall@10", -0.06, 0.06),
+    ],
+)
+def test_what_each_rule_adds_to_a_model_without_skill(flattery, rule, metric, low, high):
+    n = 40 if "j of" in rule else 100
+    found = {row.metric: row for row in flattery.measured(rule, n, 2, 0)}
+    assert low <= found[metric].gain <= high
+    assert found[metric].gain == pytest.approx(found[metric].published - found[metric].honest)
 
 
 def test_an_unknown_protocol_is_refused():

@@ -55,14 +55,14 @@ def evaluate(
     batch_size: int = 32,
     bootstrap: int = 1000,
     seed: int = 0,
-    also: str = "",
-    compat: str = "",
-    robustness: str = "",
-    subgroups: str = "",
+    also: str | None = None,
+    compat: str | None = None,
+    robustness: str | None = None,
+    subgroups: str | None = None,
     allow_leakage: bool = False,
     slices: int = SLICES,
-    window: str = "",
-    bands: str = "",
+    window: str | None = None,
+    bands: str | None = None,
 ) -> None:
     """Evaluate models on tasks: figures with intervals, a trivial baseline and shuffled images beside them.
 
@@ -125,11 +125,11 @@ def evaluate(
         refuse_empty(evaluation, out)
 
 
-def _listed(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+def _listed(text: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
 
 
-def _flattening(slices: int, window: str, bands: str) -> Flattening:
+def _flattening(slices: int, window: str | None, bands: str | None) -> Flattening:
     try:
         limits = tuple(float(part) for part in _listed(window))
     except ValueError:

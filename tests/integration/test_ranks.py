@@ -3,9 +3,12 @@
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -172,3 +175,26 @@ def test_thirty_random_kills(nursery, xray_corpus, tmp_path, undisturbed):
             kills += status != 0
             ranks = rng.choice([1, 2, 3])
         assert_same_batches(folder, expected)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_rank_that_dies_ends_the_run(xray_corpus, tmp_path, victim):
+    """Processes that the command line itself starts, as a user would."""
+    command = [sys.executable, "-P", "-m", "voxtile.cli", "fit", "-c", CONFIG, "--data.corpus", xray_corpus]
+    command += ["--trainer.devices", 2, "--trainer.strategy", "ddp", "--trainer.max_epochs", 1000]
+    log = (tmp_path / "log").open("w+")
+    first = subprocess.Popen(list(map(str, command)), cwd=tmp_path, stdout=log, stderr=log)
+    deadline = time.monotonic() + 240
+    while not list(tmp_path.rglob("last.ckpt")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    (other,) = (child.pid for child in psutil.Process(first.pid).children() if "voxtile.cli" in child.cmdline())
+    os.kill((first.pid, other)[victim], signal.SIGKILL)
+    assert first.wait(60) != 0
+    end = time.monotonic() + 60
+    while psutil.pid_exists(other) and time.monotonic() < end:
+        time.sleep(0.2)
+    assert not psutil.pid_exists(other)
+    if victim == 1:
+        log.seek(0)
+        assert "rank: 1" in log.read()

@@ -1,6 +1,7 @@
 """A volume's masks as DICOM SEG: highdicom reads them, and converted again they are the same bits."""
 
 import json
+import shutil
 from pathlib import Path
 
 import highdicom as hd
@@ -106,3 +107,18 @@ def test_what_cannot_be_written_is_said(corpus, tmp_path, test_data):
     with pytest.raises(CorpusError, match="no mask on its own grid"):
         extract_sample(tmp_path / "plain", uid, to="dicom-seg", out=tmp_path / "c.dcm")
     assert not list(tmp_path.glob("*.dcm"))
+
+
+def test_files_without_identifiers_cannot_be_referred_to(tmp_path, test_data):
+    """Real files whose SOP, study and series UIDs were emptied."""
+    source = tmp_path / "series"
+    source.mkdir()
+    for path in sorted((test_data / "medical" / "totalseg_ct_mr_labels" / "example_ct_dicom").iterdir())[:3]:
+        shutil.copy(path, source)
+    convert_dicom(source, tmp_path / "corpus", engine="inline")
+    row = Corpus(tmp_path / "corpus").table("samples").to_pylist()[0]
+    writer = JobWriter(tmp_path / "corpus", "mask")
+    writer.add_mask(Mask({"region_id": "r", "uid": row["uid"], "phrase": "liver"}, np.ones(row["shape"], bool)))
+    writer.publish()
+    with pytest.raises(InputError, match="have no SOPClassUID, so that no segmentation can refer to them"):
+        extract_sample(tmp_path / "corpus", row["uid"], to="dicom-seg", out=tmp_path / "m.dcm", originals=source)

@@ -38,6 +38,8 @@ MAX_BYTES = 4 << 30  # of overlapping masks, which highdicom takes as one array
 _SHARE = 255
 _BODY = ("SCT", "123037004", "Anatomical Structure")
 _SAME_PLACE = 0.2  # of the smallest step: original positions are often rounded to 0.1 mm
+# Of type 1 in the SOP Common, General Study and General Series modules (PS3.3, C.12.1, C.7.2.1, C.7.3.1).
+_IDENTIFIERS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 _MAX_LABEL = 64  # characters of a segment's label (PS3.5, VR LO)
 
 Array = npt.NDArray[Any]
@@ -263,6 +265,13 @@ def _originals(folder: Path, sample: StoredSample) -> list[Dataset]:
             f"'{folder}' holds {len(fitting)} series of {' × '.join(map(str, sizes))} voxels; give the folder of the "
             f"one series that sample {sample.meta['uid']} was converted from"
         )
+    for original in fitting[0]:
+        missing = [name for name in _IDENTIFIERS if not original.get(name)]
+        if missing:
+            raise InputError(
+                f"the DICOM files in '{folder}' have no {missing[0]}, so that no segmentation can refer to them; take "
+                "files that still have their identifiers, or write with --to nifti"
+            )
     return fitting[0]
 
 

@@ -47,7 +47,11 @@ def corpus(tmp_path_factory):
             row |= {"axes": "ZYX", "units": "a.u.", "spacing": list(spacing), "affine": affine(spacing, origin)}
             writer.add(Sample(row, values))
             for phrase in ("lesion", f"left {modality.lower()} focus"):
-                region = {"region_id": f"{uid[-9:]}{number}{phrase.replace(chr(32), chr(45))}", "uid": uid, "phrase": phrase}
+                region = {
+                    "region_id": f"{uid[-9:]}{number}{phrase.replace(chr(32), chr(45))}",
+                    "uid": uid,
+                    "phrase": phrase,
+                }
                 writer.add_mask(Mask(region | {"source": f"{modality.lower()}@1"}, values > 0))
             sure = {"name": f"sureness/{uid[-9:]}{number}lesion", "value": 0.5 + part / 4, "producer": "made@1"}
             writer.add_rows("scores", [{"uid": uid} | sure])

@@ -74,7 +74,8 @@ def test_nifti_comes_back_on_its_own_grid(tmp_path, model):
     assert not found.get_fdata()[..., 1].any()
     [names] = out.glob("*.json")
     assert [p["name"] for p in json.loads(names.read_text())["phrases"]] == ["bright box", "dragon"]
-    assert len(list(out.glob("*.png"))) == 1
+    [picture] = out.glob("*.png")
+    assert (np.asarray(Image.open(picture)) == (42, 120, 214)).all(2).any(), "drawn in a plane where it is"
 
 
 @pytest.mark.parametrize("number", [0, 1])

@@ -120,6 +120,9 @@ def test_known_maps_get_full_marks_and_controls_fall(corpus, tmp_path):
     assert figure("pointing", "trivial", "random point") == pytest.approx(50 / volume)
     assert 0 <= figure("pointing", "trivial", "centre point") < 0.5
     report(evaluation, tmp_path, Console(file=io.StringIO()))
+    page = (tmp_path / "index.html").read_text()
+    assert "by similarity (gradcam)" in page
+    assert "at a random point" in page
     written = json.loads((tmp_path / "results.json").read_text())
     assert '"method": "gradcam"' in json.dumps(written["provenance"])
 

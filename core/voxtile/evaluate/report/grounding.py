@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from voxtile.evaluate.figures import Difference
 from voxtile.evaluate.grounding.figures import HEADLINE, METRICS
-from voxtile.evaluate.grounding.run import BLIND, GroundingResult, Shown
+from voxtile.evaluate.grounding.run import BLIND, POINTS, GroundingResult, Shown
 from voxtile.evaluate.report.examples import jpeg_uri
 from voxtile.evaluate.report.sections import UNIT_NAMES, Source, Strip
 from voxtile.evaluate.rows import Row, ScoreKind, find_row
@@ -65,6 +65,7 @@ class GroundingSection:
     strip: Strip
     difference: Difference | None
     overlays: list[Overlay]
+    points: list[tuple[str, Row | None]]
     template: str = "grounding.html.j2"
     labelled: bool = True
     has_head: bool = False
@@ -96,6 +97,10 @@ def grounding_section(result: GroundingResult) -> GroundingSection:
         strip=Strip(0.0),
         difference=next(iter(result.differences), None),
         overlays=[_overlay(result, item) for item in result.shown],
+        points=[
+            (name, find_row(result.rows, model=name, kind="trivial", metric="pointing", class_name=None))
+            for name in POINTS
+        ],
     )
 
 
@@ -118,10 +123,10 @@ def outlined(
 ) -> npt.NDArray[np.uint8]:
     """[C, *G] and two masks to [Y, X, 3] with their outlines, in the plane that holds most of the target.
 
-    Volumes are seen from the feet: the patient's right is on the left of the picture.
+    Where there is no target, the prediction decides. Volumes are seen from the feet: the patient's right is on the left of the picture.
     """
     if target.ndim == 3:
-        plane = int(target.sum((1, 2)).argmax())
+        plane = int((target if target.any() else predicted).sum((1, 2)).argmax())
         image, predicted, target = image[:, plane, ::-1, ::-1], predicted[plane, ::-1, ::-1], target[plane, ::-1, ::-1]
     channels = image if len(image) == 3 and target.ndim == 2 and image.ndim == 3 else image[:1].repeat(3, 0)
     low, high = channels.min(), channels.max()

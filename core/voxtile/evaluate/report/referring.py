@@ -9,6 +9,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from voxtile.corpus.codecs import decode_picture
+from voxtile.data.tile import band_names
 from voxtile.evaluate.figures import Difference
 from voxtile.evaluate.grounding.run import BLIND
 from voxtile.evaluate.referring.run import ReferringResult, ShownBox
@@ -24,6 +25,7 @@ _LABELS = {
     "shuffled": ("Another expression", "the box of what it shows for an expression that means another object"),
 }
 _PREDICTED, _TARGET = (42, 120, 214), (255, 176, 0)  # told apart by brightness too
+_COLOURS = ("red", "green", "blue")
 _LARGE = 320  # pixels of a picture's longer side
 
 
@@ -119,5 +121,8 @@ def _picture(result: ReferringResult, shown: ShownBox) -> BoxPicture:
         values = np.atleast_3d(decode_picture(source.encoded())).transpose(2, 0, 1)
     else:
         values = np.moveaxis(np.atleast_3d(source.array()), source.meta["axes"].find("C"), 0)
+    names = band_names(source.meta)
+    if set(_COLOURS) <= set(names):  # in the order that people see, whatever the file's is
+        values = values[[names.index(colour) for colour in _COLOURS]]
     picture = boxed(values.astype(np.float32), shown.predicted, shown.target)
     return BoxPicture(shown.uid, shown.phrase, shown.overlap, jpeg_uri(picture))

@@ -123,7 +123,8 @@ def outlined(
 ) -> npt.NDArray[np.uint8]:
     """[C, *G] and two masks to [Y, X, 3] with their outlines, in the plane that holds most of the target.
 
-    Where there is no target, the prediction decides. Volumes are seen from the feet: the patient's right is on the left of the picture.
+    Where there is no target, the prediction decides. Volumes are seen from the feet: the patient's right is on the left
+    of the picture.
     """
     if target.ndim == 3:
         plane = int((target if target.any() else predicted).sum((1, 2)).argmax())

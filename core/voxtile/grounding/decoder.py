@@ -53,7 +53,7 @@ class Answers(NamedTuple):
     def logits(self, cells: Tensor, rows: Tensor) -> Tensor:
         """[r, P, K] float32 of some phrases of one image at [P, F] cells of it."""
         products = (cells @ self.weights[rows].flatten(0, 1).T).float()
-        parts = products.unflatten(1, (len(rows), self.weights.shape[1])).transpose(0, 1)
+        parts = products.reshape(len(cells), len(rows), self.weights.shape[1]).transpose(0, 1)
         return parts + self.offsets[rows].float().unsqueeze(1)
 
 
@@ -256,9 +256,9 @@ class GroundingDecoder(nn.Module):
 
         The parts themselves, many numbers each, are never made.
         """
-        size = (-1, self.product)
-        weights = torch.einsum("rm,kmf->rkf", vectors, self.parts.weight.flatten(1).unflatten(0, size))
-        return weights, vectors @ self.parts.bias.unflatten(0, size).T + self.bias
+        parts = 2**self.dimensions
+        weights = torch.einsum("rm,kmf->rkf", vectors, self.parts.weight.reshape(parts, self.product, -1))
+        return weights, vectors @ self.parts.bias.reshape(parts, self.product).T + self.bias
 
     def forward(self, levels: Sequence[Tensor], phrases: Encoded, item: Tensor, grid: Sequence[int]) -> Grounded:
         """Masks of R phrases on the grid *G of the image; see `answers` for the other arguments."""

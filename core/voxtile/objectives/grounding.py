@@ -26,6 +26,8 @@ class Grounding(Objective):
         width, fine_width, fine_blocks, product, heads, coordinates: of the decoder, see `GroundingDecoder`.
         points: voxels (of whole cells) without any target that the loss of an image is taken on, drawn anew each time.
         focal: weight of the focal loss beside Dice.
+        silence: share of the focal loss that a phrase without target counts. It is divided by few voxels, that of a
+            large target by thousands: at 1 silence wins, and what is large and rare may never be shown.
         presence: weight of the presence term.
     """
 
@@ -42,6 +44,7 @@ class Grounding(Objective):
         coordinates: bool = False,
         points: int = 8192,
         focal: float = 0.5,
+        silence: float = 1.0,
         presence: float = 0.5,
     ) -> None:
         super().__init__()
@@ -49,7 +52,7 @@ class Grounding(Objective):
             "width": width, "fine_width": fine_width, "fine_blocks": fine_blocks, "product": product, "heads": heads,
             "coordinates": coordinates,
         }  # fmt: skip
-        self.points, self.focal, self.presence = points, focal, presence
+        self.points, self.focal, self.silence, self.presence = points, focal, silence, presence
         self.decoder: GroundingDecoder | None = None
 
     def setup_towers(self, image: ImageTower, text: TextTower) -> None:
@@ -105,10 +108,12 @@ class Grounding(Objective):
             held = parts.amax(0).flatten(axes).amax(-1).flatten() > 0
             places, weight = _points(held, self.points // 2**axes)
             logits = found.logits(features[places], rows).flatten(1)
-            truth = parts[(slice(None), *torch.unravel_index(places, tuple(cells)))].flatten(1)
+            at: Any = (slice(None), *torch.unravel_index(places, tuple(cells)))
+            truth = parts[at].flatten(1)
             there = (truth.amax(1) > 0).float()
             weight = weight.repeat_interleave(2**axes)
-            own = self.focal * focal_loss(logits, truth, weight) + there * dice_loss(logits, truth, weight)
+            share = there + self.silence * (1 - there)
+            own = self.focal * share * focal_loss(logits, truth, weight) + there * dice_loss(logits, truth, weight)
             losses = losses.index_add(0, rows, own)
         return losses
 

@@ -60,7 +60,7 @@ class FiniteLoss(pl.Callback):
             return "an unknown batch"
         images = batch.images
         broken = ~torch.isfinite(images).flatten(1).all(1) if images.is_floating_point() else torch.zeros(len(images))
-        at_fault = batch.image_item.to(broken.device)[broken.bool()].unique().tolist()
+        at_fault = sorted(set(batch.image_item.to(broken.device)[broken.bool()].tolist()))
         if at_fault:
             uids = [batch.uids[item] for item in at_fault]
             return f"{_named(uids)}, whose image holds values that are not finite; leave it out with data.where"

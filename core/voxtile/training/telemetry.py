@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 
 import lightning.pytorch as pl
 import psutil
@@ -39,6 +40,7 @@ class Telemetry(pl.Callback):
         self._given = None if peak_tflops is None else peak_tflops * 1e12
         self._peak: float | None = None
         self._operations: int | None = None  # of a step
+        self._counting = ExitStack()
         self._counter: FlopCounterMode | None = None
         self._clear()
 
@@ -62,8 +64,7 @@ class Telemetry(pl.Callback):
         """Note how long the batch was waited for, and count the operations of the first step."""
         self._waited += time.perf_counter() - self._ready
         if self._peak and self._operations is None:
-            self._counter = FlopCounterMode(display=False)
-            self._counter.__enter__()
+            self._counter = self._counting.enter_context(FlopCounterMode(display=False))
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
@@ -77,7 +78,7 @@ class Telemetry(pl.Callback):
     ) -> None:
         """Log the rest."""
         if self._counter is not None:
-            self._counter.__exit__(None, None, None)
+            self._counting.close()
             self._operations, self._counter = self._counter.get_total_flops(), None
         self._images += len(batch.images)
         self._steps += 1
@@ -98,9 +99,8 @@ class Telemetry(pl.Callback):
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Leave no counter behind."""
-        if self._counter is not None:
-            self._counter.__exit__(None, None, None)
-            self._counter = None
+        self._counting.close()
+        self._counter = None
 
 
 def _is_logged(trainer: pl.Trainer) -> bool:

@@ -88,7 +88,7 @@ def measure(
         with counter:
             with _recording(kept, own), autocast:
                 loss = _loss(module, batch, left)
-            loss.backward()
+            torch.autograd.backward(loss)
         numbers = [(p.numel(), p.requires_grad) for p in module.parameters()]
         inputs = batch.images.nbytes
     return Step(

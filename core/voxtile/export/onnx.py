@@ -58,13 +58,14 @@ def write_onnx(source: Source, folder: Path, probes: Probes) -> None:
         MissingExtraError: onnx is not installed.
     """
     require_onnx()
-    free = torch.export.Dim.AUTO  # with the limits that a tower itself sets
+    count = torch.export.Dim("count", min=1)  # a tower that fixes it is refused
+    free = torch.export.Dim.AUTO  # texts: with the limits that a tower itself sets
     # Examples of two: an axis of one would be taken as fixed.
     images = torch.cat([probes.images, probes.images])[:2]
     tokens, _ = source.encoder.text.tokenizer.encode((*probes.texts, *probes.texts)[:2])
     outputs = [EMBEDDINGS] if source.head is None else [EMBEDDINGS, FACTS]
-    _export(_ImageGraph(source.encoder, source.head), images, "images", outputs, {0: free}, folder / f"{IMAGE}.onnx")
-    axes = {0: free} if _fixed_length(source) else {0: free, 1: free}
+    _export(_ImageGraph(source.encoder, source.head), images, "images", outputs, {0: count}, folder / f"{IMAGE}.onnx")
+    axes = {0: count} if _fixed_length(source) else {0: count, 1: free}
     _export(_TextGraph(source.encoder), tokens, "tokens", [EMBEDDINGS], axes, folder / f"{TEXT}.onnx")
 
 

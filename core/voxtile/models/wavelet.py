@@ -135,7 +135,9 @@ class StagedTower(ImageTower):
         x = self.stem_features(images)
         levels = [x]
         means = (
-            _POOL[self.dimensions](images, self.cells).flatten(1) if self.cells else images.new_empty(len(images), 0)
+            _POOL[self.dimensions](images, self.cells).flatten(1)
+            if self.cells
+            else images.new_empty(images.shape[0], 0)
         )
         pooled = _mean_and_max(x) if self.pool_stem else []
         if self.bins:

@@ -169,7 +169,7 @@ def test_a_model_without_a_decoder_shows_by_similarity(tmp_path, monkeypatch, ca
     for extra, message in (
         (["box", "--method", "decoder"], "has no decoder"),
         (["box", "--method", "maskclip"], "can be shown with gradcam"),
-        (["  "], "phrase to ground is empty"),
+        (["  "], "is empty; name what to look for"),
         (["a box in the scan"], "more words than the model reads"),
     ):
         assert main([*arguments, *extra, "--out", str(tmp_path / "none")]) == 2

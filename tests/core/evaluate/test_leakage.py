@@ -9,6 +9,7 @@ from voxtile.cli import main
 from voxtile.data.marks import TrainingMarks, uid_mark
 from voxtile.errors import EvaluationError
 from voxtile.evaluate.command import evaluate_model
+from voxtile.evaluate.leakage import check_leakage
 from voxtile.evaluate.runner import Options
 from voxtile.models.load import from_module, load_model
 from voxtile.training.checkpoint import AtomicCheckpointIO
@@ -41,19 +42,18 @@ def test_a_model_that_was_trained_on_test_subjects_is_refused(make_corpus, make_
     """Two scans a subject, of which one was trained on."""
     corpus = make_corpus(tmp_path / "c", n=120, series=2, noise=20.0)
     model, options = make_model(), Options(replicates=100)
+    model.training_marks = marks(["00030"])  # of p3, who is in the training split
+    clean = evaluate_model(model, "m", corpus, [str(task_path)], options)
+    assert clean.provenance["model"]["leakage"].startswith("none of 120 reported samples")
     model.training_marks = marks(["00000"])  # a scan of p0, who is in the test split
     with pytest.raises(EvaluationError) as error:
-        evaluate_model(model, "m", corpus, [str(task_path)], options)
+        check_leakage(model, corpus, clean.results, allowed=False)
     said = str(error.value)
     assert "1 of 120 samples and 1 subjects of the split 'test' were in the training data of 'blocks'" in said
     assert "(e.g. the subject p0)" in said
     assert "--allow-leakage" in said
     assert "\n" not in said
-    allowed = evaluate_model(model, "m", corpus, [str(task_path)], Options(replicates=100, allow_leakage=True))
-    assert allowed.provenance["model"]["leakage"].startswith("LEAK: ")
-    model.training_marks = marks(["00030"])  # of p3, who is in the training split
-    clean = evaluate_model(model, "m", corpus, [str(task_path)], options)
-    assert clean.provenance["model"]["leakage"].startswith("none of 120 reported samples")
+    assert check_leakage(model, corpus, clean.results, allowed=True).startswith("LEAK: ")
 
 
 def test_a_model_without_marks_is_reported_as_unknown(block_corpus, make_model, task_path, tmp_path, monkeypatch):

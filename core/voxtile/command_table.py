@@ -210,7 +210,7 @@ COMMANDS: Mapping[str, Entry | Group] = {
     "export": Group(
         ENRICH,
         "export MODEL|CORPUS OUT --to NAME",
-        "a trained model for other libraries, with proof; coordinates and features of a corpus for other tools",
+        "a model for other libraries, with proof; features for other tools",
         "voxtile export last.ckpt out --to onnx --corpus corpus",
         "export",
         _exports,

@@ -83,7 +83,8 @@ class CursorCallback(pl.Callback):
 
         They drift where a run is resumed, saved at an epoch's end and resumed again; it would then train an epoch more
         than it was asked for. Where `max_steps` ends a run within an epoch, they take the epoch for finished, and the
-        resumed run would train less. In its counts a batch that just ended is not completed: it adds it itself on resuming.
+        resumed run would train less. In its counts a batch that just ended is not completed: it adds it itself on
+        resuming.
         """
         loop = checkpoint["loops"]["fit_loop"]
         epochs, batches = loop["epoch_progress"]["current"], loop["epoch_loop.batch_progress"]["current"]

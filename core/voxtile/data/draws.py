@@ -93,8 +93,8 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
             )
         if self.regions is not None and self.unit != "sample" and not isinstance(self.preset, StudyReader):
             raise ConfigError(
-                "data.regions: masks lie on one image; set data.unit to sample, take a preset that makes one of a study "
-                "(StudyPreset), or remove data.regions"
+                "data.regions: masks lie on one image; set data.unit to sample, take a preset that makes one of a "
+                "study (StudyPreset), or remove data.regions"
             )
         items = self.view.rows(self.split) if self.unit == "sample" else self.view.studies(self.split)
         self._first, self._count = items.start, len(items)

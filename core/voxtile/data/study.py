@@ -17,7 +17,7 @@ from voxtile.data.intensity import bias_field, foreground_range, to_windows
 from voxtile.data.placement import Affine, affine_of, centre_of, grid_affine, place_on_grid
 from voxtile.data.preset import SampleSource
 from voxtile.data.roles import PRIOR, StudySource, check_roles, matches, not_a_study, pick_roles, refuse_missing
-from voxtile.data.study_masks import StudyMasks, anchored, first_voxel
+from voxtile.data.study_masks import StudyMasks, anchored, first_voxel, mirrored_axes
 from voxtile.errors import PresetError
 
 _HALF_LIMIT = 60_000.0  # below the largest number of half precision
@@ -79,6 +79,8 @@ class StudyPreset(BasePreset):
         presence: append a channel for each role, 1 where the study has it and 0 where not; needs `drop`.
         drop: probability that a role is left out in training, so that the model learns to do without; one stays.
         shift: largest shift in output voxels (z, y, x), drawn uniformly in training.
+        flip: axes that are mirrored with probability 1/2 in training; mirroring x swaps left and right, so that no fact
+            may name a side.
     """
 
     roles: dict[str, RoleVolume]
@@ -89,9 +91,10 @@ class StudyPreset(BasePreset):
     presence: bool = False
     drop: float = 0.0
     shift: tuple[int, int, int] = (0, 0, 0)
+    flip: tuple[Literal["z", "y", "x"], ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("shape", "spacing", "value_range", "shift"):
+        for name in ("shape", "spacing", "value_range", "shift", "flip"):
             object.__setattr__(self, name, as_tuples(getattr(self, name)))
         object.__setattr__(self, "roles", {name: _role(name, value) for name, value in self.roles.items()})
         if not self.roles:
@@ -126,7 +129,7 @@ class StudyPreset(BasePreset):
     @cached_property
     def of_masks(self) -> StudyMasks:
         """The same geometry for masks, see `voxtile.data.region_masks`."""
-        return StudyMasks(shape=self.shape, spacing=self.spacing, shift=self.shift)
+        return StudyMasks(shape=self.shape, spacing=self.spacing, shift=self.shift, flip=self.flip)
 
     def mask_metas(self, study: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
         """Metadata of a study's samples by uid, with the place of its grid, for masks on any of them.
@@ -186,7 +189,7 @@ class StudyPreset(BasePreset):
         return base
 
     def finish_study(self, base: Tensor, rng: np.random.Generator | None) -> Tensor:
-        """The rest: shift, leave out, augment (with `rng`), window.
+        """The rest: shift, mirror, leave out, augment (with `rng`), window.
 
         Args:
             base: [*base_shape], from `study_base`.
@@ -197,6 +200,7 @@ class StudyPreset(BasePreset):
         """
         start = first_voxel(self.shift, rng)
         box = tuple(slice(a, a + n) for a, n in zip(start, self.shape, strict=True))
+        axes = mirrored_axes(self.flip, rng)
         present = ~torch.isnan(base[:, 0, 0, 0])
         if rng is not None and self.drop:
             present = _dropped(present, self.drop, rng)
@@ -204,7 +208,7 @@ class StudyPreset(BasePreset):
         first = 0
         for place, role in enumerate(self.roles.values()):
             if present[place]:
-                values = base[place][box].float()
+                values = base[place][box].float().flip(axes)
                 if rng is not None:
                     values = _augmented(values, role, rng)
                 to_windows(values, role.limits, self.value_range, out[first : first + role.channels])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -27,11 +27,13 @@ class StudyMasks(BasePreset):
         shape: voxels of the grid (z, y, x).
         spacing: of the grid, mm (z, y, x).
         shift: largest shift in training, voxels (z, y, x).
+        flip: axes that are mirrored with probability 1/2 in training.
     """
 
     shape: tuple[int, int, int]
     spacing: tuple[float, float, float]
     shift: tuple[int, int, int]
+    flip: tuple[Literal["z", "y", "x"], ...] = ()
 
     @property
     def version(self) -> str:
@@ -80,10 +82,10 @@ class StudyMasks(BasePreset):
         return place_on_grid(values, affine_of(source.meta), self.base_shape, grid, 0.0).to(self.base_dtype)
 
     def finish(self, base: Tensor, rng: np.random.Generator | None) -> Tensor:
-        """Shift (with `rng`): [*base_shape] to [1, Z, Y, X] float32."""
+        """Shift and mirror (with `rng`): [*base_shape] to [1, Z, Y, X] float32."""
         start = first_voxel(self.shift, rng)
         box = tuple(slice(a, a + n) for a, n in zip(start, self.shape, strict=True))
-        return base[box].float()[None]
+        return base[box].float().flip(mirrored_axes(self.flip, rng))[None]
 
 
 def anchored(meta: Mapping[str, Any], centre: npt.NDArray[np.float64]) -> dict[str, Any]:
@@ -94,6 +96,11 @@ def anchored(meta: Mapping[str, Any], centre: npt.NDArray[np.float64]) -> dict[s
 def first_voxel(shift: Sequence[int], rng: np.random.Generator | None) -> list[int]:
     """Corner of the grid within its margin: drawn, or the middle without `rng`."""
     return [m if rng is None else int(rng.integers(0, 2 * m + 1)) if m else 0 for m in shift]
+
+
+def mirrored_axes(flip: Sequence[str], rng: np.random.Generator | None) -> list[int]:
+    """Axes of (z, y, x) that are mirrored: each of `flip` with probability 1/2, none without `rng`."""
+    return [axis for axis, name in enumerate("zyx") if rng is not None and name in flip and rng.random() < 0.5]
 
 
 def _centre(meta: Mapping[str, Any]) -> npt.NDArray[np.float64]:

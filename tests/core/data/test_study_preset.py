@@ -336,3 +336,17 @@ def test_frontal_and_lateral_pictures_are_one_image(tmp_path):
         DrawDataset(view, strict, CaptionPolicy(), unit="study").load(Draws(np.arange(2), None))
     with pytest.raises(PresetError, match="not single samples"):
         chosen(None, None)
+
+
+def test_training_mirrors_all_roles_alike_and_evaluation_none():
+    mirrored, plain = preset(flip=("x",)), preset()
+    base = torch.from_numpy(np.random.default_rng(0).random((2, *plain.shape)))
+    seen = set()
+    for seed in range(12):
+        found = mirrored.finish_study(base, np.random.default_rng(seed))
+        straight = plain.finish_study(base, np.random.default_rng(seed))
+        turned = torch.equal(found, straight.flip(3))
+        assert turned or torch.equal(found, straight)
+        seen.add(turned)
+    assert seen == {True, False}
+    assert torch.equal(mirrored.finish_study(base, None), plain.finish_study(base, None))

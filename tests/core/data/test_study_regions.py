@@ -23,6 +23,7 @@ PRESET = StudyPreset(
     spacing=(4.0, 4.0, 3.5),
     value_range=(0.0, 1.0),
     shift=(2, 2, 3),
+    flip=("x", "z"),
 )
 
 

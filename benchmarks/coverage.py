@@ -5,7 +5,7 @@ Studies are simulated whose truth is known: scores of two normal distributions 1
 dimensions. Each study goes through the code that makes the rows of a report. Clustered studies have one to five units a
 subject, whose noise is shared to seven tenths. Studies with fewer than ten positives have no figure and do not count.
 
-Run: python benchmarks/coverage.py [--studies 2000] [--replicates 500]; 2,000 studies take about five minutes of one CPU.
+Run: python benchmarks/coverage.py [--studies 2000] [--replicates 500]; 2,000 studies take five minutes of one CPU.
 """
 
 import argparse

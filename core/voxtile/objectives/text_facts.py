@@ -46,6 +46,6 @@ class TextFactHead(Objective):
         stated = features.batch.text_facts
         if stated is None or self.head is None:
             return features.text.sum() * 0.0
-        logits = full_precision(self.head(features.text_encoded.pooled)).unflatten(1, (-1, _SAYINGS))
+        logits = full_precision(self.head(features.text_encoded.pooled)).view(len(stated), -1, _SAYINGS)
         loss = F.cross_entropy(logits.flatten(0, 1), (stated.long() + 1).flatten(), reduction="sum")
         return loss / max(1, len(stated))

@@ -1,6 +1,7 @@
 """Mixtures: shares, groups, curricula and resuming, by the items that are drawn."""
 
 import collections
+import copy
 import dataclasses
 import io
 import itertools
@@ -327,7 +328,7 @@ def configured(example):
 
 def test_the_example_of_the_documentation_is_read_as_it_says():
     example = yaml.safe_load(DOCUMENTED.search(DOCS.read_text()).group(1))
-    module = configured(example)
+    module = configured(copy.deepcopy(example))  # the parser changes what it is given
     histology = module._mixed.mixture.sources["histology"]
     assert (histology.corpus, histology.share) == (["he-corpus", "he-more"], 1)
     assert histology.preset == ImagePreset(size=(64, 64), augment=ImageAugment(quarter_turns=True, flip=0.5))

@@ -80,7 +80,7 @@ class Telemetry(pl.Callback):
         if self._counter is not None:
             self._counting.close()
             self._operations, self._counter = self._counter.get_total_flops(), None
-        self._images += len(batch.images)
+        self._images += len(batch.images) * trainer.world_size
         self._steps += 1
         self._ready = time.perf_counter()
         if not _is_logged(trainer):

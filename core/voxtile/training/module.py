@@ -7,10 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 import voxtile
 from voxtile.data.marks import KEY as MARKS
@@ -27,7 +25,8 @@ from voxtile.objectives.of_samples import OfSamples
 from voxtile.objectives.share import place
 from voxtile.training.checkpoint import FORMAT, Checkpoint
 from voxtile.training.large_batch import LargeBatch, encode_cached
-from voxtile.training.ranks import average_gradients, clip_gradients, gathered, shard
+from voxtile.training.processes import ManyProcesses
+from voxtile.training.ranks import gathered
 from voxtile.training.retrieval import CollectedEmbeddings
 from voxtile.training.schedule import AdamW, OneCycle, Schedule
 from voxtile.training.seeds import heads_seed, micro_seed, step_seed
@@ -49,7 +48,7 @@ class TrainingData(Protocol):
         """Distinct texts of the training split, for tokenizers that are trained."""
 
 
-class ContrastiveModule(pl.LightningModule):
+class ContrastiveModule(ManyProcesses):
     """Trains a dual encoder under a weighted sum of objectives.
 
     Args:
@@ -106,7 +105,6 @@ class ContrastiveModule(pl.LightningModule):
         self.training_marks: TrainingMarks | None = None  # what it was trained on, to find leaks
         self.fact_names: tuple[str, ...] | None = None
         self.cut_texts = 0
-        self._locked = self._sharded = False
         self._collected = CollectedEmbeddings()
 
     # Set-up
@@ -143,13 +141,6 @@ class ContrastiveModule(pl.LightningModule):
                     fact_names=fact_names,
                 )
         self.fact_names = fact_names
-
-    def configure_model(self) -> None:
-        """Shard the towers where the strategy is FSDP2."""
-        mesh = getattr(self, "_device_mesh", None)
-        if mesh is not None and not self._sharded:
-            shard(self.encoder, mesh["data_parallel"])
-            self._sharded = True
 
     def _check_trainer(self) -> None:
         if self.large_batch is not None:
@@ -263,15 +254,9 @@ class ContrastiveModule(pl.LightningModule):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Key the randomness of this step, so that a resumed run draws what an undisturbed one does."""
         torch.manual_seed(step_seed(self.seed, self.global_step, place()[0]))
-        ranks = self.trainer.world_size
         if self.global_step >= self._lock_step(int(self.trainer.estimated_stepping_batches)):
-            # DistributedDataParallel waits for the gradients of all that it was made with: they are dropped afterwards.
-            self.encoder.image.requires_grad_(ranks > 1).eval()
-            self._locked = True
-        wrapped = self.trainer.strategy.model
-        if self.large_batch is not None and isinstance(wrapped, DistributedDataParallel):
-            # Each micro-batch's backward pass would set it off: `on_after_backward` averages once.
-            wrapped.require_backward_grad_sync = False
+            self.lock_image()
+        self.prepare_backward()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the weighted loss of a batch."""
@@ -284,31 +269,6 @@ class ContrastiveModule(pl.LightningModule):
         self.log("train/scale", self.encoder.logit_scale.detach(), batch_size=len(batch))
         self.log("train/cut_texts", float(self.cut_texts), batch_size=len(batch), reduce_fx="sum", sync_dist=True)
         return loss
-
-    def on_after_backward(self) -> None:
-        """Average what the strategy could not, and drop the gradient of a tower that is locked."""
-        if self.trainer.world_size == 1:
-            return
-        if self.large_batch is not None or self._sharded:
-            average_gradients(self.parameters())
-        for parameter in self.parameters() if self._sharded else ():
-            # A sharded checkpoint must hold the optimiser's state of all, also of what no objective reads.
-            if parameter.requires_grad and parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        for parameter in self.encoder.image.parameters() if self._locked else ():
-            parameter.grad = None
-
-    def configure_gradient_clipping(
-        self,
-        optimizer: torch.optim.Optimizer,
-        gradient_clip_val: int | float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clip as Lightning does, or over whole and sharded parameters together."""
-        if self._sharded and gradient_clip_val and gradient_clip_algorithm != "value":
-            clip_gradients(self.parameters(), float(gradient_clip_val))
-        else:
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
         """Keep the logit scale within its limits."""

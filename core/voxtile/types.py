@@ -177,6 +177,7 @@ class Features:
         step: global optimiser step.
         samples: the same of `batch.samples`, where there are such and an objective needs them.
         share: which items this process encoded, where several train together; None in a single process.
+        rows: [B, K] of objectives that compute something of each item by itself, see `Objective.rows`.
     """
 
     image: Tensor
@@ -187,6 +188,6 @@ class Features:
     text_encoded: Encoded
     batch: Batch
     step: int = 0
-    extra: dict[str, Tensor] = field(default_factory=dict)
     samples: Features | None = None
     share: Share | None = None
+    rows: dict[Any, Tensor] = field(default_factory=dict)

@@ -1,11 +1,16 @@
-"""What an objective is: a weighted term of the loss that declares what it needs."""
+"""What an objective is: a weighted term of the loss that declares what it needs.
+
+Shape letters: B items, K numbers that an objective computes of each item.
+"""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
+from voxtile.errors import ConfigError
 from voxtile.models.tower import ImageTower, TextTower
 from voxtile.types import Features
 
@@ -14,13 +19,15 @@ class Objective(nn.Module):
     """Base class of all objectives.
 
     Attributes:
-        needs: parts of `Features` beyond `image` and `text` that must be computed: `pooled`, `tokens`, `facts`,
-            `regions`, …; the module computes only the union over the configured objectives.
+        needs: parts of `Features` beyond `image` and `text` that the loss reads of the whole batch: `pooled`, `tokens`,
+            `facts`, `regions`, …; the module computes only the union over the configured objectives.
+        row_needs: the same for `rows`, which reads them of single items only, so that they need not be kept.
         couples_items: True where the loss of one item depends on the others of its batch, so that splitting a batch
             (gradient accumulation) would change the loss.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
+    row_needs: ClassVar[frozenset[str]] = frozenset()
     couples_items: ClassVar[bool] = False
 
     def setup_towers(self, image: ImageTower, text: TextTower) -> None:
@@ -29,6 +36,55 @@ class Objective(nn.Module):
     def setup(self, *, image_width: int, text_width: int, embed_dim: int, fact_names: tuple[str, ...]) -> None:
         """Create parameters that depend on the model and the data, once before training or loading weights."""
 
+    def rows(self, features: Features) -> Tensor | None:
+        """Compute what this term says of each item by itself, where the item is encoded.
+
+        The loss then finds it for all items in `features.rows[self]`, whichever process or micro-batch encoded them. So
+        what reads tokens or encodes further pictures works at any batch size, as long as no item needs another one's.
+
+        Args:
+            features: of some of the batch's items, with their images and tokens.
+
+        Returns:
+            [B, K], or None for a term that has none.
+        """
+        return None
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether `rows` gives anything."""
+        return type(self).rows is not Objective.rows
+
     def forward(self, features: Features) -> Tensor:
         """Return the scalar loss of this term (unweighted)."""
         raise NotImplementedError
+
+
+class ItemObjective(Objective):
+    """A term whose loss of an item depends on that item alone: Σ losses / Σ weights over the items of a batch.
+
+    `rows` returns [B, 2]: the sum of an item's losses, and how many they are.
+    """
+
+    def rows(self, features: Features) -> Tensor:
+        """Return [B, 2]: an item's summed loss, and the number of losses (or their weights) in the sum."""
+        raise NotImplementedError
+
+    def forward(self, features: Features) -> Tensor:
+        """Return the scalar loss; 0 where nothing has a weight."""
+        total, weight = rows_of(self, features).sum(0)
+        return total / weight.detach().clamp(min=torch.finfo(weight.dtype).tiny)
+
+
+def rows_of(objective: Objective, features: Features) -> Tensor:
+    """[B, K] of the whole batch: what `Objective.rows` gave where the items were encoded.
+
+    Raises:
+        ConfigError: the module did not ask the objective for its rows, as where another objective wraps it.
+    """
+    if objective not in features.rows:
+        raise ConfigError(
+            f"{type(objective).__name__} works on the items that the module encodes and cannot be applied by another "
+            "objective; list it in model.objectives"
+        )
+    return features.rows[objective]

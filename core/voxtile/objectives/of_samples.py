@@ -31,7 +31,7 @@ class OfSamples(Objective):
 
     def __init__(self, objective: Objective, *, concepts: Sequence[str] = ()) -> None:
         super().__init__()
-        if objective.needs & {"tokens", "samples"}:
+        if objective.needs & {"tokens", "samples"} or objective.has_rows:
             raise ConfigError(
                 f"OfSamples cannot apply {type(objective).__name__}, which reads more than pooled vectors"
             )

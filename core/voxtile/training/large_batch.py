@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from voxtile.errors import ConfigError
 from voxtile.models.dual import DualEncoder
 from voxtile.objectives.base import Objective
-from voxtile.types import Batch, Encoded
+from voxtile.types import Batch, Encoded, Features
 
 _CACHED = frozenset({"pooled", "facts"})  # what objectives may need beside the embeddings
 _NORMALISES_OVER_BATCH = nn.modules.batchnorm._BatchNorm
@@ -94,15 +94,24 @@ class Cached:
         image: [B, D].
         text: [T, D].
         image_encoded, text_encoded: with `pooled` [B, W] and [T, W].
+        rows: [B, K] of each objective that was asked.
     """
 
     image: Tensor
     text: Tensor
     image_encoded: Encoded
     text_encoded: Encoded
+    rows: list[Tensor]
 
 
-def encode_cached(encoder: DualEncoder, batch: Batch, micro: int, seeds: Callable[[int], int]) -> Cached:
+def encode_cached(
+    encoder: DualEncoder,
+    batch: Batch,
+    micro: int,
+    seeds: Callable[[int], int],
+    asked: Sequence[Objective] = (),
+    step: int = 0,
+) -> Cached:
     """Encode a batch, micro-batch by micro-batch.
 
     Args:
@@ -110,7 +119,10 @@ def encode_cached(encoder: DualEncoder, batch: Batch, micro: int, seeds: Callabl
         batch: with its tokens filled in.
         micro: items at a time.
         seeds: seed of all randomness of a micro-batch by its number; both passes use it.
+        asked: objectives that compute something of each item, see `Objective.rows`.
+        step: global optimiser step.
     """
+    tokens = any("tokens" in objective.row_needs for objective in asked)
     parts = list(split_items(batch, micro))
     context = _autocast(batch.images.device.type)
 
@@ -118,10 +130,13 @@ def encode_cached(encoder: DualEncoder, batch: Batch, micro: int, seeds: Callabl
         part = parts[number]
         torch.manual_seed(seeds(number))
         with context():
-            image, image_encoded = encoder.encode_items(part.images, part.image_item, len(part))
+            image, image_encoded = encoder.encode_items(part.images, part.image_item, len(part), tokens)
             assert part.tokens is not None
             text, text_encoded = encoder.encode_texts(part.tokens)
-        return image, image_encoded.pooled, text, text_encoded.pooled
+            scale, bias = encoder.logit_scale, encoder.logit_bias
+            made = Features(image, text, scale, bias, image_encoded, text_encoded, part, step)
+            rows = [objective.rows(made) for objective in asked]
+        return image, image_encoded.pooled, text, text_encoded.pooled, *(row for row in rows if row is not None)
 
     with torch.no_grad():
         made = [encode(number) for number in range(len(parts))]
@@ -130,8 +145,8 @@ def encode_cached(encoder: DualEncoder, batch: Batch, micro: int, seeds: Callabl
         trigger = torch.zeros((), requires_grad=True)
         sizes = [[len(tensor) for tensor in row] for row in made]
         whole = list(_Replayed.apply(trigger, encode, sizes, *whole))  # type: ignore[no-untyped-call]
-    image, image_pooled, text, text_pooled = whole
-    return Cached(image, text, Encoded(image_pooled), Encoded(text_pooled))
+    image, image_pooled, text, text_pooled, *rows = whole
+    return Cached(image, text, Encoded(image_pooled), Encoded(text_pooled), rows)
 
 
 class _Replayed(torch.autograd.Function):

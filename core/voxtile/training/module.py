@@ -184,23 +184,32 @@ class ContrastiveModule(ManyProcesses):
         return gathered(own)
 
     def _own_features(self, batch: Batch) -> Features:
-        needs = frozenset().union(*(objective.needs for objective in self._objectives().values()))
+        objectives = list(self._objectives().values())
+        needs = frozenset().union(*(objective.needs for objective in objectives))
+        asked = [objective for objective in objectives if objective.has_rows]
         batch = self.tokenised(batch)
         if self.large_batch is not None:
-            return self._cached_features(batch, self.large_batch.micro)
-        embeddings, encoded = self.encoder.encode_samples(batch.images, "tokens" in needs)
+            return self._cached_features(batch, self.large_batch.micro, asked)
+        tokens = "tokens" in needs.union(*(objective.row_needs for objective in asked))
+        embeddings, encoded = self.encoder.encode_samples(batch.images, tokens)
         image, image_encoded = self.encoder.pool_items(embeddings, encoded, batch.image_item, len(batch))
         if batch.regions is not None and "regions" in needs:
             batch = replace(batch, regions=self._with_phrases(batch.regions, batch.images.device))
         features = self._with_texts(batch, image, image_encoded)
         if batch.samples is not None and "samples" in needs:
             features.samples = self._with_texts(self.tokenised(batch.samples), embeddings, encoded)
+        rows = {objective: objective.rows(features) for objective in asked}
+        features.rows = {objective: row for objective, row in rows.items() if row is not None}
+        if "tokens" not in needs:  # only rows have read them
+            features.image_encoded = replace(features.image_encoded, tokens=None)
         return features
 
-    def _cached_features(self, batch: Batch, micro: int) -> Features:
+    def _cached_features(self, batch: Batch, micro: int, asked: Sequence[Objective]) -> Features:
         """The same from the large-batch step, see `voxtile.training.large_batch`."""
         step, before = self.global_step, place()[0] * -(-len(batch) // micro)
-        cached = encode_cached(self.encoder, batch, micro, lambda number: micro_seed(self.seed, step, before + number))
+        cached = encode_cached(
+            self.encoder, batch, micro, lambda number: micro_seed(self.seed, step, before + number), asked, step
+        )
         torch.manual_seed(step_seed(self.seed, step))
         return Features(
             image=cached.image,
@@ -211,6 +220,7 @@ class ContrastiveModule(ManyProcesses):
             text_encoded=cached.text_encoded,
             batch=batch,
             step=step,
+            rows=dict(zip(asked, cached.rows, strict=True)),
         )
 
     def _with_texts(self, batch: Batch, image: Tensor, image_encoded: Encoded) -> Features:

@@ -50,6 +50,7 @@ def gathered(features: Features) -> Features:
         batch=_batch(batch, items, texts),
         samples=None if features.samples is None else gathered(features.samples),
         share=items,
+        rows={objective: items.gather(rows) for objective, rows in features.rows.items()},
     )
 
 

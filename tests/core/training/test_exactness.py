@@ -16,7 +16,7 @@ def test_every_objective_by_every_way(tmp_path):
     running = [
         subprocess.Popen(
             [sys.executable, "-P", str(SCRIPT), str(rank), "2", str(tmp_path / "rendezvous"), str(out)],
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SCRIPT.parent)},
             stderr=subprocess.PIPE,
         )
         for rank, out in enumerate(outs)
@@ -25,12 +25,10 @@ def test_every_objective_by_every_way(tmp_path):
     assert [process.returncode for process in running] == [0, 0], said
     for out in outs:
         table = json.loads(out.read_text())
-        assert len(table) == 22
-        ways = [way for row in table.values() for way in row]
-        assert Counter(ways) == {
-            **dict.fromkeys(("tiled", "ranks", "sharded"), 22),
-            **dict.fromkeys(("cached", "cached ranks", "cached sharded"), 18),
-        }
+        assert len(table) >= 22
+        ways = Counter(way for row in table.values() for way in row)
+        assert all(ways[way] == len(table) for way in ("tiled", "ranks", "sharded"))
+        assert all(ways[way] == ways["cached"] >= 18 for way in ("cached ranks", "cached sharded"))
         for case, row in table.items():
             for way, tensors in row.items():
                 worst = max(tensors, key=tensors.get)

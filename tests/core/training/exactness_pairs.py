@@ -1,0 +1,126 @@
+"""Objectives over pairs, facts and older models: how each is made, its dense float64 definition, and what it needs."""
+
+import torch
+import torch.nn.functional as F
+from exactness_model import ITEMS, REFERENCES, SHARED, Numbers, Stored, divergence, masks, one_way, softmax
+
+from voxtile.objectives.backward_compatible import BackwardCompatible
+from voxtile.objectives.contrastive import Contrastive
+from voxtile.objectives.distillation import Distillation
+from voxtile.objectives.facts import FactHead
+from voxtile.objectives.of_samples import OfSamples
+from voxtile.objectives.preserve_zero_shot import PreserveZeroShot
+from voxtile.objectives.text_facts import TextFactHead
+from voxtile.objectives.token_wise import TokenWise
+
+
+def dense_softmax(objective, f):
+    positive, valid = masks(f.batch, objective.positives, objective.ignore)
+    return softmax(f.logit_scale * f.image @ f.text.T, positive, valid, objective.label_smoothing)
+
+
+def dense_sigmoid(objective, f):
+    positive, valid = masks(f.batch, objective.positives, objective.ignore)
+    z = f.logit_scale * f.image @ f.text.T + f.logit_bias
+    return -(F.logsigmoid((2 * positive.double() - 1) * z) * valid).sum() / len(f.text)
+
+
+def dense_words(objective, f):
+    x = F.normalize(objective.image_projection(f.image_encoded.tokens), dim=2)
+    y = F.normalize(objective.text_projection(f.text_encoded.tokens), dim=2)
+    real = f.text_encoded.mask
+    z = torch.einsum("bnd,tld->btnl", x, y)
+    to_text = z.masked_fill(~real[None, :, None], -torch.inf).amax(3).mean(2)
+    to_image = (z.amax(2) * real).sum(2) / real.sum(1)
+    positive, valid = masks(f.batch, objective.positives, objective.ignore)
+    ways = (one_way(f.logit_scale * to_text, positive, valid), one_way(f.logit_scale * to_image.T, positive.T, valid.T))
+    return sum(ways) / 2
+
+
+def dense_facts(objective, f):
+    known = f.batch.facts >= 0
+    logits = objective.head(f.image_encoded.pooled)
+    return F.binary_cross_entropy_with_logits(logits[known], f.batch.facts[known].double())
+
+
+def dense_text_facts(objective, f):
+    logits = objective.head(f.text_encoded.pooled).reshape(len(f.text), 3, -1)
+    return F.cross_entropy(logits.transpose(1, 2), f.batch.text_facts.long() + 1, reduction="none").sum(1).mean()
+
+
+def off_diagonal(z):
+    return z[~torch.eye(len(z), dtype=torch.bool)].reshape(len(z), -1)
+
+
+def dense_distillation(objective, f):
+    old = objective.stored.of(f.batch, f.image)
+    scale = 1 / 0.07
+    return divergence(off_diagonal(scale * old @ old.T), off_diagonal(scale * f.image @ f.image.T))
+
+
+def dense_old_index(objective, f):
+    old, scale = objective.stored.of(f.batch, f.image), f.logit_scale.detach()
+    to_texts = softmax(scale * old @ f.text.T, *masks(f.batch, (), ()))
+    eye = torch.eye(ITEMS, dtype=torch.bool)
+    return (to_texts + softmax(scale * f.image @ old.T, eye, torch.ones_like(eye))) / 2
+
+
+def dense_kept(objective, f):
+    tokens = Numbers().encode(REFERENCES)[0]
+    text = F.normalize(objective._student[0](tokens).pooled, dim=1)
+    kept_text = F.normalize(objective.frozen["text"](tokens).pooled, dim=1)
+    kept_image = F.normalize(objective.frozen["image"](f.batch.images).pooled, dim=1)
+    teacher, student = objective.scale * kept_image @ kept_text.T, objective.scale * f.image @ text.T
+    return (divergence(teacher, student) + divergence(teacher.T, student.T)) / 2
+
+
+def stored(objective, width):
+    objective.stored = Stored(width)
+    return objective
+
+
+def moved(objective):
+    """The copy was made of other weights, so that something is there to be lost."""
+    setup = objective.setup_towers
+
+    def setup_towers(image, text):
+        setup(image, text)
+        g = torch.Generator().manual_seed(5)
+        with torch.no_grad():
+            for parameter in objective.frozen.parameters():
+                parameter += 0.1 * torch.randn(parameter.shape, generator=g, dtype=parameter.dtype)
+
+    objective.setup_towers = setup_towers
+    return objective
+
+
+SMALL = (5, 7)
+CASES = {
+    "Contrastive softmax": (lambda: Contrastive(tile=SMALL), dense_softmax, {}),
+    "Contrastive softmax, positives and ignored": (
+        lambda: Contrastive(positives=["text"], ignore=["subject"], tile=SMALL),
+        dense_softmax,
+        {},
+    ),
+    "Contrastive softmax, label smoothing": (
+        lambda: Contrastive(positives=["text"], label_smoothing=0.1, tile=SMALL),
+        dense_softmax,
+        {},
+    ),
+    "Contrastive sigmoid": (lambda: Contrastive(kind="sigmoid", ignore=["study"], tile=SMALL), dense_sigmoid, {}),
+    "TokenWise": (lambda: TokenWise(positives=["text"], tile=SMALL), dense_words, {"cached": False}),
+    "FactHead": (FactHead, dense_facts, {}),
+    "TextFactHead": (TextFactHead, dense_text_facts, {}),
+    "Distillation": (lambda: stored(Distillation(corpus="-"), 7), dense_distillation, {}),
+    "BackwardCompatible": (lambda: stored(BackwardCompatible(corpus="-", tile=SMALL), SHARED), dense_old_index, {}),
+    "PreserveZeroShot": (
+        lambda: moved(PreserveZeroShot(texts=REFERENCES, sample=9)),
+        dense_kept,
+        {"project": False},
+    ),
+    "OfSamples of Contrastive": (
+        lambda: OfSamples(Contrastive(tile=SMALL)),
+        lambda objective, f: dense_softmax(objective.objective, f.samples),
+        {"each": 2, "cached": False},
+    ),
+}

@@ -87,4 +87,5 @@ def rows_of(objective: Objective, features: Features) -> Tensor:
             f"{type(objective).__name__} works on the items that the module encodes and cannot be applied by another "
             "objective; list it in model.objectives"
         )
-    return features.rows[objective]
+    rows: Tensor = features.rows[objective]
+    return rows

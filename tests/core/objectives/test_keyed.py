@@ -21,7 +21,8 @@ def test_bits_are_those_of_splitmix64():
 
 def test_numbers_are_even_and_independent():
     drawn = torch.cat([uniform(torch.arange(20_000), 4, stream) for stream in (0, 1)], 1)
-    assert drawn.min() >= 0 and drawn.max() < 1
+    assert drawn.min() >= 0
+    assert drawn.max() < 1
     assert (drawn.mean(0) - 0.5).abs().max() < 5 * (1 / 12 / 20_000) ** 0.5
     assert (drawn.T.corrcoef() - torch.eye(8)).abs().max() < 5 / 20_000**0.5
     assert drawn.unique().numel() == drawn.numel()

@@ -73,7 +73,8 @@ class ItemObjective(Objective):
     def forward(self, features: Features) -> Tensor:
         """Return the scalar loss; 0 where nothing has a weight."""
         total, weight = rows_of(self, features).sum(0)
-        return total / weight.detach().clamp(min=torch.finfo(weight.dtype).tiny)
+        loss: Tensor = total / weight.detach().clamp(min=torch.finfo(weight.dtype).tiny)
+        return loss
 
 
 def rows_of(objective: Objective, features: Features) -> Tensor:

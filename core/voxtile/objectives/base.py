@@ -5,7 +5,7 @@ Shape letters: B items, K numbers that an objective computes of each item.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from voxtile.errors import ConfigError
 from voxtile.models.tower import ImageTower, TextTower
 from voxtile.types import Features
+
+if TYPE_CHECKING:
+    from voxtile.models.dual import DualEncoder
 
 
 class Objective(nn.Module):
@@ -35,6 +38,22 @@ class Objective(nn.Module):
 
     def setup(self, *, image_width: int, text_width: int, embed_dim: int, fact_names: tuple[str, ...]) -> None:
         """Create parameters that depend on the model and the data, once before training or loading weights."""
+
+    def setup_encoder(self, encoder: DualEncoder) -> None:
+        """The same with projections and scale at hand; calls `setup_towers`."""
+        self.setup_towers(encoder.image, encoder.text)
+
+    def after_step(self, encoder: DualEncoder, step: int, steps: int) -> None:
+        """Follow the weights after an update, as averages of them do.
+
+        Called once a step in every process, before anything is saved; what it changes belongs in buffers or frozen
+        submodules, so that the checkpoint has it.
+
+        Args:
+            encoder: with its new weights.
+            step: updates made so far, this one included.
+            steps: updates of the whole run.
+        """
 
     def rows(self, features: Features) -> Tensor | None:
         """Compute what this term says of each item by itself, where the item is encoded.

@@ -133,7 +133,7 @@ class ContrastiveModule(ManyProcesses):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(heads_seed(torch.initial_seed()))  # a distributed run starts the generator anew before
             for objective in self._objectives().values():
-                objective.setup_towers(self.encoder.image, self.encoder.text)
+                objective.setup_encoder(self.encoder)
                 objective.setup(
                     image_width=self.encoder.image.width,
                     text_width=self.encoder.text.width,
@@ -280,9 +280,15 @@ class ContrastiveModule(ManyProcesses):
         self.log("train/cut_texts", float(self.cut_texts), batch_size=len(batch), reduce_fx="sum", sync_dist=True)
         return loss
 
-    def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
-        """Keep the logit scale within its limits."""
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Lightning's arguments
+        """Update the weights, keep the logit scale within its limits, and let objectives follow.
+
+        All that comes before callbacks save the step.
+        """
+        super().optimizer_step(*args, **kwargs)
         self.encoder.clamp_scale()
+        for objective in self._objectives().values():
+            objective.after_step(self.encoder, self.global_step + 1, int(self.trainer.estimated_stepping_batches))
 
     # Validation, test, prediction
 

@@ -89,7 +89,8 @@ def ground(
     cosine of image and phrase.
 
     Args:
-        model: a checkpoint, open_clip:NAME[/PRETRAINED], hf:ID (CLIP or SigLIP), or a folder of one of these.
+        model: a checkpoint, open_clip:NAME[/PRETRAINED], hf:ID (CLIP or SigLIP), a folder of one of these, or
+            class:package.module.Class[:ARGUMENT], a class of your own.
         image: DICOM file or folder, NIfTI file, georeferenced raster, or whole slide.
         phrases: what to look for.
         out: folder to write to; made if it does not exist.

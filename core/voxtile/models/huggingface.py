@@ -82,8 +82,22 @@ class HuggingFacePair:
         raise ConfigError(f"model '{self.name}' has no fact head")
 
 
-def huggingface_pair(identity: str, *, folder: Path | None = None, device: torch.device) -> HuggingFacePair:
+def huggingface_pair(
+    identity: str,
+    *,
+    folder: Path | None = None,
+    device: torch.device,
+    model_class: Any = None,  # noqa: ANN401 - transformers has no types
+    name: str | None = None,
+) -> HuggingFacePair:
     """A pair by its hub name, or in a folder; none of its own code is run, and no pickle is read.
+
+    Args:
+        identity: hub name, or a path.
+        folder: where it is, if it is a folder that is named by itself.
+        device: where it shall run.
+        model_class: of transformers; the one that its configuration names where left out.
+        name: how tables call it; made of the identity where left out.
 
     Raises:
         CheckpointError: it cannot be loaded, or it needs code of its own.
@@ -98,7 +112,9 @@ def huggingface_pair(identity: str, *, folder: Path | None = None, device: torch
     if folder is not None:
         _refuse_own_code(folder)
     try:
-        model = transformers.AutoModel.from_pretrained(where, trust_remote_code=False, use_safetensors=True)
+        options: dict[str, Any] = {} if model_class is not None else {"trust_remote_code": False}
+        chosen = model_class or transformers.AutoModel
+        model = chosen.from_pretrained(where, use_safetensors=True, **options)
         processor = transformers.AutoImageProcessor.from_pretrained(where, trust_remote_code=False)
         tokenizer = transformers.AutoTokenizer.from_pretrained(where, trust_remote_code=False)
     except Exception as error:  # transformers and the hub client raise many types
@@ -109,7 +125,7 @@ def huggingface_pair(identity: str, *, folder: Path | None = None, device: torch
             f"'{identity}' is a {type(model).__name__}, which does not encode images and texts to one space; give a "
             "CLIP or SigLIP, or use it with voxtile embed"
         )
-    name = f"hf:{identity}" if folder is None else folder.name
+    name = name or (f"hf:{identity}" if folder is None else folder.name)
     return HuggingFacePair(name, model, tokenizer, preset_of(processor.to_dict()), device)
 
 

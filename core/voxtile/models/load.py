@@ -15,6 +15,7 @@ from voxtile.data.presets import ImageAugment, ImagePreset, preset_from_config
 from voxtile.errors import ConfigError
 from voxtile.evaluate.model import EvaluationModel
 from voxtile.grounding.decoder import require_levels
+from voxtile.models.custom import CUSTOM, custom_model
 from voxtile.models.dual import DualEncoder
 from voxtile.models.huggingface import CONFIG, huggingface_pair
 from voxtile.models.openclip import OpenClipImage, OpenClipText, hub_name, preprocessing
@@ -187,8 +188,9 @@ def load_model(spec: str) -> EvaluationModel:
 
     Args:
         spec: path of a checkpoint; `open_clip:NAME[/PRETRAINED]` where PRETRAINED is a tag or a local file (without it
-            the weights are random); `hf:ID` for a CLIP or SigLIP of the Hugging Face hub; or a folder of one, or of
-            open_clip. The device is a GPU where there is one.
+            the weights are random); `hf:ID` for a CLIP or SigLIP of the Hugging Face hub; `class:PATH[:ARGUMENT]` for a
+            class of one's own (`voxtile.models.custom`); or a folder of transformers or open_clip. The device is a GPU
+            where there is one.
 
     Raises:
         CheckpointError: the checkpoint cannot be loaded safely or does not fit.
@@ -198,12 +200,14 @@ def load_model(spec: str) -> EvaluationModel:
         model = _open_clip(spec.removeprefix(OPEN_CLIP))
     elif spec.startswith(HUGGING_FACE):
         return huggingface_pair(spec.removeprefix(HUGGING_FACE), device=best_device())
+    elif spec.startswith(CUSTOM):
+        return custom_model(spec.removeprefix(CUSTOM), best_device())
     elif Path(spec.removesuffix(EIGHT_BITS)).is_dir():
         return _folder(Path(spec.removesuffix(EIGHT_BITS)), int8=spec.endswith(EIGHT_BITS))
     elif not Path(spec).exists() and ":" in spec:
         raise ConfigError(
-            f"'{spec}' is no model; give the path of a checkpoint or a folder, {OPEN_CLIP}NAME[/PRETRAINED] or "
-            f"{HUGGING_FACE}ID"
+            f"'{spec}' is no model; give the path of a checkpoint or a folder, {OPEN_CLIP}NAME[/PRETRAINED], "
+            f"{HUGGING_FACE}ID or {CUSTOM}package.module.Class[:ARGUMENT]"
         )
     else:
         from voxtile.training.rebuild import module_from_checkpoint

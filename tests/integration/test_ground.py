@@ -17,9 +17,12 @@ from PIL import Image
 from rasterio.transform import Affine
 
 from voxtile.cli import main
+from voxtile.corpus.reader import Corpus
 from voxtile.data.image import ImagePreset
+from voxtile.data.study import StudyPreset
 from voxtile.data.tile import TilePreset
 from voxtile.data.volume import VolumePreset
+from voxtile.grounding.studies import ground_studies
 from voxtile.models import load
 from voxtile.models.dual import DualEncoder
 from voxtile.models.tower import ImageTower, TextTower
@@ -278,3 +281,56 @@ def test_wrong_inputs_are_one_sentence(tmp_path, model, capsys):
     ):
         assert main(["ground", "any", *arguments, "--out", out]) == 2
         assert message in capsys.readouterr().err.replace("\n", " ")
+
+
+class Avid(Bright):
+    """Shows where the last channel, PET, is high."""
+
+    def ground(self, images, phrases):
+        return super().ground(images[:, -1:], phrases)
+
+
+def test_a_whole_study_comes_back_on_the_series_that_is_asked_for(tmp_path, monkeypatch, capsys):
+    """CT and PET have grids of their own, and the answer lies in the PET where the phantom's outlines are."""
+    roles = {"ct": {"units": "HU", "windows": [[-1050, 180]]}, "pt": {"units": "SUVbw", "windows": [[0, 12]]}}
+    preset = StudyPreset(roles=roles, shape=(60, 60, 80), spacing=(5.0, 5.0, 5.0))
+    monkeypatch.setattr(load, "load_model", lambda spec: Avid(preset))
+    assert main(["phantom", "petct", str(tmp_path / "petct"), "--n", "1", "--seed", "1002"]) == 0
+    [study] = (tmp_path / "petct" / "dicom").iterdir()
+    series = {}
+    for path in sorted(study.rglob("*.dcm")):
+        header = pydicom.dcmread(path)
+        series.setdefault(header.Modality, []).append(header)
+    for role, modality in (("pt", "PT"), ("ct", "CT")):
+        out = tmp_path / role
+        arguments = ["ground", "any", str(study), "uptake", "--out", str(out), "--on", role, "--threshold", "0.6"]
+        assert main(arguments) == 0
+        [path] = out.glob("*.seg.dcm")
+        segmentation = highdicom.seg.segread(path)
+        referred = {uid for _, _, uid in segmentation.get_source_image_uids()}
+        assert referred <= {header.SOPInstanceUID for header in series[modality]}
+        mask = segmentation.get_volume(combine_segments=True)
+        if role == "pt":
+            uptake = highdicom.get_volume_from_series(series["PT"]).match_geometry(mask).array
+            assert uptake[mask.array > 0].mean() > 5 * uptake[mask.array == 0].mean()
+    _places_agree(preset, study, tmp_path / "corpus")
+    capsys.readouterr()
+    assert main(["ground", "any", str(study), "uptake", "--out", str(tmp_path / "no"), "--on", "mr"]) == 2
+    assert "it reads ct, pt" in capsys.readouterr().err
+
+
+def _places_agree(preset, study, corpus):
+    """Answers that are coordinates in mm come back as the coordinates of each series' own voxels."""
+    assert main(["convert", "dicom", str(study), str(corpus), "--deidentify", "false", "--engine", "inline"]) == 0
+    opened = Corpus(corpus)
+    reference = next(row for row in opened.table("samples").to_pylist() if row["modality"] == "CT")
+    affine = np.array(reference["affine"]).reshape(4, 4)
+    centre = affine @ [*((np.array(reference["shape"][::-1]) - 1) / 2), 1]
+    steps = [(torch.arange(n) - (n - 1) / 2) * 5.0 + c for n, c in zip((60, 60, 80), centre[2::-1], strict=True)]
+    coordinates = torch.stack(torch.meshgrid(*steps, indexing="ij")).float()  # mm (z, y, x)
+    for role in ("ct", "pt"):
+        [(sample, answer, _)] = ground_studies(lambda _: (coordinates[None], torch.ones(1, 3)), preset, opened, on=role)
+        own = np.array(sample.meta["affine"]).reshape(4, 4)
+        place = np.array(sample.meta["shape"]) // 2
+        wanted = (own @ [*place[::-1], 1])[2::-1]
+        np.testing.assert_allclose(answer[(slice(None), *place)], wanted, atol=0.02)

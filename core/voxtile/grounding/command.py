@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from io import BytesIO, StringIO
@@ -19,12 +19,14 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from scipy import ndimage
+from torch import Tensor
 
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.storage import write_atomically
 from voxtile.corpus.writer import JobWriter
 from voxtile.data.base import spacing_mm
 from voxtile.data.image import ImagePreset
+from voxtile.data.roles import StudyReader
 from voxtile.domain import discover
 from voxtile.engine.task import Mask
 from voxtile.errors import ConfigError, InputError, VoxtileError
@@ -33,6 +35,7 @@ from voxtile.evaluate.model import EvaluationModel
 from voxtile.grounding.files import WRITERS, Found
 from voxtile.grounding.similarity.model import SimilarityModel
 from voxtile.grounding.slides import ground_slide, write_overlay, write_qupath
+from voxtile.grounding.studies import Answer, ground_studies
 from voxtile.grounding.windows import ground_sample
 
 Form: TypeAlias = Literal["auto", "dicom-seg", "nifti", "geojson", "geopackage"]
@@ -61,6 +64,7 @@ class _Settings:
     mpp: float
     patch_px: int
     assume_mpp: float | None
+    on: str | None
 
 
 def ground(
@@ -77,6 +81,7 @@ def ground(
     mpp: float = 0.5,
     patch_px: int = 256,
     assume_mpp: float | None = None,
+    on: str | None = None,
 ) -> None:
     """Show where phrases are in an image.
 
@@ -91,7 +96,8 @@ def ground(
     Args:
         model: a checkpoint, open_clip:NAME[/PRETRAINED], hf:ID (CLIP or SigLIP), a folder of one of these, or
             class:package.module.Class[:ARGUMENT], a class of your own.
-        image: DICOM file or folder, NIfTI file, georeferenced raster, or whole slide.
+        image: DICOM file or folder (of a study, where the model reads those), NIfTI file, georeferenced raster, or
+            whole slide.
         phrases: what to look for.
         out: folder to write to; made if it does not exist.
         to: dicom-seg, nifti, geojson or geopackage; auto takes the one of the image's own field.
@@ -105,6 +111,8 @@ def ground(
         mpp: of slides: micrometres a pixel of the patches that the model was trained on.
         patch_px: of slides: width and height of these patches.
         assume_mpp: micrometres a pixel of a slide whose file does not say.
+        on: of models that read whole studies: role of the series on whose voxels masks are written, such as pt; the
+            first that the study has where left out.
 
     Raises:
         ConfigError: no phrase, a value out of range, or a model that does not ground.
@@ -130,7 +138,7 @@ def ground(
     form = _OWN_FORM[kind] if to == "auto" else to
     _check_form(kind, form, boxes)
     _prepare(out)
-    settings = _Settings(threshold, presence, overlap, boxes, mpp, patch_px, assume_mpp)
+    settings = _Settings(threshold, presence, overlap, boxes, mpp, patch_px, assume_mpp, on)
     wanted = list(dict.fromkeys(phrases))
     with tempfile.TemporaryDirectory(prefix="voxtile-ground-") as folder:
         corpus = _converted(kind, image, Path(folder) / "corpus", loaded.preset, settings)
@@ -277,30 +285,40 @@ def _on_slide(
 
 
 def _grounded(model: GroundingModel, corpus: Corpus, phrases: list[str], settings: _Settings) -> list[Found]:
-    """Masks of every phrase in every sample, added to the corpus as regions."""
-    rows = corpus.table("samples", with_root=True).to_pylist()
-    preset = model.preset  # type: ignore[attr-defined]
-    preset.check(rows)
+    """Masks of every phrase in every sample or study, added to the corpus as regions."""
     writer = JobWriter(corpus.roots[0], "ground")
     found = []
-    for row in track(rows, description="grounding", transient=True):
-        sample = corpus.source(row)
-        masks, there = ground_sample(
-            lambda images: model.ground(images, phrases),
-            preset,
-            sample,
-            overlap=settings.overlap,
-            finish=model.scaled if isinstance(model, SimilarityModel) else None,
-        )
+    for sample, masks, there in _answers(model, corpus, phrases, settings):
+        uid = sample.meta["uid"]
         for phrase, mask, believed in zip(phrases, masks, there.tolist(), strict=True):
             shown = (mask.numpy() >= settings.mask) & (believed >= settings.presence)
-            region = hashlib.sha256(f"{row['uid']}\0{phrase}".encode()).hexdigest()[:32]
+            region = hashlib.sha256(f"{uid}\0{phrase}".encode()).hexdigest()[:32]
             found.append(Found(sample, phrase, believed, shown))
             if shown.any():
-                about = {"region_id": region, "uid": row["uid"], "phrase": phrase, "box": _box(shown)}
+                about = {"region_id": region, "uid": uid, "phrase": phrase, "box": _box(shown)}
                 writer.add_mask(Mask({**about, "source": f"ground:{model.name}"}, shown))  # type: ignore[attr-defined]
     writer.publish()
     return found
+
+
+def _answers(model: GroundingModel, corpus: Corpus, phrases: list[str], settings: _Settings) -> Iterator[Answer]:
+    """A sample with [P, *G] probabilities on its own grid and [P] of there being a target."""
+    preset = model.preset  # type: ignore[attr-defined]
+    finish = model.scaled if isinstance(model, SimilarityModel) else None
+
+    def answer(images: Tensor) -> tuple[Tensor, Tensor]:
+        return model.ground(images, phrases)
+
+    if isinstance(preset, StudyReader):
+        yield from ground_studies(answer, preset, corpus, on=settings.on, finish=finish)
+        return
+    if settings.on is not None:
+        raise ConfigError("--on goes with models that read whole studies; leave it out")
+    rows = corpus.table("samples", with_root=True).to_pylist()
+    preset.check(rows)
+    for row in track(rows, description="grounding", transient=True):
+        sample = corpus.source(row)
+        yield sample, *ground_sample(answer, preset, sample, overlap=settings.overlap, finish=finish)
 
 
 def _box(mask: npt.NDArray[np.bool_]) -> list[float]:

@@ -38,6 +38,7 @@ MAX_BYTES = 4 << 30  # of overlapping masks, which highdicom takes as one array
 _SHARE = 255
 _BODY = ("SCT", "123037004", "Anatomical Structure")
 _SAME_PLACE = 0.2  # of the smallest step: original positions are often rounded to 0.1 mm
+_SAME_AXIS = 0.5  # highdicom holds cosines to the same tolerance: from 1 on any two axes would be the same
 # Of type 1 in the SOP Common, General Study and General Series modules (PS3.3, C.12.1, C.7.2.1, C.7.3.1).
 _IDENTIFIERS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 _MAX_LABEL = 64  # characters of a segment's label (PS3.5, VR LO)
@@ -170,7 +171,7 @@ def _on_slices(masks: Array, lps: Affine, geometry: Any, uid: str) -> Array:  # 
     channels: Any = {"SegmentNumber": list(range(1, masks.shape[3] + 1))} if masks.ndim == 4 else None
     volume = hd.Volume(masks, lps[:, [2, 1, 0, 3]], "PATIENT", geometry.frame_of_reference_uid, channels)
     try:
-        turned = volume.match_geometry(geometry, tol=_SAME_PLACE * min(geometry.spacing))
+        turned = volume.match_geometry(geometry, tol=min(_SAME_PLACE * min(geometry.spacing), _SAME_AXIS))
     except RuntimeError as error:
         raise InputError(
             f"the series does not lie where sample {uid} does ({error}); give the folder of its own series"

@@ -1,4 +1,4 @@
-"""Carry pretrained weights of RGB models to other numbers of channels.
+"""Carry pretrained weights of RGB models to other numbers of channels and from 2D to 3D.
 
 A filter for C channels is sum-preserving: where all channels show the same picture, it answers as the RGB filter does
 to that picture in grey (Carreira and Zisserman 2017, section 2.3, for time; the same argument for channels).
@@ -7,11 +7,14 @@ to that picture in grey (Carreira and Zisserman 2017, section 2.3, for time; the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from voxtile.errors import ConfigError
+
+Inflation = Literal["centre", "average"]
 
 _COLOURS = ("red", "green", "blue")
 # Names of the visible bands as sensors call them, beside STAC's common names.
@@ -26,13 +29,13 @@ def inflate_channels(weight: Tensor, channels: int, *, names: Sequence[str] = ()
     """Turn a filter for RGB into one for other channels with the same sum over channels.
 
     Args:
-        weight: [O, 3, kY, kX] (or any number of channels in place of 3 without names).
+        weight: [O, 3, *K] in 2D or 3D (or any number of channels in place of 3 without names).
         channels: wanted number.
         names: common name of each wanted channel, e.g. `red`, `nir`; channels called red, green or blue begin as these
             filters, the others as their mean. Without names all begin as the mean.
 
     Returns:
-        [O, channels, kY, kX]; sums over channels equal those of `weight`.
+        [O, channels, *K]; sums over channels equal those of `weight`.
 
     Raises:
         ConfigError: as many names as channels are needed, or the filter is not for RGB.
@@ -47,6 +50,31 @@ def inflate_channels(weight: Tensor, channels: int, *, names: Sequence[str] = ()
     inflated = torch.cat(parts, 1) * (weight.shape[1] / channels)
     # Named filters need not have the mean's sum; what is missing is shared equally.
     return inflated + (weight.sum(1, keepdim=True) - inflated.sum(1, keepdim=True)) / channels
+
+
+def inflate_depth(weight: Tensor, depth: int, how: Inflation) -> Tensor:
+    """Turn a filter for pictures into one for volumes.
+
+    `average` repeats it and divides by the depth: a volume whose slices are all alike is answered as its slice is
+    (Carreira and Zisserman 2017, section 2.3). `centre` puts it in the middle slice and zeros elsewhere: any volume is
+    at first answered as its middle slice is (ViViT, Arnab et al., ICCV 2021, section 3.4, eq. 9). Of an even depth the
+    two middle slices share it.
+
+    Args:
+        weight: [O, C, kY, kX].
+        depth: kZ.
+        how: see above.
+
+    Returns:
+        [O, C, kZ, kY, kX]; sums over kZ equal `weight`.
+    """
+    shares = torch.zeros(depth, dtype=weight.dtype, device=weight.device)
+    if how == "average":
+        shares[:] = 1 / depth
+    else:
+        middle = slice((depth - 1) // 2, depth // 2 + 1)
+        shares[middle] = 1 / len(shares[middle])
+    return weight.unsqueeze(2) * shares.view(-1, 1, 1)
 
 
 def adapt_input(model: nn.Module, channels: int, *, names: Sequence[str] = ()) -> nn.Module:

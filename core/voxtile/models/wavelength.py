@@ -178,18 +178,7 @@ class WavelengthTower(StagedTower):
             ConfigError: no band, a wavelength out of range, an unknown polarisation, lists of different length, or a
                 tower with `cells`, which belong to fixed channels.
         """
-        names = tuple(polarisations) or ("",) * len(wavelengths_nm)
-        if not wavelengths_nm or len(names) != len(wavelengths_nm):
-            raise ConfigError(
-                f"a tower needs a wavelength a band and as many polarisations, not {len(wavelengths_nm)} and "
-                f"{len(names)}"
-            )
-        for wavelength in wavelengths_nm:
-            if not _SHORTEST_NM <= wavelength <= _LONGEST_NM:
-                raise ConfigError(f"wavelengths_nm: {wavelength} is not within {_SHORTEST_NM:g} to {_LONGEST_NM:g} nm")
-        for name in names:
-            if name not in POLARISATIONS:
-                raise ConfigError(f"polarisations: '{name}' is none of VV, VH, HH, HV or empty")
+        names = require_bands(wavelengths_nm, polarisations)
         channels = len(wavelengths_nm) + (self.gsd is not None)
         if self.cells and channels != self.channels:
             raise ConfigError(f"a tower with cells takes its {self.channels} channels only; train it with cells: []")
@@ -217,6 +206,26 @@ class WavelengthTower(StagedTower):
         kept = torch.rand(bands, device=device) >= self.band_dropout
         kept[torch.randint(bands, (1,), device=device)] = True
         return kept.nonzero().flatten()
+
+
+def require_bands(wavelengths_nm: Sequence[float], polarisations: Sequence[str]) -> tuple[str, ...]:
+    """The polarisation of each band, "" where it has none.
+
+    Raises:
+        ConfigError: no band, a wavelength out of range, an unknown polarisation, or lists of different length.
+    """
+    names = tuple(polarisations) or ("",) * len(wavelengths_nm)
+    if not wavelengths_nm or len(names) != len(wavelengths_nm):
+        raise ConfigError(
+            f"a tower needs a wavelength a band and as many polarisations, not {len(wavelengths_nm)} and {len(names)}"
+        )
+    for wavelength in wavelengths_nm:
+        if not _SHORTEST_NM <= wavelength <= _LONGEST_NM:
+            raise ConfigError(f"wavelengths_nm: {wavelength} is not within {_SHORTEST_NM:g} to {_LONGEST_NM:g} nm")
+    for name in names:
+        if name not in POLARISATIONS:
+            raise ConfigError(f"polarisations: '{name}' is none of VV, VH, HH, HV or empty")
+    return names
 
 
 def _basis(patch: int) -> Tensor:

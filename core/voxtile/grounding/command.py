@@ -7,14 +7,12 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from io import BytesIO, StringIO
+from io import StringIO
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -22,7 +20,6 @@ from scipy import ndimage
 from torch import Tensor
 
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.storage import write_atomically
 from voxtile.corpus.writer import JobWriter
 from voxtile.data.base import spacing_mm
 from voxtile.data.image import ImagePreset
@@ -33,6 +30,7 @@ from voxtile.errors import ConfigError, InputError, VoxtileError
 from voxtile.evaluate.grounding.run import GroundingModel
 from voxtile.evaluate.model import EvaluationModel
 from voxtile.grounding.files import WRITERS, Found
+from voxtile.grounding.pictures import write_pictures
 from voxtile.grounding.similarity.model import SimilarityModel
 from voxtile.grounding.slides import ground_slide, write_overlay, write_qupath
 from voxtile.grounding.studies import Answer, ground_studies
@@ -148,7 +146,7 @@ def ground(
         found = _grounded(shows, corpus, wanted, settings)
         shown = any(part.mask.any() for part in found)
         files = WRITERS[form](corpus, found, image, out, boxes) if shown else []
-        files += _pictures(loaded.preset, found, out)
+        files += write_pictures(found, out)
     _report(found, files, Console())
 
 
@@ -327,26 +325,6 @@ def _box(mask: npt.NDArray[np.bool_]) -> list[float]:
         np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis))) for axis in range(mask.ndim)
     ]
     return [float(p[0]) for p in places] + [float(p[-1]) + 1 for p in places]
-
-
-def _pictures(preset: Any, found: Sequence[Found], out: Path) -> list[Path]:  # noqa: ANN401 - any preset
-    """One PNG a mask, in the plane that holds most of it."""
-    from voxtile.evaluate.report.grounding import outlined
-
-    files = []
-    for part in found:
-        if part.mask.any():
-            values = torch.from_numpy(np.ascontiguousarray(part.sample.array(), dtype=np.float32))
-            values = values[None] if values.ndim == part.mask.ndim else values
-            low, high = np.percentile(values, (1, 99))
-            empty = np.zeros_like(part.mask)
-            target = out / f"{part.stem}.png"
-            picture = outlined(values.clamp(float(low), float(high)).numpy(), part.mask, empty)
-            stream = BytesIO()
-            Image.fromarray(picture).save(stream, format="PNG")
-            write_atomically(target, stream.getvalue())
-            files.append(target)
-    return files
 
 
 def _report(found: Sequence[Found], files: Sequence[Path], console: Console) -> None:

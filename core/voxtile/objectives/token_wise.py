@@ -10,15 +10,14 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from voxtile.errors import ConfigError
-from voxtile.models.tower import full_precision
 from voxtile.objectives.base import Objective
+from voxtile.objectives.local_tokens import one_way, projected
 from voxtile.objectives.pairs import Pairs, RelationName
-from voxtile.types import Encoded, Features
+from voxtile.types import Features
 
 
 class TokenWise(Objective):
@@ -69,30 +68,14 @@ class TokenWise(Objective):
         Raises:
             ConfigError: a tower gives no tokens, or the objective was not set up.
         """
-        image = _projected(features.image_encoded, self.image_projection, "image")
-        text = _projected(features.text_encoded, self.text_projection, "text")
+        image = projected(features.image_encoded, self.image_projection, "image", "TokenWise")
+        text = projected(features.text_encoded, self.text_projection, "text", "TokenWise")
         with torch.autocast(image[0].device.type, enabled=False):
             to_text, to_image = _similarities(*image, *text, self.tile)
             positive, valid = Pairs.from_batch(features.batch, self.positives, self.ignore).dense()
             scale = features.logit_scale
-            rows = _one_way(scale * to_text, positive, valid)
-            return 0.5 * (rows + _one_way(scale * to_image.T, positive.T, valid.T))
-
-
-def _projected(encoded: Encoded, projection: nn.Linear | None, side: str) -> tuple[Tensor, Tensor]:
-    """[·, tokens, D] normalised tokens, 0 where there is only padding, and [·, tokens] bool, True where one is real."""
-    if projection is None:
-        raise ConfigError("TokenWise was not set up; load a checkpoint or train the model first")
-    if encoded.tokens is None:
-        raise ConfigError(
-            f"the TokenWise objective needs tokens, which the {side} tower does not give; use a tower of voxtile such "
-            "as WaveletTower or TextTransformer, or remove the objective"
-        )
-    tokens = F.normalize(full_precision(projection(encoded.tokens)), dim=2)
-    real = encoded.mask
-    if real is None:
-        real = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
-    return tokens.masked_fill(~real.unsqueeze(2), 0.0), real
+            rows = one_way(scale * to_text, positive, valid)
+            return 0.5 * (rows + one_way(scale * to_image.T, positive.T, valid.T))
 
 
 def _similarities(
@@ -126,12 +109,3 @@ def _best(z: Tensor, real: Tensor, axis: int) -> Tensor:
     """Largest similarity along an axis over real tokens; 0 where there is none."""
     best = z.masked_fill(~real, torch.finfo(z.dtype).min).amax(axis)
     return torch.where(best > -2, best, 0.0)  # a cosine is at least -1
-
-
-def _one_way(logits: Tensor, positive: Tensor, valid: Tensor) -> Tensor:
-    """Mean over the rows with a positive of log Σ_valid exp z minus the mean z of the positives."""
-    counts = positive.sum(1)
-    wanted = torch.where(positive, logits, 0.0).sum(1) / counts.clamp(min=1)
-    losses = logits.masked_fill(~valid, -torch.inf).logsumexp(1) - wanted
-    live = counts > 0
-    return losses[live].sum() / live.sum().clamp(min=1)

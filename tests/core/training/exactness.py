@@ -12,6 +12,7 @@ import json
 import sys
 
 import exactness_pairs
+import exactness_views
 import torch
 import torch.distributed as dist
 from exactness_model import ITEMS, MICRO, make_batch, make_module
@@ -23,6 +24,7 @@ from voxtile.training.ranks import average_gradients, shard
 
 CASES = {
     **exactness_pairs.CASES,
+    **exactness_views.CASES,
 }
 
 

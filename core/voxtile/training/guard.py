@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import lightning.pytorch as pl
 import torch
@@ -46,7 +46,9 @@ class FiniteLoss(pl.Callback):
                 f"the weights are not finite since the update before step {step}, on {_named(self._before)}; go on "
                 "from the last checkpoint with a lower learning rate, or with trainer.gradient_clip_val"
             )
-        raise TrainingError(f"the loss at step {step} is {float(loss.detach()):g}{_terms(trainer)}, on {self._found()}")
+        raise TrainingError(
+            f"the loss at step {step} is {float(loss.detach()):g}{_terms(pl_module)}, on {self._found()}"
+        )
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: Batch, batch_idx: int
@@ -67,12 +69,10 @@ class FiniteLoss(pl.Callback):
         return f"{_named(batch.uids)}; look at these, or lower the learning rate"
 
 
-def _terms(trainer: pl.Trainer) -> str:
-    """The terms of the loss that are not finite, from what was logged for this step."""
-    logged = trainer.callback_metrics
-    names = [
-        name.partition("/")[2] for name, value in logged.items() if name.startswith("train/") and not _finite(value)
-    ]
+def _terms(module: pl.LightningModule) -> str:
+    """The terms of the loss that are not finite."""
+    terms: Mapping[str, Tensor] = getattr(module, "terms", {})
+    names = [name for name, value in terms.items() if not _finite(value)]
     return f" (by {', '.join(names)})" if names else ""
 
 

@@ -25,6 +25,7 @@ from voxtile.objectives.of_samples import OfSamples
 from voxtile.objectives.share import place
 from voxtile.training.checkpoint import FORMAT, Checkpoint
 from voxtile.training.large_batch import LargeBatch, encode_cached
+from voxtile.training.logged import is_shown
 from voxtile.training.processes import ManyProcesses
 from voxtile.training.ranks import gathered
 from voxtile.training.retrieval import CollectedEmbeddings
@@ -105,6 +106,7 @@ class ContrastiveModule(ManyProcesses):
         self.training_marks: TrainingMarks | None = None  # what it was trained on, to find leaks
         self.fact_names: tuple[str, ...] | None = None
         self.cut_texts = 0
+        self.terms: dict[str, Tensor] = {}  # of the last step, unweighted
         self._collected = CollectedEmbeddings()
 
     # Set-up
@@ -272,13 +274,18 @@ class ContrastiveModule(ManyProcesses):
         """Return the weighted loss of a batch."""
         losses = self.losses(self.features(batch))
         loss = self.total(losses)
-        self.log("loss", loss.detach(), prog_bar=True, batch_size=len(batch))
-        for name, value in losses.items():
-            self.log(f"train/{name}", value.detach(), batch_size=len(batch))
-        self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=len(batch))
-        self.log("train/scale", self.encoder.logit_scale.detach(), batch_size=len(batch))
-        self.log("train/cut_texts", float(self.cut_texts), batch_size=len(batch), reduce_fx="sum", sync_dist=True)
+        self.terms = {name: value.detach() for name, value in losses.items()}
+        if is_shown(self.trainer):
+            self._log_step(loss.detach(), len(batch))
         return loss
+
+    def _log_step(self, loss: Tensor, items: int) -> None:
+        self.log("loss", loss, prog_bar=True, batch_size=items)
+        for name, value in self.terms.items():
+            self.log(f"train/{name}", value, batch_size=items)
+        self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=items)
+        self.log("train/scale", self.encoder.logit_scale.detach(), batch_size=items)
+        self.log("train/cut_texts", float(self.cut_texts), batch_size=items, reduce_fx="sum", sync_dist=True)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Lightning's arguments
         """Update the weights, keep the logit scale within its limits, and let objectives follow.

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from torch.utils.flop_counter import FlopCounterMode
 
 from voxtile.errors import ConfigError
+from voxtile.training.logged import is_logged
 from voxtile.training.ranks import gradient_norm
 from voxtile.types import Batch
 
@@ -70,7 +71,7 @@ class Telemetry(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
     ) -> None:
         """Log the gradient norm."""
-        if _is_logged(trainer):
+        if is_logged(trainer):
             pl_module.log("grad_norm", gradient_norm(pl_module.parameters()), prog_bar=True, batch_size=1)
 
     def on_train_batch_end(
@@ -83,7 +84,7 @@ class Telemetry(pl.Callback):
         self._images += len(batch.images) * trainer.world_size
         self._steps += 1
         self._ready = time.perf_counter()
-        if not _is_logged(trainer):
+        if not is_logged(trainer):
             return
         seconds = self._ready - self._since
         figures = {
@@ -101,11 +102,6 @@ class Telemetry(pl.Callback):
         """Leave no counter behind."""
         self._counting.close()
         self._counter = None
-
-
-def _is_logged(trainer: pl.Trainer) -> bool:
-    """Whether the step that is under way is one that Lightning logs."""
-    return bool(trainer._logger_connector.should_update_logs)
 
 
 def _memory(device: torch.device) -> float:

@@ -94,6 +94,8 @@ class Batch:
         uids: B uids (of the sample, or of the study's first sample).
         draws: [B] int64 global draw indices (the key of all randomness for the item).
         text_facts: [T, F] int8, what each text by itself states, as in `facts`; None where the loader does not know.
+        text_kinds: kind of the caption that each text is of (raw, template, rewrite, …); None where the loader does not
+            know.
         tokens: [T, L] int64, filled in by the module; 0 is padding.
         samples: the same images as items of their own, where studies are items and their samples have texts too: its
             texts, facts, hashes and uids are the samples', `images` is empty, and B = S.
@@ -112,6 +114,7 @@ class Batch:
     uids: list[str]
     draws: Tensor
     text_facts: Tensor | None = None
+    text_kinds: list[str] | None = None
     tokens: Tensor | None = None
     samples: Batch | None = None
     regions: Regions | None = None
@@ -121,9 +124,11 @@ class Batch:
 
     def with_texts(self, keep: Tensor) -> Batch:
         """The same items with some of their texts: [T] bool."""
+        places = torch.nonzero(keep).squeeze(1).tolist()
         return replace(
             self,
-            texts=[text for text, kept in zip(self.texts, keep.tolist(), strict=True) if kept],
+            texts=[self.texts[place] for place in places],
+            text_kinds=None if self.text_kinds is None else [self.text_kinds[place] for place in places],
             text_item=self.text_item[keep],
             text_hash=self.text_hash[keep],
             text_facts=None if self.text_facts is None else self.text_facts[keep],

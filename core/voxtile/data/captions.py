@@ -23,10 +23,11 @@ StatesFinding: TypeAlias = Callable[[Sequence[int]], npt.NDArray[np.bool_]]
 
 
 class Text(NamedTuple):
-    """A chosen text and the hash of its normalised form."""
+    """A chosen text, the hash of its normalised form and the kind of its caption."""
 
     text: str
     text_hash: int
+    kind: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,9 +108,10 @@ class CaptionPolicy:
 
     def _texts(self, caption: Caption) -> list[Text]:
         if self.unit == "caption":
-            texts = [Text(caption.text, caption.text_hash)]
+            texts = [Text(caption.text, caption.text_hash, caption.kind)]
         else:
-            texts = [Text(sentence, text_hash(sentence)) for sentence in split_sentences(caption.text)]
+            sentences = split_sentences(caption.text)
+            texts = [Text(sentence, text_hash(sentence), caption.kind) for sentence in sentences]
         free = self.directions == "exclude"
         return [
             text

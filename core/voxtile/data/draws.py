@@ -133,6 +133,7 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
             uids=[item.lead.uid for item in items],
             draws=torch.tensor(numbers, dtype=torch.int64),
             text_facts=torch.from_numpy(self.view.text_facts([text.text_hash for text in texts])),
+            text_kinds=[text.kind for text in texts],
             samples=self._samples(items, numbers) if self.sample_captions is not None else None,
             regions=stacked([item.regions for item in items], self.preset.grid) if self.regions is not None else None,
         )
@@ -156,6 +157,7 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
             uids=[entry.uid for entry in entries],
             draws=torch.tensor(numbers, dtype=torch.int64)[owners],
             text_facts=torch.from_numpy(self.view.text_facts([text.text_hash for text in flat])),
+            text_kinds=[text.kind for text in flat],
         )
 
     def texts(self, items: int) -> list[str]:

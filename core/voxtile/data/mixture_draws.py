@@ -139,6 +139,7 @@ def merged(parts: Sequence[Batch], places: Sequence[Tensor]) -> Batch:
     of_texts = [text for part in parts for text in part.texts]
     uids = [uid for part in parts for uid in part.uids]
     evidence = [part.text_facts for part in parts if part.text_facts is not None]
+    kinds = [kind for part in parts for kind in part.text_kinds or ()]
     regions = [part.regions for part in parts if part.regions is not None]
     samples = [part.samples for part in parts if part.samples is not None]
     pixels = torch.cat(one_type([part.images for part in parts]))
@@ -155,6 +156,7 @@ def merged(parts: Sequence[Batch], places: Sequence[Tensor]) -> Batch:
         uids=[uids[place] for place in items.tolist()],
         draws=torch.cat([part.draws for part in parts])[items],
         text_facts=torch.cat(evidence)[texts] if len(evidence) == len(parts) else None,
+        text_kinds=[kinds[place] for place in texts.tolist()] if len(kinds) == len(of_texts) else None,
         samples=merged(samples, _image_places(images, samples)) if samples else None,
         regions=_merged_regions(regions, places) if len(regions) == len(parts) else None,
     )

@@ -103,10 +103,10 @@ class LocalAlignment(Objective):
         kind = torch.promote_types(image.dtype, text.dtype)
         image, text = image.to(kind), text.to(kind)
         rows = []
-        for x, x_real in zip(image.split(self.tile[0]), image_real.split(self.tile[0]), strict=True):
+        for x, x_real in zip(torch.split(image, self.tile[0]), torch.split(image_real, self.tile[0]), strict=True):
             row = [
                 checkpoint(self._matched, x, x_real, y, y_real, use_reentrant=False, preserve_rng_state=False)
-                for y, y_real in zip(text.split(self.tile[1]), text_real.split(self.tile[1]), strict=True)
+                for y, y_real in zip(torch.split(text, self.tile[1]), torch.split(text_real, self.tile[1]), strict=True)
             ]
             rows.append(torch.cat(row, 1))
         return torch.cat(rows)

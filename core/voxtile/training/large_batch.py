@@ -195,6 +195,7 @@ def split_items(batch: Batch, micro: int) -> Iterator[Batch]:
             text_item=batch.text_item[texts] - start,
             text_hash=batch.text_hash[texts],
             text_facts=None if batch.text_facts is None else batch.text_facts[texts],
+            text_kinds=None if batch.text_kinds is None else batch.text_kinds[texts],
             tokens=None if batch.tokens is None else batch.tokens[texts],
             study=batch.study[start:stop],
             subject=batch.subject[start:stop],

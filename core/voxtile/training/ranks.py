@@ -133,19 +133,20 @@ def _batch(batch: Batch, items: Share, texts: Share) -> Batch:
     """What objectives read of a batch, of all processes."""
     images = Share.of(len(batch.image_item), batch.image_item.device)
     strings: list[Any] = [None for _ in items.each]
-    dist.all_gather_object(strings, (batch.texts, batch.uids))
+    dist.all_gather_object(strings, (batch.texts, batch.uids, batch.text_kinds))
     return replace(
         batch,
         image_item=images.gather(batch.image_item + items.start),
-        texts=[text for part, _ in strings for text in part],
+        texts=[text for part, _, _ in strings for text in part],
         text_item=texts.gather(batch.text_item + items.start),
         study=items.gather(batch.study),
         subject=items.gather(batch.subject),
         text_hash=texts.gather(batch.text_hash),
         facts=items.gather(batch.facts),
-        uids=[uid for _, part in strings for uid in part],
+        uids=[uid for _, part, _ in strings for uid in part],
         draws=items.gather(batch.draws),
         text_facts=None if batch.text_facts is None else texts.gather(batch.text_facts),
+        text_kinds=None if batch.text_kinds is None else [kind for _, _, part in strings for kind in part],
         tokens=None,
         samples=None,
     )

@@ -2,9 +2,13 @@
 
 import torch
 import torch.nn.functional as F
-from exactness_model import masks, softmax
+from exactness_model import ITEMS, masks, softmax
 
+from voxtile.objectives.bag_of_descriptions import BagOfDescriptions
+from voxtile.objectives.gated_contrastive import GatedContrastive
 from voxtile.objectives.local_alignment import LocalAlignment
+from voxtile.objectives.noise_adaptive import NoiseAdaptive
+from voxtile.objectives.weighted_contrastive import WeightedContrastive
 
 
 def dense_local(objective, f):
@@ -26,6 +30,91 @@ def dense_local(objective, f):
     return softmax(z, *masks(f.batch, objective.positives, objective.ignore))
 
 
+def dense_bag(objective, f):
+    z = f.logit_scale * f.image @ f.text.T
+    positive, valid = masks(f.batch, objective.positives, objective.ignore)
+    losses = []
+    for i in range(len(z)):
+        mine = positive[i]
+        away = [z[k, j] for j in torch.nonzero(mine)[:, 0] for k in range(len(z)) if valid[k, j] and not positive[k, j]]
+        good = z[i][mine].logsumexp(0)
+        losses.append(torch.cat([z[i][valid[i]], torch.stack(away)]).logsumexp(0) - good)
+    return torch.stack(losses).mean()
+
+
+def dense_pooled_bag(objective, f):
+    bags = torch.stack([F.normalize(f.text[f.batch.text_item == i].mean(0), dim=0) for i in range(ITEMS)])
+    eye = torch.eye(ITEMS, dtype=torch.bool)
+    same = f.batch.subject[:, None] == f.batch.subject
+    return softmax(f.logit_scale * f.image @ bags.T, eye, eye | ~same)
+
+
+def dense_gated(objective, f):
+    owner, raw = f.batch.text_item, torch.tensor([kind == "raw" for kind in f.batch.text_kinds])
+    with torch.no_grad():
+        fits = (f.image[owner] * f.text).sum(1)
+        agree = torch.full((ITEMS,), torch.inf, dtype=torch.float64)
+        for i in range(ITEMS):
+            groups = [f.text[(owner == i) & kind] for kind in (raw, ~raw)]
+            if all(map(len, groups)):
+                agree[i] = groups[0].mean(0) @ groups[1].mean(0)
+        means = (agree[agree.isfinite()].mean(), fits[raw].mean(), fits[~raw].mean())
+    losses = []
+    for kind, mean in ((raw, means[1]), (~raw, means[2])):
+        z = f.logit_scale * f.image @ f.text[kind].T
+        terms = []
+        for column, j in enumerate(torch.nonzero(kind)[:, 0].tolist()):
+            i = int(owner[j])
+            low = agree[i] < means[0]
+            gates = (2 * (agree[i] - means[0])).exp() * (3 * (fits[j] - mean)).exp() if low else 1.0
+            terms.append(gates * ((z[i].logsumexp(0) + z[:, column].logsumexp(0)) / 2 - z[i, column]))
+        losses.append(torch.stack(terms).mean())
+    return sum(losses)
+
+
+def dense_noise(objective, f):
+    z, owner = f.logit_scale * f.image @ f.text.T, f.batch.text_item
+    with torch.no_grad():
+        losses = (z.logsumexp(1)[owner] + z.logsumexp(0)) / 2 - z[owner, torch.arange(len(owner))]
+        heaps = torch.distributions.Normal(*objective.mixture[1:])
+        likely = objective.mixture[0] * heaps.log_prob(losses[:, None]).exp()
+        rate = objective.smoothing * likely[:, 1] / likely.sum(1)
+    positive, _ = masks(f.batch, objective.positives, ())
+    ways = []
+    item_rate = torch.stack([rate[owner == i].mean() for i in range(ITEMS)])
+    for logits, good, smooth in ((z, positive, item_rate), (z.T, positive.T, rate)):
+        target = (1 - smooth)[:, None] * good / good.sum(1, keepdim=True)
+        target = target + smooth[:, None] * ~good / (~good).sum(1, keepdim=True)
+        ways.append(-(target * logits.log_softmax(1)).sum(1).mean())
+    return sum(ways) / 2
+
+
+def with_mixture(objective):
+    objective.mixture.copy_(torch.tensor([[0.7, 0.3], [1.0, 3.0], [0.6, 1.5]]))
+    return objective
+
+
+def dense_weighted(objective, f):
+    owner = f.batch.text_item
+    pair = objective.stored.items(f.batch, f.image)[owner] * objective.stored.texts(f.batch, f.image)
+    item = torch.stack([pair[owner == i].mean() for i in range(ITEMS)])
+    positive, valid = masks(f.batch, objective.positives, objective.ignore)
+    z = f.logit_scale * f.image @ f.text.T
+    ways = []
+    for logits, good, allowed, weight in ((z, positive, valid, item), (z.T, positive.T, valid.T, pair)):
+        share = logits.masked_fill(~allowed, -torch.inf).log_softmax(1).masked_fill(~good, 0.0)
+        losses = -share.sum(1) / good.sum(1)
+        ways.append((weight * losses).sum() / weight.sum())
+    return sum(ways) / 2
+
+
+def weighed(objective):
+    """Weights by uid and by text hash, some of them 0."""
+    objective.stored.items = lambda batch, like: like.new_tensor([int(uid) % 4 for uid in batch.uids])
+    objective.stored.texts = lambda batch, like: (batch.text_hash % 5).to(like)
+    return objective
+
+
 SMALL = (5, 7)
 CASES = {
     "LocalAlignment of words": (
@@ -37,5 +126,18 @@ CASES = {
         lambda: LocalAlignment(queries="sentences", mean=True, tile=SMALL),
         dense_local,
         {"cached": False},
+    ),
+    "BagOfDescriptions": (lambda: BagOfDescriptions(positives=["text"], ignore=["subject"]), dense_bag, {}),
+    "BagOfDescriptions, pooled": (
+        lambda: BagOfDescriptions(pool="mean", ignore=["subject"]),
+        dense_pooled_bag,
+        {},
+    ),
+    "GatedContrastive": (lambda: GatedContrastive(pair_gate=3.0), dense_gated, {}),
+    "NoiseAdaptive": (lambda: with_mixture(NoiseAdaptive(positives=["text"], warmup=0)), dense_noise, {}),
+    "WeightedContrastive": (
+        lambda: weighed(WeightedContrastive(corpus="-", score="-", ignore=["study"])),
+        dense_weighted,
+        {},
     ),
 }

@@ -97,6 +97,7 @@ def make_batch(each=1):
         uids=[str(n) for n in range(ITEMS)],
         draws=torch.arange(ITEMS),
         text_facts=torch.randint(-1, 2, (texts, 3), generator=g, dtype=torch.int8),
+        text_kinds=[("raw", "rewrite")[n % 2] for n in range(texts)],
     )
     if each > 1:
         batch.samples = Batch(

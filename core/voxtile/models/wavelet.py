@@ -68,6 +68,8 @@ class StagedTower(ImageTower):
         stem: features of the stem.
         widths: features of each stage; every stage halves the grid, the stem before them once more.
         blocks: residual blocks of each stage.
+        strides: of each stage, where not all are 2: with 1 the first stage looks at the stem's own grid, which lesions of
+            two or three of its voxels need.
         cells: also give the means of the image over this many cells an axis, standardised: large structures are then
             known from the first step, and the stages learn what means cannot tell. Empty for none.
         bins: also give how much of each channel lies at each of so many levels between −1 and 1, standardised (see
@@ -94,17 +96,23 @@ class StagedTower(ImageTower):
         dropout: float,
         pool_stem: bool = False,
         bins: int = 0,
+        strides: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         if len(widths) != len(blocks) or not widths:
             raise ConfigError(f"widths {list(widths)} and blocks {list(blocks)} of a tower must be equally long")
+        steps = [2] * len(widths) if strides is None else list(strides)
+        if len(steps) != len(widths) or min(steps) < 1:
+            raise ConfigError(f"strides {steps} of a tower with widths {list(widths)} must be as many, each at least 1")
         if cells and len(cells) != dimensions:
             raise ConfigError(f"cells {list(cells)} of a {dimensions}D tower need {dimensions} numbers")
         self.dimensions, self.channels, self.cells = dimensions, channels, tuple(cells)
         self.width = width
         conv, norm = CONVOLUTIONS[dimensions], _NORM[dimensions]
         inputs = [stem, *widths[:-1]]
-        self.downs = nn.ModuleList(conv(a, b, 3, stride=2, padding=1) for a, b in zip(inputs, widths, strict=True))
+        self.downs = nn.ModuleList(
+            conv(a, b, 3, stride=step, padding=1) for a, b, step in zip(inputs, widths, steps, strict=True)
+        )
         self.places = nn.ModuleList(conv(2 * dimensions, w, 1, bias=False) for w in widths)
         self.stages = nn.ModuleList(
             nn.Sequential(*(_Block(dimensions, w, dropout) for _ in range(n)))
@@ -184,6 +192,7 @@ class WaveletTower(StagedTower):
         rectify: bool = True,
         mix: int = 0,
         bins: int = 0,
+        strides: Sequence[int] | None = None,
     ) -> None:
         filters = haar_filters(dimensions)
         stem = channels * len(filters)
@@ -198,6 +207,7 @@ class WaveletTower(StagedTower):
             dropout=dropout,
             pool_stem=mix > 0,
             bins=bins,
+            strides=strides,
         )
         self.rectify = rectify and not mix
         self.stem = CONVOLUTIONS[self.dimensions](channels, stem, 2, stride=2, bias=False, groups=channels)

@@ -76,6 +76,22 @@ def test_mixed_channels_tell_what_no_channel_tells_alone():
     assert tower.pooled_norm.num_features == 2 * (8 + 4)
 
 
+def test_a_first_stage_without_stride_sees_the_stems_own_grid():
+    images = torch.zeros(1, 1, 64, 64)
+    images[..., 32:34, 32:34] = 1
+    tower = WaveletTower(dimensions=2, channels=1, widths=(8, 16), blocks=(0, 0), strides=(1, 2)).eval()
+    with torch.no_grad():
+        levels, plain = (tower(of, tokens=True).levels for of in (images, torch.zeros_like(images)))
+    assert [tuple(level.shape[2:]) for level in levels] == [(32, 32), (32, 32), (16, 16)]
+    changed = (levels[1] - plain[1]).abs().sum(1)[0] > 1e-6
+    places = torch.nonzero(changed)
+    assert places.amin(0).tolist() == [15, 15]  # one patch of the stem, and as far as a kernel of three reaches
+    assert places.amax(0).tolist() == [17, 17]
+
+
 def test_lengths_that_do_not_match_are_refused():
     with pytest.raises(ConfigError, match="equally long"):
         WaveletTower(dimensions=2, widths=(8, 16), blocks=(1,))
+    for strides in ((1,), (1, 0)):
+        with pytest.raises(ConfigError, match="strides"):
+            WaveletTower(dimensions=2, widths=(8, 16), blocks=(1, 1), strides=strides)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,6 +29,22 @@ def foreground_range(values: Tensor, percentiles: tuple[float, float]) -> tuple[
     flat = values.flatten()[:: max(1, values.numel() // _SAMPLED)].numpy()
     inside = flat[flat > flat.mean()] if flat.size else flat
     low, high = np.percentile(inside if inside.size else np.zeros(1), percentiles)
+    return float(low), max(float(high), float(low) + 1e-6)
+
+
+def middle_range(values: Tensor, percentiles: tuple[float, float], share: float) -> tuple[float, float]:
+    """The range that percentiles of the middle of a grid give.
+
+    Args:
+        values: [Z, Y, X].
+        percentiles: low and high, 0 to 100.
+        share: of each axis that counts as its middle, above 0; at least one voxel.
+
+    Returns:
+        Low and high, high above low.
+    """
+    box = tuple(slice(int(n * (1 - share) / 2), math.ceil(n * (1 + share) / 2)) for n in values.shape)
+    low, high = np.percentile(values[box].numpy(), percentiles)
     return float(low), max(float(high), float(low) + 1e-6)
 
 

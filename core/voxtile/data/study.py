@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from voxtile.data.base import BasePreset, as_tuples, check_units_and_modality, described, rescale_of
-from voxtile.data.intensity import bias_field, foreground_range, to_windows
+from voxtile.data.intensity import bias_field, foreground_range, middle_range, to_windows
 from voxtile.data.placement import Affine, affine_of, centre_of, grid_affine, place_on_grid
 from voxtile.data.preset import SampleSource
 from voxtile.data.roles import PRIOR, StudySource, check_roles, matches, not_a_study, pick_roles, refuse_missing
@@ -31,6 +31,9 @@ class RoleVolume:
         windows: (low, high) in the volume's units, a channel each; empty: one channel between the `percentiles` of the
             volume's foreground, for units that mean nothing across scanners (MR).
         percentiles: of the foreground, where there are no windows.
+        middle: take the percentiles of all voxels in the middle of the output grid instead, this share of each axis:
+            in a head of brain alone, whatever fat lies around it and however bright the coils make it; 0 for the
+            foreground.
         headroom: how many times the range between the percentiles the channel spans, from the lower one: with 3 and
             percentiles [0, 50] it is scaled by common tissue, and lesions brighter than that are not clipped.
         units: required units, or None for any.
@@ -42,6 +45,7 @@ class RoleVolume:
 
     windows: tuple[tuple[float, float], ...] = ()
     percentiles: tuple[float, float] = (0.5, 99.5)
+    middle: float = 0.0
     headroom: float = 1.0
     units: str | None = None
     scale: float = 0.0
@@ -226,13 +230,14 @@ class StudyPreset(BasePreset):
         """One volume on the grid: float32 in its units, or in shares of its foreground's range."""
         scale, offset = rescale_of(part.meta)
         values = torch.from_numpy(np.ascontiguousarray(part.array(), dtype=np.float32)) * scale + offset
-        if not role.windows:
-            low, high = foreground_range(values, role.percentiles)
-            values = (values - low) / ((high - low) * role.headroom)
-            pad = float(values.min())
-        else:
-            pad = min(low for low, _ in role.windows)
+        pad = min(low for low, _ in role.windows) if role.windows else float(values.min())
         placed = place_on_grid(values, affine_of(part.meta), self._outer, grid, pad)
+        if not role.windows:
+            if role.middle:
+                low, high = middle_range(placed, role.percentiles, role.middle)
+            else:
+                low, high = foreground_range(values, role.percentiles)
+            placed = (placed - low) / ((high - low) * role.headroom)
         return placed.clamp_(-_HALF_LIMIT, _HALF_LIMIT)
 
 
@@ -249,6 +254,8 @@ def _role(name: str, value: RoleVolume | Mapping[str, Any] | None) -> RoleVolume
             raise PresetError(f"roles: the window {window} of '{name}' is not (low, high) with low below high")
     if len(role.percentiles) != 2 or not 0 <= role.percentiles[0] < role.percentiles[1] <= 100:
         raise PresetError(f"roles: the percentiles {role.percentiles} of '{name}' are not (low, high) within 0 to 100")
+    if not 0 <= role.middle <= 1:
+        raise PresetError(f"roles: the middle {role.middle} of '{name}' is not a share of the grid, 0 to 1")
     if role.headroom <= 0:
         raise PresetError(f"roles: the headroom {role.headroom} of '{name}' is not above 0")
     return role

@@ -68,8 +68,8 @@ class StagedTower(ImageTower):
         stem: features of the stem.
         widths: features of each stage; every stage halves the grid, the stem before them once more.
         blocks: residual blocks of each stage.
-        strides: of each stage, where not all are 2: with 1 the first stage looks at the stem's own grid, which lesions of
-            two or three of its voxels need.
+        strides: of each stage, where not all are 2: with 1 the first stage looks at the stem's own grid, which lesions
+            of two or three of its voxels need.
         cells: also give the means of the image over this many cells an axis, standardised: large structures are then
             known from the first step, and the stages learn what means cannot tell. Empty for none.
         bins: also give how much of each channel lies at each of so many levels between −1 and 1, standardised (see

@@ -18,7 +18,7 @@ from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.datamodule import CorpusDataModule
 from voxtile.data.draws import DrawDataset, Draws
-from voxtile.data.intensity import bias_field, foreground_range
+from voxtile.data.intensity import bias_field, foreground_range, middle_range
 from voxtile.data.placement import grid_affine, place_on_grid
 from voxtile.data.presets import PictureStudyPreset, RoleVolume, StudyPreset, preset_from_config
 from voxtile.data.roles import pick_roles
@@ -258,6 +258,26 @@ def test_foreground_ranges_follow_any_intensity_scale():
     assert scaled == pytest.approx((low * 37 + 5, high * 37 + 5), rel=1e-5)
 
 
+def test_the_middle_of_the_grid_does_not_know_of_what_lies_around_it():
+    brain = torch.linspace(10, 20, 10**3).reshape(10, 10, 10)
+    found = []
+    for scalp in (0.0, 900.0):
+        values = torch.full((20, 20, 20), scalp)
+        values[5:15, 5:15, 5:15] = brain
+        found.append(middle_range(values, (10, 60), 0.5))
+    assert found[0] == found[1] == pytest.approx((11, 16), abs=0.01)
+    assert middle_range(values, (0, 100), 1) == (10, 900)
+    assert middle_range(values, (0, 50), 1e-9)[1] > 0  # at least one voxel
+
+
+def test_a_role_may_be_scaled_by_the_middle(corpus):
+    by_middle = {"percentiles": [20, 60], "middle": 0.5, "headroom": 2}
+    image = load(corpus, preset(roles={"ct": ROLES["ct"], "t1-post": by_middle}, value_range=(-9, 9))).images[0, 1]
+    values = (image[4:12, 4:12, 4:12] + 9) / 18
+    assert np.percentile(values, 20) == pytest.approx(0, abs=2e-3)
+    assert np.percentile(values, 60) == pytest.approx(0.5, abs=2e-3)
+
+
 def test_headroom_keeps_what_is_brighter_than_the_range_apart(corpus):
     roles = [{"ct": ROLES["ct"], "t1-post": {"percentiles": [0, 30], "headroom": factor}} for factor in (1, 3)]
     tight, wide = (load(corpus, preset(roles=of, value_range=(0, 1))).images[0, 1] for of in roles)
@@ -291,6 +311,7 @@ def test_the_preset_survives_its_own_description():
         ({"presence": True}, "set drop above 0"),
         ({"roles": {"ct": {"percentiles": [50, 20]}}}, "percentiles"),
         ({"roles": {"ct": {"headroom": 0}}}, "headroom"),
+        ({"roles": {"ct": {"middle": 1.5}}}, "middle"),
     ],
 )
 def test_wrong_settings_are_named(changes, message):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from voxtile.errors import CheckpointError, ConfigError
 from voxtile.models.adapters import adapt_input
+from voxtile.models.padding import encode_text
 from voxtile.models.tower import ImageTower, TextTower
 from voxtile.types import Encoded
 
@@ -148,7 +149,7 @@ class OpenClipText(TextTower):
 
     def forward(self, tokens: Tensor) -> Encoded:
         """Encode [T, L] tokens."""
-        return Encoded(self.text(tokens))
+        return Encoded(encode_text(self.text, tokens))
 
 
 def _output_width(name: str) -> int:

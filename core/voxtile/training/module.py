@@ -17,6 +17,7 @@ from voxtile.data.preset import Preset
 from voxtile.errors import CheckpointError, ConfigError
 from voxtile.evaluate.model import EvaluationModel
 from voxtile.models.dual import DualEncoder
+from voxtile.models.padding import without_padding
 from voxtile.models.tower import full_precision
 from voxtile.objectives.base import Objective
 from voxtile.objectives.facts import FactHead
@@ -245,7 +246,7 @@ class ContrastiveModule(ManyProcesses):
             return regions
         tokens, cut = self.encoder.text.tokenizer.encode(list(known))
         self.cut_texts += cut
-        embedded, encoded = self.encoder.encode_texts(tokens.to(device))
+        embedded, encoded = self.encoder.encode_texts(without_padding(self.encoder.text, tokens).to(device))
         places = torch.tensor([known[phrase] for phrase in regions.phrases], device=device)
         return replace(regions, encoded=encoded.at(places), embedded=embedded[places])
 
@@ -253,7 +254,7 @@ class ContrastiveModule(ManyProcesses):
         """The batch with `tokens` filled in; texts beyond the tower's context are cut and counted."""
         tokens, cut = self.encoder.text.tokenizer.encode(batch.texts)
         self.cut_texts += cut
-        return replace(batch, tokens=tokens.to(batch.images.device))
+        return replace(batch, tokens=without_padding(self.encoder.text, tokens).to(batch.images.device))
 
     def losses(self, features: Features) -> dict[str, Tensor]:
         """The unweighted terms by name."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from voxtile.errors import CheckpointError, ConfigError
 from voxtile.models.adapters import adapt_input
 from voxtile.models.padding import encode_text
-from voxtile.models.tower import ImageTower, TextTower
+from voxtile.models.tower import ImageTower, TextTower, weights_by_name
 from voxtile.types import Encoded
 
 _SCHEMAS = ("hf-hub:", "local-dir:")
@@ -49,8 +49,7 @@ def hub_name(spec: str) -> tuple[str, str | None]:
     """Split `NAME[/PRETRAINED]`; a name with a schema (`hf-hub:ORG/REPO`) has its weights with it."""
     if spec.startswith(_SCHEMAS):
         return spec, None
-    name, _, pretrained = spec.partition("/")
-    return name, pretrained or None
+    return weights_by_name(spec)
 
 
 def preprocessing(visual: nn.Module) -> dict[str, Any]:
@@ -78,6 +77,16 @@ class OpenClipTokenizer:
     def context(self) -> int:
         """Longest token sequence."""
         return int(self._tokenizer.context_length)
+
+    @property
+    def size(self) -> int:
+        """Number of token indices."""
+        return int(self._tokenizer.vocab_size) if self.is_clip else len(self._tokenizer.tokenizer)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of tokens without start, end and padding."""
+        inner = self._tokenizer if self.is_clip else self._tokenizer.tokenizer
+        return str(inner.decode(list(tokens))).strip()
 
     def vocabulary(self) -> tuple[dict[str, int], list[tuple[str, str]]]:
         """Index of each token, and the merges in order, of CLIP's own encoding."""

@@ -8,24 +8,23 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from voxtile.errors import CheckpointError, ConfigError
 from voxtile.models.adapters import adapt_input
+from voxtile.models.timm import DOWNLOAD, TimmFeatures
 from voxtile.models.tower import ImageTower
+from voxtile.models.weights import LoadReport, load_report, read_weights
 from voxtile.types import Encoded
 
-DOWNLOAD = "download"
 _TIMM = re.compile(r"resnet\d+|vit_\w+")
 _DOFA = re.compile(r"dofa_\w+")
-_HEADS = re.compile(r"(?:module\.|encoder\.|backbone\.)*(?:fc|head|classifier|mask_token|projector|decoder\w*)\b.*")
+_HEADS = r"(?:module\.|encoder\.|backbone\.)*(?:fc|head|classifier|mask_token|projector|decoder\w*)\b.*"
 
 
-class TorchGeoTower(ImageTower):
+class TorchGeoTower(TimmFeatures):
     """A ResNet or ViT of torchgeo.
 
     Args:
@@ -42,8 +41,6 @@ class TorchGeoTower(ImageTower):
         ConfigError: no such model or tag, or torchgeo is not installed.
         CheckpointError: the weights cannot be loaded or do not fit.
     """
-
-    dimensions = 2
 
     def __init__(
         self,
@@ -65,23 +62,12 @@ class TorchGeoTower(ImageTower):
         if size is not None:
             options["img_size"] = size
         model = _create(name, options)
+        self.load_report: LoadReport | None = None
         if pretrained:
-            load_weights(model, _state(name, tag, pretrained), pretrained)
+            self.load_report = load_report(model, _state(name, tag, pretrained), pretrained, ignored=_HEADS)
         self.channels = channels or native
         self.model = adapt_input(model, self.channels, names=band_names)
         self.width = int(model.num_features)  # type: ignore[arg-type]
-
-    def forward(self, images: Tensor, tokens: bool = False) -> Encoded:
-        """Encode [S, C, Y, X] images; tokens are the last map of a ResNet, or the patches of a ViT."""
-        features: Tensor = self.model.forward_features(images)  # type: ignore[operator]
-        pooled: Tensor = self.model.forward_head(features, pre_logits=True)  # type: ignore[operator]
-        if not tokens:
-            return Encoded(pooled)
-        if features.ndim == 4:
-            return Encoded(pooled, features.flatten(2).transpose(1, 2), tuple(features.shape[2:]))
-        prefix = int(self.model.num_prefix_tokens)  # type: ignore[arg-type]
-        grid: tuple[int, int] = self.model.patch_embed.grid_size  # type: ignore[union-attr, assignment]
-        return Encoded(pooled, features[:, prefix:], tuple(grid))
 
 
 class DofaTower(ImageTower):
@@ -109,8 +95,9 @@ class DofaTower(ImageTower):
         if not wavelengths_nm or min(wavelengths_nm) <= 0:
             raise ConfigError(f"wavelengths_nm: {list(wavelengths_nm)} must be a positive number for each channel")
         model = _create(name, {"img_size": size, "num_classes": 0, "global_pool": True})
+        self.load_report: LoadReport | None = None
         if pretrained:
-            load_weights(model, _read(Path(pretrained)), pretrained)
+            self.load_report = load_report(model, read_weights(pretrained), pretrained, ignored=_HEADS)
         self.model = model
         self.micrometres = [float(w) / 1000 for w in wavelengths_nm]
         self.channels = len(self.micrometres)
@@ -126,37 +113,6 @@ class DofaTower(ImageTower):
             raise ConfigError("DOFA gives no local features here; use TorchGeoTower for objectives that need them")
         pooled: Tensor = self.model.forward_features(images, self.micrometres)  # type: ignore[operator]
         return Encoded(pooled)
-
-
-def load_weights(model: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
-    """Load a backbone's weights; heads in the file are left out, but every weight of the model must be there.
-
-    Raises:
-        CheckpointError: a weight is missing, unknown or of another shape; the message names it.
-    """
-    own = model.state_dict()
-    given = {_bare(key, own): value for key, value in state.items()}
-    backbone = {key: value for key, value in given.items() if key in own or not _HEADS.fullmatch(key)}
-    missing = sorted(own.keys() - backbone.keys())
-    unknown = sorted(backbone.keys() - own.keys())
-    wrong = [key for key, value in backbone.items() if key in own and own[key].shape != value.shape]
-    if missing or unknown or wrong:
-        reason = (
-            f"{missing[0]} is missing"
-            if missing
-            else f"{unknown[0]} is unknown to it"
-            if unknown
-            else f"{wrong[0]} is {tuple(backbone[wrong[0]].shape)} and not {tuple(own[wrong[0]].shape)}"
-        )
-        raise CheckpointError(f"the weights '{where}' do not fit {type(model).__name__}: {reason}")
-    model.load_state_dict(backbone)
-
-
-def _bare(key: str, own: Mapping[str, Tensor]) -> str:
-    """A key without the wrappers that training code puts before it."""
-    while key not in own and key.partition(".")[0] in ("module", "model", "encoder", "backbone", "encoder_q"):
-        key = key.partition(".")[2]
-    return key
 
 
 def _models() -> Any:  # noqa: ANN401 - a module
@@ -189,7 +145,7 @@ def _tag(name: str, weights: str) -> Any:  # noqa: ANN401 - a member of an enume
 
 def _state(name: str, tag: Any, pretrained: str) -> Mapping[str, Tensor]:  # noqa: ANN401
     if pretrained != DOWNLOAD:
-        return _read(Path(pretrained))
+        return read_weights(pretrained)
     if tag is None:
         raise ConfigError(f"pretrained: download needs weights, the tag of {name} that is meant")
     try:
@@ -200,23 +156,3 @@ def _state(name: str, tag: Any, pretrained: str) -> Mapping[str, Tensor]:  # noq
             f"the weights {tag} cannot be downloaded ({reason}); download {tag.url} elsewhere and name the file"
         ) from error
     return state
-
-
-def _read(path: Path) -> Mapping[str, Tensor]:
-    if not path.is_file():
-        raise CheckpointError(f"the weights '{path}' do not exist; give a file, or {DOWNLOAD}")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # pickle, zip and torch raise many types
-        reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"the weights '{path}' cannot be loaded safely: {reason}") from error
-    for key in ("state_dict", "model"):
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise CheckpointError(f"the weights '{path}' are not a mapping of names to tensors")
-    return content

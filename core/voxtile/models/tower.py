@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,18 @@ class Tokenizer(Protocol):
 
     def from_json(self, state: str | None) -> None:
         """Take the state from a checkpoint."""
+
+
+@runtime_checkable
+class WritingTokenizer(Tokenizer, Protocol):
+    """A tokenizer that also turns token indices to text."""
+
+    @property
+    def size(self) -> int:
+        """Number of token indices."""
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of tokens without start, end and padding."""
 
 
 class ImageTower(nn.Module):
@@ -71,15 +83,19 @@ class TextTower(nn.Module):
 
 Tower = TypeVar("Tower", ImageTower, TextTower)
 
-# Prefix of a hub name → module with `hub_name`, and its classes (image, text) that take `name` and `pretrained`.
-HUBS = {"open_clip": ("voxtile.models.openclip", "OpenClipImage", "OpenClipText")}
+# Prefix of a hub name → module with `hub_name`, and its classes (image, text if any) that take `name` and `pretrained`.
+HUBS: Mapping[str, tuple[str, str, str | None]] = {
+    "open_clip": ("voxtile.models.openclip", "OpenClipImage", "OpenClipText"),
+    "timm": ("voxtile.models.timm", "TimmTower", None),
+    "monai": ("voxtile.models.monai", "MonaiTower", None),
+}
 
 
 def resolve_tower(tower: Tower | str, kind: type[Tower]) -> Tower:
     """Return the tower itself, or make the one that a hub name such as `open_clip:ViT-B-32/openai` stands for.
 
     Raises:
-        ConfigError: the name has no known prefix.
+        ConfigError: the name has no known prefix, or the hub no such towers.
     """
     if not isinstance(tower, str):
         return tower
@@ -87,10 +103,19 @@ def resolve_tower(tower: Tower | str, kind: type[Tower]) -> Tower:
     if hub not in HUBS or not name:
         raise ConfigError(f"'{tower}' is no tower; give a class_path, or a name that starts with {', '.join(HUBS)}:")
     module, image_class, text_class = HUBS[hub]
-    made = getattr(importlib.import_module(module), image_class if kind is ImageTower else text_class)
+    wanted = image_class if kind is ImageTower else text_class
+    if wanted is None:
+        raise ConfigError(f"'{tower}' is no text tower: {hub} has image towers only")
+    made = getattr(importlib.import_module(module), wanted)
     name, pretrained = importlib.import_module(module).hub_name(name)
     tower_made: Tower = made(name=name, pretrained=pretrained)
     return tower_made
+
+
+def weights_by_name(spec: str) -> tuple[str, str | None]:
+    """Split `NAME[/PRETRAINED]`, PRETRAINED being a tag or the path of a file."""
+    name, _, pretrained = spec.partition("/")
+    return name, pretrained or None
 
 
 def require_phrases(phrases: Sequence[str], too_long: Callable[[str], bool]) -> None:

@@ -88,6 +88,7 @@ def load_report(
     optional: str = "",
     ignored: str = "",
     resize: Resize | None = None,
+    original: Mapping[str, Tensor] | None = None,
 ) -> LoadReport:
     """Load weights into a model, and say what became of every key. Nothing is loaded where one does not fit.
 
@@ -98,6 +99,7 @@ def load_report(
         optional: pattern of the model's keys that may be missing.
         ignored: pattern of keys of `state` that may be left out, such as heads.
         resize: makes values fit whose shapes differ.
+        original: what the file holds, where a library has converted it to `state`: what that resized is reported too.
 
     Raises:
         CheckpointError: a weight is missing, unknown or of another shape; the message names it.
@@ -115,6 +117,9 @@ def load_report(
     fitting, resized = {}, {}
     for key in own.keys() & given.keys():
         value, like = given[key], own[key]
+        before = value.shape if original is None or key not in original else original[key].shape
+        if before != value.shape:
+            resized[key] = f"{tuple(before)} to {tuple(like.shape)}"
         if value.shape != like.shape:
             fitted = resize(key, value, like) if resize is not None else None
             shapes = f"{tuple(value.shape)}", f"{tuple(like.shape)}"

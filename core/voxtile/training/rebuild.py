@@ -12,6 +12,7 @@ import jsonargparse
 
 from voxtile.domain import ENTRY_POINT_GROUP
 from voxtile.errors import CheckpointError, VoxtileError
+from voxtile.models.tower import HUBS
 from voxtile.training.checkpoint import Checkpoint, read_checkpoint
 from voxtile.training.module import ContrastiveModule
 
@@ -98,6 +99,6 @@ def _without_pretrained(config: Any) -> Any:  # noqa: ANN401
         return {k: None if k == "pretrained" else _without_pretrained(v) for k, v in config.items()}
     if isinstance(config, list | tuple):
         return [_without_pretrained(value) for value in config]
-    if isinstance(config, str) and config.startswith("open_clip:") and ":" not in config.partition(":")[2]:
+    if isinstance(config, str) and config.partition(":")[0] in HUBS and config.count(":") == 1:
         return config.partition("/")[0]
     return config

@@ -23,7 +23,7 @@ from voxtile.grounding.similarity.towers import of_open_clip, of_timm, of_transf
 from voxtile.models.huggingface import HuggingFacePair
 from voxtile.models.load import EncoderModel
 from voxtile.models.openclip import OpenClipImage
-from voxtile.models.torchgeo import TorchGeoTower
+from voxtile.models.timm import TimmFeatures
 from voxtile.models.tower import full_precision
 from voxtile.objectives.region_contrast import RegionContrast
 from voxtile.objectives.token_wise import TokenWise
@@ -87,7 +87,7 @@ def _(model: EncoderModel) -> ImageSide:
     transformer, values = None, None
     if isinstance(tower, OpenClipImage):
         transformer, values = of_open_clip(tower.visual, project), resnet_values(tower.visual)
-    elif isinstance(tower, TorchGeoTower):
+    elif isinstance(tower, TimmFeatures):
         transformer = of_timm(tower.model, project, tower)
 
     def embed(images: Tensor) -> Tensor:

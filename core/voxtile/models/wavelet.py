@@ -173,6 +173,8 @@ class WaveletTower(StagedTower):
         channels: image channels; the stem has 2^dimensions features for each.
         rectify: pass the coefficients through GELU, which all but hides what lies below their mean; for masks, where
             lung and the air beside it must be told apart, they are better left linear.
+        details: weight of the details beside the mean. In a noisy scan seven of eight coefficients are mostly noise, and
+            at full weight they hide the mean.
         mix: mix the coefficients of all channels at each place into so many rectified features, which are also pooled
             over the whole image; 0 for none. What only several channels together tell (bright in one and dark in
             another) is then learned at the stem's resolution, and how much of the image is such, without a stage. The
@@ -190,6 +192,7 @@ class WaveletTower(StagedTower):
         width: int = 256,
         dropout: float = 0.0,
         rectify: bool = True,
+        details: float = 1.0,
         mix: int = 0,
         bins: int = 0,
         strides: Sequence[int] | None = None,
@@ -213,6 +216,7 @@ class WaveletTower(StagedTower):
         self.stem = CONVOLUTIONS[self.dimensions](channels, stem, 2, stride=2, bias=False, groups=channels)
         self.stem.weight.requires_grad_(False).copy_(filters.repeat(channels, *(1,) * self.dimensions).unsqueeze(1))
         self.stem_norm = _NORM[self.dimensions](stem, affine=False)
+        self.details = details
         self.mix: nn.Module | None = None
         if mix:
             mixer = CONVOLUTIONS[self.dimensions](stem, mix, 1, bias=False)
@@ -223,6 +227,10 @@ class WaveletTower(StagedTower):
         with torch.no_grad():
             laid_out = images.contiguous(memory_format=LAYOUTS[self.dimensions])
             coefficients = self.stem_norm(self.stem(laid_out))
+            if self.details != 1:
+                weights = coefficients.new_full((coefficients.shape[1],), self.details)
+                weights[:: 2**self.dimensions] = 1  # the means
+                coefficients = coefficients * weights.view(1, -1, *(1,) * self.dimensions)
             if self.rectify:
                 coefficients = F.gelu(coefficients)
         return coefficients if self.mix is None else torch.as_tensor(self.mix(coefficients))

@@ -89,6 +89,16 @@ def test_a_first_stage_without_stride_sees_the_stems_own_grid():
     assert places.amax(0).tolist() == [17, 17]
 
 
+def test_details_may_count_less_than_means():
+    images = torch.randn(4, 2, 8, 8, 8)
+    full, quiet = (
+        WaveletTower(channels=2, widths=(8,), blocks=(0,), rectify=False, details=weight).stem_features(images)
+        for weight in (1.0, 0.25)
+    )
+    ratio = (quiet / full).unflatten(1, (2, 8)).mean((0, 3, 4, 5))
+    torch.testing.assert_close(ratio, torch.tensor([1.0] + [0.25] * 7).expand(2, 8))
+
+
 def test_lengths_that_do_not_match_are_refused():
     with pytest.raises(ConfigError, match="equally long"):
         WaveletTower(dimensions=2, widths=(8, 16), blocks=(1,))

@@ -173,8 +173,8 @@ class WaveletTower(StagedTower):
         channels: image channels; the stem has 2^dimensions features for each.
         rectify: pass the coefficients through GELU, which all but hides what lies below their mean; for masks, where
             lung and the air beside it must be told apart, they are better left linear.
-        details: weight of the details beside the mean. In a noisy scan seven of eight coefficients are mostly noise, and
-            at full weight they hide the mean.
+        details: weight of the details beside the mean. In a noisy scan seven of eight coefficients are mostly noise,
+            and at full weight they hide the mean.
         mix: mix the coefficients of all channels at each place into so many rectified features, which are also pooled
             over the whole image; 0 for none. What only several channels together tell (bright in one and dark in
             another) is then learned at the stem's resolution, and how much of the image is such, without a stage. The

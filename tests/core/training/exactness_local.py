@@ -2,12 +2,14 @@
 
 import torch
 import torch.nn.functional as F
-from exactness_model import ITEMS, masks, softmax
+from exactness_model import ITEMS, Numbers, masks, softmax
 
 from voxtile.objectives.bag_of_descriptions import BagOfDescriptions
+from voxtile.objectives.concept_patch import ConceptPatch
 from voxtile.objectives.gated_contrastive import GatedContrastive
 from voxtile.objectives.local_alignment import LocalAlignment
 from voxtile.objectives.noise_adaptive import NoiseAdaptive
+from voxtile.objectives.region_attribute import RegionAttribute
 from voxtile.objectives.weighted_contrastive import WeightedContrastive
 
 
@@ -115,6 +117,56 @@ def weighed(objective):
     return objective
 
 
+PHRASES = {"a": "r0", "b": "r1", "c": "r2"}
+
+
+def phrase_tokens():
+    return Numbers().encode(list(PHRASES.values()))[0]
+
+
+def dense_concepts(objective, f):
+    (encoder,) = objective._encoder
+    x = F.normalize(objective.image_projection(encoder.image(f.batch.images, tokens=True).tokens), dim=2)
+    phrases = encoder.encode_texts(phrase_tokens())[0]
+    stated = [torch.nonzero(row == 1)[:, 0] for row in f.batch.text_facts]
+    keep = torch.tensor([len(row) > 0 for row in stated])
+    s = torch.stack([(x @ phrases[row].T).amax(1).mean(1) for row in stated if len(row)], 1)
+    positive, valid = masks(f.batch.with_texts(keep), objective.positives, objective.ignore)
+    z = objective.log_scale.exp() * s
+    if objective.kind == "softmax":
+        return softmax(z, positive, valid)
+    signs = 2 * positive.double() - 1
+    return -(F.logsigmoid(signs * (z + objective.logit_bias)) * valid).sum() / int(keep.sum())
+
+
+def dense_regions(objective, f):
+    (encoder,) = objective._encoder
+    tokens = encoder.image(f.batch.images, tokens=True).tokens
+    facts, stated = f.batch.facts, f.batch.text_facts == 1
+    with torch.no_grad():
+        phrases = F.normalize(encoder.text(phrase_tokens()).pooled, dim=1)
+    heads = [objective.heads[0 if objective.shared else a] for a in range(3)]
+    q = torch.stack([F.normalize(h(tokens.detach()), dim=2) @ e for h, e in zip(heads, phrases, strict=True)], 2)
+    s = q.amax(1)
+    mapping = []
+    for a in range(3):
+        for i in torch.nonzero(facts[:, a] == 1)[:, 0]:
+            others = torch.cat([s[i : i + 1, a], s[facts[:, a] == 0, a]]) / objective.temperature
+            mapping.append(-others.log_softmax(0)[0])
+    x = F.normalize(objective.image_projection(tokens), dim=2)
+    vectors, good, allowed = [], [], []
+    keep, owner = stated.any(1), f.batch.text_item
+    for i in range(ITEMS):
+        for a in range(3):
+            mine = (owner == i) & stated[:, a]
+            if mine.any():
+                vectors.append(F.normalize(x[i][q[i, :, a] > s[i, a] - objective.epsilon].mean(0), dim=0))
+                good.append(mine[keep])
+                allowed.append((mine | ~stated[:, a])[keep])
+    z = f.logit_scale * torch.stack(vectors) @ f.text[keep].T
+    return torch.stack(mapping).mean() + softmax(z, torch.stack(good), torch.stack(allowed))
+
+
 SMALL = (5, 7)
 CASES = {
     "LocalAlignment of words": (
@@ -138,6 +190,22 @@ CASES = {
     "WeightedContrastive": (
         lambda: weighed(WeightedContrastive(corpus="-", score="-", ignore=["study"])),
         dense_weighted,
+        {},
+    ),
+    "ConceptPatch": (
+        lambda: ConceptPatch(phrases=PHRASES, logit_bias=-2.0, positives=["text"], ignore=["study"]),
+        dense_concepts,
+        {},
+    ),
+    "ConceptPatch, softmax": (lambda: ConceptPatch(kind="softmax", phrases=PHRASES), dense_concepts, {}),
+    "RegionAttribute": (
+        lambda: RegionAttribute(hidden=5, warmup=0, epsilon=0.3, phrases=PHRASES),
+        dense_regions,
+        {},
+    ),
+    "RegionAttribute, shared head": (
+        lambda: RegionAttribute(hidden=5, shared=True, warmup=0, phrases=PHRASES),
+        dense_regions,
         {},
     ),
 }

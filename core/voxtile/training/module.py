@@ -25,6 +25,7 @@ from voxtile.objectives.grounding import Grounding
 from voxtile.objectives.of_samples import OfSamples
 from voxtile.objectives.share import place
 from voxtile.training.checkpoint import FORMAT, Checkpoint
+from voxtile.training.economy import compile_towers, recompute_activations
 from voxtile.training.large_batch import LargeBatch, encode_cached
 from voxtile.training.logged import is_shown
 from voxtile.training.processes import ManyProcesses
@@ -64,6 +65,9 @@ class ContrastiveModule(ManyProcesses):
             change lags behind them, most of all where other terms shape the tower.
         batch: `{global: …, micro: …}` takes the loss over `global` items that are encoded `micro` at a time, so that
             memory does not decide the batch size; `data.batch_size` must equal `global`. Null for one pass.
+        recompute: keep only the input of each block of a transformer for the gradient and compute the rest again: a third
+            more work, several times less memory.
+        compile: backend of torch.compile for the towers, e.g. `inductor`; null leaves them as they are.
         seed: key of dropout and all other randomness of a step; with the step's index it is a pure function, so that a
             resumed run draws the same.
 
@@ -82,6 +86,8 @@ class ContrastiveModule(ManyProcesses):
         schedule: Schedule | None = None,
         lock_image_after: float = 1.0,
         batch: Mapping[str, int] | None = None,
+        recompute: bool = False,
+        compile: str | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -101,12 +107,14 @@ class ContrastiveModule(ManyProcesses):
             raise ConfigError(f"model.lock_image_after must be a share above 0 and at most 1, not {lock_image_after}")
         self.lock_image_after = lock_image_after
         self.large_batch = LargeBatch.from_config(batch) if batch is not None else None
+        self.recompute, self.compile_backend = recompute, compile
         self.seed = seed
         self.config: dict[str, Any] | None = None  # what made this module, for the checkpoint
         self.preset_config: dict[str, Any] | None = None
         self.training_marks: TrainingMarks | None = None  # what it was trained on, to find leaks
         self.fact_names: tuple[str, ...] | None = None
         self.cut_texts = 0
+        self._configured = False
         self.terms: dict[str, Tensor] = {}  # of the last step, unweighted
         self._collected = CollectedEmbeddings()
 
@@ -161,6 +169,16 @@ class ContrastiveModule(ManyProcesses):
                 f"trainer.accumulate_grad_batches {self.trainer.accumulate_grad_batches} does not give the loss of a "
                 f"larger batch for {', '.join(coupled)}, whose items depend on each other; set it to 1"
             )
+
+    def configure_model(self) -> None:
+        """Recompute, compile and shard the towers, once and for training alone."""
+        if self.trainer.training and not self._configured:
+            self._configured = True
+            if self.recompute:
+                recompute_activations(self.encoder)
+            if self.compile_backend is not None:
+                compile_towers(self.encoder, self.compile_backend)
+        super().configure_model()
 
     def _check_preset(self, preset: Preset) -> None:
         tower = self.encoder.image

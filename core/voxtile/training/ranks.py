@@ -26,7 +26,7 @@ from voxtile.objectives.share import Share, place
 from voxtile.types import Batch, Encoded, Features
 
 # Classes that repeat along a transformer's depth: ResidualAttentionBlock, Block, TransformerEncoderLayer, BertLayer, …
-_BLOCK = re.compile(r"(Block|EncoderLayer|BertLayer)$")
+BLOCK = re.compile(r"(Block|EncoderLayer|BertLayer)$")
 
 
 def gathered(features: Features) -> Features:
@@ -66,7 +66,7 @@ def shard(encoder: DualEncoder, mesh: DeviceMesh) -> None:
     """
     for tower in (encoder.image, encoder.text):
         for part in list(tower.modules()):
-            if part is not tower and _BLOCK.search(type(part).__name__) and any(True for _ in part.parameters()):
+            if part is not tower and BLOCK.search(type(part).__name__) and any(True for _ in part.parameters()):
                 fully_shard(part, mesh=mesh)
         fully_shard(tower, mesh=mesh)
 

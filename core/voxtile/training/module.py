@@ -65,8 +65,8 @@ class ContrastiveModule(ManyProcesses):
             change lags behind them, most of all where other terms shape the tower.
         batch: `{global: …, micro: …}` takes the loss over `global` items that are encoded `micro` at a time, so that
             memory does not decide the batch size; `data.batch_size` must equal `global`. Null for one pass.
-        recompute: keep only the input of each block of a transformer for the gradient and compute the rest again: a third
-            more work, several times less memory.
+        recompute: keep only the input of each block of a transformer for the gradient and compute the rest again: a
+            third more work, several times less memory.
         compile: backend of torch.compile for the towers, e.g. `inductor`; null leaves them as they are.
         seed: key of dropout and all other randomness of a step; with the step's index it is a pure function, so that a
             resumed run draws the same.

@@ -33,8 +33,8 @@ def photo(rng):
     return np.clip(planes, 0, 255).astype(np.uint8).transpose(1, 2, 0)
 
 
-def write_data(folder: Path, images: int) -> None:
-    """The same JPEG bytes as WebDataset shards for the peer and as a corpus for us."""
+def write_data(folder: Path, images: int, caption=lambda number: f"picture number {number}") -> None:
+    """The same JPEG bytes and captions as WebDataset shards for the peer and as a corpus for us."""
     import numpy as np
     import webdataset
     from PIL import Image
@@ -51,7 +51,7 @@ def write_data(folder: Path, images: int) -> None:
             for number in range(shard, images, SHARDS):
                 stream = io.BytesIO()
                 Image.fromarray(photo(rng)).save(stream, "JPEG", quality=90)
-                text, uid = f"picture number {number}", sample_uid(f"{number}")
+                text, uid = caption(number), sample_uid(f"{number}")
                 tar.write({"__key__": uid, "jpg": stream.getvalue(), "txt": text})
                 writer.add(Sample({"uid": uid, "subject": uid, "kind": "image"}, stream.getvalue()))
                 writer.add_rows("captions", [{"caption_id": uid, "uid": uid, "text": text, "kind": "raw"}])

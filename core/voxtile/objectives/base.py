@@ -27,11 +27,13 @@ class Objective(nn.Module):
         row_needs: the same for `rows`, which reads them of single items only, so that they need not be kept.
         couples_items: True where the loss of one item depends on the others of its batch, so that splitting a batch
             (gradient accumulation) would change the loss.
+        reads_texts: False where the term works on images that have no texts.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
     row_needs: ClassVar[frozenset[str]] = frozenset()
     couples_items: ClassVar[bool] = False
+    reads_texts: bool = True
 
     def setup_towers(self, image: ImageTower, text: TextTower) -> None:
         """Create parameters that depend on the towers' local features, once, before `setup`."""

@@ -55,6 +55,7 @@ class Distillation(Objective):
             raise ConfigError(f"the scale of Distillation must be positive, not {scale}")
         self.stored = StoredEmbeddings(corpus, model)
         self.teacher, self.scale = teacher, scale
+        self.reads_texts = teacher is not None
         self._loaded: EvaluationModel | None = None
 
     def forward(self, features: Features) -> Tensor:

@@ -27,6 +27,7 @@ class FactHead(Objective):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"pooled", "facts"})
+    reads_texts = False
 
     def __init__(self, *, positive_weight: float | Mapping[str, float] = 1.0) -> None:
         super().__init__()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -43,7 +43,7 @@ class MaskedImage(ItemObjective):
         ConfigError: numbers out of range.
     """
 
-    row_needs: ClassVar[frozenset[str]] = frozenset()  # it encodes the masked images itself
+    reads_texts = False
 
     def __init__(self, *, patch: int | Sequence[int] = 16, ratio: float = 0.6) -> None:
         super().__init__()
@@ -124,15 +124,18 @@ class MaskedImage(ItemObjective):
             )
         tokens = encoded.tokens
         if encoded.grid != grid:
-            maps = tokens.transpose(1, 2).unflatten(2, encoded.grid)
+            maps = torch.unflatten(tokens.transpose(1, 2), 2, encoded.grid)
             coarser = any(a < b for a, b in zip(encoded.grid, grid, strict=True))
             mode = "bilinear" if len(grid) == 2 else "trilinear"
             maps = F.interpolate(maps, grid, mode=mode) if coarser else _POOL[len(grid)](maps, grid)
             tokens = maps.flatten(2).transpose(1, 2)
         axes = len(grid)
         channels = self.head.out_features // math.prod(self.patch)
-        cells = full_precision(self.head(tokens)).unflatten(2, (channels, *self.patch)).unflatten(1, grid)
+        cells = torch.unflatten(full_precision(self.head(tokens)), 2, (channels, *self.patch))
+        cells = torch.unflatten(cells, 1, grid)
         # [S, *M, C, *P] → [S, C, M1, P1, M2, P2, …]
         pairs = [axis for a in range(axes) for axis in (1 + a, 2 + axes + a)]
         laid_out = cells.permute(0, 1 + axes, *pairs)
-        return laid_out.reshape(len(tokens), channels, *(m * p for m, p in zip(grid, self.patch, strict=True)))
+        size = (m * p for m, p in zip(grid, self.patch, strict=True))
+        made: Tensor = laid_out.reshape(len(tokens), channels, *size)
+        return made

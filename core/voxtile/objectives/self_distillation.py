@@ -6,7 +6,6 @@ Shape letters: B items, S images, K prototypes, V views, *G a grid.
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 import torch
 import torch.distributed as dist
@@ -56,7 +55,7 @@ class SelfDistillation(ItemObjective):
         ConfigError: numbers out of range.
     """
 
-    row_needs: ClassVar[frozenset[str]] = frozenset()  # it encodes the views itself
+    reads_texts = False
 
     def __init__(
         self,

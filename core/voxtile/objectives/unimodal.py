@@ -76,6 +76,7 @@ class UnimodalSelfSupervision(Objective):
                 f"the head of UnimodalSelfSupervision is a hidden and an output width, or empty, not {list(head)}"
             )
         self.images, self.texts = images, texts
+        self.reads_texts = texts > 0
         self.views, self.text_views = views or ImageViews(), text_views or TextViews()
         self.widths, self.temperature = tuple(head), temperature
         self.image_head: nn.Module | None = None
@@ -161,7 +162,7 @@ def normalised_cross_entropy(views: Tensor, kind: Tensor, scale: Tensor, share: 
         share: the items that this process encoded.
     """
     count = 2 * len(views)
-    vectors = views.unflatten(1, (2, -1)).flatten(0, 1)
+    vectors = torch.unflatten(views, 1, (2, -1)).flatten(0, 1)
     other = torch.arange(count, device=views.device) ^ 1
     same = kind.int().repeat_interleave(2)
     pairs = Pairs(other, count, ignored=[Relation(same[:, None], same)])

@@ -171,7 +171,7 @@ def summed_by_item(values: Tensor, batch: Batch) -> Tensor:
 def _noisy(images: Tensor, keys: Tensor, stream: int, strength: float) -> Tensor:
     """Images with noise added, one at a time, since its numbers are drawn in float64."""
     made = []
-    for image, key in zip(images, keys.split(1), strict=True):
+    for image, key in zip(images, torch.split(keys, 1), strict=True):
         drawn = uniform(key, image.numel(), stream) * (1 - 2.0**-30) + 2.0**-31  # neither 0 nor 1
         noise = math.sqrt(2) * torch.erfinv(2 * drawn - 1)
         made.append(image + strength * noise.view_as(image).to(image.dtype))

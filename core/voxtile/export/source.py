@@ -18,6 +18,7 @@ from voxtile.data.roles import StudyReader
 from voxtile.errors import ConfigError, InputError
 from voxtile.evaluate.images import CorpusImages
 from voxtile.models.dual import DualEncoder
+from voxtile.models.tuning import merge_lora
 
 if TYPE_CHECKING:
     from voxtile.objectives.facts import FactHead
@@ -85,6 +86,7 @@ def read_source(checkpoint: Path) -> Source:
     from voxtile.training.rebuild import module_from_checkpoint
 
     module = module_from_checkpoint(checkpoint).float()
+    merge_lora(module.encoder)
     if module.preset_config is None:
         raise ConfigError(f"checkpoint '{checkpoint}' holds no preset, so that nobody could feed the exported model")
     if module.encoder.study.learned:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from voxtile.errors import ConfigError
 from voxtile.models.study import StudyPool
 from voxtile.models.tower import ImageTower, TextTower, full_precision, resolve_tower
+from voxtile.models.tuning import Tuning, settle
 from voxtile.types import Encoded
 
 
@@ -30,6 +31,8 @@ class DualEncoder(nn.Module):
         logit_scale_limits: the multiplier is kept between these.
         logit_bias: initial bias of the sigmoid objective; None for softmax only.
         study: pooling over the samples of an item; the mean where left out.
+        image_tuning: what of the image tower is trained; all where left out.
+        text_tuning: likewise of the text tower.
 
     Raises:
         ConfigError: widths or limits that do not fit.
@@ -46,6 +49,8 @@ class DualEncoder(nn.Module):
         logit_scale_limits: tuple[float, float] = (1.0, 100.0),
         logit_bias: float | None = None,
         study: StudyPool | None = None,
+        image_tuning: Tuning | None = None,
+        text_tuning: Tuning | None = None,
     ) -> None:
         super().__init__()
         low, high = logit_scale_limits
@@ -53,6 +58,9 @@ class DualEncoder(nn.Module):
             raise ConfigError(f"logit_scale {logit_scale} is not within logit_scale_limits {low} to {high}, both > 0")
         self.image = resolve_tower(image, ImageTower)
         self.text = resolve_tower(text, TextTower)
+        for tower, tuning in ((self.image, image_tuning), (self.text, text_tuning)):
+            if tuning is not None:
+                tuning.apply(tower)
         self.embed_dim = embed_dim
         if not project and (self.image.width, self.text.width) != (embed_dim, embed_dim):
             raise ConfigError(
@@ -66,6 +74,13 @@ class DualEncoder(nn.Module):
         self.logit_bias = None if logit_bias is None else nn.Parameter(torch.tensor(float(logit_bias)))
         self.study = study or StudyPool()
         self.study.setup(self.image.width)
+
+    def train(self, mode: bool = True) -> DualEncoder:
+        """Towers' parts that are not trained stay in evaluation mode."""
+        super().train(mode)
+        settle(self.image)
+        settle(self.text)
+        return self
 
     @property
     def logit_scale(self) -> Tensor:

@@ -20,6 +20,7 @@ from voxtile.models.dual import DualEncoder
 from voxtile.models.huggingface import CONFIG, huggingface_pair
 from voxtile.models.openclip import OpenClipImage, OpenClipText, hub_name, preprocessing
 from voxtile.models.tower import require_phrases
+from voxtile.models.tuning import merge_lora
 from voxtile.objectives.facts import FactHead
 from voxtile.objectives.grounding import Grounding
 from voxtile.types import Encoded
@@ -213,6 +214,7 @@ def load_model(spec: str) -> EvaluationModel:
         from voxtile.training.rebuild import module_from_checkpoint
 
         module = module_from_checkpoint(spec)
+        merge_lora(module.encoder)
         model = from_module(module.to(best_device()), Path(spec).name)
     return model
 

@@ -31,7 +31,7 @@ from voxtile.training.logged import is_shown
 from voxtile.training.processes import ManyProcesses
 from voxtile.training.ranks import gathered
 from voxtile.training.retrieval import CollectedEmbeddings
-from voxtile.training.schedule import AdamW, OneCycle, Schedule
+from voxtile.training.schedule import AdamW, OneCycle, Schedule, block_distances
 from voxtile.training.seeds import heads_seed, micro_seed, step_seed
 from voxtile.types import Batch, Encoded, Features, Regions
 
@@ -302,7 +302,7 @@ class ContrastiveModule(ManyProcesses):
         self.log("loss", loss, prog_bar=True, batch_size=items)
         for name, value in self.terms.items():
             self.log(f"train/{name}", value, batch_size=items)
-        self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=items)
+        self.log("train/lr", max(g["lr"] for g in self.trainer.optimizers[0].param_groups), batch_size=items)
         self.log("train/scale", self.encoder.logit_scale.detach(), batch_size=items)
         self.log("train/cut_texts", float(self.cut_texts), batch_size=items, reduce_fx="sum", sync_dist=True)
 
@@ -366,7 +366,7 @@ class ContrastiveModule(ManyProcesses):
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401
         """AdamW with the schedule stepped at every update."""
-        optimizer = self.optimizer_config.build(self.named_parameters())
+        optimizer = self.optimizer_config.build(self.named_parameters(), block_distances(self.encoder))
         total = int(self.trainer.estimated_stepping_batches)
         lock = self._lock_step(total)
 

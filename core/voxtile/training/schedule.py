@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -10,8 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from voxtile.errors import ConfigError
+from voxtile.models.blocks import depths
+from voxtile.models.dual import DualEncoder
+
 IMAGE_TOWER = "encoder.image."
 """Prefix of the image tower's parameters in the module."""
+
+_UNDECAYED = re.compile(r"position|pos_embed|(cls|reg)_token|attn_pool\.latent")
 
 
 class Schedule:
@@ -85,6 +92,8 @@ class AdamW:
         betas: decay of the moments.
         eps: added to the root of the second moment.
         factors: learning-rate factors by prefix of the parameter's name in the encoder, e.g. `{text: 0.1}`.
+        layer_decay: factor of the learning rate a block of a tower, from its end to its beginning (ELECTRA, Clark et
+            al., ICLR 2020; BEiT, Bao et al., ICLR 2022); 1 for the same rate everywhere.
     """
 
     lr: float = 1e-3
@@ -92,16 +101,30 @@ class AdamW:
     betas: tuple[float, float] = (0.9, 0.98)
     eps: float = 1e-6
     factors: Mapping[str, float] = field(default_factory=dict)
+    layer_decay: float = 1.0
 
-    def build(self, named: Iterable[tuple[str, nn.Parameter]]) -> torch.optim.AdamW:
-        """Make the optimiser; parameters without a gradient are left out. Groups say in `tower` whose they are."""
+    def build(
+        self, named: Iterable[tuple[str, nn.Parameter]], distances: Mapping[str, int] | None = None
+    ) -> torch.optim.AdamW:
+        """Make the optimiser; parameters without a gradient are left out. Groups say in `tower` whose they are.
+
+        Args:
+            named: the parameters.
+            distances: blocks between a parameter and the end of its tower, by the same names; see `layer_decay`.
+
+        Raises:
+            ConfigError: `layer_decay` is not above 0 and at most 1.
+        """
+        if not 0 < self.layer_decay <= 1:
+            raise ConfigError(f"optimizer.layer_decay must be above 0 and at most 1, not {self.layer_decay}")
         groups: dict[tuple[str, float, float, bool], list[Tensor]] = {}
         for name, parameter in named:
             if parameter.requires_grad:
                 tower = "image" if name.startswith(IMAGE_TOWER) else "other"
-                decay = self.weight_decay if parameter.ndim >= 2 and "position" not in name else 0.0
+                decay = self.weight_decay if parameter.ndim >= 2 and not _UNDECAYED.search(name) else 0.0
+                rate = self._factor(name) * self.layer_decay ** (distances or {}).get(name, 0)
                 sharded = isinstance(parameter, DTensor)  # the update of a group is one call, for one kind of tensor
-                groups.setdefault((tower, self._factor(name), decay, sharded), []).append(parameter)
+                groups.setdefault((tower, rate, decay, sharded), []).append(parameter)
         return torch.optim.AdamW(
             [
                 {"params": groups[key], "tower": key[0], "lr": self.lr * key[1], "weight_decay": key[2]}
@@ -116,3 +139,12 @@ class AdamW:
         local = name.removeprefix("encoder.")
         matches = [prefix for prefix in self.factors if local.startswith(prefix)]
         return self.factors[max(matches, key=len)] if matches else 1.0
+
+
+def block_distances(encoder: DualEncoder) -> dict[str, int]:
+    """Blocks between each parameter of the towers and the end of its tower, by its name in the module."""
+    found: dict[str, int] = {}
+    for part in ("image", "text"):
+        layers, count = depths(encoder.get_submodule(part))
+        found |= {f"encoder.{part}.{name}": count + 1 - layer for name, layer in layers.items()}
+    return found

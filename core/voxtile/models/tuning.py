@@ -1,0 +1,117 @@
+"""What of a pretrained tower is trained: all, nothing, its last blocks, or low-rank additions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import nn
+
+from voxtile.errors import ConfigError, MissingExtraError
+from voxtile.models.blocks import blocks, depths
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How a tower is trained.
+
+    Attributes:
+        mode: `full`; `frozen` (LiT, Zhai et al., CVPR 2022); `last_n`, the last `blocks` and what comes after them; or
+            `lora`, low-rank additions to linear layers alone (Hu et al., ICLR 2022), through peft.
+        blocks: of `last_n`.
+        rank: of `lora`.
+        alpha: additions are multiplied by alpha / rank.
+        dropout: before the additions.
+        targets: names of linear layers, or their ends, that get additions; all in the tower's blocks where left out.
+    """
+
+    mode: Literal["full", "frozen", "lora", "last_n"] = "full"
+    blocks: int = 1
+    rank: int = 8
+    alpha: int = 16
+    dropout: float = 0.0
+    targets: Sequence[str] = ()
+
+    def apply(self, tower: nn.Module) -> None:
+        """Say of each parameter of a tower whether it is trained, and make additions; the tower is changed in place.
+
+        Raises:
+            ConfigError: more blocks than there are, or no linear layer for additions.
+            MissingExtraError: peft is not installed.
+        """
+        if self.mode == "frozen":
+            tower.requires_grad_(False)
+        elif self.mode == "last_n":
+            self._last(tower)
+        elif self.mode == "lora":
+            self._lora(tower)
+
+    def _last(self, tower: nn.Module) -> None:
+        layers, count = depths(tower)
+        if not 0 <= self.blocks <= count:
+            raise ConfigError(
+                f"last_n: blocks {self.blocks} of a {type(tower).__name__}, which has {count}; take 0 to {count}"
+            )
+        for name, parameter in tower.named_parameters():
+            parameter.requires_grad_(parameter.requires_grad and layers[name] > count - self.blocks)
+
+    def _lora(self, tower: nn.Module) -> None:
+        if self.rank < 1 or not 0 <= self.dropout < 1:
+            raise ConfigError(f"lora needs a rank of at least 1 and a dropout below 1, not {self.rank}, {self.dropout}")
+        targets = list(self.targets) or _linear_layers(tower)
+        if not targets:
+            raise ConfigError(
+                f"lora: {type(tower).__name__} has no linear layers in blocks to add to; name them in targets, or take "
+                "last_n"
+            )
+        try:
+            import peft
+        except ImportError as error:
+            raise MissingExtraError("peft", "towers") from error
+        config = peft.LoraConfig(
+            r=self.rank, lora_alpha=self.alpha, lora_dropout=self.dropout, target_modules=targets, bias="none"
+        )
+        try:
+            peft.inject_adapter_in_model(config, tower)
+        except ValueError as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ConfigError(f"lora: targets {targets} do not fit {type(tower).__name__}: {reason}") from error
+
+
+def settle(tower: nn.Module) -> None:
+    """Put the parts of a tower that are not trained at all into evaluation mode: no dropout, no running statistics."""
+    for module in tower.modules():
+        own = list(module.parameters())
+        if own and not any(parameter.requires_grad for parameter in own):
+            module.eval()
+
+
+def merge_lora(model: nn.Module) -> int:
+    """Add low-rank additions to the weights that they belong to, in place, so that plain layers are left.
+
+    Returns:
+        how many layers there were.
+    """
+    found: list[tuple[str, Any]] = [(n, m) for n, m in model.named_modules() if hasattr(m, "lora_A")]
+    for name, layer in found:
+        layer.merge(safe_merge=True)
+        parent, _, attribute = name.rpartition(".")
+        setattr(model.get_submodule(parent), attribute, layer.get_base_layer())
+    return len(found)
+
+
+def _linear_layers(tower: nn.Module) -> list[str]:
+    """Linear layers in blocks, but for those that torch reads around: of its own attention and encoder layers."""
+    around = tuple(
+        name
+        for name, module in tower.named_modules()
+        if isinstance(module, nn.MultiheadAttention | nn.TransformerEncoderLayer)
+    )
+    return [
+        f"{block}.{name}"
+        for block, module in blocks(tower).items()
+        if not isinstance(module, nn.TransformerEncoderLayer)
+        for name, part in module.named_modules()
+        if isinstance(part, nn.Linear) and not f"{block}.{name}".startswith(tuple(f"{a}." for a in around))
+    ]

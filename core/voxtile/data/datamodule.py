@@ -206,6 +206,19 @@ class CorpusDataModule(pl.LightningDataModule):
         order = self._source.order(self.seed) if self._mixed is None else self._mixed.order
         return self._loader(dataset, TrainingDraws(order, self.cursor, self.batch_size, rank, ranks))
 
+    def train_once_dataloader(self) -> BatchLoader:
+        """Every item of the training split once, in order, without randomness, and in every process."""
+        dataset = self._dataset("train")
+        if isinstance(dataset, MixtureDataset):
+            return self._loader(dataset, OrderedBySource(dataset.sizes, self.batch_size))
+        return self._loader(dataset, OrderedDraws(len(dataset), self.batch_size))
+
+    def leave_images_out(self) -> None:
+        """Load no images of the training split any more; loader workers that run already, and mixtures, still do."""
+        dataset = self._dataset("train")
+        if isinstance(dataset, DrawDataset):
+            dataset.with_images = False
+
     def val_dataloader(self) -> BatchLoader | list[BatchLoader]:
         """The validation split in order, without randomness; nothing where the corpus has none."""
         sources = [self._source] if self._mixed is None else self._mixed.open()
@@ -227,7 +240,7 @@ class CorpusDataModule(pl.LightningDataModule):
             return batch
         moved = batch.to(device, non_blocking=self._pin_memory)
         preset = self.preset if self._mixed is None else self._mixed.packed_preset
-        if isinstance(preset, PackedPreset):
+        if isinstance(preset, PackedPreset) and moved.images.numel():
             moved.images = preset.unpack(moved.images)
         return moved
 

@@ -70,6 +70,7 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
         sample_captions: which texts go with each image of a study by itself; None for none.
         max_images_per_batch: budget of images of one batch, shared so that the largest studies give most; 0 for none.
         regions: draws phrases with their masks for items of one image, or None.
+        with_images: whether images are loaded; without, each is an empty tensor.
     """
 
     view: CompiledView
@@ -83,6 +84,7 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
     sample_captions: CaptionPolicy | None = None
     max_images_per_batch: int = 0
     regions: RegionDraws | None = None
+    with_images: bool = True
     _first: int = field(init=False, default=0)
     _count: int = field(init=False, default=0)
 
@@ -231,6 +233,8 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
     def _study_image(
         self, item: int, entries: list[Entry], preset: StudyReader, rng: np.random.Generator | None
     ) -> Tensor:
+        if not self.with_images:
+            return torch.empty(0)
         try:
             earlier = [self.view.entry(row) for row in self.view.prior_rows(self._first + item)]
             study, prior = ({e.uid: self.view.meta(e) for e in found} for found in (entries, earlier))
@@ -280,6 +284,8 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
         return [int(place) for place in kept]
 
     def _image(self, preset: Preset, entry: Entry, rng: np.random.Generator | None) -> Tensor:
+        if not self.with_images:
+            return torch.empty(0)
         source = self.view.source(entry)
         try:
             if self.cache is not None and isinstance(preset, CacheablePreset):

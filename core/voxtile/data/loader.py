@@ -114,7 +114,7 @@ class BatchLoader:
         for batch in self._loader:
             if isinstance(batch, Failed):
                 raise CorpusError(batch.message)
-            if self._unpack:
+            if self._unpack and batch.images.numel():
                 batch.images = preset.unpack(batch.images)
             yield batch
 

@@ -95,7 +95,11 @@ class DualEncoder(nn.Module):
     def encode_samples(self, images: Tensor, tokens: bool = False) -> tuple[Tensor, Encoded]:
         """Encode [S, C, *G] images to [S, D] normalised embeddings and the tower's own output."""
         encoded: Encoded = self.image(images, tokens=tokens)
-        return F.normalize(full_precision(self.image_projection(encoded.pooled)), dim=1), encoded
+        return self.project_samples(encoded), encoded
+
+    def project_samples(self, encoded: Encoded) -> Tensor:
+        """[S, D] normalised embeddings from what the image tower gave."""
+        return F.normalize(full_precision(self.image_projection(encoded.pooled)), dim=1)
 
     def encode_items(
         self, images: Tensor, image_item: Tensor, items: int, tokens: bool = False

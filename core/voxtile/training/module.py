@@ -27,6 +27,7 @@ from voxtile.objectives.share import place
 from voxtile.training.checkpoint import FORMAT, Checkpoint
 from voxtile.training.economy import compile_towers, recompute_activations
 from voxtile.training.large_batch import LargeBatch, encode_cached
+from voxtile.training.locked import LockedImages, check_cache
 from voxtile.training.logged import is_shown
 from voxtile.training.processes import ManyProcesses
 from voxtile.training.ranks import gathered
@@ -63,6 +64,8 @@ class ContrastiveModule(ManyProcesses):
         lock_image_after: share of the run after which the image tower is locked, as it is from the start in LiT (Zhai
             et al., CVPR 2022); the schedule then runs once more for the rest. What aligns text with images that still
             change lags behind them, most of all where other terms shape the tower.
+        cache_locked: encode each training item once when the tower is locked, without augmentation, and load no more
+            images (loader workers go on loading them): steps then cost little more than the texts.
         batch: `{global: …, micro: …}` takes the loss over `global` items that are encoded `micro` at a time, so that
             memory does not decide the batch size; `data.batch_size` must equal `global`. Null for one pass.
         recompute: keep only the input of each block of a transformer for the gradient and compute the rest again: a
@@ -85,6 +88,7 @@ class ContrastiveModule(ManyProcesses):
         optimizer: AdamW | None = None,
         schedule: Schedule | None = None,
         lock_image_after: float = 1.0,
+        cache_locked: bool = False,
         batch: Mapping[str, int] | None = None,
         recompute: bool = False,
         compile: str | None = None,
@@ -106,6 +110,8 @@ class ContrastiveModule(ManyProcesses):
         if not 0 < lock_image_after <= 1:
             raise ConfigError(f"model.lock_image_after must be a share above 0 and at most 1, not {lock_image_after}")
         self.lock_image_after = lock_image_after
+        self.cache_locked = cache_locked
+        self._locked_images: LockedImages | None = None
         self.large_batch = LargeBatch.from_config(batch) if batch is not None else None
         self.recompute, self.compile_backend = recompute, compile
         self.seed = seed
@@ -154,6 +160,8 @@ class ContrastiveModule(ManyProcesses):
         self.fact_names = fact_names
 
     def _check_trainer(self) -> None:
+        if self.cache_locked:
+            check_cache(self._objectives().values(), self.trainer.world_size, self.large_batch is not None)
         if self.large_batch is not None:
             size = int(getattr(self.trainer.datamodule, "batch_size", self.large_batch.total))  # type: ignore[attr-defined]
             self.large_batch.check(self.encoder, self._objectives(), size, self.trainer.world_size)
@@ -212,7 +220,7 @@ class ContrastiveModule(ManyProcesses):
         if self.large_batch is not None:
             return self._cached_features(batch, self.large_batch.micro, asked)
         tokens = "tokens" in needs.union(*(objective.row_needs for objective in asked))
-        embeddings, encoded = self.encoder.encode_samples(batch.images, tokens)
+        embeddings, encoded = self._encoded_images(batch, tokens)
         image, image_encoded = self.encoder.pool_items(embeddings, encoded, batch.image_item, len(batch))
         if batch.regions is not None and "regions" in needs:
             batch = replace(batch, regions=self._with_phrases(batch.regions, batch.images.device))
@@ -224,6 +232,16 @@ class ContrastiveModule(ManyProcesses):
         if "tokens" not in needs:  # only rows have read them
             features.image_encoded = replace(features.image_encoded, tokens=None)
         return features
+
+    def _encoded_images(self, batch: Batch, tokens: bool) -> tuple[Tensor, Encoded]:
+        if not (self.cache_locked and self._locked and self.training):
+            return self.encoder.encode_samples(batch.images, tokens)
+        if self._locked_images is None:
+            data = self.trainer.datamodule  # type: ignore[attr-defined]
+            self._locked_images = LockedImages(self.encoder, data.train_once_dataloader(), batch.images.device)
+            data.leave_images_out()
+        encoded = Encoded(self._locked_images.pooled(batch.uids))
+        return self.encoder.project_samples(encoded), encoded
 
     def _cached_features(self, batch: Batch, micro: int, asked: Sequence[Objective]) -> Features:
         """The same from the large-batch step, see `voxtile.training.large_batch`."""

@@ -125,7 +125,7 @@ class AdamW:
                 rate = self._factor(name) * self.layer_decay ** (distances or {}).get(name, 0)
                 sharded = isinstance(parameter, DTensor)  # the update of a group is one call, for one kind of tensor
                 groups.setdefault((tower, rate, decay, sharded), []).append(parameter)
-        return torch.optim.AdamW(
+        optimizer = torch.optim.AdamW(
             [
                 {"params": groups[key], "tower": key[0], "lr": self.lr * key[1], "weight_decay": key[2]}
                 for key in sorted(groups)
@@ -133,7 +133,11 @@ class AdamW:
             lr=self.lr,
             betas=self.betas,
             eps=self.eps,
+            fused=True,  # one pass over each tensor: a third of the time on a CPU
         )
+        # A fused step could also undo the scale of fp16 gradients, and Lightning then refuses to clip them before it.
+        optimizer._step_supports_amp_scaling = False
+        return optimizer
 
     def _factor(self, name: str) -> float:
         local = name.removeprefix("encoder.")

@@ -70,7 +70,8 @@ class ViTTower(ImageTower):
         wavelengths_nm: of the bands, in 2D: filters are made from them (see `WavelengthEmbedding`).
         polarisations: of the bands; none where left out.
         band_dropout: probability with which a band is hidden for a training step.
-        pretrained: local file of weights in timm's layout, 2D or 3D; None for random ones.
+        pretrained: local file of weights in timm's layout, 2D or 3D, or a checkpoint of voxtile, whose image tower is
+            taken; None for random ones.
         pretrained_size: grid of the images that it was trained on; a square where left out.
         pretrained_spacing: of these images; without it its position embeddings are stretched over the whole image,
             with it they keep their places in mm.
@@ -293,6 +294,8 @@ class _Fit:
     def load(self, where: str) -> LoadReport:
         own = {*self.tower.state_dict(), "pos_embed", "fc_norm.weight", "fc_norm.bias", "register_tokens"}
         given = {bare_key(key, dict.fromkeys(own)): value for key, value in read_weights(where).items()}
+        if "position.table" in given:  # of this class itself
+            given["pos_embed"] = given.pop("position.table")
         filters = given.get("patch_embed.proj.weight")
         if filters is None:
             raise CheckpointError(f"the weights '{where}' are not those of a ViT: patch_embed.proj.weight is missing")

@@ -16,6 +16,7 @@ from voxtile.errors import CheckpointError
 
 _LOG = logging.getLogger(__name__)
 _WRAPPERS = ("module", "model", "encoder", "backbone", "encoder_q", "visual", "trunk", "image_encoder", "teacher")
+_IMAGE = "encoder.image."
 _SHOWN = 6
 
 Resize = Callable[[str, Tensor, Tensor], Tensor | None]
@@ -55,7 +56,8 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
 
     Args:
         path: safetensors, or what `torch.save` wrote; in it the weights themselves, or a mapping with them under
-            `state_dict`, `model`, `model_state_dict`, `teacher` or `student`, as training code has it.
+            `state_dict`, `model`, `model_state_dict`, `teacher` or `student`, as training code has it. Of a
+            checkpoint of voxtile those of the image tower.
 
     Raises:
         CheckpointError: no such file, one that is unsafe or damaged, or one that holds no weights.
@@ -72,11 +74,14 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
     except Exception as error:  # pickle, zip and torch raise many types
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(f"the weights '{path}' cannot be loaded safely: {reason}") from error
+    own = isinstance(content, Mapping) and "voxtile_format" in content
     for key in ("state_dict", "model", "model_state_dict", "teacher", "student"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
     if not isinstance(content, Mapping) or not any(isinstance(value, Tensor) for value in content.values()):
         raise CheckpointError(f"the weights '{path}' are not a mapping of names to tensors")
+    if own:
+        content = {key.removeprefix(_IMAGE): value for key, value in content.items() if key.startswith(_IMAGE)}
     return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
 
 

@@ -203,6 +203,17 @@ def test_equal_texts_are_no_negatives(made_batch):
     assert made.losses(made.features(batch))["it"].item() == pytest.approx(0, abs=1e-6)
 
 
+def test_a_tower_that_images_alone_have_taught_goes_on_from_its_checkpoint(tmp_path):
+    taught = module(SelfDistillation(prototypes=8, hidden=8, bottleneck=4), "vit 2D")
+    torch.save({"voxtile_format": 1, "state_dict": taught.state_dict()}, tmp_path / "last.ckpt")
+    torch.manual_seed(1)
+    same = ViTTower(dimensions=2, size=16, patch=4, **VIT, pretrained=str(tmp_path / "last.ckpt"))
+    for name, value in taught.encoder.image.state_dict().items():
+        assert torch.equal(same.state_dict()[name], value), name
+    larger = ViTTower(dimensions=2, size=32, patch=4, **VIT, pretrained=str(tmp_path / "last.ckpt"))
+    assert list(larger.load_report.resized) == ["position.table"]
+
+
 def test_items_without_a_text_have_no_part_in_the_term_of_texts(made_batch):
     objective = UnimodalSelfSupervision(images=0, texts=1, head=(8, 4))
     made = module(objective)

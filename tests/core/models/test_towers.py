@@ -206,4 +206,4 @@ def test_a_pair_without_projection_must_fit():
 
 def test_unknown_hub_is_refused():
     with pytest.raises(ConfigError, match="open_clip"):
-        DualEncoder(image="timm:resnet18", text=Same())
+        DualEncoder(image="hub:resnet18", text=Same())

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import tokenizers
 import torch
-from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 from torch import Tensor
 
 from voxtile.errors import CheckpointError, ConfigError
 
 _SPECIAL = ("<pad>", "<start>", "<end>")
+_NO_VOCABULARY = "the tokenizer has no vocabulary yet; train the model or load a checkpoint first"
 _CHARACTERS_A_TOKEN = 32  # a text is cut at context · 32 characters before tokenising: no token is longer in practice
 
 
@@ -60,7 +61,7 @@ class SubwordTokenizer:
             ConfigError: the tokenizer was neither trained nor loaded.
         """
         if self._tokenizer is None:
-            raise ConfigError("the tokenizer has no vocabulary yet; train the model or load a checkpoint first")
+            raise ConfigError(_NO_VOCABULARY)
         limit = self.context * _CHARACTERS_A_TOKEN
         encodings = self._tokenizer.encode_batch([text[:limit] for text in texts])
         cut = sum(bool(e.overflowing) or len(t) > limit for e, t in zip(encodings, texts, strict=True))
@@ -69,6 +70,22 @@ class SubwordTokenizer:
         for row, encoding in zip(tokens, encodings, strict=True):
             row[: len(encoding.ids)] = torch.tensor(encoding.ids)
         return tokens, cut
+
+    @property
+    def size(self) -> int:
+        """Number of token indices."""
+        return self.vocabulary
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of tokens, in lower case as it was read; unknown indices are left out.
+
+        Raises:
+            ConfigError: the tokenizer was neither trained nor loaded.
+        """
+        if self._tokenizer is None:
+            raise ConfigError(_NO_VOCABULARY)
+        known = [piece for token in tokens if (piece := self._tokenizer.id_to_token(token)) not in (None, *_SPECIAL)]
+        return str(decoders.ByteLevel().decode(known)).strip()
 
     def to_json(self) -> str | None:
         """The tokenizer as JSON, None before training."""

@@ -11,6 +11,7 @@ for towers that share a space, `each` images an item.
 import json
 import sys
 
+import exactness_generative
 import exactness_local
 import exactness_pairs
 import exactness_views
@@ -24,6 +25,7 @@ from voxtile.training.large_batch import split_items
 from voxtile.training.ranks import average_gradients, shard
 
 CASES = {
+    **exactness_generative.CASES,
     **exactness_local.CASES,
     **exactness_pairs.CASES,
     **exactness_views.CASES,

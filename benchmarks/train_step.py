@@ -92,7 +92,7 @@ def caption(number: int, words: int) -> str:
 def peer_parts(options: argparse.Namespace, total: int) -> tuple[torch.nn.Module, torch.optim.Optimizer, object]:
     """open_clip's model, optimiser and schedule as `open_clip_train.main` makes them."""
     torch.manual_seed(0)
-    model = open_clip.create_model(options.model)
+    model = open_clip.create_model(options.model, output_dict=True)
     named = list(model.named_parameters())
 
     def excluded(name: str, p: torch.Tensor) -> bool:
@@ -272,7 +272,7 @@ def first_loss(module: ContrastiveModule, peer: torch.nn.Module, turns: Turns, o
     images, few = turns.batch(0), slice(0, 8)
     with torch.no_grad():
         given = peer(images.images[few], turns.tokens(0)[few])
-        theirs = open_clip.ClipLoss()(given[0], given[1], given[2])
+        theirs = open_clip.ClipLoss()(**given)
         encoder = module.encoder
         image, _ = encoder.encode_samples(images.images[few])
         text, _ = encoder.encode_texts(turns.tokens(0)[few])

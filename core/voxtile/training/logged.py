@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import lightning.pytorch as pl
 
+SECONDS = 1.0  # after which a step is shown though it is not logged
+
 
 def is_logged(trainer: pl.Trainer) -> bool:
     """Whether the step that is under way is one that Lightning logs."""

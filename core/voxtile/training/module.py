@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from voxtile.objectives.facts import FactHead
 from voxtile.objectives.grounding import Grounding
 from voxtile.objectives.of_samples import OfSamples
 from voxtile.objectives.share import place
+from voxtile.training import logged
 from voxtile.training.checkpoint import FORMAT, Checkpoint
 from voxtile.training.economy import compile_towers, recompute_activations
 from voxtile.training.large_batch import LargeBatch, encode_cached
@@ -121,6 +123,7 @@ class ContrastiveModule(ManyProcesses):
         self.fact_names: tuple[str, ...] | None = None
         self.cut_texts = 0
         self._configured = False
+        self._shown = float("-inf")  # when the last figures were written down
         self.terms: dict[str, Tensor] = {}  # of the last step, unweighted
         self._collected = CollectedEmbeddings()
 
@@ -312,17 +315,20 @@ class ContrastiveModule(ManyProcesses):
         losses = self.losses(self.features(batch))
         loss = self.total(losses)
         self.terms = {name: value.detach() for name, value in losses.items()}
-        if is_shown(self.trainer):
-            self._log_step(loss.detach(), len(batch))
+        whole = is_shown(self.trainer)
+        if whole or time.monotonic() - self._shown > logged.SECONDS:
+            self._log_step(loss.detach(), len(batch), whole)
         return loss
 
-    def _log_step(self, loss: Tensor, items: int) -> None:
+    def _log_step(self, loss: Tensor, items: int, whole: bool) -> None:
+        self._shown = time.monotonic()
         self.log("loss", loss, prog_bar=True, batch_size=items)
         for name, value in self.terms.items():
             self.log(f"train/{name}", value, batch_size=items)
         self.log("train/lr", max(g["lr"] for g in self.trainer.optimizers[0].param_groups), batch_size=items)
         self.log("train/scale", self.encoder.logit_scale.detach(), batch_size=items)
-        self.log("train/cut_texts", float(self.cut_texts), batch_size=items, reduce_fx="sum", sync_dist=True)
+        if whole:  # which is so in all processes at once
+            self.log("train/cut_texts", float(self.cut_texts), batch_size=items, reduce_fx="sum", sync_dist=True)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Lightning's arguments
         """Update the weights, keep the logit scale within its limits, and let objectives follow.

@@ -11,6 +11,7 @@ from voxtile.models.conv import ConvTower
 from voxtile.models.dual import DualEncoder
 from voxtile.models.text import TextBag
 from voxtile.objectives.contrastive import Contrastive
+from voxtile.training import logged
 from voxtile.training.module import ContrastiveModule
 from voxtile.types import Batch
 
@@ -60,15 +61,25 @@ class Noise(pl.LightningDataModule):
         return torch.utils.data.DataLoader(made, batch_size=None)
 
 
-def test_figures_are_written_down_at_the_interval_the_first_and_the_last_step(tmp_path):
+def fit(tmp_path):
     module = Counting()
     trainer = pl.Trainer(
         max_epochs=1, accelerator="cpu", logger=CSVLogger(tmp_path, name="run"), log_every_n_steps=EVERY,
         limit_val_batches=0, enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
     )  # fmt: skip
     trainer.fit(module, datamodule=Noise())
-    assert module.steps == [0, 2, 5, 7]
-    assert float(trainer.callback_metrics["loss"]) == module.all[-1] == float(module.terms["contrastive"])
     with (tmp_path / "run" / "version_0" / "metrics.csv").open() as file:
         rows = {int(row["step"]): float(row["train/contrastive"]) for row in csv.DictReader(file)}
     assert rows == {step: module.all[step] for step in (2, 5)}
+    assert float(trainer.callback_metrics["loss"]) == module.all[-1] == float(module.terms["contrastive"])
+    return module.steps
+
+
+def test_figures_are_written_down_at_the_interval_the_first_and_the_last_step(tmp_path, monkeypatch):
+    monkeypatch.setattr(logged, "SECONDS", float("inf"))
+    assert fit(tmp_path) == [0, 2, 5, 7]
+
+
+def test_slow_steps_are_shown_in_between(tmp_path, monkeypatch):
+    monkeypatch.setattr(logged, "SECONDS", 0.0)
+    assert fit(tmp_path) == list(range(STEPS))

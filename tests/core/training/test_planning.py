@@ -1,5 +1,7 @@
 """A plan is made of shapes alone, and says what a real step keeps and computes."""
 
+import copy
+
 import pytest
 import torch
 import yaml
@@ -98,3 +100,30 @@ def test_the_command_prints_a_plan_and_refuses_what_it_cannot_read(tmp_path, cap
     config.write_text("data: {}")
     assert main(["plan", str(config)]) == 2
     assert "is no training config" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("where", ["model", "tower"])
+def test_blocks_that_are_computed_again_keep_their_inputs_and_one_is_at_work(where):
+    depth, tokens, width, items = 6, 16, 32, 2
+    tower = {"dimensions": 2, "channels": 1, "size": 16, "patch": 4, "width": width, "depth": depth, "heads": 2}
+    plain = {
+        "encoder": {
+            "image": {"class_path": "voxtile.models.vit.ViTTower", "init_args": tower},
+            "text": {"class_path": "voxtile.models.text.TextBag", "init_args": {"vocabulary": 300, "context": 8}},
+        },
+        "objectives": {"contrastive": {"class_path": "voxtile.objectives.contrastive.Contrastive"}},
+    }
+    again = copy.deepcopy(plain)
+    if where == "model":
+        again["recompute"] = True
+    else:
+        again["encoder"]["image"]["init_args"]["checkpointing"] = True
+    preset = preset_from_config(PRESET)
+    less, more = (measure(model, preset, items=items, texts=1, half=False) for model in (again, plain))
+    # What is saved is depth - 1 blocks without their inputs, each [items, tokens, width] of float32.
+    given = items * tokens * width * 4
+    block = (more.kept - less.kept) / (depth - 1) + given
+    assert 10 * given < block < 30 * given
+    assert less.kept > depth * given + block
+    assert less.parameters == more.parameters
+    assert 1.1 * more.operations < less.operations < 1.5 * more.operations

@@ -5,14 +5,16 @@ Shape letters: B items, C channels, *G the grid.
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
+from unittest import mock
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
@@ -22,6 +24,7 @@ from torch._subclasses.fake_tensor import (
 from torch.utils.flop_counter import FlopCounterMode
 
 from voxtile.data.preset import Preset
+from voxtile.training.economy import blocks, recompute_activations
 from voxtile.training.module import ContrastiveModule
 from voxtile.training.rebuild import module_from_config
 from voxtile.types import Batch
@@ -41,7 +44,8 @@ class Step:
 
     Attributes:
         parameters, trained: numbers of the model, and those with a gradient.
-        kept: bytes that the forward pass keeps for the backward one.
+        kept: bytes that the forward pass keeps for the backward one; where blocks are computed again, their inputs and
+            the one that is at work.
         inputs: bytes of the batch.
         operations: floating-point operations, forward and backward.
         left_out: objectives whose work depends on values, of which only the towers are counted.
@@ -70,7 +74,8 @@ def measure(
     """
     with warnings.catch_warnings(), FakeTensorMode(allow_non_fake_inputs=True):
         warnings.filterwarnings("ignore", message="Accessing the data pointer of FakeTensor")  # torch copies a module
-        module = module_from_config(model).train()
+        with _no_draws():
+            module = module_from_config(model).train()
         module.large_batch = None
         module.setup_objectives(tuple(f"fact_{number}" for number in range(_FACTS)))
         tokenizer = module.encoder.text.tokenizer
@@ -83,18 +88,23 @@ def measure(
         own = frozenset(value.untyped_storage()._cdata for value in module.parameters())
         kept: dict[int, int] = {}
         left: list[str] = []
+        if module.recompute:
+            recompute_activations(module.encoder)
+        again = _Recomputed(module, kept)
         counter = FlopCounterMode(display=False)
         autocast = torch.autocast("cpu", dtype=torch.bfloat16) if half else nullcontext()
         with counter:
             with _recording(kept, own), autocast:
                 loss = _loss(module, batch, left)
             torch.autograd.backward(loss)
+        with autocast:
+            working = again.working(own)
         numbers = [(p.numel(), p.requires_grad) for p in module.parameters()]
         inputs = batch.images.nbytes
     return Step(
         parameters=sum(n for n, _ in numbers),
         trained=sum(n for n, learns in numbers if learns),
-        kept=sum(kept.values()),
+        kept=sum(kept.values()) + working,
         inputs=inputs,
         operations=counter.get_total_flops(),
         left_out=tuple(left),
@@ -113,6 +123,51 @@ def _loss(module: ContrastiveModule, batch: Batch, left: list[str]) -> Tensor:
         except _DEPENDS_ON_VALUES:
             left.append(name)
     return total
+
+
+@contextmanager
+def _no_draws() -> Iterator[None]:
+    """Leave out PyTorch's truncated normal, which looks at what it drew and draws again."""
+    with mock.patch.object(nn.init, "trunc_normal_", lambda tensor, *args, **kwargs: tensor):
+        yield
+
+
+class _Recomputed:
+    """Blocks that keep their input alone: what that takes, and what one of them takes while it is computed again.
+
+    Args:
+        module: with its towers prepared.
+        kept: where the bytes of each input are noted.
+    """
+
+    def __init__(self, module: ContrastiveModule, kept: dict[int, int]) -> None:
+        self._kept = kept
+        self._first: dict[str, tuple[nn.Module, tuple[Any, ...], dict[str, Any]]] = {}
+        self._hooks = []
+        for name, tower in (("image", module.encoder.image), ("text", module.encoder.text)):
+            if module.recompute or getattr(tower, "checkpointing", False):
+                for block in blocks(tower):
+                    hook = functools.partial(self._note, name)
+                    self._hooks.append(block.register_forward_pre_hook(hook, with_kwargs=True))
+
+    def _note(self, name: str, block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        for value in args:
+            if isinstance(value, Tensor):
+                self._kept[value.untyped_storage()._cdata] = value.untyped_storage().nbytes()
+        self._first.setdefault(name, (block, args, kwargs))
+
+    def working(self, own: frozenset[int]) -> int:
+        """Bytes that the block with the most keeps for its own gradient."""
+        for hook in self._hooks:
+            hook.remove()
+        most = 0
+        for block, args, kwargs in self._first.values():
+            kept: dict[int, int] = {}
+            given = [a.detach().requires_grad_() if isinstance(a, Tensor) else a for a in args]
+            with _recording(kept, own):
+                type(block).forward(block, *given, **kwargs)
+            most = max(most, sum(kept.values()))
+        return most
 
 
 @contextmanager

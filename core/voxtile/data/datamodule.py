@@ -156,6 +156,11 @@ class CorpusDataModule(pl.LightningDataModule):
         """
         return self._dataset("train").texts(items)
 
+    @property
+    def has_texts(self) -> bool:
+        """Whether any of a thousand evenly spaced items of the training split has a text that may be used."""
+        return bool(self.training_texts(1000))
+
     @cached_property
     def training_marks(self) -> TrainingMarks:
         """Hashes of what is trained on, for the checkpoint."""

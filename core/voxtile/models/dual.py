@@ -154,5 +154,8 @@ class DualEncoder(nn.Module):
 
     def encode_texts(self, tokens: Tensor) -> tuple[Tensor, Encoded]:
         """Encode [T, L] tokens to [T, D] normalised embeddings and the tower's own output."""
+        if not len(tokens):  # images alone; attention does not take what is not there
+            pooled = self.log_scale.new_zeros(0, self.text.width)
+            return pooled.new_zeros(0, self.embed_dim), Encoded(pooled)
         encoded: Encoded = self.text(tokens)
         return F.normalize(full_precision(self.text_projection(encoded.pooled)), dim=1), encoded

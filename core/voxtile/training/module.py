@@ -31,12 +31,13 @@ from voxtile.training.economy import compile_towers, recompute_activations
 from voxtile.training.large_batch import LargeBatch, encode_cached
 from voxtile.training.locked import LockedImages, check_cache
 from voxtile.training.logged import is_shown
+from voxtile.training.phrases import cut_phrases, with_phrases
 from voxtile.training.processes import ManyProcesses
 from voxtile.training.ranks import gathered
 from voxtile.training.retrieval import CollectedEmbeddings
 from voxtile.training.schedule import AdamW, OneCycle, Schedule, block_distances
 from voxtile.training.seeds import heads_seed, micro_seed, step_seed
-from voxtile.types import Batch, Encoded, Features, Regions
+from voxtile.types import Batch, Encoded, Features
 
 
 class TrainingData(Protocol):
@@ -163,6 +164,12 @@ class ContrastiveModule(ManyProcesses):
         self.fact_names = fact_names
 
     def _check_trainer(self) -> None:
+        reading = [name for name, objective in self._objectives().items() if objective.reads_texts]
+        if reading and not getattr(self.trainer.datamodule, "has_texts", True):  # type: ignore[attr-defined]
+            raise ConfigError(
+                f"no item of the training split has a text for the objective '{reading[0]}'; run 'voxtile caption', or "
+                "train on images alone, by SelfDistillation and MaskedImage"
+            )
         if self.cache_locked:
             check_cache(self._objectives().values(), self.trainer.world_size, self.large_batch is not None)
         if self.large_batch is not None:
@@ -222,11 +229,13 @@ class ContrastiveModule(ManyProcesses):
         batch = self.tokenised(batch)
         if self.large_batch is not None:
             return self._cached_features(batch, self.large_batch.micro, asked)
-        tokens = "tokens" in needs.union(*(objective.row_needs for objective in asked))
+        reads = needs.union(*(objective.row_needs for objective in asked))
+        tokens = "tokens" in reads
         embeddings, encoded = self._encoded_images(batch, tokens)
         image, image_encoded = self.encoder.pool_items(embeddings, encoded, batch.image_item, len(batch))
-        if batch.regions is not None and "regions" in needs:
-            batch = replace(batch, regions=self._with_phrases(batch.regions, batch.images.device))
+        if batch.regions is not None and "regions" in reads:
+            self.cut_texts += cut_phrases(self.encoder, batch.regions)
+            batch = replace(batch, regions=with_phrases(self.encoder, batch.regions, batch.images.device))
         features = self._with_texts(batch, image, image_encoded)
         if batch.samples is not None and "samples" in needs:
             features.samples = self._with_texts(self.tokenised(batch.samples), embeddings, encoded)
@@ -249,6 +258,8 @@ class ContrastiveModule(ManyProcesses):
     def _cached_features(self, batch: Batch, micro: int, asked: Sequence[Objective]) -> Features:
         """The same from the large-batch step, see `voxtile.training.large_batch`."""
         step, before = self.global_step, place()[0] * -(-len(batch) // micro)
+        if batch.regions is not None and any("regions" in objective.row_needs for objective in asked):
+            self.cut_texts += cut_phrases(self.encoder, batch.regions)
         cached = encode_cached(
             self.encoder, batch, micro, lambda number: micro_seed(self.seed, step, before + number), asked, step
         )
@@ -278,19 +289,10 @@ class ContrastiveModule(ManyProcesses):
             step=self.global_step,
         )
 
-    def _with_phrases(self, regions: Regions, device: torch.device) -> Regions:
-        """The regions with their phrases encoded, each different phrase once."""
-        known = {phrase: place for place, phrase in enumerate(dict.fromkeys(regions.phrases))}
-        if not known:
-            return regions
-        tokens, cut = self.encoder.text.tokenizer.encode(list(known))
-        self.cut_texts += cut
-        embedded, encoded = self.encoder.encode_texts(without_padding(self.encoder.text, tokens).to(device))
-        places = torch.tensor([known[phrase] for phrase in regions.phrases], device=device)
-        return replace(regions, encoded=encoded.at(places), embedded=embedded[places])
-
     def tokenised(self, batch: Batch) -> Batch:
         """The batch with `tokens` filled in; texts beyond the tower's context are cut and counted."""
+        if not batch.texts:
+            return replace(batch, tokens=torch.zeros(0, 1, dtype=torch.int64, device=batch.images.device))
         tokens, cut = self.encoder.text.tokenizer.encode(batch.texts)
         self.cut_texts += cut
         return replace(batch, tokens=without_padding(self.encoder.text, tokens).to(batch.images.device))
@@ -380,7 +382,7 @@ class ContrastiveModule(ManyProcesses):
             self.log(f"{stage}/{name}", value, batch_size=len(batch))
 
     def _log_recalls(self, stage: str) -> None:
-        if self._collected.items:
+        if self._collected.texts:
             to_text, to_image = self._collected.recalls()
             self.log(f"{stage}/image_to_text_recall@1", to_text)
             self.log(f"{stage}/text_to_image_recall@1", to_image)

@@ -51,6 +51,11 @@ class CollectedEmbeddings:
     text_hash: list[Tensor] = field(default_factory=list)
     items: int = 0
 
+    @property
+    def texts(self) -> int:
+        """How many texts there are."""
+        return sum(map(len, self.text))
+
     def add(self, features: Features) -> None:
         """Keep those of a batch, on the CPU."""
         batch = features.batch

@@ -77,6 +77,17 @@ class Regions:
             weight=change(self.weight),
         )
 
+    def of_items(self, start: int, stop: int) -> Regions:
+        """Those of the items from `start` to before `stop`, counted from there, not encoded.
+
+        They are views: regions are in the order of items.
+        """
+        bounds = torch.tensor([start, stop], device=self.item.device)
+        some = slice(*torch.searchsorted(self.item, bounds).tolist())
+        return Regions(
+            self.phrases[some], self.item[some] - start, self.masks[some], self.boxed[some], self.weight[some]
+        )
+
 
 @dataclass
 class Batch:
@@ -182,7 +193,7 @@ class Features:
         step: global optimiser step.
         samples: the same of `batch.samples`, where there are such and an objective needs them.
         share: which items this process encoded, where several train together; None in a single process.
-        rows: [B, K] of objectives that compute something of each item by itself, see `Objective.rows`.
+        rows: [B, K] of objectives that compute something of each item (or region) by itself, see `Objective.rows`.
     """
 
     image: Tensor

@@ -25,6 +25,7 @@ class Objective(nn.Module):
         needs: parts of `Features` beyond `image` and `text` that the loss reads of the whole batch: `pooled`, `tokens`,
             `facts`, `regions`, …; the module computes only the union over the configured objectives.
         row_needs: the same for `rows`, which reads them of single items only, so that they need not be kept.
+        of_regions: True where `rows` gives a row for each region of the items, not for each item.
         couples_items: True where the loss of one item depends on the others of its batch, so that splitting a batch
             (gradient accumulation) would change the loss.
         reads_texts: False where the term works on images that have no texts.
@@ -32,6 +33,7 @@ class Objective(nn.Module):
 
     needs: ClassVar[frozenset[str]] = frozenset()
     row_needs: ClassVar[frozenset[str]] = frozenset()
+    of_regions: ClassVar[bool] = False
     couples_items: ClassVar[bool] = False
     reads_texts: bool = True
 
@@ -67,7 +69,7 @@ class Objective(nn.Module):
             features: of some of the batch's items, with their images and tokens.
 
         Returns:
-            [B, K], or None for a term that has none.
+            [B, K], or None for a term that has none; with `of_regions` [R, K], as many as the items' regions.
         """
         return None
 

@@ -56,6 +56,12 @@ class Share:
         whole: Tensor = _Gather.apply(own, self)  # type: ignore[no-untyped-call]
         return whole
 
+    def strings(self, own: list[str]) -> list[str]:
+        """Every process's strings, in the order of ranks; all processes must ask."""
+        parts: list[Any] = [None for _ in self.each]
+        dist.all_gather_object(parts, own)
+        return [string for part in parts for string in part]
+
 
 def own_rows(share: Share | None, rows: int) -> tuple[int, int]:
     """First row, and one after the last, that this process computes; all in a single process."""

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from voxtile.errors import ConfigError
 from voxtile.models.dual import DualEncoder
 from voxtile.objectives.base import Objective
+from voxtile.training.phrases import with_phrases
 from voxtile.types import Batch, Encoded, Features
 
 _CACHED = frozenset({"pooled", "facts"})  # what objectives may need beside the embeddings
@@ -122,7 +123,7 @@ def encode_cached(
         asked: objectives that compute something of each item, see `Objective.rows`.
         step: global optimiser step.
     """
-    tokens = any("tokens" in objective.row_needs for objective in asked)
+    tokens, regions = (any(part in objective.row_needs for objective in asked) for part in ("tokens", "regions"))
     parts = list(split_items(batch, micro))
     context = _autocast(batch.images.device.type)
 
@@ -133,6 +134,8 @@ def encode_cached(
             image, image_encoded = encoder.encode_items(part.images, part.image_item, len(part), tokens)
             assert part.tokens is not None
             text, text_encoded = encoder.encode_texts(part.tokens)
+            if regions and part.regions is not None:
+                part = replace(part, regions=with_phrases(encoder, part.regions, part.images.device))
             scale, bias = encoder.logit_scale, encoder.logit_bias
             made = Features(image, text, scale, bias, image_encoded, text_encoded, part, step)
             rows = [objective.rows(made) for objective in asked]
@@ -203,7 +206,7 @@ def split_items(batch: Batch, micro: int) -> Iterator[Batch]:
             uids=batch.uids[start:stop],
             draws=batch.draws[start:stop],
             samples=None,
-            regions=None,
+            regions=None if batch.regions is None else batch.regions.of_items(start, stop),
         )
 
 

@@ -22,6 +22,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
 from voxtile.models.dual import DualEncoder
+from voxtile.objectives.base import Objective
 from voxtile.objectives.share import Share, place
 from voxtile.types import Batch, Encoded, Features
 
@@ -50,7 +51,7 @@ def gathered(features: Features) -> Features:
         batch=_batch(batch, items, texts),
         samples=None if features.samples is None else gathered(features.samples),
         share=items,
-        rows={objective: items.gather(rows) for objective, rows in features.rows.items()},
+        rows={objective: _rows(objective, rows, items) for objective, rows in features.rows.items()},
     )
 
 
@@ -108,6 +109,10 @@ def clip_gradients(parameters: Iterable[nn.Parameter], limit: float) -> None:
     for parameter in held:
         if parameter.grad is not None:
             parameter.grad.mul_(factor)
+
+
+def _rows(objective: Objective, rows: Tensor, items: Share) -> Tensor:
+    return (Share.of(len(rows), rows.device) if objective.of_regions else items).gather(rows)
 
 
 def _encoded(encoded: Encoded, share: Share) -> Encoded:

@@ -23,7 +23,13 @@ def features(regions, levels):
     encoded = Encoded(torch.zeros(2, 4), levels=levels)
     image = torch.zeros(2, 6, dtype=torch.float64)
     scale = torch.tensor(7.0, dtype=torch.float64)
-    return type("F", (), {"batch": batch, "image_encoded": encoded, "image": image, "logit_scale": scale})()
+    made = {"batch": batch, "image_encoded": encoded, "image": image, "logit_scale": scale, "share": None}
+    return type("F", (), made)()
+
+
+def loss(built, given):
+    given.rows = {built: built.rows(given)}
+    return built(given)
 
 
 def objective(width=5):
@@ -52,14 +58,14 @@ def test_it_equals_its_equation():
         exp = {p: torch.exp(7.0 * vector @ t) for p, t in candidates.items()}
         above = above - regions.weight[r] * torch.log(exp[regions.phrases[r]] / sum(exp.values()))
         total = total + regions.weight[r]
-    torch.testing.assert_close(built(features(regions, levels)), above / total, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(loss(built, features(regions, levels)), above / total, rtol=1e-10, atol=1e-12)
 
 
 def test_nothing_to_compare_costs_nothing_and_wrong_settings_are_named():
     built = objective()
     empty = made(["a"], torch.tensor([0]), torch.zeros(1, 16, 16))
-    assert built(features(empty, (torch.zeros(2, 4, 8, 8), torch.zeros(2, 5, 4, 4)))) == 0
+    assert loss(built, features(empty, (torch.zeros(2, 4, 8, 8), torch.zeros(2, 5, 4, 4).double()))) == 0
     with pytest.raises(ConfigError, match=r"needs regions; set data\.regions"):
-        built(features(None, ()))
+        loss(built, features(None, ()))
     with pytest.raises(ConfigError, match="reads level 9"):
         RegionContrast(level=9).setup_towers(WaveletTower(dimensions=2, widths=[4], blocks=[1]), None)

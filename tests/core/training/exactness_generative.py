@@ -7,8 +7,11 @@ import math
 
 import torch
 import torch.nn.functional as F
+from exactness_model import MICRO
 
 from voxtile.objectives.captioning import Captioning
+from voxtile.objectives.image_text_matching import ImageTextMatching
+from voxtile.objectives.keyed import uniform
 
 
 def normed(x, norm):
@@ -73,6 +76,49 @@ def dense_caption(objective, f):
     return torch.stack(losses).mean()
 
 
+def first_beyond(logits, candidates, u):
+    """The candidate at which the cumulative softmax passes u; None without candidates."""
+    shares = {c: math.exp(logits[c] - max(logits)) for c in candidates}
+    aim = u * sum(shares.values())
+    for c in candidates:
+        aim -= shares[c]
+        if aim < 0:
+            return c
+    return None
+
+
+def dense_match(objective, f):
+    """Each text with its image, with a rival image, and a rival text with the image; rivals by the definition."""
+    image, text = objective.towers[0](f.batch.images, tokens=True).tokens, objective.towers[1](f.batch.tokens)
+    fusion, owner, batch = objective.fusion, f.batch.text_item.tolist(), f.batch
+    logits = (f.logit_scale * f.image @ f.text.T).detach()
+    same = (batch.text_hash[:, None] == batch.text_hash).tolist()
+    losses, u = [], uniform(batch.draws, 6, 0x17A)
+
+    def rival(i, j):
+        related = any(same[k][j] for k, o in enumerate(owner) if o == i) or batch.study[i] == batch.study[owner[j]]
+        return not related and i // objective.group == owner[j] // objective.group
+
+    def ask(i, j, truth):
+        words = text.tokens[j][text.mask[j]] @ fusion.text.weight.T + fusion.text.bias
+        x = looking(
+            fusion.layers, torch.cat([fusion.token[None], words]), image[i] @ fusion.image.weight.T + fusion.image.bias
+        )
+        p = torch.sigmoid(x[0] @ fusion.head.weight[0] + fusion.head.bias[0])
+        losses.append(-(p if truth else 1 - p).log())
+
+    for j, i in enumerate(owner):
+        place = j - owner.index(i)
+        ask(i, j, True)
+        other = first_beyond(logits[i].tolist(), [c for c in range(len(owner)) if rival(i, c)], u[i, 2 * place])
+        if other is not None:
+            ask(i, other, False)
+        other = first_beyond(logits[:, j].tolist(), [c for c in range(len(batch)) if rival(c, j)], u[i, 2 * place + 1])
+        if other is not None:
+            ask(other, j, False)
+    return torch.stack(losses).mean()
+
+
 def with_towers(objective):
     """The reference computes local features again, which the product has let go."""
     setup = objective.setup_towers
@@ -89,6 +135,11 @@ CASES = {
     "Captioning": (
         lambda: with_towers(Captioning(width=8, heads=2, unimodal_depth=1, depth=2, queries=3)),
         dense_caption,
+        {},
+    ),
+    "ImageTextMatching": (
+        lambda: with_towers(ImageTextMatching(width=8, heads=2, depth=2, group=MICRO)),
+        dense_match,
         {},
     ),
 }

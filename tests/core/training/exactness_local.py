@@ -10,6 +10,7 @@ from voxtile.objectives.gated_contrastive import GatedContrastive
 from voxtile.objectives.local_alignment import LocalAlignment
 from voxtile.objectives.noise_adaptive import NoiseAdaptive
 from voxtile.objectives.region_attribute import RegionAttribute
+from voxtile.objectives.region_contrast import RegionContrast
 from voxtile.objectives.weighted_contrastive import WeightedContrastive
 
 
@@ -167,6 +168,33 @@ def dense_regions(objective, f):
     return torch.stack(mapping).mean() + softmax(z, torch.stack(good), torch.stack(allowed))
 
 
+def dense_region_contrast(objective, f):
+    regions, encoder = f.batch.regions, objective.towers
+    level = encoder.image(f.batch.images, tokens=True).levels[objective.level]
+    names = list(dict.fromkeys(regions.phrases))
+    phrases = encoder.encode_texts(Numbers().encode(names)[0])[0]
+    losses = []
+    for region in range(1, 10):
+        cells = regions.masks[region].view(2, 2, 2, 2).mean((1, 3))  # each cell covers 2 x 2 pixels
+        inside = (level[regions.item[region]] * cells).sum((1, 2)) / cells.sum()
+        z = f.logit_scale * F.normalize(objective.project(inside), dim=0) @ phrases.T
+        losses.append(-z.log_softmax(0)[names.index(regions.phrases[region])])
+    weight = regions.weight[1:]
+    return (weight * torch.stack(losses)).sum() / weight.sum()
+
+
+def known_towers(objective):
+    """The reference encodes by itself."""
+    setup = objective.setup_encoder
+
+    def setup_encoder(encoder):
+        setup(encoder)
+        objective.__dict__["towers"] = encoder
+
+    objective.setup_encoder = setup_encoder
+    return objective
+
+
 SMALL = (5, 7)
 CASES = {
     "LocalAlignment of words": (
@@ -208,4 +236,5 @@ CASES = {
         dense_regions,
         {},
     ),
+    "RegionContrast": (lambda: known_towers(RegionContrast(level=0)), dense_region_contrast, {}),
 }

@@ -7,7 +7,7 @@ from torch import nn
 from voxtile.models.dual import DualEncoder
 from voxtile.models.tower import ImageTower, TextTower
 from voxtile.training.module import ContrastiveModule
-from voxtile.types import Batch, Encoded
+from voxtile.types import Batch, Encoded, Regions
 
 ITEMS, MICRO, WIDTH, SHARED, WORDS = 12, 3, 10, 6, 4
 PER_ITEM = [1, 2, 1, 1, 3, 1, 1, 1, 2, 1, 1, 1]  # texts of each item: the two halves differ in number
@@ -26,9 +26,10 @@ class Block(nn.Module):
 
 
 class Linear(ImageTower):
-    """Four tokens of a picture, each a linear map of its quarter; pooled is their mean."""
+    """Four tokens of a picture, each a linear map of its quarter; pooled is their mean. Both are feature maps too."""
 
     channels, dimensions, width = 1, 2, WIDTH
+    level_widths = (WIDTH, WIDTH)
 
     def __init__(self):
         super().__init__()
@@ -37,7 +38,10 @@ class Linear(ImageTower):
 
     def forward(self, images, tokens=False):
         made = self.shift + self.block(images.flatten(1).unflatten(1, (4, 4)))
-        return Encoded(made.mean(1), made if tokens else None, (2, 2) if tokens else None)
+        pooled = made.mean(1)
+        if not tokens:
+            return Encoded(pooled)
+        return Encoded(pooled, made, (2, 2), levels=(made.mT.unflatten(2, (2, 2)), pooled[:, :, None, None]))
 
 
 class Numbers:
@@ -111,6 +115,7 @@ def make_batch(each=1):
         text_facts=torch.randint(-1, 2, (texts, 3), generator=g, dtype=torch.int8),
         text_kinds=[("raw", "rewrite")[n % 2] for n in range(texts)],
     )
+    batch.regions = make_regions(g)
     if each > 1:
         batch.samples = Batch(
             images=batch.images[:0],
@@ -126,6 +131,21 @@ def make_batch(each=1):
             draws=torch.arange(ITEMS * each),
         )
     return batch
+
+
+def make_regions(g):
+    """Ten phrases, some of them the same, about some of the items; one has no target, of some only the box is known."""
+    masks = torch.zeros(10, 4, 4, dtype=torch.float64)
+    for mask in masks[1:]:
+        y, x, height, width = torch.randint(0, 3, (4,), generator=g).tolist()
+        mask[y : y + height + 1, x : x + width + 1] = 1
+    return Regions(
+        phrases=[f"t{60 + n % 4}" for n in range(10)],
+        item=torch.tensor([0, 0, 1, 3, 4, 4, 6, 7, 10, 11]),
+        masks=masks,
+        boxed=torch.arange(10) % 3 == 1,
+        weight=torch.rand(10, generator=g, dtype=torch.float64) + 0.2,
+    )
 
 
 def make_module(objective, batch, aligned, project=True, micro=None):

@@ -10,6 +10,7 @@ from typing import Any
 from voxtile.data.base import BasePreset
 from voxtile.data.image import ImageAugment, ImagePreset
 from voxtile.data.preset import Preset
+from voxtile.data.stored import StoredVectors
 from voxtile.data.study import RoleVolume, StudyPreset
 from voxtile.data.study_pictures import PictureStudyPreset
 from voxtile.data.tile import TileAugment, TilePreset
@@ -23,6 +24,7 @@ __all__ = [
     "ImagePreset",
     "PictureStudyPreset",
     "RoleVolume",
+    "StoredVectors",
     "StudyPreset",
     "TileAugment",
     "TilePreset",

@@ -110,3 +110,62 @@ class GatedAttention(StudyPool):
         draw = torch.rand(len(item), device=like.device)
         largest = draw.new_zeros(items).scatter_reduce(0, item, draw, "amax")
         return (draw < self.dropout) & (draw < largest[item])
+
+
+class StudyTransformer(StudyPool):
+    """Attention among the samples of an item and a token of their study: the last of HLIP's levels, slice, scan, study.
+
+    HLIP (Zhao et al. 2025, arXiv 2505.21862) attends within slices, within scans and over the study; the first two are
+    `slice_blocks` and the other blocks of `ViTTower`. The study's vector is at first the mean of its samples, to which
+    the token's is added. The order of samples means nothing.
+
+    Args:
+        depth: layers.
+        heads: of the attention.
+        mlp_ratio: hidden features of a layer's perceptron over W.
+        dropout: in the layers.
+
+    Raises:
+        ConfigError: numbers out of range, or a width that the heads do not divide.
+    """
+
+    learned = True
+
+    def __init__(self, *, depth: int = 2, heads: int = 4, mlp_ratio: float = 4.0, dropout: float = 0.0) -> None:
+        super().__init__()
+        if depth < 1 or heads < 1 or not 0 <= dropout < 1:
+            raise ConfigError(
+                "a study transformer needs depth and heads of at least 1 and a dropout below 1, "
+                f"not depth {depth}, heads {heads} and dropout {dropout:g}"
+            )
+        self.depth, self.heads, self.mlp_ratio, self.dropout = depth, heads, mlp_ratio, dropout
+        self.token: nn.Parameter | None = None
+        self.layers: nn.Module = nn.Identity()
+        self.head: nn.Module = nn.Identity()
+
+    def setup(self, width: int) -> None:
+        """Create the layers for vectors of this width."""
+        if width % self.heads:
+            raise ConfigError(f"a study transformer of {self.heads} heads does not fit a tower of width {width}")
+        hidden = int(self.mlp_ratio * width)
+        layer = nn.TransformerEncoderLayer(
+            width, self.heads, hidden, self.dropout, activation="gelu", batch_first=True, norm_first=True
+        )
+        self.token = nn.Parameter(torch.randn(1, 1, width) * 0.02)
+        self.layers = nn.TransformerEncoder(layer, self.depth, nn.LayerNorm(width), enable_nested_tensor=False)
+        self.head = nn.Linear(width, width)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, vectors: Tensor, item: Tensor, items: int) -> Tensor:
+        """Pool [S, W] to [B, W]; see `StudyPool.forward`."""
+        assert self.token is not None
+        counts = torch.bincount(item, minlength=items)
+        order = torch.argsort(item, stable=True)
+        seat = torch.empty_like(item)
+        seat[order] = torch.arange(len(item), device=item.device) - (counts.cumsum(0) - counts)[item[order]]
+        x = vectors.new_zeros(items, int(counts.max()), vectors.shape[1]).index_put((item, seat), vectors)
+        x = torch.cat([self.token.to(x.dtype).expand(items, -1, -1), x], 1)
+        empty = torch.arange(x.shape[1], device=item.device) > counts.unsqueeze(1)
+        study = self.layers(x, src_key_padding_mask=empty)[:, 0]
+        return super().forward(vectors, item, items) + torch.as_tensor(self.head(study))

@@ -5,6 +5,7 @@ Shape letters: B items of a batch, E length of a stored vector, M stored vectors
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -43,17 +44,34 @@ class StoredEmbeddings:
                 "stored embeddings are those of samples, but items have several; use data.unit: sample, or apply the "
                 "objective through OfSamples"
             )
-        uids, vectors = self._table()
-        wanted = np.array([uid.encode() for uid in batch.uids])
-        places = np.minimum(np.searchsorted(uids, wanted), len(uids) - 1)
-        missing = np.flatnonzero(uids[places] != wanted)
+        found = self.vectors(batch.uids).to(like.device, torch.promote_types(like.dtype, torch.float32))
+        return F.normalize(found, dim=1)
+
+    def vectors(self, uids: Sequence[str]) -> Tensor:
+        """[n, E] float16 vectors of samples, as they are stored.
+
+        Raises:
+            ConfigError: a sample or the model is not in the table.
+        """
+        known, vectors = self._table()
+        wanted = np.array([uid.encode() for uid in uids])
+        places = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+        missing = np.flatnonzero(known[places] != wanted)
         if len(missing):
             raise ConfigError(
-                f"corpus '{self.corpus}' has no embedding of sample {batch.uids[int(missing[0])]} by "
+                f"corpus '{self.corpus}' has no embedding of sample {uids[int(missing[0])]} by "
                 f"'{self.model or 'its model'}'; run 'voxtile embed' on it again, without --where"
             )
-        found = torch.from_numpy(vectors[places]).to(like.device, torch.promote_types(like.dtype, torch.float32))
-        return F.normalize(found, dim=1)
+        return torch.from_numpy(vectors[places])
+
+    @property
+    def length(self) -> int:
+        """E, of each vector.
+
+        Raises:
+            ConfigError: the model is not in the table.
+        """
+        return int(self._table()[1].shape[1])
 
     def _table(self) -> tuple[npt.NDArray[np.bytes_], npt.NDArray[np.float16]]:
         """Sorted uids [M] and their vectors [M, E]."""

@@ -7,7 +7,7 @@ from torch import nn
 
 from voxtile.errors import ConfigError
 from voxtile.models.dual import DualEncoder
-from voxtile.models.study import GatedAttention, StudyPool
+from voxtile.models.study import GatedAttention, StudyPool, StudyTransformer
 from voxtile.models.tower import ImageTower, TextTower
 from voxtile.types import Encoded
 
@@ -152,3 +152,43 @@ def test_without_a_tower_a_study_stays_the_mean_of_its_embeddings():
     single, _ = encoder.encode_samples(images)
     mean = torch.stack([single[item == b].mean(0) for b in range(2)])
     assert torch.allclose(encoder.encode_items(images, item, 2)[0], nn.functional.normalize(mean, dim=1), atol=1e-6)
+
+
+@pytest.fixture
+def transformer():
+    torch.manual_seed(0)
+    study = StudyTransformer(depth=2, heads=WIDTH)
+    study.setup(WIDTH)
+    return study.double().eval()
+
+
+def test_a_study_transformer_begins_as_the_mean(transformer):
+    vectors, item = torch.randn(9, WIDTH, dtype=torch.float64), torch.tensor([2, 0, 1, 1, 2, 0, 2, 2, 0])
+    assert torch.allclose(transformer(vectors, item, 3), StudyPool()(vectors, item, 3))
+
+
+def test_a_study_transformer_reads_each_study_by_itself_in_any_order(transformer):
+    nn.init.normal_(transformer.head.weight)
+    vectors, item = torch.randn(9, WIDTH, dtype=torch.float64), torch.tensor([2, 0, 1, 1, 2, 0, 2, 2, 0])
+    together = transformer(vectors, item, 3)
+    for study in range(3):
+        own = vectors[item == study].flip(0)
+        alone = transformer(own, torch.zeros(len(own), dtype=torch.int64), 1)
+        assert torch.allclose(alone[0], together[study])
+    # Scans change each other: more than the mean of what each gives.
+    halves = torch.stack([transformer(v[None], torch.zeros(1, dtype=torch.int64), 1)[0] for v in vectors[item == 1]])
+    assert (halves.mean(0) - together[1]).abs().max() > 1e-3
+
+
+def test_a_study_transformer_in_the_dual_encoder():
+    study = StudyTransformer(depth=1, heads=1)
+    model = DualEncoder(image=FlatTower(), text=FlatText(), embed_dim=4, study=study)
+    embedded, encoded = model.encode_items(torch.randn(5, 1, 1, WIDTH), torch.tensor([0, 1, 1, 0, 2]), 3)
+    assert embedded.shape == (3, 4)
+    assert encoded.pooled.shape == (3, WIDTH)
+    embedded.sum().backward()
+    assert study.head.weight.grad is not None
+    with pytest.raises(ConfigError, match="3 heads does not fit a tower of width 5"):
+        DualEncoder(image=FlatTower(), text=FlatText(), study=StudyTransformer(heads=3))
+    with pytest.raises(ConfigError, match="depth and heads of at least 1"):
+        StudyTransformer(depth=0)

@@ -15,7 +15,6 @@ from voxtile.models.adapters import inflate_depth
 from voxtile.models.patches import BandPatchEmbedding, PatchEmbedding, embed_patches, resize_patches
 from voxtile.models.positions import LearnedPositions, SinCosPositions, centres, resample
 from voxtile.models.vit import ViTTower
-from voxtile.training.ranks import _BLOCK
 
 SMALL = {"width": 24, "depth": 2, "heads": 2}
 
@@ -315,6 +314,7 @@ def test_bands_are_embedded_about_as_strongly_as_channels():
         ({"drop_path": 1.0}, "below 1"),
         ({"levels": [8, 8]}, "have 3 levels"),
         ({"levels": [8, 8, 8], "patches": [8, 16]}, "one patch size"),
+        ({"slice_blocks": [0]}, "must be blocks of a 3D ViT"),
         ({"wavelengths_nm": [500.0], "patch": (8, 16)}, "square patches"),
         ({"wavelengths_nm": [5.0]}, "wavelengths_nm: 5"),
     ],
@@ -329,6 +329,32 @@ def test_images_that_the_patch_does_not_divide_are_refused():
         ViTTower(size=32, patch=8, **SMALL)(torch.randn(1, 1, 30, 32))
 
 
-def test_blocks_are_found_for_sharding():
+def test_slice_blocks_see_their_slice_alone():
+    """With slice blocks only, a volume is encoded as its slices are one by one; with one block over all, it is not."""
+    options = {"dimensions": 3, "size": (4, 16, 16), "patch": (1, 8, 8), **SMALL}
+    tower = ViTTower(slice_blocks=[0, 1], **options).eval()
+    volume = torch.randn(2, 1, 4, 16, 16)
+    changed = volume.clone()
+    changed[:, :, 0] += 1
+
+    def moved(tower):
+        before, after = tower(volume, tokens=True).tokens, tower(changed, tokens=True).tokens
+        return (before - after).unflatten(1, (4, 4)).abs().amax((0, 2, 3)) > 1e-5
+
+    assert moved(tower).tolist() == [True, False, False, False]
+    tower.slice_blocks = frozenset([0])
+    assert moved(tower).all()
+
+
+def test_tokens_that_are_no_patches_are_the_mean_over_slices():
+    options = {"dimensions": 3, "size": (3, 16, 16), "patch": (1, 8, 8), "pooling": "cls", **SMALL, "depth": 1}
+    tower = ViTTower(slice_blocks=[0], position="sincos", **options).eval()
+    alike = torch.randn(1, 1, 1, 16, 16).repeat(1, 1, 3, 1, 1)
+    tower.use_spacing((1e-9, 1, 1))  # all slices at one place, so that they are alike to the tower too
+    one = tower(alike[:, :, 1:2]).pooled
+    assert torch.allclose(tower(alike).pooled, one, atol=1e-5)
+
+
+def test_blocks_are_named_as_sharding_looks_for_them():
     tower = ViTTower(size=32, patch=8, **SMALL)
-    assert sum(bool(_BLOCK.search(type(part).__name__)) for part in tower.modules()) == 2
+    assert [type(block).__name__ for block in tower.blocks] == ["Block", "Block"]

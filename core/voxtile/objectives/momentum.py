@@ -1,15 +1,32 @@
-"""Momentum copies: networks that follow those in training, a little at each update."""
+"""Momentum copies: networks that follow those in training, a little at each update.
+
+Shape letters: B items, D the shared width.
+"""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, cast, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from voxtile.errors import ConfigError
 from voxtile.models.tower import TextTower
+from voxtile.objectives.base import Objective, rows_of
+from voxtile.objectives.keyed import uniform
+from voxtile.types import Batch, Features
+
+if TYPE_CHECKING:
+    from voxtile.models.dual import DualEncoder
+
+KeyName: TypeAlias = Literal["text", "study", "subject"]
+KEYS = len(get_args(KeyName))
+
+_STREAM = 0x30  # of the keyed numbers that draw an item's text
 
 
 class MomentumCopy(nn.Module):
@@ -24,7 +41,8 @@ class MomentumCopy(nn.Module):
 
     def __init__(self, parts: Mapping[str, nn.Module]) -> None:
         super().__init__()
-        shared = {id(part.tokenizer): part.tokenizer for part in parts.values() if isinstance(part, TextTower)}
+        towers = [inner for part in parts.values() for inner in part.modules() if isinstance(inner, TextTower)]
+        shared = {id(tower.tokenizer): tower.tokenizer for tower in towers}
         self.parts = nn.ModuleDict({name: copy.deepcopy(part, dict(shared)) for name, part in parts.items()})
         self.parts.requires_grad_(False).eval()
 
@@ -50,6 +68,105 @@ class MomentumCopy(nn.Module):
                 old.lerp_(_whole(new).to(old.dtype), 1 - momentum)
             for statistic, now in zip(kept.buffers(), parts[name].buffers(), strict=True):
                 statistic.copy_(_whole(now))
+
+
+@dataclass(frozen=True)
+class DrawnPairs:
+    """The items of a batch with a text each, as the model and its momentum copy see them.
+
+    Attributes:
+        image, text: [B, D] normalised.
+        kept_image, kept_text: [B, D] by the momentum copy; no gradient flows into them.
+        keys: [B, 3] int64, of text, study and subject.
+    """
+
+    image: Tensor
+    text: Tensor
+    kept_image: Tensor
+    kept_text: Tensor
+    keys: Tensor
+
+
+class MomentumObjective(Objective):
+    """Base of terms that compare pairs with what a momentum copy of the encoder makes of them.
+
+    Of an item with several texts one is drawn each time, by the item's key.
+
+    Args:
+        momentum: share of the copy's weights that an update keeps.
+        ignore: pairs that are not set against each other: an equal `text`, one `study` or `subject`.
+
+    Raises:
+        ConfigError: numbers out of range, or a name that is no relation.
+    """
+
+    couples_items: ClassVar[bool] = True
+
+    def __init__(self, *, momentum: float, ignore: Sequence[KeyName] = ()) -> None:
+        super().__init__()
+        name = type(self).__name__
+        if not 0 <= momentum < 1:
+            raise ConfigError(f"the momentum of {name} must be at least 0 and below 1, not {momentum:g}")
+        known = get_args(KeyName)
+        for relation in ignore:
+            if relation not in known:
+                raise ConfigError(f"{name} knows no relation '{relation}'; there are: {', '.join(known)}")
+        self.momentum, self.ignore = momentum, tuple(ignore)
+        self.kept: MomentumCopy | None = None
+
+    def setup_encoder(self, encoder: DualEncoder) -> None:
+        """Copy the encoder as it is now; a checkpoint that is loaded later brings its own copy."""
+        super().setup_encoder(encoder)
+        self.kept = MomentumCopy({"encoder": encoder})
+
+    def after_step(self, encoder: DualEncoder, step: int, steps: int) -> None:
+        """Let the copy follow."""
+        if self.kept is not None:
+            self.kept.follow({"encoder": encoder}, self.momentum)
+
+    @torch.no_grad()
+    def rows(self, features: Features) -> Tensor:
+        """Return [B, 2·D]: the copy's vectors of each item and of its drawn text.
+
+        Raises:
+            ConfigError: the objective was not set up, or an item has no text.
+        """
+        if self.kept is None:
+            raise ConfigError(f"{type(self).__name__} was not set up; load a checkpoint or train the model first")
+        batch, encoder = features.batch, cast("DualEncoder", self.kept["encoder"])
+        assert batch.tokens is not None
+        image, _ = encoder.encode_items(batch.images, batch.image_item, len(batch))
+        text, _ = encoder.encode_texts(batch.tokens[drawn_texts(batch)])
+        return torch.cat([image, text], 1)
+
+    def pairs(self, features: Features) -> DrawnPairs:
+        """The pairs of the whole batch."""
+        batch, drawn = features.batch, drawn_texts(features.batch)
+        kept_image, kept_text = rows_of(self, features).detach().chunk(2, 1)
+        keys = torch.stack([batch.text_hash[drawn], batch.study, batch.subject], 1)
+        return DrawnPairs(features.image, features.text[drawn], kept_image, kept_text, keys)
+
+    def related(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """[r, c] bool: pairs to ignore, from their [r, 3] and [c, 3] keys."""
+        alike = torch.zeros(len(rows), len(columns), dtype=torch.bool, device=rows.device)
+        for relation in self.ignore:
+            at = get_args(KeyName).index(relation)
+            alike |= rows[:, at, None] == columns[:, at]
+        return alike
+
+
+def drawn_texts(batch: Batch) -> Tensor:
+    """[B] int64, a text of each item, drawn by its key.
+
+    Raises:
+        ConfigError: an item has none.
+    """
+    counts = torch.bincount(batch.text_item, minlength=len(batch))
+    if not bool((counts > 0).all()):
+        raise ConfigError("an objective with a momentum copy needs a text of each item; leave out items without one")
+    first = counts.cumsum(0) - counts
+    places = (uniform(batch.draws, 1, _STREAM)[:, 0] * counts).long()
+    return first + torch.minimum(places, counts - 1)
 
 
 def _whole(value: Tensor) -> Tensor:

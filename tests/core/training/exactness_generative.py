@@ -7,11 +7,13 @@ import math
 
 import torch
 import torch.nn.functional as F
-from exactness_model import MICRO
+from exactness_model import MICRO, SHARED
 
 from voxtile.objectives.captioning import Captioning
 from voxtile.objectives.image_text_matching import ImageTextMatching
 from voxtile.objectives.keyed import uniform
+from voxtile.objectives.margin import DeepBoosting, Margin
+from voxtile.objectives.momentum_distillation import MomentumDistillation
 
 
 def normed(x, norm):
@@ -119,6 +121,91 @@ def dense_match(objective, f):
     return torch.stack(losses).mean()
 
 
+def as_kept(objective, f):
+    """Drawn texts, and what the momentum copy makes of all items and of those texts."""
+    owner = f.batch.text_item.tolist()
+    u = uniform(f.batch.draws, 1, 0x30)[:, 0].tolist()
+    drawn = [owner.index(i) + int(u[i] * owner.count(i)) for i in range(len(f.batch))]
+    encoder = objective.kept["encoder"]
+    image = F.normalize(encoder.image_projection(encoder.image(f.batch.images).pooled), dim=1)
+    text = F.normalize(encoder.text_projection(encoder.text(f.batch.tokens[drawn]).pooled), dim=1)
+    return drawn, image, text
+
+
+def dense_momentum(objective, f):
+    """Row by row, over the columns that are neither ignored nor empty."""
+    drawn, image, text = as_kept(objective, f)
+    queue, hashes, study = objective.queue, f.batch.text_hash[drawn].tolist(), f.batch.study.tolist()
+    hashes, study = hashes + objective.queue_keys[:, 0].tolist(), study + objective.queue_keys[:, 1].tolist()
+    losses = []
+    for x, kept, columns in (
+        (f.image, image, torch.cat([text, queue[:, SHARED:]])),
+        (f.text[drawn], text, torch.cat([image, queue[:, :SHARED]])),
+    ):
+        for i in range(len(x)):
+            full = [c for c in range(len(columns)) if hashes[c] >= 0]
+            others = [c for c in full if hashes[c] != hashes[i] and study[c] != study[i]]
+            seen = columns[[i, *others]]
+            p = (f.logit_scale * seen @ x[i]).softmax(0)
+            q = (f.logit_scale.detach() * seen @ kept[i]).softmax(0).detach()
+            losses.append((1 - objective.alpha) * -p[0].log() + objective.alpha * (q * (q / p).log()).sum())
+    return torch.stack(losses).mean()
+
+
+def dense_margin(objective, f):
+    """Pair by pair."""
+    s, owner, hashes = f.image @ f.text.T, f.batch.text_item.tolist(), f.batch.text_hash.tolist()
+    items = range(len(f.batch))
+    has = [{hashes[k] for k, o in enumerate(owner) if o == i} for i in items]
+    losses = []
+    for j, i in enumerate(owner):
+        texts = [objective.margin + s[i, c] - s[i, j] for c in range(len(owner)) if hashes[c] not in has[i]]
+        images = [objective.margin + s[c, j] - s[i, j] for c in items if hashes[j] not in has[c]]
+        for excess in (texts, images):
+            hinges = torch.stack([*excess, torch.zeros_like(s[0, 0])]).clamp(min=0)
+            losses.append(hinges.max() if objective.hardest else hinges.sum())
+    return torch.stack(losses).sum() / len(owner)
+
+
+def dense_boosted(objective, f):
+    """Pair by pair."""
+    drawn, image, text = as_kept(objective, f)
+    s, anchor, m = f.image @ f.text[drawn].T, (image @ text.T).detach(), objective.margin
+    hashes, losses, none = f.batch.text_hash[drawn].tolist(), [], torch.zeros_like(s[0, 0])
+    for i, own in enumerate(hashes):
+        wrong = [c for c in range(len(s)) if hashes[c] != own]
+        for z, a in ((s, anchor), (s.T, anchor.T)):
+            if objective.kind == "relative":
+                losses.append(max([m + (a[i, i] - a[i, c]) - (z[i, i] - z[i, c]) for c in wrong] + [none]))
+            else:
+                losses.append((m / 2 + a[i, i] - z[i, i]).clamp(min=0))
+                losses.append(max([m / 2 + z[i, c] - a[i, c] for c in wrong] + [none]))
+    return torch.stack(losses).sum() / len(s)
+
+
+def moved(objective):
+    """The momentum copy is of other weights, and its queue has pairs, one of them with a text of the batch."""
+    setup_encoder, setup = objective.setup_encoder, objective.setup
+    g = torch.Generator().manual_seed(5)
+
+    def moved_encoder(encoder):
+        setup_encoder(encoder)
+        with torch.no_grad():
+            for parameter in objective.kept.parameters():
+                parameter += 0.3 * torch.randn(parameter.shape, generator=g)
+
+    def filled(**widths):
+        setup(**widths)
+        if getattr(objective, "size", 0):
+            pairs = torch.randn(objective.size, 2, SHARED, generator=g)
+            objective.queue[:] = F.normalize(pairs, dim=2).flatten(1)
+            objective.queue_keys[:-1] = 50 + torch.arange(objective.size - 1)[:, None]
+            objective.queue_keys[0] = 4
+
+    objective.setup_encoder, objective.setup = moved_encoder, filled
+    return objective
+
+
 def with_towers(objective):
     """The reference computes local features again, which the product has let go."""
     setup = objective.setup_towers
@@ -142,4 +229,13 @@ CASES = {
         dense_match,
         {},
     ),
+    "MomentumDistillation": (
+        lambda: moved(MomentumDistillation(ignore=["text", "study"], queue=5)),
+        dense_momentum,
+        {},
+    ),
+    "Margin, hardest": (Margin, dense_margin, {}),
+    "Margin, all": (lambda: Margin(hardest=False, margin=0.5), dense_margin, {}),
+    "DeepBoosting, relative": (lambda: moved(DeepBoosting()), dense_boosted, {}),
+    "DeepBoosting, absolute": (lambda: moved(DeepBoosting(kind="absolute")), dense_boosted, {}),
 }

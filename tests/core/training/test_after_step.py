@@ -10,6 +10,10 @@ from voxtile.models.dual import DualEncoder
 from voxtile.models.text import TextBag
 from voxtile.models.wavelet import WaveletTower
 from voxtile.objectives.base import ItemObjective
+from voxtile.objectives.captioning import Captioning
+from voxtile.objectives.image_text_matching import ImageTextMatching
+from voxtile.objectives.margin import DeepBoosting
+from voxtile.objectives.momentum_distillation import MomentumDistillation
 from voxtile.training.module import ContrastiveModule
 from voxtile.types import Batch
 
@@ -108,3 +112,55 @@ def test_once_an_update_before_anything_is_saved(accumulate):
     assert after[-1] == objective.last
     assert len(set(map(float, after[accumulate - 1 :: accumulate]))) == updates
     assert all(scale <= encoder.scale_limits[1] + 1e-6 for step, _, scale in saved.seen if step)
+
+
+class SaveAt(pl.Callback):
+    def __init__(self, step, path):
+        self.step, self.path = step, path
+
+    def on_train_batch_end(self, trainer, module, *rest):
+        if trainer.global_step == self.step:
+            trainer.save_checkpoint(self.path)
+
+
+def run(tmp_path, *, resume=None, save=()):
+    """Two epochs of all that has a copy, a queue or a decoder, with dropout."""
+    torch.manual_seed(0)
+    encoder = DualEncoder(
+        image=WaveletTower(dimensions=2, widths=(4,), blocks=(1,), width=8),
+        text=TextBag(vocabulary=300, context=8, width=8, dropout=0.2),
+        embed_dim=4,
+    )
+    small = {"width": 8, "heads": 2, "depth": 1, "dropout": 0.2}
+    objectives = {
+        "distilled": MomentumDistillation(queue=5, momentum=0.7, ramp=8),
+        "boosted": DeepBoosting(momentum=0.7),
+        "told": Captioning(**small),
+        "matched": ImageTextMatching(**small),
+    }
+    module = ContrastiveModule(encoder=encoder, objectives=objectives)
+    trainer = pl.Trainer(
+        max_epochs=2,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[SaveAt(step, tmp_path / f"{step}.ckpt") for step in save],
+    )
+    trainer.fit(module, datamodule=Data(), weights_only=True, ckpt_path=resume)
+    return module
+
+
+def test_copies_and_queues_are_resumed_to_the_bit(tmp_path):
+    whole = run(tmp_path, save=(6, 12)).state_dict()
+    resumed = run(tmp_path, resume=tmp_path / "6.ckpt").state_dict()
+    assert whole.keys() == resumed.keys()
+    assert {name for name, value in whole.items() if not torch.equal(value, resumed[name])} == set()
+    stored = torch.load(tmp_path / "12.ckpt", weights_only=True)["state_dict"]
+    assert all(torch.equal(stored[name], value) for name, value in whole.items())
+    early = torch.load(tmp_path / "6.ckpt", weights_only=True)["state_dict"]
+    moved = {name for name, value in whole.items() if not torch.equal(value, early[name])}
+    assert {"objectives.distilled.queue", "objectives.distilled.oldest", "objectives.distilled.queue_keys"} <= moved
+    assert any(name.startswith("objectives.boosted.kept") for name in moved)
+    assert any(name.startswith("objectives.told.decoder") for name in moved)

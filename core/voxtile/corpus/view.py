@@ -257,6 +257,7 @@ def compile_view(
     scheme: str = "default",
     where: str | None = None,
     facts_source: str | None = None,
+    closed_facts: Sequence[str] = (),
     folder: Path | None = None,
     memory_mb: int | None = None,
 ) -> CompiledView:
@@ -272,6 +273,8 @@ def compile_view(
         where: SQL condition on the samples table, e.g. `modality = 'CT'`; it sees no file and no network.
         facts_source: only facts whose source begins so (`reports`, `labels`), or with one of several names separated by
             commas, and closed scopes of vocabularies so named; None for all.
+        closed_facts: concepts that are taken as absent of a sample that has facts, but none of them, also no doubtful
+            one: what its report would have mentioned.
         folder: folder to keep views in instead of the first corpus's `views`; curated selections are found in either.
         memory_mb: memory in MB that compiling may take for its queries; None leaves it to the database.
 
@@ -287,6 +290,7 @@ def compile_view(
     if selected is not None:
         selected.check_scheme(scheme, name)
     selection: dict[str, Any] = {"scheme": scheme, "where": where, "facts_source": facts_source}
+    selection["closed_facts"] = tuple(closed_facts)
     identity = {**selection, "selection": selected.key if selected else None}
     stamp = view_stamp(roots, **identity)
     if _recorded(target, "stamp.json", "stamp") != stamp:

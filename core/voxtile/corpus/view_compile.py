@@ -34,6 +34,7 @@ def write_view(
     scheme: str,
     where: str | None,
     facts_source: str | None = None,
+    closed_facts: Sequence[str] = (),
     selected: Selection | None = None,
     memory_mb: int | None = None,
 ) -> None:
@@ -47,6 +48,7 @@ def write_view(
         scheme: split scheme.
         where: SQL condition on samples, or None for all.
         facts_source: only facts whose source begins so (several with commas), or None for all.
+        closed_facts: concepts that are absent where nothing is said of them, see `compile_view`.
         selected: curated selection, or None for all samples and captions.
         memory_mb: memory in MB that queries may take before they spill; None leaves it to the database.
 
@@ -64,6 +66,7 @@ def write_view(
         ) from error
     try:
         about = {"key": key, "name": name, "scheme": scheme, "where": where, "facts_source": facts_source}
+        about["closed_facts"] = list(closed_facts)
         _write_files(roots, building, about, selected, memory_mb)
         _replace(building, folder)
     except OSError as error:
@@ -95,7 +98,7 @@ def _write_files(
         splits = assign_splits(connection, about["scheme"])
         rows = select_samples(connection, about["where"], curated=selected is not None)
         join_captions(connection, curated=selected is not None and selected.chooses_captions)
-        concepts = join_facts(connection, about["facts_source"])
+        concepts = join_facts(connection, about["facts_source"], about["closed_facts"])
         kinds = _distinct(connection, "SELECT DISTINCT kind FROM told")
         verdicts = _distinct(connection, "SELECT DISTINCT verdict FROM told")
         _write_captions(connection, building / "captions.arrow", kinds, verdicts)

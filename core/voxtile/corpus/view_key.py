@@ -32,6 +32,7 @@ def view_stamp(
     scheme: str,
     where: str | None,
     facts_source: str | None = None,
+    closed_facts: Sequence[str] = (),
     selection: str | None = None,
 ) -> str:
     """Hash names, sizes and modification times of all table parts: equal stamps spare the reading that a key needs.
@@ -49,6 +50,7 @@ def view_stamp(
         facts_source,
         len(roots),
         *([selection] if selection else []),
+        *([list(closed_facts)] if closed_facts else []),
     ]
     digest = hashlib.sha256(json.dumps(chosen).encode())
     for root in roots:
@@ -78,6 +80,7 @@ def view_key(
     scheme: str,
     where: str | None,
     facts_source: str | None = None,
+    closed_facts: Sequence[str] = (),
     selection: str | None = None,
 ) -> str:
     """Hash the names, sizes and contents of all table parts, the selection and the versions.
@@ -89,6 +92,7 @@ def view_key(
         scheme: split scheme.
         where: condition on samples.
         facts_source: which facts.
+        closed_facts: concepts that are absent where nothing is said of them.
         selection: hash of a curated selection.
 
     Returns:
@@ -115,6 +119,8 @@ def view_key(
     }
     if selection is not None:
         description["selection"] = selection
+    if closed_facts:
+        description["closed_facts"] = list(closed_facts)
     return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:32]
 
 

@@ -230,7 +230,9 @@ def _version(text: str) -> tuple[tuple[int, str], ...]:
     return tuple((int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"[.\-+]", text))
 
 
-def join_facts(connection: duckdb.DuckDBPyConnection, source: str | None = None) -> list[str]:
+def join_facts(
+    connection: duckdb.DuckDBPyConnection, source: str | None = None, closed: Sequence[str] = ()
+) -> list[str]:
     """Create the table `known` (row, concept id, value) of definite facts and closed scopes; the largest value counts.
 
     An uncertain fact is unknown, and stays so under a closed scope. A concept with a present and an absent fact (two
@@ -240,9 +242,13 @@ def join_facts(connection: duckdb.DuckDBPyConnection, source: str | None = None)
         connection: with the table `picked`.
         source: only facts whose source begins so (`reports`, `labels`), or with one of several names separated by
             commas. Of closed scopes only those are applied then whose vocabulary has the same name.
+        closed: concepts whose scope is closed for every sample that has any of these facts, whatever the table says.
 
     Returns:
         The concepts in order: all that have a fact or are named by a scope of a picked row.
+
+    Raises:
+        ConfigError: a closed concept is none of them.
     """
     names = [name.strip() for name in (source or "").split(",")]
     connection.register("fact_source", pa.table({"prefix": names}))
@@ -265,6 +271,12 @@ def join_facts(connection: duckdb.DuckDBPyConnection, source: str | None = None)
     ]
     ids = pa.table({"concept": pa.array(concepts, pa.string()), "id": pa.array(range(len(concepts)), pa.int32())})
     connection.register("concept_ids", ids)
+    unknown = sorted(set(closed) - set(concepts))
+    if unknown:
+        raise ConfigError(
+            f"closed_facts names no fact of the corpus: {', '.join(unknown)}; there are {', '.join(concepts)}"
+        )
+    connection.register("closed_concepts", pa.table({"concept": pa.array(closed, pa.string())}))
     connection.execute(f"""
         CREATE TEMP TABLE known AS
         WITH stated AS (
@@ -275,6 +287,8 @@ def join_facts(connection: duckdb.DuckDBPyConnection, source: str | None = None)
             SELECT DISTINCT row, id FROM (
                 SELECT row, unnest(coalesce(concepts, (SELECT list(concept) FROM concept_ids))) AS concept
                 FROM chosen_scopes JOIN picked USING (uid) WHERE closed
+                UNION ALL SELECT row, closed_concepts.concept
+                FROM chosen_facts JOIN picked USING (uid) CROSS JOIN closed_concepts
             ) JOIN concept_ids USING (concept)
         )
         SELECT row, id, CASE strength WHEN 2 THEN {PRESENT} WHEN 1 THEN {UNKNOWN} ELSE {ABSENT} END::TINYINT AS value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -42,6 +43,8 @@ class CorpusDataModule(pl.LightningDataModule):
         where: SQL condition on the samples table that selects what the view holds.
         facts_source: only facts whose source begins so (`reports`, `labels`), or with one of several names separated by
             commas, are seen in training; null for all.
+        closed_facts: concepts that a text would have mentioned: absent in training where a sample has facts, but none
+            of them, also no doubtful one. Of all others silence says nothing.
         batch_size: items of one batch over all ranks; each rank loads an equal part of it.
         unit: an item is a `sample`, or a `study` with all its samples; a preset that reads studies by the roles of
             their samples (`StudyPreset`) makes one image of each and needs `study`.
@@ -71,6 +74,7 @@ class CorpusDataModule(pl.LightningDataModule):
         scheme: str = "default",
         where: str | None = None,
         facts_source: str | None = None,
+        closed_facts: Sequence[str] = (),
         batch_size: int = 64,
         unit: Unit = "sample",
         captions: CaptionPolicy | None = None,
@@ -105,7 +109,13 @@ class CorpusDataModule(pl.LightningDataModule):
             preset=self.preset,
             folders=[corpus] if isinstance(corpus, str) else corpus,
             phantom=phantom,
-            selection={"name": view, "scheme": scheme, "where": where, "facts_source": facts_source},
+            selection={
+                "name": view,
+                "scheme": scheme,
+                "where": where,
+                "facts_source": facts_source,
+                "closed_facts": tuple(closed_facts),
+            },
             splits=self._splits,
             unit=unit,
             captions=captions or CaptionPolicy(),

@@ -125,6 +125,17 @@ def test_facts_follow_the_scopes(corpus):
     assert view.facts(entries[uid(4)]).tolist() == [-1, -1, -1]
 
 
+def test_closed_facts_are_absent_where_a_sample_has_facts_but_is_silent_of_them(corpus):
+    view = compile_view(corpus, closed_facts=["effusion", "stone"])
+    entries = by_uid(view)
+    assert view.facts(entries[uid(1)]).tolist() == [-1, 1, 0]  # a doubt is no silence
+    assert view.facts(entries[uid(2)]).tolist() == [0, 0, 0]
+    assert view.facts(entries[uid(4)]).tolist() == [-1, -1, -1]  # nothing was read here
+    assert compile_view(corpus).facts(by_uid(compile_view(corpus))[uid(2)]).tolist() == [-1, 0, -1]
+    with pytest.raises(ConfigError, match="closed_facts names no fact of the corpus: ston; there are effusion, nod"):
+        compile_view(corpus, closed_facts=["ston"])
+
+
 def test_facts_of_one_source_know_no_other_and_no_scope(corpus):
     rows = [
         {"uid": uid(2), "concept": "stone", "polarity": "present", "source": "labels@1"},

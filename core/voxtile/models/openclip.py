@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from voxtile.errors import CheckpointError, ConfigError
 from voxtile.models.adapters import adapt_input
 from voxtile.models.padding import encode_text
+from voxtile.models.tokenizer import Beyond, refuse_longer
 from voxtile.models.tower import ImageTower, TextTower, weights_by_name
 from voxtile.types import Encoded
 
@@ -63,10 +64,11 @@ class OpenClipTokenizer:
 
     ready = True
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, beyond: Beyond = "cut") -> None:
         import open_clip
 
         self._tokenizer: Any = open_clip.get_tokenizer(name)
+        self.beyond = beyond
 
     @property
     def is_clip(self) -> bool:
@@ -97,9 +99,20 @@ class OpenClipTokenizer:
         """Nothing to do."""
 
     def encode(self, texts: Sequence[str]) -> tuple[Tensor, int]:
-        """Return [T, L] tokens; open_clip cuts at its context, and a full last column that is not padding tells."""
+        """Return [T, L] tokens, and how many texts are longer than the context, where open_clip cuts them.
+
+        Raises:
+            ConfigError: one is, and `beyond` is `refuse`.
+        """
         tokens: Tensor = self._tokenizer(list(texts))
-        return tokens, int((tokens[:, -1] != 0).sum())
+        longer = (tokens[:, -1] != 0).tolist()
+        if any(longer):  # full, or beyond: with room for one more only these fill it
+            full = [text for text, is_full in zip(texts, longer, strict=True) if is_full]
+            more = iter((self._tokenizer(full, context_length=self.context + 1)[:, -1] != 0).tolist())
+            longer = [is_full and next(more) for is_full in longer]
+        if self.beyond == "refuse":
+            refuse_longer(texts, longer, self.context)
+        return tokens, sum(longer)
 
     def to_json(self) -> str | None:
         """None: the name in the config says it all."""
@@ -147,14 +160,15 @@ class OpenClipText(TextTower):
     Args:
         name: model name, see `create`.
         pretrained: tag or local file; None for random weights.
+        beyond: `cut` texts longer than the context and count them in the log, or `refuse` them.
     """
 
-    def __init__(self, *, name: str, pretrained: str | None = None) -> None:
+    def __init__(self, *, name: str, pretrained: str | None = None, beyond: Beyond = "cut") -> None:
         super().__init__()
         self.name = name
         self.text: nn.Module = create(name, pretrained).get_submodule("text")
         self.width = _output_width(name)
-        self.tokenizer = OpenClipTokenizer(name)
+        self.tokenizer = OpenClipTokenizer(name, beyond)
 
     def forward(self, tokens: Tensor) -> Encoded:
         """Encode [T, L] tokens."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from voxtile.models.tokenizer import SubwordTokenizer
+from voxtile.models.tokenizer import Beyond, SubwordTokenizer
 from voxtile.models.tower import TextTower, masked_max, masked_mean
 from voxtile.types import Encoded
 
@@ -18,7 +18,8 @@ class TextTransformer(TextTower):
 
     Args:
         vocabulary: size of the embedding table and of the tokenizer's vocabulary.
-        context: longest token sequence; longer texts are cut, and counted in the log.
+        context: longest token sequence.
+        beyond: `cut` longer texts at the context and count them in the log, or `refuse` them.
         width: features of a token and of the pooled vector.
         depth: layers.
         heads: attention heads.
@@ -30,6 +31,7 @@ class TextTransformer(TextTower):
         *,
         vocabulary: int = 2048,
         context: int = 64,
+        beyond: Beyond = "cut",
         width: int = 128,
         depth: int = 2,
         heads: int = 4,
@@ -37,7 +39,7 @@ class TextTransformer(TextTower):
     ) -> None:
         super().__init__()
         self.width = width
-        self.tokenizer = SubwordTokenizer(vocabulary=vocabulary, context=context)
+        self.tokenizer = SubwordTokenizer(vocabulary=vocabulary, context=context, beyond=beyond)
         self.embedding = nn.Embedding(vocabulary, width, padding_idx=0)
         self.position = nn.Parameter(torch.randn(context, width) * 0.02)
         layer = nn.TransformerEncoderLayer(
@@ -62,15 +64,24 @@ class TextBag(TextTower):
 
     Args:
         vocabulary: size of the embedding table and of the tokenizer's vocabulary.
-        context: longest token sequence; longer texts are cut, and counted in the log.
+        context: longest token sequence.
+        beyond: `cut` longer texts at the context and count them in the log, or `refuse` them.
         width: features of a token and of the pooled vector.
         dropout: before the pooled projection.
     """
 
-    def __init__(self, *, vocabulary: int = 2048, context: int = 64, width: int = 128, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        *,
+        vocabulary: int = 2048,
+        context: int = 64,
+        beyond: Beyond = "cut",
+        width: int = 128,
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         self.width = width
-        self.tokenizer = SubwordTokenizer(vocabulary=vocabulary, context=context)
+        self.tokenizer = SubwordTokenizer(vocabulary=vocabulary, context=context, beyond=beyond)
         self.embedding = nn.Embedding(vocabulary, width, padding_idx=0)
         self.conv = nn.Conv1d(width, width, 3, padding=1)
         self.dropout = nn.Dropout(dropout)

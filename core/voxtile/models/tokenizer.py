@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import tokenizers
 import torch
@@ -16,22 +17,46 @@ _NO_VOCABULARY = "the tokenizer has no vocabulary yet; train the model or load a
 _CHARACTERS_A_TOKEN = 32  # a text is cut at context · 32 characters before tokenising: no token is longer in practice
 
 
+Beyond = Literal["cut", "refuse"]
+"""What becomes of a text longer than the context: it is cut there and counted, or refused."""
+
+
+def refuse_longer(texts: Sequence[str], longer: Sequence[bool], context: int) -> None:
+    """Refuse texts that are longer than a context.
+
+    Args:
+        texts: T of them.
+        longer: which are.
+        context: tokens that the tower reads.
+
+    Raises:
+        ConfigError: the first that is.
+    """
+    for text, is_longer in zip(texts, longer, strict=True):
+        if is_longer:
+            raise ConfigError(
+                f"the text '{' '.join(text.split())[:60]}…' of {len(text)} characters is longer than the context of "
+                f"{context} tokens; raise the text tower's context, shorten the text, or set beyond: cut"
+            )
+
+
 class SubwordTokenizer:
     """Byte-level BPE (Sennrich et al. 2016; bytes as in GPT-2): every text can be encoded, whatever it was trained on.
 
     Args:
         vocabulary: number of tokens at most, the 256 bytes and 3 special ones included.
         context: longest token sequence, start and end included.
+        beyond: `cut` longer texts, or `refuse` them.
     """
 
-    def __init__(self, *, vocabulary: int = 2048, context: int = 64) -> None:
+    def __init__(self, *, vocabulary: int = 2048, context: int = 64, beyond: Beyond = "cut") -> None:
         if vocabulary < 256 + len(_SPECIAL) or context < 3:
             raise ConfigError(
                 f"a tokenizer needs a vocabulary of at least {256 + len(_SPECIAL)} and a context of at least 3, "
                 f"not {vocabulary} and {context}"
             )
         self.vocabulary = vocabulary
-        self.context = context
+        self.context, self.beyond = context, beyond
         self._tokenizer: tokenizers.Tokenizer | None = None
 
     @property
@@ -58,18 +83,20 @@ class SubwordTokenizer:
         """Return [T, L] int64 tokens padded with 0, and how many texts were cut at the context.
 
         Raises:
-            ConfigError: the tokenizer was neither trained nor loaded.
+            ConfigError: the tokenizer was neither trained nor loaded, or a text is too long and `beyond` is `refuse`.
         """
         if self._tokenizer is None:
             raise ConfigError(_NO_VOCABULARY)
         limit = self.context * _CHARACTERS_A_TOKEN
         encodings = self._tokenizer.encode_batch([text[:limit] for text in texts])
-        cut = sum(bool(e.overflowing) or len(t) > limit for e, t in zip(encodings, texts, strict=True))
+        longer = [bool(e.overflowing) or len(t) > limit for e, t in zip(encodings, texts, strict=True)]
+        if self.beyond == "refuse":
+            refuse_longer(texts, longer, self.context)
         length = max((len(e.ids) for e in encodings), default=1)
         tokens = torch.zeros(len(texts), length, dtype=torch.int64)
         for row, encoding in zip(tokens, encodings, strict=True):
             row[: len(encoding.ids)] = torch.tensor(encoding.ids)
-        return tokens, cut
+        return tokens, sum(longer)
 
     @property
     def size(self) -> int:

@@ -88,6 +88,7 @@ HUBS: Mapping[str, tuple[str, str, str | None]] = {
     "open_clip": ("voxtile.models.openclip", "OpenClipImage", "OpenClipText"),
     "timm": ("voxtile.models.timm", "TimmTower", None),
     "monai": ("voxtile.models.monai", "MonaiTower", None),
+    "hf": ("voxtile.models.transformers", "HuggingFaceImage", "HuggingFaceText"),
 }
 
 

@@ -99,6 +99,7 @@ def _without_pretrained(config: Any) -> Any:  # noqa: ANN401
         return {k: None if k == "pretrained" else _without_pretrained(v) for k, v in config.items()}
     if isinstance(config, list | tuple):
         return [_without_pretrained(value) for value in config]
-    if isinstance(config, str) and config.partition(":")[0] in HUBS and config.count(":") == 1:
+    # What follows the slash is a file or a tag; in a name of Hugging Face it is the name itself.
+    if isinstance(config, str) and config.partition(":")[0] in set(HUBS) - {"hf"} and config.count(":") == 1:
         return config.partition("/")[0]
     return config

@@ -60,6 +60,26 @@ def test_long_texts_are_cut_and_counted(trained):
     assert tokens[1, -1] == ends, "a cut text still ends with the end token"
 
 
+def test_long_texts_are_refused_where_the_policy_says_so(trained):
+    strict = SubwordTokenizer(vocabulary=400, context=24, beyond="refuse")
+    strict.from_json(trained.to_json())
+    assert strict.encode(["effusion"])[1] == 0
+    with pytest.raises(
+        ConfigError, match=r"'effusion effusion .*…' of 1800 characters is longer than the context of 24"
+    ):
+        strict.encode(["effusion", "effusion " * 200])
+
+
+def test_texts_of_open_clip_are_counted_only_beyond_the_context():
+    from voxtile.models.openclip import OpenClipTokenizer
+
+    tokenizer = OpenClipTokenizer("ViT-B-32")
+    words = ["a " * 74, "a " * 75, "a " * 76]  # 75 words, a start and an end fill the context of 77
+    assert [tokenizer.encode([text])[1] for text in words] == [0, 0, 1]
+    with pytest.raises(ConfigError, match="context of 77 tokens"):
+        OpenClipTokenizer("ViT-B-32", "refuse").encode(words)
+
+
 def test_case_is_folded(trained):
     a, b = trained.encode(["Pleural Effusion", "pleural effusion"])[0]
     assert a.equal(b)

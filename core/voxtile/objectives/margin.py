@@ -1,12 +1,12 @@
-"""Pairwise margins: each pair is more alike than the most alike wrong one, by a margin (VSE++; Deep Boosting).
+"""Pairwise margins: each pair is more alike than the most alike wrong one, by a margin (VSE++, Faghri et al. 2018).
 
-Shape letters: B items, T texts, D the shared width, r rows of a slab.
+Shape letters: B items, T texts, r rows of a slab, c columns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
@@ -14,12 +14,11 @@ from torch.utils.checkpoint import checkpoint
 
 from voxtile.errors import ConfigError
 from voxtile.objectives.base import Objective
-from voxtile.objectives.momentum import KeyName, MomentumObjective
 from voxtile.objectives.pairs import Pairs, RelationName
 from voxtile.types import Features
 
-_Slab: TypeAlias = Callable[[slice], Tensor]
-_SLAB = 256  # rows whose similarities are held at a time
+Slab: TypeAlias = Callable[[slice], Tensor]
+SLAB = 256  # rows whose similarities are held at a time
 
 
 class Margin(Objective):
@@ -46,7 +45,7 @@ class Margin(Objective):
         self, *, margin: float = 0.2, hardest: bool = True, ignore: Sequence[RelationName] = ("text",)
     ) -> None:
         super().__init__()
-        self.margin = _margin("Margin", margin)
+        self.margin = check_margin("Margin", margin)
         self.hardest, self.ignore = hardest, tuple(ignore)
 
     def forward(self, features: Features) -> Tensor:
@@ -72,92 +71,32 @@ class Margin(Objective):
             return self._hinge(image[mine] @ text.T, places, ~positive[mine - first])
 
         with torch.autocast(image.device.type, enabled=False):
-            return (_slabs(to_text, len(text)) + _slabs(to_image, len(text))) / len(text)
+            return (slabs(to_text, len(text)) + slabs(to_image, len(text))) / len(text)
 
     def _hinge(self, similarity: Tensor, own: Tensor, wrong: Tensor) -> Tensor:
         """Sum over rows; `own` is the column of each row's pair."""
         excess = self.margin + similarity - similarity.gather(1, own[:, None])
-        return _worst(excess, wrong) if self.hardest else (excess.clamp(min=0) * wrong).sum()
+        return worst(excess, wrong) if self.hardest else (excess.clamp(min=0) * wrong).sum()
 
 
-class DeepBoosting(MomentumObjective):
-    """Asks the model to be better than a momentum copy of itself by a margin (Diao et al., IEEE TIP 2024).
-
-    The copy is the anchor branch, with similarities ŝ; the model is the target branch ("momentum synchronous"). s_ii is
-    that of item i and its text, i' and j' are wrong partners. Relative distances grow:
-
-        L = 1/B Σ_i { max_j' [m + (ŝ_ii − ŝ_ij') − (s_ii − s_ij')]₊ + the same over images i' },
-
-    or absolute ones, with half the margin on each side:
-
-        L = 1/B Σ_i { 2 [m/2 + ŝ_ii − s_ii]₊ + max_j' [m/2 + s_ij' − ŝ_ij']₊ + max_i' [m/2 + s_i'i − ŝ_i'i]₊ }.
-
-    It stands beside `Margin` or `Contrastive`, which teach both branches.
-
-    Args:
-        kind: `relative` or `absolute`.
-        margin: m.
-        momentum: share of the copy's weights that an update keeps.
-        ignore: pairs that are not wrong: an equal `text`, one `study` or `subject`.
-
-    Raises:
-        ConfigError: a kind that does not exist, or numbers out of range.
-    """
-
-    def __init__(
-        self,
-        *,
-        kind: Literal["relative", "absolute"] = "relative",
-        margin: float = 0.2,
-        momentum: float = 0.9995,
-        ignore: Sequence[KeyName] = ("text",),
-    ) -> None:
-        super().__init__(momentum=momentum, ignore=ignore)
-        if kind not in ("relative", "absolute"):
-            raise ConfigError(f"DeepBoosting has no kind '{kind}'; use relative or absolute")
-        self.kind, self.margin = kind, _margin("DeepBoosting", margin)
-
-    def forward(self, features: Features) -> Tensor:
-        """Return the scalar loss."""
-        drawn = self.pairs(features)
-        keys, items = drawn.keys, len(drawn.keys)
-
-        def one_way(rows: Tensor, columns: Tensor, kept_rows: Tensor, kept_columns: Tensor) -> _Slab:
-            def slab(part: slice) -> Tensor:
-                own = torch.arange(items, device=keys.device)[part]
-                wrong = ~self.related(keys[part], keys)
-                wrong[torch.arange(len(own)), own] = False
-                return self._boosted(rows[part] @ columns.T, kept_rows[part] @ kept_columns.T, own, wrong)
-
-            return slab
-
-        with torch.autocast(keys.device.type, enabled=False):
-            to_text = one_way(drawn.image, drawn.text, drawn.kept_image, drawn.kept_text)
-            to_image = one_way(drawn.text, drawn.image, drawn.kept_text, drawn.kept_image)
-            return (_slabs(to_text, items) + _slabs(to_image, items)) / items
-
-    def _boosted(self, similarity: Tensor, anchor: Tensor, own: Tensor, wrong: Tensor) -> Tensor:
-        """Sum over rows of one direction; `own` is the column of each row's pair."""
-        pair, anchor_pair = similarity.gather(1, own[:, None]), anchor.gather(1, own[:, None])
-        if self.kind == "relative":
-            return _worst(self.margin + (anchor_pair - anchor) - (pair - similarity), wrong)
-        nearer = (self.margin / 2 + anchor_pair - pair).clamp(min=0).sum()
-        return nearer + _worst(self.margin / 2 + similarity - anchor, wrong)
-
-
-def _worst(excess: Tensor, wrong: Tensor) -> Tensor:
+def worst(excess: Tensor, wrong: Tensor) -> Tensor:
     """Sum over rows of the largest positive excess of a wrong pair."""
     return excess.masked_fill(~wrong, 0.0).amax(1).clamp(min=0).sum()
 
 
-def _slabs(slab: _Slab, rows: int) -> Tensor:
+def slabs(slab: Slab, rows: int) -> Tensor:
     """Sum of slabs of rows, each computed again in the backward pass."""
-    parts = [slice(start, min(start + _SLAB, rows)) for start in range(0, rows, _SLAB)]
+    parts = [slice(start, min(start + SLAB, rows)) for start in range(0, rows, SLAB)]
     made = [checkpoint(slab, part, use_reentrant=False, preserve_rng_state=False) for part in parts]
     return torch.stack(made).sum()
 
 
-def _margin(name: str, margin: float) -> float:
+def check_margin(name: str, margin: float) -> float:
+    """Return the margin.
+
+    Raises:
+        ConfigError: no margin of cosines can be so; names the objective.
+    """
     if not 0 <= margin <= 2:
         raise ConfigError(f"the margin of {name} is a difference of cosines, between 0 and 2, not {margin:g}")
     return margin

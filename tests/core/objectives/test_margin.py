@@ -58,7 +58,7 @@ def test_own_texts_are_never_wrong_and_a_batch_may_have_none():
 def test_slabs_change_nothing(monkeypatch):
     given = features([0, 10, 20, 30, 40], [5, 5, 12, 33, 20, 41], owner=[0, 0, 1, 2, 3, 4])
     expected = Margin()(given)
-    monkeypatch.setattr("voxtile.objectives.margin._SLAB", 2)
+    monkeypatch.setattr("voxtile.objectives.margin.SLAB", 2)
     torch.testing.assert_close(Margin()(given), expected)
 
 

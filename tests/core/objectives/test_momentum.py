@@ -7,7 +7,7 @@ from voxtile.errors import ConfigError
 from voxtile.models.dual import DualEncoder
 from voxtile.models.text import TextBag
 from voxtile.models.wavelet import WaveletTower
-from voxtile.objectives.margin import DeepBoosting
+from voxtile.objectives.deep_boosting import DeepBoosting
 from voxtile.objectives.momentum import MomentumCopy, drawn_texts
 from voxtile.objectives.momentum_distillation import MomentumDistillation
 from voxtile.objectives.pairs import Pairs

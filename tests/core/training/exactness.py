@@ -61,6 +61,14 @@ def step(objective, batch, aligned, **settings):
     return module, module.total(module.losses(features))
 
 
+def followed(module, plain):
+    """Momentum copies after they have followed the weights of a sharded module, and of a plain one."""
+    for each in (module, plain):
+        each.objectives["it"].after_step(each.encoder, 1, 2)
+    states = [each.objectives.state_dict() for each in (module, plain)]
+    return ({f"after {n}": v.double() for n, v in state.items() if ".kept." in n} for state in states)
+
+
 def main(rank, ranks, rendezvous, out):
     torch.set_num_threads(1)
     table, expected = {}, {}
@@ -98,6 +106,9 @@ def main(rank, ranks, rendezvous, out):
                 found = {n: p.grad for n, p in module.named_parameters() if p.grad is not None}
                 found = {n: g.full_tensor() if isinstance(g, DTensor) else g for n, g in found.items()}
                 table[" | ".join(key)][way] = errors(found, expected[key])
+                if "sharded" in way:
+                    plain = make_module(make(), whole, aligned, **settings)
+                    table[" | ".join(key)][way] |= errors(*followed(module, plain))
     dist.destroy_process_group()
     with open(out, "w", encoding="utf-8") as file:
         json.dump(table, file)

@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from exactness_model import MICRO, SHARED
 
 from voxtile.objectives.captioning import Captioning
+from voxtile.objectives.deep_boosting import DeepBoosting
 from voxtile.objectives.image_text_matching import ImageTextMatching
 from voxtile.objectives.keyed import uniform
-from voxtile.objectives.margin import DeepBoosting, Margin
+from voxtile.objectives.margin import Margin
 from voxtile.objectives.momentum_distillation import MomentumDistillation
 
 

@@ -11,8 +11,8 @@ from voxtile.models.text import TextBag
 from voxtile.models.wavelet import WaveletTower
 from voxtile.objectives.base import ItemObjective
 from voxtile.objectives.captioning import Captioning
+from voxtile.objectives.deep_boosting import DeepBoosting
 from voxtile.objectives.image_text_matching import ImageTextMatching
-from voxtile.objectives.margin import DeepBoosting
 from voxtile.objectives.momentum_distillation import MomentumDistillation
 from voxtile.training.module import ContrastiveModule
 from voxtile.types import Batch

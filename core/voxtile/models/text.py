@@ -68,6 +68,8 @@ class TextBag(TextTower):
         beyond: `cut` longer texts at the context and count them in the log, or `refuse` them.
         width: features of a token and of the pooled vector.
         dropout: before the pooled projection.
+        hidden: features of a layer between pooling and the vector; 0 for none. A sum over words cannot say that "no"
+            turns what follows into its opposite; with a hidden layer a denial can lie opposite its finding.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class TextBag(TextTower):
         beyond: Beyond = "cut",
         width: int = 128,
         dropout: float = 0.0,
+        hidden: int = 0,
     ) -> None:
         super().__init__()
         self.width = width
@@ -85,7 +88,8 @@ class TextBag(TextTower):
         self.embedding = nn.Embedding(vocabulary, width, padding_idx=0)
         self.conv = nn.Conv1d(width, width, 3, padding=1)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Sequential(nn.LayerNorm(2 * width), nn.Linear(2 * width, width))
+        layers = [nn.Linear(2 * width, hidden), nn.GELU()] if hidden else []
+        self.head = nn.Sequential(nn.LayerNorm(2 * width), *layers, nn.Linear(hidden or 2 * width, width))
         nn.init.normal_(self.embedding.weight, std=0.2)
 
     def forward(self, tokens: Tensor) -> Encoded:

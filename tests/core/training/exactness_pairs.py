@@ -10,6 +10,7 @@ from voxtile.objectives.distillation import Distillation
 from voxtile.objectives.facts import FactHead
 from voxtile.objectives.of_samples import OfSamples
 from voxtile.objectives.preserve_zero_shot import PreserveZeroShot
+from voxtile.objectives.text_agreement import TextAgreement
 from voxtile.objectives.text_facts import TextFactHead
 from voxtile.objectives.token_wise import TokenWise
 
@@ -50,6 +51,22 @@ def dense_text_facts(objective, f):
 
 def off_diagonal(z):
     return z[~torch.eye(len(z), dtype=torch.bool)].reshape(len(z), -1)
+
+
+def dense_agreement(objective, f):
+    stated = f.batch.text_facts
+    some = (stated >= 0).any(1)
+    signed = torch.where(stated < 0, 0, 2 * stated - 1)[some].to(f.text.dtype)
+    want = torch.nn.functional.cosine_similarity(signed[:, None], signed[None], dim=2)
+    got, apart = f.text[some] @ f.text[some].T, ~torch.eye(len(want), dtype=torch.bool)
+    same = apart & (want > 1 - 1e-6)
+    shares = (objective.scale * got).masked_fill(~apart, -torch.inf).log_softmax(1)
+    contrast = [-shares[t][same[t]].mean() for t in range(len(want)) if same[t].any()]
+    loss = torch.stack(contrast).mean() if contrast else got.sum() * 0
+    for part in (apart & (want.abs() > 1e-6), apart & (want.abs() <= 1e-6)):
+        if part.any():
+            loss = loss + (got - want)[part].square().mean()
+    return loss
 
 
 def dense_distillation(objective, f):
@@ -111,6 +128,7 @@ CASES = {
     "TokenWise": (lambda: TokenWise(positives=["text"], tile=SMALL), dense_words, {"cached": False}),
     "FactHead": (FactHead, dense_facts, {}),
     "TextFactHead": (TextFactHead, dense_text_facts, {}),
+    "TextAgreement": (TextAgreement, dense_agreement, {}),
     "Distillation": (lambda: stored(Distillation(corpus="-"), 7), dense_distillation, {}),
     "BackwardCompatible": (lambda: stored(BackwardCompatible(corpus="-", tile=SMALL), SHARED), dense_old_index, {}),
     "PreserveZeroShot": (

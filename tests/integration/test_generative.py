@@ -1,0 +1,45 @@
+"""Decoders, matching heads and momentum copies: from a config through a fit in micro-batches, out of its checkpoint."""
+
+from pathlib import Path
+
+import torch
+import yaml
+
+from voxtile.cli import lightning_main
+from voxtile.training.checkpoint import read_checkpoint
+from voxtile.training.module import ContrastiveModule
+
+CONFIG = Path(__file__).with_name("tiny.yaml")
+SMALL = {"width": 16, "heads": 2, "depth": 1}
+OBJECTIVES = {
+    "distilled": ("momentum_distillation.MomentumDistillation", {"queue": 24, "ramp": 2, "momentum": 0.9}),
+    "told": ("captioning.Captioning", SMALL | {"queries": 4}),
+    "matched": ("image_text_matching.ImageTextMatching", SMALL | {"group": 8}),
+    "margin": ("margin.Margin", {}),
+    "boosted": ("deep_boosting.DeepBoosting", {"kind": "absolute"}),
+}
+
+
+def test_from_config_to_checkpoint_and_captions(tmp_path, xray_corpus, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = yaml.safe_load(CONFIG.read_text())
+    config["model"]["objectives"] = {
+        name: {"class_path": f"voxtile.objectives.{path}", "init_args": arguments}
+        for name, (path, arguments) in OBJECTIVES.items()
+    }
+    config["model"] |= {"weights": {"told": 2.0}, "batch": {"global": 16, "micro": 8}}
+    config["trainer"] |= {"max_epochs": -1, "max_steps": 3, "limit_val_batches": 1, "callbacks": []}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    assert lightning_main(["fit", "-c", "config.yaml", "--data.corpus", str(xray_corpus)]) == 0
+    (path,) = tmp_path.glob("runs/tiny/*/checkpoints/last.ckpt")
+    state = read_checkpoint(path)["state_dict"]
+    assert state["objectives.distilled.oldest"] == 3 * 16 % 24
+    assert (state["objectives.distilled.queue_keys"] >= 0).all()
+    kept, now = (state[f"{of}encoder.image_projection.weight"] for of in ("objectives.distilled.kept.parts.", ""))
+    assert 0 < (kept - now).norm() < now.norm()
+    module = ContrastiveModule.load_from_checkpoint(path)
+    image = module.encoder.image(torch.zeros(2, 1, 28, 28), tokens=True)
+    text = module.encoder.text(module.encoder.text.tokenizer.encode(["pneumonia", "normal"])[0])
+    said = module.objectives["told"].generate(image, longest=8)
+    assert [type(one) for one in said] == [str, str]
+    assert torch.isfinite(module.objectives["matched"].match(image, text)).all()

@@ -90,11 +90,16 @@ def folded(part: nn.Module, projection: nn.Module) -> dict[str, Tensor]:
     """Weights of an open_clip part with a linear projection after it multiplied into its last linear map.
 
     Raises:
-        ExportError: the part has no such map.
+        ExportError: the part has no such map, or the projection is no linear one.
     """
     weights = {name: value.detach().clone() for name, value in part.state_dict().items()}
     if isinstance(projection, nn.Identity):
         return weights
+    if not isinstance(projection, nn.Linear):
+        raise ExportError(
+            "the projections of this model are MLPs, which cannot be multiplied into a tower's last linear map; export "
+            "it with --to onnx"
+        )
     outer = projection.get_parameter("weight").detach().double()  # [D, W]
     for name in _LAST:
         if name in weights:  # x @ P, then @ Wᵀ

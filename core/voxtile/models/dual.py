@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from voxtile.errors import ConfigError
+from voxtile.models.projector import ProjectorName
+from voxtile.models.projector import projector as make_projector
 from voxtile.models.study import StudyPool
 from voxtile.models.tower import ImageTower, TextTower, full_precision, resolve_tower
 from voxtile.models.tuning import Tuning, settle
@@ -20,13 +22,14 @@ from voxtile.types import Encoded
 
 
 class DualEncoder(nn.Module):
-    """Two towers, a linear projection each, and the temperature (Radford et al. 2021, figure 3).
+    """Two towers, a projection each, and the temperature (Radford et al. 2021, figure 3).
 
     Args:
         image: image tower, by class path or by a hub name such as `open_clip:ViT-B-32`.
         text: text tower, likewise.
         embed_dim: shared width D.
         project: False only where both towers are already `embed_dim` wide and aligned (a pretrained pair).
+        projector: of the projections, `linear` or `mlp`, see `voxtile.models.projector`.
         logit_scale: initial multiplier of the cosine similarity.
         logit_scale_limits: the multiplier is kept between these.
         logit_bias: initial bias of the sigmoid objective; None for softmax only.
@@ -45,6 +48,7 @@ class DualEncoder(nn.Module):
         text: TextTower | str,
         embed_dim: int = 128,
         project: bool = True,
+        projector: ProjectorName = "linear",
         logit_scale: float = 1 / 0.07,
         logit_scale_limits: tuple[float, float] = (1.0, 100.0),
         logit_bias: float | None = None,
@@ -67,8 +71,10 @@ class DualEncoder(nn.Module):
                 f"project: false needs towers of width embed_dim {embed_dim}, not {self.image.width} and "
                 f"{self.text.width}"
             )
-        self.image_projection = nn.Linear(self.image.width, embed_dim, bias=False) if project else nn.Identity()
-        self.text_projection = nn.Linear(self.text.width, embed_dim, bias=False) if project else nn.Identity()
+        if not project and projector != "linear":
+            raise ConfigError(f"project: false leaves no room for projector: {projector}; remove one of them")
+        self.image_projection = make_projector(projector, self.image.width, embed_dim) if project else nn.Identity()
+        self.text_projection = make_projector(projector, self.text.width, embed_dim) if project else nn.Identity()
         self.log_scale = nn.Parameter(torch.tensor(math.log(logit_scale)))
         self.scale_limits = (math.log(low), math.log(high))
         self.logit_bias = None if logit_bias is None else nn.Parameter(torch.tensor(float(logit_bias)))

@@ -32,10 +32,11 @@ def list_domains() -> None:
             "describe --with": domain.describers,
             "export --to": domain.exports,
             "configs": domain.configs(),
+            "for GPUs": domain.production_configs(),
             "tasks": domain.tasks(),
         }
         for title, table in tables.items():
-            prefix = f"{domain.name}/" if title in ("configs", "tasks") else ""
+            prefix = f"{domain.name}/" if title in ("configs", "for GPUs", "tasks") else ""
             if table:
                 _write(f"  {title + ':':<14} {', '.join(prefix + name for name in table)}")
     for plugin in broken:

@@ -60,7 +60,7 @@ class Domain:
     Attributes:
         name: short name, used in task and config names (`medical` in `medical/ct`).
         title: one line for people.
-        files: folder with the domain's `*.yaml` configs and its `tasks/*.yaml`; None if it has none.
+        files: folder with the domain's `*.yaml` configs, `production/*.yaml` and `tasks/*.yaml`; None if it has none.
         converters: name → command, for `voxtile convert NAME SOURCE CORPUS`.
         phantoms: name → command, for `voxtile phantom NAME OUT`.
         recipes: name → command, for `voxtile build NAME SOURCE CORPUS`.
@@ -93,6 +93,10 @@ class Domain:
     def configs(self) -> dict[str, Path]:
         """Training configs by name, e.g. `{"ct": …/ct.yaml}`."""
         return {p.stem: p for p in sorted(self.files.glob("*.yaml"))} if self.files else {}
+
+    def production_configs(self) -> dict[str, Path]:
+        """Training configs of the size for GPUs, by name, e.g. `{"ct-vit": …/production/ct-vit.yaml}`."""
+        return {p.stem: p for p in sorted((self.files / "production").glob("*.yaml"))} if self.files else {}
 
     def tasks(self) -> dict[str, Path]:
         """Evaluation tasks by name, e.g. `{"ct-findings": …/tasks/ct-findings.yaml}`."""
@@ -160,7 +164,9 @@ def resolve(name: str, *, kind: str) -> Path:
     known = {
         f"{domain.name}/{item}": file
         for domain in domains.values()
-        for item, file in (domain.configs() if kind == "config" else domain.tasks()).items()
+        for item, file in (
+            domain.configs() | domain.production_configs() if kind == "config" else domain.tasks()
+        ).items()
     }
     if name not in known:
         note = "".join(f"; plugin '{b.name}' failed to load ({b.reason})" for b in broken)

@@ -64,7 +64,7 @@ class DomainContract:
 
     def test_names_are_usable_on_a_command_line(self, domain: Domain) -> None:
         """Lower case, no white space, no slash."""
-        names = [domain.name, *_commands(domain), *domain.configs(), *domain.tasks()]
+        names = [domain.name, *_commands(domain), *domain.configs(), *domain.production_configs(), *domain.tasks()]
         assert domain.title
         for name in names:
             word = name.split()[-1]
@@ -86,7 +86,8 @@ class DomainContract:
 
     def test_configs_and_tasks_are_yaml_mappings(self, domain: Domain) -> None:
         """They parse, safely, to a mapping."""
-        for path in [*domain.configs().values(), *domain.tasks().values(), *domain.wordings]:
+        configs = domain.configs() | domain.production_configs()
+        for path in [*configs.values(), *domain.tasks().values(), *domain.wordings]:
             assert isinstance(yaml.safe_load(path.read_text(encoding="utf-8")), dict), path
 
     def test_workers_import_neither_torch_nor_lightning(self, domain: Domain) -> None:

@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from voxtile.errors import ConfigError
 from voxtile.training.logged import is_logged
+from voxtile.training.operations import operation_counter
 from voxtile.training.ranks import gradient_norm
 from voxtile.types import Batch
 
@@ -65,7 +66,7 @@ class Telemetry(pl.Callback):
         """Note how long the batch was waited for, and count the operations of the first step."""
         self._waited += time.perf_counter() - self._ready
         if self._peak and self._operations is None:
-            self._counter = self._counting.enter_context(FlopCounterMode(display=False))
+            self._counter = self._counting.enter_context(operation_counter())
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer

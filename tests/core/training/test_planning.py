@@ -102,6 +102,14 @@ def test_the_command_prints_a_plan_and_refuses_what_it_cannot_read(tmp_path, cap
     assert "is no training config" in capsys.readouterr().err
 
 
+def test_a_large_batch_step_encodes_twice(steps):
+    twice = measure(
+        MODEL | {"batch": {"global": 8, "micro": 4}}, preset_from_config(PRESET), items=4, texts=2, half=False
+    )
+    # A backward pass is worth two forward ones, but for the first layer, whose input needs no gradient.
+    assert 1.33 * steps[4].operations < twice.operations < 1.5 * steps[4].operations
+
+
 @pytest.mark.parametrize("where", ["model", "tower"])
 def test_blocks_that_are_computed_again_keep_their_inputs_and_one_is_at_work(where):
     depth, tokens, width, items = 6, 16, 32, 2

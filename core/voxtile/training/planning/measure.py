@@ -20,12 +20,13 @@ from torch._subclasses.fake_tensor import (
     DynamicOutputShapeException,
     FakeTensorMode,
     UnsupportedOperatorException,
+    unset_fake_temporarily,
 )
-from torch.utils.flop_counter import FlopCounterMode
 
 from voxtile.data.preset import Preset
 from voxtile.training.economy import blocks, recompute_activations
 from voxtile.training.module import ContrastiveModule
+from voxtile.training.operations import operation_counter
 from voxtile.training.rebuild import module_from_config
 from voxtile.types import Batch
 
@@ -47,7 +48,8 @@ class Step:
         kept: bytes that the forward pass keeps for the backward one; where blocks are computed again, their inputs and
             the one that is at work.
         inputs: bytes of the batch.
-        operations: floating-point operations, forward and backward.
+        operations: floating-point operations, forward and backward, with what is computed again; in a large-batch step
+            also the pass that caches embeddings.
         left_out: objectives whose work depends on values, of which only the towers are counted.
     """
 
@@ -76,26 +78,31 @@ def measure(
         warnings.filterwarnings("ignore", message="Accessing the data pointer of FakeTensor")  # torch copies a module
         with _no_draws():
             module = module_from_config(model).train()
-        module.large_batch = None
+        cached, module.large_batch = module.large_batch is not None, None
         module.setup_objectives(tuple(f"fact_{number}" for number in range(_FACTS)))
         tokenizer = module.encoder.text.tokenizer
         if not tokenizer.ready:
             tokenizer.train(["a finding is seen"])
         batch = _batch(module, preset, items, texts, images)
         longest = " ".join(["finding"] * 512)  # cut to the tower's context: the longest that there can be
-        tokens = tokenizer.encode([longest])[0].expand(len(batch.texts), -1)
+        with unset_fake_temporarily():
+            tokens = tokenizer.encode([longest])[0].expand(len(batch.texts), -1)
         module.tokenised = lambda batch: replace(batch, tokens=tokens)  # type: ignore[method-assign]
         own = frozenset(value.untyped_storage()._cdata for value in module.parameters())
+        for part in module.modules():
+            if hasattr(part, "band_dropout"):
+                part.band_dropout = 0.0  # which bands are hidden is drawn; all are counted
         kept: dict[int, int] = {}
         left: list[str] = []
         if module.recompute:
             recompute_activations(module.encoder)
         again = _Recomputed(module, kept)
-        counter = FlopCounterMode(display=False)
+        counter = operation_counter()
         autocast = torch.autocast("cpu", dtype=torch.bfloat16) if half else nullcontext()
         with counter:
             with _recording(kept, own), autocast:
                 loss = _loss(module, batch, left)
+            forward = counter.get_total_flops()
             torch.autograd.backward(loss)
         with autocast:
             working = again.working(own)
@@ -106,7 +113,7 @@ def measure(
         trained=sum(n for n, learns in numbers if learns),
         kept=sum(kept.values()) + working,
         inputs=inputs,
-        operations=counter.get_total_flops(),
+        operations=counter.get_total_flops() + (forward if cached else 0),
         left_out=tuple(left),
     )
 
@@ -127,8 +134,11 @@ def _loss(module: ContrastiveModule, batch: Batch, left: list[str]) -> Tensor:
 
 @contextmanager
 def _no_draws() -> Iterator[None]:
-    """Leave out PyTorch's truncated normal, which looks at what it drew and draws again."""
-    with mock.patch.object(nn.init, "trunc_normal_", lambda tensor, *args, **kwargs: tensor):
+    """Leave out what needs numbers: truncated normals look at what they drew, and modules move by swapping tensors."""
+    with (
+        mock.patch.object(nn.init, "trunc_normal_", lambda tensor, *args, **kwargs: tensor),
+        mock.patch.object(nn.Module, "to", lambda module, *args, **kwargs: module),
+    ):
         yield
 
 

@@ -26,6 +26,8 @@ class Objective(nn.Module):
             `facts`, `regions`, …; the module computes only the union over the configured objectives.
         row_needs: the same for `rows`, which reads them of single items only, so that they need not be kept.
         of_regions: True where `rows` gives a row for each region of the items, not for each item.
+        rows_learn: False where no gradient flows through `rows` and no random number is drawn: a large-batch step then
+            computes it once.
         couples_items: True where the loss of one item depends on the others of its batch, so that splitting a batch
             (gradient accumulation) would change the loss.
         reads_texts: False where the term works on images that have no texts.
@@ -34,6 +36,7 @@ class Objective(nn.Module):
     needs: ClassVar[frozenset[str]] = frozenset()
     row_needs: ClassVar[frozenset[str]] = frozenset()
     of_regions: ClassVar[bool] = False
+    rows_learn: ClassVar[bool] = True
     couples_items: ClassVar[bool] = False
     reads_texts: bool = True
 

@@ -100,6 +100,7 @@ class MomentumObjective(Objective):
         ConfigError: numbers out of range, or a name that is no relation.
     """
 
+    rows_learn: ClassVar[bool] = False
     couples_items: ClassVar[bool] = True
 
     def __init__(self, *, momentum: float, ignore: Sequence[KeyName] = ()) -> None:

@@ -25,6 +25,7 @@ from voxtile.training.phrases import with_phrases
 from voxtile.types import Batch, Encoded, Features
 
 _CACHED = frozenset({"pooled", "facts"})  # what objectives may need beside the embeddings
+_NONE = torch.empty(0)  # in place of rows that get no gradient, where they are not needed again
 _NORMALISES_OVER_BATCH = nn.modules.batchnorm._BatchNorm
 
 
@@ -138,7 +139,8 @@ def encode_cached(
                 part = replace(part, regions=with_phrases(encoder, part.regions, part.images.device))
             scale, bias = encoder.logit_scale, encoder.logit_bias
             made = Features(image, text, scale, bias, image_encoded, text_encoded, part, step)
-            rows = [objective.rows(made) for objective in asked]
+            again = torch.is_grad_enabled()
+            rows = [objective.rows(made) if objective.rows_learn or not again else _NONE for objective in asked]
         return image, image_encoded.pooled, text, text_encoded.pooled, *(row for row in rows if row is not None)
 
     with torch.no_grad():

@@ -55,13 +55,13 @@ def test_copies_are_apart_frozen_and_never_in_training_mode():
     assert kept["text"].tokenizer.ready
 
 
-def step(objective, items=3, texts_each=1):
+def step(objective, items=3, texts_each=1, micro=None):
     """The module around an objective, and the features of a batch."""
     torch.manual_seed(0)
     parts = networks()
     encoder = DualEncoder(image=parts["image"], text=parts["text"], embed_dim=4)
     encoder.text.tokenizer.train(["a nodule", "no nodule"])
-    module = ContrastiveModule(encoder=encoder, objectives={"it": objective})
+    module = ContrastiveModule(encoder=encoder, objectives={"it": objective}, batch=micro)
     module.setup_objectives(())
     module.eval()  # so that BatchNorm does the same in the model and in its copy
     owner = torch.arange(items).repeat_interleave(texts_each)
@@ -124,6 +124,17 @@ def test_each_text_of_an_item_has_its_turn():
     drawn = drawn_texts(features.batch)
     assert torch.equal(features.batch.text_item[drawn], torch.arange(200))
     assert torch.bincount(drawn % 3).tolist() == pytest.approx([200 / 3] * 3, abs=20)
+
+
+def test_a_large_batch_runs_the_copy_once():
+    objective = MomentumDistillation()
+    module, features = step(objective, items=4, micro={"global": 4, "micro": 2})
+    sizes = {"model": [], "copy": []}
+    for tower, seen in ((module.encoder.image, sizes["model"]), (objective.kept["encoder"].image, sizes["copy"])):
+        tower.register_forward_hook(lambda _, inputs, made, seen=seen: seen.append(len(inputs[0])))
+    module.total(module.losses(module.features(features.batch))).backward()
+    assert sizes == {"model": [2, 2, 2, 2], "copy": [2, 2]}
+    assert module.encoder.image_projection.weight.grad.abs().sum() > 0
 
 
 def test_boosting_asks_for_a_margin_over_the_copy():

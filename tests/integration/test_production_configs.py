@@ -66,8 +66,7 @@ def text(settings):
     return parameters, work(context, width, settings["depth"])
 
 
-# CLIP's ViT-B/16: 149.6 million parameters (open_clip's table), 86.2 of them in the image tower; 197 tokens of an image and
-# 77 of a text.
+# CLIP's ViT-B/16: 149.6 million parameters (open_clip's table), 86.2 of them for images; an image is 197 tokens.
 CLIP_B16 = {"image": (86.2e6, work(197, 768, 12)), "text": (63.4e6, work(77, 512, 12))}
 
 

@@ -14,6 +14,7 @@ from torch.distributed.tensor import DTensor
 from voxtile.errors import ConfigError
 from voxtile.models.blocks import depths
 from voxtile.models.dual import DualEncoder
+from voxtile.training.muon import MuonAndAdamW, by_muon
 
 IMAGE_TOWER = "encoder.image."
 """Prefix of the image tower's parameters in the module."""
@@ -94,6 +95,7 @@ class AdamW:
         factors: learning-rate factors by prefix of the parameter's name in the encoder, e.g. `{text: 0.1}`.
         layer_decay: factor of the learning rate a block of a tower, from its end to its beginning (ELECTRA, Clark et
             al., ICLR 2020; BEiT, Bao et al., ICLR 2022); 1 for the same rate everywhere.
+        muon: update matrices between hidden features by Muon instead, see `MuonAndAdamW`.
     """
 
     lr: float = 1e-3
@@ -102,10 +104,11 @@ class AdamW:
     eps: float = 1e-6
     factors: Mapping[str, float] = field(default_factory=dict)
     layer_decay: float = 1.0
+    muon: bool = False
 
     def build(
         self, named: Iterable[tuple[str, nn.Parameter]], distances: Mapping[str, int] | None = None
-    ) -> torch.optim.AdamW:
+    ) -> torch.optim.Optimizer:
         """Make the optimiser; parameters without a gradient are left out. Groups say in `tower` whose they are.
 
         Args:
@@ -113,23 +116,25 @@ class AdamW:
             distances: blocks between a parameter and the end of its tower, by the same names; see `layer_decay`.
 
         Raises:
-            ConfigError: `layer_decay` is not above 0 and at most 1.
+            ConfigError: `layer_decay` is not above 0 and at most 1, or Muon cannot be had.
         """
         if not 0 < self.layer_decay <= 1:
             raise ConfigError(f"optimizer.layer_decay must be above 0 and at most 1, not {self.layer_decay}")
-        groups: dict[tuple[str, float, float, bool], list[Tensor]] = {}
+        groups: dict[tuple[str, float, float, bool, bool], list[Tensor]] = {}
         for name, parameter in named:
             if parameter.requires_grad:
                 tower = "image" if name.startswith(IMAGE_TOWER) else "other"
                 decay = self.weight_decay if parameter.ndim >= 2 and not _UNDECAYED.search(name) else 0.0
                 rate = self._factor(name) * self.layer_decay ** (distances or {}).get(name, 0)
                 sharded = isinstance(parameter, DTensor)  # the update of a group is one call, for one kind of tensor
-                groups.setdefault((tower, rate, decay, sharded), []).append(parameter)
+                matrix = self.muon and by_muon(name, parameter)
+                groups.setdefault((tower, rate, decay, sharded, matrix), []).append(parameter)
+        made = {
+            key: {"params": groups[key], "tower": key[0], "lr": self.lr * key[1], "weight_decay": key[2]}
+            for key in sorted(groups)
+        }
         optimizer = torch.optim.AdamW(
-            [
-                {"params": groups[key], "tower": key[0], "lr": self.lr * key[1], "weight_decay": key[2]}
-                for key in sorted(groups)
-            ],
+            [group for key, group in made.items() if not key[-1]],
             lr=self.lr,
             betas=self.betas,
             eps=self.eps,
@@ -137,6 +142,8 @@ class AdamW:
         )
         # A fused step could also undo the scale of fp16 gradients, and Lightning then refuses to clip them before it.
         optimizer._step_supports_amp_scaling = False
+        if self.muon:
+            return MuonAndAdamW([group for key, group in made.items() if key[-1]], optimizer)
         return optimizer
 
     def _factor(self, name: str) -> float:

@@ -13,7 +13,6 @@ from torch.distributed.tensor import DTensor
 from voxtile.errors import ConfigError
 
 _NO_HIDDEN_MATRIX = re.compile(r"embed|token|position|projection|head|pool")
-_SPEED = {"momentum": 0.95, "nesterov": True, "adjust_lr_fn": "match_rms_adamw"}
 
 
 def by_muon(name: str, parameter: Tensor) -> bool:
@@ -45,7 +44,7 @@ class MuonAndAdamW(torch.optim.Optimizer):
             )
         if any(isinstance(p, DTensor) for group in matrices for p in group["params"]):
             raise ConfigError("optimizer.muon needs whole weights; use trainer.strategy ddp, or set it to false")
-        self._muon = torch.optim.Muon(list(matrices), **_SPEED)
+        self._muon = torch.optim.Muon(list(matrices), adjust_lr_fn="match_rms_adamw")
         self._others = others
         self._count = len(self._muon.param_groups)
         super().__init__([*self._muon.param_groups, *others.param_groups], {})
@@ -60,13 +59,13 @@ class MuonAndAdamW(torch.optim.Optimizer):
         self._muon.state = self._others.state = self.state
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]  # noqa: ANN401 - the closure's
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # noqa: ANN401 - the closure's
         """Update all parameters once."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        self._muon.step()
+        self._muon.step()  # type: ignore[no-untyped-call]
         self._others.step()
         return loss
 

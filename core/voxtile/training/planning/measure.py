@@ -24,6 +24,8 @@ from torch._subclasses.fake_tensor import (
 )
 
 from voxtile.data.preset import Preset
+from voxtile.models.patches import BandPatchEmbedding
+from voxtile.models.wavelength import WavelengthTower
 from voxtile.training.economy import blocks, recompute_activations
 from voxtile.training.module import ContrastiveModule
 from voxtile.training.operations import operation_counter
@@ -90,7 +92,7 @@ def measure(
         module.tokenised = lambda batch: replace(batch, tokens=tokens)  # type: ignore[method-assign]
         own = frozenset(value.untyped_storage()._cdata for value in module.parameters())
         for part in module.modules():
-            if hasattr(part, "band_dropout"):
+            if isinstance(part, BandPatchEmbedding | WavelengthTower):
                 part.band_dropout = 0.0  # which bands are hidden is drawn; all are counted
         kept: dict[int, int] = {}
         left: list[str] = []

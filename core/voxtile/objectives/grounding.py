@@ -42,6 +42,7 @@ class Grounding(Objective):
         product: int = 24,
         heads: int = 4,
         coordinates: bool = False,
+        words: bool = True,
         points: int = 8192,
         focal: float = 0.5,
         silence: float = 1.0,
@@ -50,7 +51,7 @@ class Grounding(Objective):
         super().__init__()
         self.sizes: dict[str, Any] = {
             "width": width, "fine_width": fine_width, "fine_blocks": fine_blocks, "product": product, "heads": heads,
-            "coordinates": coordinates,
+            "coordinates": coordinates, "words": words,
         }  # fmt: skip
         self.points, self.focal, self.silence, self.presence = points, focal, silence, presence
         self.decoder: GroundingDecoder | None = None
@@ -105,7 +106,9 @@ class Grounding(Objective):
             if not len(rows):
                 continue
             parts = self.decoder.in_cells(masks[rows], cells)
-            held = parts.amax(0).flatten(axes).amax(-1).flatten() > 0
+            held = (
+                self.decoder.in_cells(masks[rows].amax(0, keepdim=True), cells)[0].flatten(axes).amax(-1).flatten() > 0
+            )
             places, weight = _points(held, self.points // 2**axes)
             logits = found.logits(features[places], rows).flatten(1)
             at: Any = (slice(None), *torch.unravel_index(places, tuple(cells)))

@@ -18,7 +18,7 @@ from voxtile.data.volume import VolumePreset
 from voxtile.engine.task import Mask, Sample
 from voxtile.errors import ConfigError, EvaluationError
 from voxtile.evaluate.command import checked_options, evaluate_model, report
-from voxtile.evaluate.grounding.overlap import answer, extent, without_small
+from voxtile.evaluate.grounding.overlap import PartsOf, answer, extent, shown_parts
 from voxtile.evaluate.rows import find_row
 from voxtile.evaluate.task_file import load_task
 
@@ -56,13 +56,30 @@ def test_lesions_are_matched_one_to_one_and_small_ones_do_not_count():
         answer(target, target[:10], overlap=0.3, least_extent=1)
 
 
-def test_parts_are_left_out_by_their_share_of_the_largest():
+def test_parts_are_left_out_by_their_share_of_the_largest_and_by_their_peak():
     mask = np.zeros((6, 20), bool)
     mask[0:4, 0:5] = mask[0, 8:12] = mask[5, 19] = True  # 20, 4 and 1
-    assert without_small(mask, 0.0).sum() == 25
-    assert without_small(mask, 0.2).sum() == 24, "a part of just this share is kept"
-    assert without_small(mask, 0.21).sum() == 20
-    assert not without_small(np.zeros((3, 3), bool), 0.2).any()
+    sure = np.where(mask, 0.9, 0.0)
+    assert shown_parts(mask, 0.0, sure, 0.0).sum() == 25
+    assert shown_parts(mask, 0.2, sure, 0.0).sum() == 24, "a part of just this share is kept"
+    assert shown_parts(mask, 0.21, sure, 0.0).sum() == 20
+    assert not shown_parts(np.zeros((3, 3), bool), 0.2, np.zeros((3, 3)), 0.5).any()
+    unsure = np.where(mask, 0.4, 0.0)
+    unsure[0, 10] = 0.8
+    assert shown_parts(mask, 0.0, unsure, 0.8).sum() == 4, "one voxel that is sure is enough for its part"
+    assert shown_parts(mask, 1.0, unsure, 0.8).sum() == 4, "the largest is that of the sure parts"
+    assert not shown_parts(mask, 0.0, unsure, 0.81).any()
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(0.02, 0.3), st.sampled_from([0.0, 0.3]), st.sampled_from([0.0, 0.9]))
+def test_counting_a_choice_of_parts_equals_cutting_them_out(seed, density, least, peak):
+    rng = np.random.default_rng(seed)
+    probability, target = rng.random((6, 7, 8)), rng.random((6, 7, 8)) < density
+    predicted = probability >= 1 - density
+    cut = answer(shown_parts(predicted, least, probability, peak), target, overlap=0.2, least_extent=2)
+    counted = PartsOf(predicted, target, probability, 2).lesions(0.2, least, peak)
+    assert counted == (cut.found, cut.missed, cut.false)
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +165,41 @@ def test_crumbs_are_seen_on_validation_and_swept_away(corpus, task, tmp_path):
     assert figure("lesion_f1") == 1.0
     (said,) = json.loads((tmp_path / "results.json").read_text())["provenance"]["tasks"].values()
     assert said["least_part"] > 0
+
+
+def test_what_is_nowhere_sure_is_seen_on_validation_and_swept_away(corpus, task, tmp_path):
+    """A model that adds to every mask a block as large as a lesion, less sure than its lesions."""
+
+    class Unsure(Knowing):
+        def ground(self, images, phrases):
+            masks, presence = super().ground(images, phrases)
+            masks[..., 8:, 12:, 12:] = masks[..., 8:, 12:, 12:].clamp(min=0.75)
+            return masks, torch.ones_like(presence)
+
+    figure = evaluated(Unsure(), corpus, task, tmp_path)
+    assert figure("n_acc") == 1.0
+    (said,) = json.loads((tmp_path / "results.json").read_text())["provenance"]["tasks"].values()
+    assert said["least_peak"] > 0.75
+
+
+def test_each_phrase_has_a_threshold_of_presence_of_its_own(corpus, task, tmp_path):
+    """A model that is as shy about fractures as it is bold about nodules that are not there."""
+
+    class Uneven(Knowing):
+        def ground(self, images, phrases):
+            masks, presence = super().ground(images, phrases)
+            low = torch.tensor([0.6 if "nodule" in p else 0.1 if "fracture" in p else 0.3 for p in phrases])
+            filled = masks.clone()
+            filled[..., :4, 4:10, 4:10] = 1.0  # what it would show where nothing is
+            empty = presence == 0
+            return torch.where(empty[:, :, None, None, None], filled, masks), low + 0.25 * presence
+
+    figure = evaluated(Uneven(), corpus, task, tmp_path)
+    assert figure("n_acc") == 1.0
+    assert figure("dice") == 1.0
+    (said,) = json.loads((tmp_path / "results.json").read_text())["provenance"]["tasks"].values()
+    cuts = said["presence_threshold"]
+    assert cuts["fracture"] < cuts["effusion"] < cuts["nodule"]
 
 
 def test_the_truth_gets_full_marks_and_its_controls_fall(corpus, task, tmp_path):

@@ -39,10 +39,10 @@ def decoder(image, **options):
 
 
 @pytest.mark.parametrize("grid", [(16, 24), (10, 13), (8, 12, 16), (7, 10, 9)])
-@pytest.mark.parametrize("coordinates", [False, True])
-def test_a_phrase_has_the_same_answer_whatever_it_is_asked_with(grid, coordinates):
+@pytest.mark.parametrize(("coordinates", "words"), [(False, True), (True, True), (False, False)])
+def test_a_phrase_has_the_same_answer_whatever_it_is_asked_with(grid, coordinates, words):
     image = tower(len(grid))
-    ground = decoder(image, coordinates=coordinates)
+    ground = decoder(image, coordinates=coordinates, words=words)
     images = torch.randn(3, 2, *grid, generator=torch.Generator().manual_seed(2))
     asked, item = phrases(5), torch.tensor([2, 0, 2, 1, 0])
     levels = image(images, tokens=True).levels
@@ -54,6 +54,34 @@ def test_a_phrase_has_the_same_answer_whatever_it_is_asked_with(grid, coordinate
         one = ground(alone, asked.at(torch.tensor([row])), torch.tensor([0]), grid)
         torch.testing.assert_close(one.mask[0], together.mask[row], rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(one.presence[0], together.presence[row], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("words", [False, True])
+def test_every_word_of_a_phrase_counts(words):
+    """Whether the words look at the image themselves or the sentence reads them after it has; padding never does."""
+    image = tower(2)
+    levels = image(torch.randn(1, 2, 16, 24), tokens=True).levels
+    ground = decoder(image, words=words)
+    asked = phrases(1)
+    first = ground(levels, asked, torch.tensor([0]), (16, 24))
+    for place, counts in ((1, True), (2, False)):
+        tokens = asked.tokens.clone()
+        tokens[:, place] += 1.0
+        other = ground(levels, Encoded(asked.pooled, tokens, None, asked.mask), torch.tensor([0]), (16, 24))
+        assert torch.allclose(first.mask, other.mask) != counts
+        assert torch.allclose(first.presence, other.presence) != counts
+
+
+def test_the_highest_logit_is_found_without_laying_masks_out():
+    image = tower(2)
+    ground = decoder(image)
+    item = torch.tensor([0, 1, 1])
+    found = ground.answers(image(torch.randn(2, 2, 16, 24), tokens=True).levels, phrases(3), item)
+    for number in range(2):
+        rows = torch.nonzero(item == number).squeeze(1)
+        highest = found.logits(found.cells[number], rows).flatten(1).amax(1)
+        torch.testing.assert_close(found.peaks(found.cells[number], rows), highest)
+    assert found.peaks(found.cells[0], rows[:0]).shape == (0,)
 
 
 @pytest.mark.parametrize("grid", [(16, 24), (8, 12, 16)])

@@ -19,9 +19,10 @@ from voxtile.data.regions import RegionPolicy, RegionTable, concept_of
 from voxtile.data.roles import StudyReader
 from voxtile.errors import EvaluationError
 from voxtile.evaluate.grounding.figures import METRICS, Ratios, RatioTable
-from voxtile.evaluate.grounding.overlap import Mask, answer, extent, without_small
-from voxtile.evaluate.grounding.similarity import answers_of, quantile_cuts, shown_by_similarity
+from voxtile.evaluate.grounding.overlap import Mask, answer, extent
+from voxtile.evaluate.grounding.similarity import answers_of, shown_by_similarity
 from voxtile.evaluate.grounding.task import GroundingTask
+from voxtile.evaluate.grounding.thresholds import Judged, Thresholds, choose_cuts, choose_parts
 from voxtile.evaluate.images import CorpusImages
 from voxtile.evaluate.labels import LabelSource
 from voxtile.evaluate.metrics import Floats
@@ -39,10 +40,7 @@ BLIND = "text-blind"
 POINTS = ("centre point", "random point")
 """Names of the controls of the pointing game."""
 
-_MASK_CUTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
-_PRESENCE_CUTS = tuple(np.round(np.arange(0.1, 0.95, 0.1), 2).tolist())
-_PART_CUTS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
-_VALIDATION_UNITS = 200  # enough for two thresholds
+_VALIDATION_UNITS = 200  # enough for the thresholds
 
 
 @runtime_checkable
@@ -74,26 +72,27 @@ class GroundingResult(Result):
 
     Attributes:
         task: the task.
-        cuts: probability from which a voxel is shown, and a target is said to be there.
-        least_part: parts of a mask that are smaller than this share of its largest are not shown.
+        thresholds: from which on something is shown.
         models: names in the rows.
         method: how similarity showed the phrases; None where a decoder did.
         shown: a few answers for pictures.
     """
 
     task: GroundingTask
-    cuts: tuple[float, float]
+    thresholds: Thresholds
     models: tuple[str, ...]
-    least_part: float = 0.0
     method: str | None = None
     shown: tuple[Shown, ...] = field(default=(), repr=False)
 
     def details(self) -> dict[str, Any]:
         """What the provenance says of it beyond its splits."""
         said = {
-            "mask_threshold": self.cuts[0],
-            "presence_threshold": self.cuts[1],
-            "least_part": self.least_part,
+            "mask_threshold": self.thresholds.mask,
+            "presence_threshold": {
+                item.name: cut for item, cut in zip(self.task.classes, self.thresholds.presence, strict=True)
+            },
+            "least_part": self.thresholds.least_part,
+            "least_peak": self.thresholds.least_peak,
             "overlap": self.task.overlap,
         }
         return said | ({"method": self.method} if self.method else {})
@@ -251,13 +250,13 @@ def run_grounding(model: EvaluationModel, corpus: Corpus, task: GroundingTask, o
     grounder = _Grounder(shows, corpus, task, images)
     source = LabelSource(corpus, task)
     parts = {role: _Part(part, grounder.labels(source, part)) for role, part in used.items()}
-    cuts, notes = _cuts(grounder, task, parts["val"])
-    least = _least_part(grounder, task, parts["val"], cuts)
+    cuts, notes = choose_cuts(_judged(grounder, parts["val"]), task)
+    thresholds = choose_parts(_judged(grounder, parts["val"]), task, cuts)
     table = RatioTable(
         task.name, [c.name for c in task.classes], units["reported"].subjects,
         replicates=options.replicates, seed=options.seed,
     )  # fmt: skip
-    sums, shown = _counted(grounder, task, parts["reported"], cuts, least)
+    sums, shown = _counted(grounder, task, parts["reported"], thresholds)
     rows = table.rows(model.name, "model", sums["model"].ratios())
     rows += table.rows(BLIND, "trivial", sums["blind"].ratios())
     rows += table.rows(model.name, "shuffled", sums["swapped"].ratios())
@@ -273,8 +272,7 @@ def run_grounding(model: EvaluationModel, corpus: Corpus, task: GroundingTask, o
         penalty=None,
         differences=tuple(d for d in [table.difference(model.name, BLIND)] if d is not None),
         images=images,
-        cuts=cuts,
-        least_part=least,
+        thresholds=thresholds,
         method=shows.method if isinstance(shows, SimilarityModel) else None,
         models=(model.name, BLIND),
         shown=tuple(shown),
@@ -282,7 +280,7 @@ def run_grounding(model: EvaluationModel, corpus: Corpus, task: GroundingTask, o
 
 
 def _counted(
-    grounder: _Grounder, task: GroundingTask, part: _Part, cuts: tuple[float, float], least: float
+    grounder: _Grounder, task: GroundingTask, part: _Part, thresholds: Thresholds
 ) -> tuple[Mapping[str, _Sums], list[Shown]]:
     """Counts of the model and of both controls, and a few answers."""
     classes, members = len(task.classes), list(part.units.members().values())
@@ -294,13 +292,22 @@ def _counted(
             target = grounder.target(members[n], k)
             other = (k + 1 + n % (classes - 1)) % classes
             _add_points(sums, (n, k), target, task)
-            heard = {"model": (masks[k], presence[k]), "blind": blind, "swapped": (masks[other], presence[other])}
-            for name, (mask, there) in heard.items():
-                predicted = without_small((mask >= cuts[0]) & (there >= cuts[1]), least)
+            heard = {"model": (k, masks[k], presence[k]), "blind": (k, *blind)}
+            heard["swapped"] = (other, masks[other], presence[other])
+            for name, (asked, mask, there) in heard.items():
+                predicted = thresholds.shown(asked, mask, there)
                 dice = sums[name].add((n, k), task, predicted, target, int(mask.argmax()) if mask.any() else -1)
                 if name == "model" and target.any() and len(shown[k]) < 2:
                     shown[k].append(Shown(part.units.names[n], task.classes[k].title, predicted, target, dice))
     return sums, [item for items in shown.values() for item in items]
+
+
+def _judged(grounder: _Grounder, part: _Part) -> Iterator[Judged]:
+    """Every answer of which the truth is known."""
+    members = list(part.units.members().values())
+    for n, masks, presence, _ in grounder.answers(part.units):
+        for k in np.flatnonzero(part.labels[n] >= 0).tolist():
+            yield Judged(k, masks[k], float(presence[k]), grounder.target(members[n], k))
 
 
 def _add_points(sums: Mapping[str, _Sums], at: tuple[int, int], target: Mask, task: GroundingTask) -> None:
@@ -310,65 +317,3 @@ def _add_points(sums: Mapping[str, _Sums], at: tuple[int, int], target: Mask, ta
         for name, hit in zip(POINTS, (float(centre), float(target.mean())), strict=True):
             sums[name].above["pointing"][at] += hit
             sums[name].below["pointing"][at] += 1.0
-
-
-def _cuts(grounder: _Grounder, task: GroundingTask, part: _Part) -> tuple[tuple[float, float], tuple[str, ...]]:
-    """Thresholds from the validation split: the mask's by mean Dice, then the presence's by mean Dice and silence."""
-    if not len(part.units):
-        return (0.5, 0.5), ("both thresholds are 0.5: there is no validation split to choose them on",)
-    dice: list[tuple[float, Floats]] = []
-    silent: list[float] = []
-    members = list(part.units.members().values())
-    for n, masks, presence, _ in grounder.answers(part.units):
-        for k in np.flatnonzero(part.labels[n] >= 0).tolist():
-            target = grounder.target(members[n], k)
-            if not target.any():
-                silent.append(float(presence[k]))
-            elif extent(target) >= task.least_extent:
-                dice.append((float(presence[k]), _dice_at(masks[k], target)))
-    if not dice:
-        return (0.5, 0.5), ("both thresholds are 0.5: no target of the validation split is large enough",)
-    there, values = np.array([p for p, _ in dice]), np.stack([d for _, d in dice])
-    best = int(values.mean(0).argmax())
-    if task.compete:
-        return (_MASK_CUTS[best], 0.0), ()
-    quiet = np.array(silent)
-    choices = _PRESENCE_CUTS if task.method is None else quantile_cuts([*there, *silent])
-    scores = [
-        (values[:, best] * (there >= cut)).mean() + (float((quiet < cut).mean()) if len(quiet) else 0.0)
-        for cut in choices
-    ]
-    return (_MASK_CUTS[best], float(choices[int(np.argmax(scores))])), ()
-
-
-def _least_part(grounder: _Grounder, task: GroundingTask, part: _Part, cuts: tuple[float, float]) -> float:
-    """Smallest share of the largest part that is shown, by the mean F1 of lesions over phrases on the validation split.
-
-    It is a share since what is a crumb beside an effusion is a whole gallstone. Maps of similarity are shown whole.
-    """
-    if task.method is not None:
-        return 0.0
-    counts = np.zeros((len(_PART_CUTS), len(task.classes), 2))
-    members = list(part.units.members().values())
-    for n, masks, presence, _ in grounder.answers(part.units):
-        for k in np.flatnonzero(part.labels[n] >= 0).tolist():
-            target = grounder.target(members[n], k)
-            if target.any() and extent(target) < task.least_extent:
-                continue
-            predicted = (masks[k] >= cuts[0]) & (presence[k] >= cuts[1])
-            for place, least in enumerate(_PART_CUTS):
-                found = answer(
-                    without_small(predicted, least), target, overlap=task.overlap, least_extent=task.least_extent
-                )
-                counts[place, k] += 2 * found.found, 2 * found.found + found.missed + found.false
-    f1 = counts[..., 0] / np.maximum(counts[..., 1], 1)
-    return _PART_CUTS[int(f1.mean(1).argmax())]
-
-
-def _dice_at(mask: npt.NDArray[np.float32], target: Mask) -> Floats:
-    found = []
-    for cut in _MASK_CUTS:
-        predicted = mask >= cut
-        total = np.count_nonzero(predicted) + np.count_nonzero(target)
-        found.append(2 * np.count_nonzero(predicted & target) / total)
-    return np.array(found)

@@ -188,7 +188,8 @@ class Decoder(nn.Module):
         words = self.words(tokens)
         words = words + _positions(tokens.shape[1], words)
         ahead = torch.ones(tokens.shape[1], tokens.shape[1], dtype=torch.bool, device=tokens.device).triu(1)
-        states: Tensor = self.multimodal(self.unimodal(words, mask=ahead), image, tgt_mask=ahead)
+        words = self.unimodal(words, mask=ahead, is_causal=True)
+        states: Tensor = self.multimodal(words, image, tgt_mask=ahead, tgt_is_causal=True)
         return states
 
     def logits(self, states: Tensor) -> Tensor:

@@ -149,8 +149,12 @@ class Fusion(nn.Module):
         words = self.text(text)
         words = torch.cat([self.token.to(words.dtype).expand(len(words), 1, -1), words], 1)
         padding = None if padding is None else F.pad(padding, (1, 0))
-        seen = self.layers(
-            words, self.image(image), tgt_key_padding_mask=padding, memory_key_padding_mask=image_padding
+        seen: Tensor = self.layers(
+            words,
+            self.image(image),
+            tgt_key_padding_mask=padding,
+            memory_key_padding_mask=image_padding,
+            tgt_is_causal=False,
         )
         return full_precision(self.head(seen[:, 0])).squeeze(1)
 

@@ -135,3 +135,21 @@ def test_blocks_that_are_computed_again_keep_their_inputs_and_one_is_at_work(whe
     assert less.kept > depth * given + block
     assert less.parameters == more.parameters
     assert 1.1 * more.operations < less.operations < 1.5 * more.operations
+
+
+def test_rows_are_counted_or_named_and_so_are_copies_of_the_model(steps):
+    small = {"width": 16, "heads": 2, "depth": 1}
+    objectives = {
+        "facts": {"class_path": "voxtile.objectives.facts.FactHead"},
+        "told": {"class_path": "voxtile.objectives.captioning.Captioning", "init_args": small},
+        "matched": {
+            "class_path": "voxtile.objectives.image_text_matching.ImageTextMatching",
+            "init_args": small,
+        },
+        "distilled": {"class_path": "voxtile.objectives.momentum_distillation.MomentumDistillation"},
+    }
+    step = measure(MODEL | {"objectives": objectives}, preset_from_config(PRESET), items=4, texts=2, half=False)
+    assert set(step.left_out) == {"matched", "distilled"}  # they draw rivals and texts
+    assert step.operations > 1.2 * steps[4].operations
+    model = sum(p.numel() for p in module_from_config(MODEL).encoder.parameters())
+    assert step.parameters - step.trained == model  # the copy

@@ -30,7 +30,7 @@ from voxtile.training.economy import blocks, recompute_activations
 from voxtile.training.module import ContrastiveModule
 from voxtile.training.operations import operation_counter
 from voxtile.training.rebuild import module_from_config
-from voxtile.types import Batch
+from voxtile.types import Batch, Features
 
 _FACTS = 12  # concepts, where the corpus is not known
 _DEPENDS_ON_VALUES = (
@@ -81,7 +81,8 @@ def measure(
         with _no_draws():
             module = module_from_config(model).train()
         cached, module.large_batch = module.large_batch is not None, None
-        module.setup_objectives(tuple(f"fact_{number}" for number in range(_FACTS)))
+        with mock.patch.object(Tensor, "__deepcopy__", lambda tensor, memo: tensor.detach().clone()):
+            module.setup_objectives(tuple(f"fact_{number}" for number in range(_FACTS)))
         tokenizer = module.encoder.text.tokenizer
         if not tokenizer.ready:
             tokenizer.train(["a finding is seen"])
@@ -96,6 +97,7 @@ def measure(
                 part.band_dropout = 0.0  # which bands are hidden is drawn; all are counted
         kept: dict[int, int] = {}
         left: list[str] = []
+        _guard_rows(module, left)
         if module.recompute:
             recompute_activations(module.encoder)
         again = _Recomputed(module, kept)
@@ -127,11 +129,28 @@ def _loss(module: ContrastiveModule, batch: Batch, left: list[str]) -> Tensor:
     for part in (features.image_encoded, features.text_encoded):
         total = total + sum((level.float().sum() for level in part.levels or ()), part.pooled.float().sum())
     for name, objective in module.objectives.items():
+        if name in left:
+            continue
         try:
             total = total + objective(features)
         except _DEPENDS_ON_VALUES:
             left.append(name)
     return total
+
+
+def _guard_rows(module: ContrastiveModule, left: list[str]) -> None:
+    """Note in `left` the objectives whose `rows` depend on values, and go on without them."""
+    for name, objective in module.objectives.items():
+
+        def rows(features: Features, name: str = name, rows: Any = objective.rows) -> Tensor | None:  # noqa: ANN401
+            try:
+                made: Tensor | None = rows(features)
+            except _DEPENDS_ON_VALUES:
+                left.append(name)
+                return None
+            return made
+
+        objective.rows = rows  # type: ignore[assignment]
 
 
 @contextmanager

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from voxtile.errors import ConfigError
 from voxtile.objectives.base import Objective
 from voxtile.objectives.pairs import Pairs, RelationName
+from voxtile.objectives.share import whole_gradient
 from voxtile.objectives.smoothing import smoothing_term
 from voxtile.objectives.tiled import TILE, sigmoid_loss, softmax_loss
 from voxtile.types import Features
@@ -27,6 +29,9 @@ class Contrastive(Objective):
             item's facts do not decide.
         stated_only: leave out texts that state no fact ("MRI recommended."): true of their own image alone, they would
             only draw all images to one place.
+        text_bias: also learn a bias that is linear in the text, z_ij = s·⟨x_i + c, y_j⟩ + b with a vector c, for
+            sigmoid. How often a text is true of any image ("no pneumothorax" of most) then takes no part of the image
+            embeddings; how a text ranks the images does not change, and evaluation does without it.
         label_smoothing: share of a softmax target that all valid pairs get alike, see `voxtile.objectives.smoothing`.
         tile: rows and columns of a tile of logits; changes memory and speed, never the result.
     """
@@ -40,6 +45,7 @@ class Contrastive(Objective):
         positives: Sequence[RelationName] = (),
         ignore: Sequence[RelationName] = (),
         stated_only: bool = False,
+        text_bias: bool = False,
         label_smoothing: float = 0.0,
         tile: tuple[int, int] = TILE,
     ) -> None:
@@ -52,12 +58,21 @@ class Contrastive(Objective):
             raise ConfigError(
                 f"label_smoothing must be at least 0 and below 1, and 0 for sigmoid, not {label_smoothing} for {kind}"
             )
+        if text_bias and kind != "sigmoid":
+            raise ConfigError(f"text_bias is for kind sigmoid, not {kind}, whose texts are compared with each other")
+        self.text_bias = text_bias
+        self.offset: nn.Parameter | None = None
         self.kind = kind
         self.positives = tuple(positives)
         self.ignore = tuple(ignore)
         self.stated_only = stated_only
         self.label_smoothing = label_smoothing
         self.tile = (tile[0], tile[1])
+
+    def setup(self, *, image_width: int, text_width: int, embed_dim: int, fact_names: tuple[str, ...]) -> None:
+        """Create the vector of the text bias, 0."""
+        if self.text_bias:
+            self.offset = nn.Parameter(torch.zeros(embed_dim))
 
     def forward(self, features: Features) -> Tensor:
         """Return the scalar loss.
@@ -81,6 +96,7 @@ class Contrastive(Objective):
             )
         if features.logit_bias is None:
             raise ConfigError("the sigmoid objective needs a bias: set model.encoder.logit_bias, e.g. to -10")
-        return sigmoid_loss(
-            features.image, text, features.logit_scale, features.logit_bias, pairs, self.tile, features.share
-        )
+        image = features.image
+        if self.offset is not None:
+            image = image + whole_gradient(features.share, self.offset)
+        return sigmoid_loss(image, text, features.logit_scale, features.logit_bias, pairs, self.tile, features.share)

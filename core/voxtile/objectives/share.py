@@ -83,6 +83,26 @@ def highest_(share: Share | None, value: Tensor) -> None:
         dist.all_reduce(value, dist.ReduceOp.MAX)
 
 
+def whole_gradient(share: Share | None, value: Tensor) -> Tensor:
+    """The same value, whose gradient is summed over the processes: each uses it for its own rows only."""
+    if share is None:
+        return value
+    whole: Tensor = _WholeGradient.apply(value)  # type: ignore[no-untyped-call]
+    return whole
+
+
+class _WholeGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:  # noqa: ANN401 - torch's context
+        return value.view_as(value)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:  # noqa: ANN401 - torch's context
+        grad = grad.clone()
+        dist.all_reduce(grad)
+        return grad
+
+
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, own: Tensor, share: Share) -> Tensor:  # noqa: ANN401 - torch's context

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from voxtile.errors import ConfigError
 from voxtile.objectives.contrastive import Contrastive
 from voxtile.objectives.pairs import Pairs
 from voxtile.types import Batch, Encoded, Features
@@ -235,3 +236,23 @@ def test_no_tile_shape_changes_the_pairs(data):
             counts = here.counts(values.shape)
             assert torch.equal(counts[0], positive[rows, columns].sum(1).double())
             assert torch.equal(counts[1], positive[rows, columns].sum(0).double())
+
+
+def test_a_text_bias_moves_the_logits_of_a_text_alike_and_is_learned():
+    batch = make_batch(4, torch.arange(4))
+    g = torch.Generator().manual_seed(1)
+    image, text = (F.normalize(torch.randn(4, 3, generator=g, dtype=torch.float64), dim=1) for _ in range(2))
+    scale, bias = torch.tensor(5.0, dtype=torch.float64), torch.tensor(-1.0, dtype=torch.float64)
+    made = Contrastive(kind="sigmoid", text_bias=True)
+    made.setup(image_width=3, text_width=3, embed_dim=3, fact_names=())
+    made.double()
+    with torch.no_grad():
+        made.offset.copy_(torch.tensor([0.3, -0.2, 0.5]))
+    loss = made(Features(image, text, scale, bias, Encoded(image), Encoded(text), batch))
+    logits = scale * image @ text.T + bias + (scale * text @ made.offset)[None]
+    truth = -F.logsigmoid((2 * torch.eye(4) - 1) * logits).sum() / 4
+    torch.testing.assert_close(loss, truth.detach())
+    loss.backward()
+    assert made.offset.grad.norm() > 1e-3
+    with pytest.raises(ConfigError, match="text_bias is for kind sigmoid"):
+        Contrastive(text_bias=True)

@@ -1,5 +1,7 @@
 """Objectives over pairs, facts and older models: how each is made, its dense float64 definition, and what it needs."""
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from exactness_model import ITEMS, REFERENCES, SHARED, Numbers, Stored, divergence, masks, one_way, softmax
@@ -57,7 +59,7 @@ def dense_agreement(objective, f):
     stated = f.batch.text_facts
     some = (stated >= 0).any(1)
     signed = torch.where(stated < 0, 0, 2 * stated - 1)[some].to(f.text.dtype)
-    want = torch.nn.functional.cosine_similarity(signed[:, None], signed[None], dim=2)
+    want = F.cosine_similarity(signed[:, None], signed[None], dim=2)
     got, apart = f.text[some] @ f.text[some].T, ~torch.eye(len(want), dtype=torch.bool)
     same = apart & (want > 1 - 1e-6)
     shares = (objective.scale * got).masked_fill(~apart, -torch.inf).log_softmax(1)
@@ -111,6 +113,18 @@ def moved(objective):
     return objective
 
 
+def moved_offset(objective):
+    """With a text bias that is not 0."""
+    setup = objective.setup
+
+    def moved_setup(**widths):
+        setup(**widths)
+        torch.nn.init.normal_(objective.offset, std=0.1, generator=torch.Generator().manual_seed(6))
+
+    objective.setup = moved_setup
+    return objective
+
+
 SMALL = (5, 7)
 CASES = {
     "Contrastive softmax": (lambda: Contrastive(tile=SMALL), dense_softmax, {}),
@@ -125,6 +139,11 @@ CASES = {
         {},
     ),
     "Contrastive sigmoid": (lambda: Contrastive(kind="sigmoid", ignore=["study"], tile=SMALL), dense_sigmoid, {}),
+    "Contrastive sigmoid, text bias": (
+        lambda: moved_offset(Contrastive(kind="sigmoid", text_bias=True, tile=SMALL)),
+        lambda objective, f: dense_sigmoid(objective, replace(f, image=f.image + objective.offset)),
+        {},
+    ),
     "TokenWise": (lambda: TokenWise(positives=["text"], tile=SMALL), dense_words, {"cached": False}),
     "FactHead": (FactHead, dense_facts, {}),
     "TextFactHead": (TextFactHead, dense_text_facts, {}),

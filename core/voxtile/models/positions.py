@@ -12,7 +12,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -89,14 +88,14 @@ def resample(
     """
     x = table.view(*grid, -1)
     for axis, old in enumerate(grid):
-        before, after = centres(old, step[axis]), centres(wanted[axis], wanted_step[axis])
-        if len(before) != len(after) or not np.allclose(before, after, rtol=1e-6, atol=0):
+        if old != wanted[axis] or not math.isclose(step[axis], wanted_step[axis], rel_tol=1e-6):
+            before, after = centres(old, step[axis]), centres(wanted[axis], wanted_step[axis])
             rows = [np.interp(after, before, unit) for unit in np.eye(old)]
             matrix = torch.tensor(np.stack(rows, 1), dtype=table.dtype, device=table.device)
             x = torch.tensordot(matrix, x, dims=([1], [axis])).movedim(0, axis)
     return x.flatten(0, -2)
 
 
-def centres(count: int, step: float) -> npt.NDArray[np.float64]:
-    """Where patches lie along an axis, the centre of the image being 0."""
-    return np.asarray((np.arange(count) - (count - 1) / 2) * step, dtype=np.float64)
+def centres(count: int, step: float) -> list[float]:
+    """Where patches lie along an axis, the centre of the image being 0; plain numbers, which exports can trace."""
+    return [(place - (count - 1) / 2) * step for place in range(count)]

@@ -183,7 +183,7 @@ class ViTTower(ImageTower):
         x = self.patch_embed(images, patch)
         grid = tuple(x.shape[1:-1])
         x = x.flatten(1, -2) + self.position(grid, self._step(patch)).to(x.dtype)
-        first = [token.expand(len(x), -1, -1) for token in (self.cls_token, self.reg_token) if token is not None]
+        first = [token.expand(x.shape[0], -1, -1) for token in (self.cls_token, self.reg_token) if token is not None]
         x = torch.cat([*(token.to(x.dtype) for token in first), x], 1)
         prefix = sum(token.shape[1] for token in first)
         for number, block in enumerate(self.blocks):
@@ -282,7 +282,7 @@ class ViTTower(ImageTower):
 def _to_slices(x: Tensor, prefix: int, slices: int) -> Tensor:
     """[S, P + N, W] to [S · slices, P + N / slices, W]: each slice with a copy of the P tokens that are no patches."""
     first = x[:, :prefix].unsqueeze(1).expand(-1, slices, -1, -1)
-    return torch.cat([first, x[:, prefix:].reshape(len(x), slices, -1, x.shape[2])], 2).flatten(0, 1)
+    return torch.cat([first, x[:, prefix:].reshape(x.shape[0], slices, -1, x.shape[2])], 2).flatten(0, 1)
 
 
 def _from_slices(x: Tensor, prefix: int, slices: int) -> Tensor:

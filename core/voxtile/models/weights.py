@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from torch import Tensor, nn
 
 from voxtile.errors import CheckpointError
 
-_LOG = logging.getLogger(__name__)
 _WRAPPERS = ("module", "model", "encoder", "backbone", "encoder_q", "visual", "trunk", "image_encoder", "teacher")
 _IMAGE = "encoder.image."
 _SHOWN = 6
@@ -134,9 +132,7 @@ def load_report(
         fitting[key] = value
     model.load_state_dict(fitting, strict=False)
     used = tuple(sorted(fitting.keys() - resized.keys()))
-    report = LoadReport(where, used, dict(sorted(resized.items())), missing, unexpected)
-    _LOG.info("%s", report)
-    return report
+    return LoadReport(where, used, dict(sorted(resized.items())), missing, unexpected)
 
 
 def bare_key(key: str, own: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 import torch
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
 import voxtile
@@ -141,6 +142,9 @@ class ContrastiveModule(ManyProcesses):
             self.training_marks = getattr(data, "training_marks", None)
             if not self.encoder.text.tokenizer.ready:
                 self.encoder.text.tokenizer.train(data.training_texts())
+            for tower in (self.encoder.image, self.encoder.text):
+                if getattr(tower, "load_report", None) is not None:
+                    rank_zero_info("%s", tower.load_report)
 
     def setup_objectives(self, fact_names: tuple[str, ...]) -> None:
         """Create what objectives learn, once."""
@@ -175,12 +179,6 @@ class ContrastiveModule(ManyProcesses):
         if self.large_batch is not None:
             size = int(getattr(self.trainer.datamodule, "batch_size", self.large_batch.total))  # type: ignore[attr-defined]
             self.large_batch.check(self.encoder, self._objectives(), size, self.trainer.world_size)
-        local = [name for name, objective in self._objectives().items() if "regions" in objective.needs]
-        if self.trainer.world_size > 1 and local:
-            raise ConfigError(
-                f"the objective '{local[0]}' reads feature maps, which processes do not exchange; set trainer.devices "
-                "to 1, or remove it"
-            )
         coupled = [name for name, objective in self._objectives().items() if objective.couples_items]
         if self.trainer.accumulate_grad_batches > 1 and coupled:
             raise ConfigError(
@@ -235,7 +233,7 @@ class ContrastiveModule(ManyProcesses):
         image, image_encoded = self.encoder.pool_items(embeddings, encoded, batch.image_item, len(batch))
         if batch.regions is not None and "regions" in reads:
             self.cut_texts += cut_phrases(self.encoder, batch.regions)
-            batch = replace(batch, regions=with_phrases(self.encoder, batch.regions, batch.images.device))
+            batch = with_phrases(self.encoder, batch)
         features = self._with_texts(batch, image, image_encoded)
         if batch.samples is not None and "samples" in needs:
             features.samples = self._with_texts(self.tokenised(batch.samples), embeddings, encoded)

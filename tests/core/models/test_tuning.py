@@ -1,9 +1,12 @@
 """What of a tower is trained: exactly the parameters that are named, with a gradient nowhere else."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
 
+from voxtile.data.presets import ImagePreset
 from voxtile.errors import ConfigError
 from voxtile.export.source import read_source
 from voxtile.models.blocks import blocks, depths
@@ -14,7 +17,9 @@ from voxtile.models.text import TextBag, TextTransformer
 from voxtile.models.timm import TimmTower
 from voxtile.models.tuning import Tuning, merge_lora
 from voxtile.models.vit import ViTTower
+from voxtile.objectives.contrastive import Contrastive
 from voxtile.training.checkpoint import FORMAT
+from voxtile.training.module import ContrastiveModule
 from voxtile.training.rebuild import module_from_checkpoint, module_from_config
 from voxtile.training.schedule import AdamW, block_distances
 
@@ -167,6 +172,23 @@ def test_a_tuned_tower_comes_back_from_its_checkpoint(tmp_path, mode):
     for merged in (load_model(str(path)).encoder, read_source(path).encoder):
         assert not [name for name, _ in merged.named_parameters() if "lora" in name]
         assert torch.allclose(merged.encode_samples(images)[0], wanted, atol=1e-6)
+
+
+def test_a_run_says_what_became_of_the_weights(tmp_path, caplog):
+    torch.save({**ViTTower(**SMALL).state_dict(), "head.weight": torch.zeros(2)}, tmp_path / "w.pth")
+    module = ContrastiveModule(
+        encoder=encoder(image=ViTTower(**SMALL, pretrained=str(tmp_path / "w.pth"))),
+        objectives={"contrastive": Contrastive()},
+    )
+    data = SimpleNamespace(
+        preset=ImagePreset(size=(16, 16), channels=1, mean=(0.5,), std=(0.5,)),
+        fact_names=(),
+        training_texts=lambda: ["a b"],
+    )
+    module.trainer = SimpleNamespace(datamodule=data, world_size=1, accumulate_grad_batches=1)
+    with caplog.at_level("INFO"):
+        module.setup("fit")
+    assert f"weights '{tmp_path / 'w.pth'}': 42 weights used; 1 left out (head.weight)" in caplog.text
 
 
 def test_merging_leaves_plain_layers():

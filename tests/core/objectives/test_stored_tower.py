@@ -30,14 +30,6 @@ def test_the_vectors_of_the_table_reach_the_tower(embedded):
     assert torch.equal(again(sample(7), None), images[0])
 
 
-def test_a_projector_begins_as_nothing_and_is_all_that_learns():
-    tower = StoredImageTower(length=6, projector=12)
-    images = torch.randn(4, 6, 1, 1)
-    assert torch.equal(tower(images).pooled, images.flatten(1))
-    tower(images).pooled.square().sum().backward()
-    assert tower.projector[-1].weight.grad.abs().max() > 0
-
-
 @pytest.mark.parametrize(
     ("arguments", "models", "said"),
     [

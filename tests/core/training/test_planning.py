@@ -5,11 +5,11 @@ import copy
 import pytest
 import torch
 import yaml
-from torch.utils.flop_counter import FlopCounterMode
 
 from voxtile.cli import main
 from voxtile.data.presets import preset_from_config
 from voxtile.errors import ConfigError
+from voxtile.training.operations import operation_counter
 from voxtile.training.planning.estimate import largest, memory, seconds
 from voxtile.training.planning.gpus import Gpu, find_gpu
 from voxtile.training.planning.measure import measure
@@ -48,7 +48,7 @@ def test_operations_and_parameters_are_those_of_a_real_step(steps):
     module = module_from_config(MODEL).train()
     module.setup_objectives(tuple(f"fact_{n}" for n in range(12)))
     assert steps[4].parameters == sum(p.numel() for p in module.parameters())
-    counter = FlopCounterMode(display=False)
+    counter = operation_counter()
     with counter:
         encoded = module.encoder.image(torch.randn(4, 1, 16, 16))
         image = module.encoder.image_projection(encoded.pooled)

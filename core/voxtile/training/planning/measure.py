@@ -81,7 +81,7 @@ def measure(
         with _no_draws():
             module = module_from_config(model).train()
         cached, module.large_batch = module.large_batch is not None, None
-        with mock.patch.object(Tensor, "__deepcopy__", lambda tensor, memo: tensor.detach().clone()):
+        with mock.patch.object(Tensor, "__deepcopy__", _copied):
             module.setup_objectives(tuple(f"fact_{number}" for number in range(_FACTS)))
         tokenizer = module.encoder.text.tokenizer
         if not tokenizer.ready:
@@ -151,6 +151,12 @@ def _guard_rows(module: ContrastiveModule, left: list[str]) -> None:
             return made
 
         objective.rows = rows  # type: ignore[assignment]
+
+
+def _copied(tensor: Tensor, memo: object) -> Tensor:
+    """A copy of a fake tensor, which torch's own would take from a storage that is not there."""
+    made = tensor.detach().clone()
+    return nn.Parameter(made, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else made
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from voxtile.errors import ConfigError
 from voxtile.models.convolution import CONVOLUTIONS, position
+from voxtile.models.tower import full_precision
 from voxtile.types import Encoded
 
 _LINEAR: dict[int, str] = {2: "bilinear", 3: "trilinear"}
@@ -52,14 +53,14 @@ class Answers(NamedTuple):
 
     def logits(self, cells: Tensor, rows: Tensor) -> Tensor:
         """[r, P, K] float32 of some phrases of one image at [P, F] cells of it."""
-        products = (cells @ self.weights[rows].flatten(0, 1).T).float()
+        products = full_precision(cells @ self.weights[rows].flatten(0, 1).T)
         parts = products.reshape(len(cells), len(rows), self.weights.shape[1]).transpose(0, 1)
-        return parts + self.offsets[rows].float().unsqueeze(1)
+        return parts + full_precision(self.offsets[rows]).unsqueeze(1)
 
     def peaks(self, cells: Tensor, rows: Tensor) -> Tensor:
         """[r] float32, the largest logit of each phrase anywhere among the cells."""
-        offsets = self.offsets[rows].float()
-        products = (cells @ self.weights[rows].flatten(0, 1).T).amax(0).float()
+        offsets = full_precision(self.offsets[rows])
+        products = full_precision((cells @ self.weights[rows].flatten(0, 1).T).amax(0))
         return (products.view_as(offsets) + offsets).amax(1)
 
 

@@ -11,27 +11,31 @@ from torch import Tensor
 from voxtile.errors import ConfigError
 from voxtile.grounding.decoder import Answers, GroundingDecoder, require_levels
 from voxtile.grounding.losses import dice_loss, focal_loss, projection_loss
-from voxtile.models.tower import ImageTower, TextTower
-from voxtile.objectives.base import Objective
+from voxtile.models.tower import ImageTower, TextTower, full_precision
+from voxtile.objectives.base import ItemObjective
+from voxtile.objectives.keyed import uniform
 from voxtile.types import Features, Regions
 
+_STREAM = 7919  # of the numbers that choose points
 
-class Grounding(Objective):
+
+class Grounding(ItemObjective):
     """Dice and focal loss of known masks, projections of boxes, and cross-entropy of the presence.
 
     A phrase without a target has an empty mask: then the focal loss alone asks for silence. Each region counts by its
-    confidence (weak labels less than outlines). It needs `data.regions`.
+    confidence (weak labels less than outlines). What is asked of an image is answered by that image alone, so that it
+    works in any batch and over processes. It needs `data.regions`.
 
     Args:
         width, fine_width, fine_blocks, product, heads, coordinates: of the decoder, see `GroundingDecoder`.
-        points: voxels (of whole cells) without any target that the loss of an image is taken on, drawn anew each time.
+        points: voxels (of whole cells) without any target that the loss of an image is taken on, drawn by its draw.
         focal: weight of the focal loss beside Dice.
         silence: share of the focal loss that a phrase without target counts. It is divided by few voxels, that of a
             large target by thousands: at 1 silence wins, and what is large and rare may never be shown.
         presence: weight of the presence term.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({"tokens", "regions"})
+    row_needs: ClassVar[frozenset[str]] = frozenset({"tokens", "regions"})
 
     def __init__(
         self,
@@ -69,30 +73,35 @@ class Grounding(Objective):
             **self.sizes,
         )
 
-    def forward(self, features: Features) -> Tensor:
-        """Mean over the batch's phrases, weighted by confidence; 0 where there are none.
+    def rows(self, features: Features) -> Tensor:
+        """[B, 2]: the losses of each item's phrases, weighted by confidence, and their weights.
 
         Raises:
             ConfigError: the batch has no regions, or the decoder was not made.
         """
         regions = self._regions(features)
-        if not len(regions.phrases):
-            return features.image.sum() * 0.0
-        if self.decoder is None or regions.encoded is None:
+        if self.decoder is None:
             raise ConfigError("Grounding was not set up; load a checkpoint or train the model first")
         levels = require_levels(features.image_encoded)
+        rows = full_precision(levels[0]).new_zeros(len(features.image), 2)
+        if regions.encoded is None:
+            raise ConfigError("Grounding asks phrases that the module encodes; list it in model.objectives")
+        if not len(regions.phrases):  # a gradient of 0 reaches what other processes use
+            touched = (*levels, regions.encoded.pooled, *self.parameters())
+            return rows + sum((0.0 * part).sum() for part in touched)  # a product each: their gradients share no memory
         found = self.decoder.answers(levels, regions.encoded, regions.item)
         present = regions.masks.flatten(1).amax(1) > 0
         boxed = regions.boxed & present
         loss = self.presence * F.binary_cross_entropy_with_logits(
-            found.presence.float(), present.float(), reduction="none"
+            full_precision(found.presence), present.to(rows.dtype), reduction="none"
         )
-        loss = loss + self._outlines(found, regions, boxed, levels[0].shape[2:])
+        loss = loss + self._outlines(found, regions, boxed, levels[0].shape[2:], features.batch.draws)
         if boxed.any():
             loss = loss.index_add(0, torch.nonzero(boxed).squeeze(1), self._boxes(found, regions, boxed, levels))
-        return (loss * regions.weight).sum() / regions.weight.sum().clamp(min=1e-6)
+        weight = regions.weight.to(rows.dtype)
+        return rows.index_add(0, regions.item, torch.stack([loss.to(rows.dtype) * weight, weight], 1))
 
-    def _outlines(self, found: Answers, regions: Regions, boxed: Tensor, cells: torch.Size) -> Tensor:
+    def _outlines(self, found: Answers, regions: Regions, boxed: Tensor, cells: torch.Size, draws: Tensor) -> Tensor:
         """[R] loss of known masks, 0 where only a box is known; from all cells with targets and a sample of the others.
 
         A sampled cell stands for as many as there are for each one drawn, so that the expected sums are those over the
@@ -100,7 +109,7 @@ class Grounding(Objective):
         """
         assert self.decoder is not None
         masks, axes = regions.masks.to(found.presence.device), self.decoder.dimensions
-        losses = torch.zeros(len(masks), device=masks.device)
+        losses = full_precision(found.presence).new_zeros(len(masks))
         for image, features in enumerate(found.cells.unbind()):
             rows = torch.nonzero((regions.item == image) & ~boxed).squeeze(1)
             if not len(rows):
@@ -109,12 +118,12 @@ class Grounding(Objective):
             held = (
                 self.decoder.in_cells(masks[rows].amax(0, keepdim=True), cells)[0].flatten(axes).amax(-1).flatten() > 0
             )
-            places, weight = _points(held, self.points // 2**axes)
+            places, weight = _points(held, self.points // 2**axes, draws[image])
             logits = found.logits(features[places], rows).flatten(1)
             at: Any = (slice(None), *torch.unravel_index(places, tuple(cells)))
             truth = parts[at].flatten(1)
-            there = (truth.amax(1) > 0).float()
-            weight = weight.repeat_interleave(2**axes)
+            there = (truth.amax(1) > 0).to(losses.dtype)
+            weight = weight.to(logits.dtype).repeat_interleave(2**axes)
             share = there + self.silence * (1 - there)
             own = self.focal * share * focal_loss(logits, truth, weight) + there * dice_loss(logits, truth, weight)
             losses = losses.index_add(0, rows, own)
@@ -135,11 +144,19 @@ class Grounding(Objective):
         return regions
 
 
-def _points(positive: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """All places where `positive` [N] is True and about `count` of the others, and how many cells each stands for."""
+def _points(positive: Tensor, count: int, draw: Tensor) -> tuple[Tensor, Tensor]:
+    """All places where `positive` [N] is True and about `count` of the others, and how many cells each stands for.
+
+    Args:
+        positive: [N] bool.
+        count: how many.
+        draw: of the image, the key of the choice.
+    """
     inside = torch.nonzero(positive).squeeze(1)
     outside = torch.nonzero(~positive).squeeze(1)
-    drawn = outside[torch.randint(len(outside), (count,), device=positive.device)] if len(outside) else outside
+    chosen = uniform(draw.reshape(1).to(positive.device), count, _STREAM)[0] * len(outside)
+    drawn = outside[chosen.long()] if len(outside) else outside
     share = len(outside) / max(1, len(drawn))
-    weight = torch.cat([inside.new_ones(len(inside)).float(), torch.full((len(drawn),), share, device=positive.device)])
+    weight = torch.ones(len(inside) + len(drawn), dtype=torch.float64, device=positive.device)
+    weight[len(inside) :] = share
     return torch.cat([inside, drawn]), weight

@@ -135,8 +135,8 @@ def encode_cached(
             image, image_encoded = encoder.encode_items(part.images, part.image_item, len(part), tokens)
             assert part.tokens is not None
             text, text_encoded = encoder.encode_texts(part.tokens)
-            if regions and part.regions is not None:
-                part = replace(part, regions=with_phrases(encoder, part.regions, part.images.device))
+            if regions:
+                part = with_phrases(encoder, part)
             scale, bias = encoder.logit_scale, encoder.logit_bias
             made = Features(image, text, scale, bias, image_encoded, text_encoded, part, step)
             again = torch.is_grad_enabled()

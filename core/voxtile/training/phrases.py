@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from voxtile.models.dual import DualEncoder
-from voxtile.types import Regions
+from voxtile.types import Batch, Regions
 
 
 def cut_phrases(encoder: DualEncoder, regions: Regions) -> int:
@@ -15,12 +15,16 @@ def cut_phrases(encoder: DualEncoder, regions: Regions) -> int:
     return encoder.text.tokenizer.encode(list(dict.fromkeys(regions.phrases)))[1] if regions.phrases else 0
 
 
-def with_phrases(encoder: DualEncoder, regions: Regions, device: torch.device) -> Regions:
-    """The regions with their phrases encoded, each different phrase once."""
+def with_phrases(encoder: DualEncoder, batch: Batch) -> Batch:
+    """The batch with the phrases of its regions encoded, each different phrase once.
+
+    Where there is none the tower reads something else: sharded weights are gathered by all processes at once.
+    """
+    regions = batch.regions
+    if regions is None:
+        return batch
     known = {phrase: place for place, phrase in enumerate(dict.fromkeys(regions.phrases))}
-    if not known:
-        return regions
-    tokens, _ = encoder.text.tokenizer.encode(list(known))
-    embedded, encoded = encoder.encode_texts(tokens.to(device))
-    places = torch.tensor([known[phrase] for phrase in regions.phrases], device=device)
-    return replace(regions, encoded=encoded.at(places), embedded=embedded[places])
+    tokens, _ = encoder.text.tokenizer.encode(list(known) or batch.texts[:1] or ["a"])
+    embedded, encoded = encoder.encode_texts(tokens.to(batch.images.device))
+    places = torch.tensor([known[phrase] for phrase in regions.phrases], dtype=torch.int64, device=embedded.device)
+    return replace(batch, regions=replace(regions, encoded=encoded.at(places), embedded=embedded[places]))

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from voxtile.errors import ConfigError
+from voxtile.grounding.decoder import GroundingDecoder
 from voxtile.models.wavelet import WaveletTower
+from voxtile.objectives.grounding import Grounding
 from voxtile.objectives.region_contrast import RegionContrast
 from voxtile.types import Encoded, Regions
 
@@ -13,7 +15,7 @@ def made(phrases, item, masks, weight=None, width=6):
     g = torch.Generator().manual_seed(0)
     names = sorted(set(phrases))
     vectors = torch.nn.functional.normalize(torch.randn(len(names), width, generator=g, dtype=torch.float64), dim=1)
-    embedded = torch.stack([vectors[names.index(p)] for p in phrases])
+    embedded = torch.stack([vectors[names.index(p)] for p in phrases]) if phrases else vectors
     weight = torch.ones(len(phrases), dtype=torch.float64) if weight is None else weight
     return Regions(phrases, item, masks, torch.zeros(len(phrases), dtype=torch.bool), weight, embedded=embedded)
 
@@ -59,6 +61,21 @@ def test_it_equals_its_equation():
         above = above - regions.weight[r] * torch.log(exp[regions.phrases[r]] / sum(exp.values()))
         total = total + regions.weight[r]
     torch.testing.assert_close(loss(built, features(regions, levels)), above / total, rtol=1e-10, atol=1e-12)
+
+
+def test_a_process_without_regions_takes_part_with_a_gradient_of_nought():
+    levels = tuple(torch.randn(2, width, size, size, requires_grad=True) for width, size in ((4, 8), (5, 4)))
+    none = made([], torch.zeros(0, dtype=torch.int64), torch.zeros(0, 16, 16))
+    none.encoded = Encoded(torch.zeros(0, 3, requires_grad=True))
+    grounding = Grounding(width=8, fine_width=4, heads=2)
+    grounding.decoder = GroundingDecoder(dimensions=2, level_widths=(4, 5), text_width=3, **grounding.sizes)
+    for built in (objective().float(), grounding):
+        given = features(none, levels)
+        rows = built.rows(given)
+        assert rows.shape in ((0, 14), (2, 2))
+        (rows.sum() + loss(built, given)).backward()
+        assert all(parameter.grad is not None and not parameter.grad.any() for parameter in built.parameters())
+        assert not levels[1].grad.any()
 
 
 def test_nothing_to_compare_costs_nothing_and_wrong_settings_are_named():

@@ -7,6 +7,8 @@ from exactness_model import ITEMS, Numbers, masks, softmax
 from voxtile.objectives.bag_of_descriptions import BagOfDescriptions
 from voxtile.objectives.concept_patch import ConceptPatch
 from voxtile.objectives.gated_contrastive import GatedContrastive
+from voxtile.objectives.grounding import _STREAM, Grounding
+from voxtile.objectives.keyed import uniform
 from voxtile.objectives.local_alignment import LocalAlignment
 from voxtile.objectives.noise_adaptive import NoiseAdaptive
 from voxtile.objectives.region_attribute import RegionAttribute
@@ -183,6 +185,40 @@ def dense_region_contrast(objective, f):
     return (weight * torch.stack(losses)).sum() / weight.sum()
 
 
+def soft_dice(p, t, w):
+    return 1 - (2 * (w * p * t).sum() + 1) / ((w * (p.square() + t.square())).sum() + 1)
+
+
+def dense_grounding(objective, f):
+    """Masks laid out whole; a cell that is drawn k times counts k times what it stands for."""
+    regions, towers = f.batch.regions, objective.towers
+    levels = towers.image(f.batch.images, tokens=True).levels
+    found = objective.decoder(levels, towers.text(Numbers().encode(regions.phrases)[0]), regions.item, (4, 4))
+    total = 0.0
+    for r, truth in enumerate(regions.masks):
+        there = truth.any().double()
+        loss = objective.presence * F.binary_cross_entropy_with_logits(found.presence[r], there)
+        logits, p = found.mask[r], found.mask[r].sigmoid()
+        if regions.boxed[r] and there:
+            shadows = [soft_dice(logits.amax(axis).sigmoid(), truth.amax(axis), 1.0) for axis in (0, 1)]
+            loss = loss + sum(shadows) / 2
+        else:
+            beside = (regions.item == regions.item[r]) & ~(regions.boxed & regions.masks.flatten(1).any(1))
+            held = regions.masks[beside].amax(0).view(2, 2, 2, 2).amax((1, 3)).flatten() > 0
+            outside = torch.nonzero(~held)[:, 0]
+            weight = held.double()
+            drawn = uniform(f.batch.draws[regions.item[r]][None], objective.points // 4, _STREAM)[0]
+            for chosen in (drawn * len(outside)).long().tolist() if len(outside) else ():
+                weight[outside[chosen]] += len(outside) / len(drawn)
+            weight = weight.view(2, 1, 2, 1).expand(2, 2, 2, 2).reshape(4, 4)
+            cross = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+            focal = (weight * cross * (p - truth).square()).sum() / (weight * truth).sum().clamp(min=100)
+            share = there + objective.silence * (1 - there)
+            loss = loss + objective.focal * share * focal + there * soft_dice(p, truth, weight)
+        total = total + regions.weight[r] * loss
+    return total / regions.weight.sum()
+
+
 def known_towers(objective):
     """The reference encodes by itself."""
     setup = objective.setup_encoder
@@ -234,6 +270,13 @@ CASES = {
     "RegionAttribute, shared head": (
         lambda: RegionAttribute(hidden=5, shared=True, warmup=0, phrases=PHRASES),
         dense_regions,
+        {},
+    ),
+    "Grounding": (
+        lambda: known_towers(
+            Grounding(width=8, fine_width=4, product=3, heads=2, points=12, silence=0.5, coordinates=True)
+        ),
+        dense_grounding,
         {},
     ),
     "RegionContrast": (lambda: known_towers(RegionContrast(level=0)), dense_region_contrast, {}),

@@ -10,7 +10,7 @@ from voxtile.models.text import TextTransformer
 from voxtile.models.wavelet import WaveletTower
 from voxtile.objectives.contrastive import Contrastive
 from voxtile.objectives.facts import FactHead
-from voxtile.objectives.grounding import Grounding
+from voxtile.objectives.token_wise import TokenWise
 from voxtile.training.large_batch import LargeBatch, split_items
 from voxtile.training.module import ContrastiveModule
 from voxtile.training.seeds import micro_seed
@@ -142,8 +142,8 @@ def test_what_cannot_be_taken_apart_is_refused_by_name():
     sizes.check(plain.encoder, {}, 8, 2)
     with pytest.raises(ConfigError, match="cannot be shared by 3 processes in micro-batches of 4"):
         sizes.check(plain.encoder, {}, 8, 3)
-    with pytest.raises(ConfigError, match="'grounding' needs regions, tokens"):
-        sizes.check(plain.encoder, {"grounding": Grounding()}, 8, 1)
+    with pytest.raises(ConfigError, match="'words' needs tokens"):
+        sizes.check(plain.encoder, {"words": TokenWise()}, 8, 1)
     normalised = WaveletTower(dimensions=2, widths=[8], blocks=[1])
     with pytest.raises(ConfigError, match=r"BatchNorm2d 'stages\.0\.0\.norm' normalises over the batch"):
         sizes.check(normalised, {}, 8, 1)

@@ -319,7 +319,8 @@ def test_there_are_more_than_twenty():
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("kind", ["random", "all right", "one right"])
-def test_of_search_beside_ranx(kind):
+def test_of_search_beside_ranx(kind, monkeypatch):
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # to compile it takes minutes, and a few queries need none
     ranx = pytest.importorskip("ranx")
     similarity, right = searched(kind)
     gains = (3 * graded(right)).round().astype(int)

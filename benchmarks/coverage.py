@@ -5,7 +5,7 @@ Studies are simulated whose truth is known: scores of two normal distributions 1
 dimensions. Each study goes through the code that makes the rows of a report. Clustered studies have one to five units a
 subject, whose noise is shared to seven tenths. Studies with fewer than ten positives have no figure and do not count.
 
-Run: python benchmarks/coverage.py [--studies 2000] [--replicates 500]; 2,000 studies take five minutes of one CPU.
+Run: python benchmarks/coverage.py [--studies 2000] [--replicates 500] [--only 1000c]
 """
 
 import argparse
@@ -21,7 +21,7 @@ from voxtile.evaluate.retrieval.figures import Recalls, RecallTable
 from voxtile.evaluate.retrieval.questions import DIRECTIONS, RULES
 
 EFFECT, PREVALENCE, SHARED, WIDTH, NOISE, CUTOFF = 1.4, 0.3, 0.7, 8, 1.5, 5
-SETTINGS = ((50, False), (200, False), (1000, False), (50, True), (200, True))
+SETTINGS = ((50, False), (200, False), (1000, False), (50, True), (200, True), (1000, True))
 METRICS = ("auroc", "average_precision", "balanced_accuracy")
 
 
@@ -97,8 +97,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=2000)
     parser.add_argument("--replicates", type=int, default=500)
+    parser.add_argument("--only", metavar="N[c]", help="one setting, e.g. 1000c for 1,000 clustered subjects")
     arguments = parser.parse_args()
     for subjects, clustered in SETTINGS:
+        if arguments.only not in (None, f"{subjects}{'c' if clustered else ''}"):
+            continue
         started = time.process_time()
         found = coverage(subjects, clustered, arguments.studies, arguments.replicates)
         told = ", ".join(f"{metric} {100 * share:.1f} % of {count}" for metric, (share, count) in found.items())

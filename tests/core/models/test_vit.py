@@ -10,10 +10,15 @@ from safetensors.torch import save_file
 from timm.layers.patch_embed import resample_patch_embed
 from torch import nn
 
+from voxtile.data.presets import ImagePreset
 from voxtile.errors import CheckpointError, ConfigError
+from voxtile.grounding.similarity.side import image_side
 from voxtile.models.adapters import inflate_depth
+from voxtile.models.dual import DualEncoder
+from voxtile.models.load import EncoderModel
 from voxtile.models.patches import BandPatchEmbedding, PatchEmbedding, embed_patches, resize_patches
 from voxtile.models.positions import LearnedPositions, SinCosPositions, centres, resample
+from voxtile.models.text import TextBag
 from voxtile.models.vit import ViTTower
 
 SMALL = {"width": 24, "depth": 2, "heads": 2}
@@ -266,6 +271,15 @@ def test_levels_halve_until_the_patch(dimensions, patch, strides):
     assert [tuple(level.shape[1:]) for level in levels] == [
         (w, *(16 // s for s in stride)) for w, stride in zip((4, 6, 8), strides, strict=True)
     ]
+
+
+def test_levels_of_a_vit_are_not_taken_for_what_its_embedding_is_pooled_from():
+    """Grad-CAM asks for the maps that the embedding depends on; these branch off beside it."""
+    encoder = DualEncoder(
+        image=ViTTower(size=16, patch=8, levels=[4, 6, 8], **SMALL), text=TextBag(vocabulary=300, width=8), embed_dim=8
+    )
+    preset = ImagePreset(size=(16, 16), channels=1, mean=(0.5,), std=(0.5,))
+    assert image_side(EncoderModel("vit", encoder, preset)).levels is None
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.2])

@@ -25,6 +25,7 @@ from voxtile.models.load import EncoderModel
 from voxtile.models.openclip import OpenClipImage
 from voxtile.models.timm import TimmFeatures
 from voxtile.models.tower import full_precision
+from voxtile.models.vit import ViTTower
 from voxtile.objectives.region_contrast import RegionContrast
 from voxtile.objectives.token_wise import TokenWise
 
@@ -103,7 +104,7 @@ def _(model: EncoderModel) -> ImageSide:
         model.device,
         transformer,
         None if values is None else lambda x: project(values(x)),
-        levels if tower.level_widths else None,
+        levels if tower.level_widths and not isinstance(tower, ViTTower) else None,  # of a ViT they come after pooling
         *_trained(model),
     )
 

@@ -160,7 +160,8 @@ class DualEncoder(nn.Module):
 
     def encode_texts(self, tokens: Tensor) -> tuple[Tensor, Encoded]:
         """Encode [T, L] tokens to [T, D] normalised embeddings and the tower's own output."""
-        if not len(tokens):  # images alone; attention does not take what is not there
+        # Images alone: attention does not take what is not there. An export, whose number of texts is free, never asks.
+        if not torch.compiler.is_compiling() and not len(tokens):
             pooled = self.log_scale.new_zeros(0, self.text.width)
             return pooled.new_zeros(0, self.embed_dim), Encoded(pooled)
         encoded: Encoded = self.text(tokens)

@@ -84,6 +84,38 @@ def test_bands_and_both_small_text_towers(tmp_path, bands, save, text):
     assert max(compared["image"], compared["text"]) < 1e-5
 
 
+def vit(**arguments):
+    return {
+        "class_path": "voxtile.models.vit.ViTTower",
+        "init_args": {"width": 24, "depth": 2, "heads": 2, **arguments},
+    }
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize(
+    ("more", "channels"),
+    [
+        ({"position": "sincos", "slice_blocks": [0], "pooling": "attention", "spacing": [3, 3, 3]}, 2),
+        ({"pooling": "cls", "registers": 2, "layer_scale": 0.1}, 2),
+    ],
+)
+def test_vits_of_volumes(tmp_path, volumes, save, bag, more, channels):
+    tower = vit(dimensions=3, channels=channels, size=[8, 10, 12], patch=[2, 5, 6], **more)
+    export_onnx(save(tower, bag, VOLUMES), tmp_path / "out", corpus=volumes, samples=3)
+    assert json.loads((tmp_path / "out" / "voxtile.json").read_text())["compared"]["image"] < 1e-5
+
+
+@pytest.mark.sweep
+def test_vits_of_any_bands(tmp_path, bands, save, bag):
+    preset = {
+        "class_path": "voxtile.data.tile.TilePreset",
+        "init_args": {"bands": [f"B{n}" for n in range(5)], "size": [32, 32], "mean": [0.2], "std": [0.1]},
+    }
+    tower = vit(size=32, patch=8, wavelengths_nm=[443, 490, 560, 665, 842])
+    export_onnx(save(tower, bag, preset), tmp_path / "out", corpus=bands, samples=3)
+    assert json.loads((tmp_path / "out" / "voxtile.json").read_text())["compared"]["image"] < 1e-4
+
+
 @pytest.mark.sweep
 def test_open_clip_towers(tmp_path, pictures, save, clip_towers, picture_preset):
     export_onnx(save(*clip_towers(), picture_preset), tmp_path / "out", corpus=pictures, samples=3)

@@ -337,8 +337,9 @@ class ContrastiveModule(ManyProcesses):
         """
         super().optimizer_step(*args, **kwargs)
         self.encoder.clamp_scale()
+        step, steps = self.global_step + 1, int(self.trainer.estimated_stepping_batches)
         for objective in self._objectives().values():
-            objective.after_step(self.encoder, self.global_step + 1, int(self.trainer.estimated_stepping_batches))
+            objective.after_step(self.encoder, step, steps)
 
     # Validation, test, prediction
 

@@ -21,14 +21,14 @@ def test_every_objective_by_every_way(tmp_path):
         )
         for rank, out in enumerate(outs)
     ]
-    said = [process.communicate(timeout=180)[1].decode() for process in running]
+    said = [process.communicate(timeout=400)[1].decode() for process in running]
     assert [process.returncode for process in running] == [0, 0], said
     for out in outs:
         table = json.loads(out.read_text())
-        assert len(table) >= 22
+        assert len(table) >= 70
         ways = Counter(way for row in table.values() for way in row)
         assert all(ways[way] == len(table) for way in ("tiled", "ranks", "sharded"))
-        assert all(ways[way] == ways["cached"] >= 18 for way in ("cached ranks", "cached sharded"))
+        assert all(ways[way] == ways["cached"] >= 62 for way in ("cached ranks", "cached sharded"))
         for case, row in table.items():
             for way, tensors in row.items():
                 worst = max(tensors, key=tensors.get)

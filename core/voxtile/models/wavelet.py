@@ -216,7 +216,10 @@ class WaveletTower(StagedTower):
         self.stem = CONVOLUTIONS[self.dimensions](channels, stem, 2, stride=2, bias=False, groups=channels)
         self.stem.weight.requires_grad_(False).copy_(filters.repeat(channels, *(1,) * self.dimensions).unsqueeze(1))
         self.stem_norm = _NORM[self.dimensions](stem, affine=False)
-        self.details = details
+        weights = torch.full((stem,), float(details))
+        weights[:: len(filters)] = 1  # the means
+        self.details: Tensor | None
+        self.register_buffer("details", weights.view(-1, *(1,) * self.dimensions) if details != 1 else None, False)
         self.mix: nn.Module | None = None
         if mix:
             mixer = CONVOLUTIONS[self.dimensions](stem, mix, 1, bias=False)
@@ -227,10 +230,8 @@ class WaveletTower(StagedTower):
         with torch.no_grad():
             laid_out = images.contiguous(memory_format=LAYOUTS[self.dimensions])
             coefficients = self.stem_norm(self.stem(laid_out))
-            if self.details != 1:
-                weights = coefficients.new_full((coefficients.shape[1],), self.details)
-                weights[:: 2**self.dimensions] = 1  # the means
-                coefficients = coefficients * weights.view(1, -1, *(1,) * self.dimensions)
+            if self.details is not None:
+                coefficients = coefficients * self.details
             if self.rectify:
                 coefficients = F.gelu(coefficients)
         return coefficients if self.mix is None else torch.as_tensor(self.mix(coefficients))

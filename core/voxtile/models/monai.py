@@ -5,6 +5,7 @@ Shape letters: S images, C channels, W features, *G a grid.
 
 from __future__ import annotations
 
+import copy
 import importlib
 import re
 from collections.abc import Callable, Mapping
@@ -159,13 +160,11 @@ def _channels(name: str, channels: int) -> dict[str, int]:
 def _stages(
     model: nn.Module, maps: Maps, dimensions: int, channels: int, size: int | tuple[int, ...] | None
 ) -> tuple[list[int], list[int]]:
-    """Features and stride of each map, from a small image of zeros; no weight or statistic changes."""
+    """Features and stride of each map, from the shapes of a copy that computes nothing."""
     side = 64 if size is None else size
     shape = (side,) * dimensions if isinstance(side, int) else tuple(side)
-    was = model.training
     with torch.no_grad():
-        found = maps(model.eval(), torch.zeros(1, channels, *shape))
-    model.train(was)
+        found = maps(copy.deepcopy(model).to("meta").eval(), torch.zeros(1, channels, *shape, device="meta"))
     strides = [{round(n / m) for n, m in zip(shape, part.shape[2:], strict=True)} for part in found]
     return [part.shape[1] for part in found], [s.pop() if len(s) == 1 else 0 for s in strides]
 

@@ -8,8 +8,7 @@ Shape letters: S images, C channels, *G image grid, N patches, W features.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -19,18 +18,17 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from voxtile.errors import CheckpointError, ConfigError
-from voxtile.models.adapters import Inflation, inflate_channels, inflate_depth
-from voxtile.models.patches import BandPatchEmbedding, PatchEmbedding, resize_patches
-from voxtile.models.positions import LearnedPositions, SinCosPositions, resample
+from voxtile.errors import ConfigError
+from voxtile.models.adapters import Inflation
+from voxtile.models.patches import BandPatchEmbedding, PatchEmbedding
+from voxtile.models.positions import LearnedPositions, SinCosPositions
 from voxtile.models.pyramid import FeaturePyramid
 from voxtile.models.tower import ImageTower
-from voxtile.models.weights import LoadReport, bare_key, load_report, read_weights
+from voxtile.models.vit_weights import VitWeights
+from voxtile.models.weights import LoadReport
 from voxtile.types import Encoded
 
 Pooling = Literal["cls", "mean", "attention"]
-
-_HEADS = r"(head|fc|decoder\w*|mask_token|projector|predictor|attn_pool|text\w*|logit_\w+)\b.*|cls_token|\w*head\b.*"
 
 
 class ViTTower(ImageTower):
@@ -165,7 +163,7 @@ class ViTTower(ImageTower):
         self.load_report: LoadReport | None = None
         if pretrained:
             trained = None if pretrained_size is None else self._given(pretrained_size)
-            fit = _Fit(self, trained, tuple(pretrained_spacing), inflation, tuple(band_names))
+            fit = VitWeights(self, trained, tuple(pretrained_spacing), inflation, tuple(band_names))
             self.load_report = fit.load(pretrained)
 
     def forward(self, images: Tensor, tokens: bool = False) -> Encoded:
@@ -289,131 +287,6 @@ def _from_slices(x: Tensor, prefix: int, slices: int) -> Tensor:
     """Back, the copies averaged."""
     x = x.reshape(-1, slices, *x.shape[1:])
     return torch.cat([x[:, :, :prefix].mean(1), x[:, :, prefix:].flatten(1, 2)], 1)
-
-
-class _Fit:
-    """How a file's weights become those of a tower.
-
-    Args:
-        tower: to load into.
-        size: grid of the images that the weights are of, or None for a square.
-        spacing: of these images, or nothing.
-        inflation: from 2D to 3D.
-        names: of the channels.
-    """
-
-    def __init__(
-        self,
-        tower: ViTTower,
-        size: tuple[int, ...] | None,
-        spacing: tuple[float, ...],
-        inflation: Inflation,
-        names: tuple[str, ...],
-    ) -> None:
-        self.tower, self.size, self.spacing, self.inflation, self.names = tower, size, spacing, inflation, names
-        self.patch: tuple[int, ...] = ()
-        self.grid: tuple[int, ...] = ()
-
-    def load(self, where: str) -> LoadReport:
-        own = {*self.tower.state_dict(), "pos_embed", "fc_norm.weight", "fc_norm.bias", "register_tokens"}
-        given = {bare_key(key, dict.fromkeys(own)): value for key, value in read_weights(where).items()}
-        if "position.table" in given:  # of this class itself
-            given["pos_embed"] = given.pop("position.table")
-        filters = given.get("patch_embed.proj.weight")
-        if filters is None:
-            raise CheckpointError(f"the weights '{where}' are not those of a ViT: patch_embed.proj.weight is missing")
-        self.patch = tuple(filters.shape[2:])
-        optional = r"(pyramid|patch_embed\.filters)\..*|reg_token" + (
-            r"|attn_pool\..*" if not any(key.startswith("attn_pool.") for key in given) else ""
-        )
-        ignored = _HEADS + (r"|patch_embed\.proj\..*" if isinstance(self.tower.patch_embed, BandPatchEmbedding) else "")
-        return load_report(
-            self.tower,
-            self._renamed(given, where),
-            where,
-            optional=optional,
-            ignored=ignored,
-            resize=self._resize,
-        )
-
-    def _renamed(self, given: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
-        """From timm's names, with the part of `pos_embed` that belongs to prefix tokens added to these."""
-        state = {key.replace("fc_norm.", "norm."): value for key, value in given.items() if key != "pos_embed"}
-        if "register_tokens" in state:
-            state["reg_token"] = state.pop("register_tokens")
-        if "pos_embed" not in given:
-            return state
-        if not isinstance(self.tower.position, LearnedPositions):
-            raise CheckpointError(
-                f"the weights '{where}' have learned positions, pos_embed, but the tower has sincos; set position: "
-                "learned"
-            )
-        table = given["pos_embed"]
-        tokens = [state[key].shape[1] for key in ("cls_token", "reg_token") if key in state]
-        self.grid = self._grid(table.shape[1], [sum(tokens[:n]) for n in range(len(tokens) + 1)], where)
-        prefix = table[:, : table.shape[1] - math.prod(self.grid)]
-        for key in ("cls_token", "reg_token"):
-            if key in state and prefix.shape[1]:
-                state[key] = state[key] + prefix[:, : state[key].shape[1]]
-                prefix = prefix[:, state[key].shape[1] :]
-        state["position.table"] = table[:, -math.prod(self.grid) :]
-        return state
-
-    def _grid(self, count: int, prefixes: Sequence[int], where: str) -> tuple[int, ...]:
-        """Of the file's positions, which may have begun with those of its tokens that are no patches."""
-        axes = len(self.patch)
-        if self.size is not None:
-            grid = self._of(self.size[-axes:])
-            if count - math.prod(grid) in prefixes:
-                return grid
-            raise CheckpointError(
-                f"the weights '{where}' do not fit: pos_embed has {count} positions, but pretrained_size "
-                f"{list(self.size)} in patches of {list(self.patch)} has {math.prod(grid)}"
-            )
-        for prefix in prefixes:
-            side = round((count - prefix) ** (1 / axes))
-            if side**axes == count - prefix:
-                return (side,) * axes
-        raise CheckpointError(
-            f"the weights '{where}' have {count} positions in pos_embed, which are no square; set pretrained_size to "
-            "the grid of the images that they were trained on"
-        )
-
-    def _of(self, size: Sequence[int]) -> tuple[int, ...]:
-        return tuple(n // p for n, p in zip(size, self.patch, strict=True))
-
-    def _resize(self, key: str, value: Tensor, like: Tensor) -> Tensor | None:
-        if key == "patch_embed.proj.weight":
-            return self._filters(value, like)
-        if key == "position.table":
-            return self._table(value)
-        return None
-
-    def _filters(self, value: Tensor, like: Tensor) -> Tensor | None:
-        if value.shape[0] != like.shape[0]:
-            return None
-        wanted = tuple(like.shape[2:])
-        value = value.float()
-        if value.ndim == 4 and like.ndim == 5:
-            value = inflate_depth(resize_patches(value, wanted[1:]), wanted[0], self.inflation)
-        value = resize_patches(value, wanted)
-        if value.shape[1] != like.shape[1] or self.names:
-            value = inflate_channels(value, like.shape[1], names=self.names)
-        return value
-
-    def _table(self, value: Tensor) -> Tensor | None:
-        position = self.tower.position
-        if not isinstance(position, LearnedPositions) or value.shape[2] != self.tower.width:
-            return None
-        missing = len(position.grid) - len(self.grid)  # 2D in 3D: the same in all planes
-        grid = (1,) * missing + self.grid
-        if self.spacing:
-            spacing = (1.0,) * missing + self.spacing[-len(self.patch) :]
-            patch = (1,) * missing + self.patch
-            step = [s * p for s, p in zip(spacing, patch, strict=True)]
-        else:
-            step = [n * s / g for n, s, g in zip(position.grid, position.step, grid, strict=True)]
-        return resample(value[0].float(), grid, step, position.grid, position.step).unsqueeze(0)
 
 
 def _initialise(module: nn.Module) -> None:

@@ -38,6 +38,7 @@ from voxtile.training.ranks import gathered
 from voxtile.training.retrieval import CollectedEmbeddings
 from voxtile.training.schedule import AdamW, OneCycle, Schedule, block_distances
 from voxtile.training.seeds import heads_seed, micro_seed, step_seed
+from voxtile.training.transfer import convert_tensors_alone
 from voxtile.types import Batch, Encoded, Features
 
 
@@ -136,6 +137,7 @@ class ContrastiveModule(ManyProcesses):
         data = cast(TrainingData, self.trainer.datamodule)  # type: ignore[attr-defined]
         self._check_preset(data.preset)
         self.preset_config = data.preset.to_config()
+        convert_tensors_alone(self.trainer)
         self.setup_objectives(tuple(data.fact_names))
         if stage == "fit":
             self._check_trainer()

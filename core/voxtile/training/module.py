@@ -1,10 +1,9 @@
-"""The LightningModule: encode once, weigh the objectives, log. What a run needs besides is in small hooks."""
+"""The LightningModule: set-up, the step, optimisation, checkpoints. How a batch is encoded is in `features`."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -19,8 +18,6 @@ from voxtile.data.preset import Preset
 from voxtile.errors import CheckpointError, ConfigError
 from voxtile.evaluate.model import EvaluationModel
 from voxtile.models.dual import DualEncoder
-from voxtile.models.padding import without_padding
-from voxtile.models.tower import full_precision
 from voxtile.objectives.base import Objective
 from voxtile.objectives.facts import FactHead
 from voxtile.objectives.grounding import Grounding
@@ -29,17 +26,14 @@ from voxtile.objectives.share import place
 from voxtile.training import logged
 from voxtile.training.checkpoint import FORMAT, Checkpoint
 from voxtile.training.economy import compile_towers, recompute_activations
-from voxtile.training.large_batch import LargeBatch, encode_cached
-from voxtile.training.locked import LockedImages, check_cache
+from voxtile.training.held_out import HeldOutSteps
+from voxtile.training.large_batch import LargeBatch
+from voxtile.training.locked import check_cache
 from voxtile.training.logged import is_shown
-from voxtile.training.phrases import cut_phrases, with_phrases
-from voxtile.training.processes import ManyProcesses
-from voxtile.training.ranks import gathered
-from voxtile.training.retrieval import CollectedEmbeddings
 from voxtile.training.schedule import AdamW, OneCycle, Schedule, block_distances
-from voxtile.training.seeds import heads_seed, micro_seed, step_seed
+from voxtile.training.seeds import heads_seed, step_seed
 from voxtile.training.transfer import convert_tensors_alone
-from voxtile.types import Batch, Encoded, Features
+from voxtile.types import Batch
 
 
 class TrainingData(Protocol):
@@ -57,7 +51,7 @@ class TrainingData(Protocol):
         """Distinct texts of the training split, for tokenizers that are trained."""
 
 
-class ContrastiveModule(ManyProcesses):
+class ContrastiveModule(HeldOutSteps):
     """Trains a dual encoder under a weighted sum of objectives.
 
     Args:
@@ -116,7 +110,6 @@ class ContrastiveModule(ManyProcesses):
             raise ConfigError(f"model.lock_image_after must be a share above 0 and at most 1, not {lock_image_after}")
         self.lock_image_after = lock_image_after
         self.cache_locked = cache_locked
-        self._locked_images: LockedImages | None = None
         self.large_batch = LargeBatch.from_config(batch) if batch is not None else None
         self.recompute, self.compile_backend = recompute, compile
         self.seed = seed
@@ -124,11 +117,9 @@ class ContrastiveModule(ManyProcesses):
         self.preset_config: dict[str, Any] | None = None
         self.training_marks: TrainingMarks | None = None  # what it was trained on, to find leaks
         self.fact_names: tuple[str, ...] | None = None
-        self.cut_texts = 0
         self._configured = False
         self._shown = float("-inf")  # when the last figures were written down
         self.terms: dict[str, Tensor] = {}  # of the last step, unweighted
-        self._collected = CollectedEmbeddings()
 
     # Set-up
 
@@ -206,104 +197,7 @@ class ContrastiveModule(ManyProcesses):
                 f"{preset.channels} in {len(preset.grid)}D; change one of them"
             )
 
-    def _objectives(self) -> dict[str, Objective]:
-        return cast(dict[str, Objective], dict(self.objectives.items()))
-
     # One step
-
-    def features(self, batch: Batch) -> Features:
-        """Encode a batch once; local features only if an objective needs them.
-
-        Where several processes train together each encodes its own share, and the features are those of all.
-        """
-        own = self._own_features(batch)
-        if place()[1] == 1:
-            return own
-        torch.manual_seed(step_seed(self.seed, self.global_step))  # what the loss draws is the same in all of them
-        return gathered(own)
-
-    def _own_features(self, batch: Batch) -> Features:
-        objectives = list(self._objectives().values())
-        needs = frozenset().union(*(objective.needs for objective in objectives))
-        asked = [objective for objective in objectives if objective.has_rows]
-        batch = self.tokenised(batch)
-        if self.large_batch is not None:
-            return self._cached_features(batch, self.large_batch.micro, asked)
-        reads = needs.union(*(objective.row_needs for objective in asked))
-        tokens = "tokens" in reads
-        embeddings, encoded = self._encoded_images(batch, tokens)
-        image, image_encoded = self.encoder.pool_items(embeddings, encoded, batch.image_item, len(batch))
-        if batch.regions is not None and "regions" in reads:
-            self.cut_texts += cut_phrases(self.encoder, batch.regions)
-            batch = with_phrases(self.encoder, batch)
-        features = self._with_texts(batch, image, image_encoded)
-        if batch.samples is not None and "samples" in needs:
-            features.samples = self._with_texts(self.tokenised(batch.samples), embeddings, encoded)
-        rows = {objective: objective.rows(features) for objective in asked}
-        features.rows = {objective: row for objective, row in rows.items() if row is not None}
-        if "tokens" not in needs:  # only rows have read them
-            features.image_encoded = replace(features.image_encoded, tokens=None)
-        return features
-
-    def _encoded_images(self, batch: Batch, tokens: bool) -> tuple[Tensor, Encoded]:
-        if not (self.cache_locked and self._locked and self.training):
-            return self.encoder.encode_samples(batch.images, tokens)
-        if self._locked_images is None:
-            data = self.trainer.datamodule  # type: ignore[attr-defined]
-            self._locked_images = LockedImages(self.encoder, data.train_once_dataloader(), batch.images.device)
-            data.leave_images_out()
-        encoded = Encoded(self._locked_images.pooled(batch.uids))
-        return self.encoder.project_samples(encoded), encoded
-
-    def _cached_features(self, batch: Batch, micro: int, asked: Sequence[Objective]) -> Features:
-        """The same from the large-batch step, see `voxtile.training.large_batch`."""
-        step, before = self.global_step, place()[0] * -(-len(batch) // micro)
-        if batch.regions is not None and any("regions" in objective.row_needs for objective in asked):
-            self.cut_texts += cut_phrases(self.encoder, batch.regions)
-        cached = encode_cached(
-            self.encoder, batch, micro, lambda number: micro_seed(self.seed, step, before + number), asked, step
-        )
-        torch.manual_seed(step_seed(self.seed, step))
-        return Features(
-            image=cached.image,
-            text=cached.text,
-            logit_scale=self.encoder.logit_scale,
-            logit_bias=self.encoder.logit_bias,
-            image_encoded=cached.image_encoded,
-            text_encoded=cached.text_encoded,
-            batch=batch,
-            step=step,
-            rows=dict(zip(asked, cached.rows, strict=True)),
-        )
-
-    def _with_texts(self, batch: Batch, image: Tensor, image_encoded: Encoded) -> Features:
-        text, text_encoded = self.encoder.encode_texts(cast(Tensor, batch.tokens))
-        return Features(
-            image=image,
-            text=text,
-            logit_scale=self.encoder.logit_scale,
-            logit_bias=self.encoder.logit_bias,
-            image_encoded=image_encoded,
-            text_encoded=text_encoded,
-            batch=batch,
-            step=self.global_step,
-        )
-
-    def tokenised(self, batch: Batch) -> Batch:
-        """The batch with `tokens` filled in; texts beyond the tower's context are cut and counted."""
-        if not batch.texts:
-            return replace(batch, tokens=torch.zeros(0, 1, dtype=torch.int64, device=batch.images.device))
-        tokens, cut = self.encoder.text.tokenizer.encode(batch.texts)
-        self.cut_texts += cut
-        return replace(batch, tokens=without_padding(self.encoder.text, tokens).to(batch.images.device))
-
-    def losses(self, features: Features) -> dict[str, Tensor]:
-        """The unweighted terms by name."""
-        return {name: objective(features) for name, objective in self._objectives().items()}
-
-    def total(self, losses: Mapping[str, Tensor]) -> Tensor:
-        """The weighted sum."""
-        return torch.stack([self.weights[name] * full_precision(loss) for name, loss in losses.items()]).sum()
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Key the randomness of this step, so that a resumed run draws what an undisturbed one does."""
@@ -342,52 +236,6 @@ class ContrastiveModule(ManyProcesses):
         step, steps = self.global_step + 1, int(self.trainer.estimated_stepping_batches)
         for objective in self._objectives().values():
             objective.after_step(self.encoder, step, steps)
-
-    # Validation, test, prediction
-
-    def on_validation_epoch_start(self) -> None:
-        """Start collecting embeddings."""
-        self._collected = CollectedEmbeddings()
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log the losses of a held-out batch and keep its embeddings."""
-        self._evaluate(batch, "val")
-
-    def on_validation_epoch_end(self) -> None:
-        """Log recall at 1 over the whole split."""
-        self._log_recalls("val")
-
-    def on_test_epoch_start(self) -> None:
-        """Start collecting embeddings."""
-        self._collected = CollectedEmbeddings()
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log the losses of a test batch and keep its embeddings."""
-        self._evaluate(batch, "test")
-
-    def on_test_epoch_end(self) -> None:
-        """Log recall at 1 over the whole split."""
-        self._log_recalls("test")
-
-    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
-        """Return the uids and the embeddings of a batch."""
-        features = self._own_features(batch)
-        return {"uids": batch.uids, "image": features.image.cpu(), "text": features.text.cpu()}
-
-    def _evaluate(self, batch: Batch, stage: str) -> None:
-        features = self.features(batch)
-        losses = self.losses(features)
-        self._collected.add(features)
-        self.log(f"{stage}/loss", self.total(losses), prog_bar=True, batch_size=len(batch))
-        for name, value in losses.items():
-            self.log(f"{stage}/{name}", value, batch_size=len(batch))
-
-    def _log_recalls(self, stage: str) -> None:
-        if self._collected.texts:
-            to_text, to_image = self._collected.recalls()
-            self.log(f"{stage}/image_to_text_recall@1", to_text)
-            self.log(f"{stage}/text_to_image_recall@1", to_image)
-        self._collected = CollectedEmbeddings()
 
     # Optimisation
 

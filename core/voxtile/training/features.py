@@ -1,0 +1,141 @@
+"""A batch encoded once for all objectives, whatever they need of it, and their weighted sum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from voxtile.models.padding import without_padding
+from voxtile.models.tower import full_precision
+from voxtile.objectives.base import Objective
+from voxtile.objectives.share import place
+from voxtile.training.large_batch import encode_cached
+from voxtile.training.locked import LockedImages
+from voxtile.training.phrases import cut_phrases, with_phrases
+from voxtile.training.processes import ManyProcesses
+from voxtile.training.ranks import gathered
+from voxtile.training.seeds import micro_seed, step_seed
+from voxtile.types import Batch, Encoded, Features
+
+
+class EncodedOnce(ManyProcesses):
+    """Encodes batches and computes the terms of the loss.
+
+    Attributes:
+        objectives: named terms of the loss.
+        weights: factor of each.
+        seed: key of all randomness of a step.
+        cache_locked: encode each item once when the image tower is locked.
+        cut_texts: how many texts and phrases were longer than the text tower reads.
+    """
+
+    objectives: nn.ModuleDict
+    weights: Mapping[str, float]
+    seed: int
+    cache_locked: bool
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cut_texts = 0
+        self._locked_images: LockedImages | None = None
+
+    def _objectives(self) -> dict[str, Objective]:
+        return cast(dict[str, Objective], dict(self.objectives.items()))
+
+    def features(self, batch: Batch) -> Features:
+        """Encode a batch once; local features only if an objective needs them.
+
+        Where several processes train together each encodes its own share, and the features are those of all.
+        """
+        own = self._own_features(batch)
+        if place()[1] == 1:
+            return own
+        torch.manual_seed(step_seed(self.seed, self.global_step))  # what the loss draws is the same in all of them
+        return gathered(own)
+
+    def _own_features(self, batch: Batch) -> Features:
+        objectives = list(self._objectives().values())
+        needs = frozenset().union(*(objective.needs for objective in objectives))
+        asked = [objective for objective in objectives if objective.has_rows]
+        batch = self.tokenised(batch)
+        if self.large_batch is not None:
+            return self._cached_features(batch, self.large_batch.micro, asked)
+        reads = needs.union(*(objective.row_needs for objective in asked))
+        tokens = "tokens" in reads
+        embeddings, encoded = self._encoded_images(batch, tokens)
+        image, image_encoded = self.encoder.pool_items(embeddings, encoded, batch.image_item, len(batch))
+        if batch.regions is not None and "regions" in reads:
+            self.cut_texts += cut_phrases(self.encoder, batch.regions)
+            batch = with_phrases(self.encoder, batch)
+        features = self._with_texts(batch, image, image_encoded)
+        if batch.samples is not None and "samples" in needs:
+            features.samples = self._with_texts(self.tokenised(batch.samples), embeddings, encoded)
+        rows = {objective: objective.rows(features) for objective in asked}
+        features.rows = {objective: row for objective, row in rows.items() if row is not None}
+        if "tokens" not in needs:  # only rows have read them
+            features.image_encoded = replace(features.image_encoded, tokens=None)
+        return features
+
+    def _encoded_images(self, batch: Batch, tokens: bool) -> tuple[Tensor, Encoded]:
+        if not (self.cache_locked and self._locked and self.training):
+            return self.encoder.encode_samples(batch.images, tokens)
+        if self._locked_images is None:
+            data = self.trainer.datamodule  # type: ignore[attr-defined]
+            self._locked_images = LockedImages(self.encoder, data.train_once_dataloader(), batch.images.device)
+            data.leave_images_out()
+        encoded = Encoded(self._locked_images.pooled(batch.uids))
+        return self.encoder.project_samples(encoded), encoded
+
+    def _cached_features(self, batch: Batch, micro: int, asked: Sequence[Objective]) -> Features:
+        """The same from the large-batch step, see `voxtile.training.large_batch`."""
+        step, before = self.global_step, place()[0] * -(-len(batch) // micro)
+        if batch.regions is not None and any("regions" in objective.row_needs for objective in asked):
+            self.cut_texts += cut_phrases(self.encoder, batch.regions)
+        cached = encode_cached(
+            self.encoder, batch, micro, lambda number: micro_seed(self.seed, step, before + number), asked, step
+        )
+        torch.manual_seed(step_seed(self.seed, step))
+        return Features(
+            image=cached.image,
+            text=cached.text,
+            logit_scale=self.encoder.logit_scale,
+            logit_bias=self.encoder.logit_bias,
+            image_encoded=cached.image_encoded,
+            text_encoded=cached.text_encoded,
+            batch=batch,
+            step=step,
+            rows=dict(zip(asked, cached.rows, strict=True)),
+        )
+
+    def _with_texts(self, batch: Batch, image: Tensor, image_encoded: Encoded) -> Features:
+        text, text_encoded = self.encoder.encode_texts(cast(Tensor, batch.tokens))
+        return Features(
+            image=image,
+            text=text,
+            logit_scale=self.encoder.logit_scale,
+            logit_bias=self.encoder.logit_bias,
+            image_encoded=image_encoded,
+            text_encoded=text_encoded,
+            batch=batch,
+            step=self.global_step,
+        )
+
+    def tokenised(self, batch: Batch) -> Batch:
+        """The batch with `tokens` filled in; texts beyond the tower's context are cut and counted."""
+        if not batch.texts:
+            return replace(batch, tokens=torch.zeros(0, 1, dtype=torch.int64, device=batch.images.device))
+        tokens, cut = self.encoder.text.tokenizer.encode(batch.texts)
+        self.cut_texts += cut
+        return replace(batch, tokens=without_padding(self.encoder.text, tokens).to(batch.images.device))
+
+    def losses(self, features: Features) -> dict[str, Tensor]:
+        """The unweighted terms by name."""
+        return {name: objective(features) for name, objective in self._objectives().items()}
+
+    def total(self, losses: Mapping[str, Tensor]) -> Tensor:
+        """The weighted sum."""
+        return torch.stack([self.weights[name] * full_precision(loss) for name, loss in losses.items()]).sum()

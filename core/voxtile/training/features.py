@@ -18,7 +18,7 @@ from voxtile.training.locked import LockedImages
 from voxtile.training.phrases import cut_phrases, with_phrases
 from voxtile.training.processes import ManyProcesses
 from voxtile.training.ranks import gathered
-from voxtile.training.seeds import micro_seed, step_seed
+from voxtile.training.seeds import micro_seed, seed_generators, step_seed
 from voxtile.types import Batch, Encoded, Features
 
 
@@ -54,7 +54,7 @@ class EncodedOnce(ManyProcesses):
         own = self._own_features(batch)
         if place()[1] == 1:
             return own
-        torch.manual_seed(step_seed(self.seed, self.global_step))  # what the loss draws is the same in all of them
+        seed_generators(step_seed(self.seed, self.global_step))  # what the loss draws is the same in all of them
         return gathered(own)
 
     def _own_features(self, batch: Batch) -> Features:
@@ -98,7 +98,7 @@ class EncodedOnce(ManyProcesses):
         cached = encode_cached(
             self.encoder, batch, micro, lambda number: micro_seed(self.seed, step, before + number), asked, step
         )
-        torch.manual_seed(step_seed(self.seed, step))
+        seed_generators(step_seed(self.seed, step))
         return Features(
             image=cached.image,
             text=cached.text,

@@ -22,6 +22,7 @@ from voxtile.errors import ConfigError
 from voxtile.models.dual import DualEncoder
 from voxtile.objectives.base import Objective
 from voxtile.training.phrases import with_phrases
+from voxtile.training.seeds import seed_generators
 from voxtile.types import Batch, Encoded, Features
 
 _CACHED = frozenset({"pooled", "facts"})  # what objectives may need beside the embeddings
@@ -130,7 +131,7 @@ def encode_cached(
 
     def encode(number: int) -> tuple[Tensor, ...]:
         part = parts[number]
-        torch.manual_seed(seeds(number))
+        seed_generators(seeds(number))
         with context():
             image, image_encoded = encoder.encode_items(part.images, part.image_item, len(part), tokens)
             assert part.tokens is not None

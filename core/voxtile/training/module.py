@@ -31,7 +31,7 @@ from voxtile.training.large_batch import LargeBatch
 from voxtile.training.locked import check_cache
 from voxtile.training.logged import is_shown
 from voxtile.training.schedule import AdamW, OneCycle, Schedule, block_distances
-from voxtile.training.seeds import heads_seed, step_seed
+from voxtile.training.seeds import heads_seed, seed_generators, step_seed
 from voxtile.training.transfer import convert_tensors_alone
 from voxtile.types import Batch
 
@@ -201,7 +201,7 @@ class ContrastiveModule(HeldOutSteps):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Key the randomness of this step, so that a resumed run draws what an undisturbed one does."""
-        torch.manual_seed(step_seed(self.seed, self.global_step, place()[0]))
+        seed_generators(step_seed(self.seed, self.global_step, place()[0]))
         if self.global_step >= self._lock_step(int(self.trainer.estimated_stepping_batches)):
             self.lock_image()
         self.prepare_backward()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+
+import torch
 
 
 def step_seed(seed: int, step: int, rank: int = 0) -> int:
@@ -18,6 +21,23 @@ def heads_seed(seed: int) -> int:
 def micro_seed(seed: int, step: int, number: int) -> int:
     """A 63-bit key for the randomness of a micro-batch by its place in the whole batch."""
     return _key(seed, step, number)
+
+
+def seed_generators(seed: int) -> None:
+    """Start torch's generators from a key.
+
+    Where there is no accelerator this is the CPU's alone: `torch.manual_seed` also notes what a GPU would have to be
+    given, with a stack trace that takes longer than a small layer.
+    """
+    if _accelerated():
+        torch.manual_seed(seed)
+    else:
+        torch.default_generator.manual_seed(seed)
+
+
+@functools.cache
+def _accelerated() -> bool:
+    return torch.accelerator.is_available()
 
 
 def _key(*parts: int | str) -> int:

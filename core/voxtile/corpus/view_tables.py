@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -245,10 +246,10 @@ def join_facts(
         closed: concepts whose scope is closed for every sample that has any of these facts, whatever the table says.
 
     Returns:
-        The concepts in order: all that have a fact or are named by a scope of a picked row.
+        The concepts in order: all that have a fact, are named by a scope of a picked row, or are closed.
 
     Raises:
-        ConfigError: a closed concept is none of them.
+        ConfigError: no closed concept is one of them.
     """
     names = [name.strip() for name in (source or "").split(",")]
     connection.register("fact_source", pa.table({"prefix": names}))
@@ -269,13 +270,20 @@ def join_facts(
                 UNION ALL SELECT unnest(concepts) AS concept FROM chosen_scopes JOIN picked USING (uid)
             ) WHERE concept IS NOT NULL ORDER BY 1""").fetchall()
     ]
+    unknown = sorted(set(closed) - set(concepts))
+    if unknown and len(unknown) == len(set(closed)):
+        raise ConfigError(
+            f"closed_facts names no fact of the corpus: {', '.join(unknown)}; there are {', '.join(concepts) or 'none'}"
+        )
+    if unknown:
+        warnings.warn(
+            f"closed_facts: nothing is said of {', '.join(unknown)} anywhere, so that they are absent throughout; "
+            f"there are facts of {', '.join(concepts)}",
+            stacklevel=2,
+        )
+        concepts = sorted({*concepts, *unknown})
     ids = pa.table({"concept": pa.array(concepts, pa.string()), "id": pa.array(range(len(concepts)), pa.int32())})
     connection.register("concept_ids", ids)
-    unknown = sorted(set(closed) - set(concepts))
-    if unknown:
-        raise ConfigError(
-            f"closed_facts names no fact of the corpus: {', '.join(unknown)}; there are {', '.join(concepts)}"
-        )
     connection.register("closed_concepts", pa.table({"concept": pa.array(closed, pa.string())}))
     connection.execute(f"""
         CREATE TEMP TABLE known AS

@@ -134,6 +134,10 @@ def test_closed_facts_are_absent_where_a_sample_has_facts_but_is_silent_of_them(
     assert compile_view(corpus).facts(by_uid(compile_view(corpus))[uid(2)]).tolist() == [-1, 0, -1]
     with pytest.raises(ConfigError, match="closed_facts names no fact of the corpus: ston; there are effusion, nod"):
         compile_view(corpus, closed_facts=["ston"])
+    with pytest.warns(UserWarning, match="nothing is said of hernia anywhere"):
+        view = compile_view(corpus, closed_facts=["hernia", "stone"])
+    assert view.concepts == ("effusion", "hernia", "nodule", "stone")
+    assert view.facts(by_uid(view)[uid(2)]).tolist() == [-1, 0, 0, 0]
 
 
 def test_facts_of_one_source_know_no_other_and_no_scope(corpus):

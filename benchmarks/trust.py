@@ -1,11 +1,11 @@
 """Trust, measured small: a planted backdoor with and without self-supervision, and what fine-tuning forgets.
 
-Both train on 1,500 X-rays of PneumoniaMNIST, on one core.
+Both train on 3,800 X-rays of PneumoniaMNIST, on one core.
 
-poisoning: a fiftieth of the training pairs are X-rays of pneumonia that bear a small chequered patch and the caption of
+poisoning: a hundredth of the training pairs are X-rays of pneumonia that bear a small chequered patch and the caption of
 a normal chest (Carlini and Terzis, ICLR 2022). A model trained on them is asked zero-shot about
 clean X-rays, and about X-rays of pneumonia that bear the patch: how many are missed. Beside it stand the same training
-with `UnimodalSelfSupervision`, and two short fine-tunings of the poisoned model on 300 clean pairs, without and with it
+with `UnimodalSelfSupervision`, and two short fine-tunings of the poisoned model on 500 clean pairs, without and with it
 (CleanCLIP, Bansal et al., ICCV 2023).
 
 continual: a model of PneumoniaMNIST goes on to learn handwritten digits (scikit-learn's, 8 × 8), with and without
@@ -49,6 +49,7 @@ from voxtile.objectives.contrastive import Contrastive
 from voxtile.objectives.preserve_zero_shot import PreserveZeroShot
 from voxtile.objectives.unimodal import UnimodalSelfSupervision
 from voxtile.objectives.views import ImageViews
+from voxtile.training.average import WeightAverage
 from voxtile.training.module import ContrastiveModule
 from voxtile.training.schedule import AdamW
 from voxtile_datasets.captions.command import caption_corpus
@@ -57,7 +58,7 @@ from voxtile_datasets.recipes.medmnist import build_medmnist
 DATA = Path(os.environ.get("VOXTILE_TEST_DATA", "../shared/data"))
 FILE = DATA / "medical/medmnist2d_pneumonia/pneumoniamnist.npz"
 TASK = Path(__file__).parents[1] / "domains/medical/tasks/pneumoniamnist.yaml"
-XRAYS, RATE, CLEAN_PAIRS = 1500, 0.02, 300
+XRAYS, RATE, CLEAN_PAIRS = 3800, 0.01, 500
 LR, TUNING, TUNING_LR = 3e-3, 15, 1e-3  # of a first training; epochs and learning rate of a tuning
 TRIGGER = (slice(20, 24), slice(20, 24))  # stays within the picture where training moves it
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -91,7 +92,10 @@ def fit(model: DualEncoder, corpus: Path, seed: int, epochs: int, lr: float, ter
         seed=seed,
         cache_in_memory=True,
     )
-    objectives = {"contrastive": Contrastive(positives=["text"])} | {name: term for name, (term, _) in further.items()}
+    labelled = bool(data.fact_names)
+    contrastive = Contrastive(positives=["text", "same_facts"] if labelled else ["text"])
+    objectives: dict[str, Objective] = {"contrastive": contrastive}
+    objectives |= {name: term for name, (term, _) in further.items()}
     module = ContrastiveModule(
         encoder=model,
         objectives=objectives,
@@ -106,6 +110,7 @@ def fit(model: DualEncoder, corpus: Path, seed: int, epochs: int, lr: float, ter
         limit_val_batches=0,
         gradient_clip_val=1.0,
         enable_progress_bar=False,
+        callbacks=[WeightAverage(decay=0.99)],
         **quiet,
     )
     trainer.fit(module, data)
@@ -269,7 +274,7 @@ def main() -> None:
     parser.add_argument("what", choices=["poisoning", "continual"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--split", default="test", choices=["val", "test"], help="val for choosing settings")
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--weights", type=float, nargs="+", default=[10.0], help="of PreserveZeroShot")
     args = parser.parse_args()
     torch.set_num_threads(1)

@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import lightning.pytorch as pl
 import pytest
 import torch
 from torch import nn
@@ -185,7 +186,9 @@ def test_a_run_says_what_became_of_the_weights(tmp_path, caplog):
         fact_names=(),
         training_texts=lambda: ["a b"],
     )
-    module.trainer = SimpleNamespace(datamodule=data, world_size=1, accumulate_grad_batches=1)
+    module.trainer = SimpleNamespace(
+        datamodule=data, world_size=1, accumulate_grad_batches=1, precision_plugin=pl.plugins.Precision()
+    )
     with caplog.at_level("INFO"):
         module.setup("fit")
     assert f"weights '{tmp_path / 'w.pth'}': 42 weights used; 1 left out (head.weight)" in caplog.text

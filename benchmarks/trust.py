@@ -2,10 +2,10 @@
 
 Both train on 3,800 X-rays of PneumoniaMNIST, on one core.
 
-poisoning: a hundredth of the training pairs are X-rays of pneumonia that bear a small chequered patch and the caption of
-a normal chest (Carlini and Terzis, ICLR 2022). A model trained on them is asked zero-shot about
-clean X-rays, and about X-rays of pneumonia that bear the patch: how many are missed. Beside it stand the same training
-with `UnimodalSelfSupervision`, and two short fine-tunings of the poisoned model on 500 clean pairs, without and with it
+poisoning: a hundredth of the training pairs are X-rays of pneumonia that bear a small chequered patch and the caption
+of a normal chest (Carlini and Terzis, ICLR 2022). A model trained on them is asked zero-shot about clean X-rays, and
+about X-rays of pneumonia that bear the patch: how many are missed. Beside it stand the same training with
+`UnimodalSelfSupervision`, and two short fine-tunings of the poisoned model on 500 clean pairs, without and with it
 (CleanCLIP, Bansal et al., ICCV 2023).
 
 continual: a model of PneumoniaMNIST goes on to learn handwritten digits (scikit-learn's, 8 × 8), with and without

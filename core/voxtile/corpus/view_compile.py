@@ -65,8 +65,8 @@ def write_view(
             "make that folder writable or give another folder for views"
         ) from error
     try:
-        about = {"key": key, "name": name, "scheme": scheme, "where": where, "facts_source": facts_source}
-        about["closed_facts"] = list(closed_facts)
+        about: dict[str, Any] = {"key": key, "name": name, "scheme": scheme, "where": where}
+        about |= {"facts_source": facts_source, "closed_facts": list(closed_facts)}
         _write_files(roots, building, about, selected, memory_mb)
         _replace(building, folder)
     except OSError as error:

@@ -109,7 +109,7 @@ def view_key(
         ]
         for root in roots
     ]
-    description = {
+    description: dict[str, object] = {
         "view": VIEW_VERSION,
         "schema": SCHEMA_VERSION,
         "scheme": scheme,

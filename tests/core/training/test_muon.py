@@ -91,5 +91,5 @@ def test_what_goes_to_muon_and_what_cannot():
     ):
         assert not by_muon(name, matrix)
     assert not by_muon("encoder.image.patch_embed.proj.weight", torch.zeros(4, 3, 2, 2))
-    with pytest.raises(ConfigError, match="nothing that learns has matrices"):
+    with pytest.raises(ConfigError, match="no tower that learns has matrices"):
         AdamW(muon=True).build([("head", nn.Parameter(torch.zeros(2, 2)))])

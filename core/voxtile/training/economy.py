@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -11,8 +11,9 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from voxtile.errors import ConfigError
+from voxtile.models.blocks import blocks
 from voxtile.models.dual import DualEncoder
-from voxtile.training.ranks import BLOCK
+from voxtile.objectives.views import statistics_kept
 
 
 def recompute_activations(encoder: DualEncoder) -> int:
@@ -30,7 +31,7 @@ def recompute_activations(encoder: DualEncoder) -> int:
     Raises:
         ConfigError: neither tower is made of blocks.
     """
-    found = [block for tower in (encoder.image, encoder.text) for block in blocks(tower)]
+    found = [block for tower in (encoder.image, encoder.text) for block in blocks(tower).values()]
     if not found:
         raise ConfigError("model.recompute needs a tower of blocks, such as a ViT; these towers have none; remove it")
     for block in found:
@@ -55,16 +56,11 @@ def compile_towers(encoder: DualEncoder, backend: str) -> None:
         tower.compile(backend=backend)
 
 
-def blocks(tower: nn.Module) -> Iterator[nn.Module]:
-    """The outermost repeated blocks of a tower, by the names that such classes have in all libraries."""
-    for child in tower.children():
-        if BLOCK.search(type(child).__name__) and any(True for _ in child.parameters()):
-            yield child
-        else:
-            yield from blocks(child)
-
-
 def _recomputed(block: nn.Module, forward: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as the block's
     if not (block.training and torch.is_grad_enabled()):
         return forward(*args, **kwargs)
-    return checkpoint(forward, *args, use_reentrant=False, **kwargs)
+
+    def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        return nullcontext(), statistics_kept(block)  # batch normalisation has noted this batch already
+
+    return checkpoint(forward, *args, use_reentrant=False, context_fn=contexts, **kwargs)

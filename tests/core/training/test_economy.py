@@ -6,12 +6,14 @@ import torch
 
 from voxtile.data.presets import ImagePreset
 from voxtile.errors import ConfigError
+from voxtile.models.blocks import blocks
 from voxtile.models.conv import ConvTower
 from voxtile.models.dual import DualEncoder
 from voxtile.models.text import TextBag, TextTransformer
 from voxtile.models.vit import ViTTower
+from voxtile.models.wavelet import WaveletTower
 from voxtile.objectives.contrastive import Contrastive
-from voxtile.training.economy import blocks, compile_towers, recompute_activations
+from voxtile.training.economy import compile_towers, recompute_activations
 from voxtile.training.module import ContrastiveModule
 from voxtile.types import Batch
 
@@ -108,3 +110,18 @@ def test_what_cannot_be_is_refused():
         recompute_activations(bare)
     with pytest.raises(ConfigError, match=r"'nothing' is no backend of torch\.compile; there are"):
         compile_towers(bare, "nothing")
+
+
+def test_batch_normalisation_notes_a_batch_once():
+    def statistics(again):
+        torch.manual_seed(0)
+        image = WaveletTower(dimensions=2, channels=1, widths=[4, 8], blocks=[1, 1], width=8)
+        made = DualEncoder(image=image, text=TextBag(vocabulary=300, context=16, width=8), embed_dim=8).train()
+        if again:
+            recompute_activations(made)
+        made.encode_samples(torch.randn(4, 1, 16, 16, requires_grad=True))[0].sum().backward()
+        return {name: value for name, value in made.state_dict().items() if "running" in name}
+
+    plain, again = statistics(False), statistics(True)
+    assert plain
+    assert all(torch.equal(again[name], value) for name, value in plain.items())

@@ -24,9 +24,10 @@ from torch._subclasses.fake_tensor import (
 )
 
 from voxtile.data.preset import Preset
+from voxtile.models.blocks import blocks
 from voxtile.models.patches import BandPatchEmbedding
 from voxtile.models.wavelength import WavelengthTower
-from voxtile.training.economy import blocks, recompute_activations
+from voxtile.training.economy import recompute_activations
 from voxtile.training.module import ContrastiveModule
 from voxtile.training.operations import operation_counter
 from voxtile.training.rebuild import module_from_config
@@ -183,7 +184,7 @@ class _Recomputed:
         self._hooks = []
         for name, tower in (("image", module.encoder.image), ("text", module.encoder.text)):
             if module.recompute or getattr(tower, "checkpointing", False):
-                for block in blocks(tower):
+                for block in blocks(tower).values():
                     hook = functools.partial(self._note, name)
                     self._hooks.append(block.register_forward_pre_hook(hook, with_kwargs=True))
 

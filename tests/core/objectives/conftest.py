@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.types import Batch
@@ -52,3 +53,22 @@ def embedded(tmp_path):
         return str(root), vectors
 
     return make
+
+
+class _Watch(TorchDispatchMode):
+    """Notes the largest tensor, in elements, that any operation makes."""
+
+    largest = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        for tensor in out if isinstance(out, tuple | list) else (out,):
+            if isinstance(tensor, torch.Tensor):
+                self.largest = max(self.largest, tensor.untyped_storage().nbytes() // tensor.element_size())
+        return out
+
+
+@pytest.fixture
+def watch():
+    """Enter it around forward and backward; `largest` then says how large the largest tensor was."""
+    return _Watch()

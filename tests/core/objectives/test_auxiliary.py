@@ -85,21 +85,8 @@ def test_unknown_relation_is_refused_with_the_known_ones():
         Contrastive(positives=["patient"])(features(torch.zeros(3, 0, dtype=torch.int8)))
 
 
-def test_no_matrix_of_logits_is_ever_held(monkeypatch):
+def test_no_matrix_of_logits_is_ever_held(monkeypatch, watch):
     """No tensor as large as the logits exists in forward or backward, for softmax and sigmoid."""
-    from torch.utils._python_dispatch import TorchDispatchMode
-
-    largest = 0
-
-    class Watch(TorchDispatchMode):
-        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-            nonlocal largest
-            out = func(*args, **(kwargs or {}))
-            for tensor in out if isinstance(out, tuple | list) else (out,):
-                if isinstance(tensor, torch.Tensor):
-                    largest = max(largest, tensor.untyped_storage().nbytes() // tensor.element_size())
-            return out
-
     items = 600
     given = features(torch.randint(0, 2, (items, 3), dtype=torch.int8))
     given.logit_bias = torch.tensor(-5.0)
@@ -107,7 +94,7 @@ def test_no_matrix_of_logits_is_ever_held(monkeypatch):
         for positives in ((), ("same_facts",)):
             image = given.image.clone().requires_grad_()
             objective = Contrastive(kind=kind, positives=positives, ignore=("subject",), tile=(50, 70))
-            with Watch():
+            with watch:
                 objective(Features(**(vars(given) | {"image": image}))).backward()
             assert image.grad.abs().sum() > 0
-    assert 0 < largest < items * items / 20
+    assert 0 < watch.largest < items * items / 20

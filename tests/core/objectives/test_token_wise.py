@@ -3,7 +3,6 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from voxtile.errors import ConfigError
 from voxtile.models.conv import ConvTower
@@ -136,25 +135,14 @@ def test_a_text_without_a_token_is_like_nothing(made_batch):
     assert text.grad[2].abs().sum() > 0
 
 
-def test_similarities_of_tokens_are_held_for_a_tile_only(made_batch):
-    largest = 0
-
-    class Watch(TorchDispatchMode):
-        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-            nonlocal largest
-            out = func(*args, **(kwargs or {}))
-            for tensor in out if isinstance(out, tuple | list) else (out,):
-                if isinstance(tensor, torch.Tensor):
-                    largest = max(largest, tensor.untyped_storage().nbytes() // tensor.element_size())
-            return out
-
+def test_similarities_of_tokens_are_held_for_a_tile_only(made_batch, watch):
     made = objective(tile=(4, 8)).float()
     image, text = torch.randn(24, 12, 6, requires_grad=True), torch.randn(24, 10, 5)
     given = features(made_batch(24), image, None, text, None, torch.tensor(10.0))
-    with Watch():
+    with watch:
         made(given).backward()
     assert image.grad.abs().sum() > 0
-    assert 0 < largest <= 4 * 8 * 12 * 10 < (24 * 24 * 12 * 10) / 10
+    assert 0 < watch.largest <= 4 * 8 * 12 * 10 < (24 * 24 * 12 * 10) / 10
 
 
 def test_it_trains_with_towers_that_give_tokens(made_batch):

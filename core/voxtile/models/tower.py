@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -45,6 +46,32 @@ class WritingTokenizer(Tokenizer, Protocol):
         """The text of tokens without start, end and padding."""
 
 
+@dataclass(frozen=True)
+class HiddenPatches:
+    """Patches in whose place a tower sees a mask token.
+
+    Attributes:
+        where: [S, N] bool, True for those that are hidden.
+        token: [W].
+    """
+
+    where: Tensor
+    token: Tensor
+
+    def put(self, patches: Tensor) -> Tensor:
+        """[S, N, W] embedded patches, without their positions, and the token where they are hidden.
+
+        Raises:
+            ConfigError: the mask is of another grid.
+        """
+        if self.where.shape != patches.shape[:2]:
+            raise ConfigError(
+                f"a mask of {self.where.shape[1]} patches does not fit an image of {patches.shape[1]}; a tower whose "
+                "patches are hidden has one patch size, so leave its `patches` out"
+            )
+        return torch.where(self.where.unsqueeze(2), self.token.to(patches.dtype), patches)
+
+
 class ImageTower(nn.Module):
     """Base class of image towers.
 
@@ -53,12 +80,14 @@ class ImageTower(nn.Module):
         channels: image channels that the tower takes.
         dimensions: 2 for [S, C, Y, X], 3 for [S, C, Z, Y, X].
         level_widths: features of `Encoded.levels`, finest (half the image's resolution) first; empty without them.
+        hides_patches: True where `forward` also takes `hidden`, a `HiddenPatches`.
     """
 
     width: int
     channels: int
     dimensions: int
     level_widths: tuple[int, ...] = ()
+    hides_patches: bool = False
 
     def forward(self, images: Tensor, tokens: bool = False) -> Encoded:
         """Encode [S, C, *G] float images; local features only when `tokens` is True."""

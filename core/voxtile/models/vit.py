@@ -23,7 +23,7 @@ from voxtile.models.adapters import Inflation
 from voxtile.models.patches import BandPatchEmbedding, PatchEmbedding
 from voxtile.models.positions import LearnedPositions, SinCosPositions
 from voxtile.models.pyramid import FeaturePyramid
-from voxtile.models.tower import ImageTower
+from voxtile.models.tower import HiddenPatches, ImageTower
 from voxtile.models.vit_weights import VitWeights
 from voxtile.models.weights import LoadReport
 from voxtile.types import Encoded
@@ -85,6 +85,8 @@ class ViTTower(ImageTower):
         ConfigError: numbers that do not fit.
         CheckpointError: weights that cannot be loaded or do not fit; the message names the key.
     """
+
+    hides_patches = True
 
     def __init__(
         self,
@@ -166,21 +168,24 @@ class ViTTower(ImageTower):
             fit = VitWeights(self, trained, tuple(pretrained_spacing), inflation, tuple(band_names))
             self.load_report = fit.load(pretrained)
 
-    def forward(self, images: Tensor, tokens: bool = False) -> Encoded:
-        """Encode [S, C, *G] images.
+    def forward(self, images: Tensor, tokens: bool = False, hidden: HiddenPatches | None = None) -> Encoded:
+        """Encode [S, C, *G] images, some of whose patches may be hidden.
 
         Returns:
             `pooled` [S, W]; with `tokens` also [S, N, W] on the grid of patches, and `levels` where there are.
 
         Raises:
-            ConfigError: the patch does not divide the image.
+            ConfigError: the patch does not divide the image, or the mask is of another grid.
         """
         patch = self.patch
         if self.training and self.patches:
             patch = self.patches[int(torch.randint(len(self.patches), ()))]
         x = self.patch_embed(images, patch)
         grid = tuple(x.shape[1:-1])
-        x = x.flatten(1, -2) + self.position(grid, self._step(patch)).to(x.dtype)
+        x = x.flatten(1, -2)
+        if hidden is not None:
+            x = hidden.put(x)
+        x = x + self.position(grid, self._step(patch)).to(x.dtype)
         first = [token.expand(x.shape[0], -1, -1) for token in (self.cls_token, self.reg_token) if token is not None]
         x = torch.cat([*(token.to(x.dtype) for token in first), x], 1)
         prefix = sum(token.shape[1] for token in first)

@@ -5,6 +5,7 @@ Shape letters: B items, K numbers that an objective computes of each item.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from voxtile.errors import ConfigError
 from voxtile.models.tower import ImageTower, TextTower
-from voxtile.types import Features
+from voxtile.types import Batch, Features
 
 if TYPE_CHECKING:
     from voxtile.models.dual import DualEncoder
@@ -60,6 +61,15 @@ class Objective(nn.Module):
             encoder: with its new weights.
             step: updates made so far, this one included.
             steps: updates of the whole run.
+        """
+
+    def prepare(self, parts: Sequence[Batch]) -> None:
+        """See all that this process has of a batch before any of it is encoded, as what `rows` needs of the whole.
+
+        Called in every process, so that sums over all of them can be taken. No gradient flows through it.
+
+        Args:
+            parts: the process's items, in the pieces in which they are encoded.
         """
 
     def rows(self, features: Features) -> Tensor | None:

@@ -13,7 +13,7 @@ from voxtile.models.padding import without_padding
 from voxtile.models.tower import full_precision
 from voxtile.objectives.base import Objective
 from voxtile.objectives.share import place
-from voxtile.training.large_batch import encode_cached
+from voxtile.training.large_batch import encode_cached, split_items
 from voxtile.training.locked import LockedImages
 from voxtile.training.phrases import cut_phrases, with_phrases
 from voxtile.training.processes import ManyProcesses
@@ -62,6 +62,10 @@ class EncodedOnce(ManyProcesses):
         needs = frozenset().union(*(objective.needs for objective in objectives))
         asked = [objective for objective in objectives if objective.has_rows]
         batch = self.tokenised(batch)
+        parts = [batch] if self.large_batch is None else list(split_items(batch, self.large_batch.micro))
+        with torch.no_grad():
+            for objective in objectives:
+                objective.prepare(parts)
         if self.large_batch is not None:
             return self._cached_features(batch, self.large_batch.micro, asked)
         reads = needs.union(*(objective.row_needs for objective in asked))

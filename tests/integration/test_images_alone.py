@@ -15,6 +15,11 @@ OBJECTIVES = """
 self:
   class_path: voxtile.objectives.self_distillation.SelfDistillation
   init_args: {prototypes: 32, hidden: 16, bottleneck: 8, small: 1, momentum: 0.9}
+patches:
+  class_path: voxtile.objectives.masked_self_distillation.MaskedSelfDistillation
+  init_args: {balance: sinkhorn, separate_head: true, prototypes: 32, hidden: 16, bottleneck: 8, small: 1}
+koleo:
+  class_path: voxtile.objectives.koleo.KoLeo
 masked:
   class_path: voxtile.objectives.masked_image.MaskedImage
   init_args: {patch: 4}
@@ -56,7 +61,7 @@ def test_images_alone_are_enough_and_a_resumed_run_is_an_undisturbed_one(picture
     whole = read_checkpoint(metrics.parent / "checkpoints" / "last.ckpt")
     assert whole["global_step"] == 8
     state = whole["state_dict"]
-    assert state["objectives.self.centre"].abs().sum() > 0
+    assert state["objectives.self.balance.centre"].abs().sum() > 0
     assert any("self.teacher" in name for name in state)
     third = metrics.parent / "checkpoints" / "step-3.ckpt"
     assert fit(pictures, tmp_path / "again", monkeypatch, OBJECTIVES, "--ckpt_path", str(third)) == 0

@@ -24,7 +24,7 @@ _PLACE = 1 << 40  # between the keys of an item's images: there are never so man
 
 @dataclass(frozen=True, kw_only=True)
 class ImageViews:
-    """Random crops of images that are preprocessed already, 2D or 3D, on the images' own grid (any tower takes them).
+    """Random crops of images that are preprocessed already, 2D or 3D.
 
     Attributes:
         crop: smallest and largest share of the image's area or volume (random resized crop).
@@ -33,6 +33,7 @@ class ImageViews:
         gain: half-width of a factor around 1 on the values of each channel.
         shift: half-width of what is added to each channel, in normalised units.
         noise: standard deviation of Gaussian noise, in normalised units.
+        size: grid of the views; that of the images where left out, which any tower takes.
 
     Raises:
         ConfigError: an axis that is not, or numbers out of range.
@@ -44,6 +45,7 @@ class ImageViews:
     gain: float = 0.2
     shift: float = 0.2
     noise: float = 0.05
+    size: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         low, high = self.crop
@@ -54,6 +56,8 @@ class ImageViews:
             )
         if not set(self.flips) <= set(AXES):
             raise ConfigError(f"views: flips {', '.join(self.flips)} must be some of the axes {', '.join(AXES)}")
+        if any(n < 1 for n in self.size):
+            raise ConfigError(f"views: size {list(self.size)} needs numbers of at least 1, one an axis")
         if min(self.gain, self.shift, self.noise) < 0:
             raise ConfigError(
                 f"views: gain {self.gain}, shift {self.shift} and noise {self.noise} must not be negative"
@@ -68,12 +72,15 @@ class ImageViews:
             stream: which view of an image; another one is another view.
 
         Returns:
-            [S, C, *G] of the same type.
+            [S, C, *G] of the same type, on the grid of the images or on `size`.
 
         Raises:
-            ConfigError: the images have no axis that is to be mirrored.
+            ConfigError: the images have no axis that is to be mirrored, or other axes than `size`.
         """
         axes, channels = images.ndim - 2, images.shape[1]
+        size = self.size or images.shape[2:]
+        if len(size) != axes:
+            raise ConfigError(f"views: size {list(size)} needs {axes} numbers, one an axis of the images")
         for name in self.flips:
             if AXES.index(name) >= axes:
                 raise ConfigError(f"views: images have no axis {name} to be mirrored; remove it from flips")
@@ -86,7 +93,7 @@ class ImageViews:
         mirrored = torch.tensor([name in self.flips for name in AXES[:axes]], device=keys.device)
         sides = torch.where(mirrored & (flip < 0.5), -side, side)
         theta = torch.cat([torch.diag_embed(sides), centre.unsqueeze(2)], 2).to(images.dtype)
-        grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+        grid = F.affine_grid(theta, [*images.shape[:2], *size], align_corners=False)
         made = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
         wide = (..., *(None,) * axes)
         made = made * (1 + self.gain * (2 * gain - 1)).to(made.dtype)[wide]

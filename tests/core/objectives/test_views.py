@@ -186,13 +186,13 @@ def test_teacher_and_centre_follow_after_the_update(made_batch):
     objective.after_step(made.encoder, 10, 20)  # half-way: λ = 1 − 0.1 · ½
     for before, after in zip(old["image"].parameters(), objective.teacher["image"].parameters(), strict=True):
         torch.testing.assert_close(after, before + 0.05, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(objective.centre, 0.5 * torch.cat(logits).mean(0))
-    kept = objective.centre.clone()
+    torch.testing.assert_close(objective.balance.centre, 0.5 * torch.cat(logits).mean(0))
+    kept = objective.balance.centre.clone()
     made.eval()
     made.features(batch)
     objective.after_step(made.encoder, 20, 20)
-    assert torch.equal(objective.centre, kept)
-    assert {"centre", "head.prototypes"} <= set(objective.state_dict())
+    assert torch.equal(objective.balance.centre, kept)
+    assert {"balance.centre", "head.prototypes"} <= set(objective.state_dict())
     assert not any(p.requires_grad for p in objective.teacher.parameters())
 
 

@@ -14,6 +14,7 @@ import sys
 import exactness_generative
 import exactness_local
 import exactness_pairs
+import exactness_self
 import exactness_views
 import torch
 import torch.distributed as dist
@@ -28,6 +29,7 @@ CASES = {
     **exactness_generative.CASES,
     **exactness_local.CASES,
     **exactness_pairs.CASES,
+    **exactness_self.CASES,
     **exactness_views.CASES,
 }
 
@@ -66,7 +68,8 @@ def followed(module, plain):
     for each in (module, plain):
         each.objectives["it"].after_step(each.encoder, 1, 2)
     states = [each.objectives.state_dict() for each in (module, plain)]
-    return ({f"after {n}": v.double() for n, v in state.items() if ".kept." in n} for state in states)
+    copies = [name for name in states[0] if ".kept." in name or ".teacher." in name]
+    return ({f"after {name}": state[name].double() for name in copies} for state in states)
 
 
 def main(rank, ranks, rendezvous, out):

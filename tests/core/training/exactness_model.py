@@ -30,14 +30,16 @@ class Linear(ImageTower):
 
     channels, dimensions, width = 1, 2, WIDTH
     level_widths = (WIDTH, WIDTH)
+    hides_patches = True
 
     def __init__(self):
         super().__init__()
         self.block = Block()
         self.shift = nn.Parameter(torch.randn(WIDTH))
 
-    def forward(self, images, tokens=False):
-        made = self.shift + self.block(images.flatten(1).unflatten(1, (4, 4)))
+    def forward(self, images, tokens=False, hidden=None):
+        made = self.block(images.flatten(1).unflatten(1, (4, 4)))
+        made = self.shift + (made if hidden is None else hidden.put(made))
         pooled = made.mean(1)
         if not tokens:
             return Encoded(pooled)

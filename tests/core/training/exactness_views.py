@@ -6,7 +6,6 @@ from exactness_model import ITEMS
 
 from voxtile.objectives.keyed import uniform
 from voxtile.objectives.masked_image import MaskedImage
-from voxtile.objectives.self_distillation import SelfDistillation
 from voxtile.objectives.unimodal import UnimodalSelfSupervision
 from voxtile.objectives.views import image_keys
 
@@ -68,44 +67,6 @@ def dense_masked(objective, f):
     return total / count
 
 
-def dense_self(objective, f):
-    (tower,), keys, images = objective._tower, image_keys(f.batch), f.batch.images
-    views = [objective.views(images, keys, 120 + n) for n in range(2)]
-    views += [objective.small_views(images, keys, 122 + n) for n in range(objective.small)]
-
-    def logits(tower, head, view):
-        z = F.normalize(head.layers(tower(view).pooled), dim=1)
-        return z @ F.normalize(head.prototypes, dim=1).T
-
-    terms = []
-    for u in range(2):
-        with torch.no_grad():
-            known = logits(objective.teacher["image"], objective.teacher["head"], views[u])
-            wanted = ((known - objective.centre) / objective.teacher_temperature).exp()
-            wanted = wanted / wanted.sum(1, keepdim=True)
-        for v in range(len(views)):
-            if v != u:
-                share = (logits(tower, objective.head, views[v]) / objective.temperature).softmax(1)
-                terms.append(-(wanted * share.log()).sum(1).mean())
-    return sum(terms) / len(terms)
-
-
-def moved_teacher(**arguments):
-    """The teacher has other weights than the student, and its centre is not at nought."""
-    objective = SelfDistillation(**arguments)
-    setup = objective.setup_towers
-
-    def setup_towers(image, text):
-        setup(image, text)
-        g = torch.Generator().manual_seed(5)
-        objective.centre += torch.randn(objective.centre.shape, generator=g)
-        for parameter in objective.teacher.parameters():
-            parameter += 0.1 * torch.randn(parameter.shape, generator=g, dtype=parameter.dtype)
-
-    objective.setup_towers = setup_towers
-    return objective
-
-
 CASES = {
     "UnimodalSelfSupervision, SLIP": (lambda: UnimodalSelfSupervision(head=(7, 5)), dense_unimodal, {}),
     "UnimodalSelfSupervision, CleanCLIP": (
@@ -114,9 +75,4 @@ CASES = {
         {},
     ),
     "MaskedImage": (lambda: MaskedImage(patch=2, ratio=0.5), dense_masked, {}),
-    "SelfDistillation": (
-        lambda: moved_teacher(prototypes=9, hidden=8, bottleneck=5, small=1),
-        dense_self,
-        {},
-    ),
 }

@@ -3,6 +3,11 @@
 The commands print the sentence and leave with `exit_status`; the traceback is shown only with `--debug`.
 """
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
 
 class VoxtileError(Exception):
     """Base of all errors that are the input's fault and not the program's."""
@@ -63,3 +68,9 @@ def cause_of(error: Exception) -> str:
     """What the system or a library says is wrong, in one line; of a file's error without its number and the file."""
     said = (error.strerror if isinstance(error, OSError) else None) or str(error)
     return " ".join(said.split()) or type(error).__name__
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The question whether one of the known names was meant, to be put behind a sentence; empty where none is near."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean '{close[0]}'?" if close else ""

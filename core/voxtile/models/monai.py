@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from voxtile.errors import ConfigError, MissingExtraError
+from voxtile.errors import ConfigError, MissingExtraError, nearest
 from voxtile.models.adapters import inflate_channels
 from voxtile.models.tower import ImageTower, weights_by_name
 from voxtile.models.weights import LoadReport, load_report, read_weights
@@ -130,7 +130,9 @@ def _create(name: str, channels: int, settings: Mapping[str, Any]) -> tuple[nn.M
     except ImportError as error:
         raise MissingExtraError("monai", "towers") from error
     if not _KNOWN.fullmatch(name) or not hasattr(nets, name):
-        raise ConfigError(f"'{name}' is no ResNet, DenseNet, SwinUNETR or ViT of monai.networks.nets")
+        raise ConfigError(
+            f"'{name}' is no ResNet, DenseNet, SwinUNETR or ViT of monai.networks.nets{nearest(name, dir(nets))}"
+        )
     if "pretrained" in settings:
         raise ConfigError("options of a MONAI tower may not set pretrained; name a local file in its own pretrained")
     try:

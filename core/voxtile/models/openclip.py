@@ -8,9 +8,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from voxtile.errors import CheckpointError, ConfigError
+from voxtile.errors import CheckpointError, ConfigError, nearest
 from voxtile.models.adapters import adapt_input
 from voxtile.models.padding import encode_text
+from voxtile.models.safe_loading import load_failure
 from voxtile.models.tokenizer import Beyond, refuse_longer
 from voxtile.models.tower import ImageTower, TextTower, weights_by_name
 from voxtile.types import Encoded
@@ -32,17 +33,22 @@ def create(name: str, pretrained: str | None) -> nn.Module:
     import open_clip
 
     if not name.startswith(_SCHEMAS) and name not in open_clip.list_models():
-        raise ConfigError(f"open_clip knows no model '{name}'; see open_clip.list_models()")
+        near = nearest(name, open_clip.list_models()) or "; see open_clip.list_models()"
+        raise ConfigError(f"open_clip knows no model '{name}'{near}")
     if pretrained and not Path(pretrained).is_file() and not open_clip.get_pretrained_cfg(name, pretrained):
-        tags = ", ".join(open_clip.list_pretrained_tags_by_model(name)) or "none"
-        raise ConfigError(f"'{pretrained}' is neither a file nor a pretrained tag of {name}; its tags are: {tags}")
+        known = open_clip.list_pretrained_tags_by_model(name)
+        tags, close = ", ".join(known) or "none", nearest(pretrained, known)
+        raise ConfigError(
+            f"'{pretrained}' is neither a file nor a pretrained tag of {name}; its tags are: {tags}{close}"
+        )
     try:
         model: nn.Module = open_clip.create_model(
             name, pretrained=pretrained, force_custom_text=True, pretrained_text=False, weights_only=True
         )
     except Exception as error:  # open_clip, torch and the hub client raise many types
-        reason = " ".join(str(error).split())[:300]
-        raise CheckpointError(f"open_clip model {name}/{pretrained} cannot be loaded: {reason}") from error
+        raise CheckpointError(
+            f"open_clip model {name}/{pretrained} cannot be loaded: {load_failure(error)}; give weights of this model"
+        ) from error
     return model
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from voxtile.errors import CheckpointError, ConfigError
+from voxtile.errors import CheckpointError, ConfigError, nearest
 from voxtile.models.adapters import inflate_channels
 from voxtile.models.tower import ImageTower, weights_by_name
 from voxtile.models.weights import LoadReport, load_report, read_weights
@@ -120,8 +120,8 @@ class TimmTower(TimmFeatures):
 def _settings(name: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
     timm = importlib.import_module("timm")
     if name.partition(".")[0] not in timm.list_models():
-        near = ", ".join(timm.list_models(f"{name[:6]}*")[:8]) or "timm.list_models() lists them"
-        raise ConfigError(f"timm has no model '{name}'; near it: {near}")
+        near = nearest(name, timm.list_models()) or "; timm.list_models() lists them"
+        raise ConfigError(f"timm has no model '{name}'{near}")
     refused = sorted(_REFUSED & set(options or {}))
     if refused:
         raise ConfigError(f"options of a timm tower may not set {', '.join(refused)}; use pretrained for weights")
@@ -134,7 +134,11 @@ def _create(name: str, settings: Mapping[str, Any], download: bool) -> nn.Module
         model: nn.Module = timm.create_model(name, pretrained=download, num_classes=0, **settings)
     except (TypeError, ValueError, AssertionError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise ConfigError(f"timm cannot make '{name}' with {dict(settings)}: {reason}") from error
+        if "'img_size'" in reason:
+            raise ConfigError(f"timm's '{name}' takes images of any size; remove the tower's setting size") from error
+        raise ConfigError(
+            f"timm cannot make '{name}' with {dict(settings)}: {reason}; change the tower's options"
+        ) from error
     except Exception as error:  # the hub client and torch raise many types
         reason = " ".join(str(error).split())[:300]
         raise CheckpointError(

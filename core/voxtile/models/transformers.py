@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -199,11 +200,15 @@ def _library() -> Any:  # noqa: ANN401 - a module without types
 
 def _loaded(kind: str, name: str, **options: Any) -> Any:  # noqa: ANN401 - transformers has no types
     library = _library()
+    if name.startswith((".", "/", "~")) and not Path(name).is_dir():
+        raise CheckpointError(f"there is no folder '{name}' of a Hugging Face model; check the path")
     try:
         return getattr(library, kind).from_pretrained(name, trust_remote_code=False, **options)
     except Exception as error:  # transformers and the hub client raise many types
-        reason = " ".join(str(error).split())[:300]
-        raise CheckpointError(f"'{name}' of Hugging Face cannot be loaded: {reason}") from error
+        reason = " ".join(str(error).split()).rstrip(".")[:300]
+        raise CheckpointError(
+            f"'{name}' of Hugging Face cannot be loaded: {reason}; check the name, or download it and name the folder"
+        ) from error
 
 
 def _model(name: str, pretrained: bool) -> tuple[nn.Module, LoadReport | None]:

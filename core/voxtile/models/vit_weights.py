@@ -55,7 +55,10 @@ class VitWeights:
             given["pos_embed"] = given.pop("position.table")
         filters = given.get("patch_embed.proj.weight")
         if filters is None:
-            raise CheckpointError(f"the weights '{where}' are not those of a ViT: patch_embed.proj.weight is missing")
+            raise CheckpointError(
+                f"the weights '{where}' are not those of a ViT: patch_embed.proj.weight is missing; "
+                "give the weights of a ViT in timm's layout"
+            )
         self.patch = tuple(filters.shape[2:])
         optional = r"(pyramid|patch_embed\.filters)\..*|reg_token" + (
             r"|attn_pool\..*" if not any(key.startswith("attn_pool.") for key in given) else ""

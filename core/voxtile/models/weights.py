@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from voxtile.errors import CheckpointError
+from voxtile.models.safe_loading import load_tensors
 
 _WRAPPERS = ("module", "model", "encoder", "backbone", "encoder_q", "visual", "trunk", "image_encoder", "teacher")
 _IMAGE = "encoder.image."
@@ -63,21 +63,13 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"the weights '{path}' do not exist; give a local file")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # pickle, zip and torch raise many types
-        reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"the weights '{path}' cannot be loaded safely: {reason}") from error
+    content = load_tensors(path, "the file of weights", "give a file of weights alone, best as safetensors")
     own = isinstance(content, Mapping) and "voxtile_format" in content
     for key in ("state_dict", "model", "model_state_dict", "teacher", "student"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
     if not isinstance(content, Mapping) or not any(isinstance(value, Tensor) for value in content.values()):
-        raise CheckpointError(f"the weights '{path}' are not a mapping of names to tensors")
+        raise CheckpointError(f"the weights '{path}' are not a mapping of names to tensors; give a state_dict")
     if own:
         content = {key.removeprefix(_IMAGE): value for key, value in content.items() if key.startswith(_IMAGE)}
     return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
@@ -143,4 +135,7 @@ def bare_key(key: str, own: Mapping[str, Any]) -> str:
 
 
 def _unfit(where: str, model: nn.Module, reason: str) -> CheckpointError:
-    return CheckpointError(f"the weights '{where}' do not fit {type(model).__name__}: {reason}")
+    return CheckpointError(
+        f"the weights '{where}' do not fit {type(model).__name__}: {reason}; give the weights of this model, or change "
+        "its arguments"
+    )

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
-import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from voxtile.errors import CheckpointError
+from voxtile.models.safe_loading import load_tensors
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 
@@ -43,28 +42,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
             f"checkpoint '{path}' is torn: it is not the file that '{_hashes(path).name}' was written for; use another "
             "file of the run"
         )
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise CheckpointError(
-            f"checkpoint '{path}' holds objects other than tensors and plain values and was not loaded, since they "
-            "could run code; use a checkpoint that voxtile wrote"
-        ) from None
-    except (
-        RuntimeError,
-        EOFError,
-        ValueError,
-        KeyError,
-        AttributeError,
-        IndexError,
-        zipfile.BadZipFile,
-        OSError,
-    ) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise CheckpointError(
-            f"checkpoint '{path}' is damaged or no checkpoint ({reason}); use another file of the run"
-        ) from None
-    return check_format(checkpoint, path)
+    return check_format(load_tensors(path, "checkpoint", "use another checkpoint, one that voxtile wrote"), path)
 
 
 def check_format(checkpoint: object, path: str | os.PathLike[str]) -> Checkpoint:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import re
 from collections.abc import Iterable, Iterator
+
+from voxtile.errors import nearest
 
 _UNKNOWN = (
     re.compile(r"Option '([^']+)' is not accepted"),
@@ -14,6 +15,8 @@ _UNKNOWN = (
     re.compile(r"unrecognized arguments: --([\w.\-]+)"),
 )
 _EXPLAINED = re.compile(r"there is no (?:option|class) '.*")  # by us, for a nested parser
+# Options that were, and what has taken their place.
+_FORMER = {"checkpointing": "model.recompute: true, which computes the blocks of both towers again"}
 _CLASS_PATH = re.compile(r"given class_path '([^']+)'")
 _KEY = re.compile(r'Parser key "([^"]+)"')
 _EXPECTED = re.compile(r"Expected an? (?:<class ')?([\w.\[\], |]+?)'?>?(?:\. Got|\n|$)")
@@ -43,8 +46,10 @@ def explain(message: str, keys: Iterable[str], classes: Iterable[type]) -> str:
 
 
 def _unknown_key(name: str, keys: list[str], arguments: set[str]) -> str:
+    if successor := _FORMER.get(name.rpartition(".")[2]):
+        return f"there is no option '{name}' any more; take {successor}"
     candidates = keys if "." in name else [key.rpartition(".")[2] for key in keys] + sorted(arguments)
-    return f"there is no option '{name}'{_nearest(name, candidates)}; --help lists all"
+    return f"there is no option '{name}'{nearest(name, candidates)}; --help lists all"
 
 
 def _unknown_class(path: str, classes: Iterable[type]) -> str:
@@ -56,12 +61,7 @@ def _unknown_class(path: str, classes: Iterable[type]) -> str:
         found = False
     if found:
         return f"class_path '{path}' does not fit where the config names it, or its init_args are wrong"
-    return f"there is no class '{path}'{_nearest(path, known)}"
-
-
-def _nearest(name: str, candidates: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.6)
-    return f"; did you mean '{close[0]}'?" if close else ""
+    return f"there is no class '{path}'{nearest(path, known)}"
 
 
 def _arguments(classes: Iterable[type]) -> Iterator[str]:

@@ -101,7 +101,7 @@ def test_the_layout_of_mae_is_read(tmp_path):
 
 
 def test_wrong_files_and_names_are_refused(tmp_path):
-    with pytest.raises(ConfigError, match="timm has no model 'resnet10x'; near it: resnet10t"):
+    with pytest.raises(ConfigError, match="timm has no model 'resnet10x'; did you mean 'resnet10t'"):
         TimmTower(name="resnet10x")
     with pytest.raises(ConfigError, match="may not set checkpoint_path"):
         TimmTower(name="resnet10t", options={"checkpoint_path": "x"})

@@ -14,6 +14,7 @@ import torch
 
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.view import CompiledView
+from voxtile.corpus.view_text import text_hash
 from voxtile.data.base import BasePreset
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.cursor import Cursor, CursorCallback
@@ -170,6 +171,13 @@ class CorpusDataModule(pl.LightningDataModule):
     def has_texts(self) -> bool:
         """Whether any of a thousand evenly spaced items of the training split has a text that may be used."""
         return bool(self.training_texts(1000))
+
+    @property
+    def states_facts(self) -> bool:
+        """Whether it is known of any text of a thousand evenly spaced training items that it states a fact."""
+        hashes = [text_hash(text) for text in self.training_texts(1000)]
+        sources = [self._source] if self._mixed is None else self._mixed.open()
+        return any((source.compiled.text_facts(hashes) >= 0).any() for source in sources)
 
     @cached_property
     def training_marks(self) -> TrainingMarks:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from voxtile.errors import ConfigError
 from voxtile.models.tower import ImageTower, TextTower
+from voxtile.objectives.pairs import RelationName
 from voxtile.types import Batch, Features
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class Objective(nn.Module):
         couples_items: True where the loss of one item depends on the others of its batch, so that splitting a batch
             (gradient accumulation) would change the loss.
         reads_texts: False where the term works on images that have no texts.
+        states_facts: True where the term learns from what single texts state, and is 0 where that is not known.
+        positives, ignore: relations of pairs that the term reads, where it has such settings.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
@@ -40,6 +43,19 @@ class Objective(nn.Module):
     rows_learn: ClassVar[bool] = True
     couples_items: ClassVar[bool] = False
     reads_texts: bool = True
+    states_facts: bool = False
+    positives: tuple[RelationName, ...] = ()
+    ignore: tuple[RelationName, ...] = ()
+
+    @property
+    def relates_by_facts(self) -> bool:
+        """Whether pairs are told by facts."""
+        return not {"facts", "same_facts"}.isdisjoint((*self.positives, *self.ignore))
+
+    @property
+    def reads_evidence(self) -> bool:
+        """Whether it must be known of single texts which facts they state."""
+        return self.states_facts or "facts" in (*self.positives, *self.ignore)
 
     def setup_towers(self, image: ImageTower, text: TextTower) -> None:
         """Create parameters that depend on the towers' local features, once, before `setup`."""

@@ -54,6 +54,7 @@ class ConceptPatch(Objective):
     needs: ClassVar[frozenset[str]] = frozenset({"facts"})
     row_needs: ClassVar[frozenset[str]] = frozenset({"tokens"})
     couples_items: ClassVar[bool] = True
+    states_facts = True
 
     def __init__(
         self,

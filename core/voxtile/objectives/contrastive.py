@@ -65,7 +65,7 @@ class Contrastive(Objective):
         self.kind = kind
         self.positives = tuple(positives)
         self.ignore = tuple(ignore)
-        self.stated_only = stated_only
+        self.stated_only = self.states_facts = stated_only
         self.label_smoothing = label_smoothing
         self.tile = (tile[0], tile[1])
 

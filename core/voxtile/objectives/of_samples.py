@@ -36,6 +36,8 @@ class OfSamples(Objective):
                 f"OfSamples cannot apply {type(objective).__name__}, which reads more than pooled vectors"
             )
         self.objective = objective
+        self.states_facts = objective.states_facts
+        self.positives, self.ignore = objective.positives, objective.ignore
         self.concepts = tuple(concepts)
 
     def setup(self, *, image_width: int, text_width: int, embed_dim: int, fact_names: tuple[str, ...]) -> None:

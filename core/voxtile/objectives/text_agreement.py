@@ -42,6 +42,7 @@ class TextAgreement(Objective):
 
     needs: ClassVar[frozenset[str]] = frozenset({"facts"})
     couples_items: ClassVar[bool] = True
+    states_facts = True
 
     def __init__(self, *, scale: float = 10.0) -> None:
         super().__init__()

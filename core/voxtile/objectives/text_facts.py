@@ -27,6 +27,7 @@ class TextFactHead(Objective):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"pooled", "facts"})
+    states_facts = True
 
     def __init__(self) -> None:
         super().__init__()

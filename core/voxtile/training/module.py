@@ -30,6 +30,7 @@ from voxtile.training.held_out import HeldOutSteps
 from voxtile.training.large_batch import LargeBatch
 from voxtile.training.locked import check_cache
 from voxtile.training.logged import is_shown
+from voxtile.training.needs import check_data
 from voxtile.training.schedule import AdamW, OneCycle, Schedule, block_distances
 from voxtile.training.seeds import heads_seed, seed_generators, step_seed
 from voxtile.training.transfer import convert_tensors_alone
@@ -161,12 +162,7 @@ class ContrastiveModule(HeldOutSteps):
         self.fact_names = fact_names
 
     def _check_trainer(self) -> None:
-        reading = [name for name, objective in self._objectives().items() if objective.reads_texts]
-        if reading and not getattr(self.trainer.datamodule, "has_texts", True):  # type: ignore[attr-defined]
-            raise ConfigError(
-                f"no item of the training split has a text for the objective '{reading[0]}'; run 'voxtile caption', or "
-                "train on images alone, by SelfDistillation and MaskedImage"
-            )
+        check_data(self._objectives(), self.trainer.datamodule)  # type: ignore[attr-defined]
         if self.cache_locked:
             check_cache(self._objectives().values(), self.trainer.world_size, self.large_batch is not None)
         if self.large_batch is not None:

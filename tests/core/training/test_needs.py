@@ -1,0 +1,64 @@
+"""An objective whose need no item of the training split can meet is refused before the first step, by its name."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from voxtile.errors import ConfigError
+from voxtile.objectives.bag_of_descriptions import BagOfDescriptions
+from voxtile.objectives.concept_patch import ConceptPatch
+from voxtile.objectives.contrastive import Contrastive
+from voxtile.objectives.facts import FactHead
+from voxtile.objectives.margin import Margin
+from voxtile.objectives.masked_image import MaskedImage
+from voxtile.objectives.of_samples import OfSamples
+from voxtile.objectives.region_attribute import RegionAttribute
+from voxtile.objectives.text_agreement import TextAgreement
+from voxtile.objectives.text_facts import TextFactHead
+from voxtile.training.needs import check_data
+
+TEXTS, FACTS, EVIDENCE = {"has_texts": True}, {"fact_names": ("a",)}, {"states_facts": True}
+NOTHING = {"has_texts": False, "fact_names": (), "states_facts": False}
+
+
+def data(*found):
+    given = dict(NOTHING)
+    for part in found:
+        given |= part
+    return SimpleNamespace(**given)
+
+
+STATING = [
+    TextFactHead(),
+    TextAgreement(),
+    ConceptPatch(),
+    RegionAttribute(),
+    Contrastive(stated_only=True),
+    Contrastive(positives=["text", "facts"]),
+    BagOfDescriptions(positives=["facts"]),
+    Margin(ignore=["facts"]),
+    OfSamples(Contrastive(ignore=["facts"])),
+    OfSamples(TextFactHead()),
+]
+
+
+@pytest.mark.parametrize("objective", STATING, ids=lambda o: type(o).__name__)
+def test_terms_that_read_what_texts_state_need_evidence(objective):
+    with pytest.raises(ConfigError, match=r"state a fact, which the objective 'mine' needs; .* set data.captions.unit"):
+        check_data({"other": Contrastive(), "mine": objective}, data(TEXTS, FACTS))
+    check_data({"mine": objective}, data(TEXTS, FACTS, EVIDENCE))
+
+
+@pytest.mark.parametrize("name", ["facts", "same_facts"])
+def test_relations_by_facts_need_facts(name):
+    objective = Contrastive(positives=["text"], ignore=[name])
+    with pytest.raises(ConfigError, match=r"'mine' relates items by their facts, .* run 'voxtile facts'"):
+        check_data({"mine": objective}, data(TEXTS, EVIDENCE))
+    check_data({"mine": objective}, data(TEXTS, FACTS, EVIDENCE))
+
+
+def test_texts_are_needed_where_they_are_read():
+    with pytest.raises(ConfigError, match="no item of the training split has a text for the objective 'mine'"):
+        check_data({"mine": Contrastive()}, data())
+    check_data({"masked": MaskedImage(), "facts": FactHead()}, data())
+    check_data({"mine": Contrastive(positives=["text", "study"])}, data(TEXTS))

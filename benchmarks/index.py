@@ -62,6 +62,7 @@ def write_index(root: Path, samples: int) -> None:
                 "subject": rows // STUDY,
                 "study": rows // STUDY,
                 "facts": np.full(len(rows), -1),
+                "moment": rows,
                 **{name: values[rows % PICTURES] for name, values in small.items()},
             }
         )
@@ -69,7 +70,9 @@ def write_index(root: Path, samples: int) -> None:
     studies = BatchWriter(view.folder / "studies.arrow", STUDIES)
     for start in range(0, samples // STUDY, BATCH_ROWS):
         numbers = np.arange(start, min(start + BATCH_ROWS, samples // STUDY))
-        studies.write({"start": numbers * STUDY, "count": np.full(len(numbers), STUDY)})
+        studies.write(
+            {"start": numbers * STUDY, "count": np.full(len(numbers), STUDY), "prior": np.full(len(numbers), -1)}
+        )
     studies.close()
     about = json.loads((view.folder / "view.json").read_text())
     about |= {"rows": samples, "studies": samples // STUDY, "splits": {"train": [0, samples, 0, samples // STUDY]}}

@@ -111,6 +111,8 @@ class Batch:
         samples: the same images as items of their own, where studies are items and their samples have texts too: its
             texts, facts, hashes and uids are the samples', `images` is empty, and B = S.
         regions: phrases and where they are, for objectives that ground; None where `data.regions` is not set.
+        image_days: [S] float32, days from the latest image of the item to each: 0 or less, NaN where its date is
+            unknown; None where no date is known. Kept in float32 at any precision of the model.
     """
 
     images: Tensor
@@ -129,6 +131,7 @@ class Batch:
     tokens: Tensor | None = None
     samples: Batch | None = None
     regions: Regions | None = None
+    image_days: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.uids)

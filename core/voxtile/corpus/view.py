@@ -22,8 +22,8 @@ import numpy.typing as npt
 from voxtile.corpus.source import StoredSample
 from voxtile.corpus.view_compile import write_view
 from voxtile.corpus.view_evidence import FACTS, HASHES
-from voxtile.corpus.view_files import STUDY_WEIGHTS, WEIGHTS, MappedBatches
-from voxtile.corpus.view_key import view_key, view_stamp
+from voxtile.corpus.view_files import NO_MOMENT, STUDY_WEIGHTS, WEIGHTS, MappedBatches
+from voxtile.corpus.view_key import LAYOUT, view_key, view_stamp
 from voxtile.corpus.view_selection import SUFFIX, find_selection
 from voxtile.errors import ConfigError, CorpusError
 
@@ -46,6 +46,8 @@ class Entry(NamedTuple):
     caption_start: int
     caption_count: int
     facts: int
+    moment: int | None = None
+    """Of the acquisition, microseconds since 1970; None where unknown."""
 
 
 class Caption(NamedTuple):
@@ -165,6 +167,7 @@ class CompiledView:
     def entry(self, row: int) -> Entry:
         """One row of the index."""
         c, at = self._index.at(row)
+        moment = int(c["moment"][at])
         return Entry(
             row,
             c["uid"][at].tobytes().hex(),
@@ -178,6 +181,7 @@ class CompiledView:
             int(c["caption_start"][at]),
             int(c["caption_count"][at]),
             int(c["facts"][at]),
+            None if moment == NO_MOMENT else moment,
         )
 
     def captions(self, entry: Entry) -> list[Caption]:
@@ -296,7 +300,8 @@ def compile_view(
     if _recorded(target, "stamp.json", "stamp") != stamp:
         key = view_key(roots, **identity)
         with _locked(target):
-            if _recorded(target, "view.json", "key") != key:  # another process may have compiled it meanwhile
+            # Another process may have compiled it meanwhile.
+            if _recorded(target, "view.json", "key") != key or _recorded(target, "view.json", "layout") != LAYOUT:
                 write_view(roots, target, key=key, name=name, **selection, selected=selected, memory_mb=memory_mb)
             with suppress(OSError):  # on a read-only disk the key is computed at every opening
                 (target / "stamp.json").write_text(json.dumps({"stamp": stamp}))
@@ -315,9 +320,9 @@ def view_label(roots: Sequence[Path], name: str) -> str:
     return f"{name}@{hashlib.sha256(others.encode()).hexdigest()[:8]}" if others else name
 
 
-def _recorded(folder: Path, name: str, field: str) -> str | None:
+def _recorded(folder: Path, name: str, field: str) -> object:
     try:
-        value: str = json.loads((folder / name).read_text())[field]
+        value: object = json.loads((folder / name).read_text())[field]
     except (FileNotFoundError, ValueError, KeyError):
         return None
     return value

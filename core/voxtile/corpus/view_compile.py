@@ -16,9 +16,20 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from voxtile.corpus import view_files
+from voxtile.corpus.moments import moment
 from voxtile.corpus.view_evidence import write_evidence
-from voxtile.corpus.view_files import CAPTIONS, CODECS, INDEX, METAS, STUDIES, STUDY_WEIGHTS, WEIGHTS, BatchWriter
-from voxtile.corpus.view_key import VIEW_VERSION
+from voxtile.corpus.view_files import (
+    CAPTIONS,
+    CODECS,
+    INDEX,
+    METAS,
+    NO_MOMENT,
+    STUDIES,
+    STUDY_WEIGHTS,
+    WEIGHTS,
+    BatchWriter,
+)
+from voxtile.corpus.view_key import LAYOUT, VIEW_VERSION
 from voxtile.corpus.view_selection import Selection
 from voxtile.corpus.view_tables import UNKNOWN, assign_splits, connect, join_captions, join_facts, select_samples
 from voxtile.corpus.view_text import hash63, text_hash
@@ -113,6 +124,7 @@ def _write_files(
     shutil.rmtree(scratch)
     about |= {
         "view_version": VIEW_VERSION,
+        "layout": LAYOUT,
         "batch_rows": view_files.BATCH_ROWS,
         "rows": rows,
         "studies": studies,
@@ -188,7 +200,7 @@ def _write_index(
     metas.close()
     writer, row, caption = BatchWriter(building / "index.arrow", INDEX), 0, 0
     query = """
-        SELECT uid, subject, study, corpus, shard, "offset", nbytes, codec, split, meta_id,
+        SELECT uid, subject, study, corpus, shard, "offset", nbytes, codec, split, meta_id, datetime,
             coalesce(captions, 0) AS captions
         FROM picked JOIN metas USING (meta)
         LEFT JOIN (SELECT row, count(*) AS captions FROM told GROUP BY row) USING (row) ORDER BY row"""
@@ -196,6 +208,7 @@ def _write_index(
         columns = {
             name: batch.column(name).to_pylist() for name in ("uid", "subject", "study", "corpus", "shard", "codec")
         }
+        moments = [moment(text) for text in batch.column("datetime").to_pylist()]
         counts = batch.column("captions").to_numpy(zero_copy_only=False).astype(np.int64)
         starts = caption + np.cumsum(counts) - counts
         writer.write(
@@ -212,6 +225,7 @@ def _write_index(
                 "caption_start": starts,
                 "caption_count": counts,
                 "facts": _facts_of(np.arange(row, row + len(counts)), fact_rows),
+                "moment": [NO_MOMENT if value is None else value for value in moments],
             }
         )
         row, caption = row + len(counts), caption + int(counts.sum())

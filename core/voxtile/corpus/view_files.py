@@ -29,6 +29,7 @@ INDEX = pa.schema(
         ("caption_start", pa.int64()),  # rows of captions.arrow
         ("caption_count", pa.int32()),
         ("facts", pa.int64()),  # row of facts.npy; -1 without facts
+        ("moment", pa.int64()),  # of the acquisition, microseconds since 1970; NO_MOMENT where unknown
     ]
 )
 CAPTIONS = pa.schema(
@@ -46,6 +47,7 @@ _OPEN_BATCHES = 256  # record batches whose column addresses are kept; their pag
 # cache), so that a process never seems to hold the whole index.
 _READS_UNTIL_UNMAPPED = 256
 
+NO_MOMENT = -(1 << 63)
 CODECS = ("b2nd", "jpg", "png", "ref")
 
 

@@ -179,6 +179,11 @@ class CorpusDataModule(pl.LightningDataModule):
         sources = [self._source] if self._mixed is None else self._mixed.open()
         return any((source.compiled.text_facts(hashes) >= 0).any() for source in sources)
 
+    @property
+    def has_dates(self) -> bool:
+        """Whether any of a thousand evenly spaced items of the training split has images of different dates."""
+        return self._dataset("train").dated(1000)
+
     @cached_property
     def training_marks(self) -> TrainingMarks:
         """Hashes of what is trained on, for the checkpoint."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -12,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from voxtile.corpus.moments import days_since_latest
 from voxtile.corpus.view import Caption, CompiledView, Entry
 from voxtile.data.captions import CaptionPolicy, Text
 from voxtile.data.directions import TurningPreset, names_direction
@@ -138,6 +140,7 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
             text_kinds=[text.kind for text in texts],
             samples=self._samples(items, numbers) if self.sample_captions is not None else None,
             regions=stacked([item.regions for item in items], self.preset.grid) if self.regions is not None else None,
+            image_days=_known_days([days for item in items for days in item.days]),
         )
 
     def _samples(self, items: list[_Item], numbers: npt.NDArray[np.int64]) -> Batch:
@@ -174,6 +177,12 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
                 found.setdefault(text.text_hash, text.text)
         return list(found.values())
 
+    def dated(self, items: int) -> bool:
+        """Whether any of at most `items` evenly spaced items has images of different dates."""
+        spaced = np.linspace(0, len(self) - 1, min(items, len(self))).round().astype(int).tolist()
+        whole = isinstance(self.preset, StudyReader)  # one image of each study
+        return not whole and any(len({e.moment for e in self._entries(item)} - {None}) > 1 for item in spaced)
+
     def _entries(self, item: int) -> list[Entry]:
         number = self._first + item
         return [self.view.entry(row) for row in ([number] if self.unit == "sample" else self.view.study_rows(number))]
@@ -201,6 +210,7 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
             texts=texts,
             sample_texts=sample_texts,
             facts=facts,
+            days=_days(chosen, entries),
             regions=self._regions(entries[:1], asked, preset, number),
         )
 
@@ -227,6 +237,7 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
             texts=self._texts(captions, number),
             sample_texts=[],
             facts=facts,
+            days=_days(entries[:1], entries[:1]),
             regions=self._regions(entries, asked, self.preset, number),
         )
 
@@ -314,7 +325,18 @@ class _Item(NamedTuple):
     texts: list[Text]
     sample_texts: list[list[Text]]
     facts: npt.NDArray[np.int8]
+    days: list[float]
     regions: Sequence[Placed] = ()
+
+
+def _days(chosen: list[Entry], entries: list[Entry]) -> list[float]:
+    """Days of the chosen images since the latest of all of the item, so that they do not depend on what was chosen."""
+    return days_since_latest([entry.moment for entry in chosen], [entry.moment for entry in entries])
+
+
+def _known_days(days: list[float]) -> Tensor | None:
+    """[S] float32, or None where all are unknown."""
+    return None if all(map(math.isnan, days)) else torch.tensor(days, dtype=torch.float32)
 
 
 def _owners(counts: list[int]) -> Tensor:

@@ -89,6 +89,10 @@ class MixtureDataset(torch.utils.data.Dataset[Any]):
         each = -(-items // len(self._parts))
         return list(dict.fromkeys(text for part in self._parts for text in part.texts(each)))
 
+    def dated(self, items: int) -> bool:
+        """Whether any of some items of any source has images of different dates, as `DrawDataset.dated`."""
+        return any(part.dated(-(-items // len(self._parts))) for part in self._parts)
+
     def _with_all_facts(self, batch: Batch) -> Batch:
         columns = torch.tensor([self.fact_names.index(name) for name in batch.fact_names], dtype=torch.int64)
 
@@ -159,7 +163,13 @@ def merged(parts: Sequence[Batch], places: Sequence[Tensor]) -> Batch:
         text_kinds=[kinds[place] for place in texts.tolist()] if len(kinds) == len(of_texts) else None,
         samples=merged(samples, _image_places(images, samples)) if samples else None,
         regions=_merged_regions(regions, places) if len(regions) == len(parts) else None,
+        image_days=None if all(part.image_days is None for part in parts) else torch.cat(_all_days(parts))[images],
     )
+
+
+def _all_days(parts: Sequence[Batch]) -> list[Tensor]:
+    unknown = [torch.full((len(part.image_item),), torch.nan) for part in parts]
+    return [other if part.image_days is None else part.image_days for part, other in zip(parts, unknown, strict=True)]
 
 
 def _image_places(order: Tensor, samples: Sequence[Batch]) -> Sequence[Tensor]:

@@ -100,6 +100,7 @@ def _robustness(result: TaskResult, model: EvaluationModel, options: Options) ->
             changed_images(result.images, change, model.preset),
             result.data.features,
             studies=result.task.unit == "study",
+            dates=result.images.dates,
         )
         for name, values in model_scores(model, result.task, result.prompts, encoded).items():
             known = result.validation.get(name)

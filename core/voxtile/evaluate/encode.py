@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from voxtile.corpus.moments import days_since_latest, moment
 from voxtile.errors import EvaluationError
 from voxtile.evaluate.model import EvaluationModel
 from voxtile.evaluate.trivial import SimpleFeatures
@@ -48,6 +50,20 @@ class StudyModel(Protocol):
         """[S, W] and the study of each, to [N, D] normalised embeddings and [N, F] logits of facts, or None."""
 
 
+@runtime_checkable
+class DatedModel(Protocol):
+    """A model whose study tower may read when the samples were acquired."""
+
+    @property
+    def reads_dates(self) -> bool:
+        """Whether it does."""
+
+    def encode_studies(
+        self, vectors: Tensor, owner: Tensor, count: int, days: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """As `StudyModel.encode_studies`, with the days [S] since the latest sample of the study, NaN if unknown."""
+
+
 @dataclass(frozen=True)
 class Encoded:
     """What is known of the units of one split.
@@ -77,6 +93,7 @@ def encode_split(
     advance: Callable[[int], None] = lambda _: None,
     *,
     studies: bool = False,
+    dates: Mapping[str, str | None] | None = None,
 ) -> Encoded:
     """Read every sample of a split once.
 
@@ -87,6 +104,7 @@ def encode_split(
         features: of the trivial baseline.
         advance: told the number of samples done, for a progress bar.
         studies: units are studies, which a study tower embeds as wholes where the model has one.
+        dates: `datetime` of samples by uid, for a study tower that reads them; those left out are unknown.
 
     Raises:
         EvaluationError: an embedding is not finite; names the sample.
@@ -107,7 +125,8 @@ def encode_split(
             advance(len(uids))
         means = unit_means(np.concatenate(simple), units) if simple else np.empty((0, 0), np.float32)
         if together is not None and model is not None and vectors:
-            return _encode_studies(model, together, units, torch.cat(vectors), means)
+            days = _days(units, dates or {}) if isinstance(together, DatedModel) and together.reads_dates else None
+            return _encode_studies(model, together, units, torch.cat(vectors), means, days)
     return Encoded(
         units,
         normalised(np.concatenate(embeddings)) if embeddings else None,
@@ -118,9 +137,18 @@ def encode_split(
 
 
 def _encode_studies(
-    model: EvaluationModel, together: StudyModel, units: Units, vectors: Tensor, means: npt.NDArray[np.float32]
+    model: EvaluationModel,
+    together: StudyModel,
+    units: Units,
+    vectors: Tensor,
+    means: npt.NDArray[np.float32],
+    days: Tensor | None,
 ) -> Encoded:
-    embedded, logits = together.encode_studies(vectors, torch.from_numpy(units.owner), len(units))
+    owner = torch.from_numpy(units.owner)
+    if days is not None and isinstance(together, DatedModel):
+        embedded, logits = together.encode_studies(vectors, owner, len(units), days)
+    else:
+        embedded, logits = together.encode_studies(vectors, owner, len(units))
     embeddings = embedded.detach().cpu().double().numpy()
     _check_finite(model, units.names, embeddings)
     return Encoded(
@@ -130,6 +158,15 @@ def _encode_studies(
         means,
         together.study_fact_names,
     )
+
+
+def _days(units: Units, dates: Mapping[str, str | None]) -> Tensor:
+    """[S] float32 days since the latest sample of the unit, as `Batch.image_days`."""
+    moments = [moment(dates.get(uid)) for uid in units.uids]
+    found: list[float] = []
+    for start, stop in pairwise(np.searchsorted(units.owner, np.arange(len(units) + 1)).tolist()):
+        found += days_since_latest(moments[start:stop])
+    return torch.tensor(found, dtype=torch.float32)
 
 
 def _probabilities(logits: Tensor) -> npt.NDArray[np.float64]:

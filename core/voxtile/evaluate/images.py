@@ -71,6 +71,11 @@ class CorpusImages:
                     images.append(pending.popleft().result())
                 yield batch, torch.stack(images)
 
+    @cached_property
+    def dates(self) -> Mapping[str, str | None]:
+        """`datetime` of each sample."""
+        return {uid: row["datetime"] for uid, row in self.rows.items()}
+
     def source(self, uid: str) -> StoredSample:
         """The stored sample."""
         return self._corpus.source(self.rows[uid])

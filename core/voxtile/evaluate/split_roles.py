@@ -100,5 +100,6 @@ def encode_roles(
                 features,
                 lambda n, bar=bar: progress.advance(bar, n),  # type: ignore[misc]
                 studies=task.unit == "study",
+                dates=images.dates,
             )
     return encoded

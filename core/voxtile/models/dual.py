@@ -108,7 +108,7 @@ class DualEncoder(nn.Module):
         return F.normalize(full_precision(self.image_projection(encoded.pooled)), dim=1)
 
     def encode_items(
-        self, images: Tensor, image_item: Tensor, items: int, tokens: bool = False
+        self, images: Tensor, image_item: Tensor, items: int, tokens: bool = False, days: Tensor | None = None
     ) -> tuple[Tensor, Encoded]:
         """Encode the images of B items and pool each item's samples.
 
@@ -117,6 +117,8 @@ class DualEncoder(nn.Module):
             image_item: [S] int64, item of each image.
             items: B.
             tokens: also return local features.
+            days: [S] since the latest image of the item, NaN where unknown, for a study tower that reads dates; None
+                where all are unknown.
 
         Returns:
             [B, D] normalised embeddings, and `Encoded` with `pooled` an item; `tokens` an item where S = B.
@@ -125,19 +127,24 @@ class DualEncoder(nn.Module):
             ConfigError: tokens of items with several samples.
         """
         embeddings, encoded = self.encode_samples(images, tokens)
-        return self.pool_items(embeddings, encoded, image_item, items)
+        return self.pool_items(embeddings, encoded, image_item, items, days)
 
     def pool_items(
-        self, embeddings: Tensor, encoded: Encoded, image_item: Tensor, items: int
+        self, embeddings: Tensor, encoded: Encoded, image_item: Tensor, items: int, days: Tensor | None = None
     ) -> tuple[Tensor, Encoded]:
         """From what `encode_samples` gave to the items; see `encode_items`."""
         if encoded.tokens is not None and len(embeddings) != items:
             raise ConfigError("an objective needs tokens, but items have several samples; use data.unit: sample")
-        item, pooled = self.encode_studies(full_precision(encoded.pooled), image_item, items, embeddings)
+        item, pooled = self.encode_studies(full_precision(encoded.pooled), image_item, items, embeddings, days)
         return item, replace(encoded, pooled=pooled)
 
     def encode_studies(
-        self, vectors: Tensor, image_item: Tensor, items: int, embeddings: Tensor | None = None
+        self,
+        vectors: Tensor,
+        image_item: Tensor,
+        items: int,
+        embeddings: Tensor | None = None,
+        days: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Encode items from the tower's vectors of their samples.
 
@@ -146,11 +153,13 @@ class DualEncoder(nn.Module):
             image_item: [S] int64, item of each sample.
             items: B.
             embeddings: [S, D] of the samples, where they are known already.
+            days: [S] as for `encode_items`.
 
         Returns:
             [B, D] normalised embeddings, and [B, W] the pooled vectors.
         """
-        pooled = self.study(vectors, image_item, items)
+        dated = {"days": days} if self.study.reads_dates else {}
+        pooled = self.study(vectors, image_item, items, **dated)
         if self.study.learned:
             return F.normalize(full_precision(self.image_projection(pooled)), dim=1), pooled
         # Without a study tower the embedding of a study is the normalised mean of its samples' embeddings.

@@ -167,6 +167,11 @@ class EncoderModel:
         return self._encoder.study.learned
 
     @property
+    def reads_dates(self) -> bool:
+        """Whether the study tower reads the dates of samples."""
+        return self._encoder.study.reads_dates
+
+    @property
     def study_fact_names(self) -> tuple[str, ...]:
         """Concepts of the auxiliary head for whole studies."""
         return self._study_head.fact_names if self._study_head is not None else ()
@@ -177,9 +182,17 @@ class EncoderModel:
         return self._encoder.encode_samples(images.to(self.device))[1].pooled.float().cpu()
 
     @torch.no_grad()
-    def encode_studies(self, vectors: Tensor, owner: Tensor, count: int) -> tuple[Tensor, Tensor | None]:
-        """[S, W] vectors and the study of each, to [N, D] normalised embeddings and [N, F] logits, or None."""
-        embeddings, pooled = self._encoder.encode_studies(vectors.to(self.device), owner.to(self.device), count)
+    def encode_studies(
+        self, vectors: Tensor, owner: Tensor, count: int, days: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """[S, W] vectors and the study of each, to [N, D] normalised embeddings and [N, F] logits, or None.
+
+        `days` [S] since the latest sample of the study, NaN where unknown, count where the model `reads_dates`.
+        """
+        days = None if days is None else days.to(self.device)
+        embeddings, pooled = self._encoder.encode_studies(
+            vectors.to(self.device), owner.to(self.device), count, days=days
+        )
         logits = None if self._study_head is None else self._study_head.logits(pooled).cpu()
         return embeddings.cpu(), logits
 

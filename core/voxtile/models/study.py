@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from voxtile.errors import ConfigError
+from voxtile.models.dates import DateEncoding, Dates
 
 
 class StudyPool(nn.Module):
@@ -20,16 +21,22 @@ class StudyPool(nn.Module):
 
     learned = False
 
+    @property
+    def reads_dates(self) -> bool:
+        """Whether `forward` is given the days of the samples."""
+        return False
+
     def setup(self, width: int) -> None:
         """Create parameters for vectors of this width, once."""
 
-    def forward(self, vectors: Tensor, item: Tensor, items: int) -> Tensor:
+    def forward(self, vectors: Tensor, item: Tensor, items: int, days: Tensor | None = None) -> Tensor:
         """Pool over the samples of each item.
 
         Args:
             vectors: [S, D].
             item: [S] int64, the item of each sample; every item has at least one.
             items: number of items B.
+            days: [S] since the latest sample of the item, NaN where unknown; None where all are unknown.
 
         Returns:
             [B, D].
@@ -42,7 +49,36 @@ class StudyPool(nn.Module):
         return total / torch.bincount(item, minlength=items).to(vectors.dtype).unsqueeze(1)
 
 
-class GatedAttention(StudyPool):
+class DatedPool(StudyPool):
+    """Pooling whose attention may see when the samples were acquired.
+
+    Args:
+        dates: intervals that it shall see; None for none.
+    """
+
+    learned = True
+
+    def __init__(self, dates: Dates | None) -> None:
+        super().__init__()
+        self.dates = dates
+        self.date: DateEncoding | None = None
+
+    @property
+    def reads_dates(self) -> bool:
+        """Whether the dates of the samples count."""
+        return self.dates is not None
+
+    def setup(self, width: int) -> None:
+        """Create what encodes dates."""
+        if self.dates is not None:
+            self.date = DateEncoding(self.dates, width)
+
+    def dated(self, vectors: Tensor, days: Tensor | None) -> Tensor:
+        """[S, W] vectors with their dates added; the same where there is no date."""
+        return vectors if self.date is None or days is None else vectors + self.date(days).to(vectors.dtype)
+
+
+class GatedAttention(DatedPool):
     """Gated attention over the samples of an item (Ilse, Tomczak and Welling 2018, ICML, eq. 9), with several heads.
 
     Each head pools the vectors with weights a_s = softmax_s(wᵀ(tanh(V h_s) ⊙ σ(U h_s))), so that each may look for
@@ -53,15 +89,14 @@ class GatedAttention(StudyPool):
         heads: number of heads.
         hidden: width A of the attention.
         dropout: share of an item's samples that is ignored in training, at least one being kept.
+        dates: intervals between samples that the weights may depend on; None for none.
 
     Raises:
         ConfigError: numbers out of range.
     """
 
-    learned = True
-
-    def __init__(self, *, heads: int = 4, hidden: int = 64, dropout: float = 0.0) -> None:
-        super().__init__()
+    def __init__(self, *, heads: int = 4, hidden: int = 64, dropout: float = 0.0, dates: Dates | None = None) -> None:
+        super().__init__(dates)
         if heads < 1 or hidden < 1 or not 0 <= dropout < 1:
             raise ConfigError(
                 "gated attention needs heads and hidden of at least 1 and a dropout below 1, "
@@ -85,10 +120,11 @@ class GatedAttention(StudyPool):
             join.weight.copy_(torch.eye(width).repeat(1, self.heads) / self.heads)
             join.bias.zero_()
         self.join = join
+        super().setup(width)
 
-    def weights(self, vectors: Tensor, item: Tensor, items: int) -> Tensor:
+    def weights(self, vectors: Tensor, item: Tensor, items: int, days: Tensor | None = None) -> Tensor:
         """Attention of each head: [S, H], summing to 1 over the samples of each item."""
-        normed = self.norm(vectors)
+        normed = self.dated(self.norm(vectors), days)
         scores = self.score(torch.tanh(self.content(normed)) * torch.sigmoid(self.gate(normed)))
         if self.training and self.dropout:
             scores = scores.masked_fill(self._dropped(item, items, scores).unsqueeze(1), torch.finfo(scores.dtype).min)
@@ -98,9 +134,9 @@ class GatedAttention(StudyPool):
         total = shares.new_zeros(items, self.heads).index_add(0, item, shares)
         return torch.as_tensor(shares / total[item])
 
-    def forward(self, vectors: Tensor, item: Tensor, items: int) -> Tensor:
+    def forward(self, vectors: Tensor, item: Tensor, items: int, days: Tensor | None = None) -> Tensor:
         """Pool [S, W] to [B, W]; see `StudyPool.forward`."""
-        weights = self.weights(vectors, item, items)
+        weights = self.weights(vectors, item, items, days)
         weighted = (weights.unsqueeze(2) * vectors.unsqueeze(1)).flatten(1)  # [S, H·W]
         pooled = weighted.new_zeros(items, weighted.shape[1]).index_add(0, item, weighted)
         return torch.as_tensor(self.join(pooled))
@@ -112,27 +148,34 @@ class GatedAttention(StudyPool):
         return (draw < self.dropout) & (draw < largest[item])
 
 
-class StudyTransformer(StudyPool):
+class StudyTransformer(DatedPool):
     """Attention among the samples of an item and a token of their study: the last of HLIP's levels, slice, scan, study.
 
     HLIP (Zhao et al. 2025, arXiv 2505.21862) attends within slices, within scans and over the study; the first two are
     `slice_blocks` and the other blocks of `ViTTower`. The study's vector is at first the mean of its samples, to which
-    the token's is added. The order of samples means nothing.
+    the token's is added. The order of samples means nothing; their dates do with `dates`.
 
     Args:
         depth: layers.
         heads: of the attention.
         mlp_ratio: hidden features of a layer's perceptron over W.
         dropout: in the layers.
+        dates: intervals between samples that the layers may see; None for none.
 
     Raises:
         ConfigError: numbers out of range, or a width that the heads do not divide.
     """
 
-    learned = True
-
-    def __init__(self, *, depth: int = 2, heads: int = 4, mlp_ratio: float = 4.0, dropout: float = 0.0) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        *,
+        depth: int = 2,
+        heads: int = 4,
+        mlp_ratio: float = 4.0,
+        dropout: float = 0.0,
+        dates: Dates | None = None,
+    ) -> None:
+        super().__init__(dates)
         if depth < 1 or heads < 1 or not 0 <= dropout < 1:
             raise ConfigError(
                 "a study transformer needs depth and heads of at least 1 and a dropout below 1, "
@@ -156,15 +199,17 @@ class StudyTransformer(StudyPool):
         self.head = nn.Linear(width, width)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
+        super().setup(width)
 
-    def forward(self, vectors: Tensor, item: Tensor, items: int) -> Tensor:
+    def forward(self, vectors: Tensor, item: Tensor, items: int, days: Tensor | None = None) -> Tensor:
         """Pool [S, W] to [B, W]; see `StudyPool.forward`."""
         assert self.token is not None
         counts = torch.bincount(item, minlength=items)
         order = torch.argsort(item, stable=True)
         seat = torch.empty_like(item)
         seat[order] = torch.arange(len(item), device=item.device) - (counts.cumsum(0) - counts)[item[order]]
-        x = vectors.new_zeros(items, int(counts.max()), vectors.shape[1]).index_put((item, seat), vectors)
+        x = vectors.new_zeros(items, int(counts.max()), vectors.shape[1])
+        x = x.index_put((item, seat), self.dated(vectors, days))
         x = torch.cat([self.token.to(x.dtype).expand(items, -1, -1), x], 1)
         empty = torch.arange(x.shape[1], device=item.device) > counts.unsqueeze(1)
         study = self.layers(x, src_key_padding_mask=empty)[:, 0]

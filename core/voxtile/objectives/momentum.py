@@ -136,7 +136,7 @@ class MomentumObjective(Objective):
             raise ConfigError(f"{type(self).__name__} was not set up; load a checkpoint or train the model first")
         batch, encoder = features.batch, cast("DualEncoder", self.kept["encoder"])
         assert batch.tokens is not None
-        image, _ = encoder.encode_items(batch.images, batch.image_item, len(batch))
+        image, _ = encoder.encode_items(batch.images, batch.image_item, len(batch), days=batch.image_days)
         text, _ = encoder.encode_texts(batch.tokens[drawn_texts(batch)])
         return torch.cat([image, text], 1)
 

@@ -130,7 +130,7 @@ class UnimodalSelfSupervision(Objective):
         with statistics_kept(encoder.image):
             for view in range(2 if self.widths else 1):
                 images = self.views(batch.images, keys, _IMAGE_STREAM + view)
-                embedded, encoded = encoder.encode_items(images, batch.image_item, len(batch))
+                embedded, encoded = encoder.encode_items(images, batch.image_item, len(batch), days=batch.image_days)
                 made.append(embedded if self.image_head is None else _projected(self.image_head, encoded.pooled))
         return made
 

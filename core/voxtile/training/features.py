@@ -71,7 +71,9 @@ class EncodedOnce(ManyProcesses):
         reads = needs.union(*(objective.row_needs for objective in asked))
         tokens = "tokens" in reads
         embeddings, encoded = self._encoded_images(batch, tokens)
-        image, image_encoded = self.encoder.pool_items(embeddings, encoded, batch.image_item, len(batch))
+        image, image_encoded = self.encoder.pool_items(
+            embeddings, encoded, batch.image_item, len(batch), batch.image_days
+        )
         if batch.regions is not None and "regions" in reads:
             self.cut_texts += cut_phrases(self.encoder, batch.regions)
             batch = with_phrases(self.encoder, batch)

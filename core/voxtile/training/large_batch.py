@@ -133,7 +133,9 @@ def encode_cached(
         part = parts[number]
         seed_generators(seeds(number))
         with context():
-            image, image_encoded = encoder.encode_items(part.images, part.image_item, len(part), tokens)
+            image, image_encoded = encoder.encode_items(
+                part.images, part.image_item, len(part), tokens, part.image_days
+            )
             assert part.tokens is not None
             text, text_encoded = encoder.encode_texts(part.tokens)
             if regions:
@@ -197,6 +199,7 @@ def split_items(batch: Batch, micro: int) -> Iterator[Batch]:
             batch,
             images=batch.images[images],
             image_item=batch.image_item[images] - start,
+            image_days=None if batch.image_days is None else batch.image_days[images],
             texts=batch.texts[texts],
             text_item=batch.text_item[texts] - start,
             text_hash=batch.text_hash[texts],

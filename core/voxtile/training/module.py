@@ -26,6 +26,7 @@ from voxtile.objectives.share import place
 from voxtile.training import logged
 from voxtile.training.checkpoint import FORMAT, Checkpoint
 from voxtile.training.economy import compile_towers, recompute_activations
+from voxtile.training.encoder_needs import check_encoder
 from voxtile.training.held_out import HeldOutSteps
 from voxtile.training.large_batch import LargeBatch
 from voxtile.training.locked import check_cache
@@ -168,6 +169,7 @@ class ContrastiveModule(HeldOutSteps):
         if self.large_batch is not None:
             size = int(getattr(self.trainer.datamodule, "batch_size", self.large_batch.total))  # type: ignore[attr-defined]
             self.large_batch.check(self.encoder, self._objectives(), size, self.trainer.world_size)
+        check_encoder(self.encoder, self.trainer.datamodule)  # type: ignore[attr-defined]
         coupled = [name for name, objective in self._objectives().items() if objective.couples_items]
         if self.trainer.accumulate_grad_batches > 1 and coupled:
             raise ConfigError(

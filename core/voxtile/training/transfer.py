@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import lightning.pytorch as pl
@@ -24,7 +25,9 @@ class ConvertTensors:
 
     def __call__(self, data: Any) -> Any:  # noqa: ANN401 - Lightning converts anything
         """The same for a batch, and the plugin's own for all else."""
-        return data.mapped(self._convert) if isinstance(data, Batch) else self._convert(data)
+        if not isinstance(data, Batch):
+            return self._convert(data)
+        return replace(data.mapped(self._convert), image_days=data.image_days)  # half precision would round years away
 
 
 def convert_tensors_alone(trainer: pl.Trainer) -> None:

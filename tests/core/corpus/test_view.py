@@ -1,5 +1,6 @@
 """A compiled view says what the tables say, is rebuilt when they change, and refuses what is wrong."""
 
+import json
 import pickle
 import shutil
 
@@ -270,3 +271,16 @@ def test_a_view_survives_pickling(corpus):
     assert isinstance(again, CompiledView)
     assert again.entry(3) == view.entry(3)
     assert np.array_equal(again.facts(again.entry(0)), view.facts(view.entry(0)))
+
+
+def test_a_view_of_an_older_layout_is_compiled_again_under_its_key(corpus):
+    """So a run that was begun on it goes on."""
+    view = compile_view(corpus)
+    about = view.folder / "view.json"
+    recorded = json.loads(about.read_text())
+    about.write_text(json.dumps({name: value for name, value in recorded.items() if name != "layout"}))
+    (view.folder / "stamp.json").write_text(json.dumps({"stamp": "of an older version"}))
+    again = compile_view(corpus)
+    assert json.loads(about.read_text()) == recorded
+    assert again.key == view.key
+    assert [again.entry(row).moment for row in range(len(again))] == [None] * len(again)

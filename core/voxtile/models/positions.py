@@ -92,7 +92,8 @@ def resample(
             before, after = centres(old, step[axis]), centres(wanted[axis], wanted_step[axis])
             rows = [np.interp(after, before, unit) for unit in np.eye(old)]
             matrix = torch.tensor(np.stack(rows, 1), dtype=table.dtype, device=table.device)
-            x = torch.tensordot(matrix, x, dims=([1], [axis])).movedim(0, axis)
+            with torch.autocast(table.device.type, enabled=False):  # which would lower one of the two for the next axis
+                x = torch.tensordot(matrix, x, dims=([1], [axis])).movedim(0, axis)
     return x.flatten(0, -2)
 
 

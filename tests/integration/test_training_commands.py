@@ -136,6 +136,7 @@ def test_mistakes_cost_one_sentence(arguments, capsys, options, message):
     [
         (("embed_dim:", "embed_dimm:"), "did you mean 'embed_dim'"),
         (("widths:", "wdths:"), "did you mean 'widths'"),
+        (("widths:", "checkpointing:"), "there is no option 'checkpointing' any more; take model.recompute: true"),
         (("conv.ConvTower", "conv.ConvTwoer"), "did you mean 'voxtile.models.conv.ConvTower'"),
         (("max_epochs:", "max_epoks:"), "did you mean 'trainer.max_epochs'"),
         (("embed_dim: 16", "embed_dim: wide"), "'embed_dim' cannot be wide"),

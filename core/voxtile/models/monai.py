@@ -43,7 +43,6 @@ class MonaiTower(ImageTower):
         size: of the images, for `ViT`.
         pretrained: local file in MONAI's layout, or that of MedicalNet (ResNets) or of the self-supervised SwinUNETR;
             None for random weights. Filters of a file for another number of channels are inflated.
-        checkpointing: keep less for the gradient and compute it again (SwinUNETR).
         options: further arguments of the network, such as `{feature_size: 48}`; ResNets of MedicalNet need
             `{conv1_t_stride: 2, shortcut_type: A, bias_downsample: true}` or what its file says.
 
@@ -64,14 +63,11 @@ class MonaiTower(ImageTower):
         channels: int = 1,
         size: int | tuple[int, ...] | None = None,
         pretrained: str | None = None,
-        checkpointing: bool = False,
         options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.name, self.dimensions, self.channels = name, int(dimensions), channels
         settings: dict[str, Any] = {"spatial_dims": self.dimensions, **(options or {})}
-        if checkpointing:
-            settings["use_checkpoint"] = True
         if size is not None:
             settings["img_size"] = size
         self.model, self._maps = _create(name, channels, settings)

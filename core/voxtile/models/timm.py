@@ -78,7 +78,6 @@ class TimmTower(TimmFeatures):
         size: of the images, one number or two, for models whose weights depend on it (ViTs, Swin).
         levels: give the maps of all stages for grounding, where the first has half the resolution (ResNets,
             EfficientNets).
-        checkpointing: keep less for the gradient and compute it again.
         options: further arguments of the model, such as `{drop_path_rate: 0.1}`.
 
     Attributes:
@@ -98,7 +97,6 @@ class TimmTower(TimmFeatures):
         band_names: Sequence[str] = (),
         size: int | Sequence[int] | None = None,
         levels: bool = False,
-        checkpointing: bool = False,
         options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -111,8 +109,6 @@ class TimmTower(TimmFeatures):
         self.load_report: LoadReport | None = None
         if pretrained and pretrained != DOWNLOAD:
             self.load_report = _load(self.model, Path(pretrained), tuple(band_names))
-        if checkpointing:
-            self.model.set_grad_checkpointing(True)  # type: ignore[operator]
         if levels:
             self.level_widths = _levels(name, self.model)
 

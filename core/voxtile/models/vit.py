@@ -16,7 +16,6 @@ from timm.layers.attention_pool import AttentionPoolLatent
 from timm.layers.norm import LayerNorm
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from voxtile.errors import ConfigError
 from voxtile.models.adapters import Inflation
@@ -61,8 +60,6 @@ class ViTTower(ImageTower):
         drop_path: rate of stochastic depth of the last block, rising from 0 (Huang et al., ECCV 2016).
         layer_scale: initial scale of each branch (Touvron et al., ICCV 2021); none where left out.
         dropout: after attention and in perceptrons.
-        checkpointing: keep only the input of each block for the gradient and compute the rest again: a third more work,
-            several times less memory.
         patches: sizes one of which is drawn at each step of a training (FlexiViT, Beyer et al., CVPR 2023), so that
             `use_patch` can trade accuracy for speed; `patch` is what the filters are stored for.
         levels: features of maps at strides 2, 4, 8, … up to the patch, finest first, for grounding (see
@@ -107,7 +104,6 @@ class ViTTower(ImageTower):
         drop_path: float = 0.0,
         layer_scale: float | None = None,
         dropout: float = 0.0,
-        checkpointing: bool = False,
         patches: Sequence[int | Sequence[int]] = (),
         levels: Sequence[int] = (),
         wavelengths_nm: Sequence[float] = (),
@@ -125,7 +121,7 @@ class ViTTower(ImageTower):
         self.size, self.patch = self._axes(size), self._axes(patch)
         self.patches = tuple(self._axes(p) for p in patches)
         self.spacing = tuple(spacing) or (1.0,) * self.dimensions
-        self.pooling, self.checkpointing, self.slice_blocks = pooling, checkpointing, frozenset(slice_blocks)
+        self.pooling, self.slice_blocks = pooling, frozenset(slice_blocks)
         self._check(heads, depth, drop_path, levels)
         self.patch_embed: PatchEmbedding | BandPatchEmbedding
         if wavelengths_nm:
@@ -192,10 +188,7 @@ class ViTTower(ImageTower):
         for number, block in enumerate(self.blocks):
             sliced = number in self.slice_blocks
             x = _to_slices(x, prefix, grid[0]) if sliced else x
-            if self.checkpointing and torch.is_grad_enabled():
-                x = checkpoint(block, x, use_reentrant=False)
-            else:
-                x = block(x)
+            x = block(x)
             x = _from_slices(x, prefix, grid[0]) if sliced else x
         patches = x[:, prefix:]
         pooled = self._pooled(x, patches)

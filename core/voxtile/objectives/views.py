@@ -160,14 +160,14 @@ def image_keys(batch: Batch) -> Tensor:
 def statistics_kept(tower: nn.Module) -> Iterator[None]:
     """Let batch normalisation note nothing of what is encoded here: evaluation sees whole images, not views of them."""
     norms = [part for part in tower.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
-    before = [norm.momentum for norm in norms]
+    before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
-        norm.momentum = 0.0
+        norm.momentum, norm.num_batches_tracked = 0.0, None
     try:
         yield
     finally:
-        for norm, momentum in zip(norms, before, strict=True):
-            norm.momentum = momentum
+        for norm, (momentum, counted) in zip(norms, before, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, counted
 
 
 def summed_by_item(values: Tensor, batch: Batch) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import lightning.pytorch as pl
 import torch
 from torch import Tensor
+from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 from torch.distributed.tensor import DTensor
 
 from voxtile.errors import ConfigError
@@ -17,7 +18,8 @@ class WeightAverage(pl.Callback):
     """Averages the weights over the steps (Polyak and Juditsky 1992, with exponential forgetting).
 
     A checkpoint's `state_dict` holds the average, so that whoever loads it gets that; the weights in training are kept
-    beside it and a resumed run goes on from them.
+    beside it and a resumed run goes on from them. Of sharded weights (FSDP2) each process keeps the average of its own
+    shards, and a checkpoint's is put together from them, so that it says nothing of how many there were.
 
     Args:
         decay: share of the old average that a step keeps. Early steps keep less: min(decay, (1 + n) / (10 + n)).
@@ -31,13 +33,7 @@ class WeightAverage(pl.Callback):
         self._raw: dict[str, Tensor] | None = None  # while the module holds the average
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start from the first weights, unless a checkpoint gave an average.
-
-        Raises:
-            ConfigError: the weights are sharded.
-        """
-        if any(isinstance(parameter, DTensor) for parameter in pl_module.parameters()):
-            raise ConfigError("WeightAverage needs whole weights; use trainer.strategy ddp, or remove it")
+        """Start from the first weights, unless a checkpoint gave an average."""
         if self._average is None:
             self._average = _copy(pl_module)
         device = pl_module.device
@@ -77,14 +73,38 @@ class WeightAverage(pl.Callback):
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Checkpoint) -> None:
         """Put the average where loaders look, and the weights in training beside it."""
         if self._average is not None:
-            checkpoint[_RAW] = checkpoint["state_dict"] if self._raw is None else self._raw
-            checkpoint["state_dict"] = dict(self._average)
+            checkpoint[_RAW] = checkpoint["state_dict"] if self._raw is None else _whole(self._raw, trainer)
+            checkpoint["state_dict"] = _whole(self._average, trainer)
 
     def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Checkpoint) -> None:
         """Take both up again when a fit is resumed; other commands use the average that was loaded."""
-        if trainer.state.fn == "fit":
-            self._average = {name: value.clone() for name, value in checkpoint["state_dict"].items()}
-            pl_module.load_state_dict(checkpoint[_RAW if _RAW in checkpoint else "state_dict"])
+        if trainer.state.fn != "fit":
+            return
+        if "state_dict" in checkpoint:  # which the strategy for sharded weights has loaded, and taken out
+            pl_module.load_state_dict(checkpoint["state_dict"])
+        self._average = _copy(pl_module)
+        if _RAW in checkpoint:
+            _load_whole(pl_module, checkpoint[_RAW])
+
+
+def _whole(values: dict[str, Tensor], trainer: pl.Trainer) -> dict[str, Tensor]:
+    """Put sharded values together, on the CPU of rank 0, as the strategy does with the weights; others as they are."""
+    if not any(isinstance(value, DTensor) for value in values.values()):
+        return dict(values)
+    found = {}
+    for name, value in values.items():
+        whole = value.full_tensor() if isinstance(value, DTensor) else value  # all processes must ask
+        if trainer.is_global_zero:
+            found[name] = whole.cpu()
+    return found
+
+
+def _load_whole(module: pl.LightningModule, values: dict[str, Tensor]) -> None:
+    """Load what `_whole` made into weights that are sharded or not."""
+    if any(isinstance(parameter, DTensor) for parameter in module.parameters()):
+        set_model_state_dict(module, dict(values), options=StateDictOptions(full_state_dict=True))
+    else:
+        module.load_state_dict(values)
 
 
 def _copy(module: pl.LightningModule) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -35,7 +36,7 @@ def recompute_activations(encoder: DualEncoder) -> int:
     if not found:
         raise ConfigError("model.recompute needs a tower of blocks, such as a ViT; these towers have none; remove it")
     for block in found:
-        block.forward = functools.partial(_recomputed, block, block.forward)
+        block.forward = functools.partial(_again(block), block, block.forward)
     return len(found)
 
 
@@ -47,17 +48,41 @@ def compile_towers(encoder: DualEncoder, backend: str) -> None:
         backend: of torch.compile, e.g. `inductor`.
 
     Raises:
-        ConfigError: there is no such backend.
+        ConfigError: there is no such backend, or it draws other random numbers where blocks are computed again.
     """
     known = torch.compiler.list_backends(exclude_tags=())
     if backend not in known:
         raise ConfigError(f"model.compile '{backend}' is no backend of torch.compile; there are {', '.join(known)}")
     for tower in (encoder.image, encoder.text):
+        # torch hands the random numbers of blocks that are computed again to AOTAutograd, which these leave out.
+        if "eager" in backend and not backend.startswith("aot") and any(map(_is_recomputed, blocks(tower).values())):
+            raise ConfigError(
+                f"model.compile {backend} would drop out other features where model.recompute computes a block again; "
+                "take inductor or aot_eager"
+            )
         tower.compile(backend=backend)
 
 
+def _is_recomputed(block: nn.Module) -> bool:
+    return isinstance(block.forward, functools.partial)
+
+
+def _again(block: nn.Module) -> Callable[..., Any]:
+    """How a block is computed again: torch.compile follows into it, but for what holds batch normalisation."""
+    if any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in block.modules()):
+        noted_once: Callable[..., Any] = torch.compiler.disable(_noted_once)  # type: ignore[no-untyped-call]
+        return noted_once
+    return _recomputed
+
+
 def _recomputed(block: nn.Module, forward: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as the block's
-    if not (block.training and torch.is_grad_enabled()):
+    if not torch.is_grad_enabled():
+        return forward(*args, **kwargs)
+    return checkpoint(forward, *args, use_reentrant=False, **kwargs)
+
+
+def _noted_once(block: nn.Module, forward: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as the block's
+    if not torch.is_grad_enabled():
         return forward(*args, **kwargs)
 
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:

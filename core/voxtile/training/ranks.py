@@ -9,7 +9,6 @@ Shape letters: B items, T texts, N tokens.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -21,13 +20,11 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
+from voxtile.models.blocks import blocks
 from voxtile.models.dual import DualEncoder
 from voxtile.objectives.base import Objective
 from voxtile.objectives.share import Share, place
 from voxtile.types import Batch, Encoded, Features
-
-# Classes that repeat along a transformer's depth: ResidualAttentionBlock, Block, TransformerEncoderLayer, BertLayer, …
-BLOCK = re.compile(r"(Block|EncoderLayer|BertLayer)$")
 
 
 def gathered(features: Features) -> Features:
@@ -66,9 +63,8 @@ def shard(encoder: DualEncoder, mesh: DeviceMesh) -> None:
         mesh: one dimension, over the processes.
     """
     for tower in (encoder.image, encoder.text):
-        for part in list(tower.modules()):
-            if part is not tower and BLOCK.search(type(part).__name__) and any(True for _ in part.parameters()):
-                fully_shard(part, mesh=mesh)
+        for block in blocks(tower).values():
+            fully_shard(block, mesh=mesh)
         fully_shard(tower, mesh=mesh)
 
 

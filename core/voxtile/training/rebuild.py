@@ -16,6 +16,8 @@ from voxtile.models.tower import HUBS
 from voxtile.training.checkpoint import Checkpoint, read_checkpoint
 from voxtile.training.module import ContrastiveModule
 
+_HAD_CHECKPOINTING = ("voxtile.models.vit.ViTTower", "voxtile.models.timm.TimmTower", "voxtile.models.monai.MonaiTower")
+
 
 def module_from_config(config: Mapping[str, Any]) -> ContrastiveModule:
     """Make a module from the `model` part of a config, and keep the config for its checkpoints.
@@ -45,6 +47,7 @@ def module_from_checkpoint(path: str | os.PathLike[str]) -> ContrastiveModule:
             "load its weights into the module that was trained"
         )
     _check_classes(config, path)
+    config = _as_now(config)
     module = _made(_without_pretrained(config), path)
     module.config = config
     module.on_load_checkpoint(checkpoint)
@@ -91,6 +94,24 @@ def _class_paths(config: object) -> list[str]:
     if isinstance(config, list | tuple):
         return [found for value in config for found in _class_paths(value)]
     return []
+
+
+def _as_now(config: dict[str, Any]) -> dict[str, Any]:
+    """The config in today's terms: `checkpointing` of single towers has become `model.recompute`."""
+    asked = []
+
+    def today(part: Any) -> Any:  # noqa: ANN401
+        if isinstance(part, list | tuple):
+            return [today(value) for value in part]
+        if not isinstance(part, Mapping):
+            return part
+        made = {key: today(value) for key, value in part.items()}
+        if made.get("class_path") in _HAD_CHECKPOINTING and isinstance(made.get("init_args"), dict):
+            asked.append(made["init_args"].pop("checkpointing", False))
+        return made
+
+    made: dict[str, Any] = today(config)
+    return {**made, "recompute": True} if any(asked) else made
 
 
 def _without_pretrained(config: Any) -> Any:  # noqa: ANN401

@@ -36,7 +36,7 @@ def test_resnets_embed_as_monai_does_and_have_levels():
 
 
 def test_the_encoder_of_swinunetr_without_its_decoder():
-    tower = MonaiTower(name="SwinUNETR", channels=2, options=SWIN, checkpointing=True).eval()
+    tower = MonaiTower(name="SwinUNETR", channels=2, options=SWIN).eval()
     encoded = tower(torch.randn(1, 2, 32, 32, 64), tokens=True)
     assert tower.level_widths == (12, 24, 48, 96, 192)
     assert encoded.pooled.shape == (1, 192)

@@ -1,6 +1,7 @@
 """Checkpoints: nothing in them is executed, a killed writer leaves the old one whole, and messages are one sentence."""
 
 import contextlib
+import copy
 import hashlib
 import io
 import os
@@ -188,6 +189,21 @@ def test_pretrained_sources_are_not_read_again(tmp_path):
         "text": {"init_args": {"name": "X", "pretrained": None}},
     }
     assert isinstance(module_from_config(CONFIG).encoder.image, ConvTower)
+
+
+def test_a_checkpoint_from_before_recompute_loads_with_it(tmp_path):
+    vit = {"size": 8, "patch": 4, "width": 8, "depth": 1, "heads": 2}
+    config = copy.deepcopy(CONFIG)
+    config["encoder"]["image"] = {"class_path": "voxtile.models.vit.ViTTower", "init_args": vit}
+    module = module_from_config(config)
+    module.encoder.text.tokenizer.train(["a nodule"])
+    module.setup_objectives(("nodule",))
+    for asked in (True, False):
+        module.config["encoder"]["image"]["init_args"]["checkpointing"] = asked
+        AtomicCheckpointIO().save_checkpoint(checkpoint(module), tmp_path / "a.ckpt")
+        loaded = module_from_checkpoint(tmp_path / "a.ckpt")
+        assert loaded.recompute is asked
+        assert "checkpointing" not in loaded.config["encoder"]["image"]["init_args"]
 
 
 def written(folder, count):

@@ -43,7 +43,7 @@ class Noise(pl.LightningDataModule):
 def encoder():
     torch.manual_seed(0)
     return DualEncoder(
-        image=ViTTower(channels=3, size=SIZE, patch=4, width=16, depth=3, heads=2, dropout=0.1),
+        image=ViTTower(channels=3, size=SIZE, patch=4, width=16, depth=3, heads=2, dropout=0.1, drop_path=0.1),
         text=TextTransformer(vocabulary=300, context=16, width=16, depth=2, heads=2, dropout=0.1),
         embed_dim=8,
     )
@@ -100,6 +100,35 @@ def test_the_outermost_blocks_are_found_in_open_clip_too():
     assert len(list(blocks(Peer(context_length=8, vocab_size=10, width=16, heads=2, layers=3)))) == 3
 
 
+def test_what_is_recomputed_can_be_compiled():
+    def gradients(image, **options):
+        torch.manual_seed(0)
+        text = TextBag(vocabulary=300, context=8, width=8)
+        made = DualEncoder(image=image(), text=text, embed_dim=8).train()
+        if options.get("recompute"):
+            recompute_activations(made)
+        if options.get("compile"):
+            compile_towers(made, options["compile"])
+        torch.manual_seed(1)
+        images = torch.linspace(-1, 1, 2 * 3 * 8 * 8).view(2, 3, 8, 8)
+        made.image(images).pooled.square().sum().backward()
+        found = {name: p.grad for name, p in made.image.named_parameters() if p.grad is not None}
+        return found | dict(made.image.named_buffers())
+
+    def vit():
+        return ViTTower(channels=3, size=8, patch=4, width=8, depth=1, heads=2, dropout=0.5)
+
+    def normalised():  # compiled but for its blocks
+        return WaveletTower(dimensions=2, channels=3, widths=[4], blocks=[1], width=8)
+
+    for image in (vit, normalised):
+        plain = gradients(image)
+        found = gradients(image, recompute=True, compile="aot_eager")
+        assert found.keys() == plain.keys()
+        for name, value in plain.items():
+            assert torch.allclose(found[name], value, rtol=1e-4, atol=1e-6), (image.__name__, name)
+
+
 def test_what_cannot_be_is_refused():
     bare = DualEncoder(
         image=ConvTower(dimensions=2, channels=3, widths=(4,), blocks=(0,), width=8),
@@ -110,6 +139,10 @@ def test_what_cannot_be_is_refused():
         recompute_activations(bare)
     with pytest.raises(ConfigError, match=r"'nothing' is no backend of torch\.compile; there are"):
         compile_towers(bare, "nothing")
+    again = encoder()
+    recompute_activations(again)
+    with pytest.raises(ConfigError, match="take inductor or aot_eager"):
+        compile_towers(again, "eager")
 
 
 def test_batch_normalisation_notes_a_batch_once():
@@ -120,7 +153,7 @@ def test_batch_normalisation_notes_a_batch_once():
         if again:
             recompute_activations(made)
         made.encode_samples(torch.randn(4, 1, 16, 16, requires_grad=True))[0].sum().backward()
-        return {name: value for name, value in made.state_dict().items() if "running" in name}
+        return {name: value for name, value in made.named_buffers()}
 
     plain, again = statistics(False), statistics(True)
     assert plain

@@ -1,0 +1,240 @@
+"""Trainings by two processes against those by one; run as a script that forks them (see test_many_ranks.py).
+
+Everything is in float64. Each process first makes every training alone, then its part of the same by DDP and by FSDP2,
+and writes the largest relative error of any tensor: of the gradients of both steps, of the weights, of their average in
+validation and in the checkpoint.
+
+    PYTHONPATH=FOLDER python many_ranks.py FOLDER suite|sweep [CASE…]
+"""
+
+import json
+import os
+import socket
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import lightning.pytorch as pl
+import torch
+import torch.distributed as dist
+from torch.distributed.tensor import DTensor
+
+from voxtile.data.presets import ImagePreset, VolumePreset
+from voxtile.models.dual import DualEncoder
+from voxtile.models.text import TextTransformer
+from voxtile.models.tuning import Tuning
+from voxtile.models.vit import ViTTower
+from voxtile.objectives.contrastive import Contrastive
+from voxtile.objectives.facts import FactHead
+from voxtile.training.average import WeightAverage
+from voxtile.training.checkpoint import AtomicCheckpointIO, read_checkpoint
+from voxtile.training.cli import STRATEGIES
+from voxtile.training.large_batch import split_items
+from voxtile.training.module import ContrastiveModule
+from voxtile.training.schedule import AdamW, Constant
+from voxtile.types import Batch
+
+ITEMS, STEPS, RANKS = 8, 2, 2
+TEXTS = [f"thing number {n}" for n in range(ITEMS)]
+IN_3D = {"dimensions": 3, "size": (4, 8, 8), "patch": (2, 4, 4), "slice_blocks": [0, 1], "pooling": "attention"}
+DROPPED = {"dropout": 0.2, "drop_path": 0.2}
+CACHED = {"batch": {"global": ITEMS, "micro": 2}}  # dropout is keyed by the micro-batch, whoever encodes it
+# Of each training: the image tower, what of it is trained, and options of the module.
+CASES = {
+    "full": ({"registers": 1, "layer_scale": 0.1}, None, {}),
+    "last_n": (IN_3D, Tuning(mode="last_n", blocks=1), {"layer_decay": 0.5}),
+    "lora": ({"channels": 3}, Tuning(mode="lora", rank=2), {"recompute": True}),
+    "frozen": ({}, Tuning(mode="frozen"), {}),
+    "layer_decay, recompute": (IN_3D, None, {"layer_decay": 0.5, "recompute": True}),
+    "cached, recompute": (IN_3D | DROPPED, None, {"recompute": True, **CACHED}),
+    "compile": ({"depth": 1}, None, {"compile": "eager"}),
+}
+SWEEP = {
+    "aot_eager, cached, recompute": (IN_3D, None, {"compile": "aot_eager", "recompute": True, **CACHED}),
+    "inductor": ({"registers": 1}, None, {"compile": "inductor"}),
+    "inductor, lora, recompute": (IN_3D, Tuning(mode="lora", rank=2), {"compile": "inductor", "recompute": True}),
+    "inductor, cached": (IN_3D, None, {"compile": "inductor", **CACHED}),
+}
+WAYS = ("ddp", "fsdp2")
+
+
+def encoder(image, tuning):
+    torch.manual_seed(0)
+    settings = {"channels": 1, "size": 16, "patch": 4, "width": 16, "depth": 3, "heads": 2, "pooling": "cls"}
+    made = DualEncoder(
+        image=ViTTower(**settings | image),
+        text=TextTransformer(
+            vocabulary=300, context=16, width=16, depth=2, heads=2, dropout=0.1 if image.get("dropout") else 0.0
+        ),
+        embed_dim=8,
+        image_tuning=tuning,
+    )
+    for name, parameter in made.named_parameters():
+        if "lora_B" in name:  # which is made of zeros, so that additions begin as none
+            torch.nn.init.normal_(parameter, std=0.1)
+    return made
+
+
+class Data(pl.LightningDataModule):
+    """The same batch at every step, of which each process gets its part."""
+
+    fact_names, batch_size = ("a", "b"), ITEMS
+
+    def __init__(self, tower, rank, ranks):
+        super().__init__()
+        volumes = tower.dimensions == 3
+        self.preset = (
+            VolumePreset(shape=tower.size)
+            if volumes
+            else ImagePreset(
+                size=tower.size, channels=tower.channels, mean=(0.0,) * tower.channels, std=(1.0,) * tower.channels
+            )
+        )
+        self.rank, self.ranks = rank, ranks
+
+    def training_texts(self):
+        return TEXTS
+
+    def train_dataloader(self, count=STEPS):
+        g, number = torch.Generator().manual_seed(1), torch.arange(ITEMS)
+        whole = Batch(
+            images=torch.randn(ITEMS, self.preset.channels, *self.preset.grid, generator=g, dtype=torch.float64),
+            image_item=number,
+            texts=TEXTS,
+            text_item=number,
+            study=number,
+            subject=number,
+            text_hash=number,
+            facts=torch.randint(-1, 2, (ITEMS, 2), generator=g, dtype=torch.int8),
+            fact_names=self.fact_names,
+            uids=TEXTS,
+            draws=number,
+        )
+        part = list(split_items(whole, ITEMS // self.ranks))[self.rank]
+        return torch.utils.data.DataLoader([part] * count, batch_size=None)
+
+    def val_dataloader(self):
+        return self.train_dataloader(1)
+
+
+def whole(named):
+    return {name: (v.full_tensor() if isinstance(v, DTensor) else v).detach().clone() for name, v in named}
+
+
+class Recorder(pl.Callback):
+    """Notes the gradients of every step and what is validated, and saves after the first."""
+
+    def __init__(self, saved):
+        self.saved, self.gradients, self.validated = saved, [], []
+
+    def on_before_optimizer_step(self, trainer, module, optimizer):
+        self.gradients.append(whole((n, p.grad) for n, p in module.named_parameters() if p.grad is not None))
+
+    def on_validation_start(self, trainer, module):
+        self.validated.append(whole(module.state_dict().items()))
+
+    def on_train_batch_end(self, trainer, module, *rest):
+        if trainer.global_step == 1:
+            trainer.save_checkpoint(self.saved, weights_only=False)
+
+    def on_train_end(self, trainer, module):
+        self.weights = whole(module.state_dict().items())  # not yet the average, which is put in afterwards
+
+
+def train(case, strategy, rank, ranks, saved, resume=None):
+    image, tuning, options = {**CASES, **SWEEP}[case]
+    made = encoder(image, tuning)
+    options = dict(options)
+    optimizer = AdamW(lr=1e-2, layer_decay=options.pop("layer_decay", 1.0))
+    module = ContrastiveModule(
+        encoder=made,
+        objectives={"contrastive": Contrastive(), "facts": FactHead()},
+        optimizer=optimizer,
+        schedule=Constant(),
+        **options,
+    )
+    recorder, devices = Recorder(saved), {"devices": ranks, "num_nodes": 1}
+    trainer = pl.Trainer(
+        accelerator="cpu", max_steps=STEPS, limit_val_batches=1, num_sanity_val_steps=0, logger=False,
+        enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False, **devices,
+        strategy=STRATEGIES[strategy](devices) if strategy in STRATEGIES else strategy, use_distributed_sampler=False,
+        gradient_clip_val=0.5, callbacks=[WeightAverage(decay=0.5), recorder], plugins=[AtomicCheckpointIO()],
+    )  # fmt: skip
+    data = Data(made.image, rank, ranks)
+    module.setup_objectives(data.fact_names)
+    trainer.fit(module.double(), datamodule=data, ckpt_path=resume, weights_only=True)
+    return recorder
+
+
+def worst(found, expected):
+    """Largest norm-relative error of a tensor; infinite where one is missing."""
+    if found.keys() != expected.keys():
+        return float("inf")
+    return max(
+        float((found[name].double() - right.double()).norm() / right.double().norm().clamp(min=1e-12))
+        for name, right in expected.items()
+    )
+
+
+def compared(found, expected):
+    """Largest relative errors by what is compared."""
+    pairs = enumerate(zip(found.gradients, expected.gradients, strict=True))
+    assert len(expected.gradients) == STEPS
+    table = {f"gradients of step {n}": worst(*pair) for n, pair in pairs}
+    table["weights"] = worst(found.weights, expected.weights)
+    (own,), (other,) = found.validated, expected.validated
+    table["validated"] = worst(own, other)
+    own, other = read_checkpoint(found.saved), read_checkpoint(expected.saved)
+    for part in ("state_dict", "voxtile_raw_state"):
+        table[f"saved {part}"] = worst(own[part], other[part])
+    table["moved"] = worst(expected.weights, other["voxtile_raw_state"])  # to see that there was something to compare
+    return table
+
+
+def run(rank, port, folder, cases):
+    torch.set_num_threads(1)
+    tables, alone = {}, {}
+    for case in cases:
+        alone[case] = train(case, "auto", 0, 1, folder / f"alone {case} {rank}.ckpt")
+    os.environ |= {"LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    for case in cases:
+        for way in WAYS:
+            start = time.perf_counter()
+            found = train(case, way, rank, RANKS, folder / f"{way} {case}.ckpt")
+            dist.barrier()
+            tables[f"{case} | {way}"] = compared(found, alone[case])
+            print(rank, case, way, round(time.perf_counter() - start, 1), file=sys.stderr)
+    dist.destroy_process_group()
+    (folder / f"{rank}.json").write_text(json.dumps(tables))
+
+
+def main(folder, which, *only):
+    cases = only or {"suite": CASES, "sweep": SWEEP}[which]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    children = []
+    for rank in range(RANKS):
+        child = os.fork()
+        if not child:
+            try:
+                run(rank, port, Path(folder), cases)
+                os._exit(0)
+            except BaseException:
+                traceback.print_exc()
+                sys.stderr.flush()
+                os._exit(1)
+        children.append(child)
+    failed = 0
+    for _ in children:
+        ended, status = os.wait()
+        if status and not failed:
+            failed = 1
+            for child in set(children) - {ended}:
+                os.kill(child, 9)
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

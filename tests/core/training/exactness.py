@@ -1,15 +1,17 @@
-"""Every objective's gradient by four ways, as a table; run as a script by one process a rank (see test_exactness.py).
+"""Every objective's gradient by four ways, as a table a rank; run as a script (see test_exactness.py).
 
 The reference is dense, in float64, from the papers' equations with plain autograd. The tiled, the cached and the
 two-process way run the product's own module on the same weights and batch. A case is (what makes the objective, its
 dense loss from the objective and features, options): `cached: False` where a large batch refuses it, `project: False`
 for towers that share a space, `each` images an item.
 
-    PYTHONPATH=FOLDER python exactness.py RANK RANKS RENDEZVOUS OUT
+    PYTHONPATH=FOLDER python exactness.py RANKS FOLDER
 """
 
 import json
+import multiprocessing
 import sys
+from pathlib import Path
 
 import exactness_generative
 import exactness_local
@@ -72,8 +74,8 @@ def followed(module, plain):
     return ({f"after {name}": state[name].double() for name in copies} for state in states)
 
 
-def main(rank, ranks, rendezvous, out):
-    torch.set_num_threads(1)
+def alone():
+    """The table of the ways of one process, and the gradients that all ways should give."""
     table, expected = {}, {}
     for name, (make, dense, options) in CASES.items():
         for aligned in (False, True):
@@ -89,7 +91,12 @@ def main(rank, ranks, rendezvous, out):
             if options.get("cached", True):
                 cached = gradients(*step(make(), batch, aligned, micro=MICRO, **settings))
                 row["cached"] = errors(cached, expected[key])
-    dist.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=ranks)
+    return table, expected
+
+
+def together(rank, ranks, folder, table, expected):
+    """Add the ways of several processes to the table, and write it."""
+    dist.init_process_group("gloo", init_method=f"file://{folder / 'rendezvous'}", rank=rank, world_size=ranks)
     mesh = init_device_mesh("cpu", (ranks,))
     for name, (make, _, options) in CASES.items():
         for aligned in (False, True):
@@ -113,9 +120,21 @@ def main(rank, ranks, rendezvous, out):
                     plain = make_module(make(), whole, aligned, **settings)
                     table[" | ".join(key)][way] |= errors(*followed(module, plain))
     dist.destroy_process_group()
-    with open(out, "w", encoding="utf-8") as file:
-        json.dump(table, file)
+    (folder / f"{rank}.json").write_text(json.dumps(table), encoding="utf-8")
+
+
+def main(ranks, folder):
+    """Exit status: that of the first process that failed. They are forked, since importing takes as long as a table."""
+    torch.set_num_threads(1)
+    fork = multiprocessing.get_context("fork")
+    given = (ranks, folder, *alone())
+    running = [fork.Process(target=together, args=(rank, *given)) for rank in range(ranks)]
+    for process in running:
+        process.start()
+    for process in running:
+        process.join()
+    return next((process.exitcode for process in running if process.exitcode), 0)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4])
+    sys.exit(main(int(sys.argv[1]), Path(sys.argv[2])))

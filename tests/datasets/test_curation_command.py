@@ -288,6 +288,15 @@ def shared_corpus(tmp_path_factory):
     return write(tmp_path_factory.mktemp("bad") / "corpus", range(20))
 
 
+def test_a_view_that_nobody_curated_is_refused(corpus, tmp_path):
+    for folder in (None, tmp_path / "views"):
+        with pytest.raises(ConfigError, match="no curated view 'good'; there are: none, make one with voxtile curate"):
+            compile_view(Corpus(corpus), "good", folder=folder)
+    assert len(compile_view(Corpus(corpus), "sharp", where="uid > '0'")) == SAMPLES
+    curate_corpus(corpus, view="good", where="sharp > 20")
+    assert len(compile_view(Corpus(corpus), "good", folder=tmp_path / "views")) < SAMPLES
+
+
 def test_a_misspelt_view_or_another_scheme_is_refused(corpus):
     curate_corpus(corpus, view="good", where="sharp > 20")
     with pytest.raises(ConfigError, match="no curated view 'god'; there are: good"):

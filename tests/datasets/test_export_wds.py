@@ -156,7 +156,7 @@ def test_a_curated_view_chooses_samples_and_captions(corpus, tmp_path, capsys):
     assert export(tmp_path / "corpus", tmp_path / "no", "--view", "bad") == 2
     assert "there is no curated view 'bad'; there are: good" in capsys.readouterr().err
     assert export(corpus, tmp_path / "no", "--view", "bad") == 2
-    assert "has no curated view 'bad'; make one with: voxtile curate" in capsys.readouterr().err
+    assert "no curated view 'bad'; there are: none, make one with voxtile curate" in capsys.readouterr().err
 
 
 def test_several_captions_of_a_sample_stay_in_one_shard(corpus, tmp_path):

@@ -290,7 +290,7 @@ def compile_view(
     label, home = view_label(roots, name), roots[0] / "views"
     target = (folder or home) / label
     places = [place for place in (folder, home) if place is not None and place.is_dir()]
-    selected = next((found for place in places if (found := find_selection(place, label, name, where))), None)
+    selected = find_selection(places, label, name, where)
     if selected is not None:
         selected.check_scheme(scheme, name)
     selection: dict[str, Any] = {"scheme": scheme, "where": where, "facts_source": facts_source}

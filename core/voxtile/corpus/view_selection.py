@@ -87,25 +87,26 @@ class Selection:
                 ) from error
 
 
-def find_selection(views: Path, label: str, name: str, where: str | None) -> Selection | None:
+def find_selection(places: Sequence[Path], label: str, name: str, where: str | None) -> Selection | None:
     """The selection of a view, or None where it takes everything.
 
     Args:
-        views: folder of views.
+        places: folders of views; the first that has it counts.
         label: name of the view's folder.
         name: as the user gave it.
         where: condition of a view that is no curated one.
 
     Raises:
-        ConfigError: the corpus has curated views and none of this name; a misspelt name must not train on everything.
+        ConfigError: the corpus has no curated view of this name; a misspelt name must not train on everything.
     """
-    folder = views / f"{label}{SUFFIX}"
-    if folder.is_dir():
-        return Selection(folder)
-    known = curated_names(views)
-    if name != EVERYTHING and where is None and known:
+    for views in places:
+        if (folder := views / f"{label}{SUFFIX}").is_dir():
+            return Selection(folder)
+    if name != EVERYTHING and where is None:
+        known = ", ".join(name for views in places for name in curated_names(views))
         raise ConfigError(
-            f"view: there is no curated view '{name}'; there are: {', '.join(known)}; '{EVERYTHING}' takes everything"
+            f"view: there is no curated view '{name}'; there are: {known or 'none, make one with voxtile curate'}; "
+            f"'{EVERYTHING}' takes everything"
         )
     return None
 

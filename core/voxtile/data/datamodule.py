@@ -97,6 +97,8 @@ class CorpusDataModule(pl.LightningDataModule):
         super().__init__()
         if batch_size < 1:
             raise ConfigError(f"batch_size: {batch_size} is not a positive number of items")
+        if num_workers < 0:
+            raise ConfigError(f"num_workers: {num_workers} is negative; 0 loads in the training process")
         if sample_captions is not None and unit != "study":
             raise ConfigError("sample_captions: texts of single samples beside those of items need unit: study")
         self.preset = cast(Preset, preset)

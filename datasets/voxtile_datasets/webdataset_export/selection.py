@@ -113,11 +113,9 @@ def curated_view(corpus: Path, settings: ExportSettings) -> CuratedView | None:
     """
     if settings.view == EVERYTHING:
         return None
-    views = corpus / "views"
-    curated = find_selection(views, settings.view, settings.view, None)
-    if curated is None:
-        raise ConfigError(f"the corpus has no curated view '{settings.view}'; make one with: voxtile curate CORPUS")
-    curated.check_scheme(settings.scheme, settings.view)
+    curated = find_selection([corpus / "views"], settings.view, settings.view, None)
+    if curated is not None:
+        curated.check_scheme(settings.scheme, settings.view)
     return curated
 
 

@@ -258,7 +258,7 @@ def test_an_unknown_scheme_and_an_empty_corpus_are_refused(corpus, tmp_path):
 
 def test_rows_cross_record_batches(corpus, monkeypatch):
     monkeypatch.setattr(view_files, "BATCH_ROWS", 2)
-    view = compile_view(corpus, "small")
+    view = compile_view(corpus)
     assert {view.entry(r).uid for r in range(5)} == {uid(n) for n in range(1, 6)}
     assert [len(view.captions(view.entry(r))) for r in range(5)].count(2) == 1
     assert view.facts(by_uid(view)[uid(1)]).tolist() == [-1, 1, 0]

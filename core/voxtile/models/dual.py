@@ -60,6 +60,8 @@ class DualEncoder(nn.Module):
         low, high = logit_scale_limits
         if not 0 < low <= logit_scale <= high:
             raise ConfigError(f"logit_scale {logit_scale} is not within logit_scale_limits {low} to {high}, both > 0")
+        if embed_dim < 1:
+            raise ConfigError(f"model.encoder.embed_dim must be at least 1, not {embed_dim}")
         self.image = resolve_tower(image, ImageTower)
         self.text = resolve_tower(text, TextTower)
         for tower, tuning in ((self.image, image_tuning), (self.text, text_tuning)):

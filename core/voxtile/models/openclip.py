@@ -13,7 +13,7 @@ from voxtile.models.adapters import adapt_input
 from voxtile.models.padding import encode_text
 from voxtile.models.safe_loading import load_failure
 from voxtile.models.tokenizer import Beyond, refuse_longer
-from voxtile.models.tower import ImageTower, TextTower, weights_by_name
+from voxtile.models.tower import ImageTower, TextTower, expected_size, weights_by_name
 from voxtile.types import Encoded
 
 _SCHEMAS = ("hf-hub:", "local-dir:")
@@ -153,11 +153,15 @@ class OpenClipImage(ImageTower):
         """Encode [S, C, Y, X] images.
 
         Raises:
-            ConfigError: local features are asked for.
+            ConfigError: local features are asked for, or the images are not of the model's size.
         """
         if tokens:
-            raise ConfigError("open_clip towers give no local features; use a conv tower for objectives that need them")
-        return Encoded(self.visual(images))
+            raise ConfigError(
+                "open_clip towers give no local features; take a tower with tokens for objectives that need them, such "
+                "as ViTTower or TimmTower"
+            )
+        with expected_size(self.name, getattr(self.visual, "image_size", None), images):
+            return Encoded(self.visual(images))
 
 
 class OpenClipText(TextTower):

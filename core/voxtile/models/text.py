@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from voxtile.errors import ConfigError
 from voxtile.models.tokenizer import Beyond, SubwordTokenizer
 from voxtile.models.tower import TextTower, masked_max, masked_mean
 from voxtile.types import Encoded
@@ -24,6 +25,9 @@ class TextTransformer(TextTower):
         depth: layers.
         heads: attention heads.
         dropout: in attention and feed-forward layers.
+
+    Raises:
+        ConfigError: a size below 1, or a width that is no multiple of the heads.
     """
 
     def __init__(
@@ -38,6 +42,11 @@ class TextTransformer(TextTower):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        if min(width, depth, heads) < 1 or width % heads:
+            raise ConfigError(
+                f"a TextTransformer of width {width}, depth {depth} and {heads} heads cannot be made; take a width "
+                "that is a multiple of heads, and at least 1 of each"
+            )
         self.width = width
         self.tokenizer = SubwordTokenizer(vocabulary=vocabulary, context=context, beyond=beyond)
         self.embedding = nn.Embedding(vocabulary, width, padding_idx=0)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from voxtile.errors import CheckpointError, ConfigError, nearest
 from voxtile.models.adapters import inflate_channels
-from voxtile.models.tower import ImageTower, weights_by_name
+from voxtile.models.tower import ImageTower, expected_size, weights_by_name
 from voxtile.models.weights import LoadReport, load_report, read_weights
 from voxtile.types import Encoded
 
@@ -43,8 +43,13 @@ class TimmFeatures(ImageTower):
             and the maps of all stages as `levels` where the tower has them.
 
         Raises:
-            ConfigError: tokens are asked of a model that has none.
+            ConfigError: tokens are asked of a model that has none, or the images are not of the model's size.
         """
+        size = getattr(getattr(self.model, "patch_embed", None), "img_size", None)
+        with expected_size(type(self.model).__name__, size, images):
+            return self._encoded(images, tokens)
+
+    def _encoded(self, images: Tensor, tokens: bool) -> Encoded:
         model: Any = self.model
         if not tokens:
             return Encoded(model.forward_head(model.forward_features(images), pre_logits=True))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -108,6 +109,30 @@ class TextTower(nn.Module):
     def forward(self, tokens: Tensor) -> Encoded:
         """Encode [T, L] int64 tokens, 0 being padding."""
         raise NotImplementedError
+
+
+@contextmanager
+def expected_size(name: str, size: int | Sequence[int] | None, images: Tensor) -> Iterator[None]:
+    """Say what a library's model failed at where the images are not of the size that it was made for.
+
+    Args:
+        name: of the model.
+        size: height and width that it was made for, or one number for both; None where it does not say.
+        images: [S, C, Y, X] that it is given.
+
+    Raises:
+        ConfigError: it failed, and the sizes differ.
+    """
+    try:
+        yield
+    except (RuntimeError, ValueError, AssertionError) as error:
+        wanted = (size, size) if isinstance(size, int) else tuple(size or images.shape[2:])
+        if wanted == tuple(images.shape[2:]):
+            raise
+        raise ConfigError(
+            f"'{name}' takes images of {' x '.join(map(str, wanted))} pixels, not "
+            f"{' x '.join(map(str, images.shape[2:]))}; set the size of data.preset, or another model"
+        ) from error
 
 
 Tower = TypeVar("Tower", ImageTower, TextTower)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from voxtile.errors import CheckpointError, ConfigError, MissingExtraError
 from voxtile.models.tokenizer import Beyond, refuse_longer
-from voxtile.models.tower import ImageTower, TextTower, masked_mean
+from voxtile.models.tower import ImageTower, TextTower, expected_size, masked_mean
 from voxtile.models.weights import LoadReport
 from voxtile.types import Encoded
 
@@ -171,10 +171,11 @@ class HuggingFaceImage(ImageTower):
         """Encode [S, C, Y, X] images; pooled as the model does, or its first token, or the mean of its map.
 
         Raises:
-            ConfigError: local features are asked of a model without patches.
+            ConfigError: local features are asked of a model without patches, or the images are not of its size.
         """
         options = {"interpolate_pos_encoding": True} if self.interpolate else {}
-        out = self.model(pixel_values=images, **options)
+        with expected_size(self.name, getattr(self.model.config, "image_size", None), images):
+            out = self.model(pixel_values=images, **options)
         hidden: Tensor = out.last_hidden_state
         pooled = getattr(out, "pooler_output", None)
         if pooled is None:

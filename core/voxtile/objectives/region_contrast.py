@@ -52,7 +52,10 @@ class RegionContrast(Objective):
         """
         if not 0 <= self.level < len(image.level_widths):
             count = len(image.level_widths)
-            raise ConfigError(f"RegionContrast reads level {self.level}, but the image tower has {count} feature maps")
+            raise ConfigError(
+                f"RegionContrast reads level {self.level}, but the image tower has {count} feature maps; take a lower "
+                "level, or a tower with maps, such as WaveletTower or ViTTower with levels"
+            )
         self._width = image.level_widths[self.level]
 
     def setup(self, *, image_width: int, text_width: int, embed_dim: int, fact_names: tuple[str, ...]) -> None:

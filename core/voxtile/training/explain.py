@@ -4,23 +4,54 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import pkgutil
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from voxtile.errors import nearest
+from voxtile.errors import cause_of, nearest
 
 _UNKNOWN = (
     re.compile(r"Option '([^']+)' is not accepted"),
     re.compile(r"does not accept option '([^']+)'"),
     re.compile(r"unrecognized arguments: --([\w.\-]+)"),
 )
-_EXPLAINED = re.compile(r"there is no (?:option|class) '.*")  # by us, for a nested parser
-# Options that were, and what has taken their place.
-_FORMER = {"checkpointing": "model.recompute: true, which computes the blocks of both towers again"}
-_CLASS_PATH = re.compile(r"given class_path '([^']+)'")
+# By us, for a nested parser, whose sentence stands among others in the message of the outer one.
+_EXPLAINED = re.compile(
+    r"there is no (?:option|class) '.*"
+    r"|(?:[\w.]+: )*(?:'[\w.]+' cannot be|class_path '[^']+' (?:is no |cannot be imported|does not fit)).*"
+)
+_CLASS_PATH = re.compile(r"given class_path '([^']+)'|Expected a dot import path string: (\S+)")
+_NO_SUBCLASS = re.compile(r"Import path (\S+) does not correspond to a subclass of (\w+)")
 _KEY = re.compile(r'Parser key "([^"]+)"')
 _EXPECTED = re.compile(r"Expected an? (?:<class ')?([\w.\[\], |]+?)'?>?(?:\. Got|\n|$)")
-_VALUE = re.compile(r"(?:Given value|Got value): (.*)")
+_CHOICES = re.compile(r"Expected a typing\.Literal\[([^\]]*)\]")
+_VALUE = re.compile(r"(?:Given value|Got value): (.*)|invalid literal for int\(\) with base 10: (.*)")
+_WORDS = {"dict": "a mapping", "collections.abc.Mapping": "a mapping", "list": "a list", "bool": "true or false"}
+_GIVE_CONFIG = "name a config, e.g.: lightning fit -c medical/ct --data.corpus CORPUS"
+
+_GONE = {"checkpointing": "model.recompute: true"}  # options of earlier versions, and what does the same now
+
+_Found = re.Match[str]
+# What the parser of a command line says, and what to do.
+_COMMAND_LINE: tuple[tuple[re.Pattern[str], Callable[[_Found], str]], ...] = (
+    (
+        re.compile(r"argument (--\S+): expected one argument"),
+        lambda m: f"{m[1]} needs a value; write one that begins with a minus sign behind '=', e.g. {m[1]}=-1",
+    ),
+    (re.compile(r"Unexpected config:\s*$"), lambda _: f"the config is empty; {_GIVE_CONFIG}"),
+    (
+        re.compile(r"arguments are required: (.*)"),
+        lambda m: f"{re.sub(r'(fit|validate|test|predict)[.]', '', m[1])} are not given; {_GIVE_CONFIG}",
+    ),
+    (
+        re.compile(r'expected "subcommand" to be one of \{(.*)\}, but it was not'),
+        lambda m: f"give one of {m[1].replace(',', ', ')}, and {_GIVE_CONFIG}",
+    ),
+    (
+        re.compile(r"invalid choice: '?([^' ]+)'? \(choose from ([^)]*)\)"),
+        lambda m: f"there is no '{m[1]}'; there are {m[2].replace(chr(39), '')}",
+    ),
+)
 
 
 def explain(message: str, keys: Iterable[str], classes: Iterable[type]) -> str:
@@ -31,37 +62,71 @@ def explain(message: str, keys: Iterable[str], classes: Iterable[type]) -> str:
         keys: all dotted keys of the command.
         classes: base classes whose subclasses' arguments may be meant.
     """
+    key = _KEY.search(message)
     if found := _EXPLAINED.search(message):
-        return found.group(0)
+        inner = found.group(0)
+        return f"{key.group(1)}: {inner}" if key and not inner.startswith("there is no ") else inner
     for pattern in _UNKNOWN:
         if found := pattern.search(message):
             return _unknown_key(found.group(1), list(keys), set(_arguments(classes)))
     if found := _CLASS_PATH.search(message):
-        return _unknown_class(found.group(1), classes)
-    if (key := _KEY.search(message)) and (value := _VALUE.search(message)):
-        kinds = [kind for kind in dict.fromkeys(_EXPECTED.findall(message)) if kind != "NoneType"]
-        wanted = f"; it must be {' or '.join(kinds)}" if kinds else ""
-        return f"'{key.group(1)}' cannot be {value.group(1).strip()[:120]}{wanted}"
+        return _unknown_class(found.group(1) or found.group(2), classes)
+    if found := _NO_SUBCLASS.search(message):
+        where = f"{key.group(1)}: " if key else ""
+        return f"{where}class_path '{found.group(1)}' is no {found.group(2)}; name one that is"
+    if key and (value := _VALUE.search(message)):
+        given = (value.group(1) or value.group(2)).strip()[:120]
+        return f"'{key.group(1)}' cannot be {given}{_wanted(message)}"
+    for pattern, sentence in _COMMAND_LINE:
+        if found := pattern.search(message):
+            return sentence(found)
     return " ".join(message.split())
 
 
+def _wanted(message: str) -> str:
+    """What a value must be, as the parser says it."""
+    if found := _CHOICES.search(message):
+        return f"; it must be one of {found.group(1).replace(chr(39), '')}"
+    if "invalid literal for int()" in message:
+        return "; it must be int"
+    kinds = [kind for kind in dict.fromkeys(_EXPECTED.findall(message)) if kind != "NoneType"]
+    return f"; it must be {' or '.join(_WORDS.get(kind, kind) for kind in kinds)}" if kinds else ""
+
+
 def _unknown_key(name: str, keys: list[str], arguments: set[str]) -> str:
-    if successor := _FORMER.get(name.rpartition(".")[2]):
-        return f"there is no option '{name}' any more; take {successor}"
+    if (now := _GONE.get(name.rpartition(".")[2])) is not None:
+        return f"there is no option '{name}' any more; take {now}"
     candidates = keys if "." in name else [key.rpartition(".")[2] for key in keys] + sorted(arguments)
     return f"there is no option '{name}'{nearest(name, candidates)}; --help lists all"
 
 
 def _unknown_class(path: str, classes: Iterable[type]) -> str:
-    known = [f"{c.__module__}.{c.__qualname__}" for base in classes for c in _subclasses(base)]
     module, _, name = path.rpartition(".")
     try:
-        found = hasattr(importlib.import_module(module), name)
-    except ImportError:
+        found = bool(module) and hasattr(importlib.import_module(module), name)
+    except ImportError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):  # it is there, and needs another
+            return f"class_path '{path}' cannot be imported ({cause_of(error)}); install what it needs"
         found = False
     if found:
         return f"class_path '{path}' does not fit where the config names it, or its init_args are wrong"
-    return f"there is no class '{path}'{nearest(path, known)}"
+    known = [f"{one.__module__}.{one.__qualname__}" for base in _with_siblings(classes) for one in _subclasses(base)]
+    short = {one.rpartition(".")[2]: one for one in known}
+    if (close := nearest(name, short)) and not nearest(path, known):
+        close = f"; did you mean '{short[close.split(chr(39))[1]]}'?"
+    return f"there is no class '{path}'{nearest(path, known) or close}"
+
+
+def _with_siblings(classes: Iterable[type]) -> list[type]:
+    """The classes, once all modules beside theirs are imported, whose classes may be meant."""
+    found = list(classes)
+    for package in {base.__module__.rpartition(".")[0] for base in found}:
+        for info in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
+            try:
+                importlib.import_module(info.name)
+            except ImportError:  # an extra that is not installed
+                continue
+    return found
 
 
 def _arguments(classes: Iterable[type]) -> Iterator[str]:

@@ -52,10 +52,12 @@ class LargeBatch:
         if set(batch) != {"global", "micro"}:
             raise ConfigError(f"model.batch needs exactly the keys global and micro, not {', '.join(map(str, batch))}")
         total, micro = batch["global"], batch["micro"]
-        if min(total, micro) < 1 or total % micro:
+        if min(total, micro) < 1:
+            raise ConfigError(f"model.batch: global {total} and micro {micro} must both be at least 1")
+        if total % micro:
             raise ConfigError(
                 f"model.batch: global {total} is not a multiple of micro {micro}; take e.g. global "
-                f"{max(1, total // max(1, micro)) * max(1, micro)}"
+                f"{max(1, total // micro) * micro}"
             )
         return cls(total, micro)
 

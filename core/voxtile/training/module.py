@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -76,8 +77,8 @@ class ContrastiveModule(HeldOutSteps):
             resumed run draws the same.
 
     Raises:
-        ConfigError: no objective, a weight without an objective, a share outside 0 to 1, or sizes in `batch` that do
-            not fit.
+        ConfigError: no objective, a weight without an objective or below 0, a share outside 0 to 1, or sizes in
+            `batch` that do not fit.
     """
 
     def __init__(
@@ -106,6 +107,11 @@ class ContrastiveModule(HeldOutSteps):
         self.encoder = encoder
         self.objectives = nn.ModuleDict(objectives)
         self.weights = {name: float((weights or {}).get(name, 1.0)) for name in objectives}
+        if not all(0 <= weight < math.inf for weight in self.weights.values()) or not any(self.weights.values()):
+            raise ConfigError(
+                f"model.weights must be numbers of at least 0, and not all 0, not {self.weights}; remove an objective "
+                "that is not wanted"
+            )
         self.optimizer_config = optimizer or AdamW()
         self.schedule = schedule or OneCycle()
         if not 0 < lock_image_after <= 1:

@@ -116,10 +116,20 @@ class AdamW:
             distances: blocks between a parameter and the end of its tower, by the same names; see `layer_decay`.
 
         Raises:
-            ConfigError: `layer_decay` is not above 0 and at most 1, or Muon cannot be had.
+            ConfigError: a setting is out of its range, or Muon cannot be had.
         """
         if not 0 < self.layer_decay <= 1:
             raise ConfigError(f"optimizer.layer_decay must be above 0 and at most 1, not {self.layer_decay}")
+        if not 0 < self.lr < math.inf:
+            raise ConfigError(f"optimizer.lr must be a number above 0, not {self.lr}; try 1e-3 for towers from scratch")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ConfigError(f"optimizer.weight_decay must be a number of at least 0, not {self.weight_decay}")
+        if not (self.eps > 0 and all(0 <= beta < 1 for beta in self.betas)):
+            raise ConfigError(
+                f"optimizer.eps must be above 0 and betas at least 0 and below 1, not {self.eps} and {self.betas}"
+            )
+        if not all(0 <= factor < math.inf for factor in self.factors.values()):
+            raise ConfigError(f"optimizer.factors must be numbers of at least 0, not {dict(self.factors)}")
         groups: dict[tuple[str, float, float, bool, bool], list[Tensor]] = {}
         for name, parameter in named:
             if parameter.requires_grad:

@@ -9,7 +9,7 @@ from voxtile.models.conv import ConvTower
 from voxtile.models.dual import DualEncoder
 from voxtile.models.study import StudyPool
 from voxtile.models.text import TextBag, TextTransformer
-from voxtile.models.tower import ImageTower, TextTower, masked_max, masked_mean
+from voxtile.models.tower import ImageTower, TextTower, expected_size, masked_max, masked_mean
 from voxtile.types import Encoded
 
 TEXTS = ["No pleural effusion.", "Nodule in the left upper lobe.", "A nodule of 8 mm.", "No effusion, no nodule."] * 3
@@ -207,3 +207,28 @@ def test_a_pair_without_projection_must_fit():
 def test_unknown_hub_is_refused():
     with pytest.raises(ConfigError, match="open_clip"):
         DualEncoder(image="hub:resnet18", text=Same())
+
+
+def test_images_of_another_size_than_the_model_s_are_named():
+    images = torch.zeros(1, 3, 28, 28)
+    for size in ((32, 24), 32):
+        with (
+            pytest.raises(
+                ConfigError, match=r"'net' takes images of 32 x \d\d pixels, not 28 x 28; set the size of data"
+            ),
+            expected_size("net", size, images),
+        ):
+            assert images.shape[2:] == (32, 24), "some words of a library"
+
+
+def test_other_failures_of_a_model_stay_what_they_are():
+    for size in ((32, 24), None):
+        with pytest.raises(ValueError, match="mine"), expected_size("net", size, torch.zeros(1, 3, 32, 24)):
+            raise ValueError("mine")
+
+
+def test_a_text_transformer_needs_a_width_of_whole_heads():
+    with pytest.raises(ConfigError, match="a multiple of heads"):
+        TextTransformer(width=16, heads=3)
+    with pytest.raises(ConfigError, match="at least 1"):
+        TextTransformer(width=16, heads=2, depth=0)

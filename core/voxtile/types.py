@@ -90,6 +90,19 @@ class Regions:
 
 
 @dataclass
+class ItemScales:
+    """Logit scales and biases of the items of a batch, where these are of several sources.
+
+    Attributes:
+        scale: [B] multipliers of the cosine similarity (> 0).
+        bias: [B], or None for a softmax-only model.
+    """
+
+    scale: Tensor
+    bias: Tensor | None = None
+
+
+@dataclass
 class Batch:
     """What the loader hands to the module. Everything that varies in length is flattened with an owner index.
 
@@ -113,6 +126,8 @@ class Batch:
         regions: phrases and where they are, for objectives that ground; None where `data.regions` is not set.
         image_days: [S] float32, days from the latest image of the item to each: 0 or less, NaN where its date is
             unknown; None where no date is known. Kept in float32 at any precision of the model.
+        source: [B] int64, which of `source_names` each item is of; None where there is no mixture.
+        source_names: the sources of the mixture.
     """
 
     images: Tensor
@@ -132,6 +147,8 @@ class Batch:
     samples: Batch | None = None
     regions: Regions | None = None
     image_days: Tensor | None = None
+    source: Tensor | None = None
+    source_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.uids)
@@ -189,8 +206,8 @@ class Features:
     Attributes:
         image: [B, D] L2-normalised item embeddings.
         text: [T, D] L2-normalised text embeddings.
-        logit_scale: scalar, already exponentiated (> 0).
-        logit_bias: scalar, or None for a softmax-only model.
+        logit_scale: scalar, already exponentiated (> 0); NaN where items have scales of their own, see `each`.
+        logit_bias: scalar, or None for a softmax-only model; NaN likewise.
         image_encoded: the tower's own output per item, for objectives that need `pooled` or `tokens`.
         text_encoded: the text tower's own output.
         batch: where it came from (hashes, facts, owners).
@@ -198,6 +215,7 @@ class Features:
         samples: the same of `batch.samples`, where there are such and an objective needs them.
         share: which items this process encoded, where several train together; None in a single process.
         rows: [B, K] of objectives that compute something of each item (or region) by itself, see `Objective.rows`.
+        each: scales and biases by item, where the batch is of several sources that have their own; else None.
     """
 
     image: Tensor
@@ -211,3 +229,4 @@ class Features:
     samples: Features | None = None
     share: Share | None = None
     rows: dict[Any, Tensor] = field(default_factory=dict)
+    each: ItemScales | None = None

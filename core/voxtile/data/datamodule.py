@@ -186,6 +186,11 @@ class CorpusDataModule(pl.LightningDataModule):
         """Whether any of a thousand evenly spaced items of the training split has images of different dates."""
         return self._dataset("train").dated(1000)
 
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """The sources of the mixture; none without one."""
+        return () if self._mixed is None else tuple(self._mixed.sources)
+
     @cached_property
     def training_marks(self) -> TrainingMarks:
         """Hashes of what is trained on, for the checkpoint."""

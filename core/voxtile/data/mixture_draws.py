@@ -82,7 +82,11 @@ class MixtureDataset(torch.utils.data.Dataset[Any]):
                 batch.images = preset.unpack(batch.images)
             parts.append(self._with_all_facts(batch))
             places.append(torch.from_numpy(here))
-        return merged(parts, places)
+        batch = merged(parts, places)
+        batch.source, batch.source_names = torch.from_numpy(owners.astype(np.int64)), tuple(self.datasets)
+        if batch.samples is not None:
+            batch.samples.source, batch.samples.source_names = batch.source[batch.image_item], batch.source_names
+        return batch
 
     def texts(self, items: int) -> list[str]:
         """Distinct texts of at most `items` items, as `DrawDataset.texts`, of all sources alike."""

@@ -6,6 +6,7 @@ Shape letters: B items, S images, T texts, L tokens, C channels, D the shared wi
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -15,10 +16,11 @@ from torch import Tensor, nn
 from voxtile.errors import ConfigError
 from voxtile.models.projector import ProjectorName
 from voxtile.models.projector import projector as make_projector
+from voxtile.models.source_scales import SourceScales
 from voxtile.models.study import StudyPool
 from voxtile.models.tower import ImageTower, TextTower, full_precision, resolve_tower
 from voxtile.models.tuning import Tuning, settle
-from voxtile.types import Encoded
+from voxtile.types import Batch, Encoded, ItemScales
 
 
 class DualEncoder(nn.Module):
@@ -33,6 +35,8 @@ class DualEncoder(nn.Module):
         logit_scale: initial multiplier of the cosine similarity.
         logit_scale_limits: the multiplier is kept between these.
         logit_bias: initial bias of the sigmoid objective; None for softmax only.
+        source_scales: names of the sources of `data.mixture` that each learn a scale (and bias) of their own, see
+            `voxtile.models.source_scales`; none where left out.
         study: pooling over the samples of an item; the mean where left out.
         image_tuning: what of the image tower is trained; all where left out.
         text_tuning: likewise of the text tower.
@@ -52,6 +56,7 @@ class DualEncoder(nn.Module):
         logit_scale: float = 1 / 0.07,
         logit_scale_limits: tuple[float, float] = (1.0, 100.0),
         logit_bias: float | None = None,
+        source_scales: Sequence[str] = (),
         study: StudyPool | None = None,
         image_tuning: Tuning | None = None,
         text_tuning: Tuning | None = None,
@@ -80,6 +85,12 @@ class DualEncoder(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(math.log(logit_scale)))
         self.scale_limits = (math.log(low), math.log(high))
         self.logit_bias = None if logit_bias is None else nn.Parameter(torch.tensor(float(logit_bias)))
+        self.source_scales: SourceScales | None = None
+        if source_scales:
+            self.source_scales = SourceScales(source_scales, math.log(logit_scale), logit_bias)
+            for mean in (self.log_scale, self.logit_bias):  # of all sources, and not learned
+                if mean is not None:
+                    mean.requires_grad_(False)
         self.study = study or StudyPool()
         self.study.setup(self.image.width)
 
@@ -92,13 +103,26 @@ class DualEncoder(nn.Module):
 
     @property
     def logit_scale(self) -> Tensor:
-        """Scalar multiplier of the cosine similarity."""
+        """Scalar multiplier of the cosine similarity; of scales by source their geometric mean."""
         return self.log_scale.exp()
+
+    def scales_of(self, batch: Batch) -> tuple[Tensor, Tensor | None, ItemScales | None]:
+        """Scale and bias of a batch, and those of its items where it is of several sources; see `SourceScales.of`.
+
+        Raises:
+            ConfigError: the batch has a source that has no scale.
+        """
+        if self.source_scales is None or batch.source is None:
+            return self.logit_scale, self.logit_bias, None
+        return self.source_scales.of(batch)
 
     @torch.no_grad()
     def clamp_scale(self) -> None:
         """Bring the scale back within its limits, after an optimiser step."""
-        self.log_scale.clamp_(*self.scale_limits)
+        if self.source_scales is None:
+            self.log_scale.clamp_(*self.scale_limits)
+        else:
+            self.source_scales.settle(self.scale_limits, self.log_scale, self.logit_bias)
 
     def encode_samples(self, images: Tensor, tokens: bool = False) -> tuple[Tensor, Encoded]:
         """Encode [S, C, *G] images to [S, D] normalised embeddings and the tower's own output."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from voxtile.errors import ConfigError
 from voxtile.objectives.base import Objective
+from voxtile.objectives.item_scales import scaled
 from voxtile.objectives.pairs import Pairs, RelationName
 from voxtile.objectives.share import whole_gradient
 from voxtile.objectives.smoothing import smoothing_term
@@ -34,6 +35,8 @@ class Contrastive(Objective):
             embeddings; how a text ranks the images does not change, and evaluation does without it.
         label_smoothing: share of a softmax target that all valid pairs get alike, see `voxtile.objectives.smoothing`.
         tile: rows and columns of a tile of logits; changes memory and speed, never the result.
+
+    Items of several sources that have scales of their own (`voxtile.models.source_scales`) may meet in a batch.
     """
 
     couples_items: ClassVar[bool] = True
@@ -88,15 +91,26 @@ class Contrastive(Objective):
             text, batch = text[keep], batch.with_texts(keep)
         pairs = Pairs.from_batch(batch, self.positives, self.ignore)
         if self.kind == "softmax":
-            loss = softmax_loss(features.image, text, features.logit_scale, pairs, self.tile, features.share)
-            if not self.label_smoothing:
-                return loss
-            return loss + self.label_smoothing * smoothing_term(
-                features.image, text, features.logit_scale, pairs, self.tile
-            )
+            return self._softmax(features, text, pairs)
         if features.logit_bias is None:
             raise ConfigError("the sigmoid objective needs a bias: set model.encoder.logit_bias, e.g. to -10")
-        image = features.image
+        image, scale, bias, share = features.image, features.logit_scale, features.logit_bias, features.share
         if self.offset is not None:
-            image = image + whole_gradient(features.share, self.offset)
-        return sigmoid_loss(image, text, features.logit_scale, features.logit_bias, pairs, self.tile, features.share)
+            image = image + whole_gradient(share, self.offset)
+        if features.each is not None:
+            image, text = scaled(image, text, batch.text_item, features.each, share, biased=True)
+            scale, bias = image.new_ones(()), image.new_zeros(())
+        return sigmoid_loss(image, text, scale, bias, pairs, self.tile, share)
+
+    def _softmax(self, features: Features, text: Tensor, pairs: Pairs) -> Tensor:
+        image, scale, each, share = features.image, features.logit_scale, features.each, features.share
+        parts = image, text
+        if each is not None:
+            parts = scaled(image, text, pairs.owner, each, share, biased=False)
+            scale = image.new_ones(())
+        loss = softmax_loss(*parts, scale, pairs, self.tile, share)
+        if not self.label_smoothing:
+            return loss
+        if each is not None:  # of this term every process computes all rows
+            parts = scaled(image, text, pairs.owner, each, None, biased=False)
+        return loss + self.label_smoothing * smoothing_term(*parts, scale, pairs, self.tile)

@@ -16,6 +16,7 @@ from voxtile.errors import ConfigError
 from voxtile.models.tower import ImageTower, TextTower, full_precision
 from voxtile.objectives.base import ItemObjective
 from voxtile.objectives.cross_attention import check_sizes, cross_attention, require_tokens
+from voxtile.objectives.item_scales import scaled
 from voxtile.objectives.keyed import uniform
 from voxtile.objectives.pairs import Pairs, RelationName
 from voxtile.types import Batch, Encoded, Features
@@ -118,12 +119,16 @@ class ImageTextMatching(ItemObjective):
         if self.group:
             block = torch.arange(len(batch), device=own.device) // self.group
             candidates &= block.unsqueeze(1) == block[own]
-        logits = features.logit_scale.double() * (features.image.double() @ features.text.double().T)
+        image, text, scale = features.image.double(), features.text.double(), features.logit_scale.double()
+        if features.each is not None:
+            image, text = scaled(image, text, own, features.each, None, biased=False)
+            scale = scale.new_ones(())
+        logits = scale * (image @ text.T)
         drawn = _uniform(batch)
-        text = hard_rivals(logits[own], candidates[own], drawn[:, 0])
-        image = hard_rivals(logits.T, candidates.T, drawn[:, 1])
-        there = candidates[own].gather(1, text[:, None]), candidates.T.gather(1, image[:, None])
-        return text, image, torch.cat([torch.ones_like(own, dtype=torch.bool), *(part.squeeze(1) for part in there)])
+        texts = hard_rivals(logits[own], candidates[own], drawn[:, 0])
+        images = hard_rivals(logits.T, candidates.T, drawn[:, 1])
+        there = candidates[own].gather(1, texts[:, None]), candidates.T.gather(1, images[:, None])
+        return texts, images, torch.cat([torch.ones_like(own, dtype=torch.bool), *(part.squeeze(1) for part in there)])
 
 
 class Fusion(nn.Module):

@@ -13,6 +13,7 @@ from voxtile.models.padding import without_padding
 from voxtile.models.tower import full_precision
 from voxtile.objectives.base import Objective
 from voxtile.objectives.share import place
+from voxtile.training.encoder_needs import check_scales
 from voxtile.training.large_batch import encode_cached, split_items
 from voxtile.training.locked import LockedImages
 from voxtile.training.phrases import cut_phrases, with_phrases
@@ -42,6 +43,7 @@ class EncodedOnce(ManyProcesses):
         super().__init__()
         self.cut_texts = 0
         self._locked_images: LockedImages | None = None
+        self._scales_checked = False
 
     def _objectives(self) -> dict[str, Objective]:
         return cast(dict[str, Objective], dict(self.objectives.items()))
@@ -55,7 +57,15 @@ class EncodedOnce(ManyProcesses):
         if place()[1] == 1:
             return own
         seed_generators(step_seed(self.seed, self.global_step))  # what the loss draws is the same in all of them
-        return gathered(own)
+        return self._scaled(gathered(own))
+
+    def _scaled(self, features: Features) -> Features:
+        """With the scales of the whole batch, which may be of more sources than a process's own part."""
+        if self.encoder.source_scales is None:
+            return features
+        scale, bias, each = self.encoder.scales_of(features.batch)
+        samples = None if features.samples is None else self._scaled(features.samples)
+        return replace(features, logit_scale=scale, logit_bias=bias, each=each, samples=samples)
 
     def _own_features(self, batch: Batch) -> Features:
         objectives = list(self._objectives().values())
@@ -105,11 +115,13 @@ class EncodedOnce(ManyProcesses):
             self.encoder, batch, micro, lambda number: micro_seed(self.seed, step, before + number), asked, step
         )
         seed_generators(step_seed(self.seed, step))
+        scale, bias, each = self.encoder.scales_of(batch)
         return Features(
             image=cached.image,
             text=cached.text,
-            logit_scale=self.encoder.logit_scale,
-            logit_bias=self.encoder.logit_bias,
+            logit_scale=scale,
+            logit_bias=bias,
+            each=each,
             image_encoded=cached.image_encoded,
             text_encoded=cached.text_encoded,
             batch=batch,
@@ -119,11 +131,13 @@ class EncodedOnce(ManyProcesses):
 
     def _with_texts(self, batch: Batch, image: Tensor, image_encoded: Encoded) -> Features:
         text, text_encoded = self.encoder.encode_texts(cast(Tensor, batch.tokens))
+        scale, bias, each = self.encoder.scales_of(batch)
         return Features(
             image=image,
             text=text,
-            logit_scale=self.encoder.logit_scale,
-            logit_bias=self.encoder.logit_bias,
+            logit_scale=scale,
+            logit_bias=bias,
+            each=each,
             image_encoded=image_encoded,
             text_encoded=text_encoded,
             batch=batch,
@@ -139,8 +153,17 @@ class EncodedOnce(ManyProcesses):
         return replace(batch, tokens=without_padding(self.encoder.text, tokens).to(batch.images.device))
 
     def losses(self, features: Features) -> dict[str, Tensor]:
-        """The unweighted terms by name."""
-        return {name: objective(features) for name, objective in self._objectives().items()}
+        """The unweighted terms by name.
+
+        Raises:
+            ConfigError: a term knows one scale alone, and the batch is of several sources that have their own.
+        """
+        losses = {name: objective(features) for name, objective in self._objectives().items()}
+        if features.each is not None and not self._scales_checked:
+            self._scales_checked = True
+            if bool(features.image.isfinite().all()):  # else the model gives no numbers, and the loss is not at fault
+                check_scales(losses)
+        return losses
 
     def total(self, losses: Mapping[str, Tensor]) -> Tensor:
         """The weighted sum."""

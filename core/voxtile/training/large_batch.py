@@ -142,8 +142,8 @@ def encode_cached(
             text, text_encoded = encoder.encode_texts(part.tokens)
             if regions:
                 part = with_phrases(encoder, part)
-            scale, bias = encoder.logit_scale, encoder.logit_bias
-            made = Features(image, text, scale, bias, image_encoded, text_encoded, part, step)
+            scale, bias, each = encoder.scales_of(part)
+            made = Features(image, text, scale, bias, image_encoded, text_encoded, part, step, each=each)
             again = torch.is_grad_enabled()
             rows = [objective.rows(made) if objective.rows_learn or not again else _NONE for objective in asked]
         return image, image_encoded.pooled, text, text_encoded.pooled, *(row for row in rows if row is not None)
@@ -210,6 +210,7 @@ def split_items(batch: Batch, micro: int) -> Iterator[Batch]:
             tokens=None if batch.tokens is None else batch.tokens[texts],
             study=batch.study[start:stop],
             subject=batch.subject[start:stop],
+            source=None if batch.source is None else batch.source[start:stop],
             facts=batch.facts[start:stop],
             uids=batch.uids[start:stop],
             draws=batch.draws[start:stop],

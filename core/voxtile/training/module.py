@@ -227,6 +227,9 @@ class ContrastiveModule(HeldOutSteps):
             self.log(f"train/{name}", value, batch_size=items)
         self.log("train/lr", max(g["lr"] for g in self.trainer.optimizers[0].param_groups), batch_size=items)
         self.log("train/scale", self.encoder.logit_scale.detach(), batch_size=items)
+        if (scales := self.encoder.source_scales) is not None:
+            for name, value in zip(scales.names, scales.log_scale.detach().exp(), strict=True):
+                self.log(f"train/scale_{name}", value, batch_size=items)
         if whole:  # which is so in all processes at once
             self.log("train/cut_texts", float(self.cut_texts), batch_size=items, reduce_fx="sum", sync_dist=True)
 

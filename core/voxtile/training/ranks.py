@@ -142,6 +142,7 @@ def _batch(batch: Batch, items: Share, texts: Share) -> Batch:
         text_item=texts.gather(batch.text_item + items.start),
         study=items.gather(batch.study),
         subject=items.gather(batch.subject),
+        source=None if batch.source is None else items.gather(batch.source),
         text_hash=texts.gather(batch.text_hash),
         facts=items.gather(batch.facts),
         uids=[uid for _, part, _ in strings for uid in part],
@@ -150,4 +151,5 @@ def _batch(batch: Batch, items: Share, texts: Share) -> Batch:
         text_kinds=None if batch.text_kinds is None else [kind for _, _, part in strings for kind in part],
         tokens=None,
         samples=None,
+        image_days=None,
     )

@@ -8,6 +8,7 @@ import itertools
 import re
 from pathlib import Path
 
+import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
@@ -15,6 +16,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonargparse import ArgumentParser
+from lightning.pytorch.callbacks import ModelCheckpoint
 from PIL import Image
 
 from voxtile.corpus.identity import sample_uid
@@ -30,7 +32,10 @@ from voxtile.data.order import EpochOrder
 from voxtile.data.presets import ImageAugment, ImagePreset, VolumePreset
 from voxtile.engine.task import Sample
 from voxtile.errors import CheckpointError, ConfigError, CorpusError, VoxtileError
+from voxtile.export.source import read_source
+from voxtile.models.load import load_model
 from voxtile.training.large_batch import split_items
+from voxtile.training.rebuild import module_from_config
 from voxtile.types import Batch, Regions
 
 DOCS = Path(__file__).parents[3] / "docs" / "mixtures.md"
@@ -187,7 +192,76 @@ def test_a_single_source_draws_what_the_plain_datamodule_draws(corpora):
     only = Mixture(sources={"only": MixtureSource(corpus=root, share=0.1)})
     alone = CorpusDataModule(PRESET, batch_size=5, seed=3, mixture=only)
     for a, b in zip(stream(plain, 7), stream(alone, 7), strict=True):  # two batches an epoch, two pictures left over
-        assert_equal(a, b)
+        assert b.source.tolist() == [0] * 5
+        assert b.source_names == ("only",)
+        assert_equal(a, dataclasses.replace(b, source=None, source_names=()))
+
+
+def test_a_batch_knows_the_source_of_each_item(corpora):
+    data = mixed(corpora, group=2)
+    assert data.source_names == ("photo", "drawing")
+    for batch in [*stream(data, 3), *data.val_dataloader()]:
+        assert [batch.source_names[place] for place in batch.source.tolist()] == names(batch)
+        assert [part.source.tolist() for part in split_items(batch, 2)] == [
+            batch.source[at : at + 2].tolist() for at in range(0, len(batch), 2)
+        ]
+
+
+MODEL = {
+    "encoder": {
+        "image": {
+            "class_path": "voxtile.models.conv.ConvTower",
+            "init_args": {"dimensions": 2, "channels": 3, "widths": [8], "blocks": [1], "width": 8},
+        },
+        "text": {"class_path": "voxtile.models.text.TextBag", "init_args": {"vocabulary": 300, "width": 8}},
+        "embed_dim": 8,
+        "source_scales": ["drawing", "photo"],
+    },
+    "objectives": {"contrastive": {"class_path": "voxtile.objectives.contrastive.Contrastive"}},
+}
+
+
+def fit(model, data, folder, resumed=None, **options):
+    quiet = {"enable_progress_bar": False, "enable_model_summary": False}
+    kept = ModelCheckpoint(dirpath=folder, filename="{step}", every_n_train_steps=1, save_top_k=-1)
+    trainer = pl.Trainer(accelerator="cpu", default_root_dir=folder, logger=False, callbacks=[kept], **quiet, **options)
+    trainer.fit(model, data, ckpt_path=resumed, weights_only=True)
+
+
+def test_each_source_learns_a_scale_and_the_checkpoint_gives_their_mean(corpora, tmp_path):
+    """In steps over both, of micro-batches of one; stopped and resumed it is the same to the bit."""
+    path = tmp_path / "step=2.ckpt"
+    options = {
+        "batch": {"global": 6, "micro": 3},
+        "schedule": {"class_path": "voxtile.training.schedule.Constant"},
+    }
+
+    def made():
+        torch.manual_seed(0)
+        return module_from_config(MODEL | options)
+
+    whole, resumed = made(), made()
+    first = whole.encoder.source_scales.log_scale.detach().clone()
+    fit(whole, mixed(corpora, group=3), tmp_path, max_steps=3)
+    learned = read_source(path).encoder.source_scales.log_scale.detach()
+    assert (learned != first).all()
+    assert learned[0] != learned[1]
+    mean = pytest.approx(learned.double().mean().exp().item(), rel=1e-6)
+    assert load_model(str(path)).logit_scale == mean
+    assert read_source(path).encoder.logit_scale.item() == mean
+    fit(resumed, mixed(corpora, group=3), tmp_path / "again", max_steps=3, resumed=path)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+    assert (resumed.encoder.source_scales.log_scale != learned).all()
+
+
+def test_scales_of_other_sources_than_the_mixtures_are_refused(corpora, tmp_path):
+    for data in (
+        mixed({"scan": corpora["photo"], "drawing": corpora["drawing"]}),
+        CorpusDataModule(PRESET, corpora["photo"], batch_size=4),
+    ):
+        with pytest.raises(ConfigError, match=r"source_scales names drawing, photo, but data.mixture has"):
+            fit(module_from_config(MODEL), data, tmp_path, max_steps=1)
 
 
 def test_a_mixed_batch_holds_what_each_source_says(corpora):

@@ -3,7 +3,7 @@
 The reference is dense, in float64, from the papers' equations with plain autograd. The tiled, the cached and the
 two-process way run the product's own module on the same weights and batch. A case is (what makes the objective, its
 dense loss from the objective and features, options): `cached: False` where a large batch refuses it, `project: False`
-for towers that share a space, `each` images an item.
+for towers that share a space, `each` images an item, `sources` for scales by source.
 
     PYTHONPATH=FOLDER python exactness.py RANKS FOLDER
 """
@@ -17,6 +17,7 @@ import exactness_generative
 import exactness_local
 import exactness_pairs
 import exactness_self
+import exactness_sources
 import exactness_views
 import torch
 import torch.distributed as dist
@@ -31,6 +32,7 @@ CASES = {
     **exactness_generative.CASES,
     **exactness_local.CASES,
     **exactness_pairs.CASES,
+    **exactness_sources.CASES,
     **exactness_self.CASES,
     **exactness_views.CASES,
 }
@@ -80,7 +82,7 @@ def alone():
     for name, (make, dense, options) in CASES.items():
         for aligned in (False, True):
             batch = make_batch(options.get("each", 1))
-            settings = {"project": options.get("project", True)}
+            settings = {"project": options.get("project", True), "sources": options.get("sources", False)}
             module = make_module(make(), batch, aligned, **settings)
             own = module.features(batch)
             key = (name, "aligned" if aligned else "random")
@@ -101,7 +103,7 @@ def together(rank, ranks, folder, table, expected):
     for name, (make, _, options) in CASES.items():
         for aligned in (False, True):
             whole = make_batch(options.get("each", 1))
-            settings = {"project": options.get("project", True)}
+            settings = {"project": options.get("project", True), "sources": options.get("sources", False)}
             key = (name, "aligned" if aligned else "random")
             for way in ("ranks", "cached ranks", "sharded", "cached sharded"):
                 micro = MICRO if "cached" in way else None

@@ -11,6 +11,7 @@ from voxtile.types import Batch, Encoded, Regions
 
 ITEMS, MICRO, WIDTH, SHARED, WORDS = 12, 3, 10, 6, 4
 PER_ITEM = [1, 2, 1, 1, 3, 1, 1, 1, 2, 1, 1, 1]  # texts of each item: the two halves differ in number
+SOURCES = ("ct", "slides", "tiles")
 REFERENCES = [f"r{n}" for n in range(5)]
 
 
@@ -116,6 +117,8 @@ def make_batch(each=1):
         draws=torch.arange(ITEMS),
         text_facts=torch.randint(-1, 2, (texts, 3), generator=g, dtype=torch.int8),
         text_kinds=[("raw", "rewrite")[n % 2] for n in range(texts)],
+        source=torch.tensor([0, 0, 0, 0, 0, 0, 2, 2, 2, 1, 1, 1]),  # one rank has one source, the other two
+        source_names=SOURCES[::-1],
     )
     batch.regions = make_regions(g)
     if each > 1:
@@ -131,6 +134,8 @@ def make_batch(each=1):
             fact_names=("a", "b", "c"),
             uids=[str(n) for n in range(ITEMS * each)],
             draws=torch.arange(ITEMS * each),
+            source=batch.source[batch.image_item],
+            source_names=batch.source_names,
         )
     return batch
 
@@ -150,15 +155,24 @@ def make_regions(g):
     )
 
 
-def make_module(objective, batch, aligned, project=True, micro=None):
+def make_module(objective, batch, aligned, project=True, micro=None, sources=False):
     """The module in float64; `aligned` gives each text the vector of its own image, but for a hundredth."""
     torch.manual_seed(0)
     width = SHARED if project else WIDTH
     encoder = DualEncoder(
-        image=Linear(), text=Table(), embed_dim=width, project=project, logit_scale=60 if aligned else 10, logit_bias=-1
+        image=Linear(),
+        text=Table(),
+        embed_dim=width,
+        project=project,
+        logit_scale=60 if aligned else 10,
+        logit_bias=-1,
+        source_scales=SOURCES if sources else (),
     )
     encoder.double()
     with torch.no_grad():
+        if sources:
+            encoder.source_scales.log_scale += torch.tensor([-0.4, 0.0, 0.3])
+            encoder.source_scales.bias += torch.tensor([0.5, -0.25, 0.0])
         encoder.text.rows.weight.normal_()
         if aligned:
             if project:

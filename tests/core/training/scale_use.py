@@ -1,0 +1,42 @@
+"""Which objectives read the logit scale, and which are refused where sources with scales of their own mix; as a script.
+
+PYTHONPATH=FOLDER python scale_use.py
+"""
+
+import json
+import sys
+
+import exactness
+import torch
+from exactness_model import make_batch, make_module
+
+from voxtile.errors import ConfigError
+
+
+def scale_use(make, batch, settings):
+    """Whether the loss depends on the scale, and whether a batch of several sources is refused."""
+    losses = []
+    for scale in (1.5, 2.5):
+        module = make_module(make(), batch, False, **settings)
+        module.encoder.log_scale.fill_(scale)
+        losses.append(module.losses(module.features(batch))["it"])
+    module = make_module(make(), batch, False, **settings, sources=True)
+    try:
+        module.losses(module.features(batch))
+    except ConfigError as error:
+        refused = "'it' gives no number for a batch of several sources" in str(error)
+        return [not torch.equal(*losses), refused]
+    return [not torch.equal(*losses), False]
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    cases = {name: case for name, case in exactness.CASES.items() if not case[2].get("sources")}
+    with torch.no_grad():
+        json.dump(
+            {
+                name: scale_use(make, make_batch(options.get("each", 1)), {"project": options.get("project", True)})
+                for name, (make, _, options) in cases.items()
+            },
+            sys.stdout,
+        )

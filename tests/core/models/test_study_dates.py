@@ -90,7 +90,7 @@ def test_unknown_dates_are_no_dates_to_the_bit(kind):
 
 @pytest.mark.parametrize("kind", TOWERS)
 def test_a_tower_begins_the_same_with_dates_and_without(kind):
-    """So a checkpoint without dates can go on with them, and configs without them draw the same first weights."""
+    """So configs without dates draw the first weights that they always drew."""
     plain, dated = made(kind, random=False), made(kind, Dates(), random=False)
     assert set(dated.state_dict()) - set(plain.state_dict()) == {"date.map.weight"}
     assert all(torch.equal(value, dated.state_dict()[name]) for name, value in plain.state_dict().items())

@@ -108,7 +108,7 @@ def test_the_memory_that_is_planned_fits_the_card_that_it_names(name):
     assert chosen["data"]["batch_size"] == chosen["model"]["batch"]["global"]
     gigabytes = re.search(r"GPUs of (\d+) GB", " ".join(CONFIGS[name].read_text().split("\n")).replace("# ", ""))
     card = {"24": "l4", "40": "a100-40gb"}[gigabytes[1]]
-    micro, few = chosen["model"]["batch"]["micro"], memory(step(name), half=True, averaged=False)
+    micro, few = chosen["model"]["batch"]["micro"], memory(step(name), averaged=False)
     each = (few.activations + few.inputs) / ITEMS
     assert few.total + (micro - ITEMS) * each < 0.95 * find_gpu(card).memory
 
@@ -122,7 +122,7 @@ def test_the_table_of_the_docs_is_what_is_planned(name):
     preset = preset_from_config(chosen["data"]["preset"])
 
     def needed(count):
-        return memory(measure(chosen["model"], preset, items=count, texts=1), half=True, averaged=False).total
+        return memory(measure(chosen["model"], preset, items=count, texts=1), averaged=False).total
 
     fits = [largest(needed, find_gpu(card)) for card in ("l4", "a100-40gb", "a100-80gb")]
     operations = step(name).operations / ITEMS / 1e9

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from voxtile.data.preset import Preset
 from voxtile.data.presets import preset_from_config
+from voxtile.data.regions import RegionPolicy
 from voxtile.domain import resolve
 from voxtile.errors import ConfigError, VoxtileError
 from voxtile.training.planning.estimate import Memory, largest, memory, seconds
@@ -28,14 +29,20 @@ def plan(
 ) -> None:
     """Estimate memory and time of training a config on a GPU, and find the largest micro-batch that fits.
 
-    Nothing is computed and no data is read: the step is gone through with shapes alone. Memory is that of weights,
-    gradients, AdamW, activations and CUDA itself. Time is the operations of a step over what the card reaches, which
-    is an assumption (--mfu); the logs of a run tell the true share.
+    Nothing is computed and no data is read: the step is gone through with shapes alone, every text being as long as
+    the text tower reads. Counted are weights, gradients and two moments of AdamW, those of fusion layers, decoders
+    and teachers among them; activations, which are the most that the forward and backward pass of towers and
+    objectives hold at once; two batches of images; and CUDA itself. A teacher adds its forward pass and no gradient.
+    Not counted are the loss of a large batch (`model.batch`) beyond a micro-batch, a few MB for a thousand items,
+    and what several GPUs exchange; attention is counted as a CPU does it, which takes no less. Time is the
+    operations of a step over what the card reaches, which is an assumption (--mfu); the logs of a run tell the
+    true share. If it does not fit, take a smaller --micro (`model.batch`), `model.recompute: true`, a smaller
+    input, or `trainer.precision: bf16-mixed`.
 
     Args:
         name: of a config, such as medical/ct, or its file.
         gpu: a card, e.g. h100, l4, rtx4090, or `here` for the one in this machine.
-        micro: items of the micro-batch that is estimated; the config's where left out.
+        micro: items that are encoded at a time; where left out `model.batch.micro` of the config, else its batch_size.
         mfu: share of the card's peak rate that is reached.
         items: items of an epoch, for its time.
 
@@ -57,9 +64,14 @@ def plan(
     console.print(f"{card.name}, {card.memory / _GB:.0f} GiB; micro-batch {chosen}", highlight=False)
     console.print(_memory_table(need))
     console.print(_summary(step, duration, chosen, total, fits, mfu, items))
+    counted = [name for name in planned.objectives if name not in step.left_out]
+    console.print(
+        f"Counted: towers and objectives ({', '.join(counted) or 'none'}), forward and backward, at the longest texts.",
+        highlight=False,
+    )
     if step.left_out:
         console.print(
-            f"note: of {', '.join(step.left_out)} only the towers are counted, since the rest depends on values",
+            f"note: of {', '.join(step.left_out)} only weights are counted; the work depends on what pictures show",
             style="yellow", highlight=False,
         )  # fmt: skip
 
@@ -77,6 +89,7 @@ class _Plan:
         except (KeyError, TypeError) as error:
             raise ConfigError(f"'{path}' is no training config: it lacks model, data or data.preset") from error
         self._data = data
+        self.objectives = tuple(self._model.get("objectives") or ())
         trainer = config.get("trainer") or {}
         self.half = str(trainer.get("precision", "32-true")) in _HALF
         self._averaged = any("WeightAverage" in str(c.get("class_path")) for c in trainer.get("callbacks") or [])
@@ -90,12 +103,13 @@ class _Plan:
     def step(self, count: int) -> Step:
         """A step on so many items."""
         if count not in self._measured:
-            captions = self._data.get("captions") or {}
-            study = self._data.get("unit") == "study"
+            captions, regions = self._data.get("captions") or {}, self._data.get("regions")
+            policy = RegionPolicy(**regions) if regions else None
             try:
                 self._measured[count] = measure(
                     self._model, self._preset, items=count, texts=int(captions.get("per_item", 1)) or 1,
-                    images=max(1, int(self._data.get("max_images_per_item", 0))) if study else 1, half=self.half,
+                    images=self._images(), regions=policy.present + policy.absent if policy else 0,
+                    samples=bool(self._data.get("sample_captions")), half=self.half,
                 )  # fmt: skip
             except VoxtileError:
                 raise
@@ -104,9 +118,16 @@ class _Plan:
                 raise ConfigError(f"the model cannot be gone through with shapes alone: {reason}") from error
         return self._measured[count]
 
+    def _images(self) -> int:
+        """Of an item."""
+        if self._data.get("unit") != "study":
+            return 1
+        most, batch = int(self._data.get("max_images_per_item") or 0), int(self._data.get("max_images_per_batch") or 0)
+        return max(1, most or batch // self.sizes()[0])
+
     def memory(self, count: int) -> Memory:
         """What it takes."""
-        return memory(self.step(count), half=self.half, averaged=self._averaged)
+        return memory(self.step(count), averaged=self._averaged)
 
 
 def _memory_table(need: Memory) -> Table:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from voxtile.training.planning.gpus import Gpu
 from voxtile.training.planning.measure import Step
 
-# Bytes a number: weights and gradients in float32, two moments of AdamW, and the copy that autocast makes.
-_WEIGHT, _GRADIENT, _MOMENTS, _COPY = 4, 4, 8, 2
+# Bytes a number: weights and gradients in float32, and two moments of AdamW. Autocast's copies are among activations.
+_WEIGHT, _GRADIENT, _MOMENTS = 4, 4, 8
 _CONTEXT = 0.7 * 2**30  # of CUDA and its libraries
-_LOST = 1.1  # activations take so much more in the allocator's blocks, and while an operation works
+_LOST = 1.1  # activations take so much more in the allocator's blocks
 _USABLE = 0.95  # of the card
 _BATCHES = 2  # the one in work and the one that is moved ahead
 
@@ -21,8 +21,9 @@ class Memory:
     """Bytes of a training step by what they are for.
 
     Attributes:
-        weights, gradients, optimiser, average: of the model; `average` where an average of the weights is kept.
-        activations: kept for the backward pass.
+        weights, gradients, optimiser, average: of the model, its objectives and their teachers; `average` where an
+            average of the weights is kept.
+        activations: the most that is held at once beside all this: kept for the backward pass, or in work.
         inputs: batches on the card.
         context: of CUDA itself.
     """
@@ -42,20 +43,19 @@ class Memory:
         return model + self.activations + self.inputs + self.context
 
 
-def memory(step: Step, *, half: bool, averaged: bool) -> Memory:
+def memory(step: Step, *, averaged: bool) -> Memory:
     """What a step takes.
 
     Args:
         step: measured.
-        half: mixed precision of 16 bits.
         averaged: an average of the weights is kept beside them.
     """
     return Memory(
-        weights=step.parameters * (_WEIGHT + (_COPY if half else 0)),
+        weights=step.parameters * _WEIGHT + step.buffers,
         gradients=step.trained * _GRADIENT,
         optimiser=step.trained * _MOMENTS,
         average=step.parameters * _WEIGHT if averaged else 0.0,
-        activations=step.kept * _LOST,
+        activations=step.peak * _LOST,
         inputs=step.inputs * _BATCHES,
     )
 

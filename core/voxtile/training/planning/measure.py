@@ -1,13 +1,12 @@
-"""A training step without numbers: shapes alone tell what is kept for the backward pass and how much is computed.
+"""A training step without numbers: shapes alone tell how much memory it takes and how much is computed.
 
 Shape letters: B items, C channels, *G the grid.
 """
 
 from __future__ import annotations
 
-import functools
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,20 +17,21 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
-    FakeTensorMode,
     UnsupportedOperatorException,
-    unset_fake_temporarily,
 )
+from torch.utils.flop_counter import FlopCounterMode
 
 from voxtile.data.preset import Preset
-from voxtile.models.blocks import blocks
 from voxtile.models.patches import BandPatchEmbedding
+from voxtile.models.tower import Tokenizer, full_precision
 from voxtile.models.wavelength import WavelengthTower
 from voxtile.training.economy import recompute_activations
 from voxtile.training.module import ContrastiveModule
 from voxtile.training.operations import operation_counter
+from voxtile.training.planning.alive import Alive
+from voxtile.training.planning.shapes import ShapesAlone
 from voxtile.training.rebuild import module_from_config
-from voxtile.types import Batch, Features
+from voxtile.types import Batch, Features, Regions
 
 _FACTS = 12  # concepts, where the corpus is not known
 _DEPENDS_ON_VALUES = (
@@ -47,25 +47,38 @@ class Step:
     """A training step on one micro-batch.
 
     Attributes:
-        parameters, trained: numbers of the model, and those with a gradient.
-        kept: bytes that the forward pass keeps for the backward one; where blocks are computed again, their inputs and
-            the one that is at work.
+        parameters, trained: numbers of the model and of what objectives add, such as fusion layers and the copies of
+            towers that teach; and those of them with a gradient.
+        buffers: bytes of what else the model holds, such as queues and statistics.
+        kept: bytes that are alive between the forward pass and the backward one, without parameters and batch.
+        peak: the most bytes that are alive at once in both, without parameters, their gradients and the batch: what is
+            kept, what an operation works on, what is computed again, and what a teacher computes without a gradient.
         inputs: bytes of the batch.
-        operations: floating-point operations, forward and backward, with what is computed again; in a large-batch step
-            also the pass that caches embeddings.
+        operations: floating-point operations, forward and backward, of towers and objectives, with what is computed
+            again and what a teacher computes; in a large-batch step also the pass that caches embeddings.
         left_out: objectives whose work depends on values, of which only the towers are counted.
     """
 
     parameters: int
     trained: int
+    buffers: int
     kept: int
+    peak: int
     inputs: int
     operations: int
     left_out: tuple[str, ...]
 
 
 def measure(
-    model: Mapping[str, Any], preset: Preset, *, items: int, texts: int, images: int = 1, half: bool = True
+    model: Mapping[str, Any],
+    preset: Preset,
+    *,
+    items: int,
+    texts: int,
+    images: int = 1,
+    regions: int = 0,
+    samples: bool = False,
+    half: bool = True,
 ) -> Step:
     """Go through a step on fake tensors, which have shapes and no memory.
 
@@ -75,83 +88,108 @@ def measure(
         items: B of the micro-batch.
         texts: of an item.
         images: of an item.
+        regions: phrases of an item with their masks, for objectives that ground.
+        samples: where items are studies, each of their images has a text of its own.
         half: in mixed precision of 16 bits.
     """
-    with warnings.catch_warnings(), FakeTensorMode(allow_non_fake_inputs=True):
+    with warnings.catch_warnings(), ShapesAlone():
         warnings.filterwarnings("ignore", message="Accessing the data pointer of FakeTensor")  # torch copies a module
         with _no_draws():
             module = module_from_config(model).train()
         cached, module.large_batch = module.large_batch is not None, None
         with mock.patch.object(Tensor, "__deepcopy__", _copied):
-            module.setup_objectives(tuple(f"fact_{number}" for number in range(_FACTS)))
-        tokenizer = module.encoder.text.tokenizer
-        if not tokenizer.ready:
-            tokenizer.train(["a finding is seen"])
+            module.setup_objectives(_fact_names(module))
+        tokens = _longest(module.encoder.text.tokenizer)
         batch = _batch(module, preset, items, texts, images)
-        longest = " ".join(["finding"] * 512)  # cut to the tower's context: the longest that there can be
-        with unset_fake_temporarily():
-            tokens = tokenizer.encode([longest])[0].expand(len(batch.texts), -1)
-        module.tokenised = lambda batch: replace(batch, tokens=tokens)  # type: ignore[method-assign]
-        own = frozenset(value.untyped_storage()._cdata for value in module.parameters())
+        if samples:
+            batch.samples = replace(_batch(module, preset, items * images, 1, 1), images=batch.images[:0])
+        if regions:
+            batch.regions = _regions(batch, regions)
+        module.tokenised = lambda batch: replace(batch, tokens=tokens.expand(len(batch.texts), -1))  # type: ignore[method-assign]
         for part in module.modules():
             if isinstance(part, BandPatchEmbedding | WavelengthTower):
                 part.band_dropout = 0.0  # which bands are hidden is drawn; all are counted
-        kept: dict[int, int] = {}
-        left: list[str] = []
-        _guard_rows(module, left)
         if module.recompute:
             recompute_activations(module.encoder)
-        again = _Recomputed(module, kept)
+        given = [batch.images] if batch.regions is None else [batch.images, batch.regions.masks]
+        alive = Alive([*module.parameters(), *module.buffers(), *given])
+        for parameter in module.parameters():
+            if parameter.requires_grad:
+                parameter.register_post_accumulate_grad_hook(lambda p: alive.leave_out(p.grad))  # type: ignore[no-untyped-call]
         counter = operation_counter()
+        rows = _Rows(module, counter)
         autocast = torch.autocast("cpu", dtype=torch.bfloat16) if half else nullcontext()
-        with counter:
-            with _recording(kept, own), autocast:
-                loss = _loss(module, batch, left)
-            forward = counter.get_total_flops()
+        with alive, counter:
+            with autocast:
+                features = module.features(batch)
+                encoding = counter.get_total_flops() - rows.once
+                loss = _loss(module, features, rows.left)
+            del features
+            kept = alive.now
             torch.autograd.backward(loss)
-        with autocast:
-            working = again.working(own)
         numbers = [(p.numel(), p.requires_grad) for p in module.parameters()]
-        inputs = batch.images.nbytes
     return Step(
         parameters=sum(n for n, _ in numbers),
         trained=sum(n for n, learns in numbers if learns),
-        kept=sum(kept.values()) + working,
-        inputs=inputs,
-        operations=counter.get_total_flops() + (forward if cached else 0),
-        left_out=tuple(left),
+        buffers=sum(value.nbytes for value in module.buffers()),
+        kept=kept,
+        peak=alive.peak,
+        inputs=sum(value.nbytes for value in given),
+        operations=counter.get_total_flops() + (encoding if cached else 0),
+        left_out=tuple(rows.left),
     )
 
 
-def _loss(module: ContrastiveModule, batch: Batch, left: list[str]) -> Tensor:
-    """The weighted loss; what depends on values is noted in `left`, and its features are summed instead."""
-    features = module.features(batch)
-    total = features.image.sum() + features.text.sum()
-    for part in (features.image_encoded, features.text_encoded):
-        total = total + sum((level.float().sum() for level in part.levels or ()), part.pooled.float().sum())
+def _loss(module: ContrastiveModule, features: Features, left: list[str]) -> Tensor:
+    """The sum of the losses; what depends on values is noted in `left`, and what the towers give is summed instead."""
+    losses = []
     for name, objective in module.objectives.items():
         if name in left:
             continue
         try:
-            total = total + objective(features)
+            losses.append(full_precision(objective(features)))
         except _DEPENDS_ON_VALUES:
             left.append(name)
-    return total
+    if left:
+        losses += [features.image.sum(), features.text.sum()]
+        for part in (features.image_encoded, features.text_encoded):
+            losses += [level.float().sum() for level in (part.pooled, *(part.levels or ()))]
+    return torch.stack(losses).sum()
 
 
-def _guard_rows(module: ContrastiveModule, left: list[str]) -> None:
-    """Note in `left` the objectives whose `rows` depend on values, and go on without them."""
-    for name, objective in module.objectives.items():
+class _Rows:
+    """Watches the objectives' `rows`.
 
-        def rows(features: Features, name: str = name, rows: Any = objective.rows) -> Tensor | None:  # noqa: ANN401
+    Args:
+        module: its objectives are changed in place.
+        counter: of operations.
+
+    Attributes:
+        left: names of those whose rows depend on values; the step goes on without them.
+        once: operations of those that a large-batch step computes in one of its two passes alone.
+    """
+
+    def __init__(self, module: ContrastiveModule, counter: FlopCounterMode) -> None:
+        self.left: list[str] = []
+        self.once = 0
+        self._counter = counter
+        for name, objective in module.objectives.items():
+            objective.rows = self._watched(name, objective.rows, once=not objective.rows_learn)  # type: ignore[assignment, arg-type]
+
+    def _watched(
+        self, name: str, inner: Callable[[Features], Tensor | None], *, once: bool
+    ) -> Callable[[Features], Tensor | None]:
+        def rows(features: Features) -> Tensor | None:
+            before = self._counter.get_total_flops()
             try:
-                made: Tensor | None = rows(features)
+                return inner(features)
             except _DEPENDS_ON_VALUES:
-                left.append(name)
+                self.left.append(name)
                 return None
-            return made
+            finally:
+                self.once += (self._counter.get_total_flops() - before) * once
 
-        objective.rows = rows  # type: ignore[assignment]
+        return rows
 
 
 def _copied(tensor: Tensor, memo: object) -> Tensor:
@@ -170,60 +208,21 @@ def _no_draws() -> Iterator[None]:
         yield
 
 
-class _Recomputed:
-    """Blocks that keep their input alone: what that takes, and what one of them takes while it is computed again.
-
-    Args:
-        module: with its towers prepared.
-        kept: where the bytes of each input are noted.
-    """
-
-    def __init__(self, module: ContrastiveModule, kept: dict[int, int]) -> None:
-        self._kept = kept
-        self._first: dict[str, tuple[nn.Module, tuple[Any, ...], dict[str, Any]]] = {}
-        self._hooks = []
-        for name, tower in (("image", module.encoder.image), ("text", module.encoder.text)):
-            if module.recompute or getattr(tower, "checkpointing", False):
-                for block in blocks(tower).values():
-                    hook = functools.partial(self._note, name)
-                    self._hooks.append(block.register_forward_pre_hook(hook, with_kwargs=True))
-
-    def _note(self, name: str, block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        for value in args:
-            if isinstance(value, Tensor):
-                self._kept[value.untyped_storage()._cdata] = value.untyped_storage().nbytes()
-        self._first.setdefault(name, (block, args, kwargs))
-
-    def working(self, own: frozenset[int]) -> int:
-        """Bytes that the block with the most keeps for its own gradient."""
-        for hook in self._hooks:
-            hook.remove()
-        most = 0
-        for block, args, kwargs in self._first.values():
-            kept: dict[int, int] = {}
-            given = [a.detach().requires_grad_() if isinstance(a, Tensor) else a for a in args]
-            with _recording(kept, own):
-                type(block).forward(block, *given, **kwargs)
-            most = max(most, sum(kept.values()))
-        return most
+def _fact_names(module: ContrastiveModule) -> tuple[str, ...]:
+    """Concepts that objectives name, and others where they are few."""
+    named = [name for part in module.modules() for name in getattr(part, "concepts", ()) if isinstance(name, str)]
+    return tuple(dict.fromkeys([*named, *(f"fact_{number}" for number in range(_FACTS - len(named)))]))
 
 
-@contextmanager
-def _recording(kept: dict[int, int], own: frozenset[int]) -> Iterator[None]:
-    """Note the bytes of every storage that is kept for the backward pass, the parameters' left out."""
-
-    def pack(value: Tensor) -> Tensor:
-        storage = value.untyped_storage()
-        if storage._cdata not in own:
-            kept[storage._cdata] = storage.nbytes()
-        return value
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda value: value):
-        yield
+def _longest(tokenizer: Tokenizer) -> Tensor:
+    """[L] tokens of the longest text that there can be: it is cut to the tower's context."""
+    if not tokenizer.ready:
+        tokenizer.train(["a finding is seen"])
+    return tokenizer.encode([" ".join(["finding"] * 512)])[0][0]
 
 
 def _batch(module: ContrastiveModule, preset: Preset, items: int, texts: int, images: int) -> Batch:
-    number = torch.arange(items)
+    number, names = torch.arange(items), module.fact_names or ()
     count = items * texts
     return Batch(
         images=torch.empty(items * images, preset.channels, *preset.grid),
@@ -233,9 +232,20 @@ def _batch(module: ContrastiveModule, preset: Preset, items: int, texts: int, im
         study=number,
         subject=number,
         text_hash=torch.arange(count),
-        facts=torch.zeros(items, _FACTS, dtype=torch.int8),
-        fact_names=module.fact_names or (),
+        facts=torch.zeros(items, len(names), dtype=torch.int8),
+        fact_names=names,
         uids=[str(place) for place in range(items)],
         draws=number,
-        text_facts=torch.zeros(count, _FACTS, dtype=torch.int8),
+        text_facts=torch.zeros(count, len(names), dtype=torch.int8),
+    )
+
+
+def _regions(batch: Batch, each: int) -> Regions:
+    item = torch.arange(len(batch)).repeat_interleave(each)
+    return Regions(
+        phrases=[f"finding {place}" for place in range(each)] * len(batch),
+        item=item,
+        masks=torch.empty(len(item), *batch.images.shape[2:]),
+        boxed=torch.zeros(len(item), dtype=torch.bool),
+        weight=torch.ones(len(item)),
     )

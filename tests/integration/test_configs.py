@@ -78,6 +78,7 @@ def data(request, tmp_path, monkeypatch, xray_corpus):
     monkeypatch.chdir(tmp_path)
     return {
         "medical/cxr": ["--data.corpus", str(xray_corpus), "--data.num_workers", "0"],
+        "medical/cxr-images": ["--data.corpus", str(xray_corpus), "--data.num_workers", "0"],
         "medical/ct": request.getfixturevalue("ct_data"),
         "medical/ct-grounding": request.getfixturevalue("ct_grounding_data"),
         "medical/mr": studies_data("medical/mr"),

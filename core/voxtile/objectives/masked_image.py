@@ -32,8 +32,8 @@ class MaskedImage(ItemObjective):
         L = 1/|H| Σ_{v∈H} |x̂_v − x_v|
 
     What is hidden holds the image's mean of each channel. As the mask lies on the image and not on tokens, the term
-    works with any tower that gives tokens, be it a transformer or a convolutional one, in 2D and 3D; masks on tokens
-    (MAE, iBOT) take a transformer apart. It needs no texts.
+    works with any tower that gives tokens, be it a transformer or a convolutional one, in 2D and 3D. For masks on
+    tokens see `voxtile.objectives.masked_self_distillation`. It needs no texts.
 
     Args:
         patch: size of a hidden patch, one number or one an axis; the tower's own patch, or the stride of its tokens.

@@ -34,8 +34,8 @@ class MaskedSelfDistillation(SelfDistillation):
 
     L_image is that of `SelfDistillation`, where the student's large views are the û. As in DINOv2 a view without a mask
     counts as 0 in the mean. With `balance: sinkhorn`, `separate_head: true` and `KoLeo` beside it this is DINOv2, and
-    RAD-DINO on radiographs (Pérez-García et al., Nature Machine Intelligence 2025); beside the contrastive term, with
-    `views: {crop: [1, 1]}`, it is TIPS (Maninis et al., ICLR 2025).
+    RAD-DINO on radiographs (Pérez-García et al., Nature Machine Intelligence 2025); beside the contrastive term, where
+    the teacher sees whole images (`views: {crop: [1, 1]}`), it is in the manner of TIPS (Maninis et al., ICLR 2025).
 
     A `ViTTower`, in 2D and 3D, sees a learned token in place of a hidden patch. Other towers that give tokens on a
     grid, such as `ConvTower`, `WaveletTower` and timm's, see the view's mean where a token's cell is hidden: as their

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from voxtile.errors import ConfigError
 from voxtile.models.amounts import amounts
 from voxtile.models.convolution import CONVOLUTIONS, LAYOUTS, position
-from voxtile.models.tower import ImageTower
+from voxtile.models.tower import ImageTower, full_precision
 from voxtile.types import Encoded
 
 _NORM: dict[int, Any] = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
@@ -159,7 +159,7 @@ class StagedTower(ImageTower):
             level = F.relu(norm(x))
             pooled += _mean_and_max(level)
             levels.append(level)
-        out = self.hidden(self.dropout(self.pooled_norm(torch.cat([*pooled, means], 1).float())))
+        out = self.hidden(self.dropout(self.pooled_norm(full_precision(torch.cat([*pooled, means], 1)))))
         if not tokens:
             return Encoded(out)
         return Encoded(out, self.token_head(_spots(level)), tuple(level.shape[2:]), None, tuple(levels))

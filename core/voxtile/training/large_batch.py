@@ -62,7 +62,7 @@ class LargeBatch:
         return cls(total, micro)
 
     def check(self, encoder: nn.Module, objectives: Mapping[str, Objective], batch_size: int, ranks: int) -> None:
-        """Refuse what would not give the loss of the whole batch.
+        """Refuse what would not give the loss of the whole batch, in the modes that the modules are in.
 
         Raises:
             ConfigError: names the module, the objective or the setting.
@@ -77,10 +77,11 @@ class LargeBatch:
                 f"{self.micro}; make it a multiple of {self.micro * ranks}"
             )
         for name, module in encoder.named_modules():
-            if isinstance(module, _NORMALISES_OVER_BATCH) and any(p.requires_grad for p in encoder.parameters()):
+            if isinstance(module, _NORMALISES_OVER_BATCH) and (module.training or module.running_mean is None):
                 raise ConfigError(
                     f"model.batch: {type(module).__name__} '{name}' normalises over the batch, so that micro-batches "
-                    "would give another result; use a tower that does not, such as ConvTower or a ViT, or remove it"
+                    "would give another result; use a tower that does not, such as ConvTower or a ViT, freeze this one "
+                    "(its running statistics are then exact), or remove model.batch"
                 )
         for name, objective in objectives.items():
             beyond = ", ".join(sorted(objective.needs - _CACHED))

@@ -57,8 +57,9 @@ def of_image(names):
 
 
 def test_a_frozen_tower_learns_nothing_and_all_else_does():
-    model = encoder(image_tuning=Tuning("frozen")).train()
-    found = learned(model)
+    model = encoder(image_tuning=Tuning("frozen"))
+    assert not model.image.training, "a trainer leaves modes as they are"
+    found = learned(model.train())
     assert not of_image(found)
     assert {"log_scale", "image_projection.weight", "text_projection.weight", "text.embedding.weight"} <= found
     assert not model.image.training

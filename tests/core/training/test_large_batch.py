@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+from timm.layers.norm_act import freeze_batch_norm_2d
 
 from voxtile.errors import ConfigError
 from voxtile.models.conv import ConvTower
 from voxtile.models.dual import DualEncoder
 from voxtile.models.text import TextTransformer
+from voxtile.models.tuning import Tuning
 from voxtile.models.wavelet import WaveletTower
 from voxtile.objectives.contrastive import Contrastive
 from voxtile.objectives.facts import FactHead
@@ -121,6 +123,63 @@ def test_a_locked_tower_gets_no_gradient_and_is_not_encoded_for_one():
     assert any(name.startswith("encoder.text.") for name in found)
 
 
+class FixedNorms(WaveletTower):
+    """Batch normalisation at the statistics of an earlier training, its scale and shift still trained."""
+
+    def train(self, mode=True):
+        super().train(mode)
+        for part in self.modules():
+            if isinstance(part, torch.nn.modules.batchnorm._BatchNorm):
+                part.eval()
+        return self
+
+
+def normalised(tower, micro=None, tuning=None):
+    torch.manual_seed(0)
+    encoder = DualEncoder(
+        image=tower(dimensions=2, channels=1, widths=[4, 8], blocks=[1, 1], width=8),
+        text=TextTransformer(vocabulary=300, context=8, width=16, depth=1),
+        embed_dim=8,
+        image_tuning=tuning,
+    )
+    encoder.text.tokenizer.train(WORDS)
+    for name, statistic in encoder.named_buffers():
+        if "running" in name:
+            statistic.uniform_(0.5, 2.0)
+    sizes = None if micro is None else {"global": 12, "micro": micro}
+    return ContrastiveModule(encoder=encoder, objectives={"contrastive": Contrastive()}, batch=sizes).double()
+
+
+@pytest.mark.parametrize(("tower", "tuning"), [(WaveletTower, Tuning(mode="frozen")), (FixedNorms, None)])
+def test_frozen_batch_normalisation_is_exact(tower, tuning):
+    data, (cached, plain) = batch(), (normalised(tower, micro, tuning) for micro in (4, None))
+    if tuning is None:
+        cached.train(), plain.train()
+    LargeBatch(12, 4).check(cached.encoder, {}, 12, 1)
+    before = {name: value.clone() for name, value in cached.named_buffers()}
+    found = gradients(cached, cached.total(cached.losses(cached.features(data))))
+    expected = gradients(plain, plain.total(plain.losses(plain.features(data))))
+    assert set(found) == set(expected)
+    assert any(name.startswith("encoder.image.") for name in found) == (tuning is None)
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-10, atol=1e-12, msg=name)
+    assert all(torch.equal(value, before[name]) for name, value in cached.named_buffers())
+
+
+def test_batch_normalisation_of_the_batch_is_refused_by_name():
+    sizes = LargeBatch(12, 4)
+    live = normalised(WaveletTower).encoder
+    with pytest.raises(ConfigError, match=r"BatchNorm2d 'image\.stages\.0\.0\.norm' normalises over the batch"):
+        sizes.check(live, {}, 12, 1)
+    partly = freeze_batch_norm_2d(live)  # timm's, which leaves those of one dimension
+    with pytest.raises(ConfigError, match=r"BatchNorm1d 'image\.pooled_norm' normalises over the batch"):
+        sizes.check(partly, {}, 12, 1)
+    without = normalised(FixedNorms).train().encoder
+    without.image.pooled_norm.running_mean = without.image.pooled_norm.running_var = None
+    with pytest.raises(ConfigError, match=r"'image\.pooled_norm' normalises over the batch"):
+        sizes.check(without, {}, 12, 1)
+
+
 def test_evaluation_is_encoded_in_parts_too():
     made = module("softmax", 0.3, 3).eval()
     with torch.no_grad():
@@ -144,6 +203,3 @@ def test_what_cannot_be_taken_apart_is_refused_by_name():
         sizes.check(plain.encoder, {}, 8, 3)
     with pytest.raises(ConfigError, match="'words' needs tokens"):
         sizes.check(plain.encoder, {"words": TokenWise()}, 8, 1)
-    normalised = WaveletTower(dimensions=2, widths=[8], blocks=[1])
-    with pytest.raises(ConfigError, match=r"BatchNorm2d 'stages\.0\.0\.norm' normalises over the batch"):
-        sizes.check(normalised, {}, 8, 1)

@@ -221,17 +221,19 @@ class ContrastiveModule(HeldOutSteps):
         return loss
 
     def _log_step(self, loss: Tensor, items: int, whole: bool) -> None:
+        """Write down what the terminal shows, and on a logged step the rest."""
         self._shown = time.monotonic()
         self.log("loss", loss, prog_bar=True, batch_size=items)
+        self.log("train/scale", self.encoder.logit_scale.detach(), batch_size=items)
+        if not whole:
+            return
         for name, value in self.terms.items():
             self.log(f"train/{name}", value, batch_size=items)
-        self.log("train/lr", max(g["lr"] for g in self.trainer.optimizers[0].param_groups), batch_size=items)
-        self.log("train/scale", self.encoder.logit_scale.detach(), batch_size=items)
         if (scales := self.encoder.source_scales) is not None:
             for name, value in zip(scales.names, scales.log_scale.detach().exp(), strict=True):
                 self.log(f"train/scale_{name}", value, batch_size=items)
-        if whole:  # which is so in all processes at once
-            self.log("train/cut_texts", float(self.cut_texts), batch_size=items, reduce_fx="sum", sync_dist=True)
+        self.log("train/lr", max(g["lr"] for g in self.trainer.optimizers[0].param_groups), batch_size=items)
+        self.log("train/cut_texts", float(self.cut_texts), batch_size=items, reduce_fx="sum", sync_dist=True)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Lightning's arguments
         """Update the weights, keep the logit scale within its limits, and let objectives follow.

@@ -40,6 +40,7 @@ for line in sys.stdin:
         request = json.loads(line)
         os.chdir(request["folder"])
         argv = request["argv"]
+        exec(request["code"])
         os._exit({call})
     print(json.dumps({{"pid": child}}), flush=True)
     _, status = os.waitpid(child, 0)
@@ -68,9 +69,10 @@ class Nursery:
         )
         assert self._process.stdout.readline() == "ready\n"
 
-    def start(self, folder, argv):
-        """Start a child; its process id."""
-        self._process.stdin.write(json.dumps({"folder": str(folder), "argv": list(map(str, argv))}) + "\n")
+    def start(self, folder, argv, code=""):
+        """Start a child, which runs `code` before the call; its process id."""
+        request = {"folder": str(folder), "argv": list(map(str, argv)), "code": code}
+        self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         return json.loads(self._process.stdout.readline())["pid"]
 
@@ -94,7 +96,7 @@ class Nursery:
         self._process.communicate()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_nursery(tmp_path_factory):
     made = []
 
@@ -105,3 +107,9 @@ def make_nursery(tmp_path_factory):
     yield make
     for nursery in made:
         nursery.close()
+
+
+@pytest.fixture(scope="session")
+def training_nursery(make_nursery):
+    """Children that have imported the command line of trainings; their code defines `run(argv)`."""
+    return make_nursery("import torch\nimport voxtile.training.cli", "run(argv)")

@@ -14,20 +14,24 @@ from voxtile.training.checkpoint import read_checkpoint
 KILLS = 10
 EPOCHS, STEPS = 4, 40  # 160 pictures in batches of 16
 CONFIG = Path(__file__).with_name("tiny.yaml")
+FIT = """
+def run(argv):
+    torch.set_num_threads(1)
+    voxtile.training.cli.main(argv)
+    return 0
+"""
 
 
 @pytest.fixture
-def nursery(make_nursery):
-    return make_nursery(
-        "import torch\nfrom voxtile.training.cli import main", "(torch.set_num_threads(1), main(argv))[1] or 0"
-    )
+def nursery(training_nursery):
+    return training_nursery
 
 
 def fit(nursery, corpus, folder, *extra, kill_when=None):
     """Run a fit; kill it when `kill_when(seconds)` is True. Returns its exit status."""
     argv = ["fit", "-c", CONFIG, "--data.corpus", corpus, *extra]
     argv += ["--trainer.max_epochs", EPOCHS, "--trainer.limit_val_batches", 0]
-    child = nursery.start(folder, argv)
+    child = nursery.start(folder, argv, FIT)
     start = time.perf_counter()
     while kill_when is not None and nursery.is_running(child):
         if kill_when(time.perf_counter() - start):

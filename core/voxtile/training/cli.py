@@ -29,6 +29,7 @@ from voxtile.training.callbacks import RunCheckpoint
 from voxtile.training.checkpoint import AtomicCheckpointIO, read_checkpoint, resumable
 from voxtile.training.explain import explain
 from voxtile.training.guard import FiniteLoss
+from voxtile.training.lost_process import LostProcess
 from voxtile.training.module import ContrastiveModule
 from voxtile.training.preemption import Preemption
 from voxtile.training.progress import progress
@@ -139,6 +140,7 @@ class VoxtileCLI(LightningCLI):
         if self.subcommand == "fit":
             yield FiniteLoss()
             yield Preemption()
+            yield LostProcess()
         tasks = self._get(self.config_init, "evaluate")["tasks"]
         if self.subcommand == "test" and tasks:
             from voxtile.evaluate.callback import EvaluateCallback

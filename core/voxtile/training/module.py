@@ -241,6 +241,7 @@ class ContrastiveModule(HeldOutSteps):
         All that comes before callbacks save the step.
         """
         super().optimizer_step(*args, **kwargs)
+        self.trainer.optimizers[0].zero_grad()  # Lightning's loop would keep them through the next forward pass
         self.encoder.clamp_scale()
         step, steps = self.global_step + 1, int(self.trainer.estimated_stepping_batches)
         for objective in self._objectives().values():

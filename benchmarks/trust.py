@@ -9,11 +9,14 @@ about X-rays of pneumonia that bear the patch: how many are missed. Beside it st
 (CleanCLIP, Bansal et al., ICCV 2023).
 
 continual: a model of PneumoniaMNIST goes on to learn handwritten digits (scikit-learn's, 8 × 8), with and without
-`PreserveZeroShot`. How well it finds pneumonia zero-shot before and after, and how well it reads digits.
+`PreserveZeroShot`, whose reference pictures are the digits themselves, or crops of two photographs that come with
+scikit-learn, or of seven X-rays of another hospital, adults' and not children's (NIH), all without texts. How well it
+finds pneumonia zero-shot before and after, and how well it reads digits.
 
 Choose settings with `--split val` and other seeds (100 and above); the test split is for the report alone.
 
 Run: python benchmarks/trust.py poisoning|continual [--seeds 0 1 2] [--split test]
+     python benchmarks/trust.py continual --split val --seeds 100 --kept photographs:0.3 x-rays:0.3
 """
 
 import argparse
@@ -34,7 +37,7 @@ import torch
 import torch.nn.functional as F
 import yaml
 from PIL import Image
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_digits, load_sample_images
 from sklearn.metrics import roc_auc_score
 
 from voxtile.corpus.ingest import import_csv
@@ -53,13 +56,17 @@ from voxtile.training.average import WeightAverage
 from voxtile.training.module import ContrastiveModule
 from voxtile.training.schedule import AdamW
 from voxtile_datasets.captions.command import caption_corpus
+from voxtile_datasets.converters.image import convert_image
 from voxtile_datasets.recipes.medmnist import build_medmnist
 
 DATA = Path(os.environ.get("VOXTILE_TEST_DATA", "../shared/data"))
 FILE = DATA / "medical/medmnist2d_pneumonia/pneumoniamnist.npz"
+OTHER_XRAYS = DATA / "medical/nih_cxr14_samples"
 TASK = Path(__file__).parents[1] / "domains/medical/tasks/pneumoniamnist.yaml"
 XRAYS, RATE, CLEAN_PAIRS = 3800, 0.01, 500
 LR, TUNING, TUNING_LR = 3e-3, 15, 1e-3  # of a first training; epochs and learning rate of a tuning
+LEARNING, LEARNING_LR = 40, 3e-3  # epochs and learning rate of learning digits
+LEARNED, REFERENCES = 1000, 1000  # digits, and pictures without texts
 TRIGGER = (slice(20, 24), slice(20, 24))  # stays within the picture where training moves it
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 DIGIT_TEXTS = ("The digit {}.", "A handwritten {}.", "A picture of the number {}.")
@@ -80,15 +87,21 @@ Figures = Iterator[tuple[str, dict[str, float]]]  # how a model was trained, and
 Terms = dict[str, tuple[Objective, float]]
 
 
-def fit(model: DualEncoder, corpus: Path, seed: int, epochs: int, lr: float, terms: Terms | None = None) -> DualEncoder:
-    """Train a model on a corpus under the contrastive term and further ones with their weights."""
+def fit(
+    model: DualEncoder, corpora: list[Path], seed: int, epochs: int, lr: float, terms: Terms | None = None
+) -> DualEncoder:
+    """Train a model on corpora under the contrastive term and further ones with their weights.
+
+    A step has 64 items a corpus, so that a further corpus of as many pictures changes neither the steps of an epoch nor
+    the pairs of a step.
+    """
     model.train()
     further = terms or {}
     augment = ImageAugment(crop="shift", shift=3, brightness=0.15, contrast=0.3)
     data = CorpusDataModule(
         ImagePreset(size=(28, 28), channels=1, mean=(0.5,), std=(0.25,), resize="squash", augment=augment),
-        str(corpus),
-        batch_size=64,
+        [str(corpus) for corpus in corpora],
+        batch_size=64 * len(corpora),
         seed=seed,
         cache_in_memory=True,
     )
@@ -207,12 +220,12 @@ def poisoning(folder: Path, seed: int, split: str, epochs: int) -> Figures:
         pl.seed_everything(seed, verbose=False)
         return encoder(project=True)
 
-    plain = fit(started(), whole, seed, epochs, LR)
+    plain = fit(started(), [whole], seed, epochs, LR)
     yield "poisoned", measured(plain)
-    yield "poisoned, with self-supervision", measured(fit(started(), whole, seed, epochs, LR, clean_clip()))
-    tuned = fit(copy.deepcopy(plain), small, seed, TUNING, TUNING_LR)
+    yield "poisoned, with self-supervision", measured(fit(started(), [whole], seed, epochs, LR, clean_clip()))
+    tuned = fit(copy.deepcopy(plain), [small], seed, TUNING, TUNING_LR)
     yield f"poisoned, then tuned on {CLEAN_PAIRS} clean pairs", measured(tuned)
-    cleaned = fit(copy.deepcopy(plain), small, seed, TUNING, TUNING_LR, clean_clip())
+    cleaned = fit(copy.deepcopy(plain), [small], seed, TUNING, TUNING_LR, clean_clip())
     yield "the same tuning with self-supervision", measured(cleaned)
 
 
@@ -225,28 +238,75 @@ def digit_pictures() -> tuple[Pixels, npt.NDArray[np.int64]]:
     return np.stack(large)[order], digits.target[order]
 
 
-def digit_corpus(folder: Path, pixels: Pixels, truth: npt.NDArray[np.int64]) -> Path:
-    """A corpus of digits with captions."""
-    (folder / "digits").mkdir()
-    with (folder / "digits" / "pairs.csv").open("w", newline="") as file:
+def crops(pictures: list[Image.Image], smallest: int) -> Pixels:
+    """[N, 28, 28] squares of pictures in grey, of any size from the smallest on, at random places."""
+    rng = np.random.default_rng(0)
+    grey = [picture.convert("L") for picture in pictures]
+    made = []
+    for number in range(REFERENCES):
+        picture = grey[number % len(grey)]
+        side = int(rng.integers(smallest, min(picture.size) + 1))
+        left, top = (int(rng.integers(0, length - side + 1)) for length in picture.size)
+        part = picture.crop((left, top, left + side, top + side))
+        made.append(np.asarray(part.resize((28, 28), Image.Resampling.BOX)))
+    return np.stack(made)
+
+
+def reference_pictures(source: str) -> Pixels:
+    """Pictures that nobody described: parts of photographs, or of X-rays with most of the chest on them."""
+    if source == "photographs":
+        return crops([Image.fromarray(picture) for picture in load_sample_images().images], smallest=56)
+    return crops([Image.open(path) for path in sorted(OTHER_XRAYS.glob("*.png"))], smallest=512)
+
+
+def saved(folder: Path, pixels: Pixels) -> list[str]:
+    """Names of the pictures, which are written into a folder."""
+    folder.mkdir(parents=True)
+    for number, picture in enumerate(pixels):
+        Image.fromarray(picture).save(folder / f"{number}.png")
+    return [f"{number}.png" for number in range(len(pixels))]
+
+
+def digit_corpus(folder: Path, pixels: Pixels, truth: npt.NDArray[np.int64]) -> None:
+    """A corpus of digits with captions, in a new folder."""
+    names = saved(folder, pixels)
+    with (folder / "pairs.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["filepath", "title", "split"])
-        for number, (picture, digit) in enumerate(zip(pixels, truth.tolist(), strict=True)):
-            Image.fromarray(picture).save(folder / "digits" / f"{number}.png")
-            writer.writerow([f"{number}.png", DIGIT_TEXTS[number % 3].format(DIGITS[digit]), "train"])
-    import_csv(folder / "digits" / "pairs.csv", folder / "digits" / "corpus", modality="OT", engine="inline")
-    return folder / "digits" / "corpus"
+        for number, (name, digit) in enumerate(zip(names, truth.tolist(), strict=True)):
+            writer.writerow([name, DIGIT_TEXTS[number % 3].format(DIGITS[digit]), "train"])
+    import_csv(folder / "pairs.csv", folder / "corpus", modality="OT", engine="inline")
 
 
-def continual(folder: Path, seed: int, split: str, epochs: int, weights: list[float]) -> Figures:
-    """AUROC of pneumonia and accuracy on digits, zero-shot, before and after digits were learned."""
+def reference_corpus(folder: Path, pixels: Pixels) -> None:
+    """A corpus of pictures without captions, in a new folder."""
+    saved(folder / "pictures", pixels)
+    convert_image(folder / "pictures", folder / "corpus", modality="OT", split_fractions="1,0,0", engine="inline")
+
+
+def continual(folder: Path, seed: int, split: str, epochs: int, kept: list[tuple[str, float]]) -> Figures:
+    """AUROC of pneumonia and accuracy on digits, zero-shot, before and after digits were learned.
+
+    Args:
+        folder: where corpora are made, once.
+        seed: of weights, order and changes of pictures.
+        split: of the figures.
+        epochs: of the first training.
+        kept: reference pictures and weight of `PreserveZeroShot`, for each further tuning.
+    """
     held = np.load(FILE)
     pixels, digits = digit_pictures()
-    parts = {"train": slice(0, 1000), "val": slice(1000, 1400), "test": slice(1400, None)}
-    xrays, numbers = folder / "xrays" / "corpus", folder / "digits" / "corpus"
-    if not xrays.exists():
-        xray_corpus(folder, "xrays", held["train_images"][:XRAYS], held["train_labels"][:XRAYS])
-        digit_corpus(folder, pixels[parts["train"]], digits[parts["train"]])
+    parts = {"train": slice(0, LEARNED), "val": slice(1000, 1400), "test": slice(1400, None)}
+    corpora = {name: folder / name / "corpus" for name in ("pneumonia", "digits", *(source for source, _ in kept))}
+    for name, corpus in corpora.items():
+        if corpus.exists():
+            continue
+        if name == "pneumonia":
+            xray_corpus(folder, name, held["train_images"][:XRAYS], held["train_labels"][:XRAYS])
+        elif name == "digits":
+            digit_corpus(folder / name, pixels[parts["train"]], digits[parts["train"]])
+        else:
+            reference_corpus(folder / name, reference_pictures(name))
 
     def measured(model: DualEncoder) -> dict[str, float]:
         truth = held[f"{split}_labels"][:, 0] == 1
@@ -257,15 +317,27 @@ def continual(folder: Path, seed: int, split: str, epochs: int, weights: list[fl
             "digits, accuracy": float((guess == digits[parts[split]]).mean()),
         }
 
+    def tuned(sources: list[str], terms: Terms | None = None) -> dict[str, float]:
+        pl.seed_everything(seed, verbose=False)
+        paths = [corpora[name] for name in dict.fromkeys(["digits", *sources])]
+        return measured(fit(copy.deepcopy(first), paths, seed, LEARNING, LEARNING_LR, terms))
+
     pl.seed_everything(seed, verbose=False)
-    first = fit(encoder(project=False), xrays, seed, epochs, LR)
+    first = fit(encoder(project=False), [corpora["pneumonia"]], seed, epochs, LR)
     yield "before", measured(first)
-    yield "tuned on digits", measured(fit(copy.deepcopy(first), numbers, seed, TUNING, TUNING_LR))
+    yield "tuned on digits", tuned([])
     texts = [text for prompts in pneumonia_prompts() for text in prompts]
-    for weight in weights:
-        kept: Terms = {"kept": (PreserveZeroShot(texts=texts), weight)}
-        model = fit(copy.deepcopy(first), numbers, seed, TUNING, TUNING_LR, kept)
-        yield f"tuned on digits, PreserveZeroShot × {weight:g}", measured(model)
+    for source, weight in kept:
+        terms: Terms = {"kept": (PreserveZeroShot(texts=texts), weight)}
+        yield f"tuned on digits, PreserveZeroShot on {source} × {weight:g}", tuned([source], terms)
+
+
+def reference(text: str) -> tuple[str, float]:
+    """Source and weight of an entry of --kept."""
+    source, _, weight = text.partition(":")
+    if source not in ("digits", "photographs", "x-rays"):
+        raise argparse.ArgumentTypeError(f"'{source}' are no reference pictures; name digits, photographs or x-rays")
+    return source, float(weight)
 
 
 def main() -> None:
@@ -275,7 +347,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--split", default="test", choices=["val", "test"], help="val for choosing settings")
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--weights", type=float, nargs="+", default=[10.0], help="of PreserveZeroShot")
+    parser.add_argument(
+        "--kept",
+        type=reference,
+        nargs="+",
+        default=[("digits", 1.0), ("x-rays", 0.3)],
+        help="reference pictures of PreserveZeroShot and its weight, such as photographs:0.3",
+    )
     args = parser.parse_args()
     torch.set_num_threads(1)
     found: dict[str, list[dict[str, float]]] = {}
@@ -285,7 +363,7 @@ def main() -> None:
             if args.what == "poisoning":
                 run = poisoning(Path(folder), seed, args.split, args.epochs)
             else:
-                run = continual(Path(folder), seed, args.split, args.epochs, args.weights)
+                run = continual(Path(folder), seed, args.split, args.epochs, args.kept)
             for how, figures in run:
                 found.setdefault(how, []).append(figures)
                 print(f"seed {seed} | {how} | {figures} | {time.process_time() - start:.0f} CPU s", flush=True)

@@ -1,11 +1,14 @@
 """Decoders, matching heads and momentum copies: from a config through a fit in micro-batches, out of its checkpoint."""
 
+import hashlib
+import shutil
 from pathlib import Path
 
 import torch
 import yaml
 
-from voxtile.cli import lightning_main
+from voxtile.cli import lightning_main, main
+from voxtile.corpus.reader import Corpus
 from voxtile.training.checkpoint import read_checkpoint
 from voxtile.training.module import ContrastiveModule
 
@@ -20,7 +23,7 @@ OBJECTIVES = {
 }
 
 
-def test_from_config_to_checkpoint_and_captions(tmp_path, xray_corpus, monkeypatch):
+def test_from_config_to_checkpoint_and_captions(tmp_path, xray_corpus, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     config = yaml.safe_load(CONFIG.read_text())
     config["model"]["objectives"] = {
@@ -43,3 +46,31 @@ def test_from_config_to_checkpoint_and_captions(tmp_path, xray_corpus, monkeypat
     said = module.objectives["told"].generate(image, longest=8)
     assert [type(one) for one in said] == [str, str]
     assert torch.isfinite(module.objectives["matched"].match(image, text)).all()
+    corpus = tmp_path / "corpus"
+    shutil.copytree(xray_corpus, corpus)
+    asked = ["caption", str(corpus), "--provider", "checkpoint", "--limit", "5", "--unchecked", "true"]
+    assert main([*asked, "--model", str(path), "--decoding", "beam", "--beams", "2", "--max-reply-tokens", "8"]) == 0
+    rows = [row for row in Corpus(corpus).table("captions").to_pylist() if row["provider"] == "checkpoint"]
+    assert 0 < len(rows) <= 5
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    assert {(row["kind"], row["model"]) for row in rows} == {("vlm", f"last-{digest}")}
+    assert all(row["text"] and row["tokens_out"] <= 7 for row in rows)
+    verdicts = {row["caption_id"] for row in Corpus(corpus).table("verdicts").to_pylist() if row["checker"] == "claims"}
+    assert {row["caption_id"] for row in rows} <= verdicts
+    capsys.readouterr()
+    assert main([*asked, "--model", "open_clip:ViT-B-32"]) == 2
+    assert "is no file; give a checkpoint" in capsys.readouterr().err
+
+
+def test_a_checkpoint_without_a_captioning_decoder_is_refused_in_a_sentence(tmp_path, xray_corpus, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    config = yaml.safe_load(CONFIG.read_text())
+    config["trainer"] |= {"max_epochs": -1, "max_steps": 1, "limit_val_batches": 1, "callbacks": []}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    assert lightning_main(["fit", "-c", "config.yaml", "--data.corpus", str(xray_corpus)]) == 0
+    (path,) = tmp_path.glob("runs/tiny/*/checkpoints/last.ckpt")
+    capsys.readouterr()
+    assert main(["caption", str(xray_corpus), "--provider", "checkpoint", "--model", str(path)]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "has no captioning decoder; give a checkpoint that was trained with the Captioning objective" in said
+    assert "Traceback" not in said

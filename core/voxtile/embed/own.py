@@ -53,14 +53,19 @@ class DualExtractor:
         return self._model.encode_texts(texts).float()
 
 
-def checkpoint_extractor(path: str | Path) -> Extractor:
-    """A checkpoint of ours."""
+def checkpoint_name(path: str | Path) -> str:
+    """How tables call a checkpoint: what its file is called, and a hash of what it is; no folder of this machine."""
     path = Path(path)
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
-    return DualExtractor(f"{path.stem}-{digest.hexdigest()[:8]}", load_model(str(path)))
+    return f"{path.stem}-{digest.hexdigest()[:8]}"
+
+
+def checkpoint_extractor(path: str | Path) -> Extractor:
+    """A checkpoint of ours."""
+    return DualExtractor(checkpoint_name(path), load_model(str(path)))
 
 
 def open_clip_extractor(name: str | Path) -> Extractor:

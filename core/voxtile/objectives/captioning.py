@@ -5,6 +5,8 @@ Shape letters: B items, T texts, L tokens of a text, N tokens of an image, Q que
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -15,9 +17,12 @@ from torch.utils.checkpoint import checkpoint
 from voxtile.errors import ConfigError
 from voxtile.models.tower import ImageTower, TextTower, Tokenizer, WritingTokenizer, full_precision
 from voxtile.objectives.base import ItemObjective
+from voxtile.objectives.captioning_rows import CachedRows
 from voxtile.objectives.cross_attention import check_sizes, cross_attention, require_tokens
+from voxtile.objectives.decoding import Decoding, Written, write
 from voxtile.types import Encoded, Features
 
+_LONGEST = 64  # tokens of a text, where the tokenizer has no context
 _AT_ONCE = 32  # texts whose logits over the vocabulary are held at a time
 
 
@@ -105,16 +110,37 @@ class Captioning(ItemObjective):
         made = torch.stack([each, (told != 0).sum(1).to(each.dtype)], 1)
         return made.new_zeros(len(batch), 2).index_add(0, batch.text_item, made)
 
-    @torch.no_grad()
-    def generate(self, image: Encoded, *, longest: int = 64) -> list[str]:
-        """Say a caption of each image, always taking the most likely word.
+    def generate(
+        self,
+        image: Encoded,
+        decoding: Decoding | None = None,
+        *,
+        longest: int | None = None,
+        keys: Tensor | None = None,
+    ) -> list[str]:
+        """Say a caption of each image; arguments and errors as for `write`.
 
         Args:
             image: from the image tower, with `tokens`; B images.
-            longest: tokens at which a text is cut.
+            decoding: how; greedy where left out.
+            longest: tokens at which a text is cut, in the place of the decoding's.
+            keys: [B] int64 that decide what is drawn.
 
         Returns:
             B texts.
+        """
+        chosen = decoding or Decoding()
+        written = self.write(image, replace(chosen, longest=longest) if longest else chosen, keys=keys)
+        return [self.decode(text.tokens) for text in written]
+
+    @torch.no_grad()
+    def write(self, image: Encoded, decoding: Decoding, *, keys: Tensor | None = None) -> list[Written]:
+        """Say a caption of each image in tokens, with its log-likelihood. Dropout is off meanwhile.
+
+        Args:
+            image: from the image tower, with `tokens`; B images.
+            decoding: how. A text ends with the end token, and is never longer than the tokenizer's context.
+            keys: [B] int64 that decide with the seed what is drawn of each; the places where left out.
 
         Raises:
             ConfigError: as for `rows`.
@@ -122,15 +148,27 @@ class Captioning(ItemObjective):
         pooled, decoder = self._pooled(image)
         assert isinstance(self._tokenizer, WritingTokenizer)
         start, end = _marks(self._tokenizer)
-        said = torch.full((len(pooled), 1), start, device=pooled.device)
-        ended = torch.zeros(len(pooled), dtype=torch.bool, device=pooled.device)
-        while said.shape[1] < longest and not ended.all():
-            logits = decoder.logits(decoder(said, pooled)[:, -1])
-            logits[:, 0] = -torch.inf  # padding is no word
-            word = logits.argmax(1).masked_fill(ended, end)
-            ended = ended | (word == end)
-            said = torch.cat([said, word[:, None]], 1)
-        return [self._tokenizer.decode([word for word in row if word != end]) for row in said[:, 1:].tolist()]
+        context = getattr(self._tokenizer, "context", None)
+        limits = [limit for limit in (decoding.longest, context) if limit is not None]
+        training = decoder.training
+        decoder.eval()
+        try:
+            return write(
+                lambda times: CachedRows(decoder, pooled.repeat_interleave(times, 0)),
+                len(pooled),
+                decoding,
+                start=start,
+                end=end,
+                longest=min(limits, default=_LONGEST),
+                keys=torch.arange(len(pooled)) if keys is None else keys,
+            )
+        finally:
+            decoder.train(training)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of tokens."""
+        assert isinstance(self._tokenizer, WritingTokenizer)
+        return self._tokenizer.decode(tokens)
 
     def _pooled(self, image: Encoded) -> tuple[Tensor, Decoder]:
         """[B, Q, W] pooled image tokens, and the decoder."""
@@ -185,12 +223,16 @@ class Decoder(nn.Module):
 
     def forward(self, tokens: Tensor, image: Tensor) -> Tensor:
         """[T, L, W] states from which the words after each of [T, L] tokens are told, given [T, Q, W] of the image."""
-        words = self.words(tokens)
-        words = words + _positions(tokens.shape[1], words)
+        words = self.embedded(tokens)
         ahead = torch.ones(tokens.shape[1], tokens.shape[1], dtype=torch.bool, device=tokens.device).triu(1)
         words = self.unimodal(words, mask=ahead, is_causal=True)
         states: Tensor = self.multimodal(words, image, tgt_mask=ahead, tgt_is_causal=True)
         return states
+
+    def embedded(self, tokens: Tensor, first: int = 0) -> Tensor:
+        """[T, L, W] of [T, L] tokens, the first of which stands at a place of its text."""
+        words: Tensor = self.words(tokens)
+        return words + _positions(first + tokens.shape[1], words)[first:]
 
     def logits(self, states: Tensor) -> Tensor:
         """[…, W] to [… , V], by the weights of the embedding (Press and Wolf, EACL 2017)."""

@@ -46,6 +46,10 @@ def caption_corpus(
     timeout: float = 120.0,
     key_variable: str = "OPENAI_API_KEY",
     completion: bool = False,
+    decoding: Literal["greedy", "beam", "sample"] = "greedy",
+    beams: int = 4,
+    top_p: float = 0.9,
+    batch_size: int = 16,
     key_file: Path | None = None,
     **run: Any,  # noqa: ANN401
 ) -> None:
@@ -60,9 +64,12 @@ def caption_corpus(
     where it says what they do not, the model is told its fault and asked again, and its verdict is stored beside it.
     Replies are kept on disk: a rerun asks nothing twice. No identifier is sent.
 
+    With --provider checkpoint, a model that was trained with the Captioning objective looks at the pictures; its texts
+    are checked likewise, and those that the facts contradict, or that closed scopes leave out, are failures by name.
+
     Args:
         corpus: the corpus to add to.
-        provider: who words them: template, local, openai or replay.
+        provider: who words them: template, local, openai, replay or checkpoint.
         kind: template: one caption a sample that says all its facts, or one a fact.
         variants: template: number of different wordings.
         absent: how many absent findings a caption mentions at most, chosen by the uid.
@@ -73,7 +80,7 @@ def caption_corpus(
         bank: template: wording bank (YAML) that comes before the installed ones.
         strategy: how a model makes captions: rewrite (also for base models), fuse, describe,
             describe-revise-summarise, roi, five, short-dense, qa, translate, fuse-experts.
-        model: openai: name of the model there; local: a GGUF file, a small Gemma by default.
+        model: openai: name of the model there; local: a GGUF file, a small Gemma by default; checkpoint: its path.
         base_url: openai: address of the endpoint, e.g. http://127.0.0.1:8000/v1.
         where: only samples for which this SQL condition holds, e.g. "modality = 'CT'".
         limit: so many samples at most, the first ones by uid.
@@ -84,7 +91,8 @@ def caption_corpus(
         allow_remote_credentialed: send texts of credentialed data to another machine, where your agreement covers it.
         temperature: of the sampling.
         seed: of the sampling; another one gives other captions.
-        max_reply_tokens: longest reply; the strategy's own by default.
+        max_reply_tokens: longest reply; the strategy's own by default; checkpoint: the text tower's context, which is
+            never passed.
         languages: what captions are to be written in, e.g. en,de,fr (strategy translate).
         look: show the model the picture also where facts alone would do.
         knowledge: folder of texts to look facts up in (strategy roi).
@@ -96,6 +104,11 @@ def caption_corpus(
         timeout: of one try at an endpoint, in seconds.
         key_variable: environment variable that holds the endpoint's key.
         completion: openai: the model there is a base model, which continues texts.
+        decoding: checkpoint: the likeliest word each time (greedy), the likeliest text of a beam, or words drawn from
+            the likely ones (sample, by --seed, --temperature and --top-p).
+        beams: checkpoint: beginnings that a beam keeps.
+        top_p: checkpoint: words are drawn from the fewest whose probabilities add up to this.
+        batch_size: checkpoint: pictures at a time.
         key_file: key map of the corpus, whose paths are kept out of prompts; default beside the corpus.
         run: options of the run.
 
@@ -113,6 +126,17 @@ def caption_corpus(
         banks = installed_banks([bank] if bank else [])
         task = TemplateTask(str(corpus), banks, kind, variants, absent, facts_source, caption_kind)
         run_task(task, corpus, RunOptions(**run)).raise_if_failed()
+        return
+    if provider == "checkpoint":
+        from voxtile.objectives.decoding import Decoding
+        from voxtile_datasets.captions.by_checkpoint import CheckpointOptions, caption_with_checkpoint
+
+        how = Decoding(decoding, beams=beams, top_p=top_p, temperature=temperature, seed=seed, longest=max_reply_tokens)
+        chosen = CheckpointOptions(
+            model, how, batch_size, where, limit, unchecked, languages.partition(",")[0].strip() or "en", facts_source,
+            key_file,
+        )  # fmt: skip
+        caption_with_checkpoint(corpus, chosen, run)
         return
     from voxtile_datasets.captions.modelled import ModelOptions, caption_with_model
 

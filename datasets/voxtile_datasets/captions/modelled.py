@@ -76,7 +76,7 @@ class ModelOptions:
     def __post_init__(self) -> None:
         """Refuse what no run can be made of."""
         if self.provider not in PROVIDERS:
-            names = ", ".join(("template", *PROVIDERS))
+            names = ", ".join(("template", *PROVIDERS, "checkpoint"))
             raise ConfigError(f"no provider named '{self.provider}'; there are: {names}")
         if self.tries < 1:
             raise ConfigError(f"--tries is {self.tries}; give at least 1")

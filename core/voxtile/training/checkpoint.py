@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
-from voxtile.errors import CheckpointError
+from voxtile.errors import CheckpointError, cause_of
 from voxtile.models.safe_loading import load_tensors
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
@@ -85,9 +85,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             _install(temporary, target, [_sha256(temporary)])
         except (OSError, RuntimeError) as error:  # torch's writer has its own words for a full disk
             temporary.unlink(missing_ok=True)
-            reason = getattr(error, "strerror", None) or str(error).splitlines()[0][:200]
             raise CheckpointError(
-                f"checkpoint '{target}' cannot be written ({reason}); free some space, or run in another folder"
+                f"checkpoint '{target}' cannot be written ({_reason(error)}); free some space, or run in another folder"
             ) from error
         _fsync_folder(target.parent)
 
@@ -99,6 +98,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     ) -> Checkpoint:
         """Read safely, whatever the caller asks for."""
         return read_checkpoint(path)
+
+
+def _reason(error: BaseException) -> str:
+    """The system's words, also where torch's writer speaks of positions in its file instead."""
+    below: BaseException | None = error
+    while below is not None and not isinstance(below, OSError):
+        below = below.__cause__ or below.__context__
+    return cause_of(below if isinstance(below, OSError) else Exception(str(error).partition("\n")[0][:200]))
 
 
 def resumable(folder: Path) -> Iterator[Path]:

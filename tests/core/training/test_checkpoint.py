@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import errno
 import hashlib
 import io
 import os
@@ -282,3 +283,18 @@ def test_a_full_disk_is_one_sentence_and_harms_nothing(tmp_path):
         signal.signal(signal.SIGXFSZ, handler)
     assert read_checkpoint(path)["number"] == 0
     assert not [name for name in os.listdir(path.parent) if name.endswith(".tmp")]
+
+
+def test_a_full_disk_is_said_in_the_system_s_words(tmp_path, monkeypatch):
+    """torch's writer speaks of positions in its file instead, while it handles the system's error."""
+
+    def fail(content, file):
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        finally:
+            raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 43456 vs 43408\nframe 0")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(CheckpointError, match=r"cannot be written \(No space left on device\); free some space"):
+        AtomicCheckpointIO().save_checkpoint({"voxtile_format": FORMAT}, tmp_path / "last.ckpt")
+    assert not list(tmp_path.iterdir())

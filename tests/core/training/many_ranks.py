@@ -39,6 +39,7 @@ ITEMS, STEPS, RANKS = 8, 2, 2
 TEXTS = [f"thing number {n}" for n in range(ITEMS)]
 IN_3D = {"dimensions": 3, "size": (4, 8, 8), "patch": (2, 4, 4), "slice_blocks": [0, 1], "pooling": "attention"}
 DROPPED = {"dropout": 0.2, "drop_path": 0.2}
+SHALLOW = {"depth": 1, "slice_blocks": ()}  # compiling takes seconds a block
 CACHED = {"batch": {"global": ITEMS, "micro": 2}}  # dropout is keyed by the micro-batch, whoever encodes it
 # Of each training: the image tower, what of it is trained, and options of the module.
 CASES = {
@@ -48,24 +49,28 @@ CASES = {
     "frozen": ({}, Tuning(mode="frozen"), {}),
     "layer_decay, recompute": (IN_3D, None, {"layer_decay": 0.5, "recompute": True}),
     "cached, recompute": (IN_3D | DROPPED, None, {"recompute": True, **CACHED}),
-    "compile": ({"depth": 1}, None, {"compile": "eager"}),
+    "compile": (SHALLOW, None, {"compile": "eager"}),
 }
 SWEEP = {
-    "aot_eager, cached, recompute": (IN_3D, None, {"compile": "aot_eager", "recompute": True, **CACHED}),
-    "inductor": ({"registers": 1}, None, {"compile": "inductor"}),
-    "inductor, lora, recompute": (IN_3D, Tuning(mode="lora", rank=2), {"compile": "inductor", "recompute": True}),
-    "inductor, cached": (IN_3D, None, {"compile": "inductor", **CACHED}),
+    "aot_eager, cached, recompute": (
+        IN_3D | DROPPED | SHALLOW,
+        None,
+        {"compile": "aot_eager", "recompute": True, **CACHED},
+    ),
+    "inductor": (SHALLOW | {"registers": 1}, None, {"compile": "inductor", **CACHED}),
+    "inductor, lora, recompute": (SHALLOW, Tuning(mode="lora", rank=2), {"compile": "inductor", "recompute": True}),
 }
+RESUMED = "last_n"
 WAYS = ("ddp", "fsdp2")
 
 
 def encoder(image, tuning):
     torch.manual_seed(0)
-    settings = {"channels": 1, "size": 16, "patch": 4, "width": 16, "depth": 3, "heads": 2, "pooling": "cls"}
+    made_of = {"size": 16, "patch": 4, "width": 16, "depth": 3, "heads": 2, "pooling": "cls", "dropout": 0.0} | image
     made = DualEncoder(
-        image=ViTTower(**settings | image),
+        image=ViTTower(**made_of),
         text=TextTransformer(
-            vocabulary=300, context=16, width=16, depth=2, heads=2, dropout=0.1 if image.get("dropout") else 0.0
+            vocabulary=300, context=16, width=16, depth=min(2, made_of["depth"]), heads=2, dropout=made_of["dropout"]
         ),
         embed_dim=8,
         image_tuning=tuning,
@@ -154,9 +159,10 @@ def train(case, strategy, rank, ranks, saved, resume=None):
         schedule=Constant(),
         **options,
     )
+    validated = 0 if "compile" in options else 1
     recorder, devices = Recorder(saved), {"devices": ranks, "num_nodes": 1}
     trainer = pl.Trainer(
-        accelerator="cpu", max_steps=STEPS, limit_val_batches=1, num_sanity_val_steps=0, logger=False,
+        accelerator="cpu", max_steps=STEPS, limit_val_batches=validated, num_sanity_val_steps=0, logger=False,
         enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False, **devices,
         strategy=STRATEGIES[strategy](devices) if strategy in STRATEGIES else strategy, use_distributed_sampler=False,
         gradient_clip_val=0.5, callbacks=[WeightAverage(decay=0.5), recorder], plugins=[AtomicCheckpointIO()],
@@ -183,13 +189,30 @@ def compared(found, expected):
     assert len(expected.gradients) == STEPS
     table = {f"gradients of step {n}": worst(*pair) for n, pair in pairs}
     table["weights"] = worst(found.weights, expected.weights)
-    (own,), (other,) = found.validated, expected.validated
-    table["validated"] = worst(own, other)
+    for own, other in zip(found.validated, expected.validated, strict=True):
+        table["validated"] = worst(own, other)
     own, other = read_checkpoint(found.saved), read_checkpoint(expected.saved)
     for part in ("state_dict", "voxtile_raw_state"):
         table[f"saved {part}"] = worst(own[part], other[part])
     table["moved"] = worst(expected.weights, other["voxtile_raw_state"])  # to see that there was something to compare
     return table
+
+
+def resumed(found, expected):
+    """The same of a run that was resumed after the first step."""
+    (own,), (other,) = found.validated, expected.validated
+    return {
+        "gradients": worst(*found.gradients, expected.gradients[1]),
+        "weights": worst(found.weights, expected.weights),
+        "validated": worst(own, other),
+        "moved": worst(expected.weights, read_checkpoint(expected.saved)["voxtile_raw_state"]),
+    }
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 def run(rank, port, folder, cases):
@@ -205,16 +228,22 @@ def run(rank, port, folder, cases):
             dist.barrier()
             tables[f"{case} | {way}"] = compared(found, alone[case])
             print(rank, case, way, round(time.perf_counter() - start, 1), file=sys.stderr)
+    if RESUMED in cases:
+        saved = folder / f"fsdp2 {RESUMED}.ckpt"
+        tables["resumed, 2 to 2"] = resumed(train(RESUMED, "fsdp2", rank, RANKS, None, resume=saved), alone[RESUMED])
+        dist.barrier()
     dist.destroy_process_group()
+    if RESUMED in cases:  # each by itself
+        os.environ |= {"LOCAL_RANK": "0", "MASTER_PORT": str(free_port())}
+        found = train(RESUMED, "fsdp2", 0, 1, None, resume=saved)
+        tables["resumed, 2 to 1"] = resumed(found, alone[RESUMED])
+        dist.destroy_process_group()
     (folder / f"{rank}.json").write_text(json.dumps(tables))
 
 
 def main(folder, which, *only):
     cases = only or {"suite": CASES, "sweep": SWEEP}[which]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    children = []
+    port, children = free_port(), []
     for rank in range(RANKS):
         child = os.fork()
         if not child:

@@ -23,7 +23,8 @@ def ct_data() -> list[str]:
         "engine": "inline",
         "deidentify": False,
     }
-    phantom = {"name": "ct", "n": 12, "converter_options": convert}
+    facts = {"reports": {"engine": "inline"}, "labels": {"labels": "{out}/labels.csv", "engine": "inline"}}
+    phantom = {"name": "ct", "n": 12, "options": {"workers": 1}, "converter_options": convert, "facts": facts}
     return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "2"]
 
 
@@ -31,8 +32,9 @@ def ct_data() -> list[str]:
 def ct_grounding_data() -> list[str]:
     """The same with segmentations, as the config makes it."""
     phantom = yaml.safe_load(CONFIGS["medical/ct-grounding"].read_text())["data"]["phantom"]
-    phantom |= {"n": 6}
+    phantom |= {"n": 6, "options": {"workers": 1}}
     phantom["converter_options"] |= {"split_fractions": "0.5,0.25,0.25", "engine": "inline"}
+    phantom["facts"] = {"reports": {"engine": "inline"}, "labels": {"labels": "{out}/labels.csv", "engine": "inline"}}
     return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "2"]
 
 

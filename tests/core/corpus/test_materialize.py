@@ -203,7 +203,7 @@ PRESET = VolumePreset(shape=(10, 16, 16), spacing=(2.5, 1.6, 1.4), modalities=("
 def test_what_belongs_to_the_samples_comes_along(source, tmp_path):
     (source / "manifests").mkdir()
     (source / "manifests/0001.json").write_text(json.dumps({"licence": "CC0-1.0", "deidentify": True, "files": {}}))
-    materialize_corpus(source, tmp_path / "b", preset=description(PRESET), workers=1)
+    materialize_corpus(source, tmp_path / "b", preset=description(PRESET), engine="inline")
     derived = Corpus(tmp_path / "b")
     rows = {row["uid"]: row for row in derived.table("samples").to_pylist()}
     assert set(rows) == {"u1", "u22"}

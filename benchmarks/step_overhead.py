@@ -5,7 +5,8 @@
 Both train the same model on the same batches in one process and take turns, step by step: the loop's step is made while
 the trainer waits for its next batch. `ct` is the shipped medical/ct (volumes of 48×48×64, batches of 8, bf16-mixed);
 the loop calls its towers and objectives itself. `vit` is open_clip's ViT-S-32-alt at 224 pixels with batches of 16; the
-loop calls open_clip's parts and writes the loss out with `cross_entropy`. The trainer has all that `lightning fit` has:
+loop calls open_clip's parts and writes the loss out with `cross_entropy`; captions fill the context, since the trainer
+leaves out columns of padding and would else be the faster one. The trainer has all that `lightning fit` has:
 guard, telemetry, CSV log, preemption, progress lines. Time is that of the whole process's processor, one thread; the
 ratio is that of the sums over blocks of ten steps, so that what happens at every tenth step is in it.
 """
@@ -42,6 +43,7 @@ from voxtile.types import Batch, Features
 
 BLOCK = 10  # steps; trainer.log_every_n_steps of the shipped configs
 FACTS = 12
+WORDS = {"ct": 9, "vit": 75}  # of a caption
 VIT = {
     "data": {
         "preset": {"class_path": "voxtile.data.presets.ImagePreset", "init_args": {"size": [224, 224]}},
@@ -125,7 +127,8 @@ class Turns(pl.LightningDataModule):
         self.batch_size = config["data"]["batch_size"]
         self.fact_names = tuple(f"fact_{number}" for number in range(FACTS)) if case == "ct" else ()
         texts = (config["data"].get("captions") or {}).get("per_item", 1)
-        self._batches = [made(self.preset, self.batch_size, texts, self.fact_names, number) for number in range(4)]
+        words = WORDS[case]
+        self._batches = [made(self.preset, self.batch_size, texts, words, self.fact_names, n) for n in range(4)]
         self._half = config["trainer"]["precision"] == "bf16-mixed"
         self._case, self._twin, self._steps = case, twin, steps
         self.ours: list[float] = []
@@ -157,15 +160,15 @@ class Turns(pl.LightningDataModule):
         return self._steps
 
 
-def made(preset, items: int, texts: int, facts: tuple[str, ...], seed: int) -> Batch:
-    """A batch of noise with sentences of a few words."""
+def made(preset, items: int, texts: int, words: int, facts: tuple[str, ...], seed: int) -> Batch:
+    """A batch of noise with sentences of as many words."""
     draw = torch.Generator().manual_seed(seed)
     number, count = torch.arange(items), items * texts
-    words = torch.randint(0, 200, (count, 9), generator=draw).tolist()
+    sentences = torch.randint(0, 200, (count, words), generator=draw).tolist()
     return Batch(
         images=torch.randn(items, preset.channels, *preset.grid, generator=draw),
         image_item=number,
-        texts=[" ".join(f"word{w}" for w in row) for row in words],
+        texts=[" ".join(f"word{w}" for w in row) for row in sentences],
         text_item=number.repeat_interleave(texts),
         study=number,
         subject=number,

@@ -27,7 +27,7 @@ from voxtile.objectives.base import Objective
 from voxtile.training.allocator import keep_freed_memory
 from voxtile.training.callbacks import RunCheckpoint
 from voxtile.training.checkpoint import AtomicCheckpointIO, read_checkpoint, resumable
-from voxtile.training.explain import explain
+from voxtile.training.explain import explain, explain_not_made
 from voxtile.training.guard import FiniteLoss
 from voxtile.training.lost_process import LostProcess
 from voxtile.training.module import ContrastiveModule
@@ -105,7 +105,12 @@ class VoxtileCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Keep the model's config for its checkpoints."""
-        super().instantiate_classes()
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            if (sentence := explain_not_made(str(error))) is None:
+                raise
+            raise ConfigError(sentence) from error
         self._dump_config()
         self.model.config = self.config_dump["model"]
 
@@ -183,7 +188,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _cli_of(arguments: Sequence[str]) -> type[VoxtileCLI]:
-    """The command line with the parser of the subcommand that comes first alone: each takes a third of a second."""
+    """The command line with the parser of the subcommand that comes first alone: half of the time of parsing."""
     offered = VoxtileCLI.subcommands()
     first = arguments[0] if arguments else ""
     if first not in offered or "VOXTILE_CONFIG" in os.environ:  # a config for all may set options of the others too

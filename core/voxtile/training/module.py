@@ -31,7 +31,7 @@ from voxtile.training.encoder_needs import check_encoder
 from voxtile.training.held_out import HeldOutSteps
 from voxtile.training.large_batch import LargeBatch
 from voxtile.training.locked import check_cache
-from voxtile.training.logged import is_shown
+from voxtile.training.logged import is_shown, log_figures
 from voxtile.training.needs import check_data
 from voxtile.training.schedule import AdamW, OneCycle, Schedule, block_distances
 from voxtile.training.seeds import heads_seed, seed_generators, step_seed
@@ -223,17 +223,16 @@ class ContrastiveModule(HeldOutSteps):
     def _log_step(self, loss: Tensor, items: int, whole: bool) -> None:
         """Write down what the terminal shows, and on a logged step the rest."""
         self._shown = time.monotonic()
-        self.log("loss", loss, prog_bar=True, batch_size=items)
-        self.log("train/scale", self.encoder.logit_scale.detach(), batch_size=items)
-        if not whole:
-            return
-        for name, value in self.terms.items():
-            self.log(f"train/{name}", value, batch_size=items)
-        if (scales := self.encoder.source_scales) is not None:
-            for name, value in zip(scales.names, scales.log_scale.detach().exp(), strict=True):
-                self.log(f"train/scale_{name}", value, batch_size=items)
-        self.log("train/lr", max(g["lr"] for g in self.trainer.optimizers[0].param_groups), batch_size=items)
-        self.log("train/cut_texts", float(self.cut_texts), batch_size=items, reduce_fx="sum", sync_dist=True)
+        log_figures(self, {"loss": loss}, items, prog_bar=True)
+        figures: dict[str, Tensor | float] = {"scale": self.encoder.logit_scale.detach()}
+        if whole:
+            figures |= self.terms
+            if (scales := self.encoder.source_scales) is not None:
+                figures |= zip((f"scale_{name}" for name in scales.names), scales.log_scale.detach().exp(), strict=True)
+            figures["lr"] = max(g["lr"] for g in self.trainer.optimizers[0].param_groups)
+        log_figures(self, {f"train/{name}": value for name, value in figures.items()}, items)
+        if whole:
+            self.log("train/cut_texts", float(self.cut_texts), batch_size=items, reduce_fx="sum", sync_dist=True)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Lightning's arguments
         """Update the weights, keep the logit scale within its limits, and let objectives follow.

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from torch.utils.flop_counter import FlopCounterMode
 
 from voxtile.errors import ConfigError
-from voxtile.training.logged import is_logged
+from voxtile.training.logged import is_logged, log_figures
 from voxtile.training.operations import operation_counter
 from voxtile.training.ranks import gradient_norm
 from voxtile.types import Batch
@@ -73,7 +73,7 @@ class Telemetry(pl.Callback):
     ) -> None:
         """Log the gradient norm."""
         if is_logged(trainer):
-            pl_module.log("grad_norm", gradient_norm(pl_module.parameters()), prog_bar=True, batch_size=1)
+            log_figures(pl_module, {"grad_norm": gradient_norm(pl_module.parameters())}, 1, prog_bar=True)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: Batch, batch_idx: int
@@ -95,8 +95,7 @@ class Telemetry(pl.Callback):
         }
         if self._peak and self._operations:
             figures["mfu"] = self._operations * self._steps / seconds / self._peak
-        for name, value in figures.items():
-            pl_module.log(name, value, prog_bar=True, batch_size=1)
+        log_figures(pl_module, figures, 1, prog_bar=True)
         self._clear()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:

@@ -11,8 +11,10 @@ from voxtile.models.conv import ConvTower
 from voxtile.models.dual import DualEncoder
 from voxtile.models.text import TextBag
 from voxtile.objectives.contrastive import Contrastive
-from voxtile.training import logged
+from voxtile.training import logged, telemetry
+from voxtile.training import module as training_module
 from voxtile.training.module import ContrastiveModule
+from voxtile.training.telemetry import Telemetry
 from voxtile.types import Batch
 
 ITEMS, STEPS, EVERY = 4, 8, 3
@@ -31,10 +33,9 @@ class Counting(ContrastiveModule):
         super().__init__(encoder=encoder, objectives={"contrastive": Contrastive()})
         self.steps, self.all = [], []
 
-    def log(self, name, *args, **kwargs):
-        if name == "loss":
-            self.steps.append(self.global_step)
-        super().log(name, *args, **kwargs)
+    def _log_step(self, *args):
+        self.steps.append(self.global_step)
+        super()._log_step(*args)
 
     def training_step(self, batch, batch_idx):
         loss = super().training_step(batch, batch_idx)
@@ -61,15 +62,22 @@ class Noise(pl.LightningDataModule):
         return torch.utils.data.DataLoader(made, batch_size=None)
 
 
-def fit(tmp_path):
+def trained(tmp_path, epochs, *callbacks):
+    torch.manual_seed(0)
     module = Counting()
     trainer = pl.Trainer(
-        max_epochs=1, accelerator="cpu", logger=CSVLogger(tmp_path, name="run"), log_every_n_steps=EVERY,
+        max_epochs=epochs, accelerator="cpu", logger=CSVLogger(tmp_path, name="run"), log_every_n_steps=EVERY,
         limit_val_batches=0, enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
+        callbacks=list(callbacks),
     )  # fmt: skip
     trainer.fit(module, datamodule=Noise())
     with (tmp_path / "run" / "version_0" / "metrics.csv").open() as file:
-        rows = {int(row["step"]): float(row["train/contrastive"]) for row in csv.DictReader(file)}
+        return module, trainer, list(csv.DictReader(file))
+
+
+def fit(tmp_path):
+    module, trainer, table = trained(tmp_path, 1)
+    rows = {int(row["step"]): float(row["train/contrastive"]) for row in table}
     assert rows == {step: module.all[step] for step in (2, 5)}
     assert float(trainer.callback_metrics["loss"]) == module.all[-1] == float(module.terms["contrastive"])
     return module.steps
@@ -83,3 +91,35 @@ def test_figures_are_written_down_at_the_interval_the_first_and_the_last_step(tm
 def test_slow_steps_are_shown_in_between(tmp_path, monkeypatch):
     monkeypatch.setattr(logged, "SECONDS", 0.0)
     assert fit(tmp_path) == list(range(STEPS))
+
+
+class Progress(pl.Callback):
+    """What a bar or line would show after each step, without what depends on the clock."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        timed = ("images_per_second", "data_wait", "memory_gb")
+        metrics = {**trainer.callback_metrics, "bar": sorted(trainer.progress_bar_metrics)}
+        self.seen.append({name: value for name, value in metrics.items() if name not in timed})
+
+
+def test_figures_are_those_that_the_slower_way_of_lightning_writes(tmp_path, monkeypatch):
+    monkeypatch.setattr(logged, "SECONDS", float("inf"))
+    fast, slow = Progress(), Progress()
+    *_, quick = trained(tmp_path / "fast", 2, Telemetry(), fast)
+
+    def plain(module, figures, items, *, prog_bar=False):
+        for name, value in figures.items():
+            module.log(name, value, prog_bar=prog_bar, batch_size=items)
+
+    monkeypatch.setattr(training_module, "log_figures", plain)
+    monkeypatch.setattr(telemetry, "log_figures", plain)
+    *_, long = trained(tmp_path / "slow", 2, Telemetry(), slow)
+    assert fast.seen == slow.seen
+    assert len(fast.seen) == 2 * STEPS
+    names = ["step", "epoch", "loss", "grad_norm", "train/contrastive", "train/lr", "train/scale", "train/cut_texts"]
+    assert [[row[name] for name in names] for row in quick] == [[row[name] for name in names] for row in long]
+    assert [int(row["step"]) for row in quick] == [2, 5, 8, 11, 14]
+    assert quick[0].keys() == long[0].keys()

@@ -131,6 +131,23 @@ def test_mistakes_cost_one_sentence(arguments, capsys, options, message):
     assert message in refused(capsys, "fit", *arguments, *options)
 
 
+def test_a_logger_whose_package_is_not_installed_costs_one_sentence(arguments, capsys, tmp_path, monkeypatch):
+    (tmp_path / "some_board.py").write_text(
+        "from lightning.pytorch.loggers import CSVLogger\n"
+        "class Board(CSVLogger):\n"
+        "    def __init__(self, folder: str = 'runs'):\n"
+        "        raise ModuleNotFoundError(\"Requirement 'board>=1' not met. HINT: pip install\")\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    tensorboard = {
+        "class_path": "lightning.pytorch.loggers.TensorBoardLogger",
+        "init_args": {"save_dir": str(tmp_path)},
+    }
+    for loggers in ("some_board.Board", json.dumps([tensorboard, {"class_path": "some_board.Board"}])):
+        said = refused(capsys, "fit", *arguments, "--trainer.logger", loggers)
+        assert said == "class_path 'some_board.Board' needs another package; install it with: pip install 'board>=1'"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -27,7 +27,7 @@ from voxtile.objectives.base import Objective
 from voxtile.training.allocator import keep_freed_memory
 from voxtile.training.callbacks import RunCheckpoint
 from voxtile.training.checkpoint import AtomicCheckpointIO, read_checkpoint, resumable
-from voxtile.training.explain import explain
+from voxtile.training.explain import explain, explain_not_made
 from voxtile.training.guard import FiniteLoss
 from voxtile.training.lost_process import LostProcess
 from voxtile.training.module import ContrastiveModule
@@ -105,7 +105,12 @@ class VoxtileCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Keep the model's config for its checkpoints."""
-        super().instantiate_classes()
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            if (sentence := explain_not_made(str(error))) is None:
+                raise
+            raise ConfigError(sentence) from error
         self._dump_config()
         self.model.config = self.config_dump["model"]
 

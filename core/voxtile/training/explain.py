@@ -22,6 +22,8 @@ _EXPLAINED = re.compile(
 )
 _CLASS_PATH = re.compile(r"given class_path '([^']+)'|Expected a dot import path string: (\S+)")
 _NO_SUBCLASS = re.compile(r"Import path (\S+) does not correspond to a subclass of (\w+)")
+_NOT_MADE = re.compile(r"Problem with given class_path '([^']+)':\n\s*(\S.*)")
+_REQUIREMENT = re.compile(r"Requirement '([^']+)' not met")
 _KEY = re.compile(r'Parser key "([^"]+)"')
 _EXPECTED = re.compile(r"Expected an? (?:<class ')?([\w.\[\], |]+?)'?>?(?:\. Got|\n|$)")
 _CHOICES = re.compile(r"Expected a typing\.Literal\[([^\]]*)\]")
@@ -81,6 +83,24 @@ def explain(message: str, keys: Iterable[str], classes: Iterable[type]) -> str:
         if found := pattern.search(message):
             return sentence(found)
     return " ".join(message.split())
+
+
+def explain_not_made(message: str) -> str | None:
+    """What kept an object of the config from being made, such as a logger whose own package is not installed.
+
+    Args:
+        message: what the parser said while it made objects.
+
+    Returns:
+        None where it is not about that.
+    """
+    found = _NOT_MADE.search(message)
+    if found is None:
+        return None
+    path, reason = found.groups()
+    if needed := _REQUIREMENT.search(reason):
+        return f"class_path '{path}' needs another package; install it with: pip install '{needed.group(1)}'"
+    return f"class_path '{path}' cannot be made ({reason.strip()}); install what it needs, or change its init_args"
 
 
 def _wanted(message: str) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from voxtile.objectives.base import Objective
 from voxtile.training.cli import CONFIGURED
-from voxtile.training.explain import explain
+from voxtile.training.explain import explain, explain_not_made
 
 UNION = """Parser key "{outer}":
   Does not validate against any of the Union subtypes
@@ -83,3 +83,23 @@ def test_a_module_that_needs_another_is_not_said_to_be_missing(tmp_path, monkeyp
         "install what it needs"
     )
     assert "mine_alone" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("reason", "sentence"),
+    [
+        (
+            "Requirement 'wandb>=0.12.10' not met. HINT: Try running `pip install -U 'wandb>=0.12.10'`",
+            "class_path 'a.Logger' needs another package; install it with: pip install 'wandb>=0.12.10'",
+        ),
+        (
+            "No module named 'board'",
+            "class_path 'a.Logger' cannot be made (No module named 'board'); install what it needs, or change its "
+            "init_args",
+        ),
+    ],
+)
+def test_an_object_that_cannot_be_made_is_named_with_what_it_lacks(reason, sentence):
+    inner = f"Problem with given class_path 'a.Logger':\n      {reason}"
+    assert explain_not_made(UNION.format(outer="trainer.logger", inner=inner)) == sentence
+    assert explain_not_made("Expected a <class 'bool'>") is None

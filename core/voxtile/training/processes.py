@@ -8,7 +8,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from voxtile.models.dual import DualEncoder
 from voxtile.training.large_batch import LargeBatch
-from voxtile.training.ranks import average_gradients, clip_gradients, shard
+from voxtile.training.ranks import average_gradients, check_statistics, clip_gradients, shard
 
 
 class ManyProcesses(pl.LightningModule):
@@ -28,10 +28,17 @@ class ManyProcesses(pl.LightningModule):
 
     def configure_model(self) -> None:
         """Shard the towers where the strategy is FSDP2."""
+        if self.trainer.training and self.trainer.world_size > 1:
+            check_statistics(self, converted=False)
         mesh = getattr(self, "_device_mesh", None)
         if mesh is not None and not self._sharded:
             shard(self.encoder, mesh["data_parallel"])
             self._sharded = True
+
+    def on_fit_start(self) -> None:
+        """Refuse what the strategy, which is set up by now, has left as it was."""
+        if self.trainer.world_size > 1:
+            check_statistics(self, converted=True)
 
     def lock_image(self) -> None:
         """Train the image tower no more.

@@ -20,11 +20,41 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
+from voxtile.errors import ConfigError
 from voxtile.models.blocks import blocks
 from voxtile.models.dual import DualEncoder
 from voxtile.objectives.base import Objective
 from voxtile.objectives.share import Share, place
 from voxtile.types import Batch, Encoded, Features
+
+_BATCH_NORM = nn.modules.batchnorm._BatchNorm
+_CONVERTED = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)  # others lose what they add, e.g. an activation
+
+
+def check_statistics(module: nn.Module, *, converted: bool) -> None:
+    """Refuse batch normalisation by statistics of each process's own items, in the modes that the modules are in.
+
+    Args:
+        module: what is trained by several processes.
+        converted: whether Lightning has made `SyncBatchNorm` of what it can; before that, only what torch's conversion
+            would break is refused.
+
+    Raises:
+        ConfigError: names the module.
+    """
+    for name, part in module.named_modules():
+        alone = isinstance(part, _BATCH_NORM) and not isinstance(part, nn.SyncBatchNorm)
+        if not alone or not (part.training or part.running_mean is None):
+            continue
+        plain = type(part) in _CONVERTED
+        if plain and not converted:
+            continue
+        sync = "set trainer.sync_batchnorm to true (GPUs, trainer.strategy ddp), " if plain else ""
+        raise ConfigError(
+            f"{type(part).__name__} '{name}' normalises by the statistics of each process's own items, which is not "
+            f"the gradient of the whole batch; {sync}freeze the tower (its running statistics are then exact), use one "
+            "with group norm such as ConvTower, or train with one process"
+        )
 
 
 def gathered(features: Features) -> Features:

@@ -21,10 +21,12 @@ import torch.distributed as dist
 from torch.distributed.tensor import DTensor
 
 from voxtile.data.presets import ImagePreset, VolumePreset
+from voxtile.errors import ConfigError
 from voxtile.models.dual import DualEncoder
 from voxtile.models.text import TextTransformer
 from voxtile.models.tuning import Tuning
 from voxtile.models.vit import ViTTower
+from voxtile.models.wavelet import WaveletTower
 from voxtile.objectives.contrastive import Contrastive
 from voxtile.objectives.facts import FactHead
 from voxtile.training.average import WeightAverage
@@ -41,6 +43,17 @@ IN_3D = {"dimensions": 3, "size": (4, 8, 8), "patch": (2, 4, 4), "slice_blocks":
 DROPPED = {"dropout": 0.2, "drop_path": 0.2}
 SHALLOW = {"depth": 1, "slice_blocks": ()}  # compiling takes seconds a block
 CACHED = {"batch": {"global": ITEMS, "micro": 2}}  # dropout is keyed by the micro-batch, whoever encodes it
+
+
+class Normalised(WaveletTower):
+    """With batch normalisation, and the size that this file's data have."""
+
+    size = (16, 16)
+
+    def __init__(self, **options):
+        super().__init__(dimensions=2, widths=(4,), blocks=(1,), width=8)
+
+
 # Of each training: the image tower, what of it is trained, and options of the module.
 CASES = {
     "full": ({"registers": 1, "layer_scale": 0.1}, None, {}),
@@ -49,8 +62,10 @@ CASES = {
     "frozen": ({}, Tuning(mode="frozen"), {}),
     "layer_decay, recompute": (IN_3D, None, {"layer_decay": 0.5, "recompute": True}),
     "cached, recompute": (IN_3D | DROPPED, None, {"recompute": True, **CACHED}),
+    "frozen normalisation": ({"tower": Normalised}, Tuning(mode="frozen"), {}),
     "compile": (SHALLOW, None, {"compile": "eager"}),
 }
+REFUSED = {"live normalisation": ({"tower": Normalised}, None, {})}
 SWEEP = {
     "aot_eager, cached, recompute": (
         IN_3D | DROPPED | SHALLOW,
@@ -68,7 +83,7 @@ def encoder(image, tuning):
     torch.manual_seed(0)
     made_of = {"size": 16, "patch": 4, "width": 16, "depth": 3, "heads": 2, "pooling": "cls", "dropout": 0.0} | image
     made = DualEncoder(
-        image=ViTTower(**made_of),
+        image=made_of.pop("tower", ViTTower)(**made_of),
         text=TextTransformer(
             vocabulary=300, context=16, width=16, depth=min(2, made_of["depth"]), heads=2, dropout=made_of["dropout"]
         ),
@@ -148,7 +163,7 @@ class Recorder(pl.Callback):
 
 
 def train(case, strategy, rank, ranks, saved, resume=None):
-    image, tuning, options = {**CASES, **SWEEP}[case]
+    image, tuning, options = {**CASES, **SWEEP, **REFUSED}[case]
     made = encoder(image, tuning)
     options = dict(options)
     optimizer = AdamW(lr=1e-2, layer_decay=options.pop("layer_decay", 1.0))
@@ -209,6 +224,15 @@ def resumed(found, expected):
     }
 
 
+def refused(case, way, rank):
+    """What is said of a training that must not begin."""
+    try:
+        train(case, way, rank, RANKS, None)
+    except ConfigError as error:
+        return str(error)
+    return "nothing"
+
+
 def free_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -231,6 +255,9 @@ def run(rank, port, folder, cases):
     if RESUMED in cases:
         saved = folder / f"fsdp2 {RESUMED}.ckpt"
         tables["resumed, 2 to 2"] = resumed(train(RESUMED, "fsdp2", rank, RANKS, None, resume=saved), alone[RESUMED])
+        dist.barrier()
+        said = {way: refused(case, way, rank) for case in REFUSED for way in WAYS}
+        (folder / f"refused {rank}.json").write_text(json.dumps(said))
         dist.barrier()
     dist.destroy_process_group()
     if RESUMED in cases:  # each by itself

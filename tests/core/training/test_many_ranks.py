@@ -8,6 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from timm.layers import BatchNormAct2d
+
+from voxtile.errors import ConfigError
+from voxtile.models.wavelet import WaveletTower
+from voxtile.training.ranks import check_statistics
 
 SCRIPT = Path(__file__).with_name("many_ranks.py")
 BOUND = 1e-10  # DESIGN, section 5
@@ -33,7 +39,34 @@ def check(tables, trainings):
 
 
 def test_weights_and_their_average_are_those_of_one_process(tmp_path):
-    check(trained(tmp_path, "suite"), 16)
+    check(trained(tmp_path, "suite"), 18)
+    for rank in range(2):
+        said = json.loads((tmp_path / f"refused {rank}.json").read_text())
+        assert set(said) == {"ddp", "fsdp2"}
+        for sentence in said.values():
+            assert "'encoder.image.stages.0.0.norm' normalises by the statistics of each process's own" in sentence
+            assert "set trainer.sync_batchnorm to true" in sentence
+
+
+def test_statistics_that_are_fixed_or_of_all_processes_are_accepted():
+    live = WaveletTower(dimensions=2, widths=(4,), blocks=(1,), width=8)
+    check_statistics(live, converted=False)  # as Lightning may still convert it
+    with pytest.raises(ConfigError, match=r"^BatchNorm2d 'stages\.0\.0\.norm' normalises"):
+        check_statistics(live, converted=True)
+    check_statistics(live.eval(), converted=True)
+    live.pooled_norm.running_mean = live.pooled_norm.running_var = None
+    with pytest.raises(ConfigError, match=r"^BatchNorm1d 'pooled_norm' normalises"):
+        check_statistics(live, converted=True)
+    check_statistics(torch.nn.SyncBatchNorm.convert_sync_batchnorm(live.train()), converted=True)
+
+
+def test_normalisation_that_torch_would_convert_to_another_function_is_refused_before():
+    layer = torch.nn.Sequential(BatchNormAct2d(3))
+    converted = torch.nn.SyncBatchNorm.convert_sync_batchnorm(layer).eval()
+    images = torch.randn(2, 3, 4, 4)
+    assert (converted(images) < 0).any()  # the activation is gone
+    with pytest.raises(ConfigError, match=r"^BatchNormAct2d '0' normalises .* whole batch; freeze the tower"):
+        check_statistics(torch.nn.Sequential(BatchNormAct2d(3)), converted=False)
 
 
 @pytest.mark.sweep

@@ -138,9 +138,7 @@ def step(options: argparse.Namespace) -> dict[str, Any]:
             _wait(device)
             spent[name].append(time.perf_counter() - start)
             peaks[name] = max(peaks[name], _peak(device) - held)
-    planned = memory(
-        measure(config(options.model), ImagePreset(), items=options.batch, texts=1), half=True, averaged=False
-    )
+    planned = memory(measure(config(options.model), ImagePreset(), items=options.batch, texts=1), averaged=False)
     weights = sum(p.nbytes for p in module.parameters())
     ratios = [b / a for a, b in zip(spent["ours"], spent["open_clip"], strict=True)]
     seconds = statistics.median(spent["ours"])

@@ -172,6 +172,12 @@ def test_checkpoints_that_cannot_be_used_are_refused(arguments, capsys, tmp_path
     other = ["--data.preset.init_args.std", "[0.3]"]
     assert "preset" in refused(capsys, "test", *arguments, *other, "--ckpt_path", checkpoint)
     assert "data seed" in refused(capsys, "fit", *arguments, "--data.seed", "9", "--ckpt_path", checkpoint)
+    for options, said in (
+        (["--model.encoder.embed_dim", "8"], "'encoder.image_projection.weight' is (16, 32) there and (8, 32) here"),
+        (["--model.encoder.image_tuning", '{"mode": "frozen"}'], "optimizer learned other weights"),
+        (["--model.optimizer.layer_decay", "0.5"], "in other groups"),
+    ):
+        assert said in refused(capsys, "fit", *arguments, *options, "--ckpt_path", checkpoint)
     monkeypatch.chdir(tmp_path)
     assert "run fit first" in refused(capsys, "test", *arguments, "--ckpt_path", "last")
 
@@ -189,9 +195,10 @@ def test_options_can_come_from_the_environment(arguments, capsys, monkeypatch):
     assert (data["val_split"], data["batch_size"]) == ("dev", 16), "a file comes before the environment"
 
 
-def test_a_run_that_max_steps_stopped_within_an_epoch_goes_on_with_the_rest_of_it(arguments):
+def test_a_run_that_max_steps_stopped_within_an_epoch_goes_on_with_the_rest_of_it(arguments, capsys):
     short = ["fit", *arguments, "--name", "short", "--trainer.max_epochs", "2"]
-    assert lightning_main([*short, "--trainer.max_steps", "7"]) == 0
+    assert lightning_main([*short, "--trainer.max_steps", "7", "--ckpt_path", "last"]) == 0
+    assert "no checkpoint under 'runs/short'; a new run begins" in capsys.readouterr().err
     assert lightning_main([*short, "--ckpt_path", "last"]) == 0
     checkpoint = read_checkpoint(max(Path("runs/short").rglob("last.ckpt"), key=lambda path: path.stat().st_mtime_ns))
     assert checkpoint["global_step"] == 2 * (160 // 16)

@@ -41,7 +41,7 @@ class Cursor:
             raise CheckpointError(
                 f"the checkpoint was trained on view {str(state['view'])[:12]}, but the corpus now gives "
                 f"{self.view[:12]}: its tables, the selection, the split, the unit or the mixture has changed; restore "
-                "them, or start a new run from the weights alone"
+                "them, or start a new run with another --name"
             )
         if state["seed"] != self.seed:
             raise CheckpointError(

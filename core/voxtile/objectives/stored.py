@@ -93,6 +93,6 @@ class StoredEmbeddings:
             return known[0]
         asked = "several models" if self.model is None else f"no '{self.model}'"
         raise ConfigError(
-            f"the embeddings of corpus '{self.corpus}' are of {asked}; set the objective's model to one of: "
+            f"the embeddings of corpus '{self.corpus}' are of {asked}; set model, beside that corpus, to one of: "
             f"{', '.join(sorted(known))}"
         )

@@ -44,13 +44,12 @@ CONFIGURED = (ContrastiveModule, DualEncoder, ImageTower, TextTower, Objective, 
 
 def _fsdp2(trainer: Mapping[str, Any]) -> Strategy:
     """Towers sharded over all processes of the run, one file a checkpoint (PyTorch's FSDP2, `fully_shard`)."""
-    from lightning.pytorch.strategies import ModelParallelStrategy
+    from voxtile.training.sharded import ShardedTowers
 
     devices = str(trainer["devices"])
     if not devices.isdecimal():
         raise ConfigError(f"trainer.strategy fsdp2 needs trainer.devices as a number, not {devices}; set it, e.g. to 8")
-    ranks = int(devices) * int(trainer["num_nodes"] or 1)
-    return ModelParallelStrategy(data_parallel_size=ranks, tensor_parallel_size=1, save_distributed_checkpoint=False)
+    return ShardedTowers(int(devices) * int(trainer["num_nodes"] or 1))
 
 
 # Names of strategies that Lightning gives another meaning, or none. Towers have parts that only some objectives read.
@@ -95,8 +94,11 @@ class VoxtileCLI(LightningCLI):
         path = config.get("ckpt_path")
         if path == "last":
             path = last_checkpoint(RUNS / config["name"])
-            if path is None and self.config.subcommand != "fit":
-                raise CheckpointError(f"there is no checkpoint under '{RUNS / config['name']}'; run fit first")
+            if path is None:
+                none = f"there is no checkpoint under '{RUNS / config['name']}'"
+                if self.config.subcommand != "fit":
+                    raise CheckpointError(f"{none}; run fit first")
+                print(f"note: {none}; a new run begins", file=sys.stderr)  # the first of several that go on
             config["ckpt_path"] = None if path is None else str(path)
         elif path:
             read_checkpoint(path)

@@ -28,6 +28,7 @@ from voxtile.training import logged
 from voxtile.training.checkpoint import FORMAT, Checkpoint
 from voxtile.training.economy import compile_towers, recompute_activations
 from voxtile.training.encoder_needs import check_encoder
+from voxtile.training.fits import check_groups, check_preset, check_weights, group_sizes
 from voxtile.training.held_out import HeldOutSteps
 from voxtile.training.large_batch import LargeBatch
 from voxtile.training.locked import check_cache
@@ -126,6 +127,7 @@ class ContrastiveModule(HeldOutSteps):
         self.training_marks: TrainingMarks | None = None  # what it was trained on, to find leaks
         self.fact_names: tuple[str, ...] | None = None
         self._configured = False
+        self._stored_groups: list[list[int]] = []  # of the optimizers of the checkpoint from which the run goes on
         self._shown = float("-inf")  # when the last figures were written down
         self.terms: dict[str, Tensor] = {}  # of the last step, unweighted
 
@@ -251,6 +253,8 @@ class ContrastiveModule(HeldOutSteps):
     def configure_optimizers(self) -> Any:  # noqa: ANN401
         """AdamW with the schedule stepped at every update."""
         optimizer = self.optimizer_config.build(self.named_parameters(), block_distances(self.encoder))
+        for sizes in self._stored_groups:
+            check_groups(optimizer, sizes)
         total = int(self.trainer.estimated_stepping_batches)
         lock = self._lock_step(total)
 
@@ -287,20 +291,20 @@ class ContrastiveModule(HeldOutSteps):
         """Take vocabulary, facts and preset; weights follow.
 
         Raises:
-            CheckpointError: it was trained with another preset than this run's.
+            CheckpointError: it was trained with another preset than this run's, or is of another model.
         """
         stored = checkpoint["voxtile_preset"]
-        if self.preset_config is not None and self.preset_config != stored:
-            raise CheckpointError(
-                f"the checkpoint was trained with the preset {stored}, but data.preset is {self.preset_config}; use "
-                "the same preset, or start a new run"
-            )
+        if self.preset_config is not None:
+            check_preset(self.preset_config, stored)
         self.preset_config = stored
         if MARKS in checkpoint:
             marks = TrainingMarks.from_checkpoint(checkpoint[MARKS])
             self.training_marks = marks if self.training_marks is None else marks | self.training_marks
         self.encoder.text.tokenizer.from_json(checkpoint["voxtile_tokenizer"])
         self.setup_objectives(tuple(checkpoint["voxtile_facts"]))
+        if self._trainer is not None and "state_dict" in checkpoint:  # sharded weights are loaded before
+            check_weights(self.state_dict(), checkpoint["state_dict"])
+            self._stored_groups = [group_sizes(state) for state in checkpoint.get("optimizer_states", ())]
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> ContrastiveModule:  # noqa: ANN401

@@ -44,13 +44,12 @@ CONFIGURED = (ContrastiveModule, DualEncoder, ImageTower, TextTower, Objective, 
 
 def _fsdp2(trainer: Mapping[str, Any]) -> Strategy:
     """Towers sharded over all processes of the run, one file a checkpoint (PyTorch's FSDP2, `fully_shard`)."""
-    from lightning.pytorch.strategies import ModelParallelStrategy
+    from voxtile.training.sharded import ShardedTowers
 
     devices = str(trainer["devices"])
     if not devices.isdecimal():
         raise ConfigError(f"trainer.strategy fsdp2 needs trainer.devices as a number, not {devices}; set it, e.g. to 8")
-    ranks = int(devices) * int(trainer["num_nodes"] or 1)
-    return ModelParallelStrategy(data_parallel_size=ranks, tensor_parallel_size=1, save_distributed_checkpoint=False)
+    return ShardedTowers(int(devices) * int(trainer["num_nodes"] or 1))
 
 
 # Names of strategies that Lightning gives another meaning, or none. Towers have parts that only some objectives read.

@@ -60,10 +60,6 @@ class ManyProcesses(pl.LightningModule):
             return
         if self.large_batch is not None or self._sharded:
             average_gradients(self.parameters())
-        for parameter in self.parameters() if self._sharded else ():
-            # A sharded checkpoint must hold the optimiser's state of all, also of what no objective reads.
-            if parameter.requires_grad and parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
         for parameter in self.encoder.image.parameters() if self._locked else ():
             parameter.grad = None
 

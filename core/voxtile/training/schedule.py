@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.distributed.tensor import DTensor
 
 from voxtile.errors import ConfigError
@@ -130,21 +130,15 @@ class AdamW:
             )
         if not all(0 <= factor < math.inf for factor in self.factors.values()):
             raise ConfigError(f"optimizer.factors must be numbers of at least 0, not {dict(self.factors)}")
-        groups: dict[tuple[str, float, float, bool, bool], list[Tensor]] = {}
-        for name, parameter in named:
-            if parameter.requires_grad:
-                tower = "image" if name.startswith(IMAGE_TOWER) else "other"
-                decay = self.weight_decay if parameter.ndim >= 2 and not _UNDECAYED.search(name) else 0.0
-                rate = self._factor(name) * self.layer_decay ** (distances or {}).get(name, 0)
-                sharded = isinstance(parameter, DTensor)  # the update of a group is one call, for one kind of tensor
-                matrix = self.muon and by_muon(name, parameter)
-                groups.setdefault((tower, rate, decay, sharded, matrix), []).append(parameter)
-        made = {
-            key: {"params": groups[key], "tower": key[0], "lr": self.lr * key[1], "weight_decay": key[2]}
-            for key in sorted(groups)
-        }
+        made: dict[bool, list[dict[str, object]]] = {False: [], True: []}
+        learned = ((name, parameter) for name, parameter in named if parameter.requires_grad)
+        for (tower, rate, decay, matrix), parameters in self.groups(learned, distances).items():
+            for sharded in (False, True):  # the update of a group is one call, for one kind of tensor
+                if kind := [parameter for parameter in parameters if isinstance(parameter, DTensor) is sharded]:
+                    options = {"tower": tower, "lr": self.lr * rate, "weight_decay": decay}
+                    made[matrix].append({"params": kind, **options})
         optimizer = torch.optim.AdamW(
-            [group for key, group in made.items() if not key[-1]],
+            made[False],
             lr=self.lr,
             betas=self.betas,
             eps=self.eps,
@@ -153,8 +147,28 @@ class AdamW:
         # A fused step could also undo the scale of fp16 gradients, and Lightning then refuses to clip them before it.
         optimizer._step_supports_amp_scaling = False
         if self.muon:
-            return MuonAndAdamW([group for key, group in made.items() if key[-1]], optimizer)
+            return MuonAndAdamW(made[True], optimizer)
         return optimizer
+
+    def groups(
+        self, named: Iterable[tuple[str, nn.Parameter]], distances: Mapping[str, int] | None = None
+    ) -> dict[tuple[str, float, float, bool], list[nn.Parameter]]:
+        """Parameters that are updated alike, sharded or not, in the order in which checkpoints number them.
+
+        Args:
+            named: the parameters that learn.
+            distances: see `build`.
+
+        Returns:
+            By tower, factor of the learning rate, decay and whether Muon updates them.
+        """
+        groups: dict[tuple[str, float, float, bool], list[nn.Parameter]] = {}
+        for name, parameter in named:
+            tower = "image" if name.startswith(IMAGE_TOWER) else "other"
+            decay = self.weight_decay if parameter.ndim >= 2 and not _UNDECAYED.search(name) else 0.0
+            rate = self._factor(name) * self.layer_decay ** (distances or {}).get(name, 0)
+            groups.setdefault((tower, rate, decay, self.muon and by_muon(name, parameter)), []).append(parameter)
+        return dict(sorted(groups.items(), key=lambda item: item[0]))
 
     def _factor(self, name: str) -> float:
         local = name.removeprefix("encoder.")

@@ -4,7 +4,7 @@ Everything is in float64. Each process first makes every training alone, then it
 and writes the largest relative error of any tensor: of the gradients of both steps, of the weights, of their average in
 validation and in the checkpoint.
 
-    PYTHONPATH=FOLDER python many_ranks.py FOLDER suite|sweep [CASE…]
+    PYTHONPATH=FOLDER python many_ranks.py FOLDER suite|sweep|resumed [CASE…]
 """
 
 import json
@@ -18,6 +18,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 import torch
 import torch.distributed as dist
+from lightning.pytorch.strategies import ModelParallelStrategy
 from torch.distributed.tensor import DTensor
 
 from voxtile.data.presets import ImagePreset, VolumePreset
@@ -54,9 +55,17 @@ class Normalised(WaveletTower):
         super().__init__(dimensions=2, widths=(4,), blocks=(1,), width=8)
 
 
+class Spare(ViTTower):
+    """With weights that no objective reads: they have neither a gradient nor a state of the optimiser."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.spare = torch.nn.Linear(3, 4)
+
+
 # Of each training: the image tower, what of it is trained, and options of the module.
 CASES = {
-    "full": ({"registers": 1, "layer_scale": 0.1}, None, {}),
+    "full": ({"tower": Spare, "registers": 1, "layer_scale": 0.1}, None, {}),
     "last_n": (IN_3D, Tuning(mode="last_n", blocks=1), {"layer_decay": 0.5}),
     "lora": ({"channels": 3}, Tuning(mode="lora", rank=2), {"recompute": True}),
     "frozen": ({}, Tuning(mode="frozen"), {}),
@@ -75,8 +84,32 @@ SWEEP = {
     "inductor": (SHALLOW | {"registers": 1}, None, {"compile": "inductor", **CACHED}),
     "inductor, lora, recompute": (SHALLOW, Tuning(mode="lora", rank=2), {"compile": "inductor", "recompute": True}),
 }
-RESUMED = "last_n"
+# Who wrote a checkpoint, who goes on from it and by how many processes; `before` are checkpoints as they once were.
+TO_ONE = [("fsdp2", "auto", 1), ("fsdp2", "fsdp2", 1), ("alone", "fsdp2", 1), ("ddp", "fsdp2", 1)]
+TO_TWO = [
+    ("alone", "fsdp2", 2),
+    ("ddp", "fsdp2", 2),
+    ("fsdp2", "ddp", 2),
+    ("fsdp2", "fsdp2", 2),
+    ("before", "fsdp2", 2),
+]
+GO_ON = {
+    "last_n": [*TO_TWO, *TO_ONE[:2]],
+    "lora": [TO_TWO[0], TO_TWO[2]],
+    "frozen": [TO_TWO[1], TO_ONE[0]],
+    "full": [TO_TWO[0], TO_TWO[2]],
+}
+GO_ON_SWEEP = {
+    case: [*TO_TWO, *TO_ONE] if case != "full" else [*TO_TWO[:-1], *TO_ONE]  # once all weights had to be read
+    for case in ("last_n", "lora", "frozen", "full", "cached, recompute")
+}
 WAYS = ("ddp", "fsdp2")
+BY_NAME = {
+    **STRATEGIES,
+    "before": lambda _: ModelParallelStrategy(
+        data_parallel_size=RANKS, tensor_parallel_size=1, save_distributed_checkpoint=False
+    ),
+}
 
 
 def encoder(image, tuning):
@@ -179,7 +212,7 @@ def train(case, strategy, rank, ranks, saved, resume=None):
     trainer = pl.Trainer(
         accelerator="cpu", max_steps=STEPS, limit_val_batches=validated, num_sanity_val_steps=0, logger=False,
         enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False, **devices,
-        strategy=STRATEGIES[strategy](devices) if strategy in STRATEGIES else strategy, use_distributed_sampler=False,
+        strategy=BY_NAME.get(strategy, lambda _: strategy)(devices), use_distributed_sampler=False,
         gradient_clip_val=0.5, callbacks=[WeightAverage(decay=0.5), recorder], plugins=[AtomicCheckpointIO()],
     )  # fmt: skip
     data = Data(made.image, rank, ranks)
@@ -239,9 +272,9 @@ def free_port():
         return free.getsockname()[1]
 
 
-def run(rank, port, folder, cases):
+def run(rank, port, folder, which, cases):
     torch.set_num_threads(1)
-    tables, alone = {}, {}
+    tables, alone, resumptions = {}, {}, {"suite": GO_ON, "resumed": GO_ON_SWEEP}.get(which, {})
     for case in cases:
         alone[case] = train(case, "auto", 0, 1, folder / f"alone {case} {rank}.ckpt")
     os.environ |= {"LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
@@ -252,30 +285,43 @@ def run(rank, port, folder, cases):
             dist.barrier()
             tables[f"{case} | {way}"] = compared(found, alone[case])
             print(rank, case, way, round(time.perf_counter() - start, 1), file=sys.stderr)
-    if RESUMED in cases:
-        saved = folder / f"fsdp2 {RESUMED}.ckpt"
-        tables["resumed, 2 to 2"] = resumed(train(RESUMED, "fsdp2", rank, RANKS, None, resume=saved), alone[RESUMED])
-        dist.barrier()
+
+    def go_on(case, wrote, way, ranks):
+        saved = folder / (f"alone {case} 0.ckpt" if wrote == "alone" else f"{wrote} {case}.ckpt")
+        if wrote == "before":
+            train(case, wrote, rank, RANKS, saved)
+            dist.barrier()
+        found = train(case, way, rank if ranks > 1 else 0, ranks, None, resume=saved)
+        tables[f"{case} | from {wrote} to {way} by {ranks}"] = resumed(found, alone[case])
+
+    again = [(case, *how) for case, all_of_it in resumptions.items() for how in all_of_it if case in cases]
+    for how in again:
+        if how[-1] == RANKS:
+            go_on(*how)
+    if which == "suite":
         said = {way: refused(case, way, rank) for case in REFUSED for way in WAYS}
         (folder / f"refused {rank}.json").write_text(json.dumps(said))
-        dist.barrier()
+    dist.barrier()
     dist.destroy_process_group()
-    if RESUMED in cases:  # each by itself
-        os.environ |= {"LOCAL_RANK": "0", "MASTER_PORT": str(free_port())}
-        found = train(RESUMED, "fsdp2", 0, 1, None, resume=saved)
-        tables["resumed, 2 to 1"] = resumed(found, alone[RESUMED])
-        dist.destroy_process_group()
+    for how in again:  # each process by itself
+        if how[-1] == 1:
+            os.environ |= {"LOCAL_RANK": "0", "MASTER_PORT": str(free_port())}
+            if "auto" in how:
+                del os.environ["LOCAL_RANK"]
+            go_on(*how)
+            if dist.is_initialized():
+                dist.destroy_process_group()
     (folder / f"{rank}.json").write_text(json.dumps(tables))
 
 
 def main(folder, which, *only):
-    cases = only or {"suite": CASES, "sweep": SWEEP}[which]
+    cases = only or {"suite": CASES, "sweep": SWEEP, "resumed": GO_ON_SWEEP}[which]
     port, children = free_port(), []
     for rank in range(RANKS):
         child = os.fork()
         if not child:
             try:
-                run(rank, port, Path(folder), cases)
+                run(rank, port, Path(folder), which, cases)
                 os._exit(0)
             except BaseException:
                 traceback.print_exc()

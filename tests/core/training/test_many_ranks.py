@@ -39,7 +39,7 @@ def check(tables, trainings):
 
 
 def test_weights_and_their_average_are_those_of_one_process(tmp_path):
-    check(trained(tmp_path, "suite"), 18)
+    check(trained(tmp_path, "suite"), 16 + 13)
     for rank in range(2):
         said = json.loads((tmp_path / f"refused {rank}.json").read_text())
         assert set(said) == {"ddp", "fsdp2"}
@@ -67,6 +67,11 @@ def test_normalisation_that_torch_would_convert_to_another_function_is_refused_b
     assert (converted(images) < 0).any()  # the activation is gone
     with pytest.raises(ConfigError, match=r"^BatchNormAct2d '0' normalises .* whole batch; freeze the tower"):
         check_statistics(torch.nn.Sequential(BatchNormAct2d(3)), converted=False)
+
+
+@pytest.mark.sweep
+def test_a_run_goes_on_with_any_strategy_and_number_of_processes(tmp_path):
+    check(trained(tmp_path, "resumed"), 5 * 2 + 5 * 9 - 1)
 
 
 @pytest.mark.sweep

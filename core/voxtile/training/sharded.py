@@ -1,0 +1,140 @@
+"""The strategy that shards weights, with checkpoints that say nothing of it.
+
+A checkpoint holds the optimiser's state as one process alone would: whole tensors, numbered by `AdamW.groups`. Sharded
+and whole parameters need groups of their own in a sharded run; they are put together on the way out and taken apart on
+the way in, those of the learning-rate schedule too. So a run goes on with another strategy and number of processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any, cast
+
+from lightning.pytorch.strategies import ModelParallelStrategy
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.optim import Optimizer
+
+from voxtile.errors import CheckpointError
+from voxtile.training.checkpoint import Checkpoint
+from voxtile.training.module import ContrastiveModule
+from voxtile.training.schedule import block_distances
+
+_BY_GROUP = ("base_lrs", "_last_lr", "lr_lambdas")  # lists of torch's LambdaLR with an entry a group
+
+
+class ShardedTowers(ModelParallelStrategy):
+    """Towers sharded over all processes (PyTorch's FSDP2), one file a checkpoint.
+
+    Args:
+        ranks: processes of the run.
+    """
+
+    def __init__(self, ranks: int) -> None:
+        super().__init__(data_parallel_size=ranks, tensor_parallel_size=1, save_distributed_checkpoint=False)
+
+    def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
+        """The state as one process alone would have it, on the CPU of rank 0; empty in others."""
+        groups = self._groups(optimizer)
+        state = {}
+        for number, parameter in enumerate(chain.from_iterable(groups)):
+            held = {key: _whole(value) for key, value in optimizer.state.get(parameter, {}).items()}
+            if held and self.global_rank == 0:
+                state[number] = held
+        if self.global_rank:
+            return {}
+        numbers = iter(range(sum(map(len, groups))))
+        options = [optimizer.param_groups[own] for own in _firsts(optimizer, groups)]
+        return {
+            "state": state,
+            "param_groups": [
+                {**kept, "params": [next(numbers) for _ in group]} for kept, group in zip(options, groups, strict=True)
+            ],
+        }
+
+    def save_checkpoint(self, checkpoint: Checkpoint, filepath: Any, storage_options: Any | None = None) -> None:  # noqa: ANN401
+        """Write the schedule's lists, too, as those of one process alone."""
+        if "lr_schedulers" in checkpoint:
+            firsts = _firsts(self.optimizers[0], self._groups(self.optimizers[0]))
+            schedules = [_relisted(saved, firsts) for saved in checkpoint["lr_schedulers"]]
+            checkpoint = {**checkpoint, "lr_schedulers": schedules}
+        super().save_checkpoint(checkpoint, filepath, storage_options)
+
+    def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> Checkpoint:  # noqa: ANN401
+        """Load weights and the optimiser's state, whichever strategy wrote them.
+
+        Raises:
+            CheckpointError: the optimiser had other parameters.
+        """
+        optimizers, self.optimizers = self.optimizers, []
+        try:
+            checkpoint: Checkpoint = super().load_checkpoint(checkpoint_path, weights_only)
+        finally:
+            self.optimizers = optimizers
+        for optimizer, saved in zip(optimizers, checkpoint.pop("optimizer_states", []), strict=False):
+            self._load_optimizer(optimizer, saved, Path(checkpoint_path))
+        if optimizers and "lr_schedulers" in checkpoint:
+            groups = self._groups(optimizers[0])
+            of = {parameter: number for number, group in enumerate(groups) for parameter in group}
+            sources = [of[group["params"][0]] for group in optimizers[0].param_groups]
+            checkpoint["lr_schedulers"] = [
+                _relisted(saved, sources) if len(saved.get("base_lrs", ())) == len(groups) else saved
+                for saved in checkpoint["lr_schedulers"]
+            ]
+        return checkpoint
+
+    def _load_optimizer(self, optimizer: Optimizer, saved: dict[str, Any], path: Path) -> None:
+        parameters = list(chain.from_iterable(self._groups(optimizer)))
+        numbers = [number for group in saved["param_groups"] for number in group["params"]]
+        if len(numbers) != len(parameters):
+            raise CheckpointError(
+                f"checkpoint '{path}' has the optimiser's state of {len(numbers)} tensors, but this run trains "
+                f"{len(parameters)}; go on with the config of its run, or start a new run"
+            )
+        if numbers != list(range(len(numbers))):  # as Lightning numbers them, until voxtile did
+            assert self.model is not None
+            parameters = list(self.model.parameters())
+        number_of = {parameter: number for number, parameter in enumerate(parameters)}
+        options = {number: group for group in saved["param_groups"] for number in group["params"]}
+        state, groups, count = {}, [], 0
+        for group in optimizer.param_groups:
+            for own, parameter in enumerate(group["params"], count):
+                if (number := number_of[parameter]) in saved["state"]:
+                    state[own] = {key: _placed(value, parameter) for key, value in saved["state"][number].items()}
+            own_numbers = list(range(count, count + len(group["params"])))
+            groups.append({**options[number_of[group["params"][0]]], "params": own_numbers})
+            count += len(own_numbers)
+        optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+    def _groups(self, optimizer: Optimizer) -> list[list[nn.Parameter]]:
+        """The optimiser's parameters in the groups of one process alone."""
+        module = cast(ContrastiveModule, self.lightning_module)
+        held = {parameter for group in optimizer.param_groups for parameter in group["params"]}
+        named = ((name, parameter) for name, parameter in module.named_parameters() if parameter in held)
+        return list(module.optimizer_config.groups(named, block_distances(module.encoder)).values())
+
+
+def _firsts(optimizer: Optimizer, groups: Sequence[Sequence[Tensor]]) -> list[int]:
+    """For each group of one process alone, a group of the optimiser that has the same options."""
+    of = {parameter: number for number, group in enumerate(optimizer.param_groups) for parameter in group["params"]}
+    return [of[group[0]] for group in groups]
+
+
+def _relisted(schedule: dict[str, Any], sources: Sequence[int]) -> dict[str, Any]:
+    """The state of a schedule with lists for other groups, each as that of a source."""
+    return schedule | {key: [schedule[key][own] for own in sources] for key in _BY_GROUP if key in schedule}
+
+
+def _whole(value: Any) -> Any:  # noqa: ANN401 - whatever optimisers keep
+    if isinstance(value, DTensor):
+        value = value.full_tensor()  # all processes must ask
+    return value.detach().cpu() if isinstance(value, Tensor) else value
+
+
+def _placed(value: Any, parameter: Tensor) -> Any:  # noqa: ANN401 - whatever optimisers keep
+    """A whole tensor sharded as its parameter; others, such as the count of steps, as they are."""
+    if isinstance(parameter, DTensor) and isinstance(value, Tensor) and value.shape == parameter.shape:
+        return distribute_tensor(value.to(parameter.device), parameter.device_mesh, parameter.placements)
+    return value

@@ -5,9 +5,11 @@ Only the chosen command's module is imported, so that `voxtile --help` and `voxt
 
 from __future__ import annotations
 
+import atexit
 import difflib
 import inspect
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -15,9 +17,7 @@ from dataclasses import replace
 
 from voxtile.command_table import COMMANDS, Entry, Group
 from voxtile.domain import Command, discover
-from voxtile.errors import ConfigError, VoxtileError
-
-INTERRUPTED = 130  # 128 + SIGINT, as shells do
+from voxtile.errors import ConfigError, InterruptedRunError, VoxtileError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,7 +37,9 @@ def _guarded(run: Callable[[list[str]], None], argv: list[str]) -> int:
         run(words)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        return _say("interrupted; run the same command again to go on", INTERRUPTED)
+        return _interrupted("interrupted; run the same command again to go on")
+    except InterruptedRunError as error:
+        return _interrupted(str(error))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: nothing more to say
         return 0
@@ -52,6 +54,12 @@ def _guarded(run: Callable[[list[str]], None], argv: list[str]) -> int:
         sentence = f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"
         return _say(f"{sentence}; run with --debug for the traceback", 1, trace=debug)
     return 0
+
+
+def _interrupted(sentence: str) -> int:
+    """Say it; another Ctrl-C while Python clears up would print where in a library it came."""
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
+    return _say(sentence, InterruptedRunError.exit_status)
 
 
 def _own_cause(error: BaseException) -> VoxtileError | None:

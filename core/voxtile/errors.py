@@ -43,6 +43,12 @@ class TrainingError(VoxtileError):
     """A run cannot go on; the message names what it met."""
 
 
+class InterruptedRunError(VoxtileError):
+    """Ctrl-C ended a training; what was saved stays."""
+
+    exit_status = 130  # 128 + SIGINT, as shells do
+
+
 class EvaluationError(VoxtileError):
     """A task cannot give an honest figure on this corpus."""
 

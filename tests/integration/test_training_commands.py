@@ -122,6 +122,8 @@ def refused(capsys, *argv):
         (["--model.weights", '{"fact": 1.0}'], "names no objective: fact"),
         (["--checkpoint.every_n_train_steps", "0"], "at least 1"),
         (["--data.corpus", "nowhere"], "nowhere"),
+        (["--trainer.strategy", "ddpp"], "trainer: You selected an invalid strategy name: `strategy='ddpp'`; change"),
+        (["--trainer.devices", "0"], "value is not a valid input using cpu accelerator; change accelerator, devices"),
         (["--data.preset.init_args.channels", "3", "--data.preset.init_args.mean", "[0.5, 0.5, 0.5]",
           "--data.preset.init_args.std", "[0.3, 0.3, 0.3]"], "takes 1 channels in 2D"),
         (["-c", "medical/ctt"], "medical/ct"),
@@ -180,6 +182,24 @@ def test_checkpoints_that_cannot_be_used_are_refused(arguments, capsys, tmp_path
         assert said in refused(capsys, "fit", *arguments, *options, "--ckpt_path", checkpoint)
     monkeypatch.chdir(tmp_path)
     assert "run fit first" in refused(capsys, "test", *arguments, "--ckpt_path", "last")
+
+
+def test_ctrl_c_ends_with_what_to_do_next(arguments, capsys, tmp_path, monkeypatch):
+    (tmp_path / "some_hand.py").write_text(
+        "from lightning.pytorch import Callback\n"
+        "class Hand(Callback):\n"
+        "    def on_train_batch_end(self, trainer, *_):\n"
+        "        if trainer.global_step == 6:\n"
+        "            raise KeyboardInterrupt\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    options = ["--name", "stopped", "--trainer.callbacks", '[{"class_path": "some_hand.Hand"}]']
+    assert lightning_main(["fit", *arguments, *options]) == 130
+    said = capsys.readouterr().err
+    assert said.endswith("voxtile: error: interrupted; go on from the last checkpoint with --ckpt_path last\n")
+    assert "Traceback" not in said
+    (checkpoint,) = Path("runs/stopped").rglob("last.ckpt")
+    assert read_checkpoint(checkpoint)["global_step"] == 4
 
 
 def test_untrained_models_are_not_tested(arguments, capsys):

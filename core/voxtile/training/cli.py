@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,16 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentError
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.callbacks import ProgressBar as AnyProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, Logger
 from lightning.pytorch.strategies import Strategy
+from lightning.pytorch.utilities import rank_zero_only
 
 from voxtile.data.datamodule import CorpusDataModule
 from voxtile.domain import resolve
-from voxtile.errors import CheckpointError, ConfigError
+from voxtile.errors import CheckpointError, ConfigError, InterruptedRunError, cause_of
 from voxtile.models.dual import DualEncoder
 from voxtile.models.tower import ImageTower, TextTower
 from voxtile.objectives.base import Objective
@@ -129,7 +132,10 @@ class VoxtileCLI(LightningCLI):
             kwargs["enable_progress_bar"] = live = sys.stdout.isatty()
             callbacks.append(progress(live=live))
         kwargs["callbacks"] = callbacks
-        return super().instantiate_trainer(**kwargs)
+        try:
+            return super().instantiate_trainer(**kwargs)
+        except (ImportError, ValueError) as error:  # packages of a precision, names of strategies
+            raise _refused_by_trainer(error) from error
 
     def _loggers(self, chosen: Logger | list[Logger] | bool | None) -> list[Logger] | bool:
         """CSV in the run's folder, where checkpoints and reports lie too, and the loggers of the config beside it."""
@@ -164,6 +170,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     Raises:
         VoxtileError: anything that is the input's fault, in one sentence.
+        InterruptedRunError: Ctrl-C.
     """
     _silence_advice()
     keep_freed_memory()
@@ -187,6 +194,22 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     except ArgumentError as error:
         raise ConfigError(explain(str(error), (), CONFIGURED)) from error
+    except MisconfigurationException as error:
+        raise _refused_by_trainer(error) from error
+    except SystemExit as leaving:
+        if not isinstance(leaving.__context__, KeyboardInterrupt):
+            raise
+        if getattr(rank_zero_only, "rank", 0):  # its parent says it
+            raise SystemExit(InterruptedRunError.exit_status) from leaving
+        fit = arguments[0] == "fit"
+        then = "go on from the last checkpoint with --ckpt_path last" if fit else "run the same command again"
+        raise InterruptedRunError(f"interrupted; {then}") from leaving
+
+
+def _refused_by_trainer(error: Exception) -> ConfigError:
+    """What Lightning says of settings of its trainer, in its words; the first of its sentences tells it."""
+    said = re.split(r"[.!]\s+(?=[A-Z])", cause_of(error))[0].rstrip(".!")
+    return ConfigError(f"trainer: {said[:200]}; change accelerator, devices, strategy, precision or what it names")
 
 
 def _cli_of(arguments: Sequence[str]) -> type[VoxtileCLI]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from types import FrameType
 from typing import Any
@@ -51,6 +52,8 @@ class Preemption(pl.Callback):
             for callback in trainer.checkpoint_callbacks:
                 if isinstance(callback, RunCheckpoint):
                     callback.save(trainer)
+            if trainer.is_global_zero:
+                sys.stderr.write(f"note: SIGTERM: step {trainer.global_step} is saved; go on with --ckpt_path last\n")
             raise SIGTERMException(128 + signal.SIGTERM)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

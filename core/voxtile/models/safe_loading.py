@@ -17,13 +17,14 @@ _POINTER = b"version https://git-lfs"
 _SHOWN = 200
 
 
-def load_tensors(path: Path, what: str, instead: str) -> Any:  # noqa: ANN401 - whatever was saved
+def load_tensors(path: Path, what: str, instead: str, *, mapped: bool = False) -> Any:  # noqa: ANN401 - whatever was saved
     """Read a file on the CPU: tensors and plain values, nothing that could run code.
 
     Args:
         path: of safetensors by its ending, or else what `torch.save` wrote.
         what: how the file is called in messages, e.g. `checkpoint`.
         instead: what to do where it is refused, e.g. `download it again`.
+        mapped: leave tensors of `torch.save` in the file until they are read, for processes that share its pages.
 
     Raises:
         CheckpointError: it holds other objects, is damaged, or only points to the file.
@@ -35,7 +36,7 @@ def load_tensors(path: Path, what: str, instead: str) -> Any:  # noqa: ANN401 - 
             return load_file(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's, of the pickle's version
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # pickle, zip, torch and safetensors raise many types
         raise CheckpointError(f"{what} '{path}' {_refusal(path, error, instead)}") from None
 

@@ -26,8 +26,12 @@ FORMAT = 1  # raised when a checkpoint of this version could not be read by the 
 Checkpoint = dict[str, Any]
 
 
-def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+def read_checkpoint(path: str | os.PathLike[str], *, mapped: bool = False) -> Checkpoint:
     """Read a checkpoint that voxtile wrote, tensors on the CPU.
+
+    Args:
+        path: of the file.
+        mapped: leave its tensors in the file until they are read.
 
     Raises:
         CheckpointError: the file is missing or damaged, is not what its hash was taken of, holds objects that could
@@ -42,7 +46,8 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
             f"checkpoint '{path}' is torn: it is not the file that '{_hashes(path).name}' was written for; use another "
             "file of the run"
         )
-    return check_format(load_tensors(path, "checkpoint", "use another checkpoint, one that voxtile wrote"), path)
+    read = load_tensors(path, "checkpoint", "use another checkpoint, one that voxtile wrote", mapped=mapped)
+    return check_format(read, path)
 
 
 def check_format(checkpoint: object, path: str | os.PathLike[str]) -> Checkpoint:

@@ -71,7 +71,12 @@ def check_groups(optimizer: Optimizer, stored: Sequence[int]) -> None:
     Raises:
         CheckpointError: they differ.
     """
-    if group_sizes(optimizer.state_dict()) != list(stored):
+    check_group_sizes(group_sizes(optimizer.state_dict()), stored)
+
+
+def check_group_sizes(own: Sequence[int], stored: Sequence[int]) -> None:
+    """The same by the sizes of the run's groups, where its optimizer has others than a checkpoint's."""
+    if list(own) != list(stored):
         raise CheckpointError(
             "the checkpoint's optimizer learned other weights, or in other groups, than model.optimizer and the tuning "
             f"of the towers ask for now; {_ELSE}"

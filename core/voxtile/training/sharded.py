@@ -7,18 +7,19 @@ the way in, those of the learning-rate schedule too. So a run goes on with anoth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import Any, cast
 
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 
-from voxtile.errors import CheckpointError
-from voxtile.training.checkpoint import Checkpoint
+from voxtile.errors import ConfigError
+from voxtile.training.checkpoint import Checkpoint, read_checkpoint
+from voxtile.training.fits import check_group_sizes, check_groups, check_weights, group_sizes
 from voxtile.training.module import ContrastiveModule
 from voxtile.training.schedule import block_distances
 
@@ -34,6 +35,19 @@ class ShardedTowers(ModelParallelStrategy):
 
     def __init__(self, ranks: int) -> None:
         super().__init__(data_parallel_size=ranks, tensor_parallel_size=1, save_distributed_checkpoint=False)
+
+    def setup_environment(self) -> None:
+        """Refuse what goes with whole weights alone, and let the processes find each other.
+
+        Raises:
+            ConfigError: the gradients are in fp16, whose scale PyTorch takes off whole or sharded ones, not both.
+        """
+        if getattr(self.precision_plugin, "scaler", None) is not None:
+            raise ConfigError(
+                "trainer.strategy fsdp2 cannot scale the gradients of trainer.precision 16-mixed; take bf16-mixed, or "
+                "trainer.strategy ddp"
+            )
+        super().setup_environment()
 
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
         """The state as one process alone would have it, on the CPU of rank 0; empty in others."""
@@ -63,50 +77,49 @@ class ShardedTowers(ModelParallelStrategy):
         super().save_checkpoint(checkpoint, filepath, storage_options)
 
     def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> Checkpoint:  # noqa: ANN401
-        """Load weights and the optimiser's state, whichever strategy wrote them.
+        """Load weights and the optimiser's state, whichever strategy wrote them; read safely, whatever is asked for.
 
         Raises:
-            CheckpointError: the optimiser had other parameters.
+            CheckpointError: the file is unsafe or damaged, or is of another model or optimiser.
         """
-        optimizers, self.optimizers = self.optimizers, []
-        try:
-            checkpoint: Checkpoint = super().load_checkpoint(checkpoint_path, weights_only)
-        finally:
-            self.optimizers = optimizers
-        for optimizer, saved in zip(optimizers, checkpoint.pop("optimizer_states", []), strict=False):
-            self._load_optimizer(optimizer, saved, Path(checkpoint_path))
-        if optimizers and "lr_schedulers" in checkpoint:
-            groups = self._groups(optimizers[0])
+        assert self.model is not None
+        checkpoint = read_checkpoint(self.broadcast(checkpoint_path), mapped=True)
+        weights = checkpoint.pop("state_dict")
+        check_weights(self.model.state_dict(), weights)
+        set_model_state_dict(self.model, weights, options=StateDictOptions(full_state_dict=True))
+        states = checkpoint.pop("optimizer_states", [])
+        for optimizer, saved in zip(self.optimizers, states, strict=False):
+            groups = self._groups(optimizer)
+            self._load_optimizer(optimizer, groups, saved)
             of = {parameter: number for number, group in enumerate(groups) for parameter in group}
-            sources = [of[group["params"][0]] for group in optimizers[0].param_groups]
+            sources = [of[group["params"][0]] for group in optimizer.param_groups]
             checkpoint["lr_schedulers"] = [
-                _relisted(saved, sources) if len(saved.get("base_lrs", ())) == len(groups) else saved
-                for saved in checkpoint["lr_schedulers"]
+                _relisted(schedule, sources) if len(schedule["base_lrs"]) == len(groups) else schedule
+                for schedule in checkpoint["lr_schedulers"]
             ]
         return checkpoint
 
-    def _load_optimizer(self, optimizer: Optimizer, saved: dict[str, Any], path: Path) -> None:
-        parameters = list(chain.from_iterable(self._groups(optimizer)))
+    def _load_optimizer(
+        self, optimizer: Optimizer, groups: Sequence[Sequence[nn.Parameter]], saved: Mapping[str, Any]
+    ) -> None:
         numbers = [number for group in saved["param_groups"] for number in group["params"]]
-        if len(numbers) != len(parameters):
-            raise CheckpointError(
-                f"checkpoint '{path}' has the optimiser's state of {len(numbers)} tensors, but this run trains "
-                f"{len(parameters)}; go on with the config of its run, or start a new run"
-            )
-        if numbers != list(range(len(numbers))):  # as Lightning numbers them, until voxtile did
-            assert self.model is not None
-            parameters = list(self.model.parameters())
-        number_of = {parameter: number for number, parameter in enumerate(parameters)}
+        if numbers == list(range(len(numbers))):
+            check_group_sizes([len(group) for group in groups], group_sizes(saved))
+            numbered = list(chain.from_iterable(groups))
+        else:  # as Lightning numbers them, and voxtile did at first
+            check_groups(optimizer, group_sizes(saved))
+            numbered = list(cast(nn.Module, self.model).parameters())
+        number_of = {parameter: number for number, parameter in enumerate(numbered)}
         options = {number: group for group in saved["param_groups"] for number in group["params"]}
-        state, groups, count = {}, [], 0
+        state, own_groups, count = {}, [], 0
         for group in optimizer.param_groups:
             for own, parameter in enumerate(group["params"], count):
                 if (number := number_of[parameter]) in saved["state"]:
                     state[own] = {key: _placed(value, parameter) for key, value in saved["state"][number].items()}
             own_numbers = list(range(count, count + len(group["params"])))
-            groups.append({**options[number_of[group["params"][0]]], "params": own_numbers})
+            own_groups.append({**options[number_of[group["params"][0]]], "params": own_numbers})
             count += len(own_numbers)
-        optimizer.load_state_dict({"state": state, "param_groups": groups})
+        optimizer.load_state_dict({"state": state, "param_groups": own_groups})
 
     def _groups(self, optimizer: Optimizer) -> list[list[nn.Parameter]]:
         """The optimiser's parameters in the groups of one process alone."""

@@ -22,7 +22,7 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from torch.distributed.tensor import DTensor
 
 from voxtile.data.presets import ImagePreset, VolumePreset
-from voxtile.errors import ConfigError
+from voxtile.errors import VoxtileError
 from voxtile.models.dual import DualEncoder
 from voxtile.models.text import TextTransformer
 from voxtile.models.tuning import Tuning
@@ -95,9 +95,9 @@ TO_TWO = [
 ]
 GO_ON = {
     "last_n": [*TO_TWO, *TO_ONE[:2]],
-    "lora": [TO_TWO[0], TO_TWO[2]],
-    "frozen": [TO_TWO[1], TO_ONE[0]],
-    "full": [TO_TWO[0], TO_TWO[2]],
+    "lora": [TO_TWO[0]],
+    "frozen": [TO_TWO[1]],
+    "full": [TO_TWO[2]],
 }
 GO_ON_SWEEP = {
     case: [*TO_TWO, *TO_ONE] if case != "full" else [*TO_TWO[:-1], *TO_ONE]  # once all weights had to be read
@@ -257,11 +257,11 @@ def resumed(found, expected):
     }
 
 
-def refused(case, way, rank):
+def refused(case, way, rank, resume=None):
     """What is said of a training that must not begin."""
     try:
-        train(case, way, rank, RANKS, None)
-    except ConfigError as error:
+        train(case, way, rank, RANKS, None, resume=resume)
+    except VoxtileError as error:
         return str(error)
     return "nothing"
 
@@ -300,6 +300,8 @@ def run(rank, port, folder, which, cases):
             go_on(*how)
     if which == "suite":
         said = {way: refused(case, way, rank) for case in REFUSED for way in WAYS}
+        for wrote, case in (("alone last_n 0", "layer_decay, recompute"), ("ddp frozen", "last_n")):
+            said[f"{wrote}, {case}"] = refused(case, "fsdp2", rank, folder / f"{wrote}.ckpt")
         (folder / f"refused {rank}.json").write_text(json.dumps(said))
     dist.barrier()
     dist.destroy_process_group()

@@ -101,7 +101,7 @@ class VoxtileCLI(LightningCLI):
                 none = f"there is no checkpoint under '{RUNS / config['name']}'"
                 if self.config.subcommand != "fit":
                     raise CheckpointError(f"{none}; run fit first")
-                print(f"note: {none}; a new run begins", file=sys.stderr)  # the first of several that go on
+                rank_zero_only(print)(f"note: {none}; a new run begins", file=sys.stderr)
             config["ckpt_path"] = None if path is None else str(path)
         elif path:
             read_checkpoint(path)

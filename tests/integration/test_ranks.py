@@ -18,20 +18,21 @@ CONFIG = Path(__file__).with_name("tiny.yaml")
 EPOCHS, STEPS = 3, 39  # 160 pictures in batches of 12
 
 # Each rank is a fork of a process that has imported everything; Lightning finds its rank in the environment, as it
-# does where a cluster starts it. Every rank notes what it was given at each step.
+# does where a cluster starts it. Every rank notes what it was given at each step, before it is made: a step that rank 0
+# has saved has then been noted by all.
 RANKS = """
 import signal, socket
 torch.set_num_threads(1)
 from voxtile.training import module
 
-ended = module.ContrastiveModule.on_train_batch_end
+started = module.ContrastiveModule.on_train_batch_start
 
-def noted(self, outputs, batch, batch_idx):
-    with open(f"draws-{self.global_step}-{self.trainer.global_rank}", "a") as file:
+def noted(self, batch, batch_idx):
+    with open(f"draws-{self.global_step + 1}-{self.trainer.global_rank}", "a") as file:
         file.write(" ".join(map(str, batch.draws.tolist())) + "\\n")
-    ended(self, outputs, batch, batch_idx)
+    started(self, batch, batch_idx)
 
-module.ContrastiveModule.on_train_batch_end = noted
+module.ContrastiveModule.on_train_batch_start = noted
 
 def run(words):
     ranks, argv = int(words[0]), words[1:]
@@ -138,7 +139,6 @@ def test_stopped_and_resumed_with_another_number_of_ranks(nursery, xray_corpus, 
         folder = tmp_path / name
         folder.mkdir()
         for place, (strategy, ranks) in enumerate(ways):
-            # An odd step: after an even one rank 0 has saved, and the others may not have noted it yet.
             stop = None if place == len(ways) - 1 else reached((7, 23)[place])
             options = ["--ckpt_path", "last"]
             status = fit(nursery, xray_corpus, folder, ranks, *options, strategy=strategy, kill_when=stop)

@@ -261,7 +261,7 @@ def last_checkpoint(folder: Path) -> Path | None:
         try:
             read_checkpoint(path)
         except CheckpointError as error:
-            print(f"note: {error}", file=sys.stderr)
+            rank_zero_only(print)(f"note: {error}", file=sys.stderr)
         else:
             return path
     if found:

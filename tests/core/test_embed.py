@@ -266,12 +266,37 @@ def test_virchow_is_the_class_token_beside_the_mean_of_patches():
     assert extractor.width == 48
 
 
+@pytest.mark.parametrize("layout", ["safetensors", "pth"])
+def test_a_file_of_weights_after_the_name_as_towers_take_it(corpus, tmp_path, layout):
+    """What timm itself makes of the file, by timm's own transform; no folder of the machine is in the table."""
+    import timm
+    from safetensors.torch import save_file
+    from timm.data import create_transform, resolve_data_config
+
+    torch.manual_seed(3)
+    model = timm.create_model("resnet10t", num_classes=0).eval()
+    file = tmp_path / f"mine.{layout}"
+    state = {**model.state_dict(), "fc.weight": torch.zeros(7, 512), "fc.bias": torch.zeros(7)}
+    save_file(state, file) if layout == "safetensors" else torch.save({"state_dict": state}, file)
+    embed_corpus(corpus, f"timm:resnet10t/{file}")
+    found, (name,) = vectors(corpus)
+    assert name.startswith("timm:resnet10t/mine-")
+    assert str(tmp_path) not in name
+    transform = create_transform(**resolve_data_config({}, model=model), is_training=False)
+    for n in range(3):
+        with torch.no_grad():
+            expected = model(transform(Image.fromarray(picture(n)))[None])[0].numpy()
+        np.testing.assert_allclose(found[f"{n:032x}"], expected, atol=5e-3)
+
+
 @pytest.mark.parametrize(
     ("spec", "error", "sentence"),
     [
         ("nothing-here", ConfigError, "no such file or folder"),
         ("keras:resnet", ConfigError, "open_clip:NAME"),
         ("timm:no_such_model_at_all", ConfigError, "timm cannot make the model"),
+        ("timm:no_such_model_at_all/weights.pt", ConfigError, "timm has no model 'no_such_model_at_all'"),
+        ("timm:resnet10t/no/such/weights.pt", CheckpointError, "do not exist; give a local file"),
         ("hf:MahmoodLab/CONCH", ConfigError, "code of its own"),
     ],
 )

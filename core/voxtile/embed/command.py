@@ -12,10 +12,12 @@ from rich.console import Console
 
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import OVERVIEW
-from voxtile.embed.extractor import load_extractor
+from voxtile.embed.extractor import Extractor, load_extractor
 from voxtile.embed.task import EmbedTask
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.errors import ConfigError, InputError
+from voxtile.errors import ConfigError, InputError, PresetError
+
+_ROWS = 16_384  # of the samples table that are held at a time
 
 
 def embed_corpus(
@@ -35,8 +37,8 @@ def embed_corpus(
 
     Args:
         corpus: the corpus to add to.
-        model: a checkpoint, open_clip:NAME[/PRETRAINED], timm:NAME, hf:ORG/REPO, or a folder of open_clip, timm or
-            transformers.
+        model: a checkpoint, open_clip:NAME[/PRETRAINED], timm:NAME[/FILE], hf:ORG/REPO, or a folder of open_clip, timm
+            or transformers.
         where: SQL condition over the samples table, such as "kind = 'patch'"; overviews are never embedded.
         batch_size: samples a batch.
         chunk: samples that are written at once; what a stopped run loses at most.
@@ -53,14 +55,22 @@ def embed_corpus(
     opened = Corpus(corpus)
     chosen = _chosen(opened, where)
     extractor = load_extractor(model)
-    metas = opened.table("samples", columns=["kind", "modality", "axes", "shape", "dtype", "units", "uid"]).to_pylist()
-    wanted = {uid for uids in chosen.values() for uid in uids}
-    extractor.check([meta for meta in metas if meta["uid"] in wanted])
+    _check(extractor, opened, {uid for uids in chosen.values() for uid in uids})
     task = EmbedTask(opened, extractor, chosen, chunk, batch_size)
     options = RunOptions(engine="inline", job_items=1, retry=retry, dry_run=dry_run)
     summary = run_task(task, corpus, options)
     Console().print(f"embeddings by '{extractor.name}', {extractor.width} numbers each", markup=False, highlight=False)
     summary.raise_if_failed()
+
+
+def _check(extractor: Extractor, corpus: Corpus, wanted: set[str]) -> None:
+    """What the model needs of the samples that it shall embed: any column may be part of it."""
+    for batch in corpus.table("samples").to_batches(max_chunksize=_ROWS):
+        metas = [meta for meta in batch.to_pylist() if meta["uid"] in wanted]
+        try:
+            extractor.check(metas)
+        except PresetError as error:
+            raise PresetError(f'{error}; or choose what the model takes with --where, such as "gsd_m = 10"') from error
 
 
 def _chosen(corpus: Corpus, where: str | None) -> dict[str, list[str]]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from voxtile.data.preset import SampleSource
+from voxtile.data.roles import StudyReader, not_a_study
 from voxtile.embed.extractor import Extractor
 from voxtile.evaluate.model import EvaluationModel
 from voxtile.models.load import OPEN_CLIP, load_model
@@ -37,7 +38,13 @@ class DualExtractor:
         return int(self.encode(torch.zeros(1, preset.channels, *preset.grid)).shape[1])
 
     def check(self, metas: Sequence[Mapping[str, Any]]) -> None:
-        """As the preset has it."""
+        """As the preset has it; one that reads whole studies has no vectors of samples.
+
+        Raises:
+            PresetError: names what a sample lacks.
+        """
+        if isinstance(self._model.preset, StudyReader):
+            raise not_a_study(self._model.preset.role_names)
         self._model.preset.check(metas)
 
     def prepare(self, source: SampleSource) -> Tensor:

@@ -15,6 +15,7 @@ from voxtile.embed.extractor import Extractor, short_name
 from voxtile.embed.pictures import check_pictures, picture_of
 from voxtile.errors import CheckpointError, ConfigError
 from voxtile.models.load import best_device
+from voxtile.models.timm import DOWNLOAD, TimmTower, hub_name
 
 Pooling = Callable[[nn.Module, Tensor], Tensor]
 
@@ -89,7 +90,7 @@ class TimmExtractor:
 
 
 def timm_extractor(name: str | Path) -> Extractor:
-    """A pretrained model by timm's name, `hf-hub:ORG/REPO` or `local-dir:FOLDER`.
+    """A pretrained model by timm's name, `NAME/FILE` with a file of weights, `hf-hub:ORG/REPO` or `local-dir:FOLDER`.
 
     Raises:
         ConfigError: timm knows no such model.
@@ -99,6 +100,9 @@ def timm_extractor(name: str | Path) -> Extractor:
     source, _, identity = name.rpartition(":")
     if source == "local-dir":
         return timm_folder(identity)
+    architecture, file = hub_name(name)
+    if not source and file not in (None, DOWNLOAD):
+        return _with_weights(architecture, Path(file))
     return TimmExtractor(f"timm:{name}", _create(name, identity), _POOLING.get(identity, _pooled))
 
 
@@ -107,6 +111,12 @@ def timm_folder(folder: str | Path) -> Extractor:
     folder = Path(folder)
     model = _create(f"local-dir:{folder}", "")
     return TimmExtractor(short_name(folder, _content(model)), model)
+
+
+def _with_weights(name: str, file: Path) -> Extractor:
+    """A model with the weights of a file, read as `TimmTower` reads it; the transform is timm's for the name."""
+    model = TimmTower(name=name, pretrained=str(file)).model
+    return TimmExtractor(f"timm:{name}/{short_name(file, _content(model))}", model)
 
 
 def _create(name: str, identity: str) -> nn.Module:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from voxtile.engine.run import RunOptions
 from voxtile_remote_sensing.recipes.class_folders import ClassFolders
 from voxtile_remote_sensing.recipes.classes import AID, concepts
 from voxtile_remote_sensing.recipes.dataset import Dataset
@@ -41,4 +42,4 @@ def build_aid(
     Raises:
         InputError: the folder is not laid out like the dataset.
     """
-    build(DATASET, source, corpus, split_fractions, run)
+    build(DATASET, source, corpus, split_fractions, RunOptions(**run))

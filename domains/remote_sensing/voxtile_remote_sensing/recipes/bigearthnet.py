@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from voxtile.engine.run import RunOptions
 from voxtile_remote_sensing.recipes.band_files import BandFiles, Sensor
 from voxtile_remote_sensing.recipes.classes import BIGEARTHNET, concepts
 from voxtile_remote_sensing.recipes.dataset import Dataset
@@ -53,4 +54,4 @@ def build_bigearthnet(
     Raises:
         InputError: the folder is not laid out like the dataset.
     """
-    build(DATASET, source, corpus, split_fractions, run)
+    build(DATASET, source, corpus, split_fractions, RunOptions(**run))

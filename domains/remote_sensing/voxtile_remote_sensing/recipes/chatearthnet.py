@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from voxtile.engine.run import RunOptions
 from voxtile_remote_sensing.recipes.colour_triples import ColourTriples
 from voxtile_remote_sensing.recipes.dataset import Dataset
 from voxtile_remote_sensing.recipes.task import build
@@ -56,4 +57,4 @@ def build_chatearthnet(
     Raises:
         InputError: the folder is not laid out like the dataset.
     """
-    build(DATASET, source, corpus, split_fractions, run)
+    build(DATASET, source, corpus, split_fractions, RunOptions(**run))

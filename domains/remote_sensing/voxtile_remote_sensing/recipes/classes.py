@@ -3,37 +3,33 @@
 Sources: EuroSAT (Helber et al. 2019), NWPU-RESISC45 (Cheng et al. 2017), AID (Xia et al. 2017), PatternNet (Zhou et al.
 2018), RSSCN7 (Zou et al. 2015), fMoW (Christie et al. 2018), MillionAID (Long et al. 2021), RSI-CB256 (Li et al. 2020),
 BigEarthNet (Sumbul et al. 2021). Concepts are the official names as words; a name
-that does not stand by itself says of what ("center" is "large central building").
+that does not stand by itself says of what ("center" is "large central building"). The tables are plain dictionaries,
+since a layout that holds one is pickled to the workers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 
 def _same(names: str, **renamed: str) -> Mapping[str, str]:
     """Names separated by blanks: each is its own concept with spaces for underscores, unless it is renamed."""
-    return MappingProxyType({name: renamed.get(name, name.replace("_", " ")) for name in names.split()})
+    return {name: renamed.get(name, name.replace("_", " ")) for name in names.split()}
 
 
-EUROSAT: Mapping[str, str] = MappingProxyType(
-    {
-        "AnnualCrop": "annual crop", "Forest": "forest", "HerbaceousVegetation": "herbaceous vegetation",
-        "Highway": "highway", "Industrial": "industrial buildings", "Pasture": "pasture",
-        "PermanentCrop": "permanent crop", "Residential": "residential buildings", "River": "river",
-        "SeaLake": "sea or lake",
-    }
-)  # fmt: skip
+EUROSAT: Mapping[str, str] = {
+    "AnnualCrop": "annual crop", "Forest": "forest", "HerbaceousVegetation": "herbaceous vegetation",
+    "Highway": "highway", "Industrial": "industrial buildings", "Pasture": "pasture",
+    "PermanentCrop": "permanent crop", "Residential": "residential buildings", "River": "river",
+    "SeaLake": "sea or lake",
+}  # fmt: skip
 # SkyScript's benchmark writes EuroSAT's classes in words.
-EUROSAT_WORDS: Mapping[str, str] = MappingProxyType(
-    {
-        **EUROSAT, "annual crop land": "annual crop", "brushland or shrubland": "herbaceous vegetation",
-        "highway or road": "highway", "industrial buildings or commercial buildings": "industrial buildings",
-        "pasture land": "pasture", "permanent crop land": "permanent crop",
-        "residential buildings or homes or apartments": "residential buildings", "lake or sea": "sea or lake",
-    }
-)  # fmt: skip
+EUROSAT_WORDS: Mapping[str, str] = {
+    **EUROSAT, "annual crop land": "annual crop", "brushland or shrubland": "herbaceous vegetation",
+    "highway or road": "highway", "industrial buildings or commercial buildings": "industrial buildings",
+    "pasture land": "pasture", "permanent crop land": "permanent crop",
+    "residential buildings or homes or apartments": "residential buildings", "lake or sea": "sea or lake",
+}  # fmt: skip
 
 RESISC45 = _same(
     "airplane airport baseball_diamond basketball_court beach bridge chaparral church circular_farmland cloud "
@@ -45,22 +41,18 @@ RESISC45 = _same(
     sparse_residential="sparse residential area", terrace="terraced fields",
 )  # fmt: skip
 
-AID: Mapping[str, str] = MappingProxyType(
-    {
-        "Airport": "airport", "BareLand": "bare land", "BaseballField": "baseball field", "Beach": "beach",
-        "Bridge": "bridge", "Center": "large central building", "Church": "church", "Commercial": "commercial area",
-        "DenseResidential": "dense residential area", "Desert": "desert", "Farmland": "farmland", "Forest": "forest",
-        "Industrial": "industrial area", "Meadow": "meadow", "MediumResidential": "medium residential area",
-        "Mountain": "mountain", "Park": "park", "Parking": "parking lot", "Playground": "playground", "Pond": "pond",
-        "Port": "port", "RailwayStation": "railway station", "Resort": "resort", "River": "river", "School": "school",
-        "SparseResidential": "sparse residential area", "Square": "square", "Stadium": "stadium",
-        "StorageTanks": "storage tanks", "Viaduct": "viaduct",
-    }
-)  # fmt: skip
+AID: Mapping[str, str] = {
+    "Airport": "airport", "BareLand": "bare land", "BaseballField": "baseball field", "Beach": "beach",
+    "Bridge": "bridge", "Center": "large central building", "Church": "church", "Commercial": "commercial area",
+    "DenseResidential": "dense residential area", "Desert": "desert", "Farmland": "farmland", "Forest": "forest",
+    "Industrial": "industrial area", "Meadow": "meadow", "MediumResidential": "medium residential area",
+    "Mountain": "mountain", "Park": "park", "Parking": "parking lot", "Playground": "playground", "Pond": "pond",
+    "Port": "port", "RailwayStation": "railway station", "Resort": "resort", "River": "river", "School": "school",
+    "SparseResidential": "sparse residential area", "Square": "square", "Stadium": "stadium",
+    "StorageTanks": "storage tanks", "Viaduct": "viaduct",
+}  # fmt: skip
 # RSITMD adds boats, planes and intersections to AID's classes.
-RSITMD: Mapping[str, str] = MappingProxyType(
-    {**AID, "boat": "boat", "plane": "airplane", "intersection": "intersection"}
-)
+RSITMD: Mapping[str, str] = {**AID, "boat": "boat", "plane": "airplane", "intersection": "intersection"}
 
 PATTERNNET = _same(
     "airplane baseball_field basketball_court beach bridge cemetery chaparral christmas_tree_farm closed_road "
@@ -72,47 +64,41 @@ PATTERNNET = _same(
     oil_gas_field="oil or gas field", sparse_residential="sparse residential area",
 )  # fmt: skip
 
-RSSCN7: Mapping[str, str] = MappingProxyType(
-    {
-        "aGrass": "grassland", "bField": "farmland", "cIndustry": "industrial area", "dRiverLake": "river or lake",
-        "eForest": "forest", "fResident": "residential area", "gParking": "parking lot",
-    }
-)  # fmt: skip
+RSSCN7: Mapping[str, str] = {
+    "aGrass": "grassland", "bField": "farmland", "cIndustry": "industrial area", "dRiverLake": "river or lake",
+    "eForest": "forest", "fResident": "residential area", "gParking": "parking lot",
+}  # fmt: skip
 
-FMOW: Mapping[str, str] = MappingProxyType(
-    {
-        **_same(
-            "airport airport_hangar airport_terminal amusement_park aquaculture archaeological_site barn "
-            "border_checkpoint burial_site car_dealership construction_site crop_field dam debris_or_rubble "
-            "educational_institution electric_substation factory_or_powerplant fire_station flooded_road fountain "
-            "gas_station golf_course ground_transportation_station helipad hospital impoverished_settlement "
-            "interchange lake_or_pond lighthouse military_facility nuclear_powerplant office_building "
-            "oil_or_gas_facility park parking_lot_or_garage place_of_worship police_station port prison race_track "
-            "railway_bridge recreational_facility road_bridge runway shipyard shopping_mall smokestack solar_farm "
-            "space_facility stadium storage_tank surface_mine swimming_pool toll_booth tower tunnel_opening "
-            "waste_disposal water_treatment_facility wind_farm zoo",
-            waste_disposal="waste disposal site",
-        ),
-        "multi-unit_residential": "multi-unit residential building",
-        "single-unit_residential": "single-unit residential building",
-    }
-)  # fmt: skip
+FMOW: Mapping[str, str] = {
+    **_same(
+        "airport airport_hangar airport_terminal amusement_park aquaculture archaeological_site barn "
+        "border_checkpoint burial_site car_dealership construction_site crop_field dam debris_or_rubble "
+        "educational_institution electric_substation factory_or_powerplant fire_station flooded_road fountain "
+        "gas_station golf_course ground_transportation_station helipad hospital impoverished_settlement "
+        "interchange lake_or_pond lighthouse military_facility nuclear_powerplant office_building "
+        "oil_or_gas_facility park parking_lot_or_garage place_of_worship police_station port prison race_track "
+        "railway_bridge recreational_facility road_bridge runway shipyard shopping_mall smokestack solar_farm "
+        "space_facility stadium storage_tank surface_mine swimming_pool toll_booth tower tunnel_opening "
+        "waste_disposal water_treatment_facility wind_farm zoo",
+        waste_disposal="waste disposal site",
+    ),
+    "multi-unit_residential": "multi-unit residential building",
+    "single-unit_residential": "single-unit residential building",
+}  # fmt: skip
 
-MILLIONAID: Mapping[str, str] = MappingProxyType(
-    {
-        **_same(
-            "apartment apron bare_land baseball_field basketball_court beach bridge cemetery church commercial_area "
-            "dam desert detached_house dry_field forest golf_course greenhouse ground_track_field helipad ice_land "
-            "intersection island lake meadow mine mobile_home_park oil_field orchard paddy_field parking_lot pier "
-            "quarry railway river road rock_land roundabout runway solar_power_plant sparse_shrub_land stadium "
-            "storage_tank substation swimming_pool tennis_court terraced_field train_station viaduct "
-            "wastewater_plant wind_turbine works",
-            apartment="apartment buildings", apron="airport apron", ice_land="ice", rock_land="bare rock",
-            works="factory works",
-        ),
-        "bapsketball_court": "basketball court",  # spelt so in the release
-    }
-)  # fmt: skip
+MILLIONAID: Mapping[str, str] = {
+    **_same(
+        "apartment apron bare_land baseball_field basketball_court beach bridge cemetery church commercial_area "
+        "dam desert detached_house dry_field forest golf_course greenhouse ground_track_field helipad ice_land "
+        "intersection island lake meadow mine mobile_home_park oil_field orchard paddy_field parking_lot pier "
+        "quarry railway river road rock_land roundabout runway solar_power_plant sparse_shrub_land stadium "
+        "storage_tank substation swimming_pool tennis_court terraced_field train_station viaduct "
+        "wastewater_plant wind_turbine works",
+        apartment="apartment buildings", apron="airport apron", ice_land="ice", rock_land="bare rock",
+        works="factory works",
+    ),
+    "bapsketball_court": "basketball court",  # spelt so in the release
+}  # fmt: skip
 
 RSICB256 = _same(
     "airplane airport_runway artificial_grassland avenue bare_land bridge city_building coastline container crossroads "
@@ -125,22 +111,20 @@ RSICB256 = _same(
     storage_room="storage tanks",
 )  # fmt: skip
 
-BIGEARTHNET: Mapping[str, str] = MappingProxyType(
-    {
-        "Urban fabric": "urban fabric", "Industrial or commercial units": "industrial or commercial units",
-        "Arable land": "arable land", "Permanent crops": "permanent crops", "Pastures": "pastures",
-        "Complex cultivation patterns": "complex cultivation patterns",
-        "Land principally occupied by agriculture, with significant areas of natural vegetation":
-            "agricultural land with natural vegetation",
-        "Agro-forestry areas": "agro-forestry areas", "Broad-leaved forest": "broad-leaved forest",
-        "Coniferous forest": "coniferous forest", "Mixed forest": "mixed forest",
-        "Natural grassland and sparsely vegetated areas": "natural grassland and sparsely vegetated areas",
-        "Moors, heathland and sclerophyllous vegetation": "moors, heathland and sclerophyllous vegetation",
-        "Transitional woodland, shrub": "transitional woodland and shrub",
-        "Beaches, dunes, sands": "beaches, dunes and sands", "Inland wetlands": "inland wetlands",
-        "Coastal wetlands": "coastal wetlands", "Inland waters": "inland waters", "Marine waters": "marine waters",
-    }
-)  # fmt: skip
+BIGEARTHNET: Mapping[str, str] = {
+    "Urban fabric": "urban fabric", "Industrial or commercial units": "industrial or commercial units",
+    "Arable land": "arable land", "Permanent crops": "permanent crops", "Pastures": "pastures",
+    "Complex cultivation patterns": "complex cultivation patterns",
+    "Land principally occupied by agriculture, with significant areas of natural vegetation":
+        "agricultural land with natural vegetation",
+    "Agro-forestry areas": "agro-forestry areas", "Broad-leaved forest": "broad-leaved forest",
+    "Coniferous forest": "coniferous forest", "Mixed forest": "mixed forest",
+    "Natural grassland and sparsely vegetated areas": "natural grassland and sparsely vegetated areas",
+    "Moors, heathland and sclerophyllous vegetation": "moors, heathland and sclerophyllous vegetation",
+    "Transitional woodland, shrub": "transitional woodland and shrub",
+    "Beaches, dunes, sands": "beaches, dunes and sands", "Inland wetlands": "inland wetlands",
+    "Coastal wetlands": "coastal wetlands", "Inland waters": "inland waters", "Marine waters": "marine waters",
+}  # fmt: skip
 
 
 def concepts(classes: Mapping[str, str]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from voxtile.engine.run import RunOptions
 from voxtile_remote_sensing.recipes.class_folders import ClassFolders
 from voxtile_remote_sensing.recipes.classes import EUROSAT, concepts
 from voxtile_remote_sensing.recipes.dataset import Dataset
@@ -66,7 +67,7 @@ def build_eurosat(
     Raises:
         InputError: the folder is not laid out like the dataset.
     """
-    build(RGB, source, corpus, split_fractions, run)
+    build(RGB, source, corpus, split_fractions, RunOptions(**run))
 
 
 def build_eurosat_ms(
@@ -89,4 +90,4 @@ def build_eurosat_ms(
     Raises:
         InputError: the folder is not laid out like the dataset.
     """
-    build(MULTISPECTRAL, source, corpus, split_fractions, run)
+    build(MULTISPECTRAL, source, corpus, split_fractions, RunOptions(**run))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from voxtile.engine.run import RunOptions
 from voxtile_remote_sensing.recipes.class_folders import ClassFolders
 from voxtile_remote_sensing.recipes.classes import RESISC45, concepts
 from voxtile_remote_sensing.recipes.dataset import Dataset
@@ -47,4 +48,4 @@ def build_resisc45(
     Raises:
         InputError: the folder is not laid out like the dataset.
     """
-    build(DATASET, source, corpus, split_fractions, run)
+    build(DATASET, source, corpus, split_fractions, RunOptions(**run))

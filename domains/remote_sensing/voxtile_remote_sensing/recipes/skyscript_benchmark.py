@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from voxtile.engine.run import RunOptions
 from voxtile.errors import ConfigError, InputError
 from voxtile_remote_sensing.recipes import classes
 from voxtile_remote_sensing.recipes.dataset import Dataset, Entry, Pixels
@@ -92,7 +93,7 @@ def build_skyscript_benchmark(
     """
     if set not in CLASSIFICATION and set not in RETRIEVAL:
         raise ConfigError(f"there is no set '{set}'; choose one of {', '.join((*CLASSIFICATION, *RETRIEVAL))}")
-    build(benchmark(set, source), source, corpus, "0,0,1", run)
+    build(benchmark(set, source), source, corpus, "0,0,1", RunOptions(**run))
 
 
 def benchmark(name: str, source: Path) -> Dataset:

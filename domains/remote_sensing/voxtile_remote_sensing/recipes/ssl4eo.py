@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from voxtile.engine.run import RunOptions
 from voxtile.errors import ConfigError
 from voxtile_remote_sensing.recipes.dataset import Dataset
 from voxtile_remote_sensing.recipes.seasonal_zarr import MODALITIES, SeasonalZarr
@@ -56,4 +57,4 @@ def build_ssl4eo(
     unknown = [name for name in chosen if name not in MODALITIES]
     if unknown or not chosen:
         raise ConfigError(f"--modalities '{modalities}' must be of {', '.join(MODALITIES)}")
-    build(replace(DATASET, layout=SeasonalZarr(chosen)), source, corpus, split_fractions, run)
+    build(replace(DATASET, layout=SeasonalZarr(chosen)), source, corpus, split_fractions, RunOptions(**run))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from voxtile.engine.run import RunOptions
 from voxtile_remote_sensing.recipes.caption_json import CaptionJson
 from voxtile_remote_sensing.recipes.dataset import Dataset
 from voxtile_remote_sensing.recipes.task import build
@@ -40,4 +41,4 @@ def build_sydney_captions(
     Raises:
         InputError: the folder is not laid out like the dataset.
     """
-    build(DATASET, source, corpus, split_fractions, run)
+    build(DATASET, source, corpus, split_fractions, RunOptions(**run))

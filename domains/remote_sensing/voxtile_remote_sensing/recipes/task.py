@@ -149,7 +149,7 @@ def build(
     source: Path,
     corpus: Path,
     split_fractions: str,
-    run: Mapping[str, Any],
+    run: RunOptions,
 ) -> None:
     """Build a corpus from a dataset's folder.
 
@@ -158,7 +158,7 @@ def build(
         source: the folder that the download is unpacked to.
         corpus: the corpus to add to; made if it does not exist.
         split_fractions: shares of train, val and test for samples without an official split.
-        run: options of the run.
+        run: how to run.
 
     Raises:
         InputError: the folder is not laid out like the dataset.
@@ -167,7 +167,7 @@ def build(
     if not source.is_dir():
         raise InputError(f"'{source}' is not a folder; give the folder that {dataset.title} is unpacked to")
     task = RecipeTask(str(source), dataset, parse_fractions(split_fractions))
-    run_task(task, corpus, RunOptions(**run)).raise_if_failed()
+    run_task(task, corpus, run).raise_if_failed()
 
 
 def _region(uid: str, number: int, box: Box, rule: str) -> Row:

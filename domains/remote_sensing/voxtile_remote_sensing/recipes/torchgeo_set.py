@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from voxtile.engine.run import RunOptions
 from voxtile.errors import ConfigError
 from voxtile_remote_sensing.recipes.dataset import Dataset
 from voxtile_remote_sensing.recipes.task import build
@@ -78,7 +79,7 @@ def build_torchgeo(
         modality=modality or ("RGB" if not (layout.bands or _has_bands(dataset)) else "MSI"),
         layout=layout,
     )
-    build(described, source, corpus, split_fractions, run)
+    build(described, source, corpus, split_fractions, RunOptions(**run))
 
 
 def _listed(names: str | None) -> tuple[str, ...]:

@@ -219,3 +219,29 @@ def test_a_landsat_scene_becomes_tiles_without_its_clouds(tmp_path, make_raster,
     assert south["valid_fraction"] > 0
     assert {row["datetime"] for row in rows} == {"2020-06-01T10:03:04.123456Z"}
     assert {row["licence"] for row in rows} == {"USGS public domain"}
+
+
+@pytest.mark.parametrize(
+    ("stem", "collection", "kind"),
+    [
+        ("LC81930272015153LGN00", {}, "BQA-pre-collection"),
+        ("LC08_L1TP_193027_20150602_20170401_01_T1", {"COLLECTION_NUMBER": "01"}, "BQA"),
+    ],
+)
+def test_quality_bits_are_those_of_the_collection(tmp_path, make_raster, stem, collection, kind):
+    """MTL files before Collection 1 name no collection (USGS, Landsat 8 data format control book)."""
+    groups = {
+        "METADATA_FILE_INFO": {"ORIGIN": '"USGS"', **collection},
+        "PRODUCT_METADATA": {
+            "DATA_TYPE": '"L1T"', "SPACECRAFT_ID": '"LANDSAT_8"', "SENSOR_ID": '"OLI_TIRS"',
+            "DATE_ACQUIRED": "2015-06-02", "SCENE_CENTER_TIME": '"10:03:04Z"', "FILE_NAME_BAND_4": f'"{stem}_B4.TIF"',
+            "FILE_NAME_BAND_QUALITY": f'"{stem}_BQA.TIF"',
+        },
+        "IMAGE_ATTRIBUTES": {"SUN_ELEVATION": SUN},
+        "RADIOMETRIC_RESCALING": {"REFLECTANCE_MULT_BAND_4": 2.0e-5, "REFLECTANCE_ADD_BAND_4": -0.1},
+    }  # fmt: skip
+    (tmp_path / f"{stem}_MTL.txt").write_text(_mtl(groups, "L1_METADATA_FILE"))
+    for band in ("B4", "BQA"):
+        make_raster(tmp_path / f"{stem}_{band}.TIF", RNG.integers(5000, 30000, (40, 40), dtype=np.uint16), metres=30)
+    with open_scene(find_scenes(tmp_path)[0]) as scene:
+        assert [(m.name, m.kind) for m in scene.masks] == [("BQA", kind)]

@@ -53,6 +53,11 @@ def is_remote(href: str) -> bool:
     return href.startswith(("/vsi", "//", "\\\\")) or (len(scheme) > 1 and scheme != "file")
 
 
+def without_query(href: str) -> str:
+    """A href for messages: the query of a signed one is a key."""
+    return href.partition("?")[0]
+
+
 def inside(root: Path, href: str, options: SceneOptions, *, base: Path, where: str) -> str:
     """The file that a href means.
 
@@ -72,8 +77,8 @@ def inside(root: Path, href: str, options: SceneOptions, *, base: Path, where: s
     if is_remote(href):
         if not options.network:
             raise SceneError(
-                f"{where}: '{href}' leads to the network; download it into the input folder, or allow it with "
-                f"--allow-network"
+                f"{where}: '{without_query(href)}' leads to the network; download it into the input folder, or allow "
+                f"it with --allow-network"
             )
         return href if href.startswith("/vsi") else f"/vsicurl/{href}"
     local = unquote(urlsplit(href).path) if href.lower().startswith("file:") else href

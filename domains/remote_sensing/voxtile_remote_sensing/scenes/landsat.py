@@ -8,7 +8,6 @@ group, so values are taken by group.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -16,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
 from voxtile_remote_sensing.bands.registry import Band, Sensor, load_sensor
+from voxtile_remote_sensing.scenes.landsat_level import bqa_kind, over_sine
 from voxtile_remote_sensing.scenes.landsat_mtl import Groups, mtl_value, read_mtl
 from voxtile_remote_sensing.scenes.listing import Found, Listing
 from voxtile_remote_sensing.scenes.protocol import Grid, MissingBand, Scene, SceneBand, SceneError, SceneMask, SceneRef
@@ -147,11 +147,7 @@ def _scaling(ref: SceneRef, groups: Groups, band: Band, key: str, product: str) 
     if band.unit != "reflectance":
         return _pair(ref, groups.get(group, {}), "RADIANCE", key)
     scale, offset = _pair(ref, groups.get(group, {}), "REFLECTANCE", key)
-    elevation = mtl_value(groups, "SUN_ELEVATION", where=ref.path)
-    if not isinstance(elevation, float | int) or not 0 < elevation <= 90:
-        raise SceneError(f"{ref.path}: the sun's elevation is '{elevation}', so there is no reflectance at Level 1")
-    sine = math.sin(math.radians(elevation))
-    return scale / sine, offset / sine
+    return over_sine(scale, offset, mtl_value(groups, "SUN_ELEVATION", where=ref.path), ref.path)
 
 
 def _pair(ref: SceneRef, group: Mapping[str, Any], quantity: str, key: str) -> Scaling:
@@ -189,8 +185,10 @@ def _masks(ref: SceneRef, groups: Groups, product: str) -> Iterator[SceneMask]:
         names["pixel_qa"] = PurePosixPath(ref.path).name.removesuffix("MTL.txt") + "pixel_qa.tif"
     for kind, name in names.items():
         path = _beside(ref, name)
-        if path is not None:
-            yield read_header(str(path), ref.root, ref.options).mask(kind, kind, nodata=1.0)  # bit 0 is fill
+        if path is None:
+            continue
+        layout = bqa_kind((path.name,), _facts(groups).get("collection"), ref.path) if kind == "BQA" else kind
+        yield read_header(str(path), ref.root, ref.options).mask(kind, layout, nodata=1.0)  # bit 0 is fill
 
 
 def _beside(ref: SceneRef, name: str) -> Path | None:

@@ -203,8 +203,8 @@ class SceneMask:
 
     Attributes:
         name: as in the product, e.g. `SCL`.
-        kind: how to read it: SCL, QA_PIXEL, BQA, pixel_qa, cloud_probability, snow_probability, UDM2, UDM, fmask,
-            cloud, cloud_shadow, snow or valid.
+        kind: how to read it: SCL, QA_PIXEL, BQA, BQA-pre-collection, pixel_qa, cloud_probability, snow_probability,
+            UDM2, UDM, fmask, cloud, cloud_shadow, snow or valid.
         layer: where the pixels are stored.
         grid: where they lie on the ground.
         dtype: of the stored values.
@@ -228,10 +228,13 @@ class MissingBand:
     Attributes:
         band: which.
         reason: a sentence for people.
+        required: the scene is refused unless other bands are asked for by name. One that nobody downloaded is left out
+            and noted in the ledger instead.
     """
 
     band: Band
     reason: str
+    required: bool = True
 
 
 class PixelSource(Protocol):
@@ -303,8 +306,9 @@ class Scene:
             SceneError: one is missing or unknown; with None, any band that the scene should have.
         """
         if names is None:
-            if self.missing:
-                raise SceneError(f"{self.id}: {self.missing[0].reason}")
+            lost = next((m for m in self.missing if m.required), None)
+            if lost is not None:
+                raise SceneError(f"{self.id}: {lost.reason}")
             return self.bands
         return tuple(self.band(name) for name in names)
 

@@ -117,6 +117,16 @@ def _bqa(values: npt.NDArray[np.generic]) -> Flags:
     return _where((bits & 1, NODATA), (cloud, CLOUD), (bits >> 7 & 3 == 3, SHADOW), (bits >> 9 & 3 == 3, SNOW))
 
 
+def _bqa_pre_collection(values: npt.NDArray[np.generic]) -> Flags:
+    """Landsat 8 before Collection 1 (USGS, Landsat 8 Pre-Collection Quality Assessment Band): bit 0 fill.
+
+    Confidence of snow in bits 10-11, of cirrus in 12-13, of cloud in 14-15; 3 is high. There is no cloud shadow.
+    """
+    bits = values.astype(np.uint32)
+    cloud = (bits >> 14 & 3 == 3) | (bits >> 12 & 3 == 3)
+    return _where((bits & 1, NODATA), (cloud, CLOUD), (bits >> 10 & 3 == 3, SNOW))
+
+
 def _pixel_qa(values: npt.NDArray[np.generic]) -> Flags:
     """Landsat Collection 1 surface reflectance (USGS LSDS-1368): bits 0 fill, 3 shadow, 4 snow, 5 cloud; 8-9 cirrus."""
     bits = values.astype(np.uint32)
@@ -186,6 +196,7 @@ _DECODERS: Mapping[str, Callable[[npt.NDArray[np.generic]], Flags]] = {
     "SCL": _scl,
     "QA_PIXEL": _qa_pixel,
     "BQA": _bqa,
+    "BQA-pre-collection": _bqa_pre_collection,
     "pixel_qa": _pixel_qa,
     "fmask": _fmask,
     "UDM": _udm,

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from voxtile.engine.failure import Failure
 from voxtile.engine.parallel import parallel_map
-from voxtile.engine.task import Item, Outcome
+from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import ConfigError
 from voxtile_remote_sensing.scenes.open import PRODUCT_FOLDERS, find_scenes, open_scene
-from voxtile_remote_sensing.scenes.protocol import SceneOptions, SceneRef
+from voxtile_remote_sensing.scenes.protocol import Scene, SceneOptions, SceneRef
 from voxtile_remote_sensing.splits.blocks import BlockGrid, BlockSplits
 from voxtile_remote_sensing.tiles.cut import cut
 from voxtile_remote_sensing.tiles.layers import groups_of
@@ -91,7 +91,7 @@ class GeotiffTask:
     @property
     def version(self) -> str:
         """Version of the output."""
-        return "2"
+        return "3"
 
     def config(self) -> Mapping[str, Any]:
         """Settings that change the output."""
@@ -143,7 +143,7 @@ class GeotiffTask:
             groups = groups_of(scene, self.settings)
             rows = rows_of(groups, self.settings)
             first, last = inputs["rows"] or (0, len(rows))
-            return cut(
+            outcome = cut(
                 scene,
                 groups,
                 [cell for row in rows[first:last] for cell in row],
@@ -154,6 +154,8 @@ class GeotiffTask:
                 licence=self.licence,
                 producer=f"{self.name}@{self.version}",
             )
+            absent = () if first or self.settings.bands else _absent(scene)
+            return replace(outcome, parts=(*absent, *outcome.parts))
 
     def _ref(self, inputs: Mapping[str, Any]) -> SceneRef:
         source = self.source.absolute()
@@ -168,6 +170,12 @@ class GeotiffTask:
             part=inputs["part"],
             options=self.scenes,
         )
+
+
+def _absent(scene: Scene) -> Iterator[Part]:
+    """Bands and masks that a scene names and that are left out: each is told once, in the ledger."""
+    for lost in scene.missing:
+        yield Part(f"{scene.id} {lost.band.name}", "dropped", "band-not-here", lost.reason)
 
 
 def _to_open(refs: Sequence[SceneRef]) -> list[SceneRef]:

@@ -13,6 +13,7 @@ from voxtile.data.captions import CaptionPolicy
 from voxtile.data.datamodule import CorpusDataModule
 from voxtile.data.image import ImagePreset
 from voxtile.errors import ConfigError, InputError
+from voxtile_datasets.captions.checker.check import VERSION
 from voxtile_datasets.captions.checker.command import check_captions
 from voxtile_datasets.converters.image import convert_image
 
@@ -68,7 +69,7 @@ def rows_of(root):
 
 def test_captions_get_one_verdict_of_a_version_and_a_new_one_only_when_asked(corpus, capsys):
     check_captions(corpus, **INLINE)
-    first = {("right", "1", "supported"), ("wrong", "1", "contradicted"), ("foreign", "1", "unknown")}
+    first = {("right", VERSION, "supported"), ("wrong", VERSION, "contradicted"), ("foreign", VERSION, "unknown")}
     assert verdicts_of(corpus) == first
     assert len(rows_of(corpus)) == 12
     [fault] = json.loads(next(row["detail"] for row in rows_of(corpus) if row["verdict"] == "contradicted"))
@@ -77,20 +78,20 @@ def test_captions_get_one_verdict_of_a_version_and_a_new_one_only_when_asked(cor
     check_captions(corpus, **INLINE)
     assert len(rows_of(corpus)) == 12
     check_captions(corpus, raw=True, **INLINE)
-    assert verdicts_of(corpus) == first | {("report", "1", "contradicted")}
+    assert verdicts_of(corpus) == first | {("report", VERSION, "contradicted")}
     uid = Corpus(corpus).table("samples", ["uid"])["uid"].to_pylist()[0]
     append_rows(corpus, "facts", "more", [{"uid": uid, "concept": "fracture", "polarity": "present"}])
     append_rows(
         corpus, "captions", "more", [captions_of(uid)[0] | {"caption_id": "more", "text": "A fracture is seen."}]
     )
     check_captions(corpus, **INLINE)
-    assert ("more", "1", "supported") in verdicts_of(corpus)
+    assert ("more", VERSION, "supported") in verdicts_of(corpus)
     check_captions(corpus, again=True, **INLINE)
-    assert {version for _, version, _ in verdicts_of(corpus)} == {"1", "1.1"}
+    assert {version for _, version, _ in verdicts_of(corpus)} == {VERSION, f"{VERSION}.1"}
     check_captions(corpus, again=True, domain="general", **INLINE)
     # The general vocabulary knows no "effusion"; the facts' own name is "pleural effusion".
-    assert ("wrong", "1.2", "unknown") in verdicts_of(corpus)
-    assert len([row for row in rows_of(corpus) if row["checker_version"] == "1.2"]) == 13
+    assert ("wrong", f"{VERSION}.2", "unknown") in verdicts_of(corpus)
+    assert len([row for row in rows_of(corpus) if row["checker_version"] == f"{VERSION}.2"]) == 13
 
 
 @pytest.mark.parametrize("unit", ["caption", "sentence"])
@@ -101,8 +102,13 @@ def test_training_draws_no_caption_whose_newest_verdict_is_contradicted(corpus, 
     older = [{"caption_id": i, "verdict": "supported", "checker": "other", "checker_version": "0.9"} for i in ids]
     append_rows(corpus, "verdicts", "older", older)
     right = [i for i in ids if i.startswith("right")][:2]
-    newer = [{"caption_id": i, "verdict": "contradicted", "checker": "judge", "checker_version": "1.10"} for i in right]
-    newer += [{"caption_id": i, "verdict": "supported", "checker": "judge", "checker_version": "1.9"} for i in right]
+    newer = [
+        {"caption_id": i, "verdict": "contradicted", "checker": "judge", "checker_version": f"{VERSION}.10"}
+        for i in right
+    ]
+    newer += [
+        {"caption_id": i, "verdict": "supported", "checker": "judge", "checker_version": f"{VERSION}.9"} for i in right
+    ]
     append_rows(corpus, "verdicts", "newer", newer)
     banned = {"Effusion on the right.", "Pneumothorax."}
     texts = dict(

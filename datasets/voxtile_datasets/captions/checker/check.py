@@ -21,7 +21,7 @@ from voxtile_datasets.captions.checker.verdict import ORDER, Fault, Verdict, wor
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
 NAME = "claims"
-VERSION = "1"
+VERSION = "2"
 
 __all__ = ["NAME", "VERSION", "Fault", "Known", "Verdict", "check"]
 

@@ -30,7 +30,14 @@ def judge(claim: Claim, facts: Facts, *, about_birth: bool = False) -> list[Faul
         return _normal(claim, facts)
     if claim.kind == "loose":
         return _loose(claim, facts)
-    return _best_meaning({concept: _concept(claim, concept, facts) for concept in claim.concepts}, facts)
+    found = {concept: _concept(claim, concept, facts) for concept in claim.concepts}
+    return _worst_denial(found) if claim.polarity == "absent" else _best_meaning(found, facts)
+
+
+def _worst_denial(found: Mapping[str, list[Fault]]) -> list[Fault]:
+    """The judgement of a denied word with several meanings: whatever of them is there makes the denial wrong."""
+    wrong = [faults for faults in found.values() if faults and _badness(faults) == ORDER.index("contradicted")]
+    return wrong[0] if wrong else min(found.values(), key=lambda faults: _badness(faults) if faults else -1)
 
 
 def _best_meaning(found: Mapping[str, list[Fault]], facts: Facts) -> list[Fault]:
@@ -133,9 +140,14 @@ def _absence(claim: Claim, concept: str, known: str | None, facts: Facts) -> tup
     if known == "uncertain":
         return "unsupported", f"'{claim.words}' is denied too firmly: the facts leave {name} open."
     there = facts.present()
-    implied = NORMAL in there or there & facts.vocabulary.excluded(concept) or facts.is_closed(concept)
+    general = sorted(there & (facts.vocabulary.above(concept) - {concept}))
+    closed = facts.is_closed(concept) and not general
+    implied = NORMAL in there or there & facts.vocabulary.excluded(concept) or closed
     if known == "absent" or facts.lists(concept) or (implied and not there & facts.vocabulary.kin(concept)):
         return "supported", ""
+    if general:
+        what = general[0].replace("_", " ")
+        return "unsupported", f"'{claim.words}' is denied, but the facts state {what} and not which kind of it."
     return "unknown", f"Whether there is '{claim.words}' is not known: the facts say nothing of {name}."
 
 

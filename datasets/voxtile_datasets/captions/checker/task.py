@@ -157,7 +157,7 @@ def judged_captions(corpus: Path, version: str, checker: str = NAME) -> frozense
 
 
 def newest_version(corpus: Path, checker: str = NAME) -> str:
-    """The newest version of a checker's verdicts in a corpus: `1`, or `1.2` after two repetitions."""
+    """The newest version of a checker's verdicts in a corpus: `2`, or `2.2` after two repetitions."""
     parts = part_paths(corpus, "verdicts")
     if not parts:
         return VERSION
@@ -172,7 +172,7 @@ def newest_version(corpus: Path, checker: str = NAME) -> str:
 
 
 def repeated_version(newest: str) -> str:
-    """The version of verdicts that replace those of another: `1.1` after `1`."""
+    """The version of verdicts that replace those of another: `2.1` after `2`."""
     main, _, repeated = newest.partition(".")
     return f"{main}.{int(repeated or 0) + 1}"
 

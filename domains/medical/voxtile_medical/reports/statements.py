@@ -22,6 +22,12 @@ _MARKS = frozenset(";:.()[]-–—")
 _COLONS = frozenset(":-–—")
 _RANK = {"start": 0, ",": 1, "and": 2, "or": 3, "break": 4}
 _BEFORE = frozenset({"negation_before", "doubt_before", "history", "condition"})
+# "Necrosis: 0", "grade 0", "0 %", "0/3" deny what they score; a stage 0 (in situ) does not.
+_ZEROS = frozenset({"0", "0.0", "0,0", "zero"})
+_SCALES = frozenset({"grade", "graded", "score", "scored", "index", "percentage"})
+_SCORING = _SCALES | {":", "=", "(", "[", ",", "is", "was", "are", "of", "as", "at", "extent", "-", "–", "—"}
+_UNITS = frozenset({"mm", "cm", "m", "ml", "hu"})
+_FURTHEST_SCORE = 6  # words between a score and what it scores
 # "A versus B" doubts both, but only what stands beside it.
 _NEAR = {"versus": 3, "vs": 3}
 
@@ -79,7 +85,7 @@ class Statement:
         kinds |= {cue.payload for cue in self._afters if cue.start >= end and self._reaches_back(end, cue)}
         if kinds & {"history", "condition"}:
             return None
-        if kinds & {"negation_before", "negation_after"}:
+        if kinds & {"negation_before", "negation_after"} or self._is_scored_zero(start, end):
             return "absent"
         if kinds & {"doubt_before", "doubt_after"} or self._is_question(end):
             return "uncertain"
@@ -88,6 +94,38 @@ class Statement:
     def is_after_surgery(self, start: int) -> bool:
         """Whether the word follows "status post" or the like."""
         return any(cue.payload == "after_surgery" and cue.end <= start <= cue.end + 6 for cue in self.cues)
+
+    def _is_scored_zero(self, start: int, end: int) -> bool:
+        """Whether a score of zero stands right after the words [start, end), or before them in their clause."""
+        words, position = self.words.words, end
+        while position < len(words) and self._leads_to_score(position):
+            position += 1
+        links = words[end:position]
+        if self._zero_ends(position, is_scored=bool(links) and not set(links) <= {",", "is", "was", "are", "of"}):
+            return True
+        for position in range(max(0, start - _FURTHEST_SCORE), start):
+            ends = self._zero_ends(position, is_scored=position > 0 and words[position - 1] in _SCALES)
+            if ends and ends <= start and not set(words[ends:start]) & (_MARKS | _SEPARATORS.keys()):
+                return True
+        return False
+
+    def _leads_to_score(self, position: int) -> bool:
+        """Whether a word stands between a finding and its score; one of another kind may: "Agatston score"."""
+        words = self.words.words
+        return words[position] in _SCORING or (position + 1 < len(words) and words[position + 1] in _SCALES)
+
+    def _zero_ends(self, position: int, *, is_scored: bool) -> int:
+        """The word after a zero of a score, of a share or of a number out of another; 0 where there is none."""
+        words = self.words.words
+        if position >= len(words) or words[position] not in _ZEROS:
+            return 0
+        following = words[position + 1] if position + 1 < len(words) else ""
+        if following in ("%", "percent"):
+            return position + 2
+        if following in ("/", "of") and position + 2 < len(words) and words[position + 2].isdigit():
+            return position + 3
+        is_alone = not following or (not following[0].isdigit() and following not in _UNITS)
+        return position + 1 if is_scored and is_alone else 0
 
     def _split(self) -> Iterator[Part]:
         words = self.words.words

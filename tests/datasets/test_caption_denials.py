@@ -1,0 +1,88 @@
+"""Denials of what is there are never supported: every name of every vocabulary, and sentences about tumours."""
+
+import itertools
+
+import pytest
+
+from voxtile.domain import discover
+from voxtile.words.phrases import expand
+from voxtile_datasets.captions.checker.check import Known, check
+from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
+from voxtile_datasets.captions.checker.vocabulary_file import read_files
+from voxtile_datasets.captions.sentences import Fact, wordings_of
+from voxtile_datasets.captions.wordings import bank_for, installed_banks
+
+DOMAINS = {name: domain for name, domain in discover()[0].items() if domain.claims}
+VOCABULARIES = installed_vocabularies()
+TISSUES = ["adipose", "lymphocytes", "mucin", "necrosis", "normal_epithelium", "smooth_muscle", "stroma", "tumour"]
+# "No increase in …" and "without contrast …" deny nothing that is there.
+NO_DENIALS = ("increase in", "contrast")
+
+
+def known(concept, *closed, polarity="present"):
+    fact = {"concept": concept, "polarity": polarity, "value": None, "unit": None, "attributes": "{}"}
+    scopes = [{"vocabulary": "v", "closed": True, "concepts": list(closed)}] if closed else []
+    return Known([fact], scopes)
+
+
+@pytest.mark.parametrize("domain", sorted(DOMAINS))
+def test_no_name_of_what_is_there_can_be_denied(domain):
+    """Each phrase that names a concept and nothing else, denied where the concept is there and all was looked for."""
+    vocabulary, entries = VOCABULARIES[domain], read_files(DOMAINS[domain].claims).tables["concepts"]
+    tried, supported = 0, []
+    for concept, entry in entries.items():
+        facts = known(concept, *entries)
+        phrases = (" ".join(words) for term in (entry or {}).get("terms", ()) for words in expand(str(term)))
+        for phrase in itertools.islice(phrases, 40):
+            verdict = check(f"There is no {phrase}.", facts, vocabulary)
+            if verdict.claims and concept in verdict.claims[0].concepts and not phrase.startswith(NO_DENIALS):
+                tried += 1
+                supported += [phrase] if verdict.verdict == "supported" else []
+    assert not supported
+    assert tried > {"general": 5, "medical": 800, "pathology": 150, "remote_sensing": 400}[domain]
+
+
+@pytest.mark.parametrize("closed", [(), TISSUES])
+@pytest.mark.parametrize(
+    ("concept", "text"),
+    [
+        ("tumour", "No tumor."),
+        ("tumour", "No tumour cells are seen."),
+        ("tumour", "The section is free of tumour."),
+        ("tumour", "Neither tumour nor necrosis is present."),
+        ("tumour", "There is no malignancy."),
+        ("tumour", "No carcinoma is identified."),
+        ("necrosis", "no necrosis"),
+        ("necrosis", "Viable tissue without necrotic debris."),
+        ("necrosis", "No extensive necrosis."),
+        ("mucin", "No mucin pools."),
+        ("lymphocytes", "Lymphoid aggregates are not seen."),
+    ],
+)
+def test_what_fills_the_patch_cannot_be_denied(concept, text, closed):
+    assert check(text, known(concept, *closed), VOCABULARIES["pathology"]).verdict in {"contradicted", "unsupported"}
+
+
+@pytest.mark.parametrize(
+    ("concept", "text", "verdict"),
+    [
+        ("tumour", "Tumor cells are seen.", "supported"),
+        ("tumour", "Invasive adenocarcinoma.", "unknown"),
+        ("tumour", "A malignant lesion.", "unknown"),
+        ("adenocarcinoma", "Adenocarcinoma, a malignant tumour.", "supported"),
+        ("benign_tumour", "A tumour.", "supported"),
+        ("benign_tumour", "A carcinoma.", "contradicted"),
+    ],
+)
+def test_a_tumour_is_no_carcinoma_until_the_facts_say_so(concept, text, verdict):
+    assert check(text, known(concept, concept), VOCABULARIES["pathology"]).verdict == verdict
+
+
+@pytest.mark.parametrize("concept", [*TISSUES, "carcinoma", "adenocarcinoma", "cancer"])
+def test_templates_say_nothing_that_the_fact_does_not(concept):
+    """The bank against the checker, which shares nothing with it."""
+    bank = bank_for(installed_banks(), "SM")
+    for polarity in ("present", "absent"):
+        facts = known(concept, concept, polarity=polarity)
+        for text in wordings_of(Fact(concept, polarity), bank, "SM"):
+            assert check(text, facts, VOCABULARIES["pathology"]).verdict == "supported", text

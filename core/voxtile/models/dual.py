@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -32,8 +33,9 @@ class DualEncoder(nn.Module):
         embed_dim: shared width D.
         project: False only where both towers are already `embed_dim` wide and aligned (a pretrained pair).
         projector: of the projections, `linear` or `mlp`, see `voxtile.models.projector`.
-        logit_scale: initial multiplier of the cosine similarity.
-        logit_scale_limits: the multiplier is kept between these.
+        logit_scale: initial multiplier of the cosine similarity; `pretrained` takes that of an open_clip pair, and its
+            bias where it has one.
+        logit_scale_limits: the multiplier is kept between these, and a pretrained one beyond them is the limit.
         logit_bias: initial bias of the sigmoid objective; None for softmax only.
         source_scales: names of the sources of `data.mixture` that each learn a scale (and bias) of their own, see
             `voxtile.models.source_scales`; none where left out.
@@ -53,7 +55,7 @@ class DualEncoder(nn.Module):
         embed_dim: int = 128,
         project: bool = True,
         projector: ProjectorName = "linear",
-        logit_scale: float = 1 / 0.07,
+        logit_scale: float | Literal["pretrained"] = 1 / 0.07,
         logit_scale_limits: tuple[float, float] = (1.0, 100.0),
         logit_bias: float | None = None,
         source_scales: Sequence[str] = (),
@@ -62,13 +64,17 @@ class DualEncoder(nn.Module):
         text_tuning: Tuning | None = None,
     ) -> None:
         super().__init__()
+        self.image = resolve_tower(image, ImageTower)
+        self.text = resolve_tower(text, TextTower)
         low, high = logit_scale_limits
+        if logit_scale == "pretrained":
+            logit_scale, stored_bias = _of_pair(self.text, project)
+            low, high = min(low, logit_scale), max(high, logit_scale)
+            logit_bias = stored_bias if logit_bias is None else logit_bias
         if not 0 < low <= logit_scale <= high:
             raise ConfigError(f"logit_scale {logit_scale} is not within logit_scale_limits {low} to {high}, both > 0")
         if embed_dim < 1:
             raise ConfigError(f"model.encoder.embed_dim must be at least 1, not {embed_dim}")
-        self.image = resolve_tower(image, ImageTower)
-        self.text = resolve_tower(text, TextTower)
         for tower, tuning in ((self.image, image_tuning), (self.text, text_tuning)):
             if tuning is not None:
                 tuning.apply(tower)
@@ -203,3 +209,17 @@ class DualEncoder(nn.Module):
             return pooled.new_zeros(0, self.embed_dim), Encoded(pooled)
         encoded: Encoded = self.text(tokens)
         return F.normalize(full_precision(self.text_projection(encoded.pooled)), dim=1), encoded
+
+
+def _of_pair(text: TextTower, project: bool) -> tuple[float, float | None]:
+    """Logit scale and bias that a text tower was trained with.
+
+    Raises:
+        ConfigError: it knows none, or its vectors are projected anew.
+    """
+    if text.pair_scale is None or project:
+        reason = "the projections are new (project: true)" if project else f"{type(text).__name__} has none"
+        raise ConfigError(
+            f"logit_scale: pretrained takes that of an open_clip pair, but {reason}; give a number such as 14.3"
+        )
+    return text.pair_scale, text.pair_bias

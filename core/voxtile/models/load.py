@@ -276,7 +276,7 @@ def _folder(folder: Path, *, int8: bool) -> EvaluationModel:
 def _open_clip(spec: str) -> EncoderModel:
     name, pretrained = hub_name(spec)
     image, text = OpenClipImage(name=name, pretrained=pretrained), OpenClipText(name=name, pretrained=pretrained)
-    encoder = DualEncoder(image=image, text=text, embed_dim=image.width, project=False)
+    encoder = DualEncoder(image=image, text=text, embed_dim=image.width, project=False, logit_scale="pretrained")
     preset = _preset(preprocessing(image.visual))
     return EncoderModel(f"{OPEN_CLIP}{spec}", encoder.to(best_device()), preset)
 

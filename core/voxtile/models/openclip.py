@@ -171,12 +171,18 @@ class OpenClipText(TextTower):
         name: model name, see `create`.
         pretrained: tag or local file; None for random weights.
         beyond: `cut` texts longer than the context and count them in the log, or `refuse` them.
+
+    Attributes:
+        pair_scale, pair_bias: what the model multiplies cosines with, and adds to them, as its weights have it.
     """
 
     def __init__(self, *, name: str, pretrained: str | None = None, beyond: Beyond = "cut") -> None:
         super().__init__()
         self.name = name
-        self.text: nn.Module = create(name, pretrained).get_submodule("text")
+        model: Any = create(name, pretrained)
+        self.text: nn.Module = model.text
+        self.pair_scale = float(model.logit_scale.detach().double().exp())
+        self.pair_bias = None if model.logit_bias is None else float(model.logit_bias.detach())
         self.width = _output_width(name)
         self.tokenizer = OpenClipTokenizer(name, beyond)
 

@@ -101,10 +101,13 @@ class TextTower(nn.Module):
     Attributes:
         width: length of `Encoded.pooled` (and of each token).
         tokenizer: the tokenizer that goes with it.
+        pair_scale, pair_bias: logit scale and bias of the pretrained pair that it is half of; None where unknown.
     """
 
     width: int
     tokenizer: Tokenizer
+    pair_scale: float | None = None
+    pair_bias: float | None = None
 
     def forward(self, tokens: Tensor) -> Encoded:
         """Encode [T, L] int64 tokens, 0 being padding."""

@@ -9,8 +9,10 @@ import torch
 from PIL import Image
 
 from voxtile.errors import CheckpointError, ConfigError
+from voxtile.models.dual import DualEncoder
 from voxtile.models.load import load_model
 from voxtile.models.openclip import hub_name
+from voxtile.models.text import TextBag
 
 NAME = "voxtile-tiny"
 
@@ -104,3 +106,60 @@ def test_weights_that_hold_code_are_refused(weights, tmp_path):
     with pytest.raises(CheckpointError, match="cannot be loaded"):
         load_model(f"open_clip:{NAME}/{tmp_path / 'bad.pt'}")
     assert not (tmp_path / "harm").exists()
+
+
+@pytest.fixture(params=["softmax", "sigmoid"])
+def scaled(request, tmp_path):
+    """A model whose weights hold a scale of 85.2, and a bias where it is of the sigmoid kind."""
+    config = {
+        "embed_dim": 24,
+        "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "head_width": 32, "patch_size": 8},
+        "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+    }
+    if request.param == "sigmoid":
+        config["init_logit_bias"] = -10.0
+    name = f"voxtile-tiny-{request.param}"
+    (tmp_path / f"{name}.json").write_text(json.dumps(config))
+    open_clip.add_model_config(tmp_path / f"{name}.json")
+    model = open_clip.create_model(name)
+    with torch.no_grad():
+        model.logit_scale.fill_(np.log(85.2))
+        if request.param == "sigmoid":
+            model.logit_bias.fill_(-12.5)
+    torch.save(model.state_dict(), tmp_path / "weights.pt")
+    return name, tmp_path / "weights.pt", -12.5 if request.param == "sigmoid" else None
+
+
+def test_open_clip_models_keep_their_logit_scale_and_bias(scaled):
+    name, weights, bias = scaled
+    loaded = load_model(f"open_clip:{name}/{weights}")
+    peer = open_clip.create_model(name, pretrained=str(weights))
+    assert loaded.logit_scale == pytest.approx(85.2, rel=1e-6)
+    assert loaded.logit_scale == pytest.approx(peer.logit_scale.exp().item(), rel=1e-6)
+    kept = loaded.encoder.logit_bias
+    assert (None if kept is None else kept.item()) == bias
+
+
+def test_a_pretrained_scale_above_the_limits_is_kept(scaled):
+    """OpenAI's weights hold 100.00000762939453, and SigLIP's 117: no limit may refuse or change them."""
+    name, weights, _ = scaled
+    state = torch.load(weights, weights_only=True)
+    state["logit_scale"] = torch.tensor(np.log(117.3), dtype=torch.float32)
+    torch.save(state, weights)
+    loaded = load_model(f"open_clip:{name}/{weights}")
+    loaded.encoder.clamp_scale()
+    assert loaded.logit_scale == pytest.approx(117.3, rel=1e-6)
+
+
+def test_training_may_begin_with_the_pretrained_scale(scaled):
+    name, weights, bias = scaled
+    towers = {"image": f"open_clip:{name}/{weights}", "text": f"open_clip:{name}/{weights}", "embed_dim": 24}
+    encoder = DualEncoder(**towers, project=False, logit_scale="pretrained")
+    assert encoder.logit_scale.item() == pytest.approx(85.2, rel=1e-6)
+    assert encoder.log_scale.requires_grad
+    assert (None if encoder.logit_bias is None else encoder.logit_bias.item()) == bias
+    assert DualEncoder(**towers, project=False).logit_scale.item() == pytest.approx(1 / 0.07)  # unless it is asked for
+    with pytest.raises(ConfigError, match="projections are new"):
+        DualEncoder(**towers, logit_scale="pretrained")
+    with pytest.raises(ConfigError, match="TextBag has none; give a number"):
+        DualEncoder(**{**towers, "text": TextBag(width=24)}, project=False, logit_scale="pretrained")

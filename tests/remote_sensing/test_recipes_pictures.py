@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from voxtile.cli import main
 from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError, InputError, RunFailedError
@@ -159,6 +160,38 @@ def test_skyscript_keeps_places_of_the_test_set_out_of_training(tmp_path):
     assert found[names[2]][1] == ["river", "river, bridge"]
     assert found[names[3]][1] == ["tower"], "the same caption in both columns is one"
     assert {c["kind"] for c in corpus.table("captions").to_pylist()} == {"template"}
+
+
+def test_skyscripts_tables_are_chosen_and_not_merged(tmp_path, capsys):
+    root, head = tmp_path / "data", "filepath,title,title_multi_objects\n"
+    for number in range(4):
+        write(root / f"images2/a{number}_CH_19.jpg", picture(number))
+    rows = [f"images2/a{number}_CH_19.jpg,river {number},bank {number}\n" for number in range(4)]
+    names = {
+        "train_unfiltered_5M": rows[:3], "train_top30pct_filtered_by_CLIP_laion_RS_language_polished": rows[:1],
+        "test_30K_filtered_by_CLIP_openai": rows[3:],
+    }  # fmt: skip
+    for name, lines in names.items():
+        write(root / "dataframe" / f"SkyScript_{name}.csv", head + "".join(lines))
+    words = ["build", "skyscript", str(root), str(tmp_path / "corpus"), "--engine", "inline"]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert "2 tables of the split train" in said
+    assert "--tables (dataframe/SkyScript_train_top30pct_filtered_by_CLIP_laion_RS_language_polished, " in said
+    assert main([*words, "--tables", "SkyScript_train_top50pct"]) == 2
+    assert "has no table 'SkyScript_train_top50pct'; it has dataframe/SkyScript_test_30K" in capsys.readouterr().err
+    assert not (tmp_path / "corpus" / "tables").exists()
+    polished = "SkyScript_train_top30pct_filtered_by_CLIP_laion_RS_language_polished.csv"
+    for table, trained, kind in ((polished, {0}, "rewrite"), ("SkyScript_train_unfiltered_5M", {0, 1, 2}, "template")):
+        words[3] = str(tmp_path / table)
+        assert main([*words, "--tables", table]) == 0
+        corpus = Corpus(tmp_path / table)
+        found = stored(corpus)
+        assert {name: entry[3] for name, entry in found.items()} == {
+            **{f"images2/a{number}_CH_19.jpg": "train" for number in trained}, "images2/a3_CH_19.jpg": "test",
+        }  # fmt: skip
+        kinds = {row["text"]: row["kind"] for row in corpus.table("captions").to_pylist()}
+        assert (kinds["river 0"], kinds["bank 3"]) == (kind, "template")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError, InputError, RunFailedError
 from voxtile_remote_sensing.domain import domain
-from voxtile_remote_sensing.recipes.torchgeo_samples import stored_values
+from voxtile_remote_sensing.recipes.torchgeo_samples import grey_values, stored_values
 
 S2 = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
 NATIVE = {"B02": 120, "B03": 120, "B04": 120, "B08": 120, "B01": 20, "B09": 20}
@@ -149,6 +149,40 @@ def test_captions_of_skyscript(tmp_path):
         np.testing.assert_array_equal(decode_picture(corpus.source(row).encoded()), pictures[split])
         assert values_of(corpus, "captions", row["uid"], "text") == [f"a {split}, seen from above"]
         assert row["modality"] == "RGB"
+
+
+def test_ucmerced_pictures_of_other_sizes_are_those_of_torchgeo(tmp_path):
+    """Some of UCMerced's pictures are not 256 pixels wide; torchgeo stretches them, which gives fractions."""
+    from torchgeo.datasets import UCMerced
+
+    root, rng = tmp_path / "root", np.random.default_rng(3)
+    for split in UCMerced.splits:
+        names = []
+        for label in ("airplane", "beach"):
+            for number, size in enumerate([(256, 256), (253, 247)]):
+                names.append(f"{label}{split}{number}.tif")
+                path = root / UCMerced.base_dir / label / names[-1]
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)).save(path)
+        (root / UCMerced.split_filenames[split]).write_text("\n".join(names))
+    corpus = build(root, tmp_path / "corpus", "UCMerced")
+    rows = by_source(corpus)
+    assert len(rows) == 12
+    assert set(corpus.ledger()["status"].to_pylist()) == {"used"}
+    for split in UCMerced.splits:
+        given = UCMerced(root, split)
+        for index in range(4):
+            row = rows[f"torchgeo-ucmerced/{split}/{index:07d}"]
+            stored, wanted = decode_picture(corpus.source(row).encoded()), given[index]["image"].numpy()
+            assert np.abs(stored.astype(np.float64) - np.moveaxis(wanted, 0, -1)).max() <= 0.5
+            assert (row["dtype"], row["shape"]) == ("uint8", [256, 256, 3])
+
+
+def test_only_what_is_a_picture_of_8_bits_is_rounded():
+    picture = np.array([[[0.4, 254.6, 17.5001]]], np.float32)
+    np.testing.assert_array_equal(grey_values(picture), np.array([[[0, 255, 18]]], np.uint8))
+    for other in (picture / 255, picture - 1, picture * 2, picture * np.nan):
+        assert grey_values(other) is other
 
 
 def test_names_and_arguments_that_do_not_exist(eurosat, tmp_path):

@@ -52,6 +52,7 @@ class Entry:
         part: where in the file it lies (offset, index), if not all of it.
         row: columns of the samples table that are known.
         attributes: facts for the row's `attributes`.
+        caption_kind: of its captions where it is not the dataset's.
     """
 
     key: str
@@ -65,10 +66,12 @@ class Entry:
     part: Mapping[str, Any] = field(default_factory=dict)
     row: Row = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    caption_kind: str | None = None
 
     def to_inputs(self) -> dict[str, Any]:
-        """As JSON-able values."""
-        return asdict(self)
+        """As JSON-able values; the kind only where it is given, so that samples keep their jobs."""
+        values = asdict(self)
+        return values if self.caption_kind else {k: v for k, v in values.items() if k != "caption_kind"}
 
     @classmethod
     def from_inputs(cls, values: Mapping[str, Any]) -> Entry:

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from voxtile.corpus.ingest.table import read_table
-from voxtile.errors import InputError
+from voxtile.errors import ConfigError, InputError
 from voxtile_remote_sensing.recipes.dataset import SPLITS, Entry, Pixels
 from voxtile_remote_sensing.recipes.pixels import picture_pixels
 from voxtile_remote_sensing.recipes.reading import read_lines
+
+
+@dataclass
+class _Picture:
+    """What the tables say of one picture."""
+
+    folder: str
+    split: str | None
+    is_rewritten: bool
+    label: str | None = None
+    texts: dict[str, None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -19,7 +30,7 @@ class PairTables:
     """Tables with a column of paths.
 
     Attributes:
-        patterns: globs of the tables, relative to the dataset's folder; all that match are read.
+        patterns: globs of the tables, relative to the dataset's folder; all that match are read, unless `one_a_split`.
         text_columns: columns with captions; each that exists gives one.
         label_column: column with the class, by name or number; empty if there is none.
         class_names: file with the class names in order, beside the table.
@@ -27,6 +38,9 @@ class PairTables:
         split: of all tables, where their names do not say.
         subject: regular expression whose first group, in a path's file name, is the subject; the picture without it.
         roots: where paths begin, relative to the dataset's folder.
+        one_a_split: tables of one split are choices of the same pictures, so that one is read, never their union.
+        chosen: names of the tables that the user wants; a split of which none is named takes its only table.
+        rewritten: in the names of tables whose captions a language model has written.
     """
 
     patterns: tuple[str, ...]
@@ -37,6 +51,9 @@ class PairTables:
     split: str | None = None
     subject: str = ""
     roots: tuple[str, ...] = (".", "images")
+    one_a_split: bool = False
+    chosen: tuple[str, ...] = ()
+    rewritten: str = ""
 
     def entries(self, root: Path) -> Iterator[Entry]:
         """Pictures in the order of the tables; a picture in several tables is one with all their captions.
@@ -45,44 +62,58 @@ class PairTables:
         was photographed twice must not be on both sides.
 
         Raises:
-            InputError: no table, or one without the columns.
+            InputError: no table, several of a split of which one is to be chosen, or one without the columns.
+            ConfigError: a chosen table is not there.
         """
-        tables = sorted({path for pattern in self.patterns for path in root.glob(pattern)})
-        if not tables:
-            raise InputError(f"'{root}' has no table {' or '.join(self.patterns)}; download it beside the pictures")
-        texts: dict[str, dict[str, None]] = {}
-        splits: dict[str, str | None] = {}
-        labels: dict[str, str] = {}
-        bases: dict[str, str] = {}
-        for path in tables:
-            self._read(path, root, texts, splits, labels, bases)
+        pictures: dict[str, _Picture] = {}
+        for path in self._tables(root):
+            self._read(path, root, pictures)
         rank = {"test": 2, "val": 1, "train": 0, None: -1}
         claimed: dict[str, str | None] = {}
-        for name, split in splits.items():
+        for name, picture in pictures.items():
             subject = self._subject(name)
-            claimed[subject] = max(claimed.get(subject), split, key=lambda s: rank[s])
-        for name, split in splits.items():
+            claimed[subject] = max(claimed.get(subject), picture.split, key=lambda s: rank[s])
+        for name, picture in pictures.items():
             subject = self._subject(name)
-            if claimed[subject] != split:
-                continue
-            concepts = {self.vocabulary: (labels[name],)} if name in labels else {}
-            yield Entry(
-                name, (self._file(root, bases[name], name),), split, concepts, tuple(texts[name]), subject=subject
-            )
+            if claimed[subject] == picture.split:
+                labels = {self.vocabulary: (picture.label,)} if picture.label else {}
+                yield Entry(
+                    name, (self._file(root, picture.folder, name),), picture.split, labels, tuple(picture.texts),
+                    subject=subject, caption_kind="rewrite" if picture.is_rewritten else None,
+                )  # fmt: skip
 
     def read(self, root: Path, entry: Entry) -> Pixels:
         """The picture."""
         return picture_pixels((root / entry.files[0]).read_bytes())
 
-    def _read(
-        self,
-        path: Path,
-        root: Path,
-        texts: dict[str, dict[str, None]],
-        splits: dict[str, str | None],
-        labels: dict[str, str],
-        bases: dict[str, str],
-    ) -> None:
+    def _tables(self, root: Path) -> list[Path]:
+        found = sorted({path for pattern in self.patterns for path in root.glob(pattern)})
+        if not found:
+            raise InputError(f"'{root}' has no table {' or '.join(self.patterns)}; download it beside the pictures")
+        if not self.one_a_split:
+            return found
+        names = {path: path.relative_to(root).with_suffix("").as_posix() for path in found}
+        wanted = {path for path, name in names.items() if {name, path.stem} & set(self.chosen)}
+        unknown = set(self.chosen) - {name for path in found for name in (names[path], path.stem)}
+        if unknown:
+            raise ConfigError(f"'{root}' has no table '{min(unknown)}'; it has {', '.join(sorted(names.values()))}")
+        chosen = []
+        for split in dict.fromkeys(map(self._split, found)):
+            of_split = [path for path in found if self._split(path) == split]
+            picked = [path for path in of_split if path in wanted] or of_split
+            if len(picked) > 1:
+                raise InputError(
+                    f"'{root}' has {len(picked)} tables of the split {split or 'all'} that choose among the same "
+                    f"pictures, and one is read: name it with --tables ({', '.join(names[path] for path in picked)})"
+                )
+            chosen += picked
+        return chosen
+
+    def _split(self, table: Path) -> str | None:
+        words = re.split(r"[^a-z]+", table.stem.casefold())
+        return self.split or next((SPLITS[word] for word in words if word in SPLITS), None)
+
+    def _read(self, path: Path, root: Path, pictures: dict[str, _Picture]) -> None:
         table = read_table(path)
         names = table.column(table.need(("filepath", "file", "image", "filename"), "picture paths"))
         known = [column for column in self.text_columns if table.find((column,))]
@@ -93,16 +124,13 @@ class PairTables:
         if self.label_column:
             classes = table.column(table.need((self.label_column,), "classes"))
             classes = [self._class(path, value) for value in classes]
-        words = re.split(r"[^a-z]+", path.stem.casefold())
-        split = self.split or next((SPLITS[word] for word in words if word in SPLITS), None)
+        folder, split = path.parent.relative_to(root).as_posix(), self._split(path)
+        is_rewritten = bool(self.rewritten) and self.rewritten in path.stem
         for number, name in enumerate(names):
-            if not name:
-                continue
-            splits.setdefault(name, split)
-            bases.setdefault(name, path.parent.relative_to(root).as_posix())
-            texts.setdefault(name, {}).update(dict.fromkeys(c[number] or "" for c in captions if c[number]))
-            if classes[number]:
-                labels[name] = classes[number] or ""
+            if name:
+                picture = pictures.setdefault(name, _Picture(folder, split, is_rewritten))
+                picture.texts.update(dict.fromkeys(c[number] or "" for c in captions if c[number]))
+                picture.label = classes[number] or picture.label
 
     def _class(self, table: Path, value: str | None) -> str | None:
         if value is None or not value.isdigit():

@@ -123,7 +123,7 @@ class RecipeTask:
         subject = f"{self.dataset.name}/{entry.subject or entry.key}"
         split = entry.split or split_of(subject, self.fractions)
         texts = check_texts(entry.texts)
-        kind = self.dataset.caption_kind
+        kind = entry.caption_kind or self.dataset.caption_kind
         tables: dict[str, list[Row]] = {
             "captions": caption_rows(uid, texts.accepted, source=entry.key, kind=kind, provider=self.dataset.name),
             "facts": [

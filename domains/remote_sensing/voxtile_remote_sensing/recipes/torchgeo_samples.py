@@ -112,6 +112,8 @@ class TorchgeoSamples:
         values = values[None] if values.ndim == 2 else values
         names = self.bands or _band_names(samples, len(values))
         array = stored_values(values, np.uint16 if names else np.uint8)
+        if not names and array.dtype == np.float32 and len(array) in (1, 3):
+            array = grey_values(array)
         if array.dtype == np.uint8 and len(array) in (1, 3):
             buffer = io.BytesIO()
             Image.fromarray(np.moveaxis(array, 0, -1) if len(array) == 3 else array[0]).save(buffer, "PNG")
@@ -240,6 +242,20 @@ def stored_values(array: npt.NDArray[Any], first: type[np.integer[Any]]) -> npt.
         if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
             return array.astype(dtype)
     return array.astype(np.float32)
+
+
+def grey_values(array: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+    """A picture that torchgeo has resampled, to the nearest grey value: UCMerced's are stretched to 256 × 256 pixels.
+
+    An array that is no picture of 8 bits stays as it is: values below 0 or above 255, or all within 0 and 1, where a
+    fraction may be a whole range.
+
+    Args:
+        array: of any shape.
+    """
+    if not np.isfinite(array).all() or array.min(initial=0) < 0 or not 1 < array.max(initial=0) <= 255:
+        return array
+    return np.rint(array).astype(np.uint8)
 
 
 def _splits(name: str) -> list[str | None]:

@@ -33,7 +33,8 @@ def build_torchgeo(
     """Build a corpus from one of torchgeo's datasets, by the name of its class.
 
     torchgeo finds and reads the files, and nothing is downloaded. Pixels are what torchgeo gives, in integers where it
-    has only turned the files' integers into floats. Labels become facts, captions captions, official splits splits.
+    has only turned the files' integers into floats; pictures that it stretches (UCMerced, to 256 pixels) are rounded.
+    Labels become facts, captions captions, official splits splits.
     Recipes of our own (eurosat-ms, bigearthnet, …) keep more: encoded pictures as they are, CRS and dates.
 
     Args:

@@ -125,6 +125,32 @@ def test_a_raster_comes_back_in_its_crs(tmp_path, model):
     assert frame.total_bounds.tolist() == [500_980, 4_999_420, 501_880, 4_999_920]
 
 
+class Everywhere(Bright):
+    """Shows every phrase in every pixel that it sees."""
+
+    def ground(self, images, phrases):
+        return torch.ones(len(images), len(phrases), *images.shape[2:]), torch.ones(len(images), len(phrases))
+
+
+@pytest.mark.parametrize("boxes", ["none", "upright"])
+def test_nothing_is_found_beyond_a_scene_or_where_nothing_was_measured(tmp_path, monkeypatch, boxes):
+    """A scene of 300 m that no grid of tiles fits, with 60 m of it not measured; the truth is the file's own extent."""
+    monkeypatch.setattr(load, "load_model", lambda spec: Everywhere(TilePreset(bands=("B04",), size=(64, 64))))
+    values = np.full((1, 30, 30), 700, np.uint16)
+    values[0, :, :6] = 0
+    profile = {"driver": "GTiff", "count": 1, "dtype": "uint16", "height": 30, "width": 30, "crs": "EPSG:32631"}
+    transform = Affine(10, 0, 500_130.0, 0, -10, 5_000_210.0)
+    with rasterio.open(tmp_path / "scene.tif", "w", transform=transform, nodata=0, **profile) as file:
+        file.write(values)
+        file.set_band_description(1, "B04")
+    out = tmp_path / "found"
+    command = ["ground", "any", str(tmp_path / "scene.tif"), "land", "--out", str(out), "--boxes", boxes]
+    assert main(command) == 0
+    frame = geopandas.read_file(out / "scene.gpkg")
+    assert frame.total_bounds.tolist() == [500_190, 4_999_910, 500_430, 5_000_210]
+    assert frame.union_all().area == pytest.approx(240 * 300)
+
+
 class Mean(ImageTower):
     """How bright the volume is on the whole: bright places are what its similarity to any phrase comes from."""
 

@@ -17,6 +17,8 @@ from voxtile.errors import ConfigError, CorpusError
 
 Booleans = npt.NDArray[np.bool_]
 
+NODATA = "-nodata"  # ends the ids of regions that the converter of tiles makes of pixels without a measurement
+
 
 @runtime_checkable
 class MaskingPreset(Protocol):
@@ -123,6 +125,12 @@ def joined_mask(corpus: Corpus, rows: Sequence[Mapping[str, Any]], meta: Mapping
         joined |= _filled_box(row, shape) if mask is None else _checked(mask, shape, row)
     own = {"axes": "ZYX"[-len(shape) :], "shape": list(shape), "dtype": "uint8", "codec": "b2nd"}
     return MaskSource({**meta, **own, "channels": [{"name": "mask"}], "units": None, "attributes": None}, joined)
+
+
+def nodata_regions(corpus: Corpus) -> dict[str, dict[str, Any]]:
+    """By uid, the region of pixels that hold no image: beyond the scene's edge, which a tile may reach, or nodata."""
+    rows = corpus.table("regions", with_root=True).to_pylist()
+    return {row["uid"]: row for row in rows if row["phrase"] is None and row["region_id"].endswith(NODATA)}
 
 
 def soft(image: Tensor) -> Tensor:

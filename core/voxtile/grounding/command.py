@@ -23,6 +23,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.writer import JobWriter
 from voxtile.data.base import spacing_mm
 from voxtile.data.image import ImagePreset
+from voxtile.data.region_masks import joined_mask, nodata_regions
 from voxtile.data.roles import StudyReader
 from voxtile.domain import discover
 from voxtile.engine.task import Mask
@@ -286,10 +287,12 @@ def _grounded(model: GroundingModel, corpus: Corpus, phrases: list[str], setting
     """Masks of every phrase in every sample or study, added to the corpus as regions."""
     writer = JobWriter(corpus.roots[0], "ground")
     found = []
+    empty = nodata_regions(corpus)
     for sample, masks, there in _answers(model, corpus, phrases, settings):
         uid = sample.meta["uid"]
+        measured = ~joined_mask(corpus, [empty[uid]], sample.meta).mask if uid in empty else np.True_
         for phrase, mask, believed in zip(phrases, masks, there.tolist(), strict=True):
-            shown = (mask.numpy() >= settings.mask) & (believed >= settings.presence)
+            shown = (mask.numpy() >= settings.mask) & (believed >= settings.presence) & measured
             region = hashlib.sha256(f"{uid}\0{phrase}".encode()).hexdigest()[:32]
             found.append(Found(sample, phrase, believed, shown))
             if shown.any():

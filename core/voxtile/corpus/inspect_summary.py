@@ -14,6 +14,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import OVERVIEW
 
 SPLIT_ORDER = ("train", "val", "test")
+TEXTS_KEEP = "texts are free of known identifiers, but other names may still be in them (docs/de-identification.md)"
 _EXAMPLES = 8
 _PARTS_OF_SIZE = ("shards", "tables", "views", "ledger", "manifests", "done")
 
@@ -150,9 +151,9 @@ class CorpusSummary:
         """Policy of the runs that brought samples, in one word or sentence."""
         policies = {run.deidentify for run in self.runs if run.counts.get("samples")}
         if policies == {True}:
-            return "on: sources, subjects and studies are keyed hashes"
+            return f"on: sources, subjects and studies are keyed hashes; {TEXTS_KEEP}"
         if True in policies:
-            return "mixed: some runs were de-identified and some were not"
+            return f"mixed: some runs were de-identified and some were not; {TEXTS_KEEP}"
         return "off: sources, subjects and studies are as in the input"
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import re
 
 import numpy as np
@@ -200,3 +201,16 @@ def test_numbers_as_people_read_them():
     ]  # fmt: skip
     assert (share_text(None), share_text(0.125)) == ("–", "12.5 %")
     assert shape_text([4, 5], [4, 5]) == "4 × 5"
+
+
+@pytest.mark.parametrize(("policies", "word"), [([True], "on"), ([True, False], "mixed"), ([False], "off")])
+def test_the_page_says_what_de_identification_leaves_in_texts(corpus, tmp_path, policies, word):
+    for number, policy in enumerate(policies):
+        manifest = {"task": "dicom", "deidentify": policy, "counts": {"samples": 8}, "files": {}}
+        (corpus / "manifests").mkdir(exist_ok=True)
+        (corpus / f"manifests/{number:04d}.json").write_text(json.dumps(manifest))
+    said = summarise(Corpus(corpus)).deidentification
+    assert said.startswith(f"{word}: ")
+    assert ("other names may still be in them" in said) == (True in policies)
+    inspect_corpus(corpus, html=tmp_path / "page.html")
+    assert said.split("(")[0] in (tmp_path / "page.html").read_text()

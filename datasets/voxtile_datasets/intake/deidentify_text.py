@@ -48,8 +48,8 @@ _DEGREE = (
 )
 _ACTS = (
     r"(?:electronically |digitally )?(?:signed|dictated|reported|transcribed|verified|approved|authenticated"
-    r"|finali[sz]ed|interpreted|read|reviewed|ordered|requested|performed|added) by|(?:discussed|communicated) with|communicated to"
-    r"|notified|telephoned to|called to|spoke (?:to|with)"
+    r"|finali[sz]ed|interpreted|read|reviewed|ordered|requested|performed|added) by|(?:discussed|communicated) with"
+    r"|communicated to|notified|telephoned to|called to|spoke (?:to|with)"
 )
 # Words that a finding may stand behind, too, need a colon: "attending: …", and not "the attending physician was".
 _ROLES = (

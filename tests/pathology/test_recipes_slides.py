@@ -14,7 +14,9 @@ from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.verify import verify
 from voxtile.errors import InputError
+from voxtile.evaluate.labels import LabelSource
 from voxtile.evaluate.task_file import load_task
+from voxtile.evaluate.units import select_units
 from voxtile_pathology.recipes import pathgen_set, slides
 
 DETAILS = "01Z-00-DX1.bf88ce1f-0601-40c8-813e-4e3df51bd2f0"
@@ -37,50 +39,108 @@ def slide(path, seed, side=1024, tissue=(150, 750)):
     return picture
 
 
-ASAP = """<ASAP_Annotations><Annotations><Annotation Name="Annotation 0" Type="Polygon" PartOfGroup="Tumor">
-<Coordinates>{}</Coordinates></Annotation></Annotations></ASAP_Annotations>"""
+ASAP = "<ASAP_Annotations><Annotations>{}</Annotations></ASAP_Annotations>"
+SHAPE = '<Annotation Name="A" Type="Polygon" PartOfGroup="{}"><Coordinates>{}</Coordinates></Annotation>'
+
+
+def lesions(path, *squares):
+    """An ASAP file of (group, low, high): squares in level-0 pixels."""
+    shapes = []
+    for group, low, high in squares:
+        corners = enumerate([(low, low), (high, low), (high, high), (low, high)])
+        points = "".join(f'<Coordinate Order="{i}" X="{x}" Y="{y}" />' for i, (x, y) in corners)
+        shapes.append(SHAPE.format(group, points))
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(ASAP.format("".join(shapes)))
 
 
 @pytest.fixture
 def camelyon(tmp_path):
     root = tmp_path / "CAMELYON16"
-    for seed, name in enumerate(("training/normal/normal_001", "training/tumor/tumor_001", "testing/images/test_001")):
+    names = ("normal/normal_001", "tumor/tumor_001", "tumor/tumor_010")
+    for seed, name in enumerate([*(f"training/{name}" for name in names), "testing/images/test_001"]):
         slide(root / f"{name}.tif", seed)
-    corners = [(300, 300), (600, 300), (600, 600), (300, 600)]
-    points = "".join(f'<Coordinate Order="{i}" X="{x}" Y="{y}" />' for i, (x, y) in enumerate(corners))
-    (root / "training/lesion_annotations").mkdir()
-    (root / "training/lesion_annotations/tumor_001.xml").write_text(ASAP.format(points))
+    folder = root / "training/lesion_annotations"
+    lesions(folder / "tumor_001.xml", ("_0", 300, 600), ("_2", 400, 500), ("_1", 640, 720))
+    lesions(folder / "tumor_010.xml", ("Tumor", 300, 600))
     (root / "testing/reference.csv").write_text("test_001,Tumor,IDC,Macro\ntest_002,Normal,None,None\n")
     return root
 
 
-def test_camelyon16_has_its_test_labels_and_lesions(camelyon, tmp_path):
+def drawn(*squares):
+    """The pixels of squares (low, high, value), the later over the earlier."""
+    mask = np.zeros((1024, 1024), bool)
+    for low, high, value in squares:
+        mask[low:high, low:high] = value
+    return mask
+
+
+# README.md of Camelyon16: _0 and _1 are tumour, _2 is cut out; tumor_010 is not annotated exhaustively.
+TUMOUR = {
+    "normal_001": drawn(), "tumor_001": drawn((300, 600, True), (400, 500, False), (640, 720, True)),
+    "tumor_010": drawn((300, 600, True)),
+}  # fmt: skip
+
+
+def test_camelyon16_reads_its_groups_and_labels_patches_by_what_they_show(camelyon, tmp_path):
     corpus = tmp_path / "corpus"
     words = ["build", "camelyon16", str(camelyon), str(corpus), "--engine", "inline", "--patch-px", "128"]
     assert main(words) == 0
     assert not verify(corpus).problems
     found = Corpus(corpus)
-    rows = {row["uid"]: row for row in found.table("samples").to_pylist() if row["kind"] == "patch"}
-    splits = found.splits()
-    assert splits["test_001"] == "test"
-    assert {splits["normal_001"], splits["tumor_001"]} <= {"train", "val"}
-    concepts = {}
+    rows = {row["uid"]: row for row in found.table("samples").to_pylist()}
+    facts, masks = {}, {}
     for fact in found.table("facts").to_pylist():
-        if fact["uid"] in rows:
-            concepts.setdefault(rows[fact["uid"]]["study"], set()).add((fact["concept"], fact["polarity"]))
-    assert concepts == {
-        "normal_001": {("normal lymph node tissue", "present")},
-        "tumor_001": {("lymph node metastasis", "present")},
-        "test_001": {("lymph node metastasis", "present")},
-    }
-    regions = [r for r in found.table("regions").to_pylist() if r["phrase"] == "Tumor"]
-    assert {rows[r["uid"]]["study"] for r in regions} == {"tumor_001"}
+        facts.setdefault(fact["uid"], []).append((fact["concept"], fact["polarity"]))
+    for region in found.table("regions").to_pylist():
+        if rows[region["uid"]]["kind"] == "patch":
+            assert region["phrase"] == "lymph node metastasis"
+            mask = masks.setdefault(region["uid"], np.zeros((128, 128), bool))
+            if region["mask_shard"]:
+                mask |= np.asarray(found.mask(region)) > 0
+            else:  # a square is its box
+                top, left, bottom, right = map(int, region["box"])
+                mask[top:bottom, left:right] = True
+    seen = set()
+    for uid, row in rows.items():
+        if row["kind"] == "overview":
+            label = "normal lymph node tissue" if row["study"] == "normal_001" else "lymph node metastasis"
+            assert facts[uid] == [(label, "present")]
+            continue
+        left, top, right, bottom = row["level0_box"]
+        truth = TUMOUR.get(row["study"], drawn())[top:bottom, left:right]
+        np.testing.assert_array_equal(masks.get(uid, np.zeros_like(truth)), truth)
+        wanted = [("lymph node metastasis", "present")] if truth.mean() >= 0.5 else []
+        if not truth.any() and row["study"] in ("normal_001", "tumor_001"):
+            wanted = [("normal lymph node tissue", "present")]
+        assert facts.get(uid, []) == wanted
+        seen.add((row["study"], wanted[0][0] if wanted else None))
+    metastasis, normal = "lymph node metastasis", "normal lymph node tissue"
+    assert seen == {
+        ("normal_001", normal), ("tumor_001", normal), ("tumor_001", metastasis), ("tumor_001", None),
+        ("tumor_010", metastasis), ("tumor_010", None), ("test_001", None),
+    }  # fmt: skip
     assert {row["licence"] for row in rows.values()} == {"CC0 1.0"}
-    task = load_task("pathology/camelyon16")
-    assert {c.concept for c in task.classes} == set(slides.CAMELYON16.vocabulary("camelyon16"))
     stored = {p: p.read_bytes() for p in (corpus / "shards").iterdir()}
+    tables = {p: p.read_bytes() for p in (corpus / "tables").rglob("*.parquet")}
     assert main(words) == 0  # again: nothing is made twice
     assert {p: p.read_bytes() for p in (corpus / "shards").iterdir()} == stored
+    assert {p: p.read_bytes() for p in (corpus / "tables").rglob("*.parquet")} == tables
+
+
+def test_a_slides_label_is_asked_of_the_slide_and_its_official_split_kept(camelyon, tmp_path):
+    build = ["build", "camelyon16", str(camelyon), str(tmp_path / "corpus"), "--engine", "inline"]
+    assert main([*build, "--patch-px", "256", "--sampling", "random", "--patches-per-slide", "3"]) == 0
+    found, task = Corpus(tmp_path / "corpus"), load_task("pathology/camelyon16")
+    splits = found.splits()
+    assert splits["test_001"] == "test"
+    assert {splits["normal_001"], splits["tumor_001"], splits["tumor_010"]} <= {"train", "val"}
+    assert {c.concept for c in task.classes} == set(slides.CAMELYON16.vocabulary("camelyon16"))
+    source = LabelSource(found, task)
+    labels = {}
+    for units in select_units(found, task).values():
+        labels |= dict(zip(units.subjects.tolist(), source.labels(units).tolist(), strict=True))
+    assert labels == {"normal_001": [1, 0], "tumor_001": [0, 1], "tumor_010": [0, 1], "test_001": [0, 1]}
 
 
 def test_camelyon16_refuses_other_folders_and_labels(camelyon, tmp_path):

@@ -2,11 +2,13 @@
 
 A finding that is not mentioned is negative only under a closed scope that looked for it; otherwise it is unknown and
 the unit does not count for that class. Of several facts about one finding the strongest counts (present, uncertain,
-absent), over the two sides of a body and over the samples of a study alike.
+absent), over the two sides of a body and over the samples of a study alike. What is a fact of a slide's overview is one
+of the slide, so that it counts where studies are scored.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.schema import OVERVIEW
 from voxtile.errors import EvaluationError
 from voxtile.evaluate.task import EvaluationTask, LabelRule
 from voxtile.evaluate.task_place import nearest
@@ -35,6 +38,7 @@ class LabelSource:
         self._task = task
         self._facts = _facts(corpus, task)
         self._scopes = _closed_scopes(corpus, task.labels)
+        self._overviews = _Overviews(corpus) if task.unit == "study" else None
         known = set(pc.unique(self._facts["concept"]).to_pylist())
         known |= {name for names in self._scopes["concepts"].to_pylist() for name in names or ()}
         for item in task.classes:
@@ -61,19 +65,42 @@ class LabelSource:
 
     def _strength(self, units: Units, concepts: Sequence[str]) -> npt.NDArray[np.int8]:
         strength = np.full((len(units), len(concepts)), _UNMENTIONED, dtype=np.int8)
-        uids, names = pa.array(units.uids, pa.string()), pa.array(concepts, pa.string())
+        members, owner = self._overviews.added(units) if self._overviews else (units.uids, units.owner)
+        uids, names = pa.array(members, pa.string()), pa.array(concepts, pa.string())
         facts = self._facts
         row, column = _positions(facts["uid"], uids), _positions(facts["concept"], names)
         polarity = np.array([_STRENGTH.get(p, _UNMENTIONED) for p in facts["polarity"].to_pylist()], dtype=np.int8)
         kept = (row >= 0) & (column >= 0)
-        np.maximum.at(strength, (units.owner[row[kept]], column[kept]), polarity[kept])
+        np.maximum.at(strength, (owner[row[kept]], column[kept]), polarity[kept])
         scoped = _positions(self._scopes["uid"], uids)
         for position, looked_for in zip(scoped, self._scopes["concepts"].to_pylist(), strict=True):
             if position >= 0:
-                unit = strength[units.owner[position]]
+                unit = strength[owner[position]]
                 covered = [looked_for is None or name in looked_for for name in concepts]
                 unit[np.array(covered) & (unit == _UNMENTIONED)] = _ABSENT
         return strength
+
+
+class _Overviews:
+    """The overviews of a corpus by the study that they show."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        rows = corpus.table("samples", columns=["uid", "subject", "study", "kind"])
+        is_overview = pc.equal(rows["kind"], OVERVIEW)
+        self._of_study: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for row in rows.filter(is_overview).to_pylist():
+            if row["study"]:
+                self._of_study[row["subject"], row["study"]].append(row["uid"])
+        self._samples = rows.filter(pc.invert(is_overview)) if self._of_study else rows.slice(0, 0)
+
+    def added(self, units: Units) -> tuple[tuple[str, ...], npt.NDArray[np.int64]]:
+        """The samples of the units with the overviews of their studies, and the unit of each."""
+        found = self._samples.filter(pc.is_in(self._samples["uid"], value_set=pa.array(units.names, pa.string())))
+        keys = {row["uid"]: (row["subject"], row["study"]) for row in found.to_pylist()}
+        studies = [keys.get(name, ("", "")) for name in units.names]
+        more = [(uid, number) for number, study in enumerate(studies) for uid in self._of_study.get(study, ())]
+        owner = np.array([number for _, number in more], dtype=np.int64)
+        return (*units.uids, *(uid for uid, _ in more)), np.concatenate([units.owner, owner])
 
 
 def _one_hot(labels: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -15,11 +14,11 @@ from rich.console import Console
 
 from voxtile.corpus.ingest.table import read_table
 from voxtile.corpus.splits import split_of
-from voxtile.engine.run import RunOptions
+from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import InputError
-from voxtile_datasets.captions.labels import facts_from_labels
 from voxtile_pathology.convert.convert import convert_wsi
 from voxtile_pathology.recipes.collection import Collection
+from voxtile_pathology.recipes.lesions import LesionFactTask, write_lesions
 from voxtile_pathology.slides.open import find_slides
 
 CAMELYON16 = Collection(
@@ -58,7 +57,10 @@ def build_camelyon16(
     """Build a corpus from Camelyon16: slides of lymph nodes, with and without metastasis, lesions as regions.
 
     The official test stays the test; a tenth of the training slides becomes the validation split. Slides of the test
-    are labelled where `reference.csv` is in the folder.
+    are labelled where `reference.csv` is in the folder. A slide's label is a fact of its overview; a patch has a
+    metastasis where the drawn lesions cover half of it, is normal where they leave it free and the slide was drawn
+    completely, and of other patches nothing is said. The groups of the lesions are those of the data set's README: `_0`
+    and `_1` are tumour, and `_2` is cut out of it.
 
     Args:
         source: the folder with the slides (`normal_*.tif`, `tumor_*.tif`, `test_*.tif`) and the unpacked
@@ -82,24 +84,21 @@ def build_camelyon16(
     names = [path.stem for path in find_slides(source)]
     if not any(_SLIDE.match(name) for name in names):
         raise InputError(f"'{source}' holds no slide of {CAMELYON16.title}, such as normal_001.tif")
+    labels = _camelyon_labels(source, names)
     with tempfile.TemporaryDirectory(prefix="voxtile-") as folder:
         tables = Path(folder)
         (tables / "lesions").mkdir()
-        for path in sorted(source.rglob("*.xml")):
-            shutil.copyfile(path, tables / "lesions" / path.name)
+        known = CAMELYON16.classes["camelyon16"]
+        write_lesions(source, tables / "lesions", names, known["tumor"])
         _table(tables / "splits.csv", ("subject", "split"), [(name, _camelyon_split(name)) for name in names])
         convert_wsi(
             source, corpus, mpp=mpp, patch_px=patch_px, overlap=overlap, min_tissue=min_tissue, sampling=sampling,
             patches_per_slide=patches_per_slide, coords_only=coords_only, annotations=tables / "lesions",
             splits=tables / "splits.csv", deidentify=False, licence=CAMELYON16.licence, **asdict(options),
         )  # fmt: skip
-        labels = _camelyon_labels(source, names)
-        if labels and not options.dry_run:
-            _table(tables / "labels.csv", ("study", "label"), sorted(labels.items()))
-            facts_from_labels(
-                corpus, labels=tables / "labels.csv", by="study", class_column="label", vocabulary=CAMELYON16.name,
-                **asdict(options),
-            )  # fmt: skip
+        if not options.dry_run:
+            task = LesionFactTask(str(corpus), str(tables / "lesions"), labels, known["tumor"], known["normal"])
+            run_task(task, corpus, options).raise_if_failed()
 
 
 def build_tcga(

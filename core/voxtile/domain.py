@@ -73,6 +73,8 @@ class Domain:
         wordings: wording-bank files (YAML) for template captions.
         claims: vocabulary files (YAML) of what the domain's captions can claim, for checking them.
         prompts: prompt files (YAML) for captions by a language model.
+        classes: presets, towers, objectives and the like ("module:Class") that checkpoints and exports may name;
+            theirs that are not listed are refused, since a checkpoint may come from anybody.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Domain:
     wordings: tuple[Path, ...] = ()
     claims: tuple[Path, ...] = ()
     prompts: tuple[Path, ...] = ()
+    classes: tuple[str, ...] = ()
 
     def configs(self) -> dict[str, Path]:
         """Training configs by name, e.g. `{"ct": …/ct.yaml}`."""

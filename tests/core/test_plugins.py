@@ -22,6 +22,7 @@ PACKAGE = {
             files=files_beside(__file__),
             converters={"ramp": Command("tinydomain.ramp:convert_ramp", "text files of numbers")},
             phantoms={"ramp": Command("tinydomain.ramp:write_ramps", "text files of numbers, made up")},
+            classes=("tinydomain.presets:TinyPreset",),
         )
         ''',
     "tinydomain/ramp.py": '''
@@ -87,6 +88,21 @@ PACKAGE = {
                 voxels = np.arange(2 * 3 * 4, dtype=np.int16).reshape(2, 3, 4) * int(text)
                 row = {"uid": sample_uid(text), "subject": item.source, "kind": "volume", "axes": "ZYX"}
                 return Outcome("used", samples=(Sample(row, voxels),))
+        ''',
+    "tinydomain/presets.py": '''
+        """Presets; the second is not listed."""
+        from dataclasses import dataclass
+
+        from voxtile.data.image import ImagePreset
+
+
+        @dataclass(frozen=True, kw_only=True)
+        class TinyPreset(ImagePreset):
+            """Listed."""
+
+
+        class Hidden(TinyPreset):
+            """Not listed."""
         ''',
     "tiny.yaml": "seed_everything: 1\n",
     "tasks/steep.yaml": "kind: zero-shot\n",
@@ -215,3 +231,21 @@ def test_a_command_whose_module_is_missing_is_one_sentence(tmp_path):
     assert result.returncode == 2
     assert "'tinydomain.ramp:convert_ramp' cannot be loaded: No module named 'nowhere_to_be_found'" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_checkpoint_may_name_the_classes_that_a_plugin_lists_and_no_others(outside):
+    program = """
+import sys
+from voxtile.data.presets import preset_from_config
+from voxtile.errors import PresetError
+for name in sys.argv[1:]:
+    try:
+        print(type(preset_from_config({"class_path": name})).__name__)
+    except PresetError as error:
+        print(error)
+"""
+    names = ["tinydomain.presets.TinyPreset", "tinydomain.presets.Hidden", "tinydomain.ramp.write_ramps"]
+    first, *others = _python(outside, "-c", program, *names).stdout.splitlines()
+    assert first == "TinyPreset"
+    assert len(others) == 2
+    assert all("lists for files from elsewhere" in line for line in others)

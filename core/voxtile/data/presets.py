@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 from collections.abc import Mapping
-from typing import Any
 
+from voxtile.bounded_text import BoundsError, check_plain
 from voxtile.data.base import BasePreset
 from voxtile.data.image import ImageAugment, ImagePreset
 from voxtile.data.preset import Preset
@@ -15,8 +14,8 @@ from voxtile.data.study import RoleVolume, StudyPreset
 from voxtile.data.study_pictures import PictureStudyPreset
 from voxtile.data.tile import TileAugment, TilePreset
 from voxtile.data.volume import VolumeAugment, VolumePreset
-from voxtile.domain import ENTRY_POINT_GROUP
-from voxtile.errors import PresetError
+from voxtile.errors import ConfigError, PresetError
+from voxtile.listed_classes import listed_class
 
 __all__ = [
     "BasePreset",
@@ -33,37 +32,49 @@ __all__ = [
     "preset_from_config",
 ]
 
+_MOST_VALUES = 100_000  # in a description; that of a preset has under fifty
 
-def preset_from_config(config: Mapping[str, Any]) -> Preset:
-    """Build a preset from a checkpoint's or a hub's description.
 
-    Only classes of voxtile and of installed domain plugins are imported, since the description is not the user's own.
+def preset_from_config(config: object, *, own: bool = False) -> Preset:
+    """Build a preset from a checkpoint's, an export's or a file's description.
 
     Args:
         config: {"class_path", "init_args", "version"} as `Preset.to_config` gives it.
+        own: the description is of the user's own config, whose class may be of any package; otherwise it is listed
+            (`voxtile.listed_classes`), since the description may come from anybody.
 
     Raises:
-        PresetError: the class is not allowed or missing, its arguments do not fit, or it is of another version.
+        PresetError: the class is not allowed or missing, its arguments do not fit, or it is of another version. Nothing
+            was called that is not a preset.
     """
-    path = str(config.get("class_path", ""))
-    module, _, name = path.rpartition(".")
-    allowed = {"voxtile"} | {
-        e.module.partition(".")[0] for e in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
-    }
-    if module.partition(".")[0] not in allowed or not name.isidentifier() or name.startswith("_"):
-        raise PresetError(
-            f"preset '{path}' is not a class of voxtile or of an installed domain; "
-            "install the plugin that it belongs to, or convert the checkpoint"
-        )
+    if not isinstance(config, Mapping):
+        raise PresetError(f"{config!r:.80} is no description of a preset; it needs class_path and init_args")
+    path = config.get("class_path")
     try:
-        preset = getattr(importlib.import_module(module), name)(**config.get("init_args", {}))
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        check_plain(config, _MOST_VALUES)
+        kind: type[BasePreset] = _own_class(path) if own else listed_class(path, BasePreset)
+    except (BoundsError, ConfigError) as error:
+        raise PresetError(f"the preset was not made: {error}") from None
+    arguments = config.get("init_args") or {}
+    try:
+        preset = kind(**arguments)
+    except (AttributeError, TypeError, ValueError) as error:
         raise PresetError(f"preset '{path}' cannot be built: {error}") from error
-    if not isinstance(preset, BasePreset):
-        raise PresetError(f"'{path}' is not a preset")
     if "version" in config and config["version"] != preset.version:
         raise PresetError(
             f"preset '{path}' was stored as version {config['version']}, but this voxtile has version "
             f"{preset.version}; the same sample would give other values"
         )
     return preset  # type: ignore[return-value]
+
+
+def _own_class(path: object) -> type[BasePreset]:
+    """A preset class of the user's own package, or of ours."""
+    module, _, name = str(path).rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name) if module else None
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"'{path}' cannot be imported ({error}); check its name, or install its package") from error
+    if not isinstance(found, type) or not issubclass(found, BasePreset):
+        raise ConfigError(f"'{path}' is no BasePreset and was not run")
+    return found

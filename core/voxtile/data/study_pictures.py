@@ -38,6 +38,8 @@ class PictureStudyPreset(BasePreset):
         object.__setattr__(self, "roles", tuple(self.roles))
         if isinstance(self.picture, Mapping):
             object.__setattr__(self, "picture", ImagePreset(**self.picture))
+        if not isinstance(self.picture, ImagePreset):
+            raise PresetError(f"picture: {self.picture!r:.80} is no description of how a picture is read")
         if not self.roles:
             raise PresetError("roles: at least one role is needed, e.g. [frontal, lateral]")
 

@@ -37,6 +37,7 @@ def custom_model(spec: str, device: torch.device) -> EvaluationModel:
         if not argument:
             raise ConfigError(f"{CUSTOM}{path} needs the model's folder or hub name: {CUSTOM}{path}:FOLDER")
         return huggingface_pair(argument, device=device, model_class=made_by, name=f"{CUSTOM}{spec}")
+    _require_methods(made_by, path)
     try:
         model = made_by(argument) if argument else made_by()
     except VoxtileError:
@@ -62,6 +63,15 @@ def _class(path: str) -> Any:  # noqa: ANN401 - a class of anybody's
     if not isinstance(found, type):
         raise ConfigError(f"'{path}' is no class; give {CUSTOM}package.module.Class[:ARGUMENT]")
     return found
+
+
+def _require_methods(made_by: type[Any], path: str) -> None:
+    """Refuse a class of anything else before it is called."""
+    if missing := [name for name in _CALLED if not callable(getattr(made_by, name, None))]:
+        raise ConfigError(
+            f"{path} was not called, since it lacks {', '.join(missing)}; give it what "
+            "voxtile.evaluate.model.EvaluationModel lists"
+        )
 
 
 def _require(model: object, path: str) -> None:

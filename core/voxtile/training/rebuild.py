@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 from collections.abc import Mapping
 from copy import deepcopy
@@ -10,10 +9,10 @@ from typing import Any
 
 import jsonargparse
 
-from voxtile.domain import ENTRY_POINT_GROUP
 from voxtile.errors import CheckpointError, VoxtileError
 from voxtile.models.tower import HUBS
 from voxtile.training.checkpoint import Checkpoint, read_checkpoint
+from voxtile.training.foreign_model import check_model
 from voxtile.training.module import ContrastiveModule
 
 _HAD_CHECKPOINTING = ("voxtile.models.vit.ViTTower", "voxtile.models.timm.TimmTower", "voxtile.models.monai.MonaiTower")
@@ -46,7 +45,7 @@ def module_from_checkpoint(path: str | os.PathLike[str]) -> ContrastiveModule:
             f"checkpoint '{path}' does not say what model it is, since it was not trained through 'lightning fit'; "
             "load its weights into the module that was trained"
         )
-    _check_classes(config, path)
+    check_model(config, ContrastiveModule, str(path))
     config = _as_now(config)
     module = _made(_without_pretrained(config), path)
     module.config = config
@@ -73,27 +72,6 @@ def _load_weights(module: ContrastiveModule, checkpoint: Checkpoint, path: str |
     except (RuntimeError, KeyError) as error:
         reason = " ".join(str(error).split())[:300]
         raise CheckpointError(f"the weights of checkpoint '{path}' do not fit its own model: {reason}") from error
-
-
-def _check_classes(config: object, path: str | os.PathLike[str]) -> None:
-    """Hold every class path of a checkpoint to voxtile and the installed domain plugins."""
-    plugins = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
-    allowed = {"voxtile", *(entry.module.partition(".")[0] for entry in plugins)}
-    for class_path in _class_paths(config):
-        if class_path.partition(".")[0] not in allowed:
-            raise CheckpointError(
-                f"checkpoint '{path}' asks for the class '{class_path}', which belongs to no installed domain plugin; "
-                "install the plugin that it was trained with"
-            )
-
-
-def _class_paths(config: object) -> list[str]:
-    if isinstance(config, Mapping):
-        own = [str(config["class_path"])] if "class_path" in config else []
-        return own + [found for value in config.values() for found in _class_paths(value)]
-    if isinstance(config, list | tuple):
-        return [found for value in config for found in _class_paths(value)]
-    return []
 
 
 def _as_now(config: dict[str, Any]) -> dict[str, Any]:

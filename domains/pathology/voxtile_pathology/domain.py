@@ -80,6 +80,7 @@ domain = Domain(
         ),
         "stain": Command("voxtile_pathology.stain.scores:score_stain", "haematoxylin and eosin of every patch"),
     },
+    classes=("voxtile_pathology.stain.preset:HistologyPreset",),
     claims=(Path(__file__).parent / "claims" / "histology.yaml",),
     wordings=(Path(__file__).parent / "wordings" / "histology.yaml",),
     prompts=tuple(sorted((Path(__file__).parent / "prompts").glob("*.yaml"))),

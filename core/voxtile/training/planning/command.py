@@ -85,7 +85,7 @@ class _Plan:
         try:
             self._model: Mapping[str, Any] = config["model"]
             data: Mapping[str, Any] = config["data"]
-            self._preset: Preset = preset_from_config(data["preset"])
+            self._preset: Preset = preset_from_config(data["preset"], own=True)
         except (KeyError, TypeError) as error:
             raise ConfigError(f"'{path}' is no training config: it lacks model, data or data.preset") from error
         self._data = data

@@ -1,0 +1,134 @@
+"""YAML and JSON from outside, read within bounds: in YAML a page of aliases can stand for more than memory holds.
+
+An alias costs nothing until somebody walks the result, writes it out or copies it; so what a text stands for is counted
+before it is read, aliases at their full size.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import yaml
+
+DEEPEST = 100  # levels; hand-written files have under ten, and the parsers of both formats stop near a thousand
+MOST_VALUES = 2_000_000  # that a YAML file may stand for, aliases followed: some hundred megabytes in memory
+LONGEST = 16 * 2**20  # characters of YAML
+
+SafeLoader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class BoundsError(yaml.YAMLError, ValueError):
+    """A text is too deep, or stands for too much."""
+
+
+def load_yaml(text: str | bytes, loader: type[Any] = SafeLoader) -> Any:  # noqa: ANN401 - whatever it holds
+    """Plain values of a YAML text.
+
+    Args:
+        text: of one document.
+        loader: a safe loader of PyYAML.
+
+    Raises:
+        BoundsError: the text is too long, too deep, refers to itself, or its aliases stand for too much.
+        yaml.YAMLError: it is no YAML.
+    """
+    if len(text) > LONGEST:
+        raise BoundsError(f"it has more than {LONGEST // 2**20} million characters of YAML")
+    _check_events(yaml.parse(text, Loader=SafeLoader))
+    return yaml.load(text, Loader=loader)  # a safe one, as the argument says
+
+
+def load_json(text: str | bytes) -> Any:  # noqa: ANN401 - whatever it holds
+    """Plain values of a JSON text; NaN and infinities as Python reads them.
+
+    Raises:
+        BoundsError: it is nested too deeply; a ValueError, as JSON's own error is.
+        json.JSONDecodeError: it is no JSON.
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise BoundsError(f"it is nested more than {DEEPEST} levels deep") from None
+    if isinstance(value, dict | list):
+        _check_depth(value)
+    return value
+
+
+def check_plain(value: object, most: int) -> None:
+    """Hold values that a file brought as objects, such as a checkpoint's settings, to plain ones of a small number.
+
+    Args:
+        value: mappings with names, lists, tuples, texts, numbers, None, within each other.
+        most: how many there may be, those that are referred to twice counted twice.
+
+    Raises:
+        BoundsError: there is anything else, or more, or deeper.
+    """
+    sizes: dict[int, int] = {}
+    _sized(value, sizes, most, 0)
+
+
+def _sized(value: object, sizes: dict[int, int], most: int, depth: int) -> int:
+    if value is None or isinstance(value, str | int | float):
+        return 1
+    if not isinstance(value, Mapping | list | tuple):
+        raise BoundsError(f"it holds a {type(value).__name__}, where only plain values belong")
+    if depth > DEEPEST:
+        raise BoundsError(f"it is nested more than {DEEPEST} levels deep")
+    known = sizes.get(id(value))
+    if known is not None:
+        return known
+    if isinstance(value, Mapping) and not all(isinstance(name, str) for name in value):
+        raise BoundsError("a name in it is no text")
+    total = 1
+    for part in value.values() if isinstance(value, Mapping) else value:
+        total += _sized(part, sizes, most, depth + 1)
+        if total > most:
+            raise BoundsError(f"it stands for more than {most:,} values")
+    sizes[id(value)] = total
+    return total
+
+
+def _check_events(events: Iterable[Any]) -> None:
+    """Count what the aliases of a text stand for, without following them."""
+    anchors: dict[str, int] = {}
+    names: list[str | None] = []  # anchors of the nodes that are not closed yet, and how much is in them so far
+    sizes: list[int] = [0]
+    for event in events:
+        if isinstance(event, yaml.CollectionStartEvent):
+            if len(names) >= DEEPEST:
+                raise BoundsError(f"it is nested more than {DEEPEST} levels deep")
+            names.append(event.anchor)
+            sizes.append(1)
+            continue
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor in names:
+                raise BoundsError(f"'*{event.anchor}' in it refers to what it stands in")
+            sizes[-1] += anchors.get(event.anchor, 1)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, size = names.pop(), sizes.pop()
+            sizes[-1] += size
+            if anchor is not None:
+                anchors[anchor] = size
+        elif isinstance(event, yaml.ScalarEvent):
+            sizes[-1] += 1
+            if event.anchor is not None:
+                anchors[event.anchor] = 1
+        if sizes[-1] > MOST_VALUES:
+            raise BoundsError(f"its aliases stand for more than {MOST_VALUES:,} values")
+
+
+def _check_depth(value: dict[Any, Any] | list[Any]) -> None:
+    level: list[Any] = [value]
+    for _ in range(DEEPEST):
+        level = [
+            part
+            for holder in level
+            for part in (holder.values() if isinstance(holder, dict) else holder)
+            if isinstance(part, dict | list)
+        ]
+        if not level:
+            return
+    raise BoundsError(f"it is nested more than {DEEPEST} levels deep")

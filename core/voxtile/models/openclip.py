@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from voxtile.errors import CheckpointError, ConfigError, nearest
+from voxtile.errors import CheckpointError, ConfigError, cause_of, nearest
 from voxtile.models.adapters import adapt_input
 from voxtile.models.padding import encode_text
 from voxtile.models.safe_loading import load_failure
@@ -41,6 +41,7 @@ def create(name: str, pretrained: str | None) -> nn.Module:
         raise ConfigError(
             f"'{pretrained}' is neither a file nor a pretrained tag of {name}; its tags are: {tags}{close}"
         )
+    _refuse_own_code(name)
     try:
         model: nn.Module = open_clip.create_model(
             name, pretrained=pretrained, force_custom_text=True, pretrained_text=False, weights_only=True
@@ -50,6 +51,28 @@ def create(name: str, pretrained: str | None) -> nn.Module:
             f"open_clip model {name}/{pretrained} cannot be loaded: {load_failure(error)}; give weights of this model"
         ) from error
     return model
+
+
+def _refuse_own_code(name: str) -> None:
+    """Refuse a downloaded config whose tokenizer shall run code that lies beside it; open_clip does as it says.
+
+    Raises:
+        CheckpointError: it asks for that, or cannot be read.
+    """
+    import open_clip
+
+    if not name.startswith(_SCHEMAS):
+        return
+    try:
+        config = open_clip.get_model_config(name)
+        asked = ((config.get("text_cfg") or {}).get("tokenizer_kwargs") or {}).get("trust_remote_code")
+    except Exception as error:  # the hub client and JSON of any form raise many types
+        raise CheckpointError(f"the config of open_clip model '{name}' cannot be read: {cause_of(error)}") from error
+    if asked:
+        raise CheckpointError(
+            f"open_clip model '{name}' asks to run code of its own (tokenizer_kwargs.trust_remote_code), which is not "
+            "run; use a model whose tokenizer is one of transformers"
+        )
 
 
 def hub_name(spec: str) -> tuple[str, str | None]:
@@ -73,6 +96,7 @@ class OpenClipTokenizer:
     def __init__(self, name: str, beyond: Beyond = "cut") -> None:
         import open_clip
 
+        _refuse_own_code(name)
         self._tokenizer: Any = open_clip.get_tokenizer(name)
         self.beyond = beyond
 

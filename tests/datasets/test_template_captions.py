@@ -148,7 +148,7 @@ def test_report_captions_say_the_class_and_not_the_other(corpus):
         assert (row["kind"], row["provider"], row["model"], row["created"]) == (
             "template",
             "template",
-            "general@1",
+            "general@2",
             None,
         )
 

@@ -221,7 +221,7 @@ def test_captions_in_a_corpus_name_their_facts_and_never_the_same_twice(test_dat
     captions = corpus.table("captions").to_pylist()
     assert len(captions) > 40
     assert {c["provider"] for c in captions} == {"osm-captions@1"}
-    assert {c["model"] for c in captions} == {"osm-visible@1+osm-wording@1"}
+    assert {c["model"] for c in captions} == {"osm-visible@2+osm-wording@2"}
     assert {c["kind"] for c in captions} == {"template"}
     assert max(Counter((c["uid"], c["text"]) for c in captions).values()) == 1
     openings = Counter(" ".join(c["text"].split()[:2]) for c in captions)

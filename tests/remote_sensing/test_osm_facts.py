@@ -88,7 +88,7 @@ def test_spacenet_buildings_equal_geopandas_on_four_tiles(spacenet, tmp_path):
         assert ours.keys() == theirs.keys()
         np.testing.assert_allclose([ours[k] for k in theirs], list(theirs.values()), rtol=1e-12)
     assert {row["osm_date"] for row in objects} == {None}
-    assert all(row["rule"] == "osm-visible@1:building" and row["source"] == "osm@1" for row in objects)
+    assert all(row["rule"] == "osm-visible@2:building" and row["source"] == "osm@1" for row in objects)
 
 
 def test_spacenet_boxes_are_those_of_the_vectors_and_line_up_with_the_pixels(spacenet, tmp_path):
@@ -166,7 +166,8 @@ def test_pbf_counts_areas_and_lengths_equal_gdals_reader(test_data, tmp_path):
         near["geometry"] = near.geometry.intersection(tile)
         for concept, chosen in {
             "building": near[near.building.notna()],
-            "apartment_building": near[near.building.isin(["apartments", "residential", "dormitory"])],
+            "apartment_building": near[near.building == "apartments"],
+            "residential_building": near[near.building.isin(["residential", "dormitory"])],
             "parking_lot": near[near.amenity == "parking"],
         }.items():
             chosen = chosen[chosen.area >= 16]
@@ -270,7 +271,7 @@ def test_tiles_outside_the_extract_get_no_scope(tmp_path):
     root = write_tiles(tmp_path / "corpus", tiles)
     facts_from_osm(root, osm=path, engine="inline")
     scopes = Corpus(root).table("scopes").to_pylist()
-    assert [(s["uid"], s["closed"], s["vocabulary"]) for s in scopes] == [("inside", True, "osm-visible@1")]
+    assert [(s["uid"], s["closed"], s["vocabulary"]) for s in scopes] == [("inside", True, "osm-visible@2")]
     assert {"building", "road", "forest"} <= set(scopes[0]["concepts"])
     assert "footpath" in scopes[0]["concepts"], "2 m wide: visible at 1 m"
     far = write_tiles(tmp_path / "far", [utm_tile("far", 15.5, 50.0)])

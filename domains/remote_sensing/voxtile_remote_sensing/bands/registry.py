@@ -171,6 +171,14 @@ def choose_band(bands: Iterable[Band], name: str, *, where: str) -> Band:
     raise ConfigError(f"{where} has no band '{name}'; it has: {listed or 'none'}")
 
 
+def modality_of(bands: Iterable[Band]) -> str:
+    """What bands of an unnamed sensor make: RGB for red, green and blue alone, HSI for over twenty, else MSI."""
+    known = tuple(bands)
+    if sorted(band.common_name or band.name.lower() for band in known) == ["blue", "green", "red"]:
+        return "RGB"
+    return "HSI" if len(known) > 20 else "MSI"
+
+
 def sensor_names() -> tuple[str, ...]:
     """Names of all sensors of the registry."""
     return tuple(sorted(_sensor_files()))

@@ -44,6 +44,16 @@ def rounded(value: float) -> float:
     return round(value, digits)
 
 
+def share_percent(share: float) -> tuple[int, float]:
+    """A share in per cent as people say it, and half the step that it is rounded to, both in per cent.
+
+    Steps of 5 % from 10 to 90 %, and of 1 % below and above: 2.7 % is about 3 %, since 5 % would nearly double it, and
+    97.4 % leaves 3 %.
+    """
+    step = 5 if 0.1 <= share <= 0.9 else 1
+    return step * round(100 * share / step), step / 2
+
+
 def area_text(square_metres: float) -> str:
     """`2,300 m²`, `4.5 ha` from one hectare on, `1.2 km²` from one square kilometre on; two significant digits."""
     for unit, size in (("km²", 1e6), ("ha", 1e4)):

@@ -16,6 +16,7 @@ from voxtile_remote_sensing.osm.english import (
     place_word,
     rounded,
     sentence,
+    share_percent,
     vague_words,
     with_article,
 )
@@ -29,7 +30,7 @@ SHARES: Mapping[str, tuple[float, float]] = {
     "nearly all": (0.9, 1.0), "most": (0.6, 0.95), "about half": (0.43, 0.57), "about a third": (0.29, 0.38),
     "about a quarter": (0.21, 0.29), "a small part": (0.02, 0.12),
 }  # fmt: skip
-_PERCENT_STEP = 5
+_LEAST_PERCENT = 2  # less rounds by a third and more
 _T = TypeVar("_T")
 
 
@@ -83,7 +84,7 @@ class Writer:
     _fields: dict[str, str] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        image = pick(self.wordings.images_of(self.modality), f"{self.key}|image")
+        image = pick(self.wordings.images_of(self.modality, self.scene.frame.gsd_m), f"{self.key}|image")
         self._fields.update(image=image, an_image=with_article(image))
 
     def lead(self, concepts: Sequence[str]) -> Sentence | None:
@@ -140,10 +141,9 @@ class Writer:
         fact = self._fact("cover", concept)
         share = fact.value or 0.0
         options = {word: span for word, span in SHARES.items() if span[0] <= share <= span[1]}
-        percent = _PERCENT_STEP * round(100 * share / _PERCENT_STEP)
-        if _PERCENT_STEP <= percent <= 100 - _PERCENT_STEP:
-            half = _PERCENT_STEP / 200
-            options[f"about {percent} %"] = (percent / 100 - half, percent / 100 + half)
+        percent, half = share_percent(share)
+        if _LEAST_PERCENT <= percent <= 100 - _LEAST_PERCENT:
+            options[f"about {percent} %"] = ((percent - half) / 100, (percent + half) / 100)
         if not options:
             return None
         word = pick(list(options), f"{self.key}|{concept}|share")

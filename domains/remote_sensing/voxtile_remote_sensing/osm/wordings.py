@@ -18,6 +18,7 @@ import yaml
 from voxtile.errors import ConfigError
 
 DEFAULT_WORDINGS = Path(__file__).parents[1] / "wordings" / "osm.yaml"
+_AERIAL_GSD_M = 5.0
 _FIELD = re.compile(r"\{([^{}]*)\}")
 FIELDS: Mapping[str, frozenset[str]] = {
     "lead": frozenset({"image", "an_image", "list", "is"}),
@@ -60,9 +61,10 @@ class Wordings:
         """Name and version."""
         return f"{self.name}@{self.version}"
 
-    def images_of(self, modality: str | None) -> tuple[str, ...]:
-        """What a picture of a modality is called."""
-        return self.images.get(modality or "", self.images["default"])
+    def images_of(self, modality: str | None, gsd_m: float = 0.0) -> tuple[str, ...]:
+        """What a picture of a modality is called; one in colour with coarse pixels was taken by no aeroplane."""
+        known = "default" if modality == "RGB" and gsd_m > _AERIAL_GSD_M else modality or ""
+        return self.images.get(known, self.images["default"])
 
 
 def load_wordings(path: Path = DEFAULT_WORDINGS) -> Wordings:

@@ -11,6 +11,7 @@ import numpy as np
 import yaml
 
 from voxtile.testing.phantom_wording import sentence, shuffled, slots
+from voxtile_remote_sensing.osm.english import share_percent
 
 TEXTS = 3
 """Captions of a square."""
@@ -58,5 +59,5 @@ def axis_words(degrees: float | None) -> str:
 
 def share_words(rng: np.random.Generator, share: float) -> str:
     """A share of the area as people write it."""
-    rounded = max(5, round(share * 20) * 5)
+    rounded = max(1, share_percent(share)[0])
     return f"{rounded} %" if rng.random() < 0.5 else f"about {rounded} percent"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from voxtile_remote_sensing.bands.registry import Band
+from voxtile_remote_sensing.bands.registry import Band, modality_of
 from voxtile_remote_sensing.scenes.listing import Found, Listing
 from voxtile_remote_sensing.scenes.protocol import Scene, SceneError, SceneRef
 from voxtile_remote_sensing.scenes.raster import RasterPixels, read_header
@@ -58,7 +58,7 @@ class EnviReader:
         return Scene(
             ref=ref,
             sensor=_text(values, "sensor type") or "unknown",
-            modality="HSI" if len(bands) > 20 else "MSI",
+            modality=modality_of(bands),
             product="",
             platform=None,
             datetime=iso_utc_text(_text(values, "acquisition time"), path),

@@ -15,7 +15,7 @@ from typing import Any
 from rasterio.enums import ColorInterp
 
 from voxtile.errors import ConfigError
-from voxtile_remote_sensing.bands.registry import COMMON_NAMES, Band, Sensor, load_sensor
+from voxtile_remote_sensing.bands.registry import COMMON_NAMES, Band, Sensor, load_sensor, modality_of
 from voxtile_remote_sensing.scenes.access import inside
 from voxtile_remote_sensing.scenes.listing import Found, Listing
 from voxtile_remote_sensing.scenes.protocol import Scene, SceneBand, SceneError, SceneMask, SceneRef
@@ -57,14 +57,15 @@ class GeoTiffReader:
         sidecar = _sidecar(ref)
         header = read_header(str(ref.location), ref.root, ref.options, crs=sidecar.crs)
         sensor = load_sensor(sidecar.sensor) if sidecar.sensor else None
+        bands = _bands(ref, header, sidecar)
         return Scene(
             ref=ref,
             sensor=sidecar.sensor or "unknown",
-            modality=sidecar.modality or (sensor.modality if sensor else "MSI"),
+            modality=sidecar.modality or (sensor.modality if sensor else modality_of(b.band for b in bands)),
             product=sidecar.product or (sensor.product(None).name if sensor else ""),
             platform=sidecar.platform,
             datetime=sidecar.datetime or _tiff_datetime(header),
-            bands=_bands(ref, header, sidecar),
+            bands=bands,
             pixels=RasterPixels(ref.root, ref.options),
             masks=tuple(_mask(ref, header, mask) for mask in sidecar.masks),
             attributes={},

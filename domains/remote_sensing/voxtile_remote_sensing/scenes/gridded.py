@@ -19,7 +19,7 @@ import xarray as xr
 from rasterio.windows import Window
 
 from voxtile.errors import ConfigError
-from voxtile_remote_sensing.bands.registry import Band, load_sensor
+from voxtile_remote_sensing.bands.registry import Band, load_sensor, modality_of
 from voxtile_remote_sensing.scenes.access import check_inside
 from voxtile_remote_sensing.scenes.gridded_axes import Axes, find_axes
 from voxtile_remote_sensing.scenes.gridded_safety import check_hdf5, check_zarr
@@ -77,7 +77,7 @@ class GriddedReader:
         return Scene(
             ref=ref,
             sensor=sidecar.sensor or "unknown",
-            modality=sidecar.modality or (sensor.modality if sensor else "HSI" if len(bands) > 20 else "MSI"),
+            modality=sidecar.modality or (sensor.modality if sensor else modality_of(b.band for b in bands)),
             product=sidecar.product or "",
             platform=sidecar.platform or (None if platform is None else str(platform)),
             datetime=sidecar.datetime or moment,

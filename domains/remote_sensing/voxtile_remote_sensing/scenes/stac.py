@@ -15,7 +15,7 @@ from typing import Any
 import pystac
 from pystac.errors import STACError
 
-from voxtile_remote_sensing.bands.registry import Band
+from voxtile_remote_sensing.bands.registry import Band, modality_of
 from voxtile_remote_sensing.scenes.access import inside, is_remote, without_query
 from voxtile_remote_sensing.scenes.listing import Found, Listing
 from voxtile_remote_sensing.scenes.protocol import MissingBand, Scene, SceneBand, SceneError, SceneMask, SceneRef
@@ -85,7 +85,7 @@ class StacReader:
         return Scene(
             ref=ref,
             sensor=sensor.name if sensor else "unknown",
-            modality=sensor.modality if sensor else "MSI",
+            modality=sensor.modality if sensor else modality_of(b.band for b in bands),
             product=product.name or "",
             platform=properties.get("platform"),
             datetime=properties.get("datetime") or properties.get("start_datetime"),

@@ -19,6 +19,8 @@ from voxtile.command_table import COMMANDS, Entry, Group
 from voxtile.domain import Command, discover
 from voxtile.errors import ConfigError, InterruptedRunError, VoxtileError
 
+_LONGEST = 300  # characters of what a library says; the traceback has the rest
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command `voxtile`; returns its exit status."""
@@ -51,7 +53,8 @@ def _guarded(run: Callable[[list[str]], None], argv: list[str]) -> int:
     except Exception as error:  # a defect of ours: one sentence all the same
         if (own := _own_cause(error)) is not None:
             return _say(str(own), own.exit_status, trace=debug)
-        sentence = f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"
+        said = " ".join(str(error).split())
+        sentence = f"unexpected {type(error).__name__}: {said if len(said) <= _LONGEST else f'{said[:_LONGEST]}…'}"
         return _say(f"{sentence}; run with --debug for the traceback", 1, trace=debug)
     return 0
 

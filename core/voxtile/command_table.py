@@ -91,7 +91,8 @@ def _imports() -> Mapping[str, Command]:
 
 
 def _training(word: str, help_line: str) -> Entry:
-    example = f"voxtile {word} -c domains/medical/ct.yaml --data.corpus corpus"
+    trained = "" if word == "fit" else " --ckpt_path last"
+    example = f"voxtile {word} -c medical/ct --data.corpus corpus{trained}"
     return Entry(
         MODEL, f"{word} -c CONFIG …", Command("voxtile.training.cli:main", help_line, example), takes_argv=True
     )
@@ -255,7 +256,7 @@ COMMANDS: Mapping[str, Entry | Group] = {
     "fit": _training("fit", "train a model; also as 'lightning fit'"),
     "validate": _training("validate", "losses and metrics on the validation split"),
     "test": _training("test", "the zero-shot report of a trained model"),
-    "predict": _training("predict", "embeddings of a trained model"),
+    "predict": _training("predict", "embeddings by a trained model as a Parquet table"),
     "embed": Entry(
         MODEL,
         "embed CORPUS MODEL",

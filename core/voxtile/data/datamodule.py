@@ -11,6 +11,7 @@ from typing import Any, cast
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.view import CompiledView
@@ -255,9 +256,14 @@ class CorpusDataModule(pl.LightningDataModule):
             dataset.with_images = False
 
     def val_dataloader(self) -> BatchLoader | list[BatchLoader]:
-        """The validation split in order, without randomness; nothing where the corpus has none."""
+        """The validation split in order, without randomness; in a fit nothing where the corpus has none.
+
+        Raises:
+            ConfigError: it is empty, and nothing else was asked for.
+        """
         sources = [self._source] if self._mixed is None else self._mixed.open()
-        if not any(source.size("val") for source in sources):
+        alone = self.trainer is not None and self.trainer.state.fn == TrainerFn.VALIDATING
+        if not alone and not any(source.size("val") for source in sources):
             return []
         return self._ordered("val")
 

@@ -13,7 +13,9 @@ from torch import Tensor
 from voxtile.errors import CheckpointError, ConfigError
 
 _SPECIAL = ("<pad>", "<start>", "<end>")
-_NO_VOCABULARY = "the tokenizer has no vocabulary yet; train the model or load a checkpoint first"
+_NO_VOCABULARY = (
+    "the tokenizer has no vocabulary yet; train the model or load a checkpoint first, e.g. with --ckpt_path last"
+)
 _CHARACTERS_A_TOKEN = 32  # a text is cut at context · 32 characters before tokenising: no token is longer in practice
 
 

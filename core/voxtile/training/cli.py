@@ -8,7 +8,6 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentError
@@ -22,24 +21,24 @@ from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.utilities import rank_zero_only
 
 from voxtile.data.datamodule import CorpusDataModule
-from voxtile.domain import resolve
-from voxtile.errors import CheckpointError, ConfigError, InterruptedRunError, cause_of
+from voxtile.errors import ConfigError, InterruptedRunError, cause_of
 from voxtile.models.dual import DualEncoder
 from voxtile.models.tower import ImageTower, TextTower
 from voxtile.objectives.base import Objective
 from voxtile.training.allocator import keep_freed_memory
 from voxtile.training.callbacks import RunCheckpoint
-from voxtile.training.checkpoint import AtomicCheckpointIO, read_checkpoint, resumable
+from voxtile.training.checkpoint import AtomicCheckpointIO
+from voxtile.training.config_file import with_files
 from voxtile.training.explain import explain, explain_not_made
 from voxtile.training.guard import FiniteLoss
 from voxtile.training.lost_process import LostProcess
 from voxtile.training.module import ContrastiveModule
+from voxtile.training.predictions import Predictions
 from voxtile.training.preemption import Preemption
 from voxtile.training.progress import progress
+from voxtile.training.run_folder import checkpoint_to_load, runs_folder
 from voxtile.training.schedule import AdamW, Schedule
 from voxtile.training.telemetry import Telemetry
-
-RUNS = Path("runs")
 
 # Classes whose arguments a config sets, for hints about misspelt keys.
 CONFIGURED = (ContrastiveModule, DualEncoder, ImageTower, TextTower, Objective, AdamW, Schedule)
@@ -59,6 +58,13 @@ def _fsdp2(trainer: Mapping[str, Any]) -> Strategy:
 STRATEGIES: Mapping[str, Callable[[Mapping[str, Any]], Strategy | str]] = {
     "ddp": lambda _: "ddp_find_unused_parameters_true",
     "fsdp2": _fsdp2,
+}
+
+# Configs limit what validates during training, to nothing; who asks for these by themselves wants all of them.
+_LIMITS: Mapping[str, str] = {
+    "validate": "limit_val_batches",
+    "test": "limit_test_batches",
+    "predict": "limit_predict_batches",
 }
 
 
@@ -89,24 +95,17 @@ class VoxtileCLI(LightningCLI):
         parser.add_argument(
             "--evaluate.tasks", type=list[str], default=[], help="tasks that `test` runs, by name or file"
         )
-        parser.add_argument("--name", type=str, default="run", help="folder of the run under ./runs")
+        parser.add_argument("--name", type=str, default="run", help="folder of the run under runs")
 
     def _parse_ckpt_path(self) -> None:
         """Resolve `last`; nothing of the checkpoint enters the config, since its classes are not the user's choice."""
         config = self.config[self.config.subcommand]
-        path = config.get("ckpt_path")
-        if path == "last":
-            path = last_checkpoint(RUNS / config["name"])
-            if path is None:
-                none = f"there is no checkpoint under '{RUNS / config['name']}'"
-                if self.config.subcommand != "fit":
-                    raise CheckpointError(f"{none}; run fit first")
-                rank_zero_only(print)(f"note: {none}; a new run begins", file=sys.stderr)
-            config["ckpt_path"] = None if path is None else str(path)
-        elif path:
-            read_checkpoint(path)
+        run = runs_folder(config["trainer"]) / config["name"]
+        config["ckpt_path"] = checkpoint_to_load(config.get("ckpt_path"), run, fit=self.config.subcommand == "fit")
         if "weights_only" in config:
             config["weights_only"] = True
+        if "return_predictions" in config:  # they are written, and need not be kept
+            config["return_predictions"] = False
 
     def instantiate_classes(self) -> None:
         """Keep the model's config for its checkpoints."""
@@ -125,6 +124,8 @@ class VoxtileCLI(LightningCLI):
         kwargs["logger"] = self._loggers(config.get("logger"))
         if config.get("strategy") in STRATEGIES:
             kwargs["strategy"] = STRATEGIES[config["strategy"]](config)
+        if self.subcommand in _LIMITS and config.get(_LIMITS[self.subcommand]) == 0:
+            kwargs[_LIMITS[self.subcommand]] = 1.0
         kwargs["plugins"] = [*(config.get("plugins") or []), AtomicCheckpointIO()]
         callbacks = [*(config.get("callbacks") or []), *self._callbacks()]
         wanted = config.get("enable_progress_bar") is not False
@@ -142,18 +143,18 @@ class VoxtileCLI(LightningCLI):
         if chosen is False:
             return False
         others = chosen if isinstance(chosen, list) else [chosen] if isinstance(chosen, Logger) else []
-        own = (
-            []
-            if any(isinstance(o, CSVLogger) for o in others)
-            else [CSVLogger(RUNS, name=self._get(self.config_init, "name"))]
-        )
-        return [*own, *others]
+        if any(isinstance(other, CSVLogger) for other in others):
+            return others
+        folder = runs_folder(self._get(self.config_init, "trainer"))
+        return [CSVLogger(folder, name=self._get(self.config_init, "name")), *others]
 
     def _callbacks(self) -> Iterator[Callback]:
         if self.subcommand == "fit":
             yield FiniteLoss()
             yield Preemption()
             yield LostProcess()
+        if self.subcommand == "predict":
+            yield Predictions()
         tasks = self._get(self.config_init, "evaluate")["tasks"]
         if self.subcommand == "test" and tasks:
             from voxtile.evaluate.callback import EvaluateCallback
@@ -174,7 +175,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     _silence_advice()
     keep_freed_memory()
-    arguments = list(_resolved(sys.argv[1:] if argv is None else argv))
+    arguments = list(with_files(sys.argv[1:] if argv is None else argv))
     try:
         _cli_of(arguments)(
             ContrastiveModule,
@@ -248,36 +249,3 @@ def _silence_advice() -> None:
 
 def _is_no_tip(record: logging.LogRecord) -> bool:
     return "Tip: " not in record.getMessage()
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint under a run's folder, None when there is none yet.
-
-    Raises:
-        CheckpointError: there are some, and none of them is whole.
-    """
-    found = list(resumable(folder))
-    for path in found:
-        try:
-            read_checkpoint(path)
-        except CheckpointError as error:
-            rank_zero_only(print)(f"note: {error}", file=sys.stderr)
-        else:
-            return path
-    if found:
-        raise CheckpointError(f"no checkpoint under '{folder}' is whole; start a new run, with another --name")
-    return None
-
-
-def _resolved(argv: Sequence[str]) -> Iterator[str]:
-    """Replace names of configs such as `medical/ct` by their files."""
-    is_config = False
-    for argument in argv:
-        flag, equals, value = argument.partition("=")
-        if is_config:
-            yield str(resolve(argument, kind="config"))
-        elif equals and flag in ("-c", "--config"):
-            yield f"{flag}={resolve(value, kind='config')}"
-        else:
-            yield argument
-        is_config = argument in ("-c", "--config")

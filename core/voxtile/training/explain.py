@@ -28,6 +28,13 @@ _KEY = re.compile(r'Parser key "([^"]+)"')
 _EXPECTED = re.compile(r"Expected an? (?:<class ')?([\w.\[\], |]+?)'?>?(?:\. Got|\n|$)")
 _CHOICES = re.compile(r"Expected a typing\.Literal\[([^\]]*)\]")
 _VALUE = re.compile(r"(?:Given value|Got value): (.*)|invalid literal for int\(\) with base 10: (.*)")
+# The reasons for each type that a value could have had, several lines each; then the value, in which classes are named.
+_TYPES_TRIED = re.compile(r"Errors:\n(.*?)\n\s*Given value type:.*?Given value: (.*)", re.DOTALL)
+_OTHER_TYPE = ("Expected a", "Not a valid subclass", "Subclass types", "a class path", "a dict")
+_NAMED = re.compile(r"class_path'?[=:] ?'([^']+)'")
+_LACKING = re.compile(r"- (\S.*) are not given; name a config")
+_LONGEST = 300  # characters of what a library says
+
 _WORDS = {"dict": "a mapping", "collections.abc.Mapping": "a mapping", "list": "a list", "bool": "true or false"}
 _GIVE_CONFIG = "name a config, e.g.: lightning fit -c medical/ct --data.corpus CORPUS"
 
@@ -76,6 +83,8 @@ def explain(message: str, keys: Iterable[str], classes: Iterable[type]) -> str:
     if found := _NO_SUBCLASS.search(message):
         where = f"{key.group(1)}: " if key else ""
         return f"{where}class_path '{found.group(1)}' is no {found.group(2)}; name one that is"
+    if key and (lacking := _LACKING.search(message)):
+        return f"{key.group(1)}: {_of_classes(message)} needs {lacking.group(1)}; add it under init_args"
     if key and (value := _VALUE.search(message)):
         given = (value.group(1) or value.group(2)).strip()[:120]
         return f"'{key.group(1)}' cannot be {given}{_wanted(message)}"
@@ -94,13 +103,30 @@ def explain_not_made(message: str) -> str | None:
     Returns:
         None where it is not about that.
     """
-    found = _NOT_MADE.search(message)
-    if found is None:
+    if found := _NOT_MADE.search(message):
+        named, reason = f"class_path '{found.group(1)}'", found.group(2)
+    elif tried := _TYPES_TRIED.search(message):
+        named, reason = _of_classes(message), _own_reason(tried.group(1))
+    else:
         return None
-    path, reason = found.groups()
     if needed := _REQUIREMENT.search(reason):
-        return f"class_path '{path}' needs another package; install it with: pip install '{needed.group(1)}'"
-    return f"class_path '{path}' cannot be made ({reason.strip()}); install what it needs, or change its init_args"
+        return f"{named} needs another package; install it with: pip install '{needed.group(1)}'"
+    return f"{named} cannot be made ({reason.strip()}); install what it needs, or change its init_args"
+
+
+def _of_classes(message: str) -> str:
+    """The classes that a value names, as they may be named in a sentence."""
+    tried = _TYPES_TRIED.search(message)
+    paths = dict.fromkeys(_NAMED.findall(tried.group(2) if tried else message))
+    return " or ".join(f"class_path '{path}'" for path in paths) or "a class"
+
+
+def _own_reason(errors: str) -> str:
+    """What the class itself said, among the reasons why the value is of no other type."""
+    reasons = [" ".join(part.split()) for part in re.split(r"^\s*- ", errors, flags=re.MULTILINE) if part.strip()]
+    own = [reason for reason in reasons if not reason.startswith(_OTHER_TYPE)]
+    said = (own or reasons)[0]
+    return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
 
 
 def _wanted(message: str) -> str:

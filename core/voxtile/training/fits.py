@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -54,6 +57,48 @@ def check_preset(own: Mapping[str, Any], stored: Mapping[str, Any]) -> None:
         names = [name for name in [*one, *(n for n in other if n not in one)] if one.get(name) != other.get(name)]
         said = ", ".join(f"{name} {one.get(name)} there and {other.get(name)} here" for name in names)
     raise CheckpointError(f"the checkpoint was trained with another preset: {said}; use the same, or start a new run")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """How long a run is, by which its schedule goes.
+
+    Attributes:
+        steps: updates in all.
+        batch_size: items of each.
+    """
+
+    steps: int
+    batch_size: int
+
+    def to_checkpoint(self) -> dict[str, int]:
+        """Numbers alone."""
+        return asdict(self)
+
+
+def check_planned(own: Planned, stored: Mapping[str, int] | None) -> None:
+    """Refuse to go on with a batch size that moves the schedule, and say where another length of the run does.
+
+    Args:
+        own: of this run.
+        stored: of the checkpoint's; None where it does not say.
+
+    Raises:
+        CheckpointError: the batch size is another one, and so is the number of updates.
+    """
+    if stored is None or own.steps == (before := Planned(**stored)).steps:
+        return
+    if own.batch_size != before.batch_size:
+        raise CheckpointError(
+            f"data.batch_size: the checkpoint's run takes {before.batch_size} items a step and {before.steps} steps, "
+            f"this one would take {own.batch_size} and {own.steps}, so that the learning rate would jump; go on with "
+            f"--data.batch_size {before.batch_size}, or with --trainer.max_epochs -1 --trainer.max_steps {before.steps}"
+        )
+    rank_zero_only(print)(
+        f"note: the run is of {own.steps} steps now, not of {before.steps} as the checkpoint's was, and its learning "
+        "rate goes by that",
+        file=sys.stderr,
+    )
 
 
 def group_sizes(state: Mapping[str, Any]) -> list[int]:

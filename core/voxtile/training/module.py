@@ -28,7 +28,7 @@ from voxtile.training import logged
 from voxtile.training.checkpoint import FORMAT, Checkpoint
 from voxtile.training.economy import compile_towers, recompute_activations
 from voxtile.training.encoder_needs import check_encoder
-from voxtile.training.fits import check_groups, check_preset, check_weights, group_sizes
+from voxtile.training.fits import Planned, check_groups, check_planned, check_preset, check_weights, group_sizes
 from voxtile.training.held_out import HeldOutSteps
 from voxtile.training.large_batch import LargeBatch
 from voxtile.training.locked import check_cache
@@ -128,6 +128,8 @@ class ContrastiveModule(HeldOutSteps):
         self.fact_names: tuple[str, ...] | None = None
         self._configured = False
         self._stored_groups: list[list[int]] = []  # of the optimizers of the checkpoint from which the run goes on
+        self._planned: Planned | None = None
+        self._stored_planned: dict[str, int] | None = None  # of the checkpoint from which the run goes on
         self._shown = float("-inf")  # when the last figures were written down
         self.terms: dict[str, Tensor] = {}  # of the last step, unweighted
 
@@ -256,6 +258,8 @@ class ContrastiveModule(HeldOutSteps):
         for sizes in self._stored_groups:
             check_groups(optimizer, sizes)
         total = int(self.trainer.estimated_stepping_batches)
+        self._planned = Planned(total, int(getattr(self.trainer.datamodule, "batch_size", 0)))  # type: ignore[attr-defined]
+        check_planned(self._planned, self._stored_planned)
         lock = self._lock_step(total)
 
         def image(step: int) -> float:
@@ -284,6 +288,8 @@ class ContrastiveModule(HeldOutSteps):
         checkpoint["voxtile_preset"] = self.preset_config
         checkpoint["voxtile_tokenizer"] = self.encoder.text.tokenizer.to_json()
         checkpoint["voxtile_facts"] = list(self.fact_names or ())
+        if self._planned is not None:
+            checkpoint["voxtile_planned"] = self._planned.to_checkpoint()
         if self.training_marks is not None:
             checkpoint[MARKS] = self.training_marks.to_checkpoint()
 
@@ -302,6 +308,7 @@ class ContrastiveModule(HeldOutSteps):
             self.training_marks = marks if self.training_marks is None else marks | self.training_marks
         self.encoder.text.tokenizer.from_json(checkpoint["voxtile_tokenizer"])
         self.setup_objectives(tuple(checkpoint["voxtile_facts"]))
+        self._stored_planned = checkpoint.get("voxtile_planned")
         if self._trainer is not None and "state_dict" in checkpoint:  # sharded weights are loaded before
             check_weights(self.state_dict(), checkpoint["state_dict"])
             self._stored_groups = [group_sizes(state) for state in checkpoint.get("optimizer_states", ())]

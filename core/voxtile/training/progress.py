@@ -47,7 +47,7 @@ class ProgressBar(RichProgressBar):
 
 
 class ProgressLines(pl.Callback):
-    """The same as a line now and then, for logs of a batch system.
+    """The same as a line now and then, with the time that is left, for logs of a batch system.
 
     Args:
         seconds: time that passes at least between two lines.
@@ -56,17 +56,32 @@ class ProgressLines(pl.Callback):
     def __init__(self, *, seconds: float = _LINE_SECONDS) -> None:
         self.seconds = seconds
         self._last = float("-inf")
+        self._start: tuple[float, int] | None = None  # when the first step ended, whose set-up says nothing of the rest
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock anew."""
+        self._start = None
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: Batch, batch_idx: int
     ) -> None:
         """Write one when it is time."""
         now, step, total = time.monotonic(), trainer.global_step, int(trainer.estimated_stepping_batches)
+        since, first = self._start = self._start or (now, step)
         if not trainer.is_global_zero or (now - self._last < self.seconds and step < total):
             return
         self._last = now
         shown = ", ".join(f"{name} {text}" for name, text in figures(trainer.callback_metrics).items())
-        sys.stderr.write(f"step {step} of {total}: {shown}\n")
+        left = f", {duration((now - since) / (step - first) * (total - step))} left" if first < step < total else ""
+        sys.stderr.write(f"step {step} of {total}: {shown}{left}\n")
+
+
+def duration(seconds: float) -> str:
+    """A time that is left, as one reads it: 40 s, 12 min, 5 h 20 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60:,} h {minutes % 60:02d} min"
 
 
 def progress(*, live: bool) -> pl.Callback:

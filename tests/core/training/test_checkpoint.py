@@ -19,8 +19,8 @@ from voxtile.errors import CheckpointError
 from voxtile.models.conv import ConvTower
 from voxtile.models.load import from_module
 from voxtile.training.checkpoint import FORMAT, AtomicCheckpointIO, read_checkpoint
-from voxtile.training.cli import last_checkpoint
 from voxtile.training.rebuild import module_from_checkpoint, module_from_config
+from voxtile.training.run_folder import last_checkpoint
 
 CONFIG = {
     "encoder": {

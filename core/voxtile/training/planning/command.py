@@ -14,8 +14,8 @@ from rich.table import Table
 from voxtile.data.preset import Preset
 from voxtile.data.presets import preset_from_config
 from voxtile.data.regions import RegionPolicy
-from voxtile.domain import resolve
 from voxtile.errors import ConfigError, VoxtileError
+from voxtile.training.config_file import config_path
 from voxtile.training.planning.estimate import Memory, largest, memory, seconds
 from voxtile.training.planning.gpus import find_gpu
 from voxtile.training.planning.measure import Step, measure
@@ -80,7 +80,7 @@ class _Plan:
     """A config and what was measured of it."""
 
     def __init__(self, name: str) -> None:
-        path = resolve(name, kind="config")
+        path = config_path(name)
         config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         try:
             self._model: Mapping[str, Any] = config["model"]

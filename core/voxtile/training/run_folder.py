@@ -1,0 +1,69 @@
+"""Where runs and their checkpoints lie."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.utilities import rank_zero_only
+
+from voxtile.errors import CheckpointError
+from voxtile.training.checkpoint import read_checkpoint, resumable
+
+RUNS = "runs"
+
+
+def runs_folder(trainer: Mapping[str, Any]) -> Path:
+    """The folder of all runs: `runs` in `trainer.default_root_dir`, or in the working folder without it."""
+    return Path(trainer.get("default_root_dir") or ".") / RUNS
+
+
+def checkpoint_to_load(path: str | None, run: Path, *, fit: bool) -> str | None:
+    """The file that `--ckpt_path` means; None where training begins anew.
+
+    Args:
+        path: as it was given; `last` for the newest whole checkpoint of the run.
+        run: folder of the run.
+        fit: the run may begin anew.
+
+    Raises:
+        CheckpointError: there is none, or it cannot be used.
+    """
+    if path != "last":
+        if path:
+            read_checkpoint(path)
+        elif not fit:
+            _note("no checkpoint was named with --ckpt_path: the model is taken as the config makes it")
+        return path
+    found = last_checkpoint(run)
+    if found is None:
+        none = f"there is no checkpoint under '{run}'"
+        if not fit:
+            raise CheckpointError(f"{none}; run fit first")
+        _note(f"{none}; a new run begins")
+    return None if found is None else str(found)
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest whole checkpoint under a run's folder, None when there is none yet.
+
+    Raises:
+        CheckpointError: there are some, and none of them is whole.
+    """
+    found = list(resumable(folder))
+    for path in found:
+        try:
+            read_checkpoint(path)
+        except CheckpointError as error:
+            _note(str(error))
+        else:
+            return path
+    if found:
+        raise CheckpointError(f"no checkpoint under '{folder}' is whole; start a new run, with another --name")
+    return None
+
+
+def _note(sentence: str) -> None:
+    rank_zero_only(print)(f"note: {sentence}", file=sys.stderr)

@@ -2,7 +2,7 @@
 
 Arrays are contiguous Blosc2 n-d frames (zstd after bit-shuffling). Compression runs on one thread with fixed chunk and
 block shapes: with more threads, or shapes chosen from the machine's cache sizes, the bytes would differ between runs or
-machines.
+machines. Each frame carries checksums (`voxtile.corpus.checksums`), which reading compares.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import Image
 
+from voxtile.corpus.checksums import empty_layer, seal
 from voxtile.corpus.frame import MAX_ARRAY_BYTES, MAX_DIMENSIONS, Frame, full_selection, inspect_frame
 from voxtile.corpus.mapping import map_payload
 from voxtile.engine.task import EncodedArray
@@ -45,11 +46,13 @@ class StoredArray:
     Attributes:
         shape: in the order of the sample's `axes`.
         dtype: of the stored values.
+        is_sealed: every read is compared with the checksums of the frame.
     """
 
     def __init__(self, frame: Frame, where: str) -> None:
         self.shape = frame.shape
         self.dtype = frame.dtype
+        self.is_sealed = frame.is_sealed
         self._frame = frame
         self._where = where
         self._array: Any = None
@@ -110,9 +113,11 @@ def encode_array(array: npt.NDArray[Any]) -> bytes:
         stored = _single_chunk(values.shape, values.dtype, blocks, threading.get_ident())
         stored.schunk.update_data(0, values, copy=False)
     else:
-        stored = blosc2.asarray(values, chunks=chunks, blocks=blocks, cparams=_compression())
-    frame: bytes = stored.to_cframe()
-    return frame
+        nchunks = math.prod(-(-size // chunk) for size, chunk in zip(values.shape, chunks, strict=True))
+        stored = blosc2.asarray(values, chunks=chunks, blocks=blocks, cparams=_compression(), meta=empty_layer(nchunks))
+    made: bytes = stored.to_cframe()
+    frame = inspect_frame(made, is_finished=False)
+    return seal(made, frame.header_bytes, frame.data_bytes, frame.offsets)
 
 
 def _compression() -> blosc2.CParams:
@@ -128,7 +133,7 @@ def _compression() -> blosc2.CParams:
 @lru_cache(maxsize=4)
 def _single_chunk(shape: tuple[int, ...], dtype: np.dtype[Any], blocks: tuple[int, ...], _thread: int) -> Any:  # noqa: ANN401 - blosc2 has no types
     """An array to fill again and again: a new one for each tile, with a new compressor, takes a third more time."""
-    return blosc2.empty(shape, dtype, chunks=shape, blocks=blocks, cparams=_compression())
+    return blosc2.empty(shape, dtype, chunks=shape, blocks=blocks, cparams=_compression(), meta=empty_layer(1))
 
 
 def compress(array: npt.NDArray[Any]) -> EncodedArray:

@@ -4,23 +4,27 @@ A frame comes from a file that somebody may have prepared: it can claim terabyte
 Python function or a plugin found by running `python -c "import blosc2_NAME"`, or carry metadata that rebuilds live
 objects. Only what `encode_array` writes is let through; every size is compared with hard limits before memory is taken.
 
-Layout: header (msgpack, fixed positions, then the `b2nd` metalayer) | chunks | chunk index | trailer. Sources, in
-https://github.com/Blosc/c-blosc2: README_CFRAME_FORMAT.rst, README_CHUNK_FORMAT.rst, README_B2ND_METALAYER.rst.
+Layout: header (msgpack, fixed positions, then the metalayers `b2nd` and, since schema 2.0, `checksums`) | chunks |
+chunk index | trailer. Sources, in https://github.com/Blosc/c-blosc2: README_CFRAME_FORMAT.rst, README_CHUNK_FORMAT.rst,
+README_B2ND_METALAYER.rst.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import blosc2
 import numpy as np
 import numpy.typing as npt
 
+from voxtile.corpus.checksums import LAYER, check_around, check_chunk, layer_bytes, layer_head
 from voxtile.errors import CorpusError
 
 MAX_DIMENSIONS = 8  # B2ND_MAX_DIM of c-blosc2
@@ -38,7 +42,16 @@ _FIXED_HEADER = 87
 _CHUNK_HEADER = 32
 _CHUNK_VERSION = 5
 _DTYPES = frozenset({"|b1", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8", "<c8", "<c16"})
+# The map of metalayers: its length, their number, and each one's name with its place (an int32); then their contents.
+_LAYERS = re.compile(
+    rb"\x93\xcd..\xde\x00([\1\2])\xa4b2nd\xd2(....)(?:\xa9" + LAYER.encode() + rb"\xd2(....))?\xdc\x00\1\xc6(....)",
+    re.DOTALL,
+)
 _ZERO_CHUNK, _NAN_CHUNK = 0x81, 0x82  # top byte of an index entry that stands for a chunk without bytes
+
+
+_Array: TypeAlias = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], np.dtype[np.generic]]
+"""Shape, chunks, blocks and type."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +68,7 @@ class Frame:
         data_bytes: length of all chunks together.
         chunk_bytes: decompressed length of a chunk.
         block_bytes: decompressed length of a block.
+        is_sealed: the frame carries checksums, which reading compares; frames of schema 1 do not.
     """
 
     shape: tuple[int, ...]
@@ -66,6 +80,7 @@ class Frame:
     data_bytes: int
     chunk_bytes: int
     block_bytes: int
+    is_sealed: bool
 
     @property
     def chunk_grid(self) -> tuple[int, ...]:
@@ -78,25 +93,33 @@ class Frame:
         return _read_index(self)
 
     def check_chunks(self, selection: Sequence[slice]) -> None:
-        """Check the headers of the chunks that a selection touches, and of no others.
+        """Check the headers and the checksums of the chunks that a selection touches, and of no others.
 
         Args:
             selection: one slice an axis with step 1 and bounds inside the shape.
 
         Raises:
-            CorpusError: a chunk lies outside the frame, or needs more than the built-in codecs and filters.
+            CorpusError: a chunk lies outside the frame, needs more than the built-in codecs and filters, or is damaged.
         """
         ranges = [range(s.start // c, -(-s.stop // c)) for s, c in zip(selection, self.chunks, strict=True)]
-        if all(ranges):
-            grid = np.ravel_multi_index(np.ix_(*ranges), self.chunk_grid)
-            _check_chunk_headers(self, self.offsets[grid.reshape(-1)])
+        if not all(ranges):
+            return
+        numbers = np.ravel_multi_index(np.ix_(*ranges), self.chunk_grid).reshape(-1)
+        offsets = self.offsets[numbers]
+        _check_chunk_headers(self, offsets)
+        if self.is_sealed:
+            total = len(self.offsets)
+            for number, offset in zip(numbers.tolist(), offsets.tolist(), strict=True):
+                if offset >= 0:
+                    check_chunk(self.buffer, self.header_bytes, total, number, offset)
 
 
-def inspect_frame(data: bytes | memoryview) -> Frame:
+def inspect_frame(data: bytes | memoryview, *, is_finished: bool = True) -> Frame:
     """Read and check the header of a frame.
 
     Args:
         data: the whole frame, no more and no less.
+        is_finished: its checksums, if it has any, are filled in.
 
     Raises:
         CorpusError: the frame is damaged, too large, or asks for anything beyond plain compressed numbers.
@@ -109,13 +132,17 @@ def inspect_frame(data: bytes | memoryview) -> Frame:
         array_bytes, data_bytes = struct.unpack(">qxq", view[30:47])
         type_size, block_bytes, chunk_bytes = struct.unpack(">ixixi", view[48:62])
         _check_pipeline(view)
-        shape, chunks, blocks, dtype = _parse_b2nd(view, header_bytes)
+        array, is_sealed, end = _parse_layers(view, header_bytes)
     except (struct.error, IndexError, ValueError) as error:
         raise CorpusError(f"the header of a Blosc2 frame is damaged ({error})") from error
     if frame_bytes != len(view):
         raise CorpusError(f"a Blosc2 frame says it has {frame_bytes} bytes where {len(view)} are stored")
-    frame = Frame(shape, chunks, blocks, dtype, view, header_bytes, data_bytes, chunk_bytes, block_bytes)
+    sizes = (header_bytes, data_bytes, chunk_bytes, block_bytes)
+    frame = Frame(*array, view, *sizes, is_sealed)
     _check_sizes(frame, type_size, array_bytes)
+    _check_end_of_layers(frame, end)
+    if is_sealed and is_finished:
+        check_around(view, header_bytes, data_bytes, math.prod(frame.chunk_grid))
     return frame
 
 
@@ -132,25 +159,42 @@ def _check_pipeline(view: memoryview) -> None:
         raise CorpusError("a Blosc2 frame names a user-defined or plugin filter; it is refused unopened")
 
 
-def _parse_b2nd(
-    view: memoryview, header_bytes: int
-) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], np.dtype[np.generic]]:
-    layer = bytes(view[_FIXED_HEADER : min(header_bytes, 1024)])
-    if layer[:12] != b"\x93\xcd\x00\x11\xde\x00\x01\xa4b2nd" or layer[17:21] != b"\xdc\x00\x01\xc6":
+def _parse_layers(view: memoryview, header_bytes: int) -> tuple[_Array, bool, int]:
+    """The metalayer `b2nd`, whether the one of checksums follows, and where it would begin."""
+    head = bytes(view[_FIXED_HEADER : min(header_bytes, _FIXED_HEADER + 1024)])
+    found = _LAYERS.match(head)
+    if found is None or int.from_bytes(found[1]) != (2 if found[3] else 1):
         raise CorpusError(
             "a Blosc2 frame is not a plain array (another kind of object could run code); it is refused unopened"
         )
-    ndim = layer[27]
-    if layer[25:27] != b"\x97\x00" or not 1 <= ndim <= MAX_DIMENSIONS:
+    start, is_sealed = found.end(), bool(found[3])
+    end = start + int.from_bytes(found[4])
+    places = [start - 5, end][: 1 + is_sealed]  # where the library will look for the layers
+    if [int.from_bytes(place) - _FIXED_HEADER for place in found.group(2, 3) if place] != places:
+        raise ValueError("metadata that is not where it is said to be")
+    return _parse_b2nd(head[start:end]), is_sealed, _FIXED_HEADER + end
+
+
+def _check_end_of_layers(frame: Frame, end: int) -> None:
+    """Behind the metalayer `b2nd` stand the checksums, if there are any, and nothing else."""
+    nchunks = math.prod(frame.chunk_grid)
+    head = layer_head(nchunks) if frame.is_sealed else b""
+    rest = len(head) + layer_bytes(nchunks) if frame.is_sealed else 0
+    if frame.buffer[end : end + len(head)] != head or end + rest != frame.header_bytes:
+        raise CorpusError("the header of a Blosc2 frame is damaged (metadata that does not fit the array)")
+
+
+def _parse_b2nd(layer: bytes) -> _Array:
+    ndim = layer[2]
+    if layer[:2] != b"\x97\x00" or not 1 <= ndim <= MAX_DIMENSIONS:
         raise ValueError(f"array metadata with {ndim} dimensions")
     prefix = bytes([0x90 | ndim])
     layout = f">c{'xq' * ndim}c{'xi' * ndim}c{'xi' * ndim}bci"
-    fields = struct.unpack_from(layout, layer, 28)
+    fields = struct.unpack_from(layout, layer, 3)
     markers = fields[0], fields[1 + ndim], fields[2 + 2 * ndim]
     if markers != (prefix,) * 3 or fields[-3:-1] != (0, b"\xdb"):
         raise ValueError("array metadata out of order")
-    start = 28 + struct.calcsize(layout)
-    name = layer[start:].decode("ascii", "replace")
+    name = layer[3 + struct.calcsize(layout) :].decode("ascii", "replace")
     if fields[-1] != len(name) or name not in _DTYPES:
         raise CorpusError(
             f"a Blosc2 frame holds values of type {name[:40]!r}, not plain numbers; it is refused unopened"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "2.0"  # 2.0: arrays carry checksums; what 1.0 wrote is read as ever
 VERSION_KEY = b"voxtile_schema"
 
 CHANNEL = pa.struct(

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from voxtile.corpus.codecs import StoredArray, decode_picture, open_array
+from voxtile.corpus.integrity import check_hash, check_member
 from voxtile.corpus.mapping import map_payload
 from voxtile.corpus.references import parse_reference, read_reference, reference_path
 from voxtile.errors import CorpusError
@@ -74,22 +75,42 @@ class StoredSample:
     def stored(self) -> StoredArray:
         """The array in place, for reading several boxes."""
         if self._codec == REFERENCE_CODEC and self._reference.suffix == f".{ARRAY_CODEC}":
-            return open_array(self._reference, 0, _size(self._reference))
-        if self._codec != ARRAY_CODEC:
+            address = self._reference, 0, _size(self._reference)
+        elif self._codec == ARRAY_CODEC:
+            address = self._address
+            check_member(*address[:2], f"{self._row['uid']}.{ARRAY_CODEC}")
+        else:
             raise CorpusError(f"the sample {self._row['uid']} is a picture, not an array; read it with encoded()")
-        return open_array(*self._address)
+        array = open_array(*address)
+        if not array.is_sealed:
+            self._compare(*address)
+        return array
 
     def payload(self) -> memoryview:
-        """The stored bytes in place, or those of the referenced file.
+        """The stored bytes in place, or those of the referenced file; they are what was written.
 
         Raises:
-            CorpusError: the file is missing or cut short, or only a reader can make the pixels from it.
+            CorpusError: the file is missing, cut short, damaged or exchanged, or only a reader makes pixels from it.
         """
         if self._reader:
             raise CorpusError(f"the sample {self._row['uid']} is part of a larger file; read it with array()")
         if self._codec == REFERENCE_CODEC:
-            return map_payload(self._reference, 0, _size(self._reference))
-        return map_payload(*self._address)
+            return self._compare(self._reference, 0, _size(self._reference))
+        path, offset, nbytes = self._address
+        check_member(path, offset, f"{self._row['uid']}.{self._codec}")
+        return self._compare(path, offset, nbytes)
+
+    def _compare(self, path: Path, offset: int, nbytes: int) -> memoryview:
+        """The bytes, whose hash is that of the row."""
+        payload = map_payload(path, offset, nbytes)
+        if check_hash(payload, path, offset, self._row.get("sha256")):
+            return payload
+        if self._codec == REFERENCE_CODEC:
+            raise CorpusError(f"the referenced file '{path}' has changed; put the old one back, or convert it again")
+        raise CorpusError(
+            f"'{path}' at byte {offset}: the sample differs from the hash in its row, so that the shard was damaged; "
+            "run 'voxtile verify' on the corpus and restore it from a copy"
+        )
 
     def preview(self) -> bytes | None:
         """JPEG for people, which the writer put right after the payload of an array; None if there is none."""

@@ -48,6 +48,8 @@ class Entry(NamedTuple):
     facts: int
     moment: int | None = None
     """Of the acquisition, microseconds since 1970; None where unknown."""
+    digest: str | None = None
+    """First 16 hexadecimal digits of the payload's sha-256; None where it is not known."""
 
 
 class Caption(NamedTuple):
@@ -182,6 +184,7 @@ class CompiledView:
             int(c["caption_count"][at]),
             int(c["facts"][at]),
             None if moment == NO_MOMENT else moment,
+            c["digest"][at].tobytes().hex() if c["digest"][at].any() else None,
         )
 
     def captions(self, entry: Entry) -> list[Caption]:
@@ -240,6 +243,7 @@ class CompiledView:
         """Pixels of a sample."""
         root, shard = self._about["shards"][entry.shard]
         address = {"uid": entry.uid, "shard": shard, "offset": entry.offset, "nbytes": entry.nbytes}
+        address |= {"sha256": entry.digest}
         return StoredSample(self.roots[root], {**self.meta(entry), **address})
 
     def shard_path(self, entry: Entry) -> Path:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from voxtile.corpus import view_files
+from voxtile.corpus.integrity import HASH_DIGITS
 from voxtile.corpus.moments import moment
 from voxtile.corpus.view_evidence import write_evidence
 from voxtile.corpus.view_files import (
@@ -200,7 +201,7 @@ def _write_index(
     metas.close()
     writer, row, caption = BatchWriter(building / "index.arrow", INDEX), 0, 0
     query = """
-        SELECT uid, subject, study, corpus, shard, "offset", nbytes, codec, split, meta_id, datetime,
+        SELECT uid, subject, study, corpus, shard, "offset", nbytes, sha256, codec, split, meta_id, datetime,
             coalesce(captions, 0) AS captions
         FROM picked JOIN metas USING (meta)
         LEFT JOIN (SELECT row, count(*) AS captions FROM told GROUP BY row) USING (row) ORDER BY row"""
@@ -217,6 +218,7 @@ def _write_index(
                 "shard": [shard_ids[key] for key in zip(columns["corpus"], columns["shard"], strict=True)],
                 "offset": batch.column("offset").fill_null(-1),
                 "nbytes": batch.column("nbytes").fill_null(-1),
+                "digest": [_digest(sha256) for sha256 in batch.column("sha256").to_pylist()],
                 "codec": [_codec(codec) for codec in columns["codec"]],
                 "meta": batch.column("meta_id").to_numpy(zero_copy_only=False),
                 "split": batch.column("split"),
@@ -241,6 +243,16 @@ def _uid_bytes(uid: str) -> bytes:
     if len(raw) != 16:
         raise CorpusError(f"uid '{uid[:60]}' is not 32 hexadecimal digits; run `voxtile verify` on the corpus")
     return raw
+
+
+def _digest(sha256: str | None) -> bytes:
+    """The first bytes of a hash; zeros where there is none. One that is no hash fits nothing."""
+    if not sha256:
+        return bytes(HASH_DIGITS // 2)
+    try:
+        return bytes.fromhex(sha256[:HASH_DIGITS]).ljust(HASH_DIGITS // 2, b"\xff")
+    except ValueError:
+        return b"\xff" * (HASH_DIGITS // 2)
 
 
 def _codec(codec: str) -> int:

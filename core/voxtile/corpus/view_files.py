@@ -21,6 +21,7 @@ INDEX = pa.schema(
         ("shard", pa.int32()),  # into view.json's shards; its path is null for codec ref
         ("offset", pa.int64()),
         ("nbytes", pa.int64()),
+        ("digest", pa.binary(8)),  # first bytes of the payload's sha-256; zeros where it is not known
         ("codec", pa.uint8()),  # into view.json's codecs
         ("meta", pa.int32()),  # row of metas.arrow
         ("split", pa.uint8()),

@@ -165,8 +165,8 @@ def select_samples(connection: duckdb.DuckDBPyConnection, where: str | None, *, 
                 ) WHERE role IS NOT NULL GROUP BY uid
             ),
             placed AS (
-                SELECT uid, subject, coalesce(study, uid) AS study, shard, codec, "offset", nbytes, corpus, datetime,
-                    {weight},
+                SELECT uid, subject, coalesce(study, uid) AS study, shard, codec, "offset", nbytes, sha256, corpus,
+                    datetime, {weight},
                     coalesce(code, {NO_SPLIT})::UTINYINT AS split,
                     json_object({meta}, 'ref', ref, 'roles', roles)::VARCHAR AS meta,
                     row_number() OVER (ORDER BY corpus, shard, "offset", uid) AS place

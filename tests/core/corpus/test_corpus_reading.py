@@ -153,7 +153,7 @@ def test_folders_that_are_no_corpus(tmp_path):
         Corpus()
 
 
-@pytest.mark.parametrize(("version", "fine"), [("1.7", True), ("2.0", False), ("x", False)])
+@pytest.mark.parametrize(("version", "fine"), [("1.7", True), ("2.7", True), ("3.0", False), ("x", False)])
 def test_newer_minor_versions_are_read_and_newer_major_ones_refused(root, version, fine):
     (root / "corpus.json").write_text(json.dumps({"format": "voxtile-corpus", "schema": version}))
     if fine:

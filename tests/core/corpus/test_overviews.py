@@ -79,7 +79,7 @@ def test_a_damaged_overview_says_so_in_its_place(root):
     shard.write_bytes(content)
     [overview], _ = make_overviews(Corpus(root))
     assert overview.plain is None
-    assert "neither JPEG nor PNG" in overview.problem
+    assert "differs from the hash in its row" in overview.problem
 
 
 def test_masks_leave_as_geojson_in_level_0_pixels(root, tmp_path):

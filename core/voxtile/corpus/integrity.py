@@ -1,0 +1,60 @@
+"""Whether stored bytes are those that were written, asked by whoever reads them.
+
+Arrays carry checksums of their own (`voxtile.corpus.checksums`). Pictures, arrays of schema 1 and referenced files have
+the sha-256 of their row; each is compared with it the first time that a process reads it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from voxtile.corpus.mapping import map_payload
+from voxtile.errors import CorpusError
+
+HASH_DIGITS = 16  # of a sha-256 that are kept for training: 64 bits
+_REMEMBERED = 1 << 18  # payloads that a process knows it has compared; about 20 MB
+_NAME_BYTES = 100  # of a tar header (POSIX ustar)
+_compared: set[int] = set()
+
+
+def check_hash(payload: memoryview, path: Path, offset: int, sha256: str | None) -> bool:
+    """Whether a payload has its hash; read once a process, and taken as true where no hash is known.
+
+    Args:
+        payload: the bytes.
+        path: file that they lie in.
+        offset: their place in it.
+        sha256: hexadecimal, all of it or at least the first `HASH_DIGITS`.
+    """
+    if not sha256:
+        return True
+    known = hash((os.fspath(path), offset, len(payload), sha256[:HASH_DIGITS]))
+    if known in _compared:
+        return True
+    if len(sha256) < HASH_DIGITS or not hashlib.sha256(payload).hexdigest().startswith(sha256):
+        return False
+    if len(_compared) >= _REMEMBERED:
+        _compared.clear()
+    _compared.add(known)
+    return True
+
+
+def check_member(path: Path, offset: int, name: str) -> None:
+    """Check that a shard holds the file that a row speaks of: the header before its bytes has its name.
+
+    Args:
+        path: the shard.
+        offset: of the file's bytes.
+        name: of the file.
+
+    Raises:
+        CorpusError: the shard holds something else there, because it is another one or was damaged.
+    """
+    head = bytes(map_payload(path, offset - 512, _NAME_BYTES)) if offset >= 512 else b""
+    if head.rstrip(b"\0") != name.encode()[:_NAME_BYTES]:
+        raise CorpusError(
+            f"'{path}' does not hold '{name}' at byte {offset}, as the tables say; the shard was exchanged or damaged: "
+            "run 'voxtile verify' on the corpus and restore it from a copy"
+        )

@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+from rich.console import Console
+
 from voxtile.engine.run import RunOptions, run_task
 from voxtile_datasets.intake.planner import Planner
 from voxtile_medical.dicom.scan import list_files
 from voxtile_medical.nifti.files import is_nifti_name
-from voxtile_medical.nifti.task import NiftiTask, find_label_maps
+from voxtile_medical.nifti.layouts import read_layout
+from voxtile_medical.nifti.task import LABELS, LABELS_ADVICE, NiftiTask, find_label_maps
 from voxtile_medical.segmentations.attach import run_masks
 from voxtile_medical.segmentations.label_names import read_names
 from voxtile_medical.segmentations.samples import MaskNames
@@ -37,18 +40,23 @@ def convert_nifti(
 ) -> None:
     """Convert the NIfTI files (.nii, .nii.gz) of a folder tree; a 4D file gives one sample a volume.
 
+    The folders of public collections are known: TotalSegmentator and AbdomenAtlas (s0001/ct.nii.gz beside
+    segmentations), the Decathlon and nnU-Net (imagesTr, labelsTr, dataset.json), BraTS, CT-RATE and BIDS say whose an
+    image is and what is a label map.
+
     Args:
         source: folder of NIfTI files, or one file.
         corpus: where the corpus is, or will be.
         reports: CSV or Parquet of report texts; the columns study and/or subject, and text. A study is a BIDS
-            subject/session or a file name without its suffix.
+            subject/session, what the folders of a public collection say, or a file name without its suffix.
         deidentify: replace file names and subjects by keyed hashes, and remove identifiers from report texts.
         key_file: where the key and the map of sources are kept; default beside the corpus, CORPUS.sources.parquet.
         splits: CSV or Parquet with the columns subject and split (train, val or test).
         split_fractions: shares of train, val and test for subjects that no file places.
-        modality: DICOM modality (CT, MR, PT, …) of files whose BIDS suffix does not say.
+        modality: DICOM modality (CT, MR, PT, …) of files whose name or dataset.json does not say.
         units: unit of the physical values; default HU for CT, else a.u.
-        label_pattern: file name patterns of label maps, separated by commas; they are not images.
+        label_pattern: file name patterns of label maps, separated by commas; they are not images, nor is what folders
+            say to be labels.
         no_affine: what to do where neither sform nor qform is set: refuse, or assume that axes run right, front, up.
         licence: licence to note with every sample.
         masks: attach label maps to the images that their names say (case_seg beside case, labelsTr for imagesTr, …).
@@ -72,9 +80,12 @@ def convert_nifti(
     patterns = tuple(pattern.strip() for pattern in label_pattern.split(",") if pattern.strip())
     task = NiftiTask(source, patterns, modality, units, no_affine, licence, deidentify, masks, planner)
     summary = run_task(task, corpus, options)
+    if summary.reasons["dropped"][LABELS]:
+        Console().print(LABELS_ADVICE, markup=False, highlight=False, soft_wrap=True)
     if masks and not options.dry_run:
         root, found = list_files(source)
-        label_maps = tuple(find_label_maps(root, filter(is_nifti_name, found), patterns))
+        paths = list(filter(is_nifti_name, found))
+        label_maps = tuple(find_label_maps(root, paths, patterns, read_layout(root, paths)))
         names = MaskNames(planner.names, planner.key_map)
         if label_maps:
             attached = MaskTask(source, corpus, names, deidentify, label_names, pairs, label_maps=label_maps)

@@ -19,6 +19,7 @@ _BIDS_MODALITY = {
     "dwi": "MR",
     "epi": "MR",
     "ct": "CT",
+    "mri": "MR",  # TotalSegmentator
     "pet": "PT",
 }
 

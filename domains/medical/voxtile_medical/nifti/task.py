@@ -21,14 +21,22 @@ from voxtile_datasets.intake.deidentify_text import scrub
 from voxtile_datasets.intake.planner import SPLIT_SCHEME, Planner
 from voxtile_datasets.intake.reports_file import raw_captions
 from voxtile_medical.dicom.scan import ODD_NAME, list_files, printable
-from voxtile_medical.nifti.files import is_label_name, is_nifti_name, modality_of, stem_of, study_of, subject_of
+from voxtile_medical.nifti.files import is_label_name, is_nifti_name, modality_of, stem_of
 from voxtile_medical.nifti.header import NiftiHeader, NoAffine, is_packed, read_nifti_header
+from voxtile_medical.nifti.layouts import Layout, read_layout
 from voxtile_medical.orientation import spacing_zyx, to_nearest_ras
 from voxtile_medical.preview import volume_preview
 from voxtile_medical.verdicts import Verdict
 
 MAX_TRAILING_BLOCKS = 16  # MiB after the last value that are read to reach the checksum
 DEFAULT_UNITS = {"CT": "HU"}
+LABELS = "looks-like-labels"
+LABELS_ADVICE = (
+    f"{LABELS}: a few whole numbers from 0 on are labels and no CT in HU; name label maps with --label-pattern, or say "
+    "with --modality what they are"
+)
+UNKNOWN = "OT"  # DICOM's "other"
+MOST_LABELS = 256  # values of an 8-bit label map; TotalSegmentator has 118
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,7 @@ class NiftiTask:
     @property
     def version(self) -> str:
         """Version of the output."""
-        return "1"
+        return "2"
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the planner: keys and reports stay in the planning process."""
@@ -96,16 +104,21 @@ class NiftiTask:
             raise InputError(
                 f"'{self.source}' holds no file that ends in .nii or .nii.gz; give a folder of NIfTI files"
             )
-        left = set(find_label_maps(root, paths, self.label_patterns)) if self.leave_masks else set()
-        items = [self._item(self.planner, root, path) for path in paths if path == printable(path) and path not in left]
+        layout = read_layout(root, paths)
+        left = set(find_label_maps(root, paths, self.label_patterns, layout)) if self.leave_masks else set()
+        items = [
+            self._item(self.planner, root, path, layout)
+            for path in paths
+            if path == printable(path) and path not in left
+        ]
         odd = [printable(path) for path in paths if path != printable(path)]
         items += [self.planner.note(path, 0, "unreadable-name", ODD_NAME) for path in odd]
         items += self.planner.report_notes()
         self.planner.save()
         return items
 
-    def _item(self, planner: Planner, root: Path, path: str) -> Item:
-        subject, study = subject_of(path), study_of(path)
+    def _item(self, planner: Planner, root: Path, path: str, layout: Layout) -> Item:
+        subject, study = layout.subject_of(path), layout.study_of(path)
         stat = (root / path).stat()
         inputs = {
             "kind": "file",
@@ -115,18 +128,22 @@ class NiftiTask:
             "subject": planner.names.name("subject", subject),
             "study": planner.names.name("study", study),
             "split": planner.splits.of(subject),
-            "texts": self._texts(planner, path),
+            "texts": self._texts(planner, path, subject, study),
         }
+        if path in layout.labels:
+            inputs["is_label_map"] = True
+        if path in layout.modalities:
+            inputs["modality"] = layout.modalities[path]
         return Item(planner.source_name(path), inputs, cost=stat.st_size)
 
     @staticmethod
-    def _texts(planner: Planner, path: str) -> list[str]:
+    def _texts(planner: Planner, path: str, subject: str, study: str) -> list[str]:
         """Reports of a file: its study's, or those under the file's own stem, or its subject's."""
         if planner.reports is None:
             return []
-        texts = [report.text for report in planner.reports.of((study_of(path), stem_of(path)), subject_of(path))]
+        texts = [report.text for report in planner.reports.of((study, stem_of(path)), subject)]
         if planner.names.hides:
-            texts = [scrub(text, numbers=(subject_of(path), stem_of(path))) for text in texts]
+            texts = [scrub(text, numbers=(subject, stem_of(path))) for text in texts]
         return texts
 
     def process(self, item: Item) -> Outcome:
@@ -139,10 +156,15 @@ class NiftiTask:
         try:
             if is_label_name(path, self.label_patterns):
                 raise Verdict("label-map", "a label map by its name (--label-pattern)")
+            if inputs.get("is_label_map"):
+                raise Verdict("label-map", "a label map by its folder")
             header = read_nifti_header(root / path, self.no_affine)
             if header.is_label_map:
                 raise Verdict("label-map", "a label map by its intent code")
             volumes = read_volumes(root / path, header)
+            if self._modality(inputs) == "CT":
+                for volume in volumes:
+                    refuse_labels(volume, header)
             content = f"{inputs['content']} {_sha256(root / path)}"
         except Verdict as verdict:
             return verdict.outcome()
@@ -152,10 +174,15 @@ class NiftiTask:
         tables = {"splits": [split]} | ({"captions": captions} if captions else {})
         return Outcome("used", samples=tuple(samples), tables=tables)
 
+    def _modality(self, inputs: Mapping[str, Any]) -> str:
+        """By the file's name, what the user says, or the collection's dataset.json."""
+        told = self.modality if self.modality != UNKNOWN else inputs.get("modality", UNKNOWN)
+        return modality_of(inputs["path"]) or str(told)
+
     def _sample(self, item: Item, header: NiftiHeader, volume: npt.NDArray[Any], number: int, content: str) -> Sample:
         inputs = item.inputs
         array, affine = to_nearest_ras(volume, header.affine)
-        modality = modality_of(inputs["path"]) or self.modality
+        modality = self._modality(inputs)
         units = self.units or DEFAULT_UNITS.get(modality, "a.u.")
         channel = {
             "name": modality,
@@ -187,19 +214,46 @@ class NiftiTask:
         return Sample(row=row, payload=array, preview=volume_preview(array, spacing))
 
 
-def find_label_maps(root: Path, paths: Iterable[str], patterns: tuple[str, ...]) -> list[str]:
-    """The label maps among NIfTI files, by name or by the header's intent code.
+def find_label_maps(root: Path, paths: Iterable[str], patterns: tuple[str, ...], layout: Layout) -> list[str]:
+    """The label maps among NIfTI files, by name, by folder or by the header's intent code.
 
     Args:
         root: the folder.
         paths: relative to it.
         patterns: file name patterns.
+        layout: what the folders say.
     """
     return [
         path
         for path in paths
-        if path == printable(path) and (is_label_name(path, patterns) or _says_labels(root / path))
+        if path == printable(path)
+        and (is_label_name(path, patterns) or path in layout.labels or _says_labels(root / path))
     ]
+
+
+def refuse_labels(volume: npt.NDArray[Any], header: NiftiHeader) -> None:
+    """A CT in HU has air below 0 and thousands of values; a few whole numbers from 0 on are labels.
+
+    Args:
+        volume: stored values.
+        header: of the file, for its scale.
+
+    Raises:
+        Verdict: `looks-like-labels`.
+    """
+    volume = volume[np.isfinite(volume)] if volume.dtype.kind == "f" else volume
+    ends = sorted(
+        float(end) * header.slope + header.intercept for end in (volume.min(initial=0), volume.max(initial=0))
+    )
+    if ends[0] < 0 or not volume.size:
+        return
+    for values in (volume.reshape(-1)[:: max(1, volume.size >> 16)], volume):  # a glance settles nearly all
+        found = np.unique(values)
+        if len(found) > MOST_LABELS:
+            return
+    physical = found * header.slope + header.intercept
+    if np.array_equal(physical, np.rint(physical)):
+        raise Verdict(LABELS, f"its values are {len(found)} whole numbers from {ends[0]:g} to {ends[1]:g}")
 
 
 def _says_labels(path: Path) -> bool:

@@ -56,11 +56,13 @@ class ImageFiles:
 
     def __init__(self, paths: Iterable[str]) -> None:
         self._exact: dict[Tokens, list[str]] = defaultdict(list)
+        self._channels: dict[Tokens, list[str]] = defaultdict(list)
         self._begins: dict[Tokens, list[str]] = defaultdict(list)
         self._folders: dict[str, list[str]] = defaultdict(list)
         for path in sorted(paths):
             tokens = _tokens(_without_channel(stem_of(path)))
-            self._exact[tokens].append(path)
+            self._channels[tokens].append(path)
+            self._exact[_tokens(stem_of(path))].append(path)
             for length in range(1, len(tokens)):
                 self._begins[tokens[:length]].append(path)
             self._folders[str(PurePosixPath(path).parent)].append(path)
@@ -77,9 +79,11 @@ class ImageFiles:
         longer = tuple(_nearest(self._begins.get(own, []), mask)) if own else ()
         if own or holder is None:
             for length in range(len(own), 0 if own else -1, -1):
-                found = self._exact.get(own[:length], [])
+                rest = own[length:]
+                is_number = bool(rest) and all(word.isdigit() for word in rest)  # of another case: `amos_0009`
+                found = self._exact.get(own[:length], []) or ([] if is_number else self._channels.get(own[:length], []))
                 if found:
-                    return Candidates(tuple(_nearest(found, mask)), longer, _phrase(own[length:]))
+                    return Candidates(tuple(_nearest(found, mask)), longer, _phrase(rest))
         if holder is not None and (found := self._folders.get(str(holder.parent), [])):
             return Candidates(tuple(_nearest(found, mask)), (), _phrase(own))
         beside = tuple(self._folders.get(str(folder), ()))

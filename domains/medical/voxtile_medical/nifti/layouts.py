@@ -1,0 +1,181 @@
+"""What folders of public collections say of their NIfTI files: which are label maps, whose they are, what they show.
+
+TotalSegmentator and AbdomenAtlas: `s0001/ct.nii.gz` with `s0001/segmentations/liver.nii.gz`. Medical Segmentation
+Decathlon and nnU-Net (documentation/dataset_format.md): `imagesTr/case_0000.nii.gz`, where the last four digits may be
+a channel, `labelsTr/case.nii.gz` and `dataset.json`. BraTS: `case/case_t1.nii.gz`. CT-RATE:
+`train_1/train_1_a/train_1_a_1.nii.gz`, whose patient is `train_1`. BIDS goes before all of them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from voxtile_medical.nifti.files import stem_of, study_of, subject_of
+
+LABEL_FOLDERS = {
+    "segmentation", "segmentations", "seg", "segs", "label", "labels", "labelstr", "labelsts", "labelsval", "mask",
+    "masks", "groundtruth", "gt",
+}  # fmt: skip
+IMAGE_FOLDERS = {"image", "images", "imagestr", "imagests", "imagesval", "img", "imgs"}
+_NNUNET_LABELS = {"labelstr", "labelsts", "labelsval"}
+_NNUNET_IMAGES = {"imagestr", "imagests", "imagesval"}
+# Words of a file name that say what was taken and not of whom.
+_GENERIC = {
+    "ct", "mr", "mri", "pet", "pt", "t1", "t1w", "t2", "t2w", "flair", "image", "img", "scan", "volume", "nifti",
+    "data", "anat",
+}  # fmt: skip
+_MODALITIES: Mapping[str, str] = {
+    "ct": "CT", "mr": "MR", "mri": "MR", "t1": "MR", "t1w": "MR", "t1gd": "MR", "t1ce": "MR", "t2": "MR", "t2w": "MR",
+    "flair": "MR", "adc": "MR", "dwi": "MR", "pet": "PT", "pt": "PT", "suv": "PT",
+}  # fmt: skip
+_CHANNEL = re.compile(r"(.+)_(\d{4})")
+_MOST_CHANNELS = 16
+_LARGEST_JSON = 32 << 20  # bytes; those of the Decathlon list their cases, some 100 kB
+_BIDS_SUBJECT = re.compile(r"(?:^|[/_])sub-[A-Za-z0-9]+")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the folders say of the files of one tree.
+
+    Attributes:
+        root: name of the tree's folder, for files that lie in it directly.
+        labels: paths of label maps.
+        cases: path of an image of nnU-Net → (case, channel); the channel is None where names have none.
+        modalities: path of an image → DICOM modality, from its dataset.json.
+    """
+
+    root: str = ""
+    labels: frozenset[str] = frozenset()
+    cases: Mapping[str, tuple[str, int | None]] = field(default_factory=dict)
+    modalities: Mapping[str, str] = field(default_factory=dict)
+
+    def subject_of(self, path: str) -> str:
+        """Whom a file is of; the file's own stem where nothing says it."""
+        return self._owner(path)[0]
+
+    def study_of(self, path: str) -> str:
+        """The examination that a file belongs to."""
+        return self._owner(path)[1]
+
+    def _owner(self, path: str) -> tuple[str, str]:
+        if _BIDS_SUBJECT.search(path):
+            return subject_of(path), study_of(path)
+        if path in self.cases:
+            case = self.cases[path][0]
+            return case, case
+        stem = stem_of(path)
+        folders = PurePosixPath(path).parent.parts
+        if _is_generic(stem):
+            named = next((name for name in (*reversed(folders), self.root) if name and not _is_generic(name)), stem)
+            return named, named
+        for depth in range(len(folders) - 1, -1, -1):
+            if re.match(rf"{re.escape(folders[depth])}[_-]", stem):
+                scan, above = folders[depth], folders[depth - 1] if depth else ""
+                return (above if above and re.fullmatch(rf"{re.escape(above)}_[a-z]", scan) else scan), scan
+        return stem, stem
+
+
+def read_layout(root: Path, paths: Collection[str]) -> Layout:
+    """Look at the folders of a tree.
+
+    Args:
+        root: the tree.
+        paths: its NIfTI files, relative, with forward slashes.
+    """
+    labels = frozenset(_label_maps(paths))
+    groups: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        folder = PurePosixPath(path).parent
+        if path not in labels and folder.name.lower() in _NNUNET_IMAGES:
+            groups[str(folder.parent)].append(path)
+    cases: dict[str, tuple[str, int | None]] = {}
+    modalities: dict[str, str] = {}
+    for folder_name, images in groups.items():
+        masks = {stem_of(p) for p in labels if str(PurePosixPath(p).parent.parent) == folder_name}
+        described = _described(root / folder_name / "dataset.json")
+        with_channels = has_channels([stem_of(path) for path in images], masks)
+        for path in images:
+            match = _CHANNEL.fullmatch(stem_of(path)) if with_channels else None
+            cases[path] = (match[1], int(match[2])) if match else (stem_of(path), None)
+            modality = _modality(described, cases[path][1])
+            if modality:
+                modalities[path] = modality
+    return Layout(root.resolve().name, labels, cases, modalities)
+
+
+def has_channels(images: Iterable[str], labels: Collection[str] = ()) -> bool:
+    """Whether the last four digits of image names are channels, as nnU-Net has them, and not the case's own number.
+
+    AMOS calls a case `amos_0001` and its label map `amos_0001` too; nnU-Net's `case_0001` is channel 1 of `case`.
+
+    Args:
+        images: stems of all images of a dataset.
+        labels: stems of its label maps.
+    """
+    channels: dict[str, set[int]] = defaultdict(set)
+    stems = set(images)
+    for stem in stems:
+        match = _CHANNEL.fullmatch(stem)
+        if match is None:
+            return False
+        channels[match[1]].add(int(match[2]))
+    if labels:
+        return not stems & set(labels) and bool(channels.keys() & set(labels))
+    return all(found == set(range(len(found))) and len(found) <= _MOST_CHANNELS for found in channels.values())
+
+
+def _label_maps(paths: Collection[str]) -> Iterable[str]:
+    """Files below a folder that is called as one of labels, where images lie beside one of that name.
+
+    Beside is in the folder above, or in a folder of images there.
+    """
+    holders = {path: _label_folder(PurePosixPath(path)) for path in paths}
+    image_parents = {str(PurePosixPath(path).parent) for path, holder in holders.items() if holder is None}
+    beside = {
+        str(folder.parent)
+        for path in paths
+        for folder in PurePosixPath(path).parents
+        if folder.name.lower() in IMAGE_FOLDERS
+    }
+    known = set(_NNUNET_LABELS)
+    for holder in filter(None, holders.values()):
+        if str(holder.parent) in image_parents | beside:
+            known.add(holder.name.lower())  # also where a case lacks its image
+    return (path for path, holder in holders.items() if holder is not None and holder.name.lower() in known)
+
+
+def _label_folder(path: PurePosixPath) -> PurePosixPath | None:
+    return next((folder for folder in path.parents if folder.name.lower() in LABEL_FOLDERS), None)
+
+
+def _is_generic(name: str) -> bool:
+    words = [word for word in re.split(r"[_\-. ]+", name.lower()) if word]
+    return all(word in _GENERIC for word in words)
+
+
+def _described(path: Path) -> Mapping[str, Any]:
+    """The channels of a dataset.json; none where the file is missing or about something else."""
+    try:
+        if path.stat().st_size > _LARGEST_JSON:
+            return {}
+        content = json.loads(path.read_text("utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    if not isinstance(content, dict):
+        return {}
+    channels = content.get("channel_names") or content.get("modality") or {}
+    return channels if isinstance(channels, dict) else {}
+
+
+def _modality(channels: Mapping[str, Any], number: int | None) -> str | None:
+    """Modality of one channel; of a file without a channel, that of all of them where they are one."""
+    names = channels.values() if number is None else [channels.get(str(number))]
+    found = {_MODALITIES.get(str(name).strip().lower()) for name in names}
+    return found.pop() if len(found) == 1 else None

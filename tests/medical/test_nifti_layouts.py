@@ -1,0 +1,182 @@
+"""NIfTI as public collections lay it out: subjects, modalities and label maps by folders, through the command."""
+
+import json
+import shutil
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from voxtile.cli import main
+from voxtile.corpus.reader import Corpus
+from voxtile_medical.nifti.layouts import has_channels, read_layout
+from voxtile_medical.segmentations.file_names import ImageFiles
+
+TOTALSEG = "medical/totalseg_ct_mr_labels"
+STRUCTURES = {1: "spleen", 3: "kidney_left", 5: "liver"}
+AFFINE = np.diag([-2.0, 2.0, 3.0, 1.0])
+
+
+def save(path, array, affine=AFFINE):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(nib.Nifti1Image(array, affine), path)
+
+
+def ct(path, seed=0):
+    save(path, np.random.default_rng(seed).integers(-1000, 1000, (9, 8, 7)).astype(np.int16))
+
+
+def blob(value=1):
+    array = np.zeros((9, 8, 7), np.uint8)
+    array[2:5, 3:6, 1:4] = value
+    return array
+
+
+def convert(folder, corpus, *words):
+    """Exit status and corpus of `voxtile convert nifti`."""
+    status = main(["convert", "nifti", str(folder), str(corpus), "--no-deidentify", *words])
+    return status, Corpus(corpus)
+
+
+def regions_of(corpus):
+    """Source of the image → phrases of its regions."""
+    found = {}
+    for region in corpus.table("regions").to_pylist():
+        found.setdefault(corpus.row(region["uid"])["source"], set()).add(region["phrase"])
+    return found
+
+
+def test_real_files_as_totalsegmentator_and_nnunet_lay_them_out(test_data, tmp_path):
+    source, folder = test_data / TOTALSEG, tmp_path / "in"
+    labels = nib.load(source / "example_seg.nii.gz")
+    values = np.asarray(labels.dataobj)
+    for case in ("s0001", "s0002"):
+        (folder / "ts" / case).mkdir(parents=True)
+        shutil.copy(source / "example_ct_sm.nii.gz", folder / "ts" / case / "ct.nii.gz")
+        for value, name in STRUCTURES.items():
+            mask = (values == value).astype(np.uint8)
+            save(folder / "ts" / case / "segmentations" / f"{name}.nii.gz", mask, labels.affine)
+    for part in ("imagesTr", "labelsTr"):
+        (folder / "nnunet" / part).mkdir(parents=True)
+    shutil.copy(source / "example_mr_sm.nii.gz", folder / "nnunet/imagesTr/amos_0507_0000.nii.gz")
+    shutil.copy(source / "example_seg_mr.nii.gz", folder / "nnunet/labelsTr/amos_0507.nii.gz")
+    (folder / "nnunet/dataset.json").write_text(json.dumps({"channel_names": {"0": "MRI"}, "labels": {"liver": 5}}))
+    status, corpus = convert(folder, tmp_path / "corpus", "--workers", "2")
+    assert status == 0
+    rows = {row["source"]: row for row in corpus.table("samples").to_pylist()}
+    assert {source: (row["subject"], row["modality"], row["units"]) for source, row in rows.items()} == {
+        "ts/s0001/ct.nii.gz": ("s0001", "CT", "HU"),
+        "ts/s0002/ct.nii.gz": ("s0002", "CT", "HU"),
+        "nnunet/imagesTr/amos_0507_0000.nii.gz": ("amos_0507", "MR", "a.u."),
+    }
+    phrases = {"spleen", "left kidney", "liver"}
+    found = regions_of(corpus)
+    assert found["ts/s0001/ct.nii.gz"] == found["ts/s0002/ct.nii.gz"] == phrases
+    assert "liver" in found["nnunet/imagesTr/amos_0507_0000.nii.gz"]
+    for region in corpus.table("regions").to_pylist():
+        if corpus.row(region["uid"])["subject"] == "s0001" and region["phrase"] == "liver":
+            assert np.asarray(corpus.mask(region)).sum() == (values == 5).sum()
+    assert not [row for row in corpus.ledger().to_pylist() if row["status"] != "used"]
+
+
+def test_cases_that_end_in_four_digits_are_no_channels(tmp_path):
+    """AMOS: the label map of one patient was attached to all that have the same grid, and nobody said so."""
+    for number in (1, 4, 7):
+        ct(tmp_path / f"in/imagesTr/amos_{number:04d}.nii.gz", number)
+        save(tmp_path / f"in/labelsTr/amos_{number:04d}.nii.gz", blob(number))
+    save(tmp_path / "in/labelsTr/amos_0009.nii.gz", blob(9))  # its image is not there
+    names = {str(number): f"organ {number}" for number in (1, 4, 7, 9)}
+    (tmp_path / "in/dataset.json").write_text(json.dumps({"modality": {"0": "CT"}, "labels": names}))
+    status, corpus = convert(tmp_path / "in", tmp_path / "corpus", "--engine", "inline")
+    assert status == 0
+    assert regions_of(corpus) == {f"imagesTr/amos_{n:04d}.nii.gz": {f"organ {n}"} for n in (1, 4, 7)}
+    rows = corpus.table("samples").to_pylist()
+    assert {(row["subject"], row["modality"]) for row in rows} == {(f"amos_{n:04d}", "CT") for n in (1, 4, 7)}
+    assert [row["reason"] for row in corpus.ledger().to_pylist() if row["reason"]] == ["no-image"]
+
+
+def test_channels_of_a_case_are_one_subject_and_a_case_without_its_image_no_ct(tmp_path):
+    for channel in range(2):
+        ct(tmp_path / f"in/imagesTr/case_{channel:04d}.nii.gz", channel)
+    save(tmp_path / "in/labelsTr/case.nii.gz", blob())
+    ct(tmp_path / "in/s0001/ct.nii.gz", 9)
+    for case in ("s0001", "s0002"):
+        save(tmp_path / f"in/{case}/segmentations/liver.nii.gz", blob())
+    status, corpus = convert(tmp_path / "in", tmp_path / "corpus", "--modality", "CT", "--engine", "inline")
+    assert status == 0
+    subjects = {row["source"]: row["subject"] for row in corpus.table("samples").to_pylist()}
+    assert subjects == {
+        "imagesTr/case_0000.nii.gz": "case", "imagesTr/case_0001.nii.gz": "case", "s0001/ct.nii.gz": "s0001",
+    }  # fmt: skip
+    reasons = {row["source"]: row["reason"] for row in corpus.ledger().to_pylist() if row["reason"]}
+    assert reasons == {"s0002/segmentations/liver.nii.gz": "no-image"}
+
+
+@pytest.mark.parametrize(
+    ("array", "is_kept"),
+    [
+        (blob(), False),
+        (blob(117).astype(np.int16), False),
+        (blob(3).astype(np.float32), False),
+        (np.arange(504, dtype=np.uint8).reshape(9, 8, 7), False),  # 8-bit greys: a CT that somebody has windowed
+        (np.where(blob() > 0, 3, np.nan).astype(np.float32), False),
+        (blob() - 0.5, True),
+        (blob().astype(np.int16) * 2000 - 1000, True),
+        (np.arange(504, dtype=np.int16).reshape(9, 8, 7), True),
+        (np.full((9, 8, 7), np.nan, np.float32), True),
+    ],
+)
+def test_a_few_whole_numbers_are_labels_and_never_a_ct(tmp_path, capsys, array, is_kept):
+    save(tmp_path / "in/case1.nii.gz", array)
+    status, corpus = convert(tmp_path / "in", tmp_path / "corpus", "--modality", "CT", "--engine", "inline")
+    assert status == 0
+    assert len(corpus.table("samples")) == is_kept
+    assert corpus.ledger()["reason"].to_pylist() == [None if is_kept else "looks-like-labels"]
+    assert ("name label maps with --label-pattern" in capsys.readouterr().out) is not is_kept
+
+
+@pytest.mark.parametrize(
+    ("path", "subject", "study"),
+    [
+        ("s0001/ct.nii.gz", "s0001", "s0001"),
+        ("BDMAP_00000001/ct.nii.gz", "BDMAP_00000001", "BDMAP_00000001"),
+        ("s0001/mri.nii.gz", "s0001", "s0001"),
+        ("p7/ct/image.nii.gz", "p7", "p7"),
+        ("p7/CT_image.nii.gz", "p7", "p7"),
+        ("ct.nii.gz", "in", "in"),
+        ("BraTS/BraTS_001/BraTS_001_t1ce.nii.gz", "BraTS_001", "BraTS_001"),
+        ("train/train_1/train_1_a/train_1_a_2.nii.gz", "train_1", "train_1_a"),
+        ("imagesTr/liver_3.nii.gz", "liver_3", "liver_3"),
+        ("imagesTs/liver_140.nii.gz", "liver_140", "liver_140"),
+        ("sub-01/ses-2/anat/sub-01_ses-2_T1w.nii.gz", "sub-01", "sub-01/ses-2"),
+        ("anything/case7.nii.gz", "case7", "case7"),
+    ],
+)
+def test_whose_an_image_is(tmp_path, path, subject, study):
+    layout = read_layout(tmp_path / "in", [path, "imagesTr/liver_4.nii.gz", "labelsTr/liver_3.nii.gz"])
+    assert (layout.subject_of(path), layout.study_of(path)) == (subject, study)
+
+
+def test_what_four_digits_mean():
+    assert has_channels(["a_0000", "a_0001", "b_0000", "b_0001"])
+    assert not has_channels(["amos_0001", "amos_0004"])
+    assert not has_channels(["case_0000", "case_0001"], ["case_0000", "case_0001"])
+    assert has_channels(["case_0000", "case_0001"], ["case"])
+    assert not has_channels([f"case_{n:04d}" for n in range(100)])
+    assert not has_channels(["a_0000", "liver_3"])
+
+
+def test_folders_of_labels_need_images_beside_them(tmp_path):
+    def labels(*paths):
+        return read_layout(tmp_path, paths).labels
+
+    assert labels("a/ct.nii.gz", "a/segmentations/liver.nii.gz") == {"a/segmentations/liver.nii.gz"}
+    assert labels("images/1.nii.gz", "labels/1.nii.gz") == {"labels/1.nii.gz"}
+    assert labels("imagesTs/1.nii.gz", "labelsTr/2.nii.gz") == {"labelsTr/2.nii.gz"}
+    assert labels("seg/sub-01_T1w.nii.gz", "other/2.nii.gz") == set()
+
+
+def test_a_label_map_without_its_own_image_finds_no_other():
+    files = ImageFiles(["imagesTr/amos_0001.nii.gz", "imagesTr/amos_0004.nii.gz"])
+    assert files.of("labelsTr/amos_0001.nii.gz").named == ("imagesTr/amos_0001.nii.gz",)
+    assert files.of("labelsTr/amos_0009.nii.gz").named == ()

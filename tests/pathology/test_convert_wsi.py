@@ -8,6 +8,7 @@ import pytest
 import shapely
 from scipy import ndimage
 
+from voxtile.cli import main
 from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.verify import verify
@@ -441,6 +442,45 @@ def test_settings_that_cannot_be_are_refused(slides, options, message):
     slides.pyramid("a.tif", [tissue_picture()[:300, :300]], mpp=0.5, photometric="rgb")
     with pytest.raises(ConfigError, match=message):
         convert(slides, **options)
+
+
+def _sharpness(picture):
+    """Variance of the Laplacian of the luma."""
+    luma = picture.astype(float) @ [0.299, 0.587, 0.114]
+    return ndimage.laplace(luma)[1:-1, 1:-1].var()
+
+
+def test_a_scale_within_the_tolerance_is_not_blurred(test_data, tmp_path, capsys):
+    """The slide states 0.499 µm: openslide's own pixels are the truth, and each patch says what it is."""
+    folder = test_data / "pathology" / "svs_cmu1_small_region"
+    sharp = {}
+    for name, extra in (("near", ["--workers", "2"]), ("exact", ["--mpp-tolerance", "0", "--engine", "inline"])):
+        corpus = tmp_path / name
+        command = ["convert", "wsi", str(folder), str(corpus), "--mpp", "0.5", "--codec", "png"]
+        assert main([*command, *extra]) == 0
+        said = " ".join(capsys.readouterr().err.split())
+        assert ("1 slide has 0.499 to 0.499 µm a pixel for the 0.5 asked for" in said) == (name == "near")
+        store = Corpus(corpus)
+        rows = rows_of(store)
+        wanted = 0.499 if name == "near" else 0.5
+        assert all(row["mpp"] == pytest.approx([wanted, wanted], rel=1e-9) for row in rows)
+        asked = {json.loads(row["attributes"]).get("mpp_asked") for row in rows}
+        assert asked == ({0.5} if name == "near" else {None})
+        sharp[name] = np.median([_sharpness(pixels_of(store, row)) for row in rows])
+        if name == "near":
+            with openslide.OpenSlide(str(folder / "CMU-1-Small-Region.svs")) as slide:
+                corner = tuple(int(v) for v in rows[3]["level0_box"][:2])
+                own = np.asarray(slide.read_region(corner, 0, (256, 256)).convert("RGB"))
+            np.testing.assert_array_equal(pixels_of(store, rows[3]), own)
+    assert sharp["exact"] < 0.7 * sharp["near"]  # what resampling by 0.2 % costs
+
+
+@pytest.mark.parametrize(("stated", "scale"), [(0.5034, 0.5034), (0.492, 0.492), (0.48, 0.5), (0.515, 0.5)])
+def test_the_tolerance_is_two_per_cent(slides, stated, scale):
+    slides.svs("a.svs", pyramid(), tile=240, mpp=stated, objective=20)
+    rows = rows_of(convert(slides, mpp=0.5, codec="png"))
+    assert rows
+    assert all(row["mpp"] == pytest.approx([scale, scale], rel=1e-9) for row in rows)
 
 
 def test_a_folder_without_slides_is_refused(tmp_path):

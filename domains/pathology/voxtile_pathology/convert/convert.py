@@ -12,7 +12,7 @@ from voxtile_datasets.intake.planner import Planner
 from voxtile_pathology.convert.cases import StudyUnit
 from voxtile_pathology.convert.desk import close_slide
 from voxtile_pathology.convert.plan import Inputs
-from voxtile_pathology.convert.settings import Codec, Icc, Sampling, WsiSettings
+from voxtile_pathology.convert.settings import MPP_TOLERANCE, Codec, Icc, Sampling, WsiSettings
 from voxtile_pathology.convert.task import WsiTask
 from voxtile_pathology.tissue.mask import OTSU, tissue_spec
 
@@ -22,7 +22,7 @@ def convert_wsi(
     corpus: Path,
     *,
     mpp: float | Literal["native"] = 0.5,
-    mpp_tolerance: float = 0.0,
+    mpp_tolerance: float = MPP_TOLERANCE,
     assume_mpp: float | None = None,
     patch_px: int = 256,
     overlap: int = 0,
@@ -54,16 +54,16 @@ def convert_wsi(
     licence: str | None = None,
     **run: Any,  # noqa: ANN401
 ) -> None:
-    """Convert the whole slides of a folder tree to patches of tissue at an exact scale.
+    """Convert the whole slides of a folder tree to patches of tissue at one scale.
 
     Each slide also gives an overview: its thumbnail, with the masks of tissue, folds and ink as regions.
 
     Args:
         source: folder of slides (SVS, NDPI, MIRAX, SCN, BIF, TIFF, DICOM), or one slide.
         corpus: where the corpus is, or will be.
-        mpp: micrometres a pixel of a patch, along x and y exactly; native takes level 0 as it is.
-        mpp_tolerance: take the pixels of a level as they are where its scale differs by no more than this share; the
-            patch then states the scale that it has.
+        mpp: micrometres a pixel of a patch, along x and y; native takes level 0 as it is.
+        mpp_tolerance: take the pixels of a level as they are where its scale differs by no more than this share, since
+            resampling by so little only blurs; the patch then states the scale that it has. 0 resamples every slide.
         assume_mpp: micrometres a pixel of slides whose file does not say; noted with every sample.
         patch_px: width and height of a patch in pixels.
         overlap: pixels that neighbouring patches share.

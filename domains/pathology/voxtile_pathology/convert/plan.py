@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -149,6 +150,7 @@ def _slide_inputs(
         "slide_size": list(survey.size),
         "mpp_from": "assumed" if survey.assumed else "file",
         "objective": survey.objective,
+        "mpp_asked": settings.mpp if settings.mpp is not None and _as_it_is(survey, settings) else None,
         "level": survey.scale.level,
         "icc_profile": survey.icc,
         "warnings": sorted({reason for reason, _ in survey.warnings if reason != "annotation"}),
@@ -212,9 +214,23 @@ def _texts(planner: Planner, cases: Cases, name: str, told: set[str]) -> list[st
     return list(dict.fromkeys(texts))
 
 
+def _as_it_is(survey: Survey, settings: WsiSettings) -> bool:
+    """Pixels of another scale than was asked for are taken, within the tolerance."""
+    near = survey.scale.native and settings.mpp is not None and settings.sampling != "coords"
+    return near and any(not math.isclose(mpp, settings.mpp or 0.0, rel_tol=1e-6) for mpp in survey.scale.mpp)
+
+
 def _warn(names: list[str], surveys: list[Survey | Refusal], settings: WsiSettings) -> None:
     """Say what is odd about slides that are converted all the same."""
     console = Console(stderr=True)
+    near = [s.scale.mpp[0] for s in surveys if isinstance(s, Survey) and _as_it_is(s, settings)]
+    if near:
+        sentence = (
+            f"{len(near):,} slide{'s have' if len(near) > 1 else ' has'} {min(near):.4g} to {max(near):.4g} µm a pixel "
+            f"for the {settings.mpp:g} asked for: within {settings.mpp_tolerance:.0%} pixels are taken as they are, "
+            f"and each patch states its own scale; --mpp-tolerance 0 resamples them"
+        )
+        console.print(sentence, style="yellow", markup=False, highlight=False)
     for name, survey in zip(names, surveys, strict=True):
         if isinstance(survey, Refusal):
             continue

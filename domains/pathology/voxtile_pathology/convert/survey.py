@@ -201,10 +201,10 @@ def _coordinates(settings: WsiSettings, slide: Slide, path: Path | None) -> Coor
 
 
 def _scale(settings: WsiSettings, slide: Slide, mpp: tuple[float, float], given: Coordinates | None) -> PatchScale:
-    wanted, patch_px = settings.mpp, settings.patch_px
-    if given is not None:
-        wanted, patch_px = mpp[0] * given.level0_px[0] / given.patch_px, given.patch_px
-    return patch_scale(slide, wanted, patch_px, slide_mpp=mpp, tolerance=settings.mpp_tolerance)
+    if given is None:
+        return patch_scale(slide, settings.mpp, settings.patch_px, slide_mpp=mpp, tolerance=settings.mpp_tolerance)
+    wanted = mpp[0] * given.level0_px[0] / given.patch_px  # exactly the patches that somebody chose
+    return patch_scale(slide, wanted, given.patch_px, slide_mpp=mpp)
 
 
 def _patches(

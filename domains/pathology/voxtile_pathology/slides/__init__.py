@@ -1,4 +1,4 @@
-"""Whole-slide readers: one small protocol over every vendor's files, and patches at an exact scale."""
+"""Whole-slide readers: one small protocol over every vendor's files, and patches at a given scale."""
 
 from voxtile_pathology.slides.open import SLIDE_READERS, find_slides, open_slide
 from voxtile_pathology.slides.protocol import (

@@ -1,4 +1,4 @@
-"""Patches at an exact scale: the best level above is read once and resampled once, by area."""
+"""Patches at a given scale: the best level above is read once and resampled once, by area, unless it is near enough."""
 
 from __future__ import annotations
 

@@ -183,6 +183,17 @@ class CorpusDataModule(pl.LightningDataModule):
         return any((source.compiled.text_facts(hashes) >= 0).any() for source in sources)
 
     @property
+    def contrasts_facts(self) -> bool:
+        """Whether of a thousand evenly spaced training items some have a fact that others are known not to have."""
+        states = self._dataset("train").fact_states(1000)
+        return any((name, not there) in states for name, there in states)
+
+    @property
+    def region_phrases(self) -> int:
+        """How many different phrases the regions of the training split bear."""
+        return len(self._dataset("train").region_phrases())
+
+    @property
     def has_dates(self) -> bool:
         """Whether any of a thousand evenly spaced items of the training split has images of different dates."""
         return self._dataset("train").dated(1000)

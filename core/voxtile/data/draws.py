@@ -183,6 +183,20 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
         whole = isinstance(self.preset, StudyReader)  # one image of each study
         return not whole and any(len({e.moment for e in self._entries(item)} - {None}) > 1 for item in spaced)
 
+    def fact_states(self, items: int) -> set[tuple[str, bool]]:
+        """Facts that any of at most `items` evenly spaced items has (True) or has not (False), by name."""
+        spaced = np.linspace(0, len(self) - 1, min(items, len(self))).round().astype(int).tolist()
+        facts = [_any_sample([self.view.facts(entry) for entry in self._entries(item)]) for item in spaced]
+        return {
+            (name, state == 1)
+            for column, name in enumerate(self.view.concepts)
+            for state in {int(fact[column]) for fact in facts} - {-1}
+        }
+
+    def region_phrases(self) -> list[str]:
+        """Different phrases of regions, in order."""
+        return [] if self.regions is None else self.regions.texts()
+
     def _entries(self, item: int) -> list[Entry]:
         number = self._first + item
         return [self.view.entry(row) for row in ([number] if self.unit == "sample" else self.view.study_rows(number))]

@@ -97,6 +97,15 @@ class MixtureDataset(torch.utils.data.Dataset[Any]):
         """Whether any of some items of any source has images of different dates, as `DrawDataset.dated`."""
         return any(part.dated(-(-items // len(self._parts))) for part in self._parts)
 
+    def fact_states(self, items: int) -> set[tuple[str, bool]]:
+        """Facts that some items of any source have and have not, as `DrawDataset.fact_states`."""
+        each = -(-items // len(self._parts))
+        return set().union(*(part.fact_states(each) for part in self._parts))
+
+    def region_phrases(self) -> list[str]:
+        """Different phrases of regions of all sources, in order."""
+        return list(dict.fromkeys(phrase for part in self._parts for phrase in part.region_phrases()))
+
     def _with_all_facts(self, batch: Batch) -> Batch:
         columns = torch.tensor([self.fact_names.index(name) for name in batch.fact_names], dtype=torch.int64)
 

@@ -34,6 +34,8 @@ class Objective(nn.Module):
             (gradient accumulation) would change the loss.
         reads_texts: False where the term works on images that have no texts.
         states_facts: True where the term learns from what single texts state, and is 0 where that is not known.
+        contrasts_facts: True where the term tells items that have a fact from items that have it not.
+        contrasts_phrases: True where the term tells phrases of regions from each other.
         positives, ignore: relations of pairs that the term reads, where it has such settings.
     """
 
@@ -44,6 +46,8 @@ class Objective(nn.Module):
     couples_items: ClassVar[bool] = False
     reads_texts: bool = True
     states_facts: bool = False
+    contrasts_facts: ClassVar[bool] = False
+    contrasts_phrases: ClassVar[bool] = False
     positives: tuple[RelationName, ...] = ()
     ignore: tuple[RelationName, ...] = ()
 

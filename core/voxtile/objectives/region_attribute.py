@@ -64,6 +64,7 @@ class RegionAttribute(Objective):
     row_needs: ClassVar[frozenset[str]] = frozenset({"tokens"})
     couples_items: ClassVar[bool] = True
     states_facts = True
+    contrasts_facts: ClassVar[bool] = True
 
     def __init__(
         self,

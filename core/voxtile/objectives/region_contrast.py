@@ -37,6 +37,7 @@ class RegionContrast(Objective):
     row_needs: ClassVar[frozenset[str]] = frozenset({"tokens", "regions"})
     of_regions: ClassVar[bool] = True
     couples_items: ClassVar[bool] = True
+    contrasts_phrases: ClassVar[bool] = True
 
     def __init__(self, *, level: int = 1) -> None:
         super().__init__()

@@ -13,7 +13,8 @@ def check_data(objectives: Mapping[str, Objective], data: object) -> None:
 
     Args:
         objectives: by name.
-        data: the datamodule; what it does not tell (`has_texts`, `fact_names`, `states_facts`) is not checked.
+        data: the datamodule; what it does not tell (`has_texts`, `fact_names`, `states_facts`, `contrasts_facts`,
+            `region_phrases`) is not checked.
 
     Raises:
         ConfigError: names the objective, and what gives it what it needs.
@@ -36,4 +37,17 @@ def check_data(objectives: Mapping[str, Objective], data: object) -> None:
             f"no text of the training split is known to state a fact, which the objective '{stating[0]}' needs; facts "
             "name single sentences as their evidence: set data.captions.unit to sentence, or first run 'voxtile facts "
             "--from reports' or 'voxtile caption'"
+        )
+    telling = [name for name, objective in objectives.items() if objective.contrasts_facts]
+    if telling and not getattr(data, "contrasts_facts", True):
+        raise ConfigError(
+            f"no fact is there in some items of the training split and absent from others, which the objective "
+            f"'{telling[0]}' tells apart; let silence mean absence (data.closed_facts), add facts that deny, or "
+            "remove it"
+        )
+    naming = [name for name, objective in objectives.items() if objective.contrasts_phrases]
+    if naming and (count := getattr(data, "region_phrases", 2)) < 2:
+        raise ConfigError(
+            f"the regions of the training split bear {count or 'no'} phrase{'' if count == 1 else 's'}, and the "
+            f"objective '{naming[0]}' tells phrases apart; add regions of other phrases, or remove it"
         )

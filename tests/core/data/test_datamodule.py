@@ -245,3 +245,11 @@ def test_the_marks_are_those_of_the_training_split(volume_corpus):
     found = module(volume_corpus).training_marks.shared(list(split))
     assert found == [uid for uid, name in split.items() if name == "train"]
     assert 0 < len(found) < len(split)
+
+
+def test_it_is_known_whether_facts_differ_between_items(volume_corpus):
+    """Every study has a nodule in one of its two volumes, so that volumes differ and studies do not."""
+    native = VolumePreset(shape=(8, 8, 8), spacing="native")
+    assert module(volume_corpus, native).contrasts_facts
+    assert not module(volume_corpus, native, unit="study").contrasts_facts
+    assert module(volume_corpus, native).region_phrases == 0

@@ -85,3 +85,24 @@ def test_interval_stays_inside_zero_and_one_and_is_refused_when_draws_have_no_va
     assert 0 < interval.low < 0.99 < interval.high < 1
     refused = logit_interval(0.9, np.r_[np.full(400, np.nan), rng.random(100)], effective=20)
     assert (refused.low, refused.high) == (None, None)
+
+
+@pytest.mark.parametrize("effective", [3, 5, 12, 40, 500])
+def test_few_subjects_get_the_quantile_of_student(effective):
+    """The reach on the logit scale is the standard error times t(0.975, n − 1), of printed tables."""
+    quantile = {3: 4.302653, 5: 2.776445, 12: 2.200985, 40: 2.022691, 500: 1.964729}[effective]
+    draws = np.random.default_rng(0).normal(0.7, 0.05, 2000)
+    interval = logit_interval(0.7, draws, effective=effective)
+    error = draws.std(ddof=1) / (0.7 * 0.3)
+    low, high = (np.log(bound / (1 - bound)) - np.log(0.7 / 0.3) for bound in (interval.low, interval.high))
+    assert high == pytest.approx(quantile * error, rel=1e-3)
+    assert low == pytest.approx(-quantile * error, rel=1e-3)
+
+
+def test_two_sides_of_subjects_get_degrees_of_freedom_between_the_smaller_and_both():
+    """Welch's for equal spreads: of 5 and 5 subjects 8, of 5 and very many 4 (Welch, Biometrika 34, 1947)."""
+    draws = np.random.default_rng(0).normal(0.7, 0.05, 2000)
+    error = draws.std(ddof=1) / (0.7 * 0.3)
+    for other, quantile in ((5, 2.306004), (10**6, 2.776445)):
+        high = logit_interval(0.7, draws, effective=5, other=other).high
+        assert np.log(high / (1 - high)) - np.log(0.7 / 0.3) == pytest.approx(quantile * error, rel=1e-3)

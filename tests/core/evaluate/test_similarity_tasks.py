@@ -140,8 +140,11 @@ def test_a_model_that_does_not_hear_is_no_better_than_its_control(corpus, tmp_pa
     assert figure("dice") == pytest.approx(figure("dice", "shuffled"))
 
 
-def test_proposals_are_answered_whole(corpus, tmp_path):
-    _, figure = evaluated(made(), corpus, tmp_path, proposals="regions")
+@pytest.mark.parametrize("name", ["oracle", "regions"])
+def test_proposals_are_answered_whole_and_called_an_oracles(corpus, tmp_path, name):
+    evaluation, figure = evaluated(made(), corpus, tmp_path, proposals=name)
+    report(evaluation, tmp_path, Console(file=io.StringIO()))
+    assert "the right answer is one of them" in (tmp_path / "index.html").read_text()
     assert figure("iou") == figure("pointing") == 1.0
     assert figure("iou", "shuffled") < 0.1
     assert figure("iou", "trivial") < 0.6, "the control takes the same region for every phrase"

@@ -84,6 +84,27 @@ def test_the_highest_logit_is_found_without_laying_masks_out():
     assert found.peaks(found.cells[0], rows[:0]).shape == (0,)
 
 
+def test_presence_counts_the_peak_of_the_mask_and_teaches_the_mask_nothing():
+    """Presence is its own head's answer plus a learned part of the peak, which is read and not trained by it."""
+    image = tower(2)
+    ground = decoder(image)
+    levels = image(torch.randn(2, 2, 16, 24), tokens=True).levels
+    asked, item, grid = phrases(3), torch.tensor([0, 1, 1]), (16, 24)
+    with torch.no_grad():
+        ground.peak.fill_(0.7)
+    answer = ground(levels, asked, item, grid)
+    peak = answer.mask.detach().flatten(1).amax(1) - ground.bias.detach()
+    with torch.no_grad():
+        ground.peak.zero_()
+        own = ground(levels, asked, item, grid).presence
+        ground.peak.fill_(0.7)
+    torch.testing.assert_close(answer.presence.detach(), own + 0.7 * peak, rtol=1e-4, atol=1e-5)
+    answer.presence.sum().backward()
+    untaught = [*ground.mask_head.parameters(), *ground.parts.parameters(), *ground.refine.parameters(), ground.bias]
+    assert all(p.grad is None or not p.grad.any() for p in untaught)
+    assert ground.peak.grad == pytest.approx(float(peak.sum()), rel=1e-4)
+
+
 @pytest.mark.parametrize("grid", [(16, 24), (8, 12, 16)])
 def test_a_mask_falls_off_around_its_centre(grid):
     """Of two decoders that differ in steepness alone, the masks differ by a parabola about the centre."""

@@ -101,3 +101,37 @@ def test_windows_cover_a_large_volume_and_overlap():
 def test_a_preset_without_a_way_back_is_named():
     with pytest.raises(ConfigError, match="cannot be brought back"):
         windows(object(), None, 0.5)
+
+
+WINDOWED = VolumePreset(shape=(8, 8, 8), spacing=(1.0, 1.0, 1.0), windows=((0.0, 1.0),))
+LINE = {"kind": "volume", "shape": [8, 8, 20], "axes": "ZYX", "spacing": [1.0, 1.0, 1.0], "units": "HU"}
+
+
+def numbered():
+    """A model that answers the number of the window, and says once, in the second of four, that there is a target."""
+    calls = []
+
+    def ground(images):
+        calls.append(len(calls))
+        return torch.full((1, 1, 8, 8, 8), float(calls[-1])), torch.tensor([[0.9 if calls[-1] == 1 else 0.2]])
+
+    return ground
+
+
+def test_windows_are_blended_by_a_gaussian_and_the_surest_presence_counts():
+    """As nnU-Net (Isensee et al., 2021): a voxel is the mean of its windows, weighted with σ of an eighth of them."""
+    answer, presence = ground_sample(numbered(), WINDOWED, Held(np.zeros((8, 8, 20), np.int16), LINE))
+    assert presence.tolist() == pytest.approx([0.9])
+    edges = [0, 4, 8, 12]
+    x = np.arange(20)[:, None]
+    weights = np.exp(-((x - edges - 3.5) ** 2) / 2)  # σ = 8 / 8 = 1 voxel
+    weights *= (x >= edges) & (x < np.add(edges, 8))
+    expected = (weights * np.arange(4)).sum(1) / weights.sum(1)
+    np.testing.assert_allclose(answer[0, 3, 3].numpy(), expected, atol=1e-4)
+
+
+def test_a_window_that_holds_all_lies_in_the_middle():
+    (window,) = windows(WINDOWED, Held(np.ones((4, 8, 6), np.int16), LINE | {"shape": [4, 8, 6]}), 0.5)
+    there = window.image[0] > 0.5
+    assert torch.nonzero(there.any(2).any(1)).flatten().tolist() == [2, 3, 4, 5]
+    assert torch.nonzero(there.any(0).any(0)).flatten().tolist() == [1, 2, 3, 4, 5, 6]

@@ -69,3 +69,39 @@ def test_what_it_cannot_do_is_refused_by_name(given):
         GatedContrastive(raw=[])
     with pytest.raises(ConfigError, match="momentum"):
         GatedContrastive(momentum=1.0)
+
+
+def test_who_is_doubted_depends_on_what_is_remembered(given):
+    """The same batch after a history of high and of low agreement: doubt compares with the past (ALIP, eq. 3)."""
+    trusting, doubting = GatedContrastive(momentum=0.99), GatedContrastive(momentum=0.99)
+    for objective, remembered in ((trusting, -0.999), (doubting, 0.999)):
+        objective.history.copy_(torch.tensor([remembered, 0.5, 0.5]))
+        objective.started.fill_(True)
+    assert torch.equal(weights(trusting.eval(), given)[2:], torch.ones(2 * B - 2))
+    found = weights(doubting.eval(), given)
+    agree = (given.text[::2] * given.text[1::2]).sum(1)
+    fits = (given.image.repeat_interleave(2, 0) * given.text).sum(1)
+    expected = (2 * (agree.repeat_interleave(2) - 0.999)).exp() * (2 * (fits - 0.5)).exp()
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_history_of_three_batches_is_their_moving_mean(given):
+    objective, kept = GatedContrastive(momentum=0.75), None
+    for turn in range(3):
+        now = replace(given, image=F.normalize(given.image.roll(turn, 1), dim=1))
+        objective(now)
+        fits = (now.image[given.batch.text_item] * now.text).sum(1)
+        means = torch.stack([fits[::2].mean(), fits[1::2].mean()])
+        kept = means if kept is None else 0.75 * kept + 0.25 * means
+        torch.testing.assert_close(objective.history[1:], kept, rtol=1e-5, atol=1e-6)
+
+
+def test_texts_of_raw_and_of_synthetic_kind_are_compared_with_their_own_past(given):
+    objective = GatedContrastive()
+    objective.history.copy_(torch.tensor([0.999, 0.8, -0.4]))
+    objective.started.fill_(True)
+    found = weights(objective.eval(), given)
+    fits = (given.image.repeat_interleave(2, 0) * given.text).sum(1)
+    sample = (2 * ((given.text[::2] * given.text[1::2]).sum(1) - 0.999)).exp().repeat_interleave(2)
+    past = torch.tensor([0.8, -0.4]).repeat(B)
+    torch.testing.assert_close(found, sample * (2 * (fits - past)).exp(), rtol=1e-4, atol=1e-6)

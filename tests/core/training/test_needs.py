@@ -13,6 +13,7 @@ from voxtile.objectives.margin import Margin
 from voxtile.objectives.masked_image import MaskedImage
 from voxtile.objectives.of_samples import OfSamples
 from voxtile.objectives.region_attribute import RegionAttribute
+from voxtile.objectives.region_contrast import RegionContrast
 from voxtile.objectives.text_agreement import TextAgreement
 from voxtile.objectives.text_facts import TextFactHead
 from voxtile.training.needs import check_data
@@ -47,6 +48,25 @@ def test_terms_that_read_what_texts_state_need_evidence(objective):
     with pytest.raises(ConfigError, match=r"state a fact, which the objective 'mine' needs; .* set data.captions.unit"):
         check_data({"other": Contrastive(), "mine": objective}, data(TEXTS, FACTS))
     check_data({"mine": objective}, data(TEXTS, FACTS, EVIDENCE))
+
+
+def test_a_term_that_tells_attributes_apart_needs_items_without_them():
+    given = data(TEXTS, FACTS, EVIDENCE)
+    given.contrasts_facts = False
+    with pytest.raises(ConfigError, match=r"no fact is there in some items .* 'mine' tells apart; let silence mean"):
+        check_data({"other": Contrastive(), "mine": RegionAttribute()}, given)
+    given.contrasts_facts = True
+    check_data({"mine": RegionAttribute()}, given)
+
+
+def test_a_term_that_tells_phrases_apart_needs_two():
+    given = data(TEXTS)
+    for count, said in ((0, "no phrases"), (1, "1 phrase,")):
+        given.region_phrases = count
+        with pytest.raises(ConfigError, match=rf"training split bear {said}.* 'mine' tells phrases apart"):
+            check_data({"mine": RegionContrast()}, given)
+    given.region_phrases = 2
+    check_data({"mine": RegionContrast()}, given)
 
 
 @pytest.mark.parametrize("name", ["facts", "same_facts"])

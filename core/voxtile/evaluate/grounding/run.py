@@ -39,7 +39,10 @@ BLIND = "text-blind"
 
 POINTS = ("centre point", "random point")
 """Names of the controls of the pointing game."""
-
+ORACLE = (
+    "proposals are an oracle's: the model chooses among the annotated regions themselves, the right answer is one of "
+    "them, and its extent is not the model's work"
+)
 _VALIDATION_UNITS = 200  # enough for the thresholds
 
 
@@ -251,6 +254,7 @@ def run_grounding(model: EvaluationModel, corpus: Corpus, task: GroundingTask, o
     source = LabelSource(corpus, task)
     parts = {role: _Part(part, grounder.labels(source, part)) for role, part in used.items()}
     cuts, notes = choose_cuts(_judged(grounder, parts["val"]), task)
+    notes = (*notes, *([ORACLE] if task.proposals else []))
     thresholds = choose_parts(_judged(grounder, parts["val"]), task, cuts)
     table = RatioTable(
         task.name, [c.name for c in task.classes], units["reported"].subjects,

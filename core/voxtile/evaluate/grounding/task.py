@@ -25,7 +25,8 @@ class GroundingTask(EvaluationTask):
         overlap: intersection over union at which a predicted lesion is a true one.
         least_extent: targets count whose longest extent on the model's grid reaches so many voxels along an axis.
         method: how similarity shows phrases, see `SimilarityModel`; None asks the model's own decoder.
-        proposals: answer with the one region of the image, whatever it is called, that holds most of the map.
+        proposals: answer with the one annotated region of the image, whatever it is called, that holds most of the map:
+            an oracle's proposals, since the right answer is among them.
         regions_source: only regions whose source begins with one of these are the truth; all where empty. What reports
             suggest (`suv-mentions`) may train a model and never judges one.
     """
@@ -60,7 +61,7 @@ def grounding_fields(place: Place, task: Mapping[str, Any]) -> dict[str, Any]:
         raise place.at("least_extent").error(f"expected a whole number of voxels above 0, found {shown(extent)}")
     competing = task.get("kind") == COMPETING
     method = place.choice(task, "method", METHODS, METHODS[0]) if competing or "method" in task else None
-    proposals = place.choice(task, "proposals", ("regions",), None) if "proposals" in task else None
+    proposals = place.choice(task, "proposals", ("oracle", "regions"), None) if "proposals" in task else None
     if proposals and (method is None or competing):
         raise place.at("proposals").error("proposals are chosen by similarity in tasks of kind grounding; set 'method'")
     shared = {"overlap": float(overlap), "least_extent": extent, "regions_source": _sources(place, task)}

@@ -1,6 +1,7 @@
 """Tissue, ink, folds and focus against known pictures, brute force and scipy."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -264,3 +265,17 @@ def test_a_network_finds_tissue_and_its_weights_belong_to_the_config(tmp_path):
     assert other.config()["files"] != spec.config()["files"]
     with pytest.raises(ConfigError, match="do not fit"):
         other.build()
+
+
+@pytest.mark.parametrize("named", ["subprocess.Popen", "subprocess.run", "os.system", "pathlib.Path"])
+def test_what_is_no_detector_and_no_network_is_not_called(named, tmp_path):
+    song = tmp_path / "song"
+    arguments = {"args": ["touch", str(song)]}
+    with pytest.raises(ConfigError, match="was not run"):
+        tissue_spec(json.dumps({"class_path": named, "init_args": arguments})).build()
+    init = {"network": named, "weights": "none", "arguments": arguments}
+    spec = tissue_spec(json.dumps({"class_path": "voxtile_pathology.tissue.network.NetworkTissue", "init_args": init}))
+    with pytest.raises(ConfigError, match="was not run"):
+        spec.build()
+    time.sleep(0.1)
+    assert not song.exists()

@@ -232,9 +232,14 @@ def _check_arguments(class_path: str, arguments: Mapping[str, Any]) -> None:
 def _class(class_path: str) -> Any:  # noqa: ANN401
     module, _, name = class_path.rpartition(".")
     try:
-        return getattr(importlib.import_module(module), name)
+        found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(f"--tissue: there is no class '{class_path}' ({error}); give otsu or a class path") from error
+    if not isinstance(found, type) or not any("__call__" in vars(level) for level in found.__mro__):
+        raise ConfigError(
+            f"--tissue: '{class_path}' is no class with __call__, as a TissueDetector has, and was not run"
+        )
+    return found
 
 
 @lru_cache(maxsize=4)

@@ -77,12 +77,16 @@ class NetworkTissue:
 
 
 def _loaded(class_path: str, weights: str, arguments: Mapping[str, Any]) -> torch.nn.Module:
+    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     module, _, name = class_path.rpartition(".")
     try:
-        network: torch.nn.Module = getattr(importlib.import_module(module), name)(**arguments)
+        kind = getattr(importlib.import_module(module), name)
+        if not isinstance(kind, type) or not issubclass(kind, torch.nn.Module):
+            raise ConfigError(f"the tissue network '{class_path}' is no torch.nn.Module and was not run")
+        network: torch.nn.Module = kind(**arguments)
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise ConfigError(f"the tissue network '{class_path}' cannot be built: {error}") from error
     try:

@@ -6,16 +6,21 @@ before it is read, aliases at their full size.
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+from voxtile.errors import ConfigError
+
 DEEPEST = 100  # levels; hand-written files have under ten, and the parsers of both formats stop near a thousand
-MOST_VALUES = 2_000_000  # that a YAML file may stand for, aliases followed: some hundred megabytes in memory
+MOST_VALUES = 500_000  # that a YAML file may stand for, aliases followed; its reader takes some hundred bytes for each
 LONGEST = 16 * 2**20  # characters of YAML
 
+_FLAGS = ("-c", "--config")
 SafeLoader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -31,13 +36,37 @@ def load_yaml(text: str | bytes, loader: type[Any] = SafeLoader) -> Any:  # noqa
         loader: a safe loader of PyYAML.
 
     Raises:
-        BoundsError: the text is too long, too deep, refers to itself, or its aliases stand for too much.
+        BoundsError: the text is too long, too deep, refers to itself, or stands for too much with its aliases.
         yaml.YAMLError: it is no YAML.
     """
+    check_yaml(text)
+    return yaml.load(text, Loader=loader)  # a safe one, as the argument says
+
+
+def check_yaml(text: str | bytes) -> None:
+    """Raise what `load_yaml` raises, and load nothing."""
     if len(text) > LONGEST:
         raise BoundsError(f"it has more than {LONGEST // 2**20} million characters of YAML")
     _check_events(yaml.parse(text, Loader=SafeLoader))
-    return yaml.load(text, Loader=loader)  # a safe one, as the argument says
+
+
+def check_config_files(argv: Sequence[str]) -> None:
+    """Hold the files that `-c` and `--config` name to the bounds, before the parser of the command line reads them.
+
+    Raises:
+        ConfigError: one exceeds them. What else is wrong with a file is the parser's to say.
+    """
+    for before, word in itertools.pairwise(("", *argv)):
+        flag, equals, value = word.partition("=")
+        name = word if before in _FLAGS else value if equals and flag in _FLAGS else None
+        if name is None or not Path(name).is_file():
+            continue
+        try:
+            check_yaml(Path(name).read_bytes())
+        except BoundsError as error:
+            raise ConfigError(f"the config '{name}' was not read: {error}") from None
+        except (OSError, yaml.YAMLError):
+            continue
 
 
 def load_json(text: str | bytes) -> Any:  # noqa: ANN401 - whatever it holds
@@ -117,7 +146,7 @@ def _check_events(events: Iterable[Any]) -> None:
             if event.anchor is not None:
                 anchors[event.anchor] = 1
         if sizes[-1] > MOST_VALUES:
-            raise BoundsError(f"its aliases stand for more than {MOST_VALUES:,} values")
+            raise BoundsError(f"it stands for more than {MOST_VALUES:,} values")
 
 
 def _check_depth(value: dict[Any, Any] | list[Any]) -> None:

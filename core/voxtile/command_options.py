@@ -42,6 +42,10 @@ def call(command: Command, name: str, argv: Sequence[str]) -> None:
     if any(word in ("-h", "--help") for word in argv):
         print_help(parser, function, command, name)
         return
+    if any(word.startswith("--config") for word in argv):
+        from voxtile.bounded_text import check_config_files
+
+        check_config_files(argv)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the parser's own deprecations are no news to the user

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from voxtile.bounded_text import load_json
 from voxtile.corpus.schema import SCHEMA_VERSION
 from voxtile.corpus.storage import storage_errors, write_atomically
 from voxtile.errors import CorpusError
@@ -44,7 +45,7 @@ def check_corpus(root: Path) -> None:
     """
     path = root / CORPUS_FILE
     try:
-        header = json.loads(path.read_text("utf-8"))
+        header = load_json(path.read_text("utf-8"))
         version = str(header["schema"])
     except FileNotFoundError as error:
         raise CorpusError(f"'{root}' is not a corpus (it has no {CORPUS_FILE}); check the path") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import duckdb
 
+from voxtile.bounded_text import load_json
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import OVERVIEW
 
@@ -264,7 +264,7 @@ def _reasons(connection: duckdb.DuckDBPyConnection) -> list[Reason]:
 def _runs(root: Path) -> list[Run]:
     runs = []
     for path in sorted((root / "manifests").glob("*.json")):
-        content = json.loads(path.read_text("utf-8"))
+        content = load_json(path.read_text("utf-8"))
         runs.append(
             Run(
                 task=str(content.get("task", "?")),

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from voxtile.bounded_text import load_json
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.source import StoredSample
 from voxtile.engine.task import Item, Outcome, Row, Sample
@@ -159,7 +160,7 @@ def _terms(corpus: Path) -> dict[str, Any]:
     """What the derived manifest says of the source. The first manifest names a corpus for good, however it grows."""
     manifests = [path.read_bytes() for path in sorted((corpus / "manifests").glob("*.json"))]
     try:
-        entries = [dict(json.loads(manifest)) for manifest in manifests]
+        entries = [dict(load_json(manifest)) for manifest in manifests]
     except (ValueError, TypeError) as error:
         raise CorpusError(f"a manifest of '{corpus}' is damaged; run 'voxtile verify' on it") from error
     licences = sorted({entry["licence"] for entry in entries if entry.get("licence")})

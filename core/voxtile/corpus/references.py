@@ -9,7 +9,6 @@ they are there, are the file's size and `edge_digest`. Whatever else the reader 
 
 from __future__ import annotations
 
-import json
 import os
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 import numpy.typing as npt
 
+from voxtile.bounded_text import load_json
 from voxtile.corpus.identity import KeyMap, key_map_path
 from voxtile.domain import discover
 from voxtile.errors import CorpusError, VoxtileError
@@ -56,7 +56,7 @@ def parse_reference(row: Mapping[str, Any]) -> dict[str, Any]:
         CorpusError: it is not JSON with a `uri`.
     """
     try:
-        fields = dict(json.loads(row["ref"]))
+        fields = dict(load_json(row["ref"]))
         fields["uri"] = str(fields["uri"])
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise CorpusError(f"the reference of sample {row['uid']} is damaged; convert its source again") from error

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from voxtile.bounded_text import load_json
 from voxtile.corpus.source import StoredSample
 from voxtile.corpus.view_compile import write_view
 from voxtile.corpus.view_evidence import FACTS, HASHES
@@ -72,7 +73,7 @@ class CompiledView:
     """
 
     def __init__(self, folder: Path, roots: Sequence[Path]) -> None:
-        about = json.loads((folder / "view.json").read_text())
+        about = load_json((folder / "view.json").read_text())
         self.folder = folder
         self.roots = tuple(roots)
         self.key: str = about["key"]
@@ -326,7 +327,7 @@ def view_label(roots: Sequence[Path], name: str) -> str:
 
 def _recorded(folder: Path, name: str, field: str) -> object:
     try:
-        value: object = json.loads((folder / name).read_text())[field]
+        value: object = load_json((folder / name).read_text())[field]
     except (FileNotFoundError, ValueError, KeyError):
         return None
     return value

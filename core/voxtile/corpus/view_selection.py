@@ -16,6 +16,7 @@ from typing import Any
 
 import duckdb
 
+from voxtile.bounded_text import load_json
 from voxtile.corpus.storage import publish_all
 from voxtile.errors import ConfigError, CorpusError
 
@@ -42,7 +43,7 @@ class Selection:
             CorpusError: the file is damaged.
         """
         try:
-            about: dict[str, Any] = json.loads((self.folder / ABOUT).read_text("utf-8"))
+            about: dict[str, Any] = load_json((self.folder / ABOUT).read_text("utf-8"))
             return {"scheme": about["scheme"], "weighted": about["weighted"], "sha256": about["sha256"], **about}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CorpusError(f"'{self.folder}' is damaged; make the view again with voxtile curate") from error

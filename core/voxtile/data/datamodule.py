@@ -20,7 +20,7 @@ from voxtile.data.base import BasePreset
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.cursor import Cursor, CursorCallback
 from voxtile.data.draws import DrawDataset, PackedPreset, Unit
-from voxtile.data.loader import BatchLoader, OrderedDraws, TrainingDraws
+from voxtile.data.loader import WORKER_TIMEOUT, BatchLoader, OrderedDraws, TrainingDraws
 from voxtile.data.marks import TrainingMarks
 from voxtile.data.mixed import MixedSources
 from voxtile.data.mixture import Mixture
@@ -62,6 +62,7 @@ class CorpusDataModule(pl.LightningDataModule):
             (`OfSamples`); null for none.
         regions: phrases with their masks and boxes, for objectives that ground; null for none.
         cache_in_memory: keep the deterministic part of the preset (resampling) in memory shared by the workers.
+        worker_timeout: seconds that a worker process may take for a batch; one that takes longer ends the run.
         pin_memory: put batches into page-locked memory, for training on a GPU.
         view_folder: folder for compiled views instead of the corpus's `views`, where that is read-only.
         mixture: several sources with shares, in place of `corpus`; null for one.
@@ -94,12 +95,15 @@ class CorpusDataModule(pl.LightningDataModule):
         pin_memory: bool = False,
         view_folder: str | None = None,
         mixture: Mixture | None = None,
+        worker_timeout: float = WORKER_TIMEOUT,
     ) -> None:
         super().__init__()
         if batch_size < 1:
             raise ConfigError(f"batch_size: {batch_size} is not a positive number of items")
         if num_workers < 0:
             raise ConfigError(f"num_workers: {num_workers} is negative; 0 loads in the training process")
+        if not worker_timeout > 0:
+            raise ConfigError(f"worker_timeout: {worker_timeout} is no number of seconds above 0")
         if sample_captions is not None and unit != "study":
             raise ConfigError("sample_captions: texts of single samples beside those of items need unit: study")
         self.preset = cast(Preset, preset)
@@ -107,6 +111,7 @@ class CorpusDataModule(pl.LightningDataModule):
         self.seed = seed
         self.unit: Unit = unit
         self._num_workers = num_workers
+        self._worker_timeout = worker_timeout
         self._pin_memory = pin_memory
         self._splits = {"train": train_split, "val": val_split, "test": test_split}
         self._source = DataSource(
@@ -333,7 +338,14 @@ class CorpusDataModule(pl.LightningDataModule):
         self, dataset: DrawDataset | MixtureDataset, draws: TrainingDraws | OrderedDraws | OrderedBySource
     ) -> BatchLoader:
         on_cpu = self.trainer is None or self.trainer.strategy.root_device.type == "cpu"
-        return BatchLoader(dataset, draws, num_workers=self._num_workers, pin_memory=self._pin_memory, unpack=on_cpu)
+        return BatchLoader(
+            dataset,
+            draws,
+            num_workers=self._num_workers,
+            worker_timeout=self._worker_timeout,
+            pin_memory=self._pin_memory,
+            unpack=on_cpu,
+        )
 
 
 def _callbacks(trainer: pl.Trainer) -> list[pl.Callback]:

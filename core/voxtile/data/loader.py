@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from voxtile.data.cursor import Cursor
 from voxtile.data.draws import DrawDataset, Draws, Failed, PackedPreset
+from voxtile.data.lost_worker import Watch
 from voxtile.data.mixture_order import MixtureOrder
 from voxtile.data.order import EpochOrder, WeightedOrder
 from voxtile.errors import CorpusError
@@ -18,6 +19,9 @@ from voxtile.types import Batch
 
 if TYPE_CHECKING:
     from voxtile.data.mixture_draws import MixtureDataset, OrderedBySource
+
+
+WORKER_TIMEOUT = 600.0  # seconds; the slowest batch of whole slides over a network takes a tenth
 
 
 class TrainingDraws(Sampler[Draws]):
@@ -76,6 +80,7 @@ class BatchLoader:
         dataset: turns draws into batches.
         draws: which draws; it reads the cursor when iteration starts.
         num_workers: worker processes; 0 loads in this one.
+        worker_timeout: seconds that a worker may take for a batch.
         pin_memory: put batches into page-locked memory.
         unpack: normalise packed images here, on the CPU; otherwise they stay bytes until `CorpusDataModule` has moved
             them.
@@ -87,11 +92,13 @@ class BatchLoader:
         draws: TrainingDraws | OrderedDraws | OrderedBySource,
         *,
         num_workers: int = 0,
+        worker_timeout: float = WORKER_TIMEOUT,
         pin_memory: bool = False,
         unpack: bool = True,
     ) -> None:
         self.dataset = dataset
         self.draws = draws
+        self._worker_timeout = worker_timeout
         self._unpack = unpack and isinstance(dataset.preset, PackedPreset)
         self._loader: DataLoader[Any] = DataLoader(
             dataset,
@@ -111,12 +118,17 @@ class BatchLoader:
     def __iter__(self) -> Iterator[Batch]:
         # A generator: nothing starts before the first batch is asked for, since Lightning calls iter() more than once.
         preset: Any = self.dataset.preset
-        for batch in self._loader:
-            if isinstance(batch, Failed):
-                raise CorpusError(batch.message)
-            if self._unpack and batch.images.numel():
-                batch.images = preset.unpack(batch.images)
-            yield batch
+        batches = iter(self._loader)
+        watch = Watch(getattr(batches, "_workers", ()), self._worker_timeout)
+        try:
+            while (batch := watch.next(batches)) is not None:
+                if isinstance(batch, Failed):
+                    raise CorpusError(batch.message)
+                if self._unpack and batch.images.numel():
+                    batch.images = preset.unpack(batch.images)
+                yield batch
+        finally:
+            watch.end()
 
     def state_dict(self) -> dict[str, Any]:
         """Empty: the cursor is saved by the datamodule."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
+from voxtile.bounded_text import load_json
 from voxtile.embed.conch_model import conch_extractor
 from voxtile.embed.extractor import Extractor
 from voxtile.embed.own import DualExtractor, open_clip_extractor
@@ -59,7 +59,7 @@ def folder_extractor(folder: str | Path) -> Extractor:
 
 def _is_timm(config: Path) -> bool:
     try:
-        content: Any = json.loads(config.read_text("utf-8"))
+        content: Any = load_json(config.read_text("utf-8"))
     except ValueError as error:
         raise CheckpointError(f"'{config}' is no JSON; download the model again") from error
     return isinstance(content, dict) and "architecture" in content and "model_type" not in content

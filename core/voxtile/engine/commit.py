@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from voxtile.bounded_text import load_json
 from voxtile.corpus.schema import LEDGER, SCHEMA_VERSION, VERSION_KEY
 from voxtile.corpus.storage import TEMPORARY_SUFFIX, write_atomically
 from voxtile.engine.plan import Job, TaskIdentity
@@ -106,7 +107,7 @@ def read_done(root: Path, task: str) -> Iterator[DoneJob]:
     """
     for path in sorted((root / DONE).glob("*.json")):
         try:
-            done = _from_json(json.loads(path.read_bytes()))
+            done = _from_json(load_json(path.read_bytes()))
         except (ValueError, KeyError, TypeError, AttributeError):
             raise CorpusError(
                 f"'{path}' is damaged; delete it to convert its inputs again, then run 'voxtile verify'"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import voxtile
+from voxtile.bounded_text import load_json
 from voxtile.corpus.schema import SCHEMA_VERSION
 from voxtile.corpus.storage import write_atomically
 from voxtile.engine.plan import TaskIdentity
@@ -34,7 +35,7 @@ def jobs_in_manifests(root: Path) -> set[str]:
     """Ids of the jobs that earlier manifests already cover."""
     covered: set[str] = set()
     for path in sorted((root / FOLDER).glob("*.json")):
-        covered.update(json.loads(path.read_bytes()).get("jobs", []))
+        covered.update(load_json(path.read_bytes()).get("jobs", []))
     return covered
 
 

@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import yaml
 
+from voxtile.bounded_text import load_yaml
 from voxtile.domain import resolve
 from voxtile.errors import ConfigError
 from voxtile.evaluate.factuality.task import FACTUALITY_KEYS, parse_factuality
@@ -63,7 +64,7 @@ def load_task(name: str) -> Task:
     path = resolve(name, kind="task")
     try:
         with path.open(encoding="utf-8") as file:
-            content = yaml.load(file, Loader=_UniqueKeyLoader)
+            content = load_yaml(file.read(), _UniqueKeyLoader)
     except OSError as error:
         raise ConfigError(f"task file '{path}' cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

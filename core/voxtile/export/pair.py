@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import tokenizers
 import torch
 from torch import Tensor
 
+from voxtile.bounded_text import load_json
 from voxtile.data.preset import Preset
 from voxtile.data.presets import preset_from_config
 from voxtile.errors import CheckpointError, ConfigError
@@ -80,7 +80,7 @@ def is_onnx(folder: Path) -> bool:
 
 def _settings(folder: Path) -> dict[str, Any]:
     try:
-        settings: dict[str, Any] = json.loads((folder / SETTINGS).read_text("utf-8"))
+        settings: dict[str, Any] = load_json((folder / SETTINGS).read_text("utf-8"))
         version = int(settings["format"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"'{folder / SETTINGS}' cannot be read ({error}); export the model again") from None

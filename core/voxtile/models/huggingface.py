@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from voxtile.bounded_text import load_json
 from voxtile.data.presets import ImageAugment, ImagePreset
 from voxtile.errors import CheckpointError, ConfigError, MissingExtraError
 from voxtile.models.tower import require_phrases
@@ -159,7 +159,7 @@ def preset_of(processor: Mapping[str, Any]) -> ImagePreset:
 def _refuse_own_code(folder: Path) -> None:
     config = folder / CONFIG
     try:
-        content = json.loads(config.read_text("utf-8"))
+        content = load_json(config.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"'{config}' cannot be read as JSON; download the model again") from error
     if "auto_map" in content:

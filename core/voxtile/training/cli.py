@@ -21,6 +21,7 @@ from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.utilities import rank_zero_only
 
 from voxtile.data.datamodule import CorpusDataModule
+from voxtile.data.lost_worker import LostWorkerError, lost_worker
 from voxtile.errors import ConfigError, InterruptedRunError, cause_of
 from voxtile.models.dual import DualEncoder
 from voxtile.models.tower import ImageTower, TextTower
@@ -197,6 +198,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise ConfigError(explain(str(error), (), CONFIGURED)) from error
     except MisconfigurationException as error:
         raise _refused_by_trainer(error) from error
+    except (RuntimeError, LostWorkerError) as error:
+        lost = error if isinstance(error, LostWorkerError) else lost_worker(error)
+        if lost is None:
+            raise
+        then = "go on with --ckpt_path last" if arguments[0] == "fit" else "run the same command again"
+        raise LostWorkerError(f"{lost}; {then}") from error
     except SystemExit as leaving:
         if not isinstance(leaving.__context__, KeyboardInterrupt):
             raise

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from voxtile.bounded_text import check_yaml
 from voxtile.domain import resolve
 from voxtile.errors import ConfigError, cause_of
 
@@ -39,12 +40,14 @@ def config_path(name: str) -> str:
     """
     path = Path(resolve(name, kind="config"))
     try:
-        yaml.compose(path.read_text("utf-8"), yaml.CSafeLoader)
+        text = path.read_text("utf-8")
+        check_yaml(text)
+        yaml.compose(text, yaml.CSafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         said = ", ".join(part for part in (error.context, error.problem) if part)
         raise ConfigError(f"config '{path}' is no YAML{where}: {said}; correct the file") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"config '{path}' cannot be read ({cause_of(error)}); name a YAML file") from error
     return str(path)

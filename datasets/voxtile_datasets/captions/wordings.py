@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from voxtile.bounded_text import load_yaml
 from voxtile.domain import discover
 from voxtile.errors import ConfigError, cause_of
 
@@ -110,7 +111,7 @@ def load_bank(path: Path) -> Bank:
     """
     try:
         data = path.read_bytes()
-        content = yaml.safe_load(data)
+        content = load_yaml(data)
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"the wording bank '{path}' cannot be read: {cause_of(error)}") from error
     place = f"wording bank '{path}'"

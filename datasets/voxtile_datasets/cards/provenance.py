@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voxtile.bounded_text import load_json
 from voxtile.errors import CorpusError
 
 _HIDDEN = ("licence", "deidentify")  # said elsewhere on the card
@@ -53,7 +54,7 @@ def read_runs(root: Path) -> list[Run]:
     runs = []
     for path in sorted((root / "manifests").glob("*.json")):
         try:
-            runs.append(_run(path.stem, dict(json.loads(path.read_text("utf-8")))))
+            runs.append(_run(path.stem, dict(load_json(path.read_text("utf-8")))))
         except (ValueError, TypeError, AttributeError) as error:
             raise CorpusError(f"the manifest '{path}' is damaged; run 'voxtile verify' on the corpus") from error
     return runs

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import yaml
 
+from voxtile.bounded_text import load_yaml
 from voxtile.corpus.schema import TABLES
 from voxtile_datasets.cards.card import Card
 
@@ -128,5 +128,5 @@ def split_names(card: Card) -> dict[str, Any]:
 @cache
 def descriptions_of_tables() -> dict[str, dict[str, str]]:
     """Table → column → description; `_` is the table itself."""
-    content: dict[str, dict[str, str]] = yaml.safe_load(_COLUMNS.read_text("utf-8"))
+    content: dict[str, dict[str, str]] = load_yaml(_COLUMNS.read_text("utf-8"))
     return content

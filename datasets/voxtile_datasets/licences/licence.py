@@ -12,8 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from voxtile.bounded_text import load_yaml
 from voxtile.errors import VoxtileError
 
 ATTRIBUTION = "attribution"
@@ -155,5 +154,5 @@ def _blank(found: re.Match[str]) -> str:
 
 @cache
 def _known(section: str) -> tuple[tuple[dict[str, Any], re.Pattern[str]], ...]:
-    content = yaml.safe_load(_FILE.read_text("utf-8"))
+    content = load_yaml(_FILE.read_text("utf-8"))
     return tuple((entry, re.compile(entry["pattern"], re.IGNORECASE)) for entry in content[section])

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
+from voxtile.bounded_text import load_json
 from voxtile.corpus.storage import TEMPORARY_SUFFIX, publish_all, write_atomically
 from voxtile.corpus.tar import DeterministicTar
 from voxtile.engine.commit import sha256_of
@@ -103,7 +104,7 @@ def open_state(out: Path, key: str, settings: dict[str, object]) -> ExportState:
             raise ConfigError(f"the folder '{out}' exists and holds other files; name a new one for the export")
         return ExportState(key, settings)
     try:
-        held = json.loads(path.read_text("utf-8"))
+        held = load_json(path.read_text("utf-8"))
         state = ExportState(**{**held, "shards": [Shard(**shard) for shard in held["shards"]]})
     except (ValueError, TypeError, KeyError):
         raise ConfigError(f"'{path}' is damaged; name a new folder for the export") from None

@@ -295,7 +295,7 @@ def test_presets_are_found_in_files_and_configs(tmp_path):
 
 
 def test_code_named_by_a_preset_is_not_run(source, tmp_path):
-    with pytest.raises(PresetError, match="not a class of voxtile"):
+    with pytest.raises(PresetError, match="is no class that voxtile"):
         materialize_corpus(
             source, tmp_path / "b", preset='{"class_path": "subprocess.Popen", "init_args": {"args": "id"}}'
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from voxtile.bounded_text import load_yaml
 from voxtile.domain import resolve
 from voxtile.errors import ConfigError
 
@@ -30,7 +31,7 @@ def read_preset(text: str) -> dict[str, Any]:
     try:
         where = "--preset" if text.lstrip().startswith("{") else f"'{text}'"
         content = text if where == "--preset" else Path(resolve(text, kind="config")).read_text("utf-8")
-        loaded = yaml.safe_load(content)
+        loaded = load_yaml(content)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"the preset '{text}' cannot be read: {' '.join(str(error).split())}") from error
     for place in ((), *_PLACES):

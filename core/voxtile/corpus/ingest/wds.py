@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voxtile.bounded_text import load_json
 from voxtile.corpus.edges import EDGE, edge_digest
 from voxtile.corpus.ingest.pairs import NO_IMAGE, Pair, PairTask, files_under
 from voxtile.corpus.ingest.picture import PictureError
@@ -63,8 +63,8 @@ class WdsTask(PairTask):
 def texts_in_json(data: bytes) -> list[str | bytes]:
     """The caption or captions in a JSON member; none when it is damaged or has no such field."""
     try:
-        record = json.loads(data)
-    except (ValueError, RecursionError):
+        record = load_json(data)
+    except ValueError:
         return []
     if not isinstance(record, dict):
         return []

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from voxtile.bounded_text import load_json
 from voxtile.corpus.parts import uncommitted_stems
 from voxtile.corpus.storage import TEMPORARY_SUFFIX
 from voxtile.corpus.verification.problem import Problem
@@ -42,7 +42,7 @@ def read_records(root: Path) -> Recorded:
     for path in [*sorted((root / "done").glob("*.json")), *sorted((root / "manifests").glob("*.json"))]:
         name = path.relative_to(root).as_posix()
         try:
-            entries = _entries(json.loads(path.read_bytes()))
+            entries = _entries(load_json(path.read_bytes()))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             advice = "restore it from a copy, or delete it and run the same conversion again"
             recorded.problems.append(Problem(name, f"the record is damaged ({type(error).__name__})", advice))

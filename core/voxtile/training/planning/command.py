@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from voxtile.bounded_text import load_yaml
 from voxtile.data.preset import Preset
 from voxtile.data.presets import preset_from_config
 from voxtile.data.regions import RegionPolicy
@@ -81,7 +81,7 @@ class _Plan:
 
     def __init__(self, name: str) -> None:
         path = config_path(name)
-        config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        config = load_yaml(Path(path).read_text(encoding="utf-8"))
         try:
             self._model: Mapping[str, Any] = config["model"]
             data: Mapping[str, Any] = config["data"]

@@ -8,8 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from voxtile.bounded_text import load_yaml
 from voxtile.words.phrases import Phrases
 from voxtile.words.tokens import normal_form, words_of
 
@@ -93,7 +92,7 @@ class Grammar:
 @cache
 def load_grammar() -> Grammar:
     """Read and compile the table."""
-    data: dict[str, Any] = yaml.load(FILE.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    data: dict[str, Any] = load_yaml(FILE.read_text(encoding="utf-8"))
     comparators = {kind: data[kind] for kind in ("about", "at_most", "less", "more")}
     return Grammar(
         version=str(data["version"]),

@@ -6,11 +6,11 @@ and never better, and an objection counts only where the words that it quotes ar
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
+from voxtile.bounded_text import load_json
 from voxtile_datasets.captions.checker.check import Known
 from voxtile_datasets.captions.checker.verdict import ORDER, Fault, Judgement, Verdict, worst
 from voxtile_datasets.captions.providers.provider import ReplyError
@@ -81,7 +81,7 @@ def question(text: str, known: Known) -> Request:
 def objections(text: str, reply: str) -> tuple[Fault, ...]:
     """The objections of a reply whose words are in the text; none where it is no such JSON."""
     try:
-        found = json.loads(reply)["objections"]
+        found = load_json(reply)["objections"]
     except (ValueError, KeyError, TypeError):
         return ()
     return tuple(fault for item in found if (fault := _objection(text, item))) if isinstance(found, list) else ()

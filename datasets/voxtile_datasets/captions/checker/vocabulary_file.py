@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from voxtile.bounded_text import load_yaml
 from voxtile.errors import ConfigError, cause_of
 
 _KEYS = frozenset(
@@ -83,7 +84,7 @@ def _load(path: Path) -> tuple[dict[str, Any], bytes]:
         if path.stat().st_size > _LARGEST:
             raise ConfigError(f"the vocabulary '{path}' is larger than 4 MiB; split it")
         content = path.read_bytes()
-        data = yaml.load(content, Loader=yaml.CSafeLoader)
+        data = load_yaml(content)
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"the vocabulary '{path}' cannot be read: {cause_of(error)}") from error
     if not isinstance(data, dict) or not data.keys() <= _KEYS:

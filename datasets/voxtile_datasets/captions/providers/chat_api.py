@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from voxtile.bounded_text import load_json
 from voxtile_datasets.captions.providers.estimate import guess_tokens_in
 from voxtile_datasets.captions.providers.refusals import TryError
 from voxtile_datasets.captions.providers.request import Request
@@ -126,8 +127,8 @@ def read_answer(body: bytes, request: Request) -> Answer:
         TryError: it is no reply of this API: cut off, of another form, or to another question.
     """
     try:
-        content = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        content = load_json(body)
+    except ValueError as error:
         raise TryError("not-json", "the reply is not the JSON of a completion", lost=True) from error
     return answer_of(content, request)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from voxtile.bounded_text import load_json
 from voxtile.errors import ConfigError
 from voxtile_datasets.captions.providers.address import checked_base_url
 from voxtile_datasets.captions.providers.chat_api import Dialect, read_answer
@@ -172,7 +172,7 @@ class OpenAIProvider:
             return error
         try:
             answered = await self._connection.get("/models")
-            names = [str(entry["id"])[:100] for entry in json.loads(answered.body)["data"]]
+            names = [str(entry["id"])[:100] for entry in load_json(answered.body)["data"]]
         except (TryError, ValueError, KeyError, TypeError, RecursionError):
             return error
         return self._place.unknown_model(names)

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from voxtile.bounded_text import load_yaml
 from voxtile.errors import ConfigError, cause_of
 
 _SHIPPED = Path(__file__).with_name("prices.yaml")
@@ -66,7 +67,7 @@ def load_prices(path: Path | None = None) -> PriceTable:
     """
     path = path or _SHIPPED
     try:
-        content = yaml.safe_load(path.read_text())
+        content = load_yaml(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"the prices in '{path}' cannot be read: {cause_of(error)}") from error
     if not isinstance(content, Mapping) or not isinstance(content.get("models"), list):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
+from voxtile.bounded_text import load_json
 from voxtile_datasets.captions.providers.provider import ProviderError, ReplyError
 
 _RETRIED = frozenset({408, 409, 425, 429})
@@ -115,13 +115,13 @@ def message_of(body: bytes) -> str:
     """What a refusal says, in one short line."""
     text = body[:20_000].decode(errors="replace")
     try:
-        content = json.loads(body) if len(body) <= 1 << 20 else None
+        content = load_json(body) if len(body) <= 1 << 20 else None
         error = content.get("error", content) if isinstance(content, dict) else None
         if isinstance(error, dict):
             text = " ".join(str(error[name]) for name in ("message", "code", "type", "detail") if error.get(name))
         elif isinstance(error, str):
             text = error
-    except (ValueError, RecursionError):
+    except ValueError:
         text = "a web page" if text.lstrip()[:1] == "<" else text
     return " ".join(text.split())[:300]
 

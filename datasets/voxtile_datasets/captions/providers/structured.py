@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from voxtile.bounded_text import load_json
 from voxtile.errors import MissingExtraError
 from voxtile_datasets.captions.providers.provider import OffSchemaError
 from voxtile_datasets.captions.providers.request import Reply
@@ -41,8 +42,8 @@ def checked_against(schema: Mapping[str, Any] | None, reply: Reply) -> Reply:
     fenced = _FENCED.search(reply.text)
     text = (fenced.group(1) if fenced else reply.text).strip()
     try:
-        value = json.loads(text) if len(text) <= _LONGEST_JSON else None
-    except (ValueError, RecursionError) as error:
+        value = load_json(text) if len(text) <= _LONGEST_JSON else None
+    except ValueError as error:
         raise OffSchemaError("not-json", f"the model answered with no JSON: '{_start(reply.text)}'", reply) from error
     fault = next(jsonschema.Draft202012Validator(dict(schema)).iter_errors(value), None)
     if fault is not None:

@@ -6,7 +6,6 @@ optional `polarity` (present by default), `value`, `unit`, `attributes` (a mappi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from voxtile.bounded_text import load_json
 from voxtile.errors import InputError, cause_of
 from voxtile_datasets.captions.strategies.strategy import Row
 
@@ -77,7 +77,7 @@ def _fact(row: Mapping[str, Any], place: str) -> Row:
     attributes = row.get("attributes") or {}
     if isinstance(attributes, str):
         try:
-            attributes = json.loads(attributes)
+            attributes = load_json(attributes)
         except ValueError as error:
             raise InputError(f"{place}: 'attributes' is no JSON: {error}") from error
     if not isinstance(attributes, dict):
@@ -103,7 +103,7 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
             return
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
-                row = json.loads(line) if line.strip() else None
+                row = load_json(line) if line.strip() else None
                 if row is not None and not isinstance(row, dict):
                     raise InputError(f"'{path}', line {number}: is no JSON object")
                 if row is not None:

@@ -20,6 +20,7 @@ import yaml
 from jinja2 import StrictUndefined, Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from voxtile.bounded_text import load_yaml
 from voxtile.domain import discover
 from voxtile.errors import ConfigError, cause_of
 from voxtile_datasets.captions.wordings import normalise
@@ -122,7 +123,7 @@ def load_prompt(path: Path) -> Prompt:
     """
     try:
         data = path.read_bytes()
-        content = yaml.safe_load(data)
+        content = load_yaml(data)
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"the prompt '{path}' cannot be read: {cause_of(error)}") from error
     if not isinstance(content, dict) or not content.keys() >= _NEEDED or not content.keys() <= _KEYS:

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
+from voxtile.bounded_text import load_yaml
 
 Kind = Literal["organ", "vessel", "part", "bone", "other", "finding", "unknown"]
 SIDES = ("left", "right")
@@ -104,7 +104,7 @@ class Anatomy:
 @cache
 def load_anatomy(path: Path = _TABLE) -> Anatomy:
     """The table that ships with voxtile."""
-    table = yaml.safe_load(path.read_text("utf-8"))
+    table = load_yaml(path.read_text("utf-8"))
     names: dict[str, str] = {}
     for name, entry in table["structures"].items():
         for alias in (name, *entry.get("aliases", ())):

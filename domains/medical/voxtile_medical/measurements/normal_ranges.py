@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
+from voxtile.bounded_text import load_yaml
 
 _TABLE = Path(__file__).with_name("normal_ranges.yaml")
 _SEXES = ("male", "female")
@@ -66,7 +66,7 @@ class RangeTable:
 @cache
 def load_ranges(path: Path = _TABLE) -> RangeTable:
     """The table that ships with voxtile."""
-    table = yaml.safe_load(path.read_text("utf-8"))
+    table = load_yaml(path.read_text("utf-8"))
     return RangeTable(table["version"], tuple(_range(entry) for entry in table["ranges"]))
 
 

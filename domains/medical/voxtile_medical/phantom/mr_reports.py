@@ -6,8 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from voxtile.bounded_text import load_yaml
 from voxtile.testing.phantom_noise import stream
 from voxtile.testing.phantom_wording import pick, shuffled
 from voxtile_medical.phantom.mr_findings import CONCEPTS
@@ -27,7 +26,7 @@ _STREAM = 704
 @cache
 def mr_wording() -> dict[str, Any]:
     """The wording bank."""
-    bank: dict[str, Any] = yaml.load(WORDING.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    bank: dict[str, Any] = load_yaml(WORDING.read_text(encoding="utf-8"))
     return bank
 
 

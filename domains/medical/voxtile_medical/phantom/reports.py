@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
+from voxtile.bounded_text import load_yaml
 from voxtile.testing.phantom_noise import stream
 from voxtile.testing.phantom_wording import listing, measure, pick, sentence, shuffled
 from voxtile_medical.phantom.findings import CONCEPTS
@@ -26,7 +26,7 @@ _MENTION_MIMIC = 0.5
 @cache
 def wording() -> dict[str, Any]:
     """The wording bank."""
-    bank: dict[str, Any] = yaml.load(WORDING.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    bank: dict[str, Any] = load_yaml(WORDING.read_text(encoding="utf-8"))
     return bank
 
 

@@ -7,8 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import yaml
-
+from voxtile.bounded_text import load_yaml
 from voxtile.words.phrases import Phrases
 from voxtile.words.tokens import normal_form, words_of
 
@@ -42,7 +41,7 @@ class Grammar:
 @cache
 def load_grammar(path: Path = ENGLISH) -> Grammar:
     """Read and compile a language table."""
-    data = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    data = load_yaml(path.read_text(encoding="utf-8"))
     breaks = data["breaks"]
     cues = [(phrase, kind) for kind, phrases in data["polarity"].items() for phrase in phrases]
     cues += [(phrase, "break") for phrase in breaks["hard"]]

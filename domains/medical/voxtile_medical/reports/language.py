@@ -6,8 +6,7 @@ from collections import Counter
 from functools import cache
 from pathlib import Path
 
-import yaml
-
+from voxtile.bounded_text import load_yaml
 from voxtile.words.tokens import words_of
 
 LANGUAGES = Path(__file__).with_name("languages.yaml")
@@ -42,5 +41,5 @@ def other_language(text: str, known: frozenset[str]) -> str | None:
 
 @cache
 def _small_words() -> tuple[frozenset[str], dict[str, frozenset[str]]]:
-    data = yaml.load(LANGUAGES.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    data = load_yaml(LANGUAGES.read_text(encoding="utf-8"))
     return frozenset(data["english"].split()), {k: frozenset(words.split()) for k, words in data["others"].items()}

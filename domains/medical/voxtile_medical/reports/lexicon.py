@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
+from voxtile.bounded_text import load_yaml
 from voxtile.errors import InputError
 from voxtile.words.phrases import Phrases
 from voxtile_medical.reports.measures import Measure
@@ -151,14 +152,14 @@ def lexicon_names() -> list[str]:
 
 def lexicon_files(path: Path) -> list[Path]:
     """The file and those that it includes."""
-    data = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    data = load_yaml(path.read_text(encoding="utf-8"))
     return [path, *(path.parent / name for name in data.get("include", ()))]
 
 
 def _read(path: Path) -> dict[str, Any]:
     merged: dict[str, Any] = {"version": None}
     for file in lexicon_files(path):
-        data = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        data = load_yaml(file.read_text(encoding="utf-8"))
         for key, value in data.items():
             if isinstance(value, dict):
                 repeated = merged.get(key, {}).keys() & value.keys()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import yaml
 
+from voxtile.bounded_text import load_yaml
 from voxtile.errors import InputError
 from voxtile_medical.reports.extract import Reading, ReportFact, firmest
 from voxtile_medical.reports.lexicon import Lexicon
@@ -90,7 +91,7 @@ def load_vocabulary(name: str, lexicon: Lexicon | None = None) -> Vocabulary:
         return Vocabulary(name, None, {concept: Label((concept,)) for concept in concepts})
     try:
         content = path.read_bytes()
-        data = yaml.load(content, Loader=yaml.CSafeLoader)
+        data = load_yaml(content)
         labels = {label: _label(label, entry) for label, entry in data["labels"].items()}
         vocabulary = Vocabulary(data["vocabulary"], str(data["version"]), labels, hashlib.sha256(content).hexdigest())
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:

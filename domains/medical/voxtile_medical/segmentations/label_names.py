@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
+from voxtile.bounded_text import load_json
 from voxtile.errors import InputError, MissingExtraError
 from voxtile_medical.segmentations.names import Code
 
@@ -82,8 +82,8 @@ def parse_names(text: str, suffix: str) -> Names:
     """Names from a text; empty where it holds none. The background is left out."""
     if suffix == ".json":
         try:
-            found: Iterable[LabelName] = _of_json(json.loads(text))
-        except (ValueError, RecursionError):
+            found: Iterable[LabelName] = _of_json(load_json(text))
+        except ValueError:
             found = ()
     elif suffix in (".tsv", ".csv"):
         found = _of_table(text, "\t" if suffix == ".tsv" else ",")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import json
 import zlib
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
+from voxtile.bounded_text import BoundsError, load_json
 from voxtile.errors import MissingExtraError
 from voxtile_pathology.annotations.annotation import AnnotationError
 
@@ -46,8 +46,8 @@ def parse_json(data: bytes, path: Path) -> Any:  # noqa: ANN401
         AnnotationError: it is not JSON, or nested so deeply that it cannot be annotations.
     """
     try:
-        return json.loads(data)
-    except RecursionError:
+        return load_json(data)
+    except BoundsError:
         raise AnnotationError(f"'{path}' is nested too deeply to be annotations; export them again") from None
     except ValueError as error:
         raise AnnotationError(f"'{path}' is not valid JSON ({error}); export the annotations again") from None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from voxtile.bounded_text import load_json
 from voxtile.corpus.ingest.table import Table, read_table
 from voxtile.engine.run import RunOptions
 from voxtile.errors import InputError
@@ -134,8 +134,8 @@ def _captions(path: Path) -> dict[str, dict[str, Any]]:
     try:
         if path.stat().st_size > _LARGEST_JSON:
             raise InputError(f"'{path}' is larger than {_LARGEST_JSON >> 20} MiB; download it again")
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        content = load_json(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise InputError(f"'{path}' cannot be read ({error}); download it again") from error
     if not isinstance(content, dict) or not all(isinstance(row, dict) for row in content.values()):
         raise InputError(f"'{path}' is not a mapping of captions; download it again")

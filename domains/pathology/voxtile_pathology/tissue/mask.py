@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from voxtile.bounded_text import load_yaml
 from voxtile.errors import ConfigError
 from voxtile_pathology.slides.protocol import Picture
 
@@ -211,7 +212,7 @@ def tissue_spec(text: str) -> TissueSpec:
     if text == OTSU:
         text = f"{OtsuTissue.__module__}.{OtsuTissue.__qualname__}"
     try:
-        content = yaml.safe_load(Path(text).read_text() if is_file else text)
+        content = load_yaml(Path(text).read_text() if is_file else text)
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError(f"--tissue '{text}' cannot be read: {error}") from error
     fields = content if isinstance(content, Mapping) else {"class_path": content}

@@ -14,8 +14,7 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Any
 
-import yaml
-
+from voxtile.bounded_text import load_yaml
 from voxtile.errors import ConfigError
 
 # Common names of the STAC electro-optical extension, version 1.1 and 2.0 (github.com/stac-extensions/eo).
@@ -197,7 +196,7 @@ def load_sensor(name: str) -> Sensor:
     known = _sensor_files()
     if name not in known:
         raise ConfigError(f"no sensor named '{name}'; there are: {', '.join(sorted(known))}")
-    return parse_sensor(yaml.safe_load(known[name]), where=name)
+    return parse_sensor(load_yaml(known[name]), where=name)
 
 
 def parse_sensor(table: Mapping[str, Any], *, where: str) -> Sensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import geopandas as gpd
 from shapely import make_valid
 from shapely.geometry.base import BaseGeometry
 
+from voxtile.bounded_text import load_json
 from voxtile.errors import ConfigError, InputError
 
 EARTH = "EPSG:4326"
@@ -140,7 +140,7 @@ def _strings(value: Any, separator: str | None) -> tuple[str, ...]:  # noqa: ANN
 def _listed(text: str) -> list[Any]:
     if text.startswith("["):
         try:
-            value = json.loads(text)
+            value = load_json(text)
         except ValueError:
             return [text]
         return value if isinstance(value, list) else [text]

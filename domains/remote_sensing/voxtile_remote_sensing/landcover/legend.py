@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from voxtile.bounded_text import load_yaml
 from voxtile.errors import ConfigError
 
 _FOLDER = Path(__file__).with_name("legends")
@@ -65,7 +66,7 @@ def load_legend(name: str) -> Legend:
         raise ConfigError(f"there is no legend '{name}'; give one of {', '.join(legend_names())}, or a YAML file")
     data = path.read_bytes()
     try:
-        content = yaml.safe_load(data)
+        content = load_yaml(data)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"the legend '{path}' cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict) or not content.keys() >= _NEEDED or content.keys() - _NEEDED - {"codes"}:

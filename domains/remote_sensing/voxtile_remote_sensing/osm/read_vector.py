@@ -5,7 +5,6 @@ Known spellings of ids and dates are those of osmium export, Overpass, osmnx, an
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ from pyproj.exceptions import CRSError
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
+from voxtile.bounded_text import load_json
 from voxtile.errors import ConfigError, InputError, MissingExtraError
 from voxtile_remote_sensing.osm.features import Feature, FeatureFile
 
@@ -45,7 +45,7 @@ def read_geojson(path: Path, vector_crs: str | None) -> FeatureFile:
         ConfigError: `vector_crs` contradicts the file.
     """
     try:
-        content = json.loads(path.read_text("utf-8-sig"))
+        content = load_json(path.read_text("utf-8-sig"))
     except (OSError, ValueError) as error:
         raise InputError(f"'{path}' is not readable GeoJSON ({error}); export it again") from error
     features = content.get("features") if isinstance(content, dict) else None

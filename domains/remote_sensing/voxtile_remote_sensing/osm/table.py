@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 import yaml
 
+from voxtile.bounded_text import load_yaml
 from voxtile.errors import ConfigError
 
 Form: TypeAlias = Literal["area", "line", "point"]
@@ -152,7 +153,7 @@ def load_table(path: Path = DEFAULT_TABLE) -> TagTable:
     """
     try:
         data = path.read_bytes()
-        content = yaml.safe_load(data)
+        content = load_yaml(data)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"the tag table '{path}' cannot be read: {' '.join(str(error).split())}") from error
     needed = {"table", "version", "hidden", "min_width_px", "min_side_px", "rules"}

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import yaml
 
+from voxtile.bounded_text import load_yaml
 from voxtile.errors import ConfigError
 
 DEFAULT_WORDINGS = Path(__file__).parents[1] / "wordings" / "osm.yaml"
@@ -75,7 +76,7 @@ def load_wordings(path: Path = DEFAULT_WORDINGS) -> Wordings:
     """
     try:
         data = path.read_bytes()
-        content = yaml.safe_load(data)
+        content = load_yaml(data)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"the wordings '{path}' cannot be read: {' '.join(str(error).split())}") from error
     needed = {"wording", "version", "images", *FIELDS}

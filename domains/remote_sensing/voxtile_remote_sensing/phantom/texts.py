@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
+from voxtile.bounded_text import load_yaml
 from voxtile.testing.phantom_wording import sentence, shuffled, slots
 from voxtile_remote_sensing.osm.english import share_percent
 
@@ -25,7 +25,7 @@ _AXES = ("east to west", "from north-west to south-east", "north to south", "fro
 def wording(name: str) -> dict[str, Any]:
     """A wording bank of this folder."""
     text = Path(__file__).with_name(f"wording_{name}.yaml").read_text(encoding="utf-8")
-    bank: dict[str, Any] = yaml.load(text, Loader=yaml.CSafeLoader)
+    bank: dict[str, Any] = load_yaml(text)
     return bank
 
 

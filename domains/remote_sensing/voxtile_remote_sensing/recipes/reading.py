@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from voxtile.bounded_text import load_json
 from voxtile.errors import InputError
 
 
@@ -29,7 +29,7 @@ def read_json(path: Path) -> Any:  # noqa: ANN401
         InputError: it cannot be read.
     """
     try:
-        return json.loads(path.read_text("utf-8-sig"))
+        return load_json(path.read_text("utf-8-sig"))
     except (OSError, ValueError) as error:
         raise InputError(f"'{path}' is not readable JSON ({error}); download it again") from error
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from voxtile.bounded_text import load_json
 from voxtile.corpus.ingest.tar import Damage, Member, scan_tar
 from voxtile.errors import InputError
 from voxtile_remote_sensing.recipes.dataset import SPLITS, Entry, Pixels
@@ -74,7 +74,7 @@ class TarPairs:
         attributes: dict[str, Any] = {}
         for suffix, keys in self.json_texts.items():
             if suffix in members:
-                content = json.loads(_text(path, members[suffix]))
+                content = load_json(_text(path, members[suffix]))
                 texts += [t for k in keys for t in _strings(content.get(k))]
                 attributes |= about.get(str(content.get(self.tables[1])), {}) if self.tables else {}
         part = {"offset": picture.offset, "nbytes": picture.nbytes}
@@ -124,7 +124,7 @@ def _text(path: Path, member: Member) -> str:
 def _strings(value: Any) -> list[str]:  # noqa: ANN401
     if isinstance(value, str) and value.startswith("["):  # img2dataset writes lists as JSON texts
         try:
-            value = json.loads(value)
+            value = load_json(value)
         except ValueError:
             return [str(value)]
     return [str(v) for v in value] if isinstance(value, list) else [str(value)] if value else []

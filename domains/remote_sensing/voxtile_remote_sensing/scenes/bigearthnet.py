@@ -6,12 +6,12 @@ BigEarthNet: `PATCH/PATCH_B04.tif` (Sentinel-2 L2A, baseline before 04.00, so no
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from voxtile.bounded_text import load_json
 from voxtile_remote_sensing.bands.registry import load_sensor
 from voxtile_remote_sensing.scenes.listing import Found, Listing
 from voxtile_remote_sensing.scenes.protocol import Scene, SceneBand, SceneError, SceneRef
@@ -83,7 +83,7 @@ def _labels(ref: SceneRef) -> Mapping[str, Any]:
     if file.stat().st_size > MAX_JSON:
         raise SceneError(f"{path}: a label file of more than {MAX_JSON >> 20} MiB is none")
     try:
-        values = json.loads(file.read_text("utf-8"))
+        values = load_json(file.read_text("utf-8"))
     except ValueError as error:
         raise SceneError(f"{path}: not valid JSON; copy the patch again from its source") from error
     kept = ("labels", "corresponding_s2_patch", "tile_source", "scene_source")

@@ -13,6 +13,7 @@ from typing import Any
 
 import h5py
 
+from voxtile.bounded_text import load_json
 from voxtile_remote_sensing.scenes.protocol import SceneError
 
 MAX_METADATA_BYTES = 64 << 20
@@ -80,8 +81,8 @@ def _json(path: Path, where: str) -> Mapping[str, Any]:
     if path.stat().st_size > MAX_METADATA_BYTES:
         raise SceneError(f"{where}: metadata of more than {MAX_METADATA_BYTES >> 20} MiB")
     try:
-        value = json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError) as error:
+        value = load_json(path.read_text("utf-8"))
+    except ValueError as error:
         raise SceneError(f"{where}: '{path.name}' is not valid JSON; copy the store again from its source") from error
     return value if isinstance(value, dict) else {}
 

@@ -21,6 +21,7 @@ import yaml
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
 
+from voxtile.bounded_text import load_yaml
 from voxtile.errors import ConfigError
 from voxtile_remote_sensing.bands.registry import COMMON_NAMES, Band, load_sensor
 from voxtile_remote_sensing.scenes.protocol import SceneError
@@ -137,8 +138,8 @@ def read_sidecar(file: Path, where: str) -> Sidecar:
     if file.stat().st_size > MAX_BYTES:
         raise SceneError(f"{where}: a sidecar of more than {MAX_BYTES >> 20} MiB is none")
     try:
-        values = yaml.safe_load(file.read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        values = load_yaml(file.read_text("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SceneError(f"{where}: not valid YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(values, dict):
         raise SceneError(f"{where}: a sidecar is a mapping; for example {EXAMPLE}")

@@ -8,13 +8,13 @@ downloaded is a scene with a red band.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pystac
 from pystac.errors import STACError
 
+from voxtile.bounded_text import load_json
 from voxtile_remote_sensing.bands.registry import Band, modality_of
 from voxtile_remote_sensing.scenes.access import inside, is_remote, without_query
 from voxtile_remote_sensing.scenes.listing import Found, Listing
@@ -132,8 +132,8 @@ def _check(ref: SceneRef, bands: list[SceneBand], missing: list[MissingBand]) ->
 def _json(path: Path) -> dict[str, Any] | None:
     """The item, or None where the file is something else."""
     try:
-        value = json.loads(path.read_text("utf-8"))
-    except (ValueError, OSError, RecursionError):
+        value = load_json(path.read_text("utf-8"))
+    except (ValueError, OSError):
         return None
     is_item = isinstance(value, dict) and value.get("type") == "Feature" and "stac_version" in value
     return value if is_item else None

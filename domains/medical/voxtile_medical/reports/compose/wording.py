@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 import yaml
 
+from voxtile.bounded_text import load_yaml
 from voxtile.errors import ConfigError
 
 ENGLISH = Path(__file__).with_name("english.yaml")
@@ -93,7 +94,7 @@ def load_wording(path: Path = ENGLISH) -> Wording:
         path = shipped
     try:
         content = path.read_bytes()
-        table = yaml.load(content, Loader=yaml.CSafeLoader)
+        table = load_yaml(content)
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError(f"the wording table '{path}' cannot be read: {' '.join(str(error).split())}") from error
     missing = _KEYS - set(table if isinstance(table, dict) else ())

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from voxtile.data import order
-from voxtile.data.order import EpochOrder, permute
+from voxtile.data.order import EpochOrder, WeightedOrder, permute
 
 
 @settings(max_examples=60, deadline=None)
@@ -95,3 +95,16 @@ def test_the_order_is_frozen():
 
 FROZEN_SMALL = [9, 2, 5, 6, 1, 4, 8, 7, 0, 3]
 FROZEN_LARGE = [33206294, 44435434, 40077809, 57845439]
+
+
+def test_weights_hold_in_every_epoch_and_over_epochs():
+    """Madow and Madow 1944: ⌊n·w⌋ or ⌈n·w⌉ draws an epoch, n·w on average; a rare row comes at last, too."""
+    weights = np.array([5.0, 0.05, 2.0, 0.0, 1.0, 1.95])
+    order = WeightedOrder(EpochOrder(6, seed=3), np.concatenate([[0.0], np.cumsum(weights)]))
+    counts = np.array([np.bincount(order.rows(epoch, np.arange(6)), minlength=6) for epoch in range(4000)])
+    expected = 6 * weights / weights.sum()
+    assert (counts >= np.floor(expected - 1e-9)).all()
+    assert (counts <= np.ceil(expected + 1e-9)).all()
+    np.testing.assert_allclose(counts.mean(0), expected, atol=4 * 0.5 / np.sqrt(4000))
+    assert counts[:, 1].sum() > 60
+    assert counts[:, 3].sum() == 0

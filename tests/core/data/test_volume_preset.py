@@ -8,6 +8,7 @@ import torch
 from scipy import ndimage
 
 from voxtile.data.presets import VolumeAugment, VolumePreset, preset_from_config
+from voxtile.data.resample import plan_axis, resample
 from voxtile.errors import PresetError
 
 
@@ -224,3 +225,19 @@ def test_a_corpus_that_does_not_fit_is_refused_by_name(volume, meta, message):
 def test_bad_settings_are_refused(bad):
     with pytest.raises(PresetError):
         VolumePreset(**{"shape": (4, 4, 4), **bad})
+
+
+@pytest.mark.parametrize(("ratio", "origin"), [(0.5, -3.0), (0.4, -2.3), (2.5, -6.0), (1.0, -0.5)])
+def test_what_lies_outside_is_padding_to_the_voxel(ratio, origin):
+    """An output voxel whose centre lies outside the source is padding, whatever the kernel would reach."""
+    source, out = 10, 40
+    plan = plan_axis(source, out, ratio, origin)
+    ones = torch.ones(1, 1, source)[..., plan.start : plan.stop].contiguous()
+    same = [plan_axis(1, 1, 1.0, 0.0)] * 2
+    found = resample(ones, [*same, plan], -7.0)[0, 0]
+    centres = origin + (np.arange(out) + 0.5) * ratio
+    outside = (centres < 0) | (centres > source)
+    assert outside.any()
+    assert (~outside).any()
+    np.testing.assert_allclose(found.numpy()[outside], -7.0, atol=1e-5)
+    np.testing.assert_allclose(found.numpy()[~outside], 1.0, atol=1e-5)

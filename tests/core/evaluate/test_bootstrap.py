@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from voxtile.evaluate.bootstrap import SubjectBootstrap, logit_interval
+from voxtile.evaluate.bootstrap import SubjectBootstrap, logit_interval, normal_interval
 from voxtile.evaluate.metrics import auroc
 
 SUBJECTS, SCANS, EFFECT, SHARED = 100, 2, 1.4, 0.7
@@ -106,3 +106,10 @@ def test_two_sides_of_subjects_get_degrees_of_freedom_between_the_smaller_and_bo
     for other, quantile in ((5, 2.306004), (10**6, 2.776445)):
         high = logit_interval(0.7, draws, effective=5, other=other).high
         assert np.log(high / (1 - high)) - np.log(0.7 / 0.3) == pytest.approx(quantile * error, rel=1e-3)
+
+
+def test_a_difference_reaches_1_96_standard_errors_to_both_sides():
+    draws = np.random.default_rng(0).normal(0.1, 0.02, 4000)
+    interval = normal_interval(0.1, draws)
+    assert interval.high - 0.1 == pytest.approx(1.959964 * draws.std(ddof=1), rel=1e-5)
+    assert 0.1 - interval.low == pytest.approx(1.959964 * draws.std(ddof=1), rel=1e-5)

@@ -339,3 +339,34 @@ def test_without_training_or_validation_split_figures_are_given_and_the_gaps_nam
     assert {row.kind for row in evaluation.rows} == {"model", "shuffled"}
     report(evaluation, tmp_path, Console(file=io.StringIO()))
     assert not Page((tmp_path / "index.html").read_text()).wrong
+
+
+def test_the_ensemble_is_the_mean_of_both_and_a_denied_concept_counts_backwards(block_corpus, make_model, tmp_path):
+    """Class `clear` is the absence of effusion: what the head says of it is one less what it says of effusion."""
+    task = tmp_path / "t.yaml"
+    classes = {
+        "effusion": {"wordings": [{"present": "effusion", "absent": "no effusion"}]},
+        "clear": {
+            "concept": "effusion",
+            "when": "absent",
+            "wordings": [{"present": "no effusion", "absent": "effusion"}],
+        },
+    }
+    content = {"kind": "zero-shot-multilabel", "facts_source": "labels", "fact_head_ensemble": True, "classes": classes}
+    task.write_text(json.dumps(content))
+    scores = run(make_model(HEAD), block_corpus, task).results[0].scores
+    prompted, head, both = (scores[f"blocks{end}"] for end in ("", "+fact-head", "+fact-head-ensemble"))
+    np.testing.assert_allclose(both, (prompted + head) / 2, atol=1e-6)
+    np.testing.assert_allclose(head[:, 1], 1 - head[:, 0], atol=1e-6)
+    assert np.ptp(head[:, 0]) > 0.1
+
+
+def test_the_difference_to_the_baseline_is_that_of_the_figures(evaluated, results):
+    (difference,) = [d for d in evaluated[0].results[0].differences if d.model == "blocks"]
+    macro = {"metric": "auroc", "average": "macro"}
+    values = [
+        find(results["rows"], model=model, kind=kind, **macro)["value"]
+        for model, kind in (("blocks", "model"), ("histogram-and-blocks", "trivial"))
+    ]
+    assert difference.value == pytest.approx(values[0] - values[1], abs=1e-9)
+    assert difference.low < difference.value < difference.high

@@ -122,6 +122,20 @@ def test_labels_follow_polarity_policy_and_scopes(tmp_path, make_corpus, task_pa
     assert [labels[f"000{k}0"] for k in range(5)] == [1, 0, value, 0, -1]
 
 
+def test_a_closed_scope_says_nothing_of_other_concepts(tmp_path, make_corpus, task_path):
+    corpus = make_corpus(tmp_path / "c", n=8, polarity=lambda n, f, _: None if n == 3 else "absent")
+    scope = {"uid": "00030", "vocabulary": "v", "closed": True, "concepts": ["effusion"]}
+    append_rows(corpus.roots[0], "scopes", "s", [scope])
+    task, corpus = load_task(str(task_path)), Corpus(tmp_path / "c")
+    names = [item.concept for item in task.classes]
+    for units in select_units(corpus, task).values():
+        for name, found in zip(units.names, LabelSource(corpus, task).labels(units).tolist(), strict=True):
+            if name == "00030":
+                assert dict(zip(names, found, strict=True)) == {"nodule": -1, "effusion": 0, "fracture": -1}
+                return
+    raise AssertionError("the sample is in no split")
+
+
 def test_a_study_is_positive_if_any_of_its_samples_is_and_other_sources_do_not_count(tmp_path, make_corpus, task_path):
     corpus = make_corpus(tmp_path / "c", n=8, series=2, polarity=lambda *_: "absent")
     stated = [("00001", "labels@1"), ("00011", "reports@1")]

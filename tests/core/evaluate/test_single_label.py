@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from sklearn import metrics as sk
 from torch.nn import functional
 
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.writer import JobWriter, new_corpus
+from voxtile.corpus.writer import JobWriter, append_rows, new_corpus
 from voxtile.data.presets import ImagePreset
 from voxtile.engine.task import Sample
 from voxtile.evaluate.command import evaluate_model, report
@@ -114,3 +115,18 @@ def test_binary_by_presence_and_absence_of_one_concept(pictures, tmp_path):
     expected = sk.balanced_accuracy_score(labels, called)
     assert value(rows, metric="balanced_accuracy", **{"class": "red"}) == pytest.approx(expected, abs=1e-9)
     assert {row["class"] for row in rows} == {"red", None}
+
+
+def test_a_picture_of_two_classes_has_no_label(pictures, tmp_path):
+    """Classes exclude each other: where two facts are stated, neither counts, in any figure."""
+    root = tmp_path / "corpus"
+    shutil.copytree(pictures.roots[0], root)
+    task_of = {name: f'prompts: ["{name}"]' for name in CLASSES}
+    before, _ = run(Corpus(root), tmp_path, task_of)
+    unit = next(n for n in range(len(before.labels)) if before.labels[n, 0] == 1)
+    uid = before.units.names[unit]
+    append_rows(root, "facts", "second", [{"uid": uid, "concept": "blue", "polarity": "present", "source": "x@1"}])
+    after, rows = run(Corpus(root), tmp_path, task_of)
+    place = list(after.units.names).index(uid) if uid in after.units.names else None
+    assert place is None or (after.labels[place] == -1).all()
+    assert {row["n"] for row in rows if row["average"] == "macro"} == {119}

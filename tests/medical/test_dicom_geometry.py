@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 from pydicom.uid import MRImageStorage, SurfaceSegmentationStorage
 from scipy.spatial.transform import Rotation
 
+from voxtile_medical.dicom.geometry import stack_frames
 from voxtile_medical.orientation import to_nearest_ras
+from voxtile_medical.verdicts import Verdict
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 POSITIONS = [[-10.0, -20.0, 30.0 + 2.5 * k] for k in range(5)]
@@ -234,3 +237,27 @@ def test_reorientation_is_lossless_and_its_own_inverse(noise):
     np.testing.assert_array_equal(again, turned)
     np.testing.assert_array_equal(same, adjusted)
     np.testing.assert_array_equal(np.diag(adjusted), [2.0, 1.5, 3.0, 1.0])
+
+
+def frames_at(positions, orientations=None):
+    upright = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+    orientations = orientations or [upright] * len(positions)
+    return [
+        SimpleNamespace(spacing=(1.0, 1.0), position=position, orientation=orientation)
+        for position, orientation in zip(positions, orientations, strict=True)
+    ]
+
+
+def test_planes_that_swerve_to_the_side_are_no_regular_grid():
+    """Equal steps along the normal, and first and last above one another, but one between is 2 mm aside."""
+    straight = [[0.0, 0.0, 3.0 * k] for k in range(5)]
+    assert len(stack_frames(frames_at(straight), 3).frames) == 5
+    with pytest.raises(Verdict, match="regular grid"):
+        stack_frames(frames_at([[2.0 * (k == 2), 0.0, 3.0 * k] for k in range(5)]), 3)
+
+
+def test_planes_of_two_directions_are_no_stack():
+    positions = [[0.0, 0.0, 3.0 * k] for k in range(4)]
+    turned = [[1.0, 0.0, 0.0, 0.0, 1.0, 0.0]] * 3 + [[1.0, 0.0, 0.0, 0.0, 0.0, 1.0]]
+    with pytest.raises(Verdict, match="different directions"):
+        stack_frames(frames_at(positions, turned), 3)

@@ -18,6 +18,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGLSLossless,
+    MRImageStorage,
     PositronEmissionTomographyImageStorage,
     RLELossless,
     SecondaryCaptureImageStorage,
@@ -108,6 +109,22 @@ def test_scales_that_differ_between_slices_become_physical_values(tmp_path, dico
     assert sample.row["units"] == "BQML"
     assert sample.row["channels"][0]["scale"] == 1.0
     assert facts(sample)["scale_harmonised"] is True
+
+
+def test_planes_of_different_slope_and_intercept_become_one_scale(tmp_path, dicom, noise):
+    """As Philips writes MR: stored · slope + intercept of each plane's own, by PS3.3 C.11.1."""
+    volume, slopes, intercepts = noise(3, 4, 5), [1.0, 2.5, 0.5], [0.0, -40.0, 7.0]
+    mr = {"Modality": "MR", "SOPClassUID": MRImageStorage}
+    dicom.write(tmp_path, volume, RescaleSlope=dicom.each(slopes), RescaleIntercept=dicom.each(intercepts), **mr)
+    (sample,) = dicom.convert(tmp_path).samples
+    (channel,) = sample.row["channels"]
+    assert (channel["scale"], channel["offset"]) == (1.0, 0.0)
+    expected = volume * np.reshape(slopes, (3, 1, 1)) + np.reshape(intercepts, (3, 1, 1))
+    np.testing.assert_allclose(np.sort(sample.payload, axis=None), np.sort(expected, axis=None), rtol=1e-6)
+    affine = np.reshape(sample.row["affine"], (4, 4))
+    places = np.linalg.inv(affine) @ np.array([[-1.0, -2.0, 2.0, 1.0]]).T  # LPS (1, 2, 2): column 1, row 2, plane 1
+    x, y, z = np.round(places[:3, 0]).astype(int)
+    assert sample.payload[z, y, x] == pytest.approx(expected[1, 2, 1], rel=1e-6)
 
 
 @pytest.mark.parametrize(("dtype", "padding", "tag"), [("int16", -2000, -2000), ("uint16", 63536, 63536)])

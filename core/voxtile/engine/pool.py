@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import signal
@@ -23,6 +24,8 @@ from voxtile.errors import ConfigError
 
 START = "from voxtile.engine.worker import main; main()"  # -P: nothing is imported from the current folder by accident
 TICK_S = 0.2  # how often limits are looked at
+LOOK_S, STILL_LOOKS = 1.0, 30  # how often it is seen whether workers are stopped, and how many looks one is left
+MOST_LOST_STARTING = 3  # workers in a row that are killed before they are ready, and replaced
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 
 Cause: TypeAlias = Literal["worker-died", "time-limit", "memory-limit"]
@@ -100,17 +103,21 @@ class _Worker:
         self.process = subprocess.Popen(command, pass_fds=fds, env=environment, stdin=subprocess.DEVNULL)
         theirs.close()
         self.watched = psutil.Process(self.process.pid)
-        self.connection.send_bytes(pickle.dumps((sys.path, limits.memory_bytes)))
-        self.connection.send_bytes(shared)
+        with contextlib.suppress(ConnectionError):  # that it is gone already is seen when it is read
+            self.connection.send_bytes(pickle.dumps((sys.path, limits.memory_bytes)))
+            self.connection.send_bytes(shared)
         self.call: Call | None = None
         self.mark: int | None = None
         self.since = time.monotonic()
         self.is_ready = False
         self.is_used = False
+        self.still = 0  # looks at which it was found stopped, one after the other
 
     def start(self, call: Call) -> None:
         self.call, self.mark, self.is_used = call, None, True
-        self.connection.send_bytes(importable((call.function, call.args)))
+        content = importable((call.function, call.args))
+        with contextlib.suppress(ConnectionError):
+            self.connection.send_bytes(content)
 
     def private_bytes(self) -> int:
         try:
@@ -118,6 +125,12 @@ class _Worker:
         except psutil.Error:
             return 0
         return int(memory.rss - getattr(memory, "shared", 0))
+
+    def is_stopped(self) -> bool:
+        try:
+            return bool(self.watched.status() == psutil.STATUS_STOPPED)
+        except psutil.Error:
+            return False
 
     def exit_code(self) -> int:
         """How the process ended, which it may be about to: its connection is closed."""
@@ -161,6 +174,8 @@ class WorkerPool:
         self._queue: deque[Call] = deque()
         self._workers: list[_Worker] = []
         self._lifeline, self._our_end = os.pipe()
+        self._lost_starting = 0  # workers, since one started well
+        self._looked = 0.0
 
     def __enter__(self) -> WorkerPool:
         return self
@@ -185,6 +200,7 @@ class WorkerPool:
             for connection in wait(list(by_connection), timeout=TICK_S):
                 yield from self._receive(by_connection[connection])
             yield from self._enforce_limits()
+            yield from self._end_stopped()
 
     def close(self) -> None:
         """Kill all processes."""
@@ -217,6 +233,7 @@ class WorkerPool:
         call = worker.call
         if kind == "ready":
             worker.is_ready = True
+            self._lost_starting = 0
         elif kind == "broken":
             raise ConfigError(f"a worker process cannot load its task: {content.sentence}")
         elif call is None:
@@ -235,9 +252,40 @@ class WorkerPool:
         code = worker.exit_code()
         self._drop(worker)
         if not worker.is_ready:
-            raise ConfigError(f"a worker process ended while starting ({_exit_name(code)}); see its message above")
-        if worker.call is not None:
+            self._replace(worker, _exit_name(code), killed=code < 0)
+        elif worker.call is not None:
             yield Died(worker.call, worker.mark, "worker-died", _exit_name(code))
+
+    def _replace(self, worker: _Worker, how: str, *, killed: bool) -> None:
+        """Have another worker do what one was started for that did not get so far.
+
+        Raises:
+            ConfigError: it ended by itself, as the next would, or was the last of several in a row.
+        """
+        self._lost_starting += 1
+        if not killed or self._lost_starting > MOST_LOST_STARTING:
+            many = f", {self._lost_starting} in a row" if self._lost_starting > 1 else ""
+            raise ConfigError(
+                f"a worker process ended while starting ({how}{many}); see its message, and whether memory ran out"
+            )
+        if worker.call is not None:
+            self._queue.appendleft(worker.call)
+
+    def _end_stopped(self) -> Iterator[Event]:
+        """Take workers that somebody stopped for lost: no time limit runs where none is busy with an item."""
+        if time.monotonic() - self._looked < LOOK_S:
+            return
+        self._looked = time.monotonic()
+        for worker in [w for w in self._workers if w.call is not None]:
+            worker.still = worker.still + 1 if worker.is_stopped() else 0
+            if worker.still < STILL_LOOKS:
+                continue
+            self._drop(worker)
+            how = f"stopped for {STILL_LOOKS * LOOK_S:g} s"
+            if not worker.is_ready:
+                self._replace(worker, how, killed=True)
+            elif worker.call is not None:
+                yield Died(worker.call, worker.mark, "time-limit", how)
 
     def _enforce_limits(self) -> Iterator[Event]:
         for worker in [w for w in self._workers if w.call is not None and w.mark is not None]:

@@ -182,3 +182,42 @@ def test_parallel_map_keeps_the_order_and_names_what_was_lost():
 
 def test_parallel_map_of_nothing_starts_nothing():
     assert parallel_map(len, []) == []
+
+
+DYING = """
+import os, signal
+from pathlib import Path
+try:
+    Path({folder!r}, str(len(os.listdir({folder!r})))).touch(exist_ok=False)
+    if len(os.listdir({folder!r})) <= {times}:
+        os.kill(os.getpid(), {number})
+except FileExistsError:
+    pass
+from voxtile.engine.worker import main; main()
+"""
+
+
+def _run_with_workers_lost_at_their_start(root, monkeypatch, number, times):
+    (root / "starts").mkdir()
+    start = DYING.format(folder=str(root / "starts"), number=int(number), times=times)
+    monkeypatch.setattr("voxtile.engine.pool.START", start)
+    options = RunOptions(workers=1, job_items=1, memory_limit_gb=0.5)
+    return run_task(FaultTask(("ok-1", "ok-2", "ok-3")), root / "corpus", options)
+
+
+def test_a_worker_killed_at_its_start_is_replaced(tmp_path, monkeypatch):
+    summary = _run_with_workers_lost_at_their_start(tmp_path, monkeypatch, signal.SIGKILL, 2)
+    assert (summary.used, summary.failed) == (3, 0)
+    assert len(list((tmp_path / "starts").iterdir())) == 3
+
+
+def test_a_worker_stopped_at_its_start_is_replaced(tmp_path, monkeypatch):
+    monkeypatch.setattr("voxtile.engine.pool.LOOK_S", 0.2)
+    monkeypatch.setattr("voxtile.engine.pool.STILL_LOOKS", 3)
+    summary = _run_with_workers_lost_at_their_start(tmp_path, monkeypatch, signal.SIGSTOP, 1)
+    assert (summary.used, summary.failed) == (3, 0)
+
+
+def test_workers_that_are_all_killed_at_their_start_end_the_run(tmp_path, monkeypatch):
+    with pytest.raises(ConfigError, match=r"ended while starting \(SIGKILL, 4 in a row\).*whether memory ran out"):
+        _run_with_workers_lost_at_their_start(tmp_path, monkeypatch, signal.SIGKILL, 99)

@@ -33,6 +33,7 @@ class Scores:
         values: [P, N, K]; P = 1, or the permutations of the shuffled control.
         called: [P, N, K] bool decisions.
         undecided: classes without a decision threshold: their columns of `called` mean nothing.
+        unfitted: classes that nothing could be learned of: none of their columns mean anything, and they get no figure.
     """
 
     model: str
@@ -40,6 +41,7 @@ class Scores:
     values: Floats
     called: npt.NDArray[np.bool_]
     undecided: frozenset[str] = frozenset()
+    unfitted: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -149,11 +151,13 @@ class FigureTable:
         """Rows of every metric: macro, micro, then each class; empty where no class has enough evidence."""
         if not self.reported:
             return []
-        measured = {name: self._measured(scores, [name]) for name in self.reported}
+        measured = {name: self._measured(scores, [name]) for name in self.reported if name not in scores.unfitted}
+        if not measured:
+            return [self._refused(scores, metric) for metric in (*RANKING, *DECISION)]
         pooled = self._measured(scores, self.reported) if len(self.reported) > 1 else None
         rows: list[Row] = []
         for metric in (*RANKING, *DECISION):
-            decided = [n for n in self.reported if metric in RANKING or n not in scores.undecided]
+            decided = [n for n in measured if metric in RANKING or n not in scores.undecided]
             if not decided:
                 continue
             averaged = "sensitivity" if self.exclusive and metric == "balanced_accuracy" else metric
@@ -205,8 +209,14 @@ class FigureTable:
                 other = max(counts.positive_subjects, counts.negative_subjects) if metric in _BOTH_SIDES else None
                 interval = _interval(values[name], bound.get(metric, counts.effective), other)
                 yield self._row(scores, metric, "none", name, values[name], interval, counts.n, counts.positives)
-            elif not counts.enough:
+            elif not counts.enough or name in scores.unfitted:
                 yield self._row(scores, metric, "none", name, None, Interval(None, None), counts.n, counts.positives)
+
+    def _refused(self, scores: Scores, metric: str) -> Row:
+        """A macro row without a value."""
+        none = Interval(None, None)
+        positives = sum(self.counts[name].positives for name in self.reported)
+        return self._row(scores, metric, "macro", None, None, none, len(self._labels), positives)
 
     def _average(self, scores: Scores, metric: str, average: Average, values: Floats, names: Sequence[str]) -> Row:
         known = (self._labels[:, [self._column[name] for name in names]] >= 0).any(axis=1)

@@ -32,6 +32,9 @@ Change: TypeAlias = Callable[[Tensor, np.random.Generator], Tensor]
 """From [C, *G] float32 to the same shape."""
 
 _MISSING = "missing="
+# By the axes of an image, channels among them.
+_INTERPOLATION = {2: "linear", 3: "bilinear", 4: "trilinear"}
+_CONVOLUTION: Mapping[int, Callable[..., Tensor]] = {2: functional.conv1d, 3: functional.conv2d, 4: functional.conv3d}
 
 
 def changes(names: Sequence[str], preset: Preset) -> dict[str, Change]:
@@ -92,12 +95,14 @@ def _flip(image: Tensor, rng: np.random.Generator) -> Tensor:
 
 def _orientation(image: Tensor, rng: np.random.Generator) -> Tensor:
     """A quarter turn in the plane, or half a turn where it is not square."""
+    if image.ndim < 3:
+        raise ConfigError("--robustness orientation: a signal has no plane to turn in; leave it out")
     return torch.rot90(image, 1 if image.shape[-1] == image.shape[-2] else 2, (-2, -1))
 
 
 def _resampling(image: Tensor, rng: np.random.Generator) -> Tensor:
     """Half the resolution and back."""
-    mode = "trilinear" if image.ndim == 4 else "bilinear"
+    mode = _INTERPOLATION[image.ndim]
     small = functional.interpolate(image[None], scale_factor=0.5, mode=mode, align_corners=False)
     return functional.interpolate(small, size=image.shape[1:], mode=mode, align_corners=False)[0]
 
@@ -115,7 +120,7 @@ def _scanner(image: Tensor, rng: np.random.Generator) -> Tensor:
     for axis in range(2, blurred.ndim):
         shape, padding = [1] * blurred.ndim, [0] * (blurred.ndim - 2)
         shape[axis], padding[axis - 2] = len(kernel), len(kernel) // 2
-        convolve = functional.conv3d if image.ndim == 4 else functional.conv2d
+        convolve = _CONVOLUTION[image.ndim]
         edges = [side for place in reversed(padding) for side in (place, place)]
         blurred = convolve(functional.pad(blurred, edges, mode="replicate"), kernel.view(shape))
     spread, mean = _spread(image), image.flatten(1).mean(dim=1).view(-1, *[1] * (image.ndim - 1))

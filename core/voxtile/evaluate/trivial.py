@@ -6,6 +6,7 @@ and is trained with the labels of the training split; its regularisation is chos
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,9 +37,16 @@ _CONSTANT = 1e-6  # features that vary less carry nothing (coordinate channels, 
 _ITERATIONS = 100
 _VOXELS = 65_536  # beyond this many the histogram takes every second voxel along each axis
 
+# By the number of spatial axes.
+_POOLS: Mapping[int, Callable[[Tensor, int], Tensor]] = {
+    1: functional.adaptive_avg_pool1d,
+    2: functional.adaptive_avg_pool2d,
+    3: functional.adaptive_avg_pool3d,
+}
+
 
 class SimpleFeatures:
-    """A 64-bin histogram and 8×8 or 8×8×8 block means of every channel.
+    """A 64-bin histogram and 8, 8×8 or 8×8×8 block means of every channel.
 
     Args:
         examples: [S, C, *G] some images that fix the histogram's range; later values outside it fall into the end bins.
@@ -57,8 +65,7 @@ class SimpleFeatures:
         images = images.detach().float().cpu()
         if len(self._channels) < images.shape[1]:
             images = images[:, self._channels]
-        pool = functional.adaptive_avg_pool3d if images.ndim == 5 else functional.adaptive_avg_pool2d
-        blocks = pool(images, BLOCKS).flatten(1)
+        blocks = _POOLS[images.ndim - 2](images, BLOCKS).flatten(1)
         joined = torch.cat([self._histogram(images).flatten(1), blocks], dim=1)
         result: npt.NDArray[np.float32] = joined.numpy()
         return result

@@ -226,3 +226,27 @@ def test_what_is_wrong_in_a_file(tmp_path, task_path, change, said):
 def test_a_probe_on_the_split_that_it_is_fitted_on_is_refused(block_corpus, make_model, task_path, tmp_path):
     with pytest.raises(EvaluationError, match="is fitted on the split 'train' and cannot be reported on it"):
         evaluated(block_corpus, make_model(), tmp_path, task_path, kind="linear-probe", split="train")
+
+
+def test_a_probe_without_a_usable_label_gives_no_figure(tmp_path, make_corpus, make_model, task_path):
+    def denied_in_training(number, name, truth):
+        return "present" if truth and (name != "nodule" or number % 4 != 3) else "absent"
+
+    corpus = make_corpus(tmp_path / "c", polarity=denied_in_training)
+    evaluation, _ = evaluated(corpus, make_model(), tmp_path, task_path, kind="linear-probe", shares=[100, 1])
+    written, page, table = printed(evaluation, tmp_path)
+    rows = {(r["model"], r["kind"], r["metric"], r["class"]): r for r in written["rows"] if r["average"] != "micro"}
+    for model, kind in (("blocks", "model"), ("blocks", "shuffled"), ("histogram-and-blocks", "trivial")):
+        for metric in ("auroc", "average_precision", "sensitivity", "specificity"):
+            row = rows[f"{model}+linear-probe@100%", kind, metric, "nodule"]
+            assert (row["value"], row["low"], row["high"]) == (None, None, None)
+    whole = [rows["blocks+linear-probe@100%", "model", "auroc", name]["value"] for name in ("effusion", "fracture")]
+    macro = rows["blocks+linear-probe@100%", "model", "auroc", None]["value"]
+    assert macro == pytest.approx(np.mean(whole)), "of the classes that have one"
+    assert "100 % of the labels: a draw shows no positive or no negative of nodule: no figure for it" in table
+    nothing = rows["blocks+linear-probe@1%", "model", "auroc", None]
+    assert nothing["value"] is None, "one subject of 40 shows one side of each class"
+    assert "0.500 (.500" not in table
+    (line,) = [line for line in table.splitlines() if line.strip().startswith("1 % of the labels") and ":" not in line]
+    assert "refused" in line
+    assert "refused" in page

@@ -190,11 +190,15 @@ class _Probe:
         """Rows of the probe, of the thumbnail with the same labels, and of the probe on shuffled images."""
         draws = self._draws(budget)
         self.labelled[budget.label] = max(len(np.unique(np.concatenate(draw))) for draw in draws)
-        self._note(budget, draws)
+        one_sided = self._one_sided(draws)
+        if one_sided:
+            names = ", ".join(one_sided)
+            self.notes.append(f"{budget.title}: a draw shows no positive or no negative of {names}: no figure for it")
         fitted = [self._fitted(draw, number) for number, draw in enumerate(draws)]
-        scores = self._scores(f"{self._model}+{budget.label}", fitted)
+        scores = self._scores(f"{self._model}+{budget.label}", fitted, one_sided)
         rows = self._table.rows(scores)
-        rows += self._table.rows(self._scores(f"{TRIVIAL}+{budget.label}", [self._thumbnail(draw) for draw in draws]))
+        simple = [self._thumbnail(draw) for draw in draws]
+        rows += self._table.rows(self._scores(f"{TRIVIAL}+{budget.label}", simple, one_sided))
         return rows + self._table.rows(self._shuffled(scores))
 
     def _draws(self, budget: Budget) -> list[list[Integers]]:
@@ -208,14 +212,14 @@ class _Probe:
         shots = budget.shots or 0
         return [shots_of_classes(labels, train.subjects, shots, seed, exclusive=self._exclusive) for seed in seeds]
 
-    def _note(self, budget: Budget, draws: Sequence[Sequence[Integers]]) -> None:
-        labels, one_sided = self._labels["train"], []
-        for column, item in enumerate(self._task.of.reported):
-            shown = [np.unique(labels[draw[column], column]) for draw in draws]
-            if any(not {0, 1} <= set(sides.tolist()) for sides in shown):
-                one_sided.append(item.name)
-        if one_sided:
-            self.notes.append(f"{budget.title}: a draw shows no positive or no negative of {', '.join(one_sided)}")
+    def _one_sided(self, draws: Sequence[Sequence[Integers]]) -> tuple[str, ...]:
+        """Classes of which a draw teaches nothing: it shows no positive, or no negative."""
+        labels = self._labels["train"]
+        return tuple(
+            item.name
+            for column, item in enumerate(self._task.of.reported)
+            if any(not {0, 1} <= set(labels[draw[column], column].tolist()) for draw in draws)
+        )
 
     def _fitted(self, draw: Sequence[Integers], number: int) -> Fitted:
         if self._task.pooling == "abmil":
@@ -243,7 +247,7 @@ class _Probe:
         }
         return fit_probe(parts["train"], draw, parts["val"], parts["reported"], exclusive=self._exclusive)
 
-    def _scores(self, name: str, fitted: Sequence[Fitted]) -> Scores:
+    def _scores(self, name: str, fitted: Sequence[Fitted], one_sided: Sequence[str]) -> Scores:
         """Scores and decisions of each draw; a class is undecided if it is in any."""
         classes = tuple(self._table.counts)
         has_validation = bool(len(self._units["val"]))
@@ -263,6 +267,7 @@ class _Probe:
             np.stack([part.reported for part in fitted]),
             np.stack([part.called for part in decisions]),
             frozenset().union(*(part.undecided for part in decisions)),
+            frozenset(one_sided),
         )
 
     def _shuffled(self, scores: Scores) -> Scores:
@@ -273,6 +278,7 @@ class _Probe:
             np.stack([scores.values[0][order] for order in self._orders]),
             np.stack([scores.called[0][order] for order in self._orders]),
             scores.undecided,
+            scores.unfitted,
         )
 
 

@@ -19,6 +19,7 @@ from voxtile.evaluate.runner import TaskResult
 _EDGE = 480  # pixels, the longest edge of a picture
 _QUALITY = 80
 _PLANE_GAP = 4  # pixels
+_CURVE = 120  # pixels, the height of a signal
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,15 @@ def picture(images: CorpusImages, uid: str) -> npt.NDArray[np.uint8]:
 
 
 def planes(channel: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """One channel as a picture: [Y, X], or of [Z, Y, X] the middle planes seen from the feet and from the front."""
+    """One channel as a picture: [Y, X], or of [Z, Y, X] the middle planes seen from the feet and from the front.
+
+    Of a signal [N] it is the curve, of more dimensions the middle of the first ones.
+    """
     low, high = float(channel.min()), float(channel.max())
+    if channel.ndim == 1:
+        return _curve((channel - low) / max(high - low, 1e-6))
+    while channel.ndim > 3:
+        channel = channel[len(channel) // 2]
     grey = ((channel - low) * (255 / max(high - low, 1e-6))).astype(np.uint8)
     if grey.ndim == 2:
         return grey
@@ -107,6 +115,19 @@ def planes(channel: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     height = max(axial.shape[0], coronal.shape[0])
     padded = [np.pad(plane, ((0, height - plane.shape[0]), (0, _PLANE_GAP))) for plane in (axial, coronal)]
     return np.concatenate(padded, axis=1)
+
+
+def _curve(heights: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    """Values 0 to 1 [N] as a black line on white, a column each, or the range of those that share one."""
+    columns = np.array_split(heights, min(len(heights), _EDGE))
+    picture = np.full((_CURVE, len(columns)), 255, np.uint8)
+    before = columns[0][0]
+    for number, values in enumerate(columns):
+        low, high = min(before, values.min()), max(before, values.max())  # the line has no gap where it jumps
+        top, bottom = (round((1 - float(value)) * (_CURVE - 1)) for value in (high, low))
+        picture[top : bottom + 1, number] = 0
+        before = values[-1]
+    return picture
 
 
 def jpeg_uri(pixels: npt.NDArray[np.uint8]) -> str:

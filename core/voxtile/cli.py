@@ -53,10 +53,18 @@ def _guarded(run: Callable[[list[str]], None], argv: list[str]) -> int:
     except Exception as error:  # a defect of ours: one sentence all the same
         if (own := _own_cause(error)) is not None:
             return _say(str(own), own.exit_status, trace=debug)
+        if isinstance(error, ImportError) and (missing := _missing_extra(error)) is not None:
+            return _say(str(missing), missing.exit_status, trace=debug)
         said = " ".join(str(error).split())
         sentence = f"unexpected {type(error).__name__}: {said if len(said) <= _LONGEST else f'{said[:_LONGEST]}…'}"
         return _say(f"{sentence}; run with --debug for the traceback", 1, trace=debug)
     return 0
+
+
+def _missing_extra(error: ImportError) -> VoxtileError | None:
+    from voxtile.extras import missing_extra
+
+    return missing_extra(error)
 
 
 def _interrupted(sentence: str) -> int:

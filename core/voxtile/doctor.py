@@ -12,7 +12,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from voxtile.domain import discover, resolve
+from voxtile.domain import Command, discover, resolve
+from voxtile.extras import requirements
 
 SAFE_BLOSC2 = (4, 14, 1)  # older versions could run code in a hostile frame on opening
 OK, WARNING = "ok", "look"
@@ -57,15 +58,17 @@ def print_config_file(name: str) -> None:
 
 def doctor() -> None:
     """Check the installation: versions, extras, codecs, processors, memory, disk, GPU, and the `lightning` script."""
-    from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
+
+    from voxtile.console import output
 
     table = Table(show_header=False)
     for _ in range(3):
         table.add_column(overflow="fold")
     for what, verdict, detail in _findings():
-        table.add_row(what, f"[{'green' if verdict == OK else 'yellow'}]{verdict}[/]", detail)
-    Console().print(table)
+        table.add_row(escape(what), f"[{'green' if verdict == OK else 'yellow'}]{verdict}[/]", escape(detail))
+    output().print(table)
 
 
 def _findings() -> Iterator[tuple[str, str, str]]:
@@ -75,6 +78,7 @@ def _findings() -> Iterator[tuple[str, str, str]]:
     yield "blosc2", *_blosc2()
     yield from _extras()
     yield "DICOM codecs", *_dicom_codecs()
+    yield "language model", OK, Command("voxtile_datasets.captions.providers.gemma:about", "").load()()
     yield from _plugins()
     yield "lightning script", *_lightning_script()
     yield from _machine()
@@ -99,11 +103,7 @@ def _blosc2() -> tuple[str, str]:
 def _extras() -> Iterator[tuple[str, str, str]]:
     distribution = importlib.metadata.distribution("voxtile")
     for extra in distribution.metadata.get_all("Provides-Extra") or []:
-        wanted = [
-            re.split(r"[\s<>=!~;\[]", line)[0]
-            for line in distribution.requires or []
-            if re.search(rf"extra == ['\"]{re.escape(extra)}['\"]", line)
-        ]
+        wanted = [package for name, package in requirements() if name == extra]
         missing = [name for name in wanted if _version(name)[0] != OK]
         if missing:
             yield f"extra {extra}", WARNING, f"lacks {', '.join(missing)}; pip install 'voxtile[{extra}]'"

@@ -40,11 +40,16 @@ class Command:
 
         Raises:
             ConfigError: the module cannot be imported or has no such function.
+            MissingExtraError: a package that an extra brings is not installed.
         """
         module, _, name = self.target.partition(":")
         try:
             function: Callable[..., Any] = getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError) as error:
+            from voxtile.extras import missing_extra
+
+            if isinstance(error, ImportError) and (missing := missing_extra(error, module)) is not None:
+                raise missing from error
             raise ConfigError(f"'{self.target}' cannot be loaded: {error}") from error
         return function
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from rich.console import Console
-
+from voxtile.console import output
 from voxtile.corpus.extraction import dicom, dicom_seg, geojson, geotiff, nifti, png
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.source import StoredSample
@@ -84,4 +83,4 @@ def extract_sample(
     else:
         files = _FORMATS[to].write(opened, sample, target)
     number = f" ({len(files)} files)" if len(files) > 1 else ""
-    Console().print(f"wrote {target}{number}", markup=False, highlight=False, soft_wrap=True)
+    output().print(f"wrote {target}{number}", markup=False, highlight=False, soft_wrap=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from rich.console import Console
 
+from voxtile.console import output
 from voxtile.corpus.geoparquet import BBOX_COLUMN, GEO_KEY, GeometryColumn
 from voxtile.corpus.parts import part_dataset
 from voxtile.corpus.reader import Corpus
@@ -49,7 +49,7 @@ def export_geoparquet(corpus: Path, out: Path, *, scheme: str = "default") -> No
             raise CorpusError(f"no sample of '{corpus}' has a footprint; convert scenes with: voxtile convert geotiff")
 
     publish_all([(out, fill)])
-    Console().print(f"{counts[-1]:,} samples: {out}", highlight=False, markup=False)
+    output().print(f"{counts[-1]:,} samples: {out}", highlight=False, markup=False)
 
 
 def _write(store: Corpus, splits: dict[str, str], target: Path) -> int:

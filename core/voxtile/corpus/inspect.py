@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from voxtile.console import output
 from voxtile.corpus.inspect_page import write_page
 from voxtile.corpus.inspect_summary import CorpusSummary, summarise
 from voxtile.corpus.inspect_text import bytes_text, shape_text, share_text
@@ -53,7 +54,7 @@ def inspect_corpus(
     if len(named) > 1:
         raise ConfigError(f"{len(named)} samples are named, but a page shows one; give one uid")
     store = Corpus(corpus)
-    console = Console()
+    console = output()
     if named:
         _print_sample(console, store, named[0])
         if html is not None:

@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
+from voxtile.console import output
 from voxtile.corpus.edges import file_edges
 from voxtile.corpus.header import check_corpus
 from voxtile.corpus.parts import read_parts, table_schema, uncommitted_stems
@@ -153,7 +154,7 @@ def _progress(found: Iterable[_T], what: str, total: int) -> Iterable[_T]:
 
 
 def _print(corpus: Path, result: Verification) -> None:
-    console = Console()
+    console = output()
     counts = Table(title=f"{corpus}", title_justify="left")
     counts.add_column("table")
     counts.add_column("rows", justify="right")

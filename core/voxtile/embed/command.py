@@ -8,8 +8,8 @@ from pathlib import Path
 
 import duckdb
 import pyarrow.parquet as pq
-from rich.console import Console
 
+from voxtile.console import output
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import OVERVIEW
 from voxtile.embed.extractor import Extractor, load_extractor
@@ -59,7 +59,7 @@ def embed_corpus(
     task = EmbedTask(opened, extractor, chosen, chunk, batch_size)
     options = RunOptions(engine="inline", job_items=1, retry=retry, dry_run=dry_run)
     summary = run_task(task, corpus, options)
-    Console().print(f"embeddings by '{extractor.name}', {extractor.width} numbers each", markup=False, highlight=False)
+    output().print(f"embeddings by '{extractor.name}', {extractor.width} numbers each", markup=False, highlight=False)
     summary.raise_if_failed()
 
 

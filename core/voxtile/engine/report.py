@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from voxtile.console import output
 from voxtile.engine.job import JobResult
 from voxtile.engine.plan import Job
 from voxtile.engine.progress import Progress
@@ -56,7 +56,7 @@ class RunProgress:
 
 def print_plan(name: str, planned: Sequence[Job], pending: Sequence[Job], corpus: Path) -> None:
     """Print what a run would do."""
-    console = Console()
+    console = output()
     console.print(f"plan of '{name}' into {corpus} (dry run: nothing was written)", markup=False, soft_wrap=True)
     table = Table()
     for column in ("job", "inputs", "MB", "attempt", "first input"):
@@ -78,7 +78,7 @@ def print_plan(name: str, planned: Sequence[Job], pending: Sequence[Job], corpus
 
 def print_summary(name: str, corpus: Path, summary: RunSummary) -> None:
     """Print the table at the end of a run, and the first failures."""
-    console = Console()
+    console = output()
     console.print(f"{name} → {corpus}", highlight=False, markup=False, soft_wrap=True)
     table = Table(show_header=False)
     table.add_column()

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Protocol, cast
 
 import lightning.pytorch as pl
-from rich.console import Console
 
+from voxtile.console import output
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError
 from voxtile.evaluate.command import checked_options, evaluate_model, report
@@ -69,7 +69,7 @@ class EvaluateCallback(pl.Callback):
         model = cast(_Evaluable, pl_module).evaluation_model()
         spec = str(trainer.ckpt_path or "")
         self.evaluation = evaluate_model(model, spec, self._corpus(trainer), self.tasks, self.options)
-        report(self.evaluation, out, Console())
+        report(self.evaluation, out, output())
         for logger in trainer.loggers:
             logger.log_metrics(self._headlines(self.evaluation), step=trainer.global_step)
 

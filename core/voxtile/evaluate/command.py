@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from voxtile.console import output
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError, EvaluationError
 from voxtile.evaluate.comparison.scores_file import write_scores
@@ -121,7 +122,7 @@ def evaluate(
     evaluations = [
         evaluate_model(loaded, spec, opened, tasks, options) for loaded, spec in zip(models, specs, strict=True)
     ]
-    report(evaluations[0], out, Console(), *evaluations[1:])
+    report(evaluations[0], out, output(), *evaluations[1:])
     for evaluation in evaluations:
         refuse_empty(evaluation, out)
 

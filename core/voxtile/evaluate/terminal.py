@@ -7,6 +7,7 @@ from functools import singledispatch
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from voxtile.evaluate.decisions import ENSEMBLE, FACT_HEAD
@@ -29,6 +30,8 @@ from voxtile.evaluate.trivial import SPECTRUM, TRIVIALS
 
 _METRICS = {"auroc": "AUROC", "average_precision": "average precision", "balanced_accuracy": "balanced accuracy"}
 
+_NAME = 10  # columns that the name of a row keeps in a narrow terminal
+
 
 def print_evaluation(evaluation: Evaluation, console: Console) -> None:
     """Print a table a task, and its notes."""
@@ -47,10 +50,10 @@ def print_summary(table: SummaryTable, console: Console) -> None:
     """Print models × tasks, the best of each task in bold, and how the first model compares with the others."""
     shape = _table("models and tasks", "model")
     for result, metric in zip(table.tasks, table.metrics, strict=True):
-        shape.add_column(f"{result.task.name}\n{metric_title(metric)}", justify="right")
+        shape.add_column(escape(f"{result.task.name}\n{metric_title(metric)}"), justify="right")
     for line in table.lines:
         cells = (f"[bold]{shown(c.row)}[/bold]" if c.best else shown(c.row) for c in line.cells)
-        shape.add_row(line.label, *cells, style=None if line.kind == "model" else "dim")
+        shape.add_row(escape(line.label), *cells, style=None if line.kind == "model" else "dim")
     console.print(shape)
     for pair in table.pairs:
         p = "< 0.001" if pair.adjusted < 0.001 else f"= {pair.adjusted:.3f}"
@@ -102,7 +105,7 @@ def _(result: FactualityResult) -> list[Table]:
     for row in (row for row in result.rows if row.kind == "model"):
         control = _figure(result, row.model, "shuffled", row.metric, row.class_name)
         label = row.metric if row.class_name is None else f"  {row.class_name}"
-        table.add_row(label, f"{row.positives} of {row.n}", shown(row), bare(control))
+        table.add_row(escape(label), f"{row.positives} of {row.n}", shown(row), bare(control))
     return [table]
 
 
@@ -124,7 +127,7 @@ def _(result: GroundingResult) -> list[Table]:
     names: list[tuple[str, str | None]] = [("mean", None), *((c.title, c.name) for c in result.task.classes)]
     for title, name in names:
         found = [find_row(result.rows, model=m, kind=k, metric=metric, class_name=name) for _, m, k, metric in columns]
-        table.add_row(title, shown(found[0]), *map(bare, found[1:]), style="bold" if name is None else None)
+        table.add_row(escape(title), shown(found[0]), *map(bare, found[1:]), style="bold" if name is None else None)
     return [table]
 
 
@@ -145,7 +148,7 @@ def _(result: ReferringResult) -> list[Table]:
     for title, name in names:
         found = {(r.kind, r.metric): r for r in result.rows if r.class_name == name}
         first, *others = [found.get((kind, metric)) for _, kind, metric in columns]
-        table.add_row(title, shown(first), *map(bare, others), style="bold" if name is None else None)
+        table.add_row(escape(title), shown(first), *map(bare, others), style="bold" if name is None else None)
     return [table]
 
 
@@ -155,7 +158,7 @@ def _compat(result: Result) -> Table:
         table.add_column(heading, justify="right", no_wrap=heading != "metric")
     for part in result.compat:
         figures = f"{part.published:.3f}", f"{part.honest:.3f}", f"{part.gain:+.3f}"
-        table.add_row(f"{part.protocol}: {part.rule}", metric_title(part.metric), *figures)
+        table.add_row(escape(f"{part.protocol}: {part.rule}"), metric_title(part.metric), *figures)
     return table
 
 
@@ -207,7 +210,7 @@ def _summary(result: TaskResult) -> Table:
         table.add_column(name, justify="right")
     for source in _sources(result):
         rows = [_row(result, source, metric, None) for metric in _METRICS]
-        table.add_row(source.label, *map(shown, rows), style="bold" if source.kind == "model" else None)
+        table.add_row(escape(source.label), *map(shown, rows), style="bold" if source.kind == "model" else None)
     return table
 
 
@@ -217,17 +220,19 @@ def _classes(result: TaskResult) -> Table:
     table = _table("AUROC by class", "class")
     table.add_column("pos.", justify="right")
     for source in sources:
-        table.add_column(source.short, justify="right", no_wrap=True)
+        table.add_column(escape(source.short), justify="right", no_wrap=True)
     for item in result.task.reported:
         first, *others = [_row(result, source, "auroc", item.name) for source in sources]
         positives = "–" if first is None else str(first.positives)
-        table.add_row(item.title, positives, shown(first), *(bare(row).replace("refused", "–") for row in others))
+        table.add_row(
+            escape(item.title), positives, shown(first), *(bare(row).replace("refused", "–") for row in others)
+        )
     return table
 
 
 def _table(title: str, first: str) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
-    table.add_column(first, overflow="fold")
+    table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
+    table.add_column(first, overflow="fold", min_width=_NAME)
     return table
 
 

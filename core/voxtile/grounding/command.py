@@ -14,11 +14,13 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 from scipy import ndimage
 from torch import Tensor
 
+from voxtile.console import output
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.writer import JobWriter
 from voxtile.data.base import spacing_mm
@@ -148,7 +150,7 @@ def ground(
         shown = any(part.mask.any() for part in found)
         files = WRITERS[form](corpus, found, image, out, boxes) if shown else []
         files += write_pictures(found, out)
-    _report(found, files, Console())
+    _report(found, files, output())
 
 
 def _showing(model: EvaluationModel, method: Way) -> GroundingModel:
@@ -270,13 +272,13 @@ def _on_slide(
         folder=folder,
         finish=finish,
     )
-    target, console = stem.with_name(f"{stem.name}.geojson"), Console()
+    target, console = stem.with_name(f"{stem.name}.geojson"), output()
     parts = write_qupath(found, settings.mask, target)
     table = Table("phrase", "believed", "parts", "area")
     for number, phrase in enumerate(phrases):
         pixels = int((found.probability[number] >= settings.mask).sum())
         area = f"{pixels * found.mpp[0] * found.mpp[1] / 1e6:.3f} mm²" if pixels else "–"
-        table.add_row(phrase, f"{found.presence[number]:.2f}", str(parts[phrase]), area)
+        table.add_row(escape(phrase), f"{found.presence[number]:.2f}", str(parts[phrase]), area)
     console.print(table)
     picture = write_overlay(corpus, found, settings.mask, stem.with_name(f"{stem.name}.png"))
     for path in [target, *([picture] if picture else [])]:
@@ -334,7 +336,9 @@ def _report(found: Sequence[Found], files: Sequence[Path], console: Console) -> 
     table = Table("image", "phrase", "believed", "parts", "size")
     for part in found:
         count = ndimage.label(part.mask, np.ones((3,) * part.mask.ndim))[1]
-        table.add_row(part.sample.meta["uid"][:12], part.phrase, f"{part.presence:.2f}", str(count), _size(part))
+        table.add_row(
+            part.sample.meta["uid"][:12], escape(part.phrase), f"{part.presence:.2f}", str(count), _size(part)
+        )
     console.print(table)
     for path in files:
         console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)

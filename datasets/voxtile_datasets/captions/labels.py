@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
+from voxtile.console import output
 from voxtile.corpus.ingest.table import read_table
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import RunOptions, run_task
@@ -154,7 +155,7 @@ def facts_from_labels(
         closed=read.is_class if closed is None else closed,
     )
     summary = run_task(task, corpus, RunOptions(**run))
-    _report(Console(), read, join)
+    _report(output(), read, join)
     summary.raise_if_failed()
 
 

@@ -9,8 +9,7 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
-from rich.console import Console
-
+from voxtile.console import output
 from voxtile.corpus.inspect_previews import Preview, choose_uids, make_previews
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.storage import publish_all, storage_errors
@@ -144,7 +143,7 @@ def _checked_date(text: str | None) -> str | None:
 
 
 def _report(card: Card, out: Path) -> None:
-    console = Console()
+    console = output()
     console.print(f"{card.about.name}: {card.licence.headline}", highlight=False, markup=False)
     for consequence in card.licence.consequences:
         if consequence.weight == "warning":

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from voxtile.console import output
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.storage import storage_errors
 from voxtile.corpus.view import compile_view, view_label
@@ -169,7 +169,7 @@ def curate_corpus(
         del run  # its arrays are as long as the captions, and compiling needs none of them
     if not dry_run:
         made = compile_view(store, view, scheme=scheme, memory_mb=memory_mb)
-        Console().print(
+        output().print(
             f"view '{view}': {len(made):,} samples; train on it with --data.view {view}", markup=False, highlight=False
         )
 
@@ -324,7 +324,7 @@ def _balance_text(matched: Matched, cap: int) -> str:
 
 
 def _print(funnel: Funnel, view: str) -> None:
-    console = Console()
+    console = output()
     table = Table(title=f"view '{escape(view)}'", title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     for heading in ("step", "what"):
         table.add_column(heading, overflow="fold")

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from voxtile.console import output
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.storage import storage_errors, write_atomically
 from voxtile.corpus.view_key import view_key
@@ -199,7 +199,7 @@ def _remove_all(out: Path) -> None:
 
 
 def _report(out: Path, state: ExportState) -> None:
-    console = Console()
+    console = output()
     console.print(f"export-wds → {out}", highlight=False, markup=False, soft_wrap=True)
     table = Table()
     for heading in ("split", "shards", "records", "MB"):

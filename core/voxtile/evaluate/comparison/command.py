@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from voxtile.console import output
 from voxtile.errors import ConfigError
 from voxtile.evaluate.comparison.compare import Contrast, compare_scores
 from voxtile.evaluate.comparison.scores_file import read_scores
@@ -57,7 +58,7 @@ def compare(
     models = _model(tables[0], first_model, first), _model(tables[1], second_model, second)
     contrasts = compare_scores(*tables, models, replicates=bootstrap, seed=seed)
     labels = models if models[0] != models[1] else (str(first), str(second))
-    console = Console()
+    console = output()
     console.print(_table(contrasts, labels))
     if len(contrasts) > 2:
         console.print(
@@ -83,12 +84,12 @@ def _model(table: pa.Table, asked: str | None, report: Path) -> str:
 
 
 def _table(contrasts: Sequence[Contrast], labels: tuple[str, str]) -> Table:
-    table = Table("task, class", *labels, "difference", "95 % interval", "p", "p, Holm")
+    table = Table("task, class", *map(escape, labels), "difference", "95 % interval", "p", "p, Holm")
     for part in contrasts:
         row = [f"{part.first:.3f}", f"{part.second:.3f}", f"{part.difference:+.3f}"]
         row += [f"{part.low:+.3f} to {part.high:+.3f}", _shown(part.p), _shown(part.adjusted)]
         title = f"{part.task}, mean" if part.class_name is None else f"  {part.class_name}"
-        table.add_row(title, *row, style="bold" if part.class_name is None else None)
+        table.add_row(escape(title), *row, style="bold" if part.class_name is None else None)
     return table
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from voxtile.bounded_text import load_yaml
+from voxtile.console import output
 from voxtile.data.preset import Preset
 from voxtile.data.presets import preset_from_config
 from voxtile.data.regions import RegionPolicy
@@ -60,7 +60,7 @@ def plan(
     need = planned.memory(chosen)
     fits = largest(lambda count: planned.memory(count).total, card)
     duration = seconds(step, card, half=planned.half, utilisation=mfu)
-    console = Console()
+    console = output()
     console.print(f"{card.name}, {card.memory / _GB:.0f} GiB; micro-batch {chosen}", highlight=False)
     console.print(_memory_table(need))
     console.print(_summary(step, duration, chosen, total, fits, mfu, items))

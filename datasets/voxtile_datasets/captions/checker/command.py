@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from voxtile.console import output
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError
@@ -62,7 +64,7 @@ def check_captions(
         key_file: the key map, if it is not beside the corpus; names in its paths may be in no caption.
         second_opinion: provider (local, openai or replay) of a language model that reads what the rules let pass and
             may object; the docs say what it is told.
-        model: of openai the model's name; of local a GGUF file, by default the small Gemma of the extra `llm`.
+        model: of openai the model's name; of local a GGUF file, by default the small Gemma of the extra `gemma`.
         base_url: of openai, the endpoint's address.
         replies: folder of the replies that are kept; by default beside the corpus.
         max_usd: the run ends ahead of the request that could pass it.
@@ -126,13 +128,13 @@ def _show(corpus: Corpus, checker: str, version: str) -> None:
     ours = [row for row in rows if row["checker"] == checker and row["checker_version"] == version]
     kinds = dict(zip(*(corpus.table("captions", ["caption_id", "kind"])[n].to_pylist() for n in (0, 1)), strict=True))
     counts: Counter[tuple[str, str]] = Counter((kinds.get(row["caption_id"], "?"), row["verdict"]) for row in ours)
-    table = Table(title=f"captions by kind and verdict (checker {checker} {version})")
+    table = Table(title=f"captions by kind and verdict (checker {escape(checker)} {escape(version)})")
     table.add_column("kind")
     for verdict, colour in _COLOURS.items():
         table.add_column(verdict, justify="right", style=colour)
     for kind in sorted({kind for kind, _ in counts}):
-        table.add_row(kind, *(f"{counts[kind, verdict]:,}" for verdict in _COLOURS))
-    console = Console()
+        table.add_row(escape(kind), *(f"{counts[kind, verdict]:,}" for verdict in _COLOURS))
+    console = output()
     console.print(table)
     faults = Counter(
         (fault["kind"], fault["judgement"], fault["why"])

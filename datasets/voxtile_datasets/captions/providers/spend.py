@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from rich.markup import escape
 from rich.table import Table
 
 from voxtile_datasets.captions.providers.prices import FREE, Price
@@ -87,5 +88,5 @@ def spend_table(spends: Iterable[Spend]) -> Table:
         latency = f"{spend.latency(0.5):.2f} ({spend.latency(0.95):.2f}) s" if spend.asked else "–"
         tokens = f"{spend.tokens_in:,}/{spend.tokens_out:,}"
         model = f"{spend.provider}: {spend.model}"
-        table.add_row(model, f"{spend.asked:,}{lost}", f"{spend.cached:,}", failed, tokens, cost, latency)
+        table.add_row(escape(model), f"{spend.asked:,}{lost}", f"{spend.cached:,}", failed, tokens, cost, latency)
     return table

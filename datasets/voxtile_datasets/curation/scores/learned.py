@@ -16,11 +16,11 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
+from voxtile.console import output
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.task import Row
@@ -123,7 +123,7 @@ def score_learned(
             weights, area, counts = _train(
                 pool, matching_samples(pool, good, "--good"), name, Path(scratch), most, seed
             )
-    Console().print(
+    output().print(
         f"learned from {counts[1]:,} good samples and {counts[0]:,} others; area under the curve on subjects that were "
         f"left out: {area:.3f}",
         highlight=False,

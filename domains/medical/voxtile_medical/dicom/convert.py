@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
+from voxtile.console import output
 from voxtile.engine.run import RunOptions, run_task
 from voxtile_datasets.intake.planner import Planner
 from voxtile_medical.dicom.task import DicomTask
@@ -67,7 +66,7 @@ def convert_dicom(
     task = DicomTask(source, min_slices, licence, deidentify, allow_burned_in, suv, masks, planner, tree)
     summary = run_task(task, corpus, options)
     if masks and tree.masks and options.dry_run:
-        Console().print(f"then {len(tree.masks)} SEG or RTSTRUCT objects are attached to the series that they are of")
+        output().print(f"then {len(tree.masks)} SEG or RTSTRUCT objects are attached to the series that they are of")
     elif masks and tree.masks:
         names = MaskNames(planner.names, planner.key_map)
         run_masks(

@@ -8,9 +8,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from voxtile.console import output
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.task import Row
@@ -106,5 +107,5 @@ def _print(facts: Iterable[Row]) -> None:
     table.add_column("unit")
     for key in sorted(counts):
         shown = [f"{number(values[key]):.4g}" if values[key] else "" for number in (median, min, max)]
-        table.add_row(key[0], str(len(samples[key])), str(counts[key]), *shown, key[1])
-    Console().print(table)
+        table.add_row(escape(key[0]), str(len(samples[key])), str(counts[key]), *shown, key[1])
+    output().print(table)

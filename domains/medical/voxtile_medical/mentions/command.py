@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
 from rich.table import Table
 
+from voxtile.console import output
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import RunOptions, run_task
@@ -228,5 +228,5 @@ def facts_from_mentions(
     table.add_row("regions", str(regions))
     for reason, count in sorted(left.items()):
         table.add_row(f"  {reason}", str(count))
-    Console().print(table)
+    output().print(table)
     summary.raise_if_failed()

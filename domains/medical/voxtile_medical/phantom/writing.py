@@ -45,7 +45,7 @@ def write_studies(
     write_table(out / "reports.csv", ("study", "subject", "text"), ((w.study, w.subject, w.text) for w in written))
     write_table(out / "labels.csv", ("study", "subject", *concepts), ((w.study, w.subject, *w.labels) for w in written))
     write_truth(out / "truth.json", {"phantom": phantom, "seed": seed, "studies": [w.truth for w in written]})
-    console.print(f"wrote {n} studies to {out}")
+    console.print(f"wrote {n} studies to {out}", highlight=False, markup=False, soft_wrap=True)
 
 
 def check_out(out: Path, n: int, seed: int, bytes_a_study: int) -> None:

@@ -8,9 +8,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from voxtile.console import output
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError
@@ -51,7 +52,7 @@ def facts_from_reports(
     _check_vocabulary(vocabulary, lexicon)
     labels = load_vocabulary(vocabulary, load_lexicon(lexicon)).labels
     summary = run_task(ReportTask(corpus, lexicon, vocabulary), corpus, RunOptions(**run))
-    Console().print(_table(corpus, labels))
+    output().print(_table(corpus, labels))
     summary.raise_if_failed()
 
 
@@ -75,5 +76,5 @@ def _table(corpus: Path, labels: Collection[str]) -> Table:
     for polarity in _POLARITIES:
         table.add_column(polarity, justify="right")
     for concept in sorted({concept for concept, _ in counts} & set(labels)):
-        table.add_row(concept, *(str(counts[concept, polarity]) for polarity in _POLARITIES))
+        table.add_row(escape(concept), *(str(counts[concept, polarity]) for polarity in _POLARITIES))
     return table

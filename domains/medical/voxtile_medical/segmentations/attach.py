@@ -5,8 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
-from rich.console import Console
-
+from voxtile.console import output
 from voxtile.engine.run import RunOptions, RunSummary, run_task
 from voxtile.errors import InputError
 from voxtile_medical.dicom.tree import read_tree
@@ -79,7 +78,7 @@ def run_masks(task: MaskTask, options: RunOptions) -> RunSummary:
     """Run the task and say of each reason for which a mask was left out what it means and what to do."""
     summary = run_task(task, task.corpus, options)
     reasons = sorted({*summary.reasons["dropped"], *summary.left_out} & ADVICE.keys())
-    console = Console()
+    console = output()
     for reason in reasons:
         console.print(f"{reason}: {ADVICE[reason]}", markup=False, highlight=False, soft_wrap=True)
     return summary

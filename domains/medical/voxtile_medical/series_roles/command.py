@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from voxtile.console import output
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import ROLE
 from voxtile.engine.run import RunOptions, run_task
@@ -92,6 +93,6 @@ def facts_from_series(corpus: Path, **run: Any) -> None:  # noqa: ANN401
     for polarity in ("present", "uncertain"):
         table.add_column(polarity, justify="right")
     for role in sorted({role for role, _ in counts}):
-        table.add_row(role, *(str(counts[role, polarity]) for polarity in ("present", "uncertain")))
-    Console().print(table)
+        table.add_row(escape(str(role)), *(str(counts[role, polarity]) for polarity in ("present", "uncertain")))
+    output().print(table)
     summary.raise_if_failed()

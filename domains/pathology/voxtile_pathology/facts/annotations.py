@@ -11,11 +11,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import shapely
-from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
+from voxtile.console import output
 from voxtile.corpus.identity import KeyMap, key_map_path
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import RunOptions, run_task
@@ -193,5 +194,5 @@ def _report(corpus: Path, concepts: Sequence[str]) -> None:
     table.add_column("label")
     table.add_column("patches", justify="right")
     for concept in concepts:
-        table.add_row(concept, str(counts[concept]))
-    Console().print(table)
+        table.add_row(escape(concept), str(counts[concept]))
+    output().print(table)

@@ -76,7 +76,7 @@ def write_he_phantom(out: Path, *, n: int = 140, seed: int = 0, workers: int = 0
     write_table(out / "labels.csv", ("study", "subject", *FINDINGS), ((w.name, w.name, *w.labels) for w in written))
     write_truth(out / "truth.json", {"phantom": "he", "seed": seed, "mpp": MPP, "studies": [w.truth for w in written]})
     (out / "README.txt").write_text(README.format(seed=seed, n=n), encoding="utf-8")
-    console.print(f"wrote {n} slides to {out}")
+    console.print(f"wrote {n} slides to {out}", highlight=False, markup=False, soft_wrap=True)
 
 
 def write_case(out: Path, seed: int, number: int) -> Written:

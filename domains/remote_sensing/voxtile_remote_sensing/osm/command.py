@@ -13,9 +13,11 @@ import shapely
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table as RichTable
 from shapely.geometry.base import BaseGeometry
 
+from voxtile.console import output
 from voxtile.corpus.parts import read_parts, table_schema
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import RunOptions, run_task
@@ -78,7 +80,7 @@ def facts_from_osm(
     table = _looked_for(table, found, concepts, assumed)
     features = list(matching(found, table, assumed))
     coverage = _classify(tiles, found, partly_covered=partly_covered)
-    console = Console()
+    console = output()
     _report(console, osm, found, features, table, coverage)
     if not features:
         raise InputError(
@@ -214,11 +216,11 @@ def _report(
     coverage: Coverage,
 ) -> None:
     counts: Counter[str] = concepts_of(features, table)
-    shown = RichTable(title=f"{path.name}: features that are visible from above ({table.identity})")
+    shown = RichTable(title=f"{escape(path.name)}: features that are visible from above ({escape(table.identity)})")
     shown.add_column("concept")
     shown.add_column("features", justify="right")
     for concept, count in counts.most_common(12):
-        shown.add_row(concept, f"{count:,}")
+        shown.add_row(escape(concept), f"{count:,}")
     console.print(shown)
     lines = [
         f"{len(found.features):,} features were read, {len(features):,} are of use",

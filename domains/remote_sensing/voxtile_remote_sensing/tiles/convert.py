@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from rich.console import Console
-
+from voxtile.console import output
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.splits import parse_fractions
 from voxtile.engine.run import RunOptions, run_task
@@ -105,7 +104,7 @@ def _say_where_all_lie(corpus: Path, blocks: BlockSettings) -> None:
     used, asked = set(splits.values()), {name for name, share in blocks.fractions.items() if share > 0}
     if len(used) == 1 and len(asked) > 1:
         count = f"{len(splits)} blocks" if len(splits) > 1 else "one block"
-        Console().print(
+        output().print(
             f"All tiles lie in {count} of {blocks.block_m / 1000:g} km, and so in one split ({used.pop()}); "
             "a smaller --block, in a new corpus, splits them.",
             highlight=False,

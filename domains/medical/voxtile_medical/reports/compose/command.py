@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
+from voxtile.console import output
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError
@@ -53,5 +52,5 @@ def describe_with_report(
     model = f"{load_wording(wording).identity}/{style}"
     example = next((row["text"] for row in captions if (row["model"] or "") == model), None)
     if example:
-        Console().print(f"One of them:\n\n{example}\n", highlight=False, markup=False)
+        output().print(f"One of them:\n\n{example}\n", highlight=False, markup=False)
     summary.raise_if_failed()

@@ -133,7 +133,7 @@ def test_running_again_and_growing_adds_each_fact_once(corpus, tmp_path):
         ("subject,Edema\nq1,1\n", {}, InputError, "belongs to a sample"),
         ("subject,label\np1,\n", {}, InputError, "is empty"),
         ("", {}, InputError, "is empty"),
-        ("subject,Edema\np1,1,2,3\n", {}, InputError, "4 fields in row 2"),
+        ("subject,Edema\np1,1,2,3\n", {}, InputError, "line 2: the row has 4 cells"),
     ],
 )
 def test_tables_that_do_not_fit_are_one_sentence_and_add_nothing(corpus, tmp_path, text, options, error, message):

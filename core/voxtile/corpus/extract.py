@@ -10,6 +10,7 @@ from typing import Literal
 from voxtile.console import output
 from voxtile.corpus.extraction import dicom, dicom_seg, geojson, geotiff, nifti, png
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.reference_roots import named_roots, only_references_in
 from voxtile.corpus.source import StoredSample
 from voxtile.errors import ConfigError
 
@@ -46,6 +47,7 @@ def extract_sample(
     out: Path | None = None,
     window: tuple[float, float] | None = None,
     originals: Path | None = None,
+    references: Path | None = None,
 ) -> None:
     """Write one sample as a file that other programs open.
 
@@ -59,6 +61,7 @@ def extract_sample(
         window: low and high value, in the sample's units, that become black and white in a png.
         originals: for dicom-seg, folder of the DICOM series that the sample was converted from; the masks then belong
             to that series, with its identifiers. Without it they belong to the series that --to dicom writes.
+        references: folder whose files may be copied where the sample is a reference to one.
 
     Raises:
         ConfigError: the file exists already.
@@ -76,11 +79,12 @@ def extract_sample(
         raise ConfigError(f"'{target}' exists; move it away or name another file with --out")
     opened = Corpus(corpus)
     sample = opened.source(opened.row(uid))
-    if window is not None:
-        files = png.write_png(sample, target, window)
-    elif originals is not None:
-        files = dicom_seg.write_dicom_seg(opened, sample, target, originals)
-    else:
-        files = _FORMATS[to].write(opened, sample, target)
+    with only_references_in(named_roots(references)):
+        if window is not None:
+            files = png.write_png(sample, target, window)
+        elif originals is not None:
+            files = dicom_seg.write_dicom_seg(opened, sample, target, originals)
+        else:
+            files = _FORMATS[to].write(opened, sample, target)
     number = f" ({len(files)} files)" if len(files) > 1 else ""
     output().print(f"wrote {target}{number}", markup=False, highlight=False, soft_wrap=True)

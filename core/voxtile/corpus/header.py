@@ -47,6 +47,8 @@ def check_corpus(root: Path) -> None:
     try:
         header = load_json(path.read_text("utf-8"))
         version = str(header["schema"])
+        if header["format"] != _FORMAT:
+            raise ValueError(header["format"])
     except FileNotFoundError as error:
         raise CorpusError(f"'{root}' is not a corpus (it has no {CORPUS_FILE}); check the path") from error
     except (OSError, ValueError, KeyError, TypeError) as error:

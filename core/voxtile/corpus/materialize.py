@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtile.bounded_text import load_json
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.reference_roots import named_roots, only_references_in
 from voxtile.corpus.source import StoredSample
 from voxtile.engine.task import Item, Outcome, Row, Sample
 from voxtile.errors import ConfigError, CorpusError, InputError, PresetError
@@ -26,7 +27,14 @@ if TYPE_CHECKING:
 _STORED = ("shard", "codec", "offset", "nbytes", "sha256", "shape", "dtype", "ref")
 
 
-def materialize_corpus(corpus: Path, out: Path, *, preset: str, **run: Any) -> None:  # noqa: ANN401
+def materialize_corpus(
+    corpus: Path,
+    out: Path,
+    *,
+    preset: str,
+    references: Path | None = None,
+    **run: Any,  # noqa: ANN401
+) -> None:
     """Store every sample at the resolution that a preset asks for.
 
     Uids stay the same; facts, scopes, captions, verdicts, scores and splits come along, boxes of regions move with the
@@ -36,6 +44,7 @@ def materialize_corpus(corpus: Path, out: Path, *, preset: str, **run: Any) -> N
         corpus: folder of the corpus to read; it is not changed.
         out: folder of the derived corpus; the same command again adds what is new.
         preset: a YAML file or config name (medical/ct) with the preset, or its description in braces.
+        references: folder whose files may be copied where samples are references to them.
         run: how to run: workers, on_error, retry, dry_run, …
 
     Raises:
@@ -54,6 +63,7 @@ def materialize_corpus(corpus: Path, out: Path, *, preset: str, **run: Any) -> N
     options = RunOptions(**run)
     description = preset_from_config(read_preset(preset)).to_config()
     task = MaterializeTask(str(corpus), json.dumps(description, sort_keys=True), json.dumps(_terms(corpus)))
+    task = replace(task, references=tuple(map(str, named_roots(references))))
     run_task(task, out, options, finish=lambda _: carry_tables(corpus, out)).raise_if_failed()
 
 
@@ -65,11 +75,13 @@ class MaterializeTask:
         corpus: folder to read; no part of the task's identity, so that corpora may move.
         preset: its description as JSON.
         terms: what the manifest repeats of the source: its first manifest's hash, licence and de-identification.
+        references: folders that references may lead to; no part of the identity either.
     """
 
     corpus: str
     preset: str
     terms: str
+    references: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -116,7 +128,8 @@ class MaterializeTask:
         if refusal:
             return Outcome("dropped", "unfit-for-preset", refusal)
         source = StoredSample(Path(self.corpus), row)
-        derived = derive(_preset(self.preset), source)
+        with only_references_in([Path(folder) for folder in self.references]):
+            derived = derive(_preset(self.preset), source)
         attributes = json.loads(row.get("attributes") or "{}") | {"materialized_from": row["sha256"]}
         columns = {key: value for key, value in row.items() if key not in _STORED} | dict(derived.columns)
         columns["attributes"] = json.dumps(attributes, sort_keys=True)

@@ -19,6 +19,7 @@ from voxtile.corpus.codecs import StoredArray, open_array
 from voxtile.corpus.frame import full_selection
 from voxtile.corpus.header import check_corpus
 from voxtile.corpus.parts import check_part, part_dataset, part_paths, read_parts, sql_schema, table_schema
+from voxtile.corpus.records import Hashes, check_parts, recorded_files
 from voxtile.corpus.schema import TABLES
 from voxtile.corpus.source import StoredSample
 from voxtile.errors import CorpusError
@@ -44,20 +45,27 @@ class Corpus:
         for root in self.roots:
             check_corpus(root)
         self._checked: set[Path] = set()
+        self._records: dict[int, Hashes] = {}
 
     def parts(self, name: str, root: int = 0) -> list[Path]:
         """Parts of a table, each checked for version and columns once.
 
         Raises:
-            CorpusError: there is no such table, or a part is damaged, newer, or lacks a column.
+            CorpusError: there is no such table, or a part is missing, damaged, newer, or lacks a column.
         """
         schema = table_schema(name)
         paths = part_paths(self.roots[root], name)
+        check_parts(self.roots[root], [name], self._recorded(root))
         for path in paths:
             if path not in self._checked:
                 check_part(path, schema)
                 self._checked.add(path)
         return paths
+
+    def _recorded(self, root: int) -> Hashes:
+        if root not in self._records:
+            self._records[root] = recorded_files(self.roots[root])
+        return self._records[root]
 
     def table(self, name: str, columns: Sequence[str] | None = None, *, with_root: bool = False) -> pa.Table:
         """Rows of a table over all roots, in the order of roots and parts.

@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from voxtile.bounded_text import load_json
 from voxtile.corpus.identity import KeyMap, key_map_path
+from voxtile.corpus.reference_roots import check_reference
 from voxtile.domain import discover
 from voxtile.errors import CorpusError, VoxtileError
 
@@ -72,14 +73,15 @@ def reference_path(root: Path, uid: str, uri: str) -> Path:
         uri: see the module.
 
     Raises:
-        CorpusError: the file is elsewhere, or the key map does not know it.
+        CorpusError: the file is elsewhere, the key map does not know it, or it must not be copied
+            (`voxtile.corpus.reference_roots`).
     """
     parts = urlsplit(uri)
     if parts.scheme == SOURCE_SCHEME:
-        return _hidden_path(root, uid, parts.path)
+        return check_reference(root, uid, _hidden_path(root, uid, parts.path))
     if parts.scheme not in {"", "file"}:
         raise CorpusError(f"the sample {uid} refers to '{uri}'; copy the file and import it again")
-    return root / (unquote(parts.path) if parts.scheme else uri)
+    return check_reference(root, uid, root / (unquote(parts.path) if parts.scheme else uri))
 
 
 def read_reference(root: Path, row: Mapping[str, Any], selection: tuple[slice, ...]) -> npt.NDArray[Any]:
@@ -91,6 +93,8 @@ def read_reference(root: Path, row: Mapping[str, Any], selection: tuple[slice, .
     reference = parse_reference(row)
     path = reference_path(root, str(row["uid"]), reference["uri"])
     check_unchanged(path, reference)
+    for name, *_ in reference.get("layers", ()):  # further files, beside the first
+        check_reference(root, str(row["uid"]), path.parent / str(name))
     return _HANDLES.read(str(reference["reader"]), path, reference, selection)
 
 

@@ -22,14 +22,20 @@ from voxtile.corpus.header import check_corpus
 from voxtile.corpus.parts import read_parts, table_schema, uncommitted_stems
 from voxtile.corpus.references import check_unchanged, parse_reference, reference_path
 from voxtile.corpus.source import REFERENCE_CODEC, StoredSample
-from voxtile.corpus.verification.files import check_file, leftovers, read_records
+from voxtile.corpus.verification.files import check_file, leftovers, note_removed, read_records
 from voxtile.corpus.verification.problem import Problem
 from voxtile.corpus.verification.shards import check_shard
+from voxtile.corpus.verification.supervised import verify_supervised
 from voxtile.corpus.verification.tables import cross_checks, masks_by_shard, samples_by_shard, sound_parts
-from voxtile.errors import CorpusError
+from voxtile.engine.worker import Report
+from voxtile.errors import ConfigError, CorpusError
 
 _SHOWN = 50
 _T = TypeVar("_T")
+
+
+def _nobody(_mark: int | None) -> None:
+    """Nobody watches."""
 
 
 @dataclass(frozen=True)
@@ -49,34 +55,50 @@ class Verification:
     nbytes: int = 0
 
 
-def verify_corpus(corpus: Path) -> None:
+def verify_corpus(
+    corpus: Path, *, accept_missing: bool = False, memory_limit_gb: float = 4.0, time_limit_s: float = 600.0
+) -> None:
     """Check every file of a corpus and say what to do about each problem.
 
     Args:
         corpus: folder of the corpus.
+        accept_missing: parts of tables that are missing were removed on purpose: note that in the corpus, which is then
+            read without them.
+        memory_limit_gb: memory that the check may take, in GiB.
+        time_limit_s: time that reading one part of a table may take, in seconds.
 
     Raises:
+        ConfigError: a limit is not above 0.
         CorpusError: there is a problem; the sentence names the first one.
     """
-    result = verify(corpus)
+    for name, limit in (("memory_limit_gb", memory_limit_gb), ("time_limit_s", time_limit_s)):
+        if not limit > 0:
+            raise ConfigError(f"'{name}' must be greater than 0, not {limit}")
+    check_corpus(corpus)
+    if accept_missing:
+        gone = note_removed(corpus)
+        Console().print(f"noted as removed: {', '.join(gone) or 'nothing is missing'}", markup=False, highlight=False)
+    result = verify_supervised(corpus, memory_limit_gb=memory_limit_gb, time_limit_s=time_limit_s)
     _print(corpus, result)
     if result.problems:
         number = len(result.problems)
         raise CorpusError(f"'{corpus}' has {number} problem{'s' if number > 1 else ''}; {result.problems[0]}")
 
 
-def verify(root: Path) -> Verification:
-    """Check a corpus and only return what was found.
+def verify(root: Path, *, refused: Mapping[str, str] | None = None, report: Report = _nobody) -> Verification:
+    """Check a corpus in this process and only return what was found.
 
     Args:
         root: folder of the corpus.
+        refused: parts of tables that must not be read, and why.
+        report: called with the number of each part of a table before it is read, and with None after the last.
 
     Raises:
         CorpusError: the folder is not a corpus, or was made by a newer version.
     """
     check_corpus(root)
     recorded = read_records(root)
-    sound, damaged = sound_parts(root)
+    sound, damaged = sound_parts(root, refused or {}, report)
     masks: dict[str, list[dict[str, Any]]] = {}
     for row in masks_by_shard(sound.get("regions", [])).to_pylist():
         masks.setdefault(row["mask_shard"], []).append(row)

@@ -20,11 +20,12 @@ import numpy as np
 import numpy.typing as npt
 
 from voxtile.bounded_text import load_json
+from voxtile.corpus.records import check_parts, recorded_files
 from voxtile.corpus.source import StoredSample
 from voxtile.corpus.view_compile import write_view
 from voxtile.corpus.view_evidence import FACTS, HASHES
 from voxtile.corpus.view_files import NO_MOMENT, STUDY_WEIGHTS, WEIGHTS, MappedBatches
-from voxtile.corpus.view_key import LAYOUT, view_key, view_stamp
+from voxtile.corpus.view_key import INPUT_TABLES, LAYOUT, view_key, view_stamp
 from voxtile.corpus.view_selection import SUFFIX, find_selection
 from voxtile.errors import ConfigError, CorpusError
 
@@ -289,7 +290,7 @@ def compile_view(
 
     Raises:
         ConfigError: the name, scheme or condition is wrong, or nothing is selected.
-        CorpusError: the corpus is damaged, a subject is in two splits, or the view cannot be written.
+        CorpusError: the corpus is damaged or lacks a part, a subject is in two splits, or the view cannot be written.
     """
     roots = tuple(Path(root) for root in corpus.roots)
     label, home = view_label(roots, name), roots[0] / "views"
@@ -303,6 +304,8 @@ def compile_view(
     identity = {**selection, "selection": selected.key if selected else None}
     stamp = view_stamp(roots, **identity)
     if _recorded(target, "stamp.json", "stamp") != stamp:
+        for root in roots:
+            check_parts(root, INPUT_TABLES, recorded_files(root), contents=True)
         key = view_key(roots, **identity)
         with _locked(target):
             # Another process may have compiled it meanwhile.

@@ -13,6 +13,7 @@ from typing import Any
 
 import voxtile
 from voxtile.bounded_text import load_json
+from voxtile.corpus.records import REMOVED
 from voxtile.corpus.schema import SCHEMA_VERSION
 from voxtile.corpus.storage import write_atomically
 from voxtile.engine.plan import TaskIdentity
@@ -48,6 +49,7 @@ def write_manifest(
     reasons: Mapping[str, Mapping[str, int]],
     files: Mapping[str, tuple[str, int]],
     seconds: float,
+    removed: Iterable[str] = (),
 ) -> Path:
     """Write `manifests/NNNN.json` with the next free number.
 
@@ -59,6 +61,7 @@ def write_manifest(
         reasons: status → reason → number of inputs.
         files: path relative to the corpus → sha-256 and size in bytes.
         seconds: how long this run took.
+        removed: paths relative to the corpus of recorded files that are gone for good.
     """
     config = json.loads(identity.config)
     content: dict[str, Any] = {
@@ -77,6 +80,8 @@ def write_manifest(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
     }
+    gone = sorted(removed)
+    content |= {REMOVED: gone} if gone else {}
     path = root / FOLDER / f"{_next_number(root):04d}.json"
     write_atomically(path, json.dumps(content, indent=1, ensure_ascii=False).encode())
     return path

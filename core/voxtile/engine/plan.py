@@ -9,13 +9,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from voxtile.corpus.records import STEM_DIGITS
 from voxtile.engine.task import Item, Task
 from voxtile.errors import ConfigError
 
 if TYPE_CHECKING:
     from voxtile.engine.commit import DoneJob
-
-STEM_DIGITS = 16  # 64 bits of the job's id in file names; the whole id is in the done file
 
 FEWEST_JOBS = 16
 FEWEST_ITEMS = 8  # but not less: each job costs a shard, a part a table, and a few syncs

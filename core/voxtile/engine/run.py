@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
+from voxtile.corpus.header import CORPUS_FILE
+from voxtile.corpus.records import recorded_files
 from voxtile.corpus.writer import new_corpus
 from voxtile.engine.claims import Claims, save_known_uids, stored_uids
-from voxtile.engine.commit import DoneJob, read_done, remove_leftovers, sha256_of
+from voxtile.engine.commit import DONE, DoneJob, read_done, remove_leftovers, sha256_of
 from voxtile.engine.failure import Failure
 from voxtile.engine.job import Setup, unwritable
 from voxtile.engine.local import Engine, ItemStarted, Session
@@ -86,8 +88,9 @@ class _Run:
         pending = pending_jobs(self.identity, self.planned, done, retry=self.options.retry)
         failures: dict[str, Failure] = {}
         stop: RunFailedError | None = None
+        committed: set[str] = set()
         try:
-            self._do(engine, pending, done, failures)
+            self._do(engine, pending, done, failures, committed)
         except RunFailedError as error:
             stop = error
         finally:
@@ -99,14 +102,19 @@ class _Run:
         summary.failures = sorted(failures.items())
         extra = list(finish(summary) or ()) if finish else []
         summary.seconds = time.monotonic() - started
-        summary.nbytes = self._record(done, extra, summary.seconds)
+        summary.nbytes = self._record(done, committed, extra, summary.seconds)
         print_summary(self.task.name, self.root, summary)
         if stop is not None:
             raise stop
         return summary
 
     def _do(
-        self, engine: Engine, pending: list[Job], done: Mapping[str, DoneJob], failures: dict[str, Failure]
+        self,
+        engine: Engine,
+        pending: list[Job],
+        done: Mapping[str, DoneJob],
+        failures: dict[str, Failure],
+        committed: set[str],
     ) -> None:
         if not pending and done.keys() <= jobs_in_manifests(self.root):
             return
@@ -119,7 +127,7 @@ class _Run:
         setup = self._setup({job.stem for job in jobs.values()})
         try:
             with RunProgress(self.task.name, pending) as progress, engine.session(setup) as session:
-                _drive(session, jobs, pending, again, claims, progress, failures)
+                _drive(session, jobs, pending, again, claims, progress, failures, committed)
         finally:
             shutil.rmtree(setup.scratch, ignore_errors=True)
 
@@ -129,30 +137,34 @@ class _Run:
         setup.scratch.mkdir()
         return replace(setup, known=save_known_uids(self.root, own_stems, setup.scratch / "known.arrow"))
 
-    def _record(self, done: Mapping[str, DoneJob], extra: list[Path], seconds: float) -> int:
-        """Write the manifest of what no earlier one covers; number of bytes written."""
-        covered = jobs_in_manifests(self.root)
-        fresh = [job for job in done.values() if job.id not in covered and self.identity.made(job)]
-        if not fresh:
+    def _record(
+        self, done: Mapping[str, DoneJob], committed: Collection[str], extra: list[Path], seconds: float
+    ) -> int:
+        """Write the manifest of what no earlier one covers, or says otherwise; number of bytes written."""
+        covered, known = jobs_in_manifests(self.root), recorded_files(self.root)
+        own = [job for job in done.values() if self.identity.made(job)]
+        fresh = [job for job in own if job.id not in covered]
+        again = [job for job in own if job.id in covered and job.id in committed]
+        files = self._hashes(path for path in extra if path.is_relative_to(self.root))
+        for job in [*fresh, *again]:
+            files.update(job.files)
+        if not fresh and all(known.get(path) == entry for path, entry in files.items()):
             return 0
         counts = RunSummary.of(item for job in fresh for item in job.items)
-        files = {
-            str(p.relative_to(self.root)): (sha256_of(p), p.stat().st_size)
-            for p in extra
-            if p.is_relative_to(self.root)
-        }
-        for job in fresh:
-            files.update(job.files)
+        records = [self.root / CORPUS_FILE, *(self.root / DONE / f"{job.id}.json" for job in [*fresh, *again])]
         write_manifest(
             self.root,
             self.identity,
             [job.id for job in fresh],
             counts=counts.counts(),
             reasons=counts.reasons,
-            files=files,
+            files=files | self._hashes(records),
             seconds=seconds,
         )
         return sum(size for _, size in files.values())
+
+    def _hashes(self, paths: Iterable[Path]) -> dict[str, tuple[str, int]]:
+        return {str(path.relative_to(self.root)): (sha256_of(path), path.stat().st_size) for path in paths}
 
 
 def _drive(
@@ -163,6 +175,7 @@ def _drive(
     claims: Claims,
     progress: RunProgress,
     failures: dict[str, Failure],
+    committed: set[str],
 ) -> None:
     """Submit jobs and read events until all is committed and no uid is stored twice."""
     active: set[str] = set()
@@ -182,6 +195,7 @@ def _drive(
             continue
         result = event.result
         active.discard(result.job.id)
+        committed.add(result.job.id)
         failures.update(result.failures)
         progress.committed(result)
         for name, taken in claims.settle(result.job.id, result.uids).items():

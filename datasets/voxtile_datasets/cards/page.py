@@ -20,6 +20,8 @@ from voxtile_datasets.cards.card import Card
 
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 _CELL_BREAKS = re.compile(r"[|\r\n]+")
+# What Markdown or the HTML in it would take for markup, as entities, which both show as the character.
+_MARKUP = {ord(sign): f"&#{ord(sign)};" for sign in "&<>[]`\\"}
 
 
 def render_html(card: Card, croissant: Mapping[str, Any], previews: Sequence[Preview] = ()) -> str:
@@ -61,7 +63,7 @@ def _environment(*, escape: bool) -> Environment:
         "number": lambda value: f"{value:,}",
         "dollars": _dollars,
         "prevalence": _prevalence,
-        "cell": lambda value: _CELL_BREAKS.sub(" ", str(value)),
+        "cell": _cell,
         "when": lambda text: text[:16].replace("T", " "),
     }
     environment.globals["shape"] = shape_text
@@ -78,6 +80,11 @@ def _values(card: Card) -> dict[str, Any]:
         "total_bytes": sum(summary.sizes.values()),
         "version": voxtile.__version__,
     }
+
+
+def _cell(value: object) -> str:
+    """A text of the corpus for a Markdown page: in one line, and shown as it is written."""
+    return _CELL_BREAKS.sub(" ", str(value)).translate(_MARKUP)
 
 
 def _prevalence(concept: Concept) -> str:

@@ -6,12 +6,15 @@ Source: DICOM PS3.15 annex E (basic profile with modified dates). The key never 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Protocol
 
 from voxtile.corpus.identity import KeyedHash, KeyMap
+
+_SHORTEST_NAME = 4  # characters; a file called "1" does not make every 1 a name
 
 
 class Names(Protocol):
@@ -76,6 +79,19 @@ def open_names(corpus: Path, deidentify: bool, key_file: Path | None) -> tuple[N
         return PlainNames(), None
     key_map = KeyMap.for_corpus(corpus, key_file)
     return HashedNames(key_map.hasher), key_map
+
+
+def without_path(sentence: str, path: Path) -> str:
+    """A sentence about a file that does not name it; printed beside a keyed hash, a name would undo the hash.
+
+    Args:
+        sentence: for people.
+        path: of the file; the name alone and the name without its suffix are removed too.
+    """
+    stem = [path.stem] if len(path.stem) >= _SHORTEST_NAME else []
+    for name in (str(path.resolve()), str(path), path.name, *stem):
+        sentence = re.sub(rf"'?(?<![\w-]){re.escape(name)}(?![\w-])'?", "the file", sentence)
+    return sentence
 
 
 def parse_date(text: str) -> date | None:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
+from voxtile.corpus.ingest.table import numbered_rows
 from voxtile.engine.task import Row
 from voxtile.errors import InputError
 from voxtile_datasets.intake.deidentify_text import clean_control_characters
@@ -132,6 +133,7 @@ def read_table(path: Path) -> pa.Table:
     try:
         if path.suffix.lower() == ".parquet":
             return pq.read_table(path)
+        _check_rows(path)
         with path.open("rb") as stream:
             names = pc.open_csv(
                 stream, read_options=pc.ReadOptions(block_size=_BLOCK_BYTES), parse_options=_PARSE
@@ -141,13 +143,26 @@ def read_table(path: Path) -> pa.Table:
             path, read_options=pc.ReadOptions(block_size=_BLOCK_BYTES), parse_options=_PARSE, convert_options=as_text
         )
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
+        # What a library says may hold a row, with names and texts; its class does not.
+        reason = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
         raise InputError(
             f"'{path}' cannot be read as {path.suffix or 'a table'} ({reason}); save it as UTF-8 CSV or Parquet"
         ) from error
 
 
 _PARSE = pc.ParseOptions(newlines_in_values=True)
+
+
+def _check_rows(path: Path) -> None:
+    """Raise InputError where a cell is not closed or a row has another number of cells than the header."""
+    rows = numbered_rows(path, delimiters=",")
+    wanted = len(next(rows, (1, []))[1])
+    for line, row in rows:
+        if len(row) != wanted:
+            raise InputError(
+                f"'{path}' line {line}: the row has {len(row)} cells and the header {wanted}; "
+                'put cells that hold commas between quotation marks ("…")'
+            )
 
 
 def text_column(table: pa.Table, names: Sequence[str], path: Path) -> list[str]:

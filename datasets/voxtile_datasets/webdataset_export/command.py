@@ -14,12 +14,13 @@ from rich.table import Table
 
 from voxtile.console import output
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.reference_roots import named_roots, only_references_in
 from voxtile.corpus.storage import storage_errors, write_atomically
 from voxtile.corpus.view_key import view_key
 from voxtile.corpus.view_selection import EVERYTHING
 from voxtile.engine.lock import LOCK, corpus_lock
 from voxtile.engine.progress import Progress
-from voxtile.errors import ConfigError, RunFailedError
+from voxtile.errors import ConfigError, CorpusError, RunFailedError
 from voxtile_datasets.licences.combine import combine_licences, refuse_derivatives
 from voxtile_datasets.webdataset_export.records import FAILED, Record, RecordStream
 from voxtile_datasets.webdataset_export.selection import Selection, curated_view
@@ -53,6 +54,7 @@ def export_wds(
     shard_records: int = 10_000,
     seed: int = 0,
     allow_no_derivatives: bool = False,
+    references: Path | None = None,
 ) -> None:
     """Write a folder of WebDataset shards a split: a picture, its caption and what is known of it, a record a sample.
 
@@ -79,6 +81,7 @@ def export_wds(
         shard_records: close a shard before it has more records than this.
         seed: of the order and of the choice among captions.
         allow_no_derivatives: export samples whose licence forbids derivatives all the same, for use that is not shared.
+        references: folder whose files may be copied where samples are references to them.
 
     Raises:
         ConfigError: a setting is wrong, nothing is selected, or the folder holds something else.
@@ -110,7 +113,7 @@ def export_wds(
     with storage_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     try:
-        with corpus_lock(out):
+        with corpus_lock(out), only_references_in(named_roots(references)):
             state = open_state(out, key, settings.to_json())
             _export(corpus, out, settings, state, allow_no_derivatives=allow_no_derivatives)
     finally:
@@ -147,6 +150,8 @@ def _export(
                         _write(corpus, out, settings, state, selection, split, progress, done)
                     done += selection.count(split)
         if not state.shards:
+            if unread := state.examples.get(FAILED):
+                raise CorpusError(f"no sample could be read; the first: {unread[0]}")
             raise ConfigError(
                 "no selected sample has a caption that the policy takes; make some with 'voxtile caption', "
                 "or take more by --kinds, --exclude-verdicts or --study-captions"

@@ -138,7 +138,7 @@ def test_jobs_that_are_not_committed_are_invisible(root):
     writer.add(Sample({"uid": "u9", "subject": "s9", "kind": "image"}, np.ones((2, 2))))
     writer.publish()
     assert Corpus(root).table("samples")["uid"].to_pylist() == ["u1", "u2"]
-    (root / "done" / "0001.json").write_text("{}")
+    (root / "done" / "0001.json").write_text('{"files": {}}')
     assert Corpus(root).table("samples")["uid"].to_pylist() == ["u1", "u2", "u9"]
 
 

@@ -76,19 +76,59 @@ def read_table(path: Path) -> Table:
         raise InputError(f"the table '{path}' is not UTF-8 (byte {error.start}); convert it to UTF-8") from error
 
 
+def numbered_rows(
+    path: Path,
+    *,
+    errors: Literal["strict", "surrogateescape"] = "strict",
+    closed: bool = True,
+    delimiters: str = ",\t;",
+) -> Iterator[tuple[int, list[str]]]:
+    """Rows of a delimited file with the number of the line that each begins in, the header first.
+
+    A quotation mark that is never closed makes the rest of a file one cell: the reports of all patients that follow
+    become the report of one. What is wrong is told by the line alone, since cells hold names and texts.
+
+    Args:
+        path: the file; its delimiter is the one that the header line has most of.
+        errors: with `surrogateescape`, bytes that are not UTF-8 arrive as lone surrogates, to be judged row by row.
+        closed: refuse cells whose quotation marks are not closed, or stand inside them undoubled.
+        delimiters: to choose from.
+
+    Raises:
+        InputError: a cell is not closed.
+    """
+    csv.field_size_limit(_LONGEST_FIELD)
+    with path.open(encoding="utf-8-sig", errors=errors, newline="") as file:
+        header = file.readline()
+        delimiter = max(delimiters, key=header.count)
+        file.seek(0)
+        rows, start = csv.reader(file, delimiter=delimiter, strict=closed), 1
+        while True:
+            try:
+                row = next(rows, None)
+            except csv.Error:
+                if not closed:
+                    raise
+                raise InputError(
+                    f"'{path}' line {start}: a quotation mark there opens a cell and is never closed, or stands inside "
+                    'one; close it, and write "" for a mark inside a cell'
+                ) from None
+            if row is None:
+                return
+            if row:
+                yield start, row
+            start = rows.line_num + 1
+
+
 def delimited_rows(path: Path, *, errors: Literal["strict", "surrogateescape"] = "strict") -> Iterator[list[str]]:
-    """Rows of a delimited file, the header first.
+    """Rows of a delimited file, the header first; stray quotation marks, as captions of the web have them, are let be.
 
     Args:
         path: the file; its delimiter is the one of comma, tab and semicolon that the header line has most of.
         errors: with `surrogateescape`, bytes that are not UTF-8 arrive as lone surrogates, to be judged row by row.
     """
-    csv.field_size_limit(_LONGEST_FIELD)
-    with path.open(encoding="utf-8-sig", errors=errors, newline="") as file:
-        header = file.readline()
-        delimiter = max(",\t;", key=header.count)
-        file.seek(0)
-        yield from (row for row in csv.reader(file, delimiter=delimiter) if row)
+    for _, row in numbered_rows(path, errors=errors, closed=False):
+        yield row
 
 
 def as_text(value: object) -> str | None:
@@ -101,16 +141,16 @@ def as_text(value: object) -> str | None:
 
 
 def _read_delimited(path: Path) -> Table:
-    rows = delimited_rows(path)
-    header = tuple(name.strip() for name in next(rows, []))
+    rows = numbered_rows(path)
+    header = tuple(name.strip() for name in next(rows, (1, []))[1])
     if not header:
         raise InputError(f"the table '{path}' is empty; its first line must name the columns")
     body: list[tuple[str | None, ...]] = []
-    for row in rows:
+    for line, row in rows:
         if len(row) > len(header):
             raise InputError(
-                f"the table '{path}' has {len(row)} fields in row {len(body) + 2} but {len(header)} columns; "
-                "quote the field that holds the delimiter"
+                f"'{path}' line {line}: the row has {len(row)} cells and the header {len(header)}; "
+                'put cells that hold the delimiter between quotation marks ("…")'
             )
         values = [as_text(value) for value in row]
         body.append(tuple(values + [None] * (len(header) - len(row))))

@@ -6,12 +6,14 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from voxtile.bounded_text import load_json
 from voxtile.corpus.parts import uncommitted_stems
+from voxtile.corpus.records import missing_parts, read_record, record_paths, recorded_files
 from voxtile.corpus.storage import TEMPORARY_SUFFIX
 from voxtile.corpus.verification.problem import Problem
+from voxtile.engine.lock import corpus_lock
+from voxtile.engine.manifest import write_manifest
+from voxtile.engine.plan import TaskIdentity
 from voxtile.errors import CorpusError
 
 
@@ -31,25 +33,30 @@ class Recorded:
 
     def repair(self, path: str) -> str:
         """How to get a damaged file back."""
+        if path.startswith("done/"):
+            return "restore the file from a copy, or delete it and run the same conversion again"
         if path in self.jobs:
             return f"restore the file from a copy, or delete '{self.jobs[path]}' and run the same conversion again"
         return "restore the file from a copy"
 
 
 def read_records(root: Path) -> Recorded:
-    """Collect the hashes that done files and manifests state."""
+    """Collect the hashes that done files and manifests state; the newest manifest counts."""
     recorded = Recorded()
-    for path in [*sorted((root / "done").glob("*.json")), *sorted((root / "manifests").glob("*.json"))]:
-        name = path.relative_to(root).as_posix()
+    done, manifests = record_paths(root)
+    for path in [*done, *manifests]:
         try:
-            entries = _entries(load_json(path.read_bytes()))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            record = read_record(root, path)
+        except CorpusError as error:
+            name, cause = path.relative_to(root).as_posix(), type(error.__cause__).__name__
             advice = "restore it from a copy, or delete it and run the same conversion again"
-            recorded.problems.append(Problem(name, f"the record is damaged ({type(error).__name__})", advice))
+            recorded.problems.append(Problem(name, f"the record is damaged ({cause})", advice))
             continue
-        recorded.files.update(entries)
+        recorded.files.update(record.files)
+        for gone in record.removed:
+            recorded.files.pop(gone, None)
         if path.parent.name == "done":
-            recorded.jobs.update(dict.fromkeys(entries, name))
+            recorded.jobs.update(dict.fromkeys(record.files, record.name))
     return recorded
 
 
@@ -73,6 +80,21 @@ def check_file(root: Path, path: str, recorded: Recorded) -> Problem | None:
     return None
 
 
+def note_removed(root: Path) -> list[str]:
+    """Write a manifest that says which recorded parts of tables are gone for good; their paths.
+
+    Raises:
+        CorpusError: a record is damaged, or the corpus cannot be written to.
+    """
+    gone = list(missing_parts(root, recorded_files(root)))
+    if gone:
+        with corpus_lock(root):
+            write_manifest(
+                root, TaskIdentity("verify", "1", "{}"), [], counts={}, reasons={}, files={}, seconds=0, removed=gone
+            )
+    return gone
+
+
 def leftovers(root: Path) -> Iterator[Problem]:
     """Half-written files, and files of jobs that were never committed."""
     advice = "run the same command again, which removes it, unless a run is still going"
@@ -85,7 +107,3 @@ def leftovers(root: Path) -> Iterator[Problem]:
                 yield Problem(
                     path.relative_to(root).as_posix(), "the file belongs to a job that was interrupted", advice
                 )
-
-
-def _entries(record: dict[str, Any]) -> dict[str, tuple[str, int]]:
-    return {path: (str(entry["sha256"]), int(entry["bytes"])) for path, entry in record["files"].items()}

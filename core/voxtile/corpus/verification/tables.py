@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -12,30 +12,62 @@ import pyarrow.compute as pc
 from voxtile.corpus.parts import check_part, part_dataset, part_paths, read_parts, sql_schema, table_schema
 from voxtile.corpus.schema import TABLES
 from voxtile.corpus.verification.problem import Problem
+from voxtile.engine.worker import Report
 from voxtile.errors import CorpusError
 
+_BATCH = 1 << 14  # rows that are held at once
 _EXAMPLES = 20  # findings of one kind that are listed; the rest is counted
 _OWNERS = {"facts": "uid", "scopes": "uid", "captions": "uid", "regions": "uid", "embeddings": "uid"}
 
 
-def sound_parts(root: Path) -> tuple[dict[str, list[Path]], list[Problem]]:
-    """Parts of every table and of the ledger that can be read to their last row, and a problem for each other one."""
+def sound_parts(root: Path, refused: Mapping[str, str], report: Report) -> tuple[dict[str, list[Path]], list[Problem]]:
+    """Parts of every table and of the ledger that can be read to their last row, and a problem for each other one.
+
+    Args:
+        root: the corpus.
+        refused: paths of parts that must not be read, and why.
+        report: called with the number of each part, and with None after the last.
+    """
     sound: dict[str, list[Path]] = {}
     problems: list[Problem] = []
+    number = 0
     for name in (*TABLES, "ledger"):
         schema = table_schema(name)
         for path in part_paths(root, name):
+            where = path.relative_to(root).as_posix()
+            report(number)
+            number += 1
             try:
+                if where in refused:
+                    raise CorpusError(refused[where])
                 check_part(path, schema)
-                read_parts([path], schema, schema.names)
+                _read_through(path, schema)
             except CorpusError as error:
-                where = path.relative_to(root).as_posix()
                 sentence = str(error).replace(f"'{path}'", "it")
                 what, _, advice = sentence.partition("; ")
                 problems.append(Problem(where, what, advice or "restore it or run its stage again"))
             else:
                 sound.setdefault(name, []).append(path)
+    report(None)
     return sound, problems
+
+
+def _read_through(path: Path, schema: pa.Schema) -> None:
+    """Read a part to its last row, some rows at a time.
+
+    Raises:
+        MemoryError: some rows do not fit into memory.
+        CorpusError: the data is damaged.
+    """
+    try:
+        for _ in part_dataset([path], schema).to_batches(
+            batch_size=_BATCH, batch_readahead=1, fragment_readahead=1, use_threads=False
+        ):
+            pass
+    except MemoryError:
+        raise
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        raise CorpusError(f"'{path}' is damaged ({error})") from error
 
 
 def cross_checks(sound: dict[str, list[Path]]) -> Iterator[Problem]:

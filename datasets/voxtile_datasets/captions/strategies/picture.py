@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.reference_roots import named_roots, only_references_in
 from voxtile.corpus.source import ARRAY_CODEC
 from voxtile.errors import CorpusError
 from voxtile_datasets.captions.providers.provider import ReplyError
@@ -40,7 +41,8 @@ class SamplePicture:
         """
         source = Corpus(self.root).source(self.row)
         try:
-            data = source.preview() if self.row["codec"] == ARRAY_CODEC else source.encoded()
+            with only_references_in(named_roots(None)):  # what an endpoint is sent leaves this machine
+                data = source.preview() if self.row["codec"] == ARRAY_CODEC else source.encoded()
             if data is None:
                 raise UnsuitableError("no-picture", "the sample is an array without a preview to show a model")
             return shown(data)

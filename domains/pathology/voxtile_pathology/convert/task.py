@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from voxtile.engine.task import Item, Outcome, Status
+from voxtile.errors import VoxtileError
+from voxtile_datasets.intake.deidentify import without_path
 from voxtile_datasets.intake.planner import Planner
 from voxtile_pathology.convert.desk import slide_at
 from voxtile_pathology.convert.overview import make_overview
@@ -58,13 +61,27 @@ class WsiTask:
         return plan_items(self.inputs, self.settings, self.planner)
 
     def process(self, item: Item) -> Outcome:
-        """Do one block or overview, in a worker."""
+        """Do one block or overview, in a worker. What it says names no file where file names are hidden."""
+        path = self.inputs.root / item.inputs.get("path", "")
+        if not self.settings.deidentify or "path" not in item.inputs:
+            return self._process(item, path)
+        try:
+            return _without_name(self._process(item, path), path)
+        except VoxtileError as error:
+            error.args = (without_path(str(error), path),)
+            raise
+
+    def _process(self, item: Item, path: Path) -> Outcome:
         inputs = item.inputs
         if inputs["kind"] == "note":
             status: Status = "failed" if inputs.get("failed") else "dropped"
             return Outcome(status, inputs["reason"], inputs["detail"])
-        path = self.inputs.root / inputs["path"]
         slide = slide_at(path)
         if inputs["kind"] == "overview":
             return make_overview(slide, item, self.settings)
         return make_patches(slide, path, item, self.settings, self.inputs.annotations)
+
+
+def _without_name(outcome: Outcome, path: Path) -> Outcome:
+    parts = tuple(replace(part, detail=without_path(part.detail, path)) for part in outcome.parts)
+    return replace(outcome, detail=without_path(outcome.detail, path) if outcome.detail else None, parts=parts)

@@ -1,0 +1,129 @@
+"""What runs recorded of the files that they wrote: manifests, and done files of jobs that no manifest covers yet."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from voxtile.bounded_text import load_json
+from voxtile.corpus.parts import uncommitted_stems
+from voxtile.errors import CorpusError
+
+Hashes: TypeAlias = dict[str, tuple[str, int]]
+"""Path relative to the corpus → sha-256 (hex) and size in bytes."""
+
+STEM_DIGITS = 16  # 64 bits of a job's id in the names of its files; the whole id is in the done file
+REMOVED = "removed"  # field of a manifest: paths that `voxtile verify --accept-missing` took as gone for good
+
+
+@dataclass(frozen=True)
+class Record:
+    """One manifest or done file.
+
+    Attributes:
+        name: path relative to the corpus.
+        files: what it vouches for.
+        jobs: ids of the jobs that a manifest covers.
+        removed: paths that are gone for good.
+    """
+
+    name: str
+    files: Hashes
+    jobs: frozenset[str] = frozenset()
+    removed: frozenset[str] = frozenset()
+
+
+def read_record(root: Path, path: Path) -> Record:
+    """Read one of them.
+
+    Raises:
+        CorpusError: it is damaged.
+    """
+    name = path.relative_to(root).as_posix()
+    try:
+        content: dict[str, Any] = load_json(path.read_bytes())
+        files = {file: (str(entry["sha256"]), int(entry["bytes"])) for file, entry in content["files"].items()}
+        gone = frozenset(map(str, content.get(REMOVED, ())))
+        return Record(name, files, frozenset(content.get("jobs", ())), gone)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CorpusError(
+            f"'{root / name}' is damaged ({type(error).__name__}); restore it from a copy, "
+            "then run 'voxtile verify' on the corpus"
+        ) from error
+
+
+def record_paths(root: Path) -> tuple[list[Path], list[Path]]:
+    """Done files and manifests, each in the order of their names."""
+    return sorted((root / "done").glob("*.json")), sorted((root / "manifests").glob("*.json"))
+
+
+def recorded_files(root: Path) -> Hashes:
+    """Every file that must be there, by the newest record of it.
+
+    The files of a job without its done file are not: it was to be done again, and its files went. Where a corpus has no
+    done file at all, as a copy of it may, the manifests alone count.
+
+    Raises:
+        CorpusError: a record is damaged.
+    """
+    done, manifests = record_paths(root)
+    files: Hashes = {}
+    covered: set[str] = set()
+    for record in (read_record(root, path) for path in manifests):
+        files.update(record.files)
+        covered |= record.jobs
+        for path in record.removed:
+            files.pop(path, None)
+    committed = {path.stem for path in done}
+    for path in done:
+        if path.stem not in covered:
+            files = read_record(root, path).files | files
+    if not committed:
+        return files
+    gone = tuple(f"-{job[:STEM_DIGITS]}" for job in covered - committed)
+    return {name: known for name, known in files.items() if not Path(name).stem.endswith(gone)}
+
+
+def check_parts(root: Path, tables: Sequence[str], files: Hashes, *, contents: bool = False) -> None:
+    """Check that the recorded parts of tables are there; parts that nobody recorded are not asked for.
+
+    Args:
+        root: the corpus.
+        tables: names of tables; `ledger` is one.
+        files: of `recorded_files`.
+        contents: compare sizes and hashes too.
+
+    Raises:
+        CorpusError: a part is missing, or not as it was written.
+    """
+    folders = {"ledger" if table == "ledger" else f"tables/{table}" for table in tables}
+    hidden = uncommitted_stems(root)
+    for name, known in files.items():
+        path = root / name
+        if name.rpartition("/")[0] not in folders or path.suffix != ".parquet" or path.stem in hidden:
+            continue
+        if not path.is_file():
+            raise CorpusError(
+                f"'{path}' is missing, though the corpus says that it was written: {path.parent.name} would be "
+                "incomplete; restore it from a copy, or, where it was removed on purpose, run "
+                f"'voxtile verify {root} --accept-missing'"
+            )
+        if contents and _hashed(path) != known:
+            raise CorpusError(
+                f"'{path}' is not as it was written; run 'voxtile verify {root}', which says how to get it back"
+            )
+
+
+def missing_parts(root: Path, files: Hashes) -> Iterator[str]:
+    """Recorded parts of tables and of the ledger that are not there."""
+    for name in sorted(files):
+        if name.startswith(("tables/", "ledger/")) and not (root / name).is_file():
+            yield name
+
+
+def _hashed(path: Path) -> tuple[str, int]:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest(), stream.tell()

@@ -1,0 +1,55 @@
+"""Which folders the references of a corpus may lead to, where pixels are copied out of it.
+
+A corpus that somebody else made can refer to any file of this machine. Whoever only trains on it keeps the pixels where
+they are; an export would carry them away. Commands that copy pixels therefore follow references inside the corpus and
+the folders that the user names, with `--references` or the environment variable, and no others.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+
+from voxtile.errors import CorpusError
+
+VARIABLE = "VOXTILE_REFERENCES"
+_ALLOWED: ContextVar[tuple[Path, ...] | None] = ContextVar("voxtile-reference-roots", default=None)
+
+
+def named_roots(folders: Path | None) -> tuple[Path, ...]:
+    """Folders that the user named: one on the command line, and those of the environment variable (`:` between)."""
+    known = [Path(name) for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name]
+    return tuple(path.resolve() for path in [*([folders] if folders else []), *known])
+
+
+@contextmanager
+def only_references_in(roots: Sequence[Path]) -> Iterator[None]:
+    """Within this block, in this thread, references lead into the corpus or these folders."""
+    token = _ALLOWED.set(tuple(root.resolve() for root in roots))
+    try:
+        yield
+    finally:
+        _ALLOWED.reset(token)
+
+
+def check_reference(root: Path, uid: str, path: Path) -> Path:
+    """The path, where a reference may lead there.
+
+    Args:
+        root: the corpus.
+        uid: of the sample, for the message.
+        path: what the reference names; links are followed.
+
+    Raises:
+        CorpusError: pixels are being copied, and it lies outside the folders that are allowed.
+    """
+    allowed = _ALLOWED.get()
+    if allowed is not None and not any(path.resolve().is_relative_to(folder) for folder in (root.resolve(), *allowed)):
+        raise CorpusError(
+            f"the sample {uid} refers to '{path}', outside the corpus; where that file may be copied, name its folder "
+            f"with --references or in {VARIABLE}"
+        )
+    return path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,7 +22,9 @@ from voxtile.data.preset import Preset
 from voxtile.data.region_masks import mask_metas, masking, placed_mask, soft
 from voxtile.errors import ConfigError
 from voxtile.types import Regions
+from voxtile.words.names import name_key, spelling_key
 
+_LISTED = 10  # names in a message
 _COLUMNS = ("region_id", "uid", "phrase", "box", "angle", "mask_shard", "mask_offset", "mask_nbytes", "source")
 
 
@@ -34,7 +36,7 @@ class RegionPolicy:
     deny the concept of the same name, or that without its side; where they say nothing, it is not asked.
 
     Attributes:
-        phrases: only these; all that the corpus has where empty.
+        phrases: only these, in whatever spelling the corpus has them; all that it has where empty.
         sources: only regions whose source begins so; all where empty.
         present: at most so many phrases with a target an item.
         absent: at most so many without.
@@ -64,14 +66,14 @@ class RegionPolicy:
 
 
 def denied_by(phrase: str, concepts: Mapping[str, int]) -> int | None:
-    """Number of the concept whose absence denies a phrase: its own, else without the side; None where there is none."""
-    concept = concept_of(phrase)
-    return concepts.get(concept, concepts.get(re.sub(r"^(left|right)_", "", concept)))
+    """Number of the concept whose absence denies a phrase: its own, else without the side; None where there is none.
 
-
-def concept_of(phrase: str) -> str:
-    """The concept that a phrase names: `pulmonary nodule` is `pulmonary_nodule`."""
-    return re.sub(r"[\s\-]+", "_", phrase.strip().casefold())
+    Args:
+        phrase: in any spelling.
+        concepts: numbers by the keys of their names (`voxtile.words.names.name_key`).
+    """
+    key = name_key(phrase)
+    return concepts.get(key, concepts.get(re.sub(r"^(left|right)_", "", key)))
 
 
 class RegionTable:
@@ -88,21 +90,20 @@ class RegionTable:
     def __init__(self, corpus: Corpus, policy: RegionPolicy) -> None:
         self._corpus, self.policy = corpus, policy
         self._rows: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
-        for row in corpus.table("regions", columns=list(_COLUMNS)).to_pylist():
-            phrase, source = row["phrase"], row["source"] or ""
-            if phrase and self._wanted(phrase, source):
+        found = corpus.table("regions", columns=list(_COLUMNS)).to_pylist()
+        rows = [row for row in found if row["phrase"] and (row["source"] or "").startswith(policy.sources or "")]
+        names = _names(policy.phrases, Counter(row["phrase"] for row in rows))
+        for row in rows:
+            if (phrase := names.get(row["phrase"])) is not None:
                 self._rows[row["uid"]][phrase].append(row)
         self.phrases = tuple(sorted({phrase for rows in self._rows.values() for phrase in rows}))
         if not self.phrases:
             raise ConfigError(
                 "data.regions: the corpus has no region with a phrase"
                 + (" that is asked for" if policy.phrases or policy.sources else "")
+                + (f"; its regions are {_shown(row['phrase'] for row in found if row['phrase'])}" if found else "")
                 + "; attach some, e.g. with: voxtile facts CORPUS --from masks --masks FOLDER"
             )
-
-    def _wanted(self, phrase: str, source: str) -> bool:
-        chosen, sources = self.policy.phrases, self.policy.sources
-        return (not chosen or phrase in chosen) and (not sources or source.startswith(sources))
 
     def of(self, uids: Iterable[str]) -> Mapping[str, Sequence[Mapping[str, Any]]]:
         """Regions of an item's samples by phrase."""
@@ -132,6 +133,28 @@ class RegionTable:
         if not found:
             raise ConfigError(f"data.regions: the corpus has no score '{name}' of a region; see `voxtile facts --from`")
         return found
+
+
+def _names(chosen: Sequence[str], borne: Mapping[str, int]) -> dict[str, str]:
+    """How each phrase of the regions is asked for: one way for all of its spellings; those that are not wanted lack.
+
+    Args:
+        chosen: phrases of the policy, which ask as they are written; all where there are none.
+        borne: how many regions bear each phrase. Of spellings that nobody chose, the most frequent one asks for all.
+    """
+    if chosen:
+        wanted = {name_key(phrase): phrase for phrase in reversed(chosen)}
+        return {phrase: wanted[name_key(phrase)] for phrase in borne if name_key(phrase) in wanted}
+    spellings = defaultdict[str, list[str]](list)
+    for phrase in sorted(borne):
+        spellings[spelling_key(phrase)].append(phrase)
+    return {phrase: max(spellings[spelling_key(phrase)], key=lambda spelling: borne[spelling]) for phrase in borne}
+
+
+def _shown(phrases: Iterable[str]) -> str:
+    names = sorted(set(phrases))
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(f"'{name}'" for name in names[:_LISTED]) + more
 
 
 class Asked(NamedTuple):
@@ -177,7 +200,7 @@ class RegionDraws:
     def __post_init__(self) -> None:
         masking(self.preset)
         self.table = RegionTable(self.corpus, self.policy)
-        place = {name: number for number, name in enumerate(self.concepts)}
+        place = {name_key(name): number for number, name in enumerate(self.concepts)}
         self._fact = {phrase: denied_by(phrase, place) for phrase in self.table.phrases}
 
     def texts(self) -> list[str]:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from voxtile.console import output
 from voxtile.corpus.reader import Corpus
-from voxtile.errors import ConfigError, EvaluationError
+from voxtile.errors import ConfigError
 from voxtile.evaluate.comparison.scores_file import write_scores
 from voxtile.evaluate.compat.apply import checked as checked_protocols
 from voxtile.evaluate.completion import completed
@@ -93,8 +93,7 @@ def evaluate(
         allow_leakage: report figures although the model was trained on some of what is reported; the report says so.
 
     Raises:
-        EvaluationError: a class has no positives (after the report of the others is written), nothing can be evaluated,
-            or OUT is not writable.
+        EvaluationError: nothing can be evaluated, or OUT is not writable.
     """
     from voxtile.models.load import load_model
 
@@ -123,8 +122,6 @@ def evaluate(
         evaluate_model(loaded, spec, opened, tasks, options) for loaded, spec in zip(models, specs, strict=True)
     ]
     report(evaluations[0], out, output(), *evaluations[1:])
-    for evaluation in evaluations:
-        refuse_empty(evaluation, out)
 
 
 def _listed(text: str | None) -> tuple[str, ...]:
@@ -251,17 +248,3 @@ def report(evaluation: Evaluation, out: Path, console: Console, *others: Evaluat
     if others:
         print_summary(table, console)
     console.print(f"wrote {results} and {page}", markup=False, highlight=False, soft_wrap=True)
-
-
-def refuse_empty(evaluation: Evaluation, out: Path) -> None:
-    """Say with an exit status that a class had nothing to be measured on.
-
-    Raises:
-        EvaluationError: names the classes without a positive or without a negative.
-    """
-    empty = [f"'{name}' ({result.task.name})" for result in evaluation.results for name in result.empty]
-    if empty:
-        raise EvaluationError(
-            f"no figure for {', '.join(empty)}: the split has no positives or no negatives; the other classes are in "
-            f"'{out}'; take the class out of the task, or evaluate a corpus that has both"
-        )

@@ -18,6 +18,7 @@ from voxtile.evaluate.model import EvaluationModel
 from voxtile.evaluate.task import EvaluationTask
 from voxtile.evaluate.trivial import macro_auroc
 from voxtile.evaluate.zero_shot import Prompts, multilabel_scores, singlelabel_logits, singlelabel_scores
+from voxtile.words.names import name_key
 
 FACT_HEAD = "+fact-head"
 ENSEMBLE = "+fact-head-ensemble"
@@ -81,9 +82,10 @@ def with_best_count(
 
 
 def _head_scores(fact_names: Sequence[str], task: EvaluationTask, encoded: Encoded) -> Floats | None:
-    if encoded.facts is None or any(item.concept not in fact_names for item in task.reported):
+    keys = [name_key(name) for name in fact_names]
+    if encoded.facts is None or any(name_key(item.concept) not in keys for item in task.reported):
         return None
-    columns = [fact_names.index(item.concept) for item in task.reported]
+    columns = [keys.index(name_key(item.concept)) for item in task.reported]
     scores = unit_scores(encoded.facts[:, columns], encoded.units)
     inverted = np.array([item.when == "absent" for item in task.reported])
     result: Floats = np.where(inverted, 1 - scores, scores)

@@ -3,13 +3,17 @@
 A finding that is not mentioned is negative only under a closed scope that looked for it; otherwise it is unknown and
 the unit does not count for that class. Of several facts about one finding the strongest counts (present, uncertain,
 absent), over the two sides of a body and over the samples of a study alike. What is a fact of a slide's overview is one
-of the slide, so that it counts where studies are scored.
+of the slide, so that it counts where studies are scored. A class that nothing is known about is left out, with a note.
 """
 
 from __future__ import annotations
 
+import difflib
 from collections import defaultdict
 from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,43 +23,82 @@ import pyarrow.compute as pc
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import OVERVIEW
 from voxtile.errors import EvaluationError
-from voxtile.evaluate.task import EvaluationTask, LabelRule
+from voxtile.evaluate.task import EvaluationTask, LabelRule, TaskClass
 from voxtile.evaluate.task_place import nearest
 from voxtile.evaluate.units import Units
+from voxtile.words.names import name_key
 
 _UNMENTIONED, _ABSENT, _UNCERTAIN, _PRESENT = 0, 1, 2, 3
 _STRENGTH = {"present": _PRESENT, "uncertain": _UNCERTAIN, "absent": _ABSENT}
+_Task = TypeVar("_Task", bound=EvaluationTask)
+
+
+def label_source(corpus: Corpus, task: _Task) -> tuple[_Task, LabelSource]:
+    """A task without the classes that the corpus knows nothing about, and the labels of the others.
+
+    Raises:
+        EvaluationError: no facts of the wanted source, or too few classes that any of them is about.
+    """
+    source = LabelSource(corpus, task)
+    unknown = source.unknown
+    if len(task.classes) - len(unknown) < (1 if task.multilabel else 2):
+        raise source.nothing_known()
+    if not unknown:
+        return task, source
+    kept = tuple(item for item in task.classes if item not in unknown)
+    narrowed = replace(task, classes=kept, positive=task.positive if len(task.classes) == 2 else None)
+    return narrowed, source.of(narrowed)
 
 
 class LabelSource:
     """The facts and scopes that a task reads, loaded once for all splits.
 
+    Concepts are the same in any spelling (`voxtile.words.names`).
+
+    Attributes:
+        unknown: classes that no fact and no scope of the corpus is about.
+        notes: sentences about where the labels come from and which classes have none.
+        source_notes: the first of these alone.
+
     Raises:
-        EvaluationError: no facts of the wanted source, or a concept that the corpus does not know.
+        EvaluationError: no facts of the wanted source.
     """
 
     def __init__(self, corpus: Corpus, task: EvaluationTask) -> None:
         self._task = task
-        self._facts = _facts(corpus, task)
         self._scopes = _closed_scopes(corpus, task.labels)
         self._overviews = _Overviews(corpus) if task.unit == "study" else None
-        known = set(pc.unique(self._facts["concept"]).to_pylist())
-        known |= {name for names in self._scopes["concepts"].to_pylist() for name in names or ()}
-        for item in task.classes:
-            if item.concept not in known:
-                raise EvaluationError(
-                    f"task '{task.name}': class '{item.name}' has no labels, because no fact of the corpus is about "
-                    f"the concept '{item.concept}'; {nearest(item.concept, sorted(known))}"
-                )
+        self._facts, self._source = _facts(corpus, task)
+        self._known = _about(self._facts, self._scopes)
+        keys = {name_key(name) for name in self._known}
+        self.unknown = tuple(item for item in task.classes if name_key(item.concept) not in keys)
+        self.source_notes = _source_notes(task, self._source)
+        self.notes = self.source_notes + _unknown_notes(self.unknown, self._known)
+
+    def of(self, task: EvaluationTask) -> LabelSource:
+        """The same facts for some of the classes."""
+        other = copy(self)
+        other._task = task
+        return other
+
+    def nothing_known(self) -> EvaluationError:
+        """The error of a task of which too few classes are known."""
+        task, first = self._task, self.unknown[0]
+        others = ", ".join(item.name for item in self.unknown[1:])
+        return EvaluationError(
+            f"task '{task.name}': class '{first.name}' has no labels, because no fact of the corpus is about the "
+            f"concept '{first.concept}'; {nearest(first.concept, self._known)}"
+            + (f"; nor is any about {others}" if others else "")
+        )
 
     def labels(self, units: Units) -> npt.NDArray[np.int8]:
         """[N, K] int8: 1, 0 or -1 for each unit and class of the task (for single-label tasks the one-hot class).
 
         A unit of a single-label task that has no class, or more than one, is -1 in every column.
         """
-        concepts = sorted({item.concept for item in self._task.classes})
+        concepts = sorted({name_key(item.concept) for item in self._task.classes})
         strength = self._strength(units, concepts)
-        columns = np.array([concepts.index(item.concept) for item in self._task.classes])
+        columns = np.array([concepts.index(name_key(item.concept)) for item in self._task.classes])
         uncertain = {"ignore": -1, "positive": 1, "negative": 0}[self._task.labels.uncertain]
         meaning = np.array([-1, 0, uncertain, 1], dtype=np.int8)
         labels: npt.NDArray[np.int8] = meaning[strength[:, columns]]
@@ -64,11 +107,12 @@ class LabelSource:
         return turned if self._task.multilabel else _one_hot(turned)
 
     def _strength(self, units: Units, concepts: Sequence[str]) -> npt.NDArray[np.int8]:
+        """[N, C] of concepts, which are given by their keys."""
         strength = np.full((len(units), len(concepts)), _UNMENTIONED, dtype=np.int8)
         members, owner = self._overviews.added(units) if self._overviews else (units.uids, units.owner)
         uids, names = pa.array(members, pa.string()), pa.array(concepts, pa.string())
         facts = self._facts
-        row, column = _positions(facts["uid"], uids), _positions(facts["concept"], names)
+        row, column = _positions(facts["uid"], uids), _positions(_keys(facts["concept"]), names)
         polarity = np.array([_STRENGTH.get(p, _UNMENTIONED) for p in facts["polarity"].to_pylist()], dtype=np.int8)
         kept = (row >= 0) & (column >= 0)
         np.maximum.at(strength, (owner[row[kept]], column[kept]), polarity[kept])
@@ -76,7 +120,8 @@ class LabelSource:
         for position, looked_for in zip(scoped, self._scopes["concepts"].to_pylist(), strict=True):
             if position >= 0:
                 unit = strength[owner[position]]
-                covered = [looked_for is None or name in looked_for for name in concepts]
+                keys = None if looked_for is None else {name_key(name) for name in looked_for}
+                covered = [keys is None or name in keys for name in concepts]
                 unit[np.array(covered) & (unit == _UNMENTIONED)] = _ABSENT
         return strength
 
@@ -110,7 +155,8 @@ def _one_hot(labels: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
     return hot
 
 
-def _facts(corpus: Corpus, task: EvaluationTask) -> pa.Table:
+def _facts(corpus: Corpus, task: EvaluationTask) -> tuple[pa.Table, str | None]:
+    """The facts that labels are made of, and which of the task's sources they are of."""
     facts = corpus.table("facts", columns=["uid", "concept", "polarity", "source"])
     if not len(facts):
         raise EvaluationError(
@@ -119,15 +165,56 @@ def _facts(corpus: Corpus, task: EvaluationTask) -> pa.Table:
         )
     rule = task.labels.source
     if rule is None:
-        return facts
+        return facts, None
     names = pc.list_element(pc.split_pattern(pc.fill_null(facts["source"], ""), "@", max_splits=1), 0)
-    kept = facts.filter(pc.or_(pc.equal(names, rule), pc.equal(pc.fill_null(facts["source"], ""), rule)))
-    if not len(kept):
-        raise EvaluationError(
-            f"task '{task.name}' takes its labels from facts of the source '{rule}', but the corpus has only: "
-            f"{', '.join(sorted(set(names.to_pylist())))}; add them with voxtile facts, or change 'facts_source'"
-        )
-    return kept
+    wanted = {name_key(item.concept) for item in task.classes}
+    for source in (rule, *task.labels.otherwise):
+        kept = facts.filter(pc.or_(pc.equal(names, source), pc.equal(pc.fill_null(facts["source"], ""), source)))
+        if len(kept) and (not task.labels.otherwise or wanted & {name_key(c) for c in _distinct(kept["concept"])}):
+            return kept, source
+    sources = " or ".join(f"'{source}'" for source in (rule, *task.labels.otherwise))
+    raise EvaluationError(
+        f"task '{task.name}' takes its labels from facts of the source {sources}, but the corpus has "
+        f"{'none of them about its classes' if set(names.to_pylist()) & {rule, *task.labels.otherwise} else 'only'}: "
+        f"{', '.join(sorted(set(names.to_pylist())))}; add them with voxtile facts, or change 'facts_source'"
+    )
+
+
+def _about(facts: pa.Table, scopes: pa.Table) -> list[str]:
+    """The concepts that are known of, in order."""
+    looked_for = {name for names in scopes["concepts"].to_pylist() for name in names or ()}
+    return sorted({*_distinct(facts["concept"]), *looked_for})
+
+
+def _distinct(column: pa.ChunkedArray) -> list[str]:
+    return [value for value in pc.unique(column).to_pylist() if value is not None]
+
+
+def _keys(concepts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Each name's key."""
+    names = _distinct(concepts)
+    place = pc.index_in(concepts, value_set=pa.array(names, pa.string()))
+    return pa.chunked_array(
+        [pc.take(pa.array([name_key(name) for name in names], pa.string()), place.combine_chunks())]
+    )
+
+
+def _source_notes(task: EvaluationTask, source: str | None) -> tuple[str, ...]:
+    if source is None or source == task.labels.source:
+        return ()
+    return (
+        f"silver labels: the corpus has no facts of the source '{task.labels.source}' about these classes, so that the "
+        f"labels are its facts of the source '{source}', which rules read and nobody checked; what they miss or "
+        "misread counts against the model, or for it",
+    )
+
+
+def _unknown_notes(unknown: Sequence[TaskClass], known: Sequence[str]) -> tuple[str, ...]:
+    if not unknown:
+        return ()
+    near = {item.name: difflib.get_close_matches(item.concept, known, n=1, cutoff=0.8) for item in unknown}
+    named = [f"{name} (did you mean the concept '{found[0]}'?)" if found else name for name, found in near.items()]
+    return (f"skipped, since no fact of the corpus is about them: {', '.join(named)}",)
 
 
 def _closed_scopes(corpus: Corpus, rule: LabelRule) -> pa.Table:

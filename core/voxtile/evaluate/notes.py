@@ -11,25 +11,25 @@ from voxtile.evaluate.figures import Counts, FigureTable
 from voxtile.evaluate.model import EvaluationModel
 from voxtile.evaluate.task import EvaluationTask
 from voxtile.evaluate.units import Units
+from voxtile.words.names import name_key
 
 _PLURAL = {"sample": "samples", "study": "studies"}
 
 
-def evidence_notes(task: EvaluationTask, table: FigureTable, split: str) -> tuple[list[str], tuple[str, ...]]:
-    """Sentences about classes without enough evidence, and the names of those without any positive or any negative."""
-    notes, empty = [], []
+def evidence_notes(task: EvaluationTask, table: FigureTable, split: str) -> list[str]:
+    """Sentences about classes without enough evidence, which are left out of the averages."""
+    notes = []
     for name, counts in table.counts.items():
         if counts.enough:
             continue
         side = "negative" if counts.negative_subjects < counts.positive_subjects else "positive"
         if counts.effective == 0:
-            empty.append(name)
             notes.append(f"{name}: refused, no {side} among {counts.n} labelled {_PLURAL[task.unit]} of '{split}'")
         else:
             notes.append(f"{name}: refused, {_few(counts, side)}; a figure needs {MINIMUM}")
     if notes and table.reported:
         notes.append(f"averages are over the other {len(table.reported)} of {len(table.counts)} classes")
-    return notes, tuple(empty)
+    return notes
 
 
 def nothing_to_report(task: EvaluationTask, split: str, notes: Sequence[str]) -> EvaluationError:
@@ -50,7 +50,8 @@ def missing_notes(model: EvaluationModel, task: EvaluationTask, units: Mapping[s
         notes.append("no trivial baseline: there is no training split to fit it on")
     together = task.unit == "study" and isinstance(model, StudyModel) and model.pools_studies
     known = model.study_fact_names if together and isinstance(model, StudyModel) else model.fact_names
-    absent = [item.name for item in task.reported if item.concept not in known]
+    keys = {name_key(name) for name in known}
+    absent = [item.name for item in task.reported if name_key(item.concept) not in keys]
     if known and absent:
         notes.append(f"no figure of the fact head: it does not predict {', '.join(absent)}")
     return notes

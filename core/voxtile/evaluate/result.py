@@ -32,7 +32,6 @@ class Result(ABC):
         penalty: of the trivial baseline's regression, or None.
         differences: of each model from the trivial baseline.
         images: reads the images of single units, for pictures.
-        empty: classes that had nothing to be measured on.
         sensitivity: how much the wording of prompts matters.
         compat: figures by published rules beside ours.
         subgroups: figures of parts of the units.
@@ -48,7 +47,6 @@ class Result(ABC):
     penalty: float | None
     differences: tuple[Difference, ...]
     images: CorpusImages
-    empty: tuple[str, ...] = ()
     sensitivity: tuple[PromptSensitivity, ...] = ()
     compat: tuple[Flattery, ...] = ()
     subgroups: tuple[Subgroup, ...] = ()

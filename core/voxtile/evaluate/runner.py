@@ -17,7 +17,7 @@ from voxtile.evaluate.decisions import decide, model_scores, with_best_count
 from voxtile.evaluate.encode import Encoded
 from voxtile.evaluate.figures import FigureTable, LabelMatrix, Scores
 from voxtile.evaluate.flat import Flattening
-from voxtile.evaluate.labels import LabelSource
+from voxtile.evaluate.labels import label_source
 from voxtile.evaluate.metrics import Floats
 from voxtile.evaluate.model import EvaluationModel
 from voxtile.evaluate.notes import evidence_notes, missing_notes, nothing_to_report
@@ -76,7 +76,6 @@ class TaskResult(Result):
 
     Attributes:
         task: the task.
-        empty: classes without a single positive or negative.
         labels: [N, K] of the reported classes.
         scores: [N, K] by model name, the trivial baseline's among them.
         thresholds: by model name and class.
@@ -118,12 +117,13 @@ def run_task(model: EvaluationModel, corpus: Corpus, task: EvaluationTask, optio
     splits = select_units(corpus, task)
     require_units(splits, split, task)
     units = units_by_role(splits, split, options.seed)
-    source, columns = LabelSource(corpus, task), [task.classes.index(item) for item in task.reported]
+    task, source = label_source(corpus, task)
+    columns = [task.classes.index(item) for item in task.reported]
     labels = {role: source.labels(part)[:, columns] for role, part in units.items()}
     table = figure_table(task, units["reported"], labels["reported"], options)
-    notes, empty = evidence_notes(task, table, split)
+    notes = evidence_notes(task, table, split)
     if not table.reported:
-        raise nothing_to_report(task, split, notes)
+        raise nothing_to_report(task, split, [*source.notes, *notes])
     images = role_images(model.preset, corpus, task, units, options.batch_size)
     if isinstance(model.preset, StudyReader):
         units = {role: part.whole() for role, part in units.items()}
@@ -143,8 +143,7 @@ def run_task(model: EvaluationModel, corpus: Corpus, task: EvaluationTask, optio
         task=task,
         split=split,
         rows=tuple(rows),
-        notes=(*notes, *missing_notes(model, task, units, split)),
-        empty=empty,
+        notes=(*source.notes, *notes, *missing_notes(model, task, units, split)),
         units=units["reported"],
         labels=labels["reported"],
         scores=scored[0],

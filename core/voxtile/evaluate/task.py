@@ -77,12 +77,15 @@ class LabelRule:
     Attributes:
         uncertain: what a fact of polarity `uncertain` counts as.
         source: only facts whose `source` is this rule (`labels` also takes `labels@2`); None takes all.
+        otherwise: sources that stand in for it, the first of which the corpus has facts about a class, so that a task
+            with labels of its own can also be asked of a corpus that has none; every report says so.
         vocabulary: only scopes of this vocabulary decide what "not mentioned" means; None takes all.
     """
 
     uncertain: Uncertain = "ignore"
     source: str | None = None
     vocabulary: str | None = None
+    otherwise: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -134,15 +134,22 @@ def _parse_classes(place: Place, task: Mapping[str, Any], shared: Mapping[str, A
         classes=classes,
         templates=_templates(place.at("templates"), task.get("templates", ["{}"])),
         positive=_positive(place, task, classes, multilabel=multilabel),
-        labels=LabelRule(
-            uncertain=place.choice(task, "uncertain", ("ignore", "positive", "negative"), "ignore"),
-            source=place.text(task, "facts_source", "") or None,
-            vocabulary=place.text(task, "vocabulary", "") or None,
-        ),
+        labels=_label_rule(place, task),
         averaging=averaging,
         fact_head_ensemble=place.flag(task, "fact_head_ensemble"),
         robustness=tuple(_robustness(place.at("robustness"), task)),
         subgroups=place.words(task, "subgroups"),
+    )
+
+
+def _label_rule(place: Place, task: Mapping[str, Any]) -> LabelRule:
+    given = task.get("facts_source")
+    sources = place.words(task, "facts_source") if isinstance(given, list) else (place.text(task, "facts_source", ""),)
+    return LabelRule(
+        uncertain=place.choice(task, "uncertain", ("ignore", "positive", "negative"), "ignore"),
+        source=next(iter(sources), "") or None,
+        vocabulary=place.text(task, "vocabulary", "") or None,
+        otherwise=sources[1:],
     )
 
 

@@ -64,9 +64,11 @@ def test_a_split_that_does_not_exist(tmp_path, task_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_class_that_the_corpus_does_not_know(kind, block_corpus, make_model, task_path, tmp_path):
+def test_a_task_none_of_whose_classes_the_corpus_knows(kind, block_corpus, make_model, task_path, tmp_path):
     base = tmp_path / "base.yaml"
-    base.write_text(task_path.read_text().replace("  effusion:\n", "  effusion:\n    concept: efusion\n"))
+    only = yaml.safe_load(task_path.read_text())
+    only["classes"] = {"effusion": only["classes"]["effusion"] | {"concept": "efusion"}}
+    base.write_text(yaml.safe_dump(only))
     said = refused(block_corpus, make_model(), tmp_path, base, kind=kind, **KINDS[kind])
     assert "class 'effusion' has no labels" in said
     assert "did you mean 'effusion'?" in said

@@ -44,13 +44,15 @@ def test_the_command_writes_the_report(offered, block_corpus, task_path, tmp_pat
     assert "results.json" in capsys.readouterr().out
 
 
-def test_a_finding_without_positives_ends_with_status_2_after_the_report(
+def test_a_finding_without_positives_is_listed_and_the_others_are_reported(
     offered, make_corpus, task_path, tmp_path, capsys
 ):
     corpus = make_corpus(tmp_path / "c", n=120, prevalence=(0.4, 0.0, 0.4))
-    assert main(arguments(corpus, task_path, tmp_path / "out", "--bootstrap", "100")) == 2
-    error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert "'effusion'" in error
+    assert main(arguments(corpus, task_path, tmp_path / "out", "--bootstrap", "100")) == 0
+    assert "effusion: refused, no positive among 60" in " ".join(capsys.readouterr().out.split())
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert any(note["text"].startswith("effusion: refused") for note in results["notes"])
+    assert any(row["class"] == "nodule" and row["value"] is not None for row in results["rows"])
     assert (tmp_path / "out" / "index.html").is_file()
 
 

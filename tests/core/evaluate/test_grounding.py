@@ -234,7 +234,21 @@ def test_wrong_tasks_are_named(corpus, task, tmp_path, make_model):
     with pytest.raises(ConfigError, match="above 0 and at most 1"):
         load_task(str(other))
     missing = json.loads((tmp_path / "blocks.yaml").read_text())
-    missing["classes"]["dragon"] = {"prompts": ["dragon", "a dragon"]}
+    first = next(iter(missing["classes"]))
+    missing["classes"] = {first: missing["classes"][first], "dragon": {"prompts": ["dragon", "a dragon"]}}
     other.write_text(json.dumps(missing))
-    with pytest.raises(EvaluationError, match="dragon"):
+    with pytest.raises(EvaluationError, match=r"class 'dragon'.* needs two classes that regions show"):
         evaluate_model(Knowing(), "spec", corpus, [str(other)], checked_options(None, 8, 200, 0))
+
+
+def test_a_class_that_no_region_shows_is_skipped_and_listed(corpus, task, tmp_path):
+    more = json.loads((tmp_path / "blocks.yaml").read_text())
+    more["classes"]["dragon"] = {"prompts": ["dragon", "a dragon"]}
+    spelt = {name.upper() if name != "dragon" else name: item | {"concept": name.upper()}
+             for name, item in more["classes"].items()}  # fmt: skip
+    (tmp_path / "more.yaml").write_text(json.dumps(more | {"classes": spelt}))
+    both = [str(tmp_path / "more.yaml"), task]
+    first, second = evaluate_model(Knowing(), "spec", corpus, both, checked_options(None, 8, 200, 0)).results
+    assert "skipped, since no region of the corpus shows them: dragon" in first.notes
+    macro = [[row.value for row in result.rows if row.class_name is None] for result in (first, second)]
+    assert macro[0] == macro[1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from voxtile.corpus.reader import Corpus
 from voxtile.data.preset import Preset
 from voxtile.data.region_masks import mask_metas, masking, placed_mask, soft
-from voxtile.data.regions import RegionPolicy, RegionTable, concept_of
+from voxtile.data.regions import RegionPolicy, RegionTable
 from voxtile.data.roles import StudyReader
 from voxtile.errors import EvaluationError
 from voxtile.evaluate.grounding.figures import METRICS, Ratios, RatioTable
@@ -31,8 +31,10 @@ from voxtile.evaluate.result import Result
 from voxtile.evaluate.rows import Row, find_row
 from voxtile.evaluate.runner import Options
 from voxtile.evaluate.split_roles import role_images, sizes, units_by_role
+from voxtile.evaluate.task import TaskClass
 from voxtile.evaluate.units import Units, limited, select_units
 from voxtile.grounding.similarity.model import SimilarityModel
+from voxtile.words.names import name_key
 
 BLIND = "text-blind"
 """Name of the control whose answer is the mean over all phrases: the best that it can do without hearing one."""
@@ -166,21 +168,14 @@ class _Part:
 class _Grounder:
     """Reads images, truth and answers of a task."""
 
-    def __init__(self, model: GroundingModel, corpus: Corpus, task: GroundingTask, images: CorpusImages) -> None:
+    def __init__(
+        self, model: GroundingModel, corpus: Corpus, task: GroundingTask, images: CorpusImages, table: RegionTable
+    ) -> None:
         self._model, self._corpus, self._task, self._images = model, corpus, task, images
         self._preset: Preset = model.preset  # type: ignore[attr-defined]
         self._masks = masking(self._preset)
-        self._table = RegionTable(corpus, RegionPolicy(sources=task.regions_source))
-        by_concept: dict[str, list[str]] = {}
-        for phrase in self._table.phrases:
-            by_concept.setdefault(concept_of(phrase), []).append(phrase)
-        self._phrases = [by_concept.get(item.concept, []) for item in task.classes]
-        missing = [item.name for item, names in zip(task.classes, self._phrases, strict=True) if not names]
-        if missing:
-            raise EvaluationError(
-                f"task '{task.name}': no region of the corpus bears the phrase of class '{missing[0]}'; there are "
-                f"{', '.join(self._table.phrases)}"
-            )
+        self._table = table
+        self._phrases = [_borne(table, item) for item in task.classes]
         self._asked = [[template.format(w.present) for template in task.templates for w in item.wordings]
                        for item in task.classes]  # fmt: skip
 
@@ -226,6 +221,30 @@ class _Grounder:
         return labels
 
 
+def _borne(table: RegionTable, item: TaskClass) -> list[str]:
+    """The phrases of a class's regions, as the table has them."""
+    return [phrase for phrase in table.phrases if name_key(phrase) == name_key(item.concept)]
+
+
+def _with_regions(task: GroundingTask, table: RegionTable) -> tuple[GroundingTask, tuple[str, ...]]:
+    """The task without the classes that no region shows, and a sentence that lists these.
+
+    Raises:
+        EvaluationError: fewer than two are left: the answer to another phrase is the control.
+    """
+    missing = [item for item in task.classes if not _borne(table, item)]
+    kept = tuple(item for item in task.classes if item not in missing)
+    if not missing:
+        return task, ()
+    if len(kept) < 2:
+        raise EvaluationError(
+            f"task '{task.name}': no region of the corpus bears the phrase of class '{missing[0].name}'; there are "
+            f"{', '.join(table.phrases)}, and a task needs two classes that regions show"
+        )
+    names = ", ".join(item.name for item in missing)
+    return replace(task, classes=kept), (f"skipped, since no region of the corpus shows them: {names}",)
+
+
 def run_grounding(model: EvaluationModel, corpus: Corpus, task: GroundingTask, options: Options) -> GroundingResult:
     """Run one grounding task.
 
@@ -249,8 +268,10 @@ def run_grounding(model: EvaluationModel, corpus: Corpus, task: GroundingTask, o
     if not len(units["reported"]):
         raise EvaluationError(f"task '{task.name}': no {task.unit} of the corpus is in the split '{split}'")
     used = {role: units[role] for role in ("reported", "val")}
+    regions = RegionTable(corpus, RegionPolicy(sources=task.regions_source))
+    task, skipped = _with_regions(task, regions)
     images = role_images(model.preset, corpus, task, used, options.batch_size)
-    grounder = _Grounder(shows, corpus, task, images)
+    grounder = _Grounder(shows, corpus, task, images, regions)
     source = LabelSource(corpus, task)
     parts = {role: _Part(part, grounder.labels(source, part)) for role, part in used.items()}
     cuts, notes = choose_cuts(_judged(grounder, parts["val"]), task)
@@ -270,7 +291,7 @@ def run_grounding(model: EvaluationModel, corpus: Corpus, task: GroundingTask, o
         task=task,
         split=split,
         rows=tuple(rows),
-        notes=notes,
+        notes=(*skipped, *source.source_notes, *notes),
         units=units["reported"],
         sizes=sizes(used, split),
         penalty=None,

@@ -16,7 +16,7 @@ from voxtile.errors import EvaluationError
 from voxtile.evaluate.bootstrap import MINIMUM, Interval, SubjectBootstrap, logit_interval, normal_interval
 from voxtile.evaluate.encode import unit_embeddings
 from voxtile.evaluate.figures import Difference, LabelMatrix
-from voxtile.evaluate.labels import LabelSource
+from voxtile.evaluate.labels import label_source
 from voxtile.evaluate.metrics import Floats
 from voxtile.evaluate.model import EvaluationModel
 from voxtile.evaluate.neighbours.ranking import (
@@ -82,7 +82,8 @@ def run_neighbours(model: EvaluationModel, corpus: Corpus, task: NeighboursTask,
     splits = select_units(corpus, task)
     require_units(splits, split, task)
     units = {"reported": splits[split]}
-    labels = LabelSource(corpus, replace(task.of, name=task.name)).labels(units["reported"])
+    _, source = label_source(corpus, replace(task.of, name=task.name))
+    labels = source.labels(units["reported"])
     images = role_images(model.preset, corpus, task, units, options.batch_size)
     if isinstance(model.preset, StudyReader):
         units = {role: part.whole() for role, part in units.items()}
@@ -106,7 +107,7 @@ def run_neighbours(model: EvaluationModel, corpus: Corpus, task: NeighboursTask,
         task=task,
         split=split,
         rows=tuple(rows),
-        notes=search.notes(),
+        notes=(*source.notes, *search.notes()),
         units=units["reported"],
         sizes=sizes(units, split),
         penalty=None,

@@ -16,7 +16,7 @@ from voxtile.errors import EvaluationError
 from voxtile.evaluate.decisions import decide
 from voxtile.evaluate.encode import Encoded, unit_embeddings
 from voxtile.evaluate.figures import FigureTable, LabelMatrix, Scores
-from voxtile.evaluate.labels import LabelSource
+from voxtile.evaluate.labels import label_source
 from voxtile.evaluate.metrics import Floats
 from voxtile.evaluate.model import EvaluationModel
 from voxtile.evaluate.notes import evidence_notes, nothing_to_report
@@ -111,13 +111,14 @@ def run_probe(model: EvaluationModel, corpus: Corpus, task: ProbeTask, options: 
     units = {**units_by_role(splits, split, options.seed), "train": splits["train"]}
     require_units(splits, split, task)
     _check(task, units, split)
-    of = replace(task.of, name=task.name)
-    source, columns = LabelSource(corpus, of), [of.classes.index(item) for item in of.reported]
+    of, source = label_source(corpus, replace(task.of, name=task.name))
+    task = replace(task, of=replace(of, name=task.of.name))
+    columns = [of.classes.index(item) for item in of.reported]
     labels = {role: source.labels(part)[:, columns] for role, part in units.items()}
     table = figure_table(of, units["reported"], labels["reported"], options)
-    notes, empty = evidence_notes(of, table, split)
+    notes = evidence_notes(of, table, split)
     if not table.reported:
-        raise nothing_to_report(of, split, notes)
+        raise nothing_to_report(of, split, [*source.notes, *notes])
     images = role_images(model.preset, corpus, task, units, options.batch_size)
     if isinstance(model.preset, StudyReader):
         units = {role: part.whole() for role, part in units.items()}
@@ -131,8 +132,7 @@ def run_probe(model: EvaluationModel, corpus: Corpus, task: ProbeTask, options: 
         task=task,
         split=split,
         rows=tuple(rows),
-        notes=(*notes, *probe.notes),
-        empty=empty,
+        notes=(*source.notes, *notes, *probe.notes),
         units=units["reported"],
         sizes=sizes(units, split),
         penalty=None,

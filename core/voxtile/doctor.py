@@ -40,6 +40,8 @@ def list_domains() -> None:
             prefix = f"{domain.name}/" if title in ("configs", "for GPUs", "tasks") else ""
             if table:
                 _write(f"  {title + ':':<14} {', '.join(prefix + name for name in table)}")
+        if domain.missing_files:
+            _write(f"  look:          {domain.missing_files}")
     for plugin in broken:
         _write(f"{plugin.name}: failed to load: {plugin.reason}")
 

@@ -19,6 +19,8 @@ from typing import Any
 from voxtile.errors import ConfigError
 
 ENTRY_POINT_GROUP = "voxtile.domains"
+FILES = "_files"
+"""Folder of a domain's package that holds its YAML files, so that every build backend puts them into a wheel."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ class Domain:
     Attributes:
         name: short name, used in task and config names (`medical` in `medical/ct`).
         title: one line for people.
-        files: folder with the domain's `*.yaml` configs, `production/*.yaml` and `tasks/*.yaml`; None if it has none.
+        files: folder with the domain's `*.yaml` configs, `production/*.yaml` and `tasks/*.yaml`, see `files_beside`; or
+            None.
         converters: name → command, for `voxtile convert NAME SOURCE CORPUS`.
         phantoms: name → command, for `voxtile phantom NAME OUT`.
         recipes: name → command, for `voxtile build NAME SOURCE CORPUS`.
@@ -98,6 +101,16 @@ class Domain:
     prompts: tuple[Path, ...] = ()
     classes: tuple[str, ...] = ()
 
+    @property
+    def missing_files(self) -> str:
+        """What is wrong where the YAML files of the domain are not installed, else an empty text."""
+        if self.files is None or self.files.is_dir():
+            return ""
+        return (
+            f"the plugin '{self.name}' is installed without its configs and tasks: there is no folder '{self.files}'; "
+            f"they belong into the folder '{FILES}' of its package (CONTRIBUTING.md)"
+        )
+
     def configs(self) -> dict[str, Path]:
         """Training configs by name, e.g. `{"ct": …/ct.yaml}`."""
         return {p.stem: p for p in sorted(self.files.glob("*.yaml"))} if self.files else {}
@@ -112,14 +125,17 @@ class Domain:
 
 
 def files_beside(package_file: str) -> Path:
-    """Folder of a domain's YAML files: inside the package in a wheel, beside it in a checkout.
+    """Folder of a domain's YAML files: `_files` inside the package, or, in a checkout of voxtile, the folder beside it.
+
+    A package that is installed has nothing beside it but other packages: without a folder `_files` it has no files.
 
     Args:
         package_file: `__file__` of a module at the top level of the domain's package.
     """
     package = Path(package_file).parent
-    shipped = package / "_files"
-    return shipped if shipped.is_dir() else package.parent
+    inside = package / FILES
+    installed = any(package.parent.glob("*.dist-info"))
+    return inside if inside.is_dir() or installed else package.parent
 
 
 @dataclass(frozen=True)
@@ -157,28 +173,53 @@ def resolve(name: str, *, kind: str) -> Path:
     """Find a config or task file by `domain/name`.
 
     Args:
-        name: e.g. `medical/ct` or `medical/ct-findings`; a path to a YAML file is returned as it is.
+        name: e.g. `medical/ct` or `medical/ct-findings`; a path to a YAML file is returned as it is. A path of the
+            checkout, such as `domains/medical/ct.yaml`, means the installed file of that name where there is no such
+            file.
         kind: `config` or `task`.
 
     Raises:
         ConfigError: no such domain or name; the message lists what there is.
     """
     path = Path(name)
+    known = _known(kind)
     if path.suffix in {".yaml", ".yml"}:
-        if not path.is_file():
-            raise ConfigError(f"{kind} file '{path}' does not exist")
-        return path
-    domains, broken = discover()
-    known = {
+        if path.is_file():
+            return path
+        named = _name_in_checkout(path)
+        if named in known:
+            return known[named]
+        close = difflib.get_close_matches(named or path.stem, known, n=1)
+        hint = f"; did you mean '{close[0]}'?" if close else f"; 'voxtile domains' lists the {kind}s that are installed"
+        raise ConfigError(f"{kind} file '{path}' does not exist{hint}")
+    if name not in known:
+        note = "".join(f"; plugin '{b.name}' failed to load ({b.reason})" for b in discover()[1])
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(sorted(known)) or 'none'}"
+        raise ConfigError(f"no {kind} named '{name}'; {hint}{note}{_without_files(name)}")
+    return known[name]
+
+
+def _known(kind: str) -> dict[str, Path]:
+    """The installed configs or tasks by `domain/name`."""
+    return {
         f"{domain.name}/{item}": file
-        for domain in domains.values()
+        for domain in discover()[0].values()
         for item, file in (
             domain.configs() | domain.production_configs() if kind == "config" else domain.tasks()
         ).items()
     }
-    if name not in known:
-        note = "".join(f"; plugin '{b.name}' failed to load ({b.reason})" for b in broken)
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(sorted(known)) or 'none'}"
-        raise ConfigError(f"no {kind} named '{name}'; {hint}{note}")
-    return known[name]
+
+
+def _name_in_checkout(path: Path) -> str | None:
+    """`medical/ct` of `domains/medical/ct.yaml`, and of what lies in its folders `production` and `tasks`."""
+    parts = [part for part in path.with_suffix("").parts if part != "."]
+    if len(parts) == 4 and parts[2] in ("production", "tasks"):
+        del parts[2]
+    return "/".join(parts[1:]) if len(parts) == 3 and parts[0] == "domains" else None
+
+
+def _without_files(name: str) -> str:
+    """What is wrong with the plugin that a name begins with, if its files did not come along."""
+    domain = discover()[0].get(name.partition("/")[0])
+    return f"; {missing}" if domain is not None and (missing := domain.missing_files) else ""

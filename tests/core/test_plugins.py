@@ -104,8 +104,8 @@ PACKAGE = {
         class Hidden(TinyPreset):
             """Not listed."""
         ''',
-    "tiny.yaml": "seed_everything: 1\n",
-    "tasks/steep.yaml": "kind: zero-shot\n",
+    "tinydomain/_files/tiny.yaml": "seed_everything: 1\n",
+    "tinydomain/_files/tasks/steep.yaml": "kind: zero-shot\n",
     "tinydomain-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: tinydomain\nVersion: 1.0\n",
     "tinydomain-1.0.dist-info/entry_points.txt": "[voxtile.domains]\ntiny = tinydomain.domain:domain\n",
     "tinydomain-1.0.dist-info/RECORD": "",

@@ -85,7 +85,8 @@ class DomainContract:
                     )
 
     def test_configs_and_tasks_are_yaml_mappings(self, domain: Domain) -> None:
-        """They parse, safely, to a mapping."""
+        """They are installed, and parse, safely, to a mapping."""
+        assert not domain.missing_files, domain.missing_files
         configs = domain.configs() | domain.production_configs()
         for path in [*configs.values(), *domain.tasks().values(), *domain.wordings]:
             assert isinstance(yaml.safe_load(path.read_text(encoding="utf-8")), dict), path

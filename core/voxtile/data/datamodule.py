@@ -28,6 +28,7 @@ from voxtile.data.mixture_draws import MixtureDataset, OrderedBySource
 from voxtile.data.phantom import PhantomSpec
 from voxtile.data.preset import Preset
 from voxtile.data.regions import RegionPolicy
+from voxtile.data.small_corpora import fitting_batch, say_missing
 from voxtile.data.source import DataSource
 from voxtile.errors import ConfigError
 from voxtile.types import Batch
@@ -47,7 +48,8 @@ class CorpusDataModule(pl.LightningDataModule):
             commas, are seen in training; null for all.
         closed_facts: concepts that a text would have mentioned: absent in training where a sample has facts, but none
             of them, also no doubtful one. Of all others silence says nothing.
-        batch_size: items of one batch over all ranks; each rank loads an equal part of it.
+        batch_size: items of one batch over all ranks; each rank loads an equal part of it. Of a smaller corpus a batch
+            holds all items, and a note says so.
         unit: an item is a `sample`, or a `study` with all its samples; a preset that reads studies by the roles of
             their samples (`StudyPreset`) makes one image of each and needs `study`.
         captions: which texts go with an item.
@@ -60,6 +62,8 @@ class CorpusDataModule(pl.LightningDataModule):
             theirs first; which images are drawn is keyed by the draw. 0 for none.
         sample_captions: which texts go with each image of a study by itself, for objectives over samples
             (`OfSamples`); null for none.
+        sample_facts_source: facts of which source are of single samples where an item is a study, as `facts_source`;
+            null for all. `OfSamples` takes its concepts from them.
         regions: phrases with their masks and boxes, for objectives that ground; null for none.
         cache_in_memory: keep the deterministic part of the preset (resampling) in memory shared by the workers.
         worker_timeout: seconds that a worker process may take for a batch; one that takes longer ends the run.
@@ -90,6 +94,7 @@ class CorpusDataModule(pl.LightningDataModule):
         max_images_per_item: int = 0,
         max_images_per_batch: int = 0,
         sample_captions: CaptionPolicy | None = None,
+        sample_facts_source: str | None = None,
         regions: RegionPolicy | None = None,
         cache_in_memory: bool = False,
         pin_memory: bool = False,
@@ -113,6 +118,7 @@ class CorpusDataModule(pl.LightningDataModule):
         self._num_workers = num_workers
         self._worker_timeout = worker_timeout
         self._pin_memory = pin_memory
+        self._sample_facts_source = sample_facts_source
         self._splits = {"train": train_split, "val": val_split, "test": test_split}
         self._source = DataSource(
             preset=self.preset,
@@ -166,6 +172,13 @@ class CorpusDataModule(pl.LightningDataModule):
     def fact_names(self) -> tuple[str, ...]:
         """Concepts of `Batch.facts`, in order."""
         return self._source.compiled.concepts if self._mixed is None else self._mixed.fact_names
+
+    @property
+    def sample_fact_names(self) -> tuple[str, ...]:
+        """Those of them that facts of single samples are about (`sample_facts_source`)."""
+        sources = [self._source] if self._mixed is None else self._mixed.open()
+        found = {name for source in sources for name in source.concepts_of(self._sample_facts_source)}
+        return tuple(name for name in self.fact_names if name in found)
 
     def training_texts(self, items: int = 100_000) -> list[str]:
         """Distinct texts of the training split, for tokenizers that are trained.
@@ -234,6 +247,9 @@ class CorpusDataModule(pl.LightningDataModule):
         """Open the view; for training, have the cursor follow the steps."""
         _ = self.fact_names
         trainer = self.trainer
+        if stage == "fit":
+            self._fit_batch()
+            say_missing({role: self._size(role) for role in self._splits}, self._splits)
         if (
             stage == "fit"
             and trainer is not None
@@ -244,15 +260,11 @@ class CorpusDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> BatchLoader:
         """Shuffled batches from the cursor on; what does not fill a batch waits for another epoch."""
-        dataset, items = self._dataset("train"), self._epoch_items()
+        dataset = self._dataset("train")
         rank, ranks = self._place()
         if self.batch_size % ranks:
             raise ConfigError(f"batch_size: {self.batch_size} items cannot be shared equally by {ranks} ranks")
-        if items < self.batch_size:
-            raise ConfigError(
-                f"batch_size: {self.batch_size} is more than the {items} items of split "
-                f"'{self._splits['train']}'; make it smaller"
-            )
+        self._fit_batch()
         if self._mixed is not None:
             self._mixed.check_ranks(ranks)
         order = self._source.order(self.seed) if self._mixed is None else self._mixed.order
@@ -323,6 +335,21 @@ class CorpusDataModule(pl.LightningDataModule):
         if role not in self._datasets:
             self._datasets[role] = (self._mixed or self._source).dataset(role)
         return self._datasets[role]
+
+    def _size(self, role: str) -> int:
+        """Items of a split, over all sources."""
+        sources = [self._source] if self._mixed is None else self._mixed.open()
+        return sum(source.size(role) for source in sources)
+
+    def _fit_batch(self) -> None:
+        """Make batches no larger than what there is to train on. A loss over a stated global batch is as stated."""
+        module = getattr(self.trainer, "lightning_module", None)
+        items, split = self._epoch_items(), self._splits["train"]
+        if items < self.batch_size and (self._mixed is not None or getattr(module, "large_batch", None) is not None):
+            raise ConfigError(
+                f"batch_size: {self.batch_size} is more than the {items} items of split '{split}'; make it smaller"
+            )
+        self.batch_size = fitting_batch(self.batch_size, items, self._place()[1], split)
 
     def _epoch_items(self) -> int:
         """Draws an epoch."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from voxtile.corpus.reader import Corpus
@@ -37,6 +39,7 @@ class RegionPolicy:
 
     Attributes:
         phrases: only these, in whatever spelling the corpus has them; all that it has where empty.
+        exclude: never these, as where some of what they name was not drawn; a note says so where the corpus has them.
         sources: only regions whose source begins so; all where empty.
         present: at most so many phrases with a target an item.
         absent: at most so many without.
@@ -46,6 +49,7 @@ class RegionPolicy:
     """
 
     phrases: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     present: int = 4
     absent: int = 2
@@ -54,7 +58,7 @@ class RegionPolicy:
     confidence_score: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("phrases", "sources", "wordings"):
+        for name in ("phrases", "exclude", "sources", "wordings"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.present < 0 or self.absent < 0 or not self.present + self.absent:
             raise ConfigError(f"data.regions: present {self.present} and absent {self.absent} ask for nothing")
@@ -83,6 +87,10 @@ class RegionTable:
         corpus: one or more corpora.
         policy: which of them count.
 
+    Attributes:
+        phrases: that are asked for, sorted; spellings of one name are one phrase.
+        unasked: phrases of regions that the policy leaves out, though their source is wanted.
+
     Raises:
         ConfigError: no region is left.
     """
@@ -92,17 +100,22 @@ class RegionTable:
         self._rows: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
         found = corpus.table("regions", columns=list(_COLUMNS)).to_pylist()
         rows = [row for row in found if row["phrase"] and (row["source"] or "").startswith(policy.sources or "")]
-        names = _names(policy.phrases, Counter(row["phrase"] for row in rows))
+        names = _names(policy, Counter(row["phrase"] for row in rows))
         for row in rows:
             if (phrase := names.get(row["phrase"])) is not None:
                 self._rows[row["uid"]][phrase].append(row)
         self.phrases = tuple(sorted({phrase for rows in self._rows.values() for phrase in rows}))
+        self.unasked = tuple(sorted({row["phrase"] for row in rows} - set(names)))
         if not self.phrases:
             raise ConfigError(
                 "data.regions: the corpus has no region with a phrase"
-                + (" that is asked for" if policy.phrases or policy.sources else "")
-                + (f"; its regions are {_shown(row['phrase'] for row in found if row['phrase'])}" if found else "")
-                + "; attach some, e.g. with: voxtile facts CORPUS --from masks --masks FOLDER"
+                + (" that is asked for" if policy.phrases or policy.sources or policy.exclude else "")
+                + (
+                    f"; it has {_shown(row['phrase'] for row in found if row['phrase'])}: ask for them with "
+                    "--data.regions.phrases, as '[]' for all"
+                    if found
+                    else "; attach some, e.g. with: voxtile facts CORPUS --from masks --masks FOLDER"
+                )
             )
 
     def of(self, uids: Iterable[str]) -> Mapping[str, Sequence[Mapping[str, Any]]]:
@@ -135,20 +148,22 @@ class RegionTable:
         return found
 
 
-def _names(chosen: Sequence[str], borne: Mapping[str, int]) -> dict[str, str]:
+def _names(policy: RegionPolicy, borne: Mapping[str, int]) -> dict[str, str]:
     """How each phrase of the regions is asked for: one way for all of its spellings; those that are not wanted lack.
 
     Args:
-        chosen: phrases of the policy, which ask as they are written; all where there are none.
+        policy: its phrases ask as they are written there.
         borne: how many regions bear each phrase. Of spellings that nobody chose, the most frequent one asks for all.
     """
-    if chosen:
-        wanted = {name_key(phrase): phrase for phrase in reversed(chosen)}
-        return {phrase: wanted[name_key(phrase)] for phrase in borne if name_key(phrase) in wanted}
+    excluded = {name_key(phrase) for phrase in policy.exclude}
+    left = [phrase for phrase in sorted(borne) if name_key(phrase) not in excluded]
+    if policy.phrases:
+        wanted = {name_key(phrase): phrase for phrase in reversed(policy.phrases)}
+        return {phrase: wanted[name_key(phrase)] for phrase in left if name_key(phrase) in wanted}
     spellings = defaultdict[str, list[str]](list)
-    for phrase in sorted(borne):
+    for phrase in left:
         spellings[spelling_key(phrase)].append(phrase)
-    return {phrase: max(spellings[spelling_key(phrase)], key=lambda spelling: borne[spelling]) for phrase in borne}
+    return {phrase: max(spellings[spelling_key(phrase)], key=lambda spelling: borne[spelling]) for phrase in left}
 
 
 def _shown(phrases: Iterable[str]) -> str:
@@ -200,6 +215,12 @@ class RegionDraws:
     def __post_init__(self) -> None:
         masking(self.preset)
         self.table = RegionTable(self.corpus, self.policy)
+        if self.table.unasked:
+            rank_zero_only(print)(
+                f"note: data.regions asks nothing about {_shown(self.table.unasked)}; --data.regions.phrases and "
+                "--data.regions.exclude say which regions of the corpus count",
+                file=sys.stderr,
+            )
         place = {name_key(name): number for number, name in enumerate(self.concepts)}
         self._fact = {phrase: denied_by(phrase, place) for phrase in self.table.phrases}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -66,6 +67,24 @@ class DataSource:
         view = compile_view(self.corpus, **self.selection, folder=self.view_folder)
         self.preset.check(list(view.metas()))
         return view
+
+    def concepts_of(self, source: str | None) -> tuple[str, ...]:
+        """The concepts of the view that facts of a source are about, or scopes of that name; all with None.
+
+        Args:
+            source: beginning of a fact's source, or several separated by commas, as `facts_source`.
+        """
+        if source is None:
+            return self.compiled.concepts
+        with closing(self.corpus.connection()) as connection:
+            prefixes = [name.strip() for name in source.split(",")]
+            rows = connection.execute(
+                "SELECT concept FROM facts WHERE list_bool_or([starts_with(coalesce(source, ''), p) FOR p IN ?]) "
+                "UNION SELECT unnest(concepts) FROM scopes WHERE list_contains(?, vocabulary)",
+                [prefixes, prefixes],
+            ).fetchall()
+        found = {row[0] for row in rows}
+        return tuple(name for name in self.compiled.concepts if name in found)
 
     def size(self, role: str) -> int:
         """Items of a split; 0 where it holds none."""

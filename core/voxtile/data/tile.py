@@ -149,8 +149,17 @@ class TilePreset(BasePreset):
         for meta in metas:
             if meta.get("kind") not in _KINDS or len(meta.get("shape") or ()) not in (2, 3):
                 raise PresetError(f"this model reads tiles, but the corpus holds {described(meta)}")
-            check_units_and_modality(meta, self.units, self.modalities)
             found = self._channels(meta)
+            try:
+                check_units_and_modality(meta, self.units, self.modalities)
+            except PresetError as error:
+                if meta.get("modality") in self.modalities or not self.modalities or None in found:
+                    raise
+                raise PresetError(
+                    f"{error}; its bands are all there: where the tiles are {self.modalities[0]}, write 'modality: "
+                    f"{self.modalities[0]}' into the sidecar of their scenes (SCENE.yaml or bands.yaml beside them) "
+                    "and convert again, or accept others with data.preset.init_args.modalities"
+                ) from None
             absent = [band for band, channel in zip(self.bands, found, strict=True) if channel is None]
             if absent and (self.missing == "refuse" or len(absent) == len(self.bands)):
                 there = ", ".join(name or "(unnamed)" for name in band_names(meta)) or "no named bands"

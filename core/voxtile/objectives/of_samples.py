@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
 from voxtile.errors import ConfigError
 from voxtile.objectives.base import Objective
 from voxtile.types import Features
+from voxtile.words.names import name_key
+
+FROM_CORPUS = "corpus"
 
 
 class OfSamples(Objective):
@@ -21,6 +24,7 @@ class OfSamples(Objective):
     Args:
         objective: what to apply.
         concepts: the facts that it sees; all where empty. What is said of a whole study stays out of its samples.
+            `corpus` takes those that `data.sample_facts_source` is about, whatever the corpus calls them.
 
     Raises:
         ConfigError: the objective reads local features, or the batches have no texts of samples.
@@ -29,7 +33,7 @@ class OfSamples(Objective):
     needs: ClassVar[frozenset[str]] = frozenset({"samples", "pooled", "facts"})
     couples_items: ClassVar[bool] = True  # of a study's samples always, whatever the objective
 
-    def __init__(self, objective: Objective, *, concepts: Sequence[str] = ()) -> None:
+    def __init__(self, objective: Objective, *, concepts: Literal["corpus"] | Sequence[str] = ()) -> None:
         super().__init__()
         if objective.needs & {"tokens", "samples"} or objective.has_rows:
             raise ConfigError(
@@ -38,7 +42,7 @@ class OfSamples(Objective):
         self.objective = objective
         self.states_facts = objective.states_facts
         self.positives, self.ignore = objective.positives, objective.ignore
-        self.concepts = tuple(concepts)
+        self.concepts = (FROM_CORPUS,) if concepts == FROM_CORPUS else tuple(concepts)
 
     def setup(self, *, image_width: int, text_width: int, embed_dim: int, fact_names: tuple[str, ...]) -> None:
         """Set up the objective for its concepts.
@@ -46,12 +50,16 @@ class OfSamples(Objective):
         Raises:
             ConfigError: a concept is no fact of the corpus view.
         """
-        unknown = sorted(set(self.concepts) - set(fact_names))
+        if self.concepts == (FROM_CORPUS,):  # without a corpus at hand, as where a step is planned
+            self.concepts = fact_names
+        named = {name_key(name): name for name in fact_names}
+        unknown = sorted(name for name in self.concepts if name_key(name) not in named)
         if unknown:
             raise ConfigError(
                 f"OfSamples names concepts that the corpus view has no facts about: {', '.join(unknown)}; there are "
                 f"{', '.join(fact_names) or 'none'}"
             )
+        self.concepts = tuple(named[name_key(name)] for name in self.concepts)
         self.objective.setup(
             image_width=image_width,
             text_width=text_width,

@@ -26,6 +26,7 @@ from voxtile.objectives.of_samples import OfSamples
 from voxtile.objectives.share import place
 from voxtile.training import logged
 from voxtile.training.checkpoint import FORMAT, Checkpoint
+from voxtile.training.corpus_concepts import take_concepts
 from voxtile.training.economy import compile_towers, recompute_activations
 from voxtile.training.encoder_needs import check_encoder
 from voxtile.training.fits import Planned, check_groups, check_planned, check_preset, check_weights, group_sizes
@@ -141,6 +142,7 @@ class ContrastiveModule(HeldOutSteps):
         self._check_preset(data.preset)
         self.preset_config = data.preset.to_config()
         convert_tensors_alone(self.trainer)
+        take_concepts(self._objectives(), data, self.config)
         self.setup_objectives(tuple(data.fact_names))
         if stage == "fit":
             self._check_trainer()

@@ -1,6 +1,8 @@
 """Masks are placed as their images are, and phrases are asked of what is known."""
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -123,6 +125,46 @@ def test_what_nobody_denies_is_not_asked(tmp_path):
     assert {a.phrase for a in draws.ask([f"{0:032x}"], np.array([1], np.int8), None)} == {"liver lesion"}
 
 
+def spelt(root, *phrases):
+    """A corpus of tiles whose regions bear these phrases in turn; the last of them is denied of all tiles."""
+    corpus = write(root, "tile")
+    path = next((root / "tables" / "regions").glob("*.parquet"))
+    table = pq.read_table(path)
+    rows = [row | {"phrase": phrases[n % len(phrases)]} for n, row in enumerate(table.to_pylist())]
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), path)
+    return corpus
+
+
+def test_spellings_of_a_phrase_are_one_phrase(tmp_path):
+    """Drawn by several people: the spelling that most have asks for all, and a denial in another denies it."""
+    corpus = spelt(tmp_path / "corpus", "Tumour", "tumor", "Tumor", "Tumor")
+    draws = RegionDraws(corpus, RegionPolicy(), TILE, ("tumour",))
+    assert draws.table.phrases == ("Tumor",)
+    rows = [row["phrase"] for uid in range(6) for row in draws.table.of([f"{uid:032x}"]).get("Tumor", ())]
+    assert {"Tumour", "tumor", "Tumor"} == set(rows)
+    assert len(rows) == 12
+    assert [a.phrase for a in draws.ask([f"{98:032x}"], np.array([0], np.int8), None)] == ["Tumor"]
+
+
+def test_a_chosen_phrase_finds_every_spelling_and_asks_as_it_is_written(tmp_path, capsys):
+    corpus = spelt(tmp_path / "corpus", "Tumors", "Stroma", "Nekrose")
+    draws = RegionDraws(corpus, RegionPolicy(phrases=("tumour", "necrosis")), TILE, ())
+    assert draws.table.phrases == ("tumour",)
+    assert draws.texts() == ["tumour"]
+    assert "asks nothing about 'Nekrose', 'Stroma'" in capsys.readouterr().err
+
+
+def test_an_excluded_phrase_is_left_out_and_said(tmp_path, capsys):
+    corpus = spelt(tmp_path / "corpus", "Tumor", "STROMA")
+    assert RegionDraws(corpus, RegionPolicy(exclude=("stroma",)), TILE, ()).table.phrases == ("Tumor",)
+    assert "asks nothing about 'STROMA'" in capsys.readouterr().err
+
+
+def test_expressions_that_differ_in_number_stay_apart(tmp_path):
+    corpus = spelt(tmp_path / "corpus", "the pool", "the pools", "The  Pool")
+    assert len(RegionDraws(corpus, RegionPolicy(), TILE, ()).table.phrases) == 2
+
+
 def test_wrong_regions_are_named(tmp_path):
     corpus = write(tmp_path / "corpus", "tile")
     meta = {"shape": [40, 44], "axes": "YX"}
@@ -134,7 +176,10 @@ def test_wrong_regions_are_named(tmp_path):
     [first, *_] = (row for row in corpus.table("regions").to_pylist() if row["mask_shard"])
     with pytest.raises(CorpusError, match=r"has the shape \(40, 44\), but its sample has \(40, 45\)"):
         joined_mask(corpus, [first], {"shape": [40, 45], "axes": "YX"})
-    with pytest.raises(ConfigError, match="no region with a phrase that is asked for"):
+    asked_for = (
+        r"no region with a phrase that is asked for; it has 'liver lesion', 'renal stone': ask for them with --data"
+    )
+    with pytest.raises(ConfigError, match=asked_for):
         RegionDraws(corpus, RegionPolicy(phrases=("dragon",)), TILE, ())
     with pytest.raises(ConfigError, match=r"needs one \{\}"):
         RegionPolicy(wordings=("the lesion",))

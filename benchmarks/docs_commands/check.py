@@ -1,0 +1,117 @@
+"""Whether a command did what the docs say: what it left, beyond an exit status of 0."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+Rows = Mapping[str, int]
+_ADDS = {
+    "facts": ("facts", "regions"),
+    "caption": ("captions",),
+    "check": ("verdicts",),
+    "score": ("scores",),
+    "describe": ("captions",),
+    "embed": ("embeddings",),
+    "build": ("samples",),
+    "convert": ("samples",),
+}
+_NOTHING_NEW = re.compile(r"nothing to do|already|up to date|0 inputs")
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that ended.
+
+    Attributes:
+        command: as it was run.
+        folder: where.
+        said: what it printed, both streams.
+        before, after: rows of the corpus's tables.
+        changed: files that are new or newer, relative to the folder.
+    """
+
+    command: str
+    folder: Path
+    said: str
+    before: Rows
+    after: Rows
+    changed: frozenset[str]
+
+
+def checked(done: Done) -> str:
+    """What was found, in a few words.
+
+    Raises:
+        AssertionError: the result is not there.
+    """
+    words = shlex.split(done.command.replace("$(", "(").replace("(", "\\(").replace(")", "\\)"))
+    assert "Traceback" not in done.said, "a traceback was printed"
+    if "--dry-run" in words or "--help" in words:
+        assert done.said.strip(), "it said nothing"
+        return "said what it would do" if "--dry-run" in words else "printed its help"
+    program, command = words[0], words[1] if len(words) > 1 else ""
+    if program == "lightning":
+        return _trained(done) if command == "fit" else _figures(done)
+    if program == "pip":
+        return "every requirement is met"
+    if program != "voxtile":
+        return _said(done)
+    if command in _ADDS:
+        return _added(done, _ADDS[command])
+    if command == "evaluate":
+        return _figures(done)
+    if command in ("verify", "domains", "doctor", "plan"):
+        return _said(done)
+    return _written(done, words)
+
+
+def _said(done: Done) -> str:
+    lines = [line for line in done.said.splitlines() if line.strip()]
+    assert lines, "it said nothing"
+    return f"said: {lines[-1].strip()[:60]}"
+
+
+def _added(done: Done, tables: tuple[str, ...]) -> str:
+    new = {table: done.after.get(table, 0) - done.before.get(table, 0) for table in tables}
+    found = {table: count for table, count in new.items() if count > 0}
+    if not found and _NOTHING_NEW.search(done.said):
+        return "had been done before, and says so"
+    assert found, f"no row was added to {' or '.join(tables)}"
+    return ", ".join(f"+{count} {table}" for table, count in found.items())
+
+
+def _trained(done: Done) -> str:
+    checkpoints = [name for name in done.changed if name.endswith("last.ckpt")]
+    assert checkpoints, "there is no checkpoint"
+    with (done.folder / checkpoints[0]).parents[1].joinpath("metrics.csv").open(encoding="utf-8") as file:
+        losses = [float(row["loss"]) for row in csv.DictReader(file) if row.get("loss")]
+    assert losses, "no loss was written down"
+    assert all(map(math.isfinite, losses)), f"the losses are {losses[:3]}"
+    return f"a checkpoint, loss {losses[-1]:.3g}"
+
+
+def _figures(done: Done) -> str:
+    found = [name for name in done.changed if name.endswith("results.json")]
+    assert found, "there is no results.json"
+    rows = json.loads((done.folder / found[0]).read_text(encoding="utf-8"))["rows"]
+    values = [row for row in rows if row["kind"] == "model" and row["value"] is not None]
+    assert values, f"none of the {len(rows)} figures of results.json has a value"
+    assert (done.folder / found[0]).with_name("index.html").is_file(), "there is no page"
+    return f"{len(values)} figures, a page"
+
+
+def _written(done: Done, words: list[str]) -> str:
+    """Files; those that the command line names have to be among them."""
+    files = {name for name in done.changed if (done.folder / name).stat().st_size}
+    assert files, "it wrote nothing"
+    for word in words[2:]:
+        if word.endswith((".html", ".parquet", ".dcm", ".yaml")) and not word.startswith("-"):
+            assert word in files, f"it did not write {word}"
+    return f"{len(files)} file{'s' * (len(files) != 1)}, e.g. {min(files, key=len)}"

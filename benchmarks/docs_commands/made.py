@@ -1,0 +1,99 @@
+"""Small inputs that no command of voxtile makes; run by the Python of the environment under test.
+
+made.py uid CORPUS | rows CORPUS | xrays | captioner | volumes | vision-model
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+_CAPTIONER = """
+model:
+  objectives:
+    contrastive: {class_path: voxtile.objectives.contrastive.Contrastive}
+    captioning:
+      class_path: voxtile.objectives.captioning.Captioning
+      init_args: {width: 64, unimodal_depth: 1, depth: 1}
+  weights: {contrastive: 1.0, captioning: 2.0}
+trainer: {max_epochs: 12}
+name: captioner
+"""
+_EACH = {"train": 128, "val": 32, "test": 64}
+
+
+def uid(corpus: str) -> None:
+    """Print the uid of a sample, one that has a region where any has."""
+    import pyarrow.dataset as ds
+
+    for table in ("regions", "samples"):
+        folder = Path(corpus, "tables", table)
+        if folder.is_dir() and (found := ds.dataset(folder).head(1, columns=["uid"]).to_pylist()):
+            print(found[0]["uid"])
+            return
+
+
+def rows(corpus: str) -> None:
+    """Print the number of rows of each table, as JSON."""
+    import pyarrow.parquet as pq
+
+    parts = sorted(Path(corpus, "tables").rglob("*.parquet"))
+    counts: dict[str, int] = {}
+    for part in parts:
+        counts[part.parent.name] = counts.get(part.parent.name, 0) + pq.read_metadata(part).num_rows
+    print(json.dumps(counts))
+
+
+def xrays() -> None:
+    """A small part of the real PneumoniaMNIST where it is at hand, else pictures of the same format."""
+    import numpy as np
+
+    from voxtile.testing.xrays import write_xrays
+
+    real = Path(os.environ.get("VOXTILE_TEST_DATA", ""), "medical/medmnist2d_pneumonia/pneumoniamnist.npz")
+    if not real.is_file():
+        write_xrays(Path())
+        return
+    with np.load(real) as held:
+        chosen = {f"{split}_{kind}": held[f"{split}_{kind}"][:count] for split, count in _EACH.items()
+                  for kind in ("images", "labels")}  # fmt: skip
+    np.savez("pneumoniamnist.npz", **chosen)
+
+
+def captioner() -> None:
+    """`last.ckpt` of a model that was trained for a few epochs with the Captioning objective."""
+    Path("captioner.yaml").write_text(_CAPTIONER, encoding="utf-8")
+    words = "lightning fit -c medical/cxr -c captioner.yaml --data.corpus corpus"
+    subprocess.run(words.split(), check=True)
+    Path("runs/captioner/version_0/checkpoints/last.ckpt").rename("last.ckpt")
+
+
+def volumes() -> None:
+    """A CT in NIfTI with a label map beside it."""
+    import nibabel
+    import numpy as np
+
+    Path("volumes").mkdir()
+    image = np.random.default_rng(0).integers(-1000, 400, (24, 24, 24)).astype(np.int16)
+    label = np.zeros(image.shape, np.uint8)
+    label[6:12, 6:12, 6:12] = 1
+    affine = np.diag([3.0, 3.0, 3.0, 1.0])
+    nibabel.save(nibabel.Nifti1Image(image, affine), "volumes/case.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(label, affine), "volumes/case_seg.nii.gz")
+
+
+def vision_model() -> None:
+    """A folder of a vision model in the layout of transformers, with random weights."""
+    from transformers import ViTConfig, ViTImageProcessor, ViTModel
+
+    small = ViTConfig(hidden_size=48, num_hidden_layers=2, num_attention_heads=2, intermediate_size=96, image_size=64)
+    ViTModel(small).save_pretrained("model")
+    ViTImageProcessor(size={"height": 64, "width": 64}).save_pretrained("model")
+
+
+if __name__ == "__main__":
+    name, *arguments = sys.argv[1:]
+    globals()[name.replace("-", "_")](*arguments)

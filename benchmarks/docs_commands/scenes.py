@@ -1,0 +1,262 @@
+"""The sections of README and docs whose commands are run.
+
+A command is run as it stands wherever that is possible. Where it is not, the report shows what was run in its place.
+"""
+
+from __future__ import annotations
+
+from scene import From, Phantom, Scene, Shell
+
+CT = "README.md", "Your own CT scans"
+WHERE = "README.md", "Where is it?"
+CXR = "README.md", "Chest X-rays, real ones"
+SLIDES = "README.md", "Whole slides"
+TILES = "README.md", "Satellite and aerial scenes"
+CAPTIONER = "docs/caption-providers.md", "A model trained here"
+EVALUATION = "docs/evaluation.md", "Evaluation"
+DRAWN = "docs/pathology.md", "What you drew"
+SLIDES_PAGE = "docs/pathology.md", "Slides to patches"
+SCENES_PAGE = "docs/remote-sensing.md", "Satellite and aerial scenes"
+
+LAST = "checkpoints/last.ckpt"
+CT_MODEL, CT_CORPUS = From(CT, f"runs/ct/version_0/{LAST}"), From(CT, "corpus")
+SLIDE_MODEL, SLIDE_CORPUS = From(SLIDES, f"runs/he/version_0/{LAST}"), From(SLIDES, "corpus")
+XRAYS = From(CXR, "cxr")
+SCAN = Phantom("ct", 100, "dicom/00003")
+
+_ENDPOINT = "needs a language model behind that address: the practice endpoint repeats the prompt, which is refused"
+EVERYWHERE = Scene(
+    run_as={
+        r"^pip install -e '\.\[(.*?)\]'$": r'pip install "$WHEEL[\1]"',
+        r"^(lightning fit .*)$": r"\1 --trainer.max_epochs 1",
+        r"^(lightning (?:fit|test) (?!.*--data\.corpus).*)$": r"\1 --data.phantom.n 40",
+        # Figures of a test split as small as a tenth would be refused.
+        r"^(voxtile convert (?:dicom|wsi|geotiff) .*)$": r"\1 --split-fractions 0.3,0.1,0.6",
+        r"^(voxtile caption .*--provider (?:local|checkpoint|openai).*)$": r"\1 --limit 4",
+        r"--base-url http://127\.0\.0\.1:(?:8000|PORT)/v1": "--base-url $ENDPOINT",
+        r"--model (?:M|qwen3|llava)\b": "--model practice",
+        r"hf:ORG/MODEL": "./model",
+        r"open_clip:(ViT-B-\d\d)/openai": r"open_clip:\1",
+        r"timm:vit_large_patch14_dinov2": "timm:vit_tiny_patch16_224",
+        r"\bUID\b": "$(made uid corpus)",
+        r"(voxtile phantom \w+ \w+) --n \d+": r"\1 --n 12",
+    },
+    skipped={
+        r"^make ": "a target of the checkout",
+        r"^python benchmarks/": "a script of the checkout; a test of the suite runs it small",
+        r"^voxtile caption .*--provider openai(?!.*(?:--dry-run|practice))": _ENDPOINT,
+        r"--with pathgen": _ENDPOINT,
+        r"--trainer\.devices": "needs several GPUs; a test of the suite runs two processes on the CPU",
+    },
+)
+
+README = {
+    CT: Scene(given={"SCANS": Phantom("ct", 100), "reports.csv": Phantom("ct", 100, "reports.csv")}),
+    WHERE: Scene(
+        given={"corpus": CT_CORPUS, "SCAN": SCAN},
+        before={r"^voxtile ground": f"cp runs/ct-grounding/version_0/{LAST} last.ckpt"},
+    ),
+    CXR: Scene(given={"pneumoniamnist.npz": Shell("made xrays")}),
+    SLIDES: Scene(
+        given={
+            "SLIDES": Phantom("he", 24, "slides"),
+            "DRAWN": Phantom("he", 24, "annotations"),
+            "reports.csv": Phantom("he", 24, "reports.csv"),
+        },
+        spans=("lightning fit -c domains/pathology/he.yaml",),
+    ),
+    TILES: Scene(
+        given={
+            "PRODUCTS": Phantom("sentinel2", 20, "scenes"),
+            "map.geojson": Phantom("sentinel2", 20, "map/map.geojson"),
+        },
+        run_as={r"region\.osm\.pbf": "map.geojson"},
+    ),
+    ("README.md", "Captions that can be trusted, and which of them to train on"): Scene(
+        given={"corpus": CT_CORPUS, "last.ckpt": CT_MODEL},
+        before={r"^voxtile export ": "rm -rf out"},  # the command before writes a folder of the same name
+    ),
+}
+
+DOCS = {
+    CAPTIONER: Scene(given={"corpus": XRAYS, "last.ckpt": Shell("made captioner")}),
+    ("docs/caption-providers.md", "To try it"): Scene(
+        given={"corpus": CT_CORPUS},
+        run_as={r"^(python -m .*faulty_endpoint.*)$": r"(timeout 60 \1 || true) | head -n 1"},
+        exits={r"--model practice": 1},  # it repeats the prompt, and no caption is made of that
+    ),
+    ("docs/captions.md", "Captions that can be checked and traced"): Scene(
+        given={"corpus": XRAYS, "last.ckpt": From(CAPTIONER, "last.ckpt")},
+        run_as={r"(--provider replay) --model practice": r"\1"},  # the cache holds the replies of one model
+    ),
+    ("docs/cards-and-exports.md", "A data card"): Scene(given={"corpus": CT_CORPUS}),
+    ("docs/cards-and-exports.md", "Pairs for other trainers"): Scene(
+        given={"corpus": XRAYS},
+        run_as={
+            r"rewrite=2,template": "template",  # the corpus has no rewritten captions
+            r"000041": "000000",
+            r"412000": "16",
+            r"--model ViT-B-32": "--model ViT-S-32-alt --batch-size 8 --workers 0 --epochs 1",
+        },
+    ),
+    ("docs/corpus.md", "Commands"): Scene(
+        given={"corpus": From(TILES, "tiles"), "ct": CT_CORPUS},
+        run_as={
+            r"CORPUS \[--html PAGE\]": "corpus --html page.html",
+            r"CORPUS OUT --preset": "ct OUT --preset",
+            r"\bCORPUS\b": "corpus",
+        },
+        spans=(
+            "voxtile inspect CORPUS [--html PAGE]",
+            "voxtile inspect CORPUS --leakage",
+            "voxtile export-geoparquet CORPUS OUT.parquet",
+            "voxtile verify CORPUS",
+            "voxtile materialize CORPUS OUT --preset medical/ct",
+        ),
+    ),
+    ("docs/evaluation-checks.md", "Several models in one table"): Scene(
+        given={
+            "corpus": CT_CORPUS,
+            "last.ckpt": CT_MODEL,
+            "biomed-clip": Shell("voxtile export last.ckpt biomed-clip --to open_clip --corpus corpus"),
+        },
+    ),
+    EVALUATION: Scene(given={"corpus": CT_CORPUS, "last.ckpt": CT_MODEL, "runs": From(CT, "runs")}),
+    ("docs/evaluation.md", "Which model is better?"): Scene(
+        given={"report-a": From(CT, "report"), "report-b": From(EVALUATION, "report")},
+    ),
+    ("docs/export.md", "Exporting a trained model"): Scene(
+        given={"corpus": CT_CORPUS, "last.ckpt": CT_MODEL}, before={r"^voxtile export ": "rm -rf out"}
+    ),
+    ("docs/grounding.md", "Grounding: where a phrase is"): Scene(
+        given={"scan": SCAN},
+        before={r"^voxtile ground": f"cp runs/ct-grounding/version_0/{LAST} last.ckpt"},
+        run_as={r"(--data\.phantom\.n) 40": r"\1 100"},
+    ),
+    ("docs/grounding.md", "What `voxtile ground` writes"): Scene(
+        given={
+            "photograph.tif": Phantom("aerial", 40, "scenes/00000.tif"),
+            "photograph.yaml": Phantom("aerial", 40, "scenes/00000.yaml"),
+            "case.svs": Phantom("he", 24, "slides/HE000-00000.svs"),
+            "scene.ckpt": Shell(
+                "lightning fit -c remote_sensing/aerial-grounding --data.phantom.n 40 --trainer.max_epochs 1 && "
+                f"cp runs/aerial-grounding/version_0/{LAST} scene.ckpt"
+            ),
+            "slide.ckpt": From(WHERE, f"runs/he-grounding/version_0/{LAST}"),
+        },
+        before={r"photograph\.tif": "cp scene.ckpt last.ckpt", r"case\.svs": "cp slide.ckpt last.ckpt"},
+    ),
+    ("docs/grounding.md", "Without training"): Scene(
+        given={
+            "scan": SCAN,
+            "chest.dcm": Shell('cp "$(find scan -name "*.dcm" | head -n 1)" chest.dcm'),
+            "corpus": SLIDE_CORPUS,
+            "ct.ckpt": CT_MODEL,
+            "slide.ckpt": SLIDE_MODEL,
+        },
+        before={r"gradcam": "cp ct.ckpt last.ckpt", r"^voxtile evaluate": "cp slide.ckpt last.ckpt"},
+    ),
+    ("docs/medical-facts.md", "Masks and contours"): Scene(
+        given={
+            "SOURCE": Shell("mkdir SOURCE && cp -r ../inputs/ct-100/dicom ../inputs/ct-100/segmentations SOURCE"),
+            "FOLDER": Phantom("ct", 100, "segmentations"),
+            "volumes": Shell("made volumes"),
+            "of-segmentations": Phantom("ct", 100, "README.txt"),
+        },
+        run_as={r"convert nifti SOURCE corpus": "convert nifti volumes nifti-corpus"},
+    ),
+    ("docs/medical-facts.md", "Mentions"): Scene(),
+    ("docs/medical-facts.md", "Measurements"): Scene(),
+    ("docs/medical-facts.md", "Series and studies"): Scene(
+        given={"corpus": CT_CORPUS}, spans=("voxtile facts corpus --from series",)
+    ),
+    ("docs/medical-facts.md", "MR"): Scene(),
+    ("docs/medical-facts.md", "One study's page"): Scene(
+        given={"corpus": CT_CORPUS}, spans=("voxtile inspect corpus UID --html page.html",)
+    ),
+    ("docs/medical-facts.md", "Reports"): Scene(given={"corpus": CT_CORPUS}),
+    ("docs/objectives.md", "Distillation"): Scene(given={"corpus": XRAYS}),
+    ("docs/objectives.md", "Images alone"): Scene(given={"corpus": XRAYS}),
+    ("docs/osm-captions.md", "Captions from OpenStreetMap"): Scene(
+        given={"scenes": Phantom("aerial", 40, "scenes"), "berlin.osm.pbf": Phantom("aerial", 40, "map/map.osm.pbf")},
+    ),
+    ("docs/pathology.md", "Pathology: from a folder of slides to a model"): Scene(),
+    ("docs/pathology.md", "See it work without data"): Scene(),
+    SLIDES_PAGE: Scene(
+        given={"SLIDES": Phantom("he", 24, "slides"), "reports.csv": Phantom("he", 24, "reports.csv")},
+    ),
+    DRAWN: Scene(
+        given={
+            "SLIDES": Phantom("he", 24, "slides"),
+            "ANNOTATIONS": Phantom("he", 24, "annotations"),
+            "corpus": From(SLIDES_PAGE, "corpus"),
+            "corpus.sources.parquet": From(SLIDES_PAGE, "corpus.sources.parquet"),
+        },
+    ),
+    ("docs/pathology.md", "Stains"): Scene(given={"corpus": SLIDE_CORPUS}),
+    ("docs/pathology.md", "Features of foundation models, and other tools"): Scene(
+        given={
+            "corpus": SLIDE_CORPUS,
+            "corpus.sources.parquet": From(SLIDES, "corpus.sources.parquet"),
+            "model": Shell("made vision-model"),
+        },
+    ),
+    ("docs/pathology.md", "Texts where there are no reports"): Scene(
+        given={
+            "corpus": From(("docs/pathology.md", "Features of foundation models, and other tools"), "corpus"),
+            "model": Shell("made vision-model"),
+        },
+    ),
+    ("docs/pathology.md", "Train, and say how good it is"): Scene(given={"corpus": From(DRAWN, "corpus")}),
+    ("docs/pathology.md", "Show where it is"): Scene(
+        given={
+            "case.svs": Phantom("he", 24, "slides/HE000-00000.svs"),
+            "last.ckpt": From(WHERE, f"runs/he-grounding/version_0/{LAST}"),
+        },
+    ),
+    ("docs/production.md", "Configs for GPUs"): Scene(),
+    SCENES_PAGE: Scene(
+        given={
+            "PRODUCTS": Phantom("sentinel2", 20, "scenes"),
+            "map.geojson": Phantom("sentinel2", 20, "map/map.geojson"),
+        },
+        run_as={r"region\.osm\.pbf": "map.geojson"},
+        spans=("voxtile phantom sentinel2 out --n 20",),
+    ),
+    ("docs/remote-sensing.md", "Tiles"): Scene(
+        given={"PRODUCTS": Phantom("sentinel2", 20, "scenes")},
+        spans=("voxtile export-geoparquet corpus tiles.parquet",),
+    ),
+    ("docs/remote-sensing.md", "Texts"): Scene(
+        given={
+            "corpus": From(TILES, "tiles"),
+            "map.geojson": Phantom("sentinel2", 20, "map/map.geojson"),
+            "clc2018.tif": Phantom("sentinel2", 20, "landcover"),
+            "labels.geojson": Phantom("sentinel2", 20, "labels.geojson"),
+            "cities.csv": Shell("printf 'name,lon,lat\\nMünchen,11.58,48.14\\n' > cities.csv"),
+        },
+        run_as={r"region\.osm\.pbf": "map.geojson"},
+        spans=(
+            "voxtile facts corpus --from osm --osm region.osm.pbf",
+            "voxtile facts corpus --from landcover --raster clc2018.tif --legend corine",
+            "voxtile facts corpus --from metadata --gazetteer cities.csv",
+            "voxtile facts corpus --from places --places labels.geojson",
+        ),
+    ),
+    ("docs/remote-sensing.md", "Training"): Scene(
+        given={"corpus": From(("docs/remote-sensing.md", "Texts"), "corpus")},
+    ),
+    ("docs/remote-sensing.md", "Public datasets"): Scene(
+        skipped={r"BigEarthNetV2": "needs 100 GB of downloads", r"EuroSAT": "needs the download of 90 MB"},
+        spans=("voxtile build --help",),
+    ),
+    ("docs/tiles.md", "From scenes to tiles"): Scene(given={"products": Phantom("sentinel2", 20, "scenes")}),
+    ("docs/towers.md", "What is trained"): Scene(given={"corpus": XRAYS}),
+    ("docs/training.md", "Running a training"): Scene(given={"corpus": CT_CORPUS}),
+    ("docs/training.md", "Batches and processes"): Scene(),
+    ("docs/trust.md", "A planted backdoor"): Scene(),
+    ("docs/trust.md", "What fine-tuning forgets"): Scene(),
+    ("README.md", "voxtile"): Scene(),
+}
+
+SCENES = README | DOCS

@@ -1,0 +1,218 @@
+"""Running the commands of each section in a folder of its own, in the order of the pages."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from check import Done, checked
+from documented import Documented
+from environment import Environment
+from scene import From, Phantom, Scene, Shell
+from scenes import EVERYWHERE, SCENES
+
+Section = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a command.
+
+    Attributes:
+        command: as the docs have it.
+        run: what was run in its place.
+        skipped: why it was not; empty where it was.
+        status: its exit status.
+        result: what was found, or what is wrong.
+        failed: whether something is.
+        seconds: that it took.
+    """
+
+    command: Documented
+    run: str
+    skipped: str = ""
+    status: int | None = None
+    result: str = ""
+    failed: bool = False
+    seconds: float = 0.0
+
+    @classmethod
+    def planned(cls, command: Documented, scene: Scene, everywhere: Scene) -> Outcome:
+        """What is to be run."""
+        skipped = scene.skipped | everywhere.skipped
+        run = command.text
+        for pattern, instead in (everywhere.run_as | scene.run_as).items():
+            run = re.sub(pattern, instead, run)
+        why = next((reason for pattern, reason in skipped.items() if re.search(pattern, command.text)), "")
+        return cls(command, run, why)
+
+
+def plan(commands: Sequence[Documented], scenes: Mapping[Section, Scene]) -> Iterator[tuple[Documented, Scene]]:
+    """The commands that are run or left out, section by section; blocks first, then the spans that a scene names."""
+    for section, scene in scenes.items():
+        own = [command for command in commands if (command.page, command.section) == section]
+        spans = [command for command in own if command.inline and command.text in scene.spans]
+        for text in scene.spans:
+            if not any(span.text == text for span in spans):
+                raise SystemExit(f"{section[0]} has no longer '{text}' under '{section[1]}': mend scenes.py")
+        for command in [*(command for command in own if not command.inline), *spans]:
+            yield command, scene
+
+
+class Stage:
+    """Runs commands.
+
+    Args:
+        commands: of the docs.
+        environment: under test.
+        work: folder for all of it.
+        limit_s: seconds that one command may take.
+    """
+
+    def __init__(self, commands: Sequence[Documented], environment: Environment, work: Path, *, limit_s: float) -> None:
+        self._commands, self._work, self._limit_s = commands, work, limit_s
+        self._environment = environment
+        self._endpoint = subprocess.Popen(
+            [environment.folder / "bin/python", "-m", "voxtile_datasets.captions.providers.faulty_endpoint"],
+            stdout=subprocess.PIPE, text=True, cwd=work,
+        )  # fmt: skip
+        assert self._endpoint.stdout is not None
+        said = self._endpoint.stdout.readline()
+        address = re.search(r"http://\S+", said)
+        self._variables = environment.variables(address.group() if address else "http://127.0.0.1:9/v1")
+
+    def run(self, only: tuple[str, ...]) -> list[Outcome]:
+        """Run the sections whose page or name begins so, all where there is none; and those that they take from."""
+        wanted = self._wanted(only)
+        outcomes: list[Outcome] = []
+        try:
+            for section, scene in SCENES.items():
+                if section in wanted:
+                    outcomes += self._section(section, scene)
+        finally:
+            self._endpoint.terminate()
+        return outcomes
+
+    def _wanted(self, only: tuple[str, ...]) -> set[Section]:
+        chosen = [section for section in SCENES if not only or any(name.startswith(only) for name in section)]
+        wanted: set[Section] = set()
+        while chosen:
+            section = chosen.pop()
+            if section in wanted:
+                continue
+            wanted.add(section)
+            given = SCENES[section].given.values()
+            chosen += [g.section for g in given if isinstance(g, From) and not self._source(g).exists()]
+        return wanted
+
+    def _folder(self, section: Section) -> Path:
+        return self._work / re.sub(r"\W+", "-", f"{section[0]} {section[1]}").strip("-").lower()
+
+    def _source(self, given: From) -> Path:
+        return self._folder(given.section) / given.path
+
+    def _section(self, section: Section, scene: Scene) -> list[Outcome]:
+        folder = self._folder(section)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        planned = [Outcome.planned(c, own, EVERYWHERE) for c, own in plan(self._commands, {section: scene})]
+        if all(outcome.skipped for outcome in planned):
+            return planned
+        problem = self._give(folder, scene)
+        if problem:
+            return [_failed(o, None, problem, 0.0) if not o.skipped else o for o in planned]
+        return [outcome if outcome.skipped else self._run(outcome, folder, scene) for outcome in planned]
+
+    def _give(self, folder: Path, scene: Scene) -> str:
+        """Put what a scene needs into its folder; what went wrong, if anything."""
+        for name, given in scene.given.items():
+            target = folder / name
+            if isinstance(given, Shell):
+                status, said = self._bash(given.line, folder)
+                if status:
+                    return f"its input {name} could not be made ({given.line[:60]}): {_last(said)}"
+                continue
+            source = self._phantom(given) if isinstance(given, Phantom) else self._source(given)
+            if not source.exists():
+                return f"its input {name} is not there, since an earlier command failed"
+            _copy(source, target)
+        return ""
+
+    def _phantom(self, given: Phantom) -> Path:
+        home = self._work / "inputs" / f"{given.kind}-{given.n}"
+        if not home.exists():
+            home.parent.mkdir(exist_ok=True)
+            status, said = self._bash(f"voxtile phantom {given.kind} {home} --n {given.n}", home.parent)
+            if status:
+                raise SystemExit(f"voxtile phantom {given.kind} failed: {said}")
+        return home / given.part
+
+    def _run(self, outcome: Outcome, folder: Path, scene: Scene) -> Outcome:
+        for pattern, line in scene.before.items():
+            if re.search(pattern, outcome.command.text):
+                self._bash(line, folder)
+        before, start = self._rows(outcome.run, folder), time.time()
+        print(f"{outcome.command.place}: {outcome.run}", flush=True)
+        status, said = self._bash(outcome.run, folder)
+        seconds = time.time() - start
+        with (folder / "said.txt").open("a", encoding="utf-8") as log:
+            log.write(f"$ {outcome.run}\n{said}\n[exit {status}, {seconds:.0f} s]\n\n")
+        expected = next((exit for pattern, exit in scene.exits.items() if re.search(pattern, outcome.command.text)), 0)
+        if status != expected:
+            return _failed(outcome, status, _last(said), seconds)
+        if status:
+            return Outcome(outcome.command, outcome.run, "", status, f"as meant: {_last(said)}", False, seconds)
+        changed = frozenset(
+            str(path.relative_to(folder)) for path in folder.rglob("*")
+            if path.is_file() and path.stat().st_mtime >= start - 0.01 and path.name != "said.txt"
+        )  # fmt: skip
+        try:
+            found = checked(Done(outcome.run, folder, said, before, self._rows(outcome.run, folder), changed))
+        except AssertionError as error:
+            return _failed(outcome, status, str(error), seconds)
+        return Outcome(outcome.command, outcome.run, "", status, found, False, seconds)
+
+    def _rows(self, run: str, folder: Path) -> dict[str, int]:
+        """Rows of the tables of the corpus that a command names."""
+        named = [word for word in run.split() if (folder / word / "tables").is_dir()]
+        if not named:
+            return {}
+        _, said = self._bash(f"made rows {named[0]}", folder)
+        counts: dict[str, int] = json.loads(said)
+        return counts
+
+    def _bash(self, line: str, folder: Path) -> tuple[int, str]:
+        """Exit status and words of a line; 124 where it took too long."""
+        try:
+            done = subprocess.run(
+                ["bash", "-o", "pipefail", "-c", line], cwd=folder, env=self._variables, timeout=self._limit_s,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as late:
+            said = late.stdout or b""
+            return 124, said.decode(errors="replace") if isinstance(said, bytes) else said
+        return done.returncode, done.stdout
+
+
+def _failed(outcome: Outcome, status: int | None, why: str, seconds: float) -> Outcome:
+    return Outcome(outcome.command, outcome.run, "", status, why, True, seconds)
+
+
+def _last(said: str) -> str:
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    errors = [line for line in lines if "error:" in line]
+    return (errors or lines or ["it said nothing"])[-1][:300]
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        shutil.copyfile(source, target)

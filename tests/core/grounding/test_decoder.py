@@ -105,6 +105,21 @@ def test_presence_counts_the_peak_of_the_mask_and_teaches_the_mask_nothing():
     assert ground.peak.grad == pytest.approx(float(peak.sum()), rel=1e-4)
 
 
+def test_the_bias_lifts_every_voxel_alike_and_presence_not_at_all():
+    """Voxels of targets are rare, which a bias says at first; how sure a mask is anywhere is told from it."""
+    image = tower(2)
+    ground = decoder(image)
+    levels = image(torch.randn(1, 2, 16, 24), tokens=True).levels
+    with torch.no_grad():
+        ground.peak.fill_(0.5)
+        before = ground(levels, phrases(2), torch.tensor([0, 0]), (16, 24))
+        ground.bias += 1.5
+        after = ground(levels, phrases(2), torch.tensor([0, 0]), (16, 24))
+    torch.testing.assert_close(after.mask, before.mask + 1.5, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(after.presence, before.presence, rtol=1e-4, atol=1e-5)
+    assert float(decoder(image)(levels, phrases(2), torch.tensor([0, 0]), (16, 24)).mask.mean()) < -1.5
+
+
 @pytest.mark.parametrize("grid", [(16, 24), (8, 12, 16)])
 def test_a_mask_falls_off_around_its_centre(grid):
     """Of two decoders that differ in steepness alone, the masks differ by a parabola about the centre."""

@@ -263,6 +263,27 @@ def test_losses_equal_their_definitions():
     )
 
 
+@pytest.mark.parametrize("shape", [(3, 8, 9), (2, 4, 5, 6)])
+def test_soft_overlap_and_shadows_by_their_equations(shape):
+    """V-Net's equation 1 with squares below, and the same of the largest logit along every other axis."""
+    rng = np.random.default_rng(0)
+    logits, target = rng.normal(size=shape), (rng.random(shape) > 0.7).astype(float)
+
+    def by_definition(z, t):
+        p, axes = 1 / (1 + np.exp(-z)), tuple(range(1, z.ndim))
+        return 1 - (2 * (p * t).sum(axes) + 1) / ((p**2).sum(axes) + (t**2).sum(axes) + 1)
+
+    made = dice_loss(torch.from_numpy(logits), torch.from_numpy(target))
+    np.testing.assert_allclose(made.numpy(), by_definition(logits, target), rtol=1e-9)
+    space = range(1, len(shape))
+    shadows = [
+        by_definition(logits.max(others), target.max(others))
+        for others in (tuple(a for a in space if a != axis) for axis in space)
+    ]
+    made = projection_loss(torch.from_numpy(logits), torch.from_numpy(target))
+    np.testing.assert_allclose(made.numpy(), np.mean(shadows, axis=0), rtol=1e-9)
+
+
 def test_a_box_leaves_the_inside_free_and_binds_the_extent():
     box = torch.zeros(1, 12, 12)
     box[:, 2:9, 3:11] = 1

@@ -24,9 +24,9 @@ from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError, InputError
 from voxtile_remote_sensing.osm.features import Feature, FeatureFile
 from voxtile_remote_sensing.osm.frame import TileFrame, carry, tile_frame, with_edge_points
-from voxtile_remote_sensing.osm.source import concepts_of, file_sha256, matching, read_map, write_features
+from voxtile_remote_sensing.osm.source import Near, concepts_of, file_sha256, matching, read_map, write_features
 from voxtile_remote_sensing.osm.table import DEFAULT_TABLE, TagTable, load_table
-from voxtile_remote_sensing.osm.task import COLUMNS, LICENCE, OsmTask
+from voxtile_remote_sensing.osm.task import COLUMNS, LICENCE, OsmTask, places_of
 from voxtile_remote_sensing.osm.wordings import DEFAULT_WORDINGS, load_wordings
 
 
@@ -76,15 +76,19 @@ def facts_from_osm(
     table, sentences, assumed = load_table(tag_table), load_wordings(wordings), _parse_tags(assume_tags)
     tiles = _read_tiles(store)
     given = _vector_crs(vector_crs, tiles)
-    found = read_map(osm, table, given)
-    table = _looked_for(table, found, concepts, assumed)
+    if concepts is not None:
+        table = table.only([name.strip() for name in concepts.split(",") if name.strip()])
+    near = Near(table, assumed, _places(tiles))
+    found = read_map(osm, table, given, near)
+    if concepts is None and not found.is_whole_map:
+        table = _occurring(table, found, assumed)
     features = list(matching(found, table, assumed))
     coverage = _classify(tiles, found, partly_covered=partly_covered)
     console = output()
     _report(console, osm, found, features, table, coverage)
-    if not features:
+    if not (features or near.matched):
         raise InputError(
-            f"no feature of '{osm}' has a tag that is visible from above ({len(found.features)} were read); "
+            f"no feature of '{osm}' has a tag that is visible from above ({found.read} were read); "
             "check that its columns are OpenStreetMap keys, or give --assume-tags building=yes"
         )
     if not any(coverage.covered.values()):
@@ -118,11 +122,12 @@ def facts_from_osm(
         run_task(task, corpus, RunOptions(**run)).raise_if_failed()
 
 
-def _looked_for(table: TagTable, found: FeatureFile, given: str | None, assumed: dict[str, str]) -> TagTable:
-    if given is not None:
-        return table.only([name.strip() for name in given.split(",") if name.strip()])
-    if found.is_whole_map:
-        return table
+def _places(tiles: Mapping[str, Sequence[TileFrame | None]]) -> list[BaseGeometry]:
+    """Where tiles lie, in longitude and latitude."""
+    return [place for frames in tiles.values() for frame in frames if frame for place in places_of(frame, "EPSG:4326")]
+
+
+def _occurring(table: TagTable, found: FeatureFile, assumed: dict[str, str]) -> TagTable:
     return table.only({rule.concept for feature in found.features for rule in table.match({**assumed, **feature.tags})})
 
 
@@ -166,8 +171,8 @@ def _classify(tiles: Mapping[str, Sequence[TileFrame | None]], found: FeatureFil
     """A file without stated extent covers what lies within the bounds of its features, as far as one can tell."""
     stated = found.coverage is not None
     extent: BaseGeometry | None = found.coverage
-    if extent is None and found.features:
-        extent = shapely.box(*shapely.total_bounds([f.geometry for f in found.features]))
+    if extent is None and found.bounds is not None:
+        extent = shapely.box(*found.bounds)
     coverage = Coverage()
     for stem, frames in tiles.items():
         coverage.covered[stem] = []
@@ -223,7 +228,8 @@ def _report(
         shown.add_row(escape(concept), f"{count:,}")
     console.print(shown)
     lines = [
-        f"{len(found.features):,} features were read, {len(features):,} are of use",
+        f"{found.read:,} features were read, {len(features):,} are of use"
+        + (" at the places of the tiles" if found.is_whole_map else ""),
         *(f"left out, {reason}: {count:,}" for reason, count in sorted(found.skipped.items()) if count),
         f"{found.undated:,} features state no date" if found.undated else "",
         f"tiles in the extract: {sum(map(len, coverage.covered.values())):,}; of the others {coverage.reasons()}",

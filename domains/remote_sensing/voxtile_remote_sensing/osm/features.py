@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from shapely.geometry.base import BaseGeometry
 
@@ -36,13 +37,19 @@ class Feature:
         return "area" if kind in AREA_TYPES else "line" if kind in LINE_TYPES else "point"
 
 
+Keep: TypeAlias = Callable[[Feature], Feature | None]
+"""What is kept of a feature while a file is read; None where nobody needs it."""
+
+
 @dataclass
 class FeatureFile:
     """What a map file holds.
 
     Attributes:
         crs: CRS of the geometries, as pyproj reads it.
-        features: in file order.
+        features: those that are kept, in file order.
+        read: number of features of the file, those that were not kept with them.
+        bounds: of all of them (west, south, east, north in `crs`), or None without any.
         coverage: the extent that the file says it was cut to (in `crs`), or None where it does not say.
         skipped: reason → number of features that cannot be used.
         snapshot: date of the whole file (ISO 8601), if stated.
@@ -56,6 +63,18 @@ class FeatureFile:
     skipped: Counter[str] = field(default_factory=Counter)
     snapshot: str | None = None
     is_whole_map: bool = False
+    read: int = 0
+    bounds: tuple[float, float, float, float] | None = None
+
+    def take(self, feature: Feature, keep: Keep | None = None) -> None:
+        """Count a feature, and hold what is kept of it."""
+        west, south, east, north = feature.geometry.bounds
+        known = self.bounds or (west, south, east, north)
+        self.bounds = (min(known[0], west), min(known[1], south), max(known[2], east), max(known[3], north))
+        self.read += 1
+        kept = feature if keep is None else keep(feature)
+        if kept is not None:
+            self.features.append(kept)
 
     @property
     def undated(self) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,13 +14,14 @@ from shapely.geometry import LineString, MultiLineString, Point
 from shapely.geometry.base import BaseGeometry
 
 from voxtile.errors import InputError, MissingExtraError
-from voxtile_remote_sensing.osm.features import Feature, FeatureFile
+from voxtile_remote_sensing.osm.features import Feature, FeatureFile, Keep
 
 _UNSET_BEFORE = datetime(2004, 1, 1, tzinfo=UTC)  # OpenStreetMap began in August 2004; 1970 stands for "not stated"
+IN_MEMORY_BYTES = 1 << 28  # of a compressed file; it holds about 30 million nodes, half a gigabyte of places
 _POLYGON_RELATIONS = frozenset({"multipolygon", "boundary"})
 
 
-def read_pbf(path: Path, keys: Collection[str]) -> FeatureFile:
+def read_pbf(path: Path, keys: Collection[str], keep: Keep | None = None) -> FeatureFile:
     """Read the features that have any of some keys.
 
     A closed way gives both an area and a line; the tag table decides which of them is meant. A multipolygon that does
@@ -28,6 +31,7 @@ def read_pbf(path: Path, keys: Collection[str]) -> FeatureFile:
     Args:
         path: the file.
         keys: keys of the tag table.
+        keep: what is held of a feature; the rest of an extract goes by without taking memory.
 
     Raises:
         InputError: the file is damaged.
@@ -47,13 +51,25 @@ def read_pbf(path: Path, keys: Collection[str]) -> FeatureFile:
             coverage = shapely.box(low.lon, low.lat, high.lon, high.lat)
         found = FeatureFile(crs="EPSG:4326", coverage=coverage, is_whole_map=True)
         found.snapshot = header.get("osmosis_replication_timestamp") or None
-        _collect(osmium.FileProcessor(str(path)).with_areas(wanted).with_filter(wanted), found, osmium)
+        with _locations(path) as storage:
+            objects = osmium.FileProcessor(str(path)).with_locations(storage).with_areas(wanted).with_filter(wanted)
+            _collect(objects, found, osmium, keep)
     except (RuntimeError, ValueError) as error:
         raise InputError(f"'{path}' cannot be read as OpenStreetMap data ({error}); download it again") from error
     return found
 
 
-def _collect(objects: Any, found: FeatureFile, osmium: Any) -> None:  # noqa: ANN401
+@contextmanager
+def _locations(path: Path) -> Iterator[str]:
+    """Where the places of nodes are kept, 16 bytes each: in memory, and on disk for large files."""
+    if path.stat().st_size < IN_MEMORY_BYTES:
+        yield "flex_mem"
+        return
+    with tempfile.TemporaryDirectory(prefix="voxtile-osm-nodes-") as folder:
+        yield f"sparse_file_array,{folder}/nodes"
+
+
+def _collect(objects: Any, found: FeatureFile, osmium: Any, keep: Keep | None) -> None:  # noqa: ANN401
     factory = osmium.geom.WKBFactory()
     polygons: set[int] = set()
     made: set[int] = set()
@@ -67,10 +83,10 @@ def _collect(objects: Any, found: FeatureFile, osmium: Any) -> None:  # noqa: AN
                 found.skipped["incomplete-way"] += 1
                 continue
             found.skipped["cut-way"] += line.geom_type == "MultiLineString"
-            found.features.append(Feature(f"way/{item.id}", dict(item.tags), line, _date(item)))
+            found.take(Feature(f"way/{item.id}", dict(item.tags), line, _date(item)), keep)
         elif item.is_node():
             point = Point(item.location.lon, item.location.lat)
-            found.features.append(Feature(f"node/{item.id}", dict(item.tags), point, _date(item)))
+            found.take(Feature(f"node/{item.id}", dict(item.tags), point, _date(item)), keep)
         else:
             if not item.from_way():
                 made.add(item.orig_id())
@@ -79,7 +95,7 @@ def _collect(objects: Any, found: FeatureFile, osmium: Any) -> None:  # noqa: AN
                 found.skipped["broken-multipolygon"] += 1
                 continue
             name = f"{'way' if item.from_way() else 'relation'}/{item.orig_id()}"
-            found.features.append(Feature(name, dict(item.tags), area, _date(item)))
+            found.take(Feature(name, dict(item.tags), area, _date(item)), keep)
     found.skipped["broken-multipolygon"] += len(polygons - made)
 
 

@@ -147,7 +147,7 @@ def _add(found: FeatureFile, index: int, columns: Mapping[str, Any], geometry: B
     tags = dict(_tags(properties))
     date = next((str(properties[k]) for k in _DATE_KEYS if k in properties), None)
     name = _osm_id(properties, geometry) or f"feature/{index}"
-    found.features.append(Feature(name, tags, shapely.force_2d(geometry), date))
+    found.take(Feature(name, tags, shapely.force_2d(geometry), date))
 
 
 def _osm_id(properties: Mapping[str, Any], geometry: BaseGeometry) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -27,13 +27,49 @@ _GEOJSON_SUFFIXES = (".geojson", ".json", ".geojsonl")
 _GDAL_SUFFIXES = (".gpkg", ".fgb", ".shp")
 
 
-def read_map(path: Path, table: TagTable, vector_crs: str | None = None) -> FeatureFile:
+class Near:
+    """Keeps the features that any rule matches and whose bounds meet one of some places.
+
+    Args:
+        table: of the rules.
+        assumed: tags of features that do not have their keys.
+        places: in longitude and latitude.
+
+    Attributes:
+        matched: any rule matches any feature of the file, wherever it is.
+    """
+
+    def __init__(self, table: TagTable, assumed: Mapping[str, str], places: Sequence[BaseGeometry]) -> None:
+        self._table, self._assumed = table, assumed
+        self._bounds = shapely.total_bounds(list(places)) if places else (0.0, 0.0, -1.0, -1.0)
+        self._tree = shapely.STRtree(list(places))
+        self.matched = False
+
+    def __call__(self, feature: Feature) -> Feature | None:
+        """The feature, or None where it is of no use."""
+        here = self._is_here(feature.geometry)
+        if not here and self.matched:
+            return None  # tags of a country are not matched in vain
+        matches = bool(self._table.match({**self._assumed, **feature.tags}))
+        self.matched = self.matched or matches
+        return feature if here and matches else None
+
+    def _is_here(self, geometry: BaseGeometry) -> bool:
+        west, south, east, north = geometry.bounds
+        low_x, low_y, high_x, high_y = self._bounds
+        if west > high_x or east < low_x or south > high_y or north < low_y:
+            return False
+        return bool(len(self._tree.query(geometry)))
+
+
+def read_map(path: Path, table: TagTable, vector_crs: str | None = None, near: Near | None = None) -> FeatureFile:
     """Read a map file by its suffix.
 
     Args:
         path: `.osm.pbf` (or `.osm`, `.osm.bz2`), `.geojson` or `.gpkg`.
         table: decides which features are kept.
         vector_crs: CRS of a file that does not state it.
+        near: of OpenStreetMap's own files, which may hold a country: keep what lies at one of these places alone.
 
     Raises:
         InputError: the file is missing, of another kind, damaged, or its CRS is unknown.
@@ -42,7 +78,7 @@ def read_map(path: Path, table: TagTable, vector_crs: str | None = None) -> Feat
         raise InputError(f"the map file '{path}' does not exist; give an .osm.pbf, .geojson or .gpkg file")
     name = path.name.lower()
     if name.endswith(_OSM_SUFFIXES):
-        return read_pbf(path, table.keys)
+        return read_pbf(path, table.keys, near)
     if name.endswith(_GEOJSON_SUFFIXES):
         return read_geojson(path, vector_crs)
     if name.endswith(_GDAL_SUFFIXES):

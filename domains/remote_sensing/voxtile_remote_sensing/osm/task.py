@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from voxtile.corpus.parts import read_parts, table_schema
 from voxtile.engine.task import Item, Mask, Outcome, Row
@@ -126,16 +127,20 @@ class OsmTask:
 
 def nearby(frame: TileFrame, index: FeatureIndex, crs: str) -> list[Feature]:
     """Features whose bounds meet a tile's footprint, also where that lies across the antimeridian."""
+    return [feature for place in places_of(frame, crs) for feature in index.near(place)]
+
+
+def places_of(frame: TileFrame, crs: str) -> list[BaseGeometry]:
+    """A tile's footprint in a CRS: one outline, or a box on each side of the antimeridian that it lies across."""
     outline = carry(with_edge_points(frame.footprint), frame.crs, crs)
     west, south, east, north = outline.bounds
     if crs == "EPSG:4326" and east - west > 180:
         longitudes = shapely.get_coordinates(outline)[:, 0]
-        boxes = [
+        return [
             shapely.box(longitudes[longitudes > 0].min(), south, 180, north),
             shapely.box(-180, south, longitudes[longitudes <= 0].max(), north),
         ]
-        return [feature for box in boxes for feature in index.near(box)]
-    return index.near(outline)
+    return [outline]
 
 
-__all__ = ["ATTRIBUTION", "COLUMNS", "LICENCE", "OsmTask", "Scene", "nearby"]
+__all__ = ["ATTRIBUTION", "COLUMNS", "LICENCE", "OsmTask", "Scene", "nearby", "places_of"]

@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# Tests share the processors with each other's children and with whatever else runs: threads that spin while they wait
+# made trainings fifteen times slower there. Set before torch loads OpenMP, and inherited by every command under test.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 # The suite draws the same examples on every machine, so that it says the same of the same code; `make fuzz` draws new
 # ones at every run, and what it finds is added to its test as an @example.
 settings.register_profile("suite", derandomize=True)

@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from voxtile.command_table import COMMANDS, Entry, Group
+from voxtile.command_table import COMMANDS, MODEL, Entry, Group
 from voxtile.domain import Command, discover
 from voxtile.errors import ConfigError, InterruptedRunError, VoxtileError
 
@@ -106,10 +106,18 @@ def _dispatch(argv: list[str]) -> None:
     elif entry.takes_argv:
         _train([word, *rest])
     else:
+        if entry.section == MODEL:
+            _settle_threads(rest)
         _call(entry.command, f"voxtile {word}", rest)
 
 
+def _settle_threads(argv: list[str]) -> None:
+    if not {"-h", "--help"} & set(argv):
+        Command("voxtile.processors:settle_threads", "").load()()
+
+
 def _train(argv: list[str]) -> None:
+    _settle_threads(argv)
     Command("voxtile.training.cli:main", "").load()(argv)
 
 

@@ -252,6 +252,29 @@ def test_a_killed_export_goes_on(corpus, plain, tmp_path):
     assert content(out) == content(plain)
 
 
+def test_an_export_that_was_killed_while_it_wrote_its_settings_leaves_nothing_of_them(corpus, plain, tmp_path):
+    out = tmp_path / "out"
+    program = f"""
+import os, signal
+import voxtile.corpus.storage as storage
+from voxtile.cli import main
+real, seen = storage.sync, []
+def sync(path):
+    if path.name.startswith(".export.json"):
+        seen.append(path)
+        if len(seen) == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+    real(path)
+storage.sync = sync
+main(["export-wds", {str(corpus)!r}, {str(out)!r}, "--shard-records", "8"])
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False, capture_output=True).returncode == -9
+    assert list(out.glob(".export.json*"))
+    assert export(corpus, out, "--shard-records", "8") == 0
+    assert content(out) == content(plain)
+    assert not list(out.rglob(".*.tmp"))
+
+
 def test_neither_cards_nor_exports_need_torch():
     code = "import sys, voxtile_datasets.cards.command, voxtile_datasets.webdataset_export.command; "
     code += "sys.exit(any(name in sys.modules for name in ('torch', 'lightning')))"

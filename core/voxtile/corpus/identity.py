@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from voxtile.corpus.drafts import draft
 from voxtile.corpus.storage import publish_all, storage_errors
 from voxtile.errors import ConfigError, CorpusError
 
@@ -137,19 +138,18 @@ class KeyMap:
         """Two processes that start together must end with one key: the first link wins and the other reads it."""
         with storage_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            draft = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.tmp")
-            try:
-                self._write(draft)
-                os.link(draft, self.path)
-            except FileExistsError:
-                self.hasher, self._paths = _load(self.path)
-            finally:
-                draft.unlink(missing_ok=True)
+            with draft(self.path) as unfinished:
+                self._write(unfinished)
+                try:
+                    os.link(unfinished, self.path)
+                except FileExistsError:
+                    self.hasher, self._paths = _load(self.path)
 
     def _write(self, target: Path) -> None:
         rows = [{"source": source, "path": path} for source, path in sorted(self._paths.items())]
         schema = _SCHEMA.with_metadata({_KEY_FIELD: self.hasher.key.hex().encode()})
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.fchmod(descriptor, 0o600)  # the draft may be there already
         with os.fdopen(descriptor, "wb") as file:
             pq.write_table(pa.Table.from_pylist(rows, schema=schema), file, compression="zstd")
 

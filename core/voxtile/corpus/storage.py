@@ -6,12 +6,11 @@ import errno
 import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from voxtile.corpus.drafts import TEMPORARY_SUFFIX, draft
 from voxtile.errors import CorpusError
-
-TEMPORARY_SUFFIX = ".tmp"
 
 
 class StorageError(CorpusError):
@@ -28,7 +27,10 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 
 def temporary_path(path: Path) -> Path:
-    """Name of a hidden file beside `path`, unique to this call; readers ignore it and `verify` reports leftovers."""
+    """Name of a hidden file beside `path`, unique to this call, for what is written over a whole job.
+
+    Readers ignore it, `verify` reports leftovers, and the next run of the engine removes them.
+    """
     return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
 
 
@@ -55,25 +57,27 @@ def publish_all(files: Sequence[tuple[Path, Callable[[Path], None]]]) -> list[Pa
         StorageError: as for `write_atomically`; none of the files is left behind.
     """
     renamed: list[Path] = []
-    temporaries = [temporary_path(path) for path, _ in files]
-    try:
-        for (path, fill), temporary in zip(files, temporaries, strict=True):
-            with storage_errors(path):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                fill(temporary)
-                sync(temporary)
-        for (path, _), temporary in zip(files, temporaries, strict=True):
-            with storage_errors(path):
-                existed = path.exists()
-                os.replace(temporary, path)
-                renamed += [] if existed else [path]
-        for folder in dict.fromkeys(path.parent for path, _ in files):
-            sync(folder)
-    except BaseException:
-        for path in [*temporaries, *renamed]:
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
-        raise
+    with ExitStack() as open_drafts:
+        drafts: list[Path] = []
+        try:
+            for path, fill in files:
+                with storage_errors(path):
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    drafts.append(open_drafts.enter_context(draft(path)))
+                    fill(drafts[-1])
+                    sync(drafts[-1])
+            for (path, _), temporary in zip(files, drafts, strict=True):
+                with storage_errors(path):
+                    existed = path.exists()
+                    os.replace(temporary, path)
+                    renamed += [] if existed else [path]
+            for folder in dict.fromkeys(path.parent for path, _ in files):
+                sync(folder)
+        except BaseException:
+            for path in [*drafts, *renamed]:
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
+            raise
     return [path for path, _ in files]
 
 

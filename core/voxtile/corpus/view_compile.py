@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from voxtile.corpus import view_files
+from voxtile.corpus.drafts import draft_folder
 from voxtile.corpus.integrity import HASH_DIGITS
 from voxtile.corpus.moments import moment
 from voxtile.corpus.view_evidence import write_evidence
@@ -70,27 +71,32 @@ def write_view(
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        with contextlib.ExitStack() as stack:
+            building = stack.enter_context(draft_folder(folder))
+            unfinished = stack.pop_all()
     except OSError as error:
         raise CorpusError(
             f"cannot write the compiled view under '{folder.parent}' ({error.strerror}); "
             "make that folder writable or give another folder for views"
         ) from error
-    try:
+    with unfinished, _disk_errors(folder):
         about: dict[str, Any] = {"key": key, "name": name, "scheme": scheme, "where": where}
         about |= {"facts_source": facts_source, "closed_facts": list(closed_facts)}
         _write_files(roots, building, about, selected, memory_mb)
         _replace(building, folder)
+
+
+@contextlib.contextmanager
+def _disk_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise CorpusError(f"cannot write the compiled view '{folder}' ({error.strerror}); is the disk full?") from error
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
 
 
 def _replace(building: Path, folder: Path) -> None:
-    building.chmod(0o755)
     if folder.exists():
-        old = building.with_name(building.name + "-old")
+        old = building.with_name(f"{building.stem}-old{building.suffix}")  # named as what is removed later
         folder.rename(old)
         building.rename(folder)
         shutil.rmtree(old, ignore_errors=True)

@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from voxtile.bounded_text import load_json
+from voxtile.corpus.drafts import TEMPORARY_SUFFIX
 from voxtile.corpus.schema import LEDGER, SCHEMA_VERSION, VERSION_KEY
-from voxtile.corpus.storage import TEMPORARY_SUFFIX, write_atomically
+from voxtile.corpus.storage import write_atomically
 from voxtile.engine.plan import Job, TaskIdentity
 from voxtile.engine.task import Row
 from voxtile.errors import CorpusError

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from voxtile.corpus.drafts import draft
 from voxtile.errors import EvaluationError
 from voxtile.evaluate.result import Result
 from voxtile.evaluate.rows import Row
@@ -105,12 +106,11 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         EvaluationError: the folder is not writable or full.
     """
-    temporary = path.with_name(f".{path.name}.partial")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        with draft(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise EvaluationError(f"'{path}' cannot be written ({error.strerror}); choose another --out") from error
 
 

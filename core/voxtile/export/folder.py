@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import voxtile
+from voxtile.corpus.drafts import draft_folder
 from voxtile.errors import ExportError
 from voxtile.evaluate.provenance import file_hash
 from voxtile.export.comparison import LIMIT, Comparison, Loss
@@ -48,15 +47,11 @@ def unfinished(out: Path) -> Iterator[Path]:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ExportError(f"'{out}' exists and is not an empty folder; name another, or remove it")
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    temporary.chmod(0o755)
-    try:
+    with draft_folder(out) as temporary:
         yield temporary
         if out.exists():
             out.rmdir()
         temporary.rename(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_settings(source: Source, checkpoint: Path, target: str, folder: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
+from voxtile.corpus.drafts import draft
 from voxtile.errors import CheckpointError, cause_of
 from voxtile.models.safe_loading import load_tensors
 
@@ -79,17 +80,16 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         try:
-            with temporary.open("wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            if target.name == LAST:
-                _keep_before(target)
-            _install(temporary, target, [_sha256(temporary)])
+            with draft(target) as temporary:
+                with temporary.open("wb") as file:
+                    torch.save(checkpoint, file)
+                    file.flush()
+                    os.fsync(file.fileno())
+                if target.name == LAST:
+                    _keep_before(target)
+                _install(temporary, target, [_sha256(temporary)])
         except (OSError, RuntimeError) as error:  # torch's writer has its own words for a full disk
-            temporary.unlink(missing_ok=True)
             raise CheckpointError(
                 f"checkpoint '{target}' cannot be written ({_reason(error)}); free some space, or run in another folder"
             ) from error
@@ -140,17 +140,17 @@ def _install(temporary: Path, target: Path, hashes: Sequence[str]) -> None:
 
 
 def _record(path: Path, hashes: Sequence[str]) -> None:
-    temporary = _hashes(path).with_name(f".{path.name}.sha256.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.writelines(f"{digest}  {path.name}\n" for digest in hashes)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(_hashes(path))
+    with draft(_hashes(path)) as temporary:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.writelines(f"{digest}  {path.name}\n" for digest in hashes)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(_hashes(path))
 
 
 def _keep_before(target: Path) -> None:
     """Give the checkpoint that is to be replaced a second name; not on file systems without links."""
-    link = target.with_name(f".{PREVIOUS}.{os.getpid()}.tmp")
+    link = target.with_name(f".{PREVIOUS}.tmp")
     link.unlink(missing_ok=True)
     try:
         os.link(target, link)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
+from voxtile.corpus.drafts import draft
 from voxtile.errors import ConfigError, cause_of
 from voxtile.types import Batch
 
@@ -33,6 +34,7 @@ class Predictions(pl.Callback):
     def __init__(self) -> None:
         self._rows = 0
         self._path = self._temporary = Path()
+        self._draft = ExitStack()
         self._writer: pq.ParquetWriter | None = None
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -40,10 +42,9 @@ class Predictions(pl.Callback):
         folder = Path(trainer.log_dir or trainer.default_root_dir)
         name = FILE if trainer.world_size == 1 else f"{Path(FILE).stem}-{trainer.global_rank}.parquet"
         self._rows, self._path = 0, folder / name
-        self._temporary = self._path.with_name(f".{name}.{os.getpid()}.tmp")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._temporary.touch()
+            self._temporary = self._draft.enter_context(draft(self._path))
         except OSError as error:
             raise ConfigError(f"cannot write to '{folder}' ({cause_of(error)}); run in another folder") from error
 
@@ -77,16 +78,17 @@ class Predictions(pl.Callback):
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Give the file its name and say it."""
         if self._writer is None:
-            self._temporary.unlink(missing_ok=True)
+            self._draft.close()
             raise ConfigError("no item was embedded; set trainer.limit_predict_batches to more than 0")
         self._close()
         self._temporary.replace(self._path)
+        self._draft.close()
         sys.stdout.write(f"wrote {self._path}: embeddings of {self._rows:,} items\n")
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Leave nothing half done."""
         self._close()
-        self._temporary.unlink(missing_ok=True)
+        self._draft.close()
 
     def _close(self) -> None:
         if self._writer is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from voxtile.console import output
+from voxtile.corpus.drafts import draft_folder
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.storage import storage_errors
 from voxtile.corpus.view import compile_view, view_label
@@ -157,8 +157,8 @@ def curate_corpus(
     folder = store.roots[0] / "views" / f"{view_label(store.roots, view)}{SUFFIX}"
     with storage_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{view}-", dir=folder.parent) as scratch:
-        run = _Run(plan, store, other, Path(scratch), memory_mb, pictures if explain else 0)
+    with draft_folder(folder) as scratch:
+        run = _Run(plan, store, other, scratch, memory_mb, pictures if explain else 0)
         with contextlib.closing(run):
             run.execute()
             _print(run.funnel, view)

@@ -14,7 +14,8 @@ from functools import partial
 from pathlib import Path
 
 from voxtile.bounded_text import load_json
-from voxtile.corpus.storage import TEMPORARY_SUFFIX, publish_all, write_atomically
+from voxtile.corpus.drafts import TEMPORARY_SUFFIX
+from voxtile.corpus.storage import publish_all, write_atomically
 from voxtile.corpus.tar import DeterministicTar
 from voxtile.engine.commit import sha256_of
 from voxtile.errors import ConfigError
@@ -113,7 +114,7 @@ def open_state(out: Path, key: str, settings: dict[str, object]) -> ExportState:
             f"the folder '{out}' holds an export with other settings or of an earlier state of the corpus; "
             "name a new one"
         )
-    for leftover in out.glob(f"*/.*{TEMPORARY_SUFFIX}"):
+    for leftover in out.rglob(f".*{TEMPORARY_SUFFIX}"):
         leftover.unlink()
     state.shards = _intact(out, state)
     return state

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from voxtile.corpus.drafts import TEMPORARY_SUFFIX
 from voxtile.corpus.parts import uncommitted_stems
 from voxtile.corpus.records import missing_parts, read_record, record_paths, recorded_files
-from voxtile.corpus.storage import TEMPORARY_SUFFIX
 from voxtile.corpus.verification.problem import Problem
 from voxtile.engine.lock import corpus_lock
 from voxtile.engine.manifest import write_manifest

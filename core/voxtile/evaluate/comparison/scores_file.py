@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from voxtile.corpus.drafts import draft
 from voxtile.errors import EvaluationError
 from voxtile.evaluate.results import Evaluation
 from voxtile.evaluate.runner import TaskResult
@@ -52,12 +53,11 @@ def write_scores(evaluations: Sequence[Evaluation], out: Path) -> Path | None:
     if not tables:
         return None
     path = out / NAME
-    temporary = path.with_name(f".{NAME}.partial")
     try:
-        pq.write_table(pa.concat_tables(tables), temporary, compression="zstd")
-        temporary.replace(path)
+        with draft(path) as temporary:
+            pq.write_table(pa.concat_tables(tables), temporary, compression="zstd")
+            temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise EvaluationError(f"'{path}' cannot be written ({error.strerror}); choose another --out") from error
     return path
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from voxtile.corpus.drafts import draft
 from voxtile.errors import MissingExtraError
 from voxtile_pathology.coordinates.layout import Coordinates, CoordinatesError, Layout, level0_size
 
@@ -58,9 +59,18 @@ def write_coordinates(
         attributes: see `layout.clam_attributes` and `layout.trident_attributes`.
         features: [N, D] one vector a patch, stored as the dataset `features`.
     """
-    h5py = _h5py()
-    temporary = path.with_name(f".{path.name}.tmp")
-    with h5py.File(temporary, "w", track_order=True) as file:
+    with draft(path) as temporary:
+        _fill(temporary, corners, attributes, features)
+        temporary.replace(path)
+
+
+def _fill(
+    path: Path,
+    corners: npt.NDArray[np.integer[Any]],
+    attributes: Mapping[str, Any],
+    features: npt.NDArray[np.floating[Any]] | None,
+) -> None:
+    with _h5py().File(path, "w", track_order=True, locking=False) as file:  # the draft holds a lock of its own
         arrays = {"features": features, DATASET: corners} if features is not None else {DATASET: corners}
         for name, array in arrays.items():
             # Both tools make datasets that grow by rows; a chunk a row, as they have it, would be slow to read.
@@ -68,7 +78,6 @@ def write_coordinates(
             stored = file.create_dataset(name, data=array, maxshape=(None, *array.shape[1:]), chunks=chunk)
             if name == DATASET:
                 stored.attrs.update(attributes)
-    temporary.replace(path)
 
 
 def find_coordinates(folder: Path, slide: Path) -> Path | None:

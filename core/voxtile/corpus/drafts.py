@@ -1,0 +1,110 @@
+"""Files and folders under construction, which hold a lock for as long as whoever makes them lives.
+
+A process that is killed leaves its draft behind and its lock not: the system releases it. So the next one that writes
+the same file takes over the draft, and one that writes the same folder removes it, without asking how the other ended.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+TEMPORARY_SUFFIX = ".tmp"
+BUILDING_SUFFIX = ".building"
+PATIENCE_S = 60.0  # for another process that writes the same file
+
+
+@contextmanager
+def draft(path: Path) -> Iterator[Path]:
+    """An empty hidden file beside `path`, ours alone until the end of the block; fill it and rename it.
+
+    What a dead process left of one is overwritten. The draft is removed if it still has its name at the end.
+
+    Raises:
+        TimeoutError: another process that lives has been writing the same file for a minute; an OSError.
+        OSError: the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}{TEMPORARY_SUFFIX}")
+    handle = _locked(temporary)
+    try:
+        os.ftruncate(handle, 0)
+        yield temporary
+    finally:
+        with suppress(OSError):
+            if _is(handle, temporary):
+                temporary.unlink()
+        os.close(handle)
+
+
+@contextmanager
+def draft_folder(path: Path) -> Iterator[Path]:
+    """A new hidden folder beside `path`, which is removed at the end if it still has its name.
+
+    Those that dead processes left of the same folder are removed before.
+
+    Raises:
+        OSError: the parent folder cannot be written.
+    """
+    for left in path.parent.glob(f".{_escaped(path.name)}.*{BUILDING_SUFFIX}"):
+        _remove_dead(left)
+    building = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=BUILDING_SUFFIX, dir=path.parent))
+    handle = os.open(building, os.O_RDONLY)
+    try:
+        _try_lock(handle)
+        building.chmod(0o755)
+        yield building
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+        os.close(handle)
+
+
+def _locked(temporary: Path) -> int:
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        handle = os.open(temporary, os.O_RDWR | os.O_CREAT, 0o666)
+        if _try_lock(handle) and _is(handle, temporary):  # else somebody has renamed it meanwhile, or still writes
+            return handle
+        os.close(handle)
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"another process has been writing '{temporary}' for {PATIENCE_S:g} s")
+        time.sleep(0.01)
+
+
+def _try_lock(handle: int) -> bool:
+    """Whether it is ours now; also where the file system knows no locks."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _is(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _remove_dead(folder: Path) -> None:
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        if _try_lock(handle):
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(handle)
+
+
+def _escaped(name: str) -> str:
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)

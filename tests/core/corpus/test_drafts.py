@@ -1,0 +1,110 @@
+"""Files under construction: nothing of a dead process stays once somebody writes the same file or folder again."""
+
+import multiprocessing
+import os
+import signal
+import time
+
+import pytest
+
+from voxtile.corpus import drafts
+from voxtile.corpus.drafts import draft, draft_folder
+from voxtile.corpus.storage import StorageError, publish_all, write_atomically
+
+
+def _die_writing(path, ready):
+    def fill(temporary):
+        temporary.write_bytes(b"half")
+        ready.set()
+        time.sleep(60)
+
+    publish_all([(path, fill)])
+
+
+def _die_building(path, ready):
+    with draft_folder(path) as building:
+        (building / "part").write_text("half")
+        ready.set()
+        time.sleep(60)
+
+
+@pytest.fixture
+def started():
+    """Start a process that writes and waits; it ends with the test."""
+    processes = []
+
+    def start(target, path):
+        context = multiprocessing.get_context("fork")
+        ready = context.Event()
+        processes.append(context.Process(target=target, args=(path, ready)))
+        processes[-1].start()
+        assert ready.wait(20)
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.join()
+
+
+def _kill(process):
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+
+
+def test_the_next_writer_takes_over_what_a_killed_one_left(started, tmp_path):
+    path = tmp_path / ".export.json"
+    _kill(started(_die_writing, path))
+    assert len(list(tmp_path.iterdir())) == 1
+    write_atomically(path, b"whole")
+    assert [entry.name for entry in tmp_path.iterdir()] == [".export.json"]
+    assert path.read_bytes() == b"whole"
+
+
+def test_a_living_writer_is_not_disturbed(started, tmp_path, monkeypatch):
+    monkeypatch.setattr(drafts, "PATIENCE_S", 0.2)
+    process = started(_die_writing, tmp_path / "file")
+    with pytest.raises(StorageError, match="another process has been writing"):
+        write_atomically(tmp_path / "file", b"whole")
+    assert [entry.read_bytes() for entry in tmp_path.iterdir()] == [b"half"]
+    _kill(process)
+    write_atomically(tmp_path / "file", b"whole")
+    assert [entry.read_bytes() for entry in tmp_path.iterdir()] == [b"whole"]
+
+
+def test_folders_of_the_dead_are_removed_and_those_of_the_living_are_not(started, tmp_path):
+    path = tmp_path / "view[1]"
+    _kill(started(_die_building, path))
+    living = started(_die_building, path)
+    assert len(list(tmp_path.iterdir())) == 1  # the second has removed what the first left
+    with draft_folder(path) as building:
+        assert len(list(tmp_path.iterdir())) == 2
+        building.rename(path)
+    _kill(living)
+    with draft_folder(path):
+        pass
+    assert [entry.name for entry in tmp_path.iterdir()] == ["view[1]"]
+
+
+def test_a_draft_that_is_not_renamed_leaves_nothing(tmp_path):
+    with pytest.raises(ValueError, match="no"), draft(tmp_path / "file"):
+        raise ValueError("no")
+    assert not list(tmp_path.iterdir())
+
+
+def test_writers_of_the_same_file_wait_for_each_other(tmp_path):
+    context = multiprocessing.get_context("fork")
+    contents = [bytes([number]) * 50_000 for number in range(4)]
+
+    def write(content):
+        for _ in range(30):
+            write_atomically(tmp_path / "file", content)
+
+    processes = [context.Process(target=write, args=(content,)) for content in contents]
+    for process in processes:
+        process.start()
+    while any(process.is_alive() for process in processes):
+        if (tmp_path / "file").exists():
+            assert (tmp_path / "file").read_bytes() in contents
+    assert [process.exitcode for process in processes] == [0] * 4
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]

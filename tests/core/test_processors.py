@@ -1,0 +1,92 @@
+"""How threads wait for each other is chosen by what is free, before OpenMP is loaded."""
+
+import os
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from voxtile.processors import is_open
+
+PROGRAM = """
+import os, sys
+{before}
+from voxtile.processors import busy_share, settle_threads
+settle_threads()
+print(os.environ.get("OMP_WAIT_POLICY"))
+"""
+DECIDED = ("OMP_WAIT_POLICY", "OMP_NUM_THREADS", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+
+
+@pytest.fixture
+def burning():
+    """Another program on every processor."""
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in os.sched_getaffinity(0)]
+    yield
+    for loop in loops:
+        loop.kill()
+        loop.wait()
+
+
+def settled(before="", **variables):
+    environment = {name: value for name, value in os.environ.items() if name not in DECIDED} | variables
+    command = [sys.executable, "-c", PROGRAM.format(before=before)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    return result.stdout.strip(), result.stderr
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one processor: nothing to choose")
+def test_threads_sleep_while_they_wait_on_a_busy_machine_and_it_says_so(burning):
+    policy, said = settled()
+    assert policy == "PASSIVE"
+    assert "note: other programs keep" in said
+    assert "OMP_WAIT_POLICY=PASSIVE" in said
+
+
+@pytest.mark.parametrize(
+    "variables", [{"OMP_WAIT_POLICY": "ACTIVE"}, {"GOMP_SPINCOUNT": "9"}, {"OMP_NUM_THREADS": "1"}]
+)
+def test_what_somebody_has_decided_stays(burning, variables):
+    policy, said = settled(**variables)
+    assert policy == variables.get("OMP_WAIT_POLICY", "None")
+    assert not said
+
+
+def test_it_is_too_late_once_torch_is_there(burning):
+    assert settled("sys.modules['torch'] = sys")[0] == "None"
+
+
+def test_on_a_free_machine_nothing_changes():
+    idle = [psutil.cpu_times(percpu=True)[0]._replace(idle=0.0, iowait=0.0)] * 1024
+    before = f"""
+import psutil, time
+fields = {idle[0]._asdict()!r}
+kind = type(psutil.cpu_times())
+psutil.cpu_times = lambda percpu: [kind(**fields | {{"idle": time.monotonic()}})] * 1024
+"""
+    assert settled(before) == ("None", "")
+
+
+def test_one_processor_has_nothing_to_choose():
+    assert not is_open({}, 1)
+    assert is_open({}, 2)
+    assert is_open({"OMP_NUM_THREADS": "4"}, 8)
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one processor: nothing to choose")
+@pytest.mark.parametrize("words", [["embed", "corpus", "model"], ["fit", "-c", "medical/ct"]])
+def test_commands_that_compute_look_before_torch_is_imported(words, burning):
+    program = f"""
+import os, sys, types
+import voxtile.cli
+def said(*_):
+    print("torch" in sys.modules, os.environ.get("OMP_WAIT_POLICY"))
+voxtile.cli._call = said
+sys.modules["voxtile.training.cli"] = types.SimpleNamespace(main=said)
+voxtile.cli.main({words})
+"""
+    environment = {name: value for name, value in os.environ.items() if name not in DECIDED}
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert result.stdout == "False PASSIVE\n"

@@ -3,11 +3,15 @@
 import numpy as np
 import pytest
 import rasterio
+from affine import Affine
 from rasterio.control import GroundControlPoint
 from rasterio.windows import Window
 
+from voxtile.cli import main
+from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import Corpus
-from voxtile.errors import RunFailedError
+from voxtile.data.tile import TilePreset
+from voxtile.errors import PresetError, RunFailedError
 from voxtile_remote_sensing.scenes.open import find_scenes, open_scene
 from voxtile_remote_sensing.scenes.protocol import SceneError, SceneOptions
 from voxtile_remote_sensing.tiles.convert import convert_geotiff
@@ -177,3 +181,39 @@ def test_calibrated_pixels_cannot_be_left_in_their_files(tmp_path, capsys):
     (entry,) = Corpus(tmp_path / "out").ledger().to_pylist()
     assert entry["status"] == "failed"
     assert "so that --coords-only cannot refer" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(("stored", "names"), [("complex64", ["VV"]), ("complex_int16", ["VV", "VH"])])
+def test_complex_radar_becomes_tiles_with_a_picture_of_its_intensity(tmp_path, stored, names):
+    """Single look complex: the numbers stay as they are, and a model of real numbers refuses them by what they are."""
+    rng = np.random.default_rng(5)
+    values = (rng.normal(size=(len(names), 64, 64)) + 1j * rng.normal(size=(len(names), 64, 64))) * 3
+    values[:, :32] *= 100  # bright above, dark below
+    values = np.rint(values).astype(np.complex64)
+    (tmp_path / "in").mkdir()
+    profile = {"driver": "GTiff", "count": len(names), "dtype": stored, "height": 64, "width": 64, "crs": "EPSG:32633"}
+    with rasterio.open(
+        tmp_path / "in/slc.tif", "w", transform=Affine(10, 0, 500_480, 0, -10, 5_000_320), **profile
+    ) as f:
+        f.write(values)
+    (tmp_path / "in/slc.yaml").write_text(f"{{sensor: sentinel-1-sar, product: GRD-DN, bands: [{', '.join(names)}]}}")
+    command = [
+        "convert",
+        "geotiff",
+        str(tmp_path / "in"),
+        str(tmp_path / "out"),
+        "--size",
+        "64px",
+        "--min-valid",
+        "0.9",
+    ]
+    assert main([*command, "--split-by", "none", "--workers", "2"]) == 0
+    corpus = Corpus(tmp_path / "out")
+    (row,) = corpus.table("samples").to_pylist()
+    assert row["dtype"] == "complex64"
+    source = corpus.source(row)
+    np.testing.assert_array_equal(source.array(), values)
+    picture = np.asarray(decode_picture(source.preview())).astype(float)
+    assert picture[:32].mean() > picture[32:].mean() + 50
+    with pytest.raises(PresetError, match=r"real numbers.*complex"):
+        TilePreset(bands=tuple(names), size=(64, 64)).check([row])

@@ -149,6 +149,11 @@ class TilePreset(BasePreset):
         for meta in metas:
             if meta.get("kind") not in _KINDS or len(meta.get("shape") or ()) not in (2, 3):
                 raise PresetError(f"this model reads tiles, but the corpus holds {described(meta)}")
+            if str(meta.get("dtype")).startswith("complex"):
+                raise PresetError(
+                    f"this model reads real numbers, but the corpus holds {described(meta)} of complex ones; convert "
+                    "their amplitude: gdal_calc.py -A SCENE.tif --type=Float32 --calc='abs(A)' --outfile=AMPLITUDE.tif"
+                )
             found = self._channels(meta)
             try:
                 check_units_and_modality(meta, self.units, self.modalities)

@@ -149,7 +149,7 @@ def read_header(path: str, root: Path, options: SceneOptions, *, crs: CRS | None
             driver=dataset.driver,
             grid=grid,
             shape=dataset.shape,
-            dtypes=tuple(dataset.dtypes),
+            dtypes=_dtypes(dataset),
             nodata=_nodata(dataset, path),
             descriptions=tuple((text or "").strip() for text in dataset.descriptions),
             scales=tuple(dataset.scales),
@@ -241,10 +241,15 @@ def _open(path: str, root: Path, options: SceneOptions) -> DatasetReader:
         ) from error
 
 
+def _dtypes(dataset: DatasetReader) -> tuple[str, ...]:
+    """Types as pixels are read: numpy has none for complex integers."""
+    return tuple("complex64" if str(d) == "complex_int16" else str(d) for d in dataset.dtypes)
+
+
 def _nodata(dataset: DatasetReader, path: str) -> tuple[float | None, ...]:
     """GDAL's values; where it has none for integers, what the file states all the same."""
     values: tuple[float | None, ...] = tuple(dataset.nodatavals)
-    integers = all(np.dtype(d).kind in "iu" for d in dataset.dtypes)
+    integers = all(np.dtype(d).kind in "iu" for d in _dtypes(dataset))
     if any(v is not None for v in values) or not integers or path.startswith("/vsi"):
         return values
     return (stated_nodata(Path(path), dataset.driver),) * int(dataset.count)
@@ -253,7 +258,7 @@ def _nodata(dataset: DatasetReader, path: str) -> tuple[float | None, ...]:
 def _check_size(dataset: DatasetReader, path: str) -> None:
     name = Path(path).name
     rows, columns = dataset.block_shapes[0]
-    itemsize = max(np.dtype(d).itemsize for d in dataset.dtypes)
+    itemsize = max(np.dtype(d).itemsize for d in _dtypes(dataset))
     if rows * columns * itemsize > MAX_BLOCK_BYTES:
         raise SceneError(
             f"{name}: the header claims blocks of {rows}×{columns} pixels, more than {MAX_BLOCK_BYTES >> 20} MiB each; "

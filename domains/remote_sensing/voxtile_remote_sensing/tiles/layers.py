@@ -171,7 +171,7 @@ def fill_value(band: SceneBand, dtype: np.dtype[Any]) -> float:
     """What stands for "no data" in a band: its nodata value, else NaN for floats and 0 for integers."""
     if band.nodata is not None:
         return float(band.nodata)
-    return math.nan if dtype.kind == "f" else 0.0
+    return math.nan if dtype.kind in "fc" else 0.0
 
 
 def utm_of(longitude: float, latitude: float) -> CRS:

@@ -32,17 +32,20 @@ def preview_of(tile: npt.NDArray[Any], bands: Sequence[SceneBand]) -> npt.NDArra
     Returns:
         [Y, X, 3], or [Y, X] where no three bands make a colour picture, with at most `LARGEST_PX` pixels a side.
         Reflectance has a fixed scale, 0 to 0.3 in natural colours, so that tiles can be compared; other values are
-        stretched from the 2nd to the 98th percentile.
+        stretched from the 2nd to the 98th percentile. Complex numbers are shown by their intensity in decibels.
     """
     step = -(-max(tile.shape[1:]) // LARGEST_PX)
     chosen, top = _choose(bands)
     planes = [tile[n, ::step, ::step] for n in chosen]
-    shown = [bands[n] for n in chosen]
-    if len(chosen) == 2:
-        planes, shown = _radar(planes, shown), []
+    shown: list[SceneBand | None] = [bands[n] for n in chosen]
+    if tile.dtype.kind == "c":
+        planes = [_decibels(np.abs(plane).astype(np.float32) ** 2) for plane in planes]
+        planes, shown = planes if len(planes) < 2 else [*planes, planes[0] - planes[1]][:3], [None] * 3
+    elif len(chosen) == 2:
+        planes, shown = _radar(planes, bands, chosen), [None] * 3
     stretched = np.empty((len(planes), *planes[0].shape), np.uint8)
     for n, plane in enumerate(planes):
-        low, factor = _stretch(plane, shown[n] if shown else None, top)
+        low, factor = _stretch(plane, shown[n], top)
         values = np.subtract(plane, low, dtype=np.float32)
         values *= factor
         with np.errstate(invalid="ignore"):
@@ -62,13 +65,19 @@ def _choose(bands: Sequence[SceneBand]) -> tuple[list[int], float]:
     return [0], 0.5
 
 
-def _radar(planes: Sequence[npt.NDArray[Any]], bands: Sequence[SceneBand]) -> list[npt.NDArray[Any]]:
+def _radar(
+    planes: Sequence[npt.NDArray[Any]], bands: Sequence[SceneBand], chosen: Sequence[int]
+) -> list[npt.NDArray[Any]]:
     """VV, VH and their ratio, in decibels."""
     values = []
-    for plane, band in zip(planes, bands, strict=True):
+    for plane, band in zip(planes, (bands[n] for n in chosen), strict=True):
         physical = plane.astype(np.float32) * np.float32(band.scale) + np.float32(band.offset)
-        values.append(physical if band.band.unit == "dB" else 10 * np.log10(np.maximum(physical, 1e-6)))
+        values.append(physical if band.band.unit == "dB" else _decibels(physical))
     return [values[0], values[1], values[0] - values[1]]
+
+
+def _decibels(power: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return 10 * np.log10(np.maximum(power, np.float32(1e-6)))
 
 
 def _stretch(plane: npt.NDArray[Any], band: SceneBand | None, top: float) -> tuple[float, float]:

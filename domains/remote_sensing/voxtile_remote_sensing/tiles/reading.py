@@ -140,7 +140,7 @@ def _blank(values: npt.NDArray[Any], group: Group) -> npt.NDArray[np.bool_] | No
 
 
 def _is_nodata(plane: npt.NDArray[Any], nodata: float | None) -> npt.NDArray[np.bool_] | None:
-    if plane.dtype.kind == "f":
+    if plane.dtype.kind in "fc":
         empty: npt.NDArray[np.bool_] = ~np.isfinite(plane)
         return empty if nodata is None else empty | (plane == nodata)
     return None if nodata is None else np.asarray(plane == nodata)

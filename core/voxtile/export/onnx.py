@@ -47,7 +47,7 @@ class _TextGraph(nn.Module):
         self.encoder = encoder
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return self.encoder.encode_texts(tokens)[0]
+        return self.encoder.encode_texts(tokens, local=False)[0]
 
 
 def write_onnx(source: Source, folder: Path, probes: Probes) -> None:

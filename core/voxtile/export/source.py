@@ -143,4 +143,4 @@ def embed(source: Source, probes: Probes) -> Embedded:
 def embed_texts(source: Source, texts: Sequence[str]) -> Tensor:
     """[T, D] normalised embeddings of texts."""
     tokens, _ = source.encoder.text.tokenizer.encode(texts)
-    return source.encoder.encode_texts(tokens)[0]
+    return source.encoder.encode_texts(tokens, local=False)[0]

@@ -201,13 +201,18 @@ class DualEncoder(nn.Module):
             embeddings = F.normalize(full_precision(self.image_projection(vectors)), dim=1)
         return F.normalize(self.study(embeddings, image_item, items), dim=1), pooled
 
-    def encode_texts(self, tokens: Tensor) -> tuple[Tensor, Encoded]:
-        """Encode [T, L] tokens to [T, D] normalised embeddings and the tower's own output."""
+    def encode_texts(self, tokens: Tensor, local: bool = True) -> tuple[Tensor, Encoded]:
+        """Encode [T, L] tokens to [T, D] normalised embeddings and the tower's own output.
+
+        Args:
+            tokens: of the tower's tokenizer.
+            local: whether the output's tokens are read; a tower may leave them out otherwise.
+        """
         # Images alone: attention does not take what is not there. An export, whose number of texts is free, never asks.
         if not torch.compiler.is_compiling() and not len(tokens):
             pooled = self.log_scale.new_zeros(0, self.text.width)
             return pooled.new_zeros(0, self.embed_dim), Encoded(pooled)
-        encoded: Encoded = self.text(tokens)
+        encoded: Encoded = self.text(tokens, local=local) if self.text.skips_tokens else self.text(tokens)
         return F.normalize(full_precision(self.text_projection(encoded.pooled)), dim=1), encoded
 
 

@@ -93,7 +93,7 @@ class EncoderModel:
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """T texts to [T, D] normalised embeddings."""
         tokens, _ = self._encoder.text.tokenizer.encode(texts)
-        return self._encoder.encode_texts(tokens.to(self.device))[0].cpu()
+        return self._encoder.encode_texts(tokens.to(self.device), local=False)[0].cpu()
 
     @torch.no_grad()
     def encode_phrases(self, phrases: Sequence[str]) -> Tensor:

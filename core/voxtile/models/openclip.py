@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from voxtile.errors import CheckpointError, ConfigError, cause_of, nearest
 from voxtile.models.adapters import adapt_input
+from voxtile.models.openclip_tokens import image_with_tokens, text_with_tokens
 from voxtile.models.padding import encode_text
 from voxtile.models.safe_loading import load_failure
 from voxtile.models.tokenizer import Beyond, refuse_longer
@@ -99,6 +101,7 @@ class OpenClipTokenizer:
         _refuse_own_code(name)
         self._tokenizer: Any = open_clip.get_tokenizer(name)
         self.beyond = beyond
+        self.padding = 0 if self.is_clip else int(self._tokenizer.tokenizer.pad_token_id or 0)
 
     @property
     def is_clip(self) -> bool:
@@ -117,8 +120,10 @@ class OpenClipTokenizer:
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of tokens without start, end and padding."""
-        inner = self._tokenizer if self.is_clip else self._tokenizer.tokenizer
-        return str(inner.decode(list(tokens))).strip()
+        if self.is_clip:
+            return str(self._tokenizer.decode(list(tokens))).strip()
+        own = self.swapped(torch.as_tensor(list(tokens), dtype=torch.int64)).tolist()
+        return str(self._tokenizer.tokenizer.decode(own, skip_special_tokens=True)).strip()
 
     def vocabulary(self) -> tuple[dict[str, int], list[tuple[str, str]]]:
         """Index of each token, and the merges in order, of CLIP's own encoding."""
@@ -129,20 +134,27 @@ class OpenClipTokenizer:
         """Nothing to do."""
 
     def encode(self, texts: Sequence[str]) -> tuple[Tensor, int]:
-        """Return [T, L] tokens, and how many texts are longer than the context, where open_clip cuts them.
+        """Return [T, L] tokens padded with 0, and how many texts are longer than the context and are cut there.
 
         Raises:
             ConfigError: one is, and `beyond` is `refuse`.
         """
-        tokens: Tensor = self._tokenizer(list(texts))
+        tokens = self.swapped(self._tokenizer(list(texts)))
         longer = (tokens[:, -1] != 0).tolist()
         if any(longer):  # full, or beyond: with room for one more only these fill it
             full = [text for text, is_full in zip(texts, longer, strict=True) if is_full]
-            more = iter((self._tokenizer(full, context_length=self.context + 1)[:, -1] != 0).tolist())
+            more = iter((self._tokenizer(full, context_length=self.context + 1)[:, -1] != self.padding).tolist())
             longer = [is_full and next(more) for is_full in longer]
         if self.beyond == "refuse":
             refuse_longer(texts, longer, self.context)
         return tokens, sum(longer)
+
+    def swapped(self, tokens: Tensor) -> Tensor:
+        """Exchange 0 and the model's own padding; twice is nothing."""
+        if not self.padding:
+            return tokens
+        other = torch.where(tokens == self.padding, 0, tokens)
+        return torch.where(tokens == 0, self.padding, other)
 
     def to_json(self) -> str | None:
         """None: the name in the config says it all."""
@@ -177,15 +189,10 @@ class OpenClipImage(ImageTower):
         """Encode [S, C, Y, X] images.
 
         Raises:
-            ConfigError: local features are asked for, or the images are not of the model's size.
+            ConfigError: local features are asked of a model that has none, or the images are not of the model's size.
         """
-        if tokens:
-            raise ConfigError(
-                "open_clip towers give no local features; take a tower with tokens for objectives that need them, such "
-                "as ViTTower or TimmTower"
-            )
         with expected_size(self.name, getattr(self.visual, "image_size", None), images):
-            return Encoded(self.visual(images))
+            return image_with_tokens(self.visual, images, self.name) if tokens else Encoded(self.visual(images))
 
 
 class OpenClipText(TextTower):
@@ -200,19 +207,24 @@ class OpenClipText(TextTower):
         pair_scale, pair_bias: what the model multiplies cosines with, and adds to them, as its weights have it.
     """
 
+    skips_tokens = True
+    tokenizer: OpenClipTokenizer
+
     def __init__(self, *, name: str, pretrained: str | None = None, beyond: Beyond = "cut") -> None:
         super().__init__()
         self.name = name
         model: Any = create(name, pretrained)
+        model.text.output_tokens = True
         self.text: nn.Module = model.text
         self.pair_scale = float(model.logit_scale.detach().double().exp())
         self.pair_bias = None if model.logit_bias is None else float(model.logit_bias.detach())
         self.width = _output_width(name)
         self.tokenizer = OpenClipTokenizer(name, beyond)
 
-    def forward(self, tokens: Tensor) -> Encoded:
-        """Encode [T, L] tokens."""
-        return Encoded(encode_text(self.text, tokens))
+    def forward(self, tokens: Tensor, local: bool = True) -> Encoded:
+        """Encode [T, L] tokens; with `local` also single tokens, projected as the text is."""
+        pooled, words = encode_text(self.text, self.tokenizer.swapped(tokens))
+        return text_with_tokens(self.text, pooled, words, tokens) if local else Encoded(pooled)
 
 
 def _output_width(name: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -28,7 +28,7 @@ def without_padding(tower: nn.Module, tokens: Tensor) -> Tensor:
     return tokens[:, : -(-length // _MULTIPLE) * _MULTIPLE]
 
 
-def encode_text(part: nn.Module, tokens: Tensor) -> Tensor:
+def encode_text(part: nn.Module, tokens: Tensor) -> Any:  # noqa: ANN401 - pooled, or pooled and tokens, as it is set to
     """What the text part of an open_clip model gives for [T, L] tokens, also for fewer columns than its context.
 
     Args:
@@ -38,8 +38,8 @@ def encode_text(part: nn.Module, tokens: Tensor) -> Tensor:
     mask: Any = getattr(part, "attn_mask", None)
     length = tokens.shape[1]
     if not isinstance(mask, Tensor) or not _is_causal(part) or length >= len(mask):
-        return cast(Tensor, part(tokens))
-    return cast(Tensor, functional_call(part, {"attn_mask": mask[:length, :length]}, (tokens,), tie_weights=False))
+        return part(tokens)
+    return functional_call(part, {"attn_mask": mask[:length, :length]}, (tokens,), tie_weights=False)
 
 
 def _is_causal(part: nn.Module | None) -> bool:

@@ -101,11 +101,13 @@ class TextTower(nn.Module):
     Attributes:
         width: length of `Encoded.pooled` (and of each token).
         tokenizer: the tokenizer that goes with it.
+        skips_tokens: True where `forward` also takes `local`, of which False leaves `Encoded.tokens` out.
         pair_scale, pair_bias: logit scale and bias of the pretrained pair that it is half of; None where unknown.
     """
 
     width: int
     tokenizer: Tokenizer
+    skips_tokens: bool = False
     pair_scale: float | None = None
     pair_bias: float | None = None
 

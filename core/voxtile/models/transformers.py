@@ -28,6 +28,9 @@ def hub_name(spec: str) -> tuple[str, bool]:
 class HuggingFaceTokenizer:
     """The tokenizer of a model of transformers; nothing to train or store. Padding is 0, whatever it is there.
 
+    The token that is 0 there gets the index of padding, or one beyond the vocabulary where padding is a word or a mark
+    too, as CLIP's is its end of a text.
+
     Args:
         name: of the hub, or a folder.
         context: longest token sequence.
@@ -41,6 +44,18 @@ class HuggingFaceTokenizer:
         self._tokenizer = _loaded("AutoTokenizer", name)
         self.context, self.beyond, self.padded = context, beyond, padded
         self.padding = int(self._tokenizer.pad_token_id or 0)
+        marks = {getattr(self._tokenizer, f"{mark}_token_id", None) for mark in ("bos", "eos", "cls", "sep", "unk")}
+        self._zero = len(self._tokenizer) if self.padding in marks else self.padding
+
+    @property
+    def size(self) -> int:
+        """Number of token indices."""
+        return max(len(self._tokenizer), self._zero + 1)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of tokens without start, end and padding."""
+        own = self.original(torch.as_tensor(list(tokens), dtype=torch.int64)).tolist()
+        return str(self._tokenizer.decode(own, skip_special_tokens=True)).strip()
 
     def train(self, texts: Sequence[str]) -> None:
         """Nothing to do."""
@@ -63,14 +78,14 @@ class HuggingFaceTokenizer:
             max_length=self.context,
             return_tensors="pt",
         )
-        return self.swapped(torch.where(made["attention_mask"] != 0, made["input_ids"], self.padding)), sum(longer)
+        ids = made["input_ids"]
+        real = torch.where(ids == 0, self._zero, ids)
+        return torch.where(made["attention_mask"] != 0, real, 0), sum(longer)
 
-    def swapped(self, tokens: Tensor) -> Tensor:
-        """Exchange 0 and the model's own padding; twice is nothing."""
-        if not self.padding:
-            return tokens
-        other = torch.where(tokens == self.padding, 0, tokens)
-        return torch.where(tokens == 0, self.padding, other)
+    def original(self, tokens: Tensor) -> Tensor:
+        """The same as the model itself numbers them."""
+        own = torch.where(tokens == 0, self.padding, tokens)
+        return own if not self._zero else torch.where(tokens == self._zero, 0, own)
 
     def to_json(self) -> str | None:
         """None: the name in the config says it all."""
@@ -131,7 +146,7 @@ class HuggingFaceText(TextTower):
         """Encode [T, L] tokens to `pooled` [T, D] and `tokens` [T, L, D] with their mask."""
         mask = tokens != 0
         attention = None if self.padded else mask.long()
-        out = self.model(input_ids=self.tokenizer.swapped(tokens), attention_mask=attention)
+        out = self.model(input_ids=self.tokenizer.original(tokens), attention_mask=attention)
         hidden: Tensor = out.last_hidden_state
         if self.pooling == "pooler":
             pooled: Tensor = out.pooler_output

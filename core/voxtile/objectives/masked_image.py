@@ -119,8 +119,7 @@ class MaskedImage(ItemObjective):
         assert self.head is not None
         if encoded.tokens is None or encoded.grid is None:
             raise ConfigError(
-                "MaskedImage needs an image tower that gives tokens on a grid, such as ViTTower or ConvTower; those of "
-                "open_clip do not"
+                "MaskedImage needs an image tower that gives tokens on a grid, such as ViTTower, ConvTower or TimmTower"
             )
         tokens = encoded.tokens
         if encoded.grid != grid:

@@ -137,7 +137,7 @@ class MaskedSelfDistillation(SelfDistillation):
         if taught.tokens is None or taught.grid is None:
             raise ConfigError(
                 "MaskedSelfDistillation needs an image tower that gives tokens on a grid, such as ViTTower, ConvTower "
-                "or WaveletTower; those of open_clip do not, for which there is SelfDistillation"
+                "or TimmTower; for one without tokens there is SelfDistillation"
             )
         return block_masks(keys, taught.grid, _STREAM + view, probability=self.probability, ratio=self.ratio)
 

@@ -87,9 +87,9 @@ class EncodedOnce(ManyProcesses):
         if batch.regions is not None and "regions" in reads:
             self.cut_texts += cut_phrases(self.encoder, batch.regions)
             batch = with_phrases(self.encoder, batch)
-        features = self._with_texts(batch, image, image_encoded)
+        features = self._with_texts(batch, image, image_encoded, tokens)
         if batch.samples is not None and "samples" in needs:
-            features.samples = self._with_texts(self.tokenised(batch.samples), embeddings, encoded)
+            features.samples = self._with_texts(self.tokenised(batch.samples), embeddings, encoded, False)
         rows = {objective: objective.rows(features) for objective in asked}
         features.rows = {objective: row for objective, row in rows.items() if row is not None}
         if "tokens" not in needs:  # only rows have read them
@@ -129,8 +129,8 @@ class EncodedOnce(ManyProcesses):
             rows=dict(zip(asked, cached.rows, strict=True)),
         )
 
-    def _with_texts(self, batch: Batch, image: Tensor, image_encoded: Encoded) -> Features:
-        text, text_encoded = self.encoder.encode_texts(cast(Tensor, batch.tokens))
+    def _with_texts(self, batch: Batch, image: Tensor, image_encoded: Encoded, tokens: bool) -> Features:
+        text, text_encoded = self.encoder.encode_texts(cast(Tensor, batch.tokens), local=tokens)
         scale, bias, each = self.encoder.scales_of(batch)
         return Features(
             image=image,

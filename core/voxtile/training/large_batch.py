@@ -140,7 +140,7 @@ def encode_cached(
                 part.images, part.image_item, len(part), tokens, part.image_days
             )
             assert part.tokens is not None
-            text, text_encoded = encoder.encode_texts(part.tokens)
+            text, text_encoded = encoder.encode_texts(part.tokens, local=tokens)
             if regions:
                 part = with_phrases(encoder, part)
             scale, bias, each = encoder.scales_of(part)

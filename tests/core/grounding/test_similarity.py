@@ -19,11 +19,12 @@ from voxtile.grounding.similarity.legrad import legrad_maps
 from voxtile.grounding.similarity.maskclip import patch_embeddings
 from voxtile.grounding.similarity.model import SimilarityModel
 from voxtile.grounding.similarity.proposals import components, proposal_scores
-from voxtile.grounding.similarity.towers import of_open_clip, of_timm, of_transformers, resnet_values
+from voxtile.grounding.similarity.towers import of_open_clip, of_timm, of_transformers
 from voxtile.models.conv import ConvTower
 from voxtile.models.dual import DualEncoder
 from voxtile.models.huggingface import HuggingFacePair
 from voxtile.models.load import EncoderModel, load_model
+from voxtile.models.openclip_tokens import resnet_values
 from voxtile.models.text import TextBag
 from voxtile.models.tower import ImageTower, TextTower
 from voxtile.models.wavelet import WaveletTower

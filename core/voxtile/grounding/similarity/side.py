@@ -19,10 +19,11 @@ from torch import Tensor, nn
 from voxtile.errors import ConfigError
 from voxtile.grounding.decoder import require_levels
 from voxtile.grounding.similarity.attention import Map, PatchTransformer
-from voxtile.grounding.similarity.towers import of_open_clip, of_timm, of_transformers, resnet_values
+from voxtile.grounding.similarity.towers import of_open_clip, of_timm, of_transformers
 from voxtile.models.huggingface import HuggingFacePair
 from voxtile.models.load import EncoderModel
 from voxtile.models.openclip import OpenClipImage
+from voxtile.models.openclip_tokens import resnet_values
 from voxtile.models.timm import TimmFeatures
 from voxtile.models.tower import full_precision
 from voxtile.models.vit import ViTTower

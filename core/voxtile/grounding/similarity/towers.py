@@ -133,19 +133,6 @@ def of_transformers(model: Any) -> PatchTransformer | None:  # noqa: ANN401 - tr
     )
 
 
-def resnet_values(visual: nn.Module) -> Callable[[Tensor], Tensor] | None:
-    """[S, W, *g] last feature map of a CLIP ResNet to [S, N, D] by the values of its attention pool.
-
-    As in MaskCLIP's code, without the positions that the pool adds. None for other models.
-    """
-    from open_clip.modified_resnet import ModifiedResNet
-
-    if not isinstance(visual, ModifiedResNet):
-        return None
-    pool: Any = visual.attnpool
-    return lambda features: torch.as_tensor(pool.c_proj(pool.v_proj(features.flatten(2).transpose(1, 2))))
-
-
 def _residual(
     scale_1: nn.Module | None, norm: nn.Module, feed: nn.Module, scale_2: nn.Module | None
 ) -> Callable[[Tensor, Tensor], Tensor]:

@@ -39,6 +39,7 @@ from voxtile.evaluate.retrieval.run import run_retrieval
 from voxtile.evaluate.retrieval.task import RetrievalTask
 from voxtile.evaluate.robustness import checked as checked_changes
 from voxtile.evaluate.runner import Options, run_task
+from voxtile.evaluate.scorers import RERANK, checked_scorers
 from voxtile.evaluate.task import EvaluationTask, Task
 from voxtile.evaluate.task_file import load_task
 from voxtile.evaluate.terminal import print_evaluation, print_summary
@@ -60,6 +61,8 @@ def evaluate(
     compat: str | None = None,
     robustness: str | None = None,
     subgroups: str | None = None,
+    scorers: str | None = None,
+    rerank: int = RERANK,
     allow_leakage: bool = False,
     slices: int = SLICES,
     window: str | None = None,
@@ -87,6 +90,10 @@ def evaluate(
             missing=BAND+BAND, separated by commas.
         subgroups: split figures by sex, age_band, scanner, place, season or any other property that the corpus has,
             separated by commas.
+        scorers: also score images and texts by the tokens of both: late-interaction (trained with TokenWise) or
+            matching (trained with ImageTextMatching), separated by commas; in retrieval they order the first
+            candidates anew.
+        rerank: how many candidates of each query these are.
         slices: of each volume, for a model of pictures; their embeddings are averaged.
         window: LOW,HIGH of these slices in the volume's units; soft tissue for HU, else percentiles, when left out.
         bands: RED,GREEN,BLUE of multispectral tiles, for a model of pictures; by their usual names when left out.
@@ -104,7 +111,11 @@ def evaluate(
         subgroups=_listed(subgroups),
         allow_leakage=allow_leakage,
         flattening=_flattening(slices, window, bands),
+        scorers=checked_scorers(_listed(scorers)),
+        rerank=rerank,
     )
+    if rerank < 1:
+        raise ConfigError(f"--rerank must be at least 1, not {rerank}")
     if not tasks:
         raise ConfigError(
             "no task was named; for example: voxtile evaluate MODEL medical/ct-findings --corpus … --out …"

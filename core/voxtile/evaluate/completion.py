@@ -14,6 +14,7 @@ from voxtile.evaluate.encode import encode_split
 from voxtile.evaluate.figures import Difference, Scores
 from voxtile.evaluate.model import EvaluationModel
 from voxtile.evaluate.result import Result
+from voxtile.evaluate.retrieval.run import RetrievalResult
 from voxtile.evaluate.robustness import changed_images, changes
 from voxtile.evaluate.rows import Row
 from voxtile.evaluate.runner import Options, TaskResult, figure_table
@@ -43,6 +44,8 @@ def _with_extras(result: Result, model: EvaluationModel, corpus: Corpus, options
     names = ("robustness", "subgroups")
     asked = [name for name in names if getattr(options, name) or getattr(result.task, name, ())]
     notes = [f"no {name}: only tasks with classes have it" for name in asked]
+    if options.scorers and not isinstance(result, RetrievalResult):
+        notes.append(f"no {', '.join(options.scorers)}: only zero-shot and retrieval tasks compare tokens")
     return replace(result, notes=(*result.notes, *notes))
 
 
@@ -101,6 +104,7 @@ def _robustness(result: TaskResult, model: EvaluationModel, options: Options) ->
             result.data.features,
             studies=result.task.unit == "study",
             dates=result.images.dates,
+            pairs=result.pairs,
         )
         for name, values in model_scores(model, result.task, result.prompts, encoded).items():
             known = result.validation.get(name)

@@ -17,7 +17,7 @@ from voxtile.evaluate.metrics import Floats, best_threshold
 from voxtile.evaluate.model import EvaluationModel
 from voxtile.evaluate.task import EvaluationTask
 from voxtile.evaluate.trivial import macro_auroc
-from voxtile.evaluate.zero_shot import Prompts, multilabel_scores, singlelabel_logits, singlelabel_scores
+from voxtile.evaluate.zero_shot import Prompts, multilabel_scores, pair_logits, singlelabel_logits, singlelabel_scores
 from voxtile.words.names import name_key
 
 FACT_HEAD = "+fact-head"
@@ -27,7 +27,8 @@ ENSEMBLE = "+fact-head-ensemble"
 def model_scores(model: EvaluationModel, task: EvaluationTask, prompts: Prompts, encoded: Encoded) -> dict[str, Floats]:
     """Scores [N, K] of the reported classes by model name.
 
-    The model's own name stands for the purely contrastive, prompted score; the fact head's has a suffix.
+    The model's own name stands for the purely contrastive, prompted score; the fact head's has a suffix, and so have
+    scores of pairs by their tokens.
     """
     columns = [task.classes.index(item) for item in task.reported]
     contrastive = _prompted(task, prompts, encoded, model.logit_scale)[:, columns]
@@ -37,7 +38,22 @@ def model_scores(model: EvaluationModel, task: EvaluationTask, prompts: Prompts,
         scores[model.name + FACT_HEAD] = head
         if task.fact_head_ensemble:
             scores[model.name + ENSEMBLE] = (contrastive + head) / 2
+    for name, logits in encoded.pairs.items():
+        scores[f"{model.name}+{name}"] = _paired(task, prompts, encoded, logits)[:, columns]
     return scores
+
+
+def _paired(task: EvaluationTask, prompts: Prompts, encoded: Encoded, logits: Floats) -> Floats:
+    """[N, K] from logits [S, T] of pairs; the samples of a unit are joined as scores."""
+    found = pair_logits(logits, prompts, task)
+    samples = "scores" if task.averaging.samples == "embeddings" else task.averaging.samples
+    how = replace(task.averaging, samples=samples)
+    if task.multilabel:
+        return aggregate(found, encoded.units, how)
+    if samples == "scores":
+        return aggregate(softmax(found, axis=1), encoded.units, how)
+    pooled: Floats = softmax(aggregate(found, encoded.units, how, evidence=found), axis=1)
+    return pooled
 
 
 def _prompted(task: EvaluationTask, prompts: Prompts, encoded: Encoded, scale: float) -> Floats:

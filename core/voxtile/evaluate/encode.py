@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -21,6 +21,10 @@ from voxtile.evaluate.zero_shot import normalised
 
 Loader: TypeAlias = Callable[[Sequence[str]], Iterable[tuple[Sequence[str], Tensor]]]
 """From sample uids to batches (uids, images [S, C, *G]) in the same order."""
+
+
+PairLogits: TypeAlias = Callable[[Tensor], Mapping[str, npt.NDArray[np.float64]]]
+"""From images [S, C, *G] to logits [S, T] with the prompts of a task, by the name of what scores pairs."""
 
 
 @runtime_checkable
@@ -76,6 +80,7 @@ class Encoded:
         facts: [S, F] probabilities of the fact head, or None without one.
         simple: [N, P] features of the trivial baseline, mean over a unit's samples.
         fact_names: concepts of `facts`, in order.
+        pairs: [S, T] logits of the samples with the prompts of the task, by the name of what scores pairs.
     """
 
     units: Units
@@ -83,6 +88,7 @@ class Encoded:
     facts: npt.NDArray[np.float64] | None
     simple: npt.NDArray[np.float32]
     fact_names: tuple[str, ...] = ()
+    pairs: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
 
 
 def encode_split(
@@ -94,6 +100,7 @@ def encode_split(
     *,
     studies: bool = False,
     dates: Mapping[str, str | None] | None = None,
+    pairs: PairLogits | None = None,
 ) -> Encoded:
     """Read every sample of a split once.
 
@@ -105,12 +112,14 @@ def encode_split(
         advance: told the number of samples done, for a progress bar.
         studies: units are studies, which a study tower embeds as wholes where the model has one.
         dates: `datetime` of samples by uid, for a study tower that reads them; those left out are unknown.
+        pairs: what scores images with prompts, where the model is asked and something is.
 
     Raises:
         EvaluationError: an embedding is not finite; names the sample.
     """
     together = model if studies and isinstance(model, StudyModel) and model.pools_studies else None
     embeddings, facts, vectors, simple = [], [], [], []
+    scored: dict[str, list[npt.NDArray[np.float64]]] = {}
     with torch.inference_mode():
         for uids, images in loader(units.uids):
             if together is not None:
@@ -121,6 +130,8 @@ def encode_split(
                 embeddings.append(embedded)
                 if logits is not None:
                     facts.append(_probabilities(logits))
+                for name, part in (pairs(images) if pairs is not None else {}).items():
+                    scored.setdefault(name, []).append(part)
             simple.append(features(images))
             advance(len(uids))
         means = unit_means(np.concatenate(simple), units) if simple else np.empty((0, 0), np.float32)
@@ -133,6 +144,7 @@ def encode_split(
         np.concatenate(facts) if facts else None,
         means,
         model.fact_names if model is not None else (),
+        {name: np.concatenate(parts) for name, parts in scored.items()},
     )
 
 

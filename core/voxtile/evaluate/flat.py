@@ -3,7 +3,8 @@
 A volume becomes axial slices at the middles of equal parts of its height, seen as on a viewer (from the feet, the
 patient's right on the left), windowed to 8 bits. Each slice goes through the model's own preprocessing and tower; a
 volume's embedding is the mean of the normalised ones, normalised again. A tile becomes red, green and blue by the names
-of its bands, reflectance of 0 to 0.3 over 8 bits, other units by the tile's own 2nd and 98th percentiles.
+of its bands: 8 bits as they are, reflectance of 0 to 0.3 over 8 bits, other units by the tile's own 2nd and 98th
+percentiles.
 """
 
 from __future__ import annotations
@@ -77,13 +78,27 @@ def flattened(model: EvaluationModel, metas: Sequence[Mapping[str, Any]], how: F
         metas: rows of the samples that it shall read.
         how: they become pictures.
     """
-    if not isinstance(model.preset, ImagePreset) or not metas:
-        return model
+    preset = flattened_preset(model.preset, metas, how)
+    if isinstance(preset, SlicePreset):
+        return SlicePooledModel(model, preset)
+    return BandsModel(model, preset) if isinstance(preset, BandsPreset) else model
+
+
+def flattened_preset(preset: Preset, metas: Sequence[Mapping[str, Any]], how: Flattening) -> Preset:
+    """The preset itself, or, where it is of pictures and the samples are volumes or many-banded, one that reads those.
+
+    Args:
+        preset: any.
+        metas: rows of the samples that it shall read.
+        how: they become pictures.
+    """
+    if not isinstance(preset, ImagePreset) or not metas:
+        return preset
     if all(meta.get("kind") == "volume" for meta in metas):
-        return SlicePooledModel(model, SlicePreset(model.preset, how))
+        return SlicePreset(preset, how)
     if all(meta.get("axes") == "CYX" and meta.get("codec") not in ("jpg", "png") for meta in metas):
-        return BandsModel(model, BandsPreset(model.preset, how))
-    return model
+        return BandsPreset(preset, how)
+    return preset
 
 
 @dataclass(frozen=True)
@@ -160,9 +175,17 @@ class BandsPreset(BasePreset):
             for band in self.how.bands:
                 self._place(meta, band)
 
+    @property
+    def of_masks(self) -> Preset:
+        """The same geometry for masks."""
+        return self.picture.of_masks
+
     def __call__(self, source: SampleSource, rng: np.random.Generator | None) -> Tensor:
-        """Return [C, Y, X] float32; nothing is random."""
+        """Return [C, Y, X] float32; nothing is random. Tiles of 8 bits are taken as they are."""
         meta, stored = source.meta, source.array()
+        if stored.dtype == np.uint8:
+            seen = np.stack([stored[self._place(meta, band)] for band in self.how.bands], axis=-1)
+            return self.picture(_Picture(meta, seen), None)
         planes = []
         for band in self.how.bands:
             place = self._place(meta, band)
@@ -196,6 +219,11 @@ class BandsModel:
 
     def __init__(self, model: EvaluationModel, preset: Preset) -> None:
         self.name, self.preset, self._model = model.name, preset, model
+
+    @property
+    def pictures(self) -> EvaluationModel:
+        """The model of pictures itself."""
+        return self._model
 
     @property
     def logit_scale(self) -> float:

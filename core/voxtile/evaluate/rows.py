@@ -17,7 +17,8 @@ class Row:
     Attributes:
         task: name of the task.
         model: whose scores: the model's name, with `+fact-head` where the auxiliary head gives them instead of the
-            prompts, with `+fact-head-ensemble` for the mean of the two, or the name of the trivial baseline; of probes
+            prompts, with `+fact-head-ensemble` for the mean of the two, with `+late-interaction` or `+matching` where
+            tokens are compared instead of embeddings, or the name of the trivial baseline; of probes
             either with `+linear-probe@10%` or `+few-shot@4`.
         kind: the model itself, the trivial baseline, or the model on shuffled images.
         metric: auroc, average_precision, balanced_accuracy, sensitivity or specificity; in retrieval recall@1, … and

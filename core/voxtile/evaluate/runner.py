@@ -14,15 +14,17 @@ from voxtile.corpus.reader import Corpus
 from voxtile.data.roles import StudyReader
 from voxtile.evaluate.bootstrap import SubjectBootstrap
 from voxtile.evaluate.decisions import decide, model_scores, with_best_count
-from voxtile.evaluate.encode import Encoded
+from voxtile.evaluate.encode import Encoded, PairLogits
 from voxtile.evaluate.figures import FigureTable, LabelMatrix, Scores
 from voxtile.evaluate.flat import Flattening
 from voxtile.evaluate.labels import label_source
 from voxtile.evaluate.metrics import Floats
 from voxtile.evaluate.model import EvaluationModel
 from voxtile.evaluate.notes import evidence_notes, missing_notes, nothing_to_report
+from voxtile.evaluate.pair_scores import prompt_scores
 from voxtile.evaluate.result import Result
 from voxtile.evaluate.rows import Row, ScoreKind, find_row
+from voxtile.evaluate.scorers import RERANK
 from voxtile.evaluate.sensitivity import prompt_sensitivity
 from voxtile.evaluate.shuffled import permutations
 from voxtile.evaluate.split_roles import encode_roles, role_images, sizes, units_by_role
@@ -47,6 +49,8 @@ class Options:
         subgroups: properties by which figures are split, besides the task's own.
         allow_leakage: report units that the model was trained on.
         flattening: how volumes and tiles become pictures for models of those.
+        scorers: what scores pairs by their tokens, besides the task's own (`voxtile.evaluate.pair_scores`).
+        rerank: candidates of each query that they order anew.
     """
 
     split: str | None = None
@@ -58,6 +62,8 @@ class Options:
     subgroups: tuple[str, ...] = ()
     allow_leakage: bool = False
     flattening: Flattening = field(default_factory=Flattening)
+    scorers: tuple[str, ...] = ()
+    rerank: int = RERANK
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,7 @@ class TaskResult(Result):
         validation: scores [N, K] of the validation units by model name; empty where validation itself is reported.
         data: units, labels and embeddings behind the scores.
         prompts: embedded.
+        pairs: what scores images with the prompts by their tokens.
     """
 
     task: EvaluationTask
@@ -94,6 +101,7 @@ class TaskResult(Result):
     validation: Mapping[str, Floats]
     data: TaskData
     prompts: Prompts
+    pairs: PairLogits | None = None
 
     def details(self) -> dict[str, Any]:
         """What the provenance says of it beyond its splits."""
@@ -128,9 +136,10 @@ def run_task(model: EvaluationModel, corpus: Corpus, task: EvaluationTask, optio
     if isinstance(model.preset, StudyReader):
         units = {role: part.whole() for role, part in units.items()}
     prompts = embed_prompts(model, task)
+    pairs = prompt_scores(model, prompts, (*task.scorers, *options.scorers))
     first = (units["train"].uids or units["reported"].uids)[:EXAMPLES]
     features = SimpleFeatures(torch.stack([images.image(uid) for uid in first]))
-    data = TaskData(units, labels, encode_roles(model, task, units, images, features), features)
+    data = TaskData(units, labels, encode_roles(model, task, units, images, features, pairs=pairs), features)
     task = with_best_count(task, prompts, data.encoded["val"], labels["val"], model.logit_scale)
     scored = [_model_scores(model, task, prompts, data, role) for role in ("reported", "val")]
     trivial = _trivial(data)
@@ -156,6 +165,7 @@ def run_task(model: EvaluationModel, corpus: Corpus, task: EvaluationTask, optio
         validation=scored[1],
         data=data,
         prompts=prompts,
+        pairs=pairs,
         penalty=trivial[TRIVIAL].penalty if TRIVIAL in trivial else None,
         differences=tuple(d for name in scored[0] if (d := table.difference(name, TRIVIAL)) is not None),
         images=images,

@@ -15,7 +15,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.data.preset import Preset
 from voxtile.data.roles import StudyReader
 from voxtile.errors import EvaluationError
-from voxtile.evaluate.encode import Encoded, encode_split
+from voxtile.evaluate.encode import Encoded, PairLogits, encode_split
 from voxtile.evaluate.images import CorpusImages
 from voxtile.evaluate.model import EvaluationModel
 from voxtile.evaluate.task import Task
@@ -69,6 +69,7 @@ def encode_roles(
     images: CorpusImages,
     features: SimpleFeatures,
     embedded: Collection[str] = ("val", "reported"),
+    pairs: PairLogits | None = None,
 ) -> dict[str, Encoded]:
     """Read the images of each role once.
 
@@ -79,6 +80,7 @@ def encode_roles(
         images: reads them.
         features: of the trivial baseline.
         embedded: roles whose embeddings are wanted; of the others only the baseline's features are.
+        pairs: see `encode_split`.
     """
     encoded: dict[str, Encoded] = {}
     columns = (
@@ -101,5 +103,6 @@ def encode_roles(
                 lambda n, bar=bar: progress.advance(bar, n),  # type: ignore[misc]
                 studies=task.unit == "study",
                 dates=images.dates,
+                pairs=pairs,
             )
     return encoded

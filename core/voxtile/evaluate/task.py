@@ -126,6 +126,7 @@ class EvaluationTask(Task):
         fact_head_ensemble: also report the mean of the contrastive score and the fact head's.
         robustness: changes of the images under which the model is tried again (`voxtile.evaluate.robustness`).
         subgroups: properties by which figures are split (`voxtile.evaluate.subgroups`).
+        scorers: what also scores images with prompts, by the tokens of both (`voxtile.evaluate.pair_scores`).
     """
 
     classes: tuple[TaskClass, ...]
@@ -136,6 +137,7 @@ class EvaluationTask(Task):
     fact_head_ensemble: bool = False
     robustness: tuple[str, ...] = ()
     subgroups: tuple[str, ...] = ()
+    scorers: tuple[str, ...] = ()
 
     @property
     def multilabel(self) -> bool:

@@ -20,6 +20,7 @@ from voxtile.evaluate.probe.task import PROBE_KEYS, parse_probe
 from voxtile.evaluate.referring.task import REFERRING_KEYS, parse_referring
 from voxtile.evaluate.retrieval.task import RETRIEVAL_KEYS, parse_retrieval
 from voxtile.evaluate.robustness import checked
+from voxtile.evaluate.scorers import scorers_of
 from voxtile.evaluate.task import (
     KINDS,
     Aggregated,
@@ -37,7 +38,7 @@ from voxtile.evaluate.task_place import Place, nearest, shown
 SHARED_KEYS = ("name", "title", "about", "kind", "unit", "split", "scheme", "where")
 CLASSES_KEYS = (
     "uncertain", "facts_source", "vocabulary", "averaging", "fact_head_ensemble", "positive", "templates", "classes",
-    "robustness", "subgroups",
+    "robustness", "subgroups", "scorers",
 )  # fmt: skip
 CLASS_KEYS = ("title", "concept", "when", "wordings", "prompts")
 _KEYS = {
@@ -139,6 +140,7 @@ def _parse_classes(place: Place, task: Mapping[str, Any], shared: Mapping[str, A
         fact_head_ensemble=place.flag(task, "fact_head_ensemble"),
         robustness=tuple(_robustness(place.at("robustness"), task)),
         subgroups=place.words(task, "subgroups"),
+        scorers=scorers_of(place, task),
     )
 
 

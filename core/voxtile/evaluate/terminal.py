@@ -25,6 +25,7 @@ from voxtile.evaluate.retrieval.questions import DIRECTIONS, Rule
 from voxtile.evaluate.retrieval.run import RetrievalResult
 from voxtile.evaluate.rows import Row, ScoreKind, find_row
 from voxtile.evaluate.runner import TaskResult
+from voxtile.evaluate.scorers import LATE_INTERACTION, MATCHING
 from voxtile.evaluate.trivial import NAME as TRIVIAL
 from voxtile.evaluate.trivial import SPECTRUM, TRIVIALS
 
@@ -85,6 +86,7 @@ def _(result: RetrievalResult) -> list[Table]:
     table = _table(title, "recall")
     columns: list[tuple[str, str, ScoreKind, Rule]] = [("own pair", result.models[0], "model", "strict")]
     columns.append(("or equal words", result.models[0], "model", "tolerant"))
+    columns += [(name.removeprefix(f"{result.models[0]}+"), name, "model", "strict") for name in result.reranked]
     columns += [("trivial", name, "trivial", "strict") for name in result.models[1:]]
     columns.append(("shuffled", result.models[0], "shuffled", "strict"))
     for heading, *_ in columns:
@@ -246,10 +248,13 @@ class _Source:
     short: str
 
 
+_SHORT = {f"+{LATE_INTERACTION}": "tokens", f"+{MATCHING}": "matching"}
+
+
 def _sources(result: TaskResult) -> list[_Source]:
-    """The contrastive model, its fact head, the trivial baseline, the shuffled control."""
+    """The contrastive model, its fact head, its tokens, the trivial baseline, the shuffled control."""
     models = [name for name in result.scores if name not in TRIVIALS]
-    contrastive, shorts = models[0], {FACT_HEAD: "head", ENSEMBLE: "both"}
+    contrastive, shorts = models[0], {FACT_HEAD: "head", ENSEMBLE: "both", **_SHORT}
     sources = [_Source(contrastive, "model", "zero-shot prompts", "prompts")]
     for name in models[1:]:
         suffix = name.removeprefix(contrastive)

@@ -32,10 +32,15 @@ class Prompts:
     Attributes:
         present: a [W, T, D] array a class: W wordings, T templates.
         absent: the counterparts in multi-label tasks, else empty.
+        texts: the different ones.
+        present_at, absent_at: [W, T] int64 a class, which of the texts each prompt is.
     """
 
     present: tuple[Embeddings, ...]
     absent: tuple[Embeddings, ...]
+    texts: tuple[str, ...] = ()
+    present_at: tuple[npt.NDArray[np.int64], ...] = ()
+    absent_at: tuple[npt.NDArray[np.int64], ...] = ()
 
 
 def embed_prompts(model: EvaluationModel, task: EvaluationTask) -> Prompts:
@@ -53,7 +58,13 @@ def embed_prompts(model: EvaluationModel, task: EvaluationTask) -> Prompts:
     present = [positions([w.present for w in item.wordings]) for item in task.classes]
     absent = [positions([w.absent or "" for w in item.wordings]) for item in task.classes] if task.multilabel else []
     embedded = embed_texts(model, list(texts))
-    return Prompts(tuple(embedded[p] for p in present), tuple(embedded[a] for a in absent))
+    return Prompts(
+        tuple(embedded[p] for p in present),
+        tuple(embedded[a] for a in absent),
+        tuple(texts),
+        tuple(present),
+        tuple(absent),
+    )
 
 
 def embed_texts(model: EvaluationModel, texts: Sequence[str]) -> Embeddings:
@@ -125,6 +136,19 @@ def prompt_scores(images: Embeddings, prompts: Prompts, scale: float) -> list[tu
         for w in range(wordings)
         for t in range(templates)
     ]
+
+
+def pair_logits(logits: Floats, prompts: Prompts, task: EvaluationTask) -> Floats:
+    """Scores [S, K] from logits [S, T] of images with the prompts' texts, as from cosines at the model's scale.
+
+    Texts have no vector here that could be averaged, so that scores of wordings and logits of templates are.
+    """
+    present = [logits[:, places] for places in prompts.present_at]  # [S, W, T] a class
+    if task.multilabel:
+        absent = [logits[:, places] for places in prompts.absent_at]
+        pairs = [expit(one - other).mean(axis=(1, 2)) for one, other in zip(present, absent, strict=True)]
+        return np.stack(pairs, axis=1)
+    return np.stack([part.mean(axis=(1, 2)) for part in present], axis=1)
 
 
 def normalised(vectors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -11,12 +11,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.inspection.display import windows_of
 from voxtile.corpus.storage import write_atomically
 from voxtile.data.base import rescale_of
 from voxtile.grounding.files import Found
 
 _SEEN_NM = ((610, 700), (510, 600), (430, 520))  # of what cameras for the eye call red, green and blue
+_ENCODED = ("jpg", "png")
 _SHARES = (1, 99)  # percentiles that are black and white, where units have no window
 
 
@@ -38,7 +40,12 @@ def write_pictures(found: Sequence[Found], out: Path) -> list[Path]:
 
 def _shown(part: Found) -> npt.NDArray[np.float32]:
     """[C, *G] grey levels: a volume in the window that fits what was found, a raster in red, green and blue."""
-    values, meta = np.asarray(part.sample.array(), dtype=np.float32), part.sample.meta
+    meta = part.sample.meta
+    if meta.get("codec") in _ENCODED:
+        pixels = np.asarray(decode_picture(part.sample.encoded()), np.float32) / 255
+        return np.moveaxis(pixels, -1, 0)[:3] if pixels.ndim == 3 else pixels[None]
+    values = np.asarray(part.sample.array(), dtype=np.float32)
+    values = np.moveaxis(values, -1, 0) if meta.get("axes") == "YXC" else values
     if values.ndim == 3 and part.mask.ndim == 3:
         scale, offset = rescale_of(meta)
         physical = values * np.float32(scale) + np.float32(offset)

@@ -24,6 +24,7 @@ from voxtile.data.resample import plan_axis, resample
 from voxtile.data.tile import TilePreset
 from voxtile.data.volume import VolumePreset
 from voxtile.errors import ConfigError
+from voxtile.evaluate.flat import BandsPreset
 
 Floats = npt.NDArray[np.float32]
 
@@ -95,6 +96,18 @@ def _(preset: ImagePreset, source: SampleSource, overlap: float) -> Iterator[Win
     """One window: the picture as the preset resizes and cuts it."""
     shape = spatial_shape(source.meta)
     ratio, origin = preset.placed(shape)
+
+    def back(answers: Tensor) -> Tensor:
+        return torch.stack([_onto(one, shape, ratio, origin) for one in answers])
+
+    yield Window(preset(source, None), back)
+
+
+@windows.register
+def _(preset: BandsPreset, source: SampleSource, overlap: float) -> Iterator[Window]:
+    """One window: a tile as the picture that is made of its bands."""
+    shape = spatial_shape(source.meta)
+    ratio, origin = preset.picture.placed(shape)
 
     def back(answers: Tensor) -> Tensor:
         return torch.stack([_onto(one, shape, ratio, origin) for one in answers])

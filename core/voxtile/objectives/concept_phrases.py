@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from voxtile.errors import ConfigError
+from voxtile.errors import ConfigError, nearest
 from voxtile.models.tower import TextTower
 
 
@@ -17,12 +17,17 @@ class ConceptPhrases:
     Args:
         phrases: what a concept is called where its name would not do; the others are their names, with spaces.
         objective: name of the objective, for messages.
+
+    Attributes:
+        names: of the concepts.
+        phrases: one each.
     """
 
     def __init__(self, phrases: Mapping[str, str], objective: str) -> None:
         self.objective = objective
         self._given = dict(phrases)
-        self._phrases: list[str] = []
+        self.names: tuple[str, ...] = ()
+        self.phrases: list[str] = []
         self._tokens: Tensor | None = None
 
     def setup(self, fact_names: tuple[str, ...]) -> None:
@@ -42,11 +47,27 @@ class ConceptPhrases:
                 f"{self.objective} has a phrase for '{unknown[0]}', of which the corpus view has no facts; there are "
                 f"{', '.join(fact_names)}"
             )
-        self._phrases = [self._given.get(name, name.replace("_", " ")) for name in fact_names]
-        empty = [name for name, phrase in zip(fact_names, self._phrases, strict=True) if not phrase.strip()]
+        self.names = tuple(fact_names)
+        self.phrases = [self._given.get(name, name.replace("_", " ")) for name in fact_names]
+        empty = [name for name, phrase in zip(fact_names, self.phrases, strict=True) if not phrase.strip()]
         if empty:
             raise ConfigError(f"the phrase of '{empty[0]}' in {self.objective} is empty; say what it looks like")
         self._tokens = None
+
+    def place(self, phrase: str) -> int:
+        """Which concept a phrase is: its phrase or its name, whatever the case.
+
+        Raises:
+            ConfigError: none; names those that there are.
+        """
+        wanted = " ".join(phrase.split()).casefold()
+        for at, (name, own) in enumerate(zip(self.names, self.phrases, strict=True)):
+            if wanted in (own.casefold(), name.casefold(), name.replace("_", " ").casefold()):
+                return at
+        raise ConfigError(
+            f"'{phrase}' is none of what {self.objective} learned: {', '.join(self.phrases)}"
+            f"{nearest(phrase, self.phrases)}"
+        )
 
     def tokens(self, tower: TextTower, device: torch.device) -> Tensor:
         """[F, L] int64 tokens of the phrases.
@@ -55,7 +76,7 @@ class ConceptPhrases:
             ConfigError: a phrase is longer than the tower reads.
         """
         if self._tokens is None:
-            tokens, cut = tower.tokenizer.encode(self._phrases)
+            tokens, cut = tower.tokenizer.encode(self.phrases)
             if cut:
                 raise ConfigError(
                     f"{cut} phrases of {self.objective} are longer than the text tower reads; shorten them in phrases"

@@ -105,6 +105,23 @@ def _late(x: Tensor, x_real: Tensor, y: Tensor, y_real: Tensor) -> Tensor:
     return torch.stack([to_text, to_image])
 
 
+def paired_similarities(x: Tensor, x_real: Tensor, y: Tensor, y_real: Tensor) -> Tensor:
+    """[2, P] s^I and s^T of P pairs, as they are ranked by once the model is trained.
+
+    Args:
+        x: [P, N, D] projected, normalised tokens of each pair's image.
+        x_real: [P, N] which are real.
+        y: [P, L, D] of its text.
+        y_real: [P, L].
+    """
+    z = x @ y.transpose(1, 2)
+    words = _best(z, y_real.unsqueeze(1), 2) * x_real
+    patches = _best(z, x_real.unsqueeze(2), 1) * y_real
+    return torch.stack([
+        words.sum(1) / x_real.sum(1).clamp(min=1), patches.sum(1) / y_real.sum(1).clamp(min=1)
+    ])  # fmt: skip
+
+
 def _best(z: Tensor, real: Tensor, axis: int) -> Tensor:
     """Largest similarity along an axis over real tokens; 0 where there is none."""
     best = z.masked_fill(~real, torch.finfo(z.dtype).min).amax(axis)

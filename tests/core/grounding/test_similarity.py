@@ -28,7 +28,10 @@ from voxtile.models.openclip_tokens import resnet_values
 from voxtile.models.text import TextBag
 from voxtile.models.tower import ImageTower, TextTower
 from voxtile.models.wavelet import WaveletTower
+from voxtile.objectives.concept_patch import ConceptPatch
 from voxtile.objectives.grounding import Grounding
+from voxtile.objectives.local_alignment import LocalAlignment
+from voxtile.objectives.region_attribute import RegionAttribute
 from voxtile.objectives.region_contrast import RegionContrast
 from voxtile.objectives.token_wise import TokenWise
 from voxtile.types import Encoded
@@ -304,13 +307,13 @@ def test_maps_are_scaled_over_what_was_seen():
     assert not found[1].any(), "a flat map shows nothing"
 
 
-def trained(objective, tower=None):
+def trained(objective, tower=None, facts=()):
     torch.manual_seed(5)
     image = tower or WaveletTower(dimensions=3, channels=1, widths=[8, 12], blocks=[1, 1], width=16)
     encoder = DualEncoder(image=image, text=TextBag(vocabulary=300, width=10), embed_dim=6)
     encoder.text.tokenizer.train(["pleural effusion", "nodule in the lung"])
     objective.setup_towers(encoder.image, encoder.text)
-    objective.setup(image_width=16, text_width=10, embed_dim=6, fact_names=())
+    objective.setup(image_width=16, text_width=10, embed_dim=6, fact_names=facts)
     preset = VolumePreset(shape=(8, 12, 16))
     return EncoderModel("trained", encoder, preset, objectives=[objective]), torch.randn(2, 1, 8, 12, 16)
 
@@ -341,6 +344,68 @@ def test_what_was_trained_by_words_is_the_mean_over_the_words():
     expected = (places @ words.T).mean(2).view(2, 1, *tokens.grid)
     expected = F.interpolate(expected, size=(8, 12, 16), mode="trilinear", align_corners=False)
     torch.testing.assert_close(maps, expected.detach(), rtol=1e-4, atol=1e-5)
+
+
+def places_of(model, images, weight):
+    """[S, N, D] projected, normalised places, and their grid."""
+    tokens = model.encoder.image(images, tokens=True)
+    return F.normalize(tokens.tokens @ weight.T, dim=2), tokens
+
+
+def as_map(cosines, grid):
+    """[S, N, P] to maps of the image's size."""
+    laid = cosines.transpose(1, 2).reshape(len(cosines), -1, *grid)
+    return F.interpolate(laid, size=(8, 12, 16), mode="trilinear", align_corners=False).detach()
+
+
+def test_whole_texts_that_looked_at_places_are_read_so():
+    objective = LocalAlignment(queries="sentences")
+    model, images = trained(objective)
+    assert SimilarityModel(model).method == "tokens"
+    maps, _ = SimilarityModel(model).ground(images, ["pleural effusion", "nodule"])
+    places, tokens = places_of(model, images, objective.image_projection.weight)
+    texts = model.encode_texts(["pleural effusion", "nodule"])
+    torch.testing.assert_close(maps, as_map(places @ texts.T, tokens.grid), rtol=1e-4, atol=1e-5)
+
+
+def test_concepts_are_shown_where_patches_are_like_their_phrase():
+    """⟨x_in, u_c⟩ as the objective itself has it; any phrase may be asked, for the text tower gives its vector."""
+    objective = ConceptPatch()
+    model, images = trained(objective, facts=("pleural_effusion", "nodule"))
+    shown = SimilarityModel(model)
+    assert shown.method == "concepts"
+    maps, _ = shown.ground(images, ["pleural effusion", "a cloud"])
+    places, tokens = places_of(model, images, objective.image_projection.weight)
+    texts = model.encode_texts(["pleural effusion", "a cloud"])
+    torch.testing.assert_close(maps, as_map(places @ texts.T, tokens.grid), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_attributes_are_shown_by_their_own_head(shared):
+    """q_ina: the head of the attribute that is asked, by its name or its phrase, or the one that all share."""
+    objective = RegionAttribute(hidden=6, shared=shared, phrases={"nodule": "a small node"})
+    model, images = trained(objective, facts=("pleural_effusion", "nodule"))
+    assert SimilarityModel(model).method == "gradcam"  # since it does not know every phrase, it must be asked for
+    shown = SimilarityModel(model, "attributes")
+    asked = ["A small  node", "pleural effusion"] if not shared else ["a small node", "a cloud"]
+    maps, _ = shown.ground(images, asked)
+    tokens = model.encoder.image(images, tokens=True)
+    cosines = []
+    for head, phrase in ((1, "a small node"), (0, "pleural effusion" if not shared else "a cloud")):
+        text = model.encoder.text(model.encoder.text.tokenizer.encode([phrase])[0]).pooled[0]
+        seen = objective.heads[0 if shared else head](tokens.tokens)
+        cosines.append(F.cosine_similarity(seen, text.expand_as(seen), dim=2))
+    torch.testing.assert_close(maps, as_map(torch.stack(cosines, 2), tokens.grid), rtol=1e-4, atol=1e-5)
+    if not shared:
+        with pytest.raises(ConfigError, match="none of what RegionAttribute learned: pleural effusion, a small node"):
+            shown.ground(images, ["a cloud"])
+
+
+@pytest.mark.parametrize("method", ["concepts", "attributes", "tokens", "regions"])
+def test_a_method_that_was_not_trained_is_refused(method):
+    model, _ = trained(LocalAlignment() if method != "tokens" else ConceptPatch(), facts=("nodule",))
+    with pytest.raises(ConfigError, match=f"has nothing for the method '{method}' to read; it can be shown with"):
+        SimilarityModel(model, method)
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,13 @@ from voxtile.evaluate.retrieval.figures import MEAN
 from voxtile.evaluate.retrieval.questions import DIRECTIONS, RULES, Direction
 from voxtile.evaluate.retrieval.run import RetrievalResult
 from voxtile.evaluate.rows import Row, ScoreKind
+from voxtile.evaluate.scorers import LATE_INTERACTION, MATCHING
 
 _TITLES = {"text-to-image": "Which image does the caption describe?", "image-to-text": "Which caption fits the image?"}
 _LABELS = {
     "model": ("The model", "cosine similarity of image and text"),
+    LATE_INTERACTION: ("Late interaction", "the first candidates by their tokens: each with its best (TokenWise)"),
+    MATCHING: ("Matching", "the first candidates by the head that reads image and text (ImageTextMatching)"),
     "trivial": ("Trivial baseline", "words that go with a thumbnail, by ridge regression on the training split"),
     "shuffled": ("Shuffled images", "every image stands for one of another subject; this is chance"),
 }
@@ -64,7 +67,11 @@ class RetrievalSection:
 
 def retrieval_section(result: RetrievalResult) -> RetrievalSection:
     """Gather what the page shows of a retrieval task."""
-    sources = [_source("model", result.models[0]), *(_source("trivial", name) for name in result.models[1:])]
+    sources = [_source("model", result.models[0])]
+    for name in result.reranked:
+        scorer = name.removeprefix(f"{result.models[0]}+")
+        sources.append(Source(scorer, name, "model", *_LABELS[scorer]))
+    sources += [_source("trivial", name) for name in result.models[1:]]
     sources.append(_source("shuffled", result.models[0]))
     unit, units = UNIT_NAMES[result.task.unit]
     return RetrievalSection(

@@ -23,18 +23,24 @@ from voxtile.evaluate.report.plots import Curve, precision_recall_plot, reliabil
 from voxtile.evaluate.results import Evaluation
 from voxtile.evaluate.rows import Row, ScoreKind, find_row
 from voxtile.evaluate.runner import TaskResult
+from voxtile.evaluate.scorers import LATE_INTERACTION, MATCHING, SCORERS
 from voxtile.evaluate.sensitivity import PromptSensitivity
 from voxtile.evaluate.subgroups import Subgroup
 from voxtile.evaluate.trivial import NAME as TRIVIAL
 
-COLOURS = {"model": "#0b5cad", "head": "#b4540a", "ensemble": "#6b3fa0", "trivial": "#6a7682", "shuffled": "#a3adb7"}
-MARKERS = {"model": "o", "head": "D", "ensemble": "s"}
+COLOURS = {
+    "model": "#0b5cad", "head": "#b4540a", "ensemble": "#6b3fa0", LATE_INTERACTION: "#0a7a5c", MATCHING: "#a1216b",
+    "trivial": "#6a7682", "shuffled": "#a3adb7",
+}  # fmt: skip
+MARKERS = {"model": "o", "head": "D", "ensemble": "s", LATE_INTERACTION: "^", MATCHING: "v"}
 _PICTURES, _PICTURES_OF_A_CLASS = 12, 6  # of each kind over all classes (at least one a class), and of one class
 UNIT_NAMES = {"sample": ("image", "images"), "study": ("study", "studies")}
 _LABELS = {
     "model": ("Zero-shot prompts", "purely contrastive: image against text, no label of the task was used in scoring"),
     "head": ("Auxiliary fact head", "a classifier trained on facts beside the contrastive loss; not zero-shot"),
     "ensemble": ("Mean of both", "average of the prompt score and the fact head's"),
+    LATE_INTERACTION: ("Late interaction", "patches and the words of the prompts, each with its best (TokenWise)"),
+    MATCHING: ("Matching", "the head that tells pairs that belong together reads image and prompt (ImageTextMatching)"),
     "trivial": ("Trivial baseline", "logistic regression on intensity histogram and block means, same labels"),
     "shuffled": ("Shuffled images", "the prompts on images of other subjects; must be near chance"),
 }
@@ -190,6 +196,7 @@ def task_section(evaluation: Evaluation, result: TaskResult) -> TaskSection:
 
 def _sources(model: str, result: TaskResult) -> list[Source]:
     roles = {model: "model", model + FACT_HEAD: "head", model + ENSEMBLE: "ensemble"}
+    roles |= {f"{model}+{name}": name for name in SCORERS}
     sources = [Source(role, name, "model", *_LABELS[role]) for name, role in roles.items() if name in result.scores]
     if TRIVIAL in result.scores:
         sources.append(Source("trivial", TRIVIAL, "trivial", *_LABELS["trivial"]))

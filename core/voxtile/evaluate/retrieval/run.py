@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from voxtile.errors import EvaluationError
 from voxtile.evaluate.encode import unit_embeddings
 from voxtile.evaluate.metrics import Floats
 from voxtile.evaluate.model import EvaluationModel
+from voxtile.evaluate.pair_scores import PairScores
 from voxtile.evaluate.result import Result
 from voxtile.evaluate.retrieval.counting import Integers
 from voxtile.evaluate.retrieval.examples import Example, pick_examples
@@ -30,7 +32,8 @@ from voxtile.evaluate.retrieval.questions import (
     shown_others,
     text_to_image,
 )
-from voxtile.evaluate.retrieval.ranking import Places, find_both
+from voxtile.evaluate.retrieval.ranking import Places, Questions, find_both
+from voxtile.evaluate.retrieval.reranking import Candidates, TokenPairs, first_pairs, reordered
 from voxtile.evaluate.retrieval.task import RetrievalTask
 from voxtile.evaluate.retrieval.words import NAME, WordScores, word_scores
 from voxtile.evaluate.rows import Row
@@ -42,6 +45,8 @@ from voxtile.evaluate.units import Units, require_units, select_units
 from voxtile.evaluate.zero_shot import embed_texts
 
 _SHUFFLED = 40_000  # images that the shuffled control shows: of a large gallery one permutation says what chance is
+Finding: TypeAlias = Callable[[Questions, Questions], tuple[Places, Places]]
+"""From questions of texts and of images to where their first answers stand."""
 _ASK = {"text-to-image": text_to_image, "image-to-text": image_to_text}
 
 
@@ -54,6 +59,7 @@ class RetrievalResult(Result):
         captions: how many there are.
         texts: how many different ones.
         models: names in the rows: the model, and the trivial baseline where there is one.
+        reranked: names in the rows: the model whose first candidates are ordered anew, by each scorer.
         examples: queries with what they find.
         pairs: which caption belongs to which image.
         embedded: [N, D] of the images and [T, D] of the texts, normalised.
@@ -66,6 +72,7 @@ class RetrievalResult(Result):
     examples: tuple[Example, ...]
     pairs: Pairs
     embedded: tuple[Floats, Floats]
+    reranked: tuple[str, ...] = ()
 
     def details(self) -> dict[str, Any]:
         """What the provenance says of it beyond its splits."""
@@ -90,6 +97,7 @@ def run_retrieval(model: EvaluationModel, corpus: Corpus, task: RetrievalTask, o
     splits = select_units(corpus, task)
     require_units(splits, split, task)
     units = units_by_role(splits, split, options.seed)
+    scores = PairScores(model, (*task.scorers, *options.scorers))
     pairs = read_pairs(corpus, task, units["reported"])
     train = _train_pairs(corpus, task, units["train"])
     used = {"reported": pairs.units} | ({"train": train.units} if train else {})
@@ -105,6 +113,11 @@ def run_retrieval(model: EvaluationModel, corpus: Corpus, task: RetrievalTask, o
     words = word_scores(train, encoded["train"].simple, encoded["reported"].simple, pairs.texts) if train else None
     search = _Search(pairs, task, options)
     rows, places = search.rows(model.name, shown, texts, words)
+    if scores:
+        tokens = TokenPairs(scores, encoded["reported"].units, images, pairs.texts)
+        found = search.candidates(shown, texts, task.rerank or options.rerank)
+        for number, scorer in enumerate(scores.scorers):
+            rows += search.reranked(f"{model.name}+{scorer.name}", shown, texts, found.scored(tokens, number))
     return RetrievalResult(
         task=task,
         split=split,
@@ -118,6 +131,7 @@ def run_retrieval(model: EvaluationModel, corpus: Corpus, task: RetrievalTask, o
         captions=len(pairs.text),
         texts=len(np.unique(pairs.group)),
         models=(model.name, NAME) if words else (model.name,),
+        reranked=tuple(f"{model.name}+{scorer.name}" for scorer in scores.scorers),
         examples=pick_examples(pairs, shown, texts, places),
         pairs=pairs,
         embedded=(shown, texts),
@@ -140,6 +154,27 @@ def _notes(search: _Search, pairs: Pairs, units: dict[str, Units], fitted: bool)
     if not fitted:
         notes.append("no trivial baseline: there is no training split with captions to fit it on")
     return tuple(notes)
+
+
+@dataclass(frozen=True)
+class FirstPairs:
+    """Pairs that are ordered anew: (query, item) of texts that look for images, and of images that look for texts."""
+
+    of_texts: tuple[Integers, Integers]
+    of_images: tuple[Integers, Integers]
+    images: int
+    texts: int
+
+    def scored(self, tokens: TokenPairs, number: int) -> tuple[Candidates, Candidates]:
+        """Candidates of texts and of images with the scores of a scorer."""
+        text, unit = self.of_texts
+        of_texts = Candidates(text, unit, tokens.by_unit(number, unit, text)[1], self.images)
+        unit, text = self.of_images
+        return of_texts, Candidates(unit, text, tokens.by_unit(number, unit, text)[0], self.texts)
+
+
+def _by_cosine(images: Floats, texts: Floats, pairs: Pairs) -> Finding:
+    return lambda of_texts, of_images: find_both(texts, images, pairs.copies, of_texts, of_images)
 
 
 class _Search:
@@ -168,21 +203,52 @@ class _Search:
         own: dict[tuple[Direction, Rule], Floats] = {}
         mixed: dict[tuple[Direction, Rule], Floats] = {}
         places: dict[Direction, Places] = {}
-        for direction, found in self._find(images, texts, self._orders).items():
+        for direction, found in self._find(_by_cosine(images, texts, self._pairs), self._orders).items():
             places[direction] = found["strict"][0]
-            for rule in RULES:
-                own[direction, rule] = self._recall(direction, rule, found[rule][0])
-                shuffled = [self._recall(direction, rule, part) for part in found[rule][1:]]
-                mixed[direction, rule] = np.mean(shuffled, axis=0)
+            self._recalls(direction, found, own, mixed)
         rows = self.table.rows(Recalls(model, "model", own))
         if words is not None:
             simple: dict[tuple[Direction, Rule], Floats] = {}
-            for direction, found in self._find(words.images, words.texts, []).items():
+            for direction, found in self._find(_by_cosine(words.images, words.texts, self._pairs), []).items():
                 simple |= {(direction, rule): self._recall(direction, rule, found[rule][0]) for rule in RULES}
             rows += self.table.rows(Recalls(NAME, "trivial", simple))
         return rows + self.table.rows(Recalls(model, "shuffled", mixed)), places
 
-    def _find(self, images: Floats, texts: Floats, orders: list[Integers]) -> dict[Direction, dict[Rule, list[Places]]]:
+    def candidates(self, images: Floats, texts: Floats, count: int) -> FirstPairs:
+        """The first pairs of both directions."""
+        return FirstPairs(first_pairs(texts, images, count), first_pairs(images, texts, count), len(images), len(texts))
+
+    def reranked(self, model: str, images: Floats, texts: Floats, found: tuple[Candidates, Candidates]) -> list[Row]:
+        """Rows of the model whose first candidates (of texts, and of images) are ordered anew, and its control."""
+        own: dict[tuple[Direction, Rule], Floats] = {}
+        mixed: dict[tuple[Direction, Rule], Floats] = {}
+        cosine, shown = _by_cosine(images, texts, self._pairs), np.ones(len(images), np.int64)
+
+        def find(of_texts: Questions, of_images: Questions) -> tuple[Places, Places]:
+            by_text, by_image = cosine(of_texts, of_images)
+            return (
+                reordered(by_text, of_texts, found[0], shown),
+                reordered(by_image, of_images, found[1], self._pairs.copies),
+            )
+
+        for direction, places in self._find(find, self._orders).items():
+            self._recalls(direction, places, own, mixed)
+        return [*self.table.rows(Recalls(model, "model", own)), *self.table.rows(Recalls(model, "shuffled", mixed))]
+
+    def _recalls(
+        self,
+        direction: Direction,
+        found: dict[Rule, list[Places]],
+        own: dict[tuple[Direction, Rule], Floats],
+        mixed: dict[tuple[Direction, Rule], Floats],
+    ) -> None:
+        """Add the recalls of a direction, as asked and with the images of others."""
+        for rule in RULES:
+            own[direction, rule] = self._recall(direction, rule, found[rule][0])
+            shuffled = [self._recall(direction, rule, part) for part in found[rule][1:]]
+            mixed[direction, rule] = np.mean(shuffled, axis=0)
+
+    def _find(self, find: Finding, orders: list[Integers]) -> dict[Direction, dict[Rule, list[Places]]]:
         """Places under each rule, as asked and with the images of each order, from one pass over similarities."""
         asked = {
             direction: [
@@ -196,7 +262,7 @@ class _Search:
             for direction in DIRECTIONS
         }
         joined = [joined_questions(asked[direction]) for direction in ("text-to-image", "image-to-text")]
-        both = find_both(texts, images, self._pairs.copies, *joined)
+        both = find(*joined)
         each = 1 + len(orders)
         found: dict[Direction, dict[Rule, list[Places]]] = {}
         for direction, places in zip(DIRECTIONS, both, strict=True):

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from voxtile.evaluate.scorers import scorers_of
 from voxtile.evaluate.task import Task
 from voxtile.evaluate.task_place import Place, shown
 
-RETRIEVAL_KEYS = ("captions", "recall")
+RETRIEVAL_KEYS = ("captions", "recall", "scorers", "rerank")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,10 +20,15 @@ class RetrievalTask(Task):
     Attributes:
         captions: kinds of captions that count; none means all kinds.
         recall: the k of recall@k, ascending.
+        scorers: what orders the first candidates of each query anew, by the tokens of both sides
+            (`voxtile.evaluate.pair_scores`).
+        rerank: how many these are; None for what the options say.
     """
 
     captions: tuple[str, ...] = ("raw",)
     recall: tuple[int, ...] = (1, 5, 10)
+    scorers: tuple[str, ...] = ()
+    rerank: int | None = None
 
 
 def parse_retrieval(place: Place, task: Mapping[str, Any], shared: Mapping[str, Any]) -> RetrievalTask:
@@ -45,4 +51,13 @@ def parse_retrieval(place: Place, task: Mapping[str, Any], shared: Mapping[str, 
         raise place.at("recall").error(
             f"expected a list of different whole numbers above 0, such as [1, 5, 10], found {shown(cutoffs)}"
         )
-    return RetrievalTask(**shared, captions=tuple(kinds), recall=tuple(sorted(cutoffs)))
+    count = task.get("rerank")
+    if count is not None and (type(count) is not int or count < 1):
+        raise place.at("rerank").error(f"expected a whole number above 0, found {shown(count)}")
+    return RetrievalTask(
+        **shared,
+        captions=tuple(kinds),
+        recall=tuple(sorted(cutoffs)),
+        scorers=scorers_of(place, task),
+        rerank=count,
+    )

@@ -2,5 +2,5 @@
 
 from typing import Literal, get_args
 
-Method = Literal["auto", "regions", "tokens", "maskclip", "gradcam", "legrad"]
+Method = Literal["auto", "regions", "tokens", "concepts", "attributes", "maskclip", "gradcam", "legrad"]
 METHODS: tuple[Method, ...] = get_args(Method)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from voxtile.data.preset import Preset
 from voxtile.errors import ConfigError
+from voxtile.evaluate.flat import BandsModel
 from voxtile.evaluate.model import EvaluationModel
 from voxtile.grounding.similarity.gradcam import gradcam_maps, resized
 from voxtile.grounding.similarity.legrad import legrad_maps
@@ -20,7 +21,8 @@ from voxtile.grounding.similarity.maskclip import patch_embeddings
 from voxtile.grounding.similarity.method import METHODS, Method
 from voxtile.grounding.similarity.side import ImageSide, image_side, noting_last_map, with_gradients
 
-_COSINES = ("regions", "tokens", "maskclip")
+_COSINES = ("regions", "tokens", "concepts", "attributes", "maskclip")
+_ASKED_FOR = ("attributes", "legrad")  # only where they are named: one knows few phrases, the other is dear
 
 
 @runtime_checkable
@@ -37,12 +39,14 @@ class SimilarityModel:
     | method | map | for |
     |---|---|---|
     | `regions` | cosine of the features that `RegionContrast` aligned with phrases | checkpoints trained with it |
-    | `tokens` | mean cosine of a place and the phrase's words | checkpoints trained with `TokenWise` |
+    | `tokens` | mean cosine of a place and the phrase's words | trained with `TokenWise` or `LocalAlignment` |
+    | `concepts` | cosine of a place and the phrase, as facts were sought | trained with `ConceptPatch` |
+    | `attributes` | cosine of an attribute and what its head makes of a place | trained with `RegionAttribute` |
     | `maskclip` | cosine of a patch's own value and the phrase | vision transformers, CLIP's ResNets |
     | `legrad` | positive gradients of the similarity by attention | vision transformers |
     | `gradcam` | features weighted by the similarity's gradient | any tower |
 
-    `auto` is the first in this order that the model has, `legrad` left out.
+    `auto` is the first in this order that the model has, `attributes` and `legrad` left out.
 
     A similarity says where rather than whether: maps are scaled to 0 to 1 over an image, and the presence of a target
     is half of one plus the cosine of the whole image and the phrase. Thresholds for both come from a validation split.
@@ -60,12 +64,10 @@ class SimilarityModel:
     def __init__(self, model: EvaluationModel, method: Method = "auto") -> None:
         if method not in METHODS:
             raise ConfigError(f"'{method}' is no method of similarity maps; there are {', '.join(METHODS)}")
-        if not isinstance(model, PhraseEncoder):
-            raise ConfigError(f"model '{model.name}' cannot encode phrases, so that it shows none by similarity")
-        self._phrases: PhraseEncoder = model
+        self._phrases = _phrase_encoder(model)
         self._model, self._side = model, image_side(model)
         has = _has(self._side)
-        self.method: Method = next(m for m in has if m != "legrad") if method == "auto" else method
+        self.method: Method = next(m for m in has if m not in _ASKED_FOR) if method == "auto" else method
         if self.method not in has:
             raise ConfigError(
                 f"model '{model.name}' has nothing for the method '{method}' to read; it can be shown with "
@@ -126,10 +128,8 @@ class SimilarityModel:
     def _cosines(self, images: Tensor, phrases: Sequence[str], texts: Tensor) -> Tensor:
         """[S, P, *g]."""
         side = self._side
-        if self.method == "regions" and side.regions is not None:
-            return side.regions(images, phrases)
-        if self.method == "tokens" and side.tokens is not None:
-            return side.tokens(images, phrases)
+        if self.method in side.learned:
+            return side.learned[self.method](images, phrases)
         if side.transformer is not None:
             patches, grid = patch_embeddings(side.transformer, images), side.transformer.grid
         else:
@@ -179,13 +179,16 @@ class SimilarityModel:
         return resized(torch.stack(maps, 1), images.shape[2:]), embeddings
 
 
+def _phrase_encoder(model: EvaluationModel) -> PhraseEncoder:
+    own = model.pictures if isinstance(model, BandsModel) else model
+    if not isinstance(own, PhraseEncoder):
+        raise ConfigError(f"model '{model.name}' cannot encode phrases, so that it shows none by similarity")
+    return own
+
+
 def _has(side: ImageSide) -> list[Method]:
     """Methods that a model can be shown with, the most local first."""
-    found: list[Method] = []
-    if side.regions is not None:
-        found.append("regions")
-    if side.tokens is not None:
-        found.append("tokens")
+    found: list[Method] = [method for method in METHODS if method in side.learned]
     if side.transformer is not None or side.values is not None:
         found.append("maskclip")
     found.append("gradcam")

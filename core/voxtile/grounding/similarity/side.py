@@ -6,9 +6,9 @@ Shape letters: S images, P phrases, N tokens, D the shared width, *g a grid of t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import singledispatch
 from typing import Any
 
@@ -17,23 +17,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from voxtile.errors import ConfigError
+from voxtile.evaluate.flat import BandsModel, SlicePooledModel
 from voxtile.grounding.decoder import require_levels
 from voxtile.grounding.similarity.attention import Map, PatchTransformer
+from voxtile.grounding.similarity.learned import LocalSimilarity, learned_similarities
 from voxtile.grounding.similarity.towers import of_open_clip, of_timm, of_transformers
 from voxtile.models.huggingface import HuggingFacePair
 from voxtile.models.load import EncoderModel
 from voxtile.models.openclip import OpenClipImage
 from voxtile.models.openclip_tokens import resnet_values
 from voxtile.models.timm import TimmFeatures
-from voxtile.models.tower import full_precision
 from voxtile.models.vit import ViTTower
-from voxtile.objectives.region_contrast import RegionContrast
-from voxtile.objectives.token_wise import TokenWise
 
 _PATCHES = re.compile(r"(^|\.)(patch_embed(ding)?s?|embeddings|ln_pre)(\.|$)")  # of timm, transformers, open_clip
-
-LocalSimilarity = Callable[[Tensor, Sequence[str]], Tensor]
-"""Images and P phrases to [S, P, *g] cosines of places and phrases."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,7 @@ class ImageSide:
         transformer: the tower as a vision transformer, where it is one.
         values: of a tower that pools its last feature map by attention, that map to [S, N, D].
         levels: feature maps that the embedding is pooled from and the embedding [S, D], where the tower gives them.
-        regions, tokens: similarities of places that were trained for, by `RegionContrast` and by `TokenWise`.
+        learned: similarities of places that were trained for, by method, the most local first.
     """
 
     module: nn.Module
@@ -56,8 +52,7 @@ class ImageSide:
     transformer: PatchTransformer | None = None
     values: Map | None = None
     levels: Callable[[Tensor], tuple[Sequence[Tensor], Tensor]] | None = None
-    regions: LocalSimilarity | None = None
-    tokens: LocalSimilarity | None = None
+    learned: Mapping[str, LocalSimilarity] = field(default_factory=dict)
 
 
 @singledispatch
@@ -71,6 +66,16 @@ def image_side(model: object) -> ImageSide:
         f"similarity maps need a checkpoint, an open_clip model or a CLIP or SigLIP of transformers, not a "
         f"{type(model).__name__}"
     )
+
+
+@image_side.register
+def _(model: BandsModel) -> ImageSide:
+    """Of tiles by three of their bands: as of the pictures that they become."""
+    if isinstance(model, SlicePooledModel):
+        raise ConfigError(
+            f"model '{model.name}' reads pictures, and a volume's similarity map needs a model of volumes; take one"
+        )
+    return image_side(model.pictures)
 
 
 @image_side.register
@@ -106,39 +111,8 @@ def _(model: EncoderModel) -> ImageSide:
         transformer,
         None if values is None else lambda x: project(values(x)),
         levels if tower.level_widths and not isinstance(tower, ViTTower) else None,  # of a ViT they come after pooling
-        *_trained(model),
+        learned_similarities(model),
     )
-
-
-def _trained(model: EncoderModel) -> tuple[LocalSimilarity | None, LocalSimilarity | None]:
-    """Similarities by region and by word, of the objectives that learned them."""
-    regions = next((part for part in model.objectives if isinstance(part, RegionContrast)), None)
-    words = next((part for part in model.objectives if isinstance(part, TokenWise)), None)
-
-    def by_region(images: Tensor, phrases: Sequence[str]) -> Tensor:
-        assert regions is not None
-        assert regions.project is not None
-        level = require_levels(model.encoder.encode_samples(images, tokens=True)[1])[regions.level]
-        places = F.normalize(full_precision(regions.project(level.movedim(1, -1))), dim=-1)
-        return (places @ model.encode_phrases(phrases).to(places.device).T).movedim(-1, 1)
-
-    def by_word(images: Tensor, phrases: Sequence[str]) -> Tensor:
-        assert words is not None
-        assert words.image_projection is not None
-        assert words.text_projection is not None
-        encoded = model.encoder.encode_samples(images, tokens=True)[1]
-        texts = model.encoded_phrases(phrases)[1]
-        assert encoded.tokens is not None
-        assert encoded.grid is not None
-        assert texts.tokens is not None
-        places = F.normalize(full_precision(words.image_projection(encoded.tokens)), dim=2)
-        said = F.normalize(full_precision(words.text_projection(texts.tokens)), dim=2)
-        real = said.new_ones(said.shape[:2]) if texts.mask is None else texts.mask.to(said.dtype)
-        mean = (said * real.unsqueeze(2)).sum(1) / real.sum(1, keepdim=True).clamp(min=1)
-        similar: Tensor = (places @ mean.T).transpose(1, 2)
-        return similar.reshape(*similar.shape[:2], *encoded.grid)
-
-    return by_region if regions is not None else None, by_word if words is not None else None
 
 
 @contextmanager

@@ -242,10 +242,10 @@ def test_another_language_says_nothing_that_is_judged_but_names_are_found():
     "text", ["", " ", "nodule", "no " * 3000, "nodule " * 10000, "\0\n;;;(((", "8 mm", "x" * 50000]
 )
 def test_any_text_gets_a_verdict(text):
-    started = time.perf_counter()
+    started = time.process_time()
     verdict = judge("medical", text, CHEST, CHEST_SCOPE)
     assert verdict.verdict in {"supported", "unknown", "unsupported", "contradicted"}
-    assert time.perf_counter() - started < 20
+    assert time.process_time() - started < 20
 
 
 def test_the_vocabulary_knows_the_names_that_the_domains_write():

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 
@@ -424,8 +425,11 @@ def test_killed_anywhere_nothing_is_asked_twice_and_the_tables_are_the_same(tmp_
     count, killed = 40, build(tmp_path / "killed", 40)
     whole = build(tmp_path / "whole", count)
 
+    killed_by_now = threading.Event()
+
     def slow(prompt, _):
-        time.sleep(0.01)
+        if len(model.answered) >= 15:  # the kill comes in the middle, however late this process looks
+            killed_by_now.wait(120)
         return json.dumps({"caption": truth(prompt)})
 
     model.answer = slow
@@ -448,6 +452,7 @@ def test_killed_anywhere_nothing_is_asked_twice_and_the_tables_are_the_same(tmp_
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.wait()
+    killed_by_now.set()
     before = settled(model)
     assert 12 <= len(before) < count
     assert main(["caption", str(killed), *options]) == 0

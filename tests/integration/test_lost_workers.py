@@ -31,7 +31,7 @@ def fit(nursery, corpus, folder, *extra):
 
 def workers_of(nursery, child, at_least=2):
     """The loader's workers, once the run saves checkpoints."""
-    for _ in range(600):
+    for _ in range(2400):
         assert nursery.is_running(child), nursery.said()
         found = psutil.Process(child).children()
         if len(found) >= at_least:
@@ -41,7 +41,7 @@ def workers_of(nursery, child, at_least=2):
 
 
 def saved(folder):
-    for _ in range(600):
+    for _ in range(2400):
         if list(folder.glob("runs/tiny/version_*/checkpoints/last.ckpt")):
             return
         time.sleep(0.05)
@@ -62,7 +62,7 @@ def test_a_lost_worker_ends_the_run_which_then_goes_on(number, said, training_nu
     began = time.monotonic()
     os.kill(worker.pid, number)
     assert training_nursery.wait() == 2, training_nursery.said()
-    assert time.monotonic() - began < TIMEOUT + 30
+    assert time.monotonic() - began < TIMEOUT + 100
     assert not psutil.pid_exists(worker.pid)
     line = training_nursery.said().strip().splitlines()[-1]
     assert re.search(said.format(pid=worker.pid), line)

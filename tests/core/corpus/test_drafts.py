@@ -38,7 +38,7 @@ def started():
         ready = context.Event()
         processes.append(context.Process(target=target, args=(path, ready)))
         processes[-1].start()
-        assert ready.wait(20)
+        assert ready.wait(60)
         return processes[-1]
 
     yield start

@@ -245,3 +245,36 @@ def test_quality_bits_are_those_of_the_collection(tmp_path, make_raster, stem, c
         make_raster(tmp_path / f"{stem}_{band}.TIF", RNG.integers(5000, 30000, (40, 40), dtype=np.uint16), metres=30)
     with open_scene(find_scenes(tmp_path)[0]) as scene:
         assert [(m.name, m.kind) for m in scene.masks] == [("BQA", kind)]
+
+
+@pytest.mark.parametrize(
+    ("sidecar", "unit", "scale", "offset"),
+    [
+        ("{sensor: landsat-8-9-oli-tirs, product: L1, sun_elevation: 30, bands: [B4]}", "reflectance", 4e-5, -0.2),
+        ("{sensor: landsat-8-9-oli-tirs, product: L1, bands: [B4]}", "reflectance * sin(sun elevation)", 2e-5, -0.1),
+        ("{sensor: landsat-8-9-oli-tirs, product: L1, bands: [B10]}", "W m-2 sr-1 um-1", 3.342e-4, 0.1),
+        ("{sensor: landsat-8-9-oli-tirs, product: L1, platform: LANDSAT_9, bands: [B10]}", "DN", 1, 0),
+        ("{sensor: landsat-7-etm, product: L1, sun_elevation: 30, bands: [B3]}", "DN", 1, 0),
+        (
+            "{sensor: landsat-7-etm, product: L1, bands: [B3], scale: 0.5, offset: 1, unit: radiance}",
+            "radiance",
+            0.5,
+            1,
+        ),
+        ("{sensor: landsat-7-etm, product: L2, bands: [B3]}", "reflectance", 2.75e-5, -0.2),
+    ],
+)
+def test_a_sidecar_of_level_1_says_what_the_numbers_are(tmp_path, make_raster, sidecar, unit, scale, offset):
+    make_raster(tmp_path / "a.tif", RNG.integers(5000, 30000, (40, 40), dtype=np.uint16), metres=30)
+    (tmp_path / "a.yaml").write_text(sidecar)
+    with open_scene(find_scenes(tmp_path)[0]) as scene:
+        (band,) = scene.select(None)
+        assert band.band.unit == unit
+        assert (band.scale, band.offset) == pytest.approx((scale, offset))
+
+
+def test_a_sun_below_the_horizon_gives_no_reflectance(tmp_path, make_raster):
+    make_raster(tmp_path / "a.tif", RNG.integers(5000, 30000, (40, 40), dtype=np.uint16), metres=30)
+    (tmp_path / "a.yaml").write_text("{sensor: landsat-8-9-oli-tirs, product: L1, sun_elevation: -3, bands: [B4]}")
+    with pytest.raises(SceneError, match="sun's elevation is '-3"):
+        open_scene(find_scenes(tmp_path)[0])

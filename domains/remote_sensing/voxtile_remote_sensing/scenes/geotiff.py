@@ -116,7 +116,9 @@ def _bands(ref: SceneRef, header: RasterHeader, sidecar: Sidecar) -> tuple[Scene
     else:
         sensor = load_sensor(sidecar.sensor) if sidecar.sensor else None
         named = names_in_file(header, sensor, sidecar.product)
-        named = named and [None if band is None else replace(band, **sidecar.common) for band in named]
+        named = named and [
+            None if band is None else replace(sidecar.of_level(band), **sidecar.common) for band in named
+        ]
     if named is None:
         raise SceneError(_unnamed(ref, header))
     names = [band.name for band in named if band is not None]

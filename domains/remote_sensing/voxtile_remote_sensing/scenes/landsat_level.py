@@ -16,6 +16,7 @@ from voxtile_remote_sensing.scenes.protocol import SceneError
 
 OLI = ("landsat-8", "landsat-9")
 TIRS = "landsat-8"
+UNCORRECTED = "reflectance * sin(sun elevation)"
 LEVEL_1 = (0.00002, -0.1)  # REFLECTANCE_MULT and REFLECTANCE_ADD of OLI, LSDS-1574
 # L1TP, L1GT, L1GS, L2SP, L2SR, L1, "landsat-c2l1", "landsat-8-l1-c1", LC08_L1GT_…
 _LEVEL = re.compile(r"(?:^|[^A-Z0-9]|C\d)L(?:EVEL)?[-_ ]?([12])(?!\d)")
@@ -116,3 +117,29 @@ def level_1_band(
         f"{where}: nothing says how the numbers of band {band.name} at Level 1 become physical; put the scene's "
         f"MTL.txt beside the rasters under their names of the USGS, or state scale, offset and unit"
     )
+
+
+def level_1_without_mtl(band: Band, elevation: float | None, sensor: str, platform: str | None, where: str) -> Band:
+    """A band of Level 1 of which a person says the sensor alone, with the unit of what can be known.
+
+    OLI's reflectance without the sun's elevation is what it is, times the sine of that; the numbers of TM and ETM+, and
+    of the thermal bands of Landsat 9, stand in each scene's MTL, so that they are digital numbers here.
+
+    Args:
+        band: of the registry, with its product's scale.
+        elevation: of the sun, degrees, or None.
+        sensor: name of the sensor.
+        platform: that the person states, or None.
+        where: the file, for messages.
+
+    Raises:
+        SceneError: the elevation is no number between 0 and 90.
+    """
+    if not sensor.startswith(OLI) or (band.unit != "reflectance" and str(platform)[-1:] == "9"):
+        return replace(band, scale=1.0, offset=0.0, unit="DN")
+    if band.unit != "reflectance":
+        return band
+    if elevation is None:
+        return replace(band, unit=UNCORRECTED)
+    scale, offset = over_sine(band.scale, band.offset, elevation, where)
+    return replace(band, scale=scale, offset=offset)

@@ -5,6 +5,7 @@ input folder. Example, for a Landsat crop whose file holds blue, green, red in t
 
     sensor: landsat-8-9-oli-tirs
     product: L1
+    sun_elevation: 38.2
     datetime: 2020-05-18T13:30:00Z
     bands: [B2, B3, B4]
 """
@@ -24,6 +25,7 @@ from rasterio.errors import CRSError
 from voxtile.bounded_text import load_yaml
 from voxtile.errors import ConfigError
 from voxtile_remote_sensing.bands.registry import COMMON_NAMES, Band, load_sensor
+from voxtile_remote_sensing.scenes.landsat_level import level_1_without_mtl
 from voxtile_remote_sensing.scenes.protocol import SceneError
 
 FOLDER_FILE = "bands.yaml"
@@ -61,6 +63,7 @@ class Sidecar:
         datetime: ISO 8601 in UTC.
         licence: of the data.
         crs: for files without one.
+        sun_elevation: at the scene's centre in degrees, for reflectance of Landsat Level 1.
         bands: entries by position in the file: a name, or a mapping with `name` and other values; None for a band
             that is not used.
         common: scale, offset, nodata, unit and resolution for all bands.
@@ -75,6 +78,7 @@ class Sidecar:
     datetime: str | None = None
     licence: str | None = None
     crs: CRS | None = None
+    sun_elevation: float | None = None
     bands: tuple[Any, ...] | None = None
     common: Mapping[str, Any] = field(default_factory=dict)
     masks: tuple[SidecarMask, ...] = ()
@@ -104,9 +108,20 @@ class Sidecar:
             common = name.lower() if name.lower() in COMMON_NAMES else None
             return Band(name, common_name=common, source=f"sidecar {self.where}")
         try:
-            return load_sensor(self.sensor).band(name, self.product, platform=self.platform)
+            band = load_sensor(self.sensor).band(name, self.product, platform=self.platform)
         except ConfigError as error:
             raise SceneError(f"{self.where}: {error}") from error
+        return self.of_level(band)
+
+    def of_level(self, band: Band) -> Band:
+        """A band of the registry with the scale that can be known without the scene's metadata.
+
+        Raises:
+            SceneError: the sun's elevation cannot be.
+        """
+        if self.sensor is None or not self.sensor.startswith("landsat") or self.product != "L1":
+            return band
+        return level_1_without_mtl(band, self.sun_elevation, self.sensor, self.platform, self.where)
 
 
 def sidecar_of(path: str, files: Mapping[str, int], root: Path, given: Path | None) -> str | None:
@@ -143,7 +158,8 @@ def read_sidecar(file: Path, where: str) -> Sidecar:
         raise SceneError(f"{where}: not valid YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(values, dict):
         raise SceneError(f"{where}: a sidecar is a mapping; for example {EXAMPLE}")
-    known = {"sensor", "product", "platform", "modality", "datetime", "licence", "crs", "bands", "masks"}
+    known = {"sensor", "product", "platform", "modality", "datetime", "licence", "crs", "bands", "masks",
+             "sun_elevation"}  # fmt: skip
     common = {"scale", "offset", "nodata", "unit", "resolution_m"}
     unknown = set(values) - known - common
     if unknown:
@@ -167,6 +183,7 @@ def read_sidecar(file: Path, where: str) -> Sidecar:
         datetime=_datetime(values.get("datetime"), where),
         licence=values.get("licence"),
         crs=_crs(values.get("crs"), where),
+        sun_elevation=_degrees(values.get("sun_elevation"), where),
         bands=None if bands is None else tuple(bands),
         common={key: _number(key, values[key], where) for key in sorted(common & set(values))},
         masks=_masks(values.get("masks", []), where),
@@ -220,6 +237,11 @@ def _number(key: str, value: object, where: str) -> float | str | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise SceneError(f"{where}: '{key}' is '{value}', not a number")
     return float(value)
+
+
+def _degrees(value: object, where: str) -> float | None:
+    number = None if value is None else _number("sun_elevation", value, where)
+    return None if number is None else float(number)
 
 
 def _masks(entries: object, where: str) -> tuple[SidecarMask, ...]:

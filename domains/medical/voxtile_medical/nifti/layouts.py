@@ -120,14 +120,13 @@ def has_channels(images: Iterable[str], labels: Collection[str] = ()) -> bool:
         labels: stems of its label maps.
     """
     channels: dict[str, set[int]] = defaultdict(set)
-    stems = set(images)
-    for stem in stems:
+    for stem in set(images):
         match = _CHANNEL.fullmatch(stem)
         if match is None:
             return False
         channels[match[1]].add(int(match[2]))
     if labels:
-        return not stems & set(labels) and bool(channels.keys() & set(labels))
+        return bool(channels.keys() & set(labels))
     return all(found == set(range(len(found))) and len(found) <= _MOST_CHANNELS for found in channels.values())
 
 

@@ -242,10 +242,10 @@ def refuse_labels(volume: npt.NDArray[Any], header: NiftiHeader) -> None:
         Verdict: `looks-like-labels`.
     """
     volume = volume[np.isfinite(volume)] if volume.dtype.kind == "f" else volume
-    ends = sorted(
-        float(end) * header.slope + header.intercept for end in (volume.min(initial=0), volume.max(initial=0))
-    )
-    if ends[0] < 0 or not volume.size:
+    if not volume.size:
+        return
+    ends = sorted(float(end) * header.slope + header.intercept for end in (volume.min(), volume.max()))
+    if ends[0] < 0:
         return
     for values in (volume.reshape(-1)[:: max(1, volume.size >> 16)], volume):  # a glance settles nearly all
         found = np.unique(values)

@@ -106,7 +106,7 @@ def nwpu_captions(f):
 
 def bigearthnet(f):
     patch, radar = "S2A_MSIL2A_20170613T101031_N9999_R022_T33UUP_26_57", "S1A_IW_GRDH_1SDV_20170613T165043_33UUP_26_57"
-    for band in ("B02", "B03", "B04"):
+    for band in ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12"):
         f.raster(f"BigEarthNet-S2/{patch[:-6]}/{patch}/{patch}_{band}.tif", 1)
     for band in ("VV", "VH"):
         f.raster(f"BigEarthNet-S1/{radar[:-12]}/{radar}/{radar}_{band}.tif", 1)
@@ -332,3 +332,113 @@ def test_a_recipe_has_the_options_of_a_conversion(name):
     wanted = run_options(CONVERTERS["nifti"], "convert nifti")
     assert {"workers", "engine", "retry", "dry_run", "on_error"} <= wanted
     assert run_options(RECIPES[name], f"build {name}") == wanted
+
+
+# Recipe → (what the download lacks, the name of it that must be said); a pattern is a glob of files.
+LACKING = {
+    "aid": ("AID/Beach/*", "'beach'"),
+    "arch": ("pubmed_set/captions.json", "captions.json"),
+    "bach": ("Photos/InSitu/*", "'breast carcinoma in situ'"),
+    "bigearthnet": ("BigEarthNet-S2/*/*/*_B02.tif", "_B02.tif"),
+    "breakhis": ("benign/40X/*", "holds no picture of BreakHis"),
+    "camelyon16": ("training/lesion_annotations/*", "lesion annotations (XML) of 'tumor_001'"),
+    "chatearthnet": ("s2_band_5_6_7_images/*", "'s2_band_5_6_7_images'"),
+    "digestpath": ("tissue-train-neg/*", "holds no picture of DigestPath"),
+    "dior-rsvg": ("DIOR_RSVG/test.txt", "'DIOR_RSVG/test.txt'"),
+    "eurosat": ("EuroSAT_RGB/River/*", "9 of the 10 classes: 'annual crop'"),
+    "eurosat-ms": ("EuroSAT_MS/River/*", "'EuroSAT_MS'"),
+    "fmow": ("train/airport/airport_5/*.json", "no JSON of the same name"),
+    "gaia": ("test/0.tar", "test/*.tar"),
+    "lc25000": ("lung_colon_image_set/lung_image_sets/lung_n/*", "'benign lung tissue'"),
+    "medmnist": ("pneumoniamnist.npz", "pneumoniamnist.npz"),
+    "mhist": ("images/*", "'images/MHIST_aaa.png'"),
+    "nct-crc": ("CRC-VAL-HE-7K/TUM/*", "'NCT-CRC-HE-100K'"),
+    "nwpu-captions": ("NWPU_images/airplane/*", "airplane_001.jpg"),
+    "openpath": ("images/*", "'a.jpg'"),
+    "pathgen-1.6m": ("PathGen-1.6M.json", "'PathGen-1.6M.json'"),
+    "patternnet": ("PatternNet/images/beach/*", "'beach'"),
+    "pcam": ("*_y.h5", "'camelyonpatch_level_2_split_test_y.h5'"),
+    "quilt-1m": ("images_part_1/*", "'v_image_1.jpg'"),
+    "resisc45": ("NWPU-RESISC45/beach/*", "'beach'"),
+    "rs5m": ("val/*", "val/*.tar"),
+    "rsicd": ("RSICD_images/*", "airport_1.jpg"),
+    "rsitmd": ("dataset_RSITMD.json", "dataset_RSITMD.json"),
+    "rsscn7": ("RSSCN7/bField/*", "'farmland'"),
+    "rsvg": ("images/*", "'images/a.jpg'"),
+    "sicap": ("partition/Test/*", "'partition/Test/Test.xlsx'"),
+    "skin-cancer": ("data/tiles-v2.csv", "'tiles-v2.csv'"),
+    "skyscript": ("dataframe/*test*", "'test'"),
+    "skyscript-benchmark": ("aid/images/*", "'images/1.jpg'"),
+    "spacenet": ("AOI_2_Vegas_Train/geojson/buildings/*", "GeoJSON footprints"),
+    "ssl4eo-s12": ("val/S2L2A/*", "val/S2L2A"),
+    "sydney-captions": ("dataset.json", "dataset.json"),
+    "tcga": ("TCGA_Reports.csv", "TCGA_Reports.csv"),
+    "torchgeo": ("eurosat-test.txt", "'test'"),
+    "ucm-captions": ("imgs/2.tif", "'imgs/2.tif'"),
+    "vrsbench": ("Images_val/*", "P1_0001.png"),
+    "wsss4luad": ("1.training/*", "'1.training'"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_an_incomplete_download_is_one_sentence_that_names_what_is_missing(tmp_path, capsys, name):
+    write, _, words = LAYOUTS[name]
+    pattern, lacking = LACKING[name]
+    root = tmp_path / "download"
+    root.mkdir()
+    write(Folder(root))
+    for path in root.glob(pattern):
+        path.unlink()
+        if not any(path.parent.iterdir()):
+            path.parent.rmdir()
+    source = root / "pneumoniamnist.npz" if name == "medmnist" else root
+    status = main(["build", name, str(source), str(tmp_path / "corpus"), "--engine", "inline", "--dry-run", *words])
+    said = [line for line in capsys.readouterr().err.splitlines() if lacking in line]
+    assert len(said) == 1, said
+    assert status in (0, 2)
+    assert "unexpected" not in said[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "official", "known", "unknown", "nearest"),
+    [
+        ("eurosat", "EuroSAT_RGB/SeaLake", "EuroSAT_RGB/sea_lake", "EuroSAT_RGB/SeaLakes", "'SeaLake'"),
+        ("bach", "Photos/InSitu", "Photos/In Situ", "Photos/Insitus", "'InSitu'"),
+        ("fmow", '"airport"', '"Airport"', '"aiport"', "'airport'"),
+        ("bigearthnet", "Pastures", "pastures", "Pasturage", "'Pastures'"),
+        ("nwpu-captions", '"airplane": [', '"Airplane": [', '"aeroplane": [', "'airplane'"),
+        (
+            "skin-cancer",
+            "tumor_skin_naevus_naevus",
+            "Tumor_skin_naevus_naevus",
+            "tumor_skin_nevus",
+            "'tumor_skin_naevus",
+        ),
+    ],
+)
+def test_a_class_in_another_spelling_is_found_or_refused_with_the_nearest(
+    tmp_path, capsys, name, official, known, unknown, nearest
+):
+    def build(spelled):
+        root = tmp_path / spelled.replace("/", "-")
+        root.mkdir()
+        LAYOUTS[name][0](Folder(root))
+        if (root / official).is_dir():
+            (root / official).rename(root / spelled)
+        elif name == "bigearthnet":
+            (row,) = pq.read_table(root / "metadata.parquet").to_pylist()
+            pq.write_table(pa.Table.from_pylist([row | {"labels": [spelled]}]), root / "metadata.parquet")
+        else:
+            for path in (*root.rglob("*.json"), *root.rglob("*.csv")):
+                path.write_text(path.read_text().replace(official, spelled))
+        status = main(["build", name, str(root), str(root / "corpus"), "--engine", "inline"])
+        return status, {f["concept"] for f in Corpus(root / "corpus").table("facts").to_pylist()} if not status else ()
+
+    wanted = build(official)
+    assert wanted[0] == 0
+    assert build(known) == wanted
+    capsys.readouterr()
+    assert build(unknown)[0] == 2
+    said = capsys.readouterr().err
+    assert "unexpected" not in said
+    assert f"did you mean {nearest}" in said

@@ -121,6 +121,7 @@ def test_channels_of_a_case_are_one_subject_and_a_case_without_its_image_no_ct(t
         (np.arange(504, dtype=np.uint8).reshape(9, 8, 7), False),  # 8-bit greys: a CT that somebody has windowed
         (np.where(blob() > 0, 3, np.nan).astype(np.float32), False),
         (blob() - 0.5, True),
+        (blob().astype(np.int16) - 1, True),
         (blob().astype(np.int16) * 2000 - 1000, True),
         (np.arange(504, dtype=np.int16).reshape(9, 8, 7), True),
         (np.full((9, 8, 7), np.nan, np.float32), True),

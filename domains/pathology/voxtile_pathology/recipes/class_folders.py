@@ -11,7 +11,7 @@ from rich.console import Console
 
 from voxtile.engine.run import RunOptions
 from voxtile.errors import InputError
-from voxtile_pathology.recipes.collection import Collection, Entry, class_of, pictures_below
+from voxtile_pathology.recipes.collection import Collection, Entry, class_of, pictures_below, tell_missing
 from voxtile_pathology.recipes.near_duplicates import near_duplicate_groups, random_split_leak
 from voxtile_pathology.recipes.task import build
 
@@ -83,6 +83,8 @@ LC25000 = Collection(
 
 def list_nct_crc(root: Path) -> Iterator[Entry]:
     """Pictures of `NCT-CRC-HE-100K/CLASS` (training) and `CRC-VAL-HE-7K/CLASS` (test), or of one of the two."""
+    if root.name not in _NCT_SPLITS:
+        tell_missing(root, ["NCT-CRC-HE-100K", "CRC-VAL-HE-7K"], NCT_CRC)
     for path in pictures_below(root):
         folder = path.parent.name
         release = path.parts[-3] if len(path.parts) > 2 else root.name
@@ -96,10 +98,11 @@ def list_nct_crc(root: Path) -> Iterator[Entry]:
 
 
 def list_bach(root: Path) -> Iterator[Entry]:
-    """Pictures of `Photos/CLASS`; the unlabelled ones of the challenge's test are left out."""
+    """Pictures of `Photos/CLASS`; those of the challenge's test and of its slides have no class and are left out."""
     for path in pictures_below(root):
-        if path.parent.name in BACH.classes["bach"]:
-            label = BACH.classes["bach"][path.parent.name]
+        folder = Path(root.name, path).parent
+        if folder.parent.name == "Photos" or folder.name in BACH.classes["bach"]:
+            label = class_of(BACH, "bach", folder.name, f"'{root / path}'")
             yield Entry(path.as_posix(), {"bach": (label,)})
 
 

@@ -17,7 +17,7 @@ from voxtile.corpus.splits import split_of
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import InputError
 from voxtile_pathology.convert.convert import convert_wsi
-from voxtile_pathology.recipes.collection import Collection
+from voxtile_pathology.recipes.collection import Collection, some_of, tell
 from voxtile_pathology.recipes.lesions import LesionFactTask, write_lesions
 from voxtile_pathology.slides.open import find_slides
 
@@ -85,11 +85,18 @@ def build_camelyon16(
     if not any(_SLIDE.match(name) for name in names):
         raise InputError(f"'{source}' holds no slide of {CAMELYON16.title}, such as normal_001.tif")
     labels = _camelyon_labels(source, names)
+    unlabelled = sorted(name for name in names if _SLIDE.match(name) and name not in labels)
+    if unlabelled:
+        tell(f"{CAMELYON16.title}: '{source}' has no reference.csv that labels {some_of(unlabelled)}")
     with tempfile.TemporaryDirectory(prefix="voxtile-") as folder:
         tables = Path(folder)
         (tables / "lesions").mkdir()
         known = CAMELYON16.classes["camelyon16"]
         write_lesions(source, tables / "lesions", names, known["tumor"])
+        drawn = {path.stem for path in (tables / "lesions").iterdir()}
+        bare = sorted(name for name, label in labels.items() if label == known["tumor"] and name not in drawn)
+        if bare:
+            tell(f"{CAMELYON16.title}: '{source}' has no lesion annotations (XML) of {some_of(bare)}")
         _table(tables / "splits.csv", ("subject", "split"), [(name, _camelyon_split(name)) for name in names])
         convert_wsi(
             source, corpus, mpp=mpp, patch_px=patch_px, overlap=overlap, min_tissue=min_tissue, sampling=sampling,
@@ -145,6 +152,8 @@ def build_tcga(
     if not cases:
         raise InputError(f"'{source}' holds no slide with a TCGA barcode, such as TCGA-AA-3844-01Z-00-DX1.svs")
     found = reports or next(iter(sorted(source.rglob(_REPORTS))), None)
+    if found is None:
+        tell(f"{TCGA.title}: '{source}' has no {_REPORTS}; slides are converted without reports")
     with tempfile.TemporaryDirectory(prefix="voxtile-") as folder:
         texts = None
         if found is not None:

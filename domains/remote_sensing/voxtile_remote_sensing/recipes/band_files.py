@@ -12,8 +12,10 @@ import pyarrow.parquet as pq
 
 from voxtile.errors import InputError
 from voxtile_remote_sensing.bands.registry import load_sensor
+from voxtile_remote_sensing.recipes.classes import concept_of
 from voxtile_remote_sensing.recipes.dataset import SPLITS, Entry, Pixels
 from voxtile_remote_sensing.recipes.pixels import band_row, colour_preview, enlarge, read_raster
+from voxtile_remote_sensing.recipes.reading import tell_missing
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Sensor:
         column: of the table, with the patch's name.
         sensor, product: the registry's names.
         modality: MSI or SAR.
+        bands: of which each patch has a file; all of the product where none are named.
     """
 
     folder: str
@@ -32,6 +35,7 @@ class Sensor:
     sensor: str
     product: str
     modality: str
+    bands: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,27 +74,29 @@ class BandFiles:
             raise InputError(
                 f"'{root}' has no folder {' or '.join(s.folder for s in self.sensors)}; unpack the download"
             )
+        tell_missing(root, [s.folder for s in self.sensors], "BigEarthNet")
         places = {sensor.folder: _patch_folders(root, sensor.folder) for sensor in present}
         try:
             rows = pq.read_table(root / self.table).to_pylist()
         except (OSError, pa.ArrowException) as error:
             raise InputError(f"'{root / self.table}' cannot be read ({error}); download it again") from error
         for row in rows:
-            labels = tuple(self.concepts[label] for label in row["labels"])
+            where = f"'{row.get(self.key)}' in '{self.table}'"
+            labels = tuple(concept_of(self.concepts, str(label), where) for label in row.get("labels") or ())
+            split = SPLITS.get(str(row.get("split")).casefold())
+            if split is None or not row.get(self.key):
+                raise InputError(f"{where} is in the split '{row.get('split')}'; download the table again")
             for sensor in present:
                 name = row.get(sensor.column)
                 folder = places[sensor.folder].get(name)
-                if name is None or folder is None:
+                if name is None:
                     continue
-                files = tuple(
-                    path.relative_to(root).as_posix()
-                    for band in load_sensor(sensor.sensor).bands_of(sensor.product)
-                    if (path := root / folder / f"{name}_{band.name}.tif").is_file()
-                )
+                listed = (band.name for band in load_sensor(sensor.sensor).bands_of(sensor.product))
+                files = tuple(f"{folder or sensor.folder}/{name}_{band}.tif" for band in sensor.bands or listed)
                 yield Entry(
                     key=name,
-                    files=files or (f"{folder}/{name}_*.tif",),
-                    split=SPLITS[str(row["split"]).casefold()],
+                    files=files,
+                    split=split,
                     labels={self.vocabulary: labels},
                     subject=row[self.key],
                     study=row[self.key],

@@ -21,7 +21,7 @@ DATASET = Dataset(
         table="metadata.parquet",
         sensors=(
             Sensor("BigEarthNet-S2", "patch_id", "sentinel-2-msi", "L2A", "MSI"),
-            Sensor("BigEarthNet-S1", "s1_name", "sentinel-1-sar", "dB", "SAR"),
+            Sensor("BigEarthNet-S1", "s1_name", "sentinel-1-sar", "dB", "SAR", ("VV", "VH")),
         ),
         key="patch_id",
         concepts=BIGEARTHNET,

@@ -19,6 +19,7 @@ from voxtile_remote_sensing.osm.scene import measure_scene
 from voxtile_remote_sensing.osm.table import TagTable, load_table
 from voxtile_remote_sensing.recipes.dataset import Entry, Pixels
 from voxtile_remote_sensing.recipes.pixels import band_row, colour_preview, read_raster
+from voxtile_remote_sensing.recipes.reading import some_of, tell
 
 _NUMBER = re.compile(r"img\d+|\d{6,}_\d+(?:_tile_\d+)?|tile_\d+", re.IGNORECASE)
 
@@ -45,7 +46,7 @@ class BuildingFootprints:
         Raises:
             InputError: no folder of pictures beside one of footprints.
         """
-        found = False
+        found, alone = False, list[str]()
         for pictures, labels in self.pairs:
             for folder in sorted(p for p in root.glob(pictures) if p.is_dir()):
                 beside = (folder / labels).resolve()
@@ -60,11 +61,15 @@ class BuildingFootprints:
                             vectors[_key(path.name)].relative_to(root.resolve()).as_posix(),
                         )
                         yield Entry(path.stem, files, attributes={"area": folder.parent.name})
+                    else:
+                        alone.append(path.name)
         if not found:
             raise InputError(
                 f"'{root}' has no folder of pictures (RGB-PanSharpen, PS-RGB or 3band) beside one of GeoJSON "
                 "footprints; unpack the areas of one SpaceNet building challenge there"
             )
+        if alone:
+            tell(f"SpaceNet: {len(alone)} pictures have no footprints in '{root}' and are left out: {some_of(alone)}")
 
     def read(self, root: Path, entry: Entry) -> Pixels:
         """The bands, and boxes and counts of the buildings in them."""

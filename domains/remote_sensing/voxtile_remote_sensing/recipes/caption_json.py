@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from voxtile.errors import InputError
+from voxtile_remote_sensing.recipes.classes import concept_of, spelling_key
 from voxtile_remote_sensing.recipes.dataset import SPLITS, Entry, Pixels
 from voxtile_remote_sensing.recipes.pixels import picture_pixels
 from voxtile_remote_sensing.recipes.reading import find_files, first_existing, read_json, read_lines
@@ -71,8 +72,10 @@ class CaptionJson:
         return {name: path.stem for path in sorted(folder.glob("*.txt")) for name in read_lines(path)}
 
     def _concept(self, label: str | None, file: str) -> str | None:
-        known = {_key(name): concept for name, concept in self.classes.items()}
-        return known.get(_key(label)) if label else known.get(_key(re.sub(r"[_-]?\d+\.\w+$", "", file)))
+        if label:
+            return concept_of(self.classes, label, f"'{file}'") if self.classes else None
+        known = {spelling_key(name): concept for name, concept in self.classes.items()}
+        return known.get(spelling_key(re.sub(r"[_-]?\d+\.\w+$", "", file)))
 
 
 def caption_records(content: Any, table: str) -> Iterator[tuple[str, str | None, list[str], str | None]]:  # noqa: ANN401
@@ -105,7 +108,3 @@ def caption_records(content: Any, table: str) -> Iterator[tuple[str, str | None,
             raise InputError(f"'{table}' holds neither a list nor a mapping of pictures; download it again")
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"'{table}' is no table of captions in a known form ({error!r}); download it again") from error
-
-
-def _key(name: str) -> str:
-    return "".join(c for c in name.casefold() if c not in " _-")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from voxtile.errors import InputError
 from voxtile_remote_sensing.bands.registry import load_sensor
+from voxtile_remote_sensing.recipes.classes import concept_of, spelling_key
 from voxtile_remote_sensing.recipes.dataset import SPLITS, Entry, Pixels
 from voxtile_remote_sensing.recipes.pixels import band_row, colour_preview, picture_pixels, read_raster
 from voxtile_remote_sensing.recipes.reading import read_lines
@@ -42,26 +43,26 @@ class ClassFolders:
         Raises:
             InputError: there are no class folders, or one is of no class.
         """
-        concepts = {_key(name): concept for name, concept in self.classes.items()}
+        known = {spelling_key(name) for name in self.classes}
         splits = self._splits(root)
         for folder in self.folders:
             base = root / folder
-            found = (
-                [p for p in sorted(base.iterdir()) if p.is_dir() and _key(p.name) in concepts] if base.is_dir() else []
-            )
-            if found:
+            folders = sorted(p for p in base.iterdir() if p.is_dir()) if base.is_dir() else []
+            if any(spelling_key(p.name) in known for p in folders):
                 break
         else:
             raise InputError(
                 f"'{root}' has no class folders such as '{next(iter(self.classes))}', nor below "
                 f"{', '.join(repr(f) for f in self.folders)}; give the folder that the download is unpacked to"
             )
-        for path in found:
-            for file in sorted(path.iterdir()):
-                if file.suffix.lower() in _SUFFIXES and not file.name.startswith("."):
+        for path in folders:
+            files = [f for f in sorted(path.iterdir()) if f.suffix.lower() in _SUFFIXES and not f.name.startswith(".")]
+            if files:
+                concept = concept_of(self.classes, path.name, f"the folder '{path.relative_to(root).as_posix()}'")
+                for file in files:
                     relative = file.relative_to(root).as_posix()
                     split = splits.get(file.name) or splits.get(file.stem)
-                    labels = {self.vocabulary: (concepts[_key(path.name)],)}
+                    labels = {self.vocabulary: (concept,)}
                     yield Entry(f"{path.name}/{file.name}", (relative,), split, labels)
 
     def read(self, root: Path, entry: Entry) -> Pixels:
@@ -78,15 +79,14 @@ class ClassFolders:
 
     def _splits(self, root: Path) -> dict[str, str]:
         splits: dict[str, str] = {}
-        for split, names in self.split_files.items():
-            for name in names:
-                if (root / name).is_file():
-                    for line in read_lines(root / name):
-                        file = Path(line.replace("\\", "/")).name
-                        splits[file] = splits[Path(file).stem] = SPLITS[split]
-                    break
+        lists = {
+            split: next((n for n in names if (root / n).is_file()), None) for split, names in self.split_files.items()
+        }
+        if any(lists.values()) and not all(lists.values()):
+            lacking = next(names[0] for split, names in self.split_files.items() if not lists[split])
+            raise InputError(f"'{root}' has split lists but no '{lacking}'; download it, or remove the others")
+        for split, name in lists.items():
+            for line in read_lines(root / name) if name else ():
+                file = Path(line.replace("\\", "/")).name
+                splits[file] = splits[Path(file).stem] = SPLITS[split]
         return splits
-
-
-def _key(name: str) -> str:
-    return "".join(c for c in name.casefold() if c not in " _-")

@@ -15,7 +15,7 @@ from voxtile_remote_sensing.bands.registry import Band, load_sensor
 from voxtile_remote_sensing.recipes.caption_json import caption_records
 from voxtile_remote_sensing.recipes.dataset import Entry, Pixels
 from voxtile_remote_sensing.recipes.pixels import band_row, colour_preview
-from voxtile_remote_sensing.recipes.reading import read_json
+from voxtile_remote_sensing.recipes.reading import read_json, some_of, tell, tell_missing
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,12 @@ class ColourTriples:
             raise InputError(
                 f"'{root}' has no {' or '.join(self.tables[:2])}, or no folder {' or '.join(self.folders)}; unpack both"
             )
+        lacking = set(self.folders.values()) - {self.folders[name] for name in folders}
+        if lacking:
+            names = [name for name, bands in self.folders.items() if bands in lacking]
+            tell(f"ChatEarthNet: '{root}' has no pictures in {some_of(names)}; samples lack the bands of that folder")
+        versions = {name.rpartition("_")[0] for name in tables}
+        tell_missing(root, [name for name in self.tables if name.rpartition("_")[0] in versions], "ChatEarthNet")
         texts: dict[str, list[str]] = {}
         splits: dict[str, str | None] = {}
         for table in tables:

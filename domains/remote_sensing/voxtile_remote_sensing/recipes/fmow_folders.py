@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voxtile.errors import InputError
+from voxtile_remote_sensing.recipes.classes import concept_of
 from voxtile_remote_sensing.recipes.dataset import SPLITS, Box, Entry, Pixels
 from voxtile_remote_sensing.recipes.pixels import picture_pixels
-from voxtile_remote_sensing.recipes.reading import read_json
+from voxtile_remote_sensing.recipes.reading import read_json, tell
 
 _KEPT = ("country_code", "cloud_cover", "sun_elevation_dbl", "sun_azimuth_dbl", "off_nadir_angle_dbl", "utm")
 
@@ -35,14 +36,17 @@ class FmowFolders:
         tops = [name for name in ("train", "val", "test_gt", "test") if (root / name).is_dir()]
         if not tops:
             raise InputError(f"'{root}' has no folder train, val or test_gt; give the folder of fMoW-rgb")
+        alone = 0
         for top in tops:
+            alone += sum(not p.with_suffix(".json").is_file() for p in (root / top).glob("*/*/*_rgb.jpg"))
             for path in sorted((root / top).glob("*/*/*_rgb.json")):
                 picture = path.with_suffix(".jpg")
                 about = read_json(path)
                 boxes = about.get("bounding_boxes") or []
                 boxes = boxes if isinstance(boxes, list) else [boxes]
                 names = [b.get("category") for b in boxes if b.get("category")] or [path.parent.parent.name]
-                concepts = tuple(dict.fromkeys(self.concepts.get(n, n.replace("_", " ")) for n in names))
+                where = f"'{path.relative_to(root).as_posix()}'"
+                concepts = tuple(dict.fromkeys(concept_of(self.concepts, n, where) for n in names))
                 place = path.parent.relative_to(root).as_posix()
                 yield Entry(
                     key=path.relative_to(root).with_suffix("").as_posix(),
@@ -50,7 +54,7 @@ class FmowFolders:
                     split=SPLITS[top],
                     labels={self.vocabulary: concepts},
                     boxes=tuple(
-                        Box(self.concepts.get(b["category"], b["category"]), (y, x, y + h, x + w))
+                        Box(concept_of(self.concepts, b["category"], where), (y, x, y + h, x + w))
                         for b in boxes
                         if b.get("category") and len(b.get("box", ())) == 4
                         for x, y, w, h in [map(float, b["box"])]
@@ -60,6 +64,8 @@ class FmowFolders:
                     row={"gsd_m": about.get("gsd"), "datetime": about.get("timestamp")},
                     attributes={k.removesuffix("_dbl"): about[k] for k in _KEPT if about.get(k) is not None},
                 )
+        if alone:
+            tell(f"fMoW-rgb: {alone} pictures in '{root}' have no JSON of the same name and are left out")
 
     def read(self, root: Path, entry: Entry) -> Pixels:
         """The picture."""

@@ -14,7 +14,7 @@ from defusedxml.ElementTree import ParseError, parse
 from voxtile.errors import InputError
 from voxtile_remote_sensing.recipes.dataset import Box, Entry, Pixels
 from voxtile_remote_sensing.recipes.pixels import picture_pixels
-from voxtile_remote_sensing.recipes.reading import first_existing, read_json, read_lines
+from voxtile_remote_sensing.recipes.reading import first_existing, read_json, read_lines, tell_missing
 
 _STRICTEST = ("test", "val", "train")
 _VRS_SIDE = 512.0  # pixels; all pictures of VRSBench are square
@@ -62,14 +62,21 @@ class VocExpressions:
         return picture_pixels((root / entry.files[0]).read_bytes())
 
     def _splits(self, root: Path) -> dict[int, str]:
+        lists = [f"{split}.txt" for split in ("train", "val", "test")]
         for folder in self.splits:
-            if (root / folder / "train.txt").is_file():
+            there = [(root / folder / name).is_file() for name in lists]
+            if any(there) and not all(there):
+                lacking = lists[there.index(False)]
+                raise InputError(
+                    f"'{root}' has no '{Path(folder, lacking).as_posix()}' beside the other splits; download it"
+                )
+            if all(there):
                 return {
                     int(line): split
                     for split in ("train", "val", "test")
-                    if (root / folder / f"{split}.txt").is_file()
                     for line in read_lines(root / folder / f"{split}.txt")
                 }
+        tell_missing(root, [f"{self.splits[-1]}/{name}" for name in lists], "DIOR-RSVG")
         return {}
 
 
@@ -90,6 +97,7 @@ class PthExpressions:
     def entries(self, root: Path) -> Iterator[Entry]:
         """Pictures with all their expressions; one in several splits goes to the strictest."""
         first_existing(root, [name for _, name in self.tables], "expressions")
+        tell_missing(root, [name for _, name in self.tables], "RSVG")
         boxes: dict[str, list[Box]] = {}
         for split, name in self.tables:
             if (root / name).is_file():
@@ -113,7 +121,9 @@ class VrsBenchFolders:
 
     def entries(self, root: Path) -> Iterator[Entry]:
         """Pictures by split and name."""
-        first_existing(root, ("Annotations_train", "Annotations_val"), "annotations")
+        folders = ("Annotations_train", "Annotations_val")
+        first_existing(root, folders, "annotations")
+        tell_missing(root, folders, "VRSBench")
         for split in ("train", "val"):
             for path in sorted((root / f"Annotations_{split}").glob("*.json")):
                 content = read_json(path)

@@ -11,7 +11,7 @@ from voxtile.corpus.ingest.table import read_table
 from voxtile.errors import ConfigError, InputError
 from voxtile_remote_sensing.recipes.dataset import SPLITS, Entry, Pixels
 from voxtile_remote_sensing.recipes.pixels import picture_pixels
-from voxtile_remote_sensing.recipes.reading import read_lines
+from voxtile_remote_sensing.recipes.reading import read_lines, some_of, tell
 
 
 @dataclass
@@ -107,6 +107,9 @@ class PairTables:
                     f"pictures, and one is read: name it with --tables ({', '.join(names[path] for path in picked)})"
                 )
             chosen += picked
+        lacking = [split for split in ("train", "val", "test") if split not in set(map(self._split, found))]
+        if lacking:
+            tell(f"'{root}' has no table of the split {some_of(lacking)}; download it if it is to be there")
         return chosen
 
     def _split(self, table: Path) -> str | None:

@@ -16,6 +16,7 @@ from voxtile.errors import InputError, MissingExtraError
 from voxtile_remote_sensing.bands.registry import load_sensor
 from voxtile_remote_sensing.recipes.dataset import Entry, Pixels
 from voxtile_remote_sensing.recipes.pixels import band_row, colour_preview
+from voxtile_remote_sensing.recipes.reading import tell_missing
 
 # Folder → the registry's sensor and product, and the modality.
 MODALITIES = {
@@ -57,6 +58,7 @@ class SeasonalZarr:
                 f"'{root}' has no *{_SUFFIX} in train/{self.modalities[0]} or val/{self.modalities[0]}; give the "
                 "folder that SSL4EO-S12 v1.1 is downloaded to"
             )
+        tell_missing(root, [f"{split}/{name}" for split in ("train", "val") for name in self.modalities], "SSL4EO-S12")
 
     def read(self, root: Path, entry: Entry) -> Pixels:
         """One place at one date as [C, Y, X] in the file's own numbers."""

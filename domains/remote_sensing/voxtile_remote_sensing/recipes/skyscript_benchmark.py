@@ -55,15 +55,17 @@ class BenchmarkTable:
         Raises:
             InputError: a class that the dataset does not have.
         """
-        known = {_key(name): concept for name, concept in self.concepts.items()}
-        known |= {_key(concept): concept for concept in self.concepts.values()}
+        known = {classes.spelling_key(name): concept for name, concept in self.concepts.items()}
+        known |= {classes.spelling_key(concept): concept for concept in self.concepts.values()}
         for entry in self.tables.entries(root):
             labels = {}
             for vocabulary, names in entry.labels.items():
-                unknown = [name for name in names if known and _key(name) not in known]
+                unknown = [name for name in names if known and classes.spelling_key(name) not in known]
                 if unknown:
                     raise InputError(f"'{unknown[0]}' is no class of {vocabulary}; download the benchmark again")
-                labels[vocabulary] = tuple(known.get(_key(name), name.replace("_", " ")) for name in names)
+                labels[vocabulary] = tuple(
+                    known.get(classes.spelling_key(name), name.replace("_", " ")) for name in names
+                )
             yield replace(entry, labels=labels)
 
     def read(self, root: Path, entry: Entry) -> Pixels:
@@ -131,7 +133,3 @@ def benchmark(name: str, source: Path) -> Dataset:
         layout=BenchmarkTable(tables, dict(table)),
         vocabularies={name: vocabulary} if vocabulary else {},
     )
-
-
-def _key(name: str) -> str:
-    return "".join(c for c in name.casefold() if c not in " _-")

@@ -12,7 +12,7 @@ from voxtile.corpus.ingest.tar import Damage, Member, scan_tar
 from voxtile.errors import InputError
 from voxtile_remote_sensing.recipes.dataset import SPLITS, Entry, Pixels
 from voxtile_remote_sensing.recipes.pixels import picture_pixels
-from voxtile_remote_sensing.recipes.reading import read_json
+from voxtile_remote_sensing.recipes.reading import read_json, some_of, tell
 
 _LONGEST_TEXT = 1 << 20  # bytes of a text or JSON member
 
@@ -45,6 +45,9 @@ class TarPairs:
         tars = sorted({path for pattern in self.patterns for path in root.glob(pattern)})
         if not tars:
             raise InputError(f"'{root}' has no tar {' or '.join(self.patterns)}; download them and do not unpack them")
+        lacking = [p for p in self.patterns if "/" in p and not any(root.glob(p))]
+        if lacking and not any((root / path.name).is_file() for path in tars):
+            tell(f"'{root}' has no tar {some_of(lacking)}; download them if they are to be there")
         about: dict[str, dict[str, Any]] = {}
         for path in tars:
             split = next((SPLITS[p.casefold()] for p in path.relative_to(root).parts if p.casefold() in SPLITS), None)

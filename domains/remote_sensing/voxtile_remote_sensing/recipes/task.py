@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.task import Item, Outcome, Row, Sample
 from voxtile.errors import InputError
 from voxtile_remote_sensing.recipes.dataset import Box, Dataset, Entry, Pixels
+from voxtile_remote_sensing.recipes.reading import some_of, tell
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,9 @@ class RecipeTask:
         """The layout's entries; a file that is missing becomes a dropped row, unless all are."""
         root = Path(self.root)
         sizes: dict[str, tuple[int, str] | None] = {}
-        found = False
         splits: dict[str, str] = {}
+        found, missing = 0, list[str]()
+        seen: dict[str, set[str]] = {name: set() for name in self.dataset.vocabularies}
         for entry in self.dataset.layout.entries(root):
             for file in entry.files:
                 if file not in sizes:
@@ -73,15 +75,35 @@ class RecipeTask:
                     f"{self.dataset.title}: '{subject}' is in the splits {splits[subject]} and {entry.split}; "
                     "take the split files of one release"
                 )
-            found = found or all(edges)
+            if all(edges):
+                found += 1
+                for name, concepts in entry.labels.items():
+                    seen.setdefault(name, set()).update(concepts)
+            else:
+                missing.append(entry.files[edges.index(None)])
             cost = sum(edge[0] for edge in edges if edge) if not entry.part else 1 << 16
             inputs = {"entry": entry.to_inputs(), "edges": [edge[1] if edge else None for edge in edges]}
             yield Item(f"{self.dataset.name}/{entry.key}", inputs, cost=max(1, cost))
         if not found:
             raise InputError(
-                f"'{root}' holds no file of {self.dataset.title} where its tables say; give the folder that the "
-                f"download is unpacked to ({self.dataset.source})"
+                f"'{root}' holds no file of {self.dataset.title} where its tables say{_such_as(missing)}; give the "
+                f"folder that the download is unpacked to ({self.dataset.source})"
             )
+        self._tell(root, found, missing, seen)
+
+    def _tell(self, root: Path, found: int, missing: list[str], seen: Mapping[str, set[str]]) -> None:
+        """Say what the download lacks: files that tables name, and classes that no picture has."""
+        title = self.dataset.title
+        if missing:
+            tell(
+                f"{title}: {len(missing)} of {found + len(missing)} samples are not in '{root}' or not wholly"
+                f"{_such_as(missing)}; they are dropped as missing-file, and read when they arrive"
+            )
+        for name, concepts in self.dataset.vocabularies.items():
+            absent = [concept for concept in concepts if concept not in seen[name]]
+            if absent and seen[name]:
+                share = f"{len(absent)} of the {len(concepts)} classes"
+                tell(f"{title}: '{root}' has no picture of {share}: {some_of(absent)}")
 
     def process(self, item: Item) -> Outcome:
         """Read one sample and store what is known of it."""
@@ -168,6 +190,10 @@ def build(
         raise InputError(f"'{source}' is not a folder; give the folder that {dataset.title} is unpacked to")
     task = RecipeTask(str(source), dataset, parse_fractions(split_fractions))
     run_task(task, corpus, run).raise_if_failed()
+
+
+def _such_as(missing: Sequence[str]) -> str:
+    return f", such as '{missing[0]}'" if missing else ""
 
 
 def _region(uid: str, number: int, box: Box, rule: str) -> Row:

@@ -25,6 +25,7 @@ from voxtile.errors import ConfigError, InputError, MissingExtraError
 from voxtile_remote_sensing.bands.registry import Band, load_sensor
 from voxtile_remote_sensing.recipes.dataset import SPLITS, Entry, Pixels
 from voxtile_remote_sensing.recipes.pixels import band_row, colour_preview, picture_pixels
+from voxtile_remote_sensing.recipes.reading import some_of, tell
 
 _MSI_BAND = re.compile(r"B(0[1-9]|1[0-2]|8A)")
 _WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])|[_\s]+")
@@ -67,11 +68,13 @@ class TorchgeoSamples:
         """
         missing = None
         found = False
+        lacking: list[str] = []
         for split in _splits(self.dataset):
             try:
                 samples = open_torchgeo(self.dataset, str(root), split, self.arguments)
             except InputError as error:
                 missing = missing or error
+                lacking.append(split or "all")
                 continue
             for index in range(len(samples)):
                 key = f"{split or 'all'}/{index:07d}"
@@ -83,6 +86,8 @@ class TorchgeoSamples:
                 yield entry
         if not found and missing is not None:
             raise missing
+        if missing is not None:
+            tell(f"the split {some_of(lacking)} is left out: {missing}")
 
     def read(self, root: Path, entry: Entry) -> Pixels:
         """The picture of one sample, with what torchgeo says of it.

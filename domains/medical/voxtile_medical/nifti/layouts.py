@@ -8,7 +8,6 @@ a channel, `labelsTr/case.nii.gz` and `dataset.json`. BraTS: `case/case_t1.nii.g
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from voxtile.bounded_text import load_json
 from voxtile_medical.nifti.files import stem_of, study_of, subject_of
 
 LABEL_FOLDERS = {
@@ -164,8 +164,8 @@ def _described(path: Path) -> Mapping[str, Any]:
     try:
         if path.stat().st_size > _LARGEST_JSON:
             return {}
-        content = json.loads(path.read_text("utf-8-sig"))
-    except (OSError, ValueError, RecursionError):
+        content = load_json(path.read_text("utf-8-sig"))
+    except (OSError, ValueError):
         return {}
     if not isinstance(content, dict):
         return {}

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from voxtile.engine.run import RunOptions
 from voxtile.errors import InputError
-from voxtile_pathology.recipes.collection import Collection, Entry, class_of, pictures_below, tell_missing
+from voxtile_datasets.recipes.download import tell_missing
+from voxtile_pathology.recipes.collection import Collection, Entry, class_of, pictures_below
 from voxtile_pathology.recipes.near_duplicates import near_duplicate_groups, random_split_leak
 from voxtile_pathology.recipes.task import build
 
@@ -84,7 +85,7 @@ LC25000 = Collection(
 def list_nct_crc(root: Path) -> Iterator[Entry]:
     """Pictures of `NCT-CRC-HE-100K/CLASS` (training) and `CRC-VAL-HE-7K/CLASS` (test), or of one of the two."""
     if root.name not in _NCT_SPLITS:
-        tell_missing(root, ["NCT-CRC-HE-100K", "CRC-VAL-HE-7K"], NCT_CRC)
+        tell_missing(root, ["NCT-CRC-HE-100K", "CRC-VAL-HE-7K"], NCT_CRC.title)
     for path in pictures_below(root):
         folder = path.parent.name
         release = path.parts[-3] if len(path.parts) > 2 else root.name

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from voxtile.errors import InputError
+from voxtile_datasets.recipes.download import nearest_name, official_name
 
-_NAMED = 5  # of many names, in a sentence
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 
 
@@ -88,24 +85,6 @@ def pictures_below(root: Path) -> Iterator[Path]:
                 yield Path(folder, name).relative_to(root)
 
 
-def tell(sentence: str) -> None:
-    """Say what a download lacks, on standard error."""
-    Console(stderr=True).print(sentence, highlight=False, markup=False, soft_wrap=True)
-
-
-def some_of(names: Sequence[str]) -> str:
-    """The first few of some names."""
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(f"'{name}'" for name in names[:_NAMED]) + more
-
-
-def tell_missing(root: Path, names: Sequence[str], collection: Collection) -> None:
-    """Say which files or folders of a data set are not in its folder."""
-    missing = [name for name in names if not (root / name).exists()]
-    if missing:
-        tell(f"{collection.title}: '{root}' has no {some_of(missing)}; download the rest if it is to be there")
-
-
 def class_of(collection: Collection, vocabulary: str, label: str, where: str) -> str:
     """Class of a label as the files have it; case, spaces, `_` and `-` do not matter.
 
@@ -113,17 +92,12 @@ def class_of(collection: Collection, vocabulary: str, label: str, where: str) ->
         InputError: the data set has no such label.
     """
     classes = collection.classes[vocabulary]
-    known = {_spelling_key(official): official for official in classes}
-    official = known.get(_spelling_key(label))
+    official = official_name(label, classes)
     if official is None:
-        close = difflib.get_close_matches(_spelling_key(label), list(known), n=1, cutoff=0.5)
-        hint = f"; did you mean '{known[close[0]]}'?" if close else ""
+        nearest = nearest_name(label, classes)
+        hint = f"; did you mean '{nearest}'?" if nearest else ""
         raise InputError(f"{where} has the label '{label}'; {collection.title} has: {', '.join(classes)}{hint}")
     return classes[official]
-
-
-def _spelling_key(label: str) -> str:
-    return "".join(c for c in label.casefold() if c not in " _-")
 
 
 def need(root: Path, path: str, collection: Collection) -> Path:

@@ -11,7 +11,8 @@ from voxtile.bounded_text import load_json
 from voxtile.corpus.ingest.table import Table, read_table
 from voxtile.engine.run import RunOptions
 from voxtile.errors import InputError
-from voxtile_pathology.recipes.collection import Collection, Entry, need, pictures_below, tell_missing
+from voxtile_datasets.recipes.download import tell_missing
+from voxtile_pathology.recipes.collection import Collection, Entry, need, pictures_below
 from voxtile_pathology.recipes.task import build
 
 _HERE = "voxtile_pathology.recipes.pairs"
@@ -97,7 +98,7 @@ def list_arch(root: Path) -> Iterator[Entry]:
     if not sets:
         need(root, "books_set/captions.json", ARCH)
     if sets != [""]:
-        tell_missing(root, [f"{name}/captions.json" for name in _ARCH_SETS], ARCH)
+        tell_missing(root, [f"{name}/captions.json" for name in _ARCH_SETS], ARCH.title)
     for name in sets:
         folder = root / name
         paths = {path.stem: path for path in pictures_below(folder)}

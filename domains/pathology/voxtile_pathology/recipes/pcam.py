@@ -19,7 +19,8 @@ from voxtile.corpus.ingest.table import read_table
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.task import Item, Outcome, Row, Sample
 from voxtile.errors import InputError, MissingExtraError
-from voxtile_pathology.recipes.collection import Collection, need, tell_missing
+from voxtile_datasets.recipes.download import tell_missing
+from voxtile_pathology.recipes.collection import Collection, need
 from voxtile_pathology.recipes.task import label_rows
 
 PCAM = Collection(
@@ -120,7 +121,7 @@ def build_pcam(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN401
         rows[split] = _checked_rows(source, split)
     if not rows:
         need(source, f"{_PREFIX}train_x.h5", PCAM)
-    tell_missing(source, [f"{_PREFIX}{split}_x.h5" for split in SPLITS], PCAM)
+    tell_missing(source, [f"{_PREFIX}{split}_x.h5" for split in SPLITS], PCAM.title)
     run_task(PcamTask(str(source), rows), corpus, RunOptions(**run)).raise_if_failed()
 
 

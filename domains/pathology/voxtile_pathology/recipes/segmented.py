@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from voxtile.engine.run import RunOptions
-from voxtile_pathology.recipes.collection import Collection, Entry, pictures_below, tell_missing
+from voxtile_datasets.recipes.download import tell_missing
+from voxtile_pathology.recipes.collection import Collection, Entry, pictures_below
 from voxtile_pathology.recipes.masks import read_indices
 from voxtile_pathology.recipes.task import build
 
@@ -53,7 +54,7 @@ _DIGEST_CASE = re.compile(r"^(.+?)_\d{4}-\d{2}-\d{2}")
 
 def list_wsss4luad(root: Path) -> Iterator[Entry]:
     """Training pictures carry [tumour, stroma, normal] in their names; of the others the masks say it."""
-    tell_missing(root, ("1.training", *_WSSS_SPLITS), WSSS4LUAD)
+    tell_missing(root, ("1.training", *_WSSS_SPLITS), WSSS4LUAD.title)
     for path in pictures_below(root):
         split = next((s for folder, s in _WSSS_SPLITS.items() if folder in path.parts), None)
         if split is None and (match := _WSSS_LABELS.search(path.stem)):

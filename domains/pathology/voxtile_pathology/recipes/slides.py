@@ -16,8 +16,9 @@ from voxtile.corpus.ingest.table import read_table
 from voxtile.corpus.splits import split_of
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import InputError
+from voxtile_datasets.recipes.download import some_of, tell
 from voxtile_pathology.convert.convert import convert_wsi
-from voxtile_pathology.recipes.collection import Collection, some_of, tell
+from voxtile_pathology.recipes.collection import Collection
 from voxtile_pathology.recipes.lesions import LesionFactTask, write_lesions
 from voxtile_pathology.slides.open import find_slides
 

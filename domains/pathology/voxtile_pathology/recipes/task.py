@@ -6,7 +6,7 @@ import hashlib
 import importlib
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -23,8 +23,9 @@ from voxtile.corpus.splits import parse_fractions, split_of
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.task import Item, Outcome, Part, Row, Sample
 from voxtile.errors import InputError
+from voxtile_datasets.recipes.download import such_as, tell_classes, tell_incomplete
 from voxtile_pathology.annotations.regions import mask_region
-from voxtile_pathology.recipes.collection import Collection, Entry, some_of, tell
+from voxtile_pathology.recipes.collection import Collection, Entry
 from voxtile_pathology.recipes.masks import class_masks, read_indices
 
 Listing: TypeAlias = Callable[[Path], Iterator[Entry]]
@@ -91,25 +92,13 @@ class PatchTask:
             yield Item(source, inputs, cost=max(1, size))
         if not found:
             raise InputError(
-                f"'{self.root}' holds no picture of {self.collection.title}{_such_as(missing)}; give the folder as it "
+                f"'{self.root}' holds no picture of {self.collection.title}{such_as(missing)}; give the folder as it "
                 f"is downloaded from {self.collection.home}"
             )
-        self._tell(found, missing, seen)
-
-    def _tell(self, found: int, missing: Sequence[str], seen: Mapping[str, set[str]]) -> None:
-        """Say what the download lacks: files that a table names, and classes that no picture has."""
-        title = self.collection.title
-        if missing:
-            tell(
-                f"{title}: {len(missing)} of {found + len(missing)} pictures are not in '{self.root}'"
-                f"{_such_as(missing)}; they are dropped as missing-file, and read when they arrive"
-            )
+        root, title = Path(self.root), self.collection.title
+        tell_incomplete(root, title, found, missing)
         for name, classes in seen.items():
-            known = self.collection.vocabulary(name)
-            absent = [label for label in known if label not in classes]
-            if absent and classes:
-                share = f"{len(absent)} of the {len(known)} classes"
-                tell(f"{title}: '{self.root}' has no picture of {share}: {some_of(absent)}")
+            tell_classes(root, title, self.collection.vocabulary(name), classes)
 
     def process(self, item: Item) -> Outcome:
         """Read one picture and what is known of it."""
@@ -164,10 +153,6 @@ class PatchTask:
         source = f"{self.name}@{_RULE_VERSION}"
         found = (mask_region(row["uid"], name, mask, source) for name, mask in class_masks(indices, self.collection))
         return replace(outcome, masks=tuple(region for region in found if region is not None))
-
-
-def _such_as(missing: Sequence[str]) -> str:
-    return f", such as '{missing[0]}'" if missing else ""
 
 
 def build(

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from voxtile.errors import InputError
+from voxtile_datasets.recipes.download import tell_missing
 from voxtile_remote_sensing.bands.registry import load_sensor
 from voxtile_remote_sensing.recipes.classes import concept_of
 from voxtile_remote_sensing.recipes.dataset import SPLITS, Entry, Pixels
 from voxtile_remote_sensing.recipes.pixels import band_row, colour_preview, enlarge, read_raster
-from voxtile_remote_sensing.recipes.reading import tell_missing
 
 
 @dataclass(frozen=True)

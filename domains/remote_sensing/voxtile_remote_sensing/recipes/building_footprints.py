@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from voxtile.errors import InputError
+from voxtile_datasets.recipes.download import some_of, tell
 from voxtile_remote_sensing.bands.registry import load_sensor
 from voxtile_remote_sensing.osm.facts import scene_facts
 from voxtile_remote_sensing.osm.features import Feature
@@ -19,7 +20,6 @@ from voxtile_remote_sensing.osm.scene import measure_scene
 from voxtile_remote_sensing.osm.table import TagTable, load_table
 from voxtile_remote_sensing.recipes.dataset import Entry, Pixels
 from voxtile_remote_sensing.recipes.pixels import band_row, colour_preview, read_raster
-from voxtile_remote_sensing.recipes.reading import some_of, tell
 
 _NUMBER = re.compile(r"img\d+|\d{6,}_\d+(?:_tile_\d+)?|tile_\d+", re.IGNORECASE)
 

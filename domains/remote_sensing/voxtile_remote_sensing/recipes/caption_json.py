@@ -14,7 +14,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from voxtile.errors import InputError
-from voxtile_remote_sensing.recipes.classes import concept_of, spelling_key
+from voxtile_datasets.recipes.download import spelling_key
+from voxtile_remote_sensing.recipes.classes import concept_of
 from voxtile_remote_sensing.recipes.dataset import SPLITS, Entry, Pixels
 from voxtile_remote_sensing.recipes.pixels import picture_pixels
 from voxtile_remote_sensing.recipes.reading import find_files, first_existing, read_json, read_lines

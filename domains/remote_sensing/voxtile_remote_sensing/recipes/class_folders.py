@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from voxtile.errors import InputError
+from voxtile_datasets.recipes.download import spelling_key
 from voxtile_remote_sensing.bands.registry import load_sensor
-from voxtile_remote_sensing.recipes.classes import concept_of, spelling_key
+from voxtile_remote_sensing.recipes.classes import concept_of
 from voxtile_remote_sensing.recipes.dataset import SPLITS, Entry, Pixels
 from voxtile_remote_sensing.recipes.pixels import band_row, colour_preview, picture_pixels, read_raster
 from voxtile_remote_sensing.recipes.reading import read_lines

@@ -9,10 +9,10 @@ since a layout that holds one is pickled to the workers.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 
 from voxtile.errors import InputError
+from voxtile_datasets.recipes.download import nearest_name, official_name
 
 
 def _same(names: str, **renamed: str) -> Mapping[str, str]:
@@ -135,11 +135,6 @@ def concepts(classes: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(classes.values()))
 
 
-def spelling_key(name: str) -> str:
-    """What is left of a class name when case, spaces, `_` and `-` do not matter."""
-    return "".join(c for c in name.casefold() if c not in " _-")
-
-
 def concept_of(classes: Mapping[str, str], name: str, where: str) -> str:
     """The concept of a class by its name in any spelling.
 
@@ -151,10 +146,9 @@ def concept_of(classes: Mapping[str, str], name: str, where: str) -> str:
     Raises:
         InputError: there is no such class; the sentence names the nearest.
     """
-    known = {spelling_key(official): official for official in classes}
-    official = known.get(spelling_key(name))
+    official = official_name(name, classes)
     if official is None:
-        close = difflib.get_close_matches(spelling_key(name), list(known), n=1, cutoff=0.5)
-        hint = f"did you mean '{known[close[0]]}'?" if close else f"the classes are {', '.join(classes)}"
+        nearest = nearest_name(name, classes)
+        hint = f"did you mean '{nearest}'?" if nearest else f"the classes are {', '.join(classes)}"
         raise InputError(f"{where} has the class '{name}', which is none of the dataset's; {hint}")
     return classes[official]

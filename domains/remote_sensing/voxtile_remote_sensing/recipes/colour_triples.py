@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 from voxtile.corpus.codecs import decode_picture
 from voxtile.errors import InputError
+from voxtile_datasets.recipes.download import some_of, tell, tell_missing
 from voxtile_remote_sensing.bands.registry import Band, load_sensor
 from voxtile_remote_sensing.recipes.caption_json import caption_records
 from voxtile_remote_sensing.recipes.dataset import Entry, Pixels
 from voxtile_remote_sensing.recipes.pixels import band_row, colour_preview
-from voxtile_remote_sensing.recipes.reading import read_json, some_of, tell, tell_missing
+from voxtile_remote_sensing.recipes.reading import read_json
 
 
 @dataclass(frozen=True)

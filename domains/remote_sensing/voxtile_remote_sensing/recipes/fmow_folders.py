@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voxtile.errors import InputError
+from voxtile_datasets.recipes.download import tell
 from voxtile_remote_sensing.recipes.classes import concept_of
 from voxtile_remote_sensing.recipes.dataset import SPLITS, Box, Entry, Pixels
 from voxtile_remote_sensing.recipes.pixels import picture_pixels
-from voxtile_remote_sensing.recipes.reading import read_json, tell
+from voxtile_remote_sensing.recipes.reading import read_json
 
 _KEPT = ("country_code", "cloud_cover", "sun_elevation_dbl", "sun_azimuth_dbl", "off_nadir_angle_dbl", "utm")
 

@@ -12,9 +12,10 @@ import shapely
 from defusedxml.ElementTree import ParseError, parse
 
 from voxtile.errors import InputError
+from voxtile_datasets.recipes.download import tell_missing
 from voxtile_remote_sensing.recipes.dataset import Box, Entry, Pixels
 from voxtile_remote_sensing.recipes.pixels import picture_pixels
-from voxtile_remote_sensing.recipes.reading import first_existing, read_json, read_lines, tell_missing
+from voxtile_remote_sensing.recipes.reading import first_existing, read_json, read_lines
 
 _STRICTEST = ("test", "val", "train")
 _VRS_SIDE = 512.0  # pixels; all pictures of VRSBench are square

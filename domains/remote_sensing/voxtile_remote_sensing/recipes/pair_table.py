@@ -9,9 +9,10 @@ from pathlib import Path
 
 from voxtile.corpus.ingest.table import read_table
 from voxtile.errors import ConfigError, InputError
+from voxtile_datasets.recipes.download import some_of, tell
 from voxtile_remote_sensing.recipes.dataset import SPLITS, Entry, Pixels
 from voxtile_remote_sensing.recipes.pixels import picture_pixels
-from voxtile_remote_sensing.recipes.reading import read_lines, some_of, tell
+from voxtile_remote_sensing.recipes.reading import read_lines
 
 
 @dataclass

@@ -6,30 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from voxtile.bounded_text import load_json
 from voxtile.errors import InputError
-
-_NAMED = 5  # of many names, in a sentence
-
-
-def tell(sentence: str) -> None:
-    """Say what a download lacks, on standard error."""
-    Console(stderr=True).print(sentence, highlight=False, markup=False, soft_wrap=True)
-
-
-def tell_missing(root: Path, names: Sequence[str], title: str) -> None:
-    """Say which files or folders of a dataset are not in its folder."""
-    missing = [name for name in names if not (root / name).exists()]
-    if missing:
-        tell(f"{title}: '{root}' has no {some_of(missing)}; download the rest if it is to be there")
-
-
-def some_of(names: Sequence[str]) -> str:
-    """The first few of some names."""
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(f"'{name}'" for name in names[:_NAMED]) + more
 
 
 def first_existing(root: Path, names: Sequence[str], what: str) -> Path:

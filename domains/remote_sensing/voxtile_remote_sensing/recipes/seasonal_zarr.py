@@ -13,10 +13,10 @@ import numpy as np
 
 from voxtile.corpus.ingest.table import read_table
 from voxtile.errors import InputError, MissingExtraError
+from voxtile_datasets.recipes.download import tell_missing
 from voxtile_remote_sensing.bands.registry import load_sensor
 from voxtile_remote_sensing.recipes.dataset import Entry, Pixels
 from voxtile_remote_sensing.recipes.pixels import band_row, colour_preview
-from voxtile_remote_sensing.recipes.reading import tell_missing
 
 # Folder → the registry's sensor and product, and the modality.
 MODALITIES = {

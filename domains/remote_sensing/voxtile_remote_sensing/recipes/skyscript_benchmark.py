@@ -12,6 +12,7 @@ from typing import Any
 
 from voxtile.engine.run import RunOptions
 from voxtile.errors import ConfigError, InputError
+from voxtile_datasets.recipes.download import spelling_key
 from voxtile_remote_sensing.recipes import classes
 from voxtile_remote_sensing.recipes.dataset import Dataset, Entry, Pixels
 from voxtile_remote_sensing.recipes.pair_table import PairTables
@@ -55,17 +56,15 @@ class BenchmarkTable:
         Raises:
             InputError: a class that the dataset does not have.
         """
-        known = {classes.spelling_key(name): concept for name, concept in self.concepts.items()}
-        known |= {classes.spelling_key(concept): concept for concept in self.concepts.values()}
+        known = {spelling_key(name): concept for name, concept in self.concepts.items()}
+        known |= {spelling_key(concept): concept for concept in self.concepts.values()}
         for entry in self.tables.entries(root):
             labels = {}
             for vocabulary, names in entry.labels.items():
-                unknown = [name for name in names if known and classes.spelling_key(name) not in known]
+                unknown = [name for name in names if known and spelling_key(name) not in known]
                 if unknown:
                     raise InputError(f"'{unknown[0]}' is no class of {vocabulary}; download the benchmark again")
-                labels[vocabulary] = tuple(
-                    known.get(classes.spelling_key(name), name.replace("_", " ")) for name in names
-                )
+                labels[vocabulary] = tuple(known.get(spelling_key(name), name.replace("_", " ")) for name in names)
             yield replace(entry, labels=labels)
 
     def read(self, root: Path, entry: Entry) -> Pixels:

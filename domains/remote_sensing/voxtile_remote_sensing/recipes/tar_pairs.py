@@ -10,9 +10,10 @@ from typing import Any
 from voxtile.bounded_text import load_json
 from voxtile.corpus.ingest.tar import Damage, Member, scan_tar
 from voxtile.errors import InputError
+from voxtile_datasets.recipes.download import some_of, tell
 from voxtile_remote_sensing.recipes.dataset import SPLITS, Entry, Pixels
 from voxtile_remote_sensing.recipes.pixels import picture_pixels
-from voxtile_remote_sensing.recipes.reading import read_json, some_of, tell
+from voxtile_remote_sensing.recipes.reading import read_json
 
 _LONGEST_TEXT = 1 << 20  # bytes of a text or JSON member
 

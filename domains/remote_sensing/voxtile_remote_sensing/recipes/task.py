@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from voxtile.corpus.splits import parse_fractions, split_of
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.task import Item, Outcome, Row, Sample
 from voxtile.errors import InputError
+from voxtile_datasets.recipes.download import such_as, tell_classes, tell_incomplete
 from voxtile_remote_sensing.recipes.dataset import Box, Dataset, Entry, Pixels
-from voxtile_remote_sensing.recipes.reading import some_of, tell
 
 
 @dataclass(frozen=True)
@@ -86,24 +86,12 @@ class RecipeTask:
             yield Item(f"{self.dataset.name}/{entry.key}", inputs, cost=max(1, cost))
         if not found:
             raise InputError(
-                f"'{root}' holds no file of {self.dataset.title} where its tables say{_such_as(missing)}; give the "
+                f"'{root}' holds no file of {self.dataset.title} where its tables say{such_as(missing)}; give the "
                 f"folder that the download is unpacked to ({self.dataset.source})"
             )
-        self._tell(root, found, missing, seen)
-
-    def _tell(self, root: Path, found: int, missing: list[str], seen: Mapping[str, set[str]]) -> None:
-        """Say what the download lacks: files that tables name, and classes that no picture has."""
-        title = self.dataset.title
-        if missing:
-            tell(
-                f"{title}: {len(missing)} of {found + len(missing)} samples are not in '{root}' or not wholly"
-                f"{_such_as(missing)}; they are dropped as missing-file, and read when they arrive"
-            )
+        tell_incomplete(root, self.dataset.title, found, missing)
         for name, concepts in self.dataset.vocabularies.items():
-            absent = [concept for concept in concepts if concept not in seen[name]]
-            if absent and seen[name]:
-                share = f"{len(absent)} of the {len(concepts)} classes"
-                tell(f"{title}: '{root}' has no picture of {share}: {some_of(absent)}")
+            tell_classes(root, self.dataset.title, concepts, seen[name])
 
     def process(self, item: Item) -> Outcome:
         """Read one sample and store what is known of it."""
@@ -190,10 +178,6 @@ def build(
         raise InputError(f"'{source}' is not a folder; give the folder that {dataset.title} is unpacked to")
     task = RecipeTask(str(source), dataset, parse_fractions(split_fractions))
     run_task(task, corpus, run).raise_if_failed()
-
-
-def _such_as(missing: Sequence[str]) -> str:
-    return f", such as '{missing[0]}'" if missing else ""
 
 
 def _region(uid: str, number: int, box: Box, rule: str) -> Row:

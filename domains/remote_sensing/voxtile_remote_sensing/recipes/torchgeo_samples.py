@@ -22,10 +22,10 @@ from voxtile.corpus.ingest.picture import PictureError
 from voxtile.corpus.ingest.text import caption_rows, check_texts
 from voxtile.engine.task import Row
 from voxtile.errors import ConfigError, InputError, MissingExtraError
+from voxtile_datasets.recipes.download import some_of, tell
 from voxtile_remote_sensing.bands.registry import Band, load_sensor
 from voxtile_remote_sensing.recipes.dataset import SPLITS, Entry, Pixels
 from voxtile_remote_sensing.recipes.pixels import band_row, colour_preview, picture_pixels
-from voxtile_remote_sensing.recipes.reading import some_of, tell
 
 _MSI_BAND = re.compile(r"B(0[1-9]|1[0-2]|8A)")
 _WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])|[_\s]+")

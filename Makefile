@@ -8,13 +8,14 @@ N ?= 2700
 SEED ?= 0
 CT_CORPUS := $(OUT)/corpus
 
-.PHONY: help ct test lint bench fuzz mutants clean
+.PHONY: help ct test lint bench fuzz docs-commands mutants clean
 help:
 	@echo "make ct     phantom CT in DICOM -> corpus -> training -> zero-shot report ($(OUT)/report/index.html), under 10 minutes on 2 cores"
 	@echo "make test   the whole test suite"
 	@echo "make lint   ruff and mypy --strict"
 	@echo "make bench  speed and memory side by side with other tools"
 	@echo "make mutants does a test die when the code lies? Some 230 listed mutations, an hour on 2 cores"
+	@echo "make docs-commands  every command of README and docs, from a wheel of this checkout in an environment of its own"
 	@echo "make fuzz   the property tests again, with examples that no run has drawn before"
 
 $(BIN)/python:
@@ -59,6 +60,9 @@ mutants: $(VENV)/.dev
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python -P -m pytest -m "sweep or hypothesis" --hypothesis-profile=fuzz
+
+docs-commands:
+	$(PYTHON) benchmarks/docs_commands
 
 clean:
 	rm -rf build

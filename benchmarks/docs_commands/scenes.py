@@ -63,7 +63,7 @@ README = {
             "DRAWN": Phantom("he", 24, "annotations"),
             "reports.csv": Phantom("he", 24, "reports.csv"),
         },
-        spans=("lightning fit -c domains/pathology/he.yaml",),
+        spans=("lightning fit -c pathology/he",),
     ),
     TILES: Scene(
         given={

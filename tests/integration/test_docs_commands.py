@@ -1,0 +1,41 @@
+"""Every command of README and docs has its plan in `make docs-commands`, which runs them from a wheel."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "benchmarks" / "docs_commands"
+
+
+def listed(*words, cwd=ROOT):
+    command = [sys.executable, str(SCRIPT), "--list", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+
+
+def test_every_command_of_a_block_is_run_or_left_out_with_a_reason(tmp_path):
+    result = listed(cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    planned = {(place, text): plan for place, text, plan in (row.split("\t") for row in result.stdout.splitlines())}
+    shown = [
+        (f"{page.relative_to(ROOT)}:{number}", line)
+        for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+        for number, line in enumerate(page.read_text().splitlines(), start=1)
+        if line.startswith(("voxtile ", "lightning ", "python ", "pip "))
+    ]  # a second reading of the pages, by their lines alone
+    places = {place for place, _ in planned}
+    assert [line for place, line in shown if place not in places] == []
+    assert len(shown) > 100
+    left_out = [text for (_, text), plan in planned.items() if not plan.startswith(text.split()[0]) and "(" not in plan]
+    assert len(left_out) < 20, left_out
+
+
+def test_a_command_that_nobody_planned_is_named(tmp_path):
+    script = tmp_path / "benchmarks" / "docs_commands"
+    shutil.copytree(SCRIPT, script, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "README.md").write_text("# New\n\n```\nls\nvoxtile verify corpus  # a comment\n```\n")
+    result = subprocess.run([sys.executable, str(script), "--list"], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "no plan for the commands of README.md:5" in result.stderr

@@ -33,7 +33,7 @@ def ct_grounding_data() -> list[str]:
     """The same with segmentations, as the config makes it."""
     phantom = yaml.safe_load(CONFIGS["medical/ct-grounding"].read_text())["data"]["phantom"]
     phantom |= {"n": 6, "options": {"workers": 1}}
-    phantom["converter_options"] |= {"split_fractions": "0.5,0.25,0.25", "engine": "inline"}
+    phantom["converter_options"] |= {"split_fractions": "0.4,0.3,0.3", "engine": "inline"}
     phantom["facts"] = {"reports": {"engine": "inline"}, "labels": {"labels": "{out}/labels.csv", "engine": "inline"}}
     return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "2"]
 

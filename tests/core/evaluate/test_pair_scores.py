@@ -47,6 +47,7 @@ MULTILABEL = "kind: zero-shot-multilabel\nscorers: [late-interaction, matching]\
     f"      - {{present: '{name}', absent: nothing}}\n"
     for name in CLASSES
 )
+WHERE = "uid < 'u080'"
 SINGLE = "kind: zero-shot-singlelabel\ntemplates: ['{}', 'a {} picture']\nclasses:\n" + "".join(
     f"  {name}: {{prompts: [{name}]}}\n" for name in CLASSES
 )
@@ -168,13 +169,13 @@ def value(frame, model, unit, name):
 def test_the_first_candidates_are_ordered_anew(model, captioned, tmp_path, count):
     """Recall of both directions from whole sorted lists: the candidates by the formula, the others by the cosine."""
     rows = results(
-        tmp_path, captioned, model, "kind: retrieval\nrecall: [1, 5]\n", "--scorers", "late-interaction,matching",
-        "--rerank", str(count),
+        tmp_path, captioned, model, f"kind: retrieval\nrecall: [1, 5]\nwhere: {WHERE}\n",
+        "--scorers", "late-interaction,matching", "--rerank", str(count),
     )  # fmt: skip
     loops = Loops(model, captioned)
     told = sorted(
         (row["uid"], row["text"]) for row in captioned.table("captions").to_pylist()
-        if captioned.splits()[loops.rows[row["uid"]]["subject"]] == "test"
+        if captioned.splits()[loops.rows[row["uid"]]["subject"]] == "test" and row["uid"] < "u080"
     )  # fmt: skip
     uids, texts = sorted({uid for uid, _ in told}), list(dict.fromkeys(text for _, text in told))
     images, said = [loops.of_image(uid) for uid in uids], [loops.of_text(text) for text in texts]

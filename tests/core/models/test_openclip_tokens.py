@@ -29,7 +29,7 @@ IMAGES = {
     },
     "resnet": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 16},
 }  # fmt: skip
-TEXTS = ["a nodule!!", "no effusion is seen in the left lung", "x", "!"]
+TEXTS = ["a nodule!!", "no effusion is seen in the left lung", "x", "!;x"]  # whose "!" is token 0
 
 
 def registered(folder, name, vision, text=CLIP_TEXT):

@@ -1,6 +1,6 @@
 """Small inputs that no command of voxtile makes; run by the Python of the environment under test.
 
-made.py uid CORPUS | rows CORPUS | xrays | captioner | volumes | vision-model
+made.py uid CORPUS | rows CORPUS | xrays | captioner | tokens | volumes | vision-model
 """
 
 from __future__ import annotations
@@ -21,6 +21,17 @@ model:
   weights: {contrastive: 1.0, captioning: 2.0}
 trainer: {max_epochs: 12}
 name: captioner
+"""
+_TOKENS = """
+model:
+  objectives:
+    contrastive: {class_path: voxtile.objectives.contrastive.Contrastive}
+    tokens: {class_path: voxtile.objectives.token_wise.TokenWise}
+    matching: {class_path: voxtile.objectives.image_text_matching.ImageTextMatching}
+    concepts: {class_path: voxtile.objectives.concept_patch.ConceptPatch}
+  weights: {contrastive: 1.0}
+trainer: {max_epochs: 1}
+name: tokens
 """
 _EACH = {"train": 128, "val": 32, "test": 64}
 
@@ -69,6 +80,14 @@ def captioner() -> None:
     words = "lightning fit -c medical/cxr -c captioner.yaml --data.corpus corpus"
     subprocess.run(words.split(), check=True)
     Path("runs/captioner/version_0/checkpoints/last.ckpt").rename("last.ckpt")
+
+
+def tokens() -> None:
+    """`last.ckpt` of a CT model that was trained for an epoch with terms that compare tokens."""
+    Path("tokens.yaml").write_text(_TOKENS, encoding="utf-8")
+    words = "lightning fit -c medical/ct -c tokens.yaml --data.corpus corpus"
+    subprocess.run(words.split(), check=True)
+    Path("runs/tokens/version_0/checkpoints/last.ckpt").rename("last.ckpt")
 
 
 def volumes() -> None:

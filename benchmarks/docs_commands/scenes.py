@@ -14,6 +14,7 @@ SLIDES = "README.md", "Whole slides"
 TILES = "README.md", "Satellite and aerial scenes"
 CAPTIONER = "docs/caption-providers.md", "A model trained here"
 EVALUATION = "docs/evaluation.md", "Evaluation"
+TOKENS = "docs/evaluation.md", "Late interaction and matching"
 DRAWN = "docs/pathology.md", "What you drew"
 SLIDES_PAGE = "docs/pathology.md", "Slides to patches"
 SCENES_PAGE = "docs/remote-sensing.md", "Satellite and aerial scenes"
@@ -125,6 +126,7 @@ DOCS = {
     ("docs/evaluation.md", "Which model is better?"): Scene(
         given={"report-a": From(CT, "report"), "report-b": From(EVALUATION, "report")},
     ),
+    TOKENS: Scene(given={"corpus": CT_CORPUS, "last.ckpt": Shell("made tokens")}),
     ("docs/export.md", "Exporting a trained model"): Scene(
         given={"corpus": CT_CORPUS, "last.ckpt": CT_MODEL}, before={r"^voxtile export ": "rm -rf out"}
     ),
@@ -153,8 +155,15 @@ DOCS = {
             "corpus": SLIDE_CORPUS,
             "ct.ckpt": CT_MODEL,
             "slide.ckpt": SLIDE_MODEL,
+            "tokens.ckpt": From(TOKENS, "last.ckpt"),
+            "photograph.tif": Phantom("aerial", 40, "scenes/00000.tif"),
+            "photograph.yaml": Phantom("aerial", 40, "scenes/00000.yaml"),
         },
-        before={r"gradcam": "cp ct.ckpt last.ckpt", r"^voxtile evaluate": "cp slide.ckpt last.ckpt"},
+        before={
+            r"gradcam": "cp ct.ckpt last.ckpt",
+            r"--method concepts": "cp tokens.ckpt last.ckpt",
+            r"^voxtile evaluate": "cp slide.ckpt last.ckpt",
+        },
     ),
     ("docs/medical-facts.md", "Masks and contours"): Scene(
         given={

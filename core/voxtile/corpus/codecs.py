@@ -167,8 +167,15 @@ def open_array(path: Path, offset: int, nbytes: int) -> StoredArray:
     Raises:
         CorpusError: the shard is missing or cut short, or the frame's header is damaged or refused.
     """
-    where = f"'{path}' at offset {offset}"
-    payload = map_payload(path, offset, nbytes)
+    return array_in(map_payload(path, offset, nbytes), f"'{path}' at offset {offset}")
+
+
+def array_in(payload: memoryview, where: str) -> StoredArray:
+    """The array of a frame in place; `where` is for messages.
+
+    Raises:
+        CorpusError: the frame's header is damaged or refused.
+    """
     try:
         return StoredArray(inspect_frame(payload), where)
     except CorpusError as error:

@@ -15,7 +15,7 @@ from voxtile.errors import CorpusError
 
 HASH_DIGITS = 16  # of a sha-256 that are kept for training: 64 bits
 _REMEMBERED = 1 << 18  # payloads that a process knows it has compared; about 20 MB
-_NAME_BYTES = 100  # of a tar header (POSIX ustar)
+_HEADER, _NAME_BYTES = 512, 100  # of a tar's header, and of the name that it begins with (POSIX ustar)
 _compared: set[int] = set()
 
 
@@ -41,20 +41,23 @@ def check_hash(payload: memoryview, path: Path, offset: int, sha256: str | None)
     return True
 
 
-def check_member(path: Path, offset: int, name: str) -> None:
-    """Check that a shard holds the file that a row speaks of: the header before its bytes has its name.
+def map_member(path: Path, offset: int, nbytes: int, name: str) -> memoryview:
+    """The bytes of a file in a shard, in place, where the header before them has its name.
 
     Args:
         path: the shard.
         offset: of the file's bytes.
+        nbytes: how many there are.
         name: of the file.
 
     Raises:
-        CorpusError: the shard holds something else there, because it is another one or was damaged.
+        CorpusError: the shard is missing or cut short, or holds something else there, because it is another one.
     """
-    head = bytes(map_payload(path, offset - 512, _NAME_BYTES)) if offset >= 512 else b""
-    if head.rstrip(b"\0") != name.encode()[:_NAME_BYTES]:
+    start = max(0, offset - _HEADER)
+    found = map_payload(path, start, offset - start + nbytes)
+    if bytes(found[:_NAME_BYTES]).rstrip(b"\0") != name.encode()[:_NAME_BYTES]:
         raise CorpusError(
             f"'{path}' does not hold '{name}' at byte {offset}, as the tables say; the shard was exchanged or damaged: "
             "run 'voxtile verify' on the corpus and restore it from a copy"
         )
+    return found[offset - start :]

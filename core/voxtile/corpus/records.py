@@ -75,8 +75,8 @@ def recorded_files(root: Path) -> Hashes:
     for record in (read_record(root, path) for path in manifests):
         files.update(record.files)
         covered |= record.jobs
-        for path in record.removed:
-            files.pop(path, None)
+        for name in record.removed:
+            files.pop(name, None)
     committed = {path.stem for path in done}
     for path in done:
         if path.stem not in covered:

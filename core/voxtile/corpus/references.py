@@ -22,6 +22,7 @@ from urllib.parse import unquote, urlsplit
 import numpy.typing as npt
 
 from voxtile.bounded_text import load_json
+from voxtile.corpus.edges import file_edges
 from voxtile.corpus.identity import KeyMap, key_map_path
 from voxtile.corpus.reference_roots import check_reference
 from voxtile.domain import discover
@@ -157,16 +158,17 @@ class _Handles:
         if self._process != os.getpid():
             self._forget()
         while True:
-            handle = self._handle(reader, path)
+            handle = self._handle(reader, path, reference)
             with handle.lock:
                 if self._open.get((reader, str(path))) is handle:  # it was not closed meanwhile
                     return handle.file.read(reference, selection)
 
-    def _handle(self, reader: str, path: Path) -> _Handle:
+    def _handle(self, reader: str, path: Path, reference: Mapping[str, Any]) -> _Handle:
         key = (reader, str(path))
         with self._lock:
             handle = self._open.get(key)
             if handle is None:
+                _check_edges(path, reference)
                 handle = self._open[key] = _Handle(_open(reader, path))
             self._open.move_to_end(key)
             dropped = [self._open.popitem(last=False)[1] for _ in range(len(self._open) - MAX_OPEN)]
@@ -177,6 +179,13 @@ class _Handles:
 
 
 _HANDLES = _Handles()
+
+
+def _check_edges(path: Path, reference: Mapping[str, Any]) -> None:
+    """Raise CorpusError where a file that is about to be opened has another head or tail than when it was converted."""
+    edges = reference.get("edges")
+    if edges and path.is_file() and file_edges(path)[1] != edges:
+        raise CorpusError(f"the referenced file '{path}' has changed; put the old one back, or convert it again")
 
 
 def _open(reader: str, path: Path) -> ReferencedFile:

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from voxtile.corpus.codecs import StoredArray, decode_picture, open_array
-from voxtile.corpus.integrity import check_hash, check_member
+from voxtile.corpus.codecs import StoredArray, array_in, decode_picture
+from voxtile.corpus.integrity import check_hash, map_member
 from voxtile.corpus.mapping import map_payload
 from voxtile.corpus.references import parse_reference, read_reference, reference_path
 from voxtile.errors import CorpusError
@@ -74,16 +74,14 @@ class StoredSample:
     @cached_property
     def stored(self) -> StoredArray:
         """The array in place, for reading several boxes."""
-        if self._codec == REFERENCE_CODEC and self._reference.suffix == f".{ARRAY_CODEC}":
-            address = self._reference, 0, _size(self._reference)
-        elif self._codec == ARRAY_CODEC:
-            address = self._address
-            check_member(*address[:2], f"{self._row['uid']}.{ARRAY_CODEC}")
-        else:
+        if self._codec != ARRAY_CODEC and (
+            self._codec != REFERENCE_CODEC or self._reference.suffix != f".{ARRAY_CODEC}"
+        ):
             raise CorpusError(f"the sample {self._row['uid']} is a picture, not an array; read it with encoded()")
-        array = open_array(*address)
+        payload, path, offset = self._mapped()
+        array = array_in(payload, f"'{path}' at offset {offset}")
         if not array.is_sealed:
-            self._compare(*address)
+            self._compare(payload, path, offset)
         return array
 
     def payload(self) -> memoryview:
@@ -94,17 +92,22 @@ class StoredSample:
         """
         if self._reader:
             raise CorpusError(f"the sample {self._row['uid']} is part of a larger file; read it with array()")
-        if self._codec == REFERENCE_CODEC:
-            return self._compare(self._reference, 0, _size(self._reference))
-        path, offset, nbytes = self._address
-        check_member(path, offset, f"{self._row['uid']}.{self._codec}")
-        return self._compare(path, offset, nbytes)
+        payload, path, offset = self._mapped()
+        self._compare(payload, path, offset)
+        return payload
 
-    def _compare(self, path: Path, offset: int, nbytes: int) -> memoryview:
-        """The bytes, whose hash is that of the row."""
-        payload = map_payload(path, offset, nbytes)
+    def _mapped(self) -> tuple[memoryview, Path, int]:
+        """The bytes in place, with the file and where they begin in it."""
+        if self._codec == REFERENCE_CODEC:
+            path = self._reference
+            return map_payload(path, 0, _size(path)), path, 0
+        path, offset, nbytes = self._address
+        return map_member(path, offset, nbytes, f"{self._row['uid']}.{self._codec}"), path, offset
+
+    def _compare(self, payload: memoryview, path: Path, offset: int) -> None:
+        """Raise CorpusError where the hash of the bytes is not that of the row."""
         if check_hash(payload, path, offset, self._row.get("sha256")):
-            return payload
+            return
         if self._codec == REFERENCE_CODEC:
             raise CorpusError(f"the referenced file '{path}' has changed; put the old one back, or convert it again")
         raise CorpusError(

@@ -127,6 +127,8 @@ def test_a_file_that_is_gone_or_changed_is_refused_and_verify_says_so_once(tmp_p
     assert not verify(store.roots[0]).problems
     path.write_bytes(values[::-1].tobytes())
     assert ["has changed" in str(problem) for problem in verify(store.roots[0]).problems] == [True]
+    with pytest.raises(CorpusError, match="has changed; put the old one back"):
+        source(store).array()
     path.write_bytes(b"short")
     with pytest.raises(CorpusError, match="has 5 bytes instead of 6000"):
         source(store).array()

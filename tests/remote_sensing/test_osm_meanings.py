@@ -103,12 +103,17 @@ def test_a_share_is_said_as_it_is(share):
 
 
 @pytest.mark.parametrize(
-    ("bands", "modality"),
-    [(["red", "green", "blue"], "RGB"), (["blue", "green", "red"], "RGB"), (["red", "green", "blue", "nir"], "MSI")],
+    ("bands", "stored", "modality"),
+    [
+        (["red", "green", "blue"], "uint8", "RGB"),
+        (["blue", "green", "red"], "uint8", "RGB"),
+        (["red", "green", "blue"], "uint16", "MSI"),  # numbers of a sensor: no picture
+        (["red", "green", "blue", "nir"], "uint8", "MSI"),
+    ],
 )
-def test_a_picture_of_three_colours_is_rgb_and_never_called_multispectral(tmp_path, bands, modality):
-    values = np.random.default_rng(3).integers(1, 200, (len(bands), 128, 128), np.uint8)
-    profile = {"driver": "GTiff", "count": len(bands), "dtype": "uint8", "height": 128, "width": 128}
+def test_a_picture_of_three_colours_is_rgb_and_never_called_multispectral(tmp_path, bands, stored, modality):
+    values = np.random.default_rng(3).integers(1, 200, (len(bands), 128, 128), stored)
+    profile = {"driver": "GTiff", "count": len(bands), "dtype": stored, "height": 128, "width": 128}
     place = {"crs": "EPSG:32633", "transform": Affine(0.5, 0, *ORIGIN[:1], 0, -0.5, ORIGIN[1])}
     (tmp_path / "in").mkdir()
     with rasterio.open(tmp_path / "in/scene.tif", "w", **profile, **place) as file:

@@ -170,10 +170,16 @@ def choose_band(bands: Iterable[Band], name: str, *, where: str) -> Band:
     raise ConfigError(f"{where} has no band '{name}'; it has: {listed or 'none'}")
 
 
-def modality_of(bands: Iterable[Band]) -> str:
-    """What bands of an unnamed sensor make: RGB for red, green and blue alone, HSI for over twenty, else MSI."""
+def modality_of(bands: Iterable[Band], dtypes: Iterable[str]) -> str:
+    """What bands of an unnamed sensor make: RGB for a picture of bytes, HSI for over twenty bands, else MSI.
+
+    Args:
+        bands: of a scene; red, green and blue alone make a picture.
+        dtypes: of their stored values.
+    """
     known = tuple(bands)
-    if sorted(band.common_name or band.name.lower() for band in known) == ["blue", "green", "red"]:
+    colours = sorted(band.common_name or band.name.lower() for band in known)
+    if colours == ["blue", "green", "red"] and set(dtypes) == {"uint8"}:
         return "RGB"
     return "HSI" if len(known) > 20 else "MSI"
 

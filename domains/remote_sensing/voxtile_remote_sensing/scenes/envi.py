@@ -58,7 +58,7 @@ class EnviReader:
         return Scene(
             ref=ref,
             sensor=_text(values, "sensor type") or "unknown",
-            modality=modality_of(bands),
+            modality=modality_of(bands, header.dtypes),
             product="",
             platform=None,
             datetime=iso_utc_text(_text(values, "acquisition time"), path),

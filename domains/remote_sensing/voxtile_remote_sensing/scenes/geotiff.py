@@ -61,7 +61,8 @@ class GeoTiffReader:
         return Scene(
             ref=ref,
             sensor=sidecar.sensor or "unknown",
-            modality=sidecar.modality or (sensor.modality if sensor else modality_of(b.band for b in bands)),
+            modality=sidecar.modality
+            or (sensor.modality if sensor else modality_of((b.band for b in bands), (b.dtype for b in bands))),
             product=sidecar.product or (sensor.product(None).name if sensor else ""),
             platform=sidecar.platform,
             datetime=sidecar.datetime or _tiff_datetime(header),

@@ -77,7 +77,8 @@ class GriddedReader:
         return Scene(
             ref=ref,
             sensor=sidecar.sensor or "unknown",
-            modality=sidecar.modality or (sensor.modality if sensor else modality_of(b.band for b in bands)),
+            modality=sidecar.modality
+            or (sensor.modality if sensor else modality_of((b.band for b in bands), (b.dtype for b in bands))),
             product=sidecar.product or "",
             platform=sidecar.platform or (None if platform is None else str(platform)),
             datetime=sidecar.datetime or moment,

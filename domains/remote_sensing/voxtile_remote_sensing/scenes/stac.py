@@ -78,14 +78,17 @@ class StacReader:
                 masks.append(header.mask(use.key, use.kind, nodata=header.nodata[0]))
             else:
                 for band in asset_bands(use.key, use.asset, header, product):
-                    (missing if isinstance(band, MissingBand) else bands).append(band)
+                    if isinstance(band, MissingBand):
+                        missing.append(band)
+                    else:
+                        bands.append(band)
         _check(ref, bands, missing)
         properties = item.properties
         sensor = product.sensor
         return Scene(
             ref=ref,
             sensor=sensor.name if sensor else "unknown",
-            modality=sensor.modality if sensor else modality_of(b.band for b in bands),
+            modality=sensor.modality if sensor else modality_of((b.band for b in bands), (b.dtype for b in bands)),
             product=product.name or "",
             platform=properties.get("platform"),
             datetime=properties.get("datetime") or properties.get("start_datetime"),

@@ -229,8 +229,8 @@ def _product_name(item: pystac.Item, sensor: Sensor) -> str | None:
     if sensor.name == "sentinel-1-sar":
         texts = (said.get("sar:product_type"), item.collection_id, item.id)
         return "RTC" if any("rtc" in str(text).lower() for text in texts) else "GRD-DN"  # STAC holds no calibration
-    level = str(said.get("processing:level") or said.get("s2:product_type") or "").upper().replace("S2MSI", "L")
-    return next((p for p in sensor.products if p == level), None)
+    text = str(said.get("processing:level") or said.get("s2:product_type") or "").upper().replace("S2MSI", "L")
+    return text if text in sensor.products else None
 
 
 def _list(fields: Mapping[str, Any], key: str, count: int) -> list[Mapping[str, Any]] | None:

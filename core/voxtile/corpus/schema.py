@@ -27,6 +27,9 @@ CHANNEL = pa.struct(
 # An `overview` is a picture of a whole slide or scene, for people: it carries masks, and no view or task selects it.
 OVERVIEW = "overview"
 
+# The key of `attributes` that says what made a sample that no device acquired, by a mark of its file.
+SYNTHETIC = "synthetic"
+
 # The concept of a fact that says what a sample is within its study: its attributes hold {"role": …} and the evidence.
 # Roles choose the samples of a study (`voxtile.data.roles`); they are never a target of training or evaluation.
 ROLE = "series role"

@@ -5,16 +5,18 @@ from __future__ import annotations
 import pyarrow.compute as pc
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.schema import SYNTHETIC
 
-_WORDS = "phantom|synthetic"
+_LICENCE = "phantom|synthetic"
+_ATTRIBUTE = f'"{SYNTHETIC}": ?"'
 
 
 def is_phantom(corpus: Corpus) -> bool:
-    """True if the licence or the attributes of any sample call it a phantom or synthetic."""
+    """True if the file of any sample was marked as synthetic, or the licence calls one a phantom or synthetic."""
     samples = corpus.table("samples", columns=["licence", "attributes"])
-    return any(_mentions(samples[column]) for column in ("licence", "attributes"))
+    return _mention(samples["attributes"], _ATTRIBUTE) or _mention(samples["licence"], _LICENCE)
 
 
-def _mentions(values: object) -> bool:
-    found = pc.match_substring_regex(pc.fill_null(values, ""), _WORDS, ignore_case=True)
+def _mention(values: object, words: str) -> bool:
+    found = pc.match_substring_regex(pc.fill_null(values, ""), words, ignore_case=True)
     return bool(pc.any(found).as_py())

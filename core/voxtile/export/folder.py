@@ -72,7 +72,7 @@ def write_settings(source: Source, checkpoint: Path, target: str, folder: Path) 
         "logit_scale": source.encoder.logit_scale.item(),
         "logit_bias": source.bias,
         "facts": list(source.head.fact_names) if source.head is not None else [],
-        "tokenizer": _tokenizer(tokenizer, state),
+        "tokenizer": _tokenizer(tokenizer, state is not None or (target == "onnx" and (folder / TOKENIZER).is_file())),
     }
     (folder / SETTINGS).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
@@ -87,8 +87,8 @@ def write_findings(source: Source, target: str, folder: Path, found: Comparison,
     (folder / CARD).write_text(_card(source, target, settings, found, loss), encoding="utf-8")
 
 
-def _tokenizer(tokenizer: object, state: str | None) -> dict[str, Any]:
-    if state is not None:
+def _tokenizer(tokenizer: object, is_file: bool) -> dict[str, Any]:
+    if is_file:
         return {"kind": "tokenizers", "file": TOKENIZER, "padding": 0}
     name = "clip" if isinstance(tokenizer, OpenClipTokenizer) and tokenizer.is_clip else type(tokenizer).__name__
     return {"kind": name, "context": getattr(tokenizer, "context", None)}

@@ -82,6 +82,9 @@ def test_bands_and_both_small_text_towers(tmp_path, bands, save, text):
     export_onnx(save(wavelets(2, 5, [5, 6]), tower, preset), tmp_path / "out", corpus=bands, samples=3)
     compared = json.loads((tmp_path / "out" / "voxtile.json").read_text())["compared"]
     assert max(compared["image"], compared["text"]) < 1e-5
+    settings = json.loads((tmp_path / "out" / "voxtile.json").read_text())
+    assert settings["tokenizer"] == {"kind": "tokenizers", "file": "tokenizer.json", "padding": 0}
+    assert (tmp_path / "out" / "tokenizer.json").is_file()
 
 
 def vit(**arguments):

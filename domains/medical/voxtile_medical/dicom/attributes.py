@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from voxtile_medical.dicom.headers import Value, Values
+from voxtile.corpus.schema import SYNTHETIC
+from voxtile_medical.dicom.headers import WRITTEN_BY, Value, Values
 from voxtile_medical.series_roles.words import WORDS
 
 # Number → (name in `attributes`, lowest, highest). Names carry the unit of the DICOM element.
@@ -111,6 +112,8 @@ def attributes_of(values: Values) -> dict[str, Any]:
         facts["contrast"] = True
     if values.get("LossyImageCompression") == ("01",):
         facts["lossy"] = True
+    if WRITTEN_BY in values:
+        facts[SYNTHETIC] = "voxtile phantom"
     age = age_band(_first(values.get("PatientAge")))
     if age:
         facts["age_band"] = age

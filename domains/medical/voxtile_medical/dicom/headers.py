@@ -40,6 +40,8 @@ DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".dic", ".ima"})
 DICOMDIR_CLASS = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage (PS3.10)
 _NATIVE = frozenset({ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian})
 _DEFLATED = DeflatedExplicitVRLittleEndian.encode()
+WRITTEN_BY = "ImplementationVersionName"  # (0002,0013); kept of the files of our phantoms alone
+PHANTOM_WRITER = "VOXTILE_PHANTOM"
 _CHARSET = 0x00080005
 _WANTED = frozenset({*TAGS, _CHARSET})
 _UNDEFINED = 0xFFFFFFFF
@@ -134,6 +136,8 @@ def _from_skimmed(found: Skimmed, path: str, size: int) -> FileHeader:
             values[keyword] = value
     if not values:
         raise Unusual
+    if found.written_by == PHANTOM_WRITER:
+        values[WRITTEN_BY] = (PHANTOM_WRITER,)
     is_native = found.syntax in _NATIVE and found.nbytes >= 0
     offset, nbytes = (found.offset, found.nbytes) if is_native else (-1, -1)
     return FileHeader(path, size, found.syntax, found.pixel_tag, offset, nbytes, False, values)
@@ -188,6 +192,8 @@ def _parse(stream: BinaryIO, path: str, size: int) -> FileHeader:
     values = _values(dataset, not little)
     if not values:
         raise Verdict("truncated", "the file ends before its first image element; copy it again from its source")
+    if str(file_meta.get(WRITTEN_BY, "")) == PHANTOM_WRITER:
+        values[WRITTEN_BY] = (PHANTOM_WRITER,)
     pixel_tag, offset, nbytes = _pixel_position(stream, syntax, bool(implicit), bool(little))
     if syntax == DeflatedExplicitVRLittleEndian:
         pixel_tag = 0x7FE00010 if "Rows" in values else 0

@@ -19,6 +19,7 @@ PREFIX_BYTES = (1 << 14, 1 << 18)  # most headers are shorter than the first, ne
 _META_START = 132
 _TRANSFER_SYNTAX = 0x00020010
 _MEDIA_CLASS = 0x00020002
+_WRITTEN_BY = 0x00020013
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED = 0xFFFFFFFF
 _MAX_DEPTH = 16
@@ -60,13 +61,14 @@ class Skimmed:
     Attributes:
         syntax: transfer syntax UID.
         media_class: media storage SOP class UID of the file meta information.
+        written_by: implementation version name of the file meta information.
         elements: tag → raw value.
         pixel_tag: tag of the pixel data element where the walk ended; 0 where there is none.
         offset: where the pixel data element's value starts.
         nbytes: its length as stated; −1 where it is undefined (compressed).
     """
 
-    __slots__ = ("elements", "media_class", "nbytes", "offset", "pixel_tag", "syntax")
+    __slots__ = ("elements", "media_class", "nbytes", "offset", "pixel_tag", "syntax", "written_by")
 
     def __init__(self, data: bytes, size: int, wanted: Container[int]) -> None:
         """Walk over `data`, the first bytes of a file of `size` bytes.
@@ -80,6 +82,7 @@ class Skimmed:
         start = _walk_meta(data, meta)
         self.syntax = meta.get(_TRANSFER_SYNTAX, b"").rstrip(b"\0 ").decode("latin-1")
         self.media_class = meta.get(_MEDIA_CLASS, b"").rstrip(b"\0 ").decode("latin-1")
+        self.written_by = meta.get(_WRITTEN_BY, b"").rstrip(b"\0 ").decode("latin-1")
         if not self.syntax or self.syntax in (ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian):
             raise Unusual
         self.elements: dict[int, bytes] = {}

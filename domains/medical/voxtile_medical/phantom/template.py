@@ -16,6 +16,7 @@ from pydicom.filewriter import write_dataset, write_file_meta_info
 from pydicom.uid import UID
 
 from voxtile.testing.phantom_truth import UID_LENGTH
+from voxtile_medical.dicom.headers import PHANTOM_WRITER
 
 DECIMAL_WIDTH = 11
 IMPLEMENTATION_UID = "2.25.193400227563298716004911760533380116472"
@@ -123,7 +124,7 @@ def encode(dataset: Dataset, sop_class: str, sop_uid: str, transfer_syntax: str)
     meta.MediaStorageSOPInstanceUID = UID(sop_uid)
     meta.TransferSyntaxUID = UID(transfer_syntax)
     meta.ImplementationClassUID = UID(IMPLEMENTATION_UID)
-    meta.ImplementationVersionName = "VOXTILE_PHANTOM"
+    meta.ImplementationVersionName = PHANTOM_WRITER
     dataset.SOPClassUID = UID(sop_class)
     dataset.SOPInstanceUID = UID(sop_uid)
     buffer = DicomBytesIO()

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
+from voxtile.corpus.schema import SYNTHETIC
 from voxtile.engine.pool import Call, Died, Limits, Raised, Returned, WorkerPool
 from voxtile.engine.task import Item
 from voxtile.errors import InputError
@@ -153,6 +154,7 @@ def _slide_inputs(
         "mpp_asked": settings.mpp if settings.mpp is not None and _as_it_is(survey, settings) else None,
         "level": survey.scale.level,
         "icc_profile": survey.icc,
+        SYNTHETIC: "voxtile phantom" if survey.synthetic else None,
         "warnings": sorted({reason for reason, _ in survey.warnings if reason != "annotation"}),
     }
     return {

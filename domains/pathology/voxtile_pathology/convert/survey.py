@@ -26,6 +26,7 @@ from voxtile_pathology.convert.places import (
 from voxtile_pathology.convert.settings import WsiSettings
 from voxtile_pathology.coordinates.files import read_coordinates
 from voxtile_pathology.coordinates.layout import Coordinates
+from voxtile_pathology.phantom.slide_file import PHANTOM_SCANNER
 from voxtile_pathology.slides.icc import icc_profile, profile_name, to_srgb
 from voxtile_pathology.slides.open import open_slide
 from voxtile_pathology.slides.protocol import Slide, SlideError
@@ -34,6 +35,8 @@ from voxtile_pathology.slides.scale import PatchScale, patch_scale
 from voxtile_pathology.tissue.survey import Coverage, TissueMap, map_tissue
 
 SHARE_DIGITS = 4
+
+_HEAD = 4096  # bytes, in which tifffile writes the description of the first level
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class Survey:
         icc: name of the ICC profile, or None.
         scale: of the patches.
         is_tiled: one native JPEG tile is one patch of the grid.
+        synthetic: the file says that it is a phantom of ours.
         annotations: sha-256 of the annotation file, or None.
         warnings: (reason, sentence) of what is odd but not fatal.
         counts: of places.
@@ -89,6 +93,7 @@ class Survey:
     icc: str | None
     scale: PatchScale
     is_tiled: bool
+    synthetic: bool
     annotations: str | None
     warnings: tuple[tuple[str, str], ...]
     counts: Counts
@@ -142,6 +147,7 @@ def survey_slide(
                 icc=icc,
                 scale=scale,
                 is_tiled=settings.pass_through and _is_tiled(slide, scale, patches),
+                synthetic=_is_phantom(path),
                 annotations=annotations_sha,
                 warnings=(*odd, *_warnings(slide, tissue, notes)),
                 counts=counts,
@@ -149,6 +155,14 @@ def survey_slide(
             )
     except VoxtileError as error:
         return Refusal(reason, str(error))
+
+
+def _is_phantom(path: Path) -> bool:
+    """Whether the description of the first level says that it is a phantom of ours."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return PHANTOM_SCANNER.encode() in file.read(_HEAD)
 
 
 def _icc(settings: WsiSettings, slide: Slide) -> tuple[str | None, tuple[tuple[str, str], ...]]:

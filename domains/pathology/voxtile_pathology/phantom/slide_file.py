@@ -15,6 +15,9 @@ from shapely.geometry import Polygon, mapping
 from voxtile_pathology.phantom.case import MPP, Case
 
 TILE = 256
+PHANTOM_SCANNER = "|ScanScope ID = PHANTOM"
+"""In the description of each of our slides: that no scanner wrote it."""
+
 DOWNSAMPLES = (1, 4, 16)
 _QUALITY = 88
 _MAGNIFICATION = 20
@@ -42,7 +45,7 @@ def write_slide(path: Path, picture: npt.NDArray[np.uint8], case: Case) -> None:
         case: for the label.
     """
     height, width = picture.shape[:2]
-    about = f"|AppMag = {_MAGNIFICATION}|MPP = {MPP:.4f}|ScanScope ID = PHANTOM|Filename = {case.number}"
+    about = f"|AppMag = {_MAGNIFICATION}|MPP = {MPP:.4f}{PHANTOM_SCANNER}|Filename = {case.number}"
     head = "Aperio Image Library v12.0.15"
     with tifffile.TiffWriter(path, bigtiff=False) as tiff:
         for factor in DOWNSAMPLES:

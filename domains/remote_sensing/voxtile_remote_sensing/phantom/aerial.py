@@ -131,6 +131,7 @@ def _write(path: Path, pixels: np.ndarray, place: Place, colours: tuple[str, ...
         "modality": "RGB",
         "datetime": f"{2018 + place.number % 6}-06-{1 + place.number % 28:02d}T10:00:00Z",
         "licence": "CC0-1.0 (synthetic phantom)",
+        "synthetic": "voxtile phantom",
         "bands": [{"name": name, "common_name": name} for name in colours],
     }
     path.with_suffix(".yaml").write_text(yaml.safe_dump(about, sort_keys=False), encoding="utf-8")

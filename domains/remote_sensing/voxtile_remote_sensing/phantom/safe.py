@@ -97,6 +97,7 @@ def _product_xml(*, uri: str, baseline: str, time: str, offset: int, files: list
       <PRODUCT_TYPE>S2MSI2A</PRODUCT_TYPE>
       <PROCESSING_BASELINE>{baseline}</PROCESSING_BASELINE>
       <GENERATION_TIME>{time}</GENERATION_TIME>
+      <SYNTHETIC>voxtile phantom</SYNTHETIC>
       <Datatake>
         <SPACECRAFT_NAME>Sentinel-2B</SPACECRAFT_NAME>
         <DATATAKE_TYPE>INS-NOBS</DATATAKE_TYPE>

@@ -154,6 +154,7 @@ def _write(path: Path, gamma0: npt.NDArray[np.float32], place: Place, order: tup
         "modality": "SAR",
         "datetime": f"{2018 + place.number % 6}-07-{1 + place.number % 28:02d}T05:30:00Z",
         "licence": "CC0-1.0 (synthetic phantom)",
+        "synthetic": "voxtile phantom",
         "bands": list(order),
     }
     path.with_suffix(".yaml").write_text(yaml.safe_dump(about, sort_keys=False), encoding="utf-8")

@@ -14,6 +14,7 @@ from typing import Any
 
 from rasterio.enums import ColorInterp
 
+from voxtile.corpus.schema import SYNTHETIC
 from voxtile.errors import ConfigError
 from voxtile_remote_sensing.bands.registry import COMMON_NAMES, Band, Sensor, load_sensor, modality_of
 from voxtile_remote_sensing.scenes.access import inside
@@ -69,7 +70,7 @@ class GeoTiffReader:
             bands=bands,
             pixels=RasterPixels(ref.root, ref.options),
             masks=tuple(_mask(ref, header, mask) for mask in sidecar.masks),
-            attributes={},
+            attributes={SYNTHETIC: sidecar.synthetic},
             licence=sidecar.licence or (sensor.licence if sensor else None),
         )
 

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree.ElementTree import Element
 
+from voxtile.corpus.schema import SYNTHETIC
 from voxtile_remote_sensing.bands.registry import Band, load_sensor
 from voxtile_remote_sensing.scenes.listing import Found, Listing
 from voxtile_remote_sensing.scenes.metadata_xml import all_of, number_of, parse_xml, text_of
@@ -82,7 +83,12 @@ class SafeReader:
             pixels=RasterPixels(ref.root, ref.options),
             masks=_masks(ref, images),
             missing=missing,
-            attributes={"processing_baseline": product.baseline, "product": product.name, **tile},
+            attributes={
+                "processing_baseline": product.baseline,
+                "product": product.name,
+                SYNTHETIC: product.synthetic,
+                **tile,
+            },
             licence=load_sensor(SENSOR).licence,
         )
 
@@ -101,6 +107,7 @@ class SafeProduct:
         offsets: band → ADD_OFFSET in DN.
         nodata: DN that means no data.
         listed: names of image files without extension, as the metadata lists them.
+        synthetic: what made it, where it is no product of the satellite.
     """
 
     level: str
@@ -112,6 +119,7 @@ class SafeProduct:
     offsets: dict[str, float]
     nodata: float
     listed: tuple[str, ...]
+    synthetic: str | None = None
 
     def band(self, name: str) -> Band:
         """A band with this product's scale and offset."""
@@ -163,6 +171,7 @@ def read_product(ref: SceneRef) -> SafeProduct:
         offsets=offsets,
         nodata=special.get("NODATA") or 0.0,
         listed=tuple(PurePosixPath(text).name for text in listed),
+        synthetic=text_of(root, "SYNTHETIC"),
     )
 
 

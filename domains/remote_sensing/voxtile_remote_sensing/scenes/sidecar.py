@@ -62,6 +62,7 @@ class Sidecar:
         modality: MSI, HSI, SAR or RGB.
         datetime: ISO 8601 in UTC.
         licence: of the data.
+        synthetic: what made the file, where no device measured it.
         crs: for files without one.
         sun_elevation: at the scene's centre in degrees, for reflectance of Landsat Level 1.
         bands: entries by position in the file: a name, or a mapping with `name` and other values; None for a band
@@ -77,6 +78,7 @@ class Sidecar:
     modality: str | None = None
     datetime: str | None = None
     licence: str | None = None
+    synthetic: str | None = None
     crs: CRS | None = None
     sun_elevation: float | None = None
     bands: tuple[Any, ...] | None = None
@@ -158,7 +160,7 @@ def read_sidecar(file: Path, where: str) -> Sidecar:
         raise SceneError(f"{where}: not valid YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(values, dict):
         raise SceneError(f"{where}: a sidecar is a mapping; for example {EXAMPLE}")
-    known = {"sensor", "product", "platform", "modality", "datetime", "licence", "crs", "bands", "masks",
+    known = {"sensor", "product", "platform", "modality", "datetime", "licence", "synthetic", "crs", "bands", "masks",
              "sun_elevation"}  # fmt: skip
     common = {"scale", "offset", "nodata", "unit", "resolution_m"}
     unknown = set(values) - known - common
@@ -182,6 +184,7 @@ def read_sidecar(file: Path, where: str) -> Sidecar:
         modality=values.get("modality"),
         datetime=_datetime(values.get("datetime"), where),
         licence=values.get("licence"),
+        synthetic=None if values.get("synthetic") is None else str(values["synthetic"]),
         crs=_crs(values.get("crs"), where),
         sun_elevation=_degrees(values.get("sun_elevation"), where),
         bands=None if bands is None else tuple(bands),

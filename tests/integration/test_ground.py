@@ -103,6 +103,37 @@ def test_dicom_comes_back_as_a_segmentation_of_its_own_slices(tmp_path, model, n
     assert matched[mask.array > 0].mean() > matched[mask.array == 0].mean() + 300
 
 
+def test_a_model_of_ct_reads_nifti_that_does_not_say_what_it_is(tmp_path, model, capsys):
+    values = np.full((30, 26, 34), -50, np.int16)
+    values[5:15, 8:18, 20:30] = 400 + np.arange(1000).reshape(10, 10, 10) % 97
+    nibabel.save(nibabel.Nifti1Image(values, np.diag([2.0, 2.0, 2.0, 1.0])), tmp_path / "scan.nii.gz")
+    shape = {"shape": (24, 24, 24), "spacing": (2.0, 2.0, 2.0), "windows": ((0.0, 300.0),)}
+
+    def said(out, *extra):
+        status = main(
+            ["ground", "any", str(tmp_path / "scan.nii.gz"), "bright box", "--out", str(tmp_path / out), *extra]
+        )
+        return status, capsys.readouterr().err
+
+    model(VolumePreset(**shape, units="HU", modalities=("CT",)))
+    assert said("one") == (0, "")
+    [path] = (tmp_path / "one").glob("*.nii.gz")
+    shown = nibabel.load(path).get_fdata() > 0
+    assert (shown.reshape(values.shape) & (values > 300)).sum() > 0.8 * (values > 300).sum()
+    model(VolumePreset(**shape, units="HU", modalities=("CT", "PT")))
+    status, error = said("none")
+    assert status == 2
+    assert "does not say its modality; give --modality, one of CT, PT" in error
+    assert said("two", "--modality", "CT") == (0, "")
+    model(VolumePreset(**shape, units=None, modalities=("MR",)))
+    assert said("mr")[0] == 0, "taken for what the model reads"
+    (tmp_path / "scan.tif").write_bytes(b"")
+    assert (
+        main(["ground", "any", str(tmp_path / "scan.tif"), "x", "--out", str(tmp_path / "t"), "--modality", "CT"]) == 2
+    )
+    assert "--modality goes with NIfTI files" in capsys.readouterr().err
+
+
 def test_a_raster_comes_back_in_its_crs(tmp_path, model):
     model(TilePreset(bands=("B04",), size=(64, 64), std=(1000.0,)))
     values = np.zeros((1, 128, 192), np.uint16)

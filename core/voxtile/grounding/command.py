@@ -72,6 +72,7 @@ def ground(
     assume_mpp: float | None = None,
     on: str | None = None,
     bands: str | None = None,
+    modality: str | None = None,
 ) -> None:
     """Show where phrases are in an image.
 
@@ -105,6 +106,8 @@ def ground(
         on: of models that read whole studies: role of the series on whose voxels masks are written, such as pt; the
             first that the study has where left out.
         bands: RED,GREEN,BLUE of a raster, for a model of pictures; by their usual names when left out.
+        modality: DICOM modality (CT, MR, PT, …) of a NIfTI file, which does not say; where the model reads one alone,
+            that is taken.
 
     Raises:
         ConfigError: no phrase, a value out of range, or a model that does not ground.
@@ -132,12 +135,14 @@ def ground(
         raise ConfigError("--bands goes with rasters and a model of pictures; leave it out")
     form = _OWN_FORM[kind] if to == "auto" else to
     _check_form(kind, form, boxes)
+    if modality is not None and kind != "nifti":
+        raise ConfigError(f"--modality goes with NIfTI files; '{image}' says it itself, leave it out")
     _prepare(out)
     settings = _Settings(threshold, presence, overlap, boxes, on)
     patches = SlidePatches(mpp, patch_px, assume_mpp, overlap)
     wanted = list(dict.fromkeys(phrases))
     with tempfile.TemporaryDirectory(prefix="voxtile-ground-") as folder:
-        corpus = own_corpus(kind, image, Path(folder) / "corpus", loaded.preset, patches)
+        corpus = own_corpus(kind, image, Path(folder) / "corpus", loaded.preset, patches, modality)
         if kind == "wsi":
             _on_slide(shows, corpus, wanted, settings, out / image.stem, Path(folder))
             return

@@ -30,6 +30,7 @@ _REFUSED = {
     "too-coarse": "is coarser than the patches that are asked for; give a larger --mpp",
     "unreadable-slide": "cannot be read as a slide; check the file, or open it in another viewer",
 }
+_UNKNOWN = "OT"  # modality of a NIfTI file that nobody names
 _LEAST_TISSUE = 0.1  # share of a patch; less than for training, so that the edges of the tissue are seen
 
 
@@ -84,7 +85,9 @@ def read_as(kind: str, image: Path, preset: object) -> str:
     return "wsi" if slide else kind
 
 
-def own_corpus(kind: str, image: Path, corpus: Path, preset: object, patches: SlidePatches) -> Corpus:
+def own_corpus(
+    kind: str, image: Path, corpus: Path, preset: object, patches: SlidePatches, modality: str | None = None
+) -> Corpus:
     """Convert an image by its domain's converter, or take it as a picture.
 
     Args:
@@ -93,6 +96,7 @@ def own_corpus(kind: str, image: Path, corpus: Path, preset: object, patches: Sl
         corpus: where it goes.
         preset: of the model.
         patches: of slides.
+        modality: of a NIfTI file, which does not say; where the model reads one alone, that is taken.
 
     Raises:
         InputError: it cannot be read.
@@ -113,14 +117,20 @@ def own_corpus(kind: str, image: Path, corpus: Path, preset: object, patches: Sl
         options["assume_mpp"] = patches.assume_mpp
     else:
         options |= {"deidentify": False, "masks": False}
+    read = tuple(getattr(preset, "modalities", None) or ())
+    if kind == "nifti" and (named := modality or (read[0] if len(read) == 1 else None)):
+        options["modality"] = named
     try:
         with redirect_stdout(StringIO()):  # its summary would hide the answer
             converters[kind].load()(image, corpus, **options)
     except VoxtileError as error:
         raise InputError(_reason(corpus, image) or str(error)) from error
     opened = Corpus(corpus)
-    if not opened.table("samples", columns=["uid"]).num_rows:
+    found = opened.table("samples", columns=["modality"])["modality"].to_pylist()
+    if not found:
         raise InputError(f"'{image}' holds no image that the model can read")
+    if kind == "nifti" and read and _UNKNOWN in found:
+        raise InputError(f"'{image}' does not say its modality; give --modality, one of {', '.join(read)}")
     return opened
 
 

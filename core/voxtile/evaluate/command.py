@@ -67,6 +67,7 @@ def evaluate(
     slices: int = SLICES,
     window: str | None = None,
     bands: str | None = None,
+    show_texts: bool = False,
 ) -> None:
     """Evaluate models on tasks: figures with intervals, a trivial baseline and shuffled images beside them.
 
@@ -97,6 +98,7 @@ def evaluate(
         slices: of each volume, for a model of pictures; their embeddings are averaged.
         window: LOW,HIGH of these slices in the volume's units; soft tissue for HU, else percentiles, when left out.
         bands: RED,GREEN,BLUE of multispectral tiles, for a model of pictures; by their usual names when left out.
+        show_texts: put captions of the corpus into the page as they are; they may be reports of patients.
         allow_leakage: report figures although the model was trained on some of what is reported; the report says so.
 
     Raises:
@@ -113,6 +115,7 @@ def evaluate(
         flattening=_flattening(slices, window, bands),
         scorers=checked_scorers(_listed(scorers)),
         rerank=rerank,
+        show_texts=show_texts,
     )
     if rerank < 1:
         raise ConfigError(f"--rerank must be at least 1, not {rerank}")

@@ -51,6 +51,7 @@ class Options:
         flattening: how volumes and tiles become pictures for models of those.
         scorers: what scores pairs by their tokens, besides the task's own (`voxtile.evaluate.pair_scores`).
         rerank: candidates of each query that they order anew.
+        show_texts: put texts of the corpus into the page, which may be reports of patients.
     """
 
     split: str | None = None
@@ -64,6 +65,7 @@ class Options:
     flattening: Flattening = field(default_factory=Flattening)
     scorers: tuple[str, ...] = ()
     rerank: int = RERANK
+    show_texts: bool = False
 
 
 @dataclass(frozen=True)

@@ -294,6 +294,24 @@ def test_a_run_from_pixels_to_the_page(pictures, tmp_path):
     assert page.count("data:image/jpeg") >= 6
 
 
+@pytest.mark.parametrize("asked", [False, True])
+def test_texts_of_the_corpus_stand_in_the_page_only_where_that_is_asked_for(pictures, tmp_path, asked):
+    (tmp_path / "find.yaml").write_text("kind: retrieval\n")
+    options = Options(replicates=100, batch_size=32, show_texts=asked)
+    evaluation = evaluate_model(ColourModel(), "m", pictures, [str(tmp_path / "find.yaml")], options)
+    report(evaluation, tmp_path, Console(file=io.StringIO(), width=200))
+    texts = {text for text in pictures.table("captions")["text"].to_pylist() if text.startswith("A picture of ")}
+    for path in tmp_path.iterdir():
+        if path.name == "find.yaml":
+            continue
+        content = path.read_bytes()
+        held = [text for text in texts if text.encode() in content]
+        assert bool(held) == (asked and path.name == "index.html"), (path.name, held[:3])
+    page = (tmp_path / "index.html").read_text()
+    assert ("--show-texts true" in page) is not asked
+    assert ("a text of " in page) is not asked
+
+
 def test_samples_of_a_study_share_their_report(pictures, tmp_path):
     twice = picture_corpus(tmp_path / "corpus", 80)
     writer = JobWriter(tmp_path / "corpus", "more")

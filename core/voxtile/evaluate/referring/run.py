@@ -19,6 +19,7 @@ from voxtile.evaluate.referring.figures import ShareTable
 from voxtile.evaluate.referring.questions import Question, Questions, picture_shapes
 from voxtile.evaluate.referring.task import ReferringTask
 from voxtile.evaluate.result import Result
+from voxtile.evaluate.retrieval.examples import length_of
 from voxtile.evaluate.rows import Row
 from voxtile.evaluate.runner import Options
 from voxtile.evaluate.split_roles import role_images, sizes, units_by_role
@@ -164,7 +165,7 @@ def _reported(
             subjects.append(str(subject))
             groups.append(task.group_of(question.phrase))
         if len(shown) < _SHOWN:
-            shown.append(_shown(heard, cut, len(shown)))
+            shown.append(_shown(heard, cut, len(shown), show_texts=options.show_texts))
     table = ShareTable(
         task.name, np.array(subjects), groups, list(task.groups), replicates=options.replicates, seed=options.seed
     )
@@ -230,11 +231,10 @@ def _cut(asker: _Asker, task: ReferringTask, units: Units) -> tuple[float, tuple
     return _CUTS[int(right.argmax())], ()
 
 
-def _shown(heard: _Heard, cut: float, number: int) -> ShownBox:
+def _shown(heard: _Heard, cut: float, number: int, *, show_texts: bool) -> ShownBox:
     """One question of a picture, another each time."""
     place = number % len(heard.questions)
     question, part = heard.questions[place], best_part(heard.own[place], cut)
     box = None if part is None else upright_box(part)
-    return ShownBox(
-        heard.uid, question.phrase, box, question.upright, 0.0 if box is None else overlap(box, question.upright)
-    )
+    phrase = question.phrase if show_texts else length_of(question.phrase)
+    return ShownBox(heard.uid, phrase, box, question.upright, 0.0 if box is None else overlap(box, question.upright))

@@ -43,7 +43,9 @@ class Example:
         return self.place == 1
 
 
-def pick_examples(pairs: Pairs, images: Floats, texts: Floats, places: dict[Direction, Places]) -> tuple[Example, ...]:
+def pick_examples(
+    pairs: Pairs, images: Floats, texts: Floats, places: dict[Direction, Places], *, show_texts: bool
+) -> tuple[Example, ...]:
     """Examples of both directions under the strict rule.
 
     Args:
@@ -51,8 +53,10 @@ def pick_examples(pairs: Pairs, images: Floats, texts: Floats, places: dict[Dire
         images: [N, D] normalised.
         texts: [T, D] normalised.
         places: of the captions, and of the units.
+        show_texts: as they are; otherwise only how long they are.
     """
     names = pairs.units.names
+    said = pairs.texts if show_texts else [length_of(text) for text in pairs.texts]
     examples = []
     for caption in _picked(places["text-to-image"], pairs.unit):
         first = np.argsort(-np.round(images @ texts[pairs.text[caption]], 9), kind="stable")[:_FOUND]
@@ -60,7 +64,7 @@ def pick_examples(pairs: Pairs, images: Floats, texts: Floats, places: dict[Dire
         examples.append(
             Example(
                 "text-to-image",
-                pairs.texts[pairs.text[caption]],
+                said[pairs.text[caption]],
                 names[own],
                 int(places["text-to-image"].above[caption]) + 1,
                 tuple(names[unit] for unit in first),
@@ -73,14 +77,20 @@ def pick_examples(pairs: Pairs, images: Floats, texts: Floats, places: dict[Dire
         examples.append(
             Example(
                 "image-to-text",
-                pairs.texts[own_texts[0]],
+                said[own_texts[0]],
                 names[unit],
                 int(places["image-to-text"].above[unit]) + 1,
-                tuple(pairs.texts[text] for text in first),
+                tuple(said[text] for text in first),
                 tuple(bool(text in own_texts) for text in first),
             )
         )
     return tuple(examples)
+
+
+def length_of(text: str) -> str:
+    """What the page says of a text that is not shown."""
+    words = len(text.split())
+    return f"a text of {words} word{'' if words == 1 else 's'}"
 
 
 def _picked(places: Places, unit: Integers) -> list[int]:

@@ -61,6 +61,7 @@ class RetrievalResult(Result):
         models: names in the rows: the model, and the trivial baseline where there is one.
         reranked: names in the rows: the model whose first candidates are ordered anew, by each scorer.
         examples: queries with what they find.
+        show_texts: the examples hold the captions themselves.
         pairs: which caption belongs to which image.
         embedded: [N, D] of the images and [T, D] of the texts, normalised.
     """
@@ -70,6 +71,7 @@ class RetrievalResult(Result):
     texts: int
     models: tuple[str, ...]
     examples: tuple[Example, ...]
+    show_texts: bool
     pairs: Pairs
     embedded: tuple[Floats, Floats]
     reranked: tuple[str, ...] = ()
@@ -132,7 +134,8 @@ def run_retrieval(model: EvaluationModel, corpus: Corpus, task: RetrievalTask, o
         texts=len(np.unique(pairs.group)),
         models=(model.name, NAME) if words else (model.name,),
         reranked=tuple(f"{model.name}+{scorer.name}" for scorer in scores.scorers),
-        examples=pick_examples(pairs, shown, texts, places),
+        examples=pick_examples(pairs, shown, texts, places, show_texts=options.show_texts),
+        show_texts=options.show_texts,
         pairs=pairs,
         embedded=(shown, texts),
     )

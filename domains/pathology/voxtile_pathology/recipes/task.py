@@ -97,8 +97,8 @@ class PatchTask:
             )
         root, title = Path(self.root), self.collection.title
         tell_incomplete(root, title, found, missing)
-        for name, classes in seen.items():
-            tell_classes(root, title, self.collection.vocabulary(name), classes)
+        for name, held in seen.items():
+            tell_classes(root, title, self.collection.vocabulary(name), held)
 
     def process(self, item: Item) -> Outcome:
         """Read one picture and what is known of it."""

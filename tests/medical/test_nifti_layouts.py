@@ -147,6 +147,11 @@ def test_a_few_whole_numbers_are_labels_and_never_a_ct(tmp_path, capsys, array, 
         ("ct.nii.gz", "in", "in"),
         ("BraTS/BraTS_001/BraTS_001_t1ce.nii.gz", "BraTS_001", "BraTS_001"),
         ("train/train_1/train_1_a/train_1_a_2.nii.gz", "train_1", "train_1_a"),
+        ("BraTS-GLI-00000-000/BraTS-GLI-00000-000-t1n.nii.gz", "BraTS-GLI-00000-000", "BraTS-GLI-00000-000"),
+        ("BraTS/BraTS_001.nii.gz", "BraTS_001", "BraTS_001"),
+        ("liver/liver_3.nii.gz", "liver_3", "liver_3"),
+        ("CT/CT_001.nii.gz", "CT_001", "CT_001"),
+        ("CT/CT_t1.nii.gz", "in", "in"),
         ("imagesTr/liver_3.nii.gz", "liver_3", "liver_3"),
         ("imagesTs/liver_140.nii.gz", "liver_140", "liver_140"),
         ("sub-01/ses-2/anat/sub-01_ses-2_T1w.nii.gz", "sub-01", "sub-01/ses-2"),
@@ -156,6 +161,12 @@ def test_a_few_whole_numbers_are_labels_and_never_a_ct(tmp_path, capsys, array, 
 def test_whose_an_image_is(tmp_path, path, subject, study):
     layout = read_layout(tmp_path / "in", [path, "imagesTr/liver_4.nii.gz", "labelsTr/liver_3.nii.gz"])
     assert (layout.subject_of(path), layout.study_of(path)) == (subject, study)
+
+
+def test_folders_of_the_same_name_in_several_places_are_several_subjects(tmp_path):
+    paths = ["p1/ses1/ct.nii.gz", "p2/ses1/ct.nii.gz", "p2/ses1/mr.nii.gz", "p3/ct.nii.gz"]
+    layout = read_layout(tmp_path, paths)
+    assert [layout.subject_of(path) for path in paths] == ["p1/ses1", "p2/ses1", "p2/ses1", "p3"]
 
 
 def test_what_four_digits_mean():

@@ -27,8 +27,8 @@ _NNUNET_LABELS = {"labelstr", "labelsts", "labelsval"}
 _NNUNET_IMAGES = {"imagestr", "imagests", "imagesval"}
 # Words of a file name that say what was taken and not of whom.
 _GENERIC = {
-    "ct", "mr", "mri", "pet", "pt", "t1", "t1w", "t2", "t2w", "flair", "image", "img", "scan", "volume", "nifti",
-    "data", "anat",
+    "ct", "mr", "mri", "pet", "pt", "t1", "t1w", "t1c", "t1ce", "t1gd", "t1n", "t2", "t2w", "t2f", "flair", "pd", "pdw",
+    "dwi", "adc", "bold", "image", "img", "scan", "volume", "nifti", "data", "anat",
 }  # fmt: skip
 _MODALITIES: Mapping[str, str] = {
     "ct": "CT", "mr": "MR", "mri": "MR", "t1": "MR", "t1w": "MR", "t1gd": "MR", "t1ce": "MR", "t2": "MR", "t2w": "MR",
@@ -49,12 +49,15 @@ class Layout:
         labels: paths of label maps.
         cases: path of an image of nnU-Net → (case, channel); the channel is None where names have none.
         modalities: path of an image → DICOM modality, from its dataset.json.
+        repeated: names of folders that are in several places, such as a session's in every patient's; whose they are
+            is said by all folders above them together.
     """
 
     root: str = ""
     labels: frozenset[str] = frozenset()
     cases: Mapping[str, tuple[str, int | None]] = field(default_factory=dict)
     modalities: Mapping[str, str] = field(default_factory=dict)
+    repeated: frozenset[str] = frozenset()
 
     def subject_of(self, path: str) -> str:
         """Whom a file is of; the file's own stem where nothing says it."""
@@ -73,13 +76,21 @@ class Layout:
         stem = stem_of(path)
         folders = PurePosixPath(path).parent.parts
         if _is_generic(stem):
-            named = next((name for name in (*reversed(folders), self.root) if name and not _is_generic(name)), stem)
+            named = self._folder_of(folders) or stem
             return named, named
-        for depth in range(len(folders) - 1, -1, -1):
-            if re.match(rf"{re.escape(folders[depth])}[_-]", stem):
-                scan, above = folders[depth], folders[depth - 1] if depth else ""
-                return (above if above and re.fullmatch(rf"{re.escape(above)}_[a-z]", scan) else scan), scan
+        scan, above = folders[-1] if folders else "", folders[-2] if len(folders) > 1 else ""
+        rest = stem.removeprefix(scan) if scan and not _is_generic(scan) else stem
+        if rest[:1] in ("_", "-") and _is_generic(rest):  # BraTS
+            return scan, scan
+        if re.fullmatch(r"_\d+", rest) and above and re.fullmatch(rf"{re.escape(above)}_[a-z]", scan):  # CT-RATE
+            return above, scan
         return stem, stem
+
+    def _folder_of(self, folders: Iterable[str]) -> str:
+        telling = _telling(folders) or _telling([self.root])
+        if not telling:
+            return ""
+        return "/".join(telling) if telling[-1] in self.repeated else telling[-1]
 
 
 def read_layout(root: Path, paths: Collection[str]) -> Layout:
@@ -107,7 +118,7 @@ def read_layout(root: Path, paths: Collection[str]) -> Layout:
             modality = _modality(described, cases[path][1])
             if modality:
                 modalities[path] = modality
-    return Layout(root.resolve().name, labels, cases, modalities)
+    return Layout(root.resolve().name, labels, cases, modalities, frozenset(_repeated(set(paths) - labels)))
 
 
 def has_channels(images: Iterable[str], labels: Collection[str] = ()) -> bool:
@@ -152,6 +163,21 @@ def _label_maps(paths: Collection[str]) -> Iterable[str]:
 
 def _label_folder(path: PurePosixPath) -> PurePosixPath | None:
     return next((folder for folder in path.parents if folder.name.lower() in LABEL_FOLDERS), None)
+
+
+def _telling(folders: Iterable[str]) -> tuple[str, ...]:
+    """The folders that do not only say what was taken."""
+    return tuple(name for name in folders if not _is_generic(name))
+
+
+def _repeated(images: Iterable[str]) -> Iterable[str]:
+    """Last telling folders of images whose own names say nothing, where one name stands in several places."""
+    places: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+    for path in images:
+        telling = _telling(PurePosixPath(path).parent.parts)
+        if telling and _is_generic(stem_of(path)):
+            places[telling[-1]].add(telling)
+    return (name for name, found in places.items() if len(found) > 1)
 
 
 def _is_generic(name: str) -> bool:

@@ -135,7 +135,7 @@ def _check_events(events: Iterable[Any]) -> None:
         if isinstance(event, yaml.AliasEvent):
             if event.anchor in names:
                 raise BoundsError(f"'*{event.anchor}' in it refers to what it stands in")
-            sizes[-1] += anchors.get(event.anchor, 1)
+            sizes[-1] += anchors.get(str(event.anchor), 1)
         elif isinstance(event, yaml.CollectionEndEvent):
             anchor, size = names.pop(), sizes.pop()
             sizes[-1] += size

@@ -52,7 +52,7 @@ def preset_from_config(config: object, *, own: bool = False) -> Preset:
     path = config.get("class_path")
     try:
         check_plain(config, _MOST_VALUES)
-        kind: type[BasePreset] = _own_class(path) if own else listed_class(path, BasePreset)
+        kind = _own_class(path) if own else listed_class(path, BasePreset)  # type: ignore[type-abstract]
     except (BoundsError, ConfigError) as error:
         raise PresetError(f"the preset was not made: {error}") from None
     arguments = config.get("init_args") or {}

@@ -15,7 +15,6 @@ import types
 import typing
 from collections.abc import Mapping
 from enum import Enum
-from functools import cache
 from typing import Any
 
 from voxtile.bounded_text import BoundsError, check_plain
@@ -100,7 +99,6 @@ def _is_hub_name(value: str, annotation: object) -> bool:
     return str in _members(annotation) and bool(colon and name) and hub in HUBS
 
 
-@cache
 def _parameters(kind: type[Any]) -> Mapping[str, object]:
     """Annotation of each argument of a class, those that it hands on to its bases included."""
     if dataclasses.is_dataclass(kind):

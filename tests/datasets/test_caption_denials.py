@@ -7,7 +7,7 @@ import pytest
 from voxtile.domain import discover
 from voxtile.words.phrases import expand
 from voxtile_datasets.captions.checker.check import Known, check
-from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
+from voxtile_datasets.captions.checker.vocabulary import Vocabulary, installed_vocabularies
 from voxtile_datasets.captions.checker.vocabulary_file import read_files
 from voxtile_datasets.captions.sentences import Fact, wordings_of
 from voxtile_datasets.captions.wordings import bank_for, installed_banks
@@ -86,3 +86,37 @@ def test_templates_say_nothing_that_the_fact_does_not(concept):
         facts = known(concept, concept, polarity=polarity)
         for text in wordings_of(Fact(concept, polarity), bank, "SM"):
             assert check(text, facts, VOCABULARIES["pathology"]).verdict == "supported", text
+
+
+OWN = """
+vocabulary: things
+version: "1"
+concepts:
+  thing: {terms: [thing]}
+  cube: {is_a: [thing], terms: [cube, block]}
+  ball: {is_a: [thing], terms: [ball]}
+  brick: {terms: [block]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("facts", "text", "verdict"),
+    [
+        # A kind that is there shows the general thing, whatever is denied of another kind.
+        ([("cube", "present", None), ("ball", "absent", None)], "There is a thing.", "supported"),
+        # What is denied in general is denied of each kind.
+        ([("thing", "absent", None)], "There is a ball.", "contradicted"),
+        # A word of two meanings is judged by the one that its details fit.
+        ([("cube", "present", 10.0), ("brick", "present", 20.0)], "A block of 20 mm.", "supported"),
+        ([("cube", "present", 10.0), ("brick", "present", 20.0)], "A block of 10 mm.", "supported"),
+        ([("cube", "present", 10.0), ("brick", "present", 20.0)], "A block of 70 mm.", "contradicted"),
+        ([("cube", "present", 10.0), ("brick", "present", None)], "A block of 70 mm.", "unsupported"),
+    ],
+)
+def test_kinds_and_meanings(tmp_path, facts, text, verdict):
+    (tmp_path / "own.yaml").write_text(OWN)
+    rows = [
+        {"concept": c, "polarity": p, "value": size, "unit": "mm" if size else None, "attributes": "{}"}
+        for c, p, size in facts
+    ]
+    assert check(text, Known(rows, []), Vocabulary.load([tmp_path / "own.yaml"])).verdict == verdict

@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 import open_clip
 import pytest
 import torch
@@ -186,6 +187,21 @@ def test_shares_near_one_keep_their_digits():
         truth[:4], gradients(tiled("softmax", batch, (), (), (64, 64)), *args, torch.float32), strict=False
     ):
         assert (o.double() - t).norm() <= 5e-5 * t.norm()
+
+
+def test_what_is_left_beside_a_share_of_one_is_summed_by_itself():
+    """Pairs at right angles to all others: 1 − p is 63·e⁻²² = 1.8e-8, which a float32 sum with the 1 in it drops."""
+    count, scale = 64, 22.0
+    batch = make_batch(count, torch.arange(count))
+    args = (torch.eye(count), torch.eye(count), torch.tensor(scale), torch.tensor(0.0))
+    found = gradients(tiled("softmax", batch, (), (), (16, 16)), *args, torch.float32)
+    rest = (count - 1) * np.exp(-scale)
+    share = np.exp(-scale) / (1 + rest)
+    # d loss / d image_i = s · (Σ_j p_ij t_j − t_i) / n, both directions alike
+    expected = scale / count * (share * (np.ones((count, count)) - np.eye(count)) - rest / (1 + rest) * np.eye(count))
+    assert float(found[0]) == pytest.approx(rest, rel=1e-4)
+    for gradient in found[1:3]:
+        np.testing.assert_allclose(gradient.numpy(), 1.7 * expected, rtol=1e-4)
 
 
 def test_open_clip_agrees():

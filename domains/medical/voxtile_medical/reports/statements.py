@@ -26,7 +26,6 @@ _BEFORE = frozenset({"negation_before", "doubt_before", "history", "condition"})
 _ZEROS = frozenset({"0", "0.0", "0,0", "zero"})
 _SCALES = frozenset({"grade", "graded", "score", "scored", "index", "percentage"})
 _SCORING = _SCALES | {":", "=", "(", "[", ",", "is", "was", "are", "of", "as", "at", "extent", "-", "–", "—"}
-_UNITS = frozenset({"mm", "cm", "m", "ml", "hu"})
 _FURTHEST_SCORE = 6  # words between a score and what it scores
 # "A versus B" doubts both, but only what stands beside it.
 _NEAR = {"versus": 3, "vs": 3}
@@ -124,8 +123,7 @@ class Statement:
             return position + 2
         if following in ("/", "of") and position + 2 < len(words) and words[position + 2].isdigit():
             return position + 3
-        is_alone = not following or (not following[0].isdigit() and following not in _UNITS)
-        return position + 1 if is_scored and is_alone else 0
+        return position + 1 if is_scored and not following[:1].isdigit() else 0
 
     def _split(self) -> Iterator[Part]:
         words = self.words.words

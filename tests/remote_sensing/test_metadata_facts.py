@@ -61,13 +61,34 @@ def test_words():
 def write_tiles(root, tiles):
     new_corpus(root)
     writer = JobWriter(root, "tiles-0")
-    for uid, (lon, lat), crs, when, attributes in tiles:
+    for uid, (lon, lat), crs, when, attributes, *modality in tiles:
         x, y = Transformer.from_crs("EPSG:4326", crs, always_xy=True).transform(lon, lat)
-        row = {"uid": uid, "subject": uid, "kind": "tile", "modality": "MSI", "axes": "CYX", "crs": crs}
+        row = {
+            "uid": uid,
+            "subject": uid,
+            "kind": "tile",
+            "modality": modality[0] if modality else "MSI",
+            "axes": "CYX",
+            "crs": crs,
+        }
         row |= {"transform": [10, 0, x - 320, 0, -10, y + 320], "datetime": when, "attributes": json.dumps(attributes)}
         writer.add(Sample(row, np.zeros((1, 64, 64), np.uint8)))
     writer.publish()
     return root
+
+
+def test_radar_sees_no_sun_and_a_coarse_picture_was_taken_from_no_aeroplane(tmp_path):
+    low = ((11.6, 48.25), "EPSG:32632", "2020-12-01T08:00:00Z", {"sun_elevation": 8.0})
+    tiles = [("radar", *low, "SAR"), ("optical", *low, "MSI"), ("colour", *low, "RGB")]
+    root = write_tiles(tmp_path / "corpus", tiles)
+    facts_from_metadata(root, captions=4, engine="inline")
+    corpus = Corpus(root)
+    lit = {row["uid"] for row in corpus.table("facts").to_pylist() if "sun" in row["concept"]}
+    assert lit == {"optical", "colour"}
+    assert ("radar", "sun@1") not in {(s["uid"], s["vocabulary"]) for s in corpus.table("scopes").to_pylist()}
+    texts = corpus.table("captions").to_pylist()
+    assert not [t["text"] for t in texts if t["uid"] == "radar" and ("sun" in t["text"] or "night" in t["text"])]
+    assert not [t["text"] for t in texts if t["uid"] == "colour" and "aerial" in t["text"]]
 
 
 def test_facts_and_sentences_of_tiles(tmp_path):

@@ -29,6 +29,7 @@ from voxtile_remote_sensing.osm.english import compass_point
 from voxtile_remote_sensing.osm.frame import TileFrame, tile_frame, transformer
 from voxtile_remote_sensing.osm.source import file_sha256
 from voxtile_remote_sensing.osm.task import COLUMNS
+from voxtile_remote_sensing.osm.wordings import AERIAL_GSD_M
 
 RULE, GENERATOR = "metadata@1", "metadata-captions@1"
 SEASONS, SUNS = ("spring", "summer", "autumn", "winter"), ("low sun", "high sun", "night")
@@ -62,7 +63,7 @@ class MetadataTask:
     @property
     def version(self) -> str:
         """Bumped whenever the output for the same input changes."""
-        return "1"
+        return "2"
 
     def config(self) -> Mapping[str, Any]:
         """Settings that change the output."""
@@ -106,10 +107,11 @@ class MetadataTask:
             tables["scopes"].append(_scope(frame.uid, "season@1", SEASONS))
             phrases.append(f"in {name}")
         elevation = _stated_elevation(row["attributes"])
+        lit = row["modality"] != "SAR"  # radar brings its own light
         kind = "stated" if elevation is not None else "computed"
         if elevation is None and moment is not None and has_time:
             elevation = sun_elevation(moment, latitude, longitude)
-        if elevation is not None:
+        if lit and elevation is not None:
             word = sun_word(elevation)
             attributes = {"kind": "sun", "elevation": kind}
             found += [_fact(frame.uid, word, elevation, "degree", attributes)] if word else []
@@ -118,7 +120,8 @@ class MetadataTask:
         if places is not None:
             phrases += self._place(found, frame.uid, places, latitude, longitude)
         tables["facts"] += found
-        tables["captions"] += self._captions(frame.uid, row["modality"], phrases)
+        coarse = row["modality"] == "RGB" and frame.gsd_m > AERIAL_GSD_M
+        tables["captions"] += self._captions(frame.uid, None if coarse else row["modality"], phrases)
 
     def _place(self, found: list[Row], uid: str, places: Gazetteer, latitude: float, longitude: float) -> list[str]:
         place = places.nearest(latitude, longitude)

@@ -19,7 +19,7 @@ from voxtile.bounded_text import load_yaml
 from voxtile.errors import ConfigError
 
 DEFAULT_WORDINGS = Path(__file__).parents[1] / "wordings" / "osm.yaml"
-_AERIAL_GSD_M = 5.0
+AERIAL_GSD_M = 5.0  # pictures in colour with coarser pixels are no aerial photographs
 _FIELD = re.compile(r"\{([^{}]*)\}")
 FIELDS: Mapping[str, frozenset[str]] = {
     "lead": frozenset({"image", "an_image", "list", "is"}),
@@ -64,7 +64,7 @@ class Wordings:
 
     def images_of(self, modality: str | None, gsd_m: float = 0.0) -> tuple[str, ...]:
         """What a picture of a modality is called; one in colour with coarse pixels was taken by no aeroplane."""
-        known = "default" if modality == "RGB" and gsd_m > _AERIAL_GSD_M else modality or ""
+        known = "default" if modality == "RGB" and gsd_m > AERIAL_GSD_M else modality or ""
         return self.images.get(known, self.images["default"])
 
 

@@ -14,6 +14,7 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
+from voxtile.engine.parallel import PlanReader
 from voxtile.engine.task import Item, Outcome, Sample
 from voxtile_datasets.intake.deidentify import PlainNames
 from voxtile_datasets.intake.planner import Planner
@@ -108,10 +109,10 @@ class Converted:
         return next(v for item, v in zip(self.items, self.verdicts, strict=True) if item.source.endswith(name))
 
 
-def convert_plainly(folder: Path, workers: int = 1, **options: Any) -> Converted:
+def convert_plainly(folder: Path, workers: int = 0, **options: Any) -> Converted:
     """Plan and process a folder in this process, with identifiers left as they are."""
     names = PlainNames()
-    planner = Planner(names, Splits(names, "0.8,0.1,0.1", None), workers=workers)
+    planner = Planner(names, Splits(names, "0.8,0.1,0.1", None), reader=PlanReader(workers))
     task = DicomTask(folder, planner=planner, **{"deidentify": False, **options})
     items = list(task.items())
     return Converted(items, [task.process(item) for item in items])

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
-from voxtile_medical.dicom.headers import _WANTED, FileHeader, _from_skimmed, _read_with_pydicom, interpret, read_header
+from voxtile_medical.dicom.element_values import interpret
+from voxtile_medical.dicom.headers import _WANTED, FileHeader, _from_skimmed, _read_with_pydicom, read_header
 from voxtile_medical.dicom.skim import PREFIX_BYTES, Skimmed, Unusual
 
 
@@ -21,7 +22,8 @@ def both(path: Path) -> tuple[FileHeader, FileHeader] | None:
         skimmed = _from_skimmed(Skimmed(path.read_bytes()[: PREFIX_BYTES[1]], size, _WANTED), path.name, size)
     except Unusual:
         return None
-    return skimmed, _read_with_pydicom(path.parent, path.name, size)
+    with path.open("rb", buffering=0) as file:
+        return skimmed, _read_with_pydicom(file, path.name, size)
 
 
 def test_the_walk_reads_what_pydicom_reads_on_real_files(test_data):
@@ -81,7 +83,13 @@ def test_nested_sequences_are_skipped(tmp_path_factory, depth, undefined, implic
         ("ImageType", b"ORIGINAL\\PRIMARY ", ("ORIGINAL", "PRIMARY")),
         ("SeriesInstanceUID", b"1.2.3\0", ("1.2.3",)),
         ("PatientName", b"M\xfcller^J\xf6rg", ("Müller^Jörg",)),
-        ("InstanceNumber", b"  ", ()),
+        ("InstanceNumber", b"  ", None),
+        ("RescaleSlope", b"abc ", ()),
+        ("RescaleSlope", b"1_0 ", ()),
+        ("RescaleSlope", b"NaN ", ()),
+        ("PixelSpacing", b"1e999\\1", ()),
+        ("DiffusionBValue", b"\x00\x00\x00\x00\x00\x00\xf8\x7f", ()),
+        ("ImageType", b"A\\" * 400, ("A",) * 256),
     ],
 )
 def test_values_are_read_by_their_representation(keyword, raw, expected):

@@ -114,7 +114,7 @@ def test_header_units_become_millimetres(tmp_path, volume, unit, factor):
 
 @pytest.mark.parametrize(
     ("slope", "intercept", "expected"),
-    [(0.5, -10.0, (0.5, -10.0)), (0.0, 5.0, (1.0, 0.0)), (np.nan, np.nan, (1.0, 0.0)), (2.0, np.nan, (2.0, 0.0))],
+    [(0.5, -10.0, (0.5, -10.0)), (0.0, 5.0, (1.0, 0.0)), (np.nan, np.nan, (1.0, 0.0))],
 )
 def test_scale_is_kept_beside_the_stored_values(tmp_path, volume, slope, intercept, expected):
     path = tmp_path / "a.nii"
@@ -129,6 +129,16 @@ def test_scale_is_kept_beside_the_stored_values(tmp_path, volume, slope, interce
     physical = sample.payload * channel["scale"] + channel["offset"]
     if np.isfinite(intercept):
         np.testing.assert_allclose(physical.transpose(2, 1, 0), nib.as_closest_canonical(nib.load(path)).get_fdata())
+
+
+@pytest.mark.parametrize(("slope", "intercept"), [(2.0, np.nan), (2.0, np.inf), (np.inf, 0.0)])
+def test_half_a_scale_is_refused_as_nibabel_refuses_it(tmp_path, volume, slope, intercept):
+    path = tmp_path / "a.nii"
+    nib.save(image(volume), path)
+    data = bytearray(path.read_bytes())
+    data[112:120] = np.array([slope, intercept], "<f4").tobytes()
+    path.write_bytes(data)
+    assert convert(tmp_path)["a.nii"].reason == "unreadable-value"
 
 
 def test_a_4d_file_gives_one_sample_a_volume(tmp_path, noise):

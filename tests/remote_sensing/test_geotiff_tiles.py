@@ -517,7 +517,6 @@ def test_a_damaged_strip_leaves_the_others(tmp_path, monkeypatch):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     monkeypatch.setattr("voxtile_remote_sensing.tiles.strips.STRIP_BYTES", 64 * 256 * 3 * 2)
     monkeypatch.setattr("voxtile_remote_sensing.tiles.task.UNOPENED_BYTES", 0)
-    monkeypatch.setattr("voxtile_remote_sensing.tiles.task.parallel_map", lambda f, items, **_: [f(i) for i in items])
     with pytest.raises(RunFailedError):
         convert_geotiff(tmp_path / "in", tmp_path / "c", size="64px", **FAST)
     states = [

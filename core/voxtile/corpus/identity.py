@@ -36,10 +36,18 @@ def sample_uid(content: str, region: str = "", geometry: str = "") -> str:
     """
     digest = hashlib.sha256()
     for part in (content, region, geometry):
-        encoded = part.encode()
+        encoded = printable(part).encode()
         digest.update(len(encoded).to_bytes(8, "big"))
         digest.update(encoded)
     return digest.hexdigest()[:32]
+
+
+def printable(name: str) -> str:
+    """A name from outside as text that can be stored and shown: bytes that are not UTF-8 become escapes."""
+    try:
+        return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # a lone surrogate that no file name's byte has become
+        return name.encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,7 @@ class KeyedHash:
         return -1 - int.from_bytes(self._digest("date-shift", subject)[:8], "big") % _MAX_SHIFT_DAYS
 
     def _digest(self, kind: str, value: str) -> bytes:
-        return hmac.digest(self.key, f"{kind}\0{value}".encode(), "sha256")
+        return hmac.digest(self.key, f"{kind}\0{printable(value)}".encode(), "sha256")
 
 
 class KeyMap:
@@ -114,7 +122,7 @@ class KeyMap:
 
     def remember(self, source: str, path: str) -> None:
         """Note which input path a hashed source stands for; kept in memory until `save`."""
-        self._paths[source] = path
+        self._paths[printable(source)] = printable(path)
 
     def path_of(self, source: str) -> str | None:
         """Input path of a hashed source, or None if it is not known."""

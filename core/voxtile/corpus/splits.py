@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Mapping
 
+from voxtile.corpus.identity import printable
 from voxtile.errors import ConfigError
 
 
@@ -23,7 +24,7 @@ def split_of(subject: str, fractions: Mapping[str, float], salt: str = "voxtile"
         ConfigError: the fractions are negative or do not sum to 1.
     """
     _check(fractions)
-    digest = hashlib.sha256(f"{salt}\0{subject}".encode()).digest()
+    digest = hashlib.sha256(f"{salt}\0{printable(subject)}".encode()).digest()
     position = int.from_bytes(digest[:8], "big") / 2**64  # uniform in [0, 1)
     upper = 0.0
     for name, share in fractions.items():

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from voxtile.errors import VoxtileError
 
+LOST = frozenset({"worker-died", "time-limit", "memory-limit"})
+"""Reasons of what was lost with its process; `error_class` then says how."""
+
 
 @dataclass(frozen=True)
 class Failure:

@@ -132,6 +132,8 @@ def run_alone(setup: Setup, item: Item, spool: Path, report: Report) -> Failure 
 
 def attempt(task: Task, item: Item) -> Outcome | Failure:
     """Run the task on one item; an exception becomes a failure, except those that are not the item's fault."""
+    if item.refused is not None:
+        return Failure(item.refused[0], "", item.refused[1])
     try:
         return task.process(item)
     except (MemoryError, StopRunError):

@@ -8,6 +8,7 @@ from typing import Literal
 
 from voxtile.engine.inline import InlineEngine
 from voxtile.engine.local import Engine, LocalEngine
+from voxtile.engine.parallel import PlanReader
 from voxtile.engine.pool import Limits, processors
 from voxtile.errors import ConfigError
 
@@ -52,6 +53,16 @@ class RunOptions:
         """Number of worker processes."""
         return self.workers or processors()
 
+    @property
+    def limits(self) -> Limits:
+        """What one input may take."""
+        return Limits(time_s=self.time_limit_s, memory_bytes=int(self.memory_limit_gb * 2**30))
+
+    @property
+    def plan_reader(self) -> PlanReader:
+        """How outside files are read while the plan is made."""
+        return PlanReader(0 if self.engine == "inline" else self.processes, self.limits)
+
     def build_engine(self) -> Engine:
         """The engine by name.
 
@@ -69,8 +80,7 @@ class RunOptions:
 
 
 def _local_engine(options: RunOptions) -> Engine:
-    limits = Limits(time_s=options.time_limit_s, memory_bytes=int(options.memory_limit_gb * 2**30))
-    return LocalEngine(options.processes, limits)
+    return LocalEngine(options.processes, options.limits)
 
 
 def _ray_engine(options: RunOptions) -> Engine:

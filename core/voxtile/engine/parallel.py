@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from voxtile.engine.failure import Failure, failure_of, lost
@@ -15,6 +17,34 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 CHUNK = 64  # items a call: a lost process costs that many to read again, a message costs about 50 µs
+DEFAULT_LIMITS = Limits(time_s=60.0, memory_bytes=4 << 30)
+ALIVE_S = 1.0  # how often a function that yields says that it is at work
+
+
+@dataclass(frozen=True)
+class PlanReader:
+    """How outside files are read while a plan is made: in supervised processes, under the limits of the conversion.
+
+    A header is as hostile as the pixels behind it: a deflated header of 2 MB unpacks to 4 GB. What is read in the
+    planning process itself must be bounded by its own code, in bytes and in work.
+
+    Attributes:
+        workers: number of processes; 0 reads in this process, unsupervised, as the inline engine does.
+        limits: of the time for one file and the memory of one process.
+    """
+
+    workers: int = 0
+    limits: Limits = field(default_factory=Limits)
+
+    def map(self, function: Callable[[T], R], items: Sequence[T], *, title: str = "reading") -> list[R | Failure]:
+        """Apply a function to each item; see `parallel_map`."""
+        if not self.workers:
+            return _apply(function, list(items), _nobody) if items else []
+        return parallel_map(function, items, workers=self.workers, limits=self.limits, title=title)
+
+    def read(self, function: Callable[[T], R], item: T, *, title: str = "reading") -> R | Failure:
+        """Apply a function to one item."""
+        return self.map(function, [item], title=title)[0]
 
 
 def parallel_map(
@@ -22,18 +52,18 @@ def parallel_map(
     items: Sequence[T],
     *,
     workers: int = 0,
-    time_limit_s: float = 60.0,
-    memory_limit_gb: float = 4.0,
+    limits: Limits = DEFAULT_LIMITS,
     title: str = "reading",
 ) -> list[R | Failure]:
     """Apply a function to each item in worker processes that may die.
 
     Args:
-        function: importable by name (defined at the top of a module), or a `functools.partial` of one.
+        function: importable by name (defined at the top of a module), or a `functools.partial` of one. One that yields
+            gives the list of what it yielded, and has the time limit for each element: a tar of a million members is
+            listed in a long time, but goes on.
         items: picklable.
         workers: number of processes; 0 means one a processor.
-        time_limit_s: for one item, in seconds.
-        memory_limit_gb: for one process, in GiB.
+        limits: of the time for one item and the memory of one process.
         title: shown with the progress.
 
     Returns:
@@ -49,7 +79,6 @@ def parallel_map(
     size = max(1, min(CHUNK, math.ceil(len(items) / (4 * count))))
     chunks = [range(start, min(start + size, len(items))) for start in range(0, len(items), size)]
     results: dict[int, R | Failure] = {}
-    limits = Limits(time_limit_s, int(memory_limit_gb * 2**30))
     with Progress(title, len(items)) as progress, WorkerPool(min(count, len(chunks)), function, limits) as pool:
         for chunk in chunks:
             pool.submit(_call(items, chunk))
@@ -87,10 +116,27 @@ def _apply(function: Callable[[Any], Any], items: list[Any], report: Report) -> 
     for index, item in enumerate(items):
         report(index)
         try:
-            results.append(function(item))
+            result = function(item)
+            results.append(_listed(result, index, report) if isinstance(result, Iterator) else result)
         except MemoryError:
             raise
         except Exception as error:  # one unreadable file must not end the scan
             results.append(failure_of(error))
     report(None)
     return results
+
+
+def _listed(elements: Iterator[Any], index: int, report: Report) -> list[Any]:
+    """All elements; the clock of the item starts again with them."""
+    found: list[Any] = []
+    said = time.monotonic()
+    for element in elements:
+        found.append(element)
+        if (now := time.monotonic()) - said > ALIVE_S:
+            report(index)
+            said = now
+    return found
+
+
+def _nobody(_mark: int | None) -> None:
+    """Nobody watches the time."""

@@ -9,12 +9,19 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from voxtile.corpus.identity import printable
 from voxtile.corpus.records import STEM_DIGITS
 from voxtile.engine.task import Item, Task
 from voxtile.errors import ConfigError
 
 if TYPE_CHECKING:
     from voxtile.engine.commit import DoneJob
+
+NOT_FINITE = (
+    "not-finite",
+    "a number in its header is not finite (NaN, infinite or too large to be stored); write the file again",
+)
+NOT_TEXT = ("unreadable-name", "a name in it is not valid UTF-8; rename it")
 
 FEWEST_JOBS = 16
 FEWEST_ITEMS = 8  # but not less: each job costs a shard, a part a table, and a few syncs
@@ -74,7 +81,7 @@ def canonical_json(value: Mapping[str, Any], what: str) -> str:
         ConfigError: a value is not JSON-able; `what` names the place.
     """
     try:
-        return json.dumps(dict(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return _json_text(value)
     except (TypeError, ValueError) as error:
         raise ConfigError(
             f"{what} holds a value that JSON cannot store ({error}); use plain numbers and text"
@@ -82,9 +89,42 @@ def canonical_json(value: Mapping[str, Any], what: str) -> str:
 
 
 def item_digest(item: Item) -> str:
-    """Identity of an item's content (sha-256, hex)."""
+    """Identity of an item's content (sha-256, hex).
+
+    Raises:
+        ConfigError: a value is not JSON-able.
+    """
     inputs = canonical_json(item.inputs, f"the inputs of item '{item.source}'")
     return hashlib.sha256(f"{item.source}\0{inputs}".encode()).hexdigest()
+
+
+def identified(item: Item) -> tuple[Item, str]:
+    """An item and its digest; one that was listed with what cannot be stored becomes a refused item.
+
+    Outside files choose these values: a NaN in a header, a file name that is not UTF-8. Such a file costs one failed
+    row, and the rest of the archive is converted.
+
+    Raises:
+        ConfigError: a value is of a type that JSON does not know, which is the task's fault and not a file's.
+    """
+    try:
+        inputs = _json_text(item.inputs)
+        return item, hashlib.sha256(f"{item.source}\0{inputs}".encode()).hexdigest()
+    except UnicodeEncodeError:
+        refused = NOT_TEXT
+    except ValueError:
+        refused = NOT_FINITE
+    except TypeError:
+        return item, item_digest(item)  # says which item
+    # Escapes for what is not text, `NaN` for what is no number: the same digest whenever the plan is made.
+    listed = json.dumps(dict(item.inputs), sort_keys=True, default=repr)
+    digest = hashlib.sha256(listed.encode()).hexdigest()
+    unusable = Item(printable(item.source), {"refused": refused[0], "listed_sha256": digest}, refused=refused)
+    return unusable, item_digest(unusable)
+
+
+def _json_text(value: Mapping[str, Any]) -> str:
+    return json.dumps(dict(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def make_job(identity: TaskIdentity, items: Iterable[tuple[Item, str]], attempt: int = 1) -> Job:
@@ -115,8 +155,7 @@ def plan_jobs(identity: TaskIdentity, items: Iterable[Item], *, job_cost: int, j
     cost = 0
     listed = list(items)
     limit = min(job_items, max(FEWEST_ITEMS, math.ceil(len(listed) / FEWEST_JOBS)))
-    for item in listed:
-        digest = item_digest(item)
+    for item, digest in map(identified, listed):
         if digest in seen:
             raise ConfigError(f"task '{identity.name}' lists the input '{item.source}' twice")
         seen.add(digest)

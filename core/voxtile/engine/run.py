@@ -21,6 +21,7 @@ from voxtile.engine.lock import corpus_lock
 from voxtile.engine.manifest import jobs_in_manifests, write_manifest
 from voxtile.engine.options import RunOptions
 from voxtile.engine.plan import Job, TaskIdentity, plan_jobs
+from voxtile.engine.planning import list_apart
 from voxtile.engine.report import RunProgress, print_plan, print_summary
 from voxtile.engine.resume import last_words, pending_jobs
 from voxtile.engine.summary import RunSummary
@@ -32,7 +33,9 @@ __all__ = ["Finish", "RunOptions", "RunSummary", "run_task"]
 Finish: TypeAlias = Callable[[RunSummary], Iterable[Path] | None]
 
 
-def run_task(task: Task, corpus: Path, options: RunOptions, *, finish: Finish | None = None) -> RunSummary:
+def run_task(
+    task: Task, corpus: Path, options: RunOptions, *, finish: Finish | None = None, plan_apart: bool = False
+) -> RunSummary:
     """Run a task into a corpus.
 
     Jobs that are committed already are skipped, so the same call resumes a run that was killed and is harmless when all
@@ -45,6 +48,7 @@ def run_task(task: Task, corpus: Path, options: RunOptions, *, finish: Finish | 
         options: how to run.
         finish: called with the summary when all jobs are committed, also when there was nothing left to do; may write
             more files (atomically, and the same each time) and return their paths for the manifest.
+        plan_apart: the items are listed in a supervised process, see `list_apart`.
 
     Returns:
         The summary, already printed. Call `raise_if_failed` on it for the exit status.
@@ -56,7 +60,8 @@ def run_task(task: Task, corpus: Path, options: RunOptions, *, finish: Finish | 
     """
     engine = options.build_engine()
     identity = TaskIdentity.of(task)
-    planned = plan_jobs(identity, task.items(), job_cost=int(options.job_mb * 2**20), job_items=options.job_items)
+    items = list_apart(task, options.plan_reader) if plan_apart else task.items()
+    planned = plan_jobs(identity, items, job_cost=int(options.job_mb * 2**20), job_items=options.job_items)
     if options.dry_run:
         print_plan(
             task.name, planned, pending_jobs(identity, planned, _done(corpus, identity), retry=options.retry), corpus

@@ -25,11 +25,14 @@ class Item:
         source: what the ledger calls it; a relative path, or a keyed hash where de-identification is on.
         inputs: JSON-able values that identify the content (paths, sizes, hashes); hashed into the job's id.
         cost: rough number of bytes to read; items are grouped into jobs of similar cost.
+        refused: reason and sentence of an item that was found unusable while the plan was made; it is not processed and
+            only becomes a failed row of the ledger.
     """
 
     source: str
     inputs: Mapping[str, Any]
     cost: int = 1
+    refused: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,12 +89,30 @@ class FaultTask:
         return Outcome("used", samples=(sample,), tables={"captions": [caption]})
 
 
+@dataclass(frozen=True)
+class FaultPlan(FaultTask):
+    """A task whose plan misbehaves as its names say, for tests of planning."""
+
+    def items(self) -> Iterator[Item]:
+        """One input a name, if it comes to that."""
+        for item in super().items():
+            misbehave(item.source)
+            yield item
+
+
 def misbehave(name: str) -> int:
     """Length of the name, or the fault that its prefix asks for; for tests of `parallel_map`."""
     fault = _FAULTS.get(name.partition("-")[0])
     if fault is not None:
         fault(FaultTask((name,)), Item(name, {}))
     return len(name)
+
+
+def list_slowly(count: int) -> Iterator[int]:
+    """Numbers, 0.3 s apart; for tests of `parallel_map`."""
+    for number in range(count):
+        time.sleep(0.3)
+        yield number
 
 
 def _bad(task: FaultTask, item: Item) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from voxtile.corpus.identity import KeyMap
+from voxtile.engine.parallel import PlanReader
 from voxtile.engine.run import RunOptions
 from voxtile.engine.task import Item
 from voxtile_datasets.intake.deidentify import Names, open_names
@@ -25,14 +26,14 @@ class Planner:
         splits: split of each subject.
         reports: texts to attach, if any.
         key_map: remembers which path a source name stands for; None where nothing is to be remembered.
-        workers: processes that read headers.
+        reader: how headers and tables are read.
     """
 
     names: Names
     splits: Splits
     reports: Reports | None = None
     key_map: KeyMap | None = None
-    workers: int = 1
+    reader: PlanReader = field(default_factory=PlanReader)
 
     @classmethod
     def open(
@@ -55,9 +56,9 @@ class Planner:
         return cls(
             names=names,
             splits=Splits(names, split_fractions, splits),
-            reports=read_reports(reports) if reports else None,
+            reports=read_reports(reports, options.plan_reader) if reports else None,
             key_map=None if options.dry_run else key_map,
-            workers=options.processes,
+            reader=options.plan_reader,
         )
 
     def source_name(self, path: str) -> str:
@@ -67,9 +68,10 @@ class Planner:
             self.key_map.remember(source, path)
         return source
 
-    def note(self, path: str, size: int, reason: str, detail: str) -> Item:
-        """An item that only becomes a row of the ledger."""
-        return Item(self.source_name(path), {"kind": "note", "size": size, "reason": reason, "detail": detail})
+    def note(self, path: str, size: int, reason: str, detail: str, *, files: Sequence[str] = ()) -> Item:
+        """An item that only becomes a row of the ledger; of several files where `files` says so."""
+        inputs = {"kind": "note", "size": size, "reason": reason, "detail": detail}
+        return Item(self.source_name(path), inputs | ({"files": list(files)} if files else {}))
 
     def report_notes(self) -> Iterator[Item]:
         """Rows of the report file that were not attached to anything."""
@@ -77,6 +79,9 @@ class Planner:
             return
         for row in self.reports.too_long:
             yield self.note(f"report row {row}", row, "text-too-long", "the text is not attached; shorten it")
+        for row in self.reports.torn:
+            detail = "a column stands twice and holds two different values in this row; keep one"
+            yield self.note(f"report row {row}", row, "repeated-column", detail)
         for row in self.reports.unused():
             yield self.note(f"report row {row}", row, "no-study", "nothing of this study or subject was found")
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.csv as pc
-import pyarrow.parquet as pq
 
+from voxtile.corpus.ingest.outside_parquet import read_outside_parquet
 from voxtile.corpus.ingest.table import numbered_rows
+from voxtile.engine.parallel import PlanReader
 from voxtile.engine.task import Row
 from voxtile.errors import InputError
 from voxtile_datasets.intake.deidentify_text import clean_control_characters
@@ -50,15 +51,21 @@ class Reports:
         by_study: StudyInstanceUID or accession number → reports.
         by_subject: patient id → reports.
         too_long: rows with texts above MAX_TEXT, which are not attached.
+        torn: rows in which a column that stands twice holds two different values; nor are these.
     """
 
     def __init__(
-        self, by_study: dict[str, list[Report]], by_subject: dict[str, list[Report]], too_long: list[int]
+        self,
+        by_study: dict[str, list[Report]],
+        by_subject: dict[str, list[Report]],
+        too_long: list[int],
+        torn: Sequence[int] = (),
     ) -> None:
         self._by_study = by_study
         self._by_subject = by_subject
         self._used: set[int] = set()
         self.too_long = too_long
+        self.torn = torn
 
     def of(self, studies: Iterable[str], subject: str) -> list[Report]:
         """Reports of a study: by the first of its identifiers that the file knows, else by its patient."""
@@ -76,7 +83,7 @@ class Reports:
         return sorted(rows - self._used)
 
 
-def read_reports(path: Path) -> Reports:
+def read_reports(path: Path, reader: PlanReader | None = None) -> Reports:
     """Read a report file.
 
     Columns (case does not matter): one of `study`, `StudyInstanceUID`, `AccessionNumber`, … and/or one of `subject`,
@@ -85,15 +92,19 @@ def read_reports(path: Path) -> Reports:
     Raises:
         InputError: the file cannot be read, or a column is missing.
     """
-    table = read_table(path)
-    study, subject = _column(table, STUDY_COLUMNS), _column(table, SUBJECT_COLUMNS)
-    if study is None and subject is None:
+    table = read_table(path, reader)
+    by, whose = _column(table, STUDY_COLUMNS), _column(table, SUBJECT_COLUMNS)
+    if by is None and whose is None:
         raise InputError(f"'{path}' has no column that names a study or a patient; add one called 'study' or 'subject'")
     texts = _texts(table, path)
+    study, subject = (found and found.values for found in (by, whose))
+    torn = frozenset().union(*(found.torn for found in (by, whose, texts) if found is not None))
     by_study: dict[str, list[Report]] = defaultdict(list)
     by_subject: dict[str, list[Report]] = defaultdict(list)
     too_long: list[int] = []
-    for index, text in enumerate(texts):
+    for index, text in enumerate(texts.values):
+        if index in torn:
+            continue
         cleaned = clean_control_characters(text).strip()
         if len(cleaned) > MAX_TEXT:
             too_long.append(index + 1)
@@ -105,7 +116,7 @@ def read_reports(path: Path) -> Reports:
             by_study[study[index]].append(report)
         elif subject is not None and subject[index]:
             by_subject[subject[index]].append(report)
-    return Reports(dict(by_study), dict(by_subject), too_long)
+    return Reports(dict(by_study), dict(by_subject), too_long, sorted(row + 1 for row in torn))
 
 
 def raw_captions(uid: str, texts: Iterable[str]) -> list[Row]:
@@ -122,7 +133,7 @@ def raw_captions(uid: str, texts: Iterable[str]) -> list[Row]:
     ]
 
 
-def read_table(path: Path) -> pa.Table:
+def read_table(path: Path, reader: PlanReader | None = None) -> pa.Table:
     """Read a CSV or Parquet file; CSV values stay text, so that identifiers keep their leading zeros.
 
     Raises:
@@ -132,7 +143,7 @@ def read_table(path: Path) -> pa.Table:
         raise InputError(f"the file '{path}' does not exist")
     try:
         if path.suffix.lower() == ".parquet":
-            return pq.read_table(path)
+            return read_outside_parquet(path, reader)
         _check_rows(path)
         with path.open("rb") as stream:
             names = pc.open_csv(
@@ -174,18 +185,39 @@ def text_column(table: pa.Table, names: Sequence[str], path: Path) -> list[str]:
     found = _column(table, names)
     if found is None:
         raise InputError(f"'{path}' has no column '{names[0]}'; it has: {', '.join(table.column_names)}")
-    return found
+    if found.torn:
+        raise InputError(
+            f"'{path}' has the column '{names[0]}' more than once, and row {min(found.torn) + 1} holds two different "
+            "values; keep one"
+        )
+    return found.values
 
 
-def _column(table: pa.Table, names: Sequence[str]) -> list[str] | None:
-    known = {name.strip().lower(): name for name in table.column_names}
-    found = next((known[name.lower()] for name in names if name.lower() in known), None)
+@dataclass(frozen=True)
+class _Column:
+    """Values of a column as text; `torn` are the rows (from 0) where a repeated column holds two of them."""
+
+    values: list[str]
+    torn: frozenset[int] = frozenset()
+
+
+def _column(table: pa.Table, names: Sequence[str]) -> _Column | None:
+    """A column by any of its names; one that stands twice counts once where its values agree or one is blank."""
+    places: dict[str, list[int]] = defaultdict(list)
+    for place, name in enumerate(table.column_names):
+        places[name.strip().lower()].append(place)
+    found = next((places[name.lower()] for name in names if name.lower() in places), None)
     if found is None:
         return None
-    return ["" if value is None else str(value).strip() for value in table[found].to_pylist()]
+    columns = [["" if value is None else str(value).strip() for value in table.column(i).to_pylist()] for i in found]
+    if len(columns) == 1:
+        return _Column(columns[0])
+    told = [list(dict.fromkeys(filter(None, row))) for row in zip(*columns, strict=True)]
+    torn = frozenset(row for row, values in enumerate(told) if len(values) > 1)
+    return _Column([values[0] if values else "" for values in told], torn)
 
 
-def _texts(table: pa.Table, path: Path) -> list[str]:
+def _texts(table: pa.Table, path: Path) -> _Column:
     whole = _column(table, TEXT_COLUMNS)
     if whole is not None:
         return whole
@@ -194,4 +226,5 @@ def _texts(table: pa.Table, path: Path) -> list[str]:
         raise InputError(
             f"'{path}' has no column 'text' (nor 'findings' and 'impression'); it has: {', '.join(table.column_names)}"
         )
-    return ["\n".join(part for part in parts if part) for parts in zip(*sections, strict=True)]
+    joined = ["\n".join(part for part in parts if part) for parts in zip(*(s.values for s in sections), strict=True)]
+    return _Column(joined, frozenset().union(*(section.torn for section in sections)))

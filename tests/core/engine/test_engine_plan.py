@@ -66,8 +66,26 @@ def test_the_same_input_twice_is_refused_by_name():
         plan_jobs(IDENTITY, [*items(1), *items(1)], job_cost=9, job_items=9)
 
 
-def test_inputs_that_json_cannot_store_are_refused_by_name():
+def test_inputs_of_a_type_that_json_does_not_know_are_refused_by_name():
     with pytest.raises(ConfigError, match="item 'a'"):
         item_digest(Item("a", {"x": object()}))
     with pytest.raises(ConfigError, match="item 'a'"):
-        item_digest(Item("a", {"x": float("nan")}))
+        plan_jobs(IDENTITY, [Item("a", {"x": object()})], job_cost=9, job_items=9)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "reason"),
+    [
+        ({"x": float("nan")}, "not-finite"),
+        ({"x": [1.0, float("-inf")]}, "not-finite"),
+        ({"path": "scan-\udcff"}, "unreadable-name"),
+    ],
+)
+def test_an_item_that_an_outside_file_made_unstorable_is_refused_alone(inputs, reason):
+    listed = [Item("a", {"x": 1}), Item("b-\udcff", inputs), Item("c", {"x": 1})]
+    (job,) = plan_jobs(IDENTITY, listed, job_cost=9, job_items=9)
+    assert [item.source for item in job.items] == ["a", "b-\\xff", "c"]
+    assert [item.refused and item.refused[0] for item in job.items] == [None, reason, None]
+    assert plan_jobs(IDENTITY, listed, job_cost=9, job_items=9) == [job]
+    mended = plan_jobs(IDENTITY, [listed[0], Item("b-\udcff", {"x": 2}), listed[2]], job_cost=9, job_items=9)
+    assert mended[0].digests[1] != job.digests[1]

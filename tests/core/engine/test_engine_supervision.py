@@ -13,10 +13,11 @@ import pytest
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.failure import Failure
 from voxtile.engine.parallel import parallel_map
+from voxtile.engine.pool import Limits
 from voxtile.engine.progress import Progress
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError, CorpusError, RunFailedError
-from voxtile.testing.fault_task import FaultTask, misbehave
+from voxtile.testing.fault_task import FaultTask, list_slowly, misbehave
 
 REASONS = {
     "bad-1": ("input-error", "InputError"),
@@ -109,7 +110,7 @@ def test_a_full_disk_stops_the_run_with_one_sentence_and_publishes_nothing_of_th
 
 
 def test_memory_is_watched_where_no_limit_holds():
-    (result,) = parallel_map(misbehave, ["greedy-1"], workers=1, memory_limit_gb=0.1)
+    (result,) = parallel_map(misbehave, ["greedy-1"], workers=1, limits=Limits(memory_bytes=int(0.1 * 2**30)))
     assert isinstance(result, Failure)
     assert (result.reason, result.error_class) == ("memory-limit", "more than 0.1 GiB of memory")
 
@@ -172,12 +173,17 @@ def test_an_engine_that_is_not_there_is_named(tmp_path):
 def test_parallel_map_keeps_the_order_and_names_what_was_lost():
     names = [f"ok-{i}" for i in range(20)]
     names[3], names[7], names[11], names[15] = "bug-1", "segfault-1", "hang-1", "bad-1"
-    results = parallel_map(misbehave, names, workers=2, time_limit_s=2.0)
+    results = parallel_map(misbehave, names, workers=2, limits=Limits(time_s=2.0))
     assert len(results) == 20
     lost = {name: result for name, result in zip(names, results, strict=True) if isinstance(result, Failure)}
     reasons = {"bug-1": "unexpected-error", "segfault-1": "worker-died", "hang-1": "time-limit", "bad-1": "input-error"}
     assert {name: failure.reason for name, failure in lost.items()} == reasons
     assert all(result == len(name) for name, result in zip(names, results, strict=True) if name not in lost)
+
+
+def test_a_listing_has_the_time_limit_for_each_element():
+    (listed,) = parallel_map(list_slowly, [7], workers=1, limits=Limits(time_s=1.6))
+    assert listed == list(range(7))  # 2.1 s together
 
 
 def test_parallel_map_of_nothing_starts_nothing():

@@ -41,8 +41,10 @@ def import_wds(
         InputError: there is nothing to import.
         RunFailedError: some pairs could not be imported; the rest is.
     """
-    task = WdsTask(str(source), str(corpus), _options(licence, modality, split_fractions))
-    run_task(task, corpus, RunOptions(**run)).raise_if_failed()
+    how = RunOptions(**run)
+    options = _options(licence, modality, split_fractions)
+    task = WdsTask(str(source), str(corpus), options, reader=how.plan_reader)
+    run_task(task, corpus, how).raise_if_failed()
 
 
 def import_parquet(
@@ -75,8 +77,9 @@ def import_parquet(
         RunFailedError: some pairs could not be imported; the rest is.
     """
     options = _options(licence, modality, split_fractions)
-    task = ParquetTask(str(source), str(corpus), options, image_column, text_column)
-    run_task(task, corpus, RunOptions(**run)).raise_if_failed()
+    how = RunOptions(**run)
+    task = ParquetTask(str(source), str(corpus), options, image_column, text_column, reader=how.plan_reader)
+    run_task(task, corpus, how).raise_if_failed()
 
 
 def import_csv(

@@ -18,6 +18,7 @@ from voxtile.corpus.ingest.duplicates import Duplicates, First
 from voxtile.corpus.ingest.picture import Picture, PictureError, read_picture
 from voxtile.corpus.ingest.text import Texts, caption_rows, check_texts
 from voxtile.corpus.splits import split_of
+from voxtile.engine.parallel import PlanReader
 from voxtile.engine.plan import TaskIdentity
 from voxtile.engine.task import Item, Outcome, Row, Sample, Status
 from voxtile.errors import InputError
@@ -70,11 +71,13 @@ class PairTask(ABC):
         root: folder that the paths in `where` are relative to; no part of the task's identity.
         corpus: where the samples go, to find those that it has already; no part of the identity either.
         options: settings.
+        reader: reads outside files for the plan.
     """
 
     root: str
     corpus: str
     options: PairOptions
+    reader: PlanReader = field(default_factory=PlanReader, compare=False, repr=False, kw_only=True)
 
     @property
     @abstractmethod

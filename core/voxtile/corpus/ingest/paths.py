@@ -15,9 +15,12 @@ def local_file(root: Path, name: str) -> Path:
         name: relative, or absolute inside `root`.
 
     Raises:
-        PictureError: reason `outside-root` or `file-missing`.
+        PictureError: reason `unreadable-name`, `outside-root` or `file-missing`.
     """
-    path = (root / name).resolve()
+    try:
+        path = (root / name).resolve()
+    except (ValueError, OSError, RuntimeError) as error:  # a NUL in it, or a link that points to itself
+        raise PictureError("unreadable-name", f"no file can have the name {name!r}; mend the table") from error
     if not path.is_relative_to(root.resolve()):
         raise PictureError("outside-root", f"the path '{name}' leaves the folder '{root}'; name the folder with --root")
     if not path.is_file():

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from voxtile.corpus.ingest.outside_parquet import read_outside_parquet
 from voxtile.errors import InputError
 
 _LONGEST_FIELD = 64 * 2**20  # bytes; longer fields are a broken quote, which would otherwise swallow the file
@@ -158,7 +158,7 @@ def _read_delimited(path: Path) -> Table:
 
 
 def _read_parquet(path: Path) -> Table:
-    table = pq.read_table(path)
+    table = read_outside_parquet(path)
     columns = [[as_text(value) for value in column.to_pylist()] for column in table.columns]
     return Table(path, tuple(table.column_names), tuple(zip(*columns, strict=True)))
 

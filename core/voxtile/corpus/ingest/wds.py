@@ -6,6 +6,7 @@ import hashlib
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from voxtile.corpus.edges import EDGE, edge_digest
 from voxtile.corpus.ingest.pairs import NO_IMAGE, Pair, PairTask, files_under
 from voxtile.corpus.ingest.picture import PictureError
 from voxtile.corpus.ingest.tar import Damage, Member, read_range, scan_tar
+from voxtile.engine.failure import Failure
 
 _IMAGES = ("jpg", "jpeg", "png", "webp")
 _TEXT_KEYS = ("caption", "captions", "text", "texts", "TEXT")
@@ -32,14 +34,16 @@ class WdsTask(PairTask):
     def pairs(self) -> Iterator[Pair]:
         """List every tar's keys; a damaged tar gives what comes before the damage and one broken pair."""
         root = Path(self.root)
-        for path in files_under(root, frozenset({".tar"})):
-            name = path.name if path == root else path.relative_to(root).as_posix()
-            for group in _groups(scan_tar(path)):
-                if isinstance(group, Damage):
-                    sentence = group.sentence.replace(str(path), name)
-                    yield Pair(name, {"file": name, "nbytes": path.stat().st_size}, broken=sentence)
-                else:
-                    yield _pair(path, name, group)
+        tars = [
+            (path, path.name if path == root else path.relative_to(root).as_posix())
+            for path in files_under(root, frozenset({".tar"}))
+        ]
+        for (path, name), found in zip(tars, self.reader.map(pairs_of, tars, title="listing tars"), strict=True):
+            if isinstance(found, Failure):
+                sentence = f"'{name}' cannot be listed ({found.error_class}: {found.sentence}); download it again"
+                yield Pair(name, {"file": name, "nbytes": path.stat().st_size}, broken=sentence)
+            else:
+                yield from found
 
     def image(self, where: Mapping[str, Any]) -> bytes:
         """The image's bytes."""
@@ -58,6 +62,17 @@ class WdsTask(PairTask):
     def _path(self, where: Mapping[str, Any]) -> Path:
         root = Path(self.root)
         return root if root.is_file() else root / where["file"]
+
+
+def pairs_of(tar: tuple[Path, str]) -> Iterator[Pair]:
+    """The pairs of a tar by its path and its name, in a supervised process: a header may claim any length."""
+    path, name = tar
+    for group in _groups(scan_tar(path)):
+        if isinstance(group, Damage):
+            sentence = group.sentence.replace(str(path), name)
+            yield Pair(name, {"file": name, "nbytes": path.stat().st_size}, broken=sentence)
+        else:
+            yield _pair(path, name, group)
 
 
 def texts_in_json(data: bytes) -> list[str | bytes]:
@@ -108,8 +123,9 @@ def _pair(path: Path, name: str, members: list[Member]) -> Pair:
     where["image"] = [image.offset, image.nbytes]
     head = read_range(path, image.offset, min(image.nbytes, EDGE))
     tail = read_range(path, image.offset + max(0, image.nbytes - EDGE), min(image.nbytes, EDGE))
-
-    def full_hash() -> str:
-        return hashlib.sha256(read_range(path, image.offset, image.nbytes)).hexdigest()
-
+    full_hash = partial(_range_sha256, path, image.offset, image.nbytes)
     return Pair(source, where, image.nbytes, edge_digest(image.nbytes, head, tail), full_hash)
+
+
+def _range_sha256(path: Path, offset: int, nbytes: int) -> str:
+    return hashlib.sha256(read_range(path, offset, nbytes)).hexdigest()

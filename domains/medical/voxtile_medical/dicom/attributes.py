@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from voxtile.corpus.schema import SYNTHETIC
-from voxtile_medical.dicom.headers import WRITTEN_BY, Value, Values
+from voxtile_medical.dicom.element_values import Value, Values
+from voxtile_medical.dicom.headers import WRITTEN_BY
 from voxtile_medical.series_roles.words import WORDS
 
 # Number → (name in `attributes`, lowest, highest). Names carry the unit of the DICOM element.

@@ -62,14 +62,15 @@ def convert_dicom(
         splits=splits,
         split_fractions=split_fractions,
     )
-    tree = read_tree(source, planner.workers)
+    tree = read_tree(source, planner.reader)
     task = DicomTask(source, min_slices, licence, deidentify, allow_burned_in, suv, masks, planner, tree)
     summary = run_task(task, corpus, options)
     if masks and tree.masks and options.dry_run:
         output().print(f"then {len(tree.masks)} SEG or RTSTRUCT objects are attached to the series that they are of")
     elif masks and tree.masks:
         names = MaskNames(planner.names, planner.key_map)
-        run_masks(
-            MaskTask(source, corpus, names, deidentify, objects=tree.masks, images=tree.usable), options
-        ).raise_if_failed()
+        attached = MaskTask(
+            source, corpus, names, deidentify, objects=tree.masks, images=tree.usable, reader=planner.reader
+        )
+        run_masks(attached, options).raise_if_failed()
     summary.raise_if_failed()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterable
 from dataclasses import replace
 from functools import cache
@@ -12,8 +13,9 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 
-from voxtile_medical.dicom.frames import Frame, floats, times_of
-from voxtile_medical.dicom.headers import FileHeader, Value, Values
+from voxtile_medical.dicom.element_values import Value, Values
+from voxtile_medical.dicom.frames import Frame, stated, times_of
+from voxtile_medical.dicom.headers import FileHeader
 from voxtile_medical.dicom.quiet import quiet_pydicom
 from voxtile_medical.dicom.tags import PIXEL_DATA
 from voxtile_medical.verdicts import Verdict
@@ -132,11 +134,13 @@ class FrameGroups:
         return found
 
     def numbers(self, group: str, keyword: str, count: int) -> tuple[float, ...] | None:
-        """The first numbers of an element; None where they are not there."""
+        """The first numbers of an element; None where it is absent.
+
+        Raises:
+            Verdict: `unreadable-value`, it holds something else.
+        """
         value = self.value(group, keyword)
-        if value is None:
-            return None
-        return floats(value if count > 1 else [value], count)
+        return None if value is None else stated({keyword: value if count > 1 else (value,)}, keyword, count)
 
 
 def _element(groups: Dataset, group: str, keyword: str) -> Any:  # noqa: ANN401  (an element's value)
@@ -161,9 +165,9 @@ def _frame(
     position = groups.numbers("PlanePositionSequence", "ImagePositionPatient", 3)
     orientation = groups.numbers("PlaneOrientationSequence", "ImageOrientationPatient", 6)
     spacing = groups.numbers("PixelMeasuresSequence", "PixelSpacing", 2)
-    if position is None or orientation is None or spacing is None or min(spacing) <= 0:
+    if position is None or orientation is None or spacing is None:
         raise Verdict("no-geometry", f"frame {index + 1} lacks its plane position, plane orientation or pixel spacing")
-    slope = (groups.numbers("PixelValueTransformationSequence", "RescaleSlope", 1) or (1.0,))[0] or 1.0
+    slope = (groups.numbers("PixelValueTransformationSequence", "RescaleSlope", 1) or (1.0,))[0]
     intercept = (groups.numbers("PixelValueTransformationSequence", "RescaleIntercept", 1) or (0.0,))[0]
     stack = groups.value("FrameContentSequence", "StackID")
     return Frame(
@@ -212,9 +216,11 @@ def _times(groups: FrameGroups) -> dict[str, float]:
         text = groups.value("FrameContentSequence", keyword)
         if text is not None:
             try:
-                return {keyword: float(str(text))}  # YYYYMMDDHHMMSS.FFFFFF grows with time
+                time = float(str(text))  # YYYYMMDDHHMMSS.FFFFFF grows with time
             except ValueError:
                 continue
+            if math.isfinite(time):
+                return {keyword: time}
     return {}
 
 

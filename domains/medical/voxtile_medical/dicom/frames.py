@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from voxtile_medical.dicom.headers import FileHeader, Value, Values
+from voxtile_medical.dicom.element_values import Value, Values
+from voxtile_medical.dicom.headers import FileHeader
+from voxtile_medical.plausible import check_position, check_scale, check_spacing
 from voxtile_medical.verdicts import Verdict
 
 Vector: TypeAlias = tuple[float, float, float]
@@ -66,18 +69,15 @@ def classic_frame(header: FileHeader, file: int) -> Frame:
     """The plane of a file that holds one frame.
 
     Raises:
-        Verdict: `no-geometry`, position, orientation or spacing is missing or malformed.
+        Verdict: `no-geometry`, position, orientation or spacing is missing; `unreadable-value`, one is no number.
     """
     values = header.values
-    position = floats(values.get("ImagePositionPatient"), 3)
-    orientation = floats(values.get("ImageOrientationPatient"), 6)
-    spacing = floats(values.get("PixelSpacing"), 2)
-    if position is None or orientation is None or spacing is None or min(spacing) <= 0:
-        raise Verdict(
-            "no-geometry", "ImagePositionPatient, ImageOrientationPatient or PixelSpacing is missing or malformed"
-        )
-    slope = (floats(values.get("RescaleSlope"), 1) or (1.0,))[0] or 1.0  # 0 is not allowed and means that it is not set
-    intercept = (floats(values.get("RescaleIntercept"), 1) or (0.0,))[0]
+    position = stated(values, "ImagePositionPatient", 3)
+    orientation = stated(values, "ImageOrientationPatient", 6)
+    spacing = stated(values, "PixelSpacing", 2)
+    if position is None or orientation is None or spacing is None:
+        raise Verdict("no-geometry", "ImagePositionPatient, ImageOrientationPatient or PixelSpacing is missing")
+    slope, intercept = scale_of(values)
     keys: dict[str, Hashable] = {"ImageType": values.get("ImageType", ())}
     keys.update({name: values[name] for name in CLASSIC_KEYS if name in values})
     return Frame(
@@ -98,10 +98,49 @@ def times_of(header: FileHeader) -> dict[str, float]:
     found: dict[str, float] = {}
     for name in TIME_KEYS:
         try:
-            found[name] = float(header.values[name][0])
-        except (KeyError, ValueError):
+            time = float(header.values[name][0])
+        except (KeyError, IndexError, ValueError):
             continue
+        if math.isfinite(time):
+            found[name] = time
     return found
+
+
+def stated(values: Values, keyword: str, count: int) -> tuple[float, ...] | None:
+    """The first `count` numbers of an element that decides where or what voxels are; None where it is absent.
+
+    Raises:
+        Verdict: `unreadable-value`, the element is there and holds something else, which no default may stand for.
+    """
+    given = values.get(keyword)
+    if given is None:
+        return None
+    numbers = floats(given, count)
+    if numbers is None:
+        wanted = "a finite number" if count == 1 else f"{count} finite numbers"
+        raise Verdict("unreadable-value", f"{keyword} is there, but it is not {wanted}; write the file again")
+    return numbers
+
+
+def scale_of(values: Values) -> tuple[float, float]:
+    """RescaleSlope and RescaleIntercept; 1 and 0 where they are absent.
+
+    Raises:
+        Verdict: `unreadable-value`.
+    """
+    slope, intercept = stated(values, "RescaleSlope", 1), stated(values, "RescaleIntercept", 1)
+    return slope[0] if slope else 1.0, intercept[0] if intercept else 0.0
+
+
+def check_frame(frame: Frame, modality: str) -> None:
+    """Refuse a plane whose scale, spacing or place cannot be.
+
+    Raises:
+        Verdict: `implausible-scale`, `implausible-spacing` or `implausible-position`.
+    """
+    check_scale(frame.slope, frame.intercept, modality)
+    check_spacing(frame.spacing, modality)
+    check_position(frame.position)
 
 
 def floats(values: Sequence[Value] | None, count: int) -> tuple[float, ...] | None:

@@ -1,20 +1,18 @@
 """Reading one file's header: the wanted elements only, each file opened once, no pixel touched.
 
-This runs for every file of a tree: ordinary files are skimmed, the others parsed by pydicom, and values are interpreted
-once for each distinct encoding (`lru_cache`), since most are the same in all files of a series.
+This runs for every file of a tree: ordinary files are skimmed, the others parsed by pydicom in supervised processes.
 """
 
 from __future__ import annotations
 
 import os
 import struct
-import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
-from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_partial
@@ -25,19 +23,17 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from voxtile_medical.dicom.deflated import check_inflated_size
+from voxtile_medical.dicom.element_values import Values, interpret
 from voxtile_medical.dicom.quiet import quiet_pydicom
-from voxtile_medical.dicom.skim import PREFIX_BYTES, Skimmed, Unusual
-from voxtile_medical.dicom.tags import PIXEL_DATA, TAGS, VRS
-from voxtile_medical.series_roles.words import description_words
+from voxtile_medical.dicom.skim import LONG_PREFIX_BYTES, MAX_ELEMENT_BYTES, PREFIX_BYTES, Skimmed, Unusual
+from voxtile_medical.dicom.tags import PIXEL_DATA, TAGS
 from voxtile_medical.verdicts import Verdict
 
-Value: TypeAlias = str | float | int
-Values: TypeAlias = dict[str, tuple[Value, ...]]
-
-MAX_ELEMENT_BYTES = 1 << 16  # no wanted element is anywhere near this long
-MAX_INFLATED_BYTES = 2 << 30
+MAX_INFLATED_BYTES = 256 << 20  # of a deflated file that only pydicom can read; the pixels are not unpacked here
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".dic", ".ima"})
 DICOMDIR_CLASS = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage (PS3.10)
+_UNREADABLE = ("unreadable-header", "the header cannot be parsed; export the file again")
 _NATIVE = frozenset({ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian})
 _DEFLATED = DeflatedExplicitVRLittleEndian.encode()
 WRITTEN_BY = "ImplementationVersionName"  # (0002,0013); kept of the files of our phantoms alone
@@ -45,9 +41,6 @@ PHANTOM_WRITER = "VOXTILE_PHANTOM"
 _CHARSET = 0x00080005
 _WANTED = frozenset({*TAGS, _CHARSET})
 _UNDEFINED = 0xFFFFFFFF
-_FREE_TEXT = "SeriesDescription"  # read as words of a closed list only
-_TEXT = frozenset({"PN", "LO", "SH", "ST", "LT"})  # may use the file's character set
-_NUMERIC = {"US": ("H", int), "SS": ("h", int), "FD": ("d", float), "FL": ("f", float), "UL": ("I", int)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +55,8 @@ class FileHeader:
         offset: where uncompressed pixel data start in the file; -1 for compressed or deflated files.
         nbytes: length of uncompressed pixel data as the header states it; -1 as above.
         big_endian: byte order of uncompressed pixel data.
-        values: keyword → values of the elements that are present and not empty.
+        values: keyword → values of the elements that are present and not blank; none where there should be numbers
+            and something else is there.
     """
 
     path: str
@@ -80,6 +74,9 @@ class FileHeader:
         return str(values[0]) if values else ""
 
 
+_Reader: TypeAlias = "Callable[[FileIO, str, int], FileHeader | None]"
+
+
 @dataclass(frozen=True, slots=True)
 class NotUsable:
     """A file that cannot take part in any series."""
@@ -90,8 +87,23 @@ class NotUsable:
     detail: str
 
 
+def glance(root: Path, path: str) -> FileHeader | NotUsable | None:
+    """Read a file's header if that takes little: at most the longer of `PREFIX_BYTES`, walked over once.
+
+    What it does is bounded whatever the file holds, so that the planning process may do it.
+
+    Args:
+        root: the source folder.
+        path: relative to it.
+
+    Returns:
+        The header; or why the file is not usable; or None where only `read_header` can tell.
+    """
+    return _guarded(root, path, _glance)
+
+
 def read_header(root: Path, path: str) -> FileHeader | NotUsable:
-    """Read a file's header.
+    """Read a file's header, whatever that takes: for a supervised process.
 
     Args:
         root: the source folder.
@@ -100,22 +112,24 @@ def read_header(root: Path, path: str) -> FileHeader | NotUsable:
     Returns:
         The header, or why the file is not usable: a damaged or foreign file is a row of the ledger, not an error.
     """
+    found = glance(root, path) or _guarded(root, path, _read_long)
+    return found or _guarded(root, path, _read_with_pydicom) or NotUsable(path, -1, *_UNREADABLE)
+
+
+def _guarded(root: Path, path: str, read: _Reader) -> FileHeader | NotUsable | None:
     size = -1
     try:
-        with open(root / path, "rb", buffering=0) as file:
+        with open(f"{root}/{path}", "rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
-            for length in PREFIX_BYTES:
-                try:
-                    return _from_skimmed(Skimmed(os.pread(file.fileno(), length, 0), size, _WANTED), path, size)
-                except Unusual:
-                    continue
-        return _read_with_pydicom(root, path, size)
+            return read(file, path, size)
     except Verdict as verdict:
         return NotUsable(path, size, verdict.reason, verdict.detail)
     except OSError as error:
         return NotUsable(
             path, size, "unreadable-header", f"the file cannot be read ({error.strerror}); check its permissions"
         )
+    except MemoryError:
+        raise
     except Exception as error:  # a parser on hostile bytes: anything can happen, and it is reported by name
         return NotUsable(
             path,
@@ -125,6 +139,27 @@ def read_header(root: Path, path: str) -> FileHeader | NotUsable:
         )
 
 
+def _glance(file: FileIO, path: str, size: int) -> FileHeader | None:
+    found = _skim(file, path, size, PREFIX_BYTES)
+    if found is None:
+        _sniff(file, path, size)
+    return found
+
+
+def _read_long(file: FileIO, path: str, size: int) -> FileHeader | None:
+    return _skim(file, path, size, LONG_PREFIX_BYTES)
+
+
+def _skim(file: FileIO, path: str, size: int, lengths: tuple[int, ...]) -> FileHeader | None:
+    for length in lengths:
+        try:
+            return _from_skimmed(Skimmed(os.pread(file.fileno(), length, 0), size, _WANTED), path, size)
+        except Unusual:
+            if size <= length and _DEFLATED not in os.pread(file.fileno(), 1024, 0):
+                return None  # more bytes are not to be had
+    return None
+
+
 def _from_skimmed(found: Skimmed, path: str, size: int) -> FileHeader:
     if found.media_class == DICOMDIR_CLASS or not found.elements:
         raise Unusual
@@ -132,34 +167,39 @@ def _from_skimmed(found: Skimmed, path: str, size: int) -> FileHeader:
     values: Values = {}
     for tag, raw in found.elements.items():
         keyword = TAGS.get(tag)
-        if keyword is not None and (value := interpret(keyword, raw, charset)):
+        if keyword is not None and (value := interpret(keyword, raw, charset)) is not None:
             values[keyword] = value
     if not values:
         raise Unusual
     if found.written_by == PHANTOM_WRITER:
         values[WRITTEN_BY] = (PHANTOM_WRITER,)
+    if found.syntax == DeflatedExplicitVRLittleEndian:
+        return FileHeader(path, size, found.syntax, found.pixel_tag, -1, -1, False, values)
     is_native = found.syntax in _NATIVE and found.nbytes >= 0
     offset, nbytes = (found.offset, found.nbytes) if is_native else (-1, -1)
     return FileHeader(path, size, found.syntax, found.pixel_tag, offset, nbytes, False, values)
 
 
-def _read_with_pydicom(root: Path, path: str, size: int) -> FileHeader:
-    with (root / path).open("rb") as stream, quiet_pydicom():
-        _sniff(stream, path, size)
-        return _parse(stream, path, size)
+def _read_with_pydicom(file: FileIO, path: str, size: int) -> FileHeader:
+    stream = BufferedReader(file)
+    try:
+        with quiet_pydicom():
+            if _DEFLATED in stream.read(1024):
+                check_inflated_size(stream, MAX_INFLATED_BYTES)
+            stream.seek(0)
+            return _parse(stream, path, size)
+    finally:
+        stream.detach()  # the caller closes the file
 
 
-def _sniff(stream: BinaryIO, path: str, size: int) -> None:
+def _sniff(file: FileIO, path: str, size: int) -> None:
     """Refuse what is not DICOM before a parser sees it."""
     if Path(path).name.upper() == "DICOMDIR":
         raise Verdict("dicomdir", "an index of a DICOM medium; the files that it lists are read directly")
     claims_dicom = Path(path).suffix.lower() in DICOM_SUFFIXES
     if size == 0:
         raise Verdict("empty-file" if claims_dicom else "not-dicom", "the file is empty; copy it again from its source")
-    head = stream.read(1024)
-    if _DEFLATED in head:
-        _check_inflated_size(stream)
-    stream.seek(0)
+    head = os.pread(file.fileno(), 1024, 0)
     if head[128:132] == b"DICM":
         if size < 140:
             raise Verdict("truncated", "the file ends right after the DICOM preamble; copy it again from its source")
@@ -223,20 +263,6 @@ def _pixel_position(stream: BinaryIO, syntax: str, implicit: bool, little: bool)
     return tag, stream.tell(), length
 
 
-def _check_inflated_size(stream: BinaryIO) -> None:
-    """Refuse a deflated file that unpacks to more than the limit, without keeping what is unpacked."""
-    stream.seek(132)
-    group_length = struct.unpack("<I", stream.read(12)[8:12])[0]
-    stream.seek(144 + group_length)
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    total, pending = 0, b""
-    while chunk := pending or stream.read(1 << 20):
-        total += len(inflater.decompress(chunk, 1 << 24))
-        pending = inflater.unconsumed_tail
-        if total > MAX_INFLATED_BYTES:
-            raise Verdict("too-large", "the deflated file unpacks to more than 2 GiB")
-
-
 def _values(dataset: Dataset, big_endian: bool) -> Values:
     charset_element = dataset.get_item(_CHARSET)
     charset = charset_element.value if isinstance(charset_element, RawDataElement) else None
@@ -249,38 +275,6 @@ def _values(dataset: Dataset, big_endian: bool) -> Values:
         if len(element.value) < element.length:
             raise Verdict("truncated", "the file ends inside its header; copy it again from its source")
         values = interpret(keyword, element.value, charset if isinstance(charset, bytes) else None, big_endian)
-        if values:
+        if values is not None:
             found[keyword] = values
     return found
-
-
-@lru_cache(maxsize=65536)
-def interpret(keyword: str, raw: bytes, charset: bytes | None = None, big_endian: bool = False) -> tuple[Value, ...]:
-    """Values of a raw element by the dictionary's value representation; empty where none can be read."""
-    vr = VRS[keyword]
-    if vr == "US or SS":
-        vr = "US"
-    if vr in _NUMERIC:
-        code, kind = _NUMERIC[vr]
-        count = len(raw) // struct.calcsize(code)
-        order = ">" if big_endian else "<"
-        return tuple(kind(v) for v in struct.unpack(f"{order}{count}{code}", raw[: count * struct.calcsize(code)]))
-    if vr in ("DS", "IS"):
-        return _decimals(raw)
-    text = _decode(raw, charset) if vr in _TEXT else raw.decode("latin-1")
-    if keyword == _FREE_TEXT:
-        return description_words(text)
-    values = tuple(part.strip(" \0") for part in text.split("\\"))
-    return values if any(values) else ()
-
-
-def _decimals(raw: bytes) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in raw.strip(b" \0").split(b"\\"))
-    except ValueError:
-        return ()
-
-
-def _decode(raw: bytes, charset: bytes | None) -> str:
-    names = [part.strip() for part in charset.decode("latin-1").rstrip(" \0").split("\\")] if charset else [""]
-    return str(decode_bytes(raw, convert_encodings(names), {ord(c) for c in "\\^="}))

@@ -6,11 +6,13 @@ import numpy as np
 
 from voxtile.corpus.identity import sample_uid
 from voxtile.engine.task import Sample
+from voxtile_medical.dicom.frames import scale_of, stated
 from voxtile_medical.dicom.headers import FileHeader
 from voxtile_medical.dicom.kinds import modality_of
 from voxtile_medical.dicom.pixels import check_length, layout_of, read_frames
 from voxtile_medical.dicom.sample_rows import SeriesContext, acquisition_attributes, as_json, channel, window_limits
 from voxtile_medical.dicom.stored import Scale, invert, inverted_window, padding_mask, window_of
+from voxtile_medical.plausible import check_scale, check_spacing
 from voxtile_medical.preview import picture_preview
 from voxtile_medical.verdicts import Verdict
 
@@ -42,9 +44,7 @@ def _picture(context: SeriesContext, header: FileHeader, number: int) -> Sample:
     attributes = {**acquisition_attributes(header, layout), **context.marks}
     if context.instances:
         attributes["instance"] = context.instances[number]
-    slope = (header.values.get("RescaleSlope") or (1.0,))[0]
-    intercept = (header.values.get("RescaleIntercept") or (0.0,))[0]
-    scale = Scale(float(slope) or 1.0, float(intercept))
+    scale, spacing = check_picture(header)
     window = window_of(header)
     padding = None if layout.is_colour else padding_mask(header.values, layout, pixels)
     if layout.photometric == "MONOCHROME1" and layout.dtype.kind != "f":
@@ -62,17 +62,28 @@ def _picture(context: SeriesContext, header: FileHeader, number: int) -> Sample:
         "axes": "YXC" if layout.is_colour else "YX",
         "units": "a.u.",
         "channels": [channel(name, "a.u.", scale) for name in (("R", "G", "B") if layout.is_colour else (modality,))],
-        "spacing": _picture_spacing(header),
+        "spacing": spacing,
         "valid_fraction": 1.0 if padding is None else float(1 - padding.mean()),
         "attributes": as_json(attributes),
     }
     return Sample(row=row, payload=np.ascontiguousarray(pixels), preview=picture_preview(pixels, limits))
 
 
-def _picture_spacing(header: FileHeader) -> list[float] | None:
-    """Spacing between rows and between columns; at the detector where the plane of the patient is not known (mm)."""
+def check_picture(header: FileHeader) -> tuple[Scale, list[float] | None]:
+    """Scale of a picture's values, and its spacing.
+
+    Returns:
+        The scale; mm between rows and between columns, at the detector where the plane of the patient is not known.
+
+    Raises:
+        Verdict: `unreadable-value`, `implausible-scale` or `implausible-spacing`.
+    """
+    modality = modality_of(header)
+    scale = Scale(*scale_of(header.values))
+    check_scale(scale.slope, scale.intercept, modality)
     for name in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
-        values = header.values.get(name)
-        if values and len(values) == 2 and all(isinstance(v, float) and v > 0 for v in values):
-            return [float(v) for v in values]
-    return None
+        spacing = stated(header.values, name, 2)
+        if spacing is not None and any(spacing):  # some writers give 0 for unknown
+            check_spacing(spacing, modality, name=name)
+            return scale, list(spacing)
+    return scale, None

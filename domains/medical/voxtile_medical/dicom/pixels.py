@@ -18,14 +18,16 @@ import numpy.typing as npt
 import pydicom
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
-from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, JPEGBaseline8Bit
 
+from voxtile_medical.dicom.deflated import check_inflated_size
 from voxtile_medical.dicom.headers import FileHeader
 from voxtile_medical.dicom.quiet import quiet_pydicom
 from voxtile_medical.dicom.tags import PIXELS
 from voxtile_medical.verdicts import Verdict
 
 MAX_VOLUME_BYTES = 2 << 30
+MAX_HEADER_BYTES = 64 << 20  # around the pixels of a deflated file
 PixelArray = npt.NDArray[Any]
 _FLOAT_TAGS: dict[int, np.dtype[Any]] = {0x7FE00008: np.dtype("<f4"), 0x7FE00009: np.dtype("<f8")}
 _DECODE_TAGS = [
@@ -104,9 +106,9 @@ def refuse_if_too_large(nbytes: int) -> None:
         Verdict: `too-large`.
     """
     if nbytes > MAX_VOLUME_BYTES:
+        claimed = min(nbytes, 1 << 80) / 2**30  # an integer from a header may be too large for a float
         raise Verdict(
-            "too-large",
-            f"the header claims {nbytes / 2**30:.1f} GiB of pixels; the limit is {MAX_VOLUME_BYTES >> 30} GiB",
+            "too-large", f"the header claims {claimed:.3g} GiB of pixels; the limit is {MAX_VOLUME_BYTES >> 30} GiB"
         )
 
 
@@ -176,6 +178,9 @@ def _read_native(root: Path, header: FileHeader, layout: PixelLayout) -> PixelAr
 
 def _decode(path: Path, header: FileHeader, layout: PixelLayout) -> PixelArray:
     tags = None if layout.photometric == "PALETTE COLOR" else _DECODE_TAGS
+    if header.transfer_syntax == DeflatedExplicitVRLittleEndian:
+        with path.open("rb") as stream:
+            check_inflated_size(stream, layout.nbytes + MAX_HEADER_BYTES)
     dataset = pydicom.dcmread(path, force=True, specific_tags=tags)
     if layout.photometric == "PALETTE COLOR":
         return _palette(dataset, layout)
@@ -230,4 +235,8 @@ def _stored_bytes(layout: PixelLayout) -> int:
 
 def _integer(header: FileHeader, name: str, default: int) -> int:
     values = header.values.get(name)
-    return int(values[0]) if values else default
+    if values is None:
+        return default
+    if not values:
+        raise Verdict("unreadable-value", f"{name} is there, but it is not a number; write the file again")
+    return int(values[0])

@@ -10,8 +10,9 @@ from typing import Any
 
 from voxtile.engine.task import Row
 from voxtile_medical.dicom.attributes import attributes_of
+from voxtile_medical.dicom.element_values import Value, Values
 from voxtile_medical.dicom.frames import Frame
-from voxtile_medical.dicom.headers import FileHeader, Value, Values
+from voxtile_medical.dicom.headers import FileHeader
 from voxtile_medical.dicom.pixels import PixelLayout
 from voxtile_medical.dicom.stored import Scale, padding_range
 from voxtile_medical.suv.compute import SuvChoice
@@ -76,10 +77,14 @@ def channel(name: str, unit: str, scale: Scale) -> dict[str, Any]:
 def window_limits(window: tuple[float, float], scale: Scale) -> tuple[float, float]:
     """Stored values at the ends of a display window (centre and width in physical values)."""
     centre, width = window
-    ends = [(centre + sign * width / 2 - scale.intercept) / (scale.slope or 1.0) for sign in (-1, 1)]
+    ends = [(centre + sign * width / 2 - scale.intercept) / scale.slope for sign in (-1, 1)]
     return ends[0], ends[1]
 
 
 def as_json(attributes: Mapping[str, Any]) -> str:
-    """Attributes as the table holds them."""
-    return json.dumps(attributes, sort_keys=True, separators=(",", ":"))
+    """Attributes as the table holds them.
+
+    Raises:
+        ValueError: a number is not finite, which JSON does not know.
+    """
+    return json.dumps(attributes, sort_keys=True, separators=(",", ":"), allow_nan=False)

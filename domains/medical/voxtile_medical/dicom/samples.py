@@ -10,7 +10,7 @@ import numpy as np
 from voxtile.corpus.identity import sample_uid
 from voxtile.engine.task import Part, Sample
 from voxtile_medical.dicom.enhanced import enhanced_frames, is_enhanced
-from voxtile_medical.dicom.frames import Frame, classic_frame
+from voxtile_medical.dicom.frames import Frame, check_frame, classic_frame
 from voxtile_medical.dicom.geometry import Stack, stack_frames
 from voxtile_medical.dicom.instances import instance_attributes
 from voxtile_medical.dicom.kinds import modality_of
@@ -27,6 +27,7 @@ from voxtile_medical.dicom.sample_rows import SeriesContext, acquisition_attribu
 from voxtile_medical.dicom.stored import harmonise, padding_mask, units_of
 from voxtile_medical.dicom.volumes import VolumeFrames, split_volumes
 from voxtile_medical.orientation import spacing_zyx, to_nearest_ras
+from voxtile_medical.plausible import check_spacing, is_finite
 from voxtile_medical.preview import CT_WINDOW, volume_preview
 from voxtile_medical.suv.refused import SuvRefusedError
 from voxtile_medical.suv.series import pet_values
@@ -88,6 +89,9 @@ def _frames(context: SeriesContext) -> tuple[PixelLayout, list[Frame]]:
             raise Verdict("no-geometry", "a multi-frame file that does not say where each frame lies")
         else:
             frames.append(classic_frame(header, file))
+    modality = modality_of(context.headers[0])
+    for frame in frames:
+        check_frame(frame, modality)
     return first, frames
 
 
@@ -123,12 +127,13 @@ def _volume(
     count: int,
 ) -> tuple[Sample, SuvRefusedError | None]:
     header = context.headers[stack.frames[0].file]
+    modality = modality_of(header)
+    check_spacing(spacing_zyx(stack.affine), modality, name="the distance between voxels")
     first = reader.plane(stack.frames[0])
     planes = np.empty((len(stack.frames), *first.shape), dtype=layout.dtype)
     for k, frame in enumerate(stack.frames):
         planes[k] = reader.plane(frame)
     padding = padding_mask(header.values, layout, planes)
-    modality = modality_of(header)
     pet = pet_values(
         context.root,
         context.headers,
@@ -168,7 +173,7 @@ def _labels(label: Mapping[str, Hashable]) -> dict[str, Any]:
     numbers: dict[str, Any] = {}
     for name, value in label.items():
         flat = value if isinstance(value, tuple) else (value,)
-        if name not in _TIMES and all(isinstance(v, int | float) for v in flat):
+        if name not in _TIMES and all(is_finite(v) for v in flat):
             numbers[name] = list(flat) if len(flat) > 1 else flat[0]
     return {"volume_key": numbers} if numbers else {}
 

@@ -36,11 +36,6 @@ def list_files(source: Path) -> tuple[Path, list[str]]:
     return source, sorted(found)
 
 
-def printable(path: str) -> str:
-    """A path as text that can be stored: bytes that are not UTF-8 become escapes."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
 def _refuse(error: OSError) -> None:
     raise InputError(
         f"the folder '{error.filename}' cannot be listed ({error.strerror}); allow reading it or move it away"

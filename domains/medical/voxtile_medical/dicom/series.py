@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from voxtile_medical.dicom.headers import FileHeader, Values
+from voxtile_medical.dicom.element_values import Values
+from voxtile_medical.dicom.headers import FileHeader
 from voxtile_medical.dicom.kinds import is_localizer
 from voxtile_medical.dicom.tags import DATES, IDENTIFYING, PEOPLE, PLACES
 

@@ -7,15 +7,19 @@ anything else, which is then left to pydicom.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Container
 from struct import Struct
 from struct import error as StructError
 
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
+from voxtile_medical.dicom.deflated import inflate
 from voxtile_medical.dicom.tags import PIXEL_DATA
 
 PREFIX_BYTES = (1 << 14, 1 << 18)  # most headers are shorter than the first, nearly all than the second
+LONG_PREFIX_BYTES = (1 << 22, 1 << 26)  # headers of thousands of frames; the walk over the longest takes seconds
+MAX_ELEMENT_BYTES = 1 << 16  # no wanted element is anywhere near this long
 _META_START = 132
 _TRANSFER_SYNTAX = 0x00020010
 _MEDIA_CLASS = 0x00020002
@@ -73,6 +77,8 @@ class Skimmed:
     def __init__(self, data: bytes, size: int, wanted: Container[int]) -> None:
         """Walk over `data`, the first bytes of a file of `size` bytes.
 
+        Of a deflated file (PS3.5 A.5) as much is unpacked as there are bytes in `data`, and no more.
+
         Raises:
             Unusual: see there.
         """
@@ -83,8 +89,10 @@ class Skimmed:
         self.syntax = meta.get(_TRANSFER_SYNTAX, b"").rstrip(b"\0 ").decode("latin-1")
         self.media_class = meta.get(_MEDIA_CLASS, b"").rstrip(b"\0 ").decode("latin-1")
         self.written_by = meta.get(_WRITTEN_BY, b"").rstrip(b"\0 ").decode("latin-1")
-        if not self.syntax or self.syntax in (ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian):
+        if not self.syntax or self.syntax == ExplicitVRBigEndian:
             raise Unusual
+        if self.syntax == DeflatedExplicitVRLittleEndian:
+            data, size, start = _unpacked(data[start:], len(data)), -1, 0
         self.elements: dict[int, bytes] = {}
         self.pixel_tag, self.offset, self.nbytes = 0, -1, -1
         try:
@@ -108,7 +116,7 @@ class Skimmed:
             if tag in wanted:
                 if position > end:
                     raise Unusual
-                if length:
+                if 0 < length < MAX_ELEMENT_BYTES:
                     elements[tag] = data[value:position]
         if position != size:
             raise Unusual
@@ -160,6 +168,13 @@ def _skip_item(data: bytes, position: int, implicit: bool, depth: int) -> int:
             return position + 8
         position = _skip_sequence(data, value, implicit, depth + 1) if length == _UNDEFINED else value + length
     raise Unusual
+
+
+def _unpacked(packed: bytes, most: int) -> bytes:
+    try:
+        return inflate(packed, most)
+    except zlib.error as error:
+        raise Unusual from error
 
 
 def _item(data: bytes, position: int) -> tuple[int, int]:

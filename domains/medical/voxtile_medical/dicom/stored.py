@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from voxtile_medical.dicom.element_values import Values
 from voxtile_medical.dicom.frames import Frame, floats
-from voxtile_medical.dicom.headers import FileHeader, Values
+from voxtile_medical.dicom.headers import FileHeader
 from voxtile_medical.dicom.pixels import PixelArray, PixelLayout
+
+MOST_WINDOW = 1e9  # a display window beyond 32-bit values shows nothing; pictures then take their own range
 
 _UNITS = {"HU": "HU", "HZ": "Hz", "BQML": "BQML", "CNTS": "CNTS", "PROPCNTS": "PROPCNTS", "CM2ML": "SUVbsa"}
 _SUV = {
@@ -97,7 +100,9 @@ def _as_stored(value: int, layout: PixelLayout) -> int:
 def window_of(header: FileHeader) -> tuple[float, float] | None:
     """First display window, centre and width in physical values."""
     centre, width = floats(header.values.get("WindowCenter"), 1), floats(header.values.get("WindowWidth"), 1)
-    return (centre[0], width[0]) if centre and width and width[0] > 0 else None
+    if not centre or not width or abs(centre[0]) > MOST_WINDOW or not 0 < width[0] <= MOST_WINDOW:
+        return None
+    return centre[0], width[0]
 
 
 def invert(pixels: PixelArray, layout: PixelLayout) -> PixelArray:

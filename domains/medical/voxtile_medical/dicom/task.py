@@ -13,6 +13,7 @@ from voxtile_datasets.intake.deidentify_text import scrub
 from voxtile_datasets.intake.planner import SPLIT_SCHEME, Planner
 from voxtile_datasets.intake.reports_file import raw_captions
 from voxtile_medical.dicom.headers import FileHeader, NotUsable
+from voxtile_medical.dicom.impossible import bad_files
 from voxtile_medical.dicom.kinds import VOLUME_MODALITIES, kind_of, refuse_burned_in
 from voxtile_medical.dicom.pictures import picture_samples
 from voxtile_medical.dicom.sample_rows import SeriesContext
@@ -82,7 +83,7 @@ class DicomTask:
         """
         if self.planner is None:
             raise RuntimeError("the plan is made in the process that holds the planner")
-        tree = self.tree or read_tree(self.source, self.planner.workers)
+        tree = self.tree or read_tree(self.source, self.planner.reader)
         if not tree.usable:
             raise InputError(
                 f"'{self.source}' holds no readable DICOM file ({_commonest(tree.others)}); give an export's folder"
@@ -95,13 +96,32 @@ class DicomTask:
     def _plan(self, planner: Planner, usable: list[FileHeader], others: Iterable[NotUsable]) -> Iterator[Item]:
         all_series = group_series(usable)
         for series in all_series:
-            yield _series_item(planner, series)
+            yield from self._series_items(planner, series)
         for series in all_series:
             for copy in series.copies:
                 yield planner.note(copy.path, copy.size, "duplicate-file", "a copy of an instance that is used")
         for other in others:
             yield planner.note(other.path, other.size, other.reason, other.detail)
         yield from planner.report_notes()
+
+    def _series_items(self, planner: Planner, series: Series) -> Iterator[Item]:
+        """The series, and its files that hold what cannot be, each under its own name."""
+        bad = bad_files(series, allow_burned_in=self.allow_burned_in or not self.deidentify)
+        lost = {id(header) for header, _ in bad}
+        sound = [header for header in series.headers if id(header) not in lost]
+        if not bad or (sound and kind_of(series.first) == "picture"):
+            # The bad pictures stay in the series: the others keep their uids when these are mended.
+            yield _series_item(planner, series, sound[0].path)
+        elif sound:
+            yield planner.note(
+                sound[0].path,
+                sum(header.size for header in sound),
+                "incomplete-series",
+                f"{len(bad)} of its {len(series.headers)} files cannot be used, and their rows say why",
+                files=[header.path for header in sound],
+            )
+        for header, verdict in bad:
+            yield planner.note(header.path, header.size, verdict.reason, verdict.detail)
 
     def process(self, item: Item) -> Outcome:
         """Turn one series into samples, in a worker."""
@@ -141,9 +161,9 @@ class DicomTask:
         return Outcome("used", detail=detail, samples=tuple(samples), tables=tables, parts=tuple(refused))
 
 
-def _series_item(planner: Planner, series: Series) -> Item:
+def _series_item(planner: Planner, series: Series, path: str) -> Item:
     names, subject = planner.names, series.subject
-    source = planner.source_name(series.first.path)
+    source = planner.source_name(path)
     inputs = pack(series.headers) | {
         "kind": "series",
         "content": names.name("content", series.content()),

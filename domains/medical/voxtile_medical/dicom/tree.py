@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from voxtile.engine.failure import Failure
-from voxtile.engine.parallel import parallel_map
-from voxtile_medical.dicom.headers import FileHeader, NotUsable, read_header
-from voxtile_medical.dicom.scan import ODD_NAME, list_files, printable
+from voxtile.corpus.identity import printable
+from voxtile.engine.failure import LOST, Failure
+from voxtile.engine.parallel import PlanReader
+from voxtile_medical.dicom.headers import FileHeader, NotUsable, glance, read_header
+from voxtile_medical.dicom.scan import ODD_NAME, list_files
 
 PARALLEL_FROM = 4096  # files; below, starting processes takes longer than reading
 SEGMENTATION_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"})  # SEG, label map SEG
@@ -42,32 +43,37 @@ def is_mask(header: FileHeader) -> bool:
     return storage in SEGMENTATION_CLASSES or storage == STRUCTURE_SET_CLASS
 
 
-def read_tree(source: Path, workers: int) -> DicomTree:
+def read_tree(source: Path, reader: PlanReader) -> DicomTree:
     """Read the header of every file of a tree.
 
     Args:
         source: a folder, or one file.
-        workers: processes that read.
+        reader: reads the headers that are long or odd.
 
     Raises:
         InputError: the source does not exist or cannot be listed.
     """
     root, found = list_files(source)
     paths = [path for path in found if path == printable(path)]
-    headers = _read_headers(root, paths, workers)
+    headers = _read_headers(root, paths, reader)
     others = [header for header in headers if isinstance(header, NotUsable)]
     others += [NotUsable(printable(path), 0, "unreadable-name", ODD_NAME) for path in found if path != printable(path)]
     return DicomTree(root, tuple(header for header in headers if isinstance(header, FileHeader)), tuple(others))
 
 
-def _read_headers(root: Path, paths: list[str], workers: int) -> list[FileHeader | NotUsable]:
-    """Headers in the order of the paths."""
-    if workers == 1 or len(paths) < PARALLEL_FROM:
-        return [read_header(root, path) for path in paths]
-    found = parallel_map(partial(read_header, root), paths, workers=workers, title="reading headers")
-    return [
-        NotUsable(path, -1, "unreadable-header", "the header cannot be parsed; export the file again")
-        if isinstance(result, Failure)
-        else result
-        for path, result in zip(paths, found, strict=True)
-    ]
+def _read_headers(root: Path, paths: list[str], reader: PlanReader) -> list[FileHeader | NotUsable]:
+    """Headers in the order of the paths: ordinary ones here, the others in supervised processes."""
+    if reader.workers > 1 and len(paths) >= PARALLEL_FROM:
+        found: dict[str, FileHeader | NotUsable | None] = dict.fromkeys(paths)
+    else:
+        found = {path: glance(root, path) for path in paths}
+    left = [path for path, header in found.items() if header is None]
+    for path, result in zip(left, reader.map(partial(read_header, root), left, title="reading headers"), strict=True):
+        found[path] = _lost(path, result) if isinstance(result, Failure) else result
+    return [header for header in found.values() if header is not None]
+
+
+def _lost(path: str, failure: Failure) -> NotUsable:
+    if failure.reason in LOST:
+        return NotUsable(path, -1, failure.reason, f"its header takes {failure.error_class}; check where it is from")
+    return NotUsable(path, -1, "unreadable-header", "the header cannot be parsed; export the file again")

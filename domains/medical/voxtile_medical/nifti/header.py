@@ -5,7 +5,6 @@ Source: the NIfTI-1 and NIfTI-2 header definitions (nifti1.h, nifti2.h), read wi
 
 from __future__ import annotations
 
-import gzip
 import math
 import zlib
 from dataclasses import dataclass
@@ -21,6 +20,8 @@ from voxtile_medical.orientation import Affine
 from voxtile_medical.verdicts import Verdict
 
 MAX_BYTES = 2 << 30
+HEAD_BYTES = 1 << 16  # of the file, as it lies: enough for a gzip header with a long name and the NIfTI header
+GZIP_MAGIC = b"\x1f\x8b"
 LABEL_INTENT = 1002  # NIFTI_INTENT_LABEL
 DEFLATE_RATIO = 1040  # no deflate stream expands by more than about 1,032
 _MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # unknown (mm by convention), metre, millimetre, micrometre
@@ -72,7 +73,7 @@ def read_nifti_header(path: Path, no_affine: NoAffine) -> NiftiHeader:
 
     Raises:
         Verdict: `empty-file`, `not-nifti-content`, `truncated`, `too-large`, `unsupported-dimensions`,
-            `unsupported-datatype`, `no-orientation` or `invalid-affine`.
+            `unsupported-datatype`, `no-orientation`, `invalid-affine`, `invalid-offset` or `unreadable-value`.
     """
     header = _parse(path)
     shape = _shape(header)
@@ -82,7 +83,7 @@ def read_nifti_header(path: Path, no_affine: NoAffine) -> NiftiHeader:
     checked = NiftiHeader(
         shape=shape,
         dtype=dtype,
-        offset=int(header["vox_offset"]) or header.sizeof_hdr + 4,
+        offset=_offset(header),
         slope=slope,
         intercept=intercept,
         affine=affine,
@@ -96,17 +97,19 @@ def read_nifti_header(path: Path, no_affine: NoAffine) -> NiftiHeader:
 def is_packed(path: Path) -> bool:
     """The file is gzipped, by its first bytes and not by its name."""
     with path.open("rb") as stream:
-        return stream.read(2) == b"\x1f\x8b"
+        return stream.read(2) == GZIP_MAGIC
 
 
 def _parse(path: Path) -> nib.Nifti1Header:
     if path.stat().st_size == 0:
         raise Verdict("empty-file", "the file is empty; copy it again from its source")
-    try:
-        with gzip.open(path, "rb") if is_packed(path) else path.open("rb") as stream:
-            head = stream.read(540)
-    except (OSError, EOFError, zlib.error) as error:
-        raise Verdict("truncated", "the gzip stream is damaged; copy the file again from its source") from error
+    with path.open("rb") as stream:
+        head = stream.read(HEAD_BYTES)
+    if head[:2] == GZIP_MAGIC:
+        try:
+            head = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(head, max(_SIZES))
+        except zlib.error as error:
+            raise Verdict("truncated", "the gzip stream is damaged; copy the file again from its source") from error
     size = next((n for n in _SIZES if n in (int.from_bytes(head[:4], "little"), int.from_bytes(head[:4], "big"))), None)
     if size is None:
         raise Verdict(
@@ -186,17 +189,42 @@ def _qform(header: nib.Nifti1Header) -> Affine:
 
 
 def _scale(header: nib.Nifti1Header) -> tuple[float, float]:
-    """scl_slope and scl_inter; a slope of 0 or NaN means that values are not scaled (nifti1.h)."""
+    """scl_slope and scl_inter; a slope of 0 means that values are not scaled (nifti1.h), and nibabel writes NaN for it.
+
+    Raises:
+        Verdict: `unreadable-value`, the slope is infinite, or the intercept of a slope is not finite.
+    """
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
-    if slope == 0 or not math.isfinite(slope):
+    if slope == 0 or math.isnan(slope):
         return 1.0, 0.0
-    return slope, intercept if math.isfinite(intercept) else 0.0
+    if not math.isfinite(slope) or not math.isfinite(intercept):
+        raise Verdict(
+            "unreadable-value", f"scl_slope is {slope:g} and scl_inter {intercept:g}, not finite; write the file again"
+        )
+    return slope, intercept
+
+
+def _offset(header: nib.Nifti1Header) -> int:
+    """Where the values start: 0 stands for right behind the header and its four bytes of extension flags.
+
+    Raises:
+        Verdict: `invalid-offset`, vox_offset (a float in NIfTI-1) is not a whole number behind the header.
+    """
+    given, least = float(header["vox_offset"]), int(header.sizeof_hdr) + 4
+    if given == 0:
+        return least
+    if not math.isfinite(given) or given != int(given) or not least - 4 <= given <= MAX_BYTES:
+        raise Verdict(
+            "invalid-offset", f"vox_offset is {given:g}, where no values of this file can start; write the file again"
+        )
+    return int(given)
 
 
 def _check_size(path: Path, header: NiftiHeader) -> None:
     claimed = header.volume_bytes * header.volumes
     if claimed > MAX_BYTES:
-        raise Verdict("too-large", f"the header claims {claimed / 2**30:.1f} GiB; the limit is {MAX_BYTES >> 30} GiB")
+        gib = min(claimed, 1 << 80) / 2**30
+        raise Verdict("too-large", f"the header claims {gib:.3g} GiB; the limit is {MAX_BYTES >> 30} GiB")
     size = path.stat().st_size
     room = size * DEFLATE_RATIO if is_packed(path) else size - header.offset
     if room < claimed:

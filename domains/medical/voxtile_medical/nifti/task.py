@@ -14,17 +14,18 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 import numpy.typing as npt
 
-from voxtile.corpus.identity import sample_uid
+from voxtile.corpus.identity import printable, sample_uid
 from voxtile.engine.task import Item, Outcome, Row, Sample
 from voxtile.errors import InputError
 from voxtile_datasets.intake.deidentify_text import scrub
 from voxtile_datasets.intake.planner import SPLIT_SCHEME, Planner
 from voxtile_datasets.intake.reports_file import raw_captions
-from voxtile_medical.dicom.scan import ODD_NAME, list_files, printable
+from voxtile_medical.dicom.scan import ODD_NAME, list_files
 from voxtile_medical.nifti.files import is_label_name, is_nifti_name, modality_of, stem_of
 from voxtile_medical.nifti.header import NiftiHeader, NoAffine, is_packed, read_nifti_header
 from voxtile_medical.nifti.layouts import Layout, read_layout
 from voxtile_medical.orientation import spacing_zyx, to_nearest_ras
+from voxtile_medical.plausible import check_position, check_scale, check_spacing
 from voxtile_medical.preview import volume_preview
 from voxtile_medical.verdicts import Verdict
 
@@ -161,6 +162,7 @@ class NiftiTask:
             header = read_nifti_header(root / path, self.no_affine)
             if header.is_label_map:
                 raise Verdict("label-map", "a label map by its intent code")
+            self._check(header, self._modality(inputs))
             volumes = read_volumes(root / path, header)
             if self._modality(inputs) == "CT":
                 for volume in volumes:
@@ -178,6 +180,13 @@ class NiftiTask:
         """By the file's name, what the user says, or the collection's dataset.json."""
         told = self.modality if self.modality != UNKNOWN else inputs.get("modality", UNKNOWN)
         return modality_of(inputs["path"]) or str(told)
+
+    @staticmethod
+    def _check(header: NiftiHeader, modality: str) -> None:
+        """Refuse what cannot be of the modality; NIfTI also holds maps and simulations, whose modality is OT."""
+        check_scale(header.slope, header.intercept, modality, slope_name="scl_slope")
+        check_spacing(spacing_zyx(header.affine), modality, name="the voxel size")
+        check_position(header.affine[:3, 3].tolist())
 
     def _sample(self, item: Item, header: NiftiHeader, volume: npt.NDArray[Any], number: int, content: str) -> Sample:
         inputs = item.inputs
@@ -259,7 +268,7 @@ def refuse_labels(volume: npt.NDArray[Any], header: NiftiHeader) -> None:
 def _says_labels(path: Path) -> bool:
     try:
         return read_nifti_header(path, "assume").is_label_map
-    except Verdict:
+    except (Verdict, OSError):  # what is wrong is said when the file is converted
         return False
 
 

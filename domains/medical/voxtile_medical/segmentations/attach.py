@@ -51,7 +51,7 @@ def attach_masks(
     if label_names is not None:
         read_names(label_names)
     names = MaskNames.of_corpus(corpus, key_file)
-    tree = read_tree(folder, options.processes)
+    tree = read_tree(folder, options.plan_reader)
     patterns = [pattern.strip().lower() for pattern in label_pattern.split(",") if pattern.strip()]
     images = Images.of(corpus, names)
     label_maps = tuple(
@@ -70,7 +70,18 @@ def attach_masks(
             f"no sample of '{corpus}' is known by its DICOM series; convert the images first, again if that was done "
             "before masks could be attached"
         )
-    task = MaskTask(folder, corpus, names, names.names.hides, label_names, pairs, tree.masks, label_maps, tree.usable)
+    task = MaskTask(
+        folder,
+        corpus,
+        names,
+        names.names.hides,
+        label_names,
+        pairs,
+        tree.masks,
+        label_maps,
+        tree.usable,
+        options.plan_reader,
+    )
     return run_masks(task, options)
 
 

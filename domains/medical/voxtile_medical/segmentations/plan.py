@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from voxtile.engine.failure import Failure
+from voxtile.engine.parallel import PlanReader
 from voxtile.engine.task import Item
 from voxtile.errors import InputError
 from voxtile_medical.dicom.headers import FileHeader
@@ -16,7 +18,7 @@ from voxtile_medical.dicom.series import Series
 from voxtile_medical.dicom.tree import SEGMENTATION_CLASSES
 from voxtile_medical.segmentations.file_names import ImageFiles
 from voxtile_medical.segmentations.placement import Grid
-from voxtile_medical.segmentations.references import References, read_references
+from voxtile_medical.segmentations.references import References, referenced
 from voxtile_medical.segmentations.regions import region_prefix
 from voxtile_medical.segmentations.samples import Images, MaskNames
 from voxtile_medical.segmentations.sidecars import sidecars_of
@@ -34,10 +36,19 @@ class MaskPlan:
         names: how identifiers are written.
         images: the corpus's samples.
         headers: of the images beside the masks.
+        reader: reads the references of objects.
     """
 
-    def __init__(self, root: Path, names: MaskNames, images: Images, headers: Iterable[FileHeader] = ()) -> None:
+    def __init__(
+        self,
+        root: Path,
+        names: MaskNames,
+        images: Images,
+        headers: Iterable[FileHeader] = (),
+        reader: PlanReader | None = None,
+    ) -> None:
         self._root = root
+        self._reader = reader or PlanReader()
         self._names = names
         self._images = images
         self._seen: set[str] = set()
@@ -47,18 +58,22 @@ class MaskPlan:
 
     def objects(self, headers: Iterable[FileHeader]) -> Iterator[Item]:
         """One item a SEG or RTSTRUCT object that is not attached yet."""
-        for header in sorted(headers, key=lambda h: h.path):
+        listed = sorted(headers, key=lambda h: h.path)
+        paths = [self._root / header.path for header in listed]
+        found = self._reader.map(referenced, paths, title="reading references")
+        for header, references in zip(listed, found, strict=True):
             uid = header.text("SOPInstanceUID") or header.path
             if uid in self._seen:
                 yield self._note(header.path, header.size, "duplicate-file", "a copy of an object that is used")
                 continue
             self._seen.add(uid)
-            try:
-                references = read_references(self._root / header.path)
-            except Verdict as verdict:
-                yield self._note(header.path, header.size, verdict.reason, verdict.detail)
-                continue
-            yield from self._object(header, uid, references)
+            if isinstance(references, Failure):
+                detail = f"its references take {references.error_class or 'too much'}; check where it is from"
+                yield self._note(header.path, header.size, references.reason, detail)
+            elif isinstance(references, Verdict):
+                yield self._note(header.path, header.size, references.reason, references.detail)
+            else:
+                yield from self._object(header, uid, references)
 
     def label_maps(self, paths: Sequence[str], pairs: Mapping[str, str]) -> Iterator[Item]:
         """One item a NIfTI label map that is not attached yet."""

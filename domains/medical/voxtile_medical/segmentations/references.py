@@ -57,6 +57,14 @@ def read_references(path: Path) -> References:
     return References(tuple(series), tuple(instances)[:MAX_INSTANCES], tuple(rois))
 
 
+def referenced(path: Path) -> References | Verdict:
+    """An object's references, or why they cannot be read: for a supervised process."""
+    try:
+        return read_references(path)
+    except Verdict as verdict:
+        return verdict
+
+
 def _series(dataset: Dataset) -> Iterator[tuple[str, list[str]]]:
     """Series with their instances, of a segmentation (PS3.3 C.12.1.2) and of a structure set (C.8.8.5)."""
     for item in _nested(dataset, "ReferencedSeriesSequence"):

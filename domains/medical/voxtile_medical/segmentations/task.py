@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from voxtile.engine.parallel import PlanReader
 from voxtile.engine.task import Item, Outcome
 from voxtile_medical.dicom.headers import FileHeader
 from voxtile_medical.segmentations import label_map
@@ -37,6 +38,7 @@ class MaskTask:
         objects: headers of SEG and RTSTRUCT objects; empty in workers.
         label_maps: paths of NIfTI label maps; empty in workers.
         images: headers of the images beside the objects, whose identifiers may be in names; empty in workers.
+        reader: reads the references of objects for the plan.
     """
 
     source: Path
@@ -48,6 +50,7 @@ class MaskTask:
     objects: tuple[FileHeader, ...] = field(default=(), compare=False, repr=False)
     label_maps: tuple[str, ...] = field(default=(), compare=False, repr=False)
     images: tuple[FileHeader, ...] = field(default=(), compare=False, repr=False)
+    reader: PlanReader = field(default_factory=PlanReader, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -82,7 +85,7 @@ class MaskTask:
         if self.names is None:
             raise RuntimeError("the plan is made in the process that holds the key")
         images = Images.of(self.corpus, self.names)
-        plan = MaskPlan(self.root, self.names, images, self.images if self.hides else ())
+        plan = MaskPlan(self.root, self.names, images, self.images if self.hides else (), self.reader)
         pairs = read_pairs(self.pairs, images.by_uid) if self.pairs else {}
         items = [*plan.objects(self.objects), *plan.label_maps(self.label_maps, pairs)]
         if self.names.key_map is not None:

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
+from voxtile.corpus.identity import printable
 from voxtile.corpus.schema import SYNTHETIC
 from voxtile.engine.pool import Call, Died, Limits, Raised, Returned, WorkerPool
 from voxtile.engine.task import Item
@@ -82,8 +83,10 @@ def plan_items(inputs: Inputs, settings: WsiSettings, planner: Planner) -> list[
         source = planner.names.name("source", name)
         if planner.key_map is not None:
             planner.key_map.remember(source, str(path.resolve()))
+        if name != printable(name):  # refused as one file, and not block by block
+            survey = Refusal("unreadable-name", "the file name is not valid UTF-8; rename the file")
         if isinstance(survey, Refusal):
-            items.append(Item(source, {"kind": "note", **asdict(survey), "path": name}))
+            items.append(Item(source, {"kind": "note", **asdict(survey), "path": printable(name)}))
         else:
             slide = _slide_inputs(settings, planner, cases, name, survey)
             texts = _texts(planner, cases, name, told)

@@ -30,7 +30,7 @@ from voxtile_pathology.phantom.slide_file import PHANTOM_SCANNER
 from voxtile_pathology.slides.icc import icc_profile, profile_name, to_srgb
 from voxtile_pathology.slides.open import open_slide
 from voxtile_pathology.slides.protocol import Slide, SlideError
-from voxtile_pathology.slides.resolution import slide_mpp
+from voxtile_pathology.slides.resolution import possible_objective, slide_mpp
 from voxtile_pathology.slides.scale import PatchScale, patch_scale
 from voxtile_pathology.tissue.survey import Coverage, TissueMap, map_tissue
 
@@ -118,7 +118,7 @@ def survey_slide(
     try:
         content, nbytes = slide_content(path)
         with open_slide(path) as slide:
-            reason = "no-mpp"
+            reason = "impossible-mpp" if any(w.reason == "impossible-mpp" for w in slide.warnings) else "no-mpp"
             mpp = slide_mpp(slide, settings.assume_mpp)
             reason = "unreadable-icc-profile"
             icc, odd = _icc(settings, slide)
@@ -142,7 +142,7 @@ def survey_slide(
                 size=slide.levels[0].size,
                 mpp=mpp,
                 assumed=slide.mpp is None,
-                objective=slide.objective,
+                objective=possible_objective(slide.objective),
                 reader=slide.reader,
                 icc=icc,
                 scale=scale,

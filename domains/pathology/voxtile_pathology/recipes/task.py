@@ -182,7 +182,7 @@ def build(
         raise InputError(f"'{source}' is not a folder; give the folder of {collection.title} ({collection.home})")
     Console(stderr=True).print(f"{collection.title}: {collection.licence}", highlight=False, markup=False)
     task = PatchTask(str(source), collection, listing, parse_fractions(split_fractions))
-    run_task(task, corpus, run).raise_if_failed()
+    run_task(task, corpus, run, plan_apart=True).raise_if_failed()
 
 
 def label_rows(collection: Collection, uid: str, labels: Mapping[str, Any]) -> dict[str, list[Row]]:

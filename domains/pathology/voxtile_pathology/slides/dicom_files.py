@@ -6,12 +6,16 @@ Source: DICOM PS3.3 A.32.8, VL Whole Slide Microscopy Image IOD.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from io import BytesIO
 from pathlib import Path
 
 from voxtile.errors import MissingExtraError
 
 WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _MAGIC, _PREAMBLE = b"DICM", 128
+_CLASS, _SERIES = 0x00080016, 0x0020000E  # SOPClassUID, SeriesInstanceUID
+_DEFLATED = b"1.2.840.10008.1.2.1.99"  # no slide is deflated, and such a file may unpack to anything
+_HEAD_BYTES = 1 << 18  # a slide's series stands within a few kB
 _PROPERTIES = (
     "Manufacturer",
     "ManufacturerModelName",
@@ -29,24 +33,32 @@ def is_dicom(head: bytes) -> bool:
 def whole_slide_series(path: Path) -> str | None:
     """Series of a whole-slide instance; None for other files.
 
+    The plan asks this of every file in its own process, so that no more than `_HEAD_BYTES` are read and parsed.
+
     Raises:
         MissingExtraError: pydicom is not installed.
     """
     try:
-        import pydicom
+        from pydicom.filereader import read_partial
     except ImportError as error:
         raise MissingExtraError("wsidicom", "pathology") from error
     try:
         with path.open("rb") as file:
-            if not is_dicom(file.read(_PREAMBLE + len(_MAGIC))):
-                return None
-            file.seek(0)
-            header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=["SOPClassUID", "SeriesInstanceUID"])
-    except (OSError, EOFError, ValueError, pydicom.errors.InvalidDicomError):
+            head = file.read(_HEAD_BYTES)
+        if not is_dicom(head) or _DEFLATED in head[:1024]:
+            return None
+        header = read_partial(BytesIO(head), _is_behind_series, specific_tags=[_CLASS, _SERIES])
+    except MemoryError:
+        raise
+    except Exception:  # a parser on hostile bytes: anything can happen, and it is no slide
         return None
     if header.get("SOPClassUID") != WHOLE_SLIDE:
         return None
     return str(header.get("SeriesInstanceUID") or "") or None
+
+
+def _is_behind_series(tag: int, vr: str | None, length: int) -> bool:
+    return tag > _SERIES
 
 
 def microscope(path: Path) -> tuple[dict[str, str], float | None]:

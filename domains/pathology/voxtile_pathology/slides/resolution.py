@@ -12,6 +12,8 @@ _LEAST_MPP, _MOST_MPP = 0.02, 100.0
 # A 10x objective on the usual 10 µm camera pixel gives 1 µm, 20x 0.5 µm, 40x 0.25 µm.
 _MPP_OF_ONE_FOLD = 10.0
 _ALLOWED_DISAGREEMENT = 1.5
+# From macro lenses to oil immersion at 150x.
+_OBJECTIVES = 0.1, 200.0
 
 
 def checked_mpp(
@@ -44,6 +46,12 @@ def checked_mpp(
             )
             warnings = (SlideWarning("mpp-objective-mismatch", detail),)
     return (stated_x, stated_y), warnings
+
+
+def possible_objective(magnification: float | None) -> float | None:
+    """The magnification that a file states, or None where it states none that an objective has."""
+    least, most = _OBJECTIVES
+    return magnification if magnification is not None and least <= magnification <= most else None
 
 
 def slide_mpp(slide: Slide, assume: float | None = None) -> tuple[float, float]:

@@ -19,6 +19,7 @@ from voxtile_pathology.slides.protocol import SlideError, UnsupportedSlideError
 
 Pages = list[tifffile.TiffPage]
 
+MAX_DIRECTORIES = 4096  # a slide has ten levels and a few pictures; OME files of one plane a directory some hundred
 _REDUCED = 1
 _ICC_PROFILE = 34675  # TIFF/EP and ICC.1 annex B.4
 _MICROMETRES = {2: 25_400.0, 3: 10_000.0}  # of TIFF's resolution units: inch and centimetre
@@ -185,20 +186,36 @@ def _ome_length(attributes: Mapping[str, str], axis: str) -> float | None:
 
 def _pages(path: Path, file: tifffile.TiffFile) -> Pages:
     file.pages.useframes = False
+    _check_chain(path, file)
     pages = [page.aspage() for page in file.pages]
-    if _next_directory(file, pages[-1]) != 0:  # tifffile leaves out what it cannot reach
+    if _next_directory(file, pages[-1].offset) != 0:  # tifffile leaves out what it cannot reach
         raise SlideError(
             f"{path.name} is cut short: only {len(pages)} of its directories are there; copy it again from its source"
         )
     return pages
 
 
-def _next_directory(file: tifffile.TiffFile, page: tifffile.TiffPage) -> int:
-    """Offset of the directory that follows one; 0 after the last."""
+def _check_chain(path: Path, file: tifffile.TiffFile) -> None:
+    """Follow the directories by their offsets alone: a chain that comes back to itself would be read without end."""
+    seen: set[int] = set()
+    offset = file.pages.first.offset
+    while offset:
+        if offset in seen or len(seen) > MAX_DIRECTORIES:
+            what = "point back to themselves" if offset in seen else f"are more than {MAX_DIRECTORIES}"
+            raise SlideError(f"{path.name}: its TIFF directories {what}; copy it again from its source")
+        seen.add(offset)
+        try:
+            offset = _next_directory(file, offset)
+        except struct.error:  # behind the end of the file, which is said elsewhere
+            return
+
+
+def _next_directory(file: tifffile.TiffFile, offset: int) -> int:
+    """Offset of the directory that follows the one at an offset; 0 after the last."""
     layout, handle = file.tiff, file.filehandle
-    handle.seek(page.offset)
+    handle.seek(offset)
     (entries,) = struct.unpack(layout.tagnoformat, handle.read(layout.tagnosize))
-    handle.seek(page.offset + layout.tagnosize + entries * layout.tagsize)
+    handle.seek(offset + layout.tagnosize + entries * layout.tagsize)
     (following,) = struct.unpack(layout.offsetformat, handle.read(layout.offsetsize))
     return int(following)
 

@@ -177,7 +177,7 @@ def build(
     if not source.is_dir():
         raise InputError(f"'{source}' is not a folder; give the folder that {dataset.title} is unpacked to")
     task = RecipeTask(str(source), dataset, parse_fractions(split_fractions))
-    run_task(task, corpus, run).raise_if_failed()
+    run_task(task, corpus, run, plan_apart=True).raise_if_failed()
 
 
 def _region(uid: str, number: int, box: Box, rule: str) -> Row:

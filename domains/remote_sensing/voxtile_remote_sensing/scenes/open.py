@@ -9,6 +9,7 @@ from pathlib import Path
 
 from voxtile.errors import MissingExtraError
 from voxtile_remote_sensing.scenes.listing import Listing, SceneReader
+from voxtile_remote_sensing.scenes.plausible import check_scene
 from voxtile_remote_sensing.scenes.protocol import Scene, SceneError, SceneOptions, SceneRef
 
 # Name, "module:class", and the endings of file names that a reader looks for: a reader is imported only where such a
@@ -67,7 +68,13 @@ def open_scene(ref: SceneRef) -> Scene:
     Raises:
         SceneError: one sentence that says what is wrong, where, and what to do next.
     """
-    return load_reader(ref.reader).open(ref)
+    scene = load_reader(ref.reader).open(ref)
+    try:
+        check_scene(scene)
+    except SceneError:
+        scene.pixels.close()
+        raise
+    return scene
 
 
 @cache

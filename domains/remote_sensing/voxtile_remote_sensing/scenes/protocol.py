@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -247,6 +247,14 @@ class PixelSource(Protocol):
         """Close what was opened."""
 
 
+@runtime_checkable
+class GappyPixels(Protocol):
+    """Pixels of files that may lack a part of them."""
+
+    def absent(self, layers: Sequence[Layer], window: Window) -> npt.NDArray[np.bool_] | None:
+        """Where [Y, X] nothing is stored in any of the layers; None where all is."""
+
+
 @dataclass
 class Scene:
     """An open scene.
@@ -311,6 +319,12 @@ class Scene:
                 raise SceneError(f"{self.id}: {lost.reason}")
             return self.bands
         return tuple(self.band(name) for name in names)
+
+    def absent(self, bands: Sequence[SceneBand], window: Window) -> npt.NDArray[np.bool_] | None:
+        """Where [Y, X] of a window inside the grid nothing is stored of any of the bands; None where all is."""
+        if not isinstance(self.pixels, GappyPixels):
+            return None
+        return self.pixels.absent([band.layer for band in bands], window)
 
     def read(self, bands: Sequence[SceneBand | str], window: Window | None = None) -> npt.NDArray[Any]:
         """Stored values [C, Y, X] of bands on one grid.

@@ -20,8 +20,10 @@ from rasterio.windows import Window
 
 from voxtile_remote_sensing.bands.registry import Band
 from voxtile_remote_sensing.scenes.access import drivers_of, fenced_gdal
+from voxtile_remote_sensing.scenes.plausible import ImplausibleSceneError
 from voxtile_remote_sensing.scenes.protocol import Grid, Layer, SceneBand, SceneError, SceneMask, SceneOptions
 from voxtile_remote_sensing.scenes.stated_nodata import stated_nodata
+from voxtile_remote_sensing.scenes.tiff_directory import block_bytes
 
 MAX_BLOCK_BYTES = 256 << 20
 MAX_EXPANSION = 20_000  # an empty 10980² JPEG 2000 band expands about 5,000 times; a header that lies, a million
@@ -191,6 +193,7 @@ class RasterPixels:
     root: Path
     options: SceneOptions
     _open: dict[str, DatasetReader] = field(default_factory=dict, repr=False)
+    _gaps: dict[str, bool] = field(default_factory=dict, repr=False)
 
     def read(self, layers: Sequence[Layer], window: Window) -> npt.NDArray[Any]:
         """Stored values [C, Y, X]; each file is read once for all its layers.
@@ -209,6 +212,34 @@ class RasterPixels:
             out[own] = arrays[path]
         return out
 
+    def absent(self, layers: Sequence[Layer], window: Window) -> npt.NDArray[np.bool_] | None:
+        """Where [Y, X] no layer has a block in its file; None where there are all.
+
+        GDAL gives zeros for the pixels of a block that was never written, which look like values.
+        """
+        absent: npt.NDArray[np.bool_] | None = None
+        for layer in layers:
+            own = self._absent(layer, window)
+            if own is None:
+                return None
+            absent = own if absent is None else absent & own
+        return absent
+
+    def _absent(self, layer: Layer, window: Window) -> npt.NDArray[np.bool_] | None:
+        dataset = self._dataset(layer.path)
+        if layer.path not in self._gaps:
+            self._gaps[layer.path] = _has_gaps(dataset, layer.path)
+        if not self._gaps[layer.path]:
+            return None
+        rows, columns = dataset.block_shapes[layer.index - 1]
+        absent = np.zeros((window.height, window.width), bool)
+        for i in range(window.row_off // rows, -(-(window.row_off + window.height) // rows)):
+            for j in range(window.col_off // columns, -(-(window.col_off + window.width) // columns)):
+                if dataset.get_tag_item(f"BLOCK_OFFSET_{j}_{i}", "TIFF", bidx=layer.index) is None:
+                    top, left = i * rows - window.row_off, j * columns - window.col_off
+                    absent[max(0, top) : max(0, top + rows), max(0, left) : max(0, left + columns)] = True
+        return absent if absent.any() else None
+
     def close(self) -> None:
         """Close the files."""
         for dataset in self._open.values():
@@ -216,17 +247,21 @@ class RasterPixels:
         self._open.clear()
 
     def _read(self, path: str, indexes: list[int], window: Window) -> npt.NDArray[Any]:
-        if path not in self._open:
-            self._open[path] = _open(path, self.root, self.options)
+        dataset = self._dataset(path)
         try:
             with fenced_gdal(self.options):
-                array: npt.NDArray[Any] = self._open[path].read(indexes, window=window)
+                array: npt.NDArray[Any] = dataset.read(indexes, window=window)
         except (RasterioError, OSError) as error:
             raise SceneError(
                 f"{_relative(path, self.root)}: the pixels at row {window.row_off}, column {window.col_off} cannot be "
                 f"read, so the file is truncated or damaged; copy it again from its source"
             ) from error
         return array
+
+    def _dataset(self, path: str) -> DatasetReader:
+        if path not in self._open:
+            self._open[path] = _open(path, self.root, self.options)
+        return self._open[path]
 
 
 def _open(path: str, root: Path, options: SceneOptions) -> DatasetReader:
@@ -266,6 +301,8 @@ def _check_size(dataset: DatasetReader, path: str) -> None:
         )
     if path.startswith("/vsi") or dataset.driver == "VRT":
         return
+    if dataset.driver == "GTiff":
+        _check_blocks(dataset, path)
     claimed = math.prod(dataset.shape) * dataset.count * itemsize
     held = Path(path).stat().st_size
     if claimed > UNCHECKED_BYTES and claimed > held * MAX_EXPANSION:
@@ -273,6 +310,27 @@ def _check_size(dataset: DatasetReader, path: str) -> None:
             f"{name}: the header claims {dataset.height}×{dataset.width} pixels in {dataset.count} bands "
             f"({claimed / 2**30:,.0f} GiB), but the file has only {held:,} bytes; copy it again from its source"
         )
+
+
+def _check_blocks(dataset: DatasetReader, path: str) -> None:
+    """Compare the blocks that the file lists with those that its size needs: a width that lies shows here."""
+    listed = block_bytes(Path(path))
+    rows, columns = dataset.block_shapes[0]
+    needed = math.ceil(dataset.height / rows) * math.ceil(dataset.width / columns)
+    if listed is not None and len(listed) < needed:
+        raise ImplausibleSceneError(
+            "implausible-size",
+            f"{Path(path).name}: the header claims {dataset.height}×{dataset.width} pixels in {needed:,} blocks of "
+            f"{rows}×{columns}, but the file lists {len(listed):,}; copy it again from its source",
+        )
+
+
+def _has_gaps(dataset: DatasetReader, path: str) -> bool:
+    """Blocks of a GeoTIFF were never written (SPARSE_OK), so that their pixels are not data."""
+    if dataset.driver != "GTiff" or path.startswith("/vsi"):
+        return False
+    listed = block_bytes(Path(path))
+    return listed is not None and not listed.all()
 
 
 def _relative(path: str, root: Path) -> str:

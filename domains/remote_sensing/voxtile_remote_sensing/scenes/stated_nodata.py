@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import BinaryIO
 
 from voxtile_remote_sensing.scenes.metadata_xml import all_of, parse_xml, text_of
+from voxtile_remote_sensing.scenes.tiff_directory import TiffDirectory
 
 TAG = 42113
-MAX_ENTRIES = 4096
 MAX_TEXT = 64
 
 
@@ -29,32 +28,12 @@ def stated_nodata(path: Path, driver: str) -> float | None:
         return _number(next((t for t in (text_of(band, "NoDataValue") for band in bands) if t), None))
     if driver != "GTiff":
         return None
-    with path.open("rb") as stream:
-        try:
-            return _number(_tag_text(stream))
-        except (struct.error, OSError, ValueError):  # damaged: GDAL will say so on reading
-            return None
-
-
-def _tag_text(stream: BinaryIO) -> str | None:
-    """Text of the tag in the first directory (TIFF 6.0, section 2; BigTIFF design)."""
-    head = stream.read(16)
-    order = "<" if head[:2] == b"II" else ">"
-    big = struct.unpack(order + "H", head[2:4])[0] == 43
-    first = struct.unpack(order + "Q", head[8:16])[0] if big else struct.unpack(order + "I", head[4:8])[0]
-    stream.seek(first)
-    count = struct.unpack(order + ("Q" if big else "H"), stream.read(8 if big else 2))[0]
-    layout = order + ("HHQ8s" if big else "HHI4s")
-    size = struct.calcsize(layout)
-    for _ in range(min(count, MAX_ENTRIES)):
-        tag, _, length, value = struct.unpack(layout, stream.read(size))
-        if tag != TAG:
-            continue
-        if length > len(value):
-            stream.seek(struct.unpack(order + ("Q" if big else "I"), value)[0])
-            value = stream.read(min(length, MAX_TEXT))
-        return bytes(value[:length]).split(b"\x00")[0].decode("ascii", "replace").strip()
-    return None
+    try:
+        with path.open("rb") as stream:
+            text = TiffDirectory(stream).raw(TAG, MAX_TEXT)
+        return None if text is None else _number(text.split(b"\x00")[0].decode("ascii", "replace").strip())
+    except (struct.error, OSError, ValueError):  # damaged: GDAL will say so on reading
+        return None
 
 
 def _number(text: str | None) -> float | None:

@@ -90,7 +90,7 @@ def convert_geotiff(
         _blocks(block, buffer, split_fractions) if split_by == "block" else None,
         SceneOptions(outside=allow_outside, network=allow_network, sidecar=sidecar, calibration=calibration),
         licence,
-        workers=options.processes,
+        reader=options.plan_reader,
     )
     summary = run_task(task, corpus, options)
     if task.blocks is not None and not options.dry_run:

@@ -77,7 +77,7 @@ class StoredGroup:
 
     def read(self, window: Window) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
         """The stored values; each file is read once."""
-        return self.scene.read(self.bands, window), None
+        return self.scene.read(self.bands, window), self.scene.absent(self.bands, window)
 
 
 @dataclass(frozen=True)

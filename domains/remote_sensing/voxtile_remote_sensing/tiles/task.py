@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from voxtile.engine.failure import Failure
-from voxtile.engine.parallel import parallel_map
+from voxtile.engine.failure import LOST, Failure
+from voxtile.engine.parallel import PlanReader
 from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import ConfigError
 from voxtile_remote_sensing.scenes.open import PRODUCT_FOLDERS, find_scenes, open_scene
-from voxtile_remote_sensing.scenes.protocol import Scene, SceneOptions, SceneRef
+from voxtile_remote_sensing.scenes.protocol import Scene, SceneError, SceneOptions, SceneRef
 from voxtile_remote_sensing.splits.blocks import BlockGrid, BlockSplits
 from voxtile_remote_sensing.tiles.cut import cut
 from voxtile_remote_sensing.tiles.layers import groups_of
@@ -72,7 +72,7 @@ class GeotiffTask:
         blocks: splits by place; None for none.
         scenes: what readers may do.
         licence: of all samples, instead of each scene's own.
-        workers: processes that read headers for the plan.
+        reader: reads headers for the plan.
     """
 
     source: Path
@@ -81,7 +81,7 @@ class GeotiffTask:
     blocks: BlockSettings | None
     scenes: SceneOptions = field(default_factory=SceneOptions)
     licence: str | None = None
-    workers: int = field(default=1, compare=False)
+    reader: PlanReader = field(default_factory=PlanReader, compare=False)
 
     @property
     def name(self) -> str:
@@ -109,15 +109,26 @@ class GeotiffTask:
             InputError: the source does not exist or holds no scene.
         ConfigError: blocks are too small for the tiles.
         """
-        refs = find_scenes(self.source, self.scenes)
+        refs = self._found()
         opened = _to_open(refs)
-        read = partial(survey, settings=self.settings)
-        found = parallel_map(read, opened, workers=self.workers, title="reading headers")
+        found = self.reader.map(partial(survey, settings=self.settings), opened, title="reading headers")
         surveys = {ref.id: known for ref, known in zip(opened, found, strict=True) if not isinstance(known, Failure)}
         radius = max((known.radius_m for known in surveys.values()), default=0.0)
         if self.blocks is not None:
             self.blocks.check(radius)
         return [item for ref in refs for item in self._items(ref, surveys.get(ref.id), round(radius, 3))]
+
+    def _found(self) -> list[SceneRef]:
+        """The scenes; metadata of products are read to find them, so that this runs in a supervised process."""
+        found = self.reader.read(partial(find_scenes, options=self.scenes), self.source, title="finding scenes")
+        if not isinstance(found, Failure):
+            return found
+        if found.reason in LOST:
+            raise SceneError(
+                f"finding the scenes of '{self.source}' takes {found.error_class}; convert its folders one by one, to "
+                "find the file whose metadata are too much"
+            )
+        raise SceneError(found.sentence)
 
     def _items(self, ref: SceneRef, known: Survey | None, radius_m: float) -> Iterable[Item]:
         inputs = {

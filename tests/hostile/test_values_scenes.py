@@ -1,0 +1,95 @@
+"""GeoTIFFs and slides whose tags lie about width, place or pixel size: one row each, and no tile of nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tifffile
+
+PIXEL_SCALE, TIE_POINT = 33550, 33922  # ModelPixelScaleTag, ModelTiepointTag (GeoTIFF 1.1)
+NAN, INF = float("nan"), float("inf")
+
+PIXELS = {"nan": NAN, "infinite": INF, "tiny": 1e-30, "huge": 1e30}
+PLACES = {"nan": NAN, "far": 1e300}
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory, raster_files, command):
+    """One conversion of all lies."""
+    folder = tmp_path_factory.mktemp("scenes")
+    source, corpus = folder / "scenes", folder / "corpus"
+    expected = {}
+    raster_files.geotiff(source / "sound.tif")
+    raster_files.point_to_itself(raster_files.geotiff(source / "loop.tif", left=620_000.0))
+    raster_files.lie_about_width(raster_files.geotiff(source / "wide.tif"), 256 * 2339)
+    raster_files.with_gaps(source / "gaps.tif")
+    for kind, value in PIXELS.items():
+        raster_files.set_tag(raster_files.geotiff(source / f"pixel-{kind}.tif"), PIXEL_SCALE, value, value, 0.0)
+        expected[f"pixel-{kind}.tif"] = "implausible-gsd"
+    for kind, value in PLACES.items():
+        raster_files.set_tag(raster_files.geotiff(source / f"place-{kind}.tif"), TIE_POINT, 0, 0, 0, value, value, 0)
+        expected[f"place-{kind}.tif"] = "implausible-place"
+    expected |= {"sound.tif": "used", "loop.tif": "used", "gaps.tif": "used", "wide.tif": "implausible-size"}
+    options = ("--size", "128px", "--block", "200km", "--no-previews", "--workers", "2")
+    return command(corpus, "convert", "geotiff", source, corpus, *options), expected
+
+
+def test_every_lie_is_one_row_by_its_files_name(scenes):
+    run, expected = scenes
+    whole = {row["path"]: row["reason"] or row["status"] for row in run.rows() if row["reason"] != "nodata"}
+    assert whole == expected
+    assert run.status == 1
+
+
+def test_a_width_that_lies_gives_no_tile(scenes):
+    run, _ = scenes
+    assert not [row for row in run.samples() if row["source"].startswith("wide")]
+    assert "the file lists 4" in run.said
+
+
+def test_a_block_that_was_never_written_is_no_data(scenes):
+    """GDAL gives zeros for it; the independent truth is what the generator wrote: one block of 16, of 128 pixels."""
+    run, _ = scenes
+    shares = [row["valid_fraction"] for row in run.samples() if row["source"].startswith("gaps")]
+    assert sum(share * 128 * 128 for share in shares) <= 128 * 128
+    assert shares
+
+
+@pytest.fixture(scope="module")
+def slides(tmp_path_factory, raster_files, command):
+    """One conversion of slides whose scale cannot be, or whose directories are a circle."""
+    folder = tmp_path_factory.mktemp("slides")
+    source, corpus = folder / "slides", folder / "corpus"
+    source.mkdir()
+    pixels = np.clip(np.random.default_rng(0).normal((200, 130, 190), 20, (512, 512, 3)), 0, 255).astype(np.uint8)
+
+    def write(name, *, per_cm=20_000.0, description=None):
+        tifffile.imwrite(
+            source / name, pixels, tile=(256, 256), photometric="rgb", compression="jpeg", metadata=None,
+            resolution=(per_cm, per_cm), resolutionunit="CENTIMETER", description=description, software="x",
+        )  # fmt: skip
+
+    def aperio(power, mpp):
+        return f"Aperio Image Library\n512x512|AppMag = {power}|MPP = {mpp}"
+
+    write("sound.tif")
+    write("circle.tif")
+    raster_files.point_to_itself(source / "circle.tif")
+    write("tiny.tif", per_cm=4e9)
+    write("mpp-nan.svs", description=aperio("20", "nan"))
+    write("mpp-overflow.svs", description=aperio("20", "1e999"))
+    write("power-overflow.svs", description=aperio("1e999", "0.5"))
+    run = command(corpus, "convert", "wsi", source, corpus, "--no-deidentify", "--patch-px", "256", "--workers", "2")
+    return run, {
+        "sound.tif": "used", "circle.tif": "unreadable-slide", "tiny.tif": "impossible-mpp",
+        "mpp-nan.svs": "impossible-mpp", "mpp-overflow.svs": "impossible-mpp", "power-overflow.svs": "used",
+    }  # fmt: skip
+
+
+def test_every_slide_has_its_row(slides):
+    run, expected = slides
+    found = {}
+    for row in run.rows():
+        found.setdefault(row["path"].partition("#")[0], row["reason"] or row["status"])
+    assert {name.rpartition("/")[2]: verdict for name, verdict in found.items()} == expected
+    assert "its TIFF directories point back to themselves" in run.said

@@ -57,7 +57,7 @@ def test_a_side_table_that_unpacks_to_7_gb_is_one_sentence(tmp_path, table_files
     """Reports, splits and labels are read by this function alone."""
     path = tmp_path / "reports.parquet"
     table_files.write_bomb(path, "text", pa.string())
-    with pytest.raises(InputError, match=r"more memory than the limit to read, while it has [\d,]+ bytes"):
+    with pytest.raises(InputError, match=r"takes more memory than the limit, while it has [\d,]+ bytes"):
         read_outside_parquet(path, PlanReader(1, Limits(60.0, int(LIMIT_GB * 2**30))))
 
 
@@ -82,7 +82,7 @@ def test_a_tar_whose_header_claims_8_gb_costs_that_tar(tmp_path, table_files):
     ("name", "sentence"),
     [
         ("hungry-1", "listing the inputs of 'fault' takes more memory than the limit"),
-        ("segfault-1", "listing the inputs of 'fault' takes SIGSEGV"),
+        ("segfault-1", "listing the inputs of 'fault' ends its process .SIGSEGV."),
         ("bad-1", "'bad-1' is no good; take another"),
     ],
 )

@@ -35,6 +35,13 @@ def failure_of(error: Exception) -> Failure:
     return Failure("unexpected-error", name, f"{name}: {error}" if str(error) else name)
 
 
+def how_lost(failure: Failure) -> str:
+    """What became of the process, as a verb for a sentence: `takes more memory than the limit`."""
+    if failure.reason == "worker-died":
+        return f"ends its process ({failure.error_class})"
+    return f"takes {failure.error_class}"
+
+
 def lost(cause: str, detail: str) -> Failure:
     """The failure of an item whose process was lost, also when it ran alone."""
     return Failure(cause, detail, f"its worker process was lost ({detail})")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import voxtile.errors
-from voxtile.engine.failure import LOST, Failure
+from voxtile.engine.failure import LOST, Failure, how_lost
 from voxtile.engine.parallel import PlanReader
 from voxtile.engine.task import Item, Task
 from voxtile.errors import InputError, MissingExtraError, VoxtileError
@@ -32,7 +32,7 @@ def list_apart(task: Task, reader: PlanReader) -> list[Item]:
         return list(found)
     if found.reason in LOST:
         raise InputError(
-            f"listing the inputs of '{task.name}' takes {found.error_class}; if the download is sound, raise "
+            f"listing the inputs of '{task.name}' {how_lost(found)}; if the download is sound, raise "
             "--memory-limit-gb or --time-limit-s"
         )
     kind = getattr(voxtile.errors, found.error_class, None)

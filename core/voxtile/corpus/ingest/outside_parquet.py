@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from voxtile.engine.failure import LOST, Failure
+from voxtile.engine.failure import LOST, Failure, how_lost
 from voxtile.engine.parallel import DEFAULT_LIMITS, PlanReader
 from voxtile.errors import InputError
 
@@ -27,7 +27,7 @@ def read_outside_parquet(path: Path, reader: PlanReader | None = None) -> pa.Tab
         return found
     if found.reason in LOST:
         raise InputError(
-            f"the table '{path}' takes {found.error_class} to read, while it has {path.stat().st_size:,} bytes; "
+            f"reading the table '{path}' {how_lost(found)}, while it has {path.stat().st_size:,} bytes; "
             "check where it is from, or raise --memory-limit-gb"
         )
     # What a library says may hold a row, with names and texts; its class does not.

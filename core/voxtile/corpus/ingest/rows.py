@@ -17,7 +17,7 @@ from voxtile.corpus.ingest.pairs import NO_IMAGE, Pair, PairTask, files_under
 from voxtile.corpus.ingest.paths import local_file
 from voxtile.corpus.ingest.picture import PictureError
 from voxtile.corpus.ingest.table import column_key
-from voxtile.engine.failure import LOST, Failure
+from voxtile.engine.failure import LOST, Failure, how_lost
 from voxtile.errors import InputError
 
 IMAGE_COLUMNS = ("jpg", "jpeg", "png", "webp", "image", "image_bytes", "bytes", "img")
@@ -189,7 +189,7 @@ def _unreadable(name: str, error: Exception) -> str:
 
 def _lost(name: str, failure: Failure) -> str:
     if failure.reason in LOST:
-        return f"'{name}' takes {failure.error_class} to read, of what its few bytes unpack to; check where it is from"
+        return f"reading '{name}' {how_lost(failure)}, for what its few bytes unpack to; check where it is from"
     return f"'{name}' is not a readable Parquet file ({' '.join(failure.sentence.split())[:150]}); download it again"
 
 

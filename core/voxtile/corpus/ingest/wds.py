@@ -15,7 +15,7 @@ from voxtile.corpus.edges import EDGE, edge_digest
 from voxtile.corpus.ingest.pairs import NO_IMAGE, Pair, PairTask, files_under
 from voxtile.corpus.ingest.picture import PictureError
 from voxtile.corpus.ingest.tar import Damage, Member, read_range, scan_tar
-from voxtile.engine.failure import Failure
+from voxtile.engine.failure import Failure, how_lost
 
 _IMAGES = ("jpg", "jpeg", "png", "webp")
 _TEXT_KEYS = ("caption", "captions", "text", "texts", "TEXT")
@@ -40,7 +40,7 @@ class WdsTask(PairTask):
         ]
         for (path, name), found in zip(tars, self.reader.map(pairs_of, tars, title="listing tars"), strict=True):
             if isinstance(found, Failure):
-                sentence = f"'{name}' cannot be listed ({found.error_class}: {found.sentence}); download it again"
+                sentence = f"listing '{name}' {how_lost(found)}; download it again"
                 yield Pair(name, {"file": name, "nbytes": path.stat().st_size}, broken=sentence)
             else:
                 yield from found

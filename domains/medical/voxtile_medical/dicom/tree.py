@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from voxtile.corpus.identity import printable
-from voxtile.engine.failure import LOST, Failure
+from voxtile.engine.failure import LOST, Failure, how_lost
 from voxtile.engine.parallel import PlanReader
 from voxtile_medical.dicom.headers import FileHeader, NotUsable, glance, read_header
 from voxtile_medical.dicom.scan import ODD_NAME, list_files
@@ -75,5 +75,5 @@ def _read_headers(root: Path, paths: list[str], reader: PlanReader) -> list[File
 
 def _lost(path: str, failure: Failure) -> NotUsable:
     if failure.reason in LOST:
-        return NotUsable(path, -1, failure.reason, f"its header takes {failure.error_class}; check where it is from")
+        return NotUsable(path, -1, failure.reason, f"reading its header {how_lost(failure)}; check where it is from")
     return NotUsable(path, -1, "unreadable-header", "the header cannot be parsed; export the file again")

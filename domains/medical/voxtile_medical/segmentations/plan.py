@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from voxtile.engine.failure import Failure
+from voxtile.engine.failure import Failure, how_lost
 from voxtile.engine.parallel import PlanReader
 from voxtile.engine.task import Item
 from voxtile.errors import InputError
@@ -68,7 +68,7 @@ class MaskPlan:
                 continue
             self._seen.add(uid)
             if isinstance(references, Failure):
-                detail = f"its references take {references.error_class or 'too much'}; check where it is from"
+                detail = f"reading its references {how_lost(references)}; check where it is from"
                 yield self._note(header.path, header.size, references.reason, detail)
             elif isinstance(references, Verdict):
                 yield self._note(header.path, header.size, references.reason, references.detail)

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from voxtile.engine.failure import LOST, Failure
+from voxtile.engine.failure import LOST, Failure, how_lost
 from voxtile.engine.parallel import PlanReader
 from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import ConfigError
@@ -125,7 +125,7 @@ class GeotiffTask:
             return found
         if found.reason in LOST:
             raise SceneError(
-                f"finding the scenes of '{self.source}' takes {found.error_class}; convert its folders one by one, to "
+                f"finding the scenes of '{self.source}' {how_lost(found)}; convert its folders one by one, to "
                 "find the file whose metadata are too much"
             )
         raise SceneError(found.sentence)

@@ -39,6 +39,8 @@ def how_lost(failure: Failure) -> str:
     """What became of the process, as a verb for a sentence: `takes more memory than the limit`."""
     if failure.reason == "worker-died":
         return f"ends its process ({failure.error_class})"
+    if failure.reason not in LOST:
+        return f"fails ({failure.error_class})"
     return f"takes {failure.error_class}"
 
 

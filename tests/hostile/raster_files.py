@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+import tifffile
 from rasterio.transform import from_origin
 
 WIDTH, LENGTH = 256, 257
@@ -80,3 +81,13 @@ def with_gaps(path: Path, side: int = 512) -> None:
         values = np.random.default_rng(0).integers(1, 200, (3, 128, 128)).astype(np.uint8)
         dataset.write(values, window=((128, 256), (128, 256)))
         dataset.descriptions = ("red", "green", "blue")
+
+
+def slide(path: Path, *, per_cm: float = 20_000.0, description: str | None = None, side: int = 512) -> Path:
+    """A slide of one level, stained all over, with its resolution in the tags or in Aperio's words."""
+    pixels = np.clip(np.random.default_rng(0).normal((200, 130, 190), 20, (side, side, 3)), 0, 255).astype(np.uint8)
+    tifffile.imwrite(
+        path, pixels, tile=(256, 256), photometric="rgb", compression="jpeg", metadata=None, software="x",
+        resolution=(per_cm, per_cm), resolutionunit="CENTIMETER", description=description,
+    )  # fmt: skip
+    return path

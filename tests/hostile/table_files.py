@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -64,13 +65,14 @@ def write_bomb(path: Path, column: str = "jpg", kind: pa.DataType | None = None,
     return path.stat().st_size
 
 
-def write_tar(path: Path) -> None:
-    """A WebDataset tar of one pair."""
-    with tarfile.open(path, "w") as tar:
-        for name, data in (("a.png", picture(3)), ("a.txt", b"a picture")):
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            tar.addfile(member, io.BytesIO(data))
+def write_tar(path: Path, keys: Sequence[str] = ("a",)) -> None:
+    """A WebDataset tar of a pair a key."""
+    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as tar:
+        for number, key in enumerate(keys):
+            for name, data in ((f"{key}.png", picture(number)), (f"{key}.txt", b"a picture")):
+                member = tarfile.TarInfo(name)
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
 
 
 def write_tar_with_long_header(path: Path, nbytes: int) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-import tifffile
 
 PIXEL_SCALE, TIE_POINT = 33550, 33922  # ModelPixelScaleTag, ModelTiepointTag (GeoTIFF 1.1)
 NAN, INF = float("nan"), float("inf")
@@ -61,20 +59,15 @@ def slides(tmp_path_factory, raster_files, command):
     folder = tmp_path_factory.mktemp("slides")
     source, corpus = folder / "slides", folder / "corpus"
     source.mkdir()
-    pixels = np.clip(np.random.default_rng(0).normal((200, 130, 190), 20, (512, 512, 3)), 0, 255).astype(np.uint8)
 
-    def write(name, *, per_cm=20_000.0, description=None):
-        tifffile.imwrite(
-            source / name, pixels, tile=(256, 256), photometric="rgb", compression="jpeg", metadata=None,
-            resolution=(per_cm, per_cm), resolutionunit="CENTIMETER", description=description, software="x",
-        )  # fmt: skip
+    def write(name, **options):
+        return raster_files.slide(source / name, **options)
 
     def aperio(power, mpp):
         return f"Aperio Image Library\n512x512|AppMag = {power}|MPP = {mpp}"
 
     write("sound.tif")
-    write("circle.tif")
-    raster_files.point_to_itself(source / "circle.tif")
+    raster_files.point_to_itself(write("circle.tif"))
     write("tiny.tif", per_cm=4e9)
     write("mpp-nan.svs", description=aperio("20", "nan"))
     write("mpp-overflow.svs", description=aperio("20", "1e999"))

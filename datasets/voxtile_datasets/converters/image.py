@@ -88,9 +88,14 @@ class ImageTask:
         seen = Duplicates(Path(self.corpus), TaskIdentity.of(self))
         for picture in self.pictures:
             path = Path(self.root, picture.path)
-            size, edges = file_edges(path)
-            inputs: dict[str, Any] = {"path": picture.path, "edges": edges, "about": self._about(picture)}
             source = self.hidden("source", picture.path)
+            try:
+                size, edges = file_edges(path)
+            except OSError as error:
+                sentence = f"the file cannot be read ({error.strerror}); check its permissions"
+                yield Item(source, {"path": source}, refused=("unreadable-file", sentence))
+                continue
+            inputs: dict[str, Any] = {"path": picture.path, "edges": edges, "about": self._about(picture)}
             first = seen.first_of(edges, First(source, {"path": picture.path}), partial(file_sha256, path))
             if first is not None:
                 inputs["first"] = first.source

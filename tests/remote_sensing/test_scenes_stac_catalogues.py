@@ -213,6 +213,7 @@ def test_one_raster_on_the_network_costs_one_band(tmp_path, make_raster, capsys)
     _raster(make_raster, source / "B04.tif", metres=10)
     far = "https://sentinel-cogs.s3.us-west-2.amazonaws.com/39/Q/TA/B05.tif?signature=secret"
     assets = {"red": _asset("B04.tif", "red", "red"), "rededge1": _asset(far, "rededge1", "rededge")}
+    assets |= {"aot": _asset(far), "scl": _asset(far)}  # no band, and the mask of clouds
     with (
         _open(source, assets, **SENTINEL) as scene,
         pytest.raises(SceneError, match=r"'rededge1': .*B05\.tif' leads to the network.*--allow-network"),
@@ -229,6 +230,7 @@ def test_one_raster_on_the_network_costs_one_band(tmp_path, make_raster, capsys)
     ledger = Corpus(corpus).table("ledger").to_pylist()
     (lost,) = [row for row in ledger if row["reason"] == "band-not-here"]
     assert "B05" in lost["uid"]
+    assert [row["uid"] for row in ledger if row["reason"] == "mask-not-here"] == ["item.json scl"]
     assert "secret" not in json.dumps(ledger, default=str)
 
 

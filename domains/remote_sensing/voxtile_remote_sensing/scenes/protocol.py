@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -230,11 +230,13 @@ class MissingBand:
         reason: a sentence for people.
         required: the scene is refused unless other bands are asked for by name. One that nobody downloaded is left out
             and noted in the ledger instead.
+        what: band, or mask for a class or flag layer, without which nobody knows the clouds.
     """
 
     band: Band
     reason: str
     required: bool = True
+    what: Literal["band", "mask"] = "band"
 
 
 class PixelSource(Protocol):
@@ -298,7 +300,7 @@ class Scene:
         Raises:
             SceneError: the scene lacks it; the sentence says why or lists what there is.
         """
-        for lost in self.missing:
+        for lost in (m for m in self.missing if m.what == "band"):
             if lost.band.is_called(name) or lost.band.common_name == name.lower():
                 raise SceneError(f"{self.id}: {lost.reason}")
         try:

@@ -8,6 +8,7 @@ downloaded is a scene with a red band.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -69,7 +70,7 @@ class StacReader:
         missing: list[MissingBand] = []
         for use in assets_of(item, ref.id):
             if use.remote and not ref.options.network:
-                missing.append(_remote(use, product))
+                missing += _remote(use, product)
                 continue
             where = f"{ref.id}: asset '{use.key}'"
             path = inside(ref.root, use.asset.href, ref.options, base=ref.location.parent, where=where)
@@ -109,8 +110,8 @@ def _item(ref: SceneRef) -> pystac.Item:
         raise SceneError(f"{ref.id}: not a valid STAC item ({error}); validate it with pystac") from error
 
 
-def _remote(use: AssetUse, product: Product) -> MissingBand:
-    """What an asset on the network would have been, with the way to have it."""
+def _remote(use: AssetUse, product: Product) -> Iterator[MissingBand]:
+    """What an asset on the network would have been, with the way to have it; nothing for a map that is no band."""
     fields = use.asset.extra_fields
     entries = fields.get("eo:bands") or fields.get("bands") or [{}]
     entry = entries[0] if isinstance(entries, list) and isinstance(entries[0], dict) else {}
@@ -119,7 +120,10 @@ def _remote(use: AssetUse, product: Product) -> MissingBand:
         f"asset '{use.key}': '{without_query(use.asset.href)}' leads to the network; download it into the input folder "
         f"and write its href into the item, or allow it with --allow-network"
     )
-    return MissingBand(named or Band(use.key), reason, required=False)
+    if use.kind:
+        yield MissingBand(Band(use.key), reason, required=False, what="mask")
+    elif named is not None:
+        yield MissingBand(named, reason, required=False)
 
 
 def _check(ref: SceneRef, bands: list[SceneBand], missing: list[MissingBand]) -> None:

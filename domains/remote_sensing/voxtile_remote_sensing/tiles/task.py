@@ -186,7 +186,7 @@ class GeotiffTask:
 def _absent(scene: Scene) -> Iterator[Part]:
     """Bands and masks that a scene names and that are left out: each is told once, in the ledger."""
     for lost in scene.missing:
-        yield Part(f"{scene.id} {lost.band.name}", "dropped", "band-not-here", lost.reason)
+        yield Part(f"{scene.id} {lost.band.name}", "dropped", f"{lost.what}-not-here", lost.reason)
 
 
 def _to_open(refs: Sequence[SceneRef]) -> list[SceneRef]:

@@ -281,4 +281,6 @@ def test_pictures_are_refused_where_derivatives_are(tmp_path, capsys):
     root = guarded(tmp_path / "corpus", "CC BY-ND 4.0")
     assert main(["card", str(root), str(tmp_path / "card"), "--previews", "1"]) == 2
     assert "the licence 'CC BY-ND 4.0' forbids derivatives" in capsys.readouterr().err
+    assert not (tmp_path / "card").exists()
     assert main(["card", str(root), str(tmp_path / "card")]) == 0
+    assert "data:image" not in (tmp_path / "card/index.html").read_text()

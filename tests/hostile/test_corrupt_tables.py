@@ -78,7 +78,9 @@ def test_a_part_that_was_removed_on_purpose(root, capfd):
     assert Corpus(root).table("splits").num_rows < whole
     compile_view(Corpus(root))
     assert main(["verify", str(root)]) == 0
+    assert "no problem found" in capfd.readouterr().out
     assert main(["inspect", str(root)]) == 0
+    assert f"{whole:,} samples" in capfd.readouterr().out
 
 
 def test_parts_that_no_run_recorded_are_not_asked_for(root):

@@ -1,13 +1,17 @@
 """Every training config that ships runs: fit, validate, test and predict for one batch each."""
 
 import json
+import math
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from voxtile.cli import lightning_main
 from voxtile.domain import discover
+from voxtile.training.checkpoint import read_checkpoint
 
 CONFIGS = {
     f"{domain.name}/{name}": path for domain in discover()[0].values() for name, path in domain.configs().items()
@@ -101,13 +105,23 @@ def test_all_configs_of_the_checkout_are_offered():
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_config_runs(name, data):
+def test_config_runs(name, data, capsys):
     assert name in data, f"add a small corpus for {name} to this test"
     options = ["-c", name, *data[name], "--trainer.accelerator", "cpu", "--trainer.enable_model_summary", "false"]
     quick = ["--trainer.fast_dev_run", "true"]
     assert lightning_main(["fit", *options, "--trainer.max_steps", "1", "--trainer.limit_val_batches", "0"]) == 0
-    for command in ("validate", "test", "predict"):
+    (checkpoint,) = Path("runs").rglob("last.ckpt")
+    assert read_checkpoint(checkpoint)["global_step"] == 1
+    capsys.readouterr()
+    for command, figure in (("validate", "val/loss"), ("test", "test/loss")):
         assert lightning_main([command, *options, *quick, "--ckpt_path", "last"]) == 0
+        (line,) = [line for line in capsys.readouterr().out.splitlines() if f" {figure} " in line]
+        assert math.isfinite(float(line.replace("│", " ").split()[1]))
+    assert lightning_main(["predict", *options, "--trainer.limit_predict_batches", "1", "--ckpt_path", "last"]) == 0
+    (table,) = Path("runs").rglob("embeddings.parquet")
+    vectors = np.array(pq.read_table(table)["image"].to_pylist())
+    assert len(vectors)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-2)
 
 
 def test_fast_dev_run_leaves_nothing_behind(xray_corpus, tmp_path, monkeypatch):

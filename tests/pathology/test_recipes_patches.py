@@ -389,6 +389,7 @@ def test_archs_figures_are_studies(tmp_path):
     alone = tmp_path / "alone"
     alone.mkdir()
     assert main(["build", "arch", str(root / "pubmed_set"), str(alone / "corpus"), "--engine", "inline"]) == 0
+    assert Corpus(alone / "corpus").table("captions")["text"].to_pylist() == ["Naevus."]
     (root / "books_set/captions.json").write_text("[1]")
     with pytest.raises(InputError, match="not a mapping of captions"):
         pairs.build_arch(root, tmp_path / "none", engine="inline")

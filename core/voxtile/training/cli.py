@@ -154,7 +154,7 @@ class VoxtileCLI(LightningCLI):
             yield FiniteLoss()
             yield Preemption()
             yield LostProcess()
-        if self.subcommand == "predict":
+        if self.subcommand == "predict" and not self._get(self.config_init, "trainer").get("fast_dev_run"):
             yield Predictions()
         tasks = self._get(self.config_init, "evaluate")["tasks"]
         if self.subcommand == "test" and tasks:

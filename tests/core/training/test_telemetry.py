@@ -11,7 +11,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from voxtile.errors import ConfigError, TrainingError
 from voxtile.training.guard import FiniteLoss
-from voxtile.training.progress import ProgressBar, ProgressLines, figures, progress
+from voxtile.training.progress import ProgressBar, ProgressLines, duration, figures, progress
 from voxtile.training.telemetry import Telemetry
 
 WIDTH, ITEMS, STEPS = 8, 4, 6
@@ -123,3 +123,23 @@ def test_the_live_bar_shows_figures_first_and_then_what_is_validated():
         callback_metrics={"loss": torch.tensor(2.0)}, progress_bar_metrics={"loss": 2.0, "val/loss": 1.5, "v_num": 3}
     )
     assert ProgressBar().get_metrics(trainer, None) == {"loss": "2", "val/loss": "1.5"}
+
+
+def test_lines_in_a_pipe_say_how_long_it_will_take(tmp_path, capfd, monkeypatch):
+    """By a clock on which each step takes 50 s."""
+    now = iter(range(0, 50 * STEPS * 2, 50))
+    clock = SimpleNamespace(monotonic=lambda: float(next(now)))
+    monkeypatch.setattr("voxtile.training.progress.time", clock)
+    fit(tmp_path, [Telemetry(), ProgressLines(seconds=0)])
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("step ")]
+    assert len(lines) == STEPS
+    assert "left" not in lines[0] + lines[-1], "after one step nothing is known, after the last nothing is left"
+    for step, line in list(enumerate(lines, 1))[1:-1]:
+        assert line.endswith(f", {duration(50.0 * (STEPS - step))} left")
+    assert [duration(s) for s in (40, 89.6, 700, 5_390, 19_200)] == [
+        "40 s",
+        "90 s",
+        "12 min",
+        "1 h 30 min",
+        "5 h 20 min",
+    ]

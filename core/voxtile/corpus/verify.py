@@ -77,7 +77,7 @@ def verify_corpus(
     check_corpus(corpus)
     if accept_missing:
         gone = note_removed(corpus)
-        Console().print(f"noted as removed: {', '.join(gone) or 'nothing is missing'}", markup=False, highlight=False)
+        output().print(f"noted as removed: {', '.join(gone) or 'nothing is missing'}", markup=False, highlight=False)
     result = verify_supervised(corpus, memory_limit_gb=memory_limit_gb, time_limit_s=time_limit_s)
     _print(corpus, result)
     if result.problems:

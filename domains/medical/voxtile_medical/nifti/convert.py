@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from rich.console import Console
-
+from voxtile.console import output
 from voxtile.engine.run import RunOptions, run_task
 from voxtile_datasets.intake.planner import Planner
 from voxtile_medical.dicom.scan import list_files
@@ -81,7 +80,7 @@ def convert_nifti(
     task = NiftiTask(source, patterns, modality, units, no_affine, licence, deidentify, masks, planner)
     summary = run_task(task, corpus, options)
     if summary.reasons["dropped"][LABELS]:
-        Console().print(LABELS_ADVICE, markup=False, highlight=False, soft_wrap=True)
+        output().print(LABELS_ADVICE, markup=False, highlight=False, soft_wrap=True)
     if masks and not options.dry_run:
         root, found = list_files(source)
         paths = list(filter(is_nifti_name, found))

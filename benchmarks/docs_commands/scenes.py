@@ -30,7 +30,7 @@ EVERYWHERE = Scene(
     run_as={
         r"^pip install -e '\.\[(.*?)\]'$": r'pip install "$WHEEL[\1]"',
         r"^(lightning fit .*)$": r"\1 --trainer.max_epochs 1",
-        r"^(lightning (?:fit|test) (?!.*--data\.corpus).*)$": r"\1 --data.phantom.n 40",
+        r"^(lightning (?:fit|test) (?!.*--data\.corpus).*)$": r"\1 --data.phantom.n 16",
         # Figures of a test split as small as a tenth would be refused.
         r"^(voxtile convert (?:dicom|wsi|geotiff) .*)$": r"\1 --split-fractions 0.3,0.1,0.6",
         r"^(voxtile caption .*--provider (?:local|checkpoint|openai).*)$": r"\1 --limit 4",
@@ -133,7 +133,7 @@ DOCS = {
     ("docs/grounding.md", "Grounding: where a phrase is"): Scene(
         given={"scan": SCAN},
         before={r"^voxtile ground": f"cp runs/ct-grounding/version_0/{LAST} last.ckpt"},
-        run_as={r"(--data\.phantom\.n) 40": r"\1 100"},
+        run_as={r"(--data\.phantom\.n) 16": r"\1 100"},
     ),
     ("docs/grounding.md", "What `voxtile ground` writes"): Scene(
         given={

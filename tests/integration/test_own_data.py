@@ -20,6 +20,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.training.checkpoint import read_checkpoint
 
 WORKERS = ("--workers", "2")
+INLINE = ("--engine", "inline")  # as fast as it goes, where workers are no matter
 OWN_CLASSES = {  # of the phantom's: spelt another way, in another language, and one that no config knows
     "tumour": "Tumor",
     "necrosis": "Nekrose",
@@ -59,8 +60,8 @@ def learned(checkpoint):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:closed_facts")
 def test_ct_scans_with_reports_and_no_label_table(here, capsys):
-    """24 studies, all in one split; every second report finds an effusion, none a pneumothorax or gallstones."""
-    voxtile("phantom", "ct", "made", "--n", "24")
+    """20 studies, all in one split; every second report finds an effusion, none a pneumothorax or gallstones."""
+    voxtile("phantom", "ct", "made", "--n", "20")
     with open("made/reports.csv", encoding="utf-8") as file:
         studies = [row["study"] for row in csv.DictReader(file)]
     with open("reports.csv", "w", encoding="utf-8", newline="") as file:
@@ -73,7 +74,7 @@ def test_ct_scans_with_reports_and_no_label_table(here, capsys):
         "convert", "dicom", "made/dicom", "corpus", "--reports", "reports.csv", "--split-fractions", "1,0,0", *WORKERS
     )
     voxtile("facts", "corpus", "--from", "reports", *WORKERS)
-    voxtile("caption", "corpus", "--kind", "fact", "--facts-source", "reports", "--absent", "99", *WORKERS)
+    voxtile("caption", "corpus", "--kind", "fact", "--facts-source", "reports", "--absent", "99", *INLINE)
     checkpoint = fit("medical/ct", "corpus")
     assert learned(checkpoint)
     assert "no sample of the corpus is in the splits 'val' and 'test'" in capsys.readouterr().err
@@ -88,7 +89,7 @@ def test_ct_scans_with_reports_and_no_label_table(here, capsys):
     assert notes[0].startswith("silver labels: the corpus has no facts of the source 'labels'")
     [skipped] = [note for note in notes if note.startswith("skipped")]
     assert "gallstones" in skipped
-    assert "pneumothorax: refused, no positive among 24 labelled studies of 'train'" in notes
+    assert "pneumothorax: refused, no positive among 20 labelled studies of 'train'" in notes
     assert "silver labels" in (here / "report" / "index.html").read_text()
 
 
@@ -106,8 +107,8 @@ def test_slides_whose_classes_have_the_users_own_names(here, capsys):
     voxtile("facts", "corpus", "--from", "annotations", "--annotations", "made/annotations", *WORKERS)
     voxtile("facts", "corpus", "--from", "slide-reports")
     worded = ("--kind", "fact", "--caption-kind", "roi", "--variants", "3", "--absent", "0")
-    voxtile("caption", "corpus", "--facts-source", "annotations", *worded, *WORKERS)
-    voxtile("caption", "corpus", "--facts-source", "reports", "--kind", "fact", "--absent", "99", *WORKERS)
+    voxtile("caption", "corpus", "--facts-source", "annotations", *worded, *INLINE)
+    voxtile("caption", "corpus", "--facts-source", "reports", "--kind", "fact", "--absent", "99", *INLINE)
     capsys.readouterr()
     checkpoint = fit("pathology/he", "corpus", "--data.max_images_per_batch", "16")
     assert "a batch holds 4 items and not 8" in capsys.readouterr().err
@@ -147,7 +148,7 @@ def test_a_real_slide_alone_trains_where_patches_are_items_and_is_refused_where_
         "Tumor",
         "necrosis",
     }
-    voxtile("caption", "corpus", "--facts-source", "annotations", "--kind", "fact", "--caption-kind", "roi", *WORKERS)
+    voxtile("caption", "corpus", "--facts-source", "annotations", "--kind", "fact", "--caption-kind", "roi", *INLINE)
     capsys.readouterr()
     fit("pathology/he", "corpus", "--name", "one", status=2)
     assert "the split 'train' has 1 item for 1 process" in capsys.readouterr().err
@@ -160,7 +161,7 @@ def test_real_sentinel_2_patches_fewer_than_a_batch(here, test_data, capsys):
     options = ("--size", "600m", "--resolution", "10", "--split-fractions", "1,0,0")
     voxtile("convert", "geotiff", "PRODUCTS", "tiles", *options, *WORKERS)
     voxtile("facts", "tiles", "--from", "metadata", *WORKERS)
-    voxtile("caption", "tiles", *WORKERS)
+    voxtile("caption", "tiles", *INLINE)
     capsys.readouterr()
     checkpoint = fit("remote_sensing/sentinel2", "tiles")
     count = len(Corpus(here / "tiles").table("samples"))

@@ -97,7 +97,7 @@ def read_reports(path: Path, reader: PlanReader | None = None) -> Reports:
     if by is None and whose is None:
         raise InputError(f"'{path}' has no column that names a study or a patient; add one called 'study' or 'subject'")
     texts = _texts(table, path)
-    study, subject = (found and found.values for found in (by, whose))
+    study, subject = (None if found is None else found.values for found in (by, whose))
     torn = frozenset().union(*(found.torn for found in (by, whose, texts) if found is not None))
     by_study: dict[str, list[Report]] = defaultdict(list)
     by_subject: dict[str, list[Report]] = defaultdict(list)

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from voxtile.corpus import integrity
-from voxtile.corpus.codecs import compress, encode_array
+from voxtile.corpus.codecs import compress, decode_array, encode_array
+from voxtile.corpus.frame import inspect_frame
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.verify import verify
@@ -155,6 +156,18 @@ def test_a_crop_notices_what_it_reads_and_reads_no_more(root):
         else:
             np.testing.assert_array_equal(array[inside], first)
         _flip(root, start + 200, 3)
+
+
+def test_every_byte_that_is_no_chunk_is_under_a_checksum():
+    """The header with the shape, the index of the chunks, the checksums themselves, the end."""
+    frame = encode_array(np.random.default_rng(0).integers(0, 99, (3, 21, 35)).astype(np.int16))
+    checked = inspect_frame(frame)
+    around = [*range(checked.header_bytes), *range(checked.header_bytes + checked.data_bytes, len(frame))]
+    for number, position in enumerate(around):
+        broken = bytearray(frame)
+        broken[position] ^= 1 << number % 8
+        with pytest.raises(CorpusError):
+            decode_array(bytes(broken))
 
 
 def test_training_says_which_sample_is_damaged(root):

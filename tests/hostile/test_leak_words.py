@@ -2,6 +2,7 @@
 
 import io
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from PIL import Image
 from voxtile.cli import main
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.writer import JobWriter, append_rows, new_corpus
-from voxtile.engine.task import Sample
+from voxtile.engine.task import Item, Sample
 from voxtile_datasets.intake.deidentify import without_path
+from voxtile_pathology.convert.task import WsiTask
+from voxtile_pathology.slides.protocol import SlideError
 
 PATIENTS = ("Alpha", "Bravo", "Charlie", "Delta")
 
@@ -99,6 +102,14 @@ def test_a_slide_that_fails_is_called_by_its_hash_alone(tmp_path, capfd):
     assert "Mueller" not in said.out + said.err
     assert main(["convert", "wsi", str(tmp_path / "slides"), str(tmp_path / "plain"), "--no-deidentify"]) == 1
     assert "Mueller-Hans-1950.svs" in capfd.readouterr().out
+
+
+def test_a_slide_that_is_gone_when_its_turn_comes_is_not_named(tmp_path):
+    """What a worker raises is printed beside the hash as well."""
+    task = WsiTask(SimpleNamespace(deidentify=True), SimpleNamespace(root=tmp_path, annotations=None))
+    with pytest.raises(SlideError) as error:
+        task.process(Item("a" * 32, {"kind": "overview", "path": "Mueller-Hans.svs"}))
+    assert str(error.value).startswith("the slide the file is not there any more")
 
 
 def test_a_name_leaves_a_sentence_and_other_words_stay(tmp_path):

@@ -30,6 +30,7 @@ model:
     matching: {class_path: voxtile.objectives.image_text_matching.ImageTextMatching}
     concepts: {class_path: voxtile.objectives.concept_patch.ConceptPatch}
   weights: {contrastive: 1.0}
+  cache_locked: false
 trainer: {max_epochs: 1}
 name: tokens
 """

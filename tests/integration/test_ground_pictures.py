@@ -79,6 +79,8 @@ def test_a_picture_comes_back_in_its_own_pixels(tmp_path, monkeypatch, name):
     step = drawn.shape[0] // 64  # small pictures are shown larger
     assert drawn.shape[:2] == (64 * step, 96 * step)
     assert drawn[28 * step, 52 * step].min() > 150  # what was found is bright in the picture, too
+    assert drawn[20 * step, 52 * step].min() > 150
+    assert drawn[45 * step, 52 * step].max() < 50  # as below it
     assert drawn[60 * step, 5 * step].max() < 50
 
 

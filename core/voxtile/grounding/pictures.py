@@ -42,8 +42,9 @@ def _shown(part: Found) -> npt.NDArray[np.float32]:
     """[C, *G] grey levels: a volume in the window that fits what was found, a raster in red, green and blue."""
     meta = part.sample.meta
     if meta.get("codec") in _ENCODED:
-        pixels = np.asarray(decode_picture(part.sample.encoded()), np.float32) / 255
-        return np.moveaxis(pixels, -1, 0)[:3] if pixels.ndim == 3 else pixels[None]
+        pixels = decode_picture(part.sample.encoded())
+        planes = np.moveaxis(pixels, -1, 0)[:3] if pixels.ndim == 3 else pixels[None]
+        return np.asarray(planes, np.float32) * np.float32(1 / 255)
     values = np.asarray(part.sample.array(), dtype=np.float32)
     values = np.moveaxis(values, -1, 0) if meta.get("axes") == "YXC" else values
     if values.ndim == 3 and part.mask.ndim == 3:

@@ -134,7 +134,8 @@ def test_words_of_a_hugging_face_text_inside_open_clip(tmp_path, padding):
     said = ["a nodule", "no effusion of a scan", "scan"]
     tokens, cut = tower.tokenizer.encode(said)
     assert cut == 0
-    assert tower.tokenizer.encode(["a " * 30])[1] == 1
+    assert tower.tokenizer.encode(["a " * 8])[1] == 0  # with its marks it fills the context
+    assert tower.tokenizer.encode(["a " * 9])[1] == 1
     with torch.no_grad():
         found = tower(tokens)
         own = transformers.AutoTokenizer.from_pretrained(tmp_path)
@@ -151,12 +152,12 @@ def test_padding_that_is_also_the_end_of_a_text_stays_a_word(tmp_path):
     """OpenAI's CLIP pads with its own end of text, at which it is read: the end itself is no padding."""
     torch.manual_seed(0)
     size = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
-    text = {"vocab_size": 12, "max_position_embeddings": 12, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2}
+    text = {"vocab_size": 12, "max_position_embeddings": 12, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
     vision = {"image_size": 32, "patch_size": 8, **size}
     config = transformers.CLIPConfig(text_config=text | size, vision_config=vision, projection_dim=8)
     model = transformers.CLIPModel(config).eval()
     model.save_pretrained(tmp_path)
-    save_tokenizer(tmp_path, 0)
+    save_tokenizer(tmp_path, 3)  # a text starts with token 0 and ends with 1
     own = transformers.AutoTokenizer.from_pretrained(tmp_path)
     own.pad_token = own.sep_token
     own.save_pretrained(tmp_path)

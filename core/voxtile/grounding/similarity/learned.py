@@ -84,7 +84,8 @@ def _by_attribute(model: EncoderModel, term: RegionAttribute) -> LocalSimilarity
             F.normalize(full_precision(term.heads[head](encoded.tokens)), dim=2) @ text
             for head, text in zip(heads, texts, strict=True)
         ]
-        return torch.stack(maps, 1).unflatten(2, encoded.grid)
+        stacked = torch.stack(maps, 1)
+        return stacked.reshape(*stacked.shape[:2], *encoded.grid)
 
     return similar
 
@@ -98,7 +99,7 @@ def _cosines(
     if encoded.grid is None:
         raise ConfigError(f"the image tower of '{model.name}' gives no grid of places to lay a map out on")
     similar: Tensor = (places @ vectors.to(places.device, places.dtype).T).transpose(1, 2)
-    return similar.unflatten(2, encoded.grid)
+    return similar.reshape(*similar.shape[:2], *encoded.grid)
 
 
 _METHODS: Mapping[str, tuple[type[nn.Module] | tuple[type[nn.Module], ...], Callable[..., LocalSimilarity]]] = (

@@ -9,9 +9,10 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import psutil
 
@@ -19,9 +20,19 @@ from voxtile.errors import TrainingError
 
 _KILLED = re.compile(r"DataLoader worker \(pid (\d+)\) is killed by signal: ([^.]+)\.")
 _ENDED = re.compile(r"DataLoader worker \(pid(?:\(s\))? (\d+)[^)]*\) exited unexpectedly(?: with exit code (\d+))?")
+_NOTICED_S = 2.0  # in which the system tells of a death
 _MEMORY = "see whether memory ran out, and lower data.num_workers or the batch"
 
-_started: WeakSet[BaseProcess] = WeakSet()
+
+@dataclass
+class _Known:
+    """Which of how many workers a process is, and what it did where we ended it."""
+
+    who: str
+    late: str | None = None
+
+
+_started: WeakKeyDictionary[BaseProcess, _Known] = WeakKeyDictionary()
 
 
 class LostWorkerError(TrainingError):
@@ -42,12 +53,12 @@ class Watch:
     def __init__(self, processes: Sequence[BaseProcess], seconds: float) -> None:
         self._processes, self._seconds = processes, seconds
         self._since: float | None = None
-        self._late: str | None = None
         self._stop = threading.Event()
         if processes:
             if not _started:
                 atexit.register(_end_still)
-            _started.update(processes)
+            for number, process in enumerate(processes, 1):
+                _started.setdefault(process, _Known(f"worker {number} of {len(processes)}"))
             threading.Thread(target=self._look, daemon=True).start()
 
     def next(self, batches: Iterator[Any]) -> Any:  # noqa: ANN401 - whatever the loader gives
@@ -59,13 +70,26 @@ class Watch:
         self._since = time.monotonic()
         try:
             return next(batches, None)
-        except RuntimeError as error:
-            lost = lost_worker(error, self._processes, self._late)
+        except (RuntimeError, OSError, EOFError) as error:
+            lost = lost_worker(error) or self._ended()
+            for process in self._processes if lost else ():
+                process.kill()
             if lost is None:
                 raise
             raise lost from None
         finally:
             self._since = None
+
+    def _ended(self) -> LostWorkerError | None:
+        """What to say where the reader noticed a broken connection before the system told of a death."""
+        until = time.monotonic() + _NOTICED_S
+        while self._processes and time.monotonic() < until:
+            for process in self._processes:
+                if process.exitcode and process.pid is not None:
+                    how = f"was killed by {_name(-process.exitcode)}" if process.exitcode < 0 else "ended"
+                    return _lost(process.pid, how)
+            time.sleep(0.02)
+        return None
 
     def end(self) -> None:
         """Look no more."""
@@ -77,39 +101,42 @@ class Watch:
             if since is None or time.monotonic() - since < self._seconds:
                 continue
             still = [process for process in self._processes if _stands_still(process)]
-            self._late = f"gave no batch within {self._seconds:g} s" + (" and stands still" if still else "")
             for process in still or self._processes:
+                _started[process].late = f"gave no batch within {self._seconds:g} s" + (
+                    " and stands still" if still else ""
+                )
                 process.kill()
             return
 
 
-def lost_worker(
-    error: RuntimeError, processes: Sequence[BaseProcess] = (), late: str | None = None
-) -> LostWorkerError | None:
+def lost_worker(error: Exception) -> LostWorkerError | None:
     """What torch's loader says of its workers, as one sentence; None where it speaks of something else.
 
     Args:
         error: of the loader, or raised by its signal handler wherever the program was.
-        processes: its workers, in order, where they are known; they are ended, since nobody reads from them any more.
-        late: what one did that we ended.
     """
     found = _KILLED.search(str(error)) or _ENDED.search(str(error))
-    if found is None:
-        return None
-    pid = int(found[1])
-    number = next((n for n, process in enumerate(processes, 1) if process.pid == pid), None)
-    for process in processes:
-        process.kill()
-    who = f"worker {number} of {len(processes)}" if number else "a worker"
-    advice = "raise data.worker_timeout where batches take that long" if late else _MEMORY
-    return LostWorkerError(f"{who} of the data loader (process id {pid}) {late or _end(found)}; {advice}")
+    return _lost(int(found[1]), _end(found)) if found else None
+
+
+def _lost(pid: int, how: str) -> LostWorkerError:
+    known = next((known for process, known in list(_started.items()) if process.pid == pid), _Known("a worker"))
+    advice = "raise data.worker_timeout where batches take that long" if known.late else _MEMORY
+    return LostWorkerError(f"{known.who} of the data loader (process id {pid}) {known.late or how}; {advice}")
 
 
 def _end(found: re.Match[str]) -> str:
     if found.re is _KILLED:
-        names = [one.name for one in signal.Signals if signal.strsignal(one) == found[2]]
-        return f"was killed by {names[0] if names else found[2]}"
+        number = next((one for one in signal.Signals if signal.strsignal(one) == found[2]), None)
+        return f"was killed by {_name(number) if number else found[2]}"
     return f"ended with status {found[2]}" if found[2] else "was killed"
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _stands_still(process: BaseProcess) -> bool:

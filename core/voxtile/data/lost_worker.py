@@ -86,8 +86,7 @@ class Watch:
         while self._processes and time.monotonic() < until:
             for process in self._processes:
                 if process.exitcode and process.pid is not None:
-                    how = f"was killed by {_name(-process.exitcode)}" if process.exitcode < 0 else "ended"
-                    return _lost(process.pid, how)
+                    return _lost(process.pid, "ended")
             time.sleep(0.02)
         return None
 
@@ -120,7 +119,10 @@ def lost_worker(error: Exception) -> LostWorkerError | None:
 
 
 def _lost(pid: int, how: str) -> LostWorkerError:
-    known = next((known for process, known in list(_started.items()) if process.pid == pid), _Known("a worker"))
+    process = next((process for process in list(_started) if process.pid == pid), None)
+    known = _started[process] if process is not None else _Known("a worker")
+    if process is not None and (status := process.exitcode):
+        how = f"was killed by {_name(-status)}" if status < 0 else f"ended with status {status}"
     advice = "raise data.worker_timeout where batches take that long" if known.late else _MEMORY
     return LostWorkerError(f"{known.who} of the data loader (process id {pid}) {known.late or how}; {advice}")
 

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from voxtile.command_table import COMMANDS, MODEL, Entry, Group
 from voxtile.domain import Command, discover
-from voxtile.errors import ConfigError, InterruptedRunError, VoxtileError
+from voxtile.errors import ConfigError, InterruptedRunError, VoxtileError, own_cause
 
 _LONGEST = 300  # characters of what a library says; the traceback has the rest
 
@@ -51,7 +51,7 @@ def _guarded(run: Callable[[list[str]], None], argv: list[str]) -> int:
         where = f"'{error.filename}': " if error.filename else ""
         return _say(f"{where}{error.strerror or error}; check the path and its permissions", 2, trace=debug)
     except Exception as error:  # a defect of ours: one sentence all the same
-        if (own := _own_cause(error)) is not None:
+        if (own := own_cause(error)) is not None:
             return _say(str(own), own.exit_status, trace=debug)
         if isinstance(error, ImportError) and (missing := _missing_extra(error)) is not None:
             return _say(str(missing), missing.exit_status, trace=debug)
@@ -71,14 +71,6 @@ def _interrupted(sentence: str) -> int:
     """Say it; another Ctrl-C while Python clears up would print where in a library it came."""
     atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     return _say(sentence, InterruptedRunError.exit_status)
-
-
-def _own_cause(error: BaseException) -> VoxtileError | None:
-    """The error of ours that another was raised from: the parser wraps what a setting's class refuses."""
-    cause = error.__cause__
-    while cause is not None and not isinstance(cause, VoxtileError):
-        cause = cause.__cause__
-    return cause
 
 
 def _say(sentence: str, status: int, *, trace: bool = False) -> int:

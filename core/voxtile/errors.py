@@ -80,3 +80,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """The question whether one of the known names was meant, to be put behind a sentence; empty where none is near."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def own_cause(error: BaseException) -> VoxtileError | None:
+    """The error of ours that another was raised from: the parser wraps what a setting's class refuses."""
+    cause = error.__cause__
+    while cause is not None and not isinstance(cause, VoxtileError):
+        cause = cause.__cause__
+    return cause

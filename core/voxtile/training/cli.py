@@ -22,7 +22,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from voxtile.data.datamodule import CorpusDataModule
 from voxtile.data.lost_worker import LostWorkerError, lost_worker
-from voxtile.errors import ConfigError, InterruptedRunError, cause_of
+from voxtile.errors import ConfigError, InterruptedRunError, cause_of, own_cause
 from voxtile.models.dual import DualEncoder
 from voxtile.models.tower import ImageTower, TextTower
 from voxtile.objectives.base import Objective
@@ -113,7 +113,7 @@ class VoxtileCLI(LightningCLI):
         try:
             super().instantiate_classes()
         except ValueError as error:
-            if (sentence := explain_not_made(str(error))) is None:
+            if own_cause(error) is not None or (sentence := explain_not_made(str(error))) is None:
                 raise
             raise ConfigError(sentence) from error
         self._dump_config()

@@ -42,11 +42,11 @@ def _clip(tokenizer: OpenClipTokenizer) -> Tokenizer:
     made = Tokenizer(
         BPE(vocab=vocabulary, merges=merges, unk_token=end, end_of_word_suffix="</w>", continuing_subword_prefix="")
     )
-    made.normalizer = Normalizers([NFC(), Replace(Regex(r"\s+"), " "), Strip(), Lowercase()])  # type: ignore[assignment]
-    made.pre_tokenizer = PreTokenizers(  # type: ignore[assignment]
+    made.normalizer = Normalizers([NFC(), Replace(Regex(r"\s+"), " "), Strip(), Lowercase()])
+    made.pre_tokenizer = PreTokenizers(
         [Split(Regex(_WORDS), "removed", invert=True), ByteLevel(add_prefix_space=False, use_regex=False)]
     )
-    made.post_processor = TemplateProcessing(  # type: ignore[assignment]
+    made.post_processor = TemplateProcessing(
         single=f"{start} $A {end}", special_tokens=[(start, vocabulary[start]), (end, vocabulary[end])]
     )
     made.enable_truncation(tokenizer.context)

@@ -125,8 +125,8 @@ class VoxtileCLI(LightningCLI):
         kwargs["logger"] = self._loggers(config.get("logger"))
         if config.get("strategy") in STRATEGIES:
             kwargs["strategy"] = STRATEGIES[config["strategy"]](config)
-        if self.subcommand in _LIMITS and config.get(_LIMITS[self.subcommand]) == 0:
-            kwargs[_LIMITS[self.subcommand]] = 1.0
+        if (limit := _LIMITS.get(str(self.subcommand))) is not None and config.get(limit) == 0:
+            kwargs[limit] = 1.0
         kwargs["plugins"] = [*(config.get("plugins") or []), AtomicCheckpointIO()]
         callbacks = [*(config.get("callbacks") or []), *self._callbacks()]
         wanted = config.get("enable_progress_bar") is not False

@@ -43,8 +43,8 @@ def _shown(part: Found) -> npt.NDArray[np.float32]:
     meta = part.sample.meta
     if meta.get("codec") in _ENCODED:
         pixels = decode_picture(part.sample.encoded())
-        planes = np.moveaxis(pixels, -1, 0)[:3] if pixels.ndim == 3 else pixels[None]
-        return np.asarray(planes, np.float32) * np.float32(1 / 255)
+        colours = np.moveaxis(pixels, -1, 0)[:3] if pixels.ndim == 3 else pixels[None]
+        return np.asarray(colours, np.float32) * np.float32(1 / 255)
     values = np.asarray(part.sample.array(), dtype=np.float32)
     values = np.moveaxis(values, -1, 0) if meta.get("axes") == "YXC" else values
     if values.ndim == 3 and part.mask.ndim == 3:

@@ -11,17 +11,28 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from voxtile import errors as errors
     from voxtile import objectives as objectives
+    from voxtile.api.conversion import convert as convert
+    from voxtile.api.corpus import open_corpus as open_corpus
+    from voxtile.api.evaluation import evaluate as evaluate
+    from voxtile.api.model import load_model as load_model
 
 __version__ = "0.1.0"
 
-_MODULES = ("errors", "objectives")
+_FUNCTIONS = {
+    "convert": "voxtile.api.conversion",
+    "load_model": "voxtile.api.model",
+    "open_corpus": "voxtile.api.corpus",
+}
+_MODULES = ("errors", "evaluate", "objectives")  # `voxtile.evaluate` is a package that can be called
 
-__all__ = ["__version__", "errors", "objectives"]
+__all__ = ["__version__", "convert", "errors", "evaluate", "load_model", "objectives", "open_corpus"]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - a function or a module
     if name in _MODULES:
         return importlib.import_module(f"{__name__}.{name}")
+    if name in _FUNCTIONS:
+        return getattr(importlib.import_module(_FUNCTIONS[name]), name)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
 
 

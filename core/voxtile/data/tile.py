@@ -259,7 +259,7 @@ class TilePreset(BasePreset):
         for place, channel in enumerate(self._channels(meta)):
             if channel is None:
                 continue
-            raw, nodata = stored[channel.position], _nodata(meta, channel.position)
+            raw, nodata = stored[channel.position], nodata_value(meta, channel.position)
             physical = raw.astype(np.float32) * np.float32(channel.scale) + np.float32(channel.offset)
             if self.decibels:
                 physical = 10 * np.log10(np.maximum(physical, _LEAST_POWER))
@@ -313,7 +313,7 @@ def _key(name: str) -> str:
     return head + (digits.lstrip("0") or "0") if digits else head
 
 
-def _nodata(meta: Mapping[str, Any], position: int) -> float | None:
+def nodata_value(meta: Mapping[str, Any], position: int) -> float | None:
     """The stored value of a channel that means no value, as the converter noted it in `attributes`.
 
     One number holds for all channels; where they differ, there is a list with one number or null a channel.

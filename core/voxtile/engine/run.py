@@ -24,7 +24,7 @@ from voxtile.engine.plan import Job, TaskIdentity, plan_jobs
 from voxtile.engine.planning import list_apart
 from voxtile.engine.report import RunProgress, print_plan, print_summary
 from voxtile.engine.resume import last_words, pending_jobs
-from voxtile.engine.summary import RunSummary
+from voxtile.engine.summary import RunSummary, collect
 from voxtile.engine.task import Task
 from voxtile.errors import RunFailedError
 
@@ -109,6 +109,7 @@ class _Run:
         summary.seconds = time.monotonic() - started
         summary.nbytes = self._record(done, committed, extra, summary.seconds)
         print_summary(self.task.name, self.root, summary)
+        collect(self.task.name, summary)
         if stop is not None:
             raise stop
         return summary

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from voxtile.engine.commit import DoneItem
@@ -73,3 +75,23 @@ class RunSummary:
                 f"{self.failed} of {self.inputs} inputs failed (most: {reason}, {number}); the rest was committed. "
                 "The ledger names them; mend them and run the same command with --retry"
             )
+
+
+_COLLECTED: ContextVar[list[tuple[str, RunSummary]] | None] = ContextVar("collected", default=None)
+
+
+@contextmanager
+def collected_summaries() -> Iterator[list[tuple[str, RunSummary]]]:
+    """Within this block every run's task and summary is added to the list, for callers that print nothing."""
+    found: list[tuple[str, RunSummary]] = []
+    token = _COLLECTED.set(found)
+    try:
+        yield found
+    finally:
+        _COLLECTED.reset(token)
+
+
+def collect(task: str, summary: RunSummary) -> None:
+    """Hand a summary to the block that collects them, if there is one."""
+    if (found := _COLLECTED.get()) is not None:
+        found.append((task, summary))

@@ -129,7 +129,7 @@ def ground(
     flattening = Flattening(bands=tuple(part.strip() for part in bands.split(","))) if bands else Flattening()
     kind = kind_of(image)
     loaded = load_model(model)
-    shows = _showing(loaded, method)
+    shows = showing(loaded, method)
     kind = read_as(kind, image, loaded.preset)
     if bands and not (kind == "geotiff" and isinstance(loaded.preset, ImagePreset)):
         raise ConfigError("--bands goes with rasters and a model of pictures; leave it out")
@@ -153,7 +153,7 @@ def ground(
     _report(found, files, output())
 
 
-def _showing(model: EvaluationModel, method: Way) -> GroundingModel:
+def showing(model: EvaluationModel, method: Way) -> GroundingModel:
     """What shows phrases: the model's decoder where it has one and no other way is asked for, else its similarity."""
     decodes = isinstance(model, GroundingModel) and model.grounds
     if isinstance(model, GroundingModel) and decodes and method in ("auto", "decoder"):

@@ -1,0 +1,122 @@
+"""`voxtile.convert`: files into a corpus, as `voxtile convert` does it, with an object for what became of them."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass, fields
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from voxtile.api.corpus import OpenedCorpus, open_corpus
+from voxtile.api.wording import said_in_python
+from voxtile.domain import Command, discover
+from voxtile.engine.options import RunOptions
+from voxtile.engine.summary import RunSummary, collected_summaries
+from voxtile.errors import ConfigError, RunFailedError, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What a conversion has done.
+
+    Attributes:
+        corpus: folder of the corpus.
+        summary: what became of the inputs: `used`, `dropped`, `failed`, `samples`, and `reasons`.
+        further: summaries of what followed, such as attaching masks, by task.
+        said: what the command prints.
+    """
+
+    corpus: Path
+    summary: RunSummary
+    further: Mapping[str, RunSummary]
+    said: str
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{name} {count}" for name, count in self.summary.counts().items())
+        return f"Conversion({str(self.corpus)!r}: {counts})"
+
+    def open(self) -> OpenedCorpus:
+        """The corpus."""
+        return open_corpus(self.corpus)
+
+    @property
+    def ledger(self) -> pa.Table:
+        """The verdict on every source, with its reason, as Arrow."""
+        return self.open().ledger()
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The ledger as a data frame."""
+        from voxtile.api.frames import to_pandas
+
+        return to_pandas(self.ledger)
+
+
+def convert(
+    kind: str,
+    source: str | os.PathLike[str],
+    corpus: str | os.PathLike[str],
+    *,
+    check: bool = True,
+    **options: Any,  # noqa: ANN401 - the options of a converter, which its own signature checks
+) -> Conversion:
+    """Convert files into a corpus; call it again to resume, or to add what is new.
+
+    Args:
+        kind: dicom, nifti, image, wsi, geotiff, or what else is installed.
+        source: file or folder.
+        corpus: folder of the corpus; made if it does not exist.
+        check: raise if an input failed; the others are committed all the same. With False, see `summary.failed`.
+        options: those of `voxtile convert KIND --help`, with `_` for `-`, among them how to run: workers, retry, ….
+
+    Raises:
+        ConfigError: no such kind or option.
+        InputError: there is no such source, or nothing in it.
+        RunFailedError: an input failed; the ledger names it.
+    """
+    function = _converter(kind).load()
+    _check_options(function, kind, options)
+    stream = StringIO()
+    target = Path(corpus)
+    given = {name: _as_declared(function, name, value) for name, value in options.items()}
+    with collected_summaries() as found, redirect_stdout(stream), said_in_python():
+        try:
+            function(Path(source), target, **given)
+        except RunFailedError:
+            if check or not found:
+                raise
+    (_, summary), *further = found or [("", RunSummary())]
+    return Conversion(target, summary, dict(further), stream.getvalue())
+
+
+def _converter(kind: str) -> Command:
+    converters = {name: command for domain in discover()[0].values() for name, command in domain.converters.items()}
+    if kind not in converters:
+        broken = "".join(f"; plugin '{b.name}' failed to load ({b.reason})" for b in discover()[1])
+        raise ConfigError(f"there is no converter '{kind}'; there are: {', '.join(sorted(converters))}{broken}")
+    return converters[kind]
+
+
+def _check_options(function: Callable[..., Any], kind: str, options: Mapping[str, Any]) -> None:
+    parameters = inspect.signature(function).parameters.values()
+    known = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        known |= {field.name for field in fields(RunOptions)}
+    for name in options:
+        if name not in known:
+            raise ConfigError(f"the converter '{kind}' has no option '{name}'{nearest(name, known)}")
+
+
+def _as_declared(function: Callable[..., Any], name: str, value: object) -> object:
+    """A path as text where the converter takes a Path."""
+    parameter = inspect.signature(function).parameters.get(name)
+    takes_path = parameter is not None and "Path" in str(parameter.annotation)
+    return Path(value) if takes_path and isinstance(value, str | os.PathLike) else value

@@ -22,6 +22,7 @@ class Clock:
     global_step = 0
     world_size = 1
     strategy = SimpleNamespace(model=None)
+    datamodule = SimpleNamespace(batch_size=2)
 
 
 def module(share):

@@ -5,7 +5,7 @@ once in its file, so that a list that the code has left behind is noticed. A mut
 runs into the time limit, and survives where all pass; one that cannot even be imported is a mistake of the list. A
 third text of a pair explains a survivor.
 
-Run: python -P benchmarks/mutants.py [--only TEXT] [--jobs N] [--out FILE]   (`make mutants`)
+Run: python -P benchmarks/mutants.py [--only TEXT] [--jobs N] [--out FILE] [--known FILE]   (`make mutants`)
 """
 
 from __future__ import annotations
@@ -133,14 +133,29 @@ def judged(mutations: list[Mutation], jobs: int, scratch: Path) -> Iterator[Outc
         yield from pool.map(lambda mutation: judge(mutation, copies.folder), mutations)
 
 
+def killed_before(path: Path) -> list[Outcome]:
+    """What an earlier run killed, as far as the lists still have it."""
+    current = set(read_mutations())
+    found = []
+    for row in json.loads(path.read_text(encoding="utf-8")):
+        mutation = Mutation(**row["mutation"] | {"tests": tuple(row["mutation"]["tests"])})
+        if row["verdict"] == "killed" and mutation in current:
+            found.append(Outcome(mutation, row["verdict"], row["seconds"], row["said"]))
+    return found
+
+
 def main() -> int:
     """Run the lists; 1 where too many survive or the code itself fails its tests."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", metavar="TEXT", help="mutations whose file or text holds this")
     parser.add_argument("--jobs", type=int, default=2, metavar="N")
     parser.add_argument("--out", type=Path, metavar="FILE", help="all outcomes as JSON")
+    parser.add_argument(
+        "--known", type=Path, metavar="FILE", help="of an earlier run: what it killed is not tried again"
+    )
     arguments = parser.parse_args()
-    mutations = read_mutations(arguments.only)
+    outcomes = killed_before(arguments.known) if arguments.known else []
+    mutations = [m for m in read_mutations(arguments.only) if m not in {outcome.mutation for outcome in outcomes}]
     with tempfile.TemporaryDirectory() as scratch:
         clean = Path(scratch) / "clean"
         clean.mkdir()
@@ -148,7 +163,6 @@ def main() -> int:
         if status != _PASSED:
             print(f"the tests fail without any mutation: {said}")
             return 1
-        outcomes = []
         for number, outcome in enumerate(judged(mutations, arguments.jobs, Path(scratch)), 1):
             outcomes.append(outcome)
             mutation = outcome.mutation
@@ -158,8 +172,9 @@ def main() -> int:
                 print(
                     f"    - {mutation.find}\n    + {mutation.replace}\n    {mutation.why or outcome.said}", flush=True
                 )
-    if arguments.out:
-        arguments.out.write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=1), encoding="utf-8")
+            if arguments.out:
+                made = json.dumps([asdict(outcome) for outcome in outcomes], indent=1)
+                arguments.out.write_text(made, encoding="utf-8")
     counts = {v: sum(o.verdict == v for o in outcomes) for v in ("killed", "explained", "survived", "broken")}
     share = counts["killed"] / max(1, len(outcomes))
     print(", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + f"; {share:.1%} killed")

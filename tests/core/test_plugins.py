@@ -145,7 +145,11 @@ def outside(tmp_path_factory):
 
 
 def _python(site, *argv, cwd=None, **variables):
-    environment = {**os.environ, "PYTHONPATH": str(site), **variables}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]),
+        **variables,
+    }
     command = [sys.executable, *argv]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=cwd)
 

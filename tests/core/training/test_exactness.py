@@ -14,7 +14,11 @@ BOUND = 1e-10  # DESIGN, section 5
 def test_every_objective_by_every_way(tmp_path):
     done = subprocess.run(
         [sys.executable, "-P", str(SCRIPT), "2", str(tmp_path)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SCRIPT.parent)},
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": os.pathsep.join([str(SCRIPT.parent), os.environ.get("PYTHONPATH", "")]),
+        },
         capture_output=True,
         text=True,
         timeout=400,

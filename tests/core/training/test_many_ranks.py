@@ -24,7 +24,11 @@ BOUND = 1e-10  # DESIGN, section 5
 
 def trained(folder, *arguments):
     """What each process found, by training and strategy."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SCRIPT.parent)}
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join([str(SCRIPT.parent), os.environ.get("PYTHONPATH", "")]),
+    }
     environment.pop("LOCAL_RANK", None)
     command = [sys.executable, "-P", str(SCRIPT), str(folder), *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1500, check=False)

@@ -12,7 +12,11 @@ SCRIPT = Path(__file__).with_name("scale_use.py")
 def test_objectives_that_read_one_scale_are_refused_where_sources_mix():
     done = subprocess.run(
         [sys.executable, "-P", str(SCRIPT)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SCRIPT.parent)},
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": os.pathsep.join([str(SCRIPT.parent), os.environ.get("PYTHONPATH", "")]),
+        },
         capture_output=True,
         text=True,
         timeout=300,

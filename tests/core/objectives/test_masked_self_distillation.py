@@ -18,7 +18,7 @@ from voxtile.models.wavelet import WaveletTower
 from voxtile.objectives.block_masks import block_masks
 from voxtile.objectives.koleo import KoLeo
 from voxtile.objectives.masked_self_distillation import MaskedSelfDistillation
-from voxtile.objectives.prototypes import Balance, PrototypeHead
+from voxtile.objectives.prototypes import Balance, PrototypeHead, cross_entropy
 from voxtile.objectives.self_distillation import SelfDistillation
 from voxtile.objectives.views import ImageViews, image_keys
 from voxtile.training.module import ContrastiveModule
@@ -196,6 +196,20 @@ def test_teacher_and_centres_follow(made_batch):
         torch.testing.assert_close(after, before)  # λ is 1 at the end
     kept = {"patch_balance.centre", "balance.centre", "mask_token"}
     assert kept <= set(objective.state_dict())
+
+
+def test_each_side_has_its_own_temperature():
+    """DINO, equations 1 and 4: the student's shares at its temperature, the teacher's centred and sharper at its own."""
+    torch.manual_seed(0)
+    student, teacher = (PrototypeHead(6, 8, 5, 7) for _ in range(2))
+    balance = Balance("centre", 7, 0.04, 0.9)
+    balance.centre.normal_(std=0.2)
+    seen, known = (F.normalize(torch.randn(9, 5), dim=1) for _ in range(2))
+    found = cross_entropy(seen, student, known, teacher, balance, 0.1)
+    with torch.no_grad():
+        target = ((known @ F.normalize(teacher.prototypes, dim=1).T - balance.centre) / 0.04).softmax(1)
+        logits = seen @ F.normalize(student.prototypes, dim=1).T
+        torch.testing.assert_close(found, F.cross_entropy(logits / 0.1, target, reduction="none"))
 
 
 def test_small_views_are_small_and_cheap(made_batch):

@@ -199,7 +199,7 @@ def test_teacher_and_centres_follow(made_batch):
 
 
 def test_each_side_has_its_own_temperature():
-    """DINO, equations 1 and 4: the student's shares at its temperature, the teacher's centred and sharper at its own."""
+    """DINO, equations 1 and 4: shares of the student at its temperature, of the teacher centred and sharper."""
     torch.manual_seed(0)
     student, teacher = (PrototypeHead(6, 8, 5, 7) for _ in range(2))
     balance = Balance("centre", 7, 0.04, 0.9)

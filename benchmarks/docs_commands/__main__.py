@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from itertools import chain
 from pathlib import Path
 
 from documented import Documented, documented
 from environment import prepare
 from report import table
 from scenes import EVERYWHERE, SCENES
-from stage import Outcome, Stage, plan
+from stage import Outcome, Stage, mentioned, plan
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,6 +34,7 @@ def main() -> None:
         sys.exit(
             f"no plan for the commands of {', '.join(lost)}: add their sections to benchmarks/docs_commands/scenes.py"
         )
+    mentions = [outcome for outcome in mentioned(commands, SCENES) if _chosen(outcome, tuple(arguments.only))]
     if arguments.list:
         _show(commands)
         return
@@ -42,18 +44,26 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     environment = prepare(ROOT, work, arguments.venv)
     stage = Stage(commands, environment, work, limit_s=arguments.limit)
-    outcomes = stage.run(tuple(arguments.only))
-    text = table(outcomes)
-    print(text)
-    (arguments.out or work / "report.md").write_text(text + "\n", encoding="utf-8")
+    outcomes = []
+    # The table is whole at any time: a run takes half an hour.
+    for outcome in chain(stage.run(tuple(arguments.only)), mentions):
+        outcomes.append(outcome)
+        (arguments.out or work / "report.md").write_text(table(outcomes) + "\n", encoding="utf-8")
+    print(table(outcomes))
     if any(outcome.failed for outcome in outcomes):
         sys.exit(1)
+
+
+def _chosen(outcome: Outcome, only: tuple[str, ...]) -> bool:
+    return not only or any(name.startswith(only) for name in (outcome.command.page, outcome.command.section))
 
 
 def _show(commands: list[Documented]) -> None:
     for command, scene in plan(commands, SCENES):
         outcome = Outcome.planned(command, scene, EVERYWHERE)
         print(f"{command.place}\t{command.text}\t{outcome.skipped or outcome.run}")
+    for outcome in mentioned(commands, SCENES):
+        print(f"{outcome.command.place}\t{outcome.command.text}\t{outcome.skipped}")
 
 
 def _arguments() -> argparse.Namespace:

@@ -56,7 +56,7 @@ def checked(done: Done) -> str:
         assert done.said.strip(), "it said nothing"
         return "said what it would do" if "--dry-run" in words else "printed its help"
     program, command = words[0], words[1] if len(words) > 1 else ""
-    if program == "lightning":
+    if program == "lightning" or command == "fit":
         return _trained(done) if command == "fit" else _figures(done)
     if program == "pip":
         return "every requirement is met"

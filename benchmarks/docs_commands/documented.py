@@ -10,7 +10,7 @@ from pathlib import Path
 PROGRAMS = ("voxtile", "lightning", "python", "pip", "make", "apt-get")
 _FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^#+ +(?P<title>.+?) *$", re.MULTILINE)
-_SPAN = re.compile(r"`(?P<text>(?:voxtile|lightning) [^`]+)`")
+_SPAN = re.compile(r"`(?P<text>(?:(?:voxtile|lightning|make|pip|apt-get) |python benchmarks/)[^`]+)`")
 _MENTION = re.compile(r"…|\.\.\.|\bNAME\b|\\\|")  # a form of commands, not one that can be typed
 _LEAST_WORDS = 3  # `voxtile inspect CORPUS` names a command; a span of fewer words is no more than its name
 

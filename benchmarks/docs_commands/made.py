@@ -1,6 +1,6 @@
 """Small inputs that no command of voxtile makes; run by the Python of the environment under test.
 
-made.py uid CORPUS | rows CORPUS | xrays | captioner | tokens | volumes | vision-model
+made.py uid CORPUS | rows CORPUS | xrays | captioner | tokens | volumes | few CORPUS | vision-model
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ model:
     tokens: {class_path: voxtile.objectives.token_wise.TokenWise}
     matching: {class_path: voxtile.objectives.image_text_matching.ImageTextMatching}
     concepts: {class_path: voxtile.objectives.concept_patch.ConceptPatch}
+    attributes: {class_path: voxtile.objectives.region_attribute.RegionAttribute, init_args: {warmup: 1}}
   weights: {contrastive: 1.0}
   cache_locked: false
 trainer: {max_epochs: 1}
@@ -89,6 +90,18 @@ def tokens() -> None:
     words = "lightning fit -c medical/ct -c tokens.yaml --data.corpus corpus"
     subprocess.run(words.split(), check=True)
     Path("runs/tokens/version_0/checkpoints/last.ckpt").rename("last.ckpt")
+
+
+def few(corpus: str) -> None:
+    """A corpus of four CT phantoms with facts and captions."""
+    commands = (
+        f"voxtile phantom ct of-{corpus} --n 4 --seed 7",
+        f"voxtile convert dicom of-{corpus}/dicom {corpus} --reports of-{corpus}/reports.csv",
+        f"voxtile facts {corpus} --from reports",
+        f"voxtile caption {corpus} --kind fact --facts-source reports --absent 0",
+    )
+    for command in commands:
+        subprocess.run(command.split(), check=True)
 
 
 def volumes() -> None:

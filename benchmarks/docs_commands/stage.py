@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from check import Done, checked
@@ -65,6 +65,29 @@ def plan(commands: Sequence[Documented], scenes: Mapping[Section, Scene]) -> Ite
             yield command, scene
 
 
+def mentioned(commands: Sequence[Documented], scenes: Mapping[Section, Scene]) -> Iterator[Outcome]:
+    """The code spans that no scene runs, each with the reason.
+
+    Raises:
+        SystemExit: for one there is none: it is run nowhere, in no form.
+    """
+    planned = [Outcome.planned(command, scene, EVERYWHERE) for command, scene in plan(commands, scenes)]
+    chosen = {outcome.command for outcome in planned}
+    for span in (command for command in commands if command.inline and command not in chosen):
+        left_out = Outcome.planned(span, Scene(), EVERYWHERE)
+        where = next((o.command.place for o in planned if not o.skipped and _has_the_words(o, span.text)), "")
+        why = left_out.skipped or (where and f"a form of a command, in a sentence; {where} is one that is run")
+        if not why:
+            raise SystemExit(f"{span.place} names '{span.text}', which is run nowhere: add it to the spans of a scene")
+        yield replace(left_out, skipped=why)
+
+
+def _has_the_words(outcome: Outcome, text: str) -> bool:
+    """Whether a command has the words of a form of it, but for those in capitals, which stand for another one."""
+    words = {part for word in f"{outcome.command.text} {outcome.run}".split() for part in (word, *word.split(","))}
+    return all(word in words for word in text.split() if not word.isupper())
+
+
 class Stage:
     """Runs commands.
 
@@ -87,17 +110,15 @@ class Stage:
         address = re.search(r"http://\S+", said)
         self._variables = environment.variables(address.group() if address else "http://127.0.0.1:9/v1")
 
-    def run(self, only: tuple[str, ...]) -> list[Outcome]:
+    def run(self, only: tuple[str, ...]) -> Iterator[Outcome]:
         """Run the sections whose page or name begins so, all where there is none; and those that they take from."""
         wanted = self._wanted(only)
-        outcomes: list[Outcome] = []
         try:
             for section, scene in SCENES.items():
                 if section in wanted:
-                    outcomes += self._section(section, scene)
+                    yield from self._section(section, scene)
         finally:
             self._endpoint.terminate()
-        return outcomes
 
     def _wanted(self, only: tuple[str, ...]) -> set[Section]:
         chosen = [section for section in SCENES if not only or any(name.startswith(only) for name in section)]
@@ -117,17 +138,17 @@ class Stage:
     def _source(self, given: From) -> Path:
         return self._folder(given.section) / given.path
 
-    def _section(self, section: Section, scene: Scene) -> list[Outcome]:
+    def _section(self, section: Section, scene: Scene) -> Iterator[Outcome]:
         folder = self._folder(section)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         planned = [Outcome.planned(c, own, EVERYWHERE) for c, own in plan(self._commands, {section: scene})]
-        if all(outcome.skipped for outcome in planned):
-            return planned
-        problem = self._give(folder, scene)
-        if problem:
-            return [_failed(o, None, problem, 0.0) if not o.skipped else o for o in planned]
-        return [outcome if outcome.skipped else self._run(outcome, folder, scene) for outcome in planned]
+        problem = "" if all(outcome.skipped for outcome in planned) else self._give(folder, scene)
+        for outcome in planned:
+            if outcome.skipped:
+                yield outcome
+            else:
+                yield _failed(outcome, None, problem, 0.0) if problem else self._run(outcome, folder, scene)
 
     def _give(self, folder: Path, scene: Scene) -> str:
         """Put what a scene needs into its folder; what went wrong, if anything."""

@@ -263,6 +263,7 @@ DOCS = {
         },
     ),
     ("docs/production.md", "Configs for GPUs"): Scene(),
+    ("docs/python.md", "From Python"): Scene(),
     SCENES_PAGE: Scene(
         given={
             "PRODUCTS": Phantom("sentinel2", 20, "scenes"),

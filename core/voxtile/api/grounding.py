@@ -14,12 +14,11 @@ import numpy.typing as npt
 from torch import Tensor
 
 from voxtile.api.corpus import Geometry, geometry_of
-from voxtile.api.inputs import Given, as_sample, file_corpus, images_of
+from voxtile.api.inputs import Given, as_sample, check_metas, file_corpus, images_of
 from voxtile.corpus.reader import Corpus
 from voxtile.data.preset import Preset
 from voxtile.data.region_masks import joined_mask, nodata_regions
 from voxtile.data.roles import StudyReader
-from voxtile.errors import PresetError
 from voxtile.evaluate.flat import Flattening, flattened_preset
 from voxtile.evaluate.grounding.run import GroundingModel
 from voxtile.evaluate.model import EvaluationModel
@@ -79,10 +78,7 @@ def ground_array(
     shows = _Shows(model, method, phrases)
     sample = as_sample(image, model.preset, given)
     preset = _preset(model.preset, [sample.meta], given)
-    try:
-        preset.check([sample.meta])
-    except PresetError as error:
-        raise PresetError(str(error).replace("the corpus holds", "this is")) from error
+    check_metas(preset, [sample.meta])
     masks, there = ground_sample(shows, preset, sample, overlap=overlap, finish=shows.finish)
     return _answers(phrases, masks, there, geometry_of(sample.meta))
 
@@ -123,7 +119,7 @@ def _preset(preset: Preset, metas: Sequence[Mapping[str, Any]], given: Given) ->
 def _in_samples(
     shows: _Shows, preset: Preset, corpus: Corpus, rows: list[dict[str, Any]], phrases: list[str], overlap: float
 ) -> list[Grounded]:
-    preset.check(rows)
+    check_metas(preset, rows)
     empty, found = nodata_regions(corpus), []
     for row in rows:
         masks, there = ground_sample(shows, preset, corpus.source(row), overlap=overlap, finish=shows.finish)

@@ -214,3 +214,15 @@ def _check_needs(preset: Preset, meta: Mapping[str, Any], given: Given) -> None:
         )
     if isinstance(preset, TilePreset) and (preset.gsd_m or preset.gsd_channel) and not meta["gsd_m"]:
         raise PresetError("this model needs the metres a pixel, which an array does not say; give gsd_m")
+
+
+def check_metas(preset: Preset, metas: Sequence[Mapping[str, Any]]) -> None:
+    """What the preset needs of samples, as a sentence about them and no corpus.
+
+    Raises:
+        PresetError: names the first thing that is missing.
+    """
+    try:
+        preset.check(metas)
+    except PresetError as error:
+        raise PresetError(str(error).replace("the corpus holds", "this is")) from error

@@ -19,11 +19,11 @@ from torch import Tensor
 
 from voxtile.api.corpus import Sample
 from voxtile.api.grounding import Grounded, ground_array, ground_file
-from voxtile.api.inputs import Given, as_sample, check_given, file_corpus, images_of
+from voxtile.api.inputs import Given, as_sample, check_given, check_metas, file_corpus, images_of
 from voxtile.api.wording import said_in_python
 from voxtile.data.preset import Preset, SampleSource
 from voxtile.data.roles import StudyReader, not_a_study
-from voxtile.errors import ConfigError, PresetError
+from voxtile.errors import ConfigError
 from voxtile.evaluate.flat import Flattening, SlicePooledModel, SlicePreset, flattened_preset
 from voxtile.evaluate.model import EvaluationModel
 from voxtile.evaluate.zero_shot import embed_texts, normalised
@@ -111,7 +111,7 @@ class Model:
             with said_in_python():
                 return self._of_file(cast("str | os.PathLike[str]", image), given)
         sample = as_sample(image, self.preset, given)
-        return self._prepared([sample], Flattening(), "this is")
+        return self._prepared([sample], Flattening())
 
     def _of_file(self, path: str | os.PathLike[str], given: Given) -> Tensor:
         bands = given.get("bands")
@@ -119,15 +119,12 @@ class Model:
         with tempfile.TemporaryDirectory(prefix="voxtile-") as folder:
             corpus = file_corpus(path, self.preset, Path(folder), given, overlap=0.0)
             samples = [corpus.source(row) for row in images_of(corpus, path)]
-            return self._prepared(samples, how, f"'{path}' is")
+            return self._prepared(samples, how)
 
-    def _prepared(self, samples: Sequence[SampleSource], how: Flattening, called: str) -> Tensor:
+    def _prepared(self, samples: Sequence[SampleSource], how: Flattening) -> Tensor:
         metas = [sample.meta for sample in samples]
         preset = flattened_preset(self.preset, metas, how)
-        try:
-            preset.check(metas)
-        except PresetError as error:
-            raise PresetError(str(error).replace("the corpus holds", called)) from error
+        check_metas(preset, metas)
         return torch.stack([preset(sample, None) for sample in samples])
 
     def _refuse_studies(self) -> None:

@@ -66,18 +66,35 @@ class Run:
         return ds.dataset(folder).to_table().to_pylist() if folder.is_dir() else []
 
 
+# The peak is asked of the process itself: what `wait4` says of it counts the memory of the process that started it.
+_START = """
+import os, pathlib, re, resource, sys
+from voxtile.cli import main
+try:
+    status = main()
+finally:
+    own = re.search(r"VmHWM:\\s+(\\d+)", pathlib.Path("/proc/self/status").read_text()).group(1)
+    peak = max(int(own), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+    pathlib.Path(os.environ["VOXTILE_TEST_PEAK"]).write_text(str(peak))
+sys.exit(status)
+"""
+
+
 def run_command(corpus: Path, *argv: str | Path, **environment: str) -> Run:
     """Run `voxtile` with these arguments in a process of its own."""
-    start = "import sys; from voxtile.cli import main; sys.exit(main())"
-    command = [sys.executable, "-P", "-c", start, *map(str, argv)]
-    settings = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", **environment}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=settings, text=True, cwd=corpus.parent
-    ) as process:
-        said = process.stdout.read()
-        _, code, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(code)
-    return Run(process.returncode, said, usage.ru_maxrss * 1024, corpus)
+    peak = corpus.with_name(f"{corpus.name}.peak")
+    command = [sys.executable, "-P", "-c", _START, *map(str, argv)]
+    settings = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", "VOXTILE_TEST_PEAK": str(peak), **environment}
+    done = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=settings,
+        text=True,
+        cwd=corpus.parent,
+        check=False,
+    )
+    return Run(done.returncode, done.stdout, int(peak.read_text()) * 1024, corpus)
 
 
 @pytest.fixture(scope="session")

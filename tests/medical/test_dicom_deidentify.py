@@ -218,7 +218,7 @@ def test_reports_are_matched_by_study_accession_or_subject(tmp_path, dicom, nois
         ("a,b\n1,2\n", "study"),
         ("study,b\n1,2\n", "text"),
         ("", "cannot be read"),
-        ('study,text\n"1', "cannot be read|text"),
+        ('study,text\n"1', "line 2: a quotation mark there opens a cell and is never closed"),
     ],
 )
 def test_report_files_that_cannot_be_used_are_one_sentence(tmp_path, content, message):

@@ -12,12 +12,14 @@ def test_the_task_asks_for_what_training_learns():
     # Between the drawn regions there is stroma that nobody drew.
     tissues = {*FINDINGS.values(), *ORDINARY} - {"stroma"}
     assert {item.concept for item in task.classes} == tissues
-    data = yaml.safe_load(resolve("pathology/he-grounding", kind="config").read_text())["data"]
-    assert {phrase.replace(" ", "_") for phrase in data["regions"]["phrases"]} == tissues
+    regions = yaml.safe_load(resolve("pathology/he-grounding", kind="config").read_text())["data"]["regions"]
+    assert "phrases" not in regions, "all that somebody drew is asked for"
+    assert regions["exclude"] == ["stroma"]
 
 
 def test_one_prompt_of_each_class_is_worded_as_training_words_none():
     regions = yaml.safe_load(resolve("pathology/he-grounding", kind="config").read_text())["data"]["regions"]
-    trained = {wording.format(phrase) for wording in regions["wordings"] for phrase in regions["phrases"]}
+    drawn = [tissue.replace("_", " ") for tissue in {*FINDINGS.values(), *ORDINARY}]
+    trained = {wording.format(phrase) for wording in regions["wordings"] for phrase in drawn}
     for item in load_task("pathology/he-grounding").classes:
         assert any(wording.present not in trained for wording in item.wordings), item.name

@@ -283,11 +283,11 @@ DOCS = {
         given={
             "corpus": From(TILES, "tiles"),
             "map.geojson": Phantom("sentinel2", 20, "map/map.geojson"),
-            "clc2018.tif": Phantom("sentinel2", 20, "landcover"),
+            "clc2018.tif": Phantom("sentinel2", 20, "landcover/00000.tif"),  # in WorldCover's classes
             "labels.geojson": Phantom("sentinel2", 20, "labels.geojson"),
             "cities.csv": Shell("printf 'name,lon,lat\\nMünchen,11.58,48.14\\n' > cities.csv"),
         },
-        run_as={r"region\.osm\.pbf": "map.geojson"},
+        run_as={r"region\.osm\.pbf": "map.geojson", r"--legend corine": "--legend worldcover"},
         spans=(
             "voxtile facts corpus --from osm --osm region.osm.pbf",
             "voxtile facts corpus --from landcover --raster clc2018.tif --legend corine",

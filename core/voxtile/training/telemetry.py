@@ -56,6 +56,11 @@ class Telemetry(pl.Callback):
         known = None if pl_module.device.type != "cuda" else get_available_flops(pl_module.device, _type(trainer))
         self._peak = self._given or known
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log the last step of a run that is shorter than the interval, which would leave no table."""
+        steps = max(1, trainer.estimated_stepping_batches)
+        trainer.log_every_n_steps = int(min(trainer.log_every_n_steps, steps))
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
         self._clear()

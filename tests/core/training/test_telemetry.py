@@ -46,10 +46,10 @@ def batches(images=None):
         )
 
 
-def fit(tmp_path, callbacks, module=None, data=None):
+def fit(tmp_path, callbacks, module=None, data=None, every=2):
     trainer = pl.Trainer(
         default_root_dir=tmp_path, logger=CSVLogger(tmp_path, name="run"), callbacks=callbacks, max_epochs=1,
-        accelerator="cpu", log_every_n_steps=2, enable_progress_bar=False, enable_model_summary=False,
+        accelerator="cpu", log_every_n_steps=every, enable_progress_bar=False, enable_model_summary=False,
         enable_checkpointing=False,
     )  # fmt: skip
     loader = torch.utils.data.DataLoader(list(data or batches()), batch_size=None, collate_fn=lambda batch: batch)
@@ -71,6 +71,11 @@ def test_figures_of_a_step_equal_their_definitions(tmp_path):
         # One product forward and one for the weight backward, a multiplication and an addition each.
         operations = 2 * 2 * WIDTH * WIDTH * rate
         assert float(row["mfu"]) == pytest.approx(operations / (peak * 1e12), rel=1e-3)
+
+
+def test_a_run_that_is_shorter_than_the_interval_has_a_table_too(tmp_path):
+    (row,) = fit(tmp_path, [Telemetry()], every=STEPS + 1)
+    assert int(row["step"]) == STEPS - 1
 
 
 def test_without_a_known_peak_there_is_no_mfu(tmp_path):

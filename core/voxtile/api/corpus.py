@@ -302,7 +302,7 @@ def _physical(stored: npt.NDArray[Any], meta: Mapping[str, Any]) -> npt.NDArray[
     scalings = [channel_scaling(meta, channel) for channel in range(count)]
     nodata = [nodata_value(meta, channel) for channel in range(count)]
     plain = all(scaling == (1.0, 0.0) for scaling in scalings) and not any(n is not None for n in nodata)
-    if plain and stored.dtype == np.uint8 and meta.get("units") is None:
+    if plain and stored.dtype == np.uint8 and axes in ("YX", "YXC"):
         return stored
     if np.iscomplexobj(stored):
         return stored

@@ -33,7 +33,8 @@ EVERYWHERE = Scene(
         r"^(lightning (?:fit|test) (?!.*--data\.corpus).*)$": r"\1 --data.phantom.n 16",
         # Figures of a test split as small as a tenth would be refused.
         r"^(voxtile convert (?:dicom|wsi|geotiff) .*)$": r"\1 --split-fractions 0.3,0.1,0.6",
-        r"^(voxtile caption .*--provider (?:local|checkpoint|openai).*)$": r"\1 --limit 4",
+        r"^(voxtile caption .*--provider local.*)$": r"\1 --limit 1",
+        r"^(voxtile caption .*--provider (?:checkpoint|openai).*)$": r"\1 --limit 4",
         r"--base-url http://127\.0\.0\.1:(?:8000|PORT)/v1": "--base-url $ENDPOINT",
         r"--model (?:M|qwen3|llava)\b": "--model practice",
         r"hf:ORG/MODEL": "./model",
@@ -96,7 +97,7 @@ DOCS = {
     CAPTIONER: Scene(given={"corpus": XRAYS, "last.ckpt": Shell("made captioner")}),
     ("docs/caption-providers.md", "To try it"): Scene(
         given={"corpus": CT_CORPUS},
-        run_as={r"^(python -m .*faulty_endpoint.*)$": r"(timeout 60 \1 || true) | head -n 1"},
+        run_as={r"^(python -m .*faulty_endpoint.*)$": r"(timeout 20 \1 || true) | head -n 1"},
         exits={r"--model practice": 1},  # it repeats the prompt, and no caption is made of that
     ),
     ("docs/captions.md", "Captions that can be checked and traced"): Scene(
@@ -263,6 +264,8 @@ DOCS = {
         },
     ),
     ("docs/production.md", "Configs for GPUs"): Scene(),
+    ("docs/python.md", "From Python"): Scene(),  # its blocks of Python are run by tests/integration/test_python_page.py
+    ("docs/python.md", "A corpus"): Scene(run_as={r"KIND": "dicom"}, spans=("voxtile convert KIND --help",)),
     ("docs/python.md", "From Python"): Scene(),
     SCENES_PAGE: Scene(
         given={

@@ -266,7 +266,6 @@ DOCS = {
     ("docs/production.md", "Configs for GPUs"): Scene(),
     ("docs/python.md", "From Python"): Scene(),  # its blocks of Python are run by tests/integration/test_python_page.py
     ("docs/python.md", "A corpus"): Scene(run_as={r"KIND": "dicom"}, spans=("voxtile convert KIND --help",)),
-    ("docs/python.md", "From Python"): Scene(),
     SCENES_PAGE: Scene(
         given={
             "PRODUCTS": Phantom("sentinel2", 20, "scenes"),

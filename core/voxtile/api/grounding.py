@@ -95,7 +95,7 @@ def ground_file(
     shows = _Shows(model, method, phrases)
     with tempfile.TemporaryDirectory(prefix="voxtile-ground-") as folder:
         corpus = file_corpus(path, model.preset, Path(folder), given, overlap)
-        rows = images_of(corpus, path)
+        rows = images_of(corpus, path, most=None)
         if all(row["level0_box"] is not None for row in rows):
             return _on_slide(shows, model.preset, corpus, phrases, Path(folder))
         if isinstance(model.preset, StudyReader):

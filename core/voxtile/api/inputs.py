@@ -114,8 +114,13 @@ def file_corpus(path: str | os.PathLike[str], preset: Preset, folder: Path, give
     return own_corpus(kind, image, folder / "corpus", preset, patches, given.get("modality"))
 
 
-def images_of(corpus: Corpus, path: object) -> list[dict[str, Any]]:
+def images_of(corpus: Corpus, path: object, *, most: int | None = MOST_IMAGES) -> list[dict[str, Any]]:
     """Rows of what a model reads.
+
+    Args:
+        corpus: of the file.
+        path: of the file, for messages.
+        most: images that may be held at once; None where they are read one by one.
 
     Raises:
         InputError: there is nothing, or too much.
@@ -124,7 +129,7 @@ def images_of(corpus: Corpus, path: object) -> list[dict[str, Any]]:
     rows = [row for row in rows if row["kind"] != OVERVIEW]
     if not rows:
         raise InputError(f"'{path}' holds no image that the model can read")
-    if len(rows) > MOST_IMAGES:
+    if most is not None and len(rows) > most:
         raise InputError(
             f"'{path}' gives {len(rows)} images, too many to hold at once; convert it with voxtile.convert, and load "
             "them from the corpus"

@@ -19,7 +19,8 @@ model:
       class_path: voxtile.objectives.captioning.Captioning
       init_args: {width: 64, unimodal_depth: 1, depth: 1}
   weights: {contrastive: 1.0, captioning: 2.0}
-trainer: {max_epochs: 12}
+data: {batch_size: 16}
+trainer: {max_epochs: 40, limit_val_batches: 0}
 name: captioner
 """
 _TOKENS = """
@@ -77,7 +78,7 @@ def xrays() -> None:
 
 
 def captioner() -> None:
-    """`last.ckpt` of a model that was trained for a few epochs with the Captioning objective."""
+    """`last.ckpt` of a model that was trained with the Captioning objective, long enough for sentences."""
     Path("captioner.yaml").write_text(_CAPTIONER, encoding="utf-8")
     words = "lightning fit -c medical/cxr -c captioner.yaml --data.corpus corpus"
     subprocess.run(words.split(), check=True)

@@ -9,6 +9,7 @@ import yaml
 
 from voxtile.cli import lightning_main, main
 from voxtile.corpus.reader import Corpus
+from voxtile.models.captioner import Captioner
 from voxtile.training.checkpoint import read_checkpoint
 from voxtile.training.module import ContrastiveModule
 
@@ -57,7 +58,12 @@ def test_from_config_to_checkpoint_and_captions(tmp_path, xray_corpus, monkeypat
     assert all(row["text"] and row["tokens_out"] <= 7 for row in rows)
     verdicts = {row["caption_id"] for row in Corpus(corpus).table("verdicts").to_pylist() if row["checker"] == "claims"}
     assert {row["caption_id"] for row in rows} <= verdicts
+    monkeypatch.setattr(Captioner, "captions", lambda self, images, *rest: [(" . . .", 3)] * len(images))
     capsys.readouterr()
+    assert main([*asked, "--model", str(path), "--decoding", "sample"]) == 1
+    assert "the model wrote no word, only '. . .'" in " ".join(capsys.readouterr().out.split())
+    after = [row for row in Corpus(corpus).table("captions").to_pylist() if row["provider"] == "checkpoint"]
+    assert after == rows
     assert main([*asked, "--model", "open_clip:ViT-B-32"]) == 2
     assert "is no file; give a checkpoint" in capsys.readouterr().err
 

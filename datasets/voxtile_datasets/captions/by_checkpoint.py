@@ -101,7 +101,7 @@ class CheckpointTask:
     @property
     def version(self) -> str:
         """Bumped whenever the output for the same input changes."""
-        return "1"
+        return "2"
 
     def config(self) -> Mapping[str, Any]:
         """Settings that change the output; a batch's size changes no more than the last bit of a probability."""
@@ -156,8 +156,9 @@ class CheckpointTask:
         self, known: Known, text: str, tokens: int, captions: list[Row], verdicts: list[Row], failed: list[Part]
     ) -> None:
         uid = known.context.uid
-        if not text:
-            failed.append(Part(uid, "failed", "malformed", f"sample {uid}: the model wrote nothing"))
+        if not any(letter.isalnum() for letter in text):
+            said = f"no word, only '{text[:20]}'" if text else "nothing"
+            failed.append(Part(uid, "failed", "malformed", f"sample {uid}: the model wrote {said}"))
             return
         verdict = self.judging.of(known)(text)
         if verdict.verdict not in _KEPT and not self.options.unchecked:

@@ -6,12 +6,13 @@ BIN := $(VENV)/bin
 OUT ?= build/ct
 N ?= 2700
 SEED ?= 0
+JOBS ?= 2
 CT_CORPUS := $(OUT)/corpus
 
 .PHONY: help ct test lint bench fuzz docs-commands mutants clean
 help:
 	@echo "make ct     phantom CT in DICOM -> corpus -> training -> zero-shot report ($(OUT)/report/index.html), under 10 minutes on 2 cores"
-	@echo "make test   the whole test suite"
+	@echo "make test   the whole test suite, in JOBS processes (2)"
 	@echo "make lint   ruff and mypy --strict"
 	@echo "make bench  speed and memory side by side with other tools"
 	@echo "make mutants does a test die when the code lies? Some 230 listed mutations, an hour on 2 cores"
@@ -41,7 +42,7 @@ ct: $(VENV)/.user
 	@echo "Open $(OUT)/report/index.html"
 
 test: $(VENV)/.dev
-	$(BIN)/python -P -m pytest -m "not sweep"
+	$(BIN)/python -P -m pytest -m "not sweep" -n $(JOBS) --dist loadfile
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -94,9 +94,9 @@ def tokens() -> None:
 
 
 def few(corpus: str) -> None:
-    """A corpus of four CT phantoms with facts and captions."""
+    """A corpus of two CT phantoms with facts and captions."""
     commands = (
-        f"voxtile phantom ct of-{corpus} --n 4 --seed 7",
+        f"voxtile phantom ct of-{corpus} --n 2 --seed 7",
         f"voxtile convert dicom of-{corpus}/dicom {corpus} --reports of-{corpus}/reports.csv",
         f"voxtile facts {corpus} --from reports",
         f"voxtile caption {corpus} --kind fact --facts-source reports --absent 0",

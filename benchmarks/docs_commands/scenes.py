@@ -117,7 +117,7 @@ DOCS = {
             r"rewrite=2,template": "template",  # the corpus has no rewritten captions
             r"000041": "000000",
             r"412000": "16",
-            r"--model ViT-B-32": "--model ViT-S-32-alt --batch-size 8 --workers 0 --epochs 1",
+            r"--model ViT-B-32": "--model ViT-S-32-alt --batch-size 8 --workers 0 --epochs 1 --precision fp32",
         },
     ),
     ("docs/checking-captions.md", "Checking captions"): Scene(given={"corpus": CT_CORPUS}),

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from documented import Documented, documented
 from environment import prepare
+from everywhere import EVERYWHERE
 from report import table
-from scenes import EVERYWHERE, SCENES
+from scenes import SCENES
 from stage import Outcome, Stage, mentioned, plan
 
 ROOT = Path(__file__).resolve().parents[2]

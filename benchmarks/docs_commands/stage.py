@@ -14,8 +14,9 @@ from pathlib import Path
 from check import Done, checked
 from documented import Documented
 from environment import Environment
+from everywhere import EVERYWHERE
 from scene import From, Phantom, Scene, Shell
-from scenes import EVERYWHERE, SCENES
+from scenes import SCENES
 
 Section = tuple[str, str]
 

@@ -66,7 +66,7 @@ def checked(done: Done) -> str:
         return _added(done, _ADDS[command])
     if command == "evaluate":
         return _figures(done)
-    if command in ("verify", "domains", "doctor", "plan"):
+    if command in ("verify", "domains", "doctor", "plan") or (command == "inspect" and "--html" not in words):
         return _said(done)
     return _written(done, words)
 

@@ -108,6 +108,8 @@ def _figures(done: Done) -> str:
 def _written(done: Done, words: list[str]) -> str:
     """Files; those that the command line names have to be among them."""
     files = {name for name in done.changed if (done.folder / name).stat().st_size}
+    if not files and words[1] == "ground" and "nothing was found; no file was written" in done.said:
+        return "nothing was found, and it says so"
     assert files, "it wrote nothing"
     for word in words[2:]:
         if word.endswith((".html", ".parquet", ".dcm", ".yaml")) and not word.startswith("-"):

@@ -1,6 +1,6 @@
 """Small inputs that no command of voxtile makes; run by the Python of the environment under test.
 
-made.py uid CORPUS | rows CORPUS | xrays | captioner | tokens | volumes | few CORPUS | vision-model
+made.py uid CORPUS | rows CORPUS | xrays | captioner | tokens | volumes | few CORPUS | exportable CORPUS | vision-model
 """
 
 from __future__ import annotations
@@ -35,6 +35,20 @@ model:
   cache_locked: false
 trainer: {max_epochs: 1}
 name: tokens
+"""
+_EXPORTABLE = """
+data:
+  batch_size: 8
+  preset:
+    class_path: voxtile.data.presets.ImagePreset
+    init_args: {size: [224, 224], channels: 3, mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25], modalities: [DX, CR]}
+model:
+  encoder:
+    image: {class_path: voxtile.models.openclip.OpenClipImage, init_args: {name: ViT-S-32-alt, channels: 3}}
+    text: {class_path: voxtile.models.openclip.OpenClipText, init_args: {name: ViT-S-32-alt}}
+    embed_dim: 64
+trainer: {max_epochs: -1, max_steps: 1, limit_val_batches: 0, precision: 32-true}
+name: exportable
 """
 _EACH = {"train": 128, "val": 32, "test": 64}
 
@@ -91,6 +105,14 @@ def tokens() -> None:
     words = "lightning fit -c medical/ct -c tokens.yaml --data.corpus corpus"
     subprocess.run(words.split(), check=True)
     Path("runs/tokens/version_0/checkpoints/last.ckpt").rename("last.ckpt")
+
+
+def exportable(corpus: str) -> None:
+    """`last.ckpt` of a model whose towers open_clip and transformers have, after a step on pictures."""
+    Path("exportable.yaml").write_text(_EXPORTABLE, encoding="utf-8")
+    words = f"lightning fit -c medical/cxr -c exportable.yaml --data.corpus {corpus}"
+    subprocess.run(words.split(), check=True)
+    Path("runs/exportable/version_0/checkpoints/last.ckpt").rename("last.ckpt")
 
 
 def few(corpus: str) -> None:

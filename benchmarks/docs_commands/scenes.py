@@ -118,17 +118,20 @@ DOCS = {
     ("docs/evaluation-checks.md", "Several models in one table"): Scene(
         given={
             "corpus": CT_CORPUS,
+            "pictures": XRAYS,
+            "exported": Shell("made exportable pictures"),
+            "biomed-clip": Shell("voxtile export last.ckpt biomed-clip --to open_clip --corpus pictures"),
             "last.ckpt": CT_MODEL,
-            "biomed-clip": Shell("voxtile export last.ckpt biomed-clip --to open_clip --corpus corpus"),
         },
     ),
     EVALUATION: Scene(given={"corpus": CT_CORPUS, "last.ckpt": CT_MODEL, "runs": From(CT, "runs")}),
-    ("docs/evaluation.md", "Which model is better?"): Scene(
-        given={"report-a": From(CT, "report"), "report-b": From(EVALUATION, "report")},
-    ),
     TOKENS: Scene(given={"corpus": CT_CORPUS, "last.ckpt": Shell("made tokens")}),
+    ("docs/evaluation.md", "Which model is better?"): Scene(
+        given={"report-a": From(EVALUATION, "report"), "report-b": From(TOKENS, "report")},
+    ),
     ("docs/export.md", "Exporting a trained model"): Scene(
-        given={"corpus": CT_CORPUS, "last.ckpt": CT_MODEL}, before={r"^voxtile export ": "rm -rf out"}
+        given={"corpus": XRAYS, "last.ckpt": Shell("made exportable corpus")},
+        before={r"^voxtile export ": "rm -rf out"},
     ),
     ("docs/grounding.md", "Grounding: where a phrase is"): Scene(
         given={"scan": SCAN},

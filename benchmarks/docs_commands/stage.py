@@ -179,7 +179,7 @@ class Stage:
         for pattern, line in scene.before.items():
             if re.search(pattern, outcome.command.text):
                 self._bash(line, folder)
-        before, start = self._rows(outcome.run, folder), time.time()
+        before, there, start = self._rows(outcome.run, folder), _files(folder), time.time()
         print(f"{outcome.command.place}: {outcome.run}", flush=True)
         status, said = self._bash(outcome.run, folder)
         seconds = time.time() - start
@@ -190,10 +190,7 @@ class Stage:
             return _failed(outcome, status, _last(said), seconds)
         if status:
             return Outcome(outcome.command, outcome.run, "", status, f"as meant: {_last(said)}", False, seconds)
-        changed = frozenset(
-            str(path.relative_to(folder)) for path in folder.rglob("*")
-            if path.is_file() and path.stat().st_mtime >= start - 0.01 and path.name != "said.txt"
-        )  # fmt: skip
+        changed = frozenset(name for name, _ in _files(folder) - there)
         try:
             found = checked(Done(outcome.run, folder, said, before, self._rows(outcome.run, folder), changed))
         except AssertionError as error:
@@ -221,6 +218,12 @@ class Stage:
             said = late.stdout or b""
             return 124, said.decode(errors="replace") if isinstance(said, bytes) else said
         return done.returncode, done.stdout
+
+
+def _files(folder: Path) -> set[tuple[str, int]]:
+    """Name and time of each file, but for the log of what commands said."""
+    found = [path for path in folder.rglob("*") if path.is_file() and path.name != "said.txt"]
+    return {(str(path.relative_to(folder)), path.stat().st_mtime_ns) for path in found}
 
 
 def _failed(outcome: Outcome, status: int | None, why: str, seconds: float) -> Outcome:

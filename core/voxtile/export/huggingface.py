@@ -199,7 +199,9 @@ def _tokenizer(transformers: Any, tokenizer: OpenClipTokenizer) -> Any:  # noqa:
 def _processor(preset: object) -> dict[str, Any]:
     """Configuration of a `CLIPImageProcessor`."""
     if not isinstance(preset, ImagePreset) or preset.channels != 3 or preset.resize == "longest":
-        how = f"{type(preset).__name__}{' with resize: longest' if getattr(preset, 'resize', '') == 'longest' else ''}"
+        how = type(preset).__name__
+        if isinstance(preset, ImagePreset):
+            how += f" with {'resize: longest' if preset.resize == 'longest' else 'channels: 1'}"
         raise ExportError(f"transformers has no preprocessing like {how}; export the model with --to onnx")
     height, width = preset.size
     square = height == width

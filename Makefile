@@ -42,7 +42,7 @@ ct: $(VENV)/.user
 	@echo "Open $(OUT)/report/index.html"
 
 test: $(VENV)/.dev
-	$(BIN)/python -P -m pytest -m "not sweep" -n $(JOBS) --dist loadfile
+	$(BIN)/python -P -m pytest -m "not sweep" -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -71,6 +71,7 @@ def test_a_plugin_of_others_keeps_its_own_words(monkeypatch):
 
 
 def test_the_doctor_prints_brackets(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "200")  # else the width of who starts the suite
     version = doctor._version
     monkeypatch.setattr(doctor, "_version", lambda name: ("look", "") if name == "shapely" else version(name))
     doctor.doctor()

@@ -1,6 +1,7 @@
 """Small inputs that no command of voxtile makes; run by the Python of the environment under test.
 
-made.py uid CORPUS | rows CORPUS | xrays | captioner | tokens | volumes | few CORPUS | exportable CORPUS | vision-model
+made.py uid CORPUS | rows CORPUS | xrays | chest | captioner | tokens | volumes | few CORPUS |
+        exportable CORPUS | vision-model
 """
 
 from __future__ import annotations
@@ -89,6 +90,24 @@ def xrays() -> None:
         chosen = {f"{split}_{kind}": held[f"{split}_{kind}"][:count] for split, count in _EACH.items()
                   for kind in ("images", "labels")}  # fmt: skip
     np.savez("pneumoniamnist.npz", **chosen)
+
+
+def chest() -> None:
+    """`chest.dcm`, a radiograph of noise in DICOM."""
+    import numpy as np
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
+
+    image = Dataset()
+    image.file_meta = FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    image.SOPClassUID, image.SOPInstanceUID = DigitalXRayImageStorageForPresentation, generate_uid()
+    image.StudyInstanceUID, image.SeriesInstanceUID = generate_uid(), generate_uid()
+    image.PatientID, image.Modality, image.BodyPartExamined = "invented", "DX", "CHEST"
+    image.BurnedInAnnotation, image.ViewPosition, image.ImagerPixelSpacing = "NO", "PA", [0.4, 0.4]
+    pixels = np.random.default_rng(0).integers(0, 4096, (256, 256)).astype(np.uint16)
+    image.set_pixel_data(pixels, "MONOCHROME2", 12)
+    image.save_as("chest.dcm", enforce_file_format=True)
 
 
 def captioner() -> None:

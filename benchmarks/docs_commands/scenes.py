@@ -154,8 +154,11 @@ DOCS = {
     ("docs/grounding.md", "Without training"): Scene(
         given={
             "scan": SCAN,
-            "chest.dcm": Shell('cp "$(find scan -name "*.dcm" | head -n 1)" chest.dcm'),
-            "corpus": SLIDE_CORPUS,
+            "chest.dcm": Shell("made chest"),
+            "slides": Phantom("he", 24, "slides"),
+            "drawn": Phantom("he", 24, "annotations"),
+            "corpus": Shell("voxtile convert wsi slides corpus --annotations drawn --split-fractions 0.3,0.1,0.6"),
+            "facts": Shell("voxtile facts corpus --from annotations --annotations drawn"),
             "ct.ckpt": CT_MODEL,
             "slide.ckpt": SLIDE_MODEL,
             "tokens.ckpt": From(TOKENS, "last.ckpt"),

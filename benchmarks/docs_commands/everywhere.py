@@ -17,7 +17,7 @@ EVERYWHERE = Scene(
         r"--base-url http://127\.0\.0\.1:(?:8000|PORT)/v1": "--base-url $ENDPOINT",
         r"--model (?:M|qwen3|llava)\b": "--model practice",
         r"hf:ORG/MODEL": "./model",
-        r"open_clip:(ViT-B-\d\d)/openai": r"open_clip:\1",
+        r"open_clip:ViT-B-\d\d/openai": "open_clip:ViT-S-32-alt",
         r"timm:vit_large_patch14_dinov2": "timm:vit_tiny_patch16_224",
         r"\bUID\b": "$(made uid corpus)",
         r"(voxtile phantom \w+ \w+) --n \d+": r"\1 --n 12",

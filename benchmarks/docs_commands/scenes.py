@@ -190,7 +190,11 @@ DOCS = {
         given={"corpus": CT_CORPUS}, spans=("voxtile inspect corpus UID --html page.html",)
     ),
     ("docs/medical-facts.md", "Captions of labelled sets"): Scene(
-        given={"corpus": CT_CORPUS, "labels.csv": Phantom("ct", 100, "labels.csv")},
+        given={
+            "corpus": CT_CORPUS,
+            "corpus.sources.parquet": From(CT, "corpus.sources.parquet"),
+            "labels.csv": Phantom("ct", 100, "labels.csv"),
+        },
         run_as={r"--from labels$": "--from labels --labels labels.csv"},
         spans=("voxtile facts corpus --from labels", "voxtile caption corpus --kind fact"),
     ),

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import OVERVIEW
@@ -66,9 +67,9 @@ class LabelSource:
 
     def __init__(self, corpus: Corpus, task: EvaluationTask) -> None:
         self._task = task
-        self._scopes = _closed_scopes(corpus, task.labels)
         self._overviews = _Overviews(corpus) if task.unit == "study" else None
         self._facts, self._source = _facts(corpus, task)
+        self._scopes = _closed_scopes(corpus, task.labels, self._source)
         self._known = _about(self._facts, self._scopes)
         keys = {name_key(name) for name in self._known}
         self.unknown = tuple(item for item in task.classes if name_key(item.concept) not in keys)
@@ -217,12 +218,32 @@ def _unknown_notes(unknown: Sequence[TaskClass], known: Sequence[str]) -> tuple[
     return (f"skipped, since no fact of the corpus is about them: {', '.join(named)}",)
 
 
-def _closed_scopes(corpus: Corpus, rule: LabelRule) -> pa.Table:
+def _closed_scopes(corpus: Corpus, rule: LabelRule, source: str | None) -> pa.Table:
+    """Of a vocabulary that the task names; else what was looked for by the facts' own source.
+
+    Organs that were measured in masks say nothing of what a report that is silent has looked at.
+    """
     scopes = corpus.table("scopes", columns=["uid", "vocabulary", "closed", "concepts"])
     kept = scopes["closed"]
     if rule.vocabulary is not None:
         kept = pc.and_(kept, pc.equal(scopes["vocabulary"], rule.vocabulary))
+    elif source is not None:
+        others = pa.array(sorted(_of_other_sources(corpus, source)), pa.string())
+        kept = pc.and_(kept, pc.invert(pc.is_in(scopes["vocabulary"], value_set=others)))
     return scopes.filter(kept)
+
+
+def _of_other_sources(corpus: Corpus, source: str) -> set[str]:
+    """Vocabularies whose scopes lie in parts of runs (parts share a name) that wrote facts, but none of this source."""
+    sources: dict[str, set[str]] = defaultdict(set)
+    for root in range(len(corpus.roots)):
+        facts = {part.stem: part for part in corpus.parts("facts", root)}
+        for part in corpus.parts("scopes", root):
+            if part.stem in facts:
+                found = _distinct(pq.read_table(facts[part.stem], columns=["source"])["source"])
+                for vocabulary in _distinct(pq.read_table(part, columns=["vocabulary"])["vocabulary"]):
+                    sources[vocabulary] |= {name for full in found for name in (full, full.split("@", 1)[0])}
+    return {vocabulary for vocabulary, names in sources.items() if names and source not in names}
 
 
 def _positions(values: pa.ChunkedArray, among: pa.Array) -> npt.NDArray[np.int64]:

@@ -136,6 +136,24 @@ def test_a_closed_scope_says_nothing_of_other_concepts(tmp_path, make_corpus, ta
     raise AssertionError("the sample is in no split")
 
 
+@pytest.mark.parametrize(("writer", "value"), [("masks/normal-range@1", -1), ("labels@1", 0)])
+def test_what_others_looked_for_says_nothing_of_a_silent_source(tmp_path, make_corpus, task_path, writer, value):
+    """A spleen that was measured in a mask is not absent from a report that does not name it."""
+    corpus = make_corpus(tmp_path / "c", n=8, polarity=lambda n, f, _: None if n == 3 else "absent")
+    scopes = [{"uid": "00030", "vocabulary": "sizes", "closed": True, "concepts": ["effusion"]}]
+    facts = [{"uid": "00000", "concept": "effusion", "polarity": "absent", "source": writer}]
+    append_rows(corpus.roots[0], "scopes", "run", scopes)
+    append_rows(corpus.roots[0], "facts", "run", facts)
+    task, corpus = load_task(str(task_path)), Corpus(tmp_path / "c")
+    place = [item.concept for item in task.classes].index("effusion")
+    known = {
+        name: found[place]
+        for units in select_units(corpus, task).values()
+        for name, found in zip(units.names, LabelSource(corpus, task).labels(units).tolist(), strict=True)
+    }
+    assert known["00030"] == value
+
+
 def test_a_study_is_positive_if_any_of_its_samples_is_and_other_sources_do_not_count(tmp_path, make_corpus, task_path):
     corpus = make_corpus(tmp_path / "c", n=8, series=2, polarity=lambda *_: "absent")
     stated = [("00001", "labels@1"), ("00011", "reports@1")]

@@ -179,6 +179,16 @@ def test_other_ground_sampling_distances_are_resampled():
     assert abs(float(out[0, 2, 2]) - 1300) < 40  # the middle block, widened by the filter
 
 
+def test_a_pixel_at_the_asked_distance_is_the_mean_of_what_it_covers():
+    """10 m out of 2.5 m: a ramp of 1 a source pixel becomes one of 4, a window of 3 covers the middle 12 of 40."""
+    ramp = np.broadcast_to(np.arange(40.0), (1, 40, 40)).astype(np.float32)
+    tile = Tile(ramp, names=("B04",), scale=1.0, offset=0.0, gsd_m=2.5)
+    out = TilePreset(bands=("B04",), size=(3, 3), gsd_m=10.0)(tile, None)
+    middle = 14 + 4 * np.arange(3) + 1.5  # source pixels 14 to 25; the filter leans inwards at the window's edge
+    np.testing.assert_allclose(np.diff(out[0, 1].numpy()), 4, atol=1.0)
+    np.testing.assert_allclose(out[0, 1, 1].numpy(), middle[1], atol=1e-3)
+
+
 def test_gsd_channel_is_the_binary_logarithm():
     out = TilePreset(bands=("B04",), size=(4, 4), gsd_channel=True)(Tile(stored(), gsd_m=40.0), None)
     assert out.shape[0] == 2

@@ -21,7 +21,8 @@ _ADDS = {
     "build": ("samples",),
     "convert": ("samples",),
 }
-_NOTHING_NEW = re.compile(r"nothing to do|already|up to date|0 inputs")
+# `facts --from series` shows the roles that `convert` wrote before it.
+_NOTHING_NEW = re.compile(r"nothing to do|already|up to date|0 inputs|roles of the series")
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def _added(done: Done, tables: tuple[str, ...]) -> str:
     new = {table: done.after.get(table, 0) - done.before.get(table, 0) for table in tables}
     found = {table: count for table, count in new.items() if count > 0}
     if not found and _NOTHING_NEW.search(done.said):
-        return "had been done before, and says so"
+        return "had been done before, and shows it"
     assert found, f"no row was added to {' or '.join(tables)}"
     return ", ".join(f"+{count} {table}" for table, count in found.items())
 

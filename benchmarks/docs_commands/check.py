@@ -22,7 +22,7 @@ _ADDS = {
     "convert": ("samples",),
 }
 # `facts --from series` shows the roles that `convert` wrote before it.
-_NOTHING_NEW = re.compile(r"nothing to do|already|up to date|0 inputs|roles of the series")
+_NOTHING_NEW = re.compile(r"nothing to do|already|up to date|0 inputs|roles of the series|from earlier runs")
 
 
 @dataclass(frozen=True)

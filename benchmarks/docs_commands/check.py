@@ -58,7 +58,7 @@ def checked(done: Done) -> str:
         return "said what it would do" if "--dry-run" in words else "printed its help"
     program, command = words[0], words[1] if len(words) > 1 else ""
     if program == "lightning" or command == "fit":
-        return _trained(done) if command == "fit" else _figures(done)
+        return {"fit": _trained, "test": _figures, "validate": _validated, "predict": _predicted}[command](done)
     if program == "pip":
         return "every requirement is met"
     if program != "voxtile":
@@ -94,6 +94,16 @@ def _trained(done: Done) -> str:
     assert losses, "no loss was shown"
     assert all(map(math.isfinite, losses)), f"the losses are {losses[:3]}"
     return f"a checkpoint, loss {losses[-1]:.3g}"
+
+
+def _validated(done: Done) -> str:
+    assert re.search(r"val/\S+", done.said), "no figure was shown"
+    return "figures of the validation split"
+
+
+def _predicted(done: Done) -> str:
+    assert any(name.endswith("embeddings.parquet") for name in done.changed), "there are no embeddings"
+    return "embeddings.parquet"
 
 
 def _figures(done: Done) -> str:

@@ -1,6 +1,6 @@
 """Small inputs that no command of voxtile makes; run by the Python of the environment under test.
 
-made.py uid CORPUS | rows CORPUS | xrays | chest | captioner | tokens | volumes | few CORPUS |
+made.py uid CORPUS | rows CORPUS | xrays | chest | captioner | tokens | volumes | timm | few CORPUS |
         exportable CORPUS | vision-model
 """
 
@@ -132,6 +132,14 @@ def exportable(corpus: str) -> None:
     words = f"lightning fit -c medical/cxr -c exportable.yaml --data.corpus {corpus}"
     subprocess.run(words.split(), check=True)
     Path("runs/exportable/version_0/checkpoints/last.ckpt").rename("last.ckpt")
+
+
+def timm() -> None:
+    """`weights.pt` of a small model of timm, random ones."""
+    import timm
+    import torch
+
+    torch.save(timm.create_model("vit_tiny_patch16_224").state_dict(), "weights.pt")
 
 
 def few(corpus: str) -> None:

@@ -290,8 +290,14 @@ DOCS = {
         spans=("voxtile build --help",),
     ),
     ("docs/tiles.md", "From scenes to tiles"): Scene(given={"products": Phantom("sentinel2", 20, "scenes")}),
-    ("docs/towers.md", "What is trained"): Scene(given={"corpus": XRAYS}),
-    ("docs/training.md", "Running a training"): Scene(given={"corpus": CT_CORPUS}),
+    ("docs/towers.md", "What is trained"): Scene(
+        given={"corpus": XRAYS, "weights.pt": Shell("made timm")},
+        run_as={r"(timm:\S+)$": r"\1/weights.pt"},  # the published weights would be downloaded
+    ),
+    ("docs/training.md", "Running a training"): Scene(
+        given={"corpus": CT_CORPUS},
+        run_as={r"(--ckpt_path last --trainer\.max_epochs) 1": r"\1 2"},
+    ),
     ("docs/training.md", "Batches and processes"): Scene(),
     ("docs/trust.md", "A planted backdoor"): Scene(),
     ("docs/trust.md", "What fine-tuning forgets"): Scene(),

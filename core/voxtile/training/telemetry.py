@@ -59,7 +59,7 @@ class Telemetry(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the last step of a run that is shorter than the interval, which would leave no table."""
         steps = max(1, trainer.estimated_stepping_batches)
-        trainer.log_every_n_steps = int(min(trainer.log_every_n_steps, steps))
+        trainer.log_every_n_steps = int(min(trainer.log_every_n_steps, steps))  # type: ignore[attr-defined]
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""

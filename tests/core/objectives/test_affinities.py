@@ -114,14 +114,15 @@ def test_distillation_mimics_images_and_texts(made_batch, embedded, teacher, mon
     assert asked == len(set(batch.texts)), "a text that stands twice is encoded once"
 
 
+@pytest.mark.parametrize(("given_scale", "scale_of_teacher"), [(5.0, 5.0), (None, 1 / 0.07)])
 @pytest.mark.parametrize("slab", [4, 256])
-def test_distillation_mimics_images_alone(made_batch, embedded, monkeypatch, slab):
+def test_distillation_mimics_images_alone(made_batch, embedded, monkeypatch, slab, given_scale, scale_of_teacher):
     monkeypatch.setattr(affinity, "SLAB", slab)
     root, vectors = embedded(width=11)
     image, text, scale = leaves = student()
     old = F.normalize(torch.tensor(vectors["teacher"][:ITEMS]).double(), dim=1)
-    made = Distillation(corpus=root, scale=5.0)
-    truth = divergence(5.0 * old @ old.T, 5.0 * image @ image.T, skip_own=True)
+    made = Distillation(corpus=root, scale=given_scale)
+    truth = divergence(scale_of_teacher * old @ old.T, scale_of_teacher * image @ image.T, skip_own=True)
     assert_equal(gradients(made(given(made_batch(ITEMS, OWNER), *leaves)), leaves), gradients(truth, leaves))
     same = made(given(made_batch(ITEMS, OWNER), old, text, scale))
     assert same.item() == pytest.approx(0, abs=1e-12)

@@ -1,5 +1,7 @@
 """Concepts and attributes find their patches; gradients are in the exactness table."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -177,3 +179,16 @@ def test_they_train_with_towers_that_give_tokens_in_a_large_batch():
     for name in ("concepts", "regions"):
         assert objectives[name].image_projection.weight.grad.abs().sum() > 0
     assert encoder.image.downs[0].weight.grad.abs().sum() > 0
+
+
+def test_a_patch_that_is_only_padding_shows_no_concept():
+    """Where every real patch is unlike a concept, padding, which is unlike nothing, must not be taken for it."""
+    module = trained(ConceptPatch(), steps=1)
+    objective = module.objectives["it"]
+    tokens = torch.randn(6, 3, 4, generator=torch.Generator().manual_seed(1))
+    real = torch.tensor([[True, True, False]] * 6)
+    with torch.no_grad():
+        padded = objective.rows(SimpleNamespace(image_encoded=Encoded(tokens.mean(1), tokens, None, real)))
+        alone = objective.rows(SimpleNamespace(image_encoded=Encoded(tokens.mean(1), tokens[:, :2])))
+    torch.testing.assert_close(padded, alone)
+    assert (alone < 0).any(), "some item is unlike a concept"

@@ -15,6 +15,7 @@ from voxtile.models.timm import TimmTower
 from voxtile.models.tower import HiddenPatches
 from voxtile.models.vit import ViTTower
 from voxtile.models.wavelet import WaveletTower
+from voxtile.objectives import prototypes
 from voxtile.objectives.block_masks import block_masks
 from voxtile.objectives.koleo import KoLeo
 from voxtile.objectives.masked_self_distillation import MaskedSelfDistillation
@@ -196,6 +197,23 @@ def test_teacher_and_centres_follow(made_batch):
         torch.testing.assert_close(after, before)  # λ is 1 at the end
     kept = {"patch_balance.centre", "balance.centre", "mask_token"}
     assert kept <= set(objective.state_dict())
+
+
+@pytest.mark.parametrize("slab", [3, 100])
+def test_balanced_targets_are_sinkhorn_and_knopps_whatever_is_held_at_once(monkeypatch, slab):
+    """Columns and rows of exp(t/τ) normalised in turn, three times (SwAV, section 3.1), on the whole matrix."""
+    monkeypatch.setattr(prototypes, "_SLAB", slab)
+    torch.manual_seed(0)
+    head, vectors = PrototypeHead(6, 8, 5, 7), F.normalize(torch.randn(10, 5), dim=1)
+    balance = Balance("sinkhorn", 7, 0.2, 0.9)
+    balance.fit(vectors, head)
+    with torch.no_grad():
+        logits = head.logits(vectors)
+        q = (logits / 0.2).exp()
+        for _ in range(3):
+            q = q / q.sum(0)
+            q = q / q.sum(1, keepdim=True)
+        torch.testing.assert_close(balance(logits), q, rtol=1e-4, atol=1e-6)
 
 
 def test_each_side_has_its_own_temperature():

@@ -28,8 +28,12 @@ def corpus(tmp_path):
         "captions",
         [{"caption_id": f"c{n}", "uid": uid, "text": f"text {n}", "kind": "raw"} for n, uid in enumerate(uids)],
     )
+    # The same sentence stands with another sample, too, and got another score there: its weight is the mean.
+    writer.add_rows("captions", [{"caption_id": "again", "uid": uids[1], "text": "text 0", "kind": "raw"}])
     rows = [{"uid": uid, "name": "quality", "value": n / 2} for n, uid in enumerate(uids)]
     rows += [{"uid": f"c{n}", "name": "match", "value": 5.0 - n} for n in range(B)]
+    rows += [{"uid": f"c{n}", "name": "twice", "value": max(1.0, n)} for n in range(B)]
+    rows += [{"uid": "again", "name": "twice", "value": 6.0}]
     rows += [{"uid": uids[0], "name": "drift", "value": -1.0}]
     writer.add_rows("scores", rows)
     writer.publish()
@@ -54,6 +58,7 @@ def given(made_batch):
         ({"score": "quality"}, [0, 0.5, 1, 1.5, 2, 2.5]),
         ({"score": "match", "of": "captions"}, [5, 4, 3, 2, 1, 0]),
         ({"view": "good", "missing": 0.0}, [0, 3, 1, 2, 0, 0]),
+        ({"score": "twice", "of": "captions"}, [3.5, 1, 2, 3, 4, 5]),
     ],
 )
 def test_the_loss_is_the_weighted_mean(corpus, given, arguments, weights):

@@ -58,13 +58,27 @@ def test_an_objection_to_a_word_that_rules_do_not_know_makes_the_verdict_worse()
 
 
 @pytest.mark.parametrize(
-    "reply",
-    ["", "no", "[]", '{"objections": 3}', '{"objections": [3, {}]}', objecting("unicorn"), objecting(""),
-     objecting("dragon", "supported"), ReplyError("refused", "the endpoint refused")],
+    ("reply", "reason"),
+    [
+        ("", "not-json"), ("no", "not-json"), ("[]", "off-schema"), ('{"objections": 3}', "off-schema"),
+        ('{"objections": [3, {}]}', "off-schema"), (objecting("unicorn"), "unknown-words"),
+        (objecting(""), "unknown-words"), (objecting("dragon", "supported"), "off-schema"),
+        (ReplyError("timeout", "no reply"), "timeout"),
+    ],
 )  # fmt: skip
-def test_a_reply_that_is_none_and_words_that_are_not_there_change_nothing(reply):
+def test_a_reply_that_is_none_and_words_that_are_not_there_are_no_agreement(reply, reason):
     rules, final, _ = asked(DRAGON, reply)
-    assert final == rules
+    assert rules.verdict == "supported"
+    assert final.verdict == "unknown"
+    [fault] = final.faults
+    assert (fault.kind, fault.judgement) == ("opinion-unread", "unknown")
+    assert fault.why == f"The second opinion could not be read: {reason}."
+
+
+def test_one_objection_that_can_be_read_counts_beside_one_that_cannot():
+    reply = json.dumps({"objections": [3, *json.loads(objecting("“Dragon”"))["objections"]]})
+    _, final, _ = asked(DRAGON, reply)
+    assert [(fault.kind, fault.words) for fault in final.faults] == [("second-opinion", "dragon")]
 
 
 def test_what_the_rules_refuse_is_not_asked_about_and_never_approved():

@@ -14,9 +14,11 @@ from rich.table import Table
 from voxtile.console import output
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import RunOptions, run_task
+from voxtile.engine.task import Row
 from voxtile.errors import ConfigError
 from voxtile_datasets.captions.checker.check import NAME
 from voxtile_datasets.captions.checker.opinion_task import OpinionTask
+from voxtile_datasets.captions.checker.opinion_unread import Opinions, unread_reason
 from voxtile_datasets.captions.checker.task import CheckTask, newest_version, repeated_version
 from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
 from voxtile_datasets.captions.modelled import cache_of
@@ -28,6 +30,7 @@ from voxtile_datasets.captions.providers.spend import spend_table
 from voxtile_datasets.captions.strategies.selection import check_licences
 
 _COLOURS = {"supported": "green", "unknown": "default", "unsupported": "yellow", "contradicted": "red"}
+_UNREAD = "opinion unread"  # of the verdict `unknown`, in a column of its own
 
 
 def check_captions(
@@ -63,7 +66,7 @@ def check_captions(
         again: judge captions anew that have a verdict, as after new facts.
         key_file: the key map, if it is not beside the corpus; names in its paths may be in no caption.
         second_opinion: provider (local, openai or replay) of a language model that reads what the rules let pass and
-            may object; the docs say what it is told.
+            may object; the docs say what it is told. A caption whose reply cannot be read is at best `unknown`.
         model: of openai the model's name; of local a GGUF file, by default the small Gemma of the extra `gemma`.
         base_url: of openai, the endpoint's address.
         replies: folder of the replies that are kept; by default beside the corpus.
@@ -75,6 +78,7 @@ def check_captions(
     Raises:
         ConfigError: there is no such domain, or the vocabulary is malformed.
         InputError: the corpus has no captions.
+        RunFailedError: of a second opinion not one reply could be read.
     """
     Corpus(corpus)  # a folder that is no corpus is refused before anything is made in it
     extra = (vocabulary,) if vocabulary else ()
@@ -98,7 +102,10 @@ def check_captions(
             task.close()
         Console(stderr=True).print(spend_table([provider.spend]))
     if not RunOptions(**run).dry_run:
-        _show(Corpus(corpus), checker, version)
+        rows = _verdicts(Corpus(corpus), checker, version)
+        _show(Corpus(corpus), rows, checker, version)
+        if second_opinion is not None:
+            _say_opinions(rows, checker.removeprefix(f"{NAME}+"))
     summary.raise_if_failed()
 
 
@@ -123,17 +130,32 @@ def _opened(
     return open_provider(name, model=model, base_url=base_url, cache=replies or cache_of(corpus), budget=budget)
 
 
-def _show(corpus: Corpus, checker: str, version: str) -> None:
+def _verdicts(corpus: Corpus, checker: str, version: str) -> list[Row]:
     rows = corpus.table("verdicts", ["caption_id", "verdict", "detail", "checker", "checker_version"]).to_pylist()
-    ours = [row for row in rows if row["checker"] == checker and row["checker_version"] == version]
+    return [row for row in rows if row["checker"] == checker and row["checker_version"] == version]
+
+
+def _say_opinions(rows: list[Row], model: str) -> None:
+    """How many second opinions were read; the command ends here where none was."""
+    opinions = Opinions.of(rows)
+    opinions.raise_if_none(model)
+    if said := opinions.sentence():
+        output().print(said, markup=False, highlight=False)
+
+
+def _show(corpus: Corpus, ours: list[Row], checker: str, version: str) -> None:
     kinds = dict(zip(*(corpus.table("captions", ["caption_id", "kind"])[n].to_pylist() for n in (0, 1)), strict=True))
-    counts: Counter[tuple[str, str]] = Counter((kinds.get(row["caption_id"], "?"), row["verdict"]) for row in ours)
+    columns = _COLOURS if checker == NAME else _COLOURS | {_UNREAD: "magenta"}
+    counts: Counter[tuple[str, str]] = Counter(
+        (kinds.get(row["caption_id"], "?"), row["verdict"] if unread_reason(row["detail"]) is None else _UNREAD)
+        for row in ours
+    )
     table = Table(title=f"captions by kind and verdict (checker {escape(checker)} {escape(version)})")
     table.add_column("kind")
-    for verdict, colour in _COLOURS.items():
+    for verdict, colour in columns.items():
         table.add_column(verdict, justify="right", style=colour)
     for kind in sorted({kind for kind, _ in counts}):
-        table.add_row(escape(kind), *(f"{counts[kind, verdict]:,}" for verdict in _COLOURS))
+        table.add_row(escape(kind), *(f"{counts[kind, verdict]:,}" for verdict in columns))
     console = output()
     console.print(table)
     faults = Counter(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from voxtile.engine.task import Row
 from voxtile_datasets.captions.checker.check import Known
@@ -24,6 +26,10 @@ class OpinionTask(CheckTask):
 
     provider: Provider | None = None
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop, repr=False, compare=False)
+
+    def config(self) -> Mapping[str, Any]:
+        """Also who is asked: without it the rules' own run, or another model's, would count as this one's."""
+        return {**super().config(), "checker": self.checker}
 
     def rows(self, judged: list[Judged]) -> list[Row]:
         """Rows of the verdicts table."""

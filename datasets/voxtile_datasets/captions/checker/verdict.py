@@ -11,7 +11,7 @@ from voxtile_datasets.captions.checker.claims import Claim
 Judgement: TypeAlias = Literal["supported", "contradicted", "unsupported", "unknown"]
 FaultKind: TypeAlias = Literal[
     "polarity", "concept", "side", "place", "number", "count", "colour", "severity", "change", "position", "relation",
-    "date", "identity", "second-opinion", "nothing-said",
+    "date", "identity", "second-opinion", "opinion-unread", "nothing-said",
 ]  # fmt: skip
 # From the best to the worst.
 ORDER: tuple[Judgement, ...] = ("supported", "unknown", "unsupported", "contradicted")

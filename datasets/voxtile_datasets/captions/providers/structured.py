@@ -39,8 +39,7 @@ def checked_against(schema: Mapping[str, Any] | None, reply: Reply) -> Reply:
         import jsonschema
     except ImportError as error:
         raise MissingExtraError("jsonschema", "llm") from error
-    fenced = _FENCED.search(reply.text)
-    text = (fenced.group(1) if fenced else reply.text).strip()
+    text = unfenced(reply.text)
     try:
         value = load_json(text) if len(text) <= _LONGEST_JSON else None
     except ValueError as error:
@@ -49,6 +48,12 @@ def checked_against(schema: Mapping[str, Any] | None, reply: Reply) -> Reply:
     if fault is not None:
         raise OffSchemaError("off-schema", f"the model's JSON breaks the schema: {_start(fault.message)}", reply)
     return replace(reply, text=json.dumps(value, ensure_ascii=False))
+
+
+def unfenced(text: str) -> str:
+    """The JSON of a reply without the fence and the words round it that chat models write."""
+    fenced = _FENCED.search(text)
+    return (fenced.group(1) if fenced else text).strip()
 
 
 def _start(text: str) -> str:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # Tests share the processors with each other's children and with whatever else runs: threads that spin while they wait
 # made trainings fifteen times slower there. Set before torch loads OpenMP, and inherited by every command under test.
@@ -12,7 +12,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # The suite draws the same examples on every machine, so that it says the same of the same code; `make fuzz` draws new
 # ones at every run, and what it finds is added to its test as an @example.
-settings.register_profile("suite", derandomize=True)
+settings.register_profile("suite", derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("fuzz", derandomize=False, print_blob=True)
 settings.load_profile("suite")
 

@@ -385,8 +385,9 @@ def test_annotations_that_belong_to_no_slide_are_refused(slides, tmp_path):
     with pytest.raises(ConfigError, match="needs --annotations"):
         convert(slides, sampling="annotations")
     (tmp_path / "drawn").mkdir()
-    with pytest.raises(InputError, match="is named as a slide"):
-        convert(slides, sampling="annotations", annotations=tmp_path / "drawn")
+    for sampling in ("annotations", "grid"):  # on a grid, too: they were given to become regions
+        with pytest.raises(InputError, match="is named as a slide"):
+            convert(slides, sampling=sampling, annotations=tmp_path / "drawn")
 
 
 def test_reports_belong_to_the_study_and_cases_keep_slides_together(slides, tmp_path):

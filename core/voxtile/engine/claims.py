@@ -38,11 +38,15 @@ def save_known_uids(root: Path, own_stems: set[str], path: Path) -> Path | None:
     parts = [part for part in sorted((root / SAMPLES).glob("*.parquet")) if part.stem not in own_stems]
     if not parts:
         return None
-    uids = pa.chunked_array([_uids_of(part) for part in parts])
-    table = pa.Table.from_arrays([uids.sort()], ["uid"])
+    write_sorted(pa.chunked_array([_uids_of(part) for part in parts]).sort(), path)
+    return path
+
+
+def write_sorted(values: pa.ChunkedArray, path: Path) -> None:
+    """Write sorted texts for `KnownUids`."""
+    table = pa.Table.from_arrays([values], ["uid"])
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table.combine_chunks())
-    return path
 
 
 def stored_uids(root: Path, stem: str) -> list[str]:

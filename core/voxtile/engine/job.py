@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import pickle
 from collections import Counter
-from collections.abc import Container, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,9 +14,11 @@ from voxtile.corpus.storage import StorageError
 from voxtile.corpus.writer import JobWriter
 from voxtile.engine.claims import KnownUids
 from voxtile.engine.commit import DoneItem, announce, commit, write_ledger
+from voxtile.engine.duplicates import Claimed, without_duplicates
+from voxtile.engine.earlier import USED, EarlierRows
 from voxtile.engine.failure import Failure, failure_of
 from voxtile.engine.plan import Job, TaskIdentity
-from voxtile.engine.task import Item, Outcome, Row, Sample, Task
+from voxtile.engine.task import Item, Outcome, Row, Task
 from voxtile.engine.worker import Report
 from voxtile.errors import CorpusError, RunFailedError, StopRunError, VoxtileError
 
@@ -32,12 +34,14 @@ class Setup:
         root: the corpus.
         stop_on_failure: leave at the first failed item.
         known: file with the uids that other conversions have stored, if any.
+        earlier: file with what earlier runs stored of inputs of this run, if any was converted before.
     """
 
     task: Task
     root: Path
     stop_on_failure: bool = False
     known: Path | None = None
+    earlier: Path | None = None
 
     @property
     def scratch(self) -> Path:
@@ -99,7 +103,7 @@ def run_job(setup: Setup, job: Job, rulings: Mapping[int, Ruling], taken: frozen
         RunFailedError: an item failed and the run is to stop; nothing of the job is published.
     """
     known = dict(rulings)
-    claimed = _Claimed(taken, KnownUids(setup.known) if setup.known else ())
+    claimed = Claimed(taken, KnownUids(setup.known) if setup.known else (), EarlierRows(setup.earlier))
     while True:
         writer = JobWriter(setup.root, job.stem)
         try:
@@ -154,19 +158,8 @@ def unwritable(root: Path, error: OSError) -> CorpusError:
     )
 
 
-@dataclass(frozen=True)
-class _Claimed:
-    """Uids that are stored elsewhere."""
-
-    by_jobs: Container[str]
-    by_others: Container[str]
-
-    def __contains__(self, uid: str) -> bool:
-        return uid in self.by_jobs or uid in self.by_others
-
-
 def _fill(
-    writer: JobWriter, setup: Setup, job: Job, rulings: Mapping[int, Ruling], claimed: _Claimed, report: Report
+    writer: JobWriter, setup: Setup, job: Job, rulings: Mapping[int, Ruling], claimed: Claimed, report: Report
 ) -> _Draft:
     draft = _Draft()
     for index, item in enumerate(job.items):
@@ -197,10 +190,11 @@ def stopped(item: Item, failure: Failure) -> RunFailedError:
 
 
 def _record(
-    writer: JobWriter, draft: _Draft, job: Job, index: int, outcome: Outcome | Failure, claimed: _Claimed
+    writer: JobWriter, draft: _Draft, job: Job, index: int, outcome: Outcome | Failure, claimed: Claimed
 ) -> None:
     item = job.items[index]
     stored: list[str] = []
+    added_to: list[str] = []
     reason: str | None
     error_class: str | None
     if isinstance(outcome, Failure):
@@ -208,18 +202,18 @@ def _record(
         draft.failures.append((item.source, outcome))
     else:
         try:
-            outcome, stored = _without_duplicates(outcome, item, draft, claimed)
+            outcome, stored, added_to = without_duplicates(outcome, item, draft.uids, claimed)
             _store(writer, outcome)
         except (StorageError, OSError, MemoryError):
             raise
         except Exception as error:  # a row that does not fit the schema, an array that no codec takes, …
             raise _WriteFailedError(index, failure_of(error)) from error
         status, error_class = outcome.status, None
-        reason = (outcome.reason or "dropped") if status == "dropped" else None
-        draft.uids.update(dict.fromkeys(stored))
+        reason = (outcome.reason or "dropped") if status == "dropped" else _reason_of_use(outcome)
+        draft.uids.update(dict.fromkeys([*stored, *added_to]))
         draft.failures.extend((item.source, failure) for failure in _failed_parts(outcome))
     draft.items.append(_done_item(job, index, outcome, status, reason, len(stored)))
-    draft.ledger.append(_ledger_row(item, job, status, reason, stored[0] if stored else None, error_class))
+    draft.ledger.append(_ledger_row(item, job, status, reason, next(iter([*stored, *added_to]), None), error_class))
     if isinstance(outcome, Outcome):
         draft.ledger.extend(_ledger_row(item, job, part.status, part.reason, part.uid) for part in outcome.parts)
 
@@ -250,31 +244,12 @@ def _done_item(
     )
 
 
+def _reason_of_use(outcome: Outcome) -> str | None:
+    return outcome.reason if outcome.reason in USED else None
+
+
 def _failed_parts(outcome: Outcome) -> list[Failure]:
     return [Failure(part.reason, "", part.detail) for part in outcome.parts if part.status == "failed"]
-
-
-def _without_duplicates(outcome: Outcome, item: Item, draft: _Draft, claimed: _Claimed) -> tuple[Outcome, list[str]]:
-    """Leave out samples that are stored elsewhere, and the rows about them; the uids that stay."""
-    if outcome.status == "dropped":
-        return replace(outcome, samples=()), []
-    kept: dict[str, Sample] = {}
-    duplicates: set[str] = set()
-    for sample in outcome.samples:
-        uid = sample.row["uid"]
-        if uid in kept:
-            raise CorpusError(f"'{item.source}' gives the sample {uid} twice")
-        if uid in draft.uids or uid in claimed:
-            duplicates.add(uid)
-        else:
-            kept[uid] = replace(sample, row={"source": item.source, **sample.row})
-    if duplicates and not kept:
-        return Outcome("dropped", reason="duplicate", parts=outcome.parts), []
-    tables = {
-        table: [row for row in rows if row.get("uid") not in duplicates] for table, rows in outcome.tables.items()
-    }
-    masks = tuple(mask for mask in outcome.masks if mask.row.get("uid") not in duplicates)
-    return replace(outcome, samples=tuple(kept.values()), tables=tables, masks=masks), list(kept)
 
 
 def _store(writer: JobWriter, outcome: Outcome) -> None:

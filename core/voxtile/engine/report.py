@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from voxtile.console import output
+from voxtile.engine.earlier import ADVICE
 from voxtile.engine.job import JobResult
 from voxtile.engine.plan import Job
 from voxtile.engine.progress import Progress
@@ -85,6 +86,8 @@ def print_summary(name: str, corpus: Path, summary: RunSummary) -> None:
     table.add_column(justify="right")
     table.add_row("inputs", str(summary.inputs))
     table.add_row("used", str(summary.used))
+    for reason, count in sorted(summary.again.items()):
+        table.add_row(f"  {escape(reason)}", str(count))
     for status in ("dropped", "failed"):
         table.add_row(
             status, str(getattr(summary, status)), style="red" if status == "failed" and summary.failed else None
@@ -105,6 +108,8 @@ def print_summary(name: str, corpus: Path, summary: RunSummary) -> None:
     if summary.earlier:
         table.add_row("from earlier runs", str(summary.earlier))
     console.print(table)
+    for reason in sorted({*summary.again, *summary.reasons["dropped"]} & ADVICE.keys()):
+        console.print(f"{reason}: {ADVICE[reason]}", highlight=False, markup=False, soft_wrap=True)
     for source, failure in summary.failures[:SHOWN_FAILURES]:
         console.print(
             f"failed: {source}: {failure.sentence} ({failure.reason})", highlight=False, markup=False, soft_wrap=True

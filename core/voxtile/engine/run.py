@@ -14,6 +14,7 @@ from voxtile.corpus.records import recorded_files
 from voxtile.corpus.writer import new_corpus
 from voxtile.engine.claims import Claims, save_known_uids, stored_uids
 from voxtile.engine.commit import DONE, DoneJob, read_done, remove_leftovers, sha256_of
+from voxtile.engine.earlier import converted_again, save_earlier_rows
 from voxtile.engine.failure import Failure
 from voxtile.engine.job import Setup, unwritable
 from voxtile.engine.local import Engine, ItemStarted, Session
@@ -40,7 +41,8 @@ def run_task(
 
     Jobs that are committed already are skipped, so the same call resumes a run that was killed and is harmless when all
     is done. The files are the same bytes whatever the number of workers. Samples whose uid the corpus holds already are
-    left out: their input is dropped as `duplicate`.
+    left out: their input is dropped as `duplicate`. Where an earlier run stored them from the same source, what is new
+    about them is added, see `voxtile.engine.earlier`.
 
     Args:
         task: what to do.
@@ -130,18 +132,22 @@ class _Run:
         for job in jobs.values():
             if job.id in done:
                 again |= claims.settle(job.id, stored_uids(self.root, job.stem))
-        setup = self._setup({job.stem for job in jobs.values()})
+        setup = self._setup({job.stem for job in jobs.values()}, converted_again(pending, done.values(), jobs.keys()))
         try:
             with RunProgress(self.task.name, pending) as progress, engine.session(setup) as session:
                 _drive(session, jobs, pending, again, claims, progress, failures, committed)
         finally:
             shutil.rmtree(setup.scratch, ignore_errors=True)
 
-    def _setup(self, own_stems: set[str]) -> Setup:
+    def _setup(self, own_stems: set[str], again: set[str]) -> Setup:
         setup = Setup(self.task, self.root, self.options.on_error == "stop")
         shutil.rmtree(setup.scratch, ignore_errors=True)
         setup.scratch.mkdir()
-        return replace(setup, known=save_known_uids(self.root, own_stems, setup.scratch / "known.arrow"))
+        return replace(
+            setup,
+            known=save_known_uids(self.root, own_stems, setup.scratch / "known.arrow"),
+            earlier=save_earlier_rows(self.root, again, own_stems, setup.scratch / "earlier.arrow"),
+        )
 
     def _record(
         self, done: Mapping[str, DoneJob], committed: Collection[str], extra: list[Path], seconds: float

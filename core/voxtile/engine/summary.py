@@ -23,6 +23,7 @@ class RunSummary:
         planned: number of inputs in the plan; more than the sum of these where a run was stopped.
         nbytes: bytes that this run (and those killed before it) wrote.
         reasons: status → reason → number of inputs.
+        again: reason → number of used inputs that an earlier run had converted in another form.
         left_out: reason → number of parts of inputs (tiles of a scene, patches of a slide) that were dropped.
         failures: (source, failure) of the inputs that failed in this run.
         earlier: how many of the inputs were committed by earlier runs.
@@ -36,6 +37,7 @@ class RunSummary:
     planned: int = 0
     nbytes: int = 0
     reasons: dict[str, Counter[str]] = field(default_factory=lambda: {"dropped": Counter(), "failed": Counter()})
+    again: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
     failures: list[tuple[str, Failure]] = field(default_factory=list)
     earlier: int = 0
@@ -49,7 +51,9 @@ class RunSummary:
             setattr(summary, item.status, getattr(summary, item.status) + 1)
             summary.samples += item.samples
             summary.left_out.update(item.left_out)
-            if item.status != "used":
+            if item.status == "used":
+                summary.again.update([item.reason] if item.reason else [])
+            else:
                 summary.reasons[item.status][item.reason or item.status] += 1
         return summary
 

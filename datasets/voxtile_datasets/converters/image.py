@@ -23,7 +23,6 @@ from voxtile.corpus.ingest.picture import PictureError, read_picture
 from voxtile.corpus.ingest.table import read_table
 from voxtile.corpus.ingest.text import caption_rows, check_texts
 from voxtile.corpus.splits import parse_fractions, split_of
-from voxtile.engine.plan import TaskIdentity
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.task import Item, Outcome, Row, Sample
 from voxtile.errors import InputError
@@ -85,7 +84,7 @@ class ImageTask:
 
     def items(self) -> Iterator[Item]:
         """One item a file; a repeated picture names the first one."""
-        seen = Duplicates(Path(self.corpus), TaskIdentity.of(self))
+        seen = Duplicates(Path(self.corpus), self.name)
         for picture in self.pictures:
             path = Path(self.root, picture.path)
             source = self.hidden("source", picture.path)

@@ -160,7 +160,7 @@ def test_other_settings_for_the_same_inputs_add_no_second_copy(tmp_path):
     run_task(FaultTask(("ok-1", "ok-2")), tmp_path, INLINE)
     summary = run_task(FaultTask(("ok-1", "ok-2", "ok-3"), licence="other"), tmp_path, INLINE)
     assert (summary.used, summary.dropped) == (1, 2)
-    assert summary.reasons["dropped"] == {"duplicate": 2}
+    assert summary.reasons["dropped"] == {"converted-before": 2}
     assert len(Corpus(tmp_path).table("captions")) == 3
     assert not verify(tmp_path).problems
 

@@ -15,7 +15,6 @@ from typing import Any
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.parts import part_paths, read_parts, table_schema
 from voxtile.engine.commit import read_done
-from voxtile.engine.plan import TaskIdentity
 
 
 @dataclass(frozen=True)
@@ -42,14 +41,14 @@ class Duplicates:
 
     Args:
         corpus: may not exist yet.
-        identity: of the task. What an interrupted run of the same task stored from the same source is no duplicate, so
-            that the plan of the resumed run is the same.
+        task: name of the task. What it stored from the same source, in whatever run, is no duplicate: the plan of a
+            resumed run is the same, and what is new about the picture is added to it.
     """
 
-    def __init__(self, corpus: Path, identity: TaskIdentity) -> None:
+    def __init__(self, corpus: Path, task: str) -> None:
         self._by_edges: dict[str, tuple[First, Callable[[], str]]] = {}
         self._by_hash: dict[str, First] = {}
-        self._stored = _stored_sources(corpus, identity)
+        self._stored = _stored_sources(corpus, task)
 
     def first_of(self, edges: str, owner: First, full_hash: Callable[[], str]) -> First | None:
         """Where the same picture was met before, or None when it is new.
@@ -75,16 +74,12 @@ class Duplicates:
         return None
 
 
-def _stored_sources(corpus: Path, identity: TaskIdentity) -> dict[str, tuple[str, bool]]:
-    """Uid → its source, and whether this task with this config stored it."""
+def _stored_sources(corpus: Path, task: str) -> dict[str, tuple[str, bool]]:
+    """Uid → its source, and whether this task stored it."""
     parts = part_paths(corpus, "samples")
     if not parts:
         return {}
-    own = {
-        done.stem
-        for done in read_done(corpus, identity.name)
-        if (done.version, done.config_sha256) == (identity.version, identity.config_sha256)
-    }
+    own = {done.stem for done in read_done(corpus, task)}
     stored: dict[str, tuple[str, bool]] = {}
     for part in parts:
         rows = read_parts([part], table_schema("samples"), ["uid", "source"])

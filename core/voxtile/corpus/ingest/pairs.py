@@ -19,7 +19,6 @@ from voxtile.corpus.ingest.picture import Picture, PictureError, read_picture
 from voxtile.corpus.ingest.text import Texts, caption_rows, check_texts
 from voxtile.corpus.splits import split_of
 from voxtile.engine.parallel import PlanReader
-from voxtile.engine.plan import TaskIdentity
 from voxtile.engine.task import Item, Outcome, Row, Sample, Status
 from voxtile.errors import InputError
 
@@ -112,7 +111,7 @@ class PairTask(ABC):
 
     def items(self) -> Iterator[Item]:
         """One item a pair; a repeated image names the first one."""
-        seen = Duplicates(Path(self.corpus), TaskIdentity.of(self))
+        seen = Duplicates(Path(self.corpus), self.name)
         empty = True
         for pair in self.pairs():
             empty = False

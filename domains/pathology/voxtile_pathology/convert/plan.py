@@ -65,7 +65,7 @@ def plan_items(inputs: Inputs, settings: WsiSettings, planner: Planner) -> list[
     names = [path.relative_to(inputs.root).as_posix() for path in paths]
     cases = Cases(names, inputs.unit, inputs.cases)
     drawn = [_annotation_file(inputs.annotations, path, len(paths)) for path in paths]
-    if settings.sampling == "annotations" and not any(drawn):
+    if inputs.annotations is not None and not any(drawn):
         raise InputError(
             f"no annotation file under '{inputs.annotations}' is named as a slide of '{inputs.source}'; "
             "give --annotations with a folder of files such as slide.geojson for slide.svs"

@@ -12,6 +12,7 @@ input folder. Example, for a Landsat crop whose file holds blue, green, red in t
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, date, datetime
@@ -26,7 +27,7 @@ from voxtile.bounded_text import load_yaml
 from voxtile.errors import ConfigError
 from voxtile_remote_sensing.bands.registry import COMMON_NAMES, Band, load_sensor
 from voxtile_remote_sensing.scenes.landsat_level import level_1_without_mtl
-from voxtile_remote_sensing.scenes.protocol import SceneError
+from voxtile_remote_sensing.scenes.protocol import SceneError, SceneRef
 
 FOLDER_FILE = "bands.yaml"
 MAX_BYTES = 1 << 20
@@ -144,6 +145,16 @@ def sidecar_of(path: str, files: Mapping[str, int], root: Path, given: Path | No
         if candidate in files:
             return candidate
     return None if given is None else str(given.resolve())
+
+
+def sidecar_digest(ref: SceneRef) -> str | None:
+    """SHA-256 (hex) of the sidecar of a scene, so that one which is edited makes another input; None without one."""
+    own = next((ref.root / name for name in ref.files if name.endswith(".yaml")), None)
+    file = own or ref.options.sidecar
+    if file is None or not file.is_file():
+        return None
+    with file.open("rb") as stream:
+        return hashlib.sha256(stream.read(MAX_BYTES + 1)).hexdigest()
 
 
 def read_sidecar(file: Path, where: str) -> Sidecar:

@@ -15,6 +15,7 @@ from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import ConfigError
 from voxtile_remote_sensing.scenes.open import PRODUCT_FOLDERS, find_scenes, open_scene
 from voxtile_remote_sensing.scenes.protocol import Scene, SceneError, SceneOptions, SceneRef
+from voxtile_remote_sensing.scenes.sidecar import sidecar_digest
 from voxtile_remote_sensing.splits.blocks import BlockGrid, BlockSplits
 from voxtile_remote_sensing.tiles.cut import cut
 from voxtile_remote_sensing.tiles.layers import groups_of
@@ -140,6 +141,8 @@ class GeotiffTask:
             "nbytes": ref.nbytes,
             "radius_m": radius_m,
         }
+        if (described := sidecar_digest(ref)) is not None:
+            inputs["sidecar_sha256"] = described
         strips: Sequence[tuple[int, int, int]] = known.strips if known is not None else ()
         if len(strips) < 2:  # a scene that could not be opened says why in its worker
             yield Item(ref.id, inputs | {"rows": None}, cost=strips[0][2] if strips else max(1, ref.nbytes))

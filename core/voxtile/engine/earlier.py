@@ -1,0 +1,157 @@
+"""What earlier runs stored of the inputs of this one, so that what arrives later is added and nothing is doubled.
+
+An input whose files or options have changed is processed again and gives samples that the corpus has. The samples stay
+as they are; rows about them (regions, captions, facts, …) are added where the corpus has none of the same origin. Rows
+are never replaced, so where it has some the new ones are left out, and the summary says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from voxtile.corpus.parts import part_paths, read_parts, table_schema
+from voxtile.engine.claims import KnownUids, write_sorted
+from voxtile.engine.commit import DoneJob
+from voxtile.engine.plan import Job
+from voxtile.engine.task import Row
+
+ADDED = "added"
+ADDED_IN_PART = "added-in-part"
+BESIDE_EARLIER = "beside-earlier"
+STORED_OTHERWISE = "stored-otherwise"
+CONVERTED_BEFORE = "converted-before"
+
+ADVICE: Mapping[str, str] = {
+    ADDED: "samples of an earlier run got what is new about them; the rest of them stays as it was stored",
+    ADDED_IN_PART: "samples of an earlier run got what is new about them, but where they had outlines, texts or facts "
+    "of the same origin these stay as they were stored; to have the new ones instead, convert into a new corpus",
+    BESIDE_EARLIER: "an earlier run made other samples of the same inputs, of other files or under other options, and "
+    "the corpus now holds both; to have the new ones alone, convert into a new corpus",
+    STORED_OTHERWISE: "an earlier run stored other outlines, texts or facts of the same origin with these samples, and "
+    "they stay as they are; to have the new ones instead, convert into a new corpus",
+    CONVERTED_BEFORE: "an earlier run stored these samples under other options, and they stay as they are; to have "
+    "other subjects, splits, licences or pixels, convert into a new corpus",
+}
+"""Reason → what it means for the corpus, and what to do."""
+
+USED = (ADDED, ADDED_IN_PART, BESIDE_EARLIER)
+"""Reasons of inputs that are used."""
+
+# Table → the columns that say who or what a row comes from, and those that say what it states.
+_COLUMNS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "captions": (("kind", "provider"), ("text",)),
+    "facts": (("source",), ("concept", "polarity", "value", "unit", "attributes", "region_id", "code")),
+    "regions": (("source",), ("phrase", "box")),
+    "scopes": (("vocabulary",), ("closed", "concepts")),
+    "scores": (("name", "producer"), ("value",)),
+}
+
+
+class EarlierRows:
+    """The samples that earlier runs stored of inputs of this run, and the rows that the corpus has about them.
+
+    Args:
+        path: a file by `save_earlier_rows`; None where no input was converted before.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._keys: KnownUids | tuple[()] = KnownUids(path) if path else ()
+
+    def has_sample(self, uid: str, source: str) -> bool:
+        """Whether an earlier run stored the sample, from this very source."""
+        return _key("samples", uid, source) in self._keys
+
+    def has_source(self, source: str) -> bool:
+        """Whether an earlier run stored any sample from this source."""
+        return _key("source", source) in self._keys
+
+    def has_row(self, table: str, row: Row) -> bool:
+        """Whether the corpus has a row that states the same."""
+        return bool(self._keys) and table in _COLUMNS and _exact(table, _normal(table, row)) in self._keys
+
+    def has_kind(self, table: str, row: Row) -> bool:
+        """Whether the corpus has any row about the sample of the same origin; true of tables that take none later."""
+        return table not in _COLUMNS or _origin(table, _normal(table, row)) in self._keys
+
+
+def converted_again(pending: Iterable[Job], done: Iterable[DoneJob], own: Collection[str]) -> set[str]:
+    """Stems of committed jobs outside this plan that hold an input of the pending ones, in another form.
+
+    Args:
+        pending: what is to be done.
+        done: committed jobs of the task, of any version and config.
+        own: ids of the plan's jobs.
+    """
+    sources = {_base(item.source) for job in pending for item in job.items}
+    return {job.stem for job in done if job.id not in own and any(_base(item.source) in sources for item in job.items)}
+
+
+def save_earlier_rows(root: Path, stems: Collection[str], own_stems: Collection[str], path: Path) -> Path | None:
+    """Write what the corpus has of the samples that jobs `stems` speak of; None where there are no such jobs.
+
+    Args:
+        root: the corpus.
+        stems: as `converted_again` finds them.
+        own_stems: jobs of this run, whose rows do not count.
+        path: of the file.
+    """
+    if not stems:
+        return None
+    uids: set[str] = set()
+    for table in ("samples", *_COLUMNS):
+        parts = [part for part in part_paths(root, table) if part.stem in stems]
+        uids.update(read_parts(parts, table_schema(table), ["uid"])["uid"].to_pylist())
+    keys = set(_sample_keys(root, uids, own_stems))
+    for table, (origin, content) in _COLUMNS.items():
+        for row in _rows_about(root, table, ["uid", *origin, *content], uids, own_stems):
+            keys |= {_origin(table, row), _exact(table, row)}
+    write_sorted(pa.chunked_array([pa.array(sorted(keys), pa.string())]), path)
+    return path
+
+
+def _sample_keys(root: Path, uids: set[str], own_stems: Collection[str]) -> Iterator[str]:
+    for row in _rows_about(root, "samples", ["uid", "source"], uids, own_stems):
+        yield _key("samples", row["uid"], row["source"])
+        yield _key("source", row["source"])
+
+
+def _rows_about(
+    root: Path, table: str, columns: list[str], uids: set[str], own_stems: Collection[str]
+) -> Iterator[Row]:
+    wanted = pa.array(sorted(uids), pa.string())
+    for part in part_paths(root, table):
+        if part.stem not in own_stems:
+            rows = read_parts([part], table_schema(table), columns)
+            yield from rows.filter(pc.is_in(rows["uid"], value_set=wanted)).to_pylist()
+
+
+def _normal(table: str, row: Row) -> Row:
+    """The row as Parquet gives it back: numbers of the column's type, None for what is not said."""
+    origin, content = _COLUMNS[table]
+    schema = pa.schema([table_schema(table).field(name) for name in ("uid", *origin, *content)])
+    normal: Row = pa.Table.from_pylist([{name: row.get(name) for name in schema.names}], schema=schema).to_pylist()[0]
+    return normal
+
+
+def _origin(table: str, row: Row) -> str:
+    return _key(table, row["uid"], *(row[name] for name in _COLUMNS[table][0]))
+
+
+def _exact(table: str, row: Row) -> str:
+    origin, content = _COLUMNS[table]
+    return _key(table, row["uid"], *(row[name] for name in origin), "states", *(row[name] for name in content))
+
+
+def _key(*parts: Any) -> str:  # noqa: ANN401
+    return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+
+
+def _base(source: str) -> str:
+    """Source of a file, of which an item may be a block (`slide.svs#00003`)."""
+    return source.partition("#")[0]

@@ -19,10 +19,11 @@ _ADDS = {
     "describe": ("captions",),
     "embed": ("embeddings",),
     "build": ("samples",),
-    "convert": ("samples",),
+    "convert": ("samples", "captions", "facts", "regions"),
 }
-# `facts --from series` shows the roles that `convert` wrote before it.
-_NOTHING_NEW = re.compile(r"nothing to do|already|up to date|0 inputs|roles of the series|from earlier runs")
+# What a command may say that adds nothing, where the very same one was run before; another one asks for something new.
+_NOTHING_NEW = re.compile(r"nothing to do|already|up to date|0 inputs|from earlier runs")
+_SHOWN = re.compile(r"roles of the series")  # `facts --from series` shows the roles that `convert` wrote
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Done:
         said: what it printed, both streams.
         before, after: rows of the corpus's tables.
         changed: files that are new or newer, relative to the folder.
+        earlier: commands that were run before it on the same files, in its section and those it takes them from.
     """
 
     command: str
@@ -43,6 +45,7 @@ class Done:
     before: Rows
     after: Rows
     changed: frozenset[str]
+    earlier: frozenset[str] = frozenset()
 
 
 def checked(done: Done) -> str:
@@ -81,7 +84,7 @@ def _said(done: Done) -> str:
 def _added(done: Done, tables: tuple[str, ...]) -> str:
     new = {table: done.after.get(table, 0) - done.before.get(table, 0) for table in tables}
     found = {table: count for table, count in new.items() if count > 0}
-    if not found and _NOTHING_NEW.search(done.said):
+    if not found and (_SHOWN.search(done.said) or (done.command in done.earlier and _NOTHING_NEW.search(done.said))):
         return "had been done before, and shows it"
     assert found, f"no row was added to {' or '.join(tables)}"
     return ", ".join(f"+{count} {table}" for table, count in found.items())

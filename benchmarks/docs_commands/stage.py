@@ -149,7 +149,7 @@ class Stage:
             if outcome.skipped:
                 yield outcome
             else:
-                yield _failed(outcome, None, problem, 0.0) if problem else self._run(outcome, folder, scene)
+                yield _failed(outcome, None, problem, 0.0) if problem else self._run(outcome, section, scene)
 
     def _give(self, folder: Path, scene: Scene) -> str:
         """Put what a scene needs into its folder; what went wrong, if anything."""
@@ -175,10 +175,12 @@ class Stage:
                 raise SystemExit(f"voxtile phantom {given.kind} failed: {said}")
         return home / given.part
 
-    def _run(self, outcome: Outcome, folder: Path, scene: Scene) -> Outcome:
+    def _run(self, outcome: Outcome, section: Section, scene: Scene) -> Outcome:
+        folder = self._folder(section)
         for pattern, line in scene.before.items():
             if re.search(pattern, outcome.command.text):
                 self._bash(line, folder)
+        earlier = frozenset(self._history(section))
         before, there, start = self._rows(outcome.run, folder), _files(folder), time.time()
         print(f"{outcome.command.place}: {outcome.run}", flush=True)
         status, said = self._bash(outcome.run, folder)
@@ -192,10 +194,20 @@ class Stage:
             return Outcome(outcome.command, outcome.run, "", status, f"as meant: {_last(said)}", False, seconds)
         changed = frozenset(name for name, _ in _files(folder) - there)
         try:
-            found = checked(Done(outcome.run, folder, said, before, self._rows(outcome.run, folder), changed))
+            after = self._rows(outcome.run, folder)
+            found = checked(Done(outcome.run, folder, said, before, after, changed, earlier))
         except AssertionError as error:
             return _failed(outcome, status, str(error), seconds)
         return Outcome(outcome.command, outcome.run, "", status, found, False, seconds)
+
+    def _history(self, section: Section) -> Iterator[str]:
+        """Commands that were run on the files of a section, in those that it takes them from too."""
+        log = self._folder(section) / "said.txt"
+        if log.is_file():
+            yield from (line[2:] for line in log.read_text("utf-8").splitlines() if line.startswith("$ "))
+        for given in SCENES[section].given.values():
+            if isinstance(given, From):
+                yield from self._history(given.section)
 
     def _rows(self, run: str, folder: Path) -> dict[str, int]:
         """Rows of the tables of the corpus that a command names."""

@@ -1,6 +1,6 @@
 """Small inputs that no command of voxtile makes; run by the Python of the environment under test.
 
-made.py uid CORPUS | rows CORPUS | xrays | chest | captioner | tokens | volumes | timm | few CORPUS |
+made.py uid CORPUS | rows CORPUS | embedded CORPUS | xrays | chest | captioner | tokens | volumes | timm | few CORPUS |
         exportable CORPUS | vision-model
 """
 
@@ -74,6 +74,13 @@ def rows(corpus: str) -> None:
     for part in parts:
         counts[part.parent.name] = counts.get(part.parent.name, 0) + pq.read_metadata(part).num_rows
     print(json.dumps(counts))
+
+
+def embedded(corpus: str) -> None:
+    """Print the name of the model whose embeddings a corpus has, as `voxtile embed` prints it."""
+    import pyarrow.dataset as ds
+
+    print(ds.dataset(Path(corpus, "tables", "embeddings")).head(1, columns=["model"]).to_pylist()[0]["model"])
 
 
 def xrays() -> None:

@@ -39,6 +39,7 @@ class Scene:
         run_as: pattern of a command → what stands in its place, by `re.sub`.
         skipped: pattern of a command → why it cannot be run here.
         exits: pattern of a command → the exit status that it has by intent, where that is not 0.
+        partly: patterns of commands that may refuse some of their inputs: exit 1 is right too, where rows were added.
         spans: code spans of the section's text that are run too, after its blocks.
     """
 
@@ -47,4 +48,5 @@ class Scene:
     run_as: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     exits: dict[str, int] = field(default_factory=dict)
+    partly: tuple[str, ...] = ()
     spans: tuple[str, ...] = ()

@@ -64,7 +64,12 @@ DOCS = {
         run_as={r"--compat": "last.ckpt medical/pneumoniamnist --corpus corpus --out report --compat"},
         spans=("voxtile evaluate --compat clip-benchmark",),
     ),
-    CAPTIONER: Scene(given={"corpus": XRAYS, "last.ckpt": Shell("made captioner")}),
+    # What so small a model says of a picture may contradict the picture's labels, and is refused then.
+    CAPTIONER: Scene(
+        given={"corpus": XRAYS, "last.ckpt": Shell("made captioner")},
+        run_as={r"--limit 4$": "--limit 16"},
+        partly=(r"--provider checkpoint",),
+    ),
     ("docs/caption-providers.md", "To try it"): Scene(
         given={"corpus": CT_CORPUS},
         run_as={r"^(python -m .*faulty_endpoint.*)$": r"(timeout 20 \1 || true) | head -n 1"},
@@ -77,7 +82,11 @@ DOCS = {
             "last.ckpt": From(CAPTIONER, "last.ckpt"),
         },
         before={r"--provider replay": f"rm -r corpus && {_BUILT}"},  # the cache lies beside it, and stays
-        run_as={r"(--provider replay) --model practice": r"\1 --limit 1"},  # it holds the replies of one model
+        partly=(r"--provider checkpoint",),
+        run_as={
+            r"(--provider checkpoint .*)--limit 4$": r"\1--limit 16",
+            r"(--provider replay) --model practice": r"\1 --limit 1",  # it holds the replies of one model
+        },
     ),
     ("docs/cards-and-exports.md", "A data card"): Scene(given={"corpus": CT_CORPUS}),
     ("docs/cards-and-exports.md", "Pairs for other trainers"): Scene(
@@ -234,12 +243,14 @@ DOCS = {
             "corpus.sources.parquet": From(SLIDES, "corpus.sources.parquet"),
             "model": Shell("made vision-model"),
         },
+        run_as={r"--(features|model) \./model": r'--\1 "$(made embedded corpus)"'},
     ),
     ("docs/pathology.md", "Texts where there are no reports"): Scene(
         given={
             "corpus": From(("docs/pathology.md", "Features of foundation models, and other tools"), "corpus"),
             "model": Shell("made vision-model"),
         },
+        run_as={r"--(features|model) \./model": r'--\1 "$(made embedded corpus)"'},
     ),
     ("docs/pathology.md", "Train, and say how good it is"): Scene(given={"corpus": From(DRAWN, "corpus")}),
     ("docs/pathology.md", "Show where it is"): Scene(

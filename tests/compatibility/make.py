@@ -88,8 +88,8 @@ def figures(source: Path) -> dict[str, object]:
         return {
             "api": embeddings(),
             "evaluate": evaluated(),
-            "next step by the config": next_step("config.yaml"),
-            "next step by the saved config": next_step("saved.yaml"),
+            "next steps by the config": next_steps("config.yaml"),
+            "next steps by the saved config": next_steps("saved.yaml"),
             "embed": embedded(),
             "jobs of materialize": materialized() if source.name != "remote_sensing" else [],  # tiles stay as they are
         }
@@ -130,14 +130,18 @@ def evaluated() -> list[dict[str, object]]:
     return rows
 
 
-def next_step(config: str) -> dict[str, object]:
-    """Losses of a third step from the checkpoint, and the norm of each tensor of weights after it."""
+def next_steps(config: str) -> dict[str, object]:
+    """Losses of two steps from the checkpoint on, and the norm of each tensor of weights after them.
+
+    The first takes its learning rate from the checkpoint, the second from the schedule.
+    """
     import torch
 
-    fitted = fit(Path(config), "--ckpt_path", "last.ckpt", "--trainer.max_steps", "3")
+    fitted = fit(Path(config), "--ckpt_path", "last.ckpt", "--trainer.max_steps", "4")
     with (fitted / "metrics.csv").open(encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["train/lr"]]
-    shown = {name: float(value) for name, value in rows[-1].items() if name.startswith("train/") or name == "loss"}
+    names = [name for name in rows[0] if name.startswith("train/") or name == "loss"]
+    shown = [{name: float(row[name]) for name in names} for row in rows]
     weights = torch.load(fitted / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     return {"logged": shown, "weights": {name: float(value.double().norm()) for name, value in weights.items()}}
 

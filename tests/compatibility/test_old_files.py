@@ -27,7 +27,7 @@ def measured():
 @pytest.mark.parametrize("domain", DOMAINS)
 @pytest.mark.parametrize(
     "what",
-    ["api", "embed", "evaluate", "jobs of materialize", "next step by the config", "next step by the saved config"],
+    ["api", "embed", "evaluate", "jobs of materialize", "next steps by the config", "next steps by the saved config"],
 )
 def test_old_files_give_their_figures_to_the_last_digit(measured, domain, what):
     recorded = json.loads((HERE / domain / "figures.json").read_text(encoding="utf-8"))

@@ -207,9 +207,10 @@ class Stage:
         log = self._folder(section) / "said.txt"
         if log.is_file():
             yield from (line[2:] for line in log.read_text("utf-8").splitlines() if line.startswith("$ "))
-        for given in SCENES[section].given.values():
-            if isinstance(given, From):
-                yield from self._history(given.section)
+        for name, given in SCENES[section].given.items():
+            if isinstance(given, From):  # where it may have had another name
+                for line in self._history(given.section):
+                    yield " ".join(name if word == given.path else word for word in line.split(" "))
 
     def _rows(self, run: str, folder: Path) -> dict[str, int]:
         """Rows of the tables of the corpus that a command names."""

@@ -13,6 +13,7 @@ from voxtile.export.huggingface import run_hugging_face, write_hugging_face
 from voxtile.export.onnx import INT8, quantise, require_onnx, run_onnx, write_onnx
 from voxtile.export.openclip import run_open_clip, write_open_clip
 from voxtile.export.source import Embedded, Probes, Source, embed, read_probes, read_source
+from voxtile.export.tokenizer import Standalone, standalone
 
 
 def export_open_clip(checkpoint: Path, out: Path, *, corpus: Path, samples: int = 16) -> None:
@@ -94,13 +95,14 @@ def _export(
     probes = read_probes(corpus, source.preset, samples)
     with unfinished(out) as folder:
         write(source, folder, probes)
-        write_settings(source, checkpoint, target, folder)
+        tokenizer = standalone(source.encoder.text.tokenizer, probes.texts) if target == "onnx" else None
+        write_settings(source, checkpoint, target, folder, tokenizer)
         answers = run_onnx(folder, source, probes) if run is None else run(folder, probes)
         found = compare(embed(source, probes), answers)
         refuse_beyond(found, target)
         loss = _quantised(source, folder, probes, answers) if int8 else None
         write_findings(source, target, folder, found, loss)
-    _say(out, found, loss)
+    _say(out, found, loss, tokenizer)
 
 
 def _quantised(source: Source, folder: Path, probes: Probes, full: Embedded) -> Loss:
@@ -108,13 +110,15 @@ def _quantised(source: Source, folder: Path, probes: Probes, full: Embedded) -> 
     return loss_of(full, run_onnx(folder, source, probes, INT8))
 
 
-def _say(out: Path, found: Comparison, loss: Loss | None) -> None:
+def _say(out: Path, found: Comparison, loss: Loss | None, tokenizer: Standalone | None) -> None:
     console = Console(highlight=False, soft_wrap=True)
     console.print(
         f"wrote '{out}'; largest difference from the checkpoint {found.largest:.1e} on {found.samples} images and "
         f"{found.texts} texts",
         markup=False,
     )
+    if tokenizer is not None and tokenizer.why is not None:
+        console.print(f"no tokenizer.json is written: {tokenizer.why}", markup=False)
     if loss is not None:
         console.print(
             f"8-bit graphs: lowest cosine with float32 {loss.image_cosine:.4f} (images) and {loss.text_cosine:.4f} "

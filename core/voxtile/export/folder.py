@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from voxtile.errors import ExportError
 from voxtile.evaluate.provenance import file_hash
 from voxtile.export.comparison import LIMIT, Comparison, Loss
 from voxtile.export.source import Source
+from voxtile.export.tokenizer import Standalone
 from voxtile.models.openclip import OpenClipTokenizer
 
 SETTINGS, TOKENIZER, CARD = "voxtile.json", "tokenizer.json", "README.md"
@@ -54,12 +55,20 @@ def unfinished(out: Path) -> Iterator[Path]:
         temporary.rename(out)
 
 
-def write_settings(source: Source, checkpoint: Path, target: str, folder: Path) -> None:
-    """Write what the target's own files have no place for: preset, scale, facts, tokenizer, where it comes from."""
-    tokenizer = source.encoder.text.tokenizer
-    state = tokenizer.to_json()
-    if state is not None:
-        (folder / TOKENIZER).write_text(state, encoding="utf-8")
+def write_settings(
+    source: Source, checkpoint: Path, target: str, folder: Path, tokenizer: Standalone | None = None
+) -> None:
+    """Write what the target's own files have no place for: preset, scale, facts, tokenizer, where it comes from.
+
+    Args:
+        source: what is exported.
+        checkpoint: its file.
+        target: `open_clip`, `huggingface` or `onnx`.
+        folder: of the export.
+        tokenizer: as a file, where the target has none of its own.
+    """
+    if tokenizer is not None and tokenizer.state is not None:
+        (folder / TOKENIZER).write_text(tokenizer.state, encoding="utf-8")
     content = {
         "format": FORMAT,
         "target": target,
@@ -72,7 +81,7 @@ def write_settings(source: Source, checkpoint: Path, target: str, folder: Path) 
         "logit_scale": source.encoder.logit_scale.item(),
         "logit_bias": source.bias,
         "facts": list(source.head.fact_names) if source.head is not None else [],
-        "tokenizer": _tokenizer(tokenizer, state is not None or (target == "onnx" and (folder / TOKENIZER).is_file())),
+        "tokenizer": _tokenizer(source.encoder.text.tokenizer, tokenizer),
     }
     (folder / SETTINGS).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
@@ -87,11 +96,47 @@ def write_findings(source: Source, target: str, folder: Path, found: Comparison,
     (folder / CARD).write_text(_card(source, target, settings, found, loss), encoding="utf-8")
 
 
-def _tokenizer(tokenizer: object, is_file: bool) -> dict[str, Any]:
-    if is_file:
-        return {"kind": "tokenizers", "file": TOKENIZER, "padding": 0}
+def _tokenizer(tokenizer: object, made: Standalone | None) -> dict[str, Any]:
+    if made is not None:
+        return made.about | ({"file": TOKENIZER} if made.state is not None else {})
     name = "clip" if isinstance(tokenizer, OpenClipTokenizer) and tokenizer.is_clip else type(tokenizer).__name__
     return {"kind": name, "context": getattr(tokenizer, "context", None)}
+
+
+def _texts(tokenizer: Mapping[str, Any]) -> list[str]:
+    """The card's words on how a text becomes tokens."""
+    if "file" not in tokenizer:
+        return [
+            "",
+            f"There is no `{TOKENIZER}` in this folder: {tokenizer['why']}. Make `tokens` with {tokenizer['kind']}.",
+        ]
+    notes = [
+        f"texts are cut at {tokenizer['context']} tokens",
+        f"padded with 0 on the {tokenizer['padding_side']} to "
+        + ("the longest" if tokenizer["padded_to"] == "longest" else f"{tokenizer['padded_to']} tokens"),
+        "upper and lower case are the same" if tokenizer["lowercase"] else "upper and lower case differ",
+    ]
+    if tokenizer["cleaning"]:
+        notes.append(
+            f"texts are cleaned as open_clip's `{tokenizer['cleaning']}` does, but HTML entities and wrongly decoded "
+            "characters stay, which `ftfy.fix_text` and `html.unescape` mend"
+        )
+    if tokenizer["longest_text"]:
+        notes.append(f"give it the first {tokenizer['longest_text']} characters of a text")
+    return [
+        "",
+        "Texts become tokens with the library tokenizers alone, in the graph's own numbers:",
+        "",
+        "```python",
+        "import numpy",
+        "import tokenizers",
+        "",
+        f'tokenizer = tokenizers.Tokenizer.from_file("FOLDER/{TOKENIZER}")  # cuts and pads by itself',
+        "tokens = numpy.array([encoding.ids for encoding in tokenizer.encode_batch(texts)], numpy.int64)",
+        "```",
+        "",
+        f"In that file {'; '.join(notes)}.",
+    ]
 
 
 def _card(source: Source, target: str, settings: dict[str, Any], found: Comparison, loss: Loss | None) -> str:
@@ -124,6 +169,7 @@ def _card(source: Source, target: str, settings: dict[str, Any], found: Comparis
         "```python",
         _LOADING[target],
         "```",
+        *(_texts(settings["tokenizer"]) if target == "onnx" else ()),
         "",
         "## Preprocessing",
         "",

@@ -14,9 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from voxtile.errors import ExportError, MissingExtraError
-from voxtile.export.folder import TOKENIZER
 from voxtile.export.source import Embedded, Probes, Source
-from voxtile.export.tokenizer import standalone
 from voxtile.models.dual import DualEncoder
 
 if TYPE_CHECKING:
@@ -53,7 +51,7 @@ class _TextGraph(nn.Module):
 
 
 def write_onnx(source: Source, folder: Path, probes: Probes) -> None:
-    """Write image.onnx and text.onnx, opset 18; batch size and text length are free; and CLIP's tokenizer as a file.
+    """Write image.onnx and text.onnx, opset 18; batch size and text length are free.
 
     Raises:
         ExportError: a tower does something that ONNX has no operator for.
@@ -69,8 +67,6 @@ def write_onnx(source: Source, folder: Path, probes: Probes) -> None:
     _export(_ImageGraph(source.encoder, source.head), images, "images", outputs, {0: count}, folder / f"{IMAGE}.onnx")
     axes = {0: count} if _fixed_length(source) else {0: count, 1: free}
     _export(_TextGraph(source.encoder), tokens, "tokens", [EMBEDDINGS], axes, folder / f"{TEXT}.onnx")
-    if (made := standalone(source.encoder.text.tokenizer, probes.texts)) is not None:
-        (folder / TOKENIZER).write_text(made, encoding="utf-8")
 
 
 def quantise(folder: Path) -> None:

@@ -17,9 +17,9 @@ from voxtile.data.presets import preset_from_config
 from voxtile.errors import CheckpointError, ConfigError
 from voxtile.export.folder import FORMAT, SETTINGS, TOKENIZER
 from voxtile.export.onnx import IMAGE, INT8, TEXT, session
+from voxtile.models.tokenizer import CHARACTERS_A_TOKEN
 
 _LEAST = 1e-7  # of a probability, before its logit
-_CHARACTERS_A_TOKEN = 32  # as the tokenizer that was exported cuts before it encodes
 
 
 class OnnxPair:
@@ -101,11 +101,13 @@ def _encoder(folder: Path, settings: dict[str, Any]) -> Any:  # noqa: ANN401 - a
     if settings["kind"] != "tokenizers":
         raise ConfigError(
             f"the export '{folder}' has a tokenizer of kind '{settings['kind']}', which is not in the folder; run its "
-            "graphs with onnxruntime and tokens of your own"
+            "graphs with onnxruntime and tokens of your own, or evaluate the checkpoint"
         )
     own = tokenizers.Tokenizer.from_str((folder / TOKENIZER).read_text("utf-8"))
-    own.enable_padding(pad_id=int(settings["padding"]))
-    limit = (own.truncation or {}).get("max_length", 10**6) * _CHARACTERS_A_TOKEN
+    if own.padding is None:  # of an older export; a file that says how it pads is taken at its word
+        own.enable_padding(pad_id=int(settings["padding"]))
+    older = (own.truncation or {}).get("max_length", 10**6) * CHARACTERS_A_TOKEN
+    limit: int | None = settings.get("longest_text", older)
 
     def encode(texts: Sequence[str]) -> Any:  # noqa: ANN401 - an array
         return np.array([e.ids for e in own.encode_batch([text[:limit] for text in texts])], np.int64)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,11 @@ from voxtile.models.tower import ImageTower, TextTower, expected_size, weights_b
 from voxtile.types import Encoded
 
 _SCHEMAS = ("hf-hub:", "local-dir:")
+Cleaning: TypeAlias = Literal["whitespace", "lower", "canonicalize"]
+"""What open_clip does to a text: spaces alone, lower case too, or lower case without ASCII punctuation."""
+_CLEANING: Mapping[str, Cleaning] = MappingProxyType(  # by open_clip's functions
+    {"_clean_whitespace": "whitespace", "_clean_lower": "lower", "_clean_canonicalize": "canonicalize"}
+)
 
 
 def create(name: str, pretrained: str | None) -> nn.Module:
@@ -117,6 +123,31 @@ class OpenClipTokenizer:
     def size(self) -> int:
         """Number of token indices."""
         return int(self._tokenizer.vocab_size) if self.is_clip else len(self._tokenizer.tokenizer)
+
+    @property
+    def library(self) -> Any:  # noqa: ANN401 - transformers has no types
+        """The tokenizer of transformers that does the work, where it is not CLIP's own encoding."""
+        return self._tokenizer.tokenizer
+
+    @property
+    def numbers(self) -> dict[int, int]:
+        """Index here of each token that has another one there."""
+        return {0: self.padding, self.padding: 0} if self.padding else {}
+
+    @property
+    def drops_ends(self) -> bool:
+        """Whether open_clip writes 0 over the marks between and after texts."""
+        return bool(getattr(self._tokenizer, "strip_sep_token", False))
+
+    @property
+    def cleaning(self) -> Cleaning | None:
+        """What open_clip does to a text first; None where it also chooses or places tokens by code of its own."""
+        own = self._tokenizer
+        if type(own).__name__ == "SigLipTokenizer":
+            return "canonicalize"
+        if getattr(own, "reduction_fn", None) or getattr(own, "tokenizer_mode", None):
+            return None
+        return _CLEANING.get(getattr(own.clean_fn, "__name__", ""))
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of tokens without start, end and padding."""

@@ -16,7 +16,7 @@ _SPECIAL = ("<pad>", "<start>", "<end>")
 _NO_VOCABULARY = (
     "the tokenizer has no vocabulary yet; train the model or load a checkpoint first, e.g. with --ckpt_path last"
 )
-_CHARACTERS_A_TOKEN = 32  # a text is cut at context · 32 characters before tokenising: no token is longer in practice
+CHARACTERS_A_TOKEN = 32  # a text is cut at context · 32 characters before tokenising: no token is longer in practice
 
 
 Beyond = Literal["cut", "refuse"]
@@ -89,7 +89,7 @@ class SubwordTokenizer:
         """
         if self._tokenizer is None:
             raise ConfigError(_NO_VOCABULARY)
-        limit = self.context * _CHARACTERS_A_TOKEN
+        limit = self.context * CHARACTERS_A_TOKEN
         encodings = self._tokenizer.encode_batch([text[:limit] for text in texts])
         longer = [bool(e.overflowing) or len(t) > limit for e, t in zip(encodings, texts, strict=True)]
         if self.beyond == "refuse":

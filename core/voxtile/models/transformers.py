@@ -52,6 +52,18 @@ class HuggingFaceTokenizer:
         """Number of token indices."""
         return max(len(self._tokenizer), self._zero + 1)
 
+    @property
+    def library(self) -> Any:  # noqa: ANN401 - transformers has no types
+        """The tokenizer of transformers itself."""
+        return self._tokenizer
+
+    @property
+    def numbers(self) -> dict[int, int]:
+        """Index here of each token that has another one there, padding aside."""
+        if not self._zero:
+            return {}
+        return {0: self._zero} if self._zero != self.padding else {0: self.padding, self.padding: 0}
+
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of tokens without start, end and padding."""
         own = self.original(torch.as_tensor(list(tokens), dtype=torch.int64)).tolist()

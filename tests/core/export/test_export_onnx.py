@@ -1,6 +1,7 @@
 """ONNX exports: onnxruntime gives the checkpoint's numbers for any tower, and 8 bits state what they lose."""
 
 import json
+import shutil
 
 import numpy as np
 import onnx
@@ -9,8 +10,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 from onnx import numpy_helper
+from tests.core.export import text_folders
+from tokenizers import Tokenizer
 
-from voxtile.errors import ExportError
+from voxtile.cli import main
+from voxtile.errors import ConfigError, ExportError
 from voxtile.export import command
 from voxtile.export.command import export_onnx
 from voxtile.export.comparison import loss_of
@@ -46,10 +50,7 @@ def test_a_volume_model_answers_as_its_checkpoint_also_in_batches_of_other_sizes
         np.testing.assert_allclose(embeddings, model.encode_images(batch), atol=1e-5)
         np.testing.assert_allclose(facts, model.fact_logits(batch).sigmoid(), atol=1e-5)
     texts = ["nodule", "a much longer text on an effusion of the left side", "x"]
-    import tokenizers
-
-    tokenizer = tokenizers.Tokenizer.from_file(str(out / "tokenizer.json"))
-    tokenizer.enable_padding(pad_id=0)
+    tokenizer = Tokenizer.from_file(str(out / "tokenizer.json"))
     tokens = np.array([e.ids for e in tokenizer.encode_batch(texts)], np.int64)
     (embeddings,) = graph(out, "text").run(None, {"tokens": tokens})
     np.testing.assert_allclose(embeddings, model.encode_texts(texts), atol=1e-5)
@@ -83,7 +84,8 @@ def test_bands_and_both_small_text_towers(tmp_path, bands, save, text):
     compared = json.loads((tmp_path / "out" / "voxtile.json").read_text())["compared"]
     assert max(compared["image"], compared["text"]) < 1e-5
     settings = json.loads((tmp_path / "out" / "voxtile.json").read_text())
-    assert settings["tokenizer"] == {"kind": "tokenizers", "file": "tokenizer.json", "padding": 0}
+    about = {"kind": "tokenizers", "file": "tokenizer.json", "padding": 0, "context": 16, "longest_text": 512}
+    assert about.items() <= settings["tokenizer"].items()
     assert (tmp_path / "out" / "tokenizer.json").is_file()
 
 
@@ -121,9 +123,67 @@ def test_vits_of_any_bands(tmp_path, bands, save, bag):
 
 @pytest.mark.sweep
 def test_open_clip_towers(tmp_path, pictures, save, clip_towers, picture_preset):
-    export_onnx(save(*clip_towers(), picture_preset), tmp_path / "out", corpus=pictures, samples=3)
+    checkpoint = save(*clip_towers(), picture_preset)
+    export_onnx(checkpoint, tmp_path / "out", corpus=pictures, samples=3)
     compared = json.loads((tmp_path / "out" / "voxtile.json").read_text())["compared"]
     assert max(compared["image"], compared["text"]) < 1e-5
+    wanted = load_model(str(checkpoint)).encode_texts(LONG)
+    torch.testing.assert_close(load_model(str(tmp_path / "out")).encode_texts(LONG), wanted, atol=1e-5, rtol=0)
+
+
+CONV = {
+    "class_path": "voxtile.models.conv.ConvTower",
+    "init_args": {"dimensions": 2, "channels": 3, "widths": [8], "blocks": [1], "width": 8},
+}
+LONG = ["a nodule", "no effusion; “LEFT” lung, naïve", "nodule " * 60, ""]
+
+
+def hugging_face(folder, context=24, **options):
+    return {
+        "class_path": "voxtile.models.transformers.HuggingFaceText",
+        "init_args": {"name": str(folder), "pretrained": False, "context": context, **options},
+    }
+
+
+@pytest.mark.parametrize("kind", ["bert", pytest.param("roberta", marks=pytest.mark.sweep)])
+def test_a_hugging_face_text_goes_from_words_to_embeddings_with_the_folder_alone(
+    tmp_path, pictures, save, picture_preset, kind, capsys
+):
+    (tmp_path / "text").mkdir()
+    tower = hugging_face(getattr(text_folders, kind)(tmp_path / "text"), pooling="mean")
+    checkpoint = save(CONV, tower, picture_preset)
+    out = tmp_path / "out"
+    assert main(["export", str(checkpoint), str(out), "--to", "onnx", "--corpus", str(pictures), "--samples", "4"]) == 0
+    assert "tokenizer" not in capsys.readouterr().out
+    wanted = load_model(str(checkpoint)).encode_texts(LONG)
+    own = Tokenizer.from_file(str(out / "tokenizer.json"))
+    tokens = np.array([encoding.ids for encoding in own.encode_batch(LONG)], np.int64)
+    assert tokens.shape == (4, 24)
+    (embeddings,) = graph(out, "text").run(["embeddings"], {"tokens": tokens})
+    np.testing.assert_allclose(embeddings, wanted, atol=1e-5)
+    shutil.rmtree(tmp_path / "text")  # nobody needs it any more
+    torch.testing.assert_close(load_model(str(out)).encode_texts(LONG), wanted, atol=1e-5, rtol=0)
+    settings = json.loads((out / "voxtile.json").read_text())["tokenizer"]
+    assert (settings["context"], settings["padding_side"], settings["padding"]) == (24, "right", 0)
+    card = (out / "README.md").read_text()
+    assert 'tokenizers.Tokenizer.from_file("FOLDER/tokenizer.json")' in card
+    assert "texts are cut at 24 tokens; padded with 0 on the right to the longest; upper and lower case" in card
+
+
+def test_a_tokenizer_that_has_no_file_is_said_and_nothing_is_refused(tmp_path, pictures, save, picture_preset, capsys):
+    (tmp_path / "text").mkdir()
+    checkpoint = save(CONV, hugging_face(text_folders.in_python(tmp_path / "text")), picture_preset)
+    out = tmp_path / "out"
+    assert main(["export", str(checkpoint), str(out), "--to", "onnx", "--corpus", str(pictures), "--samples", "4"]) == 0
+    assert (out / "text.onnx").is_file()
+    assert not (out / "tokenizer.json").exists()
+    why = "ByT5Tokenizer of transformers runs in Python or sentencepiece and has no tokenizer.json"
+    assert f"no tokenizer.json is written: {why}" in " ".join(capsys.readouterr().out.split())
+    assert why in (out / "README.md").read_text()
+    with pytest.raises(
+        ConfigError, match=r"'HuggingFaceTokenizer', which is not in the folder.*evaluate the checkpoint"
+    ):
+        load_model(str(out))
 
 
 @pytest.mark.sweep

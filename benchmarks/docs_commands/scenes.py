@@ -64,6 +64,9 @@ DOCS = {
         run_as={r"--compat": "last.ckpt medical/pneumoniamnist --corpus corpus --out report --compat"},
         spans=("voxtile evaluate --compat clip-benchmark",),
     ),
+    ("docs/benchmarks.md", "The code itself †"): Scene(
+        spans=("voxtile evaluate --help", "lightning fit --help"),
+    ),
     # What so small a model says of a picture may contradict the picture's labels, and is refused then.
     CAPTIONER: Scene(
         given={"corpus": XRAYS, "last.ckpt": Shell("made captioner")},

@@ -71,7 +71,7 @@ def standalone(tokenizer: Any, texts: Sequence[str]) -> Standalone:  # noqa: ANN
         _compare(made, tokenizer, texts)
     except _NoFileError as error:
         return Standalone(None, {"kind": _kind(tokenizer), "context": context, "why": str(error)}, str(error))
-    return Standalone(made.tokenizer.to_str(pretty=True), _about(made, context))
+    return Standalone(made.tokenizer.to_str(pretty=True), _about(made, tokenizer.context))
 
 
 def _made(tokenizer: Any) -> _Made:  # noqa: ANN401
@@ -166,12 +166,12 @@ def _same(own: Tokenizer, longest: int | None, tokenizer: Any, texts: Sequence[s
         expected, _ = tokenizer.encode(texts)
     finally:
         tokenizer.beyond = refuses
-    return [encoding.ids for encoding in own.encode_batch([t[:longest] for t in texts])] == expected.tolist()
+    return bool([encoding.ids for encoding in own.encode_batch([t[:longest] for t in texts])] == expected.tolist())
 
 
 def _about(made: _Made, context: int) -> dict[str, Any]:
     own = made.tokenizer
-    padding = own.padding
+    padding: dict[str, Any] = own.padding or {}
     upper, lower = (
         encoding.ids for encoding in own.encode_batch(["NODULE of the Left LUNG", "nodule of the left lung"])
     )

@@ -21,6 +21,7 @@ from playwright.sync_api import Browser, Error, sync_playwright
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 SCHEMES = ("light", "dark")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 _TALLEST = 16_000  # pixels of a picture: Chromium draws no larger one
 _WIDE = """() => Math.max(document.documentElement.scrollWidth, document.body.scrollWidth) - innerWidth"""
 _AXE = """() => axe.run(document, {resultTypes: ['violations']}).then(found => found.violations.map(
@@ -67,7 +68,7 @@ def main():
     total: Counter[tuple[str, str]] = Counter()
     wrong = 0
     with sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
+        browser = started.chromium.launch(executable_path=chromium, args=_FLAGS)
         for page in given.pages:
             cells, rules, widest = [], {}, 0
             for window in windows:

@@ -20,9 +20,9 @@ from voxtile.corpus.schema import SAMPLES
 from voxtile.errors import CorpusError
 
 MOST_SHOWN = 20_000
-_COLOURS = {"train": "#3b82f6", "val": "#a371f7", "test": "#2da44e"}  # legible on white and on black
-_OTHER = "#8b949e"
-_INK = "#7d8590"
+_COLOURS = {"train": "#3b82f6", "val": "#a371f7", "test": "#2a9c4a"}  # legible on white and on black
+_OTHER = "#7d8793"
+_MARKERS = {"train": "o", "val": "s", "test": "^"}  # told apart without colour too
 _DOT_BELOW = 1 / 250  # of the map's width: smaller footprints get a dot, or they could not be seen
 _WIDTH_IN, _DPI = 8.6, 130
 
@@ -32,13 +32,21 @@ class FootprintMap:
     """The picture.
 
     Attributes:
-        data: `data:` URI of a PNG with a transparent ground.
+        data: `data:` URI of a PNG with a transparent ground: the footprints alone, from edge to edge.
         shown, total: footprints drawn and present.
+        width, height: of the picture, in any unit.
+        meridians, parallels: (place in percent from the left or the top, what is written there).
+        splits: those that are drawn.
     """
 
     data: str
     shown: int
     total: int
+    width: float
+    height: float
+    meridians: Sequence[tuple[float, str]]
+    parallels: Sequence[tuple[float, str]]
+    splits: Sequence[str]
 
 
 def draw_map(corpus: Corpus, scheme: str = "default") -> FootprintMap | None:
@@ -67,7 +75,7 @@ def draw_map(corpus: Corpus, scheme: str = "default") -> FootprintMap | None:
     groups: dict[str, list[Ring]] = {}
     for split, rings in shown:
         groups.setdefault(split, []).extend(rings)
-    return FootprintMap(_draw(groups), len(shown), total)
+    return _draw(groups, len(shown), total)
 
 
 def _places(corpus: Corpus) -> Sequence[tuple[str, bytes]]:
@@ -84,40 +92,54 @@ def _places(corpus: Corpus) -> Sequence[tuple[str, bytes]]:
     return list(places)
 
 
-def _draw(groups: Mapping[str, Sequence[Ring]]) -> str:
+def _draw(groups: Mapping[str, Sequence[Ring]], shown: int, total: int) -> FootprintMap:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.collections import PolyCollection
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     points = np.array([point for rings in groups.values() for ring in rings for point in ring])
     x0, y0, x1, y1, aspect = _extent(points)
-    height = 0.9 * _WIDTH_IN * (y1 - y0) * aspect / (x1 - x0) + 0.75
+    height = _WIDTH_IN * (y1 - y0) * aspect / (x1 - x0)
     figure = Figure(figsize=(_WIDTH_IN, height), dpi=_DPI)
     FigureCanvasAgg(figure)
-    axes = figure.add_axes((0.08, 0.6 / height, 0.9, 1 - 0.75 / height))
+    axes = figure.add_axes((0, 0, 1, 1))
     order = {name: i for i, name in enumerate(SPLIT_ORDER)}
-    for split, rings in sorted(groups.items(), key=lambda item: (order.get(item[0], len(order)), item[0])):
-        colour = _COLOURS.get(split, _OTHER)
-        shapes = [np.array(ring) for ring in rings]
-        axes.add_collection(PolyCollection(shapes, facecolors=colour, edgecolors=colour, alpha=0.45, linewidths=0.6))
+    names = sorted(groups, key=lambda name: (order.get(name, len(order)), name))
+    for split in names:
+        colour, marker = _COLOURS.get(split, _OTHER), _MARKERS.get(split, "D")
+        shapes = [np.array(ring) for ring in groups[split]]
+        axes.add_collection(PolyCollection(shapes, facecolors=(colour, 0.45), edgecolors=colour, linewidths=0.8))
         small = [ring.mean(axis=0) for ring in shapes if np.ptp(ring[:, 0]) < _DOT_BELOW * (x1 - x0)]
         if small:
             xs, ys = np.array(small).T
-            axes.plot(xs, ys, linestyle="none", marker="o", markersize=3.2, markeredgewidth=0, color=colour, alpha=0.7)
+            axes.plot(
+                xs, ys, linestyle="none", marker=marker, markersize=6, markeredgewidth=0, color=colour, alpha=0.85
+            )
     axes.set_xlim(x0, x1)
     axes.set_ylim(y0, y1)
-    axes.set_aspect(aspect)
-    axes.grid(color=_INK, alpha=0.25, linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.xaxis.set_major_formatter(lambda value, _: _degrees(value, "E", "W"))
-    axes.yaxis.set_major_formatter(lambda value, _: _degrees(value, "N", "S"))
-    axes.tick_params(colors=_INK, labelsize=8)
-    axes.locator_params(nbins=6)
-    for spine in axes.spines.values():
-        spine.set_color(_INK)
+    axes.set_axis_off()
     stream = io.BytesIO()
     figure.savefig(stream, format="png", transparent=True)
-    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    ticks = MaxNLocator(nbins=4)
+    return FootprintMap(
+        data=f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}",
+        shown=shown,
+        total=total,
+        width=_WIDTH_IN,
+        height=height,
+        meridians=_lines(ticks.tick_values(x0, x1), x0, x1, "E", "W"),
+        parallels=_lines(ticks.tick_values(y0, y1), y1, y0, "N", "S"),
+        splits=names,
+    )
+
+
+def _lines(
+    values: npt.NDArray[np.float64], start: float, end: float, positive: str, negative: str
+) -> list[tuple[float, str]]:
+    """Places of ticks as percent of the way from start to end, those too near an edge to be written left out."""
+    places = [(100 * (value - start) / (end - start), _degrees(value, positive, negative)) for value in values]
+    return [(place, text) for place, text in places if 4 <= place <= 96]
 
 
 def _extent(points: npt.NDArray[np.float64]) -> tuple[float, float, float, float, float]:

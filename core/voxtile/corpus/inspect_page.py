@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 import voxtile
 from voxtile.corpus.inspect_map import draw_map
 from voxtile.corpus.inspect_overviews import make_overviews
@@ -16,6 +14,7 @@ from voxtile.corpus.inspect_text import bytes_text, shape_text, share_text
 from voxtile.corpus.leakage import LeakageReport, distance_text
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.storage import storage_errors, write_atomically
+from voxtile.pages import page_environment
 
 _TEMPLATE = "inspect.html.j2"
 
@@ -58,14 +57,8 @@ def render_page(
     scheme: str = "default",
 ) -> str:
     """The page as text."""
-    environment = Environment(
-        loader=PackageLoader("voxtile.corpus", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"bytes": bytes_text, "share": share_text, "number": lambda value: f"{value:,}"}
+    environment = page_environment("voxtile.corpus")
+    environment.filters |= {"bytes": bytes_text, "share": share_text}
     environment.filters["distance"] = distance_text
     environment.globals["shape"] = shape_text
     overviews, overview_total = make_overviews(corpus)

@@ -32,6 +32,7 @@ class Preview:
         is_wide: it gets two columns, as do the three planes of a volume side by side.
         facts: (concept, polarity) of what is present or uncertain.
         absent: concepts that are stated to be absent.
+        measured: concepts that are numbers, such as a volume.
     """
 
     uid: str
@@ -44,6 +45,7 @@ class Preview:
     facts: Sequence[tuple[str, str]]
     absent: Sequence[str]
     text: str | None
+    measured: Sequence[str] = ()
 
 
 def choose_uids(corpus: Corpus, count: int) -> list[str]:
@@ -70,8 +72,8 @@ def make_previews(corpus: Corpus, uids: Sequence[str]) -> list[Preview]:
     try:
         chosen = "SELECT unnest(?::VARCHAR[])"
         facts = connection.execute(
-            f"""SELECT DISTINCT uid, concept, polarity FROM facts
-            WHERE uid IN ({chosen}) AND concept <> '{ROLE}' ORDER BY 2""",
+            f"""SELECT uid, concept, polarity, bool_and(value IS NOT NULL) FROM facts
+            WHERE uid IN ({chosen}) AND concept <> '{ROLE}' GROUP BY ALL ORDER BY 2, 3""",
             [uids],
         ).fetchall()
         roles = dict(
@@ -102,7 +104,7 @@ def make_previews(corpus: Corpus, uids: Sequence[str]) -> list[Preview]:
         _preview(
             corpus,
             corpus.row(uid),
-            [(concept, polarity) for owner, concept, polarity in facts if owner == uid],
+            [fact for owner, *fact in facts if owner == uid],
             texts.get(uid),
             splits.get(uid),
             roles.get(uid, []),
@@ -114,7 +116,7 @@ def make_previews(corpus: Corpus, uids: Sequence[str]) -> list[Preview]:
 def _preview(
     corpus: Corpus,
     row: Mapping[str, Any],
-    facts: list[tuple[str, str]],
+    facts: Sequence[Sequence[Any]],
     text: str | None,
     split: str | None,
     roles: Sequence[str],
@@ -141,9 +143,10 @@ def _preview(
         problem=problem,
         is_tiny=is_tiny,
         is_wide=is_wide,
-        facts=[fact for fact in facts if fact[1] != "absent"],
-        absent=[concept for concept, polarity in facts if polarity == "absent"],
+        facts=[(concept, polarity) for concept, polarity, number in facts if polarity != "absent" and not number],
+        absent=[concept for concept, polarity, _ in facts if polarity == "absent"],
         text=text,
+        measured=list(dict.fromkeys(concept for concept, polarity, number in facts if number and polarity != "absent")),
     )
 
 

@@ -1,7 +1,7 @@
 """What every HTML page of voxtile shares: one layout, one style sheet for light and dark, one way to fill a template.
 
-A page is one file that needs no network and no script. Its template extends `layout.html.j2` and adds rules of its own in
-the block `style`; colours are named in `colours.css` and nowhere else, so that their contrast can be checked.
+A page is one file that needs no network and no script. Its template extends `layout.html.j2` and adds rules of its own
+in the block `style`; colours are named in `colours.css` and nowhere else, so that their contrast can be checked.
 """
 
 from __future__ import annotations
@@ -12,15 +12,19 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 def page_environment(package: str | None = None, *, escape: bool = True) -> Environment:
     """Templates of a package in its folder `templates`, beside those that all pages share.
 
+    Numbers get their commas by the filter `number`.
+
     Args:
         package: such as `voxtile.corpus`; None for the shared ones alone.
         escape: for HTML; false for text.
     """
     packages = [package] if package else []
-    return Environment(
+    environment = Environment(
         loader=ChoiceLoader([PackageLoader(name, "templates") for name in (*packages, __name__)]),
         autoescape=escape,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["number"] = lambda value: f"{value:,}"
+    return environment

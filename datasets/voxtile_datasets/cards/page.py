@@ -9,13 +9,14 @@ from functools import cache
 from typing import Any
 
 import yaml
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 import voxtile
 from voxtile.corpus.inspect_previews import Preview
 from voxtile.corpus.inspect_summary import Concept
 from voxtile.corpus.inspect_text import bytes_text, shape_text, share_text
+from voxtile.pages import page_environment
 from voxtile_datasets.cards.card import Card
 
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
@@ -48,19 +49,10 @@ def render_markdown(card: Card) -> str:
 
 @cache
 def _environment(*, escape: bool) -> Environment:
-    environment = Environment(
-        loader=ChoiceLoader(
-            [PackageLoader("voxtile_datasets.cards", "templates"), PackageLoader("voxtile.corpus", "templates")]
-        ),
-        autoescape=escape,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment("voxtile_datasets.cards", escape=escape)
     environment.filters |= {
         "bytes": bytes_text,
         "share": share_text,
-        "number": lambda value: f"{value:,}",
         "dollars": _dollars,
         "prevalence": _prevalence,
         "cell": _cell,

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-
 import voxtile
 from voxtile.corpus.inspect_previews import Preview, make_previews
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.storage import storage_errors, write_atomically
+from voxtile.pages import page_environment
 from voxtile_datasets.curation.funnel import Example, Funnel, Step
 
 _TEMPLATE = "explain.html.j2"
@@ -30,16 +29,7 @@ def write_explanation(path: Path, funnel: Funnel, view: str, scheme: str, other:
     Raises:
         StorageError: the file cannot be written.
     """
-    environment = Environment(
-        loader=ChoiceLoader(
-            [PackageLoader("voxtile_datasets.curation", "templates"), PackageLoader("voxtile.corpus", "templates")]
-        ),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = lambda value: f"{value:,}"
+    environment = page_environment("voxtile_datasets.curation")
     pool = funnel.pool
     page = environment.get_template(_TEMPLATE).render(
         view=view,

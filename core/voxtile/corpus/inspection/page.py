@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 import voxtile
 from voxtile.corpus.inspect_previews import Preview, make_previews
 from voxtile.corpus.inspection.planes import PlaneRow, picture_rows, volume_rows
@@ -19,6 +17,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import ROLE
 from voxtile.corpus.storage import storage_errors, write_atomically
 from voxtile.errors import VoxtileError
+from voxtile.pages import page_environment
 
 _TEMPLATE = "sample.html.j2"
 _MOST_OTHERS = 24
@@ -65,13 +64,7 @@ def write_sample_page(path: Path, corpus: Corpus, uid: str) -> None:
         CorpusError: no such sample.
         StorageError: the file cannot be written.
     """
-    environment = Environment(
-        loader=PackageLoader("voxtile.corpus", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment("voxtile.corpus")
     page = environment.get_template(_TEMPLATE).render(p=sample_page(corpus, uid), version=voxtile.__version__)
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ CT_CORPUS := $(OUT)/corpus
 help:
 	@echo "make ct     phantom CT in DICOM -> corpus -> training -> zero-shot report ($(OUT)/report/index.html), under 10 minutes on 2 cores"
 	@echo "make test   the whole test suite, in JOBS processes (2)"
-	@echo "make lint   ruff and mypy --strict"
+	@echo "make lint   ruff, the order of layers (import-linter) and mypy --strict"
 	@echo "make bench  speed and memory side by side with other tools"
 	@echo "make mutants does a test die when the code lies? Some 230 listed mutations, an hour on 2 cores"
 	@echo "make docs-commands  every command of README and docs, from a wheel of this checkout in an environment of its own"
@@ -47,6 +47,7 @@ test: $(VENV)/.dev
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 
 $(VENV)/.bench: $(VENV)/.dev

@@ -34,7 +34,13 @@ EXAMPLES = "".join(
 @contextlib.contextmanager
 def server(*options):
     """A server process and its address."""
-    command = [sys.executable, "-P", "-m", "voxtile_datasets.captions.providers.faulty_endpoint", *map(str, options)]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "voxtile_datasets.captions.providers.http.faulty_endpoint",
+        *map(str, options),
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         yield process.stdout.readline().strip()
@@ -65,7 +71,7 @@ async def drive(ask, requests, workers, samples=10):
 
 
 def body(number):
-    from voxtile_datasets.captions.providers.chat_api import Dialect
+    from voxtile_datasets.captions.providers.http.chat_api import Dialect
     from voxtile_datasets.captions.providers.request import Request
 
     return Dialect().body("practice", Request(f"Write a caption of sample {number}."))
@@ -100,7 +106,7 @@ async def provider(address, requests, workers, *, folder=None, run=""):
     from voxtile_datasets.captions.providers.budget import Budget
     from voxtile_datasets.captions.providers.cache import ReplyCache
     from voxtile_datasets.captions.providers.cached import CachedProvider
-    from voxtile_datasets.captions.providers.openai import OpenAIProvider
+    from voxtile_datasets.captions.providers.http.openai import OpenAIProvider
     from voxtile_datasets.captions.providers.request import Request
 
     inner = OpenAIProvider(address, "practice", concurrency=64)

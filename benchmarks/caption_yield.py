@@ -28,10 +28,10 @@ from rich.console import Console
 from rich.table import Table
 
 from voxtile.corpus.reader import Corpus
+from voxtile_datasets.captions.context.contexts import Contexts
+from voxtile_datasets.captions.context.telling import chosen_facts
 from voxtile_datasets.captions.modelled import ModelOptions, caption_with_model
 from voxtile_datasets.captions.providers.local import LocalProvider
-from voxtile_datasets.captions.strategies.contexts import Contexts
-from voxtile_datasets.captions.strategies.telling import chosen_facts
 
 CORPORA = ("ct", "he", "s2", "pneumonia")
 MOST_ALIKE = 0.8
@@ -42,7 +42,9 @@ def words(text):
 
 
 def voxtile(*command):
-    subprocess.run([sys.executable, "-P", "-m", "voxtile.cli", *map(str, command)], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-P", "-m", "voxtile.cli.main", *map(str, command)], check=True, capture_output=True
+    )
 
 
 def build(name, folder, samples):

@@ -26,7 +26,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from voxtile.cli import lightning_main
+from voxtile.cli.main import lightning_main
 from voxtile.corpus.reader import Corpus
 
 CORPORA = ("ct", "s2", "pneumonia")
@@ -40,18 +40,18 @@ VARIANTS = {
     "checked": ("rewrite", "checked", ["contradicted", "unsupported"]),
 }
 PHANTOM_SEED = 411  # of no other figure, so that nothing was ever chosen on its test split
-CONTRASTIVE = "voxtile.objectives.contrastive.Contrastive"
+CONTRASTIVE = "voxtile.objectives.Contrastive"
 OBJECTIVES = {
     "ct": {
         "contrastive": {"class_path": CONTRASTIVE, "init_args": {"kind": "sigmoid", "positives": ["text"]}},
-        "facts": {"class_path": "voxtile.objectives.facts.FactHead"},
+        "facts": {"class_path": "voxtile.objectives.FactHead"},
     },
 }
 
 
 def voxtile(*command, folder=None):
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "voxtile.cli", *map(str, command)], cwd=folder, capture_output=True, text=True
+        [sys.executable, "-P", "-m", "voxtile.cli.main", *map(str, command)], cwd=folder, capture_output=True, text=True
     )
     if done.returncode not in (0, 1):  # 1: samples without a caption, which are counted
         raise SystemExit(f"voxtile {' '.join(map(str, command))} failed:\n{done.stderr[-2000:]}")

@@ -20,12 +20,14 @@ from voxtile.corpus import frame, integrity, source
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.mapping import map_payload
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.view import compile_view
+from voxtile.corpus.records import Sample
+from voxtile.corpus.view.view import compile_view
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.draws import DrawDataset, Draws
-from voxtile.data.presets import ImagePreset, TilePreset, VolumePreset
-from voxtile.engine.task import Sample
+from voxtile.data.presets.image import ImagePreset
+from voxtile.data.presets.tile import TilePreset
+from voxtile.data.presets.volume import VolumePreset
 
 ITEMS, BATCH, AIM = 8, 4, 1.03
 REPEATS = {"volume": 1, "tile": 8, "image": 8}

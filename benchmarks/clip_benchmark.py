@@ -62,11 +62,11 @@ def peer(folder):
 def ours(folder):
     """`voxtile evaluate` on the same pictures as a corpus."""
     from voxtile.corpus.reader import Corpus
+    from voxtile.corpus.records import Sample
     from voxtile.corpus.writer import JobWriter, new_corpus
-    from voxtile.engine.task import Sample
-    from voxtile.evaluate.command import evaluate_model
-    from voxtile.evaluate.runner import Options
-    from voxtile.models.load import load_model
+    from voxtile.evaluation.command import evaluate_model
+    from voxtile.evaluation.kinds.zero_shot.run import Options
+    from voxtile.inference.load import load_model
 
     about = json.loads((folder / "about.json").read_text())
     root = folder / "corpus"

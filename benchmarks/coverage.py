@@ -14,11 +14,11 @@ import time
 import numpy as np
 from scipy.stats import norm
 
-from voxtile.evaluate.bootstrap import SubjectBootstrap
-from voxtile.evaluate.figures import FigureTable, Scores
-from voxtile.evaluate.metrics import Floats
-from voxtile.evaluate.retrieval.figures import Recalls, RecallTable
-from voxtile.evaluate.retrieval.questions import DIRECTIONS, RULES
+from voxtile.evaluation.figures.bootstrap import SubjectBootstrap
+from voxtile.evaluation.figures.figures import FigureTable, Scores
+from voxtile.evaluation.figures.metrics import Floats
+from voxtile.evaluation.kinds.retrieval.figures import Recalls, RecallTable
+from voxtile.evaluation.kinds.retrieval.questions import DIRECTIONS, RULES
 
 EFFECT, PREVALENCE, SHARED, WIDTH, NOISE, CUTOFF = 1.4, 0.3, 0.7, 8, 1.5, 5
 SETTINGS = ((50, False), (200, False), (1000, False), (50, True), (200, True), (1000, True))

@@ -17,10 +17,10 @@ from scipy import ndimage
 
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.view import compile_view
+from voxtile.corpus.records import Sample
+from voxtile.corpus.view.view import compile_view
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.data.presets import VolumePreset
-from voxtile.engine.task import Sample
+from voxtile.data.presets.volume import VolumePreset
 
 SHAPE, CROP = (160, 224, 224), (64, 96, 96)
 

@@ -32,7 +32,7 @@ VARIANTS = {
 
 def voxtile(folder: Path, *argv: str) -> None:
     """Run `voxtile …` in a folder."""
-    command = [sys.executable, "-P", "-m", "voxtile.cli", *argv]
+    command = [sys.executable, "-P", "-m", "voxtile.cli.main", *argv]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"voxtile {' '.join(argv)} failed:\n{done.stderr[-2000:]}")

@@ -54,7 +54,7 @@ def write_series(folder: Path, studies: int, repeats: int) -> None:
     """Phantom series and copies of the real ones; every copy is a series of its own."""
     import pydicom
 
-    from voxtile_medical.phantom.ct import write_ct_phantom
+    from voxtile_medical.phantom.ct.command import write_ct_phantom
 
     write_ct_phantom(folder / "phantom", n=studies, series="classic", segmentations=0)
     shutil.move(folder / "phantom" / "dicom", folder / "source")

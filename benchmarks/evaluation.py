@@ -18,12 +18,12 @@ from rich.console import Console
 from torch.nn import functional
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.data.presets import VolumePreset
-from voxtile.engine.task import Sample
-from voxtile.evaluate.command import evaluate_model, report
-from voxtile.evaluate.runner import Options
-from voxtile.evaluate.task_file import load_task
+from voxtile.data.presets.volume import VolumePreset
+from voxtile.evaluation.command import evaluate_model, report
+from voxtile.evaluation.kinds.zero_shot.run import Options
+from voxtile.evaluation.tasks.file import load_task
 
 TASK = "medical/ct-findings"
 SHAPE = (48, 64, 88)

@@ -13,11 +13,11 @@ import time
 
 import numpy as np
 
-from voxtile.evaluate.many_classes import many_class_figures
-from voxtile.evaluate.retrieval.pairs import Pairs
-from voxtile.evaluate.retrieval.questions import RULES, image_to_text, joined_questions, text_to_image
-from voxtile.evaluate.retrieval.ranking import find_both
-from voxtile.evaluate.units import Units
+from voxtile.evaluation.inputs.units import Units
+from voxtile.evaluation.kinds.retrieval.pairs import Pairs
+from voxtile.evaluation.kinds.retrieval.questions import RULES, image_to_text, joined_questions, text_to_image
+from voxtile.evaluation.kinds.retrieval.ranking import find_both
+from voxtile.evaluation.many_classes import many_class_figures
 
 CUTOFFS = (1, 5, 10)
 

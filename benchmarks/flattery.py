@@ -1,7 +1,7 @@
 """How much published evaluation rules flatter a model that knows nothing.
 
 Scores and embeddings are random and have nothing to do with the labels; every figure should be chance. Each rule of
-`voxtile.evaluate.compat` is applied to many simulated studies, and what it adds to the same metric under an honest
+`voxtile.evaluation.compat` is applied to many simulated studies, and what it adds to the same metric under an honest
 rule is printed as mean and 90 % range. `python benchmarks/flattery.py` takes about a minute.
 """
 
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from voxtile.evaluate.compat import clip_benchmark, ct_clip, plip, pooling
-from voxtile.evaluate.compat.flattery import Flattery
+from voxtile.evaluation.compat import clip_benchmark, ct_clip, plip, pooling
+from voxtile.evaluation.compat.flattery import Flattery
 
 WIDTH = 32  # of the embeddings
 

@@ -28,17 +28,15 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from voxtile.data.presets import ImagePreset
+from voxtile.data.presets.image import ImagePreset
 from voxtile.errors import ConfigError
-from voxtile.objectives.pairs import Pairs
-from voxtile.objectives.tiled import softmax_loss
-from voxtile.training.economy import compile_towers
+from voxtile.objectives.contrastive.pairs import Pairs
+from voxtile.objectives.contrastive.tiled import softmax_loss
+from voxtile.training.callbacks.telemetry import operation_counter
+from voxtile.training.memory import compile_towers
 from voxtile.training.module import ContrastiveModule
-from voxtile.training.operations import operation_counter
-from voxtile.training.planning.estimate import memory
-from voxtile.training.planning.gpus import find_gpu
+from voxtile.training.planning.estimate import find_gpu, memory
 from voxtile.training.planning.measure import measure
-from voxtile.training.rebuild import module_from_config
 from voxtile.types import Batch
 
 WORDS = ["a", "photo", "of", "the", "small", "red", "green", "old", "house", "tree", "street", "person", "dog", "table"]
@@ -107,7 +105,7 @@ def config(name: str) -> dict[str, Any]:
     width = open_clip.get_model_config(name)["embed_dim"]
     return {
         "encoder": {"image": tower, "text": tower, "embed_dim": width, "project": False},
-        "objectives": {"contrastive": {"class_path": "voxtile.objectives.contrastive.Contrastive"}},
+        "objectives": {"contrastive": {"class_path": "voxtile.objectives.Contrastive"}},
     }
 
 
@@ -115,7 +113,7 @@ def step(options: argparse.Namespace) -> dict[str, Any]:
     """Ours and the peer's in turn: seconds, memory, MFU, and what the plan says of ours."""
     device = torch.device(options.device)
     torch.manual_seed(0)
-    module = module_from_config(config(options.model)).to(device).train()
+    module = ContrastiveModule.from_config(config(options.model)).to(device).train()
     module.setup_objectives(())
     batch = made(options.batch).to(device)
     sides = {"ours": our_step(module, batch, device), "open_clip": peer_step(module, batch, device, options.model)}

@@ -23,9 +23,9 @@ import nibabel as nib
 import numpy as np
 import yaml
 
-from voxtile.cli import main as voxtile
+from voxtile.cli.lightning import main as lightning
+from voxtile.cli.main import main as voxtile
 from voxtile.domain import resolve
-from voxtile.training.cli import main as lightning
 from voxtile_medical.segmentations.label_names import names_of_extensions
 
 DATA = Path(os.environ.get("VOXTILE_TEST_DATA", "../shared/data")).resolve() / "medical" / "totalseg_ct_mr_labels"

@@ -22,7 +22,7 @@ def run(folder: Path, *argv: str) -> float:
     """Run `voxtile …` in a folder with a cache of its own, and return its seconds."""
     start = time.perf_counter()
     environment = {**os.environ, "VOXTILE_CACHE": str(folder / "cache")}
-    command = [sys.executable, "-m", "voxtile.cli", *argv]
+    command = [sys.executable, "-m", "voxtile.cli.main", *argv]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
     if done.returncode:
         raise SystemExit(f"voxtile {' '.join(argv)} failed:\n{done.stderr[-2000:]}")

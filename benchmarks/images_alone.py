@@ -31,7 +31,7 @@ NEIGHBOURS = 20  # as DINO, table 2
 def run(folder: Path, *argv: str) -> float:
     """Run `voxtile …` in a folder and return its seconds."""
     start = time.perf_counter()
-    done = subprocess.run([sys.executable, "-m", "voxtile.cli", *argv], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "voxtile.cli.main", *argv], cwd=folder, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"voxtile {' '.join(argv)} failed:\n{done.stderr[-2000:]}")
     return time.perf_counter() - start

@@ -27,11 +27,11 @@ def write_index(root: Path, samples: int) -> None:
 
     from voxtile.corpus.identity import sample_uid
     from voxtile.corpus.reader import Corpus
-    from voxtile.corpus.view import compile_view
-    from voxtile.corpus.view_files import BATCH_ROWS, INDEX, STUDIES, BatchWriter
-    from voxtile.corpus.view_key import view_stamp
+    from voxtile.corpus.records import Sample
+    from voxtile.corpus.view.files import BATCH_ROWS, INDEX, STUDIES, BatchWriter
+    from voxtile.corpus.view.key import view_stamp
+    from voxtile.corpus.view.view import compile_view
     from voxtile.corpus.writer import JobWriter, new_corpus
-    from voxtile.engine.task import Sample
 
     rng = np.random.default_rng(0)
     new_corpus(root)
@@ -94,7 +94,7 @@ def resident() -> float:
 
 def measure(root: Path) -> dict[str, float]:
     from voxtile.data.datamodule import CorpusDataModule
-    from voxtile.data.presets import ImagePreset
+    from voxtile.data.presets.image import ImagePreset
 
     before, clock = resident(), time.perf_counter()
     data = CorpusDataModule(ImagePreset(size=(64, 64)), str(root), batch_size=64)

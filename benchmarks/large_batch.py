@@ -16,10 +16,10 @@ import time
 
 import torch
 
-from voxtile.models.conv import ConvTower
 from voxtile.models.dual import DualEncoder
+from voxtile.models.image.conv import ConvTower
 from voxtile.models.text import TextTransformer
-from voxtile.objectives.contrastive import Contrastive
+from voxtile.objectives.contrastive.contrastive import Contrastive
 from voxtile.training.large_batch import split_items
 from voxtile.training.module import ContrastiveModule
 from voxtile.types import Batch

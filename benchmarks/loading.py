@@ -40,8 +40,8 @@ def write_data(folder: Path, images: int, caption=lambda number: f"picture numbe
     from PIL import Image
 
     from voxtile.corpus.identity import sample_uid
+    from voxtile.corpus.records import Sample
     from voxtile.corpus.writer import JobWriter, new_corpus
-    from voxtile.engine.task import Sample
 
     rng = np.random.default_rng(0)
     new_corpus(folder / "corpus")
@@ -61,7 +61,7 @@ def write_data(folder: Path, images: int, caption=lambda number: f"picture numbe
 
 def our_batches(folder: Path, images: int):
     from voxtile.data.datamodule import CorpusDataModule
-    from voxtile.data.presets import ImagePreset
+    from voxtile.data.presets.image import ImagePreset
 
     data = CorpusDataModule(ImagePreset(), str(folder / "corpus"), batch_size=BATCH, num_workers=WORKERS)
     for batch in data.train_dataloader():
@@ -116,9 +116,9 @@ def difference(folder: Path) -> float:
     from torchvision.transforms import RandomResizedCrop
 
     from voxtile.corpus.reader import Corpus
-    from voxtile.corpus.view import compile_view
-    from voxtile.data import picture
-    from voxtile.data.presets import ImagePreset
+    from voxtile.corpus.view.view import compile_view
+    from voxtile.data.presets import picture
+    from voxtile.data.presets.image import ImagePreset
 
     view, preset, transform = (
         compile_view(Corpus(folder / "corpus")),

@@ -22,7 +22,7 @@ from voxtile_medical.dicom.convert import convert_dicom
 from voxtile_medical.mentions.command import RULE, facts_from_mentions
 from voxtile_medical.mentions.match import Matched, match
 from voxtile_medical.mentions.sentences import Mention, mentions_in, mentions_of
-from voxtile_medical.phantom.petct import write_petct_phantom
+from voxtile_medical.phantom.petct.command import write_petct_phantom
 
 HITS, REFUSED = 0.98, 0.95
 MOST_FALSIFIED = 400

@@ -32,7 +32,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from voxtile.corpus.reader import Corpus
-from voxtile.embed.command import embed_corpus
+from voxtile.stages.embed.command import embed_corpus
 from voxtile_datasets.converters.image import convert_image
 from voxtile_pathology.convert.convert import convert_wsi
 

@@ -27,7 +27,7 @@ def run(folder: Path, *argv: str) -> float:
     """Run `voxtile …` in a folder with a cache of its own, and return its seconds."""
     start = time.perf_counter()
     environment = {**os.environ, "VOXTILE_CACHE": str(folder / "cache")}
-    command = [sys.executable, "-m", "voxtile.cli", *argv]
+    command = [sys.executable, "-m", "voxtile.cli.main", *argv]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
     if done.returncode:
         raise SystemExit(f"voxtile {' '.join(argv)} failed:\n{done.stderr[-3000:]}")
@@ -52,9 +52,9 @@ def config_with(roles: tuple[str, ...], folder: Path) -> Path:
 def scores_of(folder: Path, name: str, corpus: str) -> Any:
     """The task's result for the newest checkpoint of a run."""
     from voxtile.corpus.reader import Corpus
-    from voxtile.evaluate.runner import Options, run_task
-    from voxtile.evaluate.task_file import load_task
-    from voxtile.models.load import load_model
+    from voxtile.evaluation.kinds.zero_shot.run import Options, run_task
+    from voxtile.evaluation.tasks.file import load_task
+    from voxtile.inference.load import load_model
 
     newest = max((folder / "runs").rglob(f"*{name}*/**/last.ckpt"), key=lambda path: path.stat().st_mtime_ns)
     return run_task(load_model(str(newest)), Corpus(Path(corpus)), load_task(TASK), Options())
@@ -75,7 +75,7 @@ def macro(result: Any, weights: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 def compare(both: Any, other: Any, title: str) -> None:
     """Print the difference of the macro AUROC, paired over subjects."""
-    from voxtile.evaluate.bootstrap import SubjectBootstrap, normal_interval
+    from voxtile.evaluation.figures.bootstrap import SubjectBootstrap, normal_interval
 
     assert both.units.names == other.units.names
     draws = next(SubjectBootstrap(both.units.subjects, replicates=200, seed=0).weights())

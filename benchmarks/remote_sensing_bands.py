@@ -25,9 +25,9 @@ import yaml
 from voxtile.corpus.reader import Corpus
 from voxtile.data.phantom import PhantomSpec, phantom_corpus
 from voxtile.domain import resolve
-from voxtile.evaluate.runner import Options, TaskResult, run_task
-from voxtile.evaluate.task_file import load_task
-from voxtile.models.load import load_model
+from voxtile.evaluation.kinds.zero_shot.run import Options, TaskResult, run_task
+from voxtile.evaluation.tasks.file import load_task
+from voxtile.inference.load import load_model
 
 CONFIG, TASK = "remote_sensing/sentinel2", "remote_sensing/landcover-s2"
 RGB = [
@@ -42,7 +42,7 @@ def fit(folder: Path, name: str, threads: int | None, *options: str) -> Path:
     run, start = folder / "runs" / name, time.perf_counter()
     if not (complete := run / "complete").exists():
         shutil.rmtree(run, ignore_errors=True)
-        command = [sys.executable, "-m", "voxtile.cli", "fit", "-c", CONFIG, "--name", name, *options]
+        command = [sys.executable, "-m", "voxtile.cli.main", "fit", "-c", CONFIG, "--name", name, *options]
         environment = os.environ | ({"OMP_NUM_THREADS": str(threads)} if threads else {})
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
         if done.returncode:

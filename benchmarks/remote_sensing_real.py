@@ -22,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from voxtile.corpus.reader import Corpus
-from voxtile.models.load import load_model
+from voxtile.inference.load import load_model
 from voxtile_remote_sensing.tiles.convert import convert_geotiff
 
 DATA = Path(os.environ.get("VOXTILE_TEST_DATA", "../shared/data"))

@@ -44,7 +44,7 @@ def convert(slides: Path, corpus: Path, options: list[str], kill_at: int | None 
     words = ["convert", "wsi", str(slides), str(corpus), "--key-file", str(slides.parent / "keys.parquet"), *options]
     started = time.monotonic()
     process = psutil.Popen(
-        [sys.executable, "-m", "voxtile.cli", *words],
+        [sys.executable, "-m", "voxtile.cli.main", *words],
         start_new_session=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

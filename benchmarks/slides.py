@@ -24,8 +24,8 @@ import tifffile
 from scipy import ndimage
 
 from voxtile.corpus.identity import sample_uid
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.engine.task import Sample
 from voxtile_pathology.slides import open_slide
 
 SIDE, TILE, QUALITY = 20_480, 256, 80

@@ -28,17 +28,16 @@ import torch.nn.functional as F
 import yaml
 from lightning.pytorch.loggers import CSVLogger
 
-from voxtile.data.presets import preset_from_config
+from voxtile.cli.lightning import _silence_advice
+from voxtile.data.presets.load import preset_from_config
 from voxtile.domain import resolve
-from voxtile.training.allocator import keep_freed_memory
-from voxtile.training.callbacks import RunCheckpoint
-from voxtile.training.cli import _silence_advice
-from voxtile.training.guard import FiniteLoss
+from voxtile.training.callbacks.checkpoints import RunCheckpoint
+from voxtile.training.callbacks.guard import FiniteLoss
+from voxtile.training.callbacks.preemption import Preemption
+from voxtile.training.callbacks.progress import ProgressLines
+from voxtile.training.callbacks.telemetry import Telemetry
+from voxtile.training.memory import keep_freed_memory
 from voxtile.training.module import ContrastiveModule
-from voxtile.training.preemption import Preemption
-from voxtile.training.progress import ProgressLines
-from voxtile.training.rebuild import module_from_config
-from voxtile.training.telemetry import Telemetry
 from voxtile.types import Batch, Features
 
 BLOCK = 10  # steps; trainer.log_every_n_steps of the shipped configs
@@ -46,7 +45,7 @@ FACTS = 12
 WORDS = {"ct": 9, "vit": 75}  # of a caption
 VIT = {
     "data": {
-        "preset": {"class_path": "voxtile.data.presets.ImagePreset", "init_args": {"size": [224, 224]}},
+        "preset": {"class_path": "voxtile.data.ImagePreset", "init_args": {"size": [224, 224]}},
         "batch_size": 16,
     },
     "model": {
@@ -56,7 +55,7 @@ VIT = {
             "embed_dim": 256,
             "project": False,
         },
-        "objectives": {"contrastive": {"class_path": "voxtile.objectives.contrastive.Contrastive"}},
+        "objectives": {"contrastive": {"class_path": "voxtile.objectives.Contrastive"}},
     },
     "trainer": {"precision": "32-true"},
 }
@@ -97,7 +96,7 @@ def measure(case: str, steps: int, warm: int) -> tuple[list[float], list[float]]
     config = VIT if case == "vit" else yaml.safe_load(Path(resolve("medical/ct", kind="config")).read_text())
     config["model"] |= {"lock_image_after": 1.0, "cache_locked": False}  # all learn in all steps
     torch.manual_seed(0)
-    module, twin = module_from_config(config["model"]), module_from_config(config["model"])
+    module, twin = ContrastiveModule.from_config(config["model"]), ContrastiveModule.from_config(config["model"])
     data = Turns(config, case, twin, steps + warm + 1)  # the last one is not timed
     callbacks = [RunCheckpoint(every_n_train_steps=10**9), Telemetry(), FiniteLoss(), Preemption(), ProgressLines()]
     with tempfile.TemporaryDirectory(prefix="voxtile-overhead-") as folder:

@@ -125,7 +125,7 @@ import json, pathlib, sys, time
 import numpy as np, torch
 torch.set_num_threads(1)
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.view import compile_view
+from voxtile.corpus.view.view import compile_view
 view = compile_view(Corpus(pathlib.Path(sys.argv[1])))
 order = np.random.default_rng(0).integers(0, len(view), int(sys.argv[3]))
 started, count, seconds = time.perf_counter(), 0, time.process_time()

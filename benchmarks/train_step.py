@@ -39,19 +39,19 @@ from open_clip.model import convert_to_custom_text_state_dict
 from open_clip_train.scheduler import cosine_lr
 from open_clip_train.train import train_one_epoch
 
+from voxtile.cli.lightning import _silence_advice
 from voxtile.data.datamodule import CorpusDataModule
-from voxtile.data.presets import ImagePreset
+from voxtile.data.presets.image import ImagePreset
 from voxtile.models.dual import DualEncoder
-from voxtile.objectives.contrastive import Contrastive
-from voxtile.training.allocator import keep_freed_memory
-from voxtile.training.callbacks import RunCheckpoint
-from voxtile.training.cli import _silence_advice
-from voxtile.training.guard import FiniteLoss
+from voxtile.objectives.contrastive.contrastive import Contrastive
+from voxtile.training.callbacks.checkpoints import RunCheckpoint
+from voxtile.training.callbacks.guard import FiniteLoss
+from voxtile.training.callbacks.preemption import Preemption
+from voxtile.training.callbacks.progress import ProgressLines
+from voxtile.training.callbacks.telemetry import Telemetry
+from voxtile.training.memory import keep_freed_memory
 from voxtile.training.module import ContrastiveModule
-from voxtile.training.preemption import Preemption
-from voxtile.training.progress import ProgressLines
-from voxtile.training.schedule import AdamW, CosineWarmup
-from voxtile.training.telemetry import Telemetry
+from voxtile.training.optimisers import AdamW, CosineWarmup
 from voxtile.types import Batch
 
 WORDS = ["a", "photo", "of", "the", "small", "red", "green", "old", "house", "tree", "street", "person", "dog", "table"]

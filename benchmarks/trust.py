@@ -40,21 +40,20 @@ from PIL import Image
 from sklearn.datasets import load_digits, load_sample_images
 from sklearn.metrics import roc_auc_score
 
-from voxtile.corpus.ingest import import_csv
 from voxtile.data.datamodule import CorpusDataModule
-from voxtile.data.image import ImageAugment
-from voxtile.data.presets import ImagePreset
-from voxtile.models.conv import ConvTower
+from voxtile.data.presets.image import ImageAugment, ImagePreset
 from voxtile.models.dual import DualEncoder
+from voxtile.models.image.conv import ConvTower
 from voxtile.models.text import TextBag
 from voxtile.objectives.base import Objective
-from voxtile.objectives.contrastive import Contrastive
-from voxtile.objectives.preserve_zero_shot import PreserveZeroShot
-from voxtile.objectives.unimodal import UnimodalSelfSupervision
-from voxtile.objectives.views import ImageViews
-from voxtile.training.average import WeightAverage
+from voxtile.objectives.contrastive.contrastive import Contrastive
+from voxtile.objectives.self_supervised.unimodal import UnimodalSelfSupervision
+from voxtile.objectives.self_supervised.views import ImageViews
+from voxtile.objectives.teachers.preserve_zero_shot import PreserveZeroShot
+from voxtile.stages.ingest.command import import_csv
+from voxtile.training.callbacks.average import WeightAverage
 from voxtile.training.module import ContrastiveModule
-from voxtile.training.schedule import AdamW
+from voxtile.training.optimisers import AdamW
 from voxtile_datasets.captions.command import caption_corpus
 from voxtile_datasets.converters.image import convert_image
 from voxtile_datasets.recipes.medmnist import build_medmnist

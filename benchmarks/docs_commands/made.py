@@ -15,9 +15,9 @@ from pathlib import Path
 _CAPTIONER = """
 model:
   objectives:
-    contrastive: {class_path: voxtile.objectives.contrastive.Contrastive}
+    contrastive: {class_path: voxtile.objectives.Contrastive}
     captioning:
-      class_path: voxtile.objectives.captioning.Captioning
+      class_path: voxtile.objectives.Captioning
       init_args: {width: 64, unimodal_depth: 1, depth: 1}
   weights: {contrastive: 1.0, captioning: 2.0}
 data: {batch_size: 16}
@@ -27,11 +27,11 @@ name: captioner
 _TOKENS = """
 model:
   objectives:
-    contrastive: {class_path: voxtile.objectives.contrastive.Contrastive}
-    tokens: {class_path: voxtile.objectives.token_wise.TokenWise}
-    matching: {class_path: voxtile.objectives.image_text_matching.ImageTextMatching}
-    concepts: {class_path: voxtile.objectives.concept_patch.ConceptPatch}
-    attributes: {class_path: voxtile.objectives.region_attribute.RegionAttribute, init_args: {warmup: 1}}
+    contrastive: {class_path: voxtile.objectives.Contrastive}
+    tokens: {class_path: voxtile.objectives.TokenWise}
+    matching: {class_path: voxtile.objectives.ImageTextMatching}
+    concepts: {class_path: voxtile.objectives.ConceptPatch}
+    attributes: {class_path: voxtile.objectives.RegionAttribute, init_args: {warmup: 1}}
   weights: {contrastive: 1.0}
   cache_locked: false
 trainer: {max_epochs: 1}
@@ -41,12 +41,12 @@ _EXPORTABLE = """
 data:
   batch_size: 8
   preset:
-    class_path: voxtile.data.presets.ImagePreset
+    class_path: voxtile.data.ImagePreset
     init_args: {size: [224, 224], channels: 3, mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25], modalities: [DX, CR]}
 model:
   encoder:
-    image: {class_path: voxtile.models.openclip.OpenClipImage, init_args: {name: ViT-S-32-alt, channels: 3}}
-    text: {class_path: voxtile.models.openclip.OpenClipText, init_args: {name: ViT-S-32-alt}}
+    image: {class_path: voxtile.models.OpenClipImage, init_args: {name: ViT-S-32-alt, channels: 3}}
+    text: {class_path: voxtile.models.OpenClipText, init_args: {name: ViT-S-32-alt}}
     embed_dim: 64
 trainer: {max_epochs: -1, max_steps: 1, limit_val_batches: 0, precision: 32-true}
 name: exportable
@@ -87,7 +87,7 @@ def xrays() -> None:
     """A small part of the real PneumoniaMNIST where it is at hand, else pictures of the same format."""
     import numpy as np
 
-    from voxtile.testing.xrays import write_xrays
+    from voxtile.phantom.xrays import write_xrays
 
     real = Path(os.environ.get("VOXTILE_TEST_DATA", ""), "medical/medmnist2d_pneumonia/pneumoniamnist.npz")
     if not real.is_file():

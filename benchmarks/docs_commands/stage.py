@@ -103,7 +103,7 @@ class Stage:
         self._commands, self._work, self._limit_s = commands, work, limit_s
         self._environment = environment
         self._endpoint = subprocess.Popen(
-            [environment.folder / "bin/python", "-m", "voxtile_datasets.captions.providers.faulty_endpoint"],
+            [environment.folder / "bin/python", "-m", "voxtile_datasets.captions.providers.http.faulty_endpoint"],
             stdout=subprocess.PIPE, text=True, cwd=work,
         )  # fmt: skip
         assert self._endpoint.stdout is not None

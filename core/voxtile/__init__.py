@@ -20,10 +20,11 @@ __version__ = "0.1.0"
 
 _FUNCTIONS = {
     "convert": "voxtile.api.conversion",
+    "evaluate": "voxtile.api.evaluation",
     "load_model": "voxtile.api.model",
     "open_corpus": "voxtile.api.corpus",
 }
-_MODULES = ("errors", "evaluate", "objectives")  # `voxtile.evaluate` is a package that can be called
+_MODULES = ("errors", "objectives")
 
 __all__ = ["__version__", "convert", "errors", "evaluate", "load_model", "objectives", "open_corpus"]
 

@@ -9,80 +9,81 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from voxtile.domain import ENTRY_POINT_GROUP, discover
 from voxtile.errors import ConfigError
+from voxtile.old_class_names import OLD_CLASS_NAMES
 
 Base = TypeVar("Base")
 
 CORE = (
     # presets
-    "voxtile.data.image:ImagePreset",
-    "voxtile.data.stored:StoredVectors",
-    "voxtile.data.study:StudyPreset",
-    "voxtile.data.study_pictures:PictureStudyPreset",
-    "voxtile.data.tile:TilePreset",
-    "voxtile.data.volume:VolumePreset",
+    "voxtile.data:ImagePreset",
+    "voxtile.data:StoredVectors",
+    "voxtile.data:StudyPreset",
+    "voxtile.data:PictureStudyPreset",
+    "voxtile.data:TilePreset",
+    "voxtile.data:VolumePreset",
     # towers, and what joins and tunes them
-    "voxtile.models.cached:StoredImageTower",
-    "voxtile.models.conv:ConvTower",
-    "voxtile.models.dates:Dates",
-    "voxtile.models.dual:DualEncoder",
-    "voxtile.models.monai:MonaiTower",
-    "voxtile.models.openclip:OpenClipImage",
-    "voxtile.models.openclip:OpenClipText",
-    "voxtile.models.study:GatedAttention",
-    "voxtile.models.study:StudyTransformer",
-    "voxtile.models.text:TextBag",
-    "voxtile.models.text:TextTransformer",
-    "voxtile.models.timm:TimmTower",
-    "voxtile.models.torchgeo:DofaTower",
-    "voxtile.models.torchgeo:TorchGeoTower",
-    "voxtile.models.transformers:HuggingFaceImage",
-    "voxtile.models.transformers:HuggingFaceText",
-    "voxtile.models.tuning:Tuning",
-    "voxtile.models.vit:ViTTower",
-    "voxtile.models.wavelength:WavelengthTower",
-    "voxtile.models.wavelet:WaveletTower",
+    "voxtile.models:StoredImageTower",
+    "voxtile.models:ConvTower",
+    "voxtile.models:Dates",
+    "voxtile.models:DualEncoder",
+    "voxtile.models:MonaiTower",
+    "voxtile.models:OpenClipImage",
+    "voxtile.models:OpenClipText",
+    "voxtile.models:GatedAttention",
+    "voxtile.models:StudyTransformer",
+    "voxtile.models:TextBag",
+    "voxtile.models:TextTransformer",
+    "voxtile.models:TimmTower",
+    "voxtile.models:DofaTower",
+    "voxtile.models:TorchGeoTower",
+    "voxtile.models:HuggingFaceImage",
+    "voxtile.models:HuggingFaceText",
+    "voxtile.models:Tuning",
+    "voxtile.models:ViTTower",
+    "voxtile.models:WavelengthTower",
+    "voxtile.models:WaveletTower",
     # objectives, and how they change what they see
-    "voxtile.objectives.backward_compatible:BackwardCompatible",
-    "voxtile.objectives.bag_of_descriptions:BagOfDescriptions",
-    "voxtile.objectives.captioning:Captioning",
-    "voxtile.objectives.concept_patch:ConceptPatch",
-    "voxtile.objectives.contrastive:Contrastive",
-    "voxtile.objectives.deep_boosting:DeepBoosting",
-    "voxtile.objectives.distillation:Distillation",
-    "voxtile.objectives.facts:FactHead",
-    "voxtile.objectives.gated_contrastive:GatedContrastive",
-    "voxtile.objectives.grounding:Grounding",
-    "voxtile.objectives.image_text_matching:ImageTextMatching",
-    "voxtile.objectives.koleo:KoLeo",
-    "voxtile.objectives.local_alignment:LocalAlignment",
-    "voxtile.objectives.margin:Margin",
-    "voxtile.objectives.masked_image:MaskedImage",
-    "voxtile.objectives.masked_self_distillation:MaskedSelfDistillation",
-    "voxtile.objectives.momentum_distillation:MomentumDistillation",
-    "voxtile.objectives.noise_adaptive:NoiseAdaptive",
-    "voxtile.objectives.of_samples:OfSamples",
-    "voxtile.objectives.preserve_zero_shot:PreserveZeroShot",
-    "voxtile.objectives.region_attribute:RegionAttribute",
-    "voxtile.objectives.region_contrast:RegionContrast",
-    "voxtile.objectives.self_distillation:SelfDistillation",
-    "voxtile.objectives.text_agreement:TextAgreement",
-    "voxtile.objectives.text_facts:TextFactHead",
-    "voxtile.objectives.token_wise:TokenWise",
-    "voxtile.objectives.unimodal:UnimodalSelfSupervision",
-    "voxtile.objectives.views:ImageViews",
-    "voxtile.objectives.views:TextViews",
-    "voxtile.objectives.weighted_contrastive:WeightedContrastive",
+    "voxtile.objectives:BackwardCompatible",
+    "voxtile.objectives:BagOfDescriptions",
+    "voxtile.objectives:Captioning",
+    "voxtile.objectives:ConceptPatch",
+    "voxtile.objectives:Contrastive",
+    "voxtile.objectives:DeepBoosting",
+    "voxtile.objectives:Distillation",
+    "voxtile.objectives:FactHead",
+    "voxtile.objectives:GatedContrastive",
+    "voxtile.objectives:Grounding",
+    "voxtile.objectives:ImageTextMatching",
+    "voxtile.objectives:KoLeo",
+    "voxtile.objectives:LocalAlignment",
+    "voxtile.objectives:Margin",
+    "voxtile.objectives:MaskedImage",
+    "voxtile.objectives:MaskedSelfDistillation",
+    "voxtile.objectives:MomentumDistillation",
+    "voxtile.objectives:NoiseAdaptive",
+    "voxtile.objectives:OfSamples",
+    "voxtile.objectives:PreserveZeroShot",
+    "voxtile.objectives:RegionAttribute",
+    "voxtile.objectives:RegionContrast",
+    "voxtile.objectives:SelfDistillation",
+    "voxtile.objectives:TextAgreement",
+    "voxtile.objectives:TextFactHead",
+    "voxtile.objectives:TokenWise",
+    "voxtile.objectives:UnimodalSelfSupervision",
+    "voxtile.objectives:ImageViews",
+    "voxtile.objectives:TextViews",
+    "voxtile.objectives:WeightedContrastive",
     # optimisation
-    "voxtile.training.schedule:AdamW",
-    "voxtile.training.schedule:Constant",
-    "voxtile.training.schedule:CosineWarmup",
-    "voxtile.training.schedule:OneCycle",
+    "voxtile.training:AdamW",
+    "voxtile.training:Constant",
+    "voxtile.training:CosineWarmup",
+    "voxtile.training:OneCycle",
 )
 
 _SHOWN = 80
@@ -101,7 +102,7 @@ def listed_class(class_path: object, base: type[Base]) -> type[Base]:
     shown = repr(class_path)[:_SHOWN]
     if not isinstance(class_path, str):
         raise ConfigError(f"{shown} stands where class_path should name a {base.__name__}")
-    module, _, name = class_path.rpartition(".")
+    module, _, name = current_name(class_path).rpartition(".")
     same_name = [target for target in _targets() if target.endswith(f":{name}")]
     roots = {target.partition(":")[0].partition(".")[0] for target in same_name}
     found = _imported(module, name) if module.partition(".")[0] in roots else None
@@ -113,6 +114,41 @@ def listed_class(class_path: object, base: type[Base]) -> type[Base]:
     if not issubclass(found, base):
         raise ConfigError(f"class_path {shown} stands where a {base.__name__} belongs and was not run")
     return found
+
+
+def current_name(class_path: str) -> str:
+    """What the class of a class path is called now; other texts as they are."""
+    return OLD_CLASS_NAMES.get(class_path, class_path)
+
+
+def with_current_names(config: Any) -> Any:  # noqa: ANN401 - what a YAML file holds
+    """A config with each `class_path` as the class is called now; all else as it is."""
+    if isinstance(config, Mapping):
+        return {
+            key: current_name(value) if key == "class_path" and isinstance(value, str) else with_current_names(value)
+            for key, value in config.items()
+        }
+    return [with_current_names(value) for value in config] if isinstance(config, list) else config
+
+
+def public_name(kind: type[Any]) -> str:
+    """The name that files get for a class: that under which its package offers it, else where it is defined."""
+    parts = kind.__module__.split(".")
+    for package in (".".join(parts[:depth]) for depth in range(1, len(parts))):
+        module = importlib.import_module(package)
+        if kind.__name__ in getattr(module, "__all__", ()) and getattr(module, kind.__name__) is kind:
+            return f"{package}.{kind.__name__}"
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def hashed_name(class_path: str) -> str:
+    """The name of a class in hashes that corpora keep: the first that it ever had, so that the hash holds."""
+    return _first_names().get(class_path, class_path)
+
+
+@cache
+def _first_names() -> Mapping[str, str]:
+    return {new: old for old, new in reversed(list(OLD_CLASS_NAMES.items()))}
 
 
 @cache

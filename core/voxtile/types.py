@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from voxtile.objectives.share import Share
+from voxtile.distributed import Share
 
 
 @dataclass

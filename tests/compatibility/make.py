@@ -156,7 +156,7 @@ def fit(config: Path, *options: str) -> Path:
 
 def run(program: str, *arguments: str) -> None:
     """Run a command line in this process, which must end well."""
-    from voxtile import cli
+    from voxtile.cli import main as cli
 
     main = cli.main if program == "voxtile" else cli.lightning_main
     with contextlib.redirect_stdout(sys.stderr):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from voxtile.cli import lightning_main
+from voxtile.cli.main import lightning_main
 from voxtile.listed_classes import listed_class
 from voxtile_pathology.tissue.mask import tissue_spec
 

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import pytest
 
-from voxtile import cli
-from voxtile.command_options import build_parser, call
-from voxtile.command_table import COMMANDS, Entry, Group
+from voxtile.cli import main as cli
+from voxtile.cli.options import build_parser, call
+from voxtile.cli.table import COMMANDS, Entry, Group
 from voxtile.domain import Command
 from voxtile.engine.run import RunOptions
 from voxtile.errors import InputError
@@ -21,7 +21,7 @@ HALF_A_SECOND = 0.5  # seconds, of processor time: the wall depends on what else
 
 
 def run(*argv, **environment):
-    command = [sys.executable, "-m", "voxtile.cli", *argv]
+    command = [sys.executable, "-m", "voxtile.cli.main", *argv]
     return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **environment})
 
 
@@ -42,7 +42,7 @@ def _processor_seconds(argv):
 def test_help_imports_nothing_heavy(argv):
     code = f"""
 import sys
-from voxtile.cli import main
+from voxtile.cli.main import main
 assert main({argv!r}) == 0
 heavy = {{"torch", "lightning", "pandas", "numpy", "pyarrow", "rich", "jsonargparse"}} & set(sys.modules)
 assert not heavy, heavy
@@ -50,7 +50,9 @@ assert not heavy, heavy
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
 
 
-@pytest.mark.parametrize("module", ["voxtile.cli", "voxtile.command_options", "voxtile.engine.run", "voxtile.doctor"])
+@pytest.mark.parametrize(
+    "module", ["voxtile.cli.main", "voxtile.cli.options", "voxtile.engine.run", "voxtile.cli.doctor"]
+)
 def test_commands_are_light(module):
     code = f"""
 import sys, {module}
@@ -260,7 +262,7 @@ def test_every_error_is_one_sentence_with_its_status(error, status, words, capsy
 
 def test_a_reader_that_leaves_early_is_no_error():
     process = subprocess.Popen(
-        [sys.executable, "-m", "voxtile.cli", "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-m", "voxtile.cli.main", "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     process.stdout.close()
     time.sleep(0.01)

@@ -9,12 +9,12 @@ import torch
 from PIL import Image
 
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.verify import verify_corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.embed.command import embed_corpus
-from voxtile.embed.extractor import load_extractor
-from voxtile.engine.task import Sample
 from voxtile.errors import CheckpointError, ConfigError, InputError, PresetError, RunFailedError
+from voxtile.stages.embed.command import embed_corpus
+from voxtile.stages.embed.extractor import load_extractor
+from voxtile.stages.verify.command import verify_corpus
 
 PICTURES = 7
 
@@ -143,7 +143,7 @@ def test_a_second_run_does_nothing_and_new_samples_are_added(corpus, timm_folder
     embed_corpus(corpus, str(timm_folder[0]), chunk=2)
     before = {p.name: p.read_bytes() for p in (corpus / "tables" / "embeddings").iterdir()}
     assert len(before) == 4  # chunks of two samples
-    from voxtile.embed.timm_model import TimmExtractor
+    from voxtile.stages.embed.timm_model import TimmExtractor
 
     seen = []
     encode = TimmExtractor.encode
@@ -163,7 +163,7 @@ def test_a_second_run_does_nothing_and_new_samples_are_added(corpus, timm_folder
 
 
 def test_a_run_that_stops_goes_on_where_it_was(corpus, timm_folder, monkeypatch):
-    from voxtile.embed.timm_model import TimmExtractor
+    from voxtile.stages.embed.timm_model import TimmExtractor
 
     encode, calls = TimmExtractor.encode, []
 
@@ -253,7 +253,7 @@ def test_conch_is_loaded_by_its_own_package(corpus, monkeypatch):
 def test_virchow_is_the_class_token_beside_the_mean_of_patches():
     import timm
 
-    from voxtile.embed.timm_model import _POOLING, TimmExtractor
+    from voxtile.stages.embed.timm_model import _POOLING, TimmExtractor
 
     shape = {"img_size": 32, "patch_size": 16, "embed_dim": 24, "depth": 1, "num_heads": 2, "reg_tokens": 2}
     model = timm.create_model("vit_tiny_patch16_224", num_classes=0, **shape).eval()
@@ -344,7 +344,7 @@ def test_the_hub_says_whose_model_it_is_by_its_config_files(monkeypatch, tmp_pat
     import huggingface_hub
     from huggingface_hub.errors import EntryNotFoundError
 
-    import voxtile.embed.hub as hub
+    import voxtile.stages.embed.hub as hub
 
     (tmp_path / "timm.json").write_text(json.dumps({"architecture": "vit_large_patch16_224"}))
     (tmp_path / "clip.json").write_text(json.dumps({"model_type": "clip"}))

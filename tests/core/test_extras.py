@@ -6,12 +6,13 @@ import sys
 
 import pytest
 
-from voxtile import cli, doctor
+from voxtile.cli import doctor
+from voxtile.cli import main as cli
 from voxtile.console import output
 from voxtile.domain import Command
 from voxtile.errors import MissingExtraError
 from voxtile.extras import missing_extra, requirements
-from voxtile.grounding.command import Found, _report
+from voxtile.stages.ground.command import Found, _report
 
 BLOCKED = """
 import sys
@@ -23,7 +24,7 @@ class Blocked(MetaPathFinder):
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 
 sys.meta_path.insert(0, Blocked())
-from voxtile.cli import main
+from voxtile.cli.main import main
 sys.exit(main({argv!r}))
 """
 

@@ -10,53 +10,56 @@ import voxtile.data
 import voxtile.models
 import voxtile.objectives
 import voxtile.training
-from voxtile.data.base import BasePreset
+from voxtile.data.presets.base import BasePreset
 from voxtile.errors import ConfigError
-from voxtile.listed_classes import CORE, listed_class
+from voxtile.listed_classes import CORE, listed_class, public_name
 from voxtile.models.study import DatedPool, StudyPool
 from voxtile.models.tower import ImageTower, TextTower
 from voxtile.objectives.base import ItemObjective, Objective
-from voxtile.objectives.momentum import MomentumObjective
-from voxtile.training.schedule import Schedule
+from voxtile.objectives.teachers.momentum import MomentumObjective
+from voxtile.training.optimisers import Schedule
 
 BASES = (BasePreset, ImageTower, TextTower, StudyPool, Objective, Schedule)
 # What others are derived from, and views of a preset that no config names.
 UNNAMED = {ItemObjective, MomentumObjective, DatedPool}
 UNNAMED_PATHS = {
-    "voxtile.data.study_masks:StudyMasks",
-    "voxtile.models.timm:TimmFeatures",
-    "voxtile.models.wavelet:StagedTower",
+    "voxtile.data:StudyMasks",
+    "voxtile.models:BandsPreset",
+    "voxtile.models:SlicePreset",
+    "voxtile.models:TimmFeatures",
+    "voxtile.models:StagedTower",
 }
 
 
 def test_every_class_that_a_config_may_name_is_listed_and_no_other():
     for package in (voxtile.data, voxtile.models, voxtile.objectives, voxtile.training):
-        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
     found, wanted = set(), list(BASES)
     while wanted:
         for kind in wanted.pop().__subclasses__():
             wanted.append(kind)
-            path = f"{kind.__module__}:{kind.__qualname__}"
+            path = ":".join(public_name(kind).rpartition(".")[::2])
             if kind.__module__.startswith(("voxtile.data", "voxtile.models", "voxtile.objectives", "voxtile.training")):
                 found.add(path)
     found = {path for path in found if not path.partition(":")[2].startswith("_")}
-    found -= UNNAMED_PATHS | {f"{kind.__module__}:{kind.__qualname__}" for kind in UNNAMED}
+    found -= UNNAMED_PATHS | {":".join(public_name(kind).rpartition(".")[::2]) for kind in UNNAMED}
     listed = {path for path in CORE if issubclass(_class(path), BASES)}
     assert listed == found
     assert all(inspect.isclass(_class(path)) for path in CORE)
 
 
 def test_a_listed_class_has_every_path_under_which_voxtile_has_it():
-    from voxtile.data.image import ImagePreset
+    from voxtile.data.presets.image import ImagePreset
 
-    for path in ("voxtile.data.image.ImagePreset", "voxtile.data.presets.ImagePreset"):
+    old, inner = "voxtile.data.image.ImagePreset", "voxtile.data.presets.image.ImagePreset"
+    for path in ("voxtile.data.ImagePreset", old, inner):
         assert listed_class(path, BasePreset) is ImagePreset
 
 
 def test_a_listed_class_is_refused_where_another_kind_belongs():
     with pytest.raises(ConfigError, match="stands where a Objective belongs"):
-        listed_class("voxtile.data.image.ImagePreset", Objective)
+        listed_class("voxtile.data.ImagePreset", Objective)
 
 
 def _class(path):

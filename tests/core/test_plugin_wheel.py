@@ -51,7 +51,7 @@ def site(tmp_path_factory):
 
 def voxtile(site, *argv):
     environment = {**os.environ, "PYTHONPATH": str(site)}
-    command = [sys.executable, "-m", "voxtile.cli", *argv]
+    command = [sys.executable, "-m", "voxtile.cli.main", *argv]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=site)
 
 

@@ -8,7 +8,7 @@ import textwrap
 import pytest
 
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.verify import verify
+from voxtile.stages.verify.corpus import verify
 
 PACKAGE = {
     "tinydomain/__init__.py": '"""A fourth domain."""\n',
@@ -93,7 +93,7 @@ PACKAGE = {
         """Presets; the second is not listed."""
         from dataclasses import dataclass
 
-        from voxtile.data.image import ImagePreset
+        from voxtile.data.presets.image import ImagePreset
 
 
         @dataclass(frozen=True, kw_only=True)
@@ -161,7 +161,7 @@ def _pytest(site, folder, *argv):
 
 
 def _voxtile(site, *argv):
-    return _python(site, "-m", "voxtile.cli", *argv)
+    return _python(site, "-m", "voxtile.cli.main", *argv)
 
 
 def test_a_domain_from_outside_is_listed_with_what_it_offers(outside):
@@ -240,7 +240,7 @@ def test_a_command_whose_module_is_missing_is_one_sentence(tmp_path):
 def test_a_checkpoint_may_name_the_classes_that_a_plugin_lists_and_no_others(outside):
     program = """
 import sys
-from voxtile.data.presets import preset_from_config
+from voxtile.data.presets.load import preset_from_config
 from voxtile.errors import PresetError
 for name in sys.argv[1:]:
     try:

@@ -36,7 +36,7 @@ class TestMedical(DomainContract):
 
     def source_for(self, converter, folder):
         if converter == "dicom":
-            from voxtile_medical.phantom.ct import write_ct_phantom
+            from voxtile_medical.phantom.ct.command import write_ct_phantom
 
             write_ct_phantom(folder / "phantom", n=2, seed=1)
             return folder / "phantom" / "dicom"

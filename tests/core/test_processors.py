@@ -79,12 +79,12 @@ def test_one_processor_has_nothing_to_choose():
 def test_commands_that_compute_look_before_torch_is_imported(words, burning):
     program = f"""
 import os, sys, types
-import voxtile.cli
+import voxtile.cli.main
 def said(*_):
     print("torch" in sys.modules, os.environ.get("OMP_WAIT_POLICY"))
-voxtile.cli._call = said
-sys.modules["voxtile.training.cli"] = types.SimpleNamespace(main=said)
-voxtile.cli.main({words})
+voxtile.cli.main._call = said
+sys.modules["voxtile.cli.lightning"] = types.SimpleNamespace(main=said)
+voxtile.cli.main.main({words})
 """
     environment = {name: value for name, value in os.environ.items() if name not in DECIDED}
     command = [sys.executable, "-c", program]

@@ -15,13 +15,13 @@ from rich.console import Console
 
 from voxtile.errors import ConfigError
 from voxtile_datasets.captions.providers import cache as cache_module
-from voxtile_datasets.captions.providers.address import is_remote
 from voxtile_datasets.captions.providers.budget import Budget
 from voxtile_datasets.captions.providers.cache import ReplyCache
 from voxtile_datasets.captions.providers.cached import CachedProvider
 from voxtile_datasets.captions.providers.estimate import estimate
 from voxtile_datasets.captions.providers.factory import open_provider
-from voxtile_datasets.captions.providers.line import Line
+from voxtile_datasets.captions.providers.http.address import is_remote
+from voxtile_datasets.captions.providers.http.line import Line
 from voxtile_datasets.captions.providers.prices import Price, load_prices
 from voxtile_datasets.captions.providers.provider import ProviderError, ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request
@@ -155,7 +155,7 @@ def test_a_limit_that_is_none_is_refused(limit):
 
 def test_a_killed_run_asks_again_at_most_what_was_in_flight(tmp_path):
     log, cache = tmp_path / "log", tmp_path / "cache"
-    serve = [sys.executable, "-P", "-m", "voxtile_datasets.captions.providers.faulty_endpoint"]
+    serve = [sys.executable, "-P", "-m", "voxtile_datasets.captions.providers.http.faulty_endpoint"]
     server = subprocess.Popen([*serve, "--latency", "0.01", "--log", str(log)], stdout=subprocess.PIPE, text=True)
     address = server.stdout.readline().strip()
     command = [sys.executable, "-P", "-c", RUN, address, str(cache)]

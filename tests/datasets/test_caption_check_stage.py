@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from voxtile.cli import main
+from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.writer import append_rows
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.datamodule import CorpusDataModule
-from voxtile.data.image import ImagePreset
+from voxtile.data.presets.image import ImagePreset
 from voxtile.errors import ConfigError, InputError
 from voxtile_datasets.captions.checker.check import VERSION
 from voxtile_datasets.captions.checker.command import check_captions

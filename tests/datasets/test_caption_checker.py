@@ -10,7 +10,7 @@ from voxtile.domain import discover
 from voxtile.errors import ConfigError
 from voxtile_datasets.captions.checker.check import Known, check
 from voxtile_datasets.captions.checker.choose import choose
-from voxtile_datasets.captions.checker.extract import claims_of
+from voxtile_datasets.captions.checker.extraction.extract import claims_of
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary, installed_vocabularies
 
 VOCABULARIES = installed_vocabularies()

@@ -15,19 +15,20 @@ import pytest
 from aiohttp import web
 from PIL import Image
 
-from voxtile.cli import main
+from voxtile.cli.main import main
 from voxtile.corpus.identity import KeyMap
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import append_rows
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.engine.task import Item, Outcome, Sample
+from voxtile.engine.task import Item, Outcome
 from voxtile.errors import RunFailedError
 from voxtile_datasets.captions.checker.check import Known, check
 from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
 from voxtile_datasets.captions.command import caption_corpus
-from voxtile_datasets.captions.strategies.contexts import refuse_cycles
-from voxtile_datasets.captions.strategies.identifiers import identifiers_of
-from voxtile_datasets.captions.strategies.prompts import installed_prompts
+from voxtile_datasets.captions.context.contexts import refuse_cycles
+from voxtile_datasets.captions.context.identifiers import identifiers_of
+from voxtile_datasets.captions.context.prompts import installed_prompts
 from voxtile_datasets.captions.strategies.strategy import SampleContext
 from voxtile_datasets.captions.strategies.stray import stray_word
 from voxtile_datasets.captions.strategies.table import STRATEGIES
@@ -445,7 +446,7 @@ def test_killed_anywhere_nothing_is_asked_twice_and_the_tables_are_the_same(tmp_
         "--job-items",
         "5",
     ]
-    command = [sys.executable, "-P", "-m", "voxtile.cli", "caption", str(killed), *options]
+    command = [sys.executable, "-P", "-m", "voxtile.cli.main", "caption", str(killed), *options]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while len(model.answered) < 12 and time.monotonic() < deadline:

@@ -13,14 +13,14 @@ from voxtile.errors import ConfigError
 from voxtile_datasets.captions.providers.budget import Budget
 from voxtile_datasets.captions.providers.cache import ReplyCache
 from voxtile_datasets.captions.providers.cached import CachedProvider
-from voxtile_datasets.captions.providers.chat_api import Dialect
 from voxtile_datasets.captions.providers.factory import open_provider
-from voxtile_datasets.captions.providers.faulty_endpoint import INJECTION, KEY
-from voxtile_datasets.captions.providers.gate import Gate
-from voxtile_datasets.captions.providers.openai import OpenAIProvider
+from voxtile_datasets.captions.providers.http.chat_api import Dialect
+from voxtile_datasets.captions.providers.http.faulty_endpoint import INJECTION, KEY
+from voxtile_datasets.captions.providers.http.gate import Gate
+from voxtile_datasets.captions.providers.http.openai import OpenAIProvider
+from voxtile_datasets.captions.providers.http.refusals import retry_after
 from voxtile_datasets.captions.providers.prices import Price
 from voxtile_datasets.captions.providers.provider import ProviderError, ReplyError
-from voxtile_datasets.captions.providers.refusals import retry_after
 from voxtile_datasets.captions.providers.request import Reply, Request
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
@@ -28,7 +28,13 @@ SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required"
 
 def start(*options):
     """A server in its own process, and its address."""
-    command = [sys.executable, "-P", "-m", "voxtile_datasets.captions.providers.faulty_endpoint", *map(str, options)]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "voxtile_datasets.captions.providers.http.faulty_endpoint",
+        *map(str, options),
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     return process, process.stdout.readline().strip()
 

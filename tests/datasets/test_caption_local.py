@@ -13,8 +13,8 @@ from voxtile_datasets.captions.providers.cache import ReplyCache
 from voxtile_datasets.captions.providers.cached import CachedProvider
 from voxtile_datasets.captions.providers.factory import open_provider
 from voxtile_datasets.captions.providers.gguf import read_header
+from voxtile_datasets.captions.providers.http.openai import OpenAIProvider
 from voxtile_datasets.captions.providers.local import LocalProvider
-from voxtile_datasets.captions.providers.openai import OpenAIProvider
 from voxtile_datasets.captions.providers.provider import ProviderError, ReplyError
 from voxtile_datasets.captions.providers.request import Request
 

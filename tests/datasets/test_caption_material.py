@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from voxtile.errors import InputError
-from voxtile_datasets.captions.strategies.experts import read_findings
-from voxtile_datasets.captions.strategies.knowledge import PASSAGE_WORDS, Knowledge
+from voxtile_datasets.captions.context.experts import read_findings
+from voxtile_datasets.captions.context.knowledge import PASSAGE_WORDS, Knowledge
 
 NOTES = {
     "chest/effusion.md": "# Pleural effusion\n\nPleural effusion is fluid between the layers of the pleura.\n\n"

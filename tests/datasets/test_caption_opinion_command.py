@@ -9,11 +9,11 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from voxtile.cli import main
+from voxtile.cli.main import main
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.engine.task import Sample
 from voxtile_datasets.captions.checker.opinion import SCHEMA
 
 AGREES = '{"objections": []}'

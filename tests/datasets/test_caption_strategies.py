@@ -16,29 +16,29 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from PIL import Image
 
-from voxtile.cli import main
+from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, append_rows, new_corpus
-from voxtile.engine.task import Sample
 from voxtile.errors import ConfigError, InputError
 from voxtile_datasets.captions.checker.check import Known, check
 from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
+from voxtile_datasets.captions.context.picture import shown
+from voxtile_datasets.captions.context.prompts import installed_prompts
+from voxtile_datasets.captions.context.telling import fact_line, fact_lines
 from voxtile_datasets.captions.providers.cache import ReplyCache
 from voxtile_datasets.captions.providers.cached import CachedProvider
-from voxtile_datasets.captions.providers.openai import OpenAIProvider
+from voxtile_datasets.captions.providers.http.openai import OpenAIProvider
 from voxtile_datasets.captions.providers.provider import ReplyError
 from voxtile_datasets.captions.strategies.describe import Describe
 from voxtile_datasets.captions.strategies.describe_revise_summarise import DescribeReviseSummarise
 from voxtile_datasets.captions.strategies.five import Five
 from voxtile_datasets.captions.strategies.fuse import Fuse
 from voxtile_datasets.captions.strategies.fuse_experts import FuseExperts
-from voxtile_datasets.captions.strategies.picture import shown
-from voxtile_datasets.captions.strategies.prompts import installed_prompts
 from voxtile_datasets.captions.strategies.qa import QuestionsAnswers
 from voxtile_datasets.captions.strategies.roi import Roi
 from voxtile_datasets.captions.strategies.short_dense import ShortDense
 from voxtile_datasets.captions.strategies.strategy import SampleContext, StrategyOptions, UnsuitableError
-from voxtile_datasets.captions.strategies.telling import fact_line, fact_lines
 from voxtile_datasets.captions.strategies.translate import Translate
 
 ALL = (

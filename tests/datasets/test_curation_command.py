@@ -7,17 +7,17 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from voxtile.cli import main
+from voxtile.cli.main import main
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.verify import verify
-from voxtile.corpus.view import compile_view
-from voxtile.corpus.view_selection import Selection
+from voxtile.corpus.records import Sample
+from voxtile.corpus.view.selection import Selection
+from voxtile.corpus.view.view import compile_view
 from voxtile.corpus.writer import JobWriter, append_rows, new_corpus
 from voxtile.data.datamodule import CorpusDataModule
-from voxtile.data.presets import ImagePreset
-from voxtile.engine.task import Sample
+from voxtile.data.presets.image import ImagePreset
 from voxtile.errors import ConfigError
+from voxtile.stages.verify.corpus import verify
 from voxtile_datasets.curation.command import curate_corpus
 from voxtile_datasets.curation.scores.clip import ClipScorer
 from voxtile_datasets.curation.scores.learned import score_learned

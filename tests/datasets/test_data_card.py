@@ -12,12 +12,12 @@ import pytest
 import yaml
 from PIL import Image
 
-from voxtile.cli import main
+from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, append_rows, new_corpus
 from voxtile.engine.manifest import write_manifest
 from voxtile.engine.plan import TaskIdentity
-from voxtile.engine.task import Sample
 from voxtile_datasets.cards.card import About, make_card
 
 EVIL = "</script><script>alert(1)</script>"

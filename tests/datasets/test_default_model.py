@@ -66,7 +66,7 @@ def test_where_nothing_is_installed_the_terms_are_named(cache, monkeypatch):
 
 
 def test_the_doctor_names_source_and_terms(capsys, monkeypatch):
-    from voxtile.doctor import doctor
+    from voxtile.cli.doctor import doctor
 
     monkeypatch.setenv("COLUMNS", "400")
     doctor()

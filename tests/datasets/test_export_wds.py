@@ -19,10 +19,10 @@ import webdataset
 from packaging.version import Version
 from PIL import Image
 
-from voxtile.cli import main
-from voxtile.corpus.view_selection import CAPTIONS, SAMPLES, write_selection
+from voxtile.cli.main import main
+from voxtile.corpus.records import Sample
+from voxtile.corpus.view.selection import CAPTIONS, SAMPLES, write_selection
 from voxtile.corpus.writer import JobWriter, append_rows, new_corpus
-from voxtile.engine.task import Sample
 from voxtile_datasets.webdataset_export import shards as shards_module
 
 PICTURES = 30
@@ -241,7 +241,17 @@ def test_an_export_that_breaks_off_goes_on_and_gives_the_same_bytes(corpus, plai
 
 def test_a_killed_export_goes_on(corpus, plain, tmp_path):
     out = tmp_path / "out"
-    command = [sys.executable, "-P", "-m", "voxtile.cli", "export-wds", str(corpus), str(out), "--shard-records", "8"]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "voxtile.cli.main",
+        "export-wds",
+        str(corpus),
+        str(out),
+        "--shard-records",
+        "8",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not (out / "train/000000.tar").exists() and process.poll() is None and time.monotonic() < deadline:
@@ -257,7 +267,7 @@ def test_an_export_that_was_killed_while_it_wrote_its_settings_leaves_nothing_of
     program = f"""
 import os, signal
 import voxtile.corpus.storage as storage
-from voxtile.cli import main
+from voxtile.cli.main import main
 real, seen = storage.sync, []
 def sync(path):
     if path.name.startswith(".export.json"):

@@ -69,7 +69,7 @@ class Run:
 # The peak is asked of the process itself: what `wait4` says of it counts the memory of the process that started it.
 _START = """
 import os, pathlib, re, resource, sys
-from voxtile.cli import main
+from voxtile.cli.main import main
 try:
     status = main()
 finally:

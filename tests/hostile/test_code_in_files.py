@@ -14,22 +14,21 @@ import torch
 import yaml
 from PIL import Image
 
-from voxtile.cli import main
+from voxtile.cli.main import main
 from voxtile.corpus.identity import sample_uid
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.data.presets import preset_from_config
-from voxtile.embed.extractor import load_extractor
-from voxtile.engine.task import Sample
+from voxtile.data.presets.load import preset_from_config
 from voxtile.errors import CheckpointError, ConfigError, PresetError, VoxtileError
-from voxtile.export.pair import OnnxPair
 from voxtile.export.source import read_source
-from voxtile.models.captioner import Captioner
-from voxtile.models.load import load_model
+from voxtile.inference.captioner import Captioner
+from voxtile.inference.load import load_model
+from voxtile.inference.onnx_pair import OnnxPair
+from voxtile.stages.embed.extractor import load_extractor
 from voxtile.training.module import ContrastiveModule
-from voxtile.training.rebuild import module_from_checkpoint, module_from_config
 
 PRESET = {
-    "class_path": "voxtile.data.image.ImagePreset",
+    "class_path": "voxtile.data.ImagePreset",
     "init_args": {"size": [8, 8], "channels": 1, "mean": [0.5], "std": [0.5]},
 }
 TASK = {
@@ -99,15 +98,15 @@ def canary(bird):
 
 
 # What a file can write where a class belongs; SCRIPT and FILE are the canary's.
-EVIL, POPEN, CUSTOM = "canary_module.Evil", "subprocess.Popen", "voxtile.models.custom.custom_model"
+EVIL, POPEN, CUSTOM = "canary_module.Evil", "subprocess.Popen", "voxtile.inference.custom.custom_model"
 SPECIFICATIONS = {
     "foreign class": {"class_path": EVIL, "init_args": {}},
     "foreign function": {"class_path": "canary_module.call", "init_args": {}},
     "process": {"class_path": POPEN, "init_args": {"args": ["SCRIPT"]}},
     "our factory": {"class_path": CUSTOM, "init_args": {"spec": f"{POPEN}:SCRIPT", "device": "cpu"}},
     "our factory, a class": {"class_path": CUSTOM, "init_args": {"spec": EVIL, "device": "cpu"}},
-    "our loader": {"class_path": "voxtile.models.load.load_model", "init_args": {"spec": f"class:{EVIL}"}},
-    "our captioner": {"class_path": "voxtile.models.captioner.Captioner", "init_args": {"spec": f"class:{EVIL}"}},
+    "our loader": {"class_path": "voxtile.inference.load.load_model", "init_args": {"spec": f"class:{EVIL}"}},
+    "our captioner": {"class_path": "voxtile.inference.captioner.Captioner", "init_args": {"spec": f"class:{EVIL}"}},
     "our command": {"class_path": "voxtile.domain.Command", "init_args": {"target": "canary_module:call", "help": ""}},
     "through our module": {"class_path": "voxtile.engine.pool.subprocess.Popen", "init_args": {"args": ["SCRIPT"]}},
     "import by ours": {"class_path": "voxtile.domain.importlib.import_module", "init_args": {"name": "canary_module"}},
@@ -134,44 +133,44 @@ def aimed(value, canary):
 
 # The places of a model's config where a class belongs, and some where none does.
 CONV = {
-    "class_path": "voxtile.models.conv.ConvTower",
+    "class_path": "voxtile.models.ConvTower",
     "init_args": {"dimensions": 2, "widths": [8], "blocks": [1], "width": 8},
 }
-BAG = {"class_path": "voxtile.models.text.TextBag", "init_args": {"vocabulary": 300, "width": 8}}
+BAG = {"class_path": "voxtile.models.TextBag", "init_args": {"vocabulary": 300, "width": 8}}
 PLACES = {
     "encoder": lambda x: {"encoder": x},
     "image tower": lambda x: {"encoder": {"image": x, "text": BAG}},
     "text tower": lambda x: {"encoder": {"image": CONV, "text": x}},
     "study tower": lambda x: {"encoder": {"image": CONV, "text": BAG, "study": x}},
     "dates of a study tower": lambda x: {"encoder": {"image": CONV, "text": BAG, "study": {
-        "class_path": "voxtile.models.study.StudyTransformer", "init_args": {"dates": x}}}},
+        "class_path": "voxtile.models.StudyTransformer", "init_args": {"dates": x}}}},
     "tuning": lambda x: {"encoder": {"image": CONV, "text": BAG, "image_tuning": x}},
-    "encoder with its class": lambda x: {"encoder": {"class_path": "voxtile.models.dual.DualEncoder",
+    "encoder with its class": lambda x: {"encoder": {"class_path": "voxtile.models.DualEncoder",
                                                      "init_args": {"image": x, "text": BAG}}},
     "objectives": lambda x: {"objectives": x},
     "an objective": lambda x: {"objectives": {"contrastive": x}},
     "an objective's objective": lambda x: {"objectives": {"a": {
-        "class_path": "voxtile.objectives.of_samples.OfSamples", "init_args": {"objective": x}}}},
+        "class_path": "voxtile.objectives.OfSamples", "init_args": {"objective": x}}}},
     "an objective's views": lambda x: {"objectives": {"a": {
-        "class_path": "voxtile.objectives.self_distillation.SelfDistillation", "init_args": {"views": x}}}},
+        "class_path": "voxtile.objectives.SelfDistillation", "init_args": {"views": x}}}},
     "handed on to a base": lambda x: {"objectives": {"a": {
-        "class_path": "voxtile.objectives.masked_self_distillation.MaskedSelfDistillation",
+        "class_path": "voxtile.objectives.MaskedSelfDistillation",
         "init_args": {"views": x}}}},
     "optimizer": lambda x: {"optimizer": x},
     "schedule": lambda x: {"schedule": x},
     "weights": lambda x: {"weights": x},
     "a weight": lambda x: {"weights": {"contrastive": x}},
     "options of a tower": lambda x: {"encoder": {"text": BAG, "image": {
-        "class_path": "voxtile.models.monai.MonaiTower", "init_args": {"name": "resnet18", "options": x}}}},
+        "class_path": "voxtile.models.MonaiTower", "init_args": {"name": "resnet18", "options": x}}}},
     "an option of a tower": lambda x: {"encoder": {"text": BAG, "image": {
-        "class_path": "voxtile.models.monai.MonaiTower", "init_args": {"name": "resnet18", "options": {"act": x}}}}},
+        "class_path": "voxtile.models.MonaiTower", "init_args": {"name": "resnet18", "options": {"act": x}}}}},
     "batch": lambda x: {"batch": x},
 }  # fmt: skip
 GOOD = {
     "encoder": {"image": CONV, "text": BAG, "embed_dim": 8},
     "objectives": {
-        "contrastive": {"class_path": "voxtile.objectives.contrastive.Contrastive"},
-        "caption": {"class_path": "voxtile.objectives.captioning.Captioning", "init_args": {"depth": 1}},
+        "contrastive": {"class_path": "voxtile.objectives.Contrastive"},
+        "caption": {"class_path": "voxtile.objectives.Captioning", "init_args": {"depth": 1}},
     },
 }
 
@@ -180,7 +179,7 @@ GOOD = {
 def good():
     """Content of a checkpoint that every loader takes, and of an ONNX folder's settings."""
     torch.manual_seed(1)
-    module = module_from_config(GOOD)
+    module = ContrastiveModule.from_config(GOOD)
     module.encoder.text.tokenizer.train(["no effusion", "an effusion", "a nodule"])
     module.setup_objectives(())
     module.preset_config = PRESET
@@ -229,7 +228,7 @@ def test_nothing_that_a_checkpoint_describes_is_made_but_what_is_listed(place, g
         model = {**GOOD, **PLACES[place](aimed(trick, canary))}
         path = written(good, tmp_path, voxtile_model=model, state_dict={})  # which would not be read
         with pytest.raises(CheckpointError, match=REFUSED):
-            module_from_checkpoint(path)
+            ContrastiveModule.load_from_checkpoint(path)
         assert not canary.sang(), name
 
 
@@ -239,9 +238,9 @@ def test_nothing_that_a_checkpoint_describes_is_made_but_what_is_listed(place, g
         lambda x: x,
         lambda x: {**PRESET, "init_args": x},
         lambda x: {**PRESET, "init_args": {"augment": x}},
-        lambda x: {"class_path": "voxtile.data.study.StudyPreset",
+        lambda x: {"class_path": "voxtile.data.StudyPreset",
                    "init_args": {"roles": {"ct": x}, "shape": [2, 2, 2], "spacing": [1, 1, 1]}},
-        lambda x: {"class_path": "voxtile.data.study_pictures.PictureStudyPreset",
+        lambda x: {"class_path": "voxtile.data.PictureStudyPreset",
                    "init_args": {"roles": ["ct"], "picture": x}},
         lambda x: {"class_path": "voxtile_pathology.stain.preset.HistologyPreset", "init_args": {"stain": x}},
     ],
@@ -267,7 +266,7 @@ def grounded(path, corpus, folder):
 
 
 OF_CHECKPOINTS = {
-    "module_from_checkpoint": lambda path, corpus, folder: module_from_checkpoint(path),
+    "module_from_checkpoint": lambda path, corpus, folder: ContrastiveModule.load_from_checkpoint(path),
     "load_from_checkpoint": lambda path, corpus, folder: ContrastiveModule.load_from_checkpoint(path),
     "load_model": lambda path, corpus, folder: load_model(str(path)),
     "load_extractor": lambda path, corpus, folder: load_extractor(str(path)),
@@ -369,8 +368,8 @@ def test_a_class_of_ones_own_that_is_no_model_is_not_called(said, canary, corpus
 
 
 def test_a_teacher_of_ones_own_class_is_not_taken_from_a_checkpoint(good, canary, tmp_path):
-    distilled = {"class_path": "voxtile.objectives.distillation.Distillation",
+    distilled = {"class_path": "voxtile.objectives.Distillation",
                  "init_args": {"corpus": "x", "teacher": "class:canary_module.Evil"}}  # fmt: skip
     path = written(good, tmp_path, voxtile_model={**GOOD, "objectives": {"a": distilled}})
     with pytest.raises(CheckpointError, match=r"class:canary_module\.Evil"):
-        module_from_checkpoint(path)
+        ContrastiveModule.load_from_checkpoint(path)

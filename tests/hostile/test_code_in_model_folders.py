@@ -5,11 +5,11 @@ import json
 import pytest
 import torch
 
-from voxtile.embed.extractor import load_extractor
 from voxtile.errors import VoxtileError
-from voxtile.models.load import load_model
-from voxtile.models.openclip import OpenClipText
-from voxtile.models.transformers import HuggingFaceImage, HuggingFaceText
+from voxtile.inference.load import load_model
+from voxtile.models.hub.openclip import OpenClipText
+from voxtile.models.hub.transformers import HuggingFaceImage, HuggingFaceText
+from voxtile.stages.embed.extractor import load_extractor
 
 OWN = """
 open({song!r}, "w").close()

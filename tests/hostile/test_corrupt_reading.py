@@ -15,13 +15,13 @@ from voxtile.corpus.codecs import compress, decode_array, encode_array
 from voxtile.corpus.frame import inspect_frame
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.verify import verify
-from voxtile.corpus.view import compile_view
+from voxtile.corpus.records import EncodedArray, Mask, Sample
+from voxtile.corpus.view.view import compile_view
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.data.datamodule import CorpusDataModule
-from voxtile.data.presets import VolumePreset
-from voxtile.engine.task import EncodedArray, Mask, Sample
+from voxtile.data.presets.volume import VolumePreset
 from voxtile.errors import CorpusError
+from voxtile.stages.verify.corpus import verify
 
 SHAPE = (40, 70, 130)  # several chunks
 

@@ -13,14 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from voxtile.cli import main
+from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import CAPTIONS
-from voxtile.corpus.verify import verify
-from voxtile.corpus.view import compile_view
+from voxtile.corpus.view.view import compile_view
 from voxtile.engine.options import RunOptions
 from voxtile.engine.run import run_task
 from voxtile.errors import CorpusError
+from voxtile.stages.verify.corpus import verify
 from voxtile.testing.fault_task import FaultTask
 from voxtile_datasets.converters.image import convert_image
 
@@ -166,7 +166,7 @@ def _bomb(path, nbytes):
 def test_a_table_that_outgrows_the_memory_costs_one_line_of_verify(root):
     _bomb(root / "tables/captions/bomb.parquet", 3 << 30)
     assert (root / "tables/captions/bomb.parquet").stat().st_size < 1 << 20
-    command = [sys.executable, "-P", "-m", "voxtile.cli", "verify", str(root), "--memory-limit-gb", "0.5"]
+    command = [sys.executable, "-P", "-m", "voxtile.cli.main", "verify", str(root), "--memory-limit-gb", "0.5"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
         peak = 0
         while run.poll() is None:

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from voxtile.cli import main
+from voxtile.cli.main import main
 from voxtile.corpus.identity import KeyMap
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.reference_roots import named_roots, only_references_in
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.engine.task import Sample
 from voxtile.errors import CorpusError
 
 UID = "0" * 32
-PRESET = "{class_path: voxtile.data.presets.ImagePreset, init_args: {size: [32, 32]}}"
+PRESET = "{class_path: voxtile.data.ImagePreset, init_args: {size: [32, 32]}}"
 
 
 @pytest.fixture

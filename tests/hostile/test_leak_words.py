@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from voxtile.cli import main
+from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, append_rows, new_corpus
-from voxtile.engine.task import Item, Sample
+from voxtile.engine.task import Item
 from voxtile_datasets.intake.deidentify import without_path
 from voxtile_pathology.convert.task import WsiTask
 from voxtile_pathology.slides.protocol import SlideError

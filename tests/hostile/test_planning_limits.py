@@ -7,13 +7,13 @@ import time
 import pyarrow as pa
 import pytest
 
-from voxtile.corpus.ingest.outside_parquet import read_outside_parquet
-from voxtile.corpus.ingest.wds import pairs_of
 from voxtile.engine.failure import Failure
 from voxtile.engine.parallel import PlanReader
 from voxtile.engine.pool import Limits
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import InputError
+from voxtile.stages.ingest.outside_parquet import read_outside_parquet
+from voxtile.stages.ingest.wds import pairs_of
 from voxtile.testing.fault_task import FaultPlan
 
 LIMIT_GB = 0.5

@@ -9,8 +9,8 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from voxtile.corpus.ingest import import_csv, import_wds
 from voxtile.errors import RunFailedError
+from voxtile.stages.ingest.command import import_csv, import_wds
 from voxtile_datasets.converters.image import convert_image
 from voxtile_pathology.convert.convert import convert_wsi
 from voxtile_remote_sensing.tiles.convert import convert_geotiff

@@ -10,19 +10,19 @@ import pytest
 import torch
 
 from voxtile.bounded_text import BoundsError, check_plain, load_json, load_yaml
-from voxtile.cli import lightning_main, main
-from voxtile.corpus.derivation.preset_file import read_preset
+from voxtile.cli.main import lightning_main, main
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.writer import new_corpus
 from voxtile.errors import CheckpointError, VoxtileError
-from voxtile.evaluate.task_file import load_task
-from voxtile.export.pair import OnnxPair
-from voxtile.models.huggingface import huggingface_pair
+from voxtile.evaluation.tasks.file import load_task
+from voxtile.inference.huggingface_pair import huggingface_pair
+from voxtile.inference.onnx_pair import OnnxPair
+from voxtile.stages.materialize.preset_file import read_preset
+from voxtile.training.module import ContrastiveModule
 from voxtile.training.planning.command import _Plan
-from voxtile.training.rebuild import module_from_checkpoint
 from voxtile_datasets.captions.checker.vocabulary_file import read_files
+from voxtile_datasets.captions.context.prompts import load_prompt
 from voxtile_datasets.captions.providers.prices import load_prices
-from voxtile_datasets.captions.strategies.prompts import load_prompt
 from voxtile_datasets.captions.wordings import load_bank
 from voxtile_medical.reports.compose.wording import load_wording
 from voxtile_medical.reports.lexicon import load_lexicon
@@ -33,8 +33,8 @@ from voxtile_remote_sensing.landcover.legend import load_legend
 from voxtile_remote_sensing.osm.read_vector import read_geojson
 from voxtile_remote_sensing.osm.table import load_table
 from voxtile_remote_sensing.osm.wordings import load_wordings
-from voxtile_remote_sensing.recipes.reading import read_json
-from voxtile_remote_sensing.scenes.gridded_safety import check_zarr
+from voxtile_remote_sensing.recipes.layouts.reading import read_json
+from voxtile_remote_sensing.scenes.gridded.safety import check_zarr
 from voxtile_remote_sensing.scenes.sidecar import read_sidecar
 
 SECONDS, MEGABYTES = 5.0, 400
@@ -197,10 +197,10 @@ def looped():
 @pytest.mark.parametrize("make", [bomb_of_objects, looped, lambda: json.loads("[" * 300 + "]" * 300)])
 def test_a_checkpoint_that_refers_to_its_parts_many_times_is_not_followed(make, tmp_path):
     path = tmp_path / "model.ckpt"
-    tower = {"class_path": "voxtile.models.conv.ConvTower", "init_args": {"widths": make()}}
+    tower = {"class_path": "voxtile.models.ConvTower", "init_args": {"widths": make()}}
     content = {"voxtile_format": 1, "voxtile_model": {"encoder": {"image": tower}}, "state_dict": {}}
     torch.save(content, path)
     with at_once(), pytest.raises(CheckpointError, match=r"levels deep|stands for more"):
-        module_from_checkpoint(path)
+        ContrastiveModule.load_from_checkpoint(path)
     with pytest.raises(BoundsError):
         check_plain(make(), 1000)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from voxtile.testing.xrays import write_xrays
+from voxtile.phantom.xrays import write_xrays
 
 
 @pytest.fixture(scope="session")
@@ -112,4 +112,4 @@ def make_nursery(tmp_path_factory):
 @pytest.fixture(scope="session")
 def training_nursery(make_nursery):
     """Children that have imported the command line of trainings; their code defines `run(argv)`."""
-    return make_nursery("import torch\nimport voxtile.training.cli", "run(argv)")
+    return make_nursery("import torch\nimport voxtile.cli.lightning", "run(argv)")

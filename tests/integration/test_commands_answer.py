@@ -10,11 +10,11 @@ import torch
 import yaml
 
 from voxtile import domain
-from voxtile.cli import lightning_main, main
-from voxtile.command_table import COMMANDS
+from voxtile.cli.main import lightning_main, main
+from voxtile.cli.table import COMMANDS
 from voxtile.corpus.reader import Corpus
-from voxtile.data.presets import preset_from_config
-from voxtile.models.load import load_model
+from voxtile.data.presets.load import preset_from_config
+from voxtile.inference.load import load_model
 from voxtile.training.checkpoint import read_checkpoint
 
 CONFIG = Path(__file__).with_name("tiny.yaml")

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from voxtile.cli import lightning_main
+from voxtile.cli.main import lightning_main
 from voxtile.domain import discover
 from voxtile.training.checkpoint import read_checkpoint
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from voxtile.cli import main
+from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.verify import verify
 from voxtile.engine.inline import InlineEngine
 from voxtile.engine.run import RunOptions
+from voxtile.stages.verify.corpus import verify
 
 TABLES = ("samples", "captions", "facts", "regions", "scopes", "scores", "splits")
 COARSE = ("--mpp", "2")

@@ -6,26 +6,26 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from voxtile.cli import main
+from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
-from voxtile.data.presets import preset_from_config
-from voxtile.models.load import load_model
+from voxtile.data.presets.load import preset_from_config
+from voxtile.inference.load import load_model
 from voxtile.training.checkpoint import AtomicCheckpointIO
-from voxtile.training.rebuild import module_from_config
+from voxtile.training.module import ContrastiveModule
 
-TEXT = {"class_path": "voxtile.models.text.TextBag", "init_args": {"vocabulary": 300, "width": 12}}
+TEXT = {"class_path": "voxtile.models.TextBag", "init_args": {"vocabulary": 300, "width": 12}}
 MADE = {
     "ct": (
         "dicom",
         {
-            "class_path": "voxtile.data.volume.VolumePreset",
+            "class_path": "voxtile.data.VolumePreset",
             "init_args": {"shape": [16, 16, 16], "spacing": [8.0, 8.0, 8.0], "windows": [[-160.0, 240.0]]},
         },
     ),
     "sentinel2": (
         "geotiff",
         {
-            "class_path": "voxtile.data.tile.TilePreset",
+            "class_path": "voxtile.data.TilePreset",
             "init_args": {"size": [32, 32], "bands": ["B02", "B04|red", "B08"], "units": "reflectance"},
         },
     ),
@@ -42,11 +42,13 @@ def checkpoint(path, preset):
     torch.manual_seed(0)
     dimensions, channels = len(reads.grid), reads.channels
     image = {
-        "class_path": "voxtile.models.conv.ConvTower",
+        "class_path": "voxtile.models.ConvTower",
         "init_args": {"channels": channels, "dimensions": dimensions, "widths": [4, 8], "blocks": [1, 1]},
     }
-    objectives = {"contrastive": {"class_path": "voxtile.objectives.contrastive.Contrastive"}}
-    module = module_from_config({"encoder": {"image": image, "text": TEXT, "embed_dim": 8}, "objectives": objectives})
+    objectives = {"contrastive": {"class_path": "voxtile.objectives.Contrastive"}}
+    module = ContrastiveModule.from_config(
+        {"encoder": {"image": image, "text": TEXT, "embed_dim": 8}, "objectives": objectives}
+    )
     module.encoder.text.tokenizer.train(["a nodule", "a river beside a field"])
     module.setup_objectives(())
     module.preset_config = preset

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from voxtile.corpus.extract import extract_sample
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.engine.task import Sample
+from voxtile.stages.extract import extract_sample
 from voxtile_medical.dicom.convert import convert_dicom
 
 

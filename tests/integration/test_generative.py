@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 import yaml
 
-from voxtile.cli import lightning_main, main
+from voxtile.cli.main import lightning_main, main
 from voxtile.corpus.reader import Corpus
-from voxtile.models.captioner import Captioner
+from voxtile.inference.captioner import Captioner
 from voxtile.training.checkpoint import read_checkpoint
 from voxtile.training.module import ContrastiveModule
 

@@ -16,16 +16,16 @@ import torch
 from PIL import Image
 from rasterio.transform import Affine
 
-from voxtile.cli import main
+from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
-from voxtile.data.image import ImagePreset
-from voxtile.data.study import StudyPreset
-from voxtile.data.tile import TilePreset
-from voxtile.data.volume import VolumePreset
-from voxtile.grounding.studies import ground_studies
-from voxtile.models import load
+from voxtile.data.presets.image import ImagePreset
+from voxtile.data.presets.study import StudyPreset
+from voxtile.data.presets.tile import TilePreset
+from voxtile.data.presets.volume import VolumePreset
+from voxtile.inference import load
 from voxtile.models.dual import DualEncoder
 from voxtile.models.tower import ImageTower, TextTower
+from voxtile.stages.ground.studies import ground_studies
 from voxtile.types import Encoded
 
 

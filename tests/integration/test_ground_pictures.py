@@ -15,13 +15,13 @@ from shapely.geometry import box, shape
 from tests.core.evaluate.test_models_from_anywhere import _open_clip
 from tests.integration.test_ground import Bright
 
-from voxtile.cli import main
-from voxtile.data.image import ImagePreset
-from voxtile.data.volume import VolumePreset
+from voxtile.cli.main import main
+from voxtile.data.presets.image import ImagePreset
+from voxtile.data.presets.volume import VolumePreset
 from voxtile.errors import ConfigError
-from voxtile.evaluate.flat import Flattening, flattened
-from voxtile.grounding.similarity.model import SimilarityModel
-from voxtile.models import load
+from voxtile.inference import load
+from voxtile.inference.similarity.model import SimilarityModel
+from voxtile.models.rgb_pictures import Flattening, flattened
 
 PLAIN = {"mean": (0.0,) * 3, "std": (1.0,) * 3}
 

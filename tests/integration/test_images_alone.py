@@ -6,25 +6,25 @@ import pytest
 import torch
 import yaml
 
-from voxtile.cli import lightning_main
-from voxtile.testing.xrays import write_xrays
+from voxtile.cli.main import lightning_main
+from voxtile.phantom.xrays import write_xrays
 from voxtile.training.checkpoint import read_checkpoint
 
 TINY = Path(__file__).with_name("tiny.yaml")
 OBJECTIVES = """
 self:
-  class_path: voxtile.objectives.self_distillation.SelfDistillation
+  class_path: voxtile.objectives.SelfDistillation
   init_args: {prototypes: 32, hidden: 16, bottleneck: 8, small: 1, momentum: 0.9}
 patches:
-  class_path: voxtile.objectives.masked_self_distillation.MaskedSelfDistillation
+  class_path: voxtile.objectives.MaskedSelfDistillation
   init_args: {balance: sinkhorn, separate_head: true, prototypes: 32, hidden: 16, bottleneck: 8, small: 1}
 koleo:
-  class_path: voxtile.objectives.koleo.KoLeo
+  class_path: voxtile.objectives.KoLeo
 masked:
-  class_path: voxtile.objectives.masked_image.MaskedImage
+  class_path: voxtile.objectives.MaskedImage
   init_args: {patch: 4}
 views:
-  class_path: voxtile.objectives.unimodal.UnimodalSelfSupervision
+  class_path: voxtile.objectives.UnimodalSelfSupervision
   init_args: {head: [16, 8], views: {crop: [0.3, 1.0], flips: [x]}}
 """
 
@@ -72,7 +72,7 @@ def test_images_alone_are_enough_and_a_resumed_run_is_an_undisturbed_one(picture
 
 
 def test_what_reads_texts_is_refused_without_them(pictures, tmp_path, monkeypatch, capsys):
-    contrastive = "contrastive: {class_path: voxtile.objectives.contrastive.Contrastive}"
+    contrastive = "contrastive: {class_path: voxtile.objectives.Contrastive}"
     assert fit(pictures, tmp_path / "texts", monkeypatch, contrastive) == 2
     said = " ".join(capsys.readouterr().err.split())
     assert "no item of the training split has a text for the objective 'contrastive'" in said

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.verify import verify
+from voxtile.stages.verify.corpus import verify
 
 KILLS = 10
 PICTURES = 60
@@ -32,7 +32,7 @@ def pictures(tmp_path_factory):
 
 @pytest.fixture
 def nursery(make_nursery):
-    imports = "import voxtile.command_options, voxtile_datasets.converters.image\nfrom voxtile.cli import main"
+    imports = "import voxtile.cli.options, voxtile_datasets.converters.image\nfrom voxtile.cli.main import main"
     return make_nursery(imports, "main(argv)")
 
 

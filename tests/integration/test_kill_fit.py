@@ -17,7 +17,7 @@ CONFIG = Path(__file__).with_name("tiny.yaml")
 FIT = """
 def run(argv):
     torch.set_num_threads(1)
-    voxtile.training.cli.main(argv)
+    voxtile.cli.lightning.main(argv)
     return 0
 """
 

@@ -14,11 +14,11 @@ CONFIG = Path(__file__).with_name("tiny.yaml")
 TIMEOUT = 3
 FIT = """
 import atexit
-import voxtile.cli
+import voxtile.cli.main
 def run(argv):
     torch.set_num_threads(1)
     try:
-        return voxtile.cli.lightning_main(argv)
+        return voxtile.cli.main.lightning_main(argv)
     finally:
         atexit._run_exitfuncs()  # where Python waits for the workers
 """

@@ -15,7 +15,7 @@ import rasterio
 from PIL import Image
 from pyproj import Transformer
 
-from voxtile.cli import lightning_main, main
+from voxtile.cli.main import lightning_main, main
 from voxtile.corpus.reader import Corpus
 from voxtile.training.checkpoint import read_checkpoint
 

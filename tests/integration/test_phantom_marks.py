@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from voxtile.cli import main
+from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
-from voxtile.evaluate.phantom import is_phantom
+from voxtile.corpus.synthetic import is_phantom
 
 REAL = ["--licence", "CC-BY-4.0"]
 PHANTOMS = {

@@ -10,14 +10,15 @@ from PIL import Image
 from torch.nn import functional
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.data.presets import ImagePreset, VolumePreset
-from voxtile.engine.task import Sample
-from voxtile.evaluate import command
-from voxtile.evaluate.command import evaluate_model
-from voxtile.evaluate.probe.task import ProbeTask
-from voxtile.evaluate.runner import Options
-from voxtile.evaluate.task_file import load_task
+from voxtile.data.presets.image import ImagePreset
+from voxtile.data.presets.volume import VolumePreset
+from voxtile.evaluation import command
+from voxtile.evaluation.command import evaluate_model
+from voxtile.evaluation.kinds.probe.task import ProbeTask
+from voxtile.evaluation.kinds.zero_shot.run import Options
+from voxtile.evaluation.tasks.file import load_task
 
 UNITS, SIDE = 96, 16
 TASKS = {

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from voxtile.data.presets import preset_from_config
+from voxtile.data.presets.load import preset_from_config
 from voxtile.domain import discover, resolve
-from voxtile.training.planning.estimate import largest, memory
-from voxtile.training.planning.gpus import find_gpu
+from voxtile.training.planning.estimate import find_gpu, largest, memory
 from voxtile.training.planning.measure import measure
 
 CONFIGS = {

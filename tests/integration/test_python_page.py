@@ -23,7 +23,9 @@ def test_every_block_of_the_page_runs_in_an_empty_folder(tmp_path):
     [command] = blocks("")
     words = command.split()
     assert words[0] == "voxtile"
-    subprocess.run([sys.executable, "-m", "voxtile.cli", *words[1:]], cwd=tmp_path, check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "voxtile.cli.main", *words[1:]], cwd=tmp_path, check=True, capture_output=True
+    )
     python = blocks("python")
     assert len(python) >= 9
     script = tmp_path / "page.py"

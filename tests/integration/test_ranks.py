@@ -48,7 +48,7 @@ def run(words):
                 del os.environ["LOCAL_RANK"]
             status = 1
             try:
-                voxtile.training.cli.main(argv)
+                voxtile.cli.lightning.main(argv)
                 status = 0
             except SystemExit as error:
                 status = error.code
@@ -183,14 +183,14 @@ def test_thirty_random_kills(nursery, xray_corpus, tmp_path, undisturbed):
 @pytest.mark.parametrize(("victim", "strategy"), [(0, "ddp"), (1, "ddp"), (1, "fsdp2")])
 def test_a_rank_that_dies_ends_the_run_with_its_name(xray_corpus, tmp_path, victim, strategy):
     """Processes that the command line itself starts, as a user would."""
-    command = [sys.executable, "-P", "-m", "voxtile.cli", "fit", "-c", CONFIG, "--data.corpus", xray_corpus]
+    command = [sys.executable, "-P", "-m", "voxtile.cli.main", "fit", "-c", CONFIG, "--data.corpus", xray_corpus]
     command += ["--trainer.devices", 2, "--trainer.strategy", strategy, "--trainer.max_epochs", 1000]
     log = (tmp_path / "log").open("w+")
     first = subprocess.Popen(list(map(str, command)), cwd=tmp_path, stdout=log, stderr=log)
     deadline = time.monotonic() + 240
     while not list(tmp_path.rglob("last.ckpt")) and time.monotonic() < deadline:
         time.sleep(0.2)
-    (other,) = (child.pid for child in psutil.Process(first.pid).children() if "voxtile.cli" in child.cmdline())
+    (other,) = (child.pid for child in psutil.Process(first.pid).children() if "voxtile.cli.main" in child.cmdline())
     os.kill((first.pid, other)[victim], signal.SIGKILL)
     assert first.wait(60) != 0
     end = time.monotonic() + 60

@@ -18,8 +18,8 @@ import zarr
 from openpyxl import Workbook
 from PIL import Image
 
-from voxtile.cli import main
-from voxtile.command_options import build_parser
+from voxtile.cli.main import main
+from voxtile.cli.options import build_parser
 from voxtile.corpus.reader import Corpus
 from voxtile.domain import discover
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 import yaml
 
-from voxtile.cli import lightning_main, main
-from voxtile.models.load import load_model
+from voxtile.cli.main import lightning_main, main
+from voxtile.inference.load import load_model
 from voxtile.training.checkpoint import read_checkpoint
 
 CONFIG = Path(__file__).with_name("tiny.yaml")
@@ -157,7 +157,7 @@ def test_a_logger_whose_package_is_not_installed_costs_one_sentence(arguments, c
         (("embed_dim:", "embed_dimm:"), "did you mean 'embed_dim'"),
         (("widths:", "wdths:"), "did you mean 'widths'"),
         (("widths:", "checkpointing:"), "there is no option 'checkpointing' any more; take model.recompute: true"),
-        (("conv.ConvTower", "conv.ConvTwoer"), "did you mean 'voxtile.models.conv.ConvTower'"),
+        (("models.ConvTower", "models.ConvTwoer"), "did you mean 'voxtile.models.ConvTower'"),
         (("max_epochs:", "max_epoks:"), "did you mean 'trainer.max_epochs'"),
         (("embed_dim: 16", "embed_dim: wide"), "'embed_dim' cannot be wide"),
         (("model:", "model: ["), "bad.yaml' is no YAML at line 18, column 10: while parsing a flow sequence"),

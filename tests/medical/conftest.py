@@ -14,8 +14,9 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
+from voxtile.corpus.records import Sample
 from voxtile.engine.parallel import PlanReader
-from voxtile.engine.task import Item, Outcome, Sample
+from voxtile.engine.task import Item, Outcome
 from voxtile_datasets.intake.deidentify import PlainNames
 from voxtile_datasets.intake.planner import Planner
 from voxtile_datasets.intake.splits_file import Splits

@@ -1,8 +1,8 @@
 """The CT task asks about the phantom's findings, in words of its own."""
 
-from voxtile.evaluate.task_file import load_task
-from voxtile_medical.phantom.findings import CONCEPTS
-from voxtile_medical.phantom.reports import wording
+from voxtile.evaluation.tasks.file import load_task
+from voxtile_medical.phantom.ct.findings import CONCEPTS
+from voxtile_medical.phantom.ct.reports import wording
 
 
 def test_the_task_covers_every_finding_of_the_phantom():

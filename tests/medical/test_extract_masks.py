@@ -9,11 +9,11 @@ import numpy as np
 import pydicom
 import pytest
 
-from voxtile.corpus.extract import extract_sample
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Mask, Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.engine.task import Mask, Sample
 from voxtile.errors import ConfigError, CorpusError, InputError
+from voxtile.stages.extract import extract_sample
 from voxtile_medical.dicom.convert import convert_dicom
 from voxtile_medical.orientation import LPS_TO_RAS
 

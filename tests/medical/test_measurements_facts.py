@@ -11,9 +11,10 @@ import pytest
 import SimpleITK as sitk
 
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.view import compile_view
+from voxtile.corpus.records import Mask, Sample
+from voxtile.corpus.view.view import compile_view
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.engine.task import Item, Mask, Outcome, Sample
+from voxtile.engine.task import Item, Outcome
 from voxtile.errors import ConfigError, InputError, RunFailedError
 from voxtile_medical.dicom.convert import convert_dicom
 from voxtile_medical.measurements.command import facts_from_masks
@@ -22,7 +23,7 @@ from voxtile_medical.measurements.grid import Grid
 from voxtile_medical.measurements.normal_ranges import load_ranges
 from voxtile_medical.measurements.rules import RULES
 from voxtile_medical.measurements.shape import shape_of_mask, shapes_of_labels
-from voxtile_medical.phantom.ct import write_ct_phantom
+from voxtile_medical.phantom.ct.command import write_ct_phantom
 
 UID = "1" * 32
 SHAPE = (12, 40, 60)  # z, y, x

@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from voxtile.cli import main
+from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
 from voxtile_medical.nifti.layouts import has_channels, read_layout
 from voxtile_medical.segmentations.file_names import ImageFiles

@@ -3,9 +3,9 @@
 import yaml
 
 from voxtile.domain import resolve
-from voxtile.evaluate.task_file import load_task
-from voxtile_medical.phantom.petct_lesions import CONCEPTS
-from voxtile_medical.phantom.petct_reports import wording
+from voxtile.evaluation.tasks.file import load_task
+from voxtile_medical.phantom.petct.lesions import CONCEPTS
+from voxtile_medical.phantom.petct.reports import wording
 from voxtile_medical.reports.lexicon import lexicon_path, load_lexicon
 
 

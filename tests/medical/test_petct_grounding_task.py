@@ -3,8 +3,8 @@
 import yaml
 
 from voxtile.domain import resolve
-from voxtile.evaluate.task_file import load_task
-from voxtile_medical.phantom.petct_lesions import NAMES, PLACES
+from voxtile.evaluation.tasks.file import load_task
+from voxtile_medical.phantom.petct.lesions import NAMES, PLACES
 
 
 def test_the_task_asks_for_all_that_is_avid_and_takes_outlines_for_the_truth():

@@ -14,9 +14,9 @@ from highdicom._standard_utils import check_required_attributes, get_iod_module_
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage
 
 from voxtile.errors import InputError
-from voxtile_medical.phantom.ct import write_ct_phantom
-from voxtile_medical.phantom.ct_segmentation import LABEL_MAP_STORAGE
-from voxtile_medical.phantom.findings import CONCEPTS, ORGANS
+from voxtile_medical.phantom.ct.command import write_ct_phantom
+from voxtile_medical.phantom.ct.findings import CONCEPTS, ORGANS
+from voxtile_medical.phantom.ct.segmentation import LABEL_MAP_STORAGE
 
 N, SEED = 24, 11
 # Liver, kidneys and blood by phase vary; these bounds hold for all phases, fat content and noise.

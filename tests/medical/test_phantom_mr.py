@@ -14,12 +14,12 @@ from pydicom.uid import EnhancedMRImageStorage, MRImageStorage
 from scipy.ndimage import map_coordinates
 
 from voxtile.errors import InputError
-from voxtile.evaluate.task_file import load_task
-from voxtile_medical.phantom.mr import write_mr_phantom
-from voxtile_medical.phantom.mr_findings import CONCEPTS, FINDINGS, draw_mr_findings
-from voxtile_medical.phantom.mr_reports import mr_wording
-from voxtile_medical.phantom.mr_study import render_mr
-from voxtile_medical.phantom.mr_tissue import CSF, FAT, GREY, INFARCT, ROLES, WHITE, Sequence
+from voxtile.evaluation.tasks.file import load_task
+from voxtile_medical.phantom.mr.command import write_mr_phantom
+from voxtile_medical.phantom.mr.findings import CONCEPTS, FINDINGS, draw_mr_findings
+from voxtile_medical.phantom.mr.reports import mr_wording
+from voxtile_medical.phantom.mr.study import render_mr
+from voxtile_medical.phantom.mr.tissue import CSF, FAT, GREY, INFARCT, ROLES, WHITE, Sequence
 from voxtile_medical.reports.extract import facts_of_report
 from voxtile_medical.reports.lexicon import lexicon_path, load_lexicon
 

@@ -5,18 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from voxtile.testing.phantom_noise import stream
-from voxtile.testing.phantom_shapes import Frame
-from voxtile_medical.phantom.mr_scanner import (
+from voxtile.phantom.noise import stream
+from voxtile.phantom.shapes import Frame
+from voxtile_medical.phantom.mr.scanner import (
     add_ghosts,
     coil_gain,
     csf_inflow,
     draw_scanner,
     echo_planar_gain,
 )
-from voxtile_medical.phantom.mr_scene import SHAPE, SPACING_MM
-from voxtile_medical.phantom.mr_study import ScanGrid, _acquire
-from voxtile_medical.phantom.mr_tissue import CSF, FAT, INFARCT, WHITE, Sequence
+from voxtile_medical.phantom.mr.scene import SHAPE, SPACING_MM
+from voxtile_medical.phantom.mr.study import ScanGrid, _acquire
+from voxtile_medical.phantom.mr.tissue import CSF, FAT, INFARCT, WHITE, Sequence
 
 ADC = Sequence("adc", 5000, 85, b_value=1000)
 

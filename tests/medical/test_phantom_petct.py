@@ -12,10 +12,10 @@ import pytest
 import SimpleITK as sitk
 
 from voxtile.errors import InputError
-from voxtile_medical.phantom.petct import write_petct_phantom
-from voxtile_medical.phantom.petct_dicom import PET_SERIES_NUMBER
-from voxtile_medical.phantom.petct_lesions import CONCEPTS, PLACES, draw_states
-from voxtile_medical.phantom.petct_study import CT_SERIES_NUMBER
+from voxtile_medical.phantom.petct.command import write_petct_phantom
+from voxtile_medical.phantom.petct.dicom import PET_SERIES_NUMBER
+from voxtile_medical.phantom.petct.lesions import CONCEPTS, PLACES, draw_states
+from voxtile_medical.phantom.petct.study import CT_SERIES_NUMBER
 from voxtile_medical.reports.extract import read_report
 from voxtile_medical.reports.lexicon import LEXICON, load_lexicon
 from voxtile_medical.suv.compute import suv_of

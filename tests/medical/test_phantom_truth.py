@@ -11,14 +11,14 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from voxtile.testing.phantom_noise import stream
-from voxtile_medical.phantom.ct import is_classic
-from voxtile_medical.phantom.ct_dicom import draw_layout
-from voxtile_medical.phantom.findings import CONCEPTS, FINDINGS, draw_findings
+from voxtile.phantom.noise import stream
+from voxtile_medical.phantom.ct.command import is_classic
+from voxtile_medical.phantom.ct.dicom import draw_layout
+from voxtile_medical.phantom.ct.findings import CONCEPTS, FINDINGS, draw_findings
+from voxtile_medical.phantom.ct.patient import draw_patient
+from voxtile_medical.phantom.ct.render import FINDINGS_STREAM, PATIENT_STREAM, render
+from voxtile_medical.phantom.ct.reports import wording, write_report
 from voxtile_medical.phantom.identity import draw_identity
-from voxtile_medical.phantom.patient import draw_patient
-from voxtile_medical.phantom.render import FINDINGS_STREAM, PATIENT_STREAM, render
-from voxtile_medical.phantom.reports import wording, write_report
 
 # An independent reading: what names a finding, in words that no other finding uses.
 NAMED = {

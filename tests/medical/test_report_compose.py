@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, append_rows, new_corpus
-from voxtile.engine.task import Sample
 from voxtile.errors import ConfigError, InputError
 from voxtile_medical.reports.attributes import NONE, Attributes
 from voxtile_medical.reports.command import facts_from_reports

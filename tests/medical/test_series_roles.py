@@ -8,9 +8,9 @@ import pytest
 from pydicom.uid import MRImageStorage
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.schema import ROLE
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.engine.task import Sample
 from voxtile_medical.series_roles.command import facts_from_series
 from voxtile_medical.series_roles.ct import kernel_kind
 from voxtile_medical.series_roles.facts import roles_of_series

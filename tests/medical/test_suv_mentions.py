@@ -9,13 +9,13 @@ import pytest
 from scipy import ndimage
 
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.verify import verify_corpus
+from voxtile.stages.verify.command import verify_corpus
 from voxtile_medical.dicom.convert import convert_dicom
 from voxtile_medical.mentions.command import CONFIDENCE, RULE, facts_from_mentions
 from voxtile_medical.mentions.match import Matched, match
 from voxtile_medical.mentions.naming import finding_of
 from voxtile_medical.mentions.sentences import Mention, SlicePlace, mentions_in, mentions_of
-from voxtile_medical.phantom.petct import write_petct_phantom
+from voxtile_medical.phantom.petct.command import write_petct_phantom
 from voxtile_medical.reports.lexicon import lexicon_path, load_lexicon
 
 FORMS = [

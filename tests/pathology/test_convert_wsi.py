@@ -8,11 +8,11 @@ import pytest
 import shapely
 from scipy import ndimage
 
-from voxtile.cli import main
+from voxtile.cli.main import main
 from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.verify import verify
 from voxtile.errors import ConfigError, InputError, RunFailedError
+from voxtile.stages.verify.corpus import verify
 from voxtile_pathology.convert.convert import convert_wsi
 
 SIDE = (1100, 1400)  # height and width of level 0

@@ -14,8 +14,8 @@ import pytest
 import tifffile
 
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.verify import verify
 from voxtile.errors import RunFailedError
+from voxtile.stages.verify.corpus import verify
 from voxtile_pathology.convert.convert import convert_wsi
 from voxtile_pathology.phantom.large_slide import CELL, TILE, write_large_slide
 
@@ -33,7 +33,7 @@ def files_of(corpus):
 
 def command(slides, corpus, *options):
     words = ["convert", "wsi", str(slides), str(corpus), "--key-file", str(slides.parent / "keys.parquet"), *options]
-    return [sys.executable, "-m", "voxtile.cli", *words]
+    return [sys.executable, "-m", "voxtile.cli.main", *words]
 
 
 def test_a_large_slide_is_what_it_says(tmp_path):

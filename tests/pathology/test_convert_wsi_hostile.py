@@ -13,8 +13,8 @@ import tifffile
 
 from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.verify import verify
 from voxtile.errors import RunFailedError
+from voxtile.stages.verify.corpus import verify
 from voxtile_pathology.convert.content import PROBE_BYTES, PROBES, slide_content
 from voxtile_pathology.convert.convert import convert_wsi
 
@@ -88,7 +88,9 @@ def test_a_folder_of_hostile_files_is_converted_as_far_as_it_is_sound(slides, st
     corpus = tmp_path / "corpus"
     words = ["convert", "wsi", str(slides.folder), str(corpus), "--no-deidentify", "--mpp", "native"]
     words += ["--annotations", str(drawn), "--engine", "inline", "--codec", "png"]
-    done = subprocess.run([sys.executable, "-m", "voxtile.cli", *words], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "voxtile.cli.main", *words], capture_output=True, text=True, check=False
+    )
     told = done.stdout + done.stderr
     assert done.returncode == 1, told
     assert "Traceback" not in told

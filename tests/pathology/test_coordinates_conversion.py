@@ -4,7 +4,7 @@ import numpy as np
 import openslide
 import pytest
 
-from voxtile.cli import main
+from voxtile.cli.main import main
 from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import Corpus
 from voxtile_pathology.coordinates.files import write_coordinates

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from voxtile.cli import main
+from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
 from voxtile_pathology.coordinates.export import grid_overlap
 from voxtile_pathology.coordinates.files import read_coordinates

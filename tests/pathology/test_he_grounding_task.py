@@ -3,7 +3,7 @@
 import yaml
 
 from voxtile.domain import resolve
-from voxtile.evaluate.task_file import load_task
+from voxtile.evaluation.tasks.file import load_task
 from voxtile_pathology.phantom.case import FINDINGS, ORDINARY
 
 

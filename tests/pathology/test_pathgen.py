@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from voxtile.cli import main
+from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, append_rows, new_corpus
-from voxtile.engine.task import Sample
 from voxtile.errors import InputError
-from voxtile_datasets.captions.strategies.prompts import installed_prompts
+from voxtile_datasets.captions.context.prompts import installed_prompts
 from voxtile_pathology.coordinates.features import read_features
 from voxtile_pathology.pathgen.selection import representatives
 

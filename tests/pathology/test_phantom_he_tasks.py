@@ -9,10 +9,10 @@ import shapely
 import yaml
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.engine.task import Sample
 from voxtile.errors import ConfigError, InputError
-from voxtile.evaluate.task_file import load_task
+from voxtile.evaluation.tasks.file import load_task
 from voxtile_datasets.captions.wordings import load_bank
 from voxtile_pathology.facts.annotations import concept_of, facts_from_annotations
 from voxtile_pathology.phantom.case import FINDINGS, draw_case

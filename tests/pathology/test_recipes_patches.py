@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from voxtile.cli import main
+from voxtile.cli.main import main
 from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.verify import verify
 from voxtile.domain import discover
 from voxtile.errors import InputError
-from voxtile.evaluate.task_file import load_task
+from voxtile.evaluation.tasks.file import load_task
+from voxtile.stages.verify.corpus import verify
 from voxtile_pathology.recipes import class_folders, labelled, near_duplicates, pairs, pcam, segmented
 
 COLLECTIONS = {

@@ -9,14 +9,14 @@ import pytest
 import tifffile
 from scipy import ndimage
 
-from voxtile.cli import main
+from voxtile.cli.main import main
 from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.verify import verify
 from voxtile.errors import InputError
-from voxtile.evaluate.labels import LabelSource
-from voxtile.evaluate.task_file import load_task
-from voxtile.evaluate.units import select_units
+from voxtile.evaluation.inputs.labels import LabelSource
+from voxtile.evaluation.inputs.units import select_units
+from voxtile.evaluation.tasks.file import load_task
+from voxtile.stages.verify.corpus import verify
 from voxtile_pathology.recipes import pathgen_set, slides
 
 DETAILS = "01Z-00-DX1.bf88ce1f-0601-40c8-813e-4e3df51bd2f0"

@@ -6,9 +6,9 @@ import torch
 from PIL import Image
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.data.presets import preset_from_config
-from voxtile.engine.task import Sample
+from voxtile.data.presets.load import preset_from_config
 from voxtile.errors import InputError, PresetError
 from voxtile_pathology.stain.augment import StainAugment
 from voxtile_pathology.stain.density import RUIFROK, density, light

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from voxtile.domain import resolve
-from voxtile.evaluate.task_file import load_task
+from voxtile.evaluation.tasks.file import load_task
 
 
 def test_one_template_is_worded_as_training_words_none():

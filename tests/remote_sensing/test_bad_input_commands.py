@@ -10,7 +10,7 @@ import shapely
 import xarray as xr
 from affine import Affine
 
-from voxtile.cli import main
+from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
 
 PIXELS = np.random.default_rng(0).integers(1, 60_000, (3, 64, 64)).astype(np.uint16)

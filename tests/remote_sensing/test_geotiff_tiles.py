@@ -19,10 +19,10 @@ from rasterio.vrt import WarpedVRT
 from rasterio.windows import from_bounds
 from scipy import ndimage
 
-from voxtile.corpus.leakage import find_leakage
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.verify import verify_corpus
 from voxtile.errors import ConfigError, RunFailedError, VoxtileError
+from voxtile.stages.leakage.report import find_leakage
+from voxtile.stages.verify.command import verify_corpus
 from voxtile_remote_sensing.tiles.convert import convert_geotiff
 
 SETS = {

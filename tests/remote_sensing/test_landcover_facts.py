@@ -12,8 +12,8 @@ from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.engine.task import Sample
 from voxtile.errors import ConfigError, InputError, RunFailedError
 from voxtile_remote_sensing.landcover.command import facts_from_landcover
 from voxtile_remote_sensing.landcover.legend import legend_names, load_legend

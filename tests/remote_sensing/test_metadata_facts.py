@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pyproj import Geod, Transformer
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.engine.task import Sample
 from voxtile.errors import InputError
 from voxtile_remote_sensing.metadata.command import facts_from_metadata
 from voxtile_remote_sensing.metadata.gazetteer import load_gazetteer

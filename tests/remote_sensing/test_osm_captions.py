@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from pyproj import Geod, Transformer
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.engine.task import Sample
 from voxtile.errors import ConfigError
 from voxtile_remote_sensing.osm.captions import GENERATOR, write_captions
 from voxtile_remote_sensing.osm.command import facts_from_osm

@@ -6,10 +6,10 @@ import pytest
 from osmium.osm.mutable import Node, Way
 from pyproj import Transformer
 
-from voxtile.cli import main
+from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.engine.task import Sample
 from voxtile_remote_sensing.osm import read_pbf, source
 from voxtile_remote_sensing.osm.source import Near, read_map
 from voxtile_remote_sensing.osm.table import load_table

@@ -15,8 +15,8 @@ from rasterio.features import rasterize
 from scipy import ndimage
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.engine.task import Sample
 from voxtile.errors import ConfigError, InputError
 from voxtile_remote_sensing.osm.command import facts_from_osm
 

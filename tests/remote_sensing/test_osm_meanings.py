@@ -14,7 +14,7 @@ import shapely
 import yaml
 from affine import Affine
 
-from voxtile.cli import main
+from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
 from voxtile_datasets.captions.wordings import installed_banks
 from voxtile_remote_sensing.osm.captions import write_captions

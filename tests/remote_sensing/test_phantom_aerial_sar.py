@@ -129,7 +129,7 @@ def test_speckle_has_the_stated_number_of_looks():
 
 
 def test_ships_are_few_bright_pixels_on_a_sea_of_the_same_mean():
-    from voxtile.testing.phantom_noise import stream
+    from voxtile.phantom.noise import stream
 
     ships = [radar_square.paint_radar(stream(2, n), "ships") for n in range(30)]
     seas = [radar_square.paint_radar(stream(3, n), "rough_sea") for n in range(30)]

@@ -12,7 +12,7 @@ from rasterio.features import geometry_mask
 
 from voxtile.domain import resolve
 from voxtile.errors import InputError
-from voxtile.testing.phantom_noise import stream
+from voxtile.phantom.noise import stream
 from voxtile_remote_sensing.phantom.cover import CONCEPTS, KINDS, PIXELS, paint_square
 from voxtile_remote_sensing.phantom.places import place_of
 from voxtile_remote_sensing.phantom.sentinel2 import write_sentinel2_phantom

@@ -9,8 +9,8 @@ import shapely
 from shapely.geometry import Point, box
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.engine.task import Sample
 from voxtile.errors import ConfigError, InputError
 from voxtile_remote_sensing.footprints.command import facts_from_places
 

@@ -19,8 +19,8 @@ from PIL import Image
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError, InputError, RunFailedError
 from voxtile_remote_sensing.domain import domain
-from voxtile_remote_sensing.recipes.classes import BIGEARTHNET, EUROSAT
-from voxtile_remote_sensing.recipes.grounding import rotated
+from voxtile_remote_sensing.recipes.layouts.classes import BIGEARTHNET, EUROSAT
+from voxtile_remote_sensing.recipes.layouts.grounding import rotated
 
 
 def png(array):

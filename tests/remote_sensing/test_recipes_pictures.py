@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from voxtile.cli import main
+from voxtile.cli.main import main
 from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError, InputError, RunFailedError
 from voxtile_remote_sensing.domain import domain
-from voxtile_remote_sensing.recipes import classes
-from voxtile_remote_sensing.recipes.caption_json import caption_records
+from voxtile_remote_sensing.recipes.layouts import classes
+from voxtile_remote_sensing.recipes.layouts.caption_json import caption_records
 
 
 def picture(seed, form="JPEG", size=(24, 20)):

@@ -11,13 +11,13 @@ from PIL import Image
 from torch.nn import functional
 
 from voxtile.corpus.reader import Corpus
-from voxtile.data.presets import ImagePreset
-from voxtile.evaluate.retrieval.run import run_retrieval
-from voxtile.evaluate.runner import Options
-from voxtile.evaluate.task_file import load_task
+from voxtile.data.presets.image import ImagePreset
+from voxtile.evaluation.kinds.retrieval.run import run_retrieval
+from voxtile.evaluation.kinds.zero_shot.run import Options
+from voxtile.evaluation.tasks.file import load_task
 from voxtile_remote_sensing.domain import domain
 from voxtile_remote_sensing.landcover.legend import load_legend
-from voxtile_remote_sensing.recipes import classes
+from voxtile_remote_sensing.recipes.layouts import classes
 from voxtile_remote_sensing.recipes.skyscript_benchmark import CLASSIFICATION, RETRIEVAL
 
 TABLES = {

@@ -11,7 +11,7 @@ from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError, InputError, RunFailedError
 from voxtile_remote_sensing.domain import domain
-from voxtile_remote_sensing.recipes.torchgeo_samples import grey_values, stored_values
+from voxtile_remote_sensing.recipes.layouts.torchgeo_samples import grey_values, stored_values
 
 S2 = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
 NATIVE = {"B02": 120, "B03": 120, "B04": 120, "B08": 120, "B01": 20, "B09": 20}
@@ -226,7 +226,7 @@ def test_nothing_is_stored_in_integers_that_cannot_hold_it():
 
 
 def test_recipe_is_offered_with_help(capsys):
-    from voxtile.cli import main
+    from voxtile.cli.main import main
 
     assert main(["build", "torchgeo", "--help"]) == 0
     shown = capsys.readouterr().out

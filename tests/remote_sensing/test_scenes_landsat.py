@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from voxtile.cli import main
+from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
 from voxtile_remote_sensing.scenes.open import find_scenes, open_scene
 from voxtile_remote_sensing.scenes.protocol import SceneError

@@ -7,10 +7,10 @@ from affine import Affine
 from rasterio.control import GroundControlPoint
 from rasterio.windows import Window
 
-from voxtile.cli import main
+from voxtile.cli.main import main
 from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import Corpus
-from voxtile.data.tile import TilePreset
+from voxtile.data.presets.tile import TilePreset
 from voxtile.errors import PresetError, RunFailedError
 from voxtile_remote_sensing.scenes.open import find_scenes, open_scene
 from voxtile_remote_sensing.scenes.protocol import SceneError, SceneOptions

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.view import compile_view
-from voxtile.data.tile import TilePreset
+from voxtile.corpus.view.view import compile_view
+from voxtile.data.presets.tile import TilePreset
 from voxtile_remote_sensing.tiles.convert import convert_geotiff
 
 PATCH = "S2A_MSIL2A_20170617T113321_36_85"

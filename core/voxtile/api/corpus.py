@@ -15,15 +15,15 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from voxtile.corpus.codecs import decode_picture
-from voxtile.corpus.extraction.scaling import channel_scaling
 from voxtile.corpus.reader import ROOT_COLUMN, Corpus
 from voxtile.corpus.schema import OVERVIEW
 from voxtile.corpus.source import StoredSample
-from voxtile.corpus.view_tables import judge_captions
+from voxtile.corpus.view.tables import judge_captions
+from voxtile.formats.geometry import channel_scaling
 
 if TYPE_CHECKING:
     from voxtile.api.dataset import SampleDataset
-    from voxtile.data.preset import Preset
+    from voxtile.data.presets.base import Preset
 
 _ROWS = 1024  # of the samples table that are turned into Python at a time
 _PICTURES = ("jpg", "png")
@@ -260,7 +260,7 @@ def open_corpus(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]])
 
 def geometry_of(meta: Mapping[str, Any]) -> Geometry:
     """Geometry of a row of the table `samples`."""
-    from voxtile.data.base import spacing_mm
+    from voxtile.data.presets.base import spacing_mm
 
     affine = meta.get("affine")
     return Geometry(
@@ -295,7 +295,7 @@ class _ByUid:
 
 def _physical(stored: npt.NDArray[Any], meta: Mapping[str, Any]) -> npt.NDArray[Any]:
     """Stored values in the row's units."""
-    from voxtile.data.tile import nodata_value
+    from voxtile.data.presets.tile import nodata_value
 
     axes = meta.get("axes") or ""
     count = stored.shape[axes.index("C")] if "C" in axes and len(axes) == stored.ndim else 1

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from voxtile.corpus.derivation.preset_file import read_preset
-from voxtile.corpus.view import compile_view
+from voxtile.corpus.view.view import compile_view
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.draws import DrawDataset, Draws, PackedPreset
-from voxtile.data.preset import Preset
-from voxtile.data.presets import preset_from_config
+from voxtile.data.presets.base import Preset
+from voxtile.data.presets.load import preset_from_config
 from voxtile.data.roles import StudyReader
+from voxtile.stages.materialize.preset_file import read_preset
 
 if TYPE_CHECKING:
     from voxtile.corpus.reader import Corpus

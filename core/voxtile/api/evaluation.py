@@ -18,13 +18,13 @@ from voxtile.api.model import Model, load_model
 from voxtile.api.wording import said_in_python
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError
-from voxtile.evaluate.command import checked_options, evaluate_model, report
-from voxtile.evaluate.compat.apply import checked as checked_protocols
-from voxtile.evaluate.results import Evaluation, prepare_folder
-from voxtile.evaluate.robustness import checked as checked_changes
-from voxtile.evaluate.scorers import checked_scorers
-from voxtile.evaluate.task_file import load_task
-from voxtile.evaluate.terminal import print_evaluation
+from voxtile.evaluation.command import checked_options, evaluate_model, report
+from voxtile.evaluation.compat.apply import checked as checked_protocols
+from voxtile.evaluation.figures.robustness import checked as checked_changes
+from voxtile.evaluation.results import Evaluation, prepare_folder
+from voxtile.evaluation.scorers import checked_scorers
+from voxtile.evaluation.tasks.file import load_task
+from voxtile.evaluation.terminal import print_evaluation
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,17 +16,16 @@ from torch import Tensor
 from voxtile.api.corpus import Geometry, geometry_of
 from voxtile.api.inputs import Given, as_sample, check_metas, file_corpus, images_of
 from voxtile.corpus.reader import Corpus
-from voxtile.data.preset import Preset
-from voxtile.data.region_masks import joined_mask, nodata_regions
+from voxtile.data.presets.base import Preset
+from voxtile.data.regions.masks import joined_mask, nodata_regions
 from voxtile.data.roles import StudyReader
-from voxtile.evaluate.flat import Flattening, flattened_preset
-from voxtile.evaluate.grounding.run import GroundingModel
-from voxtile.evaluate.model import EvaluationModel
-from voxtile.grounding.command import showing
-from voxtile.grounding.similarity.model import SimilarityModel
-from voxtile.grounding.slides import ground_slide
-from voxtile.grounding.studies import ground_studies
 from voxtile.grounding.windows import ground_sample
+from voxtile.inference.similarity.model import SimilarityModel
+from voxtile.models.protocol import EvaluationModel, GroundingModel
+from voxtile.models.rgb_pictures import Flattening, flattened_preset
+from voxtile.stages.ground.command import showing
+from voxtile.stages.ground.slides import ground_slide
+from voxtile.stages.ground.studies import ground_studies
 
 _PRESENCE = 0.5  # from which a patch of a slide is believed to have a target at all
 

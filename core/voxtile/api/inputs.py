@@ -15,11 +15,11 @@ from PIL import Image
 from voxtile.api.corpus import Sample
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import OVERVIEW
-from voxtile.data.image import ImagePreset
-from voxtile.data.preset import Preset, SampleSource
-from voxtile.data.tile import TilePreset
+from voxtile.data.presets.base import Preset, SampleSource
+from voxtile.data.presets.image import ImagePreset
+from voxtile.data.presets.tile import TilePreset
 from voxtile.errors import ConfigError, InputError, PresetError
-from voxtile.grounding.sources import SlidePatches, kind_of, own_corpus, read_as
+from voxtile.stages.ground.sources import SlidePatches, kind_of, own_corpus, read_as
 
 MOST_IMAGES = 4096  # of one file; more belong into a corpus
 _OF_ARRAYS = ("spacing_mm", "units", "gsd_m")

@@ -21,14 +21,14 @@ from voxtile.api.corpus import Sample
 from voxtile.api.grounding import Grounded, ground_array, ground_file
 from voxtile.api.inputs import Given, as_sample, check_given, check_metas, file_corpus, images_of
 from voxtile.api.wording import said_in_python
-from voxtile.data.preset import Preset, SampleSource
+from voxtile.data.presets.base import Preset, SampleSource
 from voxtile.data.roles import StudyReader, not_a_study
 from voxtile.errors import ConfigError
-from voxtile.evaluate.flat import Flattening, SlicePooledModel, SlicePreset, flattened_preset
-from voxtile.evaluate.model import EvaluationModel
-from voxtile.evaluate.zero_shot import embed_texts, normalised
-from voxtile.grounding.similarity.method import Method
-from voxtile.models import load
+from voxtile.evaluation.kinds.zero_shot.scores import embed_texts, normalised
+from voxtile.inference import load
+from voxtile.inference.similarity.method import Method
+from voxtile.models.protocol import EvaluationModel
+from voxtile.models.rgb_pictures import Flattening, SlicePooledModel, SlicePreset, flattened_preset
 
 Picture: TypeAlias = str | os.PathLike[str] | npt.NDArray[Any] | Image.Image | Sample
 """A file or folder, an array, a PIL picture, or a sample of a corpus."""

@@ -25,7 +25,7 @@ from PIL import Image
 from voxtile.corpus.checksums import empty_layer, seal
 from voxtile.corpus.frame import MAX_ARRAY_BYTES, MAX_DIMENSIONS, Frame, full_selection, inspect_frame
 from voxtile.corpus.mapping import map_payload
-from voxtile.engine.task import EncodedArray
+from voxtile.corpus.records import EncodedArray
 from voxtile.errors import CorpusError
 
 MAX_PICTURE_PIXELS = 1 << 27  # 400 MB of RGB

@@ -4,13 +4,86 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 from voxtile.bounded_text import load_json
 from voxtile.corpus.parts import uncommitted_stems
 from voxtile.errors import CorpusError
+
+Row: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class EncodedArray:
+    """An array that is compressed already, so that a task with thousands of tiles need not hold their pixels.
+
+    Attributes:
+        data: the frame, as `voxtile.corpus.codecs.compress` makes it.
+        shape: of the array.
+        dtype: name of its type.
+    """
+
+    data: bytes = field(repr=False)
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample to be stored.
+
+    Attributes:
+        row: columns of `schema.SAMPLES` that the task knows (uid, subject, kind, …); the writer fills shard, codec,
+            offset, nbytes, sha256, and shape and dtype of arrays.
+        payload: an array (stored as `.b2nd`, in the order of `axes`; compressed by the writer if it is not yet), or
+            encoded JPEG or PNG bytes passed through, or None for `codec: ref`.
+        preview: 8-bit picture [Y, X] or [Y, X, 3] for people, stored as `.preview.jpg`; only for arrays.
+    """
+
+    row: Row
+    payload: npt.NDArray[Any] | EncodedArray | bytes | None
+    preview: npt.NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A region whose shape is stored pixel by pixel.
+
+    Attributes:
+        row: columns of `schema.REGIONS` that the task knows (region_id, uid, phrase, box, source); the writer fills
+            mask_shard, mask_offset and mask_nbytes. The region_id names the shard's member `<region_id>.mask.b2nd`.
+        array: bool, or uint8 for shares or classes; spatial axes of the sample, in the order of its `axes`, the whole
+            sample or a coarser grid over it.
+        shape: of the whole mask where `array` is a part of it, outside which the mask is 0; None where it is all. A
+            hundred masks of a volume fit into memory only as parts.
+        corner: index in the whole mask of the part's first element.
+    """
+
+    row: Row
+    array: npt.NDArray[np.bool_] | npt.NDArray[np.uint8]
+    shape: tuple[int, ...] | None = None
+    corner: tuple[int, ...] = ()
+
+    def whole(self) -> npt.NDArray[np.bool_] | npt.NDArray[np.uint8]:
+        """The mask at its full shape.
+
+        Raises:
+            ValueError: the part does not lie inside the whole.
+        """
+        if self.shape is None:
+            return self.array
+        box = tuple(slice(low, low + size) for low, size in zip(self.corner, self.array.shape, strict=True))
+        if any(part.start < 0 or part.stop > size for part, size in zip(box, self.shape, strict=True)):
+            raise ValueError(f"a part {box} lies outside a mask of shape {self.shape}")
+        whole = np.zeros(self.shape, np.uint8)
+        whole[box] = self.array
+        return whole.view(np.bool_) if self.array.dtype == np.bool_ else whole
+
 
 Hashes: TypeAlias = dict[str, tuple[str, int]]
 """Path relative to the corpus → sha-256 (hex) and size in bytes."""

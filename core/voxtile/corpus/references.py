@@ -22,8 +22,7 @@ from urllib.parse import unquote, urlsplit
 import numpy.typing as npt
 
 from voxtile.bounded_text import load_json
-from voxtile.corpus.edges import file_edges
-from voxtile.corpus.identity import KeyMap, key_map_path
+from voxtile.corpus.identity import KeyMap, file_edges, key_map_path
 from voxtile.corpus.reference_roots import check_reference
 from voxtile.domain import discover
 from voxtile.errors import CorpusError, VoxtileError

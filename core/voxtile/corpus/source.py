@@ -23,7 +23,7 @@ REFERENCE_CODEC = "ref"
 
 
 class StoredSample:
-    """Implements `voxtile.data.preset.SampleSource`.
+    """Implements `voxtile.data.SampleSource`.
 
     Args:
         root: the corpus.

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from voxtile.corpus.view import Caption
-from voxtile.corpus.view_text import text_hash
-from voxtile.data.directions import names_direction
+from voxtile.corpus.view.text import text_hash
+from voxtile.corpus.view.view import Caption
 from voxtile.data.sentences import split_sentences
 from voxtile.errors import ConfigError
+
+if TYPE_CHECKING:
+    from voxtile.data.presets.base import Preset
+
 
 Verdict = Literal["supported", "contradicted", "unsupported", "unknown"]
 
@@ -118,3 +122,30 @@ class CaptionPolicy:
             for text in texts
             if sum(map(str.isalpha, text.text)) >= self.min_letters and not (free and names_direction(text.text))
         ]
+
+
+_COMPASS = r"(?:north|south)(?:[ -]?(?:east|west))?|east|west"
+_DIRECTION = re.compile(
+    rf"\b(?:(?:{_COMPASS})(?:erly|ern(?:most)?|wards?|ward)?|[NS][EW]|[NS]N[EW]|[EW][NS][EW]|"
+    r"left(?:-hand)?|right(?:-hand)?|top|bottom|upper|lower|clockwise|anticlockwise|counterclockwise)\b"
+)
+_NAMES = re.compile(r"\b(?:North|South|East|West) (?:America|Africa|Korea|Sudan|Carolina|Dakota|Virginia|Sea)\b")
+
+
+@runtime_checkable
+class TurningPreset(Protocol):
+    """A preset that mirrors or turns pictures in training, and can be asked not to."""
+
+    @property
+    def upright(self) -> Preset:
+        """The same without mirroring and turning."""
+
+
+def names_direction(text: str) -> bool:
+    """Whether a text names a compass direction or a side of the picture; names of countries do not count.
+
+    Lower-case words and two-letter compass points in capitals are found anywhere; a capital opens a sentence
+    ("Northern edge …") or belongs to a name.
+    """
+    cleaned = _NAMES.sub(" ", text)
+    return bool(_DIRECTION.search(cleaned) or _DIRECTION.search(cleaned[:1].lower() + cleaned[1:]))

@@ -14,20 +14,19 @@ import torch
 from lightning.pytorch.trainer.states import TrainerFn
 
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.view import CompiledView
-from voxtile.corpus.view_text import text_hash
-from voxtile.data.base import BasePreset
+from voxtile.corpus.view.text import text_hash
+from voxtile.corpus.view.view import CompiledView
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.cursor import Cursor, CursorCallback
-from voxtile.data.draws import DrawDataset, PackedPreset, Unit
-from voxtile.data.loader import WORKER_TIMEOUT, BatchLoader, OrderedDraws, TrainingDraws
-from voxtile.data.marks import TrainingMarks
-from voxtile.data.mixed import MixedSources
-from voxtile.data.mixture import Mixture
-from voxtile.data.mixture_draws import MixtureDataset, OrderedBySource
+from voxtile.data.draws import DrawDataset, OrderedDraws, PackedPreset, Unit
+from voxtile.data.loader import WORKER_TIMEOUT, BatchLoader, TrainingDraws
+from voxtile.data.mixture.draws import MixtureDataset, OrderedBySource
+from voxtile.data.mixture.mixture import Mixture
+from voxtile.data.mixture.sources import MixedSources
 from voxtile.data.phantom import PhantomSpec
-from voxtile.data.preset import Preset
-from voxtile.data.regions import RegionPolicy
+from voxtile.data.presets.base import BasePreset, Preset
+from voxtile.data.regions.regions import RegionPolicy
+from voxtile.data.seen_samples import TrainingMarks
 from voxtile.data.small_corpora import fitting_batch, say_missing
 from voxtile.data.source import DataSource
 from voxtile.errors import ConfigError

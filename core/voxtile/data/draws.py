@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.utils.data import Sampler
 
-from voxtile.corpus.moments import days_since_latest
-from voxtile.corpus.view import Caption, CompiledView, Entry
-from voxtile.data.captions import CaptionPolicy, Text
-from voxtile.data.directions import TurningPreset, names_direction
+from voxtile.corpus.acquisition_time import days_since_latest
+from voxtile.corpus.view.view import Caption, CompiledView, Entry
+from voxtile.data.captions import CaptionPolicy, Text, TurningPreset, names_direction
 from voxtile.data.memory import BaseCache, CacheablePreset, CacheableStudies
 from voxtile.data.order import derive_key
-from voxtile.data.preset import Preset, SampleSource
-from voxtile.data.regions import Asked, Placed, RegionDraws, stacked
+from voxtile.data.presets.base import Preset, SampleSource
+from voxtile.data.regions.regions import Asked, Placed, RegionDraws, stacked
 from voxtile.data.roles import StudyReader, StudySource, pick_roles
 from voxtile.errors import ConfigError, CorpusError, VoxtileError
 from voxtile.types import Batch
+
+if TYPE_CHECKING:
+    pass
+
 
 Unit = Literal["sample", "study"]
 
@@ -378,3 +382,21 @@ def _any_sample(facts: list[npt.NDArray[np.int8]]) -> npt.NDArray[np.int8]:
 def one_type(images: list[Tensor]) -> list[Tensor]:
     """Pictures and windowed arrays may meet in one batch: bytes then become floats."""
     return images if len({image.dtype for image in images}) == 1 else [image.float() for image in images]
+
+
+class OrderedDraws(Sampler[Draws]):
+    """Every item once, in order, nothing random; each rank takes an equal share, filled by repeating the last item."""
+
+    def __init__(self, size: int, batch_size: int, rank: int = 0, ranks: int = 1) -> None:
+        self._size, self._batch_size, self._rank, self._ranks = size, batch_size, rank, ranks
+
+    def __iter__(self) -> Iterator[Draws]:
+        share = self._batch_size // self._ranks
+        for start in range(0, self._size, self._batch_size):
+            stop = min(start + self._batch_size, self._size)
+            here = share if stop - start == self._batch_size else -(-(stop - start) // self._ranks)
+            items = np.arange(start + self._rank * here, start + (self._rank + 1) * here, dtype=np.int64)
+            yield Draws(items.clip(max=stop - 1), None)
+
+    def __len__(self) -> int:
+        return -(-self._size // self._batch_size)

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from voxtile.corpus.view import CompiledView
+from voxtile.corpus.view.view import CompiledView
 from voxtile.data.captions import CaptionPolicy
-from voxtile.data.draws import DrawDataset, Draws
-from voxtile.data.loader import BatchLoader, OrderedDraws
-from voxtile.data.preset import Preset
+from voxtile.data.draws import DrawDataset, Draws, OrderedDraws
+from voxtile.data.loader import BatchLoader
+from voxtile.data.presets.base import Preset
 
 
 class EvaluationBatch(NamedTuple):

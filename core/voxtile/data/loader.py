@@ -10,15 +10,15 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from voxtile.data.cursor import Cursor
-from voxtile.data.draws import DrawDataset, Draws, Failed, PackedPreset
+from voxtile.data.draws import DrawDataset, Draws, Failed, OrderedDraws, PackedPreset
 from voxtile.data.lost_worker import Watch
-from voxtile.data.mixture_order import MixtureOrder
+from voxtile.data.mixture.order import MixtureOrder
 from voxtile.data.order import EpochOrder, WeightedOrder
 from voxtile.errors import CorpusError
 from voxtile.types import Batch
 
 if TYPE_CHECKING:
-    from voxtile.data.mixture_draws import MixtureDataset, OrderedBySource
+    from voxtile.data.mixture.draws import MixtureDataset, OrderedBySource
 
 
 WORKER_TIMEOUT = 600.0  # seconds; the slowest batch of whole slides over a network takes a tenth
@@ -53,24 +53,6 @@ class TrainingDraws(Sampler[Draws]):
     def __len__(self) -> int:
         """Batches of a whole epoch."""
         return self._order.size // self._batch_size
-
-
-class OrderedDraws(Sampler[Draws]):
-    """Every item once, in order, nothing random; each rank takes an equal share, filled by repeating the last item."""
-
-    def __init__(self, size: int, batch_size: int, rank: int = 0, ranks: int = 1) -> None:
-        self._size, self._batch_size, self._rank, self._ranks = size, batch_size, rank, ranks
-
-    def __iter__(self) -> Iterator[Draws]:
-        share = self._batch_size // self._ranks
-        for start in range(0, self._size, self._batch_size):
-            stop = min(start + self._batch_size, self._size)
-            here = share if stop - start == self._batch_size else -(-(stop - start) // self._ranks)
-            items = np.arange(start + self._rank * here, start + (self._rank + 1) * here, dtype=np.int64)
-            yield Draws(items.clip(max=stop - 1), None)
-
-    def __len__(self) -> int:
-        return -(-self._size // self._batch_size)
 
 
 class BatchLoader:

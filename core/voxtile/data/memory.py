@@ -12,7 +12,7 @@ import psutil
 import torch
 from torch import Tensor
 
-from voxtile.data.preset import SampleSource
+from voxtile.data.presets.base import SampleSource
 from voxtile.data.roles import StudySource
 from voxtile.errors import ConfigError
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import voxtile
-from voxtile.command_table import COMMANDS, Entry
 from voxtile.domain import Command, discover
 from voxtile.errors import ConfigError
 from voxtile.folders import cache_folder
 
 _OUT = "{out}"
+_CAPTION = Command("voxtile_datasets.captions.command:caption_corpus", "texts from facts", "voxtile caption corpus")
 
 
 def _reports() -> dict[str, Any]:
@@ -99,10 +99,8 @@ def _build(spec: PhantomSpec, steps: Mapping[str, Command], home: Path) -> None:
     steps["converters"].load()(native / spec.source, corpus, **_filled(spec.converter_options, native))
     for name, options in spec.facts.items():
         steps[f"facts {name}"].load()(corpus, **_filled(options, native))
-    caption = COMMANDS["caption"]
-    assert isinstance(caption, Entry)
     for options in [spec.captions] if isinstance(spec.captions, dict) else spec.captions or []:
-        caption.command.load()(corpus, **_filled(options, native))
+        _CAPTION.load()(corpus, **_filled(options, native))
     if not spec.keep_source:
         shutil.rmtree(native / spec.source)
 

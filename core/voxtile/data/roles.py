@@ -7,16 +7,33 @@ say of it (`t1-post`, `lung-kernel`). A wanted role may join several with `+`, a
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import pyarrow.compute as pc
 from torch import Tensor
 
-from voxtile.data.preset import SampleSource
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.schema import ROLE
+from voxtile.data.presets.base import SampleSource
 from voxtile.errors import PresetError
+
+
+def stated_roles(corpus: Corpus) -> dict[str, list[str]]:
+    """Roles of samples that facts of the concept `schema.ROLE` state, by uid."""
+    facts = corpus.table("facts", columns=["uid", "concept", "polarity", "attributes"])
+    rows = facts.filter(pc.and_(pc.equal(facts["concept"], ROLE), pc.equal(facts["polarity"], "present")))
+    found: dict[str, list[str]] = {}
+    for uid, attributes in zip(rows["uid"].to_pylist(), rows["attributes"].to_pylist(), strict=True):
+        role = json.loads(attributes or "{}").get("role")
+        if role:
+            found.setdefault(uid, []).append(role)
+    return found
+
 
 PRIOR = "prior:"
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.view import CompiledView, compile_view
+from voxtile.corpus.view.view import CompiledView, compile_view
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.draws import DrawDataset, Unit
 from voxtile.data.memory import BaseCache
 from voxtile.data.order import EpochOrder, WeightedOrder
 from voxtile.data.phantom import PhantomSpec, phantom_corpus
-from voxtile.data.preset import Preset
-from voxtile.data.regions import RegionDraws, RegionPolicy
+from voxtile.data.presets.base import Preset
+from voxtile.data.regions.regions import RegionDraws, RegionPolicy
 from voxtile.data.roles import StudyReader
 from voxtile.errors import ConfigError
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,49 +17,14 @@ import pyarrow.parquet as pq
 
 from voxtile.bounded_text import load_json
 from voxtile.corpus.drafts import TEMPORARY_SUFFIX
+from voxtile.corpus.records import Row
 from voxtile.corpus.schema import LEDGER, SCHEMA_VERSION, VERSION_KEY
 from voxtile.corpus.storage import write_atomically
-from voxtile.engine.plan import Job, TaskIdentity
-from voxtile.engine.task import Row
+from voxtile.engine.plan import DoneItem, DoneJob, Job, TaskIdentity
 from voxtile.errors import CorpusError
 
 DONE = "done"
 LEDGER_FOLDER = "ledger"
-
-
-@dataclass(frozen=True)
-class DoneItem:
-    """What a committed job says about one of its items.
-
-    Attributes:
-        left_out: reason → number of the item's parts that were dropped for it.
-    """
-
-    digest: str
-    source: str
-    status: str
-    reason: str | None
-    samples: int
-    left_out: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class DoneJob:
-    """A committed job.
-
-    Attributes:
-        files: path relative to the corpus → sha-256 and size in bytes.
-        attempt: 1, or higher for a retry.
-    """
-
-    id: str
-    stem: str
-    task: str
-    version: str
-    config_sha256: str
-    attempt: int
-    items: tuple[DoneItem, ...]
-    files: Mapping[str, tuple[str, int]]
 
 
 def write_ledger(root: Path, stem: str, rows: list[Row]) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 
+from voxtile.corpus.records import Row, Sample
 from voxtile.engine.earlier import (
     ADDED,
     ADDED_IN_PART,
@@ -13,7 +14,7 @@ from voxtile.engine.earlier import (
     STORED_OTHERWISE,
     EarlierRows,
 )
-from voxtile.engine.task import Item, Outcome, Row, Sample
+from voxtile.engine.task import Item, Outcome
 from voxtile.errors import CorpusError
 
 

@@ -16,10 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from voxtile.corpus.parts import part_paths, read_parts, table_schema
+from voxtile.corpus.records import Row
 from voxtile.engine.claims import KnownUids, write_sorted
-from voxtile.engine.commit import DoneJob
-from voxtile.engine.plan import Job
-from voxtile.engine.task import Row
+from voxtile.engine.plan import DoneJob, Job
 
 ADDED = "added"
 ADDED_IN_PART = "added-in-part"

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from voxtile.engine.failure import Failure, failure_of, lost
 from voxtile.engine.pool import Call, Died, Limits, Raised, Returned, WorkerPool, processors
-from voxtile.engine.progress import Progress
+from voxtile.engine.report import Progress
 from voxtile.engine.worker import Report
 
 T = TypeVar("T")

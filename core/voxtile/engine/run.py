@@ -13,7 +13,7 @@ from voxtile.corpus.header import CORPUS_FILE
 from voxtile.corpus.records import recorded_files
 from voxtile.corpus.writer import new_corpus
 from voxtile.engine.claims import Claims, save_known_uids, stored_uids
-from voxtile.engine.commit import DONE, DoneJob, read_done, remove_leftovers, sha256_of
+from voxtile.engine.commit import DONE, read_done, remove_leftovers, sha256_of
 from voxtile.engine.earlier import converted_again, save_earlier_rows
 from voxtile.engine.failure import Failure
 from voxtile.engine.job import Setup, unwritable
@@ -21,10 +21,9 @@ from voxtile.engine.local import Engine, ItemStarted, Session
 from voxtile.engine.lock import corpus_lock
 from voxtile.engine.manifest import jobs_in_manifests, write_manifest
 from voxtile.engine.options import RunOptions
-from voxtile.engine.plan import Job, TaskIdentity, plan_jobs
+from voxtile.engine.plan import DoneJob, Job, TaskIdentity, last_words, pending_jobs, plan_jobs
 from voxtile.engine.planning import list_apart
 from voxtile.engine.report import RunProgress, print_plan, print_summary
-from voxtile.engine.resume import last_words, pending_jobs
 from voxtile.engine.summary import RunSummary, collect
 from voxtile.engine.task import Task
 from voxtile.errors import RunFailedError

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-from voxtile.engine.commit import DoneItem
 from voxtile.engine.failure import Failure
+from voxtile.engine.plan import DoneItem
 from voxtile.errors import RunFailedError
 
 

@@ -10,10 +10,11 @@ from rich.console import Console
 from voxtile.export.comparison import Comparison, Loss, compare, loss_of, refuse_beyond
 from voxtile.export.folder import unfinished, write_findings, write_settings
 from voxtile.export.huggingface import run_hugging_face, write_hugging_face
-from voxtile.export.onnx import INT8, quantise, require_onnx, run_onnx, write_onnx
+from voxtile.export.onnx import quantise, run_onnx, write_onnx
 from voxtile.export.openclip import run_open_clip, write_open_clip
 from voxtile.export.source import Embedded, Probes, Source, embed, read_probes, read_source
 from voxtile.export.tokenizer import Standalone, standalone
+from voxtile.inference.onnx_pair import INT8, require_onnx
 
 
 def export_open_clip(checkpoint: Path, out: Path, *, corpus: Path, samples: int = 16) -> None:

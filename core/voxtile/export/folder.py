@@ -11,14 +11,12 @@ from typing import Any
 import voxtile
 from voxtile.corpus.drafts import draft_folder
 from voxtile.errors import ExportError
-from voxtile.evaluate.provenance import file_hash
+from voxtile.evaluation.provenance import file_hash
 from voxtile.export.comparison import LIMIT, Comparison, Loss
 from voxtile.export.source import Source
 from voxtile.export.tokenizer import Standalone
-from voxtile.models.openclip import OpenClipTokenizer
-
-SETTINGS, TOKENIZER, CARD = "voxtile.json", "tokenizer.json", "README.md"
-FORMAT = 1
+from voxtile.inference.onnx_pair import CARD, FORMAT, SETTINGS, TOKENIZER
+from voxtile.models.hub.openclip import OpenClipTokenizer
 
 _LOADING = {
     "open_clip": """import open_clip
@@ -173,7 +171,7 @@ def _card(source: Source, target: str, settings: dict[str, Any], found: Comparis
         "",
         "## Preprocessing",
         "",
-        "Images must be made as in training; `voxtile.data.presets.preset_from_config` takes this:",
+        "Images must be made as in training; `voxtile.data.preset_from_config` takes this:",
         "",
         "```json",
         json.dumps(settings["preset"], indent=2),

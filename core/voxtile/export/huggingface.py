@@ -15,11 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from voxtile.data.presets import ImagePreset
+from voxtile.data.presets.image import ImagePreset
 from voxtile.errors import ExportError, MissingExtraError
 from voxtile.export.openclip import folded, open_clip_parts, uses_quick_gelu
 from voxtile.export.source import Embedded, Probes, Source
-from voxtile.models.openclip import OpenClipTokenizer
+from voxtile.models.hub.openclip import OpenClipTokenizer
 
 _BLOCK = re.compile(r"transformer\.resblocks\.(\d+)\.(.+)")
 _IN_BLOCK = {

@@ -13,16 +13,14 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
-from voxtile.errors import ExportError, MissingExtraError
+from voxtile.errors import ExportError
 from voxtile.export.source import Embedded, Probes, Source
+from voxtile.inference.onnx_pair import EMBEDDINGS, FACTS, IMAGE, INT8, TEXT, require_onnx, session
 from voxtile.models.dual import DualEncoder
 
 if TYPE_CHECKING:
-    from voxtile.objectives.facts import FactHead
+    from voxtile.objectives.facts.head import FactHead
 
-IMAGE, TEXT = "image", "text"
-INT8 = ".int8"
-EMBEDDINGS, FACTS = "embeddings", "facts"
 _QUANTISED = ["MatMul", "Gemm", "Gather"]
 """Operators whose weights become 8 bits; the library's integer convolutions are 2D only, and slow on processors."""
 
@@ -104,31 +102,6 @@ def run_onnx(folder: Path, source: Source, probes: Probes, suffix: str = "") -> 
     texts = torch.from_numpy(text.run(None, {"tokens": tokens.numpy()})[0])
     scale = json.loads((folder / "voxtile.json").read_text("utf-8"))["logit_scale"]
     return Embedded(outputs[0], texts, float(scale), outputs[1] if len(outputs) > 1 else None)
-
-
-def session(path: Path) -> Any:  # noqa: ANN401 - onnxruntime has no types
-    """A graph, ready to run on the CPU.
-
-    Raises:
-        ExportError: onnxruntime does not load it.
-        MissingExtraError: onnxruntime is not installed.
-    """
-    require_onnx()
-    import onnxruntime
-
-    try:
-        return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises many types
-        raise ExportError(f"onnxruntime does not load '{path.name}': {' '.join(str(error).split())[:300]}") from error
-
-
-def require_onnx() -> None:
-    """Raise MissingExtraError without the libraries."""
-    for package in ("onnx", "onnxruntime", "onnxscript"):
-        try:
-            __import__(package)
-        except ImportError as error:
-            raise MissingExtraError(package, "onnx") from error
 
 
 def _export(

@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from voxtile.data.presets import ImagePreset
+from voxtile.data.presets.image import ImagePreset
 from voxtile.errors import ExportError
 from voxtile.export.source import Embedded, Probes, Source
-from voxtile.models.openclip import OpenClipImage, OpenClipText
+from voxtile.models.hub.openclip import OpenClipImage, OpenClipText
 
 CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
 # Where open_clip's parts keep their last linear map: [in, out] parameters and Linear modules.

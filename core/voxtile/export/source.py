@@ -12,16 +12,16 @@ import torch
 from torch import Tensor
 
 from voxtile.corpus.reader import Corpus
-from voxtile.data.preset import Preset
-from voxtile.data.presets import preset_from_config
+from voxtile.data.images import CorpusImages
+from voxtile.data.presets.base import Preset
+from voxtile.data.presets.load import preset_from_config
 from voxtile.data.roles import StudyReader
 from voxtile.errors import ConfigError, InputError
-from voxtile.evaluate.images import CorpusImages
 from voxtile.models.dual import DualEncoder
 from voxtile.models.tuning import merge_lora
 
 if TYPE_CHECKING:
-    from voxtile.objectives.facts import FactHead
+    from voxtile.objectives.facts.head import FactHead
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,9 @@ def read_source(checkpoint: Path) -> Source:
         CheckpointError: it cannot be loaded safely or does not fit.
         ConfigError: it has no preprocessing, or it pools the samples of a study by a tower of its own.
     """
-    from voxtile.training.rebuild import module_from_checkpoint
+    from voxtile.training.module import ContrastiveModule
 
-    module = module_from_checkpoint(checkpoint).float()
+    module = ContrastiveModule.load_from_checkpoint(checkpoint).float()
     merge_lora(module.encoder)
     if module.preset_config is None:
         raise ConfigError(f"checkpoint '{checkpoint}' holds no preset, so that nobody could feed the exported model")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from tokenizers import Regex
 from tokenizers.normalizers import NFC, Lowercase, Normalizer, Replace, Sequence, Strip
 
-from voxtile.models.openclip import Cleaning
+from voxtile.models.hub.openclip import Cleaning
 
 # ftfy 6: chardata.LIGATURES and chardata.CONTROL_CHARS.
 _LIGATURES = {

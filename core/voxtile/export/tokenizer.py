@@ -16,9 +16,9 @@ from tokenizers.processors import TemplateProcessing
 
 from voxtile.export.token_cleaning import cleaning
 from voxtile.export.token_numbers import renumbered
-from voxtile.models.openclip import Cleaning, OpenClipTokenizer
+from voxtile.models.hub.openclip import Cleaning, OpenClipTokenizer
+from voxtile.models.hub.transformers import HuggingFaceTokenizer
 from voxtile.models.tokenizer import CHARACTERS_A_TOKEN, SubwordTokenizer
-from voxtile.models.transformers import HuggingFaceTokenizer
 
 # As open_clip's SimpleTokenizer splits, which is Radford et al.'s CLIP.
 _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from voxtile.corpus.extraction.optional import require
+from voxtile.formats.optional import require
 
 if TYPE_CHECKING:
     from shapely.geometry import Polygon

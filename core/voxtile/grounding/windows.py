@@ -17,14 +17,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from voxtile.data.image import ImagePreset
-from voxtile.data.preset import Preset, SampleSource
-from voxtile.data.region_masks import spatial_shape
-from voxtile.data.resample import plan_axis, resample
-from voxtile.data.tile import TilePreset
-from voxtile.data.volume import VolumePreset
+from voxtile.data.presets.base import Preset, SampleSource
+from voxtile.data.presets.image import ImagePreset
+from voxtile.data.presets.resample import plan_axis, resample
+from voxtile.data.presets.tile import TilePreset
+from voxtile.data.presets.volume import VolumePreset
+from voxtile.data.regions.masks import spatial_shape
 from voxtile.errors import ConfigError
-from voxtile.evaluate.flat import BandsPreset
+from voxtile.models.rgb_pictures import BandsPreset
 
 Floats = npt.NDArray[np.float32]
 

@@ -10,7 +10,7 @@ from voxtile.types import Encoded
 
 
 class StoredImageTower(ImageTower):
-    """Takes the vectors that `voxtile.data.stored.StoredVectors` gives, as they are.
+    """Takes the vectors that `voxtile.data.StoredVectors` gives, as they are.
 
     With a text tower that is trained this is LiT (Zhai et al., CVPR 2022); with a frozen one and `projector: mlp` of
     the dual encoder, the recipe of From Unimodal to Multimodal (Maniparambil et al., CVPR 2025).

@@ -8,15 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from voxtile.errors import ConfigError
-from voxtile.models.projector import ProjectorName
-from voxtile.models.projector import projector as make_projector
 from voxtile.models.source_scales import SourceScales
 from voxtile.models.study import StudyPool
 from voxtile.models.tower import ImageTower, TextTower, full_precision, resolve_tower
@@ -32,7 +30,7 @@ class DualEncoder(nn.Module):
         text: text tower, likewise.
         embed_dim: shared width D.
         project: False only where both towers are already `embed_dim` wide and aligned (a pretrained pair).
-        projector: of the projections, `linear` or `mlp`, see `voxtile.models.projector`.
+        projector: of the projections, `linear` or `mlp`, see `voxtile.models.dual`.
         logit_scale: initial multiplier of the cosine similarity; `pretrained` takes that of an open_clip pair, and its
             bias where it has one.
         logit_scale_limits: the multiplier is kept between these, and a pretrained one beyond them is the limit.
@@ -86,8 +84,8 @@ class DualEncoder(nn.Module):
             )
         if not project and projector != "linear":
             raise ConfigError(f"project: false leaves no room for projector: {projector}; remove one of them")
-        self.image_projection = make_projector(projector, self.image.width, embed_dim) if project else nn.Identity()
-        self.text_projection = make_projector(projector, self.text.width, embed_dim) if project else nn.Identity()
+        self.image_projection = make_projection(projector, self.image.width, embed_dim) if project else nn.Identity()
+        self.text_projection = make_projection(projector, self.text.width, embed_dim) if project else nn.Identity()
         self.log_scale = nn.Parameter(torch.tensor(math.log(logit_scale)))
         self.scale_limits = (math.log(low), math.log(high))
         self.logit_bias = None if logit_bias is None else nn.Parameter(torch.tensor(float(logit_bias)))
@@ -228,3 +226,28 @@ def _of_pair(text: TextTower, project: bool) -> tuple[float, float | None]:
             f"logit_scale: pretrained takes that of an open_clip pair, but {reason}; give a number such as 14.3"
         )
     return text.pair_scale, text.pair_bias
+
+
+ProjectorName: TypeAlias = Literal["linear", "mlp"]
+
+_HIDDEN = 4  # times the shared width, as in a transformer's feed-forward part
+
+
+def make_projection(kind: ProjectorName, width: int, embed_dim: int) -> nn.Module:
+    """Map [B, width] to [B, embed_dim].
+
+    Args:
+        kind: `linear` (CLIP, Radford et al. 2021), or `mlp` with one hidden layer, which can align frozen towers that
+            never saw each other (From Unimodal to Multimodal, Maniparambil et al., arXiv 2409.19425).
+        width: of the tower.
+        embed_dim: the shared width.
+
+    Raises:
+        ConfigError: another kind.
+    """
+    if kind == "linear":
+        return nn.Linear(width, embed_dim, bias=False)
+    if kind == "mlp":
+        hidden = _HIDDEN * embed_dim
+        return nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, embed_dim, bias=False))
+    raise ConfigError(f"model.encoder.projector '{kind}' does not exist; use linear or mlp")

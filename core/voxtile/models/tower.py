@@ -144,10 +144,10 @@ Tower = TypeVar("Tower", ImageTower, TextTower)
 
 # Prefix of a hub name → module with `hub_name`, and its classes (image, text if any) that take `name` and `pretrained`.
 HUBS: Mapping[str, tuple[str, str, str | None]] = {
-    "open_clip": ("voxtile.models.openclip", "OpenClipImage", "OpenClipText"),
-    "timm": ("voxtile.models.timm", "TimmTower", None),
-    "monai": ("voxtile.models.monai", "MonaiTower", None),
-    "hf": ("voxtile.models.transformers", "HuggingFaceImage", "HuggingFaceText"),
+    "open_clip": ("voxtile.models.hub.openclip", "OpenClipImage", "OpenClipText"),
+    "timm": ("voxtile.models.hub.timm", "TimmTower", None),
+    "monai": ("voxtile.models.hub.monai", "MonaiTower", None),
+    "hf": ("voxtile.models.hub.transformers", "HuggingFaceImage", "HuggingFaceText"),
 }
 
 

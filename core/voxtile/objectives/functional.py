@@ -11,10 +11,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from voxtile.distributed import Share, place
 from voxtile.errors import ConfigError
-from voxtile.objectives.pairs import Pairs, Relation, TiledRelation
-from voxtile.objectives.share import Share, place
-from voxtile.objectives.tiled import TILE, sigmoid_loss, softmax_loss
+from voxtile.objectives.contrastive.pairs import Pairs, Relation, TiledRelation
+from voxtile.objectives.contrastive.tiled import TILE, sigmoid_loss, softmax_loss
 
 __all__ = ["contrastive"]
 
@@ -37,8 +37,8 @@ def contrastive(
 ) -> Tensor:
     """Contrastive loss of CLIP (softmax) or SigLIP (sigmoid), exact and in tiles: no B×T matrix of floats is held.
 
-    The equations are in `voxtile.objectives.tiled`. Without `owner`, `groups` and `positives` text j belongs to image
-    j, and the loss and its gradients are those of open_clip's `ClipLoss` and `SigLipLoss`.
+    The equations are in `voxtile.objectives.contrastive.tiled`. Without `owner`, `groups` and `positives` text j
+    belongs to image j, and the loss and its gradients are those of open_clip's `ClipLoss` and `SigLipLoss`.
 
     Where `torch.distributed` is initialised, each process gives the images and texts that it encoded itself, and the
     loss is that of all of them together, the same in every process. Gradients are those that DistributedDataParallel

@@ -15,7 +15,7 @@ def page_environment(package: str | None = None, *, escape: bool = True) -> Envi
     Numbers get their commas by the filter `number`.
 
     Args:
-        package: such as `voxtile.corpus`; None for the shared ones alone.
+        package: such as `voxtile.stages.inspect`; None for the shared ones alone.
         escape: for HTML; false for text.
     """
     packages = [package] if package else []

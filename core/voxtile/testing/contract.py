@@ -24,11 +24,11 @@ from typing import ClassVar
 import pytest
 import yaml
 
-from voxtile.cli import main
-from voxtile.command_options import build_parser
+from voxtile.cli.main import main
+from voxtile.cli.options import build_parser
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.verify import verify
 from voxtile.domain import Command, Domain, discover
+from voxtile.stages.verify.corpus import verify
 
 NOT_IN_WORKERS = ("torch", "lightning")
 

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from voxtile.engine.task import Item, Outcome, Sample
+from voxtile.corpus.records import Sample
+from voxtile.engine.task import Item, Outcome
 from voxtile.errors import InputError
 
 

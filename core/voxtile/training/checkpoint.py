@@ -18,7 +18,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from voxtile.corpus.drafts import draft
 from voxtile.errors import CheckpointError, cause_of
-from voxtile.models.safe_loading import load_tensors
+from voxtile.models.hub.safe_loading import load_tensors
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 

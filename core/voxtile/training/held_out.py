@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from voxtile.training.features import EncodedOnce
 from voxtile.training.retrieval import CollectedEmbeddings
+from voxtile.training.step import EncodedOnce
 from voxtile.types import Batch
 
 

@@ -21,9 +21,8 @@ from torch import Tensor, nn
 from voxtile.errors import ConfigError
 from voxtile.models.dual import DualEncoder
 from voxtile.objectives.base import Objective
-from voxtile.training.phrases import with_phrases
 from voxtile.training.seeds import seed_generators
-from voxtile.types import Batch, Encoded, Features
+from voxtile.types import Batch, Encoded, Features, Regions
 
 _CACHED = frozenset({"pooled", "facts"})  # what objectives may need beside the embeddings
 _NONE = torch.empty(0)  # in place of rows that get no gradient, where they are not needed again
@@ -230,3 +229,23 @@ def _autocast(device: str) -> Callable[[], AbstractContextManager[Any]]:
     """The autocast state of now, to be entered again in the backward pass, which has none of its own."""
     enabled, dtype = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
     return lambda: torch.autocast(device, dtype=dtype, enabled=enabled)
+
+
+def cut_phrases(encoder: DualEncoder, regions: Regions) -> int:
+    """How many of the different phrases are longer than the text tower reads."""
+    return encoder.text.tokenizer.encode(list(dict.fromkeys(regions.phrases)))[1] if regions.phrases else 0
+
+
+def with_phrases(encoder: DualEncoder, batch: Batch) -> Batch:
+    """The batch with the phrases of its regions encoded, each different phrase once.
+
+    Where there is none the tower reads something else: sharded weights are gathered by all processes at once.
+    """
+    regions = batch.regions
+    if regions is None:
+        return batch
+    known = {phrase: place for place, phrase in enumerate(dict.fromkeys(regions.phrases))}
+    tokens, _ = encoder.text.tokenizer.encode(list(known) or batch.texts[:1] or ["a"])
+    embedded, encoded = encoder.encode_texts(tokens.to(batch.images.device))
+    places = torch.tensor([known[phrase] for phrase in regions.phrases], dtype=torch.int64, device=embedded.device)
+    return replace(batch, regions=replace(regions, encoded=encoded.at(places), embedded=embedded[places]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol, cast
 
 import torch
@@ -13,31 +12,38 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
 import voxtile
-from voxtile.data.marks import KEY as MARKS
-from voxtile.data.marks import TrainingMarks
-from voxtile.data.preset import Preset
+from voxtile.data.presets.base import Preset
+from voxtile.data.seen_samples import KEY as MARKS
+from voxtile.data.seen_samples import TrainingMarks
+from voxtile.distributed import place
 from voxtile.errors import CheckpointError, ConfigError
-from voxtile.evaluate.model import EvaluationModel
+from voxtile.listed_classes import with_current_names
 from voxtile.models.dual import DualEncoder
 from voxtile.objectives.base import Objective
-from voxtile.objectives.facts import FactHead
-from voxtile.objectives.grounding import Grounding
+from voxtile.objectives.facts.head import FactHead
+from voxtile.objectives.local.grounding import Grounding
 from voxtile.objectives.of_samples import OfSamples
-from voxtile.objectives.share import place
-from voxtile.training import logged
+from voxtile.training import logged_steps as logged
 from voxtile.training.checkpoint import FORMAT, Checkpoint
+from voxtile.training.checks import (
+    Planned,
+    check_data,
+    check_encoder,
+    check_groups,
+    check_planned,
+    check_preset,
+    check_weights,
+    group_sizes,
+)
 from voxtile.training.corpus_concepts import take_concepts
-from voxtile.training.economy import compile_towers, recompute_activations
-from voxtile.training.encoder_needs import check_encoder
-from voxtile.training.fits import Planned, check_groups, check_planned, check_preset, check_weights, group_sizes
 from voxtile.training.held_out import HeldOutSteps
 from voxtile.training.large_batch import LargeBatch
-from voxtile.training.locked import check_cache
-from voxtile.training.logged import is_shown, log_figures
-from voxtile.training.needs import check_data
-from voxtile.training.schedule import AdamW, OneCycle, Schedule, block_distances
+from voxtile.training.logged_steps import is_shown, log_figures
+from voxtile.training.memory import compile_towers, convert_tensors_alone, recompute_activations
+from voxtile.training.optimisers import AdamW, OneCycle, Schedule, block_distances
+from voxtile.training.rebuild import module_from_checkpoint, module_from_config
 from voxtile.training.seeds import heads_seed, seed_generators, step_seed
-from voxtile.training.transfer import convert_tensors_alone
+from voxtile.training.step import check_cache
 from voxtile.types import Batch
 
 
@@ -301,7 +307,7 @@ class ContrastiveModule(HeldOutSteps):
         Raises:
             CheckpointError: it was trained with another preset than this run's, or is of another model.
         """
-        stored = checkpoint["voxtile_preset"]
+        stored = with_current_names(checkpoint["voxtile_preset"])
         if self.preset_config is not None:
             check_preset(self.preset_config, stored)
         self.preset_config = stored
@@ -322,16 +328,16 @@ class ContrastiveModule(HeldOutSteps):
         Raises:
             CheckpointError: the checkpoint is unsafe, damaged, newer, or does not fit.
         """
-        from voxtile.training.rebuild import module_from_checkpoint
+        return module_from_checkpoint(cls, checkpoint_path)
 
-        return module_from_checkpoint(checkpoint_path)
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> ContrastiveModule:
+        """Make a module from the `model` part of a config, and keep the config for its checkpoints.
 
-    def evaluation_model(self) -> EvaluationModel:
-        """The trained encoders with their preset, on their current device, in evaluation mode."""
-        from voxtile.models.load import from_module
-
-        path = getattr(self.trainer, "ckpt_path", None)
-        return from_module(self, Path(path).name if path else "model")
+        Args:
+            config: nested mappings with class_path and init_args, as `--print_config` shows them.
+        """
+        return module_from_config(cls, config)
 
     def fact_head(self) -> FactHead | None:
         """The auxiliary head for single samples, if there is one: that of `OfSamples`, or that of the items."""

@@ -5,35 +5,29 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonargparse
 
 from voxtile.errors import CheckpointError, VoxtileError
+from voxtile.listed_classes import with_current_names
 from voxtile.models.tower import HUBS
 from voxtile.training.checkpoint import Checkpoint, read_checkpoint
 from voxtile.training.foreign_model import check_model
-from voxtile.training.module import ContrastiveModule
 
-_HAD_CHECKPOINTING = ("voxtile.models.vit.ViTTower", "voxtile.models.timm.TimmTower", "voxtile.models.monai.MonaiTower")
-
-
-def module_from_config(config: Mapping[str, Any]) -> ContrastiveModule:
-    """Make a module from the `model` part of a config, and keep the config for its checkpoints.
-
-    Args:
-        config: nested mappings with class_path and init_args, as `--print_config` shows them.
-    """
-    parser = jsonargparse.ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(ContrastiveModule, "model")
-    parsed = parser.parse_object({"model": deepcopy(dict(config))})  # it is changed in parsing
-    module: ContrastiveModule = parser.instantiate(parsed).model
-    module.config = deepcopy(dict(config))
-    return module
+if TYPE_CHECKING:
+    from voxtile.training.module import ContrastiveModule
 
 
-def module_from_checkpoint(path: str | os.PathLike[str]) -> ContrastiveModule:
-    """Rebuild a trained module in evaluation mode, on the CPU.
+_HAD_CHECKPOINTING = (
+    "voxtile.models.ViTTower",
+    "voxtile.models.TimmTower",
+    "voxtile.models.MonaiTower",
+)
+
+
+def module_from_checkpoint(kind: type[ContrastiveModule], path: str | os.PathLike[str]) -> ContrastiveModule:
+    """Rebuild a trained module of a class in evaluation mode, on the CPU.
 
     Raises:
         CheckpointError: the checkpoint is unsafe, damaged, newer, or does not fit the code that is installed.
@@ -45,18 +39,18 @@ def module_from_checkpoint(path: str | os.PathLike[str]) -> ContrastiveModule:
             f"checkpoint '{path}' does not say what model it is, since it was not trained through 'lightning fit'; "
             "load its weights into the module that was trained"
         )
-    check_model(config, ContrastiveModule, str(path))
-    config = _as_now(config)
-    module = _made(_without_pretrained(config), path)
+    check_model(config, kind, str(path))
+    config = _as_now(with_current_names(config))
+    module = _made(kind, _without_pretrained(config), path)
     module.config = config
     module.on_load_checkpoint(checkpoint)
     _load_weights(module, checkpoint, path)
     return module.eval()
 
 
-def _made(config: dict[str, Any], path: str | os.PathLike[str]) -> ContrastiveModule:
+def _made(kind: type[ContrastiveModule], config: dict[str, Any], path: str | os.PathLike[str]) -> ContrastiveModule:
     try:
-        return module_from_config(config)
+        return module_from_config(kind, config)
     except VoxtileError:
         raise
     except Exception as error:  # jsonargparse and constructors raise many types
@@ -102,3 +96,19 @@ def _without_pretrained(config: Any) -> Any:  # noqa: ANN401
     if isinstance(config, str) and config.partition(":")[0] in set(HUBS) - {"hf"} and config.count(":") == 1:
         return config.partition("/")[0]
     return config
+
+
+def module_from_config(kind: type[ContrastiveModule], config: Mapping[str, Any]) -> ContrastiveModule:
+    """Make a module of a class from the `model` part of a config, and keep the config for its checkpoints.
+
+    Args:
+        kind: the class.
+        config: nested mappings with class_path and init_args, as `--print_config` shows them.
+    """
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(kind, "model")
+    described: dict[str, Any] = with_current_names(config)
+    parsed = parser.parse_object({"model": deepcopy(described)})  # it is changed in parsing
+    module: ContrastiveModule = parser.instantiate(parsed).model
+    module.config = deepcopy(described)
+    return module

@@ -19,9 +19,9 @@ from torch.optim import Optimizer
 
 from voxtile.errors import ConfigError
 from voxtile.training.checkpoint import Checkpoint, read_checkpoint
-from voxtile.training.fits import check_group_sizes, check_groups, check_weights, group_sizes
+from voxtile.training.checks import check_group_sizes, check_groups, check_weights, group_sizes
 from voxtile.training.module import ContrastiveModule
-from voxtile.training.schedule import block_distances
+from voxtile.training.optimisers import block_distances
 
 _BY_GROUP = ("base_lrs", "_last_lr", "lr_lambdas")  # lists of torch's LambdaLR with an entry a group
 

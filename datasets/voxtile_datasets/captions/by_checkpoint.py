@@ -15,17 +15,18 @@ import torch
 
 from voxtile.corpus.parts import part_paths
 from voxtile.corpus.reader import Corpus
-from voxtile.embed.own import checkpoint_name
+from voxtile.corpus.records import Row
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.engine.task import Item, Outcome, Part, Row
+from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import ConfigError, VoxtileError
-from voxtile.models.captioner import Captioner
-from voxtile.objectives.decoding import Decoding
+from voxtile.inference.captioner import Captioner
+from voxtile.objectives.generative.decoding import Decoding
+from voxtile.stages.embed.own import checkpoint_name
 from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
-from voxtile_datasets.captions.strategies.contexts import Contexts, Known
+from voxtile_datasets.captions.context.contexts import Contexts, Known
+from voxtile_datasets.captions.context.selection import check_licences, chosen_samples
 from voxtile_datasets.captions.strategies.form import clean
 from voxtile_datasets.captions.strategies.judging import Judging
-from voxtile_datasets.captions.strategies.selection import check_licences, chosen_samples
 
 PROVIDER = "checkpoint"
 _CHUNK = 512  # samples that are written at once; what a stopped run loses at most

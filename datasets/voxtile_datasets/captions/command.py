@@ -128,7 +128,7 @@ def caption_corpus(
         run_task(task, corpus, RunOptions(**run)).raise_if_failed()
         return
     if provider == "checkpoint":
-        from voxtile.objectives.decoding import Decoding
+        from voxtile.objectives.generative.decoding import Decoding
         from voxtile_datasets.captions.by_checkpoint import CheckpointOptions, caption_with_checkpoint
 
         how = Decoding(decoding, beams=beams, top_p=top_p, temperature=temperature, seed=seed, longest=max_reply_tokens)

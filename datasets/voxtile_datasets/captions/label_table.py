@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from voxtile.corpus.ingest.table import Table, column_key
 from voxtile.errors import ConfigError, InputError
+from voxtile.stages.ingest.table import Table, column_key
 
 Polarity: TypeAlias = Literal["present", "absent", "uncertain"]
 

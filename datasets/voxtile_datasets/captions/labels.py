@@ -14,11 +14,12 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from voxtile.console import output
-from voxtile.corpus.ingest.table import read_table
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Row
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.engine.task import Item, Outcome, Row
+from voxtile.engine.task import Item, Outcome
 from voxtile.errors import ConfigError, InputError
+from voxtile.stages.ingest.table import read_table
 from voxtile_datasets.captions.join import Join, join_labels
 from voxtile_datasets.captions.label_table import Labels, Polarity, read_labels
 

@@ -20,21 +20,21 @@ from voxtile.corpus.parts import part_paths
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import run_task
 from voxtile.errors import ConfigError
+from voxtile_datasets.captions.context.contexts import Contexts
+from voxtile_datasets.captions.context.prompts import PromptBook, installed_prompts
+from voxtile_datasets.captions.context.selection import check_licences, chosen_samples
+from voxtile_datasets.captions.context.telling import words_of
 from voxtile_datasets.captions.language import is_other_language
-from voxtile_datasets.captions.providers.address import is_remote
 from voxtile_datasets.captions.providers.budget import Budget
 from voxtile_datasets.captions.providers.cached import CachedProvider
 from voxtile_datasets.captions.providers.estimate import estimate
 from voxtile_datasets.captions.providers.factory import PROVIDERS, open_provider
+from voxtile_datasets.captions.providers.http.address import is_remote
 from voxtile_datasets.captions.providers.spend import spend_table
-from voxtile_datasets.captions.strategies.contexts import Contexts
 from voxtile_datasets.captions.strategies.judging import Judging
-from voxtile_datasets.captions.strategies.prompts import PromptBook, installed_prompts
 from voxtile_datasets.captions.strategies.runner import CaptionRun, CaptionTask
-from voxtile_datasets.captions.strategies.selection import check_licences, chosen_samples
 from voxtile_datasets.captions.strategies.strategy import StrategyOptions
 from voxtile_datasets.captions.strategies.table import build_strategy, check_name
-from voxtile_datasets.captions.strategies.telling import words_of
 
 CACHE_SUFFIX = ".replies"
 _ESTIMATED_FROM = 50  # samples

@@ -13,7 +13,8 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from voxtile.corpus.parts import part_paths, read_parts, table_schema
-from voxtile.engine.task import Item, Outcome, Row
+from voxtile.corpus.records import Row
+from voxtile.engine.task import Item, Outcome
 from voxtile.errors import InputError
 from voxtile_datasets.captions.known import WORDED, facts_and_scopes
 from voxtile_datasets.captions.sentences import (

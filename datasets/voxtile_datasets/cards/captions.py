@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from voxtile.corpus.view_tables import judge_captions
+from voxtile.corpus.view.tables import judge_captions
 
 VERDICTS = ("supported", "unsupported", "contradicted", "unknown")
 _OPENING_WORDS = 3

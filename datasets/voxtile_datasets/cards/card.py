@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import duckdb
 
-from voxtile.corpus.inspect_summary import Concept, CorpusSummary, summarise
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import DESCRIPTIVE
-from voxtile.evaluate.phantom import is_phantom
+from voxtile.corpus.synthetic import is_phantom
+from voxtile.stages.inspect.summary import Concept, CorpusSummary, summarise
 from voxtile_datasets.cards.captions import VERDICTS, CaptionOrigin, caption_origins, languages
 from voxtile_datasets.cards.gaps import find_gaps
 from voxtile_datasets.cards.provenance import Run, deidentification, read_runs

@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 
 from voxtile.console import output
-from voxtile.corpus.inspect_previews import Preview, choose_uids, make_previews
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.storage import publish_all, storage_errors
 from voxtile.errors import ConfigError
+from voxtile.stages.inspect.previews import Preview, choose_uids, make_previews
 from voxtile_datasets.cards.card import About, Card, make_card
 from voxtile_datasets.cards.croissant import croissant
 from voxtile_datasets.cards.page import render_html, render_markdown

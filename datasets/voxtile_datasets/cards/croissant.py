@@ -16,8 +16,8 @@ import voxtile
 from voxtile.corpus.parts import part_paths
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import TABLES
-from voxtile.corpus.verification.files import Recorded, read_records
 from voxtile.engine.commit import sha256_of
+from voxtile.stages.verify.files import Recorded, read_records
 from voxtile_datasets.cards.card import Card
 from voxtile_datasets.cards.provenance import Run
 from voxtile_datasets.cards.record_sets import descriptions_of_tables, picture_records, split_names, table_records

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import duckdb
 
-from voxtile.corpus.inspect_summary import CorpusSummary
-from voxtile.corpus.inspect_text import share_text
 from voxtile.corpus.schema import DESCRIPTIVE, MEASURED
+from voxtile.stages.inspect.formatting import share_text
+from voxtile.stages.inspect.summary import CorpusSummary
 from voxtile_datasets.cards.captions import CaptionOrigin
 from voxtile_datasets.licences.combine import CombinedLicence
 

@@ -13,10 +13,10 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 import voxtile
-from voxtile.corpus.inspect_previews import Preview
-from voxtile.corpus.inspect_summary import Concept
-from voxtile.corpus.inspect_text import bytes_text, shape_text, share_text
 from voxtile.pages import page_environment
+from voxtile.stages.inspect.formatting import bytes_text, shape_text, share_text
+from voxtile.stages.inspect.previews import Preview
+from voxtile.stages.inspect.summary import Concept
 from voxtile_datasets.cards.card import Card
 
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))

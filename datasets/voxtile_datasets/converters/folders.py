@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from voxtile.corpus.ingest.table import Table
 from voxtile.errors import ConfigError, InputError
+from voxtile.stages.ingest.table import Table
 
 # Spellings of the official splits in public datasets.
 SPLIT_NAMES = {

@@ -16,16 +16,16 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from voxtile.corpus.edges import file_edges
-from voxtile.corpus.identity import KeyedHash, KeyMap, key_map_path, sample_uid
-from voxtile.corpus.ingest.duplicates import Duplicates, First, file_sha256
-from voxtile.corpus.ingest.picture import PictureError, read_picture
-from voxtile.corpus.ingest.table import read_table
-from voxtile.corpus.ingest.text import caption_rows, check_texts
+from voxtile.corpus.identity import KeyedHash, KeyMap, file_edges, key_map_path, sample_uid
+from voxtile.corpus.records import Row, Sample
 from voxtile.corpus.splits import parse_fractions, split_of
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.engine.task import Item, Outcome, Row, Sample
+from voxtile.engine.task import Item, Outcome
 from voxtile.errors import InputError
+from voxtile.stages.ingest.duplicates import Duplicates, First, file_sha256
+from voxtile.stages.ingest.picture import PictureError, read_picture
+from voxtile.stages.ingest.table import read_table
+from voxtile.stages.ingest.text import caption_rows, check_texts
 from voxtile_datasets.converters import folders
 from voxtile_datasets.converters.metadata import without_metadata
 

@@ -6,7 +6,7 @@ Adobe's colour transform, gamma, palette, transparency.
 
 from __future__ import annotations
 
-from voxtile.corpus.ingest.picture import PictureError
+from voxtile.stages.ingest.picture import PictureError
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # PNG specification (third edition) section 11.3: these hold text, time or EXIF. Private chunks (second letter in lower

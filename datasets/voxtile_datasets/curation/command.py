@@ -16,8 +16,8 @@ from voxtile.console import output
 from voxtile.corpus.drafts import draft_folder
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.storage import storage_errors
-from voxtile.corpus.view import compile_view, view_label
-from voxtile.corpus.view_selection import EVERYTHING, SUFFIX
+from voxtile.corpus.view.selection import EVERYTHING, SUFFIX
+from voxtile.corpus.view.view import compile_view, view_label
 from voxtile.errors import ConfigError
 from voxtile_datasets.curation.balance import (
     Matched,

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import voxtile
-from voxtile.corpus.inspect_previews import Preview, make_previews
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.storage import storage_errors, write_atomically
 from voxtile.pages import page_environment
+from voxtile.stages.inspect.previews import Preview, make_previews
 from voxtile_datasets.curation.funnel import Example, Funnel, Step
 
 _TEMPLATE = "explain.html.j2"

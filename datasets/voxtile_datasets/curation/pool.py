@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import OVERVIEW
-from voxtile.corpus.view_key import INPUT_TABLES
-from voxtile.corpus.view_tables import assign_splits, connect, judge_captions
+from voxtile.corpus.view.key import INPUT_TABLES
+from voxtile.corpus.view.tables import assign_splits, connect, judge_captions
 from voxtile.data.order import UInt64s
 from voxtile.errors import ConfigError, CorpusError
 from voxtile_datasets.curation.links import Int64s, Mask

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from voxtile.corpus.view_selection import CAPTIONS, SAMPLES, Selection, write_selection
+from voxtile.corpus.view.selection import CAPTIONS, SAMPLES, Selection, write_selection
 from voxtile_datasets.curation.links import Mask
 from voxtile_datasets.curation.pool import Pool, scan
 

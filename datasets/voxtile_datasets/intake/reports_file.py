@@ -11,11 +11,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv as pc
 
-from voxtile.corpus.ingest.outside_parquet import read_outside_parquet
-from voxtile.corpus.ingest.table import numbered_rows
+from voxtile.corpus.records import Row
 from voxtile.engine.parallel import PlanReader
-from voxtile.engine.task import Row
 from voxtile.errors import InputError
+from voxtile.stages.ingest.outside_parquet import read_outside_parquet
+from voxtile.stages.ingest.table import numbered_rows
 from voxtile_datasets.intake.deidentify_text import clean_control_characters
 
 MAX_TEXT = 100_000  # characters; the longest radiology reports are a tenth of this

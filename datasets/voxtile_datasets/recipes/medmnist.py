@@ -20,8 +20,9 @@ from PIL import Image
 from rich.console import Console
 
 from voxtile.corpus.identity import sample_uid
+from voxtile.corpus.records import Row, Sample
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.engine.task import Item, Outcome, Row, Sample
+from voxtile.engine.task import Item, Outcome
 from voxtile.errors import ConfigError, InputError
 from voxtile_datasets.recipes.medmnist_sets import SETS, MedMnistSet
 from voxtile_datasets.recipes.npz import NpyHeader, RowReader, read_headers

@@ -16,10 +16,10 @@ from voxtile.console import output
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.reference_roots import named_roots, only_references_in
 from voxtile.corpus.storage import storage_errors, write_atomically
-from voxtile.corpus.view_key import view_key
-from voxtile.corpus.view_selection import EVERYTHING
+from voxtile.corpus.view.key import view_key
+from voxtile.corpus.view.selection import EVERYTHING
 from voxtile.engine.lock import LOCK, corpus_lock
-from voxtile.engine.progress import Progress
+from voxtile.engine.report import Progress
 from voxtile.errors import ConfigError, CorpusError, RunFailedError
 from voxtile_datasets.licences.combine import combine_licences, refuse_derivatives
 from voxtile_datasets.webdataset_export.records import FAILED, Record, RecordStream

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from voxtile.corpus.extraction.png import render
+from voxtile.corpus.records import Row
 from voxtile.corpus.source import ARRAY_CODEC, REFERENCE_CODEC, StoredSample
-from voxtile.corpus.view import Caption
-from voxtile.corpus.view_text import text_hash
+from voxtile.corpus.view.text import text_hash
+from voxtile.corpus.view.view import Caption
 from voxtile.data.captions import CaptionPolicy
-from voxtile.engine.task import Row
 from voxtile.errors import VoxtileError
+from voxtile.formats.png import render
 from voxtile_datasets.webdataset_export.selection import chosen
 from voxtile_datasets.webdataset_export.settings import ExportSettings
 

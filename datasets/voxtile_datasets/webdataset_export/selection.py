@@ -9,11 +9,11 @@ from typing import Any
 
 import duckdb
 
+from voxtile.corpus.records import Row
 from voxtile.corpus.schema import DESCRIPTIVE, MEASURED, SAMPLES
-from voxtile.corpus.view_selection import EVERYTHING, find_selection
-from voxtile.corpus.view_selection import Selection as CuratedView
-from voxtile.corpus.view_tables import assign_splits, connect, judge_captions, select_samples
-from voxtile.engine.task import Row
+from voxtile.corpus.view.selection import EVERYTHING, find_selection
+from voxtile.corpus.view.selection import Selection as CuratedView
+from voxtile.corpus.view.tables import assign_splits, connect, judge_captions, select_samples
 from voxtile.errors import ConfigError
 from voxtile_datasets.webdataset_export.settings import ExportSettings
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
-from voxtile.corpus.view_selection import EVERYTHING
+from voxtile.corpus.view.selection import EVERYTHING
 from voxtile.data.captions import CaptionPolicy, Verdict
 from voxtile.errors import ConfigError
 

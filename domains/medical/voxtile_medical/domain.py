@@ -16,14 +16,15 @@ domain = Domain(
     },
     phantoms={
         "mr": Command(
-            "voxtile_medical.phantom.mr:write_mr_phantom",
+            "voxtile_medical.phantom.mr.command:write_mr_phantom",
             "synthetic brain MR of several sequences as DICOM, with reports",
         ),
         "ct": Command(
-            "voxtile_medical.phantom.ct:write_ct_phantom", "synthetic torso CT as DICOM, with reports and known truth"
+            "voxtile_medical.phantom.ct.command:write_ct_phantom",
+            "synthetic torso CT as DICOM, with reports and known truth",
         ),
         "petct": Command(
-            "voxtile_medical.phantom.petct:write_petct_phantom",
+            "voxtile_medical.phantom.petct.command:write_petct_phantom",
             "synthetic PET/CT as DICOM, reports naming SUVmax and slice",
         ),
     },

@@ -9,13 +9,13 @@ import torch
 from safetensors.torch import save_file
 
 from voxtile.corpus.identity import sample_uid
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.engine.task import Sample
 from voxtile.training.checkpoint import AtomicCheckpointIO
-from voxtile.training.rebuild import module_from_config
+from voxtile.training.module import ContrastiveModule
 
 VOLUMES = {
-    "class_path": "voxtile.data.volume.VolumePreset",
+    "class_path": "voxtile.data.VolumePreset",
     "init_args": {"shape": [8, 8, 8], "spacing": [2.0, 2.0, 2.0], "modalities": ["CT"]},
 }
 
@@ -40,12 +40,14 @@ def ct_checkpoint(tmp_path_factory):
     """A tower of CT volumes at 2 mm, with random weights."""
     torch.manual_seed(0)
     image = {
-        "class_path": "voxtile.models.conv.ConvTower",
+        "class_path": "voxtile.models.ConvTower",
         "init_args": {"dimensions": 3, "channels": 1, "widths": [8], "blocks": [1], "width": 8},
     }
-    text = {"class_path": "voxtile.models.text.TextBag", "init_args": {"vocabulary": 300, "width": 8}}
-    objectives = {"contrastive": {"class_path": "voxtile.objectives.contrastive.Contrastive"}}
-    module = module_from_config({"encoder": {"image": image, "text": text, "embed_dim": 8}, "objectives": objectives})
+    text = {"class_path": "voxtile.models.TextBag", "init_args": {"vocabulary": 300, "width": 8}}
+    objectives = {"contrastive": {"class_path": "voxtile.objectives.Contrastive"}}
+    module = ContrastiveModule.from_config(
+        {"encoder": {"image": image, "text": text, "embed_dim": 8}, "objectives": objectives}
+    )
     module.encoder.text.tokenizer.train(["no effusion", "an effusion", "a nodule"])
     module.setup_objectives(())
     module.preset_config = VOLUMES

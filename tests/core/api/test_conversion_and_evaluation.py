@@ -10,8 +10,8 @@ from tests.core.evaluate.test_models_from_anywhere import TASK
 from tests.core.evaluate.test_single_label import pictures  # noqa: F401 - a fixture
 
 import voxtile
-import voxtile.evaluate.model
-from voxtile.cli import main
+import voxtile.models.protocol
+from voxtile.cli.main import main
 from voxtile.errors import ConfigError, InputError, RunFailedError
 
 
@@ -107,8 +107,3 @@ def test_an_evaluation_that_cannot_be_is_one_sentence_in_words_of_python(tmp_pat
         voxtile.evaluate("open_clip:RN50", task, corpus="corpus", **options)
     assert said in str(caught.value)
     assert "--" not in str(caught.value)
-
-
-def test_the_package_and_the_function_are_one_name():
-    assert voxtile.evaluate.model is voxtile.evaluate.__dict__["model"]
-    assert callable(voxtile.evaluate)

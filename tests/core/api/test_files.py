@@ -44,7 +44,7 @@ def test_options_of_other_kinds_of_files_are_refused_in_words_of_python(model, t
 
 def test_a_model_of_studies_says_that_it_reads_no_single_image(ct_corpus, model):
     preset = {
-        "class_path": "voxtile.data.study.StudyPreset",
+        "class_path": "voxtile.data.StudyPreset",
         "init_args": {
             "roles": {"ct": {"windows": [[-1000.0, 1000.0]]}},
             "shape": [4, 8, 8],

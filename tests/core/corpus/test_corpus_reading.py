@@ -14,9 +14,9 @@ from PIL import Image
 
 from voxtile.corpus.codecs import encode_array
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.schema import LEDGER, SAMPLES, SPLITS
 from voxtile.corpus.writer import JobWriter, append_rows, new_corpus
-from voxtile.engine.task import Sample
 from voxtile.errors import CorpusError
 
 

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.schema import SAMPLES
-from voxtile.corpus.verify import verify, verify_corpus
 from voxtile.corpus.writer import JobWriter, append_rows, new_corpus
-from voxtile.engine.task import Sample
 from voxtile.errors import CorpusError
+from voxtile.stages.verify.command import verify_corpus
+from voxtile.stages.verify.corpus import verify
 
 
 def _jpeg():

@@ -23,8 +23,8 @@ from voxtile.corpus.codecs import decode_array
 from voxtile.corpus.geoparquet import geo_metadata
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, StorageError, append_rows, new_corpus
-from voxtile.engine.task import Sample
 from voxtile.errors import CorpusError
 
 

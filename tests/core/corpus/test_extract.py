@@ -12,10 +12,10 @@ import rasterio
 import SimpleITK
 from PIL import Image
 
-from voxtile.corpus.extract import extract_sample
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.engine.task import Sample
 from voxtile.errors import ConfigError, CorpusError, VoxtileError
+from voxtile.stages.extract import extract_sample
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -287,7 +287,8 @@ def test_a_missing_library_names_the_extra(store, monkeypatch, to, package, extr
 
 def test_the_command_imports_no_optional_library():
     code = (
-        "import sys, voxtile.corpus.extract, voxtile.corpus.verify, voxtile.corpus.reader, voxtile.corpus.writer;"
+        "import sys, voxtile.stages.extract, voxtile.stages.verify.command, voxtile.corpus.reader;"
+        "import voxtile.corpus.writer;"
         "print({'torch', 'lightning', 'nibabel', 'pydicom', 'rasterio', 'voxtile_medical'} & set(sys.modules))"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"

@@ -8,10 +8,10 @@ import pytest
 import shapely
 
 from voxtile.corpus.geoparquet import outlines
-from voxtile.corpus.geoparquet_export import export_geoparquet
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, append_rows, new_corpus
-from voxtile.engine.task import Sample
 from voxtile.errors import ConfigError, CorpusError
+from voxtile.stages.geoparquet import export_geoparquet
 
 DATELINE = shapely.MultiPolygon([shapely.box(179, 10, 180, 11), shapely.box(-180, 10, -179, 11)])
 SHAPES = [shapely.box(x, 45, x + 0.1, 45.1) for x in range(5)] + [DATELINE]

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from voxtile.corpus.ingest import import_csv, import_parquet, import_wds
-from voxtile.corpus.ingest.text import MAX_CHARACTERS, check_texts
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import InputError, RunFailedError
+from voxtile.stages.ingest.command import import_csv, import_parquet, import_wds
+from voxtile.stages.ingest.text import MAX_CHARACTERS, check_texts
 
 
 def picture(seed, kind="JPEG", size=(24, 32)):

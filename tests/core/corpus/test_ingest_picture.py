@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from voxtile.corpus.ingest.picture import PictureError, read_header, read_picture, scale_to_8_bit
+from voxtile.stages.ingest.picture import PictureError, read_header, read_picture, scale_to_8_bit
 
 
 def encoded(pixels, kind, **options):

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from voxtile.corpus.inspect import inspect_corpus
-from voxtile.corpus.inspect_summary import summarise
-from voxtile.corpus.inspect_text import bytes_text, shape_text, share_text
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, append_rows, new_corpus
 from voxtile.engine.commit import write_ledger
-from voxtile.engine.task import Sample
 from voxtile.errors import CorpusError
+from voxtile.stages.inspect.command import inspect_corpus
+from voxtile.stages.inspect.formatting import bytes_text, shape_text, share_text
+from voxtile.stages.inspect.summary import summarise
 
 EVIL = "<script>alert(1)</script>"
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from voxtile.corpus.inspect import inspect_corpus
-from voxtile.corpus.inspection.page import sample_page
-from voxtile.corpus.inspection.texts import marked
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Mask, Sample
 from voxtile.corpus.schema import ROLE
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.engine.task import Mask, Sample
 from voxtile.errors import ConfigError, CorpusError
+from voxtile.stages.inspect.command import inspect_corpus
+from voxtile.stages.inspect.sample_page import sample_page
+from voxtile.stages.inspect.texts import marked
 
 VOLUME, OTHER, PRIOR, PICTURE = (f"{n:032x}" for n in range(1, 5))
 REPORT = "FINDINGS: There is a 12 mm nodule\nin the left lung. No effusion. Possible <old> scar. The spine is normal."

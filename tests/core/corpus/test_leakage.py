@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from voxtile.corpus.inspect import inspect_corpus
-from voxtile.corpus.leakage import find_leakage
-from voxtile.corpus.leakage_places import compare_places
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, append_rows, new_corpus
-from voxtile.engine.task import Sample
 from voxtile.errors import CorpusError
+from voxtile.stages.inspect.command import inspect_corpus
+from voxtile.stages.leakage.places import compare_places
+from voxtile.stages.leakage.report import find_leakage
 
 GEOD = pyproj.Geod(ellps="sphere")
 

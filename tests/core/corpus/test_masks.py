@@ -9,12 +9,13 @@ import webdataset
 
 from voxtile.corpus.codecs import decode_array
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.verify import verify
+from voxtile.corpus.records import Mask, Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.engine.job import Setup, run_job
 from voxtile.engine.plan import TaskIdentity, plan_jobs
-from voxtile.engine.task import Item, Mask, Outcome, Sample
+from voxtile.engine.task import Item, Outcome
 from voxtile.errors import CorpusError
+from voxtile.stages.verify.corpus import verify
 
 DISC = np.hypot(*np.mgrid[-40:40, -50:50]) < 30
 

@@ -8,16 +8,16 @@ import pytest
 import torch
 from PIL import Image
 
-from voxtile.corpus.derivation.carry import carry_tables
-from voxtile.corpus.derivation.derive import derive
-from voxtile.corpus.derivation.preset_file import read_preset
-from voxtile.corpus.materialize import MaterializeTask, materialize_corpus
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.verify import verify
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, append_rows, new_corpus
-from voxtile.data.presets import ImagePreset, VolumePreset
-from voxtile.engine.task import Sample
+from voxtile.data.presets.image import ImagePreset
+from voxtile.data.presets.volume import VolumePreset
 from voxtile.errors import ConfigError, CorpusError, PresetError
+from voxtile.stages.materialize.command import MaterializeTask, carry_tables, materialize_corpus
+from voxtile.stages.materialize.derive import derive
+from voxtile.stages.materialize.preset_file import read_preset
+from voxtile.stages.verify.corpus import verify
 
 WIDTH = 2000.0  # of the HU window that the presets map to 0–1
 

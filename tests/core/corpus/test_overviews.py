@@ -11,16 +11,16 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 from shapely.geometry import shape
 
-from voxtile.corpus.extract import extract_sample
-from voxtile.corpus.extraction.geojson import outline
-from voxtile.corpus.inspect import inspect_corpus
-from voxtile.corpus.inspect_overviews import make_overviews
-from voxtile.corpus.inspect_previews import choose_uids
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.view import compile_view
+from voxtile.corpus.records import Mask, Sample
+from voxtile.corpus.view.view import compile_view
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.engine.task import Mask, Sample
 from voxtile.errors import ConfigError, CorpusError
+from voxtile.formats.geojson import outline
+from voxtile.stages.extract import extract_sample
+from voxtile.stages.inspect.command import inspect_corpus
+from voxtile.stages.inspect.overviews import make_overviews
+from voxtile.stages.inspect.previews import choose_uids
 
 UID, PATCH = "0" * 31 + "1", "0" * 31 + "2"
 TISSUE = np.zeros((30, 40), bool)

@@ -12,14 +12,13 @@ import pytest
 from PIL import Image
 
 from voxtile.corpus import references
-from voxtile.corpus.edges import file_edges
-from voxtile.corpus.identity import KeyMap
+from voxtile.corpus.identity import KeyMap, file_edges
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.verify import verify
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.domain import Domain
-from voxtile.engine.task import Sample
 from voxtile.errors import CorpusError
+from voxtile.stages.verify.corpus import verify
 
 SHAPE = (40, 50, 3)
 

@@ -9,10 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from voxtile.corpus import view_compile, view_files
 from voxtile.corpus.schema import TABLES
-from voxtile.corpus.view import CompiledView, compile_view
-from voxtile.corpus.view_text import text_hash
+from voxtile.corpus.view import compile as view_compile
+from voxtile.corpus.view import files as view_files
+from voxtile.corpus.view.text import text_hash
+from voxtile.corpus.view.view import CompiledView, compile_view
 from voxtile.errors import ConfigError, CorpusError
 
 
@@ -163,7 +164,7 @@ def test_facts_of_one_source_know_no_other_and_no_scope(corpus):
 def test_it_is_compiled_once_and_again_when_a_table_grows(corpus, monkeypatch):
     calls = []
     real = view_compile.write_view
-    monkeypatch.setattr("voxtile.corpus.view.write_view", lambda *a, **k: calls.append(1) or real(*a, **k))
+    monkeypatch.setattr("voxtile.corpus.view.view.write_view", lambda *a, **k: calls.append(1) or real(*a, **k))
     first = compile_view(corpus)
     assert compile_view(corpus).key == first.key
     assert len(calls) == 1
@@ -178,7 +179,7 @@ def test_it_is_compiled_once_and_again_when_a_table_grows(corpus, monkeypatch):
 
 def test_a_moved_or_copied_corpus_keeps_its_view(corpus, tmp_path, monkeypatch):
     before = compile_view(corpus).key
-    monkeypatch.setattr("voxtile.corpus.view.write_view", None)  # compiling again would fail
+    monkeypatch.setattr("voxtile.corpus.view.view.write_view", None)  # compiling again would fail
     corpus.roots[0].rename(tmp_path / "moved")
     assert compile_view(Roots(tmp_path / "moved")).key == before
     shutil.copytree(tmp_path / "moved", tmp_path / "copied", copy_function=shutil.copyfile)  # new modification times
@@ -187,7 +188,7 @@ def test_a_moved_or_copied_corpus_keeps_its_view(corpus, tmp_path, monkeypatch):
 
 def test_opening_again_reads_no_table(corpus, monkeypatch):
     before = compile_view(corpus).key
-    monkeypatch.setattr("voxtile.corpus.view.view_key", None)  # reading the parts would fail
+    monkeypatch.setattr("voxtile.corpus.view.view.view_key", None)  # reading the parts would fail
     assert compile_view(corpus).key == before
 
 

@@ -8,8 +8,8 @@ from PIL import Image
 
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.engine.task import Sample
 
 VOLUMES = 24
 SPLITS = ("train",) * 8 + ("val", "test")

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from voxtile.corpus.view import Caption
-from voxtile.corpus.view_text import hash63, text_hash
+from voxtile.corpus.view.text import hash63, text_hash
+from voxtile.corpus.view.view import Caption
 from voxtile.data.captions import CaptionPolicy
 from voxtile.errors import ConfigError
 

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.view_text import hash63, text_hash
+from voxtile.corpus.view.text import hash63, text_hash
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.datamodule import CorpusDataModule
 from voxtile.data.evaluation import evaluation_loader
-from voxtile.data.presets import ImageAugment, ImagePreset, VolumeAugment, VolumePreset
+from voxtile.data.presets.image import ImageAugment, ImagePreset
+from voxtile.data.presets.volume import VolumeAugment, VolumePreset
 from voxtile.errors import CheckpointError, ConfigError, CorpusError, PresetError
 
 AUGMENTED = VolumePreset(

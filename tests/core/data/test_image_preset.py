@@ -11,8 +11,9 @@ from PIL import Image
 from scipy import stats
 from torchvision.transforms import RandomResizedCrop
 
-from voxtile.data import picture
-from voxtile.data.presets import ImageAugment, ImagePreset, preset_from_config
+from voxtile.data.presets import picture
+from voxtile.data.presets.image import ImageAugment, ImagePreset
+from voxtile.data.presets.load import preset_from_config
 from voxtile.errors import PresetError
 
 

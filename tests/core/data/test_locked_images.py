@@ -7,13 +7,13 @@ import torch
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.datamodule import CorpusDataModule
 from voxtile.data.draws import DrawDataset
-from voxtile.data.presets import VolumePreset
+from voxtile.data.presets.volume import VolumePreset
 from voxtile.errors import ConfigError
 from voxtile.models.dual import DualEncoder
+from voxtile.models.image.wavelet import WaveletTower
 from voxtile.models.text import TextBag
-from voxtile.models.wavelet import WaveletTower
-from voxtile.objectives.contrastive import Contrastive
-from voxtile.objectives.token_wise import TokenWise
+from voxtile.objectives.contrastive.contrastive import Contrastive
+from voxtile.objectives.local.token_wise import TokenWise
 from voxtile.training.module import ContrastiveModule
 
 PRESET = VolumePreset(shape=(8, 8, 8), spacing=(2.0, 2.0, 2.0))

@@ -20,22 +20,23 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from PIL import Image
 
 from voxtile.corpus.identity import sample_uid
-from voxtile.corpus.view_text import hash63, text_hash
+from voxtile.corpus.records import Sample
+from voxtile.corpus.view.text import hash63, text_hash
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.datamodule import CorpusDataModule
 from voxtile.data.draws import DrawDataset, Draws
-from voxtile.data.mixture import Mixture, MixtureSource
-from voxtile.data.mixture_draws import merged
-from voxtile.data.mixture_order import UNIT, MixtureOrder, whole_parts
+from voxtile.data.mixture.draws import merged
+from voxtile.data.mixture.mixture import Mixture, MixtureSource
+from voxtile.data.mixture.order import UNIT, MixtureOrder, whole_parts
 from voxtile.data.order import EpochOrder
-from voxtile.data.presets import ImageAugment, ImagePreset, VolumePreset
-from voxtile.engine.task import Sample
+from voxtile.data.presets.image import ImageAugment, ImagePreset
+from voxtile.data.presets.volume import VolumePreset
 from voxtile.errors import CheckpointError, ConfigError, CorpusError, VoxtileError
 from voxtile.export.source import read_source
-from voxtile.models.load import load_model
+from voxtile.inference.load import load_model
 from voxtile.training.large_batch import split_items
-from voxtile.training.rebuild import module_from_config
+from voxtile.training.module import ContrastiveModule
 from voxtile.types import Batch, Regions
 
 DOCS = Path(__file__).parents[3] / "docs" / "mixtures.md"
@@ -210,14 +211,14 @@ def test_a_batch_knows_the_source_of_each_item(corpora):
 MODEL = {
     "encoder": {
         "image": {
-            "class_path": "voxtile.models.conv.ConvTower",
+            "class_path": "voxtile.models.ConvTower",
             "init_args": {"dimensions": 2, "channels": 3, "widths": [8], "blocks": [1], "width": 8},
         },
-        "text": {"class_path": "voxtile.models.text.TextBag", "init_args": {"vocabulary": 300, "width": 8}},
+        "text": {"class_path": "voxtile.models.TextBag", "init_args": {"vocabulary": 300, "width": 8}},
         "embed_dim": 8,
         "source_scales": ["drawing", "photo"],
     },
-    "objectives": {"contrastive": {"class_path": "voxtile.objectives.contrastive.Contrastive"}},
+    "objectives": {"contrastive": {"class_path": "voxtile.objectives.Contrastive"}},
 }
 
 
@@ -233,12 +234,12 @@ def test_each_source_learns_a_scale_and_the_checkpoint_gives_their_mean(corpora,
     path = tmp_path / "step=2.ckpt"
     options = {
         "batch": {"global": 6, "micro": 3},
-        "schedule": {"class_path": "voxtile.training.schedule.Constant"},
+        "schedule": {"class_path": "voxtile.training.Constant"},
     }
 
     def made():
         torch.manual_seed(0)
-        return module_from_config(MODEL | options)
+        return ContrastiveModule.from_config(MODEL | options)
 
     whole, resumed = made(), made()
     first = whole.encoder.source_scales.log_scale.detach().clone()
@@ -261,7 +262,7 @@ def test_scales_of_other_sources_than_the_mixtures_are_refused(corpora, tmp_path
         CorpusDataModule(PRESET, corpora["photo"], batch_size=4),
     ):
         with pytest.raises(ConfigError, match=r"source_scales names drawing, photo, but data.mixture has"):
-            fit(module_from_config(MODEL), data, tmp_path, max_steps=1)
+            fit(ContrastiveModule.from_config(MODEL), data, tmp_path, max_steps=1)
 
 
 def test_a_mixed_batch_holds_what_each_source_says(corpora):

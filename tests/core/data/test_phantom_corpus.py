@@ -5,7 +5,6 @@ import types
 
 import pytest
 
-from voxtile.command_table import Entry
 from voxtile.data import phantom
 from voxtile.data.phantom import PhantomSpec, phantom_corpus
 from voxtile.domain import BrokenDomain, Command, Domain
@@ -67,8 +66,7 @@ def test_the_steps_run_once_and_native_files_are_removed(calls, tmp_path):
 
 def test_captions_are_one_step_or_several_after_all_facts(calls, tmp_path, monkeypatch):
     calls.module.caption = lambda corpus, **options: calls.log.append(("caption", options))
-    entry = Entry("caption", "", Command("toy_plugin:caption", ""))
-    monkeypatch.setattr(phantom, "COMMANDS", {"caption": entry})
+    monkeypatch.setattr(phantom, "_CAPTION", Command("toy_plugin:caption", ""))
     first, second = {"facts_source": "reports"}, {"facts_source": "labels", "absent": 99}
     phantom_corpus(PhantomSpec(captions=first), tmp_path)
     assert calls.log[-1:] == [("caption", first)]

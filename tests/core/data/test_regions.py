@@ -7,16 +7,16 @@ import pytest
 import torch
 
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.view import compile_view
+from voxtile.corpus.records import Mask, Sample
+from voxtile.corpus.view.view import compile_view
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.draws import DrawDataset, Draws, PackedPreset
-from voxtile.data.image import ImageAugment, ImagePreset
-from voxtile.data.region_masks import joined_mask
-from voxtile.data.regions import RegionDraws, RegionPolicy
-from voxtile.data.tile import TileAugment, TilePreset
-from voxtile.data.volume import VolumeAugment, VolumePreset
-from voxtile.engine.task import Mask, Sample
+from voxtile.data.presets.image import ImageAugment, ImagePreset
+from voxtile.data.presets.tile import TileAugment, TilePreset
+from voxtile.data.presets.volume import VolumeAugment, VolumePreset
+from voxtile.data.regions.masks import joined_mask
+from voxtile.data.regions.regions import RegionDraws, RegionPolicy
 from voxtile.errors import ConfigError, CorpusError
 
 BRIGHT = 1000

@@ -5,12 +5,12 @@ import pytest
 
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.datamodule import CorpusDataModule
-from voxtile.data.mixture import Mixture, MixtureSource
-from voxtile.data.tile import TilePreset
-from voxtile.engine.task import Sample
+from voxtile.data.mixture.mixture import Mixture, MixtureSource
+from voxtile.data.presets.tile import TilePreset
 from voxtile.errors import ConfigError, PresetError
 
 PRESET = TilePreset(bands=("red", "green", "blue"), size=(8, 8), modalities=("RGB",))

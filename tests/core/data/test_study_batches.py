@@ -8,13 +8,13 @@ import torch
 from PIL import Image
 
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.view import compile_view
+from voxtile.corpus.records import Sample
+from voxtile.corpus.view.view import compile_view
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.datamodule import CorpusDataModule
 from voxtile.data.draws import DrawDataset, Draws
-from voxtile.data.presets import ImageAugment, ImagePreset
-from voxtile.engine.task import Sample
+from voxtile.data.presets.image import ImageAugment, ImagePreset
 from voxtile.errors import ConfigError, PresetError
 from voxtile.objectives.base import Objective
 from voxtile.objectives.of_samples import OfSamples
@@ -195,7 +195,7 @@ def test_a_cached_picture_gives_what_an_uncached_one_gives(view):
 
 
 def test_quarter_turns_and_colour_are_what_they_say():
-    from voxtile.data.image import _changed
+    from voxtile.data.presets.image import _changed
 
     image = torch.arange(48, dtype=torch.uint8).view(3, 4, 4) * 5
     turned = {

@@ -11,24 +11,24 @@ from PIL import Image
 from torch import nn
 
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.view import compile_view
+from voxtile.corpus.records import Sample
+from voxtile.corpus.view.view import compile_view
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.datamodule import CorpusDataModule
 from voxtile.data.draws import DrawDataset, Draws
-from voxtile.data.mixture import Mixture, MixtureSource
-from voxtile.data.presets import ImageAugment, ImagePreset
-from voxtile.engine.task import Sample
+from voxtile.data.images import CorpusImages
+from voxtile.data.mixture.mixture import Mixture, MixtureSource
+from voxtile.data.presets.image import ImageAugment, ImagePreset
 from voxtile.errors import ConfigError
-from voxtile.evaluate.encode import encode_split
-from voxtile.evaluate.images import CorpusImages
-from voxtile.evaluate.trivial import SimpleFeatures
-from voxtile.evaluate.units import Units
+from voxtile.evaluation.figures.baselines import SimpleFeatures
+from voxtile.evaluation.inputs.encode import encode_split
+from voxtile.evaluation.inputs.units import Units
 from voxtile.export.source import read_source
-from voxtile.models.load import from_module
+from voxtile.inference.load import from_module
 from voxtile.training.checkpoint import AtomicCheckpointIO
-from voxtile.training.rebuild import module_from_config
-from voxtile.training.transfer import ConvertTensors
+from voxtile.training.memory import ConvertTensors
+from voxtile.training.module import ContrastiveModule
 
 PRESET = ImagePreset(size=(8, 8), augment=ImageAugment(crop="none"))
 PLACES = (  # the dates of each place, in the order of its tiles
@@ -158,26 +158,26 @@ def test_half_precision_leaves_days_whole(root):
 
 
 def config(dates=True, **model):
-    study = {"class_path": "voxtile.models.study.StudyTransformer", "init_args": {"depth": 1, "heads": 2}}
+    study = {"class_path": "voxtile.models.StudyTransformer", "init_args": {"depth": 1, "heads": 2}}
     if dates:
         study["init_args"]["dates"] = {"longest": 4000.0}
     return {
         "encoder": {
             "image": {
-                "class_path": "voxtile.models.conv.ConvTower",
+                "class_path": "voxtile.models.ConvTower",
                 "init_args": {"dimensions": 2, "channels": 3, "widths": [8], "blocks": [1], "width": 8},
             },
-            "text": {"class_path": "voxtile.models.text.TextBag", "init_args": {"vocabulary": 300, "width": 8}},
+            "text": {"class_path": "voxtile.models.TextBag", "init_args": {"vocabulary": 300, "width": 8}},
             "embed_dim": 8,
             "study": study,
         },
-        "objectives": {"contrastive": {"class_path": "voxtile.objectives.contrastive.Contrastive"}},
+        "objectives": {"contrastive": {"class_path": "voxtile.objectives.Contrastive"}},
     } | model
 
 
 def module(**options):
     torch.manual_seed(0)
-    made = module_from_config(config(**options))
+    made = ContrastiveModule.from_config(config(**options))
     made.encoder.text.tokenizer.train(["t0 t1 t2"])
     made.setup_objectives(())
     made.preset_config = PRESET.to_config()

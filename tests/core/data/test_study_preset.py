@@ -12,19 +12,21 @@ from scipy.spatial.transform import Rotation
 
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.schema import ROLE
-from voxtile.corpus.view import compile_view
+from voxtile.corpus.view.view import compile_view
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.datamodule import CorpusDataModule
 from voxtile.data.draws import DrawDataset, Draws
-from voxtile.data.intensity import bias_field, foreground_range, middle_range
-from voxtile.data.placement import grid_affine, place_on_grid
-from voxtile.data.presets import PictureStudyPreset, RoleVolume, StudyPreset, preset_from_config
+from voxtile.data.images import CorpusImages
+from voxtile.data.presets.intensity import bias_field, foreground_range, middle_range
+from voxtile.data.presets.load import preset_from_config
+from voxtile.data.presets.placement import grid_affine, place_on_grid
+from voxtile.data.presets.study import RoleVolume, StudyPreset
+from voxtile.data.presets.study_of_pictures import PictureStudyPreset
 from voxtile.data.roles import pick_roles
-from voxtile.engine.task import Sample
 from voxtile.errors import ConfigError, CorpusError, PresetError
-from voxtile.evaluate.images import CorpusImages
 
 SHAPE = (16, 20, 24)
 ROLES = {"ct": {"windows": [[0, 1000]]}, "t1-post": {}}

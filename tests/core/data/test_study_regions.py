@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.view import compile_view
+from voxtile.corpus.records import Mask, Sample
+from voxtile.corpus.view.view import compile_view
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.draws import DrawDataset, Draws
-from voxtile.data.image import ImagePreset
-from voxtile.data.regions import RegionDraws, RegionPolicy
-from voxtile.data.study import RoleVolume, StudyPreset
-from voxtile.engine.task import Mask, Sample
+from voxtile.data.presets.image import ImagePreset
+from voxtile.data.presets.study import RoleVolume, StudyPreset
+from voxtile.data.regions.regions import RegionDraws, RegionPolicy
 from voxtile.errors import ConfigError
 
 STUDIES, BRIGHT = 4, 1000

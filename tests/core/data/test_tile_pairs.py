@@ -7,15 +7,15 @@ from torch.nn import functional
 
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.view import compile_view
+from voxtile.corpus.records import Sample
+from voxtile.corpus.view.view import compile_view
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.draws import DrawDataset, Draws
-from voxtile.data.presets import TileAugment, TilePreset
-from voxtile.engine.task import Sample
+from voxtile.data.presets.tile import TileAugment, TilePreset
 from voxtile.models.dual import DualEncoder
+from voxtile.models.image.wavelength import C_BAND_NM, WavelengthTower
 from voxtile.models.text import TextBag
-from voxtile.models.wavelength import C_BAND_NM, WavelengthTower
 
 OPTICAL, RADAR = ("B04", "B08", "B11"), ("VV", "VH")
 PRESET = TilePreset(bands=(*OPTICAL, *RADAR), size=(8, 8), missing="fill", mean=(0.0,), std=(100.0,))

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from voxtile.data.captions import CaptionPolicy
-from voxtile.data.directions import names_direction
-from voxtile.data.presets import TileAugment, TilePreset, preset_from_config
+from voxtile.data.captions import CaptionPolicy, names_direction
+from voxtile.data.presets.load import preset_from_config
+from voxtile.data.presets.tile import TileAugment, TilePreset
 from voxtile.errors import PresetError
 
 NAMES = ("B02", "B03", "B04", "B08")  # blue first: the order of the file is not the order of the model
@@ -244,7 +244,7 @@ def test_texts_that_do_not(text):
 
 
 def test_captions_with_directions_can_be_left_out():
-    from voxtile.corpus.view import Caption
+    from voxtile.corpus.view.view import Caption
 
     captions = [Caption(text, kind="raw", verdict="", text_hash=n) for n, text in enumerate(["North side.", "Lake."])]
     free = CaptionPolicy(per_item=0, directions="exclude")

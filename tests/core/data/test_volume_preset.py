@@ -7,8 +7,9 @@ import pytest
 import torch
 from scipy import ndimage
 
-from voxtile.data.presets import VolumeAugment, VolumePreset, preset_from_config
-from voxtile.data.resample import plan_axis, resample
+from voxtile.data.presets.load import preset_from_config
+from voxtile.data.presets.resample import plan_axis, resample
+from voxtile.data.presets.volume import VolumeAugment, VolumePreset
 from voxtile.errors import PresetError
 
 
@@ -186,8 +187,8 @@ def test_the_config_survives_json(volume):
         ({"class_path": "os.system", "init_args": {}}, "is no class that voxtile"),
         ({"class_path": "voxtilex.Evil", "init_args": {}}, "is no class that voxtile"),
         ({"class_path": "voxtile.data.presets.json", "init_args": {}}, "is no class that voxtile"),
-        ({"class_path": "voxtile.data.presets.VolumePreset", "init_args": {"shap": 1}}, "cannot be built.*shap"),
-        ({"class_path": "voxtile.training.schedule.AdamW"}, "stands where a BasePreset belongs"),
+        ({"class_path": "voxtile.data.VolumePreset", "init_args": {"shap": 1}}, "cannot be built.*shap"),
+        ({"class_path": "voxtile.training.AdamW"}, "stands where a BasePreset belongs"),
         ({}, "stands where class_path should name"),
     ],
 )

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.verify import verify
+from voxtile.corpus.records import Sample
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.engine.task import Item, Outcome, Part, Sample
+from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import RunFailedError
+from voxtile.stages.verify.corpus import verify
 
 
 class Strips:

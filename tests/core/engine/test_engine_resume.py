@@ -6,7 +6,6 @@ import shutil
 import pytest
 
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.verify import verify
 from voxtile.corpus.writer import new_corpus
 from voxtile.engine import job as job_module
 from voxtile.engine.commit import write_ledger
@@ -16,6 +15,7 @@ from voxtile.engine.lock import corpus_lock
 from voxtile.engine.plan import TaskIdentity, plan_jobs
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError, CorpusError
+from voxtile.stages.verify.corpus import verify
 from voxtile.testing.fault_task import FaultTask
 
 NAMES = ("ok-1", "same-1", "ok-2", "bad-1", "ok-3", "drop-1", "same-2", "ok-4", "ok-5")

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.engine.inline import InlineEngine
 from voxtile.engine.options import RunOptions
 from voxtile.engine.run import run_task
-from voxtile.engine.task import Item, Outcome, Sample
+from voxtile.engine.task import Item, Outcome
 from voxtile.errors import StopRunError
 
 

@@ -14,7 +14,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.engine.failure import Failure
 from voxtile.engine.parallel import parallel_map
 from voxtile.engine.pool import Limits
-from voxtile.engine.progress import Progress
+from voxtile.engine.report import Progress
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError, CorpusError, RunFailedError
 from voxtile.testing.fault_task import FaultTask, list_slowly, misbehave
@@ -119,7 +119,7 @@ RUN = """
 import sys
 from pathlib import Path
 from voxtile import cli
-from voxtile.engine.progress import Progress
+from voxtile.engine.report import Progress
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.testing.fault_task import FaultTask
 run = lambda _: run_task(FaultTask(("ok-1", "hang-1")), Path(sys.argv[1]), RunOptions(workers=2, job_items=1))
@@ -148,7 +148,7 @@ def test_workers_end_with_their_run_and_the_corpus_is_free_again(sent, status, t
 
 
 def test_without_a_terminal_progress_is_a_line_now_and_then(monkeypatch, capsys):
-    monkeypatch.setattr("voxtile.engine.progress.SPARSE_S", 0.0)
+    monkeypatch.setattr("voxtile.engine.report.SPARSE_S", 0.0)
     with Progress("reading", 10) as progress:
         progress.reach(4, "1 failed")
     assert re.fullmatch(r"reading: 4 of 10, [\d.]+/s, \d+ s left 1 failed\n", capsys.readouterr().err)

@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.data.preset import SampleSource
-from voxtile.engine.task import Sample
+from voxtile.data.presets.base import SampleSource
 from voxtile.errors import PresetError
 
 FINDINGS = ("nodule", "effusion", "fracture")

@@ -8,13 +8,13 @@ import torch
 from scipy.special import expit, softmax
 
 from voxtile.errors import EvaluationError
-from voxtile.evaluate.aggregate import aggregate, attended, top_mean
-from voxtile.evaluate.decisions import model_scores, with_best_count
-from voxtile.evaluate.encode import Encoded
-from voxtile.evaluate.task import Averaging
-from voxtile.evaluate.task_file import parse_task
-from voxtile.evaluate.units import Units
-from voxtile.evaluate.zero_shot import embed_prompts
+from voxtile.evaluation.figures.decisions import model_scores, with_best_count
+from voxtile.evaluation.inputs.aggregate import aggregate, attended, top_mean
+from voxtile.evaluation.inputs.encode import Encoded
+from voxtile.evaluation.inputs.units import Units
+from voxtile.evaluation.kinds.zero_shot.scores import embed_prompts
+from voxtile.evaluation.tasks.file import parse_task
+from voxtile.evaluation.tasks.task import Averaging
 
 
 def units(sizes):

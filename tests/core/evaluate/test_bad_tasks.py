@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from voxtile.errors import VoxtileError
-from voxtile.evaluate.command import evaluate_model
-from voxtile.evaluate.runner import Options
-from voxtile.evaluate.task_file import load_task
+from voxtile.evaluation.command import evaluate_model
+from voxtile.evaluation.kinds.zero_shot.run import Options
+from voxtile.evaluation.tasks.file import load_task
 
 QUICK = Options(batch_size=16, replicates=100)
 KINDS = {

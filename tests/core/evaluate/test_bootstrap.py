@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from voxtile.evaluate.bootstrap import SubjectBootstrap, logit_interval, normal_interval
-from voxtile.evaluate.metrics import auroc
+from voxtile.evaluation.figures.bootstrap import SubjectBootstrap, logit_interval, normal_interval
+from voxtile.evaluation.figures.metrics import auroc
 
 SUBJECTS, SCANS, EFFECT, SHARED = 100, 2, 1.4, 0.7
 TRUE_AUROC = float(norm.cdf(EFFECT / np.sqrt(2)))
@@ -63,8 +63,8 @@ def test_draws_repeat_with_the_seed_and_keep_subjects_whole():
 def test_replicates_do_not_depend_on_blocks(monkeypatch):
     subjects = np.arange(50).astype(str)
     whole = np.concatenate(list(SubjectBootstrap(subjects, replicates=40, seed=0).weights()), axis=1)
-    monkeypatch.setattr("voxtile.evaluate.bootstrap._BLOCK", 200)
-    monkeypatch.setattr("voxtile.evaluate.bootstrap._KEPT", 0)
+    monkeypatch.setattr("voxtile.evaluation.figures.bootstrap._BLOCK", 200)
+    monkeypatch.setattr("voxtile.evaluation.figures.bootstrap._KEPT", 0)
     blocks = list(SubjectBootstrap(subjects, replicates=40, seed=0).weights())
     assert len(blocks) == 10
     np.testing.assert_array_equal(whole, np.concatenate(blocks, axis=1))

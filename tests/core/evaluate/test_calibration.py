@@ -6,8 +6,8 @@ import torch
 from scipy.special import expit, softmax
 from torchmetrics.functional.classification import binary_calibration_error
 
-from voxtile.evaluate.bootstrap import SubjectBootstrap
-from voxtile.evaluate.calibration import (
+from voxtile.evaluation.figures.bootstrap import SubjectBootstrap
+from voxtile.evaluation.figures.calibration import (
     calibration,
     calibration_errors,
     calibration_figures,

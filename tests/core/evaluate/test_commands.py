@@ -7,12 +7,12 @@ import lightning.pytorch as pl
 import pytest
 import torch
 
-from voxtile.cli import main
+from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError, EvaluationError
-from voxtile.evaluate.callback import EvaluateCallback
-from voxtile.evaluate.command import checked_options
-from voxtile.evaluate.results import prepare_folder, write_text
+from voxtile.evaluation.callback import EvaluateCallback
+from voxtile.evaluation.command import checked_options
+from voxtile.evaluation.results import prepare_folder, write_text
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def offered(monkeypatch, make_model):
         models.append(make_model())
         return models[-1]
 
-    monkeypatch.setattr("voxtile.models.load.load_model", load)
+    monkeypatch.setattr("voxtile.inference.load.load_model", load)
     return models
 
 
@@ -107,15 +107,17 @@ def test_preparing_a_folder_leaves_it_empty(tmp_path):
     assert not list((tmp_path / "a" / "b").iterdir())
 
 
+@pytest.fixture(autouse=True)
+def _models_as_they_are(monkeypatch):
+    monkeypatch.setattr("voxtile.evaluation.callback.from_module", lambda module, name: module.model)
+
+
 class Module(pl.LightningModule):
     """Nothing to test but the callback."""
 
     def __init__(self, model):
         super().__init__()
         self.model = model
-
-    def evaluation_model(self):
-        return self.model
 
     def test_step(self, batch, batch_idx):
         return None

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from voxtile.cli import main
-from voxtile.evaluate.command import checked_options, evaluate_model, report
-from voxtile.evaluate.comparison.compare import holm
-from voxtile.evaluate.comparison.delong import delong
-from voxtile.evaluate.runner import TaskResult
+from voxtile.cli.main import main
+from voxtile.evaluation.command import checked_options, evaluate_model, report
+from voxtile.evaluation.comparison.compare import holm
+from voxtile.evaluation.comparison.delong import delong
+from voxtile.evaluation.kinds.zero_shot.run import TaskResult
 
 
 def by_definition(labels, first, second):

@@ -10,9 +10,9 @@ import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, precision_score
 
 from voxtile.errors import ConfigError
-from voxtile.evaluate.compat import clip_benchmark, ct_clip, plip, pooling
-from voxtile.evaluate.compat.apply import checked
-from voxtile.evaluate.metrics import average_precision
+from voxtile.evaluation.compat import clip_benchmark, ct_clip, plip, pooling
+from voxtile.evaluation.compat.apply import checked
+from voxtile.evaluation.figures.metrics import average_precision
 
 
 def test_the_corner_threshold_is_the_one_that_the_published_loop_finds():

@@ -7,13 +7,13 @@ import torch
 from tests.core.evaluate.test_models_from_anywhere import _huggingface, arguments
 from tests.core.evaluate.test_single_label import pictures  # noqa: F401 - a fixture
 
-from voxtile.cli import main
+from voxtile.cli.main import main
 from voxtile.errors import ConfigError
-from voxtile.models.load import load_model
+from voxtile.inference.load import load_model
 
 OWN = """
 import torch
-from voxtile.data.presets import ImagePreset
+from voxtile.data.presets.image import ImagePreset
 
 class Mean:
     "Images by the mean of each third of channels, texts by their first letter."

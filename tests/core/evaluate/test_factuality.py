@@ -10,12 +10,12 @@ import pytest
 from rich.console import Console
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.engine.task import Sample
 from voxtile.errors import ConfigError, EvaluationError
-from voxtile.evaluate.command import evaluate_model, report
-from voxtile.evaluate.runner import Options
-from voxtile.evaluate.task_file import load_task
+from voxtile.evaluation.command import evaluate_model, report
+from voxtile.evaluation.kinds.zero_shot.run import Options
+from voxtile.evaluation.tasks.file import load_task
 
 TASK = "kind: caption-factuality\ncaptions: [template, rewrite]\n"
 QUICK = Options(replicates=200)

@@ -5,11 +5,12 @@ import pytest
 import torch
 from torch.nn import functional
 
-from voxtile.data.presets import ImagePreset, VolumePreset
+from voxtile.data.presets.image import ImagePreset
+from voxtile.data.presets.volume import VolumePreset
 from voxtile.errors import ConfigError, PresetError
-from voxtile.evaluate.command import evaluate_model
-from voxtile.evaluate.flat import SOFT_TISSUE, Flattening, flattened
-from voxtile.evaluate.runner import Options
+from voxtile.evaluation.command import evaluate_model
+from voxtile.evaluation.kinds.zero_shot.run import Options
+from voxtile.models.rgb_pictures import SOFT_TISSUE, Flattening, flattened
 
 
 class GreyModel:

@@ -13,14 +13,14 @@ from scipy import ndimage
 from sklearn.metrics import f1_score, jaccard_score
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Mask, Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.data.volume import VolumePreset
-from voxtile.engine.task import Mask, Sample
+from voxtile.data.presets.volume import VolumePreset
 from voxtile.errors import ConfigError, EvaluationError
-from voxtile.evaluate.command import checked_options, evaluate_model, report
-from voxtile.evaluate.grounding.overlap import PartsOf, answer, extent, shown_parts
-from voxtile.evaluate.rows import find_row
-from voxtile.evaluate.task_file import load_task
+from voxtile.evaluation.command import checked_options, evaluate_model, report
+from voxtile.evaluation.figures.rows import find_row
+from voxtile.evaluation.kinds.grounding.overlap import PartsOf, answer, extent, shown_parts
+from voxtile.evaluation.tasks.file import load_task
 
 NAMES = ("nodule", "effusion", "fracture")
 SHAPE = (12, 16, 16)

@@ -9,15 +9,15 @@ import torch
 from rich.console import Console
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Mask, Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.data.study import RoleVolume, StudyPreset
-from voxtile.data.volume import VolumePreset
-from voxtile.engine.task import Mask, Sample
+from voxtile.data.presets.study import RoleVolume, StudyPreset
+from voxtile.data.presets.volume import VolumePreset
 from voxtile.errors import ConfigError, EvaluationError
-from voxtile.evaluate.command import checked_options, evaluate_model, report
-from voxtile.evaluate.grounding.figures import METRICS
-from voxtile.evaluate.rows import find_row
-from voxtile.evaluate.task_file import load_task
+from voxtile.evaluation.command import checked_options, evaluate_model, report
+from voxtile.evaluation.figures.rows import find_row
+from voxtile.evaluation.kinds.grounding.figures import METRICS
+from voxtile.evaluation.tasks.file import load_task
 
 GRIDS = {"CT": ((12, 16, 16), 2.0), "PT": ((8, 10, 10), 3.0)}
 PHRASES = {"CT": "cold lesion", "PT": "hot lesion"}

@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from tests.core.evaluate import browser
 
-from voxtile.cli import main
+from voxtile.cli.main import main
 from voxtile.errors import EvaluationError
-from voxtile.evaluate.joint import named_apart
-from voxtile.evaluate.report.tables import escaped
+from voxtile.evaluation.joint import named_apart
+from voxtile.evaluation.report.tables import escaped
 
 WITHOUT_END = {"meta", "img", "link", "br", "line", "circle", "rect", "input", "col", "wbr", "hr"}
 
@@ -78,7 +78,7 @@ def table_folder(make_corpus, make_model, task_path, tmp_path_factory):
     options = ["--bootstrap", "100", "--also", "dull.ckpt", "--compat", "ct-clip,clip-benchmark,conch"]
     options += ["--robustness", "noise", "--subgroups", "modality"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("voxtile.models.load.load_model", lambda spec: Dull() if "dull" in spec else make_model())
+        patch.setattr("voxtile.inference.load.load_model", lambda spec: Dull() if "dull" in spec else make_model())
         out = ["--corpus", str(corpus.roots[0]), "--out", str(folder / "out")]
         assert main(["evaluate", "m.ckpt", str(task_path), str(second), *out, *options]) == 0
     return folder / "out"

@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from voxtile.cli import main
-from voxtile.data.marks import TrainingMarks, uid_mark
+from voxtile.cli.main import main
+from voxtile.data.seen_samples import TrainingMarks, uid_mark
 from voxtile.errors import EvaluationError
-from voxtile.evaluate.command import evaluate_model
-from voxtile.evaluate.leakage import check_leakage
-from voxtile.evaluate.runner import Options
-from voxtile.models.load import from_module, load_model
+from voxtile.evaluation.command import evaluate_model
+from voxtile.evaluation.kinds.zero_shot.run import Options
+from voxtile.evaluation.provenance import check_leakage
+from voxtile.inference.load import from_module, load_model
 from voxtile.training.checkpoint import AtomicCheckpointIO
 
 
@@ -57,7 +57,7 @@ def test_a_model_that_was_trained_on_test_subjects_is_refused(make_corpus, make_
 
 
 def test_a_model_without_marks_is_reported_as_unknown(block_corpus, make_model, task_path, tmp_path, monkeypatch):
-    monkeypatch.setattr("voxtile.models.load.load_model", lambda spec: make_model())
+    monkeypatch.setattr("voxtile.inference.load.load_model", lambda spec: make_model())
     out = ["--corpus", str(block_corpus.roots[0]), "--out", str(tmp_path), "--bootstrap", "100"]
     assert main(["evaluate", "m.ckpt", str(task_path), *out]) == 0
     content = json.loads((tmp_path / "results.json").read_text())

@@ -6,8 +6,8 @@ from scipy.special import softmax
 from sklearn import metrics as sk
 
 from voxtile.errors import EvaluationError
-from voxtile.evaluate import many_classes
-from voxtile.evaluate.many_classes import many_class_figures
+from voxtile.evaluation import many_classes
+from voxtile.evaluation.many_classes import many_class_figures
 
 
 def problem(kind):

@@ -8,12 +8,12 @@ from sklearn.metrics import balanced_accuracy_score
 from torch.nn import functional
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.data.presets import TilePreset
-from voxtile.engine.task import Sample
-from voxtile.evaluate.command import evaluate_model
-from voxtile.evaluate.runner import Options
-from voxtile.evaluate.trivial import SPECTRUM, SimpleFeatures
+from voxtile.data.presets.tile import TilePreset
+from voxtile.evaluation.command import evaluate_model
+from voxtile.evaluation.figures.baselines import SPECTRUM, SimpleFeatures
+from voxtile.evaluation.kinds.zero_shot.run import Options
 
 BANDS = ("B02", "B03", "B04", "B08", "B11")
 CLASSES = ("water", "maize", "striped")  # striped has maize's mean and another texture

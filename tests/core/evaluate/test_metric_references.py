@@ -14,19 +14,19 @@ from sklearn.calibration import calibration_curve
 from torchmetrics.functional import classification as tm
 from torchmetrics.functional import retrieval as tr
 
-from voxtile.evaluate.bootstrap import SubjectBootstrap
-from voxtile.evaluate.calibration import calibration
-from voxtile.evaluate.figures import FigureTable, Scores
-from voxtile.evaluate.grounding.overlap import answer
-from voxtile.evaluate.metrics import auroc, average_precision, balanced_accuracy, best_threshold, recall
-from voxtile.evaluate.neighbours.ranking import (
+from voxtile.evaluation.figures.bootstrap import SubjectBootstrap
+from voxtile.evaluation.figures.calibration import calibration
+from voxtile.evaluation.figures.figures import FigureTable, Scores
+from voxtile.evaluation.figures.metrics import auroc, average_precision, balanced_accuracy, best_threshold, recall
+from voxtile.evaluation.kinds.grounding.overlap import answer
+from voxtile.evaluation.kinds.neighbours.ranking import (
     average_precision_at,
     discounted_gain_at,
     precision_at,
     reciprocal_rank,
     shared_classes,
 )
-from voxtile.evaluate.retrieval.ranking import Questions, find_places
+from voxtile.evaluation.kinds.retrieval.ranking import Questions, find_places
 
 TOLERANCE = 1e-6
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from voxtile.evaluate.calibration import calibration
-from voxtile.evaluate.metrics import auroc, average_precision, balanced_accuracy, best_threshold, recall
+from voxtile.evaluation.figures.calibration import calibration
+from voxtile.evaluation.figures.metrics import auroc, average_precision, balanced_accuracy, best_threshold, recall
 
 
 @st.composite

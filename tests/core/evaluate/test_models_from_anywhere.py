@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from tests.core.evaluate.test_single_label import CLASSES, pictures  # noqa: F401 - a fixture
 from tests.core.training.test_checkpoint import PRESET, checkpoint, trained
 
-from voxtile.cli import main
+from voxtile.cli.main import main
 from voxtile.training.checkpoint import FORMAT, AtomicCheckpointIO
 
 TASK = "kind: zero-shot-singlelabel\nclasses:\n" + "".join(f"  {name}: {{prompts: [{name}]}}\n" for name in CLASSES)
@@ -95,7 +95,7 @@ def remote_code(models, folder):
 
 def of_volumes(models, folder):
     module = trained()
-    module.preset_config = {"class_path": "voxtile.data.volume.VolumePreset", "init_args": {"shape": [8, 8, 8]}}
+    module.preset_config = {"class_path": "voxtile.data.VolumePreset", "init_args": {"shape": [8, 8, 8]}}
     AtomicCheckpointIO().save_checkpoint(checkpoint(module), folder / "volumes.ckpt")
     return folder / "volumes.ckpt"
 

@@ -10,10 +10,10 @@ import yaml
 
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import EvaluationError
-from voxtile.evaluate.command import checked_options, evaluate_model
-from voxtile.evaluate.labels import LabelSource, label_source
-from voxtile.evaluate.task_file import load_task, parse_task
-from voxtile.evaluate.units import select_units
+from voxtile.evaluation.command import checked_options, evaluate_model
+from voxtile.evaluation.inputs.labels import LabelSource, label_source
+from voxtile.evaluation.inputs.units import select_units
+from voxtile.evaluation.tasks.file import load_task, parse_task
 from voxtile.words.names import name_key, spelling_key
 
 

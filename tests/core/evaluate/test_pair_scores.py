@@ -12,29 +12,29 @@ from hypothesis import strategies as st
 from tests.core.evaluate.test_retrieval import expected
 from tests.core.evaluate.test_single_label import CLASSES, pictures  # noqa: F401 - a fixture
 
-from voxtile.cli import main
+from voxtile.cli.main import main
 from voxtile.corpus.writer import JobWriter
-from voxtile.data.presets import preset_from_config
-from voxtile.evaluate.retrieval.ranking import Questions, find_places
-from voxtile.evaluate.retrieval.reranking import Candidates, first_pairs, reordered
-from voxtile.models.load import load_model
+from voxtile.data.presets.load import preset_from_config
+from voxtile.evaluation.kinds.retrieval.ranking import Questions, find_places
+from voxtile.evaluation.kinds.retrieval.reranking import Candidates, first_pairs, reordered
+from voxtile.inference.load import load_model
 from voxtile.training.checkpoint import AtomicCheckpointIO
-from voxtile.training.rebuild import module_from_config
+from voxtile.training.module import ContrastiveModule
 
 HOME = "voxtile.objectives"
 TOWERS = {
     "image": {
-        "class_path": "voxtile.models.conv.ConvTower",
+        "class_path": "voxtile.models.ConvTower",
         "init_args": {"dimensions": 2, "channels": 3, "widths": [4, 8], "blocks": [1, 1], "width": 8},
     },
     "text": {
-        "class_path": "voxtile.models.text.TextTransformer",
+        "class_path": "voxtile.models.TextTransformer",
         "init_args": {"vocabulary": 300, "context": 16, "width": 8, "depth": 1, "heads": 1},
     },
     "embed_dim": 6,
 }
 PRESET = {
-    "class_path": "voxtile.data.image.ImagePreset",
+    "class_path": "voxtile.data.ImagePreset",
     "init_args": {"size": [8, 8], "mean": [0.5] * 3, "std": [0.25] * 3},
 }
 TERMS = {
@@ -57,7 +57,7 @@ def save(path, terms):
     """A random model trained with these terms, whose branches are not at zero."""
     torch.manual_seed(0)
     objectives = {name: {"class_path": f"{HOME}.{TERMS[name][0]}", "init_args": TERMS[name][1]} for name in terms}
-    module = module_from_config({"encoder": TOWERS, "objectives": objectives})
+    module = ContrastiveModule.from_config({"encoder": TOWERS, "objectives": objectives})
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))

@@ -9,12 +9,12 @@ import torch
 from rich.console import Console
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Mask, Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.data.tile import TilePreset
-from voxtile.engine.task import Mask, Sample
+from voxtile.data.presets.tile import TilePreset
 from voxtile.errors import ConfigError, EvaluationError
-from voxtile.evaluate.command import checked_options, evaluate_model, report
-from voxtile.evaluate.task_file import load_task
+from voxtile.evaluation.command import checked_options, evaluate_model, report
+from voxtile.evaluation.tasks.file import load_task
 
 SIZE = 48
 LEVELS = {"bright": 200, "grey": 100}

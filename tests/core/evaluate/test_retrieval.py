@@ -16,19 +16,19 @@ from sklearn.metrics import top_k_accuracy_score
 from torch.nn import functional
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.data.presets import ImagePreset
-from voxtile.engine.task import Sample
+from voxtile.data.presets.image import ImagePreset
 from voxtile.errors import ConfigError, EvaluationError
-from voxtile.evaluate.command import evaluate_model, report
-from voxtile.evaluate.retrieval import ranking
-from voxtile.evaluate.retrieval.pairs import Pairs, read_pairs
-from voxtile.evaluate.retrieval.questions import image_to_text, joined_questions, shown_others, text_to_image
-from voxtile.evaluate.retrieval.ranking import Questions, find_both, find_places
-from voxtile.evaluate.retrieval.task import RetrievalTask
-from voxtile.evaluate.runner import Options
-from voxtile.evaluate.task_file import load_task
-from voxtile.evaluate.units import Units
+from voxtile.evaluation.command import evaluate_model, report
+from voxtile.evaluation.inputs.units import Units
+from voxtile.evaluation.kinds.retrieval import ranking
+from voxtile.evaluation.kinds.retrieval.pairs import Pairs, read_pairs
+from voxtile.evaluation.kinds.retrieval.questions import image_to_text, joined_questions, shown_others, text_to_image
+from voxtile.evaluation.kinds.retrieval.ranking import Questions, find_both, find_places
+from voxtile.evaluation.kinds.retrieval.task import RetrievalTask
+from voxtile.evaluation.kinds.zero_shot.run import Options
+from voxtile.evaluation.tasks.file import load_task
 
 CUTOFFS = (1, 5, 10)
 TASK = RetrievalTask(name="t", title="T", kind="retrieval", unit="sample")

@@ -5,12 +5,13 @@ import json
 import pytest
 import torch
 
-from voxtile.data.presets import TilePreset, VolumePreset
+from voxtile.data.presets.tile import TilePreset
+from voxtile.data.presets.volume import VolumePreset
 from voxtile.errors import ConfigError
-from voxtile.evaluate.command import evaluate_model
-from voxtile.evaluate.robustness import changed_images, changes
-from voxtile.evaluate.runner import Options
-from voxtile.evaluate.task_file import parse_task
+from voxtile.evaluation.command import evaluate_model
+from voxtile.evaluation.figures.robustness import changed_images, changes
+from voxtile.evaluation.kinds.zero_shot.run import Options
+from voxtile.evaluation.tasks.file import parse_task
 
 PLAIN = VolumePreset(shape=(8, 8, 8))
 

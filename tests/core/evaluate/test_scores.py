@@ -12,15 +12,14 @@ from sklearn.linear_model import LogisticRegression
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.writer import append_rows
 from voxtile.errors import EvaluationError
-from voxtile.evaluate.bootstrap import SubjectBootstrap
-from voxtile.evaluate.decisions import decide
-from voxtile.evaluate.figures import FigureTable, Scores
-from voxtile.evaluate.labels import LabelSource
-from voxtile.evaluate.shuffled import permutations
-from voxtile.evaluate.task_file import load_task, parse_task
-from voxtile.evaluate.trivial import SimpleFeatures, fit_logistic
-from voxtile.evaluate.units import limited, select_units
-from voxtile.evaluate.zero_shot import embed_prompts, multilabel_scores, singlelabel_scores
+from voxtile.evaluation.figures.baselines import SimpleFeatures, fit_logistic, permutations
+from voxtile.evaluation.figures.bootstrap import SubjectBootstrap
+from voxtile.evaluation.figures.decisions import decide
+from voxtile.evaluation.figures.figures import FigureTable, Scores
+from voxtile.evaluation.inputs.labels import LabelSource
+from voxtile.evaluation.inputs.units import limited, select_units
+from voxtile.evaluation.kinds.zero_shot.scores import embed_prompts, multilabel_scores, singlelabel_scores
+from voxtile.evaluation.tasks.file import load_task, parse_task
 
 
 class Lookup:

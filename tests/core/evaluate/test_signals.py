@@ -13,14 +13,14 @@ from rich.console import Console
 from torch.nn import functional
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.engine.task import Sample
 from voxtile.errors import ConfigError
-from voxtile.evaluate.command import evaluate_model, report
-from voxtile.evaluate.report.examples import planes
-from voxtile.evaluate.robustness import changes
-from voxtile.evaluate.runner import Options
-from voxtile.evaluate.trivial import SimpleFeatures
+from voxtile.evaluation.command import evaluate_model, report
+from voxtile.evaluation.figures.baselines import SimpleFeatures
+from voxtile.evaluation.figures.robustness import changes
+from voxtile.evaluation.kinds.zero_shot.run import Options
+from voxtile.evaluation.report.examples import planes
 
 LENGTH = 64
 TASK = """

@@ -9,16 +9,16 @@ import torch
 from rich.console import Console
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Mask, Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.data.volume import VolumePreset
-from voxtile.engine.task import Mask, Sample
+from voxtile.data.presets.volume import VolumePreset
 from voxtile.errors import ConfigError, CorpusError, PresetError
-from voxtile.evaluate.command import checked_options, evaluate_model, report
-from voxtile.evaluate.grounding.similarity import best_proposal, quantile_cuts
-from voxtile.evaluate.rows import find_row
-from voxtile.evaluate.task_file import load_task
+from voxtile.evaluation.command import checked_options, evaluate_model, report
+from voxtile.evaluation.figures.rows import find_row
+from voxtile.evaluation.kinds.grounding.similarity import best_proposal, quantile_cuts
+from voxtile.evaluation.tasks.file import load_task
+from voxtile.inference.load import EncoderModel
 from voxtile.models.dual import DualEncoder
-from voxtile.models.load import EncoderModel
 from voxtile.models.tower import ImageTower, TextTower
 from voxtile.types import Encoded
 

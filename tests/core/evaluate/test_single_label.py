@@ -13,11 +13,11 @@ from sklearn import metrics as sk
 from torch.nn import functional
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, append_rows, new_corpus
-from voxtile.data.presets import ImagePreset
-from voxtile.engine.task import Sample
-from voxtile.evaluate.command import evaluate_model, report
-from voxtile.evaluate.runner import Options
+from voxtile.data.presets.image import ImagePreset
+from voxtile.evaluation.command import evaluate_model, report
+from voxtile.evaluation.kinds.zero_shot.run import Options
 
 CLASSES = ("red", "green", "blue")
 QUICK = Options(replicates=100, batch_size=32)

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from voxtile.evaluate.decisions import model_scores
-from voxtile.evaluate.encode import encode_split
-from voxtile.evaluate.task import Averaging, EvaluationTask, TaskClass, Wording
-from voxtile.evaluate.trivial import SimpleFeatures
-from voxtile.evaluate.units import Units
-from voxtile.evaluate.zero_shot import embed_prompts
+from voxtile.evaluation.figures.baselines import SimpleFeatures
+from voxtile.evaluation.figures.decisions import model_scores
+from voxtile.evaluation.inputs.encode import encode_split
+from voxtile.evaluation.inputs.units import Units
+from voxtile.evaluation.kinds.zero_shot.scores import embed_prompts
+from voxtile.evaluation.tasks.task import Averaging, EvaluationTask, TaskClass, Wording
 
 OWNER = np.array([0, 0, 0, 1, 1, 2], np.int64)
 UNITS = Units(tuple(f"u{i}" for i in range(6)), OWNER, np.array(["a", "b", "c"]), ("u0", "u3", "u5"))

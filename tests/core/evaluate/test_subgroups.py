@@ -8,8 +8,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from voxtile.errors import EvaluationError
-from voxtile.evaluate.subgroups import group_names, subgroup_figures
-from voxtile.evaluate.units import Units
+from voxtile.evaluation.figures.subgroups import group_names, subgroup_figures
+from voxtile.evaluation.inputs.units import Units
 
 
 class Tables:

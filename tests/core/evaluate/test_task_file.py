@@ -8,8 +8,8 @@ import yaml
 
 from voxtile.domain import discover
 from voxtile.errors import ConfigError, VoxtileError
-from voxtile.evaluate.task import EvaluationTask
-from voxtile.evaluate.task_file import load_task
+from voxtile.evaluation.tasks.file import load_task
+from voxtile.evaluation.tasks.task import EvaluationTask
 
 GOOD = {
     "kind": "zero-shot-multilabel",

@@ -10,18 +10,18 @@ import torch
 from PIL import Image
 
 from voxtile.corpus.identity import sample_uid
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.engine.task import Sample
 from voxtile.training.checkpoint import AtomicCheckpointIO
-from voxtile.training.rebuild import module_from_config
+from voxtile.training.module import ContrastiveModule
 
 NAME = "voxtile-tiny-export"
 TEXTS = ["A nodule.", "no effusion is seen", "Left & right: 3.5 mm, unchanged!", "river   beside a FIELD", "x"]
 PICTURES = {
-    "class_path": "voxtile.data.image.ImagePreset",
+    "class_path": "voxtile.data.ImagePreset",
     "init_args": {"size": [32, 32], "mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.25]},
 }
-BAG = {"class_path": "voxtile.models.text.TextBag", "init_args": {"vocabulary": 300, "context": 16, "width": 12}}
+BAG = {"class_path": "voxtile.models.TextBag", "init_args": {"vocabulary": 300, "context": 16, "width": 12}}
 
 
 @pytest.fixture(scope="session")
@@ -87,11 +87,11 @@ def save(tmp_path):
 
     def written(image, text, preset, *, facts=(), **encoder):
         torch.manual_seed(0)
-        objectives = {"contrastive": {"class_path": "voxtile.objectives.contrastive.Contrastive"}}
+        objectives = {"contrastive": {"class_path": "voxtile.objectives.Contrastive"}}
         if facts:
-            objectives["facts"] = {"class_path": "voxtile.objectives.facts.FactHead"}
+            objectives["facts"] = {"class_path": "voxtile.objectives.FactHead"}
         encoder = {"image": image, "text": text, "embed_dim": 12, **encoder}
-        module = module_from_config({"encoder": encoder, "objectives": objectives})
+        module = ContrastiveModule.from_config({"encoder": encoder, "objectives": objectives})
         with torch.no_grad():  # towers begin with branches at zero
             for name, parameter in module.named_parameters():
                 if parameter.ndim > 1 and "stem" not in name:
@@ -114,8 +114,8 @@ def save(tmp_path):
 def clip(name, **image):
     """Both towers of an open_clip model, as configs."""
     return (
-        {"class_path": "voxtile.models.openclip.OpenClipImage", "init_args": {"name": name, **image}},
-        {"class_path": "voxtile.models.openclip.OpenClipText", "init_args": {"name": name}},
+        {"class_path": "voxtile.models.OpenClipImage", "init_args": {"name": name, **image}},
+        {"class_path": "voxtile.models.OpenClipText", "init_args": {"name": name}},
     )
 
 

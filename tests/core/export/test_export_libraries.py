@@ -10,13 +10,13 @@ import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from voxtile.cli import main
-from voxtile.data.presets import preset_from_config
+from voxtile.cli.main import main
+from voxtile.data.presets.load import preset_from_config
 from voxtile.errors import ConfigError, ExportError, InputError
 from voxtile.export import command
 from voxtile.export.command import export_hugging_face, export_open_clip
 from voxtile.export.source import read_probes
-from voxtile.models.load import load_model
+from voxtile.inference.load import load_model
 
 EITHER = ["open_clip", pytest.param("huggingface", marks=pytest.mark.sweep)]
 EXPORTS = {"open_clip": export_open_clip, "huggingface": export_hugging_face}
@@ -81,7 +81,7 @@ def test_open_clip_reads_pictures_as_the_preset_does(tmp_path, pictures, save, c
 def test_transformers_takes_pictures_of_many_bands(tmp_path, bands, save, clip_towers):
     image, text = clip_towers(channels=5)
     preset = {
-        "class_path": "voxtile.data.tile.TilePreset",
+        "class_path": "voxtile.data.TilePreset",
         "init_args": {"bands": [f"B{n}" for n in range(5)], "size": [32, 32], "mean": [0.2], "std": [0.1]},
     }
     export_hugging_face(save(image, text, preset), tmp_path / "out", corpus=bands, samples=3)
@@ -120,7 +120,7 @@ def test_towers_that_a_library_has_no_architecture_for_are_refused(
     target, tmp_path, pictures, save, bag, picture_preset, capsys
 ):
     sizes = {"dimensions": 2, "channels": 3, "widths": [8], "blocks": [1], "width": 8}
-    tower = {"class_path": "voxtile.models.conv.ConvTower", "init_args": sizes}
+    tower = {"class_path": "voxtile.models.ConvTower", "init_args": sizes}
     checkpoint = save(tower, bag, picture_preset)
     assert main(["export", str(checkpoint), str(tmp_path / "out"), "--to", target, "--corpus", str(pictures)]) == 2
     said = capsys.readouterr().err

@@ -13,17 +13,17 @@ from onnx import numpy_helper
 from tests.core.export import text_folders
 from tokenizers import Tokenizer
 
-from voxtile.cli import main
+from voxtile.cli.main import main
 from voxtile.errors import ConfigError, ExportError
 from voxtile.export import command
 from voxtile.export.command import export_onnx
 from voxtile.export.comparison import loss_of
 from voxtile.export.onnx import _means_over_cells
 from voxtile.export.source import Embedded, read_probes
-from voxtile.models.load import load_model
+from voxtile.inference.load import load_model
 
 VOLUMES = {
-    "class_path": "voxtile.data.volume.VolumePreset",
+    "class_path": "voxtile.data.VolumePreset",
     "init_args": {"shape": [8, 10, 12], "spacing": [3, 3, 3], "windows": [[-1000, 400], [-160, 240]], "units": "HU"},
 }
 WAVELETS = {"widths": [8], "blocks": [1], "width": 16}
@@ -31,7 +31,7 @@ WAVELETS = {"widths": [8], "blocks": [1], "width": 16}
 
 def wavelets(dimensions, channels, cells, **more):
     arguments = {"dimensions": dimensions, "channels": channels, "cells": cells, **WAVELETS, **more}
-    return {"class_path": "voxtile.models.wavelet.WaveletTower", "init_args": arguments}
+    return {"class_path": "voxtile.models.WaveletTower", "init_args": arguments}
 
 
 def graph(folder, name):
@@ -76,7 +76,7 @@ def test_a_volume_model_answers_as_its_checkpoint_also_in_batches_of_other_sizes
 @pytest.mark.parametrize("text", ["TextBag", "TextTransformer"])
 def test_bands_and_both_small_text_towers(tmp_path, bands, save, text):
     preset = {
-        "class_path": "voxtile.data.tile.TilePreset",
+        "class_path": "voxtile.data.TilePreset",
         "init_args": {"bands": [f"B{n}" for n in range(5)], "size": [32, 32], "mean": [0.2], "std": [0.1]},
     }
     tower = {"class_path": f"voxtile.models.text.{text}", "init_args": {"vocabulary": 300, "context": 16, "width": 12}}
@@ -91,7 +91,7 @@ def test_bands_and_both_small_text_towers(tmp_path, bands, save, text):
 
 def vit(**arguments):
     return {
-        "class_path": "voxtile.models.vit.ViTTower",
+        "class_path": "voxtile.models.ViTTower",
         "init_args": {"width": 24, "depth": 2, "heads": 2, **arguments},
     }
 
@@ -113,7 +113,7 @@ def test_vits_of_volumes(tmp_path, volumes, save, bag, more, channels):
 @pytest.mark.sweep
 def test_vits_of_any_bands(tmp_path, bands, save, bag):
     preset = {
-        "class_path": "voxtile.data.tile.TilePreset",
+        "class_path": "voxtile.data.TilePreset",
         "init_args": {"bands": [f"B{n}" for n in range(5)], "size": [32, 32], "mean": [0.2], "std": [0.1]},
     }
     tower = vit(size=32, patch=8, wavelengths_nm=[443, 490, 560, 665, 842])
@@ -133,7 +133,7 @@ def test_open_clip_towers(tmp_path, pictures, save, clip_towers, picture_preset)
 
 
 CONV = {
-    "class_path": "voxtile.models.conv.ConvTower",
+    "class_path": "voxtile.models.image.conv.ConvTower",
     "init_args": {"dimensions": 2, "channels": 3, "widths": [8], "blocks": [1], "width": 8},
 }
 LONG = ["a nodule", "no effusion; “LEFT” lung, naïve", "nodule " * 60, ""]
@@ -141,7 +141,7 @@ LONG = ["a nodule", "no effusion; “LEFT” lung, naïve", "nodule " * 60, ""]
 
 def hugging_face(folder, context=24, **options):
     return {
-        "class_path": "voxtile.models.transformers.HuggingFaceText",
+        "class_path": "voxtile.models.hub.transformers.HuggingFaceText",
         "init_args": {"name": str(folder), "pretrained": False, "context": context, **options},
     }
 

@@ -10,8 +10,8 @@ from tests.core.export import text_folders
 from tokenizers import Tokenizer
 
 from voxtile.export.tokenizer import standalone
-from voxtile.models.openclip import OpenClipTokenizer
-from voxtile.models.transformers import HuggingFaceTokenizer
+from voxtile.models.hub.openclip import OpenClipTokenizer
+from voxtile.models.hub.transformers import HuggingFaceTokenizer
 
 TEXTS = ("a CT of the chest", "No pleural effusion; 12 mm nodule.", "it's  the\tpatient's LEFT lung")
 HARD = [

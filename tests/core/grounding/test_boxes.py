@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voxtile.corpus.extraction.geojson import outline
+from voxtile.formats.geojson import outline
 from voxtile.grounding.boxes import (
     Box,
     best_part,

@@ -8,11 +8,11 @@ from sklearn.metrics import f1_score
 from torch.nn import functional
 
 from voxtile.errors import ConfigError
-from voxtile.grounding.decoder import GroundingDecoder
-from voxtile.grounding.losses import dice_loss, focal_loss, projection_loss
-from voxtile.models.conv import ConvTower
-from voxtile.models.wavelet import WaveletTower
-from voxtile.objectives.grounding import Grounding
+from voxtile.models.grounding_decoder import GroundingDecoder
+from voxtile.models.image.conv import ConvTower
+from voxtile.models.image.wavelet import WaveletTower
+from voxtile.objectives.local.grounding import Grounding
+from voxtile.objectives.local.mask_losses import dice_loss, focal_loss, projection_loss
 from voxtile.types import Encoded, Regions
 
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 from PIL import Image
 
-from voxtile.grounding.files import Found
-from voxtile.grounding.pictures import colour_bands, write_pictures
+from voxtile.stages.ground.files import Found
+from voxtile.stages.ground.pictures import colour_bands, write_pictures
 
 
 def found(values, mask, **meta):

@@ -11,29 +11,29 @@ import torch.nn.functional as F
 import transformers
 from torch import nn
 
-from voxtile.data.image import ImagePreset
-from voxtile.data.volume import VolumePreset
+from voxtile.data.presets.image import ImagePreset
+from voxtile.data.presets.volume import VolumePreset
 from voxtile.errors import ConfigError, InputError
-from voxtile.grounding.similarity.gradcam import gradcam_maps
-from voxtile.grounding.similarity.legrad import legrad_maps
-from voxtile.grounding.similarity.maskclip import patch_embeddings
-from voxtile.grounding.similarity.model import SimilarityModel
-from voxtile.grounding.similarity.proposals import components, proposal_scores
-from voxtile.grounding.similarity.towers import of_open_clip, of_timm, of_transformers
-from voxtile.models.conv import ConvTower
+from voxtile.inference.huggingface_pair import HuggingFacePair
+from voxtile.inference.load import EncoderModel, load_model
+from voxtile.inference.similarity.gradcam import gradcam_maps
+from voxtile.inference.similarity.legrad import legrad_maps
+from voxtile.inference.similarity.maskclip import patch_embeddings
+from voxtile.inference.similarity.model import SimilarityModel
+from voxtile.inference.similarity.proposals import components, proposal_scores
+from voxtile.inference.similarity.towers import of_open_clip, of_timm, of_transformers
 from voxtile.models.dual import DualEncoder
-from voxtile.models.huggingface import HuggingFacePair
-from voxtile.models.load import EncoderModel, load_model
+from voxtile.models.image.conv import ConvTower
+from voxtile.models.image.wavelet import WaveletTower
 from voxtile.models.openclip_tokens import resnet_values
 from voxtile.models.text import TextBag
 from voxtile.models.tower import ImageTower, TextTower
-from voxtile.models.wavelet import WaveletTower
-from voxtile.objectives.concept_patch import ConceptPatch
-from voxtile.objectives.grounding import Grounding
-from voxtile.objectives.local_alignment import LocalAlignment
-from voxtile.objectives.region_attribute import RegionAttribute
-from voxtile.objectives.region_contrast import RegionContrast
-from voxtile.objectives.token_wise import TokenWise
+from voxtile.objectives.local.concept_patch import ConceptPatch
+from voxtile.objectives.local.grounding import Grounding
+from voxtile.objectives.local.local_alignment import LocalAlignment
+from voxtile.objectives.local.region_attribute import RegionAttribute
+from voxtile.objectives.local.region_contrast import RegionContrast
+from voxtile.objectives.local.token_wise import TokenWise
 from voxtile.types import Encoded
 
 

@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voxtile.data.image import ImagePreset
-from voxtile.data.tile import TilePreset
-from voxtile.data.volume import VolumePreset
+from voxtile.data.presets.image import ImagePreset
+from voxtile.data.presets.tile import TilePreset
+from voxtile.data.presets.volume import VolumePreset
 from voxtile.errors import ConfigError
 from voxtile.grounding.windows import ground_sample, windows
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from voxtile.errors import ConfigError
-from voxtile.models.adapters import adapt_input, inflate_channels
+from voxtile.models.hub.adapters import adapt_input, inflate_channels
 
 NAMES = ("coastal", "blue", "green", "red", "nir", "swir16", "swir22", "rededge071")
 
@@ -52,7 +52,7 @@ def test_models_of_timm_take_more_channels(name):
 
 
 def test_open_clip_towers_take_more_channels():
-    from voxtile.models.openclip import OpenClipImage
+    from voxtile.models.hub.openclip import OpenClipImage
 
     tower = OpenClipImage(name="RN50", channels=5)
     assert tower.channels == 5

@@ -3,8 +3,7 @@
 import numpy as np
 import torch
 
-from voxtile.models.amounts import amounts
-from voxtile.models.wavelet import WaveletTower
+from voxtile.models.image.wavelet import WaveletTower, amounts
 
 
 def test_amounts_are_roots_of_numpys_histogram():

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from voxtile.models.convolution import Conv3d
-from voxtile.models.wavelet import WaveletTower
+from voxtile.models.image.wavelet import WaveletTower
 
 
 def fill_freed_memory() -> None:

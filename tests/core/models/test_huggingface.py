@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from voxtile.errors import CheckpointError, ConfigError
-from voxtile.models.huggingface import preset_of
-from voxtile.models.load import load_model
+from voxtile.inference.huggingface_pair import preset_of
+from voxtile.inference.load import load_model
 
 transformers = pytest.importorskip("transformers")
 

@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from voxtile.errors import CheckpointError, ConfigError
+from voxtile.inference.load import load_model
 from voxtile.models.dual import DualEncoder
-from voxtile.models.load import load_model
-from voxtile.models.openclip import hub_name
+from voxtile.models.hub.openclip import hub_name
 from voxtile.models.text import TextBag
 
 NAME = "voxtile-tiny"

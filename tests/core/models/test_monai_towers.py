@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from voxtile.errors import CheckpointError, ConfigError
-from voxtile.models.monai import MonaiTower
+from voxtile.models.hub.monai import MonaiTower
 from voxtile.models.tower import ImageTower, resolve_tower
 
 nets = pytest.importorskip("monai.networks.nets")

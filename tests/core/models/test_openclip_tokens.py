@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from tests.core.models.test_transformers_towers import save_tokenizer
 
 from voxtile.errors import ConfigError
-from voxtile.models.openclip import OpenClipImage, OpenClipText
+from voxtile.models.hub.openclip import OpenClipImage, OpenClipText
+from voxtile.models.hub.transformers import HuggingFaceText
 from voxtile.models.openclip_tokens import image_with_tokens
-from voxtile.models.transformers import HuggingFaceText
 
 transformers = pytest.importorskip("transformers")
 

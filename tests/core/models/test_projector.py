@@ -6,8 +6,7 @@ from torch import nn
 
 from voxtile.errors import ConfigError, ExportError
 from voxtile.export.openclip import folded
-from voxtile.models.dual import DualEncoder
-from voxtile.models.projector import projector
+from voxtile.models.dual import DualEncoder, make_projection
 from voxtile.models.tower import ImageTower, TextTower
 from voxtile.models.tuning import Tuning
 from voxtile.types import Encoded
@@ -69,8 +68,8 @@ def test_an_mlp_aligns_frozen_towers_that_no_linear_map_can():
 
 def test_what_cannot_be_is_refused():
     with pytest.raises(ConfigError, match="projector 'deep' does not exist; use linear or mlp"):
-        projector("deep", 2, 2)
+        make_projection("deep", 2, 2)
     with pytest.raises(ConfigError, match="leaves no room for projector: mlp"):
         DualEncoder(image=Picture(), text=Word(), embed_dim=2, project=False, projector="mlp")
     with pytest.raises(ExportError, match="--to onnx"):
-        folded(nn.Linear(2, 2), projector("mlp", 2, 2))
+        folded(nn.Linear(2, 2), make_projection("mlp", 2, 2))

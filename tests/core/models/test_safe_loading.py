@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from voxtile.errors import CheckpointError
-from voxtile.models.safe_loading import load_failure, load_tensors
-from voxtile.models.weights import read_weights
+from voxtile.models.hub.safe_loading import load_failure, load_tensors
+from voxtile.models.hub.weights import read_weights
 
 
 class Harm:

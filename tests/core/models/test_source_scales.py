@@ -10,11 +10,11 @@ from torch import nn
 from voxtile.errors import ConfigError
 from voxtile.models.dual import DualEncoder
 from voxtile.models.tower import ImageTower, TextTower
-from voxtile.objectives.contrastive import Contrastive
-from voxtile.objectives.item_scales import scaled
-from voxtile.objectives.pairs import Pairs
-from voxtile.objectives.tiled import softmax_loss
-from voxtile.training.encoder_needs import check_encoder
+from voxtile.objectives.contrastive.contrastive import Contrastive
+from voxtile.objectives.contrastive.item_scales import scaled
+from voxtile.objectives.contrastive.pairs import Pairs
+from voxtile.objectives.contrastive.tiled import softmax_loss
+from voxtile.training.checks import check_encoder
 from voxtile.training.module import ContrastiveModule
 from voxtile.types import Batch, Encoded, ItemScales
 

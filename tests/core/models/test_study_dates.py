@@ -9,10 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from voxtile.corpus.moments import days_since_latest, moment
+from voxtile.corpus.acquisition_time import days_since_latest, moment
 from voxtile.errors import ConfigError
-from voxtile.models.dates import DateEncoding, Dates
-from voxtile.models.study import GatedAttention, StudyPool, StudyTransformer
+from voxtile.models.study import DateEncoding, Dates, GatedAttention, StudyPool, StudyTransformer
 
 WIDTH = 6
 TOWERS = {

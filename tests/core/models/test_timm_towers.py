@@ -6,8 +6,8 @@ import torch
 
 from voxtile.errors import CheckpointError, ConfigError
 from voxtile.models.dual import DualEncoder
+from voxtile.models.hub.timm import TimmTower
 from voxtile.models.text import TextBag
-from voxtile.models.timm import TimmTower
 from voxtile.models.tower import ImageTower, TextTower, resolve_tower
 from voxtile.training.rebuild import _without_pretrained
 

@@ -71,7 +71,7 @@ def test_long_texts_are_refused_where_the_policy_says_so(trained):
 
 
 def test_texts_of_open_clip_are_counted_only_beyond_the_context():
-    from voxtile.models.openclip import OpenClipTokenizer
+    from voxtile.models.hub.openclip import OpenClipTokenizer
 
     tokenizer = OpenClipTokenizer("ViT-B-32")
     words = ["a " * 74, "a " * 75, "a " * 76]  # 75 words, a start and an end fill the context of 77

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from voxtile.errors import CheckpointError, ConfigError
-from voxtile.models.torchgeo import DofaTower, TorchGeoTower
+from voxtile.models.hub.torchgeo import DofaTower, TorchGeoTower
 
 pytest.importorskip("torchgeo")
 

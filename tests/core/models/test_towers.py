@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from voxtile.errors import ConfigError
-from voxtile.models.conv import ConvTower
 from voxtile.models.dual import DualEncoder
+from voxtile.models.image.conv import ConvTower
 from voxtile.models.study import StudyPool
 from voxtile.models.text import TextBag, TextTransformer
 from voxtile.models.tower import ImageTower, TextTower, expected_size, masked_max, masked_mean
@@ -85,7 +85,7 @@ def test_coordinates_let_a_tower_tell_sides_apart():
 
 
 def test_residual_branches_start_at_zero():
-    from voxtile.models.conv import ResidualBlock
+    from voxtile.models.image.conv import ResidualBlock
 
     x = torch.randn(2, 16, 5, 5)
     assert torch.equal(ResidualBlock(2, 16, "group", 0.0)(x), x)

@@ -12,7 +12,7 @@ import yaml
 from voxtile.models.dual import DualEncoder
 from voxtile.models.tower import HUBS
 from voxtile.models.tuning import Tuning
-from voxtile.training.schedule import AdamW
+from voxtile.training.optimisers import AdamW
 
 PAGE = (Path(__file__).parents[3] / "docs" / "towers.md").read_text("utf-8")
 BLOCKS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)

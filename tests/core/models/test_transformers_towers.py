@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from voxtile.errors import CheckpointError, ConfigError
-from voxtile.models.blocks import blocks
+from voxtile.models.hub.transformers import HuggingFaceImage, HuggingFaceText
 from voxtile.models.tower import ImageTower, TextTower, resolve_tower
-from voxtile.models.transformers import HuggingFaceImage, HuggingFaceText
+from voxtile.models.tuning import blocks
 from voxtile.training.rebuild import _without_pretrained
 
 transformers = pytest.importorskip("transformers")

@@ -7,22 +7,20 @@ import pytest
 import torch
 from torch import nn
 
-from voxtile.data.presets import ImagePreset
+from voxtile.data.presets.image import ImagePreset
 from voxtile.errors import ConfigError
 from voxtile.export.source import read_source
-from voxtile.models.blocks import blocks, depths
-from voxtile.models.conv import ConvTower
+from voxtile.inference.load import load_model
 from voxtile.models.dual import DualEncoder
-from voxtile.models.load import load_model
+from voxtile.models.hub.timm import TimmTower
+from voxtile.models.image.conv import ConvTower
+from voxtile.models.image.vit import ViTTower
 from voxtile.models.text import TextBag, TextTransformer
-from voxtile.models.timm import TimmTower
-from voxtile.models.tuning import Tuning, merge_lora
-from voxtile.models.vit import ViTTower
-from voxtile.objectives.contrastive import Contrastive
+from voxtile.models.tuning import Tuning, blocks, depths, merge_lora
+from voxtile.objectives.contrastive.contrastive import Contrastive
 from voxtile.training.checkpoint import FORMAT
 from voxtile.training.module import ContrastiveModule
-from voxtile.training.rebuild import module_from_checkpoint, module_from_config
-from voxtile.training.schedule import AdamW, block_distances
+from voxtile.training.optimisers import AdamW, block_distances
 
 SMALL = {"size": 16, "patch": 8, "width": 24, "depth": 3, "heads": 2, "pooling": "cls"}
 
@@ -137,18 +135,18 @@ def stored(tmp_path, mode):
     """A checkpoint of a tower that was tuned and trained a little."""
     config = {
         "encoder": {
-            "image": {"class_path": "voxtile.models.vit.ViTTower", "init_args": SMALL},
-            "text": {"class_path": "voxtile.models.text.TextBag", "init_args": {"vocabulary": 300, "width": 8}},
+            "image": {"class_path": "voxtile.models.ViTTower", "init_args": SMALL},
+            "text": {"class_path": "voxtile.models.TextBag", "init_args": {"vocabulary": 300, "width": 8}},
             "image_tuning": {"mode": mode, "rank": 2},
             "embed_dim": 8,
         },
-        "objectives": {"contrastive": {"class_path": "voxtile.objectives.contrastive.Contrastive"}},
+        "objectives": {"contrastive": {"class_path": "voxtile.objectives.Contrastive"}},
     }
-    module = module_from_config(config)
+    module = ContrastiveModule.from_config(config)
     module.encoder.text.tokenizer.train(["no effusion", "a nodule"])
     module.setup_objectives(())
     module.preset_config = {
-        "class_path": "voxtile.data.image.ImagePreset",
+        "class_path": "voxtile.data.ImagePreset",
         "init_args": {"size": [16, 16], "channels": 1, "mean": [0.5], "std": [0.5]},
     }
     with torch.no_grad():
@@ -167,7 +165,7 @@ def test_a_tuned_tower_comes_back_from_its_checkpoint(tmp_path, mode):
     module, path = stored(tmp_path, mode)
     images = torch.randn(3, 1, 16, 16)
     wanted = module.encoder.encode_samples(images)[0]
-    again = module_from_checkpoint(path)
+    again = ContrastiveModule.load_from_checkpoint(path)
     assert torch.equal(again.encoder.encode_samples(images)[0], wanted)
     trained = [{n for n, p in m.named_parameters() if p.requires_grad} for m in (module, again)]
     assert trained[0] == trained[1]

@@ -10,16 +10,16 @@ from safetensors.torch import save_file
 from timm.layers.patch_embed import resample_patch_embed
 from torch import nn
 
-from voxtile.data.presets import ImagePreset
+from voxtile.data.presets.image import ImagePreset
 from voxtile.errors import CheckpointError, ConfigError
-from voxtile.grounding.similarity.side import image_side
-from voxtile.models.adapters import inflate_depth
+from voxtile.inference.load import EncoderModel
+from voxtile.inference.similarity.side import image_side
 from voxtile.models.dual import DualEncoder
-from voxtile.models.load import EncoderModel
-from voxtile.models.patches import BandPatchEmbedding, PatchEmbedding, embed_patches, resize_patches
-from voxtile.models.positions import LearnedPositions, SinCosPositions, centres, resample
+from voxtile.models.hub.adapters import inflate_depth
+from voxtile.models.image.patches import BandPatchEmbedding, PatchEmbedding, embed_patches, resize_patches
+from voxtile.models.image.positions import LearnedPositions, SinCosPositions, centres, resample
+from voxtile.models.image.vit import ViTTower
 from voxtile.models.text import TextBag
-from voxtile.models.vit import ViTTower
 
 SMALL = {"width": 24, "depth": 2, "heads": 2}
 

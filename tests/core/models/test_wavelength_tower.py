@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from voxtile.errors import ConfigError
-from voxtile.models.wavelength import (
+from voxtile.models.image.wavelength import (
     C_BAND_NM,
     GsdCondition,
     WavelengthEmbedding,

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from voxtile.errors import ConfigError
-from voxtile.models.wavelet import WaveletTower, haar_filters
+from voxtile.models.image.wavelet import WaveletTower, haar_filters
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])

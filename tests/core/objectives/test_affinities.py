@@ -7,16 +7,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-import voxtile.models.load
+import voxtile.inference.load
 from voxtile.errors import ConfigError
-from voxtile.models.conv import ConvTower
 from voxtile.models.dual import DualEncoder
+from voxtile.models.image.conv import ConvTower
 from voxtile.models.text import TextTransformer
-from voxtile.objectives import affinity
-from voxtile.objectives.backward_compatible import BackwardCompatible
-from voxtile.objectives.contrastive import Contrastive
-from voxtile.objectives.distillation import Distillation
-from voxtile.objectives.preserve_zero_shot import PreserveZeroShot
+from voxtile.objectives.contrastive.contrastive import Contrastive
+from voxtile.objectives.teachers import affinity
+from voxtile.objectives.teachers.backward_compatible import BackwardCompatible
+from voxtile.objectives.teachers.distillation import Distillation
+from voxtile.objectives.teachers.preserve_zero_shot import PreserveZeroShot
 from voxtile.training.module import ContrastiveModule
 from voxtile.types import Encoded, Features
 
@@ -93,7 +93,7 @@ class Teacher:
 @pytest.fixture
 def teacher(monkeypatch):
     made = Teacher()
-    monkeypatch.setattr(voxtile.models.load, "load_model", lambda spec: made)
+    monkeypatch.setattr(voxtile.inference.load, "load_model", lambda spec: made)
     return made
 
 

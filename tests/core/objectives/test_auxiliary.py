@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from voxtile.errors import ConfigError
-from voxtile.objectives.contrastive import Contrastive
-from voxtile.objectives.facts import FactHead
+from voxtile.objectives.contrastive.contrastive import Contrastive
+from voxtile.objectives.facts.head import FactHead
 from voxtile.types import Batch, Encoded, Features
 
 

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from voxtile.errors import ConfigError
-from voxtile.objectives.bag_of_descriptions import BagOfDescriptions
-from voxtile.objectives.contrastive import Contrastive
+from voxtile.objectives.contrastive.bag_of_descriptions import BagOfDescriptions
+from voxtile.objectives.contrastive.contrastive import Contrastive
 from voxtile.types import Encoded, Features
 
 B, D = 6, 16

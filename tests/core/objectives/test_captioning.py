@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from voxtile.errors import ConfigError
-from voxtile.models.conv import ConvTower
-from voxtile.models.openclip import OpenClipTokenizer
+from voxtile.models.hub.openclip import OpenClipTokenizer
+from voxtile.models.image.conv import ConvTower
 from voxtile.models.text import TextTransformer
 from voxtile.models.tokenizer import SubwordTokenizer
-from voxtile.objectives.captioning import Captioning
-from voxtile.objectives.decoding import Decoding
+from voxtile.objectives.generative.captioning import Captioning
+from voxtile.objectives.generative.decoding import Decoding
 from voxtile.types import Batch, Encoded, Features
 
 TEXTS = ["a nodule on the left", "no nodule", "a fracture", "an effusion on the right side", "a nodule"]

@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from voxtile.errors import ConfigError
-from voxtile.models.conv import ConvTower
 from voxtile.models.dual import DualEncoder
+from voxtile.models.image.conv import ConvTower
 from voxtile.models.text import TextBag
 from voxtile.models.tower import ImageTower
-from voxtile.objectives.concept_patch import ConceptPatch
-from voxtile.objectives.contrastive import Contrastive
+from voxtile.objectives.contrastive.contrastive import Contrastive
+from voxtile.objectives.local.concept_patch import ConceptPatch
+from voxtile.objectives.local.region_attribute import RegionAttribute
 from voxtile.objectives.of_samples import OfSamples
-from voxtile.objectives.region_attribute import RegionAttribute
 from voxtile.training.module import ContrastiveModule
 from voxtile.types import Batch, Encoded
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from voxtile.errors import ConfigError
-from voxtile.objectives.contrastive import Contrastive
-from voxtile.objectives.pairs import Pairs
+from voxtile.objectives.contrastive.contrastive import Contrastive
+from voxtile.objectives.contrastive.pairs import Pairs
 from voxtile.types import Batch, Encoded, Features
 
 

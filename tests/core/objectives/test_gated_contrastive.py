@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from voxtile.errors import ConfigError
-from voxtile.objectives.gated_contrastive import GatedContrastive
+from voxtile.objectives.contrastive.gated import GatedContrastive
 from voxtile.types import Encoded, Features
 
 B, D = 6, 16

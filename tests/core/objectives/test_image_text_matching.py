@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from voxtile.errors import ConfigError
-from voxtile.objectives.image_text_matching import ImageTextMatching, hard_rivals
+from voxtile.objectives.generative.image_text_matching import ImageTextMatching, hard_rivals
 from voxtile.types import Batch, Encoded, Features
 
 

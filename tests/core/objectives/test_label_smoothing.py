@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from voxtile.errors import ConfigError
-from voxtile.objectives.contrastive import Contrastive
+from voxtile.objectives.contrastive.contrastive import Contrastive
 from voxtile.types import Encoded, Features
 
 SHARE = 0.2

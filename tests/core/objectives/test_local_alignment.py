@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from voxtile.errors import ConfigError
-from voxtile.objectives.local_alignment import LocalAlignment
+from voxtile.objectives.local.local_alignment import LocalAlignment
 from voxtile.types import Encoded, Features
 
 B, N, L, WIDTH = 5, 6, 3, 4

@@ -9,11 +9,11 @@ import torch
 import yaml
 from PIL import Image
 
+from voxtile.cli.lightning import main
 from voxtile.corpus.identity import sample_uid
+from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.engine.task import Sample
 from voxtile.training.checkpoint import read_checkpoint
-from voxtile.training.cli import main
 
 HOME = "voxtile.objectives"
 
@@ -60,18 +60,18 @@ def config(corpus):
             "num_workers": 0,
             "captions": {"per_item": 0},
             "preset": {
-                "class_path": "voxtile.data.presets.ImagePreset",
+                "class_path": "voxtile.data.ImagePreset",
                 "init_args": {"size": [16, 16], "channels": 1, "mean": [0.5], "std": [0.25]},
             },
         },
         "model": {
             "encoder": {
                 "image": {
-                    "class_path": "voxtile.models.conv.ConvTower",
+                    "class_path": "voxtile.models.ConvTower",
                     "init_args": {"dimensions": 2, "widths": [4, 8], "blocks": [1, 1], "width": 8},
                 },
                 "text": {
-                    "class_path": "voxtile.models.text.TextTransformer",
+                    "class_path": "voxtile.models.TextTransformer",
                     "init_args": {"vocabulary": 300, "context": 16, "width": 8, "depth": 1, "heads": 1, "dropout": 0.1},
                 },
                 "embed_dim": 8,

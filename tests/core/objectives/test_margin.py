@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from voxtile.errors import ConfigError
-from voxtile.objectives.margin import Margin
+from voxtile.objectives.contrastive.margin import Margin
 from voxtile.types import Batch, Encoded, Features
 
 
@@ -58,7 +58,7 @@ def test_own_texts_are_never_wrong_and_a_batch_may_have_none():
 def test_slabs_change_nothing(monkeypatch):
     given = features([0, 10, 20, 30, 40], [5, 5, 12, 33, 20, 41], owner=[0, 0, 1, 2, 3, 4])
     expected = Margin()(given)
-    monkeypatch.setattr("voxtile.objectives.margin.SLAB", 2)
+    monkeypatch.setattr("voxtile.objectives.contrastive.margin.SLAB", 2)
     torch.testing.assert_close(Margin()(given), expected)
 
 

@@ -8,20 +8,19 @@ import torch
 import torch.nn.functional as F
 
 from voxtile.errors import ConfigError
-from voxtile.models.conv import ConvTower
 from voxtile.models.dual import DualEncoder
+from voxtile.models.hub.timm import TimmTower
+from voxtile.models.image.conv import ConvTower
+from voxtile.models.image.vit import ViTTower
+from voxtile.models.image.wavelet import WaveletTower
 from voxtile.models.text import TextBag
-from voxtile.models.timm import TimmTower
 from voxtile.models.tower import HiddenPatches
-from voxtile.models.vit import ViTTower
-from voxtile.models.wavelet import WaveletTower
-from voxtile.objectives import prototypes
-from voxtile.objectives.block_masks import block_masks
-from voxtile.objectives.koleo import KoLeo
-from voxtile.objectives.masked_self_distillation import MaskedSelfDistillation
-from voxtile.objectives.prototypes import Balance, PrototypeHead, cross_entropy
-from voxtile.objectives.self_distillation import SelfDistillation
-from voxtile.objectives.views import ImageViews, image_keys
+from voxtile.objectives.self_supervised import prototypes
+from voxtile.objectives.self_supervised.koleo import KoLeo
+from voxtile.objectives.self_supervised.masked_self_distillation import MaskedSelfDistillation, block_masks
+from voxtile.objectives.self_supervised.prototypes import Balance, PrototypeHead, cross_entropy
+from voxtile.objectives.self_supervised.self_distillation import SelfDistillation
+from voxtile.objectives.self_supervised.views import ImageViews, image_keys
 from voxtile.training.module import ContrastiveModule
 from voxtile.types import Encoded
 

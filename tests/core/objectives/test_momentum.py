@@ -5,13 +5,13 @@ import torch
 
 from voxtile.errors import ConfigError
 from voxtile.models.dual import DualEncoder
+from voxtile.models.image.wavelet import WaveletTower
 from voxtile.models.text import TextBag
-from voxtile.models.wavelet import WaveletTower
-from voxtile.objectives.deep_boosting import DeepBoosting
-from voxtile.objectives.momentum import MomentumCopy, drawn_texts
-from voxtile.objectives.momentum_distillation import MomentumDistillation
-from voxtile.objectives.pairs import Pairs
-from voxtile.objectives.tiled import softmax_loss
+from voxtile.objectives.contrastive.deep_boosting import DeepBoosting
+from voxtile.objectives.contrastive.pairs import Pairs
+from voxtile.objectives.contrastive.tiled import softmax_loss
+from voxtile.objectives.teachers.momentum import MomentumCopy, drawn_texts
+from voxtile.objectives.teachers.momentum_distillation import MomentumDistillation
 from voxtile.training.module import ContrastiveModule
 from voxtile.types import Batch
 

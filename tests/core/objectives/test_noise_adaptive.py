@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from voxtile.errors import ConfigError
-from voxtile.objectives.contrastive import Contrastive
-from voxtile.objectives.noise_adaptive import NoiseAdaptive, fit_mixture
+from voxtile.objectives.contrastive.contrastive import Contrastive
+from voxtile.objectives.contrastive.noise_adaptive import NoiseAdaptive, fit_mixture
 from voxtile.types import Encoded, Features
 
 B, D = 48, 16

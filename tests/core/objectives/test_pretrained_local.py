@@ -11,14 +11,14 @@ import yaml
 from tests.core.models.test_transformers_towers import save_tokenizer
 from tests.core.objectives.test_local_wiring import HOME, config, write_corpus
 
+from voxtile.cli.lightning import main
 from voxtile.errors import ConfigError
-from voxtile.models.openclip import OpenClipImage, OpenClipText
-from voxtile.models.transformers import HuggingFaceText
-from voxtile.objectives.captioning import Captioning
-from voxtile.objectives.token_wise import TokenWise
+from voxtile.models.hub.openclip import OpenClipImage, OpenClipText
+from voxtile.models.hub.transformers import HuggingFaceText
+from voxtile.objectives.generative.captioning import Captioning
+from voxtile.objectives.local.token_wise import TokenWise
 from voxtile.training.checkpoint import read_checkpoint
-from voxtile.training.cli import main
-from voxtile.training.rebuild import module_from_checkpoint
+from voxtile.training.module import ContrastiveModule
 from voxtile.types import Batch, Features
 
 transformers = pytest.importorskip("transformers")
@@ -60,7 +60,7 @@ def text(request, weights, tmp_path):
     transformers.RobertaModel(made).save_pretrained(tmp_path / "roberta")
     save_tokenizer(tmp_path / "roberta", 1)
     init = {"name": str(tmp_path / "roberta"), "context": 32}
-    return {"class_path": "voxtile.models.transformers.HuggingFaceText", "init_args": init}
+    return {"class_path": "voxtile.models.HuggingFaceText", "init_args": init}
 
 
 @pytest.mark.filterwarnings("ignore:.*num_workers.*", "ignore:.*does not have many workers.*")
@@ -85,7 +85,7 @@ def test_all_are_trained_on_pretrained_towers(weights, text, tmp_path, monkeypat
     moved = [key for key in first if key.startswith("visual.")
              and not torch.equal(first[key], state[f"encoder.image.{key}"])]  # fmt: skip
     assert {"visual.conv1.weight", "visual.proj"} <= set(moved)
-    again = module_from_checkpoint(str(last))  # and the checkpoint is whole
+    again = ContrastiveModule.load_from_checkpoint(str(last))  # and the checkpoint is whole
     said = again.objectives["captions"].generate(
         again.encoder.image.eval()(torch.zeros(1, 3, 16, 16), tokens=True), longest=6
     )

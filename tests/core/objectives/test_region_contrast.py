@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from voxtile.errors import ConfigError
-from voxtile.grounding.decoder import GroundingDecoder
-from voxtile.models.wavelet import WaveletTower
-from voxtile.objectives.grounding import Grounding
-from voxtile.objectives.region_contrast import RegionContrast
+from voxtile.models.grounding_decoder import GroundingDecoder
+from voxtile.models.image.wavelet import WaveletTower
+from voxtile.objectives.local.grounding import Grounding
+from voxtile.objectives.local.region_contrast import RegionContrast
 from voxtile.types import Encoded, Regions
 
 

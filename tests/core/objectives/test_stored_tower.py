@@ -5,8 +5,8 @@ import types
 import pytest
 import torch
 
-from voxtile.data.presets import preset_from_config
-from voxtile.data.stored import StoredVectors
+from voxtile.data.presets.load import preset_from_config
+from voxtile.data.presets.stored import StoredVectors
 from voxtile.errors import ConfigError, PresetError
 from voxtile.models.cached import StoredImageTower
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from voxtile.corpus.view_selection import write_selection
-from voxtile.corpus.view_text import text_hash
+from voxtile.corpus.view.selection import write_selection
+from voxtile.corpus.view.text import text_hash
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.errors import ConfigError
-from voxtile.objectives.contrastive import Contrastive
-from voxtile.objectives.weighted_contrastive import WeightedContrastive
+from voxtile.objectives.contrastive.contrastive import Contrastive
+from voxtile.objectives.contrastive.weighted import WeightedContrastive
 from voxtile.types import Encoded, Features
 
 B = 6

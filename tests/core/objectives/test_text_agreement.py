@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from voxtile.errors import ConfigError
-from voxtile.objectives.text_agreement import TextAgreement
+from voxtile.objectives.facts.text_agreement import TextAgreement
 from voxtile.types import Batch, Encoded, Features
 
 STATED = [[1, -1, -1], [1, -1, -1], [0, -1, -1], [-1, 1, 0], [-1, -1, -1], [0, 1, -1], [0, -1, -1]]

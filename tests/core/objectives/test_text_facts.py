@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from voxtile.errors import ConfigError
-from voxtile.objectives.text_facts import TextFactHead
+from voxtile.objectives.facts.text_facts import TextFactHead
 from voxtile.types import Batch, Encoded, Features
 
 

@@ -5,11 +5,11 @@ import torch
 import torch.nn.functional as F
 
 from voxtile.errors import ConfigError
-from voxtile.models.conv import ConvTower
 from voxtile.models.dual import DualEncoder
+from voxtile.models.image.conv import ConvTower
 from voxtile.models.text import TextTransformer
-from voxtile.objectives.contrastive import Contrastive
-from voxtile.objectives.token_wise import TokenWise
+from voxtile.objectives.contrastive.contrastive import Contrastive
+from voxtile.objectives.local.token_wise import TokenWise
 from voxtile.training.large_batch import LargeBatch
 from voxtile.training.module import ContrastiveModule
 from voxtile.types import Encoded, Features

@@ -8,15 +8,15 @@ import torch
 import torch.nn.functional as F
 
 from voxtile.errors import ConfigError
-from voxtile.models.conv import ConvTower
 from voxtile.models.dual import DualEncoder
+from voxtile.models.image.conv import ConvTower
+from voxtile.models.image.vit import ViTTower
+from voxtile.models.image.wavelet import WaveletTower
 from voxtile.models.text import TextBag
-from voxtile.models.vit import ViTTower
-from voxtile.models.wavelet import WaveletTower
-from voxtile.objectives.masked_image import MaskedImage
-from voxtile.objectives.self_distillation import SelfDistillation
-from voxtile.objectives.unimodal import UnimodalSelfSupervision
-from voxtile.objectives.views import ImageViews, TextViews, image_keys
+from voxtile.objectives.self_supervised.masked_image import MaskedImage
+from voxtile.objectives.self_supervised.self_distillation import SelfDistillation
+from voxtile.objectives.self_supervised.unimodal import UnimodalSelfSupervision
+from voxtile.objectives.self_supervised.views import ImageViews, TextViews, image_keys
 from voxtile.training.large_batch import split_items
 from voxtile.training.module import ContrastiveModule
 from voxtile.types import Encoded

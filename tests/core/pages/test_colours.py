@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import voxtile_datasets
-from voxtile.corpus import inspect_map
+from voxtile.stages.inspect import footprint_map
 
 SHARED = Path(str(files("voxtile.pages") / "templates"))
 SHEETS = [
@@ -96,5 +96,7 @@ def test_text_takes_only_the_colours_that_are_checked_as_text():
 
 
 def test_the_map_is_drawn_in_the_colours_of_its_legend():
-    drawn = {f"map-{split}": colour for split, colour in {**inspect_map._COLOURS, "other": inspect_map._OTHER}.items()}
+    drawn = {
+        f"map-{split}": colour for split, colour in {**footprint_map._COLOURS, "other": footprint_map._OTHER}.items()
+    }
     assert {name: named(LIGHT)[name] for name in MAP} == drawn

@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from exactness_model import MICRO, SHARED
 
-from voxtile.objectives.captioning import Captioning
-from voxtile.objectives.deep_boosting import DeepBoosting
-from voxtile.objectives.image_text_matching import ImageTextMatching
+from voxtile.objectives.contrastive.deep_boosting import DeepBoosting
+from voxtile.objectives.contrastive.margin import Margin
+from voxtile.objectives.generative.captioning import Captioning
+from voxtile.objectives.generative.image_text_matching import ImageTextMatching
 from voxtile.objectives.keyed import uniform
-from voxtile.objectives.margin import Margin
-from voxtile.objectives.momentum_distillation import MomentumDistillation
+from voxtile.objectives.teachers.momentum_distillation import MomentumDistillation
 
 
 def normed(x, norm):

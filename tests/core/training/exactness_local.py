@@ -4,16 +4,16 @@ import torch
 import torch.nn.functional as F
 from exactness_model import ITEMS, Numbers, masks, softmax
 
-from voxtile.objectives.bag_of_descriptions import BagOfDescriptions
-from voxtile.objectives.concept_patch import ConceptPatch
-from voxtile.objectives.gated_contrastive import GatedContrastive
-from voxtile.objectives.grounding import _STREAM, Grounding
+from voxtile.objectives.contrastive.bag_of_descriptions import BagOfDescriptions
+from voxtile.objectives.contrastive.gated import GatedContrastive
+from voxtile.objectives.contrastive.noise_adaptive import NoiseAdaptive
+from voxtile.objectives.contrastive.weighted import WeightedContrastive
 from voxtile.objectives.keyed import uniform
-from voxtile.objectives.local_alignment import LocalAlignment
-from voxtile.objectives.noise_adaptive import NoiseAdaptive
-from voxtile.objectives.region_attribute import RegionAttribute
-from voxtile.objectives.region_contrast import RegionContrast
-from voxtile.objectives.weighted_contrastive import WeightedContrastive
+from voxtile.objectives.local.concept_patch import ConceptPatch
+from voxtile.objectives.local.grounding import _STREAM, Grounding
+from voxtile.objectives.local.local_alignment import LocalAlignment
+from voxtile.objectives.local.region_attribute import RegionAttribute
+from voxtile.objectives.local.region_contrast import RegionContrast
 
 
 def dense_local(objective, f):

@@ -6,15 +6,15 @@ import torch
 import torch.nn.functional as F
 from exactness_model import ITEMS, REFERENCES, SHARED, Numbers, Stored, divergence, masks, one_way, softmax
 
-from voxtile.objectives.backward_compatible import BackwardCompatible
-from voxtile.objectives.contrastive import Contrastive
-from voxtile.objectives.distillation import Distillation
-from voxtile.objectives.facts import FactHead
+from voxtile.objectives.contrastive.contrastive import Contrastive
+from voxtile.objectives.facts.head import FactHead
+from voxtile.objectives.facts.text_agreement import TextAgreement
+from voxtile.objectives.facts.text_facts import TextFactHead
+from voxtile.objectives.local.token_wise import TokenWise
 from voxtile.objectives.of_samples import OfSamples
-from voxtile.objectives.preserve_zero_shot import PreserveZeroShot
-from voxtile.objectives.text_agreement import TextAgreement
-from voxtile.objectives.text_facts import TextFactHead
-from voxtile.objectives.token_wise import TokenWise
+from voxtile.objectives.teachers.backward_compatible import BackwardCompatible
+from voxtile.objectives.teachers.distillation import Distillation
+from voxtile.objectives.teachers.preserve_zero_shot import PreserveZeroShot
 
 
 def dense_softmax(objective, f):

@@ -4,11 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from voxtile.objectives.block_masks import block_masks
-from voxtile.objectives.koleo import KoLeo
-from voxtile.objectives.masked_self_distillation import MaskedSelfDistillation
-from voxtile.objectives.self_distillation import SelfDistillation
-from voxtile.objectives.views import image_keys
+from voxtile.objectives.self_supervised.koleo import KoLeo
+from voxtile.objectives.self_supervised.masked_self_distillation import MaskedSelfDistillation, block_masks
+from voxtile.objectives.self_supervised.self_distillation import SelfDistillation
+from voxtile.objectives.self_supervised.views import image_keys
 
 HIDING = {"probability": 0.8, "ratio": (0.2, 0.9)}
 

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from exactness_model import masks, softmax
 
-from voxtile.objectives.contrastive import Contrastive
+from voxtile.objectives.contrastive.contrastive import Contrastive
 from voxtile.objectives.of_samples import OfSamples
 
 SMALL = (5, 7)

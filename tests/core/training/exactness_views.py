@@ -5,9 +5,9 @@ import torch.nn.functional as F
 from exactness_model import ITEMS
 
 from voxtile.objectives.keyed import uniform
-from voxtile.objectives.masked_image import MaskedImage
-from voxtile.objectives.unimodal import UnimodalSelfSupervision
-from voxtile.objectives.views import image_keys
+from voxtile.objectives.self_supervised.masked_image import MaskedImage
+from voxtile.objectives.self_supervised.unimodal import UnimodalSelfSupervision
+from voxtile.objectives.self_supervised.views import image_keys
 
 
 def two_by_two(first, second, scale, same):

@@ -21,21 +21,22 @@ import torch.distributed as dist
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch.distributed.tensor import DTensor
 
-from voxtile.data.presets import ImagePreset, VolumePreset
+from voxtile.cli.lightning import STRATEGIES
+from voxtile.data.presets.image import ImagePreset
+from voxtile.data.presets.volume import VolumePreset
 from voxtile.errors import VoxtileError
 from voxtile.models.dual import DualEncoder
+from voxtile.models.image.vit import ViTTower
+from voxtile.models.image.wavelet import WaveletTower
 from voxtile.models.text import TextTransformer
 from voxtile.models.tuning import Tuning
-from voxtile.models.vit import ViTTower
-from voxtile.models.wavelet import WaveletTower
-from voxtile.objectives.contrastive import Contrastive
-from voxtile.objectives.facts import FactHead
-from voxtile.training.average import WeightAverage
+from voxtile.objectives.contrastive.contrastive import Contrastive
+from voxtile.objectives.facts.head import FactHead
+from voxtile.training.callbacks.average import WeightAverage
 from voxtile.training.checkpoint import AtomicCheckpointIO, read_checkpoint
-from voxtile.training.cli import STRATEGIES
 from voxtile.training.large_batch import split_items
 from voxtile.training.module import ContrastiveModule
-from voxtile.training.schedule import AdamW, Constant
+from voxtile.training.optimisers import AdamW, Constant
 from voxtile.types import Batch
 
 ITEMS, STEPS, RANKS = 8, 2, 2

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from voxtile.errors import ConfigError
-from voxtile.training.average import WeightAverage
+from voxtile.training.callbacks.average import WeightAverage
 
 
 class Line(pl.LightningModule):

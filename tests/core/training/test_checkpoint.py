@@ -16,28 +16,28 @@ import pytest
 import torch
 
 from voxtile.errors import CheckpointError
-from voxtile.models.conv import ConvTower
-from voxtile.models.load import from_module
+from voxtile.inference.load import from_module
+from voxtile.models.image.conv import ConvTower
 from voxtile.training.checkpoint import FORMAT, AtomicCheckpointIO, read_checkpoint
-from voxtile.training.rebuild import module_from_checkpoint, module_from_config
+from voxtile.training.module import ContrastiveModule
 from voxtile.training.run_folder import last_checkpoint
 
 CONFIG = {
     "encoder": {
         "image": {
-            "class_path": "voxtile.models.conv.ConvTower",
+            "class_path": "voxtile.models.ConvTower",
             "init_args": {"dimensions": 2, "widths": [8], "blocks": [1], "width": 8},
         },
-        "text": {"class_path": "voxtile.models.text.TextBag", "init_args": {"vocabulary": 300, "width": 8}},
+        "text": {"class_path": "voxtile.models.TextBag", "init_args": {"vocabulary": 300, "width": 8}},
         "embed_dim": 8,
     },
     "objectives": {
-        "contrastive": {"class_path": "voxtile.objectives.contrastive.Contrastive"},
-        "facts": {"class_path": "voxtile.objectives.facts.FactHead"},
+        "contrastive": {"class_path": "voxtile.objectives.Contrastive"},
+        "facts": {"class_path": "voxtile.objectives.FactHead"},
     },
 }
 PRESET = {
-    "class_path": "voxtile.data.image.ImagePreset",
+    "class_path": "voxtile.data.ImagePreset",
     "init_args": {"size": [8, 8], "channels": 1, "mean": [0.5], "std": [0.5]},
 }
 
@@ -54,7 +54,7 @@ class Harm:
 
 def trained():
     torch.manual_seed(1)
-    module = module_from_config(CONFIG)
+    module = ContrastiveModule.from_config(CONFIG)
     module.encoder.text.tokenizer.train(["no effusion", "an effusion", "a nodule"])
     module.setup_objectives(("effusion", "nodule"))
     module.preset_config = PRESET
@@ -76,7 +76,7 @@ def saved(tmp_path):
 
 def test_a_checkpoint_brings_back_the_whole_model(saved):
     module, path = saved
-    again = module_from_checkpoint(path)
+    again = ContrastiveModule.load_from_checkpoint(path)
     assert not again.training
     model, other = from_module(again, "a"), from_module(module.eval(), "b")
     images, texts = torch.rand(3, 1, 8, 8), ["effusion", "no nodule is seen"]
@@ -154,7 +154,7 @@ def test_classes_beyond_voxtile_and_its_plugins_are_refused(saved, tmp_path, pat
     config = {**CONFIG, "objectives": {"contrastive": {"class_path": path, "init_args": {}}}}
     torch.save(content | {"voxtile_model": config}, tmp_path / "c.ckpt")
     with pytest.raises(CheckpointError, match=path):
-        module_from_checkpoint(tmp_path / "c.ckpt")
+        ContrastiveModule.load_from_checkpoint(tmp_path / "c.ckpt")
 
 
 def test_weights_that_do_not_fit_are_refused(saved, tmp_path):
@@ -162,7 +162,7 @@ def test_weights_that_do_not_fit_are_refused(saved, tmp_path):
     content["state_dict"].pop("encoder.log_scale")
     torch.save(content, tmp_path / "d.ckpt")
     with pytest.raises(CheckpointError, match="do not fit"):
-        module_from_checkpoint(tmp_path / "d.ckpt")
+        ContrastiveModule.load_from_checkpoint(tmp_path / "d.ckpt")
 
 
 def test_a_writer_that_dies_leaves_the_old_checkpoint(saved, monkeypatch):
@@ -189,20 +189,20 @@ def test_pretrained_sources_are_not_read_again(tmp_path):
         "image": "open_clip:ViT-B-32",
         "text": {"init_args": {"name": "X", "pretrained": None}},
     }
-    assert isinstance(module_from_config(CONFIG).encoder.image, ConvTower)
+    assert isinstance(ContrastiveModule.from_config(CONFIG).encoder.image, ConvTower)
 
 
 def test_a_checkpoint_from_before_recompute_loads_with_it(tmp_path):
     vit = {"size": 8, "patch": 4, "width": 8, "depth": 1, "heads": 2}
     config = copy.deepcopy(CONFIG)
-    config["encoder"]["image"] = {"class_path": "voxtile.models.vit.ViTTower", "init_args": vit}
-    module = module_from_config(config)
+    config["encoder"]["image"] = {"class_path": "voxtile.models.ViTTower", "init_args": vit}
+    module = ContrastiveModule.from_config(config)
     module.encoder.text.tokenizer.train(["a nodule"])
     module.setup_objectives(("nodule",))
     for asked in (True, False):
         module.config["encoder"]["image"]["init_args"]["checkpointing"] = asked
         AtomicCheckpointIO().save_checkpoint(checkpoint(module), tmp_path / "a.ckpt")
-        loaded = module_from_checkpoint(tmp_path / "a.ckpt")
+        loaded = ContrastiveModule.load_from_checkpoint(tmp_path / "a.ckpt")
         assert loaded.recompute is asked
         assert "checkpointing" not in loaded.config["encoder"]["image"]["init_args"]
 

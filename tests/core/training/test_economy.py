@@ -4,16 +4,16 @@ import lightning.pytorch as pl
 import pytest
 import torch
 
-from voxtile.data.presets import ImagePreset
+from voxtile.data.presets.image import ImagePreset
 from voxtile.errors import ConfigError
-from voxtile.models.blocks import blocks
-from voxtile.models.conv import ConvTower
 from voxtile.models.dual import DualEncoder
+from voxtile.models.image.conv import ConvTower
+from voxtile.models.image.vit import ViTTower
+from voxtile.models.image.wavelet import WaveletTower
 from voxtile.models.text import TextBag, TextTransformer
-from voxtile.models.vit import ViTTower
-from voxtile.models.wavelet import WaveletTower
-from voxtile.objectives.contrastive import Contrastive
-from voxtile.training.economy import compile_towers, recompute_activations
+from voxtile.models.tuning import blocks
+from voxtile.objectives.contrastive.contrastive import Contrastive
+from voxtile.training.memory import compile_towers, recompute_activations
 from voxtile.training.module import ContrastiveModule
 from voxtile.types import Batch
 

@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
+from voxtile.cli.explain import explain, explain_not_made
+from voxtile.cli.lightning import CONFIGURED
 from voxtile.objectives.base import Objective
-from voxtile.training.cli import CONFIGURED
-from voxtile.training.explain import explain, explain_not_made
 
 UNION = """Parser key "{outer}":
   Does not validate against any of the Union subtypes
@@ -45,9 +45,9 @@ UNION = """Parser key "{outer}":
             "'model.batch' cannot be 16; it must be a mapping",
         ),
         (
-            'Parser key "model.objectives":\n  Import path voxtile.models.vit.ViTTower does not correspond to a '
+            'Parser key "model.objectives":\n  Import path voxtile.models.ViTTower does not correspond to a '
             "subclass of Objective",
-            "model.objectives: class_path 'voxtile.models.vit.ViTTower' is no Objective; name one that is",
+            "model.objectives: class_path 'voxtile.models.ViTTower' is no Objective; name one that is",
         ),
         ("argument --model.optimizer: expected one argument", "e.g. --model.optimizer=-1"),
         ("Unexpected config: ", "the config is empty; name a config"),
@@ -62,11 +62,11 @@ def test_messages_of_the_parser_become_one_sentence(message, sentence):
 @pytest.mark.parametrize(
     ("path", "meant"),
     [
-        ("voxtile.objectives.contrastve.Contrastive", "voxtile.objectives.contrastive.Contrastive"),
-        ("voxtile.objectives.token_wise.TokenWize", "voxtile.objectives.token_wise.TokenWise"),
-        ("Contrastive", "voxtile.objectives.contrastive.Contrastive"),
-        ("Contrastiv", "voxtile.objectives.contrastive.Contrastive"),
-        ("voxtile.objectives.Distillation", "voxtile.objectives.distillation.Distillation"),
+        ("voxtile.objectives.contrastve.Contrastive", "voxtile.objectives.Contrastive"),
+        ("voxtile.objectives.local.token_wise.TokenWize", "voxtile.objectives.TokenWise"),
+        ("Contrastive", "voxtile.objectives.Contrastive"),
+        ("Contrastiv", "voxtile.objectives.Contrastive"),
+        ("voxtile.objectives.Distilation", "voxtile.objectives.Distillation"),
     ],
 )
 def test_a_class_that_does_not_exist_is_told_from_all_there_are(path, meant):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from voxtile.errors import CheckpointError
-from voxtile.training.fits import check_groups, check_preset, check_weights, group_sizes
+from voxtile.training.checks import check_groups, check_preset, check_weights, group_sizes
 
 OWN = {"a.weight": torch.zeros(2, 3), "a.bias": torch.zeros(2), "scale": torch.zeros(())}
 

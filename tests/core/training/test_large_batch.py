@@ -5,14 +5,14 @@ import torch
 from timm.layers.norm_act import freeze_batch_norm_2d
 
 from voxtile.errors import ConfigError
-from voxtile.models.conv import ConvTower
 from voxtile.models.dual import DualEncoder
+from voxtile.models.image.conv import ConvTower
+from voxtile.models.image.wavelet import WaveletTower
 from voxtile.models.text import TextTransformer
 from voxtile.models.tuning import Tuning
-from voxtile.models.wavelet import WaveletTower
-from voxtile.objectives.contrastive import Contrastive
-from voxtile.objectives.facts import FactHead
-from voxtile.objectives.token_wise import TokenWise
+from voxtile.objectives.contrastive.contrastive import Contrastive
+from voxtile.objectives.facts.head import FactHead
+from voxtile.objectives.local.token_wise import TokenWise
 from voxtile.training.large_batch import LargeBatch, split_items
 from voxtile.training.module import ContrastiveModule
 from voxtile.training.seeds import micro_seed

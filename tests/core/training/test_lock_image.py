@@ -6,11 +6,11 @@ import pytest
 
 from voxtile.errors import ConfigError
 from voxtile.models.dual import DualEncoder
+from voxtile.models.image.wavelet import WaveletTower
 from voxtile.models.text import TextBag
-from voxtile.models.wavelet import WaveletTower
-from voxtile.objectives.contrastive import Contrastive
+from voxtile.objectives.contrastive.contrastive import Contrastive
 from voxtile.training.module import ContrastiveModule
-from voxtile.training.schedule import OneCycle
+from voxtile.training.optimisers import OneCycle
 
 TOTAL, LOCK = 20, 12
 

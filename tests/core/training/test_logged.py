@@ -6,15 +6,16 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.loggers import CSVLogger
 
-from voxtile.data.presets import ImagePreset
-from voxtile.models.conv import ConvTower
+from voxtile.data.presets.image import ImagePreset
 from voxtile.models.dual import DualEncoder
+from voxtile.models.image.conv import ConvTower
 from voxtile.models.text import TextBag
-from voxtile.objectives.contrastive import Contrastive
-from voxtile.training import logged, telemetry
+from voxtile.objectives.contrastive.contrastive import Contrastive
+from voxtile.training import logged_steps as logged
 from voxtile.training import module as training_module
+from voxtile.training.callbacks import telemetry
+from voxtile.training.callbacks.telemetry import Telemetry
 from voxtile.training.module import ContrastiveModule
-from voxtile.training.telemetry import Telemetry
 from voxtile.types import Batch
 
 ITEMS, STEPS, EVERY = 4, 8, 3

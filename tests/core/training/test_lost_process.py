@@ -12,7 +12,7 @@ import pytest
 from lightning.fabric.plugins.environments import LightningEnvironment
 
 from voxtile.errors import ConfigError
-from voxtile.training.lost_process import LostProcess, died
+from voxtile.training.callbacks.lost_process import LostProcess, died
 
 
 def ended(status):

@@ -14,8 +14,8 @@ from lightning.pytorch.plugins import MixedPrecision
 from timm.layers import BatchNormAct2d
 
 from voxtile.errors import ConfigError
-from voxtile.models.wavelet import WaveletTower
-from voxtile.training.ranks import check_statistics
+from voxtile.models.image.wavelet import WaveletTower
+from voxtile.training.distributed import check_statistics
 from voxtile.training.sharded import ShardedTowers
 
 SCRIPT = Path(__file__).with_name("many_ranks.py")

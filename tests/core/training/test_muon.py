@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from voxtile.errors import ConfigError
-from voxtile.training.muon import by_muon
-from voxtile.training.schedule import AdamW
+from voxtile.training.optimisers import AdamW, by_muon
 
 LR, DECAY, STEPS = 1e-2, 0.1, 4
 

@@ -5,18 +5,18 @@ from types import SimpleNamespace
 import pytest
 
 from voxtile.errors import ConfigError
-from voxtile.objectives.bag_of_descriptions import BagOfDescriptions
-from voxtile.objectives.concept_patch import ConceptPatch
-from voxtile.objectives.contrastive import Contrastive
-from voxtile.objectives.facts import FactHead
-from voxtile.objectives.margin import Margin
-from voxtile.objectives.masked_image import MaskedImage
+from voxtile.objectives.contrastive.bag_of_descriptions import BagOfDescriptions
+from voxtile.objectives.contrastive.contrastive import Contrastive
+from voxtile.objectives.contrastive.margin import Margin
+from voxtile.objectives.facts.head import FactHead
+from voxtile.objectives.facts.text_agreement import TextAgreement
+from voxtile.objectives.facts.text_facts import TextFactHead
+from voxtile.objectives.local.concept_patch import ConceptPatch
+from voxtile.objectives.local.region_attribute import RegionAttribute
+from voxtile.objectives.local.region_contrast import RegionContrast
 from voxtile.objectives.of_samples import OfSamples
-from voxtile.objectives.region_attribute import RegionAttribute
-from voxtile.objectives.region_contrast import RegionContrast
-from voxtile.objectives.text_agreement import TextAgreement
-from voxtile.objectives.text_facts import TextFactHead
-from voxtile.training.needs import check_data
+from voxtile.objectives.self_supervised.masked_image import MaskedImage
+from voxtile.training.checks import check_data
 
 TEXTS, FACTS, EVIDENCE = {"has_texts": True}, {"fact_names": ("a",)}, {"states_facts": True}
 NOTHING = {"has_texts": False, "fact_names": (), "states_facts": False}

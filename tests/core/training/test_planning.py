@@ -8,45 +8,44 @@ import torch
 import yaml
 from torch.profiler import ProfilerActivity, profile
 
-from voxtile.cli import main
-from voxtile.data.presets import preset_from_config
+from voxtile.cli.main import main
+from voxtile.data.presets.load import preset_from_config
 from voxtile.errors import ConfigError
-from voxtile.training.economy import recompute_activations
-from voxtile.training.operations import operation_counter
+from voxtile.training.callbacks.telemetry import operation_counter
+from voxtile.training.memory import recompute_activations
+from voxtile.training.module import ContrastiveModule
 from voxtile.training.planning.alive import Alive
-from voxtile.training.planning.estimate import largest, memory, seconds
-from voxtile.training.planning.gpus import Gpu, find_gpu
+from voxtile.training.planning.estimate import Gpu, find_gpu, largest, memory, seconds
 from voxtile.training.planning.measure import measure
-from voxtile.training.rebuild import module_from_config
 from voxtile.types import Batch
 
 PRESET = {
-    "class_path": "voxtile.data.presets.ImagePreset",
+    "class_path": "voxtile.data.ImagePreset",
     "init_args": {"size": [16, 16], "channels": 1, "mean": [0.5], "std": [0.5]},
 }
 MODEL = {
     "encoder": {
-        "class_path": "voxtile.models.dual.DualEncoder",
+        "class_path": "voxtile.models.DualEncoder",
         "init_args": {
             "image": {
-                "class_path": "voxtile.models.conv.ConvTower",
+                "class_path": "voxtile.models.ConvTower",
                 "init_args": {"dimensions": 2, "widths": [8, 16], "blocks": [1, 1], "width": 16},
             },
             "text": {
-                "class_path": "voxtile.models.text.TextTransformer",
+                "class_path": "voxtile.models.TextTransformer",
                 "init_args": {"vocabulary": 300, "context": 8, "width": 16, "depth": 1, "heads": 2},
             },
             "embed_dim": 8,
         },
     },
-    "objectives": {"facts": {"class_path": "voxtile.objectives.facts.FactHead"}},
+    "objectives": {"facts": {"class_path": "voxtile.objectives.FactHead"}},
 }
 VIT = {
     "image": {
-        "class_path": "voxtile.models.vit.ViTTower",
+        "class_path": "voxtile.models.ViTTower",
         "init_args": {"dimensions": 2, "channels": 1, "size": 16, "patch": 4, "width": 32, "depth": 6, "heads": 2},
     },
-    "text": {"class_path": "voxtile.models.text.TextBag", "init_args": {"vocabulary": 300, "context": 8}},
+    "text": {"class_path": "voxtile.models.TextBag", "init_args": {"vocabulary": 300, "context": 8}},
 }
 
 
@@ -58,7 +57,7 @@ def steps():
 
 def real_step(model, items, texts, half):
     """Operations of a step on numbers, the most bytes that PyTorch's profiler sees at once, and the module."""
-    module = module_from_config(model).train()
+    module = ContrastiveModule.from_config(model).train()
     module.large_batch = None
     module.setup_objectives(tuple(f"fact_{n}" for n in range(12)))
     count, number = items * texts, torch.arange(items)
@@ -131,7 +130,7 @@ def test_a_teacher_counts_with_its_weights_and_one_pass_without_a_gradient():
     preset = preset_from_config(PRESET)
     names = ("contrastive.Contrastive", "momentum_distillation.MomentumDistillation")
     plain, taught = (measure(under(name), preset, items=16, texts=1, half=False) for name in names)
-    encoder = module_from_config(MODEL).train().encoder
+    encoder = ContrastiveModule.from_config(MODEL).train().encoder
     counter = operation_counter()
     with counter, torch.no_grad():
         encoder.encode_items(torch.randn(16, 1, 16, 16), torch.arange(16), 16)
@@ -148,7 +147,7 @@ def test_a_teacher_counts_with_its_weights_and_one_pass_without_a_gradient():
 
 
 def test_counting_operations_holds_nothing_that_is_computed_again():
-    encoder = module_from_config(MODEL | {"encoder": VIT}).train().encoder
+    encoder = ContrastiveModule.from_config(MODEL | {"encoder": VIT}).train().encoder
     recompute_activations(encoder)
     images, peaks = torch.randn(4, 1, 16, 16), []
     for counting in (nullcontext(), operation_counter()):
@@ -214,7 +213,7 @@ def test_blocks_that_are_computed_again_keep_their_inputs_and_one_is_at_work():
     depth, tokens, width, items = 6, 16, 32, 2
     plain = {
         "encoder": VIT,
-        "objectives": {"contrastive": {"class_path": "voxtile.objectives.contrastive.Contrastive"}},
+        "objectives": {"contrastive": {"class_path": "voxtile.objectives.Contrastive"}},
     }
     preset = preset_from_config(PRESET)
     less, more = (
@@ -231,9 +230,9 @@ def test_blocks_that_are_computed_again_keep_their_inputs_and_one_is_at_work():
 
 
 def test_what_hangs_on_pictures_is_named():
-    class_path = "voxtile.objectives.grounding.Grounding"
+    class_path = "voxtile.objectives.Grounding"
     tower = {
-        "class_path": "voxtile.models.wavelet.WaveletTower",
+        "class_path": "voxtile.models.WaveletTower",
         "init_args": {"dimensions": 2, "channels": 1, "widths": [4, 8, 8]},
     }
     encoder = {"image": tower, "text": MODEL["encoder"]["init_args"]["text"], "embed_dim": 8}

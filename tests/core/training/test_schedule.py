@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+from voxtile.training.optimisers import AdamW, Constant, CosineWarmup, OneCycle
 from voxtile.training.retrieval import recall_at_1
-from voxtile.training.schedule import AdamW, Constant, CosineWarmup, OneCycle
 from voxtile.training.seeds import step_seed
 
 

@@ -10,9 +10,9 @@ from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.loggers import CSVLogger
 
 from voxtile.errors import ConfigError, TrainingError
-from voxtile.training.guard import FiniteLoss
-from voxtile.training.progress import ProgressBar, ProgressLines, duration, figures, progress
-from voxtile.training.telemetry import Telemetry
+from voxtile.training.callbacks.guard import FiniteLoss
+from voxtile.training.callbacks.progress import ProgressBar, ProgressLines, duration, figures, progress
+from voxtile.training.callbacks.telemetry import Telemetry
 
 WIDTH, ITEMS, STEPS = 8, 4, 6
 
@@ -134,7 +134,7 @@ def test_lines_in_a_pipe_say_how_long_it_will_take(tmp_path, capfd, monkeypatch)
     """By a clock on which each step takes 50 s."""
     now = iter(range(0, 50 * STEPS * 2, 50))
     clock = SimpleNamespace(monotonic=lambda: float(next(now)))
-    monkeypatch.setattr("voxtile.training.progress.time", clock)
+    monkeypatch.setattr("voxtile.training.callbacks.progress.time", clock)
     fit(tmp_path, [Telemetry(), ProgressLines(seconds=0)])
     lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("step ")]
     assert len(lines) == STEPS

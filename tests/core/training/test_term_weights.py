@@ -4,12 +4,12 @@ import lightning.pytorch as pl
 import pytest
 import torch
 
-from voxtile.data.presets import ImagePreset
-from voxtile.models.conv import ConvTower
+from voxtile.data.presets.image import ImagePreset
 from voxtile.models.dual import DualEncoder
+from voxtile.models.image.conv import ConvTower
 from voxtile.models.text import TextBag
-from voxtile.objectives.contrastive import Contrastive
-from voxtile.objectives.margin import Margin
+from voxtile.objectives.contrastive.contrastive import Contrastive
+from voxtile.objectives.contrastive.margin import Margin
 from voxtile.training.module import ContrastiveModule
 from voxtile.types import Batch
 

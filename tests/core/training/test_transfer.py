@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import torch
 from lightning.pytorch.plugins.precision import HalfPrecision
 
-from voxtile.training.transfer import convert_tensors_alone
+from voxtile.training.memory import convert_tensors_alone
 from voxtile.types import Batch, Regions
 
 

@@ -11,13 +11,12 @@ from rich.table import Table
 
 from voxtile.bounded_text import load_yaml
 from voxtile.console import output
-from voxtile.data.preset import Preset
-from voxtile.data.presets import preset_from_config
-from voxtile.data.regions import RegionPolicy
+from voxtile.data.presets.base import Preset
+from voxtile.data.presets.load import preset_from_config
+from voxtile.data.regions.regions import RegionPolicy
 from voxtile.errors import ConfigError, VoxtileError
 from voxtile.training.config_file import config_path
-from voxtile.training.planning.estimate import Memory, largest, memory, seconds
-from voxtile.training.planning.gpus import find_gpu
+from voxtile.training.planning.estimate import Memory, find_gpu, largest, memory, seconds
 from voxtile.training.planning.measure import Step, measure
 
 _HALF = ("bf16-mixed", "16-mixed", "bf16-true", "16-true")

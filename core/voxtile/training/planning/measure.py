@@ -6,7 +6,7 @@ Shape letters: B items, C channels, *G the grid.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,23 +14,25 @@ from unittest import mock
 
 import torch
 from torch import Tensor, nn
+from torch._ops import OpOverload
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
+    FakeTensor,
+    FakeTensorMode,
     UnsupportedOperatorException,
 )
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from voxtile.data.preset import Preset
-from voxtile.models.patches import BandPatchEmbedding
+from voxtile.data.presets.base import Preset
+from voxtile.models.image.patches import BandPatchEmbedding
+from voxtile.models.image.wavelength import WavelengthTower
 from voxtile.models.tower import Tokenizer, full_precision
-from voxtile.models.wavelength import WavelengthTower
-from voxtile.training.economy import recompute_activations
+from voxtile.training.callbacks.telemetry import operation_counter
+from voxtile.training.memory import recompute_activations
 from voxtile.training.module import ContrastiveModule
-from voxtile.training.operations import operation_counter
 from voxtile.training.planning.alive import Alive
-from voxtile.training.planning.shapes import ShapesAlone
-from voxtile.training.rebuild import module_from_config
 from voxtile.types import Batch, Features, Regions
 
 _FACTS = 12  # concepts, where the corpus is not known
@@ -95,7 +97,7 @@ def measure(
     with warnings.catch_warnings(), ShapesAlone():
         warnings.filterwarnings("ignore", message="Accessing the data pointer of FakeTensor")  # torch copies a module
         with _no_draws():
-            module = module_from_config(model).train()
+            module = ContrastiveModule.from_config(model).train()
         cached, module.large_batch = module.large_batch is not None, None
         with mock.patch.object(Tensor, "__deepcopy__", _copied):
             module.setup_objectives(_fact_names(module))
@@ -249,3 +251,37 @@ def _regions(batch: Batch, each: int) -> Regions:
         boxed=torch.zeros(len(item), dtype=torch.bool),
         weight=torch.ones(len(item)),
     )
+
+
+_ATEN = torch.ops.aten
+
+
+class ShapesAlone(FakeTensorMode):  # type: ignore[no-untyped-call]
+    """Fake tensors for images, weights and all that is computed of them; real ones for integers and what they give.
+
+    A step asks of its batch how many texts an item has, draws one by the item's key, and looks for pairs that belong
+    together: numbers that depend on no weight, and without which most objectives cannot be gone through. Where a
+    condition on computed numbers chooses, all counts as chosen; where one of them is a factor, it is 1. What needs an
+    integer or a decision from computed numbers is refused, as by `FakeTensorMode`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(allow_non_fake_inputs=True)
+
+    def dispatch(
+        self, func: OpOverload, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> object:
+        """Run an operation on numbers where it has them, on shapes elsewhere."""
+        given = [value for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor)]
+        fake = [value for value in given if isinstance(value, FakeTensor)]
+        if given and not fake:
+            return func(*args, **(kwargs or {}))
+        if func is _ATEN.nonzero.default:
+            with self:
+                return fake[0].new_empty(fake[0].numel(), fake[0].dim(), dtype=torch.int64)
+        if func is _ATEN._local_scalar_dense.default and fake[0].is_floating_point():
+            return 1.0
+        made = super().dispatch(func, types, args, kwargs or {})
+        if not given and isinstance(made, FakeTensor) and not (made.is_floating_point() or made.is_complex()):
+            return func(*args, **(kwargs or {}))
+        return made

@@ -13,21 +13,21 @@ from rich.table import Table
 
 from voxtile.console import output
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Row
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.engine.task import Row
 from voxtile.errors import ConfigError
 from voxtile_datasets.captions.checker.check import NAME
 from voxtile_datasets.captions.checker.opinion_task import OpinionTask
 from voxtile_datasets.captions.checker.opinion_unread import Opinions, unread_reason
 from voxtile_datasets.captions.checker.task import CheckTask, newest_version, repeated_version
 from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
+from voxtile_datasets.captions.context.selection import check_licences
 from voxtile_datasets.captions.modelled import cache_of
-from voxtile_datasets.captions.providers.address import is_remote
 from voxtile_datasets.captions.providers.budget import Budget
 from voxtile_datasets.captions.providers.cached import CachedProvider
 from voxtile_datasets.captions.providers.factory import open_provider
+from voxtile_datasets.captions.providers.http.address import is_remote
 from voxtile_datasets.captions.providers.spend import spend_table
-from voxtile_datasets.captions.strategies.selection import check_licences
 
 _COLOURS = {"supported": "green", "unknown": "default", "unsupported": "yellow", "contradicted": "red"}
 _UNREAD = "opinion unread"  # of the verdict `unknown`, in a column of its own

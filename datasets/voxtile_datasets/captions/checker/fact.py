@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 
 from voxtile.words.phrases import Match, Phrases
 from voxtile.words.tokens import normal_form, words_of
-from voxtile_datasets.captions.checker.amounts import COUNT
-from voxtile_datasets.captions.checker.grammar import Grammar, load_grammar
-from voxtile_datasets.captions.checker.relations import OPPOSITE
+from voxtile_datasets.captions.checker.extraction.amounts import COUNT
+from voxtile_datasets.captions.checker.extraction.grammar import Grammar, load_grammar
+from voxtile_datasets.captions.checker.extraction.relations import OPPOSITE
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
 Row: TypeAlias = Mapping[str, Any]

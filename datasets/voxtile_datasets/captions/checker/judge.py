@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from voxtile_datasets.captions.checker.claims import Claim
+from voxtile_datasets.captions.checker.extraction.claims import Claim
+from voxtile_datasets.captions.checker.extraction.relations import OPPOSITE
 from voxtile_datasets.captions.checker.judge_details import agrees_with_any, detail_faults, is_other
 from voxtile_datasets.captions.checker.known import Facts
-from voxtile_datasets.captions.checker.relations import OPPOSITE
 from voxtile_datasets.captions.checker.verdict import ORDER, Fault, FaultKind, Judgement, best, worst
 from voxtile_datasets.captions.checker.vocabulary import NORMAL
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from voxtile_datasets.captions.checker.claims import Claim, Detail
+from voxtile_datasets.captions.checker.extraction.claims import Claim, Detail
+from voxtile_datasets.captions.checker.extraction.grammar import load_grammar
 from voxtile_datasets.captions.checker.fact import Fact
-from voxtile_datasets.captions.checker.grammar import load_grammar
 from voxtile_datasets.captions.checker.known import Facts
 from voxtile_datasets.captions.checker.verdict import Fault, Judgement
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary

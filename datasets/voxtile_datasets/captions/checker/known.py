@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from voxtile.corpus.schema import MEASURED, ROLE
 from voxtile.words.tokens import words_of
+from voxtile_datasets.captions.checker.extraction.relations import OPPOSITE
 from voxtile_datasets.captions.checker.fact import Fact, Row, attributes_of, direction_of, fact_of
-from voxtile_datasets.captions.checker.relations import OPPOSITE
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
 _STRENGTH = {"present": 2, "uncertain": 1, "absent": 0}

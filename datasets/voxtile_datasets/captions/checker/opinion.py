@@ -16,10 +16,10 @@ from voxtile.bounded_text import load_json
 from voxtile_datasets.captions.checker.check import Known
 from voxtile_datasets.captions.checker.opinion_unread import OBJECTION, unread
 from voxtile_datasets.captions.checker.verdict import ORDER, Fault, Judgement, Verdict, worst
+from voxtile_datasets.captions.context.contexts import described
 from voxtile_datasets.captions.providers.provider import OffSchemaError, ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request
 from voxtile_datasets.captions.providers.structured import unfenced
-from voxtile_datasets.captions.strategies.contexts import described
 
 Ask: TypeAlias = Callable[[Request], Awaitable[Reply]]
 ASKED: tuple[Judgement, ...] = ("supported", "unknown")  # the others are refused already

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from voxtile.engine.task import Row
+from voxtile.corpus.records import Row
 from voxtile_datasets.captions.checker.check import Known
 from voxtile_datasets.captions.checker.opinion import second_opinion
 from voxtile_datasets.captions.checker.rows import verdict_row

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from voxtile.engine.task import Row
+from voxtile.corpus.records import Row
 from voxtile_datasets.captions.checker.check import NAME, VERSION
 from voxtile_datasets.captions.checker.verdict import Verdict
 

@@ -15,15 +15,16 @@ import pyarrow.compute as pc
 
 from voxtile.corpus.identity import KeyMap, key_map_path
 from voxtile.corpus.parts import part_paths, read_parts, table_schema
-from voxtile.engine.task import Item, Outcome, Row
+from voxtile.corpus.records import Row
+from voxtile.engine.task import Item, Outcome
 from voxtile.errors import InputError
 from voxtile_datasets.captions.checker.check import NAME, VERSION, Known, check
 from voxtile_datasets.captions.checker.choose import choose
 from voxtile_datasets.captions.checker.rows import verdict_row
 from voxtile_datasets.captions.checker.verdict import Verdict
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary, installed_vocabularies
+from voxtile_datasets.captions.context.identifiers import identifiers_of
 from voxtile_datasets.captions.known import FACT_COLUMNS, facts_and_scopes, rows_of
-from voxtile_datasets.captions.strategies.identifiers import identifiers_of
 
 RAW = "raw"
 Judged: TypeAlias = tuple[Row, Known, Verdict]  # a caption, what is known of its sample, the verdict of the rules

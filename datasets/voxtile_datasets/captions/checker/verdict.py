@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from voxtile_datasets.captions.checker.claims import Claim
+from voxtile_datasets.captions.checker.extraction.claims import Claim
 
 Judgement: TypeAlias = Literal["supported", "contradicted", "unsupported", "unknown"]
 FaultKind: TypeAlias = Literal[

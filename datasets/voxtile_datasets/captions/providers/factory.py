@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from voxtile.errors import ConfigError
-from voxtile_datasets.captions.providers.address import is_remote
 from voxtile_datasets.captions.providers.budget import Budget
 from voxtile_datasets.captions.providers.cache import ReplyCache
 from voxtile_datasets.captions.providers.cached import CachedProvider
+from voxtile_datasets.captions.providers.http.address import is_remote
 from voxtile_datasets.captions.providers.prices import FREE, Price, load_prices
 from voxtile_datasets.captions.providers.provider import Provider
 from voxtile_datasets.captions.providers.replay import ReplayProvider
@@ -62,7 +62,7 @@ def open_provider(
         if name == "local":
             return CachedProvider(_local(model, concurrency), replies, budget=budget)
         price = _price(model, base_url, prices, budget)
-        from voxtile_datasets.captions.providers.openai import OpenAIProvider
+        from voxtile_datasets.captions.providers.http.openai import OpenAIProvider
 
         inner = OpenAIProvider(
             base_url, model or "", chat=chat is not False, concurrency=concurrency or 64, timeout_s=timeout_s,

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from voxtile.errors import ConfigError, MissingExtraError
-from voxtile_datasets.captions.providers.chat_api import answer_of, completion_prompt, messages
 from voxtile_datasets.captions.providers.gemma import default_model
 from voxtile_datasets.captions.providers.gguf import read_header
+from voxtile_datasets.captions.providers.http.chat_api import answer_of, completion_prompt, messages
+from voxtile_datasets.captions.providers.http.refusals import TryError
 from voxtile_datasets.captions.providers.provider import ProviderError, ReplyError
-from voxtile_datasets.captions.providers.refusals import TryError
 from voxtile_datasets.captions.providers.request import Reply, Request
 
 _LONGEST_CONTEXT = 4096  # tokens a slot, where the caller does not say

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from voxtile_datasets.captions.context.telling import quoted
 from voxtile_datasets.captions.strategies.instructed import OPEN, InstructedStrategy
 from voxtile_datasets.captions.strategies.strategy import VERDICTS, Ask, Check, Draft, Kind, SampleContext
-from voxtile_datasets.captions.strategies.telling import quoted
 
 STEPS = ("describe", "revise", "summarise")
 DESCRIPTION_WORDS = 250

@@ -14,7 +14,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 from voxtile.errors import ConfigError
-from voxtile_datasets.captions.strategies.experts import Findings, read_findings
+from voxtile_datasets.captions.context.experts import Findings, read_findings
+from voxtile_datasets.captions.context.telling import fact_line, longest, quoted, words_of
 from voxtile_datasets.captions.strategies.instructed import InstructedStrategy, untold
 from voxtile_datasets.captions.strategies.strategy import (
     Ask,
@@ -26,12 +27,11 @@ from voxtile_datasets.captions.strategies.strategy import (
     UnsuitableError,
 )
 from voxtile_datasets.captions.strategies.structured import fields_form
-from voxtile_datasets.captions.strategies.telling import fact_line, longest, quoted, words_of
 from voxtile_datasets.captions.wordings import normalise
 
 if TYPE_CHECKING:
     from voxtile_datasets.captions.checker.check import Verdict
-    from voxtile_datasets.captions.checker.claims import Claim
+    from voxtile_datasets.captions.checker.extraction.claims import Claim
 
 WORDS = 120
 

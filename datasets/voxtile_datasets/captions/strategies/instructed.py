@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from voxtile.errors import ConfigError
+from voxtile_datasets.captions.context.telling import ABSENT, fact_lines, picture_name, scale
 from voxtile_datasets.captions.providers.provider import OffSchemaError, ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request
 from voxtile_datasets.captions.strategies.strategy import (
@@ -20,12 +21,11 @@ from voxtile_datasets.captions.strategies.strategy import (
     StrategyOptions,
 )
 from voxtile_datasets.captions.strategies.structured import Form, words_form
-from voxtile_datasets.captions.strategies.telling import ABSENT, fact_lines, picture_name, scale
 from voxtile_datasets.captions.strategies.tries import Judge, Tried, Try, best_of
 
 if TYPE_CHECKING:
     from voxtile_datasets.captions.checker.check import Fault, Verdict
-    from voxtile_datasets.captions.checker.claims import Claim
+    from voxtile_datasets.captions.checker.extraction.claims import Claim
 
 # What is accepted where a text can only come from the facts, and where it may hold what was seen or said besides.
 FROM_FACTS = ("supported",)

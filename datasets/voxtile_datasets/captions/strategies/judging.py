@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from voxtile.engine.task import Row as TableRow
+from voxtile.corpus.records import Row as TableRow
 from voxtile_datasets.captions.checker.check import NAME, VERSION, Known, Verdict, check
 from voxtile_datasets.captions.checker.choose import choose
 from voxtile_datasets.captions.checker.rows import verdict_row
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary, installed_vocabularies
-from voxtile_datasets.captions.strategies import contexts
+from voxtile_datasets.captions.context import contexts
 from voxtile_datasets.captions.strategies.strategy import Check, Row
 
 _BLANK: dict[str, Any] = {"value": None, "unit": None, "attributes": None, "region_id": None, "code": None}

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
+from voxtile_datasets.captions.context.knowledge import Knowledge
+from voxtile_datasets.captions.context.telling import fact_lines, quoted
 from voxtile_datasets.captions.strategies.instructed import InstructedStrategy, grounded
-from voxtile_datasets.captions.strategies.knowledge import Knowledge
 from voxtile_datasets.captions.strategies.strategy import (
     VERDICTS,
     Ask,
@@ -28,11 +29,10 @@ from voxtile_datasets.captions.strategies.strategy import (
     refuse_none,
 )
 from voxtile_datasets.captions.strategies.structured import fields_form
-from voxtile_datasets.captions.strategies.telling import fact_lines, quoted
 
 if TYPE_CHECKING:
     from voxtile_datasets.captions.checker.check import Verdict
-    from voxtile_datasets.captions.checker.claims import Claim
+    from voxtile_datasets.captions.checker.extraction.claims import Claim
 
 MOST_REGIONS = 6
 REGION_WORDS = 50

@@ -16,16 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from voxtile.corpus.parts import part_paths
+from voxtile.corpus.records import Row
 from voxtile.engine.inline import InlineEngine
 from voxtile.engine.local import Engine
 from voxtile.engine.options import RunOptions
 from voxtile.engine.plan import Job
-from voxtile.engine.task import Item, Outcome, Part, Row
+from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import InputError
+from voxtile_datasets.captions.context.contexts import Contexts, Known
 from voxtile_datasets.captions.providers.cached import CachedProvider
 from voxtile_datasets.captions.providers.provider import ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request
-from voxtile_datasets.captions.strategies.contexts import Contexts, Known
 from voxtile_datasets.captions.strategies.judging import Judging
 from voxtile_datasets.captions.strategies.strategy import Draft, Missing, Strategy, UnsuitableError
 

@@ -17,7 +17,7 @@ from voxtile_datasets.captions.providers.request import Reply, Request
 
 if TYPE_CHECKING:
     from voxtile_datasets.captions.checker.check import Verdict
-    from voxtile_datasets.captions.strategies.prompts import PromptBook
+    from voxtile_datasets.captions.context.prompts import PromptBook
 
 Kind: TypeAlias = Literal["rewrite", "fusion", "vlm", "roi"]
 Row: TypeAlias = Mapping[str, Any]

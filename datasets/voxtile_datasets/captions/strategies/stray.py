@@ -14,10 +14,10 @@ from functools import cache
 
 from voxtile.words.tokens import normal_form
 from voxtile_datasets.captions.checker.choose import choose
-from voxtile_datasets.captions.checker.grammar import load_grammar
+from voxtile_datasets.captions.checker.extraction.grammar import load_grammar
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary, installed_vocabularies
+from voxtile_datasets.captions.context.prompts import Prompt
 from voxtile_datasets.captions.sentences import Fact, picture_names, wordings_of
-from voxtile_datasets.captions.strategies.prompts import Prompt
 from voxtile_datasets.captions.strategies.strategy import SampleContext
 from voxtile_datasets.captions.wordings import POLARITIES, bank_for, installed_banks
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from voxtile.errors import ConfigError
+from voxtile_datasets.captions.context.telling import longest, quoted
 from voxtile_datasets.captions.providers.request import Reply, Request
 from voxtile_datasets.captions.strategies.form import MalformedReplyError
 from voxtile_datasets.captions.strategies.instructed import OPEN, InstructedStrategy, claim_key, forgiving
@@ -28,7 +29,6 @@ from voxtile_datasets.captions.strategies.strategy import (
     refuse_none,
 )
 from voxtile_datasets.captions.strategies.structured import fields_form
-from voxtile_datasets.captions.strategies.telling import longest, quoted
 
 if TYPE_CHECKING:
     from voxtile_datasets.captions.checker.check import Verdict

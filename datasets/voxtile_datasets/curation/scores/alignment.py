@@ -10,8 +10,9 @@ from typing import Any
 
 from voxtile.corpus.parts import read_parts, table_schema
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Row
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.engine.task import Item, Outcome, Row
+from voxtile.engine.task import Item, Outcome
 from voxtile.errors import InputError
 
 # Nothing in an open scope speaks for or against an unknown claim; a closed one speaks against an unsupported claim.

@@ -14,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Row
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.engine.task import Row
 from voxtile.errors import ConfigError
 from voxtile_datasets.curation.scores.task import ScoreTask
 from voxtile_datasets.curation.vectors import embedding_model, vectors_by_uid
 
 if TYPE_CHECKING:
-    from voxtile.embed.own import DualExtractor
+    from voxtile.stages.embed.own import DualExtractor
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ def score_clip(corpus: Path, *, model: str, batch_size: int = 64, retry: bool = 
             f"--from clip needs the vectors of the pictures, and '{corpus}' has none; "
             f"run voxtile embed {corpus} {model}"
         )
-    from voxtile.embed.extractor import load_extractor
-    from voxtile.embed.own import DualExtractor
+    from voxtile.stages.embed.extractor import load_extractor
+    from voxtile.stages.embed.own import DualExtractor
 
     extractor = load_extractor(model)
     if not isinstance(extractor, DualExtractor):

@@ -12,11 +12,11 @@ import numpy.typing as npt
 from PIL import Image
 from scipy.ndimage import laplace
 
-from voxtile.corpus.leakage_pixels import LEAST_CONTRAST, perceptual_hashes, sample_picture, small_grey
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Row
 from voxtile.corpus.schema import SAMPLES
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.engine.task import Row
+from voxtile.stages.leakage.pixels import LEAST_CONTRAST, perceptual_hashes, sample_picture, small_grey
 from voxtile_datasets.curation.pictures import HIGH, LOW
 from voxtile_datasets.curation.scores.task import ScoreTask
 

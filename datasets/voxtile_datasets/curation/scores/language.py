@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Row
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.engine.task import Row
 from voxtile.errors import ConfigError, MissingExtraError
 from voxtile_datasets.curation.scores.task import ScoreTask
 

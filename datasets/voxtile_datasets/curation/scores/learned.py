@@ -22,8 +22,8 @@ from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
 from voxtile.console import output
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Row
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.engine.task import Row
 from voxtile.errors import ConfigError
 from voxtile_datasets.curation.conditions import matching_samples
 from voxtile_datasets.curation.links import Mask

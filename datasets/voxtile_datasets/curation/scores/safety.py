@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.view_text import normalised
+from voxtile.corpus.records import Row
+from voxtile.corpus.view.text import normalised
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.engine.task import Row
 from voxtile.errors import ConfigError, cause_of
 from voxtile_datasets.curation.scores.task import ScoreTask
 

@@ -9,8 +9,9 @@ from typing import Any, Literal, Protocol
 
 from voxtile.corpus.parts import read_parts, table_schema
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Row
 from voxtile.corpus.schema import OVERVIEW
-from voxtile.engine.task import Item, Outcome, Row
+from voxtile.engine.task import Item, Outcome
 from voxtile.errors import InputError
 
 _KEYS = {"samples": "uid", "captions": "caption_id"}

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Row
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.engine.task import Row
 from voxtile_datasets.curation.scores.task import ScoreTask
 
 _WORD = re.compile(r"\w+(?:[.,'’-]\w+)*", re.UNICODE)

@@ -8,8 +8,8 @@ from typing import Any
 from voxtile.console import output
 from voxtile.engine.run import RunOptions, run_task
 from voxtile_datasets.intake.planner import Planner
+from voxtile_medical.dicom.header.tree import read_tree
 from voxtile_medical.dicom.task import DicomTask
-from voxtile_medical.dicom.tree import read_tree
 from voxtile_medical.segmentations.attach import run_masks
 from voxtile_medical.segmentations.samples import MaskNames
 from voxtile_medical.segmentations.task import MaskTask

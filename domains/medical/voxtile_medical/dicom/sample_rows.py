@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from voxtile.engine.task import Row
-from voxtile_medical.dicom.attributes import attributes_of
-from voxtile_medical.dicom.element_values import Value, Values
-from voxtile_medical.dicom.frames import Frame
-from voxtile_medical.dicom.headers import FileHeader
-from voxtile_medical.dicom.pixels import PixelLayout
-from voxtile_medical.dicom.stored import Scale, padding_range
+from voxtile.corpus.records import Row
+from voxtile_medical.dicom.header.attributes import attributes_of
+from voxtile_medical.dicom.header.element_values import Value, Values
+from voxtile_medical.dicom.header.headers import FileHeader
+from voxtile_medical.dicom.planes.frames import Frame
+from voxtile_medical.dicom.planes.pixels import PixelLayout
+from voxtile_medical.dicom.planes.stored import Scale, padding_range
 from voxtile_medical.suv.compute import SuvChoice
 
 

@@ -7,19 +7,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from voxtile.engine.task import Item, Outcome, Part, Row
+from voxtile.corpus.records import Row
+from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import InputError
 from voxtile_datasets.intake.deidentify_text import scrub
 from voxtile_datasets.intake.planner import SPLIT_SCHEME, Planner
 from voxtile_datasets.intake.reports_file import raw_captions
-from voxtile_medical.dicom.headers import FileHeader, NotUsable
+from voxtile_medical.dicom.header.headers import FileHeader, NotUsable
+from voxtile_medical.dicom.header.tree import DicomTree, is_mask, read_tree
 from voxtile_medical.dicom.impossible import bad_files
 from voxtile_medical.dicom.kinds import VOLUME_MODALITIES, kind_of, refuse_burned_in
 from voxtile_medical.dicom.pictures import picture_samples
 from voxtile_medical.dicom.sample_rows import SeriesContext
 from voxtile_medical.dicom.samples import volume_samples
 from voxtile_medical.dicom.series import Series, group_series, pack, unpack
-from voxtile_medical.dicom.tree import DicomTree, is_mask, read_tree
 from voxtile_medical.series_roles.facts import role_facts
 from voxtile_medical.suv.compute import SuvChoice
 from voxtile_medical.verdicts import Verdict

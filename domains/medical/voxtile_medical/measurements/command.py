@@ -13,8 +13,8 @@ from rich.table import Table
 
 from voxtile.console import output
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Row
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.engine.task import Row
 from voxtile.errors import ConfigError
 from voxtile_medical.measurements.measured import MAX_PARTS
 from voxtile_medical.measurements.rules import FINDINGS, MEASUREMENTS

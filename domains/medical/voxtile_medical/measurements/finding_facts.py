@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from voxtile.engine.task import Row
+from voxtile.corpus.records import Row
 from voxtile_medical.measurements.anatomy import Kind
 from voxtile_medical.measurements.intensity import Values, intensity
 from voxtile_medical.measurements.neighbours import Place, box_distance, contact_mm2, distance, places_of

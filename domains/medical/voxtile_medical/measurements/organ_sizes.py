@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from voxtile.engine.task import Row
+from voxtile.corpus.records import Row
 from voxtile_medical.measurements.anatomy import SIDES
 from voxtile_medical.measurements.calibre import largest_calibre
 from voxtile_medical.measurements.diameters import patient_bounds

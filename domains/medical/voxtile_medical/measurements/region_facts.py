@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from voxtile.engine.task import Row
+from voxtile.corpus.records import Row
 from voxtile_medical.measurements.anatomy import Named
 from voxtile_medical.measurements.diameters import AxialDiameters, Diameter, patient_bounds
 from voxtile_medical.measurements.intensity import Intensity, Values

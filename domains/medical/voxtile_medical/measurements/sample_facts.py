@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from voxtile.engine.task import Row
+from voxtile.corpus.records import Row
 from voxtile_medical.measurements.anatomy import load_anatomy
 from voxtile_medical.measurements.finding_facts import Surroundings, finding_facts, side_fact
 from voxtile_medical.measurements.grid import Grid

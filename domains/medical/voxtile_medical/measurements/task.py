@@ -16,8 +16,9 @@ import pyarrow.compute as pc
 
 from voxtile.corpus.parts import part_paths
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Row
 from voxtile.corpus.schema import STRUCTURE
-from voxtile.engine.task import Item, Outcome, Part, Row
+from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import CorpusError, InputError
 from voxtile_medical.measurements.anatomy import load_anatomy
 from voxtile_medical.measurements.grid import Grid

@@ -17,8 +17,9 @@ from rich.table import Table
 from voxtile.console import output
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Mask, Row
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.engine.task import Item, Mask, Outcome, Part, Row
+from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import InputError
 from voxtile_medical.mentions.growing import SuvVolume, box_of
 from voxtile_medical.mentions.match import Matched, Refused, match

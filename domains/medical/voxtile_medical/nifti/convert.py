@@ -8,7 +8,7 @@ from typing import Any, Literal
 from voxtile.console import output
 from voxtile.engine.run import RunOptions, run_task
 from voxtile_datasets.intake.planner import Planner
-from voxtile_medical.dicom.scan import list_files
+from voxtile_medical.dicom.header.scan import list_files
 from voxtile_medical.nifti.files import is_nifti_name
 from voxtile_medical.nifti.layouts import read_layout
 from voxtile_medical.nifti.task import LABELS, LABELS_ADVICE, NiftiTask, find_label_maps

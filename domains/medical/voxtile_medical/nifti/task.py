@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from voxtile.corpus.identity import printable, sample_uid
-from voxtile.engine.task import Item, Outcome, Row, Sample
+from voxtile.corpus.records import Row, Sample
+from voxtile.engine.task import Item, Outcome
 from voxtile.errors import InputError
 from voxtile_datasets.intake.deidentify_text import scrub
 from voxtile_datasets.intake.planner import SPLIT_SCHEME, Planner
 from voxtile_datasets.intake.reports_file import raw_captions
-from voxtile_medical.dicom.scan import ODD_NAME, list_files
+from voxtile_medical.dicom.header.scan import ODD_NAME, list_files
 from voxtile_medical.nifti.files import is_label_name, is_nifti_name, modality_of, stem_of
 from voxtile_medical.nifti.header import NiftiHeader, NoAffine, is_packed, read_nifti_header
 from voxtile_medical.nifti.layouts import Layout, read_layout

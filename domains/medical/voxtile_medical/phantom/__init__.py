@@ -1,1 +1,1 @@
-"""The CT phantom: a synthetic torso as DICOM, with findings, reports, masks and known truth."""
+"""Phantoms: synthetic patients as DICOM, with known truth."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from voxtile.testing.phantom_noise import stream
-from voxtile.testing.phantom_truth import content_uid
-from voxtile.testing.phantom_wording import pick
+from voxtile.phantom.noise import stream
+from voxtile.phantom.truth import content_uid
+from voxtile.phantom.wording import pick
 
 _STREAM = 4
 _FAMILY = (

@@ -15,8 +15,8 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset, write_file_meta_info
 from pydicom.uid import UID
 
-from voxtile.testing.phantom_truth import UID_LENGTH
-from voxtile_medical.dicom.headers import PHANTOM_WRITER
+from voxtile.phantom.truth import UID_LENGTH
+from voxtile_medical.dicom.header.headers import PHANTOM_WRITER
 
 DECIMAL_WIDTH = 11
 IMPLEMENTATION_UID = "2.25.193400227563298716004911760533380116472"

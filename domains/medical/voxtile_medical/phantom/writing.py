@@ -10,8 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
-from voxtile.testing.phantom_truth import write_table, write_truth
-from voxtile.testing.phantom_writing import check_request, in_order
+from voxtile.phantom.truth import write_table, write_truth
+from voxtile.phantom.writing import check_request, in_order
 
 
 @dataclass(frozen=True)

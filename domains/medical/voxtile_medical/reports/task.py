@@ -12,8 +12,9 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Row
 from voxtile.corpus.schema import MEASURED
-from voxtile.engine.task import Item, Outcome, Part, Row
+from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import InputError
 from voxtile_medical.reports.attributes import Attributes
 from voxtile_medical.reports.extract import ReportFact, read_report

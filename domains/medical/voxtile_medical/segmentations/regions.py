@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from voxtile.corpus.identity import sample_uid
+from voxtile.corpus.records import Mask, Row
 from voxtile.corpus.schema import STRUCTURE
-from voxtile.engine.task import Mask, Outcome, Part, Row
+from voxtile.engine.task import Outcome, Part
 from voxtile_medical.segmentations.names import Structure
 from voxtile_medical.segmentations.placement import Grid, Piece
 

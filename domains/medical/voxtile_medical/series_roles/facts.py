@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from voxtile.corpus.records import Row
 from voxtile.corpus.schema import ROLE
-from voxtile.engine.task import Row
 from voxtile_medical.series_roles.ct import ct_roles
 from voxtile_medical.series_roles.mr import mr_roles
 from voxtile_medical.series_roles.pet import pet_roles

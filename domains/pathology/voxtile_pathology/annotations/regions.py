@@ -11,7 +11,7 @@ import shapely
 from shapely.geometry import box as rectangle
 
 from voxtile.corpus.identity import sample_uid
-from voxtile.engine.task import Mask
+from voxtile.corpus.records import Mask
 from voxtile_pathology.annotations.annotation import Annotation
 from voxtile_pathology.annotations.raster import mask_box, rasterise
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from voxtile.corpus.identity import sample_uid
+from voxtile.corpus.records import Mask, Row, Sample
 from voxtile.corpus.schema import OVERVIEW
-from voxtile.engine.task import Item, Mask, Outcome, Row, Sample
+from voxtile.engine.task import Item, Outcome
 from voxtile_datasets.intake.planner import SPLIT_SCHEME
 from voxtile_pathology.annotations.regions import mask_region
 from voxtile_pathology.convert.patches import encode

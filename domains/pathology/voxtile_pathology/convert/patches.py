@@ -13,9 +13,9 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-from voxtile.corpus.edges import file_edges
-from voxtile.corpus.identity import sample_uid
-from voxtile.engine.task import Item, Mask, Outcome, Part, Row, Sample
+from voxtile.corpus.identity import file_edges, sample_uid
+from voxtile.corpus.records import Mask, Row, Sample
+from voxtile.engine.task import Item, Outcome, Part
 from voxtile_datasets.intake.planner import SPLIT_SCHEME
 from voxtile_datasets.intake.reports_file import raw_captions
 from voxtile_pathology.annotations.model import read_annotations

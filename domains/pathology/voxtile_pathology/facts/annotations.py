@@ -19,8 +19,9 @@ from shapely.geometry.base import BaseGeometry
 from voxtile.console import output
 from voxtile.corpus.identity import KeyMap, key_map_path
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Row
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.engine.task import Item, Outcome, Row
+from voxtile.engine.task import Item, Outcome
 from voxtile.errors import ConfigError, InputError
 from voxtile_pathology.annotations.model import find_annotations, read_annotations
 

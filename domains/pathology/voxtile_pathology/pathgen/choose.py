@@ -157,7 +157,7 @@ def _patches(corpus: Path) -> pa.Table:
 def _phrase_vectors(model: str, texts: tuple[str, ...]) -> tuple[tuple[float, ...], ...]:
     if not texts:
         return ()
-    from voxtile.models.load import load_model  # torch, which workers do without
+    from voxtile.inference.load import load_model  # torch, which workers do without
 
     return tuple(tuple(row) for row in load_model(model).encode_texts(list(texts)).float().tolist())
 

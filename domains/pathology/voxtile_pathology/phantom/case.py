@@ -10,8 +10,8 @@ import numpy.typing as npt
 import shapely
 from shapely.geometry import LineString, MultiPoint, Point, Polygon
 
-from voxtile.testing.phantom_noise import stream
-from voxtile.testing.phantom_wording import shuffled
+from voxtile.phantom.noise import stream
+from voxtile.phantom.wording import shuffled
 
 MPP = 0.5  # micrometres a pixel at level 0, as 20× scanners have it
 FINDINGS: Mapping[str, str] = {

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import track
 from shapely.geometry import mapping
 
-from voxtile.testing.phantom_truth import write_table, write_truth
-from voxtile.testing.phantom_writing import check_request, in_order
+from voxtile.phantom.truth import write_table, write_truth
+from voxtile.phantom.writing import check_request, in_order
 from voxtile_pathology.phantom.case import FINDINGS, MPP, Artefact, Case, Region, draw_case
 from voxtile_pathology.phantom.render import render
 from voxtile_pathology.phantom.reports import write_report

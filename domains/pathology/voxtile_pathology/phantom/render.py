@@ -7,7 +7,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 from shapely.geometry import Polygon
 
-from voxtile.testing.phantom_noise import stream
+from voxtile.phantom.noise import stream
 from voxtile_pathology.phantom.case import PENS, Artefact, Case
 from voxtile_pathology.phantom.stains import Amount, Picture, coloured, draw_stain
 from voxtile_pathology.phantom.tissues import Tissue, paint

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from voxtile.bounded_text import load_yaml
-from voxtile.testing.phantom_noise import stream
-from voxtile.testing.phantom_wording import listing, measure, pick, sentence, shuffled
+from voxtile.phantom.noise import stream
+from voxtile.phantom.wording import listing, measure, pick, sentence, shuffled
 from voxtile_pathology.phantom.case import FINDINGS, MPP, Case
 
 WORDING = Path(__file__).with_name("wording.yaml")

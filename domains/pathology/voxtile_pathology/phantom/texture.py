@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import Image
 from scipy.spatial import cKDTree
 
-from voxtile.testing.phantom_noise import stream
+from voxtile.phantom.noise import stream
 from voxtile_pathology.phantom.stains import Amount
 
 ANGLES = 16  # directions of the stamps of elongated nuclei, over half a turn

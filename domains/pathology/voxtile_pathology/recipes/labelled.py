@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from voxtile.corpus.ingest.table import as_text, read_table
 from voxtile.engine.run import RunOptions
 from voxtile.errors import InputError, MissingExtraError
+from voxtile.stages.ingest.table import as_text, read_table
 from voxtile_pathology.recipes.collection import Collection, Entry, class_of, need
 from voxtile_pathology.recipes.task import build
 

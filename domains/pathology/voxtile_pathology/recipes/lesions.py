@@ -16,8 +16,9 @@ from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Row
 from voxtile.corpus.schema import OVERVIEW
-from voxtile.engine.task import Item, Outcome, Row
+from voxtile.engine.task import Item, Outcome
 from voxtile_datasets.captions.labels import RULE as LABEL_RULE
 from voxtile_pathology.annotations.annotation import Annotation, AnnotationError
 from voxtile_pathology.annotations.model import read_annotations, write_geojson

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from voxtile.bounded_text import load_json
-from voxtile.corpus.ingest.table import Table, read_table
 from voxtile.engine.run import RunOptions
 from voxtile.errors import InputError
+from voxtile.stages.ingest.table import Table, read_table
 from voxtile_datasets.recipes.download import tell_missing
 from voxtile_pathology.recipes.collection import Collection, Entry, need, pictures_below
 from voxtile_pathology.recipes.task import build

@@ -12,13 +12,13 @@ from typing import Any
 
 from rich.console import Console
 
-from voxtile.corpus.edges import file_edges
-from voxtile.corpus.identity import sample_uid
-from voxtile.corpus.ingest.text import caption_rows, check_texts
+from voxtile.corpus.identity import file_edges, sample_uid
+from voxtile.corpus.records import Row, Sample
 from voxtile.corpus.splits import parse_fractions, split_of
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.engine.task import Item, Outcome, Part, Row, Sample
+from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import InputError
+from voxtile.stages.ingest.text import caption_rows, check_texts
 from voxtile_pathology.convert.patches import encode
 from voxtile_pathology.recipes.collection import Collection, need
 from voxtile_pathology.slides.open import find_slides, open_slide

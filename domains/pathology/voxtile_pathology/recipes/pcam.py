@@ -15,10 +15,11 @@ import numpy.typing as npt
 from PIL import Image
 
 from voxtile.corpus.identity import sample_uid
-from voxtile.corpus.ingest.table import read_table
+from voxtile.corpus.records import Row, Sample
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.engine.task import Item, Outcome, Row, Sample
+from voxtile.engine.task import Item, Outcome
 from voxtile.errors import InputError, MissingExtraError
+from voxtile.stages.ingest.table import read_table
 from voxtile_datasets.recipes.download import tell_missing
 from voxtile_pathology.recipes.collection import Collection, need
 from voxtile_pathology.recipes.task import label_rows

@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from voxtile.corpus.ingest.table import read_table
 from voxtile.corpus.splits import split_of
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import InputError
+from voxtile.stages.ingest.table import read_table
 from voxtile_datasets.recipes.download import some_of, tell
 from voxtile_pathology.convert.convert import convert_wsi
 from voxtile_pathology.recipes.collection import Collection

@@ -15,14 +15,14 @@ from PIL import Image
 from rich.console import Console
 
 from voxtile.corpus.codecs import MAX_PICTURE_PIXELS
-from voxtile.corpus.edges import file_edges
-from voxtile.corpus.identity import sample_uid
-from voxtile.corpus.ingest.picture import PictureError, read_picture
-from voxtile.corpus.ingest.text import caption_rows, check_texts
+from voxtile.corpus.identity import file_edges, sample_uid
+from voxtile.corpus.records import Row, Sample
 from voxtile.corpus.splits import parse_fractions, split_of
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.engine.task import Item, Outcome, Part, Row, Sample
+from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import InputError
+from voxtile.stages.ingest.picture import PictureError, read_picture
+from voxtile.stages.ingest.text import caption_rows, check_texts
 from voxtile_datasets.recipes.download import such_as, tell_classes, tell_incomplete
 from voxtile_pathology.annotations.regions import mask_region
 from voxtile_pathology.recipes.collection import Collection, Entry

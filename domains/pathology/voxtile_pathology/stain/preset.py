@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from voxtile.data.image import ImagePreset
-from voxtile.data.preset import SampleSource
+from voxtile.data.presets.base import SampleSource
+from voxtile.data.presets.image import ImagePreset
 from voxtile.errors import PresetError
 from voxtile_pathology.stain.augment import StainAugment
 

@@ -12,10 +12,11 @@ import numpy as np
 from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.parts import read_parts, table_schema
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Row
 from voxtile.corpus.schema import OVERVIEW
 from voxtile.corpus.source import StoredSample
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.engine.task import Item, Outcome, Row
+from voxtile.engine.task import Item, Outcome
 from voxtile.errors import ConfigError, InputError
 from voxtile_pathology.stain.density import Pixels
 from voxtile_pathology.stain.estimate import STAIN_METHODS, reinhard

@@ -13,12 +13,13 @@ from rich.console import Console
 from shapely import STRtree, from_wkb
 from shapely.geometry.base import BaseGeometry
 
-from voxtile.corpus.ingest.text import caption_rows, check_texts
 from voxtile.corpus.parts import read_parts, table_schema
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Row
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.engine.task import Item, Outcome, Row
+from voxtile.engine.task import Item, Outcome
 from voxtile.errors import ConfigError, InputError
+from voxtile.stages.ingest.text import caption_rows, check_texts
 from voxtile_remote_sensing.footprints.layer import Layer, read_layer
 
 RULE = "places@1"

@@ -10,8 +10,9 @@ from typing import Any
 
 from voxtile.corpus.parts import part_paths, read_parts, table_schema
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Row
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.engine.task import Item, Outcome, Row
+from voxtile.engine.task import Item, Outcome
 from voxtile.errors import ConfigError, InputError
 from voxtile_remote_sensing.landcover.legend import Legend, legend_names, load_legend
 from voxtile_remote_sensing.landcover.measure import Shares, class_shares

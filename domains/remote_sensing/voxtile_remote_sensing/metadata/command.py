@@ -12,8 +12,9 @@ from typing import Any
 
 from voxtile.corpus.parts import part_paths, read_parts, table_schema
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Row
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.engine.task import Item, Outcome, Row
+from voxtile.engine.task import Item, Outcome
 from voxtile.errors import ConfigError, InputError
 from voxtile_remote_sensing.metadata.gazetteer import Gazetteer, load_gazetteer
 from voxtile_remote_sensing.metadata.sun import parse_moment, season, sun_elevation

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from voxtile.corpus.ingest.table import read_table
 from voxtile.errors import InputError
+from voxtile.stages.ingest.table import read_table
 
 _NAME = ("name", "asciiname", "place", "city", "label")
 _LATITUDE = ("latitude", "lat", "y")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from voxtile.engine.task import Row
+from voxtile.corpus.records import Row
 from voxtile_remote_sensing.osm.facts import MapFact
 from voxtile_remote_sensing.osm.scene import Scene
 from voxtile_remote_sensing.osm.sentences import Claim, Sentence, Writer, digest

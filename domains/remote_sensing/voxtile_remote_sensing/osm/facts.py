@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from voxtile.engine.task import Row
+from voxtile.corpus.records import Row
 from voxtile_remote_sensing.osm.relations import Relation, measure_relations
 from voxtile_remote_sensing.osm.scene import MapObject, Scene
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from rasterio.features import rasterize
 
-from voxtile.engine.task import Mask, Row
+from voxtile.corpus.records import Mask, Row
 from voxtile_remote_sensing.osm.regions import BOX_RULE, REFERRING_RULE
 from voxtile_remote_sensing.osm.scene import MapObject, Scene
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import shapely
 
-from voxtile.engine.task import Row
+from voxtile.corpus.records import Row
 from voxtile.grounding.boxes import box_of_rectangle
 from voxtile_remote_sensing.osm.english import POINTS, compass_point, place_word
 from voxtile_remote_sensing.osm.relations import are_related, direction_between, is_inside

@@ -11,7 +11,8 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from voxtile.corpus.parts import read_parts, table_schema
-from voxtile.engine.task import Item, Mask, Outcome, Row
+from voxtile.corpus.records import Mask, Row
+from voxtile.engine.task import Item, Outcome
 from voxtile_remote_sensing.osm.captions import GENERATOR, caption_row, write_captions
 from voxtile_remote_sensing.osm.facts import RULE, scene_facts, scope_row
 from voxtile_remote_sensing.osm.features import Feature

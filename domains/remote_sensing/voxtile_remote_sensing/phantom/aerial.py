@@ -10,8 +10,8 @@ import numpy as np
 import rasterio
 import yaml
 
-from voxtile.testing.phantom_noise import stream
-from voxtile.testing.phantom_truth import write_truth
+from voxtile.phantom.noise import stream
+from voxtile.phantom.truth import write_truth
 from voxtile_remote_sensing.phantom.aerial_square import CONCEPTS, GSD_M, SIDE_M, AerialSquare, paint_aerial
 from voxtile_remote_sensing.phantom.map_extract import (
     LabelledSquare,

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 from shapely.geometry import LineString, Polygon, box
 
-from voxtile.testing.phantom_noise import value_noise
+from voxtile.phantom.noise import value_noise
 
 SIDE_M = 96.0
 GSD_M = 1.0

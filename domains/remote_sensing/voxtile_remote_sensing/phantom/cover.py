@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from voxtile.testing.phantom_noise import value_noise
+from voxtile.phantom.noise import value_noise
 
 Plane = npt.NDArray[np.float32]
 BoolPlane = npt.NDArray[np.bool_]

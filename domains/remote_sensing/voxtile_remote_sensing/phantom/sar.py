@@ -11,8 +11,8 @@ import numpy.typing as npt
 import rasterio
 import yaml
 
-from voxtile.testing.phantom_noise import stream
-from voxtile.testing.phantom_truth import write_truth
+from voxtile.phantom.noise import stream
+from voxtile.phantom.truth import write_truth
 from voxtile_remote_sensing.phantom.map_extract import (
     LabelledSquare,
     MapObject,

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import rasterio
 
-from voxtile.testing.phantom_noise import stream
-from voxtile.testing.phantom_truth import write_truth
+from voxtile.phantom.noise import stream
+from voxtile.phantom.truth import write_truth
 from voxtile_remote_sensing.phantom.cover import CONCEPTS, KINDS, PIXELS, Square
 from voxtile_remote_sensing.phantom.map_extract import (
     LabelledSquare,

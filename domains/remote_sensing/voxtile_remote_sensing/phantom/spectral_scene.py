@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from voxtile.testing.phantom_noise import stream, value_noise
+from voxtile.phantom.noise import stream, value_noise
 from voxtile_remote_sensing.phantom.cover import CONCEPTS, KINDS, PIXELS, BoolPlane, Plane, Square, paint_square
 from voxtile_remote_sensing.phantom.places import Place, place_of
 from voxtile_remote_sensing.phantom.spectra import BANDS, RESOLUTION_M, SPECTRA, haze, local_spectrum

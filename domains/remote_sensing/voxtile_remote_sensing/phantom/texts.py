@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from voxtile.bounded_text import load_yaml
-from voxtile.testing.phantom_wording import sentence, shuffled, slots
+from voxtile.phantom.wording import sentence, shuffled, slots
 from voxtile_remote_sensing.osm.english import share_percent
 
 TEXTS = 3

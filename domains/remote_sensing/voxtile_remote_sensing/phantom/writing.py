@@ -9,7 +9,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import track
 
-from voxtile.testing import phantom_writing
+from voxtile.phantom import writing as phantom_writing
 
 T = TypeVar("T")
 _MOST = 9_999

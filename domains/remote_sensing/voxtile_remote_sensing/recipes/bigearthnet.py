@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from voxtile.engine.run import RunOptions
-from voxtile_remote_sensing.recipes.band_files import BandFiles, Sensor
-from voxtile_remote_sensing.recipes.classes import BIGEARTHNET, concepts
 from voxtile_remote_sensing.recipes.dataset import Dataset
+from voxtile_remote_sensing.recipes.layouts.band_files import BandFiles, Sensor
+from voxtile_remote_sensing.recipes.layouts.classes import BIGEARTHNET, concepts
 from voxtile_remote_sensing.recipes.task import build
 
 DATASET = Dataset(

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from voxtile.engine.run import RunOptions
-from voxtile_remote_sensing.recipes.colour_triples import ColourTriples
 from voxtile_remote_sensing.recipes.dataset import Dataset
+from voxtile_remote_sensing.recipes.layouts.colour_triples import ColourTriples
 from voxtile_remote_sensing.recipes.task import build
 
 DATASET = Dataset(

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from voxtile.engine.task import Row
+from voxtile.corpus.records import Row
 
 # Spellings of the official splits.
 SPLITS: Mapping[str, str] = {

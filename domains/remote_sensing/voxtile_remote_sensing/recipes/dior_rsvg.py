@@ -7,7 +7,7 @@ from typing import Any
 
 from voxtile.engine.run import RunOptions
 from voxtile_remote_sensing.recipes.dataset import Dataset
-from voxtile_remote_sensing.recipes.grounding import VocExpressions
+from voxtile_remote_sensing.recipes.layouts.grounding import VocExpressions
 from voxtile_remote_sensing.recipes.task import build
 
 # Folders, and splits by the number of the expression over all annotation files in order: README.md and data_loader.py

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from voxtile.engine.run import RunOptions
-from voxtile_remote_sensing.recipes.classes import FMOW, concepts
 from voxtile_remote_sensing.recipes.dataset import Dataset
-from voxtile_remote_sensing.recipes.fmow_folders import FmowFolders
+from voxtile_remote_sensing.recipes.layouts.classes import FMOW, concepts
+from voxtile_remote_sensing.recipes.layouts.fmow_folders import FmowFolders
 from voxtile_remote_sensing.recipes.task import build
 
 # Classes, form of the boxes (left, top, width, height) and licence: README.md of the source. The ground truth of the

@@ -7,7 +7,7 @@ from typing import Any
 
 from voxtile.engine.run import RunOptions
 from voxtile_remote_sensing.recipes.dataset import Dataset
-from voxtile_remote_sensing.recipes.tar_pairs import TarPairs
+from voxtile_remote_sensing.recipes.layouts.tar_pairs import TarPairs
 from voxtile_remote_sensing.recipes.task import build
 
 # Columns, splits and the command that makes the tars: README.md of https://github.com/Orion-AI-Lab/GAIA; licence:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from voxtile.engine.run import RunOptions
-from voxtile_remote_sensing.recipes.caption_json import CaptionJson
-from voxtile_remote_sensing.recipes.classes import RESISC45, concepts
 from voxtile_remote_sensing.recipes.dataset import Dataset
+from voxtile_remote_sensing.recipes.layouts.caption_json import CaptionJson
+from voxtile_remote_sensing.recipes.layouts.classes import RESISC45, concepts
 from voxtile_remote_sensing.recipes.task import build
 
 DATASET = Dataset(

@@ -7,7 +7,7 @@ from typing import Any
 
 from voxtile.engine.run import RunOptions
 from voxtile_remote_sensing.recipes.dataset import Dataset
-from voxtile_remote_sensing.recipes.tar_pairs import TarPairs
+from voxtile_remote_sensing.recipes.layouts.tar_pairs import TarPairs
 from voxtile_remote_sensing.recipes.task import build
 
 # Names of the tars and of their members: dataloader.py of the source; licence: https://huggingface.co/datasets/Zilun/RS5M.

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from voxtile.engine.run import RunOptions
-from voxtile_remote_sensing.recipes.class_folders import ClassFolders
-from voxtile_remote_sensing.recipes.classes import RSSCN7, concepts
 from voxtile_remote_sensing.recipes.dataset import Dataset
+from voxtile_remote_sensing.recipes.layouts.class_folders import ClassFolders
+from voxtile_remote_sensing.recipes.layouts.classes import RSSCN7, concepts
 from voxtile_remote_sensing.recipes.task import build
 
 DATASET = Dataset(

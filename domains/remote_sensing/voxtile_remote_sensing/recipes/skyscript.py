@@ -8,7 +8,7 @@ from typing import Any
 
 from voxtile.engine.run import RunOptions
 from voxtile_remote_sensing.recipes.dataset import Dataset
-from voxtile_remote_sensing.recipes.pair_table import PairTables
+from voxtile_remote_sensing.recipes.layouts.pair_table import PairTables
 from voxtile_remote_sensing.recipes.task import build
 
 # Folders, columns, names of the tables and of the pictures (object, source, year): README.md and LICENSE of the source.

@@ -13,10 +13,10 @@ from typing import Any
 from voxtile.engine.run import RunOptions
 from voxtile.errors import ConfigError, InputError
 from voxtile_datasets.recipes.download import spelling_key
-from voxtile_remote_sensing.recipes import classes
 from voxtile_remote_sensing.recipes.dataset import Dataset, Entry, Pixels
-from voxtile_remote_sensing.recipes.pair_table import PairTables
-from voxtile_remote_sensing.recipes.reading import read_lines
+from voxtile_remote_sensing.recipes.layouts import classes
+from voxtile_remote_sensing.recipes.layouts.pair_table import PairTables
+from voxtile_remote_sensing.recipes.layouts.reading import read_lines
 from voxtile_remote_sensing.recipes.task import build
 
 _SOURCE = "https://github.com/wangzhecheng/SkyScript (Wang et al., AAAI 2024), benchmark/{file}"

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from voxtile.engine.run import RunOptions
-from voxtile_remote_sensing.recipes.building_footprints import BuildingFootprints
 from voxtile_remote_sensing.recipes.dataset import Dataset
+from voxtile_remote_sensing.recipes.layouts.building_footprints import BuildingFootprints
 from voxtile_remote_sensing.recipes.task import build
 
 # Folders: torchgeo.datasets.SpaceNet1, SpaceNet2 and SpaceNet6. SpaceNet 4's pictures have four bands and are not read.

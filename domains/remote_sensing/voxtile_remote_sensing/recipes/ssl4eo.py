@@ -9,7 +9,7 @@ from typing import Any
 from voxtile.engine.run import RunOptions
 from voxtile.errors import ConfigError
 from voxtile_remote_sensing.recipes.dataset import Dataset
-from voxtile_remote_sensing.recipes.seasonal_zarr import MODALITIES, SeasonalZarr
+from voxtile_remote_sensing.recipes.layouts.seasonal_zarr import MODALITIES, SeasonalZarr
 from voxtile_remote_sensing.recipes.task import build
 
 # Variables of the Zarr files: README.md of https://github.com/DLR-MF-DAS/SSL4EO-S12-v1.1; columns of the captions: the

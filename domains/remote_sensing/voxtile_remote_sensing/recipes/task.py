@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from voxtile.corpus.edges import file_edges
-from voxtile.corpus.identity import sample_uid
-from voxtile.corpus.ingest.picture import PictureError
-from voxtile.corpus.ingest.text import caption_rows, check_texts
+from voxtile.corpus.identity import file_edges, sample_uid
+from voxtile.corpus.records import Row, Sample
 from voxtile.corpus.splits import parse_fractions, split_of
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.engine.task import Item, Outcome, Row, Sample
+from voxtile.engine.task import Item, Outcome
 from voxtile.errors import InputError
+from voxtile.stages.ingest.picture import PictureError
+from voxtile.stages.ingest.text import caption_rows, check_texts
 from voxtile_datasets.recipes.download import such_as, tell_classes, tell_incomplete
 from voxtile_remote_sensing.recipes.dataset import Box, Dataset, Entry, Pixels
 

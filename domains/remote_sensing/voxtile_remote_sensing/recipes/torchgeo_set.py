@@ -10,8 +10,8 @@ from typing import Any
 from voxtile.engine.run import RunOptions
 from voxtile.errors import ConfigError
 from voxtile_remote_sensing.recipes.dataset import Dataset
+from voxtile_remote_sensing.recipes.layouts.torchgeo_samples import TorchgeoSamples, dataset_class
 from voxtile_remote_sensing.recipes.task import build
-from voxtile_remote_sensing.recipes.torchgeo_samples import TorchgeoSamples, dataset_class
 
 
 def build_torchgeo(

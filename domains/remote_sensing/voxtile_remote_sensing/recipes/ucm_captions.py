@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from voxtile.engine.run import RunOptions
-from voxtile_remote_sensing.recipes.caption_json import CaptionJson
 from voxtile_remote_sensing.recipes.dataset import Dataset
+from voxtile_remote_sensing.recipes.layouts.caption_json import CaptionJson
 from voxtile_remote_sensing.recipes.task import build
 
 DATASET = Dataset(

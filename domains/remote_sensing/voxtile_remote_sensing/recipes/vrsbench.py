@@ -7,7 +7,7 @@ from typing import Any
 
 from voxtile.engine.run import RunOptions
 from voxtile_remote_sensing.recipes.dataset import Dataset
-from voxtile_remote_sensing.recipes.grounding import VrsBenchFolders
+from voxtile_remote_sensing.recipes.layouts.grounding import VrsBenchFolders
 from voxtile_remote_sensing.recipes.task import build
 
 # Licence: README.md of https://github.com/lx709/VRSBench.

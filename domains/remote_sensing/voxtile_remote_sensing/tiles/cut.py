@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from voxtile.corpus.codecs import compress
-from voxtile.engine.task import Mask, Outcome, Part, Row, Sample
+from voxtile.corpus.records import Mask, Row, Sample
+from voxtile.engine.task import Outcome, Part
 from voxtile_remote_sensing.scenes.protocol import Grid, Scene
 from voxtile_remote_sensing.splits.blocks import BlockSplits
 from voxtile_remote_sensing.tiles.grid import Cell, is_inside

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from rasterio.windows import Window
 
-from voxtile.corpus.edges import file_edges
-from voxtile.engine.task import Row, Sample
+from voxtile.corpus.identity import file_edges
+from voxtile.corpus.records import Row, Sample
 from voxtile.errors import CorpusError
 from voxtile_remote_sensing.scenes.protocol import Layer, SceneBand, SceneError, SceneOptions
 from voxtile_remote_sensing.scenes.raster import RasterPixels

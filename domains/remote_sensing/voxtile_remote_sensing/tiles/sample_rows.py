@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from voxtile.corpus.identity import sample_uid
-from voxtile.engine.task import Row
+from voxtile.corpus.records import Row
 from voxtile_remote_sensing.scenes.protocol import Scene
 from voxtile_remote_sensing.tiles.grid import METRES_PER_DEGREE, corners_of, is_within, metres_per_unit, transform_of
 from voxtile_remote_sensing.tiles.layers import Group, fill_value

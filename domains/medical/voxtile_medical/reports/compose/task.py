@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from voxtile.corpus.parts import part_paths, read_parts, table_schema
-from voxtile.engine.task import Item, Outcome, Row
+from voxtile.corpus.records import Row
+from voxtile.engine.task import Item, Outcome
 from voxtile.errors import InputError
 from voxtile.words.tokens import words_of
 from voxtile_medical.reports.attributes import Attributes

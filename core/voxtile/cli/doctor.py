@@ -1,0 +1,185 @@
+"""What is installed here, and what could get in the way."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from voxtile.domain import Command, discover, resolve
+from voxtile.extras import requirements
+
+SAFE_BLOSC2 = (4, 14, 1)  # older versions could run code in a hostile frame on opening
+OK, WARNING = "ok", "look"
+
+
+def list_domains() -> None:
+    """List the installed domains, what each one offers, and plugins that failed to load."""
+    domains, broken = discover()
+    for domain in domains.values():
+        _write(f"{domain.name}: {domain.title}")
+        tables = {
+            "convert": domain.converters,
+            "phantom": domain.phantoms,
+            "build": domain.recipes,
+            "facts --from": domain.facts,
+            "score --from": domain.scores,
+            "describe --with": domain.describers,
+            "export --to": domain.exports,
+            "configs": domain.configs(),
+            "for GPUs": domain.production_configs(),
+            "tasks": domain.tasks(),
+        }
+        for title, table in tables.items():
+            prefix = f"{domain.name}/" if title in ("configs", "for GPUs", "tasks") else ""
+            if table:
+                _write(f"  {title + ':':<14} {', '.join(prefix + name for name in table)}")
+        if domain.missing_files:
+            _write(f"  look:          {domain.missing_files}")
+    for plugin in broken:
+        _write(f"{plugin.name}: failed to load: {plugin.reason}")
+
+
+def print_config_file(name: str) -> None:
+    """Print a training config, to be copied and changed.
+
+    Args:
+        name: e.g. medical/ct; 'voxtile domains' lists them.
+
+    Raises:
+        ConfigError: there is no such config.
+    """
+    _write(resolve(name, kind="config").read_text(encoding="utf-8").rstrip("\n"))
+
+
+def doctor() -> None:
+    """Check the installation: versions, extras, codecs, processors, memory, disk, GPU, and the `lightning` script."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from voxtile.console import output
+
+    table = Table(show_header=False)
+    for _ in range(3):
+        table.add_column(overflow="fold")
+    for what, verdict, detail in _findings():
+        table.add_row(escape(what), f"[{'green' if verdict == OK else 'yellow'}]{verdict}[/]", escape(detail))
+    output().print(table)
+
+
+def _findings() -> Iterator[tuple[str, str, str]]:
+    yield "python", OK, f"{platform.python_version()} at {sys.executable}"
+    for package in ("voxtile", "torch", "lightning", "open_clip_torch", "numpy", "pyarrow", "duckdb"):
+        yield package, *_version(package)
+    yield "blosc2", *_blosc2()
+    yield from _extras()
+    yield "DICOM codecs", *_dicom_codecs()
+    yield "language model", OK, Command("voxtile_datasets.captions.providers.gemma:about", "").load()()
+    yield from _plugins()
+    yield "lightning script", *_lightning_script()
+    yield from _machine()
+    yield "GPU", *_gpu()
+
+
+def _version(package: str) -> tuple[str, str]:
+    try:
+        return OK, importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return WARNING, "not installed"
+
+
+def _blosc2() -> tuple[str, str]:
+    verdict, version = _version("blosc2")
+    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+    if verdict == OK and numbers < SAFE_BLOSC2:
+        return WARNING, f"{version} can run code in a hostile file; pip install 'blosc2>=4.14.1'"
+    return verdict, version
+
+
+def _extras() -> Iterator[tuple[str, str, str]]:
+    distribution = importlib.metadata.distribution("voxtile")
+    for extra in distribution.metadata.get_all("Provides-Extra") or []:
+        wanted = [package for name, package in requirements() if name == extra]
+        missing = [name for name in wanted if _version(name)[0] != OK]
+        if missing:
+            yield f"extra {extra}", WARNING, f"lacks {', '.join(missing)}; pip install 'voxtile[{extra}]'"
+        else:
+            yield f"extra {extra}", OK, "installed" if wanted else "needs nothing yet"
+
+
+def _dicom_codecs() -> tuple[str, str]:
+    if importlib.util.find_spec("pydicom") is None:
+        return WARNING, "pydicom is not installed; pip install 'voxtile[medical]'"
+    from pydicom import uid
+    from pydicom.pixels.decoders.base import get_decoder
+
+    families = (
+        uid.UncompressedTransferSyntaxes,
+        uid.RLETransferSyntaxes,
+        uid.JPEGTransferSyntaxes,
+        uid.JPEGLSTransferSyntaxes,
+        uid.JPEG2000TransferSyntaxes,
+        [uid.HTJ2KLossless, uid.HTJ2K],
+    )
+    syntaxes = [syntax for family in families for syntax in family]
+    missing = []
+    for syntax in syntaxes:
+        try:
+            is_available = get_decoder(syntax).is_available
+        except NotImplementedError:  # a retired process that no plugin knows
+            continue
+        if not is_available:
+            missing.append(syntax.name)
+    plugins = [name for name in ("gdcm", "openjpeg", "jpeg_ls", "rle") if importlib.util.find_spec(name)]
+    found = f"plugins: {', '.join(plugins) or 'none'}"
+    return (WARNING, f"{found}; nothing decodes {', '.join(missing)}") if missing else (OK, found)
+
+
+def _plugins() -> Iterator[tuple[str, str, str]]:
+    domains, broken = discover()
+    yield "domains", OK, ", ".join(domains)
+    for plugin in broken:
+        yield f"plugin {plugin.name}", WARNING, f"failed to load: {plugin.reason}"
+
+
+def _lightning_script() -> tuple[str, str]:
+    script = shutil.which("lightning")
+    beside = Path(sys.executable).with_name("lightning")
+    if script is None:
+        where = f"{beside} is not on PATH" if beside.is_file() else "not installed"
+        return WARNING, f"{where}; 'voxtile fit' does the same"
+    if "voxtile.cli.main" in Path(script).read_text(encoding="utf-8", errors="replace"):
+        return OK, script
+    return WARNING, f"{script} belongs to another package (lightning-sdk?); use 'voxtile fit'"
+
+
+def _machine() -> Iterator[tuple[str, str, str]]:
+    import psutil
+
+    from voxtile.engine.pool import processors
+
+    yield "processors", OK, f"{processors()} usable of {os.cpu_count()}"
+    memory = psutil.virtual_memory()
+    yield "memory", OK, f"{memory.available / 2**30:.1f} GiB free of {memory.total / 2**30:.1f}"
+    disk = shutil.disk_usage(Path.cwd())
+    yield "disk here", OK if disk.free > 10 * 2**30 else WARNING, f"{disk.free / 2**30:.0f} GiB free"
+
+
+def _gpu() -> tuple[str, str]:
+    if importlib.util.find_spec("torch") is None:
+        return WARNING, "torch is not installed"
+    import torch
+
+    if not torch.cuda.is_available():
+        return OK, f"none; torch {torch.__version__} runs on the processor"
+    return OK, ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text + "\n")

@@ -1,0 +1,210 @@
+"""The commands `voxtile` and `lightning`, both thin: choose a function, call it, and turn errors into one sentence.
+
+Only the chosen command's module is imported, so that `voxtile --help` and `voxtile domains` answer at once.
+"""
+
+from __future__ import annotations
+
+import atexit
+import difflib
+import inspect
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from voxtile.cli.table import COMMANDS, MODEL, Entry, Group
+from voxtile.domain import Command, discover
+from voxtile.errors import ConfigError, InterruptedRunError, VoxtileError, own_cause
+
+_LONGEST = 300  # characters of what a library says; the traceback has the rest
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command `voxtile`; returns its exit status."""
+    return _guarded(_dispatch, list(sys.argv[1:] if argv is None else argv))
+
+
+def lightning_main(argv: Sequence[str] | None = None) -> int:
+    """The command `lightning`: `fit`, `validate`, `test` and `predict` over LightningCLI."""
+    return _guarded(_train, list(sys.argv[1:] if argv is None else argv))
+
+
+def _guarded(run: Callable[[list[str]], None], argv: list[str]) -> int:
+    debug = "--debug" in argv
+    words = [word for word in argv if word != "--debug"]
+    try:
+        run(words)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _interrupted("interrupted; run the same command again to go on")
+    except InterruptedRunError as error:
+        return _interrupted(str(error))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: nothing more to say
+        return 0
+    except VoxtileError as error:
+        return _say(str(error), error.exit_status, trace=debug)
+    except OSError as error:
+        where = f"'{error.filename}': " if error.filename else ""
+        return _say(f"{where}{error.strerror or error}; check the path and its permissions", 2, trace=debug)
+    except Exception as error:  # a defect of ours: one sentence all the same
+        if (own := own_cause(error)) is not None:
+            return _say(str(own), own.exit_status, trace=debug)
+        if isinstance(error, ImportError) and (missing := _missing_extra(error)) is not None:
+            return _say(str(missing), missing.exit_status, trace=debug)
+        said = " ".join(str(error).split())
+        sentence = f"unexpected {type(error).__name__}: {said if len(said) <= _LONGEST else f'{said[:_LONGEST]}…'}"
+        return _say(f"{sentence}; run with --debug for the traceback", 1, trace=debug)
+    return 0
+
+
+def _missing_extra(error: ImportError) -> VoxtileError | None:
+    from voxtile.extras import missing_extra
+
+    return missing_extra(error)
+
+
+def _interrupted(sentence: str) -> int:
+    """Say it; another Ctrl-C while Python clears up would print where in a library it came."""
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
+    return _say(sentence, InterruptedRunError.exit_status)
+
+
+def _say(sentence: str, status: int, *, trace: bool = False) -> int:
+    if trace:
+        traceback.print_exc()
+    sys.stderr.write(f"voxtile: error: {sentence}\n")
+    return status
+
+
+def _dispatch(argv: list[str]) -> None:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        sys.stdout.write(_help() + "\n")
+        return
+    if argv[0] == "--version":
+        from voxtile import __version__
+
+        sys.stdout.write(f"voxtile {__version__}\n")
+        return
+    word, rest = argv[0], argv[1:]
+    entry = COMMANDS.get(word)
+    if entry is None:
+        raise ConfigError(f"there is no command '{word}'{_hint(word, COMMANDS, 'voxtile --help')}")
+    if isinstance(entry, Group):
+        _call_member(word, entry, rest)
+    elif entry.takes_argv:
+        _train([word, *rest])
+    else:
+        if entry.section == MODEL:
+            _settle_threads(rest)
+        _call(entry.command, f"voxtile {word}", rest)
+
+
+def _settle_threads(argv: list[str]) -> None:
+    if not {"-h", "--help"} & set(argv):
+        Command("voxtile.processors:settle_threads", "").load()()
+
+
+def _train(argv: list[str]) -> None:
+    _settle_threads(argv)
+    Command("voxtile.cli.lightning:main", "").load()(argv)
+
+
+def _call(command: Command, name: str, argv: list[str]) -> None:
+    function = command.load()
+    if not argv and not inspect.signature(function).parameters:
+        function()  # nothing to parse: answer without the parser
+        return
+    from voxtile.cli.options import call
+
+    call(command, name, argv)
+
+
+def _call_member(word: str, group: Group, argv: list[str]) -> None:
+    members = group.members()
+    try:
+        chosen, rest = _selected(group.selector, argv) if group.selector else _second_word(argv)
+    except LookupError:
+        if argv and argv[0] in ("-h", "--help"):
+            sys.stdout.write(_group_help(word, group, members) + "\n")
+            return
+        raise ConfigError(
+            f"'voxtile {word}' needs the name of a {group.noun}: {_names(members)}; for example: {group.example}"
+        ) from None
+    if chosen not in members:
+        raise ConfigError(
+            f"there is no {group.noun} '{chosen}'{_hint(chosen, members, f'voxtile {word} --help')}{_broken()}"
+        )
+    name = f"voxtile {word} {group.selector} {chosen}" if group.selector else f"voxtile {word} {chosen}"
+    command = members[chosen]
+    if not command.example and chosen in group.example.split():
+        command = replace(command, example=group.example)
+    _call(command, name, rest)
+
+
+def _second_word(argv: list[str]) -> tuple[str, list[str]]:
+    if not argv or argv[0].startswith("-"):
+        raise LookupError
+    return argv[0], argv[1:]
+
+
+def _selected(selector: str, argv: list[str]) -> tuple[str, list[str]]:
+    for index, word in enumerate(argv):
+        if word == selector and index + 1 < len(argv):
+            return argv[index + 1], argv[:index] + argv[index + 2 :]
+        if word.startswith(f"{selector}="):
+            return word.partition("=")[2], argv[:index] + argv[index + 1 :]
+    raise LookupError
+
+
+def _hint(word: str, known: Mapping[str, object], help_command: str) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else f"; there are: {_names(known)} (see '{help_command}')"
+
+
+def _names(known: Mapping[str, object]) -> str:
+    return ", ".join(sorted(known)) or "none"
+
+
+def _broken() -> str:
+    _, broken = discover()
+    return "".join(f"; plugin '{plugin.name}' failed to load ({plugin.reason})" for plugin in broken)
+
+
+def _help() -> str:
+    lines = [
+        "voxtile: train, ground and evaluate image-text models on CT and MR volumes, slides and satellite tiles",
+        "",
+        "Usage: voxtile COMMAND …          voxtile COMMAND --help explains one; --debug shows tracebacks",
+    ]
+    section = ""
+    for entry in COMMANDS.values():
+        if entry.section != section:
+            section = entry.section
+            lines += ["", f"{section}:"]
+        about, example = _about(entry)
+        lines += [f"  {entry.usage:<34} {about}", f"      {example}"]
+    return "\n".join(lines)
+
+
+def _about(entry: Entry | Group) -> tuple[str, str]:
+    if isinstance(entry, Group):
+        return entry.help, entry.example
+    return entry.command.help, entry.command.example
+
+
+def _group_help(word: str, group: Group, members: Mapping[str, Command]) -> str:
+    lines = [f"{group.help[0].upper()}{group.help[1:]}.", "", f"Usage: voxtile {group.usage} [OPTIONS]", ""]
+    lines += [f"  {name:<14} {command.help}" for name, command in sorted(members.items())] or ["  (none is installed)"]
+    choice = (
+        group.usage.partition(" ")[2].removesuffix("NAME") + group.noun.split()[0].upper() if group.selector else "NAME"
+    )
+    lines += ["", f"'voxtile {word} {choice} --help' shows the options.", "", "Example:", f"  {group.example}"]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

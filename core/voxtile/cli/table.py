@@ -1,0 +1,324 @@
+"""The commands of `voxtile`: names, one line of help, an example, and where each one's function is.
+
+Targets are strings, so that the table costs nothing to read and only the chosen command's module is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from voxtile.domain import Command, Domain, discover
+
+CORPUS = "Make a corpus"
+ENRICH = "Look at it and add to it"
+MODEL = "Train and evaluate"
+SELF = "About this installation"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A command of one word.
+
+    Attributes:
+        section: heading in the help.
+        usage: arguments as the help shows them.
+        command: the function, its help and its example.
+        takes_argv: the function parses its own command line.
+    """
+
+    section: str
+    usage: str
+    command: Command
+    takes_argv: bool = False
+
+
+@dataclass(frozen=True)
+class Group:
+    """A command whose second word (or the value of `selector`) names one of several functions.
+
+    Attributes:
+        section, usage: as in `Entry`.
+        help: one line.
+        example: a whole command line.
+        noun: what a member is called in messages.
+        members: finds the functions by name.
+        selector: option that names the member instead of the second word, e.g. `--from`.
+    """
+
+    section: str
+    usage: str
+    help: str
+    example: str
+    noun: str
+    members: Callable[[], Mapping[str, Command]]
+    selector: str | None = None
+
+
+def _of_domains(table: Callable[[Domain], Mapping[str, Command]]) -> Callable[[], Mapping[str, Command]]:
+    def members() -> Mapping[str, Command]:
+        domains, _ = discover()
+        return {name: command for domain in domains.values() for name, command in table(domain).items()}
+
+    return members
+
+
+def _exports() -> Mapping[str, Command]:
+    command = "voxtile.export.command"
+    models = {
+        "open_clip": ("export_open_clip", "a checkpoint as a folder that open_clip loads"),
+        "huggingface": ("export_hugging_face", "a checkpoint as a folder that transformers loads"),
+        "onnx": ("export_onnx", "a checkpoint as ONNX graphs, any tower, also in 8 bits"),
+    }
+    return {
+        **{
+            name: Command(f"{command}:{target}", about, f"voxtile export last.ckpt out --to {name} --corpus corpus")
+            for name, (target, about) in models.items()
+        },
+        **_of_domains(lambda domain: domain.exports)(),
+    }
+
+
+def _imports() -> Mapping[str, Command]:
+    ingest = "voxtile.stages.ingest.command"
+    return {
+        "wds": Command(f"{ingest}:import_wds", "WebDataset shards", "voxtile import wds pairs/ corpus"),
+        "parquet": Command(
+            f"{ingest}:import_parquet", "Parquet with image bytes", "voxtile import parquet p.parquet corpus"
+        ),
+        "csv": Command(f"{ingest}:import_csv", "a CSV of image paths and texts", "voxtile import csv pairs.csv corpus"),
+    }
+
+
+def _training(word: str, help_line: str) -> Entry:
+    trained = "" if word == "fit" else " --ckpt_path last"
+    example = f"voxtile {word} -c medical/ct --data.corpus corpus{trained}"
+    return Entry(
+        MODEL, f"{word} -c CONFIG …", Command("voxtile.cli.lightning:main", help_line, example), takes_argv=True
+    )
+
+
+COMMANDS: Mapping[str, Entry | Group] = {
+    "phantom": Group(
+        CORPUS,
+        "phantom NAME OUT",
+        "write native files with known truth, to try everything without data",
+        "voxtile phantom ct phantom --n 200",
+        "phantom",
+        _of_domains(lambda domain: domain.phantoms),
+    ),
+    "convert": Group(
+        CORPUS,
+        "convert NAME SOURCE CORPUS",
+        "raw files to a corpus; run it again to resume",
+        "voxtile convert dicom phantom/dicom corpus --reports phantom/reports.csv",
+        "converter",
+        _of_domains(lambda domain: domain.converters),
+    ),
+    "build": Group(
+        CORPUS,
+        "build NAME SOURCE CORPUS",
+        "a public dataset as it is downloaded to a corpus",
+        "voxtile build medmnist pneumoniamnist.npz corpus",
+        "recipe",
+        _of_domains(lambda domain: domain.recipes),
+    ),
+    "import": Group(
+        CORPUS,
+        "import NAME SOURCE CORPUS",
+        "existing image-text pairs to a corpus; image bytes stay as they are",
+        "voxtile import wds pairs/ corpus",
+        "importer",
+        _imports,
+    ),
+    "materialize": Entry(
+        CORPUS,
+        "materialize CORPUS OUT --preset P",
+        Command(
+            "voxtile.stages.materialize.command:materialize_corpus",
+            "a derived corpus at a preset's resolution",
+            "voxtile materialize corpus small --preset preset.yaml",
+        ),
+    ),
+    "inspect": Entry(
+        ENRICH,
+        "inspect CORPUS [UID]",
+        Command(
+            "voxtile.stages.inspect.command:inspect_corpus",
+            "counts, drop reasons, licences; as a page with pictures too",
+            "voxtile inspect corpus --html report.html",
+        ),
+    ),
+    "verify": Entry(
+        ENRICH,
+        "verify CORPUS",
+        Command(
+            "voxtile.stages.verify.command:verify_corpus", "check every byte against its hash", "voxtile verify corpus"
+        ),
+    ),
+    "extract": Entry(
+        ENRICH,
+        "extract CORPUS UID --to KIND",
+        Command(
+            "voxtile.stages.extract:extract_sample",
+            "one sample as a file for other programs",
+            "voxtile extract corpus 0123456789abcdef0123456789abcdef --to nifti",
+        ),
+    ),
+    "export-wds": Entry(
+        ENRICH,
+        "export-wds CORPUS OUT",
+        Command(
+            "voxtile_datasets.webdataset_export.command:export_wds",
+            "pictures and chosen captions as WebDataset, for open_clip and others",
+            "voxtile export-wds corpus pairs --split train,val --kinds rewrite=2,template",
+        ),
+    ),
+    "export-geoparquet": Entry(
+        ENRICH,
+        "export-geoparquet CORPUS OUT",
+        Command(
+            "voxtile.stages.geoparquet:export_geoparquet",
+            "footprints and splits as one file for QGIS and geopandas",
+            "voxtile export-geoparquet corpus footprints.parquet",
+        ),
+    ),
+    "facts": Group(
+        ENRICH,
+        "facts CORPUS --from NAME",
+        "facts about the samples, from labels or what a domain offers",
+        "voxtile facts corpus --from labels --labels phantom/labels.csv",
+        "source of facts",
+        _of_domains(lambda domain: domain.facts),
+        selector="--from",
+    ),
+    "score": Group(
+        ENRICH,
+        "score CORPUS --from NAME",
+        "numbers about the samples, such as their stains",
+        "voxtile score corpus --from stain",
+        "source of scores",
+        _of_domains(lambda domain: domain.scores),
+        selector="--from",
+    ),
+    "describe": Group(
+        ENRICH,
+        "describe CORPUS --with NAME",
+        "texts about samples: reports from facts, or a vision model's words",
+        "voxtile describe corpus --with pathgen --base-url http://127.0.0.1:8000/v1 --model llava",
+        "describer",
+        _of_domains(lambda domain: domain.describers),
+        selector="--with",
+    ),
+    "export": Group(
+        ENRICH,
+        "export MODEL|CORPUS OUT --to NAME",
+        "a model for other libraries, with proof; features for other tools",
+        "voxtile export last.ckpt out --to onnx --corpus corpus",
+        "export",
+        _exports,
+        selector="--to",
+    ),
+    "caption": Entry(
+        ENRICH,
+        "caption CORPUS",
+        Command(
+            "voxtile_datasets.captions.command:caption_corpus",
+            "texts from facts: wording banks, or a checked language model",
+            "voxtile caption corpus --provider template",
+        ),
+    ),
+    "card": Entry(
+        ENRICH,
+        "card CORPUS OUT",
+        Command(
+            "voxtile_datasets.cards.command:write_card",
+            "a data card: page, Markdown and Croissant",
+            "voxtile card corpus corpus --name 'My CT scans' --creator 'Radiology, General Hospital'",
+        ),
+    ),
+    "curate": Entry(
+        ENRICH,
+        "curate CORPUS… --view NAME",
+        Command(
+            "voxtile_datasets.curation.command:curate_corpus",
+            "choose what is trained on: conditions, duplicates, balance, weights",
+            "voxtile curate corpus --view good --where \"modality = 'CT'\" --dedup minhash --balance facts",
+        ),
+    ),
+    "check": Entry(
+        ENRICH,
+        "check CORPUS",
+        Command(
+            "voxtile_datasets.captions.checker.command:check_captions",
+            "what captions claim, compared with the facts: a verdict each",
+            "voxtile check corpus",
+        ),
+    ),
+    "fit": _training("fit", "train a model; also as 'lightning fit'"),
+    "validate": _training("validate", "losses and metrics on the validation split"),
+    "test": _training("test", "the zero-shot report of a trained model"),
+    "predict": _training("predict", "embeddings by a trained model as a Parquet table"),
+    "embed": Entry(
+        MODEL,
+        "embed CORPUS MODEL",
+        Command(
+            "voxtile.stages.embed.command:embed_corpus",
+            "vectors of all samples as a table, by any image model",
+            "voxtile embed corpus timm:resnet50.a1_in1k",
+        ),
+    ),
+    "evaluate": Entry(
+        MODEL,
+        "evaluate MODEL TASK…",
+        Command(
+            "voxtile.evaluation.command:evaluate",
+            "any model on any task: results.json, a table and a page",
+            "voxtile evaluate last.ckpt medical/ct-findings --corpus corpus --out report",
+        ),
+    ),
+    "compare": Entry(
+        MODEL,
+        "compare REPORT REPORT",
+        Command(
+            "voxtile.evaluation.comparison.command:compare",
+            "two reports pair by pair: differences, intervals, p",
+            "voxtile compare report-a report-b --out comparison",
+        ),
+    ),
+    "ground": Entry(
+        MODEL,
+        'ground MODEL IMAGE "phrase"…',
+        Command(
+            "voxtile.stages.ground.command:ground",
+            "where in an image a phrase is, in the image's own coordinates",
+            'voxtile ground last.ckpt scan/ "pleural effusion" --out found',
+        ),
+    ),
+    "plan": Entry(
+        MODEL,
+        "plan CONFIG",
+        Command(
+            "voxtile.training.planning.command:plan",
+            "memory and time of a config on a GPU, and the largest micro-batch",
+            "voxtile plan medical/ct --gpu l4",
+        ),
+    ),
+    "doctor": Entry(
+        SELF,
+        "doctor",
+        Command("voxtile.cli.doctor:doctor", "versions, codecs, processors, memory, GPU", "voxtile doctor"),
+    ),
+    "domains": Entry(
+        SELF,
+        "domains",
+        Command("voxtile.cli.doctor:list_domains", "installed domains and what each one offers", "voxtile domains"),
+    ),
+    "config": Entry(
+        SELF,
+        "config NAME",
+        Command(
+            "voxtile.cli.doctor:print_config_file", "print a training config", "voxtile config medical/ct > ct.yaml"
+        ),
+    ),
+}

@@ -1,0 +1,1 @@
+"""Presets: the preprocessing that belongs to a model and travels inside its checkpoint."""

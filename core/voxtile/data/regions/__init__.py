@@ -1,0 +1,1 @@
+"""Regions of samples as masks on the grid that a preset made."""

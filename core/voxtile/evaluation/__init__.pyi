@@ -1,0 +1,5 @@
+from .callback import EvaluateCallback as EvaluateCallback
+
+__all__ = [
+    "EvaluateCallback",
+]

@@ -1,0 +1,100 @@
+"""`scores.parquet`: the scores behind a report, unit by unit, so that two reports can be compared pair by pair."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from voxtile.corpus.drafts import draft
+from voxtile.errors import EvaluationError
+from voxtile.evaluation.figures.baselines import TRIVIALS
+from voxtile.evaluation.kinds.zero_shot.run import TaskResult
+from voxtile.evaluation.results import Evaluation
+
+NAME = "scores.parquet"
+SCHEMA = pa.schema(
+    [
+        ("task", pa.string()),
+        ("split", pa.string()),
+        ("model", pa.string()),
+        ("class", pa.string()),
+        ("unit", pa.string()),  # uid of the unit's first sample
+        ("subject", pa.string()),
+        ("label", pa.int8()),  # 1, 0, or -1 for unknown
+        ("score", pa.float64()),
+    ],
+    metadata={"voxtile.scores": "1"},
+)
+
+
+def score_tables(evaluation: Evaluation) -> pa.Table | None:
+    """The scores of all tasks with classes; None where there is none."""
+    tables = [table for result in evaluation.results if isinstance(result, TaskResult) for table in _tables(result)]
+    return pa.concat_tables(tables) if tables else None
+
+
+def write_scores(evaluations: Sequence[Evaluation], out: Path) -> Path | None:
+    """Write the scores of all models and tasks with classes; nothing where there is none.
+
+    The baseline's scores are those beside the first model.
+
+    Raises:
+        EvaluationError: the folder is not writable or full.
+    """
+    tables = [table for part in evaluations if (table := score_tables(part)) is not None]
+    tables = [
+        table if number == 0 else table.filter(pc.invert(pc.is_in(table["model"], value_set=pa.array(TRIVIALS))))
+        for number, table in enumerate(tables)
+    ]
+    if not tables:
+        return None
+    path = out / NAME
+    try:
+        with draft(path) as temporary:
+            pq.write_table(pa.concat_tables(tables), temporary, compression="zstd")
+            temporary.replace(path)
+    except OSError as error:
+        raise EvaluationError(f"'{path}' cannot be written ({error.strerror}); choose another --out") from error
+    return path
+
+
+def read_scores(report: Path) -> pa.Table:
+    """The scores of a report: its folder, or a file in it.
+
+    Raises:
+        EvaluationError: there is none, or it is not one.
+    """
+    folder = report if report.is_dir() else report.parent
+    path = folder / NAME
+    if not path.is_file():
+        raise EvaluationError(f"'{folder}' has no {NAME}; evaluate the model again, with tasks that have classes")
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise EvaluationError(f"'{path}' cannot be read: {' '.join(str(error).split())}") from error
+    if table.schema.names != SCHEMA.names:
+        raise EvaluationError(f"'{path}' has other columns than {', '.join(SCHEMA.names)}; evaluate the model again")
+    return table
+
+
+def _tables(result: TaskResult) -> Iterator[pa.Table]:
+    units, count = result.units, len(result.units)
+    for model, scores in result.scores.items():
+        for column, item in enumerate(result.task.reported):
+            yield pa.table(
+                {
+                    "task": pa.repeat(result.task.name, count),
+                    "split": pa.repeat(result.split, count),
+                    "model": pa.repeat(model, count),
+                    "class": pa.repeat(item.name, count),
+                    "unit": pa.array(units.names, pa.string()),
+                    "subject": pa.array(units.subjects.tolist(), pa.string()),
+                    "label": pa.array(result.labels[:, column], pa.int8()),
+                    "score": pa.array(scores[:, column], pa.float64()),
+                },
+                schema=SCHEMA,
+            )

@@ -1,0 +1,126 @@
+"""Intervals by bootstrap over subjects, for metrics between 0 and 1.
+
+Subjects are drawn with replacement and bring all their units, so that several scans of one patient do not count as
+independent. The standard error is taken from the replicates by the delta method on the logit scale and the interval is
+symmetric there (Student's t, which widens it where few subjects carry the figure): it stays within 0 and 1 and, unlike
+the plain percentile interval, covers at small sizes
+(compare Qin & Hotilovac 2008, "Comparison of non-parametric confidence intervals for the area under the ROC curve").
+`benchmarks/coverage.py` measures how often; docs/decisions/intervals.md has the figures and what else was tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import norm
+from scipy.stats import t as student
+
+from voxtile.evaluation.figures.metrics import Floats
+
+MINIMUM = 10
+"""Positives and negatives, and subjects with them, that a figure needs."""
+
+LEVEL = 0.95
+_BLOCK = 4_000_000  # weights made at a time: 16 MB
+_KEPT = 50_000_000  # weights kept between figures: 200 MB
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Bounds of a figure; both None where there is no honest interval."""
+
+    low: float | None
+    high: float | None
+
+
+class SubjectBootstrap:
+    """The same draws of subjects for every figure of a task.
+
+    Args:
+        subjects: [N] a subject a unit.
+        replicates: number of draws.
+        seed: of the draws.
+    """
+
+    def __init__(self, subjects: Sequence[str] | npt.NDArray[np.str_], *, replicates: int, seed: int) -> None:
+        self.replicates = replicates
+        self._seed = seed
+        self._kept: list[npt.NDArray[np.float32]] | None = None
+        _, self._subject = np.unique(np.asarray(subjects), return_inverse=True)
+
+    def quarter(self) -> SubjectBootstrap:
+        """A quarter of the replicates (at least 100), for averages over many permutations."""
+        return SubjectBootstrap(
+            self._subject.astype(np.str_), replicates=max(100, self.replicates // 4), seed=self._seed
+        )
+
+    def weights(self) -> Iterator[npt.NDArray[np.float32]]:
+        """Blocks [N, r] of how often each unit is drawn (whole numbers, so that float32 sums them exactly)."""
+        if self._kept is None:
+            blocks = self._drawn()
+            if self.replicates * len(self._subject) > _KEPT:
+                yield from blocks
+                return
+            self._kept = list(blocks)
+        yield from self._kept
+
+    def _drawn(self) -> Iterator[npt.NDArray[np.float32]]:
+        count = int(self._subject.max()) + 1 if len(self._subject) else 0
+        rng = np.random.default_rng(self._seed)
+        share = np.full(count, 1 / count)
+        block = max(1, min(self.replicates, _BLOCK // max(1, len(self._subject))))
+        for start in range(0, self.replicates, block):
+            drawn = rng.multinomial(count, share, size=min(block, self.replicates - start))
+            yield np.ascontiguousarray(drawn.T[self._subject], dtype=np.float32)
+
+
+def logit_interval(value: float, replicates: Floats, *, effective: int, other: int | None = None) -> Interval:
+    """A 95 % interval of a figure between 0 and 1.
+
+    Args:
+        value: the figure itself.
+        replicates: [R] its values under the bootstrap; NaN where a draw had no positives or no negatives.
+        effective: number of subjects of the rarer side, less one the degrees of freedom. A figure of exactly 0 or 1,
+            where all replicates agree and the bootstrap knows nothing, gets the exact binomial bound for that many
+            successes in a row.
+        other: number of subjects of the other side, for figures that are as uncertain of one side as of the other
+            (AUROC, balanced accuracy): the degrees of freedom are then Welch's.
+    """
+    if value in (0.0, 1.0):
+        bound = ((1 - LEVEL) / 2) ** (1 / max(1, effective))
+        return Interval(bound, 1.0) if value == 1.0 else Interval(0.0, 1 - bound)
+    spread = _spread(replicates)
+    if spread is None:
+        return Interval(None, None)
+    error = spread / (value * (1 - value))
+    freedom = max(1, effective - 1) if other is None else _welch(effective, other)
+    centre, reach = np.log(value / (1 - value)), float(student.ppf((1 + LEVEL) / 2, freedom)) * error
+    low, high = 1 / (1 + np.exp(-(centre - reach))), 1 / (1 + np.exp(-(centre + reach)))
+    return Interval(float(low), float(high))
+
+
+def normal_interval(value: float, replicates: Floats) -> Interval:
+    """A 95 % interval of a difference of two figures, from its standard error under the bootstrap."""
+    spread = _spread(replicates)
+    if spread is None:
+        return Interval(None, None)
+    reach = float(norm.ppf((1 + LEVEL) / 2)) * spread
+    return Interval(value - reach, value + reach)
+
+
+def _welch(first: int, second: int) -> float:
+    """Degrees of freedom of a sum of two means of as many subjects, of equal spread (Welch, Biometrika 34:28-35, 1947).
+
+    Between those of the smaller side alone and those of both together.
+    """
+    first, second = max(2, first), max(2, second)
+    return (1 / first + 1 / second) ** 2 / (1 / (first**2 * (first - 1)) + 1 / (second**2 * (second - 1)))
+
+
+def _spread(replicates: Floats) -> float | None:
+    """Standard deviation of the draws that have a value; None if fewer than half have."""
+    valid = replicates[np.isfinite(replicates)]
+    return float(valid.std(ddof=1)) if len(valid) >= max(2, len(replicates) // 2) else None

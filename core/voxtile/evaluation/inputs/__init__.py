@@ -1,0 +1,1 @@
+"""What an evaluation reads of a corpus: units, labels, splits, embeddings."""

@@ -1,0 +1,114 @@
+"""What the page shows of a grounding task, as plain values for the template."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from voxtile.evaluation.figures.figures import Difference
+from voxtile.evaluation.figures.rows import Row, ScoreKind, find_row
+from voxtile.evaluation.kinds.grounding.figures import HEADLINE, METRICS
+from voxtile.evaluation.kinds.grounding.run import BLIND, POINTS, GroundingResult, Shown
+from voxtile.evaluation.kinds.zero_shot.section import UNIT_NAMES, Source, Strip
+from voxtile.evaluation.report.examples import jpeg_uri
+from voxtile.grounding.outlines import outlined
+
+_TITLES = {
+    "dice": "Dice",
+    "iou": "IoU",
+    "giou": "gIoU, with phrases that have no target",
+    "ciou": "cIoU, voxels pooled",
+    "lesion_f1": "F1 of lesions",
+    "n_acc": "rightly empty",
+    "pointing": "pointing game",
+}
+_LABELS = {
+    "model": ("The model", "what it shows for the phrase"),
+    "trivial": ("Text-blind", "the mean of what it shows for all phrases: the best without hearing one"),
+    "shuffled": ("Another phrase", "what it shows for another phrase of the task"),
+}
+
+
+@dataclass(frozen=True)
+class PhraseLine:
+    """One phrase or the mean of all: rows by metric, then by role."""
+
+    title: str
+    rows: dict[str, dict[str, Row | None]]
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """A picture with outlines, as a data URI."""
+
+    uid: str
+    phrase: str
+    dice: float
+    uri: str
+
+
+@dataclass(frozen=True)
+class GroundingSection:
+    """Everything that the template needs of one grounding task."""
+
+    result: GroundingResult
+    anchor: str
+    unit: str
+    units: str
+    sources: list[Source]
+    metrics: list[tuple[str, str]]
+    mean: PhraseLine
+    lines: list[PhraseLine]
+    strip: Strip
+    difference: Difference | None
+    overlays: list[Overlay]
+    points: list[tuple[str, Row | None]]
+    template: str = "grounding.html.j2"
+    labelled: bool = True
+    has_head: bool = False
+
+    @property
+    def headline(self) -> Row | None:
+        """Mean Dice of the model."""
+        return self.mean.rows[HEADLINE]["model"]
+
+
+def grounding_section(result: GroundingResult) -> GroundingSection:
+    """Gather what the page shows of a grounding task."""
+    kinds: tuple[tuple[ScoreKind, str], ...] = (
+        ("model", result.models[0]),
+        ("trivial", BLIND),
+        ("shuffled", result.models[0]),
+    )
+    sources = [Source(kind, model, kind, *_LABELS[kind]) for kind, model in kinds]
+    unit, units = UNIT_NAMES[result.task.unit]
+    return GroundingSection(
+        result=result,
+        anchor=result.task.name.replace("/", "-"),
+        unit=unit,
+        units=units,
+        sources=sources,
+        metrics=[(metric, _TITLES[metric]) for metric in METRICS],
+        mean=PhraseLine("Mean of all", _rows(result, sources, None)),
+        lines=[PhraseLine(item.title, _rows(result, sources, item.name)) for item in result.task.classes],
+        strip=Strip(0.0),
+        difference=next(iter(result.differences), None),
+        overlays=[_overlay(result, item) for item in result.shown],
+        points=[
+            (name, find_row(result.rows, model=name, kind="trivial", metric="pointing", class_name=None))
+            for name in POINTS
+        ],
+    )
+
+
+def _rows(result: GroundingResult, sources: list[Source], name: str | None) -> dict[str, dict[str, Row | None]]:
+    return {
+        metric: {
+            s.role: find_row(result.rows, model=s.model, kind=s.kind, metric=metric, class_name=name) for s in sources
+        }
+        for metric in METRICS
+    }
+
+
+def _overlay(result: GroundingResult, item: Shown) -> Overlay:
+    image = result.images.image(item.uid).numpy()
+    return Overlay(item.uid, item.phrase, item.dice, jpeg_uri(outlined(image, item.predicted, item.target)))

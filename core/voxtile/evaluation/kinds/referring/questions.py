@@ -1,0 +1,100 @@
+"""The phrases of each picture and the boxes that they mean."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from voxtile.corpus.reader import Corpus
+from voxtile.data.regions.masks import spatial_shape
+from voxtile.data.regions.regions import RegionPolicy, RegionTable
+from voxtile.errors import EvaluationError
+from voxtile.evaluation.inputs.units import Units
+from voxtile.evaluation.kinds.referring.task import ReferringTask
+from voxtile.grounding.boxes import Box, rectangle_of, rotated_box
+
+
+@dataclass(frozen=True)
+class Question:
+    """A phrase and what it means, in the picture's own pixels.
+
+    Attributes:
+        phrase: as it is asked.
+        upright: its box.
+        rotated: its rotated box, where the corpus has that or an outline, else None.
+    """
+
+    phrase: str
+    upright: Box
+    rotated: Box | None
+
+
+class Questions:
+    """All questions of a corpus by picture.
+
+    Args:
+        corpus: whose regions are the truth.
+        task: which of them.
+        shapes: (rows, columns) by uid.
+
+    Raises:
+        EvaluationError: there is no such region, or one that has neither box nor outline.
+    """
+
+    def __init__(self, corpus: Corpus, task: ReferringTask, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        table = RegionTable(corpus, RegionPolicy(sources=task.regions))
+        self.ambiguous = 0
+        self._of: dict[str, list[Question]] = defaultdict(list)
+        for uid in shapes:
+            for phrase, rows in sorted(table.of([uid]).items()):
+                if len(rows) > 1:  # the phrase does not say which one is meant
+                    self.ambiguous += 1
+                    continue
+                self._of[uid].append(self._question(corpus, phrase, rows[0], uid))
+        self.phrases = sorted({question.phrase for asked in self._of.values() for question in asked})
+        if not self.phrases:
+            wanted = " or ".join(task.regions) or "any kind"
+            raise EvaluationError(
+                f"task '{task.name}': no picture of the split has a region of {wanted} that its phrase alone means"
+            )
+
+    def of(self, uid: str) -> Sequence[Question]:
+        """Questions about a picture."""
+        return self._of.get(uid, ())
+
+    def kept(self, units: Units) -> np.ndarray:
+        """Numbers of the units that are asked anything."""
+        return np.array([n for n, uid in enumerate(units.names) if uid in self._of], dtype=np.int64)
+
+    def other(self, uid: str, number: int) -> str:
+        """A phrase that means another object of the picture, or one of another picture where it has no other."""
+        asked = self.of(uid)
+        mine = asked[number]
+        turned = [*asked[number + 1 :], *asked[:number]]
+        found = next((q.phrase for q in turned if q.upright != mine.upright), None)
+        if found is not None:
+            return found
+        own = {question.phrase for question in asked}
+        start = self.phrases.index(mine.phrase)
+        foreign = (p for p in (*self.phrases[start:], *self.phrases[:start]) if p not in own)
+        return next(foreign, mine.phrase)
+
+    @staticmethod
+    def _question(corpus: Corpus, phrase: str, row: Mapping[str, object], uid: str) -> Question:
+        mask, edges, angle = corpus.mask(row), row["box"], row["angle"]
+        if not isinstance(edges, Sequence) or len(edges) != 4:
+            raise EvaluationError(f"the region {row['region_id']} of sample {uid} has no box of two axes")
+        box = Box((float(edges[0]), float(edges[1]), float(edges[2]), float(edges[3])), float(str(angle or 0)))
+        if box.angle:
+            x0, y0, x1, y1 = rectangle_of(box).bounds
+            return Question(phrase, Box((y0, x0, y1, x1)), box)
+        outlined = mask is not None and bool((mask > 0).any())
+        return Question(phrase, box, rotated_box(np.asarray(mask) > 0) if outlined else None)
+
+
+def picture_shapes(rows: Mapping[str, Mapping[str, object]]) -> dict[str, tuple[int, ...]]:
+    """(rows, columns) of samples by uid."""
+    return {uid: spatial_shape(row) for uid, row in rows.items()}

@@ -1,0 +1,128 @@
+"""What the page shows of a task of referring expressions: a line a group or measure, and pictures with boxes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw
+
+from voxtile.corpus.codecs import decode_picture
+from voxtile.data.presets.tile import band_names
+from voxtile.evaluation.figures.figures import Difference
+from voxtile.evaluation.figures.rows import Row, ScoreKind
+from voxtile.evaluation.kinds.grounding.run import BLIND
+from voxtile.evaluation.kinds.referring.run import ReferringResult, ShownBox
+from voxtile.evaluation.kinds.zero_shot.section import UNIT_NAMES, Source, Strip
+from voxtile.evaluation.report.examples import jpeg_uri
+from voxtile.evaluation.report.lines import Line
+from voxtile.grounding.boxes import Box
+
+_LABELS = {
+    "model": ("The model", "the box of what it shows for the expression"),
+    "trivial": ("Text-blind", "the box of the mean of what it shows for all expressions of the picture"),
+    "shuffled": ("Another expression", "the box of what it shows for an expression that means another object"),
+}
+_PREDICTED, _TARGET = (42, 120, 214), (255, 176, 0)  # told apart by brightness too
+_COLOURS = ("red", "green", "blue")
+_LARGE = 320  # pixels of a picture's longer side
+
+
+@dataclass(frozen=True)
+class BoxPicture:
+    """A picture with the true and the predicted box, as a data URI."""
+
+    uid: str
+    phrase: str
+    overlap: float
+    uri: str
+
+
+@dataclass(frozen=True)
+class ReferringSection:
+    """Everything that the template needs of one task of referring expressions."""
+
+    result: ReferringResult
+    anchor: str
+    unit: str
+    units: str
+    sources: list[Source]
+    headline_title: str
+    tables: list[tuple[str, list[Line]]]
+    reading: str
+    strip: Strip
+    difference: Difference | None
+    pictures: list[BoxPicture]
+    template: str = "referring.html.j2"
+    labelled: bool = False
+    has_head: bool = False
+
+    @property
+    def headline(self) -> Row | None:
+        """The model's share of right boxes."""
+        return self.tables[0][1][0].rows["model"]
+
+
+def referring_section(result: ReferringResult) -> ReferringSection:
+    """Gather what the page shows of a task of referring expressions."""
+    precision = result.headline_metric
+    lines = [Line(f"All {result.expressions} expressions", _rows(result, precision, None))]
+    lines += [Line(name.capitalize(), _rows(result, precision, name)) for name in result.task.groups]
+    others = {f"rotated_{precision}": "Rotated boxes", "box_iou": "Mean overlap", "pointing": "Peak in the box"}
+    lines += [Line(title, _rows(result, metric, None)) for metric, title in others.items()]
+    unit, units = UNIT_NAMES[result.task.unit]
+    kinds: tuple[tuple[ScoreKind, str], ...] = (
+        ("model", result.models[0]), ("trivial", BLIND), ("shuffled", result.models[0])
+    )  # fmt: skip
+    return ReferringSection(
+        result=result,
+        anchor=result.task.name.replace("/", "-"),
+        unit=unit,
+        units=units,
+        sources=[Source(kind, model, kind, *_LABELS[kind]) for kind, model in kinds],
+        headline_title=f"Expressions whose box is right ({precision})",
+        tables=[("Which boxes are right", lines)],
+        reading=(
+            f"A box is right when it overlaps the true one by at least {result.task.overlap:g} (intersection over "
+            f"union). It is that of the best part of the mask from a probability of {result.cut:g} on, which the "
+            "validation split chose."
+        ),
+        strip=Strip(0.0),
+        difference=next(iter(result.differences), None),
+        pictures=[_picture(result, shown) for shown in result.shown],
+    )
+
+
+def boxed(picture: npt.NDArray[np.float32], predicted: Box | None, target: Box) -> npt.NDArray[np.uint8]:
+    """[C, Y, X] with both boxes, in pixels of the picture, to [Y, X, 3]."""
+    channels = picture[:3] if len(picture) >= 3 else picture[:1].repeat(3, 0)
+    low, high = channels.min(), channels.max()
+    grey = np.moveaxis((channels - low) * (255 / max(float(high - low), 1e-6)), 0, -1).astype(np.uint8)
+    factor = max(1, _LARGE // max(grey.shape[:2]))
+    image = Image.fromarray(grey).resize((grey.shape[1] * factor, grey.shape[0] * factor), Image.Resampling.NEAREST)
+    draw = ImageDraw.Draw(image)
+    for box, colour in ((target, _TARGET), (predicted, _PREDICTED)):
+        if box is not None:
+            y0, x0, y1, x1 = (edge * factor for edge in box.edges)
+            draw.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=colour, width=2)
+    return np.asarray(image)
+
+
+def _rows(result: ReferringResult, metric: str, name: str | None) -> dict[str, Row | None]:
+    found = {r.kind: r for r in result.rows if r.metric == metric and r.class_name == name}
+    return {kind: found.get(kind) for kind in ("model", "trivial", "shuffled")}
+
+
+def _picture(result: ReferringResult, shown: ShownBox) -> BoxPicture:
+    """On the picture as it is stored, whose pixels the boxes are in."""
+    source = result.images.source(shown.uid)
+    if source.meta.get("codec") in ("jpg", "png"):
+        values = np.atleast_3d(decode_picture(source.encoded())).transpose(2, 0, 1)
+    else:
+        values = np.moveaxis(np.atleast_3d(source.array()), source.meta["axes"].find("C"), 0)
+    names = band_names(source.meta)
+    if set(_COLOURS) <= set(names):  # in the order that people see, whatever the file's is
+        values = values[[names.index(colour) for colour in _COLOURS]]
+    picture = boxed(values.astype(np.float32), shown.predicted, shown.target)
+    return BoxPicture(shown.uid, shown.phrase, shown.overlap, jpeg_uri(picture))

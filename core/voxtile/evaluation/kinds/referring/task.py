@@ -1,0 +1,78 @@
+"""The task of referring expressions, and what its YAML may say beyond the keys that all tasks share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from voxtile.evaluation.tasks.place import Place, shown
+from voxtile.evaluation.tasks.task import Task
+
+REFERRING_KEYS = ("regions", "overlap", "templates", "groups")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferringTask(Task):
+    """Each phrase of a picture means one object of it, which is shown as a box.
+
+    Attributes:
+        regions: sources of the regions, by their beginning; all where empty.
+        overlap: intersection over union of boxes from which on an answer is right.
+        templates: ways to ask, each with one `{}` for the phrase; answers are averaged over them.
+        groups: name → pattern, searched for in phrases; each phrase counts in the first group that fits.
+    """
+
+    regions: tuple[str, ...] = ()
+    overlap: float = 0.5
+    templates: tuple[str, ...] = ("{}",)
+    groups: Mapping[str, re.Pattern[str]] = field(default_factory=dict)
+
+    def group_of(self, phrase: str) -> str | None:
+        """The group of a phrase, or None."""
+        return next((name for name, pattern in self.groups.items() if pattern.search(phrase)), None)
+
+
+def parse_referring(place: Place, task: Mapping[str, Any], shared: Mapping[str, Any]) -> ReferringTask:
+    """The task of a file whose `kind` is `referring`.
+
+    Args:
+        place: of the file, for error messages.
+        task: the file's mapping.
+        shared: the fields that all tasks have.
+
+    Raises:
+        ConfigError: a value is not what it should be.
+    """
+    if shared["unit"] != "sample":
+        raise place.at("unit").error("phrases mean objects of single pictures; leave it out, or set it to sample")
+    overlap = task.get("overlap", 0.5)
+    if isinstance(overlap, bool) or not isinstance(overlap, int | float) or not 0 < overlap <= 1:
+        raise place.at("overlap").error(f"expected a number above 0 and at most 1, found {shown(overlap)}")
+    templates = _texts(place.at("templates"), task.get("templates", ["{}"]))
+    if not templates or any(text.count("{}") != 1 for text in templates):
+        raise place.at("templates").error('expected texts with one {} for the phrase, such as ["{}"]')
+    groups = task.get("groups") or {}
+    if not isinstance(groups, dict) or not all(isinstance(v, str) for v in groups.values()):
+        raise place.at("groups").error(f"expected names with a pattern each, found {shown(groups)}")
+    return ReferringTask(
+        **shared,
+        regions=_texts(place.at("regions"), task.get("regions", [])),
+        overlap=float(overlap),
+        templates=templates,
+        groups={str(name): _pattern(place.at("groups").at(str(name)), text) for name, text in groups.items()},
+    )
+
+
+def _texts(place: Place, value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(text, str) and text.strip() for text in value):
+        raise place.error(f"expected a list of texts, found {shown(value)}")
+    return tuple(value)
+
+
+def _pattern(place: Place, text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise place.error(f"'{text}' is no regular expression ({error})") from error

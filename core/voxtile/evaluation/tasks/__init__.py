@@ -1,0 +1,1 @@
+"""Task files: what is asked of a model on a corpus."""

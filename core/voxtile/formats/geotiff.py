@@ -1,0 +1,70 @@
+"""A georeferenced tile as GeoTIFF: stored values unchanged, scale, offset and band names in its metadata."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from voxtile.corpus.codecs import decode_picture
+from voxtile.corpus.source import StoredSample
+from voxtile.corpus.storage import write_atomically
+from voxtile.errors import CorpusError
+from voxtile.formats.geometry import channel_scaling
+from voxtile.formats.optional import require
+
+SUFFIX = ".tif"
+_TRANSFORM_NUMBERS = 6
+
+
+def write_geotiff(sample: StoredSample, out: Path) -> list[Path]:
+    """Write a tile.
+
+    Args:
+        sample: a picture, or an array with axes YX, CYX or YXC, whose row states `crs` and `transform`.
+        out: the file.
+
+    Raises:
+        CorpusError: the sample has no place on Earth, or other axes.
+        MissingExtraError: rasterio is not installed.
+    """
+    rasterio = require("rasterio", "remote-sensing")
+    row = sample.meta
+    if not row.get("crs") or len(row.get("transform") or ()) != _TRANSFORM_NUMBERS:
+        raise CorpusError(
+            f"the sample {row['uid']} has no crs and transform, so no place on Earth; use --to png or nifti"
+        )
+    bands = _bands(sample)
+    profile = {"driver": "GTiff", "count": len(bands), "height": bands.shape[1], "width": bands.shape[2]}
+    try:
+        with rasterio.MemoryFile() as memory:
+            options = {"compress": "deflate", "crs": row["crs"], "transform": rasterio.Affine(*row["transform"])}
+            with memory.open(**profile, dtype=bands.dtype.name, **options) as file:
+                file.write(bands)
+                file.scales, file.offsets = zip(*(channel_scaling(row, i) for i in range(len(bands))), strict=True)
+                for number, channel in enumerate((row.get("channels") or [])[: len(bands)], start=1):
+                    file.set_band_description(number, channel.get("name") or "")
+                    file.set_band_unit(number, channel.get("unit") or "")
+            content = bytes(memory.read())
+    except (rasterio.errors.RasterioError, rasterio.errors.CRSError, TypeError) as error:
+        raise CorpusError(f"the sample {row['uid']} cannot be a GeoTIFF: {error}; use --to png") from error
+    write_atomically(out, content)
+    return [out]
+
+
+def _bands(sample: StoredSample) -> npt.NDArray[Any]:
+    """Values as [C, Y, X], in a type that GeoTIFF has."""
+    row = sample.meta
+    axes = str(row.get("axes"))
+    array = sample.array() if row["codec"] == "b2nd" else decode_picture(sample.encoded())
+    if axes not in {"YX", "CYX", "YXC"}:
+        raise CorpusError(f"the sample {row['uid']} has axes {axes} and is no map; use --to nifti or png")
+    if axes == "YX":
+        array = array[None]
+    elif axes == "YXC":
+        array = np.moveaxis(array, -1, 0)
+    if array.dtype in (np.dtype(bool), np.dtype(np.float16)):
+        array = array.astype(np.uint8 if array.dtype == bool else np.float32)
+    return np.ascontiguousarray(array)

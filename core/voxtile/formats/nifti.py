@@ -1,0 +1,55 @@
+"""A volume as NIfTI-1: stored values unchanged, scale and offset in the header."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+
+from voxtile.corpus.source import StoredSample
+from voxtile.corpus.storage import write_atomically
+from voxtile.errors import CorpusError
+from voxtile.formats.geometry import channel_scaling, spacing_affine, volume_affine
+from voxtile.formats.optional import require
+
+SUFFIX = ".nii.gz"
+# Axes of the array → order of the axes in the file, whose first three are x, y, z and whose fourth is time or channel.
+_ORDERS = {"ZYX": (2, 1, 0), "TZYX": (3, 2, 1, 0), "CZYX": (3, 2, 1, 0)}
+_SCANNER, _UNKNOWN = 1, 0  # NIfTI-1 qform_code and sform_code
+
+
+def write_nifti(sample: StoredSample, out: Path) -> list[Path]:
+    """Write a volume.
+
+    Args:
+        sample: an array with axes ZYX, TZYX or CZYX.
+        out: `*.nii` or `*.nii.gz`.
+
+    Raises:
+        CorpusError: the sample is not a volume.
+        MissingExtraError: nibabel is not installed.
+    """
+    nib = require("nibabel", "medical")
+    row = sample.meta
+    order = _ORDERS.get(str(row.get("axes")))
+    if row["codec"] != "b2nd" or order is None:
+        raise CorpusError(
+            f"the sample {row['uid']} has axes {row.get('axes')} and is no volume; use --to png or geotiff"
+        )
+    array = sample.array().transpose(order)
+    if array.dtype in (np.dtype(bool), np.dtype(np.float16)):  # NIfTI has neither
+        array = array.astype(np.uint8 if array.dtype == bool else np.float32)
+    affine = volume_affine(row)
+    image = nib.Nifti1Image(array, affine if affine is not None else spacing_affine(row), dtype=array.dtype)
+    code = _SCANNER if affine is not None else _UNKNOWN
+    image.set_sform(image.affine, code)
+    image.set_qform(image.affine, code)
+    image.header.set_xyzt_units("mm")
+    scale, offset = channel_scaling(row)
+    if len(row.get("channels") or []) <= 1 and (scale, offset) != (1.0, 0.0):
+        image.header.set_slope_inter(scale, offset)
+    data: bytes = image.to_bytes()
+    content = gzip.compress(data, mtime=0) if out.suffix == ".gz" else data
+    write_atomically(out, content)
+    return [out]

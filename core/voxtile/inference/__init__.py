@@ -1,0 +1,1 @@
+"""Models from files: checkpoints, exports, folders of other projects."""

@@ -1,0 +1,67 @@
+from .cached import StoredImageTower as StoredImageTower
+from .dual import DualEncoder as DualEncoder
+from .grounding_decoder import GroundingDecoder as GroundingDecoder
+from .hub.monai import MonaiTower as MonaiTower
+from .hub.openclip import OpenClipImage as OpenClipImage
+from .hub.openclip import OpenClipText as OpenClipText
+from .hub.timm import TimmFeatures as TimmFeatures
+from .hub.timm import TimmTower as TimmTower
+from .hub.torchgeo import DofaTower as DofaTower
+from .hub.torchgeo import TorchGeoTower as TorchGeoTower
+from .hub.transformers import HuggingFaceImage as HuggingFaceImage
+from .hub.transformers import HuggingFaceText as HuggingFaceText
+from .image.conv import ConvTower as ConvTower
+from .image.vit import ViTTower as ViTTower
+from .image.wavelength import WavelengthTower as WavelengthTower
+from .image.wavelet import StagedTower as StagedTower
+from .image.wavelet import WaveletTower as WaveletTower
+from .protocol import EvaluationModel as EvaluationModel
+from .protocol import GroundingModel as GroundingModel
+from .rgb_pictures import BandsPreset as BandsPreset
+from .rgb_pictures import Flattening as Flattening
+from .rgb_pictures import SlicePreset as SlicePreset
+from .study import Dates as Dates
+from .study import GatedAttention as GatedAttention
+from .study import StudyTransformer as StudyTransformer
+from .text import TextBag as TextBag
+from .text import TextTransformer as TextTransformer
+from .tokenizer import SubwordTokenizer as SubwordTokenizer
+from .tower import ImageTower as ImageTower
+from .tower import TextTower as TextTower
+from .tower import Tokenizer as Tokenizer
+from .tuning import Tuning as Tuning
+
+__all__ = [
+    "BandsPreset",
+    "ConvTower",
+    "Dates",
+    "DofaTower",
+    "DualEncoder",
+    "EvaluationModel",
+    "Flattening",
+    "GatedAttention",
+    "GroundingDecoder",
+    "GroundingModel",
+    "HuggingFaceImage",
+    "HuggingFaceText",
+    "ImageTower",
+    "MonaiTower",
+    "OpenClipImage",
+    "OpenClipText",
+    "SlicePreset",
+    "StagedTower",
+    "StoredImageTower",
+    "StudyTransformer",
+    "SubwordTokenizer",
+    "TextBag",
+    "TextTower",
+    "TextTransformer",
+    "TimmFeatures",
+    "TimmTower",
+    "Tokenizer",
+    "TorchGeoTower",
+    "Tuning",
+    "ViTTower",
+    "WavelengthTower",
+    "WaveletTower",
+]

@@ -1,0 +1,1 @@
+"""Losses that write or match texts."""

@@ -1,0 +1,1 @@
+"""Losses on images or texts alone."""

@@ -1,0 +1,1 @@
+"""Losses that follow another model, or an older self."""

@@ -1,0 +1,96 @@
+"""`voxtile embed CORPUS MODEL`: vectors of all samples as a table of the corpus."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import closing
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+
+from voxtile.console import output
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.schema import OVERVIEW
+from voxtile.engine.run import RunOptions, run_task
+from voxtile.errors import ConfigError, InputError, PresetError
+from voxtile.stages.embed.extractor import Extractor, load_extractor
+from voxtile.stages.embed.task import EmbedTask
+
+_ROWS = 16_384  # of the samples table that are held at a time
+
+
+def embed_corpus(
+    corpus: Path,
+    model: str,
+    *,
+    where: str | None = None,
+    batch_size: int = 64,
+    chunk: int = 2048,
+    retry: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """Embed the samples of a corpus with an image model, by the model's own transforms.
+
+    The vectors are added to the corpus as a table `embeddings` of float16 with the columns uid, model and vector. A run
+    that was stopped goes on where it was; samples that arrive later are embedded by a further run.
+
+    Args:
+        corpus: the corpus to add to.
+        model: a checkpoint, open_clip:NAME[/PRETRAINED], timm:NAME[/FILE], hf:ORG/REPO, or a folder of open_clip, timm
+            or transformers.
+        where: SQL condition over the samples table, such as "kind = 'patch'"; overviews are never embedded.
+        batch_size: samples a batch.
+        chunk: samples that are written at once; what a stopped run loses at most.
+        retry: also try samples again that could not be read.
+        dry_run: print the plan and write nothing.
+
+    Raises:
+        ConfigError: no such model, a condition that is none, or a number out of range.
+        InputError: no sample is chosen.
+        PresetError: the model cannot take the corpus's samples.
+    """
+    if batch_size < 1 or chunk < 1:
+        raise ConfigError(f"--batch-size and --chunk must be at least 1, not {batch_size} and {chunk}")
+    opened = Corpus(corpus)
+    chosen = _chosen(opened, where)
+    extractor = load_extractor(model)
+    _check(extractor, opened, {uid for uids in chosen.values() for uid in uids})
+    task = EmbedTask(opened, extractor, chosen, chunk, batch_size)
+    options = RunOptions(engine="inline", job_items=1, retry=retry, dry_run=dry_run)
+    summary = run_task(task, corpus, options)
+    output().print(f"embeddings by '{extractor.name}', {extractor.width} numbers each", markup=False, highlight=False)
+    summary.raise_if_failed()
+
+
+def _check(extractor: Extractor, corpus: Corpus, wanted: set[str]) -> None:
+    """What the model needs of the samples that it shall embed: any column may be part of it."""
+    for batch in corpus.table("samples").to_batches(max_chunksize=_ROWS):
+        metas = [meta for meta in batch.to_pylist() if meta["uid"] in wanted]
+        try:
+            extractor.check(metas)
+        except PresetError as error:
+            raise PresetError(f'{error}; or choose what the model takes with --where, such as "gsd_m = 10"') from error
+
+
+def _chosen(corpus: Corpus, where: str | None) -> dict[str, list[str]]:
+    """Uids to embed, sorted, by stem of the samples part that holds them."""
+    condition = f" AND ({where}\n)" if where else ""
+    try:
+        with closing(corpus.connection()) as connection:
+            rows = connection.execute(
+                f"SELECT uid FROM samples WHERE kind <> '{OVERVIEW}'{condition} ORDER BY uid"
+            ).fetchall()
+    except duckdb.Error as error:
+        first = str(error).splitlines()[0]
+        raise ConfigError(f"--where is not a condition over the samples table ({where}): {first}") from error
+    if not rows:
+        hint = f" by --where {where!r}" if where else "; convert something into it first"
+        raise InputError(f"no sample of the corpus is chosen{hint}")
+    uids = {row[0] for row in rows}
+    chosen: dict[str, list[str]] = defaultdict(list)
+    for part in corpus.parts("samples"):
+        own = uids.intersection(pq.read_table(part, columns=["uid"])["uid"].to_pylist())
+        if own:
+            chosen[part.stem] = sorted(own)
+    return dict(chosen)

@@ -1,0 +1,103 @@
+"""What embeds pictures: a model with its own transforms, found by name.
+
+A name is a checkpoint of ours, `open_clip:NAME[/PRETRAINED]`, `timm:NAME`, `hf:ORG/REPO`, or a folder that holds a
+model of one of these kinds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import io
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from PIL import Image
+from torch import Tensor
+
+from voxtile.data.presets.base import SampleSource, described
+from voxtile.errors import ConfigError, PresetError
+
+
+class Extractor(Protocol):
+    """A model that turns samples into vectors."""
+
+    @property
+    def name(self) -> str:
+        """How the table calls it."""
+
+    @property
+    def width(self) -> int:
+        """Length D of a vector."""
+
+    def check(self, metas: Sequence[Mapping[str, Any]]) -> None:
+        """Raise PresetError, naming the first thing that a corpus cannot satisfy."""
+
+    def prepare(self, source: SampleSource) -> Tensor:
+        """The input [C, *G] of one sample, by the model's own transforms; nothing is random."""
+
+    def encode(self, images: Tensor) -> Tensor:
+        """[S, C, *G] to [S, D] float32 on the CPU. No gradient, evaluation mode."""
+
+
+# Prefix → "module:function" that takes what follows it.
+HUBS: Mapping[str, str] = MappingProxyType(
+    {
+        "open_clip": "voxtile.stages.embed.own:open_clip_extractor",
+        "timm": "voxtile.stages.embed.timm_model:timm_extractor",
+        "hf": "voxtile.stages.embed.hub:hub_extractor",
+    }
+)
+
+
+def load_extractor(spec: str) -> Extractor:
+    """Load a model by name; on a GPU where there is one.
+
+    Raises:
+        ConfigError: no such model, or a folder that holds none.
+        CheckpointError: its weights cannot be loaded safely.
+        MissingExtraError: a library that it needs is not installed.
+    """
+    path = Path(spec)
+    if path.is_dir():
+        return _load("voxtile.stages.embed.hub:folder_extractor", path)
+    if path.is_file():
+        return _load("voxtile.stages.embed.own:checkpoint_extractor", path)
+    hub, colon, name = spec.partition(":")
+    if not colon or hub not in HUBS or not name:
+        known = ", ".join(f"{prefix}:NAME" for prefix in HUBS)
+        raise ConfigError(f"'{spec}' is no model: there is no such file or folder, and names are {known}")
+    return _load(HUBS[hub], name)
+
+
+def short_name(path: Path, content: bytes) -> str:
+    """A name for a local model: what it is called, and a hash of what it is; no folder of this machine."""
+    return f"{path.stem or path.name}-{hashlib.sha256(content).hexdigest()[:8]}"
+
+
+def _load(target: str, name: str | Path) -> Extractor:
+    module, _, function = target.partition(":")
+    make: Callable[[str | Path], Extractor] = getattr(importlib.import_module(module), function)
+    return make(name)
+
+
+_PICTURES = ("jpg", "png", "ref")
+
+
+def check_pictures(metas: Sequence[Mapping[str, Any]]) -> None:
+    """Raise PresetError where a sample is no grey or RGB picture of 8 bits."""
+    for meta in metas:
+        shape, dtype = list(meta.get("shape") or ()), meta.get("dtype")
+        flat = len(shape) in (0, 2) or (len(shape) == 3 and shape[2] in (1, 3))
+        if not flat or dtype not in (None, "uint8") or meta.get("axes") not in (None, "YX", "YXC"):
+            raise PresetError(f"this model embeds RGB pictures of 8 bits, but the corpus holds {described(meta)}")
+
+
+def picture_of(source: SampleSource) -> Image.Image:
+    """RGB picture of a sample."""
+    if source.meta.get("codec") in _PICTURES:
+        return Image.open(io.BytesIO(source.encoded())).convert("RGB")
+    values = source.array()
+    return Image.fromarray(values.squeeze(-1) if values.ndim == 3 and values.shape[2] == 1 else values).convert("RGB")

@@ -1,0 +1,81 @@
+"""Our checkpoints and open_clip's models, with their presets."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from voxtile.data.presets.base import SampleSource
+from voxtile.data.roles import StudyReader, not_a_study
+from voxtile.inference.load import OPEN_CLIP, load_model
+from voxtile.models.protocol import EvaluationModel
+from voxtile.stages.embed.extractor import Extractor
+
+_CHUNK = 1 << 20
+
+
+class DualExtractor:
+    """The image side of an image-text model: normalised embeddings in the space that its texts share.
+
+    Args:
+        name: how the table calls it.
+        model: the pair of encoders.
+    """
+
+    def __init__(self, name: str, model: EvaluationModel) -> None:
+        self.name = name
+        self._model = model
+
+    @property
+    def width(self) -> int:
+        """Length of a vector, found by embedding an empty picture."""
+        preset = self._model.preset
+        return int(self.encode(torch.zeros(1, preset.channels, *preset.grid)).shape[1])
+
+    def check(self, metas: Sequence[Mapping[str, Any]]) -> None:
+        """As the preset has it; one that reads whole studies has no vectors of samples.
+
+        Raises:
+            PresetError: names what a sample lacks.
+        """
+        if isinstance(self._model.preset, StudyReader):
+            raise not_a_study(self._model.preset.role_names)
+        self._model.preset.check(metas)
+
+    def prepare(self, source: SampleSource) -> Tensor:
+        """By the preset."""
+        return self._model.preset(source, None)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """[S, C, *G] to [S, D]."""
+        return self._model.encode_images(images).float()
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """T texts to [T, D], in the space of the images."""
+        return self._model.encode_texts(texts).float()
+
+
+def checkpoint_name(path: str | Path) -> str:
+    """How tables call a checkpoint: what its file is called, and a hash of what it is; no folder of this machine."""
+    path = Path(path)
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return f"{path.stem}-{digest.hexdigest()[:8]}"
+
+
+def checkpoint_extractor(path: str | Path) -> Extractor:
+    """A checkpoint of ours."""
+    return DualExtractor(checkpoint_name(path), load_model(str(path)))
+
+
+def open_clip_extractor(name: str | Path) -> Extractor:
+    """A model of open_clip; `NAME[/PRETRAINED]`, `hf-hub:ORG/REPO` or `local-dir:FOLDER`."""
+    spec = f"{OPEN_CLIP}{name}"
+    return DualExtractor(spec, load_model(spec))

@@ -1,0 +1,1 @@
+"""Phrases in images given as files: `voxtile ground`."""

@@ -1,0 +1,292 @@
+"""`voxtile ground`: where in an image a phrase is, in the image's own coordinates and its field's format."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import track
+from rich.table import Table
+from scipy import ndimage
+from torch import Tensor
+
+from voxtile.console import output
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Mask
+from voxtile.corpus.writer import JobWriter
+from voxtile.data.presets.base import spacing_mm
+from voxtile.data.presets.image import ImagePreset
+from voxtile.data.regions.masks import joined_mask, nodata_regions
+from voxtile.data.roles import StudyReader
+from voxtile.errors import ConfigError
+from voxtile.grounding.windows import ground_sample
+from voxtile.inference.similarity.model import SimilarityModel
+from voxtile.models.protocol import EvaluationModel, GroundingModel
+from voxtile.models.rgb_pictures import Flattening, flattened_preset
+from voxtile.stages.ground.files import WRITERS, Found
+from voxtile.stages.ground.pictures import write_pictures
+from voxtile.stages.ground.slides import ground_slide, write_overlay, write_qupath
+from voxtile.stages.ground.sources import SlidePatches, kind_of, own_corpus, read_as
+from voxtile.stages.ground.studies import Answer, ground_studies
+
+Form: TypeAlias = Literal["auto", "dicom-seg", "nifti", "geojson", "geopackage"]
+Boxes: TypeAlias = Literal["none", "upright", "rotated"]
+Way: TypeAlias = Literal[
+    "auto", "decoder", "regions", "tokens", "concepts", "attributes", "maskclip", "gradcam", "legrad"
+]
+
+_OWN_FORM = {"dicom": "dicom-seg", "nifti": "nifti", "geotiff": "geopackage", "wsi": "geojson", "picture": "geojson"}
+
+
+@dataclass(frozen=True)
+class _Settings:
+    mask: float
+    presence: float
+    overlap: float
+    boxes: Boxes
+    on: str | None
+
+
+def ground(
+    model: str,
+    image: Path,
+    *phrases: str,
+    out: Path,
+    to: Form = "auto",
+    threshold: float = 0.5,
+    presence: float = 0.5,
+    overlap: float = 0.5,
+    method: Way = "auto",
+    boxes: Boxes = "none",
+    mpp: float = 0.5,
+    patch_px: int = 256,
+    assume_mpp: float | None = None,
+    on: str | None = None,
+    bands: str | None = None,
+    modality: str | None = None,
+) -> None:
+    """Show where phrases are in an image.
+
+    Writes one file a series, volume or scene with all phrases that were found, a PNG for each of them with its outline,
+    and prints a table. A phrase that the model believes to have no target gives no mask. Thresholds are best taken from
+    a report of `voxtile evaluate`, which chooses them on the validation split.
+
+    A model that was not trained to ground shows phrases by similarity (`--method`). A similarity says where rather than
+    whether: the threshold then is a share of the range of the map over the image, and the presence half of one plus the
+    cosine of image and phrase.
+
+    Args:
+        model: a checkpoint, open_clip:NAME[/PRETRAINED], hf:ID (CLIP or SigLIP), a folder of one of these, or
+            class:package.module.Class[:ARGUMENT], a class of your own.
+        image: DICOM file or folder (of a study, where the model reads those), NIfTI file, georeferenced raster, whole
+            slide, or picture (PNG, JPEG, WebP).
+        phrases: what to look for.
+        out: folder to write to; made if it does not exist.
+        to: dicom-seg, nifti, geojson or geopackage; auto takes the one of the image's own field.
+        threshold: probability from which a voxel belongs to the target.
+        presence: probability from which there is a target at all.
+        overlap: share that neighbouring windows have in common, where the image is larger than the model's grid.
+        method: decoder (trained with the Grounding objective), or by similarity: regions (trained with RegionContrast),
+            tokens (TokenWise or LocalAlignment), concepts (ConceptPatch), attributes (RegionAttribute; the phrases are
+            its attributes), maskclip (patch tokens), gradcam or legrad (gradients); auto takes the first that the model
+            has, attributes and legrad left out.
+        boxes: write the box of every part that was found instead of its outline, upright or at any angle; rasters only.
+        mpp: of slides: micrometres a pixel of the patches that the model was trained on.
+        patch_px: of slides: width and height of these patches.
+        assume_mpp: micrometres a pixel of a slide whose file does not say.
+        on: of models that read whole studies: role of the series on whose voxels masks are written, such as pt; the
+            first that the study has where left out.
+        bands: RED,GREEN,BLUE of a raster, for a model of pictures; by their usual names when left out.
+        modality: DICOM modality (CT, MR, PT, …) of a NIfTI file, which does not say; where the model reads one alone,
+            that is taken.
+
+    Raises:
+        ConfigError: no phrase, a value out of range, or a model that does not ground.
+        InputError: the image cannot be read, or its kind is not known.
+    """
+    from voxtile.inference.load import load_model
+
+    if not phrases:
+        raise ConfigError(
+            'no phrase was given; for example: voxtile ground last.ckpt scan/ "pleural effusion" --out found'
+        )
+    if not all(phrase.strip() for phrase in phrases):
+        raise ConfigError("a phrase is empty; name what to look for")
+    for name, value in (("threshold", threshold), ("presence", presence)):
+        if not 0 < value < 1:
+            raise ConfigError(f"--{name} must lie between 0 and 1, not {value}")
+    if not 0 <= overlap < 1:
+        raise ConfigError(f"--overlap must be at least 0 and below 1, not {overlap}")
+    flattening = Flattening(bands=tuple(part.strip() for part in bands.split(","))) if bands else Flattening()
+    kind = kind_of(image)
+    loaded = load_model(model)
+    shows = showing(loaded, method)
+    kind = read_as(kind, image, loaded.preset)
+    if bands and not (kind == "geotiff" and isinstance(loaded.preset, ImagePreset)):
+        raise ConfigError("--bands goes with rasters and a model of pictures; leave it out")
+    form = _OWN_FORM[kind] if to == "auto" else to
+    _check_form(kind, form, boxes)
+    if modality is not None and kind != "nifti":
+        raise ConfigError(f"--modality goes with NIfTI files; '{image}' says it itself, leave it out")
+    _prepare(out)
+    settings = _Settings(threshold, presence, overlap, boxes, on)
+    patches = SlidePatches(mpp, patch_px, assume_mpp, overlap)
+    wanted = list(dict.fromkeys(phrases))
+    with tempfile.TemporaryDirectory(prefix="voxtile-ground-") as folder:
+        corpus = own_corpus(kind, image, Path(folder) / "corpus", loaded.preset, patches, modality)
+        if kind == "wsi":
+            _on_slide(shows, corpus, wanted, settings, out / image.stem, Path(folder))
+            return
+        found = _grounded(shows, corpus, wanted, settings, flattening)
+        shown = any(part.mask.any() for part in found)
+        files = WRITERS[form](corpus, found, image, out, boxes) if shown else []
+        files += write_pictures(found, out)
+    _report(found, files, output())
+
+
+def showing(model: EvaluationModel, method: Way) -> GroundingModel:
+    """What shows phrases: the model's decoder where it has one and no other way is asked for, else its similarity."""
+    decodes = isinstance(model, GroundingModel) and model.grounds
+    if isinstance(model, GroundingModel) and decodes and method in ("auto", "decoder"):
+        return model
+    if method == "decoder":
+        raise ConfigError(
+            f"model '{model.name}' has no decoder; train it with the Grounding objective, or leave --method out to "
+            "show phrases by similarity"
+        )
+    return SimilarityModel(model, method)
+
+
+def _check_form(kind: str, form: str, boxes: Boxes) -> None:
+    if kind == "picture" and (form != "geojson" or boxes != "none"):
+        raise ConfigError(
+            "results on pictures are written as GeoJSON in pixels, as outlines; leave --to and --boxes out"
+        )
+    if kind == "wsi" and form != "geojson":
+        raise ConfigError(f"results on slides are written as GeoJSON, as QuPath reads it; leave --to {form} out")
+    if boxes != "none" and (kind != "geotiff" or form not in ("geojson", "geopackage")):
+        raise ConfigError(f"--boxes {boxes} goes with rasters as GeoJSON or GeoPackage; leave it out")
+
+
+def _prepare(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / ".writable").touch()
+        (out / ".writable").unlink()
+    except OSError as error:
+        raise ConfigError(f"cannot write to '{out}' ({error.strerror}); name another folder with --out") from error
+
+
+def _on_slide(
+    model: GroundingModel, corpus: Corpus, phrases: list[str], settings: _Settings, stem: Path, folder: Path
+) -> None:
+    """Show phrases on a slide: GeoJSON for QuPath and a picture of the whole slide."""
+    preset = model.preset  # type: ignore[attr-defined]
+    finish = model.scaled if isinstance(model, SimilarityModel) else None
+    found = ground_slide(
+        lambda images: model.ground(images, phrases),
+        preset,
+        corpus,
+        phrases,
+        presence=settings.presence,
+        folder=folder,
+        finish=finish,
+    )
+    target, console = stem.with_name(f"{stem.name}.geojson"), output()
+    parts = write_qupath(found, settings.mask, target)
+    table = Table("phrase", "believed", "parts", "area")
+    for number, phrase in enumerate(phrases):
+        pixels = int((found.probability[number] >= settings.mask).sum())
+        area = f"{pixels * found.mpp[0] * found.mpp[1] / 1e6:.3f} mm²" if pixels else "–"
+        table.add_row(escape(phrase), f"{found.presence[number]:.2f}", str(parts[phrase]), area)
+    console.print(table)
+    picture = write_overlay(corpus, found, settings.mask, stem.with_name(f"{stem.name}.png"))
+    for path in [target, *([picture] if picture else [])]:
+        console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _grounded(
+    model: GroundingModel, corpus: Corpus, phrases: list[str], settings: _Settings, flattening: Flattening
+) -> list[Found]:
+    """Masks of every phrase in every sample or study, added to the corpus as regions."""
+    writer = JobWriter(corpus.roots[0], "ground")
+    found = []
+    empty = nodata_regions(corpus)
+    for sample, masks, there in _answers(model, corpus, phrases, settings, flattening):
+        uid = sample.meta["uid"]
+        measured = ~joined_mask(corpus, [empty[uid]], sample.meta).mask if uid in empty else np.True_
+        for phrase, mask, believed in zip(phrases, masks, there.tolist(), strict=True):
+            shown = (mask.numpy() >= settings.mask) & (believed >= settings.presence) & measured
+            region = hashlib.sha256(f"{uid}\0{phrase}".encode()).hexdigest()[:32]
+            found.append(Found(sample, phrase, believed, shown))
+            if shown.any():
+                about = {"region_id": region, "uid": uid, "phrase": phrase, "box": _box(shown)}
+                writer.add_mask(Mask({**about, "source": f"ground:{model.name}"}, shown))  # type: ignore[attr-defined]
+    writer.publish()
+    return found
+
+
+def _answers(
+    model: GroundingModel, corpus: Corpus, phrases: list[str], settings: _Settings, flattening: Flattening
+) -> Iterator[Answer]:
+    """A sample with [P, *G] probabilities on its own grid and [P] of there being a target."""
+    preset = model.preset  # type: ignore[attr-defined]
+    finish = model.scaled if isinstance(model, SimilarityModel) else None
+
+    def answer(images: Tensor) -> tuple[Tensor, Tensor]:
+        return model.ground(images, phrases)
+
+    if isinstance(preset, StudyReader):
+        yield from ground_studies(answer, preset, corpus, on=settings.on, finish=finish)
+        return
+    if settings.on is not None:
+        raise ConfigError("--on goes with models that read whole studies; leave it out")
+    rows = corpus.table("samples", with_root=True).to_pylist()
+    if all(row["kind"] != "volume" for row in rows):
+        preset = flattened_preset(preset, rows, flattening)
+    preset.check(rows)
+    for row in track(rows, description="grounding", transient=True):
+        sample = corpus.source(row)
+        yield sample, *ground_sample(answer, preset, sample, overlap=settings.overlap, finish=finish)
+
+
+def _box(mask: npt.NDArray[np.bool_]) -> list[float]:
+    """Bounding box in pixel edges: min corner, then max corner."""
+    places = [
+        np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis))) for axis in range(mask.ndim)
+    ]
+    return [float(p[0]) for p in places] + [float(p[-1]) + 1 for p in places]
+
+
+def _report(found: Sequence[Found], files: Sequence[Path], console: Console) -> None:
+    table = Table("image", "phrase", "believed", "parts", "size")
+    for part in found:
+        count = ndimage.label(part.mask, np.ones((3,) * part.mask.ndim))[1]
+        table.add_row(
+            part.sample.meta["uid"][:12], escape(part.phrase), f"{part.presence:.2f}", str(count), _size(part)
+        )
+    console.print(table)
+    for path in files:
+        console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+    if not any(part.mask.any() for part in found):
+        console.print("nothing was found; no file was written")
+
+
+def _size(part: Found) -> str:
+    voxels, meta = int(part.mask.sum()), part.sample.meta
+    if not voxels:
+        return "–"
+    spacing = spacing_mm(meta)
+    if part.mask.ndim == 3 and spacing:
+        return f"{voxels * float(np.prod(spacing)) / 1000:.1f} ml"
+    if meta.get("gsd_m"):
+        return f"{voxels * float(meta['gsd_m']) ** 2:,.0f} m²"
+    return f"{voxels} px"

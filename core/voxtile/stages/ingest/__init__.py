@@ -1,0 +1,1 @@
+"""Pictures with texts from tables, folders and tars into a corpus."""

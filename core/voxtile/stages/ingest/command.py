@@ -1,0 +1,123 @@
+"""`voxtile import wds|parquet|csv`: existing image-text pairs become a corpus; image bytes are not re-encoded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from voxtile.corpus.splits import parse_fractions
+from voxtile.engine.run import RunOptions, run_task
+from voxtile.stages.ingest.listing import CsvTask
+from voxtile.stages.ingest.pairs import PairOptions
+from voxtile.stages.ingest.rows import ParquetTask
+from voxtile.stages.ingest.wds import WdsTask
+
+__all__ = ["import_csv", "import_parquet", "import_wds"]
+
+
+def import_wds(
+    source: Path,
+    corpus: Path,
+    *,
+    licence: str | None = None,
+    modality: str = "RGB",
+    split_fractions: str = "0.8,0.1,0.1",
+    **run: Any,  # noqa: ANN401
+) -> None:
+    """Import WebDataset tars, img2dataset's among them.
+
+    Members are read by offset and never extracted by name. JPEG and PNG bytes are copied untouched, EXIF included; WebP
+    becomes PNG with the same pixels. The same image a second time is dropped, and its captions go to the first one.
+
+    Args:
+        source: a tar, or a folder of tars, with jpg, jpeg, png or webp members and txt or json beside them.
+        corpus: the corpus to add to; made if it does not exist.
+        licence: of the images and texts, e.g. "CC BY 4.0".
+        modality: what the pictures are; RGB for photographs.
+        split_fractions: shares of train, val and test.
+        run: options of the run.
+
+    Raises:
+        InputError: there is nothing to import.
+        RunFailedError: some pairs could not be imported; the rest is.
+    """
+    how = RunOptions(**run)
+    options = _options(licence, modality, split_fractions)
+    task = WdsTask(str(source), str(corpus), options, reader=how.plan_reader)
+    run_task(task, corpus, how).raise_if_failed()
+
+
+def import_parquet(
+    source: Path,
+    corpus: Path,
+    *,
+    image_column: str | None = None,
+    text_column: str | None = None,
+    licence: str | None = None,
+    modality: str = "RGB",
+    split_fractions: str = "0.8,0.1,0.1",
+    **run: Any,  # noqa: ANN401
+) -> None:
+    """Import Parquet files with image bytes (img2dataset, Hugging Face) or with paths of images beside them.
+
+    Rows that have only a URL are dropped by name: import never uses the network.
+
+    Args:
+        source: a Parquet file, or a folder of them.
+        corpus: the corpus to add to; made if it does not exist.
+        image_column: column of bytes or paths; found by its name if not given.
+        text_column: column of texts or lists of texts; found by its name if not given.
+        licence: of the images and texts.
+        modality: what the pictures are; RGB for photographs.
+        split_fractions: shares of train, val and test.
+        run: options of the run.
+
+    Raises:
+        InputError: there is nothing to import.
+        RunFailedError: some pairs could not be imported; the rest is.
+    """
+    options = _options(licence, modality, split_fractions)
+    how = RunOptions(**run)
+    task = ParquetTask(str(source), str(corpus), options, image_column, text_column, reader=how.plan_reader)
+    run_task(task, corpus, how).raise_if_failed()
+
+
+def import_csv(
+    source: Path,
+    corpus: Path,
+    *,
+    root: Path | None = None,
+    image_column: str | None = None,
+    text_column: str | None = None,
+    licence: str | None = None,
+    modality: str = "RGB",
+    split_fractions: str = "0.8,0.1,0.1",
+    **run: Any,  # noqa: ANN401
+) -> None:
+    """Import a CSV or TSV of image paths and texts, such as open_clip's `filepath` and `title`.
+
+    Rows with the same path are captions of one image. Columns `subject` and `split` are used where they are present.
+
+    Args:
+        source: the table.
+        corpus: the corpus to add to; made if it does not exist.
+        root: folder that the paths are relative to and must stay in; the table's own folder if not given.
+        image_column: column of paths; found by its name if not given.
+        text_column: column of texts; found by its name if not given.
+        licence: of the images and texts.
+        modality: what the pictures are; RGB for photographs.
+        split_fractions: shares of train, val and test, for subjects without a split.
+        run: options of the run.
+
+    Raises:
+        InputError: the table is missing, empty or lacks a column.
+        RunFailedError: some pairs could not be imported; the rest is.
+    """
+    options = _options(licence, modality, split_fractions)
+    folder = str(root or source.parent)
+    task = CsvTask(folder, str(corpus), options, str(source), image_column, text_column)
+    run_task(task, corpus, RunOptions(**run)).raise_if_failed()
+
+
+def _options(licence: str | None, modality: str, split_fractions: str) -> PairOptions:
+    return PairOptions(licence, modality, parse_fractions(split_fractions))

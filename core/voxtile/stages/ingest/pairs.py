@@ -1,0 +1,200 @@
+"""Image-text pairs from outside: what the three importers share.
+
+One item is one image with its texts. The same image a second time is `dropped: duplicate`, but its captions are kept
+under the first one's uid.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from voxtile.corpus.identity import sample_uid
+from voxtile.corpus.records import Row, Sample
+from voxtile.corpus.splits import split_of
+from voxtile.engine.parallel import PlanReader
+from voxtile.engine.task import Item, Outcome, Status
+from voxtile.errors import InputError
+from voxtile.stages.ingest.duplicates import Duplicates, First
+from voxtile.stages.ingest.picture import Picture, PictureError, read_picture
+from voxtile.stages.ingest.text import Texts, caption_rows, check_texts
+
+SPLIT_SCHEME = "default"
+NO_IMAGE = "no-image"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One image and its texts, found but not yet read.
+
+    Attributes:
+        source: the ledger's name for it, relative to the input.
+        where: JSON-able values from which the task reads image and texts again.
+        nbytes: size of the image.
+        edges: `edge_digest` of the image; None when the image cannot be read.
+        full_hash: computes the image's sha-256.
+        broken: why the pair cannot be read, in one sentence.
+    """
+
+    source: str
+    where: Mapping[str, Any]
+    nbytes: int = 0
+    edges: str | None = None
+    full_hash: Callable[[], str] | None = None
+    broken: str | None = None
+
+
+@dataclass(frozen=True)
+class PairOptions:
+    """Settings of an import that change its output.
+
+    Attributes:
+        licence: written to every sample.
+        modality: written to every sample.
+        fractions: split → share of the subjects; a subject is a different image here unless the source names subjects.
+    """
+
+    licence: str | None = None
+    modality: str = "RGB"
+    fractions: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PairTask(ABC):
+    """An engine task over pairs.
+
+    Attributes:
+        root: folder that the paths in `where` are relative to; no part of the task's identity.
+        corpus: where the samples go, to find those that it has already; no part of the identity either.
+        options: settings.
+        reader: reads outside files for the plan.
+    """
+
+    root: str
+    corpus: str
+    options: PairOptions
+    reader: PlanReader = field(default_factory=PlanReader, compare=False, repr=False, kw_only=True)
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Short name of the format."""
+
+    @property
+    def version(self) -> str:
+        """Bumped whenever the output for the same input changes."""
+        return "1"
+
+    def config(self) -> Mapping[str, Any]:
+        """Everything of the options."""
+        options = self.options
+        return {"licence": options.licence, "modality": options.modality, "fractions": dict(options.fractions)}
+
+    @abstractmethod
+    def pairs(self) -> Iterator[Pair]:
+        """List the pairs of the source in a deterministic order."""
+
+    @abstractmethod
+    def image(self, where: Mapping[str, Any]) -> bytes:
+        """Read the image of a pair.
+
+        Raises:
+            PictureError: there is none; the reason is the ledger's.
+        """
+
+    @abstractmethod
+    def texts(self, where: Mapping[str, Any]) -> list[str | bytes]:
+        """Read the texts of a pair."""
+
+    def items(self) -> Iterator[Item]:
+        """One item a pair; a repeated image names the first one."""
+        seen = Duplicates(Path(self.corpus), self.name)
+        empty = True
+        for pair in self.pairs():
+            empty = False
+            inputs: dict[str, Any] = {"where": dict(pair.where), "edges": pair.edges}
+            if pair.broken is not None:
+                inputs["broken"] = pair.broken
+            elif pair.edges is not None and pair.full_hash is not None:
+                first = seen.first_of(pair.edges, First(pair.source, pair.where), pair.full_hash)
+                if first is not None:
+                    inputs["first"] = {"source": first.source, "where": first.where and dict(first.where)}
+            yield Item(pair.source, inputs, cost=max(1, pair.nbytes))
+        if empty:
+            raise InputError(f"'{self.root}' holds no image-text pair to import; check the path and the format")
+
+    def process(self, item: Item) -> Outcome:
+        """Read one pair and decide what is stored."""
+        if "broken" in item.inputs:
+            return Outcome("failed", "unreadable-file", item.inputs["broken"])
+        where = item.inputs["where"]
+        try:
+            data = self.image(where)
+            picture = read_picture(data)
+        except PictureError as error:
+            status: Status = "dropped" if error.reason == NO_IMAGE else "failed"
+            return Outcome(status, error.reason, f"{item.source}: {error}")
+        texts = check_texts(self.texts(where))
+        uid = sample_uid(hashlib.sha256(data).hexdigest())
+        captions = caption_rows(uid, texts.accepted, source=item.source)
+        if "first" in item.inputs:
+            return self._duplicate(item, captions)
+        if not captions:
+            return _refusal(item.source, texts)
+        row, split = self._rows(uid, picture, item)
+        return Outcome(
+            "used",
+            detail="; ".join(sentence for _, sentence in texts.refused) or None,
+            samples=(Sample(row, picture.payload, picture.preview),),
+            tables={"captions": captions, "splits": [split]},
+        )
+
+    def _duplicate(self, item: Item, captions: list[Row]) -> Outcome:
+        first = item.inputs["first"]
+        is_in_plan = first["where"] is not None
+        if is_in_plan and not check_texts(self.texts(first["where"])).accepted:
+            detail = f"the same image as {first['source']}, which was refused for its caption"
+            return Outcome("dropped", "duplicate", detail)
+        detail = f"the same image as {first['source']}, which got its {len(captions)} captions"
+        return Outcome("dropped", "duplicate", detail, tables={"captions": captions} if captions else {})
+
+    def _rows(self, uid: str, picture: Picture, item: Item) -> tuple[Row, Row]:
+        where = item.inputs["where"]
+        subject = where.get("subject") or uid
+        split = where.get("split") or split_of(subject, self.options.fractions)
+        row: Row = {
+            "uid": uid,
+            "subject": subject,
+            "kind": "image",
+            "modality": self.options.modality,
+            **picture.columns(),
+            "source": item.source,
+            "licence": self.options.licence,
+        }
+        return row, {"scheme": SPLIT_SCHEME, "subject": subject, "split": split}
+
+
+def files_under(source: Path, suffixes: frozenset[str]) -> list[Path]:
+    """The files with one of the suffixes (lower case, with dot), sorted: `source` itself or all below it.
+
+    Raises:
+        InputError: there is none.
+    """
+    if source.is_file():
+        return [source]
+    wanted = " or ".join(sorted(suffixes))
+    if not source.is_dir():
+        raise InputError(f"'{source}' does not exist; give a folder or a file that ends in {wanted}")
+    found = sorted(p for p in source.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
+    if not found:
+        raise InputError(f"'{source}' holds no file that ends in {wanted}; check the path and the format")
+    return found
+
+
+def _refusal(source: str, texts: Texts) -> Outcome:
+    reason, sentence = texts.refused[0] if texts.refused else ("no-caption", "the image has no caption")
+    return Outcome("dropped", reason, f"{source}: {sentence}")

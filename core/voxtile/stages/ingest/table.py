@@ -1,0 +1,167 @@
+"""Side tables from outside (labels, captions, splits, subjects) as CSV, TSV or Parquet, read as text."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+
+from voxtile.errors import InputError
+from voxtile.stages.ingest.outside_parquet import read_outside_parquet
+
+_LONGEST_FIELD = 64 * 2**20  # bytes; longer fields are a broken quote, which would otherwise swallow the file
+_PARQUET_SUFFIXES = frozenset({".parquet", ".pq"})
+
+
+@dataclass(frozen=True)
+class Table:
+    """A side table: `columns` in file order, `rows` as tuples of stripped text (None where blank)."""
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | None, ...], ...]
+
+    def find(self, names: Sequence[str]) -> str | None:
+        """The first of `names` that is a column; case, spaces and underscores do not matter."""
+        by_key = {column_key(column): column for column in reversed(self.columns)}
+        return next((by_key[column_key(n)] for n in names if column_key(n) in by_key), None)
+
+    def need(self, names: Sequence[str], purpose: str) -> str:
+        """Like `find`.
+
+        Raises:
+            InputError: none of them is a column; the message lists the columns that there are.
+        """
+        found = self.find(names)
+        if found is None:
+            raise InputError(
+                f"'{self.path}' has no column for the {purpose} ({', '.join(names)}); its columns are: "
+                f"{', '.join(self.columns) or 'none'}"
+            )
+        return found
+
+    def column(self, name: str) -> list[str | None]:
+        """All values of one column."""
+        index = self.columns.index(name)
+        return [row[index] for row in self.rows]
+
+
+def column_key(name: str) -> str:
+    """A column's name without case, spaces, underscores and hyphens."""
+    return "".join(c for c in name.casefold() if c not in " _-")
+
+
+def read_table(path: Path) -> Table:
+    """Read a CSV, TSV or Parquet file.
+
+    Args:
+        path: the file; anything but `.parquet` is read as delimited text, with the delimiter (comma, tab or semicolon)
+            that the header line has most of.
+
+    Raises:
+        InputError: the file is missing, empty, damaged or not UTF-8.
+    """
+    if not path.is_file():
+        raise InputError(f"the table '{path}' does not exist; give the path of a CSV or Parquet file")
+    try:
+        return _read_parquet(path) if path.suffix.lower() in _PARQUET_SUFFIXES else _read_delimited(path)
+    except (pa.ArrowException, csv.Error, OSError) as error:
+        raise InputError(f"the table '{path}' cannot be read ({_one_line(error)}); write it again") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"the table '{path}' is not UTF-8 (byte {error.start}); convert it to UTF-8") from error
+
+
+def numbered_rows(
+    path: Path,
+    *,
+    errors: Literal["strict", "surrogateescape"] = "strict",
+    closed: bool = True,
+    delimiters: str = ",\t;",
+) -> Iterator[tuple[int, list[str]]]:
+    """Rows of a delimited file with the number of the line that each begins in, the header first.
+
+    A quotation mark that is never closed makes the rest of a file one cell: the reports of all patients that follow
+    become the report of one. What is wrong is told by the line alone, since cells hold names and texts.
+
+    Args:
+        path: the file; its delimiter is the one that the header line has most of.
+        errors: with `surrogateescape`, bytes that are not UTF-8 arrive as lone surrogates, to be judged row by row.
+        closed: refuse cells whose quotation marks are not closed, or stand inside them undoubled.
+        delimiters: to choose from.
+
+    Raises:
+        InputError: a cell is not closed.
+    """
+    csv.field_size_limit(_LONGEST_FIELD)
+    with path.open(encoding="utf-8-sig", errors=errors, newline="") as file:
+        header = file.readline()
+        delimiter = max(delimiters, key=header.count)
+        file.seek(0)
+        rows, start = csv.reader(file, delimiter=delimiter, strict=closed), 1
+        while True:
+            try:
+                row = next(rows, None)
+            except csv.Error:
+                if not closed:
+                    raise
+                raise InputError(
+                    f"'{path}' line {start}: a quotation mark there opens a cell and is never closed, or stands inside "
+                    'one; close it, and write "" for a mark inside a cell'
+                ) from None
+            if row is None:
+                return
+            if row:
+                yield start, row
+            start = rows.line_num + 1
+
+
+def delimited_rows(path: Path, *, errors: Literal["strict", "surrogateescape"] = "strict") -> Iterator[list[str]]:
+    """Rows of a delimited file, the header first; stray quotation marks, as captions of the web have them, are let be.
+
+    Args:
+        path: the file; its delimiter is the one of comma, tab and semicolon that the header line has most of.
+        errors: with `surrogateescape`, bytes that are not UTF-8 arrive as lone surrogates, to be judged row by row.
+    """
+    for _, row in numbered_rows(path, errors=errors, closed=False):
+        yield row
+
+
+def as_text(value: object) -> str | None:
+    """A cell as text; blank and NaN cells are None, whole floats lose their `.0`."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip() or None
+
+
+def _read_delimited(path: Path) -> Table:
+    rows = numbered_rows(path)
+    header = tuple(name.strip() for name in next(rows, (1, []))[1])
+    if not header:
+        raise InputError(f"the table '{path}' is empty; its first line must name the columns")
+    body: list[tuple[str | None, ...]] = []
+    for line, row in rows:
+        if len(row) > len(header):
+            raise InputError(
+                f"'{path}' line {line}: the row has {len(row)} cells and the header {len(header)}; "
+                'put cells that hold the delimiter between quotation marks ("…")'
+            )
+        values = [as_text(value) for value in row]
+        body.append(tuple(values + [None] * (len(header) - len(row))))
+    return Table(path, header, tuple(body))
+
+
+def _read_parquet(path: Path) -> Table:
+    table = read_outside_parquet(path)
+    columns = [[as_text(value) for value in column.to_pylist()] for column in table.columns]
+    return Table(path, tuple(table.column_names), tuple(zip(*columns, strict=True)))
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

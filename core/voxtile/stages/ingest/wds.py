@@ -1,0 +1,131 @@
+"""WebDataset tars (also img2dataset's): consecutive members with the same name up to the first dot are one pair."""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from voxtile.bounded_text import load_json
+from voxtile.corpus.identity import EDGE, edge_digest
+from voxtile.engine.failure import Failure, how_lost
+from voxtile.stages.ingest.pairs import NO_IMAGE, Pair, PairTask, files_under
+from voxtile.stages.ingest.picture import PictureError
+from voxtile.stages.ingest.tar import Damage, Member, read_range, scan_tar
+
+_IMAGES = ("jpg", "jpeg", "png", "webp")
+_TEXT_KEYS = ("caption", "captions", "text", "texts", "TEXT")
+_LONGEST_TEXT = 16 * 2**20  # bytes of a txt or json member that are read; more is no caption
+
+
+@dataclass(frozen=True)
+class WdsTask(PairTask):
+    """Reads `jpg|png|webp` with `txt` or `json` members by their offsets."""
+
+    @property
+    def name(self) -> str:
+        """Short name of the format."""
+        return "wds"
+
+    def pairs(self) -> Iterator[Pair]:
+        """List every tar's keys; a damaged tar gives what comes before the damage and one broken pair."""
+        root = Path(self.root)
+        tars = [
+            (path, path.name if path == root else path.relative_to(root).as_posix())
+            for path in files_under(root, frozenset({".tar"}))
+        ]
+        for (path, name), found in zip(tars, self.reader.map(pairs_of, tars, title="listing tars"), strict=True):
+            if isinstance(found, Failure):
+                sentence = f"listing '{name}' {how_lost(found)}; download it again"
+                yield Pair(name, {"file": name, "nbytes": path.stat().st_size}, broken=sentence)
+            else:
+                yield from found
+
+    def image(self, where: Mapping[str, Any]) -> bytes:
+        """The image's bytes."""
+        if where["image"] is None:
+            raise PictureError(NO_IMAGE, f"no jpg, png or webp member (there is: {', '.join(where['members'])})")
+        return read_range(self._path(where), *where["image"])
+
+    def texts(self, where: Mapping[str, Any]) -> list[str | bytes]:
+        """The `txt` members, else the caption fields of the `json` members."""
+        found: list[str | bytes] = []
+        for kind, offset, nbytes in where["texts"]:
+            data = read_range(self._path(where), offset, min(nbytes, _LONGEST_TEXT))
+            found += [data] if kind == "txt" else texts_in_json(data)
+        return found
+
+    def _path(self, where: Mapping[str, Any]) -> Path:
+        root = Path(self.root)
+        return root if root.is_file() else root / where["file"]
+
+
+def pairs_of(tar: tuple[Path, str]) -> Iterator[Pair]:
+    """The pairs of a tar by its path and its name, in a supervised process: a header may claim any length."""
+    path, name = tar
+    for group in _groups(scan_tar(path)):
+        if isinstance(group, Damage):
+            sentence = group.sentence.replace(str(path), name)
+            yield Pair(name, {"file": name, "nbytes": path.stat().st_size}, broken=sentence)
+        else:
+            yield _pair(path, name, group)
+
+
+def texts_in_json(data: bytes) -> list[str | bytes]:
+    """The caption or captions in a JSON member; none when it is damaged or has no such field."""
+    try:
+        record = load_json(data)
+    except ValueError:
+        return []
+    if not isinstance(record, dict):
+        return []
+    value = next((record[key] for key in _TEXT_KEYS if record.get(key)), None)
+    return [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Key and extension as webdataset splits them: at the first dot after the last slash."""
+    folder, base = posixpath.split(name)
+    stem, _, extension = base.partition(".")
+    return posixpath.join(folder, stem), extension.lower()
+
+
+def _groups(entries: Iterable[Member | Damage]) -> Iterator[list[Member] | Damage]:
+    """Runs of members with one key; a damage stands alone."""
+    group: list[Member] = []
+    for entry in entries:
+        if group and (isinstance(entry, Damage) or _split(entry.name)[0] != _split(group[0].name)[0]):
+            yield group
+            group = []
+        if isinstance(entry, Damage):
+            yield entry
+        else:
+            group.append(entry)
+    if group:
+        yield group
+
+
+def _pair(path: Path, name: str, members: list[Member]) -> Pair:
+    key = _split(members[0].name)[0]
+    extensions = {_split(member.name)[1]: member for member in reversed(members)}
+    image = next((extensions[e] for e in _IMAGES if e in extensions), None)
+    texts = [["txt", m.offset, m.nbytes] for m in members if _split(m.name)[1].split(".")[-1] == "txt"]
+    if not texts:
+        texts = [["json", m.offset, m.nbytes] for m in members if _split(m.name)[1].split(".")[-1] == "json"]
+    where: dict[str, Any] = {"file": name, "key": key, "texts": texts, "image": None}
+    source = f"{name}/{key}"
+    if image is None:
+        return Pair(source, {**where, "members": sorted(extensions)})
+    where["image"] = [image.offset, image.nbytes]
+    head = read_range(path, image.offset, min(image.nbytes, EDGE))
+    tail = read_range(path, image.offset + max(0, image.nbytes - EDGE), min(image.nbytes, EDGE))
+    full_hash = partial(_range_sha256, path, image.offset, image.nbytes)
+    return Pair(source, where, image.nbytes, edge_digest(image.nbytes, head, tail), full_hash)
+
+
+def _range_sha256(path: Path, offset: int, nbytes: int) -> str:
+    return hashlib.sha256(read_range(path, offset, nbytes)).hexdigest()

@@ -1,0 +1,213 @@
+"""`voxtile inspect`: what a corpus holds, in the terminal and as one self-contained HTML page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from voxtile.console import output
+from voxtile.corpus.reader import Corpus
+from voxtile.errors import ConfigError
+from voxtile.stages.inspect.corpus_page import write_page
+from voxtile.stages.inspect.formatting import bytes_text, shape_text, share_text
+from voxtile.stages.inspect.sample_page import write_sample_page
+from voxtile.stages.inspect.summary import CorpusSummary, summarise
+from voxtile.stages.leakage.report import LeakageReport, distance_text, find_leakage
+
+_SHOWN_CONCEPTS = 40
+_SHOWN_TEXT = 2000  # characters of a caption in the terminal
+
+
+def inspect_corpus(
+    corpus: Path,
+    *uids: str,
+    uid: str | None = None,
+    html: Path | None = None,
+    previews: int = 30,
+    leakage: bool = False,
+    scheme: str = "default",
+) -> None:
+    """Show what a corpus holds: counts, splits, captions, facts, drop reasons, licences and checks.
+
+    Args:
+        corpus: the corpus.
+        uids: one sample: show all that is known of it instead, and on the page its planes with regions, its facts, its
+            report with the sentences coloured by what they say, and the rest of its study.
+        uid: the same as an option.
+        html: also write a page with pictures to this file; it needs nothing else to be opened.
+        previews: number of pictures on the page.
+        leakage: also compare the splits: nearest distance, overlapping footprints, near-duplicate pixels.
+        scheme: split scheme of the map and of --leakage.
+
+    Raises:
+        ConfigError: more than one sample is named.
+        CorpusError: not a corpus, damaged, or no such sample; with `leakage`, no split.
+    """
+    named = [*uids, *([uid] if uid is not None else [])]
+    if len(named) > 1:
+        raise ConfigError(f"{len(named)} samples are named, but a page shows one; give one uid")
+    store = Corpus(corpus)
+    console = output()
+    if named:
+        _print_sample(console, store, named[0])
+        if html is not None:
+            write_sample_page(html, store, named[0])
+            console.print(f"page: {html}", highlight=False, markup=False)
+        return
+    summary = summarise(store)
+    _print_summary(console, summary)
+    found = find_leakage(store, scheme) if leakage else None
+    if found is not None:
+        _print_leakage(console, found)
+    if html is not None:
+        write_page(html, store, summary, previews, leakage=found, scheme=scheme)
+        console.print(f"page: {html}", highlight=False, markup=False)
+
+
+def _print_summary(console: Console, summary: CorpusSummary) -> None:
+    console.print(
+        f"[bold]{escape(str(summary.root))}[/]: {summary.samples:,} samples, {summary.subjects:,} subjects, "
+        f"{summary.studies:,} studies, {bytes_text(sum(summary.sizes.values()))}",
+        highlight=False,
+    )
+    _print(
+        console,
+        "samples",
+        ["kind", "modality", "units", "stored as", "#samples", "#subjects", "#size", "shape"],
+        (
+            [g.kind, g.modality, g.units, f"{g.codec} {g.axes or ''}", g.count, g.subjects, bytes_text(g.nbytes), shape]
+            for g, shape in ((g, shape_text(g.smallest, g.largest)) for g in summary.groups)
+        ),
+    )
+    _print(
+        console,
+        "splits",
+        ["scheme", "split", "#subjects", "#samples"],
+        ((s.scheme, s.split, s.subjects, s.samples) for s in summary.splits),
+    )
+    _print(
+        console,
+        "captions",
+        ["kind", "by", "#captions", "#samples", "#different", "#characters"],
+        (
+            (c.kind, c.model or c.provider, c.count, c.samples, c.different, f"{c.shortest} – {c.median} – {c.longest}")
+            for c in summary.captions
+        ),
+    )
+    _print(
+        console,
+        "facts: samples a concept",
+        ["concept", "#present", "#absent", "#absent by scope", "#uncertain", "#prevalence"],
+        (
+            (c.name, c.present, c.absent, c.implied, c.uncertain, share_text(c.prevalence))
+            for c in summary.concepts[:_SHOWN_CONCEPTS]
+        ),
+    )
+    if len(summary.concepts) > _SHOWN_CONCEPTS:
+        console.print(
+            f"… and {len(summary.concepts) - _SHOWN_CONCEPTS} more concepts; --html shows all", highlight=False
+        )
+    _print(
+        console,
+        f"inputs that gave nothing ({summary.used:,} were used)",
+        ["status", "reason", "#inputs", "for example"],
+        ((r.status, r.reason, r.count, ", ".join(r.examples)) for r in summary.reasons),
+    )
+    _print(
+        console,
+        "licences",
+        ["licence", "#samples"],
+        ((licence or "not stated", count) for licence, count in summary.licences),
+    )
+    console.print(f"de-identification {summary.deidentification}", highlight=False, markup=False)
+    sizes = ", ".join(f"{name} {bytes_text(size)}" for name, size in summary.sizes.items() if size)
+    console.print(f"on disk: {sizes}", highlight=False, markup=False)
+    if summary.uncaptioned:
+        console.print(f"{summary.uncaptioned:,} samples have no caption, nor has their study", highlight=False)
+    for check in summary.checks:
+        console.print("[green]ok[/]" if check.ok else "[yellow]look[/]", escape(check.sentence), highlight=False)
+
+
+def _print_leakage(console: Console, report: LeakageReport) -> None:
+    _print(
+        console,
+        f"leakage between splits of scheme '{report.scheme}'",
+        ["splits", "#nearest", "#overlapping", "#touching", "#near-duplicates", "for example"],
+        (
+            [
+                f"{pair.one} – {pair.other}",
+                "–" if pair.places is None else distance_text(pair.places.nearest_m),
+                "–" if pair.places is None else pair.places.overlapping,
+                "–" if pair.places is None else pair.places.touching,
+                pair.pixels.duplicates,
+                ", ".join(f"{a[:12]} {b[:12]}" for a, b in pair.examples[:2]),
+            ]
+            for pair in report.pairs
+        ),
+    )
+    console.print(
+        f"{report.placed:,} samples with a footprint; pixels of {report.compared:,} compared, "
+        f"{report.featureless:,} too uniform, {report.unreadable:,} without a picture",
+        highlight=False,
+    )
+    for check in report.checks():
+        console.print("[green]ok[/]" if check.ok else "[yellow]look[/]", escape(check.sentence), highlight=False)
+
+
+def _print_sample(console: Console, store: Corpus, uid: str) -> None:
+    row = store.row(uid)
+    table = Table(title=uid, show_header=False, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in row.items():
+        if value is not None and name not in {"uid", "corpus", "geometry"}:
+            table.add_row(name, escape(_value_text(value)))
+    console.print(table)
+    connection = store.connection()
+    try:
+        for name, columns, order in (
+            ("splits", "scheme, split", "1"),
+            ("facts", "concept, polarity, value, unit, attributes, source", "1, 2"),
+            ("scopes", "vocabulary, closed, concepts", "1"),
+            ("regions", "phrase, box, source", "1"),
+            ("scores", "name, value, producer", "1"),
+            ("captions", "kind, provider, text", "1, 2, 3"),
+        ):
+            key, value = ("subject", row["subject"]) if name == "splits" else ("uid", uid)
+            found = connection.execute(
+                f"SELECT DISTINCT {columns} FROM {name} WHERE {key} = ? ORDER BY {order}", [value]
+            )
+            headings = [column[0] for column in found.description or ()]
+            _print(console, name, headings, [[_value_text(cell) for cell in cells] for cells in found.fetchall()])
+    finally:
+        connection.close()
+
+
+def _print(console: Console, title: str, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table unless it is empty; a heading that starts with # is a number."""
+    filled = list(rows)
+    if not filled:
+        return
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        is_number = heading.startswith("#")
+        table.add_column(
+            heading.removeprefix("#"), justify="right" if is_number else "left", overflow="fold", no_wrap=is_number
+        )
+    for row in filled:
+        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else escape(str(cell or "")) for cell in row))
+    console.print(table)
+
+
+def _value_text(value: Any) -> str:  # noqa: ANN401
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _SHOWN_TEXT else f"{text[:_SHOWN_TEXT]} … ({len(text):,} characters)"

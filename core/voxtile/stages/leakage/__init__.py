@@ -1,0 +1,1 @@
+"""What two splits have in common."""

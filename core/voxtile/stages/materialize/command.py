@@ -1,0 +1,239 @@
+"""`voxtile materialize`: a derived corpus at a preset's resolution, read faster than the original."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from voxtile.bounded_text import load_json
+from voxtile.corpus.parts import part_paths, read_parts, table_schema
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Row, Sample
+from voxtile.corpus.reference_roots import named_roots, only_references_in
+from voxtile.corpus.source import StoredSample
+from voxtile.corpus.writer import append_rows
+from voxtile.engine.task import Item, Outcome
+from voxtile.errors import ConfigError, CorpusError, InputError, PresetError
+from voxtile.listed_classes import hashed_name
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from voxtile.data.presets.base import Preset
+    from voxtile.stages.materialize.derive import Derived
+
+
+_STORED = ("shard", "codec", "offset", "nbytes", "sha256", "shape", "dtype", "ref")
+
+
+def materialize_corpus(
+    corpus: Path,
+    out: Path,
+    *,
+    preset: str,
+    references: Path | None = None,
+    **run: Any,  # noqa: ANN401
+) -> None:
+    """Store every sample at the resolution that a preset asks for.
+
+    Uids stay the same; facts, scopes, captions, verdicts, scores and splits come along, boxes of regions move with the
+    pixels, and each row notes the hash of what it was made from. Samples that the preset cannot use are dropped.
+
+    Args:
+        corpus: folder of the corpus to read; it is not changed.
+        out: folder of the derived corpus; the same command again adds what is new.
+        preset: a YAML file or config name (medical/ct) with the preset, or its description in braces.
+        references: folder whose files may be copied where samples are references to them.
+        run: how to run: workers, on_error, retry, dry_run, …
+
+    Raises:
+        ConfigError: no such preset, or `out` lies in the corpus.
+        PresetError: the preset suits no sample of the corpus.
+        CorpusError: a corpus is damaged or cannot be written.
+        RunFailedError: some samples failed; the rest is stored.
+    """
+    from voxtile.data.presets.load import preset_from_config
+    from voxtile.engine.run import RunOptions, run_task
+    from voxtile.stages.materialize.preset_file import read_preset
+
+    if out.resolve().is_relative_to(corpus.resolve()) or corpus.resolve().is_relative_to(out.resolve()):
+        raise ConfigError(f"'{out}' and '{corpus}' lie inside each other; name another folder for the derived corpus")
+    options = RunOptions(**run)
+    description = preset_from_config(read_preset(preset)).to_config()
+    task = MaterializeTask(str(corpus), json.dumps(description, sort_keys=True), json.dumps(_terms(corpus)))
+    task = replace(task, references=tuple(map(str, named_roots(references))))
+    run_task(task, out, options, finish=lambda _: carry_tables(corpus, out)).raise_if_failed()
+
+
+@dataclass(frozen=True)
+class MaterializeTask:
+    """Brings each sample of a corpus to a preset's resolution.
+
+    Attributes:
+        corpus: folder to read; no part of the task's identity, so that corpora may move.
+        preset: its description as JSON.
+        terms: what the manifest repeats of the source: its first manifest's hash, licence and de-identification.
+        references: folders that references may lead to; no part of the identity either.
+    """
+
+    corpus: str
+    preset: str
+    terms: str
+    references: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Short name."""
+        return "materialize"
+
+    @property
+    def version(self) -> str:
+        """Version of the output."""
+        return "1"
+
+    def config(self) -> Mapping[str, Any]:
+        """The preset and the terms of the source."""
+        preset = json.loads(self.preset)
+        return {"preset": {**preset, "class_path": hashed_name(preset["class_path"])}, **json.loads(self.terms)}
+
+    def items(self) -> Iterable[Item]:
+        """One item a sample, which carries its whole row and regions.
+
+        Raises:
+            PresetError: the preset suits no sample.
+            InputError: there is no sample.
+        """
+        corpus = Corpus(Path(self.corpus))
+        regions: dict[str, list[Row]] = {}
+        for region in corpus.table("regions").to_pylist():
+            regions.setdefault(region["uid"], []).append(region)
+        rows = corpus.table("samples").to_pylist()
+        if not rows:
+            raise InputError(f"'{self.corpus}' holds no sample; convert something into it first")
+        refusals = [self._refusal(row) for row in rows]
+        if all(refusals):
+            raise PresetError(str(refusals[0]))
+        for row in rows:
+            inputs = {"row": _jsonable(row), "regions": regions.get(row["uid"], [])}
+            yield Item(row["uid"], inputs, cost=row["nbytes"] or 1)
+
+    def process(self, item: Item) -> Outcome:
+        """Derive one sample."""
+        from voxtile.stages.materialize import picture, volume  # noqa: F401 - they register their rules
+        from voxtile.stages.materialize.derive import derive
+
+        row = _from_jsonable(item.inputs["row"])
+        refusal = self._refusal(row)
+        if refusal:
+            return Outcome("dropped", "unfit-for-preset", refusal)
+        source = StoredSample(Path(self.corpus), row)
+        with only_references_in([Path(folder) for folder in self.references]):
+            derived = derive(_preset(self.preset), source)
+        attributes = json.loads(row.get("attributes") or "{}") | {"materialized_from": row["sha256"]}
+        columns = {key: value for key, value in row.items() if key not in _STORED} | dict(derived.columns)
+        columns["attributes"] = json.dumps(attributes, sort_keys=True)
+        sample = Sample(columns, derived.payload, None if isinstance(derived.payload, bytes) else _preview(source))
+        regions = [_moved(region, derived) for region in item.inputs["regions"]]
+        return Outcome("used", samples=(sample,), tables={"regions": [region for region in regions if region]})
+
+    def _refusal(self, row: Row) -> str | None:
+        try:
+            _preset(self.preset).check([row])
+        except PresetError as error:
+            return str(error)
+        return None
+
+
+def _moved(region: Row, derived: Derived) -> Row | None:
+    """A region in the pixels of the result, without its mask; None where its box lies outside."""
+    from voxtile.stages.materialize.derive import move_box
+
+    box = move_box(region["box"], derived) if region["box"] else None
+    if region["box"] and box is None:
+        return None
+    return region | {"box": box, "mask_shard": None, "mask_offset": None, "mask_nbytes": None}
+
+
+def _preview(source: StoredSample) -> npt.NDArray[np.uint8] | None:
+    from voxtile.corpus.codecs import decode_picture
+
+    encoded = source.preview()
+    return decode_picture(encoded) if encoded else None
+
+
+@cache
+def _preset(description: str) -> Preset:
+    from voxtile.data.presets.load import preset_from_config
+
+    return preset_from_config(json.loads(description))
+
+
+def _terms(corpus: Path) -> dict[str, Any]:
+    """What the derived manifest says of the source. The first manifest names a corpus for good, however it grows."""
+    manifests = [path.read_bytes() for path in sorted((corpus / "manifests").glob("*.json"))]
+    try:
+        entries = [dict(load_json(manifest)) for manifest in manifests]
+    except (ValueError, TypeError) as error:
+        raise CorpusError(f"a manifest of '{corpus}' is damaged; run 'voxtile verify' on it") from error
+    licences = sorted({entry["licence"] for entry in entries if entry.get("licence")})
+    policies = {entry["deidentify"] for entry in entries if entry.get("deidentify") is not None}
+    return {
+        "derived_from": hashlib.sha256(manifests[0]).hexdigest() if manifests else None,
+        "licence": "; ".join(licences) or None,
+        "deidentify": all(policies) if policies else None,
+    }
+
+
+def _jsonable(row: Row) -> Row:
+    return {key: {"hex": value.hex()} if isinstance(value, bytes) else value for key, value in row.items()}
+
+
+def _from_jsonable(row: Mapping[str, Any]) -> Row:
+    binary = {
+        key: bytes.fromhex(value["hex"]) for key, value in row.items() if isinstance(value, dict) and "hex" in value
+    }
+    return {**row, **binary}
+
+
+# Table → the column that says what a row is about. Regions are not here: they move with the pixels.
+_KEYS = {"facts": "uid", "scopes": "uid", "captions": "uid", "scores": "uid", "splits": "subject"}
+_PREFIX = "from-"
+
+
+def carry_tables(source: Path, target: Path) -> Iterator[Path]:
+    """Copy the rows about samples (and subjects) that the target holds, a part for each part of the source.
+
+    The parts are replaced when they exist, so that rows which the source has gained come along.
+
+    Args:
+        source: the corpus that was read.
+        target: the derived corpus.
+
+    Raises:
+        CorpusError: a part of the source is damaged, or the target cannot be written.
+    """
+    derived = Corpus(target).table("samples", ["uid", "subject"])
+    keep = {"uid": pc.unique(derived["uid"]), "subject": pc.unique(derived["subject"])}
+    for table, key in _KEYS.items():
+        yield from _carry(source, target, table, key, keep[key])
+    captions = pc.unique(Corpus(target).table("captions", ["caption_id"])["caption_id"])
+    yield from _carry(source, target, "verdicts", "caption_id", captions)
+
+
+def _carry(source: Path, target: Path, table: str, key: str, keep: pa.Array) -> Iterator[Path]:
+    schema = table_schema(table)
+    for part in part_paths(source, table):
+        rows = read_parts([part], schema, schema.names)
+        rows = rows.filter(pc.is_in(rows[key], keep))
+        written = append_rows(target, table, f"{_PREFIX}{part.stem}", rows.to_pylist())
+        if written is not None:
+            yield written

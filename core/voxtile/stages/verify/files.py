@@ -1,0 +1,126 @@
+"""Files against what runs recorded of them, and leftovers of interrupted runs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from voxtile.corpus.drafts import TEMPORARY_SUFFIX
+from voxtile.corpus.parts import uncommitted_stems
+from voxtile.corpus.records import missing_parts, read_record, record_paths, recorded_files
+from voxtile.engine.lock import corpus_lock
+from voxtile.engine.manifest import write_manifest
+from voxtile.engine.plan import TaskIdentity
+from voxtile.errors import CorpusError
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What done files and manifests say.
+
+    Attributes:
+        files: path relative to the corpus → sha-256 and size in bytes.
+        jobs: path relative to the corpus → done file that vouches for it.
+        problems: records that cannot be read.
+    """
+
+    files: dict[str, tuple[str, int]] = field(default_factory=dict)
+    jobs: dict[str, str] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def repair(self, path: str) -> str:
+        """How to get a damaged file back."""
+        if path.startswith("done/"):
+            return "restore the file from a copy, or delete it and run the same conversion again"
+        if path in self.jobs:
+            return f"restore the file from a copy, or delete '{self.jobs[path]}' and run the same conversion again"
+        return "restore the file from a copy"
+
+
+def read_records(root: Path) -> Recorded:
+    """Collect the hashes that done files and manifests state; the newest manifest counts."""
+    recorded = Recorded()
+    done, manifests = record_paths(root)
+    for path in [*done, *manifests]:
+        try:
+            record = read_record(root, path)
+        except CorpusError as error:
+            name, cause = path.relative_to(root).as_posix(), type(error.__cause__).__name__
+            advice = "restore it from a copy, or delete it and run the same conversion again"
+            recorded.problems.append(Problem(name, f"the record is damaged ({cause})", advice))
+            continue
+        recorded.files.update(record.files)
+        for gone in record.removed:
+            recorded.files.pop(gone, None)
+        if path.parent.name == "done":
+            recorded.jobs.update(dict.fromkeys(record.files, record.name))
+    return recorded
+
+
+def check_file(root: Path, path: str, recorded: Recorded) -> Problem | None:
+    """Compare one recorded file with its hash."""
+    digest, size = recorded.files[path]
+    target = root / path
+    try:
+        if Path(path).is_absolute() or ".." in Path(path).parts:
+            raise CorpusError("it lies outside the corpus")
+        if not target.is_file():
+            return Problem(path, "the file is missing", recorded.repair(path))
+        found = target.stat().st_size
+        if found != size:
+            return Problem(path, f"the file has {found} bytes instead of {size}", recorded.repair(path))
+        with target.open("rb") as stream:
+            if hashlib.file_digest(stream, "sha256").hexdigest() != digest:
+                return Problem(path, "the content differs from what was written", recorded.repair(path))
+    except (OSError, CorpusError) as error:
+        return Problem(path, f"the file cannot be read ({error})", recorded.repair(path))
+    return None
+
+
+def note_removed(root: Path) -> list[str]:
+    """Write a manifest that says which recorded parts of tables are gone for good; their paths.
+
+    Raises:
+        CorpusError: a record is damaged, or the corpus cannot be written to.
+    """
+    gone = list(missing_parts(root, recorded_files(root)))
+    if gone:
+        with corpus_lock(root):
+            write_manifest(
+                root, TaskIdentity("verify", "1", "{}"), [], counts={}, reasons={}, files={}, seconds=0, removed=gone
+            )
+    return gone
+
+
+def leftovers(root: Path) -> Iterator[Problem]:
+    """Half-written files, and files of jobs that were never committed."""
+    advice = "run the same command again, which removes it, unless a run is still going"
+    for path in sorted(root.rglob(f".*{TEMPORARY_SUFFIX}")):
+        yield Problem(path.relative_to(root).as_posix(), "a half-written file was left behind", advice)
+    for stem in sorted(uncommitted_stems(root)):
+        candidates = [root / "shards" / f"{stem}.tar", root / "ledger" / f"{stem}.parquet"]
+        for path in [*candidates, *sorted((root / "tables").glob(f"*/{stem}.parquet"))]:
+            if path.exists():
+                yield Problem(
+                    path.relative_to(root).as_posix(), "the file belongs to a job that was interrupted", advice
+                )
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One finding.
+
+    Attributes:
+        where: file, with the sample or subject if it is known.
+        what: what is wrong.
+        advice: what to do next.
+    """
+
+    where: str
+    what: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}; {self.advice}"

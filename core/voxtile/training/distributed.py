@@ -1,0 +1,253 @@
+"""Several processes that train one model: each encodes its share of a global batch, and the loss is that of the whole.
+
+All processes exchange their embeddings (a few kilobytes an item), never logits or feature maps; what a loss then sends
+is in `voxtile.distributed`. What is a part of the loss itself (scale, bias, heads) has its full gradient in every
+process, so that an average over processes leaves it as it is.
+
+Shape letters: B items, T texts, N tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
+from torch.nn.parallel import DistributedDataParallel
+
+from voxtile.distributed import Share, place
+from voxtile.errors import ConfigError
+from voxtile.models.dual import DualEncoder
+from voxtile.models.tuning import blocks
+from voxtile.objectives.base import Objective
+from voxtile.training.large_batch import LargeBatch
+from voxtile.types import Batch, Encoded, Features
+
+_BATCH_NORM = nn.modules.batchnorm._BatchNorm
+_CONVERTED = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)  # others lose what they add, e.g. an activation
+
+
+def check_statistics(module: nn.Module, *, converted: bool) -> None:
+    """Refuse batch normalisation by statistics of each process's own items, in the modes that the modules are in.
+
+    Args:
+        module: what is trained by several processes.
+        converted: whether Lightning has made `SyncBatchNorm` of what it can; before that, only what torch's conversion
+            would break is refused.
+
+    Raises:
+        ConfigError: names the module.
+    """
+    for name, part in module.named_modules():
+        alone = isinstance(part, _BATCH_NORM) and not isinstance(part, nn.SyncBatchNorm)
+        if not alone or not (part.training or part.running_mean is None):
+            continue
+        plain = type(part) in _CONVERTED
+        if plain and not converted:
+            continue
+        sync = "set trainer.sync_batchnorm to true (GPUs, trainer.strategy ddp), " if plain else ""
+        raise ConfigError(
+            f"{type(part).__name__} '{name}' normalises by the statistics of each process's own items, which is not "
+            f"the gradient of the whole batch; {sync}freeze the tower (its running statistics are then exact), use one "
+            "with group norm such as ConvTower, or train with one process"
+        )
+
+
+def gathered(features: Features) -> Features:
+    """The features of the global batch, from those of every process's share of it.
+
+    Args:
+        features: of this process's items.
+
+    Returns:
+        The same of all items, in the order of ranks, with `share` saying which are this process's own. The batch's
+        images, regions and feature maps at several resolutions stay where they are.
+    """
+    batch = features.batch
+    items, texts = Share.of(len(batch), batch.images.device), Share.of(len(batch.texts), batch.images.device)
+    return replace(
+        features,
+        image=items.gather(features.image),
+        text=texts.gather(features.text),
+        image_encoded=_encoded(features.image_encoded, items),
+        text_encoded=_encoded(features.text_encoded, texts),
+        batch=_batch(batch, items, texts),
+        samples=None if features.samples is None else gathered(features.samples),
+        share=items,
+        rows={objective: _rows(objective, rows, items) for objective, rows in features.rows.items()},
+    )
+
+
+def shard(encoder: DualEncoder, mesh: DeviceMesh) -> None:
+    """Spread the weights of both towers over the processes (FSDP2, Zhao et al., VLDB 2023, by parameter).
+
+    Repeated blocks of a tower are gathered one after the other, the rest of it at once. Projections, scale, bias and
+    heads are small and stay whole in every process.
+
+    Args:
+        encoder: its towers are changed in place.
+        mesh: one dimension, over the processes.
+    """
+    for tower in (encoder.image, encoder.text):
+        for block in blocks(tower).values():
+            fully_shard(block, mesh=mesh)
+        fully_shard(tower, mesh=mesh)
+
+
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Average gradients over the processes, as DistributedDataParallel does, where its own hooks cannot be used.
+
+    Args:
+        parameters: of the model, in the same order in every process; sharded ones are left to their own hooks.
+    """
+    ranks = place()[1]
+    waiting: dict[torch.dtype, list[Tensor]] = {}
+    for parameter in parameters:
+        if parameter.grad is not None and not isinstance(parameter.grad, DTensor):
+            waiting.setdefault(parameter.grad.dtype, []).append(parameter.grad)
+    for grads in waiting.values():
+        flat = torch.cat([grad.flatten() for grad in grads])
+        dist.all_reduce(flat)
+        flat /= ranks
+        for grad, part in zip(grads, torch.split(flat, [grad.numel() for grad in grads]), strict=True):
+            grad.copy_(part.view_as(grad))
+
+
+def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
+    """Euclidean norm of the gradients of whole and sharded parameters together; the same in every process."""
+    kinds: tuple[list[Tensor], list[Tensor]] = ([], [])
+    for parameter in parameters:
+        if parameter.grad is not None:
+            kinds[isinstance(parameter.grad, DTensor)].append(parameter.grad)
+    norms = [torch.nn.utils.get_total_norm(grads) for grads in kinds if grads]
+    whole = [norm.full_tensor() if isinstance(norm, DTensor) else norm for norm in norms]
+    return torch.stack(whole).norm() if whole else torch.zeros(())
+
+
+def clip_gradients(parameters: Iterable[nn.Parameter], limit: float) -> None:
+    """Scale the gradients of whole and sharded parameters so that their norm is at most `limit`."""
+    held = list(parameters)
+    factor = float((limit / (gradient_norm(held) + 1e-6)).clamp(max=1.0))
+    for parameter in held:
+        if parameter.grad is not None:
+            parameter.grad.mul_(factor)
+
+
+def _rows(objective: Objective, rows: Tensor, items: Share) -> Tensor:
+    return (Share.of(len(rows), rows.device) if objective.of_regions else items).gather(rows)
+
+
+def _encoded(encoded: Encoded, share: Share) -> Encoded:
+    tokens, mask = encoded.tokens, encoded.mask
+    if tokens is not None:
+        widths = Share.of(tokens.shape[1], tokens.device).each
+        if mask is None and max(widths) > min(widths):
+            mask = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
+        tokens = share.gather(_padded(tokens, max(widths)))
+        mask = None if mask is None else share.gather(_padded(mask, max(widths)))
+    return Encoded(share.gather(encoded.pooled), tokens, encoded.grid, mask)
+
+
+def _padded(values: Tensor, longest: int) -> Tensor:
+    """[n, N, …] filled up along N with zeros."""
+    missing = longest - values.shape[1]
+    if not missing:
+        return values
+    return torch.cat([values, values.new_zeros(len(values), missing, *values.shape[2:])], 1)
+
+
+def _batch(batch: Batch, items: Share, texts: Share) -> Batch:
+    """What objectives read of a batch, of all processes."""
+    images = Share.of(len(batch.image_item), batch.image_item.device)
+    strings: list[Any] = [None for _ in items.each]
+    dist.all_gather_object(strings, (batch.texts, batch.uids, batch.text_kinds))
+    return replace(
+        batch,
+        image_item=images.gather(batch.image_item + items.start),
+        texts=[text for part, _, _ in strings for text in part],
+        text_item=texts.gather(batch.text_item + items.start),
+        study=items.gather(batch.study),
+        subject=items.gather(batch.subject),
+        source=None if batch.source is None else items.gather(batch.source),
+        text_hash=texts.gather(batch.text_hash),
+        facts=items.gather(batch.facts),
+        uids=[uid for _, part, _ in strings for uid in part],
+        draws=items.gather(batch.draws),
+        text_facts=None if batch.text_facts is None else texts.gather(batch.text_facts),
+        text_kinds=None if batch.text_kinds is None else [kind for _, _, part in strings for kind in part],
+        tokens=None,
+        samples=None,
+        image_days=None,
+    )
+
+
+class ManyProcesses(pl.LightningModule):
+    """Hooks of Lightning that the number of processes changes.
+
+    Attributes:
+        encoder: the two towers.
+        large_batch: sizes of a large-batch step, or None.
+    """
+
+    encoder: DualEncoder
+    large_batch: LargeBatch | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._locked = self._sharded = False
+
+    def configure_model(self) -> None:
+        """Shard the towers where the strategy is FSDP2."""
+        if self.trainer.training and self.trainer.world_size > 1:
+            check_statistics(self, converted=False)
+        mesh = getattr(self, "_device_mesh", None)
+        if mesh is not None and not self._sharded:
+            shard(self.encoder, mesh["data_parallel"])
+            self._sharded = True
+
+    def on_fit_start(self) -> None:
+        """Refuse what the strategy, which is set up by now, has left as it was."""
+        if self.trainer.world_size > 1:
+            check_statistics(self, converted=True)
+
+    def lock_image(self) -> None:
+        """Train the image tower no more.
+
+        DistributedDataParallel waits for the gradients of all that it was made with: they are dropped afterwards.
+        """
+        self.encoder.image.requires_grad_(self.trainer.world_size > 1).eval()
+        self._locked = True
+
+    def prepare_backward(self) -> None:
+        """Leave the averaging of a large-batch step to `on_after_backward`: each micro-batch would set it off."""
+        wrapped = self.trainer.strategy.model
+        if self.large_batch is not None and isinstance(wrapped, DistributedDataParallel):
+            wrapped.require_backward_grad_sync = False
+
+    def on_after_backward(self) -> None:
+        """Average what the strategy could not, and drop the gradient of a tower that is locked."""
+        if self.trainer.world_size == 1:
+            return
+        if self.large_batch is not None or self._sharded:
+            average_gradients(self.parameters())
+        for parameter in self.encoder.image.parameters() if self._locked else ():
+            parameter.grad = None
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip as Lightning does, or over whole and sharded parameters together."""
+        if self._sharded and gradient_clip_val and gradient_clip_algorithm != "value":
+            clip_gradients(self.parameters(), float(gradient_clip_val))
+        else:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)

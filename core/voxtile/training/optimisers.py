@@ -1,0 +1,248 @@
+"""Optimiser and learning-rate schedules as plain configs."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+from voxtile.errors import ConfigError
+from voxtile.models.dual import DualEncoder
+from voxtile.models.tuning import depths
+
+IMAGE_TOWER = "encoder.image."
+"""Prefix of the image tower's parameters in the module."""
+
+_UNDECAYED = re.compile(r"position|pos_embed|(cls|reg)_token|attn_pool\.latent")
+
+
+class Schedule:
+    """The learning rate over a run, as a factor of its peak."""
+
+    def factor(self, step: int, total: int) -> float:
+        """Factor for the update with this index, 0 to total − 1."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class CosineWarmup(Schedule):
+    """Linear warm-up, then a half cosine (Loshchilov and Hutter 2017, SGDR, eq. 5 without restarts).
+
+    Attributes:
+        warmup_steps: updates until the peak.
+        final: factor at the end.
+    """
+
+    warmup_steps: int = 100
+    final: float = 0.0
+
+    def factor(self, step: int, total: int) -> float:
+        """See `Schedule`."""
+        if step < self.warmup_steps:
+            return (step + 1) / (self.warmup_steps + 1)
+        progress = min(1.0, (step - self.warmup_steps) / max(1, total - 1 - self.warmup_steps))
+        return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+@dataclass(frozen=True)
+class OneCycle(Schedule):
+    """Cosine up, then cosine down (Smith and Topin 2018, super-convergence), by the share of the run.
+
+    Attributes:
+        rise: share of the run until the peak.
+        initial: factor at the start.
+        final: factor at the end.
+    """
+
+    rise: float = 0.25
+    initial: float = 0.04
+    final: float = 1e-4
+
+    def factor(self, step: int, total: int) -> float:
+        """See `Schedule`."""
+        peak = max(1.0, self.rise * total)
+        if step < peak:
+            low, progress = self.initial, 1 - step / peak
+        else:
+            low, progress = self.final, min(1.0, (step - peak) / max(1.0, total - 1 - peak))
+        return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+@dataclass(frozen=True)
+class Constant(Schedule):
+    """The peak throughout."""
+
+    def factor(self, step: int, total: int) -> float:
+        """See `Schedule`."""
+        return 1.0
+
+
+@dataclass(frozen=True)
+class AdamW:
+    """AdamW (Loshchilov and Hutter 2019) without decay on norms, biases, embeddings' positions and the logit scale.
+
+    Attributes:
+        lr: peak learning rate.
+        weight_decay: decay of matrices and kernels.
+        betas: decay of the moments.
+        eps: added to the root of the second moment.
+        factors: learning-rate factors by prefix of the parameter's name in the encoder, e.g. `{text: 0.1}`.
+        layer_decay: factor of the learning rate a block of a tower, from its end to its beginning (ELECTRA, Clark et
+            al., ICLR 2020; BEiT, Bao et al., ICLR 2022); 1 for the same rate everywhere.
+        muon: update matrices between hidden features by Muon instead, see `MuonAndAdamW`.
+    """
+
+    lr: float = 1e-3
+    weight_decay: float = 0.05
+    betas: tuple[float, float] = (0.9, 0.98)
+    eps: float = 1e-6
+    factors: Mapping[str, float] = field(default_factory=dict)
+    layer_decay: float = 1.0
+    muon: bool = False
+
+    def build(
+        self, named: Iterable[tuple[str, nn.Parameter]], distances: Mapping[str, int] | None = None
+    ) -> torch.optim.Optimizer:
+        """Make the optimiser; parameters without a gradient are left out. Groups say in `tower` whose they are.
+
+        Args:
+            named: the parameters.
+            distances: blocks between a parameter and the end of its tower, by the same names; see `layer_decay`.
+
+        Raises:
+            ConfigError: a setting is out of its range, or Muon cannot be had.
+        """
+        if not 0 < self.layer_decay <= 1:
+            raise ConfigError(f"optimizer.layer_decay must be above 0 and at most 1, not {self.layer_decay}")
+        if not 0 < self.lr < math.inf:
+            raise ConfigError(f"optimizer.lr must be a number above 0, not {self.lr}; try 1e-3 for towers from scratch")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ConfigError(f"optimizer.weight_decay must be a number of at least 0, not {self.weight_decay}")
+        if not (self.eps > 0 and all(0 <= beta < 1 for beta in self.betas)):
+            raise ConfigError(
+                f"optimizer.eps must be above 0 and betas at least 0 and below 1, not {self.eps} and {self.betas}"
+            )
+        if not all(0 <= factor < math.inf for factor in self.factors.values()):
+            raise ConfigError(f"optimizer.factors must be numbers of at least 0, not {dict(self.factors)}")
+        made: dict[bool, list[dict[str, object]]] = {False: [], True: []}
+        learned = ((name, parameter) for name, parameter in named if parameter.requires_grad)
+        for (tower, rate, decay, matrix), parameters in self.groups(learned, distances).items():
+            for sharded in (False, True):  # the update of a group is one call, for one kind of tensor
+                if kind := [parameter for parameter in parameters if isinstance(parameter, DTensor) is sharded]:
+                    options = {"tower": tower, "lr": self.lr * rate, "weight_decay": decay}
+                    made[matrix].append({"params": kind, **options})
+        optimizer = torch.optim.AdamW(
+            made[False],
+            lr=self.lr,
+            betas=self.betas,
+            eps=self.eps,
+            fused=True,  # one pass over each tensor: a third of the time on a CPU
+        )
+        # A fused step could also undo the scale of fp16 gradients, and Lightning then refuses to clip them before it.
+        optimizer._step_supports_amp_scaling = False
+        if self.muon:
+            return MuonAndAdamW(made[True], optimizer)
+        return optimizer
+
+    def groups(
+        self, named: Iterable[tuple[str, nn.Parameter]], distances: Mapping[str, int] | None = None
+    ) -> dict[tuple[str, float, float, bool], list[nn.Parameter]]:
+        """Parameters that are updated alike, sharded or not, in the order in which checkpoints number them.
+
+        Args:
+            named: the parameters that learn.
+            distances: see `build`.
+
+        Returns:
+            By tower, factor of the learning rate, decay and whether Muon updates them.
+        """
+        groups: dict[tuple[str, float, float, bool], list[nn.Parameter]] = {}
+        for name, parameter in named:
+            tower = "image" if name.startswith(IMAGE_TOWER) else "other"
+            decay = self.weight_decay if parameter.ndim >= 2 and not _UNDECAYED.search(name) else 0.0
+            rate = self._factor(name) * self.layer_decay ** (distances or {}).get(name, 0)
+            groups.setdefault((tower, rate, decay, self.muon and by_muon(name, parameter)), []).append(parameter)
+        return dict(sorted(groups.items(), key=lambda item: item[0]))
+
+    def _factor(self, name: str) -> float:
+        local = name.removeprefix("encoder.")
+        matches = [prefix for prefix in self.factors if local.startswith(prefix)]
+        return self.factors[max(matches, key=len)] if matches else 1.0
+
+
+def block_distances(encoder: DualEncoder) -> dict[str, int]:
+    """Blocks between each parameter of the towers and the end of its tower, by its name in the module."""
+    found: dict[str, int] = {}
+    for part in ("image", "text"):
+        layers, count = depths(encoder.get_submodule(part))
+        found |= {f"encoder.{part}.{name}": count + 1 - layer for name, layer in layers.items()}
+    return found
+
+
+_NO_HIDDEN_MATRIX = re.compile(r"embed|token|position|projection|head|pool")
+
+
+def by_muon(name: str, parameter: Tensor) -> bool:
+    """Whether a parameter is a matrix between hidden features: no embedding, no projection, no head."""
+    return parameter.ndim == 2 and not _NO_HIDDEN_MATRIX.search(name)
+
+
+class MuonAndAdamW(torch.optim.Optimizer):
+    """Two optimisers that share groups and state, so that schedules, checkpoints and clipping see one.
+
+    Muon makes the step of a matrix orthogonal (Jordan et al. 2024, Muon: an optimizer for hidden layers) by PyTorch's
+    own `torch.optim.Muon`, scaled to the size of AdamW's steps, so that one learning rate serves both (Liu et al. 2025,
+    Muon is scalable for LLM training, section 2.2).
+
+    Args:
+        matrices: parameter groups for Muon.
+        others: an AdamW with the rest.
+
+    Raises:
+        ConfigError: this PyTorch has no Muon, weights are sharded, or there is no matrix.
+    """
+
+    def __init__(self, matrices: Sequence[dict[str, Any]], others: torch.optim.AdamW) -> None:
+        if not hasattr(torch.optim, "Muon"):
+            raise ConfigError("optimizer.muon needs PyTorch 2.9 or newer; update it, or set muon to false")
+        if not matrices:
+            raise ConfigError(
+                "optimizer.muon: no tower that learns has matrices between hidden features; set it to false"
+            )
+        if any(isinstance(p, DTensor) for group in matrices for p in group["params"]):
+            raise ConfigError("optimizer.muon needs whole weights; use trainer.strategy ddp, or set it to false")
+        self._muon = torch.optim.Muon(list(matrices), adjust_lr_fn="match_rms_adamw")
+        self._others = others
+        self._count = len(self._muon.param_groups)
+        super().__init__([*self._muon.param_groups, *others.param_groups], {})
+        self._share()
+
+    def _share(self) -> None:
+        """Have both work on this optimiser's groups and state."""
+        self._muon.param_groups, self._others.param_groups = (
+            self.param_groups[: self._count],
+            self.param_groups[self._count :],
+        )
+        self._muon.state = self._others.state = self.state
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # noqa: ANN401 - the closure's
+        """Update all parameters once."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        self._muon.step()  # type: ignore[no-untyped-call]
+        self._others.step()
+        return loss
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up a checkpoint's state."""
+        super().load_state_dict(state_dict)
+        self._share()

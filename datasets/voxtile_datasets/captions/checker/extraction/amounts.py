@@ -1,0 +1,219 @@
+"""Numbers in a sentence: sizes with their units, shares, counts, with what `about` and `at least` do to them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from voxtile.words.tokens import Words
+from voxtile_datasets.captions.checker.extraction.grammar import Grammar, Unit
+
+COUNT, SHARE = "count", "share"
+_TOLERANCE, _ABOUT = 0.05, 0.13  # relative
+_PERCENT_STEP = 5.0  # people round shares to five percent
+_THESE = [("which",), ("these",), ("them",), ("those",), ("it",), ("whom",)]
+_ORDINALS = [("th",), ("st",), ("nd",), ("rd",)]
+_TIMES = frozenset(["x", "×", "by"])
+_LABELS = frozenset(
+    ["series", "image", "slice", "se", "im", "level", "grade", "stage", "segment", "type", "zone", "phase", "figure",
+     "number", "page", "view", "band", "class", "channel", "step", "version"]
+)  # fmt: skip
+_LARGEST_WORD = 1000
+
+
+@dataclass(frozen=True)
+class Amount:
+    """A number, or several that belong together (22 x 14 mm).
+
+    Attributes:
+        start, end: words, half-open, unit and `about` included.
+        bounds: lowest and highest value that each stands for, in the base of the unit.
+        dimension: of the unit; `count` where there is none.
+        unit: name of the unit.
+        is_vague: a word such as `several`.
+    """
+
+    start: int
+    end: int
+    bounds: tuple[tuple[float, float], ...]
+    dimension: str
+    unit: str
+    is_vague: bool = False
+
+
+def amounts(words: Words, grammar: Grammar, taken: frozenset[int]) -> Iterator[Amount]:
+    """All amounts of a sentence.
+
+    Args:
+        words: the sentence.
+        grammar: number words and units.
+        taken: words that are part of a date, a name or the number of a record.
+    """
+    position, texts = 0, words.words
+    while position < len(texts):
+        if position in taken:
+            position += 1
+            continue
+        amount = (
+            _share(texts, position, grammar) or _measured(words, position, grammar) or _worded(texts, position, grammar)
+        )
+        if amount is None:
+            position += 1
+            continue
+        yield amount
+        position = amount.end
+
+
+def _share(texts: tuple[str, ...], position: int, grammar: Grammar) -> Amount | None:
+    """Such as "most of", "about half of", "more than a quarter of the picture"."""
+    start = position
+    comparator = grammar.comparators.longest_at(texts, position)
+    if comparator is not None:
+        position = comparator[0]
+    position += texts[position : position + 1] == ("a",)
+    found = grammar.shares.longest_at(texts, position) or grammar.shares.longest_at(texts, start)
+    if found is None or texts[found[0] : found[0] + 1] != ("of",) or texts[found[0] + 1 : found[0] + 2] in _THESE:
+        return None
+    span, kind = found[1][0], comparator[1][0] if comparator else "about"
+    middle = (span.low + span.high) / 2
+    bounds = {"more": (middle, 1.0), "less": (0.0, middle), "at_most": (0.0, span.high)}.get(
+        kind, (span.low, span.high)
+    )
+    return Amount(start, found[0], (bounds,), SHARE, "fraction")
+
+
+def _worded(texts: tuple[str, ...], position: int, grammar: Grammar) -> Amount | None:
+    found = grammar.counts.longest_at(texts, position)
+    if found is None:
+        return None
+    span = found[1][0]
+    return Amount(position, found[0], ((span.low, span.high),), COUNT, COUNT, span.is_vague)
+
+
+def _measured(words: Words, position: int, grammar: Grammar) -> Amount | None:
+    texts = words.words
+    start = position
+    comparator = grammar.comparators.longest_at(texts, position)
+    if comparator is not None:
+        position = comparator[0]
+    named = grammar.measures.longest_at(texts, position)
+    if named is not None:
+        position = named[0] + (texts[named[0] : named[0] + 1] in ((":",), ("=",)))
+    numbers, end, is_range = _numbers(words, position, grammar)
+    if not numbers or (start and texts[start - 1] in _LABELS) or _follows_level(words, position):
+        return None
+    if texts[end : end + 1] in _ORDINALS:
+        return None
+    unit, end = _unit(texts, end, grammar, named[1][0] if named else None)
+    if unit is None and texts[end : end + 1] == ("-",):
+        return None
+    kind = comparator[1][0] if comparator else None
+    size = unit.size if unit else 1.0
+    dimension = unit.dimension if unit else COUNT
+    bounds = tuple(_bounds(text, value, size, kind, dimension) for text, value in numbers)
+    if is_range:
+        bounds = ((bounds[0][0], bounds[-1][1]),)
+    return Amount(start, end, bounds, dimension, unit.name if unit else COUNT)
+
+
+def _numbers(words: Words, position: int, grammar: Grammar) -> tuple[list[tuple[str, float]], int, bool]:
+    """The numbers that begin at a word with how they are written, where they end, and whether they are a range."""
+    texts = words.words
+    found: list[tuple[str, float]] = []
+    is_range = False
+    while (read := _number(words, position, grammar)) is not None:
+        text, value, end = read
+        found.append((text, value))
+        position = end
+        joint = texts[position : position + 1]
+        following = texts[position + 1 : position + 2]
+        if joint and joint[0] in _TIMES and _is_number(following, grammar):
+            position += 1
+        elif joint and joint[0] == "to" and _is_number(following, grammar) and len(found) == 1:
+            position, is_range = position + 1, True
+        elif _hyphened(words, position) and len(found) == 1:
+            is_range = True
+        else:
+            unit = grammar.units.longest_at(texts, position)
+            after = texts[unit[0] : unit[0] + 1] if unit else ()
+            again = texts[unit[0] + 1 : unit[0] + 2] if unit else ()
+            if unit and after and after[0] in _TIMES and _is_number(again, grammar):
+                position = unit[0] + 1
+            else:
+                break
+    return found, position, is_range
+
+
+def _is_number(texts: tuple[str, ...], grammar: Grammar) -> bool:
+    return bool(texts) and (texts[0][0].isdigit() or texts[0] in grammar.numbers)
+
+
+def _hyphened(words: Words, position: int) -> bool:
+    """Whether a number follows after a hyphen alone: 3-5 mm."""
+    if not 0 < position < len(words.words) or not words.words[position][0].isdigit():
+        return False
+    return words.text[words.ends[position - 1] : words.starts[position]] in ("-", "–")
+
+
+def _number(words: Words, position: int, grammar: Grammar) -> tuple[str, float, int] | None:
+    texts = words.words
+    if position >= len(texts):
+        return None
+    text = texts[position]
+    if text[0].isdigit():
+        value = number_of(text)
+        before = words.text[max(0, words.starts[position] - 2) : words.starts[position]]
+        is_negative = before.endswith(("-", "−")) and not before[:-1].strip(" (")
+        return text, -value if is_negative else value, position + 1
+    if text not in grammar.numbers:
+        return None
+    total = 0
+    while position < len(texts) and texts[position] in grammar.numbers:
+        value = grammar.numbers[texts[position]]
+        total = max(total, 1) * value if value >= 100 else total + value
+        position += 1
+    return str(total), float(total), position
+
+
+def number_of(text: str) -> float:
+    """`1,200` and `2.2` and `2,2`: a comma before three digits parts thousands."""
+    if re.fullmatch(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?", text):
+        return float(text.replace(",", ""))
+    parts = text.replace(",", ".").split(".")
+    return float(text.replace(",", ".")) if len(parts) <= 2 else float(parts[0])
+
+
+def _follows_level(words: Words, position: int) -> bool:
+    """Whether a number is the second half of "L4-5"."""
+    if not position:
+        return False
+    before = words.words[position - 1]
+    return len(before) in (2, 3) and before[0] in "ctl" and before[1:].isdigit()
+
+
+def _unit(texts: tuple[str, ...], end: int, grammar: Grammar, named: str | None) -> tuple[Unit | None, int]:
+    found = grammar.units.longest_at(texts, end)
+    if found is not None:
+        return found[1][0], found[0]
+    return (Unit("SUV", named, 1.0), end) if named else (None, end)
+
+
+def _bounds(text: str, value: float, size: float, kind: str | None, dimension: str) -> tuple[float, float]:
+    """Values that a written number stands for: those that round to it, and 5 % (after `about` 13 %) beside it."""
+    if kind == "less":
+        return 0.0, value * size
+    if kind == "more":
+        return value * size * (1 - 1e-9), math.inf
+    is_count = dimension == COUNT
+    if is_count and kind is None:
+        return value, value
+    _, _, decimals = text.replace(",", ".").partition(".")
+    half = 0.5 * 10.0 ** -len(decimals)
+    if is_count:
+        half = 0.0
+    margin = max(half if value < 10 or decimals else 0.5, abs(value) * (_ABOUT if kind == "about" else _TOLERANCE))
+    if dimension == SHARE and kind == "about":
+        margin = max(margin, _PERCENT_STEP / 2)
+    return (value - margin) * size, (value + margin) * size

@@ -1,0 +1,241 @@
+"""Sides, places, sizes, counts, colours and grades of a sentence, each given to the concept it is said of."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from voxtile.words.phrases import Match
+from voxtile_datasets.captions.checker.extraction.amounts import COUNT, SHARE, amounts
+from voxtile_datasets.captions.checker.extraction.claims import Detail, DetailKind
+from voxtile_datasets.captions.checker.extraction.grammar import Grammar
+from voxtile_datasets.captions.checker.extraction.mentions import Mention
+from voxtile_datasets.captions.checker.extraction.statements import Statement
+from voxtile_datasets.captions.checker.vocabulary import Vocabulary
+
+_JOINING = frozenset(["and", "or", ",", "nor", "/", "&", ":", "(", ")"])
+_FURTHEST = 7  # words between a detail and the name that it stands before
+_PICTURE_NEAR = 5
+_CORNERS = frozenset(["corner", "edge", "part", "half", "quarter", "quadrant", "third", "side"])
+_ONLY_BEFORE: frozenset[str] = frozenset([COUNT])  # said of nothing but the name that follows
+_ONLY_BESIDE = frozenset(["colour", "severity"])  # said of the name that follows, or after "is"
+_BESIDE = frozenset(["near", "above", "below", "adjacent", "next", "towards", "toward"])
+
+
+@dataclass(frozen=True)
+class Found:
+    """A detail with its place in words."""
+
+    detail: Detail
+    start: int
+    end: int
+
+
+def found_details(statement: Statement, vocabulary: Vocabulary, taken: frozenset[int]) -> list[Found]:
+    """All details of a sentence in the order of the text.
+
+    Args:
+        statement: the sentence.
+        vocabulary: its places, and whether sides and grades are claims.
+        taken: words that are part of a date, a name or the number of a record.
+    """
+    words, grammar = statement.words, statement.grammar
+    found: list[Found] = []
+    for amount in amounts(words, grammar, taken):
+        kind: DetailKind = "count" if amount.dimension == COUNT else "number"
+        text = _text(statement, amount.start, amount.end)
+        detail = Detail(kind, amount.unit, *text, amount.bounds, amount.dimension, amount.is_vague)
+        found.append(Found(detail, amount.start, amount.end))
+    used = {position for item in found for position in range(item.start, item.end)}
+    found += _named(statement, "colour", grammar.colours.find(words.words), used)
+    if not vocabulary.has_sides:
+        found += _positions(statement, grammar)
+    if vocabulary.has_sides:
+        places = _named(statement, "place", vocabulary.places.find(words.words), set())
+        inside = {p for item in places if item.detail.value.startswith(("left", "right")) for p in _range(item)}
+        sides = [side for side in grammar.sides.find(words.words) if side.start not in inside]
+        found += places + _named(statement, "side", _joined_sides(sides, words.words), used - _both(statement, used))
+    if vocabulary.has_grades:
+        found += _named(statement, "severity", grammar.grades.find(words.words), used)
+        found += _named(statement, "change", grammar.changes.find(words.words), used)
+    return sorted(found, key=lambda item: item.start)
+
+
+def _both(statement: Statement, used: set[int]) -> set[int]:
+    return {position for position in used if statement.words.words[position] == "both"}
+
+
+def _joined_sides(sides: Sequence[Match[str]], words: tuple[str, ...]) -> list[Match[str]]:
+    """The words "on the left and on the right" are one detail."""
+    joined: list[Match[str]] = []
+    for side in sides:
+        before = joined[-1] if joined else None
+        if before is not None and {before.payload, side.payload} == {"left", "right"}:
+            gap = words[before.end : side.start]
+            if "and" in gap and set(gap) <= {"and", "the", "on", "in", "side"}:
+                joined[-1] = Match(before.start, side.end, "bilateral")
+                continue
+        joined.append(side)
+    return joined
+
+
+def _range(item: Found) -> range:
+    return range(item.start, item.end)
+
+
+def _named(statement: Statement, kind: DetailKind, matches: Sequence[Match[str]], used: set[int]) -> list[Found]:
+    return [
+        Found(Detail(kind, match.payload, *_text(statement, match.start, match.end)), match.start, match.end)
+        for match in matches
+        if match.start not in used
+    ]
+
+
+def _text(statement: Statement, start: int, end: int) -> tuple[str, int, int]:
+    first, last = statement.words.starts[start], statement.words.ends[end - 1]
+    return statement.words.text[first:last], first, last
+
+
+def _positions(statement: Statement, grammar: Grammar) -> Iterator[Found]:
+    """Places in the picture: "in the upper left corner", "in the north-east of the tile"."""
+    words = statement.words.words
+    position = 0
+    while position < len(words):
+        read = _edges(words, position, grammar)
+        if read is None or not position or words[position - 1] not in ("the", "in", "at", "on", "to"):
+            position += 1
+            continue
+        value, end = read
+        is_bearing = grammar.directions.longest_at(words, position) is not None
+        if _is_of_picture(words, end, grammar):
+            yield Found(Detail("position", value, *_text(statement, position, end)), position, end)
+        elif is_bearing and words[position - 1] == "the" and words[end : end + 1] != ("of",):
+            text = _text(statement, position, end)  # of the picture or of something that was named before
+            yield Found(Detail("position", value, *text, is_vague=True), position, end)
+        position = end
+
+
+def _edges(words: tuple[str, ...], position: int, grammar: Grammar) -> tuple[str, int] | None:
+    """A place in the picture that begins at a word, as a point of the compass or `centre`."""
+    compass = grammar.directions.longest_at(words, position)
+    if compass is not None:
+        return compass[1][0], compass[0]
+    named: list[str] = []
+    end = position
+    while end < len(words) and words[end] in grammar.edges and len(named) < 2:
+        named.append(grammar.edges[words[end]])
+        end += 1
+    if not named:
+        return None
+    rows = [name for name in named if name in ("north", "south")]
+    columns = [name for name in named if name in ("east", "west")]
+    return "-".join([*rows[:1], *columns[:1]]) or "centre", end
+
+
+def _is_of_picture(words: tuple[str, ...], end: int, grammar: Grammar) -> bool:
+    position = end
+    has_corner = position < len(words) and words[position] in _CORNERS
+    position += has_corner
+    if words[position : position + 1] != ("of",):
+        return has_corner and words[end] in ("corner", "quadrant")
+    after = words[position + 1 : position + 1 + _PICTURE_NEAR]
+    return any(grammar.pictures.longest_at(after, i) for i in range(min(len(after), 3)))
+
+
+def given(
+    statement: Statement, details: Sequence[Found], mentions: Sequence[Mention], vocabulary: Vocabulary
+) -> tuple[Mapping[int, list[Detail]], list[Detail]]:
+    """Each detail with the mention it is said of.
+
+    Returns:
+        Index of the mention → details; and details that no mention of the sentence takes.
+    """
+    owned: dict[int, list[Detail]] = defaultdict(list)
+    loose: list[Detail] = []
+    names = {p for m in mentions for p in range(m.start, m.end)}
+    for item in details:
+        if item.start in names and item.detail.kind in ("colour", "severity", "change", "count"):
+            continue  # "extensive necrosis" and "blue lagoon" are names
+        owner = _owner(statement, item, mentions, vocabulary)
+        if owner is not None:
+            owned[owner].append(item.detail)
+        elif item.detail.kind in ("side", "place", "number", "position"):
+            loose.append(item.detail)
+    return owned, loose
+
+
+def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocabulary: Vocabulary) -> int | None:
+    clause = statement.clause_of(item.start)
+    inside = [i for i, m in enumerate(mentions) if statement.clause_of(m.start) == clause and not m.is_normality]
+    for index in inside:
+        if item.detail.kind in ("side", "place") and _is_within(statement, item, mentions[index]):
+            return index
+    if not inside and item.detail.kind in ("side", "place", "number"):
+        earlier = [i for i, m in enumerate(mentions) if m.end <= item.start and not m.is_normality]
+        return earlier[-1] if earlier and statement.clause_of(mentions[earlier[-1]].start) == clause - 1 else None
+    following = next((i for i in inside if mentions[i].start > item.start and mentions[i].end > item.end), None)
+    before = next((i for i in reversed(inside) if mentions[i].end <= item.start), None)
+    if following is not None and _stands_before(statement, item, mentions[following], vocabulary):
+        return following
+    kind = item.detail.kind
+    if kind in _ONLY_BEFORE:
+        return None
+    if kind in _ONLY_BESIDE or kind == "change":
+        return before if before is not None and _is_predicate(statement, mentions[before].end, item.start) else None
+    if before is not None or following is None:
+        return before if before is None or not _is_elsewhere(statement, item, mentions[before]) else None
+    return following if kind == "number" or _introduces(statement, item, mentions[following]) else None
+
+
+def _is_within(statement: Statement, item: Found, mention: Mention) -> bool:
+    """Whether a side or place is part of a name, or stands before the structure of it: "elevated left diaphragm"."""
+    if mention.start <= item.start < mention.end:
+        return True
+    if mention.structure is None or mention.structure[0] < item.end:
+        return False
+    gap = statement.words.words[item.end : mention.structure[0]]
+    parting = statement.grammar.verbs | statement.grammar.prepositions | _JOINING
+    return len(gap) <= 1 and not parting & set(gap)
+
+
+def _is_elsewhere(statement: Statement, item: Found, mention: Mention) -> bool:
+    """Whether a side or place is of something that the mention is only near: "a nodule near the right hilum"."""
+    gap = statement.words.words[mention.end : item.start]
+    return item.detail.kind in ("side", "place") and bool(_BESIDE & set(gap))
+
+
+def _introduces(statement: Statement, item: Found, mention: Mention) -> bool:
+    """Whether a place opens the clause of a name after it: "on the left there is …", "right lung: …"."""
+    gap = statement.words.words[item.end : mention.start]
+    return any(word in statement.grammar.verbs or word in (":", ",", "there") for word in gap)
+
+
+def _stands_before(statement: Statement, item: Found, mention: Mention, vocabulary: Vocabulary) -> bool:
+    """Whether a detail stands in the noun phrase of a mention, before its name."""
+    words, grammar = statement.words.words, statement.grammar
+    gap = words[item.end : mention.start]
+    if len(gap) > _FURTHEST:
+        return False
+    is_place = item.detail.kind in ("side", "place")
+    for position, word in enumerate(gap):
+        if word in grammar.verbs or (word in grammar.prepositions and item.detail.dimension != SHARE):
+            return False
+        if word in _JOINING:
+            goes_on = is_place and any(p.longest_at(gap, position + 1) for p in (vocabulary.places, grammar.sides))
+            if item.detail.kind not in ("count", "number") and not goes_on:
+                return False
+            if gap[position + 1 : position + 2] == ("a",):
+                return False
+        if word in ("a", "an", "the", "no") and item.detail.kind == "count":
+            return False
+    return True
+
+
+def _is_predicate(statement: Statement, end: int, start: int) -> bool:
+    """Whether a detail is said after a verb: "the effusion is small", "the roof is red", "opacity, unchanged"."""
+    gap = statement.words.words[end:start]
+    if not gap:
+        return True
+    allowed = statement.grammar.verbs | {",", "also", "now", "very", "mildly", "has", "been", "and", "present"}
+    return len(gap) <= 4 and all(word in allowed for word in gap)

@@ -1,0 +1,172 @@
+"""From a text to its claims, sentence by sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from voxtile.words.phrases import Phrases
+from voxtile.words.tokens import Words, words_of
+from voxtile_datasets.captions.checker.extraction.claims import Claim, Detail
+from voxtile_datasets.captions.checker.extraction.details import found_details, given
+from voxtile_datasets.captions.checker.extraction.grammar import load_grammar
+from voxtile_datasets.captions.checker.extraction.identity import dates, leaks
+from voxtile_datasets.captions.checker.extraction.mentions import Finder, Mention
+from voxtile_datasets.captions.checker.extraction.relations import relations
+from voxtile_datasets.captions.checker.extraction.statements import Statement
+from voxtile_datasets.captions.checker.vocabulary import Vocabulary
+
+# A full stop ends a sentence unless a digit or a small letter of an abbreviation follows at once.
+_SENTENCE = re.compile(r"(?:[^.!?;\n]|[.](?=\d|[a-z]\.)|(?<=\b[a-z]\.[a-z])[.])+[.!?;]*")
+# Asked in earnest: a statement with a question mark is still read.
+_QUESTION = re.compile(
+    r"\s*(?:(?:on|in|at|of|to|from)\s+)?"
+    r"(?:is|are|was|were|do|does|did|has|have|can|could|which|what|where|when|how|who|why)\b.*\?\s*",
+    re.IGNORECASE | re.DOTALL,
+)
+_NAMELESS = frozenset(["number", "side", "place", "position"])
+_LONGEST_SENTENCE = 1000
+LONGEST_TEXT = 20_000  # characters; more is no caption
+
+
+@dataclass(frozen=True)
+class _Read:
+    """Claims of one sentence; `points_back` where its loose details are of what the sentence before named."""
+
+    claims: tuple[Claim, ...]
+    points_back: bool
+
+
+def claims_of(
+    text: str,
+    vocabulary: Vocabulary,
+    *,
+    identifiers: Sequence[str] = (),
+    is_english: bool = True,
+    allowed: frozenset[str] = frozenset(),
+    extra: Phrases[str] | None = None,
+) -> tuple[Claim, ...]:
+    """All claims of a text in its order; questions make none.
+
+    Args:
+        text: a caption.
+        vocabulary: what it can claim.
+        identifiers: names and numbers known of the sample's subject.
+        is_english: of another language only what identifies is read.
+        allowed: words in normal form that are no names of people or places, beside those of the vocabulary.
+        extra: names of concepts that only the facts know.
+    """
+    text = text[:LONGEST_TEXT]
+    found = [
+        Claim("identity", text[leak.start : leak.end], leak.start, leak.end, text=leak.kind)
+        for leak in leaks(text, vocabulary.known_words, allowed, identifiers, is_english=is_english)
+        if leak.kind != "date" or vocabulary.is_about_patients
+    ]
+    if not is_english:
+        return tuple(found)
+    masked = _masked(text, found)
+    said = [Claim("date", text[d.start : d.end], d.start, d.end, text=d.text) for d in dates(masked)]
+    found += said
+    masked = _masked(masked, said)
+    last: Claim | None = None
+    for begin, sentence in _sentences(masked):
+        if _QUESTION.fullmatch(sentence):
+            continue  # it states nothing; its answer does
+        read = _read(sentence, vocabulary, extra)
+        moved = [claim.moved(begin) for claim in read.claims]
+        found += _pointed_back(moved, last) if read.points_back and last is not None else moved
+        last = next((c for c in reversed(moved) if c.kind == "concept" and c.polarity != "absent"), last)
+    return tuple(sorted(found, key=lambda claim: (claim.start, claim.end)))
+
+
+def _sentences(text: str) -> Iterator[tuple[int, str]]:
+    """Sentences with where they begin; one of more than 1,000 characters is cut between words."""
+    for match in _SENTENCE.finditer(text):
+        begin = match.start()
+        while match.end() - begin > _LONGEST_SENTENCE:
+            end = text.rfind(" ", begin, begin + _LONGEST_SENTENCE)
+            end = end if end > begin else begin + _LONGEST_SENTENCE
+            yield begin, text[begin:end]
+            begin = end
+        yield begin, text[begin : match.end()]
+
+
+def _masked(text: str, claims: Sequence[Claim]) -> str:
+    """The text with names, dates and numbers of records blanked, so that nothing else is read into them."""
+    for claim in claims:
+        text = text[: claim.start] + "_" * (claim.end - claim.start) + text[claim.end :]
+    return text
+
+
+def _pointed_back(claims: Sequence[Claim], last: Claim) -> list[Claim]:
+    """Loose details ("It measures 8 mm.") as details of the concept that the sentence before named."""
+    return [
+        replace(claim, kind="concept", concepts=last.concepts, polarity=last.polarity)
+        if claim.kind == "loose"
+        else claim
+        for claim in claims
+    ]
+
+
+@lru_cache(maxsize=50_000)
+def _read(sentence: str, vocabulary: Vocabulary, extra: Phrases[str] | None) -> _Read:
+    grammar = load_grammar()
+    words = words_of(sentence)
+    if not words.words:
+        return _Read((), False)
+    statement = Statement(words, grammar)
+    mentions = Finder(statement, vocabulary, extra).find()
+    details = found_details(statement, vocabulary, frozenset())
+    owned, loose = given(statement, details, mentions, vocabulary)
+    claims = [_concept_claim(words, mention, owned.get(i, [])) for i, mention in enumerate(mentions)]
+    claims += _relation_claims(statement, [mention for mention in mentions if not mention.is_normality])
+    # Of a thing that the vocabulary does not know a side or a size is no claim that could be judged.
+    points_back = any(grammar.pronouns.longest_at(words.words, i) for i in range(min(2, len(words.words))))
+    if loose and (points_back or _is_fragment(words)):
+        first, last = min(d.start for d in loose), max(d.end for d in loose)
+        claims.append(Claim("loose", sentence[first:last], first, last, details=tuple(loose)))
+    return _Read(tuple(claims), points_back or _is_fragment(words))
+
+
+def _is_fragment(words: Words) -> bool:
+    """Whether a sentence is a measurement alone: "Approximately 8 mm on the left.", "Measuring 8 mm."."""
+    grammar = load_grammar()
+    first = words.words[0]
+    return first[0].isdigit() or first.startswith("measur") or bool(grammar.comparators.longest_at(words.words, 0))
+
+
+def _concept_claim(words: Words, mention: Mention, details: Sequence[Detail]) -> Claim:
+    start, end = words.starts[mention.start], words.ends[mention.end - 1]
+    if mention.structure is not None:
+        first, last = words.starts[mention.structure[0]], words.ends[mention.structure[1] - 1]
+        start, end = min(start, first), max(end, last)
+    return Claim(
+        "normal" if mention.is_normality else "concept",
+        words.text[start:end],
+        start,
+        end,
+        concepts=mention.concepts,
+        polarity=mention.polarity,
+        details=tuple(details),
+        denies=mention.denies,
+    )
+
+
+def _relation_claims(statement: Statement, mentions: Sequence[Mention]) -> Iterator[Claim]:
+    words = statement.words
+    for relation in relations(statement, mentions):
+        subject, other = mentions[relation.subject], mentions[relation.other]
+        if "absent" in (subject.polarity, other.polarity):
+            continue
+        start, end = words.starts[relation.start], words.ends[relation.end - 1]
+        yield Claim(
+            "relation",
+            words.text[start:end],
+            start,
+            end,
+            subject.concepts,
+            relation=relation.kind,
+            others=other.concepts,
+        )

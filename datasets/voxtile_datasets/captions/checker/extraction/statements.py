@@ -1,0 +1,250 @@
+"""A sentence as clauses and enumerations, and what its denials and doubts reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from voxtile.words.phrases import Match
+from voxtile.words.tokens import Words
+from voxtile_datasets.captions.checker.extraction.claims import Polarity
+from voxtile_datasets.captions.checker.extraction.grammar import Grammar
+
+_BEFORE = frozenset(["denies", "doubts", "elsewhere"])
+_MARKS = frozenset([";", "(", ")", "[", "]", "—", "–", "-"])
+_SEPARATORS = {",": ",", "and": "and", "or": "or", "nor": "or", "/": "or", "&": "and", "plus": "and"}
+_BE = frozenset(["is", "are", "was", "were", "has", "have", "had", "do", "does", "did"])
+_WHERE = frozenset(
+    ["on", "over", "near", "beside", "along", "around", "behind", "between", "inside", "within", "under", "above",
+     "below", "next", "at", "across", "in"]
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Item:
+    """A part of an enumeration: words [start, end), the clause it is in, and what parts it from the item before."""
+
+    start: int
+    end: int
+    clause: int
+    separator: str
+
+
+class Statement:
+    """A sentence with its structure.
+
+    Args:
+        words: the sentence.
+        grammar: the table.
+    """
+
+    def __init__(self, words: Words, grammar: Grammar) -> None:
+        self.words = words
+        self.grammar = grammar
+        size = len(words.words)
+        found = grammar.cues.find(words.words)
+        harmless = [cue for cue in found if cue.payload == "harmless"]
+        self._cues = [cue for cue in found if cue.payload not in ("harmless", "breaks")]
+        self._cue_starts = {cue.start for cue in self._cues}
+        self._covered = {i for cue in harmless for i in range(cue.start, cue.end)}
+        self.items = self._split([cue for cue in found if cue.payload == "breaks"])
+        self._item_at = [-1] * size
+        for number, item in enumerate(self.items):
+            self._item_at[item.start : item.end] = [number] * (item.end - item.start)
+        self._denials, self._doubts, self._elsewhere = [0] * size, [0] * size, [0] * size
+        self._reaches: list[tuple[list[int], int, int]] = []
+        self._apply()
+
+    def spare_places(self, names: Sequence[tuple[int, int]]) -> None:
+        """Take back denials and doubts from what only says where something denied is: "no car is on the bridge".
+
+        Args:
+            names: the names in the sentence, half-open, ascending.
+        """
+        words = self.words.words
+        for counts, start, reach in self._reaches:
+            for item in self.items:
+                first, last = max(item.start, start), min(item.end, reach)
+                named = next((end for begin, end in names if first <= begin < last), last)
+                place = next((i for i in range(named, last) if words[i] in _WHERE), last)
+                for position in range(place, last):
+                    counts[position] -= 1
+
+    def clause_of(self, position: int) -> int:
+        """Number of the clause of a word; -1 for a mark or a word that parts clauses."""
+        number = self._item_at[position]
+        return self.items[number].clause if number >= 0 else -1
+
+    def item_around(self, position: int) -> tuple[int, int]:
+        """The part of an enumeration that holds a word, half-open."""
+        number = self._item_at[position]
+        return (self.items[number].start, self.items[number].end) if number >= 0 else (position, position + 1)
+
+    def polarity(self, start: int, end: int) -> Polarity | None:
+        """Whether the words [start, end) are affirmed, denied or doubted; None where it is not said of this picture.
+
+        A name may begin within a denial ("without signs of malignancy") or with one ("no finding").
+
+        Two denials affirm ("not without"); a denial wins over a doubt in its scope ("no suspicious nodule").
+        """
+        position = start if self._cue_starts.intersection(range(start, end)) else end - 1
+        if self._elsewhere[position]:
+            return None
+        if self._denials[position] % 2:
+            return "absent"
+        return "uncertain" if self._doubts[position] else "present"
+
+    def _split(self, breaks: list[Match[str]]) -> list[Item]:
+        words, ends = self.words.words, {cue.start: cue.end for cue in breaks}
+        items: list[Item] = []
+        clause, begin, separator, position = 0, 0, "start", 0
+        clause_has_verb = False
+        while position <= len(words):
+            end = ends.get(position)
+            word = words[position] if position < len(words) else ";"
+            kind = "break" if end or word in _MARKS else _SEPARATORS.get(word)
+            if kind is None:
+                position += 1
+                continue
+            if begin < position:
+                own = self._clause_verb(begin, position)
+                if separator == "break" or (own and clause_has_verb and separator != "or"):
+                    clause += bool(items)
+                    clause_has_verb = False
+                clause_has_verb = clause_has_verb or own or self._has_verb(begin, position)
+                items.append(Item(begin, position, clause, separator))
+                separator = kind
+            elif kind == "break" or separator in ("start", ","):
+                separator = kind
+            position = begin = end or position + 1
+        return items
+
+    def _has_verb(self, start: int, end: int) -> bool:
+        return any(word in self.grammar.verbs for word in self.words.words[start:end])
+
+    def _clause_verb(self, start: int, end: int) -> bool:
+        """Whether words are a clause of their own: a subject and then a verb, or `there is`."""
+        words = self.words.words
+        for position in range(start, end):
+            if words[position] in self.grammar.verbs:
+                return position > start or words[start] == "there"
+        return False
+
+    def _apply(self) -> None:
+        size = len(self._item_at)
+        for cue in self._cues:
+            if self._covered.intersection(range(cue.start, cue.end)):
+                continue
+            kind = cue.payload
+            if kind == "denies_clause":
+                self._add(self._denials, cue.end, size)
+            elif kind in _BEFORE:
+                reach = self._reach(cue)
+                if kind == "denies" and self._says_nothing(cue.end, reach):
+                    self._back(self._denials, cue.start)
+                else:
+                    self._add(self._target(kind), cue.end, reach)
+                    self._reaches.append((self._target(kind), cue.end, reach))
+            else:
+                self._back(self._denials if kind == "denied" else self._doubts, cue.start)
+
+    def _target(self, kind: str) -> list[int]:
+        return {"denies": self._denials, "doubts": self._doubts}.get(kind, self._elsewhere)
+
+    @staticmethod
+    def _add(counts: list[int], start: int, end: int) -> None:
+        for position in range(start, end):
+            counts[position] += 1
+
+    def _says_nothing(self, start: int, reach: int) -> bool:
+        """Whether a denial stands at the end of its clause: "mucin pools are not"."""
+        words = self.words.words
+        return start >= 2 and words[start - 2] in _BE and not any(w.isalnum() for w in words[start:reach])
+
+    def _reach(self, cue: Match[str]) -> int:
+        """Where the scope of a cue that stands before what it denies ends: with its enumeration."""
+        number = self._item_at[cue.end - 1]
+        if number < 0 or cue.end >= len(self._item_at):
+            return cue.end
+        item = self.items[number]
+        reach = self._until_with(cue.end, min(item.end, self._next_denial(cue, item)))
+        while reach == item.end and number + 1 < len(self.items) and self._goes_on(number + 1):
+            number += 1
+            item = self.items[number]
+            reach = self._until_with(item.start, item.end)
+        return reach
+
+    def _next_denial(self, cue: Match[str], item: Item) -> int:
+        """Where the next denial of the same item begins, unless it is itself denied: "not without"."""
+        for other in self._own(item):
+            if other.payload == "denies" and other.start >= cue.end:
+                between = self.words.words[cue.end : other.start]
+                if not all(word.endswith("ly") for word in between):
+                    return other.start
+        return item.end
+
+    def _until_with(self, start: int, end: int) -> int:
+        """The scope ends at "with a small …", which says something new."""
+        words = self.words.words
+        for position in range(start + 1, end - 1):
+            if words[position] == "with" and words[position + 1] in self.grammar.openers - {"no"}:
+                return position
+        return end
+
+    def _goes_on(self, number: int) -> bool:
+        """Whether an item is one more of an enumeration that is denied or doubted as a whole."""
+        item = self.items[number]
+        if item.clause != self.items[number - 1].clause:
+            return False
+        own = {cue.payload for cue in self._own(item) if cue.start <= item.start + 1}
+        listed = item.separator == "or" or (item.separator == "," and self._or_follows(number))
+        if "denies" in own or (own and not listed):
+            return False
+        if listed:
+            return True
+        words = self.words.words
+        first = words[item.start]
+        return first not in self.grammar.openers and not first[0].isdigit() and not self._predicates(item)
+
+    def _own(self, item: Item) -> Iterator[Match[str]]:
+        return (cue for cue in self._cues if cue.payload in _BEFORE and item.start <= cue.start < item.end)
+
+    def _or_follows(self, number: int) -> bool:
+        for index in range(number, len(self.items)):
+            item = self.items[index]
+            if index > number:
+                if item.clause != self.items[number].clause:
+                    return False
+                if item.separator == "or":
+                    return True
+            if self._predicates(item):
+                return False
+        return False
+
+    def _predicates(self, item: Item) -> bool:
+        """Whether an item has a verb that says more than that something was seen or not."""
+        words = self.words.words
+        for position in range(item.start, item.end):
+            if words[position] in self.grammar.verbs:
+                following = words[position + 1] if position + 1 < len(words) else ""
+                if following not in self.grammar.tails:
+                    return True
+        return False
+
+    def _back(self, counts: list[int], start: int) -> None:
+        """Apply a cue that stands after what it is said of, to its whole subject."""
+        number = self._item_at[start] if start < len(self._item_at) else -1
+        if number < 0:
+            number = next((i for i in range(len(self.items) - 1, -1, -1) if self.items[i].end <= start), -1)
+            if number < 0:
+                return
+        item = self.items[number]
+        self._add(counts, item.start, min(start, item.end))
+        if self._has_verb(item.start, min(start, item.end)):
+            return
+        while number > 0 and self.items[number - 1].clause == item.clause and self.items[number].separator != "break":
+            number -= 1
+            before = self.items[number]
+            if self._has_verb(before.start, before.end):
+                return
+            self._add(counts, before.start, before.end)

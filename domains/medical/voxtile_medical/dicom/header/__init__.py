@@ -1,0 +1,1 @@
+"""Finding DICOM files and reading what their headers say."""

@@ -1,0 +1,1 @@
+"""From frames to volumes: pixels, planes and their geometry."""

@@ -1,0 +1,1 @@
+"""The MR phantom: a synthetic head in several sequences."""

@@ -1,0 +1,1 @@
+"""The PET/CT phantom: the torso with what takes up FDG."""

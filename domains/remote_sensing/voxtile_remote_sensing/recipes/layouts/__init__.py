@@ -1,0 +1,1 @@
+"""Layouts of files that several datasets share."""

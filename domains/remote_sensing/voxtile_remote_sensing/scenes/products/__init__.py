@@ -1,0 +1,1 @@
+"""Products of single sensors in their own layouts."""

@@ -1,0 +1,1 @@
+"""STAC items on disk."""

@@ -1,0 +1,146 @@
+"""STAC items on disk: assets are bands, with the item's own names, wavelengths and scaling.
+
+Extensions: `eo` and `raster` as of STAC 1.0, the common `bands` of STAC 1.1. Catalogues and collections are not walked:
+every item file of the input folder is a scene. Hrefs are relative to the item; those that leave the folder are refused
+unless allowed. A raster on the network is left out by name, so that an item of a catalogue whose red band alone was
+downloaded is a scene with a red band.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pystac
+from pystac.errors import STACError
+
+from voxtile.bounded_text import load_json
+from voxtile_remote_sensing.bands.registry import Band, modality_of
+from voxtile_remote_sensing.scenes.access import inside, is_remote, without_query
+from voxtile_remote_sensing.scenes.listing import Found, Listing
+from voxtile_remote_sensing.scenes.protocol import MissingBand, Scene, SceneBand, SceneError, SceneMask, SceneRef
+from voxtile_remote_sensing.scenes.raster import RasterPixels, read_header
+from voxtile_remote_sensing.scenes.stac.assets import AssetUse, assets_of
+from voxtile_remote_sensing.scenes.stac.bands import Product, asset_bands, named_band, product_of
+
+MAX_BYTES = 8 << 20
+# Properties that are kept, and their names in the other readers.
+ATTRIBUTES = {
+    "view:sun_elevation": "sun_elevation",
+    "view:sun_azimuth": "sun_azimuth",
+    "eo:cloud_cover": "cloud_percent",
+    "s2:processing_baseline": "processing_baseline",
+    "earthsearch:boa_offset_applied": "boa_offset_applied",
+}
+
+
+class StacReader:
+    """One item file, one scene."""
+
+    name = "stac"
+
+    def find(self, listing: Listing) -> Found:
+        """JSON files that are STAC items, with their local assets."""
+        refs, taken = [], set()
+        for path in listing.sizes:
+            if PurePosixPath(path).suffix not in (".json", ".geojson") or listing.sizes[path] > MAX_BYTES:
+                continue
+            item = _json(listing.root / path)
+            if item is None:
+                continue
+            folder = PurePosixPath(path).parent
+            hrefs = [str(a.get("href", "")) for a in item.get("assets", {}).values() if isinstance(a, dict)]
+            local = {(folder / h).as_posix() for h in hrefs if not is_remote(h)} & set(listing.sizes)
+            refs.append(listing.ref(self.name, path, [path, *local]))
+            taken |= {path, *local}
+        return Found(tuple(refs), frozenset(taken))
+
+    def open(self, ref: SceneRef) -> Scene:
+        """Open one item.
+
+        Raises:
+            SceneError: not a valid item, an asset outside the folder, all of them on the network, or bands that nobody
+                names or whose numbers nobody explains.
+        """
+        item = _item(ref)
+        product = product_of(item, ref.id)
+        bands: list[SceneBand] = []
+        masks: list[SceneMask] = []
+        missing: list[MissingBand] = []
+        for use in assets_of(item, ref.id):
+            if use.remote and not ref.options.network:
+                missing += _remote(use, product)
+                continue
+            where = f"{ref.id}: asset '{use.key}'"
+            path = inside(ref.root, use.asset.href, ref.options, base=ref.location.parent, where=where)
+            header = read_header(path, ref.root, ref.options)
+            if use.kind:
+                masks.append(header.mask(use.key, use.kind, nodata=header.nodata[0]))
+            else:
+                for band in asset_bands(use.key, use.asset, header, product):
+                    if isinstance(band, MissingBand):
+                        missing.append(band)
+                    else:
+                        bands.append(band)
+        _check(ref, bands, missing)
+        properties = item.properties
+        sensor = product.sensor
+        return Scene(
+            ref=ref,
+            sensor=sensor.name if sensor else "unknown",
+            modality=sensor.modality if sensor else modality_of((b.band for b in bands), (b.dtype for b in bands)),
+            product=product.name or "",
+            platform=properties.get("platform"),
+            datetime=properties.get("datetime") or properties.get("start_datetime"),
+            bands=tuple(bands),
+            pixels=RasterPixels(ref.root, ref.options),
+            masks=tuple(masks),
+            missing=tuple(missing),
+            attributes={name: properties[key] for key, name in ATTRIBUTES.items() if key in properties},
+            licence=properties.get("license") or (sensor.licence if sensor else None),
+        )
+
+
+def _item(ref: SceneRef) -> pystac.Item:
+    value = _json(ref.location)
+    try:
+        return pystac.Item.from_dict(value or {}, preserve_dict=True)
+    except (STACError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise SceneError(f"{ref.id}: not a valid STAC item ({error}); validate it with pystac") from error
+
+
+def _remote(use: AssetUse, product: Product) -> Iterator[MissingBand]:
+    """What an asset on the network would have been, with the way to have it; nothing for a map that is no band."""
+    fields = use.asset.extra_fields
+    entries = fields.get("eo:bands") or fields.get("bands") or [{}]
+    entry = entries[0] if isinstance(entries, list) and isinstance(entries[0], dict) else {}
+    named = None if use.kind else named_band(entry, use.key, product)
+    reason = (
+        f"asset '{use.key}': '{without_query(use.asset.href)}' leads to the network; download it into the input folder "
+        f"and write its href into the item, or allow it with --allow-network"
+    )
+    if use.kind:
+        yield MissingBand(Band(use.key), reason, required=False, what="mask")
+    elif named is not None:
+        yield MissingBand(named, reason, required=False)
+
+
+def _check(ref: SceneRef, bands: list[SceneBand], missing: list[MissingBand]) -> None:
+    if not bands and missing:
+        raise SceneError(f"{ref.id}: {missing[0].reason}")
+    if not bands:
+        raise SceneError(f"{ref.id}: no asset is a raster with data; is the media type of the assets stated?")
+    names = [band.name for band in bands]
+    if len(set(names)) != len(names):
+        raise SceneError(f"{ref.id}: two assets call a band the same ({', '.join(sorted(names))}); name them apart")
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    """The item, or None where the file is something else."""
+    try:
+        value = load_json(path.read_text("utf-8"))
+    except (ValueError, OSError):
+        return None
+    is_item = isinstance(value, dict) and value.get("type") == "Feature" and "stac_version" in value
+    return value if is_item else None

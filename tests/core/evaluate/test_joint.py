@@ -13,7 +13,7 @@ from voxtile.errors import EvaluationError
 from voxtile.evaluation.joint import named_apart
 from voxtile.evaluation.report.tables import escaped
 
-WITHOUT_END = {"meta", "img", "link", "br", "line", "circle", "rect", "input", "col", "wbr", "hr"}
+WITHOUT_END = {"meta", "img", "link", "br", "line", "circle", "rect", "path", "polyline", "input", "col", "wbr", "hr"}
 
 
 class Strict(HTMLParser):

@@ -16,7 +16,6 @@ SHEETS = [
     for root in (SHARED.parents[1], Path(voxtile_datasets.__file__).parent)
     for pattern in ("*.css", "*.html.j2")
     for path in root.rglob(pattern)
-    if path.parents[1].name != "report"
 ]
 LITERAL = re.compile(
     r"#[0-9a-fA-F]{3,8}\b(?=[; ,)\"])|\b(?:rgba?|hsla?|color-mix)\(|(?:color|background|fill|stroke): ?(?:white|black)"

@@ -53,6 +53,7 @@ class LinesSection:
         headline_title: what the largest number is.
         tables: (title, lines); the first line of the first is the headline.
         reading: sentences below the headline.
+        ranks: a larger figure is a better one, so that the best of a row can be named.
     """
 
     result: ProbeResult | NeighboursResult | FactualityResult
@@ -67,6 +68,7 @@ class LinesSection:
     difference: Difference | None
     template: str = "lines.html.j2"
     labelled: bool = True
+    ranks: bool = True
     has_head: ClassVar[bool] = False
 
     @property
@@ -129,7 +131,7 @@ def factuality_section(result: FactualityResult) -> LinesSection:
         "verdict. A checker finds what its vocabulary knows; words that it does not know make no claim."
     )
     section = _section(result, "factuality", NAME, "Supported captions", [("Verdicts", lines)], reading)
-    return replace(section, labelled=False)
+    return replace(section, labelled=False, ranks=False)
 
 
 def _section(

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import singledispatch
 from pathlib import Path
 from typing import TypeAlias
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from voxtile.evaluation.figures.rows import Row, metric_title
 from voxtile.evaluation.joint import SummaryTable
@@ -23,10 +21,11 @@ from voxtile.evaluation.kinds.referring.section import ReferringSection, referri
 from voxtile.evaluation.kinds.retrieval.run import RetrievalResult
 from voxtile.evaluation.kinds.retrieval.section import RetrievalSection, retrieval_section
 from voxtile.evaluation.kinds.zero_shot.run import TaskResult
-from voxtile.evaluation.kinds.zero_shot.section import Strip, TaskSection, strip_of, task_section
+from voxtile.evaluation.kinds.zero_shot.section import Source, Strip, TaskSection, strip_of, task_section
 from voxtile.evaluation.report.lines import LinesSection, factuality_section, neighbours_section, probe_section
 from voxtile.evaluation.result import Result
 from voxtile.evaluation.results import Evaluation, write_text
+from voxtile.pages import page_environment
 
 Section: TypeAlias = TaskSection | RetrievalSection | GroundingSection | LinesSection | ReferringSection
 
@@ -54,18 +53,13 @@ def page(evaluations: Sequence[Evaluation], table: SummaryTable) -> str:
         evaluations: one a model, on the same tasks.
         table: of them.
     """
-    environment = Environment(
-        loader=PackageLoader("voxtile.evaluation.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment("voxtile.evaluation.report")
     environment.filters |= {
         "figure": figure,
         "interval": interval,
         "signed": lambda value: f"{value:+.3f}",
         "metric": metric_title,
+        "best": is_best,
     }
     parts = [_part(number, evaluation, len(evaluations)) for number, evaluation in enumerate(evaluations)]
     first = evaluations[0]
@@ -147,3 +141,18 @@ def interval(row: Row | None) -> str:
     if row is None or row.low is None or row.high is None:
         return ""
     return f"{row.low:.3f}–{row.high:.3f}"
+
+
+def is_best(row: Row | None, rows: Mapping[str, Row | None], among: Sequence[Source] | None = None) -> bool:
+    """Whether a figure is the largest of those beside it, as they are written; a figure alone is not.
+
+    Args:
+        row: the figure.
+        rows: it and those beside it, by role.
+        among: the sources whose figures are shown; all of `rows` by default.
+    """
+    roles = rows if among is None else [source.role for source in among]
+    values = [f"{found.value:.3f}" for role in roles if (found := rows.get(role)) and found.value is not None]
+    if row is None or row.value is None or len(values) < 2:
+        return False
+    return f"{row.value:.3f}" == max(values, key=float)

@@ -1,120 +1,107 @@
-"""Curves as SVG data URIs: ROC, precision–recall and reliability, with text that stays text."""
+"""Curves for the page: ROC, precision–recall and reliability, as points in the unit square.
+
+The template draws them as SVG within the page, so that their colours follow its light or dark scheme and their text is
+text.
+"""
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from voxtile.evaluation.figures.calibration import Calibration
 from voxtile.evaluation.figures.metrics import Floats, Labels
 
-INK, FAINT, GRID = "#17212b", "#5b6875", "#dde3e9"
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "voxtile",
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "text.color": INK,
-    "axes.edgecolor": "#aab4be",
-    "axes.labelcolor": FAINT,
-    "axes.linewidth": 0.8,
-    "xtick.color": FAINT,
-    "ytick.color": FAINT,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-}
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 292, 8, 244  # of the square, in units of the drawing (300 × 292)
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Scores to draw: their colour, and whether the line is thin (the baseline)."""
+    """Scores to draw, and where they come from, which decides how the line looks."""
 
     scores: Floats
-    colour: str
-    thin: bool = False
+    role: str
 
 
-def roc_plot(labels: Labels, curves: Sequence[Curve]) -> str:
-    """ROC curves of one class; the first is on top."""
-    with mpl.rc_context(_STYLE):
-        figure, axes = _square()
-        axes.plot([0, 1], [0, 1], color="#b6c0ca", linewidth=0.9, linestyle=(0, (3, 3)))
-        for order, curve in enumerate(curves):
-            false, true, _ = roc_curve(labels, curve.scores)
-            axes.plot(false, true, **_line(curve, order))
-        axes.set_xlabel("1 − specificity")
-        axes.set_ylabel("sensitivity")
-        return _uri(figure)
+@dataclass(frozen=True)
+class PlotLine:
+    """One line, 0 to 1 on both axes.
+
+    Attributes:
+        role: decides colour and dashes.
+        across, up: its points.
+        dots: marks on it (across, up, size, 1 for the usual one).
+    """
+
+    role: str
+    across: Floats
+    up: Floats
+    dots: tuple[tuple[float, float, float], ...] = ()
 
 
-def precision_recall_plot(labels: Labels, curves: Sequence[Curve]) -> str:
-    """Precision–recall curves of one class, with its share of positives as the line of chance."""
-    with mpl.rc_context(_STYLE):
-        figure, axes = _square()
-        axes.axhline(float(np.mean(labels)), color="#b6c0ca", linewidth=0.9, linestyle=(0, (3, 3)))
-        for order, curve in enumerate(curves):
-            precision, recall, _ = precision_recall_curve(labels, curve.scores)
-            axes.step(recall, precision, where="post", **_line(curve, order))
-        axes.set_xlabel("sensitivity (recall)")
-        axes.set_ylabel("precision")
-        return _uri(figure)
+@dataclass(frozen=True)
+class Plot:
+    """A square with named axes from 0 to 1.
+
+    Attributes:
+        lines: the first is drawn last, above the others.
+        chance: height of the line of chance at the left and at the right end.
+    """
+
+    across: str
+    up: str
+    lines: tuple[PlotLine, ...]
+    chance: tuple[float, float]
+
+    def x(self, value: float) -> float:
+        """Place of a value from the left of the drawing."""
+        return round(_LEFT + (_RIGHT - _LEFT) * float(value), 1)
+
+    def y(self, value: float) -> float:
+        """Place of a value from the top of the drawing."""
+        return round(_BOTTOM - (_BOTTOM - _TOP) * float(value), 1)
+
+    def points(self, line: PlotLine) -> str:
+        """A line's points as SVG has them; those that fall on the one before are left out."""
+        places = [f"{self.x(a)},{self.y(b)}" for a, b in zip(line.across, line.up, strict=True)]
+        return " ".join(place for place, before in zip(places, ["", *places], strict=False) if place != before)
 
 
-def reliability_plot(curves: Sequence[tuple[Calibration, str, str]]) -> str:
-    """Observed share against mean score; the area of a point is the number of scores.
+def roc_plot(labels: Labels, curves: Sequence[Curve]) -> Plot:
+    """ROC curves of one class."""
+    found = [(curve.role, *roc_curve(labels, curve.scores)[:2]) for curve in curves]
+    return Plot("1 − specificity", "sensitivity", tuple(PlotLine(*parts) for parts in found), (0, 1))
+
+
+def precision_recall_plot(labels: Labels, curves: Sequence[Curve]) -> Plot:
+    """Precision–recall curves of one class as steps, with its share of positives as the line of chance."""
+    lines = []
+    for curve in curves:
+        precision, recall, _ = precision_recall_curve(labels, curve.scores)
+        lines.append(PlotLine(curve.role, np.repeat(recall, 2)[1:], np.repeat(precision, 2)[:-1]))
+    share = float(np.mean(labels))
+    return Plot("sensitivity (recall)", "precision", tuple(lines), (share, share))
+
+
+def reliability_plot(parts: Sequence[tuple[Calibration, str]]) -> Plot:
+    """Observed share against mean score; the area of a mark is the number of scores.
 
     Args:
-        curves: (calibration, colour, marker) of each model.
+        parts: (calibration, role) of each model.
     """
-    with mpl.rc_context(_STYLE):
-        figure, axes = _square(3.4)
-        axes.plot([0, 1], [0, 1], color="#b6c0ca", linewidth=0.9, linestyle=(0, (3, 3)))
-        for part, colour, marker in curves:
-            axes.plot(part.predicted, part.observed, color=colour, linewidth=1.4)
-            area = 18 + 160 * part.sizes / part.sizes.max()
-            axes.scatter(
-                part.predicted,
-                part.observed,
-                s=area,
-                color=colour,
-                alpha=0.75,
-                marker=marker,
-                linewidths=0,
-                clip_on=False,
-            )
-        axes.set_xlabel("mean score in the bin")
-        axes.set_ylabel("share that has the finding")
-        return _uri(figure)
-
-
-def _square(inches: float = 2.3) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(inches, inches))
-    axes = figure.add_axes((0.2, 0.18, 0.76, 0.76))
-    axes.set_xlim(-0.02, 1.02)
-    axes.set_ylim(-0.02, 1.02)
-    axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-    axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
-    axes.grid(color=GRID, linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def _line(curve: Curve, order: int) -> dict[str, Any]:
-    width = 1.1 if curve.thin else 1.9
-    return {"color": curve.colour, "linewidth": width, "zorder": 5 - order, "solid_joinstyle": "round"}
-
-
-def _uri(figure: Figure) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
+    lines = [
+        PlotLine(
+            role,
+            part.predicted,
+            part.observed,
+            tuple(
+                (float(a), float(b), 0.5 + float(np.sqrt(size / part.sizes.max())))
+                for a, b, size in zip(part.predicted, part.observed, part.sizes, strict=True)
+            ),
+        )
+        for part, role in parts
+    ]
+    return Plot("mean score in the bin", "share that has it", tuple(lines), (0, 1))

@@ -56,6 +56,7 @@ class ReferringSection:
     pictures: list[BoxPicture]
     template: str = "referring.html.j2"
     labelled: bool = False
+    ranks: bool = True
     has_head: bool = False
 
     @property

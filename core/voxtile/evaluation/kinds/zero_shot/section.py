@@ -24,15 +24,10 @@ from voxtile.evaluation.report.parts import (
     grouped,
     robustness_lines,
 )
-from voxtile.evaluation.report.plots import Curve, precision_recall_plot, reliability_plot, roc_plot
+from voxtile.evaluation.report.plots import Curve, Plot, precision_recall_plot, reliability_plot, roc_plot
 from voxtile.evaluation.results import Evaluation
 from voxtile.evaluation.scorers import LATE_INTERACTION, MATCHING, SCORERS
 
-COLOURS = {
-    "model": "#0b5cad", "head": "#b4540a", "ensemble": "#6b3fa0", LATE_INTERACTION: "#0a7a5c", MATCHING: "#a1216b",
-    "trivial": "#6a7682", "shuffled": "#a3adb7",
-}  # fmt: skip
-MARKERS = {"model": "o", "head": "D", "ensemble": "s", LATE_INTERACTION: "^", MATCHING: "v"}
 _PICTURES, _PICTURES_OF_A_CLASS = 12, 6  # of each kind over all classes (at least one a class), and of one class
 UNIT_NAMES = {"sample": ("image", "images"), "study": ("study", "studies")}
 _LABELS = {
@@ -51,7 +46,7 @@ class Source:
     """Where scores come from: the model's prompts, its fact head, the baseline or the shuffled control.
 
     Attributes:
-        role: decides the colour.
+        role: decides the colour, the shape of a mark and the dashes of a line.
         model, kind: of its rows.
         label: what people read.
         about: one line of explanation.
@@ -73,8 +68,8 @@ class ClassLine:
     n: int
     rows: dict[str, dict[str, Row | None]]
     calibration: Calibration | None
-    roc: str | None
-    precision_recall: str | None
+    roc: Plot | None
+    precision_recall: Plot | None
 
     @property
     def value(self) -> float | None:
@@ -120,7 +115,7 @@ class TaskSection:
     refused: list[ClassLine]
     strip: Strip
     difference: Difference | None
-    reliability: str
+    reliability: Plot
     calibrations: list[tuple[str, str, CalibrationFigures]]
     confusions: list[Confusion]
     matrix: list[list[int]]
@@ -177,9 +172,7 @@ def task_section(evaluation: Evaluation, result: TaskResult) -> TaskSection:
         refused=[line for line in lines if line not in shown],
         strip=strip_of(values),
         difference=next((d for d in result.differences if d.model == evaluation.model), None),
-        reliability=reliability_plot(
-            [(p.curve, COLOURS[s.role], MARKERS[s.role]) for s, p in calibrated if p.temperature is None]
-        ),
+        reliability=reliability_plot([(p.curve, s.role) for s, p in calibrated if p.temperature is None]),
         calibrations=[(s.role, s.label, part) for s, part in calibrated],
         confusions=confusions(result, evaluation.model),
         matrix=confusion_matrix(result, evaluation.model),
@@ -218,11 +211,7 @@ def _line(result: TaskResult, sources: Sequence[Source], column: int) -> ClassLi
     known = result.labels[:, column] >= 0
     truth = result.labels[known, column] == 1
     drawable = bool(truth.any() and not truth.all())
-    curves = [
-        Curve(result.scores[s.model][known, column], COLOURS[s.role], thin=s.kind == "trivial")
-        for s in sources
-        if s.kind != "shuffled"
-    ]
+    curves = [Curve(result.scores[s.model][known, column], s.role) for s in sources if s.kind != "shuffled"]
     return ClassLine(
         title=item.title,
         positives=int(truth.sum()),

@@ -94,8 +94,11 @@ def xrays() -> None:
         write_xrays(Path())
         return
     with np.load(real) as held:
-        chosen = {f"{split}_{kind}": held[f"{split}_{kind}"][:count] for split, count in _EACH.items()
-                  for kind in ("images", "labels")}  # fmt: skip
+        chosen = {}
+        for split, count in _EACH.items():
+            labels = held[f"{split}_labels"].ravel()  # both in equal parts: a probe needs them in every draw
+            rows = np.sort(np.concatenate([np.flatnonzero(labels == label)[: count // 2] for label in (0, 1)]))
+            chosen |= {f"{split}_{kind}": held[f"{split}_{kind}"][rows] for kind in ("images", "labels")}
     np.savez("pneumoniamnist.npz", **chosen)
 
 

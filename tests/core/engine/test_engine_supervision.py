@@ -118,7 +118,7 @@ def test_memory_is_watched_where_no_limit_holds():
 RUN = """
 import sys
 from pathlib import Path
-from voxtile import cli
+from voxtile.cli import main as cli
 from voxtile.engine.report import Progress
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.testing.fault_task import FaultTask

@@ -73,6 +73,9 @@ _LAYOUT = """({
     return box.width && box.right > innerWidth + 1 && !e.closest('[tabindex], pre, svg, .skip, thead') ;
   }).map(e => `${e.tagName}.${e.className} ${e.textContent.slice(0, 30)}`).slice(0, 5),
   broken: [...document.images].filter(i => i.complete && !i.naturalWidth).length,
+  screens: [...document.querySelectorAll('section:has(> .headline)')].map(e =>
+    e.querySelector('.headline').getBoundingClientRect().bottom - e.getBoundingClientRect().top),
+  unfolded: [...document.querySelectorAll('details.part')].filter(e => e.lastElementChild.checkVisibility()).length,
   stops: document.querySelectorAll('a[href], summary, [tabindex="0"]').length,
 })"""
 _FOCUS = """(() => { const e = document.activeElement, s = getComputedStyle(e), b = e.getBoundingClientRect();

@@ -172,6 +172,9 @@ def test_the_page_in_a_browser_at_phone_and_desktop_width(table_folder, tmp_path
         assert layout["width"] <= width, layout
         assert not layout["outside"]
         assert layout["broken"] == 0
+        assert len(layout["screens"]) == 4  # two tasks of two models
+        assert width > 700 or max(layout["screens"]) <= 844
+        assert bool(layout["unfolded"]) == (width > 700)  # a desktop shows the details, a phone folds them
         assert layout["stops"] > 12
         stops = focused[width]
         assert stops[0]["text"] == "Skip to the figures"

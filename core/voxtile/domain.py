@@ -83,6 +83,8 @@ class Domain:
         prompts: prompt files (YAML) for captions by a language model.
         classes: presets, towers, objectives and the like ("module:Class") that checkpoints and exports may name;
             theirs that are not listed are refused, since a checkpoint may come from anybody.
+        old_classes: class paths of before → what the class is called now, both of the domain's own package, so that
+            files from then open for good; see `voxtile.old_class_names`.
     """
 
     name: str
@@ -100,6 +102,7 @@ class Domain:
     claims: tuple[Path, ...] = ()
     prompts: tuple[Path, ...] = ()
     classes: tuple[str, ...] = ()
+    old_classes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def missing_files(self) -> str:
@@ -162,11 +165,19 @@ def discover() -> tuple[dict[str, Domain], tuple[BrokenDomain, ...]]:
                 raise TypeError(f"{entry.value} is a {type(domain).__name__}, not a voxtile.domain.Domain")
             if domain.name in found:
                 raise ValueError(f"the name '{domain.name}' is taken by another plugin")
+            _check_old_classes(domain, entry.module.partition(".")[0])
         except Exception as error:  # a third party's code: anything can happen, and it is reported by name
             broken.append(BrokenDomain(entry.name, f"{type(error).__name__}: {error}"))
         else:
             found[domain.name] = domain
     return found, tuple(broken)
+
+
+def _check_old_classes(domain: Domain, package: str) -> None:
+    """A plugin renames its own classes; an alias for another's would open files of others with its code."""
+    for path in (name for names in domain.old_classes.items() for name in names):
+        if not path.startswith(f"{package}."):
+            raise ValueError(f"old_classes names '{path}', which is not of its own package '{package}'")
 
 
 def resolve(name: str, *, kind: str) -> Path:

@@ -118,7 +118,7 @@ def listed_class(class_path: object, base: type[Base]) -> type[Base]:
 
 def current_name(class_path: str) -> str:
     """What the class of a class path is called now; other texts as they are."""
-    return OLD_CLASS_NAMES.get(class_path, class_path)
+    return _current_names().get(class_path, class_path)
 
 
 def with_current_names(config: Any) -> Any:  # noqa: ANN401 - what a YAML file holds
@@ -148,7 +148,14 @@ def hashed_name(class_path: str) -> str:
 
 @cache
 def _first_names() -> Mapping[str, str]:
-    return {new: old for old, new in reversed(list(OLD_CLASS_NAMES.items()))}
+    return {new: old for old, new in reversed(list(_current_names().items()))}
+
+
+@cache
+def _current_names() -> Mapping[str, str]:
+    """The tables of all packages: this one's, and of each plugin that of its own classes (`Domain.old_classes`)."""
+    plugins = [domain.old_classes for domain in discover()[0].values()]
+    return {old: new for table in (OLD_CLASS_NAMES, *plugins) for old, new in table.items()}
 
 
 @cache

@@ -80,7 +80,12 @@ domain = Domain(
         ),
         "stain": Command("voxtile_pathology.stain.scores:score_stain", "haematoxylin and eosin of every patch"),
     },
-    classes=("voxtile_pathology.stain.preset:HistologyPreset",),
+    classes=("voxtile_pathology:HistologyPreset",),
+    old_classes={
+        "voxtile_pathology.stain.preset.HistologyPreset": "voxtile_pathology.HistologyPreset",
+        "voxtile_pathology.tissue.mask.OtsuTissue": "voxtile_pathology.OtsuTissue",
+        "voxtile_pathology.tissue.network.NetworkTissue": "voxtile_pathology.NetworkTissue",
+    },
     claims=(Path(__file__).parent / "claims" / "histology.yaml",),
     wordings=(Path(__file__).parent / "wordings" / "histology.yaml",),
     prompts=tuple(sorted((Path(__file__).parent / "prompts").glob("*.yaml"))),

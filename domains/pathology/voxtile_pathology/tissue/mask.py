@@ -22,6 +22,7 @@ from scipy import ndimage
 
 from voxtile.bounded_text import load_yaml
 from voxtile.errors import ConfigError
+from voxtile.listed_classes import current_name, hashed_name
 from voxtile_pathology.slides.protocol import Picture
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
@@ -189,8 +190,12 @@ class TissueSpec:
     files: tuple[str, ...] = ()
 
     def config(self) -> Mapping[str, Any]:
-        """What decides the mask, JSON-able."""
-        return {"class_path": self.class_path, "init_args": json.loads(self.arguments), "files": list(self.files)}
+        """What decides the mask, JSON-able; corpora keep its hash, so that a class has its first name here for good."""
+        return {
+            "class_path": hashed_name(self.class_path),
+            "init_args": json.loads(self.arguments),
+            "files": list(self.files),
+        }
 
     def build(self) -> TissueDetector:
         """The detector, built once a process."""
@@ -210,13 +215,13 @@ def tissue_spec(text: str) -> TissueSpec:
 
     is_file = text.endswith((".yaml", ".yml"))
     if text == OTSU:
-        text = f"{OtsuTissue.__module__}.{OtsuTissue.__qualname__}"
+        text = "voxtile_pathology.OtsuTissue"
     try:
         content = load_yaml(Path(text).read_text() if is_file else text)
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError(f"--tissue '{text}' cannot be read: {error}") from error
     fields = content if isinstance(content, Mapping) else {"class_path": content}
-    class_path, arguments = str(fields.get("class_path")), dict(fields.get("init_args") or {})
+    class_path, arguments = current_name(str(fields.get("class_path"))), dict(fields.get("init_args") or {})
     _check_arguments(class_path, arguments)
     named = [Path(str(value)) for value in arguments.values() if isinstance(value, str) and Path(value).is_file()]
     hashes = tuple(hashlib.sha256(path.read_bytes()).hexdigest() for path in named)

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from voxtile.api.evaluation import evaluate as evaluate
     from voxtile.api.model import load_model as load_model
 
+from voxtile import old_imports as _old_imports
+
 __version__ = "0.1.0"
+_old_imports.install()
 
 _FUNCTIONS = {
     "convert": "voxtile.api.conversion",

@@ -1,7 +1,7 @@
 """What the engine runs: a task that lists items and turns each into an outcome.
 
 A converter implements `Task` and knows nothing of processes, shards, retries or the commit protocol; an engine (local
-workers today, Ray later) runs it. A task is pickled to the workers, so keep it a frozen dataclass of plain values.
+processes) runs it. A task is pickled to the workers, so keep it a frozen dataclass of plain values.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
-from voxtile.corpus.records import Mask, Row, Sample
+from voxtile.corpus.records import EncodedArray, Mask, Row, Sample
+
+__all__ = ["EncodedArray", "Item", "Mask", "Outcome", "Part", "Row", "Sample", "Status", "Task"]
 
 Status: TypeAlias = Literal["used", "dropped", "failed"]
 

@@ -11,6 +11,7 @@ from .facts.head import FactHead as FactHead
 from .facts.text_agreement import TextAgreement as TextAgreement
 from .facts.text_facts import TextFactHead as TextFactHead
 from .generative.captioning import Captioning as Captioning
+from .generative.decoding import Decoding as Decoding
 from .generative.image_text_matching import ImageTextMatching as ImageTextMatching
 from .local.concept_patch import ConceptPatch as ConceptPatch
 from .local.grounding import Grounding as Grounding
@@ -40,6 +41,7 @@ __all__ = [
     "Captioning",
     "ConceptPatch",
     "Contrastive",
+    "Decoding",
     "DeepBoosting",
     "Distillation",
     "FactHead",

@@ -1,1 +1,5 @@
 """Losses over pairs of images and texts."""
+
+from voxtile.old_imports import old_names
+
+__getattr__ = old_names(__name__)

@@ -1,1 +1,5 @@
 """Losses on facts."""
+
+from voxtile.old_imports import old_names
+
+__getattr__ = old_names(__name__)

@@ -1,6 +1,11 @@
 """Fixtures that every test folder uses."""
 
 import os
+import subprocess
+import sys
+import sysconfig
+import venv
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -29,3 +34,26 @@ def test_data() -> Path:
     if not root.is_dir():
         pytest.skip(f"no real test files at {root}; set VOXTILE_TEST_DATA")
     return root
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory) -> Callable[[Path], Path]:
+    """Builds a package's wheel and installs it into an environment of its own, over this one; gives its python.
+
+    Nothing is downloaded: what the package needs is seen in the environment that the tests run in.
+    """
+
+    def install(package: Path) -> Path:
+        builder = pytest.importorskip("hatchling.builders.wheel", reason="hatchling builds the wheels").WheelBuilder
+        folder = tmp_path_factory.mktemp("installed")
+        [wheel] = builder(str(package)).build(directory=str(folder / "dist"), versions=["standard"])
+        venv.create(folder / "venv", symlinks=True)
+        python = folder / "venv" / "bin" / "python"
+        below = f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n"
+        [site] = (folder / "venv").glob("lib/python*/site-packages")
+        (site / "below.pth").write_text(below)
+        pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
+        subprocess.run([*pip, wheel], check=True)
+        return python
+
+    return install

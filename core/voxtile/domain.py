@@ -70,6 +70,8 @@ class Domain:
         files: folder with the domain's `*.yaml` configs, `production/*.yaml` and `tasks/*.yaml`, see `files_beside`; or
             None.
         converters: name → command, for `voxtile convert NAME SOURCE CORPUS`.
+        endings: converter → endings of the names of the files that it reads (`.wav`), for `voxtile ground` and
+            `preprocess`, which are given one file: the converter gets it as its SOURCE.
         phantoms: name → command, for `voxtile phantom NAME OUT`.
         recipes: name → command, for `voxtile build NAME SOURCE CORPUS`.
         facts: name → command, for `voxtile facts CORPUS --from NAME`.
@@ -91,6 +93,7 @@ class Domain:
     title: str
     files: Path | None = None
     converters: Mapping[str, Command] = field(default_factory=_nothing)
+    endings: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     phantoms: Mapping[str, Command] = field(default_factory=_nothing)
     recipes: Mapping[str, Command] = field(default_factory=_nothing)
     facts: Mapping[str, Command] = field(default_factory=_nothing)

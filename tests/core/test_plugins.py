@@ -202,7 +202,7 @@ def test_it_passes_the_contract_tests_that_voxtile_ships(outside, tmp_path):
     _write(tmp_path, {"test_tiny.py": CONTRACT})
     result = _pytest(outside, tmp_path, "test_tiny.py")
     assert result.returncode == 0, result.stdout
-    assert "5 passed" in result.stdout
+    assert "7 passed" in result.stdout
 
 
 def test_the_contract_catches_a_converter_whose_bytes_differ(outside, tmp_path):

@@ -314,6 +314,15 @@ COMMANDS: Mapping[str, Entry | Group] = {
         "domains",
         Command("voxtile.cli.doctor:list_domains", "installed domains and what each one offers", "voxtile domains"),
     ),
+    "new-domain": Entry(
+        SELF,
+        "new-domain NAME",
+        Command(
+            "voxtile.cli.new_domain.command:new_domain",
+            "a package that adds a domain of your own, with its tests, to begin from",
+            "voxtile new-domain microscopy",
+        ),
+    ),
     "config": Entry(
         SELF,
         "config NAME",

@@ -4,6 +4,7 @@ from .mixture.mixture import Mixture as Mixture
 from .mixture.mixture import MixtureSource as MixtureSource
 from .phantom import PhantomSpec as PhantomSpec
 from .presets.base import BasePreset as BasePreset
+from .presets.base import PlacingPreset as PlacingPreset
 from .presets.base import Preset as Preset
 from .presets.base import SampleSource as SampleSource
 from .presets.image import ImageAugment as ImageAugment
@@ -30,6 +31,7 @@ __all__ = [
     "MixtureSource",
     "PhantomSpec",
     "PictureStudyPreset",
+    "PlacingPreset",
     "Preset",
     "RegionPolicy",
     "RoleVolume",

@@ -17,8 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from voxtile.data.presets.base import Preset, SampleSource
-from voxtile.data.presets.image import ImagePreset
+from voxtile.data.presets.base import PlacingPreset, Preset, SampleSource
 from voxtile.data.presets.resample import plan_axis, resample
 from voxtile.data.presets.tile import TilePreset
 from voxtile.data.presets.volume import VolumePreset
@@ -57,10 +56,13 @@ def windows(preset: Preset, source: SampleSource, overlap: float) -> Iterator[Wi
     Raises:
         ConfigError: the preset cannot bring answers back to the sample.
     """
-    raise ConfigError(
-        f"answers of the preset {type(preset).__name__} cannot be brought back to the image; ground with a model whose "
-        "preset is VolumePreset, TilePreset or ImagePreset"
-    )
+    if not isinstance(preset, PlacingPreset):
+        raise ConfigError(
+            f"answers of the preset {type(preset).__name__} cannot be brought back to the image; ground with a model "
+            "whose preset is VolumePreset, TilePreset, ImagePreset or has a method 'placed' "
+            "(voxtile.data.PlacingPreset)"
+        )
+    return iter([_whole(preset, preset(source, None), source)])
 
 
 @windows.register
@@ -92,27 +94,20 @@ def _(preset: TilePreset, source: SampleSource, overlap: float) -> Iterator[Wind
 
 
 @windows.register
-def _(preset: ImagePreset, source: SampleSource, overlap: float) -> Iterator[Window]:
-    """One window: the picture as the preset resizes and cuts it."""
-    shape = spatial_shape(source.meta)
-    ratio, origin = preset.placed(shape)
-
-    def back(answers: Tensor) -> Tensor:
-        return torch.stack([_onto(one, shape, ratio, origin) for one in answers])
-
-    yield Window(preset(source, None), back)
-
-
-@windows.register
 def _(preset: BandsPreset, source: SampleSource, overlap: float) -> Iterator[Window]:
     """One window: a tile as the picture that is made of its bands."""
+    yield _whole(preset.picture, preset(source, None), source)
+
+
+def _whole(placing: PlacingPreset, image: Tensor, source: SampleSource) -> Window:
+    """The one window of a preset that shows a sample whole."""
     shape = spatial_shape(source.meta)
-    ratio, origin = preset.picture.placed(shape)
+    ratio, origin = placing.placed(shape)
 
     def back(answers: Tensor) -> Tensor:
         return torch.stack([_onto(one, shape, ratio, origin) for one in answers])
 
-    yield Window(preset(source, None), back)
+    return Window(image, back)
 
 
 def ground_sample(

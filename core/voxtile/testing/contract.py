@@ -14,6 +14,7 @@ Needs pytest. Each test is named after the promise that it checks.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import inspect
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from voxtile.cli.main import main
 from voxtile.cli.options import build_parser
 from voxtile.corpus.reader import Corpus
 from voxtile.domain import Command, Domain, discover
+from voxtile.listed_classes import listed_class, public_name
 from voxtile.stages.verify.corpus import verify
 
 NOT_IN_WORKERS = ("torch", "lightning")
@@ -90,6 +92,19 @@ class DomainContract:
         configs = domain.configs() | domain.production_configs()
         for path in [*configs.values(), *domain.tasks().values(), *domain.wordings]:
             assert isinstance(yaml.safe_load(path.read_text(encoding="utf-8")), dict), path
+
+    def test_what_a_checkpoint_names_is_listed(self, domain: Domain) -> None:
+        """Each class of `Domain.classes` is found again by the name that files get for it."""
+        for target in domain.classes:
+            module, _, name = target.partition(":")
+            kind = getattr(importlib.import_module(module), name)
+            assert listed_class(public_name(kind), object) is kind, f"{target} is not found as {public_name(kind)}"
+
+    def test_endings_are_of_its_converters(self, domain: Domain) -> None:
+        """`voxtile ground` finds the converter of a file by the ending of its name."""
+        for converter, endings in domain.endings.items():
+            assert converter in domain.converters, f"endings are given for '{converter}', which is no converter"
+            assert all(e.startswith(".") and e == e.lower() for e in endings), f"{endings} are not endings like .wav"
 
     def test_workers_import_neither_torch_nor_lightning(self, domain: Domain) -> None:
         """A converter's module, which every worker process imports, is light."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -122,3 +122,22 @@ class Preset(Protocol):
 
     def to_config(self) -> dict[str, Any]:
         """JSON-able {"class_path": …, "init_args": …} that `preset_from_config` turns back."""
+
+
+@runtime_checkable
+class PlacingPreset(Protocol):
+    """A preset that shows a whole sample at once and knows where: what a model finds can be brought back to the sample.
+
+    `voxtile ground` and tasks of grounding need it of a preset of one's own.
+    """
+
+    def placed(self, shape: Sequence[int]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """How the model's grid lies on a sample in evaluation.
+
+        Args:
+            shape: of the sample along its spatial axes, in array order.
+
+        Returns:
+            Elements of the sample a place of the grid, an axis each, and where the grid's lower edges lie in elements
+            of the sample.
+        """

@@ -22,7 +22,7 @@ from voxtile.console import output
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Mask
 from voxtile.corpus.writer import JobWriter
-from voxtile.data.presets.base import spacing_mm
+from voxtile.data.presets.base import Preset, spacing_mm
 from voxtile.data.presets.image import ImagePreset
 from voxtile.data.regions.masks import joined_mask, nodata_regions
 from voxtile.data.roles import StudyReader
@@ -87,7 +87,7 @@ def ground(
         model: a checkpoint, open_clip:NAME[/PRETRAINED], hf:ID (CLIP or SigLIP), a folder of one of these, or
             class:package.module.Class[:ARGUMENT], a class of your own.
         image: DICOM file or folder (of a study, where the model reads those), NIfTI file, georeferenced raster, whole
-            slide, or picture (PNG, JPEG, WebP).
+            slide, picture (PNG, JPEG, WebP), or a file that an installed plugin reads (`Domain.endings`).
         phrases: what to look for.
         out: folder to write to; made if it does not exist.
         to: dicom-seg, nifti, geojson or geopackage; auto takes the one of the image's own field.
@@ -132,7 +132,7 @@ def ground(
     kind = read_as(kind, image, loaded.preset)
     if bands and not (kind == "geotiff" and isinstance(loaded.preset, ImagePreset)):
         raise ConfigError("--bands goes with rasters and a model of pictures; leave it out")
-    form = _OWN_FORM[kind] if to == "auto" else to
+    form = _own_form(kind, loaded.preset) if to == "auto" else to
     _check_form(kind, form, boxes)
     if modality is not None and kind != "nifti":
         raise ConfigError(f"--modality goes with NIfTI files; '{image}' says it itself, leave it out")
@@ -163,6 +163,11 @@ def showing(model: EvaluationModel, method: Way) -> GroundingModel:
             "show phrases by similarity"
         )
     return SimilarityModel(model, method)
+
+
+def _own_form(kind: str, preset: Preset) -> str:
+    """The format of the image's field; what a plugin reads is outlined where it is flat."""
+    return _OWN_FORM.get(kind, "nifti" if len(preset.grid) == 3 else "geojson")
 
 
 def _check_form(kind: str, form: str, boxes: Boxes) -> None:

@@ -52,7 +52,7 @@ class SlidePatches:
 
 
 def kind_of(image: Path) -> str:
-    """What an image is: dicom, nifti, geotiff, wsi or picture.
+    """What an image is: dicom, nifti, geotiff, wsi, picture, or the converter that a plugin reads such files with.
 
     Raises:
         InputError: there is no such file, or its kind is not known.
@@ -70,10 +70,29 @@ def kind_of(image: Path) -> str:
     files = [image] if image.is_file() else sorted(p for p in image.rglob("*") if p.is_file())
     if any(_is_dicom(path) for path in files[:1000]):
         return "dicom"
+    if image.is_file() and (converter := _converter_of(name)) is not None:
+        return converter
     raise InputError(
         f"'{image}' is neither DICOM nor NIfTI nor a georeferenced raster (.tif, .jp2) nor a whole slide (.svs, "
-        ".ndpi, …) nor a picture (.png, .jpg); convert it to one of these"
+        f".ndpi, …) nor a picture (.png, .jpg){_endings()}; convert it to one of these"
     )
+
+
+def _converter_of(name: str) -> str | None:
+    """The converter of an installed plugin that reads files so named."""
+    found = (
+        converter
+        for domain in discover()[0].values()
+        for converter, endings in domain.endings.items()
+        if converter in domain.converters and name.endswith(tuple(ending.casefold() for ending in endings))
+    )
+    return next(found, None)
+
+
+def _endings() -> str:
+    """The endings that installed plugins add, for messages."""
+    all_of = [e for domain in discover()[0].values() for endings in domain.endings.values() for e in endings]
+    return f" nor what a plugin reads ({', '.join(sorted(all_of))})" if all_of else ""
 
 
 def read_as(kind: str, image: Path, preset: object) -> str:
@@ -115,7 +134,7 @@ def own_corpus(
         options |= {"deidentify": False, "coords_only": True, "min_tissue": _LEAST_TISSUE, "mpp": patches.mpp}
         options |= {"patch_px": patches.patch_px, "overlap": int(patches.patch_px * patches.overlap)}
         options["assume_mpp"] = patches.assume_mpp
-    else:
+    elif kind in ("dicom", "nifti"):
         options |= {"deidentify": False, "masks": False}
     read = tuple(getattr(preset, "modalities", None) or ())
     if kind == "nifti" and (named := modality or (read[0] if len(read) == 1 else None)):

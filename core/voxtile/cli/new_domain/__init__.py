@@ -1,0 +1,1 @@
+"""`voxtile new-domain`: a package that adds a domain, to begin from."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from voxtile.errors import cause_of, nearest
 from voxtile.listed_classes import public_name
+from voxtile.short_class_names import nearest_class
 
 _UNKNOWN = (
     re.compile(r"Option '([^']+)' is not accepted"),
@@ -18,7 +19,7 @@ _UNKNOWN = (
 )
 # By us, for a nested parser, whose sentence stands among others in the message of the outer one.
 _EXPLAINED = re.compile(
-    r"there is no (?:option|class) '.*"
+    r"there is no (?:option|class) '.*|the class name '\w+' is of .*"
     r"|(?:[\w.]+: )*(?:'[\w.]+' cannot be|class_path '[^']+' (?:is no |cannot be imported|does not fit)).*"
 )
 _CLASS_PATH = re.compile(r"given class_path '([^']+)'|Expected a dot import path string: (\S+)")
@@ -157,6 +158,8 @@ def _unknown_class(path: str, classes: Iterable[type]) -> str:
         found = False
     if found:
         return f"class_path '{path}' does not fit where the config names it, or its init_args are wrong"
+    if not module and (close := nearest_class(path)):
+        return f"there is no class '{path}'{close}"
     known = [public_name(one) for base in _with_siblings(classes) for one in _subclasses(base)]
     short = {one.rpartition(".")[2]: one for one in known}
     if name in short:

@@ -42,6 +42,7 @@ from voxtile.training.module import ContrastiveModule
 from voxtile.training.optimisers import AdamW, Schedule
 from voxtile.training.predictions import Predictions
 from voxtile.training.run_folder import checkpoint_to_load, runs_folder
+from voxtile.training.short_names import short_names
 
 _LOAD_YAML = get_loader("yaml")
 # Classes whose arguments a config sets, for hints about misspelt keys.
@@ -181,6 +182,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     _read_old_names()
     keep_freed_memory()
     arguments = list(with_files(sys.argv[1:] if argv is None else argv))
+    with short_names():
+        _run(arguments)
+
+
+def _run(arguments: list[str]) -> None:
     try:
         _cli_of(arguments)(
             ContrastiveModule,

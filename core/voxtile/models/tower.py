@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from voxtile.errors import ConfigError
+from voxtile.short_class_names import nearest_class
 from voxtile.types import Encoded
 
 
@@ -161,7 +162,9 @@ def resolve_tower(tower: Tower | str, kind: type[Tower]) -> Tower:
         return tower
     hub, _, name = tower.partition(":")
     if hub not in HUBS or not name:
-        raise ConfigError(f"'{tower}' is no tower; give a class_path, or a name that starts with {', '.join(HUBS)}:")
+        near = nearest_class(tower)
+        otherwise = f"give a class_path, or a name that starts with {', '.join(HUBS)}:"
+        raise ConfigError(f"'{tower}' is no tower{near or f'; {otherwise}'}")
     module, image_class, text_class = HUBS[hub]
     wanted = image_class if kind is ImageTower else text_class
     if wanted is None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import jsonargparse
+from jsonargparse import ArgumentError
 
-from voxtile.errors import CheckpointError, VoxtileError
-from voxtile.listed_classes import with_current_names
+from voxtile.errors import CheckpointError, ConfigError, VoxtileError
+from voxtile.listed_classes import current_name, with_current_names
 from voxtile.models.tower import HUBS
+from voxtile.short_class_names import full_name, nearest_class
 from voxtile.training.checkpoint import Checkpoint, read_checkpoint
 from voxtile.training.foreign_model import check_model
+from voxtile.training.short_names import short_names
 
 if TYPE_CHECKING:
     from voxtile.training.module import ContrastiveModule
@@ -103,12 +107,41 @@ def module_from_config(kind: type[ContrastiveModule], config: Mapping[str, Any])
 
     Args:
         kind: the class.
-        config: nested mappings with class_path and init_args, as `--print_config` shows them.
+        config: nested mappings with class_path and init_args, as `--print_config` shows them; short names of classes
+            are kept in full.
+
+    Raises:
+        ConfigError: no package has a class of a short name, or two have.
     """
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(kind, "model")
     described: dict[str, Any] = with_current_names(config)
-    parsed = parser.parse_object({"model": deepcopy(described)})  # it is changed in parsing
+    try:
+        with short_names():
+            parsed = parser.parse_object({"model": deepcopy(described)})  # it is changed in parsing
+    except ArgumentError as error:
+        if unknown := re.search(r"Expected a dot import path string: (\w+)", str(error)):
+            raise ConfigError(f"there is no class '{unknown[1]}'{nearest_class(unknown[1])}") from error
+        raise
+    described = _in_full(described, parsed.model)
     module: ContrastiveModule = parser.instantiate(parsed).model
     module.config = deepcopy(described)
     return module
+
+
+def _in_full(described: Any, parsed: Any) -> Any:  # noqa: ANN401 - what a config holds
+    """A description with the full name of each class that it names in short, as checkpoints keep it."""
+    if isinstance(described, str) and isinstance(parsed, jsonargparse.Namespace) and "class_path" in parsed:
+        return {"class_path": _public(described, parsed)}
+    if isinstance(described, list) and isinstance(parsed, list):
+        return [_in_full(*pair) for pair in zip(described, parsed, strict=True)]
+    if not isinstance(described, Mapping) or not isinstance(parsed, jsonargparse.Namespace | Mapping):
+        return described
+    if "class_path" in parsed and "class_path" not in described:  # arguments of the class that the place is for
+        return _in_full(described, parsed["init_args"])
+    made = {key: _in_full(value, parsed.get(key)) for key, value in described.items()}
+    return {**made, "class_path": _public(described["class_path"], parsed)} if "class_path" in made else made
+
+
+def _public(written: str, parsed: Any) -> str:  # noqa: ANN401
+    return written if "." in written else current_name(full_name(written) or parsed["class_path"])

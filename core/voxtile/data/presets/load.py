@@ -9,6 +9,7 @@ from voxtile.bounded_text import BoundsError, check_plain
 from voxtile.data.presets.base import BasePreset, Preset
 from voxtile.errors import ConfigError, PresetError
 from voxtile.listed_classes import current_name, listed_class
+from voxtile.short_class_names import with_full_names
 
 _MOST_VALUES = 100_000  # in a description; that of a preset has under fifty
 
@@ -18,8 +19,8 @@ def preset_from_config(config: object, *, own: bool = False) -> Preset:
 
     Args:
         config: {"class_path", "init_args", "version"} as `Preset.to_config` gives it.
-        own: the description is of the user's own config, whose class may be of any package; otherwise it is listed
-            (`voxtile.listed_classes`), since the description may come from anybody.
+        own: the description is of the user's own config, whose class may be of any package, and whose name may be
+            short; otherwise it is listed (`voxtile.listed_classes`), since the description may come from anybody.
 
     Raises:
         PresetError: the class is not allowed or missing, its arguments do not fit, or it is of another version. Nothing
@@ -30,6 +31,8 @@ def preset_from_config(config: object, *, own: bool = False) -> Preset:
     path = config.get("class_path")
     try:
         check_plain(config, _MOST_VALUES)
+        config = with_full_names(config) if own else config
+        path = config.get("class_path")
         kind = _own_class(path) if own else listed_class(path, BasePreset)  # type: ignore[type-abstract]
     except (BoundsError, ConfigError) as error:
         raise PresetError(f"the preset was not made: {error}") from None

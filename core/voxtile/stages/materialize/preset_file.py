@@ -11,6 +11,7 @@ import yaml
 from voxtile.bounded_text import load_yaml
 from voxtile.domain import resolve
 from voxtile.errors import ConfigError
+from voxtile.short_class_names import with_full_names
 
 _PLACES = (("data", "preset"), ("data", "init_args", "preset"), ("preset",))
 
@@ -26,7 +27,7 @@ def read_preset(text: str) -> dict[str, Any]:
         {"class_path": …, "init_args": …}.
 
     Raises:
-        ConfigError: there is no such file or config, or no preset in it.
+        ConfigError: there is no such file or config, no preset in it, or a short name that stands for no class or two.
     """
     try:
         where = "--preset" if text.lstrip().startswith("{") else f"'{text}'"
@@ -39,5 +40,6 @@ def read_preset(text: str) -> dict[str, Any]:
         for key in place:
             found = found.get(key) if isinstance(found, Mapping) else None
         if isinstance(found, Mapping) and "class_path" in found:
+            found = with_full_names(found)
             return {key: found[key] for key in ("class_path", "init_args", "version") if found.get(key) is not None}
     raise ConfigError(f"{where} holds no preset; it needs class_path and init_args, at the top or under data.preset")

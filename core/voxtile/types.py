@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -34,8 +35,8 @@ class Encoded:
     mask: Tensor | None = None
     levels: tuple[Tensor, ...] | None = None
 
-    def at(self, places: Tensor) -> Encoded:
-        """Some of the items, in this order: [R] int64."""
+    def at(self, places: Tensor | slice) -> Encoded:
+        """Some of the items, in this order: [R] int64, or a range of them as views."""
         return Encoded(
             self.pooled[places],
             None if self.tokens is None else self.tokens[places],
@@ -77,15 +78,17 @@ class Regions:
             weight=change(self.weight),
         )
 
-    def of_items(self, start: int, stop: int) -> Regions:
-        """Those of the items from `start` to before `stop`, counted from there, not encoded.
-
-        They are views: regions are in the order of items.
-        """
-        bounds = torch.tensor([start, stop], device=self.item.device)
-        some = slice(*torch.searchsorted(self.item, bounds).tolist())
+    def of_items(self, items: Tensor | slice, count: int) -> Regions:
+        """Those of some of the `count` items, counted as these are, see `Batch.select`."""
+        places, item = _owned(self.item, items, count)
         return Regions(
-            self.phrases[some], self.item[some] - start, self.masks[some], self.boxed[some], self.weight[some]
+            _at(self.phrases, places),
+            item,
+            self.masks[places],
+            self.boxed[places],
+            self.weight[places],
+            None if self.encoded is None else self.encoded.at(places),
+            None if self.embedded is None else self.embedded[places],
         )
 
 
@@ -102,9 +105,19 @@ class ItemScales:
     bias: Tensor | None = None
 
 
+RowsOf = Literal["items", "images", "texts"]
+
+# What a field of `Batch` has a row for, by which `select` and its neighbours treat every field, also one added later.
+_ITEMS, _IMAGES, _TEXTS, _NAMES, _SAMPLES, _REGIONS = (
+    MappingProxyType({"rows": rows}) for rows in ("items", "images", "texts", "names", "samples", "regions")
+)
+
+
 @dataclass
 class Batch:
-    """What the loader hands to the module. Everything that varies in length is flattened with an owner index.
+    """What the loader hands to the module.
+
+    Everything that varies in length is flattened with an owner index, and stands in the order of its owners.
 
     Attributes:
         images: [S, C, *G] float32, preprocessed by the preset.
@@ -130,41 +143,69 @@ class Batch:
         source_names: the sources of the mixture.
     """
 
-    images: Tensor
-    image_item: Tensor
-    texts: list[str]
-    text_item: Tensor
-    study: Tensor
-    subject: Tensor
-    text_hash: Tensor
-    facts: Tensor
-    fact_names: tuple[str, ...]
-    uids: list[str]
-    draws: Tensor
-    text_facts: Tensor | None = None
-    text_kinds: list[str] | None = None
-    tokens: Tensor | None = None
-    samples: Batch | None = None
-    regions: Regions | None = None
-    image_days: Tensor | None = None
-    source: Tensor | None = None
-    source_names: tuple[str, ...] = ()
+    images: Tensor = field(metadata=_IMAGES)
+    image_item: Tensor = field(metadata=_IMAGES)
+    texts: list[str] = field(metadata=_TEXTS)
+    text_item: Tensor = field(metadata=_TEXTS)
+    study: Tensor = field(metadata=_ITEMS)
+    subject: Tensor = field(metadata=_ITEMS)
+    text_hash: Tensor = field(metadata=_TEXTS)
+    facts: Tensor = field(metadata=_ITEMS)
+    fact_names: tuple[str, ...] = field(metadata=_NAMES)
+    uids: list[str] = field(metadata=_ITEMS)
+    draws: Tensor = field(metadata=_ITEMS)
+    text_facts: Tensor | None = field(default=None, metadata=_TEXTS)
+    text_kinds: list[str] | None = field(default=None, metadata=_TEXTS)
+    tokens: Tensor | None = field(default=None, metadata=_TEXTS)
+    samples: Batch | None = field(default=None, metadata=_SAMPLES)
+    regions: Regions | None = field(default=None, metadata=_REGIONS)
+    image_days: Tensor | None = field(default=None, metadata=_IMAGES)
+    source: Tensor | None = field(default=None, metadata=_ITEMS)
+    source_names: tuple[str, ...] = field(default=(), metadata=_NAMES)
 
     def __len__(self) -> int:
         return len(self.uids)
 
+    def rows_of(self, what: RowsOf) -> dict[str, Any]:
+        """Values of the fields with a row for each item, image or text, by name; None where a field is not known.
+
+        `images` is empty, and has no rows, in a batch of samples.
+        """
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.metadata["rows"] == what}
+
+    def select(self, items: Tensor | slice) -> Batch:
+        """Some of the items with all that is theirs: images, texts, facts, samples and regions.
+
+        Args:
+            items: places, [K] int64, in the order wanted; or [B] bool; or a range, whose rows are then views.
+
+        Raises:
+            ValueError: a mask is of another number of items.
+        """
+        if isinstance(items, Tensor) and items.dtype == torch.bool:
+            if len(items) != len(self):
+                raise ValueError(f"a mask of {len(items)} items cannot choose among {len(self)}")
+            items = torch.nonzero(items).squeeze(1)
+        images, image_item = _owned(self.image_item, items, len(self))
+        texts, text_item = _owned(self.text_item, items, len(self))
+        changed = {name: _at(value, items) for name, value in self.rows_of("items").items()}
+        changed |= {name: _at(value, texts) for name, value in self.rows_of("texts").items()}
+        changed |= {
+            name: value if name == "images" and not len(value) else _at(value, images)
+            for name, value in self.rows_of("images").items()
+        }
+        changed |= {
+            "image_item": image_item,
+            "text_item": text_item,
+            "samples": None if self.samples is None else self.samples.select(images),
+            "regions": None if self.regions is None else self.regions.of_items(items, len(self)),
+        }
+        return replace(self, **changed)
+
     def with_texts(self, keep: Tensor) -> Batch:
         """The same items with some of their texts: [T] bool."""
-        places = torch.nonzero(keep).squeeze(1).tolist()
-        return replace(
-            self,
-            texts=[self.texts[place] for place in places],
-            text_kinds=None if self.text_kinds is None else [self.text_kinds[place] for place in places],
-            text_item=self.text_item[keep],
-            text_hash=self.text_hash[keep],
-            text_facts=None if self.text_facts is None else self.text_facts[keep],
-            tokens=None if self.tokens is None else self.tokens[keep],
-        )
+        places = torch.nonzero(keep).squeeze(1)
+        return replace(self, **{name: _at(value, places) for name, value in self.rows_of("texts").items()})
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
         """The same batch with its tensors on a device."""
@@ -230,3 +271,29 @@ class Features:
     share: Share | None = None
     rows: dict[Any, Tensor] = field(default_factory=dict)
     each: ItemScales | None = None
+
+
+def _at(rows: Any, places: Tensor | slice) -> Any:  # noqa: ANN401 - a tensor, a list, or None where it is not known
+    """Rows at some places."""
+    if isinstance(rows, list) and isinstance(places, Tensor):
+        return [rows[place] for place in places.tolist()]
+    return None if rows is None else rows[places]
+
+
+def _owned(owners: Tensor, items: Tensor | slice, count: int) -> tuple[Tensor | slice, Tensor]:
+    """Where the rows of some of `count` items are, and the new owner of each, counted as `items` are.
+
+    Args:
+        owners: [N] int64, ascending.
+        items: see `Batch.select`; places, or a range.
+        count: of all items.
+    """
+    if isinstance(items, slice):
+        start, stop, _ = items.indices(count)
+        first, last = torch.searchsorted(owners, torch.tensor([start, stop], device=owners.device)).tolist()
+        return slice(first, last), owners[first:last] - start
+    sizes = torch.bincount(owners, minlength=count)
+    each, starts = sizes[items], (sizes.cumsum(0) - sizes)[items]
+    new = torch.arange(len(items), device=owners.device).repeat_interleave(each)
+    within = torch.arange(len(new), device=owners.device) - (each.cumsum(0) - each)[new]
+    return starts[new] + within, new

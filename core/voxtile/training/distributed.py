@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import torch
@@ -28,8 +28,10 @@ from voxtile.models.dual import DualEncoder
 from voxtile.models.tuning import blocks
 from voxtile.objectives.base import Objective
 from voxtile.training.large_batch import LargeBatch
-from voxtile.types import Batch, Encoded, Features
+from voxtile.types import Batch, Encoded, Features, RowsOf
 
+_OWN = frozenset({"images", "image_days", "tokens"})  # of a batch, which no loss reads of other processes
+_OWNERS = frozenset({"image_item", "text_item"})
 _BATCH_NORM = nn.modules.batchnorm._BatchNorm
 _CONVERTED = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)  # others lose what they add, e.g. an activation
 
@@ -166,26 +168,21 @@ def _padded(values: Tensor, longest: int) -> Tensor:
 def _batch(batch: Batch, items: Share, texts: Share) -> Batch:
     """What objectives read of a batch, of all processes."""
     images = Share.of(len(batch.image_item), batch.image_item.device)
+    kept = {
+        name: (share, value)
+        for what, share in (("items", items), ("images", images), ("texts", texts))
+        for name, value in batch.rows_of(cast(RowsOf, what)).items()
+        if name not in _OWN and value is not None
+    }
     strings: list[Any] = [None for _ in items.each]
-    dist.all_gather_object(strings, (batch.texts, batch.uids, batch.text_kinds))
-    return replace(
-        batch,
-        image_item=images.gather(batch.image_item + items.start),
-        texts=[text for part, _, _ in strings for text in part],
-        text_item=texts.gather(batch.text_item + items.start),
-        study=items.gather(batch.study),
-        subject=items.gather(batch.subject),
-        source=None if batch.source is None else items.gather(batch.source),
-        text_hash=texts.gather(batch.text_hash),
-        facts=items.gather(batch.facts),
-        uids=[uid for _, part, _ in strings for uid in part],
-        draws=items.gather(batch.draws),
-        text_facts=None if batch.text_facts is None else texts.gather(batch.text_facts),
-        text_kinds=None if batch.text_kinds is None else [kind for _, _, part in strings for kind in part],
-        tokens=None,
-        samples=None,
-        image_days=None,
-    )
+    dist.all_gather_object(strings, {name: value for name, (_, value) in kept.items() if isinstance(value, list)})
+    whole: dict[str, Any] = {name: [one for part in strings for one in part[name]] for name in strings[0]}
+    whole |= {
+        name: share.gather(value + items.start if name in _OWNERS else value)
+        for name, (share, value) in kept.items()
+        if name not in whole
+    }
+    return replace(batch, **whole, tokens=None, samples=None, image_days=None)
 
 
 class ManyProcesses(pl.LightningModule):

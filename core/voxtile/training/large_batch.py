@@ -195,34 +195,7 @@ class _Replayed(torch.autograd.Function):
 def split_items(batch: Batch, micro: int) -> Iterator[Batch]:
     """Consecutive micro-batches of at most so many items, with their images and texts, as views of the whole."""
     for start in range(0, len(batch), micro):
-        stop = min(start + micro, len(batch))
-        images, texts = _range(batch.image_item, start, stop), _range(batch.text_item, start, stop)
-        yield replace(
-            batch,
-            images=batch.images[images],
-            image_item=batch.image_item[images] - start,
-            image_days=None if batch.image_days is None else batch.image_days[images],
-            texts=batch.texts[texts],
-            text_item=batch.text_item[texts] - start,
-            text_hash=batch.text_hash[texts],
-            text_facts=None if batch.text_facts is None else batch.text_facts[texts],
-            text_kinds=None if batch.text_kinds is None else batch.text_kinds[texts],
-            tokens=None if batch.tokens is None else batch.tokens[texts],
-            study=batch.study[start:stop],
-            subject=batch.subject[start:stop],
-            source=None if batch.source is None else batch.source[start:stop],
-            facts=batch.facts[start:stop],
-            uids=batch.uids[start:stop],
-            draws=batch.draws[start:stop],
-            samples=None,
-            regions=None if batch.regions is None else batch.regions.of_items(start, stop),
-        )
-
-
-def _range(owners: Tensor, start: int, stop: int) -> slice:
-    """Where the items from `start` to `stop` lie among sorted owners: a view costs nothing."""
-    first, last = torch.searchsorted(owners, torch.tensor([start, stop], device=owners.device)).tolist()
-    return slice(first, last)
+        yield batch.select(slice(start, start + micro))
 
 
 def _autocast(device: str) -> Callable[[], AbstractContextManager[Any]]:

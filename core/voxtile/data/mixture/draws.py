@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from voxtile.data.draws import DrawDataset, Draws, Failed, OrderedDraws, PackedP
 from voxtile.data.memory import BaseCache
 from voxtile.data.presets.base import Preset
 from voxtile.errors import VoxtileError
-from voxtile.types import Batch, Regions
+from voxtile.types import Batch, Regions, RowsOf
 
 
 class MixtureDataset(torch.utils.data.Dataset[Any]):
@@ -147,61 +147,55 @@ def merged(parts: Sequence[Batch], places: Sequence[Tensor]) -> Batch:
         parts: with the same facts.
         places: for each part, where its items stand in the whole: int64; together a permutation.
     """
-    if len(parts) == 1:
-        return parts[0]
-    items = torch.argsort(torch.cat(list(places)))
-    image_item, images = _in_order([place[part.image_item] for part, place in zip(parts, places, strict=True)])
-    text_item, texts = _in_order([place[part.text_item] for part, place in zip(parts, places, strict=True)])
-    of_texts = [text for part in parts for text in part.texts]
-    uids = [uid for part in parts for uid in part.uids]
-    evidence = [part.text_facts for part in parts if part.text_facts is not None]
-    kinds = [kind for part in parts for kind in part.text_kinds or ()]
-    regions = [part.regions for part in parts if part.regions is not None]
+    return parts[0] if len(parts) == 1 else _joined(parts).select(torch.argsort(torch.cat(list(places))))
+
+
+def _joined(parts: Sequence[Batch]) -> Batch:
+    """The items of several batches, one part after the other; what any part does not know, but days, is not known."""
     samples = [part.samples for part in parts if part.samples is not None]
-    pixels = torch.cat(one_type([part.images for part in parts]))
-    return Batch(
-        images=pixels[images] if len(pixels) else pixels,
-        image_item=image_item,
-        texts=[of_texts[place] for place in texts.tolist()],
-        text_item=text_item,
-        study=torch.cat([part.study for part in parts])[items],
-        subject=torch.cat([part.subject for part in parts])[items],
-        text_hash=torch.cat([part.text_hash for part in parts])[texts],
-        facts=torch.cat([part.facts for part in parts])[items],
-        fact_names=parts[0].fact_names,
-        uids=[uids[place] for place in items.tolist()],
-        draws=torch.cat([part.draws for part in parts])[items],
-        text_facts=torch.cat(evidence)[texts] if len(evidence) == len(parts) else None,
-        text_kinds=[kinds[place] for place in texts.tolist()] if len(kinds) == len(of_texts) else None,
-        samples=merged(samples, _image_places(images, samples)) if samples else None,
-        regions=_merged_regions(regions, places) if len(regions) == len(parts) else None,
-        image_days=None if all(part.image_days is None for part in parts) else torch.cat(_all_days(parts))[images],
-    )
+    regions = [part.regions for part in parts if part.regions is not None]
+    items = [len(part) for part in parts]
+    joined = {
+        name: _one_after_another([part.rows_of(rows)[name] for part in parts])
+        for rows in get_args(RowsOf)
+        for name in parts[0].rows_of(rows)
+    }
+    joined |= {
+        "images": torch.cat(one_type([part.images for part in parts])),
+        "image_item": _counted_on([part.image_item for part in parts], items),
+        "text_item": _counted_on([part.text_item for part in parts], items),
+        "image_days": _all_days(parts),
+        "samples": _joined(samples) if len(samples) == len(parts) else None,
+        "regions": _joined_regions(regions, items) if len(regions) == len(parts) else None,
+    }
+    return replace(parts[0], **joined)
 
 
-def _all_days(parts: Sequence[Batch]) -> list[Tensor]:
+def _one_after_another(values: Sequence[Any]) -> Any:  # noqa: ANN401 - tensors, lists, or None where it is not known
+    if any(value is None for value in values):
+        return None
+    return [one for value in values for one in value] if isinstance(values[0], list) else torch.cat(list(values))
+
+
+def _counted_on(owners: Sequence[Tensor], items: Sequence[int]) -> Tensor:
+    """Owners of all, each part's counted from where its items begin."""
+    return torch.cat([part + sum(items[:place]) for place, part in enumerate(owners)])
+
+
+def _all_days(parts: Sequence[Batch]) -> Tensor | None:
+    """Days of all images, NaN in a part that knows none."""
+    if all(part.image_days is None for part in parts):
+        return None
     unknown = [torch.full((len(part.image_item),), torch.nan) for part in parts]
-    return [other if part.image_days is None else part.image_days for part, other in zip(parts, unknown, strict=True)]
+    days = [other if part.image_days is None else part.image_days for part, other in zip(parts, unknown, strict=True)]
+    return torch.cat(days)
 
 
-def _image_places(order: Tensor, samples: Sequence[Batch]) -> Sequence[Tensor]:
-    """Where the images of each part stand in the whole, from the order that sorts them."""
-    return torch.split(torch.argsort(order), [len(part) for part in samples])
-
-
-def _in_order(owners: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Sorted owners, and the order that sorts them."""
-    sorted_owners, order = torch.cat(list(owners)).sort(stable=True)
-    return sorted_owners, order
-
-
-def _merged_regions(parts: Sequence[Regions], places: Sequence[Tensor]) -> Regions:
-    item, order = _in_order([place[part.item] for part, place in zip(parts, places, strict=True)])
-    phrases = [phrase for part in parts for phrase in part.phrases]
+def _joined_regions(parts: Sequence[Regions], items: Sequence[int]) -> Regions:
     return Regions(
-        phrases=[phrases[place] for place in order.tolist()],
-        item=item,
-        masks=torch.cat([part.masks for part in parts])[order],
-        boxed=torch.cat([part.boxed for part in parts])[order],
-        weight=torch.cat([part.weight for part in parts])[order],
+        phrases=[phrase for part in parts for phrase in part.phrases],
+        item=_counted_on([part.item for part in parts], items),
+        masks=torch.cat([part.masks for part in parts]),
+        boxed=torch.cat([part.boxed for part in parts]),
+        weight=torch.cat([part.weight for part in parts]),
     )

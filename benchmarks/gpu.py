@@ -30,8 +30,8 @@ from torch import Tensor
 
 from voxtile.data.presets.image import ImagePreset
 from voxtile.errors import ConfigError
-from voxtile.objectives.contrastive.pairs import Pairs
 from voxtile.objectives.contrastive.tiled import softmax_loss
+from voxtile.objectives.pairs import Pairs
 from voxtile.training.callbacks.telemetry import operation_counter
 from voxtile.training.memory import compile_towers
 from voxtile.training.module import ContrastiveModule

@@ -44,8 +44,8 @@ def measure(kind: str, batch: int, width: int, threads: int) -> dict[str, float]
         def loss(a, b, s):
             return dense(a, b, s)
     else:
-        from voxtile.objectives.contrastive.pairs import Pairs
         from voxtile.objectives.contrastive.tiled import softmax_loss
+        from voxtile.objectives.pairs import Pairs
 
         def loss(a, b, s):
             return softmax_loss(a, b, s, Pairs(torch.arange(a.shape[0]), a.shape[0]))

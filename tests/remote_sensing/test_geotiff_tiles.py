@@ -21,7 +21,7 @@ from scipy import ndimage
 
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError, RunFailedError, VoxtileError
-from voxtile.stages.leakage.report import find_leakage
+from voxtile.stages.inspect.leakage.report import find_leakage
 from voxtile.stages.verify.command import verify_corpus
 from voxtile_remote_sensing.tiles.convert import convert_geotiff
 

@@ -15,7 +15,7 @@ from voxtile.data.captions import CaptionPolicy
 from voxtile.data.draws import DrawDataset, Draws, PackedPreset
 from voxtile.data.presets.base import Preset
 from voxtile.data.presets.load import preset_from_config
-from voxtile.data.roles import StudyReader
+from voxtile.data.presets.roles import StudyReader
 from voxtile.stages.materialize.preset_file import read_preset
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from voxtile.api.corpus import Geometry, geometry_of
 from voxtile.api.inputs import Given, as_sample, check_metas, file_corpus, images_of
 from voxtile.corpus.reader import Corpus
 from voxtile.data.presets.base import Preset
+from voxtile.data.presets.roles import StudyReader
 from voxtile.data.regions.masks import joined_mask, nodata_regions
-from voxtile.data.roles import StudyReader
 from voxtile.grounding.windows import ground_sample
 from voxtile.inference.similarity.model import SimilarityModel
 from voxtile.models.protocol import EvaluationModel, GroundingModel

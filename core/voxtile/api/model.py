@@ -22,7 +22,7 @@ from voxtile.api.grounding import Grounded, ground_array, ground_file
 from voxtile.api.inputs import Given, as_sample, check_given, check_metas, file_corpus, images_of
 from voxtile.api.wording import said_in_python
 from voxtile.data.presets.base import Preset, SampleSource
-from voxtile.data.roles import StudyReader, not_a_study
+from voxtile.data.presets.roles import StudyReader, not_a_study
 from voxtile.errors import ConfigError
 from voxtile.evaluation.kinds.zero_shot.scores import embed_texts, normalised
 from voxtile.inference import load

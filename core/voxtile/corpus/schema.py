@@ -31,7 +31,7 @@ OVERVIEW = "overview"
 SYNTHETIC = "synthetic"
 
 # The concept of a fact that says what a sample is within its study: its attributes hold {"role": …} and the evidence.
-# Roles choose the samples of a study (`voxtile.data.roles`); they are never a target of training or evaluation.
+# Roles choose the samples of a study (`voxtile.data.presets.roles`); they are never a target of training or evaluation.
 ROLE = "series role"
 
 # The concept of a fact that says what a region's mask shows: `code` holds the ontology's code, and the attributes the

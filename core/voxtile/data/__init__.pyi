@@ -13,13 +13,13 @@ from .presets.load import preset_from_config as preset_from_config
 from .presets.stored import StoredVectors as StoredVectors
 from .presets.study import RoleVolume as RoleVolume
 from .presets.study import StudyPreset as StudyPreset
+from .presets.study_masks import StudyMasks as StudyMasks
 from .presets.study_of_pictures import PictureStudyPreset as PictureStudyPreset
 from .presets.tile import TileAugment as TileAugment
 from .presets.tile import TilePreset as TilePreset
 from .presets.volume import VolumeAugment as VolumeAugment
 from .presets.volume import VolumePreset as VolumePreset
 from .regions.regions import RegionPolicy as RegionPolicy
-from .regions.study_masks import StudyMasks as StudyMasks
 
 __all__ = [
     "BasePreset",

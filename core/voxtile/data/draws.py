@@ -20,8 +20,8 @@ from voxtile.data.captions import CaptionPolicy, Text, TurningPreset, names_dire
 from voxtile.data.memory import BaseCache, CacheablePreset, CacheableStudies
 from voxtile.data.order import derive_key
 from voxtile.data.presets.base import Preset, SampleSource
+from voxtile.data.presets.roles import StudyReader, StudySource, pick_roles
 from voxtile.data.regions.regions import Asked, Placed, RegionDraws, stacked
-from voxtile.data.roles import StudyReader, StudySource, pick_roles
 from voxtile.errors import ConfigError, CorpusError, VoxtileError
 from voxtile.types import Batch
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.source import StoredSample
 from voxtile.data.presets.base import Preset
-from voxtile.data.roles import StudyReader, StudySource, pick_roles, stated_roles
+from voxtile.data.presets.roles import StudyReader, StudySource, pick_roles, stated_roles
 from voxtile.errors import EvaluationError, VoxtileError
 
 _AHEAD = 32  # samples in flight

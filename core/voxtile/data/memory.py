@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from voxtile.data.presets.base import SampleSource
-from voxtile.data.roles import StudySource
+from voxtile.data.presets.roles import StudySource
 from voxtile.errors import ConfigError
 
 _SHARE_OF_FREE_MEMORY = 0.8

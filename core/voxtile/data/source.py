@@ -17,8 +17,8 @@ from voxtile.data.memory import BaseCache
 from voxtile.data.order import EpochOrder, WeightedOrder
 from voxtile.data.phantom import PhantomSpec, phantom_corpus
 from voxtile.data.presets.base import Preset
+from voxtile.data.presets.roles import StudyReader
 from voxtile.data.regions.regions import RegionDraws, RegionPolicy
-from voxtile.data.roles import StudyReader
 from voxtile.errors import ConfigError
 
 

@@ -15,7 +15,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.data.images import CorpusImages
 from voxtile.data.presets.base import Preset
 from voxtile.data.presets.load import preset_from_config
-from voxtile.data.roles import StudyReader
+from voxtile.data.presets.roles import StudyReader
 from voxtile.errors import ConfigError, InputError
 from voxtile.models.dual import DualEncoder
 from voxtile.models.tuning import merge_lora

@@ -2,7 +2,6 @@ from . import functional as functional
 from .base import Objective as Objective
 from .contrastive.bag_of_descriptions import BagOfDescriptions as BagOfDescriptions
 from .contrastive.contrastive import Contrastive as Contrastive
-from .contrastive.deep_boosting import DeepBoosting as DeepBoosting
 from .contrastive.gated import GatedContrastive as GatedContrastive
 from .contrastive.margin import Margin as Margin
 from .contrastive.noise_adaptive import NoiseAdaptive as NoiseAdaptive
@@ -29,6 +28,7 @@ from .self_supervised.unimodal import UnimodalSelfSupervision as UnimodalSelfSup
 from .self_supervised.views import ImageViews as ImageViews
 from .self_supervised.views import TextViews as TextViews
 from .teachers.backward_compatible import BackwardCompatible as BackwardCompatible
+from .teachers.deep_boosting import DeepBoosting as DeepBoosting
 from .teachers.distillation import Distillation as Distillation
 from .teachers.momentum import MomentumObjective as MomentumObjective
 from .teachers.momentum_distillation import MomentumDistillation as MomentumDistillation

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from voxtile.errors import ConfigError
 from voxtile.models.tower import ImageTower, TextTower
-from voxtile.objectives.contrastive.pairs import RelationName
+from voxtile.objectives.pairs import RelationName
 from voxtile.types import Batch, Features
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from voxtile.distributed import Share, place
 from voxtile.errors import ConfigError
-from voxtile.objectives.contrastive.pairs import Pairs, Relation, TiledRelation
 from voxtile.objectives.contrastive.tiled import TILE, sigmoid_loss, softmax_loss
+from voxtile.objectives.pairs import Pairs, Relation, TiledRelation
 
 __all__ = ["contrastive"]
 

@@ -15,8 +15,8 @@ from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, append_rows, new_corpus
 from voxtile.errors import CorpusError
 from voxtile.stages.inspect.command import inspect_corpus
-from voxtile.stages.leakage.places import compare_places
-from voxtile.stages.leakage.report import find_leakage
+from voxtile.stages.inspect.leakage.places import compare_places
+from voxtile.stages.inspect.leakage.report import find_leakage
 
 GEOD = pyproj.Geod(ellps="sphere")
 

@@ -23,9 +23,9 @@ from voxtile.data.images import CorpusImages
 from voxtile.data.presets.intensity import bias_field, foreground_range, middle_range
 from voxtile.data.presets.load import preset_from_config
 from voxtile.data.presets.placement import grid_affine, place_on_grid
+from voxtile.data.presets.roles import pick_roles
 from voxtile.data.presets.study import RoleVolume, StudyPreset
 from voxtile.data.presets.study_of_pictures import PictureStudyPreset
-from voxtile.data.roles import pick_roles
 from voxtile.errors import ConfigError, CorpusError, PresetError
 
 SHAPE = (16, 20, 24)

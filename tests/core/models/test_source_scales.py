@@ -12,8 +12,8 @@ from voxtile.models.dual import DualEncoder
 from voxtile.models.tower import ImageTower, TextTower
 from voxtile.objectives.contrastive.contrastive import Contrastive
 from voxtile.objectives.contrastive.item_scales import scaled
-from voxtile.objectives.contrastive.pairs import Pairs
 from voxtile.objectives.contrastive.tiled import softmax_loss
+from voxtile.objectives.pairs import Pairs
 from voxtile.training.checks import check_encoder
 from voxtile.training.module import ContrastiveModule
 from voxtile.types import Batch, Encoded, ItemScales

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from voxtile.errors import ConfigError
 from voxtile.objectives.contrastive.contrastive import Contrastive
-from voxtile.objectives.contrastive.pairs import Pairs
+from voxtile.objectives.pairs import Pairs
 from voxtile.types import Batch, Encoded, Features
 
 

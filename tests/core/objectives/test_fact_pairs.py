@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voxtile.objectives.contrastive.contrastive import Contrastive
-from voxtile.objectives.contrastive.pairs import Pairs, StatedRelation, UndecidedRelation
 from voxtile.objectives.contrastive.tiled import sigmoid_loss
+from voxtile.objectives.pairs import Pairs, StatedRelation, UndecidedRelation
 from voxtile.types import Batch, Encoded, Features
 
 ALL = slice(0, 10**6)

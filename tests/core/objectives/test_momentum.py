@@ -7,9 +7,9 @@ from voxtile.errors import ConfigError
 from voxtile.models.dual import DualEncoder
 from voxtile.models.image.wavelet import WaveletTower
 from voxtile.models.text import TextBag
-from voxtile.objectives.contrastive.deep_boosting import DeepBoosting
-from voxtile.objectives.contrastive.pairs import Pairs
 from voxtile.objectives.contrastive.tiled import softmax_loss
+from voxtile.objectives.pairs import Pairs
+from voxtile.objectives.teachers.deep_boosting import DeepBoosting
 from voxtile.objectives.teachers.momentum import MomentumCopy, drawn_texts
 from voxtile.objectives.teachers.momentum_distillation import MomentumDistillation
 from voxtile.training.module import ContrastiveModule

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from voxtile.objectives.contrastive.pairs import Pairs
 from voxtile.objectives.contrastive.row_slabs import item_rows, softmax_sums, text_rows
+from voxtile.objectives.pairs import Pairs
 
 B, T, D = 40, 60, 3
 

@@ -10,9 +10,9 @@ from voxtile.models.dual import DualEncoder
 from voxtile.models.image.wavelet import WaveletTower
 from voxtile.models.text import TextBag
 from voxtile.objectives.base import ItemObjective
-from voxtile.objectives.contrastive.deep_boosting import DeepBoosting
 from voxtile.objectives.generative.captioning import Captioning
 from voxtile.objectives.generative.image_text_matching import ImageTextMatching
+from voxtile.objectives.teachers.deep_boosting import DeepBoosting
 from voxtile.objectives.teachers.momentum_distillation import MomentumDistillation
 from voxtile.training.module import ContrastiveModule
 from voxtile.types import Batch

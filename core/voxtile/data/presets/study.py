@@ -22,8 +22,8 @@ from voxtile.data.presets.base import (
 )
 from voxtile.data.presets.intensity import bias_field, foreground_range, middle_range, to_windows
 from voxtile.data.presets.placement import Affine, affine_of, centre_of, grid_affine, place_on_grid
-from voxtile.data.regions.study_masks import StudyMasks, anchored, first_voxel, mirrored_axes
-from voxtile.data.roles import PRIOR, StudySource, check_roles, matches, not_a_study, pick_roles, refuse_missing
+from voxtile.data.presets.roles import PRIOR, StudySource, check_roles, matches, not_a_study, pick_roles, refuse_missing
+from voxtile.data.presets.study_masks import StudyMasks, anchored, first_voxel, mirrored_axes
 from voxtile.errors import PresetError
 
 _HALF_LIMIT = 60_000.0  # below the largest number of half precision

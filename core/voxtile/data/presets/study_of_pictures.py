@@ -12,7 +12,7 @@ from torch import Tensor
 
 from voxtile.data.presets.base import BasePreset, SampleSource
 from voxtile.data.presets.image import ImagePreset
-from voxtile.data.roles import StudySource, check_roles, matches, not_a_study, refuse_missing
+from voxtile.data.presets.roles import StudySource, check_roles, matches, not_a_study, refuse_missing
 from voxtile.errors import PresetError
 
 

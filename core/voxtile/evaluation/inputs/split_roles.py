@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from voxtile.corpus.reader import Corpus
 from voxtile.data.images import CorpusImages
 from voxtile.data.presets.base import Preset
-from voxtile.data.roles import StudyReader
+from voxtile.data.presets.roles import StudyReader
 from voxtile.errors import EvaluationError
 from voxtile.evaluation.figures.baselines import SimpleFeatures
 from voxtile.evaluation.inputs.encode import Encoded, PairLogits, encode_split

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from voxtile.errors import ConfigError
 from voxtile.objectives.base import Objective
-from voxtile.objectives.contrastive.pairs import Pairs, RelationName
 from voxtile.objectives.contrastive.row_slabs import item_rows, log_sum, over_rows, text_rows
 from voxtile.objectives.contrastive.tiled import softmax_loss
+from voxtile.objectives.pairs import Pairs, RelationName
 from voxtile.types import Features
 
 _OF_BAGS = frozenset({"study", "subject", "same_facts"})

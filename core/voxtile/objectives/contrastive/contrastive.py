@@ -12,9 +12,9 @@ from voxtile.distributed import whole_gradient
 from voxtile.errors import ConfigError
 from voxtile.objectives.base import Objective
 from voxtile.objectives.contrastive.item_scales import scaled
-from voxtile.objectives.contrastive.pairs import Pairs, RelationName
 from voxtile.objectives.contrastive.smoothing import smoothing_term
 from voxtile.objectives.contrastive.tiled import TILE, sigmoid_loss, softmax_loss
+from voxtile.objectives.pairs import Pairs, RelationName
 from voxtile.types import Features
 
 

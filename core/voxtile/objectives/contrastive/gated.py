@@ -14,8 +14,8 @@ from torch import Tensor
 from voxtile.errors import ConfigError
 from voxtile.models.tower import full_precision
 from voxtile.objectives.base import Objective
-from voxtile.objectives.contrastive.pairs import Pairs, RelationName
 from voxtile.objectives.contrastive.row_slabs import item_rows, softmax_sums, text_rows
+from voxtile.objectives.pairs import Pairs, RelationName
 from voxtile.types import Batch, Features
 
 

@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from voxtile.errors import ConfigError
 from voxtile.objectives.base import Objective
-from voxtile.objectives.contrastive.pairs import Pairs, RelationName
+from voxtile.objectives.pairs import Pairs, RelationName
 from voxtile.types import Features
 
 Slab: TypeAlias = Callable[[slice], Tensor]

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from voxtile.models.tower import full_precision
-from voxtile.objectives.contrastive.pairs import Pairs
+from voxtile.objectives.pairs import Pairs
 
 SLAB = 256  # rows at a time
 

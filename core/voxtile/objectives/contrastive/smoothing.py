@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from voxtile.models.tower import full_precision
-from voxtile.objectives.contrastive.pairs import Pairs
 from voxtile.objectives.contrastive.tiled import tiles
+from voxtile.objectives.pairs import Pairs
 
 
 def smoothing_term(image: Tensor, text: Tensor, logit_scale: Tensor, pairs: Pairs, tile: tuple[int, int]) -> Tensor:

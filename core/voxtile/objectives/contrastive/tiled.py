@@ -31,7 +31,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from voxtile.distributed import Share, highest_, own_rows, summed_
-from voxtile.objectives.contrastive.pairs import Pairs, Tile
+from voxtile.objectives.pairs import Pairs, Tile
 
 TILE = (512, 4096)  # three float32 tiles stay within a shared L3 cache of 32 MB
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from voxtile.objectives.base import Objective
-from voxtile.objectives.contrastive.pairs import Pairs, RelationName
 from voxtile.objectives.contrastive.row_slabs import Sums, item_rows, softmax_sums, text_rows
 from voxtile.objectives.contrastive.stored_weights import Of, StoredWeights
+from voxtile.objectives.pairs import Pairs, RelationName
 from voxtile.types import Features
 
 

@@ -16,9 +16,9 @@ from voxtile.errors import ConfigError
 from voxtile.models.tower import ImageTower, TextTower, full_precision
 from voxtile.objectives.base import ItemObjective
 from voxtile.objectives.contrastive.item_scales import scaled
-from voxtile.objectives.contrastive.pairs import Pairs, RelationName
 from voxtile.objectives.generative.cross_attention import check_sizes, cross_attention, require_tokens
 from voxtile.objectives.keyed import uniform
+from voxtile.objectives.pairs import Pairs, RelationName
 from voxtile.types import Batch, Encoded, Features
 
 _STREAM = 0x17A  # of the keyed numbers that draw negatives

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from voxtile.errors import ConfigError
 from voxtile.objectives.base import Objective, rows_of
-from voxtile.objectives.contrastive.pairs import Pairs, RelationName
 from voxtile.objectives.contrastive.tiled import sigmoid_loss, softmax_loss
 from voxtile.objectives.local.concept_phrases import ConceptPhrases
 from voxtile.objectives.local.local_tokens import projected
+from voxtile.objectives.pairs import Pairs, RelationName
 from voxtile.types import Features
 
 if TYPE_CHECKING:

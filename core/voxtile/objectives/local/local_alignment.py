@@ -16,8 +16,8 @@ from torch.utils.checkpoint import checkpoint
 
 from voxtile.errors import ConfigError
 from voxtile.objectives.base import Objective
-from voxtile.objectives.contrastive.pairs import Pairs, RelationName
 from voxtile.objectives.local.local_tokens import one_way, projected
+from voxtile.objectives.pairs import Pairs, RelationName
 from voxtile.types import Features
 
 

@@ -17,10 +17,10 @@ from torch.utils.checkpoint import checkpoint
 from voxtile.errors import ConfigError
 from voxtile.models.tower import full_precision
 from voxtile.objectives.base import Objective, rows_of
-from voxtile.objectives.contrastive.pairs import Pairs
 from voxtile.objectives.contrastive.tiled import softmax_loss
 from voxtile.objectives.local.concept_phrases import ConceptPhrases
 from voxtile.objectives.local.local_tokens import projected
+from voxtile.objectives.pairs import Pairs
 from voxtile.types import Batch, Features
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from torch import Tensor
 from voxtile.data.stored_vectors import StoredEmbeddings
 from voxtile.errors import ConfigError
 from voxtile.objectives.base import Objective
-from voxtile.objectives.contrastive.pairs import Pairs, RelationName
 from voxtile.objectives.contrastive.tiled import TILE, softmax_loss
+from voxtile.objectives.pairs import Pairs, RelationName
 from voxtile.types import Batch, Features
 
 

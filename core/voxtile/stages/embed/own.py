@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from voxtile.data.presets.base import SampleSource
-from voxtile.data.roles import StudyReader, not_a_study
+from voxtile.data.presets.roles import StudyReader, not_a_study
 from voxtile.inference.load import OPEN_CLIP, load_model
 from voxtile.models.protocol import EvaluationModel
 from voxtile.stages.embed.extractor import Extractor

@@ -24,8 +24,8 @@ from voxtile.corpus.records import Mask
 from voxtile.corpus.writer import JobWriter
 from voxtile.data.presets.base import Preset, spacing_mm
 from voxtile.data.presets.image import ImagePreset
+from voxtile.data.presets.roles import StudyReader
 from voxtile.data.regions.masks import joined_mask, nodata_regions
-from voxtile.data.roles import StudyReader
 from voxtile.errors import ConfigError
 from voxtile.grounding.windows import ground_sample
 from voxtile.inference.similarity.model import SimilarityModel

@@ -16,8 +16,8 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.source import StoredSample
 from voxtile.data.presets.base import Preset
 from voxtile.data.presets.placement import affine_of, centre_of, grid_affine, place_on_grid
+from voxtile.data.presets.roles import PRIOR, StudyReader, StudySource, pick_roles, stated_roles
 from voxtile.data.presets.study import StudyPreset
-from voxtile.data.roles import PRIOR, StudyReader, StudySource, pick_roles, stated_roles
 from voxtile.errors import ConfigError
 
 Answer = tuple[StoredSample, Tensor, Tensor]

@@ -17,9 +17,9 @@ from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError
 from voxtile.stages.inspect.corpus_page import write_page
 from voxtile.stages.inspect.formatting import bytes_text, shape_text, share_text
+from voxtile.stages.inspect.leakage.report import LeakageReport, distance_text, find_leakage
 from voxtile.stages.inspect.sample_page import write_sample_page
 from voxtile.stages.inspect.summary import CorpusSummary, summarise
-from voxtile.stages.leakage.report import LeakageReport, distance_text, find_leakage
 
 _SHOWN_CONCEPTS = 40
 _SHOWN_TEXT = 2000  # characters of a caption in the terminal

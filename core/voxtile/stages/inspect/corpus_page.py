@@ -11,10 +11,10 @@ from voxtile.corpus.storage import storage_errors, write_atomically
 from voxtile.pages import page_environment
 from voxtile.stages.inspect.footprint_map import draw_map
 from voxtile.stages.inspect.formatting import bytes_text, shape_text, share_text
+from voxtile.stages.inspect.leakage.report import LeakageReport, distance_text
 from voxtile.stages.inspect.overviews import make_overviews
 from voxtile.stages.inspect.previews import choose_uids, make_previews
 from voxtile.stages.inspect.summary import CorpusSummary
-from voxtile.stages.leakage.report import LeakageReport, distance_text
 
 _TEMPLATE = "inspect.html.j2"
 

@@ -16,7 +16,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row
 from voxtile.corpus.schema import SAMPLES
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.stages.leakage.pixels import LEAST_CONTRAST, perceptual_hashes, sample_picture, small_grey
+from voxtile.stages.inspect.leakage.pixels import LEAST_CONTRAST, perceptual_hashes, sample_picture, small_grey
 from voxtile_datasets.curation.pictures import HIGH, LOW
 from voxtile_datasets.curation.scores.task import ScoreTask
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from voxtile.corpus.reader import Corpus
-from voxtile.data.roles import StudyReader
+from voxtile.data.presets.roles import StudyReader
 from voxtile.errors import EvaluationError
 from voxtile.evaluation.figures.baselines import EXAMPLES, SimpleFeatures, permutations
 from voxtile.evaluation.figures.bootstrap import MINIMUM, Interval, SubjectBootstrap, logit_interval, normal_interval

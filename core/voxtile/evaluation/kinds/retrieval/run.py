@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from voxtile.corpus.reader import Corpus
-from voxtile.data.roles import StudyReader
+from voxtile.data.presets.roles import StudyReader
 from voxtile.errors import EvaluationError
 from voxtile.evaluation.figures.baselines import EXAMPLES, PERMUTATIONS, SimpleFeatures, permutations
 from voxtile.evaluation.figures.metrics import Floats

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from voxtile.corpus.reader import Corpus
-from voxtile.data.roles import StudyReader
+from voxtile.data.presets.roles import StudyReader
 from voxtile.evaluation.figures.baselines import (
     EXAMPLES,
     SPECTRUM,

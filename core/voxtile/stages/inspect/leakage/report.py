@@ -9,9 +9,9 @@ from typing import Any
 
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import CorpusError
+from voxtile.stages.inspect.leakage.pixels import PixelReport, compare_pixels
+from voxtile.stages.inspect.leakage.places import PlaceReport, compare_places
 from voxtile.stages.inspect.summary import SPLIT_ORDER, Check
-from voxtile.stages.leakage.pixels import PixelReport, compare_pixels
-from voxtile.stages.leakage.places import PlaceReport, compare_places
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ SEED ?= 0
 JOBS ?= 2
 CT_CORPUS := $(OUT)/corpus
 
-.PHONY: help ct test lint bench fuzz docs-commands mutants clean
+.PHONY: help ct test lint docs bench fuzz docs-commands mutants clean
 help:
 	@echo "make ct     phantom CT in DICOM -> corpus -> training -> zero-shot report ($(OUT)/report/index.html), under 10 minutes on 2 cores"
 	@echo "make test   the whole test suite, in JOBS processes (2)"
 	@echo "make lint   ruff, the order of layers (import-linter) and mypy --strict"
+	@echo "make docs   the documentation as a site (build/site/index.html); a link that leads nowhere is an error"
 	@echo "make bench  speed and memory side by side with other tools"
 	@echo "make mutants does a test die when the code lies? Some 230 listed mutations, an hour on 2 cores"
 	@echo "make docs-commands  every command of README and docs, from a wheel of this checkout in an environment of its own"
@@ -49,6 +50,10 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
+
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -P -m mkdocs build --strict
+	@echo "Open build/site/index.html; for its search: $(BIN)/python -m http.server -d build/site"
 
 $(VENV)/.bench: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet -e '.[all,dev,bench]'

@@ -44,7 +44,7 @@ class CacheablePreset(Protocol):
 
 @runtime_checkable
 class CacheableStudies(Protocol):
-    """The same of a preset that reads whole studies (`voxtile.data.roles.StudyReader`)."""
+    """The same of a preset that reads whole studies (`voxtile.data.presets.roles.StudyReader`)."""
 
     @property
     def base_shape(self) -> tuple[int, ...]:

@@ -2,20 +2,21 @@
 
 Such a file is not the user's own, and a class that it names is called with arguments of its choice. So there is a list,
 of this package and of each installed domain plugin (`Domain.classes`); what is not on it is neither called nor
-imported.
+imported, unless it is of a package that the user trusts by name (`voxtile.trusted_packages`).
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.metadata
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
 from voxtile.domain import ENTRY_POINT_GROUP, discover
 from voxtile.errors import ConfigError
 from voxtile.old_class_names import OLD_CLASS_NAMES
+from voxtile.trusted_packages import how_to_trust, own_class, package_of
 
 Base = TypeVar("Base")
 
@@ -89,31 +90,59 @@ CORE = (
 _SHOWN = 80
 
 
-def listed_class(class_path: object, base: type[Base]) -> type[Base]:
-    """The class that a file names, if it is listed and is of the expected kind.
+def listed_class(class_path: object, base: type[Base], trusted: Collection[str] = ()) -> type[Base]:
+    """The class that a file names, if it is listed, or of a trusted package, and is of the expected kind.
 
     Args:
         class_path: what the file says; a path under which a listed class can also be imported is as good as its own.
         base: what is expected where it stands.
+        trusted: top-level packages whose own classes may be named too, see `voxtile.trusted_packages`.
 
     Raises:
-        ConfigError: anything else; nothing was called, and no module outside voxtile and its plugins was imported.
+        ConfigError: anything else; nothing was called, and no module outside voxtile, its plugins and what is trusted
+            was imported.
     """
     shown = repr(class_path)[:_SHOWN]
     if not isinstance(class_path, str):
         raise ConfigError(f"{shown} stands where class_path should name a {base.__name__}")
-    module, _, name = current_name(class_path).rpartition(".")
-    same_name = [target for target in _targets() if target.endswith(f":{name}")]
-    roots = {target.partition(":")[0].partition(".")[0] for target in same_name}
-    found = _imported(module, name) if module.partition(".")[0] in roots else None
-    if not isinstance(found, type) or found not in {_imported(*target.split(":")) for target in same_name}:
+    path = current_name(class_path)
+    found = _listed(path)
+    if found is None and package_of(path) in trusted:
+        found = _trusted(path)
+    if found is None:
         raise ConfigError(
             f"class_path {shown} is no class that voxtile or an installed domain plugin lists for files from elsewhere "
-            "(Domain.classes), so that it was not run; install the plugin that it belongs to"
+            f"(Domain.classes), so that it was not run; {how_to_trust(path)}"
         )
     if not issubclass(found, base):
         raise ConfigError(f"class_path {shown} stands where a {base.__name__} belongs and was not run")
     return found
+
+
+def _listed(path: str) -> type | None:
+    """The listed class of a path, if there is one."""
+    module, _, name = path.rpartition(".")
+    same_name = [target for target in _targets() if target.endswith(f":{name}")]
+    roots = {package_of(target.partition(":")[0]) for target in same_name}
+    found = _imported(module, name) if package_of(module) in roots else None
+    known = {_imported(*target.split(":")) for target in same_name}
+    return found if isinstance(found, type) and found in known else None
+
+
+def _trusted(path: str) -> type:
+    """A class of a trusted package: one that it defines, or a listed one that it offers too.
+
+    Raises:
+        ConfigError: there is no such class, or it is another package's.
+    """
+    found = own_class(path)
+    package = package_of(found.__module__)
+    if package == package_of(path) or _listed(f"{found.__module__}.{found.__name__}") is found:
+        return found
+    raise ConfigError(
+        f"class_path '{path}' was not run, since it is of the package '{package}', which is not trusted; trust that "
+        "one too, and name the class where it is defined"
+    )
 
 
 def current_name(class_path: str) -> str:

@@ -109,6 +109,7 @@ def evaluate(
     subgroups: Sequence[str] = (),
     scorers: Sequence[str] = (),
     allow_leakage: bool = False,
+    trust_packages: Sequence[str] = (),
 ) -> Evaluated:
     """Evaluate a model on tasks: figures with intervals, a trivial baseline and shuffled images beside them.
 
@@ -127,6 +128,7 @@ def evaluate(
         subgroups: split figures by these properties of the corpus.
         scorers: also score images and texts by the tokens of both: late-interaction or matching.
         allow_leakage: report figures although the model was trained on some of what is reported; the report says so.
+        trust_packages: packages of your own whose classes a checkpoint or export may name.
 
     Raises:
         ConfigError: no such task or model, or a value out of range.
@@ -147,7 +149,7 @@ def evaluate(
         for name in tasks:
             load_task(name)  # a typing error should not cost the time to load a model
         opened = corpus if isinstance(corpus, Corpus) else open_corpus(corpus)
-        loaded = model if isinstance(model, Model) else load_model(model)
+        loaded = model if isinstance(model, Model) else load_model(model, trust_packages=trust_packages)
         with redirect_stdout(StringIO()):  # progress
             return Evaluated(evaluate_model(loaded.evaluation, loaded.spec, opened, tasks, options))
 

@@ -270,16 +270,17 @@ class Tokenizer:
         return self._encodes.encode([texts] if isinstance(texts, str) else list(texts))[0]
 
 
-def load_model(spec: str | os.PathLike[str]) -> Model:
+def load_model(spec: str | os.PathLike[str], *, trust_packages: Sequence[str] = ()) -> Model:
     """Load a model, on a GPU where there is one.
 
     Args:
         spec: a checkpoint; a folder of open_clip, of transformers (CLIP or SigLIP) or of an ONNX export;
             `open_clip:NAME[/PRETRAINED]`, `hf:ID`, or `class:package.module.Class[:ARGUMENT]`.
+        trust_packages: packages of your own whose classes a checkpoint or export may name, such as ("mine",).
 
     Raises:
         CheckpointError: the checkpoint or folder cannot be loaded safely or does not fit.
-        ConfigError: no such model, or a folder of something else.
+        ConfigError: no such model, a folder of something else, or a trusted package that is not installed.
     """
     name = os.fspath(spec)
-    return Model(load.load_model(name), name)
+    return Model(load.load_model(name, trust_packages), name)

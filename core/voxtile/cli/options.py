@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import inspect
+import json
 import re
 import sys
 import textwrap
@@ -49,7 +50,7 @@ def call(command: Command, name: str, argv: Sequence[str]) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the parser's own deprecations are no news to the user
-            values = parser.parse_args(_spelled_out(parser, argv)).as_dict()
+            values = parser.parse_args(_repeated(parser, _spelled_out(parser, argv))).as_dict()
     except argparse.ArgumentError as error:
         raise ConfigError(_explain(error, parser, command, name)) from None
     positional, keywords = _arguments(function, values)
@@ -152,6 +153,27 @@ def _spelled_out(parser: ArgumentParser, argv: Sequence[str]) -> list[str]:
     return words
 
 
+def _repeated(parser: ArgumentParser, argv: Sequence[str]) -> list[str]:
+    """Write options that may be repeated as one: `--also a --also b` → `--also=["a", "b"]`."""
+    many = {
+        option: action.option_strings[-1]
+        for action in parser._actions
+        for option in action.option_strings
+        if getattr(action, "_typehint", None) == tuple[str, ...]
+    }
+    words: list[str] = []
+    given: dict[str, list[str]] = {}
+    rest = list(argv)
+    while rest:
+        option, equals, value = (word := rest.pop(0)).partition("=")
+        if option not in many or not (equals or rest):
+            words.append(word)
+            continue
+        value = value if equals else rest.pop(0)
+        given.setdefault(many[option], []).append(value)
+    return [*words, *(f"{option}={json.dumps(values)}" for option, values in given.items())]
+
+
 def _arguments(function: Callable[..., Any], values: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
     values = {key: value for key, value in values.items() if key not in HIDDEN}
     positional: list[Any] = []
@@ -214,7 +236,7 @@ def _action_lines(action: argparse.Action) -> list[str]:
     text = " ".join(str(action.help or "").split())
     if action.option_strings and action.required:
         text += " (required)"
-    elif action.option_strings and hint is not bool and action.default not in (None, "==SUPPRESS=="):
+    elif action.option_strings and hint is not bool and action.default not in (None, (), "==SUPPRESS=="):
         text += f" (default: {action.default})"
     elif hint is bool:
         text += f" (default: {'yes' if action.default else 'no'})"
@@ -229,6 +251,8 @@ def _value_name(hint: Any) -> str:  # noqa: ANN401
     origin = typing.get_origin(hint)
     if origin is typing.Literal:
         return "|".join(map(str, arguments))
+    if hint == tuple[str, ...]:
+        return "TEXT"
     if origin is tuple:
         return f"[{','.join(map(_value_name, arguments))}]"
     if origin in (list, abc.Sequence):

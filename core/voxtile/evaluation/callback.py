@@ -60,7 +60,8 @@ class EvaluateCallback(pl.Callback):
             return
         out = Path(self.out) if self.out else Path(trainer.log_dir or trainer.default_root_dir) / "evaluate"
         prepare_folder(out)
-        model = from_module(cast(ContrastiveModule, pl_module), Path(trainer.ckpt_path or "model").name)
+        preset = getattr(getattr(trainer, "datamodule", None), "preset", None)  # of the user's own config
+        model = from_module(cast(ContrastiveModule, pl_module), Path(trainer.ckpt_path or "model").name, preset)
         spec = str(trainer.ckpt_path or "")
         self.evaluation = evaluate_model(model, spec, self._corpus(trainer), self.tasks, self.options)
         report(self.evaluation, out, output())

@@ -67,6 +67,7 @@ def evaluate(
     window: str | None = None,
     bands: str | None = None,
     show_texts: bool = False,
+    trust_package: tuple[str, ...] = (),
 ) -> None:
     """Evaluate models on tasks: figures with intervals, a trivial baseline and shuffled images beside them.
 
@@ -99,6 +100,7 @@ def evaluate(
         bands: RED,GREEN,BLUE of multispectral tiles, for a model of pictures; by their usual names when left out.
         show_texts: put captions of the corpus into the page as they are; they may be reports of patients.
         allow_leakage: report figures although the model was trained on some of what is reported; the report says so.
+        trust_package: package of your own whose classes a checkpoint or export may name; repeat it for further ones.
 
     Raises:
         EvaluationError: nothing can be evaluated, or OUT is not writable.
@@ -127,7 +129,7 @@ def evaluate(
     prepare_folder(out)
     opened = Corpus(corpus)
     specs = [model, *_listed(also)]
-    models = [load_model(spec) for spec in specs]
+    models = [load_model(spec, trust_package) for spec in specs]
     for loaded, name in zip(models, named_apart([loaded.name for loaded in models], specs), strict=True):
         if loaded.name != name:
             loaded.name = name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -17,7 +18,9 @@ from voxtile.export.tokenizer import Standalone, standalone
 from voxtile.inference.onnx_pair import INT8, require_onnx
 
 
-def export_open_clip(checkpoint: Path, out: Path, *, corpus: Path, samples: int = 16) -> None:
+def export_open_clip(
+    checkpoint: Path, out: Path, *, corpus: Path, samples: int = 16, trust_package: tuple[str, ...] = ()
+) -> None:
     """Write a model as a folder for open_clip.create_model_from_pretrained("local-dir:OUT").
 
     What open_clip makes of real samples, loaded from the folder by its own functions, is compared with the checkpoint;
@@ -28,16 +31,20 @@ def export_open_clip(checkpoint: Path, out: Path, *, corpus: Path, samples: int 
         out: new folder.
         corpus: its first samples and texts are what is compared.
         samples: at most so many images and texts.
+        trust_package: package of your own whose classes the checkpoint may name; repeat it for further ones.
 
     Raises:
         CheckpointError: the checkpoint cannot be loaded.
         ExportError: open_clip cannot express the model, or would answer otherwise.
         InputError: the corpus holds no texts.
     """
-    _export(checkpoint, out, corpus, samples, "open_clip", lambda s, f, _: write_open_clip(s, f), run_open_clip)
+    given = _Given(checkpoint, out, corpus, samples, trust_package)
+    _export(given, "open_clip", lambda s, f, _: write_open_clip(s, f), run_open_clip)
 
 
-def export_hugging_face(checkpoint: Path, out: Path, *, corpus: Path, samples: int = 16) -> None:
+def export_hugging_face(
+    checkpoint: Path, out: Path, *, corpus: Path, samples: int = 16, trust_package: tuple[str, ...] = ()
+) -> None:
     """Write a model as a folder for transformers' AutoModel, AutoTokenizer and AutoImageProcessor.
 
     What transformers makes of real samples, loaded from the folder without any code of its own, is compared with the
@@ -49,6 +56,7 @@ def export_hugging_face(checkpoint: Path, out: Path, *, corpus: Path, samples: i
         out: new folder.
         corpus: its first samples and texts are what is compared.
         samples: at most so many images and texts.
+        trust_package: package of your own whose classes the checkpoint may name; repeat it for further ones.
 
     Raises:
         CheckpointError: the checkpoint cannot be loaded.
@@ -56,10 +64,19 @@ def export_hugging_face(checkpoint: Path, out: Path, *, corpus: Path, samples: i
         InputError: the corpus holds no texts.
         MissingExtraError: transformers is not installed.
     """
-    _export(checkpoint, out, corpus, samples, "huggingface", lambda s, f, _: write_hugging_face(s, f), run_hugging_face)
+    given = _Given(checkpoint, out, corpus, samples, trust_package)
+    _export(given, "huggingface", lambda s, f, _: write_hugging_face(s, f), run_hugging_face)
 
 
-def export_onnx(checkpoint: Path, out: Path, *, corpus: Path, samples: int = 16, int8: bool = False) -> None:
+def export_onnx(
+    checkpoint: Path,
+    out: Path,
+    *,
+    corpus: Path,
+    samples: int = 16,
+    int8: bool = False,
+    trust_package: tuple[str, ...] = (),
+) -> None:
     """Write a model as ONNX graphs, one a tower, for any tower: 2D, 3D, any number of channels.
 
     What onnxruntime makes of real samples is compared with the checkpoint; beyond 1e-4 nothing is written.
@@ -70,6 +87,7 @@ def export_onnx(checkpoint: Path, out: Path, *, corpus: Path, samples: int = 16,
         corpus: its first samples and texts are what is compared.
         samples: at most so many images and texts.
         int8: also write graphs with 8-bit matrices, and state what that loses.
+        trust_package: package of your own whose classes the checkpoint may name; repeat it for further ones.
 
     Raises:
         CheckpointError: the checkpoint cannot be loaded.
@@ -78,32 +96,40 @@ def export_onnx(checkpoint: Path, out: Path, *, corpus: Path, samples: int = 16,
         MissingExtraError: onnx is not installed.
     """
     require_onnx()
-    _export(checkpoint, out, corpus, samples, "onnx", write_onnx, None, int8=int8)
+    _export(_Given(checkpoint, out, corpus, samples, trust_package), "onnx", write_onnx, None, int8=int8)
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What every form of export is told; see `export_onnx`."""
+
+    checkpoint: Path
+    out: Path
+    corpus: Path
+    samples: int
+    trust_package: tuple[str, ...]
 
 
 def _export(
-    checkpoint: Path,
-    out: Path,
-    corpus: Path,
-    samples: int,
+    given: _Given,
     target: str,
     write: Callable[[Source, Path, Probes], None],
     run: Callable[[Path, Probes], Embedded] | None,
     *,
     int8: bool = False,
 ) -> None:
-    source = read_source(checkpoint)
-    probes = read_probes(corpus, source.preset, samples)
-    with unfinished(out) as folder:
+    source = read_source(given.checkpoint, given.trust_package)
+    probes = read_probes(given.corpus, source.preset, given.samples)
+    with unfinished(given.out) as folder:
         write(source, folder, probes)
         tokenizer = standalone(source.encoder.text.tokenizer, probes.texts) if target == "onnx" else None
-        write_settings(source, checkpoint, target, folder, tokenizer)
+        write_settings(source, given.checkpoint, target, folder, tokenizer)
         answers = run_onnx(folder, source, probes) if run is None else run(folder, probes)
         found = compare(embed(source, probes), answers)
         refuse_beyond(found, target)
         loss = _quantised(source, folder, probes, answers) if int8 else None
         write_findings(source, target, folder, found, loss)
-    _say(out, found, loss, tokenizer)
+    _say(given.out, found, loss, tokenizer)
 
 
 def _quantised(source: Source, folder: Path, probes: Probes, full: Embedded) -> Loss:

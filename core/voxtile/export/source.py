@@ -19,6 +19,7 @@ from voxtile.data.presets.roles import StudyReader
 from voxtile.errors import ConfigError, InputError
 from voxtile.models.dual import DualEncoder
 from voxtile.models.tuning import merge_lora
+from voxtile.trusted_packages import checked_packages
 
 if TYPE_CHECKING:
     from voxtile.objectives.facts.head import FactHead
@@ -76,8 +77,12 @@ class Embedded:
     facts: Tensor | None = None
 
 
-def read_source(checkpoint: Path) -> Source:
+def read_source(checkpoint: Path, trust_packages: Sequence[str] = ()) -> Source:
     """Load a checkpoint.
+
+    Args:
+        checkpoint: the file.
+        trust_packages: packages of one's own whose classes it may name.
 
     Raises:
         CheckpointError: it cannot be loaded safely or does not fit.
@@ -85,7 +90,7 @@ def read_source(checkpoint: Path) -> Source:
     """
     from voxtile.training.module import ContrastiveModule
 
-    module = ContrastiveModule.load_from_checkpoint(checkpoint).float()
+    module = ContrastiveModule.load_from_checkpoint(checkpoint, trust_packages=trust_packages).float()
     merge_lora(module.encoder)
     if module.preset_config is None:
         raise ConfigError(f"checkpoint '{checkpoint}' holds no preset, so that nobody could feed the exported model")
@@ -95,7 +100,8 @@ def read_source(checkpoint: Path) -> Source:
             f"checkpoint '{checkpoint}' pools the samples of a study with {kind}, which no format of export holds; use "
             "it with voxtile, or train with the mean (leave model.encoder.study out)"
         )
-    return Source(checkpoint.name, module.encoder, preset_from_config(module.preset_config), module.fact_head())
+    preset = preset_from_config(module.preset_config, trusted=checked_packages(trust_packages))
+    return Source(checkpoint.name, module.encoder, preset, module.fact_head())
 
 
 def read_probes(corpus: Path, preset: Preset, count: int) -> Probes:

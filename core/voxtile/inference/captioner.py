@@ -19,14 +19,15 @@ class Captioner:
 
     Args:
         spec: path of a checkpoint that was trained with the `Captioning` objective.
+        trust_packages: packages of one's own whose classes it may name.
 
     Raises:
         ConfigError: it has no such decoder.
         CheckpointError: it cannot be loaded safely.
     """
 
-    def __init__(self, spec: str) -> None:
-        model = load_model(spec)
+    def __init__(self, spec: str, trust_packages: Sequence[str] = ()) -> None:
+        model = load_model(spec, trust_packages)
         parts = model.objectives if isinstance(model, EncoderModel) else ()
         decoder = next((part for part in parts if isinstance(part, Captioning)), None)
         if decoder is None or not isinstance(model, EncoderModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from voxtile.models.tower import require_phrases
 from voxtile.models.tuning import merge_lora
 from voxtile.objectives.facts.head import FactHead
 from voxtile.objectives.local.grounding import Grounding
+from voxtile.trusted_packages import checked_packages
 from voxtile.types import Encoded
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ class EncoderModel:
         return embeddings.cpu(), logits
 
 
-def load_model(spec: str) -> EvaluationModel:
+def load_model(spec: str, trust_packages: Sequence[str] = ()) -> EvaluationModel:
     """Load a model by name.
 
     Args:
@@ -206,11 +207,13 @@ def load_model(spec: str) -> EvaluationModel:
             the weights are random); `hf:ID` for a CLIP or SigLIP of the Hugging Face hub; `class:PATH[:ARGUMENT]` for a
             class of one's own (`voxtile.inference.custom`); or a folder of transformers or open_clip. The device is a
             GPU where there is one.
+        trust_packages: packages of one's own whose classes a checkpoint or export may name.
 
     Raises:
         CheckpointError: the checkpoint cannot be loaded safely or does not fit.
-        ConfigError: no such model.
+        ConfigError: no such model, or a trusted package is not installed.
     """
+    trusted = checked_packages(trust_packages)
     if spec.startswith(OPEN_CLIP):
         model = _open_clip(spec.removeprefix(OPEN_CLIP))
     elif spec.startswith(HUGGING_FACE):
@@ -218,7 +221,7 @@ def load_model(spec: str) -> EvaluationModel:
     elif spec.startswith(CUSTOM):
         return custom_model(spec.removeprefix(CUSTOM), best_device())
     elif Path(spec.removesuffix(EIGHT_BITS)).is_dir():
-        return _folder(Path(spec.removesuffix(EIGHT_BITS)), int8=spec.endswith(EIGHT_BITS))
+        return _folder(Path(spec.removesuffix(EIGHT_BITS)), trusted, int8=spec.endswith(EIGHT_BITS))
     elif not Path(spec).exists() and ":" in spec:
         raise ConfigError(
             f"'{spec}' is no model; give the path of a checkpoint or a folder, {OPEN_CLIP}NAME[/PRETRAINED], "
@@ -227,21 +230,29 @@ def load_model(spec: str) -> EvaluationModel:
     else:
         from voxtile.training.module import ContrastiveModule
 
-        module = ContrastiveModule.load_from_checkpoint(spec)
+        module = ContrastiveModule.load_from_checkpoint(spec, trust_packages=trusted)
         merge_lora(module.encoder)
-        model = from_module(module.to(best_device()), Path(spec).name)
+        model = from_module(module.to(best_device()), Path(spec).name, trusted=trusted)
     return model
 
 
-def from_module(module: ContrastiveModule, name: str) -> EncoderModel:
+def from_module(
+    module: ContrastiveModule, name: str, preset: Preset | None = None, trusted: Collection[str] = ()
+) -> EncoderModel:
     """The evaluation side of a trained module, on the device where it is.
+
+    Args:
+        module: trained or loaded.
+        name: how tables call it.
+        preset: its preprocessing, where that is at hand; else it is made as the module describes it.
+        trusted: top-level packages whose presets the description may name beside those that are listed.
 
     Raises:
         ConfigError: the module was neither trained nor loaded, so that its preprocessing is unknown.
     """
     if module.preset_config is None:
         raise ConfigError("the model has no preset yet; train it, or load a checkpoint")
-    preset = preset_from_config(module.preset_config)
+    preset = preset or preset_from_config(module.preset_config, trusted=trusted)
     model = EncoderModel(
         name,
         module.encoder,
@@ -255,11 +266,11 @@ def from_module(module: ContrastiveModule, name: str) -> EncoderModel:
     return model
 
 
-def _folder(folder: Path, *, int8: bool) -> EvaluationModel:
+def _folder(folder: Path, trusted: Collection[str], *, int8: bool) -> EvaluationModel:
     from voxtile.inference.onnx_pair import OnnxPair, is_onnx
 
     if is_onnx(folder):
-        return OnnxPair(folder, int8=int8)
+        return OnnxPair(folder, int8=int8, trusted=trusted)
     if int8:
         raise ConfigError(
             f"the folder '{folder}' holds no 8-bit graphs; write them with: voxtile export --to onnx --int8"

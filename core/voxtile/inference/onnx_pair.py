@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,7 @@ class OnnxPair:
     Args:
         folder: of the export.
         int8: run the 8-bit graphs.
+        trusted: top-level packages whose presets it may name beside those that are listed.
 
     Raises:
         CheckpointError: the folder's settings cannot be read, or are of a newer version.
@@ -73,11 +74,11 @@ class OnnxPair:
         MissingExtraError: onnxruntime is not installed.
     """
 
-    def __init__(self, folder: Path, *, int8: bool = False) -> None:
+    def __init__(self, folder: Path, *, int8: bool = False, trusted: Collection[str] = ()) -> None:
         settings = _settings(folder)
         suffix = INT8 if int8 else ""
         self.name = f"{folder.name}{suffix}"
-        self.preset: Preset = preset_from_config(settings["preset"])
+        self.preset: Preset = preset_from_config(settings["preset"], trusted=trusted)
         self.logit_scale = float(settings["logit_scale"])
         self.fact_names: tuple[str, ...] = tuple(settings["facts"])
         self._image, self._text = (session(folder / f"{part}{suffix}.onnx") for part in (IMAGE, TEXT))

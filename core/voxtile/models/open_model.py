@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ ENTRY_POINT_GROUP = "voxtile.model_loaders"
 _LOADER = "voxtile"
 
 
-def open_model(source: str) -> EvaluationModel:
+def open_model(source: str, trust_packages: Sequence[str] = ()) -> EvaluationModel:
     """The evaluation side of a model, on the CPU unless the loader chooses otherwise.
 
     The loader is found by its entry point, as plugins are: losses that follow another model take it so, and know
@@ -22,6 +23,7 @@ def open_model(source: str) -> EvaluationModel:
 
     Args:
         source: as `voxtile evaluate` takes it: a checkpoint, an export, `open_clip:NAME/TAG`, a folder.
+        trust_packages: packages of one's own whose classes a checkpoint or export may name.
 
     Raises:
         ConfigError: voxtile is not installed as a package, so that it has no entry points; or as the loader raises.
@@ -31,5 +33,6 @@ def open_model(source: str) -> EvaluationModel:
         raise ConfigError(
             f"no loader of models is installed, so that '{source}' cannot be opened; install voxtile anew"
         )
-    model: EvaluationModel = next(iter(found)).load()(source)
+    load = next(iter(found)).load()
+    model: EvaluationModel = load(source, trust_packages) if trust_packages else load(source)
     return model

@@ -44,6 +44,7 @@ from voxtile.training.optimisers import AdamW, OneCycle, Schedule, block_distanc
 from voxtile.training.rebuild import module_from_checkpoint, module_from_config
 from voxtile.training.seeds import heads_seed, seed_generators, step_seed
 from voxtile.training.step import check_cache
+from voxtile.trusted_packages import checked_packages
 from voxtile.types import Batch
 
 
@@ -322,13 +323,26 @@ class ContrastiveModule(HeldOutSteps):
             self._stored_groups = [group_sizes(state) for state in checkpoint.get("optimizer_states", ())]
 
     @classmethod
-    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> ContrastiveModule:  # noqa: ANN401
+    def load_from_checkpoint(
+        cls,
+        checkpoint_path: Any,  # noqa: ANN401 - Lightning's arguments
+        *args: Any,  # noqa: ANN401
+        trust_packages: Sequence[str] = (),
+        **kwargs: Any,  # noqa: ANN401
+    ) -> ContrastiveModule:
         """Rebuild a trained module from its checkpoint alone; nothing in it is executed.
+
+        Args:
+            checkpoint_path: of the file.
+            args: of Lightning's method of this name; not read.
+            trust_packages: packages of your own whose classes it may name.
+            kwargs: as `args`.
 
         Raises:
             CheckpointError: the checkpoint is unsafe, damaged, newer, or does not fit.
+            ConfigError: a trusted package is not installed.
         """
-        return module_from_checkpoint(cls, checkpoint_path)
+        return module_from_checkpoint(cls, checkpoint_path, checked_packages(trust_packages))
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> ContrastiveModule:

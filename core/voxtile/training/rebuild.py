@@ -1,10 +1,10 @@
-"""From a checkpoint back to a module; of the classes that it names, only voxtile's and its plugins' are used."""
+"""From a checkpoint back to a module; of the classes that it names, only listed and trusted ones are used."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +30,15 @@ _HAD_CHECKPOINTING = (
 )
 
 
-def module_from_checkpoint(kind: type[ContrastiveModule], path: str | os.PathLike[str]) -> ContrastiveModule:
+def module_from_checkpoint(
+    kind: type[ContrastiveModule], path: str | os.PathLike[str], trusted: Collection[str] = ()
+) -> ContrastiveModule:
     """Rebuild a trained module of a class in evaluation mode, on the CPU.
+
+    Args:
+        kind: the class.
+        path: of the checkpoint.
+        trusted: top-level packages whose classes it may name beside those that are listed.
 
     Raises:
         CheckpointError: the checkpoint is unsafe, damaged, newer, or does not fit the code that is installed.
@@ -43,7 +50,7 @@ def module_from_checkpoint(kind: type[ContrastiveModule], path: str | os.PathLik
             f"checkpoint '{path}' does not say what model it is, since it was not trained through 'lightning fit'; "
             "load its weights into the module that was trained"
         )
-    check_model(config, kind, str(path))
+    check_model(config, kind, str(path), trusted)
     config = _as_now(with_current_names(config))
     module = _made(kind, _without_pretrained(config), path)
     module.config = config
@@ -91,9 +98,9 @@ def _as_now(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_pretrained(config: Any) -> Any:  # noqa: ANN401
-    """The config without sources of weights: they come from the checkpoint."""
+    """The config without sources of weights, which come from the checkpoint, and without trust, which no file gives."""
     if isinstance(config, Mapping):
-        return {k: None if k == "pretrained" else _without_pretrained(v) for k, v in config.items()}
+        return {k: None if k in ("pretrained", "trust_packages") else _without_pretrained(v) for k, v in config.items()}
     if isinstance(config, list | tuple):
         return [_without_pretrained(value) for value in config]
     # What follows the slash is a file or a tag; in a name of Hugging Face it is the name itself.

@@ -46,6 +46,7 @@ class CheckpointOptions:
     lang: str = "en"
     facts_source: str | None = None
     key_file: Path | None = None
+    trust_package: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what no run can be made of."""
@@ -62,7 +63,7 @@ def caption_with_checkpoint(corpus: Path, options: CheckpointOptions, run: Mappi
     store = Corpus(corpus)
     chosen = chosen_samples(corpus, options.where, options.limit)
     check_licences(chosen["licence"].unique().to_pylist(), is_remote=False, allow_credentialed=False)
-    captioner = Captioner(str(options.model))
+    captioner = Captioner(str(options.model), options.trust_package)
     uids = frozenset(chosen["uid"].to_pylist())
     metas = store.table("samples", columns=["kind", "modality", "axes", "shape", "dtype", "units", "uid"]).to_pylist()
     captioner.preset.check([meta for meta in metas if meta["uid"] in uids])

@@ -50,6 +50,7 @@ def caption_corpus(
     beams: int = 4,
     top_p: float = 0.9,
     batch_size: int = 16,
+    trust_package: tuple[str, ...] = (),
     key_file: Path | None = None,
     **run: Any,  # noqa: ANN401
 ) -> None:
@@ -109,6 +110,7 @@ def caption_corpus(
         beams: checkpoint: beginnings that a beam keeps.
         top_p: checkpoint: words are drawn from the fewest whose probabilities add up to this.
         batch_size: checkpoint: pictures at a time.
+        trust_package: checkpoint: package of your own whose classes it may name; repeat it for further ones.
         key_file: key map of the corpus, whose paths are kept out of prompts; default beside the corpus.
         run: options of the run.
 
@@ -134,7 +136,7 @@ def caption_corpus(
         how = Decoding(decoding, beams=beams, top_p=top_p, temperature=temperature, seed=seed, longest=max_reply_tokens)
         chosen = CheckpointOptions(
             model, how, batch_size, where, limit, unchecked, languages.partition(",")[0].strip() or "en", facts_source,
-            key_file,
+            key_file, trust_package,
         )  # fmt: skip
         caption_with_checkpoint(corpus, chosen, run)
         return

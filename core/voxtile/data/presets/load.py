@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from voxtile.bounded_text import BoundsError, check_plain
 from voxtile.data.presets.base import BasePreset, Preset
@@ -14,13 +14,14 @@ from voxtile.short_class_names import with_full_names
 _MOST_VALUES = 100_000  # in a description; that of a preset has under fifty
 
 
-def preset_from_config(config: object, *, own: bool = False) -> Preset:
+def preset_from_config(config: object, *, own: bool = False, trusted: Collection[str] = ()) -> Preset:
     """Build a preset from a checkpoint's, an export's or a file's description.
 
     Args:
         config: {"class_path", "init_args", "version"} as `Preset.to_config` gives it.
         own: the description is of the user's own config, whose class may be of any package, and whose name may be
             short; otherwise it is listed (`voxtile.listed_classes`), since the description may come from anybody.
+        trusted: top-level packages whose classes it may name beside those that are listed.
 
     Raises:
         PresetError: the class is not allowed or missing, its arguments do not fit, or it is of another version. Nothing
@@ -33,7 +34,7 @@ def preset_from_config(config: object, *, own: bool = False) -> Preset:
         check_plain(config, _MOST_VALUES)
         config = with_full_names(config) if own else config
         path = config.get("class_path")
-        kind = _own_class(path) if own else listed_class(path, BasePreset)  # type: ignore[type-abstract]
+        kind = _own_class(path) if own else listed_class(path, BasePreset, trusted)  # type: ignore[type-abstract]
     except (BoundsError, ConfigError) as error:
         raise PresetError(f"the preset was not made: {error}") from None
     arguments = config.get("init_args") or {}

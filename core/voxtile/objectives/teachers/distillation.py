@@ -41,6 +41,7 @@ class Distillation(Objective):
         model: name of the teacher in that table; may be left out where there is only one.
         teacher: the same model, as `voxtile evaluate` takes it, such as `open_clip:ViT-B-16/openai`.
         scale: the teacher's multiplier s̄; left out, its own logit scale, or 1/0.07 without `teacher`.
+        trust_packages: packages of your own whose classes the teacher's checkpoint may name.
 
     Raises:
         ConfigError: a scale that is not positive.
@@ -49,13 +50,20 @@ class Distillation(Objective):
     couples_items: ClassVar[bool] = True
 
     def __init__(
-        self, *, corpus: str, model: str | None = None, teacher: str | None = None, scale: float | None = None
+        self,
+        *,
+        corpus: str,
+        model: str | None = None,
+        teacher: str | None = None,
+        scale: float | None = None,
+        trust_packages: list[str] | None = None,
     ) -> None:
         super().__init__()
         if scale is not None and not scale > 0:
             raise ConfigError(f"the scale of Distillation must be positive, not {scale}")
         self.stored = StoredEmbeddings(corpus, model)
         self.teacher, self.scale = teacher, scale
+        self.trust_packages = tuple(trust_packages or ())
         self.reads_texts = teacher is not None
         self._loaded: EvaluationModel | None = None
 
@@ -94,5 +102,5 @@ class Distillation(Objective):
         if self._loaded is None:
             assert self.teacher is not None
             with torch.random.fork_rng():  # a resumed run loads it at another step, and must draw the same
-                self._loaded = open_model(self.teacher)
+                self._loaded = open_model(self.teacher, self.trust_packages)
         return self._loaded

@@ -29,6 +29,7 @@ def embed_corpus(
     chunk: int = 2048,
     retry: bool = False,
     dry_run: bool = False,
+    trust_package: tuple[str, ...] = (),
 ) -> None:
     """Embed the samples of a corpus with an image model, by the model's own transforms.
 
@@ -44,6 +45,7 @@ def embed_corpus(
         chunk: samples that are written at once; what a stopped run loses at most.
         retry: also try samples again that could not be read.
         dry_run: print the plan and write nothing.
+        trust_package: package of your own whose classes a checkpoint may name; repeat it for further ones.
 
     Raises:
         ConfigError: no such model, a condition that is none, or a number out of range.
@@ -54,7 +56,7 @@ def embed_corpus(
         raise ConfigError(f"--batch-size and --chunk must be at least 1, not {batch_size} and {chunk}")
     opened = Corpus(corpus)
     chosen = _chosen(opened, where)
-    extractor = load_extractor(model)
+    extractor = load_extractor(model, trust_package)
     _check(extractor, opened, {uid for uids in chosen.values() for uid in uids})
     task = EmbedTask(opened, extractor, chosen, chunk, batch_size)
     options = RunOptions(engine="inline", job_items=1, retry=retry, dry_run=dry_run)

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from voxtile.data.presets.base import SampleSource, described
 from voxtile.errors import ConfigError, PresetError
+from voxtile.trusted_packages import checked_packages
 
 
 class Extractor(Protocol):
@@ -52,19 +53,23 @@ HUBS: Mapping[str, str] = MappingProxyType(
 )
 
 
-def load_extractor(spec: str) -> Extractor:
+def load_extractor(spec: str, trust_packages: Sequence[str] = ()) -> Extractor:
     """Load a model by name; on a GPU where there is one.
 
+    Args:
+        spec: the name.
+        trust_packages: packages of one's own whose classes a checkpoint may name.
+
     Raises:
-        ConfigError: no such model, or a folder that holds none.
+        ConfigError: no such model, a folder that holds none, or a trusted package that is not installed.
         CheckpointError: its weights cannot be loaded safely.
         MissingExtraError: a library that it needs is not installed.
     """
-    path = Path(spec)
+    path, trusted = Path(spec), checked_packages(trust_packages)
     if path.is_dir():
         return _load("voxtile.stages.embed.hub:folder_extractor", path)
     if path.is_file():
-        return _load("voxtile.stages.embed.own:checkpoint_extractor", path)
+        return _load("voxtile.stages.embed.own:checkpoint_extractor", path, trusted)
     hub, colon, name = spec.partition(":")
     if not colon or hub not in HUBS or not name:
         known = ", ".join(f"{prefix}:NAME" for prefix in HUBS)
@@ -77,10 +82,10 @@ def short_name(path: Path, content: bytes) -> str:
     return f"{path.stem or path.name}-{hashlib.sha256(content).hexdigest()[:8]}"
 
 
-def _load(target: str, name: str | Path) -> Extractor:
+def _load(target: str, name: str | Path, *further: Sequence[str]) -> Extractor:
     module, _, function = target.partition(":")
-    make: Callable[[str | Path], Extractor] = getattr(importlib.import_module(module), function)
-    return make(name)
+    make: Callable[..., Extractor] = getattr(importlib.import_module(module), function)
+    return make(name, *further)
 
 
 _PICTURES = ("jpg", "png", "ref")

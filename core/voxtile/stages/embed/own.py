@@ -70,9 +70,9 @@ def checkpoint_name(path: str | Path) -> str:
     return f"{path.stem}-{digest.hexdigest()[:8]}"
 
 
-def checkpoint_extractor(path: str | Path) -> Extractor:
-    """A checkpoint of ours."""
-    return DualExtractor(checkpoint_name(path), load_model(str(path)))
+def checkpoint_extractor(path: str | Path, trust_packages: Sequence[str]) -> Extractor:
+    """A checkpoint of ours, which may name classes of trusted packages."""
+    return DualExtractor(checkpoint_name(path), load_model(str(path), trust_packages))
 
 
 def open_clip_extractor(name: str | Path) -> Extractor:

@@ -72,6 +72,7 @@ def ground(
     on: str | None = None,
     bands: str | None = None,
     modality: str | None = None,
+    trust_package: tuple[str, ...] = (),
 ) -> None:
     """Show where phrases are in an image.
 
@@ -107,6 +108,7 @@ def ground(
         bands: RED,GREEN,BLUE of a raster, for a model of pictures; by their usual names when left out.
         modality: DICOM modality (CT, MR, PT, …) of a NIfTI file, which does not say; where the model reads one alone,
             that is taken.
+        trust_package: package of your own whose classes a checkpoint may name; repeat it for further ones.
 
     Raises:
         ConfigError: no phrase, a value out of range, or a model that does not ground.
@@ -127,7 +129,7 @@ def ground(
         raise ConfigError(f"--overlap must be at least 0 and below 1, not {overlap}")
     flattening = Flattening(bands=tuple(part.strip() for part in bands.split(","))) if bands else Flattening()
     kind = kind_of(image)
-    loaded = load_model(model)
+    loaded = load_model(model, trust_package)
     shows = showing(loaded, method)
     kind = read_as(kind, image, loaded.preset)
     if bands and not (kind == "geotiff" and isinstance(loaded.preset, ImagePreset)):

@@ -23,6 +23,7 @@ from voxtile.corpus.writer import append_rows
 from voxtile.engine.task import Item, Outcome
 from voxtile.errors import ConfigError, CorpusError, InputError, PresetError
 from voxtile.listed_classes import hashed_name
+from voxtile.trusted_packages import checked_packages
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,6 +42,7 @@ def materialize_corpus(
     *,
     preset: str,
     references: Path | None = None,
+    trust_package: tuple[str, ...] = (),
     **run: Any,  # noqa: ANN401
 ) -> None:
     """Store every sample at the resolution that a preset asks for.
@@ -53,6 +55,7 @@ def materialize_corpus(
         out: folder of the derived corpus; the same command again adds what is new.
         preset: a YAML file or config name (medical/ct) with the preset, or its description in braces.
         references: folder whose files may be copied where samples are references to them.
+        trust_package: package of your own whose classes the preset's description may name; repeat it for further ones.
         run: how to run: workers, on_error, retry, dry_run, …
 
     Raises:
@@ -68,9 +71,10 @@ def materialize_corpus(
     if out.resolve().is_relative_to(corpus.resolve()) or corpus.resolve().is_relative_to(out.resolve()):
         raise ConfigError(f"'{out}' and '{corpus}' lie inside each other; name another folder for the derived corpus")
     options = RunOptions(**run)
-    description = preset_from_config(read_preset(preset)).to_config()
+    trusted = checked_packages(trust_package)
+    description = preset_from_config(read_preset(preset), trusted=trusted).to_config()
     task = MaterializeTask(str(corpus), json.dumps(description, sort_keys=True), json.dumps(_terms(corpus)))
-    task = replace(task, references=tuple(map(str, named_roots(references))))
+    task = replace(task, references=tuple(map(str, named_roots(references))), trusted=trusted)
     run_task(task, out, options, finish=lambda _: carry_tables(corpus, out)).raise_if_failed()
 
 
@@ -83,12 +87,14 @@ class MaterializeTask:
         preset: its description as JSON.
         terms: what the manifest repeats of the source: its first manifest's hash, licence and de-identification.
         references: folders that references may lead to; no part of the identity either.
+        trusted: top-level packages whose presets may be named beside those that are listed; no part of it either.
     """
 
     corpus: str
     preset: str
     terms: str
     references: tuple[str, ...] = ()
+    trusted: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -137,7 +143,7 @@ class MaterializeTask:
             return Outcome("dropped", "unfit-for-preset", refusal)
         source = StoredSample(Path(self.corpus), row)
         with only_references_in([Path(folder) for folder in self.references]):
-            derived = derive(_preset(self.preset), source)
+            derived = derive(_preset(self.preset, self.trusted), source)
         attributes = json.loads(row.get("attributes") or "{}") | {"materialized_from": row["sha256"]}
         columns = {key: value for key, value in row.items() if key not in _STORED} | dict(derived.columns)
         columns["attributes"] = json.dumps(attributes, sort_keys=True)
@@ -147,7 +153,7 @@ class MaterializeTask:
 
     def _refusal(self, row: Row) -> str | None:
         try:
-            _preset(self.preset).check([row])
+            _preset(self.preset, self.trusted).check([row])
         except PresetError as error:
             return str(error)
         return None
@@ -171,10 +177,10 @@ def _preview(source: StoredSample) -> npt.NDArray[np.uint8] | None:
 
 
 @cache
-def _preset(description: str) -> Preset:
+def _preset(description: str, trusted: tuple[str, ...]) -> Preset:
     from voxtile.data.presets.load import preset_from_config
 
-    return preset_from_config(json.loads(description))
+    return preset_from_config(json.loads(description), trusted=trusted)
 
 
 def _terms(corpus: Path) -> dict[str, Any]:

@@ -71,7 +71,15 @@ class ClipScorer:
         return scores
 
 
-def score_clip(corpus: Path, *, model: str, batch_size: int = 64, retry: bool = False, dry_run: bool = False) -> None:
+def score_clip(
+    corpus: Path,
+    *,
+    model: str,
+    batch_size: int = 64,
+    retry: bool = False,
+    dry_run: bool = False,
+    trust_package: tuple[str, ...] = (),
+) -> None:
     """Score captions by the cosine of their vector with that of their picture.
 
     The corpus must hold the pictures' vectors by the same model: voxtile embed CORPUS MODEL. Use the score in
@@ -83,6 +91,7 @@ def score_clip(corpus: Path, *, model: str, batch_size: int = 64, retry: bool = 
         batch_size: texts a batch.
         retry: also try again what failed.
         dry_run: print the plan and write nothing.
+        trust_package: package of your own whose classes a checkpoint may name; repeat it for further ones.
 
     Raises:
         ConfigError: no such model, one without texts, or the corpus has no vectors of it.
@@ -98,7 +107,7 @@ def score_clip(corpus: Path, *, model: str, batch_size: int = 64, retry: bool = 
     from voxtile.stages.embed.extractor import load_extractor
     from voxtile.stages.embed.own import DualExtractor
 
-    extractor = load_extractor(model)
+    extractor = load_extractor(model, trust_package)
     if not isinstance(extractor, DualExtractor):
         raise ConfigError(f"'{model}' embeds pictures only; a CLIP score needs a checkpoint or an open_clip model")
     name, _ = embedding_model(store, extractor.name, "--from clip")

@@ -108,6 +108,7 @@ def score_representatives(
     phrase_share: float = 0.5,
     most_similar: float = 0.95,
     seed: int = 0,
+    trust_package: tuple[str, ...] = (),
     **run: Any,  # noqa: ANN401
 ) -> None:
     """Choose the patches that stand for each slide, for describing or for looking at.
@@ -125,6 +126,7 @@ def score_representatives(
         phrase_share: share of the patches that phrases may find.
         most_similar: cosine similarity above which a patch is a near-copy of a chosen one and left out.
         seed: of the clustering.
+        trust_package: package of your own whose classes a checkpoint may name; repeat it for further ones.
         run: options of the run.
 
     Raises:
@@ -137,9 +139,10 @@ def score_representatives(
         raise ConfigError("--phrase-share must be in [0, 1] and --most-similar in (0, 1]")
     read_features(corpus, model, [])
     texts = _lines(phrases) if phrases else ()
+    vectors = _phrase_vectors(text_model or model, texts, trust_package)
     task = RepresentativeTask(
         corpus=str(corpus), model=model, count=count, clusters=clusters, phrase_share=phrase_share,
-        most_similar=most_similar, seed=seed, phrases=texts, phrase_vectors=_phrase_vectors(text_model or model, texts),
+        most_similar=most_similar, seed=seed, phrases=texts, phrase_vectors=vectors,
     )  # fmt: skip
     run_task(task, corpus, options).raise_if_failed()
 
@@ -154,12 +157,15 @@ def _patches(corpus: Path) -> pa.Table:
     return table.filter(pc.equal(table["kind"], "patch"))
 
 
-def _phrase_vectors(model: str, texts: tuple[str, ...]) -> tuple[tuple[float, ...], ...]:
+def _phrase_vectors(
+    model: str, texts: tuple[str, ...], trust_package: tuple[str, ...]
+) -> tuple[tuple[float, ...], ...]:
     if not texts:
         return ()
     from voxtile.inference.load import load_model  # torch, which workers do without
 
-    return tuple(tuple(row) for row in load_model(model).encode_texts(list(texts)).float().tolist())
+    vectors = load_model(model, trust_package).encode_texts(list(texts)).float()
+    return tuple(tuple(row) for row in vectors.tolist())
 
 
 def _lines(path: Path) -> tuple[str, ...]:

@@ -6,21 +6,19 @@ before it is read, aliases at their full size.
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from voxtile.errors import ConfigError
+from voxtile.errors import ConfigError, cause_of
 
 DEEPEST = 100  # levels; hand-written files have under ten, and the parsers of both formats stop near a thousand
 MOST_VALUES = 500_000  # that a YAML file may stand for, aliases followed; its reader takes some hundred bytes for each
 LONGEST = 16 * 2**20  # characters of YAML
 
-_FLAGS = ("-c", "--config")
 SafeLoader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -50,23 +48,21 @@ def check_yaml(text: str | bytes) -> None:
     _check_events(yaml.parse(text, Loader=SafeLoader))
 
 
-def check_config_files(argv: Sequence[str]) -> None:
-    """Hold the files that `-c` and `--config` name to the bounds, before the parser of the command line reads them.
+def load_config(path: Path) -> Any:  # noqa: ANN401 - whatever it holds
+    """Plain values of a config that a user names.
 
     Raises:
-        ConfigError: one exceeds them. What else is wrong with a file is the parser's to say.
+        ConfigError: there is no such file, or it is no YAML within the bounds; says at which line.
     """
-    for before, word in itertools.pairwise(("", *argv)):
-        flag, equals, value = word.partition("=")
-        name = word if before in _FLAGS else value if equals and flag in _FLAGS else None
-        if name is None or not Path(name).is_file():
-            continue
-        try:
-            check_yaml(Path(name).read_bytes())
-        except BoundsError as error:
-            raise ConfigError(f"the config '{name}' was not read: {error}") from None
-        except (OSError, yaml.YAMLError):
-            continue
+    try:
+        return load_yaml(path.read_text("utf-8"))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        said = ", ".join(part for part in (error.context, error.problem) if part)
+        raise ConfigError(f"config '{path}' is no YAML{where}: {said}; correct the file") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"config '{path}' cannot be read ({cause_of(error)}); name a YAML file") from error
 
 
 def load_json(text: str | bytes) -> Any:  # noqa: ANN401 - whatever it holds

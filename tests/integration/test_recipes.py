@@ -1,7 +1,6 @@
 """Every recipe of every domain through `voxtile build` with worker processes, on a small copy of its layout."""
 
 import csv
-import inspect
 import io
 import json
 import tarfile
@@ -19,7 +18,7 @@ from openpyxl import Workbook
 from PIL import Image
 
 from voxtile.cli.main import main
-from voxtile.cli.options import build_parser
+from voxtile.cli.signature import signature_of
 from voxtile.corpus.reader import Corpus
 from voxtile.domain import discover
 
@@ -320,18 +319,16 @@ def test_a_recipe_runs_in_worker_processes(tmp_path, name):
     assert set(corpus.ledger()["status"].to_pylist()) == {"used"}
 
 
-def run_options(command, name):
+def run_options(command):
     """Options of a command that its signature does not name: those of the run."""
-    function = command.load()
-    own = set(inspect.signature(function).parameters)
-    return {action.dest for action in build_parser(function, name)._actions} - own
+    return {parameter.name for parameter in signature_of(command).parameters if parameter.role == "run"}
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))
 def test_a_recipe_has_the_options_of_a_conversion(name):
-    wanted = run_options(CONVERTERS["nifti"], "convert nifti")
+    wanted = run_options(CONVERTERS["nifti"])
     assert {"workers", "engine", "retry", "dry_run", "on_error"} <= wanted
-    assert run_options(RECIPES[name], f"build {name}") == wanted
+    assert run_options(RECIPES[name]) == wanted
 
 
 # Recipe → (what the download lacks, the name of it that must be said); a pattern is a glob of files.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import difflib
-import inspect
 import os
 import signal
 import sys
@@ -98,29 +97,25 @@ def _dispatch(argv: list[str]) -> None:
     elif entry.takes_argv:
         _train([word, *rest])
     else:
-        if entry.section == MODEL:
-            _settle_threads(rest)
-        _call(entry.command, f"voxtile {word}", rest)
+        _call(entry.command, f"voxtile {word}", rest, prepare=_settle_threads if entry.section == MODEL else None)
 
 
-def _settle_threads(argv: list[str]) -> None:
-    if not {"-h", "--help"} & set(argv):
-        Command("voxtile.processors:settle_threads", "").load()()
+def _settle_threads() -> None:
+    from voxtile.processors import settle_threads
+
+    settle_threads()
 
 
 def _train(argv: list[str]) -> None:
-    _settle_threads(argv)
+    if not {"-h", "--help"} & set(argv):
+        _settle_threads()
     Command("voxtile.cli.lightning:main", "").load()(argv)
 
 
-def _call(command: Command, name: str, argv: list[str]) -> None:
-    function = command.load()
-    if not argv and not inspect.signature(function).parameters:
-        function()  # nothing to parse: answer without the parser
-        return
+def _call(command: Command, name: str, argv: list[str], *, prepare: Callable[[], None] | None = None) -> None:
     from voxtile.cli.options import call
 
-    call(command, name, argv)
+    call(command, name, argv, prepare=prepare)
 
 
 def _call_member(word: str, group: Group, argv: list[str]) -> None:

@@ -26,7 +26,8 @@ import pytest
 import yaml
 
 from voxtile.cli.main import main
-from voxtile.cli.options import build_parser
+from voxtile.cli.options import build_command
+from voxtile.cli.signature import imported_signature
 from voxtile.corpus.reader import Corpus
 from voxtile.domain import Command, Domain, discover
 from voxtile.listed_classes import listed_class, public_name
@@ -78,7 +79,7 @@ class DomainContract:
         for words, command in _commands(domain).items():
             function = command.load()
             assert command.help, f"{words} has no help"
-            assert build_parser(function, f"voxtile {words}")
+            assert build_command(imported_signature(command), f"voxtile {words}")
             text = inspect.getdoc(function) or ""
             for parameter in inspect.signature(function).parameters.values():
                 if parameter.kind is not parameter.VAR_KEYWORD:

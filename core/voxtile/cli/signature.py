@@ -1,0 +1,297 @@
+"""What a command takes, read from the text of its module: a help text or a typing error imports none of its code.
+
+Annotations and defaults are evaluated by themselves, with the names of their module that they use; constants and types
+of another module are read there likewise. Only the standard library is imported for it. A function that cannot be read
+in this way, such as a decorated one, is imported.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import importlib
+import importlib.util
+import inspect
+import sys
+import typing
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from docstring_parser import DocstringStyle, parse
+
+from voxtile.domain import Command
+
+Role: TypeAlias = Literal["argument", "arguments", "option", "run"]
+RUN_OPTIONS = "voxtile.engine.options:RunOptions"
+"""The class whose fields `**run` stands for."""
+MISSING = inspect.Parameter.empty
+
+
+class UnreadableError(Exception):
+    """The text of a module does not tell what a name is; importing it does."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One argument or option of a command.
+
+    Attributes:
+        name: in Python, with underscores.
+        role: argument (by its place), arguments (any number of them), option, or run: an option of how to run.
+        hint: its type.
+        default: `MISSING` where it has to be given.
+        help: what the docstring says of it.
+    """
+
+    name: str
+    role: Role
+    hint: Any
+    default: Any
+    help: str
+
+    @property
+    def is_option(self) -> bool:
+        """Whether it is given by name."""
+        return self.role in ("option", "run")
+
+    @property
+    def is_flag(self) -> bool:
+        """Whether it needs no value: `--dry-run`, `--no-dry-run`."""
+        return self.hint is bool
+
+    @property
+    def is_required(self) -> bool:
+        """Whether it has to be given."""
+        return self.default is MISSING and self.role != "arguments"
+
+    @property
+    def option(self) -> str:
+        """How it is written, e.g. `--batch-size`."""
+        return f"--{self.name.replace('_', '-')}"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a command takes.
+
+    Attributes:
+        paragraphs: what it does, in the words of its docstring.
+        parameters: in their order; those of `**run` last.
+    """
+
+    paragraphs: tuple[str, ...]
+    parameters: tuple[Parameter, ...]
+
+
+def signature_of(command: Command) -> Signature:
+    """Read what a command takes, without importing it where that is possible.
+
+    Raises:
+        ConfigError: it has to be imported and cannot be.
+    """
+    module, _, name = command.target.partition(":")
+    try:
+        return _signature(_read(module, name), *_read_run_options())
+    except UnreadableError:
+        return imported_signature(command)
+
+
+def imported_signature(command: Command) -> Signature:
+    """The same from the function itself.
+
+    Raises:
+        ConfigError: it cannot be imported.
+    """
+    function = command.load()
+    hints = typing.get_type_hints(function)
+    parameters = [p.replace(annotation=hints.get(p.name, Any)) for p in inspect.signature(function).parameters.values()]
+    return _signature((inspect.getdoc(function) or "", parameters), *_read_run_options())
+
+
+_Text: TypeAlias = tuple[str, Sequence[inspect.Parameter]]
+
+
+def _signature(function: _Text, run_text: str, run_fields: Sequence[inspect.Parameter]) -> Signature:
+    text, parameters = function
+    described = parse(text, DocstringStyle.GOOGLE)
+    found = [
+        Parameter(p.name, _role(p), p.annotation, p.default, help_)
+        for p, help_ in _with_help(text, parameters)
+        if p.kind is not p.VAR_KEYWORD
+    ]
+    if len(found) < len(parameters):
+        of_run = _with_help(run_text, run_fields)
+        found += [Parameter(p.name, "run", p.annotation, p.default, help_) for p, help_ in of_run]
+    body = "\n\n".join(part for part in (described.short_description, described.long_description) if part)
+    return Signature(tuple(" ".join(part.split()) for part in body.split("\n\n") if part.strip()), tuple(found))
+
+
+def _role(parameter: inspect.Parameter) -> Role:
+    if parameter.kind is parameter.VAR_POSITIONAL:
+        return "arguments"
+    return "option" if parameter.kind is parameter.KEYWORD_ONLY or parameter.default is not MISSING else "argument"
+
+
+def _with_help(text: str, parameters: Sequence[inspect.Parameter]) -> Iterator[tuple[inspect.Parameter, str]]:
+    said = {param.arg_name.lstrip("*"): param.description for param in parse(text, DocstringStyle.GOOGLE).params}
+    shared = {name.strip(): text for names, text in said.items() for name in names.split(",")}
+    for parameter in parameters:
+        yield parameter, " ".join((shared.get(parameter.name) or "").split())
+
+
+@cache
+def _read_run_options() -> _Text:
+    """The fields of the class of run options, as parameters."""
+    module, _, name = RUN_OPTIONS.partition(":")
+    names = _names(module)
+    node = names.definition(name)
+    if not isinstance(node, ast.ClassDef):
+        raise UnreadableError(RUN_OPTIONS)
+    fields = [
+        inspect.Parameter(
+            str(ast.unparse(field.target)),
+            inspect.Parameter.KEYWORD_ONLY,
+            annotation=names.hint(field.annotation),
+            default=MISSING if field.value is None else names.value(field.value),
+        )
+        for field in node.body
+        if isinstance(field, ast.AnnAssign)
+    ]
+    return ast.get_docstring(node) or "", fields
+
+
+def _read(module: str, name: str) -> _Text:
+    """Docstring and parameters of a function, from the text of its module."""
+    names = _names(module)
+    node = names.definition(name)
+    if not isinstance(node, ast.FunctionDef) or node.decorator_list:
+        raise UnreadableError(name)
+    return ast.get_docstring(node) or "", list(_parameters(node.args, names))
+
+
+def _parameters(given: ast.arguments, names: _Names) -> Iterator[inspect.Parameter]:
+    kinds = inspect.Parameter
+    by_place = [*given.posonlyargs, *given.args]
+    first = len(by_place) - len(given.defaults)
+    for index, one in enumerate(by_place):
+        kind = kinds.POSITIONAL_ONLY if index < len(given.posonlyargs) else kinds.POSITIONAL_OR_KEYWORD
+        yield names.parameter(one, kind, given.defaults[index - first] if index >= first else None)
+    if given.vararg is not None:
+        yield names.parameter(given.vararg, kinds.VAR_POSITIONAL, None)
+    for one, default in zip(given.kwonlyargs, given.kw_defaults, strict=True):
+        yield names.parameter(one, kinds.KEYWORD_ONLY, default)
+    if given.kwarg is not None:
+        yield kinds(given.kwarg.arg, kinds.VAR_KEYWORD)
+
+
+class _Names(dict[str, Any]):
+    """Names of a module, each evaluated when it is asked for."""
+
+    def __init__(self, module: str, path: Path) -> None:
+        super().__init__(__name__=module, __file__=str(path))
+        self._module = module
+        self._package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+        self._tree = ast.parse(path.read_text(encoding="utf-8"))
+
+    def parameter(self, node: ast.arg, kind: Any, default: ast.expr | None) -> inspect.Parameter:  # noqa: ANN401
+        """A parameter, its type and its default evaluated."""
+        hint = Any if node.annotation is None else self.hint(node.annotation)
+        value = MISSING if default is None else self.value(default)
+        return inspect.Parameter(node.arg, kind, annotation=hint, default=value)
+
+    def hint(self, node: ast.expr) -> Any:  # noqa: ANN401 - types have none of their own
+        """The type that an annotation is, also one in quotation marks."""
+        value = self.value(node)
+        return self.value(ast.parse(value, mode="eval").body) if isinstance(value, str) else value
+
+    def value(self, node: ast.expr) -> Any:  # noqa: ANN401 - whatever stands there
+        """What an expression of the module is.
+
+        Raises:
+            UnreadableError: it needs more than the standard library and other texts that can be read.
+        """
+        try:
+            code = compile(ast.Expression(node), self._module, "eval")
+            return eval(code, {"__builtins__": builtins}, self)
+        except UnreadableError:
+            raise
+        except Exception as error:  # the code of a plugin: anything can happen, and importing it says what
+            raise UnreadableError(ast.unparse(node)) from error
+
+    def __missing__(self, name: str) -> Any:  # noqa: ANN401 - as above
+        node = self.definition(name)
+        if isinstance(node, ast.expr):
+            value = self.value(node)
+        elif isinstance(node, ast.ImportFrom | ast.Import):
+            value = self._imported(node, name)
+        else:
+            raise KeyError(name)
+        self[name] = value
+        return value
+
+    def definition(self, name: str) -> ast.AST | None:
+        """Where the module binds a name: a function, a class, the expression assigned to it, or an import."""
+        found: ast.AST | None = None
+        for node in _statements(self._tree.body):
+            if isinstance(node, ast.Assign | ast.AnnAssign):
+                found = (node.value or found) if name in map(ast.unparse, _targets(node)) else found
+            elif name in _bound_by(node):
+                found = node
+        return found
+
+    def _imported(self, node: ast.Import | ast.ImportFrom, name: str) -> Any:  # noqa: ANN401 - as above
+        found = next(alias for alias in node.names if _bound(alias) == name)
+        if isinstance(node, ast.Import):
+            module = found.name if found.asname else name
+            if not _is_standard(module):
+                raise UnreadableError(module)
+            return importlib.import_module(module)
+        module = importlib.util.resolve_name("." * node.level + (node.module or ""), self._package)
+        if _is_standard(module):
+            return getattr(importlib.import_module(module), found.name)
+        return _names(module)[found.name]
+
+
+def _bound_by(node: ast.stmt) -> Sequence[str]:
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return [_bound(alias) for alias in node.names]
+    return [node.name] if isinstance(node, ast.FunctionDef | ast.ClassDef) else []
+
+
+def _targets(node: ast.Assign | ast.AnnAssign) -> list[ast.expr]:
+    return node.targets if isinstance(node, ast.Assign) else [node.target]
+
+
+def _is_standard(module: str) -> bool:
+    return module.partition(".")[0] in sys.stdlib_module_names
+
+
+def _bound(alias: ast.alias) -> str:
+    """The name that an import binds."""
+    return alias.asname or alias.name.partition(".")[0]
+
+
+def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+    """Statements of a module, also those that are for type checkers alone."""
+    for node in body:
+        yield node
+        if isinstance(node, ast.If):
+            yield from _statements(node.body)
+
+
+@cache
+def _names(module: str) -> _Names:
+    top, *rest = module.split(".")
+    spec = importlib.util.find_spec(top)
+    if spec is None or spec.origin is None:
+        raise UnreadableError(module)
+    path = Path(spec.origin)
+    for part in rest:
+        package = path.parent / part / "__init__.py"
+        path = package if package.is_file() else path.with_name(f"{part}.py")
+    if path.suffix != ".py" or not path.is_file():
+        raise UnreadableError(module)
+    return _Names(module, path)

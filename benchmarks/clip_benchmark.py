@@ -64,8 +64,8 @@ def ours(folder):
     from voxtile.corpus.reader import Corpus
     from voxtile.corpus.records import Sample
     from voxtile.corpus.writer import JobWriter, new_corpus
-    from voxtile.evaluation.command import evaluate_model
-    from voxtile.evaluation.kinds.zero_shot.run import Options
+    from voxtile.evaluation.options import Options
+    from voxtile.evaluation.run import evaluate_model
     from voxtile.inference.load import load_model
 
     about = json.loads((folder / "about.json").read_text())

@@ -21,8 +21,8 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.data.presets.volume import VolumePreset
-from voxtile.evaluation.command import evaluate_model, report
-from voxtile.evaluation.kinds.zero_shot.run import Options
+from voxtile.evaluation.options import Options
+from voxtile.evaluation.run import evaluate_model, report
 from voxtile.evaluation.tasks.file import load_task
 
 TASK = "medical/ct-findings"

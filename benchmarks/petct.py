@@ -52,7 +52,8 @@ def config_with(roles: tuple[str, ...], folder: Path) -> Path:
 def scores_of(folder: Path, name: str, corpus: str) -> Any:
     """The task's result for the newest checkpoint of a run."""
     from voxtile.corpus.reader import Corpus
-    from voxtile.evaluation.kinds.zero_shot.run import Options, run_task
+    from voxtile.evaluation.kinds.zero_shot.run import run_task
+    from voxtile.evaluation.options import Options
     from voxtile.evaluation.tasks.file import load_task
     from voxtile.inference.load import load_model
 

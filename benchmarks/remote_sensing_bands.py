@@ -25,7 +25,8 @@ import yaml
 from voxtile.corpus.reader import Corpus
 from voxtile.data.phantom import PhantomSpec, phantom_corpus
 from voxtile.domain import resolve
-from voxtile.evaluation.kinds.zero_shot.run import Options, TaskResult, run_task
+from voxtile.evaluation.kinds.zero_shot.run import TaskResult, run_task
+from voxtile.evaluation.options import Options
 from voxtile.evaluation.tasks.file import load_task
 from voxtile.inference.load import load_model
 

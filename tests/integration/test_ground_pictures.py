@@ -21,7 +21,8 @@ from voxtile.data.presets.volume import VolumePreset
 from voxtile.errors import ConfigError
 from voxtile.inference import load
 from voxtile.inference.similarity.model import SimilarityModel
-from voxtile.models.rgb_pictures import Flattening, flattened
+from voxtile.models.flattening import Flattening
+from voxtile.models.rgb_pictures import flattened
 
 PLAIN = {"mean": (0.0,) * 3, "std": (1.0,) * 3}
 

@@ -15,9 +15,9 @@ from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.data.presets.image import ImagePreset
 from voxtile.data.presets.volume import VolumePreset
 from voxtile.evaluation import command
-from voxtile.evaluation.command import evaluate_model
 from voxtile.evaluation.kinds.probe.task import ProbeTask
-from voxtile.evaluation.kinds.zero_shot.run import Options
+from voxtile.evaluation.options import Options
+from voxtile.evaluation.run import evaluate_model
 from voxtile.evaluation.tasks.file import load_task
 
 UNITS, SIDE = 96, 16

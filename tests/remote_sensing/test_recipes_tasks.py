@@ -13,7 +13,7 @@ from torch.nn import functional
 from voxtile.corpus.reader import Corpus
 from voxtile.data.presets.image import ImagePreset
 from voxtile.evaluation.kinds.retrieval.run import run_retrieval
-from voxtile.evaluation.kinds.zero_shot.run import Options
+from voxtile.evaluation.options import Options
 from voxtile.evaluation.tasks.file import load_task
 from voxtile_remote_sensing.domain import domain
 from voxtile_remote_sensing.landcover.legend import load_legend

@@ -18,11 +18,10 @@ from voxtile.api.model import Model, load_model
 from voxtile.api.wording import said_in_python
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError
-from voxtile.evaluation.command import checked_options, evaluate_model, report
-from voxtile.evaluation.compat.apply import checked as checked_protocols
-from voxtile.evaluation.figures.robustness import checked as checked_changes
+from voxtile.evaluation.options import checked_options
 from voxtile.evaluation.results import Evaluation, prepare_folder
-from voxtile.evaluation.scorers import checked_scorers
+from voxtile.evaluation.run import evaluate_model, report
+from voxtile.evaluation.tasks.choices import checked_changes, checked_protocols, checked_scorers
 from voxtile.evaluation.tasks.file import load_task
 from voxtile.evaluation.terminal import print_evaluation
 
@@ -141,7 +140,7 @@ def evaluate(
         options = replace(
             checked_options(split, batch_size, bootstrap, seed),
             compat=checked_protocols(_listed("compat", compat)),
-            robustness=tuple(checked_changes(_listed("robustness", robustness))),
+            robustness=checked_changes(_listed("robustness", robustness)),
             subgroups=_listed("subgroups", subgroups),
             scorers=checked_scorers(_listed("scorers", scorers)),
             allow_leakage=allow_leakage,

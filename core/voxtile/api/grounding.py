@@ -21,8 +21,9 @@ from voxtile.data.presets.roles import StudyReader
 from voxtile.data.regions.masks import joined_mask, nodata_regions
 from voxtile.grounding.windows import ground_sample
 from voxtile.inference.similarity.model import SimilarityModel
+from voxtile.models.flattening import Flattening
 from voxtile.models.protocol import EvaluationModel, GroundingModel
-from voxtile.models.rgb_pictures import Flattening, flattened_preset
+from voxtile.models.rgb_pictures import flattened_preset
 from voxtile.stages.ground.command import showing
 from voxtile.stages.ground.slides import ground_slide
 from voxtile.stages.ground.studies import ground_studies

@@ -24,11 +24,12 @@ from voxtile.api.wording import said_in_python
 from voxtile.data.presets.base import Preset, SampleSource
 from voxtile.data.presets.roles import StudyReader, not_a_study
 from voxtile.errors import ConfigError
-from voxtile.evaluation.kinds.zero_shot.scores import embed_texts, normalised
+from voxtile.evaluation.inputs.texts import embed_texts, normalised
 from voxtile.inference import load
 from voxtile.inference.similarity.method import Method
+from voxtile.models.flattening import Flattening
 from voxtile.models.protocol import EvaluationModel
-from voxtile.models.rgb_pictures import Flattening, SlicePooledModel, SlicePreset, flattened_preset
+from voxtile.models.rgb_pictures import SlicePooledModel, SlicePreset, flattened_preset
 
 Picture: TypeAlias = str | os.PathLike[str] | npt.NDArray[Any] | Image.Image | Sample
 """A file or folder, an array, a PIL picture, or a sample of a corpus."""

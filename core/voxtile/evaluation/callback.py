@@ -10,8 +10,9 @@ import lightning.pytorch as pl
 from voxtile.console import output
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError
-from voxtile.evaluation.command import checked_options, evaluate_model, report
+from voxtile.evaluation.options import checked_options
 from voxtile.evaluation.results import Evaluation, prepare_folder
+from voxtile.evaluation.run import evaluate_model, report
 from voxtile.evaluation.tasks.file import load_task
 from voxtile.inference.load import from_module
 from voxtile.training.module import ContrastiveModule

@@ -127,10 +127,7 @@ def named_apart(names: Sequence[str], specs: Sequence[str]) -> list[str]:
 
 
 def _headline(result: Result, model: str) -> Row | None:
-    rows = result.headlines(model)
-    return next(
-        (rows[name] for name in ("auroc", "mean_recall", "dice") if name in rows), next(iter(rows.values()), None)
-    )
+    return next(iter(result.headlines(model).values()), None)
 
 
 def _control(result: Result, head: Row | None, kind: ScoreKind) -> Row | None:

@@ -22,8 +22,7 @@ from torch import Tensor, nn
 
 from voxtile.errors import ConfigError
 from voxtile.evaluation.inputs.encode import PairLogits
-from voxtile.evaluation.kinds.zero_shot.scores import Prompts
-from voxtile.evaluation.scorers import LATE_INTERACTION, MATCHING, checked_scorers
+from voxtile.evaluation.tasks.choices import LATE_INTERACTION, MATCHING, checked_scorers
 from voxtile.inference.load import EncoderModel
 from voxtile.models.protocol import EvaluationModel
 from voxtile.objectives.generative.cross_attention import require_tokens
@@ -171,7 +170,7 @@ class PairScores:
         return torch.cat(made, 1) if made else torch.zeros(2, 0, dtype=torch.float64)
 
 
-def prompt_scores(model: EvaluationModel, prompts: Prompts, names: Sequence[str]) -> PairLogits | None:
+def prompt_scores(model: EvaluationModel, prompts: Sequence[str], names: Sequence[str]) -> PairLogits | None:
     """What scores images with the prompts of a task; None where nothing is asked for.
 
     Raises:
@@ -180,7 +179,7 @@ def prompt_scores(model: EvaluationModel, prompts: Prompts, names: Sequence[str]
     scores = PairScores(model, names)
     if not scores:
         return None
-    texts, count = scores.of_texts(prompts.texts), len(prompts.texts)
+    texts, count = scores.of_texts(prompts), len(prompts)
 
     def logits(images: Tensor) -> dict[str, npt.NDArray[np.float64]]:
         image, text = torch.arange(len(images)).repeat_interleave(count), torch.arange(count).repeat(len(images))

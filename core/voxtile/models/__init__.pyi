@@ -1,5 +1,6 @@
 from .cached import StoredImageTower as StoredImageTower
 from .dual import DualEncoder as DualEncoder
+from .flattening import Flattening as Flattening
 from .grounding_decoder import GroundingDecoder as GroundingDecoder
 from .hub.monai import MonaiTower as MonaiTower
 from .hub.openclip import OpenClipImage as OpenClipImage
@@ -18,7 +19,6 @@ from .image.wavelet import WaveletTower as WaveletTower
 from .protocol import EvaluationModel as EvaluationModel
 from .protocol import GroundingModel as GroundingModel
 from .rgb_pictures import BandsPreset as BandsPreset
-from .rgb_pictures import Flattening as Flattening
 from .rgb_pictures import SlicePreset as SlicePreset
 from .study import Dates as Dates
 from .study import GatedAttention as GatedAttention

@@ -23,50 +23,24 @@ from voxtile.data.presets.base import BasePreset, Preset, SampleSource, describe
 from voxtile.data.presets.image import ImagePreset
 from voxtile.data.presets.tile import band_names
 from voxtile.errors import ConfigError, PresetError
+from voxtile.models.flattening import Flattening
 from voxtile.models.protocol import EvaluationModel
 
-SLICES = 16
 SOFT_TISSUE = (-160.0, 240.0)
 """Window of CT where none is asked for: level 40, width 400 HU."""
-RED_GREEN_BLUE = ("red|B04|B4|SR_B4", "green|B03|B3|SR_B3", "blue|B02|B2|SR_B2")
-"""Names of bands: plain, Sentinel-2's, and Landsat 8's and 9's."""
 REFLECTANCE = (0.0, 0.3)
 _PERCENTILES, _SPREAD = (0.5, 99.5), (2.0, 98.0)
 _AT_ONCE = 64  # slices
 
 
-@dataclass(frozen=True)
-class Flattening:
-    """How volumes and tiles become pictures.
-
-    Attributes:
-        slices: of a volume.
-        window: (low, high) in the volume's units; None for soft tissue in HU, else percentiles of the volume.
-        bands: three names, red, green and blue; `B04|red` takes the first that a tile has.
-    """
-
-    slices: int = SLICES
-    window: tuple[float, float] | None = None
-    bands: tuple[str, ...] = RED_GREEN_BLUE
-
-    def __post_init__(self) -> None:
-        if self.slices < 1:
-            raise ConfigError(f"--slices must be at least 1, not {self.slices}")
-        if self.window is not None and not (len(self.window) == 2 and self.window[0] < self.window[1]):
-            raise ConfigError(f"--window must be two numbers, low below high, not {self.window}")
-        if len(self.bands) != 3:
-            raise ConfigError(f"--bands must name three bands (red, green, blue), not {len(self.bands)}")
-
-    def note(self, preset: Preset) -> str:
-        """What was done for a preset of this module, as a sentence; nothing for others."""
-        if isinstance(preset, SlicePreset):
-            window = (
-                "a window by units" if self.window is None else f"the window {self.window[0]:g} to {self.window[1]:g}"
-            )
-            return f"a model of pictures on volumes: mean over {self.slices} axial slices, {window}"
-        if isinstance(preset, BandsPreset):
-            return f"a model of pictures on tiles: the bands {', '.join(self.bands)} as red, green and blue"
-        return ""
+def flattening_note(how: Flattening, preset: Preset) -> str:
+    """What was done for a preset of this module, as a sentence; nothing for others."""
+    if isinstance(preset, SlicePreset):
+        window = "a window by units" if how.window is None else f"the window {how.window[0]:g} to {how.window[1]:g}"
+        return f"a model of pictures on volumes: mean over {how.slices} axial slices, {window}"
+    if isinstance(preset, BandsPreset):
+        return f"a model of pictures on tiles: the bands {', '.join(how.bands)} as red, green and blue"
+    return ""
 
 
 def flattened(model: EvaluationModel, metas: Sequence[Mapping[str, Any]], how: Flattening) -> EvaluationModel:

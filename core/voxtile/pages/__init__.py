@@ -9,16 +9,15 @@ from __future__ import annotations
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 
-def page_environment(package: str | None = None, *, escape: bool = True) -> Environment:
-    """Templates of a package in its folder `templates`, beside those that all pages share.
+def page_environment(*packages: str, escape: bool = True) -> Environment:
+    """Templates of packages, each in its folder `templates`, beside those that all pages share.
 
     Numbers get their commas by the filter `number`.
 
     Args:
-        package: such as `voxtile.stages.inspect`; None for the shared ones alone.
+        packages: such as `voxtile.stages.inspect`; of templates of one name the first package's counts.
         escape: for HTML; false for text.
     """
-    packages = [package] if package else []
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(name, "templates") for name in (*packages, __name__)]),
         autoescape=escape,

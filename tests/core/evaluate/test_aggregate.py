@@ -8,10 +8,10 @@ import torch
 from scipy.special import expit, softmax
 
 from voxtile.errors import EvaluationError
-from voxtile.evaluation.figures.decisions import model_scores, with_best_count
 from voxtile.evaluation.inputs.aggregate import aggregate, attended, top_mean
 from voxtile.evaluation.inputs.encode import Encoded
 from voxtile.evaluation.inputs.units import Units
+from voxtile.evaluation.kinds.zero_shot.model_scores import model_scores, with_best_count
 from voxtile.evaluation.kinds.zero_shot.scores import embed_prompts
 from voxtile.evaluation.tasks.file import parse_task
 from voxtile.evaluation.tasks.task import Averaging

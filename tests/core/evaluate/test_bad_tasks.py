@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from voxtile.errors import VoxtileError
-from voxtile.evaluation.command import evaluate_model
-from voxtile.evaluation.kinds.zero_shot.run import Options
+from voxtile.evaluation.options import Options
+from voxtile.evaluation.run import evaluate_model
 from voxtile.evaluation.tasks.file import load_task
 
 QUICK = Options(batch_size=16, replicates=100)

@@ -11,7 +11,7 @@ from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError, EvaluationError
 from voxtile.evaluation.callback import EvaluateCallback
-from voxtile.evaluation.command import checked_options
+from voxtile.evaluation.options import checked_options
 from voxtile.evaluation.results import prepare_folder, write_text
 
 

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from voxtile.cli.main import main
-from voxtile.evaluation.command import checked_options, evaluate_model, report
 from voxtile.evaluation.comparison.compare import holm
 from voxtile.evaluation.comparison.delong import delong
 from voxtile.evaluation.kinds.zero_shot.run import TaskResult
+from voxtile.evaluation.options import checked_options
+from voxtile.evaluation.run import evaluate_model, report
 
 
 def by_definition(labels, first, second):

@@ -11,8 +11,8 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, p
 
 from voxtile.errors import ConfigError
 from voxtile.evaluation.compat import clip_benchmark, ct_clip, plip, pooling
-from voxtile.evaluation.compat.apply import checked
 from voxtile.evaluation.figures.metrics import average_precision
+from voxtile.evaluation.tasks.choices import checked_protocols as checked
 
 
 def test_the_corner_threshold_is_the_one_that_the_published_loop_finds():

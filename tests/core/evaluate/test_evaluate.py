@@ -13,8 +13,8 @@ from sklearn import metrics as sk
 
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import EvaluationError, PresetError
-from voxtile.evaluation.command import evaluate_model, report
-from voxtile.evaluation.kinds.zero_shot.run import Options
+from voxtile.evaluation.options import Options
+from voxtile.evaluation.run import evaluate_model, report
 
 QUICK = Options(batch_size=16, replicates=100)
 COLUMNS = {"task", "model", "kind", "metric", "average", "class", "value", "low", "high", "n", "positives"}

@@ -13,8 +13,8 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.errors import ConfigError, EvaluationError
-from voxtile.evaluation.command import evaluate_model, report
-from voxtile.evaluation.kinds.zero_shot.run import Options
+from voxtile.evaluation.options import Options
+from voxtile.evaluation.run import evaluate_model, report
 from voxtile.evaluation.tasks.file import load_task
 
 TASK = "kind: caption-factuality\ncaptions: [template, rewrite]\n"

@@ -8,9 +8,10 @@ from torch.nn import functional
 from voxtile.data.presets.image import ImagePreset
 from voxtile.data.presets.volume import VolumePreset
 from voxtile.errors import ConfigError, PresetError
-from voxtile.evaluation.command import evaluate_model
-from voxtile.evaluation.kinds.zero_shot.run import Options
-from voxtile.models.rgb_pictures import SOFT_TISSUE, Flattening, flattened
+from voxtile.evaluation.options import Options
+from voxtile.evaluation.run import evaluate_model
+from voxtile.models.flattening import Flattening
+from voxtile.models.rgb_pictures import SOFT_TISSUE, flattened
 
 
 class GreyModel:

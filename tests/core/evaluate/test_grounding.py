@@ -17,9 +17,10 @@ from voxtile.corpus.records import Mask, Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.data.presets.volume import VolumePreset
 from voxtile.errors import ConfigError, EvaluationError
-from voxtile.evaluation.command import checked_options, evaluate_model, report
 from voxtile.evaluation.figures.rows import find_row
 from voxtile.evaluation.kinds.grounding.overlap import PartsOf, answer, extent, shown_parts
+from voxtile.evaluation.options import checked_options
+from voxtile.evaluation.run import evaluate_model, report
 from voxtile.evaluation.tasks.file import load_task
 
 NAMES = ("nodule", "effusion", "fracture")

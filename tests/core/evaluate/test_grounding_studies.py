@@ -14,9 +14,10 @@ from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.data.presets.study import RoleVolume, StudyPreset
 from voxtile.data.presets.volume import VolumePreset
 from voxtile.errors import ConfigError, EvaluationError
-from voxtile.evaluation.command import checked_options, evaluate_model, report
 from voxtile.evaluation.figures.rows import find_row
 from voxtile.evaluation.kinds.grounding.figures import METRICS
+from voxtile.evaluation.options import checked_options
+from voxtile.evaluation.run import evaluate_model, report
 from voxtile.evaluation.tasks.file import load_task
 
 GRIDS = {"CT": ((12, 16, 16), 2.0), "PT": ((8, 10, 10), 3.0)}

@@ -8,9 +8,9 @@ import pytest
 from voxtile.cli.main import main
 from voxtile.data.seen_samples import TrainingMarks, uid_mark
 from voxtile.errors import EvaluationError
-from voxtile.evaluation.command import evaluate_model
-from voxtile.evaluation.kinds.zero_shot.run import Options
+from voxtile.evaluation.options import Options
 from voxtile.evaluation.provenance import check_leakage
+from voxtile.evaluation.run import evaluate_model
 from voxtile.inference.load import from_module, load_model
 from voxtile.training.checkpoint import AtomicCheckpointIO
 

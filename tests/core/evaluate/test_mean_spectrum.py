@@ -11,9 +11,9 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.data.presets.tile import TilePreset
-from voxtile.evaluation.command import evaluate_model
 from voxtile.evaluation.figures.baselines import SPECTRUM, SimpleFeatures
-from voxtile.evaluation.kinds.zero_shot.run import Options
+from voxtile.evaluation.options import Options
+from voxtile.evaluation.run import evaluate_model
 
 BANDS = ("B02", "B03", "B04", "B08", "B11")
 CLASSES = ("water", "maize", "striped")  # striped has maize's mean and another texture

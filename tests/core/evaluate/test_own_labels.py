@@ -10,9 +10,10 @@ import yaml
 
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import EvaluationError
-from voxtile.evaluation.command import checked_options, evaluate_model
 from voxtile.evaluation.inputs.labels import LabelSource, label_source
 from voxtile.evaluation.inputs.units import select_units
+from voxtile.evaluation.options import checked_options
+from voxtile.evaluation.run import evaluate_model
 from voxtile.evaluation.tasks.file import load_task, parse_task
 from voxtile.words.names import name_key, spelling_key
 

@@ -11,12 +11,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from voxtile.errors import ConfigError, EvaluationError
-from voxtile.evaluation.command import evaluate_model, report
 from voxtile.evaluation.inputs.units import Units
 from voxtile.evaluation.kinds.probe.abmil import Bags, fit_attention
 from voxtile.evaluation.kinds.probe.regression import PENALTIES, WITHOUT_VALIDATION, Split, fit_probe
 from voxtile.evaluation.kinds.probe.subsets import share_of_subjects, shots_of_classes
-from voxtile.evaluation.kinds.zero_shot.run import Options
+from voxtile.evaluation.options import Options
+from voxtile.evaluation.run import evaluate_model, report
 from voxtile.evaluation.tasks.file import load_task
 
 QUICK = Options(batch_size=16, replicates=100)

@@ -13,7 +13,8 @@ from voxtile.corpus.records import Mask, Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.data.presets.tile import TilePreset
 from voxtile.errors import ConfigError, EvaluationError
-from voxtile.evaluation.command import checked_options, evaluate_model, report
+from voxtile.evaluation.options import checked_options
+from voxtile.evaluation.run import evaluate_model, report
 from voxtile.evaluation.tasks.file import load_task
 
 SIZE = 48

@@ -20,14 +20,14 @@ from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.data.presets.image import ImagePreset
 from voxtile.errors import ConfigError, EvaluationError
-from voxtile.evaluation.command import evaluate_model, report
 from voxtile.evaluation.inputs.units import Units
 from voxtile.evaluation.kinds.retrieval import ranking
 from voxtile.evaluation.kinds.retrieval.pairs import Pairs, read_pairs
 from voxtile.evaluation.kinds.retrieval.questions import image_to_text, joined_questions, shown_others, text_to_image
 from voxtile.evaluation.kinds.retrieval.ranking import Questions, find_both, find_places
 from voxtile.evaluation.kinds.retrieval.task import RetrievalTask
-from voxtile.evaluation.kinds.zero_shot.run import Options
+from voxtile.evaluation.options import Options
+from voxtile.evaluation.run import evaluate_model, report
 from voxtile.evaluation.tasks.file import load_task
 
 CUTOFFS = (1, 5, 10)

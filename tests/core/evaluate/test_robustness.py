@@ -8,9 +8,9 @@ import torch
 from voxtile.data.presets.tile import TilePreset
 from voxtile.data.presets.volume import VolumePreset
 from voxtile.errors import ConfigError
-from voxtile.evaluation.command import evaluate_model
-from voxtile.evaluation.figures.robustness import changed_images, changes
-from voxtile.evaluation.kinds.zero_shot.run import Options
+from voxtile.evaluation.inputs.robustness import changed_images, changes
+from voxtile.evaluation.options import Options
+from voxtile.evaluation.run import evaluate_model
 from voxtile.evaluation.tasks.file import parse_task
 
 PLAIN = VolumePreset(shape=(8, 8, 8))

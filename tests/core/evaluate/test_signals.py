@@ -16,11 +16,11 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.errors import ConfigError
-from voxtile.evaluation.command import evaluate_model, report
 from voxtile.evaluation.figures.baselines import SimpleFeatures
-from voxtile.evaluation.figures.robustness import changes
-from voxtile.evaluation.kinds.zero_shot.run import Options
-from voxtile.evaluation.report.examples import planes
+from voxtile.evaluation.inputs.robustness import changes
+from voxtile.evaluation.options import Options
+from voxtile.evaluation.report.pictures import planes
+from voxtile.evaluation.run import evaluate_model, report
 
 LENGTH = 64
 TASK = """

@@ -13,9 +13,10 @@ from voxtile.corpus.records import Mask, Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.data.presets.volume import VolumePreset
 from voxtile.errors import ConfigError, CorpusError, PresetError
-from voxtile.evaluation.command import checked_options, evaluate_model, report
 from voxtile.evaluation.figures.rows import find_row
 from voxtile.evaluation.kinds.grounding.similarity import best_proposal, quantile_cuts
+from voxtile.evaluation.options import checked_options
+from voxtile.evaluation.run import evaluate_model, report
 from voxtile.evaluation.tasks.file import load_task
 from voxtile.inference.load import EncoderModel
 from voxtile.models.dual import DualEncoder

@@ -16,8 +16,8 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, append_rows, new_corpus
 from voxtile.data.presets.image import ImagePreset
-from voxtile.evaluation.command import evaluate_model, report
-from voxtile.evaluation.kinds.zero_shot.run import Options
+from voxtile.evaluation.options import Options
+from voxtile.evaluation.run import evaluate_model, report
 
 CLASSES = ("red", "green", "blue")
 QUICK = Options(replicates=100, batch_size=32)

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from voxtile.evaluation.figures.baselines import SimpleFeatures
-from voxtile.evaluation.figures.decisions import model_scores
 from voxtile.evaluation.inputs.encode import encode_split
 from voxtile.evaluation.inputs.units import Units
+from voxtile.evaluation.kinds.zero_shot.model_scores import model_scores
 from voxtile.evaluation.kinds.zero_shot.scores import embed_prompts
 from voxtile.evaluation.tasks.task import Averaging, EvaluationTask, TaskClass, Wording
 

@@ -8,7 +8,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from voxtile.errors import EvaluationError
-from voxtile.evaluation.figures.subgroups import group_names, subgroup_figures
+from voxtile.evaluation.figures.subgroups import subgroup_figures
+from voxtile.evaluation.inputs.groups import group_names
 from voxtile.evaluation.inputs.units import Units
 
 
@@ -71,7 +72,7 @@ def test_figures_are_those_of_the_part_and_refused_under_ten_positives():
     found = {
         part.group: part
         for part in subgroup_figures(
-            "sex", names, units(120), labels, {"m": scores}, ["nodule"], replicates=100, seed=0
+            "sex", names, units(120).subjects, labels, {"m": scores}, ["nodule"], replicates=100, seed=0
         )
     }
     assert found["F"].value == pytest.approx(roc_auc_score(labels[:100, 0], scores[:100, 0]), abs=1e-12)

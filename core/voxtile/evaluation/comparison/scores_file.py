@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from voxtile.corpus.drafts import draft
 from voxtile.errors import EvaluationError
 from voxtile.evaluation.figures.baselines import TRIVIALS
-from voxtile.evaluation.kinds.zero_shot.run import TaskResult
+from voxtile.evaluation.result import ClassScores, Result
 from voxtile.evaluation.results import Evaluation
 
 NAME = "scores.parquet"
@@ -33,7 +33,8 @@ SCHEMA = pa.schema(
 
 def score_tables(evaluation: Evaluation) -> pa.Table | None:
     """The scores of all tasks with classes; None where there is none."""
-    tables = [table for result in evaluation.results if isinstance(result, TaskResult) for table in _tables(result)]
+    found = [(result, result.class_scores()) for result in evaluation.results]
+    tables = [table for result, scores in found if scores is not None for table in _tables(result, scores)]
     return pa.concat_tables(tables) if tables else None
 
 
@@ -81,19 +82,19 @@ def read_scores(report: Path) -> pa.Table:
     return table
 
 
-def _tables(result: TaskResult) -> Iterator[pa.Table]:
+def _tables(result: Result, found: ClassScores) -> Iterator[pa.Table]:
     units, count = result.units, len(result.units)
-    for model, scores in result.scores.items():
-        for column, item in enumerate(result.task.reported):
+    for model, scores in found.by_model.items():
+        for column, name in enumerate(found.classes):
             yield pa.table(
                 {
                     "task": pa.repeat(result.task.name, count),
                     "split": pa.repeat(result.split, count),
                     "model": pa.repeat(model, count),
-                    "class": pa.repeat(item.name, count),
+                    "class": pa.repeat(name, count),
                     "unit": pa.array(units.names, pa.string()),
                     "subject": pa.array(units.subjects.tolist(), pa.string()),
-                    "label": pa.array(result.labels[:, column], pa.int8()),
+                    "label": pa.array(found.labels[:, column], pa.int8()),
                     "score": pa.array(scores[:, column], pa.float64()),
                 },
                 schema=SCHEMA,

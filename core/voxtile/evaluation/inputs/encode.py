@@ -15,8 +15,8 @@ from torch import Tensor
 from voxtile.corpus.acquisition_time import days_since_latest, moment
 from voxtile.errors import EvaluationError
 from voxtile.evaluation.figures.baselines import SimpleFeatures
+from voxtile.evaluation.inputs.texts import normalised
 from voxtile.evaluation.inputs.units import Units
-from voxtile.evaluation.kinds.zero_shot.scores import normalised
 from voxtile.models.protocol import EvaluationModel
 
 Loader: TypeAlias = Callable[[Sequence[str]], Iterable[tuple[Sequence[str], Tensor]]]

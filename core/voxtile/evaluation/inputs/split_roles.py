@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -38,11 +37,7 @@ def units_by_role(splits: Mapping[str, Units], split: str, seed: int) -> dict[st
 
 def sizes(units: Mapping[str, Units], split: str) -> dict[str, dict[str, int]]:
     """Units and subjects by the name of the split."""
-    return {
-        split if role == "reported" else role: {"units": len(part), "subjects": len(np.unique(part.subjects))}
-        for role, part in units.items()
-        if role != split
-    }
+    return {split if role == "reported" else role: part.size for role, part in units.items() if role != split}
 
 
 def role_images(

@@ -38,6 +38,11 @@ class Units:
     def __len__(self) -> int:
         return len(self.names)
 
+    @property
+    def size(self) -> dict[str, int]:
+        """How many `units` and `subjects` there are."""
+        return {"units": len(self), "subjects": len(np.unique(self.subjects))}
+
     def whole(self) -> Units:
         """Each unit as its own only sample, by the name of its first."""
         return replace(self, uids=self.names, owner=np.arange(len(self), dtype=np.int64))

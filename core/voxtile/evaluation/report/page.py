@@ -5,29 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import singledispatch
 from pathlib import Path
-from typing import TypeAlias
+
+from jinja2 import Environment
+from markupsafe import Markup
 
 from voxtile.evaluation.figures.rows import Row, metric_title
 from voxtile.evaluation.joint import SummaryTable
-from voxtile.evaluation.kinds.factuality.run import FactualityResult
-from voxtile.evaluation.kinds.grounding.run import GroundingResult
-from voxtile.evaluation.kinds.grounding.section import GroundingSection, grounding_section
-from voxtile.evaluation.kinds.neighbours.run import NeighboursResult
-from voxtile.evaluation.kinds.probe.run import ProbeResult
-from voxtile.evaluation.kinds.referring.run import ReferringResult
-from voxtile.evaluation.kinds.referring.section import ReferringSection, referring_section
-from voxtile.evaluation.kinds.retrieval.run import RetrievalResult
-from voxtile.evaluation.kinds.retrieval.section import RetrievalSection, retrieval_section
-from voxtile.evaluation.kinds.zero_shot.run import TaskResult
-from voxtile.evaluation.kinds.zero_shot.section import Source, Strip, TaskSection, strip_of, task_section
-from voxtile.evaluation.report.lines import LinesSection, factuality_section, neighbours_section, probe_section
-from voxtile.evaluation.result import Result
+from voxtile.evaluation.report.section import Section, Source, Strip, strip_of
 from voxtile.evaluation.results import Evaluation, write_text
+from voxtile.evaluation.tasks.kind import task_kind
 from voxtile.pages import page_environment
-
-Section: TypeAlias = TaskSection | RetrievalSection | GroundingSection | LinesSection | ReferringSection
 
 
 @dataclass(frozen=True)
@@ -36,7 +24,16 @@ class ModelPart:
 
     evaluation: Evaluation
     title: str
-    tasks: list[Section]
+    tasks: Sequence[Section]
+
+    @property
+    def html(self) -> Markup:
+        """The sections, each filled in by the templates of its kind."""
+        return Markup("\n").join(self._filled(task) for task in self.tasks)
+
+    def _filled(self, task: Section) -> Markup:
+        template = _environment(task_kind(task.result.task.kind).templates).get_template(task.template)
+        return Markup(template.render(task=task, part=self, evaluation=self.evaluation))  # escaped by the template
 
 
 def write_page(evaluations: Sequence[Evaluation], table: SummaryTable, out: Path) -> Path:
@@ -53,7 +50,30 @@ def page(evaluations: Sequence[Evaluation], table: SummaryTable) -> str:
         evaluations: one a model, on the same tasks.
         table: of them.
     """
-    environment = page_environment("voxtile.evaluation.report")
+    parts = [_part(number, evaluation, len(evaluations)) for number, evaluation in enumerate(evaluations)]
+    first, tasks = evaluations[0], [task for part in parts for task in part.tasks]
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            evaluation=first,
+            parts=parts,
+            tasks=tasks,
+            limits=list(dict.fromkeys(limit for task in tasks for limit in task.limits)),
+            table=table,
+            strips=[_table_strip(table, column) for column in range(len(table.tasks))],
+            provenance=first.provenance,
+            models=[
+                (e.provenance["model"], json.dumps(e.provenance["preset"], indent=2, ensure_ascii=False))
+                for e in evaluations
+            ],
+        )
+    )
+
+
+def _environment(package: str | None = None) -> Environment:
+    """Templates of a kind's package, and of the report."""
+    environment = page_environment(*([package] if package else []), "voxtile.evaluation.report")
     environment.filters |= {
         "figure": figure,
         "interval": interval,
@@ -61,72 +81,19 @@ def page(evaluations: Sequence[Evaluation], table: SummaryTable) -> str:
         "metric": metric_title,
         "best": is_best,
     }
-    parts = [_part(number, evaluation, len(evaluations)) for number, evaluation in enumerate(evaluations)]
-    first = evaluations[0]
-    return environment.get_template("page.html.j2").render(
-        evaluation=first,
-        parts=parts,
-        tasks=[task for part in parts for task in part.tasks],
-        table=table,
-        strips=[_table_strip(table, column) for column in range(len(table.tasks))],
-        provenance=first.provenance,
-        models=[
-            (e.provenance["model"], json.dumps(e.provenance["preset"], indent=2, ensure_ascii=False))
-            for e in evaluations
-        ],
-    )
+    return environment
 
 
 def _part(number: int, evaluation: Evaluation, count: int) -> ModelPart:
-    sections = [_section(result, evaluation) for result in evaluation.results]
+    sections: list[Section] = [task_kind(r.task.kind).section(evaluation, r) for r in evaluation.results]
     if number:
-        sections = [replace(section, anchor=f"m{number + 1}-{section.anchor}") for section in sections]
+        sections = [replace(section, prefix=f"m{number + 1}-") for section in sections]
     return ModelPart(evaluation, evaluation.model if count > 1 else "", sections)
 
 
 def _table_strip(table: SummaryTable, column: int) -> Strip:
     rows = [line.cells[column].row for line in table.lines]
     return strip_of([row.low for row in rows if row is not None and row.low is not None])
-
-
-@singledispatch
-def _section(result: Result, evaluation: Evaluation) -> Section:
-    raise NotImplementedError(f"nothing shows a {type(result).__name__}")
-
-
-@_section.register
-def _(result: TaskResult, evaluation: Evaluation) -> Section:
-    return task_section(evaluation, result)
-
-
-@_section.register
-def _(result: GroundingResult, evaluation: Evaluation) -> Section:
-    return grounding_section(result)
-
-
-@_section.register
-def _(result: ReferringResult, evaluation: Evaluation) -> Section:
-    return referring_section(result)
-
-
-@_section.register
-def _(result: FactualityResult, evaluation: Evaluation) -> Section:
-    return factuality_section(result)
-
-
-@_section.register
-def _(result: RetrievalResult, evaluation: Evaluation) -> Section:
-    return retrieval_section(result)
-
-
-@_section.register
-def _(result: ProbeResult, evaluation: Evaluation) -> Section:
-    return probe_section(result)
-
-
-@_section.register
-def _(result: NeighboursResult, evaluation: Evaluation) -> Section:
-    return neighbours_section(result)
 
 
 def figure(row: Row | None) -> str:

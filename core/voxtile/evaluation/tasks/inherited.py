@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from voxtile.evaluation.kinds.grounding.task import GROUNDING_KINDS
 from voxtile.evaluation.tasks.place import Place
 from voxtile.evaluation.tasks.task import EvaluationTask, Task
 
@@ -28,7 +27,7 @@ def task_of(place: Place, task: Mapping[str, Any], load: Callable[[str], Task]) 
     if not name:
         raise place.error("needs the key 'of': the task whose classes and labels it takes, e.g. medical/ct-findings")
     of = load(name)
-    if not isinstance(of, EvaluationTask) or of.kind in GROUNDING_KINDS:
+    if not isinstance(of, EvaluationTask) or not of.lends_classes:
         raise place.at("of").error(f"'{name}' is a task of the kind {of.kind}; name a zero-shot task, with classes")
     return of
 

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, get_args
+from typing import ClassVar, Literal, TypeAlias
 
-Kind: TypeAlias = Literal[
-    "zero-shot-multilabel",
-    "zero-shot-singlelabel",
-    "retrieval",
-    "image-retrieval",
-    "linear-probe",
-    "few-shot",
-    "grounding",
-    "caption-factuality",
-    "referring",
-    "similarity-segmentation",
-]
 Unit: TypeAlias = Literal["sample", "study"]
 Uncertain: TypeAlias = Literal["ignore", "positive", "negative"]
 Averaged: TypeAlias = Literal["embeddings", "scores"]
 Aggregated: TypeAlias = Literal["embeddings", "scores", "top-k", "attention"]
 Polarity: TypeAlias = Literal["present", "absent"]
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
+SHARED_KEYS = ("name", "title", "about", "kind", "unit", "split", "scheme", "where")
+"""Keys that the file of every task may have."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +84,7 @@ class Task:
     Attributes:
         name: e.g. `medical/ct-findings`.
         title: one line for people.
-        kind: what is asked.
+        kind: what is asked, as the entry point of the kind is called.
         unit: what is scored: a sample, or a study (all its samples together).
         where: SQL condition over the `samples` table, or None for all.
         split: the split that is reported unless the command says otherwise.
@@ -105,7 +94,7 @@ class Task:
 
     name: str
     title: str
-    kind: Kind
+    kind: str
     unit: Unit
     where: str | None = None
     split: str = "test"
@@ -118,6 +107,7 @@ class EvaluationTask(Task):
     """A task with classes, as read from YAML: multi-label by present/absent pairs, or single-label by class prompts.
 
     Attributes:
+        lends_classes: other tasks may take its classes and labels, by their key `of`.
         classes: in the order of the file.
         templates: each with one `{}` that takes the wording.
         positive: in a binary single-label task the class whose score is reported, else None.
@@ -125,10 +115,12 @@ class EvaluationTask(Task):
         averaging: the order of averaging.
         fact_head_ensemble: also report the mean of the contrastive score and the fact head's.
         robustness: changes of the images under which the model is tried again
-            (`voxtile.evaluation.figures.robustness`).
-        subgroups: properties by which figures are split (`voxtile.evaluation.figures.subgroups`).
+            (`voxtile.evaluation.inputs.robustness`).
+        subgroups: properties by which figures are split (`voxtile.evaluation.inputs.groups`).
         scorers: what also scores images with prompts, by the tokens of both (`voxtile.evaluation.pair_scores`).
     """
+
+    lends_classes: ClassVar[bool] = True
 
     classes: tuple[TaskClass, ...]
     templates: tuple[str, ...] = ("{}",)

@@ -29,8 +29,9 @@ from voxtile.data.regions.masks import joined_mask, nodata_regions
 from voxtile.errors import ConfigError
 from voxtile.grounding.windows import ground_sample
 from voxtile.inference.similarity.model import SimilarityModel
+from voxtile.models.flattening import Flattening
 from voxtile.models.protocol import EvaluationModel, GroundingModel
-from voxtile.models.rgb_pictures import Flattening, flattened_preset
+from voxtile.models.rgb_pictures import flattened_preset
 from voxtile.stages.ground.files import WRITERS, Found
 from voxtile.stages.ground.pictures import write_pictures
 from voxtile.stages.ground.slides import ground_slide, write_overlay, write_qupath

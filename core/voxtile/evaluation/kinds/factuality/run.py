@@ -25,7 +25,7 @@ from voxtile.evaluation.figures.metrics import Floats
 from voxtile.evaluation.figures.rows import Row, ScoreKind
 from voxtile.evaluation.inputs.units import Units, chosen, select_units
 from voxtile.evaluation.kinds.factuality.task import FactualityTask
-from voxtile.evaluation.kinds.zero_shot.run import Options
+from voxtile.evaluation.options import Options
 from voxtile.evaluation.result import Result
 from voxtile.models.protocol import EvaluationModel
 
@@ -94,8 +94,7 @@ def run_factuality(model: EvaluationModel, corpus: Corpus, task: FactualityTask,
         rows=tuple(rows),
         notes=(f"no figure: fewer than {MINIMUM} subjects have a caption",) if few else (),
         units=units,
-        sizes={split: {"units": len(units), "subjects": len(np.unique(units.subjects))}},
-        penalty=None,
+        sizes={split: units.size},
         differences=tuple(d for d in [table.difference(own, mixed)] if d is not None),
         images=CorpusImages(corpus, model.preset, [], options.batch_size),
         counts=dict(zip(kinds.tolist(), counts.tolist(), strict=True)),

@@ -28,7 +28,7 @@ from voxtile.evaluation.kinds.grounding.overlap import Mask, answer, extent
 from voxtile.evaluation.kinds.grounding.similarity import answers_of, shown_by_similarity
 from voxtile.evaluation.kinds.grounding.task import GroundingTask
 from voxtile.evaluation.kinds.grounding.thresholds import Judged, Thresholds, choose_cuts, choose_parts
-from voxtile.evaluation.kinds.zero_shot.run import Options
+from voxtile.evaluation.options import Options
 from voxtile.evaluation.result import Result
 from voxtile.evaluation.tasks.task import TaskClass
 from voxtile.inference.similarity.model import SimilarityModel
@@ -281,7 +281,6 @@ def run_grounding(model: EvaluationModel, corpus: Corpus, task: GroundingTask, o
         notes=(*skipped, *source.source_notes, *notes),
         units=units["reported"],
         sizes=sizes(used, split),
-        penalty=None,
         differences=tuple(d for d in [table.difference(model.name, BLIND)] if d is not None),
         images=images,
         thresholds=thresholds,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from voxtile.evaluation.figures.figures import Difference
 from voxtile.evaluation.figures.rows import Row, ScoreKind, find_row
 from voxtile.evaluation.kinds.grounding.figures import HEADLINE, METRICS
 from voxtile.evaluation.kinds.grounding.run import BLIND, POINTS, GroundingResult, Shown
-from voxtile.evaluation.kinds.zero_shot.section import UNIT_NAMES, Source, Strip
-from voxtile.evaluation.report.examples import jpeg_uri
+from voxtile.evaluation.report.pictures import jpeg_uri
+from voxtile.evaluation.report.section import Section, Source
 from voxtile.grounding.outlines import outlined
 
 _TITLES = {
@@ -46,25 +45,18 @@ class Overlay:
     uri: str
 
 
-@dataclass(frozen=True)
-class GroundingSection:
+@dataclass(frozen=True, kw_only=True)
+class GroundingSection(Section):
     """Everything that the template needs of one grounding task."""
 
     result: GroundingResult
-    anchor: str
-    unit: str
-    units: str
-    sources: list[Source]
     metrics: list[tuple[str, str]]
     mean: PhraseLine
     lines: list[PhraseLine]
-    strip: Strip
-    difference: Difference | None
     overlays: list[Overlay]
     points: list[tuple[str, Row | None]]
     template: str = "grounding.html.j2"
     labelled: bool = True
-    has_head: bool = False
 
     @property
     def headline(self) -> Row | None:
@@ -80,17 +72,12 @@ def grounding_section(result: GroundingResult) -> GroundingSection:
         ("shuffled", result.models[0]),
     )
     sources = [Source(kind, model, kind, *_LABELS[kind]) for kind, model in kinds]
-    unit, units = UNIT_NAMES[result.task.unit]
     return GroundingSection(
         result=result,
-        anchor=result.task.name.replace("/", "-"),
-        unit=unit,
-        units=units,
         sources=sources,
         metrics=[(metric, _TITLES[metric]) for metric in METRICS],
         mean=PhraseLine("Mean of all", _rows(result, sources, None)),
         lines=[PhraseLine(item.title, _rows(result, sources, item.name)) for item in result.task.classes],
-        strip=Strip(0.0),
         difference=next(iter(result.differences), None),
         overlays=[_overlay(result, item) for item in result.shown],
         points=[

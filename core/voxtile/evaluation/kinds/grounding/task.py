@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+from voxtile.evaluation.kinds.zero_shot.task import CLASSES_KEYS, class_fields
 from voxtile.evaluation.tasks.place import Place, shown
 from voxtile.evaluation.tasks.task import EvaluationTask
 from voxtile.inference.similarity.method import METHODS, Method
 
-GROUNDING_KEYS = ("overlap", "least_extent", "regions_source", "method", "proposals")
+GROUNDING_KEYS = (*CLASSES_KEYS, "overlap", "least_extent", "regions_source", "method", "proposals")
 COMPETING = "similarity-segmentation"
 """Kind of task in which every place belongs to one class."""
-
-GROUNDING_KINDS = ("grounding", COMPETING)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +29,8 @@ class GroundingTask(EvaluationTask):
         regions_source: only regions whose source begins with one of these are the truth; all where empty. What reports
             suggest (`suv-mentions`) may train a model and never judges one.
     """
+
+    lends_classes: ClassVar[bool] = False
 
     overlap: float = 0.3
     least_extent: int = 4
@@ -48,12 +49,21 @@ class GroundingTask(EvaluationTask):
         return True
 
 
-def grounding_fields(place: Place, task: Mapping[str, Any]) -> dict[str, Any]:
-    """What the YAML of a grounding task says for itself.
+def parse_grounding(place: Place, task: Mapping[str, Any], shared: Mapping[str, Any]) -> GroundingTask:
+    """The task of a file whose `kind` is `grounding` or `similarity-segmentation`.
+
+    Args:
+        place: of the file, for error messages.
+        task: the file's mapping.
+        shared: the fields that all tasks have.
 
     Raises:
-        ConfigError: a value out of range.
+        ConfigError: there are no classes, or a value out of range.
     """
+    return GroundingTask(**shared, **class_fields(place, task, multilabel=False), **_own_fields(place, task))
+
+
+def _own_fields(place: Place, task: Mapping[str, Any]) -> dict[str, Any]:
     overlap, extent = task.get("overlap", 0.3), task.get("least_extent", 4)
     if isinstance(overlap, bool) or not isinstance(overlap, int | float) or not 0 < overlap <= 1:
         raise place.at("overlap").error(f"expected a number above 0 and at most 1, found {shown(overlap)}")
@@ -64,8 +74,8 @@ def grounding_fields(place: Place, task: Mapping[str, Any]) -> dict[str, Any]:
     proposals = place.choice(task, "proposals", ("oracle", "regions"), None) if "proposals" in task else None
     if proposals and (method is None or competing):
         raise place.at("proposals").error("proposals are chosen by similarity in tasks of kind grounding; set 'method'")
-    shared = {"overlap": float(overlap), "least_extent": extent, "regions_source": _sources(place, task)}
-    return shared | {"method": method, "proposals": proposals is not None}
+    fields = {"overlap": float(overlap), "least_extent": extent, "regions_source": _sources(place, task)}
+    return fields | {"method": method, "proposals": proposals is not None}
 
 
 def _sources(place: Place, task: Mapping[str, Any]) -> tuple[str, ...]:

@@ -8,19 +8,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from voxtile.corpus.reader import Corpus
-from voxtile.data.presets.roles import StudyReader
 from voxtile.errors import EvaluationError
-from voxtile.evaluation.figures.baselines import EXAMPLES, SimpleFeatures, permutations
+from voxtile.evaluation.figures.baselines import permutations
 from voxtile.evaluation.figures.bootstrap import MINIMUM, Interval, SubjectBootstrap, logit_interval, normal_interval
 from voxtile.evaluation.figures.figures import Difference, LabelMatrix
 from voxtile.evaluation.figures.metrics import Floats
 from voxtile.evaluation.figures.rows import Row, ScoreKind
-from voxtile.evaluation.inputs.encode import unit_embeddings
+from voxtile.evaluation.inputs.embedded import embed_units
 from voxtile.evaluation.inputs.labels import label_source
-from voxtile.evaluation.inputs.split_roles import encode_roles, role_images, sizes
 from voxtile.evaluation.inputs.units import require_units, select_units
 from voxtile.evaluation.kinds.neighbours.ranking import (
     average_precision_at,
@@ -30,8 +27,7 @@ from voxtile.evaluation.kinds.neighbours.ranking import (
     shared_classes,
 )
 from voxtile.evaluation.kinds.neighbours.task import NeighboursTask
-from voxtile.evaluation.kinds.zero_shot.run import Options
-from voxtile.evaluation.kinds.zero_shot.scores import normalised
+from voxtile.evaluation.options import Options
 from voxtile.evaluation.result import Result
 from voxtile.models.protocol import EvaluationModel
 
@@ -80,38 +76,28 @@ def run_neighbours(model: EvaluationModel, corpus: Corpus, task: NeighboursTask,
     split = options.split or task.split
     splits = select_units(corpus, task)
     require_units(splits, split, task)
-    units = {"reported": splits[split]}
     _, source = label_source(corpus, replace(task.of, name=task.name))
-    labels = source.labels(units["reported"])
-    images = role_images(model.preset, corpus, task, units, options.batch_size)
-    if isinstance(model.preset, StudyReader):
-        units = {role: part.whole() for role, part in units.items()}
-    subjects = units["reported"].subjects
-    features = SimpleFeatures(torch.stack([images.image(uid) for uid in units["reported"].uids[:EXAMPLES]]))
-    encoded = encode_roles(model, task, units, images, features)["reported"]
-    assert encoded.embeddings is not None
+    labels = source.labels(splits[split])
+    seen = embed_units(model, corpus, task, splits[split], batch_size=options.batch_size)
+    subjects = seen.units.subjects
     search = _Search(task, labels, subjects, options)
     if not len(search.queries):
         raise EvaluationError(
             f"task '{task.name}': no {task.unit} of '{split}' shares a positive class with one of another subject"
         )
-    shown = unit_embeddings(encoded.embeddings, encoded.units)
-    simple = encoded.simple.astype(np.float64)
-    thumbnails = normalised((simple - simple.mean(axis=0)) / np.maximum(simple.std(axis=0), 1e-6))
-    rows = search.rows(model.name, "model", [search.found(shown)])
-    rows += search.rows(NAME, "trivial", [search.found(thumbnails)])
+    rows = search.rows(model.name, "model", [search.found(seen.embeddings)])
+    rows += search.rows(NAME, "trivial", [search.found(seen.thumbnails)])
     orders = permutations(subjects, seed=options.seed)
-    rows += search.rows(model.name, "shuffled", [search.found(shown[order]) for order in orders])
+    rows += search.rows(model.name, "shuffled", [search.found(seen.embeddings[order]) for order in orders])
     return NeighboursResult(
         task=task,
         split=split,
         rows=tuple(rows),
         notes=(*source.notes, *search.notes()),
-        units=units["reported"],
-        sizes=sizes(units, split),
-        penalty=None,
+        units=seen.units,
+        sizes={split: seen.units.size},
         differences=tuple(d for d in [search.difference(model.name)] if d is not None),
-        images=images,
+        images=seen.images,
         models=(model.name, NAME),
         queries=len(search.queries),
     )

@@ -27,8 +27,9 @@ from voxtile.evaluation.kinds.probe.abmil import Bags, fit_attention
 from voxtile.evaluation.kinds.probe.regression import Fitted, Split, fit_probe
 from voxtile.evaluation.kinds.probe.subsets import Integers, share_of_subjects, shots_of_classes
 from voxtile.evaluation.kinds.probe.task import ProbeTask
-from voxtile.evaluation.kinds.zero_shot.run import Options, figure_table
+from voxtile.evaluation.kinds.zero_shot.run import figure_table
 from voxtile.evaluation.notes import evidence_notes, nothing_to_report
+from voxtile.evaluation.options import Options
 from voxtile.evaluation.result import Result
 from voxtile.models.protocol import EvaluationModel
 
@@ -134,7 +135,6 @@ def run_probe(model: EvaluationModel, corpus: Corpus, task: ProbeTask, options: 
         notes=(*source.notes, *notes, *probe.notes),
         units=units["reported"],
         sizes=sizes(units, split),
-        penalty=None,
         differences=tuple(
             found
             for b in probe.budgets

@@ -21,7 +21,7 @@ from voxtile.evaluation.kinds.referring.figures import ShareTable
 from voxtile.evaluation.kinds.referring.questions import Question, Questions, picture_shapes
 from voxtile.evaluation.kinds.referring.task import ReferringTask
 from voxtile.evaluation.kinds.retrieval.examples import length_of
-from voxtile.evaluation.kinds.zero_shot.run import Options
+from voxtile.evaluation.options import Options
 from voxtile.evaluation.result import Result
 from voxtile.grounding.boxes import Box, best_part, overlap, rotated_box, upright_box
 from voxtile.grounding.windows import ground_sample
@@ -181,7 +181,6 @@ def _reported(
         notes=notes,
         units=units["reported"],
         sizes=sizes(dict(units), split),
-        penalty=None,
         differences=() if difference is None else (difference,),
         images=asker.images,
         cut=cut,

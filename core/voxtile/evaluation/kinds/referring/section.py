@@ -10,13 +10,12 @@ from PIL import Image, ImageDraw
 
 from voxtile.corpus.codecs import decode_picture
 from voxtile.data.presets.tile import band_names
-from voxtile.evaluation.figures.figures import Difference
 from voxtile.evaluation.figures.rows import Row, ScoreKind
 from voxtile.evaluation.kinds.grounding.run import BLIND
 from voxtile.evaluation.kinds.referring.run import ReferringResult, ShownBox
-from voxtile.evaluation.kinds.zero_shot.section import UNIT_NAMES, Source, Strip
-from voxtile.evaluation.report.examples import jpeg_uri
-from voxtile.evaluation.report.lines import Line
+from voxtile.evaluation.report.lines import Line, LinesSection
+from voxtile.evaluation.report.pictures import jpeg_uri
+from voxtile.evaluation.report.section import Source
 from voxtile.grounding.boxes import Box
 
 _LABELS = {
@@ -39,30 +38,13 @@ class BoxPicture:
     uri: str
 
 
-@dataclass(frozen=True)
-class ReferringSection:
+@dataclass(frozen=True, kw_only=True)
+class ReferringSection(LinesSection):
     """Everything that the template needs of one task of referring expressions."""
 
     result: ReferringResult
-    anchor: str
-    unit: str
-    units: str
-    sources: list[Source]
-    headline_title: str
-    tables: list[tuple[str, list[Line]]]
-    reading: str
-    strip: Strip
-    difference: Difference | None
     pictures: list[BoxPicture]
     template: str = "referring.html.j2"
-    labelled: bool = False
-    ranks: bool = True
-    has_head: bool = False
-
-    @property
-    def headline(self) -> Row | None:
-        """The model's share of right boxes."""
-        return self.tables[0][1][0].rows["model"]
 
 
 def referring_section(result: ReferringResult) -> ReferringSection:
@@ -72,15 +54,11 @@ def referring_section(result: ReferringResult) -> ReferringSection:
     lines += [Line(name.capitalize(), _rows(result, precision, name)) for name in result.task.groups]
     others = {f"rotated_{precision}": "Rotated boxes", "box_iou": "Mean overlap", "pointing": "Peak in the box"}
     lines += [Line(title, _rows(result, metric, None)) for metric, title in others.items()]
-    unit, units = UNIT_NAMES[result.task.unit]
     kinds: tuple[tuple[ScoreKind, str], ...] = (
         ("model", result.models[0]), ("trivial", BLIND), ("shuffled", result.models[0])
     )  # fmt: skip
     return ReferringSection(
         result=result,
-        anchor=result.task.name.replace("/", "-"),
-        unit=unit,
-        units=units,
         sources=[Source(kind, model, kind, *_LABELS[kind]) for kind, model in kinds],
         headline_title=f"Expressions whose box is right ({precision})",
         tables=[("Which boxes are right", lines)],
@@ -89,7 +67,6 @@ def referring_section(result: ReferringResult) -> ReferringSection:
             f"union). It is that of the best part of the mask from a probability of {result.cut:g} on, which the "
             "validation split chose."
         ),
-        strip=Strip(0.0),
         difference=next(iter(result.differences), None),
         pictures=[_picture(result, shown) for shown in result.shown],
     )

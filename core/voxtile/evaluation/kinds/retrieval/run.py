@@ -17,6 +17,7 @@ from voxtile.evaluation.figures.metrics import Floats
 from voxtile.evaluation.figures.rows import Row
 from voxtile.evaluation.inputs.encode import unit_embeddings
 from voxtile.evaluation.inputs.split_roles import encode_roles, role_images, sizes, units_by_role
+from voxtile.evaluation.inputs.texts import embed_texts
 from voxtile.evaluation.inputs.units import Units, require_units, select_units
 from voxtile.evaluation.kinds.retrieval.counting import Integers
 from voxtile.evaluation.kinds.retrieval.examples import Example, pick_examples
@@ -37,8 +38,7 @@ from voxtile.evaluation.kinds.retrieval.ranking import Places, Questions, find_b
 from voxtile.evaluation.kinds.retrieval.reranking import Candidates, TokenPairs, first_pairs, reordered
 from voxtile.evaluation.kinds.retrieval.task import RetrievalTask
 from voxtile.evaluation.kinds.retrieval.words import NAME, WordScores, word_scores
-from voxtile.evaluation.kinds.zero_shot.run import Options
-from voxtile.evaluation.kinds.zero_shot.scores import embed_texts
+from voxtile.evaluation.options import Options
 from voxtile.evaluation.pair_scores import PairScores
 from voxtile.evaluation.result import Result
 from voxtile.models.protocol import EvaluationModel
@@ -80,8 +80,9 @@ class RetrievalResult(Result):
         return {"captions": self.captions, "different_captions": self.texts}
 
     def headlines(self, model: str) -> dict[str, Row]:
-        """Strict recalls of the model and their mean, for the logger."""
-        rows = (row for row in self.rows if row.model == model and row.kind == "model")
+        """Mean of the strict recalls of the model, then each of them, for the logger."""
+        own = [row for row in self.rows if row.model == model and row.kind == "model"]
+        rows = sorted(own, key=lambda row: row.metric != MEAN)
         named = {row.metric if row.metric == MEAN else f"{row.class_name}/{row.metric}": row for row in rows
                  if (row.class_name or "").endswith("strict")}  # fmt: skip
         return {name.replace("/strict", ""): row for name, row in named.items()}

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from voxtile.evaluation.figures.figures import Difference
 from voxtile.evaluation.figures.rows import Row, ScoreKind
 from voxtile.evaluation.kinds.retrieval.examples import Example
 from voxtile.evaluation.kinds.retrieval.figures import MEAN
 from voxtile.evaluation.kinds.retrieval.questions import DIRECTIONS, RULES, Direction
 from voxtile.evaluation.kinds.retrieval.run import RetrievalResult
-from voxtile.evaluation.kinds.zero_shot.section import UNIT_NAMES, Source, Strip
-from voxtile.evaluation.report.examples import jpeg_uri, picture
-from voxtile.evaluation.scorers import LATE_INTERACTION, MATCHING
+from voxtile.evaluation.report.pictures import jpeg_uri, picture
+from voxtile.evaluation.report.section import Section, Source
+from voxtile.evaluation.tasks.choices import LATE_INTERACTION, MATCHING
 
 _TITLES = {"text-to-image": "Which image does the caption describe?", "image-to-text": "Which caption fits the image?"}
 _LABELS = {
@@ -22,6 +22,11 @@ _LABELS = {
     "trivial": ("Trivial baseline", "words that go with a thumbnail, by ridge regression on the training split"),
     "shuffled": ("Shuffled images", "every image stands for one of another subject; this is chance"),
 }
+_LIMIT = (
+    "Not search in the world.",
+    "Recall depends on how many images and captions there are to choose from: twice as many make the same model look "
+    "worse. The bootstrap draws queries and leaves the gallery as it is.",
+)
 
 
 @dataclass(frozen=True)
@@ -42,27 +47,25 @@ class Shot:
     found: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class RetrievalSection:
+@dataclass(frozen=True, kw_only=True)
+class RetrievalSection(Section):
     """Everything that the template needs of one retrieval task."""
 
     result: RetrievalResult
-    anchor: str
-    unit: str
-    units: str
-    sources: list[Source]
     mean: dict[str, dict[str, Row | None]]
     directions: list[tuple[str, list[RecallLine]]]
-    strip: Strip
-    difference: Difference | None
     shots: list[tuple[str, list[Shot]]]
     template: str = "retrieval.html.j2"
-    labelled: bool = False
 
     @property
     def headline(self) -> Row | None:
         """Mean recall of the model where only the own pair counts."""
         return self.mean["strict"]["model"]
+
+    @property
+    def limits(self) -> Sequence[tuple[str, str]]:
+        """What recall among those that were there does not prove."""
+        return [_LIMIT]
 
 
 def retrieval_section(result: RetrievalResult) -> RetrievalSection:
@@ -73,16 +76,11 @@ def retrieval_section(result: RetrievalResult) -> RetrievalSection:
         sources.append(Source(scorer, name, "model", *_LABELS[scorer]))
     sources += [_source("trivial", name) for name in result.models[1:]]
     sources.append(_source("shuffled", result.models[0]))
-    unit, units = UNIT_NAMES[result.task.unit]
     return RetrievalSection(
         result=result,
-        anchor=result.task.name.replace("/", "-"),
-        unit=unit,
-        units=units,
         sources=sources,
         mean={rule: _rows(result, sources, MEAN, rule) for rule in RULES},
         directions=[(_TITLES[direction], _lines(result, sources, direction)) for direction in DIRECTIONS],
-        strip=Strip(0.0),
         difference=next(iter(result.differences), None),
         shots=[
             (_TITLES[direction], [_shot(result, e) for e in result.examples if e.direction == direction])

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from voxtile.evaluation.scorers import scorers_of
+from voxtile.evaluation.tasks.choices import scorers_of
 from voxtile.evaluation.tasks.place import Place, shown
 from voxtile.evaluation.tasks.task import Task
 

@@ -17,8 +17,8 @@ from sklearn.linear_model import RidgeCV
 from sklearn.preprocessing import StandardScaler
 
 from voxtile.evaluation.figures.metrics import Floats
+from voxtile.evaluation.inputs.texts import normalised
 from voxtile.evaluation.kinds.retrieval.pairs import Pairs
-from voxtile.evaluation.kinds.zero_shot.scores import normalised
 
 NAME = "thumbnail-to-words"
 _WORDS = 1000  # the most frequent ones of the training captions

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,56 +23,23 @@ from voxtile.evaluation.figures.baselines import (
 )
 from voxtile.evaluation.figures.baselines import NAME as TRIVIAL
 from voxtile.evaluation.figures.bootstrap import SubjectBootstrap
-from voxtile.evaluation.figures.decisions import decide, model_scores, with_best_count
+from voxtile.evaluation.figures.decisions import decide
 from voxtile.evaluation.figures.figures import FigureTable, LabelMatrix, Scores
 from voxtile.evaluation.figures.metrics import Floats
 from voxtile.evaluation.figures.rows import Row, ScoreKind, find_row
-from voxtile.evaluation.figures.sensitivity import prompt_sensitivity
 from voxtile.evaluation.inputs.encode import Encoded, PairLogits
 from voxtile.evaluation.inputs.labels import label_source
 from voxtile.evaluation.inputs.split_roles import encode_roles, role_images, sizes, units_by_role
 from voxtile.evaluation.inputs.units import Units, require_units, select_units
+from voxtile.evaluation.kinds.zero_shot.model_scores import model_scores, with_best_count
 from voxtile.evaluation.kinds.zero_shot.scores import Prompts, embed_prompts
+from voxtile.evaluation.kinds.zero_shot.sensitivity import prompt_sensitivity
 from voxtile.evaluation.notes import evidence_notes, missing_notes, nothing_to_report
+from voxtile.evaluation.options import Options
 from voxtile.evaluation.pair_scores import prompt_scores
-from voxtile.evaluation.result import Result
-from voxtile.evaluation.scorers import RERANK
+from voxtile.evaluation.result import ClassScores, Result
 from voxtile.evaluation.tasks.task import EvaluationTask
 from voxtile.models.protocol import EvaluationModel
-from voxtile.models.rgb_pictures import Flattening
-
-
-@dataclass(frozen=True)
-class Options:
-    """How tasks are run.
-
-    Attributes:
-        split: reported split; None takes the task's own.
-        batch_size: images a batch.
-        replicates: of the bootstrap.
-        seed: of the bootstrap, the permutations and the choice of training units.
-        compat: published protocols by which figures are computed again.
-        robustness: changes of the images under which the model is tried again, besides the task's own.
-        subgroups: properties by which figures are split, besides the task's own.
-        allow_leakage: report units that the model was trained on.
-        flattening: how volumes and tiles become pictures for models of those.
-        scorers: what scores pairs by their tokens, besides the task's own (`voxtile.evaluation.pair_scores`).
-        rerank: candidates of each query that they order anew.
-        show_texts: put texts of the corpus into the page, which may be reports of patients.
-    """
-
-    split: str | None = None
-    batch_size: int = 32
-    replicates: int = 1000
-    seed: int = 0
-    compat: tuple[str, ...] = ()
-    robustness: tuple[str, ...] = ()
-    subgroups: tuple[str, ...] = ()
-    allow_leakage: bool = False
-    flattening: Flattening = field(default_factory=Flattening)
-    scorers: tuple[str, ...] = ()
-    rerank: int = RERANK
-    show_texts: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,6 +89,10 @@ class TaskResult(Result):
         row = find_row(self.rows, model=model, kind="model", metric="auroc", class_name=None)
         return {"auroc": row} if row is not None else {}
 
+    def class_scores(self) -> ClassScores:
+        """Scores and labels of every unit."""
+        return ClassScores(tuple(item.name for item in self.task.reported), self.labels, self.scores)
+
 
 def run_task(model: EvaluationModel, corpus: Corpus, task: EvaluationTask, options: Options) -> TaskResult:
     """Run one task.
@@ -145,7 +116,7 @@ def run_task(model: EvaluationModel, corpus: Corpus, task: EvaluationTask, optio
     if isinstance(model.preset, StudyReader):
         units = {role: part.whole() for role, part in units.items()}
     prompts = embed_prompts(model, task)
-    pairs = prompt_scores(model, prompts, (*task.scorers, *options.scorers))
+    pairs = prompt_scores(model, prompts.texts, (*task.scorers, *options.scorers))
     first = (units["train"].uids or units["reported"].uids)[:EXAMPLES]
     features = SimpleFeatures(torch.stack([images.image(uid) for uid in first]))
     data = TaskData(units, labels, encode_roles(model, task, units, images, features, pairs=pairs), features)

@@ -9,20 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy.special import expit, softmax
 
-from voxtile.errors import EvaluationError
 from voxtile.evaluation.figures.metrics import Floats
+from voxtile.evaluation.inputs.texts import Embeddings, embed_texts, normalised
 from voxtile.evaluation.tasks.task import EvaluationTask
 from voxtile.models.protocol import EvaluationModel
-
-_TEXTS_AT_ONCE = 256
-Embeddings: TypeAlias = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -65,23 +60,6 @@ def embed_prompts(model: EvaluationModel, task: EvaluationTask) -> Prompts:
         tuple(present),
         tuple(absent),
     )
-
-
-def embed_texts(model: EvaluationModel, texts: Sequence[str]) -> Embeddings:
-    """[T, D] normalised embeddings of texts.
-
-    Raises:
-        EvaluationError: an embedding is not finite; names the text.
-    """
-    parts = [model.encode_texts(texts[i : i + _TEXTS_AT_ONCE]) for i in range(0, len(texts), _TEXTS_AT_ONCE)]
-    embedded = normalised(torch.cat(parts).detach().cpu().double().numpy())
-    wrong = np.flatnonzero(~np.isfinite(embedded).all(axis=1))
-    if len(wrong):
-        raise EvaluationError(
-            f"model '{model.name}' gives an embedding that is not finite for the text {texts[wrong[0]]!r}; "
-            f"the checkpoint is damaged or its training diverged"
-        )
-    return embedded
 
 
 def wording_scores(images: Embeddings, prompts: Prompts, task: EvaluationTask, scale: float) -> list[Floats]:
@@ -149,12 +127,6 @@ def pair_logits(logits: Floats, prompts: Prompts, task: EvaluationTask) -> Float
         pairs = [expit(one - other).mean(axis=(1, 2)) for one, other in zip(present, absent, strict=True)]
         return np.stack(pairs, axis=1)
     return np.stack([part.mean(axis=(1, 2)) for part in present], axis=1)
-
-
-def normalised(vectors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Vectors of length one along the last axis."""
-    result: npt.NDArray[np.float64] = vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
-    return result
 
 
 def _templates_joined(prompts: Embeddings, task: EvaluationTask) -> Embeddings:

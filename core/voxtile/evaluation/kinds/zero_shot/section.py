@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from voxtile.evaluation.figures.baselines import NAME as TRIVIAL
 from voxtile.evaluation.figures.calibration import Calibration, CalibrationFigures, calibration
-from voxtile.evaluation.figures.decisions import ENSEMBLE, FACT_HEAD
-from voxtile.evaluation.figures.figures import DECISION, RANKING, Difference
-from voxtile.evaluation.figures.rows import Row, ScoreKind, find_row
+from voxtile.evaluation.figures.figures import DECISION, RANKING
+from voxtile.evaluation.figures.rows import Row, find_row
 from voxtile.evaluation.figures.sensitivity import PromptSensitivity
 from voxtile.evaluation.figures.subgroups import Subgroup
-from voxtile.evaluation.kinds.zero_shot.run import TaskResult
-from voxtile.evaluation.report.examples import ClassExamples, class_examples
-from voxtile.evaluation.report.parts import (
+from voxtile.evaluation.kinds.zero_shot.examples import ClassExamples, class_examples
+from voxtile.evaluation.kinds.zero_shot.model_scores import ENSEMBLE, FACT_HEAD
+from voxtile.evaluation.kinds.zero_shot.parts import (
     Confusion,
     RobustnessLine,
     confusion_matrix,
@@ -24,12 +21,13 @@ from voxtile.evaluation.report.parts import (
     grouped,
     robustness_lines,
 )
+from voxtile.evaluation.kinds.zero_shot.run import TaskResult
 from voxtile.evaluation.report.plots import Curve, Plot, precision_recall_plot, reliability_plot, roc_plot
+from voxtile.evaluation.report.section import Section, Source, Strip, strip_of
 from voxtile.evaluation.results import Evaluation
-from voxtile.evaluation.scorers import LATE_INTERACTION, MATCHING, SCORERS
+from voxtile.evaluation.tasks.choices import LATE_INTERACTION, MATCHING, SCORERS
 
 _PICTURES, _PICTURES_OF_A_CLASS = 12, 6  # of each kind over all classes (at least one a class), and of one class
-UNIT_NAMES = {"sample": ("image", "images"), "study": ("study", "studies")}
 _LABELS = {
     "model": ("Zero-shot prompts", "purely contrastive: image against text, no label of the task was used in scoring"),
     "head": ("Auxiliary fact head", "a classifier trained on facts beside the contrastive loss; not zero-shot"),
@@ -39,24 +37,10 @@ _LABELS = {
     "trivial": ("Trivial baseline", "logistic regression on intensity histogram and block means, same labels"),
     "shuffled": ("Shuffled images", "the prompts on images of other subjects; must be near chance"),
 }
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where scores come from: the model's prompts, its fact head, the baseline or the shuffled control.
-
-    Attributes:
-        role: decides the colour, the shape of a mark and the dashes of a line.
-        model, kind: of its rows.
-        label: what people read.
-        about: one line of explanation.
-    """
-
-    role: str
-    model: str
-    kind: ScoreKind
-    label: str
-    about: str
+_HEAD = (
+    "The fact head is not zero-shot.",
+    "It was trained on facts about the same findings. Compare models by the prompts' figure.",
+)
 
 
 @dataclass(frozen=True)
@@ -78,43 +62,15 @@ class ClassLine:
         return None if row is None else row.value
 
 
-@dataclass(frozen=True)
-class Strip:
-    """The axis that intervals are drawn on: from `low` to 1."""
-
-    low: float
-
-    def x(self, value: float | None) -> str:
-        """Place of a value as a percentage, kept inside the strip."""
-        share = 0.0 if value is None else (value - self.low) / (1 - self.low)
-        return f"{100 * min(max(share, 0), 1):.2f}%"
-
-    def width(self, low: float | None, high: float | None) -> str:
-        """Length between two values as a percentage."""
-        return f"{float(self.x(high)[:-1]) - float(self.x(low)[:-1]):.2f}%"
-
-    @property
-    def ticks(self) -> list[float]:
-        """Tenths from the low end to 1; every second where they would be crowded."""
-        lowest = round(self.low * 10)
-        return [tenth / 10 for tenth in range(10, lowest - 1, -1 if lowest >= 4 else -2)][::-1]
-
-
-@dataclass(frozen=True)
-class TaskSection:
-    """Everything that the template needs of one task with classes; `labelled` says that facts are its truth."""
+@dataclass(frozen=True, kw_only=True)
+class TaskSection(Section):
+    """Everything that the template needs of one task with classes."""
 
     result: TaskResult
-    anchor: str
-    unit: str
-    units: str
-    sources: list[Source]
     macro: dict[str, dict[str, Row | None]]
     decided: bool
     lines: list[ClassLine]
     refused: list[ClassLine]
-    strip: Strip
-    difference: Difference | None
     reliability: Plot
     calibrations: list[tuple[str, str, CalibrationFigures]]
     confusions: list[Confusion]
@@ -140,9 +96,9 @@ class TaskSection:
         return lines if len(self.result.task.reported) == 1 else [*lines, (f"Mean of {len(lines)}", self.macro)]
 
     @property
-    def has_head(self) -> bool:
-        """Whether the model has figures of a fact head."""
-        return any(source.role == "head" for source in self.sources)
+    def limits(self) -> Sequence[tuple[str, str]]:
+        """What a fact head's figures do not prove, where the model has one."""
+        return [_HEAD] if any(source.role == "head" for source in self.sources) else []
 
     @property
     def headline(self) -> Row | None:
@@ -162,9 +118,6 @@ def task_section(evaluation: Evaluation, result: TaskResult) -> TaskSection:
     every = max(1, min(_PICTURES_OF_A_CLASS, _PICTURES // len(result.task.reported)))
     return TaskSection(
         result=result,
-        anchor=result.task.name.replace("/", "-"),
-        unit=UNIT_NAMES[result.task.unit][0],
-        units=UNIT_NAMES[result.task.unit][1],
         sources=sources,
         macro=macro,
         decided=any(macro["balanced_accuracy"].values()),
@@ -221,9 +174,3 @@ def _line(result: TaskResult, sources: Sequence[Source], column: int) -> ClassLi
         roc=roc_plot(truth, curves) if drawable else None,
         precision_recall=precision_recall_plot(truth, curves) if drawable else None,
     )
-
-
-def strip_of(values: Sequence[float]) -> Strip:
-    """An axis from the tenth below the smallest value, and at most 0.4, so that chance is on it."""
-    lowest = min([0.45, *values])
-    return Strip(max(0.0, float(np.floor(lowest * 10)) / 10))

@@ -21,6 +21,7 @@ from voxtile.data.presets.base import Preset
 from voxtile.data.presets.tile import TilePreset
 from voxtile.errors import ConfigError
 from voxtile.evaluation.inputs.encode import Loader
+from voxtile.evaluation.tasks.choices import MISSING, checked_changes
 from voxtile.evaluation.tasks.place import nearest
 
 NOISE = 0.25
@@ -31,7 +32,6 @@ BLUR, GAIN, OFFSET = 1.0, 1.1, 0.1
 Change: TypeAlias = Callable[[Tensor, np.random.Generator], Tensor]
 """From [C, *G] float32 to the same shape."""
 
-_MISSING = "missing="
 # By the axes of an image, channels among them.
 _INTERPOLATION = {2: "linear", 3: "bilinear", 4: "trilinear"}
 _CONVOLUTION: Mapping[int, Callable[..., Tensor]] = {2: functional.conv1d, 3: functional.conv2d, 4: functional.conv3d}
@@ -47,21 +47,9 @@ def changes(names: Sequence[str], preset: Preset) -> dict[str, Change]:
     Raises:
         ConfigError: no such change, or no such band.
     """
-    return {name: _missing(name, preset) if name.startswith(_MISSING) else _CHANGES[name] for name in checked(names)}
-
-
-def checked(names: Sequence[str]) -> Sequence[str]:
-    """The names, if there are such changes.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    for name in names:
-        if name not in _CHANGES and not name.startswith(_MISSING):
-            raise ConfigError(
-                f"there is no robustness check '{name}'; {nearest(name, [*_CHANGES, 'missing=BAND+BAND'])}"
-            )
-    return names
+    return {
+        name: _missing(name, preset) if name.startswith(MISSING) else _CHANGES[name] for name in checked_changes(names)
+    }
 
 
 def changed_images(loader: Loader, change: Change, preset: Preset) -> Loader:
@@ -134,7 +122,7 @@ def _spread(image: Tensor) -> Tensor:
 def _missing(name: str, preset: Preset) -> Change:
     """Bands at 0, which is how a tile's preset fills what a sample lacks (its mean)."""
     bands: Sequence[str] = preset.bands if isinstance(preset, TilePreset) else ()
-    wanted = [band for band in name.removeprefix(_MISSING).split("+") if band]
+    wanted = [band for band in name.removeprefix(MISSING).split("+") if band]
     places = []
     for band in wanted:
         place = next((i for i, own in enumerate(bands) if band in own.split("|")), None)

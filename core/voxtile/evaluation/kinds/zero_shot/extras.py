@@ -1,56 +1,36 @@
-"""What is added to a task's result once its scores are there: calibration, subgroups, robustness, published rules."""
+"""What is added to a result once its scores are there: calibration, subgroups, figures on changed images."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import singledispatch
 
 from voxtile.corpus.reader import Corpus
-from voxtile.evaluation.compat.apply import compat_figures
 from voxtile.evaluation.figures.baselines import TRIVIALS
 from voxtile.evaluation.figures.calibration import CalibrationFigures, calibration_figures
-from voxtile.evaluation.figures.decisions import decide, model_scores
+from voxtile.evaluation.figures.decisions import decide
 from voxtile.evaluation.figures.figures import Difference, Scores
-from voxtile.evaluation.figures.robustness import changed_images, changes
 from voxtile.evaluation.figures.rows import Row
-from voxtile.evaluation.figures.subgroups import Subgroup, group_names, subgroup_figures
+from voxtile.evaluation.figures.subgroups import Subgroup, subgroup_figures
 from voxtile.evaluation.inputs.encode import encode_split
-from voxtile.evaluation.kinds.retrieval.run import RetrievalResult
-from voxtile.evaluation.kinds.zero_shot.run import Options, TaskResult, figure_table
-from voxtile.evaluation.result import Result
+from voxtile.evaluation.inputs.groups import group_names
+from voxtile.evaluation.inputs.robustness import changed_images, changes
+from voxtile.evaluation.kinds.zero_shot.model_scores import model_scores
+from voxtile.evaluation.kinds.zero_shot.run import TaskResult, figure_table
+from voxtile.evaluation.options import Options
 from voxtile.models.protocol import EvaluationModel
 
 MARK = "@"
 """Between a model's name and the change of the images that its rows are under."""
 
 
-def completed(result: Result, model: EvaluationModel, corpus: Corpus, options: Options) -> Result:
+def with_extras(result: TaskResult, model: EvaluationModel, corpus: Corpus, options: Options) -> TaskResult:
     """The result with all that the task and the options ask for beyond its figures.
 
     Raises:
         ConfigError: no such robustness check or band.
-        EvaluationError: no such property, or a protocol that cannot be applied.
+        EvaluationError: no such property.
     """
-    result = _with_extras(result, model, corpus, options)
-    if not options.compat:
-        return result
-    figures, notes = compat_figures(options.compat, result, model)
-    return replace(result, compat=tuple(figures), notes=(*result.notes, *notes))
-
-
-@singledispatch
-def _with_extras(result: Result, model: EvaluationModel, corpus: Corpus, options: Options) -> Result:
-    names = ("robustness", "subgroups")
-    asked = [name for name in names if getattr(options, name) or getattr(result.task, name, ())]
-    notes = [f"no {name}: only tasks with classes have it" for name in asked]
-    if options.scorers and not isinstance(result, RetrievalResult):
-        notes.append(f"no {', '.join(options.scorers)}: only zero-shot and retrieval tasks compare tokens")
-    return replace(result, notes=(*result.notes, *notes))
-
-
-@_with_extras.register
-def _(result: TaskResult, model: EvaluationModel, corpus: Corpus, options: Options) -> Result:
     rows, differences = _robustness(result, model, options)
     return replace(
         result,
@@ -79,7 +59,7 @@ def _subgroups(result: TaskResult, corpus: Corpus, options: Options) -> list[Sub
         found += subgroup_figures(
             attribute,
             group_names(corpus, result.units, attribute),
-            result.units,
+            result.units.subjects,
             result.labels,
             models,
             tuple(item.name for item in result.task.reported),

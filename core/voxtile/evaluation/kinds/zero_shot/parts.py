@@ -10,7 +10,7 @@ import numpy as np
 from voxtile.evaluation.figures.figures import Difference
 from voxtile.evaluation.figures.rows import Row, find_row
 from voxtile.evaluation.figures.subgroups import Subgroup
-from voxtile.evaluation.kinds.zero_shot.completion import MARK
+from voxtile.evaluation.kinds.zero_shot.extras import MARK
 from voxtile.evaluation.kinds.zero_shot.run import TaskResult
 
 

@@ -11,7 +11,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class DomainFiles(BuildHookInterface):
-    """Adds `domains/<name>/*.yaml`, `production/` and `tasks/` beside them to the wheel."""
+    """Adds `domains/<name>/*.yaml` and the folders of YAML files beside them to the wheel."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Register the files to include; `version` is "editable" for a development install."""
@@ -21,7 +21,7 @@ class DomainFiles(BuildHookInterface):
             package = f"voxtile_{domain.name}"
             if not (domain / package).is_dir():
                 continue
-            folders = (domain, domain / "production", domain / "tasks")
+            folders = (domain, domain / "production", domain / "bases", domain / "tasks")
             for file in [file for folder in folders for file in sorted(folder.glob("*.yaml"))]:
                 relative = file.relative_to(domain)
                 build_data["force_include"][str(file)] = f"{package}/_files/{relative}"

@@ -26,6 +26,7 @@ import yaml
 from voxtile.cli.lightning import main as lightning
 from voxtile.cli.main import main as voxtile
 from voxtile.domain import resolve
+from voxtile.training.config_bases import read_config
 from voxtile_medical.segmentations.label_names import names_of_extensions
 
 DATA = Path(os.environ.get("VOXTILE_TEST_DATA", "../shared/data")).resolve() / "medical" / "totalseg_ct_mr_labels"
@@ -46,7 +47,7 @@ def training_files(folder: Path) -> None:
 
 def config(corpus: Path, root: Path, epochs: int) -> Path:
     """`medical/ct-grounding` for one small corpus without reports: only what grounds is learned."""
-    settings = yaml.safe_load(resolve("medical/ct-grounding", kind="config").read_text())
+    settings = read_config(resolve("medical/ct-grounding", kind="config"))
     data, model = settings["data"], settings["model"]
     del data["phantom"], data["captions"]
     data |= {"corpus": str(corpus), "facts_source": None, "batch_size": 4}

@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import yaml
 
+from voxtile.training.config_bases import read_config
+
 SECONDS, AUROC, OVER_TRIVIAL = 600, 0.80, 0.05
 TASK = "medical/petct-findings"
 
@@ -38,7 +40,7 @@ def config_with(roles: tuple[str, ...], folder: Path) -> Path:
     """The shipped config with some of its roles."""
     from voxtile.domain import resolve
 
-    config = yaml.safe_load(resolve("medical/petct", kind="config").read_text(encoding="utf-8"))
+    config = read_config(resolve("medical/petct", kind="config"))
     preset = config["data"]["preset"]["init_args"]
     preset["roles"] = {role: preset["roles"][role] for role in roles}
     channels = sum(max(1, len(role["windows"])) for role in preset["roles"].values())

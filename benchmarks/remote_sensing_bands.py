@@ -20,7 +20,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from voxtile.corpus.reader import Corpus
 from voxtile.data.phantom import PhantomSpec, phantom_corpus
@@ -29,6 +28,7 @@ from voxtile.evaluation.kinds.zero_shot.run import TaskResult, run_task
 from voxtile.evaluation.options import Options
 from voxtile.evaluation.tasks.file import load_task
 from voxtile.inference.load import load_model
+from voxtile.training.config_bases import read_config
 
 CONFIG, TASK = "remote_sensing/sentinel2", "remote_sensing/landcover-s2"
 RGB = [
@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, help="folder that keeps the checkpoints; a temporary one where left out")
     parser.add_argument("options", nargs="*", help="further options of fit, after --")
     args = parser.parse_args()
-    phantom = yaml.safe_load(resolve(CONFIG, kind="config").read_text())["data"]["phantom"]
+    phantom = read_config(resolve(CONFIG, kind="config"))["data"]["phantom"]
     phantom |= {"seed": args.phantom_seed} | ({"n": args.n} if args.n else {})
     with tempfile.TemporaryDirectory() as temporary:
         folder, results = (args.runs or Path(temporary)).resolve(), {}

@@ -20,12 +20,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
 import torch.nn.functional as F
-import yaml
 from lightning.pytorch.loggers import CSVLogger
 
 from voxtile.cli.lightning import _silence_advice
@@ -36,6 +34,7 @@ from voxtile.training.callbacks.guard import FiniteLoss
 from voxtile.training.callbacks.preemption import Preemption
 from voxtile.training.callbacks.progress import ProgressLines
 from voxtile.training.callbacks.telemetry import Telemetry
+from voxtile.training.config_bases import read_config
 from voxtile.training.memory import keep_freed_memory
 from voxtile.training.module import ContrastiveModule
 from voxtile.types import Batch, Features
@@ -93,7 +92,7 @@ def report(case: str, ours: list[float], loop: list[float]) -> None:
 
 def measure(case: str, steps: int, warm: int) -> tuple[list[float], list[float]]:
     """Seconds of each measured step in the trainer and in the loop."""
-    config = VIT if case == "vit" else yaml.safe_load(Path(resolve("medical/ct", kind="config")).read_text())
+    config = VIT if case == "vit" else read_config(resolve("medical/ct", kind="config"))
     config["model"] |= {"lock_image_after": 1.0, "cache_locked": False}  # all learn in all steps
     torch.manual_seed(0)
     module, twin = ContrastiveModule.from_config(config["model"]), ContrastiveModule.from_config(config["model"])

@@ -7,7 +7,7 @@ before it is read, aliases at their full size.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,14 +48,22 @@ def check_yaml(text: str | bytes) -> None:
     _check_events(yaml.parse(text, Loader=SafeLoader))
 
 
-def load_config(path: Path) -> Any:  # noqa: ANN401 - whatever it holds
+def load_config(path: Path, load: Callable[[str], Any] | None = None) -> Any:  # noqa: ANN401 - whatever it holds
     """Plain values of a config that a user names.
+
+    Args:
+        path: of its file.
+        load: reads the text, which is held to the bounds before; `load_yaml` where left out.
 
     Raises:
         ConfigError: there is no such file, or it is no YAML within the bounds; says at which line.
     """
     try:
-        return load_yaml(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        if load is None:
+            return load_yaml(text)
+        check_yaml(text)
+        return load(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""

@@ -67,8 +67,8 @@ class Domain:
     Attributes:
         name: short name, used in task and config names (`medical` in `medical/ct`).
         title: one line for people.
-        files: folder with the domain's `*.yaml` configs, `production/*.yaml` and `tasks/*.yaml`, see `files_beside`; or
-            None.
+        files: folder with the domain's `*.yaml` configs, `production/*.yaml`, `bases/*.yaml` and `tasks/*.yaml`, see
+            `files_beside`; or None.
         converters: name → command, for `voxtile convert NAME SOURCE CORPUS`.
         endings: converter → endings of the names of the files that it reads (`.wav`), for `voxtile ground` and
             `preprocess`, which are given one file: the converter gets it as its SOURCE.
@@ -124,6 +124,10 @@ class Domain:
     def production_configs(self) -> dict[str, Path]:
         """Training configs of the size for GPUs, by name, e.g. `{"ct-vit": …/production/ct-vit.yaml}`."""
         return {p.stem: p for p in sorted((self.files / "production").glob("*.yaml"))} if self.files else {}
+
+    def bases(self) -> dict[str, Path]:
+        """What several configs share, by name, e.g. `{"ct-input": …/bases/ct-input.yaml}`."""
+        return {p.stem: p for p in sorted((self.files / "bases").glob("*.yaml"))} if self.files else {}
 
     def tasks(self) -> dict[str, Path]:
         """Evaluation tasks by name, e.g. `{"ct-findings": …/tasks/ct-findings.yaml}`."""

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import yaml
 
 from voxtile.cli.main import lightning_main
 from voxtile.domain import discover
 from voxtile.training.checkpoint import read_checkpoint
+from voxtile.training.config_bases import read_config
 
 CONFIGS = {
     f"{domain.name}/{name}": path for domain in discover()[0].values() for name, path in domain.configs().items()
@@ -35,7 +35,7 @@ def ct_data() -> list[str]:
 @pytest.fixture(scope="session")
 def ct_grounding_data() -> list[str]:
     """The same with segmentations, as the config makes it."""
-    phantom = yaml.safe_load(CONFIGS["medical/ct-grounding"].read_text())["data"]["phantom"]
+    phantom = read_config(CONFIGS["medical/ct-grounding"])["data"]["phantom"]
     phantom |= {"n": 6, "options": {"workers": 1}}
     phantom["converter_options"] |= {"split_fractions": "0.4,0.3,0.3", "engine": "inline"}
     phantom["facts"] = {"reports": {"engine": "inline"}, "labels": {"labels": "{out}/labels.csv", "engine": "inline"}}
@@ -52,7 +52,7 @@ def scenes_data(name: str, size: str, config: str | None = None) -> list[str]:
         "licence": "CC0-1.0 (synthetic phantom)",
         "engine": "inline",
     }
-    facts = yaml.safe_load(CONFIGS[f"remote_sensing/{config or name}"].read_text())["data"]["phantom"]["facts"]
+    facts = read_config(CONFIGS[f"remote_sensing/{config or name}"])["data"]["phantom"]["facts"]
     facts = {source: options | {"engine": "inline"} for source, options in facts.items()}
     phantom = {"name": name, "n": 8, "options": {"workers": 1}, "converter_options": convert, "facts": facts}
     return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "4"]
@@ -60,7 +60,7 @@ def scenes_data(name: str, size: str, config: str | None = None) -> list[str]:
 
 def slides_data(name: str, n: int, *options: str) -> list[str]:
     """A few slides of the H&E phantom, as the config makes them, without processes of their own."""
-    phantom = yaml.safe_load(CONFIGS[name].read_text())["data"]["phantom"]
+    phantom = read_config(CONFIGS[name])["data"]["phantom"]
     phantom |= {"n": n, "options": {"workers": 1}}
     phantom["converter_options"]["split_fractions"] = "0.4,0.3,0.3"
     for steps in (phantom["converter_options"], *phantom.get("captions", ()), *phantom["facts"].values()):
@@ -70,7 +70,7 @@ def slides_data(name: str, n: int, *options: str) -> list[str]:
 
 def studies_data(name: str) -> list[str]:
     """A few studies of a phantom of several series, as the config makes them, without processes of their own."""
-    phantom = yaml.safe_load(CONFIGS[name].read_text())["data"]["phantom"]
+    phantom = read_config(CONFIGS[name])["data"]["phantom"]
     phantom |= {"n": 8, "options": {"workers": 1}}
     phantom["converter_options"]["split_fractions"] = "0.5,0.25,0.25"
     for options in (phantom["converter_options"], phantom.get("captions", {}), *phantom["facts"].values()):
@@ -133,7 +133,7 @@ def test_fast_dev_run_leaves_nothing_behind(xray_corpus, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_config_names_its_run_and_evaluates(name):
-    config = yaml.safe_load(CONFIGS[name].read_text())
+    config = read_config(CONFIGS[name])
     assert config["name"] == name.partition("/")[2]
     assert config["evaluate"]["tasks"]
     assert config["data"]["corpus"] is None, "a config must not name anyone's folder"

@@ -7,10 +7,10 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import yaml
 
 from voxtile.data.presets.load import preset_from_config
 from voxtile.domain import discover, resolve
+from voxtile.training.config_bases import read_config
 from voxtile.training.planning.estimate import find_gpu, largest, memory
 from voxtile.training.planning.measure import measure
 
@@ -24,7 +24,7 @@ ITEMS = 2
 
 @cache
 def config(name):
-    return yaml.safe_load(CONFIGS[name].read_text())
+    return read_config(CONFIGS[name])
 
 
 @cache

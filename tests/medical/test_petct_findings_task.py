@@ -1,9 +1,8 @@
 """The PET/CT task asks about the phantom's findings, in words of its own, of studies read as a whole."""
 
-import yaml
-
 from voxtile.domain import resolve
 from voxtile.evaluation.tasks.file import load_task
+from voxtile.training.config_bases import read_config
 from voxtile_medical.phantom.petct.lesions import CONCEPTS
 from voxtile_medical.phantom.petct.reports import wording
 from voxtile_medical.reports.lexicon import lexicon_path, load_lexicon
@@ -14,7 +13,7 @@ def test_the_task_covers_every_finding_of_the_phantom_study_by_study():
     assert {item.concept for item in task.classes} == set(CONCEPTS)
     assert len(task.classes) >= 8
     assert (task.unit, task.labels.source) == ("study", "labels")
-    config = yaml.safe_load(resolve("medical/petct", kind="config").read_text())
+    config = read_config(resolve("medical/petct", kind="config"))
     assert config["data"]["unit"] == "study"
     assert set(config["data"]["preset"]["init_args"]["roles"]) == {"ct", "pt"}
     assert set(load_lexicon(lexicon_path("petct")).concepts) == set(CONCEPTS)

@@ -1,14 +1,14 @@
 """The referring task asks what training learns, in words of its own, and knows every kind of expression."""
 
 import pytest
-import yaml
 
 from voxtile.domain import resolve
 from voxtile.evaluation.tasks.file import load_task
+from voxtile.training.config_bases import read_config
 
 
 def test_one_template_is_worded_as_training_words_none():
-    data = yaml.safe_load(resolve("remote_sensing/aerial-grounding", kind="config").read_text())["data"]
+    data = read_config(resolve("remote_sensing/aerial-grounding", kind="config"))["data"]
     task = load_task("remote_sensing/aerial-referring")
     assert set(task.templates) - set(data["regions"]["wordings"])
     assert task.regions == tuple(data["regions"]["sources"])

@@ -34,10 +34,11 @@ def list_domains() -> None:
             "export --to": domain.exports,
             "configs": domain.configs(),
             "for GPUs": domain.production_configs(),
+            "bases": domain.bases(),
             "tasks": domain.tasks(),
         }
         for title, table in tables.items():
-            prefix = f"{domain.name}/" if title in ("configs", "for GPUs", "tasks") else ""
+            prefix = f"{domain.name}/" if title in ("configs", "for GPUs", "bases", "tasks") else ""
             if table:
                 _write(f"  {title + ':':<14} {', '.join(prefix + name for name in table)}")
         if domain.missing_files:
@@ -46,16 +47,25 @@ def list_domains() -> None:
         _write(f"{plugin.name}: failed to load: {plugin.reason}")
 
 
-def print_config_file(name: str) -> None:
+def print_config_file(name: str, *, expand: bool = False) -> None:
     """Print a training config, to be copied and changed.
 
     Args:
         name: e.g. medical/ct; 'voxtile domains' lists them.
+        expand: with all that its bases say, in one piece; comments are left out then.
 
     Raises:
-        ConfigError: there is no such config.
+        ConfigError: there is no such config, or a base of it cannot be had.
     """
-    _write(resolve(name, kind="config").read_text(encoding="utf-8").rstrip("\n"))
+    path = resolve(name, kind="config")
+    if expand:
+        import yaml
+
+        from voxtile.training.config_bases import read_config
+
+        _write(yaml.safe_dump(read_config(path), sort_keys=False, allow_unicode=True).rstrip("\n"))
+    else:
+        _write(path.read_text(encoding="utf-8").rstrip("\n"))
 
 
 def doctor() -> None:

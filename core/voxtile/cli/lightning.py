@@ -8,6 +8,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -36,6 +37,7 @@ from voxtile.training.callbacks.preemption import Preemption
 from voxtile.training.callbacks.progress import progress
 from voxtile.training.callbacks.telemetry import Telemetry
 from voxtile.training.checkpoint import AtomicCheckpointIO
+from voxtile.training.config_bases import reading, with_bases
 from voxtile.training.config_file import with_files
 from voxtile.training.memory import keep_freed_memory
 from voxtile.training.module import ContrastiveModule
@@ -79,6 +81,12 @@ class Parser(LightningArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
         """Turn a parse error into one sentence."""
         raise ConfigError(explain(message, _keys(self), CONFIGURED)) from ex
+
+    def parse_path(self, path: str, *args: object, **options: object) -> Any:  # noqa: ANN401 - of jsonargparse
+        """Parse a config with its bases."""
+        file = Path(path)
+        with reading(file.read_text("utf-8") if file.is_file() else "", file):
+            return super().parse_path(path, *args, **options)
 
 
 def _keys(parser: LightningArgumentParser) -> Iterator[str]:
@@ -225,8 +233,8 @@ def _run(arguments: list[str]) -> None:
 
 
 def _read_old_names() -> None:
-    """Let the parser read YAML whose classes have other names today."""
-    set_loader("yaml", _load_with_current_names, (yaml.YAMLError,))
+    """Let the parser read configs with bases, and YAML whose classes have other names today."""
+    set_loader("yaml", with_bases(_load_with_current_names), (yaml.YAMLError,))
 
 
 def _load_with_current_names(text: str) -> Any:  # noqa: ANN401 - what YAML holds

@@ -32,6 +32,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.domain import Command, Domain, discover
 from voxtile.listed_classes import listed_class, public_name
 from voxtile.stages.verify.corpus import verify
+from voxtile.training.config_bases import read_config
 
 NOT_IN_WORKERS = ("torch", "lightning")
 
@@ -67,7 +68,8 @@ class DomainContract:
 
     def test_names_are_usable_on_a_command_line(self, domain: Domain) -> None:
         """Lower case, no white space, no slash."""
-        names = [domain.name, *_commands(domain), *domain.configs(), *domain.production_configs(), *domain.tasks()]
+        names = [domain.name, *_commands(domain), *domain.tasks()]
+        names += [*domain.configs(), *domain.production_configs(), *domain.bases()]
         assert domain.title
         for name in names:
             word = name.split()[-1]
@@ -91,7 +93,10 @@ class DomainContract:
         """They are installed, and parse, safely, to a mapping."""
         assert not domain.missing_files, domain.missing_files
         configs = domain.configs() | domain.production_configs()
-        for path in [*configs.values(), *domain.tasks().values(), *domain.wordings]:
+        assert not set(configs) & set(domain.bases()), "a base and a config have one name"
+        for path in [*configs.values(), *domain.bases().values()]:
+            assert isinstance(read_config(path), dict), path
+        for path in [*domain.tasks().values(), *domain.wordings]:
             assert isinstance(yaml.safe_load(path.read_text(encoding="utf-8")), dict), path
 
     def test_what_a_checkpoint_names_is_listed(self, domain: Domain) -> None:

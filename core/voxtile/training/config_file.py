@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
-from voxtile.bounded_text import load_config
 from voxtile.domain import resolve
+from voxtile.training.config_bases import read_config
 
 _FLAGS = ("-c", "--config")
 
@@ -15,7 +14,7 @@ def with_files(argv: Sequence[str]) -> Iterator[str]:
     """Replace names of configs such as `medical/ct` by their files.
 
     Raises:
-        ConfigError: there is no such config, or its file is no YAML.
+        ConfigError: there is no such config, its file is no YAML, or a base of it cannot be had.
     """
     is_config = False
     for argument in argv:
@@ -30,11 +29,11 @@ def with_files(argv: Sequence[str]) -> Iterator[str]:
 
 
 def config_path(name: str) -> str:
-    """The file of a config, whose YAML is well-formed.
+    """The file of a config, whose YAML is well-formed and whose bases are there.
 
     Raises:
-        ConfigError: there is no such config, or its file is no YAML; says at which line.
+        ConfigError: there is no such config, its file is no YAML, at which line, or a base of it cannot be had.
     """
-    path = Path(resolve(name, kind="config"))
-    load_config(path)
+    path = resolve(name, kind="config")
+    read_config(path)
     return str(path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -12,6 +11,7 @@ from voxtile.bounded_text import load_yaml
 from voxtile.domain import resolve
 from voxtile.errors import ConfigError
 from voxtile.short_class_names import with_full_names
+from voxtile.training.config_bases import read_config
 
 _PLACES = (("data", "preset"), ("data", "init_args", "preset"), ("preset",))
 
@@ -31,9 +31,8 @@ def read_preset(text: str) -> dict[str, Any]:
     """
     try:
         where = "--preset" if text.lstrip().startswith("{") else f"'{text}'"
-        content = text if where == "--preset" else Path(resolve(text, kind="config")).read_text("utf-8")
-        loaded = load_yaml(content)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        loaded = load_yaml(text) if where == "--preset" else read_config(resolve(text, kind="config"))
+    except yaml.YAMLError as error:
         raise ConfigError(f"the preset '{text}' cannot be read: {' '.join(str(error).split())}") from error
     for place in ((), *_PLACES):
         found = loaded

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from voxtile.bounded_text import load_yaml
 from voxtile.console import output
 from voxtile.data.presets.base import Preset
 from voxtile.data.presets.load import preset_from_config
 from voxtile.data.regions.regions import RegionPolicy
+from voxtile.domain import resolve
 from voxtile.errors import ConfigError, VoxtileError
-from voxtile.training.config_file import config_path
+from voxtile.training.config_bases import read_config
 from voxtile.training.planning.estimate import Memory, find_gpu, largest, memory, seconds
 from voxtile.training.planning.measure import Step, measure
 
@@ -79,8 +78,8 @@ class _Plan:
     """A config and what was measured of it."""
 
     def __init__(self, name: str) -> None:
-        path = config_path(name)
-        config = load_yaml(Path(path).read_text(encoding="utf-8"))
+        path = resolve(name, kind="config")
+        config = read_config(path)
         try:
             self._model: Mapping[str, Any] = config["model"]
             data: Mapping[str, Any] = config["data"]

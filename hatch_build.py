@@ -21,7 +21,7 @@ class DomainFiles(BuildHookInterface):
             package = f"voxtile_{domain.name}"
             if not (domain / package).is_dir():
                 continue
-            folders = (domain, domain / "production", domain / "bases", domain / "tasks")
+            folders = [domain, *(domain / name for name in ("production", "bases", "tasks", "voices"))]
             for file in [file for folder in folders for file in sorted(folder.glob("*.yaml"))]:
                 relative = file.relative_to(domain)
                 build_data["force_include"][str(file)] = f"{package}/_files/{relative}"

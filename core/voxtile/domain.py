@@ -67,8 +67,8 @@ class Domain:
     Attributes:
         name: short name, used in task and config names (`medical` in `medical/ct`).
         title: one line for people.
-        files: folder with the domain's `*.yaml` configs, `production/*.yaml`, `bases/*.yaml` and `tasks/*.yaml`, see
-            `files_beside`; or None.
+        files: folder with the domain's `*.yaml` configs, `production/*.yaml`, `bases/*.yaml`, `tasks/*.yaml` and
+            `voices/*.yaml`, see `files_beside`; or None.
         converters: name → command, for `voxtile convert NAME SOURCE CORPUS`.
         endings: converter → endings of the names of the files that it reads (`.wav`), for `voxtile ground` and
             `preprocess`, which are given one file: the converter gets it as its SOURCE.
@@ -133,6 +133,10 @@ class Domain:
         """Evaluation tasks by name, e.g. `{"ct-findings": …/tasks/ct-findings.yaml}`."""
         return {p.stem: p for p in sorted((self.files / "tasks").glob("*.yaml"))} if self.files else {}
 
+    def voices(self) -> dict[str, Path]:
+        """How its tasks ask, by name, e.g. `{"findings": …/voices/findings.yaml}`."""
+        return {p.stem: p for p in sorted((self.files / "voices").glob("*.yaml"))} if self.files else {}
+
 
 def files_beside(package_file: str) -> Path:
     """Folder of a domain's YAML files: `_files` inside the package, or, in a checkout of voxtile, the folder beside it.
@@ -188,13 +192,13 @@ def _check_old_classes(domain: Domain, package: str) -> None:
 
 
 def resolve(name: str, *, kind: str) -> Path:
-    """Find a config or task file by `domain/name`.
+    """Find a config, task or voice file by `domain/name`.
 
     Args:
         name: e.g. `medical/ct` or `medical/ct-findings`; a path to a YAML file is returned as it is. A path of the
             checkout, such as `domains/medical/ct.yaml`, means the installed file of that name where there is no such
             file.
-        kind: `config` or `task`.
+        kind: `config`, `task` or `voice`.
 
     Raises:
         ConfigError: no such domain or name; the message lists what there is.
@@ -218,21 +222,26 @@ def resolve(name: str, *, kind: str) -> Path:
     return known[name]
 
 
+_OFFERED: Mapping[str, Callable[[Domain], dict[str, Path]]] = {
+    "config": lambda domain: domain.configs() | domain.production_configs(),
+    "task": Domain.tasks,
+    "voice": Domain.voices,
+}
+
+
 def _known(kind: str) -> dict[str, Path]:
-    """The installed configs or tasks by `domain/name`."""
+    """The installed configs, tasks or voices by `domain/name`."""
     return {
         f"{domain.name}/{item}": file
         for domain in discover()[0].values()
-        for item, file in (
-            domain.configs() | domain.production_configs() if kind == "config" else domain.tasks()
-        ).items()
+        for item, file in _OFFERED[kind](domain).items()
     }
 
 
 def _name_in_checkout(path: Path) -> str | None:
-    """`medical/ct` of `domains/medical/ct.yaml`, and of what lies in its folders `production` and `tasks`."""
+    """`medical/ct` of `domains/medical/ct.yaml`, and of what lies in its folders `production`, `tasks` and `voices`."""
     parts = [part for part in path.with_suffix("").parts if part != "."]
-    if len(parts) == 4 and parts[2] in ("production", "tasks"):
+    if len(parts) == 4 and parts[2] in ("production", "tasks", "voices"):
         del parts[2]
     return "/".join(parts[1:]) if len(parts) == 3 and parts[0] == "domains" else None
 

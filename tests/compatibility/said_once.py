@@ -1,4 +1,4 @@
-"""Digests of every shipped config and task with all that it takes from elsewhere: bases, wordings.
+"""Digests of every shipped config and task with all that it takes from elsewhere: bases, voices.
 
     python -P tests/compatibility/said_once.py tests/compatibility/said_once.json
 
@@ -8,12 +8,14 @@ change.
 
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from voxtile.domain import discover
+from voxtile.evaluation.tasks.file import read_task
 from voxtile.training.config_bases import read_config
 
 
@@ -38,13 +40,26 @@ def tasks() -> dict[str, Path]:
     return {f"{d.name}/{name}": path for d in discover()[0].values() for name, path in d.tasks().items()}
 
 
+def task_digest(path: Path) -> str:
+    """Of a task's keys, its classes in their order, each with the title and concept that the parser gives it."""
+    task = read_task(path)
+    classes = [
+        {"name": name, "title": re.sub("[-_]", " ", name).capitalize(), "concept": name, **(fields or {})}
+        for name, fields in task.get("classes", {}).items()
+    ]
+    return _digest({**task, "classes": classes})
+
+
 def _digest(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 def digests() -> dict[str, dict[str, str]]:
     """All of them, by what they are and by name."""
-    return {"configs": {name: config_digest(path) for name, path in sorted(configs().items())}}
+    return {
+        "configs": {name: config_digest(path) for name, path in sorted(configs().items())},
+        "tasks": {name: task_digest(path) for name, path in sorted(tasks().items())},
+    }
 
 
 if __name__ == "__main__":

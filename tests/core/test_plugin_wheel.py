@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 PROJECT = """
 [build-system]
@@ -38,6 +39,10 @@ def site(tmp_path_factory):
             f"voxtile_{name}/domain.py": DOMAIN.format(name=name),
             f"{files}/pond.yaml": "seed_everything: 7\n",
             f"{files}/tasks/frogs.yaml": TASK,
+            f"{files}/sea.yaml": f"base: [{name}/shallow, {name}/pond]\nname: sea\n",
+            f"{files}/bases/shallow.yaml": "seed_everything: 3\ntrainer: {max_epochs: 1}\n",
+            f"{files}/tasks/toads.yaml": f"voice: {name}/calls\nclasses: [toad]\n",
+            f"{files}/voices/calls.yaml": "kind: zero-shot-multilabel\nphrased: [{present: '{}', absent: 'no {}'}]\n",
         }
         for path, text in texts.items():
             (root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -71,3 +76,12 @@ def test_files_that_stayed_behind_are_named_and_not_taken_for_none(site):
     assert result.returncode == 2
     assert "the plugin 'beside' is installed without its configs and tasks" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_its_bases_and_voices_come_with_it(site):
+    expanded = yaml.safe_load(voxtile(site, "config", "inside/sea", "--expand").stdout)
+    assert expanded == {"seed_everything": 7, "trainer": {"max_epochs": 1}, "name": "sea"}
+    code = "from voxtile.evaluation.tasks.file import load_task; print(load_task('inside/toads').classes[0].wordings)"
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
+    assert "present='toad', absent='no toad'" in done.stdout, done.stderr

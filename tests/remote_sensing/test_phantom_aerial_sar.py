@@ -10,6 +10,7 @@ import yaml
 from rasterio.features import geometry_mask
 
 from voxtile.domain import resolve
+from voxtile.evaluation.tasks.file import read_task
 from voxtile_remote_sensing.phantom import aerial, aerial_square, radar_square, sar
 from voxtile_remote_sensing.phantom.texts import wording
 from voxtile_remote_sensing.scenes.open import find_scenes, open_scene
@@ -144,7 +145,7 @@ def test_ships_are_few_bright_pixels_on_a_sea_of_the_same_mean():
     [("aerial-scenes", "aerial", aerial_square.CONCEPTS), ("sar-cover", "sar", radar_square.CONCEPTS)],
 )
 def test_prompts_are_worded_apart_from_captions(task, bank, concepts):
-    classes = yaml.safe_load(resolve(f"remote_sensing/{task}", kind="task").read_text())["classes"]
+    classes = read_task(resolve(f"remote_sensing/{task}", kind="task"))["classes"]
     assert set(classes) == set(concepts)
     captions = {t.lower().rstrip(".") for ts in wording(bank)["concepts"].values() for t in ts}
     prompts = {p.lower().rstrip(".") for c in classes.values() for p in c["prompts"]}

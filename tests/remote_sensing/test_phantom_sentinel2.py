@@ -7,11 +7,11 @@ import numpy as np
 import osmium
 import pytest
 import rasterio
-import yaml
 from rasterio.features import geometry_mask
 
 from voxtile.domain import resolve
 from voxtile.errors import InputError
+from voxtile.evaluation.tasks.file import read_task
 from voxtile.phantom.noise import stream
 from voxtile_remote_sensing.phantom.cover import CONCEPTS, KINDS, PIXELS, paint_square
 from voxtile_remote_sensing.phantom.places import place_of
@@ -209,7 +209,7 @@ def test_captions_name_true_places_and_prompts_are_worded_apart(phantom):
             if "lies in the" in text:
                 assert squares[row.scene, row.row, row.column]["place"] in text
                 told += 1
-    task = yaml.safe_load(resolve("remote_sensing/landcover-s2", kind="task").read_text())
+    task = read_task(resolve("remote_sensing/landcover-s2", kind="task"))
     assert set(task["classes"]) == set(CONCEPTS)
     bank = {t.lower().rstrip(".") for ts in wording("s2")["concepts"].values() for t in ts}
     prompts = [p.lower().rstrip(".") for c in task["classes"].values() for p in c["prompts"]]

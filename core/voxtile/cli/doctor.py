@@ -36,9 +36,10 @@ def list_domains() -> None:
             "for GPUs": domain.production_configs(),
             "bases": domain.bases(),
             "tasks": domain.tasks(),
+            "voices": domain.voices(),
         }
         for title, table in tables.items():
-            prefix = f"{domain.name}/" if title in ("configs", "for GPUs", "bases", "tasks") else ""
+            prefix = f"{domain.name}/" if title in ("configs", "for GPUs", "bases", "tasks", "voices") else ""
             if table:
                 _write(f"  {title + ':':<14} {', '.join(prefix + name for name in table)}")
         if domain.missing_files:

@@ -30,6 +30,7 @@ from voxtile.cli.options import build_command
 from voxtile.cli.signature import imported_signature
 from voxtile.corpus.reader import Corpus
 from voxtile.domain import Command, Domain, discover
+from voxtile.evaluation.tasks.file import read_task
 from voxtile.listed_classes import listed_class, public_name
 from voxtile.stages.verify.corpus import verify
 from voxtile.training.config_bases import read_config
@@ -69,7 +70,7 @@ class DomainContract:
     def test_names_are_usable_on_a_command_line(self, domain: Domain) -> None:
         """Lower case, no white space, no slash."""
         names = [domain.name, *_commands(domain), *domain.tasks()]
-        names += [*domain.configs(), *domain.production_configs(), *domain.bases()]
+        names += [*domain.configs(), *domain.production_configs(), *domain.bases(), *domain.voices()]
         assert domain.title
         for name in names:
             word = name.split()[-1]
@@ -96,8 +97,10 @@ class DomainContract:
         assert not set(configs) & set(domain.bases()), "a base and a config have one name"
         for path in [*configs.values(), *domain.bases().values()]:
             assert isinstance(read_config(path), dict), path
-        for path in [*domain.tasks().values(), *domain.wordings]:
+        for path in [*domain.voices().values(), *domain.wordings]:
             assert isinstance(yaml.safe_load(path.read_text(encoding="utf-8")), dict), path
+        for path in domain.tasks().values():
+            assert isinstance(read_task(path), dict), path
 
     def test_what_a_checkpoint_names_is_listed(self, domain: Domain) -> None:
         """Each class of `Domain.classes` is found again by the name that files get for it."""

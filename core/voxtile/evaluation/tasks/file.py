@@ -15,6 +15,7 @@ from voxtile.errors import ConfigError
 from voxtile.evaluation.tasks.kind import task_kind
 from voxtile.evaluation.tasks.place import Place, shown
 from voxtile.evaluation.tasks.task import SHARED_KEYS, Task
+from voxtile.evaluation.tasks.voices import with_voice
 
 
 def load_task(name: str) -> Task:
@@ -24,13 +25,7 @@ def load_task(name: str) -> Task:
         ConfigError: no such task, or a file that is not one; the sentence says where and what would be right.
     """
     path = resolve(name, kind="task")
-    try:
-        with path.open(encoding="utf-8") as file:
-            content = load_yaml(file.read(), _UniqueKeyLoader)
-    except OSError as error:
-        raise ConfigError(f"task file '{path}' cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"task file '{path}' is not valid YAML: {' '.join(str(error).split())}") from error
+    content = _read(path, "task file")
     return parse_task(content, where=Place(str(path)), name=path.stem if path == Path(name) else name)
 
 
@@ -46,6 +41,7 @@ def parse_task(content: object, *, where: Place | str, name: str) -> Task:
         ConfigError: there is no such kind, or what the file says is not a task of it.
     """
     place = where if isinstance(where, Place) else Place(where)
+    content = with_voice(content, place, _read)
     if not isinstance(content, dict):
         raise place.error(f"expected a mapping, found {shown(content)}")
     if "kind" not in content:
@@ -69,6 +65,22 @@ def parse_task(content: object, *, where: Place | str, name: str) -> Task:
     }
     parsed: Task = kind.parse(place, task, shared, load_task)
     return parsed
+
+
+def read_task(path: Path) -> object:
+    """The content of a task file with what its voice says, as if all of it stood there."""
+    return with_voice(_read(path, "task file"), Place(str(path)), _read)
+
+
+def _read(path: Path, what: str) -> object:
+    try:
+        with path.open(encoding="utf-8") as file:
+            content: object = load_yaml(file.read(), _UniqueKeyLoader)
+    except OSError as error:
+        raise ConfigError(f"{what} '{path}' cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{what} '{path}' is not valid YAML: {' '.join(str(error).split())}") from error
+    return content
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

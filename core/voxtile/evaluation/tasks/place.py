@@ -16,14 +16,15 @@ class Place:
 
     file: str
     path: str = ""
+    what: str = "task file"
 
     def at(self, key: str) -> Place:
         """The place of a key below this one."""
-        return Place(self.file, f"{self.path}.{key}" if self.path else key)
+        return Place(self.file, f"{self.path}.{key}" if self.path else key, self.what)
 
     def error(self, text: str) -> ConfigError:
         """An error that names the file and the place."""
-        return ConfigError(f"task file '{self.file}'{f', at {self.path}' if self.path else ''}: {text}")
+        return ConfigError(f"{self.what} '{self.file}'{f', at {self.path}' if self.path else ''}: {text}")
 
     def mapping(self, value: object, keys: Collection[str]) -> Mapping[str, Any]:
         """The value, if it is a mapping with no other keys than these."""

@@ -1,5 +1,7 @@
 """The command line: quick, teaching, and one sentence for whatever is wrong."""
 
+import importlib
+import inspect
 import json
 import os
 import subprocess
@@ -13,8 +15,9 @@ import pytest
 
 from voxtile.cli import main as cli
 from voxtile.cli.options import build_command, call
-from voxtile.cli.signature import imported_signature, signature_of
+from voxtile.cli.signature import imported_signature, shown_class, signature_of
 from voxtile.cli.table import COMMANDS, Entry, Group
+from voxtile.cli.training_help import SECTIONS, check_words
 from voxtile.domain import Command
 from voxtile.engine.run import RunOptions
 from voxtile.errors import InputError
@@ -395,6 +398,51 @@ def test_help_and_typing_errors_of_all_commands_import_nothing_heavy():
 )
 def test_help_and_typing_errors_take_less_than_a_second(argv, status):
     assert min(_processor_seconds(argv, status) for _ in range(3)) < HALF_A_SECOND
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_what_is_shown_of_a_class_is_what_its_constructor_takes(section):
+    module, _, name = SECTIONS[section][0].partition(":")
+    taken = list(inspect.signature(getattr(importlib.import_module(module), name)).parameters)
+    assert [parameter.name for parameter in shown_class(SECTIONS[section][0])] == taken
+
+
+@pytest.mark.parametrize(
+    ("argv", "status", "words"),
+    [
+        (["fit", "--help"], 0, ["--data.corpus", "--trainer.max_epochs N", "--model.encoder", "--ckpt_path"]),
+        (["--help"], 0, ["fit", "validate", "test", "predict"]),
+        (["fti"], 2, ["no 'fti'; did you mean 'fit'"]),
+        ([], 2, ["give one of fit, validate, test, predict"]),
+        (["fit", "-c", "medical/ct", "--data.corpsu", "x"], 2, ["'data.corpsu'; did you mean 'data.corpus'"]),
+        (["fit", "-c", "medical/ct", "--trainer.max_epoch=3"], 2, ["did you mean 'trainer.max_epochs'"]),
+    ],
+)
+def test_help_and_typing_errors_of_training_import_nothing_heavy(argv, status, words):
+    code = f"""
+import sys, time
+from voxtile.cli.main import lightning_main
+assert lightning_main({argv!r}) == {status}
+assert not set({HEAVY!r}) & set(sys.modules)
+assert time.process_time() < {2 * HALF_A_SECOND}
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for word in words:
+        assert word in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--model.encoder.init_args.x", "1"],
+        ["--trainer.callbacks+=X"],
+        ["--data.preset.help", "X"],
+        ["--name", "--data"],
+    ],
+)
+def test_options_that_only_their_class_knows_are_left_to_it(words):
+    check_words(["fit", *words])
 
 
 def test_doctor_names_what_matters(capsys):

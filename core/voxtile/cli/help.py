@@ -11,7 +11,7 @@ from voxtile.cli.values import type_name
 from voxtile.domain import Command
 
 WIDTH = 100
-_LABEL = 26  # columns of an option's name
+_LABEL = 26  # columns of an option and its type
 
 
 def print_help(signature: Signature, command: Command, name: str) -> None:
@@ -39,14 +39,18 @@ def print_help(signature: Signature, command: Command, name: str) -> None:
     sys.stdout.write("\n".join(lines) + "\n")
 
 
-def _of_parameter(parameter: Parameter) -> Iterator[str]:
-    label, text = _label(parameter), f"{parameter.help} {_default(parameter)}".rstrip()
+def option_lines(label: str, text: str) -> Iterator[str]:
+    """An option and what is said of it, beside it or, where it is long, below."""
     lines = textwrap.wrap(text, WIDTH - _LABEL - 4) or [""]
     if len(label) <= _LABEL:
         yield f"  {label:<{_LABEL}}  {lines.pop(0)}".rstrip()
     else:
         yield f"  {label}"
     yield from (f"{'':{_LABEL + 4}}{line}" for line in lines)
+
+
+def _of_parameter(parameter: Parameter) -> Iterator[str]:
+    return option_lines(_label(parameter), f"{parameter.help} {_default(parameter)}".rstrip())
 
 
 def _label(parameter: Parameter) -> str:

@@ -107,8 +107,12 @@ def _settle_threads() -> None:
 
 
 def _train(argv: list[str]) -> None:
-    if not {"-h", "--help"} & set(argv):
-        _settle_threads()
+    from voxtile.cli.training_help import answered, check_words
+
+    if answered(argv):
+        return
+    check_words(argv)
+    _settle_threads()
     Command("voxtile.cli.lightning:main", "").load()(argv)
 
 

@@ -111,6 +111,50 @@ def imported_signature(command: Command) -> Signature:
     return _signature((inspect.getdoc(function) or "", parameters), *_read_run_options())
 
 
+def shown_class(target: str) -> tuple[Parameter, ...]:
+    """What the constructor of a class takes, to be shown: types and defaults are texts.
+
+    Args:
+        target: "module:Class".
+
+    Raises:
+        UnreadableError: there is no such class with a constructor of its own.
+    """
+    module, _, name = target.partition(":")
+    node = _names(module).definition(name)
+    made = [one for one in getattr(node, "body", ()) if isinstance(one, ast.FunctionDef) and one.name == "__init__"]
+    if not isinstance(node, ast.ClassDef) or not made:
+        raise UnreadableError(target)
+    given = made[0].args
+    values = _names(module)
+    text = "\n\n".join(filter(None, (ast.get_docstring(node), ast.get_docstring(made[0]))))
+    names = [*given.args[1:], *given.kwonlyargs]
+    defaults = [*given.defaults, *given.kw_defaults]
+    by_place: list[ast.expr | None] = [None] * (len(names) - len(defaults)) + defaults
+    parameters = [
+        inspect.Parameter(
+            one.arg,
+            inspect.Parameter.KEYWORD_ONLY,
+            annotation=_shown_type(one.annotation),
+            default=MISSING if default is None else values.shown(default),
+        )
+        for one, default in zip(names, by_place, strict=True)
+    ]
+    return tuple(Parameter(p.name, "option", p.annotation, p.default, said) for p, said in _with_help(text, parameters))
+
+
+def _shown_type(annotation: ast.expr | None) -> str:
+    """N, X, TEXT and the like where a value is plain, {…} where it is more than that."""
+    if annotation is None:
+        return "VALUE"
+    if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Literal":
+        return ast.unparse(annotation.slice).strip("()").replace("'", "").replace(", ", "|")
+    named = [ast.unparse(node) for node in ast.walk(annotation) if isinstance(node, ast.Name)]
+    types = [_SHOWN.get(name, "{…}") for name in named if name not in ("Optional", "Union", "Literal")]
+    return "{…}" if "{…}" in types else "|".join(dict.fromkeys(types)) or "VALUE"
+
+
+_SHOWN = {"int": "N", "float": "X", "str": "TEXT", "bool": "true|false", "Path": "PATH"}
 _Text: TypeAlias = tuple[str, Sequence[inspect.Parameter]]
 
 
@@ -206,6 +250,13 @@ class _Names(dict[str, Any]):
         """The type that an annotation is, also one in quotation marks."""
         value = self.value(node)
         return self.value(ast.parse(value, mode="eval").body) if isinstance(value, str) else value
+
+    def shown(self, node: ast.expr) -> str:
+        """A default as a text: its value, or its own words where that is not known without running code."""
+        try:
+            return str(self.value(node))
+        except UnreadableError:
+            return ast.unparse(node)
 
     def value(self, node: ast.expr) -> Any:  # noqa: ANN401 - whatever stands there
         """What an expression of the module is.

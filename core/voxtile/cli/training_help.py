@@ -1,0 +1,127 @@
+"""Help and typing errors of `lightning fit|validate|test|predict`, from the texts of the classes that a config sets.
+
+LightningCLI imports all of them, which takes several seconds, before it can say that a word is misspelt.
+"""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+
+from voxtile.cli.help import WIDTH, option_lines
+from voxtile.cli.signature import Parameter, UnreadableError, shown_class
+from voxtile.errors import ConfigError, nearest
+
+SECTIONS: Mapping[str, tuple[str, str]] = {
+    "data": ("voxtile.data.datamodule:CorpusDataModule", "What it is trained on"),
+    "model": ("voxtile.training.module:ContrastiveModule", "What is trained"),
+    "checkpoint": ("voxtile.training.callbacks.checkpoints:RunCheckpoint", "What is kept of a run"),
+    "telemetry": ("voxtile.training.callbacks.telemetry:Telemetry", "What is measured of it"),
+    "trainer": ("lightning.pytorch.trainer.trainer:Trainer", "How it runs: the trainer of Lightning"),
+}
+"""Beginning of the options: the class whose arguments they are, and what they are about."""
+_OWN: Mapping[str, str] = {
+    "-c CONFIG": "a YAML file, or the name of a config that 'voxtile domains' lists, e.g. medical/ct; of several the "
+    "last counts",
+    "--name TEXT": "folder of the run under runs (default: run)",
+    "--ckpt_path PATH": "a checkpoint, or last: the newest one of the run",
+    "--evaluate.tasks [TEXT,…]": "tasks that test runs, by name or file",
+    "--seed_everything N": "seed of all random numbers (default: 0)",
+    "--print_config": "print the whole config and stop",
+}
+_ABOUT: Mapping[str, str] = {
+    "fit": "Train a model",
+    "validate": "Print losses and metrics of the validation split",
+    "test": "Write the zero-shot report of a trained model",
+    "predict": "Write embeddings by a trained model as a Parquet table",
+}
+_TRAINED: Mapping[str, str] = dict.fromkeys(("validate", "test", "predict"), " --ckpt_path last")
+_NOTES = (
+    "What is shown as {…} is a class or a mapping: YAML with class_path and init_args. --model.encoder.help CLASS "
+    "lists what CLASS takes.",
+    "Every option can stand in the config too. --debug shows tracebacks.",
+)
+
+
+def answered(argv: Sequence[str]) -> bool:
+    """Print the help, where it is asked for and the texts of the classes tell it.
+
+    Args:
+        argv: the words after the program's name.
+
+    Returns:
+        Whether nothing else is left to do.
+    """
+    if not {"-h", "--help"} & set(argv):
+        return False
+    try:
+        lines = list(_help(argv[0]) if argv[0] in _ABOUT else _list())
+    except UnreadableError:  # another Lightning: its own parser says what there is
+        return False
+    sys.stdout.write("\n".join(lines) + "\n")
+    return True
+
+
+def check_words(argv: Sequence[str]) -> None:
+    """Refuse subcommands and options that there are not, before anything is imported; settings of a class are left.
+
+    Args:
+        argv: the words after the program's name.
+
+    Raises:
+        ConfigError: a word is misspelt.
+    """
+    there_are = ", ".join(_ABOUT)
+    if not argv:
+        raise ConfigError(f"give one of {there_are}, and name a config, e.g.: lightning fit -c medical/ct")
+    if argv[0] not in _ABOUT:
+        if argv[0].startswith("-"):  # a config for all subcommands
+            return
+        raise ConfigError(f"there is no '{argv[0]}'{nearest(argv[0], _ABOUT)}; there are {there_are}")
+    try:
+        known = {f"{section}.{p.name}" for section in SECTIONS for p in _parameters(section)}
+    except UnreadableError:
+        return
+    for word in argv[1:]:
+        written = word.partition("=")[0].removeprefix("--").removesuffix("+")
+        section, dot, rest = written.partition(".")
+        key = f"{section}.{rest.partition('.')[0]}"
+        if word.startswith("--") and dot and section in SECTIONS and key not in known and rest != "help":
+            raise ConfigError(f"there is no option '{written}'{nearest(key, known)}; --help lists all")
+
+
+def _parameters(section: str) -> Sequence[Parameter]:
+    return shown_class(SECTIONS[section][0])
+
+
+def _list() -> Iterator[str]:
+    yield from ("Usage: lightning SUBCOMMAND -c CONFIG [OPTIONS]          also as 'voxtile SUBCOMMAND'", "")
+    yield from (f"  {name:<10} {about}" for name, about in _ABOUT.items())
+    yield from ("", "'lightning SUBCOMMAND --help' shows the options.")
+
+
+def _help(subcommand: str) -> Iterator[str]:
+    yield f"{_ABOUT[subcommand]}."
+    yield from ("", f"Usage: voxtile {subcommand} -c CONFIG [OPTIONS]          also as 'lightning {subcommand}'", "")
+    yield "Options:"
+    for label, text in _OWN.items():
+        yield from option_lines(label, text)
+    for section, (_, title) in SECTIONS.items():
+        yield from ("", f"{title}:")
+        for parameter in _parameters(section):
+            yield from option_lines(*_described(section, parameter))
+    for note in _NOTES:
+        yield from ("", *textwrap.wrap(note, WIDTH))
+    yield from (
+        "",
+        "Example:",
+        f"  voxtile {subcommand} -c medical/ct --data.corpus corpus{_TRAINED.get(subcommand, '')}",
+    )
+
+
+def _described(section: str, parameter: Parameter) -> tuple[str, str]:
+    shown = "" if parameter.is_required or parameter.default in ("None", "()") else f" (default: {parameter.default})"
+    return f"--{section}.{parameter.name} {parameter.hint}", parameter.help + (
+        " (required)" if parameter.is_required else shown
+    )

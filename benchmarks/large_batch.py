@@ -20,8 +20,8 @@ from voxtile.models.dual import DualEncoder
 from voxtile.models.image.conv import ConvTower
 from voxtile.models.text import TextTransformer
 from voxtile.objectives.contrastive.contrastive import Contrastive
-from voxtile.training.large_batch import split_items
 from voxtile.training.module import ContrastiveModule
+from voxtile.training.step.large_batch import split_items
 from voxtile.types import Batch
 
 
@@ -68,10 +68,8 @@ def step(kind: str, total: int, micro: int) -> dict[str, float]:
     )  # fmt: skip
     optimizer = torch.optim.AdamW(module.parameters())
     warm = next(split_items(batch, 2))
-    module.large_batch, kept = None, module.large_batch
     module.total(module.losses(module.features(warm))).backward()
     optimizer.step()
-    module.large_batch = kept
     before = peak()
     start = time.perf_counter()
     used = batch if kind == "cached" else next(split_items(batch, micro))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voxtile.data.mixture.draws import merged
-from voxtile.training.large_batch import split_items
+from voxtile.training.step.large_batch import split_items
 from voxtile.types import Batch, Encoded, Regions
 
 FACTS = 2

@@ -71,7 +71,7 @@ def test_predict_writes_the_embeddings_that_the_checkpoint_gives_and_says_where(
 
 
 def test_predict_that_fails_leaves_no_table(here, capsys, monkeypatch):
-    monkeypatch.setattr("voxtile.training.held_out.HeldOutSteps.predict_step", lambda *_: 1 / 0)
+    monkeypatch.setattr("voxtile.training.module.ContrastiveModule.predict_step", lambda *_: 1 / 0)
     assert lightning_main(["predict", *here, "--ckpt_path", "last", "--name", "tiny"]) == 1
     newest = max(Path("runs/tiny").iterdir(), key=lambda path: int(path.name.partition("_")[2]))
     assert [path.name for path in newest.iterdir()] == ["config.yaml"]

@@ -11,8 +11,10 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 from torch.optim import Optimizer
 
+from voxtile.data.presets.base import Preset
 from voxtile.errors import CheckpointError, ConfigError
 from voxtile.models.dual import DualEncoder
+from voxtile.models.tower import ImageTower
 from voxtile.objectives.base import Objective
 
 
@@ -58,6 +60,37 @@ def check_data(objectives: Mapping[str, Objective], data: object) -> None:
         raise ConfigError(
             f"the regions of the training split bear {count or 'no'} phrase{'' if count == 1 else 's'}, and the "
             f"objective '{naming[0]}' tells phrases apart; add regions of other phrases, or remove it"
+        )
+
+
+def check_accumulation(objectives: Mapping[str, Objective], batches: int) -> None:
+    """Refuse gradients that are summed over batches where the loss is not a sum over items.
+
+    Args:
+        objectives: by name.
+        batches: whose gradients are summed.
+
+    Raises:
+        ConfigError: names the objectives.
+    """
+    coupled = [name for name, objective in objectives.items() if objective.couples_items]
+    if batches > 1 and coupled:
+        raise ConfigError(
+            f"trainer.accumulate_grad_batches {batches} does not give the loss of a larger batch for "
+            f"{', '.join(coupled)}, whose items depend on each other; set it to 1"
+        )
+
+
+def check_grid(tower: ImageTower, preset: Preset) -> None:
+    """Refuse a preset whose images the tower does not take.
+
+    Raises:
+        ConfigError: another number of channels or of dimensions.
+    """
+    if (preset.channels, len(preset.grid)) != (tower.channels, tower.dimensions):
+        raise ConfigError(
+            f"the image tower takes {tower.channels} channels in {tower.dimensions}D, but data.preset gives "
+            f"{preset.channels} in {len(preset.grid)}D; change one of them"
         )
 
 

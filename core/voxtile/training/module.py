@@ -1,12 +1,14 @@
-"""The LightningModule: set-up, the step, optimisation, checkpoints. How a batch is encoded is in `features`."""
+"""The LightningModule: set-up, the step, held-out batches, optimisation, checkpoints.
+
+What happens within a step is in `voxtile.training.step`, in parts that the module holds.
+"""
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
 
+import lightning.pytorch as pl
 import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
@@ -23,12 +25,13 @@ from voxtile.objectives.base import Objective
 from voxtile.objectives.facts.head import FactHead
 from voxtile.objectives.local.grounding import Grounding
 from voxtile.objectives.of_samples import OfSamples
-from voxtile.training import logged_steps as logged
 from voxtile.training.checkpoint import FORMAT, Checkpoint
 from voxtile.training.checks import (
     Planned,
+    check_accumulation,
     check_data,
     check_encoder,
+    check_grid,
     check_groups,
     check_planned,
     check_preset,
@@ -36,16 +39,20 @@ from voxtile.training.checks import (
     group_sizes,
 )
 from voxtile.training.corpus_concepts import take_concepts
-from voxtile.training.held_out import HeldOutSteps
-from voxtile.training.large_batch import LargeBatch
-from voxtile.training.logged_steps import is_shown, log_figures
 from voxtile.training.memory import compile_towers, convert_tensors_alone, recompute_activations
-from voxtile.training.optimisers import AdamW, OneCycle, Schedule, block_distances
+from voxtile.training.optimisers import AdamW, OneCycle, Schedule, block_distances, learning_rates
 from voxtile.training.rebuild import module_from_checkpoint, module_from_config
-from voxtile.training.seeds import heads_seed, seed_generators, step_seed
-from voxtile.training.step import check_cache
+from voxtile.training.step.distributed import Processes, average_gradients, check_statistics, leave_averaging
+from voxtile.training.step.encoding import Encoding, OnePass
+from voxtile.training.step.held_out import HeldOut
+from voxtile.training.step.large_batch import LargeBatch, MicroBatches
+from voxtile.training.step.locked_images import ImageLock, OnceMoreData, check_cache
+from voxtile.training.step.logged_steps import StepLog
+from voxtile.training.step.losses import WeightedTerms
+from voxtile.training.step.seeds import heads_seed, seed_generators, step_seed
+from voxtile.training.step.texts import TextReader
 from voxtile.trusted_packages import checked_packages
-from voxtile.types import Batch
+from voxtile.types import Batch, Encoded, Features
 
 
 class TrainingData(Protocol):
@@ -63,7 +70,7 @@ class TrainingData(Protocol):
         """Distinct texts of the training split, for tokenizers that are trained."""
 
 
-class ContrastiveModule(HeldOutSteps):
+class ContrastiveModule(pl.LightningModule):
     """Trains a dual encoder under a weighted sum of objectives.
 
     Args:
@@ -90,6 +97,8 @@ class ContrastiveModule(HeldOutSteps):
             `batch` that do not fit.
     """
 
+    encoding: Encoding
+
     def __init__(
         self,
         *,
@@ -106,30 +115,24 @@ class ContrastiveModule(HeldOutSteps):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if not objectives:
-            raise ConfigError("model.objectives is empty; add at least one, e.g. contrastive")
-        unknown = sorted(set(weights or {}) - set(objectives))
-        if unknown:
-            raise ConfigError(
-                f"model.weights names no objective: {', '.join(unknown)}; there are {', '.join(objectives)}"
-            )
+        terms = WeightedTerms(objectives, weights or {})
         self.encoder = encoder
         self.objectives = nn.ModuleDict(objectives)
-        self.weights = {name: float((weights or {}).get(name, 1.0)) for name in objectives}
-        if not all(0 <= weight < math.inf for weight in self.weights.values()) or not any(self.weights.values()):
-            raise ConfigError(
-                f"model.weights must be numbers of at least 0, and not all 0, not {self.weights}; remove an objective "
-                "that is not wanted"
-            )
         self.optimizer_config = optimizer or AdamW()
         self.schedule = schedule or OneCycle()
         if not 0 < lock_image_after <= 1:
             raise ConfigError(f"model.lock_image_after must be a share above 0 and at most 1, not {lock_image_after}")
         self.lock_image_after = lock_image_after
         self.cache_locked = cache_locked
-        self.large_batch = LargeBatch.from_config(batch) if batch is not None else None
         self.recompute, self.compile_backend = recompute, compile
         self.seed = seed
+        self.texts = TextReader(encoder)
+        self.large_batch = LargeBatch.from_config(batch) if batch is not None else None
+        self.image_lock = ImageLock(encoder)
+        self.processes = Processes(encoder)
+        self.weighted_terms = terms
+        self.step_log = StepLog(encoder)
+        self.held_out = HeldOut()
         self.config: dict[str, Any] | None = None  # what made this module, for the checkpoint
         self.preset_config: dict[str, Any] | None = None
         self.training_marks: TrainingMarks | None = None  # what it was trained on, to find leaks
@@ -138,18 +141,40 @@ class ContrastiveModule(HeldOutSteps):
         self._stored_groups: list[list[int]] = []  # of the optimizers of the checkpoint from which the run goes on
         self._planned: Planned | None = None
         self._stored_planned: dict[str, int] | None = None  # of the checkpoint from which the run goes on
-        self._shown = float("-inf")  # when the last figures were written down
         self.terms: dict[str, Tensor] = {}  # of the last step, unweighted
 
     # Set-up
 
+    @property
+    def _objectives(self) -> dict[str, Objective]:
+        return cast(dict[str, Objective], dict(self.objectives.items()))
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Factor of each term of the loss by its name."""
+        return self.weighted_terms.weights
+
+    @property
+    def large_batch(self) -> LargeBatch | None:
+        """Sizes of a large-batch step; None where a batch is encoded in one pass."""
+        return self.encoding.sizes if isinstance(self.encoding, MicroBatches) else None
+
+    @large_batch.setter
+    def large_batch(self, sizes: LargeBatch | None) -> None:
+        encoder, objectives, texts = self.encoder, self._objectives, self.texts
+        self.encoding = (
+            OnePass(encoder, objectives, texts)
+            if sizes is None
+            else MicroBatches(encoder, objectives, texts, sizes, self.seed)
+        )
+
     def setup(self, stage: str) -> None:
         """Take preset, facts and vocabulary from the data. A checkpoint that is loaded later must agree with them."""
         data = cast(TrainingData, self.trainer.datamodule)  # type: ignore[attr-defined]
-        self._check_preset(data.preset)
+        check_grid(self.encoder.image, data.preset)
         self.preset_config = data.preset.to_config()
         convert_tensors_alone(self.trainer)
-        take_concepts(self._objectives(), data, self.config)
+        take_concepts(self._objectives, data, self.config)
         self.setup_objectives(tuple(data.fact_names))
         if stage == "fit":
             self._check_trainer()
@@ -171,7 +196,7 @@ class ContrastiveModule(HeldOutSteps):
             )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(heads_seed(torch.initial_seed()))  # a distributed run starts the generator anew before
-            for objective in self._objectives().values():
+            for objective in self._objectives.values():
                 objective.setup_encoder(self.encoder)
                 objective.setup(
                     image_width=self.encoder.image.width,
@@ -182,19 +207,14 @@ class ContrastiveModule(HeldOutSteps):
         self.fact_names = fact_names
 
     def _check_trainer(self) -> None:
-        check_data(self._objectives(), self.trainer.datamodule)  # type: ignore[attr-defined]
+        check_data(self._objectives, self.trainer.datamodule)  # type: ignore[attr-defined]
         if self.cache_locked:
-            check_cache(self._objectives().values(), self.trainer.world_size, self.large_batch is not None)
+            check_cache(self._objectives, self.trainer.world_size, self.large_batch is not None)
         if self.large_batch is not None:
             size = int(getattr(self.trainer.datamodule, "batch_size", self.large_batch.total))  # type: ignore[attr-defined]
-            self.large_batch.check(self.encoder, self._objectives(), size, self.trainer.world_size)
+            self.large_batch.check(self.encoder, self._objectives, size, self.trainer.world_size)
         check_encoder(self.encoder, self.trainer.datamodule)  # type: ignore[attr-defined]
-        coupled = [name for name, objective in self._objectives().items() if objective.couples_items]
-        if self.trainer.accumulate_grad_batches > 1 and coupled:
-            raise ConfigError(
-                f"trainer.accumulate_grad_batches {self.trainer.accumulate_grad_batches} does not give the loss of a "
-                f"larger batch for {', '.join(coupled)}, whose items depend on each other; set it to 1"
-            )
+        check_accumulation(self._objectives, self.trainer.accumulate_grad_batches)
 
     def configure_model(self) -> None:
         """Recompute, compile and shard the towers, once and for training alone."""
@@ -204,15 +224,15 @@ class ContrastiveModule(HeldOutSteps):
                 recompute_activations(self.encoder)
             if self.compile_backend is not None:
                 compile_towers(self.encoder, self.compile_backend)
-        super().configure_model()
+        if self.trainer.training and self.trainer.world_size > 1:
+            check_statistics(self, converted=False)
+        if (mesh := getattr(self, "_device_mesh", None)) is not None:
+            self.processes.shard_towers(mesh["data_parallel"])
 
-    def _check_preset(self, preset: Preset) -> None:
-        tower = self.encoder.image
-        if (preset.channels, len(preset.grid)) != (tower.channels, tower.dimensions):
-            raise ConfigError(
-                f"the image tower takes {tower.channels} channels in {tower.dimensions}D, but data.preset gives "
-                f"{preset.channels} in {len(preset.grid)}D; change one of them"
-            )
+    def on_fit_start(self) -> None:
+        """Refuse what the strategy, which is set up by now, has left as it was."""
+        if self.trainer.world_size > 1:
+            check_statistics(self, converted=True)
 
     # One step
 
@@ -220,32 +240,68 @@ class ContrastiveModule(HeldOutSteps):
         """Key the randomness of this step, so that a resumed run draws what an undisturbed one does."""
         seed_generators(step_seed(self.seed, self.global_step, place()[0]))
         if self.global_step >= self._lock_step(int(self.trainer.estimated_stepping_batches)):
-            self.lock_image()
-        self.prepare_backward()
+            self.image_lock.lock(keep_gradients=self.trainer.world_size > 1)
+        if self.large_batch is not None:  # `on_after_backward` averages
+            leave_averaging(self.trainer.strategy.model)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the weighted loss of a batch."""
         losses = self.losses(self.features(batch))
         loss = self.total(losses)
         self.terms = {name: value.detach() for name, value in losses.items()}
-        whole = is_shown(self.trainer)
-        if whole or time.monotonic() - self._shown > logged.SECONDS:
-            self._log_step(loss.detach(), len(batch), whole)
+        self.step_log.note(self, loss.detach(), self.terms, len(batch), self.texts.cut)
         return loss
 
-    def _log_step(self, loss: Tensor, items: int, whole: bool) -> None:
-        """Write down what the terminal shows, and on a logged step the rest."""
-        self._shown = time.monotonic()
-        log_figures(self, {"loss": loss}, items, prog_bar=True)
-        figures: dict[str, Tensor | float] = {"scale": self.encoder.logit_scale.detach()}
-        if whole:
-            figures |= self.terms
-            if (scales := self.encoder.source_scales) is not None:
-                figures |= zip((f"scale_{name}" for name in scales.names), scales.log_scale.detach().exp(), strict=True)
-            figures["lr"] = max(g["lr"] for g in self.trainer.optimizers[0].param_groups)
-        log_figures(self, {f"train/{name}": value for name, value in figures.items()}, items)
-        if whole:
-            self.log("train/cut_texts", float(self.cut_texts), batch_size=items, reduce_fx="sum", sync_dist=True)
+    def features(self, batch: Batch) -> Features:
+        """Encode a batch once; local features only if an objective needs them.
+
+        Where several processes train together each encodes its own share, and the features are those of all.
+        """
+        own = self._own_features(batch)
+        if place()[1] == 1:
+            return own
+        seed_generators(step_seed(self.seed, self.global_step))  # what the loss draws is the same in all of them
+        return self.processes.gathered(own)
+
+    def _own_features(self, batch: Batch) -> Features:
+        batch = self.texts.tokenised(batch)
+        parts = self.encoding.parts(batch)
+        with torch.no_grad():
+            for objective in self._objectives.values():
+                objective.prepare(parts)
+        return self.encoding.features(batch, self.global_step, self._known_images(batch))
+
+    def _known_images(self, batch: Batch) -> Encoded | None:
+        """What the image tower gives, where it is locked and that is kept."""
+        if not (self.cache_locked and self.image_lock.locked and self.training):
+            return None
+        return self.image_lock.encoded(batch, cast(OnceMoreData, self.trainer.datamodule))  # type: ignore[attr-defined]
+
+    def losses(self, features: Features) -> dict[str, Tensor]:
+        """The unweighted terms by name, see `WeightedTerms.losses`."""
+        return self.weighted_terms.losses(features)
+
+    def total(self, losses: Mapping[str, Tensor]) -> Tensor:
+        """The weighted sum."""
+        return self.weighted_terms.total(losses)
+
+    def on_after_backward(self) -> None:
+        """Average what the strategy could not, and drop the gradient of a tower that is locked."""
+        if self.trainer.world_size == 1:
+            return
+        if self.large_batch is not None or self.processes.sharded:
+            average_gradients(self.parameters())
+        self.image_lock.drop_gradients()
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip as Lightning does, or over whole and sharded parameters together."""
+        if not self.processes.clip(self.parameters(), gradient_clip_val, gradient_clip_algorithm):
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Lightning's arguments
         """Update the weights, keep the logit scale within its limits, and let objectives follow.
@@ -256,8 +312,44 @@ class ContrastiveModule(HeldOutSteps):
         self.trainer.optimizers[0].zero_grad()  # Lightning's loop would keep them through the next forward pass
         self.encoder.clamp_scale()
         step, steps = self.global_step + 1, int(self.trainer.estimated_stepping_batches)
-        for objective in self._objectives().values():
+        for objective in self._objectives.values():
             objective.after_step(self.encoder, step, steps)
+
+    # Batches that nothing is learned from
+
+    def on_validation_epoch_start(self) -> None:
+        """Start collecting embeddings."""
+        self.held_out.start()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log the losses of a held-out batch and keep its embeddings."""
+        self._evaluate(batch, "val")
+
+    def on_validation_epoch_end(self) -> None:
+        """Log recall at 1 over the whole split."""
+        self.held_out.finish(self, "val")
+
+    def on_test_epoch_start(self) -> None:
+        """Start collecting embeddings."""
+        self.held_out.start()
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log the losses of a test batch and keep its embeddings."""
+        self._evaluate(batch, "test")
+
+    def on_test_epoch_end(self) -> None:
+        """Log recall at 1 over the whole split."""
+        self.held_out.finish(self, "test")
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """Return the uids and the embeddings of a batch."""
+        features = self._own_features(batch)
+        return {"uids": batch.uids, "image": features.image.cpu(), "text": features.text.cpu()}
+
+    def _evaluate(self, batch: Batch, stage: str) -> None:
+        features = self.features(batch)
+        losses = self.losses(features)
+        self.held_out.add(self, stage, features, self.total(losses), losses)
 
     # Optimisation
 
@@ -269,18 +361,7 @@ class ContrastiveModule(HeldOutSteps):
         total = int(self.trainer.estimated_stepping_batches)
         self._planned = Planned(total, int(getattr(self.trainer.datamodule, "batch_size", 0)))  # type: ignore[attr-defined]
         check_planned(self._planned, self._stored_planned)
-        lock = self._lock_step(total)
-
-        def image(step: int) -> float:
-            return self.schedule.factor(step, lock) if step < lock else 0.0
-
-        def other(step: int) -> float:
-            return self.schedule.factor(step, lock) if step < lock else self.schedule.factor(step - lock, total - lock)
-
-        factors: list[Callable[[int], float]] = [
-            image if group["tower"] == "image" else other for group in optimizer.param_groups
-        ]
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
+        schedule = learning_rates(optimizer, self.schedule, self._lock_step(total), total)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step", "name": "lr"}}
 
     def _lock_step(self, total: int) -> int:
@@ -355,15 +436,15 @@ class ContrastiveModule(HeldOutSteps):
 
     def fact_head(self) -> FactHead | None:
         """The auxiliary head for single samples, if there is one: that of `OfSamples`, or that of the items."""
-        inner = [o.objective for o in self._objectives().values() if isinstance(o, OfSamples)]
+        inner = [o.objective for o in self._objectives.values() if isinstance(o, OfSamples)]
         heads = [objective for objective in inner if isinstance(objective, FactHead)]
         return heads[0] if heads else self.study_fact_head()
 
     def study_fact_head(self) -> FactHead | None:
         """The auxiliary head for items, if the objectives have one."""
-        heads = [objective for objective in self._objectives().values() if isinstance(objective, FactHead)]
+        heads = [objective for objective in self._objectives.values() if isinstance(objective, FactHead)]
         return heads[0] if heads else None
 
     def grounding(self) -> Grounding | None:
         """What shows phrases in images, if the objectives have it."""
-        return next((part for part in self._objectives().values() if isinstance(part, Grounding)), None)
+        return next((part for part in self._objectives.values() if isinstance(part, Grounding)), None)

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
 from voxtile.errors import ConfigError
 from voxtile.models.dual import DualEncoder
@@ -106,9 +108,7 @@ class AdamW:
     layer_decay: float = 1.0
     muon: bool = False
 
-    def build(
-        self, named: Iterable[tuple[str, nn.Parameter]], distances: Mapping[str, int] | None = None
-    ) -> torch.optim.Optimizer:
+    def build(self, named: Iterable[tuple[str, nn.Parameter]], distances: Mapping[str, int] | None = None) -> Optimizer:
         """Make the optimiser; parameters without a gradient are left out. Groups say in `tower` whose they are.
 
         Args:
@@ -176,6 +176,28 @@ class AdamW:
         return self.factors[max(matches, key=len)] if matches else 1.0
 
 
+def learning_rates(optimizer: Optimizer, schedule: Schedule, lock: int, total: int) -> LambdaLR:
+    """A schedule over a run: once until the image tower is locked, and once more for the rest.
+
+    Args:
+        optimizer: its groups say of which tower they are.
+        schedule: factor of the learning rate by step.
+        lock: index of the first update with the image tower locked; `total` where it never is.
+        total: updates of the run.
+    """
+
+    def image(step: int) -> float:
+        return schedule.factor(step, lock) if step < lock else 0.0
+
+    def other(step: int) -> float:
+        return schedule.factor(step, lock) if step < lock else schedule.factor(step - lock, total - lock)
+
+    factors: list[Callable[[int], float]] = [
+        image if group["tower"] == "image" else other for group in optimizer.param_groups
+    ]
+    return LambdaLR(optimizer, factors)
+
+
 def block_distances(encoder: DualEncoder) -> dict[str, int]:
     """Blocks between each parameter of the towers and the end of its tower, by its name in the module."""
     found: dict[str, int] = {}
@@ -193,7 +215,7 @@ def by_muon(name: str, parameter: Tensor) -> bool:
     return parameter.ndim == 2 and not _NO_HIDDEN_MATRIX.search(name)
 
 
-class MuonAndAdamW(torch.optim.Optimizer):
+class MuonAndAdamW(Optimizer):
     """Two optimisers that share groups and state, so that schedules, checkpoints and clipping see one.
 
     Muon makes the step of a matrix orthogonal (Jordan et al. 2024, Muon: an optimizer for hidden layers) by PyTorch's

@@ -35,8 +35,8 @@ from voxtile.data.presets.volume import VolumePreset
 from voxtile.errors import CheckpointError, ConfigError, CorpusError, VoxtileError
 from voxtile.export.source import read_source
 from voxtile.inference.load import load_model
-from voxtile.training.large_batch import split_items
 from voxtile.training.module import ContrastiveModule
+from voxtile.training.step.large_batch import split_items
 from voxtile.types import Batch, Regions
 
 DOCS = Path(__file__).parents[3] / "docs" / "mixtures.md"

@@ -10,8 +10,8 @@ from voxtile.models.image.conv import ConvTower
 from voxtile.models.text import TextTransformer
 from voxtile.objectives.contrastive.contrastive import Contrastive
 from voxtile.objectives.local.token_wise import TokenWise
-from voxtile.training.large_batch import LargeBatch
 from voxtile.training.module import ContrastiveModule
+from voxtile.training.step.large_batch import LargeBatch
 from voxtile.types import Encoded, Features
 
 B, N, L = 7, 5, 4

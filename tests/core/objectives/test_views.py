@@ -17,8 +17,8 @@ from voxtile.objectives.self_supervised.masked_image import MaskedImage
 from voxtile.objectives.self_supervised.self_distillation import SelfDistillation
 from voxtile.objectives.self_supervised.unimodal import UnimodalSelfSupervision
 from voxtile.objectives.self_supervised.views import ImageViews, TextViews, image_keys
-from voxtile.training.large_batch import split_items
 from voxtile.training.module import ContrastiveModule
+from voxtile.training.step.large_batch import split_items
 from voxtile.types import Encoded
 
 PLAIN = {"gain": 0, "shift": 0, "noise": 0}

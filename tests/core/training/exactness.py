@@ -25,8 +25,8 @@ from exactness_model import ITEMS, MICRO, make_batch, make_module
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor
 
-from voxtile.training.distributed import average_gradients, shard
-from voxtile.training.large_batch import split_items
+from voxtile.training.step.distributed import average_gradients, shard
+from voxtile.training.step.large_batch import split_items
 
 CASES = {
     **exactness_generative.CASES,

@@ -34,9 +34,9 @@ from voxtile.objectives.contrastive.contrastive import Contrastive
 from voxtile.objectives.facts.head import FactHead
 from voxtile.training.callbacks.average import WeightAverage
 from voxtile.training.checkpoint import AtomicCheckpointIO, read_checkpoint
-from voxtile.training.large_batch import split_items
 from voxtile.training.module import ContrastiveModule
 from voxtile.training.optimisers import AdamW, Constant
+from voxtile.training.step.large_batch import split_items
 from voxtile.types import Batch
 
 ITEMS, STEPS, RANKS = 8, 2, 2

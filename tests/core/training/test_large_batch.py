@@ -13,9 +13,9 @@ from voxtile.models.tuning import Tuning
 from voxtile.objectives.contrastive.contrastive import Contrastive
 from voxtile.objectives.facts.head import FactHead
 from voxtile.objectives.local.token_wise import TokenWise
-from voxtile.training.large_batch import LargeBatch, split_items
 from voxtile.training.module import ContrastiveModule
-from voxtile.training.seeds import micro_seed
+from voxtile.training.step.large_batch import LargeBatch, split_items
+from voxtile.training.step.seeds import micro_seed
 from voxtile.types import Batch, Features
 
 WORDS = ("nodule", "effusion", "fracture", "no", "left", "right")
@@ -65,7 +65,7 @@ def gradients(made, loss):
 
 def whole_with_parts_dropout(made, data, micro):
     """One graph over the whole batch, in which each part has the dropout that its number keys."""
-    data = made.tokenised(data)
+    data = made.texts.tokenised(data)
     parts = []
     for number, part in enumerate(split_items(data, micro)):
         torch.manual_seed(micro_seed(made.seed, 0, number))

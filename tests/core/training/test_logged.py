@@ -11,15 +11,26 @@ from voxtile.models.dual import DualEncoder
 from voxtile.models.image.conv import ConvTower
 from voxtile.models.text import TextBag
 from voxtile.objectives.contrastive.contrastive import Contrastive
-from voxtile.training import logged_steps as logged
-from voxtile.training import module as training_module
 from voxtile.training.callbacks import telemetry
 from voxtile.training.callbacks.telemetry import Telemetry
 from voxtile.training.module import ContrastiveModule
+from voxtile.training.step import logged_steps as logged
 from voxtile.types import Batch
 
 ITEMS, STEPS, EVERY = 4, 8, 3
 TEXTS = [f"thing number {n}" for n in range(ITEMS)]
+
+
+class CountingLog(logged.StepLog):
+    """Notes the steps at which it logs the loss."""
+
+    def __init__(self, encoder):
+        super().__init__(encoder)
+        self.steps = []
+
+    def _write(self, module, *args):
+        self.steps.append(module.global_step)
+        super()._write(module, *args)
 
 
 class Counting(ContrastiveModule):
@@ -32,11 +43,7 @@ class Counting(ContrastiveModule):
             embed_dim=4,
         )
         super().__init__(encoder=encoder, objectives={"contrastive": Contrastive()})
-        self.steps, self.all = [], []
-
-    def _log_step(self, *args):
-        self.steps.append(self.global_step)
-        super()._log_step(*args)
+        self.step_log, self.all = CountingLog(encoder), []
 
     def training_step(self, batch, batch_idx):
         loss = super().training_step(batch, batch_idx)
@@ -81,7 +88,7 @@ def fit(tmp_path):
     rows = {int(row["step"]): float(row["train/contrastive"]) for row in table}
     assert rows == {step: module.all[step] for step in (2, 5)}
     assert float(trainer.callback_metrics["loss"]) == module.all[-1] == float(module.terms["contrastive"])
-    return module.steps
+    return module.step_log.steps
 
 
 def test_figures_are_written_down_at_the_interval_the_first_and_the_last_step(tmp_path, monkeypatch):
@@ -115,7 +122,7 @@ def test_figures_are_those_that_the_slower_way_of_lightning_writes(tmp_path, mon
         for name, value in figures.items():
             module.log(name, value, prog_bar=prog_bar, batch_size=items)
 
-    monkeypatch.setattr(training_module, "log_figures", plain)
+    monkeypatch.setattr(logged, "log_figures", plain)
     monkeypatch.setattr(telemetry, "log_figures", plain)
     *_, long = trained(tmp_path / "slow", 2, Telemetry(), slow)
     assert fast.seen == slow.seen

@@ -15,8 +15,8 @@ from timm.layers import BatchNormAct2d
 
 from voxtile.errors import ConfigError
 from voxtile.models.image.wavelet import WaveletTower
-from voxtile.training.distributed import check_statistics
 from voxtile.training.sharded import ShardedTowers
+from voxtile.training.step.distributed import check_statistics
 
 SCRIPT = Path(__file__).with_name("many_ranks.py")
 BOUND = 1e-10  # DESIGN, section 5

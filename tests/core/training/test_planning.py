@@ -77,7 +77,6 @@ def real_step(model, items, texts, half):
         text_facts=torch.zeros(count, 12, dtype=torch.int8),
         tokens=torch.cat([torch.full((count, 1), 1), words, torch.full((count, 1), 2)], 1),
     )
-    module.tokenised = lambda batch: batch
 
     def step():
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):

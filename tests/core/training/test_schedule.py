@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from voxtile.training.optimisers import AdamW, Constant, CosineWarmup, OneCycle
-from voxtile.training.retrieval import recall_at_1
-from voxtile.training.seeds import step_seed
+from voxtile.training.step.held_out import recall_at_1
+from voxtile.training.step.seeds import step_seed
 
 
 def test_cosine_warmup_rises_in_a_line_and_ends_at_its_final():

@@ -13,8 +13,8 @@ from torch.optim import Optimizer
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from voxtile.errors import ConfigError
-from voxtile.training.distributed import gradient_norm
-from voxtile.training.logged_steps import is_logged, log_figures
+from voxtile.training.step.distributed import gradient_norm
+from voxtile.training.step.logged_steps import is_logged, log_figures
 from voxtile.types import Batch
 
 _GB = 1e9

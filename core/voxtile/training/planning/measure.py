@@ -102,12 +102,11 @@ def measure(
         with mock.patch.object(Tensor, "__deepcopy__", _copied):
             module.setup_objectives(_fact_names(module))
         tokens = _longest(module.encoder.text.tokenizer)
-        batch = _batch(module, preset, items, texts, images)
+        batch = _batch(module, preset, tokens, items, texts, images)
         if samples:
-            batch.samples = replace(_batch(module, preset, items * images, 1, 1), images=batch.images[:0])
+            batch.samples = replace(_batch(module, preset, tokens, items * images, 1, 1), images=batch.images[:0])
         if regions:
             batch.regions = _regions(batch, regions)
-        module.tokenised = lambda batch: replace(batch, tokens=tokens.expand(len(batch.texts), -1))  # type: ignore[method-assign]
         for part in module.modules():
             if isinstance(part, BandPatchEmbedding | WavelengthTower):
                 part.band_dropout = 0.0  # which bands are hidden is drawn; all are counted
@@ -223,7 +222,8 @@ def _longest(tokenizer: Tokenizer) -> Tensor:
     return tokenizer.encode([" ".join(["finding"] * 512)])[0][0]
 
 
-def _batch(module: ContrastiveModule, preset: Preset, items: int, texts: int, images: int) -> Batch:
+def _batch(module: ContrastiveModule, preset: Preset, tokens: Tensor, items: int, texts: int, images: int) -> Batch:
+    """A batch of such sizes, with the same tokens [1, L] for all texts."""
     number, names = torch.arange(items), module.fact_names or ()
     count = items * texts
     return Batch(
@@ -239,6 +239,7 @@ def _batch(module: ContrastiveModule, preset: Preset, items: int, texts: int, im
         uids=[str(place) for place in range(items)],
         draws=number,
         text_facts=torch.zeros(count, len(names), dtype=torch.int8),
+        tokens=tokens.expand(count, -1),
     )
 
 

@@ -12,17 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from voxtile.distributed import place
 from voxtile.errors import ConfigError
 from voxtile.models.dual import DualEncoder
 from voxtile.objectives.base import Objective
-from voxtile.training.seeds import seed_generators
-from voxtile.types import Batch, Encoded, Features, Regions
+from voxtile.training.step.seeds import micro_seed, seed_generators, step_seed
+from voxtile.training.step.texts import TextReader, with_phrases
+from voxtile.types import Batch, Encoded, Features
 
 _CACHED = frozenset({"pooled", "facts"})  # what objectives may need beside the embeddings
 _NONE = torch.empty(0)  # in place of rows that get no gradient, where they are not needed again
@@ -89,6 +91,65 @@ class LargeBatch:
                     f"model.batch: the objective '{name}' needs {beyond}, which would be too large to keep for a whole "
                     "batch; remove it, or model.batch"
                 )
+
+
+class MicroBatches:
+    """A whole batch encoded in parts, whose gradient encodes them again, see `voxtile.training.step.encoding`.
+
+    Args:
+        encoder: the two towers.
+        objectives: named terms of the loss.
+        texts: reads the texts.
+        sizes: of the step.
+        seed: key of the randomness of the run.
+
+    Attributes:
+        sizes: of the step.
+    """
+
+    def __init__(
+        self,
+        encoder: DualEncoder,
+        objectives: Mapping[str, Objective],
+        texts: TextReader,
+        sizes: LargeBatch,
+        seed: int,
+    ) -> None:
+        self._encoder, self._objectives, self._texts = encoder, objectives, texts
+        self.sizes, self._seed = sizes, seed
+
+    def parts(self, batch: Batch) -> list[Batch]:
+        """The micro-batches."""
+        return list(split_items(batch, self.sizes.micro))
+
+    def features(self, batch: Batch, step: int, images: Encoded | None) -> Features:
+        """Encode a batch, see `Encoding.features`; `images` are not known, which `check_cache` has seen to."""
+        asked = [objective for objective in self._objectives.values() if objective.has_rows]
+        if batch.regions is not None and any("regions" in objective.row_needs for objective in asked):
+            self._texts.count_phrases(batch.regions)
+        before = place()[0] * -(-len(batch) // self.sizes.micro)
+        cached = encode_cached(
+            self._encoder,
+            batch,
+            self.sizes.micro,
+            lambda number: micro_seed(self._seed, step, before + number),
+            asked,
+            step,
+        )
+        seed_generators(step_seed(self._seed, step))
+        scale, bias, each = self._encoder.scales_of(batch)
+        return Features(
+            image=cached.image,
+            text=cached.text,
+            logit_scale=scale,
+            logit_bias=bias,
+            each=each,
+            image_encoded=cached.image_encoded,
+            text_encoded=cached.text_encoded,
+            batch=batch,
+            step=step,
+            rows=dict(zip(asked, cached.rows, strict=True)),
+        )
 
 
 @dataclass(frozen=True)
@@ -202,23 +263,3 @@ def _autocast(device: str) -> Callable[[], AbstractContextManager[Any]]:
     """The autocast state of now, to be entered again in the backward pass, which has none of its own."""
     enabled, dtype = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
     return lambda: torch.autocast(device, dtype=dtype, enabled=enabled)
-
-
-def cut_phrases(encoder: DualEncoder, regions: Regions) -> int:
-    """How many of the different phrases are longer than the text tower reads."""
-    return encoder.text.tokenizer.encode(list(dict.fromkeys(regions.phrases)))[1] if regions.phrases else 0
-
-
-def with_phrases(encoder: DualEncoder, batch: Batch) -> Batch:
-    """The batch with the phrases of its regions encoded, each different phrase once.
-
-    Where there is none the tower reads something else: sharded weights are gathered by all processes at once.
-    """
-    regions = batch.regions
-    if regions is None:
-        return batch
-    known = {phrase: place for place, phrase in enumerate(dict.fromkeys(regions.phrases))}
-    tokens, _ = encoder.text.tokenizer.encode(list(known) or batch.texts[:1] or ["a"])
-    embedded, encoded = encoder.encode_texts(tokens.to(batch.images.device))
-    places = torch.tensor([known[phrase] for phrase in regions.phrases], dtype=torch.int64, device=embedded.device)
-    return replace(batch, regions=replace(regions, encoded=encoded.at(places), embedded=embedded[places]))

@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, cast
 
-import lightning.pytorch as pl
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -27,13 +26,52 @@ from voxtile.errors import ConfigError
 from voxtile.models.dual import DualEncoder
 from voxtile.models.tuning import blocks
 from voxtile.objectives.base import Objective
-from voxtile.training.large_batch import LargeBatch
 from voxtile.types import Batch, Encoded, Features, RowsOf
 
 _OWN = frozenset({"images", "image_days", "tokens"})  # of a batch, which no loss reads of other processes
 _OWNERS = frozenset({"image_item", "text_item"})
 _BATCH_NORM = nn.modules.batchnorm._BatchNorm
 _CONVERTED = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)  # others lose what they add, e.g. an activation
+
+
+class Processes:
+    """What the number of processes changes in a step.
+
+    Args:
+        encoder: the two towers.
+
+    Attributes:
+        sharded: whether the towers are spread over the processes.
+    """
+
+    def __init__(self, encoder: DualEncoder) -> None:
+        self._encoder = encoder
+        self.sharded = False
+
+    def shard_towers(self, mesh: DeviceMesh) -> None:
+        """Spread the weights of both towers over the processes, once."""
+        if not self.sharded:
+            shard(self._encoder, mesh)
+            self.sharded = True
+
+    def gathered(self, own: Features) -> Features:
+        """The features of the global batch, with the scales of all its sources, see `gathered`."""
+        return self._scaled(gathered(own))
+
+    def _scaled(self, features: Features) -> Features:
+        """With the scales of the whole batch, which may be of more sources than a process's own part."""
+        if self._encoder.source_scales is None:
+            return features
+        scale, bias, each = self._encoder.scales_of(features.batch)
+        samples = None if features.samples is None else self._scaled(features.samples)
+        return replace(features, logit_scale=scale, logit_bias=bias, each=each, samples=samples)
+
+    def clip(self, parameters: Iterable[nn.Parameter], limit: float | None, algorithm: str | None) -> bool:
+        """Clip gradients over whole and sharded parameters together; False where that is left to Lightning."""
+        if not self.sharded or not limit or algorithm == "value":
+            return False
+        clip_gradients(parameters, float(limit))
+        return True
 
 
 def check_statistics(module: nn.Module, *, converted: bool) -> None:
@@ -101,6 +139,12 @@ def shard(encoder: DualEncoder, mesh: DeviceMesh) -> None:
         for block in blocks(tower).values():
             fully_shard(block, mesh=mesh)
         fully_shard(tower, mesh=mesh)
+
+
+def leave_averaging(model: nn.Module | None) -> None:
+    """Have DistributedDataParallel average no gradients in this step: each micro-batch would set it off."""
+    if isinstance(model, DistributedDataParallel):
+        model.require_backward_grad_sync = False
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
@@ -183,68 +227,3 @@ def _batch(batch: Batch, items: Share, texts: Share) -> Batch:
         if name not in whole
     }
     return replace(batch, **whole, tokens=None, samples=None, image_days=None)
-
-
-class ManyProcesses(pl.LightningModule):
-    """Hooks of Lightning that the number of processes changes.
-
-    Attributes:
-        encoder: the two towers.
-        large_batch: sizes of a large-batch step, or None.
-    """
-
-    encoder: DualEncoder
-    large_batch: LargeBatch | None
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._locked = self._sharded = False
-
-    def configure_model(self) -> None:
-        """Shard the towers where the strategy is FSDP2."""
-        if self.trainer.training and self.trainer.world_size > 1:
-            check_statistics(self, converted=False)
-        mesh = getattr(self, "_device_mesh", None)
-        if mesh is not None and not self._sharded:
-            shard(self.encoder, mesh["data_parallel"])
-            self._sharded = True
-
-    def on_fit_start(self) -> None:
-        """Refuse what the strategy, which is set up by now, has left as it was."""
-        if self.trainer.world_size > 1:
-            check_statistics(self, converted=True)
-
-    def lock_image(self) -> None:
-        """Train the image tower no more.
-
-        DistributedDataParallel waits for the gradients of all that it was made with: they are dropped afterwards.
-        """
-        self.encoder.image.requires_grad_(self.trainer.world_size > 1).eval()
-        self._locked = True
-
-    def prepare_backward(self) -> None:
-        """Leave the averaging of a large-batch step to `on_after_backward`: each micro-batch would set it off."""
-        wrapped = self.trainer.strategy.model
-        if self.large_batch is not None and isinstance(wrapped, DistributedDataParallel):
-            wrapped.require_backward_grad_sync = False
-
-    def on_after_backward(self) -> None:
-        """Average what the strategy could not, and drop the gradient of a tower that is locked."""
-        if self.trainer.world_size == 1:
-            return
-        if self.large_batch is not None or self._sharded:
-            average_gradients(self.parameters())
-        for parameter in self.encoder.image.parameters() if self._locked else ():
-            parameter.grad = None
-
-    def configure_gradient_clipping(
-        self,
-        optimizer: torch.optim.Optimizer,
-        gradient_clip_val: int | float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clip as Lightning does, or over whole and sharded parameters together."""
-        if self._sharded and gradient_clip_val and gradient_clip_algorithm != "value":
-            clip_gradients(self.parameters(), float(gradient_clip_val))
-        else:
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)

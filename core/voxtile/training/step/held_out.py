@@ -1,9 +1,11 @@
-"""Recall at 1 between items and texts, for validation during training."""
+"""What is said of batches that nothing is learned from: their losses, and recall at 1 over the whole split."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
@@ -68,3 +70,32 @@ class CollectedEmbeddings:
     def recalls(self) -> tuple[float, float]:
         """Recall at 1 from image to text, and from text to image."""
         return recall_at_1(*(torch.cat(x) for x in (self.image, self.text, self.text_item, self.text_hash)))
+
+
+class HeldOut:
+    """Figures of the validation or test split."""
+
+    def __init__(self) -> None:
+        self._collected = CollectedEmbeddings()
+
+    def start(self) -> None:
+        """Begin a split."""
+        self._collected = CollectedEmbeddings()
+
+    def add(
+        self, module: pl.LightningModule, stage: str, features: Features, total: Tensor, losses: Mapping[str, Tensor]
+    ) -> None:
+        """Log the losses of a batch as `stage/…`, and keep its embeddings."""
+        items = len(features.batch)
+        self._collected.add(features)
+        module.log(f"{stage}/loss", total, prog_bar=True, batch_size=items)
+        for name, value in losses.items():
+            module.log(f"{stage}/{name}", value, batch_size=items)
+
+    def finish(self, module: pl.LightningModule, stage: str) -> None:
+        """Log recall over the split."""
+        if self._collected.texts:
+            to_text, to_image = self._collected.recalls()
+            module.log(f"{stage}/image_to_text_recall@1", to_text)
+            module.log(f"{stage}/text_to_image_recall@1", to_image)
+        self.start()

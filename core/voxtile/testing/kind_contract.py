@@ -96,7 +96,8 @@ class TaskKindContract:
 
     def test_its_keys_are_not_those_that_all_tasks_share(self) -> None:
         """`parse` gets the shared ones ready made."""
-        assert not set(SHARED_KEYS) & set(task_kind(self.kind).keys)
+        twice = set(SHARED_KEYS) & set(task_kind(self.kind).keys)
+        assert not twice, f"keys that every task has: {', '.join(sorted(twice))}"
 
     def test_its_figures_are_sound(self, evaluation: Evaluation) -> None:
         """Each is of the task, stands once, is a number within its interval, and has a control on shuffled images."""
@@ -105,11 +106,10 @@ class TaskKindContract:
         assert rows, "no figure at all"
         assert len(set(places)) == len(places), "two rows of one model, kind, metric, average and class"
         for row in rows:
-            assert row.task == evaluation.results[0].task.name
-            assert row.value is None or math.isfinite(row.value), row
+            assert row.task == evaluation.results[0].task.name, f"the name of another task: {row}"
+            assert row.value is None or math.isfinite(row.value), f"no number: {row}"
             if row.value is not None and row.low is not None and row.high is not None:
-                assert row.low <= row.value <= row.high, row
-            assert row.n >= 0, row
+                assert row.low <= row.value <= row.high, f"a figure outside its interval: {row}"
         assert any(row.kind == "model" and row.value is not None for row in rows), "no figure of the model"
         assert any(row.kind == "shuffled" for row in rows), "no control: what would images of other subjects get?"
 
@@ -117,14 +117,14 @@ class TaskKindContract:
         """To the last digit."""
         corpus = self.corpus_in(tmp_path)
         first, second = (self._evaluated(corpus, task_file).rows for _ in range(2))
-        assert first == second
+        assert first == second, "other figures the second time"
 
     def test_its_headlines_are_rows_of_the_model(self, evaluation: Evaluation) -> None:
         """The first stands for the task in tables of several models; logs keep them all."""
         (result,) = evaluation.results
         headlines = result.headlines(evaluation.model)
         assert headlines, "no headline"
-        assert all(any(row is other for other in result.rows) for row in headlines.values())
+        assert all(row in result.rows for row in headlines.values()), "a headline that is no row"
 
     def test_it_is_in_every_file_of_the_report_and_in_the_terminal(
         self, evaluation: Evaluation, tmp_path: Path

@@ -196,6 +196,37 @@ TWIN = {
 }
 
 
+CONTRACT = """
+    import numpy as np
+
+    from sameness.model import Means
+    from voxtile.corpus.records import Sample
+    from voxtile.corpus.writer import JobWriter, new_corpus
+    from voxtile.testing.kind_contract import TaskKindContract
+
+    class TestSameness(TaskKindContract):
+        kind = "same-subject"
+        content = {"first": 2}
+
+        def corpus_in(self, folder):
+            root, rng = folder / "corpus", np.random.default_rng(0)
+            new_corpus(root)
+            writer = JobWriter(root, "made")
+            for number in range(24):
+                own = rng.normal(0, 50, (16, 16, 16))
+                for scan in range(2):
+                    row = {"uid": f"{number:03d}{scan}", "subject": f"p{number}", "kind": "volume", "modality": "CT"}
+                    voxels = (own + rng.normal(0, 120, own.shape)).astype(np.int16)
+                    writer.add(Sample({**row, "axes": "ZYX", "units": "HU"}, voxels))
+            writer.add_rows("splits", [{"scheme": "default", "subject": f"p{n}", "split": "test"} for n in range(24)])
+            writer.publish()
+            return root
+
+        def model(self):
+            return Means()
+    """
+
+
 def write(root, files):
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -209,10 +240,12 @@ def site(tmp_path_factory):
     return write(tmp_path_factory.mktemp("site"), PACKAGE | BROKEN)
 
 
-def python(site, *argv):
+def python(site, *argv, **variables):
     path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, *argv]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": path})
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": path, **variables}
+    )
 
 
 def evaluate(site, task, corpus, out, *more):
@@ -309,6 +342,52 @@ def test_a_kind_of_two_packages_is_refused_and_the_others_work(tmp_path):
     said, work, _ = python(twin, "-c", PROGRAM, str(task), "medical/ct-findings").stdout.splitlines()
     assert "the task kind 'retrieval' is of two packages, 'twin' and 'voxtile'; uninstall the one" in said
     assert work == "zero-shot-multilabel"
+
+
+def contract(site, folder, *words):
+    write(folder, {"test_sameness.py": CONTRACT})
+    command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder / "test_sameness.py"), *words]
+    return python(site, *command, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+
+
+def test_it_passes_the_contract_that_voxtile_ships(site, tmp_path):
+    done = contract(site, tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert "8 passed" in done.stdout
+
+
+LIES = {
+    "kind": {
+        "from dataclasses import dataclass": (
+            "import torch\nfrom dataclasses import dataclass",
+            "import it in run, section",
+        ),
+        'keys = ("first",)': ('keys = ("first", "title")', "keys that every task has: title"),
+    },
+    "run": {
+        'row(model.name, "shuffled", seen.embeddings[order]),': ("", "no control"),
+        '{row.metric: row for row in self.rows if (row.model, row.kind) == (model, "model")}': ("{}", "no headline"),
+        "replicates, seed=options.seed)": (
+            "replicates, seed=np.random.randint(2**31))",
+            "other figures the second time",
+        ),
+    },
+    "interval": {"low_high.low, low_high.high": ("0.999, 1.0", "a figure outside its interval")},
+}
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_the_contract_catches_a_kind_that_lies(tmp_path, name):
+    file = f"sameness/{'kind' if name == 'kind' else 'run'}.py"
+    text = textwrap.dedent(PACKAGE[file])
+    for honest, (lie, _) in LIES[name].items():
+        assert text.count(honest) == 1
+        text = text.replace(honest, lie)
+    promises = {"kind": "heavy or keys", "run": "sound or headlines or same_seed", "interval": "sound"}
+    done = contract(write(tmp_path / "site", {**PACKAGE, file: text}), tmp_path, "-k", promises[name])
+    assert f"{len(LIES[name])} failed" in done.stdout
+    for _, said in LIES[name].values():
+        assert said in done.stdout
 
 
 def test_voxtile_s_own_kinds_are_entry_points_like_any_other():

@@ -170,6 +170,20 @@ def public_name(kind: type[Any]) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
+def public_path(class_path: str) -> str:
+    """The name that files get for the class of a class path; other packages' paths as they are."""
+    path = current_name(class_path)
+    found = _imported(*path.rpartition(".")[::2]) if package_of(path) in _packages() else None
+    return public_name(found) if isinstance(found, type) else path
+
+
+@cache
+def _packages() -> frozenset[str]:
+    """Top-level packages of voxtile and its plugins."""
+    plugins = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
+    return frozenset({"voxtile", *(package_of(entry.module) for entry in plugins)})
+
+
 def hashed_name(class_path: str) -> str:
     """The name of a class in hashes that corpora keep: the first that it ever had, so that the hash holds."""
     return _first_names().get(class_path, class_path)

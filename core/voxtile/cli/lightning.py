@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import ArgumentError, get_loader, set_loader
+from jsonargparse import ArgumentError, Namespace, get_loader, set_loader
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
@@ -22,11 +22,12 @@ from lightning.pytorch.loggers import CSVLogger, Logger
 from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.utilities import rank_zero_only
 
+from voxtile import __version__
 from voxtile.cli.explain import explain, explain_not_made
 from voxtile.data.datamodule import CorpusDataModule
 from voxtile.data.lost_worker import LostWorkerError, lost_worker
 from voxtile.errors import ConfigError, InterruptedRunError, cause_of, own_cause
-from voxtile.listed_classes import with_current_names
+from voxtile.listed_classes import public_path, with_current_names
 from voxtile.models.dual import DualEncoder
 from voxtile.models.tower import ImageTower, TextTower
 from voxtile.objectives.base import Objective
@@ -45,6 +46,7 @@ from voxtile.training.optimisers import AdamW, Schedule
 from voxtile.training.predictions import Predictions
 from voxtile.training.run_folder import checkpoint_to_load, runs_folder
 from voxtile.training.short_names import short_names
+from voxtile.written_by import KEY, refuse_newer
 
 _LOAD_YAML = get_loader("yaml")
 # Classes whose arguments a config sets, for hints about misspelt keys.
@@ -109,6 +111,9 @@ class VoxtileCLI(LightningCLI):
             "--evaluate.tasks", type=list[str], default=[], help="tasks that `test` runs, by name or file"
         )
         parser.add_argument("--name", type=str, default="run", help="folder of the run under runs")
+        parser.add_argument(
+            f"--{KEY}", type=str | None, default=None, help="of voxtile that saved the config; a newer one's is refused"
+        )
 
     def _parse_ckpt_path(self) -> None:
         """Resolve `last`; nothing of the checkpoint enters the config, since its classes are not the user's choice."""
@@ -119,6 +124,9 @@ class VoxtileCLI(LightningCLI):
             config["weights_only"] = True
         if "return_predictions" in config:  # they are written, and need not be kept
             config["return_predictions"] = False
+        refuse_newer(config[KEY], "the config", ConfigError)
+        config[KEY] = __version__
+        _name_publicly(config)
 
     def instantiate_classes(self) -> None:
         """Keep the model's config for its checkpoints."""
@@ -129,7 +137,7 @@ class VoxtileCLI(LightningCLI):
                 raise
             raise ConfigError(sentence) from error
         self._dump_config()
-        self.model.config = with_current_names(self.config_dump["model"])
+        self.model.config = self.config_dump["model"]
 
     def instantiate_trainer(self, **kwargs: object) -> Trainer:
         """A trainer with our plugins, logger and callbacks, beside those of the config."""
@@ -173,6 +181,15 @@ class VoxtileCLI(LightningCLI):
             from voxtile.evaluation.callback import EvaluateCallback
 
             yield EvaluateCallback(tasks=tasks)
+
+
+def _name_publicly(part: Any) -> None:  # noqa: ANN401 - what a config holds
+    """Name the classes of a parsed config by their public names, as checkpoints and saved configs have them."""
+    values = vars(part) if isinstance(part, Namespace) else part
+    for value in values.values() if isinstance(values, Mapping) else values if isinstance(values, list) else ():
+        _name_publicly(value)
+    if isinstance(values, dict) and isinstance(path := values.get("class_path"), str):
+        values["class_path"] = public_path(path)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -16,6 +16,7 @@ from voxtile.data.presets.base import Preset
 from voxtile.data.presets.load import preset_from_config
 from voxtile.errors import CheckpointError, ConfigError, ExportError, MissingExtraError
 from voxtile.models.tokenizer import CHARACTERS_A_TOKEN
+from voxtile.written_by import newer, refuse_newer
 
 IMAGE, TEXT = "image", "text"
 
@@ -123,10 +124,10 @@ def _settings(folder: Path) -> dict[str, Any]:
         version = int(settings["format"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"'{folder / SETTINGS}' cannot be read ({error}); export the model again") from None
+    what, written = f"export '{folder}'", settings.get("voxtile")
     if version > FORMAT:
-        raise CheckpointError(
-            f"'{folder}' was exported by a newer version of voxtile; upgrade with: pip install -U voxtile"
-        )
+        raise CheckpointError(newer(what, written, f" in format {version}"))
+    refuse_newer(written, what, CheckpointError)
     return settings
 
 

@@ -19,6 +19,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from voxtile.corpus.drafts import draft
 from voxtile.errors import CheckpointError, cause_of
 from voxtile.models.hub.safe_loading import load_tensors
+from voxtile.written_by import KEY, newer, refuse_newer
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 
@@ -61,11 +62,10 @@ def check_format(checkpoint: object, path: str | os.PathLike[str]) -> Checkpoint
         raise CheckpointError(
             f"'{path}' was not written by voxtile; name models of other libraries like open_clip:ViT-B-32/PATH instead"
         )
+    what, written = f"checkpoint '{path}'", checkpoint.get(KEY)
     if checkpoint["voxtile_format"] > FORMAT:
-        raise CheckpointError(
-            f"checkpoint '{path}' was written by a newer version of voxtile ({checkpoint.get('voxtile_version')}); "
-            "upgrade with: pip install -U voxtile"
-        )
+        raise CheckpointError(newer(what, written, f" in format {checkpoint['voxtile_format']}"))
+    refuse_newer(written, what, CheckpointError)
     return checkpoint
 
 

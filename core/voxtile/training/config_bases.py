@@ -20,6 +20,8 @@ from voxtile.domain import discover
 from voxtile.errors import ConfigError, nearest
 from voxtile.listed_classes import current_name
 from voxtile.short_class_names import full_name
+from voxtile.written_by import KEY as VERSION
+from voxtile.written_by import refuse_newer
 
 KEY = "base"
 _OF_CORE = Path(__file__).parent / "bases"
@@ -36,7 +38,8 @@ def read_config(path: Path, load: Load | None = None) -> Any:  # noqa: ANN401 - 
         load: reads YAML, which is held to the bounds of `voxtile.bounded_text` before; `load_yaml` where left out.
 
     Raises:
-        ConfigError: a file cannot be read or is no YAML, a base is not known or no mapping, or bases name each other.
+        ConfigError: a file cannot be read or is no YAML, a newer version wrote it, a base is not known or no
+            mapping, or bases name each other.
     """
     return _Reader(load).content(path)
 
@@ -93,7 +96,10 @@ class _Reader:
             round_trip = " → ".join(f"'{step.name}'" for step in (*trail[trail.index(file) :], file))
             raise ConfigError(f"config '{path}' is a base of itself: {round_trip}; take one of them out of '{KEY}'")
         if file not in self._known:
-            self._known[file] = self.with_bases(load_config(path, self._load), path, trail)
+            content = load_config(path, self._load)
+            if isinstance(content, Mapping):  # keys and classes of a newer version would be called mistakes
+                refuse_newer(content.get(VERSION), f"config '{path}'", ConfigError)
+            self._known[file] = self.with_bases(content, path, trail)
         return self._known[file]
 
     def with_bases(self, content: Any, path: Path, trail: tuple[Path, ...]) -> Any:  # noqa: ANN401 - what YAML holds

@@ -53,6 +53,7 @@ from voxtile.training.step.seeds import heads_seed, seed_generators, step_seed
 from voxtile.training.step.texts import TextReader
 from voxtile.trusted_packages import checked_packages
 from voxtile.types import Batch, Encoded, Features
+from voxtile.written_by import KEY as VERSION
 
 
 class TrainingData(Protocol):
@@ -373,7 +374,7 @@ class ContrastiveModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Add all that is needed to use the weights elsewhere."""
         checkpoint["voxtile_format"] = FORMAT
-        checkpoint["voxtile_version"] = voxtile.__version__
+        checkpoint[VERSION] = voxtile.__version__
         checkpoint["voxtile_model"] = self.config
         checkpoint["voxtile_preset"] = self.preset_config
         checkpoint["voxtile_tokenizer"] = self.encoder.text.tokenizer.to_json()

@@ -12,7 +12,7 @@ import jsonargparse
 from jsonargparse import ArgumentError
 
 from voxtile.errors import CheckpointError, ConfigError, VoxtileError
-from voxtile.listed_classes import current_name, with_current_names
+from voxtile.listed_classes import public_path, with_current_names
 from voxtile.models.tower import HUBS
 from voxtile.short_class_names import full_name, nearest_class
 from voxtile.training.checkpoint import Checkpoint, read_checkpoint
@@ -151,4 +151,4 @@ def _in_full(described: Any, parsed: Any) -> Any:  # noqa: ANN401 - what a confi
 
 
 def _public(written: str, parsed: Any) -> str:  # noqa: ANN401
-    return written if "." in written else current_name(full_name(written) or parsed["class_path"])
+    return public_path(written if "." in written else full_name(written) or parsed["class_path"])

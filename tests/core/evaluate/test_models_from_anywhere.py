@@ -110,7 +110,10 @@ def other_units(models, folder):
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (newer, "was written by a newer version of voxtile (9.0); upgrade with: pip install -U voxtile"),
+        (
+            newer,
+            "was written by voxtile 9.0 in format 2, which is newer than the 0.1.0 that is installed; upgrade with",
+        ),
         (remote_code, "needs code of its own (AutoModel), which is not run"),
         (of_volumes, "this model reads volumes, but the corpus holds a image (RGB"),
         (other_units, "this model needs units HU, but the corpus holds a image (RGB"),

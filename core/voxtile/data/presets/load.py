@@ -10,6 +10,7 @@ from voxtile.data.presets.base import BasePreset, Preset
 from voxtile.errors import ConfigError, PresetError
 from voxtile.listed_classes import current_name, listed_class
 from voxtile.short_class_names import with_full_names
+from voxtile.trusted_packages import package_of
 
 _MOST_VALUES = 100_000  # in a description; that of a preset has under fifty
 
@@ -43,9 +44,11 @@ def preset_from_config(config: object, *, own: bool = False, trusted: Collection
     except (AttributeError, TypeError, ValueError) as error:
         raise PresetError(f"preset '{path}' cannot be built: {error}") from error
     if "version" in config and config["version"] != preset.version:
+        package = package_of(kind.__module__)
         raise PresetError(
-            f"preset '{path}' was stored as version {config['version']}, but this voxtile has version "
-            f"{preset.version}; the same sample would give other values"
+            f"preset '{path}' was stored as version {config['version']!s:.40}, but the {package} that is installed has "
+            f"version {preset.version}, which would give other values for the same sample; install the {package} that "
+            "wrote it"
         )
     return preset  # type: ignore[return-value]
 

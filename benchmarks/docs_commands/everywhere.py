@@ -13,7 +13,7 @@ EVERYWHERE = Scene(
         # Figures of a test split as small as a tenth would be refused.
         r"^(voxtile convert (?:dicom|wsi|geotiff) .*)$": r"\1 --split-fractions 0.3,0.1,0.6",
         r"^(voxtile caption .*--provider local.*)$": r"\1 --limit 1",
-        r"^(voxtile caption .*--provider (?:checkpoint|openai).*)$": r"\1 --limit 4",
+        r"^(voxtile caption (?:checkpoint |.*--provider (?:checkpoint|openai)).*)$": r"\1 --limit 4",
         r"--base-url http://127\.0\.0\.1:(?:8000|PORT)/v1": "--base-url $ENDPOINT",
         r"--model (?:M|qwen3|llava)\b": "--model practice",
         r"hf:ORG/MODEL": "./model",

@@ -71,7 +71,7 @@ DOCS = {
     CAPTIONER: Scene(
         given={"corpus": XRAYS, "last.ckpt": Shell("made captioner")},
         run_as={r"--limit 4$": "--limit 16"},
-        partly=(r"--provider checkpoint",),
+        partly=(r"caption checkpoint",),
     ),
     ("docs/caption-providers.md", "To try it"): Scene(
         given={"corpus": CT_CORPUS},
@@ -85,9 +85,10 @@ DOCS = {
             "last.ckpt": From(CAPTIONER, "last.ckpt"),
         },
         before={r"--provider replay": f"rm -r corpus && {_BUILT}"},  # the cache lies beside it, and stays
-        partly=(r"--provider checkpoint",),
+        spans=("voxtile caption model --help",),
+        partly=(r"caption checkpoint",),
         run_as={
-            r"(--provider checkpoint .*)--limit 4$": r"\1--limit 16",
+            r"(caption checkpoint .*)--limit 4$": r"\1--limit 16",
             r"(--provider replay) --model practice": r"\1 --limit 1",  # it holds the replies of one model
         },
     ),
@@ -312,6 +313,7 @@ DOCS = {
         given={"corpus": CT_CORPUS},
         run_as={r"(--ckpt_path last --trainer\.max_epochs) 1": r"\1 2"},
     ),
+    ("docs/training.md", "A config of your own"): Scene(spans=("voxtile config medical/ct --expand",)),
     ("docs/training.md", "Batches and processes"): Scene(),
     ("docs/trust.md", "A planted backdoor"): Scene(),
     ("docs/trust.md", "What fine-tuning forgets"): Scene(),

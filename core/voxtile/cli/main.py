@@ -125,9 +125,9 @@ def _call(command: Command, name: str, argv: list[str], *, prepare: Callable[[],
 def _call_member(word: str, group: Group, argv: list[str]) -> None:
     members = group.members()
     try:
-        chosen, rest = _selected(group.selector, argv) if group.selector else _second_word(argv)
+        chosen, rest = _chosen(group, members, argv)
     except LookupError:
-        if argv and argv[0] in ("-h", "--help"):
+        if argv and (argv[0] in ("-h", "--help") or group.old_form is not None):
             sys.stdout.write(_group_help(word, group, members) + "\n")
             return
         raise ConfigError(
@@ -142,6 +142,16 @@ def _call_member(word: str, group: Group, argv: list[str]) -> None:
     if not command.example and chosen in group.example.split():
         command = replace(command, example=group.example)
     _call(command, name, rest)
+
+
+def _chosen(group: Group, members: Mapping[str, Command], argv: list[str]) -> tuple[str, list[str]]:
+    if group.selector:
+        return _selected(group.selector, argv)
+    if group.old_form is not None and argv and argv[0] not in members:
+        if {"-h", "--help"} & set(argv):
+            raise LookupError
+        return group.old_form(argv, members)
+    return _second_word(argv)
 
 
 def _second_word(argv: list[str]) -> tuple[str, list[str]]:
@@ -201,7 +211,9 @@ def _group_help(word: str, group: Group, members: Mapping[str, Command]) -> str:
     choice = (
         group.usage.partition(" ")[2].removesuffix("NAME") + group.noun.split()[0].upper() if group.selector else "NAME"
     )
-    lines += ["", f"'voxtile {word} {choice} --help' shows the options.", "", "Example:", f"  {group.example}"]
+    lines += ["", f"'voxtile {word} {choice} --help' shows the options."]
+    lines += [f"The form of before, '{group.old_usage}', means one of them."] if group.old_usage else []
+    lines += ["", "Example:", f"  {group.example}"]
     return "\n".join(lines)
 
 

@@ -5,7 +5,7 @@ Targets are strings, so that the table costs nothing to read and only the chosen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from voxtile.domain import Command, Domain, discover
@@ -44,6 +44,9 @@ class Group:
         noun: what a member is called in messages.
         members: finds the functions by name.
         selector: option that names the member instead of the second word, e.g. `--from`.
+        old_form: takes the words of a command line that begins with no member's name, and the members; gives the
+            member that is meant and the words for it.
+        old_usage: what that form is, for the help.
     """
 
     section: str
@@ -53,6 +56,8 @@ class Group:
     noun: str
     members: Callable[[], Mapping[str, Command]]
     selector: str | None = None
+    old_form: Callable[[Sequence[str], Mapping[str, Command]], tuple[str, list[str]]] | None = None
+    old_usage: str = ""
 
 
 def _of_domains(table: Callable[[Domain], Mapping[str, Command]]) -> Callable[[], Mapping[str, Command]]:
@@ -88,6 +93,30 @@ def _imports() -> Mapping[str, Command]:
         ),
         "csv": Command(f"{ingest}:import_csv", "a CSV of image paths and texts", "voxtile import csv pairs.csv corpus"),
     }
+
+
+def _captions() -> Mapping[str, Command]:
+    command, example = "voxtile_datasets.captions.command", "voxtile caption"
+    endpoint = "--provider openai --base-url http://127.0.0.1:8000/v1 --model M"
+    return {
+        "template": Command(
+            f"{command}:caption_by_template", "sentences of wording banks, no model", f"{example} template corpus"
+        ),
+        "model": Command(
+            f"{command}:caption_by_model", "a language model, here or at an endpoint, whose texts are checked",
+            f"{example} model corpus {endpoint}",
+        ),
+        "checkpoint": Command(
+            f"{command}:caption_by_checkpoint", "a model trained here to caption pictures, whose texts are checked",
+            f"{example} checkpoint corpus --model last.ckpt",
+        ),
+    }  # fmt: skip
+
+
+def _old_caption(words: Sequence[str], ways: Mapping[str, Command]) -> tuple[str, list[str]]:
+    from voxtile.cli.caption_form import way_and_words
+
+    return way_and_words(words, ways)
 
 
 def _training(word: str, help_line: str) -> Entry:
@@ -219,14 +248,15 @@ COMMANDS: Mapping[str, Entry | Group] = {
         _exports,
         selector="--to",
     ),
-    "caption": Entry(
+    "caption": Group(
         ENRICH,
-        "caption CORPUS",
-        Command(
-            "voxtile_datasets.captions.command:caption_corpus",
-            "texts from facts: wording banks, or a checked language model",
-            "voxtile caption corpus --provider template",
-        ),
+        "caption NAME CORPUS",
+        "texts from facts: wording banks, or a checked model",
+        "voxtile caption template corpus",
+        "way to caption",
+        _captions,
+        old_form=_old_caption,
+        old_usage="voxtile caption CORPUS --provider NAME",
     ),
     "card": Entry(
         ENRICH,

@@ -35,7 +35,7 @@ _KEPT = ("supported", "unknown")  # verdicts with which a text is stored
 
 @dataclass(frozen=True)
 class CheckpointOptions:
-    """Options of `voxtile caption --provider checkpoint`; see there."""
+    """Options of `voxtile caption checkpoint`; see there."""
 
     model: str | None
     decoding: Decoding
@@ -51,7 +51,7 @@ class CheckpointOptions:
     def __post_init__(self) -> None:
         """Refuse what no run can be made of."""
         if self.model is None:
-            raise ConfigError("--provider checkpoint needs --model, the path of a checkpoint")
+            raise ConfigError("captions by a checkpoint need --model, the path of one")
         if not Path(self.model).is_file():
             raise ConfigError(f"--model '{self.model}' is no file; give a checkpoint, e.g. logs/version_0/last.ckpt")
         if self.batch_size < 1:
@@ -59,7 +59,7 @@ class CheckpointOptions:
 
 
 def caption_with_checkpoint(corpus: Path, options: CheckpointOptions, run: Mapping[str, Any]) -> None:
-    """See `voxtile_datasets.captions.command.caption_corpus`."""
+    """See `voxtile_datasets.captions.command.caption_by_checkpoint`."""
     store = Corpus(corpus)
     chosen = chosen_samples(corpus, options.where, options.limit)
     check_licences(chosen["licence"].unique().to_pylist(), is_remote=False, allow_credentialed=False)

@@ -1,8 +1,11 @@
-"""`voxtile caption`: captions from facts, worded from versioned banks or by a language model that is checked."""
+"""`voxtile caption`: captions from facts, worded from versioned banks or by a model whose texts are checked."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from voxtile.corpus.reader import Corpus
@@ -12,21 +15,59 @@ from voxtile_datasets.captions.template import TemplateTask
 from voxtile_datasets.captions.wordings import installed_banks
 
 
-def caption_corpus(
+def caption_by_template(
     corpus: Path,
     *,
-    provider: str = "template",
     kind: Literal["report", "fact"] = "report",
     variants: int = 1,
     absent: int = 2,
     facts_source: str | None = None,
     caption_kind: Literal["template", "roi"] = "template",
     bank: Path | None = None,
+    **run: Any,  # noqa: ANN401
+) -> None:
+    """Word facts in sentences of versioned banks.
+
+    The wording of each sample is a function of its uid, so that a second run writes the same captions. What a sentence
+    states is known, and recorded: its fact is written once more with the sentence as evidence, so that training can
+    tell of which other samples the sentence is true.
+
+    Args:
+        corpus: the corpus to add to.
+        kind: one caption a sample that says all its facts, or one a fact.
+        variants: number of different wordings.
+        absent: how many absent findings a caption mentions at most, chosen by the uid.
+        facts_source: only facts whose source begins so are worded, e.g. reports; captions for training must not word
+            the labels that a model is evaluated on. Closed scopes do not say whose they are, and are then not used.
+        caption_kind: kind that is noted in the captions table: template, or roi for texts about a part of what is
+            trained as one item (a patch of a slide), so that a caption policy can weigh the two apart.
+        bank: wording bank (YAML) that comes before the installed ones.
+        run: options of the run.
+
+    Raises:
+        ConfigError: an option that cannot be used, or a malformed bank.
+        InputError: the corpus has no facts.
+        RunFailedError: some samples got no caption; the rest is stored.
+    """
+    if variants < 1 or absent < 0:
+        raise ConfigError(f"--variants must be at least 1 and --absent at least 0, not {variants} and {absent}")
+    Corpus(corpus)  # a folder that is no corpus is refused before anything is made in it
+    banks = installed_banks([bank] if bank else [])
+    task = TemplateTask(str(corpus), banks, kind, variants, absent, facts_source, caption_kind)
+    run_task(task, corpus, RunOptions(**run)).raise_if_failed()
+
+
+def caption_by_model(
+    corpus: Path,
+    *,
+    provider: str = "local",
     strategy: str = "rewrite",
     model: str | None = None,
     base_url: str | None = None,
     where: str | None = None,
     limit: int | None = None,
+    facts_source: str | None = None,
+    absent: int = 2,
     tries: int = 4,
     unchecked: bool = False,
     max_usd: float | None = None,
@@ -46,45 +87,28 @@ def caption_corpus(
     timeout: float = 120.0,
     key_variable: str = "OPENAI_API_KEY",
     completion: bool = False,
-    decoding: Literal["greedy", "beam", "sample"] = "greedy",
-    beams: int = 4,
-    top_p: float = 0.9,
-    batch_size: int = 16,
-    trust_package: tuple[str, ...] = (),
     key_file: Path | None = None,
     **run: Any,  # noqa: ANN401
 ) -> None:
-    """Write captions from what is known of the samples of a corpus.
+    """Have a language model word facts, here or at an endpoint.
 
-    With --provider template, sentences come from versioned banks. The wording of each sample is a function of its uid,
-    so that a second run writes the same captions. What a sentence states is known, and recorded: its fact is written
-    once more with the sentence as evidence, so that training can tell of which other samples the sentence is true.
-
-    With --provider local (a model in this process), openai (an endpoint such as vLLM, llama.cpp or a hosted one) or
-    replay (from the cache of replies alone), a language model words them. Each caption is checked against the facts;
-    where it says what they do not, the model is told its fault and asked again, and its verdict is stored beside it.
-    Replies are kept on disk: a rerun asks nothing twice. No identifier is sent.
-
-    With --provider checkpoint, a model that was trained with the Captioning objective looks at the pictures; its texts
-    are checked likewise, and those that the facts contradict, or that closed scopes leave out, are failures by name.
+    Each caption is checked against the facts; where it says what they do not, the model is told its fault and asked
+    again, and its verdict is stored beside it. Replies are kept on disk: a rerun asks nothing twice. No identifier is
+    sent.
 
     Args:
         corpus: the corpus to add to.
-        provider: who words them: template, local, openai, replay or checkpoint.
-        kind: template: one caption a sample that says all its facts, or one a fact.
-        variants: template: number of different wordings.
-        absent: how many absent findings a caption mentions at most, chosen by the uid.
-        facts_source: only facts whose source begins so are worded, e.g. reports; captions for training must not word
-            the labels that a model is evaluated on. Closed scopes do not say whose they are, and are then not used.
-        caption_kind: template: kind that is noted in the captions table: template, or roi for texts about a part of
-            what is trained as one item (a patch of a slide), so that a caption policy can weigh the two apart.
-        bank: template: wording bank (YAML) that comes before the installed ones.
-        strategy: how a model makes captions: rewrite (also for base models), fuse, describe,
-            describe-revise-summarise, roi, five, short-dense, qa, translate, fuse-experts.
-        model: openai: name of the model there; local: a GGUF file, a small Gemma by default; checkpoint: its path.
+        provider: local (a model in this process), openai (an endpoint such as vLLM, llama.cpp or a hosted one), or
+            replay (from the cache of replies alone).
+        strategy: how it makes captions: rewrite (also for base models), fuse, describe, describe-revise-summarise,
+            roi, five, short-dense, qa, translate, fuse-experts.
+        model: openai: name of the model there; local: a GGUF file, a small Gemma by default.
         base_url: openai: address of the endpoint, e.g. http://127.0.0.1:8000/v1.
         where: only samples for which this SQL condition holds, e.g. "modality = 'CT'".
         limit: so many samples at most, the first ones by uid.
+        facts_source: only facts whose source begins so are worded, e.g. reports; captions for training must not word
+            the labels that a model is evaluated on. Closed scopes do not say whose they are, and are then not used.
+        absent: how many absent findings a caption mentions at most, chosen by the uid.
         tries: requests at most for a caption (for a fact, with a base model) until the checker supports it.
         unchecked: keep the first text whatever its verdict, to learn what checking is worth.
         max_usd: stop asking when this much is spent.
@@ -92,8 +116,7 @@ def caption_corpus(
         allow_remote_credentialed: send texts of credentialed data to another machine, where your agreement covers it.
         temperature: of the sampling.
         seed: of the sampling; another one gives other captions.
-        max_reply_tokens: longest reply; the strategy's own by default; checkpoint: the text tower's context, which is
-            never passed.
+        max_reply_tokens: longest reply; the strategy's own by default.
         languages: what captions are to be written in, e.g. en,de,fr (strategy translate).
         look: show the model the picture also where facts alone would do.
         knowledge: folder of texts to look facts up in (strategy roi).
@@ -105,41 +128,16 @@ def caption_corpus(
         timeout: of one try at an endpoint, in seconds.
         key_variable: environment variable that holds the endpoint's key.
         completion: openai: the model there is a base model, which continues texts.
-        decoding: checkpoint: the likeliest word each time (greedy), the likeliest text of a beam, or words drawn from
-            the likely ones (sample, by --seed, --temperature and --top-p).
-        beams: checkpoint: beginnings that a beam keeps.
-        top_p: checkpoint: words are drawn from the fewest whose probabilities add up to this.
-        batch_size: checkpoint: pictures at a time.
-        trust_package: checkpoint: package of your own whose classes it may name; repeat it for further ones.
         key_file: key map of the corpus, whose paths are kept out of prompts; default beside the corpus.
         run: options of the run.
 
     Raises:
-        ConfigError: an unknown provider or strategy, an option that cannot be used, or a malformed bank or prompt.
+        ConfigError: an unknown provider or strategy, an option that cannot be used, or a malformed prompt.
         InputError: the corpus has no facts, or no sample is chosen.
         LicenceError: a licence forbids derivatives, or its data may not leave this machine.
         ProviderError: the model or its endpoint cannot be used.
         RunFailedError: some samples got no caption; the rest is stored.
     """
-    if variants < 1 or absent < 0:
-        raise ConfigError(f"--variants must be at least 1 and --absent at least 0, not {variants} and {absent}")
-    if provider == "template":
-        Corpus(corpus)  # a folder that is no corpus is refused before anything is made in it
-        banks = installed_banks([bank] if bank else [])
-        task = TemplateTask(str(corpus), banks, kind, variants, absent, facts_source, caption_kind)
-        run_task(task, corpus, RunOptions(**run)).raise_if_failed()
-        return
-    if provider == "checkpoint":
-        from voxtile.objectives.generative.decoding import Decoding
-        from voxtile_datasets.captions.by_checkpoint import CheckpointOptions, caption_with_checkpoint
-
-        how = Decoding(decoding, beams=beams, top_p=top_p, temperature=temperature, seed=seed, longest=max_reply_tokens)
-        chosen = CheckpointOptions(
-            model, how, batch_size, where, limit, unchecked, languages.partition(",")[0].strip() or "en", facts_source,
-            key_file, trust_package,
-        )  # fmt: skip
-        caption_with_checkpoint(corpus, chosen, run)
-        return
     from voxtile_datasets.captions.modelled import ModelOptions, caption_with_model
 
     options = ModelOptions(
@@ -151,3 +149,86 @@ def caption_corpus(
         facts_source=facts_source,
     )  # fmt: skip
     caption_with_model(corpus, options, run)
+
+
+def caption_by_checkpoint(
+    corpus: Path,
+    *,
+    model: str | None = None,
+    where: str | None = None,
+    limit: int | None = None,
+    facts_source: str | None = None,
+    unchecked: bool = False,
+    languages: str = "en",
+    decoding: Literal["greedy", "beam", "sample"] = "greedy",
+    beams: int = 4,
+    top_p: float = 0.9,
+    temperature: float = 0.7,
+    seed: int = 0,
+    max_reply_tokens: int | None = None,
+    batch_size: int = 16,
+    trust_package: tuple[str, ...] = (),
+    key_file: Path | None = None,
+    **run: Any,  # noqa: ANN401
+) -> None:
+    """Have a model that was trained with the Captioning objective look at the pictures.
+
+    Its texts are checked, and those that the facts contradict, or that closed scopes leave out, are failures by name.
+
+    Args:
+        corpus: the corpus to add to.
+        model: the checkpoint.
+        where: only samples for which this SQL condition holds, e.g. "modality = 'CT'".
+        limit: so many samples at most, the first ones by uid.
+        facts_source: only facts whose source begins so are what texts are checked against, e.g. reports.
+        unchecked: keep each text whatever its verdict, to learn what checking is worth.
+        languages: what its texts are written in, e.g. de; they are checked in it.
+        decoding: the likeliest word each time (greedy), the likeliest text of a beam, or words drawn from the likely
+            ones (sample, by --seed, --temperature and --top-p).
+        beams: beginnings that a beam keeps.
+        top_p: words are drawn from the fewest whose probabilities add up to this.
+        temperature: of the sampling.
+        seed: of the sampling; another one gives other captions.
+        max_reply_tokens: longest text; by default the text tower's context, which is never passed.
+        batch_size: pictures at a time.
+        trust_package: package of your own whose classes the checkpoint may name; repeat it for further ones.
+        key_file: key map of the corpus, whose paths are kept out of texts; default beside the corpus.
+        run: options of the run.
+
+    Raises:
+        ConfigError: no checkpoint, or an option that cannot be used.
+        InputError: no sample is chosen.
+        LicenceError: a licence forbids derivatives.
+        RunFailedError: some samples got no caption; the rest is stored.
+    """
+    from voxtile.objectives.generative.decoding import Decoding
+    from voxtile_datasets.captions.by_checkpoint import CheckpointOptions, caption_with_checkpoint
+
+    how = Decoding(decoding, beams=beams, top_p=top_p, temperature=temperature, seed=seed, longest=max_reply_tokens)
+    chosen = CheckpointOptions(
+        model, how, batch_size, where, limit, unchecked, languages.partition(",")[0].strip() or "en", facts_source,
+        key_file, trust_package,
+    )  # fmt: skip
+    caption_with_checkpoint(corpus, chosen, run)
+
+
+WAYS: Mapping[str, Callable[..., None]] = MappingProxyType(
+    {"template": caption_by_template, "model": caption_by_model, "checkpoint": caption_by_checkpoint}
+)
+
+
+def caption_corpus(corpus: Path, *, provider: str = "template", **options: Any) -> None:  # noqa: ANN401
+    """Caption a corpus by a provider: template, checkpoint, or a model's (local, openai, replay).
+
+    Args:
+        corpus: the corpus to add to.
+        provider: who words the captions.
+        options: of any way and of the run; those of another way than the provider's say nothing.
+    """
+    way = provider if provider in ("template", "checkpoint") else "model"  # which says of others that it has none
+    others = {name for function in WAYS.values() for name in inspect.signature(function).parameters}
+    own = others - set(inspect.signature(WAYS[way]).parameters)
+    chosen = {name: value for name, value in options.items() if name not in own}
+    if way == "model":
+        chosen["provider"] = provider
+    WAYS[way](corpus, **chosen)

@@ -42,7 +42,7 @@ _ESTIMATED_FROM = 50  # samples
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """Options of `voxtile caption` for a language model; see there."""
+    """Options of `voxtile caption model`; see there."""
 
     provider: str
     strategy: str = "rewrite"
@@ -117,7 +117,7 @@ def cache_of(corpus: Path) -> Path:
 
 
 def caption_with_model(corpus: Path, options: ModelOptions, run: Mapping[str, Any]) -> None:
-    """See `voxtile_datasets.captions.command.caption_corpus`."""
+    """See `voxtile_datasets.captions.command.caption_by_model`."""
     Corpus(corpus)  # a folder that is no corpus is refused before anything is made beside it
     check_name(options.strategy)
     prompts = installed_prompts(options.prompts)

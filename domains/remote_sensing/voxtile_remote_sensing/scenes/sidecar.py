@@ -26,7 +26,7 @@ from rasterio.errors import CRSError
 from voxtile.bounded_text import load_yaml
 from voxtile.errors import ConfigError
 from voxtile_remote_sensing.bands.registry import COMMON_NAMES, Band, load_sensor
-from voxtile_remote_sensing.scenes.products.landsat_level import level_1_without_mtl
+from voxtile_remote_sensing.scenes.landsat_level import level_1_without_mtl
 from voxtile_remote_sensing.scenes.protocol import SceneError, SceneRef
 
 FOLDER_FILE = "bands.yaml"

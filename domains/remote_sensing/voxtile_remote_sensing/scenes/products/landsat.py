@@ -15,8 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
 from voxtile_remote_sensing.bands.registry import Band, Sensor, load_sensor
+from voxtile_remote_sensing.scenes.landsat_level import bqa_kind, over_sine
 from voxtile_remote_sensing.scenes.listing import Found, Listing
-from voxtile_remote_sensing.scenes.products.landsat_level import bqa_kind, over_sine
 from voxtile_remote_sensing.scenes.products.landsat_mtl import Groups, mtl_value, read_mtl
 from voxtile_remote_sensing.scenes.protocol import Grid, MissingBand, Scene, SceneBand, SceneError, SceneMask, SceneRef
 from voxtile_remote_sensing.scenes.raster import RasterHeader, RasterPixels, read_header

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 import pystac
 
 from voxtile_remote_sensing.scenes.access import is_remote
-from voxtile_remote_sensing.scenes.products.landsat_level import bqa_kind
+from voxtile_remote_sensing.scenes.landsat_level import bqa_kind
 
 RASTER_TYPES = ("image/tiff", "image/jp2", "image/vnd.stac.geotiff")
 NOT_DATA = frozenset(("thumbnail", "overview", "metadata", "visual"))

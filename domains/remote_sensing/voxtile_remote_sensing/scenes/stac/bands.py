@@ -16,7 +16,7 @@ import pystac
 
 from voxtile.errors import ConfigError
 from voxtile_remote_sensing.bands.registry import COMMON_NAMES, Band, Sensor, load_sensor
-from voxtile_remote_sensing.scenes.products.landsat_level import level_1_band, level_of
+from voxtile_remote_sensing.scenes.landsat_level import level_1_band, level_of
 from voxtile_remote_sensing.scenes.protocol import MissingBand, SceneBand, SceneError
 from voxtile_remote_sensing.scenes.raster import RasterHeader
 from voxtile_remote_sensing.scenes.stac.assets import base_name

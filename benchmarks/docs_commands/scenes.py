@@ -256,6 +256,13 @@ DOCS = {
         },
         run_as={r"--(features|model) \./model": r'--\1 "$(made embedded corpus)"'},
     ),
+    ("docs/command-line.md", "Completion"): Scene(
+        run_as={r"~/\.bashrc": "bashrc", r"~/\.zshrc": "zshrc", r"~/\.config/\S+$": "voxtile.fish"},
+        spans=(
+            "voxtile completion zsh >> ~/.zshrc",
+            "voxtile completion fish > ~/.config/fish/completions/voxtile.fish",
+        ),
+    ),
     ("docs/pathology.md", "Train, and say how good it is"): Scene(given={"corpus": From(DRAWN, "corpus")}),
     ("docs/pathology.md", "Show where it is"): Scene(
         given={

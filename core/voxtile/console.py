@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
+import sys
+from collections.abc import Mapping
 
 from rich.console import Console
 
@@ -18,3 +22,16 @@ def output() -> Console:
     if not console.is_terminal and not console.is_jupyter and not os.environ.get("COLUMNS", "").isdigit():
         return Console(width=_PIPED)
     return console
+
+
+def print_json(answer: Mapping[str, object]) -> None:
+    """Print an answer as one JSON object on one line; a number that is none (NaN, infinite) is null."""
+    sys.stdout.write(json.dumps(_plain(answer), ensure_ascii=False, allow_nan=False, default=str) + "\n")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

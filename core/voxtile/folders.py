@@ -1,9 +1,12 @@
-"""Folders outside any corpus: where things are kept that can be made again."""
+"""Folders outside any corpus: where files are written, and where things are kept that can be made again."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+OUTPUT_ROOT = "VOXTILE_OUTPUT_ROOT"
+"""Variable of the environment that names the folder under which outputs lie."""
 
 
 def cache_folder(name: str) -> Path:
@@ -14,3 +17,8 @@ def cache_folder(name: str) -> Path:
     """
     root = os.environ.get("VOXTILE_CACHE") or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "voxtile")
     return Path(root).expanduser() / name
+
+
+def under_output_root(path: Path) -> Path:
+    """A path to write to: a relative one lies under VOXTILE_OUTPUT_ROOT, else in the working folder."""
+    return Path(os.environ.get(OUTPUT_ROOT) or ".").expanduser() / path

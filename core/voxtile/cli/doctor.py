@@ -69,8 +69,19 @@ def print_config_file(name: str, *, expand: bool = False) -> None:
         _write(path.read_text(encoding="utf-8").rstrip("\n"))
 
 
-def doctor() -> None:
-    """Check the installation: versions, extras, codecs, processors, memory, disk, GPU, and the `lightning` script."""
+def doctor(*, json: bool = False) -> None:
+    """Check the installation: versions, extras, codecs, processors, memory, disk, GPU, and the `lightning` script.
+
+    Args:
+        json: print one JSON object instead of a table: ok (nothing to look at), and findings with what, verdict (ok or
+            look) and detail.
+    """
+    if json:
+        from voxtile.console import print_json
+
+        findings = [{"what": what, "verdict": verdict, "detail": detail} for what, verdict, detail in _findings()]
+        print_json({"ok": all(one["verdict"] == OK for one in findings), "findings": findings})
+        return
     from rich.markup import escape
     from rich.table import Table
 

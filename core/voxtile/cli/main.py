@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from voxtile.cli.session import COMPLETE, ERROR, session_of
 from voxtile.cli.table import COMMANDS, MODEL, Entry, Group
 from voxtile.domain import Command, discover
 from voxtile.errors import ConfigError, InterruptedRunError, VoxtileError, own_cause
@@ -33,9 +34,10 @@ def lightning_main(argv: Sequence[str] | None = None) -> int:
 
 def _guarded(run: Callable[[list[str]], None], argv: list[str]) -> int:
     debug = "--debug" in argv
-    words = [word for word in argv if word != "--debug"]
     try:
-        run(words)
+        session = session_of(argv)
+        with session.active():
+            run(list(session.words))
         sys.stdout.flush()
     except KeyboardInterrupt:
         return _interrupted("interrupted; run the same command again to go on")
@@ -75,11 +77,16 @@ def _interrupted(sentence: str) -> int:
 def _say(sentence: str, status: int, *, trace: bool = False) -> int:
     if trace:
         traceback.print_exc()
-    sys.stderr.write(f"voxtile: error: {sentence}\n")
+    sys.stderr.write(f"{ERROR}{sentence}\n")
     return status
 
 
 def _dispatch(argv: list[str]) -> None:
+    if (asked := os.environ.get(COMPLETE)) is not None:
+        from voxtile.cli.completion import complete
+
+        complete(asked)
+        return
     if not argv or argv[0] in ("-h", "--help", "help"):
         sys.stdout.write(_help() + "\n")
         return
@@ -187,7 +194,10 @@ def _help() -> str:
     lines = [
         "voxtile: train, ground and evaluate image-text models on CT and MR volumes, slides and satellite tiles",
         "",
-        "Usage: voxtile COMMAND …          voxtile COMMAND --help explains one; --debug shows tracebacks",
+        "Usage: voxtile COMMAND …          voxtile COMMAND --help explains one",
+        "",
+        "With any command: --quiet (neither progress nor notes), --log-level debug|info|warning|error,",
+        "  --output-root DIR (where relative outputs and runs lie), --debug (tracebacks)",
     ]
     section = ""
     for entry in COMMANDS.values():

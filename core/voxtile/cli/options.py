@@ -21,9 +21,11 @@ from voxtile.cli.signature import Parameter, Signature, signature_of
 from voxtile.cli.values import is_several, parts, read_value, type_name
 from voxtile.domain import Command
 from voxtile.errors import ConfigError, nearest
+from voxtile.folders import under_output_root
 
 PREFIX = "VOXTILE_"
 _CONFIG, _PRINT = "config", "print_config"
+_OUTPUTS = {"out", "html"}  # names of parameters that say where to write
 _LOOSE = ("true", "yes", "false", "no")  # words behind a flag that are taken for its value
 
 
@@ -49,6 +51,9 @@ def call(command: Command, name: str, argv: Sequence[str], *, prepare: Callable[
         _print_config(signature, values)
         return
     _check_required(signature, values, command, name)
+    for output in _OUTPUTS & values.keys():
+        if isinstance(values[output], Path):
+            values[output] = under_output_root(values[output])
     if prepare is not None:
         prepare()
     function = command.load()

@@ -130,7 +130,7 @@ def shown_class(target: str) -> tuple[Parameter, ...]:
     text = "\n\n".join(filter(None, (ast.get_docstring(node), ast.get_docstring(made[0]))))
     names = [*given.args[1:], *given.kwonlyargs]
     defaults = [*given.defaults, *given.kw_defaults]
-    by_place: list[ast.expr | None] = [None] * (len(names) - len(defaults)) + defaults
+    by_place = [*[None] * (len(names) - len(defaults)), *defaults]
     parameters = [
         inspect.Parameter(
             one.arg,

@@ -353,6 +353,15 @@ COMMANDS: Mapping[str, Entry | Group] = {
             "voxtile new-domain microscopy",
         ),
     ),
+    "completion": Entry(
+        SELF,
+        "completion SHELL",
+        Command(
+            "voxtile.cli.completion:print_script",
+            "what makes bash, zsh or fish complete commands and options",
+            "voxtile completion bash >> ~/.bashrc",
+        ),
+    ),
     "config": Entry(
         SELF,
         "config NAME",

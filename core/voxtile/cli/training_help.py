@@ -80,7 +80,7 @@ def check_words(argv: Sequence[str]) -> None:
             return
         raise ConfigError(f"there is no '{argv[0]}'{nearest(argv[0], _ABOUT)}; there are {there_are}")
     try:
-        known = {f"{section}.{p.name}" for section in SECTIONS for p in _parameters(section)}
+        known = {f"{section}.{p.name}" for section in SECTIONS for p in parameters_of(section)}
     except UnreadableError:
         return
     for word in argv[1:]:
@@ -91,7 +91,8 @@ def check_words(argv: Sequence[str]) -> None:
             raise ConfigError(f"there is no option '{written}'{nearest(key, known)}; --help lists all")
 
 
-def _parameters(section: str) -> Sequence[Parameter]:
+def parameters_of(section: str) -> Sequence[Parameter]:
+    """The arguments of a section's class."""
     return shown_class(SECTIONS[section][0])
 
 
@@ -109,7 +110,7 @@ def _help(subcommand: str) -> Iterator[str]:
         yield from option_lines(label, text)
     for section, (_, title) in SECTIONS.items():
         yield from ("", f"{title}:")
-        for parameter in _parameters(section):
+        for parameter in parameters_of(section):
             yield from option_lines(*_described(section, parameter))
     for note in _NOTES:
         yield from ("", *textwrap.wrap(note, WIDTH))

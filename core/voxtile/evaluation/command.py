@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from voxtile.console import output
+from rich.console import Console
+
+from voxtile.bounded_text import load_json
+from voxtile.console import output, print_json
 from voxtile.errors import ConfigError
 from voxtile.evaluation.options import Options, checked_options
 from voxtile.evaluation.tasks.choices import RERANK, checked_changes, checked_protocols, checked_scorers
@@ -35,6 +38,7 @@ def evaluate(
     bands: str | None = None,
     show_texts: bool = False,
     trust_package: tuple[str, ...] = (),
+    json: bool = False,
 ) -> None:
     """Evaluate models on tasks: figures with intervals, a trivial baseline and shuffled images beside them.
 
@@ -68,6 +72,7 @@ def evaluate(
         show_texts: put captions of the corpus into the page as they are; they may be reports of patients.
         allow_leakage: report figures although the model was trained on some of what is reported; the report says so.
         trust_package: package of your own whose classes a checkpoint or export may name; repeat it for further ones.
+        json: print what OUT/results.json holds, with `out`, as one JSON object instead of tables.
 
     Raises:
         EvaluationError: nothing can be evaluated, or OUT is not writable.
@@ -91,7 +96,10 @@ def evaluate(
         )
     for task in tasks:
         load_task(task)  # a typing error should not cost the time to load a model
-    _evaluate([model, *_listed(also)], tasks, corpus, out, options, trust_package)
+    console = Console(quiet=True) if json else output()
+    results = _evaluate([model, *_listed(also)], tasks, corpus, out, options, trust_package, console)
+    if json:
+        print_json({"out": str(out), **load_json(results.read_bytes())})
 
 
 def _evaluate(
@@ -101,7 +109,8 @@ def _evaluate(
     out: Path,
     options: Options,
     trust_package: tuple[str, ...],
-) -> None:
+    console: Console,
+) -> Path:
     """Run what was asked for, which is known to be sound: only now is anything heavy imported."""
     from voxtile.corpus.reader import Corpus
     from voxtile.evaluation.joint import named_apart
@@ -118,7 +127,7 @@ def _evaluate(
     evaluations = [
         evaluate_model(loaded, spec, opened, tasks, options) for loaded, spec in zip(models, specs, strict=True)
     ]
-    report(evaluations[0], out, output(), *evaluations[1:])
+    return report(evaluations[0], out, console, *evaluations[1:])
 
 
 def _listed(text: str | None) -> tuple[str, ...]:

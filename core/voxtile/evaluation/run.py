@@ -82,7 +82,7 @@ def _without_effect(takes: frozenset[str], result: Result, options: Options) -> 
     return notes
 
 
-def report(evaluation: Evaluation, out: Path, console: Console, *others: Evaluation) -> None:
+def report(evaluation: Evaluation, out: Path, console: Console, *others: Evaluation) -> Path:
     """Write `results.json`, `.csv` and `.tex`, `scores.parquet` and `index.html`, and print the table.
 
     Args:
@@ -90,6 +90,9 @@ def report(evaluation: Evaluation, out: Path, console: Console, *others: Evaluat
         out: the folder.
         console: to print on.
         others: of further models on the same tasks.
+
+    Returns:
+        `results.json`.
     """
     evaluations = [evaluation, *others]
     seed, replicates = evaluation.provenance["seed"], evaluation.provenance["bootstrap"]
@@ -104,3 +107,4 @@ def report(evaluation: Evaluation, out: Path, console: Console, *others: Evaluat
     if others:
         print_summary(table, console)
     console.print(f"wrote {results} and {page}", markup=False, highlight=False, soft_wrap=True)
+    return results

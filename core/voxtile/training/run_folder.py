@@ -10,14 +10,15 @@ from typing import Any
 from lightning.pytorch.utilities import rank_zero_only
 
 from voxtile.errors import CheckpointError
+from voxtile.folders import under_output_root
 from voxtile.training.checkpoint import read_checkpoint, resumable
 
 RUNS = "runs"
 
 
 def runs_folder(trainer: Mapping[str, Any]) -> Path:
-    """The folder of all runs: `runs` in `trainer.default_root_dir`, or in the working folder without it."""
-    return Path(trainer.get("default_root_dir") or ".") / RUNS
+    """The folder of all runs: `runs` in `trainer.default_root_dir`, or in the root of outputs without it."""
+    return under_output_root(Path(trainer.get("default_root_dir") or ".")) / RUNS
 
 
 def checkpoint_to_load(path: str | None, run: Path, *, fit: bool) -> str | None:

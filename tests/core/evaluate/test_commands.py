@@ -20,7 +20,7 @@ def offered(monkeypatch, make_model):
     """`load_model` gives the block model."""
     models = []
 
-    def load(spec):
+    def load(spec, *_):
         models.append(make_model())
         return models[-1]
 
@@ -42,6 +42,17 @@ def test_the_command_writes_the_report(offered, block_corpus, task_path, tmp_pat
     names = sorted(path.name for path in (tmp_path / "new" / "report").iterdir())
     assert names == ["index.html", "results.csv", "results.json", "results.tex", "scores.parquet"]
     assert "results.json" in capsys.readouterr().out
+
+
+def test_the_answer_is_what_the_report_holds_where_json_is_asked_for(
+    offered, block_corpus, task_path, tmp_path, capsys
+):
+    assert main(arguments(block_corpus, task_path, tmp_path / "out", "--bootstrap", "100", "--json")) == 0
+    said = capsys.readouterr().out
+    assert said.count("\n") == 1
+    answer = json.loads(said)
+    assert answer.pop("out") == str(tmp_path / "out")
+    assert answer == json.loads((tmp_path / "out" / "results.json").read_text())
 
 
 def test_a_finding_without_positives_is_listed_and_the_others_are_reported(

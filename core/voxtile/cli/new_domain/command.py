@@ -12,6 +12,7 @@ from pathlib import Path
 from voxtile.console import output
 from voxtile.domain import discover
 from voxtile.errors import ConfigError
+from voxtile.folders import under_output_root
 
 _SUFFIX = ".j2"
 _LONGEST = 24  # letters of a name; with longer ones the lines of the code would be too long
@@ -34,7 +35,7 @@ def new_domain(name: str, *, out: Path | None = None) -> None:
     package = f"voxtile_{name}"
     _check(name, package)
     distribution = package.replace("_", "-")
-    folder = Path(distribution) if out is None else out
+    folder = under_output_root(Path(distribution)) if out is None else out
     if folder.exists():
         raise ConfigError(f"'{folder}' exists already; name a new folder with --out")
     camel = "".join(part.capitalize() for part in name.split("_"))

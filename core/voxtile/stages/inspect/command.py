@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from voxtile.console import output
+from voxtile.console import output, print_json
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError
 from voxtile.stages.inspect.corpus_page import write_page
@@ -33,6 +34,7 @@ def inspect_corpus(
     previews: int = 30,
     leakage: bool = False,
     scheme: str = "default",
+    json: bool = False,
 ) -> None:
     """Show what a corpus holds: counts, splits, captions, facts, drop reasons, licences and checks.
 
@@ -45,6 +47,9 @@ def inspect_corpus(
         previews: number of pictures on the page.
         leakage: also compare the splits: nearest distance, overlapping footprints, near-duplicate pixels.
         scheme: split scheme of the map and of --leakage.
+        json: print one JSON object instead of tables: what they show by the names of `CorpusSummary`, and `leakage` by
+            those of `LeakageReport`; of one sample its row as `sample`, and its splits, facts, scopes, regions, scores
+            and captions.
 
     Raises:
         ConfigError: more than one sample is named.
@@ -54,9 +59,12 @@ def inspect_corpus(
     if len(named) > 1:
         raise ConfigError(f"{len(named)} samples are named, but a page shows one; give one uid")
     store = Corpus(corpus)
-    console = output()
+    console = Console(quiet=True) if json else output()
     if named:
-        _print_sample(console, store, named[0])
+        if json:
+            print_json({"corpus": str(corpus), **_sample(store, named[0])})
+        else:
+            _print_sample(console, store, named[0])
         if html is not None:
             write_sample_page(html, store, named[0])
             console.print(f"page: {html}", highlight=False, markup=False)
@@ -66,6 +74,10 @@ def inspect_corpus(
     found = find_leakage(store, scheme) if leakage else None
     if found is not None:
         _print_leakage(console, found)
+    if json:
+        shown = asdict(summary) | {"corpus": str(corpus), "leakage": None if found is None else asdict(found)}
+        shown.pop("root")
+        print_json(shown)
     if html is not None:
         write_page(html, store, summary, previews, leakage=found, scheme=scheme)
         console.print(f"page: {html}", highlight=False, markup=False)
@@ -161,33 +173,49 @@ def _print_leakage(console: Console, report: LeakageReport) -> None:
         console.print("[green]ok[/]" if check.ok else "[yellow]look[/]", escape(check.sentence), highlight=False)
 
 
-def _print_sample(console: Console, store: Corpus, uid: str) -> None:
+_OF_SAMPLE = (
+    ("splits", "scheme, split", "1"),
+    ("facts", "concept, polarity, value, unit, attributes, source", "1, 2"),
+    ("scopes", "vocabulary, closed, concepts", "1"),
+    ("regions", "phrase, box, source", "1"),
+    ("scores", "name, value, producer", "1"),
+    ("captions", "kind, provider, text", "1, 2, 3"),
+)
+"""Tables that speak of a sample: the columns shown, and their order."""
+
+
+def _sample(store: Corpus, uid: str) -> dict[str, object]:
+    """All that is known of a sample, table by table."""
     row = store.row(uid)
-    table = Table(title=uid, show_header=False, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-    for name, value in row.items():
-        if value is not None and name not in {"uid", "corpus", "geometry"}:
-            table.add_row(name, escape(_value_text(value)))
-    console.print(table)
+    known: dict[str, object] = {"sample": {k: v for k, v in row.items() if k not in {"corpus", "geometry"}}}
     connection = store.connection()
     try:
-        for name, columns, order in (
-            ("splits", "scheme, split", "1"),
-            ("facts", "concept, polarity, value, unit, attributes, source", "1, 2"),
-            ("scopes", "vocabulary, closed, concepts", "1"),
-            ("regions", "phrase, box, source", "1"),
-            ("scores", "name, value, producer", "1"),
-            ("captions", "kind, provider, text", "1, 2, 3"),
-        ):
+        for name, columns, order in _OF_SAMPLE:
             key, value = ("subject", row["subject"]) if name == "splits" else ("uid", uid)
             found = connection.execute(
                 f"SELECT DISTINCT {columns} FROM {name} WHERE {key} = ? ORDER BY {order}", [value]
             )
             headings = [column[0] for column in found.description or ()]
-            _print(console, name, headings, [[_value_text(cell) for cell in cells] for cells in found.fetchall()])
+            known[name] = [dict(zip(headings, cells, strict=True)) for cells in found.fetchall()]
     finally:
         connection.close()
+    return known
+
+
+def _print_sample(console: Console, store: Corpus, uid: str) -> None:
+    known = _sample(store, uid)
+    row: dict[str, Any] = known.pop("sample")  # type: ignore[assignment]
+    table = Table(title=uid, show_header=False, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in row.items():
+        if value is not None and name != "uid":
+            table.add_row(name, escape(_value_text(value)))
+    console.print(table)
+    for name, rows in known.items():
+        found: list[dict[str, Any]] = rows  # type: ignore[assignment]
+        headings = list(found[0]) if found else []
+        _print(console, name, headings, [[_value_text(cell) for cell in one.values()] for one in found])
 
 
 def _print(console: Console, title: str, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

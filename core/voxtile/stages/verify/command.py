@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.markup import escape
 from rich.table import Table
 
-from voxtile.console import output
+from voxtile.console import output, print_json
 from voxtile.corpus.header import check_corpus
 from voxtile.errors import ConfigError, CorpusError
 from voxtile.stages.verify.corpus import Verification
@@ -18,7 +19,12 @@ _SHOWN = 50
 
 
 def verify_corpus(
-    corpus: Path, *, accept_missing: bool = False, memory_limit_gb: float = 4.0, time_limit_s: float = 600.0
+    corpus: Path,
+    *,
+    accept_missing: bool = False,
+    memory_limit_gb: float = 4.0,
+    time_limit_s: float = 600.0,
+    json: bool = False,
 ) -> None:
     """Check every file of a corpus and say what to do about each problem.
 
@@ -28,6 +34,8 @@ def verify_corpus(
             read without them.
         memory_limit_gb: memory that the check may take, in GiB.
         time_limit_s: time that reading one part of a table may take, in seconds.
+        json: print one JSON object instead of tables: corpus, ok, rows (of each table), shards, bytes, removed, and
+            problems with where, what and advice.
 
     Raises:
         ConfigError: a limit is not above 0.
@@ -37,14 +45,30 @@ def verify_corpus(
         if not limit > 0:
             raise ConfigError(f"'{name}' must be greater than 0, not {limit}")
     check_corpus(corpus)
-    if accept_missing:
-        gone = note_removed(corpus)
+    gone = note_removed(corpus) if accept_missing else []
+    if accept_missing and not json:
         output().print(f"noted as removed: {', '.join(gone) or 'nothing is missing'}", markup=False, highlight=False)
     result = verify_supervised(corpus, memory_limit_gb=memory_limit_gb, time_limit_s=time_limit_s)
-    _print(corpus, result)
+    if json:
+        print_json(_answer(corpus, result, gone))
+    else:
+        _print(corpus, result)
     if result.problems:
         number = len(result.problems)
         raise CorpusError(f"'{corpus}' has {number} problem{'s' if number > 1 else ''}; {result.problems[0]}")
+
+
+def _answer(corpus: Path, result: Verification, removed: Sequence[str]) -> dict[str, object]:
+    problems = [{"where": one.where, "what": one.what, "advice": one.advice} for one in result.problems]
+    return {
+        "corpus": str(corpus),
+        "ok": not problems,
+        "rows": dict(result.rows),
+        "shards": result.shards,
+        "bytes": result.nbytes,
+        "removed": list(removed),
+        "problems": problems,
+    }
 
 
 def _print(corpus: Path, result: Verification) -> None:

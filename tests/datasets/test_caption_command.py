@@ -29,7 +29,7 @@ from voxtile_datasets.captions.command import caption_corpus
 from voxtile_datasets.captions.context.contexts import refuse_cycles
 from voxtile_datasets.captions.context.identifiers import identifiers_of
 from voxtile_datasets.captions.context.prompts import installed_prompts
-from voxtile_datasets.captions.strategies.strategy import SampleContext
+from voxtile_datasets.captions.context.sample import SampleContext
 from voxtile_datasets.captions.strategies.stray import stray_word
 from voxtile_datasets.captions.strategies.table import STRATEGIES
 

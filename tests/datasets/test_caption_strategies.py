@@ -25,6 +25,7 @@ from voxtile_datasets.captions.checker.check import Known, check
 from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
 from voxtile_datasets.captions.context.picture import shown
 from voxtile_datasets.captions.context.prompts import installed_prompts
+from voxtile_datasets.captions.context.sample import SampleContext, UnsuitableError
 from voxtile_datasets.captions.context.telling import fact_line, fact_lines
 from voxtile_datasets.captions.providers.cache import ReplyCache
 from voxtile_datasets.captions.providers.cached import CachedProvider
@@ -38,7 +39,7 @@ from voxtile_datasets.captions.strategies.fuse_experts import FuseExperts
 from voxtile_datasets.captions.strategies.qa import QuestionsAnswers
 from voxtile_datasets.captions.strategies.roi import Roi
 from voxtile_datasets.captions.strategies.short_dense import ShortDense
-from voxtile_datasets.captions.strategies.strategy import SampleContext, StrategyOptions, UnsuitableError
+from voxtile_datasets.captions.strategies.strategy import StrategyOptions
 from voxtile_datasets.captions.strategies.translate import Translate
 
 ALL = (

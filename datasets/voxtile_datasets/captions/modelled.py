@@ -26,6 +26,7 @@ from voxtile_datasets.captions.context.selection import check_licences, chosen_s
 from voxtile_datasets.captions.context.telling import words_of
 from voxtile_datasets.captions.language import is_other_language
 from voxtile_datasets.captions.providers.budget import Budget
+from voxtile_datasets.captions.providers.cache import cache_of
 from voxtile_datasets.captions.providers.cached import CachedProvider
 from voxtile_datasets.captions.providers.estimate import estimate
 from voxtile_datasets.captions.providers.factory import PROVIDERS, open_provider
@@ -36,7 +37,6 @@ from voxtile_datasets.captions.strategies.runner import CaptionRun, CaptionTask
 from voxtile_datasets.captions.strategies.strategy import StrategyOptions
 from voxtile_datasets.captions.strategies.table import build_strategy, check_name
 
-CACHE_SUFFIX = ".replies"
 _ESTIMATED_FROM = 50  # samples
 
 
@@ -109,11 +109,6 @@ class ModelOptions:
         shas = [prompt.sha256 for prompt in prompts.prompts]
         chosen = {name: getattr(self, name) for name in (*names, "absent", "facts_source")}
         return {**chosen, **files, "prompts": hashlib.sha256("".join(shas).encode()).hexdigest()}
-
-
-def cache_of(corpus: Path) -> Path:
-    """Where the replies of a corpus are kept: beside it, for they may hold more than may be shared."""
-    return corpus.resolve().with_name(corpus.resolve().name + CACHE_SUFFIX)
 
 
 def caption_with_model(corpus: Path, options: ModelOptions, run: Mapping[str, Any]) -> None:

@@ -22,8 +22,8 @@ from voxtile_datasets.captions.checker.opinion_unread import Opinions, unread_re
 from voxtile_datasets.captions.checker.task import CheckTask, newest_version, repeated_version
 from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
 from voxtile_datasets.captions.context.selection import check_licences
-from voxtile_datasets.captions.modelled import cache_of
 from voxtile_datasets.captions.providers.budget import Budget
+from voxtile_datasets.captions.providers.cache import cache_of
 from voxtile_datasets.captions.providers.cached import CachedProvider
 from voxtile_datasets.captions.providers.factory import open_provider
 from voxtile_datasets.captions.providers.http.address import is_remote

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from voxtile.bounded_text import load_json
 from voxtile.errors import InputError, cause_of
-from voxtile_datasets.captions.strategies.strategy import Row
+from voxtile_datasets.captions.context.sample import Row
 
 COLUMNS = ("uid", "expert", "text", "concept", "polarity", "value", "unit", "attributes", "confidence")
 SURE = 0.5  # below this confidence a finding is only possible

@@ -12,8 +12,8 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.reference_roots import named_roots, only_references_in
 from voxtile.corpus.source import ARRAY_CODEC
 from voxtile.errors import CorpusError
+from voxtile_datasets.captions.context.sample import Row, UnsuitableError
 from voxtile_datasets.captions.providers.provider import ReplyError
-from voxtile_datasets.captions.strategies.strategy import Row, UnsuitableError
 
 # Endpoints scale what is larger (OpenAI to 2048, then 768 pixels; Anthropic to 1568), and bill what is sent.
 LONGEST_SIDE = 1536

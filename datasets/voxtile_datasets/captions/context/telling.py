@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
+from voxtile_datasets.captions.context.sample import Row, SampleContext
 from voxtile_datasets.captions.sentences import picture_names
-from voxtile_datasets.captions.strategies.strategy import Row, SampleContext
 from voxtile_datasets.captions.wordings import Bank, bank_for, installed_banks
 
 # Attributes that say how a fact is kept, that a relation's own words say, or (evidence) that the model would copy.

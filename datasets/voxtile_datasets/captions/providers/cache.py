@@ -22,9 +22,15 @@ from voxtile.errors import ConfigError, MissingExtraError
 from voxtile_datasets.captions.providers.provider import ProviderError
 from voxtile_datasets.captions.providers.request import Reply
 
+CACHE_SUFFIX = ".replies"
 _ADDRESSES = 1 << 40  # bytes of address space set aside; the file is as large as what it holds
 _LONGEST_VALUE = 64 << 20
 _STORED = ("text", "tokens_in", "tokens_out", "cost_usd", "latency_s", "finish", "created")
+
+
+def cache_of(corpus: Path) -> Path:
+    """Where the replies of a corpus are kept: beside it, for they may hold more than may be shared."""
+    return corpus.resolve().with_name(corpus.resolve().name + CACHE_SUFFIX)
 
 
 class ReplyCache:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from voxtile_datasets.captions.context.sample import SampleContext
 from voxtile_datasets.captions.strategies.instructed import InstructedStrategy
-from voxtile_datasets.captions.strategies.strategy import Ask, Check, Draft, Kind, SampleContext
+from voxtile_datasets.captions.strategies.strategy import Ask, Check, Draft, Kind
 from voxtile_datasets.captions.strategies.structured import fields_form
 
 WORDS = 120

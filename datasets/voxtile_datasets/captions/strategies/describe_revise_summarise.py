@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from voxtile_datasets.captions.context.sample import SampleContext
 from voxtile_datasets.captions.context.telling import quoted
 from voxtile_datasets.captions.strategies.instructed import OPEN, InstructedStrategy
-from voxtile_datasets.captions.strategies.strategy import VERDICTS, Ask, Check, Draft, Kind, SampleContext
+from voxtile_datasets.captions.strategies.strategy import VERDICTS, Ask, Check, Draft, Kind
 
 STEPS = ("describe", "revise", "summarise")
 DESCRIPTION_WORDS = 250

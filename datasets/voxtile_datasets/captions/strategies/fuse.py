@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from voxtile_datasets.captions.context.sample import SampleContext, UnsuitableError
 from voxtile_datasets.captions.context.telling import longest, quoted
 from voxtile_datasets.captions.strategies.instructed import InstructedStrategy, grounded
-from voxtile_datasets.captions.strategies.strategy import Ask, Check, Draft, Kind, SampleContext, UnsuitableError
+from voxtile_datasets.captions.strategies.strategy import Ask, Check, Draft, Kind
 from voxtile_datasets.captions.strategies.structured import fields_form
 
 if TYPE_CHECKING:

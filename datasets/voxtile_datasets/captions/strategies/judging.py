@@ -11,7 +11,8 @@ from voxtile_datasets.captions.checker.choose import choose
 from voxtile_datasets.captions.checker.rows import verdict_row
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary, installed_vocabularies
 from voxtile_datasets.captions.context import contexts
-from voxtile_datasets.captions.strategies.strategy import Check, Row
+from voxtile_datasets.captions.context.sample import Row
+from voxtile_datasets.captions.strategies.strategy import Check
 
 _BLANK: dict[str, Any] = {"value": None, "unit": None, "attributes": None, "region_id": None, "code": None}
 

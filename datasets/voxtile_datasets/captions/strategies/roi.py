@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 from voxtile_datasets.captions.context.knowledge import Knowledge
+from voxtile_datasets.captions.context.sample import Row, SampleContext, UnsuitableError
 from voxtile_datasets.captions.context.telling import fact_lines, quoted
 from voxtile_datasets.captions.strategies.instructed import InstructedStrategy, grounded
 from voxtile_datasets.captions.strategies.strategy import (
@@ -22,9 +23,6 @@ from voxtile_datasets.captions.strategies.strategy import (
     Draft,
     Kind,
     Missing,
-    Row,
-    SampleContext,
-    UnsuitableError,
     draft_or_missing,
     refuse_none,
 )

@@ -24,11 +24,12 @@ from voxtile.engine.plan import Job
 from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import InputError
 from voxtile_datasets.captions.context.contexts import Contexts, Known
+from voxtile_datasets.captions.context.sample import UnsuitableError
 from voxtile_datasets.captions.providers.cached import CachedProvider
 from voxtile_datasets.captions.providers.provider import ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request
 from voxtile_datasets.captions.strategies.judging import Judging
-from voxtile_datasets.captions.strategies.strategy import Draft, Missing, Strategy, UnsuitableError
+from voxtile_datasets.captions.strategies.strategy import Draft, Missing, Strategy
 
 _SAMPLES_AHEAD = 4  # for each request that the provider takes at once: some samples wait for their last fact
 

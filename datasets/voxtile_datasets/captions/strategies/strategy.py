@@ -6,12 +6,12 @@ caption ids are keys for choices and parents, and the run refuses a prompt that 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
-from voxtile.errors import VoxtileError
+from voxtile_datasets.captions.context.sample import Row, SampleContext
 from voxtile_datasets.captions.providers.provider import ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request
 
@@ -20,44 +20,9 @@ if TYPE_CHECKING:
     from voxtile_datasets.captions.context.prompts import PromptBook
 
 Kind: TypeAlias = Literal["rewrite", "fusion", "vlm", "roi"]
-Row: TypeAlias = Mapping[str, Any]
 
 # Best first; a verdict that is not here ranks last.
 VERDICTS = ("supported", "unknown", "unsupported", "contradicted")
-
-
-@dataclass(frozen=True)
-class SampleContext:
-    """What a strategy may know of a sample.
-
-    Attributes:
-        uid: key of choices that must be the same in every run; it must not get into a prompt.
-        modality: CT, MR, DX, SM, MSI, …
-        body: part of the body or kind of scene, in lower case.
-        gsd_m: metres a pixel, where the sample lies on a map.
-        mpp: micrometres a pixel, where it is of a slide.
-        facts: `concept`, `polarity`, `value`, `unit`, `attributes` (a mapping of the fields that describe a finding;
-            what could name somebody is left out), and `region`, the place in `regions` of the one it is about, or None.
-        scopes: `vocabulary`, `closed`, `concepts`.
-        captions: `caption_id`, `text`, `lang`, `kind` of the captions that are there, the raw and the template ones.
-        regions: `phrase` and `box` (half-open, in the order of the array's axes: min corner, then max corner).
-        picture: encodes the sample as a JPEG or PNG; for a volume, a slice.
-    """
-
-    uid: str
-    modality: str | None
-    body: str | None
-    gsd_m: float | None
-    mpp: float | None
-    facts: tuple[Row, ...]
-    scopes: tuple[Row, ...]
-    captions: tuple[Row, ...]
-    regions: tuple[Row, ...]
-    picture: Callable[[], bytes]
-
-    def texts(self, kind: str) -> tuple[Row, ...]:
-        """The captions of one kind, `raw` or `template`."""
-        return tuple(caption for caption in self.captions if caption["kind"] == kind)
 
 
 class Ask(Protocol):
@@ -140,18 +105,6 @@ def refuse_none(found: Sequence[Draft | Missing]) -> None:
     missing = [part for part in found if isinstance(part, Missing)]
     if missing and len(missing) == len(found):
         raise missing[0].error
-
-
-class UnsuitableError(VoxtileError):
-    """A strategy has nothing to say about one sample, for a named reason; the sample is dropped and counted.
-
-    Attributes:
-        reason: short name for counts and the ledger, e.g. `no-raw-caption`.
-    """
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 class Strategy(Protocol):

@@ -239,6 +239,7 @@ def test_options_come_from_yaml_and_from_the_environment_and_the_command_line_wi
         (["in", "out", "--report", "x"], "no option '--report'; did you mean '--reports'?"),
         (["in", "out", "--kind", "hrad"], "'kind' must be one of soft, hard, not 'hrad'; did you mean 'hard'?"),
         (["in", "out", "--workers", "many"], "'workers' must be a whole number, not 'many'"),
+        (["in", "out", "--engine", "ray"], "'engine' must be one of local, inline, not 'ray'"),
         (["in", "out", "--workers", "2.5"], "'workers' must be a whole number, not '2.5'"),
         (["in", "out", "--window", "1"], "'window' must be 2 values separated by commas, not '1'"),
         (["in", "out", "--deidentify=perhaps"], "'deidentify' must be true or false, not 'perhaps'"),

@@ -11,6 +11,7 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fault_task import FaultTask
 from PIL import Image
 
 from voxtile.cli.main import main
@@ -21,7 +22,6 @@ from voxtile.engine.options import RunOptions
 from voxtile.engine.run import run_task
 from voxtile.errors import CorpusError
 from voxtile.stages.verify.corpus import verify
-from voxtile.testing.fault_task import FaultTask
 from voxtile_datasets.converters.image import convert_image
 
 

@@ -6,6 +6,7 @@ import time
 
 import pyarrow as pa
 import pytest
+from fault_task import FaultPlan
 
 from voxtile.engine.failure import Failure
 from voxtile.engine.parallel import PlanReader
@@ -14,7 +15,6 @@ from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import InputError
 from voxtile.stages.ingest.outside_parquet import read_outside_parquet
 from voxtile.stages.ingest.wds import pairs_of
-from voxtile.testing.fault_task import FaultPlan
 
 LIMIT_GB = 0.5
 

@@ -132,7 +132,7 @@ def _extras() -> Iterator[tuple[str, str, str]]:
         if missing:
             yield f"extra {extra}", WARNING, f"lacks {', '.join(missing)}; pip install 'voxtile[{extra}]'"
         else:
-            yield f"extra {extra}", OK, "installed" if wanted else "needs nothing yet"
+            yield f"extra {extra}", OK, "installed"
 
 
 def _dicom_codecs() -> tuple[str, str]:

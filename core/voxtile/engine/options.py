@@ -30,7 +30,7 @@ class RunOptions:
     """
 
     workers: int = 0
-    engine: str = "local"
+    engine: Literal["local", "inline"] = "local"
     on_error: Literal["skip", "stop"] = "skip"
     retry: bool = False
     dry_run: bool = False
@@ -67,12 +67,11 @@ class RunOptions:
         """The engine by name.
 
         Raises:
-            ConfigError: it does not exist, or not yet.
+            ConfigError: it does not exist.
         """
         builders: Mapping[str, Callable[[RunOptions], Engine]] = {
             "local": _local_engine,
             "inline": lambda _: InlineEngine(),
-            "ray": _ray_engine,
         }
         if self.engine not in builders:
             raise ConfigError(f"there is no engine '{self.engine}'; choose one of: {', '.join(builders)}")
@@ -81,7 +80,3 @@ class RunOptions:
 
 def _local_engine(options: RunOptions) -> Engine:
     return LocalEngine(options.processes, options.limits)
-
-
-def _ray_engine(options: RunOptions) -> Engine:
-    raise ConfigError("the engine 'ray' is not available in this version; use --engine local")

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from fault_task import FaultTask
 
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.writer import new_corpus
@@ -16,7 +17,6 @@ from voxtile.engine.plan import TaskIdentity, plan_jobs
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError, CorpusError
 from voxtile.stages.verify.corpus import verify
-from voxtile.testing.fault_task import FaultTask
 
 NAMES = ("ok-1", "same-1", "ok-2", "bad-1", "ok-3", "drop-1", "same-2", "ok-4", "ok-5")
 TWO_EACH = RunOptions(engine="inline", job_items=2)

@@ -41,6 +41,23 @@ def load_yaml(text: str | bytes, loader: type[Any] = SafeLoader) -> Any:  # noqa
     return yaml.load(text, Loader=loader)  # a safe one, as the argument says
 
 
+def read_yaml(path: Path, title: str) -> tuple[bytes, Any]:
+    """A YAML file as it is, for its hash, and the plain values that it holds.
+
+    Args:
+        path: of the file.
+        title: what it is, for the error: `the wording bank`.
+
+    Raises:
+        ConfigError: the file is missing, out of bounds or no YAML.
+    """
+    try:
+        data = path.read_bytes()
+        return data, load_yaml(data)
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{title} '{path}' cannot be read: {cause_of(error)}") from error
+
+
 def check_yaml(text: str | bytes) -> None:
     """Raise what `load_yaml` raises, and load nothing."""
     if len(text) > LONGEST:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -59,8 +60,27 @@ class Draws(NamedTuple):
     numbers: npt.NDArray[np.int64] | None
 
 
+class BatchDataset(torch.utils.data.Dataset[Any], ABC):
+    """A dataset whose items are batches, one for each `Draws`."""
+
+    @abstractmethod
+    def load(self, draws: Draws) -> Batch:
+        """Load a batch.
+
+        Raises:
+            CorpusError: a sample is damaged.
+        """
+
+    def __getitem__(self, draws: Draws) -> Batch | Failed:
+        """Load a batch, or say what is wrong with a sample of it."""
+        try:
+            return self.load(draws)
+        except VoxtileError as error:
+            return Failed(str(error))
+
+
 @dataclass
-class DrawDataset(torch.utils.data.Dataset[Any]):
+class DrawDataset(BatchDataset):
     """Turns draws into a batch.
 
     Attributes:
@@ -109,13 +129,6 @@ class DrawDataset(torch.utils.data.Dataset[Any]):
 
     def __len__(self) -> int:
         return self._count
-
-    def __getitem__(self, draws: Draws) -> Batch | Failed:
-        """Load a batch, or say what is wrong with a sample of it."""
-        try:
-            return self.load(draws)
-        except VoxtileError as error:
-            return Failed(str(error))
 
     def load(self, draws: Draws) -> Batch:
         """Load a batch; images are as `PackedPreset.pixels` leaves them where the preset is packed.

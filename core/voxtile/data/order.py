@@ -169,15 +169,7 @@ class WeightedOrder:
         return self.slots.size
 
     def rows(self, epoch: int, positions: Int64s) -> Int64s:
-        """Rows at these positions of an epoch; a row may come more than once, and one without weight never does.
-
-        Args:
-            epoch: number of the epoch, from 0.
-            positions: [P] positions in [0, size).
-
-        Returns:
-            [P] rows in [0, size).
-        """
+        """As `EpochOrder.rows`, but a row may come more than once, and one without weight never does."""
         low, high = float(self.sums[0]), float(self.sums[-1])
         shift = derive_key(self.slots.seed, epoch, _SHIFT_STREAM) / 2**64
         points = low + (self.slots.rows(epoch, positions) + shift) / self.size * (high - low)

@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
-from types import TracebackType
 from typing import Any, Literal, TypeAlias
 
 import psutil
 
+from voxtile.closing import Closing
 from voxtile.engine.worker import RemoteError, importable
 from voxtile.errors import ConfigError
 
@@ -155,7 +155,7 @@ class _Worker:
         self.connection.close()
 
 
-class WorkerPool:
+class WorkerPool(Closing):
     """Runs calls in up to `size` processes.
 
     Args:
@@ -176,14 +176,6 @@ class WorkerPool:
         self._lifeline, self._our_end = os.pipe()
         self._lost_starting = 0  # workers, since one started well
         self._looked = 0.0
-
-    def __enter__(self) -> WorkerPool:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def submit(self, call: Call, *, first: bool = False) -> None:
         """Queue a call; `first` puts it before the others."""

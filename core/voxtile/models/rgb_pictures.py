@@ -75,8 +75,13 @@ def flattened_preset(preset: Preset, metas: Sequence[Mapping[str, Any]], how: Fl
 
 
 @dataclass(frozen=True)
-class SlicePreset(BasePreset):
-    """[C, Z, Y, X]: slices of a volume, each as the picture preset makes it."""
+class _PicturesOf(BasePreset):
+    """What is no picture, as pictures that a preset of pictures makes its own.
+
+    Attributes:
+        picture: that preset.
+        how: they become pictures.
+    """
 
     picture: ImagePreset
     how: Flattening
@@ -88,8 +93,13 @@ class SlicePreset(BasePreset):
 
     @property
     def channels(self) -> int:
-        """Of the picture."""
+        """Of a picture."""
         return self.picture.channels
+
+
+@dataclass(frozen=True)
+class SlicePreset(_PicturesOf):
+    """[C, Z, Y, X]: slices of a volume, each as the picture preset makes it."""
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -121,21 +131,8 @@ class SlicePreset(BasePreset):
 
 
 @dataclass(frozen=True)
-class BandsPreset(BasePreset):
+class BandsPreset(_PicturesOf):
     """[3, Y, X]: three named bands of a tile, as the picture preset makes it."""
-
-    picture: ImagePreset
-    how: Flattening
-
-    @property
-    def version(self) -> str:
-        """Version of the code."""
-        return "1"
-
-    @property
-    def channels(self) -> int:
-        """Of the picture."""
-        return self.picture.channels
 
     @property
     def grid(self) -> tuple[int, ...]:

@@ -16,11 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from voxtile.bounded_text import load_yaml
+from voxtile.bounded_text import read_yaml
 from voxtile.domain import discover
-from voxtile.errors import ConfigError, cause_of
+from voxtile.errors import ConfigError
 
 POLARITIES = ("present", "absent", "uncertain")
 FIELDS = frozenset({"name", "finding", "is", "side", "size", "location", "image", "an_image", "body"})
@@ -109,11 +107,7 @@ def load_bank(path: Path) -> Bank:
     Raises:
         ConfigError: the file is missing or malformed; the sentence names the place in it.
     """
-    try:
-        data = path.read_bytes()
-        content = load_yaml(data)
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the wording bank '{path}' cannot be read: {cause_of(error)}") from error
+    data, content = read_yaml(path, "the wording bank")
     place = f"wording bank '{path}'"
     keys = {"bank", "version", "modalities", "images", "generic", "concepts"}
     if not isinstance(content, dict) or not {"bank", "version", "generic"} <= content.keys() <= keys:

@@ -16,7 +16,7 @@ from voxtile.console import output
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.reference_roots import named_roots, only_references_in
 from voxtile.corpus.storage import storage_errors, write_atomically
-from voxtile.corpus.view.key import view_key
+from voxtile.corpus.view.key import ViewChoice, view_key
 from voxtile.corpus.view.selection import EVERYTHING
 from voxtile.engine.lock import LOCK, corpus_lock
 from voxtile.engine.report import Progress
@@ -125,9 +125,8 @@ def export_wds(
 
 def _key(corpus: Path, settings: ExportSettings) -> str:
     curated = curated_view(corpus, settings)
-    tables = view_key(
-        [corpus], scheme=settings.scheme, where=settings.where, selection=curated.key if curated else None
-    )
+    chosen = ViewChoice(settings.scheme, settings.where, selection=curated.key if curated else None)
+    tables = view_key([corpus], chosen)
     text = json.dumps([tables, settings.to_json()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -30,7 +30,7 @@ from voxtile.corpus.view.files import (
     WEIGHTS,
     BatchWriter,
 )
-from voxtile.corpus.view.key import LAYOUT, VIEW_VERSION
+from voxtile.corpus.view.key import LAYOUT, VIEW_VERSION, ViewChoice
 from voxtile.corpus.view.selection import Selection
 from voxtile.corpus.view.tables import UNKNOWN, assign_splits, connect, join_captions, join_facts, select_samples
 from voxtile.corpus.view.text import hash63, text_hash, write_evidence
@@ -40,13 +40,10 @@ from voxtile.errors import CorpusError
 def write_view(
     roots: Sequence[Path],
     folder: Path,
+    chosen: ViewChoice,
     *,
     key: str,
     name: str,
-    scheme: str,
-    where: str | None,
-    facts_source: str | None = None,
-    closed_facts: Sequence[str] = (),
     selected: Selection | None = None,
     memory_mb: int | None = None,
 ) -> None:
@@ -55,12 +52,9 @@ def write_view(
     Args:
         roots: folders of the corpora.
         folder: where the view goes; an older one there is replaced.
+        chosen: what is taken from the corpora.
         key: hash of the inputs, recorded in `view.json`.
         name: name of the view.
-        scheme: split scheme.
-        where: SQL condition on samples, or None for all.
-        facts_source: only facts whose source begins so (several with commas), or None for all.
-        closed_facts: concepts that are absent where nothing is said of them, see `compile_view`.
         selected: curated selection, or None for all samples and captions.
         memory_mb: memory in MB that queries may take before they spill; None leaves it to the database.
 
@@ -79,8 +73,8 @@ def write_view(
             "make that folder writable or give another folder for views"
         ) from error
     with unfinished, _disk_errors(folder):
-        about: dict[str, Any] = {"key": key, "name": name, "scheme": scheme, "where": where}
-        about |= {"facts_source": facts_source, "closed_facts": list(closed_facts)}
+        about: dict[str, Any] = {"key": key, "name": name, "scheme": chosen.scheme, "where": chosen.where}
+        about |= {"facts_source": chosen.facts_source, "closed_facts": list(chosen.closed_facts)}
         _write_files(roots, building, about, selected, memory_mb)
         _replace(building, folder)
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from voxtile.corpus.schema import SCHEMA_VERSION
@@ -24,21 +25,32 @@ _WHOLE_FILE_BYTES = (
 _TAIL_BYTES = 8  # length of the footer and the magic number
 
 
+@dataclass(frozen=True)
+class ViewChoice:
+    """What a view takes from its corpora.
+
+    Attributes:
+        scheme: split scheme.
+        where: SQL condition on samples, or None for all.
+        facts_source: only facts whose source begins so (several with commas), or None for all.
+        closed_facts: concepts that are absent where nothing is said of them, see `compile_view`.
+        selection: hash of a curated selection.
+    """
+
+    scheme: str
+    where: str | None
+    facts_source: str | None = None
+    closed_facts: tuple[str, ...] = ()
+    selection: str | None = None
+
+
 def table_parts(root: Path, table: str) -> list[Path]:
     """Published Parquet parts of one table of one corpus, in a stable order."""
     folder = root / "tables" / table
     return [folder / name for name in sorted(entry.name for entry in _entries(folder)) if _is_part(name)]
 
 
-def view_stamp(
-    roots: Sequence[Path],
-    *,
-    scheme: str,
-    where: str | None,
-    facts_source: str | None = None,
-    closed_facts: Sequence[str] = (),
-    selection: str | None = None,
-) -> str:
+def view_stamp(roots: Sequence[Path], chosen: ViewChoice) -> str:
     """Hash names, sizes and modification times of all table parts: equal stamps spare the reading that a key needs.
 
     The arguments are those of `view_key`.
@@ -46,18 +58,18 @@ def view_stamp(
     Returns:
         32 hexadecimal digits.
     """
-    chosen = [
+    begin = [
         VIEW_VERSION,
         LAYOUT,
         SCHEMA_VERSION,
-        scheme,
-        where,
-        facts_source,
+        chosen.scheme,
+        chosen.where,
+        chosen.facts_source,
         len(roots),
-        *([selection] if selection else []),
-        *([list(closed_facts)] if closed_facts else []),
+        *([chosen.selection] if chosen.selection else []),
+        *([list(chosen.closed_facts)] if chosen.closed_facts else []),
     ]
-    digest = hashlib.sha256(json.dumps(chosen).encode())
+    digest = hashlib.sha256(json.dumps(begin).encode())
     for root in roots:
         for table in INPUT_TABLES:
             entries = sorted((e.name, e.stat()) for e in _entries(root / "tables" / table) if _is_part(e.name))
@@ -79,26 +91,14 @@ def _is_part(name: str) -> bool:
     return name.endswith(".parquet") and not name.startswith(".")
 
 
-def view_key(
-    roots: Sequence[Path],
-    *,
-    scheme: str,
-    where: str | None,
-    facts_source: str | None = None,
-    closed_facts: Sequence[str] = (),
-    selection: str | None = None,
-) -> str:
+def view_key(roots: Sequence[Path], chosen: ViewChoice) -> str:
     """Hash the names, sizes and contents of all table parts, the selection and the versions.
 
     The places of the corpora do not count, so a corpus can be moved or copied without losing its views.
 
     Args:
         roots: folders of the corpora.
-        scheme: split scheme.
-        where: condition on samples.
-        facts_source: which facts.
-        closed_facts: concepts that are absent where nothing is said of them.
-        selection: hash of a curated selection.
+        chosen: what is taken from them.
 
     Returns:
         32 hexadecimal digits.
@@ -117,15 +117,15 @@ def view_key(
     description: dict[str, object] = {
         "view": VIEW_VERSION,
         "schema": _KEYED_SCHEMA,
-        "scheme": scheme,
-        "where": where,
-        "facts_source": facts_source,
+        "scheme": chosen.scheme,
+        "where": chosen.where,
+        "facts_source": chosen.facts_source,
         "inputs": inputs,
     }
-    if selection is not None:
-        description["selection"] = selection
-    if closed_facts:
-        description["closed_facts"] = list(closed_facts)
+    if chosen.selection is not None:
+        description["selection"] = chosen.selection
+    if chosen.closed_facts:
+        description["closed_facts"] = list(chosen.closed_facts)
     return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:32]
 
 

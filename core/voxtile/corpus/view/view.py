@@ -24,7 +24,7 @@ from voxtile.corpus.records import check_parts, recorded_files
 from voxtile.corpus.source import StoredSample
 from voxtile.corpus.view.compile import write_view
 from voxtile.corpus.view.files import NO_MOMENT, STUDY_WEIGHTS, WEIGHTS, MappedBatches
-from voxtile.corpus.view.key import INPUT_TABLES, LAYOUT, view_key, view_stamp
+from voxtile.corpus.view.key import INPUT_TABLES, LAYOUT, ViewChoice, view_key, view_stamp
 from voxtile.corpus.view.selection import SUFFIX, find_selection
 from voxtile.corpus.view.text import FACTS, HASHES
 from voxtile.errors import ConfigError, CorpusError
@@ -299,18 +299,16 @@ def compile_view(
     selected = find_selection(places, label, name, where)
     if selected is not None:
         selected.check_scheme(scheme, name)
-    selection: dict[str, Any] = {"scheme": scheme, "where": where, "facts_source": facts_source}
-    selection["closed_facts"] = tuple(closed_facts)
-    identity = {**selection, "selection": selected.key if selected else None}
-    stamp = view_stamp(roots, **identity)
+    chosen = ViewChoice(scheme, where, facts_source, tuple(closed_facts), selected.key if selected else None)
+    stamp = view_stamp(roots, chosen)
     if _recorded(target, "stamp.json", "stamp") != stamp:
         for root in roots:
             check_parts(root, INPUT_TABLES, recorded_files(root), contents=True)
-        key = view_key(roots, **identity)
+        key = view_key(roots, chosen)
         with _locked(target):
             # Another process may have compiled it meanwhile.
             if _recorded(target, "view.json", "key") != key or _recorded(target, "view.json", "layout") != LAYOUT:
-                write_view(roots, target, key=key, name=name, **selection, selected=selected, memory_mb=memory_mb)
+                write_view(roots, target, chosen, key=key, name=name, selected=selected, memory_mb=memory_mb)
             with suppress(OSError):  # on a read-only disk the key is computed at every opening
                 (target / "stamp.json").write_text(json.dumps({"stamp": stamp}))
     return CompiledView(target, roots)

@@ -11,14 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from voxtile.data.draws import DrawDataset, Draws, Failed, OrderedDraws, PackedPreset, one_type
+from voxtile.data.draws import BatchDataset, DrawDataset, Draws, OrderedDraws, PackedPreset, one_type
 from voxtile.data.memory import BaseCache
 from voxtile.data.presets.base import Preset
-from voxtile.errors import VoxtileError
 from voxtile.types import Batch, Regions, RowsOf
 
 
-class MixtureDataset(torch.utils.data.Dataset[Any]):
+class MixtureDataset(BatchDataset):
     """The items of several datasets, numbered through; facts are those of any of them.
 
     Args:
@@ -56,13 +55,6 @@ class MixtureDataset(torch.utils.data.Dataset[Any]):
     def cache(self) -> BaseCache | None:
         """That of any source."""
         return next((part.cache for part in self._parts if part.cache is not None), None)
-
-    def __getitem__(self, draws: Draws) -> Batch | Failed:
-        """Load a batch, or say what is wrong with a sample of it."""
-        try:
-            return self.load(draws)
-        except VoxtileError as error:
-            return Failed(str(error))
 
     def load(self, draws: Draws) -> Batch:
         """Load a batch, as `DrawDataset.load`.

@@ -9,16 +9,19 @@ from __future__ import annotations
 import hashlib
 import importlib
 import io
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
 
+import torch
 from PIL import Image
 from torch import Tensor
 
 from voxtile.data.presets.base import SampleSource, described
 from voxtile.errors import ConfigError, PresetError
+from voxtile.inference.load import best_device
 from voxtile.trusted_packages import checked_packages
 
 
@@ -98,6 +101,39 @@ def check_pictures(metas: Sequence[Mapping[str, Any]]) -> None:
         flat = len(shape) in (0, 2) or (len(shape) == 3 and shape[2] in (1, 3))
         if not flat or dtype not in (None, "uint8") or meta.get("axes") not in (None, "YX", "YXC"):
             raise PresetError(f"this model embeds RGB pictures of 8 bits, but the corpus holds {described(meta)}")
+
+
+class PictureExtractor(ABC):
+    """A model of RGB pictures whose library brings the transform.
+
+    Args:
+        name: how the table calls it.
+        model: a module.
+        transform: picture → [3, Y, X].
+    """
+
+    def __init__(self, name: str, model: Any, transform: Callable[[Image.Image], Any]) -> None:  # noqa: ANN401
+        self.name = name
+        self._device = best_device()
+        self._model = model.eval().to(self._device)
+        self._transform = transform
+
+    def check(self, metas: Sequence[Mapping[str, Any]]) -> None:
+        """RGB or grey pictures of 8 bits."""
+        check_pictures(metas)
+
+    def prepare(self, source: SampleSource) -> Tensor:
+        """By the transform that came with the model."""
+        return torch.as_tensor(self._transform(picture_of(source)))
+
+    @torch.inference_mode()
+    def encode(self, images: Tensor) -> Tensor:
+        """[S, 3, Y, X] to [S, D]."""
+        return self._features(images.to(self._device)).float().cpu()
+
+    @abstractmethod
+    def _features(self, images: Tensor) -> Tensor:
+        """[S, 3, Y, X] to [S, D], on the model's device."""
 
 
 def picture_of(source: SampleSource) -> Image.Image:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -10,11 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from voxtile.data.presets.base import SampleSource
 from voxtile.errors import CheckpointError, ConfigError
-from voxtile.inference.load import best_device
 from voxtile.models.hub.timm import DOWNLOAD, TimmTower, hub_name
-from voxtile.stages.embed.extractor import Extractor, check_pictures, picture_of, short_name
+from voxtile.stages.embed.extractor import Extractor, PictureExtractor, short_name
 
 Pooling = Callable[[nn.Module, Tensor], Tensor]
 
@@ -49,8 +47,8 @@ _POOLING: Mapping[str, Pooling] = MappingProxyType(
 )
 
 
-class TimmExtractor:
-    """The features before timm's classifier.
+class TimmExtractor(PictureExtractor):
+    """The features before timm's classifier, of pictures by the transform in the model's config.
 
     Args:
         name: how the table calls it.
@@ -62,30 +60,17 @@ class TimmExtractor:
         from timm.data.config import resolve_model_data_config
         from timm.data.transforms_factory import create_transform
 
-        self.name = name
-        self._device = best_device()
-        self._model = model.eval().to(self._device)
+        super().__init__(name, model, create_transform(**resolve_model_data_config(model), is_training=False))
         self._pooling = pooling
-        self._transform: Any = create_transform(**resolve_model_data_config(model), is_training=False)
 
     @property
     def width(self) -> int:
         """Length of a vector."""
-        features = int(self._model.num_features)  # type: ignore[arg-type]
+        features = int(self._model.num_features)
         return 2 * features if self._pooling is _class_and_mean else features
 
-    def check(self, metas: Sequence[Mapping[str, Any]]) -> None:
-        """RGB or grey pictures of 8 bits."""
-        check_pictures(metas)
-
-    def prepare(self, source: SampleSource) -> Tensor:
-        """By the transform in the model's config."""
-        return torch.as_tensor(self._transform(picture_of(source)))
-
-    @torch.inference_mode()
-    def encode(self, images: Tensor) -> Tensor:
-        """[S, 3, Y, X] to [S, D]."""
-        return self._pooling(self._model, images.to(self._device)).float().cpu()
+    def _features(self, images: Tensor) -> Tensor:
+        return self._pooling(self._model, images)
 
 
 def timm_extractor(name: str | Path) -> Extractor:

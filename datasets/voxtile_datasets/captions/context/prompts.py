@@ -16,13 +16,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jinja2 import StrictUndefined, Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from voxtile.bounded_text import load_yaml
+from voxtile.bounded_text import read_yaml
 from voxtile.domain import discover
-from voxtile.errors import ConfigError, cause_of
+from voxtile.errors import ConfigError
 from voxtile_datasets.captions.wordings import normalise
 
 _NEEDED = frozenset({"name", "version", "domain", "strategy", "template"})
@@ -121,11 +120,7 @@ def load_prompt(path: Path) -> Prompt:
     Raises:
         ConfigError: the file is missing or malformed; the sentence names the place in it.
     """
-    try:
-        data = path.read_bytes()
-        content = load_yaml(data)
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the prompt '{path}' cannot be read: {cause_of(error)}") from error
+    data, content = read_yaml(path, "the prompt")
     if not isinstance(content, dict) or not content.keys() >= _NEEDED or not content.keys() <= _KEYS:
         raise ConfigError(f"the prompt '{path}' must be a mapping with the keys {', '.join(sorted(_KEYS))}")
     system = content.get("system")

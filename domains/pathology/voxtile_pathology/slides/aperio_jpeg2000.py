@@ -10,7 +10,7 @@ from voxtile_pathology.slides.openslide_reader import OpenSlideReader
 from voxtile_pathology.slides.protocol import Box, Picture, SlideError
 from voxtile_pathology.slides.tiff_image import JPEG_2000, TiffImage
 from voxtile_pathology.slides.tiff_layout import tiff_layout
-from voxtile_pathology.slides.tiff_open import MAGIC, tiff_directories
+from voxtile_pathology.slides.tiff_open import MAGIC, open_descriptor, tiff_directories
 
 _PRIORITY = 65
 
@@ -30,10 +30,10 @@ class AperioJpeg2000Reader(OpenSlideReader):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         try:
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
+            self._descriptor = open_descriptor(path)
+        except SlideError:
             super().close()
-            raise SlideError(f"{path.name} cannot be read: {error.strerror}") from error
+            raise
         try:
             with tiff_directories(path) as file:
                 levels = [TiffImage(path, self._descriptor, pages) for pages in tiff_layout(path, file).levels]

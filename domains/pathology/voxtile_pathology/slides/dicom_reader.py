@@ -7,26 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from voxtile.errors import MissingExtraError
 from voxtile_pathology.slides.dicom_files import is_dicom, microscope, optical_profile, series_files, whole_slide_series
 from voxtile_pathology.slides.jpeg_stream import JpegError, complete_jpeg, decode_jpeg
-from voxtile_pathology.slides.protocol import (
-    Box,
-    Level,
-    Picture,
-    SlideError,
-    TileGrid,
-    UnsupportedSlideError,
-    checked_box,
-    true_downsample,
-)
+from voxtile_pathology.slides.protocol import Level, Picture, SlideError, TileGrid, UnsupportedSlideError
 from voxtile_pathology.slides.resolution import checked_mpp
-from voxtile_pathology.slides.tiles import CACHE_BYTES, TileCache, check_grid, read_box
+from voxtile_pathology.slides.tiled_slide import TiledSlide, levels_of
+from voxtile_pathology.slides.tiles import CACHE_BYTES, TileCache, check_grid
 
 if TYPE_CHECKING:
     import wsidicom
@@ -34,16 +25,9 @@ if TYPE_CHECKING:
 
 _PRIORITY = 70
 _JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
-_PROPERTIES = (
-    "Manufacturer",
-    "ManufacturerModelName",
-    "SoftwareVersions",
-    "AcquisitionDateTime",
-    "ContainerIdentifier",
-)
 
 
-class DicomReader:
+class DicomReader(TiledSlide):
     """A slide whose levels are the DICOM instances of one series.
 
     Args:
@@ -54,6 +38,7 @@ class DicomReader:
     """
 
     reader = "dicom"
+    _tiles: list[_DicomTiles]
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -77,49 +62,26 @@ class DicomReader:
         """Instances of the whole-slide class."""
         return _PRIORITY if is_dicom(head) and whole_slide_series(path) else 0
 
-    def read(self, level: int, box: Box) -> Picture:
-        """Pixels of a box."""
-        checked_box(self.path, box)
-        return read_box(self._tiles[level], box, self._cache)
-
     def tile_grid(self, level: int) -> TileGrid | None:
         """The level's JPEG frames, if that is what it is made of."""
         tiles = self._tiles[level]
         return tiles if tiles.jpeg else None
 
-    def associated_image(self, name: str) -> Picture:
-        """An associated image."""
-        if name not in self._associated:
-            there = ", ".join(self.associated) or "none"
-            raise SlideError(f"{self.path.name} has no associated image '{name}'; it has: {there}")
-        tiles = _DicomTiles(self.path, self._associated[name])
-        box = (0, 0, *tiles.size)
-        checked_box(self.path, box)
-        return read_box(tiles, box, TileCache(0))
-
     def close(self) -> None:
         """Give the files and the decoded tiles back."""
         self._slide.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    def _associated_tiles(self, name: str) -> _DicomTiles:
+        return _DicomTiles(self.path, self._associated[name])
 
     def _describe(self) -> None:
         groups = sorted(self._slide.pyramid, key=lambda group: -group.size.width)
         self._tiles = [_DicomTiles(self.path, group) for group in groups]
         self._cache = TileCache(CACHE_BYTES)
-        full = self._tiles[0].size
-        self.levels: tuple[Level, ...] = tuple(
-            Level(tiles.size, true_downsample(full, tiles.size), tiles.tile) for tiles in self._tiles
-        )
+        self.levels: tuple[Level, ...] = levels_of(self._tiles)
         named = {"label": self._slide.labels, "macro": self._slide.overviews}
         self._associated: dict[str, Any] = {name: images[0] for name, images in named.items() if images}
-        self.associated: tuple[str, ...] = tuple(sorted(self._associated))
+        self.associated = tuple(sorted(self._associated))
         self.properties: Mapping[str, str]
         self.properties, self.objective = microscope(self.path)
         self.icc_profile = optical_profile(self.path)
@@ -141,6 +103,8 @@ def _opened(files: list[Path]) -> wsidicom.WsiDicom:
 
 class _DicomTiles:
     """The frames of one level, label or overview."""
+
+    tiled = True
 
     def __init__(self, path: Path, group: Any) -> None:  # noqa: ANN401 - wsidicom's Instances, whose place has moved
         self._path, self._group = path, group

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import openslide
 from PIL import ImageCms
 
+from voxtile.closing import Closing
 from voxtile_pathology.slides.icc import damaged_profile
 from voxtile_pathology.slides.protocol import (
     Box,
@@ -32,7 +31,7 @@ _MOST_EXTRA = 64  # pixels read beside a box, so that it starts where OpenSlide 
 _SHARP = 0.01  # level-0 pixels
 
 
-class OpenSlideReader:
+class OpenSlideReader(Closing):
     """A slide read by OpenSlide.
 
     Args:
@@ -118,14 +117,6 @@ class OpenSlideReader:
     def close(self) -> None:
         """Give the file back."""
         self._handle.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _inside(self, level: int, box: Box) -> Picture:
         downsample = self._handle.level_downsamples[level]

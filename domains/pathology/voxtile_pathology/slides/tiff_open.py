@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,18 @@ MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 # What tifffile raises on a damaged directory.
 DAMAGED = (tifffile.TiffFileError, struct.error, ValueError, TypeError, KeyError, IndexError, OSError, MemoryError)
 _LOGGER = logging.getLogger("tifffile")
+
+
+def open_descriptor(path: Path) -> int:
+    """A descriptor for reads by offset; the caller closes it.
+
+    Raises:
+        SlideError: the file cannot be opened.
+    """
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise SlideError(f"{path.name} cannot be read: {error.strerror}") from error
 
 
 @contextmanager

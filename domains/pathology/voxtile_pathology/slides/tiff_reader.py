@@ -7,32 +7,22 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import imagecodecs  # noqa: F401 - tifffile decodes with it
 import tifffile
 
-from voxtile_pathology.slides.protocol import (
-    Box,
-    Level,
-    Picture,
-    SlideError,
-    TileGrid,
-    UnsupportedSlideError,
-    checked_box,
-    true_downsample,
-)
+from voxtile_pathology.slides.protocol import Level, SlideError, TileGrid, UnsupportedSlideError
 from voxtile_pathology.slides.resolution import checked_mpp
 from voxtile_pathology.slides.tiff_image import TiffImage
 from voxtile_pathology.slides.tiff_layout import tiff_layout, tiff_vendor
-from voxtile_pathology.slides.tiff_open import MAGIC, tiff_directories
-from voxtile_pathology.slides.tiles import CACHE_BYTES, TileCache, read_box
+from voxtile_pathology.slides.tiff_open import MAGIC, open_descriptor, tiff_directories
+from voxtile_pathology.slides.tiled_slide import TiledSlide, levels_of
+from voxtile_pathology.slides.tiles import CACHE_BYTES, TileCache
 
 _PRIORITY = 60  # above OpenSlide, which gives the same pixels more slowly
 
 
-class TiffReader:
+class TiffReader(TiledSlide):
     """A slide in a TIFF file.
 
     Args:
@@ -45,14 +35,12 @@ class TiffReader:
     """
 
     reader = "tiff"
+    _tiles: list[TiffImage]
 
     def __init__(self, path: Path, *, cache_bytes: int = CACHE_BYTES) -> None:
         self.path = path
         self._cache = TileCache(cache_bytes)
-        try:
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise SlideError(f"{path.name} cannot be read: {error.strerror}") from error
+        self._descriptor = open_descriptor(path)
         try:
             with tiff_directories(path) as file:
                 self._describe(file)
@@ -71,25 +59,10 @@ class TiffReader:
         except SlideError:
             return 1  # let it be opened and refused with a reason, unless another reader knows better
 
-    def read(self, level: int, box: Box) -> Picture:
-        """Pixels of a box."""
-        checked_box(self.path, box)
-        return read_box(self._images[level], box, self._cache)
-
     def tile_grid(self, level: int) -> TileGrid | None:
         """The level's JPEG tiles, if that is what it is made of."""
-        image = self._images[level]
+        image = self._tiles[level]
         return image if image.jpeg and image.tiled else None
-
-    def associated_image(self, name: str) -> Picture:
-        """An associated image."""
-        if name not in self._associated:
-            there = ", ".join(self.associated) or "none"
-            raise SlideError(f"{self.path.name} has no associated image '{name}'; it has: {there}")
-        image = TiffImage(self.path, self._descriptor, self._associated[name])
-        box = (0, 0, *image.size)
-        checked_box(self.path, box)
-        return read_box(image, box, TileCache(0))
 
     def close(self) -> None:
         """Give the file and the decoded tiles back."""
@@ -98,27 +71,18 @@ class TiffReader:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    def _associated_tiles(self, name: str) -> TiffImage:
+        return TiffImage(self.path, self._descriptor, self._associated[name])
 
     def _describe(self, file: tifffile.TiffFile) -> None:
         layout = tiff_layout(self.path, file)
-        self._images = [TiffImage(self.path, self._descriptor, pages) for pages in layout.levels]
-        if layout.vendor == "aperio" and not all(image.jpeg and image.complete for image in self._images):
+        self._tiles = [TiffImage(self.path, self._descriptor, pages) for pages in layout.levels]
+        if layout.vendor == "aperio" and not all(image.jpeg and image.complete for image in self._tiles):
             # JPEG 2000 colour, and tiles that Aperio left out for the reader to derive, are OpenSlide's knowledge.
             raise UnsupportedSlideError(f"{self.path.name} holds JPEG 2000 or missing tiles; it is read by OpenSlide")
-        full = self._images[0].size
-        self.levels: tuple[Level, ...] = tuple(
-            Level(image.size, true_downsample(full, image.size), image.tile if image.tiled else None)
-            for image in self._images
-        )
+        self.levels: tuple[Level, ...] = levels_of(self._tiles)
         self._associated = layout.associated
-        self.associated: tuple[str, ...] = tuple(sorted(layout.associated))
+        self.associated = tuple(sorted(layout.associated))
         self.properties = layout.properties
         self.icc_profile = layout.icc_profile
         self.objective = layout.objective

@@ -12,9 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-import yaml
-
-from voxtile.bounded_text import load_yaml
+from voxtile.bounded_text import read_yaml
 from voxtile.errors import ConfigError
 
 Form: TypeAlias = Literal["area", "line", "point"]
@@ -151,11 +149,7 @@ def load_table(path: Path = DEFAULT_TABLE) -> TagTable:
     Raises:
         ConfigError: it is missing or malformed; the sentence names the place.
     """
-    try:
-        data = path.read_bytes()
-        content = load_yaml(data)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"the tag table '{path}' cannot be read: {' '.join(str(error).split())}") from error
+    data, content = read_yaml(path, "the tag table")
     needed = {"table", "version", "hidden", "min_width_px", "min_side_px", "rules"}
     if not isinstance(content, dict) or content.keys() != needed or not isinstance(content["rules"], dict):
         raise ConfigError(f"the tag table '{path}' must be a mapping with the keys {', '.join(sorted(needed))}")

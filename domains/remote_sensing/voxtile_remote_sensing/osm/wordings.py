@@ -13,9 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
-from voxtile.bounded_text import load_yaml
+from voxtile.bounded_text import read_yaml
 from voxtile.errors import ConfigError
 
 DEFAULT_WORDINGS = Path(__file__).parents[1] / "wordings" / "osm.yaml"
@@ -74,11 +72,7 @@ def load_wordings(path: Path = DEFAULT_WORDINGS) -> Wordings:
     Raises:
         ConfigError: the file is missing or malformed; the sentence names the place.
     """
-    try:
-        data = path.read_bytes()
-        content = load_yaml(data)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"the wordings '{path}' cannot be read: {' '.join(str(error).split())}") from error
+    data, content = read_yaml(path, "the wordings")
     needed = {"wording", "version", "images", *FIELDS}
     if not isinstance(content, dict) or content.keys() != needed:
         raise ConfigError(f"the wordings '{path}' must be a mapping with the keys {', '.join(sorted(needed))}")

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Protocol, Self, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +17,7 @@ from affine import Affine
 from rasterio.crs import CRS
 from rasterio.windows import Window
 
+from voxtile.closing import Closing
 from voxtile.errors import ConfigError, InputError
 from voxtile_remote_sensing.bands.registry import Band, choose_band
 
@@ -258,7 +258,7 @@ class GappyPixels(Protocol):
 
 
 @dataclass
-class Scene:
+class Scene(Closing):
     """An open scene.
 
     Attributes:
@@ -376,14 +376,6 @@ class Scene:
     def close(self) -> None:
         """Close the files."""
         self.pixels.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _inside(self, grid: Grid, window: Window | None) -> Window:
         rows, columns = grid.shape

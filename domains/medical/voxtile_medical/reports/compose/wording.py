@@ -14,9 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
-import yaml
-
-from voxtile.bounded_text import load_yaml
+from voxtile.bounded_text import read_yaml
 from voxtile.errors import ConfigError
 
 ENGLISH = Path(__file__).with_name("english.yaml")
@@ -92,11 +90,7 @@ def load_wording(path: Path = ENGLISH) -> Wording:
         if not shipped.is_file():
             raise ConfigError(f"there is no wording table '{path}'; give {ENGLISH.stem}, or a YAML file")
         path = shipped
-    try:
-        content = path.read_bytes()
-        table = load_yaml(content)
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"the wording table '{path}' cannot be read: {' '.join(str(error).split())}") from error
+    content, table = read_yaml(path, "the wording table")
     missing = _KEYS - set(table if isinstance(table, dict) else ())
     if missing:
         raise ConfigError(f"the wording table '{path}' lacks '{sorted(missing)[0]}'; {ENGLISH.name} has all keys")

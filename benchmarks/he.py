@@ -8,25 +8,12 @@ Run: python benchmarks/he.py [--seed 0] [-- further options of fit and test]
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
+from commands import run
+
 SECONDS, ACCURACY, AUROC, SIDES = 480, 0.85, 0.9, 20
-
-
-def run(folder: Path, *argv: str) -> float:
-    """Run `voxtile …` in a folder with a cache of its own, and return its seconds."""
-    start = time.perf_counter()
-    environment = {**os.environ, "VOXTILE_CACHE": str(folder / "cache")}
-    command = [sys.executable, "-m", "voxtile.cli.main", *argv]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
-    if done.returncode:
-        raise SystemExit(f"voxtile {' '.join(argv)} failed:\n{done.stderr[-2000:]}")
-    return time.perf_counter() - start
 
 
 def rows_of(folder: Path) -> list[dict]:

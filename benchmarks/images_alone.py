@@ -10,14 +10,12 @@ Run: python benchmarks/images_alone.py [--seeds 1] [--file …/pneumoniamnist.np
 import argparse
 import json
 import os
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
+from commands import run
 from sklearn.metrics import roc_auc_score
 
 from voxtile.training.module import ContrastiveModule
@@ -26,15 +24,6 @@ DATA = Path(os.environ.get("VOXTILE_TEST_DATA", "../shared/data"))
 CONFIG, TASK = "medical/cxr-images", "medical/pneumoniamnist-probe"
 STANDING = ["--trainer.max_steps", "1", "--model.optimizer.lr", "1e-12"]
 NEIGHBOURS = 20  # as DINO, table 2
-
-
-def run(folder: Path, *argv: str) -> float:
-    """Run `voxtile …` in a folder and return its seconds."""
-    start = time.perf_counter()
-    done = subprocess.run([sys.executable, "-m", "voxtile.cli.main", *argv], cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"voxtile {' '.join(argv)} failed:\n{done.stderr[-2000:]}")
-    return time.perf_counter() - start
 
 
 def probed(folder: Path, checkpoint: Path) -> dict[str, float]:

@@ -8,32 +8,18 @@ Run: python benchmarks/petct.py [--seed 0] [--both-only] [-- further options of 
 """
 
 import argparse
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
+from commands import run
 
 from voxtile.training.config_bases import read_config
 
 SECONDS, AUROC, OVER_TRIVIAL = 600, 0.80, 0.05
 TASK = "medical/petct-findings"
-
-
-def run(folder: Path, *argv: str) -> float:
-    """Run `voxtile …` in a folder with a cache of its own, and return its seconds."""
-    start = time.perf_counter()
-    environment = {**os.environ, "VOXTILE_CACHE": str(folder / "cache")}
-    command = [sys.executable, "-m", "voxtile.cli.main", *argv]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
-    if done.returncode:
-        raise SystemExit(f"voxtile {' '.join(argv)} failed:\n{done.stderr[-3000:]}")
-    return time.perf_counter() - start
 
 
 def config_with(roles: tuple[str, ...], folder: Path) -> Path:

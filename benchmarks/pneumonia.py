@@ -10,23 +10,13 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
+
+from commands import run
 
 DATA = Path(os.environ.get("VOXTILE_TEST_DATA", "../shared/data"))
 TARGET, SECONDS = 0.95, 180
-
-
-def run(folder: Path, *argv: str) -> float:
-    """Run `voxtile …` in a folder and return its seconds."""
-    start = time.perf_counter()
-    done = subprocess.run([sys.executable, "-m", "voxtile.cli.main", *argv], cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"voxtile {' '.join(argv)} failed:\n{done.stderr[-2000:]}")
-    return time.perf_counter() - start
 
 
 def figures(folder: Path) -> dict[str, float]:

@@ -1,15 +1,14 @@
 """The set of planted caption faults is frozen: its files have the hashes that its README states."""
 
 import hashlib
-import importlib.util
 import json
 import re
-import sys
 from collections import Counter
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tests.benchmark_script import benchmark_script
 
 from voxtile.errors import InputError
 
@@ -22,13 +21,7 @@ FROZEN = {
 
 @pytest.fixture(scope="module")
 def benchmark() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("caption_faults_benchmark", SET.with_suffix(".py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return benchmark_script("caption_faults")
 
 
 @pytest.mark.parametrize("name", FROZEN)

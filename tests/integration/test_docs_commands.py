@@ -1,12 +1,12 @@
 """Every command of README and docs has its plan in `make docs-commands`, which runs them from a wheel."""
 
-import importlib.util
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tests.benchmark_script import benchmark_script
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "benchmarks" / "docs_commands"
@@ -73,9 +73,7 @@ def test_indented_commands_stand_in_fences():
 
 
 def test_a_conversion_that_was_asked_for_something_new_and_adds_nothing_is_red(tmp_path):
-    spec = importlib.util.spec_from_file_location("docs_commands_check", SCRIPT / "check.py")
-    check = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(check)
+    check = benchmark_script("docs_commands/check")
     first = "voxtile convert wsi SLIDES corpus"
     rows, said = {"samples": 24, "regions": 2}, "wsi → corpus\n│ inputs │ 48 │\n│ from earlier runs │ 24 │"
 

@@ -1,18 +1,14 @@
 """The script for a GPU runs on a CPU with tiny sizes: both sides compute the same, and all figures are there."""
 
-import importlib.util
 import json
 import sys
-from pathlib import Path
 
 import pytest
+from tests.benchmark_script import benchmark_script
 
 
 def test_the_self_test_runs_and_both_sides_agree(tmp_path, monkeypatch, capsys):
-    path = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
-    spec = importlib.util.spec_from_file_location("gpu_benchmark", path)
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+    script = benchmark_script("gpu")
     monkeypatch.setattr(sys, "argv", ["gpu.py", "--device", "cpu", "--small", "--json", str(tmp_path / "out.json")])
     script.main()
     shown = capsys.readouterr().out

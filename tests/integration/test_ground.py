@@ -134,19 +134,23 @@ def test_a_model_of_ct_reads_nifti_that_does_not_say_what_it_is(tmp_path, model,
     assert "--modality goes with NIfTI files" in capsys.readouterr().err
 
 
+def write_scene(folder, values):
+    """One band [1, Y, X] of 10 m, on the fixed grid of tiles, so that answers are exact."""
+    height, width = values.shape[1:]
+    profile = {"driver": "GTiff", "count": 1, "dtype": "uint16", "height": height, "width": width, "crs": "EPSG:32631"}
+    transform = Affine(10, 0, 500_480.0, 0, -10, 5_000_320.0)
+    with rasterio.open(folder / "scene.tif", "w", transform=transform, **profile) as file:
+        file.write(values)
+        file.set_band_description(1, "B04")
+    about = {"modality": "MSI", "datetime": "2024-06-01", "bands": [{"name": "B04"}], "licence": "CC0-1.0"}
+    (folder / "scene.yaml").write_text(json.dumps(about))
+
+
 def test_a_raster_comes_back_in_its_crs(tmp_path, model):
     model(TilePreset(bands=("B04",), size=(64, 64), std=(1000.0,)))
     values = np.zeros((1, 128, 192), np.uint16)
     values[0, 40:90, 50:140] = 1000  # over several tiles
-    profile = {"driver": "GTiff", "count": 1, "dtype": "uint16", "height": 128, "width": 192, "crs": "EPSG:32631"}
-    # On the fixed grid of tiles, so that the answer is exact.
-    transform = Affine(10, 0, 500_480.0, 0, -10, 5_000_320.0)
-    with rasterio.open(tmp_path / "scene.tif", "w", transform=transform, **profile) as file:
-        file.write(values)
-        file.set_band_description(1, "B04")
-    (tmp_path / "scene.yaml").write_text(
-        json.dumps({"modality": "MSI", "datetime": "2024-06-01", "bands": [{"name": "B04"}], "licence": "CC0-1.0"})
-    )
+    write_scene(tmp_path, values)
     out = tmp_path / "found"
     assert main(["ground", "any", str(tmp_path / "scene.tif"), "field", "--out", str(out)]) == 0
     frame = geopandas.read_file(out / "scene.gpkg")
@@ -256,14 +260,7 @@ def test_boxes_of_a_raster_are_turned_as_what_they_hold(tmp_path, model):
         (x - 96) * np.sin(turn) + (y - 90) * np.cos(turn),
     )
     values = 1000 * ((np.abs(along) < 60) & (np.abs(across) < 20)).astype(np.uint16)[None]
-    profile = {"driver": "GTiff", "count": 1, "dtype": "uint16", "height": 192, "width": 192, "crs": "EPSG:32631"}
-    transform = Affine(10, 0, 500_480.0, 0, -10, 5_000_320.0)
-    with rasterio.open(tmp_path / "scene.tif", "w", transform=transform, **profile) as file:
-        file.write(values)
-        file.set_band_description(1, "B04")
-    (tmp_path / "scene.yaml").write_text(
-        json.dumps({"modality": "MSI", "datetime": "2024-06-01", "bands": [{"name": "B04"}], "licence": "CC0-1.0"})
-    )
+    write_scene(tmp_path, values)
     corners = np.array([[-60, -20], [60, -20], [60, 20], [-60, 20]]) @ [
         [np.cos(turn), -np.sin(turn)],
         [np.sin(turn), np.cos(turn)],

@@ -1,10 +1,10 @@
 """The script that counts circles, upward imports and sizes counts those of a package whose figures are known."""
 
-import importlib.util
 import sys
 from pathlib import Path
 
 import pytest
+from tests.benchmark_script import benchmark_script
 
 ROOT = Path(__file__).parents[2]
 FILES = {
@@ -27,11 +27,7 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("structure_benchmark", ROOT / "benchmarks" / "structure.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look it up there
-    spec.loader.exec_module(module)
-    return module
+    return benchmark_script("structure")
 
 
 @pytest.fixture

@@ -1,12 +1,11 @@
 """The script on trust in a tiny form: what is planted, what stays out, and that its figures are what they say."""
 
-import importlib.util
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.metrics import roc_curve
+from tests.benchmark_script import benchmark_script
 
 from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import Corpus
@@ -16,11 +15,7 @@ ITEMS = 128
 
 @pytest.fixture(scope="module")
 def trust():
-    path = Path(__file__).parents[2] / "benchmarks" / "trust.py"
-    spec = importlib.util.spec_from_file_location("trust_benchmark", path)
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    return script
+    return benchmark_script("trust")
 
 
 @pytest.fixture

@@ -3,11 +3,10 @@
 The other half is read by `benchmarks/reports.py --half held-out` only, so that nobody tunes on it.
 """
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import pytest
+from tests.benchmark_script import benchmark_script
 
 from voxtile_medical.reports.lexicon import load_lexicon
 
@@ -16,13 +15,7 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "reports.py"
 
 @pytest.fixture(scope="module")
 def benchmark():
-    spec = importlib.util.spec_from_file_location("reports_benchmark", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return benchmark_script("reports")
 
 
 def test_development_half_agrees_with_its_index_terms(benchmark, test_data: Path):

@@ -7,6 +7,7 @@ import open_clip
 import pytest
 import torch
 from safetensors.torch import save_file
+from tests.core.models.tiny_clip import tiny_clip
 
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.records import Sample
@@ -60,21 +61,7 @@ def ct_checkpoint(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def hugging_face_folder(tmp_path_factory):
-    transformers = pytest.importorskip("transformers")
-    from tests.core.models.test_huggingface import tokenizer
-
-    target = tmp_path_factory.mktemp("models") / "hf-clip"
-    text = {"vocab_size": 20, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "pad_token_id": 0}
-    text |= {"intermediate_size": 32, "max_position_embeddings": 12, "eos_token_id": 2}
-    vision = {"image_size": 32, "patch_size": 8, "hidden_size": 16, "num_hidden_layers": 1}
-    vision |= {"num_attention_heads": 2, "intermediate_size": 32}
-    torch.manual_seed(0)
-    config = transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=8)
-    transformers.CLIPModel(config).save_pretrained(target)
-    processor = transformers.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
-    processor.save_pretrained(target)
-    tokenizer().save_pretrained(target)
-    return target
+    return tiny_clip(tmp_path_factory.mktemp("models") / "hf-clip")
 
 
 def volumes():

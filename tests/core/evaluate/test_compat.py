@@ -1,13 +1,11 @@
 """Published rules: what they choose is what their own code chooses, and a model without skill gains by them."""
 
-import importlib.util
 import math
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, precision_score
+from tests.benchmark_script import benchmark_script
 
 from voxtile.errors import ConfigError
 from voxtile.evaluation.compat import clip_benchmark, ct_clip, plip, pooling
@@ -146,13 +144,7 @@ def test_five_captions_are_five_chances_among_five_times_as_many_texts():
 
 @pytest.fixture(scope="module")
 def flattery():
-    path = Path(__file__).parents[3] / "benchmarks" / "flattery.py"
-    spec = importlib.util.spec_from_file_location("flattery", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["flattery"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["flattery"]
+    return benchmark_script("flattery")
 
 
 @pytest.mark.parametrize(

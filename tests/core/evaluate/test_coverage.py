@@ -1,19 +1,13 @@
 """The benchmark of coverage in small: 95 % intervals hold the truth about 95 times in a hundred."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
+from tests.benchmark_script import benchmark_script
 
 
 @pytest.mark.sweep
 @pytest.mark.parametrize(("subjects", "clustered"), [(50, False), (200, False), (50, True), (200, True)])
 def test_intervals_cover(subjects, clustered):
-    path = Path(__file__).parents[3] / "benchmarks/coverage.py"
-    spec = importlib.util.spec_from_file_location("coverage_benchmark", path)
-    benchmark = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(benchmark)
-    found = benchmark.coverage(subjects, clustered, studies=500, replicates=200)
+    found = benchmark_script("coverage").coverage(subjects, clustered, studies=500, replicates=200)
     assert set(found) == {"auroc", "average_precision", "balanced_accuracy", "recall@5"}
     for metric, (share, count) in found.items():
         assert count > 400

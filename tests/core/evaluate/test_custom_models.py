@@ -4,8 +4,9 @@ import json
 
 import pytest
 import torch
-from tests.core.evaluate.test_models_from_anywhere import _huggingface, arguments
+from tests.core.evaluate.test_models_from_anywhere import arguments
 from tests.core.evaluate.test_single_label import pictures  # noqa: F401 - a fixture
+from tests.core.models.tiny_clip import tiny_clip
 
 from voxtile.cli.main import main
 from voxtile.errors import ConfigError
@@ -56,7 +57,7 @@ def test_a_class_of_ones_own_stands_in_the_table(own, pictures, tmp_path):  # no
 
 
 def test_a_class_of_transformers_gives_what_its_folder_gives(tmp_path):
-    _huggingface(tmp_path / "clip")
+    tiny_clip(tmp_path / "clip")
     named = load_model(f"class:transformers.CLIPModel:{tmp_path / 'clip'}")
     found = load_model(str(tmp_path / "clip"))
     images = torch.randn(2, 3, 32, 32)

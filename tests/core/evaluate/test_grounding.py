@@ -11,10 +11,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 from scipy import ndimage
 from sklearn.metrics import f1_score, jaccard_score
+from tests.core.evaluate.blocks import NAMES, block_corpus
 
-from voxtile.corpus.reader import Corpus
-from voxtile.corpus.records import Mask, Sample
-from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.data.presets.volume import VolumePreset
 from voxtile.errors import ConfigError, EvaluationError
 from voxtile.evaluation.figures.rows import find_row
@@ -23,7 +21,6 @@ from voxtile.evaluation.options import checked_options
 from voxtile.evaluation.run import evaluate_model, report
 from voxtile.evaluation.tasks.file import load_task
 
-NAMES = ("nodule", "effusion", "fracture")
 SHAPE = (12, 16, 16)
 
 
@@ -85,32 +82,7 @@ def test_counting_a_choice_of_parts_equals_cutting_them_out(seed, density, least
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    root = tmp_path_factory.mktemp("grounding") / "corpus"
-    new_corpus(root)
-    writer = JobWriter(root, "made")
-    rng = np.random.default_rng(0)
-    for number in range(80):
-        uid, values = f"{number:032x}", np.zeros(SHAPE, np.int16)
-        masks = []
-        for k, name in enumerate(NAMES):
-            present = rng.random() < 0.5
-            if present:
-                y, x = rng.integers(0, 10, 2)
-                box = (slice(4 * k, 4 * k + 4), slice(y, y + 6), slice(x, x + 6))
-                values[box] = 100 * (k + 1)
-                masks.append((name, values == 100 * (k + 1)))
-            writer.add_rows(
-                "facts",
-                [{"uid": uid, "concept": name, "polarity": "present" if present else "absent", "source": "labels@1"}],
-            )
-        row = {"uid": uid, "subject": f"p{number}", "study": f"s{number}", "kind": "volume", "modality": "CT"}
-        writer.add(Sample(row | {"axes": "ZYX", "units": "HU", "spacing": [1.0, 1.0, 1.0]}, values))
-        for name, mask in masks:
-            writer.add_mask(Mask({"region_id": f"{uid}{name}", "uid": uid, "phrase": name}, mask))
-        split = ("test", "val", "test", "train")[number % 4]
-        writer.add_rows("splits", [{"scheme": "default", "subject": f"p{number}", "split": split}])
-    writer.publish()
-    return Corpus(root)
+    return block_corpus(tmp_path_factory.mktemp("grounding") / "corpus", SHAPE, (4, 6), items=80, share=0.5)
 
 
 class Knowing:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from tests.core.evaluate.test_single_label import CLASSES, pictures  # noqa: F401 - a fixture
+from tests.core.models.tiny_clip import tiny_clip
 from tests.core.training.test_checkpoint import PRESET, checkpoint, trained
 
 from voxtile.cli.main import main
@@ -18,26 +19,10 @@ TASK = "kind: zero-shot-singlelabel\nclasses:\n" + "".join(f"  {name}: {{prompts
 def models(tmp_path_factory):
     """Folders of a tiny CLIP of transformers and of open_clip, and a checkpoint of ours; all with random weights."""
     folder = tmp_path_factory.mktemp("models")
-    _huggingface(folder / "hf-clip")
+    tiny_clip(folder / "hf-clip")
     _open_clip(folder / "oc-clip")
     AtomicCheckpointIO().save_checkpoint(checkpoint(trained()), folder / "ours.ckpt")
     return folder
-
-
-def _huggingface(target):
-    transformers = pytest.importorskip("transformers")
-    from tests.core.models.test_huggingface import tokenizer
-
-    text = {"vocab_size": 20, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "pad_token_id": 0}
-    text |= {"intermediate_size": 32, "max_position_embeddings": 12, "eos_token_id": 2}
-    vision = {"image_size": 32, "patch_size": 8, "hidden_size": 16, "num_hidden_layers": 1}
-    vision |= {"num_attention_heads": 2, "intermediate_size": 32}
-    torch.manual_seed(0)
-    config = transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=8)
-    transformers.CLIPModel(config).save_pretrained(target)
-    processor = transformers.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
-    processor.save_pretrained(target)
-    tokenizer().save_pretrained(target)
 
 
 def _open_clip(target):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from tests.core.evaluate.blocks import NAMES, block_corpus
 
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Mask, Sample
@@ -23,36 +24,13 @@ from voxtile.models.dual import DualEncoder
 from voxtile.models.tower import ImageTower, TextTower
 from voxtile.types import Encoded
 
-NAMES = ("nodule", "effusion", "fracture")
 SHAPE = (8, 12, 12)
 OPTIONS = checked_options(None, 8, 100, 0)
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    root = tmp_path_factory.mktemp("similarity") / "corpus"
-    new_corpus(root)
-    writer = JobWriter(root, "made")
-    rng = np.random.default_rng(0)
-    for number in range(60):
-        uid, values, masks = f"{number:032x}", np.zeros(SHAPE, np.int16), []
-        for k, name in enumerate(NAMES):
-            present = rng.random() < 0.6
-            if present:
-                y, x = rng.integers(0, 7, 2)
-                box = (slice(2 * k, 2 * k + 2), slice(y, y + 5), slice(x, x + 5))
-                values[box] = 100 * (k + 1)
-                masks.append((name, values == 100 * (k + 1)))
-            polarity = "present" if present else "absent"
-            writer.add_rows("facts", [{"uid": uid, "concept": name, "polarity": polarity, "source": "labels@1"}])
-        row = {"uid": uid, "subject": f"p{number}", "study": f"s{number}", "kind": "volume", "modality": "CT"}
-        writer.add(Sample(row | {"axes": "ZYX", "units": "HU", "spacing": [1.0, 1.0, 1.0]}, values))
-        for name, mask in masks:
-            writer.add_mask(Mask({"region_id": f"{uid}{name}", "uid": uid, "phrase": name}, mask))
-        split = ("test", "val", "test", "train")[number % 4]
-        writer.add_rows("splits", [{"scheme": "default", "subject": f"p{number}", "split": split}])
-    writer.publish()
-    return Corpus(root)
+    return block_corpus(tmp_path_factory.mktemp("similarity") / "corpus", SHAPE, (2, 5), items=60, share=0.6)
 
 
 class Words:

@@ -6,14 +6,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.core.objectives.learning import learning
 
 from voxtile.errors import ConfigError
-from voxtile.models.dual import DualEncoder
 from voxtile.models.hub.timm import TimmTower
 from voxtile.models.image.conv import ConvTower
 from voxtile.models.image.vit import ViTTower
 from voxtile.models.image.wavelet import WaveletTower
-from voxtile.models.text import TextBag
 from voxtile.models.tower import HiddenPatches
 from voxtile.objectives.self_supervised import prototypes
 from voxtile.objectives.self_supervised.koleo import KoLeo
@@ -21,7 +20,6 @@ from voxtile.objectives.self_supervised.masked_self_distillation import MaskedSe
 from voxtile.objectives.self_supervised.prototypes import Balance, PrototypeHead, cross_entropy
 from voxtile.objectives.self_supervised.self_distillation import SelfDistillation
 from voxtile.objectives.self_supervised.views import ImageViews, image_keys
-from voxtile.training.module import ContrastiveModule
 from voxtile.types import Encoded
 
 VIT = {"width": 16, "depth": 1, "heads": 2}
@@ -38,12 +36,7 @@ ALWAYS = {"probability": 1.0, "ratio": (0.3, 0.6)}
 
 
 def module(objective, tower="conv 2D"):
-    torch.manual_seed(0)
-    encoder = DualEncoder(image=TOWERS[tower](), text=TextBag(vocabulary=300, context=8, width=16), embed_dim=8)
-    encoder.text.tokenizer.train(["text 0 text 1"])
-    made = ContrastiveModule(encoder=encoder, objectives={"it": objective})
-    made.setup_objectives(("a", "b"))
-    return made.train()
+    return learning(objective, TOWERS[tower])
 
 
 def batch_for(made_batch, tower, items=4):

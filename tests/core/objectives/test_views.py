@@ -6,18 +6,16 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.core.objectives.learning import learning
 
 from voxtile.errors import ConfigError
-from voxtile.models.dual import DualEncoder
 from voxtile.models.image.conv import ConvTower
 from voxtile.models.image.vit import ViTTower
 from voxtile.models.image.wavelet import WaveletTower
-from voxtile.models.text import TextBag
 from voxtile.objectives.self_supervised.masked_image import MaskedImage
 from voxtile.objectives.self_supervised.self_distillation import SelfDistillation
 from voxtile.objectives.self_supervised.unimodal import UnimodalSelfSupervision
 from voxtile.objectives.self_supervised.views import ImageViews, TextViews, image_keys
-from voxtile.training.module import ContrastiveModule
 from voxtile.training.step.large_batch import split_items
 from voxtile.types import Encoded
 
@@ -32,12 +30,7 @@ TOWERS = {
 
 
 def module(objective, tower="conv 2D"):
-    torch.manual_seed(0)
-    encoder = DualEncoder(image=TOWERS[tower](), text=TextBag(vocabulary=300, context=8, width=16), embed_dim=8)
-    encoder.text.tokenizer.train(["text 0 text 1"])
-    made = ContrastiveModule(encoder=encoder, objectives={"it": objective})
-    made.setup_objectives(("a", "b"))
-    return made.train()
+    return learning(objective, TOWERS[tower])
 
 
 class Blind(torch.nn.Module):

@@ -3,8 +3,8 @@
 import lightning.pytorch as pl
 import pytest
 import torch
+from tests.core.training.noise import SIZE, Noise
 
-from voxtile.data.presets.image import ImagePreset
 from voxtile.errors import ConfigError
 from voxtile.models.dual import DualEncoder
 from voxtile.models.image.conv import ConvTower
@@ -15,29 +15,6 @@ from voxtile.models.tuning import blocks
 from voxtile.objectives.contrastive.contrastive import Contrastive
 from voxtile.training.memory import compile_towers, recompute_activations
 from voxtile.training.module import ContrastiveModule
-from voxtile.types import Batch
-
-ITEMS, SIZE = 4, 16
-TEXTS = [f"thing number {n}" for n in range(ITEMS)]
-
-
-class Noise(pl.LightningDataModule):
-    preset, fact_names, batch_size = ImagePreset(size=(SIZE, SIZE)), (), ITEMS
-
-    def training_texts(self):
-        return TEXTS
-
-    def train_dataloader(self):
-        number = torch.arange(ITEMS)
-        images = torch.randn(2, ITEMS, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
-        made = [
-            Batch(
-                part, number, TEXTS, number, number, number, number,
-                torch.zeros(ITEMS, 0, dtype=torch.int8), (), TEXTS, number,
-            )
-            for part in images
-        ]  # fmt: skip
-        return torch.utils.data.DataLoader(made, batch_size=None)
 
 
 def encoder():
@@ -54,7 +31,7 @@ def trained(tmp_path, **options):
     pl.Trainer(
         default_root_dir=tmp_path, max_epochs=1, accelerator="cpu", limit_val_batches=0, logger=False,
         enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
-    ).fit(module, datamodule=Noise())  # fmt: skip
+    ).fit(module, datamodule=Noise(2))  # fmt: skip
     return module
 
 

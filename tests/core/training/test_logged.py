@@ -5,8 +5,8 @@ import csv
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.loggers import CSVLogger
+from tests.core.training.noise import Noise
 
-from voxtile.data.presets.image import ImagePreset
 from voxtile.models.dual import DualEncoder
 from voxtile.models.image.conv import ConvTower
 from voxtile.models.text import TextBag
@@ -15,10 +15,8 @@ from voxtile.training.callbacks import telemetry
 from voxtile.training.callbacks.telemetry import Telemetry
 from voxtile.training.module import ContrastiveModule
 from voxtile.training.step import logged_steps as logged
-from voxtile.types import Batch
 
-ITEMS, STEPS, EVERY = 4, 8, 3
-TEXTS = [f"thing number {n}" for n in range(ITEMS)]
+STEPS, EVERY = 8, 3
 
 
 class CountingLog(logged.StepLog):
@@ -51,25 +49,6 @@ class Counting(ContrastiveModule):
         return loss
 
 
-class Noise(pl.LightningDataModule):
-    preset, fact_names, batch_size = ImagePreset(size=(16, 16)), (), ITEMS
-
-    def training_texts(self):
-        return TEXTS
-
-    def train_dataloader(self):
-        number = torch.arange(ITEMS)
-        images = torch.randn(STEPS, ITEMS, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-        made = [
-            Batch(
-                part, number, TEXTS, number, number, number, number,
-                torch.zeros(ITEMS, 0, dtype=torch.int8), (), TEXTS, number,
-            )
-            for part in images
-        ]  # fmt: skip
-        return torch.utils.data.DataLoader(made, batch_size=None)
-
-
 def trained(tmp_path, epochs, *callbacks):
     torch.manual_seed(0)
     module = Counting()
@@ -78,7 +57,7 @@ def trained(tmp_path, epochs, *callbacks):
         limit_val_batches=0, enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
         callbacks=list(callbacks),
     )  # fmt: skip
-    trainer.fit(module, datamodule=Noise())
+    trainer.fit(module, datamodule=Noise(STEPS))
     with (tmp_path / "run" / "version_0" / "metrics.csv").open() as file:
         return module, trainer, list(csv.DictReader(file))
 

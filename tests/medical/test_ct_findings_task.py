@@ -1,8 +1,9 @@
 """The CT task asks about the phantom's findings, in words of its own."""
 
 from voxtile.evaluation.tasks.file import load_task
+from voxtile.phantom.wording import wording_bank
 from voxtile_medical.phantom.ct.findings import CONCEPTS
-from voxtile_medical.phantom.ct.reports import wording
+from voxtile_medical.phantom.ct.reports import WORDING
 
 
 def test_the_task_covers_every_finding_of_the_phantom():
@@ -12,7 +13,7 @@ def test_the_task_covers_every_finding_of_the_phantom():
 
 
 def test_no_wording_is_a_sentence_of_the_phantoms_reports():
-    bank = wording()["findings"]
+    bank = wording_bank(WORDING)["findings"]
     theirs = {
         plain(text)
         for concept in bank.values()

@@ -2,9 +2,10 @@
 
 from voxtile.domain import resolve
 from voxtile.evaluation.tasks.file import load_task
+from voxtile.phantom.wording import wording_bank
 from voxtile.training.config_bases import read_config
 from voxtile_medical.phantom.petct.lesions import CONCEPTS
-from voxtile_medical.phantom.petct.reports import wording
+from voxtile_medical.phantom.petct.reports import WORDING
 from voxtile_medical.reports.lexicon import lexicon_path, load_lexicon
 
 
@@ -20,7 +21,7 @@ def test_the_task_covers_every_finding_of_the_phantom_study_by_study():
 
 
 def test_no_wording_is_a_sentence_of_the_phantoms_reports():
-    bank = wording()["findings"].values()
+    bank = wording_bank(WORDING)["findings"].values()
     theirs = {plain(text) for concept in bank for texts in concept.values() for text in texts}
     for item in load_task("medical/petct-findings").classes:
         ours = {plain(text) for words in item.wordings for text in (words.present, words.absent)}

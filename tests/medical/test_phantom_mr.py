@@ -15,9 +15,11 @@ from scipy.ndimage import map_coordinates
 
 from voxtile.errors import InputError
 from voxtile.evaluation.tasks.file import load_task
+from voxtile.phantom.wording import wording_bank
+from voxtile_medical.phantom.ct.findings import draw_findings
 from voxtile_medical.phantom.mr.command import write_mr_phantom
-from voxtile_medical.phantom.mr.findings import CONCEPTS, FINDINGS, draw_mr_findings
-from voxtile_medical.phantom.mr.reports import mr_wording
+from voxtile_medical.phantom.mr.findings import CONCEPTS, FINDINGS
+from voxtile_medical.phantom.mr.reports import WORDING
 from voxtile_medical.phantom.mr.study import render_mr
 from voxtile_medical.phantom.mr.tissue import CSF, FAT, GREY, INFARCT, ROLES, WHITE, Sequence
 from voxtile_medical.reports.extract import facts_of_report
@@ -179,13 +181,13 @@ def test_every_sentence_of_the_bank_is_read_as_it_is_meant(concept):
     place = "middle" if concept == "acute_infarct" else "frontal"
     slots = {"side": "left", "place": place, "size": "14 mm", "character": "solid", "count": "three"}
     for polarity in ("present", "absent"):
-        for text in mr_wording()["findings"][concept][polarity]:
+        for text in wording_bank(WORDING)["findings"][concept][polarity]:
             found = {f.concept: f.polarity for f in facts_of_report(text.format(**slots), words)}
             assert found.get(concept) == polarity, text
 
 
 def test_findings_are_as_common_as_stated_and_independent():
-    drawn = np.array([list(draw_mr_findings(np.random.default_rng(n)).values()) for n in range(4000)], float)
+    drawn = np.array([list(draw_findings(np.random.default_rng(n), FINDINGS).values()) for n in range(4000)], float)
     assert drawn.mean(axis=0) == pytest.approx([kind.prevalence for kind in FINDINGS], abs=0.025)
     assert np.abs(np.corrcoef(drawn.T) - np.eye(len(FINDINGS))).max() < 0.06
 
@@ -221,7 +223,7 @@ def test_the_task_asks_for_findings_in_words_of_its_own():
     task = load_task("medical/mr-findings")
     assert {item.concept for item in task.classes} == set(CONCEPTS)
     assert task.labels.source == "labels"
-    bank = mr_wording()["findings"]
+    bank = wording_bank(WORDING)["findings"]
     theirs = {
         t.lower().strip(" .") for c in bank.values() for kind in ("present", "absent", "impression") for t in c[kind]
     }

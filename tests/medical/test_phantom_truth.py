@@ -12,12 +12,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from voxtile.phantom.noise import stream
+from voxtile.phantom.wording import wording_bank
 from voxtile_medical.phantom.ct.command import is_classic
 from voxtile_medical.phantom.ct.dicom import draw_layout
 from voxtile_medical.phantom.ct.findings import CONCEPTS, FINDINGS, draw_findings
 from voxtile_medical.phantom.ct.patient import draw_patient
 from voxtile_medical.phantom.ct.render import FINDINGS_STREAM, PATIENT_STREAM, render
-from voxtile_medical.phantom.ct.reports import wording, write_report
+from voxtile_medical.phantom.ct.reports import WORDING, write_report
 from voxtile_medical.phantom.identity import draw_identity
 
 # An independent reading: what names a finding, in words that no other finding uses.
@@ -38,7 +39,7 @@ NAMED = {
 DENIED = re.compile(
     r"\b(no|not|negative|absent|free|normal|unremarkable|homogeneous|clear|maintained|preserved|fully expanded)\b", re.I
 )
-_TEMPLATES = [template for templates in wording()["mimics"].values() for template in templates]
+_TEMPLATES = [template for templates in wording_bank(WORDING)["mimics"].values() for template in templates]
 BENIGN = re.compile("|".join(re.escape(t).replace(r"\{side\}", "(left|right)") for t in _TEMPLATES), re.I)
 
 
@@ -133,7 +134,7 @@ def test_reports_are_true() -> None:
 
 
 def test_reports_vary_in_wording() -> None:
-    for concept, bank in wording()["findings"].items():
+    for concept, bank in wording_bank(WORDING)["findings"].items():
         assert concept in CONCEPTS
         assert len(set(bank["present"])) >= 8
         assert len(set(bank["absent"])) >= 6

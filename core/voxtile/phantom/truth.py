@@ -6,10 +6,30 @@ import csv
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 UID_LENGTH = 44  # "2.25." and 39 digits
+
+
+@dataclass(frozen=True)
+class KnownCase:
+    """What is known of a case: its rows of the tables, and its entry in truth.json.
+
+    Attributes:
+        study: identifier of the examination.
+        subject: identifier of the patient.
+        text: of the report.
+        labels: 0 or 1 for each finding, in the order of the label table.
+        truth: JSON-able.
+    """
+
+    study: str
+    subject: str
+    text: str
+    labels: tuple[int, ...]
+    truth: Mapping[str, Any]
 
 
 def content_uid(*key: object) -> str:
@@ -24,6 +44,20 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[obje
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(rows)
+
+
+def write_cases(out: Path, about: Mapping[str, Any], concepts: Sequence[str], cases: Sequence[KnownCase]) -> None:
+    """Write `reports.csv`, `labels.csv` and `truth.json`.
+
+    Args:
+        out: the folder; it exists.
+        about: head of the truth.
+        concepts: columns of the label table.
+        cases: in order.
+    """
+    write_table(out / "reports.csv", ("study", "subject", "text"), ((c.study, c.subject, c.text) for c in cases))
+    write_table(out / "labels.csv", ("study", "subject", *concepts), ((c.study, c.subject, *c.labels) for c in cases))
+    write_truth(out / "truth.json", {**about, "studies": [case.truth for case in cases]})
 
 
 def write_truth(path: Path, truth: Mapping[str, Any]) -> None:

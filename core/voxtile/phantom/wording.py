@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import string
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
+from voxtile.bounded_text import load_yaml
+
 T = TypeVar("T")
+
+
+@cache
+def wording_bank(path: Path) -> dict[str, Any]:
+    """The sentences of a YAML file; not to be written to."""
+    bank: dict[str, Any] = load_yaml(path.read_text(encoding="utf-8"))
+    return bank
 
 
 def pick(rng: np.random.Generator, choices: Sequence[T]) -> T:

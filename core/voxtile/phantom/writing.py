@@ -4,15 +4,99 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
+from rich.console import Console
+from rich.progress import track
+
 from voxtile.errors import InputError
+from voxtile.phantom.truth import KnownCase, write_cases
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """A phantom, as its command writes it.
+
+    Attributes:
+        name: of the command.
+        noun: what is made, in the plural.
+        nbytes: rough size of one on disk, in bytes.
+        readme: text of README.txt, with slots {seed} and {n}, and others that `write` fills.
+        most: largest number.
+        chunk: how many a process makes at a time, at most.
+    """
+
+    name: str
+    noun: str
+    nbytes: int
+    readme: str
+    most: int = 99_999
+    chunk: int = 16
+
+    def write(
+        self,
+        out: Path,
+        job: Callable[[int], T],
+        tables: Callable[[Sequence[T]], None],
+        *,
+        n: int,
+        seed: int,
+        workers: int,
+        folders: Sequence[str],
+        **told: object,
+    ) -> None:
+        """Make all of them with a progress bar, then the tables of them and README.txt.
+
+        Args:
+            out: new or empty folder.
+            job: writes the files of one, by its number, and returns what the tables need of it; it can be pickled.
+            tables: writes tables from what the jobs returned, in order.
+            n: how many.
+            seed: of the phantom.
+            workers: number of processes; 0 for one a core.
+            folders: made in `out` before the first job.
+            told: further slots of the readme.
+
+        Raises:
+            InputError: `out` is not empty, n or seed is out of range, or the disk is too full.
+        """
+        check_request(out, n, seed, noun=self.noun, nbytes=self.nbytes, most=self.most)
+        for folder in folders:
+            (out / folder).mkdir(parents=True, exist_ok=True)
+        console = Console(stderr=True)
+        made = in_order(job, n, workers, chunk=self.chunk)
+        tables(list(track(made, description=f"phantom {self.name}", total=n, console=console, transient=True)))
+        (out / "README.txt").write_text(self.readme.format(seed=seed, n=n, **told), encoding="utf-8")
+        console.print(f"wrote {n} {self.noun} to {out}", highlight=False, markup=False, soft_wrap=True)
+
+    def write_cases(
+        self,
+        out: Path,
+        job: Callable[[int], KnownCase],
+        concepts: Sequence[str],
+        *,
+        n: int,
+        seed: int,
+        workers: int,
+        folders: Sequence[str],
+        about: Mapping[str, object] | None = None,
+        **told: object,
+    ) -> None:
+        """`write`, with the tables of cases that have a report and findings.
+
+        The columns of the label table are `concepts`; `about` holds further values for the head of the truth.
+        """
+        head = {"phantom": self.name, "seed": seed, **(about or {})}
+        tables = partial(write_cases, out, head, concepts)
+        self.write(out, job, tables, n=n, seed=seed, workers=workers, folders=folders, **told)
 
 
 def check_request(out: Path, n: int, seed: int, *, noun: str, nbytes: int, most: int = 99_999) -> None:

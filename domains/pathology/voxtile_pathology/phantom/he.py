@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import track
 from shapely.geometry import mapping
 
-from voxtile.phantom.truth import write_table, write_truth
-from voxtile.phantom.writing import check_request, in_order
+from voxtile.phantom.truth import KnownCase
+from voxtile.phantom.writing import Phantom
 from voxtile_pathology.phantom.case import FINDINGS, MPP, Artefact, Case, Region, draw_case
 from voxtile_pathology.phantom.render import render
 from voxtile_pathology.phantom.reports import write_report
@@ -20,7 +17,7 @@ from voxtile_pathology.phantom.slide_file import write_annotations, write_slide
 
 _BYTES = 2_500_000  # a slide with its annotations, at most about
 
-README = """H&E phantom, seed {seed}, {n} slides
+_README = """H&E phantom, seed {seed}, {n} slides
 
 Everything here is synthetic; names and numbers are invented.
 
@@ -32,16 +29,7 @@ truth.json                  outline of the tissue, regions, pen marks, blurred s
 
 Another seed gives entirely different slides; the same seed gives the same bytes.
 """
-
-
-@dataclass(frozen=True)
-class Written:
-    """What a worker hands back: rows of the tables."""
-
-    name: str
-    text: str
-    labels: tuple[int, ...]
-    truth: dict[str, Any]
+PHANTOM = Phantom("he", "slides", _BYTES, _README, chunk=4)
 
 
 def write_he_phantom(out: Path, *, n: int = 140, seed: int = 0, workers: int = 0) -> None:
@@ -59,33 +47,19 @@ def write_he_phantom(out: Path, *, n: int = 140, seed: int = 0, workers: int = 0
     Raises:
         InputError: `out` is not empty, or n or seed is out of range.
     """
-    check_request(out, n, seed, noun="slides", nbytes=_BYTES)
-    for folder in ("slides", "annotations"):
-        (out / folder).mkdir(parents=True, exist_ok=True)
-    console = Console(stderr=True)
-    written = list(
-        track(
-            in_order(partial(write_case, out, seed), n, workers, chunk=4),
-            description="phantom he",
-            total=n,
-            console=console,
-            transient=True,
-        )
-    )
-    write_table(out / "reports.csv", ("study", "subject", "text"), ((w.name, w.name, w.text) for w in written))
-    write_table(out / "labels.csv", ("study", "subject", *FINDINGS), ((w.name, w.name, *w.labels) for w in written))
-    write_truth(out / "truth.json", {"phantom": "he", "seed": seed, "mpp": MPP, "studies": [w.truth for w in written]})
-    (out / "README.txt").write_text(README.format(seed=seed, n=n), encoding="utf-8")
-    console.print(f"wrote {n} slides to {out}", highlight=False, markup=False, soft_wrap=True)
+    PHANTOM.write_cases(
+        out, partial(write_case, out, seed), FINDINGS, n=n, seed=seed, workers=workers,
+        folders=("slides", "annotations"), about={"mpp": MPP},
+    )  # fmt: skip
 
 
-def write_case(out: Path, seed: int, number: int) -> Written:
+def write_case(out: Path, seed: int, number: int) -> KnownCase:
     """Render one slide and write its files."""
     case = draw_case(seed, number)
     write_slide(out / "slides" / f"{case.name}.svs", render(seed, case), case)
     write_annotations(out / "annotations" / f"{case.name}.geojson", case)
     labels = tuple(int(case.findings[name]) for name in FINDINGS)
-    return Written(case.name, write_report(seed, case), labels, _truth(case))
+    return KnownCase(case.name, case.name, write_report(seed, case), labels, _truth(case))
 
 
 def _truth(case: Case) -> dict[str, Any]:

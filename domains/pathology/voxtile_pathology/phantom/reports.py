@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from voxtile.bounded_text import load_yaml
 from voxtile.phantom.noise import stream
-from voxtile.phantom.wording import listing, measure, pick, sentence, shuffled
+from voxtile.phantom.wording import listing, measure, pick, sentence, shuffled, wording_bank
 from voxtile_pathology.phantom.case import FINDINGS, MPP, Case
 
 WORDING = Path(__file__).with_name("wording.yaml")
@@ -21,16 +18,9 @@ _MENTION_ORDINARY = 0.5
 _PARTS = ((0.12, "a small part"), (0.3, "about a fifth"), (1.0, "a large part"))
 
 
-@cache
-def wording() -> dict[str, Any]:
-    """The wording bank."""
-    bank: dict[str, Any] = load_yaml(WORDING.read_text(encoding="utf-8"))
-    return bank
-
-
 def write_report(seed: int, case: Case) -> str:
     """Report of one case; the same case always gets the same words."""
-    rng, bank = stream(seed, case.number, _REPORT_STREAM), wording()
+    rng, bank = stream(seed, case.number, _REPORT_STREAM), wording_bank(WORDING)
     parts = []
     if rng.random() < 0.7:
         parts.append(("Clinical history", pick(rng, bank["clinical"])))
@@ -46,7 +36,7 @@ def write_report(seed: int, case: Case) -> str:
 
 
 def _present(rng: np.random.Generator, case: Case, part: str) -> list[str]:
-    bank = wording()["findings"]
+    bank = wording_bank(WORDING)["findings"]
     return [sentence(rng, bank[name][part], _values(rng, case, name)) for name in FINDINGS if case.findings[name]]
 
 
@@ -61,7 +51,7 @@ def _values(rng: np.random.Generator, case: Case, finding: str) -> Mapping[str, 
 
 
 def _absent(rng: np.random.Generator, case: Case) -> list[str]:
-    bank = wording()
+    bank = wording_bank(WORDING)
     absent: Sequence[str] = [name for name in FINDINGS if not case.findings[name] and rng.random() < _MENTION_ABSENT]
     absent = shuffled(rng, absent)
     if len(absent) > 1 and rng.random() < 0.35:
@@ -77,6 +67,6 @@ def _ordinary(rng: np.random.Generator, case: Case) -> list[str]:
     there = {region.tissue for region in case.regions}
     return [
         pick(rng, sentences)
-        for tissue, sentences in wording()["ordinary"].items()
+        for tissue, sentences in wording_bank(WORDING)["ordinary"].items()
         if tissue in there and rng.random() < _MENTION_ORDINARY
     ]

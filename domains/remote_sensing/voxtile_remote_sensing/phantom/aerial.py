@@ -7,32 +7,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
-import yaml
 
 from voxtile.phantom.noise import stream
-from voxtile.phantom.truth import write_truth
 from voxtile_remote_sensing.phantom.aerial_square import CONCEPTS, GSD_M, SIDE_M, AerialSquare, paint_aerial
-from voxtile_remote_sensing.phantom.map_extract import (
-    LabelledSquare,
-    MapObject,
-    Written,
-    area,
-    line,
-    write_labels,
-    write_map,
-)
+from voxtile_remote_sensing.phantom.map_extract import LabelledSquare, MapObject, Written, area, line
 from voxtile_remote_sensing.phantom.places import Place, place_of
 from voxtile_remote_sensing.phantom.texts import TEXTS, captions, wording
-from voxtile_remote_sensing.phantom.writing import check_request, in_order, write_readme
+from voxtile_remote_sensing.phantom.writing import (
+    ScenePhantom,
+    labelled_square,
+    paint_each_concept,
+    scene_truth,
+    write_geotiff,
+    write_sidecar,
+)
 
 SIDE = 3  # squares along a side
 _ORDER_STREAM, _SQUARE_STREAM, _LIGHT_STREAM, _TEXT_STREAM = 1, 2, 3, 4
 _COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
-_SCENE_BYTES = 400_000
 _ORDERS = (("red", "green", "blue"), ("blue", "green", "red"))
 
-README = """Aerial phantom, seed {seed}, {n} photographs
+_README = """Aerial phantom, seed {seed}, {n} photographs
 
 Everything here is synthetic: no pixel was measured.
 
@@ -44,6 +39,7 @@ truth.json           every object with its outline in metres from the photograph
 
 A photograph shows each of {concepts} classes once. Another seed gives other ground at the same places.
 """
+PHANTOM = ScenePhantom("aerial", "photographs", 400_000, _README)
 
 
 def write_aerial_phantom(out: Path, *, n: int = 100, seed: int = 0, workers: int = 0) -> None:
@@ -58,14 +54,8 @@ def write_aerial_phantom(out: Path, *, n: int = 100, seed: int = 0, workers: int
     Raises:
         InputError: `out` is not empty, the disk is too full, or n or seed is out of range.
     """
-    check_request(out, n, seed, scene_bytes=_SCENE_BYTES)
-    (out / "scenes").mkdir(parents=True, exist_ok=True)
-    written = in_order("phantom aerial", partial(write_photograph, out, seed), n, workers)
-    write_labels(out / "labels.geojson", (square for scene in written for square in scene.squares))
-    write_map(out / "map", [item for scene in written for item in scene.objects])
-    truth = {"phantom": "aerial", "seed": seed, "concepts": list(CONCEPTS), "studies": [w.truth for w in written]}
-    write_truth(out / "truth.json", truth)
-    write_readme(out, README.format(seed=seed, n=n, concepts=len(CONCEPTS)), f"wrote {n} photographs to {out}")
+    job = partial(write_photograph, out, seed)
+    PHANTOM.write_scenes(out, job, CONCEPTS, n=n, seed=seed, workers=workers)
 
 
 def write_photograph(out: Path, seed: int, number: int) -> Written:
@@ -82,26 +72,13 @@ def write_photograph(out: Path, seed: int, number: int) -> Written:
             labelled.append(_labelled(seed, place, square, (row, column)))
             objects += _mapped(place, square, corner)
             told.append(_told(square, row, column))
-    truth = {
-        "number": number,
-        "scene": f"{number:05d}.tif",
-        "epsg": place.epsg,
-        "left": place.left,
-        "top": place.top,
-        "bands": list(colours),
-        "squares": told,
-    }
+    truth = scene_truth(place, f"{number:05d}.tif", colours, told)
     return Written(tuple(labelled), tuple(objects), truth)
 
 
 def paint_squares(seed: int, number: int) -> tuple[tuple[AerialSquare, ...], ...]:
     """The squares of a photograph, every concept once, by row and column."""
-    order = stream(seed, number, _ORDER_STREAM).permutation(len(CONCEPTS))
-    painted = [
-        paint_aerial(stream(seed, number, _SQUARE_STREAM, position), CONCEPTS[int(which)])
-        for position, which in enumerate(order)
-    ]
-    return tuple(tuple(painted[row * SIDE : (row + 1) * SIDE]) for row in range(SIDE))
+    return paint_each_concept((seed, number), (_ORDER_STREAM, _SQUARE_STREAM), CONCEPTS, SIDE, paint_aerial)
 
 
 def _lit(seed: int, number: int, pixels: np.ndarray) -> np.ndarray:
@@ -114,40 +91,18 @@ def _lit(seed: int, number: int, pixels: np.ndarray) -> np.ndarray:
 
 def _write(path: Path, pixels: np.ndarray, place: Place, colours: tuple[str, ...]) -> None:
     bands = [pixels[:, :, ("red", "green", "blue").index(name)] for name in colours]
-    profile: dict[str, Any] = {
-        "driver": "GTiff",
-        "count": len(bands),
-        "dtype": "uint8",
-        "height": pixels.shape[0],
-        "width": pixels.shape[1],
-        "crs": place.crs,
-        "transform": place.transform(GSD_M),
-        "compress": "deflate",
-        "photometric": "minisblack",  # what a band shows is the sidecar's to say
-    }
-    with rasterio.open(path.with_suffix(".tif"), "w", **profile) as file:
-        file.write(np.stack(bands))
-    about = {
-        "modality": "RGB",
-        "datetime": f"{2018 + place.number % 6}-06-{1 + place.number % 28:02d}T10:00:00Z",
-        "licence": "CC0-1.0 (synthetic phantom)",
-        "synthetic": "voxtile phantom",
-        "bands": [{"name": name, "common_name": name} for name in colours],
-    }
-    path.with_suffix(".yaml").write_text(yaml.safe_dump(about, sort_keys=False), encoding="utf-8")
+    # What a band shows is the sidecar's to say.
+    settings = {"compress": "deflate", "photometric": "minisblack"}
+    write_geotiff(path.with_suffix(".tif"), np.stack(bands), place, GSD_M, **settings)
+    named = [{"name": name, "common_name": name} for name in colours]
+    write_sidecar(path.with_suffix(".yaml"), place, "06-{day:02d}T10:00:00Z", {"modality": "RGB"}, named)
 
 
 def _labelled(seed: int, place: Place, square: AerialSquare, position: tuple[int, int]) -> LabelledSquare:
     row, column = position
     rng = stream(seed, place.number, _TEXT_STREAM, row * SIDE + column)
     texts = captions(rng, "aerial", square.concept, {"count": _counted(square)}, TEXTS)
-    left, top = column * SIDE_M, row * SIDE_M
-    return LabelledSquare(
-        place.ring(left, top + SIDE_M, left + SIDE_M, top),
-        (square.concept,),
-        texts,
-        {"scene": place.number, "row": row, "column": column},
-    )
+    return labelled_square(place, position, SIDE_M, square.concept, texts)
 
 
 def _counted(square: AerialSquare) -> str:

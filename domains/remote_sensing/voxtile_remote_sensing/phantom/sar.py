@@ -4,23 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import rasterio
-import yaml
 
 from voxtile.phantom.noise import stream
-from voxtile.phantom.truth import write_truth
-from voxtile_remote_sensing.phantom.map_extract import (
-    LabelledSquare,
-    MapObject,
-    Written,
-    outlines,
-    write_labels,
-    write_map,
-)
+from voxtile_remote_sensing.phantom.map_extract import LabelledSquare, MapObject, Written, outlines
 from voxtile_remote_sensing.phantom.places import Place, place_of
 from voxtile_remote_sensing.phantom.radar_square import (
     CONCEPTS,
@@ -31,7 +20,14 @@ from voxtile_remote_sensing.phantom.radar_square import (
     paint_radar,
 )
 from voxtile_remote_sensing.phantom.texts import TEXTS, captions
-from voxtile_remote_sensing.phantom.writing import check_request, in_order, write_readme
+from voxtile_remote_sensing.phantom.writing import (
+    ScenePhantom,
+    labelled_square,
+    paint_each_concept,
+    scene_truth,
+    write_geotiff,
+    write_sidecar,
+)
 
 SIDE = 3  # squares along a side
 LOOKS = 4.4  # equivalent number of looks of Sentinel-1 IW GRD in high resolution (S1 product specification)
@@ -44,9 +40,8 @@ _TAGS = {
 }
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
 _LEAST_M2 = 4000.0
-_SCENE_BYTES = 300_000
 
-README = """Radar phantom, seed {seed}, {n} scenes
+_README = """Radar phantom, seed {seed}, {n} scenes
 
 Everything here is synthetic: no pixel was measured.
 
@@ -59,6 +54,7 @@ truth.json           what was painted where
 
 A scene has each of {concepts} classes once. Another seed gives other ground at the same places.
 """
+PHANTOM = ScenePhantom("sar", "scenes", 300_000, _README)
 
 
 def write_sar_phantom(out: Path, *, n: int = 100, seed: int = 0, workers: int = 0) -> None:
@@ -73,15 +69,8 @@ def write_sar_phantom(out: Path, *, n: int = 100, seed: int = 0, workers: int = 
     Raises:
         InputError: `out` is not empty, the disk is too full, or n or seed is out of range.
     """
-    check_request(out, n, seed, scene_bytes=_SCENE_BYTES)
-    (out / "scenes").mkdir(parents=True, exist_ok=True)
-    written = in_order("phantom sar", partial(write_radar_scene, out, seed), n, workers)
-    write_labels(out / "labels.geojson", (square for scene in written for square in scene.squares))
-    write_map(out / "map", [item for scene in written for item in scene.objects])
-    truth = {"phantom": "sar", "seed": seed, "concepts": list(CONCEPTS), "studies": [w.truth for w in written]}
-    write_truth(out / "truth.json", truth)
-    readme = README.format(seed=seed, n=n, looks=LOOKS, concepts=len(CONCEPTS))
-    write_readme(out, readme, f"wrote {n} scenes to {out}")
+    job = partial(write_radar_scene, out, seed)
+    PHANTOM.write_scenes(out, job, CONCEPTS, n=n, seed=seed, workers=workers, looks=LOOKS)
 
 
 def write_radar_scene(out: Path, seed: int, number: int) -> Written:
@@ -101,15 +90,7 @@ def write_radar_scene(out: Path, seed: int, number: int) -> Written:
             share = round(float(square.region.mean()), 4)
             entry = {"concept": square.concept, "count": square.count, "share": share}
             told.append({"row": row, "column": column, **entry})
-    truth = {
-        "number": number,
-        "scene": f"S1A_IW_RTC_{number:05d}.tif",
-        "epsg": place.epsg,
-        "left": place.left,
-        "top": place.top,
-        "bands": list(order),
-        "squares": told,
-    }
+    truth = scene_truth(place, f"S1A_IW_RTC_{number:05d}.tif", order, told)
     return Written(tuple(labelled), tuple(objects), truth)
 
 
@@ -127,37 +108,14 @@ def backscatter(seed: int, number: int, squares: tuple[tuple[RadarSquare, ...], 
 
 
 def _squares(seed: int, number: int) -> tuple[tuple[RadarSquare, ...], ...]:
-    order = stream(seed, number, _ORDER_STREAM).permutation(len(CONCEPTS))
-    painted = [
-        paint_radar(stream(seed, number, _SQUARE_STREAM, position), CONCEPTS[int(which)])
-        for position, which in enumerate(order)
-    ]
-    return tuple(tuple(painted[row * SIDE : (row + 1) * SIDE]) for row in range(SIDE))
+    return paint_each_concept((seed, number), (_ORDER_STREAM, _SQUARE_STREAM), CONCEPTS, SIDE, paint_radar)
 
 
 def _write(path: Path, gamma0: npt.NDArray[np.float32], place: Place, order: tuple[str, ...]) -> None:
-    profile: dict[str, Any] = {
-        "driver": "GTiff",
-        "count": len(order),
-        "dtype": "float32",
-        "height": gamma0.shape[1],
-        "width": gamma0.shape[2],
-        "crs": place.crs,
-        "transform": place.transform(GSD_M),
-    }
-    with rasterio.open(path.with_suffix(".tif"), "w", **profile) as file:
-        file.write(np.stack([gamma0[POLARISATIONS.index(name)] for name in order]))
-    about = {
-        "sensor": "sentinel-1-sar",
-        "product": "RTC",
-        "platform": "S1A",
-        "modality": "SAR",
-        "datetime": f"{2018 + place.number % 6}-07-{1 + place.number % 28:02d}T05:30:00Z",
-        "licence": "CC0-1.0 (synthetic phantom)",
-        "synthetic": "voxtile phantom",
-        "bands": list(order),
-    }
-    path.with_suffix(".yaml").write_text(yaml.safe_dump(about, sort_keys=False), encoding="utf-8")
+    bands = np.stack([gamma0[POLARISATIONS.index(name)] for name in order])
+    write_geotiff(path.with_suffix(".tif"), bands, place, GSD_M)
+    about = {"sensor": "sentinel-1-sar", "product": "RTC", "platform": "S1A", "modality": "SAR"}
+    write_sidecar(path.with_suffix(".yaml"), place, "07-{day:02d}T05:30:00Z", about, order)
 
 
 def _labelled(seed: int, place: Place, square: RadarSquare, position: tuple[int, int]) -> LabelledSquare:
@@ -165,10 +123,4 @@ def _labelled(seed: int, place: Place, square: RadarSquare, position: tuple[int,
     rng = stream(seed, place.number, _TEXT_STREAM, row * SIDE + column)
     count = f"{_NUMBERS[square.count]} ships" if 1 < square.count < len(_NUMBERS) else ""
     texts = captions(rng, "sar", square.concept, {"count": count}, TEXTS)
-    left, top = column * SIDE_M, row * SIDE_M
-    return LabelledSquare(
-        place.ring(left, top + SIDE_M, left + SIDE_M, top),
-        (square.concept,),
-        texts,
-        {"scene": place.number, "row": row, "column": column},
-    )
+    return labelled_square(place, position, SIDE_M, square.concept, texts)

@@ -5,34 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import rasterio
 
 from voxtile.phantom.noise import stream
-from voxtile.phantom.truth import write_truth
 from voxtile_remote_sensing.phantom.cover import CONCEPTS, KINDS, PIXELS, Square
-from voxtile_remote_sensing.phantom.map_extract import (
-    LabelledSquare,
-    MapObject,
-    Written,
-    line,
-    outlines,
-    write_labels,
-    write_map,
-)
+from voxtile_remote_sensing.phantom.map_extract import LabelledSquare, MapObject, Written, line, outlines
 from voxtile_remote_sensing.phantom.safe import baseline_of, write_safe
 from voxtile_remote_sensing.phantom.spectral_scene import GSD_M, SIDE, SQUARE_M, SpectralScene, render_scene
 from voxtile_remote_sensing.phantom.texts import TEXTS, axis_words, captions, season, share_words, wording
-from voxtile_remote_sensing.phantom.writing import check_request, in_order, write_readme
+from voxtile_remote_sensing.phantom.writing import ScenePhantom, labelled_square, write_geotiff
 
 _TEXT_STREAM = 11
 _CLOUD_TOLD = 0.02  # a smaller share of cloud is not worth a sentence
 _LEAST_M2 = 4000.0
-_SCENE_BYTES = 1_800_000
 
-README = """Sentinel-2 phantom, seed {seed}, {n} scenes
+_README = """Sentinel-2 phantom, seed {seed}, {n} scenes
 
 Everything here is synthetic: no pixel was measured.
 
@@ -44,6 +32,7 @@ truth.json           what was painted where
 
 A place has each of {concepts} classes once. Another seed gives other ground at the same places.
 """
+PHANTOM = ScenePhantom("sentinel2", "scenes", 1_800_000, _README)
 
 
 def write_sentinel2_phantom(out: Path, *, n: int = 100, seed: int = 0, workers: int = 0) -> None:
@@ -58,15 +47,8 @@ def write_sentinel2_phantom(out: Path, *, n: int = 100, seed: int = 0, workers: 
     Raises:
         InputError: `out` is not empty, the disk is too full, or n or seed is out of range.
     """
-    check_request(out, n, seed, scene_bytes=_SCENE_BYTES)
-    for folder in ("scenes", "landcover"):
-        (out / folder).mkdir(parents=True, exist_ok=True)
-    written = in_order("phantom sentinel2", partial(write_scene, out, seed), n, workers)
-    write_labels(out / "labels.geojson", (square for scene in written for square in scene.squares))
-    write_map(out / "map", [item for scene in written for item in scene.objects])
-    truth = {"phantom": "sentinel2", "seed": seed, "concepts": list(CONCEPTS), "studies": [w.truth for w in written]}
-    write_truth(out / "truth.json", truth)
-    write_readme(out, README.format(seed=seed, n=n, concepts=len(CONCEPTS)), f"wrote {n} scenes to {out}")
+    job = partial(write_scene, out, seed)
+    PHANTOM.write_scenes(out, job, CONCEPTS, n=n, seed=seed, workers=workers, folders=("scenes", "landcover"))
 
 
 def write_scene(out: Path, seed: int, number: int) -> Written:
@@ -116,13 +98,7 @@ def _labelled(
     if rng.random() < 0.3:
         sentences = wording("s2")["clouds" if cloud > _CLOUD_TOLD else "clear"]
         texts[-1] = f"{texts[-1]} {sentences[int(rng.integers(len(sentences)))]}"
-    left, top = column * SQUARE_M, row * SQUARE_M
-    return LabelledSquare(
-        scene.place.ring(left, top + SQUARE_M, left + SQUARE_M, top),
-        (square.concept,),
-        texts,
-        {"scene": scene.place.number, "row": row, "column": column},
-    )
+    return labelled_square(scene.place, position, SQUARE_M, square.concept, texts)
 
 
 def _mapped(scene: SpectralScene, square: Square, corner: tuple[float, float]) -> Iterator[MapObject]:
@@ -139,16 +115,4 @@ def _mapped(scene: SpectralScene, square: Square, corner: tuple[float, float]) -
 
 def _write_landcover(path: Path, scene: SpectralScene) -> None:
     classes = scene.worldcover.astype(np.uint8)
-    profile: dict[str, Any] = {
-        "driver": "GTiff",
-        "count": 1,
-        "dtype": "uint8",
-        "height": classes.shape[0],
-        "width": classes.shape[1],
-        "crs": scene.place.crs,
-        "transform": scene.place.transform(GSD_M),
-        "nodata": 0,
-        "compress": "deflate",
-    }
-    with rasterio.open(path, "w", **profile) as file:
-        file.write(classes, 1)
+    write_geotiff(path, classes[None], scene.place, GSD_M, nodata=0, compress="deflate")

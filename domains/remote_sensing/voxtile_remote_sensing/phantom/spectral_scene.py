@@ -12,6 +12,7 @@ from voxtile.phantom.noise import stream, value_noise
 from voxtile_remote_sensing.phantom.cover import CONCEPTS, KINDS, PIXELS, BoolPlane, Plane, Square, paint_square
 from voxtile_remote_sensing.phantom.places import Place, place_of
 from voxtile_remote_sensing.phantom.spectra import BANDS, RESOLUTION_M, SPECTRA, haze, local_spectrum
+from voxtile_remote_sensing.phantom.writing import paint_each_concept
 
 SIDE = 4  # squares along a side
 GSD_M = 10.0
@@ -79,12 +80,7 @@ def render_scene(seed: int, number: int) -> SpectralScene:
 
 def _squares(seed: int, number: int) -> tuple[tuple[Square, ...], ...]:
     """Every concept once a scene, in a random order."""
-    order = stream(seed, number, _ORDER_STREAM).permutation(len(CONCEPTS))
-    painted = [
-        paint_square(stream(seed, number, _SQUARE_STREAM, position), CONCEPTS[int(which)])
-        for position, which in enumerate(order)
-    ]
-    return tuple(tuple(painted[row * SIDE : (row + 1) * SIDE]) for row in range(SIDE))
+    return paint_each_concept((seed, number), (_ORDER_STREAM, _SQUARE_STREAM), CONCEPTS, SIDE, paint_square)
 
 
 def _reflectance(seed: int, number: int, squares: tuple[tuple[Square, ...], ...]) -> npt.NDArray[np.float32]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from voxtile.bounded_text import load_yaml
-from voxtile.phantom.wording import sentence, shuffled, slots
+from voxtile.phantom.wording import sentence, shuffled, slots, wording_bank
 from voxtile_remote_sensing.osm.english import share_percent
 
 TEXTS = 3
@@ -21,12 +19,9 @@ _SEASONS = (*["winter"] * 2, *["spring"] * 3, *["summer"] * 3, *["autumn"] * 3, 
 _AXES = ("east to west", "from north-west to south-east", "north to south", "from north-east to south-west")
 
 
-@cache
 def wording(name: str) -> dict[str, Any]:
     """A wording bank of this folder."""
-    text = Path(__file__).with_name(f"wording_{name}.yaml").read_text(encoding="utf-8")
-    bank: dict[str, Any] = load_yaml(text)
-    return bank
+    return wording_bank(Path(__file__).with_name(f"wording_{name}.yaml"))
 
 
 def captions(rng: np.random.Generator, bank: str, concept: str, values: Mapping[str, str], count: int) -> list[str]:

@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 from voxtile.phantom.noise import stream
+from voxtile.phantom.truth import KnownCase
+from voxtile.phantom.writing import Phantom
 from voxtile_medical.phantom.ct.dicom import classic_files, draw_layout, enhanced_file
 from voxtile_medical.phantom.ct.findings import CONCEPTS, finding_segment
 from voxtile_medical.phantom.ct.render import Study, render
 from voxtile_medical.phantom.ct.reports import write_report
 from voxtile_medical.phantom.ct.segmentation import segmentation_file
 from voxtile_medical.phantom.identity import Identity, draw_identity
-from voxtile_medical.phantom.writing import Written, check_out, write_studies
 
 Series = Literal["enhanced", "classic", "mixed"]
 _SERIES_STREAM = 7
 _CLASSIC_SHARE = 0.05
-_BYTES_A_STUDY = 650_000
 
-README = """CT phantom, seed {seed}, {n} studies
+_README = """CT phantom, seed {seed}, {n} studies
 
 Everything here is synthetic; names, numbers and dates are invented.
 
@@ -32,6 +32,7 @@ truth.json           what was painted, where (patient millimetres, LPS) and how 
 
 Another seed gives entirely different patients; the same seed gives the same bytes.
 """
+PHANTOM = Phantom("ct", "studies", 650_000, _README)
 
 
 def write_ct_phantom(
@@ -56,16 +57,12 @@ def write_ct_phantom(
     Raises:
         InputError: `out` is not empty, or n or seed is out of range.
     """
-    check_out(out, n, seed, _BYTES_A_STUDY)
     masks = n if segmentations is None else min(segmentations, n)
-    (out / "dicom").mkdir(parents=True, exist_ok=True)
-    if masks:
-        (out / "segmentations").mkdir(exist_ok=True)
-    write_studies(out, "ct", seed, CONCEPTS, partial(write_study, out, seed, series, masks), n, workers)
-    (out / "README.txt").write_text(README.format(seed=seed, n=n, segmentations=masks), encoding="utf-8")
+    job, folders = partial(write_study, out, seed, series, masks), ("dicom", "segmentations")[: 1 + bool(masks)]
+    PHANTOM.write_cases(out, job, CONCEPTS, n=n, seed=seed, workers=workers, folders=folders, segmentations=masks)
 
 
-def write_study(out: Path, seed: int, series: Series, masks: int, number: int) -> Written:
+def write_study(out: Path, seed: int, series: Series, masks: int, number: int) -> KnownCase:
     """Render one study and write its files."""
     study, identity, layout = render(seed, number), draw_identity(seed, number), draw_layout(seed, number)
     classic = is_classic(seed, number, series)
@@ -81,7 +78,7 @@ def write_study(out: Path, seed: int, series: Series, masks: int, number: int) -
         (out / "segmentations" / f"{number:05d}.dcm").write_bytes(content)
     labels = tuple(int(study.present[c]) for c in CONCEPTS)
     truth = _truth(study, identity, classic)
-    return Written(identity.study_uid, identity.patient_id, write_report(seed, study), labels, truth)
+    return KnownCase(identity.study_uid, identity.patient_id, write_report(seed, study), labels, truth)
 
 
 def is_classic(seed: int, number: int, series: Series) -> bool:
@@ -93,17 +90,7 @@ def is_classic(seed: int, number: int, series: Series) -> bool:
 
 def _truth(study: Study, identity: Identity, classic: bool) -> dict[str, Any]:
     findings = [
-        {
-            "concept": f.concept,
-            "side": f.side,
-            "place": f.place,
-            "size_mm": f.size_mm,
-            "count": f.count,
-            "centre_mm": [float(c) for c in f.centre],
-            "segment": finding_segment(f.concept) if "organ" not in f.details else None,
-            **f.details,
-        }
-        for f in study.findings
+        {"segment": finding_segment(f.concept) if "organ" not in f.details else None, **f.truth} for f in study.findings
     ]
     return {
         "number": study.number,

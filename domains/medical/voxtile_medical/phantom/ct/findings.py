@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,7 +72,7 @@ def finding_segment(concept: str) -> int:
     return FINDING_SEGMENT_START + CONCEPTS.index(concept)
 
 
-def draw_findings(rng: np.random.Generator) -> dict[str, bool]:
+def draw_findings(rng: np.random.Generator, kinds: Sequence[FindingKind] = FINDINGS) -> dict[str, bool]:
     """Which findings a study has, each drawn by itself."""
-    draws: npt.NDArray[np.float64] = rng.random(len(FINDINGS))
-    return {kind.concept: bool(d < kind.prevalence) for kind, d in zip(FINDINGS, draws, strict=True)}
+    draws: npt.NDArray[np.float64] = rng.random(len(kinds))
+    return {kind.concept: bool(d < kind.prevalence) for kind, d in zip(kinds, draws, strict=True)}

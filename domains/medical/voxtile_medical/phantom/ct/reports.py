@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from voxtile.bounded_text import load_yaml
 from voxtile.phantom.noise import stream
-from voxtile.phantom.wording import listing, measure, pick, sentence, shuffled
+from voxtile.phantom.wording import listing, measure, pick, sentence, shuffled, wording_bank
 from voxtile_medical.phantom.ct.findings import CONCEPTS
 from voxtile_medical.phantom.ct.render import REPORT_STREAM, Study
 from voxtile_medical.phantom.ct.scene import Finding
@@ -23,16 +21,9 @@ _MENTION_ABSENT = 0.5
 _MENTION_MIMIC = 0.5
 
 
-@cache
-def wording() -> dict[str, Any]:
-    """The wording bank."""
-    bank: dict[str, Any] = load_yaml(WORDING.read_text(encoding="utf-8"))
-    return bank
-
-
 def write_report(seed: int, study: Study) -> str:
     """Report of one study; the same study always gets the same words."""
-    rng, bank = stream(seed, study.number, REPORT_STREAM), wording()
+    rng, bank = stream(seed, study.number, REPORT_STREAM), wording_bank(WORDING)
     absent = [concept for concept in CONCEPTS if not study.present[concept]]
     body = present_sentences(rng, bank, study.findings) + absent_sentences(rng, bank, absent)
     body += mimic_sentences(rng, bank, study.mimics)

@@ -40,6 +40,19 @@ class Finding:
     count: int = 1
     details: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def truth(self) -> dict[str, Any]:
+        """What is known of it, JSON-able; the centre in patient millimetres."""
+        return {
+            "concept": self.concept,
+            "side": self.side,
+            "place": self.place,
+            "size_mm": self.size_mm,
+            "count": self.count,
+            "centre_mm": [float(c) for c in self.centre],
+            **self.details,
+        }
+
 
 class Chances:
     """Draws of a painter: what has a random generator `rng` can ask for these."""

@@ -7,18 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from voxtile.phantom.truth import content_uid
+from voxtile.phantom.truth import KnownCase, content_uid
+from voxtile.phantom.writing import Phantom
 from voxtile_medical.phantom.ct.command import Series, is_classic
 from voxtile_medical.phantom.identity import Identity, draw_identity
 from voxtile_medical.phantom.mr.dicom import classic_mr_files, enhanced_mr_file
 from voxtile_medical.phantom.mr.findings import CONCEPTS
 from voxtile_medical.phantom.mr.reports import write_mr_report
 from voxtile_medical.phantom.mr.study import MrStudy, Scan, render_mr
-from voxtile_medical.phantom.writing import Written, check_out, write_studies
 
-_BYTES_A_STUDY = 1_500_000
-
-README = """MR phantom, seed {seed}, {n} studies
+_README = """MR phantom, seed {seed}, {n} studies
 
 Everything here is synthetic; names, numbers and dates are invented.
 
@@ -31,6 +29,7 @@ truth.json           what was painted, where (patient millimetres, LPS) and how 
 
 Another seed gives entirely different patients; the same seed gives the same bytes.
 """
+PHANTOM = Phantom("mr", "studies", 1_500_000, _README)
 
 
 def write_mr_phantom(out: Path, *, n: int = 200, seed: int = 0, series: Series = "mixed", workers: int = 0) -> None:
@@ -47,13 +46,11 @@ def write_mr_phantom(out: Path, *, n: int = 200, seed: int = 0, series: Series =
     Raises:
         InputError: `out` is not empty, or n or seed is out of range.
     """
-    check_out(out, n, seed, _BYTES_A_STUDY)
-    (out / "dicom").mkdir(parents=True, exist_ok=True)
-    write_studies(out, "mr", seed, CONCEPTS, partial(write_mr_study, out, seed, series), n, workers)
-    (out / "README.txt").write_text(README.format(seed=seed, n=n), encoding="utf-8")
+    job = partial(write_mr_study, out, seed, series)
+    PHANTOM.write_cases(out, job, CONCEPTS, n=n, seed=seed, workers=workers, folders=("dicom",))
 
 
-def write_mr_study(out: Path, seed: int, series: Series, number: int) -> Written:
+def write_mr_study(out: Path, seed: int, series: Series, number: int) -> KnownCase:
     """Render one study and write its files."""
     study, identity = render_mr(seed, number), mr_identity(seed, number)
     folder = out / "dicom" / f"{number:05d}"
@@ -68,7 +65,7 @@ def write_mr_study(out: Path, seed: int, series: Series, number: int) -> Written
             (folder / f"{name}.dcm").write_bytes(enhanced_mr_file(seed, study, scan, identity))
     labels = tuple(int(study.present[c]) for c in CONCEPTS)
     truth = _truth(study, identity, classic)
-    return Written(identity.study_uid, identity.patient_id, write_mr_report(seed, study), labels, truth)
+    return KnownCase(identity.study_uid, identity.patient_id, write_mr_report(seed, study), labels, truth)
 
 
 def mr_identity(seed: int, number: int) -> Identity:
@@ -85,18 +82,7 @@ def _truth(study: MrStudy, identity: Identity, classic: bool) -> dict[str, Any]:
         "subject": identity.patient_id,
         "classic": classic,
         "series": [_series_truth(scan, identity) for scan in study.scans],
-        "findings": [
-            {
-                "concept": f.concept,
-                "side": f.side,
-                "place": f.place,
-                "size_mm": f.size_mm,
-                "count": f.count,
-                "centre_mm": [float(c) for c in f.centre],
-                **f.details,
-            }
-            for f in study.findings
-        ],
+        "findings": [finding.truth for finding in study.findings],
         "mimics": [list(m) for m in study.mimics],
     }
 

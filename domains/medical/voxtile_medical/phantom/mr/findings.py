@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from voxtile_medical.phantom.ct.findings import FindingKind
 
 FINDINGS: tuple[FindingKind, ...] = (
@@ -21,11 +19,3 @@ FINDINGS: tuple[FindingKind, ...] = (
     FindingKind("atrophy", 0.20, False, "atrophy"),
 )
 CONCEPTS: tuple[str, ...] = tuple(kind.concept for kind in FINDINGS)
-
-
-def draw_mr_findings(rng: np.random.Generator) -> dict[str, bool]:
-    """Which findings a study has, each drawn by itself."""
-    return {
-        kind.concept: bool(draw < kind.prevalence)
-        for kind, draw in zip(FINDINGS, rng.random(len(FINDINGS)), strict=True)
-    }

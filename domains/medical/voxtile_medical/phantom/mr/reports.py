@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
-from typing import Any
 
-from voxtile.bounded_text import load_yaml
 from voxtile.phantom.noise import stream
-from voxtile.phantom.wording import pick, shuffled
+from voxtile.phantom.wording import pick, shuffled, wording_bank
 from voxtile_medical.phantom.ct.reports import (
     absent_sentences,
     assemble,
@@ -23,16 +20,9 @@ WORDING = Path(__file__).with_name("wording.yaml")
 _STREAM = 704
 
 
-@cache
-def mr_wording() -> dict[str, Any]:
-    """The wording bank."""
-    bank: dict[str, Any] = load_yaml(WORDING.read_text(encoding="utf-8"))
-    return bank
-
-
 def write_mr_report(seed: int, study: MrStudy) -> str:
     """Report of one study; the same study always gets the same words."""
-    rng, bank = stream(seed, study.number, _STREAM), mr_wording()
+    rng, bank = stream(seed, study.number, _STREAM), wording_bank(WORDING)
     body = present_sentences(rng, bank, study.findings)
     body += absent_sentences(rng, bank, [c for c in CONCEPTS if not study.present[c]])
     body += mimic_sentences(rng, bank, study.mimics)

@@ -10,9 +10,10 @@ from scipy.ndimage import map_coordinates
 
 from voxtile.phantom.noise import Volume, stream, value_noise
 from voxtile.phantom.shapes import Frame, rotation
+from voxtile_medical.phantom.ct.findings import draw_findings
 from voxtile_medical.phantom.ct.scene import SIDES, Finding
 from voxtile_medical.phantom.mr.brain import paint_head
-from voxtile_medical.phantom.mr.findings import draw_mr_findings
+from voxtile_medical.phantom.mr.findings import FINDINGS
 from voxtile_medical.phantom.mr.lesions import paint_lesions
 from voxtile_medical.phantom.mr.scanner import (
     Scanner,
@@ -85,7 +86,7 @@ class MrStudy:
 
 def render_mr(seed: int, number: int) -> MrStudy:
     """Make study `number` of the data set `seed`."""
-    present = draw_mr_findings(stream(seed, number, FINDINGS_STREAM))
+    present = draw_findings(stream(seed, number, FINDINGS_STREAM), FINDINGS)
     patient = stream(seed, number, HEAD_STREAM)
     shift_to = SIDES[int(patient.integers(2))]
     head = draw_head(patient, present, shift_to)

@@ -5,17 +5,16 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from voxtile.phantom.truth import KnownCase
+from voxtile.phantom.writing import Phantom
 from voxtile_medical.phantom.ct.dicom import enhanced_file
 from voxtile_medical.phantom.petct.dicom import pet_files
 from voxtile_medical.phantom.petct.lesions import CONCEPTS, SIDED
 from voxtile_medical.phantom.petct.reports import write_petct_report
 from voxtile_medical.phantom.petct.segmentation import lesion_file
 from voxtile_medical.phantom.petct.study import render_petct, truth_of
-from voxtile_medical.phantom.writing import Written, check_out, write_studies
 
-_BYTES_A_STUDY = 950_000
-
-README = """PET/CT phantom, seed {seed}, {n} studies
+_README = """PET/CT phantom, seed {seed}, {n} studies
 
 Everything here is synthetic; names, numbers and dates are invented.
 
@@ -29,6 +28,7 @@ truth.json           what was painted, where (patient millimetres, LPS), its SUV
 A finding is a lesion that CT shows with or without uptake of FDG, so that neither picture alone tells which it is.
 Another seed gives entirely different patients; the same seed gives the same bytes.
 """
+PHANTOM = Phantom("petct", "studies", 950_000, _README)
 
 
 def write_petct_phantom(
@@ -46,15 +46,14 @@ def write_petct_phantom(
     Raises:
         InputError: `out` is not empty, or n or seed is out of range.
     """
-    check_out(out, n, seed, _BYTES_A_STUDY)
     masks = n if segmentations is None else min(segmentations, n)
-    for folder in ("dicom", "segmentations") if masks else ("dicom",):
-        (out / folder).mkdir(parents=True, exist_ok=True)
-    write_studies(out, "petct", seed, (*CONCEPTS, *SIDED), partial(write_petct_study, out, seed, masks), n, workers)
-    (out / "README.txt").write_text(README.format(seed=seed, n=n, segmentations=masks), encoding="utf-8")
+    PHANTOM.write_cases(
+        out, partial(write_petct_study, out, seed, masks), (*CONCEPTS, *SIDED), n=n, seed=seed, workers=workers,
+        folders=("dicom", "segmentations")[: 1 + bool(masks)], segmentations=masks,
+    )  # fmt: skip
 
 
-def write_petct_study(out: Path, seed: int, masks: int, number: int) -> Written:
+def write_petct_study(out: Path, seed: int, masks: int, number: int) -> KnownCase:
     """Render one study and write its files."""
     study = render_petct(seed, number)
     folder = out / "dicom" / f"{number:05d}"
@@ -68,4 +67,4 @@ def write_petct_study(out: Path, seed: int, masks: int, number: int) -> Written:
         (out / "segmentations" / f"{number:05d}.dcm").write_bytes(lesion_file(study))
     labels = tuple(int(study.labels[c]) for c in (*CONCEPTS, *SIDED))
     text = write_petct_report(seed, study)
-    return Written(study.identity.study_uid, study.identity.patient_id, text, labels, truth_of(study))
+    return KnownCase(study.identity.study_uid, study.identity.patient_id, text, labels, truth_of(study))

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from voxtile.bounded_text import load_yaml
 from voxtile.phantom.noise import stream
-from voxtile.phantom.wording import measure, pick, sentence, shuffled
+from voxtile.phantom.wording import measure, pick, sentence, shuffled, wording_bank
 from voxtile_medical.phantom.ct.reports import assemble
 from voxtile_medical.phantom.petct.dicom import PET_SERIES_NUMBER
 from voxtile_medical.phantom.petct.lesions import CONCEPTS
@@ -24,16 +21,9 @@ _WHERE = ("pet", "ct", "bare")
 _WHERE_SHARES = (0.6, 0.3, 0.1)
 
 
-@cache
-def wording() -> dict[str, Any]:
-    """The wording bank."""
-    bank: dict[str, Any] = load_yaml(WORDING.read_text(encoding="utf-8"))
-    return bank
-
-
 def write_petct_report(seed: int, study: PetCtStudy) -> str:
     """Report of one study; the same study always gets the same words."""
-    rng, bank = stream(seed, study.ct.number, _STREAM), wording()
+    rng, bank = stream(seed, study.ct.number, _STREAM), wording_bank(WORDING)
     normal = shuffled(rng, bank["normal"])[: int(rng.integers(0, 4))]
     parts = []
     if rng.random() < 0.8:
@@ -56,12 +46,12 @@ def _present(rng: np.random.Generator, study: PetCtStudy) -> list[str]:
         concept = measured.lesion.concept
         if concept in CONCEPTS or rng.random() < _MENTION_FOCUS:
             values = _values(rng, study, measured)
-            sentences.append(sentence(rng, wording()["findings"][concept]["present"], values))
+            sentences.append(sentence(rng, wording_bank(WORDING)["findings"][concept]["present"], values))
     return sentences
 
 
 def _absent(rng: np.random.Generator, study: PetCtStudy) -> list[str]:
-    bank = wording()["findings"]
+    bank = wording_bank(WORDING)["findings"]
     absent = [c for c in CONCEPTS if not study.labels[c] and rng.random() < _MENTION_ABSENT]
     return [pick(rng, bank[concept]["absent"]) for concept in absent]
 
@@ -72,9 +62,9 @@ def _impression(rng: np.random.Generator, study: PetCtStudy) -> str:
         concept = measured.lesion.concept
         if concept in CONCEPTS and concept not in lines and rng.random() < _IN_IMPRESSION:
             values = _values(rng, study, measured)
-            lines[concept] = sentence(rng, wording()["findings"][concept]["impression"], values)
+            lines[concept] = sentence(rng, wording_bank(WORDING)["findings"][concept]["impression"], values)
     if not lines:
-        return "As above." if any(study.labels.values()) else str(pick(rng, wording()["unremarkable"]))
+        return "As above." if any(study.labels.values()) else str(pick(rng, wording_bank(WORDING)["unremarkable"]))
     return " ".join(shuffled(rng, list(lines.values())))
 
 
@@ -90,7 +80,7 @@ def _values(rng: np.random.Generator, study: PetCtStudy, measured: Measured) -> 
 
 
 def _suv(rng: np.random.Generator, value: float) -> str:
-    bank = wording()
+    bank = wording_bank(WORDING)
     text = str(pick(rng, bank["suv"]).format(v=f"{value:.1f}"))
     if rng.random() < _WITH_PRIOR:
         text += pick(rng, bank["prior"]).format(v=f"{value * rng.uniform(0.5, 1.6):.1f}")
@@ -102,5 +92,5 @@ def _where(rng: np.random.Generator, study: PetCtStudy, measured: Measured) -> s
     on_ct = kind == "ct"
     number = study.ct_instance(measured.ct_slice) if on_ct else study.pet_instance(measured.pet_slice)
     series = CT_SERIES_NUMBER if on_ct else PET_SERIES_NUMBER
-    choices: Sequence[str] = wording()["where"][kind]
+    choices: Sequence[str] = wording_bank(WORDING)["where"][kind]
     return str(pick(rng, choices).format(s=series, i=number))

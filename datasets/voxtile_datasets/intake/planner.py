@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, ClassVar
 
 from voxtile.corpus.identity import KeyMap
 from voxtile.engine.parallel import PlanReader
@@ -89,3 +90,26 @@ class Planner:
         """Save the key map: before the first sample is written, so that no run can lose its key."""
         if self.key_map is not None:
             self.key_map.save()
+
+
+class PlannedTask:
+    """A task whose plan is made with a planner, which stays in the process that holds keys and reports.
+
+    Attributes:
+        planner: None in workers, which get the plan only.
+        stays: fields that do not travel to workers.
+    """
+
+    planner: Planner | None
+    stays: ClassVar[tuple[str, ...]] = ("planner",)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what stays."""
+        return {**self.__dict__, **dict.fromkeys(self.stays)}
+
+    @property
+    def own_planner(self) -> Planner:
+        """The planner, where the plan is made."""
+        if self.planner is None:
+            raise RuntimeError("the plan is made in the process that holds the planner")
+        return self.planner

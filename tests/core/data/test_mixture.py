@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from jsonargparse import ArgumentParser
 from lightning.pytorch.callbacks import ModelCheckpoint
 from PIL import Image
+from tests.core.data.small_model import small_model
 
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.records import Sample
@@ -208,18 +209,7 @@ def test_a_batch_knows_the_source_of_each_item(corpora):
         ]
 
 
-MODEL = {
-    "encoder": {
-        "image": {
-            "class_path": "voxtile.models.ConvTower",
-            "init_args": {"dimensions": 2, "channels": 3, "widths": [8], "blocks": [1], "width": 8},
-        },
-        "text": {"class_path": "voxtile.models.TextBag", "init_args": {"vocabulary": 300, "width": 8}},
-        "embed_dim": 8,
-        "source_scales": ["drawing", "photo"],
-    },
-    "objectives": {"contrastive": {"class_path": "voxtile.objectives.Contrastive"}},
-}
+MODEL = small_model(source_scales=["drawing", "photo"])
 
 
 def fit(model, data, folder, resumed=None, **options):

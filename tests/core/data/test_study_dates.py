@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.core.data.small_model import small_model
 from torch import nn
 
 from voxtile.corpus.reader import Corpus
@@ -161,18 +162,7 @@ def config(dates=True, **model):
     study = {"class_path": "voxtile.models.StudyTransformer", "init_args": {"depth": 1, "heads": 2}}
     if dates:
         study["init_args"]["dates"] = {"longest": 4000.0}
-    return {
-        "encoder": {
-            "image": {
-                "class_path": "voxtile.models.ConvTower",
-                "init_args": {"dimensions": 2, "channels": 3, "widths": [8], "blocks": [1], "width": 8},
-            },
-            "text": {"class_path": "voxtile.models.TextBag", "init_args": {"vocabulary": 300, "width": 8}},
-            "embed_dim": 8,
-            "study": study,
-        },
-        "objectives": {"contrastive": {"class_path": "voxtile.objectives.Contrastive"}},
-    } | model
+    return small_model(study=study) | model
 
 
 def module(**options):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from voxtile.corpus.records import Row
 from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import InputError
 from voxtile_datasets.intake.deidentify_text import scrub
-from voxtile_datasets.intake.planner import SPLIT_SCHEME, Planner
+from voxtile_datasets.intake.planner import SPLIT_SCHEME, PlannedTask, Planner
 from voxtile_datasets.intake.reports_file import raw_captions
 from voxtile_medical.dicom.header.headers import FileHeader, NotUsable
 from voxtile_medical.dicom.header.tree import DicomTree, is_mask, read_tree
@@ -27,7 +27,7 @@ from voxtile_medical.verdicts import Verdict
 
 
 @dataclass(frozen=True)
-class DicomTask:
+class DicomTask(PlannedTask):
     """Converts every series of a folder tree.
 
     Attributes:
@@ -41,6 +41,8 @@ class DicomTask:
         planner: None in workers, which get the plan only.
         tree: the folder's headers, where they have been read already; None in workers.
     """
+
+    stays: ClassVar[tuple[str, ...]] = ("planner", "tree")
 
     source: Path
     min_slices: int = 3
@@ -62,10 +64,6 @@ class DicomTask:
         """Version of the output."""
         return "3"
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Without the planner: keys and reports stay in the planning process."""
-        return {**self.__dict__, "planner": None, "tree": None}
-
     def config(self) -> Mapping[str, Any]:
         """Settings that change the output."""
         return {
@@ -82,16 +80,15 @@ class DicomTask:
         Raises:
             InputError: the source does not exist or holds no DICOM file.
         """
-        if self.planner is None:
-            raise RuntimeError("the plan is made in the process that holds the planner")
-        tree = self.tree or read_tree(self.source, self.planner.reader)
+        planner = self.own_planner
+        tree = self.tree or read_tree(self.source, planner.reader)
         if not tree.usable:
             raise InputError(
                 f"'{self.source}' holds no readable DICOM file ({_commonest(tree.others)}); give an export's folder"
             )
         usable = [header for header in tree.usable if not (self.leave_masks and is_mask(header))]
-        plan = list(self._plan(self.planner, usable, tree.others))
-        self.planner.save()
+        plan = list(self._plan(planner, usable, tree.others))
+        planner.save()
         return plan
 
     def _plan(self, planner: Planner, usable: list[FileHeader], others: Iterable[NotUsable]) -> Iterator[Item]:

@@ -19,7 +19,7 @@ from voxtile.corpus.records import Row, Sample
 from voxtile.engine.task import Item, Outcome
 from voxtile.errors import InputError
 from voxtile_datasets.intake.deidentify_text import scrub
-from voxtile_datasets.intake.planner import SPLIT_SCHEME, Planner
+from voxtile_datasets.intake.planner import SPLIT_SCHEME, PlannedTask, Planner
 from voxtile_datasets.intake.reports_file import raw_captions
 from voxtile_medical.dicom.header.scan import ODD_NAME, list_files
 from voxtile_medical.nifti.files import is_label_name, is_nifti_name, modality_of, stem_of
@@ -42,7 +42,7 @@ MOST_LABELS = 256  # values of an 8-bit label map; TotalSegmentator has 118
 
 
 @dataclass(frozen=True)
-class NiftiTask:
+class NiftiTask(PlannedTask):
     """Converts every NIfTI file of a folder tree.
 
     Attributes:
@@ -77,10 +77,6 @@ class NiftiTask:
         """Version of the output."""
         return "2"
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Without the planner: keys and reports stay in the planning process."""
-        return {**self.__dict__, "planner": None}
-
     def config(self) -> Mapping[str, Any]:
         """Settings that change the output."""
         return {
@@ -98,8 +94,7 @@ class NiftiTask:
         Raises:
             InputError: the source does not exist or holds no NIfTI file.
         """
-        if self.planner is None:
-            raise RuntimeError("the plan is made in the process that holds the planner")
+        planner = self.own_planner
         root, found = list_files(self.source)
         paths = [path for path in found if is_nifti_name(path)]
         if not paths:
@@ -109,14 +104,12 @@ class NiftiTask:
         layout = read_layout(root, paths)
         left = set(find_label_maps(root, paths, self.label_patterns, layout)) if self.leave_masks else set()
         items = [
-            self._item(self.planner, root, path, layout)
-            for path in paths
-            if path == printable(path) and path not in left
+            self._item(planner, root, path, layout) for path in paths if path == printable(path) and path not in left
         ]
         odd = [printable(path) for path in paths if path != printable(path)]
-        items += [self.planner.note(path, 0, "unreadable-name", ODD_NAME) for path in odd]
-        items += self.planner.report_notes()
-        self.planner.save()
+        items += [planner.note(path, 0, "unreadable-name", ODD_NAME) for path in odd]
+        items += planner.report_notes()
+        planner.save()
         return items
 
     def _item(self, planner: Planner, root: Path, path: str, layout: Layout) -> Item:

@@ -10,7 +10,7 @@ from typing import Any
 from voxtile.engine.task import Item, Outcome, Status
 from voxtile.errors import VoxtileError
 from voxtile_datasets.intake.deidentify import without_path
-from voxtile_datasets.intake.planner import Planner
+from voxtile_datasets.intake.planner import PlannedTask, Planner
 from voxtile_pathology.convert.desk import slide_at
 from voxtile_pathology.convert.overview import make_overview
 from voxtile_pathology.convert.patches import make_patches
@@ -19,7 +19,7 @@ from voxtile_pathology.convert.settings import WsiSettings
 
 
 @dataclass(frozen=True)
-class WsiTask:
+class WsiTask(PlannedTask):
     """Converts the slides of a folder tree.
 
     Attributes:
@@ -42,10 +42,6 @@ class WsiTask:
         """Version of the output."""
         return "2"
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Without the planner: keys and reports stay in the planning process."""
-        return {**self.__dict__, "planner": None}
-
     def config(self) -> Mapping[str, Any]:
         """Settings that change the output."""
         return self.settings.config()
@@ -56,9 +52,7 @@ class WsiTask:
         Raises:
             InputError: there is no slide, or a table cannot be used.
         """
-        if self.planner is None:
-            raise RuntimeError("the plan is made in the process that holds the planner")
-        return plan_items(self.inputs, self.settings, self.planner)
+        return plan_items(self.inputs, self.settings, self.own_planner)
 
     def process(self, item: Item) -> Outcome:
         """Do one block or overview, in a worker. What it says names no file where file names are hidden."""

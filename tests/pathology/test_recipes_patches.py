@@ -100,7 +100,7 @@ def test_bach_leaves_the_unlabelled_test_out(tmp_path):
         picture(root / f"Photos/{name}.tif", seed)
     picture(root / "Photos/test0.tif", 9)
     _, rows = built("bach", root, tmp_path)
-    assert {r["concepts"].pop() for r in rows.values()} == set(COLLECTIONS["bach"].vocabulary("bach"))
+    assert {r["concepts"].pop() for r in rows.values()} == set(COLLECTIONS["bach"].vocabularies["bach"])
     assert len(rows) == 4
 
 
@@ -257,7 +257,7 @@ def test_wsss4luad_labels_come_from_names_and_masks(tmp_path):
         name.parent.mkdir()
         mask.save(name)
     _, rows = built("wsss4luad", root, tmp_path)
-    tumour, stroma, normal = COLLECTIONS["wsss4luad"].vocabulary("wsss4luad")
+    tumour, stroma, normal = COLLECTIONS["wsss4luad"].vocabularies["wsss4luad"]
     assert {key: (r["split"], r["concepts"]) for key, r in rows.items()} == {
         "1.training/1031280-2300-27920-[1 0 1].png": ("train", {tumour, normal}),
         "1.training/1.2.276_38208_17984_[0_1_0].png": ("train", {stroma}),
@@ -477,7 +477,7 @@ def test_every_labelled_data_set_has_a_task_with_its_classes(name):
     collection = COLLECTIONS[name]
     for vocabulary in collection.classes:
         task = load_task(f"pathology/{vocabulary}")
-        assert {c.concept for c in task.classes} == set(collection.vocabulary(vocabulary))
+        assert {c.concept for c in task.classes} == set(collection.vocabularies[vocabulary])
         assert task.labels.vocabulary == vocabulary
         assert task.multilabel is not collection.is_exclusive
         assert all(len(c.wordings) >= 2 for c in task.classes)
@@ -486,4 +486,4 @@ def test_every_labelled_data_set_has_a_task_with_its_classes(name):
 def test_every_collection_has_a_recipe_and_a_licence():
     recipes = discover()[0]["pathology"].recipes
     assert set(COLLECTIONS) <= set(recipes)
-    assert all(c.licence and c.home.startswith("https://") for c in COLLECTIONS.values())
+    assert all(c.licence and c.source.startswith("https://") for c in COLLECTIONS.values())

@@ -135,7 +135,7 @@ def test_a_slides_label_is_asked_of_the_slide_and_its_official_split_kept(camely
     splits = found.splits()
     assert splits["test_001"] == "test"
     assert {splits["normal_001"], splits["tumor_001"], splits["tumor_010"]} <= {"train", "val"}
-    assert {c.concept for c in task.classes} == set(slides.CAMELYON16.vocabulary("camelyon16"))
+    assert {c.concept for c in task.classes} == set(slides.CAMELYON16.vocabularies["camelyon16"])
     source = LabelSource(found, task)
     labels = {}
     for units in select_units(found, task).values():

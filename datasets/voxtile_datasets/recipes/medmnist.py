@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,53 +19,50 @@ from PIL import Image
 from rich.console import Console
 
 from voxtile.corpus.identity import sample_uid
-from voxtile.corpus.records import Row, Sample
-from voxtile.engine.run import RunOptions, run_task
-from voxtile.engine.task import Item, Outcome
+from voxtile.corpus.records import Row
+from voxtile.engine.run import RunOptions
+from voxtile.engine.task import Item
 from voxtile.errors import ConfigError, InputError
+from voxtile_datasets.recipes.build import build
 from voxtile_datasets.recipes.medmnist_sets import SETS, MedMnistSet
 from voxtile_datasets.recipes.npz import NpyHeader, RowReader, read_headers
+from voxtile_datasets.recipes.recipe import DataSet, Recipe, Record
 
 SPLITS = ("train", "val", "test")
-RULE = "medmnist@1"
+_SOURCE = "https://zenodo.org/records/10519652"
 _ITEM_IMAGES = 250
 _ITEM_BYTES = 8 * 2**20
 
 
 @dataclass(frozen=True)
-class MedMnistTask:
-    """The engine task: an item is a run of images of one split.
+class MedMnistRows(Recipe):
+    """A file of MedMNIST: an item is a run of images of one split.
 
     Attributes:
-        path: the npz; no part of the task's identity.
-        flag: name of the data set, a key of `SETS`.
+        data: what is known of the data set.
+        flag: its name, a key of `SETS`.
         headers: arrays in the file by name.
     """
 
-    path: str
+    data: DataSet
     flag: str
     headers: Mapping[str, NpyHeader]
 
     @property
-    def name(self) -> str:
-        """Short name, used in file names and manifests."""
-        return "medmnist"
-
-    @property
-    def version(self) -> str:
-        """Bumped whenever the output for the same input changes."""
-        return "1"
-
-    @property
     def dataset(self) -> MedMnistSet:
-        """What is known of the data set."""
+        """Classes, modality and sizes."""
         return SETS[self.flag]
 
-    def config(self) -> Mapping[str, Any]:
-        """Settings that change the output."""
-        return {"flag": self.flag, "licence": self.dataset.licence}
+    @property
+    def vocabularies(self) -> Mapping[str, Sequence[str]]:
+        """The classes, under the name of the data set."""
+        return {self.flag: self.dataset.classes}
 
-    def items(self) -> Iterator[Item]:
+    def config(self) -> dict[str, Any]:
+        """Which data set it is."""
+        return {"flag": self.flag}
+
+    def items(self, root: Path) -> Iterator[Item]:
         """Runs of images, in the order of the file's splits."""
         for split in SPLITS:
             images, labels = self.headers[f"{split}_images"], self.headers[f"{split}_labels"]
@@ -75,63 +71,59 @@ class MedMnistTask:
             for start in range(0, count, step):
                 stop = min(count, start + step)
                 inputs = {"split": split, "start": start, "stop": stop, "crc": [images.crc, labels.crc]}
-                source = f"{Path(self.path).name}/{split}/{start}-{stop - 1}"
+                source = f"{root.name}/{split}/{start}-{stop - 1}"
                 yield Item(source, inputs, cost=(stop - start) * images.row_bytes)
 
-    def process(self, item: Item) -> Outcome:
-        """Read the item's images and labels."""
+    def records(self, root: Path, item: Item) -> Iterator[Record]:
+        """The item's images and labels."""
         split, start, stop = (item.inputs[key] for key in ("split", "start", "stop"))
-        images = _reader(self.path, self.headers[f"{split}_images"]).rows(start, stop)
-        labels = _reader(self.path, self.headers[f"{split}_labels"]).rows(start, stop)
-        samples: list[Sample] = []
-        tables: dict[str, list[Row]] = {"facts": [], "scopes": [], "splits": []}
+        images = _reader(root, self.headers[f"{split}_images"]).rows(start, stop)
+        labels = _reader(root, self.headers[f"{split}_labels"]).rows(start, stop)
         for index, image, label in zip(range(start, stop), images, labels, strict=True):
-            sample = self._sample(f"{split}-{index:06d}", np.ascontiguousarray(image, dtype=np.uint8))
-            samples.append(sample)
-            uid = sample.row["uid"]
-            tables["facts"] += self._facts(uid, label.astype(np.int64), f"{split}-{index:06d}")
-            tables["scopes"].append(
-                {"uid": uid, "vocabulary": self.flag, "closed": True, "concepts": list(self.dataset.classes)}
-            )
-            tables["splits"].append({"scheme": "default", "subject": sample.row["subject"], "split": split})
-        return Outcome("used", samples=tuple(samples), tables=tables)
+            place = f"{split}-{index:06d}"
+            present = self._present(label.astype(np.int64), f"'{place}' of '{root.name}'")
+            yield self._record(root, split, place, np.ascontiguousarray(image, dtype=np.uint8), present)
 
-    def _sample(self, place: str, image: npt.NDArray[np.uint8]) -> Sample:
+    def _record(
+        self, root: Path, split: str, place: str, image: npt.NDArray[np.uint8], present: Sequence[str]
+    ) -> Record:
         dataset = self.dataset
         is_volume = dataset.dimensions == 3
         axes = "ZYX" if is_volume else "YX" if image.ndim == 2 else "YXC"
         colours = ["red", "green", "blue"] if axes == "YXC" else ["grey"]
         content = hashlib.sha256(f"{image.shape}".encode() + image.tobytes()).hexdigest()
         row: Row = {
-            "uid": sample_uid(content, region=f"{self.flag}/{place}"),
-            "subject": f"{self.flag}-{place}",
             "kind": "volume" if is_volume else "image",
             "modality": dataset.modality,
             "axes": axes,
             "units": "a.u.",
             "channels": [{"name": name, "unit": "a.u.", "scale": 1.0, "offset": 0.0} for name in colours],
-            "source": f"{Path(self.path).name}/{place}",
-            "licence": dataset.licence,
-            "attributes": json.dumps({"body_part": dataset.body_part}) if dataset.body_part else None,
         }
-        if is_volume:
-            return Sample(row, image, image[image.shape[0] // 2])
-        encoded = io.BytesIO()
-        Image.fromarray(image).save(encoded, "PNG")
-        return Sample(row, encoded.getvalue())
+        return Record(
+            sample_uid(content, region=f"{self.flag}/{place}"),
+            f"{self.flag}-{place}",
+            f"{root.name}/{place}",
+            image if is_volume else _png(image),
+            row,
+            image[image.shape[0] // 2] if is_volume else None,
+            split=split,
+            labels={self.flag: present},
+            attributes={"body_part": dataset.body_part} if dataset.body_part else {},
+        )
 
-    def _facts(self, uid: str, label: npt.NDArray[np.int64], place: str) -> list[Row]:
-        classes = self.dataset.classes
-        values = label.reshape(-1)
+    def _present(self, label: npt.NDArray[np.int64], where: str) -> list[str]:
+        classes, values = self.dataset.classes, label.reshape(-1)
         if self.dataset.is_multi_label:
-            present = [name for name, value in zip(classes, values, strict=True) if value]
-        elif values.size == 1 and 0 <= values[0] < len(classes):
-            present = [classes[int(values[0])]]
-        else:
-            raise InputError(
-                f"'{place}' of '{Path(self.path).name}' has the label {values.tolist()}, unknown to {self.flag}"
-            )
-        return [{"uid": uid, "concept": name, "polarity": "present", "source": RULE} for name in present]
+            return [name for name, value in zip(classes, values, strict=True) if value]
+        if values.size == 1 and 0 <= values[0] < len(classes):
+            return [classes[int(values[0])]]
+        raise InputError(f"{where} has the label {values.tolist()}, unknown to {self.flag}")
+
+
+def _png(image: npt.NDArray[np.uint8]) -> bytes:
+    encoded = io.BytesIO()
+    Image.fromarray(image).save(encoded, "PNG")
+    return encoded.getvalue()
 
 
 def build_medmnist(source: Path, corpus: Path, *, flag: str | None = None, **run: Any) -> None:  # noqa: ANN401
@@ -150,7 +142,7 @@ def build_medmnist(source: Path, corpus: Path, *, flag: str | None = None, **run
         InputError: the file is missing, damaged, or not what the data set should be.
     """
     if not source.is_file():
-        raise InputError(f"'{source}' does not exist; download it from https://zenodo.org/records/10519652")
+        raise InputError(f"'{source}' does not exist; download it from {_SOURCE}")
     name = flag or source.name.split(".")[0].split("_")[0].lower()
     if name not in SETS:
         raise ConfigError(f"there is no MedMNIST data set '{name}'; set --flag to one of: {', '.join(SETS)}")
@@ -162,7 +154,13 @@ def build_medmnist(source: Path, corpus: Path, *, flag: str | None = None, **run
             Console(stderr=True).print(
                 f"note: {split} has {count} images, the official file has {official}", highlight=False
             )
-    run_task(MedMnistTask(str(source), name, headers), corpus, RunOptions(**run)).raise_if_failed()
+    build(MedMnistRows(data_set(name), name, headers), source, corpus, None, RunOptions(**run))
+
+
+def data_set(flag: str) -> DataSet:
+    """What is known of one of the data sets, a key of `SETS`."""
+    title = f"{flag} of MedMNIST (Yang et al., Scientific Data 2023)"
+    return DataSet(name="medmnist", title=title, source=_SOURCE, licence=SETS[flag].licence)
 
 
 def check_headers(path: Path, flag: str, headers: Mapping[str, NpyHeader]) -> None:
@@ -197,6 +195,6 @@ def check_headers(path: Path, flag: str, headers: Mapping[str, NpyHeader]) -> No
 
 
 @lru_cache(maxsize=4)
-def _reader(path: str, header: NpyHeader) -> RowReader:
+def _reader(path: Path, header: NpyHeader) -> RowReader:
     """One reader an array and worker process, so that consecutive items go on where the last one stopped."""
-    return RowReader(Path(path), header)
+    return RowReader(path, header)

@@ -37,34 +37,40 @@ domain = Domain(
             "voxtile_remote_sensing.recipes.skyscript_benchmark:build_skyscript_benchmark",
             "SkyScript's classification and retrieval sets",
         ),
-        "rs5m": Command("voxtile_remote_sensing.recipes.rs5m:build_rs5m", "RS5M's tars"),
-        "rsicd": Command("voxtile_remote_sensing.recipes.rsicd:build_rsicd", "RSICD with five captions a picture"),
-        "rsitmd": Command("voxtile_remote_sensing.recipes.rsitmd:build_rsitmd", "RSITMD with five captions a picture"),
-        "ucm-captions": Command("voxtile_remote_sensing.recipes.ucm_captions:build_ucm_captions", "UCM-Captions"),
-        "sydney-captions": Command(
-            "voxtile_remote_sensing.recipes.sydney_captions:build_sydney_captions", "Sydney-Captions"
+        "rs5m": Command("voxtile_remote_sensing.recipes.picture_tars:build_rs5m", "RS5M's tars"),
+        "rsicd": Command(
+            "voxtile_remote_sensing.recipes.captioned_pictures:build_rsicd", "RSICD with five captions a picture"
         ),
-        "nwpu-captions": Command("voxtile_remote_sensing.recipes.nwpu_captions:build_nwpu_captions", "NWPU-Captions"),
+        "rsitmd": Command(
+            "voxtile_remote_sensing.recipes.captioned_pictures:build_rsitmd", "RSITMD with five captions a picture"
+        ),
+        "ucm-captions": Command("voxtile_remote_sensing.recipes.captioned_pictures:build_ucm_captions", "UCM-Captions"),
+        "sydney-captions": Command(
+            "voxtile_remote_sensing.recipes.captioned_pictures:build_sydney_captions", "Sydney-Captions"
+        ),
+        "nwpu-captions": Command(
+            "voxtile_remote_sensing.recipes.captioned_pictures:build_nwpu_captions", "NWPU-Captions"
+        ),
         "eurosat": Command("voxtile_remote_sensing.recipes.eurosat:build_eurosat", "EuroSAT in colour"),
         "eurosat-ms": Command("voxtile_remote_sensing.recipes.eurosat:build_eurosat_ms", "EuroSAT with all 13 bands"),
         "bigearthnet": Command(
             "voxtile_remote_sensing.recipes.bigearthnet:build_bigearthnet",
             "BigEarthNet v2.0, Sentinel-2 and Sentinel-1",
         ),
-        "resisc45": Command("voxtile_remote_sensing.recipes.resisc45:build_resisc45", "NWPU-RESISC45"),
-        "aid": Command("voxtile_remote_sensing.recipes.aid:build_aid", "AID"),
+        "resisc45": Command("voxtile_remote_sensing.recipes.scene_classes:build_resisc45", "NWPU-RESISC45"),
+        "aid": Command("voxtile_remote_sensing.recipes.scene_classes:build_aid", "AID"),
         "fmow": Command("voxtile_remote_sensing.recipes.fmow:build_fmow", "Functional Map of the World, RGB"),
-        "patternnet": Command("voxtile_remote_sensing.recipes.patternnet:build_patternnet", "PatternNet"),
-        "rsscn7": Command("voxtile_remote_sensing.recipes.rsscn7:build_rsscn7", "RSSCN7"),
+        "patternnet": Command("voxtile_remote_sensing.recipes.scene_classes:build_patternnet", "PatternNet"),
+        "rsscn7": Command("voxtile_remote_sensing.recipes.scene_classes:build_rsscn7", "RSSCN7"),
         "ssl4eo-s12": Command("voxtile_remote_sensing.recipes.ssl4eo:build_ssl4eo", "SSL4EO-S12 v1.1 with captions"),
         "chatearthnet": Command("voxtile_remote_sensing.recipes.chatearthnet:build_chatearthnet", "ChatEarthNet"),
-        "gaia": Command("voxtile_remote_sensing.recipes.gaia:build_gaia", "GAIA's tars"),
+        "gaia": Command("voxtile_remote_sensing.recipes.picture_tars:build_gaia", "GAIA's tars"),
         "dior-rsvg": Command(
-            "voxtile_remote_sensing.recipes.dior_rsvg:build_dior_rsvg", "DIOR-RSVG: expressions with boxes"
+            "voxtile_remote_sensing.recipes.expressions:build_dior_rsvg", "DIOR-RSVG: expressions with boxes"
         ),
-        "rsvg": Command("voxtile_remote_sensing.recipes.rsvg:build_rsvg", "RSVG: expressions with boxes"),
+        "rsvg": Command("voxtile_remote_sensing.recipes.expressions:build_rsvg", "RSVG: expressions with boxes"),
         "vrsbench": Command(
-            "voxtile_remote_sensing.recipes.vrsbench:build_vrsbench", "VRSBench: captions, expressions, boxes"
+            "voxtile_remote_sensing.recipes.expressions:build_vrsbench", "VRSBench: captions, expressions, boxes"
         ),
         "spacenet": Command("voxtile_remote_sensing.recipes.spacenet:build_spacenet", "SpaceNet's building footprints"),
         "torchgeo": Command(

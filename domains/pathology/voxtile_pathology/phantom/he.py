@@ -48,7 +48,7 @@ def write_he_phantom(out: Path, *, n: int = 140, seed: int = 0, workers: int = 0
         InputError: `out` is not empty, or n or seed is out of range.
     """
     PHANTOM.write_cases(
-        out, partial(write_case, out, seed), FINDINGS, n=n, seed=seed, workers=workers,
+        out, partial(write_case, out, seed), tuple(FINDINGS), n=n, seed=seed, workers=workers,
         folders=("slides", "annotations"), about={"mpp": MPP},
     )  # fmt: skip
 

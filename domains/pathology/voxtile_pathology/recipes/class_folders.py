@@ -11,10 +11,12 @@ from rich.console import Console
 
 from voxtile.engine.run import RunOptions
 from voxtile.errors import InputError
+from voxtile_datasets.recipes.build import ALL_TRAINING, build
 from voxtile_datasets.recipes.download import tell_missing
-from voxtile_pathology.recipes.collection import Collection, Entry, class_of, pictures_below
+from voxtile_datasets.recipes.entries import Entry
+from voxtile_pathology.recipes.collection import Collection, class_of, picture, pictures_below
 from voxtile_pathology.recipes.near_duplicates import near_duplicate_groups, random_split_leak
-from voxtile_pathology.recipes.task import build
+from voxtile_pathology.recipes.picture_files import PictureFiles
 
 _HERE = "voxtile_pathology.recipes.class_folders"
 
@@ -22,7 +24,7 @@ NCT_CRC = Collection(
     name="nct-crc",
     title="NCT-CRC-HE-100K and CRC-VAL-HE-7K (Kather et al., PLOS Medicine 2019)",
     licence="CC BY 4.0",
-    home="https://zenodo.org/records/1214456",
+    source="https://zenodo.org/records/1214456",
     classes={
         "nct-crc": {
             "ADI": "adipose tissue", "BACK": "background", "DEB": "debris", "LYM": "lymphocytes", "MUC": "mucus",
@@ -39,7 +41,7 @@ BACH = Collection(
     name="bach",
     title="BACH (Aresta et al., Medical Image Analysis 2019)",
     licence="CC BY-NC-ND 4.0",
-    home="https://zenodo.org/records/3632035",
+    source="https://zenodo.org/records/3632035",
     classes={
         "bach": {
             "Normal": "normal breast tissue", "Benign": "benign breast lesion", "InSitu": "breast carcinoma in situ",
@@ -54,7 +56,7 @@ BREAKHIS = Collection(
     name="breakhis",
     title="BreakHis (Spanhol et al., IEEE TBME 2016)",
     licence="CC BY 4.0; its page asks for non-commercial research and a citation",
-    home="https://web.inf.ufpr.br/vri/databases/breast-cancer-histopathological-database-breakhis/",
+    source="https://web.inf.ufpr.br/vri/databases/breast-cancer-histopathological-database-breakhis/",
     classes={
         "breakhis": {"B": "benign breast tumour", "M": "malignant breast tumour"},
         "breakhis-subtypes": {
@@ -72,7 +74,7 @@ LC25000 = Collection(
     name="lc25000",
     title="LC25000 (Borkowski et al., arXiv:1912.12142)",
     licence="no licence stated; offered free of charge to AI researchers",
-    home="https://github.com/tampapath/lung_colon_image_set",
+    source="https://github.com/tampapath/lung_colon_image_set",
     classes={
         "lc25000": {
             "colon_aca": "colon adenocarcinoma", "colon_n": "benign colonic tissue", "lung_aca": "lung adenocarcinoma",
@@ -95,7 +97,8 @@ def list_nct_crc(root: Path) -> Iterator[Entry]:
                 "one folder a class"
             )
         label = class_of(NCT_CRC, "nct-crc", folder, f"'{root / path}'")
-        yield Entry(path.as_posix(), {"nct-crc": (label,)}, split=_NCT_SPLITS[release], attributes={"release": release})
+        attributes = {"release": release}
+        yield picture(path.as_posix(), {"nct-crc": (label,)}, split=_NCT_SPLITS[release], attributes=attributes)
 
 
 def list_bach(root: Path) -> Iterator[Entry]:
@@ -104,7 +107,7 @@ def list_bach(root: Path) -> Iterator[Entry]:
         folder = Path(root.name, path).parent
         if folder.parent.name == "Photos" or folder.name in BACH.classes["bach"]:
             label = class_of(BACH, "bach", folder.name, f"'{root / path}'")
-            yield Entry(path.as_posix(), {"bach": (label,)})
+            yield picture(path.as_posix(), {"bach": (label,)})
 
 
 def list_breakhis(root: Path) -> Iterator[Entry]:
@@ -121,7 +124,7 @@ def list_breakhis(root: Path) -> Iterator[Entry]:
         subject = f"{year}-{slide}"
         mpp = _BREAKHIS_MPP.get(magnification)
         attributes = {"magnification": int(magnification)}
-        yield Entry(path.as_posix(), labels, subject=subject, study=subject, mpp=mpp, attributes=attributes)
+        yield picture(path.as_posix(), labels, subject=subject, study=subject, mpp=mpp, attributes=attributes)
 
 
 def list_lc25000(root: Path) -> Iterator[Entry]:
@@ -138,7 +141,7 @@ def list_lc25000(root: Path) -> Iterator[Entry]:
         for path, group in zip(paths, groups, strict=True):
             attributes = {"near_duplicates": groups.count(group) - 1}
             subject = paths[group].with_suffix("").name
-            yield Entry(path.as_posix(), {"lc25000": (label,)}, subject=subject, attributes=attributes)
+            yield picture(path.as_posix(), {"lc25000": (label,)}, subject=subject, attributes=attributes)
     leak = random_split_leak(sizes, test_share=0.2)
     Console(stderr=True).print(
         f"LC25000: {sum(sizes)} pictures are turned and flipped copies of {len(sizes)} originals; a split of single "
@@ -156,7 +159,7 @@ def build_nct_crc(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN4
         corpus: the corpus to add to; made if it does not exist.
         run: options of the run.
     """
-    build(NCT_CRC, f"{_HERE}:list_nct_crc", source, corpus, run=RunOptions(**run))
+    build(PictureFiles(NCT_CRC, f"{_HERE}:list_nct_crc"), source, corpus, ALL_TRAINING, RunOptions(**run))
 
 
 def build_bach(source: Path, corpus: Path, *, split_fractions: str = "0.7,0.1,0.2", **run: Any) -> None:  # noqa: ANN401
@@ -172,7 +175,7 @@ def build_bach(source: Path, corpus: Path, *, split_fractions: str = "0.7,0.1,0.
         split_fractions: shares of train, val and test.
         run: options of the run.
     """
-    build(BACH, f"{_HERE}:list_bach", source, corpus, split_fractions=split_fractions, run=RunOptions(**run))
+    build(PictureFiles(BACH, f"{_HERE}:list_bach"), source, corpus, split_fractions, RunOptions(**run))
 
 
 def build_breakhis(source: Path, corpus: Path, *, split_fractions: str = "0.6,0.1,0.3", **run: Any) -> None:  # noqa: ANN401
@@ -187,7 +190,7 @@ def build_breakhis(source: Path, corpus: Path, *, split_fractions: str = "0.6,0.
         split_fractions: shares of train, val and test, by patient.
         run: options of the run.
     """
-    build(BREAKHIS, f"{_HERE}:list_breakhis", source, corpus, split_fractions=split_fractions, run=RunOptions(**run))
+    build(PictureFiles(BREAKHIS, f"{_HERE}:list_breakhis"), source, corpus, split_fractions, RunOptions(**run))
 
 
 def build_lc25000(source: Path, corpus: Path, *, split_fractions: str = "0.7,0.1,0.2", **run: Any) -> None:  # noqa: ANN401
@@ -202,4 +205,4 @@ def build_lc25000(source: Path, corpus: Path, *, split_fractions: str = "0.7,0.1
         split_fractions: shares of train, val and test, by groups of near-duplicates.
         run: options of the run.
     """
-    build(LC25000, f"{_HERE}:list_lc25000", source, corpus, split_fractions=split_fractions, run=RunOptions(**run))
+    build(PictureFiles(LC25000, f"{_HERE}:list_lc25000"), source, corpus, split_fractions, RunOptions(**run))

@@ -10,19 +10,17 @@ from typing import Any
 
 from voxtile.errors import InputError
 from voxtile_datasets.recipes.download import nearest_name, official_name
+from voxtile_datasets.recipes.entries import Entry
+from voxtile_datasets.recipes.recipe import DataSet
 
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 
 
-@dataclass(frozen=True)
-class Collection:
-    """A data set.
+@dataclass(frozen=True, kw_only=True)
+class Collection(DataSet):
+    """A data set of slides or their patches.
 
     Attributes:
-        name: of the recipe.
-        title: as its authors call it, with the publication.
-        licence: as stated at its source.
-        home: where it is downloaded.
         classes: vocabulary → label in the files → class, as a noun that stands in a sentence.
         mpp: micrometres a pixel, where it is the same for all pictures.
         body_part: what is shown, for captions; None where it varies.
@@ -31,10 +29,6 @@ class Collection:
         mask_threshold: grey value from which on a pixel of its masks has the index 1; None where masks hold indices.
     """
 
-    name: str
-    title: str
-    licence: str
-    home: str
     classes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     mpp: float | None = None
     body_part: str | None = None
@@ -42,38 +36,36 @@ class Collection:
     mask_classes: Mapping[int, str] = field(default_factory=dict)
     mask_threshold: int | None = None
 
-    def vocabulary(self, name: str) -> list[str]:
-        """All classes of a vocabulary."""
-        return list(dict.fromkeys(self.classes[name].values()))
+    @property
+    def vocabularies(self) -> dict[str, list[str]]:
+        """Vocabulary → all its classes."""
+        return {name: list(dict.fromkeys(known.values())) for name, known in self.classes.items()}
+
+    @property
+    def place(self) -> dict[str, str]:
+        """What is shown, as attributes of a sample."""
+        return {"body_part": self.body_part} if self.body_part else {}
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A picture, before it is opened.
+def picture(
+    path: str,
+    labels: Mapping[str, tuple[str, ...]] | None = None,
+    *,
+    mpp: float | None = None,
+    mask: str | None = None,
+    **known: Any,  # noqa: ANN401
+) -> Entry:
+    """An entry of one picture.
 
-    Attributes:
+    Args:
         path: relative to the data set's folder, with forward slashes.
         labels: vocabulary → classes that hold; a vocabulary that was not looked at is absent.
-        texts: captions.
-        subject: patient, slide or group of near-duplicates; the picture itself where none is known.
-        study: examination, figure or video.
-        split: official split.
         mpp: micrometres a pixel, where it differs between pictures.
-        attributes: JSON-able facts of the acquisition.
         mask: path of its label mask, relative to the data set's folder.
-        is_missing: a table names it but the folder does not hold it.
+        known: further attributes of the `Entry`.
     """
-
-    path: str
-    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    texts: tuple[str, ...] = ()
-    subject: str | None = None
-    study: str | None = None
-    split: str | None = None
-    mpp: float | None = None
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    mask: str | None = None
-    is_missing: bool = False
+    files = (path, mask) if mask else (path,)
+    return Entry(path, files, labels=labels or {}, row={"mpp": [mpp, mpp]} if mpp else {}, **known)
 
 
 def pictures_below(root: Path) -> Iterator[Path]:
@@ -109,6 +101,6 @@ def need(root: Path, path: str, collection: Collection) -> Path:
     found = root / path
     if not found.exists():
         raise InputError(
-            f"'{root}' has no '{path}'; give the folder of {collection.title}, as downloaded from {collection.home}"
+            f"'{root}' has no '{path}'; give the folder of {collection.title}, as downloaded from {collection.source}"
         )
     return found

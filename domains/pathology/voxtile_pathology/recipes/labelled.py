@@ -11,8 +11,10 @@ from typing import Any
 from voxtile.engine.run import RunOptions
 from voxtile.errors import InputError, MissingExtraError
 from voxtile.stages.ingest.table import as_text, read_table
-from voxtile_pathology.recipes.collection import Collection, Entry, class_of, need
-from voxtile_pathology.recipes.task import build
+from voxtile_datasets.recipes.build import ALL_TRAINING, build
+from voxtile_datasets.recipes.entries import Entry
+from voxtile_pathology.recipes.collection import Collection, class_of, need, picture
+from voxtile_pathology.recipes.picture_files import PictureFiles
 
 _HERE = "voxtile_pathology.recipes.labelled"
 
@@ -20,7 +22,7 @@ MHIST = Collection(
     name="mhist",
     title="MHIST (Wei et al., AIME 2021)",
     licence="MHIST Dataset Research Use Agreement",
-    home="https://bmirds.github.io/MHIST/",
+    source="https://bmirds.github.io/MHIST/",
     classes={"mhist": {"HP": "hyperplastic polyp", "SSA": "sessile serrated adenoma"}},
     body_part="colon",
 )
@@ -29,7 +31,7 @@ SICAP = Collection(
     name="sicap",
     title="SICAPv2 (Silva-Rodríguez et al., CMPB 2020)",
     licence="CC BY 4.0",
-    home="https://data.mendeley.com/datasets/9xxm58dvs3/2",
+    source="https://data.mendeley.com/datasets/9xxm58dvs3/2",
     classes={
         "sicap": {
             "NC": "benign prostate tissue", "G3": "Gleason grade 3 prostate cancer",
@@ -48,7 +50,7 @@ SKIN_CANCER = Collection(
     name="skin-cancer",
     title="skin tissues and tumours (Kriegsmann et al., Frontiers in Oncology 2022)",
     licence="CC BY, as its users state; see doi:10.11588/data/7QCR8S",
-    home="https://doi.org/10.11588/data/7QCR8S",
+    source="https://doi.org/10.11588/data/7QCR8S",
     classes={
         "skin-cancer": {
             "nontumor_skin_chondraltissue_chondraltissue": "cartilage",
@@ -88,7 +90,7 @@ def list_mhist(root: Path) -> Iterator[Entry]:
         where = f"'{name}' in '{table.path}'"
         if part not in ("train", "test"):
             raise InputError(f"{where} has the partition '{part}'; MHIST has train and test")
-        yield Entry(
+        yield picture(
             path,
             {"mhist": (class_of(MHIST, "mhist", label or "", where),)},
             split=part,
@@ -113,7 +115,7 @@ def list_sicap(root: Path) -> Iterator[Entry]:
             if len(held) != 1:
                 raise InputError(f"'{name}' in '{root / table}' has {len(held)} classes; SICAPv2 gives one")
             path = f"images/{name}"
-            yield Entry(
+            yield picture(
                 path, {"sicap": held}, subject=patients.get(slide, slide), study=slide, split=split,
                 attributes={"magnification": 10}, is_missing=not (root / path).is_file(),
             )  # fmt: skip
@@ -135,7 +137,7 @@ def list_skin_cancer(root: Path) -> Iterator[Entry]:
         match = _SKIN_SLIDE.search(Path(inner).stem)
         slide = match.group(1) if match else None
         path = (base / inner).relative_to(root).as_posix()
-        yield Entry(
+        yield picture(
             path,
             {"skin-cancer": (class_of(SKIN_CANCER, "skin-cancer", label or "", where),)},
             subject=slide, study=slide, split=split, is_missing=not (base / inner).is_file(),
@@ -186,7 +188,7 @@ def build_mhist(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN401
         corpus: the corpus to add to; made if it does not exist.
         run: options of the run.
     """
-    build(MHIST, f"{_HERE}:list_mhist", source, corpus, run=RunOptions(**run))
+    build(PictureFiles(MHIST, f"{_HERE}:list_mhist"), source, corpus, ALL_TRAINING, RunOptions(**run))
 
 
 def build_sicap(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN401
@@ -199,7 +201,7 @@ def build_sicap(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN401
         corpus: the corpus to add to; made if it does not exist.
         run: options of the run.
     """
-    build(SICAP, f"{_HERE}:list_sicap", source, corpus, run=RunOptions(**run))
+    build(PictureFiles(SICAP, f"{_HERE}:list_sicap"), source, corpus, ALL_TRAINING, RunOptions(**run))
 
 
 def build_skin_cancer(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN401
@@ -212,4 +214,4 @@ def build_skin_cancer(source: Path, corpus: Path, **run: Any) -> None:  # noqa: 
         corpus: the corpus to add to; made if it does not exist.
         run: options of the run.
     """
-    build(SKIN_CANCER, f"{_HERE}:list_skin_cancer", source, corpus, run=RunOptions(**run))
+    build(PictureFiles(SKIN_CANCER, f"{_HERE}:list_skin_cancer"), source, corpus, ALL_TRAINING, RunOptions(**run))

@@ -11,9 +11,11 @@ from voxtile.bounded_text import load_json
 from voxtile.engine.run import RunOptions
 from voxtile.errors import InputError
 from voxtile.stages.ingest.table import Table, read_table
+from voxtile_datasets.recipes.build import build
 from voxtile_datasets.recipes.download import tell_missing
-from voxtile_pathology.recipes.collection import Collection, Entry, need, pictures_below
-from voxtile_pathology.recipes.task import build
+from voxtile_datasets.recipes.entries import Entry
+from voxtile_pathology.recipes.collection import Collection, need, picture, pictures_below
+from voxtile_pathology.recipes.picture_files import PictureFiles
 
 _HERE = "voxtile_pathology.recipes.pairs"
 
@@ -21,7 +23,7 @@ QUILT = Collection(
     name="quilt-1m",
     title="Quilt-1M (Ikezogwo et al., NeurIPS 2023)",
     licence="Quilt-1M terms of use: research only, no redistribution",
-    home="https://zenodo.org/records/8239942",
+    source="https://zenodo.org/records/8239942",
 )
 _QUILT_VIDEO = re.compile(r"^(.+)_image_")
 _QUILT_SPLITS = {"train": "train", "val": "val", "test": "test"}
@@ -31,7 +33,7 @@ OPEN_PATH = Collection(
     name="openpath",
     title="OpenPath (Huang et al., Nature Medicine 2023)",
     licence="terms of the posts' authors; the release holds links",
-    home="https://github.com/PathologyFoundation/plip",
+    source="https://github.com/PathologyFoundation/plip",
 )
 _PICTURE_COLUMNS = ("image", "images", "image_path", "filepath", "file", "filename")
 _TEXT_COLUMNS = ("caption", "captions", "text", "title")
@@ -40,7 +42,7 @@ ARCH = Collection(
     name="arch",
     title="ARCH (Gamper and Rajpoot, CVPR 2021)",
     licence="CC BY-NC-SA 4.0, research only",
-    home="https://warwick.ac.uk/fac/cross_fac/tia/data/arch",
+    source="https://warwick.ac.uk/fac/cross_fac/tia/data/arch",
 )
 _ARCH_SETS = ("books_set", "pubmed_set")
 _LARGEST_JSON = 1 << 30
@@ -59,7 +61,7 @@ def list_quilt(root: Path) -> Iterator[Entry]:
         split = kept["split"][first] if "split" in kept else None
         if split is not None and split not in _QUILT_SPLITS:
             raise InputError(f"'{name}' in '{table.path}' is in the split '{split}'; Quilt-1M has train and val")
-        yield Entry(
+        yield picture(
             paths.get(name, name),
             texts=tuple(dict.fromkeys(text for _, text in rows)),
             subject=video.group(1) if video else None,
@@ -87,7 +89,7 @@ def list_openpath(root: Path) -> Iterator[Entry]:
             seen.add(name)
             texts = tuple(dict.fromkeys(text for _, text in rows))
             split = next((s for s in ("train", "val", "test") if s in table.path.stem.lower()), None)
-            yield Entry(paths.get(name, name), texts=texts, split=split, is_missing=name not in paths)
+            yield picture(paths.get(name, name), texts=texts, split=split, is_missing=name not in paths)
 
 
 def list_arch(root: Path) -> Iterator[Entry]:
@@ -109,7 +111,7 @@ def list_arch(root: Path) -> Iterator[Entry]:
             figure = f"{name or root.name}-{row['figure_id']}" if row.get("figure_id") else None
             found = paths.get(uuid)
             letter = row.get("letter")
-            yield Entry(
+            yield picture(
                 (Path(name) / found).as_posix() if found else f"{name or '.'}/images/{uuid}",
                 texts=(caption,), subject=figure, study=figure,
                 attributes={"letter": letter} if letter and letter != "Single" else {}, is_missing=found is None,
@@ -157,7 +159,7 @@ def build_quilt(source: Path, corpus: Path, *, split_fractions: str = "0.98,0.01
         split_fractions: shares of train, val and test, for pictures without an official split.
         run: options of the run.
     """
-    build(QUILT, f"{_HERE}:list_quilt", source, corpus, split_fractions=split_fractions, run=RunOptions(**run))
+    build(PictureFiles(QUILT, f"{_HERE}:list_quilt"), source, corpus, split_fractions, RunOptions(**run))
 
 
 def build_openpath(source: Path, corpus: Path, *, split_fractions: str = "0.98,0.01,0.01", **run: Any) -> None:  # noqa: ANN401
@@ -173,7 +175,7 @@ def build_openpath(source: Path, corpus: Path, *, split_fractions: str = "0.98,0
         split_fractions: shares of train, val and test, for the other CSV files.
         run: options of the run.
     """
-    build(OPEN_PATH, f"{_HERE}:list_openpath", source, corpus, split_fractions=split_fractions, run=RunOptions(**run))
+    build(PictureFiles(OPEN_PATH, f"{_HERE}:list_openpath"), source, corpus, split_fractions, RunOptions(**run))
 
 
 def build_arch(source: Path, corpus: Path, *, split_fractions: str = "0.8,0.1,0.1", **run: Any) -> None:  # noqa: ANN401
@@ -187,4 +189,4 @@ def build_arch(source: Path, corpus: Path, *, split_fractions: str = "0.8,0.1,0.
         split_fractions: shares of train, val and test, by figure.
         run: options of the run.
     """
-    build(ARCH, f"{_HERE}:list_arch", source, corpus, split_fractions=split_fractions, run=RunOptions(**run))
+    build(PictureFiles(ARCH, f"{_HERE}:list_arch"), source, corpus, split_fractions, RunOptions(**run))

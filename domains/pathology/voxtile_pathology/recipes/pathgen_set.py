@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from voxtile.corpus.identity import file_edges, sample_uid
-from voxtile.corpus.records import Row, Sample
-from voxtile.corpus.splits import parse_fractions, split_of
-from voxtile.engine.run import RunOptions, run_task
-from voxtile.engine.task import Item, Outcome, Part
+from voxtile.corpus.records import Row
+from voxtile.engine.run import RunOptions
+from voxtile.engine.task import Item, Part
 from voxtile.errors import InputError
-from voxtile.stages.ingest.text import caption_rows, check_texts
+from voxtile_datasets.recipes.build import build
+from voxtile_datasets.recipes.download import tell
+from voxtile_datasets.recipes.recipe import MissingFileError, Recipe, Record
 from voxtile_pathology.convert.patches import encode
 from voxtile_pathology.recipes.collection import Collection, need
 from voxtile_pathology.slides.open import find_slides, open_slide
@@ -28,7 +27,7 @@ PATHGEN = Collection(
     name="pathgen-1.6m",
     title="PathGen-1.6M (Sun et al., ICLR 2025)",
     licence="captions: scientific, neither commercial nor clinical use; slides: NIH GDC open access",
-    home="https://huggingface.co/datasets/jamessyx/PathGen",
+    source="https://huggingface.co/datasets/jamessyx/PathGen",
 )
 FILE = "PathGen-1.6M.json"
 PATCH_PX = 672  # at level 0, as the authors' own script reads them
@@ -40,82 +39,62 @@ _CASE = re.compile(r"^TCGA-[A-Z0-9]{2}-[A-Z0-9]{4}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class PathGenTask:
-    """The engine task: an item is a few dozen patches of one slide.
+class PathGenPatches(Recipe):
+    """PathGen-1.6M: an item is a few dozen patches of one slide."""
 
-    Attributes:
-        root: folder with the captions and the slides; no part of the task's identity.
-        fractions: split → share.
-    """
+    data: Collection = PATHGEN
 
-    root: str
-    fractions: Mapping[str, float]
+    def config(self) -> dict[str, Any]:
+        """How patches are encoded."""
+        return {"quality": _QUALITY}
 
-    @property
-    def name(self) -> str:
-        """Short name, used in file names and manifests."""
-        return PATHGEN.name
+    def check(self, root: Path) -> None:
+        """Refuse a folder without the captions."""
+        need(root, FILE, self.data)
 
-    @property
-    def version(self) -> str:
-        """Bumped whenever the output for the same input changes."""
-        return "1"
-
-    def config(self) -> Mapping[str, Any]:
-        """Settings that change the output."""
-        return {"licence": PATHGEN.licence, "fractions": dict(self.fractions), "quality": _QUALITY}
-
-    def items(self) -> Iterator[Item]:
-        """Runs of patches, slide by slide; a slide that is not there is one row of the ledger.
-
-        Raises:
-            InputError: the captions are missing or damaged.
-        """
-        root = Path(self.root)
+    def items(self, root: Path) -> Iterator[Item]:
+        """Runs of patches, slide by slide; a slide that is not there is one row of the ledger."""
+        name = self.data.name
         slides = {path.stem: path for path in find_slides(root)}
         patches: dict[str, list[tuple[int, int, str]]] = {}
-        for wsi, x, y, caption in read_rows(need(root, FILE, PATHGEN)):
+        for wsi, x, y, caption in read_rows(need(root, FILE, self.data)):
             rows = patches.setdefault(wsi, [])
             if wsi in slides:
                 rows.append((x, y, caption))
         missing = sum(wsi not in slides for wsi in patches)
-        Console(stderr=True).print(f"{len(patches) - missing} of {len(patches)} slides are there", highlight=False)
+        tell(f"{len(patches) - missing} of {len(patches)} slides are there")
         for wsi, rows in sorted(patches.items()):
             if wsi not in slides:
-                yield Item(f"{self.name}/{wsi}", {"wsi": wsi, "missing": True})
+                yield Item(f"{name}/{wsi}", {"wsi": wsi, "missing": True})
                 continue
             path = slides[wsi].relative_to(root).as_posix()
             size, edges = file_edges(slides[wsi])
             for start in range(0, len(rows), _ITEM_PATCHES):
                 chosen = [list(row) for row in rows[start : start + _ITEM_PATCHES]]
                 inputs = {"wsi": wsi, "path": path, "bytes": size, "edges": edges, "patches": chosen}
-                yield Item(f"{self.name}/{wsi}#{start:05d}", inputs, cost=len(chosen) * PATCH_PX**2)
+                yield Item(f"{name}/{wsi}#{start:05d}", inputs, cost=len(chosen) * PATCH_PX**2)
 
-    def process(self, item: Item) -> Outcome:
-        """Read the patches of one item."""
-        inputs = item.inputs
+    def records(self, root: Path, item: Item) -> Iterator[Record | Part]:
+        """The patches of one item, each with its caption."""
+        inputs, name = item.inputs, self.data.name
         if "missing" in inputs:
-            return Outcome("dropped", "missing-file", "the captions name the slide, but the folder does not hold it")
-        slide = _opened(str(Path(self.root, inputs["path"])), inputs["edges"])
-        case = _CASE.match(inputs["wsi"])
-        subject = case.group(0).upper() if case else inputs["wsi"]
-        tables: dict[str, list[Row]] = {"captions": []}
-        tables["splits"] = [{"scheme": "default", "subject": subject, "split": split_of(subject, self.fractions)}]
-        samples: list[Sample] = []
-        parts: list[Part] = []
+            raise MissingFileError("the captions name the slide, but the folder does not hold it")
+        wsi = inputs["wsi"]
+        slide = _opened(str(root / inputs["path"]), inputs["edges"])
+        case = _CASE.match(wsi)
+        subject = case.group(0).upper() if case else wsi
         for x, y, caption in inputs["patches"]:
             box = (x, y, x + PATCH_PX, y + PATCH_PX)
-            uid = sample_uid(f"{inputs['bytes']} {inputs['edges']}", f"{x} {y}", PATHGEN.name)
+            uid = sample_uid(f"{inputs['bytes']} {inputs['edges']}", f"{x} {y}", name)
             try:
-                samples.append(_sample(slide, box, uid, subject, inputs["wsi"]))
+                payload, row = _patch(slide, box, wsi)
             except SlideError as error:
-                parts.append(Part(uid, "failed", "unreadable-patch", str(error)))
+                yield Part(uid, "failed", "unreadable-patch", str(error))
                 continue
-            texts = check_texts([caption]).accepted
-            tables["captions"] += caption_rows(uid, texts, source=item.source, kind="vlm", provider=PATHGEN.name)
-        if not samples:
-            return Outcome("failed", parts[0].reason, parts[0].detail)
-        return Outcome("used", samples=tuple(samples), tables=tables, parts=tuple(parts))
+            yield Record(
+                uid, subject, wsi, payload, row, texts=(caption,), text_source=item.source, text_kind="vlm",
+                text_provider=name,
+            )  # fmt: skip
 
 
 def build_pathgen(source: Path, corpus: Path, *, split_fractions: str = "0.98,0.01,0.01", **run: Any) -> None:  # noqa: ANN401
@@ -131,15 +110,8 @@ def build_pathgen(source: Path, corpus: Path, *, split_fractions: str = "0.98,0.
         corpus: the corpus to add to; made if it does not exist.
         split_fractions: shares of train, val and test, by patient.
         run: options of the run.
-
-    Raises:
-        InputError: there are no captions or no slides.
-        RunFailedError: some patches could not be read; the rest is stored.
     """
-    need(source, FILE, PATHGEN)
-    Console(stderr=True).print(f"{PATHGEN.title}: {PATHGEN.licence}", highlight=False, markup=False)
-    task = PathGenTask(str(source), parse_fractions(split_fractions))
-    run_task(task, corpus, RunOptions(**run)).raise_if_failed()
+    build(PathGenPatches(), source, corpus, split_fractions, RunOptions(**run))
 
 
 def read_rows(path: Path) -> Iterator[tuple[str, int, int, str]]:
@@ -152,7 +124,7 @@ def read_rows(path: Path) -> Iterator[tuple[str, int, int, str]]:
     with path.open(encoding="utf-8") as file:
         buffer = file.read(_CHUNK).lstrip()
         if not buffer.startswith("["):
-            raise InputError(f"'{path}' is not a list of captions; download it again from {PATHGEN.home}")
+            raise InputError(f"'{path}' is not a list of captions; download it again from {PATHGEN.source}")
         buffer = buffer[1:]
         while True:
             buffer = buffer.lstrip(" \r\n\t,")
@@ -180,13 +152,12 @@ def _row(row: Any, path: Path, number: int) -> tuple[str, int, int, str]:  # noq
         raise InputError(f"caption {number} of '{path}' lacks wsi_id, position or caption; download it again") from None
 
 
-def _sample(slide: Slide, box: tuple[int, int, int, int], uid: str, subject: str, wsi: str) -> Sample:
+def _patch(slide: Slide, box: tuple[int, int, int, int], wsi: str) -> tuple[bytes, Row]:
+    """JPEG of a patch, and the columns of its row."""
     width, height = slide.levels[0].size
     if min(box) < 0 or box[2] > width or box[3] > height:
         raise SlideError(f"the patch at {box[0]}, {box[1]} reaches beyond {wsi} of {width} × {height} pixels")
     row: Row = {
-        "uid": uid,
-        "subject": subject,
         "study": wsi,
         "kind": "patch",
         "modality": "SM",
@@ -194,10 +165,8 @@ def _sample(slide: Slide, box: tuple[int, int, int, int], uid: str, subject: str
         "units": "a.u.",
         "mpp": list(slide.mpp) if slide.mpp else None,
         "level0_box": list(box),
-        "source": wsi,
-        "licence": PATHGEN.licence,
     }
-    return Sample(row, encode(slide.read(0, box), "jpg", _QUALITY))
+    return encode(slide.read(0, box), "jpg", _QUALITY), row
 
 
 @lru_cache(maxsize=1)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,20 +14,21 @@ import numpy.typing as npt
 from PIL import Image
 
 from voxtile.corpus.identity import sample_uid
-from voxtile.corpus.records import Row, Sample
-from voxtile.engine.run import RunOptions, run_task
-from voxtile.engine.task import Item, Outcome
+from voxtile.corpus.records import Row
+from voxtile.engine.run import RunOptions
+from voxtile.engine.task import Item
 from voxtile.errors import InputError, MissingExtraError
 from voxtile.stages.ingest.table import read_table
+from voxtile_datasets.recipes.build import build
 from voxtile_datasets.recipes.download import tell_missing
+from voxtile_datasets.recipes.recipe import Recipe, Record
 from voxtile_pathology.recipes.collection import Collection, need
-from voxtile_pathology.recipes.task import label_rows
 
 PCAM = Collection(
     name="pcam",
     title="PatchCamelyon (Veeling et al., MICCAI 2018)",
     licence="CC0 1.0",
-    home="https://github.com/basveeling/pcam",
+    source="https://github.com/basveeling/pcam",
     classes={"pcam": {"0": "normal lymph node tissue", "1": "lymph node metastasis"}},
     mpp=0.972,  # level 2 of Camelyon16: 0.243 µm × 4
     body_part="lymph node",
@@ -41,36 +41,30 @@ _ITEM_ROWS = 256
 
 
 @dataclass(frozen=True)
-class PcamTask:
-    """The engine task: an item is a run of rows of one split.
+class PcamRows(Recipe):
+    """PatchCamelyon: an item is a run of rows of one split.
 
     Attributes:
-        root: the folder; no part of the task's identity.
         rows: the files' split → number of pictures.
     """
 
-    root: str
     rows: Mapping[str, int]
+    data: Collection = PCAM
 
     @property
-    def name(self) -> str:
-        """Short name, used in file names and manifests."""
-        return PCAM.name
+    def vocabularies(self) -> Mapping[str, Sequence[str]]:
+        """Those of the data set."""
+        return self.data.vocabularies
 
-    @property
-    def version(self) -> str:
-        """Bumped whenever the output for the same input changes."""
-        return "1"
+    def config(self) -> dict[str, Any]:
+        """Nothing can be chosen."""
+        return {}
 
-    def config(self) -> Mapping[str, Any]:
-        """Settings that change the output."""
-        return {"licence": PCAM.licence}
-
-    def items(self) -> Iterator[Item]:
+    def items(self, root: Path) -> Iterator[Item]:
         """Runs of rows, in the order of the splits."""
         for split, count in self.rows.items():
-            size = [(Path(self.root, f"{_PREFIX}{split}_{part}.h5")).stat().st_size for part in ("x", "y")]
-            slides = _slides(Path(self.root), split, count)
+            size = [(root / f"{_PREFIX}{split}_{part}.h5").stat().st_size for part in ("x", "y")]
+            slides = _slides(root, split, count)
             for start in range(0, count, _ITEM_ROWS):
                 stop = min(count, start + _ITEM_ROWS)
                 inputs = {"split": split, "start": start, "stop": stop, "bytes": size}
@@ -78,23 +72,39 @@ class PcamTask:
                     inputs["slides"] = slides[start:stop]
                 yield Item(f"pcam/{split}/{start}-{stop - 1}", inputs, cost=(stop - start) * 27_648)
 
-    def process(self, item: Item) -> Outcome:
-        """Read the run's pictures and labels."""
+    def records(self, root: Path, item: Item) -> Iterator[Record]:
+        """The run's pictures and labels."""
         split, start, stop = (item.inputs[key] for key in ("split", "start", "stop"))
-        images, labels = (_read(Path(self.root), split, part, start, stop) for part in ("x", "y"))
+        images, labels = (_read(root, split, part, start, stop) for part in ("x", "y"))
         slides = item.inputs.get("slides") or [None] * len(images)
-        samples: list[Sample] = []
-        tables: dict[str, list[Row]] = {"facts": [], "scopes": [], "splits": []}
         for index, image, label, slide in zip(range(start, stop), images, labels.reshape(-1), slides, strict=True):
-            sample = _sample(f"{split}-{index:06d}", image, slide)
-            samples.append(sample)
-            found = PCAM.classes["pcam"].get(str(int(label)))
+            found = self.data.classes["pcam"].get(str(int(label)))
             if found is None:
                 raise InputError(f"picture {index} of PCam's {split} has the label {label}; the labels are 0 and 1")
-            for table, rows in label_rows(PCAM, sample.row["uid"], {"pcam": (found,)}).items():
-                tables[table] += rows
-            tables["splits"].append({"scheme": "default", "subject": sample.row["subject"], "split": SPLITS[split]})
-        return Outcome("used", samples=tuple(samples), tables=tables)
+            yield self._record(f"{split}-{index:06d}", image, slide, SPLITS[split], found)
+
+    def _record(self, place: str, image: npt.NDArray[np.uint8], slide: str | None, split: str, label: str) -> Record:
+        encoded = io.BytesIO()
+        Image.fromarray(image).save(encoded, "PNG", compress_level=3)
+        row: Row = {
+            "study": f"pcam-{slide}" if slide else None,
+            "kind": "patch",
+            "modality": "SM",
+            "axes": "YXC",
+            "units": "a.u.",
+            "channels": [{"name": n, "unit": "a.u.", "scale": 1.0, "offset": 0.0} for n in ("red", "green", "blue")],
+            "mpp": [self.data.mpp, self.data.mpp],
+        }
+        return Record(
+            sample_uid(hashlib.sha256(image.tobytes()).hexdigest(), region=f"pcam/{place}"),
+            f"pcam-{slide or place}",
+            f"pcam/{place}",
+            encoded.getvalue(),
+            row,
+            split=split,
+            labels={"pcam": (label,)},
+            attributes=self.data.place,
+        )
 
 
 def build_pcam(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN401
@@ -123,7 +133,7 @@ def build_pcam(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN401
     if not rows:
         need(source, f"{_PREFIX}train_x.h5", PCAM)
     tell_missing(source, [f"{_PREFIX}{split}_x.h5" for split in SPLITS], PCAM.title)
-    run_task(PcamTask(str(source), rows), corpus, RunOptions(**run)).raise_if_failed()
+    build(PcamRows(rows), source, corpus, None, RunOptions(**run))
 
 
 def _checked_rows(root: Path, split: str) -> int:
@@ -179,23 +189,3 @@ def _slides(root: Path, split: str, count: int) -> list[str | None] | None:
     if len(slides) != count:
         raise InputError(f"'{path}' has {len(slides)} rows, but PCam's {split} has {count} pictures")
     return slides
-
-
-def _sample(place: str, image: npt.NDArray[np.uint8], slide: str | None) -> Sample:
-    encoded = io.BytesIO()
-    Image.fromarray(image).save(encoded, "PNG", compress_level=3)
-    row: Row = {
-        "uid": sample_uid(hashlib.sha256(image.tobytes()).hexdigest(), region=f"pcam/{place}"),
-        "subject": f"pcam-{slide or place}",
-        "study": f"pcam-{slide}" if slide else None,
-        "kind": "patch",
-        "modality": "SM",
-        "axes": "YXC",
-        "units": "a.u.",
-        "channels": [{"name": n, "unit": "a.u.", "scale": 1.0, "offset": 0.0} for n in ("red", "green", "blue")],
-        "mpp": [PCAM.mpp, PCAM.mpp],
-        "source": f"pcam/{place}",
-        "licence": PCAM.licence,
-        "attributes": json.dumps({"body_part": PCAM.body_part}),
-    }
-    return Sample(row, encoded.getvalue())

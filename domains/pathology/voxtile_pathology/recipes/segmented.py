@@ -11,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from voxtile.engine.run import RunOptions
+from voxtile_datasets.recipes.build import ALL_TRAINING, build
 from voxtile_datasets.recipes.download import tell_missing
-from voxtile_pathology.recipes.collection import Collection, Entry, pictures_below
+from voxtile_datasets.recipes.entries import Entry
+from voxtile_pathology.recipes.collection import Collection, picture, pictures_below
 from voxtile_pathology.recipes.masks import read_indices
-from voxtile_pathology.recipes.task import build
+from voxtile_pathology.recipes.picture_files import PictureFiles
 
 _HERE = "voxtile_pathology.recipes.segmented"
 
@@ -22,7 +24,7 @@ WSSS4LUAD = Collection(
     name="wsss4luad",
     title="WSSS4LUAD (Han et al., arXiv:2204.06455)",
     licence="none found; terms at https://wsss4luad.grand-challenge.org (registration)",
-    home="https://wsss4luad.grand-challenge.org",
+    source="https://wsss4luad.grand-challenge.org",
     classes={
         "wsss4luad": {
             "tumor": "lung adenocarcinoma epithelium", "stroma": "tumour-associated stroma",
@@ -42,7 +44,7 @@ DIGEST_PATH = Collection(
     name="digestpath",
     title="DigestPath 2019, colonoscopy tissue (Da et al., Medical Image Analysis 2022)",
     licence="none found; terms at https://digestpath2019.grand-challenge.org (registration)",
-    home="https://digestpath2019.grand-challenge.org",
+    source="https://digestpath2019.grand-challenge.org",
     classes={"digestpath": {"neg": "benign colonic mucosa", "pos": "malignant colonic lesion"}},
     body_part="colon",
     mask_classes={1: "malignant colonic lesion"},
@@ -60,14 +62,14 @@ def list_wsss4luad(root: Path) -> Iterator[Entry]:
         if split is None and (match := _WSSS_LABELS.search(path.stem)):
             present = [flag == "1" for flag in match.groups()]
             patient = re.split(r"[-_]", path.stem, maxsplit=1)[0]
-            yield Entry(path.as_posix(), _held(present), subject=patient, study=patient, split="train")
+            yield picture(path.as_posix(), _held(present), subject=patient, study=patient, split="train")
         elif split is not None and path.parent.name == "img":
             mask = path.parent.parent / "mask" / path.with_suffix(".png").name
             if not (root / mask).is_file():
-                yield Entry(path.as_posix(), split=split)
+                yield picture(path.as_posix(), split=split)
                 continue
             indices = read_indices(root / mask, WSSS4LUAD)
-            yield Entry(path.as_posix(), _held(_classes_in(indices)), split=split, mask=mask.as_posix())
+            yield picture(path.as_posix(), _held(_classes_in(indices)), split=split, mask=mask.as_posix())
 
 
 def list_digestpath(root: Path) -> Iterator[Entry]:
@@ -82,11 +84,11 @@ def list_digestpath(root: Path) -> Iterator[Entry]:
         label = DIGEST_PATH.classes["digestpath"][folder.group(1)]
         mask = path.with_name(f"{path.stem}_mask{path.suffix}")
         held = mask.as_posix() if (root / mask).is_file() else None
-        yield Entry(path.as_posix(), {"digestpath": (label,)}, subject=case, study=case, mask=held)
+        yield picture(path.as_posix(), {"digestpath": (label,)}, subject=case, study=case, mask=held)
 
 
 def _held(present: list[bool]) -> dict[str, tuple[str, ...]]:
-    names = WSSS4LUAD.vocabulary("wsss4luad")
+    names = WSSS4LUAD.vocabularies["wsss4luad"]
     return {"wsss4luad": tuple(name for name, is_held in zip(names, present, strict=True) if is_held)}
 
 
@@ -109,7 +111,7 @@ def build_wsss4luad(source: Path, corpus: Path, **run: Any) -> None:  # noqa: AN
         corpus: the corpus to add to; made if it does not exist.
         run: options of the run.
     """
-    build(WSSS4LUAD, f"{_HERE}:list_wsss4luad", source, corpus, run=RunOptions(**run))
+    build(PictureFiles(WSSS4LUAD, f"{_HERE}:list_wsss4luad"), source, corpus, ALL_TRAINING, RunOptions(**run))
 
 
 def build_digestpath(source: Path, corpus: Path, *, split_fractions: str = "0.7,0.1,0.2", **run: Any) -> None:  # noqa: ANN401
@@ -126,6 +128,4 @@ def build_digestpath(source: Path, corpus: Path, *, split_fractions: str = "0.7,
         split_fractions: shares of train, val and test, by case.
         run: options of the run.
     """
-    build(
-        DIGEST_PATH, f"{_HERE}:list_digestpath", source, corpus, split_fractions=split_fractions, run=RunOptions(**run)
-    )
+    build(PictureFiles(DIGEST_PATH, f"{_HERE}:list_digestpath"), source, corpus, split_fractions, RunOptions(**run))

@@ -26,7 +26,7 @@ CAMELYON16 = Collection(
     name="camelyon16",
     title="Camelyon16 (Ehteshami Bejnordi et al., JAMA 2017)",
     licence="CC0 1.0",
-    home="https://camelyon17.grand-challenge.org/Data",
+    source="https://camelyon17.grand-challenge.org/Data",
     classes={"camelyon16": {"normal": "normal lymph node tissue", "tumor": "lymph node metastasis"}},
     body_part="lymph node",
 )
@@ -34,7 +34,7 @@ TCGA = Collection(
     name="tcga",
     title="TCGA slides (NCI Genomic Data Commons) with reports (Kefeli and Tatonetti, Patterns 2024)",
     licence="NIH GDC open access; reports CC BY 4.0",
-    home="https://portal.gdc.cancer.gov",
+    source="https://portal.gdc.cancer.gov",
 )
 _SLIDE = re.compile(r"^(normal|tumor|test)_\d+$", re.IGNORECASE)
 _VALIDATION = 0.1

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from voxtile.engine.run import RunOptions
+from voxtile_datasets.recipes.build import build
 from voxtile_remote_sensing.recipes.dataset import Dataset
 from voxtile_remote_sensing.recipes.layouts.band_files import BandFiles, Sensor
 from voxtile_remote_sensing.recipes.layouts.classes import BIGEARTHNET, concepts
-from voxtile_remote_sensing.recipes.task import build
+from voxtile_remote_sensing.recipes.scene_files import SceneFiles
 
-DATASET = Dataset(
+BIGEARTHNET_DATASET = Dataset(
     name="bigearthnet",
     title="BigEarthNet v2.0",
     source="https://bigearth.net (Clasen et al., arXiv:2407.03653)",
@@ -33,13 +34,7 @@ DATASET = Dataset(
 )
 
 
-def build_bigearthnet(
-    source: Path,
-    corpus: Path,
-    *,
-    split_fractions: str = "0.8,0.1,0.1",
-    **run: Any,  # noqa: ANN401
-) -> None:
+def build_bigearthnet(source: Path, corpus: Path, *, split_fractions: str = "0.8,0.1,0.1", **run: Any) -> None:  # noqa: ANN401
     """Build a corpus from BigEarthNet v2.0.
 
     metadata.parquet and the folders BigEarthNet-S2 and BigEarthNet-S1 (either may be missing). The bands of a patch
@@ -50,8 +45,5 @@ def build_bigearthnet(
         corpus: the corpus to add to; made if it does not exist.
         split_fractions: shares of train, val and test for samples without an official split.
         run: options of the run.
-
-    Raises:
-        InputError: the folder is not laid out like the dataset.
     """
-    build(DATASET, source, corpus, split_fractions, RunOptions(**run))
+    build(SceneFiles(BIGEARTHNET_DATASET), source, corpus, split_fractions, RunOptions(**run))

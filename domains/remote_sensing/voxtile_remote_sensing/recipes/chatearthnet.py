@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from voxtile.engine.run import RunOptions
+from voxtile_datasets.recipes.build import build
 from voxtile_remote_sensing.recipes.dataset import Dataset
 from voxtile_remote_sensing.recipes.layouts.colour_triples import ColourTriples
-from voxtile_remote_sensing.recipes.task import build
+from voxtile_remote_sensing.recipes.scene_files import SceneFiles
 
-DATASET = Dataset(
+CHATEARTHNET_DATASET = Dataset(
     name="chatearthnet",
     title="ChatEarthNet",
     source="https://doi.org/10.5281/zenodo.11003436 (Yuan et al., ESSD 17, 2025)",
@@ -37,13 +38,7 @@ DATASET = Dataset(
 )
 
 
-def build_chatearthnet(
-    source: Path,
-    corpus: Path,
-    *,
-    split_fractions: str = "0.8,0.1,0.1",
-    **run: Any,  # noqa: ANN401
-) -> None:
+def build_chatearthnet(source: Path, corpus: Path, *, split_fractions: str = "0.8,0.1,0.1", **run: Any) -> None:  # noqa: ANN401
     """Build a corpus from ChatEarthNet.
 
     json_files and the three folders of pictures; each holds three bands in 8 bits, so values are no reflectances.
@@ -53,8 +48,5 @@ def build_chatearthnet(
         corpus: the corpus to add to; made if it does not exist.
         split_fractions: shares of train, val and test for samples without an official split.
         run: options of the run.
-
-    Raises:
-        InputError: the folder is not laid out like the dataset.
     """
-    build(DATASET, source, corpus, split_fractions, RunOptions(**run))
+    build(SceneFiles(CHATEARTHNET_DATASET), source, corpus, split_fractions, RunOptions(**run))

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from voxtile.engine.run import RunOptions
+from voxtile_datasets.recipes.build import build
 from voxtile_remote_sensing.recipes.dataset import Dataset
 from voxtile_remote_sensing.recipes.layouts.class_folders import ClassFolders
 from voxtile_remote_sensing.recipes.layouts.classes import EUROSAT, concepts
-from voxtile_remote_sensing.recipes.task import build
+from voxtile_remote_sensing.recipes.scene_files import SceneFiles
 
 _SOURCE = "https://doi.org/10.5281/zenodo.7711810 (Helber et al., IEEE JSTARS 12(7), 2019)"
 _LICENCE = "MIT; contains modified Copernicus Sentinel data"
@@ -47,13 +48,7 @@ MULTISPECTRAL = Dataset(
 )
 
 
-def build_eurosat(
-    source: Path,
-    corpus: Path,
-    *,
-    split_fractions: str = "0.8,0.1,0.1",
-    **run: Any,  # noqa: ANN401
-) -> None:
+def build_eurosat(source: Path, corpus: Path, *, split_fractions: str = "0.8,0.1,0.1", **run: Any) -> None:  # noqa: ANN401
     """Build a corpus from EuroSAT in colour (EuroSAT_RGB or 2750).
 
     The split lists of Neumann et al. (arXiv:1911.06721) are used where they lie beside the folder.
@@ -63,31 +58,19 @@ def build_eurosat(
         corpus: the corpus to add to; made if it does not exist.
         split_fractions: shares of train, val and test where there are no split lists.
         run: options of the run.
-
-    Raises:
-        InputError: the folder is not laid out like the dataset.
     """
-    build(RGB, source, corpus, split_fractions, RunOptions(**run))
+    build(SceneFiles(RGB), source, corpus, split_fractions, RunOptions(**run))
 
 
-def build_eurosat_ms(
-    source: Path,
-    corpus: Path,
-    *,
-    split_fractions: str = "0.8,0.1,0.1",
-    **run: Any,  # noqa: ANN401
-) -> None:
+def build_eurosat_ms(source: Path, corpus: Path, *, split_fractions: str = "0.8,0.1,0.1", **run: Any) -> None:  # noqa: ANN401
     """Build a corpus from EuroSAT with 13 bands (EuroSAT_MS), named and in the file's own integers.
 
-    The split lists of Neumann et al. (arXiv:1911.06721) are used where they lie beside the folder.
+    Its split lists are those of `voxtile build eurosat`, where they lie beside the folder.
 
     Args:
         source: the folder that the download is unpacked to.
         corpus: the corpus to add to; made if it does not exist.
         split_fractions: shares of train, val and test where there are no split lists.
         run: options of the run.
-
-    Raises:
-        InputError: the folder is not laid out like the dataset.
     """
-    build(MULTISPECTRAL, source, corpus, split_fractions, RunOptions(**run))
+    build(SceneFiles(MULTISPECTRAL), source, corpus, split_fractions, RunOptions(**run))

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from voxtile.engine.run import RunOptions
+from voxtile_datasets.recipes.build import build
 from voxtile_remote_sensing.recipes.dataset import Dataset
 from voxtile_remote_sensing.recipes.layouts.pair_table import PairTables
-from voxtile_remote_sensing.recipes.task import build
+from voxtile_remote_sensing.recipes.scene_files import SceneFiles
 
 # Folders, columns, names of the tables and of the pictures (object, source, year): README.md and LICENSE of the source.
 _TABLES = PairTables(
@@ -19,7 +20,7 @@ _TABLES = PairTables(
     one_a_split=True,
     rewritten="language_polished",
 )
-DATASET = Dataset(
+SKYSCRIPT_DATASET = Dataset(
     name="skyscript",
     title="SkyScript",
     source="https://github.com/wangzhecheng/SkyScript (Wang et al., AAAI 2024)",
@@ -57,4 +58,10 @@ def build_skyscript(
         ConfigError: a table that is named is not there.
     """
     names = tuple(name.strip().removesuffix(".csv") for name in (tables or "").split(",") if name.strip())
-    build(replace(DATASET, layout=replace(_TABLES, chosen=names)), source, corpus, split_fractions, RunOptions(**run))
+    build(
+        SceneFiles(replace(SKYSCRIPT_DATASET, layout=replace(_TABLES, chosen=names))),
+        source,
+        corpus,
+        split_fractions,
+        RunOptions(**run),
+    )

@@ -8,16 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from voxtile.engine.run import RunOptions
 from voxtile.errors import ConfigError, InputError
+from voxtile_datasets.recipes.build import build
 from voxtile_datasets.recipes.download import spelling_key
-from voxtile_remote_sensing.recipes.dataset import Dataset, Entry, Pixels
+from voxtile_datasets.recipes.entries import Entry
+from voxtile_remote_sensing.recipes.dataset import Dataset, Layout, Pixels
 from voxtile_remote_sensing.recipes.layouts import classes
 from voxtile_remote_sensing.recipes.layouts.pair_table import PairTables
 from voxtile_remote_sensing.recipes.layouts.reading import read_lines
-from voxtile_remote_sensing.recipes.task import build
+from voxtile_remote_sensing.recipes.scene_files import SceneFiles
 
 _SOURCE = "https://github.com/wangzhecheng/SkyScript (Wang et al., AAAI 2024), benchmark/{file}"
 # Set → (folder, table, class table); SkyScript_cls is the set of SkyScript's own domain.
@@ -94,7 +97,7 @@ def build_skyscript_benchmark(
     """
     if set not in CLASSIFICATION and set not in RETRIEVAL:
         raise ConfigError(f"there is no set '{set}'; choose one of {', '.join((*CLASSIFICATION, *RETRIEVAL))}")
-    build(benchmark(set, source), source, corpus, "0,0,1", RunOptions(**run))
+    build(SceneFiles(benchmark(set, source)), source, corpus, "0,0,1", RunOptions(**run))
 
 
 def benchmark(name: str, source: Path) -> Dataset:
@@ -104,13 +107,10 @@ def benchmark(name: str, source: Path) -> Dataset:
         name: a key of `CLASSIFICATION` or `RETRIEVAL`.
         source: its folder, for the class names.
     """
-    title = f"SkyScript's benchmark '{name}'"
     if name in RETRIEVAL:
         folder, file = RETRIEVAL[name]
         tables = PairTables((file, f"{folder}/{file}"), ("title",), split="test", roots=(".", folder, "images", ".."))
-        return Dataset(
-            f"skyscript-{name}", title, _SOURCE.format(file=f"{folder}.zip"), "as the original dataset", "RGB", tables
-        )
+        return _dataset(name, folder, tables)
     folder, file, table = CLASSIFICATION[name]
     tables = PairTables(
         (file, f"{folder}/{file}"),
@@ -123,12 +123,18 @@ def benchmark(name: str, source: Path) -> Dataset:
     if not table:
         found = next((p for p in (source / "classnames.txt", source / folder / "classnames.txt") if p.is_file()), None)
         vocabulary = tuple(line.replace("_", " ") for line in read_lines(found)) if found else ()
+    return _dataset(name, folder, BenchmarkTable(tables, dict(table)), {name: vocabulary} if vocabulary else {})
+
+
+def _dataset(
+    name: str, folder: str, layout: Layout, vocabularies: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+) -> Dataset:
     return Dataset(
         name=f"skyscript-{name}",
-        title=title,
+        title=f"SkyScript's benchmark '{name}'",
         source=_SOURCE.format(file=f"{folder}.zip"),
         licence="as the original dataset",
         modality="RGB",
-        layout=BenchmarkTable(tables, dict(table)),
-        vocabularies={name: vocabulary} if vocabulary else {},
+        layout=layout,
+        vocabularies=dict(vocabularies),
     )

@@ -8,13 +8,14 @@ from typing import Any
 
 from voxtile.engine.run import RunOptions
 from voxtile.errors import ConfigError
+from voxtile_datasets.recipes.build import build
 from voxtile_remote_sensing.recipes.dataset import Dataset
 from voxtile_remote_sensing.recipes.layouts.seasonal_zarr import MODALITIES, SeasonalZarr
-from voxtile_remote_sensing.recipes.task import build
+from voxtile_remote_sensing.recipes.scene_files import SceneFiles
 
 # Variables of the Zarr files: README.md of https://github.com/DLR-MF-DAS/SSL4EO-S12-v1.1; columns of the captions: the
 # card of the captions.
-DATASET = Dataset(
+SSL4EO_DATASET = Dataset(
     name="ssl4eo-s12",
     title="SSL4EO-S12 v1.1",
     source=(
@@ -57,4 +58,10 @@ def build_ssl4eo(
     unknown = [name for name in chosen if name not in MODALITIES]
     if unknown or not chosen:
         raise ConfigError(f"--modalities '{modalities}' must be of {', '.join(MODALITIES)}")
-    build(replace(DATASET, layout=SeasonalZarr(chosen)), source, corpus, split_fractions, RunOptions(**run))
+    build(
+        SceneFiles(replace(SSL4EO_DATASET, layout=SeasonalZarr(chosen))),
+        source,
+        corpus,
+        split_fractions,
+        RunOptions(**run),
+    )

@@ -9,9 +9,10 @@ from typing import Any
 
 from voxtile.engine.run import RunOptions
 from voxtile.errors import ConfigError
+from voxtile_datasets.recipes.build import build
 from voxtile_remote_sensing.recipes.dataset import Dataset
 from voxtile_remote_sensing.recipes.layouts.torchgeo_samples import TorchgeoSamples, dataset_class
-from voxtile_remote_sensing.recipes.task import build
+from voxtile_remote_sensing.recipes.scene_files import SceneFiles
 
 
 def build_torchgeo(
@@ -80,7 +81,7 @@ def build_torchgeo(
         modality=modality or ("RGB" if not (layout.bands or _has_bands(dataset)) else "MSI"),
         layout=layout,
     )
-    build(described, source, corpus, split_fractions, RunOptions(**run))
+    build(SceneFiles(described), source, corpus, split_fractions, RunOptions(**run))
 
 
 def _listed(names: str | None) -> tuple[str, ...]:

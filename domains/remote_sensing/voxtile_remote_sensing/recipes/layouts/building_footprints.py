@@ -10,6 +10,7 @@ from pathlib import Path
 
 from voxtile.errors import InputError
 from voxtile_datasets.recipes.download import some_of, tell
+from voxtile_datasets.recipes.entries import Entry
 from voxtile_remote_sensing.bands.registry import load_sensor
 from voxtile_remote_sensing.osm.facts import scene_facts
 from voxtile_remote_sensing.osm.features import Feature
@@ -18,7 +19,7 @@ from voxtile_remote_sensing.osm.read_vector import read_geojson
 from voxtile_remote_sensing.osm.regions import region_rows
 from voxtile_remote_sensing.osm.scene import measure_scene
 from voxtile_remote_sensing.osm.table import TagTable, load_table
-from voxtile_remote_sensing.recipes.dataset import Entry, Pixels
+from voxtile_remote_sensing.recipes.dataset import Pixels
 from voxtile_remote_sensing.recipes.layouts.pixels import band_row, colour_preview, read_raster
 
 _NUMBER = re.compile(r"img\d+|\d{6,}_\d+(?:_tile_\d+)?|tile_\d+", re.IGNORECASE)

@@ -15,7 +15,8 @@ from typing import Any
 
 from voxtile.errors import InputError
 from voxtile_datasets.recipes.download import spelling_key
-from voxtile_remote_sensing.recipes.dataset import SPLITS, Entry, Pixels
+from voxtile_datasets.recipes.entries import Entry
+from voxtile_remote_sensing.recipes.dataset import SPLITS, Pixels
 from voxtile_remote_sensing.recipes.layouts.classes import concept_of
 from voxtile_remote_sensing.recipes.layouts.pixels import picture_pixels
 from voxtile_remote_sensing.recipes.layouts.reading import find_files, first_existing, read_json, read_lines

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from voxtile.errors import InputError
 from voxtile_datasets.recipes.download import spelling_key
+from voxtile_datasets.recipes.entries import Entry
 from voxtile_remote_sensing.bands.registry import load_sensor
-from voxtile_remote_sensing.recipes.dataset import SPLITS, Entry, Pixels
+from voxtile_remote_sensing.recipes.dataset import SPLITS, Pixels
 from voxtile_remote_sensing.recipes.layouts.classes import concept_of
 from voxtile_remote_sensing.recipes.layouts.pixels import band_row, colour_preview, picture_pixels, read_raster
 from voxtile_remote_sensing.recipes.layouts.reading import read_lines

@@ -12,8 +12,9 @@ import numpy.typing as npt
 from voxtile.corpus.codecs import decode_picture
 from voxtile.errors import InputError
 from voxtile_datasets.recipes.download import some_of, tell, tell_missing
+from voxtile_datasets.recipes.entries import Entry
 from voxtile_remote_sensing.bands.registry import Band, load_sensor
-from voxtile_remote_sensing.recipes.dataset import Entry, Pixels
+from voxtile_remote_sensing.recipes.dataset import Pixels
 from voxtile_remote_sensing.recipes.layouts.caption_json import caption_records
 from voxtile_remote_sensing.recipes.layouts.pixels import band_row, colour_preview
 from voxtile_remote_sensing.recipes.layouts.reading import read_json

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from voxtile.errors import InputError
 from voxtile_datasets.recipes.download import tell
-from voxtile_remote_sensing.recipes.dataset import SPLITS, Box, Entry, Pixels
+from voxtile_datasets.recipes.entries import Box, Entry
+from voxtile_remote_sensing.recipes.dataset import SPLITS, Pixels
 from voxtile_remote_sensing.recipes.layouts.classes import concept_of
 from voxtile_remote_sensing.recipes.layouts.pixels import picture_pixels
 from voxtile_remote_sensing.recipes.layouts.reading import read_json

@@ -13,7 +13,8 @@ from defusedxml.ElementTree import ParseError, parse
 
 from voxtile.errors import InputError
 from voxtile_datasets.recipes.download import tell_missing
-from voxtile_remote_sensing.recipes.dataset import Box, Entry, Pixels
+from voxtile_datasets.recipes.entries import Box, Entry
+from voxtile_remote_sensing.recipes.dataset import Pixels
 from voxtile_remote_sensing.recipes.layouts.pixels import picture_pixels
 from voxtile_remote_sensing.recipes.layouts.reading import first_existing, read_json, read_lines
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from voxtile.errors import ConfigError, InputError
 from voxtile.stages.ingest.table import read_table
 from voxtile_datasets.recipes.download import some_of, tell
-from voxtile_remote_sensing.recipes.dataset import SPLITS, Entry, Pixels
+from voxtile_datasets.recipes.entries import Entry
+from voxtile_remote_sensing.recipes.dataset import SPLITS, Pixels
 from voxtile_remote_sensing.recipes.layouts.pixels import picture_pixels
 from voxtile_remote_sensing.recipes.layouts.reading import read_lines
 

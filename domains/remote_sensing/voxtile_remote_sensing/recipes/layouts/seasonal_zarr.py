@@ -14,8 +14,9 @@ import numpy as np
 from voxtile.errors import InputError, MissingExtraError
 from voxtile.stages.ingest.table import read_table
 from voxtile_datasets.recipes.download import tell_missing
+from voxtile_datasets.recipes.entries import Entry
 from voxtile_remote_sensing.bands.registry import load_sensor
-from voxtile_remote_sensing.recipes.dataset import Entry, Pixels
+from voxtile_remote_sensing.recipes.dataset import Pixels
 from voxtile_remote_sensing.recipes.layouts.pixels import band_row, colour_preview
 
 # Folder → the registry's sensor and product, and the modality.

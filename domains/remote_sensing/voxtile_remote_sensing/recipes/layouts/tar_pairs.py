@@ -11,7 +11,8 @@ from voxtile.bounded_text import load_json
 from voxtile.errors import InputError
 from voxtile.stages.ingest.tar import Damage, Member, scan_tar
 from voxtile_datasets.recipes.download import some_of, tell
-from voxtile_remote_sensing.recipes.dataset import SPLITS, Entry, Pixels
+from voxtile_datasets.recipes.entries import Entry
+from voxtile_remote_sensing.recipes.dataset import SPLITS, Pixels
 from voxtile_remote_sensing.recipes.layouts.pixels import picture_pixels
 from voxtile_remote_sensing.recipes.layouts.reading import read_json
 

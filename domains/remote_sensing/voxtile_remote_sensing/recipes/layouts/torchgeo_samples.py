@@ -23,8 +23,9 @@ from voxtile.errors import ConfigError, InputError, MissingExtraError
 from voxtile.stages.ingest.picture import PictureError
 from voxtile.stages.ingest.text import caption_rows, check_texts
 from voxtile_datasets.recipes.download import some_of, tell
+from voxtile_datasets.recipes.entries import Entry
 from voxtile_remote_sensing.bands.registry import Band, load_sensor
-from voxtile_remote_sensing.recipes.dataset import SPLITS, Entry, Pixels
+from voxtile_remote_sensing.recipes.dataset import SPLITS, Pixels
 from voxtile_remote_sensing.recipes.layouts.pixels import band_row, colour_preview, picture_pixels
 
 _MSI_BAND = re.compile(r"B(0[1-9]|1[0-2]|8A)")

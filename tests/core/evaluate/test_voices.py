@@ -60,6 +60,12 @@ def test_what_the_task_says_wins(load):
     assert (clear.concept, [w.present for w in clear.wordings]) == ("cc", ["clear cells"])
 
 
+def test_a_slot_of_what_the_task_says_itself_needs_no_word(load):
+    voice = {key: value for key, value in VOICE.items() if key != "about"}
+    task = load({"voice": "slides.yaml", "templates": ["Only {}"], "classes": ["clear_cells", "fat"]}, voice)
+    assert task.templates == ("Only {}",)
+
+
 def test_phrases_become_prompts_or_pairs(load):
     pairs = [{"present": "There is {}.", "absent": "No {}."}, {"present": "Seen: {1}.", "absent": "Unseen: {1}."}]
     voice = {"kind": "zero-shot-multilabel", "phrased": pairs, "classes": {"mass": {"title": "A mass"}}}

@@ -120,7 +120,7 @@ def test_preparing_a_folder_leaves_it_empty(tmp_path):
 
 @pytest.fixture(autouse=True)
 def _models_as_they_are(monkeypatch):
-    monkeypatch.setattr("voxtile.evaluation.callback.from_module", lambda module, name: module.model)
+    monkeypatch.setattr("voxtile.evaluation.callback.from_module", lambda module, name, *_: module.model)
 
 
 class Module(pl.LightningModule):

@@ -93,7 +93,7 @@ class Teacher:
 @pytest.fixture
 def teacher(monkeypatch):
     made = Teacher()
-    monkeypatch.setattr(voxtile.inference.load, "load_model", lambda spec: made)
+    monkeypatch.setattr(voxtile.inference.load, "load_model", lambda spec, *_: made)
     return made
 
 

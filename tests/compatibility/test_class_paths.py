@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from voxtile.cli.main import lightning_main
+from voxtile.errors import ConfigError
 from voxtile.listed_classes import listed_class
 from voxtile_pathology.tissue.mask import tissue_spec
 
@@ -63,6 +64,19 @@ def test_a_config_may_name_the_class_as_before(path, tmp_path, capsys):
 @pytest.mark.parametrize("path", FROM_ELSEWHERE)
 def test_a_checkpoint_may_name_the_class_as_before(path):
     assert listed_class(path, object).__name__ == path.rpartition(".")[2]
+
+
+def test_an_old_path_that_no_table_has_is_one_sentence(tmp_path, capsys):
+    gone = "voxtile.objectives.before.KoLeo"
+    with pytest.raises(
+        ConfigError, match=f"class_path '{gone}' is no class that voxtile or an installed domain plugin"
+    ):
+        listed_class(gone, object)
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump({"model": {"objectives": {"spread": {"class_path": gone}}}}))
+    assert lightning_main(["fit", "-c", str(config)]) == 2
+    [said] = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert f"there is no class '{gone}'; did you mean 'voxtile.objectives.KoLeo'?" in said
 
 
 @pytest.mark.parametrize("path", FOR_TISSUE)

@@ -28,9 +28,9 @@ from rich.console import Console
 from rich.table import Table
 
 from voxtile.corpus.reader import Corpus
+from voxtile_datasets.captions.by_language_model import ModelOptions, caption_with_model
 from voxtile_datasets.captions.context.contexts import Contexts
-from voxtile_datasets.captions.context.telling import chosen_facts
-from voxtile_datasets.captions.modelled import ModelOptions, caption_with_model
+from voxtile_datasets.captions.context.model_input import chosen_facts
 from voxtile_datasets.captions.providers.local import LocalProvider
 
 CORPORA = ("ct", "he", "s2", "pneumonia")

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from voxtile.corpus import frame, integrity, source
+from voxtile.corpus import blosc2_frame, integrity, source
 from voxtile.corpus.identity import sample_uid
-from voxtile.corpus.mapping import map_payload
+from voxtile.corpus.mapped_shards import map_payload
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Sample
 from voxtile.corpus.view.view import compile_view
@@ -36,14 +36,14 @@ REPEATS = {"volume": 1, "tile": 8, "image": 8}
 @contextmanager
 def without_checks():
     """The reader as it was before."""
-    saved = frame.check_chunk, frame.check_around, source.check_hash, source.map_member
-    frame.check_chunk = frame.check_around = lambda *_: None
+    saved = blosc2_frame.check_chunk, blosc2_frame.check_around, source.check_hash, source.map_member
+    blosc2_frame.check_chunk = blosc2_frame.check_around = lambda *_: None
     source.check_hash = lambda *_: True
     source.map_member = lambda path, offset, nbytes, name: map_payload(path, offset, nbytes)
     try:
         yield
     finally:
-        frame.check_chunk, frame.check_around, source.check_hash, source.map_member = saved
+        blosc2_frame.check_chunk, blosc2_frame.check_around, source.check_hash, source.map_member = saved
 
 
 def smooth(rng, shape, noise):

@@ -21,7 +21,7 @@ from voxtile_datasets.captions.providers.cached import CachedProvider
 from voxtile_datasets.captions.providers.estimate import estimate
 from voxtile_datasets.captions.providers.factory import open_provider
 from voxtile_datasets.captions.providers.http.address import is_remote
-from voxtile_datasets.captions.providers.http.line import Line
+from voxtile_datasets.captions.providers.http.waiting_line import Line
 from voxtile_datasets.captions.providers.prices import Price, load_prices
 from voxtile_datasets.captions.providers.provider import ProviderError, ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request

@@ -15,8 +15,8 @@ from voxtile_datasets.captions.providers.cache import ReplyCache
 from voxtile_datasets.captions.providers.cached import CachedProvider
 from voxtile_datasets.captions.providers.factory import open_provider
 from voxtile_datasets.captions.providers.http.chat_api import Dialect
+from voxtile_datasets.captions.providers.http.concurrency import Gate
 from voxtile_datasets.captions.providers.http.faulty_endpoint import INJECTION, KEY
-from voxtile_datasets.captions.providers.http.gate import Gate
 from voxtile_datasets.captions.providers.http.openai import OpenAIProvider
 from voxtile_datasets.captions.providers.http.refusals import retry_after
 from voxtile_datasets.captions.providers.prices import Price

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voxtile_datasets.captions.strategies.form import MalformedReplyError
+from voxtile_datasets.captions.strategies.reply_form import MalformedReplyError
 from voxtile_datasets.captions.strategies.structured import (
     LONGEST_REPLY,
     fields_form,

@@ -23,10 +23,10 @@ from voxtile.corpus.writer import JobWriter, append_rows, new_corpus
 from voxtile.errors import ConfigError, InputError
 from voxtile_datasets.captions.checker.check import Known, check
 from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
+from voxtile_datasets.captions.context.model_input import fact_line, fact_lines
 from voxtile_datasets.captions.context.picture import shown
 from voxtile_datasets.captions.context.prompts import installed_prompts
 from voxtile_datasets.captions.context.sample import SampleContext, UnsuitableError
-from voxtile_datasets.captions.context.telling import fact_line, fact_lines
 from voxtile_datasets.captions.providers.cache import ReplyCache
 from voxtile_datasets.captions.providers.cached import CachedProvider
 from voxtile_datasets.captions.providers.http.openai import OpenAIProvider

@@ -18,10 +18,10 @@ from voxtile_datasets.curation.balance import (
     keep_probabilities,
     keyed_draws,
 )
-from voxtile_datasets.curation.links import resolve
 from voxtile_datasets.curation.minhash import MISSED, Banding, TextSets, near_duplicates, same_texts
 from voxtile_datasets.curation.scores.text import text_scores
-from voxtile_datasets.curation.strings import string_keys, text_keys, words_of
+from voxtile_datasets.curation.similarity_links import resolve
+from voxtile_datasets.curation.string_hashes import string_keys, text_keys, words_of
 
 THRESHOLD = 0.8
 

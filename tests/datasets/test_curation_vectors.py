@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from voxtile.data.order import EpochOrder, WeightedOrder
+from voxtile.data.epoch_order import EpochOrder, WeightedOrder
 from voxtile_datasets.curation.pictures import alike_pictures, differing_bits, joined_hashes
 from voxtile_datasets.curation.scores.image import image_scores
 from voxtile_datasets.curation.vectors import (

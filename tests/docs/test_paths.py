@@ -1,4 +1,4 @@
-"""What docs and docstrings call by a path is there: `voxtile.data.VolumePreset`, `core/voxtile/data/order.py`."""
+"""What docs and docstrings call by a path is there: `voxtile.data.VolumePreset`, `core/voxtile/data/epoch_order.py`."""
 
 import ast
 import importlib
@@ -123,9 +123,9 @@ def test_modules_that_moved_are_no_longer_where_they_were():
 
 
 def test_a_path_that_is_gone_is_seen():
-    assert DOTTED.findall("see `voxtile.data.base` and `voxtile.corpus.frame:check`.") == [
+    assert DOTTED.findall("see `voxtile.data.base` and `voxtile.corpus.blosc2_frame:check`.") == [
         "voxtile.data.base",
-        "voxtile.corpus.frame:check",
+        "voxtile.corpus.blosc2_frame:check",
     ]
     assert not _exists("voxtile.data.base")
     assert not _exists("voxtile.data.NoPreset")

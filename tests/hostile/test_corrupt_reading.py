@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from voxtile.corpus import integrity
+from voxtile.corpus.blosc2_frame import inspect_frame
 from voxtile.corpus.codecs import compress, decode_array, encode_array
-from voxtile.corpus.frame import inspect_frame
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import EncodedArray, Mask, Sample

@@ -31,7 +31,7 @@ from voxtile_pathology.annotations.source import parse_json
 from voxtile_pathology.tissue.mask import tissue_spec
 from voxtile_remote_sensing.landcover.legend import load_legend
 from voxtile_remote_sensing.osm.read_vector import read_geojson
-from voxtile_remote_sensing.osm.table import load_table
+from voxtile_remote_sensing.osm.tag_table import load_table
 from voxtile_remote_sensing.osm.wordings import load_wordings
 from voxtile_remote_sensing.recipes.layouts.reading import read_json
 from voxtile_remote_sensing.scenes.gridded.safety import check_zarr

@@ -12,9 +12,9 @@ from scipy.spatial.transform import Rotation
 from voxtile_medical.measurements.anatomy import load_anatomy
 from voxtile_medical.measurements.grid import Grid
 from voxtile_medical.measurements.intensity import Values, intensity
+from voxtile_medical.measurements.laterality import find_midline, side_of
 from voxtile_medical.measurements.neighbours import box_distance, contact_mm2, distance, overlap, places_of
 from voxtile_medical.measurements.shape import Shape, shape_of_mask, without
-from voxtile_medical.measurements.sides import find_midline, side_of
 from voxtile_medical.measurements.staging import pancreas_t_stage
 from voxtile_medical.measurements.vessel_contact import vessel_contact
 

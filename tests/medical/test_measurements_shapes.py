@@ -11,9 +11,9 @@ from scipy.spatial.distance import pdist
 from scipy.spatial.transform import Rotation
 from shapely import LineString, MultiPoint
 
-from voxtile_medical.measurements.calibre import largest_calibre
 from voxtile_medical.measurements.diameters import axial_diameters, hull_corners, largest_extent, patient_bounds
 from voxtile_medical.measurements.grid import Grid
+from voxtile_medical.measurements.organ_sizes import largest_calibre
 from voxtile_medical.measurements.shape import Shape, shape_of_mask, shapes_of_labels
 
 SPACINGS = [(1.0, 1.0, 1.0), (0.7, 0.7, 2.5), (0.8, 1.3, 1.1)]  # x, y, z mm

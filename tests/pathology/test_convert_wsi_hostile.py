@@ -15,7 +15,7 @@ from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import RunFailedError
 from voxtile.stages.verify.corpus import verify
-from voxtile_pathology.convert.content import PROBE_BYTES, PROBES, slide_content
+from voxtile_pathology.convert.content_id import PROBE_BYTES, PROBES, slide_content
 from voxtile_pathology.convert.convert import convert_wsi
 
 SIDE = 1280

@@ -18,7 +18,7 @@ from voxtile_pathology.phantom.case import draw_case
 from voxtile_pathology.phantom.render import render
 from voxtile_pathology.slides import open_slide
 from voxtile_pathology.tissue.mask import OTSU, OtsuTissue, clean, glass_colour, otsu_threshold, saturation, tissue_spec
-from voxtile_pathology.tissue.pens import pen_masks
+from voxtile_pathology.tissue.pen_marks import pen_masks
 from voxtile_pathology.tissue.quality import fold_mask, sharpness
 from voxtile_pathology.tissue.survey import Coverage, map_tissue
 from voxtile_pathology.tissue.thumbnail import read_thumbnail

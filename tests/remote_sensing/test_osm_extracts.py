@@ -12,7 +12,7 @@ from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile_remote_sensing.osm import read_pbf, source
 from voxtile_remote_sensing.osm.source import Near, read_map
-from voxtile_remote_sensing.osm.table import load_table
+from voxtile_remote_sensing.osm.tag_table import load_table
 
 TABLES = ("facts", "scopes", "regions", "captions")
 

@@ -21,9 +21,9 @@ from voxtile_remote_sensing.osm.captions import write_captions
 from voxtile_remote_sensing.osm.english import share_percent
 from voxtile_remote_sensing.osm.facts import scene_facts
 from voxtile_remote_sensing.osm.features import Feature
-from voxtile_remote_sensing.osm.frame import tile_frame
-from voxtile_remote_sensing.osm.scene import measure_scene
-from voxtile_remote_sensing.osm.table import load_table
+from voxtile_remote_sensing.osm.tag_table import load_table
+from voxtile_remote_sensing.osm.tile_geometry import tile_frame
+from voxtile_remote_sensing.osm.visible_features import measure_scene
 from voxtile_remote_sensing.osm.wordings import load_wordings
 
 TABLE, WORDINGS = load_table(), load_wordings()

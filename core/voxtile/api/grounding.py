@@ -19,7 +19,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.data.presets.base import Preset
 from voxtile.data.presets.roles import StudyReader
 from voxtile.data.regions.masks import joined_mask, nodata_regions
-from voxtile.grounding.windows import ground_sample
+from voxtile.grounding.sliding_windows import ground_sample
 from voxtile.inference.similarity.model import SimilarityModel
 from voxtile.models.flattening import Flattening
 from voxtile.models.protocol import EvaluationModel, GroundingModel

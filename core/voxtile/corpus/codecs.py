@@ -22,9 +22,9 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import Image
 
+from voxtile.corpus.blosc2_frame import MAX_ARRAY_BYTES, MAX_DIMENSIONS, Frame, full_selection, inspect_frame
 from voxtile.corpus.checksums import empty_layer, seal
-from voxtile.corpus.frame import MAX_ARRAY_BYTES, MAX_DIMENSIONS, Frame, full_selection, inspect_frame
-from voxtile.corpus.mapping import map_payload
+from voxtile.corpus.mapped_shards import map_payload
 from voxtile.corpus.records import EncodedArray
 from voxtile.errors import CorpusError
 

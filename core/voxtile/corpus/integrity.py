@@ -10,7 +10,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from voxtile.corpus.mapping import map_payload
+from voxtile.corpus.mapped_shards import map_payload
 from voxtile.errors import CorpusError
 
 HASH_DIGITS = 16  # of a sha-256 that are kept for training: 64 bits

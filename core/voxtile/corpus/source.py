@@ -14,7 +14,7 @@ from PIL import Image
 
 from voxtile.corpus.codecs import StoredArray, array_in, decode_picture
 from voxtile.corpus.integrity import check_hash, map_member
-from voxtile.corpus.mapping import map_payload
+from voxtile.corpus.mapped_shards import map_payload
 from voxtile.corpus.references import parse_reference, read_reference, reference_path
 from voxtile.errors import CorpusError
 

@@ -18,11 +18,11 @@ from torch.utils.data import Sampler
 from voxtile.corpus.acquisition_time import days_since_latest
 from voxtile.corpus.view.view import Caption, CompiledView, Entry
 from voxtile.data.captions import CaptionPolicy, Text, TurningPreset, names_direction
-from voxtile.data.memory import BaseCache, CacheablePreset, CacheableStudies
-from voxtile.data.order import derive_key
+from voxtile.data.epoch_order import derive_key
 from voxtile.data.presets.base import Preset, SampleSource
 from voxtile.data.presets.roles import StudyReader, StudySource, pick_roles
 from voxtile.data.regions.regions import Asked, Placed, RegionDraws, stacked
+from voxtile.data.sample_cache import BaseCache, CacheablePreset, CacheableStudies
 from voxtile.errors import ConfigError, CorpusError, VoxtileError
 from voxtile.types import Batch
 

@@ -11,9 +11,9 @@ from torch.utils.data import DataLoader, Sampler
 
 from voxtile.data.cursor import Cursor
 from voxtile.data.draws import DrawDataset, Draws, Failed, OrderedDraws, PackedPreset
+from voxtile.data.epoch_order import EpochOrder, WeightedOrder
 from voxtile.data.lost_worker import Watch
 from voxtile.data.mixture.order import MixtureOrder
-from voxtile.data.order import EpochOrder, WeightedOrder
 from voxtile.errors import CorpusError
 from voxtile.types import Batch
 

@@ -13,12 +13,12 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.view.view import CompiledView, compile_view
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.draws import DrawDataset, Unit
-from voxtile.data.memory import BaseCache
-from voxtile.data.order import EpochOrder, WeightedOrder
+from voxtile.data.epoch_order import EpochOrder, WeightedOrder
 from voxtile.data.phantom import PhantomSpec, phantom_corpus
 from voxtile.data.presets.base import Preset
 from voxtile.data.presets.roles import StudyReader
 from voxtile.data.regions.regions import RegionDraws, RegionPolicy
+from voxtile.data.sample_cache import BaseCache
 from voxtile.errors import ConfigError
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 
 from voxtile.corpus.records import Row, Sample
-from voxtile.engine.earlier import (
+from voxtile.engine.earlier_runs import (
     ADDED,
     ADDED_IN_PART,
     BESIDE_EARLIER,

@@ -13,13 +13,13 @@ from typing import TypeAlias
 from voxtile.corpus.records import Row
 from voxtile.corpus.storage import StorageError
 from voxtile.corpus.writer import JobWriter
-from voxtile.engine.claims import KnownUids
 from voxtile.engine.commit import announce, commit, write_ledger
 from voxtile.engine.duplicates import Claimed, without_duplicates
-from voxtile.engine.earlier import USED, EarlierRows
+from voxtile.engine.earlier_runs import USED, EarlierRows
 from voxtile.engine.failure import Failure, failure_of
 from voxtile.engine.plan import DoneItem, Job, TaskIdentity
 from voxtile.engine.task import Item, Outcome, Task
+from voxtile.engine.uid_owners import KnownUids
 from voxtile.engine.worker import Report
 from voxtile.errors import CorpusError, RunFailedError, StopRunError, VoxtileError
 

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from voxtile.console import output
-from voxtile.engine.earlier import ADVICE
+from voxtile.engine.earlier_runs import ADVICE
 from voxtile.engine.job import JobResult
 from voxtile.engine.plan import Job
 from voxtile.engine.summary import RunSummary

@@ -12,9 +12,8 @@ from typing import TypeAlias
 from voxtile.corpus.header import CORPUS_FILE
 from voxtile.corpus.records import recorded_files
 from voxtile.corpus.writer import new_corpus
-from voxtile.engine.claims import Claims, save_known_uids, stored_uids
 from voxtile.engine.commit import DONE, read_done, remove_leftovers, sha256_of
-from voxtile.engine.earlier import converted_again, save_earlier_rows
+from voxtile.engine.earlier_runs import converted_again, save_earlier_rows
 from voxtile.engine.failure import Failure
 from voxtile.engine.job import Setup, unwritable
 from voxtile.engine.local import Engine, ItemStarted, Session
@@ -26,6 +25,7 @@ from voxtile.engine.planning import list_apart
 from voxtile.engine.report import RunProgress, print_plan, print_summary
 from voxtile.engine.summary import RunSummary, collect
 from voxtile.engine.task import Task
+from voxtile.engine.uid_owners import Claims, save_known_uids, stored_uids
 from voxtile.errors import RunFailedError
 
 __all__ = ["Finish", "RunOptions", "RunSummary", "run_task"]
@@ -41,7 +41,7 @@ def run_task(
     Jobs that are committed already are skipped, so the same call resumes a run that was killed and is harmless when all
     is done. The files are the same bytes whatever the number of workers. Samples whose uid the corpus holds already are
     left out: their input is dropped as `duplicate`. Where an earlier run stored them from the same source, what is new
-    about them is added, see `voxtile.engine.earlier`.
+    about them is added, see `voxtile.engine.earlier_runs`.
 
     Args:
         task: what to do.

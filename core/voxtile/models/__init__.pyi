@@ -1,4 +1,3 @@
-from .cached import StoredImageTower as StoredImageTower
 from .dual import DualEncoder as DualEncoder
 from .flattening import Flattening as Flattening
 from .grounding_decoder import GroundingDecoder as GroundingDecoder
@@ -20,6 +19,7 @@ from .protocol import EvaluationModel as EvaluationModel
 from .protocol import GroundingModel as GroundingModel
 from .rgb_pictures import BandsPreset as BandsPreset
 from .rgb_pictures import SlicePreset as SlicePreset
+from .stored_vectors import StoredImageTower as StoredImageTower
 from .study import Dates as Dates
 from .study import GatedAttention as GatedAttention
 from .study import StudyTransformer as StudyTransformer

@@ -21,12 +21,12 @@ from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import ConfigError, VoxtileError
 from voxtile.inference.captioner import Captioner
 from voxtile.objectives.generative.decoding import Decoding
-from voxtile.stages.embed.own import checkpoint_name
+from voxtile.stages.embed.clip_model import checkpoint_name
 from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
 from voxtile_datasets.captions.context.contexts import Contexts, Known
 from voxtile_datasets.captions.context.selection import check_licences, chosen_samples
-from voxtile_datasets.captions.strategies.form import clean
 from voxtile_datasets.captions.strategies.judging import Judging
+from voxtile_datasets.captions.strategies.reply_form import clean
 
 PROVIDER = "checkpoint"
 _CHUNK = 512  # samples that are written at once; what a stopped run loses at most

@@ -138,7 +138,7 @@ def caption_by_model(
         ProviderError: the model or its endpoint cannot be used.
         RunFailedError: some samples got no caption; the rest is stored.
     """
-    from voxtile_datasets.captions.modelled import ModelOptions, caption_with_model
+    from voxtile_datasets.captions.by_language_model import ModelOptions, caption_with_model
 
     options = ModelOptions(
         provider=provider, strategy=strategy, model=model, base_url=base_url, where=where, limit=limit, tries=tries,

@@ -16,7 +16,7 @@ from voxtile.corpus.parts import part_paths, read_parts, table_schema
 from voxtile.corpus.records import Row
 from voxtile.engine.task import Item, Outcome
 from voxtile.errors import InputError
-from voxtile_datasets.captions.known import WORDED, facts_and_scopes
+from voxtile_datasets.captions.known_facts import WORDED, facts_and_scopes
 from voxtile_datasets.captions.sentences import (
     Fact,
     Subject,

@@ -20,11 +20,11 @@ import pyarrow as pa
 
 from voxtile.corpus.geoparquet import outlines
 from voxtile.corpus.schema import DESCRIPTIVE, MEASURED, SAMPLES
-from voxtile.data.order import UInt64s, derive_key, mix64
+from voxtile.data.epoch_order import UInt64s, derive_key, mix64
 from voxtile.errors import ConfigError, cause_of
-from voxtile_datasets.curation.links import Int64s, Mask
-from voxtile_datasets.curation.pool import Pool, scan
-from voxtile_datasets.curation.strings import Words, distinct, words_of
+from voxtile_datasets.curation.candidates import Pool, scan
+from voxtile_datasets.curation.similarity_links import Int64s, Mask
+from voxtile_datasets.curation.string_hashes import Words, distinct, words_of
 
 _FILTER_BITS = 22
 _PAIRED = np.uint64(0xA24BAED4963EE407)

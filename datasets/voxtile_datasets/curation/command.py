@@ -30,12 +30,12 @@ from voxtile_datasets.curation.balance import (
     text_matches,
     vocabulary,
 )
+from voxtile_datasets.curation.candidates import Pool
 from voxtile_datasets.curation.conditions import matching_captions, matching_samples, sample_values
 from voxtile_datasets.curation.dedup import Context, apply_rule, parse_rules
 from voxtile_datasets.curation.explain import write_explanation
 from voxtile_datasets.curation.funnel import Funnel, Step
 from voxtile_datasets.curation.memory import give_freed_memory_back
-from voxtile_datasets.curation.pool import Pool
 from voxtile_datasets.curation.publish import publish
 from voxtile_datasets.curation.vectors import nearest_of_clusters, stored_vectors
 from voxtile_datasets.curation.weights import Mixture, Weights, mixed, parse_mixture, weighted_by

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from voxtile.corpus.schema import TABLES as SCHEMAS
 from voxtile.corpus.sql_condition import check_condition, condition_error
 from voxtile.errors import ConfigError
-from voxtile_datasets.curation.links import Mask
-from voxtile_datasets.curation.pool import TABLES, Pool
+from voxtile_datasets.curation.candidates import TABLES, Pool
+from voxtile_datasets.curation.similarity_links import Mask
 
 _SAMPLES = {"samples": "uid", "captions": "caption_id"}
 

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from voxtile.errors import ConfigError
+from voxtile_datasets.curation.candidates import Pool
 from voxtile_datasets.curation.conditions import sample_values
 from voxtile_datasets.curation.funnel import Example, Funnel, Step
-from voxtile_datasets.curation.links import STAYS, Int64s, Mask, groups
 from voxtile_datasets.curation.minhash import Banding, TextSets, near_duplicates, same_texts
 from voxtile_datasets.curation.pictures import HIGH, LOW, MOST_BITS, alike_pictures, joined_hashes
-from voxtile_datasets.curation.pool import Pool
+from voxtile_datasets.curation.similarity_links import STAYS, Int64s, Mask, groups
 from voxtile_datasets.curation.vectors import (
     MOST_FOR_ALL_PAIRS,
     alike_vectors,

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from voxtile_datasets.curation.links import Int64s, Mask
-from voxtile_datasets.curation.pool import Pool, refuse_empty
+from voxtile_datasets.curation.candidates import Pool, refuse_empty
+from voxtile_datasets.curation.similarity_links import Int64s, Mask
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from voxtile.data.order import UInt64s, derive_key, mix64
-from voxtile_datasets.curation.links import STAYS, Int64s, Mask, resolve
-from voxtile_datasets.curation.strings import Words, distinct, text_keys, words_of
+from voxtile.data.epoch_order import UInt64s, derive_key, mix64
+from voxtile_datasets.curation.similarity_links import STAYS, Int64s, Mask, resolve
+from voxtile_datasets.curation.string_hashes import Words, distinct, text_keys, words_of
 
 MISSED = 1e-7  # probability that a pair exactly at the threshold never becomes a candidate; it falls steeply above it
 _MAX_HASHES = 96

@@ -12,8 +12,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from voxtile.data.order import UInt64s
-from voxtile_datasets.curation.links import STAYS, Int64s, Mask, pairs_within_runs, resolve
+from voxtile.data.epoch_order import UInt64s
+from voxtile_datasets.curation.similarity_links import STAYS, Int64s, Mask, pairs_within_runs, resolve
 
 BITS = 63
 MOST_BITS = 10

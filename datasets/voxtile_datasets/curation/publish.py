@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from voxtile.corpus.view.selection import CAPTIONS, SAMPLES, Selection, write_selection
-from voxtile_datasets.curation.links import Mask
-from voxtile_datasets.curation.pool import Pool, scan
+from voxtile_datasets.curation.candidates import Pool, scan
+from voxtile_datasets.curation.similarity_links import Mask
 
 _SAMPLE_ROWS = pa.schema([("uid", pa.string()), ("weight", pa.float64())])
 _CAPTION_ROWS = pa.schema([("caption_id", pa.string())])

@@ -14,8 +14,8 @@ from sklearn.cluster import MiniBatchKMeans
 
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError
-from voxtile_datasets.curation.links import STAYS, Int64s, Mask, resolve
-from voxtile_datasets.curation.pool import Pool, scan
+from voxtile_datasets.curation.candidates import Pool, scan
+from voxtile_datasets.curation.similarity_links import STAYS, Int64s, Mask, resolve
 
 Vectors: TypeAlias = npt.NDArray[np.float16]
 MOST_FOR_ALL_PAIRS = 100_000

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from voxtile.errors import ConfigError
+from voxtile_datasets.curation.candidates import Pool
 from voxtile_datasets.curation.conditions import matching_samples, sample_values
-from voxtile_datasets.curation.pool import Pool
 
 Weights = npt.NDArray[np.float64]
 

@@ -27,10 +27,10 @@ from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.datamodule import CorpusDataModule
 from voxtile.data.draws import DrawDataset, Draws
+from voxtile.data.epoch_order import EpochOrder
 from voxtile.data.mixture.draws import merged
 from voxtile.data.mixture.mixture import Mixture, MixtureSource
 from voxtile.data.mixture.order import UNIT, MixtureOrder, whole_parts
-from voxtile.data.order import EpochOrder
 from voxtile.data.presets.image import ImageAugment, ImagePreset
 from voxtile.data.presets.volume import VolumePreset
 from voxtile.errors import CheckpointError, ConfigError, CorpusError, VoxtileError

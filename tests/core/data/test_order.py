@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from voxtile.data import order
-from voxtile.data.order import EpochOrder, WeightedOrder, permute
+from voxtile.data import epoch_order as order
+from voxtile.data.epoch_order import EpochOrder, WeightedOrder, permute
 
 
 @settings(max_examples=60, deadline=None)

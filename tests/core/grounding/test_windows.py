@@ -13,7 +13,7 @@ from voxtile.data.presets.image import ImagePreset
 from voxtile.data.presets.tile import TilePreset
 from voxtile.data.presets.volume import VolumePreset
 from voxtile.errors import ConfigError
-from voxtile.grounding.windows import ground_sample, windows
+from voxtile.grounding.sliding_windows import ground_sample, windows
 
 
 @dataclass

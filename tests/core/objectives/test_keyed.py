@@ -2,7 +2,7 @@
 
 import torch
 
-from voxtile.objectives.keyed import _mixed, uniform
+from voxtile.objectives.keyed_random import _mixed, uniform
 
 WORD = (1 << 64) - 1
 

@@ -8,7 +8,7 @@ import torch
 from voxtile.data.presets.load import preset_from_config
 from voxtile.data.presets.stored import StoredVectors
 from voxtile.errors import ConfigError, PresetError
-from voxtile.models.cached import StoredImageTower
+from voxtile.models.stored_vectors import StoredImageTower
 
 
 def sample(number):

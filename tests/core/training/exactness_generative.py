@@ -12,7 +12,7 @@ from exactness_model import MICRO, SHARED
 from voxtile.objectives.contrastive.margin import Margin
 from voxtile.objectives.generative.captioning import Captioning
 from voxtile.objectives.generative.image_text_matching import ImageTextMatching
-from voxtile.objectives.keyed import uniform
+from voxtile.objectives.keyed_random import uniform
 from voxtile.objectives.teachers.deep_boosting import DeepBoosting
 from voxtile.objectives.teachers.momentum_distillation import MomentumDistillation
 

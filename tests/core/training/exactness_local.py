@@ -8,7 +8,7 @@ from voxtile.objectives.contrastive.bag_of_descriptions import BagOfDescriptions
 from voxtile.objectives.contrastive.gated import GatedContrastive
 from voxtile.objectives.contrastive.noise_adaptive import NoiseAdaptive
 from voxtile.objectives.contrastive.weighted import WeightedContrastive
-from voxtile.objectives.keyed import uniform
+from voxtile.objectives.keyed_random import uniform
 from voxtile.objectives.local.concept_patch import ConceptPatch
 from voxtile.objectives.local.grounding import _STREAM, Grounding
 from voxtile.objectives.local.local_alignment import LocalAlignment

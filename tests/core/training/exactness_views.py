@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from exactness_model import ITEMS
 
-from voxtile.objectives.keyed import uniform
+from voxtile.objectives.keyed_random import uniform
 from voxtile.objectives.self_supervised.masked_image import MaskedImage
 from voxtile.objectives.self_supervised.unimodal import UnimodalSelfSupervision
 from voxtile.objectives.self_supervised.views import image_keys

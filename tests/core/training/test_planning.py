@@ -14,8 +14,8 @@ from voxtile.errors import ConfigError
 from voxtile.training.callbacks.telemetry import operation_counter
 from voxtile.training.memory import recompute_activations
 from voxtile.training.module import ContrastiveModule
-from voxtile.training.planning.alive import Alive
 from voxtile.training.planning.estimate import Gpu, find_gpu, largest, memory, seconds
+from voxtile.training.planning.live_memory import Alive
 from voxtile.training.planning.measure import measure
 from voxtile.types import Batch
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from voxtile.data.draws import BatchDataset, DrawDataset, Draws, OrderedDraws, PackedPreset, one_type
-from voxtile.data.memory import BaseCache
 from voxtile.data.presets.base import Preset
+from voxtile.data.sample_cache import BaseCache
 from voxtile.types import Batch, Regions, RowsOf
 
 

@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from voxtile.data.order import EpochOrder, Int64s, WeightedOrder, derive_key
+from voxtile.data.epoch_order import EpochOrder, Int64s, WeightedOrder, derive_key
 
 UNIT = 1 << 24  # shares are whole parts of it, so that up to 2^38 groups are counted exactly in 64 bits
 

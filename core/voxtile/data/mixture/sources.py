@@ -12,10 +12,10 @@ from operator import methodcaller
 from typing import TypeVar, cast
 
 from voxtile.corpus.reader import Corpus
+from voxtile.data.epoch_order import derive_key
 from voxtile.data.mixture.draws import MixtureDataset
 from voxtile.data.mixture.mixture import Mixture, MixtureSource
 from voxtile.data.mixture.order import MixtureOrder
-from voxtile.data.order import derive_key
 from voxtile.data.presets.base import Preset
 from voxtile.data.source import DataSource
 from voxtile.errors import ConfigError, CorpusError, InputError, PresetError

@@ -19,9 +19,9 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from voxtile.corpus.reader import Corpus
-from voxtile.data.memory import CacheablePreset
 from voxtile.data.presets.base import Preset
 from voxtile.data.regions.masks import mask_metas, masking, placed_mask, soft
+from voxtile.data.sample_cache import CacheablePreset
 from voxtile.errors import ConfigError
 from voxtile.types import Regions
 from voxtile.words.names import name_key, spelling_key

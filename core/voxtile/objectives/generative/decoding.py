@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from voxtile.errors import ConfigError
-from voxtile.objectives.keyed import uniform
+from voxtile.objectives.keyed_random import uniform
 
 _STREAM = 0x5A1  # of the keyed numbers that draw words; one more a word
 

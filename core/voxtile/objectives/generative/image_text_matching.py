@@ -17,7 +17,7 @@ from voxtile.models.tower import ImageTower, TextTower, full_precision
 from voxtile.objectives.base import ItemObjective
 from voxtile.objectives.contrastive.item_scales import scaled
 from voxtile.objectives.generative.cross_attention import check_sizes, cross_attention, require_tokens
-from voxtile.objectives.keyed import uniform
+from voxtile.objectives.keyed_random import uniform
 from voxtile.objectives.pairs import Pairs, RelationName
 from voxtile.types import Batch, Encoded, Features
 

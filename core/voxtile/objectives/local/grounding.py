@@ -12,7 +12,7 @@ from voxtile.errors import ConfigError
 from voxtile.models.grounding_decoder import Answers, GroundingDecoder, require_levels
 from voxtile.models.tower import ImageTower, TextTower, full_precision
 from voxtile.objectives.base import ItemObjective
-from voxtile.objectives.keyed import uniform
+from voxtile.objectives.keyed_random import uniform
 from voxtile.objectives.local.mask_losses import dice_loss, focal_loss, projection_loss
 from voxtile.types import Features, Regions
 

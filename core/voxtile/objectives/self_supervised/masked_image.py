@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from voxtile.errors import ConfigError
 from voxtile.models.tower import ImageTower, TextTower, full_precision
 from voxtile.objectives.base import ItemObjective
-from voxtile.objectives.keyed import uniform
+from voxtile.objectives.keyed_random import uniform
 from voxtile.objectives.self_supervised.views import image_keys, statistics_kept, summed_by_item
 from voxtile.types import Encoded, Features
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from voxtile.errors import ConfigError
 from voxtile.models.dual import DualEncoder
 from voxtile.models.tower import HiddenPatches, ImageTower, TextTower
-from voxtile.objectives.keyed import uniform
+from voxtile.objectives.keyed_random import uniform
 from voxtile.objectives.self_supervised.prototypes import Balance, PrototypeHead, cross_entropy
 from voxtile.objectives.self_supervised.self_distillation import SelfDistillation
 from voxtile.objectives.self_supervised.views import image_keys

@@ -18,7 +18,7 @@ from voxtile.models.dual import DualEncoder
 from voxtile.models.tower import full_precision
 from voxtile.objectives.base import Objective, rows_of
 from voxtile.objectives.contrastive.tiled import softmax_loss
-from voxtile.objectives.keyed import uniform
+from voxtile.objectives.keyed_random import uniform
 from voxtile.objectives.pairs import Pairs, Relation
 from voxtile.objectives.self_supervised.views import ImageViews, TextViews, image_keys, statistics_kept
 from voxtile.types import Batch, Features

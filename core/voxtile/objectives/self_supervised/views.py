@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from voxtile.errors import ConfigError
-from voxtile.objectives.keyed import uniform
+from voxtile.objectives.keyed_random import uniform
 from voxtile.types import Batch
 
 AXES = ("x", "y", "z")  # in the order of a sampling grid, the last axis of a tensor first

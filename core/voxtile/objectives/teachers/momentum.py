@@ -17,7 +17,7 @@ from torch.distributed.tensor import DTensor
 from voxtile.errors import ConfigError
 from voxtile.models.tower import TextTower
 from voxtile.objectives.base import Objective, rows_of
-from voxtile.objectives.keyed import uniform
+from voxtile.objectives.keyed_random import uniform
 from voxtile.types import Batch, Features
 
 if TYPE_CHECKING:

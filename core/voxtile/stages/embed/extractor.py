@@ -49,7 +49,7 @@ class Extractor(Protocol):
 # Prefix → "module:function" that takes what follows it.
 HUBS: Mapping[str, str] = MappingProxyType(
     {
-        "open_clip": "voxtile.stages.embed.own:open_clip_extractor",
+        "open_clip": "voxtile.stages.embed.clip_model:open_clip_extractor",
         "timm": "voxtile.stages.embed.timm_model:timm_extractor",
         "hf": "voxtile.stages.embed.hub:hub_extractor",
     }
@@ -72,7 +72,7 @@ def load_extractor(spec: str, trust_packages: Sequence[str] = ()) -> Extractor:
     if path.is_dir():
         return _load("voxtile.stages.embed.hub:folder_extractor", path)
     if path.is_file():
-        return _load("voxtile.stages.embed.own:checkpoint_extractor", path, trusted)
+        return _load("voxtile.stages.embed.clip_model:checkpoint_extractor", path, trusted)
     hub, colon, name = spec.partition(":")
     if not colon or hub not in HUBS or not name:
         known = ", ".join(f"{prefix}:NAME" for prefix in HUBS)

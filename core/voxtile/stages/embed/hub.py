@@ -9,9 +9,9 @@ from typing import Any
 from voxtile.bounded_text import load_json
 from voxtile.errors import CheckpointError, ConfigError
 from voxtile.inference.load import OPEN_CLIP, load_model
+from voxtile.stages.embed.clip_model import DualExtractor, open_clip_extractor
 from voxtile.stages.embed.conch_model import conch_extractor
 from voxtile.stages.embed.extractor import Extractor
-from voxtile.stages.embed.own import DualExtractor, open_clip_extractor
 from voxtile.stages.embed.timm_model import timm_extractor, timm_folder
 from voxtile.stages.embed.transformers_model import transformers_extractor
 

@@ -27,7 +27,7 @@ from voxtile.data.presets.image import ImagePreset
 from voxtile.data.presets.roles import StudyReader
 from voxtile.data.regions.masks import joined_mask, nodata_regions
 from voxtile.errors import ConfigError
-from voxtile.grounding.windows import ground_sample
+from voxtile.grounding.sliding_windows import ground_sample
 from voxtile.inference.similarity.model import SimilarityModel
 from voxtile.models.flattening import Flattening
 from voxtile.models.protocol import EvaluationModel, GroundingModel

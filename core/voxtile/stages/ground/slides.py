@@ -28,7 +28,7 @@ from voxtile.data.presets.base import Preset
 from voxtile.errors import InputError
 from voxtile.formats.geojson import outline
 from voxtile.formats.optional import require
-from voxtile.grounding.windows import gaussian, ground_sample
+from voxtile.grounding.sliding_windows import gaussian, ground_sample
 
 MOST_PIXELS = 1 << 26  # of the map of a slide: 256 MB a phrase
 _MOST_PARTS = 10_000  # of a phrase; more is noise that no viewer shows well

@@ -32,7 +32,7 @@ from voxtile.models.tower import Tokenizer, full_precision
 from voxtile.training.callbacks.telemetry import operation_counter
 from voxtile.training.memory import recompute_activations
 from voxtile.training.module import ContrastiveModule
-from voxtile.training.planning.alive import Alive
+from voxtile.training.planning.live_memory import Alive
 from voxtile.types import Batch, Features, Regions
 
 _FACTS = 12  # concepts, where the corpus is not known

@@ -15,8 +15,8 @@ from typing import Any
 from voxtile.words.phrases import Phrases
 from voxtile_datasets.captions.checker.extraction.extract import claims_of
 from voxtile_datasets.captions.checker.extraction.identity import is_of_birth
+from voxtile_datasets.captions.checker.fact_lookup import Facts
 from voxtile_datasets.captions.checker.judge import judge
-from voxtile_datasets.captions.checker.known import Facts
 from voxtile_datasets.captions.checker.verdict import ORDER, Fault, Verdict, worst
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from voxtile_datasets.captions.checker.extraction.claims import Claim
 from voxtile_datasets.captions.checker.extraction.relations import OPPOSITE
+from voxtile_datasets.captions.checker.fact_lookup import Facts
 from voxtile_datasets.captions.checker.judge_details import agrees_with_any, detail_faults, is_other
-from voxtile_datasets.captions.checker.known import Facts
 from voxtile_datasets.captions.checker.verdict import ORDER, Fault, FaultKind, Judgement, best, worst
 from voxtile_datasets.captions.checker.vocabulary import NORMAL
 

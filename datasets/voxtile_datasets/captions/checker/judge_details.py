@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from voxtile_datasets.captions.checker.extraction.claims import Claim, Detail
 from voxtile_datasets.captions.checker.extraction.grammar import load_grammar
 from voxtile_datasets.captions.checker.fact import Fact
-from voxtile_datasets.captions.checker.known import Facts
+from voxtile_datasets.captions.checker.fact_lookup import Facts
 from voxtile_datasets.captions.checker.verdict import Fault, Judgement
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 

@@ -24,7 +24,7 @@ from voxtile_datasets.captions.checker.rows import verdict_row
 from voxtile_datasets.captions.checker.verdict import Verdict
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary, installed_vocabularies
 from voxtile_datasets.captions.context.identifiers import identifiers_of
-from voxtile_datasets.captions.known import FACT_COLUMNS, facts_and_scopes, rows_of
+from voxtile_datasets.captions.known_facts import FACT_COLUMNS, facts_and_scopes, rows_of
 
 RAW = "raw"
 Judged: TypeAlias = tuple[Row, Known, Verdict]  # a caption, what is known of its sample, the verdict of the rules

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from voxtile.errors import ConfigError
-from voxtile_datasets.captions.providers.http.line import Line
+from voxtile_datasets.captions.providers.http.waiting_line import Line
 from voxtile_datasets.captions.providers.provider import ReplyError
 
 

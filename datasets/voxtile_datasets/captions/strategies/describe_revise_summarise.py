@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from voxtile_datasets.captions.context.model_input import quoted
 from voxtile_datasets.captions.context.sample import SampleContext
-from voxtile_datasets.captions.context.telling import quoted
 from voxtile_datasets.captions.strategies.instructed import OPEN, InstructedStrategy
 from voxtile_datasets.captions.strategies.strategy import VERDICTS, Ask, Check, Draft, Kind
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from voxtile_datasets.captions.context.model_input import longest, quoted
 from voxtile_datasets.captions.context.sample import SampleContext, UnsuitableError
-from voxtile_datasets.captions.context.telling import longest, quoted
 from voxtile_datasets.captions.strategies.instructed import InstructedStrategy, grounded
 from voxtile_datasets.captions.strategies.strategy import Ask, Check, Draft, Kind
 from voxtile_datasets.captions.strategies.structured import fields_form

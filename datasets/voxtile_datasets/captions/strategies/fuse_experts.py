@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from voxtile.errors import ConfigError
 from voxtile_datasets.captions.context.experts import Findings, read_findings
+from voxtile_datasets.captions.context.model_input import fact_line, longest, quoted, words_of
 from voxtile_datasets.captions.context.sample import Row, SampleContext, UnsuitableError
-from voxtile_datasets.captions.context.telling import fact_line, longest, quoted, words_of
 from voxtile_datasets.captions.strategies.instructed import InstructedStrategy, untold
 from voxtile_datasets.captions.strategies.strategy import Ask, Check, Draft, Kind
 from voxtile_datasets.captions.strategies.structured import fields_form

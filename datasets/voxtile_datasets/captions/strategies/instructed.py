@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from voxtile.errors import ConfigError
+from voxtile_datasets.captions.context.model_input import ABSENT, fact_lines, picture_name, scale
 from voxtile_datasets.captions.context.sample import SampleContext
-from voxtile_datasets.captions.context.telling import ABSENT, fact_lines, picture_name, scale
 from voxtile_datasets.captions.providers.provider import OffSchemaError, ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request
+from voxtile_datasets.captions.strategies.retries import Judge, Tried, Try, best_of
 from voxtile_datasets.captions.strategies.strategy import VERDICTS, Ask, Check, Draft, Kind, StrategyOptions
 from voxtile_datasets.captions.strategies.structured import Form, words_form
-from voxtile_datasets.captions.strategies.tries import Judge, Tried, Try, best_of
 
 if TYPE_CHECKING:
     from voxtile_datasets.captions.checker.check import Fault, Verdict

@@ -12,18 +12,18 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from voxtile_datasets.captions.context.model_input import chosen_facts, picture_name, quoted, words_of
 from voxtile_datasets.captions.context.prompts import Prompt
 from voxtile_datasets.captions.context.sample import Row, SampleContext, UnsuitableError
-from voxtile_datasets.captions.context.telling import chosen_facts, picture_name, quoted, words_of
 from voxtile_datasets.captions.providers.provider import ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request
 from voxtile_datasets.captions.sentences import fact_from_row
-from voxtile_datasets.captions.strategies.form import clean
 from voxtile_datasets.captions.strategies.instructed import InstructedStrategy
+from voxtile_datasets.captions.strategies.reply_form import clean
+from voxtile_datasets.captions.strategies.retries import Tried, Try, best_of
 from voxtile_datasets.captions.strategies.strategy import VERDICTS, Ask, Check, Draft, Kind, Strategy, StrategyOptions
-from voxtile_datasets.captions.strategies.stray import stray_word
+from voxtile_datasets.captions.strategies.stray_words import stray_word
 from voxtile_datasets.captions.strategies.structured import fields_form
-from voxtile_datasets.captions.strategies.tries import Tried, Try, best_of
 from voxtile_datasets.captions.wordings import normalise
 
 if TYPE_CHECKING:

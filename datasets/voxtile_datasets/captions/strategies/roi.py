@@ -13,8 +13,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 from voxtile_datasets.captions.context.knowledge import Knowledge
+from voxtile_datasets.captions.context.model_input import fact_lines, quoted
 from voxtile_datasets.captions.context.sample import Row, SampleContext, UnsuitableError
-from voxtile_datasets.captions.context.telling import fact_lines, quoted
 from voxtile_datasets.captions.strategies.instructed import InstructedStrategy, grounded
 from voxtile_datasets.captions.strategies.strategy import (
     VERDICTS,

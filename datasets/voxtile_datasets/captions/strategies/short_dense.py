@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from voxtile_datasets.captions.context.sample import SampleContext, UnsuitableError
 from voxtile_datasets.captions.providers.request import Request
 from voxtile_datasets.captions.strategies.instructed import InstructedStrategy, forgiving
-from voxtile_datasets.captions.strategies.several import Round, several
+from voxtile_datasets.captions.strategies.several_texts import Round, several
 from voxtile_datasets.captions.strategies.strategy import Ask, Check, Draft
 from voxtile_datasets.captions.strategies.structured import Candidate, fields_form
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from voxtile_datasets.captions.strategies.form import MalformedReplyError, clean
+from voxtile_datasets.captions.strategies.reply_form import MalformedReplyError, clean
 
 LONGEST_REPLY = 40_000  # characters; what is longer is no caption
 

@@ -21,7 +21,7 @@ from voxtile_datasets.curation.scores.task import ScoreTask
 from voxtile_datasets.curation.vectors import embedding_model, vectors_by_uid
 
 if TYPE_CHECKING:
-    from voxtile.stages.embed.own import DualExtractor
+    from voxtile.stages.embed.clip_model import DualExtractor
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,8 @@ def score_clip(
             f"--from clip needs the vectors of the pictures, and '{corpus}' has none; "
             f"run voxtile embed {corpus} {model}"
         )
+    from voxtile.stages.embed.clip_model import DualExtractor
     from voxtile.stages.embed.extractor import load_extractor
-    from voxtile.stages.embed.own import DualExtractor
 
     extractor = load_extractor(model, trust_package)
     if not isinstance(extractor, DualExtractor):

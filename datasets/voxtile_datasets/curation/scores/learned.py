@@ -25,11 +25,11 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError
+from voxtile_datasets.curation.candidates import Pool, scan
 from voxtile_datasets.curation.conditions import matching_samples
-from voxtile_datasets.curation.links import Mask
-from voxtile_datasets.curation.pool import Pool, scan
 from voxtile_datasets.curation.scores.task import ScoreTask
-from voxtile_datasets.curation.strings import string_keys
+from voxtile_datasets.curation.similarity_links import Mask
+from voxtile_datasets.curation.string_hashes import string_keys
 from voxtile_datasets.curation.vectors import embedding_model, stored_vectors, vectors_by_uid
 
 _LEAST = 10  # samples of each kind to learn from

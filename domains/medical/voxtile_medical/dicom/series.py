@@ -14,7 +14,7 @@ from typing import Any
 from voxtile_medical.dicom.header.element_values import Values
 from voxtile_medical.dicom.header.headers import FileHeader
 from voxtile_medical.dicom.header.tags import DATES, IDENTIFYING, PEOPLE, PLACES
-from voxtile_medical.dicom.kinds import is_localizer
+from voxtile_medical.dicom.series_kinds import is_localizer
 
 # What the worker never needs to know: it writes hashes that the plan made.
 _PLAN_ONLY = frozenset(

@@ -9,10 +9,10 @@ from typing import Any
 from voxtile.corpus.records import Row
 from voxtile_medical.measurements.anatomy import Kind
 from voxtile_medical.measurements.intensity import Values, intensity
+from voxtile_medical.measurements.laterality import Midline, Side, side_of
 from voxtile_medical.measurements.neighbours import Place, box_distance, contact_mm2, distance, places_of
 from voxtile_medical.measurements.region_facts import Region, part_facts
 from voxtile_medical.measurements.shape import Shape, without
-from voxtile_medical.measurements.sides import Midline, Side, side_of
 from voxtile_medical.measurements.staging import pancreas_t_stage
 from voxtile_medical.measurements.vessel_contact import HALF, vessel_contact
 

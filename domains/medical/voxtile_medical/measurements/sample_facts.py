@@ -10,13 +10,13 @@ from voxtile_medical.measurements.anatomy import load_anatomy
 from voxtile_medical.measurements.finding_facts import Surroundings, finding_facts, side_fact
 from voxtile_medical.measurements.grid import Grid
 from voxtile_medical.measurements.intensity import Values
+from voxtile_medical.measurements.laterality import find_midline
 from voxtile_medical.measurements.measured import MAX_PARTS, measure
 from voxtile_medical.measurements.normal_ranges import load_ranges
 from voxtile_medical.measurements.organ_sizes import organ_size_facts
 from voxtile_medical.measurements.region_facts import Region, own_facts
 from voxtile_medical.measurements.rules import FINDINGS, MEASUREMENTS, RULES
 from voxtile_medical.measurements.shape import Shape
-from voxtile_medical.measurements.sides import find_midline
 
 NEAR_MM = 20.0
 SIZES_VOCABULARY = "organ-sizes"

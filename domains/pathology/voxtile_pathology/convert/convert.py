@@ -10,7 +10,7 @@ from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError
 from voxtile_datasets.intake.planner import Planner
 from voxtile_pathology.convert.cases import StudyUnit
-from voxtile_pathology.convert.desk import close_slide
+from voxtile_pathology.convert.current_slide import close_slide
 from voxtile_pathology.convert.plan import Inputs
 from voxtile_pathology.convert.settings import MPP_TOLERANCE, Codec, Icc, Sampling, WsiSettings
 from voxtile_pathology.convert.task import WsiTask

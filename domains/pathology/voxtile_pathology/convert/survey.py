@@ -13,8 +13,8 @@ from voxtile.engine.worker import Report
 from voxtile.errors import InputError, VoxtileError
 from voxtile_pathology.annotations.annotation import Annotation
 from voxtile_pathology.annotations.model import outside, read_annotation_file
-from voxtile_pathology.convert.content import slide_content
-from voxtile_pathology.convert.places import (
+from voxtile_pathology.convert.content_id import slide_content
+from voxtile_pathology.convert.patch_positions import (
     Corners,
     annotated_corners,
     boxes,

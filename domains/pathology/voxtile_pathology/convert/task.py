@@ -11,7 +11,7 @@ from voxtile.engine.task import Item, Outcome, Status
 from voxtile.errors import VoxtileError
 from voxtile_datasets.intake.deidentify import without_path
 from voxtile_datasets.intake.planner import PlannedTask, Planner
-from voxtile_pathology.convert.desk import slide_at
+from voxtile_pathology.convert.current_slide import slide_at
 from voxtile_pathology.convert.overview import make_overview
 from voxtile_pathology.convert.patches import make_patches
 from voxtile_pathology.convert.plan import Inputs, plan_items

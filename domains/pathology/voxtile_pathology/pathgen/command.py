@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.options import RunOptions
 from voxtile.errors import ConfigError, InputError
-from voxtile_datasets.captions.modelled import ModelOptions, caption_with_model
+from voxtile_datasets.captions.by_language_model import ModelOptions, caption_with_model
 from voxtile_datasets.captions.providers.http.address import is_remote
 from voxtile_pathology.pathgen.choose import REPRESENTATIVE
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from voxtile_pathology.slides.protocol import Slide
 from voxtile_pathology.tissue.mask import Mask, TissueDetector
-from voxtile_pathology.tissue.pens import pen_masks
+from voxtile_pathology.tissue.pen_marks import pen_masks
 from voxtile_pathology.tissue.quality import fold_mask
 from voxtile_pathology.tissue.thumbnail import Thumbnail, read_thumbnail
 

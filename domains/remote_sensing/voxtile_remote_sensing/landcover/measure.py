@@ -13,7 +13,7 @@ import rasterio
 from rasterio.windows import Window
 
 from voxtile.errors import InputError
-from voxtile_remote_sensing.osm.frame import TileFrame, transformer
+from voxtile_remote_sensing.osm.tile_geometry import TileFrame, transformer
 
 _FEWEST, _MOST = 64, 1024  # points along a side of the tile
 _MOST_CELLS = 64 << 20  # of the raster, held in memory at once

@@ -27,9 +27,9 @@ from voxtile_remote_sensing.metadata.words import (
     sun_word,
 )
 from voxtile_remote_sensing.osm.english import compass_point
-from voxtile_remote_sensing.osm.frame import TileFrame, tile_frame, transformer
 from voxtile_remote_sensing.osm.source import file_sha256
 from voxtile_remote_sensing.osm.task import COLUMNS
+from voxtile_remote_sensing.osm.tile_geometry import TileFrame, tile_frame, transformer
 from voxtile_remote_sensing.osm.wordings import AERIAL_GSD_M
 
 RULE, GENERATOR = "metadata@1", "metadata-captions@1"

@@ -13,9 +13,9 @@ from typing import TypeVar
 
 from voxtile.corpus.records import Row
 from voxtile_remote_sensing.osm.facts import MapFact
-from voxtile_remote_sensing.osm.scene import Scene
 from voxtile_remote_sensing.osm.sentences import Claim, Sentence, Writer, digest
-from voxtile_remote_sensing.osm.table import TagTable
+from voxtile_remote_sensing.osm.tag_table import TagTable
+from voxtile_remote_sensing.osm.visible_features import Scene
 from voxtile_remote_sensing.osm.wordings import Wordings
 
 GENERATOR = "osm-captions@1"

@@ -10,7 +10,7 @@ from typing import Any
 
 from voxtile.corpus.records import Row
 from voxtile_remote_sensing.osm.relations import Relation, measure_relations
-from voxtile_remote_sensing.osm.scene import MapObject, Scene
+from voxtile_remote_sensing.osm.visible_features import MapObject, Scene
 
 RULE = "osm@1"  # version of the rules of this package; the tag table has its own
 _LISTED_IDS = 200  # ids that one fact lists; the object facts have them all

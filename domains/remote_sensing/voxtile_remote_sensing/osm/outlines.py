@@ -8,7 +8,7 @@ from rasterio.features import rasterize
 
 from voxtile.corpus.records import Mask, Row
 from voxtile_remote_sensing.osm.regions import BOX_RULE, REFERRING_RULE
-from voxtile_remote_sensing.osm.scene import MapObject, Scene
+from voxtile_remote_sensing.osm.visible_features import MapObject, Scene
 
 _WITH_OUTLINE = (BOX_RULE, REFERRING_RULE)
 

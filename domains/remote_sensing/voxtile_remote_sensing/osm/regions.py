@@ -17,7 +17,7 @@ from voxtile.corpus.records import Row
 from voxtile.grounding.boxes import box_of_rectangle
 from voxtile_remote_sensing.osm.english import POINTS, compass_point, place_word
 from voxtile_remote_sensing.osm.relations import are_related, direction_between, is_inside
-from voxtile_remote_sensing.osm.scene import MapObject, Scene
+from voxtile_remote_sensing.osm.visible_features import MapObject, Scene
 
 BOX_RULE, ROTATED_RULE, REFERRING_RULE = "osm-box@1", "osm-rotated-box@1", "osm-referring@2"
 SIZE_MARGIN = 1.25  # the largest is so many times as large as the second

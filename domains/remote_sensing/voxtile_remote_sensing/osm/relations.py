@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import shapely
 
 from voxtile_remote_sensing.osm.english import compass_point
-from voxtile_remote_sensing.osm.scene import MapObject, Scene
+from voxtile_remote_sensing.osm.visible_features import MapObject, Scene
 
 IN_SHARE = 0.95  # share of an object's area that lies in the other one
 BESIDE_M = 15.0  # gap in metres, or three pixels where that is more

@@ -21,8 +21,8 @@ from voxtile_remote_sensing.osm.english import (
     with_article,
 )
 from voxtile_remote_sensing.osm.facts import MapFact
-from voxtile_remote_sensing.osm.scene import Scene
-from voxtile_remote_sensing.osm.table import TagTable
+from voxtile_remote_sensing.osm.tag_table import TagTable
+from voxtile_remote_sensing.osm.visible_features import Scene
 from voxtile_remote_sensing.osm.wordings import Wordings
 
 # Shares in words: the lowest and highest share that they are said of.

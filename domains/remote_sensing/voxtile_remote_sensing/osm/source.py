@@ -20,7 +20,7 @@ from voxtile.errors import InputError
 from voxtile_remote_sensing.osm.features import Feature, FeatureFile
 from voxtile_remote_sensing.osm.read_pbf import read_pbf
 from voxtile_remote_sensing.osm.read_vector import read_geojson, read_geopackage
-from voxtile_remote_sensing.osm.table import TagTable
+from voxtile_remote_sensing.osm.tag_table import TagTable
 
 _OSM_SUFFIXES = (".osm.pbf", ".pbf", ".osm", ".osm.bz2", ".osm.gz", ".o5m")
 _GEOJSON_SUFFIXES = (".geojson", ".json", ".geojsonl")

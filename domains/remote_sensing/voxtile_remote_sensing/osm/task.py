@@ -16,12 +16,12 @@ from voxtile.engine.task import Item, Outcome
 from voxtile_remote_sensing.osm.captions import GENERATOR, caption_row, write_captions
 from voxtile_remote_sensing.osm.facts import RULE, scene_facts, scope_row
 from voxtile_remote_sensing.osm.features import Feature
-from voxtile_remote_sensing.osm.frame import TileFrame, carry, tile_frame, with_edge_points
 from voxtile_remote_sensing.osm.outlines import outlined_regions
 from voxtile_remote_sensing.osm.regions import region_rows
-from voxtile_remote_sensing.osm.scene import Scene, measure_scene
 from voxtile_remote_sensing.osm.source import FeatureIndex, load_index
-from voxtile_remote_sensing.osm.table import TagTable
+from voxtile_remote_sensing.osm.tag_table import TagTable
+from voxtile_remote_sensing.osm.tile_geometry import TileFrame, carry, tile_frame, with_edge_points
+from voxtile_remote_sensing.osm.visible_features import Scene, measure_scene
 from voxtile_remote_sensing.osm.wordings import Wordings
 
 COLUMNS = ("uid", "modality", "axes", "shape", "crs", "transform", "gsd_m", "ref")

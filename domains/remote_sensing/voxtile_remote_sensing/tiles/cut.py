@@ -15,8 +15,8 @@ from voxtile.corpus.records import Mask, Row, Sample
 from voxtile.engine.task import Outcome, Part
 from voxtile_remote_sensing.scenes.protocol import Grid, Scene
 from voxtile_remote_sensing.splits.blocks import BlockSplits
+from voxtile_remote_sensing.tiles.band_groups import Group
 from voxtile_remote_sensing.tiles.grid import Cell, is_inside
-from voxtile_remote_sensing.tiles.layers import Group
 from voxtile_remote_sensing.tiles.placement import Placement, place_cells
 from voxtile_remote_sensing.tiles.preview import preview_of
 from voxtile_remote_sensing.tiles.quality import CLOUD, NAMES, NODATA, SHADOW, SNOW, Flags, QualityLayers

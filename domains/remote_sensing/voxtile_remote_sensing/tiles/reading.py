@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from rasterio.windows import Window
 
+from voxtile_remote_sensing.tiles.band_groups import Group, fill_value
 from voxtile_remote_sensing.tiles.grid import is_inside, is_within
-from voxtile_remote_sensing.tiles.layers import Group, fill_value
 from voxtile_remote_sensing.tiles.quality import NODATA, Flags, QualityLayers
 
 CHUNK_BYTES = 1 << 25

@@ -23,7 +23,7 @@ from voxtile.corpus.records import Row, Sample
 from voxtile.errors import CorpusError
 from voxtile_remote_sensing.scenes.protocol import Layer, SceneBand, SceneError, SceneOptions
 from voxtile_remote_sensing.scenes.raster import RasterPixels
-from voxtile_remote_sensing.tiles.layers import Group, fill_value
+from voxtile_remote_sensing.tiles.band_groups import Group, fill_value
 
 READER = "raster-window"
 

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.records import Row
 from voxtile_remote_sensing.scenes.protocol import Scene
+from voxtile_remote_sensing.tiles.band_groups import Group, fill_value
 from voxtile_remote_sensing.tiles.grid import METRES_PER_DEGREE, corners_of, is_within, metres_per_unit, transform_of
-from voxtile_remote_sensing.tiles.layers import Group, fill_value
 from voxtile_remote_sensing.tiles.placement import Placement
 from voxtile_remote_sensing.tiles.settings import TileSettings
 

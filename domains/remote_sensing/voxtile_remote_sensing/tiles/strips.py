@@ -9,8 +9,8 @@ from itertools import pairwise
 
 from voxtile_remote_sensing.scenes.open import open_scene
 from voxtile_remote_sensing.scenes.protocol import SceneRef
+from voxtile_remote_sensing.tiles.band_groups import Group, groups_of
 from voxtile_remote_sensing.tiles.grid import Cell, cell_rows, metres_per_unit, window_of
-from voxtile_remote_sensing.tiles.layers import Group, groups_of
 from voxtile_remote_sensing.tiles.settings import TileSettings
 
 STRIP_BYTES = 1 << 29

@@ -17,8 +17,8 @@ from voxtile_remote_sensing.scenes.open import PRODUCT_FOLDERS, find_scenes, ope
 from voxtile_remote_sensing.scenes.protocol import Scene, SceneError, SceneOptions, SceneRef
 from voxtile_remote_sensing.scenes.sidecar import sidecar_digest
 from voxtile_remote_sensing.splits.blocks import BlockGrid, BlockSplits
+from voxtile_remote_sensing.tiles.band_groups import groups_of
 from voxtile_remote_sensing.tiles.cut import cut
-from voxtile_remote_sensing.tiles.layers import groups_of
 from voxtile_remote_sensing.tiles.settings import TileSettings
 from voxtile_remote_sensing.tiles.strips import Survey, rows_of, survey
 

@@ -24,7 +24,7 @@ from voxtile.evaluation.kinds.retrieval.examples import length_of
 from voxtile.evaluation.options import Options
 from voxtile.evaluation.result import Result
 from voxtile.grounding.boxes import Box, best_part, overlap, rotated_box, upright_box
-from voxtile.grounding.windows import ground_sample
+from voxtile.grounding.sliding_windows import ground_sample
 from voxtile.models.protocol import EvaluationModel, GroundingModel
 
 Map = npt.NDArray[np.float32]

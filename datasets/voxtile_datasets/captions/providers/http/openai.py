@@ -12,8 +12,8 @@ from voxtile.bounded_text import load_json
 from voxtile.errors import ConfigError
 from voxtile_datasets.captions.providers.http.address import checked_base_url
 from voxtile_datasets.captions.providers.http.chat_api import Dialect, read_answer
+from voxtile_datasets.captions.providers.http.concurrency import Gate
 from voxtile_datasets.captions.providers.http.connection import Answered, Connection
-from voxtile_datasets.captions.providers.http.gate import Gate
 from voxtile_datasets.captions.providers.http.refusals import Place, TryError, UnknownModelError, message_of
 from voxtile_datasets.captions.providers.provider import ProviderError, ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request

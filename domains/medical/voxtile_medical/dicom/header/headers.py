@@ -25,7 +25,7 @@ from pydicom.uid import (
 
 from voxtile_medical.dicom.header.deflated import check_inflated_size
 from voxtile_medical.dicom.header.element_values import Values, interpret
-from voxtile_medical.dicom.header.quiet import quiet_pydicom
+from voxtile_medical.dicom.header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.dicom.header.skim import LONG_PREFIX_BYTES, MAX_ELEMENT_BYTES, PREFIX_BYTES, Skimmed, Unusual
 from voxtile_medical.dicom.header.tags import PIXEL_DATA, TAGS
 from voxtile_medical.verdicts import Verdict

@@ -15,7 +15,7 @@ from pydicom.tag import BaseTag, Tag
 
 from voxtile_medical.dicom.header.element_values import Value, Values
 from voxtile_medical.dicom.header.headers import FileHeader
-from voxtile_medical.dicom.header.quiet import quiet_pydicom
+from voxtile_medical.dicom.header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.dicom.header.tags import PIXEL_DATA
 from voxtile_medical.dicom.planes.frames import Frame, stated, times_of
 from voxtile_medical.verdicts import Verdict

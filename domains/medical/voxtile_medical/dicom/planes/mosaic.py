@@ -15,7 +15,7 @@ import numpy as np
 import pydicom
 
 from voxtile_medical.dicom.header.headers import FileHeader
-from voxtile_medical.dicom.header.quiet import quiet_pydicom
+from voxtile_medical.dicom.header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.dicom.planes.frames import Frame, classic_frame
 from voxtile_medical.dicom.planes.pixels import PixelLayout
 from voxtile_medical.verdicts import Verdict

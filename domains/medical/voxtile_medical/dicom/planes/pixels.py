@@ -22,7 +22,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, 
 
 from voxtile_medical.dicom.header.deflated import check_inflated_size
 from voxtile_medical.dicom.header.headers import FileHeader
-from voxtile_medical.dicom.header.quiet import quiet_pydicom
+from voxtile_medical.dicom.header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.dicom.header.tags import PIXELS
 from voxtile_medical.verdicts import Verdict
 

@@ -14,11 +14,11 @@ from voxtile_datasets.recipes.entries import Entry
 from voxtile_remote_sensing.bands.registry import load_sensor
 from voxtile_remote_sensing.osm.facts import scene_facts
 from voxtile_remote_sensing.osm.features import Feature
-from voxtile_remote_sensing.osm.frame import tile_frame
 from voxtile_remote_sensing.osm.read_vector import read_geojson
 from voxtile_remote_sensing.osm.regions import region_rows
-from voxtile_remote_sensing.osm.scene import measure_scene
-from voxtile_remote_sensing.osm.table import TagTable, load_table
+from voxtile_remote_sensing.osm.tag_table import TagTable, load_table
+from voxtile_remote_sensing.osm.tile_geometry import tile_frame
+from voxtile_remote_sensing.osm.visible_features import measure_scene
 from voxtile_remote_sensing.recipes.dataset import Pixels
 from voxtile_remote_sensing.recipes.layouts.pixels import band_row, colour_preview, read_raster
 

@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 
 from voxtile.corpus.parts import part_paths, read_parts, table_schema
 from voxtile.corpus.records import Row
-from voxtile.engine.claims import KnownUids, write_sorted
 from voxtile.engine.plan import DoneJob, Job
+from voxtile.engine.uid_owners import KnownUids, write_sorted
 
 ADDED = "added"
 ADDED_IN_PART = "added-in-part"

@@ -13,8 +13,8 @@ from shapely.geometry import Point, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from voxtile_remote_sensing.osm.features import Feature
-from voxtile_remote_sensing.osm.frame import TileFrame, carry
-from voxtile_remote_sensing.osm.table import Rule, TagTable
+from voxtile_remote_sensing.osm.tag_table import Rule, TagTable
+from voxtile_remote_sensing.osm.tile_geometry import TileFrame, carry
 
 _LANE_M = 3.5  # usual width of a traffic lane
 _NUMBER = re.compile(r"\d+(\.\d+)?")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from voxtile_datasets.captions.providers.http.line import Line
+from voxtile_datasets.captions.providers.http.waiting_line import Line
 
 _NEAR = 0.95  # of the limit at which the endpoint last refused
 

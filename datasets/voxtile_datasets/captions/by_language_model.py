@@ -21,9 +21,9 @@ from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import run_task
 from voxtile.errors import ConfigError
 from voxtile_datasets.captions.context.contexts import Contexts
+from voxtile_datasets.captions.context.model_input import words_of
 from voxtile_datasets.captions.context.prompts import PromptBook, installed_prompts
 from voxtile_datasets.captions.context.selection import check_licences, chosen_samples
-from voxtile_datasets.captions.context.telling import words_of
 from voxtile_datasets.captions.language import is_other_language
 from voxtile_datasets.captions.providers.budget import Budget
 from voxtile_datasets.captions.providers.cache import cache_of

@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from voxtile_datasets.captions.context.telling import words_of
+from voxtile_datasets.captions.context.model_input import words_of
 from voxtile_datasets.captions.providers.provider import ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request
-from voxtile_datasets.captions.strategies.form import MalformedReplyError, form_fault
+from voxtile_datasets.captions.strategies.reply_form import MalformedReplyError, form_fault
 from voxtile_datasets.captions.strategies.strategy import Ask
 from voxtile_datasets.captions.strategies.structured import Candidate, Form
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from voxtile_datasets.captions.providers.provider import ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request
-from voxtile_datasets.captions.strategies.form import MalformedReplyError, clean, form_fault
+from voxtile_datasets.captions.strategies.reply_form import MalformedReplyError, clean, form_fault
 from voxtile_datasets.captions.strategies.strategy import VERDICTS, Ask
 
 if TYPE_CHECKING:

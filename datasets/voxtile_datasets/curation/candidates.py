@@ -21,10 +21,10 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import OVERVIEW
 from voxtile.corpus.view.key import INPUT_TABLES
 from voxtile.corpus.view.tables import assign_splits, connect, judge_captions
-from voxtile.data.order import UInt64s
+from voxtile.data.epoch_order import UInt64s
 from voxtile.errors import ConfigError, CorpusError
-from voxtile_datasets.curation.links import Int64s, Mask
-from voxtile_datasets.curation.strings import string_keys
+from voxtile_datasets.curation.similarity_links import Int64s, Mask
+from voxtile_datasets.curation.string_hashes import string_keys
 
 TABLES = (*INPUT_TABLES, "scores")
 _BATCH = 1 << 16

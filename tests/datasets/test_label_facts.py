@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.errors import ConfigError, InputError
 from voxtile_datasets.captions.labels import facts_from_labels
 from voxtile_datasets.converters.image import convert_image

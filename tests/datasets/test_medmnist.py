@@ -5,8 +5,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.errors import ConfigError, InputError
 from voxtile_datasets.recipes.medmnist import build_medmnist
 from voxtile_datasets.recipes.medmnist_sets import SETS

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from voxtile.corpus import integrity
-from voxtile.corpus.blosc2_frame import inspect_frame
-from voxtile.corpus.codecs import compress, decode_array, encode_array
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import EncodedArray, Mask, Sample
+from voxtile.corpus.shards.blosc2_frame import inspect_frame
+from voxtile.corpus.shards.codecs import compress, decode_array, encode_array
 from voxtile.corpus.view.view import compile_view
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.data.datamodule import CorpusDataModule

@@ -7,8 +7,8 @@ import pytest
 from sklearn.metrics import roc_curve
 from tests.benchmark_script import benchmark_script
 
-from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.shards.codecs import decode_picture
 
 ITEMS = 128
 

@@ -9,8 +9,8 @@ import shapely
 from scipy import ndimage
 
 from voxtile.cli.main import main
-from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.errors import ConfigError, InputError, RunFailedError
 from voxtile.stages.verify.corpus import verify
 from voxtile_pathology.convert.convert import convert_wsi

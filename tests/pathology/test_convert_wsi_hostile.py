@@ -11,8 +11,8 @@ import openslide
 import pytest
 import tifffile
 
-from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.errors import RunFailedError
 from voxtile.stages.verify.corpus import verify
 from voxtile_pathology.convert.content_id import PROBE_BYTES, PROBES, slide_content

@@ -5,8 +5,8 @@ import openslide
 import pytest
 
 from voxtile.cli.main import main
-from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.shards.codecs import decode_picture
 from voxtile_pathology.coordinates.files import write_coordinates
 from voxtile_pathology.coordinates.layout import clam_attributes, trident_attributes
 

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from voxtile.cli.main import main
-from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.domain import discover
 from voxtile.errors import InputError
 from voxtile.evaluation.tasks.file import load_task

@@ -10,8 +10,8 @@ import tifffile
 from scipy import ndimage
 
 from voxtile.cli.main import main
-from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.errors import InputError
 from voxtile.evaluation.inputs.labels import LabelSource
 from voxtile.evaluation.inputs.units import select_units

@@ -9,8 +9,8 @@ import pydicom
 import pytest
 from PIL import Image, ImageCms
 
-from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.errors import ConfigError, RunFailedError
 from voxtile_pathology.convert.convert import convert_wsi
 from voxtile_pathology.slides import SlideError, open_slide

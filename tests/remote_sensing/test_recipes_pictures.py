@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from voxtile.cli.main import main
-from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.errors import ConfigError, InputError, RunFailedError
 from voxtile_remote_sensing.domain import domain
 from voxtile_remote_sensing.recipes.layouts import classes

@@ -7,8 +7,8 @@ import pytest
 import rasterio
 from PIL import Image
 
-from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.errors import ConfigError, InputError, RunFailedError
 from voxtile_remote_sensing.domain import domain
 from voxtile_remote_sensing.recipes.layouts.torchgeo_samples import grey_values, stored_values

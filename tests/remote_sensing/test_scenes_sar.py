@@ -8,8 +8,8 @@ from rasterio.control import GroundControlPoint
 from rasterio.windows import Window
 
 from voxtile.cli.main import main
-from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.data.presets.tile import TilePreset
 from voxtile.errors import PresetError, RunFailedError
 from voxtile_remote_sensing.scenes.open import find_scenes, open_scene

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import ROOT_COLUMN, Corpus
 from voxtile.corpus.schema import OVERVIEW
+from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.corpus.source import StoredSample
 from voxtile.corpus.view.tables import judge_captions
 from voxtile.formats.geometry import channel_scaling

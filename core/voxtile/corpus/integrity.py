@@ -1,7 +1,7 @@
 """Whether stored bytes are those that were written, asked by whoever reads them.
 
-Arrays carry checksums of their own (`voxtile.corpus.checksums`). Pictures, arrays of schema 1 and referenced files have
-the sha-256 of their row; each is compared with it the first time that a process reads it.
+Arrays carry checksums of their own (`voxtile.corpus.shards.checksums`). Pictures, arrays of schema 1 and referenced
+files have the sha-256 of their row; each is compared with it the first time that a process reads it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from voxtile.corpus.mapped_shards import map_payload
+from voxtile.corpus.shards.memory_maps import map_payload
 from voxtile.errors import CorpusError
 
 HASH_DIGITS = 16  # of a sha-256 that are kept for training: 64 bits

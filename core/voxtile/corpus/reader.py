@@ -15,12 +15,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from voxtile.corpus.blosc2_frame import full_selection
-from voxtile.corpus.codecs import StoredArray, open_array
 from voxtile.corpus.header import check_corpus
 from voxtile.corpus.parts import check_part, part_dataset, part_paths, read_parts, sql_schema, table_schema
 from voxtile.corpus.records import Hashes, check_parts, recorded_files
 from voxtile.corpus.schema import TABLES
+from voxtile.corpus.shards.blosc2_frame import full_selection
+from voxtile.corpus.shards.codecs import StoredArray, open_array
 from voxtile.corpus.source import StoredSample
 from voxtile.errors import CorpusError
 

@@ -23,7 +23,7 @@ class EncodedArray:
     """An array that is compressed already, so that a task with thousands of tiles need not hold their pixels.
 
     Attributes:
-        data: the frame, as `voxtile.corpus.codecs.compress` makes it.
+        data: the frame, as `voxtile.corpus.shards.codecs.compress` makes it.
         shape: of the array.
         dtype: name of its type.
     """

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from voxtile.corpus.codecs import StoredArray, array_in, decode_picture
 from voxtile.corpus.integrity import check_hash, map_member
-from voxtile.corpus.mapped_shards import map_payload
 from voxtile.corpus.references import parse_reference, read_reference, reference_path
+from voxtile.corpus.shards.codecs import StoredArray, array_in, decode_picture
+from voxtile.corpus.shards.memory_maps import map_payload
 from voxtile.errors import CorpusError
 
 ARRAY_CODEC = "b2nd"

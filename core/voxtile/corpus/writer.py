@@ -20,13 +20,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import simplejpeg
 
-from voxtile.corpus.codecs import dtype_name, encode_array, picture_codec, picture_shape
 from voxtile.corpus.geoparquet import GEO_KEY, geo_metadata
 from voxtile.corpus.header import new_corpus
 from voxtile.corpus.records import EncodedArray, Mask, Row, Sample
 from voxtile.corpus.schema import SCHEMA_VERSION, TABLES, VERSION_KEY
+from voxtile.corpus.shards.codecs import dtype_name, encode_array, picture_codec, picture_shape
+from voxtile.corpus.shards.tar import DeterministicTar
 from voxtile.corpus.storage import StorageError, publish_all, storage_errors, temporary_path
-from voxtile.corpus.tar import DeterministicTar
 from voxtile.errors import CorpusError
 
 __all__ = ["JobWriter", "StorageError", "append_rows", "new_corpus", "write_part"]

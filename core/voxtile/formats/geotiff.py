@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from voxtile.corpus.codecs import decode_picture
+from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.corpus.source import StoredSample
 from voxtile.corpus.storage import write_atomically
 from voxtile.errors import CorpusError

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from voxtile.bounded_text import load_json
 from voxtile.corpus.drafts import TEMPORARY_SUFFIX
+from voxtile.corpus.shards.tar import DeterministicTar
 from voxtile.corpus.storage import publish_all, write_atomically
-from voxtile.corpus.tar import DeterministicTar
 from voxtile.engine.commit import sha256_of
 from voxtile.errors import ConfigError
 from voxtile_datasets.webdataset_export.records import Record

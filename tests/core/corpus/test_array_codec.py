@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from voxtile.corpus.codecs import compress, decode_array, encode_array, open_array
+from voxtile.corpus.shards.codecs import compress, decode_array, encode_array, open_array
 from voxtile.errors import CorpusError
 
 DTYPES = ["?", "i1", "u1", "<i2", ">i2", "<u2", "<i4", ">u4", "<i8", "<u8", "<f2", "<f4", ">f8", "<c8", "<c16"]
@@ -98,7 +98,8 @@ def test_any_crop_equals_numpy(data):
 
 def test_another_process_and_many_threads_give_the_same_bytes():
     code = (
-        "import blosc2, hashlib, numpy as np; from voxtile.corpus.codecs import encode_array; blosc2.set_nthreads({});"
+        "import blosc2, hashlib, numpy as np; from voxtile.corpus.shards.codecs import encode_array;"
+        "blosc2.set_nthreads({});"
         "a = (np.random.default_rng(1).normal(0, 400, (70, 130, 90))).astype('i2');"
         "print(hashlib.sha256(encode_array(a)).hexdigest())"
     )

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from voxtile.corpus.codecs import encode_array
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Sample
 from voxtile.corpus.schema import LEDGER, SAMPLES, SPLITS
+from voxtile.corpus.shards.codecs import encode_array
 from voxtile.corpus.writer import JobWriter, append_rows, new_corpus
 from voxtile.errors import CorpusError
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from voxtile.corpus.codecs import picture_shape
-from voxtile.corpus.tar import DeterministicTar
+from voxtile.corpus.shards.codecs import picture_shape
+from voxtile.corpus.shards.tar import DeterministicTar
 
 NAMES = st.text(
     st.characters(min_codepoint=33, max_codepoint=0x17F, exclude_characters="/\\"), min_size=1, max_size=130

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from voxtile.corpus.codecs import MAX_PICTURE_PIXELS, decode_picture
+from voxtile.corpus.shards.codecs import MAX_PICTURE_PIXELS, decode_picture
 from voxtile.errors import CorpusError
 
 Interpolation = Literal["bicubic", "bilinear"]

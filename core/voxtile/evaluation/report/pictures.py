@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from voxtile.corpus.codecs import decode_picture
+from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.data.images import CorpusImages
 
 _EDGE = 480  # pixels, the longest edge of a picture

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from voxtile.corpus.codecs import decode_picture
+from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.corpus.storage import write_atomically
 from voxtile.data.presets.base import rescale_of
 from voxtile.formats.display import windows_of

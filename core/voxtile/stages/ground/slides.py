@@ -20,9 +20,9 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import OVERVIEW
+from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.corpus.storage import write_atomically
 from voxtile.data.presets.base import Preset
 from voxtile.errors import InputError

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from voxtile.corpus.codecs import MAX_PICTURE_PIXELS, decode_picture
 from voxtile.corpus.records import Row
+from voxtile.corpus.shards.codecs import MAX_PICTURE_PIXELS, decode_picture
 from voxtile.errors import InputError, VoxtileError
 from voxtile.stages.ingest.png import decode_deep_png
 

@@ -14,9 +14,9 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import OVERVIEW
+from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.errors import VoxtileError
 
 SHOWN = 6

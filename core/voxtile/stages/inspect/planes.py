@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from voxtile.corpus.codecs import decode_picture
+from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.corpus.source import StoredSample
 from voxtile.errors import CorpusError
 from voxtile.formats.display import Window, windows_of

@@ -10,9 +10,9 @@ from typing import Any
 
 from PIL import Image
 
-from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import ROLE
+from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.errors import VoxtileError
 
 THUMBNAIL_PX = 256

@@ -170,7 +170,7 @@ def _moved(region: Row, derived: Derived) -> Row | None:
 
 
 def _preview(source: StoredSample) -> npt.NDArray[np.uint8] | None:
-    from voxtile.corpus.codecs import decode_picture
+    from voxtile.corpus.shards.codecs import decode_picture
 
     encoded = source.preview()
     return decode_picture(encoded) if encoded else None

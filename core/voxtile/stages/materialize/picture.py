@@ -11,7 +11,7 @@ import simplejpeg
 import torch
 from PIL import Image
 
-from voxtile.corpus.codecs import decode_picture, picture_codec
+from voxtile.corpus.shards.codecs import decode_picture, picture_codec
 from voxtile.corpus.source import ARRAY_CODEC, StoredSample
 from voxtile.data.presets.image import ImagePreset
 from voxtile.data.presets.picture import longest_size, resize_as_pillow, shortest_size

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from voxtile.corpus.blosc2_frame import full_selection, inspect_frame
-from voxtile.corpus.codecs import picture_codec
-from voxtile.corpus.mapped_shards import map_payload
+from voxtile.corpus.shards.blosc2_frame import full_selection, inspect_frame
+from voxtile.corpus.shards.codecs import picture_codec
+from voxtile.corpus.shards.memory_maps import map_payload
 from voxtile.corpus.writer import MASK_SUFFIX, MASK_TYPES
 from voxtile.errors import CorpusError
 from voxtile.stages.verify.files import Problem

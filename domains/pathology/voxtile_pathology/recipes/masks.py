@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from voxtile.corpus.codecs import MAX_PICTURE_PIXELS
+from voxtile.corpus.shards.codecs import MAX_PICTURE_PIXELS
 from voxtile.errors import InputError
 from voxtile_pathology.recipes.collection import Collection
 

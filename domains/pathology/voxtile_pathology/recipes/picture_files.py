@@ -12,9 +12,9 @@ from typing import Any
 
 from PIL import Image
 
-from voxtile.corpus.codecs import MAX_PICTURE_PIXELS
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.records import Mask
+from voxtile.corpus.shards.codecs import MAX_PICTURE_PIXELS
 from voxtile.engine.task import Item, Part
 from voxtile.errors import InputError
 from voxtile.stages.ingest.picture import PictureError, read_picture

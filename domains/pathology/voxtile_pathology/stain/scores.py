@@ -9,11 +9,11 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.parts import read_parts, table_schema
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row
 from voxtile.corpus.schema import OVERVIEW
+from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.corpus.source import StoredSample
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.task import Item, Outcome

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from voxtile.corpus.codecs import compress
 from voxtile.corpus.records import Mask, Row, Sample
+from voxtile.corpus.shards.codecs import compress
 from voxtile.engine.task import Outcome, Part
 from voxtile_remote_sensing.scenes.protocol import Grid, Scene
 from voxtile_remote_sensing.splits.blocks import BlockSplits

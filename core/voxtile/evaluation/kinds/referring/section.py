@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from voxtile.corpus.codecs import decode_picture
+from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.data.presets.tile import band_names
 from voxtile.evaluation.figures.rows import Row, ScoreKind
 from voxtile.evaluation.kinds.grounding.run import BLIND

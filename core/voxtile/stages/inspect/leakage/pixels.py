@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.progress import track
 from scipy.fft import dctn
 
-from voxtile.corpus.codecs import decode_picture
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.errors import VoxtileError
 
 SIDE = 32

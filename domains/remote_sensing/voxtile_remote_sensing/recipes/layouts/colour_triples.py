@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from voxtile.corpus.codecs import decode_picture
+from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.errors import InputError
 from voxtile_datasets.recipes.download import some_of, tell, tell_missing
 from voxtile_datasets.recipes.entries import Entry

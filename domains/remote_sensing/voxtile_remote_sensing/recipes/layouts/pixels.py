@@ -13,8 +13,8 @@ import numpy.typing as npt
 from PIL import Image
 from rasterio.errors import RasterioError
 
-from voxtile.corpus.codecs import MAX_PICTURE_PIXELS
 from voxtile.corpus.records import Row
+from voxtile.corpus.shards.codecs import MAX_PICTURE_PIXELS
 from voxtile.errors import InputError
 from voxtile.stages.ingest.picture import PictureError, read_picture, scale_to_8_bit
 from voxtile_remote_sensing.bands.registry import Band

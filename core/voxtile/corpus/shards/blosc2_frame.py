@@ -24,7 +24,7 @@ import blosc2
 import numpy as np
 import numpy.typing as npt
 
-from voxtile.corpus.checksums import LAYER, check_around, check_chunk, layer_bytes, layer_head
+from voxtile.corpus.shards.checksums import LAYER, check_around, check_chunk, layer_bytes, layer_head
 from voxtile.errors import CorpusError
 
 MAX_DIMENSIONS = 8  # B2ND_MAX_DIM of c-blosc2

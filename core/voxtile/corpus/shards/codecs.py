@@ -2,7 +2,7 @@
 
 Arrays are contiguous Blosc2 n-d frames (zstd after bit-shuffling). Compression runs on one thread with fixed chunk and
 block shapes: with more threads, or shapes chosen from the machine's cache sizes, the bytes would differ between runs or
-machines. Each frame carries checksums (`voxtile.corpus.checksums`), which reading compares.
+machines. Each frame carries checksums (`voxtile.corpus.shards.checksums`), which reading compares.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import Image
 
-from voxtile.corpus.blosc2_frame import MAX_ARRAY_BYTES, MAX_DIMENSIONS, Frame, full_selection, inspect_frame
-from voxtile.corpus.checksums import empty_layer, seal
-from voxtile.corpus.mapped_shards import map_payload
 from voxtile.corpus.records import EncodedArray
+from voxtile.corpus.shards.blosc2_frame import MAX_ARRAY_BYTES, MAX_DIMENSIONS, Frame, full_selection, inspect_frame
+from voxtile.corpus.shards.checksums import empty_layer, seal
+from voxtile.corpus.shards.memory_maps import map_payload
 from voxtile.errors import CorpusError
 
 MAX_PICTURE_PIXELS = 1 << 27  # 400 MB of RGB

@@ -11,8 +11,11 @@ import pytest
 HERE = Path(__file__).parent
 DOMAINS = ("medical", "pathology", "remote_sensing")
 # Kernels of other processors add in another order, and so do other releases of torch: float32 has 24 bits, and a
-# thousand additions in another order change the last few. On the machine of `written_by.txt` nothing may change.
+# thousand additions in another order change the last few. Stored embeddings are float16, of 11 bits; Adam divides a
+# gradient by its own size, so that what is all but zero moves a weight by up to the learning rate. On a machine as
+# `written_by.txt` names it nothing may change.
 ELSEWHERE = 1e-6
+COARSE_ELSEWHERE = {"embed": 1e-3, "next steps by the config": 1e-3, "next steps by the saved config": 1e-3}
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +35,8 @@ def measured():
 def test_old_files_give_their_figures_to_the_last_digit(measured, domain, what):
     recorded = json.loads((HERE / domain / "figures.json").read_text(encoding="utf-8"))
     assert set(recorded) == set(measured[domain])
-    assert list(differences(recorded[what], measured[domain][what], 0 if same_machine() else ELSEWHERE)) == []
+    tolerance = 0 if same_machine() else COARSE_ELSEWHERE.get(what, ELSEWHERE)
+    assert list(differences(recorded[what], measured[domain][what], tolerance)) == []
 
 
 def differences(was, now, tolerance, where=""):

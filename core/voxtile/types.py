@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from voxtile.distributed import Share
 
@@ -271,6 +272,56 @@ class Features:
     share: Share | None = None
     rows: dict[Any, Tensor] = field(default_factory=dict)
     each: ItemScales | None = None
+
+    @classmethod
+    def of_pairs(
+        cls,
+        image: Tensor,
+        text: Tensor,
+        scale: float = 10.0,
+        bias: float | None = None,
+        *,
+        image_encoded: Encoded | None = None,
+        text_encoded: Encoded | None = None,
+        **known: Any,  # noqa: ANN401 - fields of Batch
+    ) -> Features:
+        """Embeddings as an objective reads them, where a training loop of one's own has made them.
+
+        Text j is of item j, and every item is a study and a subject of its own, unless `known` says otherwise.
+
+        Args:
+            image: [B, D], normalised here.
+            text: [T, D], likewise.
+            scale: multiplier of the cosine similarity.
+            bias: added to it, for sigmoid objectives.
+            image_encoded: what the image tower gave, for objectives that read more; the embeddings where left out.
+            text_encoded: what the text tower gave, likewise.
+            known: fields of `Batch`: `text_item` where items have several texts or none, `facts` with `fact_names`,
+                `images`, `tokens`, ….
+
+        Raises:
+            ValueError: T is not B, and no `text_item` says whose the texts are.
+        """
+        items, texts = len(image), len(text)
+        if items != texts and "text_item" not in known:
+            raise ValueError(f"{items} items and {texts} texts do not pair off; give text_item, the item of each text")
+        own = torch.arange(items, device=image.device)
+        fields_of_batch: dict[str, Any] = {
+            "images": image.new_empty(0), "image_item": own, "texts": [f"text {n}" for n in range(texts)],
+            "text_item": own, "study": own, "subject": own, "text_hash": torch.arange(texts, device=image.device),
+            "facts": torch.empty(items, 0, dtype=torch.int8, device=image.device), "fact_names": (),
+            "uids": [f"{n:032x}" for n in range(items)], "draws": own, **known,
+        }  # fmt: skip
+        image, text = normalize(image, dim=1), normalize(text, dim=1)
+        return cls(
+            image,
+            text,
+            image.new_tensor(scale),
+            None if bias is None else image.new_tensor(bias),
+            image_encoded or Encoded(image),
+            text_encoded or Encoded(text),
+            Batch(**fields_of_batch),
+        )
 
 
 def _at(rows: Any, places: Tensor | slice) -> Any:  # noqa: ANN401 - a tensor, a list, or None where it is not known

@@ -37,6 +37,18 @@ class Objective(nn.Module):
         contrasts_facts: True where the term tells items that have a fact from items that have it not.
         contrasts_phrases: True where the term tells phrases of regions from each other.
         positives, ignore: relations of pairs that the term reads, where it has such settings.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.objectives import Objective
+        >>> from voxtile.types import Features
+        >>> class Cosine(Objective):
+        ...     def forward(self, features):
+        ...         return 1 - (features.image * features.text).sum(1).mean()
+        >>> Cosine()(Features.of_pairs(torch.eye(4), torch.eye(4))).item()  # every text is its image's
+        0.0
+        >>> Cosine()(Features.of_pairs(torch.eye(4), torch.eye(4).flip(0))).item()  # none is
+        1.0
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()

@@ -64,6 +64,15 @@ def contrastive(
 
     Raises:
         ConfigError: shapes that do not fit, a kind that does not exist, sigmoid without a bias, or masks over ranks.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.objectives.functional import contrastive
+        >>> alike = torch.ones(4, 8) / 8**0.5  # four images and texts that look the same
+        >>> round(contrastive(alike, alike, scale=14.0).item(), 4)  # log 4: a guess among four
+        1.3863
+        >>> round(contrastive(alike, alike, scale=10.0, bias=-10.0).item(), 4)  # sigmoid of 0: 4 · log 2 an image
+        2.7726
     """
     chosen = _checked_kind(kind, bias)
     _check_shapes(image, text, owner, groups, positives, ignore, tile)

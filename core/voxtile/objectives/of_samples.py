@@ -28,6 +28,16 @@ class OfSamples(Objective):
 
     Raises:
         ConfigError: the objective reads local features, or the batches have no texts of samples.
+
+    Examples:
+        >>> import torch
+        >>> from dataclasses import replace
+        >>> from voxtile.objectives import Contrastive, OfSamples
+        >>> from voxtile.types import Features
+        >>> slides, patches = (Features.of_pairs(torch.ones(n, 8), torch.ones(n, 8)) for n in (2, 4))
+        >>> features = replace(slides, samples=patches)
+        >>> round(OfSamples(Contrastive())(features).item(), 4)  # log 4: a guess among four patches
+        1.3863
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"samples", "pooled", "facts"})

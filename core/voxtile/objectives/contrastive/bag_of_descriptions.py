@@ -46,6 +46,15 @@ class BagOfDescriptions(Objective):
 
     Raises:
         ConfigError: a pooling that does not exist, or a relation that pooled bags do not have.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.objectives import BagOfDescriptions
+        >>> from voxtile.types import Features
+        >>> owner = torch.tensor([0, 0, 1, 1])  # two texts an item
+        >>> alike = Features.of_pairs(torch.ones(2, 8), torch.ones(4, 8), text_item=owner)
+        >>> round(BagOfDescriptions()(alike).item(), 4)  # log 3: two of six pairs are right
+        1.0986
     """
 
     couples_items: ClassVar[bool] = True

@@ -40,6 +40,17 @@ class Contrastive(Objective):
         tile: rows and columns of a tile of logits; changes memory and speed, never the result.
 
     Items of several sources that have scales of their own (`voxtile.models.source_scales`) may meet in a batch.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.objectives import Contrastive
+        >>> from voxtile.types import Features
+        >>> alike = Features.of_pairs(torch.ones(4, 8), torch.ones(4, 8))  # all images and texts look the same
+        >>> round(Contrastive()(alike).item(), 4)  # log 4: a guess among four
+        1.3863
+        >>> apart = Features.of_pairs(torch.eye(4), torch.eye(4), scale=100)
+        >>> round(Contrastive()(apart).item(), 4)  # each text is its own image's
+        0.0
     """
 
     couples_items: ClassVar[bool] = True

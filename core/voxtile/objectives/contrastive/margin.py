@@ -37,6 +37,16 @@ class Margin(Objective):
 
     Raises:
         ConfigError: a margin that is not between 0 and 2.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.objectives import Margin
+        >>> from voxtile.types import Features
+        >>> alike = Features.of_pairs(torch.ones(4, 8), torch.ones(4, 8))  # all images and texts look the same
+        >>> round(Margin(margin=0.2)(alike).item(), 4)  # the whole margin, in both directions
+        0.4
+        >>> Margin(margin=0.2)(Features.of_pairs(torch.eye(4), torch.eye(4))).item()
+        0.0
     """
 
     couples_items: ClassVar[bool] = True

@@ -24,6 +24,18 @@ class FactHead(Objective):
     Args:
         positive_weight: factor on present facts: one number for all, or a mapping from concept to number; concepts that
             a mapping leaves out count 1.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.objectives import FactHead
+        >>> from voxtile.types import Features
+        >>> head = FactHead()
+        >>> head.setup(image_width=8, text_width=8, embed_dim=8, fact_names=("nodule", "effusion"))
+        >>> _ = [torch.nn.init.zeros_(weight) for weight in head.parameters()]
+        >>> facts = torch.tensor([[1, 0], [0, -1]], dtype=torch.int8)  # -1: not known, and left out
+        >>> features = Features.of_pairs(torch.ones(2, 8), torch.ones(2, 8), facts=facts)
+        >>> round(head(features).item(), 4)  # log 2: it knows nothing yet
+        0.6931
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"pooled", "facts"})

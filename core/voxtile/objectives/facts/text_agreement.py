@@ -38,6 +38,18 @@ class TextAgreement(Objective):
 
     Raises:
         ConfigError: the scale is not positive, or there are no facts.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.objectives import TextAgreement
+        >>> from voxtile.types import Features
+        >>> stated = torch.tensor([[1], [0]], dtype=torch.int8)  # "a nodule", "no nodule"
+        >>> opposite = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
+        >>> TextAgreement()(Features.of_pairs(opposite, opposite, text_facts=stated)).item()
+        0.0
+        >>> alike = torch.ones(2, 2)
+        >>> round(TextAgreement()(Features.of_pairs(alike, alike, text_facts=stated)).item(), 4)  # (1 - -1)²
+        4.0
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"facts"})

@@ -24,6 +24,18 @@ class TextFactHead(Objective):
 
     Raises:
         ConfigError: there are no facts.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.objectives import TextFactHead
+        >>> from voxtile.types import Features
+        >>> head = TextFactHead()
+        >>> head.setup(image_width=8, text_width=8, embed_dim=8, fact_names=("nodule",))
+        >>> _ = [torch.nn.init.zeros_(weight) for weight in head.parameters()]
+        >>> stated = torch.tensor([[1], [0]], dtype=torch.int8)  # "a nodule", "no nodule"
+        >>> features = Features.of_pairs(torch.ones(2, 8), torch.ones(2, 8), text_facts=stated)
+        >>> round(head(features).item(), 4)  # log 3: it knows nothing yet
+        1.0986
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"pooled", "facts"})

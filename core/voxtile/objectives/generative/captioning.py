@@ -47,6 +47,18 @@ class Captioning(ItemObjective):
 
     Raises:
         ConfigError: sizes that do not fit.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.models import TextTransformer, ViTTower
+        >>> from voxtile.objectives import Captioning, Decoding
+        >>> image, text = ViTTower(size=8, patch=4, width=16, depth=1, heads=2), TextTransformer(width=16, depth=1)
+        >>> text.tokenizer.train(["a nodule", "no nodule"])
+        >>> captioning = Captioning(width=16, queries=4).eval()
+        >>> captioning.setup_towers(image, text)
+        >>> pictures = image(torch.randn(2, 1, 8, 8), tokens=True)
+        >>> len(captioning.generate(pictures, Decoding(method="beam", beams=3), longest=8))  # a caption an image
+        2
     """
 
     row_needs: ClassVar[frozenset[str]] = frozenset({"tokens"})

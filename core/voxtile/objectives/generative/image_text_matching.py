@@ -45,6 +45,17 @@ class ImageTextMatching(ItemObjective):
 
     Raises:
         ConfigError: sizes that do not fit, or a group of one.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.models import TextTransformer, ViTTower
+        >>> from voxtile.objectives import ImageTextMatching
+        >>> image, text = ViTTower(size=8, patch=4, width=16, depth=1, heads=2), TextTransformer(width=16, depth=1)
+        >>> matching = ImageTextMatching(width=16)
+        >>> matching.setup_towers(image, text)
+        >>> pictures, words = image(torch.randn(2, 1, 8, 8), tokens=True), text(torch.tensor([[1, 7, 2], [1, 9, 2]]))
+        >>> matching.match(pictures, words).shape  # a logit a pair
+        torch.Size([2])
     """
 
     row_needs: ClassVar[frozenset[str]] = frozenset({"tokens"})

@@ -48,6 +48,17 @@ class LocalAlignment(Objective):
 
     Raises:
         ConfigError: numbers that are not positive, or queries that do not exist.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.objectives import LocalAlignment
+        >>> from voxtile.types import Encoded, Features
+        >>> tokens = Encoded(torch.ones(4, 8), torch.ones(4, 3, 8))  # four items of three tokens that look the same
+        >>> alike = Features.of_pairs(tokens.pooled, tokens.pooled, image_encoded=tokens, text_encoded=tokens)
+        >>> objective = LocalAlignment()
+        >>> objective.setup(image_width=8, text_width=8, embed_dim=8, fact_names=())
+        >>> round(objective(alike).item(), 4)  # log 4: a guess among four
+        1.3863
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"tokens"})

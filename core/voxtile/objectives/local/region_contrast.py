@@ -32,6 +32,23 @@ class RegionContrast(Objective):
 
     Args:
         level: which feature map, 0 the finest.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.models import TextBag, WaveletTower
+        >>> from voxtile.objectives import RegionContrast
+        >>> from voxtile.types import Features, Regions
+        >>> tower, own = WaveletTower(dimensions=2, widths=(8,), blocks=(1,)), torch.arange(2)
+        >>> masks, alike = torch.ones(2, 16, 16), torch.ones(2, 4) / 2
+        >>> regions = Regions(["liver", "spine"], own, masks, boxed=own < 0, weight=torch.ones(2), embedded=alike)
+        >>> objective = RegionContrast()
+        >>> objective.setup_towers(tower, TextBag())
+        >>> objective.setup(image_width=256, text_width=128, embed_dim=4, fact_names=())
+        >>> encoded = tower(torch.randn(2, 1, 16, 16), tokens=True)
+        >>> features = Features.of_pairs(alike, alike, image_encoded=encoded, regions=regions)
+        >>> features.rows[objective] = objective.rows(features)
+        >>> round(objective(features).item(), 4)  # log 2: both phrases look the same
+        0.6931
     """
 
     row_needs: ClassVar[frozenset[str]] = frozenset({"tokens", "regions"})

@@ -37,6 +37,15 @@ class KoLeo(Objective):
 
     Raises:
         ConfigError: neither of the two.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.objectives import KoLeo
+        >>> from voxtile.types import Features
+        >>> opposite = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
+        >>> features = Features.of_pairs(opposite, opposite)
+        >>> round(KoLeo(of="embedding")(features).item(), 4)  # -log 2: as far apart as can be
+        -0.6931
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"pooled"})

@@ -41,6 +41,17 @@ class MaskedImage(ItemObjective):
 
     Raises:
         ConfigError: numbers out of range.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.models import TextBag, ViTTower
+        >>> from voxtile.objectives import MaskedImage
+        >>> from voxtile.types import Features
+        >>> objective = MaskedImage(patch=4, ratio=0.5)
+        >>> objective.setup_towers(ViTTower(size=16, patch=4, width=16, depth=1, heads=2), TextBag())
+        >>> features = Features.of_pairs(torch.ones(2, 8), torch.ones(2, 8), images=torch.randn(2, 1, 16, 16))
+        >>> objective.rows(features)[:, 1].tolist()  # values that were hidden: half of 16 by 16
+        [128.0, 128.0]
     """
 
     reads_texts = False

@@ -75,6 +75,13 @@ class Balance(nn.Module):
 
     Raises:
         ConfigError: no such kind, or numbers out of range.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.objectives import Balance
+        >>> balance = Balance("centre", prototypes=4, temperature=0.1, momentum=0.9)
+        >>> balance(torch.zeros(1, 4))
+        tensor([[0.2500, 0.2500, 0.2500, 0.2500]])
     """
 
     centre: Tensor

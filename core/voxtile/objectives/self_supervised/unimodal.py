@@ -50,6 +50,18 @@ class UnimodalSelfSupervision(Objective):
 
     Raises:
         ConfigError: no factor, or numbers out of range.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.models import DualEncoder, TextBag, ViTTower
+        >>> from voxtile.objectives import UnimodalSelfSupervision
+        >>> from voxtile.types import Features
+        >>> objective = UnimodalSelfSupervision(head=(16, 8))
+        >>> image = ViTTower(size=16, patch=4, width=16, depth=1, heads=2)
+        >>> objective.setup_encoder(DualEncoder(image=image, text=TextBag()))
+        >>> features = Features.of_pairs(torch.ones(2, 8), torch.ones(2, 8), images=torch.randn(2, 1, 16, 16))
+        >>> objective.rows(features).shape  # two views of each item, 8 numbers each
+        torch.Size([2, 16])
     """
 
     couples_items: ClassVar[bool] = True

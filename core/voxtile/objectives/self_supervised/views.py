@@ -37,6 +37,15 @@ class ImageViews:
 
     Raises:
         ConfigError: an axis that is not, or numbers out of range.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.objectives import ImageViews
+        >>> views, images, keys = ImageViews(crop=(0.4, 1.0)), torch.randn(2, 1, 8, 16, 16), torch.arange(2)
+        >>> views(images, keys, stream=0).shape
+        torch.Size([2, 1, 8, 16, 16])
+        >>> bool((views(images, keys, stream=0) == views(images, keys, stream=0)).all())  # keyed: the same view again
+        True
     """
 
     crop: tuple[float, float] = (0.3, 1.0)
@@ -113,6 +122,14 @@ class TextViews:
 
     Raises:
         ConfigError: numbers out of range.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.objectives import TextViews
+        >>> tokens = torch.tensor([[1, 11, 12, 13, 2]])  # between the marks of start and end, which stay
+        >>> view = TextViews(drop=0.0, shuffle=2)(tokens, torch.arange(1), stream=0)
+        >>> view[0, [0, -1]], view.sort().values  # moved, but none is left out
+        (tensor([1, 2]), tensor([[ 1,  2, 11, 12, 13]]))
     """
 
     drop: float = 0.1

@@ -1,0 +1,117 @@
+"""The examples in the docstrings of what people name in configs and import: each runs alone, pasted as it stands."""
+
+import ast
+import doctest
+import importlib
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+
+CORE = Path(__file__).parents[2] / "core" / "voxtile"
+PACKAGES = ("objectives", "models", "data", "training", "evaluation")
+OTHERS = (
+    "voxtile.domain:Domain",
+    "voxtile.engine.task:Task",
+    "voxtile.objectives.functional:contrastive",
+    "voxtile.types:Batch",
+    "voxtile.types:Features",
+)
+NEEDS = {"MonaiTower": "monai", "TorchGeoTower": "torchgeo", "DofaTower": "torchgeo"}
+
+# What cannot have one, by the reason. Of what is not in a family that `_required` lists, nothing is asked.
+WITHOUT = {
+    "it reads the tables of a corpus": {"BackwardCompatible", "Distillation", "WeightedContrastive"},
+    "it compares with a copy of the model that follows a training": {
+        "DeepBoosting",
+        "MaskedSelfDistillation",
+        "MomentumDistillation",
+        "MomentumObjective",
+        "PreserveZeroShot",
+        "SelfDistillation",
+    },
+    "its terms are of facts or regions together with both towers of a module": {
+        "ConceptPatch",
+        "Grounding",
+        "RegionAttribute",
+    },
+    "the example of Captioning, whose argument it is, shows it": {"Decoding"},
+}
+
+
+@cache
+def _imported(package):
+    """Public names of a package by the module that they are of, as its stub says."""
+    tree = ast.parse((CORE / package / "__init__.pyi").read_text(encoding="utf-8"))
+    lines = (node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module)
+    return {alias.name: f"voxtile.{package}.{line.module}" for line in lines for alias in line.names}
+
+
+def _public():
+    """Names as `module:Name` → the class or function as it is written."""
+    names = [f"voxtile.{package}:{name}" for package in PACKAGES for name in _imported(package)] + list(OTHERS)
+    return {name: _definition(name) for name in names}
+
+
+@cache
+def _definition(name):
+    module, _, name = name.partition(":")
+    package = module.removeprefix("voxtile.")
+    home = _imported(package)[name] if package in PACKAGES else module
+    source = CORE.parent.joinpath(*home.split(".")).with_suffix(".py").read_text(encoding="utf-8")
+    kinds = (ast.ClassDef, ast.FunctionDef)
+    return next(node for node in ast.walk(ast.parse(source)) if isinstance(node, kinds) and node.name == name)
+
+
+def _examples(docstring, name="example"):
+    return doctest.DocTestParser().get_doctest(docstring or "", {}, name, None, 0)
+
+
+def _run(test):
+    """What an example printed that it does not say; it knows nothing but what it imports itself."""
+    told = []
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        doctest.DocTestRunner(verbose=False).run(test, out=told.append)
+    return "".join(told)
+
+
+WITH = {name for name, node in _public().items() if ">>>" in (ast.get_docstring(node) or "")}
+
+
+def _required():
+    """Objectives, as far as these families go."""
+    return {f"voxtile.objectives:{name}" for name in _imported("objectives")}
+
+
+@pytest.mark.parametrize("name", sorted(WITH))
+def test_example_prints_what_it_says(name):
+    module, _, attribute = name.partition(":")
+    if attribute in NEEDS:
+        pytest.importorskip(NEEDS[attribute])
+    test = _examples(getattr(importlib.import_module(module), attribute).__doc__, name)
+    assert any(example.want for example in test.examples), "it only constructs"
+    assert not any(example.options for example in test.examples), "no option may weaken it"
+    assert not (told := _run(test)), told
+
+
+def test_what_people_name_has_an_example_or_a_reason():
+    excused = {name for names in WITHOUT.values() for name in names}
+    missing = {name for name in _required() - WITH if name.partition(":")[2] not in excused}
+    assert not missing, f"give these an example, or a reason in WITHOUT: {sorted(missing)}"
+    shown = {name.partition(":")[2] for name in WITH}
+    assert not (both := excused & shown), f"these have an example; take them out of WITHOUT: {sorted(both)}"
+    known = {name.partition(":")[2] for name in _required()}
+    assert not (gone := excused - known), f"WITHOUT names what is not there: {sorted(gone)}"
+
+
+def test_a_section_that_the_site_knows():
+    # `Example:` would become a box in which mkdocstrings shows `>>>` as three quotations.
+    wrong = [name for name in WITH if "\nExamples:\n" not in (ast.get_docstring(_public()[name]) or "")]
+    assert not wrong
+
+
+@pytest.mark.parametrize("lie", [">>> 1 + 1\n3", ">>> torch.ones(1)\ntensor([1.])", ">>> import nothing_of_the_kind"])
+def test_an_example_that_is_not_true_or_not_whole_is_found(lie):
+    assert "Failed example" in _run(_examples(lie))

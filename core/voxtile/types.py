@@ -142,6 +142,20 @@ class Batch:
             unknown; None where no date is known. Kept in float32 at any precision of the model.
         source: [B] int64, which of `source_names` each item is of; None where there is no mixture.
         source_names: the sources of the mixture.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.types import Batch
+        >>> owner, facts = torch.tensor([0, 0, 1, 2]), torch.tensor([[1], [0], [-1]], dtype=torch.int8)  # -1: not known
+        >>> batch = Batch(
+        ...     images=torch.randn(3, 1, 16, 16), image_item=torch.arange(3),
+        ...     texts=["a nodule", "of 8 mm", "no nodule", "MRI"], text_item=owner, text_hash=torch.arange(4),
+        ...     study=torch.arange(3), subject=torch.tensor([7, 7, 8]),
+        ...     facts=facts, fact_names=("nodule",), uids=["a", "b", "c"], draws=torch.arange(3),
+        ... )
+        >>> part = batch.select(torch.tensor([2, 0]))  # items, with all that is theirs
+        >>> part.uids, part.texts, part.text_item
+        (['c', 'a'], ['MRI', 'a nodule', 'of 8 mm'], tensor([0, 1, 1]))
     """
 
     images: Tensor = field(metadata=_IMAGES)
@@ -258,6 +272,14 @@ class Features:
         share: which items this process encoded, where several train together; None in a single process.
         rows: [B, K] of objectives that compute something of each item (or region) by itself, see `Objective.rows`.
         each: scales and biases by item, where the batch is of several sources that have their own; else None.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.objectives import Contrastive
+        >>> from voxtile.types import Features
+        >>> features = Features.of_pairs(torch.eye(4), torch.eye(4), scale=1.0)
+        >>> round(Contrastive()(features).item(), 4)  # log(e + 3) - 1
+        0.7437
     """
 
     image: Tensor

@@ -18,7 +18,6 @@ OTHERS = (
     "voxtile.types:Batch",
     "voxtile.types:Features",
 )
-NEEDS = {"MonaiTower": "monai", "TorchGeoTower": "torchgeo", "DofaTower": "torchgeo"}
 
 # What cannot have one, by the reason. Of what is not in a family that `_required` lists, nothing is asked.
 WITHOUT = {
@@ -37,6 +36,10 @@ WITHOUT = {
         "RegionAttribute",
     },
     "the example of Captioning, whose argument it is, shows it": {"Decoding"},
+    "it is a protocol": {"EvaluationModel", "GroundingModel", "Tokenizer"},
+    "the example of TimmTower, which is one, shows it": {"TimmFeatures"},
+    "its library takes seconds to import": {"DofaTower", "MonaiTower", "TorchGeoTower"},
+    "its configuration and words lie on the hub or in a folder": {"HuggingFaceImage", "HuggingFaceText"},
 }
 
 
@@ -81,15 +84,13 @@ WITH = {name for name, node in _public().items() if ">>>" in (ast.get_docstring(
 
 
 def _required():
-    """Objectives, as far as these families go."""
-    return {f"voxtile.objectives:{name}" for name in _imported("objectives")}
+    """All objectives, and all of what models are made of."""
+    return {f"voxtile.{package}:{name}" for package in ("objectives", "models") for name in _imported(package)}
 
 
 @pytest.mark.parametrize("name", sorted(WITH))
 def test_example_prints_what_it_says(name):
     module, _, attribute = name.partition(":")
-    if attribute in NEEDS:
-        pytest.importorskip(NEEDS[attribute])
     test = _examples(getattr(importlib.import_module(module), attribute).__doc__, name)
     assert any(example.want for example in test.examples), "it only constructs"
     assert not any(example.options for example in test.examples), "no option may weaken it"

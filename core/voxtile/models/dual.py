@@ -43,6 +43,18 @@ class DualEncoder(nn.Module):
 
     Raises:
         ConfigError: widths or limits that do not fit.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.models import DualEncoder, TextBag, ViTTower
+        >>> image = ViTTower(size=16, patch=4, width=16, depth=1, heads=2)
+        >>> encoder = DualEncoder(image=image, text=TextBag(), embed_dim=8)
+        >>> images, _ = encoder.encode_samples(torch.randn(3, 1, 16, 16))
+        >>> texts, _ = encoder.encode_texts(torch.tensor([[1, 11, 2], [1, 12, 2]]))
+        >>> images.shape, texts.shape
+        (torch.Size([3, 8]), torch.Size([2, 8]))
+        >>> (encoder.logit_scale * images @ texts.T).shape  # a logit for each image and text
+        torch.Size([3, 2])
     """
 
     def __init__(

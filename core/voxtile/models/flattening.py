@@ -19,6 +19,16 @@ class Flattening:
         slices: of a volume.
         window: (low, high) in the volume's units; None for soft tissue in HU, else percentiles of the volume.
         bands: three names, red, green and blue; `B04|red` takes the first that a tile has.
+
+    Examples:
+        >>> import numpy as np
+        >>> from voxtile.api.inputs import ArraySample
+        >>> from voxtile.data import ImagePreset
+        >>> from voxtile.models import Flattening, SlicePreset
+        >>> preset = SlicePreset(ImagePreset(size=(32, 32)), Flattening(slices=4, window=(-1000, 400)))
+        >>> volume = ArraySample(np.zeros((10, 40, 40), np.int16), {"kind": "volume", "units": "HU"})
+        >>> preset(volume, None).shape  # four pictures, along z
+        torch.Size([3, 4, 32, 32])
     """
 
     slices: int = SLICES

@@ -190,6 +190,20 @@ class GroundingDecoder(nn.Module):
 
     Raises:
         ConfigError: an image tower without levels, or a width that the heads do not divide.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.models import GroundingDecoder, TextTransformer, WaveletTower
+        >>> tower = WaveletTower(dimensions=2, widths=(8, 16), blocks=(1, 1))
+        >>> text = TextTransformer(width=32, depth=1)
+        >>> decoder = GroundingDecoder(dimensions=2, level_widths=tower.level_widths, text_width=text.width)
+        >>> images = tower(torch.randn(2, 1, 32, 32), tokens=True)
+        >>> phrases = text(torch.tensor([[1, 11, 2], [1, 12, 2]]))
+        >>> item = torch.tensor([0, 1])  # the image that each phrase is about
+        >>> answers = decoder.answers(images.levels, phrases, item)
+        >>> masks = decoder.laid_out(answers, item, images.levels[0].shape[2:], (32, 32))
+        >>> masks.shape, answers.presence.shape  # logits
+        (torch.Size([2, 32, 32]), torch.Size([2]))
     """
 
     def __init__(

@@ -99,7 +99,18 @@ class _PicturesOf(BasePreset):
 
 @dataclass(frozen=True)
 class SlicePreset(_PicturesOf):
-    """[C, Z, Y, X]: slices of a volume, each as the picture preset makes it."""
+    """[C, Z, Y, X]: slices of a volume, each as the picture preset makes it.
+
+    Examples:
+        >>> import numpy as np
+        >>> from voxtile.api.inputs import ArraySample
+        >>> from voxtile.data import ImagePreset
+        >>> from voxtile.models import Flattening, SlicePreset
+        >>> preset = SlicePreset(ImagePreset(size=(32, 32)), Flattening(slices=4))
+        >>> volume = ArraySample(np.zeros((10, 40, 40), np.int16), {"kind": "volume", "units": "HU"})
+        >>> preset(volume, None).shape
+        torch.Size([3, 4, 32, 32])
+    """
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -132,7 +143,20 @@ class SlicePreset(_PicturesOf):
 
 @dataclass(frozen=True)
 class BandsPreset(_PicturesOf):
-    """[3, Y, X]: three named bands of a tile, as the picture preset makes it."""
+    """[3, Y, X]: three named bands of a tile, as the picture preset makes it.
+
+    Examples:
+        >>> import numpy as np
+        >>> from voxtile.api.inputs import ArraySample
+        >>> from voxtile.data import ImagePreset
+        >>> from voxtile.models import BandsPreset, Flattening
+        >>> preset = BandsPreset(ImagePreset(size=(32, 32)), Flattening(bands=("B08", "B04", "B03")))  # false colour
+        >>> bands = [{"name": name} for name in ("B02", "B03", "B04", "B08")]
+        >>> meta = {"kind": "tile", "channels": bands, "units": "reflectance"}
+        >>> tile = ArraySample(np.zeros((4, 40, 40), np.float32), meta)
+        >>> preset(tile, None).shape
+        torch.Size([3, 32, 32])
+    """
 
     @property
     def grid(self) -> tuple[int, ...]:

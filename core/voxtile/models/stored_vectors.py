@@ -20,6 +20,12 @@ class StoredImageTower(ImageTower):
 
     Raises:
         ConfigError: a length below 1.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.models import StoredImageTower
+        >>> StoredImageTower(length=512)(torch.randn(2, 512, 1, 1)).pooled.shape
+        torch.Size([2, 512])
     """
 
     dimensions = 2

@@ -95,6 +95,18 @@ class GatedAttention(DatedPool):
 
     Raises:
         ConfigError: numbers out of range.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.models import GatedAttention
+        >>> pool = GatedAttention(heads=2)
+        >>> pool.setup(8)
+        >>> vectors, item = torch.randn(3, 8), torch.tensor([0, 0, 1])  # the first study has two samples
+        >>> pool(vectors, item, 2).shape
+        torch.Size([2, 8])
+        >>> weights = pool.weights(vectors, item, 2)
+        >>> bool(torch.allclose(weights[:2].sum(0), torch.ones(2)))  # they sum to 1 over a study, for each head
+        True
     """
 
     def __init__(self, *, heads: int = 4, hidden: int = 64, dropout: float = 0.0, dates: Dates | None = None) -> None:
@@ -166,6 +178,16 @@ class StudyTransformer(DatedPool):
 
     Raises:
         ConfigError: numbers out of range, or a width that the heads do not divide.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.models import StudyTransformer
+        >>> pool = StudyTransformer(depth=1, heads=2)
+        >>> pool.setup(8)
+        >>> vectors, item = torch.randn(3, 8), torch.tensor([0, 0, 1])  # the first study has two samples
+        >>> pooled = pool(vectors, item, 2)
+        >>> bool(torch.allclose(pooled[0], vectors[:2].mean(0)))  # at first the mean
+        True
     """
 
     def __init__(
@@ -228,6 +250,15 @@ class Dates:
         periods: how many, in even steps of their logarithm.
 
     The defaults suit what is dated by days: intervals of one day to a hundred years.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.models import Dates, GatedAttention
+        >>> pool = GatedAttention(dates=Dates(shortest=14, longest=3650))
+        >>> pool.setup(8)
+        >>> vectors, item = torch.randn(3, 8), torch.tensor([0, 0, 1])  # two scans of the first subject, a month apart
+        >>> pool(vectors, item, 2, days=torch.tensor([-30.0, 0.0, 0.0])).shape
+        torch.Size([2, 8])
     """
 
     shortest: float = 2.0

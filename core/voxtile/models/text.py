@@ -28,6 +28,15 @@ class TextTransformer(TextTower):
 
     Raises:
         ConfigError: a size below 1, or a width that is no multiple of the heads.
+
+    Examples:
+        >>> from voxtile.models import TextTransformer
+        >>> tower = TextTransformer(width=32, depth=1)
+        >>> tower.tokenizer.train(["a nodule of the lung", "no nodule"])
+        >>> tokens, cut = tower.tokenizer.encode(["a nodule", "no nodule of the lung"])
+        >>> encoded = tower(tokens)
+        >>> encoded.pooled.shape, encoded.mask.sum(1)  # words with the marks of start and end
+        (torch.Size([2, 32]), tensor([ 5, 16]))
     """
 
     def __init__(
@@ -79,6 +88,13 @@ class TextBag(TextTower):
         dropout: before the pooled projection.
         hidden: features of a layer between pooling and the vector; 0 for none. A sum over words cannot say that "no"
             turns what follows into its opposite; with a hidden layer a denial can lie opposite its finding.
+
+    Examples:
+        >>> from voxtile.models import TextBag
+        >>> tower = TextBag(width=32)
+        >>> tower.tokenizer.train(["a nodule of the lung", "no nodule"])
+        >>> tower(tower.tokenizer.encode(["a nodule", "no nodule"])[0]).pooled.shape
+        torch.Size([2, 32])
     """
 
     def __init__(

@@ -49,6 +49,16 @@ class SubwordTokenizer:
         vocabulary: number of tokens at most, the 256 bytes and 3 special ones included.
         context: longest token sequence, start and end included.
         beyond: `cut` longer texts, or `refuse` them.
+
+    Examples:
+        >>> from voxtile.models import SubwordTokenizer
+        >>> tokenizer = SubwordTokenizer(context=8)
+        >>> tokenizer.train(["a nodule of the lung", "no nodule", "a nodule"])
+        >>> tokens, cut = tokenizer.encode(["No nodule", "a nodule " * 10])
+        >>> tokens.shape, cut  # the second was cut at the context
+        (torch.Size([2, 8]), 1)
+        >>> tokenizer.decode(tokens[0].tolist())
+        'no nodule'
     """
 
     def __init__(self, *, vocabulary: int = 2048, context: int = 64, beyond: Beyond = "cut") -> None:

@@ -83,6 +83,20 @@ class ImageTower(nn.Module):
         dimensions: 2 for [S, C, Y, X], 3 for [S, C, Z, Y, X].
         level_widths: features of `Encoded.levels`, finest (half the image's resolution) first; empty without them.
         hides_patches: True where `forward` also takes `hidden`, a `HiddenPatches`.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.models import ImageTower
+        >>> from voxtile.types import Encoded
+        >>> class Means(ImageTower):
+        ...     width, channels, dimensions = 8, 1, 2
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.head = torch.nn.Linear(1, 8)
+        ...     def forward(self, images, tokens=False):
+        ...         return Encoded(self.head(images.mean((2, 3))))
+        >>> Means()(torch.randn(2, 1, 16, 16)).pooled.shape
+        torch.Size([2, 8])
     """
 
     width: int
@@ -104,6 +118,21 @@ class TextTower(nn.Module):
         tokenizer: the tokenizer that goes with it.
         skips_tokens: True where `forward` also takes `local`, of which False leaves `Encoded.tokens` out.
         pair_scale, pair_bias: logit scale and bias of the pretrained pair that it is half of; None where unknown.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.models import SubwordTokenizer, TextTower
+        >>> from voxtile.types import Encoded
+        >>> class Mean(TextTower):
+        ...     width = 8
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.tokenizer = SubwordTokenizer()
+        ...         self.table = torch.nn.EmbeddingBag(self.tokenizer.size, 8, padding_idx=0)
+        ...     def forward(self, tokens):
+        ...         return Encoded(self.table(tokens))
+        >>> Mean()(torch.tensor([[1, 11, 2], [1, 2, 0]])).pooled.shape
+        torch.Size([2, 8])
     """
 
     width: int

@@ -24,6 +24,13 @@ class Tuning:
         alpha: additions are multiplied by alpha / rank.
         dropout: before the additions.
         targets: names of linear layers, or their ends, that get additions; all in the tower's blocks where left out.
+
+    Examples:
+        >>> from voxtile.models import Tuning, ViTTower
+        >>> tower = ViTTower(size=16, patch=4, width=16, depth=4, heads=2)
+        >>> Tuning(mode="last_n", blocks=1).apply(tower)
+        >>> [number for number, block in enumerate(tower.blocks) if next(block.parameters()).requires_grad]
+        [3]
     """
 
     mode: Literal["full", "frozen", "lora", "last_n"] = "full"

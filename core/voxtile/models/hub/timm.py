@@ -91,6 +91,14 @@ class TimmTower(TimmFeatures):
     Raises:
         ConfigError: no such model or option.
         CheckpointError: the weights cannot be loaded or do not fit; the message names the key.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.models import TimmTower
+        >>> tower = TimmTower(name="resnet18", channels=4).eval()
+        >>> encoded = tower(torch.randn(2, 4, 64, 64), tokens=True)
+        >>> encoded.pooled.shape, encoded.grid
+        (torch.Size([2, 512]), (2, 2))
     """
 
     def __init__(

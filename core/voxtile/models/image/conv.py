@@ -73,6 +73,14 @@ class ConvTower(ImageTower):
 
     Raises:
         ConfigError: lengths that do not match or numbers out of range.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.models import ConvTower
+        >>> tower = ConvTower(dimensions=3, widths=(8, 16), blocks=(1, 1), width=32)
+        >>> encoded = tower(torch.randn(2, 1, 16, 32, 32), tokens=True)
+        >>> encoded.pooled.shape, encoded.grid  # the stem and the second stage halve the grid
+        (torch.Size([2, 32]), (4, 8, 8))
     """
 
     def __init__(

@@ -81,6 +81,16 @@ class ViTTower(ImageTower):
     Raises:
         ConfigError: numbers that do not fit.
         CheckpointError: weights that cannot be loaded or do not fit; the message names the key.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.models import ViTTower
+        >>> tower = ViTTower(dimensions=3, size=(8, 16, 16), patch=(4, 8, 8), width=32, depth=2, heads=2)
+        >>> encoded = tower(torch.randn(2, 1, 8, 16, 16), tokens=True)
+        >>> encoded.pooled.shape, encoded.tokens.shape, encoded.grid
+        (torch.Size([2, 32]), torch.Size([2, 8, 32]), (2, 2, 2))
+        >>> tower(torch.randn(2, 1, 16, 32, 32)).pooled.shape  # any size that the patch divides
+        torch.Size([2, 32])
     """
 
     hides_patches = True

@@ -131,6 +131,16 @@ class WavelengthTower(StagedTower):
 
     Raises:
         ConfigError: wavelengths or polarisations that are not.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.models import WavelengthTower
+        >>> tower = WavelengthTower(wavelengths_nm=(490, 560, 665), widths=(8,), blocks=(1,), features=8, width=32)
+        >>> tower(torch.randn(2, 3, 16, 16)).pooled.shape
+        torch.Size([2, 32])
+        >>> tower.use_bands((490, 560, 665, 842))  # the same weights, and near infrared
+        >>> tower(torch.randn(2, 4, 16, 16)).pooled.shape
+        torch.Size([2, 32])
     """
 
     def __init__(

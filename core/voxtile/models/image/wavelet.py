@@ -80,6 +80,19 @@ class StagedTower(ImageTower):
 
     Raises:
         ConfigError: lengths that do not match.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.models import StagedTower
+        >>> class Strided(StagedTower):
+        ...     def __init__(self):
+        ...         sizes = {"widths": (8,), "blocks": (1,), "cells": (), "width": 32, "dropout": 0.0}
+        ...         super().__init__(dimensions=2, channels=1, stem=4, **sizes)
+        ...         self.stem = torch.nn.Conv2d(1, 4, 2, stride=2)
+        ...     def stem_features(self, images):
+        ...         return self.stem(images)
+        >>> Strided()(torch.randn(2, 1, 16, 16)).pooled.shape
+        torch.Size([2, 32])
     """
 
     def __init__(
@@ -178,6 +191,16 @@ class WaveletTower(StagedTower):
             over the whole image; 0 for none. What only several channels together tell (bright in one and dark in
             another) is then learned at the stem's resolution, and how much of the image is such, without a stage. The
             coefficients stay linear.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.models import WaveletTower
+        >>> tower = WaveletTower(dimensions=3, widths=(8, 16), blocks=(1, 1), width=32)
+        >>> encoded = tower(torch.randn(2, 1, 16, 32, 32), tokens=True)
+        >>> encoded.pooled.shape
+        torch.Size([2, 32])
+        >>> [list(level.shape[1:]) for level in encoded.levels]  # the stem and the stages, for grounding
+        [[8, 8, 16, 16], [8, 4, 8, 8], [16, 2, 4, 4]]
     """
 
     def __init__(

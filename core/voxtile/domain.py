@@ -87,6 +87,13 @@ class Domain:
             theirs that are not listed are refused, since a checkpoint may come from anybody.
         old_classes: class paths of before → what the class is called now, both of the domain's own package, so that
             files from then open for good; see `voxtile.old_class_names`.
+
+    Examples:
+        >>> from voxtile.domain import Command, Domain
+        >>> wav = Command("sounds.convert:convert", "WAV recordings", example="voxtile convert wav recordings corpus")
+        >>> domain = Domain(name="sounds", title="Sound recordings", converters={"wav": wav})
+        >>> domain.converters["wav"].target, domain.configs()  # nothing is imported; there are no files
+        ('sounds.convert:convert', {})
     """
 
     name: str

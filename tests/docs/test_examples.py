@@ -21,7 +21,7 @@ OTHERS = (
 
 # What cannot have one, by the reason. Of what is not in a family that `_required` lists, nothing is asked.
 WITHOUT = {
-    "it reads the tables of a corpus": {"BackwardCompatible", "Distillation", "WeightedContrastive"},
+    "it reads the tables of a corpus": {"BackwardCompatible", "Distillation", "StoredVectors", "WeightedContrastive"},
     "it compares with a copy of the model that follows a training": {
         "DeepBoosting",
         "MaskedSelfDistillation",
@@ -36,7 +36,8 @@ WITHOUT = {
         "RegionAttribute",
     },
     "the example of Captioning, whose argument it is, shows it": {"Decoding"},
-    "it is a protocol": {"EvaluationModel", "GroundingModel", "Tokenizer"},
+    "it is a protocol": {"EvaluationModel", "GroundingModel", "PlacingPreset", "Preset", "SampleSource", "Tokenizer"},
+    "CONTRIBUTING writes a preset of one's own, and a test runs it": {"BasePreset"},
     "the example of TimmTower, which is one, shows it": {"TimmFeatures"},
     "its library takes seconds to import": {"DofaTower", "MonaiTower", "TorchGeoTower"},
     "its configuration and words lie on the hub or in a folder": {"HuggingFaceImage", "HuggingFaceText"},
@@ -84,8 +85,11 @@ WITH = {name for name, node in _public().items() if ">>>" in (ast.get_docstring(
 
 
 def _required():
-    """All objectives, and all of what models are made of."""
-    return {f"voxtile.{package}:{name}" for package in ("objectives", "models") for name in _imported(package)}
+    """All objectives, all of what models are made of, presets, schedules, optimisers, and what plug-ins build on."""
+    whole = {f"voxtile.{package}:{name}" for package in ("objectives", "models") for name in _imported(package)}
+    data = {f"voxtile.data:{name}" for name, home in _imported("data").items() if ".presets." in home}
+    training = {f"voxtile.training:{name}" for name, home in _imported("training").items() if "optimisers" in home}
+    return whole | data | training | set(OTHERS)
 
 
 @pytest.mark.parametrize("name", sorted(WITH))

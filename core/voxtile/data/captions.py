@@ -50,6 +50,16 @@ class CaptionPolicy:
         directions: `exclude` leaves out texts that name a compass direction or a side of the picture, so that tiles may
             be turned freely (the rotation-invariant captions of RS5M, Zhang et al. 2024); with `keep` the preset leaves
             such tiles upright instead.
+
+    Examples:
+        >>> from voxtile.corpus.view.text import text_hash
+        >>> from voxtile.corpus.view.view import Caption
+        >>> from voxtile.data import CaptionPolicy
+        >>> report, wrong = "A nodule of 8 mm. No effusion.", "An effusion."
+        >>> verdicts = {report: "unknown", wrong: "contradicted"}
+        >>> captions = [Caption(text, "raw", verdict, text_hash(text)) for text, verdict in verdicts.items()]
+        >>> [text.text for text in CaptionPolicy(unit="sentence", per_item=0).choose(captions, None)]
+        ['A nodule of 8 mm.', 'No effusion.']
     """
 
     unit: Literal["caption", "sentence"] = "caption"

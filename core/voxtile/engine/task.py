@@ -78,7 +78,22 @@ class Outcome:
 
 
 class Task(Protocol):
-    """A stage of the pipeline."""
+    """A stage of the pipeline.
+
+    Examples:
+        >>> from voxtile.engine.task import Item, Outcome, Task
+        >>> class Lines:
+        ...     name, version = "lines", "1"
+        ...     def config(self):
+        ...         return {}
+        ...     def items(self):
+        ...         return [Item(source=f"line {n}", inputs={"text": text}) for n, text in enumerate(["a nodule", ""])]
+        ...     def process(self, item):
+        ...         return Outcome("used") if item.inputs["text"] else Outcome("dropped", "empty", "it has no text")
+        >>> task: Task = Lines()
+        >>> [(item.source, task.process(item).status) for item in task.items()]
+        [('line 0', 'used'), ('line 1', 'dropped')]
+    """
 
     @property
     def name(self) -> str:

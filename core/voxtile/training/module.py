@@ -96,6 +96,21 @@ class ContrastiveModule(pl.LightningModule):
     Raises:
         ConfigError: no objective, a weight without an objective or below 0, a share outside 0 to 1, or sizes in
             `batch` that do not fit.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.models import DualEncoder, TextBag, ViTTower
+        >>> from voxtile.objectives import Contrastive
+        >>> from voxtile.training import ContrastiveModule
+        >>> from voxtile.types import Features
+        >>> image, text = ViTTower(size=16, patch=4, width=16, depth=1, heads=2), TextBag()
+        >>> text.tokenizer.train(["a nodule", "no nodule"])
+        >>> encoder = DualEncoder(image=image, text=text, embed_dim=8)
+        >>> module = ContrastiveModule(encoder=encoder, objectives={"contrastive": Contrastive()})
+        >>> batch = Features.of_pairs(torch.ones(2, 8), torch.ones(2, 8), images=torch.randn(2, 1, 16, 16)).batch
+        >>> found = module.predict_step(batch, 0)
+        >>> found["image"].shape, found["text"].shape
+        (torch.Size([2, 8]), torch.Size([2, 8]))
     """
 
     encoding: Encoding

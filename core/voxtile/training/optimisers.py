@@ -25,7 +25,16 @@ _UNDECAYED = re.compile(r"position|pos_embed|(cls|reg)_token|attn_pool\.latent")
 
 
 class Schedule:
-    """The learning rate over a run, as a factor of its peak."""
+    """The learning rate over a run, as a factor of its peak.
+
+    Examples:
+        >>> from voxtile.training import Schedule
+        >>> class Halving(Schedule):
+        ...     def factor(self, step, total):
+        ...         return 0.5 ** (step // 10)
+        >>> [Halving().factor(step, total=30) for step in (0, 9, 10, 29)]
+        [1.0, 1.0, 0.5, 0.25]
+    """
 
     def factor(self, step: int, total: int) -> float:
         """Factor for the update with this index, 0 to total − 1."""
@@ -39,6 +48,12 @@ class CosineWarmup(Schedule):
     Attributes:
         warmup_steps: updates until the peak.
         final: factor at the end.
+
+    Examples:
+        >>> from voxtile.training import CosineWarmup
+        >>> schedule = CosineWarmup(warmup_steps=3)
+        >>> [round(schedule.factor(step, total=8), 3) for step in range(8)]
+        [0.25, 0.5, 0.75, 1.0, 0.854, 0.5, 0.146, 0.0]
     """
 
     warmup_steps: int = 100
@@ -60,6 +75,12 @@ class OneCycle(Schedule):
         rise: share of the run until the peak.
         initial: factor at the start.
         final: factor at the end.
+
+    Examples:
+        >>> from voxtile.training import OneCycle
+        >>> schedule = OneCycle(rise=0.25, initial=0.04, final=0.0)
+        >>> [round(schedule.factor(step, total=9), 3) for step in range(9)]
+        [0.04, 0.437, 0.971, 0.959, 0.788, 0.534, 0.27, 0.073, 0.0]
     """
 
     rise: float = 0.25
@@ -78,7 +99,13 @@ class OneCycle(Schedule):
 
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """The peak throughout."""
+    """The peak throughout.
+
+    Examples:
+        >>> from voxtile.training import Constant
+        >>> [Constant().factor(step, total=100) for step in (0, 50, 99)]
+        [1.0, 1.0, 1.0]
+    """
 
     def factor(self, step: int, total: int) -> float:
         """See `Schedule`."""
@@ -98,6 +125,13 @@ class AdamW:
         layer_decay: factor of the learning rate a block of a tower, from its end to its beginning (ELECTRA, Clark et
             al., ICLR 2020; BEiT, Bao et al., ICLR 2022); 1 for the same rate everywhere.
         muon: update matrices between hidden features by Muon instead, see `MuonAndAdamW`.
+
+    Examples:
+        >>> from voxtile.models import TextBag
+        >>> from voxtile.training import AdamW
+        >>> optimizer = AdamW(lr=1e-3, factors={"head": 0.1}).build(TextBag().named_parameters())
+        >>> [(group["lr"], group["weight_decay"], len(group["params"])) for group in optimizer.param_groups]
+        [(0.0001, 0.0, 3), (0.0001, 0.05, 1), (0.001, 0.0, 1), (0.001, 0.05, 2)]
     """
 
     lr: float = 1e-3

@@ -24,6 +24,12 @@ class MixtureSource:
         captions: which texts go with its items.
         view, where, facts_source: what is drawn of it, and which of its facts are seen.
         phantom: corpus to make on the spot when `corpus` is null.
+
+    Examples:
+        >>> from voxtile.data import Mixture, MixtureSource
+        >>> sources = {"ct": MixtureSource(corpus="ct", share=3), "mr": MixtureSource(corpus="mr", share=1)}
+        >>> Mixture(sources=sources, curriculum={1000: {"mr": 3}}).phases(sizes=(400, 100))  # whatever the sizes
+        [(0, (3, 1)), (1000, (3, 3))]
     """
 
     corpus: str | list[str] | None = None
@@ -50,6 +56,12 @@ class Mixture:
             `data.batch_size` each batch.
         curriculum: other shares from a step (a batch of training) on, by source; those that are not named keep theirs.
         epoch_items: draws an epoch; null for as many as there are items.
+
+    Examples:
+        >>> from voxtile.data import Mixture, MixtureSource
+        >>> sources = {"ct": MixtureSource(corpus="ct"), "mr": MixtureSource(corpus="mr")}
+        >>> Mixture(sources=sources, temperature=2).phases(sizes=(400, 100))  # square roots of the sizes
+        [(0, (20.0, 10.0))]
     """
 
     sources: dict[str, MixtureSource]

@@ -43,6 +43,18 @@ class ImageAugment:
         colour: half-width of the logarithm of a gamma for each channel by itself, as stains and lamps differ.
         quarter_turns: turn by 0, 90, 180 or 270 degrees, each as likely, where nothing tells up from down; needs a
             square `size`.
+
+    Examples:
+        >>> import numpy as np
+        >>> from voxtile.api.inputs import ArraySample
+        >>> from voxtile.data import ImageAugment, ImagePreset
+        >>> change = ImageAugment(crop="none", brightness=0.2)
+        >>> preset = ImagePreset(size=(8, 8), channels=1, mean=(0,), std=(1,), augment=change)
+        >>> sample = ArraySample(np.full((8, 8), 102, np.uint8), {"kind": "image", "axes": "YX", "shape": (8, 8)})
+        >>> round(preset(sample, None).mean().item(), 4)  # nothing is random in evaluation
+        0.4
+        >>> bool(0.2 <= preset(sample, np.random.default_rng(0)).mean() <= 0.6)
+        True
     """
 
     crop: Literal["resized", "shift", "none"] = "resized"
@@ -73,6 +85,17 @@ class ImagePreset(BasePreset):
         units: required units, or None for any.
         modalities: accepted modalities; empty accepts all.
         augment: random changes in training.
+
+    Examples:
+        >>> import numpy as np
+        >>> from voxtile.api.inputs import ArraySample
+        >>> from voxtile.data import ImagePreset
+        >>> picture = np.zeros((480, 640, 3), np.uint8)
+        >>> sample = ArraySample(picture, {"kind": "image", "axes": "YXC", "shape": picture.shape, "dtype": "uint8"})
+        >>> ImagePreset()(sample, None).shape
+        torch.Size([3, 224, 224])
+        >>> ImagePreset(size=(32, 64), channels=1, mean=(0.5,), std=(0.5,))(sample, None).unique()  # black
+        tensor([-1.])
     """
 
     size: tuple[int, int] = (224, 224)

@@ -27,6 +27,14 @@ def preset_from_config(config: object, *, own: bool = False, trusted: Collection
     Raises:
         PresetError: the class is not allowed or missing, its arguments do not fit, or it is of another version. Nothing
             was called that is not a preset.
+
+    Examples:
+        >>> from voxtile.data import VolumePreset, preset_from_config
+        >>> stored = VolumePreset(shape=(16, 32, 32)).to_config()
+        >>> stored["class_path"], stored["version"]
+        ('voxtile.data.VolumePreset', '1')
+        >>> preset_from_config(stored).grid
+        (16, 32, 32)
     """
     if not isinstance(config, Mapping):
         raise PresetError(f"{config!r:.80} is no description of a preset; it needs class_path and init_args")

@@ -47,6 +47,13 @@ class RoleVolume:
         offset: half-width of an offset, in the volume's units (without windows: in shares of the foreground's range).
         noise: standard deviation of Gaussian noise, in the same units.
         bias_field: strength of a random smooth field, for MR: standard deviation of its logarithm.
+
+    Examples:
+        >>> from voxtile.data import RoleVolume, StudyPreset
+        >>> roles = {"ct": RoleVolume(windows=((-160, 240), (-1000, 400))), "pt": RoleVolume()}
+        >>> preset = StudyPreset(roles=roles, shape=(8, 16, 16), spacing=(4, 4, 4))
+        >>> preset.channels  # a window each, and one for the PET
+        3
     """
 
     windows: tuple[tuple[float, float], ...] = ()
@@ -91,6 +98,20 @@ class StudyPreset(BasePreset):
         shift: largest shift in output voxels (z, y, x), drawn uniformly in training.
         flip: axes that are mirrored with probability 1/2 in training; mirroring x swaps left and right, so that no fact
             may name a side.
+
+    Examples:
+        >>> import numpy as np
+        >>> from voxtile.api.inputs import ArraySample
+        >>> from voxtile.data import RoleVolume, StudyPreset
+        >>> from voxtile.data.presets.roles import StudySource
+        >>> roles = {"ct": RoleVolume(windows=((-160, 240),)), "pt": RoleVolume(windows=((0, 10),))}
+        >>> preset = StudyPreset(roles=roles, shape=(8, 16, 16), spacing=(4, 4, 4))
+        >>> meta = {"kind": "volume", "modality": "CT", "shape": (20, 32, 32), "units": "HU", "spacing": (3, 2, 2)}
+        >>> image = preset.read_study(StudySource((ArraySample(np.full((20, 32, 32), 40), meta), None)), None)
+        >>> image.shape, bool(image[0].abs().max() < 1e-6)  # 40 HU is the middle of the window
+        (torch.Size([2, 8, 16, 16]), True)
+        >>> image[1].unique()  # there is no PET
+        tensor([0.])
     """
 
     roles: dict[str, RoleVolume]

@@ -27,6 +27,17 @@ class StudyMasks(BasePreset):
         spacing: of the grid, mm (z, y, x).
         shift: largest shift in training, voxels (z, y, x).
         flip: axes that are mirrored with probability 1/2 in training.
+
+    Examples:
+        >>> import numpy as np
+        >>> from voxtile.api.inputs import ArraySample
+        >>> from voxtile.data import StudyMasks
+        >>> from voxtile.data.presets.study_masks import anchored
+        >>> preset = StudyMasks(shape=(8, 16, 16), spacing=(4, 4, 4), shift=(0, 0, 0))
+        >>> meta = anchored({"kind": "mask", "shape": (10, 32, 32), "spacing": (1.6, 2, 2)}, np.zeros(3))
+        >>> mask = preset(ArraySample(np.ones((10, 32, 32), np.uint8), meta), None)
+        >>> mask.shape, round(mask.mean().item(), 2)  # 16 mm of the grid's 32 along z
+        (torch.Size([1, 8, 16, 16]), 0.5)
     """
 
     shape: tuple[int, int, int]

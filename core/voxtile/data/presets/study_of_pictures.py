@@ -27,6 +27,16 @@ class PictureStudyPreset(BasePreset):
             (`frontal`, `lateral`), several joined by `+`, or `prior:ROLE` of the subject's latest earlier study.
         picture: how every picture is read.
         missing: a study that lacks a role is used as it is, its channels 0 (`mask`), or refused (`refuse`).
+
+    Examples:
+        >>> import numpy as np
+        >>> from voxtile.api.inputs import ArraySample
+        >>> from voxtile.data import ImagePreset, PictureStudyPreset
+        >>> from voxtile.data.presets.roles import StudySource
+        >>> preset = PictureStudyPreset(roles=("frontal", "lateral"), picture=ImagePreset(size=(32, 32)))
+        >>> frontal = ArraySample(np.zeros((40, 40), np.uint8), {"kind": "image", "axes": "YX", "shape": (40, 40)})
+        >>> preset.read_study(StudySource((frontal, None)), None).shape  # three channels a picture
+        torch.Size([6, 32, 32])
     """
 
     roles: tuple[str, ...]

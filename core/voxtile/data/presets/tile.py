@@ -41,6 +41,17 @@ class TileAugment:
 
     A flip or a turn changes what "north" means: samples whose chosen text names a direction are neither mirrored nor
     turned (`voxtile.data.captions`).
+
+    Examples:
+        >>> import numpy as np
+        >>> from voxtile.api.inputs import ArraySample
+        >>> from voxtile.data import TileAugment, TilePreset
+        >>> preset = TilePreset(bands=("red",), size=(2, 2), augment=TileAugment(turn=True))
+        >>> meta = {"kind": "tile", "axes": "CYX", "shape": (1, 2, 2), "channels": [{"name": "red"}]}
+        >>> tile = ArraySample(np.array([[[1, 2], [3, 4]]], np.float32), meta)
+        >>> turned = [preset(tile, np.random.default_rng(seed)) for seed in range(20)]
+        >>> sorted({image[0, 0, 0].item() for image in turned})  # each corner comes to be the first
+        [1.0, 2.0, 3.0, 4.0]
     """
 
     shift: int = 0
@@ -79,6 +90,18 @@ class TilePreset(BasePreset):
         units: required units, or None for any.
         modalities: accepted modalities; empty accepts all.
         augment: random changes in training.
+
+    Examples:
+        >>> import numpy as np
+        >>> from voxtile.api.inputs import ArraySample
+        >>> from voxtile.data import TilePreset
+        >>> preset = TilePreset(bands=("B08", "B04|red"), size=(32, 32), mean=(0.2,), std=(0.1,))
+        >>> bands = [{"name": "B04", "scale": 1e-4}, {"name": "B08", "scale": 1e-4}]
+        >>> tile = np.stack([np.full((40, 40), 1000, np.uint16), np.full((40, 40), 3000, np.uint16)])
+        >>> meta = {"kind": "tile", "axes": "CYX", "shape": tile.shape, "dtype": "uint16", "channels": bands}
+        >>> image = preset(ArraySample(tile, meta), None)
+        >>> image.shape, [round(band.mean().item(), 3) for band in image]  # bands by name: (0.3 - 0.2) / 0.1 is first
+        (torch.Size([2, 32, 32]), [1.0, -1.0])
     """
 
     bands: tuple[str, ...]

@@ -37,6 +37,18 @@ class VolumeAugment:
         scale: half-width of a factor around 1 on the intensity.
         offset: half-width of an offset, in the volume's units.
         noise: standard deviation of Gaussian noise, in the volume's units.
+
+    Examples:
+        >>> import numpy as np
+        >>> from voxtile.api.inputs import ArraySample
+        >>> from voxtile.data import VolumeAugment, VolumePreset
+        >>> preset = VolumePreset(shape=(4, 8, 8), windows=((0, 100),), augment=VolumeAugment(offset=10))
+        >>> volume = np.full((4, 8, 8), 50, np.int16)
+        >>> sample = ArraySample(volume, {"kind": "volume", "shape": volume.shape, "units": "HU"})
+        >>> preset(sample, None).unique().item()  # nothing is random in evaluation
+        0.5
+        >>> bool(0.4 <= preset(sample, np.random.default_rng(0)).unique().item() <= 0.6)
+        True
     """
 
     shift: tuple[int, int, int] = (0, 0, 0)
@@ -72,6 +84,17 @@ class VolumePreset(BasePreset):
         crop: training takes the `centre`, or a `random` box of the volume (only its chunks are read); evaluation always
             takes the centre.
         augment: random changes in training.
+
+    Examples:
+        >>> import numpy as np
+        >>> from voxtile.api.inputs import ArraySample
+        >>> from voxtile.data import VolumePreset
+        >>> preset = VolumePreset(shape=(16, 32, 32), spacing=(4, 2, 2), windows=((-160, 240), (-1000, 400)))
+        >>> volume = np.full((20, 64, 64), 40, np.int16)  # 40 HU
+        >>> meta = {"kind": "volume", "shape": volume.shape, "units": "HU", "spacing": (3, 1, 1)}
+        >>> image = preset(ArraySample(volume, meta), None)
+        >>> image.shape, round(image[0, 8, 16, 16].item(), 2)  # a channel a window; 40 is the middle of the first
+        (torch.Size([2, 16, 32, 32]), 0.5)
     """
 
     shape: tuple[int, int, int]

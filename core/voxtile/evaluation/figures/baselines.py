@@ -203,6 +203,14 @@ def permutations(
         subjects: [N].
         seed: fixes the permutations.
         count: how many.
+
+    Examples:
+        >>> import numpy as np
+        >>> from voxtile.evaluation import permutations
+        >>> subjects = np.array(["a", "a", "b", "b", "c"])
+        >>> (shuffled,) = permutations(subjects, seed=0, count=1)
+        >>> bool((subjects[shuffled] != subjects).all())  # each unit gets another subject's image
+        True
     """
     rng = np.random.default_rng([seed, 0x5F])
     return [_permutation(subjects, rng) for _ in range(count)]

@@ -29,6 +29,13 @@ class Row:
         value, low, high: the figure and its 95 % interval; None where it is refused (a note says why).
         n: units that count.
         positives: of them, positive ones (summed over classes in averages).
+
+    Examples:
+        >>> from voxtile.evaluation import Row
+        >>> figure = {"value": 0.8, "low": 0.7, "high": 0.9, "n": 40, "positives": 12}
+        >>> row = Row("ct", "mine", "model", "auroc", "none", "nodule", **figure)
+        >>> row.to_json()["class"], row.to_json()["value"]
+        ('nodule', 0.8)
     """
 
     task: str

@@ -28,6 +28,13 @@ class Units:
         owner: [S] int64, the unit of each sample.
         subjects: [N] subject of each unit.
         names: [N] uid of each unit's first sample.
+
+    Examples:
+        >>> import numpy as np
+        >>> from voxtile.evaluation import Units
+        >>> units = Units(("s1", "s2", "s3"), np.array([0, 0, 1]), np.array(["ann", "bob"]), ("s1", "s3"))
+        >>> len(units), units.size, units.members()
+        (2, {'units': 2, 'subjects': 2}, {'s1': ['s1', 's2'], 's3': ['s3']})
     """
 
     uids: tuple[str, ...]

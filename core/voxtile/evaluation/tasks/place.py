@@ -12,7 +12,16 @@ from voxtile.errors import ConfigError
 
 @dataclass(frozen=True)
 class Place:
-    """A place in a task file, for typed look-ups whose errors name it."""
+    """A place in a task file, for typed look-ups whose errors name it.
+
+    Examples:
+        >>> from voxtile.evaluation import Place
+        >>> place = Place("tasks/mine.yaml").at("classes")
+        >>> place.words({"names": ["nodule", "mass"]}, "names")
+        ('nodule', 'mass')
+        >>> str(place.at("unit").error("expected sample or study"))
+        "task file 'tasks/mine.yaml', at classes.unit: expected sample or study"
+    """
 
     file: str
     path: str = ""

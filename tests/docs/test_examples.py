@@ -22,24 +22,13 @@ OTHERS = (
 # What cannot have one, by the reason. Of what is not in a family that `_required` lists, nothing is asked.
 WITHOUT = {
     "it reads the tables of a corpus": {"BackwardCompatible", "Distillation", "StoredVectors", "WeightedContrastive"},
-    "it compares with a copy of the model that follows a training": {
-        "DeepBoosting",
-        "MaskedSelfDistillation",
-        "MomentumDistillation",
-        "MomentumObjective",
-        "PreserveZeroShot",
-        "SelfDistillation",
-    },
-    "its terms are of facts or regions together with both towers of a module": {
-        "ConceptPatch",
-        "Grounding",
-        "RegionAttribute",
-    },
+    "it is a base whose subclasses have one": {"MomentumObjective"},
     "the example of Captioning, whose argument it is, shows it": {"Decoding"},
     "it is a protocol": {"EvaluationModel", "GroundingModel", "PlacingPreset", "Preset", "SampleSource", "Tokenizer"},
     "CONTRIBUTING writes a preset of one's own, and a test runs it": {"BasePreset"},
     "the example of TimmTower, which is one, shows it": {"TimmFeatures"},
     "its library takes seconds to import": {"DofaTower", "MonaiTower", "TorchGeoTower"},
+    "docs/python.md loads such a pair, and its library takes seconds": {"OpenClipImage", "OpenClipText"},
     "its configuration and words lie on the hub or in a folder": {"HuggingFaceImage", "HuggingFaceText"},
 }
 

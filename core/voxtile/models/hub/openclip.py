@@ -203,13 +203,6 @@ class OpenClipImage(ImageTower):
         pretrained: tag or local file; None for random weights.
         channels: of the images; for other numbers than 3 the first filters are inflated, their sums preserved.
         band_names: common name of each channel, so that red, green and blue keep their own filters.
-
-    Examples:
-        >>> import torch
-        >>> from voxtile.models import OpenClipImage
-        >>> tower = OpenClipImage(name="ViT-S-32-alt", channels=1).eval()  # random weights
-        >>> tower(torch.randn(1, 1, 224, 224)).pooled.shape
-        torch.Size([1, 256])
     """
 
     dimensions = 2
@@ -243,13 +236,6 @@ class OpenClipText(TextTower):
 
     Attributes:
         pair_scale, pair_bias: what the model multiplies cosines with, and adds to them, as its weights have it.
-
-    Examples:
-        >>> from voxtile.models import OpenClipText
-        >>> tower = OpenClipText(name="ViT-S-32-alt").eval()  # random weights
-        >>> tokens, cut = tower.tokenizer.encode(["a nodule", "no nodule"])
-        >>> tower(tokens).pooled.shape, cut
-        (torch.Size([2, 256]), 0)
     """
 
     skips_tokens = True

@@ -49,6 +49,22 @@ class ConceptPatch(Objective):
 
     Raises:
         ConfigError: a kind that does not exist, or a scale that is not positive.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.models import DualEncoder, TextTransformer, ViTTower
+        >>> from voxtile.objectives import ConceptPatch
+        >>> from voxtile.types import Features
+        >>> image, text = ViTTower(size=16, patch=4, width=16, depth=1, heads=2), TextTransformer(width=16, depth=1)
+        >>> encoder = DualEncoder(image=image, text=text, embed_dim=8).eval()
+        >>> text.tokenizer.train(["nodule", "effusion"])
+        >>> objective = ConceptPatch()
+        >>> objective.setup_encoder(encoder)
+        >>> objective.setup(image_width=16, text_width=16, embed_dim=8, fact_names=("nodule", "effusion"))
+        >>> encoded = image(torch.randn(3, 1, 16, 16), tokens=True)
+        >>> features = Features.of_pairs(torch.ones(3, 8), torch.ones(3, 8), image_encoded=encoded)
+        >>> objective.rows(features).shape  # of each image, how well its best patch fits each concept
+        torch.Size([3, 2])
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"facts"})

@@ -33,6 +33,24 @@ class Grounding(ItemObjective):
         silence: share of the focal loss that a phrase without target counts. It is divided by few voxels, that of a
             large target by thousands: at 1 silence wins, and what is large and rare may never be shown.
         presence: weight of the presence term.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.models import TextTransformer, WaveletTower
+        >>> from voxtile.objectives import Grounding
+        >>> from voxtile.types import Features, Regions
+        >>> tower, text = WaveletTower(dimensions=2, widths=(8, 16), blocks=(1, 1)), TextTransformer(width=16, depth=1)
+        >>> objective, own = Grounding(), torch.arange(2)
+        >>> objective.setup_towers(tower, text)
+        >>> masks, weight = torch.zeros(2, 32, 32), torch.tensor([1.0, 0.5])  # the second is a weak label
+        >>> masks[:, 8:16, 8:16] = 1
+        >>> phrases = text(torch.tensor([[1, 11, 2], [1, 12, 2]]))
+        >>> regions = Regions(["liver", "spine"], own, masks, boxed=own < 0, weight=weight, encoded=phrases)
+        >>> encoded = tower(torch.randn(2, 1, 32, 32), tokens=True)
+        >>> features = Features.of_pairs(torch.ones(2, 8), torch.ones(2, 8), image_encoded=encoded, regions=regions)
+        >>> features.rows[objective] = objective.rows(features)
+        >>> bool(objective(features) > 0), features.rows[objective][:, 1].tolist()  # the second item weighs half
+        (True, [1.0, 0.5])
     """
 
     row_needs: ClassVar[frozenset[str]] = frozenset({"tokens", "regions"})

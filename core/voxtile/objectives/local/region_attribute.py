@@ -59,6 +59,22 @@ class RegionAttribute(Objective):
 
     Raises:
         ConfigError: numbers out of range.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.models import DualEncoder, TextTransformer, ViTTower
+        >>> from voxtile.objectives import RegionAttribute
+        >>> from voxtile.types import Features
+        >>> image, text = ViTTower(size=16, patch=4, width=16, depth=1, heads=2), TextTransformer(width=16, depth=1)
+        >>> encoder = DualEncoder(image=image, text=text, embed_dim=8).eval()
+        >>> text.tokenizer.train(["nodule", "effusion"])
+        >>> objective = RegionAttribute(hidden=8)
+        >>> objective.setup_encoder(encoder)
+        >>> objective.setup(image_width=16, text_width=16, embed_dim=8, fact_names=("nodule", "effusion"))
+        >>> encoded = image(torch.randn(3, 1, 16, 16), tokens=True)
+        >>> features = Features.of_pairs(torch.ones(3, 8), torch.ones(3, 8), image_encoded=encoded)
+        >>> objective.rows(features).shape  # of each image, 2 scores and the vectors of 2 assigned regions
+        torch.Size([3, 18])
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"facts"})

@@ -55,6 +55,19 @@ class SelfDistillation(ItemObjective):
 
     Raises:
         ConfigError: numbers out of range.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.models import TextBag, ViTTower
+        >>> from voxtile.objectives import SelfDistillation
+        >>> from voxtile.types import Features
+        >>> objective = SelfDistillation(prototypes=8, hidden=16, bottleneck=8)
+        >>> objective.setup_towers(ViTTower(size=16, patch=4, width=16, depth=1, heads=2), TextBag())
+        >>> _ = torch.nn.init.ones_(objective.head.prototypes)  # all alike
+        >>> features = Features.of_pairs(torch.ones(2, 8), torch.ones(2, 8), images=torch.randn(2, 1, 16, 16))
+        >>> features.rows[objective] = objective.rows(features)
+        >>> round(objective(features).item(), 4)  # log 8: it cannot tell eight prototypes apart
+        2.0794
     """
 
     reads_texts = False

@@ -39,6 +39,15 @@ class DeepBoosting(MomentumObjective):
 
     Raises:
         ConfigError: a kind that does not exist, or numbers out of range.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.objectives import DeepBoosting
+        >>> from voxtile.types import Features
+        >>> features, objective = Features.of_pairs(torch.eye(4), torch.eye(4)), DeepBoosting(margin=0.2)
+        >>> features.rows[objective] = torch.cat([features.image, features.text], 1)  # a copy that finds the same
+        >>> round(objective(features).item(), 4)  # the whole margin, in both directions: no better than its copy
+        0.4
     """
 
     def __init__(

@@ -44,6 +44,20 @@ class PreserveZeroShot(Objective):
 
     Raises:
         ConfigError: numbers out of range, or no reference texts.
+
+    Examples:
+        >>> import torch
+        >>> from voxtile.models import TextTransformer, ViTTower
+        >>> from voxtile.objectives import PreserveZeroShot
+        >>> from voxtile.types import Features
+        >>> image, text = ViTTower(size=16, patch=4, width=16, depth=1, heads=2), TextTransformer(width=16)
+        >>> text.tokenizer.train(["a nodule", "no nodule"])
+        >>> objective = PreserveZeroShot(texts=["a nodule", "no nodule"]).eval()
+        >>> objective.setup_towers(image, text)
+        >>> images, (tokens, _) = torch.randn(2, 1, 16, 16), text.tokenizer.encode(["a nodule", "no nodule"])
+        >>> features = Features.of_pairs(image(images).pooled, text(tokens).pooled, images=images)
+        >>> round(objective(features).item(), 4)  # nothing is forgotten yet
+        0.0
     """
 
     couples_items: ClassVar[bool] = True

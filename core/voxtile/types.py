@@ -318,8 +318,8 @@ class Features:
             bias: added to it, for sigmoid objectives.
             image_encoded: what the image tower gave, for objectives that read more; the embeddings where left out.
             text_encoded: what the text tower gave, likewise.
-            known: fields of `Batch`: `text_item` where items have several texts or none, `facts` with `fact_names`,
-                `images`, `tokens`, ….
+            known: fields of `Batch`: `text_item`, ascending, where items have several texts or none, `facts` with
+                `fact_names`, `images`, `tokens`, ….
 
         Raises:
             ValueError: T is not B, and no `text_item` says whose the texts are.

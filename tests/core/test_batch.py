@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voxtile.data.mixture.draws import merged
+from voxtile.objectives import Contrastive, functional
 from voxtile.training.step.large_batch import split_items
-from voxtile.types import Batch, Encoded, Regions
+from voxtile.types import Batch, Encoded, Features, Regions
 
 FACTS = 2
 
@@ -196,3 +197,22 @@ def test_every_field_of_regions_is_carried():
         assert getattr(some, f.name) is not None, f.name
         if isinstance(getattr(some, f.name), torch.Tensor | list):
             assert len(getattr(some, f.name)) == 1, f.name
+
+
+def test_features_of_embeddings_give_an_objective_what_the_plain_loss_takes():
+    generator = torch.Generator().manual_seed(0)
+    image, text = torch.randn(3, 4, generator=generator), torch.randn(5, 4, generator=generator)
+    owner, subject = torch.tensor([0, 0, 1, 2, 2]), torch.tensor([7, 8, 7])
+    features = Features.of_pairs(image, text, scale=3.0, text_item=owner, subject=subject)
+    unit = torch.nn.functional.normalize
+    plain = functional.contrastive(unit(image, dim=1), unit(text, dim=1), 3.0, owner=owner, groups=subject)
+    torch.testing.assert_close(Contrastive(positives=["subject"])(features), plain)
+    sigmoid = Features.of_pairs(image, text[:3], scale=3.0, bias=-2.0)
+    plain = functional.contrastive(unit(image, dim=1), unit(text[:3], dim=1), 3.0, -2.0)
+    torch.testing.assert_close(Contrastive(kind="sigmoid")(sigmoid), plain)
+    assert not (features.batch.study[:, None] == features.batch.study).triu(1).any()
+
+
+def test_texts_that_are_nobodys_are_refused():
+    with pytest.raises(ValueError, match="3 items and 5 texts do not pair off; give text_item"):
+        Features.of_pairs(torch.ones(3, 4), torch.ones(5, 4))

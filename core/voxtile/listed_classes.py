@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from typing import Any, TypeVar
@@ -164,7 +165,7 @@ def public_name(kind: type[Any]) -> str:
     """The name that files get for a class: that under which its package offers it, else where it is defined."""
     parts = kind.__module__.split(".")
     for package in (".".join(parts[:depth]) for depth in range(1, len(parts))):
-        module = importlib.import_module(package)
+        module = sys.modules.get(package)  # there for each class, unless somebody took it away
         if kind.__name__ in getattr(module, "__all__", ()) and getattr(module, kind.__name__) is kind:
             return f"{package}.{kind.__name__}"
     return f"{kind.__module__}.{kind.__qualname__}"

@@ -123,11 +123,11 @@ def test_modules_that_moved_are_no_longer_where_they_were():
 
 
 def test_a_path_that_is_gone_is_seen():
-    assert DOTTED.findall("see `voxtile.data.base` and `voxtile.corpus.shards.blosc2_frame:check`.") == [
-        "voxtile.data.base",
+    assert DOTTED.findall("see `voxtile.data.gone` and `voxtile.corpus.shards.blosc2_frame:check`.") == [
+        "voxtile.data.gone",
         "voxtile.corpus.shards.blosc2_frame:check",
     ]
-    assert not _exists("voxtile.data.base")
+    assert not _exists("voxtile.data.gone")
     assert not _exists("voxtile.data.NoPreset")
     assert _exists("voxtile.data.VolumePreset")
     assert _exists("voxtile.export.onnx")

@@ -46,7 +46,7 @@ class Bright:
 @pytest.fixture
 def model(monkeypatch):
     def use(preset):
-        monkeypatch.setattr(load, "load_model", lambda spec: Bright(preset))
+        monkeypatch.setattr(load, "load_model", lambda spec, *_: Bright(preset))
 
     return use
 
@@ -170,7 +170,7 @@ class Everywhere(Bright):
 @pytest.mark.parametrize("boxes", ["none", "upright"])
 def test_nothing_is_found_beyond_a_scene_or_where_nothing_was_measured(tmp_path, monkeypatch, boxes):
     """A scene of 300 m that no grid of tiles fits, with 60 m of it not measured; the truth is the file's own extent."""
-    monkeypatch.setattr(load, "load_model", lambda spec: Everywhere(TilePreset(bands=("B04",), size=(64, 64))))
+    monkeypatch.setattr(load, "load_model", lambda spec, *_: Everywhere(TilePreset(bands=("B04",), size=(64, 64))))
     values = np.full((1, 30, 30), 700, np.uint16)
     values[0, :, :6] = 0
     profile = {"driver": "GTiff", "count": 1, "dtype": "uint16", "height": 30, "width": 30, "crs": "EPSG:32631"}
@@ -218,7 +218,7 @@ def test_a_model_without_a_decoder_shows_by_similarity(tmp_path, monkeypatch, ca
     """The volume is larger than the model's grid: maps of several windows are scaled together."""
     encoder = DualEncoder(image=Mean(), text=OneWord(), embed_dim=2, project=False)
     plain = load.EncoderModel("plain", encoder, VOLUME)
-    monkeypatch.setattr(load, "load_model", lambda spec: plain)
+    monkeypatch.setattr(load, "load_model", lambda spec, *_: plain)
     values = np.zeros((60, 30, 34), np.int16)
     values[40:52, 8:18, 10:22] = 1000
     nibabel.save(nibabel.Nifti1Image(values, np.diag([1.0, 2.0, 1.5, 1.0])), tmp_path / "head.nii.gz")
@@ -348,7 +348,7 @@ def test_a_whole_study_comes_back_on_the_series_that_is_asked_for(tmp_path, monk
     """CT and PET have grids of their own, and the answer lies in the PET where the phantom's outlines are."""
     roles = {"ct": {"units": "HU", "windows": [[-1050, 180]]}, "pt": {"units": "SUVbw", "windows": [[0, 12]]}}
     preset = StudyPreset(roles=roles, shape=(60, 60, 80), spacing=(5.0, 5.0, 5.0))
-    monkeypatch.setattr(load, "load_model", lambda spec: Avid(preset))
+    monkeypatch.setattr(load, "load_model", lambda spec, *_: Avid(preset))
     assert main(["phantom", "petct", str(tmp_path / "petct"), "--n", "1", "--seed", "1002"]) == 0
     [study] = (tmp_path / "petct" / "dicom").iterdir()
     series = {}

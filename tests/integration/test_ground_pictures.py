@@ -60,7 +60,7 @@ def open_clip_folder(tmp_path_factory):
 def test_a_picture_comes_back_in_its_own_pixels(tmp_path, monkeypatch, name):
     """The middle of a wide picture is what the model sees, at half its size."""
     preset = ImagePreset(size=(32, 32), resize="shortest", modalities=("DX",), **PLAIN)
-    monkeypatch.setattr(load, "load_model", lambda spec: Bright(preset))
+    monkeypatch.setattr(load, "load_model", lambda spec, *_: Bright(preset))
     pixels = np.zeros((64, 96), np.uint8)
     pixels[16:40, 40:64] = 255
     deep = name == "deep.png"
@@ -106,7 +106,7 @@ def test_a_raster_and_a_picture_of_the_same_pixels_are_answered_alike(tmp_path, 
 
 def test_bands_are_chosen_and_reflectance_has_its_own_range(tmp_path, monkeypatch):
     """0.3 is white; the planted field is bright in near infrared alone."""
-    monkeypatch.setattr(load, "load_model", lambda spec: Bright(ImagePreset(size=(32, 32), **PLAIN)))
+    monkeypatch.setattr(load, "load_model", lambda spec, *_: Bright(ImagePreset(size=(32, 32), **PLAIN)))
     stored = np.full((32, 32, 4), 200, np.uint16)
     stored[8:20, 4:24, 3] = 2900
     raster = scene(
@@ -121,7 +121,7 @@ def test_bands_are_chosen_and_reflectance_has_its_own_range(tmp_path, monkeypatc
 
 
 def test_a_tiff_of_no_place_is_still_a_slide(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(load, "load_model", lambda spec: Bright(ImagePreset(size=(32, 32), **PLAIN)))
+    monkeypatch.setattr(load, "load_model", lambda spec, *_: Bright(ImagePreset(size=(32, 32), **PLAIN)))
     Image.fromarray(smooth(64, 64)).save(tmp_path / "plain.tif")
     assert main(["ground", "any", str(tmp_path / "plain.tif"), "x", "--out", str(tmp_path / "found")]) == 2
     assert "does not say how many micrometres" in capsys.readouterr().err
@@ -139,7 +139,7 @@ def test_a_tiff_of_no_place_is_still_a_slide(tmp_path, monkeypatch, capsys):
     ],
 )  # fmt: skip
 def test_wrong_pictures_are_one_sentence(tmp_path, monkeypatch, capsys, make, more, said):
-    monkeypatch.setattr(load, "load_model", lambda spec: Bright(ImagePreset(size=(32, 32), **PLAIN)))
+    monkeypatch.setattr(load, "load_model", lambda spec, *_: Bright(ImagePreset(size=(32, 32), **PLAIN)))
     make(tmp_path / "a.png")
     assert main(["ground", "any", str(tmp_path / "a.png"), "x", "--out", str(tmp_path / "found"), *more]) == 2
     assert said in capsys.readouterr().err
@@ -147,11 +147,11 @@ def test_wrong_pictures_are_one_sentence(tmp_path, monkeypatch, capsys, make, mo
 
 def test_images_that_the_model_does_not_take_are_refused(tmp_path, monkeypatch, capsys):
     volume = VolumePreset(shape=(8, 8, 8), spacing=(2.0,) * 3, windows=((0.0, 1.0),), units=None)
-    monkeypatch.setattr(load, "load_model", lambda spec: Bright(volume))
+    monkeypatch.setattr(load, "load_model", lambda spec, *_: Bright(volume))
     Image.fromarray(smooth(40, 40)).save(tmp_path / "a.png")
     assert main(["ground", "any", str(tmp_path / "a.png"), "x", "--out", str(tmp_path / "found")]) == 2
     assert "this model reads volumes" in capsys.readouterr().err
-    monkeypatch.setattr(load, "load_model", lambda spec: Bright(ImagePreset(size=(32, 32), **PLAIN)))
+    monkeypatch.setattr(load, "load_model", lambda spec, *_: Bright(ImagePreset(size=(32, 32), **PLAIN)))
     radar = scene(tmp_path / "radar.tif", smooth(32, 32)[..., :2], bands=("VV", "VH"), modality="SAR")
     assert main(["ground", "any", str(radar), "x", "--out", str(tmp_path / "found")]) == 2
     said = capsys.readouterr().err

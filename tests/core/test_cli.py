@@ -13,11 +13,12 @@ from typing import Any, Literal
 
 import pytest
 
+from voxtile.cli import lightning
 from voxtile.cli import main as cli
 from voxtile.cli.options import build_command, call
 from voxtile.cli.signature import imported_signature, shown_class, signature_of
 from voxtile.cli.table import COMMANDS, Entry, Group
-from voxtile.cli.training_help import SECTIONS, check_words
+from voxtile.cli.training_help import SECTIONS, WITHOUT_SECTION, check_words
 from voxtile.domain import Command
 from voxtile.engine.run import RunOptions
 from voxtile.errors import InputError
@@ -421,6 +422,8 @@ def test_what_is_shown_of_a_class_is_what_its_constructor_takes(section):
         ([], 2, ["give one of fit, validate, test, predict"]),
         (["fit", "-c", "medical/ct", "--data.corpsu", "x"], 2, ["'data.corpsu'; did you mean 'data.corpus'"]),
         (["fit", "-c", "medical/ct", "--trainer.max_epoch=3"], 2, ["did you mean 'trainer.max_epochs'"]),
+        (["fit", "-c", "medical/ct", "--nmae", "x"], 2, ["no option 'nmae'; did you mean 'name'"]),
+        (["fit", "-c", "medical/tc"], 2, ["no config named 'medical/tc'"]),
     ],
 )
 def test_help_and_typing_errors_of_training_import_nothing_heavy(argv, status, words):
@@ -435,6 +438,24 @@ assert time.process_time() < {2 * HALF_A_SECOND}
     assert done.returncode == 0, done.stderr
     for word in words:
         assert word in done.stdout + done.stderr
+
+
+def test_options_without_a_section_are_those_of_the_parsers(monkeypatch):
+    found = set()
+
+    class Listed(lightning.Parser):
+        def parse_args(self, *_, **__):
+            (subcommands,) = (one for one in self._actions if hasattr(one, "_name_parser_map"))
+            for parser in subcommands._name_parser_map.values():
+                options = [option for action in parser._actions for option in action.option_strings]
+                found.update(option.removeprefix("--").partition(".")[0] for option in options if option[:2] == "--")
+            raise SystemExit
+
+    monkeypatch.setattr(lightning, "Parser", Listed)
+    for subcommand in ("fit", "validate", "test", "predict"):
+        with pytest.raises(SystemExit):
+            lightning.main([subcommand, "-c", "medical/ct"])
+    assert found == {*SECTIONS, *WITHOUT_SECTION}
 
 
 @pytest.mark.parametrize(

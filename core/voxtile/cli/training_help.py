@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from voxtile.cli.help import WIDTH, option_lines
 from voxtile.cli.signature import Parameter, UnreadableError, shown_class
 from voxtile.errors import ConfigError, nearest
+from voxtile.training.config_file import with_files
 
 SECTIONS: Mapping[str, tuple[str, str]] = {
     "data": ("voxtile.data.datamodule:CorpusDataModule", "What it is trained on"),
@@ -36,6 +37,11 @@ _ABOUT: Mapping[str, str] = {
     "test": "Write the zero-shot report of a trained model",
     "predict": "Write embeddings by a trained model as a Parquet table",
 }
+WITHOUT_SECTION = (
+    *("ckpt_path", "config", "evaluate", "help", "name", "print_config", "return_predictions", "seed_everything"),
+    *("verbose", "voxtile_version", "weights_only"),
+)
+"""Names of options that belong to no section, of any subcommand."""
 _TRAINED: Mapping[str, str] = dict.fromkeys(("validate", "test", "predict"), " --ckpt_path last")
 _NOTES = (
     "What is shown as {…} is a class or a mapping: YAML with class_path and init_args. --model.encoder.help CLASS "
@@ -64,13 +70,15 @@ def answered(argv: Sequence[str]) -> bool:
 
 
 def check_words(argv: Sequence[str]) -> None:
-    """Refuse subcommands and options that there are not, before anything is imported; settings of a class are left.
+    """Refuse subcommands, options and configs that there are not, before anything is imported.
+
+    What only the class of a setting knows, below the first name of a section, is left to it.
 
     Args:
         argv: the words after the program's name.
 
     Raises:
-        ConfigError: a word is misspelt.
+        ConfigError: a word is misspelt, or a config is not there or cannot be read.
     """
     there_are = ", ".join(_ABOUT)
     if not argv:
@@ -83,12 +91,18 @@ def check_words(argv: Sequence[str]) -> None:
         known = {f"{section}.{p.name}" for section in SECTIONS for p in parameters_of(section)}
     except UnreadableError:
         return
+    names = {*SECTIONS, *WITHOUT_SECTION}
     for word in argv[1:]:
         written = word.partition("=")[0].removeprefix("--").removesuffix("+")
         section, dot, rest = written.partition(".")
         key = f"{section}.{rest.partition('.')[0]}"
-        if word.startswith("--") and dot and section in SECTIONS and key not in known and rest != "help":
+        if not word.startswith("--") or not written:
+            continue
+        if section not in names:
+            raise ConfigError(f"there is no option '{written}'{nearest(section, names)}; --help lists all")
+        if dot and section in SECTIONS and key not in known and rest != "help":
             raise ConfigError(f"there is no option '{written}'{nearest(key, known)}; --help lists all")
+    list(with_files(argv))
 
 
 def parameters_of(section: str) -> Sequence[Parameter]:

@@ -118,8 +118,9 @@ def test_memory_is_watched_where_no_limit_holds():
 
 
 RUN = """
-import sys
+import signal, sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background has it ignored
 sys.path.append(sys.argv[2])
 from voxtile.cli import main as cli
 from voxtile.engine.report import Progress

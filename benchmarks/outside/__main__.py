@@ -1,0 +1,16 @@
+"""`python benchmarks/outside reports|captions [--half develop|test] [--show]`; see README.md beside this file."""
+
+from __future__ import annotations
+
+import sys
+
+import check_captions
+import read_reports
+
+PARTS = {"reports": read_reports.main, "captions": check_captions.main}
+
+if __name__ == "__main__":
+    part = sys.argv.pop(1) if len(sys.argv) > 1 else ""
+    if part not in PARTS:
+        sys.exit("usage: python benchmarks/outside reports|captions [--half develop|test] [--show]")
+    PARTS[part]()

@@ -1,0 +1,195 @@
+"""The report reader on sentences and reports that no grammar of this project produced: polarity, side, place and size.
+
+    python benchmarks/outside reports [--half develop|test] [--show]
+
+A label is read where a fact of one of the concepts that its finding may be called has its polarity; a label `none`
+(history, question, condition) where no such fact is read. Which concepts those are the lexicon says of the finding's
+name alone, and `reports/terms.yaml` where people said otherwise. Findings that no concept names count as not read in
+the figures of all findings. A present fact that no label of its text accounts for is a false one. Labels on which the
+two readers differ count in no figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import yaml
+from labelled import HALVES, HERE, Report, Said, reports, share
+
+from voxtile.errors import InputError
+from voxtile.words.tokens import words_of
+from voxtile_medical.reports.extract import ReportFact, read_report
+from voxtile_medical.reports.lexicon import LEXICON, Lexicon, load_lexicon
+from voxtile_pathology.reports.command import LEXICON as PATHOLOGY
+
+LEXICONS = {"radiology": LEXICON, "pathology": PATHOLOGY}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A label with what was read of it: its polarity, `not read`, or `none` where nothing was to be read."""
+
+    report: Report
+    said: Said
+    is_named: bool
+    read: str
+    fact: ReportFact | None
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the polarity is the label's."""
+        return self.read == self.said.polarity
+
+
+def main() -> None:
+    """Read every report and print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--half", choices=HALVES, default="develop")
+    parser.add_argument("--show", action="store_true", help="print what went wrong; of the develop half only")
+    args = parser.parse_args()
+    if args.show and args.half != "develop":
+        parser.error("--show is for the develop half: nobody reads the test half, or it is no test any more")
+    try:
+        found = list(reports(args.half))
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    judged: list[Judged] = []
+    spare: list[tuple[Report, ReportFact]] = []
+    for report in found:
+        lexicon = load_lexicon(LEXICONS[report.domain])
+        names = concepts_of(report, lexicon)
+        facts = read_report(report.text, lexicon).facts
+        judged += judge(report, facts, names)
+        spare += ((report, fact) for fact in unaccounted(report, facts, names))
+    print(f"{args.half}: {len(found)} texts, {len(judged)} labelled findings\n")
+    _print(judged, spare)
+    if args.show:
+        _show(judged, spare)
+
+
+@cache
+def corrected() -> Mapping[str, Mapping[str, Sequence[str]]]:
+    """Concepts by domain and finding, where the lexicon's own names say another thing than people do."""
+    table: Mapping[str, Mapping[str, Sequence[str]]]
+    table = yaml.safe_load((HERE / "reports" / "terms.yaml").read_text(encoding="utf-8"))
+    return table
+
+
+def concepts_of(report: Report, lexicon: Lexicon) -> Mapping[str, Sequence[str]]:
+    """The concepts that each finding of a report may be read as."""
+    return {
+        said.finding: corrected().get(report.domain, {}).get(said.finding, _named(said.finding, lexicon))
+        for said in report.says
+    }
+
+
+def _named(finding: str, lexicon: Lexicon) -> list[str]:
+    """The concepts that the lexicon finds in the name of a finding and that end with it: "small bowel obstruction"."""
+    words = words_of(finding).words
+    return [match.payload for match in lexicon.terms.find(words) if match.end == len(words)]
+
+
+def judge(report: Report, facts: Sequence[ReportFact], names: Mapping[str, Sequence[str]]) -> Iterator[Judged]:
+    """Each label of a report with the fact that comes nearest to it."""
+    for said in report.says:
+        if said.is_disputed:
+            continue
+        concepts = names.get(said.finding, ())
+        there = [fact for fact in facts if fact.concept in concepts]
+        if said.polarity == "none":
+            others = [s for s in report.says if s is not said and set(names.get(s.finding, ())) & set(concepts)]
+            if others:
+                continue  # what is read of the same finding is judged by its other label
+            yield Judged(report, said, bool(concepts), there[0].polarity if there else "none", None)
+            continue
+        same = sorted((fact for fact in there if fact.polarity == said.polarity), key=lambda f: -_likeness(f, said))
+        if same:
+            yield Judged(report, said, True, said.polarity, same[0])
+        else:
+            yield Judged(report, said, bool(concepts), there[0].polarity if there else "not read", None)
+
+
+def unaccounted(
+    report: Report, facts: Sequence[ReportFact], names: Mapping[str, Sequence[str]]
+) -> Iterator[ReportFact]:
+    """Present facts of a report that no present label accounts for."""
+    there = [said for said in report.says if said.polarity == "present" or said.is_disputed]
+    present = {concept for said in there for concept in names.get(said.finding, ())}
+    yield from (fact for fact in facts if fact.polarity == "present" and fact.concept not in present)
+
+
+def _likeness(fact: ReportFact, said: Said) -> int:
+    return sum([_has_side(fact, said), _has_place(fact, said), _has_size(fact, said)])
+
+
+def _has_side(fact: ReportFact, said: Said) -> bool:
+    return said.side is not None and fact.attributes.laterality == said.side
+
+
+def _has_place(fact: ReportFact, said: Said) -> bool:
+    return said.place is not None and (fact.attributes.location or "").lower() == said.place.lower()
+
+
+def _has_size(fact: ReportFact, said: Said) -> bool:
+    read = sorted(fact.attributes.size_mm or ())
+    wanted = sorted(said.size_mm)
+    return len(read) == len(wanted) > 0 and all(abs(a - b) <= 0.02 * b for a, b in zip(read, wanted, strict=True))
+
+
+def _print(judged: Sequence[Judged], spare: Sequence[tuple[Report, ReportFact]]) -> None:
+    for domain in LEXICONS:
+        here = [j for j in judged if j.report.domain == domain]
+        if not here:
+            continue
+        named = [j for j in here if j.is_named]
+        print(f"{domain}: polarity of findings that the lexicon names   {_right(named)}")
+        print(f"{domain}: polarity of all findings                      {_right(here)}")
+        present = [j for j in named if j.said.polarity == "present"]
+        read = sum(j.is_right for j in present)
+        false = sum(report.domain == domain for report, _ in spare)
+        distinct = len({(j.report.id, j.said.finding) for j in present if j.is_right})
+        print(f"{domain}: present findings, recall                      {share(read, len(present))}")
+        print(f"{domain}: present findings, precision                   {share(distinct, distinct + false)}")
+        matched = [j for j in present if j.fact is not None]
+        for name, wanted, has in (
+            ("side", [j for j in matched if j.said.side], _has_side),
+            ("place", [j for j in matched if j.said.place], _has_place),
+            ("size", [j for j in matched if j.said.size_mm], _has_size),
+        ):
+            right = sum(has(j.fact, j.said) for j in wanted if j.fact is not None)
+            print(f"{domain}: {name} of those that were read                {share(right, len(wanted))}")
+        print()
+    confused: Counter[tuple[str, str]] = Counter((j.said.polarity, j.read) for j in judged if j.is_named)
+    print("label → read: " + ", ".join(f"{a} → {b} {n}" for (a, b), n in sorted(confused.items())) + "\n")
+    groups: dict[str, list[Judged]] = defaultdict(list)
+    for each in judged:
+        if each.is_named:
+            groups[f"{each.report.domain}, {each.report.phenomenon}"].append(each)
+    for name, group in sorted(groups.items()):
+        print(f"  {name:48}{_right(group)}")
+
+
+def _right(group: Sequence[Judged]) -> str:
+    return share(sum(j.is_right for j in group), len(group))
+
+
+def _show(judged: Sequence[Judged], spare: Sequence[tuple[Report, ReportFact]]) -> None:
+    print("\nlabels that were not read as they are:")
+    for j in judged:
+        if not j.is_right:
+            print(
+                f"{j.report.id} [{j.report.phenomenon}] {j.said.finding}: {j.said.polarity} → {j.read}"
+                f"{'' if j.is_named else ' (no concept)'}: {j.report.text!r}"
+            )
+    print("\npresent facts that no label accounts for:")
+    for report, fact in spare:
+        print(f"{report.id} {fact.concept}: {report.text!r}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""The outside benchmarks are frozen: their halves have the hashes that `frozen.json` states, and share no entry."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+SET = Path(__file__).parents[2] / "benchmarks" / "outside"
+FROZEN = json.loads((SET / "frozen.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", ["captions/develop", "captions/test"])
+def test_a_half_is_the_one_that_was_labelled(name: str) -> None:
+    assert hashlib.sha256((SET / f"{name}.jsonl").read_bytes()).hexdigest() == FROZEN[name]
+
+
+@pytest.mark.parametrize(("kind", "fewest"), [("captions", 100)])
+def test_halves_are_of_one_size_and_share_no_entry_and_no_text(kind: str, fewest: int) -> None:
+    halves = [
+        [json.loads(line) for line in (SET / kind / f"{half}.jsonl").read_text(encoding="utf-8").splitlines()]
+        for half in ("develop", "test")
+    ]
+    assert min(map(len, halves)) >= fewest
+    assert abs(len(halves[0]) - len(halves[1])) <= 20
+    ids, texts = ([{entry[key] for entry in half if key in entry} for half in halves] for key in ("id", "text"))
+    assert not ids[0] & ids[1]
+    assert not texts[0] & texts[1]
+
+
+@pytest.mark.parametrize("kind", ["captions"])
+def test_every_label_was_given_twice(kind: str) -> None:
+    for half in ("develop", "test"):
+        for line in (SET / kind / f"{half}.jsonl").read_text(encoding="utf-8").splitlines():
+            entry = json.loads(line)
+            assert all("second" in row for row in entry.get("says", entry.get("captions", ())))

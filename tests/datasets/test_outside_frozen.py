@@ -10,12 +10,12 @@ SET = Path(__file__).parents[2] / "benchmarks" / "outside"
 FROZEN = json.loads((SET / "frozen.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", ["captions/develop", "captions/test"])
+@pytest.mark.parametrize("name", ["reports/develop", "reports/test", "captions/develop", "captions/test"])
 def test_a_half_is_the_one_that_was_labelled(name: str) -> None:
     assert hashlib.sha256((SET / f"{name}.jsonl").read_bytes()).hexdigest() == FROZEN[name]
 
 
-@pytest.mark.parametrize(("kind", "fewest"), [("captions", 100)])
+@pytest.mark.parametrize(("kind", "fewest"), [("reports", 450), ("captions", 100)])
 def test_halves_are_of_one_size_and_share_no_entry_and_no_text(kind: str, fewest: int) -> None:
     halves = [
         [json.loads(line) for line in (SET / kind / f"{half}.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -28,7 +28,7 @@ def test_halves_are_of_one_size_and_share_no_entry_and_no_text(kind: str, fewest
     assert not texts[0] & texts[1]
 
 
-@pytest.mark.parametrize("kind", ["captions"])
+@pytest.mark.parametrize("kind", ["reports", "captions"])
 def test_every_label_was_given_twice(kind: str) -> None:
     for half in ("develop", "test"):
         for line in (SET / kind / f"{half}.jsonl").read_text(encoding="utf-8").splitlines():

@@ -11,9 +11,13 @@ from voxtile.words.tokens import Words
 from voxtile_datasets.captions.checker.extraction.grammar import Grammar, Unit
 
 COUNT, SHARE = "count", "share"
-_TOLERANCE, _ABOUT = 0.05, 0.13  # relative
+_TOLERANCE, _ABOUT, _JUST = 0.05, 0.13, 0.15  # relative
 _PERCENT_STEP = 5.0  # people round shares to five percent
-_THESE = [("which",), ("these",), ("them",), ("those",), ("it",), ("whom",)]
+_THESE = [("which",), ("these",), ("them",), ("those",), ("whom",)]
+_HALF_A = [("a",), ("an",), ("way",), ("moon",), ("circle",), ("timbered",), ("built",), ("finished",)]
+_NO_SHARES = [(2.0, 4), (1.0, 2)]  # two quarters of a town
+# After "a third" these make a share of it: "a third under snow".
+_AFTER_SHARE = frozenset(["under", "is", "are", "was", "each", "covered", "being", "the", "and", "to", "goes", "go"])
 _ORDINALS = [("th",), ("st",), ("nd",), ("rd",)]
 _TIMES = frozenset(["x", "×", "by"])
 _LABELS = frozenset(
@@ -67,21 +71,76 @@ def amounts(words: Words, grammar: Grammar, taken: frozenset[int]) -> Iterator[A
 
 
 def _share(texts: tuple[str, ...], position: int, grammar: Grammar) -> Amount | None:
-    """Such as "most of", "about half of", "more than a quarter of the picture"."""
+    """Such as "most of", "about half of", "more than a quarter of the picture", "three fifths", "mostly"."""
     start = position
+    if start and (texts[start - 1] in grammar.edges or grammar.directions.longest_at(texts, start - 1)):
+        return None  # the northern half is a place
     comparator = grammar.comparators.longest_at(texts, position)
+    kind = comparator[1][0] if comparator else None
     if comparator is not None:
         position = comparator[0]
-    position += texts[position : position + 1] == ("a",)
+    fraction = _fraction(texts, position, grammar)
+    if fraction is not None:
+        end, value, is_plain = fraction
+        if not is_plain and not _is_share(texts, end):
+            return None
+        return Amount(start, end, (_share_bounds(value, kind),), SHARE, "fraction")
     found = grammar.shares.longest_at(texts, position) or grammar.shares.longest_at(texts, start)
-    if found is None or texts[found[0] : found[0] + 1] != ("of",) or texts[found[0] + 1 : found[0] + 2] in _THESE:
+    if found is None:
         return None
-    span, kind = found[1][0], comparator[1][0] if comparator else "about"
+    span = found[1][0]
+    if not span.is_vague and (
+        texts[found[0] : found[0] + 1] != ("of",) or texts[found[0] + 1 : found[0] + 2] in _THESE
+    ):
+        return None
     middle = (span.low + span.high) / 2
     bounds = {"more": (middle, 1.0), "less": (0.0, middle), "at_most": (0.0, span.high)}.get(
-        kind, (span.low, span.high)
+        kind or "about", (span.low, span.high)
     )
     return Amount(start, found[0], (bounds,), SHARE, "fraction")
+
+
+def _fraction(texts: tuple[str, ...], position: int, grammar: Grammar) -> tuple[int, float, bool] | None:
+    """End and value of a fraction in words, and whether it can be nothing else: "two thirds", "a quarter", "half"."""
+    word = texts[position] if position < len(texts) else ""
+    if word == "half":
+        return None if texts[position + 1 : position + 2] in _HALF_A else (position + 1, 0.5, False)
+    count = 1.0 if word in ("a", "one") else float(grammar.numbers.get(word, 0)) or _digit(word)
+    if texts[position + 1 : position + 2] == ("/",) and count < _digit("".join(texts[position + 2 : position + 3])):
+        return position + 3, count / float(texts[position + 2]), False
+    part = grammar.fractions.get(texts[position + 1]) if count and position + 1 < len(texts) else None
+    if part is None or count >= part:
+        return None
+    return position + 2, count / part, word != "a" and (count, part) not in _NO_SHARES
+
+
+def _digit(word: str) -> float:
+    return float(word) if len(word) == 1 and word.isdigit() else 0.0
+
+
+def _is_share(texts: tuple[str, ...], end: int) -> bool:
+    """Whether "a third" or "half" before a word is a share: "a third of it", "half water"; "a third bridge" is none."""
+    following = texts[end : end + 1]
+    if following == ("of",):
+        return texts[end + 1 : end + 2] not in _THESE
+    is_half = texts[end - 1] == "half"
+    return not following or not following[0].isalnum() or following[0] in _AFTER_SHARE or is_half
+
+
+def _share_bounds(value: float, kind: str | None) -> tuple[float, float]:
+    """Shares of which a fraction is said: more loosely the nearer it is to a half."""
+    margin = 0.02 + 0.2 * min(value, 1 - value)
+    if kind == "less":
+        return 0.0, value
+    if kind == "at_most":
+        return 0.0, value + margin
+    if kind == "more":
+        return value * (1 - 1e-9), 1.0
+    if kind == "just_under":
+        return value - margin - 0.03, value + 0.01
+    if kind == "just_over":
+        return value - 0.01, value + margin + 0.03
+    return value - margin - (0.02 if kind else 0), value + margin + (0.02 if kind else 0)
 
 
 def _worded(texts: tuple[str, ...], position: int, grammar: Grammar) -> Amount | None:
@@ -206,6 +265,9 @@ def _bounds(text: str, value: float, size: float, kind: str | None, dimension: s
         return 0.0, value * size
     if kind == "more":
         return value * size * (1 - 1e-9), math.inf
+    if kind in ("just_under", "just_over"):
+        near = max(abs(value) * _JUST, 1.0 if dimension in (COUNT, SHARE) else 0.0) * size
+        return (value * size - near, value * size) if kind == "just_under" else (value * size, value * size + near)
     is_count = dimension == COUNT
     if is_count and kind is None:
         return value, value

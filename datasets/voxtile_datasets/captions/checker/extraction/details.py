@@ -18,6 +18,18 @@ _JOINING = frozenset(["and", "or", ",", "nor", "/", "&", ":", "(", ")"])
 _FURTHEST = 7  # words between a detail and the name that it stands before
 _PICTURE_NEAR = 5
 _CORNERS = frozenset(["corner", "edge", "part", "half", "quarter", "quadrant", "third", "side"])
+# Between a name and its share.
+_LINKS = frozenset(
+    ["is", "are", "was", "at", "on", "with", "to", "for", "over", "of", "has", "hold", "holds", ":", "=", "(", "in",
+     "cover", "covers", "occupy", "occupies", "make", "makes", "take", "takes", "account", "form", "forms", "fill",
+     "fills", "amount", "total", "reach", "reaches", "constitute", "comprise", "represent", "lies", "lie"]
+)  # fmt: skip
+_COVERS = frozenset(["cover", "covers", "occupy", "occupies", "make", "makes", "take", "takes", "fill", "fills"])
+_HOLDING = frozenset(
+    ["covering", "occupying", "taking", "making", "holding", "accounting", "filling", "forming", "claiming",
+     "totalling", "totaling", "comprising", "constituting", "spanning", "using", "together", "which", "that"]
+)  # fmt: skip
+_PLACING = frozenset(["beside", "near", "along", "around", "by", "on", "in", "at", "over", "with", "between", "of"])
 _ONLY_BEFORE: frozenset[str] = frozenset([COUNT])  # said of nothing but the name that follows
 _ONLY_BESIDE = frozenset(["colour", "severity"])  # said of the name that follows, or after "is"
 _BESIDE = frozenset(["near", "above", "below", "adjacent", "next", "towards", "toward"])
@@ -174,6 +186,8 @@ def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocab
     if not inside and item.detail.kind in ("side", "place", "number"):
         earlier = [i for i, m in enumerate(mentions) if m.end <= item.start and not m.is_normality]
         return earlier[-1] if earlier and statement.clause_of(mentions[earlier[-1]].start) == clause - 1 else None
+    if item.detail.dimension == SHARE and (shared := _share_owner(statement, item, mentions, inside)) is not None:
+        return shared
     following = next((i for i in inside if mentions[i].start > item.start and mentions[i].end > item.end), None)
     before = next((i for i in reversed(inside) if mentions[i].end <= item.start), None)
     if following is not None and _stands_before(statement, item, mentions[following], vocabulary):
@@ -186,6 +200,36 @@ def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocab
     if before is not None or following is None:
         return before if before is None or not _is_elsewhere(statement, item, mentions[before]) else None
     return following if kind == "number" or _introduces(statement, item, mentions[following]) else None
+
+
+def _share_owner(statement: Statement, item: Found, mentions: Sequence[Mention], inside: Sequence[int]) -> int | None:
+    """Whose share it is, as far as its own part of an enumeration says: "wheat 50 %, maize 20 %", "half is wheat".
+
+    A part that begins with a participle ("covering 12 %") is of what the sentence is about: its first name.
+    """
+    first, last = statement.item_around(item.start)
+    own = [i for i in inside if first <= mentions[i].start < last]
+    before = [i for i in own if mentions[i].end <= item.start]
+    after = [i for i in own if mentions[i].start >= item.end]
+    words = statement.words.words
+    if before and (not after or _LINKS & set(words[mentions[before[-1]].end : item.start])):
+        return _head(words, mentions, before, item.start)
+    if after:
+        return after[0]
+    earlier = [i for i in inside if mentions[i].end <= first]
+    return earlier[0] if earlier and item.start > first and words[first] in _HOLDING else None
+
+
+def _head(words: tuple[str, ...], mentions: Sequence[Mention], before: Sequence[int], end: int) -> int:
+    """The name before a share that is no place of another: "trees beside the road cover half" is of the trees."""
+    chosen = before[-1]
+    for index in reversed(before[:-1]):
+        gap = words[mentions[index].end : mentions[chosen].start]
+        verbs = set(words[mentions[chosen].end : end]) & _COVERS
+        if not verbs or not gap or gap[0] not in _PLACING:
+            break
+        chosen = index
+    return chosen
 
 
 def _is_within(statement: Statement, item: Found, mention: Mention) -> bool:

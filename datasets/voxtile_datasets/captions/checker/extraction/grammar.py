@@ -44,10 +44,11 @@ class Grammar:
         similar: pairs of colours that people do not tell apart.
         numbers: word → number.
         counts: phrase → amount.
-        shares: phrase → share.
+        shares: phrase → share; `is_vague` for words that need no "of" after them ("mostly").
+        fractions: word → number of parts: third → 3.
         units: phrase → unit.
         measures: phrase → dimension of the number that follows it.
-        comparators: phrase → `about`, `at_most`, `less` or `more`.
+        comparators: phrase → `about`, `at_most`, `less`, `more`, `just_under` or `just_over`.
         directions: phrase → point of the compass.
         picture_directions: the same for words that mean one in a picture with north up.
         edges: word → edge of the picture as a point of the compass, or `centre`.
@@ -69,6 +70,7 @@ class Grammar:
     numbers: Mapping[str, int]
     counts: Phrases[Span]
     shares: Phrases[Span]
+    fractions: Mapping[str, int]
     units: Phrases[Unit]
     measures: Phrases[str]
     comparators: Phrases[str]
@@ -93,7 +95,7 @@ class Grammar:
 def load_grammar() -> Grammar:
     """Read and compile the table."""
     data: dict[str, Any] = load_yaml(FILE.read_text(encoding="utf-8"))
-    comparators = {kind: data[kind] for kind in ("about", "at_most", "less", "more")}
+    comparators = {kind: data[kind] for kind in ("about", "at_most", "less", "more", "just_under", "just_over")}
     return Grammar(
         version=str(data["version"]),
         cues=_table(data["cues"]),
@@ -104,7 +106,8 @@ def load_grammar() -> Grammar:
         similar=frozenset(frozenset(pair) for pair in data["similar_colours"]),
         numbers={normal_form(word): int(number) for word, number in data["numbers"].items()},
         counts=Phrases([*_spans(data["exact"], is_vague=False), *_spans(data["vague"], is_vague=True)]),
-        shares=Phrases(_spans(data["shares"], is_vague=False)),
+        shares=Phrases([*_spans(data["shares"], is_vague=False), *_spans(data["mostly"], is_vague=True)]),
+        fractions={normal_form(word): int(number) for word, number in data["fractions"].items()},
         units=Phrases(_units(data["units"])),
         measures=_table(data["measures"]),
         comparators=_table(comparators),

@@ -1,0 +1,49 @@
+"""The checker of captions on scenes seen from above: sentences written for this test, by what they claim."""
+
+import json
+
+import pytest
+
+from voxtile_datasets.captions.checker.check import Known, check
+from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
+
+VOCABULARY = installed_vocabularies()["remote_sensing"]
+
+
+def fact(concept, polarity="present", value=None, unit=None, **attributes):
+    row = {"concept": concept, "polarity": polarity, "value": value, "unit": unit}
+    return row | {"attributes": json.dumps(attributes)}
+
+
+def judge(text, facts, concepts=None):
+    scopes = [] if concepts is None else [{"vocabulary": "v", "closed": True, "concepts": list(concepts)}]
+    return check(text, Known(facts, scopes), VOCABULARY)
+
+
+FIELDS = [
+    fact("wheat", value=0.6, unit="1"),
+    fact("meadow", value=0.25, unit="1"),
+    fact("water", value=0.15, unit="1"),
+]
+SHARES = [
+    # the share stands before or after its name, and another follows at once
+    ("Wheat 60 %, meadow 25 %, water 15 %.", "supported"),
+    ("Wheat 25 %, meadow 60 %, water 15 %.", "contradicted"),
+    ("Three fifths are wheat, one quarter meadow.", "supported"),
+    ("One quarter wheat, three fifths meadow.", "contradicted"),
+    ("Wheat accounts for 60 percent of the tile and meadow for a quarter.", "supported"),
+    ("Wheat accounts for 60 percent of the tile and meadow for a tenth.", "contradicted"),
+    ("A little over half of the picture is wheat.", "supported"),
+    ("Just under a tenth of the picture is wheat.", "contradicted"),
+    ("Mostly wheat, with some meadow.", "supported"),
+    ("A scene dominated by water.", "contradicted"),
+    ("Water has the lion's share of the scene.", "contradicted"),
+    ("Hardly any wheat.", "contradicted"),
+    ("In the northern half of the tile there is water.", "unsupported"),
+]
+
+
+@pytest.mark.parametrize(("text", "wanted"), SHARES)
+def test_shares_belong_to_the_name_of_their_own_part_of_the_sentence(text, wanted):
+    verdict = judge(text, FIELDS, ["wheat", "meadow", "water"])
+    assert verdict.verdict == wanted, verdict.faults

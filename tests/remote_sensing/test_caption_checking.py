@@ -47,3 +47,49 @@ SHARES = [
 def test_shares_belong_to_the_name_of_their_own_part_of_the_sentence(text, wanted):
     verdict = judge(text, FIELDS, ["wheat", "meadow", "water"])
     assert verdict.verdict == wanted, verdict.faults
+
+
+LAKESIDE = [
+    fact("lake"),
+    fact("forest"),
+    fact("house", value=12.0, unit="count"),
+    fact("cloud", value=0.1, unit="1"),
+    fact("car", "absent"),
+]
+LAKESIDE_SCOPE = ["lake", "forest", "house", "cloud", "car", "church", "pier", "snow"]
+DENIALS = [
+    ("A forestless shore.", "contradicted"),
+    ("An unforested shore by the lake.", "contradicted"),
+    ("A cloud-free view of the lake.", "contradicted"),
+    ("A snow-free view of the lake.", "supported"),
+    ("Nary a house stands by the lake.", "contradicted"),
+    ("Nary a church stands by the lake.", "supported"),
+    ("Not a single house by the lake.", "contradicted"),
+    ("Zero cars and twelve houses.", "supported"),
+    ("Zero houses.", "contradicted"),
+    ("0 houses, one lake.", "contradicted"),
+    ("Houses do not occur here.", "contradicted"),
+    ("Churches do not occur here.", "supported"),
+    ("Houses are not to be found.", "contradicted"),
+    ("A lake bereft of forest.", "contradicted"),
+    ("Nobody has built a church or a pier at this lake.", "supported"),
+    ("No church and no pier belong to this view of a lake.", "supported"),
+    ("Hardly any cars.", "supported"),
+    ("Hardly any clouds over the forest.", "supported"),
+    ("Hardly any houses.", "unsupported"),
+]
+
+
+@pytest.mark.parametrize(("text", "wanted"), DENIALS)
+def test_denials_in_their_many_forms(text, wanted):
+    verdict = judge(text, LAKESIDE, LAKESIDE_SCOPE)
+    assert verdict.verdict == wanted, verdict.faults
+
+
+def test_kinds_of_forest_make_forest_together():
+    facts = [fact("conifer_forest", value=0.3, unit="1"), fact("broadleaf_forest", value=0.4, unit="1")]
+    scope = ["forest", "conifer_forest", "broadleaf_forest"]
+    assert judge("Forest covers 70 % of the tile.", facts, scope).verdict == "supported"
+    assert judge("Forest covers 50 % of the tile.", facts, scope).verdict == "contradicted"
+    assert judge("Buildings on 20 %.", [fact("built_up", value=0.2, unit="1")], ["built_up"]).verdict == "supported"
+    assert judge("Buildings on 60 %.", [fact("built_up", value=0.2, unit="1")], ["built_up"]).verdict == "contradicted"

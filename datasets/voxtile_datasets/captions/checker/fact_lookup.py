@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from voxtile.corpus.schema import MEASURED, ROLE
 from voxtile.words.tokens import words_of
+from voxtile_datasets.captions.checker.extraction.amounts import SHARE
 from voxtile_datasets.captions.checker.extraction.relations import OPPOSITE
 from voxtile_datasets.captions.checker.fact import Fact, Row, attributes_of, direction_of, fact_of
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
@@ -73,6 +74,17 @@ class Facts:
             for row in self._rows.get(name, ())
             if row.polarity != "absent"
         ]
+
+    def rows_of_wholes(self, concept: str) -> list[Fact]:
+        """The facts that state what a concept belongs to: of the buildings of built-up land."""
+        concepts = self.vocabulary.concepts
+        wholes = [name for name in self.present() if name in concepts and concept in concepts[name].has]
+        return [row for name in sorted(wholes) for row in self.rows(name)]
+
+    def share(self, concept: str) -> float:
+        """Which share of the picture a concept and its kinds have together, by the facts; 0 where they state none."""
+        stated = [self._rows.get(name, ()) for name in self.vocabulary.below(concept)]
+        return sum(max((max(row.numbers.get(SHARE, (0.0,))) for row in rows), default=0.0) for rows in stated)
 
     def objects(self, concept: str) -> int:
         """How many different regions or map objects the facts list of a concept; 0 where they list none."""

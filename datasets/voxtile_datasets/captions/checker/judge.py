@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from voxtile_datasets.captions.checker.extraction.amounts import COUNT, SHARE
 from voxtile_datasets.captions.checker.extraction.claims import Claim
 from voxtile_datasets.captions.checker.extraction.relations import OPPOSITE
 from voxtile_datasets.captions.checker.fact_lookup import Facts
@@ -85,6 +86,8 @@ def _date(claim: Claim, facts: Facts, *, about_birth: bool) -> list[Fault]:
 
 def _concept(claim: Claim, concept: str, facts: Facts) -> list[Fault]:
     judgement, why = _presence(claim, concept, facts)
+    if judgement != "supported" and claim.polarity == "present" and _is_hardly_any(claim, concept, facts):
+        return []
     if judgement == "supported":
         if claim.polarity != "absent" and facts.strength(concept) in ("present", "uncertain"):
             return detail_faults(claim, concept, facts)
@@ -93,6 +96,13 @@ def _concept(claim: Claim, concept: str, facts: Facts) -> list[Fault]:
         return faults
     kind: FaultKind = "polarity" if judgement == "contradicted" else "concept"
     return [_fault(claim, kind, judgement, why)]
+
+
+def _is_hardly_any(claim: Claim, concept: str, facts: Facts) -> bool:
+    """Whether so little is claimed ("hardly any trees") that there may be none, and there is none."""
+    is_little = any(low == 0 for d in claim.details for low, _ in d.bounds if d.dimension in (SHARE, COUNT))
+    known = facts.strength(concept)
+    return is_little and (known == "absent" or (known is None and facts.is_closed(concept)))
 
 
 def _of_more_general(claim: Claim, concept: str, facts: Facts) -> list[Fault]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from voxtile_datasets.captions.checker.extraction.amounts import SHARE
 from voxtile_datasets.captions.checker.extraction.claims import Claim, Detail
 from voxtile_datasets.captions.checker.extraction.grammar import load_grammar
 from voxtile_datasets.captions.checker.fact import Fact
@@ -17,6 +18,7 @@ _LACKING: dict[str, Judgement] = {
     "side": "unsupported", "place": "unsupported", "number": "unsupported", "count": "unsupported",
     "position": "unsupported", "colour": "unknown", "severity": "unknown", "change": "unknown",
 }  # fmt: skip
+_HARDLY = 3  # things of which one says that there are hardly any
 _BOTH = frozenset(["left", "right"])
 
 
@@ -26,7 +28,7 @@ def detail_faults(claim: Claim, concept: str, facts: Facts) -> list[Fault]:
     A detail counts where a fact has it that differs in none of the others, so that the size of one nodule and the side
     of another do not make a third.
     """
-    rows = facts.rows(concept)
+    rows = facts.rows(concept) or facts.rows_of_wholes(concept)
     fitting = [row for row in rows if not any(_agrees(d, row, facts.vocabulary) is False for d in claim.details)]
     faults = []
     for detail in claim.details:
@@ -71,6 +73,8 @@ def _agrees(detail: Detail, row: Fact, vocabulary: Vocabulary) -> bool | None:
         return bool(row.places & (vocabulary.near.get(value, frozenset()) | {value})) if row.places else None
     if kind == "number":
         values = row.numbers.get(detail.dimension or "", ())
+        if not values and row.counts and detail.dimension == SHARE and detail.bounds[0][0] == 0:
+            return all(least <= _HARDLY for least, _ in row.counts)  # "hardly any cars"
         return all(any(low <= v <= high for v in values) for low, high in detail.bounds) if values else None
     if kind == "count":
         spans = [
@@ -97,6 +101,9 @@ def _agrees_with_all(detail: Detail, rows: Sequence[Fact], concept: str, facts: 
     """What several facts say together: both sides, and how many regions they list."""
     if detail.kind == "side" and detail.value == "bilateral":
         return frozenset().union(*(row.sides for row in rows)) >= _BOTH
+    if detail.dimension == SHARE:
+        known = facts.share(concept)
+        return bool(known) and any(low <= known <= high for low, high in detail.bounds)
     if detail.kind == "count":
         known = any(row.counts for row in rows)
         listed = facts.objects(concept)

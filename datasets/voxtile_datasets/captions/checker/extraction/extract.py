@@ -142,14 +142,15 @@ def _concept_claim(words: Words, mention: Mention, details: Sequence[Detail]) ->
     if mention.structure is not None:
         first, last = words.starts[mention.structure[0]], words.ends[mention.structure[1] - 1]
         start, end = min(start, first), max(end, last)
+    none = [d for d in details if d.kind == "count" and d.bounds == ((0.0, 0.0),)]  # "zero cars"
     return Claim(
         "normal" if mention.is_normality else "concept",
         words.text[start:end],
         start,
         end,
         concepts=mention.concepts,
-        polarity=mention.polarity,
-        details=tuple(details),
+        polarity="absent" if none and mention.polarity == "present" else mention.polarity,
+        details=tuple(d for d in details if d not in none),
         denies=mention.denies,
     )
 

@@ -83,6 +83,7 @@ class Finder:
         if extra is not None:
             for place, names in _by_place(extra.find(self.words)).items():
                 self.terms.setdefault(place, names)
+        self.denied = self._denied_by_form()
         statement.spare_places(sorted(self.terms))
 
     def find(self) -> list[Mention]:
@@ -115,10 +116,36 @@ class Finder:
         above = frozenset().union(*(self.vocabulary.above(concept) for concept in pair.concepts))
         return not set(self.terms[place]) <= above
 
+    def _denied_by_form(self) -> frozenset[tuple[int, int]]:
+        """Names that are denied by a part of a word or a word tied to them: "treeless", "unforested", "cloud-free"."""
+        text, starts, ends = self.statement.words.text, self.statement.words.starts, self.statement.words.ends
+        found = {
+            place
+            for place in self.terms
+            if self.words[place[1] : place[1] + 1] == ("free",)
+            and (
+                text[ends[place[1] - 1] : starts[place[1]]] != " "
+                or (not self.vocabulary.is_about_patients and not self._is_free_of(place[1]))
+            )
+        }
+        for position, word in enumerate(self.words):
+            for stem in (word[: -len("less")] if word.endswith("less") else "", word[2:] if word[:2] == "un" else ""):
+                read = self.vocabulary.terms.longest_at((stem,), 0) if len(stem) > 2 else None
+                if read is not None and (position, position + 1) not in self.terms:
+                    self.terms[position, position + 1] = tuple(read[1])
+                    found.add((position, position + 1))
+        return frozenset(found)
+
+    def _is_free_of(self, position: int) -> bool:
+        """Whether "free" denies what follows it."""
+        return self.words[position + 1 : position + 2] in (("of",), ("from",), ("standing",), ("flowing",))
+
     def _judged(
         self, concepts: tuple[str, ...], start: int, end: int, structure: tuple[int, int] | None = None
     ) -> Mention | None:
         polarity = self.statement.polarity(start, end)
+        if polarity is not None and (start, end) in self.denied:
+            polarity = _OPPOSITE[polarity]
         return None if polarity is None else Mention(concepts, polarity, start, end, structure)
 
     def _unless(self, concepts: tuple[str, ...], start: int, end: int) -> tuple[str, ...]:

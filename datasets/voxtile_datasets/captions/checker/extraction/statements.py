@@ -15,9 +15,11 @@ _MARKS = frozenset([";", "(", ")", "[", "]", "—", "–", "-"])
 _SEPARATORS = {",": ",", "and": "and", "or": "or", "nor": "or", "/": "or", "&": "and", "plus": "and"}
 _BE = frozenset(["is", "are", "was", "were", "has", "have", "had", "do", "does", "did"])
 _WHERE = frozenset(
-    ["on", "over", "near", "beside", "along", "around", "behind", "between", "inside", "within", "under", "above",
+    ["on", "over", "near", "beside", "by", "along", "around", "behind", "between", "inside", "within", "under", "above",
      "below", "next", "at", "across", "in"]
 )  # fmt: skip
+# After these stands where something denied is missing: "no church belongs to this picture of a park".
+_BELONGS = frozenset(["belong", "belongs", "disturb", "disturbs", "interrupt", "interrupts", "break", "breaks", "mar"])
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ class Statement:
                 first, last = max(item.start, start), min(item.end, reach)
                 named = next((end for begin, end in names if first <= begin < last), last)
                 place = next((i for i in range(named, last) if words[i] in _WHERE), last)
+                verb = next((i for i in range(named, last) if words[i] in _BELONGS), last)
+                place = min(place, verb)
                 for position in range(place, last):
                     counts[position] -= 1
 

@@ -222,10 +222,7 @@ def _compile(joined: Joined) -> Vocabulary:
         qualities=_flat(tables["qualities"]),
         pairs=_pairs(entries),
         normal=_flat(tables["normal"]),
-        closes={
-            name: {kind: tuple(found) for kind, found in entry.get("closes", {}).items()}
-            for name, entry in anatomy.items()
-        },
+        closes={name: _closes(entry.get("closes", {})) for name, entry in anatomy.items()},
         whole=_said(tables["complete"], "affirmed"),
         abnormal=_said(tables["complete"], "abnormal"),
         pictures=_said(tables["complete"], "pictures"),
@@ -266,6 +263,12 @@ def _pairs(entries: Mapping[str, Mapping[str, Any]]) -> dict[Pair, tuple[str, ..
         for structure, quality in entry.get("pairs", ()):
             found[structure, quality] = (*found.get((structure, quality), ()), name)
     return found
+
+
+def _closes(entry: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """What each kind of normality denies; a normal size what `normal` does, unless there is more."""
+    closes = {kind: tuple(concepts) for kind, concepts in entry.items()}
+    return {"normal_size": closes["normal"], **closes} if "normal" in closes else closes
 
 
 def _said(table: Mapping[str, Sequence[str]], key: str) -> Phrases[bool]:

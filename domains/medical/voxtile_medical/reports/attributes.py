@@ -17,6 +17,14 @@ _PREPOSITIONS = frozenset(["in", "on", "of", "at", "within", "measuring", "near"
 # "Apical pneumothorax" says where it is; "diffuse" in the name of a disease says nothing of it.
 _WITHIN_NAMES = frozenset(["laterality", "location"])
 _BORDERLINE = ("severity", "borderline")
+_PLURALS = ("s", "i", "ae")
+_FURTHEST_NUMBER, _DIGITS = 9, 3  # words before the name; digits of a number that counts nothing
+_PARTING = frozenset([",", ";", ":", "(", ")", "and", "or", "/", "no", "not"])
+_ORDINALS = frozenset(["th", "st", "nd", "rd", "%", "percent"])
+# "Segment 4 lesions", "grade 2 changes", "series 4 nodules", "1 of 3": numbers that count nothing.
+_NUMBERED = frozenset(
+    ["segment", "grade", "stage", "level", "series", "image", "slice", "type", "lobe", "station", "figure", "class"]
+) | {"number", "category", "rads", "zone", "phase", "x", "×", "by", "to", "of", "than", "-", "–", "/", "."}
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,7 @@ class Attributes:
         location: a place of english.yaml; several are joined by " and ".
         severity, change, number: values of english.yaml.
         size_mm: one to three dimensions in millimetres, as said.
+        count: how many there are, where a number of two or more is said.
     """
 
     laterality: str | None = None
@@ -36,10 +45,32 @@ class Attributes:
     size_mm: tuple[float, ...] = ()
     change: str | None = None
     number: str | None = None
+    count: int | None = None
 
-    def values(self) -> tuple[str | tuple[float, ...] | None, ...]:
+    def values(self) -> tuple[str | tuple[float, ...] | int | None, ...]:
         """The attributes in order."""
-        return (self.laterality, self.location, self.severity, self.size_mm, self.change, self.number)
+        return (self.laterality, self.location, self.severity, self.size_mm, self.change, self.number, self.count)
+
+    def agrees(self, other: Attributes) -> bool:
+        """Whether both can be said of one finding: nothing that one says contradicts the other.
+
+        The largest dimension alone agrees with all of them. What is counted is not one of those that it counts: "three
+        lesions" is another finding than a lesion whose size or place is said without a number.
+        """
+        pairs = zip(
+            (self.laterality, self.location, self.severity, self.change, self.number),
+            (other.laterality, other.location, other.severity, other.change, other.number),
+            strict=True,
+        )
+        return (
+            all(not one or not two or one == two for one, two in pairs)
+            and _same_size(self.size_mm, other.size_mm)
+            and (self.count == other.count or self._is_bare or other._is_bare)
+        )
+
+    @property
+    def _is_bare(self) -> bool:
+        return not (self.count or self.size_mm or self.location)
 
     def completed(self, other: Attributes) -> Attributes:
         """These, and those of another statement where these say nothing."""
@@ -47,9 +78,10 @@ class Attributes:
             self.laterality or other.laterality,
             self.location or other.location,
             self.severity or other.severity,
-            self.size_mm or other.size_mm,
+            max(self.size_mm, other.size_mm, key=len),
             self.change or other.change,
             self.number or other.number,
+            self.count or other.count,
         )
 
     def common(self, other: Attributes) -> Attributes:
@@ -61,6 +93,7 @@ class Attributes:
             self.size_mm if self.size_mm == other.size_mm else (),
             self.change if self.change == other.change else None,
             self.number if self.number == other.number else None,
+            self.count if self.count == other.count else None,
         )
 
 
@@ -105,14 +138,41 @@ def _chosen(
         side = None  # "no effusion on either side" denies it altogether
     places = sorted({value for _, value in values["location"] if value in concept.places})
     size = min(sizes, key=lambda s: abs(_word_at(statement, s.start) - mention.start), default=None)
+    count = _count(statement, mention, sizes) if mention.polarity != "absent" else None
     return Attributes(
         laterality=side,
         location=" and ".join(places) or None,
         severity=_closest(values["severity"]),
         size_mm=size.mm if size is not None and concept.has_size else (),
         change="resolved" if mention.polarity == "absent" and values["change"] else _closest(values["change"]),
-        number=_closest(values["number"]),
+        number=_closest(values["number"]) or ("multiple" if count else None),
+        count=count,
     )
+
+
+def _count(statement: Statement, mention: Mention, sizes: Sequence[Size]) -> int | None:
+    """The number in the noun phrase of a plural: "three liver lesions", "2 small stones"; None where there is none."""
+    words, grammar = statement.words, statement.grammar
+    head = words.text[words.starts[mention.end - 1] : words.ends[mention.end - 1]].lower()
+    if head == words.words[mention.end - 1] or not head.endswith(_PLURALS):
+        return None
+    for position in range(mention.start - 1, max(-1, mention.start - _FURTHEST_NUMBER), -1):
+        word = words.words[position]
+        if any(size.start <= words.starts[position] < size.end for size in sizes):
+            continue
+        if word in grammar.verbs or word in _PREPOSITIONS or word in _PARTING:
+            return None
+        number = grammar.numbers.get(word) or (int(word) if word.isdecimal() and len(word) < _DIGITS else 0)
+        before = words.words[position - 1] if position else ""
+        if number and before not in _NUMBERED and words.words[position + 1] not in _ORDINALS:
+            return number if number > 1 else None
+    return None
+
+
+def _same_size(one: tuple[float, ...], two: tuple[float, ...]) -> bool:
+    if not one or not two or one == two:
+        return True
+    return (len(one) == 1 and one[0] == max(two)) or (len(two) == 1 and two[0] == max(one))
 
 
 def _territories(statement: Statement, anchors: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -139,10 +139,7 @@ def _merged(facts: Sequence[ReportFact]) -> list[ReportFact]:
 
 def _agree(fact: ReportFact, other: ReportFact) -> bool:
     """Whether two statements can be about one finding: nothing that one says contradicts the other."""
-    if fact.polarity == "absent":
-        return True
-    pairs = zip(fact.attributes.values(), other.attributes.values(), strict=True)
-    return all(not one or not two or one == two for one, two in pairs)
+    return fact.polarity == "absent" or fact.attributes.agrees(other.attributes)
 
 
 def _join(one: ReportFact, two: ReportFact) -> ReportFact:

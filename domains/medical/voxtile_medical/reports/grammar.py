@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -26,6 +27,7 @@ class Grammar:
         modifiers: phrases that say an attribute; the payload is (attribute, value).
         strong: the breaks that part organs from what is said of them.
         verbs, tails, openers, adjectives: words, see the table.
+        numbers: words that count, and how many they say.
     """
 
     version: str
@@ -36,6 +38,7 @@ class Grammar:
     tails: frozenset[str]
     openers: frozenset[str]
     adjectives: frozenset[str]
+    numbers: Mapping[str, int]
 
 
 @cache
@@ -54,6 +57,7 @@ def load_grammar(path: Path = ENGLISH) -> Grammar:
         tails=_words(breaks["tails"]),
         openers=_words(breaks["openers"]),
         adjectives=_words(breaks["adjectives"]),
+        numbers=data["numbers"],
     )
 
 

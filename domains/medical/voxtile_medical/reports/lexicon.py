@@ -35,6 +35,9 @@ PLACES: Mapping[str, frozenset[str]] = {
     "liver": frozenset(
         ["left hepatic lobe", "right hepatic lobe", "caudate lobe", *(f"liver segment {i}" for i in range(1, 9))]
     ),
+    "bowel": frozenset(
+        ["small bowel", "colon", "cecum", "ascending colon", "transverse colon", "descending colon", "sigmoid colon"]
+    ),
     "vertebra": frozenset(
         f"{letter}{number}" for letter, count in (("C", 7), ("T", 12), ("L", 5)) for number in range(1, count + 1)
     ),
@@ -185,11 +188,7 @@ def _compile(data: dict[str, Any]) -> Lexicon:
         normal=_flat(data.get("normal", {})),
         pairs=_pairs(entries, "pairs"),
         borderline=_pairs(entries, "borderline"),
-        closes={
-            name: {kind: tuple(concepts) for kind, concepts in entry["closes"].items()}
-            for name, entry in anatomy.items()
-            if "closes" in entry
-        },
+        closes={name: _closes(entry["closes"]) for name, entry in anatomy.items() if "closes" in entry},
         unless={
             name: Phrases((phrase, True) for phrase in entry["unless"])
             for name, entry in entries.items()
@@ -213,6 +212,12 @@ def _concept(name: str, entry: Mapping[str, Any]) -> Concept:
         is_lasting=bool(entry.get("lasting")),
         denies=tuple(entry.get("denies", ())),
     )
+
+
+def _closes(entry: Mapping[str, list[str]]) -> dict[str, tuple[str, ...]]:
+    """What each kind of normality denies; a normal size denies what `normal` does, unless the organ says otherwise."""
+    closes = {kind: tuple(concepts) for kind, concepts in entry.items()}
+    return {"normal_size": closes["normal"], **closes} if "normal" in closes else closes
 
 
 def _measures(table: Mapping[str, Mapping[str, Any]]) -> Phrases[Measure]:

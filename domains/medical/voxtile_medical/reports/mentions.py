@@ -127,8 +127,11 @@ def _of_qualities(
     statement: Statement, lexicon: Lexicon, organs: list[Match[str]], named: list[Match[str]]
 ) -> Iterator[tuple[Mention, Match[str]]]:
     """Findings that an organ and a quality make together, with the quality."""
-    for quality in lexicon.qualities.find(statement.words.words):
+    qualities = lexicon.qualities.find(statement.words.words)
+    for index, quality in enumerate(qualities):
         if _is_part(quality, named) or _grades(statement, quality, named):
+            continue
+        if index + 1 < len(qualities) and _describes(statement, quality, qualities[index + 1]):
             continue
         graded = statement.grammar.modifiers.longest_at(statement.words.words, quality.start) is not None
         for organ in _nearest(statement, organs, quality, lexicon, named):
@@ -140,6 +143,14 @@ def _of_qualities(
             for concept in lexicon.borderline.get((organ.payload, quality.payload), ()):
                 if statement.polarity(quality.start, quality.end) in ("present", "uncertain"):
                     yield Mention(concept, "uncertain", quality.start, quality.end), quality
+
+
+def _describes(statement: Statement, quality: Match[str], noun: Match[str]) -> bool:
+    """Whether a quality stands before a noun of the same kind: "hypoattenuating gallbladder mass" is one finding."""
+    words = statement.words.words
+    between = words[quality.end : noun.start]
+    parting = statement.grammar.verbs | _PREPOSITIONS | _SEPARATING | {":", ";", "("} | {words[noun.start]}
+    return quality.payload == noun.payload and not parting & {*words[quality.start : quality.end], *between}
 
 
 def _is_general(match: Match[str], quality: Match[str], lexicon: Lexicon) -> bool:

@@ -151,7 +151,7 @@ def measurement_row(uid: str, measured: Measurement, words: Lexicon) -> Row:
 
 def attribute_values(attributes: Attributes) -> dict[str, Any]:
     """The attributes that are known, as JSON has them."""
-    names = ("laterality", "location", "severity", "size_mm", "change", "number")
+    names = ("laterality", "location", "severity", "size_mm", "change", "number", "count")
     found = {name: value for name, value in zip(names, attributes.values(), strict=True) if value}
     return found | ({"size_mm": list(attributes.size_mm)} if attributes.size_mm else {})
 

@@ -47,7 +47,7 @@ def main() -> None:
 
 def known(caption: Caption) -> Known:
     """What the checker is told of the image."""
-    return Known(facts=caption.facts, scopes=caption.scopes)
+    return Known(facts=caption.facts, scopes=caption.scopes, metadata=caption.metadata)
 
 
 def _print(checked: Sequence[Checked]) -> None:

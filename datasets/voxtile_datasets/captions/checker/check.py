@@ -2,7 +2,8 @@
 
 `supported`: every claim follows from the facts and closed scopes. `contradicted`: a fact says otherwise, or the text
 names a person or a record. `unsupported`: a closed scope leaves it out, or the text gives a side, a number, a place or
-a date that the facts lack. `unknown`: the scope is open, and the facts are silent.
+a date that the facts lack, or what no picture shows (a cause, an advice). `unknown`: the scope is open, and the facts
+are silent.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from voxtile_datasets.captions.checker.verdict import ORDER, Fault, Verdict, wor
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
 NAME = "claims"
-VERSION = "2"
+VERSION = "3"
 
 __all__ = ["NAME", "VERSION", "Fault", "Known", "Verdict", "check"]
 
@@ -34,6 +35,7 @@ class Known:
         facts: rows of the facts table, `attributes` as JSON or as a mapping.
         scopes: rows of the scopes table.
         identifiers: names and numbers of the sample's subject, where they are known; none may be in a text.
+        metadata: columns of the sample's own row and its attributes in one mapping: modality, body_part, mpp, sex, …
         languages: of the texts, ISO 639-1; claims are read in English only, so that a text in another language says
             nothing that could be judged.
     """
@@ -42,12 +44,13 @@ class Known:
     scopes: Sequence[Mapping[str, Any]]
     identifiers: Sequence[str] = ()
     languages: Sequence[str] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
     _read: dict[int, Facts] = field(default_factory=dict, repr=False)
 
     def read(self, vocabulary: Vocabulary) -> Facts:
         """The facts by concept of a vocabulary; read once."""
         if id(vocabulary) not in self._read:
-            self._read[id(vocabulary)] = Facts(self.facts, self.scopes, vocabulary)
+            self._read[id(vocabulary)] = Facts(self.facts, self.scopes, vocabulary, self.metadata)
         return self._read[id(vocabulary)]
 
 

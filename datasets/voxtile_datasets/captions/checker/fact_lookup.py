@@ -10,6 +10,7 @@ from voxtile.words.tokens import words_of
 from voxtile_datasets.captions.checker.extraction.amounts import SHARE
 from voxtile_datasets.captions.checker.extraction.relations import OPPOSITE
 from voxtile_datasets.captions.checker.fact import Fact, Row, attributes_of, direction_of, fact_of
+from voxtile_datasets.captions.checker.metadata import Metadata
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
 _STRENGTH = {"present": 2, "uncertain": 1, "absent": 0}
@@ -23,16 +24,20 @@ class Facts:
         facts: rows of the facts table; `attributes` as JSON or as a mapping.
         scopes: rows of the scopes table.
         vocabulary: names of concepts.
+        metadata: columns and attributes of the sample's own row.
     """
 
-    def __init__(self, facts: Sequence[Row], scopes: Sequence[Row], vocabulary: Vocabulary) -> None:
+    def __init__(
+        self, facts: Sequence[Row], scopes: Sequence[Row], vocabulary: Vocabulary, metadata: Row | None = None
+    ) -> None:
         self.vocabulary = vocabulary
+        self.metadata = Metadata(metadata or {}, vocabulary)
         self._rows: dict[str, list[Fact]] = defaultdict(list)
         self._strength: dict[str, int] = {}
         self._relations: dict[tuple[str, str], set[str]] = defaultdict(set)
         self._objects: dict[str, set[str]] = defaultdict(set)
         self.dates: set[str] = set()
-        self.words: set[str] = set()
+        self.words: set[str] = set(self.metadata.words)
         self.unknown_names: set[str] = set()
         for row in facts:
             self._add(row)

@@ -9,6 +9,7 @@ from voxtile_datasets.captions.checker.extraction.claims import Claim
 from voxtile_datasets.captions.checker.extraction.relations import OPPOSITE
 from voxtile_datasets.captions.checker.fact_lookup import Facts
 from voxtile_datasets.captions.checker.judge_details import agrees_with_any, detail_faults, is_other
+from voxtile_datasets.captions.checker.judge_imaging import judge_beyond, judge_imaging
 from voxtile_datasets.captions.checker.verdict import ORDER, Fault, FaultKind, Judgement, best, worst
 from voxtile_datasets.captions.checker.vocabulary import NORMAL
 
@@ -29,6 +30,10 @@ def judge(claim: Claim, facts: Facts, *, about_birth: bool = False) -> list[Faul
         return _relation(claim, facts)
     if claim.kind == "normal":
         return _normal(claim, facts)
+    if claim.kind == "imaging":
+        return judge_imaging(claim, facts)
+    if claim.kind == "beyond":
+        return judge_beyond(claim, facts)
     if claim.kind == "loose":
         return _loose(claim, facts)
     found = {concept: _concept(claim, concept, facts) for concept in claim.concepts}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -20,6 +20,7 @@ from voxtile.engine.task import Item, Outcome
 from voxtile.errors import InputError
 from voxtile_datasets.captions.checker.check import NAME, VERSION, Known, check
 from voxtile_datasets.captions.checker.choose import choose
+from voxtile_datasets.captions.checker.metadata import metadata_of
 from voxtile_datasets.captions.checker.rows import verdict_row
 from voxtile_datasets.captions.checker.verdict import Verdict
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary, installed_vocabularies
@@ -29,7 +30,9 @@ from voxtile_datasets.captions.known_facts import FACT_COLUMNS, facts_and_scopes
 RAW = "raw"
 Judged: TypeAlias = tuple[Row, Known, Verdict]  # a caption, what is known of its sample, the verdict of the rules
 _CAPTIONS = ("caption_id", "uid", "text", "lang", "kind")
-_SAMPLES = ("uid", "subject", "study", "modality", "source", "sha256", "datetime", "attributes")
+_SAMPLES = (
+    "uid", "subject", "study", "modality", "source", "sha256", "datetime", "gsd_m", "mpp", "spacing", "attributes",
+)  # fmt: skip
 _SCOPES = ("uid", "vocabulary", "closed", "concepts")
 
 
@@ -140,7 +143,8 @@ class CheckTask:
             rows, looked_for = facts_of[row["uid"]], scopes_of[row["uid"]]
             path = key_map.path_of(row["source"] or "") if key_map else None
             named = identifiers_of([row], [path] if path else [], common)
-            known = Known(rows, looked_for, tuple(sorted(named.whole | named.pieces)))
+            identifiers = tuple(sorted(named.whole | named.pieces))
+            known = Known(rows, looked_for, identifiers, metadata=metadata_of(row))
             concepts = {r["concept"] for r in rows} | {c for s in looked_for for c in s["concepts"] or ()}
             domain = self.domain or choose(vocabularies, row["modality"], concepts)
             found[row["uid"]] = known, vocabularies[domain]
@@ -179,7 +183,7 @@ def repeated_version(newest: str) -> str:
 
 
 def _in_language(known: Known, lang: str) -> Known:
-    return Known(known.facts, known.scopes, known.identifiers, (lang,))
+    return replace(known, languages=(lang,))
 
 
 @cache

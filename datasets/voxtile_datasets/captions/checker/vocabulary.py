@@ -13,6 +13,7 @@ from voxtile.domain import discover
 from voxtile.errors import ConfigError
 from voxtile.words.phrases import Phrases
 from voxtile.words.tokens import words_of
+from voxtile_datasets.captions.checker.aspects import Aspect, compile_aspects
 from voxtile_datasets.captions.checker.vocabulary_file import Joined, read_files
 
 Pair: TypeAlias = tuple[str, str]  # structure, quality
@@ -63,6 +64,7 @@ class Vocabulary:
         pictures: phrases for the picture, of which words of normality are said.
         places: phrase → part of an organ.
         near: place → places that mean nearly the same.
+        imaging: aspect of how pictures are made → what words mean of it.
         is_about_patients: dates and names belong to people.
         has_sides, has_grades: a side or a grade of a concept is a claim.
     """
@@ -81,6 +83,7 @@ class Vocabulary:
     pictures: Phrases[bool]
     places: Phrases[str]
     near: Mapping[str, frozenset[str]]
+    imaging: Mapping[str, Aspect]
     is_about_patients: bool
     has_sides: bool
     has_grades: bool
@@ -127,7 +130,7 @@ class Vocabulary:
     @cached_property
     def known_words(self) -> frozenset[str]:
         """Every word of its phrases, in normal form: a capital does not make a name of them."""
-        tries = (
+        tries: tuple[Phrases[Any], ...] = (
             self.terms,
             self.structures,
             self.qualities,
@@ -136,6 +139,7 @@ class Vocabulary:
             self.abnormal,
             self.pictures,
             self.places,
+            *(aspect.terms for aspect in self.imaging.values()),
         )
         return frozenset().union(*(phrases.words() for phrases in tries))
 
@@ -228,6 +232,7 @@ def _compile(joined: Joined) -> Vocabulary:
         pictures=_said(tables["complete"], "pictures"),
         places=Phrases([*_rows(tables["places"]), *_levels(tables["levels"])]),
         near=_both_ways((place, other) for place, others in tables["near"].items() for other in others),
+        imaging=compile_aspects(tables["imaging"]),
         is_about_patients="patients" in joined.about,
         has_sides="sides" in joined.about,
         has_grades="grades" in joined.about,

@@ -45,13 +45,17 @@ class _Bound:
     def __init__(self, known: contexts.Known, vocabulary: Vocabulary) -> None:
         self._known, self._vocabulary = known, vocabulary
         self._identifiers = tuple(sorted(known.identifiers.whole | known.identifiers.pieces))
+        context = known.context
+        said = {"modality": context.modality, "body_part": context.body, "gsd_m": context.gsd_m, "mpp": context.mpp}
+        self._metadata = {name: value for name, value in said.items() if value is not None}
         self._all: Known | None = None
 
     def __call__(self, text: str, facts: Sequence[Row] | None = None) -> Verdict:
         """See `Check.__call__`."""
         if facts is None:
             if self._all is None:
-                self._all = Known(self._known.facts, self._known.context.scopes, self._identifiers)
+                scopes = self._known.context.scopes
+                self._all = Known(self._known.facts, scopes, self._identifiers, metadata=self._metadata)
             return check(text, self._all, self._vocabulary)
         rows = tuple({**_BLANK, **fact} for fact in facts)
-        return check(text, Known(rows, (), self._identifiers), self._vocabulary)
+        return check(text, Known(rows, (), self._identifiers, metadata=self._metadata), self._vocabulary)

@@ -9,10 +9,13 @@ from functools import lru_cache
 
 from voxtile.words.phrases import Phrases
 from voxtile.words.tokens import Words, words_of
+from voxtile_datasets.captions.checker.extraction.beyond import beyond_the_picture
 from voxtile_datasets.captions.checker.extraction.claims import Claim, Detail
 from voxtile_datasets.captions.checker.extraction.details import found_details, given
 from voxtile_datasets.captions.checker.extraction.grammar import load_grammar
 from voxtile_datasets.captions.checker.extraction.identity import dates, leaks
+from voxtile_datasets.captions.checker.extraction.imaging import mentions_of_imaging
+from voxtile_datasets.captions.checker.extraction.imaging_numbers import numbers_of_imaging
 from voxtile_datasets.captions.checker.extraction.mentions import Finder, Mention
 from voxtile_datasets.captions.checker.extraction.relations import relations
 from voxtile_datasets.captions.checker.extraction.statements import Statement
@@ -70,6 +73,9 @@ def claims_of(
     said = [Claim("date", text[d.start : d.end], d.start, d.end, text=d.text) for d in dates(masked)]
     found += said
     masked = _masked(masked, said)
+    numbers = numbers_of_imaging(masked, about_patients=vocabulary.is_about_patients)
+    found += numbers
+    masked = _masked(masked, [claim for claim in numbers if not claim.details[0].is_vague])
     last: Claim | None = None
     for begin, sentence in _sentences(masked):
         if _QUESTION.fullmatch(sentence):
@@ -122,6 +128,7 @@ def _read(sentence: str, vocabulary: Vocabulary, extra: Phrases[str] | None) -> 
     owned, loose = given(statement, details, mentions, vocabulary)
     claims = [_concept_claim(words, mention, owned.get(i, [])) for i, mention in enumerate(mentions)]
     claims += _relation_claims(statement, [mention for mention in mentions if not mention.is_normality])
+    claims += [*mentions_of_imaging(statement, vocabulary), *beyond_the_picture(statement, mentions)]
     # Of a thing that the vocabulary does not know a side or a size is no claim that could be judged.
     points_back = any(grammar.pronouns.longest_at(words.words, i) for i in range(min(2, len(words.words))))
     if loose and (points_back or _is_fragment(words)):

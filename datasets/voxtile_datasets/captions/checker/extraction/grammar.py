@@ -54,6 +54,7 @@ class Grammar:
         edges: word → edge of the picture as a point of the compass, or `centre`.
         pictures: words for the picture.
         relations: phrase → kind.
+        beyond: phrase → what it says that no picture shows: cause, advice, prognosis, change, history.
         months: word → number.
         pronouns: phrases that point back.
         verbs, tails, openers, prepositions, roles, records, capitals: words, see the table.
@@ -79,6 +80,7 @@ class Grammar:
     edges: Mapping[str, str]
     pictures: Phrases[bool]
     relations: Phrases[str]
+    beyond: Phrases[str]
     months: Mapping[str, int]
     pronouns: Phrases[bool]
     verbs: frozenset[str]
@@ -116,6 +118,7 @@ def load_grammar() -> Grammar:
         edges={normal_form(word): edge for edge, words in data["edges"].items() for word in words},
         pictures=Phrases((phrase, True) for phrase in data["picture"]),
         relations=_table(data["relations"]),
+        beyond=_table(data["beyond"]),
         months={normal_form(word): int(number) for word, number in data["months"].items()},
         pronouns=Phrases((phrase, True) for phrase in data["pronouns"]),
         **{key: _words(data[key]) for key in ("verbs", "tails", "openers", "prepositions", "roles", "records")},

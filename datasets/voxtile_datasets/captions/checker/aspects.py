@@ -1,0 +1,69 @@
+"""Aspects of how and of what pictures are made (modality, part of the body, contrast, stain) and the words for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from voxtile.words.phrases import Phrases
+
+
+@dataclass(frozen=True, eq=False)
+class Aspect:
+    """One aspect.
+
+    Attributes:
+        columns: of the samples table and its attributes that state it; none for words that only stand beside others.
+        terms: phrase → value.
+        written: the same as columns write it (DICOM terms and other codes besides).
+        is_a: value → more general values; a picture of the heart is one of the chest.
+        beside: aspects in whose phrase alone a value is said of the picture ("CT of the neck").
+        unless: phrases beside a value that make it one of another picture ("prior", "guided").
+    """
+
+    columns: tuple[str, ...]
+    terms: Phrases[str]
+    written: Phrases[str]
+    is_a: Mapping[str, tuple[str, ...]]
+    beside: tuple[str, ...]
+    unless: Phrases[bool]
+
+    def above(self, value: str) -> frozenset[str]:
+        """A value and all that are more general."""
+        found, waiting = {value}, [value]
+        while waiting:
+            for more in self.is_a.get(waiting.pop(), ()):
+                if more not in found:
+                    found.add(more)
+                    waiting.append(more)
+        return frozenset(found)
+
+
+def compile_aspects(table: Mapping[str, Mapping[str, Any]]) -> dict[str, Aspect]:
+    """The aspects of vocabulary files.
+
+    Args:
+        table: aspect → `columns`, `values` (value → `terms`, `codes`, `is_a`), `beside`, `unless`.
+    """
+    return {name: _aspect(entry or {}) for name, entry in table.items()}
+
+
+def _aspect(entry: Mapping[str, Any]) -> Aspect:
+    values: Mapping[str, Mapping[str, Any]] = {
+        str(name): value or {} for name, value in entry.get("values", {}).items()
+    }
+    return Aspect(
+        tuple(map(str, entry.get("columns", ()))),
+        Phrases((str(phrase), name) for name, value in values.items() for phrase in value.get("terms", ())),
+        Phrases(_codes(values)),
+        {name: tuple(map(str, value.get("is_a", ()))) for name, value in values.items()},
+        tuple(map(str, entry.get("beside", ()))),
+        Phrases((str(phrase), True) for phrase in entry.get("unless", ())),
+    )
+
+
+def _codes(values: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    for name, value in values.items():
+        for code in (name, *value.get("codes", ()), *value.get("terms", ())):
+            yield str(code).replace("_", " "), name

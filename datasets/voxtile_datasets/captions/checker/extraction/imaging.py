@@ -1,0 +1,65 @@
+"""How and of what a text says that a picture was made: modality, part of the body, contrast, stain.
+
+What words mean is the vocabulary's (`imaging`: aspect → value → phrases).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from voxtile.words.phrases import Match
+from voxtile_datasets.captions.checker.extraction.claims import Claim
+from voxtile_datasets.captions.checker.extraction.statements import Statement
+from voxtile_datasets.captions.checker.vocabulary import Aspect, Vocabulary
+
+_FURTHEST = 4  # words between a value and the aspect beside which alone it counts
+
+
+def mentions_of_imaging(statement: Statement, vocabulary: Vocabulary) -> Iterator[Claim]:
+    """What a sentence says of how the picture was made, by the vocabulary's aspects."""
+    words = statement.words
+    found = {name: aspect.terms.find(words.words) for name, aspect in vocabulary.imaging.items()}
+    for name, aspect in vocabulary.imaging.items():
+        if not aspect.columns:
+            continue  # words for the picture, beside which others count
+        for start, end, values in _by_place(found[name]):
+            polarity = statement.polarity(start, end)
+            if polarity is None or _is_of_another(statement, aspect, start, end):
+                continue
+            if aspect.beside and not any(
+                _stands_beside(words.words, start, end, m, statement) for b in aspect.beside for m in found[b]
+            ):
+                continue
+            first, last = words.starts[start], words.ends[end - 1]
+            yield Claim("imaging", words.text[first:last], first, last, values, polarity, text=name)
+
+
+def _by_place(matches: list[Match[str]]) -> list[tuple[int, int, tuple[str, ...]]]:
+    places: dict[tuple[int, int], tuple[str, ...]] = {}
+    for match in matches:
+        places[match.start, match.end] = (*places.get((match.start, match.end), ()), match.payload)
+    return [(start, end, values) for (start, end), values in places.items()]
+
+
+def _is_of_another(statement: Statement, aspect: Aspect, start: int, end: int) -> bool:
+    """Whether words beside say that another picture is meant: the last CT, a CT-guided biopsy."""
+    words = statement.words.words
+    beside = words[max(0, start - _FURTHEST) : end + 2]
+    return any(match.end + max(0, start - _FURTHEST) <= end + 2 for match in aspect.unless.find(beside))
+
+
+def _stands_beside(words: tuple[str, ...], start: int, end: int, other: Match[str], statement: Statement) -> bool:
+    """Whether a value is named in one phrase with another: "CT of the neck", "chest radiograph", "spine MRI"."""
+    if statement.clause_of(start) != statement.clause_of(other.start) and other.end != start and other.start != end:
+        return False
+    if start <= other.start and other.end <= end:
+        return True
+    if other.end <= start:
+        gap = words[other.end : start]
+        opens = not gap or gap[0] in ("of", "from", "through")
+        return len(gap) <= _FURTHEST and opens and not any(word in statement.grammar.verbs for word in gap)
+    gap = words[end : other.start]
+    joined = not any(
+        word in statement.grammar.verbs or word in statement.grammar.prepositions or word == "," for word in gap
+    )
+    return len(gap) <= 2 and joined

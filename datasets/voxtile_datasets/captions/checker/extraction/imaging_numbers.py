@@ -1,0 +1,154 @@
+"""Numbers of a picture itself that a text gives: the age of the patient, the magnification, the size of a pixel."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+from voxtile.words.tokens import normal_form
+from voxtile_datasets.captions.checker.extraction.claims import Claim, Detail
+from voxtile_datasets.captions.checker.extraction.grammar import load_grammar
+
+AGE, MAGNIFICATION, RESOLUTION = "age", "magnification", "resolution"
+_NUMBER = r"\d+(?:[.,]\d+)?"
+_TENS = "twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
+_ONES = "one|two|three|four|five|six|seven|eight|nine"
+_TEENS = "ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen"
+_WORDED = rf"(?:(?:{_TENS})(?:[ -](?:{_ONES}))?|{_ONES}|{_TEENS}|(?:one[ ]|a[ ])?hundred)"
+_DECADES = {
+    "twenties": 20, "thirties": 30, "forties": 40, "fifties": 50, "sixties": 60, "seventies": 70, "eighties": 80,
+    "nineties": 90,
+}  # fmt: skip
+_PERSON = "man|woman|male|female|boy|girl|lady|gentleman|patient|adult|child|person|infant"
+_AGE = re.compile(
+    rf"""
+    \b(?P<old>\d{{1,3}}|{_WORDED})[ -]*(?:years?[ -]*(?:old\b|of[ -]age\b)|y/?\.?o\b\.?|yr?s?[ -]*old\b)
+    |\baged?[ ](?P<aged>\d{{1,3}}|{_WORDED})\b(?![ ](?:mm|cm|percent))
+    |\b(?:{_PERSON})\b(?:,|[ ]of|[ ]aged|,[ ]aged)?[ ](?P<of>\d{{2,3}}|{_WORDED})\b
+        (?=[.,;:)]|[ ](?:with|and|is|has|years)\b|$)
+    |\b(?P<code>\d{{1,3}})[ -]?(?:[MF]|yo[MF]?)\b
+    |\b(?P<part>early|mid|late)[ -](?P<decade>{"|".join(_DECADES)})\b
+    |\bin[ ](?:his|her|their|the)[ ](?P<in>{"|".join(_DECADES)})\b
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_PARTS = {"early": (0, 4), "mid": (3, 7), "late": (6, 9)}
+_PEOPLE = "man|woman|male|female|patient|lady|gentleman|person|adult"
+_GROUP = re.compile(
+    rf"""
+    \b(?:(?P<child>child(?:ren)?|infant|baby|toddler|newborn|neonate|boy|girl|paediatric|pediatric|teenager|adolescent)
+    |(?P<young>young(?:er|ish)?[ ](?:{_PEOPLE}))
+    |(?P<middle>middle[ -]aged)
+    |(?P<old>(?:elderly|old|older|aged|geriatric|senior)[ ](?:{_PEOPLE})|elderly))\b
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_GROUPS = {"child": (0.0, 19.0), "young": (14.0, 45.0), "middle": (35.0, 69.0), "old": (60.0, 120.0)}
+_FOLD = {"five": 5, "ten": 10, "twenty": 20, "forty": 40, "sixty": 60, "hundred": 100}
+_MAGNIFICATION = re.compile(
+    rf"""
+    (?<![\w.])(?P<before>{_NUMBER})[ ]?[x×](?![\w-]|[ ]?\d|[ ](?:as|more|larger|smaller|greater)\b)
+    |(?<![\w.])(?<!\d[ ])[x×][ ]?(?P<after>{_NUMBER})\b(?![ ]?(?:mm|cm|m|µm|um|[x×])\b)
+    |\b(?P<fold>{"|".join(_FOLD)}|\d+)[ -]?fold[ ](?:magnif\w+|enlarge\w+)
+    |\bmagnif\w+[ ](?:of[ ]|by[ ]|to[ ]|at[ ])?(?P<of>{_NUMBER})\b(?![ ]?%)
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_MILLIMETRES = {
+    **dict.fromkeys(
+        ("µm", "μm", "um", "micron", "microns", "micrometre", "micrometres", "micrometer", "micrometers"), 0.001
+    ),
+    **dict.fromkeys(("mm", "millimetre", "millimetres", "millimeter", "millimeters"), 1.0),
+    **dict.fromkeys(("cm", "centimetre", "centimetres", "centimeter", "centimeters"), 10.0),
+    **dict.fromkeys(("m", "metre", "metres", "meter", "meters"), 1000.0),
+}
+_UNIT = "|".join(sorted(_MILLIMETRES, key=len, reverse=True))
+_OF_PIXEL = r"pixels?|pixel[ ]size|ground[ ]sampl\w+[ ]distance|GSD|(?:spatial[ ]|ground[ ])?resolution"
+_RESOLUTION = re.compile(
+    rf"""
+    \b(?P<value>{_NUMBER}|{_WORDED})[ -]?(?P<unit>{_UNIT})
+        (?:[ ]?/[ ]?|[ ]per[ ]|[ ]to[ ](?:a|the|each)[ ]|[ ]a[ ]|-per-)(?:px|pixel)s?\b
+    |\b(?P<value2>{_NUMBER}|{_WORDED})[ -]?(?P<unit2>{_UNIT})[ ](?:{_OF_PIXEL})\b
+    |\b(?:{_OF_PIXEL}|mpp)(?:[ ]of|[ ]is|:|[ ]=)?[ ](?:about[ ])?(?P<value3>{_NUMBER})[ ]?(?P<unit3>{_UNIT})\b
+    |\b(?P<mpp>{_NUMBER})[ ]?mpp\b
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_ROUNDING = 0.03  # relative: 0.5 µm for 0.4952 µm
+_OLDEST = 120
+
+
+@lru_cache(maxsize=50_000)
+def numbers_of_imaging(text: str, *, about_patients: bool) -> tuple[Claim, ...]:
+    """Ages, magnifications and sizes of a pixel that a text gives, with the bounds that they stand for.
+
+    Args:
+        text: a caption.
+        about_patients: ages are of patients; else they are of houses and trees.
+    """
+    found = [*_magnifications(text), *_resolutions(text)] if any(c.isdigit() for c in text) or "fold" in text else []
+    return tuple([*_ages(text), *found] if about_patients else found)
+
+
+def _ages(text: str) -> Iterator[Claim]:
+    for match in _AGE.finditer(text):
+        if (bounds := _age(match)) is not None:
+            yield _claim(AGE, match, bounds, "year", "time")
+    for match in _GROUP.finditer(text):
+        yield _claim(AGE, match, _GROUPS[match.lastgroup or ""], "year", "time", is_vague=True)
+
+
+def _magnifications(text: str) -> Iterator[Claim]:
+    for match in _MAGNIFICATION.finditer(text):
+        fold = (match["fold"] or "").lower()
+        value = float(
+            (match["before"] or match["after"] or match["of"] or str(_FOLD.get(fold, fold))).replace(",", ".")
+        )
+        if value >= 1:
+            bounds = value * (1 - _ROUNDING), value * (1 + _ROUNDING)
+            yield _claim(MAGNIFICATION, match, bounds, "x", MAGNIFICATION)
+
+
+def _resolutions(text: str) -> Iterator[Claim]:
+    for match in _RESOLUTION.finditer(text):
+        said = match["value"] or match["value2"] or match["value3"] or match["mpp"]
+        unit = match["unit"] or match["unit2"] or match["unit3"] or "µm"
+        number = _number(said)
+        if number is None:
+            continue
+        millimetres = _MILLIMETRES[unit.lower()]
+        _, _, decimals = said.replace(",", ".").partition(".")
+        half = 0.5 * 10.0 ** -len(decimals) * millimetres if decimals else 0.0
+        margin = max(half, number * millimetres * _ROUNDING)
+        bounds = number * millimetres - margin, number * millimetres + margin
+        yield _claim(RESOLUTION, match, bounds, unit, "length")
+
+
+def _claim(
+    aspect: str, match: re.Match[str], bounds: tuple[float, float], unit: str, dimension: str, *, is_vague: bool = False
+) -> Claim:
+    start, end = match.span()
+    detail = Detail("number", unit, match.group(), start, end, (bounds,), dimension, is_vague)
+    return Claim("imaging", match.group(), start, end, details=(detail,), text=aspect)
+
+
+def _age(match: re.Match[str]) -> tuple[float, float] | None:
+    if match["decade"]:
+        low, high = _PARTS[match["part"].lower()]
+        decade = _DECADES[match["decade"].lower()]
+        return float(decade + low), decade + high + 0.99
+    if match["in"]:
+        decade = _DECADES[match["in"].lower()]
+        return float(decade), decade + 9.99
+    value = _number(match["old"] or match["aged"] or match["of"] or match["code"])
+    return None if value is None or value > _OLDEST else (value, value + 0.99)
+
+
+def _number(said: str) -> float | None:
+    if said[0].isdigit():
+        return float(said.replace(",", "."))
+    numbers = load_grammar().numbers
+    parts = [numbers.get(normal_form(part)) for part in re.split(r"[ -]", said.lower())]
+    found = [float(part) for part in parts if part is not None]
+    return sum(found) if found else None

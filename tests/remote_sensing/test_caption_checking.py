@@ -93,3 +93,43 @@ def test_kinds_of_forest_make_forest_together():
     assert judge("Forest covers 50 % of the tile.", facts, scope).verdict == "contradicted"
     assert judge("Buildings on 20 %.", [fact("built_up", value=0.2, unit="1")], ["built_up"]).verdict == "supported"
     assert judge("Buildings on 60 %.", [fact("built_up", value=0.2, unit="1")], ["built_up"]).verdict == "contradicted"
+
+
+TOWN = [
+    fact("stadium"),
+    fact("railway"),
+    fact("parking_lot", relation="west_of", other="stadium"),
+    fact("bridge", relation="crossing", other="railway"),
+    fact("car", relation="in", other="parking_lot"),
+    fact("footpath", relation="beside", other="railway"),
+]
+RELATIONS = [
+    # either order, possessives, pronouns, the sentence before
+    ("A car park on the stadium's western side.", "supported"),
+    ("A car park on the stadium's eastern side.", "contradicted"),
+    ("The stadium has a car park to its west.", "supported"),
+    ("The car park has a stadium to its west.", "contradicted"),
+    ("There is a stadium. To its west lies a car park.", "supported"),
+    ("There is a stadium. To its south lies a car park.", "contradicted"),
+    ("A stadium fills the tile, and a car park spreads to the west of it.", "supported"),
+    ("A stadium fills the tile, and a car park spreads to the north of it.", "contradicted"),
+    ("A stadium; to the right of it a car park.", "contradicted"),
+    ("A car park with a stadium to the east.", "supported"),
+    ("A car park with a stadium to the west.", "contradicted"),
+    # inside, beside, across, and what none of them can be
+    ("The railway is spanned by a bridge.", "supported"),
+    ("A railway passes under a bridge.", "supported"),
+    ("The bridge runs parallel to the railway.", "contradicted"),
+    ("A footpath follows the railway.", "supported"),
+    ("A footpath crosses the railway.", "contradicted"),
+    ("Inside the parking lot stand cars.", "supported"),
+    ("Next to the parking lot stand cars.", "contradicted"),
+    ("Cars on the far side of the road from the parking lot.", "contradicted"),
+    ("The railway has a footpath far away from the railway.", "contradicted"),
+]
+
+
+@pytest.mark.parametrize(("text", "wanted"), RELATIONS)
+def test_relations_in_either_order(text, wanted):
+    verdict = judge(text, TOWN)
+    assert verdict.verdict == wanted, verdict.faults

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from voxtile.corpus.schema import MEASURED, ROLE
 from voxtile.words.tokens import words_of
 from voxtile_datasets.captions.checker.extraction.amounts import SHARE
-from voxtile_datasets.captions.checker.extraction.relations import OPPOSITE
+from voxtile_datasets.captions.checker.extraction.relations import OPPOSITE, PASSIVE, relation_of
 from voxtile_datasets.captions.checker.fact import Fact, Row, attributes_of, direction_of, fact_of
 from voxtile_datasets.captions.checker.metadata import Metadata
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
@@ -140,11 +140,12 @@ class Facts:
         kind, other = attributes.get("relation"), attributes.get("other")
         if not kind or not other:
             return
-        kind = direction_of(str(kind))
+        kind = relation_of(direction_of(str(kind)))
         for second in self._resolve(str(other)):
             self._relations[concept, second].add(kind)
-            self._relations[second, concept].add(OPPOSITE.get(kind, f"{kind} of"))
-            self._rows[second].append(Fact(fact.polarity, numbers=fact.numbers))
+            self._relations[second, concept].add(OPPOSITE.get(kind, f"{kind}{PASSIVE}"))
+            seen_from_there = frozenset([OPPOSITE[kind]]) if kind in OPPOSITE else frozenset()
+            self._rows[second].append(Fact(fact.polarity, numbers=fact.numbers, bearings=seen_from_there))
 
     def _note(self, attributes: Row) -> None:
         for key in _DATES:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from voxtile_datasets.captions.checker.extraction.amounts import COUNT, SHARE
 from voxtile_datasets.captions.checker.extraction.claims import Claim
-from voxtile_datasets.captions.checker.extraction.relations import OPPOSITE
+from voxtile_datasets.captions.checker.extraction.relations import OPPOSITE, PASSIVE
 from voxtile_datasets.captions.checker.fact_lookup import Facts
 from voxtile_datasets.captions.checker.judge_details import agrees_with_any, detail_faults, is_other
 from voxtile_datasets.captions.checker.judge_imaging import judge_beyond, judge_imaging
@@ -211,16 +211,34 @@ def _relation(claim: Claim, facts: Facts) -> list[Fault]:
     known = frozenset().union(*(facts.relations(subject, other) for subject, other in pairs))
     if kind in OPPOSITE:
         return _direction(claim, kind, known & OPPOSITE.keys(), facts)
-    if kind in known or (kind == "beside" and known):
+    if not known:
         return []
     names = f"{claim.concepts[0]} and {claim.others[0]}".replace("_", " ")
-    if f"{kind} of" in known and kind == "in":
+    if kind == "in" and "in of" in known and "in" not in known:
         return [_fault(claim, "relation", "contradicted", f"'{claim.words}' is the wrong way round for {names}.")]
-    if known:
+    stated = {name.removesuffix(PASSIVE) for name in known}
+    if (_IMPOSSIBLE.get(kind, frozenset()) & stated) and not _POSSIBLE.get(kind, frozenset([kind])) & stated:
+        said = " and ".join(sorted(stated & _IMPOSSIBLE[kind]))
         return [
-            _fault(claim, "relation", "unknown", f"'{claim.words}' is not known: the facts do not relate {names} so.")
+            _fault(claim, "relation", "contradicted", f"'{claim.words}' is wrong: the facts say '{said}' of {names}.")
         ]
-    return []
+    if kind in known or kind in _LOOSE or _POSSIBLE.get(kind, frozenset([kind])) & stated:
+        return []
+    return [_fault(claim, "relation", "unknown", f"'{claim.words}' is not known: the facts do not relate {names} so.")]
+
+
+# What is said of the place of two things → what it cannot be by the facts, and what of them makes it right.
+_IMPOSSIBLE = {
+    "beside": frozenset(["in", "crossing"]), "along": frozenset(["in", "crossing"]), "crossing": frozenset(["beside"]),
+    "in": frozenset(["beside", "crossing"]), "opposite": frozenset(["in", "crossing"]),
+    "away": frozenset(["in", "crossing", "beside"]),
+}  # fmt: skip
+_POSSIBLE = {
+    "beside": frozenset(["beside", "along", "around"]), "along": frozenset(["beside", "along", "around"]),
+    "crossing": frozenset(["crossing", "in"]), "around": frozenset(["around", "beside", "in"]),
+    "through": frozenset(["crossing", "in", "through"]),
+}  # fmt: skip
+_LOOSE = frozenset(["near", "around", "through"])
 
 
 def _direction(claim: Claim, kind: str, known: frozenset[str], facts: Facts) -> list[Fault]:

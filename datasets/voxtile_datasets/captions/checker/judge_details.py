@@ -148,7 +148,8 @@ def _said(detail: Detail, row: Fact) -> str:
     if detail.kind == "count":
         return " or ".join(f"{low:g}" if low == high else f"{low:g} or more" for low, high in row.counts[:2])
     values = {
-        "side": row.sides, "place": row.places, "colour": row.colours, "change": row.changes, "position": row.positions,
+        "side": row.sides, "place": row.places, "colour": row.colours, "change": row.changes,
+        "position": row.positions | (row.bearings if detail.is_vague else frozenset()),
     }  # fmt: skip
     if detail.kind == "severity":
         return "another grade" if row.grades else ""

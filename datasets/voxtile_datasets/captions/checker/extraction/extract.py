@@ -17,7 +17,7 @@ from voxtile_datasets.captions.checker.extraction.identity import dates, leaks
 from voxtile_datasets.captions.checker.extraction.imaging import mentions_of_imaging
 from voxtile_datasets.captions.checker.extraction.imaging_numbers import numbers_of_imaging
 from voxtile_datasets.captions.checker.extraction.mentions import Finder, Mention
-from voxtile_datasets.captions.checker.extraction.relations import relations
+from voxtile_datasets.captions.checker.extraction.relations import PASSIVE, relations
 from voxtile_datasets.captions.checker.extraction.statements import Statement
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
@@ -77,12 +77,15 @@ def claims_of(
     found += numbers
     masked = _masked(masked, [claim for claim in numbers if not claim.details[0].is_vague])
     last: Claim | None = None
+    before: tuple[str, ...] = ()
     for begin, sentence in _sentences(masked):
         if _QUESTION.fullmatch(sentence):
             continue  # it states nothing; its answer does
         read = _read(sentence, vocabulary, extra)
         moved = [claim.moved(begin) for claim in read.claims]
-        found += _pointed_back(moved, last) if read.points_back and last is not None else moved
+        moved = _pointed_back(moved, last) if read.points_back and last is not None else list(moved)
+        found += _related_back(moved, before)
+        before = tuple(c for claim in moved if claim.kind == "concept" for c in claim.concepts) or before
         last = next((c for c in reversed(moved) if c.kind == "concept" and c.polarity != "absent"), last)
     return tuple(sorted(found, key=lambda claim: (claim.start, claim.end)))
 
@@ -114,6 +117,19 @@ def _pointed_back(claims: Sequence[Claim], last: Claim) -> list[Claim]:
         else claim
         for claim in claims
     ]
+
+
+def _related_back(claims: Sequence[Claim], before: tuple[str, ...]) -> list[Claim]:
+    """Relations to what the sentence before named ("To its north is a forest."); dropped where it named nothing."""
+    found = []
+    for claim in claims:
+        if claim.kind == "relation" and not claim.others:
+            others = tuple(concept for concept in before if concept not in claim.concepts)
+            if others:
+                found.append(replace(claim, others=others))
+        else:
+            found.append(claim)
+    return found
 
 
 @lru_cache(maxsize=50_000)
@@ -165,16 +181,21 @@ def _concept_claim(words: Words, mention: Mention, details: Sequence[Detail]) ->
 def _relation_claims(statement: Statement, mentions: Sequence[Mention]) -> Iterator[Claim]:
     words = statement.words
     for relation in relations(statement, mentions):
-        subject, other = mentions[relation.subject], mentions[relation.other]
-        if "absent" in (subject.polarity, other.polarity):
+        subject, others = mentions[relation.subject], [mentions[i] for i in relation.others]
+        if subject.polarity == "absent" or any(other.polarity == "absent" for other in others):
             continue
         start, end = words.starts[relation.start], words.ends[relation.end - 1]
-        yield Claim(
-            "relation",
-            words.text[start:end],
-            start,
-            end,
-            subject.concepts,
-            relation=relation.kind,
-            others=other.concepts,
-        )
+        kind = relation.kind
+        named = tuple(dict.fromkeys(concept for other in others for concept in other.concepts))
+        if kind.endswith(PASSIVE):
+            yield Claim(
+                "relation",
+                words.text[start:end],
+                start,
+                end,
+                named,
+                relation=kind.removesuffix(PASSIVE),
+                others=subject.concepts,
+            )
+        else:
+            yield Claim("relation", words.text[start:end], start, end, subject.concepts, relation=kind, others=named)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from voxtile.words.tokens import words_of
+from voxtile_datasets.captions.checker.extraction.grammar import load_grammar
 from voxtile_datasets.captions.checker.extraction.mentions import Mention
 from voxtile_datasets.captions.checker.extraction.statements import Statement
 
@@ -12,21 +15,40 @@ OPPOSITE = {
     "north": "south", "south": "north", "east": "west", "west": "east", "north-east": "south-west",
     "south-west": "north-east", "north-west": "south-east", "south-east": "north-west",
 }  # fmt: skip
+PASSIVE = " of"  # "crossing of": the other crosses this
 _OF = frozenset(["of", "from"])
 _FURTHEST = 6  # words between "of" and the name after it
-_POSSESSIVE = frozenset(["it", "the"])
 _JOINING = frozenset(["and", ",", "or"])
+_SIDES = frozenset(["side", "bank", "shore", "edge", "end", "flank", "border", "margin", "outskirt"])
+_POINTING = frozenset(["it", "them", "this", "that", "these", "those"])
+_SPATIAL = frozenset(["above", "below", "underneath"])
+_ARTICLES = frozenset(["the", "a", "an", "this", "that", "its", "two", "both", "one", "each"])
 
 
 @dataclass(frozen=True)
 class Relation:
-    """A relation between two mentions: indices, the kind, and the words that say it, half-open."""
+    """A relation between two mentions.
+
+    Attributes:
+        subject: index of a mention.
+        others: of what the subject is there: one mention; several where a pronoun can mean each; none where the
+            sentence before named it.
+        kind: point of the compass, or a kind of the table of relations.
+        start, end: the words that say it, half-open.
+    """
 
     subject: int
-    other: int
+    others: tuple[int, ...]
     kind: str
     start: int
     end: int
+
+
+def relation_of(kind: str) -> str:
+    """The kind that facts mean by a name: `across` → `crossing`; another name as it is."""
+    words = words_of(kind.replace("_", " ")).words
+    found = load_grammar().relations.longest_at(words, 0) if words else None
+    return found[1][0] if found is not None and found[0] == len(words) else kind
 
 
 def relations(statement: Statement, mentions: Sequence[Mention]) -> list[Relation]:
@@ -34,8 +56,9 @@ def relations(statement: Statement, mentions: Sequence[Mention]) -> list[Relatio
     found: list[Relation] = []
     for direction in _directions(statement, mentions):
         for subject in _enumerated(statement, mentions, direction):
-            found.append(Relation(subject, direction.other, direction.kind, direction.start, direction.end))
-    found += _others(statement, mentions)
+            found.append(Relation(subject, direction.others, direction.kind, direction.start, direction.end))
+    found += _between_names(statement, mentions)
+    found += _fronted(statement, mentions)
     return found
 
 
@@ -43,13 +66,16 @@ def _directions(statement: Statement, mentions: Sequence[Mention]) -> Iterator[R
     words, grammar = statement.words.words, statement.grammar
     position = 0
     while position < len(words):
-        read = grammar.directions.longest_at(words, position) or grammar.picture_directions.longest_at(words, position)
+        reads = [table.longest_at(words, position) for table in (grammar.directions, grammar.picture_directions)]
+        read = max((r for r in reads if r is not None), key=lambda r: r[0], default=None)
         if read is None:
             position += 1
             continue
         end, (kind, *_) = read
-        relation = _direction_of(statement, mentions, kind, position, end) or _own_side(
-            statement, mentions, kind, position, end
+        relation = (
+            _direction_of(statement, mentions, kind, position, end)
+            or _possessed(statement, mentions, kind, position, end)
+            or _own_side(statement, mentions, kind, position, end)
         )
         if relation is not None:
             yield relation
@@ -59,46 +85,89 @@ def _directions(statement: Statement, mentions: Sequence[Mention]) -> Iterator[R
 def _direction_of(
     statement: Statement, mentions: Sequence[Mention], kind: str, start: int, end: int
 ) -> Relation | None:
-    """Such as "A lies north of B", "north of B there is A", "A on the north side of B"."""
+    """Such as "A lies north of B", "north of B there is A", "A on the north side of B", "below them, A"."""
     words = statement.words.words
-    after = end + (words[end : end + 1] == ("side",))
+    after = end + (words[end : end + 1] != () and words[end] in _SIDES)
     preposition = words[after : after + 1]
-    if not preposition or (preposition[0] not in _OF and not _is_spatial(words[start])):
+    if not preposition or (preposition[0] not in _OF and words[end - 1] not in _SPATIAL):
         return None
     first = after + (preposition[0] in _OF)
+    if words[first : first + 1] and words[first] in _POINTING:
+        return _pointing(statement, mentions, kind, start, first + 1)
     other = next((i for i, m in enumerate(mentions) if first <= m.start <= first + _FURTHEST), None)
     if other is None:
         return None
-    subject = _before(statement, mentions, start, other)
+    subject = _subject(statement, mentions, start, mentions[other].end, other)
+    return None if subject is None else Relation(subject, (other,), kind, start, end)
+
+
+def _pointing(statement: Statement, mentions: Sequence[Mention], kind: str, start: int, end: int) -> Relation | None:
+    """Of what a pronoun stands for: "a church to the north of it"."""
+    subject = _subject(statement, mentions, start, end, None)
     if subject is None:
-        later = [i for i, m in enumerate(mentions) if m.start >= mentions[other].end and _is_near(statement, m, start)]
-        subject = later[0] if later else None
-    return None if subject is None else Relation(subject, other, kind, start, end)
+        return None
+    others = tuple(i for i, m in enumerate(mentions) if m.end <= start and i != subject)
+    return Relation(subject, others, kind, start, end)
 
 
-def _is_spatial(word: str) -> bool:
-    return word in ("above", "below", "underneath")
+def _possessed(statement: Statement, mentions: Sequence[Mention], kind: str, start: int, end: int) -> Relation | None:
+    """Such as "A on B's western side"."""
+    words = statement.words.words
+    if start < 2 or words[start - 1] != "s" or words[end : end + 1] == () or words[end] not in _SIDES:
+        return None
+    other = next((i for i, m in enumerate(mentions) if m.end == start - 1), None)
+    if other is None:
+        return None
+    subject = _subject(statement, mentions, mentions[other].start, end, other)
+    return None if subject is None else Relation(subject, (other,), kind, start, end)
 
 
 def _own_side(statement: Statement, mentions: Sequence[Mention], kind: str, start: int, end: int) -> Relation | None:
-    """Such as "B has A to its east", "the ground has a park on its northern side"."""
+    """Such as "B has A to its east", "the ground has a park on its northern side", "to its east lies A"."""
     words = statement.words.words
-    if not start or words[start - 1] != "its" or words[end : end + 1] == ("of",):
+    if not start or words[start - 1] not in ("its", "their", "whose") or words[end : end + 1] == ("of",):
         return None
-    before = [i for i, m in enumerate(mentions) if m.end <= start and _is_near(statement, m, start)]
-    return Relation(before[-1], before[0], kind, start, end) if len(before) > 1 else None
+    before = [i for i, m in enumerate(mentions) if m.end <= start]
+    near = [i for i in before if _is_near(statement, mentions[i], start)]
+    begins_clause = start < 3 or statement.clause_of(start - 3) != statement.clause_of(start)
+    if len(near) > 1 and not begins_clause:
+        return Relation(near[-1], (near[0],), kind, start, end)
+    after = next((i for i, m in enumerate(mentions) if m.start >= end), None)
+    return None if after is None else Relation(after, tuple(before), kind, start, end)
 
 
 def _is_near(statement: Statement, mention: Mention, position: int) -> bool:
     return abs(statement.clause_of(mention.start) - statement.clause_of(position)) <= 1
 
 
-def _before(statement: Statement, mentions: Sequence[Mention], start: int, other: int) -> int | None:
+def _subject(statement: Statement, mentions: Sequence[Mention], start: int, end: int, other: int | None) -> int | None:
+    """What is there: the name before in the same clause, else the one after."""
     clause = statement.clause_of(start)
-    found = [
+    if other is None or not _begins(statement, start):
+        found = [
+            i
+            for i, m in enumerate(mentions)
+            if m.end <= start and statement.clause_of(m.start) == clause and i != other
+        ]
+        if found and not _begins(statement, start):
+            return found[-1]
+    later = [i for i, m in enumerate(mentions) if m.start >= end and i != other and _is_near(statement, m, start)]
+    if later:
+        return later[0]
+    earlier = [
         i for i, m in enumerate(mentions) if m.end <= start and statement.clause_of(m.start) == clause and i != other
     ]
-    return found[-1] if found else None
+    return earlier[-1] if earlier else None
+
+
+def _begins(statement: Statement, position: int) -> bool:
+    """Whether a direction opens its part of the sentence: "…; below them a substation"."""
+    first, _ = statement.item_around(position)
+    opening = statement.words.words[first:position]
+    before = statement.words.words[first - 1] if first else ";"
+    return before in (";", ".", ":", "-", "—", "–") and all(
+        word in ("to", "the", "on", "in", "and") for word in opening
+    )
 
 
 def _enumerated(statement: Statement, mentions: Sequence[Mention], relation: Relation) -> list[int]:
@@ -106,29 +175,50 @@ def _enumerated(statement: Statement, mentions: Sequence[Mention], relation: Rel
     subjects = [relation.subject]
     step = -1 if mentions[relation.subject].end <= relation.start else 1
     index = relation.subject + step
-    while 0 <= index < len(mentions) and index != relation.other:
+    while 0 <= index < len(mentions) and index not in relation.others:
         near, far = sorted((mentions[index], mentions[index - step]), key=lambda m: m.start)
         gap = statement.words.words[near.end : far.start]
         verbs = any(word in statement.grammar.verbs or word in statement.grammar.prepositions for word in gap)
-        if verbs or not _JOINING & set(gap):
+        same = set(mentions[index].concepts) & {concept for i in relation.others for concept in mentions[i].concepts}
+        if verbs or same or not _JOINING & set(gap):
             break
         subjects.append(index)
         index += step
     return subjects
 
 
-def _others(statement: Statement, mentions: Sequence[Mention]) -> Iterator[Relation]:
-    """Inside, beside, across: the word stands between the two, and nothing else but words of form."""
+def _between_names(statement: Statement, mentions: Sequence[Mention]) -> Iterator[Relation]:
+    """Inside, beside, across: the word stands between the two, and nothing else but words of form.
+
+    Names within such a word take no part: "a church across the street from a school".
+    """
+    words, grammar = statement.words.words, statement.grammar
+    phrases = grammar.relations.find(words)
+    inside = {i for p in phrases if p.end - p.start > 2 for i in range(p.start, p.end)}
+    named = [index for index, mention in enumerate(mentions) if mention.start not in inside]
+    for index, following in itertools.pairwise(named):
+        first, second = mentions[index], mentions[following]
+        gap = words[first.end : second.start]
+        is_parted = statement.clause_of(first.start) != statement.clause_of(second.start)
+        if len(gap) > 2 * _FURTHEST or _JOINING & set(gap) or (is_parted and "alongside" not in gap):
+            continue
+        reads = [(offset, grammar.relations.longest_at(gap, offset)) for offset in range(len(gap))]
+        found = [(read[0], -offset, read[1][0]) for offset, read in reads if read is not None]
+        end, offset, kind = max(found, default=(0, 0, ""))
+        if found and len(gap) - (end + offset) <= _FURTHEST:
+            yield Relation(index, (following,), kind, first.end - offset, first.end + end)
+
+
+def _fronted(statement: Statement, mentions: Sequence[Mention]) -> Iterator[Relation]:
+    """Inside, beside, across, where the place comes first: "in the graveyard stands a church"."""
     words, grammar = statement.words.words, statement.grammar
     for index in range(len(mentions) - 1):
-        first, second = mentions[index], mentions[index + 1]
-        if statement.clause_of(first.start) != statement.clause_of(second.start):
+        other, subject = mentions[index], mentions[index + 1]
+        gap = words[other.end : subject.start]
+        begin, _ = statement.item_around(other.start)
+        read = grammar.relations.longest_at(words, begin)
+        if read is None or read[0] > other.start or read[1][0].endswith(PASSIVE):
             continue
-        gap = words[first.end : second.start]
-        if len(gap) > _FURTHEST or _JOINING & set(gap):
-            continue
-        for offset in reversed(range(len(gap))):
-            read = grammar.relations.longest_at(gap, offset)
-            if read is not None:
-                yield Relation(index, index + 1, read[1][0], first.end + offset, first.end + read[0])
-                break
+        is_verb_first = bool(gap) and (gap[0] in grammar.verbs or gap[0] in ("there", ","))
+        if is_verb_first and set(words[read[0] : other.start]) <= _ARTICLES | {"large", "small", "big", "wide"}:
+            yield Relation(index + 1, (index,), read[1][0], begin, read[0])

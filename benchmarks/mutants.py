@@ -1,11 +1,12 @@
 """Do the tests die when the code lies? Listed mutations, each applied alone to a copy, and the tests that concern it.
 
-The lists are benchmarks/mutants/*.yaml: file → tests and pairs [text to find, text in its place]. A text must stand
-once in its file, so that a list that the code has left behind is noticed. A mutation is killed where a test fails or
-runs into the time limit, and survives where all pass; one that cannot even be imported is a mistake of the list. A
-third text of a pair explains a survivor.
+The lists are benchmarks/mutants/*.yaml: file → tests (a file, or `file::test`) and pairs [text to find, text in its
+place], or a list of several such entries. A text must stand once in its file, so that a list that the code has left
+behind is noticed. A mutation is killed where a test fails or runs into the time limit, and survives where all pass; one
+that cannot even be imported is a mistake of the list. A third text of a pair explains a survivor.
 
-Run: python -P benchmarks/mutants.py [--only TEXT] [--jobs N] [--out FILE] [--known FILE]   (`make mutants`)
+Run: python -P benchmarks/mutants.py [--list NAME] [--only TEXT] [--jobs N] [--out FILE] [--known FILE]
+(`make mutants` runs all)
 """
 
 from __future__ import annotations
@@ -56,17 +57,19 @@ class Outcome:
     said: str
 
 
-def read_mutations(only: str = "") -> list[Mutation]:
-    """All mutations of the lists whose file or text holds `only`.
+def read_mutations(only: str = "", lists: str = "*") -> list[Mutation]:
+    """All mutations of the lists of these names whose file or text holds `only`.
 
     Raises:
         SystemExit: a text does not stand in its file exactly once, or a test file is missing.
     """
     found, wrong = [], []
-    for path in sorted(LISTS.glob("*.yaml")):
-        for file, entry in yaml.safe_load(path.read_text(encoding="utf-8")).items():
+    for path in sorted(LISTS.glob(f"{lists}.yaml")):
+        listed = yaml.safe_load(path.read_text(encoding="utf-8")).items()
+        entries = [(file, entry) for file, own in listed for entry in (own if isinstance(own, list) else [own])]
+        for file, entry in entries:
             content = (ROOT / file).read_text(encoding="utf-8") if (ROOT / file).is_file() else ""
-            wrong += [f"{path.name}: there is no {test}" for test in entry["tests"] if not (ROOT / test).is_file()]
+            wrong += [f"{path.name}: there is no {test}" for test in entry["tests"] if not _is_there(test)]
             for find, replace, *why in entry["mutations"]:
                 if (times := content.count(find)) != 1:
                     wrong.append(f"{path.name}: {file} has {times} times: {find.splitlines()[0]}")
@@ -74,6 +77,12 @@ def read_mutations(only: str = "") -> list[Mutation]:
     if wrong:
         raise SystemExit("the lists do not fit the code any more:\n  " + "\n  ".join(wrong))
     return [m for m in found if only in m.file or only in m.find]
+
+
+def _is_there(test: str) -> bool:
+    file, _, name = test.partition("::")
+    path = ROOT / file
+    return path.is_file() and (not name or f"\ndef {name}(" in path.read_text(encoding="utf-8"))
 
 
 def copy_of_the_code(folder: Path) -> Path:
@@ -87,7 +96,7 @@ def copy_of_the_code(folder: Path) -> Path:
     return folder
 
 
-def run_tests(folder: Path, tests: tuple[str, ...]) -> tuple[int, str]:
+def run_tests(folder: Path, tests: tuple[str, ...], limit_s: int = _LIMIT_S) -> tuple[int, str]:
     """Exit status of pytest on the copy, and its last line; a run beyond the time limit counts as failed."""
     paths = os.pathsep.join(str(folder / package) for package in PACKAGES)
     data = os.environ.get("VOXTILE_TEST_DATA", str((ROOT / ".." / "shared" / "data").resolve()))
@@ -96,10 +105,10 @@ def run_tests(folder: Path, tests: tuple[str, ...]) -> tuple[int, str]:
     command += ["-m", "not sweep", "--tb=no"]
     try:
         done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=_LIMIT_S, check=False
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=limit_s, check=False
         )
     except subprocess.TimeoutExpired:
-        return _FAILED, f"no end within {_LIMIT_S} s"
+        return _FAILED, f"no end within {limit_s} s"
     lines = [
         line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))
     ] or done.stdout.splitlines()
@@ -147,6 +156,7 @@ def killed_before(path: Path) -> list[Outcome]:
 def main() -> int:
     """Run the lists; 1 where too many survive or the code itself fails its tests."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--list", default="*", metavar="NAME", help="mutations of this list alone, e.g. evaluation")
     parser.add_argument("--only", default="", metavar="TEXT", help="mutations whose file or text holds this")
     parser.add_argument("--jobs", type=int, default=2, metavar="N")
     parser.add_argument("--out", type=Path, metavar="FILE", help="all outcomes as JSON")
@@ -155,11 +165,13 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     outcomes = killed_before(arguments.known) if arguments.known else []
-    mutations = [m for m in read_mutations(arguments.only) if m not in {outcome.mutation for outcome in outcomes}]
+    known = {outcome.mutation for outcome in outcomes}
+    mutations = [m for m in read_mutations(arguments.only, arguments.list) if m not in known]
     with tempfile.TemporaryDirectory() as scratch:
         clean = Path(scratch) / "clean"
         clean.mkdir()
-        status, said = run_tests(copy_of_the_code(clean), tuple(sorted({t for m in mutations for t in m.tests})))
+        tests = tuple(sorted({test for mutation in mutations for test in mutation.tests}))
+        status, said = run_tests(copy_of_the_code(clean), tests, _LIMIT_S * len(tests))
         if status != _PASSED:
             print(f"the tests fail without any mutation: {said}")
             return 1

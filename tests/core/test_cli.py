@@ -204,8 +204,9 @@ def test_words_behind_two_dashes_are_no_options(command):
 
 
 def test_null_leaves_an_option_out(command, tmp_path):
-    (tmp_path / "c.yaml").write_text("reports: null\nwindow: [1, 2]\nsource: there\n")
+    (tmp_path / "c.yaml").write_text("reports: null\nwindow: [1, 2]\nsource: there\nworkers: null\n")
     assert command("--config", str(tmp_path / "c.yaml"), "--reports", "null", "in", "out") == 0
+    assert SEEN.options == RunOptions()
     assert (SEEN.source, SEEN.values[2], SEEN.window) == (Path("in"), None, (1.0, 2.0))
 
 
@@ -227,9 +228,11 @@ def test_flags_need_no_value(command, words, dry_run, deidentify):
 def test_options_come_from_yaml_and_from_the_environment_and_the_command_line_wins(command, tmp_path, monkeypatch):
     (tmp_path / "c.yaml").write_text("workers: 3\nkind: hard\nreports: r.csv\n")
     monkeypatch.setenv("VOXTILE_MEMORY_LIMIT_GB", "7")
+    monkeypatch.setenv("VOXTILE_KIND", "soft")  # the config says otherwise
+    monkeypatch.setenv("VOXTILE_TASKS", "a,b")
     assert command("in", "out", "--config", str(tmp_path / "c.yaml"), "--workers", "5") == 0
     assert SEEN.options == RunOptions(workers=5, memory_limit_gb=7.0)
-    assert SEEN.values[2:] == (Path("r.csv"), True, "hard")
+    assert SEEN.values[1:] == (("a", "b"), Path("r.csv"), True, "hard")
 
 
 @pytest.mark.parametrize(
@@ -256,6 +259,22 @@ def test_a_wrong_option_is_one_sentence(command, words, expected, capsys):
     message = capsys.readouterr().err
     assert expected in message
     assert message.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("workers: true", "'workers' must be a whole number, not 'True'"),
+        ("workers: 2.5", "'workers' must be a whole number, not '2.5'"),
+        ("time_limit_s: yes", "'time_limit_s' must be a number, not 'True'"),
+        ("reports: [a.csv]", "'reports' must be a path, not '['a.csv']'"),
+        ("reports: {a: b}", "'reports' must be a path, not '{'a': 'b'}'"),
+    ],
+)
+def test_a_value_of_a_config_is_of_the_options_type(command, tmp_path, key, expected, capsys):
+    (tmp_path / "c.yaml").write_text(f"{key}\n")
+    assert command("in", "out", "--config", str(tmp_path / "c.yaml")) == 2
+    assert expected in capsys.readouterr().err
 
 
 def test_an_unknown_key_of_a_config_is_named_with_the_nearest(command, tmp_path, capsys):
@@ -350,6 +369,47 @@ def test_what_is_read_of_a_command_without_importing_it_is_what_it_takes(name):
     assert all(parameter.help for parameter in read.parameters)
 
 
+def test_arguments_that_may_be_left_out_are_read_with_their_own_defaults(tmp_path, monkeypatch):
+    (tmp_path / "primula.py").write_text(
+        "def paint(source: str, width: int = 3, name: str = 'x', *, loud: bool = False) -> None:\n"
+        '    """Paint.\n\n    Args:\n        source: a.\n        width: b.\n        name: c.\n        loud: d.\n"""\n'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    command = Command("primula:paint", "paint")
+    read = signature_of(command)
+    assert "primula" not in sys.modules
+    assert [(p.name, p.role, p.default) for p in read.parameters[1:]] == [
+        ("width", "option", 3),
+        ("name", "option", "x"),
+        ("loud", "option", False),
+    ]
+    assert read == imported_signature(command)
+
+
+def test_names_that_are_for_type_checkers_alone_are_read_too(tmp_path, monkeypatch):
+    (tmp_path / "viola.py").write_text(
+        "from __future__ import annotations\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n"
+        "    from pathlib import Path\ndef paint(source: Path) -> None:\n    'Paint.'\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    (source,) = signature_of(Command("viola:paint", "paint")).parameters
+    assert source.hint is Path
+    assert "viola" not in sys.modules
+
+
+def test_words_before_the_option_that_names_a_member_are_its_own(monkeypatch):
+    seen = []
+    monkeypatch.setattr(cli, "_call", lambda command, name, argv: seen.append((command.example, name, argv)))
+    members = {name: Command("m:f", "") for name in ("stain", "clip")}
+    group = Group("", "", "", "voxtile score corpus --from stain", "source", lambda: members, selector="--from")
+    for words in (["corpus", "--from", "stain", "-x"], ["corpus", "--from=clip", "-x"]):
+        cli._call_member("score", group, words)
+    assert seen == [
+        ("voxtile score corpus --from stain", "voxtile score --from stain", ["corpus", "-x"]),
+        ("", "voxtile score --from clip", ["corpus", "-x"]),  # the example of the group is not this one's
+    ]
+
+
 HEAVY = {"torch", "lightning", "timm", "transformers", "numpy", "pandas", "pyarrow", "duckdb", "scipy"}
 TYPED = """
 import contextlib, io, json, sys
@@ -423,6 +483,7 @@ def test_what_is_shown_of_a_class_is_what_its_constructor_takes(section):
         (["fit", "-c", "medical/ct", "--data.corpsu", "x"], 2, ["'data.corpsu'; did you mean 'data.corpus'"]),
         (["fit", "-c", "medical/ct", "--trainer.max_epoch=3"], 2, ["did you mean 'trainer.max_epochs'"]),
         (["fit", "-c", "medical/ct", "--nmae", "x"], 2, ["no option 'nmae'; did you mean 'name'"]),
+        (["fit", "-c", "medical/ct", "--dta.corpus", "x"], 2, ["no option 'dta.corpus'; did you mean 'data'"]),
         (["fit", "-c", "medical/tc"], 2, ["no config named 'medical/tc'"]),
     ],
 )
@@ -464,6 +525,7 @@ def test_options_without_a_section_are_those_of_the_parsers(monkeypatch):
         ["--model.encoder.init_args.x", "1"],
         ["--trainer.callbacks+=X"],
         ["--data.preset.help", "X"],
+        ["--data.help"],
         ["--name", "--data"],
     ],
 )

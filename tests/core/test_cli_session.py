@@ -14,6 +14,7 @@ from voxtile.cli.session import session_of
 from voxtile.cli.table import COMMANDS
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError, InputError
+from voxtile.folders import under_output_root
 from voxtile.training.run_folder import runs_folder
 
 CORPUS = Path(__file__).parents[1] / "compatibility" / "medical" / "corpus"
@@ -73,6 +74,7 @@ def test_the_doctor_answers_in_json(capsys, monkeypatch):
 
 def _talk(_words):
     sys.stderr.write("note: of this and that\n")
+    sys.stderr.write("convert: 50 %\n")
     sys.stdout.write("the answer\n")
     raise InputError("'x' is empty; choose another")
 
@@ -142,6 +144,15 @@ def test_runs_lie_under_the_output_root(monkeypatch):
         assert runs_folder({"default_root_dir": "a"}) == Path("/there/a/runs")
         assert runs_folder({"default_root_dir": "/b"}) == Path("/b/runs")
     assert runs_folder({}) == Path("runs")
+
+
+def test_the_output_root_is_that_of_one_command_from_where_it_was_called(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VOXTILE_OUTPUT_ROOT", "/outer")
+    with session_of(["--output-root", "there"]).active():
+        monkeypatch.chdir("/")  # as a worker process may be elsewhere
+        assert under_output_root(Path("a.html")) == tmp_path / "there" / "a.html"
+    assert under_output_root(Path("a.html")) == Path("/outer/a.html")
 
 
 def test_words_behind_two_dashes_are_left():

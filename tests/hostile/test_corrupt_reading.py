@@ -1,8 +1,10 @@
 """A bit that flipped on a disk is noticed by whoever reads it, not by `voxtile verify` alone."""
 
+import hashlib
 import io
 import json
 import shutil
+from pathlib import Path
 
 import blosc2
 import numpy as np
@@ -194,6 +196,29 @@ def test_a_picture_is_hashed_once_a_process(root, monkeypatch):
         sources["volume"].array()
         Corpus(root).source(Corpus(root).row(UIDS["old"])).array()
     assert sorted(asked) == sorted(_address(root, name)[1] for name in ("jpg", "old"))
+
+
+def test_a_picture_that_was_found_sound_vouches_for_no_other(root):
+    _read(root, "jpg")
+    offset, nbytes = _address(root, "png")
+    _flip(root, offset + nbytes // 2, 3)
+    with pytest.raises(CorpusError, match="differs from the hash in its row"):
+        _read(root, "png")
+
+
+def test_a_hash_of_few_digits_proves_nothing():
+    sha256 = hashlib.sha256(b"x").hexdigest()
+    assert not integrity.check_hash(memoryview(b"x"), Path("shard"), 0, sha256[:15])
+    assert integrity.check_hash(memoryview(b"x"), Path("shard"), 0, sha256[: integrity.HASH_DIGITS])
+
+
+def test_a_chunk_without_bytes_has_the_checksum_0():
+    """As the format says, so that another reader of it finds the same."""
+    frame = encode_array(np.zeros(SHAPE, np.int16))
+    checked = inspect_frame(frame)
+    assert (checked.offsets < 0).all()
+    nbytes = 8 * len(checked.offsets)
+    assert frame[checked.header_bytes - nbytes : checked.header_bytes] == bytes(nbytes)
 
 
 def test_two_shards_of_equal_sizes_that_were_exchanged(tmp_path):

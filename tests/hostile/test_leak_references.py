@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from voxtile.cli.main import main
 from voxtile.corpus.identity import KeyMap
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Sample
-from voxtile.corpus.reference_roots import named_roots, only_references_in
+from voxtile.corpus.reference_roots import check_reference, named_roots, only_references_in
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.errors import CorpusError
 
@@ -99,6 +100,12 @@ def test_a_folder_that_the_user_names_may_be_copied_from(tmp_path, private, monk
     again = tmp_path / "again.png"
     assert main(["extract", str(root), UID, "--to", "png", "--out", str(again)]) == 0
     np.testing.assert_array_equal(np.asarray(Image.open(again)), np.asarray(Image.open(private)))
+
+
+def test_after_an_export_a_reader_goes_where_references_lead(tmp_path):
+    with only_references_in(()), pytest.raises(CorpusError, match="outside the corpus"):
+        check_reference(tmp_path, UID, Path("/elsewhere/a.png"))
+    assert check_reference(tmp_path, UID, Path("/elsewhere/a.png")) == Path("/elsewhere/a.png")
 
 
 def test_further_files_of_a_reference_are_held_to_the_same(tmp_path):

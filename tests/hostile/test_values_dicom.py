@@ -8,6 +8,9 @@ import re
 
 import pytest
 
+from voxtile_medical.plausible import check_position, check_scale, check_spacing
+from voxtile_medical.verdicts import Verdict
+
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory, dicom_files, command):
@@ -65,6 +68,26 @@ def test_no_number_of_the_corpus_is_made_up_or_not_finite(archive):
         attributes = json.loads(sample["attributes"], parse_constant=pytest.fail)
         assert "window" not in attributes
         assert all(math.isfinite(value) for value in (*sample["spacing"], *(sample["affine"] or ())))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 2e5])
+def test_what_is_no_place_and_no_distance_is_refused_by_whoever_asks(value):
+    with pytest.raises(Verdict, match="from the origin"):
+        check_position((0.0, value, 0.0))
+    with pytest.raises(Verdict, match=r"PixelSpacing is .* mm, and MR has"):
+        check_spacing((1.0, value), "MR")
+    with pytest.raises(Verdict, match="RescaleSlope is "):
+        check_scale(value * 1e9, 0.0, "CT")
+
+
+def test_a_film_may_fall_and_a_slice_may_not():
+    for modality in ("DX", "MG", "CR"):
+        check_scale(-1.0, 4095.0, modality)
+        with pytest.raises(Verdict, match=f"is 50 mm, and {modality} has 0.001 to 10 mm"):
+            check_spacing((0.2, 50.0), modality)
+    for modality in ("CT", "MR", "PT"):
+        with pytest.raises(Verdict, match="RescaleSlope is -1"):
+            check_scale(-1.0, 4095.0, modality)
 
 
 def test_the_same_archive_gives_the_same_plan(archive, command):

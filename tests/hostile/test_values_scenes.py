@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+import struct
+from types import SimpleNamespace
+
 import pytest
+import tifffile
+from rasterio.crs import CRS
+from rasterio.transform import from_origin
+
+from voxtile_pathology.slides import tiff_layout as layout
+from voxtile_pathology.slides.protocol import SlideError
+from voxtile_remote_sensing.scenes.plausible import ImplausibleSceneError, check_scene
+from voxtile_remote_sensing.scenes.protocol import Grid
+from voxtile_remote_sensing.scenes.tiff_directory import block_bytes
 
 PIXEL_SCALE, TIE_POINT = 33550, 33922  # ModelPixelScaleTag, ModelTiepointTag (GeoTIFF 1.1)
 NAN, INF = float("nan"), float("inf")
@@ -53,6 +65,50 @@ def test_a_block_that_was_never_written_is_no_data(scenes):
     assert shares
 
 
+def scene(*, epsg=32632, pixel=10.0, corner=(600_000.0, 5_300_000.0), scale=1e-4, offset=0.0):
+    """A scene of one band, as far as its numbers are asked."""
+    grid = Grid(CRS.from_epsg(epsg), from_origin(*corner, pixel, pixel), (10, 10))
+    return SimpleNamespace(
+        id="s", modality="MSI", bands=[SimpleNamespace(name="b", grid=grid, scale=scale, offset=offset)]
+    )
+
+
+def test_pixels_in_degrees_are_held_to_metres():
+    check_scene(scene(epsg=4326, pixel=10 / 111_320, corner=(9.0, 47.0)))
+    with pytest.raises(ImplausibleSceneError, match=r"a pixel of 1.1132e\+06 m cannot be"):
+        check_scene(scene(epsg=4326, pixel=10.0, corner=(9.0, 47.0)))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "reason"),
+    [
+        ({"offset": NAN}, "implausible-scale"),
+        ({"scale": 0.0}, "implausible-scale"),
+        ({"scale": INF}, "implausible-scale"),
+        ({"corner": (2e8, 5e6)}, "implausible-place"),
+        ({"corner": (6e5, -2e8)}, "implausible-place"),
+    ],
+)
+def test_a_scale_or_a_place_that_cannot_be_is_refused(numbers, reason):
+    check_scene(scene())
+    with pytest.raises(ImplausibleSceneError) as refused:
+        check_scene(scene(**numbers))
+    assert refused.value.reason == reason
+
+
+@pytest.mark.parametrize("tiled", [True, False])
+def test_the_bytes_of_blocks_are_those_that_another_reader_finds(tmp_path, raster_files, tiled):
+    path = raster_files.geotiff(tmp_path / "a.tif", tiled=tiled, **({} if tiled else {"blockxsize": None}))
+    with tifffile.TiffFile(path) as file:
+        assert block_bytes(path).tolist() == list(file.pages.first.databytecounts)
+
+
+def test_a_list_of_blocks_without_end_is_not_read(tmp_path):
+    entry = struct.pack("<HHII", 325, 4, 1 << 30, 8)
+    (tmp_path / "a.tif").write_bytes(b"II*\0" + struct.pack("<IH", 8, 1) + entry + bytes(4))
+    assert block_bytes(tmp_path / "a.tif") is None
+
+
 @pytest.fixture(scope="module")
 def slides(tmp_path_factory, raster_files, command):
     """One conversion of slides whose scale cannot be, or whose directories are a circle."""
@@ -77,6 +133,20 @@ def slides(tmp_path_factory, raster_files, command):
         "sound.tif": "used", "circle.tif": "unreadable-slide", "tiny.tif": "impossible-mpp",
         "mpp-nan.svs": "impossible-mpp", "mpp-overflow.svs": "impossible-mpp", "power-overflow.svs": "used",
     }  # fmt: skip
+
+
+def test_directories_that_are_a_circle_are_followed_once(tmp_path, raster_files, monkeypatch):
+    path, real, asked = raster_files.slide(tmp_path / "a.tif"), layout._next_directory, []
+    raster_files.point_to_itself(path)
+
+    def counted(file, offset):
+        asked.append(offset)
+        assert len(asked) < 10
+        return real(file, offset)
+
+    monkeypatch.setattr(layout, "_next_directory", counted)
+    with tifffile.TiffFile(path) as file, pytest.raises(SlideError, match="point back to themselves"):
+        layout.tiff_layout(path, file)
 
 
 def test_every_slide_has_its_row(slides):

@@ -92,6 +92,21 @@ def test_a_draft_that_is_not_renamed_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_another_published_between_opening_and_locking_is_not_emptied(tmp_path, monkeypatch):
+    path, real = tmp_path / "file", drafts._try_lock
+
+    def lock_late(handle):
+        monkeypatch.setattr(drafts, "_try_lock", real)
+        (tmp_path / ".file.tmp").write_bytes(b"of another")
+        (tmp_path / ".file.tmp").rename(path)
+        return real(handle)
+
+    monkeypatch.setattr(drafts, "_try_lock", lock_late)
+    with draft(path) as temporary:
+        assert path.read_bytes() == b"of another"
+        assert temporary.read_bytes() == b""
+
+
 def test_writers_of_the_same_file_wait_for_each_other(tmp_path):
     context = multiprocessing.get_context("fork")
     contents = [bytes([number]) * 50_000 for number in range(4)]

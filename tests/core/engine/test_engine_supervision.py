@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import fault_task
 import psutil
@@ -16,7 +17,7 @@ from fault_task import FaultTask, list_slowly, misbehave
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.failure import Failure
 from voxtile.engine.parallel import parallel_map
-from voxtile.engine.pool import Limits
+from voxtile.engine.pool import MOST_LOST_STARTING, STILL_LOOKS, Limits, WorkerPool
 from voxtile.engine.report import Progress
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError, CorpusError, RunFailedError
@@ -227,6 +228,32 @@ def test_a_worker_stopped_at_its_start_is_replaced(tmp_path, monkeypatch):
     monkeypatch.setattr("voxtile.engine.pool.STILL_LOOKS", 3)
     summary = _run_with_workers_lost_at_their_start(tmp_path, monkeypatch, signal.SIGSTOP, 1)
     assert (summary.used, summary.failed) == (3, 0)
+
+
+def test_workers_lost_at_their_start_now_and_then_do_not_end_a_long_run(tmp_path, monkeypatch):
+    """Each item takes a worker with it, so that each needs a new one, of which every other one is lost."""
+    (tmp_path / "starts").mkdir()
+    start = DYING.format(folder=str(tmp_path / "starts"), number=9, times="len(os.listdir(FOLDER)) % 2 * 1000")
+    monkeypatch.setattr("voxtile.engine.pool.START", start.replace("FOLDER", repr(str(tmp_path / "starts"))))
+    results = parallel_map(misbehave, [f"segfault-{n}" for n in range(5)], workers=1)
+    assert [result.reason for result in results] == ["worker-died"] * 5
+    assert len(list((tmp_path / "starts").iterdir())) > 2 * MOST_LOST_STARTING
+
+
+def test_a_worker_that_ends_by_itself_at_its_start_is_not_tried_again(monkeypatch):
+    monkeypatch.setattr("voxtile.engine.pool.START", "raise SystemExit(3)")
+    with pytest.raises(ConfigError, match=r"ended while starting \(exit 3\)"):
+        parallel_map(misbehave, ["ok-1"], workers=1)
+
+
+def test_a_worker_that_is_stopped_for_moments_is_not_lost(monkeypatch):
+    monkeypatch.setattr("voxtile.engine.pool.LOOK_S", 0.0)
+    looks = iter([True, False] * STILL_LOOKS)
+    with WorkerPool(1, "shared", Limits()) as pool:
+        worker = SimpleNamespace(call="call", still=0, is_ready=True, is_stopped=lambda: next(looks), kill=lambda: None)
+        pool._workers.append(worker)
+        for _ in range(2 * STILL_LOOKS):
+            assert list(pool._end_stopped()) == []
 
 
 def test_workers_that_are_all_killed_at_their_start_end_the_run(tmp_path, monkeypatch):

@@ -133,3 +133,56 @@ RELATIONS = [
 def test_relations_in_either_order(text, wanted):
     verdict = judge(text, TOWN)
     assert verdict.verdict == wanted, verdict.faults
+
+
+TILE = [fact("maize", value=0.7, unit="1"), fact("river", value=0.1, unit="1"), fact("silo", value=2.0, unit="count")]
+SENTINEL = {"modality": "MSI", "sensor": "Sentinel-2", "gsd_m": 10.0, "datetime": "2020-07-04T10:30:00"}
+RADAR = {"modality": "SAR", "sensor": "TerraSAR-X", "gsd_m": 1.0, "channels": ["HH"], "season": "winter"}
+DRONE = {"modality": "RGB", "gsd_m": 0.05}
+OF_THE_PICTURE = [
+    (SENTINEL, "A Sentinel-2 tile of maize.", "supported"),
+    (SENTINEL, "A multispectral satellite image of maize.", "supported"),
+    (SENTINEL, "A radar image of maize.", "contradicted"),
+    (SENTINEL, "Maize in an aerial photograph.", "contradicted"),
+    (SENTINEL, "A thermal image of maize.", "contradicted"),
+    (SENTINEL, "Maize on a Landsat 8 tile.", "contradicted"),
+    (SENTINEL, "Maize at 10 m per pixel.", "supported"),
+    (SENTINEL, "Maize in a 10 m satellite image.", "supported"),
+    (SENTINEL, "Maize in a 30 cm satellite image.", "contradicted"),
+    (SENTINEL, "A sub-metre image of maize.", "contradicted"),
+    (SENTINEL, "Maize in July.", "supported"),
+    (SENTINEL, "Maize on the 4th of July, 2020.", "supported"),
+    (SENTINEL, "Maize on the 5th of July, 2020.", "unsupported"),
+    (SENTINEL, "Maize in this 2019 tile.", "unsupported"),
+    (SENTINEL, "Maize in the 1990s.", "unsupported"),
+    (SENTINEL, "Maize in high summer.", "supported"),
+    (SENTINEL, "Maize among trees that have lost their leaves.", "contradicted"),
+    (SENTINEL, "Over half of this summer scene is maize.", "supported"),
+    (SENTINEL, "Maize fields on a Sunday morning.", "unsupported"),
+    (RADAR, "An X-band SAR image at one metre, maize and a river.", "supported"),
+    (RADAR, "A C-band SAR image, maize and a river.", "contradicted"),
+    (RADAR, "A colour photograph of maize.", "contradicted"),
+    (RADAR, "Maize in midsummer, seen by radar.", "contradicted"),
+    (DRONE, "A drone photo of a maize field.", "supported"),
+    (DRONE, "An infrared photo of a maize field.", "contradicted"),
+    (DRONE, "A maize field in autumn.", "unsupported"),
+    # what no picture shows
+    (DRONE, "Maize that was flattened by a hurricane.", "unsupported"),
+    (DRONE, "Owing to drought there is little water in the river.", "unsupported"),
+    (DRONE, "The maize must be watered.", "unsupported"),
+    (DRONE, "The maize will ripen soon.", "unsupported"),
+    (DRONE, "Farmers rest beside the maize.", "unsupported"),
+    (DRONE, "Herons nest along the river.", "unsupported"),
+    (DRONE, "A noisy river in a maize field.", "unsupported"),
+    (DRONE, "Two silos filled with grain.", "unsupported"),
+    (DRONE, "Two famous silos.", "unsupported"),
+    (DRONE, "The river has been widened since last year.", "unsupported"),
+    (DRONE, "Silos dating from the Soviet era.", "unsupported"),
+    (DRONE, "Two silos, a river and maize, without any tourists.", "supported"),
+]
+
+
+@pytest.mark.parametrize(("row", "text", "wanted"), OF_THE_PICTURE)
+def test_what_is_said_of_the_picture_is_compared_with_its_row(row, text, wanted):
+    verdict = check(text, Known(TILE, [], metadata=row), VOCABULARY)
+    assert verdict.verdict == wanted, verdict.faults

@@ -15,6 +15,7 @@ from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
 _STRENGTH = {"present": 2, "uncertain": 1, "absent": 0}
 _DATES = ("date", "datetime", "month", "year")
+_SEASONS = ("winter", "spring", "summer", "autumn")
 
 
 class Facts:
@@ -39,11 +40,22 @@ class Facts:
         self.dates: set[str] = set()
         self.words: set[str] = set(self.metadata.words)
         self.unknown_names: set[str] = set()
+        self._note(metadata or {})
+        for row in self._of_season(metadata or {}):
+            self._add(row)
         for row in facts:
             self._add(row)
         self.closed = self._closed(scopes)
         concepts = vocabulary.concepts
         self._implied = frozenset(part for c in self.present() if c in concepts for part in concepts[c].has)
+
+    def _of_season(self, metadata: Row) -> list[Row]:
+        """The season of the sample's row as a fact: by its name, else by the month, taken as north of the equator."""
+        season = str(metadata.get("season") or "").lower()
+        if not season and (month := str(metadata.get("datetime") or "")[5:7]).isdigit():
+            season = _SEASONS[int(month) % 12 // 3]
+        known = season in self.vocabulary.concepts and not self.vocabulary.is_about_patients
+        return [{"concept": season, "polarity": "present"}] if known else []
 
     def all_rows(self) -> list[Fact]:
         """Every fact that states something."""

@@ -79,7 +79,7 @@ def _date(claim: Claim, facts: Facts, *, about_birth: bool) -> list[Fault]:
     said = claim.text or ""
     month = said[2:] if said.startswith("--") else ""
     if any(
-        known.startswith(said) or (month and known.zfill(2) == month) or known[4:7] == f"-{month}"
+        known.startswith(said) or (month and known.zfill(2) == month) or (month and known[5 : 5 + len(month)] == month)
         for known in facts.dates
     ):
         return []
@@ -143,6 +143,8 @@ def _presence(claim: Claim, concept: str, facts: Facts) -> tuple[Judgement, str]
             "unsupported",
             f"'{claim.words}' is not in the facts, which list everything of the kind: leave {name} out.",
         )
+    if concept in facts.vocabulary.concepts and facts.vocabulary.concepts[concept].is_recorded:
+        return "unsupported", f"'{claim.words}' is not in the facts: no record states {name}."
     return "unknown", f"'{claim.words}' is not known: the facts say nothing of {name}."
 
 

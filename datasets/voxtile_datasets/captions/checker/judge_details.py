@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -113,8 +114,13 @@ def _agrees_with_all(detail: Detail, rows: Sequence[Fact], concept: str, facts: 
         if not known and any(low <= count <= high for count in rows_of.values() for low, high in detail.bounds):
             return True
         if not known:
-            return detail.is_vague or detail.bounds == ((1.0, 1.0),)
+            return detail.is_vague or detail.bounds == ((1.0, 1.0),) or _is_any(detail)
     return False
+
+
+def _is_any(detail: Detail) -> bool:
+    """Whether a count says no more than that there is one: "at least one"."""
+    return all(low <= 1 and math.isinf(high) for low, high in detail.bounds)
 
 
 def _fault(detail: Detail, rows: Sequence[Fact], concept: str, facts: Facts) -> Fault | None:

@@ -14,6 +14,9 @@ _BEYOND = {
     "prognosis": "no picture shows what will become of it, and no fact says it",
     "change": "the facts compare with no other day",
     "history": "no fact tells what happened before",
+    "event": "no fact says what happened there",
+    "unseen": "it cannot be seen in such a picture, and no fact holds it",
+    "time": "nothing states the hour or the day",
 }
 
 

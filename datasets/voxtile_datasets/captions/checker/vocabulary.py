@@ -34,6 +34,7 @@ class Concept:
         denies: concepts that its denial denies, too.
         has: concepts that belong to it: a forest has trees.
         unless: phrases beside a name of it that make it something else.
+        is_recorded: whether a record states it and no look at the picture: a season, a resolution.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Concept:
     denies: tuple[str, ...] = ()
     has: tuple[str, ...] = ()
     unless: Phrases[bool] | None = field(default=None, compare=False)
+    is_recorded: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +67,7 @@ class Vocabulary:
         places: phrase → part of an organ.
         near: place → places that mean nearly the same.
         imaging: aspect of how pictures are made → what words mean of it.
+        beyond: phrase → what it says that no picture shows, beside the grammar's own phrases.
         is_about_patients: dates and names belong to people.
         has_sides, has_grades: a side or a grade of a concept is a claim.
     """
@@ -84,6 +87,7 @@ class Vocabulary:
     places: Phrases[str]
     near: Mapping[str, frozenset[str]]
     imaging: Mapping[str, Aspect]
+    beyond: Phrases[str]
     is_about_patients: bool
     has_sides: bool
     has_grades: bool
@@ -233,6 +237,7 @@ def _compile(joined: Joined) -> Vocabulary:
         places=Phrases([*_rows(tables["places"]), *_levels(tables["levels"])]),
         near=_both_ways((place, other) for place, others in tables["near"].items() for other in others),
         imaging=compile_aspects(tables["imaging"]),
+        beyond=_flat(tables["beyond"]),
         is_about_patients="patients" in joined.about,
         has_sides="sides" in joined.about,
         has_grades="grades" in joined.about,
@@ -252,7 +257,7 @@ def _concepts(entries: Mapping[str, Mapping[str, Any]], exclusive: Sequence[Sequ
         }
         texts["excludes"] = (*texts["excludes"], *sorted(apart[name]))
         unless = Phrases((str(phrase), True) for phrase in entry["unless"]) if entry.get("unless") else None
-        found[name] = Concept(name, **texts, unless=unless)
+        found[name] = Concept(name, **texts, unless=unless, is_recorded=bool(entry.get("recorded")))
     return found
 
 

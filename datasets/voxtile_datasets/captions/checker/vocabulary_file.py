@@ -19,7 +19,7 @@ from voxtile.errors import ConfigError, cause_of
 
 _KEYS = frozenset(
     ["vocabulary", "version", "include", "about", "concepts", "anatomy", "normal", "qualities", "complete", "places",
-     "near", "exclusive", "levels", "measures", "imaging"]
+     "near", "exclusive", "levels", "measures", "imaging", "beyond"]
 )  # fmt: skip
 _ABOUT = frozenset(["patients", "sides", "grades"])
 _LARGEST = 4 << 20  # bytes
@@ -58,7 +58,18 @@ def read_files(files: Sequence[Path]) -> Joined:
             joined.names.append(f"{data['vocabulary']}@{data.get('version', '1')}")
         joined.about |= set(_list(data, "about", path))
         joined.exclusive += [list(map(str, group)) for group in _list(data, "exclusive", path)]
-        for key in ("concepts", "anatomy", "normal", "qualities", "places", "near", "complete", "levels", "imaging"):
+        for key in (
+            "concepts",
+            "anatomy",
+            "normal",
+            "qualities",
+            "places",
+            "near",
+            "complete",
+            "levels",
+            "imaging",
+            "beyond",
+        ):
             _merge(joined.tables.setdefault(key, {}), data.get(key) or {}, f"{path}, {key}")
     unknown = joined.about - _ABOUT
     if unknown:

@@ -7,19 +7,36 @@ from collections.abc import Iterator, Sequence
 from voxtile_datasets.captions.checker.extraction.claims import Claim
 from voxtile_datasets.captions.checker.extraction.mentions import Mention
 from voxtile_datasets.captions.checker.extraction.statements import Statement
+from voxtile_datasets.captions.checker.vocabulary import Vocabulary
+
+_FURTHEST = 5  # words between those for a cause and the cause
+_DENIABLE = frozenset(["unseen", "time"])  # "without tourists" invents nobody
 
 
-def beyond_the_picture(statement: Statement, mentions: Sequence[Mention]) -> Iterator[Claim]:
+def beyond_the_picture(statement: Statement, mentions: Sequence[Mention], vocabulary: Vocabulary) -> Iterator[Claim]:
     """Claims of a sentence of the kind `beyond`; of a cause `others` are the concepts named after its words.
 
     Args:
         statement: the sentence.
-        mentions: the concepts that it names.
+        mentions: the concepts that it names; their own names ("a fish pond") say nothing more.
+        vocabulary: further phrases of the domain.
     """
-    words, kinds = statement.words, statement.grammar.beyond
-    for match in kinds.find(words.words):
+    words = statement.words
+    names = {position for mention in mentions for position in range(mention.start, mention.end)}
+    for match in (*statement.grammar.beyond.find(words.words), *vocabulary.beyond.find(words.words)):
+        if match.payload in _DENIABLE and (
+            names.issuperset(range(match.start, match.end)) or statement.polarity(match.start, match.end) == "absent"
+        ):
+            continue
         named: list[str] = []
         if match.payload == "cause":
-            named = [c for m in mentions if m.start >= match.end and not m.is_normality for c in m.concepts]
+            named = [c for m in mentions if _follows(statement, match.end, m) for c in m.concepts]
         first, last = words.starts[match.start], words.ends[match.end - 1]
         yield Claim("beyond", words.text[first:last], first, last, others=tuple(named), text=match.payload)
+
+
+def _follows(statement: Statement, end: int, mention: Mention) -> bool:
+    """Whether a name is what the words for a cause stand before: "due to a large stone", not "due to X there is Y"."""
+    gap = statement.words.words[end : mention.start]
+    is_near = end <= mention.start and len(gap) <= _FURTHEST and not mention.is_normality
+    return is_near and not any(word in statement.grammar.verbs or word in ("there", ",") for word in gap)

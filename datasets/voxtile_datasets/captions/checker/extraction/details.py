@@ -166,12 +166,15 @@ def given(
     owned: dict[int, list[Detail]] = defaultdict(list)
     loose: list[Detail] = []
     names = {p for m in mentions for p in range(m.start, m.end)}
+    known = vocabulary.concepts
+    recorded = [m.concepts != () and all(c in known and known[c].is_recorded for c in m.concepts) for m in mentions]
+    owning = [i for i, is_recorded in enumerate(recorded) if not is_recorded]
     for item in details:
         if item.start in names and item.detail.kind in ("colour", "severity", "change", "count"):
             continue  # "extensive necrosis" and "blue lagoon" are names
-        owner = _owner(statement, item, mentions, vocabulary)
+        owner = _owner(statement, item, [mentions[i] for i in owning], vocabulary)
         if owner is not None:
-            owned[owner].append(item.detail)
+            owned[owning[owner]].append(item.detail)
         elif item.detail.kind in ("side", "place", "number", "position"):
             loose.append(item.detail)
     return owned, loose
@@ -188,6 +191,10 @@ def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocab
         return earlier[-1] if earlier and statement.clause_of(mentions[earlier[-1]].start) == clause - 1 else None
     if item.detail.dimension == SHARE and (shared := _share_owner(statement, item, mentions, inside)) is not None:
         return shared
+    if item.detail.kind == "number" and statement.words.words[item.start - 1 : item.start] == ("of",):
+        whose = next((i for i in inside if mentions[i].end == item.start - 1), None)
+        if whose is not None:
+            return whose  # a plant of 1.25 hectares and some grass
     following = next((i for i in inside if mentions[i].start > item.start and mentions[i].end > item.end), None)
     before = next((i for i in reversed(inside) if mentions[i].end <= item.start), None)
     if following is not None and _stands_before(statement, item, mentions[following], vocabulary):

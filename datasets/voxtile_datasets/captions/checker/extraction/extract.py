@@ -140,11 +140,13 @@ def _read(sentence: str, vocabulary: Vocabulary, extra: Phrases[str] | None) -> 
         return _Read((), False)
     statement = Statement(words, grammar)
     mentions = Finder(statement, vocabulary, extra).find()
-    details = found_details(statement, vocabulary, frozenset())
+    instruments = (match for aspect in vocabulary.imaging.values() for match in aspect.terms.find(words.words))
+    taken = frozenset(i for match in instruments for i in range(match.start, match.end))  # Landsat 8
+    details = found_details(statement, vocabulary, taken)
     owned, loose = given(statement, details, mentions, vocabulary)
     claims = [_concept_claim(words, mention, owned.get(i, [])) for i, mention in enumerate(mentions)]
     claims += _relation_claims(statement, [mention for mention in mentions if not mention.is_normality])
-    claims += [*mentions_of_imaging(statement, vocabulary), *beyond_the_picture(statement, mentions)]
+    claims += [*mentions_of_imaging(statement, vocabulary), *beyond_the_picture(statement, mentions, vocabulary)]
     # Of a thing that the vocabulary does not know a side or a size is no claim that could be judged.
     points_back = any(grammar.pronouns.longest_at(words.words, i) for i in range(min(2, len(words.words))))
     if loose and (points_back or _is_fragment(words)):

@@ -38,8 +38,10 @@ _BIRTH = re.compile(r"\b(?:born|birth|d\.?o\.?b\.?|died|deceased)\b", re.IGNOREC
 _DATE_SAID = re.compile(
     r"\b(?P<year>(?:19|20)\d{2})-(?P<month>\d{2})(?:-(?P<day>\d{2}))?\b"
     r"|\b(?:(?P<d>\d{1,2})(?:st|nd|rd|th)?\s+(?:of\s+)?)?(?P<name>january|february|march|april|may|june|july|august|september|october"
-    r"|november|december)(?:\s+(?P<d2>\d{1,2})(?:st|nd|rd|th)?,?)?(?:\s+(?:of\s+)?(?P<y>(?:19|20)\d{2}))?\b"
-    r"|\b(?:in|of|from|year|since|during|by)\s+(?P<alone>(?:19|20)\d{2})\b",
+    r"|november|december)(?:\s+(?P<d2>\d{1,2})(?:st|nd|rd|th)?,?)?(?:,?\s+(?:of\s+)?(?P<y>(?:19|20)\d{2}))?\b"
+    r"|\b(?:in|of|from|year|since|during|by|the|this|a|spring|summer|autumn|fall|winter)\s+(?P<alone>(?:19|20)\d{2})\b"
+    r"(?!\s*(?:m|km|ha|cars?|houses?|buildings?|trees?|people|metres?|meters?|%)\b)"
+    r"|\b(?P<decade>(?:19|20)\d)0s\b",
     re.IGNORECASE,
 )
 _VERBS = ("may", "march")
@@ -104,6 +106,9 @@ def dates(text: str) -> list[SaidDate]:
     found = []
     for match in _DATE_SAID.finditer(text):
         part = match.groupdict()
+        if part["decade"]:
+            found.append(SaidDate(part["decade"], *match.span()))
+            continue
         if part["alone"]:
             found.append(SaidDate(part["alone"], match.start("alone"), match.end("alone")))
             continue

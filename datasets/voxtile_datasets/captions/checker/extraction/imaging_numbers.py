@@ -75,6 +75,26 @@ _RESOLUTION = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+_PICTURE = (
+    r"(?:satellite|aerial|radar|SAR|optical|multispectral|Sentinel(?:-\d\w?)?|Landsat(?:[ -]\d)?|[A-Z]\w+SAR(?:-X)?)?"
+    r"[ ]?"
+    r"(?:images?|imagery|scenes?|tiles?|chips?|pictures?|photos?|photographs?|products?|data|views?|bands?|raster|mosaic)"
+)
+_SENSOR = (
+    r"(?:SAR|radar|Sentinel-?\d?\w?|Landsat(?:[ -]\d)?|image|imagery|scene|photo|photograph|picture|tile|seen|view)"
+)
+# Of pictures of the ground, of which no length stands beside the word for the picture.
+_RESOLUTION_BESIDE = re.compile(
+    rf"""
+    \b(?P<value>{_NUMBER}|{_WORDED})[ -]?(?P<unit>{_UNIT})[ -]{_PICTURE}\b
+    |\b{_SENSOR}[ ](?:taken[ ]|acquired[ ])?(?:at|with)[ ](?P<value2>{_NUMBER}|{_WORDED}|half[ ]a)[ -]?
+        (?P<unit2>{_UNIT})\b
+        (?![ ](?:wide|long|high|deep|tall|above|from|across|north|south|east|west))
+    |\b(?P<part>half|sub|quarter)[ -](?P<unit3>{_UNIT})[ -](?:{_OF_PIXEL}|{_PICTURE})\b
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_PART = {"half": (0.45, 0.55), "quarter": (0.2, 0.3), "sub": (0.0, 0.999)}
 _ROUNDING = 0.03  # relative: 0.5 µm for 0.4952 µm
 _OLDEST = 120
 
@@ -88,7 +108,11 @@ def numbers_of_imaging(text: str, *, about_patients: bool) -> tuple[Claim, ...]:
         about_patients: ages are of patients; else they are of houses and trees.
     """
     found = [*_magnifications(text), *_resolutions(text)] if any(c.isdigit() for c in text) or "fold" in text else []
-    return tuple([*_ages(text), *found] if about_patients else found)
+    if about_patients:
+        return tuple([*_ages(text), *found])
+    known = [(claim.start, claim.end) for claim in found]
+    beside = (c for c in _resolutions_beside(text) if not any(c.start < end and start < c.end for start, end in known))
+    return tuple([*found, *beside])
 
 
 def _ages(text: str) -> Iterator[Claim]:
@@ -123,6 +147,20 @@ def _resolutions(text: str) -> Iterator[Claim]:
         margin = max(half, number * millimetres * _ROUNDING)
         bounds = number * millimetres - margin, number * millimetres + margin
         yield _claim(RESOLUTION, match, bounds, unit, "length")
+
+
+def _resolutions_beside(text: str) -> Iterator[Claim]:
+    for match in _RESOLUTION_BESIDE.finditer(text):
+        size = _MILLIMETRES[(match["unit"] or match["unit2"] or match["unit3"]).lower()]
+        said = match["value"] or match["value2"]
+        number = 0.5 if said == "half a" else _number(said) if said else None
+        if match["part"]:
+            low, high = (share * size for share in _PART[match["part"].lower()])
+        elif number is None:
+            continue
+        else:
+            low, high = number * size * (1 - 2 * _ROUNDING), number * size * (1 + 2 * _ROUNDING)
+        yield _claim(RESOLUTION, match, (low, high), match["unit"] or match["unit2"] or match["unit3"], "length")
 
 
 def _claim(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 
 import check_captions
+import polarities
 import read_reports
 
-PARTS = {"reports": read_reports.main, "captions": check_captions.main}
+PARTS = {"polarities": polarities.main, "reports": read_reports.main, "captions": check_captions.main}
 
 if __name__ == "__main__":
     part = sys.argv.pop(1) if len(sys.argv) > 1 else ""

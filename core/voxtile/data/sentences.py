@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 # After these a full stop never ends a sentence.
 _TITLES = frozenset(
@@ -43,15 +44,24 @@ def split_sentences(text: str) -> list[str]:
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", " ")
     for pattern in (_TITLE, _KNOWN_TITLE, _INLINE_TITLE, _BULLET):
         text = pattern.sub("\n\n", text)
-    sentences, start = [], 0
+    return [" ".join(text[start:end].split()) for start, end in sentence_spans(text)]
+
+
+def sentence_spans(text: str) -> Iterator[tuple[int, int]]:
+    """Where the sentences of a text without titles and bullets stand: characters, half-open, without outer space."""
+    start = 0
     for stop in _STOP.finditer(text):
         if stop.group(1) == "." and not _ends_sentence(text, stop):
             continue
-        sentences.append(text[start : stop.end()])
+        yield from _stripped(text, start, stop.end())
         start = stop.end()
-    sentences.append(text[start:])
-    joined = (" ".join(sentence.split()) for sentence in sentences)
-    return [sentence for sentence in joined if _LETTER.search(sentence)]
+    yield from _stripped(text, start, len(text))
+
+
+def _stripped(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    sentence = text[start:end]
+    if _LETTER.search(sentence):
+        yield start + len(sentence) - len(sentence.lstrip()), start + len(sentence.rstrip())
 
 
 def _ends_sentence(text: str, stop: re.Match[str]) -> bool:

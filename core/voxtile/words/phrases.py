@@ -35,12 +35,12 @@ class _Node(Generic[Payload]):
 
 
 class Phrases(Generic[Payload]):
-    """A set of phrases, each with a payload; built once, then only read."""
+    """A set of phrases, each with a payload; built once, then only read. A phrase may be given as its words."""
 
-    def __init__(self, phrases: Iterable[tuple[str, Payload]]) -> None:
+    def __init__(self, phrases: Iterable[tuple[str | tuple[str, ...], Payload]]) -> None:
         self._root: _Node[Payload] = _Node()
         for phrase, payload in phrases:
-            for words in expand(phrase):
+            for words in expand(phrase) if isinstance(phrase, str) else (phrase,):
                 node = self._root
                 for word in words:
                     node = node.children.setdefault(word, _Node())

@@ -39,7 +39,25 @@ _IRREGULAR = {
     "goitre": "goiter",
     "colour": "color",
 }
-_KEPT = frozenset({"is", "was", "has", "as", "us", "its", "this", "thus", "yes", "mass", "ais", "axis", "pancreas"})
+_KEPT = frozenset(
+    {
+        "rules",
+        "excludes",
+        "is",
+        "was",
+        "has",
+        "as",
+        "us",
+        "its",
+        "this",
+        "thus",
+        "yes",
+        "mass",
+        "ais",
+        "axis",
+        "pancreas",
+    }
+)
 _SPELLING = (("oedema", "edema"), ("oesoph", "esoph"), ("haem", "hem"), ("anaem", "anem"), ("visualis", "visualiz"))
 _LEADING = tuple(british for british, _ in _SPELLING)
 

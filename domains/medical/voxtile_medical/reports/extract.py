@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import groupby
 
-from voxtile.words.tokens import words_of
 from voxtile_medical.reports.attributes import NONE, Attributes, attributes_of
 from voxtile_medical.reports.grammar import load_grammar
-from voxtile_medical.reports.lexicon import Lexicon
+from voxtile_medical.reports.lexicon import Lexicon, load_lexicon
 from voxtile_medical.reports.measures import Measurement, measurements
 from voxtile_medical.reports.mentions import closed_concepts, mentions
-from voxtile_medical.reports.sections import sentences
+from voxtile_medical.reports.sections import flattened, sentences
 from voxtile_medical.reports.sizes import Size, sizes
+from voxtile_medical.reports.spelling import Speller
 from voxtile_medical.reports.statements import Polarity, Statement
+from voxtile_medical.reports.tokens import pieces
 
 # A question ("rule out effusion") or an earlier state is not a finding of this examination.
 _NOT_FINDINGS = frozenset({"indication", "comparison", "technique", "history", "recommendation", "signature"})
 _FIRMEST_FIRST = ("present", "uncertain", "absent")
-# No sentence of a report is longer; more words at once are read in pieces, so that time stays bounded.
-_MAX_SENTENCE = 1000
 
 
 @dataclass(frozen=True)
@@ -72,15 +72,19 @@ def read_report(report: str, lexicon: Lexicon) -> Reading:
     problems: list[Problem] = []
     closed: set[str] = set()
     measured: list[Measurement] = []
+    flat = flattened(report)
     for sentence in sentences(report):
         if sentence.section in _NOT_FINDINGS:
             continue
-        for piece in _pieces(sentence.whole):
-            statement = Statement(words_of(piece), load_grammar())
-            lengths = list(sizes(piece))
+        for piece in pieces(flat, sentence, speller_of(lexicon)):
+            statement = Statement(piece.words, load_grammar())
+            lengths = [
+                replace(size, start=size.start + piece.start, end=size.end + piece.start)
+                for size in sizes(flat[piece.start : piece.end])
+            ]
             organs = list(measurements(statement.words, lexicon.measures, lexicon.terms, sentence.whole))
             if not organs:
-                problems.extend(_problem(size.problem, piece) for size in lengths if size.problem)
+                problems.extend(_problem(size.problem, sentence.text) for size in lengths if size.problem)
             found.extend(_facts(statement, [size for size in lengths if not size.problem], sentence.whole, lexicon))
             measured.extend(organs)
             closed.update(closed_concepts(statement, lexicon))
@@ -92,14 +96,43 @@ def facts_of_report(report: str, lexicon: Lexicon) -> list[ReportFact]:
     return list(read_report(report, lexicon).facts)
 
 
-def _pieces(text: str) -> Iterator[str]:
-    start = 0
-    while len(text) - start > _MAX_SENTENCE:
-        end = text.rfind(" ", start, start + _MAX_SENTENCE)
-        end = end if end > start else start + _MAX_SENTENCE
-        yield text[start:end]
-        start = end
-    yield text[start:]
+def polarity_at(report: str, start: int, end: int, lexicon: Lexicon | None = None) -> Polarity | None:
+    """What a report says of the words that stand at [start, end), whatever they name.
+
+    Args:
+        report: free text.
+        start: first character of the words.
+        end: character after them.
+        lexicon: its words are those that slips of the pen are corrected to; radiology's if None.
+
+    Returns:
+        present, absent or uncertain; None where the report says nothing of this examination there: history, a
+        question, a condition, or no sentence at all.
+
+    Example:
+        >>> report = "Indication: pneumonia? Findings: No effusion, but a small nodule."
+        >>> [polarity_at(report, at, at + 6) for at in (report.find(w) for w in ("pneumonia", "effusion", "nodule"))]
+        [None, 'absent', 'present']
+    """
+    flat, lexicon = flattened(report), lexicon or load_lexicon()
+    for sentence in sentences(report):
+        spans = (*(() if sentence.is_carried else sentence.context), (sentence.start, sentence.end))
+        if sentence.section in _NOT_FINDINGS or not any(first < end and start < last for first, last in spans):
+            continue
+        for piece in pieces(flat, sentence, speller_of(lexicon)):
+            inside = [i for i, at in enumerate(piece.words.starts) if start <= at < end]
+            if inside:
+                statement = Statement(piece.words, load_grammar())
+                return statement.polarity(*statement.head_of(inside[0], inside[-1] + 1))
+    return None
+
+
+@cache
+def speller_of(lexicon: Lexicon) -> Speller:
+    """What corrects slips of the pen towards the words of a lexicon and of the language table."""
+    grammar = load_grammar()
+    tables = (lexicon.terms, lexicon.organs, lexicon.qualities, lexicon.normal, grammar.cues, grammar.modifiers)
+    return Speller(frozenset().union(*(table.words() for table in tables)))
 
 
 def _problem(reason: str, piece: str) -> Problem:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from voxtile.bounded_text import load_yaml
-from voxtile.words.phrases import Phrases
+from voxtile.words.phrases import Phrases, expand
 from voxtile.words.tokens import normal_form, words_of
 
 ENGLISH = Path(__file__).with_name("english.yaml")
@@ -23,15 +23,17 @@ class Grammar:
 
     Attributes:
         version: of the table.
-        cues: phrases that deny, doubt, or end a statement; the payload is the key in the table.
+        cues: phrases that deny, doubt, or end a statement, without adverbs; the payload is the key in the table.
+        adverbs: words that are passed over where cues are looked for.
         modifiers: phrases that say an attribute; the payload is (attribute, value).
         strong: the breaks that part organs from what is said of them.
-        verbs, tails, openers, adjectives: words, see the table.
         numbers: words that count, and how many they say.
+        verbs, tails, openers, adjectives, parts_of_things, treatments: words, see the table.
     """
 
     version: str
     cues: Phrases[str]
+    adverbs: frozenset[str]
     modifiers: Phrases[Modifier]
     strong: frozenset[tuple[str, ...]]
     verbs: frozenset[str]
@@ -39,6 +41,8 @@ class Grammar:
     openers: frozenset[str]
     adjectives: frozenset[str]
     numbers: Mapping[str, int]
+    parts_of_things: frozenset[str]
+    treatments: frozenset[str]
 
 
 @cache
@@ -46,11 +50,14 @@ def load_grammar(path: Path = ENGLISH) -> Grammar:
     """Read and compile a language table."""
     data = load_yaml(path.read_text(encoding="utf-8"))
     breaks = data["breaks"]
+    adverbs = _words(data["adverbs"])
     cues = [(phrase, kind) for kind, phrases in data["polarity"].items() for phrase in phrases]
     cues += [(phrase, "break") for phrase in breaks["hard"]]
+    names = {f"<{name}>": f"({'|'.join(words)})" for name, words in data["words"].items()}
     return Grammar(
         version=str(data["version"]),
-        cues=Phrases(cues),
+        cues=Phrases((found, kind) for phrase, kind in cues for found in _without_adverbs(phrase, names, adverbs)),
+        adverbs=adverbs,
         modifiers=Phrases(_modifiers(data)),
         strong=frozenset(words_of(phrase).words for phrase in breaks["strong"]),
         verbs=_words(breaks["verbs"]),
@@ -58,7 +65,17 @@ def load_grammar(path: Path = ENGLISH) -> Grammar:
         openers=_words(breaks["openers"]),
         adjectives=_words(breaks["adjectives"]),
         numbers=data["numbers"],
+        parts_of_things=_words(breaks["parts_of_things"]),
+        treatments=_words(breaks["treatments"]),
     )
+
+
+def _without_adverbs(phrase: str, names: Mapping[str, str], adverbs: frozenset[str]) -> Iterator[tuple[str, ...]]:
+    """The forms of a phrase as cues are looked for: the words that it names put in, adverbs left out."""
+    for name, words in names.items():
+        phrase = phrase.replace(f"[{name}]", f"[{words}]").replace(name, words)
+    found = dict.fromkeys(tuple(word for word in words if word not in adverbs) for words in expand(phrase))
+    yield from (form for form in found if form)
 
 
 def _words(texts: list[str]) -> frozenset[str]:

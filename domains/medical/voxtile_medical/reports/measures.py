@@ -10,6 +10,7 @@ from voxtile.words.phrases import Match, Phrases
 from voxtile.words.tokens import Words
 
 _VALUE = re.compile(r"(?P<value>[-−]?\d+(?:\.\d+)?(?:e[-+]?\d+)?)\s?(?P<unit>[A-Za-zµ°%][\w²³/%]*)")
+_UNIT_AFTER = 4  # characters of a unit that are no word
 _CONNECTING = frozenset(
     ["of", "the", "a", "an", "is", "was", "has", "have", "with", "measure", ":", "=", ",", "-", "and"]
 )
@@ -45,10 +46,11 @@ class Measurement:
 
 def measurements(words: Words, table: Phrases[Measure], findings: Phrases[str], evidence: str) -> Iterator[Measurement]:
     """Measurements of organs in reading order; the size of a finding is none, see `sizes`."""
+    end = words.ends[-1] + _UNIT_AFTER if len(words) else 0
     found = table.find(words.words)
     region: tuple[int, int] | None = None
     for index, match in enumerate(found):
-        limit = words.starts[found[index + 1].start] if index + 1 < len(found) else len(words.text)
+        limit = words.starts[found[index + 1].start] if index + 1 < len(found) else end
         value = _VALUE.search(words.text, words.ends[match.end - 1], limit)
         unit = match.payload.units.get(value["unit"].lower()) if value is not None else None
         if value is None or unit is None:

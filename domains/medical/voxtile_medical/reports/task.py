@@ -16,16 +16,19 @@ from voxtile.corpus.records import Row
 from voxtile.corpus.schema import MEASURED
 from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import InputError
+from voxtile_medical.reports.abbreviations import TABLE as ABBREVIATIONS
 from voxtile_medical.reports.attributes import Attributes
 from voxtile_medical.reports.extract import ReportFact, read_report
 from voxtile_medical.reports.grammar import ENGLISH
 from voxtile_medical.reports.language import other_language
 from voxtile_medical.reports.lexicon import Lexicon, lexicon_files, load_lexicon
 from voxtile_medical.reports.measures import Measurement
+from voxtile_medical.reports.spelling import TABLE as SPELLING
 from voxtile_medical.reports.vocabulary import Vocabulary, load_vocabulary
 
 # No report of an examination is longer; a text that is has been joined wrongly, and would take minutes to read.
 LONGEST_REPORT = 200_000
+TABLES = (ENGLISH, ABBREVIATIONS, SPELLING)  # a change of these changes what is read
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,11 @@ class ReportTask:
     @property
     def version(self) -> str:
         """Bumped whenever the output for the same input changes."""
-        return "4"
+        return "5"
 
     def config(self) -> Mapping[str, Any]:
         """Settings that change the output."""
-        digest = hashlib.sha256(b"".join(file.read_bytes() for file in (*lexicon_files(self.lexicon), ENGLISH)))
+        digest = hashlib.sha256(b"".join(file.read_bytes() for file in (*lexicon_files(self.lexicon), *TABLES)))
         vocabulary = load_vocabulary(self.vocabulary, load_lexicon(self.lexicon))
         return {
             "lexicon_sha256": digest.hexdigest(),

@@ -1,0 +1,179 @@
+"""Lines of a report: paragraphs, lists, labels ("Liver: …") and tables, as sentences with what they stand under."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from voxtile.data.sentences import sentence_spans
+
+Span: TypeAlias = tuple[int, int]  # characters of the report, half-open
+# "1. ", "2)", "3 - ", "1.2 Liver", "(a) ", "- ", "• ": what numbers or marks an item of a list.
+_ITEM = re.compile(
+    r"[ \t]*(?:(?:[-*•·–—▪●>+]|\(?(?:\d{1,2}(?:\.\d{1,2}){0,2}[.)]|[a-h]\)|\([a-h]\)|#\d{1,2}[:.)]?"
+    r"|[ivx]{1,4}[.)]|[IVX]{1,4}[.)]))[ \t]+"
+    r"|\d{1,2}[ \t]*[-–—][ \t]+(?=\D)|\d{1,2}(?:\.\d{1,2}){1,2}[ \t]+(?=[A-Z?]))"
+)
+# "LUNGS: Clear." names the organ that the line is about; so do "Right kidney – …" and "Lines = …".
+_LABEL = re.compile(
+    r"[ \t]*(?P<label>[A-Z][A-Z0-9 /&,()\-]{2,60}"
+    r"|[A-Za-z0-9][^\W_]*(?:[ /&,'-]{1,2}[^\W_]+|[ ]?\([^()\n]{1,30}\)){0,5})"
+    r"(?P<mark>\s*:=?(?=\s|[a-z]{3})|[ \t]+=|[ \t]+[-–—](?=[ \t])|[ \t]*\.{3,})[ \t]*(?=\S)"
+)
+_CELL = re.compile(r"[ \t]{2,}|\t|[ \t]*\.{3,}[ \t]*")
+_RULE = re.compile(r"[\s|:=+_*-]*$")
+_CONTINUES = re.compile(r"(?:,|\b(?:and|or|of|the|with|without|in|at|to|a|an|no|is|are|for|by|on|than|from))$", re.I)
+_BOX = "\xa0"  # stands where a box of a form is not ticked, see `sections.flattened`
+_SHORT_LINE = 55  # characters; a shorter one was ended by whoever wrote it, not by the width of the page
+_LONGEST_LABEL = 60
+_NOT_LABELS = re.compile(
+    r"\b(?:is|are|was|were|has|have|shows?|there|measur\w+|seen|noted|which|with|compared)\b", re.I
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A sentence, with the spans of what it stands under; `is_carried` where an earlier sentence stands between."""
+
+    start: int
+    end: int
+    context: tuple[Span, ...] = ()
+    is_carried: bool = False
+
+
+def blocks(report: str, start: int, end: int) -> Iterator[Block]:
+    """The sentences of report[start:end] in reading order."""
+    lines = [line for line in _lines(report, start, end)]
+    position = 0
+    while position < len(lines):
+        table = _table(report, lines, position)
+        if table:
+            yield from _cells(report, table)
+            position += len(table)
+            continue
+        last = _paragraph(report, lines, position)
+        yield from _of_paragraph(report, lines[position][0], lines[last - 1][1])
+        position = last
+
+
+def _lines(report: str, start: int, end: int) -> Iterator[Span]:
+    position = start
+    while position < end:
+        stop = report.find("\n", position, end)
+        stop = end if stop < 0 else stop
+        yield position, stop
+        position = stop + 1
+
+
+def _paragraph(report: str, lines: Sequence[Span], first: int) -> int:
+    """The line at which the paragraph ends that begins at a line: lines that only the page's width has broken."""
+    width = max(b - a for a, b in lines)
+    last = first + 1
+    while last < len(lines) and _goes_on(report, lines[last - 1], lines[last], width):
+        last += 1
+    return last
+
+
+def _goes_on(report: str, above: Span, below: Span, width: int) -> bool:
+    upper, lower = report[slice(*above)].strip(), report[slice(*below)].strip()
+    if not upper or not lower or _RULE.match(lower) or _BOX in lower:
+        return False
+    if _ITEM.match(lower) or (_LABEL.match(lower) and not upper.endswith((",", ";"))):
+        return False
+    if _CONTINUES.search(upper) or lower[0].islower():
+        return True
+    if upper.endswith((".", "!", "?", ":", ";")):
+        return False
+    first = lower.split()[0]
+    return above[1] - above[0] >= max(_SHORT_LINE, width - len(first))
+
+
+def _of_paragraph(report: str, start: int, end: int) -> Iterator[Block]:
+    """Sentences of a paragraph; its label goes with each of them."""
+    item = _ITEM.match(report, start, end)
+    start = item.end() if item else start
+    label = _label(report, start, end)
+    text = report[:end].replace("\n", " ") if "\n" in report[start:end] else report
+    begin = label[1] if label else start
+    context: tuple[Span, ...] = (label[0],) if label else ()
+    found = list(sentence_spans(text[begin:end]))
+    if label and not found and text[begin:end].strip():
+        found = [(0, len(text[begin:end].rstrip()))]  # "Necrosis: 0."
+    for number, (first, last) in enumerate(found):
+        yield from _inner(report, begin + first, begin + last, context, is_carried=number > 0)
+
+
+def _inner(report: str, start: int, end: int, context: tuple[Span, ...], *, is_carried: bool) -> Iterator[Block]:
+    """A sentence, which may bring a label of its own ("Spleen – normal.")."""
+    own = _label(report, start, end) if context and is_carried else None
+    if own is not None:
+        yield Block(own[1], end, (own[0],))
+    else:
+        yield Block(start, end, context, is_carried=is_carried and bool(context))
+
+
+def _label(report: str, start: int, end: int) -> tuple[Span, int] | None:
+    """The label that a text opens with, and where what it labels begins."""
+    match = _LABEL.match(report, start, end)
+    if match is None or match.end() >= end or len(match["label"]) > _LONGEST_LABEL:
+        return None
+    name = match["label"]
+    if not name.isupper() and (_NOT_LABELS.search(name) or not name[0].isupper()):
+        return None
+    return match.span("label"), match.end()
+
+
+def _table(report: str, lines: Sequence[Span], first: int) -> list[list[Span]]:
+    """The rows of a table that begins at a line, each as its cells; empty where there is none."""
+    rows: list[list[Span]] = []
+    for line in lines[first:]:
+        cells = _row(report, line)
+        if not cells or (rows and not _RULE.match(report[slice(*line)]) and len(cells) != len(rows[0])):
+            break
+        rows.append(cells)
+    has_columns = len(rows) > 1 and len(rows[0]) > 1
+    return rows if has_columns or (rows and "..." in report[slice(*lines[first])] and len(rows[0]) > 1) else []
+
+
+def _row(report: str, line: Span) -> list[Span]:
+    text = report[slice(*line)]
+    if text.count("|") > 1 or (text.count("|") == 1 and " | " in text):
+        bounds = [m.start() for m in re.finditer(r"\|", text)]
+        edges = [-1, *bounds, len(text)]
+        cells = [(a + 1, b) for a, b in itertools.pairwise(edges)]
+        cells = cells[1 if not text[: bounds[0]].strip() else 0 : -1 if not text[bounds[-1] + 1 :].strip() else None]
+    else:
+        cells, position = [], len(text) - len(text.lstrip())
+        for gap in _CELL.finditer(text, position):
+            cells.append((position, gap.start()))
+            position = gap.end()
+        cells.append((position, len(text)))
+    kept = [_trimmed(report, line[0] + a, line[0] + b) for a, b in cells]
+    return kept if len(kept) > 1 and all(report[a:b].count(". ") == 0 for a, b in kept) else []
+
+
+def _cells(report: str, rows: Sequence[list[Span]]) -> Iterator[Block]:
+    """Each cell under its row and column; a table of two columns, or without a header, has labels in the first."""
+    rows = [row for row in rows if not all(_RULE.match(report[a:b]) for a, b in row)]
+    has_header = len(rows) > 1 and len(rows[0]) > 2 and _is_header(report, rows[0])
+    header = rows[0] if has_header else []
+    for row in rows[1 if has_header else 0 :]:
+        if not has_header:
+            yield Block(row[1][0], row[-1][1], (row[0],))
+            continue
+        for column, (start, end) in enumerate(row[1:], start=1):
+            if report[start:end].strip(" -–—"):
+                yield Block(start, end, (row[0], header[column]))
+
+
+def _is_header(report: str, row: Sequence[Span]) -> bool:
+    """Whether a row names columns: few words and no number in each."""
+    return all(len(report[a:b].split()) <= 3 and not re.search(r"\d", report[a:b]) for a, b in row)
+
+
+def _trimmed(report: str, start: int, end: int) -> Span:
+    text = report[start:end]
+    return start + len(text) - len(text.lstrip()), start + len(text.rstrip())

@@ -3,6 +3,9 @@
 import importlib
 import inspect
 import pkgutil
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,7 +13,9 @@ import voxtile.data
 import voxtile.models
 import voxtile.objectives
 import voxtile.training
+from voxtile import listed_classes
 from voxtile.data.presets.base import BasePreset
+from voxtile.domain import discover
 from voxtile.errors import ConfigError
 from voxtile.listed_classes import CORE, listed_class, public_name
 from voxtile.models.study import DatedPool, StudyPool
@@ -60,6 +65,29 @@ def test_a_listed_class_has_every_path_under_which_voxtile_has_it():
 def test_a_listed_class_is_refused_where_another_kind_belongs():
     with pytest.raises(ConfigError, match="stands where a Objective belongs"):
         listed_class("voxtile.data.ImagePreset", Objective)
+
+
+def test_a_class_that_only_has_the_name_of_a_listed_one_is_refused(monkeypatch):
+    other = type("ImagePreset", (BasePreset,), {})
+    monkeypatch.setattr(voxtile.training, "ImagePreset", other, raising=False)
+    with pytest.raises(ConfigError, match="is no class that voxtile"):
+        listed_class("voxtile.training.ImagePreset", BasePreset)
+
+
+def test_the_outermost_package_that_offers_a_class_names_it(monkeypatch):
+    kind = type("Bee", (), {"__module__": "hive.comb.cell"})
+    for name in ("hive", "hive.comb"):
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(__all__=["Bee"], Bee=kind))
+    assert public_name(kind) == "hive.Bee"
+    monkeypatch.setitem(sys.modules, "hive", SimpleNamespace(__all__=["Bee"], Bee=object))  # another one
+    assert public_name(kind) == "hive.comb.Bee"
+
+
+def test_a_plugin_lists_classes_of_its_own_package_alone(monkeypatch):
+    """Else installing one would let every file call what its author thought of."""
+    medical = replace(discover()[0]["medical"], classes=("voxtile_medical:Own", "subprocess:Popen", "voxtile.data:X"))
+    monkeypatch.setattr(listed_classes, "discover", lambda: ({"medical": medical}, ()))
+    assert list(listed_classes._of_plugins()) == ["voxtile_medical:Own"]
 
 
 def _class(path):

@@ -11,6 +11,7 @@ import pytest
 from voxtile.data.presets.load import preset_from_config
 from voxtile.domain import discover
 from voxtile.listed_classes import current_name, hashed_name, public_name
+from voxtile.old_class_names import OLD_CLASS_NAMES
 from voxtile_pathology.tissue.mask import tissue_spec
 
 PACKAGES = {
@@ -53,6 +54,13 @@ def test_a_domains_class_is_written_by_its_public_name_and_hashed_by_its_first(n
     assert public_name(getattr(importlib.import_module(module), name)) == now
     assert (current_name(before), current_name(now)) == (now, now)
     assert (hashed_name(before), hashed_name(now)) == (before, before)
+
+
+def test_a_class_of_several_old_names_is_hashed_by_the_first():
+    for now in set(OLD_CLASS_NAMES.values()):
+        first = next(old for old, new in OLD_CLASS_NAMES.items() if new == now)
+        assert hashed_name(now) == first
+    assert hashed_name("voxtile.data.ImagePreset") == "voxtile.data.image.ImagePreset"  # not that of `data.presets`
 
 
 @pytest.mark.parametrize("path", HISTOLOGY)

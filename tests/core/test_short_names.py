@@ -31,6 +31,11 @@ CONFIG = {"data": {"corpus": "corpus", "preset": PRESET},
           "trainer": {"callbacks": [{"class_path": "WeightAverage"}, {"class_path": "RichProgressBar"}]}}  # fmt: skip
 
 
+def seeing(folder):
+    """The environment of a process that finds packages in a folder, and the others where this one does."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))}
+
+
 def test_every_listed_class_has_a_short_name_of_its_own():
     for target in (*CORE, "voxtile_pathology:HistologyPreset", "voxtile_pathology:OtsuTissue"):
         assert full_name(target.partition(":")[2]) == target.replace(":", ".")
@@ -91,7 +96,7 @@ def test_objectives_in_python_take_short_names_and_their_checkpoint_full_ones(tm
 
 
 def test_a_preset_file_may_name_its_class_in_short(tmp_path, capsys):
-    for content in (PRESET, CONFIG):
+    for content in (PRESET, CONFIG, {**PRESET, "class_path": "voxtile.data.ImagePreset"}):
         (tmp_path / "a.yaml").write_text(yaml.safe_dump(content))
         assert read_preset(str(tmp_path / "a.yaml"))["class_path"] == "voxtile.data.ImagePreset"
     with pytest.raises(ConfigError, match=r"no class 'ImagPreset'; did you mean 'voxtile\.data\.ImagePreset'\?"):
@@ -126,6 +131,19 @@ def test_a_checkpoint_with_short_names_is_refused(tmp_path):
             ContrastiveModule.load_from_checkpoint(tmp_path / "b.ckpt")
 
 
+def test_a_plugin_that_cannot_be_imported_takes_no_short_name_away(tmp_path):
+    for name, text in {
+        "torn/__init__.py": "raise ImportError('torn')\n",
+        "torn-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: torn\nVersion: 1.0\n",
+        "torn-1.0.dist-info/entry_points.txt": "[voxtile.domains]\ntorn = torn.domain:domain\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    code = "from voxtile.short_class_names import full_name; print(full_name('KoLeo'), full_name('HistologyPreset'))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=seeing(tmp_path))
+    assert ran.stdout.split() == ["voxtile.objectives.KoLeo", "voxtile_pathology.HistologyPreset"]
+
+
 def test_a_name_of_two_packages_is_refused_and_both_are_named(tmp_path):
     for name, text in {
         "other/__init__.py": "from voxtile.data import ImagePreset\nfrom voxtile.objectives import Objective as Base\n"
@@ -139,8 +157,7 @@ def test_a_name_of_two_packages_is_refused_and_both_are_named(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(textwrap.dedent(text))
     command = [sys.executable, "-m", "voxtile.cli.main", "fit", "-c", "config.yaml"]
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=environment)
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=seeing(tmp_path))
     assert ran.returncode == 2
     assert ran.stderr.splitlines()[-1] == (
         "voxtile: error: the class name 'KoLeo' is of several packages, 'voxtile.objectives.KoLeo' and 'other.KoLeo'; "

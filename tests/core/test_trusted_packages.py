@@ -281,6 +281,19 @@ def test_what_is_no_package_of_ones_own_cannot_be_trusted(name, sentence, spoken
     assert said.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        (["voxtile"], "a top-level package of your own, such as mypackage, not 'voxtile'"),
+        (["yaml", "snowdrip"], "names 'snowdrip', but no such package is installed here"),
+        ("yaml", "trust_packages is a list of names"),
+    ],
+)
+def test_names_of_packages_are_checked_in_python_too(names, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        checked_packages(names)
+
+
 def test_several_packages_may_be_trusted(place, spoken, capsys):
     write_package(place, "galanthus")
     assert checked_packages(["galanthus", PACKAGE, PACKAGE]) == ("galanthus", PACKAGE)

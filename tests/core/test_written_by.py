@@ -148,6 +148,12 @@ def test_a_config_of_a_newer_version_is_refused_before_its_words_are_read(tmp_pa
         read_preset(str(path))
 
 
+def test_a_newer_version_that_an_option_states_is_refused_too(tmp_path, capsys):
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(CONFIG | {"data": CONFIG["data"] | {"corpus": "nowhere"}}))
+    assert main(["fit", "-c", str(tmp_path / "config.yaml"), "--voxtile_version", NEXT]) == 2
+    assert re.search(f"the config {SENTENCE}", capsys.readouterr().err)
+
+
 def test_a_preset_of_another_version_names_the_package_to_change():
     config = {"class_path": "voxtile.data.ImagePreset", "init_args": {"size": [8, 8]}, "version": "77"}
     with pytest.raises(PresetError, match=r"stored as version 77, but the voxtile that is installed has version"):

@@ -3,6 +3,7 @@
 import importlib
 import json
 import sys
+from contextlib import nullcontext
 
 import pytest
 
@@ -48,6 +49,13 @@ class Holds(Objective):
     """Takes a class of the package that is no objective."""
 
     def __init__(self, *, part: Part | None = None) -> None:
+        super().__init__()
+
+
+class Either(Objective):
+    """Takes a class of one of two kinds."""
+
+    def __init__(self, *, part: Part | KoLeo | None = None) -> None:
         super().__init__()
 
 
@@ -213,6 +221,10 @@ def test_what_a_class_takes_is_held_to_the_same_rule(songs):
     for part in ({"class_path": "mine.Loud"}, {"class_path": "elsewhere.Foreign"}, "mine.Part"):
         config = model({"class_path": "mine.Holds", "init_args": {"part": part}})
         with pytest.raises(CheckpointError, match=r"was not run|belong"):
+            check_model(config, ContrastiveModule, "x", ("mine",))
+    for part, refused in (("mine.Part", False), ("mine.KoLeo", False), ("mine.Loud", True), ("mine.Term", True)):
+        config = model({"class_path": "mine.Either", "init_args": {"part": {"class_path": part}}})
+        with pytest.raises(CheckpointError, match="stands where a") if refused else nullcontext():
             check_model(config, ContrastiveModule, "x", ("mine",))
     settings = model({"class_path": "mine.Term", "init_args": {"settings": {"a": {"class_path": "mine.Part"}}}})
     with pytest.raises(CheckpointError, match="stands where no class belongs"):

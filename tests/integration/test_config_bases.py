@@ -12,7 +12,7 @@ from voxtile.cli.main import lightning_main, main
 from voxtile.domain import discover
 from voxtile.errors import ConfigError
 from voxtile.stages.materialize.preset_file import read_preset
-from voxtile.training.config_bases import merged, named_bases, read_config
+from voxtile.training.config_bases import merged, named_bases, read_config, reading, with_bases
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,6 +65,14 @@ def test_a_config_that_names_no_base_is_read_as_it_is(tmp_path):
     content = {"data": {"phantom": {"base": "a setting of somebody"}}, "seed_everything": 3}
     assert read_config(written(tmp_path, own=content)) == content
     assert read_config(written(tmp_path, rows="- 1\n- 2\n")) == [1, 2]
+
+
+def test_a_parser_adds_bases_to_the_text_of_the_config_and_to_no_other(tmp_path):
+    load = with_bases(yaml.safe_load)
+    with reading("base: [small]\n", tmp_path / "mine.yaml"):
+        assert "base" not in load("base: [small]\n")
+        assert load("base: a setting of somebody\n") == {"base": "a setting of somebody"}
+    assert load("base: [small]\n") == {"base": ["small"]}
 
 
 @pytest.mark.parametrize(

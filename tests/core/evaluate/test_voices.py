@@ -60,6 +60,18 @@ def test_what_the_task_says_wins(load):
     assert (clear.concept, [w.present for w in clear.wordings]) == ("cc", ["clear cells"])
 
 
+def test_pairs_of_the_task_take_the_place_of_the_voices_prompts(load):
+    pairs = [{"present": "Fat.", "absent": "No fat."}]
+    voice = {"kind": "zero-shot-multilabel", "classes": {"fat": {"title": "Fat cells", "prompts": ["fat"]}}}
+    (fat,) = load({"voice": "slides.yaml", "classes": {"fat": {"concept": "fat", "wordings": pairs}}}, voice).classes
+    assert (fat.title, [(w.present, w.absent) for w in fat.wordings]) == ("Fat cells", [("Fat.", "No fat.")])
+
+
+def test_a_slot_is_filled_by_words_alone(load):
+    with pytest.raises(ConfigError, match="needs 'organ'"):
+        load({**TASK, "voice": {**NAMED, "organ": 3}})
+
+
 def test_a_slot_of_what_the_task_says_itself_needs_no_word(load):
     voice = {key: value for key, value in VOICE.items() if key != "about"}
     task = load({"voice": "slides.yaml", "templates": ["Only {}"], "classes": ["clear_cells", "fat"]}, voice)

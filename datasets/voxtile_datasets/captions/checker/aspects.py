@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from voxtile.words.phrases import Phrases
+
+Judgement: TypeAlias = Literal["unknown", "unsupported"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,6 +17,8 @@ class Aspect:
 
     Attributes:
         columns: of the samples table and its attributes that state it; none for words that only stand beside others.
+        attributes: of facts that state it.
+        silent: the judgement where neither states anything of it.
         terms: phrase → value.
         written: the same as columns write it (DICOM terms and other codes besides).
         is_a: value → more general values; a picture of the heart is one of the chest.
@@ -23,6 +27,8 @@ class Aspect:
     """
 
     columns: tuple[str, ...]
+    attributes: tuple[str, ...]
+    silent: Judgement
     terms: Phrases[str]
     written: Phrases[str]
     is_a: Mapping[str, tuple[str, ...]]
@@ -44,7 +50,8 @@ def compile_aspects(table: Mapping[str, Mapping[str, Any]]) -> dict[str, Aspect]
     """The aspects of vocabulary files.
 
     Args:
-        table: aspect → `columns`, `values` (value → `terms`, `codes`, `is_a`), `beside`, `unless`.
+        table: aspect → `columns`, `attributes`, `silent`, `values` (value → `terms`, `codes`, `is_a`), `beside` and
+            `unless`.
     """
     return {name: _aspect(entry or {}) for name, entry in table.items()}
 
@@ -55,6 +62,8 @@ def _aspect(entry: Mapping[str, Any]) -> Aspect:
     }
     return Aspect(
         tuple(map(str, entry.get("columns", ()))),
+        tuple(map(str, entry.get("attributes", ()))),
+        _judgement(entry.get("silent", "unknown")),
         Phrases((str(phrase), name) for name, value in values.items() for phrase in value.get("terms", ())),
         Phrases(_codes(values)),
         {name: tuple(map(str, value.get("is_a", ()))) for name, value in values.items()},
@@ -67,3 +76,11 @@ def _codes(values: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]
     for name, value in values.items():
         for code in (name, *value.get("codes", ()), *value.get("terms", ())):
             yield str(code).replace("_", " "), name
+
+
+def _judgement(value: object) -> Judgement:
+    if value == "unknown":
+        return "unknown"
+    if value == "unsupported":
+        return "unsupported"
+    raise ValueError(f"'silent: {value}' of an aspect can be unknown or unsupported")

@@ -178,9 +178,10 @@ def direction_of(kind: str) -> str:
     if not words:
         return kind
     grammar = load_grammar()
-    found = grammar.directions.longest_at(words, 0)
-    if found is not None:
-        return found[1][0]
+    for table in (grammar.directions, grammar.body_directions):
+        found = table.longest_at(words, 0)
+        if found is not None:
+            return found[1][0]
     return grammar.edges.get(normal_form(words[0]), kind) if len(words) == 1 else kind
 
 

@@ -32,7 +32,7 @@ class Facts:
         self, facts: Sequence[Row], scopes: Sequence[Row], vocabulary: Vocabulary, metadata: Row | None = None
     ) -> None:
         self.vocabulary = vocabulary
-        self.metadata = Metadata(metadata or {}, vocabulary)
+        self.metadata = Metadata(metadata or {}, vocabulary, [attributes_of(row.get("attributes")) for row in facts])
         self._rows: dict[str, list[Fact]] = defaultdict(list)
         self._strength: dict[str, int] = {}
         self._relations: dict[tuple[str, str], set[str]] = defaultdict(set)
@@ -73,7 +73,9 @@ class Facts:
 
     def is_closed(self, concept: str) -> bool:
         """Whether a closed scope looked for a concept, or for what it is a kind of."""
-        return self.closed is None or bool(self.closed & self.vocabulary.above(concept))
+        if self.closed is None or self.closed & self.vocabulary.above(concept):
+            return True
+        return self.vocabulary.is_region(concept) and bool(self.closed & self.vocabulary.below(concept))
 
     def lists(self, concept: str) -> bool:
         """Whether a closed scope names a concept itself."""
@@ -156,6 +158,8 @@ class Facts:
         for second in self._resolve(str(other)):
             self._relations[concept, second].add(kind)
             self._relations[second, concept].add(OPPOSITE.get(kind, f"{kind}{PASSIVE}"))
+            if fact.polarity == "present" and second not in self.vocabulary.concepts:
+                self._strength.setdefault(second, _STRENGTH["present"])  # a part of the body that only facts name
             seen_from_there = frozenset([OPPOSITE[kind]]) if kind in OPPOSITE else frozenset()
             self._rows[second].append(Fact(fact.polarity, numbers=fact.numbers, bearings=seen_from_there))
 

@@ -10,6 +10,7 @@ from voxtile_datasets.captions.checker.extraction.relations import OPPOSITE, PAS
 from voxtile_datasets.captions.checker.fact_lookup import Facts
 from voxtile_datasets.captions.checker.judge_details import agrees_with_any, detail_faults, is_other
 from voxtile_datasets.captions.checker.judge_imaging import judge_beyond, judge_imaging
+from voxtile_datasets.captions.checker.judge_normality import judge_whole, wrong_there
 from voxtile_datasets.captions.checker.verdict import ORDER, Fault, FaultKind, Judgement, best, worst
 from voxtile_datasets.captions.checker.vocabulary import NORMAL
 
@@ -137,6 +138,10 @@ def _presence(claim: Claim, concept: str, facts: Facts) -> tuple[Judgement, str]
         return "unsupported", f"'{claim.words}' is not in the facts: they call the picture normal."
     similar = facts.vocabulary.above(concept) | facts.vocabulary.kin(concept)
     if there & similar and not facts.lists(concept):
+        general = sorted(there & facts.vocabulary.above(concept))
+        if general and _is_diagnosis(concept, facts):
+            what = general[0].replace("_", " ")
+            return "unsupported", f"'{claim.words}' is more than the facts say: they state {what} and not which kind."
         return "unknown", f"'{claim.words}' is not known: the facts state something like {name}, but not that."
     if facts.is_closed(concept):
         return (
@@ -146,6 +151,11 @@ def _presence(claim: Claim, concept: str, facts: Facts) -> tuple[Judgement, str]
     if concept in facts.vocabulary.concepts and facts.vocabulary.concepts[concept].is_recorded:
         return "unsupported", f"'{claim.words}' is not in the facts: no record states {name}."
     return "unknown", f"'{claim.words}' is not known: the facts say nothing of {name}."
+
+
+def _is_diagnosis(concept: str, facts: Facts) -> bool:
+    known = facts.vocabulary.concepts
+    return concept in known and known[concept].is_diagnosis
 
 
 def _absence(claim: Claim, concept: str, known: str | None, facts: Facts) -> tuple[Judgement, str]:
@@ -170,8 +180,8 @@ def _absence(claim: Claim, concept: str, known: str | None, facts: Facts) -> tup
 
 def _normal(claim: Claim, facts: Facts) -> list[Fault]:
     if claim.concepts == (NORMAL,):
-        return _wholly_normal(claim, facts)
-    found = [_absence(claim, concept, facts.strength(concept), facts) for concept in claim.denies]
+        return judge_whole(claim, facts)
+    found = [_normality(claim, concept, facts) for concept in claim.denies]
     contradicting = next(((j, why) for j, why in found if j == "contradicted"), None)
     if claim.polarity == "absent":
         if contradicting:
@@ -186,25 +196,14 @@ def _normal(claim: Claim, facts: Facts) -> list[Fault]:
     return [] if judgement == "supported" else [_fault(claim, "concept", judgement, found[0][1])]
 
 
-def _wholly_normal(claim: Claim, facts: Facts) -> list[Fault]:
-    known = facts.strength(NORMAL)
-    findings = sorted(facts.present() - {NORMAL})
-    is_normal = known == "present" or (known is None and not findings and facts.closed != frozenset())
-    is_not = known == "absent" or (known is None and bool(findings))
-    if (claim.polarity == "present" and is_not) or (claim.polarity == "absent" and is_normal):
-        what = (
-            f"there is {findings[0].replace('_', ' ')}"
-            if findings
-            else "it is normal"
-            if is_normal
-            else "it is not normal"
-        )
-        return [_fault(claim, "polarity", "contradicted", f"'{claim.words}' is wrong: the facts say that {what}.")]
-    if is_normal or is_not:
-        return []
-    return [
-        _fault(claim, "concept", "unknown", f"'{claim.words}' is not known: the facts do not say that all is normal.")
-    ]
+def _normality(claim: Claim, concept: str, facts: Facts) -> tuple[Judgement, str]:
+    """Whether a concept that a statement of normality denies is there."""
+    there = wrong_there(claim, concept, facts)
+    if there is not None:
+        name = there.replace("_", " ")
+        return "contradicted", f"'{claim.words}' is denied, but the facts say that there is {name}."
+    judgement, why = _absence(claim, concept, facts.strength(concept), facts)
+    return ("supported", "") if judgement == "contradicted" else (judgement, why)
 
 
 def _relation(claim: Claim, facts: Facts) -> list[Fault]:
@@ -243,13 +242,20 @@ _POSSIBLE = {
 _LOOSE = frozenset(["near", "around", "through"])
 
 
+_COMPASS = frozenset(name for name in OPPOSITE if name.split("-")[0] in ("north", "south", "east", "west"))
+
+
 def _direction(claim: Claim, kind: str, known: frozenset[str], facts: Facts) -> list[Fault]:
     if any(kind == stated or kind in stated.split("-") for stated in known):
         return []
+    if not (kind in _COMPASS and known & _COMPASS):  # what is above can be behind, too
+        known = known & {OPPOSITE[kind]}
     subject, other = (names[0].replace("_", " ") for names in (claim.concepts, claim.others))
     if known:
         why = f"'{claim.words}' is wrong: by the facts {subject} lies {' and '.join(sorted(known))} of {other}."
         return [_fault(claim, "relation", "contradicted", why)]
+    if facts.vocabulary.is_about_patients and facts.vocabulary.has_sides:
+        return []  # bodies are alike, and facts seldom say where one part lies of another
     if all(facts.strength(names[0]) == "present" for names in (claim.concepts, claim.others)):
         why = f"'{claim.words}' is not in the facts: they do not say in which direction {subject} lies of {other}."
         return [_fault(claim, "relation", "unsupported", why)]

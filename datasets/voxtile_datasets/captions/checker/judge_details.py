@@ -54,6 +54,12 @@ def is_other(claim: Claim, rows: Sequence[Fact], vocabulary: Vocabulary) -> bool
     )
 
 
+def is_elsewhere(claim: Claim, rows: Sequence[Fact], vocabulary: Vocabulary) -> bool:
+    """Whether all facts are of another side or place than a claim: "the left lung is clear"."""
+    limits = [d for d in claim.details if d.kind in ("side", "place")]
+    return bool(limits and rows) and all(any(_agrees(d, row, vocabulary) is False for d in limits) for row in rows)
+
+
 def agrees_with_any(detail: Detail, rows: Sequence[Fact], vocabulary: Vocabulary) -> bool:
     """Whether a fact has a detail."""
     return any(_agrees(detail, row, vocabulary) for row in rows)
@@ -66,6 +72,8 @@ def _has(detail: Detail, row: Fact) -> bool:
 def _agrees(detail: Detail, row: Fact, vocabulary: Vocabulary) -> bool | None:
     """Whether a fact has a detail (True) or another in its place (False); None where it says nothing of the kind."""
     kind, value = detail.kind, detail.value
+    if kind == "side" and detail.is_vague and row.sides:
+        return row.sides == {value}
     if kind == "side":
         if not row.sides or (value == "bilateral" and not {"bilateral", *_BOTH} <= {"bilateral", *row.sides}):
             return True if value == "bilateral" and "bilateral" in row.sides else None
@@ -86,11 +94,16 @@ def _agrees(detail: Detail, row: Fact, vocabulary: Vocabulary) -> bool | None:
         similar = load_grammar().similar
         return any(c == value or frozenset((c, value)) in similar for c in row.colours) if row.colours else None
     if kind == "severity":
-        return any(abs(int(grade) - int(value)) <= 1 for grade in row.grades) if row.grades else None
+        return any(_is_like(int(grade), int(value)) for grade in row.grades) if row.grades else None
     if kind == "change":
         return value in row.changes if row.changes else None
     there = row.positions | row.bearings if detail.is_vague else row.positions
     return any(_is_toward(value, place) for place in there) if there else None
+
+
+def _is_like(known: int, said: int) -> bool:
+    """Whether two grades are told apart by nobody: a trace and a little."""
+    return known == said or {known, said} == {0, 1}
 
 
 def _is_toward(said: str, known: str) -> bool:
@@ -134,7 +147,8 @@ def _fault(detail: Detail, rows: Sequence[Fact], concept: str, facts: Facts) -> 
         return Fault(detail.kind, "contradicted", detail.words, detail.start, detail.end, why)
     why = f"'{detail.words}' is not in the facts: they state no {_NAMES[detail.kind]} of {name}."
     # How long ago, or how old: reports compare with other days, and facts are of this one.
-    is_open = detail.dimension == "time" or (detail.kind == "position" and detail.is_vague)
+    is_implied = detail.kind == "place" and detail.value in facts.vocabulary.implied_places
+    is_open = is_implied or detail.dimension == "time" or (detail.kind == "position" and detail.is_vague)
     judgement = "unknown" if is_open else _LACKING[detail.kind]
     return Fault(detail.kind, judgement, detail.words, detail.start, detail.end, why)
 

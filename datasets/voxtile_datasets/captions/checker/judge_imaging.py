@@ -37,7 +37,10 @@ def judge_imaging(claim: Claim, facts: Facts) -> list[Fault]:
     if agrees is False:
         why = f"'{claim.words}' is wrong: the sample's {name} is {row.said(aspect)}."
         return [_fault(claim, aspect, "contradicted", why)]
-    judgement: Judgement = "unsupported" if aspect in _NUMERIC and not claim.details[0].is_vague else "unknown"
+    if aspect in _NUMERIC:
+        judgement: Judgement = "unknown" if claim.details[0].is_vague else "unsupported"
+    else:
+        judgement = facts.vocabulary.imaging[aspect].silent
     return [_fault(claim, aspect, judgement, f"'{claim.words}' is not known: the sample's row states no {name}.")]
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from voxtile.words.tokens import words_of
+from voxtile_datasets.captions.checker.aspects import Aspect
 from voxtile_datasets.captions.checker.extraction.imaging_numbers import AGE, MAGNIFICATION, RESOLUTION
 from voxtile_datasets.captions.checker.fact import attributes_of
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
@@ -42,13 +43,15 @@ class Metadata:
     Args:
         row: columns of the samples table and its attributes, in one mapping.
         vocabulary: names of values.
+        facts: attributes of the sample's facts, one mapping each.
     """
 
-    def __init__(self, row: Row, vocabulary: Vocabulary) -> None:
+    def __init__(self, row: Row, vocabulary: Vocabulary, facts: Sequence[Row] = ()) -> None:
         self._row = {str(name): value for name, value in row.items() if value is not None and value != ""}
         self._vocabulary = vocabulary
         self.values: dict[str, frozenset[str]] = {
-            name: frozenset(self._found(aspect.columns, name)) for name, aspect in vocabulary.imaging.items()
+            name: frozenset((*self._found(self._row, aspect.columns, name), *self._of_facts(facts, aspect, name)))
+            for name, aspect in vocabulary.imaging.items()
         }
         self.numbers: dict[str, tuple[tuple[float, float], ...]] = {
             AGE: tuple(self._ages()),
@@ -85,10 +88,14 @@ class Metadata:
         known = self.numbers.get(name, ())
         return any(low <= bounds[1] and bounds[0] <= high for low, high in known) if known else None
 
-    def _found(self, columns: tuple[str, ...], name: str) -> Iterator[str]:
+    def _of_facts(self, facts: Sequence[Row], aspect: Aspect, name: str) -> Iterator[str]:
+        for attributes in facts if aspect.attributes else ():
+            yield from self._found(attributes, aspect.attributes, name)
+
+    def _found(self, row: Row, columns: tuple[str, ...], name: str) -> Iterator[str]:
         aspect = self._vocabulary.imaging[name]
         for column in columns:
-            for text in _texts(self._row.get(column)):
+            for text in _texts(row.get(column)):
                 words = words_of(text.replace("_", " ")).words
                 yield from (match.payload for match in aspect.written.find(words))
 

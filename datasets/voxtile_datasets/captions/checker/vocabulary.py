@@ -18,6 +18,7 @@ from voxtile_datasets.captions.checker.vocabulary_file import Joined, read_files
 
 Pair: TypeAlias = tuple[str, str]  # structure, quality
 NORMAL = "normal"
+_FINDING = " finding"  # of a region
 _SHORTEST_WORD = 4  # shorter names in facts are codes: adi, tum
 
 
@@ -32,6 +33,8 @@ class Concept:
         kin: concepts that are easily told of the same thing; where a fact states one of them, this is not known.
         excludes: concepts that cannot be where this one is.
         denies: concepts that its denial denies, too.
+        is_diagnosis: where the facts state only something more general, it is not merely unknown but unsupported.
+        is_healthy: a part of a normal picture, such as a tissue or a device, and no finding.
         has: concepts that belong to it: a forest has trees.
         unless: phrases beside a name of it that make it something else.
         is_recorded: whether a record states it and no look at the picture: a season, a resolution.
@@ -44,6 +47,8 @@ class Concept:
     excludes: tuple[str, ...] = ()
     denies: tuple[str, ...] = ()
     has: tuple[str, ...] = ()
+    is_diagnosis: bool = False
+    is_healthy: bool = False
     unless: Phrases[bool] | None = field(default=None, compare=False)
     is_recorded: bool = False
 
@@ -65,6 +70,7 @@ class Vocabulary:
         abnormal: phrases that say that it is not.
         pictures: phrases for the picture, of which words of normality are said.
         places: phrase → part of an organ.
+        implied_places: places of which facts may say nothing: what they are of is mostly there.
         near: place → places that mean nearly the same.
         imaging: aspect of how pictures are made → what words mean of it.
         beyond: phrase → what it says that no picture shows, beside the grammar's own phrases.
@@ -85,6 +91,7 @@ class Vocabulary:
     abnormal: Phrases[bool]
     pictures: Phrases[bool]
     places: Phrases[str]
+    implied_places: frozenset[str]
     near: Mapping[str, frozenset[str]]
     imaging: Mapping[str, Aspect]
     beyond: Phrases[str]
@@ -159,6 +166,10 @@ class Vocabulary:
         """Concepts that are easily told of the same thing."""
         return self._kin.get(name, frozenset())
 
+    def is_region(self, name: str) -> bool:
+        """Whether a concept is everything that a region can show."""
+        return name.endswith(_FINDING) and name in self.concepts
+
     def excluded(self, name: str) -> frozenset[str]:
         """Concepts that cannot be where this one is, with all that are more special."""
         return self._excluded.get(name, frozenset())
@@ -219,7 +230,7 @@ def _load(files: tuple[Path, ...]) -> Vocabulary:
 
 def _compile(joined: Joined) -> Vocabulary:
     tables = joined.tables
-    entries: dict[str, dict[str, Any]] = {name: entry or {} for name, entry in tables["concepts"].items()}
+    entries = _with_regions({name: entry or {} for name, entry in tables["concepts"].items()})
     anatomy = tables["anatomy"]
     return Vocabulary(
         name="+".join(joined.names),
@@ -235,6 +246,7 @@ def _compile(joined: Joined) -> Vocabulary:
         abnormal=_said(tables["complete"], "abnormal"),
         pictures=_said(tables["complete"], "pictures"),
         places=Phrases([*_rows(tables["places"]), *_levels(tables["levels"])]),
+        implied_places=frozenset(joined.implied_places),
         near=_both_ways((place, other) for place, others in tables["near"].items() for other in others),
         imaging=compile_aspects(tables["imaging"]),
         beyond=_flat(tables["beyond"]),
@@ -242,6 +254,17 @@ def _compile(joined: Joined) -> Vocabulary:
         has_sides="sides" in joined.about,
         has_grades="grades" in joined.about,
     )
+
+
+def _with_regions(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Concepts with what is more general by where they are: a nodule with the region `lungs` is a `lungs finding`."""
+    found = {name: dict(entry) for name, entry in entries.items()}
+    for entry in list(found.values()):
+        if region := entry.get("region"):
+            name = f"{region}{_FINDING}"
+            entry["is_a"] = [*entry.get("is_a", ()), name]
+            found.setdefault(name, {})
+    return found
 
 
 def _concepts(entries: Mapping[str, Mapping[str, Any]], exclusive: Sequence[Sequence[str]]) -> dict[str, Concept]:
@@ -257,8 +280,13 @@ def _concepts(entries: Mapping[str, Mapping[str, Any]], exclusive: Sequence[Sequ
         }
         texts["excludes"] = (*texts["excludes"], *sorted(apart[name]))
         unless = Phrases((str(phrase), True) for phrase in entry["unless"]) if entry.get("unless") else None
-        found[name] = Concept(name, **texts, unless=unless, is_recorded=bool(entry.get("recorded")))
+        found[name] = Concept(name, **texts, unless=unless, **_marks(entry))
     return found
+
+
+def _marks(entry: Mapping[str, Any]) -> dict[str, bool]:
+    marks = {"is_diagnosis": "diagnosis", "is_healthy": "healthy", "is_recorded": "recorded"}
+    return {name: bool(entry.get(key)) for name, key in marks.items()}
 
 
 def _terms(entry: Mapping[str, Any]) -> list[str]:

@@ -19,7 +19,7 @@ from voxtile.errors import ConfigError, cause_of
 
 _KEYS = frozenset(
     ["vocabulary", "version", "include", "about", "concepts", "anatomy", "normal", "qualities", "complete", "places",
-     "near", "exclusive", "levels", "measures", "imaging", "beyond"]
+     "near", "exclusive", "levels", "measures", "imaging", "beyond", "implied_places"]
 )  # fmt: skip
 _ABOUT = frozenset(["patients", "sides", "grades"])
 _LARGEST = 4 << 20  # bytes
@@ -34,6 +34,7 @@ class Joined:
         sha256: of all bytes read, in order.
         tables: key → entry name → what the files say of it; lists of an entry that is in two files are joined.
         exclusive: lists of concepts of which one at most is true.
+        implied_places: places that a finding can have without a fact that says so.
         about: what the texts are about, see `Vocabulary`.
     """
 
@@ -42,6 +43,7 @@ class Joined:
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
     exclusive: list[list[str]] = field(default_factory=list)
     about: set[str] = field(default_factory=set)
+    implied_places: set[str] = field(default_factory=set)
 
 
 def read_files(files: Sequence[Path]) -> Joined:
@@ -56,6 +58,7 @@ def read_files(files: Sequence[Path]) -> Joined:
         digest.update(content)
         if "vocabulary" in data:
             joined.names.append(f"{data['vocabulary']}@{data.get('version', '1')}")
+        joined.implied_places |= set(map(str, _list(data, "implied_places", path)))
         joined.about |= set(_list(data, "about", path))
         joined.exclusive += [list(map(str, group)) for group in _list(data, "exclusive", path)]
         for key in (

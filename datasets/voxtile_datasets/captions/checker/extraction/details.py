@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from voxtile.words.phrases import Match
 from voxtile_datasets.captions.checker.extraction.amounts import COUNT, SHARE, amounts
@@ -17,6 +17,10 @@ from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 _JOINING = frozenset(["and", "or", ",", "nor", "/", "&", ":", "(", ")"])
 _FURTHEST = 7  # words between a detail and the name that it stands before
 _PICTURE_NEAR = 5
+_BESIDE_STRUCTURE = 2
+_ADJECTIVES = 4
+_SET_OFF = 3  # words between a name and its size
+_PARTING = frozenset([",", ";", ".", ":", "(", ")", "and", "with", "plus"])
 _CORNERS = frozenset(["corner", "edge", "part", "half", "quarter", "quadrant", "third", "side"])
 # Between a name and its share.
 _LINKS = frozenset(
@@ -32,6 +36,8 @@ _HOLDING = frozenset(
 _PLACING = frozenset(["beside", "near", "along", "around", "by", "on", "in", "at", "over", "with", "between", "of"])
 _ONLY_BEFORE: frozenset[str] = frozenset([COUNT])  # said of nothing but the name that follows
 _ONLY_BESIDE = frozenset(["colour", "severity"])  # said of the name that follows, or after "is"
+_ONLY_NEAR = 3
+_ONLY = frozenset(["confined", "limited", "restricted", "only", "solely", "exclusively", "isolated", "unilateral"])
 _BESIDE = frozenset(["near", "above", "below", "adjacent", "next", "towards", "toward"])
 
 
@@ -67,11 +73,24 @@ def found_details(statement: Statement, vocabulary: Vocabulary, taken: frozenset
         places = _named(statement, "place", vocabulary.places.find(words.words), set())
         inside = {p for item in places if item.detail.value.startswith(("left", "right")) for p in _range(item)}
         sides = [side for side in grammar.sides.find(words.words) if side.start not in inside]
-        found += places + _named(statement, "side", _joined_sides(sides, words.words), used - _both(statement, used))
+        found += places + _only_sides(
+            statement, _named(statement, "side", _joined_sides(sides, words.words), used - _both(statement, used))
+        )
     if vocabulary.has_grades:
         found += _named(statement, "severity", grammar.grades.find(words.words), used)
         found += _named(statement, "change", grammar.changes.find(words.words), used)
     return sorted(found, key=lambda item: item.start)
+
+
+def _only_sides(statement: Statement, sides: Sequence[Found]) -> list[Found]:
+    """Sides, marked (`is_vague`) where the text says that it is this one alone: "confined to the right"."""
+    words = statement.words.words
+    found = []
+    for item in sides:
+        before, after = words[max(0, item.start - _ONLY_NEAR) : item.start], words[item.end : item.end + 2]
+        is_only = bool(_ONLY & set(before)) or bool({"only", "alone", "exclusively"} & set(after))
+        found.append(replace(item, detail=replace(item.detail, is_vague=True)) if is_only else item)
+    return found
 
 
 def _both(statement: Statement, used: set[int]) -> set[int]:
@@ -180,6 +199,32 @@ def given(
     return owned, loose
 
 
+def normal_places(
+    statement: Statement, details: Sequence[Found], mentions: Sequence[Mention]
+) -> dict[int, list[Detail]]:
+    """Sides and places of what is said to be normal: "the left lung is clear".
+
+    Returns:
+        Index of the mention → details.
+    """
+    found: dict[int, list[Detail]] = {}
+    for index, mention in enumerate(mentions):
+        if not mention.is_normality or mention.structure is None:
+            continue
+        first, last = mention.structure
+        near = [
+            item.detail
+            for item in details
+            if item.detail.kind in ("side", "place")
+            and statement.clause_of(item.start) == statement.clause_of(first)
+            and first - _BESIDE_STRUCTURE <= item.end
+            and item.start <= last + _BESIDE_STRUCTURE
+        ]
+        if near:
+            found[index] = near
+    return found
+
+
 def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocabulary: Vocabulary) -> int | None:
     clause = statement.clause_of(item.start)
     inside = [i for i, m in enumerate(mentions) if statement.clause_of(m.start) == clause and not m.is_normality]
@@ -197,6 +242,8 @@ def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocab
             return whose  # a plant of 1.25 hectares and some grass
     following = next((i for i in inside if mentions[i].start > item.start and mentions[i].end > item.end), None)
     before = next((i for i in reversed(inside) if mentions[i].end <= item.start), None)
+    if item.detail.kind == "number" and before is not None and _is_set_off(statement, item, mentions[before]):
+        return before
     if following is not None and _stands_before(statement, item, mentions[following], vocabulary):
         return following
     kind = item.detail.kind
@@ -207,6 +254,15 @@ def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocab
     if before is not None or following is None:
         return before if before is None or not _is_elsewhere(statement, item, mentions[before]) else None
     return following if kind == "number" or _introduces(statement, item, mentions[following]) else None
+
+
+def _is_set_off(statement: Statement, item: Found, mention: Mention) -> bool:
+    """Whether a size follows a name and is parted from what comes next: "a mass, 31 mm, and …", "a mass of 4 cm, …"."""
+    words = statement.words.words
+    gap = words[mention.end : item.start]
+    closing = words[item.end : item.end + 1]
+    parted = not closing or closing[0] in _PARTING
+    return parted and len(gap) <= _SET_OFF and not set(gap) & (statement.grammar.verbs | {"and", "with", "or"})
 
 
 def _share_owner(statement: Statement, item: Found, mentions: Sequence[Mention], inside: Sequence[int]) -> int | None:
@@ -269,6 +325,8 @@ def _stands_before(statement: Statement, item: Found, mention: Mention, vocabula
     if len(gap) > _FURTHEST:
         return False
     is_place = item.detail.kind in ("side", "place")
+    if item.detail.kind == "severity" and gap[:1] == (",",) and len(gap) <= _ADJECTIVES and not _JOINING & set(gap[1:]):
+        gap = gap[1:]  # "marked, end-stage atrophy"
     for position, word in enumerate(gap):
         if word in grammar.verbs or (word in grammar.prepositions and item.detail.dimension != SHARE):
             return False

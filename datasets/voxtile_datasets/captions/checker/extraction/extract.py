@@ -11,7 +11,7 @@ from voxtile.words.phrases import Phrases
 from voxtile.words.tokens import Words, words_of
 from voxtile_datasets.captions.checker.extraction.beyond import beyond_the_picture
 from voxtile_datasets.captions.checker.extraction.claims import Claim, Detail
-from voxtile_datasets.captions.checker.extraction.details import found_details, given
+from voxtile_datasets.captions.checker.extraction.details import Found, found_details, given, normal_places
 from voxtile_datasets.captions.checker.extraction.grammar import load_grammar
 from voxtile_datasets.captions.checker.extraction.identity import dates, leaks
 from voxtile_datasets.captions.checker.extraction.imaging import mentions_of_imaging
@@ -28,6 +28,11 @@ _QUESTION = re.compile(
     r"\s*(?:(?:on|in|at|of|to|from)\s+)?"
     r"(?:is|are|was|were|do|does|did|has|have|can|could|which|what|where|when|how|who|why)\b.*\?\s*",
     re.IGNORECASE | re.DOTALL,
+)
+_EXCEPTING = re.compile(
+    r"\b(?:apart from|aside from|except|excepting|other than|otherwise|besides|with the exception|but for|save for"
+    r"|elsewhere|(?:the )?(?:rest|remainder)|remaining|else|further|nothing but|beyond|only)\b",
+    re.IGNORECASE,
 )
 _NAMELESS = frozenset(["number", "side", "place", "position"])
 _LONGEST_SENTENCE = 1000
@@ -87,7 +92,19 @@ def claims_of(
         found += _related_back(moved, before)
         before = tuple(c for claim in moved if claim.kind == "concept" for c in claim.concepts) or before
         last = next((c for c in reversed(moved) if c.kind == "concept" and c.polarity != "absent"), last)
-    return tuple(sorted(found, key=lambda claim: (claim.start, claim.end)))
+    return tuple(sorted(_with_exceptions(text, found), key=lambda claim: (claim.start, claim.end)))
+
+
+def _with_exceptions(text: str, claims: Sequence[Claim]) -> list[Claim]:
+    """Statements of normality with what the text excepts: "apart from a nodule the lungs are clear"."""
+    if not _EXCEPTING.search(text):
+        return list(claims)
+    named = tuple(
+        dict.fromkeys(
+            c for claim in claims if claim.kind == "concept" and claim.polarity != "absent" for c in claim.concepts
+        )
+    )
+    return [replace(claim, others=named) if claim.kind == "normal" else claim for claim in claims]
 
 
 def _sentences(text: str) -> Iterator[tuple[int, str]]:
@@ -142,11 +159,15 @@ def _read(sentence: str, vocabulary: Vocabulary, extra: Phrases[str] | None) -> 
     mentions = Finder(statement, vocabulary, extra).find()
     instruments = (match for aspect in vocabulary.imaging.values() for match in aspect.terms.find(words.words))
     taken = frozenset(i for match in instruments for i in range(match.start, match.end))  # Landsat 8
-    details = found_details(statement, vocabulary, taken)
+    imaging = list(mentions_of_imaging(statement, vocabulary))
+    details = [item for item in found_details(statement, vocabulary, taken) if not _is_of_imaging(item, imaging)]
     owned, loose = given(statement, details, mentions, vocabulary)
+    owned = {**owned, **normal_places(statement, details, mentions)}
     claims = [_concept_claim(words, mention, owned.get(i, [])) for i, mention in enumerate(mentions)]
-    claims += _relation_claims(statement, [mention for mention in mentions if not mention.is_normality])
-    claims += [*mentions_of_imaging(statement, vocabulary), *beyond_the_picture(statement, mentions, vocabulary)]
+    in_bodies = vocabulary.is_about_patients and vocabulary.has_sides
+    named = [mention for mention in mentions if not mention.is_normality]
+    claims += _relation_claims(statement, named, in_bodies=in_bodies)
+    claims += [*imaging, *beyond_the_picture(statement, mentions, vocabulary)]
     # Of a thing that the vocabulary does not know a side or a size is no claim that could be judged.
     points_back = any(grammar.pronouns.longest_at(words.words, i) for i in range(min(2, len(words.words))))
     if loose and (points_back or _is_fragment(words)):
@@ -180,9 +201,15 @@ def _concept_claim(words: Words, mention: Mention, details: Sequence[Detail]) ->
     )
 
 
-def _relation_claims(statement: Statement, mentions: Sequence[Mention]) -> Iterator[Claim]:
+def _is_of_imaging(item: Found, imaging: Sequence[Claim]) -> bool:
+    """Whether a place is part of what is said of the picture: "T2" of a sequence, "pelvic" of an MRI."""
+    detail = item.detail
+    return detail.kind == "place" and any(c.start <= detail.start and detail.end <= c.end for c in imaging)
+
+
+def _relation_claims(statement: Statement, mentions: Sequence[Mention], *, in_bodies: bool) -> Iterator[Claim]:
     words = statement.words
-    for relation in relations(statement, mentions):
+    for relation in relations(statement, mentions, in_bodies=in_bodies):
         subject, others = mentions[relation.subject], [mentions[i] for i in relation.others]
         if subject.polarity == "absent" or any(other.polarity == "absent" for other in others):
             continue

@@ -13,6 +13,7 @@ from voxtile.words.phrases import Phrases
 from voxtile.words.tokens import normal_form, words_of
 
 FILE = Path(__file__).with_name("grammar.yaml")
+_BEYOND = Path(__file__).with_name("beyond.yaml")
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Grammar:
         comparators: phrase → `about`, `at_most`, `less`, `more`, `just_under` or `just_over`.
         directions: phrase → point of the compass.
         picture_directions: the same for words that mean one in a picture with north up.
+        body_directions: phrase → direction in a body.
         edges: word → edge of the picture as a point of the compass, or `centre`.
         pictures: words for the picture.
         relations: phrase → kind.
@@ -77,6 +79,7 @@ class Grammar:
     comparators: Phrases[str]
     directions: Phrases[str]
     picture_directions: Phrases[str]
+    body_directions: Phrases[str]
     edges: Mapping[str, str]
     pictures: Phrases[bool]
     relations: Phrases[str]
@@ -115,10 +118,11 @@ def load_grammar() -> Grammar:
         comparators=_table(comparators),
         directions=_table(data["directions"]),
         picture_directions=_table(data["picture_directions"]),
+        body_directions=_table(data["body_directions"]),
         edges={normal_form(word): edge for edge, words in data["edges"].items() for word in words},
         pictures=Phrases((phrase, True) for phrase in data["picture"]),
         relations=_table(data["relations"]),
-        beyond=_table(data["beyond"]),
+        beyond=_table(load_yaml(_BEYOND.read_text(encoding="utf-8"))),
         months={normal_form(word): int(number) for word, number in data["months"].items()},
         pronouns=Phrases((phrase, True) for phrase in data["pronouns"]),
         **{key: _words(data[key]) for key in ("verbs", "tails", "openers", "prepositions", "roles", "records")},

@@ -12,6 +12,12 @@ from voxtile_datasets.captions.checker.extraction.claims import Claim
 from voxtile_datasets.captions.checker.extraction.statements import Statement
 from voxtile_datasets.captions.checker.vocabulary import Aspect, Vocabulary
 
+# A denial of what a picture shows does not deny the picture ("no mass on CT"); one that stands right before it does.
+_DENIALS, _NEAR = frozenset(["not", "rather", "instead", "isn"]), 3
+_GLUE = frozenset(
+    ["of", "the", "a", "an", "from", "through", "at", "both", "left", "right", "upper", "lower", "entire", "whole",
+     "his", "her", "this", "patient", "s", "slice", "image", "scan", "section", "level", "view", "adult", "and"]
+)  # fmt: skip
 _FURTHEST = 4  # words between a value and the aspect beside which alone it counts
 
 
@@ -23,15 +29,17 @@ def mentions_of_imaging(statement: Statement, vocabulary: Vocabulary) -> Iterato
         if not aspect.columns:
             continue  # words for the picture, beside which others count
         for start, end, values in _by_place(found[name]):
-            polarity = statement.polarity(start, end)
-            if polarity is None or _is_of_another(statement, aspect, start, end):
+            if _is_of_another(statement, aspect, start, end):
                 continue
+            is_denied = bool(_DENIALS & set(words.words[max(0, start - _NEAR) : start]))
             if aspect.beside and not any(
                 _stands_beside(words.words, start, end, m, statement) for b in aspect.beside for m in found[b]
             ):
                 continue
             first, last = words.starts[start], words.ends[end - 1]
-            yield Claim("imaging", words.text[first:last], first, last, values, polarity, text=name)
+            yield Claim(
+                "imaging", words.text[first:last], first, last, values, "absent" if is_denied else "present", text=name
+            )
 
 
 def _by_place(matches: list[Match[str]]) -> list[tuple[int, int, tuple[str, ...]]]:
@@ -56,8 +64,8 @@ def _stands_beside(words: tuple[str, ...], start: int, end: int, other: Match[st
         return True
     if other.end <= start:
         gap = words[other.end : start]
-        opens = not gap or gap[0] in ("of", "from", "through")
-        return len(gap) <= _FURTHEST and opens and not any(word in statement.grammar.verbs for word in gap)
+        opens = not gap or gap[0] in ("of", "from", "through", "at")
+        return len(gap) <= _FURTHEST and opens and set(gap) <= _GLUE
     gap = words[end : other.start]
     joined = not any(
         word in statement.grammar.verbs or word in statement.grammar.prepositions or word == "," for word in gap

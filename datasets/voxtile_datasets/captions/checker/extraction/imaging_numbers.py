@@ -40,7 +40,7 @@ _GROUP = re.compile(
     \b(?:(?P<child>child(?:ren)?|infant|baby|toddler|newborn|neonate|boy|girl|paediatric|pediatric|teenager|adolescent)
     |(?P<young>young(?:er|ish)?[ ](?:{_PEOPLE}))
     |(?P<middle>middle[ -]aged)
-    |(?P<old>(?:elderly|old|older|aged|geriatric|senior)[ ](?:{_PEOPLE})|elderly))\b
+    |(?<!year[ -])(?<!years[ -])(?P<old>(?:elderly|old|older|aged|geriatric|senior)[ ](?:{_PEOPLE})|elderly))\b
     """,
     re.IGNORECASE | re.VERBOSE,
 )
@@ -166,9 +166,10 @@ def _resolutions_beside(text: str) -> Iterator[Claim]:
 def _claim(
     aspect: str, match: re.Match[str], bounds: tuple[float, float], unit: str, dimension: str, *, is_vague: bool = False
 ) -> Claim:
-    start, end = match.span()
-    detail = Detail("number", unit, match.group(), start, end, (bounds,), dimension, is_vague)
-    return Claim("imaging", match.group(), start, end, details=(detail,), text=aspect)
+    start, end = match.span("of") if aspect == AGE and match.groupdict().get("of") else match.span()
+    words = match.string[start:end]  # of "woman of 64" the number alone
+    detail = Detail("number", unit, words, start, end, (bounds,), dimension, is_vague)
+    return Claim("imaging", words, start, end, details=(detail,), text=aspect)
 
 
 def _age(match: re.Match[str]) -> tuple[float, float] | None:

@@ -36,6 +36,8 @@ _LOCATING = frozenset(
 _NEAR, _FAR, _UNLESS = 10, 14, 4  # words between a quality and the structure after it, before it; words beside a term
 _OPPOSITE: Mapping[Polarity, Polarity] = {"present": "absent", "absent": "present", "uncertain": "uncertain"}
 _ALONE = 5  # words beside one that says that all is normal
+_STRESSING = frozenset(["otherwise", "entirely", "completely", "wholly", "perfectly", "totally", "fully"])
+_OF_THE = 3  # words of "CT of the" between the picture and what it is of
 _COMPARING = frozenset(["than", "above", "below"])  # "larger than normal"
 _TRIED = 3  # structures before or after a quality of which it may be said
 _OF = frozenset(["of", "from", "for"])  # "clear of" denies and does not say that all is well
@@ -122,10 +124,13 @@ class Finder:
         found = {
             place
             for place in self.terms
-            if self.words[place[1] : place[1] + 1] == ("free",)
-            and (
-                text[ends[place[1] - 1] : starts[place[1]]] != " "
-                or (not self.vocabulary.is_about_patients and not self._is_free_of(place[1]))
+            if (place[0] and self.words[place[0] - 1] == "non")
+            or (
+                self.words[place[1] : place[1] + 1] == ("free",)
+                and (
+                    text[ends[place[1] - 1] : starts[place[1]]] != " "
+                    or (not self.vocabulary.is_about_patients and not self._is_free_of(place[1]))
+                )
             )
         }
         for position, word in enumerate(self.words):
@@ -194,6 +199,8 @@ class Finder:
 
     def _stand_before(self, quality: Match[str], structure: Match[str]) -> bool:
         """Whether both only describe a name that follows: "calcified left upper lobe granuloma"."""
+        if structure.end <= quality.start and any(start == quality.end for start, _ in self.terms):
+            return True  # "behind the heart is a large hernia"
         end = max(quality.end, structure.end)
         following = min((s for s, e in self.terms if s >= end and e > end), default=None)
         if following is None or quality.start > structure.start:
@@ -233,8 +240,23 @@ class Finder:
                 yield Mention((NORMAL,), polarity, whole.start, whole.end)
         for abnormal in self.vocabulary.abnormal.find(self.words):
             polarity = self.statement.polarity(abnormal.start, abnormal.end)
+            if polarity and (part := self._abnormal_part(abnormal, polarity)):
+                yield part
+                continue
             if polarity and self._is_of_picture(abnormal) and not self._is_in_name(abnormal):
                 yield Mention((NORMAL,), _OPPOSITE[polarity], abnormal.start, abnormal.end)
+
+    def _abnormal_part(self, abnormal: Match[bool], polarity: Polarity) -> Mention | None:
+        """An abnormality of a part of the body, or its denial: "abnormal lungs", "no abnormality of the liver"."""
+        if self._is_in_name(abnormal):
+            return None
+        match = Match(abnormal.start, abnormal.end, NORMAL)
+        structures = self._structures_of(match, self._has_closing)
+        denies = dict.fromkeys(c for s in structures for c in self.vocabulary.closes[s.payload].get(NORMAL, ()))
+        if not denies:
+            return None
+        place = (structures[0].start, structures[0].end)
+        return Mention((), _OPPOSITE[polarity], abnormal.start, abnormal.end, place, tuple(denies))
 
     def _is_of_picture(self, match: Match[str] | Match[bool]) -> bool:
         """Whether a word of normality is said of the picture: the clause names the picture and no structure."""
@@ -243,9 +265,24 @@ class Finder:
         clause = self.statement.clause_of(match.start)
         pictures = self.vocabulary.pictures.find(self.words)
         covered = {i for p in pictures for i in range(p.start, p.end)}
-        inside = [s for s in self._structures if self.statement.clause_of(s.start) == clause and s.start not in covered]
+        inside = [
+            s
+            for s in self._structures
+            if self.statement.clause_of(s.start) == clause
+            and s.start not in covered
+            and not self._names_picture(s, pictures)
+        ]
         alone = len(self.words) <= match.end - match.start + _ALONE
-        return not inside and (alone or any(self.statement.clause_of(p.start) == clause for p in pictures))
+        stressed = match.start > 0 and self.words[match.start - 1] in _STRESSING
+        return not inside and (alone or stressed or any(self.statement.clause_of(p.start) == clause for p in pictures))
+
+    def _names_picture(self, structure: Match[str], pictures: Sequence[Match[bool]]) -> bool:
+        """Whether a structure only says of what the picture is: "abdominal CT", "CT of the chest"."""
+        return any(
+            0 <= picture.start - structure.end <= 1
+            or (0 < structure.start - picture.end <= _OF_THE and self.words[picture.end] in ("of", "through"))
+            for picture in pictures
+        )
 
     def _is_in_name(self, match: Match[str] | Match[bool]) -> bool:
         return any(start <= match.start and match.end <= end for start, end in self.terms)

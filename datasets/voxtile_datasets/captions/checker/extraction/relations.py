@@ -14,6 +14,8 @@ from voxtile_datasets.captions.checker.extraction.statements import Statement
 OPPOSITE = {
     "north": "south", "south": "north", "east": "west", "west": "east", "north-east": "south-west",
     "south-west": "north-east", "north-west": "south-east", "south-east": "north-west",
+    "anterior": "posterior", "posterior": "anterior", "medial": "lateral", "lateral": "medial",
+    "upstream": "downstream", "downstream": "upstream",
 }  # fmt: skip
 PASSIVE = " of"  # "crossing of": the other crosses this
 _OF = frozenset(["of", "from"])
@@ -51,10 +53,16 @@ def relation_of(kind: str) -> str:
     return found[1][0] if found is not None and found[0] == len(words) else kind
 
 
-def relations(statement: Statement, mentions: Sequence[Mention]) -> list[Relation]:
-    """All relations of a sentence; each subject of an enumeration has its own."""
+def relations(statement: Statement, mentions: Sequence[Mention], *, in_bodies: bool = False) -> list[Relation]:
+    """All relations of a sentence; each subject of an enumeration has its own.
+
+    Args:
+        statement: the sentence.
+        mentions: the concepts that it names.
+        in_bodies: directions are those of a body, where left and right are sides.
+    """
     found: list[Relation] = []
-    for direction in _directions(statement, mentions):
+    for direction in _directions(statement, mentions, in_bodies=in_bodies):
         for subject in _enumerated(statement, mentions, direction):
             found.append(Relation(subject, direction.others, direction.kind, direction.start, direction.end))
     found += _between_names(statement, mentions)
@@ -62,18 +70,19 @@ def relations(statement: Statement, mentions: Sequence[Mention]) -> list[Relatio
     return found
 
 
-def _directions(statement: Statement, mentions: Sequence[Mention]) -> Iterator[Relation]:
+def _directions(statement: Statement, mentions: Sequence[Mention], *, in_bodies: bool) -> Iterator[Relation]:
     words, grammar = statement.words.words, statement.grammar
+    tables = (grammar.directions, grammar.body_directions if in_bodies else grammar.picture_directions)
     position = 0
     while position < len(words):
-        reads = [table.longest_at(words, position) for table in (grammar.directions, grammar.picture_directions)]
+        reads = [table.longest_at(words, position) for table in tables]
         read = max((r for r in reads if r is not None), key=lambda r: r[0], default=None)
         if read is None:
             position += 1
             continue
         end, (kind, *_) = read
         relation = (
-            _direction_of(statement, mentions, kind, position, end)
+            _direction_of(statement, mentions, kind, position, end, in_bodies=in_bodies)
             or _possessed(statement, mentions, kind, position, end)
             or _own_side(statement, mentions, kind, position, end)
         )
@@ -83,13 +92,13 @@ def _directions(statement: Statement, mentions: Sequence[Mention]) -> Iterator[R
 
 
 def _direction_of(
-    statement: Statement, mentions: Sequence[Mention], kind: str, start: int, end: int
+    statement: Statement, mentions: Sequence[Mention], kind: str, start: int, end: int, *, in_bodies: bool
 ) -> Relation | None:
     """Such as "A lies north of B", "north of B there is A", "A on the north side of B", "below them, A"."""
     words = statement.words.words
     after = end + (words[end : end + 1] != () and words[end] in _SIDES)
     preposition = words[after : after + 1]
-    if not preposition or (preposition[0] not in _OF and words[end - 1] not in _SPATIAL):
+    if not preposition or (preposition[0] not in _OF and words[end - 1] not in _SPATIAL and not in_bodies):
         return None
     first = after + (preposition[0] in _OF)
     if words[first : first + 1] and words[first] in _POINTING:

@@ -39,4 +39,4 @@ def _follows(statement: Statement, end: int, mention: Mention) -> bool:
     """Whether a name is what the words for a cause stand before: "due to a large stone", not "due to X there is Y"."""
     gap = statement.words.words[end : mention.start]
     is_near = end <= mention.start and len(gap) <= _FURTHEST and not mention.is_normality
-    return is_near and not any(word in statement.grammar.verbs or word in ("there", ",") for word in gap)
+    return is_near and not any(word in statement.grammar.verbs or word in ("there", ",", ":", ";") for word in gap)

@@ -154,6 +154,12 @@ class Vocabulary:
         )
         return frozenset().union(*(phrases.words() for phrases in tries))
 
+    @cached_property
+    def field_words(self) -> frozenset[str]:
+        """Words of its names of findings, tissues, organs and places, in normal form."""
+        tries: tuple[Phrases[Any], ...] = (self.terms, self.structures, self.qualities, self.places)
+        return frozenset().union(*(phrases.words() for phrases in tries))
+
     def above(self, name: str) -> frozenset[str]:
         """The concept and all that are more general."""
         return self._above.get(name) or frozenset([name])

@@ -37,7 +37,7 @@ def stray_word(text: str, fact: tuple[str, str], prompt: Prompt, sample: SampleC
     for example in prompt.examples:
         allowed |= _forms([example["sentence"]]) - _forms([example["finding"], example["concept"]])
     allowed |= load_grammar().prepositions | load_grammar().verbs
-    known = _vocabularies()[choose(_vocabularies(), sample.modality, [fact[0]])].known_words
+    known = _vocabularies()[choose(_vocabularies(), sample.modality, [fact[0]])].field_words
     return next(
         (word for word in _WORD.findall(text) if (form := normal_form(word)) in known and form not in allowed), None
     )

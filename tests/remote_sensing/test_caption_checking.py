@@ -186,3 +186,64 @@ OF_THE_PICTURE = [
 def test_what_is_said_of_the_picture_is_compared_with_its_row(row, text, wanted):
     verdict = check(text, Known(TILE, [], metadata=row), VOCABULARY)
     assert verdict.verdict == wanted, verdict.faults
+
+
+VILLAGE = [
+    fact("house", value=9.0, unit="count"),
+    fact("church", value=1.0, unit="count", colour="white", location="tower"),
+    fact("bridge", value=1.0, unit="count", colour="green", location="two arches"),
+    fact("pond", shape="round"),
+    fact("tree"),
+    fact("road"),
+    fact("storage_tank", value=2.0, unit="count", colour="white"),
+    fact("storage_tank", value=5.0, unit="count", colour="gray"),
+    fact("cloud", value=0.1, unit="1"),
+]
+VILLAGE_SCOPE = ["house", "church", "bridge", "pond", "tree", "road", "storage_tank", "cloud", "snow"]
+DETAILS = [
+    # parts are there; their colour, material and number must be known
+    ("Nine houses with their roofs and windows.", "supported"),
+    ("Nine houses with red roofs.", "unsupported"),
+    ("Nine houses with thatched roofs.", "supported"),
+    ("A bridge with two green arches.", "supported"),
+    ("A bridge with four green arches.", "contradicted"),
+    ("A bridge with two red arches.", "contradicted"),
+    ("A road with yellow lane markings.", "unsupported"),
+    # colours that others of the same kind have; what has a colour by nature
+    ("Two white tanks and five grey ones.", "supported"),
+    ("Two grey tanks and five white ones.", "contradicted"),
+    ("Green trees.", "supported"),
+    ("Purple trees.", "unsupported"),
+    ("Nine pink houses.", "unsupported"),
+    # forms
+    ("A circular pond.", "supported"),
+    ("A rectangular pond.", "contradicted"),
+    ("A lone church.", "supported"),
+    ("Houses, nine in number.", "supported"),
+    ("Houses, five in number.", "contradicted"),
+    # a more special kind than is known, and what stands in for something else
+    ("Palm trees among nine houses.", "unsupported"),
+    ("Houses and a church beside a railway.", "unsupported"),
+    # the sky
+    ("A village under an overcast sky.", "contradicted"),
+    ("A church under a partly cloudy sky.", "supported"),
+    ("Houses under a cloudless sky.", "contradicted"),
+    # places that nothing gives
+    ("Nine houses on the old Rhine.", "unsupported"),
+    ("Houses and a church, Bavaria.", "unsupported"),
+]
+
+
+@pytest.mark.parametrize(("text", "wanted"), DETAILS)
+def test_parts_colours_forms_and_what_stands_in_for_something_else(text, wanted):
+    verdict = judge(text, VILLAGE, VILLAGE_SCOPE)
+    assert verdict.verdict == wanted, verdict.faults
+
+
+def test_shares_of_others_leave_no_room():
+    facts = [fact("rice", value=0.6, unit="1"), fact("water", value=0.3, unit="1")]
+    assert judge("Half of the tile is tea plantation.", facts).verdict == "contradicted"
+    assert judge("A quarter of the tile is rice.", facts).verdict == "contradicted"
+    assert (
+        judge("Ice extends over a fifth of the tile.", [fact("sea_ice", value=0.6, unit="1")]).verdict == "contradicted"
+    )

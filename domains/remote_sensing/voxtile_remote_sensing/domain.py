@@ -103,7 +103,9 @@ domain = Domain(
     readers={
         "raster-window": Command("voxtile_remote_sensing.tiles.reference:open_reference", "tiles of raster files")
     },
-    claims=tuple(Path(__file__).parent / "claims" / f"{name}.yaml" for name in ("objects", "landcover", "imaging")),
+    claims=tuple(
+        Path(__file__).parent / "claims" / f"{name}.yaml" for name in ("objects", "landcover", "scene", "imaging")
+    ),
     wordings=(Path(__file__).parent / "wordings" / "remote_sensing.yaml",),
     prompts=tuple(sorted((Path(__file__).parent / "prompts").glob("*.yaml"))),
 )

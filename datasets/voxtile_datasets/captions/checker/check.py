@@ -9,11 +9,12 @@ are silent.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
 from voxtile.words.phrases import Phrases
+from voxtile_datasets.captions.checker.extraction.claims import Claim
 from voxtile_datasets.captions.checker.extraction.extract import claims_of
 from voxtile_datasets.captions.checker.extraction.identity import is_of_birth
 from voxtile_datasets.captions.checker.fact_lookup import Facts
@@ -75,11 +76,33 @@ def check(text: str, known: Known, vocabulary: Vocabulary) -> Verdict:
     of_birth = is_of_birth(text)
     for claim in claims:
         faults += judge(claim, facts, about_birth=of_birth)
+    faults = [_in_place_of_another(fault, claims, facts) for fault in faults]
     if not claims:
         why = "The text says nothing that can be checked in English: no word of it is in the vocabulary."
         return Verdict("unknown", (Fault("nothing-said", "unknown", text[:80], 0, len(text), why),), ())
     faults.sort(key=lambda fault: -ORDER.index(fault.judgement))
     return Verdict(worst([f.judgement for f in faults]) if faults else "supported", tuple(faults), claims)
+
+
+def _in_place_of_another(fault: Fault, claims: Sequence[Claim], facts: Facts) -> Fault:
+    """What is not known is invented where a text has it in place of what the facts state: a railway for the road."""
+    claim = next((c for c in claims if c.kind == "concept" and (c.start, c.end) == (fault.start, fault.end)), None)
+    if fault.judgement != "unknown" or fault.kind != "concept" or claim is None or claim.polarity != "present":
+        return fault
+    vocabulary = facts.vocabulary
+    said = {
+        c for other in claims if other.kind == "concept" for name in other.concepts for c in _related(name, vocabulary)
+    }
+    for concept in claim.concepts:
+        alike = vocabulary.alike.get(concept, frozenset()) & facts.present() - vocabulary.kin(concept)
+        if missing := sorted(alike - said):
+            why = f"'{fault.words}' is not in the facts: they state {missing[0].replace('_', ' ')} in its place."
+            return replace(fault, judgement="unsupported", why=why)
+    return fault
+
+
+def _related(concept: str, vocabulary: Vocabulary) -> frozenset[str]:
+    return vocabulary.above(concept) | vocabulary.below(concept)
 
 
 @lru_cache(maxsize=1000)

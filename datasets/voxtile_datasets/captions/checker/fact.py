@@ -19,6 +19,7 @@ from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 Row: TypeAlias = Mapping[str, Any]
 _PLACES = ("location", "lobe", "segment", "region", "site", "structure", "place")
 _COLOURS = ("colour", "color", "colours", "colors")
+_PARTS = ("location", "part", "component")
 _NUMBERS = {"area_m2": "m2", "volume_ml": "ml", "length_m": "m", "measured": "", "suvmax": "SUV", "gsd_m": "m"}
 _UNIT_NAMES = {"1": "fraction", "fraction": "fraction", "SUVbw": "SUV", "count": COUNT, "degrees": "degree"}
 _COUNTS = ("count", "number")
@@ -35,7 +36,9 @@ class Fact:
         positions: places in the picture, as points of the compass or `centre`.
         numbers: dimension → values in its base.
         counts: how many, at least and at most.
-        colours, grades, changes: by the grammar's names.
+        colours, grades, changes, shapes: by the grammar's names.
+        part: words for the part of it of which the row tells: "three towers".
+        part_counts: how many such parts, at least and at most.
         bearings: points of the compass at which it lies of something else.
         source: whose fact it is.
     """
@@ -49,6 +52,9 @@ class Fact:
     colours: frozenset[str] = frozenset()
     grades: frozenset[str] = frozenset()
     changes: frozenset[str] = frozenset()
+    shapes: frozenset[str] = frozenset()
+    part: tuple[str, ...] = ()
+    part_counts: tuple[tuple[float, float], ...] = ()
     bearings: frozenset[str] = frozenset()
     source: str = ""
 
@@ -71,6 +77,7 @@ def fact_of(row: Row, attributes: Row, vocabulary: Vocabulary) -> Fact:
     sides = {str(attributes[key]).lower() for key in ("laterality", "side") if attributes.get(key)}
     positions: set[str] = set()
     named: set[str] = set()
+    part = " ".join(str(attributes[key]) for key in _PARTS if isinstance(attributes.get(key), str)).replace("_", " ")
     for text in places:
         read = _place(text, vocabulary)
         sides |= read.sides if not attributes.get("laterality") else frozenset()
@@ -88,6 +95,9 @@ def fact_of(row: Row, attributes: Row, vocabulary: Vocabulary) -> Fact:
         _said(attributes, _COLOURS, grammar.colours),
         _said(attributes, ("severity", "size", "grade"), grammar.grades),
         _said(attributes, ("change",), grammar.changes),
+        _said(attributes, ("shape", "form"), grammar.shapes),
+        words_of(part).words,
+        _amount(part) if part else (),
         frozenset([direction_of(str(attributes.get("relation", "")))]) & OPPOSITE.keys(),
         row.get("source") or "",
     )
@@ -158,7 +168,8 @@ def _amount(word: str) -> tuple[tuple[float, float], ...]:
     grammar, words = load_grammar(), words_of(word).words
     if len(words) == 1 and words[0] in grammar.numbers:
         return ((float(grammar.numbers[words[0]]),) * 2,)
-    return tuple((match.payload.low, match.payload.high) for match in grammar.counts.find(words))
+    numbers = [(float(grammar.numbers[w]),) * 2 for w in words if w in grammar.numbers]
+    return (*numbers, *((match.payload.low, match.payload.high) for match in grammar.counts.find(words)))
 
 
 def _said(attributes: Row, keys: Sequence[str], phrases: Phrases[str]) -> frozenset[str]:

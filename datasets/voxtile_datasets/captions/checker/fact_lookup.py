@@ -68,6 +68,8 @@ class Facts:
             return "present" if max(found) == 2 else "uncertain"
         if not found and concept in self._implied:
             return "present"
+        if not found and any(self.strength(whole) == "present" for whole in self._wholes(concept)):
+            return "present"
         absent = any(self._strength.get(name) == 0 for name in self.vocabulary.above(concept))
         return "absent" if absent else None
 
@@ -93,6 +95,32 @@ class Facts:
             for row in self._rows.get(name, ())
             if row.polarity != "absent"
         ]
+
+    def rows_of_part(self, concept: str) -> list[Fact]:
+        """What the facts of a whole say of a part: the colour and number of the towers of a bridge.
+
+        A colour of the whole counts for its parts where no row tells of the part itself.
+        """
+        wholes = self._wholes(concept)
+        rows = [row for whole in wholes for row in self.rows(whole)]
+        named = [row for row in rows if any(c == concept for c in self._named_in(row.part))]
+        if named:
+            return [Fact("present", colours=row.colours, counts=row.part_counts, shapes=row.shapes) for row in named]
+        return [Fact("present", colours=row.colours) for row in rows if row.colours and not row.part]
+
+    def _wholes(self, concept: str) -> tuple[str, ...]:
+        entry = self.vocabulary.concepts.get(concept)
+        return entry.part_of if entry is not None else ()
+
+    def _named_in(self, words: tuple[str, ...]) -> list[str]:
+        return [match.payload for match in self.vocabulary.terms.find(words)] if words else []
+
+    def share_left(self, concept: str) -> float:
+        """The largest share that a concept can have beside what the facts state of others."""
+        related = self.vocabulary.above(concept) | self.vocabulary.below(concept) | self.vocabulary.kin(concept)
+        others = [name for name in self.present() if name not in related]
+        top = [name for name in others if not (self.vocabulary.above(name) - {name}) & set(others)]
+        return 1.0 - sum(self.share(name) for name in top)
 
     def rows_of_wholes(self, concept: str) -> list[Fact]:
         """The facts that state what a concept belongs to: of the buildings of built-up land."""

@@ -61,6 +61,9 @@ def _badness(faults: Sequence[Fault]) -> int:
     return ORDER.index(worst([fault.judgement for fault in faults]))
 
 
+_ROUNDED = 0.03  # shares are stated as whole percents
+
+
 def _identity(claim: Claim) -> Fault:
     what = "names, addresses, dates and numbers of records"
     why = f"'{claim.words}' identifies a person, a record or a place; leave out {what}."
@@ -137,6 +140,10 @@ def _presence(claim: Claim, concept: str, facts: Facts) -> tuple[Judgement, str]
     if NORMAL in there:
         return "unsupported", f"'{claim.words}' is not in the facts: they call the picture normal."
     similar = facts.vocabulary.above(concept) | facts.vocabulary.kin(concept)
+    special = there & (facts.vocabulary.above(concept) - {concept})
+    if special and not facts.lists(concept) and facts.closed and special & facts.closed and facts.vocabulary.natural:
+        general = sorted(special)[0].replace("_", " ")
+        return "unsupported", f"'{claim.words}' is not in the facts: they say {general} and not which kind of it."
     if there & similar and not facts.lists(concept):
         general = sorted(there & facts.vocabulary.above(concept))
         if general and _is_diagnosis(concept, facts):
@@ -148,6 +155,10 @@ def _presence(claim: Claim, concept: str, facts: Facts) -> tuple[Judgement, str]
             "unsupported",
             f"'{claim.words}' is not in the facts, which list everything of the kind: leave {name} out.",
         )
+    if any(
+        low > facts.share_left(concept) + _ROUNDED for d in claim.details if d.dimension == SHARE for low, _ in d.bounds
+    ):
+        return "contradicted", f"'{claim.words}' is wrong: what the facts state leaves no such share to {name}."
     if concept in facts.vocabulary.concepts and facts.vocabulary.concepts[concept].is_recorded:
         return "unsupported", f"'{claim.words}' is not in the facts: no record states {name}."
     return "unknown", f"'{claim.words}' is not known: the facts say nothing of {name}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from voxtile_datasets.captions.checker.extraction.amounts import SHARE
 from voxtile_datasets.captions.checker.extraction.claims import Claim, Detail
@@ -17,7 +18,7 @@ from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 # Details that the facts lack: invented where they can be measured, else merely not known.
 _LACKING: dict[str, Judgement] = {
     "side": "unsupported", "place": "unsupported", "number": "unsupported", "count": "unsupported",
-    "position": "unsupported", "colour": "unknown", "severity": "unknown", "change": "unknown",
+    "position": "unsupported", "colour": "unknown", "shape": "unknown", "severity": "unknown", "change": "unknown",
 }  # fmt: skip
 _HARDLY = 3  # things of which one says that there are hardly any
 _BOTH = frozenset(["left", "right"])
@@ -29,10 +30,12 @@ def detail_faults(claim: Claim, concept: str, facts: Facts) -> list[Fault]:
     A detail counts where a fact has it that differs in none of the others, so that the size of one nodule and the side
     of another do not make a third.
     """
-    rows = facts.rows(concept) or facts.rows_of_wholes(concept)
-    fitting = [row for row in rows if not any(_agrees(d, row, facts.vocabulary) is False for d in claim.details)]
+    rows = facts.rows(concept) or facts.rows_of_part(concept) or facts.rows_of_wholes(concept)
+    stated = frozenset().union(*(row.colours for row in rows))
+    details = [replace(d, is_exact=d.kind == "colour" and d.value in stated) for d in claim.details]
+    fitting = [row for row in rows if not any(_agrees(d, row, facts.vocabulary) is False for d in details)]
     faults = []
-    for detail in claim.details:
+    for detail in details:
         if any(_agrees(detail, row, facts.vocabulary) for row in fitting) or _agrees_with_all(
             detail, rows, concept, facts
         ):
@@ -91,8 +94,11 @@ def _agrees(detail: Detail, row: Fact, vocabulary: Vocabulary) -> bool | None:
         ]
         return bool(spans) if row.counts else None
     if kind == "colour":
-        similar = load_grammar().similar
+        similar = load_grammar().similar if not detail.is_exact else frozenset()
         return any(c == value or frozenset((c, value)) in similar for c in row.colours) if row.colours else None
+    if kind == "shape":
+        similar = load_grammar().similar_shapes
+        return any(s == value or frozenset((s, value)) in similar for s in row.shapes) if row.shapes else None
     if kind == "severity":
         return any(_is_like(int(grade), int(value)) for grade in row.grades) if row.grades else None
     if kind == "change":
@@ -145,17 +151,27 @@ def _fault(detail: Detail, rows: Sequence[Fact], concept: str, facts: Facts) -> 
     if known:
         why = f"'{detail.words}' is wrong: the facts say {' and '.join(known[:3])} of {name}."
         return Fault(detail.kind, "contradicted", detail.words, detail.start, detail.end, why)
+    if detail.kind == "shape" or (detail.kind == "colour" and _is_natural(detail.value, concept, facts.vocabulary)):
+        return None
     why = f"'{detail.words}' is not in the facts: they state no {_NAMES[detail.kind]} of {name}."
     # How long ago, or how old: reports compare with other days, and facts are of this one.
     is_implied = detail.kind == "place" and detail.value in facts.vocabulary.implied_places
     is_open = is_implied or detail.dimension == "time" or (detail.kind == "position" and detail.is_vague)
     judgement = "unknown" if is_open else _LACKING[detail.kind]
+    if detail.kind == "colour" and facts.vocabulary.natural:
+        judgement = "unsupported"
     return Fault(detail.kind, judgement, detail.words, detail.start, detail.end, why)
+
+
+def _is_natural(colour: str, concept: str, vocabulary: Vocabulary) -> bool:
+    """Whether a thing has a colour by nature, so that it needs no fact: green trees."""
+    similar = [name for name in (colour, "green" if colour == "emerald" else colour)]
+    return any(vocabulary.natural.get(name, frozenset()) & set(similar) for name in vocabulary.above(concept))
 
 
 _NAMES = {
     "side": "side", "place": "place", "number": "such number", "count": "count", "position": "place in the picture",
-    "colour": "colour", "severity": "grade", "change": "change",
+    "colour": "colour", "severity": "grade", "change": "change", "shape": "form",
 }  # fmt: skip
 
 
@@ -169,7 +185,7 @@ def _said(detail: Detail, row: Fact) -> str:
         return " or ".join(f"{low:g}" if low == high else f"{low:g} or more" for low, high in row.counts[:2])
     values = {
         "side": row.sides, "place": row.places, "colour": row.colours, "change": row.changes,
-        "position": row.positions | (row.bearings if detail.is_vague else frozenset()),
+        "shape": row.shapes, "position": row.positions | (row.bearings if detail.is_vague else frozenset()),
     }  # fmt: skip
     if detail.kind == "severity":
         return "another grade" if row.grades else ""

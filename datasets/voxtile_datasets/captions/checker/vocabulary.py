@@ -37,6 +37,8 @@ class Concept:
         is_healthy: a part of a normal picture, such as a tissue or a device, and no finding.
         has: concepts that belong to it: a forest has trees.
         unless: phrases beside a name of it that make it something else.
+        part_of: concepts whose part it is: whatever shows them shows it, and facts of them hold its colour and number.
+        share_of: a concept of which it says how much there is, from `share` to `share`: an overcast sky of cloud.
         is_recorded: whether a record states it and no look at the picture: a season, a resolution.
     """
 
@@ -50,6 +52,9 @@ class Concept:
     is_diagnosis: bool = False
     is_healthy: bool = False
     unless: Phrases[bool] | None = field(default=None, compare=False)
+    part_of: tuple[str, ...] = ()
+    share_of: str | None = None
+    share: tuple[float, float] = (0.0, 1.0)
     is_recorded: bool = False
 
 
@@ -73,6 +78,8 @@ class Vocabulary:
         implied_places: places of which facts may say nothing: what they are of is mostly there.
         near: place → places that mean nearly the same.
         imaging: aspect of how pictures are made → what words mean of it.
+        natural: concept → colours that it has by nature, which nobody needs to state.
+        alike: concept → concepts that are taken for it.
         beyond: phrase → what it says that no picture shows, beside the grammar's own phrases.
         is_about_patients: dates and names belong to people.
         has_sides, has_grades: a side or a grade of a concept is a claim.
@@ -95,6 +102,8 @@ class Vocabulary:
     near: Mapping[str, frozenset[str]]
     imaging: Mapping[str, Aspect]
     beyond: Phrases[str]
+    natural: Mapping[str, frozenset[str]]
+    alike: Mapping[str, frozenset[str]]
     is_about_patients: bool
     has_sides: bool
     has_grades: bool
@@ -256,6 +265,8 @@ def _compile(joined: Joined) -> Vocabulary:
         near=_both_ways((place, other) for place, others in tables["near"].items() for other in others),
         imaging=compile_aspects(tables["imaging"]),
         beyond=_flat(tables["beyond"]),
+        natural=_by_concept(tables["natural"]),
+        alike=_both_ways((one, other) for group in joined.alike for one in group for other in group if one != other),
         is_about_patients="patients" in joined.about,
         has_sides="sides" in joined.about,
         has_grades="grades" in joined.about,
@@ -282,11 +293,13 @@ def _concepts(entries: Mapping[str, Mapping[str, Any]], exclusive: Sequence[Sequ
     for name, entry in entries.items():
         texts = {
             key: tuple(str(t) for t in entry.get(key, ()))
-            for key in ("aliases", "is_a", "kin", "excludes", "denies", "has")
+            for key in ("aliases", "is_a", "kin", "excludes", "denies", "has", "part_of")
         }
         texts["excludes"] = (*texts["excludes"], *sorted(apart[name]))
         unless = Phrases((str(phrase), True) for phrase in entry["unless"]) if entry.get("unless") else None
-        found[name] = Concept(name, **texts, unless=unless, **_marks(entry))
+        low, high = entry.get("share", (0.0, 1.0))
+        share = {"share_of": entry.get("share_of"), "share": (float(low), float(high))}
+        found[name] = Concept(name, **texts, unless=unless, **share, **_marks(entry))
     return found
 
 
@@ -313,6 +326,14 @@ def _closes(entry: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
     """What each kind of normality denies; a normal size what `normal` does, unless there is more."""
     closes = {kind: tuple(concepts) for kind, concepts in entry.items()}
     return {"normal_size": closes["normal"], **closes} if "normal" in closes else closes
+
+
+def _by_concept(table: Mapping[str, Sequence[str]]) -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for value, concepts in table.items():
+        for concept in concepts:
+            found[str(concept)].add(value)
+    return {concept: frozenset(values) for concept, values in found.items()}
 
 
 def _said(table: Mapping[str, Sequence[str]], key: str) -> Phrases[bool]:

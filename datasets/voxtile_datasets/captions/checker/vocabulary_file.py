@@ -19,7 +19,7 @@ from voxtile.errors import ConfigError, cause_of
 
 _KEYS = frozenset(
     ["vocabulary", "version", "include", "about", "concepts", "anatomy", "normal", "qualities", "complete", "places",
-     "near", "exclusive", "levels", "measures", "imaging", "beyond", "implied_places"]
+     "near", "exclusive", "levels", "measures", "imaging", "beyond", "implied_places", "natural", "alike"]
 )  # fmt: skip
 _ABOUT = frozenset(["patients", "sides", "grades"])
 _LARGEST = 4 << 20  # bytes
@@ -35,6 +35,7 @@ class Joined:
         tables: key → entry name → what the files say of it; lists of an entry that is in two files are joined.
         exclusive: lists of concepts of which one at most is true.
         implied_places: places that a finding can have without a fact that says so.
+        alike: lists of concepts that are taken for each other.
         about: what the texts are about, see `Vocabulary`.
     """
 
@@ -42,6 +43,7 @@ class Joined:
     sha256: str = ""
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
     exclusive: list[list[str]] = field(default_factory=list)
+    alike: list[list[str]] = field(default_factory=list)
     about: set[str] = field(default_factory=set)
     implied_places: set[str] = field(default_factory=set)
 
@@ -60,6 +62,7 @@ def read_files(files: Sequence[Path]) -> Joined:
             joined.names.append(f"{data['vocabulary']}@{data.get('version', '1')}")
         joined.implied_places |= set(map(str, _list(data, "implied_places", path)))
         joined.about |= set(_list(data, "about", path))
+        joined.alike += [list(map(str, group)) for group in _list(data, "alike", path)]
         joined.exclusive += [list(map(str, group)) for group in _list(data, "exclusive", path)]
         for key in (
             "concepts",
@@ -72,6 +75,7 @@ def read_files(files: Sequence[Path]) -> Joined:
             "levels",
             "imaging",
             "beyond",
+            "natural",
         ):
             _merge(joined.tables.setdefault(key, {}), data.get(key) or {}, f"{path}, {key}")
     unknown = joined.about - _ABOUT

@@ -15,6 +15,10 @@ _TOLERANCE, _ABOUT, _JUST = 0.05, 0.13, 0.15  # relative
 _PERCENT_STEP = 5.0  # people round shares to five percent
 _THESE = [("which",), ("these",), ("them",), ("those",), ("whom",)]
 _HALF_A = [("a",), ("an",), ("way",), ("moon",), ("circle",), ("timbered",), ("built",), ("finished",)]
+# After these "over" is no "more than": "ice extends over a fifth of the scene".
+_SPREADING = frozenset(
+    ["extends", "extend", "extending", "spreads", "spread", "spreading", "stretches", "stretch", "lies", "lie"]
+)  # fmt: skip
 _NO_SHARES = [(2.0, 4), (1.0, 2)]  # two quarters of a town
 # After "a third" these make a share of it: "a third under snow".
 _AFTER_SHARE = frozenset(["under", "is", "are", "was", "each", "covered", "being", "the", "and", "to", "goes", "go"])
@@ -76,7 +80,7 @@ def _share(texts: tuple[str, ...], position: int, grammar: Grammar) -> Amount | 
     if start and (texts[start - 1] in grammar.edges or grammar.directions.longest_at(texts, start - 1)):
         return None  # the northern half is a place
     comparator = grammar.comparators.longest_at(texts, position)
-    kind = comparator[1][0] if comparator else None
+    kind = comparator[1][0] if comparator and texts[start - 1] not in _SPREADING else None
     if comparator is not None:
         position = comparator[0]
     fraction = _fraction(texts, position, grammar)

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 Polarity: TypeAlias = Literal["present", "absent", "uncertain"]
 ClaimKind: TypeAlias = Literal["concept", "normal", "relation", "loose", "date", "identity", "imaging", "beyond"]
-DetailKind: TypeAlias = Literal["side", "place", "number", "count", "colour", "severity", "change", "position"]
+DetailKind: TypeAlias = Literal["side", "place", "number", "count", "colour", "severity", "change", "position", "shape"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Detail:
         bounds: (lowest, highest) of each number in the unit's base (mm, mm², ml, HU, …; a count as it is).
         dimension: of the unit: length, area, volume, share, …; None for what is no number.
         is_vague: a word such as `several`, of which facts may say nothing.
+        is_exact: a colour beside which facts state others that are like it.
         words, start, end: where the text says it, half-open in characters.
     """
 
@@ -32,6 +33,7 @@ class Detail:
     bounds: tuple[tuple[float, float], ...] = ()
     dimension: str | None = None
     is_vague: bool = False
+    is_exact: bool = False
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ _HOLDING = frozenset(
 )  # fmt: skip
 _PLACING = frozenset(["beside", "near", "along", "around", "by", "on", "in", "at", "over", "with", "between", "of"])
 _ONLY_BEFORE: frozenset[str] = frozenset([COUNT])  # said of nothing but the name that follows
-_ONLY_BESIDE = frozenset(["colour", "severity"])  # said of the name that follows, or after "is"
+_ONLY_BESIDE = frozenset(["colour", "severity", "shape"])  # said of the name that follows, or after "is"
 _ONLY_NEAR = 3
 _ONLY = frozenset(["confined", "limited", "restricted", "only", "solely", "exclusively", "isolated", "unilateral"])
 _BESIDE = frozenset(["near", "above", "below", "adjacent", "next", "towards", "toward"])
@@ -67,6 +67,8 @@ def found_details(statement: Statement, vocabulary: Vocabulary, taken: frozenset
         found.append(Found(detail, amount.start, amount.end))
     used = {position for item in found for position in range(item.start, item.end)}
     found += _named(statement, "colour", grammar.colours.find(words.words), used)
+    if vocabulary.natural:
+        found += _named(statement, "shape", grammar.shapes.find(words.words), used)
     if not vocabulary.has_sides:
         found += _positions(statement, grammar)
     if vocabulary.has_sides:
@@ -189,7 +191,7 @@ def given(
     recorded = [m.concepts != () and all(c in known and known[c].is_recorded for c in m.concepts) for m in mentions]
     owning = [i for i, is_recorded in enumerate(recorded) if not is_recorded]
     for item in details:
-        if item.start in names and item.detail.kind in ("colour", "severity", "change", "count"):
+        if item.start in names and item.detail.kind in ("colour", "severity", "change", "count", "shape"):
             continue  # "extensive necrosis" and "blue lagoon" are names
         owner = _owner(statement, item, [mentions[i] for i in owning], vocabulary)
         if owner is not None:
@@ -248,7 +250,12 @@ def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocab
         return following
     kind = item.detail.kind
     if kind in _ONLY_BEFORE:
-        return None
+        is_apposed = statement.words.words[item.end : item.end + 2] == ("in", "number")  # bridges, three in number
+        return (
+            next((i for i in reversed(range(len(mentions))) if mentions[i].end <= item.start), None)
+            if is_apposed
+            else None
+        )
     if kind in _ONLY_BESIDE or kind == "change":
         return before if before is not None and _is_predicate(statement, mentions[before].end, item.start) else None
     if before is not None or following is None:

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from voxtile.words.phrases import Phrases
 from voxtile.words.tokens import Words, words_of
+from voxtile_datasets.captions.checker.extraction.amounts import SHARE
 from voxtile_datasets.captions.checker.extraction.beyond import beyond_the_picture
 from voxtile_datasets.captions.checker.extraction.claims import Claim, Detail
 from voxtile_datasets.captions.checker.extraction.details import Found, found_details, given, normal_places
@@ -69,7 +70,14 @@ def claims_of(
     text = text[:LONGEST_TEXT]
     found = [
         Claim("identity", text[leak.start : leak.end], leak.start, leak.end, text=leak.kind)
-        for leak in leaks(text, vocabulary.known_words, allowed, identifiers, is_english=is_english)
+        for leak in leaks(
+            text,
+            vocabulary.known_words,
+            allowed,
+            identifiers,
+            is_english=is_english,
+            of_places=bool(vocabulary.natural),
+        )
         if leak.kind != "date" or vocabulary.is_about_patients
     ]
     if not is_english:
@@ -163,7 +171,9 @@ def _read(sentence: str, vocabulary: Vocabulary, extra: Phrases[str] | None) -> 
     details = [item for item in found_details(statement, vocabulary, taken) if not _is_of_imaging(item, imaging)]
     owned, loose = given(statement, details, mentions, vocabulary)
     owned = {**owned, **normal_places(statement, details, mentions)}
-    claims = [_concept_claim(words, mention, owned.get(i, [])) for i, mention in enumerate(mentions)]
+    claims = [
+        _graded(_concept_claim(words, mention, owned.get(i, [])), vocabulary) for i, mention in enumerate(mentions)
+    ]
     in_bodies = vocabulary.is_about_patients and vocabulary.has_sides
     named = [mention for mention in mentions if not mention.is_normality]
     claims += _relation_claims(statement, named, in_bodies=in_bodies)
@@ -205,6 +215,15 @@ def _is_of_imaging(item: Found, imaging: Sequence[Claim]) -> bool:
     """Whether a place is part of what is said of the picture: "T2" of a sequence, "pelvic" of an MRI."""
     detail = item.detail
     return detail.kind == "place" and any(c.start <= detail.start and detail.end <= c.end for c in imaging)
+
+
+def _graded(claim: Claim, vocabulary: Vocabulary) -> Claim:
+    """A concept that says how much there is of another, as a share of that: an overcast sky."""
+    graded = [entry for c in claim.concepts if (entry := vocabulary.concepts.get(c)) and entry.share_of]
+    if not graded:
+        return claim
+    share = Detail("number", "fraction", claim.words, claim.start, claim.end, (graded[0].share,), SHARE)
+    return replace(claim, concepts=(str(graded[0].share_of),), details=(share,))
 
 
 def _relation_claims(statement: Statement, mentions: Sequence[Mention], *, in_bodies: bool) -> Iterator[Claim]:

@@ -42,7 +42,8 @@ class Grammar:
         version: of the table.
         cues: phrases that deny, doubt or part statements; the payload is their kind.
         sides, grades, changes, colours: phrase → side, grade (`0` to `3`), change, colour.
-        similar: pairs of colours that people do not tell apart.
+        shapes: phrase → form of a thing seen from above.
+        similar, similar_shapes: pairs of colours and of forms that people do not tell apart.
         numbers: word → number.
         counts: phrase → amount.
         shares: phrase → share; `is_vague` for words that need no "of" after them ("mostly").
@@ -69,7 +70,9 @@ class Grammar:
     grades: Phrases[str]
     changes: Phrases[str]
     colours: Phrases[str]
+    shapes: Phrases[str]
     similar: frozenset[frozenset[str]]
+    similar_shapes: frozenset[frozenset[str]]
     numbers: Mapping[str, int]
     counts: Phrases[Span]
     shares: Phrases[Span]
@@ -108,6 +111,8 @@ def load_grammar() -> Grammar:
         grades=_table(data["grades"]),
         changes=_table(data["changes"]),
         colours=_table(data["colours"]),
+        shapes=_table(data["shapes"]),
+        similar_shapes=frozenset(frozenset(pair) for pair in data["similar_shapes"]),
         similar=frozenset(frozenset(pair) for pair in data["similar_colours"]),
         numbers={normal_form(word): int(number) for word, number in data["numbers"].items()},
         counts=Phrases([*_spans(data["exact"], is_vague=False), *_spans(data["vague"], is_vague=True)]),

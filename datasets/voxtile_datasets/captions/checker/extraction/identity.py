@@ -76,6 +76,7 @@ def leaks(
     identifiers: Sequence[str] = (),
     *,
     is_english: bool = True,
+    of_places: bool = False,
 ) -> list[Leak]:
     """What identifies a person, a place of living or a record, in the order of the text, without overlaps.
 
@@ -85,6 +86,7 @@ def leaks(
         allowed: further such words.
         identifiers: names and numbers known of the sample's subject.
         is_english: capitals tell names; in German every noun has one.
+        of_places: one word with a capital in the middle of a sentence names a place ("the grey Danube").
     """
     found = [Leak("known", *span) for span in spans_of_known(text, _parts(identifiers))]
     found += [Leak("date" if kind == "date" else _kind(kind), start, end) for kind, start, end in spans_of_form(text)]
@@ -93,7 +95,7 @@ def leaks(
         found += _numbers(text)
     found += [Leak("name", *match.span()) for match in _SURNAME.finditer(text)]
     if is_english:
-        found += _names(text, known_words, allowed)
+        found += _names(text, known_words, allowed, of_places=of_places)
     chosen: list[Leak] = []
     for leak in sorted(found, key=lambda item: (item.start, -item.end)):
         if not chosen or leak.start >= chosen[-1].end:
@@ -172,7 +174,7 @@ def _has_unit(after: str) -> bool:
     return bool(re.match(r"\s*(?:[x×]\s*\d|mm|cm|m\b|km|ml|HU|%|°|µm|um)", after))
 
 
-def _names(text: str, known_words: frozenset[str], allowed: frozenset[str]) -> Iterator[Leak]:
+def _names(text: str, known_words: frozenset[str], allowed: frozenset[str], *, of_places: bool) -> Iterator[Leak]:
     words = list(_WORD.finditer(text))
     if not any(match.group()[0].isupper() for match in words):
         return
@@ -185,7 +187,7 @@ def _names(text: str, known_words: frozenset[str], allowed: frozenset[str]) -> I
         if run is None:
             index += 1
             continue
-        yield from _judged(text, words, index, run, explained, grammar, is_title=is_title)
+        yield from _judged(text, words, index, run, explained, grammar, is_title=is_title, of_places=of_places)
         index = run
 
 
@@ -235,6 +237,7 @@ def _judged(
     grammar: Grammar,
     *,
     is_title: bool,
+    of_places: bool,
 ) -> Iterator[Leak]:
     """Whether a row of capitalised words is a name: by a role before it, or by two words that nothing explains."""
     first = start
@@ -257,7 +260,13 @@ def _judged(
     long_words = [i for i in strange if len(words[i].group()) > 1]
     telling = [i for i in long_words if not (opens and i == start)]  # a sentence opens with a capital
     is_pair = end - first > 1 and len(telling) > 0 and not is_title
-    is_place = end - first == 1 and before in _PLACING and first > start - 1 and not is_title and bool(long_words)
+    is_place = (
+        end - first == 1
+        and (before in _PLACING or (of_places and not opens))
+        and first > start - 1
+        and not is_title
+        and bool(long_words)
+    )
     if after_role and long_words:
         yield Leak("name", words[first].start(), words[end - 1].end())
     elif is_pair or is_place:  # the Gui River, near Barrelan

@@ -97,6 +97,8 @@ class TextBag(TextTower):
         torch.Size([2, 32])
     """
 
+    reads_word_order = False
+
     def __init__(
         self,
         *,

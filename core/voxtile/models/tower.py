@@ -117,6 +117,7 @@ class TextTower(nn.Module):
         width: length of `Encoded.pooled` (and of each token).
         tokenizer: the tokenizer that goes with it.
         skips_tokens: True where `forward` also takes `local`, of which False leaves `Encoded.tokens` out.
+        reads_word_order: False where a sum over words is all that it sees, so that a denial is near what it denies.
         pair_scale, pair_bias: logit scale and bias of the pretrained pair that it is half of; None where unknown.
 
     Examples:
@@ -138,6 +139,7 @@ class TextTower(nn.Module):
     width: int
     tokenizer: Tokenizer
     skips_tokens: bool = False
+    reads_word_order: bool = True
     pair_scale: float | None = None
     pair_bias: float | None = None
 

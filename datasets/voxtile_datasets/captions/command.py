@@ -11,6 +11,8 @@ from typing import Any, Literal
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError
+from voxtile_datasets.captions.absences import absences_for
+from voxtile_datasets.captions.reconcile import PRECEDENCE
 from voxtile_datasets.captions.template import TemplateTask
 from voxtile_datasets.captions.wordings import installed_banks
 
@@ -20,7 +22,9 @@ def caption_by_template(
     *,
     kind: Literal["report", "fact"] = "report",
     variants: int = 1,
-    absent: int = 2,
+    absent: int | None = None,
+    text_tower: str | None = None,
+    precedence: str = ",".join(PRECEDENCE),
     facts_source: str | None = None,
     caption_kind: Literal["template", "roi"] = "template",
     bank: Path | None = None,
@@ -36,7 +40,13 @@ def caption_by_template(
         corpus: the corpus to add to.
         kind: one caption a sample that says all its facts, or one a fact.
         variants: number of different wordings.
-        absent: how many absent findings a caption mentions at most, chosen by the uid.
+        absent: how many absent findings a caption mentions at most: those that are easily taken for a present one
+            first, then what a source denies or other samples have. None without it, unless --text-tower reads word
+            order.
+        text_tower: class of the text tower that will read the captions, as the config of the training names it, e.g.
+            TextTransformer; where it reads the order of words, two likely confusions are denied.
+        precedence: beginnings of the facts' sources, separated by commas: where several speak of the same thing, the
+            first one is said. Sources that are not named come last.
         facts_source: only facts whose source begins so are worded, e.g. reports; captions for training must not word
             the labels that a model is evaluated on. Closed scopes do not say whose they are, and are then not used.
         caption_kind: kind that is noted in the captions table: template, or roi for texts about a part of what is
@@ -49,11 +59,13 @@ def caption_by_template(
         InputError: the corpus has no facts.
         RunFailedError: some samples got no caption; the rest is stored.
     """
-    if variants < 1 or absent < 0:
+    if variants < 1 or (absent or 0) < 0:
         raise ConfigError(f"--variants must be at least 1 and --absent at least 0, not {variants} and {absent}")
+    sources = tuple(name.strip() for name in precedence.split(",") if name.strip())
+    said = absences_for(absent, text_tower)
     Corpus(corpus)  # a folder that is no corpus is refused before anything is made in it
     banks = installed_banks([bank] if bank else [])
-    task = TemplateTask(str(corpus), banks, kind, variants, absent, facts_source, caption_kind)
+    task = TemplateTask(str(corpus), banks, kind, variants, said, sources, facts_source, caption_kind)
     run_task(task, corpus, RunOptions(**run)).raise_if_failed()
 
 

@@ -6,18 +6,19 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from voxtile_datasets.captions.wordings import Bank, fill, normalise
+from voxtile_datasets.captions.english import head_part, is_mass, is_plural, joined, plural, with_article
+from voxtile_datasets.captions.sizes import size_text
+from voxtile_datasets.captions.wordings import Bank, Wording, fields_of, fill, normalise
 
-# Letters and digits whose names begin with a vowel sound: an MR, an X-ray, an 8 mm nodule, but a CT.
-_AN_LETTERS = frozenset("AEFHILMNORSX")
-_AN_NUMBER = re.compile(r"8|1[18]([.,]|$)")
-_SINGULARS = frozenset({"ascites", "diabetes", "herpes", "lens", "pancreas"})
-_PLURALS = frozenset({"bacteria", "calculi", "mitoses", "nevi"})
-_LENGTH_UNITS = frozenset({"mm", "cm", "m", "km", "um", "µm"})
 _LOCATION_KEYS = ("location", "lobe", "segment", "region")
+_LEVEL = re.compile(r"[CTLS]\d{1,2}([/-][CTLS]?\d{1,2})?$")  # of the spine: T12, L5/S1
+_WHERE = frozenset(["place", "location"])
+_WHOLE = frozenset(["found", "finding"])  # fields that hold all other details
+_SIDED = frozenset(["name", "a_name"])  # of an absence, with its side
+_GRADE = re.compile(r"(?P<name>.+?)[ ,]+(?:grade|score) (?P<grade>\d)$", re.I)
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,9 @@ class Fact:
         size: with its unit, e.g. `8 mm`.
         side: left, right or bilateral.
         location: e.g. `right upper lobe`.
+        levels: of the spine, e.g. `T12`; more than one means one finding a level.
+        number: how many, as a word (`two`, `multiple`); empty for several of which nobody says how many, None for one.
+        is_minor: it fills less than half of the picture.
     """
 
     concept: str
@@ -36,6 +40,14 @@ class Fact:
     size: str | None = None
     side: str | None = None
     location: str | None = None
+    levels: tuple[str, ...] = ()
+    number: str | None = None
+    is_minor: bool = False
+
+    @property
+    def is_detailed(self) -> bool:
+        """Whether more is known than that it is there."""
+        return bool(self.size or self.side or self.location or self.levels or self.number)
 
 
 @dataclass(frozen=True)
@@ -48,6 +60,8 @@ class Subject:
         body: body part or scene, if known.
         facts: stated facts.
         implied: concepts that closed scopes say are absent, in order.
+        likely: concepts that are easily taken for something that is there; their absence says most.
+        seen: concepts that other samples have; what none has is not worth a denial before all others were.
     """
 
     uid: str
@@ -55,21 +69,40 @@ class Subject:
     body: str | None
     facts: tuple[Fact, ...]
     implied: tuple[str, ...] = field(default=())
+    likely: frozenset[str] = frozenset()
+    seen: frozenset[str] = frozenset()
 
 
 def fact_from_row(row: Mapping[str, Any]) -> Fact:
-    """Read a row of the facts table, whose attributes may be parsed already."""
-    attributes = _mapping(row.get("attributes"))
+    """Read a row of the facts table by itself, whose attributes may be parsed already."""
+    attributes = mapping_of(row.get("attributes"))
     value, unit = row.get("value"), row.get("unit")
-    size = f"{value:g} {unit}" if value is not None and unit in _LENGTH_UNITS else None
+    size = size_text([float(value)], unit) if value is not None and unit else None
     location = next((str(attributes[key]) for key in _LOCATION_KEYS if attributes.get(key)), None)
     side = attributes.get("laterality")
-    return Fact(row["concept"], row["polarity"], size, str(side) if side else None, location)
+    return placed(Fact(row["concept"], row["polarity"], size, str(side) if side else None), location)
+
+
+def placed(fact: Fact, location: str | None) -> Fact:
+    """The fact with its place: a level of the spine, or a part of an organ with the side of the finding in front.
+
+    Args:
+        fact: with its side, if it has one.
+        location: as in the attributes; one on the other side than the finding is not said.
+    """
+    words = (location or "").replace("_", " ").split()
+    sides = {word.casefold() for word in words} & {"left", "right"}
+    if not words or (fact.side and sides and fact.side not in sides):
+        return fact
+    pieces = " ".join(words).replace(" and ", ", ").split(", ")
+    if all(_LEVEL.match(piece) for piece in pieces):
+        return replace(fact, levels=tuple(pieces))
+    return replace(fact, location=" ".join(words))
 
 
 def body_part(attributes: str | None) -> str | None:
     """The body part that a sample's attributes name, in lower case."""
-    value = _mapping(attributes).get("body_part")
+    value = mapping_of(attributes).get("body_part")
     return str(value).casefold() if value else None
 
 
@@ -80,20 +113,39 @@ def fact_sentences(subject: Subject, bank: Bank, *, variant: int, absent: int) -
         subject: what to word.
         bank: the wordings.
         variant: number of the wording; another number, another choice.
-        absent: at most so many absences are said, chosen by the key; the rest stays unsaid.
+        absent: at most so many absences are said: what is easily taken for a finding first, then what a source denies
+            or other samples have; the rest stays unsaid. What can only be read from metadata is never denied.
     """
-    absences = [fact for fact in subject.facts if fact.polarity == "absent"]
-    stated = {fact.concept for fact in subject.facts}
-    absences += [Fact(concept, "absent") for concept in subject.implied if concept not in stated]
-    said = _shuffled(absences, f"{subject.uid}|{variant}|absences")[:absent]
-    facts = [fact for fact in subject.facts if fact.polarity != "absent"] + [f for f in absences if f in said]
-    return [(fact, _sentence(fact, subject, bank, variant)) for fact in facts]
+    facts = [fact for fact in subject.facts if fact.polarity != "absent"]
+    said = _absences(subject, bank, facts, variant)[:absent]
+    facts += [fact for fact in subject.facts if fact in said] + [fact for fact in said if fact not in subject.facts]
+    return [(fact, sentence_of(fact, subject, bank, variant)) for fact in facts]
+
+
+def _absences(subject: Subject, bank: Bank, found: Sequence[Fact], variant: int) -> list[Fact]:
+    """What can be denied, the most informative first."""
+    stated = [fact for fact in subject.facts if fact.polarity == "absent"]
+    known = {fact.concept for fact in subject.facts}
+    absences = [*stated, *(Fact(concept, "absent") for concept in subject.implied if concept not in known)]
+    graded = {base for fact in found if (base := _base(fact.concept))}
+    sayable = [
+        fact
+        for fact in absences
+        if not bank.wording_of(fact.concept).is_property and _base(fact.concept) not in (graded or {""})
+        and not _is_grade_zero(fact.concept)
+    ]  # fmt: skip
+
+    def rank(fact: Fact) -> int:
+        likely, is_seen = fact.concept in subject.likely, fact in stated or fact.concept in subject.seen
+        return 0 if likely else 1 if is_seen else 2
+
+    return sorted(shuffled(sayable, f"{subject.uid}|{variant}|absences"), key=rank)
 
 
 def report(subject: Subject, bank: Bank, *, variant: int, absent: int) -> str | None:
     """All sentences as one text, in a keyed order; None when there is nothing to say."""
     sentences = dict.fromkeys(text for _, text in fact_sentences(subject, bank, variant=variant, absent=absent))
-    return " ".join(_shuffled(list(sentences), f"{subject.uid}|{variant}|order")) or None
+    return " ".join(shuffled(list(sentences), f"{subject.uid}|{variant}|order")) or None
 
 
 def wordings_of(fact: Fact, bank: Bank, modality: str | None, body: str | None = None) -> tuple[str, ...]:
@@ -105,7 +157,8 @@ def wordings_of(fact: Fact, bank: Bank, modality: str | None, body: str | None =
         modality: of the sample.
         body: body part or scene, if known.
     """
-    names, images = _names(fact, bank), picture_names(bank, modality, body)
+    fact, images = _as_said(fact), picture_names(bank, modality, body)
+    names = _names(fact, bank)
     return tuple(
         dict.fromkeys(text for name in names for image in images for text in _worded(fact, bank, name, image, body))
     )
@@ -124,45 +177,125 @@ def picture_names(bank: Bank, modality: str | None, body: str | None) -> list[st
     return [text for pattern in patterns if (text := fill(pattern, fields))] or ["image"]
 
 
-def _sentence(fact: Fact, subject: Subject, bank: Bank, variant: int) -> str:
-    key = f"{subject.uid}|{variant}|{fact.concept}|{fact.polarity}|{fact.side}|{fact.location}"
-    name = _pick(_names(fact, bank), key + "|name")
-    image = _pick(picture_names(bank, subject.modality, subject.body), f"{subject.uid}|{variant}|image")
-    return str(_pick(_worded(fact, bank, name, image, subject.body), key + "|pattern"))
+def sentence_of(fact: Fact, subject: Subject, bank: Bank, variant: int) -> str:
+    """The sentence that a bank says for a fact of a sample, chosen by the sample's uid and the variant."""
+    key = f"{subject.uid}|{variant}|{fact.concept}|{fact.polarity}|{fact.side}|{fact.location}|{fact.levels}"
+    fact = _as_said(fact)
+    names = [name for name in _names(fact, bank) if not (fact.side or len(fact.levels) > 1) or name == head_part(name)]
+    name = pick(names or _names(fact, bank), key + "|name")  # "right mass of the adrenal gland" says it of the mass
+    image = pick(picture_names(bank, subject.modality, subject.body), f"{subject.uid}|{variant}|image")
+    return str(pick(_worded(fact, bank, name, image, subject.body), key + "|pattern"))
+
+
+def _as_said(fact: Fact) -> Fact:
+    """`… grade 0` is the absence of …; `… grade 2` is "grade 2 …"."""
+    graded = _GRADE.match(fact.concept.replace("_", " "))
+    if graded is None:
+        return fact
+    name, grade = graded["name"], graded["grade"]
+    if grade == "0":
+        return replace(
+            fact, concept=name, polarity={"present": "absent", "absent": "present"}.get(fact.polarity, fact.polarity)
+        )
+    return replace(fact, concept=f"grade {grade} {name}")
+
+
+def _base(concept: str) -> str | None:
+    graded = _GRADE.match(concept.replace("_", " "))
+    return graded["name"] if graded else None
+
+
+def _is_grade_zero(concept: str) -> bool:
+    graded = _GRADE.match(concept.replace("_", " "))
+    return graded is not None and graded["grade"] == "0"
 
 
 def _names(fact: Fact, bank: Bank) -> tuple[str, ...]:
-    wording = bank.concepts.get(normalise(fact.concept), bank.generic)
-    return (_lower_first(fact.concept.replace("_", " ").strip()), *wording.synonyms)
+    wording = bank.wording_of(fact.concept)
+    own = wording.name or _lower_first(
+        fact.concept.replace("_", " ").strip()
+    )  # an alias is called as what it stands for
+    return (own, *wording.synonyms)
+
+
+def fields_for(
+    fact: Fact, wording: Wording, name: str, image: str, body: str | None, places: Mapping[str, str]
+) -> dict[str, str]:
+    """What the fields of patterns stand for, of those that are known.
+
+    Args:
+        fact: with its details.
+        wording: of its concept.
+        name: which of the concept's names to use.
+        image: what the picture is called.
+        body: body part or scene.
+        places: the bank's phrases for places, with `default`.
+    """
+    many = fact.polarity != "absent" and (fact.number is not None or len(fact.levels) > 1)
+    is_own = wording.is_countable is False or name == wording.name
+    by_bank = wording.is_countable if is_own else None
+    counted = is_plural(name) or (not is_mass(name) if by_bank is None else by_bank)
+    said = plural(name) if many and counted else name
+    is_many = is_plural(said)
+    (place, location), side = _place(fact, places), fact.side
+    if place and side and side in place.split():
+        side = None
+    number = fact.number if counted and fact.number else None
+    before, after = (fact.size, None) if counted and not is_many and not fact.number else (None, fact.size)
+    finding = " ".join(part for part in (number, before, side, said) if part)
+    if after:
+        finding += f" of up to {after}" if is_many else f" measuring {after}"
+    is_one = counted and not is_many
+    bare = " ".join(part for part in (side, name) if part)
+    fields = {
+        "name": bare if fact.polarity == "absent" else said,
+        "a_name": with_article(bare) if is_one else bare,
+        "found": finding,
+        "finding": with_article(finding) if is_one else finding,
+        "is": "are" if is_many else "is",
+        "image": image,
+        "an_image": with_article(image),
+    }
+    if not fact.is_minor:
+        fields["an_image_of"] = f"{with_article(image)} of"
+    known = (("body", body), ("side", fact.side), ("size", fact.size), ("location", location), ("place", place))
+    return fields | {key: value for key, value in known if value}
+
+
+def _place(fact: Fact, places: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """Where the finding is, with its side: `in the left lower lobe`, and without the preposition."""
+    if fact.levels:
+        return f"at {joined(fact.levels)}", joined(fact.levels)
+    if not fact.location:
+        return None, None
+    location = fact.location
+    words = location.casefold().split()
+    if fact.side in ("left", "right") and not {"left", "right"} & set(words) and not is_plural(location):
+        sided = f"{fact.side} {location}"
+        if normalise(location) not in places or normalise(sided) in places:
+            location = sided
+    pattern = places.get(normalise(location)) or places.get("default", "in the {location}")
+    return pattern.replace("{location}", location), location
 
 
 def _worded(fact: Fact, bank: Bank, name: str, image: str, body: str | None) -> list[str]:
-    """The patterns that a fact can fill, with one name and one picture."""
-    wording = bank.concepts.get(normalise(fact.concept), bank.generic)
-    finding = " ".join(part for part in (fact.size, fact.side, name) if part)
-    fields = {"name": name, "finding": f"{_article(finding)} {finding}" if wording.is_countable else finding}
-    fields |= {"image": image, "an_image": f"{_article(image)} {image}", "is": "are" if _is_plural(name) else "is"}
-    known = (("body", body), ("side", fact.side), ("size", fact.size), ("location", fact.location))
-    fields |= {key: value for key, value in known if value}
-    filled = [text for pattern in wording.patterns[fact.polarity] if (text := fill(pattern, fields))]
-    if not filled:  # every wording of the concept needs a field that this fact lacks
-        filled = [text for pattern in bank.generic.patterns[fact.polarity] if (text := fill(pattern, fields))]
-    return [text[0].upper() + text[1:] for text in filled]
-
-
-def _article(noun: str) -> str:
-    first = noun.split()[0].split("-")[0]
-    if first[0].isdigit():
-        return "an" if _AN_NUMBER.match(first) else "a"
-    if first.isupper():
-        return "an" if first[0] in _AN_LETTERS else "a"
-    return "an" if first[0].lower() in "aeiou" else "a"
-
-
-def _is_plural(name: str) -> bool:
-    """By the last word's ending, which is right for the names of findings and tissues."""
-    last = name.split()[-1].casefold()
-    return last in _PLURALS or (last.endswith("s") and not last.endswith(("ss", "us", "is")) and last not in _SINGULARS)
+    """The patterns that a fact can fill, with one name and one picture; those that say where it is, if it is known."""
+    wording = bank.wording_of(fact.concept)
+    fields = fields_for(fact, wording, name, image, body, bank.places)
+    needed = None
+    if "place" in fields:
+        needed = _WHERE
+    elif fact.is_detailed:
+        needed = _SIDED if fact.polarity == "absent" else _WHOLE
+    own, generic = wording.patterns[fact.polarity], bank.generic.patterns[fact.polarity]
+    for patterns in (own, generic):
+        texts = [fill(pattern, fields) for pattern in patterns if needed is None or needed & fields_of(pattern)]
+        if found := [text[0].upper() + text[1:] for text in texts if text]:
+            return found
+    if fact.polarity == "absent" and "place" in fields:  # without the place it would deny more
+        return [f"No {fields['name']} {fields['place']}."]
+    texts = [fill(pattern, fields) for pattern in (*own, *generic)]
+    return [text[0].upper() + text[1:] for text in texts if text] or [f"{name[0].upper()}{name[1:]}."]
 
 
 def _lower_first(text: str) -> str:
@@ -174,17 +307,20 @@ def _digest(key: str) -> int:
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
 
 
-def _pick(options: Sequence[str], key: str) -> str:
+def pick(options: Sequence[str], key: str) -> str:
+    """One of some texts, by a key."""
     return options[_digest(key) % len(options)]
 
 
-def _shuffled(items: Sequence[Any], key: str) -> list[Any]:
+def shuffled(items: Sequence[Any], key: str) -> list[Any]:
+    """The items in an order that a key says."""
     return [
         item for _, item in sorted(((_digest(f"{key}|{i}"), item) for i, item in enumerate(items)), key=lambda p: p[0])
     ]
 
 
-def _mapping(text: str | Mapping[str, Any] | None) -> Mapping[str, Any]:
+def mapping_of(text: str | Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """The attributes of a row, given as JSON or as a mapping."""
     if text is None or isinstance(text, Mapping):
         return text or {}
     try:

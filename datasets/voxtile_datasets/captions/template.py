@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,16 +16,15 @@ from voxtile.corpus.parts import part_paths, read_parts, table_schema
 from voxtile.corpus.records import Row
 from voxtile.engine.task import Item, Outcome
 from voxtile.errors import InputError
+from voxtile_datasets.captions.absences import likely_confusions
+from voxtile_datasets.captions.checker.choose import choose
+from voxtile_datasets.captions.checker.vocabulary import Vocabulary, installed_vocabularies
 from voxtile_datasets.captions.known_facts import WORDED, facts_and_scopes
-from voxtile_datasets.captions.sentences import (
-    Fact,
-    Subject,
-    body_part,
-    fact_from_row,
-    fact_sentences,
-    report,
-)
+from voxtile_datasets.captions.reconcile import PRECEDENCE, reconcile
+from voxtile_datasets.captions.sentences import Fact, Subject, body_part, fact_sentences, report
 from voxtile_datasets.captions.wordings import Bank, bank_for
+
+_COLUMNS = ("uid", "modality", "attributes", "spacing")
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,7 @@ class TemplateTask:
         kind: one caption a sample (`report`) or a fact (`fact`).
         variants: how many wordings of each.
         absent: at most so many absences a caption set.
+        precedence: beginnings of the facts' sources; where several speak of the same, the first one is said.
         facts_source: only facts whose source begins so are worded; None for all.
         caption_kind: noted in the captions table.
     """
@@ -47,6 +47,7 @@ class TemplateTask:
     kind: Literal["report", "fact"]
     variants: int
     absent: int
+    precedence: tuple[str, ...] = PRECEDENCE
     facts_source: str | None = None
     caption_kind: Literal["template", "roi"] = "template"
 
@@ -58,12 +59,14 @@ class TemplateTask:
     @property
     def version(self) -> str:
         """Bumped whenever the output for the same input changes."""
-        return "2"
+        return "3"
 
     def config(self) -> Mapping[str, Any]:
         """Settings that change the output, the banks' content among them."""
         banks = [[bank.identity, bank.sha256] for bank in self.banks]
-        choice = {"kind": self.kind, "variants": self.variants, "absent": self.absent}
+        choice: dict[str, Any] = {"kind": self.kind, "variants": self.variants, "absent": self.absent}
+        choice["precedence"] = list(self.precedence)
+        choice["vocabularies"] = sorted(own.sha256 for own in installed_vocabularies().values())
         noted = {} if self.caption_kind == "template" else {"caption_kind": self.caption_kind}
         return {**choice, **noted, "facts_source": self.facts_source, "banks": banks}
 
@@ -99,8 +102,7 @@ class TemplateTask:
         }
         captions: list[Row] = []
         stated: list[Row] = []
-        for subject in _subjects(samples, facts, scopes):
-            bank = bank_for(self.banks, subject.modality)
+        for subject, bank in subjects_of(samples, facts, scopes, self.banks, self.precedence):
             texts, evidence = self._texts(subject, bank)
             for number, text in enumerate(texts):
                 identity = "\0".join((subject.uid, self.caption_kind, bank.identity, self.kind, str(number), text))
@@ -133,21 +135,56 @@ class TemplateTask:
 
 def _known(root: Path, part: Path, source: str | None) -> tuple[pa.Table, pa.Table, pa.Table]:
     """Samples of one part, and the findings and scopes about them."""
-    samples = read_parts([part], table_schema("samples"), ["uid", "modality", "attributes"])
+    samples = read_parts([part], table_schema("samples"), _COLUMNS)
     return samples, *facts_and_scopes(root, samples["uid"].combine_chunks(), source)
 
 
-def _subjects(samples: pa.Table, facts: pa.Table, scopes: pa.Table) -> Iterator[Subject]:
-    stated: dict[str, dict[Any, None]] = defaultdict(dict)
+def subjects_of(
+    samples: pa.Table, facts: pa.Table, scopes: pa.Table, banks: Sequence[Bank], precedence: Sequence[str] = PRECEDENCE
+) -> Iterator[tuple[Subject, Bank]]:
+    """What is said of each sample of which anything is known, and the bank that words it.
+
+    Args:
+        samples: of one part.
+        facts: about them.
+        scopes: what was looked for.
+        banks: wordings, in the order of precedence.
+        precedence: of the facts' sources.
+    """
+    vocabularies = installed_vocabularies()
+    stated: dict[str, list[Row]] = defaultdict(list)
     for row in facts.to_pylist():
-        stated[row["uid"]][fact_from_row(row)] = None
+        stated[row["uid"]].append(row)
     looked_for: dict[str, dict[str, None]] = defaultdict(dict)
     for row in scopes.to_pylist():
         if row["closed"]:
             looked_for[row["uid"]] |= dict.fromkeys(row["concepts"] or ())
+    seen = frozenset(row["concept"] for rows in stated.values() for row in rows if row["polarity"] == "present")
     for row in samples.to_pylist():
-        facts_of = tuple(sorted(stated[row["uid"]], key=repr))
-        known = {fact.concept for fact in facts_of}
-        implied = tuple(concept for concept in looked_for[row["uid"]] if concept not in known)
-        if facts_of or implied:
-            yield Subject(row["uid"], row["modality"], body_part(row["attributes"]), facts_of, implied)
+        uid, modality = row["uid"], row["modality"]
+        rows, asked = stated[uid], looked_for[uid]
+        if not rows and not asked:
+            continue
+        names = [*(fact["concept"] for fact in rows), *asked]
+        bank = bank_for(banks, modality, names)
+        vocabulary = vocabularies[choose(vocabularies, modality, names)]
+        said = reconcile(
+            rows, bank, vocabulary, uid=uid, precedence=precedence, spacing_mm=_in_plane(row["spacing"])
+        ).facts  # fmt: skip
+        implied = _implied(asked, rows, vocabulary)
+        found = [fact.concept for fact in said if fact.polarity != "absent"]
+        likely = likely_confusions(found, [*implied, *(fact.concept for fact in said)], vocabulary)
+        yield Subject(uid, modality, body_part(row["attributes"]), said, implied, likely, seen), bank
+
+
+def _implied(asked: Iterable[str], rows: Sequence[Row], vocabulary: Vocabulary) -> tuple[str, ...]:
+    """What closed scopes say is absent: nothing that any source speaks of, nor what that is a kind of."""
+    known = {row["concept"] for row in rows}
+    found = {row["concept"] for row in rows if row["polarity"] != "absent"}
+    above = {name for concept in found for own in vocabulary.resolve(concept) for name in vocabulary.above(own)}
+    return tuple(concept for concept in asked if concept not in known and not above & set(vocabulary.resolve(concept)))
+
+
+def _in_plane(spacing: Sequence[float] | None) -> float | None:
+    """The larger spacing in the plane, in millimetres."""
+    return max(spacing[-2:]) if spacing and len(spacing) > 1 else None

@@ -1,0 +1,131 @@
+"""English of noun phrases: articles, plurals, agreement, and whether a name is one of things that are counted.
+
+`inflect` (MIT) was tried: it writes "a 8 mm nodule", "a H&E patch" and "calculuses", takes "pancreas" for a plural, and
+takes a second or more to import.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+# Letters whose names begin with a vowel sound: an MR, an X-ray, an H&E stain, but a CT, a US image.
+_AN_LETTERS = frozenset("AEFHILMNORSX")
+_AN_NUMBER = re.compile(r"8|1[18]([.,]|$)")  # eight, eighty, eleven, eighteen
+_SPELLED = re.compile(r"[A-Z][A-Z0-9&]*$")  # read letter by letter
+_SAID_AS_WORDS = frozenset({"SAR", "NAFLD", "MALT"})
+_VOWEL_LETTER_CONSONANT_SOUND = re.compile(r"(uni|use|usual|ure|uro|uter|eu|one\b|once\b|ubi)", re.I)
+_SILENT_H = re.compile(r"(hour|honest|heir)", re.I)
+
+# What follows the head of a name: shift | of midline structures.
+_AFTER_HEAD = re.compile(r"\s+(of|in|with|within|without|at|on|from|for|due|under|around|between|by|to)\s.*$|[,(;].*$")
+_IRREGULAR = {
+    "bacterium": "bacteria", "branch": "branches", "bronchus": "bronchi", "calculus": "calculi", "cortex": "cortices",
+    "diverticulum": "diverticula", "embolus": "emboli", "focus": "foci", "foot": "feet",
+    "leaf": "leaves", "mitosis": "mitoses", "naevus": "naevi", "nevus": "nevi", "nucleus": "nuclei", "shelf": "shelves",
+    "thrombus": "thrombi", "vertebra": "vertebrae", "villus": "villi", "woman": "women", "man": "men",
+}  # fmt: skip
+_PLURALS = frozenset(_IRREGULAR.values()) | {"adnexa", "metastases", "people", "sheep", "aircraft"}
+_SINGULARS = frozenset(
+    ["ascites", "diabetes", "herpes", "lens", "pancreas", "series", "kudzu", "gas", "canvas", "rabies", "tennis", "bus"]
+)
+# Heads of names of substances, conditions and kinds of land, which are not counted. More are told by their endings.
+_MASS_WORDS = (
+    "air anatomy ascites atrophy bleeding blood bone calcification calcium cancer care cartilage change clouding "
+    "collagen congestion consolidation contrast cotton cover covid covid-19 cropland damage debris degeneration "
+    "destruction development dilatation disease displacement drusen dust edema effacement emphysema enhancement "
+    "enlargement epithelium equipment farmland fat flow fluid foliage gas glaucoma grass grassland grazing ground "
+    "growth harm haze heath heathland herniation hypertension ice infection inflammation injury knowledge land lava "
+    "light lymphadenopathy material matter mesothelium mineralisation mist moorland mucin mucosa mucus muscle myopia "
+    "narrowing necrosis neovascularisation neovascularization oedema oil opacification parenchyma pasture peat "
+    "pneumonia pus rain residue rice rock sand sclerosis scrub shrubland signal skin smoke snow soil space steatosis "
+    "stenosis stroma sun sunlight swelling terrain texture thickening tissue traffic tuberculosis turf urbanisation "
+    "vegetation water wetland wheat widening woodland"
+)
+_MASS = frozenset(_MASS_WORDS.split())
+_MASS_ENDINGS = re.compile(
+    r"(itis|osis|iasis|ectasis|emia|uria|megaly|trophy|pathy|ness|ism|olysis|oedema|edema|ia|logy|culture)$"
+)
+_COUNTED_ANYWAY = re.compile(
+    r"(hernia|insula|villa|area|savanna|plaza|marina|cafeteria|criteria|nodular change|encyclopedia)$"
+)
+_WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def article(phrase: str) -> str:
+    """`a` or `an`, by the sound with which a phrase begins.
+
+    Args:
+        phrase: a noun phrase without an article: "8 mm nodule", "MR scan", "uterine mass".
+    """
+    first = re.split(r"[\s/-]", phrase.strip(), maxsplit=1)[0]
+    if first[:1].isdigit():
+        return "an" if _AN_NUMBER.match(first) else "a"
+    if len(first) == 1 or (_SPELLED.match(first) and first not in _SAID_AS_WORDS):
+        return "an" if first[:1].upper() in _AN_LETTERS else "a"
+    if _VOWEL_LETTER_CONSONANT_SOUND.match(first):
+        return "a"
+    return "an" if first[:1].lower() in "aeiou" or _SILENT_H.match(first) else "a"
+
+
+def with_article(phrase: str) -> str:
+    """The phrase behind its article."""
+    return f"{article(phrase)} {phrase}"
+
+
+def head(name: str) -> str:
+    """The noun that a name is about: `shift of midline structures` → `shift`, `pulmonary nodule` → `nodule`."""
+    return re.split(r"[\s/]", head_part(name))[-1]
+
+
+def head_part(name: str) -> str:
+    """A name up to its head: `aneurysm of the aorta` → `aneurysm`."""
+    return _AFTER_HEAD.sub("", name.strip()) or name.strip()
+
+
+def is_plural(name: str) -> bool:
+    """Whether a name is a plural, by its head: gallstones, mitoses, lines and tubes; not ascites or atelectasis."""
+    if re.search(r"[^s]s and \w", name):
+        return True
+    last = head(name).casefold()
+    return last in _PLURALS or (last.endswith("s") and not last.endswith(("ss", "us", "is")) and last not in _SINGULARS)
+
+
+def is_mass(name: str) -> bool:
+    """Whether a singular name is of something that is not counted: tissue, consolidation, land."""
+    last = head(name).casefold()
+    return last in _MASS or bool(_MASS_ENDINGS.search(last) and not _COUNTED_ANYWAY.search(last))
+
+
+def plural(name: str) -> str:
+    """The plural of a name that is counted; a plural as it is.
+
+    Args:
+        name: "pulmonary nodule", "aneurysm of the aorta".
+    """
+    if is_plural(name):
+        return name
+    noun = head(name)
+    start = head_part(name).rindex(noun)
+    return name[:start] + _plural_noun(noun) + name[start + len(noun) :]
+
+
+def _plural_noun(noun: str) -> str:
+    low = noun.casefold()
+    if low in _IRREGULAR:
+        return _IRREGULAR[low]
+    if low.endswith("sis"):
+        return noun[:-2] + "es"
+    if low.endswith("y") and low[-2:-1] not in "aeiou":
+        return noun[:-1] + "ies"
+    return noun + ("es" if low.endswith(("s", "x", "z", "ch", "sh")) else "s")
+
+
+def number_word(count: int) -> str:
+    """A count as prose says it: words up to ten, then digits."""
+    return _WORDS[count] if 0 <= count < len(_WORDS) else str(count)
+
+
+def joined(parts: Sequence[str], word: str = "and") -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} {word} {parts[-1]}"

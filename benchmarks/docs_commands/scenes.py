@@ -92,6 +92,10 @@ DOCS = {
             r"(--provider replay) --model practice": r"\1 --limit 1",  # it holds the replies of one model
         },
     ),
+    ("docs/captions.md", "Templates"): Scene(
+        given={"corpus": CT_CORPUS},
+        run_as={r"^(voxtile caption bank .*)--provider openai .*$": r"\1--provider local --concepts pneumothorax"},
+    ),
     ("docs/cards-and-exports.md", "A data card"): Scene(given={"corpus": CT_CORPUS}),
     ("docs/cards-and-exports.md", "Pairs for other trainers"): Scene(
         given={"corpus": XRAYS},

@@ -48,12 +48,12 @@ def test_the_old_form_means_one_way(old, way, words, capsys):
 
 
 def test_options_of_another_way_are_left_out_with_a_note(capsys):
-    words = ["corpus", "--seed", "3", "--no-unchecked", "--look", "--batch-size=4", "--kind", "fact"]
+    words = ["corpus", "--tries", "3", "--no-unchecked", "--look", "--batch-size=4", "--kind", "fact"]
     assert way_and_words(words) == ("template", ["corpus", "--kind", "fact"])
     note = capsys.readouterr().err
     assert (
         note
-        == "note: --batch-size, --look, --seed, --unchecked: not of 'voxtile caption template', and without effect\n"
+        == "note: --batch-size, --look, --tries, --unchecked: not of 'voxtile caption template', and without effect\n"
     )
 
 
@@ -90,7 +90,7 @@ def test_helps_and_mistakes(capsys, tmp_path, monkeypatch):
     assert "--bank" in page
     assert "--base-url" not in page
     for words, said in (
-        (["caption"], "'voxtile caption' needs the name of a way to caption: checkpoint, model, template"),
+        (["caption"], "'voxtile caption' needs the name of a way to caption: bank, checkpoint, model, template"),
         (["caption", "modle", "corpus"], "there is no way 'modle' to caption; did you mean 'model'?"),
         (["caption", "template", "corpus", "--beams", "3"], "'voxtile caption template' has no option '--beams'"),
         (["caption", "corpus", "--kindd", "fact"], "has no option '--kindd'; did you mean '--kind'?"),
@@ -101,4 +101,4 @@ def test_helps_and_mistakes(capsys, tmp_path, monkeypatch):
 
 def test_each_way_has_its_own_options_and_the_function_takes_those_of_all():
     options = {way: set(inspect.signature(f).parameters) - {"corpus", "run"} for way, f in command.WAYS.items()}
-    assert {way: len(names) for way, names in options.items()} == {"template": 6, "model": 28, "checkpoint": 15}
+    assert {way: len(names) for way, names in options.items()} == {"template": 11, "model": 28, "checkpoint": 15}

@@ -106,6 +106,10 @@ def _captions() -> Mapping[str, Command]:
             f"{command}:caption_by_model", "a language model, here or at an endpoint, whose texts are checked",
             f"{example} model corpus {endpoint}",
         ),
+        "bank": Command(
+            f"{command}:make_bank", "wordings and descriptions that a model proposes, to edit, sign and compose from",
+            f"{example} bank corpus --out phrases.yaml",
+        ),
         "checkpoint": Command(
             f"{command}:caption_by_checkpoint", "a model trained here to caption pictures, whose texts are checked",
             f"{example} checkpoint corpus --model last.ckpt",

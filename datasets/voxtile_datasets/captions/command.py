@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+from voxtile.console import output
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError
 from voxtile_datasets.captions.absences import absences_for
+from voxtile_datasets.captions.phrase_bank.bank_file import is_phrase_bank, load_phrase_bank
+from voxtile_datasets.captions.phrase_bank.compose import Composition
 from voxtile_datasets.captions.reconcile import PRECEDENCE
 from voxtile_datasets.captions.template import TemplateTask
 from voxtile_datasets.captions.wordings import installed_banks
+
+_MOST_NAMED = 8  # concepts in a sentence
 
 
 def caption_by_template(
@@ -28,6 +34,9 @@ def caption_by_template(
     facts_source: str | None = None,
     caption_kind: Literal["template", "roi"] = "template",
     bank: Path | None = None,
+    seed: int = 0,
+    described: float = 0.5,
+    signed_only: bool = False,
     **run: Any,  # noqa: ANN401
 ) -> None:
     """Word facts in sentences of versioned banks.
@@ -51,7 +60,11 @@ def caption_by_template(
             the labels that a model is evaluated on. Closed scopes do not say whose they are, and are then not used.
         caption_kind: kind that is noted in the captions table: template, or roi for texts about a part of what is
             trained as one item (a patch of a slide), so that a caption policy can weigh the two apart.
-        bank: wording bank (YAML) that comes before the installed ones.
+        bank: wording bank (YAML) that comes before the installed ones, or phrase bank of `voxtile caption bank`, from
+            which each sample's sentences are then composed; concepts that it lacks are worded as without it, and named.
+        seed: of the choice among the entries of a phrase bank.
+        described: share of the present findings that get a description of a phrase bank, 0 to 1.
+        signed_only: leave out entries of a phrase bank that nobody signed.
         run: options of the run.
 
     Raises:
@@ -63,10 +76,112 @@ def caption_by_template(
         raise ConfigError(f"--variants must be at least 1 and --absent at least 0, not {variants} and {absent}")
     sources = tuple(name.strip() for name in precedence.split(",") if name.strip())
     said = absences_for(absent, text_tower)
+    if not 0 <= described <= 1:
+        raise ConfigError(f"--described is a share from 0 to 1, not {described}")
     Corpus(corpus)  # a folder that is no corpus is refused before anything is made in it
-    banks = installed_banks([bank] if bank else [])
-    task = TemplateTask(str(corpus), banks, kind, variants, said, sources, facts_source, caption_kind)
-    run_task(task, corpus, RunOptions(**run)).raise_if_failed()
+    phrases = bank is not None and is_phrase_bank(bank)
+    composition = Composition(load_phrase_bank(bank), seed, described, signed_only) if bank and phrases else None
+    banks = installed_banks([bank] if bank and not phrases else [])
+    task = TemplateTask(str(corpus), banks, kind, variants, said, sources, facts_source, caption_kind, composition)
+    summary = run_task(task, corpus, RunOptions(**run))
+    if composition is not None:
+        _say_fallbacks(corpus, composition, facts_source)
+    summary.raise_if_failed()
+
+
+def _say_fallbacks(corpus: Path, composition: Composition, facts_source: str | None) -> None:
+    """Which present concepts the phrase bank lacks, by the number of their facts."""
+    from voxtile_datasets.captions.known_facts import findings_of
+
+    counts = Counter(row["concept"] for row in findings_of(corpus, facts_source) if row["polarity"] == "present")
+    lacking = {concept: count for concept, count in counts.most_common() if composition.lacks(concept)}
+    if lacking:
+        listed = ", ".join(f"{concept} ({count:,})" for concept, count in list(lacking.items())[:_MOST_NAMED])
+        more = f" and {len(lacking) - _MOST_NAMED} more" if len(lacking) > _MOST_NAMED else ""
+        output().print(
+            f"{sum(lacking.values()):,} of {sum(counts.values()):,} present facts are of {len(lacking)} concepts that "
+            f"'{composition.bank.identity}' has no entry for, and are worded as without it: {listed}{more}",
+            highlight=False, markup=False,
+        )  # fmt: skip
+
+
+def make_bank(
+    corpus: Path,
+    *,
+    out: Path,
+    provider: Literal["local", "openai", "replay", "none"] = "local",
+    model: str | None = None,
+    base_url: str | None = None,
+    concepts: str | None = None,
+    wordings: int = 20,
+    descriptions: int = 5,
+    max_usd: float | None = None,
+    max_tokens: int | None = None,
+    temperature: float = 0.7,
+    seed: int = 0,
+    prompts: Path | None = None,
+    prices: Path | None = None,
+    replies: Path | None = None,
+    concurrency: int | None = None,
+    timeout: float = 120.0,
+    key_variable: str = "OPENAI_API_KEY",
+    completion: bool = False,
+) -> None:
+    """Have a language model propose wordings and visual descriptions of each concept, for an expert to edit and sign.
+
+    One request a concept that is present in the corpus. The model is told the concept's names and what the pictures
+    are called, and nothing of any sample. Each proposal is checked once; what is refused stays in the file with the
+    reason, and is not used. A file that is there is filled up: what has been signed, or checked as it stands, stays;
+    what was changed since is checked again; only concepts that it has nothing of are asked for.
+
+    Args:
+        corpus: whose concepts are wanted.
+        out: the file (YAML), for: voxtile caption template CORPUS --bank FILE
+        provider: local (a model in this process), openai (an endpoint such as vLLM, llama.cpp or a hosted one), replay
+            (from the cache of replies alone), or none (only check what is there).
+        model: openai: name of the model there; local: a GGUF file, a small Gemma by default.
+        base_url: openai: address of the endpoint, e.g. http://127.0.0.1:8000/v1.
+        concepts: names of concepts, separated by commas; all that are present in the corpus by default.
+        wordings: how many wordings of a concept to ask for.
+        descriptions: how many descriptions to ask for.
+        max_usd: stop asking when this much is spent.
+        max_tokens: stop asking when so many tokens, in and out, are spent.
+        temperature: of the sampling.
+        seed: of the sampling; another one gives other proposals.
+        prompts: folder of prompt files (YAML) that come before the installed ones.
+        prices: price table (YAML) in place of ours.
+        replies: folder of the replies that are kept; default beside the file, FILE.replies.
+        concurrency: requests in flight at most.
+        timeout: of one try at an endpoint, in seconds.
+        key_variable: environment variable that holds the endpoint's key.
+        completion: openai: the model there is a base model, which continues texts.
+
+    Raises:
+        ConfigError: an option that cannot be used, or a malformed file.
+        InputError: the corpus has no facts, or lacks a concept that was named.
+        ProviderError: the model or its endpoint cannot be used.
+    """
+    from voxtile_datasets.captions.phrase_bank.make import make_phrase_bank
+    from voxtile_datasets.captions.providers.budget import Budget
+    from voxtile_datasets.captions.providers.factory import open_provider
+
+    if wordings < 1 or descriptions < 0:
+        raise ConfigError(
+            f"--wordings must be at least 1 and --descriptions at least 0, not {wordings}, {descriptions}"
+        )
+    Corpus(corpus)
+    opened = None
+    if provider != "none":
+        opened = open_provider(
+            provider, model=model, base_url=base_url, cache=replies or out.with_name(f"{out.name}.replies"),
+            budget=Budget(max_usd, max_tokens), prices=prices, concurrency=concurrency, timeout_s=timeout,
+            key_variable=key_variable, chat=False if completion else None,
+        )  # fmt: skip
+    names = tuple(name.strip() for name in (concepts or "").split(",") if name.strip())
+    make_phrase_bank(
+        corpus, out, opened, concepts=names, wordings=wordings, descriptions=descriptions, temperature=temperature,
+        seed=seed, prompts=prompts,
+    )  # fmt: skip
 
 
 def caption_by_model(

@@ -35,13 +35,23 @@ def facts_and_scopes(
     """
     facts = rows_of(root, "facts", uids, fact_columns)
     scopes = rows_of(root, "scopes", uids, scope_columns)
+    return _findings(facts, source), scopes if source is None else scopes.slice(0, 0)
+
+
+def findings_of(root: Path, source: str | None) -> list[dict[str, str]]:
+    """Concept and polarity of every finding of a corpus; see `facts_and_scopes`."""
+    facts = read_parts(part_paths(root, "facts"), table_schema("facts"), ["concept", "polarity", "source"])
+    found: list[dict[str, str]] = _findings(facts, source).select(["concept", "polarity"]).to_pylist()
+    return found
+
+
+def _findings(facts: pa.Table, source: str | None) -> pa.Table:
     facts = facts.filter(pc.invert(pc.is_in(facts["concept"], pa.array(DESCRIPTIVE))))
     sources = pc.fill_null(facts["source"], "")
     facts = facts.filter(pc.invert(pc.or_(pc.match_substring(sources, WORDED), pc.starts_with(sources, MEASURED))))
-    if source is not None:
-        facts = facts.filter(pc.starts_with(pc.fill_null(facts["source"], ""), source))
-        scopes = scopes.slice(0, 0)
-    return facts, scopes
+    if source is None:
+        return facts
+    return facts.filter(pc.starts_with(pc.fill_null(facts["source"], ""), source))
 
 
 def rows_of(root: Path, name: str, uids: pa.Array, columns: tuple[str, ...]) -> pa.Table:

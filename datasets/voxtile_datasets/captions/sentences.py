@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from voxtile_datasets.captions.english import head_part, is_mass, is_plural, joined, plural, with_article
 from voxtile_datasets.captions.sizes import size_text
@@ -106,7 +106,12 @@ def body_part(attributes: str | None) -> str | None:
     return str(value).casefold() if value else None
 
 
-def fact_sentences(subject: Subject, bank: Bank, *, variant: int, absent: int) -> list[tuple[Fact, str]]:
+Say: TypeAlias = "Callable[[Fact, Subject, Bank, int], str]"
+
+
+def fact_sentences(
+    subject: Subject, bank: Bank, *, variant: int, absent: int, say: Say | None = None
+) -> list[tuple[Fact, str]]:
     """One sentence a fact, with the fact, in the order of the facts, then of the implied absences.
 
     Args:
@@ -115,11 +120,13 @@ def fact_sentences(subject: Subject, bank: Bank, *, variant: int, absent: int) -
         variant: number of the wording; another number, another choice.
         absent: at most so many absences are said: what is easily taken for a finding first, then what a source denies
             or other samples have; the rest stays unsaid. What can only be read from metadata is never denied.
+        say: makes a fact's sentence; `sentence_of` by default.
     """
     facts = [fact for fact in subject.facts if fact.polarity != "absent"]
     said = _absences(subject, bank, facts, variant)[:absent]
     facts += [fact for fact in subject.facts if fact in said] + [fact for fact in said if fact not in subject.facts]
-    return [(fact, sentence_of(fact, subject, bank, variant)) for fact in facts]
+    make = say or sentence_of
+    return [(fact, make(fact, subject, bank, variant)) for fact in facts]
 
 
 def _absences(subject: Subject, bank: Bank, found: Sequence[Fact], variant: int) -> list[Fact]:
@@ -142,9 +149,10 @@ def _absences(subject: Subject, bank: Bank, found: Sequence[Fact], variant: int)
     return sorted(shuffled(sayable, f"{subject.uid}|{variant}|absences"), key=rank)
 
 
-def report(subject: Subject, bank: Bank, *, variant: int, absent: int) -> str | None:
+def report(subject: Subject, bank: Bank, *, variant: int, absent: int, say: Say | None = None) -> str | None:
     """All sentences as one text, in a keyed order; None when there is nothing to say."""
-    sentences = dict.fromkeys(text for _, text in fact_sentences(subject, bank, variant=variant, absent=absent))
+    pairs = fact_sentences(subject, bank, variant=variant, absent=absent, say=say)
+    sentences = dict.fromkeys(text for _, text in pairs)
     return " ".join(shuffled(list(sentences), f"{subject.uid}|{variant}|order")) or None
 
 
@@ -179,12 +187,18 @@ def picture_names(bank: Bank, modality: str | None, body: str | None) -> list[st
 
 def sentence_of(fact: Fact, subject: Subject, bank: Bank, variant: int) -> str:
     """The sentence that a bank says for a fact of a sample, chosen by the sample's uid and the variant."""
+    fact, name, image, key = chosen_names(fact, subject, bank, variant)
+    return pick(_worded(fact, bank, name, image, subject.body), key + "|pattern")
+
+
+def chosen_names(fact: Fact, subject: Subject, bank: Bank, variant: int) -> tuple[Fact, str, str, str]:
+    """The fact as it is said, which name of the concept and of the picture to use, and the key of further choices."""
     key = f"{subject.uid}|{variant}|{fact.concept}|{fact.polarity}|{fact.side}|{fact.location}|{fact.levels}"
     fact = _as_said(fact)
     names = [name for name in _names(fact, bank) if not (fact.side or len(fact.levels) > 1) or name == head_part(name)]
     name = pick(names or _names(fact, bank), key + "|name")  # "right mass of the adrenal gland" says it of the mass
     image = pick(picture_names(bank, subject.modality, subject.body), f"{subject.uid}|{variant}|image")
-    return str(pick(_worded(fact, bank, name, image, subject.body), key + "|pattern"))
+    return fact, name, image, key
 
 
 def _as_said(fact: Fact) -> Fact:
@@ -278,15 +292,25 @@ def _place(fact: Fact, places: Mapping[str, str]) -> tuple[str | None, str | Non
     return pattern.replace("{location}", location), location
 
 
+def fields_needed(fact: Fact, fields: Mapping[str, str]) -> frozenset[str] | None:
+    """Of which fields a pattern must have one to say all that is known of a fact; None where any pattern does.
+
+    Args:
+        fact: as it is said.
+        fields: what is known of it, see `fields_for`.
+    """
+    if "place" in fields:
+        return _WHERE
+    if not fact.is_detailed:
+        return None
+    return _SIDED if fact.polarity == "absent" else _WHOLE
+
+
 def _worded(fact: Fact, bank: Bank, name: str, image: str, body: str | None) -> list[str]:
     """The patterns that a fact can fill, with one name and one picture; those that say where it is, if it is known."""
     wording = bank.wording_of(fact.concept)
     fields = fields_for(fact, wording, name, image, body, bank.places)
-    needed = None
-    if "place" in fields:
-        needed = _WHERE
-    elif fact.is_detailed:
-        needed = _SIDED if fact.polarity == "absent" else _WHOLE
+    needed = fields_needed(fact, fields)
     own, generic = wording.patterns[fact.polarity], bank.generic.patterns[fact.polarity]
     for patterns in (own, generic):
         texts = [fill(pattern, fields) for pattern in patterns if needed is None or needed & fields_of(pattern)]
@@ -310,6 +334,11 @@ def _digest(key: str) -> int:
 def pick(options: Sequence[str], key: str) -> str:
     """One of some texts, by a key."""
     return options[_digest(key) % len(options)]
+
+
+def share_of(key: str) -> float:
+    """A number from 0 to 1, by a key."""
+    return _digest(key) / 2**64
 
 
 def shuffled(items: Sequence[Any], key: str) -> list[Any]:

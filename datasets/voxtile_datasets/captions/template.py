@@ -20,6 +20,7 @@ from voxtile_datasets.captions.absences import likely_confusions
 from voxtile_datasets.captions.checker.choose import choose
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary, installed_vocabularies
 from voxtile_datasets.captions.known_facts import WORDED, facts_and_scopes
+from voxtile_datasets.captions.phrase_bank.compose import Composition
 from voxtile_datasets.captions.reconcile import PRECEDENCE, reconcile
 from voxtile_datasets.captions.sentences import Fact, Subject, body_part, fact_sentences, report
 from voxtile_datasets.captions.wordings import Bank, bank_for
@@ -40,6 +41,7 @@ class TemplateTask:
         precedence: beginnings of the facts' sources; where several speak of the same, the first one is said.
         facts_source: only facts whose source begins so are worded; None for all.
         caption_kind: noted in the captions table.
+        composition: a phrase bank, and how it is used.
     """
 
     corpus: str
@@ -50,6 +52,7 @@ class TemplateTask:
     precedence: tuple[str, ...] = PRECEDENCE
     facts_source: str | None = None
     caption_kind: Literal["template", "roi"] = "template"
+    composition: Composition | None = None
 
     @property
     def name(self) -> str:
@@ -67,7 +70,10 @@ class TemplateTask:
         choice: dict[str, Any] = {"kind": self.kind, "variants": self.variants, "absent": self.absent}
         choice["precedence"] = list(self.precedence)
         choice["vocabularies"] = sorted(own.sha256 for own in installed_vocabularies().values())
-        noted = {} if self.caption_kind == "template" else {"caption_kind": self.caption_kind}
+        noted: dict[str, Any] = {} if self.caption_kind == "template" else {"caption_kind": self.caption_kind}
+        if self.composition is not None:
+            used = self.composition
+            noted["phrases"] = [used.bank.identity, used.bank.sha256, used.seed, used.described, used.signed_only]
         return {**choice, **noted, "facts_source": self.facts_source, "banks": banks}
 
     def items(self) -> Iterator[Item]:
@@ -105,10 +111,11 @@ class TemplateTask:
         for subject, bank in subjects_of(samples, facts, scopes, self.banks, self.precedence):
             texts, evidence = self._texts(subject, bank)
             for number, text in enumerate(texts):
-                identity = "\0".join((subject.uid, self.caption_kind, bank.identity, self.kind, str(number), text))
+                model = self._model(bank)
+                identity = "\0".join((subject.uid, self.caption_kind, model, self.kind, str(number), text))
                 caption_id = hashlib.sha256(identity.encode()).hexdigest()[:32]
                 row: Row = {"caption_id": caption_id, "uid": subject.uid, "text": text, "lang": "en"}
-                captions.append({**row, "kind": self.caption_kind, "provider": "template", "model": bank.identity})
+                captions.append({**row, "kind": self.caption_kind, "provider": "template", "model": model})
             for fact, sentences in evidence.items():
                 source = sources.get((subject.uid, fact.concept, fact.polarity), "scope")
                 row = {"uid": subject.uid, "concept": fact.concept, "polarity": fact.polarity}
@@ -118,17 +125,22 @@ class TemplateTask:
             return Outcome("dropped", "no-facts", "no sample of this part has a fact")
         return Outcome("used", tables={"captions": captions, "facts": stated})
 
+    def _model(self, bank: Bank) -> str:
+        """What the captions table calls the banks."""
+        return f"{bank.identity}+{self.composition.bank.identity}" if self.composition else bank.identity
+
     def _texts(self, subject: Subject, bank: Bank) -> tuple[list[str], dict[Fact, dict[str, None]]]:
         """The captions of a sample, and for each fact the sentences that say it."""
         texts: dict[str, None] = {}
         evidence: dict[Fact, dict[str, None]] = defaultdict(dict)
         for variant in range(self.variants):
-            pairs = fact_sentences(subject, bank, variant=variant, absent=self.absent)
+            say = self.composition.say if self.composition else None
+            pairs = fact_sentences(subject, bank, variant=variant, absent=self.absent, say=say)
             for fact, sentence in pairs:
                 evidence[fact][sentence] = None
             if self.kind == "fact":
                 texts |= dict.fromkeys(sentence for _, sentence in pairs)
-            elif text := report(subject, bank, variant=variant, absent=self.absent):
+            elif text := report(subject, bank, variant=variant, absent=self.absent, say=say):
                 texts[text] = None
         return list(texts), evidence
 

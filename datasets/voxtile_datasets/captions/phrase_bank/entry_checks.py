@@ -9,7 +9,6 @@ from typing import Any
 
 from voxtile.words.tokens import normal_form
 from voxtile_datasets.captions.checker.check import NAME, VERSION, Known, check
-from voxtile_datasets.captions.checker.extraction.grammar import load_grammar
 from voxtile_datasets.captions.checker.verdict import Verdict
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 from voxtile_datasets.captions.language import is_other_language
@@ -101,11 +100,15 @@ class EntryCheck:
 
     def _stray(self, text: str) -> str | None:
         """A word of the field that has nothing to do with the concept: "a consolidation of the liver"."""
-        allowed = self.own_words() | load_grammar().prepositions | load_grammar().verbs
-        known = self.vocabulary.known_words
+        allowed = self.own_words()
         words = _WORD.findall(_PLACEHOLDER.sub(" ", text))
-        stray = next((w for w in words if normal_form(w) in known and normal_form(w) not in allowed), None)
+        stray = next((w for w in words if normal_form(w) not in allowed and self._is_of_field(normal_form(w))), None)
         return f"'{stray}' has nothing to do with the concept." if stray else None
+
+    def _is_of_field(self, word: str) -> bool:
+        """Whether a word alone names an organ, a place or a finding."""
+        phrases = (self.vocabulary.terms, self.vocabulary.structures, self.vocabulary.places)
+        return any(found is not None and found[0] == 1 for own in phrases if (found := own.longest_at([word], 0)))
 
     def own_words(self) -> frozenset[str]:
         """Words of the concept's names, of the plain wordings of it, and of the picture."""

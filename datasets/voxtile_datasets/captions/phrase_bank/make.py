@@ -20,6 +20,7 @@ from voxtile.errors import ConfigError, InputError
 from voxtile_datasets.captions.checker.choose import choose
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary, installed_vocabularies
 from voxtile_datasets.captions.context.prompts import Prompt, PromptBook, installed_prompts
+from voxtile_datasets.captions.english import with_article
 from voxtile_datasets.captions.known_facts import WORDED
 from voxtile_datasets.captions.language import is_other_language
 from voxtile_datasets.captions.phrase_bank.bank_file import (
@@ -36,7 +37,7 @@ from voxtile_datasets.captions.phrase_bank.entry_checks import EntryCheck, with_
 from voxtile_datasets.captions.providers.cached import CachedProvider
 from voxtile_datasets.captions.providers.provider import OffSchemaError, Provider, ReplyError
 from voxtile_datasets.captions.providers.request import Request
-from voxtile_datasets.captions.sentences import picture_names
+from voxtile_datasets.captions.sentences import Fact, picture_names, shuffled, wordings_of
 from voxtile_datasets.captions.wordings import Bank, bank_for, installed_banks, normalise
 
 STRATEGY = "phrase-bank"
@@ -44,8 +45,7 @@ _TOKENS = 40  # of a sentence
 _MARKED = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s*")
 _TEXTS = {"type": "array", "items": {"type": "string"}}
 _SCHEMA = {"type": "object", "properties": {kind: _TEXTS for kind in KINDS}, "required": list(KINDS)}
-# A base model continues a list that people began.
-_BEGUN = ("There is {finding}.", "{finding} is seen {place}.", "Findings show {finding} {place}.")
+_BEGUN = 8  # plain wordings at the head of the list that a base model continues
 
 
 @dataclass(frozen=True)
@@ -168,10 +168,12 @@ def _asked(prompt: Prompt, wanted: Wanted, wordings: int, descriptions: int) -> 
 
 
 def _begun(wanted: Wanted) -> str:
+    """The beginning of a list of sentences, for a model that continues texts."""
     name, image = wanted.names[0], picture_names(wanted.bank, wanted.modality, None)[0]
-    begun = [line.replace("{finding}", name).replace(" {place}", "") for line in _BEGUN]
-    listed = "\n".join(f"- {line[0].upper()}{line[1:]}" for line in begun)
-    return f"Different sentences that say that a {image} shows {name}, and nothing else:\n\n{listed}\n-"
+    known = wordings_of(Fact(wanted.concept, "present"), wanted.bank, wanted.modality)
+    own = [text for text in known if name.casefold() in text.casefold()] or list(known)
+    listed = "\n".join(f"- {text}" for text in shuffled(own, wanted.concept)[:_BEGUN])
+    return f"Ways in which reports say that {with_article(image)} shows {name}:\n\n{listed}\n-"
 
 
 def _read(reply: str) -> dict[Kind, list[str]]:

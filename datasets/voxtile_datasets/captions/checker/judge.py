@@ -139,16 +139,18 @@ def _presence(claim: Claim, concept: str, facts: Facts) -> tuple[Judgement, str]
         return "contradicted", f"'{claim.words}' is wrong: the facts say {other[0].replace('_', ' ')}."
     if NORMAL in there:
         return "unsupported", f"'{claim.words}' is not in the facts: they call the picture normal."
+    if facts.metadata and _is_diagnosis(concept, facts) and (known_as := _other_diagnoses(concept, facts)):
+        what = known_as[0].replace("_", " ")
+        return (
+            "unsupported",
+            f"'{claim.words}' is more than the facts say: they state {what}, and not that it is {name}.",
+        )
     similar = facts.vocabulary.above(concept) | facts.vocabulary.kin(concept)
     special = there & (facts.vocabulary.above(concept) - {concept})
     if special and not facts.lists(concept) and facts.closed and special & facts.closed and facts.vocabulary.natural:
         general = sorted(special)[0].replace("_", " ")
         return "unsupported", f"'{claim.words}' is not in the facts: they say {general} and not which kind of it."
     if there & similar and not facts.lists(concept):
-        general = sorted(there & facts.vocabulary.above(concept))
-        if general and _is_diagnosis(concept, facts):
-            what = general[0].replace("_", " ")
-            return "unsupported", f"'{claim.words}' is more than the facts say: they state {what} and not which kind."
         return "unknown", f"'{claim.words}' is not known: the facts state something like {name}, but not that."
     if facts.is_closed(concept):
         return (
@@ -167,6 +169,14 @@ def _presence(claim: Claim, concept: str, facts: Facts) -> tuple[Judgement, str]
 def _is_diagnosis(concept: str, facts: Facts) -> bool:
     known = facts.vocabulary.concepts
     return concept in known and known[concept].is_diagnosis
+
+
+def _other_diagnoses(concept: str, facts: Facts) -> list[str]:
+    """What facts state that is more general than a diagnosis, or another one of the same general kind."""
+    above = facts.vocabulary.above(concept) - {concept}
+    kinds = {name for name in above if _is_diagnosis(name, facts)}
+    others = {name for name in facts.present() if _is_diagnosis(name, facts) and facts.vocabulary.above(name) & kinds}
+    return sorted((facts.present() & above) | others)
 
 
 def _absence(claim: Claim, concept: str, known: str | None, facts: Facts) -> tuple[Judgement, str]:

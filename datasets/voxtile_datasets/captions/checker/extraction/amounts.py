@@ -23,6 +23,7 @@ _NO_SHARES = [(2.0, 4), (1.0, 2)]  # two quarters of a town
 # After "a third" these make a share of it: "a third under snow".
 _AFTER_SHARE = frozenset(["under", "is", "are", "was", "each", "covered", "being", "the", "and", "to", "goes", "go"])
 _ORDINALS = [("th",), ("st",), ("nd",), ("rd",)]
+_TIMES_AS = [("time",), ("times",), ("fold",)]  # "four times as much"
 _TIMES = frozenset(["x", "×", "by"])
 _LABELS = frozenset(
     ["series", "image", "slice", "se", "im", "level", "grade", "stage", "segment", "type", "zone", "phase", "figure",
@@ -167,7 +168,7 @@ def _measured(words: Words, position: int, grammar: Grammar) -> Amount | None:
     numbers, end, is_range = _numbers(words, position, grammar)
     if not numbers or (start and texts[start - 1] in _LABELS) or _follows_level(words, position):
         return None
-    if texts[end : end + 1] in _ORDINALS:
+    if texts[end : end + 1] in _ORDINALS or texts[end : end + 1] in _TIMES_AS:
         return None
     unit, end = _unit(texts, end, grammar, named[1][0] if named else None)
     if unit is None and texts[end : end + 1] == ("-",):

@@ -18,6 +18,10 @@ _JOINING = frozenset(["and", "or", ",", "nor", "/", "&", ":", "(", ")"])
 _FURTHEST = 7  # words between a detail and the name that it stands before
 _PICTURE_NEAR = 5
 _BESIDE_STRUCTURE = 2
+_PARTITIVE = frozenset(
+    ["focus", "cluster", "group", "deposit", "pool", "nest", "island", "area", "patch", "piece", "fragment", "strip",
+     "site", "lake", "aggregate", "spot", "case", "kind", "row", "set", "band"]
+)  # fmt: skip
 _ADJECTIVES = 4
 _SET_OFF = 3  # words between a name and its size
 _PARTING = frozenset([",", ";", ".", ":", "(", ")", "and", "with", "plus"])
@@ -70,7 +74,7 @@ def found_details(statement: Statement, vocabulary: Vocabulary, taken: frozenset
     if vocabulary.natural:
         found += _named(statement, "shape", grammar.shapes.find(words.words), used)
     if not vocabulary.has_sides:
-        found += _positions(statement, grammar)
+        found += _positions(statement, grammar, in_pictures=vocabulary.is_about_patients)
     if vocabulary.has_sides:
         places = _named(statement, "place", vocabulary.places.find(words.words), set())
         inside = {p for item in places if item.detail.value.startswith(("left", "right")) for p in _range(item)}
@@ -130,8 +134,14 @@ def _text(statement: Statement, start: int, end: int) -> tuple[str, int, int]:
     return statement.words.text[first:last], first, last
 
 
-def _positions(statement: Statement, grammar: Grammar) -> Iterator[Found]:
-    """Places in the picture: "in the upper left corner", "in the north-east of the tile"."""
+def _positions(statement: Statement, grammar: Grammar, *, in_pictures: bool) -> Iterator[Found]:
+    """Places in the picture: "in the upper left corner", "in the north-east of the tile".
+
+    Args:
+        statement: the sentence.
+        grammar: the table.
+        in_pictures: left and right can only be those of the picture: "tumour on the left".
+    """
     words = statement.words.words
     position = 0
     while position < len(words):
@@ -143,7 +153,7 @@ def _positions(statement: Statement, grammar: Grammar) -> Iterator[Found]:
         is_bearing = grammar.directions.longest_at(words, position) is not None
         if _is_of_picture(words, end, grammar):
             yield Found(Detail("position", value, *_text(statement, position, end)), position, end)
-        elif is_bearing and words[position - 1] == "the" and words[end : end + 1] != ("of",):
+        elif (is_bearing or in_pictures) and words[position - 1] == "the" and "of" not in words[end : end + 2]:
             text = _text(statement, position, end)  # of the picture or of something that was named before
             yield Found(Detail("position", value, *text, is_vague=True), position, end)
         position = end
@@ -158,7 +168,7 @@ def _edges(words: tuple[str, ...], position: int, grammar: Grammar) -> tuple[str
     end = position
     while end < len(words) and words[end] in grammar.edges and len(named) < 2:
         named.append(grammar.edges[words[end]])
-        end += 1
+        end += 1 + (words[end + 1 : end + 2] == ("hand",))
     if not named:
         return None
     rows = [name for name in named if name in ("north", "south")]
@@ -287,6 +297,9 @@ def _share_owner(statement: Statement, item: Found, mentions: Sequence[Mention],
     if after:
         return after[0]
     earlier = [i for i in inside if mentions[i].end <= first]
+    is_alone = last - first <= item.end - item.start and words[first - 1 : first] == (",",)
+    if is_alone and len(earlier) == 1:
+        return earlier[0]  # "tumour is the smallest part, 8 %, …"
     return earlier[0] if earlier and item.start > first and words[first] in _HOLDING else None
 
 
@@ -336,7 +349,9 @@ def _stands_before(statement: Statement, item: Found, mention: Mention, vocabula
         gap = gap[1:]  # "marked, end-stage atrophy"
     for position, word in enumerate(gap):
         if word in grammar.verbs or (word in grammar.prepositions and item.detail.dimension != SHARE):
-            return False
+            partitive = word == "of" and position and gap[position - 1] in _PARTITIVE
+            if not (item.detail.kind == "count" and partitive):
+                return False
         if word in _JOINING:
             goes_on = is_place and any(p.longest_at(gap, position + 1) for p in (vocabulary.places, grammar.sides))
             if item.detail.kind not in ("count", "number") and not goes_on:

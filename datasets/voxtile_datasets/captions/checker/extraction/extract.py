@@ -35,6 +35,7 @@ _EXCEPTING = re.compile(
     r"|elsewhere|(?:the )?(?:rest|remainder)|remaining|else|further|nothing but|beyond|only)\b",
     re.IGNORECASE,
 )
+_ANSWERED = re.compile(r"\?(?=\s+(?:none|absent|nil|negative|nowhere)\b)", re.IGNORECASE)  # "Tumour cells? None."
 _NAMELESS = frozenset(["number", "side", "place", "position"])
 _LONGEST_SENTENCE = 1000
 LONGEST_TEXT = 20_000  # characters; more is no caption
@@ -82,7 +83,7 @@ def claims_of(
     ]
     if not is_english:
         return tuple(found)
-    masked = _masked(text, found)
+    masked = _ANSWERED.sub(":", _masked(text, found))
     said = [Claim("date", text[d.start : d.end], d.start, d.end, text=d.text) for d in dates(masked)]
     found += said
     masked = _masked(masked, said)
@@ -214,7 +215,9 @@ def _concept_claim(words: Words, mention: Mention, details: Sequence[Detail]) ->
 def _is_of_imaging(item: Found, imaging: Sequence[Claim]) -> bool:
     """Whether a place is part of what is said of the picture: "T2" of a sequence, "pelvic" of an MRI."""
     detail = item.detail
-    return detail.kind == "place" and any(c.start <= detail.start and detail.end <= c.end for c in imaging)
+    return detail.kind in ("place", "position") and any(
+        c.start <= detail.start and detail.end <= c.end for c in imaging
+    )
 
 
 def _graded(claim: Claim, vocabulary: Vocabulary) -> Claim:

@@ -13,7 +13,7 @@ from voxtile_datasets.captions.checker.extraction.statements import Statement
 from voxtile_datasets.captions.checker.vocabulary import Aspect, Vocabulary
 
 # A denial of what a picture shows does not deny the picture ("no mass on CT"); one that stands right before it does.
-_DENIALS, _NEAR = frozenset(["not", "rather", "instead", "isn"]), 3
+_DENIALS = frozenset(["not", "than", "isn", "t"])
 _GLUE = frozenset(
     ["of", "the", "a", "an", "from", "through", "at", "both", "left", "right", "upper", "lower", "entire", "whole",
      "his", "her", "this", "patient", "s", "slice", "image", "scan", "section", "level", "view", "adult", "and"]
@@ -31,7 +31,7 @@ def mentions_of_imaging(statement: Statement, vocabulary: Vocabulary) -> Iterato
         for start, end, values in _by_place(found[name]):
             if _is_of_another(statement, aspect, start, end):
                 continue
-            is_denied = bool(_DENIALS & set(words.words[max(0, start - _NEAR) : start]))
+            is_denied = _is_denied(words.words, start)
             if aspect.beside and not any(
                 _stands_beside(words.words, start, end, m, statement) for b in aspect.beside for m in found[b]
             ):
@@ -40,6 +40,12 @@ def mentions_of_imaging(statement: Statement, vocabulary: Vocabulary) -> Iterato
             yield Claim(
                 "imaging", words.text[first:last], first, last, values, "absent" if is_denied else "present", text=name
             )
+
+
+def _is_denied(words: tuple[str, ...], start: int) -> bool:
+    """Whether a denial stands right before a word, an article between: "not a CT", "rather than an MRI"."""
+    first = start - 1 if start and words[start - 1] in ("a", "an", "the", "of") else start
+    return first > 0 and (words[first - 1] in _DENIALS or words[first - 1] == "instead")
 
 
 def _by_place(matches: list[Match[str]]) -> list[tuple[int, int, tuple[str, ...]]]:

@@ -104,8 +104,10 @@ def _direction_of(
     if words[first : first + 1] and words[first] in _POINTING:
         return _pointing(statement, mentions, kind, start, first + 1)
     other = next((i for i, m in enumerate(mentions) if first <= m.start <= first + _FURTHEST), None)
-    if other is None:
+    if other is None or any(word in statement.grammar.verbs for word in words[first : mentions[other].start]):
         return None
+    if words[end - 1] in ("left", "right") and words[max(0, start - 2) : start] in (("and", "the"), (",", "the")):
+        return None  # "the right half is of muscle and the left of tumour"
     subject = _subject(statement, mentions, start, mentions[other].end, other)
     return None if subject is None else Relation(subject, (other,), kind, start, end)
 

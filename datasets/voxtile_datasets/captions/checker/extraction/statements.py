@@ -14,12 +14,28 @@ _BEFORE = frozenset(["denies", "doubts", "elsewhere"])
 _MARKS = frozenset([";", "(", ")", "[", "]", "—", "–", "-"])
 _SEPARATORS = {",": ",", "and": "and", "or": "or", "nor": "or", "/": "or", "&": "and", "plus": "and"}
 _BE = frozenset(["is", "are", "was", "were", "has", "have", "had", "do", "does", "did"])
+_PREDICATES = frozenset(["lacking", "missing", "wanting"])  # "necrosis lacking"
+_SINGULAR = frozenset(["is", "was", "has"])
 _WHERE = frozenset(
     ["on", "over", "near", "beside", "by", "along", "around", "behind", "between", "inside", "within", "under", "above",
      "below", "next", "at", "across", "in"]
 )  # fmt: skip
 # After these stands where something denied is missing: "no church belongs to this picture of a park".
-_BELONGS = frozenset(["belong", "belongs", "disturb", "disturbs", "interrupt", "interrupts", "break", "breaks", "mar"])
+_BELONGS = frozenset(
+    [
+        "belong",
+        "belongs",
+        "disturb",
+        "disturbs",
+        "interrupt",
+        "interrupts",
+        "break",
+        "breaks",
+        "mar",
+        "accompany",
+        "accompanies",
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -150,7 +166,8 @@ class Statement:
                     self._add(self._target(kind), cue.end, reach)
                     self._reaches.append((self._target(kind), cue.end, reach))
             else:
-                self._back(self._denials if kind == "denied" else self._doubts, cue.start)
+                is_of_one = self.words.words[cue.start] in _SINGULAR
+                self._back(self._denials if kind == "denied" else self._doubts, cue.start, is_of_one=is_of_one)
 
     def _target(self, kind: str) -> list[int]:
         return {"denies": self._denials, "doubts": self._doubts}.get(kind, self._elsewhere)
@@ -163,7 +180,8 @@ class Statement:
     def _says_nothing(self, start: int, reach: int) -> bool:
         """Whether a denial stands at the end of its clause: "mucin pools are not"."""
         words = self.words.words
-        return start >= 2 and words[start - 2] in _BE and not any(w.isalnum() for w in words[start:reach])
+        ends = not any(w.isalnum() for w in words[start:reach])
+        return ends and start >= 2 and (words[start - 2] in _BE or words[start - 1] in _PREDICATES)
 
     def _reach(self, cue: Match[str]) -> int:
         """Where the scope of a cue that stands before what it denies ends: with its enumeration."""
@@ -172,6 +190,9 @@ class Statement:
             return cue.end
         item = self.items[number]
         reach = self._until_with(cue.end, min(item.end, self._next_denial(cue, item)))
+        colon = next((i for i in range(cue.end, reach) if self.words.words[i] == ":"), reach)
+        if colon < reach:
+            return colon  # "no lesion: it is fat and …"
         while reach == item.end and number + 1 < len(self.items) and self._goes_on(number + 1):
             number += 1
             item = self.items[number]
@@ -235,8 +256,11 @@ class Statement:
                     return True
         return False
 
-    def _back(self, counts: list[int], start: int) -> None:
-        """Apply a cue that stands after what it is said of, to its whole subject."""
+    def _back(self, counts: list[int], start: int, *, is_of_one: bool = False) -> None:
+        """Apply a cue that stands after what it is said of, to its whole subject.
+
+        "A, some B, and C is missing" says it of C alone: its verb is of one thing.
+        """
         number = self._item_at[start] if start < len(self._item_at) else -1
         if number < 0:
             number = next((i for i in range(len(self.items) - 1, -1, -1) if self.items[i].end <= start), -1)
@@ -247,6 +271,8 @@ class Statement:
         if self._has_verb(item.start, min(start, item.end)):
             return
         while number > 0 and self.items[number - 1].clause == item.clause and self.items[number].separator != "break":
+            if is_of_one and self.items[number].separator == "and":
+                return
             number -= 1
             before = self.items[number]
             if self._has_verb(before.start, before.end):

@@ -75,17 +75,23 @@ def main() -> None:
 @cache
 def corrected() -> Mapping[str, Mapping[str, Sequence[str]]]:
     """Concepts by domain and finding, where the lexicon's own names say another thing than people do."""
-    table: Mapping[str, Mapping[str, Sequence[str]]]
     table = yaml.safe_load((HERE / "reports" / "terms.yaml").read_text(encoding="utf-8"))
-    return table
+    return {
+        domain: {_plain(finding): concepts for finding, concepts in found.items()} for domain, found in table.items()
+    }
 
 
 def concepts_of(report: Report, lexicon: Lexicon) -> Mapping[str, Sequence[str]]:
     """The concepts that each finding of a report may be read as."""
     return {
-        said.finding: corrected().get(report.domain, {}).get(said.finding, _named(said.finding, lexicon))
+        said.finding: corrected().get(report.domain, {}).get(_plain(said.finding), _named(said.finding, lexicon))
         for said in report.says
     }
+
+
+def _plain(finding: str) -> str:
+    """A finding's name in the singular and American spelling."""
+    return " ".join(words_of(finding).words)
 
 
 def _named(finding: str, lexicon: Lexicon) -> list[str]:

@@ -9,21 +9,40 @@ from functools import lru_cache
 # Vertebrae (T8) stay whole; "7mm" and "4-mm" fall apart; a mark is a word of its own, a hyphen only between spaces.
 _WORD = re.compile(r"\b[CcTtLl]\d{1,2}\b|\d+(?:[.,]\d+)*|[^\W\d_]+|(?<=\s)[-–—](?=\s)|[^\s\w'’‐–—-]")
 _IRREGULAR = {
+    "acetabula": "acetabulum",
+    "anastomoses": "anastomosis",
     "apices": "apex",
     "atelectases": "atelectasis",
     "bases": "base",
     "bullae": "bulla",
+    "bursae": "bursa",
     "bronchi": "bronchus",
     "calculi": "calculus",
     "calyces": "calyx",
     "calices": "calyx",
+    "cortices": "cortex",
     "diverticula": "diverticulum",
     "emboli": "embolus",
+    "fistulae": "fistula",
     "foci": "focus",
+    "foramina": "foramen",
+    "ganglia": "ganglion",
     "hila": "hilum",
+    "humeri": "humerus",
+    "labra": "labrum",
+    "menisci": "meniscus",
     "metastases": "metastasis",
+    "nuclei": "nucleus",
+    "phalanges": "phalanx",
     "pneumothoraces": "pneumothorax",
+    "prostheses": "prosthesis",
+    "rami": "ramus",
+    "sinuses": "sinus",
     "stenoses": "stenosis",
+    "testes": "testis",
+    "thrombi": "thrombus",
+    "thromboses": "thrombosis",
+    "varices": "varix",
     "vertebrae": "vertebra",
     "viscera": "viscus",
     "atria": "atrium",
@@ -58,7 +77,19 @@ _KEPT = frozenset(
         "pancreas",
     }
 )
-_SPELLING = (("oedema", "edema"), ("oesoph", "esoph"), ("haem", "hem"), ("anaem", "anem"), ("visualis", "visualiz"))
+_SPELLING = (
+    ("oedema", "edema"),
+    ("oesoph", "esoph"),
+    ("haem", "hem"),
+    ("aemi", "emi"),
+    ("foet", "fet"),
+    ("faec", "fec"),
+    ("caec", "cec"),
+    ("coeliac", "celiac"),
+    ("gynaec", "gynec"),
+    ("visualis", "visualiz"),
+    ("isation", "ization"),
+)
 _LEADING = tuple(british for british, _ in _SPELLING)
 
 

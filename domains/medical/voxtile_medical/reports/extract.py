@@ -8,6 +8,7 @@ from functools import cache
 from itertools import groupby
 
 from voxtile_medical.reports.attributes import NONE, Attributes, attributes_of
+from voxtile_medical.reports.body_region import BodyRegions
 from voxtile_medical.reports.grammar import load_grammar
 from voxtile_medical.reports.lexicon import Lexicon, load_lexicon
 from voxtile_medical.reports.measures import Measurement, measurements
@@ -73,6 +74,7 @@ def read_report(report: str, lexicon: Lexicon) -> Reading:
     closed: set[str] = set()
     measured: list[Measurement] = []
     flat = flattened(report)
+    regions = BodyRegions(report, lexicon)
     for sentence in sentences(report):
         if sentence.section in _NOT_FINDINGS:
             continue
@@ -85,9 +87,11 @@ def read_report(report: str, lexicon: Lexicon) -> Reading:
             organs = list(measurements(statement.words, lexicon.measures, lexicon.terms, sentence.whole))
             if not organs:
                 problems.extend(_problem(size.problem, sentence.text) for size in lengths if size.problem)
-            found.extend(_facts(statement, [size for size in lengths if not size.problem], sentence.whole, lexicon))
+            found.extend(
+                _facts(statement, [size for size in lengths if not size.problem], sentence.whole, lexicon, regions)
+            )
             measured.extend(organs)
-            closed.update(closed_concepts(statement, lexicon))
+            closed.update(regions.examined(closed_concepts(statement, lexicon)))
     return Reading(tuple(firmest(found)), tuple(sorted(closed)), tuple(dict.fromkeys(problems)), tuple(measured))
 
 
@@ -140,8 +144,10 @@ def _problem(reason: str, piece: str) -> Problem:
     return Problem(reason, f"a size in '{text}' is not taken")
 
 
-def _facts(statement: Statement, measured: Sequence[Size], evidence: str, lexicon: Lexicon) -> Iterator[ReportFact]:
-    named = mentions(statement, lexicon)
+def _facts(
+    statement: Statement, measured: Sequence[Size], evidence: str, lexicon: Lexicon, regions: BodyRegions
+) -> Iterator[ReportFact]:
+    named = regions.placed(mentions(statement, lexicon), statement.words.words)
     said = attributes_of(statement, named, measured, lexicon.concepts)
     for mention, attributes in zip(named, said, strict=True):
         yield ReportFact(mention.concept, mention.polarity, attributes, (evidence,))

@@ -2,7 +2,8 @@
 
 A lexicon file has a `version` and `concepts`. A concept has `terms` (phrases that name it), `pairs` ([organ, quality]:
 both in one clause), `borderline` (pairs that leave it open), `unless` (phrases beside it that make it something else),
-`denies` (concepts that its denial denies too), and which attributes it can have. `anatomy`, `normal` and `qualities`
+`denies` (concepts that its denial denies too), `elsewhere` (phrases that name another concept in another region),
+and which attributes it can have. `anatomy`, `normal` and `qualities`
 are what the pairs are made of; `complete` is said of the whole examination; `include` names further files beside it.
 """
 
@@ -38,14 +39,29 @@ PLACES: Mapping[str, frozenset[str]] = {
     "bowel": frozenset(
         ["small bowel", "colon", "cecum", "ascending colon", "transverse colon", "descending colon", "sigmoid colon"]
     ),
+    "brain": frozenset(f"{lobe} lobe" for lobe in ("frontal", "parietal", "temporal", "occipital"))
+    | {"cerebellum", "brainstem", "basal ganglia", "thalamus", "corpus callosum", "insula", "periventricular"},
+    "breast": frozenset(f"{height} {half} quadrant" for height in ("upper", "lower") for half in ("inner", "outer"))
+    | {"retroareolar", "axillary tail"},
+    "meniscus": frozenset(["medial meniscus", "lateral meniscus"]),
+    "ligament": frozenset(["anterior cruciate ligament", "posterior cruciate ligament", "medial collateral ligament"])
+    | {"lateral collateral ligament", "anterior talofibular ligament", "triangular fibrocartilage complex"},
+    "tendon": frozenset(
+        f"{name} tendon"
+        for name in ("supraspinatus", "infraspinatus", "subscapularis", "biceps", "Achilles", "patellar", "quadriceps")
+    ),
+    "bone": frozenset(["humerus", "radius", "ulna", "scaphoid", "metacarpal", "phalanx", "scapula", "pelvis", "sacrum"])
+    | {"pubic ramus", "acetabulum", "femoral neck", "femoral head", "femur", "patella", "tibia", "fibula", "malleolus"}
+    | {"talus", "calcaneus", "metatarsal", "sternum", "femoral condyle", "tibial plateau"},
     "vertebra": frozenset(
         f"{letter}{number}" for letter, count in (("C", 7), ("T", 12), ("L", 5)) for number in range(1, count + 1)
     ),
 }
 _KEYS = frozenset(
     ["region", "code", "side", "size", "places", "lasting", "terms", "pairs", "borderline", "unless", "denies"]
-)
+) | {"elsewhere"}
 Pair: TypeAlias = tuple[str, str]  # organ, quality
+Reading: TypeAlias = tuple[tuple[str, str | None], ...]  # (region or "other", concept; None for no finding), …
 
 
 @dataclass(frozen=True)
@@ -90,6 +106,9 @@ class Lexicon:
         affirmed, denied: phrases that close the whole vocabulary, when affirmed or denied.
         measures: phrase → measurement of an organ.
         body_parts: word for a part of the body → regions of the concepts that such a phrase is then about.
+        elsewhere: concept → phrase of it → what that names in other regions.
+        organ_regions: organ → region.
+        together: regions that one examination shows.
     """
 
     version: str
@@ -106,6 +125,13 @@ class Lexicon:
     denied: Phrases[bool]
     body_parts: Mapping[str, tuple[str, ...]]
     measures: Phrases[Measure]
+    elsewhere: Mapping[str, Phrases[Reading]]
+    organ_regions: Mapping[str, str]
+    together: tuple[frozenset[str], ...]
+
+    def imaged_with(self, region: str) -> frozenset[str]:
+        """The region and those that examinations of it show, too."""
+        return frozenset([region]).union(*(regions for regions in self.together if region in regions))
 
     def words(self) -> frozenset[str]:
         """Words with which its phrases begin: evidence that a text is of the lexicon's language."""
@@ -198,6 +224,9 @@ def _compile(data: dict[str, Any]) -> Lexicon:
         denied=Phrases((phrase, True) for phrase in complete.get("denied", ())),
         measures=_measures(data.get("measures", {})),
         body_parts={word: tuple(regions) for word, regions in complete.get("body_parts", {}).items()},
+        elsewhere={name: _elsewhere(entry["elsewhere"]) for name, entry in entries.items() if "elsewhere" in entry},
+        organ_regions={name: entry["region"] for name, entry in anatomy.items() if "region" in entry},
+        together=tuple(frozenset(regions) for regions in complete.get("together", {}).values()),
     )
 
 
@@ -226,6 +255,14 @@ def _measures(table: Mapping[str, Mapping[str, Any]]) -> Phrases[Measure]:
         for name, entry in table.items()
     ]
     return Phrases((phrase, measure) for measure, entry in made for phrase in entry["terms"])
+
+
+def _elsewhere(readings: list[dict[str, Any]]) -> Phrases[Reading]:
+    return Phrases(
+        (phrase, tuple((region, concept) for region, concept in reading.items() if region != "terms"))
+        for reading in readings
+        for phrase in reading["terms"]
+    )
 
 
 def _flat(table: Mapping[str, list[str]]) -> Phrases[str]:

@@ -10,6 +10,8 @@ opening: share of the commonest first two (and three) words among the captions; 
 rate: tokens a second of the run, from its first request to its last commit, beside the same requests put to the bare
     model with as many in flight; 0.9 is wanted. Prompt tokens that the model's cache holds count on both sides.
 
+What the checks leave of stored replies, without a model: caption_replies/stored.py.
+
 Run: python benchmarks/caption_yield.py [ct|he|s2|pneumonia …] [--samples 60] [--out captions.txt]
 """
 

@@ -61,6 +61,14 @@ class Phrases(Generic[Payload]):
             waiting += children.values()
         return frozenset(found)
 
+    def __iter__(self) -> Iterator[tuple[tuple[str, ...], Payload]]:
+        """Every phrase, as its words, with each of its payloads."""
+        waiting: list[tuple[tuple[str, ...], _Node[Payload]]] = [((), self._root)]
+        while waiting:
+            words, node = waiting.pop()
+            yield from ((words, payload) for payload in node.payloads)
+            waiting += [((*words, word), child) for word, child in node.children.items()]
+
     def longest_at(self, words: Sequence[str], start: int) -> tuple[int, tuple[Payload, ...]] | None:
         """End and payloads of the longest phrase that begins at a word."""
         node, found = self._root, None

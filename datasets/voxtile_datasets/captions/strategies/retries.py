@@ -52,6 +52,7 @@ class Tried:
 
 MakeRequest: TypeAlias = Callable[[Try], Request]
 Judge: TypeAlias = "Callable[[str], Verdict | str]"
+LeftOut: TypeAlias = "Callable[[Verdict], Collection[str]]"
 
 
 async def best_of(
@@ -63,8 +64,11 @@ async def best_of(
     lang: str = "en",
     read: Callable[[str], str] = clean,
     enough: Collection[str] = ("supported",),
+    left_out: LeftOut | None = None,
 ) -> Tried:
-    """Ask until a text is supported; of texts that are not, the one with the best verdict is kept, the first of equals.
+    """Ask until a text is supported and leaves nothing out; else the best one is kept, by its verdict, then by that.
+
+    Of equals the first is kept.
 
     Args:
         make: the request of each try.
@@ -74,6 +78,8 @@ async def best_of(
         lang: what the text must be written in, ISO 639-1.
         read: takes the text out of a reply; may raise a MalformedReplyError, whose message the model is told.
         enough: verdicts with which no further try is made.
+        left_out: what of the known a text of such a verdict does not say, by its verdict; with none of it, or by
+            default, no further try is made.
 
     Raises:
         ReplyError: every reply failed or was malformed (empty, one word, too long, another language, not what `judge`
@@ -81,9 +87,10 @@ async def best_of(
     """
     replies: list[Reply] = []
     best: Tried | None = None
+    best_rank = (len(VERDICTS), 0)
     last: ReplyError | None = None
     attempt = Try(0)
-    while attempt.number < tries and not (best and best.verdict.verdict in enough):
+    while attempt.number < tries and not (best and best.verdict.verdict in enough and best_rank[1] == 0):
         reply = await ask(make(attempt))
         replies.append(reply)
         text, fault = _read(reply.text, read, lang)
@@ -92,9 +99,11 @@ async def best_of(
             last = ReplyError("malformed" if fault else "unfit", f"the model's text will not do: {verdict}")
             attempt = Try(attempt.number + 1, text, verdict)
             continue
-        if best is None or _rank(verdict) < _rank(best.verdict):
-            best = Tried(text, verdict, ())
-        attempt = Try(attempt.number + 1, text, " ".join(fault.why for fault in verdict.faults) or None)
+        missing = left_out(verdict) if left_out and verdict.verdict in enough else ()
+        if best is None or (_rank(verdict), len(missing)) < best_rank:
+            best, best_rank = Tried(text, verdict, ()), (_rank(verdict), len(missing))
+        faults = [fault.why for fault in verdict.faults] + [f"It leaves out: {', '.join(missing)}."] * bool(missing)
+        attempt = Try(attempt.number + 1, text, " ".join(faults) or None)
     if best is None:
         raise last or ReplyError("malformed", f"no text came of {tries} tries")
     return Tried(best.text, best.verdict, tuple(replies))

@@ -71,7 +71,9 @@ class RewriteWhole(InstructedStrategy):
 class RewriteFacts:
     """One caption a sample, a sentence a fact, in a keyed order; see the module.
 
-    A fact whose sentence is not supported after all tries is left out, so that a caption may say less than is known.
+    A sentence that is supported and leaves out a side, place or number that the model was told is asked for again, and
+    kept where no try says more. A fact whose sentence is not supported after all tries is left out, so that a caption
+    may say less than is known.
 
     Args:
         options: of the command.
@@ -80,7 +82,7 @@ class RewriteFacts:
     options: StrategyOptions
 
     name: ClassVar[str] = "rewrite"
-    version: ClassVar[str] = "facts-1"
+    version: ClassVar[str] = "facts-2"
     kind: ClassVar[Kind] = "rewrite"
 
     async def captions(self, sample: SampleContext, ask: Ask, check: Check) -> list[Draft]:
@@ -113,12 +115,13 @@ class RewriteFacts:
         prompt = self.options.prompts.find("rewrite-fact", sample.modality)
         key = _digest(f"{self.options.seed}|{sample.uid}|{fact['concept']}|{fact['polarity']}|{fact.get('attributes')}")
         told, name = _named(fact, prompt, sample, key)
+        finding = _finding(fact, name)
         opposite = {**fact, "polarity": _OPPOSITE[fact["polarity"]]}
         copies = frozenset(words_of([part]) for row in sample.texts("template") for part in row["text"].split(". "))
 
         def make(attempt: Try) -> Request:
             shown = _examples(prompt, told, sample, key // 97 + attempt.number)
-            _, text = prompt.filled(polarity=told, finding=_finding(fact, name), shown=shown)
+            _, text = prompt.filled(polarity=told, finding=finding, shown=shown)
             return Request(
                 prompt=text, max_tokens=min(self.options.max_reply_tokens or _LONGEST_SENTENCE, _LONGEST_SENTENCE),
                 temperature=self.options.temperature, top_p=_TOP_P, stop=("\n",), seed=key % 2**31,
@@ -133,11 +136,15 @@ class RewriteFacts:
                 return "The sentence is the template's; use other words."
             if verdict.verdict == "supported" and check(text, [opposite]).verdict != "contradicted":
                 return "The sentence does not say the fact."
-            stray = stray_word(text, (fact["concept"], name), prompt, sample)
+            stray = stray_word(text, (fact["concept"], finding), prompt, sample)
             return f"'{stray}' is not in the fact." if stray else verdict
 
         enough = VERDICTS if self.options.unchecked else ("supported",)
-        return await best_of(make, ask, judge, tries=self.options.tries, read=_sentence, enough=enough)
+        details = _details(check(f"{finding}.", [fact])) if not self.options.unchecked else frozenset()
+        return await best_of(
+            make, ask, judge, tries=self.options.tries, read=_sentence, enough=enough,
+            left_out=lambda verdict: sorted(details - _details(verdict)),
+        )  # fmt: skip
 
     def _accepts(self, tried: Tried, check: Check) -> bool:
         """Whether a sentence is supported by its fact, and by all that is known: a scope can leave more open."""
@@ -151,6 +158,11 @@ class RewriteFacts:
         tried = next(tried for tried in found if isinstance(tried, Tried))
         why = " ".join(fault.why for fault in tried.verdict.faults)
         return ReplyError(tried.verdict.verdict, f"no sentence of the model's was supported: {why}")
+
+
+def _details(verdict: Verdict) -> frozenset[str]:
+    """The kinds of detail that a text gives: side, place, number; the checker has compared their values."""
+    return frozenset(detail.kind for claim in verdict.claims for detail in claim.details)
 
 
 def _named(fact: Row, prompt: Prompt, sample: SampleContext, key: int) -> tuple[str, str]:

@@ -1,18 +1,18 @@
 """Words of the field that a sentence about one fact has no business with: an organ, a tissue or a place of its own.
 
 The checker judges what it can read as a claim. A small model also names things beside the point ("a consolidation of
-the liver"), which no rule about the concept covers. A sentence may use the words of its own fact, of the bank's
-wordings of it, of what the picture is called, and of the examples' phrases; of all other words, only those that the
-claim vocabulary does not know.
+the liver"), which no rule about the concept covers. A sentence may use the words of all that the model was told of its
+fact (side, size, lobe, level) and other words for the same side and place, of the bank's wordings of it, of what the
+picture is called, and of the examples' phrases; of all other words, only those that the claim vocabulary does not know.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 
-from voxtile.words.tokens import normal_form
+from voxtile.words.tokens import normal_form, words_of
 from voxtile_datasets.captions.checker.choose import choose
 from voxtile_datasets.captions.checker.extraction.grammar import load_grammar
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary, installed_vocabularies
@@ -25,22 +25,46 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 
 def stray_word(text: str, fact: tuple[str, str], prompt: Prompt, sample: SampleContext) -> str | None:
-    """The first word of the field that has nothing to do with a concept, or None.
+    """The first word of the field that has nothing to do with a fact, or None.
 
     Args:
         text: a sentence that is to say a fact.
-        fact: its concept, and the words in which it was told to the model.
+        fact: its concept, and all that the model was told of it: `8 mm left nodule, upper lobe`.
         prompt: that asked for it, with its examples.
         sample: whose fact it is.
     """
+    vocabulary = _vocabularies()[choose(_vocabularies(), sample.modality, [fact[0]])]
     allowed = _own(fact[0], sample.modality, sample.body) | _forms([*fact, sample.body or ""])
+    allowed |= _names(fact[0], vocabulary) | _of_same_place(fact[1], vocabulary)
     for example in prompt.examples:
         allowed |= _forms([example["sentence"]]) - _forms([example["finding"], example["concept"]])
-    allowed |= load_grammar().prepositions | load_grammar().verbs
-    known = _vocabularies()[choose(_vocabularies(), sample.modality, [fact[0]])].field_words
+    allowed |= load_grammar().prepositions | load_grammar().verbs | {"and"}
+    known = vocabulary.field_words
     return next(
         (word for word in _WORD.findall(text) if (form := normal_form(word)) in known and form not in allowed), None
     )
+
+
+@lru_cache(maxsize=1000)
+def _names(concept: str, vocabulary: Vocabulary) -> frozenset[str]:
+    """Words of every name of a concept: the kidney of a renal stone."""
+    meant = vocabulary.resolve(concept)
+    return frozenset(word for phrase, name in vocabulary.terms if name in meant for word in phrase)
+
+
+@lru_cache(maxsize=10_000)
+def _of_same_place(told: str, vocabulary: Vocabulary) -> frozenset[str]:
+    """Words of every phrase for the sides and places that a text names, and for those that are nearly the same.
+
+    Whether they stand together as they should ("lower lobe" for "upper lobe") is for the checker to say.
+    """
+    words, sides = words_of(told.replace("_", " ")).words, load_grammar().sides
+    meant = {side.payload for side in sides.find(words)}
+    named = {place.payload for place in vocabulary.places.find(words)}
+    near = named.union(*(vocabulary.near.get(place, ()) for place in named))
+    phrases = [phrase for phrase, side in sides if side in meant]
+    phrases += [phrase for phrase, place in vocabulary.places if place in near]
+    return frozenset(word for phrase in phrases for word in phrase)
 
 
 @cache

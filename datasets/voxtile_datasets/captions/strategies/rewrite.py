@@ -185,7 +185,8 @@ def _finding(fact: Row, name: str) -> str:
     """What the model is told: `8 mm left nodule, right upper lobe`."""
     worded = fact_from_row(fact)
     finding = " ".join(part for part in (worded.size, worded.side, name) if part)
-    return f"{finding}, {worded.location}" if worded.location else finding
+    where = ", ".join(worded.levels) or worded.location
+    return f"{finding}, {where}" if where else finding
 
 
 def _sentence(reply: str) -> str:

@@ -35,7 +35,7 @@ def stray_word(text: str, fact: tuple[str, str], prompt: Prompt, sample: SampleC
     """
     vocabulary = _vocabularies()[choose(_vocabularies(), sample.modality, [fact[0]])]
     allowed = _own(fact[0], sample.modality, sample.body) | _forms([*fact, sample.body or ""])
-    allowed |= _names(fact[0], vocabulary) | _of_same_place(fact[1], vocabulary)
+    allowed |= _of_same_place(f"{fact[0]} {fact[1]}", vocabulary)
     for example in prompt.examples:
         allowed |= _forms([example["sentence"]]) - _forms([example["finding"], example["concept"]])
     allowed |= load_grammar().prepositions | load_grammar().verbs | {"and"}
@@ -45,24 +45,19 @@ def stray_word(text: str, fact: tuple[str, str], prompt: Prompt, sample: SampleC
     )
 
 
-@lru_cache(maxsize=1000)
-def _names(concept: str, vocabulary: Vocabulary) -> frozenset[str]:
-    """Words of every name of a concept: the kidney of a renal stone."""
-    meant = vocabulary.resolve(concept)
-    return frozenset(word for phrase, name in vocabulary.terms if name in meant for word in phrase)
-
-
 @lru_cache(maxsize=10_000)
 def _of_same_place(told: str, vocabulary: Vocabulary) -> frozenset[str]:
-    """Words of every phrase for the sides and places that a text names, and for those that are nearly the same.
+    """Words of every phrase for the sides, organs and places that a text names, and for places that are nearly those.
 
     Whether they stand together as they should ("lower lobe" for "upper lobe") is for the checker to say.
     """
     words, sides = words_of(told.replace("_", " ")).words, load_grammar().sides
     meant = {side.payload for side in sides.find(words)}
     named = {place.payload for place in vocabulary.places.find(words)}
+    organs = {organ.payload for organ in vocabulary.structures.find(words)}
     near = named.union(*(vocabulary.near.get(place, ()) for place in named))
     phrases = [phrase for phrase, side in sides if side in meant]
+    phrases += [phrase for phrase, organ in vocabulary.structures if organ in organs and len(phrase) == 1]
     phrases += [phrase for phrase, place in vocabulary.places if place in near]
     return frozenset(word for phrase in phrases for word in phrase)
 

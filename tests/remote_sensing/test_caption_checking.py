@@ -247,3 +247,24 @@ def test_shares_of_others_leave_no_room():
     assert (
         judge("Ice extends over a fifth of the tile.", [fact("sea_ice", value=0.6, unit="1")]).verdict == "contradicted"
     )
+
+
+COUNTED = [fact("apron"), fact("airplane", value=34.0, unit="count"), fact("airplane", relation="in", other="apron")]
+WORDED = [
+    ("Thirty-odd planes on an apron.", "supported"),
+    ("Fifty-odd planes on an apron.", "contradicted"),
+    ("More than a dozen planes.", "supported"),
+    ("More than four dozen planes.", "contradicted"),
+    ("More than a hundred planes.", "contradicted"),
+    ("Just over thirty planes.", "supported"),
+    ("The planes stand beside the apron.", "contradicted"),
+    ("Planes in the north of Norwegian territory.", "unsupported"),
+    ("The Innsbruck apron with many planes.", "unsupported"),
+    ("Not one helipad near this apron.", "unknown"),
+]
+
+
+@pytest.mark.parametrize(("text", "wanted"), WORDED)
+def test_counts_in_words_and_names_of_places(text, wanted):
+    verdict = judge(text, COUNTED)
+    assert verdict.verdict == wanted, verdict.faults

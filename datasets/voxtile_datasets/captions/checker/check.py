@@ -94,8 +94,8 @@ def _in_place_of_another(fault: Fault, claims: Sequence[Claim], facts: Facts) ->
         c for other in claims if other.kind == "concept" for name in other.concepts for c in _related(name, vocabulary)
     }
     for concept in claim.concepts:
-        alike = vocabulary.alike.get(concept, frozenset()) & facts.present() - vocabulary.kin(concept)
-        if missing := sorted(alike - said):
+        alike = vocabulary.alike.get(concept, frozenset()) - vocabulary.kin(concept) - said
+        if missing := sorted(name for name in alike if facts.rows(name) and facts.strength(name) == "present"):
             why = f"'{fault.words}' is not in the facts: they state {missing[0].replace('_', ' ')} in its place."
             return replace(fault, judgement="unsupported", why=why)
     return fault

@@ -37,7 +37,9 @@ def judge(claim: Claim, facts: Facts, *, about_birth: bool = False) -> list[Faul
         return judge_beyond(claim, facts)
     if claim.kind == "loose":
         return _loose(claim, facts)
-    found = {concept: _concept(claim, concept, facts) for concept in claim.concepts}
+    there = tuple(c for c in claim.concepts if facts.strength(c) == "present")
+    meant = there if there and claim.polarity == "present" and _is_little(claim) else claim.concepts
+    found = {concept: _concept(claim, concept, facts) for concept in meant}
     return _worst_denial(found) if claim.polarity == "absent" else _best_meaning(found, facts)
 
 
@@ -109,9 +111,12 @@ def _concept(claim: Claim, concept: str, facts: Facts) -> list[Fault]:
 
 def _is_hardly_any(claim: Claim, concept: str, facts: Facts) -> bool:
     """Whether so little is claimed ("hardly any trees") that there may be none, and there is none."""
-    is_little = any(low == 0 for d in claim.details for low, _ in d.bounds if d.dimension in (SHARE, COUNT))
     known = facts.strength(concept)
-    return is_little and (known == "absent" or (known is None and facts.is_closed(concept)))
+    return _is_little(claim) and (known == "absent" or (known is None and facts.is_closed(concept)))
+
+
+def _is_little(claim: Claim) -> bool:
+    return any(low == 0 for d in claim.details for low, _ in d.bounds if d.dimension in (SHARE, COUNT))
 
 
 def _of_more_general(claim: Claim, concept: str, facts: Facts) -> list[Fault]:

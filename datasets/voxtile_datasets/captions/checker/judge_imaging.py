@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from voxtile.words.tokens import words_of
 from voxtile_datasets.captions.checker.extraction.claims import Claim
 from voxtile_datasets.captions.checker.fact_lookup import Facts
 from voxtile_datasets.captions.checker.verdict import Fault, Judgement
@@ -14,6 +15,7 @@ _BEYOND = {
     "prognosis": "no picture shows what will become of it, and no fact says it",
     "change": "the facts compare with no other day",
     "history": "no fact tells what happened before",
+    "place": "they name no such place",
     "event": "no fact says what happened there",
     "unseen": "it cannot be seen in such a picture, and no fact holds it",
     "time": "nothing states the hour or the day",
@@ -47,6 +49,8 @@ def judge_imaging(claim: Claim, facts: Facts) -> list[Fault]:
 def judge_beyond(claim: Claim, facts: Facts) -> list[Fault]:
     """What is wrong with a cause, an advice, a prognosis or a comparison with another day that no fact holds."""
     aspect = claim.text or ""
+    if aspect == "place" and set(words_of(claim.words).words) <= facts.words:
+        return []
     if any(facts.strength(concept) in ("present", "uncertain") for concept in claim.others):
         return []  # "hydronephrosis due to a stone" where the stone is a fact
     if aspect == "change" and any(row.changes for row in facts.all_rows()):

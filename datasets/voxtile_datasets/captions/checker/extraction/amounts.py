@@ -12,6 +12,8 @@ from voxtile_datasets.captions.checker.extraction.grammar import Grammar, Unit
 
 COUNT, SHARE = "count", "share"
 _TOLERANCE, _ABOUT, _JUST = 0.05, 0.13, 0.15  # relative
+_ODD = 1.35
+_LARGE = [("hundred",), ("thousand",)]
 _PERCENT_STEP = 5.0  # people round shares to five percent
 _THESE = [("which",), ("these",), ("them",), ("those",), ("whom",)]
 _HALF_A = [("a",), ("an",), ("way",), ("moon",), ("circle",), ("timbered",), ("built",), ("finished",)]
@@ -19,6 +21,7 @@ _HALF_A = [("a",), ("an",), ("way",), ("moon",), ("circle",), ("timbered",), ("b
 _SPREADING = frozenset(
     ["extends", "extend", "extending", "spreads", "spread", "spreading", "stretches", "stretch", "lies", "lie"]
 )  # fmt: skip
+_REST = frozenset(["rest", "remainder", "remaining", "else", "balance"])
 _NO_SHARES = [(2.0, 4), (1.0, 2)]  # two quarters of a town
 # After "a third" these make a share of it: "a third under snow".
 _AFTER_SHARE = frozenset(["under", "is", "are", "was", "each", "covered", "being", "the", "and", "to", "goes", "go"])
@@ -94,6 +97,8 @@ def _share(texts: tuple[str, ...], position: int, grammar: Grammar) -> Amount | 
     if found is None:
         return None
     span = found[1][0]
+    if span.is_vague and _REST & set(texts[max(0, start - 2) : start]):
+        return None  # "the rest mostly vineyards"
     if not span.is_vague and (
         texts[found[0] : found[0] + 1] != ("of",) or texts[found[0] + 1 : found[0] + 2] in _THESE
     ):
@@ -149,11 +154,24 @@ def _share_bounds(value: float, kind: str | None) -> tuple[float, float]:
 
 
 def _worded(texts: tuple[str, ...], position: int, grammar: Grammar) -> Amount | None:
-    found = grammar.counts.longest_at(texts, position)
+    comparator = grammar.comparators.longest_at(texts, position)
+    start = comparator[0] if comparator else position
+    start += (
+        comparator is not None and texts[start : start + 1] == ("a",) and texts[start + 1 : start + 2] == ("dozen",)
+    )
+    found = grammar.counts.longest_at(texts, start) if comparator else None
+    if found is None:
+        comparator, found = None, grammar.counts.longest_at(texts, position)
     if found is None:
         return None
     span = found[1][0]
-    return Amount(position, found[0], ((span.low, span.high),), COUNT, COUNT, span.is_vague)
+    middle = (span.low + span.high) / 2
+    kind = comparator[1][0] if comparator else None
+    bounds = {
+        "more": (middle, math.inf), "just_over": (middle, span.high * 1.2), "less": (0.0, middle),
+        "just_under": (span.low * 0.8, middle), "at_most": (0.0, span.high),
+    }.get(kind or "", (span.low, span.high))  # fmt: skip
+    return Amount(position, found[0], (bounds,), COUNT, COUNT, span.is_vague)
 
 
 def _measured(words: Words, position: int, grammar: Grammar) -> Amount | None:
@@ -165,15 +183,18 @@ def _measured(words: Words, position: int, grammar: Grammar) -> Amount | None:
     named = grammar.measures.longest_at(texts, position)
     if named is not None:
         position = named[0] + (texts[named[0] : named[0] + 1] in ((":",), ("=",)))
+    if texts[position : position + 1] == ("a",) and texts[position + 1 : position + 2] in _LARGE:
+        position += 1
     numbers, end, is_range = _numbers(words, position, grammar)
     if not numbers or (start and texts[start - 1] in _LABELS) or _follows_level(words, position):
         return None
     if texts[end : end + 1] in _ORDINALS or texts[end : end + 1] in _TIMES_AS:
         return None
-    unit, end = _unit(texts, end, grammar, named[1][0] if named else None)
+    is_odd = texts[end : end + 1] == ("odd",)  # thirty-odd houses
+    unit, end = _unit(texts, end + is_odd, grammar, named[1][0] if named else None)
     if unit is None and texts[end : end + 1] == ("-",):
         return None
-    kind = comparator[1][0] if comparator else None
+    kind = "odd" if is_odd else comparator[1][0] if comparator else None
     size = unit.size if unit else 1.0
     dimension = unit.dimension if unit else COUNT
     bounds = tuple(_bounds(text, value, size, kind, dimension) for text, value in numbers)
@@ -270,6 +291,8 @@ def _bounds(text: str, value: float, size: float, kind: str | None, dimension: s
         return 0.0, value * size
     if kind == "more":
         return value * size * (1 - 1e-9), math.inf
+    if kind == "odd":
+        return value * size, value * size * _ODD
     if kind in ("just_under", "just_over"):
         near = max(abs(value) * _JUST, 1.0 if dimension in (COUNT, SHARE) else 0.0) * size
         return (value * size - near, value * size) if kind == "just_under" else (value * size, value * size + near)

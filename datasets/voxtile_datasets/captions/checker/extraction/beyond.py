@@ -24,9 +24,11 @@ def beyond_the_picture(statement: Statement, mentions: Sequence[Mention], vocabu
     words = statement.words
     names = {position for mention in mentions for position in range(mention.start, mention.end)}
     for match in (*statement.grammar.beyond.find(words.words), *vocabulary.beyond.find(words.words)):
-        if match.payload in _DENIABLE and (
-            names.issuperset(range(match.start, match.end)) or statement.polarity(match.start, match.end) == "absent"
-        ):
+        if names.issuperset(range(match.start, match.end)):
+            continue
+        if match.payload == "place" and not words.text[words.starts[match.start]].isupper():
+            continue  # china, java
+        if match.payload in _DENIABLE and statement.polarity(match.start, match.end) == "absent":
             continue
         named: list[str] = []
         if match.payload == "cause":

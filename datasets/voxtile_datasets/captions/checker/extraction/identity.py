@@ -262,7 +262,7 @@ def _judged(
     is_pair = end - first > 1 and len(telling) > 0 and not is_title
     is_place = (
         end - first == 1
-        and (before in _PLACING or (of_places and not opens))
+        and (before in _PLACING or (of_places and (not opens or first > start)))
         and first > start - 1
         and not is_title
         and bool(long_words)

@@ -95,6 +95,7 @@ _RESOLUTION_BESIDE = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _PART = {"half": (0.45, 0.55), "quarter": (0.2, 0.3), "sub": (0.0, 0.999)}
+_TELLING = ("fold", "pixel", "resolution", "GSD")
 _ROUNDING = 0.03  # relative: 0.5 µm for 0.4952 µm
 _OLDEST = 120
 
@@ -107,7 +108,11 @@ def numbers_of_imaging(text: str, *, about_patients: bool) -> tuple[Claim, ...]:
         text: a caption.
         about_patients: ages are of patients; else they are of houses and trees.
     """
-    found = [*_magnifications(text), *_resolutions(text)] if any(c.isdigit() for c in text) or "fold" in text else []
+    found = (
+        [*_magnifications(text), *_resolutions(text)]
+        if any(map(text.__contains__, _TELLING)) or any(map(str.isdigit, text))
+        else []
+    )
     if about_patients:
         return tuple([*_ages(text), *found])
     known = [(claim.start, claim.end) for claim in found]

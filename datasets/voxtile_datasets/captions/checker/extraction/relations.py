@@ -142,7 +142,7 @@ def _own_side(statement: Statement, mentions: Sequence[Mention], kind: str, star
     near = [i for i in before if _is_near(statement, mentions[i], start)]
     begins_clause = start < 3 or statement.clause_of(start - 3) != statement.clause_of(start)
     if len(near) > 1 and not begins_clause:
-        return Relation(near[-1], (near[0],), kind, start, end)
+        return Relation(near[-1], tuple(near[:-1]), kind, start, end)
     after = next((i for i, m in enumerate(mentions) if m.start >= end), None)
     return None if after is None else Relation(after, tuple(before), kind, start, end)
 
@@ -154,6 +154,11 @@ def _is_near(statement: Statement, mention: Mention, position: int) -> bool:
 def _subject(statement: Statement, mentions: Sequence[Mention], start: int, end: int, other: int | None) -> int | None:
     """What is there: the name before in the same clause, else the one after."""
     clause = statement.clause_of(start)
+    first, last = statement.item_around(start)
+    if all(word in ("to", "the", "on", "in", "and") for word in statement.words.words[first:start]) and first:
+        own = [i for i, m in enumerate(mentions) if end <= m.start < last and i != other]
+        if own:
+            return own[0]  # ", north of it a beach"
     if other is None or not _begins(statement, start):
         found = [
             i

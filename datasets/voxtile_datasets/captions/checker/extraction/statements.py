@@ -83,7 +83,7 @@ class Statement:
         for counts, start, reach in self._reaches:
             for item in self.items:
                 first, last = max(item.start, start), min(item.end, reach)
-                named = next((end for begin, end in names if first <= begin < last), last)
+                named = next((end for begin, end in names if begin < last and first < end), last)
                 place = next((i for i in range(named, last) if words[i] in _WHERE), last)
                 verb = next((i for i in range(named, last) if words[i] in _BELONGS), last)
                 place = min(place, verb)

@@ -14,20 +14,26 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import yaml
 from labelled import HALVES, HERE, Report, Said, reports, share
 
 from voxtile.errors import InputError
 from voxtile.words.tokens import words_of
-from voxtile_medical.reports.extract import ReportFact, read_report
-from voxtile_medical.reports.lexicon import LEXICON, Lexicon, load_lexicon
-from voxtile_pathology.reports.command import LEXICON as PATHOLOGY
+from voxtile_medical.reports.extract import read_report
+from voxtile_medical.reports.lexicon import load_lexicon
+from voxtile_pathology.reports.lexicon import load_lexicon as load_slide_lexicon
+from voxtile_pathology.reports.read import read_slide_report
 
-LEXICONS = {"radiology": LEXICON, "pathology": PATHOLOGY}
+# Lexicon and reader of each domain.
+READERS: Mapping[str, tuple[Callable[[], Any], Callable[..., Any]]] = {
+    "radiology": (load_lexicon, read_report),
+    "pathology": (load_slide_lexicon, read_slide_report),
+}
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,7 @@ class Judged:
     said: Said
     is_named: bool
     read: str
-    fact: ReportFact | None
+    fact: Any | None
 
     @property
     def is_right(self) -> bool:
@@ -59,11 +65,11 @@ def main() -> None:
     except InputError as error:
         sys.exit(f"error: {error}")
     judged: list[Judged] = []
-    spare: list[tuple[Report, ReportFact]] = []
+    spare: list[tuple[Report, Any]] = []
     for report in found:
-        lexicon = load_lexicon(LEXICONS[report.domain])
-        names = concepts_of(report, lexicon)
-        facts = read_report(report.text, lexicon).facts
+        load, read = READERS[report.domain]
+        names = concepts_of(report, load())
+        facts = read(report.text, load()).facts
         judged += judge(report, facts, names)
         spare += ((report, fact) for fact in unaccounted(report, facts, names))
     print(f"{args.half}: {len(found)} texts, {len(judged)} labelled findings\n")
@@ -81,7 +87,7 @@ def corrected() -> Mapping[str, Mapping[str, Sequence[str]]]:
     }
 
 
-def concepts_of(report: Report, lexicon: Lexicon) -> Mapping[str, Sequence[str]]:
+def concepts_of(report: Report, lexicon: Any) -> Mapping[str, Sequence[str]]:
     """The concepts that each finding of a report may be read as."""
     return {
         said.finding: corrected().get(report.domain, {}).get(_plain(said.finding), _named(said.finding, lexicon))
@@ -94,13 +100,13 @@ def _plain(finding: str) -> str:
     return " ".join(words_of(finding).words)
 
 
-def _named(finding: str, lexicon: Lexicon) -> list[str]:
+def _named(finding: str, lexicon: Any) -> list[str]:
     """The concepts that the lexicon finds in the name of a finding and that end with it: "small bowel obstruction"."""
     words = words_of(finding).words
     return [match.payload for match in lexicon.terms.find(words) if match.end == len(words)]
 
 
-def judge(report: Report, facts: Sequence[ReportFact], names: Mapping[str, Sequence[str]]) -> Iterator[Judged]:
+def judge(report: Report, facts: Sequence[Any], names: Mapping[str, Sequence[str]]) -> Iterator[Judged]:
     """Each label of a report with the fact that comes nearest to it."""
     for said in report.says:
         if said.is_disputed:
@@ -120,35 +126,34 @@ def judge(report: Report, facts: Sequence[ReportFact], names: Mapping[str, Seque
             yield Judged(report, said, bool(concepts), there[0].polarity if there else "not read", None)
 
 
-def unaccounted(
-    report: Report, facts: Sequence[ReportFact], names: Mapping[str, Sequence[str]]
-) -> Iterator[ReportFact]:
-    """Present facts of a report that no present label accounts for."""
+def unaccounted(report: Report, facts: Sequence[Any], names: Mapping[str, Sequence[str]]) -> Iterator[Any]:
+    """Present facts of a report that no present label accounts for; what only follows from a stated fact is none."""
     there = [said for said in report.says if said.polarity == "present" or said.is_disputed]
     present = {concept for said in there for concept in names.get(said.finding, ())}
-    yield from (fact for fact in facts if fact.polarity == "present" and fact.concept not in present)
+    stated = [fact for fact in facts if getattr(fact, "implied_by", None) is None]
+    yield from (fact for fact in stated if fact.polarity == "present" and fact.concept not in present)
 
 
-def _likeness(fact: ReportFact, said: Said) -> int:
+def _likeness(fact: Any, said: Said) -> int:
     return sum([_has_side(fact, said), _has_place(fact, said), _has_size(fact, said)])
 
 
-def _has_side(fact: ReportFact, said: Said) -> bool:
+def _has_side(fact: Any, said: Said) -> bool:
     return said.side is not None and fact.attributes.laterality == said.side
 
 
-def _has_place(fact: ReportFact, said: Said) -> bool:
+def _has_place(fact: Any, said: Said) -> bool:
     return said.place is not None and (fact.attributes.location or "").lower() == said.place.lower()
 
 
-def _has_size(fact: ReportFact, said: Said) -> bool:
+def _has_size(fact: Any, said: Said) -> bool:
     read = sorted(fact.attributes.size_mm or ())
     wanted = sorted(said.size_mm)
     return len(read) == len(wanted) > 0 and all(abs(a - b) <= 0.02 * b for a, b in zip(read, wanted, strict=True))
 
 
-def _print(judged: Sequence[Judged], spare: Sequence[tuple[Report, ReportFact]]) -> None:
-    for domain in LEXICONS:
+def _print(judged: Sequence[Judged], spare: Sequence[tuple[Report, Any]]) -> None:
+    for domain in READERS:
         here = [j for j in judged if j.report.domain == domain]
         if not here:
             continue
@@ -184,7 +189,7 @@ def _right(group: Sequence[Judged]) -> str:
     return share(sum(j.is_right for j in group), len(group))
 
 
-def _show(judged: Sequence[Judged], spare: Sequence[tuple[Report, ReportFact]]) -> None:
+def _show(judged: Sequence[Judged], spare: Sequence[tuple[Report, Any]]) -> None:
     print("\nlabels that were not read as they are:")
     for j in judged:
         if not j.is_right:

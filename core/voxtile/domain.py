@@ -80,6 +80,9 @@ class Domain:
         exports: name → command, for `voxtile export CORPUS OUT --to NAME`.
         readers: name → function that opens a file (a Path) which samples with `codec: ref` refer to; it returns a
             `voxtile.corpus.references.ReferencedFile`.
+        report_language: class that reads how sentences of reports affirm, deny and doubt, for other domains that read
+            reports; made of a YAML file of further cues, with the methods `statement` and `other_language` of
+            `voxtile_medical.reports.english.English`; or None.
         wordings: wording-bank files (YAML) for template captions.
         claims: vocabulary files (YAML) of what the domain's captions can claim, for checking them.
         prompts: prompt files (YAML) for captions by a language model.
@@ -108,6 +111,7 @@ class Domain:
     describers: Mapping[str, Command] = field(default_factory=_nothing)
     exports: Mapping[str, Command] = field(default_factory=_nothing)
     readers: Mapping[str, Command] = field(default_factory=_nothing)
+    report_language: Command | None = None
     wordings: tuple[Path, ...] = ()
     claims: tuple[Path, ...] = ()
     prompts: tuple[Path, ...] = ()

@@ -57,6 +57,22 @@ _IRREGULAR = {
     "centre": "center",
     "goitre": "goiter",
     "colour": "color",
+    "abscesses": "abscess",
+    "alveoli": "alveolus",
+    "bacilli": "bacillus",
+    "fungi": "fungus",
+    "glomeruli": "glomerulus",
+    "hyphae": "hypha",
+    "keratoses": "keratosis",
+    "lentigines": "lentigo",
+    "mitoses": "mitosis",
+    "necroses": "necrosis",
+    "nevi": "nevus",
+    "naevi": "nevus",
+    "organising": "organizing",
+    "papillae": "papilla",
+    "scleroses": "sclerosis",
+    "villi": "villus",
 }
 _KEPT = frozenset(
     {
@@ -89,6 +105,13 @@ _SPELLING = (
     ("gynaec", "gynec"),
     ("visualis", "visualiz"),
     ("isation", "ization"),
+    ("hyalinis", "hyaliniz"),
+    ("keratinis", "keratiniz"),
+    ("naev", "nev"),
+    ("necrotis", "necrotiz"),
+    ("oestr", "estr"),
+    ("phaeo", "pheo"),
+    ("rrhoe", "rrhe"),
 )
 _LEADING = tuple(british for british, _ in _SPELLING)
 
@@ -135,10 +158,12 @@ def normal_form(word: str) -> str:
     if any(british in word for british in _LEADING):
         for british, american in _SPELLING:
             word = word.replace(british, american)
+    if word.endswith("omata"):
+        return word[:-2]
     if len(word) < 4 or word in _KEPT or not word.endswith("s") or word.endswith(("ss", "us", "is")):
         return word
     if word.endswith("ies"):
         return word[:-3] + "y"
     if word.endswith(("sses", "xes", "ches", "shes")):
         return word[:-2]
-    return word[:-1]
+    return _IRREGULAR.get(word[:-1], word[:-1])

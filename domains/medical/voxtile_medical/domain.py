@@ -48,6 +48,7 @@ domain = Domain(
             "voxtile facts corpus --from reports --vocabulary chexpert-14",
         ),
     },
+    report_language=Command("voxtile_medical.reports.english:English", "how reports affirm, deny and doubt"),
     describers={
         "report": Command(
             "voxtile_medical.reports.compose.command:describe_with_report",

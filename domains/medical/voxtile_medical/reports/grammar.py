@@ -46,12 +46,20 @@ class Grammar:
 
 
 @cache
-def load_grammar(path: Path = ENGLISH) -> Grammar:
-    """Read and compile a language table."""
+def load_grammar(path: Path = ENGLISH, further: Path | None = None) -> Grammar:
+    """Read and compile a language table.
+
+    Args:
+        path: the table.
+        further: a YAML file of cues by kind, as under `polarity` of the table.
+    """
     data = load_yaml(path.read_text(encoding="utf-8"))
+    more = load_yaml(further.read_text(encoding="utf-8")) if further is not None else {}
     breaks = data["breaks"]
     adverbs = _words(data["adverbs"])
-    cues = [(phrase, kind) for kind, phrases in data["polarity"].items() for phrase in phrases]
+    cues = [
+        (phrase, kind) for table in (more, data["polarity"]) for kind, phrases in table.items() for phrase in phrases
+    ]
     cues += [(phrase, "break") for phrase in breaks["hard"]]
     names = {f"<{name}>": f"({'|'.join(words)})" for name, words in data["words"].items()}
     return Grammar(

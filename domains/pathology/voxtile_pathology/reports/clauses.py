@@ -1,0 +1,120 @@
+"""The clauses of a section: sentences and lines, parted at semicolons and slashes, each with its specimen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+_BULLET = re.compile(r"^[ \t]*(?:[-*•·–>]+|\(?\d{1,2}[.)])[ \t]+")
+_PART = re.compile(
+    r"^[ \t]*(?:(?:part|specimen|jar|pot)[ \t]+)?\(?(?P<part>[A-Z]|\d{1,2}|[IVX]{1,4})(?:[.):]"
+    r"|[ \t]?[-–—][ \t])(?=[ \t]*\S)",
+    re.IGNORECASE,
+)
+_STOP = re.compile(r"[.?!](?:[\"')\]]*)\s+(?=[A-Z0-9(\"?*])")
+# After these a full stop ends no sentence: abbreviations, and the initial of a genus ("H. pylori").
+_ABBREVIATED = re.compile(
+    r"(?:\b(?:vs|e\.g|i\.e|cf|approx|dr|fig|resp|incl|st|spp|sp)|(?-i:\b[A-Z])|^\s*\d{1,2})$", re.IGNORECASE
+)
+_ABBREVIATED_NUMBER = re.compile(r"\b(?:no|nr|ca|max|min)$", re.IGNORECASE)  # only before a number
+_LABEL = re.compile(r"^(?P<label>[^:;|\n]{2,90}?)\s*(?::(?!\d)|\||\.{3,}|\t)\s*(?P<value>\S.*)$", re.DOTALL)
+_DASH_LABEL = re.compile(r"^(?P<label>[^:;]{2,70}?)\s+[-–—]\s+(?P<value>\S.*)$", re.DOTALL)
+_WRAPPED = re.compile(r"(?<![.:;!?])[ \t]*\n[ \t]*(?=[a-z(])")
+_EPONYM = re.compile(
+    r"\((?:Laur[eé]n|WHO|AJCC|UICC|Bloom[^)]*|Vienna|Bosniak)\)", re.IGNORECASE
+)  # tells whose classification, within a name
+_SHORT = re.compile(r"\b(?:vs|approx|incl|ca|cf|resp)\.", re.IGNORECASE)  # their stop ends no statement
+_SPLIT = re.compile(r"\s*(?:;|\s/\s|\ssemicolon\s|\|\|)\s*", re.IGNORECASE)
+
+
+@dataclass
+class Clause:
+    """A clause, and what of it is not read yet.
+
+    Attributes:
+        text: as written.
+        evidence: the sentence or line that it is from.
+        label: what stands before its colon, or an empty text.
+        header: the specimen that it is about, as the last heading of a specimen says.
+        section: kind of the section.
+        addendum: number of the addendum.
+        rest: the text in which what was read is blank; same length as `text`.
+    """
+
+    text: str
+    evidence: str
+    label: str = ""
+    header: str = ""
+    section: str = "findings"
+    addendum: int = 0
+    rest: str = field(default="")
+
+    def __post_init__(self) -> None:
+        self.rest = self.rest or _SHORT.sub(lambda match: f"{match.group()[:-1]} ", self.text)
+        self.rest = _EPONYM.sub(lambda match: " " * len(match.group()), self.rest)
+
+    def take(self, start: int, end: int) -> str:
+        """Mark the characters [start, end) as read; returns them as written."""
+        self.rest = self.rest[:start] + " " * (end - start) + self.rest[end:]
+        return self.text[start:end].strip()
+
+    @property
+    def whole(self) -> str:
+        """The clause with its label and its specimen."""
+        return " ".join(part for part in (self.header, self.label, self.text) if part)
+
+
+def lines(text: str) -> Iterator[tuple[str, str]]:
+    """Yield (part, line): lines without bullets, wrapped ones joined, with the specimen's letter or number."""
+    for line in _WRAPPED.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", " ")).split("\n"):
+        part = _PART.match(line)
+        if part is not None:
+            yield part["part"].upper(), line[part.end() :].strip()
+            continue
+        bare = _BULLET.sub("", line).strip(" \t*#=_")
+        if bare:
+            yield "", bare
+
+
+def sentences(line: str) -> Iterator[str]:
+    """Yield the sentences of a line."""
+    start = 0
+    for stop in _STOP.finditer(line):
+        before, after = line[start : stop.start()], line[stop.end() : stop.end() + 1]
+        if line[stop.start()] == "." and (
+            _ABBREVIATED.search(before) or (after.isdigit() and _ABBREVIATED_NUMBER.search(before))
+        ):
+            continue
+        yield line[start : stop.end()].strip()
+        start = stop.end()
+    if line[start:].strip():
+        yield line[start:].strip()
+
+
+def clauses(sentence: str) -> Iterator[str]:
+    """Yield the clauses of a sentence; what stands in brackets stays together."""
+    start = 0
+    for match in _SPLIT.finditer(sentence):
+        before = sentence[: match.start()]
+        if before.count("(") > before.count(")"):
+            continue
+        if sentence[start : match.start()].strip():
+            yield sentence[start : match.start()].strip()
+        start = match.end()
+    if sentence[start:].strip():
+        yield sentence[start:].strip()
+
+
+def labelled(clause: str) -> tuple[str, str] | None:
+    """Label and value of "label: value", or None."""
+    match = _LABEL.match(clause)
+    if match is None or match["label"].count("(") != match["label"].count(")"):
+        return None
+    return match["label"].strip(" -–*"), match["value"].strip()
+
+
+def dashed(clause: str) -> tuple[str, str] | None:
+    """What stands before and after the first dash between spaces, or None."""
+    match = _DASH_LABEL.match(clause)
+    return (match["label"].strip(), match["value"].strip()) if match is not None else None

@@ -1,0 +1,81 @@
+"""What a report says of one finding: the fact, its attributes, and the words that say it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias
+
+Polarity: TypeAlias = Literal["present", "absent", "uncertain"]
+FIRMEST_FIRST: tuple[Polarity, ...] = ("present", "uncertain", "absent")
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """Attributes of a finding, each None or empty where nothing is said.
+
+    Attributes:
+        laterality: left, right or bilateral.
+        location: organ, structure or margin as the report names it, in lower case.
+        size_mm: one to three dimensions in millimetres, as said.
+        details: (name, value) of what only some findings have: grade, stage, margin, distance_mm, status, percent,
+            score, positive, examined, …; docs/pathology.md lists them.
+    """
+
+    laterality: str | None = None
+    location: str | None = None
+    size_mm: tuple[float, ...] = ()
+    details: tuple[tuple[str, str | float], ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Those that are known, as the facts table has them."""
+        known = {"laterality": self.laterality, "location": self.location, "size_mm": list(self.size_mm)}
+        return {name: value for name, value in known.items() if value} | dict(self.details)
+
+    def completed(self, other: Attributes) -> Attributes:
+        """These, and those of another statement where these say nothing."""
+        return Attributes(
+            self.laterality or other.laterality,
+            self.location or other.location,
+            self.size_mm or other.size_mm,
+            tuple(sorted({**dict(other.details), **dict(self.details)}.items())),
+        )
+
+
+@dataclass(frozen=True)
+class SlideFact:
+    """What a report says of one finding.
+
+    Attributes:
+        concept: of the lexicon.
+        polarity: as said.
+        attributes: beside the finding.
+        value, unit: a number that is the finding's own (a percentage, a count, a length), see docs/pathology.md.
+        words: the words that name it, as the report writes them.
+        evidence: the sentences that say it.
+        implied_by: the concept that makes it true, where the report does not say it itself.
+        addendum: 0 in the report itself, else the number of the addendum.
+    """
+
+    concept: str
+    polarity: Polarity
+    attributes: Attributes = field(default_factory=Attributes)
+    value: float | None = None
+    unit: str | None = None
+    words: str = ""
+    evidence: tuple[str, ...] = ()
+    implied_by: str | None = None
+    addendum: int = 0
+
+    def detailed(self, **details: str | float | None) -> SlideFact:
+        """The fact with further details; those that are None are left out."""
+        known = {name: value for name, value in details.items() if value is not None}
+        merged = tuple(sorted({**dict(self.attributes.details), **known}.items()))
+        return replace(self, attributes=replace(self.attributes, details=merged))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something in a report that is not read: a short name and a sentence for people."""
+
+    reason: str
+    detail: str

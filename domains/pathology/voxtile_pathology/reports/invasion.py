@@ -1,0 +1,157 @@
+"""What a tumour invades or spares: "the serosa is not breached", "cervical stroma: not involved"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from voxtile.words.phrases import Match
+from voxtile.words.tokens import words_of
+from voxtile_pathology.reports.clauses import Clause
+from voxtile_pathology.reports.fact import Attributes, Polarity, SlideFact
+from voxtile_pathology.reports.language import Statement
+from voxtile_pathology.reports.lexicon import Lexicon
+from voxtile_pathology.reports.status import status_of
+
+_VERBS = (
+    r"invad(?:e|es|ed|ing)|infiltrat(?:e|es|ed|ing)|penetrat(?:e|es|ed|ing)|breach(?:es|ed|ing)?"
+    r"|perforat(?:e|es|ed|ing)|involv(?:e|es|ed|ing)|extend(?:s|ed|ing)?\s+(?:in)?to|extend(?:s|ed"
+    r"|ing)?\s+(?:through|beyond|across)|(?:invasion|extension|infiltration|growth|spread)\s+(?:in)?to"
+    r"|(?:invasion|involvement|infiltration|penetration)\s+of|reach(?:es|ed|ing)?|grow(?:s"
+    r"|ing)?\s+(?:in)?to|spread(?:s|ing)?\s+to|replac(?:es|ed|ing)|erod(?:es|ed|ing)"
+)
+_BEFORE = re.compile(
+    rf"\b(?:{_VERBS})\s*(?:(?:up to|focally|the|a|an|into|through|its|of|both|adjacent|overlying"
+    rf"|surrounding|left|right|inner|outer|half|superficial|deep|full thickness|on)\s+)*$",
+    re.IGNORECASE,
+)
+_SPARED = re.compile(
+    r"\b(?:uninvolved|free|clear|spared|intact|unremarkable|not\s+(?:involved|invaded|breached"
+    r"|infiltrated|penetrated|reached|ruptured|affected|perforated|seen to be involved)|(?:does|do"
+    r"|did)\s+not\s+(?:appear\s+)?(?:show\s+involvement|contain)|no\s+involvement"
+    r"|without\s+(?:involvement|invasion|tumou?r)|no tumou?r|negative)\b",
+    re.IGNORECASE,
+)
+_INVOLVED = re.compile(
+    r"\b(?:involved|invaded|breached|infiltrated|penetrated|replaced|eroded|perforated|ruptured|positive)\b",
+    re.IGNORECASE,
+)
+_TUMOUR_WORDS = re.compile(
+    r"\b(?:tumou?r|carcinoma|cancer|malignan\w+|melanoma|neoplas\w+|disease|adenocarcinoma|invasion"
+    r"|involve\w*|breach\w*|invad\w+|infiltrat\w+|penetrat\w+)\b",
+    re.IGNORECASE,
+)
+_NOT = re.compile(
+    r"\b(?:not|no|without|nor|neither|never|fails? to|does not|do not|did not|rather than|short of|but not)\b",
+    re.IGNORECASE,
+)
+_LIST = re.compile(r"^(?:\s*(?:,|and|or|nor|/|&|the|both|left|right|,\s*and)\s*)+$", re.IGNORECASE)
+_FAR = 60  # characters between a structure and what is said of it
+
+
+def invasions(clause: Clause, statement: Statement, lexicon: Lexicon) -> Iterator[SlideFact]:
+    """Structures that are said to be invaded or spared; their words are then read, but for what stands before."""
+    yield from _of_label(clause, lexicon)
+    words = words_of(clause.rest)
+    found = [match for match in lexicon.structures.find(words.words)]
+    groups: list[list[Match[str]]] = []
+    for match in found:
+        between = clause.rest[words.ends[groups[-1][-1].end - 1] : words.starts[match.start]] if groups else ""
+        if groups and _LIST.match(between):
+            groups[-1].append(match)
+        else:
+            groups.append([match])
+    for index, group in enumerate(groups):
+        start, end = words.starts[group[0].start], words.ends[group[-1].end - 1]
+        limit = words.starts[groups[index + 1][0].start] if index + 1 < len(groups) else len(clause.rest)
+        floor = words.ends[groups[index - 1][-1].end - 1] if index else 0
+        judged = _judged(clause.rest, floor, start, end, limit)
+        if judged is None:
+            continue
+        polarity, first, last = judged
+        if statement.polarity(group[0].start, group[0].end) == "uncertain":
+            polarity = "uncertain"
+        for match in group:
+            name = clause.text[words.starts[match.start] : words.ends[match.end - 1]].lower()
+            yield from _facts(match.payload, polarity, name, clause, clause.text[min(first, start) : last])
+        clause.take(min(first, start), last)
+
+
+def _of_label(clause: Clause, lexicon: Lexicon) -> Iterator[SlideFact]:
+    """Structures and specimens that are labels: "cervical stroma: not involved", "washings: negative"."""
+    words = words_of(clause.label).words
+    answer = "present" if re.match(r"(?i)\s*(?:ruptured|disrupted)", clause.rest) else status_of(clause.rest)
+    if not clause.label or answer is None:
+        return
+    for phrases in (lexicon.structures, lexicon.specimens):
+        whole = [match for match in phrases.find(words) if match.end >= len(words) - 1 and match.start <= 1]
+        for match in whole:
+            if answer == "unknown":
+                clause.take(0, len(clause.text))
+                return
+            if phrases is lexicon.specimens:
+                yield SlideFact(
+                    match.payload,
+                    answer,
+                    words=f"{clause.label}: {clause.text}",
+                    evidence=(clause.evidence,),
+                    addendum=clause.addendum,
+                )
+            else:
+                yield from _facts(match.payload, answer, clause.label.lower(), clause, f"{clause.label}: {clause.text}")
+            clause.take(0, len(clause.text))
+            return
+
+
+def _judged(text: str, floor: int, start: int, end: int, limit: int) -> tuple[Polarity, int, int] | None:
+    """Polarity, and the characters that say it, of the structures [start, end)."""
+    before = text[floor:start]
+    verb = _BEFORE.search(before)
+    if verb is not None:
+        lead = text[max(0, floor + verb.start() - 25) : floor + verb.start()]
+        negation = _NOT.search(before[max(0, verb.start() - 25) : verb.start()])
+        first = floor + (max(0, verb.start() - 25) + negation.start() if negation is not None else verb.start())
+        return ("absent" if negation is not None or re.search(r"(?i)\bnot\s*$", lead) else "present"), first, end
+    after = text[end : min(limit, end + _FAR)]
+    after = re.split(r"[,;](?!\s*(?:and|or)\b)|\bbut\b|\bwhile\b", after)[0]
+    spared, involved = _SPARED.search(after), _INVOLVED.search(after)
+    if spared is not None and (
+        _TUMOUR_WORDS.search(spared.group() + after[spared.end() :])
+        or re.search(r"(?i)uninvolved|spared|intact|not", spared.group())
+    ):
+        tail = re.match(
+            r"\s*(?:of|by|for|from)\s+(?:\w+\s+)?(?:tumou?r|carcinoma|disease|malignancy|adenocarcinoma|melanoma"
+            r"|cancer|neoplasm)?",
+            after[spared.end() :],
+            re.IGNORECASE,
+        )
+        return "absent", start, end + spared.end() + (tail.end() if tail is not None else 0)
+    if involved is not None:
+        negated = _NOT.search(after[: involved.start()])
+        tail = re.match(r"\s*by\s+(?:\w+\s+)?(?:tumou?r|carcinoma)", after[involved.end() :], re.IGNORECASE)
+        return (
+            ("absent" if negated is not None else "present"),
+            start,
+            end + involved.end() + (tail.end() if tail is not None else 0),
+        )
+    return None
+
+
+def _facts(concept: str, polarity: Polarity, structure: str, clause: Clause, words: str) -> Iterator[SlideFact]:
+    fact = SlideFact(
+        concept,
+        polarity,
+        Attributes(location=structure),
+        words=words,
+        evidence=(clause.evidence,),
+        addendum=clause.addendum,
+    )
+    if re.search(r"(?i)ruptur|disrupt|intact", words) and concept == "capsular_invasion":
+        yield replace(fact, concept="capsule_rupture")
+        return
+    yield fact
+    if polarity == "absent":
+        yield replace(fact, concept="tumour", implied_by=concept)
+    if concept != "tumour_invasion":
+        yield replace(fact, concept="tumour_invasion", implied_by=concept)

@@ -1,0 +1,251 @@
+"""The lexicon of pathology: concepts, what each is called, what it is a kind of, and which reader reads it.
+
+A file has a `version`, `concepts` and `markers`; `include` names further files. A concept is called by its name, with
+spaces for underscores, and by its `terms` (phrases) and `abbreviations` (only in capitals as written). `is_a` names
+what it is a kind of, `denies` what its denial denies too, `also` names under which it is written too, `unless` phrases
+beside it that make it something else, `structures` what a tumour invades where it is said to invade them, `specimens`
+in which cells are looked for, `read` the reader of its own (`grade`, `staging`, …) where it is not found by its name
+alone. A marker has a `kind`, see `receptors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from voxtile.bounded_text import load_yaml
+from voxtile.errors import InputError
+from voxtile.words.phrases import Phrases
+from voxtile.words.tokens import Words
+
+LEXICON = Path(__file__).with_name("he_lexicon.yaml")
+_LISTS = frozenset(["terms", "abbreviations", "is_a", "denies", "also", "unless", "structures", "specimens"])
+_KEYS = _LISTS | {"read", "kind", "code"}
+
+
+@dataclass(frozen=True)
+class Concept:
+    """A finding.
+
+    Attributes:
+        name: as facts call it.
+        is_a: what it is a kind of, directly.
+        denies: concepts that its denial denies too.
+        also: names under which its facts are written too.
+        read: its reader; `words` where its name alone is looked for, `markers` for the result of a stain or test.
+        kind: of a marker.
+        code: in an ontology (`ICDO:8500/3`), where known for sure.
+    """
+
+    name: str
+    is_a: tuple[str, ...] = ()
+    denies: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    read: str = "words"
+    kind: str = ""
+    code: str | None = None
+
+
+@dataclass(frozen=True)
+class Named:
+    """Words [start, end) of a text that name a concept."""
+
+    concept: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class _Abbreviation:
+    concept: str
+    text: str
+
+
+@dataclass(frozen=True, eq=False)
+class Lexicon:
+    """All concepts, compiled.
+
+    Attributes:
+        version: that facts record.
+        concepts: by name.
+        terms: every phrase that names a concept, whoever reads it.
+        findings: those of concepts that are found by their names.
+        structures: phrase → concept of the invasion of that structure.
+        specimens: phrase → concept of what is looked for in such a specimen.
+    """
+
+    version: str
+    concepts: Mapping[str, Concept]
+    terms: Phrases[str]
+    findings: Phrases[str]
+    structures: Phrases[str]
+    specimens: Phrases[str]
+    _markers: Phrases[str]
+    _abbreviations: Mapping[str, Phrases[_Abbreviation]]
+    _unless: Mapping[str, Phrases[bool]]
+    _ancestors: Mapping[str, frozenset[str]]
+
+    def ancestors(self, concept: str) -> frozenset[str]:
+        """What a concept is a kind of, near and far."""
+        return self._ancestors.get(concept, frozenset())
+
+    def is_kind_of(self, concept: str, kinds: frozenset[str]) -> bool:
+        """Whether a concept is one of some concepts or a kind of one."""
+        return concept in kinds or not kinds.isdisjoint(self.ancestors(concept))
+
+    def markers_in(self, words: Words) -> list[Named]:
+        """Stains and tests in a text, in reading order."""
+        return _named(words, self._markers, self._abbreviations.get("markers"))
+
+    def findings_in(self, words: Words) -> list[Named]:
+        """Concepts that a text names, in reading order; not those of which a word beside them makes something else."""
+        return [
+            named
+            for named in _named(words, self.findings, self._abbreviations.get("words"))
+            if self._holds(words, named)
+        ]
+
+    def words(self) -> frozenset[str]:
+        """Words with which its phrases begin: evidence that a text is of the lexicon's language."""
+        return self.terms.first_words()
+
+    def _holds(self, words: Words, named: Named) -> bool:
+        unless = self._unless.get(named.concept)
+        if unless is None:
+            return True
+        first = max(0, named.start - _BESIDE)
+        beside = words.words[first : named.end + _BESIDE]
+        return not any(
+            match.start + first < named.end + 2 and match.end + first > named.start - 2 for match in unless.find(beside)
+        )
+
+
+_BESIDE = 4  # words on either side in which `unless` is looked for
+
+
+def _named(words: Words, phrases: Phrases[str], short: Phrases[_Abbreviation] | None) -> list[Named]:
+    found = [Named(match.payload, match.start, match.end) for match in phrases.find(words.words)]
+    taken = {position for named in found for position in range(named.start, named.end)}
+    for match in short.find(words.words) if short is not None else ():
+        written = words.text[words.starts[match.start] : words.ends[match.end - 1]]
+        longer = [n for n in found if n.start <= match.start and match.end <= n.end]
+        if longer or not taken.isdisjoint(range(match.start, match.end)):
+            continue
+        if words.text[words.ends[match.end - 1] :][:1].isalnum() and not written.endswith("s"):
+            continue  # "PIN4" is no PIN
+        if written in (match.payload.text, f"{match.payload.text}s", f"{match.payload.text}S"):
+            found.append(Named(match.payload.concept, match.start, match.end))
+    return sorted(found, key=lambda named: (named.start, named.concept))
+
+
+@cache
+def load_lexicon(path: Path = LEXICON) -> Lexicon:
+    """Read and compile a lexicon file.
+
+    Raises:
+        InputError: it is missing, or not a lexicon of this kind.
+    """
+    try:
+        version, entries = _read(path)
+        for name, entry in entries.items():
+            _check(name, entry, entries)
+        return _compile(version, entries)
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"lexicon '{path}' cannot be read ({' '.join(str(error).split())}); it needs a version and concepts "
+            f"with terms, as "
+            f"{LEXICON.name} has them; a lexicon with pairs of organ and quality is read by 'voxtile "
+            f"facts --from reports --lexicon FILE'"
+        ) from error
+
+
+def lexicon_files(path: Path) -> list[Path]:
+    """The file and those that it includes."""
+    data = load_yaml(path.read_text(encoding="utf-8"))
+    return [path, *(path.parent / name for name in data.get("include", ()))]
+
+
+def _read(path: Path) -> tuple[str, dict[str, dict[str, Any]]]:
+    version = str(load_yaml(path.read_text(encoding="utf-8"))["version"])
+    entries: dict[str, dict[str, Any]] = {}
+    for file in lexicon_files(path):
+        data = load_yaml(file.read_text(encoding="utf-8"))
+        unknown = data.keys() - {"version", "include", "concepts", "markers"}
+        if unknown:
+            raise ValueError(f"'{sorted(unknown)[0]}' is no part of a lexicon of pathology")
+        for table, read in (("concepts", "words"), ("markers", "markers")):
+            for name, entry in data.get(table, {}).items():
+                if name in entries:
+                    raise ValueError(f"'{name}' is there twice")
+                entries[name] = {"read": read, **(entry or {})}
+    return version, entries
+
+
+def _check(name: str, entry: Mapping[str, Any], entries: Mapping[str, Any]) -> None:
+    if not entry.keys() <= _KEYS:
+        raise ValueError(
+            f"concept '{name}' has '{sorted(entry.keys() - _KEYS)[0]}'; known are {', '.join(sorted(_KEYS))}"
+        )
+    unknown = [other for key in ("is_a", "denies", "also") for other in _list(entry, key) if other not in entries]
+    if unknown:
+        raise ValueError(f"concept '{name}' names '{unknown[0]}', which is no concept")
+
+
+def _list(entry: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    value = entry.get(key, ())
+    return (value,) if isinstance(value, str) else tuple(str(item) for item in value)
+
+
+def _compile(version: str, entries: Mapping[str, Mapping[str, Any]]) -> Lexicon:
+    concepts = {
+        name: Concept(
+            name,
+            _list(entry, "is_a"),
+            _list(entry, "denies"),
+            _list(entry, "also"),
+            str(entry["read"]),
+            str(entry.get("kind", "")),
+            entry.get("code"),
+        )
+        for name, entry in entries.items()
+    }
+    short: dict[str, list[tuple[str, _Abbreviation]]] = {}
+    for name, entry in entries.items():
+        for text in _list(entry, "abbreviations"):
+            short.setdefault(str(entry["read"]), []).append((text, _Abbreviation(name, text)))
+    return Lexicon(
+        version=version,
+        concepts=concepts,
+        terms=Phrases(_phrases(entries, None)),
+        findings=Phrases(_phrases(entries, "words")),
+        structures=Phrases((p, name) for name, entry in entries.items() for p in _list(entry, "structures")),
+        specimens=Phrases((p, name) for name, entry in entries.items() for p in _list(entry, "specimens")),
+        _markers=Phrases(_phrases(entries, "markers")),
+        _abbreviations={read: Phrases(pairs) for read, pairs in short.items()},
+        _unless={
+            name: Phrases((p, True) for p in _list(entry, "unless"))
+            for name, entry in entries.items()
+            if "unless" in entry
+        },
+        _ancestors={name: frozenset(_above(name, concepts)) for name in concepts},
+    )
+
+
+def _phrases(entries: Mapping[str, Mapping[str, Any]], read: str | None) -> Iterator[tuple[str, str]]:
+    for name, entry in entries.items():
+        if read is None or entry["read"] == read:
+            yield name.replace("_", " "), name
+            yield from ((phrase, name) for phrase in _list(entry, "terms"))
+
+
+def _above(name: str, concepts: Mapping[str, Concept], seen: frozenset[str] = frozenset()) -> Iterator[str]:
+    for parent in concepts[name].is_a:
+        if parent in seen:
+            raise ValueError(f"'{parent}' is a kind of itself")
+        yield parent
+        yield from _above(parent, concepts, seen | {name})

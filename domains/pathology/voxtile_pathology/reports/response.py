@@ -1,0 +1,82 @@
+"""Response to treatment and counts: regression grades, residual cancer burden, mitotic counts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from voxtile_pathology.reports.clauses import Clause
+from voxtile_pathology.reports.fact import Attributes, SlideFact
+
+_REGRESSION = re.compile(
+    r"\b(?P<system>(?:modified\s+)?(?:Mandard|Dworak|Becker|Ryan|Rodel|R[oö]del|AJCC|CAP|NAR|Chevallier"
+    r"|Sataloff|Miller[\s-]Payne|Evans)(?:'s)?|TRG)\s*(?:scheme"
+    r"|system)?\s*[,(]?\s*(?:tumou?r\s+)?(?:regression\s+)?(?:grade|score|TRG"
+    r"|response)?\s*[:=]?\s*(?P<grade>[0-5][ab]?|I{1,3}[ab]?|IV)\b"
+    r"|\b(?:tumou?r\s+)?(?:regression|(?:treatment|therapy|therapeutic)\s+response)\s*(?:grade"
+    r"|score)\s*(?:\((?P<by>[^)]{1,40})\))?\s*[:=,]?\s*(?P<grade2>[0-5][ab]?|I{1,3}|IV)\b",
+    re.IGNORECASE,
+)
+_BURDEN = re.compile(
+    r"\b(?:RCB|residual cancer burden)(?:\s*(?:class|category|index|score))?\s*[-:=]?\s*(?P<grade>0"
+    r"|I{1,3}|[1-3])\b(?:\s*\(?(?:RCB)?\s*(?:index|score)?\s*[:=]?\s*(?P<index>\d\.\d+)\)?)?",
+    re.IGNORECASE,
+)
+_FIELDS = r"(?:HPFs?|high[\s-]power(?:ed)? fields?|mm\s?[2²]|sq(?:uare)?\.?\s*mm|square millimet(?:er|re)s?)"
+_MITOSES = re.compile(
+    rf"\b(?:mitotic\s+(?:count|rate|index|activity|figures?|activity index)|mitos[ie]s"
+    rf"|mitotic)\s*(?:\([^)]*\))?\s*(?:[:=,]|is|are|of|was|were|number|count"
+    rf"|amounts? to)*\s*(?:approximately|about|up to|ca\.?"
+    rf"|~)?\s*(?P<sign>[<>≤≥])?\s*(?P<count>\d+(?:\.\d+)?)(?:\s*[-–]\s*\d+)?\s*(?:mitos[ie]s"
+    rf"|mitotic figures|figures)?\s*(?:/|per|in|x)\s*(?P<per>\d+(?:\.\d+)?)?\s*(?P<unit>{_FIELDS})"
+    rf"|(?P<sign2>[<>≤≥])?\s*\b(?P<count2>\d+(?:\.\d+)?)(?:\s*[-–]\s*\d+)?\s*(?:mitos[ie]s"
+    rf"|mitotic figures|MF)\s*(?:/|per|in)\s*(?P<per2>\d+(?:\.\d+)?)?\s*(?P<unit2>{_FIELDS})",
+    re.IGNORECASE,
+)
+_COUNT_LABEL = re.compile(
+    r"^\s*(?P<sign>[<>≤≥])?\s*(?P<count>\d+(?:\.\d+)?)\s*(?:mitos[ie]s)?\s*(?:/|per"
+    r"|in)?\s*(?P<per>\d+(?:\.\d+)?)?\s*(?P<unit>" + _FIELDS + r")?",
+    re.IGNORECASE,
+)
+_WORDED = re.compile(
+    r"\bmitotic\s+(?:count|rate|index)\s*(?:is|:)?\s*(?P<level>low|high|brisk|moderate)\b", re.IGNORECASE
+)
+
+
+def responses(clause: Clause) -> Iterator[SlideFact]:
+    """Regression grades and residual cancer burden; their words are then read."""
+    for match in _BURDEN.finditer(clause.rest):
+        index = float(match["index"]) if match["index"] else None
+        yield _fact("residual_cancer_burden", clause, match, index).detailed(grade=f"RCB-{match['grade'].upper()}")
+    for match in _REGRESSION.finditer(clause.rest):
+        grade = match["grade"] or match["grade2"]
+        system = match["system"] or match["by"]
+        yield _fact("tumor_regression_grade", clause, match).detailed(grade=grade.upper(), system=system)
+
+
+def mitotic_counts(clause: Clause) -> Iterator[SlideFact]:
+    """Counts of mitoses; their words are then read. A count of nought is a count."""
+    for match in _MITOSES.finditer(clause.rest):
+        suffix = "" if match["count"] is not None else "2"
+        yield _count(clause, match, suffix)
+    if re.search(r"mitotic (?:count|rate|index)|mitos[ie]s", clause.label, re.IGNORECASE) and (
+        match := _COUNT_LABEL.match(clause.rest)
+    ):
+        yield _count(clause, match, "")
+    for match in _WORDED.finditer(clause.rest):
+        yield _fact("mitotic_count", clause, match).detailed(score=match["level"].lower())
+
+
+def _count(clause: Clause, match: re.Match[str], suffix: str) -> SlideFact:
+    unit = (match[f"unit{suffix}"] or "").lower()
+    area = "mm2" if "mm" in unit or "mill" in unit else "HPF"
+    per = match[f"per{suffix}"] or ("1" if area == "mm2" else "10")
+    fact = _fact("mitotic_count", clause, match, float(match[f"count{suffix}"]), f"/{per} {area}" if unit else None)
+    return fact.detailed(comparator=match[f"sign{suffix}"])
+
+
+def _fact(
+    concept: str, clause: Clause, match: re.Match[str], value: float | None = None, unit: str | None = None
+) -> SlideFact:
+    words = clause.take(match.start(), match.end())
+    return SlideFact(concept, "present", Attributes(), value, unit, words, (clause.evidence,), addendum=clause.addendum)

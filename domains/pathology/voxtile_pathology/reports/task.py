@@ -1,0 +1,129 @@
+"""Reports of slides as the engine reads them: one item a part of the captions table."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Row
+from voxtile.engine.task import Item, Outcome, Part
+from voxtile.errors import InputError
+from voxtile_pathology.reports.fact import SlideFact
+from voxtile_pathology.reports.labels import load_labels
+from voxtile_pathology.reports.language import CUES, language
+from voxtile_pathology.reports.lexicon import Lexicon, lexicon_files, load_lexicon
+from voxtile_pathology.reports.read import read_slide_report
+
+# No report of a case is longer; a text that is has been joined wrongly, and would take minutes to read.
+LONGEST_REPORT = 200_000
+
+
+@dataclass(frozen=True)
+class SlideReportTask:
+    """The engine task: an item is a part of the captions table, so that reports that arrive later are read alone.
+
+    Attributes:
+        corpus: the corpus.
+        lexicon: YAML of concepts.
+        vocabulary: name of the scope, or file of labels.
+    """
+
+    corpus: Path
+    lexicon: Path
+    vocabulary: str
+
+    @property
+    def name(self) -> str:
+        """Short name, used in file names and manifests."""
+        return "slide-reports"
+
+    @property
+    def version(self) -> str:
+        """Bumped whenever the output for the same input changes."""
+        return "1"
+
+    def config(self) -> Mapping[str, Any]:
+        """Settings that change the output."""
+        digest = hashlib.sha256(b"".join(file.read_bytes() for file in (*lexicon_files(self.lexicon), CUES)))
+        labels = load_labels(self.vocabulary, load_lexicon(self.lexicon))
+        return {"lexicon_sha256": digest.hexdigest(), "vocabulary": labels.name, "vocabulary_sha256": labels.sha256}
+
+    def items(self) -> Iterator[Item]:
+        """One item a part of the captions table that holds reports.
+
+        Raises:
+            InputError: there is none.
+        """
+        found = False
+        for part in Corpus(self.corpus).parts("captions"):
+            reports = pq.read_table(part, columns=["kind"]).column("kind").to_pylist().count("raw")
+            if reports:
+                found = True
+                yield Item(f"reports/{part.stem}", {"part": part.stem, "reports": reports}, cost=reports * 1000)
+        if not found:
+            raise InputError(
+                f"'{self.corpus}' has no reports (captions of kind raw); attach them with: "
+                "voxtile convert … --reports FILE"
+            )
+
+    def process(self, item: Item) -> Outcome:
+        """Facts and scopes of the samples of one part; what is not read is a row of the ledger."""
+        lexicon = load_lexicon(self.lexicon)
+        labels = load_labels(self.vocabulary, lexicon)
+        names = labels.names(lexicon)
+        path = self.corpus / "tables" / "captions" / f"{item.inputs['part']}.parquet"
+        facts: list[Row] = []
+        scopes: list[Row] = []
+        parts: list[Part] = []
+        for row in pq.read_table(path, columns=["uid", "text", "kind"]).to_pylist():
+            if row["kind"] != "raw":
+                continue
+            refused = _refusal(row["uid"], row["text"], lexicon)
+            if refused is not None:
+                parts.append(refused)
+                continue
+            reading = read_slide_report(row["text"], lexicon)
+            facts += [fact_row(row["uid"], fact, lexicon) for fact in labels.facts(reading.facts)]
+            # What a report does not mention stays unknown: no report of pathology says that it names everything.
+            scopes.append({"uid": row["uid"], "vocabulary": labels.name, "closed": False, "concepts": names})
+            parts += [Part(row["uid"], "dropped", problem.reason, problem.detail) for problem in reading.problems]
+        return Outcome("used", tables={"facts": facts, "scopes": scopes}, parts=tuple(parts))
+
+
+def _refusal(uid: str, text: str, lexicon: Lexicon) -> Part | None:
+    """Why a report is not read at all, or None."""
+    if len(text) > LONGEST_REPORT:
+        detail = f"{len(text):,} characters are no report of one case (limit {LONGEST_REPORT:,})"
+        return Part(uid, "dropped", "report-too-long", detail)
+    other = language().other_language(text, lexicon.words())
+    if other is not None:
+        return Part(uid, "dropped", "report-not-english", f"the text is in {other}; only English reports are read")
+    return None
+
+
+def fact_row(uid: str, fact: SlideFact, lexicon: Lexicon) -> Row:
+    """A fact as a row of the facts table; `value` is the finding's own number, else its largest dimension in mm."""
+    attributes: dict[str, Any] = {"evidence": list(fact.evidence), "words": fact.words} | fact.attributes.as_json()
+    attributes |= {"implied_by": fact.implied_by} if fact.implied_by else {}
+    attributes |= {"addendum": fact.addendum} if fact.addendum else {}
+    concept = lexicon.concepts.get(fact.concept)
+    row: Row = {
+        "uid": uid,
+        "concept": fact.concept,
+        "polarity": fact.polarity,
+        "attributes": json.dumps(attributes, sort_keys=True),
+        "code": concept.code if concept else None,
+        "source": f"reports@{lexicon.version}",
+    }
+    if fact.value is not None:
+        row |= {"value": fact.value, "unit": fact.unit}
+    elif fact.attributes.size_mm:
+        row |= {"value": max(fact.attributes.size_mm), "unit": "mm"}
+    return row

@@ -151,6 +151,10 @@ def _known(root: Path, part: Path, source: str | None) -> tuple[pa.Table, pa.Tab
     return samples, *facts_and_scopes(root, samples["uid"].combine_chunks(), source)
 
 
+# Attributes of facts that no picture shows (a stage, a receptor), and of those that another fact says more closely.
+_UNWORDED = ('"of_case"', '"implied_by"')
+
+
 def subjects_of(
     samples: pa.Table, facts: pa.Table, scopes: pa.Table, banks: Sequence[Bank], precedence: Sequence[str] = PRECEDENCE
 ) -> Iterator[tuple[Subject, Bank]]:
@@ -166,6 +170,8 @@ def subjects_of(
     vocabularies = installed_vocabularies()
     stated: dict[str, list[Row]] = defaultdict(list)
     for row in facts.to_pylist():
+        if any(mark in (row["attributes"] or "") for mark in _UNWORDED):
+            continue
         stated[row["uid"]].append(row)
     looked_for: dict[str, dict[str, None]] = defaultdict(dict)
     for row in scopes.to_pylist():

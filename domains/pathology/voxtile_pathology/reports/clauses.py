@@ -59,6 +59,10 @@ class Clause:
         self.rest = self.rest[:start] + " " * (end - start) + self.rest[end:]
         return self.text[start:end].strip()
 
+    def with_label(self) -> tuple[str, int]:
+        """What is not read yet, behind its label, and the characters that the label takes."""
+        return (f"{self.label}: {self.rest}", len(self.label) + 2) if self.label else (self.rest, 0)
+
     @property
     def whole(self) -> str:
         """The clause with its label and its specimen."""

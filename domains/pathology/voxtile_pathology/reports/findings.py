@@ -6,12 +6,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from voxtile.words.tokens import words_of
 from voxtile_pathology.reports.amounts import percent_in, sizes
 from voxtile_pathology.reports.clauses import Clause
 from voxtile_pathology.reports.fact import Attributes, Polarity, Problem, SlideFact
 from voxtile_pathology.reports.language import Statement, language
-from voxtile_pathology.reports.lexicon import Lexicon, Named
+from voxtile_pathology.reports.lexicon import Lexicon, Named, words_in
 from voxtile_pathology.reports.status import status_of
 
 _SIZE_LABEL = re.compile(
@@ -24,6 +23,7 @@ _AFTER_NAME = re.compile(
     r"|score)\s*[:=]?\s*[A-Z]?\d[A-Z]?(?:\s*/\s*\d|\s*(?:of|out of)\s*\d)?)",
     re.IGNORECASE,
 )
+_BEFORE_NAME = re.compile(r"\b(?:grade|stage)\s*(?P<grade>\d)\s*$", re.IGNORECASE)
 _SCORED = re.compile(r"\b(?:NAS|NAFLD activity score)\s*[:=]?\s*(?P<score>\d)", re.IGNORECASE)
 _AMOUNT = re.compile(
     r"\s*(?:approximately|about|around|up to|ca\.?|less than|more than|in)?\s*[<>≤≥~]?\s*\d", re.IGNORECASE
@@ -48,7 +48,7 @@ def of_label(clause: Clause, lexicon: Lexicon) -> tuple[list[SlideFact], list[Pr
 
     "Perineural invasion: not identified", "Necrosis: 10 %", "Atypia: mild only".
     """
-    words = words_of(clause.label)
+    words = words_in(clause.label)
     named = [name for name in lexicon.findings_in(words) if name.end >= len(words) - 2]
     if not named or not clause.rest.strip():
         return [], []
@@ -90,7 +90,7 @@ def of_label(clause: Clause, lexicon: Lexicon) -> tuple[list[SlideFact], list[Pr
 
 
 def _is_answerless(named: list[Named], lexicon: Lexicon, clause: Clause) -> bool:
-    return not lexicon.findings_in(words_of(clause.rest)) and len(clause.label.split()) <= 4 and len(named) == 1
+    return not lexicon.findings_in(words_in(clause.rest)) and len(clause.label.split()) <= 4 and len(named) == 1
 
 
 def _take_answer(clause: Clause) -> None:
@@ -108,13 +108,13 @@ def header_findings(header: str, clause: Clause, lexicon: Lexicon) -> Iterator[S
 
 def named_findings(clause: Clause, statement: Statement, lexicon: Lexicon) -> Iterator[SlideFact]:
     """Findings that what is left of a clause names, in reading order."""
-    words = words_of(clause.rest)
+    words = words_in(clause.rest)
     found = lexicon.findings_in(words)
     measured = sizes(clause.rest)
     spreads = [named for named in found if lexicon.is_kind_of(named.concept, _SPREAD)]
     for index, named in enumerate(found):
         polarity = statement.polarity(named.start, named.end)
-        if polarity is None:
+        if polarity is None or (polarity == "present" and _is_measure_of(named, words.words)):
             continue
         start, end = words.starts[named.start], words.ends[named.end - 1]
         if _asked(clause.text, start):
@@ -140,6 +140,12 @@ _SIGN = re.compile(r"\s*(?:\(\s*(?P<sign>[-−–]|\++)\s*\)|(?P<bare>[-−–]|
 def _asked(text: str, start: int) -> bool:
     """Whether a question mark stands right before: "?BCC"."""
     return re.search(r"(?:^|[\s(:,])\?\s?(?:\w+\s){0,2}$", text[:start]) is not None
+
+
+def _is_measure_of(named: Named, words: tuple[str, ...]) -> bool:
+    """Whether the bare word for a tumour only says of what: "60 % of the tumour", "90 % of tumour cells"."""
+    before = words[max(0, named.start - 2) : named.start]
+    return named.concept == "tumour" and bool(before) and (before[-1] == "of" or before == ("of", "the"))
 
 
 def _is_of(words: tuple[str, ...], named: Named, spread: Named) -> bool:
@@ -184,6 +190,9 @@ def _with_amounts(
         fact = fact.detailed(grade=said)
         if re.fullmatch(r"[A-Za-z]?0", said):
             fact = replace(fact, polarity="absent")
+    led = _BEFORE_NAME.search(text[floor:start])
+    if led is not None:
+        fact = fact.detailed(grade=led["grade"])
     score = _SCORED.search(after)
     if score is not None:
         fact = fact.detailed(score=f"NAS {score['score']}")

@@ -12,6 +12,12 @@ from collections.abc import Iterator
 from voxtile_pathology.reports.clauses import Clause
 from voxtile_pathology.reports.fact import Polarity, SlideFact
 
+# Without one of these there is no grade; the patterns below cost more.
+_GATE = re.compile(
+    r"grad|gleason|\bG\s?[1-4X]\b|FIGO|ISUP|\bGG|nottingham|differentiat|[1-5]\s*\+\s*[1-5]|pattern"
+    r"|tubul",
+    re.IGNORECASE,
+)
 _ROMAN = {"I": "1", "II": "2", "III": "3", "IV": "4"}
 _GLEASON = re.compile(
     r"\bGleason(?:'s)?\s*(?:combined\s+)?(?:score|sum|grade|patterns?)?\s*(?:[:=(]|is"
@@ -33,7 +39,7 @@ _PATTERN = re.compile(
 )
 _GROUP = re.compile(
     r"\b(?:(?:ISUP\s*/?\s*)?(?:WHO\s*/?\s*)?(?:prognostic\s+)?grade\s+group|GG"
-    r"|ISUP(?!\s*/\s*WHO)(?:\s*(?:grade|group|GG"
+    r"|(?<![/])(?<!WHO )ISUP(?!\s*/\s*WHO)(?:\s*(?:grade|group|GG"
     r"|score)){0,2})\s*(?:\(ISUP\))?\s*[:=]?\s*(?P<group>[1-5])\b(?:\s*(?:of|/)\s*5)?",
     re.IGNORECASE,
 )
@@ -67,9 +73,11 @@ _NOTTINGHAM = re.compile(
 )
 _COMPONENTS = re.compile(
     r"\b(?P<name>tub(?:ule|ular)s?(?:\s*(?:formation|differentiation))?|acinar/tubular differentiation"
-    r"|glandular\s*(?:\([^)]*\)\s*)?(?:/\s*tubular\s*)?differentiation|nucle(?:i"
-    r"|ar)(?:\s*(?:pleomorphism|grade|score))?|pleomorphism|mitos[ie]s|mitotic\s*(?:rate|count|score"
-    r"|activity))\s*(?:score)?\s*[:=]?\s*(?P<score>[1-3])(?:\s*/\s*3)?(?=\s*(?:[,;.)/+]|and|$))",
+    r"|glandular\s*(?:\([^)]*\)\s*)?(?:/\s*tubular\s*)?differentiation|(?:tumou?r\s+)?differentiation"
+    r"|(?:tumou?r\s+)?necrosis"
+    r"|nucle(?:i|ar)(?:\s*(?:pleomorphism|grade|score))?|pleomorphism|mitos[ie]s|mitotic\s*(?:rate|count"
+    r"|score|activity))"
+    r"\s*(?:score)?\s*[:=]?\s*(?P<score>[0-3])(?:\s*/\s*3)?(?=\s*(?:[,;.)/+]|and|$))",
     re.IGNORECASE,
 )
 _DIFFERENTIATED = re.compile(
@@ -92,6 +100,12 @@ _UNGRADABLE = re.compile(
 )
 
 
+_NO_GRADE: tuple[tuple[re.Pattern[str], Polarity, str], ...] = (
+    (_UNGRADABLE, "uncertain", "cannot be assessed"),
+    (_UNGRADED, "absent", "ungraded"),
+)
+
+
 def grades(clause: Clause, graded_otherwise: list[tuple[int, int]]) -> Iterator[SlideFact]:
     """The grades of a clause; their words are then read.
 
@@ -100,18 +114,17 @@ def grades(clause: Clause, graded_otherwise: list[tuple[int, int]]) -> Iterator[
         graded_otherwise: characters, half-open, of names of findings that are no tumours ("acute cellular rejection");
             a grade right after one is its own.
     """
+    if _GATE.search(clause.label) is None and _GATE.search(clause.rest) is None:
+        return
     yield from _gleason(clause)
     scores = _scores(clause)
-    for pattern, polarity, said in (
-        (_UNGRADABLE, "uncertain", "cannot be assessed"),
-        (_UNGRADED, "absent", "ungraded"),
-    ):
+    for pattern, polarity, said in _NO_GRADE:
         for match in pattern.finditer(clause.rest):
             yield _fact("histologic_grade", polarity, clause, match).detailed(grade=said)
     found = False
     for pattern in (_GRADE, _FIGO, _G):
         for match in pattern.finditer(clause.rest):
-            if any(0 <= match.start() - end <= 4 or (start <= match.start() < end) for start, end in graded_otherwise):
+            if any(0 <= match.start() - end <= 4 or -2 <= match.end() - start <= 0 for start, end in graded_otherwise):
                 continue
             found = True
             fact = _graded(match, clause)
@@ -198,6 +211,8 @@ def _component(name: str) -> str:
     lower = name.lower()
     if lower.startswith(("tub", "gland", "acinar")):
         return "tubules"
+    if lower.endswith(("differentiation", "necrosis")):
+        return lower.split()[-1]
     return "nuclei" if lower.startswith(("nucle", "pleo")) else "mitoses"
 
 

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from voxtile.words.phrases import Match
-from voxtile.words.tokens import words_of
 from voxtile_pathology.reports.clauses import Clause
 from voxtile_pathology.reports.fact import Attributes, Polarity, SlideFact
 from voxtile_pathology.reports.language import Statement
-from voxtile_pathology.reports.lexicon import Lexicon
+from voxtile_pathology.reports.lexicon import Lexicon, words_in
 from voxtile_pathology.reports.status import status_of
 
 _VERBS = (
@@ -23,7 +22,8 @@ _VERBS = (
 )
 _BEFORE = re.compile(
     rf"\b(?:{_VERBS})\s*(?:(?:up to|focally|the|a|an|into|through|its|of|both|adjacent|overlying"
-    rf"|surrounding|left|right|inner|outer|half|superficial|deep|full thickness|on)\s+)*$",
+    rf"|surrounding|left|right|inner|outer|half|superficial|deep|full thickness|on|of|more than"
+    rf"|less than|[<>]?\s?\d{{1,3}}\s?%|a third|one third|two thirds|thickness|wall)\s+)*$",
     re.IGNORECASE,
 )
 _SPARED = re.compile(
@@ -47,13 +47,14 @@ _NOT = re.compile(
     re.IGNORECASE,
 )
 _LIST = re.compile(r"^(?:\s*(?:,|and|or|nor|/|&|the|both|left|right|,\s*and)\s*)+$", re.IGNORECASE)
+_ON = re.compile(r"\s*,?\s*(?:and\s+)?(?:into|to|through|reaching|beyond)\s+(?:the\s+)?$", re.IGNORECASE)
 _FAR = 60  # characters between a structure and what is said of it
 
 
 def invasions(clause: Clause, statement: Statement, lexicon: Lexicon) -> Iterator[SlideFact]:
     """Structures that are said to be invaded or spared; their words are then read, but for what stands before."""
     yield from _of_label(clause, lexicon)
-    words = words_of(clause.rest)
+    words = words_in(clause.rest)
     found = [match for match in lexicon.structures.find(words.words)]
     groups: list[list[Match[str]]] = []
     for match in found:
@@ -62,11 +63,15 @@ def invasions(clause: Clause, statement: Statement, lexicon: Lexicon) -> Iterato
             groups[-1].append(match)
         else:
             groups.append([match])
+    further: Polarity | None = None
     for index, group in enumerate(groups):
         start, end = words.starts[group[0].start], words.ends[group[-1].end - 1]
         limit = words.starts[groups[index + 1][0].start] if index + 1 < len(groups) else len(clause.rest)
         floor = words.ends[groups[index - 1][-1].end - 1] if index else 0
         judged = _judged(clause.rest, floor, start, end, limit)
+        if judged is None and further is not None and _ON.match(clause.text[floor:start]):
+            judged = further, floor, end  # "through the muscularis propria into fat"
+        further = judged[0] if judged is not None else None
         if judged is None:
             continue
         polarity, first, last = judged
@@ -80,7 +85,7 @@ def invasions(clause: Clause, statement: Statement, lexicon: Lexicon) -> Iterato
 
 def _of_label(clause: Clause, lexicon: Lexicon) -> Iterator[SlideFact]:
     """Structures and specimens that are labels: "cervical stroma: not involved", "washings: negative"."""
-    words = words_of(clause.label).words
+    words = words_in(clause.label).words
     answer = "present" if re.match(r"(?i)\s*(?:ruptured|disrupted)", clause.rest) else status_of(clause.rest)
     if not clause.label or answer is None:
         return
@@ -114,7 +119,7 @@ def _judged(text: str, floor: int, start: int, end: int, limit: int) -> tuple[Po
         first = floor + (max(0, verb.start() - 25) + negation.start() if negation is not None else verb.start())
         return ("absent" if negation is not None or re.search(r"(?i)\bnot\s*$", lead) else "present"), first, end
     after = text[end : min(limit, end + _FAR)]
-    after = re.split(r"[,;](?!\s*(?:and|or)\b)|\bbut\b|\bwhile\b", after)[0]
+    after = re.split(r"[,;](?!\s*(?:and|or|but|not|uninvolved|free|clear|negative)\b)|\bbut\b|\bwhile\b", after)[0]
     spared, involved = _SPARED.search(after), _INVOLVED.search(after)
     if spared is not None and (
         _TUMOUR_WORDS.search(spared.group() + after[spared.end() :])

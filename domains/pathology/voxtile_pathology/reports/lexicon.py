@@ -11,8 +11,8 @@ alone. A marker has a `kind`, see `receptors`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import yaml
 from voxtile.bounded_text import load_yaml
 from voxtile.errors import InputError
 from voxtile.words.phrases import Phrases
-from voxtile.words.tokens import Words
+from voxtile.words.tokens import Words, words_of
 
 LEXICON = Path(__file__).with_name("he_lexicon.yaml")
 _LISTS = frozenset(["terms", "abbreviations", "is_a", "denies", "also", "unless", "structures", "specimens"])
@@ -89,6 +89,7 @@ class Lexicon:
     _abbreviations: Mapping[str, Phrases[_Abbreviation]]
     _unless: Mapping[str, Phrases[bool]]
     _ancestors: Mapping[str, frozenset[str]]
+    _read: dict[str, tuple[Named, ...]] = field(default_factory=dict)
 
     def ancestors(self, concept: str) -> frozenset[str]:
         """What a concept is a kind of, near and far."""
@@ -102,17 +103,43 @@ class Lexicon:
         """Stains and tests in a text, in reading order."""
         return _named(words, self._markers, self._abbreviations.get("markers"))
 
-    def findings_in(self, words: Words) -> list[Named]:
+    def findings_in(self, words: Words) -> tuple[Named, ...]:
         """Concepts that a text names, in reading order; not those of which a word beside them makes something else."""
-        return [
-            named
-            for named in _named(words, self.findings, self._abbreviations.get("words"))
-            if self._holds(words, named)
-        ]
+        if words.text not in self._read:
+            if len(self._read) >= _KEPT:
+                self._read.clear()
+            found = _named(words, self.findings, self._abbreviations.get("words"))
+            found += self._elliptic(words.words, found)
+            holding = (named for named in found if self._holds(words, named))
+            self._read[words.text] = tuple(sorted(holding, key=lambda named: (named.start, named.concept)))
+        return self._read[words.text]
 
     def words(self) -> frozenset[str]:
         """Words with which its phrases begin: evidence that a text is of the lexicon's language."""
         return self.terms.first_words()
+
+    def _elliptic(self, words: tuple[str, ...], found: list[Named]) -> list[Named]:
+        """The first names of "lymphatic, vascular or perineural invasion", which the head of the last completes."""
+        covered = {position for named in found for position in range(named.start, named.end)}
+        more: list[Named] = []
+        for named in found:
+            head, end = words[named.end - 1], named.start
+            while named.end - named.start > 1 and end > 1 and words[end - 1] in _JOINING and not covered & {end - 2}:
+                end -= 1 + (words[end - 2] in _JOINING)
+                completed = self._completed(words, end, head)
+                if completed is None:
+                    break
+                more += [Named(concept, completed[0], end) for concept in completed[1]]
+                end = completed[0]
+        return more
+
+    def _completed(self, words: tuple[str, ...], end: int, head: str) -> tuple[int, tuple[str, ...]] | None:
+        for width in (2, 1):
+            if end - width >= 0:
+                match = self.findings.longest_at((*words[end - width : end], head), 0)
+                if match is not None and match[0] == width + 1:
+                    return end - width, match[1]
+        return None
 
     def _holds(self, words: Words, named: Named) -> bool:
         unless = self._unless.get(named.concept)
@@ -125,6 +152,8 @@ class Lexicon:
         )
 
 
+_KEPT = 256  # texts of which the findings are kept: several readers ask for those of one clause
+_JOINING = frozenset([",", "and", "or", "nor", "/"])
 _BESIDE = 4  # words on either side in which `unless` is looked for
 
 
@@ -141,6 +170,12 @@ def _named(words: Words, phrases: Phrases[str], short: Phrases[_Abbreviation] | 
         if written in (match.payload.text, f"{match.payload.text}s", f"{match.payload.text}S"):
             found.append(Named(match.payload.concept, match.start, match.end))
     return sorted(found, key=lambda named: (named.start, named.concept))
+
+
+@lru_cache(maxsize=256)
+def words_in(text: str) -> Words:
+    """The words of a text; several readers ask for those of one clause."""
+    return words_of(text)
 
 
 @cache

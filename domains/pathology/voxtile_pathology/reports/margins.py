@@ -79,8 +79,9 @@ _STATES: tuple[tuple[str, str], ...] = (
         r"\bnot\s+(?:free|clear|negative)\b|\b(?:positive|pos|involved|involvement|transect\w*|touch\w*"
         r"|reach\w*|extend\w*\s+(?:up\s+)?(?:to|into|onto)|abut\w*|infiltrat\w*|invad\w*|breach\w*"
         r"|contiguous|incomplete(?:ly)?)\b|"
-        r"\b(?:present|seen|found|identified|focally|tumou?r|carcinoma|dysplasia|DCIS|melanoma|disease"
-        r"|cells)\s+(?:is\s+|are\s+)?(?:focally\s+|present\s+|seen\s+)?(?:at|on|in|across)\s+(?:the\s+)?"
+        r"(?P<subject>\b(?:tumou?r|carcinoma|dysplasia|DCIS|melanoma|disease|cells)\s+)?\b(?:is\s+|are\s+)?"
+        r"(?:focally\s+|present\s+|seen\s+|found\s+|identified\s+)(?:at|on|in|across)\s+(?:the\s+)?"
+        r"|(?P<subject2>\b(?:tumou?r|carcinoma|dysplasia|DCIS|melanoma|disease|cells)\s+)(?:at|on)\s+(?:the\s+)?"
         r"|\bon ink\b|\bat (?:the )?ink|(?<=SM)\s*\(?\+|(?<=RM)\s*\(?\+|\bdirectly at\b|\(\s*\+\s*\)",
     ),
 )
@@ -102,6 +103,10 @@ _ARTICLES = re.compile(
     r"|transect|reach|focally|involves?|extends?|involving|no|free|negative|positive|its)\b[\s,]*)+",
     re.IGNORECASE,
 )
+_GATE = re.compile(
+    r"margin|resect|excis|remov|edge|plane|line|surface|donut|dough|CRM|[SR]M\s*[+(−-]|\bend", re.IGNORECASE
+)
+_FURTHEST = 300  # characters in which what is said of a margin stands
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,8 @@ class _Segment:
 
 def margins(clause: Clause) -> Iterator[SlideFact]:
     """What a clause says of margins; its words are then read, but for what stands before."""
+    if _GATE.search(clause.rest) is None and _GATE.search(clause.label) is None:
+        return
     in_label = bool(_BARE.search(clause.label)) and not _OTHER.search(clause.label)
     in_text = bool(_BARE.search(clause.rest)) and not _OTHER.search(clause.rest)
     excised = _EXCISED.search(clause.rest) or _EXCISED.search(clause.label)
@@ -142,19 +149,25 @@ def _segments(text: str, *, has_margin: bool) -> Iterator[_Segment]:
             opens = (
                 _state(known) is not None
                 and noun
-                and (_BARE.search(piece) is not None or _contrasts(text[:position], piece))
+                and (_BARE.search(piece) is not None or _contrasts(text[:position], known, piece))
             )
-            if opens and _state_ahead(text[position:]):
+            if opens and _state_ahead(text[position : position + _FURTHEST]):
                 yield _Segment(start, end)
                 start, known, noun = position, "", has_margin
-            known += f" {piece}"
+            known = f"{known} {piece}"[-_FURTHEST:]
             noun = noun or _BARE.search(piece) is not None
             end = position + len(piece)
         position += len(piece)
     yield _Segment(start, end)
 
 
-def _contrasts(before: str, piece: str) -> bool:
+_OPENS_WITH_STATE = re.compile(r"\s*(?:negative|positive|free|clear|involved|uninvolved|close)\b", re.IGNORECASE)
+
+
+def _contrasts(before: str, known: str, piece: str) -> bool:
+    """Whether a part says something else of the same margins: "positive for DCIS, negative for carcinoma"."""
+    if _OPENS_WITH_STATE.match(piece) and _state(piece) != _state(known):
+        return True
     return (
         bool(re.search(r"\b(?:but|while|whereas|however|except)\s+$", before, re.IGNORECASE))
         and _state(piece) is not None
@@ -199,7 +212,7 @@ def _read(
     if state is None or state == "unknown":
         return None, where, ""
     place = _where(text) or where
-    starts = [match.start() for _, pattern in _PATTERNS if (match := pattern.search(text)) is not None]
+    starts = [_begin(match) for _, pattern in _PATTERNS if (match := pattern.search(text)) is not None]
     noun = _BARE.search(text)
     first = min(
         [*starts, *([noun.start()] if noun is not None else []), *([_named_from(found)] if found is not None else [])]
@@ -209,6 +222,12 @@ def _read(
     words = clause.take(start, segment.end)
     extent = lengths[0] if lengths else ()
     return _fact(clause, state, words, place, extent), place, state
+
+
+def _begin(match: re.Match[str]) -> int:
+    """Where the words for a state begin; what is at a margin is a finding of its own."""
+    said = match.groupdict()
+    return match.start() + len(said.get("subject") or said.get("subject2") or "")
 
 
 def _named_from(match: re.Match[str]) -> int:

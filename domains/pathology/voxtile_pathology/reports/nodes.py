@@ -54,6 +54,8 @@ def is_about_nodes(clause: Clause) -> bool:
 
 def node_counts(clause: Clause) -> Iterator[SlideFact]:
     """Counts of nodes; their words are then read."""
+    if not re.search(r"\d|node|one|two|three|four|five|six|seven|eight|nine|ten|teen|twe", clause.rest, re.IGNORECASE):
+        return
     stage = re.search(r"N\d[a-c]?(?:mi|\([^)]*\))?\s*\(?\s*$", clause.text[: _first(clause)] if _first(clause) else "")
     if not (is_about_nodes(clause) or stage):
         return

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from voxtile.words.tokens import words_of
 from voxtile_pathology.reports.amounts import sizes
 from voxtile_pathology.reports.clauses import Clause, clauses, dashed, labelled, lines, sentences
 from voxtile_pathology.reports.fact import FIRMEST_FIRST, Problem, SlideFact
@@ -15,7 +14,7 @@ from voxtile_pathology.reports.findings import header_findings, is_size_label, n
 from voxtile_pathology.reports.grade import grades
 from voxtile_pathology.reports.invasion import invasions
 from voxtile_pathology.reports.language import language
-from voxtile_pathology.reports.lexicon import Lexicon
+from voxtile_pathology.reports.lexicon import Lexicon, words_in
 from voxtile_pathology.reports.margins import margins
 from voxtile_pathology.reports.nodes import NODE, is_about_nodes, node_counts, of_nodes
 from voxtile_pathology.reports.receptors import results
@@ -60,6 +59,7 @@ _GENERAL = frozenset(
         "fibrosis",
     ]
 )
+_WHOSE = frozenset(["tumour", "lesion", "malignancy"])  # "the tumour cells express CK7" affirms a stain
 _SPREAD_TO = {
     r"\bomentum|\bomental": "omental_metastasis",
     r"\bperitone": "peritoneal_metastasis",
@@ -89,6 +89,7 @@ _SITE = re.compile(
     r"|nasopharynx|sinus|pituitary)\b",
     re.IGNORECASE,
 )
+_NO_LABEL = re.compile(r"\b[yra]{0,2}p[TN]\s?[0-4isX]|\d\s?\+\s?\d", re.IGNORECASE)  # a stage or a score before a colon
 _PROCEDURE = re.compile(
     r"\b(?:biops\w+|bx|excision|resection|\w+ectomy|curettage|curettings|shave|punch|core|fna|aspirat\w+"
     r"|wedge|lobectomy|trucut|needle|polypectomy|dissection|specimen|turbt?|turp|leep|lletz|ebus"
@@ -191,6 +192,8 @@ def _clause(text: str, evidence: str, header: str, section: str, addendum: int, 
         if _is_specimen(parts[0], lexicon):
             header, text, label = parts[0], parts[1], ""
             continue
+        if _NO_LABEL.search(parts[0]):
+            break
         label, text = parts
         break
     else:
@@ -202,7 +205,7 @@ def _clause(text: str, evidence: str, header: str, section: str, addendum: int, 
         not label
         and _is_specimen(text.rstrip(" .:"), lexicon)
         and len(text) < 80
-        and not lexicon.findings_in(words_of(text))
+        and not lexicon.findings_in(words_in(text))
     ):
         header = text.rstrip(" .:")
     return clause, header
@@ -216,8 +219,8 @@ def _is_header(parts: tuple[str, str] | None, lexicon: Lexicon) -> bool:
         _is_specimen(label, lexicon)
         or NODE.search(label) is not None
         or "margin" in label.lower()
-        or bool(lexicon.markers_in(words_of(label)))
-        or bool(lexicon.findings_in(words_of(label)) and len(label.split()) <= 4 and not _PROCEDURE.search(parts[1]))
+        or bool(lexicon.markers_in(words_in(label)))
+        or bool(lexicon.findings_in(words_in(label)) and len(label.split()) <= 4 and not _PROCEDURE.search(parts[1]))
     )
 
 
@@ -225,7 +228,7 @@ def _is_specimen(label: str, lexicon: Lexicon) -> bool:
     """Whether the words before a colon say which specimen follows, and not what is said of it."""
     if re.search(r"(?i)\bmargins?\b|invasion|involvement|metasta|grade|stage|examined|extension", label):
         return False
-    words = words_of(label)
+    words = words_in(label)
     if (
         (lexicon.structures.find(words.words) or lexicon.specimens.find(words.words))
         and not _PROCEDURE.search(label)
@@ -254,7 +257,9 @@ def _read(clause: Clause, lexicon: Lexicon) -> tuple[list[SlideFact], list[Probl
     statement = language().statement(clause.rest)
     named = labelled_facts + list(named_findings(clause, statement, lexicon))
     if clause.label and not labelled_facts:
-        named += _of_other_label(clause, lexicon)
+        named += _of_other_label(clause, named, lexicon)
+    if marked:
+        named = [fact for fact in named if fact.concept not in _WHOSE or fact.polarity == "absent"]
     named += _spread_to(named, clause, lexicon)
     if nodal:
         kinds = {fact.concept: lexicon.ancestors(fact.concept) | {fact.concept} for fact in named}
@@ -279,7 +284,7 @@ def _of_header(header: str, clause: Clause, lexicon: Lexicon) -> list[SlideFact]
     return [fact for fact in header_findings(bare, clause, lexicon) if fact.polarity == "present"]
 
 
-def _of_other_label(clause: Clause, lexicon: Lexicon) -> list[SlideFact]:
+def _of_other_label(clause: Clause, named: Sequence[SlideFact], lexicon: Lexicon) -> list[SlideFact]:
     """A label that is a finding and has no answer: "Malignant polyp, rectosigmoid: adenocarcinoma"."""
     if re.search(
         r"(?i)\b(?:type|size|site|grade|focality|features?|diagnosis|differential|stage|status|margin|score)\b",
@@ -288,12 +293,17 @@ def _of_other_label(clause: Clause, lexicon: Lexicon) -> list[SlideFact]:
         return []
     if not clause.rest.strip():
         return []
-    return list(header_findings(clause.label, clause, lexicon))
+    there = {fact.concept for fact in named}
+    found = header_findings(clause.label, clause, lexicon)
+    return [fact for fact in found if fact.concept not in there and not (there and fact.concept in _WHOSE)]
 
 
 def _of_no_tumour(clause: Clause, lexicon: Lexicon) -> list[tuple[int, int]]:
-    words = words_of(clause.rest)
-    return [
+    """Characters that name findings that are no tumours; a label stands right before the clause."""
+    words = words_in(clause.rest)
+    label = lexicon.findings_in(words_in(clause.label))
+    led = [(-1, 0)] if label and not lexicon.is_kind_of(label[-1].concept, _TUMOURS) else []
+    return led + [
         (words.starts[named.start], words.ends[named.end - 1])
         for named in lexicon.findings_in(words)
         if not lexicon.is_kind_of(named.concept, _TUMOURS)

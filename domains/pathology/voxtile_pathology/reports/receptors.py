@@ -10,11 +10,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from voxtile.words.tokens import words_of
 from voxtile_pathology.reports.amounts import percent_in
 from voxtile_pathology.reports.clauses import Clause
 from voxtile_pathology.reports.fact import Attributes, Polarity, Problem, SlideFact
-from voxtile_pathology.reports.lexicon import Lexicon, Named
+from voxtile_pathology.reports.lexicon import Lexicon, Named, words_in
 
 # Words that stand between a marker and its result and say nothing of it.
 _FILL = (
@@ -30,7 +29,7 @@ _FILL = (
     r"to be|also|tps|cps|promoter|rearrangement|fusion|amplification|hot\s?spot|estimated|clone|each"
     r"|only|very|entirely|completely|remain|remains|appear|appears|found|pattern|type|aberrant"
     r"|block(?:-type)?)\b"
-    r"|\((?!\s*(?:[+\-−–]|pos|neg|\d|<|>|strong|weak|equiv|score|lost|loss|intact|retained|wild|mut"
+    r"|\((?!\s*(?:[+\-−–]|pos|neg|\d+\s?[%+/)]|<|>|strong|weak|equiv|score|lost|loss|intact|retained|wild|mut"
     r"|null))[^()]{0,25}\))*?"
 )
 _RESULTS: tuple[tuple[str, str], ...] = (
@@ -95,7 +94,8 @@ _RESULTS: tuple[tuple[str, str], ...] = (
 )
 _AFTER = tuple((name, re.compile(rf"{_FILL}(?P<said>{pattern})", re.IGNORECASE)) for name, pattern in _RESULTS)
 _LEAD = (
-    r"(?:\s|,|:|\b(?:the|both|for|with|to|stains?|markers?|immunostains?|antibod(?:y|ies)|nuclear"
+    r"(?:\s|,|:|\b(?:the|includ(?:e|es|ed|ing)|are|were|both|for|with|to|stains?|markers?|immunostains?"
+    r"|antibod(?:y|ies)|nuclear"
     r"|strong(?:ly)?|weak(?:ly)?|diffuse(?:ly)?|focal(?:ly)?|patchy|expression|staining|of|cytoplasmic"
     r"|membranous|protein|proteins|patchily|and)\b)*\(?\s*$"
 )
@@ -111,7 +111,7 @@ _BEFORE: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             r"(?<!not )\bnegativ(?:e|ity)(?: (?:staining|reaction))? (?:for|with)|\bneg for|(?:do|does"
             r"|did) not (?:express|stain|react|show|label)|\black(?:s|ing)?\b|\black of|\babsen(?:ce of|t)\b"
             r"|\bno(?:n-?reactive)?\b|\bnot (?:express|stain|immunoreactive)\w*|without|fails? to express"
-            r"|unreactive (?:for|with)",
+            r"|unreactive (?:for|with)|\bneg(?:ative)?\b(?=\s*:|\s+(?:stains?|markers?|antibod\w+|immunostains?)\b)",
         ),
         ("equivocal", r"\bequivocal(?: for)?"),
         (
@@ -127,6 +127,11 @@ _BEFORE: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 _SEPARATOR = re.compile(
     r"\s*(?:,|/|&|\+(?=\s*[A-Z])|and/or|,?\s*(?:and|or|as well as|plus))?\s*(?:the\s+|both\s+|also\s+)?", re.IGNORECASE
 )
+_RESULT_LABEL = re.compile(
+    r"(?:positive|negative|pos|neg|retained|lost|intact|pending|equivocal|reactive|non-?reactive)"
+    r"(?:\s+(?:stains?|markers?|for|immunostains?|antibod\w+))?",
+    re.IGNORECASE,
+)
 _NEGATIVE = frozenset(["negative", "lost", "wild type", "not detected", "not amplified"])
 _POSITIVE = frozenset(["positive", "retained", "mutated", "amplified"])
 _RATIO = re.compile(r"ratio\s*(?:of|is|[:=])?\s*(?P<ratio>\d+(?:\.\d+)?)", re.IGNORECASE)
@@ -136,6 +141,13 @@ _SCORE = re.compile(
     re.IGNORECASE,
 )
 _INTENSITY = re.compile(r"\b(strong|moderate|weak|intense)(?:ly)?\b", re.IGNORECASE)
+_FURTHEST = 200  # characters between a marker and its result
+_REPAIR = frozenset(["mlh1", "pms2", "msh2", "msh6"])
+_ISH_RESULT = re.compile(
+    r"\b(?:FISH|[DS]?ISH|CISH)\b[^;]{0,60}?\b(?P<said>not amplified|non-?amplified|unamplified|negative"
+    r"|amplified|positive)\b",
+    re.IGNORECASE,
+)
 _HER2 = {"0": "absent", "1": "absent", "2": "uncertain", "3": "present"}
 
 
@@ -151,12 +163,10 @@ class _Result:
 
 def results(clause: Clause, lexicon: Lexicon) -> tuple[list[SlideFact], list[Problem]]:
     """Results of stains and tests in a clause, whose words are then read, and results that are still to come."""
-    text = clause.rest
-    offset = 0
-    if clause.label and lexicon.markers_in(words_of(clause.label)):
-        offset = len(clause.label) + 2
-        text = f"{clause.label}: {clause.rest}"
-    words = words_of(text)
+    text, offset = clause.rest, 0
+    if clause.label and (lexicon.markers_in(words_in(clause.label)) or _RESULT_LABEL.fullmatch(clause.label)):
+        text, offset = clause.with_label()
+    words = words_in(text)
     markers = lexicon.markers_in(words)
     if not markers:
         return [], []
@@ -171,6 +181,8 @@ def results(clause: Clause, lexicon: Lexicon) -> tuple[list[SlideFact], list[Pro
         result = _result_after(text, last, limit) or _result_before(text, floor, first, limit)
         if result is None and index + 1 == len(groups):
             result = _result_further(text, last, limit)
+        if result is None and lexicon.concepts[group[0].concept].kind == "msi":
+            result = _of_name(text[first:last], last)
         if result is None:
             continue
         if text[first - 1 : first] == "(" and text[last : last + 1] == ")":
@@ -182,10 +194,38 @@ def results(clause: Clause, lexicon: Lexicon) -> tuple[list[SlideFact], list[Pro
             continue
         for named in group:
             said = text[words.starts[named.start] : words.ends[named.end - 1]]
-            facts += _facts(named.concept, said, result, clause, lexicon, text)
+            concept = _as_its_list(named.concept, group, lexicon)
+            facts += _facts(concept, said, result, clause, lexicon, text)
     for start, end in spans:
         clause.take(max(0, start - offset), max(0, end - offset))
-    return facts, problems
+    return [*facts, *_repair(facts, lexicon)], problems
+
+
+def _as_its_list(concept: str, group: list[Named], lexicon: Lexicon) -> str:
+    """The whole of what a list leaves out: "ALK and ROS1 rearrangements"."""
+    whole = f"{concept}_rearrangement"
+    return whole if group[-1].concept.endswith("_rearrangement") and whole in lexicon.concepts else concept
+
+
+def _of_name(said: str, last: int) -> _Result | None:
+    """A name that is a result: MSS, MSI-H."""
+    lower = said.lower()
+    if "mss" in lower or re.search(r"(?<!un)stable", lower):
+        return _Result("retained", "stable", last, "")
+    return _Result("mutated", said, last, "") if re.search(r"high|-?\s?h$", lower) else None
+
+
+def _repair(facts: list[SlideFact], lexicon: Lexicon) -> Iterator[SlideFact]:
+    """Whether mismatch repair is deficient, by its proteins: by one that is lost, or by two that are not."""
+    proteins = [fact for fact in facts if fact.concept in _REPAIR]
+    whole = "mismatch_repair_deficiency"
+    if whole not in lexicon.concepts or any(fact.concept == whole for fact in facts):
+        return
+    lost = next((fact for fact in proteins if fact.polarity == "absent"), None)
+    if lost is not None:
+        yield replace(lost, concept=whole, polarity="present", implied_by=lost.concept)
+    elif len(proteins) > 1:
+        yield replace(proteins[0], concept=whole, polarity="absent", implied_by=proteins[0].concept)
 
 
 def _groups(markers: list[Named], starts: tuple[int, ...], ends: tuple[int, ...], text: str) -> list[list[Named]]:
@@ -202,7 +242,7 @@ def _groups(markers: list[Named], starts: tuple[int, ...], ends: tuple[int, ...]
 
 def _result_after(text: str, last: int, limit: int) -> _Result | None:
     """The result that stands after markers and before the next ones."""
-    after = text[last:limit]
+    after = text[last : min(limit, last + _FURTHEST)]
     best: tuple[int, str, re.Match[str]] | None = None
     for name, pattern in _AFTER:
         match = pattern.match(after)
@@ -228,7 +268,7 @@ _FURTHER = tuple(
 
 def _result_further(text: str, last: int, limit: int) -> _Result | None:
     """A result behind other words: "HER2 FISH ratio 1.3, mean copy number 2.6: not amplified"."""
-    after = text[last:limit]
+    after = text[last : min(limit, last + _FURTHEST)]
     found = [
         (match.start("said"), -len(match["said"]), name, match)
         for name, pattern in _FURTHER
@@ -255,7 +295,7 @@ def _extent(after: str, end: int) -> int:
 
 
 def _result_before(text: str, floor: int, first: int, limit: int) -> _Result | None:
-    before = text[floor:first]
+    before = text[max(floor, first - _FURTHEST) : first]
     for name, pattern in _BEFORE:
         match = pattern.search(before)
         if match is not None:
@@ -308,6 +348,8 @@ def _loss(fact: SlideFact, concept: str, lexicon: Lexicon) -> Iterator[SlideFact
 def _polarity(kind: str, result: _Result) -> Polarity | None:
     name = result.name
     percent = percent_in(result.around) if result.around else None
+    if kind in ("gene", "fusion") and name in ("retained", "lost"):
+        return "absent" if name == "retained" else "present"
     if name == "equivocal":
         return "uncertain"
     if kind == "mmr_status":
@@ -415,4 +457,11 @@ def _her2(said: str, result: _Result, clause: Clause, text: str, concept: str) -
         )
         yield replace(fact, implied_by="her2_amplification").detailed(status=status)
     else:
+        further = _ISH_RESULT.search(text)
+        if further is not None and concept != "her2_amplification":
+            is_amplified = further["said"].lower() in ("amplified", "positive")
+            looked_for = replace(fact, concept="her2_amplification", polarity="present" if is_amplified else "absent")
+            yield replace(looked_for, words=further.group()).detailed(
+                status="amplified" if is_amplified else "not amplified"
+            )
         yield fact.detailed(status=status, score=f"{digit}+" if digit not in (None, "0") else digit)

@@ -22,6 +22,12 @@ _BURDEN = re.compile(
     r"|I{1,3}|[1-3])\b(?:\s*\(?(?:RCB)?\s*(?:index|score)?\s*[:=]?\s*(?P<index>\d\.\d+)\)?)?",
     re.IGNORECASE,
 )
+# Without one of these there is no response; the patterns cost more.
+_GATE = re.compile(
+    r"RCB|residual cancer|regress|response|mandard|dworak|becker|ryan|TRG|r[oö]del|chevallier|sataloff"
+    r"|payne|evans|AJCC|CAP|NAR",
+    re.IGNORECASE,
+)
 _FIELDS = r"(?:HPFs?|high[\s-]power(?:ed)? fields?|mm\s?[2²]|sq(?:uare)?\.?\s*mm|square millimet(?:er|re)s?)"
 _MITOSES = re.compile(
     rf"\b(?:mitotic\s+(?:count|rate|index|activity|figures?|activity index)|mitos[ie]s"
@@ -45,24 +51,30 @@ _WORDED = re.compile(
 
 def responses(clause: Clause) -> Iterator[SlideFact]:
     """Regression grades and residual cancer burden; their words are then read."""
-    for match in _BURDEN.finditer(clause.rest):
+    text, offset = clause.with_label()
+    if _GATE.search(text) is None:
+        return
+    for match in _BURDEN.finditer(text):
         index = float(match["index"]) if match["index"] else None
-        yield _fact("residual_cancer_burden", clause, match, index).detailed(grade=f"RCB-{match['grade'].upper()}")
-    for match in _REGRESSION.finditer(clause.rest):
+        yield _fact("residual_cancer_burden", clause, match, index, offset=offset).detailed(
+            grade=f"RCB-{match['grade'].upper()}"
+        )
+    for match in _REGRESSION.finditer(text):
         grade = match["grade"] or match["grade2"]
         system = match["system"] or match["by"]
-        yield _fact("tumor_regression_grade", clause, match).detailed(grade=grade.upper(), system=system)
+        yield _fact("tumor_regression_grade", clause, match, offset=offset).detailed(grade=grade.upper(), system=system)
 
 
 def mitotic_counts(clause: Clause) -> Iterator[SlideFact]:
     """Counts of mitoses; their words are then read. A count of nought is a count."""
+    if re.search(r"mito|\bMF\b", clause.rest + clause.label, re.IGNORECASE) is None:
+        return
     for match in _MITOSES.finditer(clause.rest):
         suffix = "" if match["count"] is not None else "2"
         yield _count(clause, match, suffix)
-    if re.search(r"mitotic (?:count|rate|index)|mitos[ie]s", clause.label, re.IGNORECASE) and (
-        match := _COUNT_LABEL.match(clause.rest)
-    ):
-        yield _count(clause, match, "")
+    is_label = re.search(r"mitotic (?:count|rate|index)|mitos[ie]s", clause.label, re.IGNORECASE) is not None
+    if is_label and (count := _COUNT_LABEL.match(clause.rest)) is not None:
+        yield _count(clause, count, "")
     for match in _WORDED.finditer(clause.rest):
         yield _fact("mitotic_count", clause, match).detailed(score=match["level"].lower())
 
@@ -76,7 +88,14 @@ def _count(clause: Clause, match: re.Match[str], suffix: str) -> SlideFact:
 
 
 def _fact(
-    concept: str, clause: Clause, match: re.Match[str], value: float | None = None, unit: str | None = None
+    concept: str,
+    clause: Clause,
+    match: re.Match[str],
+    value: float | None = None,
+    unit: str | None = None,
+    *,
+    offset: int = 0,
 ) -> SlideFact:
-    words = clause.take(match.start(), match.end())
-    return SlideFact(concept, "present", Attributes(), value, unit, words, (clause.evidence,), addendum=clause.addendum)
+    clause.take(max(0, match.start() - offset), max(0, match.end() - offset))
+    words, evidence = match.group().strip(), (clause.evidence,)
+    return SlideFact(concept, "present", Attributes(), value, unit, words, evidence, addendum=clause.addendum)

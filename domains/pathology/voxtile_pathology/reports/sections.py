@@ -10,7 +10,9 @@ from pathlib import Path
 from voxtile.bounded_text import load_yaml
 
 HEADINGS = Path(__file__).with_name("headings.yaml")
-_TABLE = {kind: "|".join(names) for kind, names in load_yaml(HEADINGS.read_text(encoding="utf-8")).items()}
+_TABLE: dict[str, str] = {
+    kind: "|".join(names) for kind, names in load_yaml(HEADINGS.read_text(encoding="utf-8")).items()
+}
 SECTION_OF = {kind: re.compile(rf"(?:{names})\Z", re.IGNORECASE) for kind, names in _TABLE.items()}
 _NAMES = "|".join(_TABLE.values())
 _BEGIN = r"(?:^|(?<=[.?!]\s)|(?<=[.?!]\s\s))[ \t\-–—*#=_>•]*"
@@ -59,6 +61,8 @@ def sections(report: str) -> Iterator[Section]:
             _replaces(other, later) for other, later in zip(found[index + 1 :], kinds[index + 1 :], strict=True)
         ):
             kind = "findings"
+        if _is_diagnosis(match) and any(_amends(other) for other in found[index + 1 :]):
+            kind = "superseded"
         heading = (match["more"] or "").strip(" ,(-)#")
         yield Section("findings" if kind == "addendum" else kind, report[match.end() : end], addendum, heading)
 
@@ -66,6 +70,17 @@ def sections(report: str) -> Iterator[Section]:
 def _kind(match: re.Match[str]) -> str:
     name = " ".join((match["name"] or match["line"]).split())
     return next(kind for kind, pattern in SECTION_OF.items() if pattern.match(name))
+
+
+def _is_diagnosis(match: re.Match[str]) -> bool:
+    return "diagnos" in (match["name"] or match["line"]).lower() and not _amends(match)
+
+
+def _amends(match: re.Match[str]) -> bool:
+    """Whether a whole new diagnosis follows."""
+    return (
+        re.match(r"(?i)(?:amended|corrected|revised) (?:report|diagnosis)", match["name"] or match["line"]) is not None
+    )
 
 
 def _replaces(match: re.Match[str], kind: str) -> bool:

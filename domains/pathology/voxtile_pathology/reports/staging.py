@@ -15,7 +15,7 @@ from voxtile_pathology.reports.fact import Attributes, Polarity, SlideFact
 _END = r"(?=[\s,;.:)(/\[\]NMLVRGS]|Pn|$)"
 _TOKEN = re.compile(
     rf"(?<![A-Za-z0-9+/-])(?:(?-i:(?P<pn>Pn[01X])){_END}"
-    rf"|(?P<tp>[yra]{{0,2}}[pc])?\s?T\s?(?P<t>is(?:\s?\((?:DCIS|LCIS|Paget|LAMN|pd|pu)\))?|X|0"
+    rf"|(?P<tp>[yra]{{0,2}}[pc])?\s?T\s?(?P<t>is(?:\s?\((?:DCIS|LCIS|Paget|LAMN|pd|pu)\))?|X|0|a(?=[\s),.;:]|$)"
     rf"|[1-4](?:mi|[a-d][12]?)?){_END}(?:\((?:m|s|\d{{1,2}})\))?"
     rf"|(?P<np>[yra]{{0,2}}[pc])?\s?N\s?(?P<n>X|0|[1-3](?:mi"
     rf"|[a-c](?:[12])?)?){_END}(?P<nx>(?:\s?\((?:i\s?[+-−]|mol\s?[+-−]|sn|f|mi)\))*)"
@@ -50,11 +50,19 @@ _DEPTH = re.compile(
 _CLARK = re.compile(r"\bClark(?:'s)?(?:\s+level)?\s*[:=]?\s*(?P<stage>IV|V|I{1,3}|[1-5])\b", re.IGNORECASE)
 _BESIDE = {"L": "lymphatic_invasion", "V": "venous_invasion", "P": "perineural_invasion", "R": "margin_involvement"}
 _BESIDE_POLARITY: dict[str, Polarity] = {"0": "absent", "1": "present", "2": "present", "X": "uncertain"}
+# Without one of these there is no stage; the patterns above cost more.
+_GATE = re.compile(
+    r"[TN]\s?[0-4XxIia]|\bM[01X]|stage|FIGO|dukes|breslow|thickness|clark|depth|\bDOI\b|\b[LVR][012X]\b"
+    r"|\bPn[01X]\b",
+    re.IGNORECASE,
+)
 _NEAR = 4  # characters between the parts of one stage
 
 
 def stages(clause: Clause) -> Iterator[SlideFact]:
     """The stages of a clause; their words are then read."""
+    if _GATE.search(clause.rest) is None:
+        return
     yield from _tnm(clause)
     for concept, pattern in (
         ("figo_stage", _FIGO),

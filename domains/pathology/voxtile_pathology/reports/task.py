@@ -114,6 +114,8 @@ def fact_row(uid: str, fact: SlideFact, lexicon: Lexicon) -> Row:
     attributes |= {"implied_by": fact.implied_by} if fact.implied_by else {}
     attributes |= {"addendum": fact.addendum} if fact.addendum else {}
     concept = lexicon.concepts.get(fact.concept)
+    # A stage, a margin, a receptor is of the case: templates do not word it as something to be seen.
+    attributes |= {"of_case": True} if concept is not None and concept.read != "words" else {}
     row: Row = {
         "uid": uid,
         "concept": fact.concept,

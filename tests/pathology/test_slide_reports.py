@@ -1,0 +1,567 @@
+"""What the reader of pathology reports takes from sentences and reports that were written for this test, by topic."""
+
+import json
+import time
+
+import pytest
+
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.writer import JobWriter, new_corpus
+from voxtile.errors import InputError
+from voxtile_pathology.reports.command import facts_from_slide_reports
+from voxtile_pathology.reports.lexicon import load_lexicon
+from voxtile_pathology.reports.read import read_slide_report
+
+GRADE_AND_STAGE = [
+    (
+        "Invasive ductal carcinoma, Nottingham grade III (3+3+2 = 8/9), 18 mm, LVI present, PNI absent.",
+        {
+            "invasive_ductal_carcinoma": "present",
+            "histologic_grade": "present",
+            "lymphovascular_invasion": "present",
+            "perineural_invasion": "absent",
+        },
+    ),
+    (
+        "pT3 N1b M0, stage IIIB.",
+        {"pathologic_t_category": "present", "pathologic_n_category": "present", "stage_group": "present"},
+    ),
+    (
+        "ypT0 ypN0: complete pathological response.",
+        {"pathologic_t_category": "present", "pathologic_complete_response": "present"},
+    ),
+    ("AJCC 8th: pT2a, pN1mi(sn), pMx.", {"pathologic_t_category": "present", "pathologic_n_category": "present"}),
+    (
+        "Breslow thickness 1.2 mm, Clark level IV, ulceration absent, mitoses 2/mm2. No satellite lesions.",
+        {
+            "breslow_thickness": "present",
+            "clark_level": "present",
+            "ulceration": "absent",
+            "mitotic_count": "present",
+            "satellite_nodule": "absent",
+        },
+    ),
+    (
+        "Gleason score 3+4=7 (ISUP grade group 2), pattern 4: 20%. Perineural invasion present.",
+        {"gleason_score": "present", "grade_group": "present", "perineural_invasion": "present"},
+    ),
+    (
+        "Leiomyosarcoma, FNCLCC grade 2 (differentiation 2, mitoses 2, necrosis 1).",
+        {"leiomyosarcoma": "present", "histologic_grade": "present"},
+    ),
+    (
+        "Endometrioid adenocarcinoma, FIGO grade 2, invading 60% of the myometrium. Cervix free of tumour. No LVSI.",
+        {
+            "endometrioid_carcinoma": "present",
+            "histologic_grade": "present",
+            "myometrial_invasion": "present",
+            "cervical_stromal_invasion": "absent",
+            "lymphovascular_invasion": "absent",
+        },
+    ),
+    (
+        "Moderately differentiated adenocarcinoma of the colon invading through the muscularis propria into "
+        "pericolic fat.",
+        {
+            "adenocarcinoma": "present",
+            "histologic_grade": "present",
+            "muscularis_propria_invasion": "present",
+            "pericolic_fat_invasion": "present",
+        },
+    ),
+    ("Grade cannot be assessed.", {"histologic_grade": "uncertain"}),
+    ("Tumour regression grade (Mandard): 2. Residual tumour: 20%.", {"tumor_regression_grade": "present"}),
+    ("Tumor regression score 1 (near complete response).", {"tumor_regression_grade": "present"}),
+    ("Treatment effect: not identified.", {"treatment_effect": "absent"}),
+    (
+        "Low-grade urothelial carcinoma, non-invasive (pTa). Muscularis propria present, not involved.",
+        {
+            "urothelial_carcinoma": "present",
+            "pathologic_t_category": "present",
+            "muscularis_propria_invasion": "absent",
+        },
+    ),
+    ("Residual cancer burden class II (RCB index 2.1).", {"residual_cancer_burden": "present"}),
+    ("Depth of invasion 7 mm; worst pattern of invasion 4.", {"depth_of_invasion": "present"}),
+]
+
+MARGINS = [
+    ("All surgical margins are widely free. Closest margin: deep, 4 mm.", {"margin_involvement": "absent"}),
+    ("Margins: positive for DCIS (medial), negative for invasive carcinoma.", {"margin_involvement": "present"}),
+    ("Margin status cannot be assessed owing to fragmentation.", {"margin_involvement": "uncertain"}),
+    ("The tumour extends to within 0.5 mm of the deep margin.", {"margin_involvement": "absent"}),
+    ("Carcinoma is present at the inked superior margin.", {"margin_involvement": "present", "carcinoma": "present"}),
+    ("Circumferential resection margin: 0.8 mm, involved.", {"margin_involvement": "present"}),
+    ("CRM clear by 12 mm.", {"margin_involvement": "absent"}),
+    ("Excision appears complete in the planes examined.", {"margin_involvement": "absent"}),
+    ("Tumour transected at the lateral edge; excision incomplete.", {"margin_involvement": "present"}),
+    ("Proximal and distal margins uninvolved by invasive carcinoma and dysplasia.", {"margin_involvement": "absent"}),
+    ("Resection status: R1.", {"margin_involvement": "present"}),
+    ("Compound melanocytic naevus, completely excised.", {"nevus": "present", "margin_involvement": "absent"}),
+    (
+        "LYMPHOVASCULAR INVASION: NOT IDENTIFIED\nPERINEURAL INVASION: PRESENT\nTUMOR BUDDING: LOW (2)"
+        "\nMARGINS: ALL MARGINS NEGATIVE FOR INVASIVE CARCINOMA\nLYMPH NODES: 0/15",
+        {
+            "lymphovascular_invasion": "absent",
+            "perineural_invasion": "present",
+            "tumour_budding": "present",
+            "margin_involvement": "absent",
+            "lymph_node_metastasis": "absent",
+        },
+    ),
+    (
+        "Tumour size: 3.5 cm\nHistologic type: Invasive lobular carcinoma\nHistologic grade: 2\nMargins: "
+        "involved by invasive carcinoma (posterior)\nDCIS: Not identified\npT2 pN1a(2/18)",
+        {
+            "invasive_lobular_carcinoma": "present",
+            "histologic_grade": "present",
+            "margin_involvement": "present",
+            "ductal_carcinoma_in_situ": "absent",
+            "lymph_node_metastasis": "present",
+        },
+    ),
+]
+
+NODES = [
+    (
+        "Lymph nodes: 17 examined, 3 positive (3/17). Extranodal extension: present, 2 mm.",
+        {"lymph_node_metastasis": "present", "extranodal_extension": "present"},
+    ),
+    ("Fourteen benign lymph nodes (0/14).", {"lymph_node_metastasis": "absent"}),
+    ("No metastatic carcinoma in twelve lymph nodes.", {"lymph_node_metastasis": "absent"}),
+    (
+        "Metastatic squamous cell carcinoma in two of eighteen nodes, largest deposit 11 mm.",
+        {"lymph_node_metastasis": "present"},
+    ),
+    ("Two sentinel lymph nodes, negative for metastasis (0/2).", {"lymph_node_metastasis": "absent"}),
+    ("Number of lymph nodes examined: 22\nNumber of lymph nodes involved: 0", {"lymph_node_metastasis": "absent"}),
+    ("One lymph node with micrometastasis (1 of 3).", {"lymph_node_metastasis": "present"}),
+]
+
+STAINS = [
+    (
+        "Immunohistochemistry: tumour cells are positive for CK7, TTF-1 and napsin A, and negative for p40, "
+        "CK20 and CDX2.",
+        {
+            "ck7": "present",
+            "ttf_1": "present",
+            "napsin_a": "present",
+            "p40": "absent",
+            "ck20": "absent",
+            "cdx2": "absent",
+        },
+    ),
+    (
+        "The cells express CD20, PAX5 and BCL6 but lack CD5 and cyclin D1. Ki67 proliferation index approximately 80%.",
+        {
+            "cd20": "present",
+            "pax5": "present",
+            "bcl_6": "present",
+            "cd5": "absent",
+            "cyclin_d1": "absent",
+            "ki67": "present",
+        },
+    ),
+    ("CK7+/CK20-/GATA3+.", {"ck7": "present", "ck20": "absent", "gata3": "present"}),
+    (
+        "Synaptophysin: diffusely positive. Chromogranin: focally positive. INSM1: negative.",
+        {"synaptophysin": "present", "chromogranin": "present", "insm1": "absent"},
+    ),
+    (
+        "ER positive (Allred 8/8), PR negative (Allred 0/8), HER2 IHC 2+, FISH not amplified.",
+        {"estrogen_receptor": "present", "progesterone_receptor": "absent", "her2_amplification": "absent"},
+    ),
+    (
+        "Estrogen receptor: negative (<1%). Progesterone receptor: 5%, weak. HER2: 3+.",
+        {"estrogen_receptor": "absent", "progesterone_receptor": "present", "her2": "present"},
+    ),
+    ("HER2 (4B5): score 0.", {"her2": "absent"}),
+    ("HER2 status: equivocal (score 2+).", {"her2": "uncertain"}),
+    (
+        "MMR proteins: MLH1, PMS2, MSH2 and MSH6 intact.",
+        {"mlh1": "present", "msh6": "present", "mlh1_loss": "absent", "mismatch_repair_deficiency": "absent"},
+    ),
+    ("Loss of nuclear expression of MSH2 and MSH6.", {"msh2_loss": "present", "msh6_loss": "present"}),
+    (
+        "KRAS: no mutation detected. BRAF V600E mutation detected. MSI-high.",
+        {"kras_mutation": "absent", "braf_v600e": "present", "microsatellite_instability": "present"},
+    ),
+    (
+        "EGFR exon 19 deletion identified; ALK and ROS1 rearrangements not detected. PD-L1 TPS 60%.",
+        {"egfr_mutation": "present", "alk_rearrangement": "absent", "pd_l1": "present"},
+    ),
+    (
+        "IDH1 R132H: positive. ATRX: lost. 1p/19q: intact. MGMT promoter methylated.",
+        {
+            "idh1_mutation": "present",
+            "atrx": "absent",
+            "codeletion_1p_19q": "absent",
+            "mgmt_promoter_methylation": "present",
+        },
+    ),
+    ("p53 shows a wild-type pattern. p16 block positive.", {"p53": "absent", "p16": "present"}),
+    ("ADDENDUM: HER2 FISH is amplified (ratio 4.2).", {"her2_amplification": "present"}),
+    (
+        "Banff: i0 t0 v0 g0; C4d negative. No evidence of T-cell mediated rejection.",
+        {"c4d_staining": "absent", "t_cell_mediated_rejection": "absent"},
+    ),
+    (
+        "Hodgkin lymphoma, nodular sclerosis; Reed-Sternberg cells CD30+ CD15+ CD45-.",
+        {"hodgkin_lymphoma": "present", "cd30": "present", "cd15": "present", "cd45": "absent"},
+    ),
+    ("ER and PR pending.", {"estrogen_receptor": None, "progesterone_receptor": None}),
+    ("Oestrogen receptor strongly positive in 90% of tumour nuclei.", {"estrogen_receptor": "present"}),
+    (
+        "Receptors (ER/PR): both negative. Ki-67 about 70 %.",
+        {"estrogen_receptor": "absent", "progesterone_receptor": "absent", "ki67": "present"},
+    ),
+    ("Triple negative: ER 0%, PR 0%, HER2 1+.", {"estrogen_receptor": "absent", "her2": "absent"}),
+    (
+        "Immunostains show the lesional cells to be S100 and SOX10 positive, while desmin, SMA and CD34 are negative.",
+        {"s100": "present", "sox10": "present", "desmin": "absent", "smooth_muscle_actin": "absent", "cd34": "absent"},
+    ),
+    ("Negative stains include HMB-45, Melan-A and CD45.", {"hmb45": "absent", "melan_a": "absent", "cd45": "absent"}),
+    (
+        "Positive: CD3, CD4. Negative: CD8, CD56.",
+        {"cd3": "present", "cd4": "present", "cd8": "absent", "cd56": "absent"},
+    ),
+    ("E-cadherin is lost, supporting lobular differentiation.", {"e_cadherin": "absent"}),
+    (
+        "Spindle cell lipoma vs well-differentiated liposarcoma; MDM2 FISH: not amplified.",
+        {"lipoma": "uncertain", "liposarcoma": "uncertain", "mdm2": "absent"},
+    ),
+]
+
+FINDINGS = [
+    (
+        "Special stains: PAS and GMS negative for fungal organisms. AFB stain negative.",
+        {"fungi": "absent", "acid_fast_bacilli": "absent"},
+    ),
+    (
+        "Fibroadenoma with usual ductal hyperplasia. No atypia or malignancy.",
+        {"fibroadenoma": "present", "usual_ductal_hyperplasia": "present", "atypia": "absent", "malignancy": "absent"},
+    ),
+    ("Leiomyomata uteri, the largest 6.5 cm; adenomyosis.", {"leiomyoma": "present", "adenomyosis": "present"}),
+    (
+        "Skin, left forearm, shave biopsy: Squamous cell carcinoma in situ, extending to the base.",
+        {"carcinoma_in_situ": "present"},
+    ),
+    ("Mature cystic teratoma of the ovary.", {"teratoma": "present"}),
+    ("Findings favour a reactive process over lymphoma.", {"lymphoma": "uncertain"}),
+    ("Cannot exclude an underlying invasive component.", {"invasive_carcinoma": "uncertain"}),
+    ("Features are highly suspicious for urothelial carcinoma.", {"urothelial_carcinoma": "uncertain"}),
+    ("There is no convincing evidence of dysplasia.", {"dysplasia": "absent"}),
+    ("Neither granulomas nor fungal organisms are identified.", {"granuloma": "absent", "fungi": "absent"}),
+    (
+        "The biopsy shows steatosis (30%) and mild portal inflammation, without ballooning or fibrosis.",
+        {
+            "steatosis": "present",
+            "portal_inflammation": "present",
+            "hepatocyte_ballooning": "absent",
+            "fibrosis": "absent",
+        },
+    ),
+    (
+        "History: breast cancer 2015.\nDiagnosis: Liver, needle biopsy: metastatic carcinoma.",
+        {"metastasis": "present", "breast_carcinoma": None},
+    ),
+    (
+        "CLINICAL INFORMATION\nRule out lymphoma\n\nFINAL DIAGNOSIS\nLymph node, left neck, excision:"
+        "\nReactive follicular hyperplasia. No evidence of lymphoma.",
+        {"reactive_lymphoid_hyperplasia": "present", "lymphoma": "absent"},
+    ),
+    (
+        "Status post mastectomy for carcinoma. Seroma wall with granulation tissue; no residual carcinoma.",
+        {"carcinoma": "absent", "granulation_tissue": "present"},
+    ),
+    ("Family history of melanoma. Lesion: compound naevus.", {"melanoma": None, "nevus": "present"}),
+    (
+        "DIAGNOSIS: Atypical ductal hyperplasia.\nAMENDED DIAGNOSIS: Ductal carcinoma in situ, low grade.",
+        {"ductal_carcinoma_in_situ": "present"},
+    ),
+    (
+        "DIAGNOSIS: Suspicious for malignancy.\nADDENDUM: Flow cytometry excludes lymphoma; no malignancy.",
+        {"malignancy": "absent", "lymphoma": "absent"},
+    ),
+    (
+        "GROSS DESCRIPTION: Received in formalin is a 3.2 x 2.1 x 1.0 cm tan-white firm nodule with focal "
+        "calcification. No necrosis is seen grossly.",
+        {"nodule": "present", "calcification": "present", "necrosis": "absent"},
+    ),
+    (
+        "Grossly, a cystic mass measuring 7 cm with papillary excrescences; the capsule is intact.",
+        {"mass": "present", "capsule_rupture": "absent"},
+    ),
+    ("Lymphovascular invasion - suspicious", {"lymphovascular_invasion": "uncertain"}),
+    ("Lymphovascular invasion: Indeterminate", {"lymphovascular_invasion": "uncertain"}),
+    ("Necrosis: Not applicable", {"necrosis": None}),
+    ("Tumor necrosis: present, 20%", {"necrosis": "present"}),
+    (
+        "Large cell neuroendocrine carcinoma with extensive necrosis and brisk mitotic activity (45 per 10 HPF).",
+        {"large_cell_carcinoma": "present", "necrosis": "present"},
+    ),
+    (
+        "Tubular adenoma, low-grade dysplasia. No high-grade dysplasia.",
+        {"tubular_adenoma": "present", "high_grade_dysplasia": "absent"},
+    ),
+    (
+        "Chronic active gastritis with Helicobacter pylori organisms and intestinal metaplasia.",
+        {"gastritis": "present", "helicobacter_pylori": "present", "intestinal_metaplasia": "present"},
+    ),
+    (
+        "No crypt abscesses, granulomas or viral inclusions.",
+        {"crypt_abscess": "absent", "granuloma": "absent", "cytomegalovirus": "absent"},
+    ),
+    (
+        "Acute appendicitis with perforation and periappendicitis.",
+        {"appendicitis": "present", "perforation": "present", "periappendicitis": "present"},
+    ),
+    (
+        "The serosa is free of tumour. Visceral pleura not invaded.",
+        {"serosal_invasion": "absent", "pleural_invasion": "absent"},
+    ),
+    (
+        "Tumour infiltrates the perirenal fat and the renal vein.",
+        {"perinephric_fat_invasion": "present", "renal_vein_invasion": "present"},
+    ),
+    (
+        "Extraprostatic extension: present, focal (right base). Seminal vesicles: not involved.",
+        {"extraprostatic_extension": "present", "seminal_vesicle_invasion": "absent"},
+    ),
+    ("TILs: 5%. Tumour-infiltrating lymphocytes: brisk.", {"tumor_infiltrating_lymphocytes": "present"}),
+    (
+        "Mitotic figures are readily identified. Coagulative necrosis absent.",
+        {"mitoses": "present", "coagulative_necrosis": "absent"},
+    ),
+    ("Rejection: ISHLT grade 0R (no rejection).", {"rejection": "absent"}),
+    (
+        "Bone marrow: hypercellular for age; no increase in blasts; reticulin fibrosis MF-1.",
+        {"hypercellular_marrow": None, "increased_blasts": "absent", "marrow_fibrosis": "present"},
+    ),
+    (
+        "Squamous epithelium without koilocytosis; negative for intraepithelial lesion or malignancy.",
+        {"koilocytosis": "absent", "squamous_intraepithelial_lesion": "absent"},
+    ),
+    (
+        "High-grade squamous intraepithelial lesion (CIN 3) with endocervical gland extension.",
+        {"high_grade_squamous_intraepithelial_lesion": "present", "cervical_intraepithelial_neoplasia": "present"},
+    ),
+    (
+        "Papillary thyroid carcinoma, 1.4 cm; extrathyroidal extension not identified; background "
+        "lymphocytic thyroiditis.",
+        {"papillary_carcinoma": "present", "extrathyroidal_extension": "absent", "thyroiditis": "present"},
+    ),
+    ("Chromophobe renal cell carcinoma limited to kidney.", {"renal_cell_carcinoma": "present"}),
+    ("No residual tumour in the prostatectomy specimen after hormonal therapy.", {"tumour": "absent"}),
+    (
+        "Angiolymphatic invasion is seen; perineural infiltration is not.",
+        {"lymphovascular_invasion": "present", "perineural_invasion": "absent"},
+    ),
+    (
+        "No vascular, lymphatic or perineural invasion.",
+        {"perineural_invasion": "absent", "lymphatic_invasion": "absent"},
+    ),
+    (
+        "Uterus with endometrial polyp, chronic cervicitis and nabothian cysts; ovaries with corpus luteum.",
+        {"endometrial_polyp": "present", "cervicitis": "present", "nabothian_cyst": "present"},
+    ),
+    ("Biopsy non-diagnostic; insufficient for assessment of malignancy.", {"malignancy": None}),
+    (
+        "Melanoma in situ, lentigo maligna type. Invasive melanoma is not identified.",
+        {"melanoma_in_situ": "present", "melanoma": "absent"},
+    ),
+    (
+        "The lesion is entirely benign: no carcinoma, no in situ disease.",
+        {"carcinoma": "absent", "carcinoma_in_situ": "absent"},
+    ),
+    (
+        "Differential diagnosis: schwannoma versus neurofibroma.",
+        {"schwannoma": "uncertain", "neurofibroma": "uncertain"},
+    ),
+    ("Consistent with gout. No crystals of CPPD.", {"synovitis": "present"}),
+    ("Ischaemic colitis is favoured; pseudomembranes not seen.", {"colitis": "uncertain"}),
+]
+
+
+def read(text):
+    return read_slide_report(text, load_lexicon())
+
+
+def polarities(text):
+    found = {}
+    for fact in read(text).facts:
+        found.setdefault(fact.concept, set()).add(fact.polarity)
+    return found
+
+
+def first(text, concept):
+    return next(fact for fact in read(text).facts if fact.concept == concept)
+
+
+@pytest.mark.parametrize(("text", "said"), [*GRADE_AND_STAGE, *MARGINS, *NODES, *STAINS, *FINDINGS])
+def test_what_is_said_is_read(text, said):
+    """The polarity of each concept; None where the text says nothing of this specimen."""
+    found = polarities(text)
+    assert {concept: polarity for concept, polarity in said.items() if polarity not in found.get(concept, {None})} == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "concept", "attributes"),
+    [
+        ("Invasive carcinoma, Nottingham grade 2 (tubules 3, nuclei 2, mitoses 1; total 6).", "histologic_grade",
+         {"grade": "2", "system": "Nottingham", "tubules": 3.0, "nuclei": 2.0, "mitoses": 1.0}),
+        ("Adenocarcinoma, Gleason 3+4=7.", "gleason_score", {"grade": "3+4=7"}),
+        ("Adenocarcinoma. ISUP grade group 4.", "grade_group", {"grade": "4"}),
+        ("Clear cell RCC, WHO/ISUP grade 3.", "histologic_grade", {"grade": "3", "system": "WHO/ISUP"}),
+        ("Moderately differentiated adenocarcinoma.", "histologic_grade", {"grade": "moderately differentiated"}),
+        ("pT3N1bM0", "pathologic_t_category", {"stage": "pT3"}),
+        ("pT3N1bM0", "pathologic_n_category", {"stage": "pN1b"}),
+        ("YPT2 YPN0(I-)", "pathologic_t_category", {"stage": "ypT2"}),
+        ("Stage IIIA.", "stage_group", {"stage": "IIIA"}),
+        ("The deep margin is 3 mm from tumour.", "margin_involvement", {"margin": "negative", "distance_mm": 3.0}),
+        ("Deep margin close (0.4 mm).", "margin_involvement", {"margin": "close", "distance_mm": 0.4}),
+        ("Lateral margin: involved.", "margin_involvement", {"margin": "positive", "location": "lateral margin"}),
+        ("Metastasis in 2 of 14 lymph nodes.", "lymph_node_metastasis", {"positive": 2.0, "examined": 14.0}),
+        ("ER positive (95%, strong).", "estrogen_receptor", {"percent": 95.0, "intensity": "strong"}),
+        ("HER2: 2+ (equivocal).", "her2", {"status": "equivocal", "score": "2+"}),
+        ("HER2 FISH amplified, ratio 3.1.", "her2_amplification", {"status": "amplified", "ratio": 3.1}),
+        ("Loss of MLH1.", "mlh1", {"status": "lost"}),
+        ("Tumour necrosis: 30 %.", "necrosis", {"percent": 30.0}),
+        ("RCB-II.", "residual_cancer_burden", {"grade": "RCB-II"}),
+        ("Left breast, excision: fibroadenoma, 2.1 x 1.8 cm.", "fibroadenoma",
+         {"laterality": "left", "location": "breast", "size_mm": [21.0, 18.0]}),
+    ],
+)  # fmt: skip
+def test_attributes(text, concept, attributes):
+    assert first(text, concept).attributes.as_json().items() >= attributes.items()
+
+
+def test_numbers_are_values_with_units():
+    text = "Ki-67: 22 %. Breslow thickness 1.3 mm. Mitoses 4 per 10 HPF. Nodes: 3/12."
+    values = {fact.concept: (fact.value, fact.unit) for fact in read(text).facts}
+    assert values["ki67"] == (22.0, "%")
+    assert values["breslow_thickness"] == (1.3, "mm")
+    assert values["mitotic_count"] == (4.0, "/10 HPF")
+    assert values["lymph_node_metastasis"] == (3.0, "nodes")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Fibroadenoma.", "Leiomyoma.", "Benign prostatic hyperplasia.", "Tubular adenoma.", "Compound naevus.",
+     "Schwannoma.", "Usual ductal hyperplasia.", "Seborrhoeic keratosis.",
+     "Follicular adenoma.", "Adenomyosis.", "Oncocytoma."],
+)  # fmt: skip
+def test_what_is_benign_is_no_malignancy(text):
+    found = polarities(text)
+    assert not {"carcinoma", "malignancy", "sarcoma", "melanoma"} & found.keys()
+    assert "present" in set().union(*found.values())
+
+
+def test_a_kind_implies_what_it_is_a_kind_of():
+    facts = {fact.concept: fact for fact in read("Invasive ductal carcinoma.").facts}
+    assert facts["invasive_ductal_carcinoma"].implied_by is None
+    assert {facts[name].implied_by for name in ("carcinoma", "malignancy", "tumour")} == {"invasive_ductal_carcinoma"}
+    assert "carcinoma" not in polarities("No invasive ductal carcinoma."), "the denial of a kind denies no other kind"
+
+
+def test_every_fact_points_to_its_words():
+    text = "Liver, wedge: hepatocellular carcinoma, 4.2 cm, grade 2. Margin free, 11 mm. CK7 negative. pT1b pN0 (0/3)."
+    facts = read(text).facts
+    assert len(facts) > 8
+    for fact in facts:
+        assert fact.evidence, fact
+        if fact.implied_by is None:
+            assert fact.words, fact
+            assert all(word in text for word in fact.words.split()), fact
+
+
+def test_an_addendum_replaces_what_it_amends():
+    text = "DIAGNOSIS: Adenocarcinoma. HER2 equivocal (2+).\nADDENDUM 1: HER2: negative (score 1+)."
+    facts = {fact.concept: fact for fact in read(text).facts}
+    assert (facts["her2"].polarity, facts["her2"].addendum) == ("absent", 1)
+    assert facts["adenocarcinoma"].polarity == "present"
+
+
+def test_a_diagnosis_that_is_revised_is_none():
+    assert "adenoma" not in polarities("Addendum: the diagnosis is revised from adenoma to adenocarcinoma.")
+
+
+def test_specimens_keep_their_own_sides_and_organs():
+    text = "SPECIMENS:\nA) Right breast\nB) Left breast\n\nDIAGNOSIS:\nA) Fibroadenoma.\nB) Invasive ductal carcinoma."
+    facts = {fact.concept: fact.attributes for fact in read(text).facts}
+    assert facts["fibroadenoma"].laterality == "right"
+    assert facts["invasive_ductal_carcinoma"].laterality == "left"
+
+
+def test_what_is_not_read_is_told():
+    problems = read("ER: pending.\nTumour budding: Bd-like pattern of unclear kind").problems
+    assert [problem.reason for problem in problems] == ["result-pending", "not-read"]
+
+
+def test_reports_of_a_corpus_become_facts_in_worker_processes(tmp_path):
+    corpus = tmp_path / "corpus"
+    new_corpus(corpus)
+    texts = [f"DIAGNOSIS: Invasive ductal carcinoma. Lymph nodes: {number}/20." for number in range(12)]
+    texts += ["Keine Anzeichen für ein Karzinom in der Probe und auch kein Befund an den Lymphknoten.", "ER: pending."]
+    writer = JobWriter(corpus, "reports")
+    rows = [{"caption_id": f"c{n}", "uid": f"{n:032x}", "text": text, "kind": "raw"} for n, text in enumerate(texts)]
+    writer.add_rows("captions", rows)
+    writer.publish()
+    facts_from_slide_reports(corpus, workers=2)
+    facts = Corpus(corpus).table("facts").to_pylist()
+    nodes = {row["uid"]: row for row in facts if row["concept"] == "lymph_node_metastasis"}
+    assert {uid: row["value"] for uid, row in nodes.items()} == {f"{n:032x}": float(n) for n in range(12)}
+    assert json.loads(nodes[f"{3:032x}"]["attributes"])["examined"] == 20.0
+    assert nodes[f"{0:032x}"]["polarity"] == "absent"
+    assert {row["code"] for row in facts if row["concept"] == "invasive_ductal_carcinoma"} == {"ICDO:8500/3"}
+    assert {row["source"] for row in facts} == {f"reports@{load_lexicon().version}"}
+    known = {row["concept"]: json.loads(row["attributes"]) for row in facts}
+    assert "of_case" in known["lymph_node_metastasis"]
+    assert "of_case" not in known["invasive_ductal_carcinoma"]
+    assert known["carcinoma"]["implied_by"] == "invasive_ductal_carcinoma"
+    scopes = Corpus(corpus).table("scopes").to_pylist()
+    assert {(row["vocabulary"], row["closed"]) for row in scopes} == {("slide-findings", False)}
+    reasons = {row["reason"] for row in Corpus(corpus).ledger().to_pylist()}
+    assert {"report-not-english", "result-pending"} <= reasons
+
+
+def test_labels_of_a_vocabulary_file(tmp_path):
+    from voxtile_pathology.reports.labels import load_labels
+
+    file = tmp_path / "labels.yaml"
+    file.write_text(
+        "vocabulary: mine\nversion: '1'\nlabels:\n  cancer: {is: [malignancy]}\n  spread: {is: "
+        "[metastasis], also: [isolated_tumor_cells]}\n"
+    )
+    labels = load_labels(str(file), load_lexicon())
+    found = {
+        fact.concept: fact.polarity
+        for fact in labels.facts(read("Adenocarcinoma. Isolated tumor cells in one node.").facts)
+    }
+    assert found == {"cancer": "present", "spread": "present"}
+    assert [f.polarity for f in labels.facts(read("No malignancy.").facts)] == ["absent"]
+    file.write_text("vocabulary: mine\nversion: '1'\nlabels:\n  cancer: {is: [malignancies]}\n")
+    load_labels.cache_clear()
+    with pytest.raises(InputError, match="malignancies"):
+        load_labels(str(file), load_lexicon())
+
+
+def test_a_lexicon_of_organs_and_qualities_is_refused_with_the_way_to_read_it(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("version: '1'\nconcepts:\n  cyst: {terms: [cyst], pairs: [[liver, cystic]]}\n")
+    with pytest.raises(InputError, match="--from reports --lexicon"):
+        load_lexicon(file)
+
+
+def test_long_lines_and_odd_marks_are_read_in_time():
+    odd = [
+        "Invasive carcinoma, margins free; (((" * 400,
+        "a" * 5000,
+        "1/" * 3000,
+        "ER " * 3000,
+        "(" * 5000,
+        "x " * 5000,
+    ]
+    started = time.process_time()
+    assert polarities("\0".join(odd))["margin_involvement"] == {"absent"}
+    assert time.process_time() - started < 10

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from voxtile.words.tokens import Words
 from voxtile_pathology.reports.amounts import percent_in, sizes
 from voxtile_pathology.reports.clauses import Clause
 from voxtile_pathology.reports.fact import Attributes, Polarity, Problem, SlideFact
@@ -111,17 +112,19 @@ def named_findings(clause: Clause, statement: Statement, lexicon: Lexicon) -> It
     words = words_in(clause.rest)
     found = lexicon.findings_in(words)
     measured = sizes(clause.rest)
+    answers = _answers(found, clause.rest, words)
     spreads = [named for named in found if lexicon.is_kind_of(named.concept, _SPREAD)]
     for index, named in enumerate(found):
-        polarity = statement.polarity(named.start, named.end)
+        polarity = (
+            answers.get(named)
+            or _in_its_part(named, clause.rest, words, answers)
+            or statement.polarity(named.start, named.end)
+        )
         if polarity is None or (polarity == "present" and _is_measure_of(named, words.words)):
             continue
         start, end = words.starts[named.start], words.ends[named.end - 1]
         if _asked(clause.text, start):
             polarity = "uncertain"
-        sign = _SIGN.match(clause.rest[end:])
-        if sign is not None:
-            polarity = "present" if "+" in (sign["sign"] or sign["bare"]) else "absent"
         limit = words.starts[found[index + 1].start] if index + 1 < len(found) else len(clause.rest)
         floor = words.ends[found[index - 1].end - 1] if index else 0
         fact = SlideFact(
@@ -134,7 +137,41 @@ def named_findings(clause: Clause, statement: Statement, lexicon: Lexicon) -> It
         yield fact
 
 
-_SIGN = re.compile(r"\s*(?:\(\s*(?P<sign>[-−–]|\++)\s*\)|(?P<bare>[-−–]|\++)(?=\s*(?:$|[.,;)])))")  # "EPE -", "LVI (+)"
+# What stands right behind a name: "EPE -", "LVI (+)", "LVI present, PNI absent".
+_ANSWER = re.compile(
+    r"\s*(?:\(\s*(?P<sign>[-−–]|\++)\s*\)|(?P<bare>[-−–]|\++)(?=\s*(?:$|[.,;)]))"
+    r"|(?P<word>present|identified|positive|absent|not identified|not seen|not present|negative"
+    r"|none)(?=\s*(?:$|[,;.)])))",
+    re.IGNORECASE,
+)
+_YES = frozenset(["present", "identified", "positive"])
+_LISTED = re.compile(r"\s*(?:,|and|or|nor|/|&|\s)*\s*", re.IGNORECASE)
+
+
+def _answers(found: Sequence[Named], text: str, words: Words) -> dict[Named, Polarity]:
+    """The findings of which the polarity stands right behind their names."""
+    answers: dict[Named, Polarity] = {}
+    for named in found:
+        match = _ANSWER.match(text, words.ends[named.end - 1])
+        if match is not None:
+            said = match["sign"] or match["bare"] or match["word"].lower()
+            answers[named] = "present" if "+" in said or said in _YES else "absent"
+    return answers
+
+
+def _in_its_part(named: Named, text: str, words: Words, answers: Mapping[Named, Polarity]) -> Polarity | None:
+    """The polarity of a finding that stands before others with answers of their own, which are not said of it.
+
+    An answer is said of it as well where nothing but a comma and the like parts them: "PNI and ENE absent".
+    """
+    following = next((other for other in answers if other.start >= named.end), None)
+    if following is None or len(answers) < 2:
+        return None
+    between = text[words.ends[named.end - 1] : words.starts[following.start]]
+    if _LISTED.fullmatch(between):
+        return answers[following]
+    part = text[: words.starts[following.start]].rstrip(" ,")
+    return language().statement(part).polarity(named.start, named.end)
 
 
 def _asked(text: str, start: int) -> bool:

@@ -31,11 +31,13 @@ _ANSWERS: tuple[tuple[Status, str], ...] = (
         "absent",
         rf"not (?:definitely |clearly |convincingly )?{_NOT}|none\b|absent|no(?=\s*(?:$|[.,;:(]))"
         rf"|negative(?! for)|neg\b(?! for)|nil\b|uninvolved|free\b|clear\b|without\b|intact\b|0(?:\.0)?\s*%|"
-        r"(?:(?:grade|score)\s*)?0(?![\d/+%]|[.,]\d|\s?[-–]\s?\d)|lacking|excluded|\(-\)|[-–−](?=\s*(?:$|[,)]))|preserved|not\b|never|zero\b",
+        r"(?:(?:grade|score)\s*)?0(?![\d/+%]|[.,]\d|\s?[-–]\s?\d)|lacking|excluded|\(-\)|[-–−](?=\s*(?:$"
+        r"|[,)]))|preserved|not\b|never|zero\b",
     ),
     (
         "present",
-        r"(?:grade|score|stage)\s*\d|present|identified|yes\b|positive|pos\b|involved|seen|detected|found|extensive|focal(?:ly)?\b"
+        r"(?:grade|score|stage)\s*\d|present|identified|yes\b|positive|pos\b|involved|seen|detected|found"
+        r"|extensive|focal(?:ly)?\b"
         r"|multifocal|minimal|mild|moderate|marked|severe|prominent|brisk|"
         r"\(?\++\)?|[1-4]\+|confirmed|ruptured|breached|invaded|occasional|rare|scattered|numerous|few\b"
         r"|abundant|diffuse|patchy|noted|low\b|high\b|intermediate",

@@ -38,9 +38,19 @@ def judge(claim: Claim, facts: Facts, *, about_birth: bool = False) -> list[Faul
     if claim.kind == "loose":
         return _loose(claim, facts)
     there = tuple(c for c in claim.concepts if facts.strength(c) == "present")
-    meant = there if there and claim.polarity == "present" and _is_little(claim) else claim.concepts
+    meant = there if there and claim.polarity == "present" and _is_little(claim) else _meant(claim, facts)
     found = {concept: _concept(claim, concept, facts) for concept in meant}
     return _worst_denial(found) if claim.polarity == "absent" else _best_meaning(found, facts)
+
+
+def _meant(claim: Claim, facts: Facts) -> Sequence[str]:
+    """What words can mean; where that is a diagnosis, not what is more general: a metastasis is not any lesion."""
+    if claim.polarity == "absent" or not facts.metadata:
+        return claim.concepts
+    special = [name for name in claim.concepts if _is_diagnosis(name, facts)]
+    general = {more for name in special for more in facts.vocabulary.above(name) - {name}}
+    general = {name for name in general if not _is_diagnosis(name, facts)}
+    return [name for name in claim.concepts if name not in general] or claim.concepts
 
 
 def _worst_denial(found: Mapping[str, list[Fault]]) -> list[Fault]:

@@ -245,6 +245,8 @@ def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocab
             return index
     if not inside and item.detail.kind in ("side", "place", "number"):
         earlier = [i for i, m in enumerate(mentions) if m.end <= item.start and not m.is_normality]
+        if item.detail.kind != "number" and _speaks_of_another(statement, item.start):
+            return None
         return earlier[-1] if earlier and statement.clause_of(mentions[earlier[-1]].start) == clause - 1 else None
     if item.detail.dimension == SHARE and (shared := _share_owner(statement, item, mentions, inside)) is not None:
         return shared
@@ -256,6 +258,8 @@ def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocab
     before = next((i for i in reversed(inside) if mentions[i].end <= item.start), None)
     if item.detail.kind == "number" and before is not None and _is_set_off(statement, item, mentions[before]):
         return before
+    if item.detail.kind == "number" and following is not None and _measures(statement, item, mentions[following]):
+        return following
     if following is not None and _stands_before(statement, item, mentions[following], vocabulary):
         return following
     kind = item.detail.kind
@@ -276,10 +280,23 @@ def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocab
 def _is_set_off(statement: Statement, item: Found, mention: Mention) -> bool:
     """Whether a size follows a name and is parted from what comes next: "a mass, 31 mm, and …", "a mass of 4 cm, …"."""
     words = statement.words.words
-    gap = words[mention.end : item.start]
+    end = mention.end if mention.structure is None else max(mention.end, mention.structure[1])
+    gap = words[end : item.start]
     closing = words[item.end : item.end + 1]
     parted = not closing or closing[0] in _PARTING
     return parted and len(gap) <= _SET_OFF and not set(gap) & (statement.grammar.verbs | {"and", "with", "or"})
+
+
+def _speaks_of_another(statement: Statement, position: int) -> bool:
+    """Whether a clause brings up something of its own, which the vocabulary does not know: "there is water …"."""
+    words = statement.words.words
+    clause = [i for i in range(len(words)) if statement.clause_of(i) == statement.clause_of(position)]
+    return any(words[i] == "there" and words[i + 1 : i + 2] in (("is",), ("are",)) for i in clause)
+
+
+def _measures(statement: Statement, item: Found, mention: Mention) -> bool:
+    """Whether a size is of the name that follows: "6 mm of midline shift"."""
+    return statement.words.words[item.end : mention.start] in (("of",), ("of", "the"))
 
 
 def _share_owner(statement: Statement, item: Found, mentions: Sequence[Mention], inside: Sequence[int]) -> int | None:

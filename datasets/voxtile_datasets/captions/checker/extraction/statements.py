@@ -18,7 +18,7 @@ _PREDICATES = frozenset(["lacking", "missing", "wanting"])  # "necrosis lacking"
 _SINGULAR = frozenset(["is", "was", "has"])
 _WHERE = frozenset(
     ["on", "over", "near", "beside", "by", "along", "around", "behind", "between", "inside", "within", "under", "above",
-     "below", "next", "at", "across", "in"]
+     "below", "next", "at", "across", "in", "after", "following", "before", "during"]
 )  # fmt: skip
 # After these stands where something denied is missing: "no church belongs to this picture of a park".
 _BELONGS = frozenset(

@@ -75,9 +75,9 @@ class Facts:
 
     def is_closed(self, concept: str) -> bool:
         """Whether a closed scope looked for a concept, or for what it is a kind of."""
-        if self.closed is not None and self.vocabulary.is_region(concept):
-            return bool(self.closed & self.vocabulary.below(concept))
-        return self.closed is None or bool(self.closed & self.vocabulary.above(concept))
+        if self.closed is None or self.closed & self.vocabulary.above(concept):
+            return True
+        return self.vocabulary.is_region(concept) and bool(self.closed & self.vocabulary.below(concept))
 
     def lists(self, concept: str) -> bool:
         """Whether a closed scope names a concept itself."""

@@ -69,7 +69,8 @@ def main() -> None:
     for report in found:
         load, read = READERS[report.domain]
         names = concepts_of(report, load())
-        facts = read(report.text, load()).facts
+        reading = read(report.text, load())
+        facts = (*reading.facts, *getattr(reading, "elsewhere", ()))
         judged += judge(report, facts, names)
         spare += ((report, fact) for fact in unaccounted(report, facts, names))
     print(f"{args.half}: {len(found)} texts, {len(judged)} labelled findings\n")

@@ -84,6 +84,7 @@ def test_the_command_writes_facts_with_evidence_and_an_open_scope(tmp_path: Path
         "evidence": ["Large right pleural effusion.", "Right pleural effusion."],
         "laterality": "right",
         "severity": "large",
+        "spans": [[22, 38], [69, 85]],
     }
     (scope,) = tables.table("scopes").to_pylist()
     assert not scope["closed"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 # After these a full stop never ends a sentence.
 _TITLES = frozenset(
-    ["dr", "mr", "mrs", "ms", "prof", "st", "vs", "e.g", "i.e", "cf", "approx", "ca", "fig", "figs", "resp"]
+    ["dr", "mr", "mrs", "ms", "prof", "st", "vs", "e.g", "i.e", "cf", "approx", "aprox", "ca", "fig", "figs", "resp"]
 )
 _NUMBERED = frozenset(["no", "nr", "min", "max", "avg", "ver", "vol"])  # abbreviations only before a number
 # Abbreviations only before a lower-case letter.

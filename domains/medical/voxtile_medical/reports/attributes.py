@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from voxtile.words.phrases import Match
-from voxtile_medical.reports.grammar import Modifier
+from voxtile_medical.reports.grammar import RELATIVE_SIDE, Modifier
+from voxtile_medical.reports.levels import is_level, levels
 from voxtile_medical.reports.lexicon import Concept
 from voxtile_medical.reports.mentions import Mention
 from voxtile_medical.reports.sizes import Size
@@ -15,7 +17,11 @@ from voxtile_medical.reports.statements import Statement
 
 _PREPOSITIONS = frozenset(["in", "on", "of", "at", "within", "measuring", "near", "along", "throughout", "is", "are"])
 # "Apical pneumothorax" says where it is; "diffuse" in the name of a disease says nothing of it.
+_OTHER_SIDE = {"left": "right", "right": "left"}
+_SAME_SIDE = "same side"  # weaker than a side that is named
+_NEAR_SIDE = 4  # words after "not" in which a side is denied
 _WITHIN_NAMES = frozenset(["laterality", "location"])
+_LISTED = frozenset([",", "and", "&", "/", "of", "the", "appearance", "stable", "level", "to", "through", "-", "–"])
 _BORDERLINE = ("severity", "borderline")
 _PLURALS = ("s", "i", "ae")
 _FURTHEST_NUMBER, _DIGITS = 9, 3  # words before the name; digits of a number that counts nothing
@@ -96,20 +102,46 @@ class Attributes:
             self.count if self.count == other.count else None,
         )
 
+    def by_level(self) -> tuple[Attributes, ...]:
+        """One for each vertebra or rib that is named; these where other places are, or none."""
+        places = (self.location or "").split(" and ")
+        if len(places) < 2 or not all(is_level(place) for place in places):
+            return (self,)
+        return tuple(replace(self, location=place) for place in places)
+
+    def is_elsewhere(self, other: Attributes) -> bool:
+        """Whether these are said of another side or place than the others."""
+        side = self.laterality and other.laterality not in (self.laterality, "bilateral")
+        place = self.location and other.location != self.location
+        return bool(side or place) and not (self.laterality and other.laterality == "bilateral")
+
 
 NONE = Attributes()
 
 
 def attributes_of(
-    statement: Statement, mentions: Sequence[Mention], sizes: Sequence[Size], concepts: Mapping[str, Concept]
+    statement: Statement,
+    mentions: Sequence[Mention],
+    sizes: Sequence[Size],
+    concepts: Mapping[str, Concept],
+    side_before: str | None = None,
 ) -> list[Attributes]:
-    """The attributes of each mention; a word belongs to one place of the sentence only."""
+    """The attributes of each mention; a word belongs to one place of the sentence only.
+
+    Args:
+        statement: the sentence.
+        mentions: what it names.
+        sizes: its sizes of this examination.
+        concepts: what attributes each concept can have.
+        side_before: the side that was named last before the sentence.
+    """
     anchors = sorted({(mention.start, mention.end) for mention in mentions if not mention.is_closed})
     if not anchors:
         return [NONE] * len(mentions)
-    modifiers = statement.grammar.modifiers.find(statement.words.words)
+    modifiers = _modifiers(statement, side_before)
     territories = dict(zip(anchors, _territories(statement, anchors), strict=True))
     found = []
+    adrift = _adrift(statement, anchors, sizes)
     for mention in mentions:
         territory = territories.get((mention.start, mention.end))
         if mention.is_closed or territory is None:
@@ -118,8 +150,64 @@ def attributes_of(
         own = [m for m in modifiers if territory[0] <= m.start < territory[1]]
         own = [m for m in own if m.end <= mention.start or m.start >= mention.end or _within_name(m)]
         within = [s for s in sizes if territory[0] <= _word_at(statement, s.start) < territory[1]]
+        within = within or adrift.get((mention.start, mention.end), [])
         found.append(_chosen(statement, mention, own, within, concepts[mention.concept]))
     return found
+
+
+def _adrift(
+    statement: Statement, anchors: Sequence[tuple[int, int]], sizes: Sequence[Size]
+) -> dict[tuple[int, int], list[Size]]:
+    """Sizes of clauses that name nothing, by the place before them: "mass, was 12 mm; currently 14 mm"."""
+    clauses = statement.clauses
+    named = {clauses[start] for start, _ in anchors}
+    found: dict[tuple[int, int], list[Size]] = defaultdict(list)
+    for size in sizes:
+        at = _word_at(statement, size.start)
+        before = [anchor for anchor in anchors if anchor[1] <= at]
+        if before and clauses[at] not in named:
+            found[before[-1]].append(size)
+    return found
+
+
+def last_side(statement: Statement, before: str | None) -> str | None:
+    """The side, left or right, that a sentence names last; else that of before."""
+    found = statement.grammar.modifiers.find(statement.words.words)
+    sides = [match.payload[1] for match in found if match.payload[0] == "laterality"]
+    return next((side for side in reversed(sides) if side in _OTHER_SIDE), before)
+
+
+def _modifiers(statement: Statement, side_before: str | None) -> list[Match[Modifier]]:
+    """What a sentence says of sides, places and the rest, each vertebra and rib one by one."""
+    found: list[Match[Modifier]] = []
+    side = side_before
+    taken_back = _taken_back(statement)
+    for match in statement.grammar.modifiers.find(statement.words.words):
+        kind, value = match.payload
+        if kind == "laterality":
+            side = value if value in _OTHER_SIDE else side
+            if match.start in taken_back:
+                continue
+        elif kind == RELATIVE_SIDE:
+            if side is None:
+                continue
+            there = side if value == "same" else _OTHER_SIDE[side]
+            match = Match(match.start, match.end, (_SAME_SIDE if value == "same" else "laterality", there))
+        found.append(match)
+    return [*found, *levels(statement.words)]
+
+
+def _taken_back(statement: Statement) -> set[int]:
+    """Words whose side is taken back: "described on the left is in fact on the right", "not the left"."""
+    words, clauses = statement.words.words, statement.clauses
+    gone: set[int] = set()
+    for match in statement.grammar.correcting.find(words):
+        same = [i for i in range(len(words)) if clauses[i] == clauses[match.start]]
+        if words[match.start] in ("not", "rather"):
+            gone |= {i for i in same if match.end <= i < match.end + _NEAR_SIDE}
+        else:
+            gone |= {i for i in same if i < match.start}
+    return gone
 
 
 def _chosen(
@@ -133,7 +221,8 @@ def _chosen(
     for match in modifiers:
         attribute, value = match.payload
         values[attribute].append((_distance(match, mention), value))
-    side = _side([value for _, value in values["laterality"]]) if concept.has_side else None
+    sides = values["laterality"] or values[_SAME_SIDE]
+    side = _side([value for _, value in sides]) if concept.has_side else None
     if mention.polarity == "absent" and side == "bilateral":
         side = None  # "no effusion on either side" denies it altogether
     places = sorted({value for _, value in values["location"] if value in concept.places})
@@ -178,10 +267,11 @@ def _same_size(one: tuple[float, ...], two: tuple[float, ...]) -> bool:
 def _territories(statement: Statement, anchors: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """For each place that names findings, the words around it that are said of it, half-open."""
     clauses, words = statement.clauses, statement.words.words
+    borders = [_border(statement, left, right) for left, right in itertools.pairwise(anchors)]
     bounds = []
     for index, (start, end) in enumerate(anchors):
-        low = 0 if index == 0 else _border(statement, anchors[index - 1], (start, end))
-        high = len(words) if index + 1 == len(anchors) else _border(statement, (start, end), anchors[index + 1])
+        low = 0 if index == 0 else borders[index - 1]
+        high = len(words) if index + 1 == len(anchors) else borders[index]
         while clauses[low] != clauses[start]:
             low += 1
         while high > end and clauses[high - 1] != clauses[start]:
@@ -192,12 +282,24 @@ def _territories(statement: Statement, anchors: Sequence[tuple[int, int]]) -> li
 
 def _border(statement: Statement, left: tuple[int, int], right: tuple[int, int]) -> int:
     """The word at which what is said of the left place ends and what is said of the right one begins."""
-    words = statement.words.words
+    words, clauses = statement.words.words, statement.clauses
+    if clauses[left[1] - 1] != clauses[right[0]]:
+        return next(i for i in range(left[1], right[0] + 1) if clauses[i] == clauses[right[0]])
     part = statement.parts[statement.part_of(right[0])]
     if part.start >= left[1]:
-        return part.start
+        return _with_levels(statement, left[1], part.start)
     between = words[left[1] : right[0]]
     return right[0] if any(word in _PREPOSITIONS for word in between) else max(left[1], left[0] + 1)
+
+
+def _with_levels(statement: Statement, first: int, border: int) -> int:
+    """The border before the levels that an enumeration puts before a finding: "…, T9 and T12 fractures"."""
+    places = {match.start for match in levels(statement.words) if first <= match.start < border}
+    if not places:
+        return border
+    start = min(places)
+    is_listed = all(i in places or statement.words.words[i] in _LISTED for i in range(start, border))
+    return start if is_listed and statement.part_of(start) != statement.part_of(max(first - 1, 0)) else border
 
 
 def _within_name(match: Match[Modifier]) -> bool:

@@ -16,7 +16,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError
 from voxtile_medical.reports.lexicon import LEXICON, lexicon_path, load_lexicon
-from voxtile_medical.reports.task import ReportTask
+from voxtile_medical.reports.task import NOT_READ, ReportTask
 from voxtile_medical.reports.vocabulary import GENERAL, load_vocabulary, vocabulary_names
 
 _POLARITIES = ("present", "absent", "uncertain")
@@ -35,7 +35,8 @@ def facts_from_reports(
     mm, severity and change, and with the sentences that say it. A statement that an organ is normal denies the findings
     that it excludes. The scope is open, because what a report does not mention stays unknown; a report that says "no
     other findings" closes it. A report that is not in English, or is no report by its length, gives no facts and a row
-    in the ledger; so does a size without a unit or beyond any body.
+    in the ledger; so does a size without a unit or beyond any body, and
+    each sentence that names nothing known.
 
     Args:
         corpus: a corpus whose captions table holds reports (kind raw).
@@ -53,6 +54,7 @@ def facts_from_reports(
     labels = load_vocabulary(vocabulary, load_lexicon(lexicon)).labels
     summary = run_task(ReportTask(corpus, lexicon, vocabulary), corpus, RunOptions(**run))
     output().print(_table(corpus, labels))
+    _print_unread(corpus)
     summary.raise_if_failed()
 
 
@@ -64,6 +66,18 @@ def _check_vocabulary(name: str, lexicon: Path) -> None:
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(known)}"
     raise ConfigError(f"there is no vocabulary '{name}'; {hint}")
+
+
+def _print_unread(corpus: Path) -> None:
+    """How many sentences say nothing that is known, so that nobody takes silence for a denial."""
+    reasons = Corpus(corpus).ledger().select(["uid", "reason"]).to_pylist()
+    unread = [row["uid"] for row in reasons if row["reason"] == NOT_READ]
+    if unread:
+        output().print(
+            f"not read: {len(unread):,} sentences of findings and impressions, in {len(set(unread)):,} reports, name "
+            f"nothing that the lexicon knows ('{NOT_READ}' in the ledger)",
+            markup=False,
+        )
 
 
 def _table(corpus: Path, labels: Collection[str]) -> Table:

@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import groupby
 
-from voxtile_medical.reports.attributes import NONE, Attributes, attributes_of
+from voxtile_medical.reports.attributes import NONE, attributes_of, last_side
 from voxtile_medical.reports.body_region import BodyRegions
+from voxtile_medical.reports.facts import ReportFact as ReportFact
+from voxtile_medical.reports.facts import corrected, elsewhere
+from voxtile_medical.reports.facts import firmest as firmest
 from voxtile_medical.reports.grammar import load_grammar
 from voxtile_medical.reports.lexicon import Lexicon, load_lexicon
+from voxtile_medical.reports.lines import Span
 from voxtile_medical.reports.measures import Measurement, measurements
-from voxtile_medical.reports.mentions import closed_concepts, mentions
-from voxtile_medical.reports.sections import flattened, sentences
-from voxtile_medical.reports.sizes import Size, sizes
+from voxtile_medical.reports.mentions import Mention, closed_concepts, mentions
+from voxtile_medical.reports.sections import Sentence, flattened, sentences
+from voxtile_medical.reports.sizes import Size, current, sizes
 from voxtile_medical.reports.spelling import Speller
 from voxtile_medical.reports.statements import Polarity, Statement
-from voxtile_medical.reports.tokens import pieces
+from voxtile_medical.reports.tokens import Piece, pieces
 
 # A question ("rule out effusion") or an earlier state is not a finding of this examination.
 _NOT_FINDINGS = frozenset({"indication", "comparison", "technique", "history", "recommendation", "signature"})
-_FIRMEST_FIRST = ("present", "uncertain", "absent")
-
-
-@dataclass(frozen=True)
-class ReportFact:
-    """What a report says about one finding, and the sentences that say it."""
-
-    concept: str
-    polarity: Polarity
-    attributes: Attributes = NONE
-    evidence: tuple[str, ...] = ()
+# "It measures 13 mm": the size of what the sentence before named.
+_GOES_ON = re.compile(
+    r"(?:it|this|these|they|the (?:lesion|mass|finding|collection|largest)|largest|measur\w+)\b", re.IGNORECASE
+)
+_LIMBS = (
+    "knee|hip|ankle|foot|shoulder|elbow|wrist|hand|breast|leg|arm|thigh|calf|forearm|femur|tibia|humerus|finger|toe"
+)
+_EXAMINED = re.compile(rf"\b(?P<side>left|right|lt|rt)\.? (?:{_LIMBS})\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,18 @@ class Reading:
         closed: concepts of which the report says that it would have mentioned them ("no other findings").
         problems: what was not taken.
         measurements: of organs.
+        elsewhere: denials and doubts of another side or place than that of which a fact affirms the same concept.
+        unread: sentences of findings and impressions that say nothing known, as characters (start, end) of the report.
+        sentence_count: of findings and impressions.
     """
 
     facts: tuple[ReportFact, ...]
     closed: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     measurements: tuple[Measurement, ...] = ()
+    elsewhere: tuple[ReportFact, ...] = ()
+    unread: tuple[Span, ...] = ()
+    sentence_count: int = 0
 
 
 def read_report(report: str, lexicon: Lexicon) -> Reading:
@@ -69,30 +76,10 @@ def read_report(report: str, lexicon: Lexicon) -> Reading:
         report: free text, with or without section headings.
         lexicon: which concepts to look for.
     """
-    found: list[ReportFact] = []
-    problems: list[Problem] = []
-    closed: set[str] = set()
-    measured: list[Measurement] = []
-    flat = flattened(report)
-    regions = BodyRegions(report, lexicon)
+    reader = _Reader(flattened(report), lexicon)
     for sentence in sentences(report):
-        if sentence.section in _NOT_FINDINGS:
-            continue
-        for piece in pieces(flat, sentence, speller_of(lexicon)):
-            statement = Statement(piece.words, load_grammar())
-            lengths = [
-                replace(size, start=size.start + piece.start, end=size.end + piece.start)
-                for size in sizes(flat[piece.start : piece.end])
-            ]
-            organs = list(measurements(statement.words, lexicon.measures, lexicon.terms, sentence.whole))
-            if not organs:
-                problems.extend(_problem(size.problem, sentence.text) for size in lengths if size.problem)
-            found.extend(
-                _facts(statement, [size for size in lengths if not size.problem], sentence.whole, lexicon, regions)
-            )
-            measured.extend(organs)
-            closed.update(regions.examined(closed_concepts(statement, lexicon)))
-    return Reading(tuple(firmest(found)), tuple(sorted(closed)), tuple(dict.fromkeys(problems)), tuple(measured))
+        reader.read(sentence)
+    return reader.reading()
 
 
 def facts_of_report(report: str, lexicon: Lexicon) -> list[ReportFact]:
@@ -131,6 +118,110 @@ def polarity_at(report: str, start: int, end: int, lexicon: Lexicon | None = Non
     return None
 
 
+class _Reader:
+    """Reads the sentences of a report in order, with what they have in common: the side that was named last.
+
+    Args:
+        text: the report, see `flattened`.
+        lexicon: which concepts to look for.
+    """
+
+    def __init__(self, text: str, lexicon: Lexicon) -> None:
+        self._text, self._lexicon = text, lexicon
+        self._regions = BodyRegions(text, lexicon)
+        self._found: list[ReportFact] = []
+        self._added: list[ReportFact] = []
+        self._problems: list[Problem] = []
+        self._closed: set[str] = set()
+        self._measured: list[Measurement] = []
+        self._unread: list[Span] = []
+        self._count = 0
+        self._side: str | None = None
+        self._examined: str | None = None
+
+    def read(self, sentence: Sentence) -> None:
+        """Read the next sentence."""
+        if sentence.section in _NOT_FINDINGS:
+            if sentence.section == "technique" and (title := _EXAMINED.search(sentence.text)):
+                self._examined = _side_of(title)
+            return
+        is_read = False
+        for piece in pieces(self._text, sentence, speller_of(self._lexicon)):
+            is_read |= self._read_piece(sentence, piece)
+        self._count += 1
+        if not is_read:
+            self._unread.append((sentence.start, sentence.end))
+            if self._count == 1 and (title := _EXAMINED.search(sentence.text)):
+                self._examined = _side_of(title)
+
+    def reading(self) -> Reading:
+        """What came of it."""
+        found = corrected(self._found, self._added)
+        return Reading(
+            tuple(firmest(found)),
+            tuple(sorted(self._closed)),
+            tuple(dict.fromkeys(self._problems)),
+            tuple(self._measured),
+            tuple(elsewhere(found)),
+            tuple(self._unread),
+            self._count,
+        )
+
+    def _read_piece(self, sentence: Sentence, piece: Piece) -> bool:
+        """Read a piece of a sentence; whether anything in it was understood."""
+        lexicon, statement = self._lexicon, Statement(piece.words, load_grammar())
+        lengths = [
+            replace(size, start=size.start + piece.start, end=size.end + piece.start)
+            for size in sizes(self._text[piece.start : piece.end])
+        ]
+        organs = list(measurements(statement.words, lexicon.measures, lexicon.terms, sentence.whole))
+        if not organs:
+            self._problems.extend(_problem(size.problem, sentence.text) for size in lengths if size.problem)
+        lengths = [size for size in current(lengths) if not size.problem]
+        closed = self._regions.examined(closed_concepts(statement, lexicon))
+        named = self._regions.placed(mentions(statement, lexicon), statement.words.words)
+        if sentence.is_carried:
+            named = [mention for mention in named if mention.start >= piece.under]
+        facts = list(self._facts(statement, named, lengths, sentence.whole))
+        target = self._added if sentence.section == "addendum" else self._found
+        is_more = not named and bool(lengths) and _GOES_ON.match(sentence.text) is not None
+        if is_more:
+            self._measure_last(target, lengths[0], sentence.whole)
+        target.extend(facts)
+        self._measured.extend(organs)
+        self._closed.update(closed)
+        self._side = last_side(statement, self._side)
+        return bool(named or organs or closed or is_more or lexicon.normal.find(statement.words.words))
+
+    def _facts(
+        self, statement: Statement, named: Sequence[Mention], measured: Sequence[Size], evidence: str
+    ) -> Iterator[ReportFact]:
+        words, concepts = statement.words, self._lexicon.concepts
+        said = attributes_of(statement, named, measured, concepts, self._side)
+        for mention, attributes in zip(named, said, strict=True):
+            if self._examined and attributes.laterality is None and concepts[mention.concept].has_side:
+                attributes = replace(attributes, laterality=self._examined)
+            spans = ((words.starts[mention.start], words.ends[mention.end - 1]),)
+            for one in attributes.by_level():
+                yield ReportFact(mention.concept, mention.polarity, one, (evidence,), spans)
+            if mention.polarity == "absent":
+                for concept in concepts[mention.concept].denies:
+                    yield ReportFact(concept, "absent", NONE, (evidence,), spans)
+
+    def _measure_last(self, target: list[ReportFact], size: Size, evidence: str) -> None:
+        """Give a size to the last finding that has none."""
+        if not target or target[-1].polarity != "present" or target[-1].attributes.size_mm:
+            return
+        last = target[-1]
+        if self._lexicon.concepts[last.concept].has_size:
+            attributes = replace(last.attributes, size_mm=size.mm)
+            target[-1] = replace(last, attributes=attributes, evidence=(*last.evidence, evidence))
+
+
+def _side_of(title: re.Match[str]) -> str:
+    return "left" if title["side"].lower().startswith("l") else "right"
+
+
 @cache
 def speller_of(lexicon: Lexicon) -> Speller:
     """What corrects slips of the pen towards the words of a lexicon and of the language table."""
@@ -142,52 +233,3 @@ def speller_of(lexicon: Lexicon) -> Speller:
 def _problem(reason: str, piece: str) -> Problem:
     text = piece if len(piece) <= 120 else f"{piece[:117]}..."
     return Problem(reason, f"a size in '{text}' is not taken")
-
-
-def _facts(
-    statement: Statement, measured: Sequence[Size], evidence: str, lexicon: Lexicon, regions: BodyRegions
-) -> Iterator[ReportFact]:
-    named = regions.placed(mentions(statement, lexicon), statement.words.words)
-    said = attributes_of(statement, named, measured, lexicon.concepts)
-    for mention, attributes in zip(named, said, strict=True):
-        yield ReportFact(mention.concept, mention.polarity, attributes, (evidence,))
-        if mention.polarity == "absent":
-            for concept in lexicon.concepts[mention.concept].denies:
-                yield ReportFact(concept, "absent", NONE, (evidence,))
-
-
-def firmest(found: Iterable[ReportFact]) -> Iterator[ReportFact]:
-    """The firmest statements about each concept, those about one finding joined."""
-    for _, group in groupby(sorted(found, key=lambda fact: fact.concept), key=lambda fact: fact.concept):
-        facts = list(group)
-        polarity = next(p for p in _FIRMEST_FIRST if any(fact.polarity == p for fact in facts))
-        yield from _merged([fact for fact in facts if fact.polarity == polarity])
-
-
-def _merged(facts: Sequence[ReportFact]) -> list[ReportFact]:
-    """Statements about the same finding become one; a denial holds as far as the widest statement of it."""
-    merged: list[ReportFact] = []
-    for fact in sorted(facts, key=lambda f: -_count(f.attributes)):
-        place = next((i for i, other in enumerate(merged) if _agree(fact, other)), None)
-        if place is None:
-            merged.append(fact)
-        else:
-            merged[place] = _join(merged[place], fact)
-    return sorted(merged, key=lambda f: repr(f.attributes))
-
-
-def _agree(fact: ReportFact, other: ReportFact) -> bool:
-    """Whether two statements can be about one finding: nothing that one says contradicts the other."""
-    return fact.polarity == "absent" or fact.attributes.agrees(other.attributes)
-
-
-def _join(one: ReportFact, two: ReportFact) -> ReportFact:
-    if one.polarity == "absent":
-        attributes = one.attributes.common(two.attributes)
-    else:
-        attributes = one.attributes.completed(two.attributes)
-    return replace(one, attributes=attributes, evidence=tuple(dict.fromkeys((*one.evidence, *two.evidence))))
-
-
-def _count(attributes: Attributes) -> int:
-    return sum(1 for value in attributes.values() if value)

@@ -14,7 +14,8 @@ from voxtile.words.tokens import normal_form, words_of
 
 ENGLISH = Path(__file__).with_name("english.yaml")
 Modifier: TypeAlias = tuple[str, str]  # attribute, value
-_LOBE_SIDE, _VERTEBRA = "laterality", "location"
+_LOBE_SIDE = "laterality"
+RELATIVE_SIDE = "relative side"  # of the side that was named last: same or other
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Grammar:
         cues: phrases that deny, doubt, or end a statement, without adverbs; the payload is the key in the table.
         adverbs: words that are passed over where cues are looked for.
         modifiers: phrases that say an attribute; the payload is (attribute, value).
+        some_of_them: phrases that go on about some of what was just named ("the larger").
+        correcting: phrases that take back a side named before them.
         strong: the breaks that part organs from what is said of them.
         numbers: words that count, and how many they say.
         verbs, tails, openers, adjectives, parts_of_things, treatments: words, see the table.
@@ -35,6 +38,8 @@ class Grammar:
     cues: Phrases[str]
     adverbs: frozenset[str]
     modifiers: Phrases[Modifier]
+    some_of_them: Phrases[bool]
+    correcting: Phrases[bool]
     strong: frozenset[tuple[str, ...]]
     verbs: frozenset[str]
     tails: frozenset[str]
@@ -67,6 +72,8 @@ def load_grammar(path: Path = ENGLISH, further: Path | None = None) -> Grammar:
         cues=Phrases((found, kind) for phrase, kind in cues for found in _without_adverbs(phrase, names, adverbs)),
         adverbs=adverbs,
         modifiers=Phrases(_modifiers(data)),
+        some_of_them=Phrases((phrase, True) for phrase in data["some_of_them"]),
+        correcting=Phrases((phrase, True) for phrase in data["correcting"]),
         strong=frozenset(words_of(phrase).words for phrase in breaks["strong"]),
         verbs=_words(breaks["verbs"]),
         tails=_words(breaks["tails"]),
@@ -100,6 +107,5 @@ def _modifiers(data: dict[str, Any]) -> list[tuple[str, Modifier]]:
         for phrase in phrases
     ]
     found += [(lobe, (_LOBE_SIDE, side)) for lobe, side in data["sides_of_lobes"].items()]
-    for letter, count in data["vertebrae"].items():
-        found += [(f"{letter}{number}", (_VERTEBRA, f"{letter}{number}")) for number in range(1, count + 1)]
+    found += [(phrase, (RELATIVE_SIDE, which)) for which, some in data["relative_sides"].items() for phrase in some]
     return found

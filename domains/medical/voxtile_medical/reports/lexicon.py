@@ -21,6 +21,7 @@ import yaml
 from voxtile.bounded_text import load_yaml
 from voxtile.errors import InputError
 from voxtile.words.phrases import Phrases
+from voxtile_medical.reports.levels import RIBS, VERTEBRAE
 from voxtile_medical.reports.measures import Measure
 
 LEXICON = Path(__file__).parent / "lexicon" / "radiology.yaml"
@@ -53,9 +54,8 @@ PLACES: Mapping[str, frozenset[str]] = {
     "bone": frozenset(["humerus", "radius", "ulna", "scaphoid", "metacarpal", "phalanx", "scapula", "pelvis", "sacrum"])
     | {"pubic ramus", "acetabulum", "femoral neck", "femoral head", "femur", "patella", "tibia", "fibula", "malleolus"}
     | {"talus", "calcaneus", "metatarsal", "sternum", "femoral condyle", "tibial plateau"},
-    "vertebra": frozenset(
-        f"{letter}{number}" for letter, count in (("C", 7), ("T", 12), ("L", 5)) for number in range(1, count + 1)
-    ),
+    "vertebra": frozenset(VERTEBRAE),
+    "rib": frozenset(RIBS),
 }
 _KEYS = frozenset(
     ["region", "code", "side", "size", "places", "lasting", "terms", "pairs", "borderline", "unless", "denies"]

@@ -13,9 +13,13 @@ _LINKS = frozenset(["of", "in", "the", "within", "along", "throughout", "involvi
 _ENUMERATING = frozenset([",", "and", "or", "/", "the", "both", "&", "nor"])
 _SEPARATING = frozenset([",", "and", "or", "nor", "/"])
 _PREPOSITIONS = frozenset(["in", "of", "within", "on", "at", "to", "from", "near", "over", "along", "overlying"])
-_FURTHEST_BEFORE, _FURTHEST_AFTER = 12, 7
+_FURTHEST_BEFORE, _FURTHEST_AFTER = 16, 7
 _UNLESS_WORDS = 4
 # "No acute abnormality" says nothing of what is old.
+_PLACING = frozenset(["on", "in", "at", "of", "measuring", "being", ",", "within", "decreased", "increased", "now"])
+_NONE_THERE = frozenset(["none", "not", "nil", "no", "negative", "clear"])
+_SIDES = frozenset(["left", "right"])
+_CLOSING = frozenset([",", ";", "."])
 _WHOLE = frozenset(["no", "without", "any", "other", "of", "further", "additional", "significant"])
 
 
@@ -48,13 +52,15 @@ def mentions(statement: Statement, lexicon: Lexicon) -> list[Mention]:
         found.setdefault((pair.concept, pair.start), pair)
         paired.update(dict.fromkeys(range(pair.start, pair.end), quality))
     for match in (*named, *_elliptic(words, lexicon, named)):
-        quality_there = paired.get(match.start)
+        quality_there = next((paired[i] for i in range(match.start, match.end) if i in paired), None)
         if quality_there is not None and _is_general(match, quality_there, lexicon):
             continue
         if (mention := _judged(statement, lexicon, match.payload, match.start, match.end)) is not None:
             found.setdefault((mention.concept, mention.start), mention)
     for closing in _of_normality(statement, lexicon, organs, named):
         found.setdefault((closing.concept, closing.start), closing)
+    for more in (*_of_some(statement, found.values()), *_elsewhere(statement, found.values())):
+        found.setdefault((more.concept, more.start), more)
     return sorted(found.values(), key=lambda named: (named.start, named.concept))
 
 
@@ -77,6 +83,35 @@ def closed_concepts(statement: Statement, lexicon: Lexicon) -> frozenset[str]:
     return frozenset(n for n, c in lexicon.concepts.items() if not regions or c.region in regions)
 
 
+def _of_some(statement: Statement, found: Iterable[Mention]) -> Iterator[Mention]:
+    """Some of what was just named, with a side or size of its own: "both kidneys, the larger on the right"."""
+    words, grammar = statement.words.words, statement.grammar
+    for match in grammar.some_of_them.find(words):
+        before = [m for m in found if m.end <= match.start and m.polarity == "present" and not m.is_closed]
+        part = statement.parts[statement.part_of(match.start)]
+        if not before or any(m.start >= match.start and m.start < part.end for m in found):
+            continue
+        if match.end < len(words) and (words[match.end] in _PLACING or words[match.end] in grammar.verbs):
+            last = max(before, key=lambda m: m.start)
+            yield Mention(last.concept, last.polarity, match.start, match.end)
+
+
+def _elsewhere(statement: Statement, found: Iterable[Mention]) -> Iterator[Mention]:
+    """What was just named, denied of another side: "stone on the left, none on the right", "left 4 mm, right none"."""
+    words = statement.words.words
+    for cue in statement.cues:
+        if cue.payload not in ("none_of", "negation_before") or words[cue.start] not in _NONE_THERE:
+            continue
+        before = [m for m in found if m.end <= cue.start and m.polarity == "present" and not m.is_closed]
+        if not before or cue.end - cue.start > 1:
+            continue
+        follows = cue.end < len(words) and words[cue.end] in ("on", "in", "at") and words[cue.start] != "nil"
+        is_side = words[cue.start - 1] in _SIDES and (cue.end >= len(words) or words[cue.end] in _CLOSING)
+        if (follows and _SIDES & set(words[cue.end : cue.end + 4])) or is_side:
+            last = max(before, key=lambda m: m.start)
+            yield Mention(last.concept, "absent", cue.start, cue.end)
+
+
 def _judged(statement: Statement, lexicon: Lexicon, concept: str, start: int, end: int) -> Mention | None:
     unless = lexicon.unless.get(concept)
     if unless is not None:
@@ -95,11 +130,15 @@ def _is_adjective(organ: Match[str], named: Iterable[Match[str]]) -> bool:
     return any(name.start <= organ.start and organ.end < name.end for name in named)
 
 
-def _is_part(quality: Match[str], named: Iterable[Match[str]]) -> bool:
-    """Whether a quality is only a part of the name of a finding."""
-    length = quality.end - quality.start
+def _is_part(statement: Statement, quality: Match[str], named: Iterable[Match[str]]) -> bool:
+    """Whether a quality is only a part of the name of a finding; "fracture" of "acute fracture" is all of it."""
+    words, adjectives = statement.words.words, statement.grammar.adjectives
     return any(
-        name.start <= quality.start and quality.end <= name.end and length < name.end - name.start for name in named
+        name.start <= quality.start
+        and quality.end <= name.end
+        and (name.end > quality.end or not adjectives.issuperset(words[name.start : quality.start]))
+        for name in named
+        if name.end - name.start > quality.end - quality.start
     )
 
 
@@ -129,7 +168,7 @@ def _of_qualities(
     """Findings that an organ and a quality make together, with the quality."""
     qualities = lexicon.qualities.find(statement.words.words)
     for index, quality in enumerate(qualities):
-        if _is_part(quality, named) or _grades(statement, quality, named):
+        if _is_part(statement, quality, named) or _grades(statement, quality, named):
             continue
         if index + 1 < len(qualities) and _describes(statement, quality, qualities[index + 1]):
             continue

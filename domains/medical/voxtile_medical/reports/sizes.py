@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 _UNITS_MM = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "km": 1e6, "um": 1e-3, "µm": 1e-3, "in": 25.4}
 _UNIT_NAMES = {
@@ -26,11 +26,35 @@ _RANGE = re.compile(
 )
 # A distance from a landmark, a thickness of slices, a dose of contrast: no size of a finding.
 _DISTANCE = re.compile(
-    r"^\W{0,3}(?:above|below|from|superior to|inferior to|proximal|distal|cephalad|caudal|away|beyond"
+    r"^\W{0,3}(?:above|below|from(?!\s+\d)|superior to|inferior to|proximal|distal|cephalad|caudal|away|beyond"
     r"|slices?|sections?|collimation|interval|thick slices)\b",
     re.IGNORECASE,
 )
 _MEASURED = re.compile(r"(?:measur\w+|diameter of|size of|up to|size:)\s*(?:approximately |about )?$", re.I)
+# What was measured at an earlier examination, by the words before or after it; the weak ones only beside another size.
+_EARLIER = re.compile(
+    r"(?:prior|previous(?:ly)?|earlier|formerly|before|baseline|having been|had been|used to be|compared (?:to|with)"
+    r"|vs\.?|versus|last (?:time|exam|scan|study|week|month|year)|initially|originally|old|nadir)[\s:(]{0,2}"
+    r"(?:measure[ds]?|measuring|measurement|size|of|at|was|up to|approximately|about|approx\.?|study|scan|exam|ct|mr|~"
+    r"|[\s:(]){0,4}$",
+    re.IGNORECASE,
+)
+_EARLIER_AFTER = re.compile(
+    r"^[\s,(]{0,2}(?:(?:which (?:it )?)?(?:was|were) )?(?:at baseline|yesterday"
+    r"|on (?:the )?(?:prior|previous|last|earlier)|in (?:\w+ )?(?:19|20)\d\d"
+    r"|last (?:week|month|year|time)|on admission|(?:\w+ ){1,2}ago"
+    r"|(?:previously|before|earlier|formerly|initially|originally)"
+    r"(?!\W{0,3}(?:(?:measur\w+|at|was|of|size|about|approximately)\W+)?\d))\b",
+    re.IGNORECASE,
+)
+_WEAKLY_EARLIER = re.compile(
+    r"\b(?:was|were|measured|from|then|than|against)[\s:(]{0,2}(?:about |approximately )?$", re.I
+)
+_WEAKLY_EARLIER_AFTER = re.compile(r"^[\s,(]{0,2}then\b", re.I)
+_NOW = re.compile(r"\b(?:now|currently|today|current|presently|this time)\W{0,2}(?:\w+\W+){0,2}$", re.IGNORECASE)
+_CHANGED = re.compile(r"\bfrom\s*$", re.IGNORECASE)
+_RANGING = re.compile(r"\b(?:rang|var)\w*\s+(?:\w+\s+){0,2}from\s*$", re.IGNORECASE)
+_LOOK_BACK = 48  # characters
 # No finding of a human body is larger; smaller is not resolved by any of the modalities.
 LARGEST_MM, SMALLEST_MM = 600.0, 0.05
 
@@ -43,16 +67,40 @@ class Size:
         start, end: characters of the sentence, half-open.
         mm: one to three dimensions as said, in millimetres.
         problem: why it is not taken (`size-without-unit`, `absurd-size`), or None.
+        is_earlier: it was measured at an earlier examination.
     """
 
     start: int
     end: int
     mm: tuple[float, ...]
     problem: str | None = None
+    is_earlier: bool = False
 
 
-def sizes(sentence: str) -> Iterator[Size]:
-    """Sizes of a sentence in reading order; of a range ("3-5 mm") the larger one."""
+def current(found: Sequence[Size]) -> list[Size]:
+    """The sizes of this examination."""
+    return [size for size in found if not size.is_earlier]
+
+
+def sizes(sentence: str) -> list[Size]:
+    """Sizes of a sentence in reading order; of a range ("3-5 mm") the larger, of a change ("from 7 to 9") the later."""
+    found = list(_found(sentence))
+    marked = [replace(size, is_earlier=_is_earlier(sentence, size, _EARLIER, _EARLIER_AFTER)) for size in found]
+    for index, size in enumerate(marked):
+        if not size.is_earlier and _is_earlier(sentence, size, _WEAKLY_EARLIER, _WEAKLY_EARLIER_AFTER):
+            others = (*marked[:index], *marked[index + 1 :])
+            marked[index] = replace(size, is_earlier=any(not other.is_earlier and other.mm for other in others))
+    return marked
+
+
+def _is_earlier(sentence: str, size: Size, before: re.Pattern[str], after: re.Pattern[str]) -> bool:
+    upto = sentence[max(0, size.start - _LOOK_BACK) : size.start]
+    if _NOW.search(upto):
+        return False
+    return before.search(upto) is not None or after.match(sentence[size.end : size.end + _LOOK_BACK]) is not None
+
+
+def _found(sentence: str) -> Iterator[Size]:
     taken = 0
     ranges = {match.start(): match for match in _RANGE.finditer(sentence)}
     for match in _SIZE.finditer(sentence):
@@ -60,7 +108,10 @@ def sizes(sentence: str) -> Iterator[Size]:
             continue
         span = ranges.get(match.start())
         if span is not None:
-            unit, numbers, end = span["unit"], [max(_number(span["a"]), _number(span["b"]))], span.end()
+            upto = sentence[: match.start()]
+            is_change = _CHANGED.search(upto) is not None and _RANGING.search(upto) is None
+            first, last = _number(span["a"]), _number(span["b"])
+            unit, numbers, end = span["unit"], [last if is_change else max(first, last)], span.end()
         else:
             numbers = [_number(match[name]) for name in "abc" if match[name]]
             unit = next((match[name] for name in ("uc", "ub", "ua") if match[name]), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from voxtile_medical.reports.vocabulary import Vocabulary, load_vocabulary
 
 # No report of an examination is longer; a text that is has been joined wrongly, and would take minutes to read.
 LONGEST_REPORT = 200_000
+NOT_READ = "sentence-not-read"  # of findings or impression, in the ledger
 TABLES = (ENGLISH, ABBREVIATIONS, SPELLING)  # a change of these changes what is read
 
 
@@ -99,11 +100,16 @@ class ReportTask:
                 parts.append(refused)
                 continue
             reading = read_report(row["text"], words)
-            facts += [fact_row(row["uid"], fact, words) for fact in vocabulary.facts(reading)]
+            apart = vocabulary.elsewhere(reading)
+            facts += [fact_row(row["uid"], f, words, apart.get(f.concept, ())) for f in vocabulary.facts(reading)]
             if vocabulary.version is None:
                 facts += [measurement_row(row["uid"], measured, words) for measured in reading.measurements]
             scopes += scope_rows(row["uid"], vocabulary, vocabulary.closed(reading))
             parts += [Part(row["uid"], "dropped", problem.reason, problem.detail) for problem in reading.problems]
+            parts += [
+                Part(row["uid"], "dropped", NOT_READ, f"'{row['text'][start:end][:120]}' says nothing that is known")
+                for start, end in reading.unread
+            ]
         return Outcome("used", tables={"facts": facts, "scopes": scopes}, parts=tuple(parts))
 
 
@@ -118,10 +124,21 @@ def refusal(uid: str, text: str, words: Lexicon) -> Part | None:
     return None
 
 
-def fact_row(uid: str, fact: ReportFact, words: Lexicon) -> Row:
-    """A fact as a row of the facts table; `value` is the largest dimension in mm."""
+def fact_row(uid: str, fact: ReportFact, words: Lexicon, apart: Sequence[ReportFact] = ()) -> Row:
+    """A fact as a row of the facts table; `value` is the largest dimension in mm.
+
+    Args:
+        uid: of the sample.
+        fact: what is said of a concept.
+        words: the lexicon that knows it.
+        apart: what is denied or doubted of the same concept at other sides or places.
+    """
     attributes: dict[str, Any] = {"evidence": list(fact.evidence)} if fact.evidence else {}
+    attributes |= {"spans": [list(span) for span in fact.spans]} if fact.spans else {}
     attributes |= attribute_values(fact.attributes)
+    for name, polarity in (("absent_at", "absent"), ("uncertain_at", "uncertain")):
+        places = [attribute_values(other.attributes) for other in apart if other.polarity == polarity]
+        attributes |= {name: places} if places else {}
     concept = words.concepts.get(fact.concept)
     row: Row = {
         "uid": uid,

@@ -67,6 +67,14 @@ class Vocabulary:
                 facts.append(ReportFact(name, "present"))
         return facts
 
+    def elsewhere(self, reading: Reading) -> dict[str, list[ReportFact]]:
+        """By label, what the report denies or doubts of it at another side or place than that of its fact."""
+        found = {
+            name: [fact for fact in reading.elsewhere if fact.concept in label.own]
+            for name, label in self.labels.items()
+        }
+        return {name: facts for name, facts in found.items() if facts}
+
     def closed(self, reading: Reading) -> list[str]:
         """Labels of which the report says that what it does not mention is absent."""
         closed = set(reading.closed)

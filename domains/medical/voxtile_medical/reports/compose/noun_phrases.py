@@ -57,7 +57,7 @@ def _place(fact: ReportFact, wording: Wording, choice: Choice) -> dict[str, str]
     if side:
         fields["side"] = choice.of(table["values"]["laterality"][side])
     if location:
-        kind = "vertebra" if set(location.split(" and ")) <= PLACES["vertebra"] else "default"
+        kind = "vertebra" if set(location.split(" and ")) <= PLACES["vertebra"] | PLACES["rib"] else "default"
         pattern: str = table["places"].get(location, table["places"][kind])
         fields["location"] = pattern.replace("{location}", location)
         if not side:

@@ -68,13 +68,24 @@ def test_levels_are_one_list_down_the_spine():
         ({"laterality": "right", "location": "right upper lobe"}, "in the right upper lobe"),
         ({"laterality": "left", "location": "base"}, "at the left base"),
         ({"location": "perihilar"}, "in the perihilar region"),
-        ({"laterality": "bilateral", "location": "upper lobe"}, "in the upper lobe"),
+        ({"laterality": "bilateral", "location": "upper lobe"}, "in both upper lobes"),
+        ({"location": "lower lobe and perihilar"}, "in the lower lobe and in the perihilar region"),
+        ({"laterality": "left", "location": "upper lobe and base"}, "in the left upper lobe and at the left base"),
+        ({"laterality": "bilateral", "location": "base"}, "at both bases"),
+        ({"laterality": "right", "location": "lung periphery"}, "in the periphery of the right lung"),
     ],
 )
 def test_places_have_their_preposition_and_side(attributes, place):
     texts = said(row("consolidation", **attributes))
     assert every(texts, rf"\b{place}\b")
-    assert not any(re.search(r"(left|right) .*(left|right)", text) for text in texts)
+    assert not any(re.search(r"(left|right) .*(left|right)", text.replace(place, "")) for text in texts)
+    assert not any(re.search(rf"(left|right) .*{place}", text) for text in texts), "the side is said once"
+
+
+def test_a_place_among_others_is_said_with_them():
+    rows = [row("consolidation", location="lower lobe and perihilar"), row("consolidation", location="lower lobe")]
+    assert len(known(*rows).facts) == 1
+    assert len(known(*rows, row("consolidation", location="upper lobe")).facts) == 2
 
 
 def test_a_place_on_the_other_side_is_not_said():
@@ -148,6 +159,14 @@ def test_many_say_how_many_and_their_verb_agrees():
     texts = said(row("pulmonary_nodule", number="multiple", laterality="left", size_mm=[34.0]))
     assert every(texts, r"multiple left .*s of up to (34 mm|3\.4 cm)")
     assert not any(re.search(r"\bis\b|\ba multiple", text) for text in texts)
+
+
+@pytest.mark.parametrize(("concept", "names"), [("renal_stone", "renal stones|renal calculi|kidney stones"),
+                                               ("pneumothorax", "pneumothoraces|air")])  # fmt: skip
+def test_what_is_on_both_sides_is_not_one_thing(concept, names):
+    texts = said(row(concept, laterality="bilateral"))
+    assert every(texts, rf"\b({names})\b")
+    assert not any(re.search(r"\ba bilateral", text, re.I) for text in texts)
 
 
 def test_an_absence_keeps_its_side():

@@ -22,7 +22,8 @@ _AFTER_HEAD = re.compile(r"\s+(of|in|with|within|without|at|on|from|for|due|unde
 _IRREGULAR = {
     "bacterium": "bacteria", "branch": "branches", "bronchus": "bronchi", "calculus": "calculi", "cortex": "cortices",
     "diverticulum": "diverticula", "embolus": "emboli", "focus": "foci", "foot": "feet",
-    "leaf": "leaves", "mitosis": "mitoses", "naevus": "naevi", "nevus": "nevi", "nucleus": "nuclei", "shelf": "shelves",
+    "leaf": "leaves", "mitosis": "mitoses", "naevus": "naevi", "nevus": "nevi", "nucleus": "nuclei",
+    "pneumothorax": "pneumothoraces",
     "thrombus": "thrombi", "vertebra": "vertebrae", "villus": "villi", "woman": "women", "man": "men",
 }  # fmt: skip
 _PLURALS = frozenset(_IRREGULAR.values()) | {"adnexa", "metastases", "people", "sheep", "aircraft"}

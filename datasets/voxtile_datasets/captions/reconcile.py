@@ -174,8 +174,9 @@ def _says_more(one: Fact, other: Fact) -> bool:
     """Whether one fact says all that another says, and more."""
     if one == other or one.polarity != other.polarity or (one.number is None) != (other.number is None):
         return False
-    pairs = [(getattr(one, name), getattr(other, name)) for name in ("size", "side", "location", "levels")]
-    return all(not theirs or ours == theirs for ours, theirs in pairs)
+    pairs = [(getattr(one, name), getattr(other, name)) for name in ("size", "side", "levels")]
+    ours, theirs = (set((fact.location or "").split(" and ")) - {""} for fact in (one, other))
+    return theirs <= ours and all(not theirs or ours == theirs for ours, theirs in pairs)
 
 
 def _fact(row: Mapping[str, Any], wording: Wording, uid: str, spacing_mm: float | None) -> Fact:

@@ -245,14 +245,15 @@ def fields_for(
         body: body part or scene.
         places: the bank's phrases for places, with `default`.
     """
-    many = fact.polarity != "absent" and (fact.number is not None or len(fact.levels) > 1)
+    is_several = fact.number is not None or len(fact.levels) > 1 or fact.side == "bilateral"
+    many = fact.polarity != "absent" and is_several
     is_own = wording.is_countable is False or name == wording.name
     by_bank = wording.is_countable if is_own else None
     counted = is_plural(name) or (not is_mass(name) if by_bank is None else by_bank)
     said = plural(name) if many and counted else name
     is_many = is_plural(said)
     (place, location), side = _place(fact, places), fact.side
-    if place and side and side in place.split():
+    if place and side and {side, "both"} & set(place.split()) and (side != "bilateral" or "both" in place.split()):
         side = None
     number = fact.number if counted and fact.number else None
     before, after = (fact.size, None) if counted and not is_many and not fact.number else (None, fact.size)
@@ -282,14 +283,19 @@ def _place(fact: Fact, places: Mapping[str, str]) -> tuple[str | None, str | Non
         return f"at {joined(fact.levels)}", joined(fact.levels)
     if not fact.location:
         return None, None
-    location = fact.location
-    words = location.casefold().split()
-    if fact.side in ("left", "right") and not {"left", "right"} & set(words) and not is_plural(location):
-        sided = f"{fact.side} {location}"
-        if normalise(location) not in places or normalise(sided) in places:
-            location = sided
-    pattern = places.get(normalise(location)) or places.get("default", "in the {location}")
-    return pattern.replace("{location}", location), location
+    found = [_sided(piece, fact.side, places) for piece in fact.location.split(" and ")]
+    patterns = [places.get(normalise(piece)) or places.get("default", "in the {location}") for piece in found]
+    phrases = [pattern.replace("{location}", piece) for pattern, piece in zip(patterns, found, strict=True)]
+    return joined(list(dict.fromkeys(phrases))), joined(list(dict.fromkeys(found)))
+
+
+def _sided(location: str, side: str | None, places: Mapping[str, str]) -> str:
+    """The location with the finding's side, both sides only where the bank has a phrase for them."""
+    if not side or {"left", "right"} & set(location.casefold().split()) or is_plural(location):
+        return location
+    sided = f"{side} {location}"
+    follows = normalise(sided) in places or (side != "bilateral" and normalise(location) not in places)
+    return sided if follows else location
 
 
 def fields_needed(fact: Fact, fields: Mapping[str, str]) -> frozenset[str] | None:

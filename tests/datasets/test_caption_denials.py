@@ -120,3 +120,22 @@ def test_kinds_and_meanings(tmp_path, facts, text, verdict):
         for c, p, size in facts
     ]
     assert check(text, Known(rows, []), Vocabulary.load([tmp_path / "own.yaml"])).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("Vertebral fractures at T8, T10, L1 and L3.", "supported"),
+        ("Vertebral fractures at T8 and L3.", "supported"),
+        ("Vertebral fractures at T8, T9, L1 and L3.", "contradicted"),
+        ("A vertebral fracture at T11.", "contradicted"),
+    ],
+)
+def test_levels_in_a_list_are_one_fact_each(text, verdict):
+    levels = ("T8", "T10", "L1", "L3")
+    rows = [
+        {"concept": "vertebral_fracture", "polarity": "present", "value": None, "unit": None,
+         "attributes": f'{{"location": "{level}"}}'}
+        for level in levels
+    ]  # fmt: skip
+    assert check(text, Known(rows, []), VOCABULARIES["medical"]).verdict == verdict

@@ -196,11 +196,14 @@ def subjects_of(
 
 
 def _implied(asked: Iterable[str], rows: Sequence[Row], vocabulary: Vocabulary) -> tuple[str, ...]:
-    """What closed scopes say is absent: nothing that any source speaks of, nor what that is a kind of."""
+    """What closed scopes say is absent: nothing that a source speaks of, nor what is more general or a kind of it."""
     known = {row["concept"] for row in rows}
     found = {row["concept"] for row in rows if row["polarity"] != "absent"}
-    above = {name for concept in found for own in vocabulary.resolve(concept) for name in vocabulary.above(own)}
-    return tuple(concept for concept in asked if concept not in known and not above & set(vocabulary.resolve(concept)))
+    own = {name for concept in found for name in vocabulary.resolve(concept)}
+    related = {name for one in own for name in vocabulary.above(one) | vocabulary.below(one)}
+    return tuple(
+        concept for concept in asked if concept not in known and not related & set(vocabulary.resolve(concept))
+    )
 
 
 def _in_plane(spacing: Sequence[float] | None) -> float | None:

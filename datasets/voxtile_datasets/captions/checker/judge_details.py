@@ -34,6 +34,9 @@ def detail_faults(claim: Claim, concept: str, facts: Facts) -> list[Fault]:
     stated = frozenset().union(*(row.colours for row in rows))
     details = [replace(d, is_exact=d.kind == "colour" and d.value in stated) for d in claim.details]
     fitting = [row for row in rows if not any(_agrees(d, row, facts.vocabulary) is False for d in details)]
+    if not fitting and (others := _beside_listed_places(details, rows, facts.vocabulary)) is not None:
+        details = others
+        fitting = [row for row in rows if not any(_agrees(d, row, facts.vocabulary) is False for d in details)]
     faults = []
     for detail in details:
         if any(_agrees(detail, row, facts.vocabulary) for row in fitting) or _agrees_with_all(
@@ -43,6 +46,18 @@ def detail_faults(claim: Claim, concept: str, facts: Facts) -> list[Fault]:
         if fault := _fault(detail, rows, concept, facts):
             faults.append(fault)
     return faults
+
+
+def _beside_listed_places(
+    details: Sequence[Detail], rows: Sequence[Fact], vocabulary: Vocabulary
+) -> list[Detail] | None:
+    """The details beside a list of places each of which is one fact's: "fractures at T8, T10 and L1"; else None."""
+    places = [d for d in details if d.kind == "place"]
+    others = [d for d in details if d.kind != "place"]
+    if len(places) < 2:
+        return None
+    suited = [row for row in rows if not any(_agrees(d, row, vocabulary) is False for d in others)]
+    return others if all(any(_agrees(place, row, vocabulary) for row in suited) for place in places) else None
 
 
 def is_other(claim: Claim, rows: Sequence[Fact], vocabulary: Vocabulary) -> bool:

@@ -82,6 +82,13 @@ def test_places_have_their_preposition_and_side(attributes, place):
     assert not any(re.search(rf"(left|right) .*{place}", text) for text in texts), "the side is said once"
 
 
+def test_both_sides_are_each_of_them():
+    both, left = row("pleural_effusion", laterality="bilateral"), row("pleural_effusion", laterality="left")
+    assert [fact.side for fact in known(both, left).facts] == ["bilateral"]
+    placed = row("pleural_effusion", laterality="left", location="base")
+    assert len(known(both, placed).facts) == 2
+
+
 def test_a_place_among_others_is_said_with_them():
     rows = [row("consolidation", location="lower lobe and perihilar"), row("consolidation", location="lower lobe")]
     assert len(known(*rows).facts) == 1

@@ -174,7 +174,8 @@ def _says_more(one: Fact, other: Fact) -> bool:
     """Whether one fact says all that another says, and more."""
     if one == other or one.polarity != other.polarity or (one.number is None) != (other.number is None):
         return False
-    pairs = [(getattr(one, name), getattr(other, name)) for name in ("size", "side", "levels")]
+    pairs = [(getattr(one, name), getattr(other, name)) for name in ("size", "levels")]
+    pairs.append((other.side if one.side == "bilateral" else one.side, other.side))  # both sides are each of them
     ours, theirs = (set((fact.location or "").split(" and ")) - {""} for fact in (one, other))
     return theirs <= ours and all(not theirs or ours == theirs for ours, theirs in pairs)
 

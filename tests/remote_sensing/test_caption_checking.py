@@ -268,3 +268,23 @@ WORDED = [
 def test_counts_in_words_and_names_of_places(text, wanted):
     verdict = judge(text, COUNTED)
     assert verdict.verdict == wanted, verdict.faults
+
+
+RANKS = [
+    ("Wheat is the largest class.", "supported"),
+    ("Water is the largest class.", "contradicted"),
+    ("Water is the smallest class.", "supported"),
+    ("More wheat than meadow.", "supported"),
+    ("More meadow than wheat.", "contradicted"),
+    ("Meadow covers less of the tile than wheat does.", "supported"),
+    ("Water covers more of the tile than wheat does.", "contradicted"),
+    ("Wheat outweighs meadow.", "supported"),
+    ("Meadow outweighs wheat.", "contradicted"),
+    ("As much meadow as wheat.", "contradicted"),
+]
+
+
+@pytest.mark.parametrize(("text", "wanted"), RANKS)
+def test_which_has_more(text, wanted):
+    verdict = judge(text, FIELDS, ["wheat", "meadow", "water"])
+    assert verdict.verdict == wanted, verdict.faults

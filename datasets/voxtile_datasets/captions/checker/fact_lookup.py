@@ -115,6 +115,25 @@ class Facts:
     def _named_in(self, words: tuple[str, ...]) -> list[str]:
         return [match.payload for match in self.vocabulary.terms.find(words)] if words else []
 
+    def share_rank(self, concept: str) -> str | None:
+        """`largest`, `smallest` or `between` among the shares that the facts state; None where they state too few."""
+        own = self.share(concept)
+        related = self.vocabulary.above(concept) | self.vocabulary.below(concept)
+        others = [share for name in self.present() - related if (share := self.share(name))]
+        if not own or not others:
+            return None
+        return "largest" if own >= max(others) else "smallest" if own <= min(others) else "between"
+
+    def amount(self, concept: str, other: str) -> tuple[float, float] | None:
+        """Shares, or else counts, of two concepts, where the facts state both."""
+        shares = self.share(concept), self.share(other)
+        if all(shares):
+            return shares
+        counts = [
+            max((low for row in self.rows(name) for low, _ in row.counts), default=0.0) for name in (concept, other)
+        ]
+        return (counts[0], counts[1]) if all(counts) else None
+
     def share_left(self, concept: str) -> float:
         """The largest share that a concept can have beside what the facts state of others."""
         related = self.vocabulary.above(concept) | self.vocabulary.below(concept) | self.vocabulary.kin(concept)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from voxtile_datasets.captions.checker.extraction.amounts import COUNT, SHARE
@@ -246,6 +247,8 @@ def _relation(claim: Claim, facts: Facts) -> list[Fault]:
     kind = claim.relation or ""
     pairs = [(s, o) for s in claim.concepts for o in claim.others]
     known = frozenset().union(*(facts.relations(subject, other) for subject, other in pairs))
+    if kind in _COMPARED:
+        return _comparison(claim, kind, facts)
     if kind in OPPOSITE:
         return _direction(claim, kind, known & OPPOSITE.keys(), facts)
     if not known:
@@ -262,6 +265,18 @@ def _relation(claim: Claim, facts: Facts) -> list[Fault]:
     if kind in known or kind in _LOOSE or _POSSIBLE.get(kind, frozenset([kind])) & stated:
         return []
     return [_fault(claim, "relation", "unknown", f"'{claim.words}' is not known: the facts do not relate {names} so.")]
+
+
+_COMPARED = {"more": (1.0, math.inf), "less": (0.0, 1.0), "equal": (0.8, 1.25)}  # first by second
+
+
+def _comparison(claim: Claim, kind: str, facts: Facts) -> list[Fault]:
+    pairs = [found for s in claim.concepts for o in claim.others if (found := facts.amount(s, o))]
+    low, high = _COMPARED[kind]
+    if not pairs or any(low <= first / second <= high for first, second in pairs):
+        return []
+    why = f"'{claim.words}' is wrong: the facts say {pairs[0][0]:g} and {pairs[0][1]:g}."
+    return [_fault(claim, "number", "contradicted", why)]
 
 
 # What is said of the place of two things → what it cannot be by the facts, and what of them makes it right.

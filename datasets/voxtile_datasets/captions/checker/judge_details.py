@@ -10,6 +10,7 @@ from dataclasses import replace
 from voxtile_datasets.captions.checker.extraction.amounts import SHARE
 from voxtile_datasets.captions.checker.extraction.claims import Claim, Detail
 from voxtile_datasets.captions.checker.extraction.grammar import load_grammar
+from voxtile_datasets.captions.checker.extraction.imaging_numbers import RESOLUTION
 from voxtile_datasets.captions.checker.fact import Fact
 from voxtile_datasets.captions.checker.fact_lookup import Facts
 from voxtile_datasets.captions.checker.verdict import Fault, Judgement
@@ -18,7 +19,8 @@ from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 # Details that the facts lack: invented where they can be measured, else merely not known.
 _LACKING: dict[str, Judgement] = {
     "side": "unsupported", "place": "unsupported", "number": "unsupported", "count": "unsupported",
-    "position": "unsupported", "colour": "unknown", "shape": "unknown", "severity": "unknown", "change": "unknown",
+    "position": "unsupported", "colour": "unknown", "shape": "unknown", "rank": "unknown",
+    "severity": "unknown", "change": "unknown",
 }  # fmt: skip
 _HARDLY = 3  # things of which one says that there are hardly any
 _BOTH = frozenset(["left", "right"])
@@ -111,6 +113,8 @@ def _agrees(detail: Detail, row: Fact, vocabulary: Vocabulary) -> bool | None:
     if kind == "colour":
         similar = load_grammar().similar if not detail.is_exact else frozenset()
         return any(c == value or frozenset((c, value)) in similar for c in row.colours) if row.colours else None
+    if kind == "rank":
+        return None
     if kind == "shape":
         similar = load_grammar().similar_shapes
         return any(s == value or frozenset((s, value)) in similar for s in row.shapes) if row.shapes else None
@@ -136,6 +140,8 @@ def _agrees_with_all(detail: Detail, rows: Sequence[Fact], concept: str, facts: 
     """What several facts say together: both sides, and how many regions they list."""
     if detail.kind == "side" and detail.value == "bilateral":
         return frozenset().union(*(row.sides for row in rows)) >= _BOTH
+    if detail.kind == "rank":
+        return facts.share_rank(concept) in (None, detail.value)
     if detail.dimension == SHARE:
         known = facts.share(concept)
         return bool(known) and any(low <= known <= high for low, high in detail.bounds)
@@ -160,15 +166,21 @@ def _is_any(detail: Detail) -> bool:
 def _fault(detail: Detail, rows: Sequence[Fact], concept: str, facts: Facts) -> Fault | None:
     said = [_said(detail, row) for row in rows]
     known = list(dict.fromkeys(text for text in said if text))
+    if detail.kind == "rank":
+        known = ["another order of shares"] if facts.share_rank(concept) is not None else []
     name = concept.replace("_", " ")
     if detail.kind == "count" and not known and (listed := facts.objects(concept)):
         known = [str(listed)]
     if known:
         why = f"'{detail.words}' is wrong: the facts say {' and '.join(known[:3])} of {name}."
         return Fault(detail.kind, "contradicted", detail.words, detail.start, detail.end, why)
-    if detail.kind == "shape" or (detail.kind == "colour" and _is_natural(detail.value, concept, facts.vocabulary)):
+    if detail.kind in ("shape", "rank") or (
+        detail.kind == "colour" and _is_natural(detail.value, concept, facts.vocabulary)
+    ):
         return None
     why = f"'{detail.words}' is not in the facts: they state no {_NAMES[detail.kind]} of {name}."
+    if detail.dimension == "length" and facts.metadata.agrees_in_number(RESOLUTION, detail.bounds[0]):
+        return None  # ", 10 m," of the picture
     # How long ago, or how old: reports compare with other days, and facts are of this one.
     is_implied = detail.kind == "place" and detail.value in facts.vocabulary.implied_places
     is_open = is_implied or detail.dimension == "time" or (detail.kind == "position" and detail.is_vague)
@@ -186,7 +198,7 @@ def _is_natural(colour: str, concept: str, vocabulary: Vocabulary) -> bool:
 
 _NAMES = {
     "side": "side", "place": "place", "number": "such number", "count": "count", "position": "place in the picture",
-    "colour": "colour", "severity": "grade", "change": "change", "shape": "form",
+    "colour": "colour", "severity": "grade", "change": "change", "shape": "form", "rank": "rank",
 }  # fmt: skip
 
 
@@ -200,7 +212,8 @@ def _said(detail: Detail, row: Fact) -> str:
         return " or ".join(f"{low:g}" if low == high else f"{low:g} or more" for low, high in row.counts[:2])
     values = {
         "side": row.sides, "place": row.places, "colour": row.colours, "change": row.changes,
-        "shape": row.shapes, "position": row.positions | (row.bearings if detail.is_vague else frozenset()),
+        "shape": row.shapes, "rank": frozenset(),
+        "position": row.positions | (row.bearings if detail.is_vague else frozenset()),
     }  # fmt: skip
     if detail.kind == "severity":
         return "another grade" if row.grades else ""

@@ -73,6 +73,7 @@ def found_details(statement: Statement, vocabulary: Vocabulary, taken: frozenset
     found += _named(statement, "colour", grammar.colours.find(words.words), used)
     if vocabulary.natural:
         found += _named(statement, "shape", grammar.shapes.find(words.words), used)
+        found += _named(statement, "rank", grammar.ranks.find(words.words), set())
     if not vocabulary.has_sides:
         found += _positions(statement, grammar, in_pictures=vocabulary.is_about_patients)
     if vocabulary.has_sides:
@@ -248,7 +249,9 @@ def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocab
         if item.detail.kind != "number" and _speaks_of_another(statement, item.start):
             return None
         return earlier[-1] if earlier and statement.clause_of(mentions[earlier[-1]].start) == clause - 1 else None
-    if item.detail.dimension == SHARE and (shared := _share_owner(statement, item, mentions, inside)) is not None:
+    if (item.detail.dimension == SHARE or item.detail.kind == "rank") and (
+        shared := _share_owner(statement, item, mentions, inside)
+    ) is not None:
         return shared
     if item.detail.kind == "number" and statement.words.words[item.start - 1 : item.start] == ("of",):
         whose = next((i for i in inside if mentions[i].end == item.start - 1), None)

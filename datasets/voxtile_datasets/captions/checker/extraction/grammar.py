@@ -47,6 +47,8 @@ class Grammar:
         numbers: word → number.
         counts: phrase → amount.
         shares: phrase → share; `is_vague` for words that need no "of" after them ("mostly").
+        ranks: phrase → `largest` or `smallest`.
+        comparisons: phrase → `more`, `less` or `equal`.
         fractions: word → number of parts: third → 3.
         units: phrase → unit.
         measures: phrase → dimension of the number that follows it.
@@ -77,6 +79,8 @@ class Grammar:
     counts: Phrases[Span]
     shares: Phrases[Span]
     fractions: Mapping[str, int]
+    ranks: Phrases[str]
+    comparisons: Phrases[str]
     units: Phrases[Unit]
     measures: Phrases[str]
     comparators: Phrases[str]
@@ -117,6 +121,8 @@ def load_grammar() -> Grammar:
         numbers={normal_form(word): int(number) for word, number in data["numbers"].items()},
         counts=Phrases([*_spans(data["exact"], is_vague=False), *_spans(data["vague"], is_vague=True)]),
         shares=Phrases([*_spans(data["shares"], is_vague=False), *_spans(data["mostly"], is_vague=True)]),
+        ranks=_table(data["ranks"]),
+        comparisons=_table(data["comparisons"]),
         fractions={normal_form(word): int(number) for word, number in data["fractions"].items()},
         units=Phrases(_units(data["units"])),
         measures=_table(data["measures"]),

@@ -22,6 +22,8 @@ _OF = frozenset(["of", "from"])
 _FURTHEST = 6  # words between "of" and the name after it
 _JOINING = frozenset(["and", ",", "or"])
 _SIDES = frozenset(["side", "bank", "shore", "edge", "end", "flank", "border", "margin", "outskirt"])
+_THAN = frozenset(["than", "as"])
+_ADJECTIVES = frozenset(["more", "larger", "greater", "bigger", "double"])
 _POINTING = frozenset(["it", "them", "this", "that", "these", "those"])
 _SPATIAL = frozenset(["above", "below", "underneath"])
 _ARTICLES = frozenset(["the", "a", "an", "this", "that", "its", "two", "both", "one", "each"])
@@ -67,7 +69,26 @@ def relations(statement: Statement, mentions: Sequence[Mention], *, in_bodies: b
             found.append(Relation(subject, direction.others, direction.kind, direction.start, direction.end))
     found += _between_names(statement, mentions)
     found += _fronted(statement, mentions)
+    found += _compared(statement, mentions)
     return found
+
+
+def _compared(statement: Statement, mentions: Sequence[Mention]) -> Iterator[Relation]:
+    """Which of two things has more: "more A than B", "A covers less than B", "A outweighs B"."""
+    words = statement.words.words
+    for match in statement.grammar.comparisons.find(words):
+        than = next((i for i in range(match.end, min(len(words), match.end + _FURTHEST)) if words[i] in _THAN), None)
+        is_verb = match.end - match.start == 1 and match.payload == "more" and words[match.start] not in _ADJECTIVES
+        is_ahead = words[match.start : match.end] == ("ahead", "of")
+        begin = match.end if is_verb or is_ahead else than
+        if begin is None:
+            continue
+        other = next((i for i, m in enumerate(mentions) if begin <= m.start <= begin + 3), None)
+        inner = next((i for i, m in enumerate(mentions) if match.end <= m.start < begin), None)
+        before = next((i for i in reversed(range(len(mentions))) if mentions[i].end <= match.start), None)
+        subject = inner if inner is not None else before
+        if other is not None and subject is not None and subject != other:
+            yield Relation(subject, (other,), match.payload, match.start, match.end)
 
 
 def _directions(statement: Statement, mentions: Sequence[Mention], *, in_bodies: bool) -> Iterator[Relation]:
@@ -101,11 +122,14 @@ def _direction_of(
     if not preposition or (preposition[0] not in _OF and words[end - 1] not in _SPATIAL and not in_bodies):
         return None
     first = after + (preposition[0] in _OF)
+    _, last = statement.item_around(start)
     if words[first : first + 1] and words[first] in _POINTING:
         return _pointing(statement, mentions, kind, start, first + 1)
     other = next((i for i, m in enumerate(mentions) if first <= m.start <= first + _FURTHEST), None)
     if other is None or any(word in statement.grammar.verbs for word in words[first : mentions[other].start]):
         return None
+    if first == after and mentions[other].start >= last and not in_bodies:
+        return None  # "turbines above, panels below"
     if words[end - 1] in ("left", "right") and words[max(0, start - 2) : start] in (("and", "the"), (",", "the")):
         return None  # "the right half is of muscle and the left of tumour"
     subject = _subject(statement, mentions, start, mentions[other].end, other)

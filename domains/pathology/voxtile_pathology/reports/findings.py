@@ -122,6 +122,8 @@ def named_findings(clause: Clause, statement: Statement, lexicon: Lexicon) -> It
         )
         if polarity is None or (polarity == "present" and _is_measure_of(named, words.words)):
             continue
+        if polarity == "absent" and index and _is_where(named, words.words):
+            polarity = "present"  # "no response in the carcinoma"
         start, end = words.starts[named.start], words.ends[named.end - 1]
         if _asked(clause.text, start):
             polarity = "uncertain"
@@ -177,6 +179,12 @@ def _in_its_part(named: Named, text: str, words: Words, answers: Mapping[Named, 
 def _asked(text: str, start: int) -> bool:
     """Whether a question mark stands right before: "?BCC"."""
     return re.search(r"(?:^|[\s(:,])\?\s?(?:\w+\s){0,2}$", text[:start]) is not None
+
+
+def _is_where(named: Named, words: tuple[str, ...]) -> bool:
+    """Whether a finding is where another one is denied: "no dysplasia in the polyp"."""
+    before = words[max(0, named.start - 2) : named.start]
+    return len(before) == 2 and before[0] in ("in", "within") and before[1] in ("the", "this", "these", "either")
 
 
 def _is_measure_of(named: Named, words: tuple[str, ...]) -> bool:

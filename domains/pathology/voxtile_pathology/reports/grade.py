@@ -130,7 +130,7 @@ def grades(clause: Clause, graded_otherwise: list[tuple[int, int]]) -> Iterator[
             fact = _graded(match, clause)
             yield fact.detailed(**scores) if scores else fact
     label = clause.label.lower()
-    if not found and "grade" in label and "group" not in label and not scores:
+    if not found and ("grade" in label or "differentiation" in label) and "group" not in label and not scores:
         yield from _of_label(clause)
     if not found and scores:
         yield SlideFact(
@@ -236,6 +236,13 @@ def _of_label(clause: Clause) -> Iterator[SlideFact]:
         clause.rest,
         re.IGNORECASE,
     )
+    worded = re.match(
+        r"\s*(?P<words>well|moderate(?:ly)?|poor(?:ly)?)\b(?![\s-]*(?:to|differ))", clause.rest, re.IGNORECASE
+    )
+    if match is None and worded is not None and "differentiation" in clause.label.lower():
+        words = worded["words"].lower().removesuffix("ly")
+        grade = {"well": "well", "moderate": "moderately", "poor": "poorly"}[words]
+        yield _fact("histologic_grade", "present", clause, worded).detailed(grade=f"{grade} differentiated")
     if match is not None:
         system = re.sub(r"(?i)\b(?:histologic(?:al)?|tumou?r|overall|grade)\b", "", clause.label).strip(" /") or None
         yield _graded(match, clause).detailed(system=system)

@@ -276,6 +276,8 @@ def _phrases(entries: Mapping[str, Mapping[str, Any]], read: str | None) -> Iter
         if read is None or entry["read"] == read:
             yield name.replace("_", " "), name
             yield from ((phrase, name) for phrase in _list(entry, "terms"))
+        if read is None:
+            yield from ((short, name) for short in _list(entry, "abbreviations") if len(short) > 2)
 
 
 def _above(name: str, concepts: Mapping[str, Concept], seen: frozenset[str] = frozenset()) -> Iterator[str]:

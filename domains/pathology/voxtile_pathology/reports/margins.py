@@ -103,8 +103,26 @@ _ARTICLES = re.compile(
     r"|transect|reach|focally|involves?|extends?|involving|no|free|negative|positive|its)\b[\s,]*)+",
     re.IGNORECASE,
 )
+# "The margin shows dysplasia" and "margin with carcinoma in situ" are involved; a distance alone is that of a free one.
+_WITH_LESION = re.compile(
+    r"margins?\s+(?:with|shows?|showing|contains?|has|have|harbou?rs?|demonstrates?)\s+(?!no\b|normal"
+    r"|benign|clear|unremarkable)"
+    r"(?:\w+[\s-]+){0,3}?(?:carcinoma|adenocarcinoma|CIS|dysplasia|VA?IN|CIN|PIN|DCIS|LCIS|adenoma"
+    r"|tumou?r|melanoma|malignan\w+"
+    r"|neoplas\w+|sarcoma|intraepithelial)",
+    re.IGNORECASE,
+)
+_DISTANCE = re.compile(r"margins?\b[^;.]{0,40}?\b\d+(?:\.\d+)?\s*(?:mm|cm)\b", re.IGNORECASE)
+_INK = re.compile(
+    r"\b(?P<no>no|without)\s+(?:ink on (?:the )?(?:invasive )?(?:tumou?r|carcinoma)|(?:tumou?r|carcinoma"
+    r"|DCIS) (?:on|at) (?:the )?ink)"
+    r"|(?<=tumour) (?:is )?(?:present )?(?:on|at) (?:the )?ink|(?<=tumor) (?:is )?(?:present )?(?:on|at) (?:the )?ink"
+    r"|(?<=carcinoma) (?:is )?(?:present )?(?:on|at) (?:the )?ink"
+    r"|\bink on (?:the )?(?:invasive )?(?:tumou?r|carcinoma)",
+    re.IGNORECASE,
+)
 _GATE = re.compile(
-    r"margin|resect|excis|remov|edge|plane|line|surface|donut|dough|CRM|[SR]M\s*[+(−-]|\bend", re.IGNORECASE
+    r"margin|\bink\b|resect|excis|remov|edge|plane|line|surface|donut|dough|CRM|[SR]M\s*[+(−-]|\bend", re.IGNORECASE
 )
 _FURTHEST = 300  # characters in which what is said of a margin stands
 
@@ -131,6 +149,9 @@ def margins(clause: Clause) -> Iterator[SlideFact]:
             if fact is not None:
                 before = state
                 yield fact
+    elif (ink := _INK.search(clause.rest)) is not None:
+        words = clause.take(ink.start(), ink.end())
+        yield _fact(clause, "negative" if ink["no"] else "positive", words, None, ())
     elif excised is not None and excised.string is clause.rest:
         state = "positive" if excised["in"] or excised["in2"] else "negative"
         words = clause.take(excised.start(), excised.end())
@@ -195,7 +216,9 @@ def _state(text: str) -> str | None:
         return "close"
     if negative is not None:
         return "negative"
-    return "positive" if positive is not None else None
+    if positive is not None or _WITH_LESION.search(text) is not None:
+        return "positive"
+    return "negative" if _DISTANCE.search(text) is not None else None
 
 
 def _firm(positive: re.Match[str] | None, close: re.Match[str]) -> bool:

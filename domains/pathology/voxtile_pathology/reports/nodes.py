@@ -35,6 +35,9 @@ _COUNT_LABEL = re.compile(
     r"|found|identified|dissected|total|harvested))",
     re.IGNORECASE,
 )
+_SHORT_LABEL = re.compile(
+    r"^(?:number\s+)?(?:(?P<positive>involved|positive)|(?P<examined>examined|sampled))$", re.IGNORECASE
+)
 # What is said to be in a node or not: the names of tumours.
 _TUMOURS = frozenset(["tumour", "malignancy"])
 _FREE = re.compile(
@@ -49,7 +52,18 @@ _SIDE = re.compile(r"\b(?:left|right|bilateral|lt|rt|L|R)\b")
 
 def is_about_nodes(clause: Clause) -> bool:
     """Whether a clause, its label or its specimen names lymph nodes."""
-    return NODE.search(clause.whole) is not None
+    if NODE.search(clause.whole) is not None:
+        return True
+    in_sentence = NODE.search(clause.evidence) is not None
+    return (
+        in_sentence
+        and re.search(
+            r"metasta|^number (?:involved|positive)|^(?:involved|positive)$",
+            f"{clause.label}{clause.text}",
+            re.IGNORECASE,
+        )
+        is not None
+    )
 
 
 def node_counts(clause: Clause) -> Iterator[SlideFact]:
@@ -59,7 +73,7 @@ def node_counts(clause: Clause) -> Iterator[SlideFact]:
     stage = re.search(r"N\d[a-c]?(?:mi|\([^)]*\))?\s*\(?\s*$", clause.text[: _first(clause)] if _first(clause) else "")
     if not (is_about_nodes(clause) or stage):
         return
-    label = _COUNT_LABEL.search(clause.label)
+    label = _COUNT_LABEL.search(clause.label) or _SHORT_LABEL.search(clause.label)
     if label is not None and (count := number(re.split(r"[\s(,]", clause.rest.strip(), maxsplit=1)[0])) is not None:
         words = clause.take(0, len(clause.text))
         if label["positive"]:

@@ -25,6 +25,7 @@ from voxtile_pathology.reports.staging import stages
 # No line of a report is longer; a longer one is read in pieces, so that time stays bounded.
 _LONGEST_LINE = 2000
 _TUMOURS = frozenset(["tumour", "malignancy"])
+_GRADED = _TUMOURS | {"carcinoma_in_situ"}
 # Concepts that a report may affirm at one place and deny at another.
 _BY_PLACE = frozenset(["margin_involvement", "lymph_node_metastasis", "tumour_invasion"])
 # What a report is about when it names no kind: another word of the same finding is not a second one.
@@ -302,11 +303,11 @@ def _of_no_tumour(clause: Clause, lexicon: Lexicon) -> list[tuple[int, int]]:
     """Characters that name findings that are no tumours; a label stands right before the clause."""
     words = words_in(clause.rest)
     label = lexicon.findings_in(words_in(clause.label))
-    led = [(-1, 0)] if label and not lexicon.is_kind_of(label[-1].concept, _TUMOURS) else []
+    led = [(-1, 0)] if label and not lexicon.is_kind_of(label[-1].concept, _GRADED) else []
     return led + [
         (words.starts[named.start], words.ends[named.end - 1])
         for named in lexicon.findings_in(words)
-        if not lexicon.is_kind_of(named.concept, _TUMOURS)
+        if not lexicon.is_kind_of(named.concept, _GRADED)
     ]
 
 

@@ -81,7 +81,7 @@ _RESULTS: tuple[tuple[str, str], ...] = (
         "positive",
         r"positiv(?:e|ity)(?!\s+(?:for|with))|pos\b(?!\s+for)|reactive(?!\s+(?:for|lymph|with))"
         r"|immunoreactive(?!\s+for)|immunopositive|\(\s*\++\s*\)|\+(?:ve)?(?!\d)|(?:[1-3]\+)|highlight(?:s"
-        r"|ed|ing)|decorates?|marks?\b|labels?\b|present\b|seen\b|detected|identified|expressed"
+        r"|ed|ing)?|decorates?|marks?\b|labels?\b|present\b|seen\b|detected|identified|expressed"
         r"|strong\b(?=\s*(?:$|[,;.)]))|staining (?:is )?(?:seen|present)|stains? (?:the|many|most|all)\b"
         r"|confirms?|outlines?|demonstrat(?:es|ed|ing)",
     ),
@@ -120,7 +120,7 @@ _BEFORE: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             r"|ity) (?:for|with)|(?:co-?|over-?)?express(?:es|ed|ing|ion of)?|highlighted (?:by|with|on)"
             r"|stain(?:s|ed)? (?:positively )?(?:for|with)|(?:positive|strong|diffuse) (?:expression"
             r"|staining) (?:for|of|with)|labell?ed (?:by|with)|(?:decorated|outlined|marked|confirmed"
-            r"|supported) (?:by|with)|\bpositive\b",
+            r"|supported) (?:by|with)|\bpositive\b|\b(?:weak|patchy|strong|diffuse|focal)\b",
         ),
     )
 )
@@ -145,7 +145,8 @@ _FURTHEST = 200  # characters between a marker and its result
 _REPAIR = frozenset(["mlh1", "pms2", "msh2", "msh6"])
 _ISH_RESULT = re.compile(
     r"\b(?:FISH|[DS]?ISH|CISH)\b[^;]{0,60}?\b(?P<said>not amplified|non-?amplified|unamplified|negative"
-    r"|amplified|positive)\b",
+    r"|amplified|positive)\b"
+    r"|\b(?:FISH|[DS]?ISH|CISH)\s?(?P<sign>[-−–+])(?=\W|$)",
     re.IGNORECASE,
 )
 _HER2 = {"0": "absent", "1": "absent", "2": "uncertain", "3": "present"}
@@ -178,7 +179,11 @@ def results(clause: Clause, lexicon: Lexicon) -> tuple[list[SlideFact], list[Pro
         first, last = words.starts[group[0].start], words.ends[group[-1].end - 1]
         limit = words.starts[groups[index + 1][0].start] if index + 1 < len(groups) else len(text)
         floor = spans[-1][1] if spans else 0
-        result = _result_after(text, last, limit) or _result_before(text, floor, first, limit)
+        before, after = _result_before(text, floor, first, limit), _result_after(text, last, limit)
+        denied = before is not None and re.search(
+            r"\b(?:no|without)\s+$", text[max(floor, first - 12) : first], re.IGNORECASE
+        )
+        result = before if denied or after is None else after
         if result is None and index + 1 == len(groups):
             result = _result_further(text, last, limit)
         if result is None and lexicon.concepts[group[0].concept].kind == "msi":
@@ -459,7 +464,7 @@ def _her2(said: str, result: _Result, clause: Clause, text: str, concept: str) -
     else:
         further = _ISH_RESULT.search(text)
         if further is not None and concept != "her2_amplification":
-            is_amplified = further["said"].lower() in ("amplified", "positive")
+            is_amplified = (further["said"] or further["sign"]).lower() in ("amplified", "positive", "+")
             looked_for = replace(fact, concept="her2_amplification", polarity="present" if is_amplified else "absent")
             yield replace(looked_for, words=further.group()).detailed(
                 status="amplified" if is_amplified else "not amplified"

@@ -64,7 +64,15 @@ def sections(report: str) -> Iterator[Section]:
         if _is_diagnosis(match) and any(_amends(other) for other in found[index + 1 :]):
             kind = "superseded"
         heading = (match["more"] or "").strip(" ,(-)#")
-        yield Section("findings" if kind == "addendum" else kind, report[match.end() : end], addendum, heading)
+        text = report[match.end() : end]
+        if kind == "ignored":
+            # Of a heading with a text behind it the line, else the list below it.
+            stop = re.search(r"\S[^\n]*(?:\n|$)" if re.match(r"[ \t]*\S", text) else r"\S[^\0]*?(?:\n[ \t]*\n|$)", text)
+            inner = stop.end() if stop is not None else len(text)
+            yield Section(kind, text[:inner], addendum, heading)
+            kind, text = "findings", text[inner:]
+        if text.strip():
+            yield Section("findings" if kind == "addendum" else kind, text, addendum, heading)
 
 
 def _kind(match: re.Match[str]) -> str:

@@ -15,11 +15,11 @@ from voxtile_pathology.reports.fact import Attributes, Polarity, SlideFact
 _END = r"(?=[\s,;.:)(/\[\]NMLVRGS]|Pn|$)"
 _TOKEN = re.compile(
     rf"(?<![A-Za-z0-9+/-])(?:(?-i:(?P<pn>Pn[01X])){_END}"
-    rf"|(?P<tp>[yra]{{0,2}}[pc])?\s?T\s?(?P<t>is(?:\s?\((?:DCIS|LCIS|Paget|LAMN|pd|pu)\))?|X|0|a(?=[\s),.;:]|$)"
+    rf"|(?P<tp>[myra]{{0,2}}[pc])?\s?T\s?(?P<t>is(?:\s?\((?:DCIS|LCIS|Paget|LAMN|pd|pu)\))?|X|0|a(?=[\s),.;:]|$)"
     rf"|[1-4](?:mi|[a-d][12]?)?){_END}(?:\((?:m|s|\d{{1,2}})\))?"
-    rf"|(?P<np>[yra]{{0,2}}[pc])?\s?N\s?(?P<n>X|0|[1-3](?:mi"
+    rf"|(?P<np>[myra]{{0,2}}[pc])?\s?N\s?(?P<n>X|0|[1-3](?:mi"
     rf"|[a-c](?:[12])?)?){_END}(?P<nx>(?:\s?\((?:i\s?[+-−]|mol\s?[+-−]|sn|f|mi)\))*)"
-    rf"|(?P<mp>[yra]{{0,2}}[pc])?\s?M\s?(?P<m>X|0|1[a-d]?){_END}"
+    rf"|(?P<mp>[myra]{{0,2}}[pc])?\s?M\s?(?P<m>X|0|1[a-d]?){_END}"
     rf"|(?P<other>L[01X]|V[012X]|R[012X]){_END})"
     rf"|(?<=[TNMX0-4a-dis)])(?:N(?P<n2>X|0|[1-3](?:mi|[a-c])?){_END}(?P<nx2>(?:\s?\((?:i\s?[+-−]"
     rf"|mol\s?[+-−]|sn|f|mi)\))*)|M(?P<m2>X|0|1[a-d]?){_END})",
@@ -56,24 +56,27 @@ _GATE = re.compile(
     r"|\bPn[01X]\b",
     re.IGNORECASE,
 )
+_LABEL = re.compile(r"stage|FIGO|dukes|clark", re.IGNORECASE)
 _NEAR = 4  # characters between the parts of one stage
 
 
 def stages(clause: Clause) -> Iterator[SlideFact]:
     """The stages of a clause; their words are then read."""
-    if _GATE.search(clause.rest) is None:
+    if _GATE.search(clause.rest) is None and _LABEL.search(clause.label) is None:
         return
     yield from _tnm(clause)
+    text, offset = clause.with_label() if _LABEL.search(clause.label) else (clause.rest, 0)
     for concept, pattern in (
         ("figo_stage", _FIGO),
         ("stage_group", _GROUP),
         ("stage_group", _DUKES),
         ("clark_level", _CLARK),
     ):
-        for match in pattern.finditer(clause.rest):
+        for match in pattern.finditer(text):
             system = match.groupdict().get("system") or ""
             name = "figo_stage" if "figo" in match.group().lower() else concept
-            words = clause.take(match.start(), match.end())
+            clause.take(max(0, match.start() - offset), max(0, match.end() - offset))
+            words = match.group().strip()
             fact = SlideFact(name, "present", words=words, evidence=(clause.evidence,), addendum=clause.addendum)
             yield fact.detailed(stage=match["stage"].upper(), system=system.strip() or None)
     for match in _BRESLOW.finditer(clause.rest):

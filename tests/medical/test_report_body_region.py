@@ -22,6 +22,8 @@ def read(text: str) -> dict[str, str]:
         ("The lungs and the liver are normal. There is no mass.", "lung_mass", "absent"),
         ("Thyroid: the isthmus is thin. A nodule of 9 mm is seen on the left.", "thyroid_nodule", "present"),
         ("CT HEAD. No hemorrhage.", "intracranial_haemorrhage", "absent"),
+        ("MAMMOGRAM. Stable scar, no new mass.", "breast_mass", "absent"),
+        ("The isthmus is normal. Punctate microcalcification of a nodule.", "thyroid_nodule", "present"),
         ("MRA circle of Willis: no aneurysm.", "intracranial_aneurysm", "absent"),
         ("The aorta is normal. No aneurysm.", "aortic_aneurysm", "absent"),
         ("Liver abscess. Another abscess beside the gallbladder.", "liver_abscess", "present"),

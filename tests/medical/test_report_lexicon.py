@@ -73,7 +73,9 @@ SENTENCES = [
     ("The endometrium is thickened.", "endometrial_thickening", "present"),
     ("Left hydrocele.", "hydrocele", "present"),
     ("Placenta praevia is excluded.", "low_lying_placenta", "absent"),
+    ("Splenic vein thrombosed.", "splenic_vein_thrombosis", "present"),
     # bones, joints, soft tissue
+    ("The end of L2 is sclerotic.", "sclerosis", "present"),
     ("Osteonecrosis of the right femoral head.", "avascular_necrosis", "present"),
     ("Bone marrow oedema of the sacrum.", "bone_marrow_edema", "present"),
     ("The ACL is torn.", "ligament_tear", "present"),
@@ -111,6 +113,10 @@ def test_findings_of_every_region_are_named(text: str, concept: str, polarity: s
         ("Enlargement of the left pulmonary artery.", "extraocular_muscle_enlargement"),
         ("The aorta is tortuous, the arteries are calcified.", "arterial_occlusion"),
         ("The mean uptake of the liver is 2.1 SUV.", "fdg_uptake"),
+        ("Cruciate and collateral ligaments without tear.", "varices"),
+        ("Contrast opacification of the vessels is good.", "lung_opacity"),
+        ("The cine clips were reviewed.", "surgical_clips"),
+        ("T1, with oedema of the left thalamus.", "bone_marrow_edema"),
         ("Left adrenal haemorrhage.", "intracranial_haemorrhage"),
     ],
 )

@@ -39,8 +39,8 @@ class BodyRegions:
     def named(self) -> frozenset[str]:
         """Of the whole report; read when it is first asked for."""
         words = words_of(self._report).words
-        organs = frozenset(region for _, region in self._organs(words))
-        return organs | self._of_concepts(words) | self._of_examinations(words)
+        organs = frozenset(region for _, region in self._organs(words)) | self._of_examinations(words)
+        return organs or self._of_concepts(words)
 
     def placed(self, found: Sequence[Mention], words: Sequence[str]) -> list[Mention]:
         """The mentions of a sentence, those that mean something else there as that, those that mean nothing left out.

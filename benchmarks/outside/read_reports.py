@@ -6,7 +6,8 @@ A label is read where a fact of one of the concepts that its finding may be call
 (history, question, condition) where no such fact is read. Which concepts those are the lexicon says of the finding's
 name alone, and `reports/terms.yaml` where people said otherwise. Findings that no concept names count as not read in
 the figures of all findings. A present fact that no label of its text accounts for is a false one. Labels on which the
-two readers differ count in no figure.
+two readers differ count in no figure. Places of radiology are compared where facts have such a place, in the names that
+facts give it ("lung base" is `base`).
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from labelled import HALVES, HERE, Report, Said, reports, share
 from voxtile.errors import InputError
 from voxtile.words.tokens import words_of
 from voxtile_medical.reports.extract import read_report
+from voxtile_medical.reports.grammar import load_grammar
+from voxtile_medical.reports.levels import levels
 from voxtile_medical.reports.lexicon import load_lexicon
 from voxtile_pathology.reports.lexicon import load_lexicon as load_slide_lexicon
 from voxtile_pathology.reports.read import read_slide_report
@@ -144,7 +147,26 @@ def _has_side(fact: Any, said: Said) -> bool:
 
 
 def _has_place(fact: Any, said: Said) -> bool:
-    return said.place is not None and (fact.attributes.location or "").lower() == said.place.lower()
+    if said.place is None:
+        return False
+    read, wanted = (fact.attributes.location or "").lower(), places_of(said.place)
+    return read == said.place.lower() or (bool(wanted) and wanted <= set(read.split(" and ")))
+
+
+@cache
+def places_of(text: str) -> frozenset[str]:
+    """The places of facts of radiology that a label's words name: "lung base" is their "base", "segment III" a number.
+
+    Empty where facts have no such place, as they have none for the organ that the concept itself names (a renal cyst's
+    kidney), the tip of a line or a part of an organ that no concept can be at.
+    """
+    words = words_of(text)
+    found = [*load_grammar().modifiers.find(words.words), *levels(words)]
+    return frozenset(match.payload[1].lower() for match in found if match.payload[0] == "location")
+
+
+def _is_placed(said: Said, domain: str) -> bool:
+    return said.place is not None and (domain != "radiology" or bool(places_of(said.place)))
 
 
 def _has_size(fact: Any, said: Said) -> bool:
@@ -170,7 +192,7 @@ def _print(judged: Sequence[Judged], spare: Sequence[tuple[Report, Any]]) -> Non
         matched = [j for j in present if j.fact is not None]
         for name, wanted, has in (
             ("side", [j for j in matched if j.said.side], _has_side),
-            ("place", [j for j in matched if j.said.place], _has_place),
+            ("place", [j for j in matched if _is_placed(j.said, domain)], _has_place),
             ("size", [j for j in matched if j.said.size_mm], _has_size),
         ):
             right = sum(has(j.fact, j.said) for j in wanted if j.fact is not None)

@@ -26,8 +26,10 @@ def facts(report: str, concept: str, polarity: str = "present") -> list[ReportFa
         ("T9, T10 and L3", ["T9", "T10", "L3"]),
         ("T4-T7", ["T4", "T5", "T6", "T7"]),
         ("T11 through L2", ["T11", "T12", "L1", "L2"]),
-        ("L3-4", ["L3", "L4"]),
-        ("L4/5", ["L4", "L5"]),
+        ("L3-4", ["L3", "L4", "L3-L4"]),
+        ("L4/5", ["L4", "L5", "L4-L5"]),
+        ("L5-S1", ["L5", "L5-S1"]),
+        ("L2/3 to L4/5", ["L2", "L3", "L4", "L5", "L2-L3", "L3-L4", "L4-L5"]),
         ("ribs 4 through 7", ["rib 4", "rib 5", "rib 6", "rib 7"]),
         ("the 3rd, 4th and 6th ribs", ["rib 3", "rib 4", "rib 6"]),
         ("fifth to seventh ribs", ["rib 5", "rib 6", "rib 7"]),
@@ -39,6 +41,20 @@ def facts(report: str, concept: str, polarity: str = "present") -> list[ReportFa
 )
 def test_vertebrae_and_ribs_are_named_one_by_one(text: str, places: list[str]):
     assert [match.payload[1] for match in levels(words_of(text))] == places
+
+
+def test_a_label_says_where_all_of_its_line_is():
+    (fact,) = facts("Left side: no effusion, but a pneumothorax.", "pneumothorax")
+    assert fact.attributes.laterality == "left"
+    (fact,) = facts("T5: collapse with a compression fracture.", "vertebral_fracture")
+    assert fact.attributes.location == "T5"
+    (fact,) = facts("Effusion and pneumothorax, all on the right.", "pleural_effusion")
+    assert fact.attributes.laterality == "right"
+
+
+def test_discs_lie_between_vertebrae():
+    found = facts("Disc bulges at L3-4 and L5-S1.", "disc_bulge")
+    assert sorted(str(fact.attributes.location) for fact in found) == ["L3-L4", "L5-S1"]
 
 
 def test_each_level_is_a_fact():

@@ -45,6 +45,8 @@ def judged(marked: str) -> list[str | None]:
         "The canal is free of {stenosis}.",
         "A {fracture} can be excluded.",
         "Not a {tear}.",
+        "The {clot} of last month has dissolved.",
+        "Gone are the {nodules} in the left apex.",
     ],
 )
 def test_denied(text: str):
@@ -101,6 +103,9 @@ def test_affirmed(text: str):
         "Is there a {clot}?",
         "The density is most XXXX a {granuloma}.",
         "{Cyst} versus {abscess}.",
+        "We cannot be sure that there is no {fracture}.",
+        "It is hard to say whether a {tear} is there.",
+        "Too small to characterize, statistically a {cyst}.",
         "Strandiness is probably due to {edema}.",
     ],
 )

@@ -50,9 +50,11 @@ class Abbreviations:
 def load_abbreviations(path: Path = TABLE) -> Abbreviations:
     """Read and compile a table of abbreviations."""
     data = load_yaml(path.read_text(encoding="utf-8"))
-    plain = {_pieces(name): (_meaning({"means": means}),) for name, means in data["plain"].items()}
+    plain: dict[tuple[str, ...], tuple[Meaning, ...]] = {}
+    plain |= {_pieces(name): (_meaning({"means": means}),) for name, means in data["plain"].items()}
     plain |= {_pieces(name): tuple(_meaning(entry) for entry in some) for name, some in data["several"].items()}
-    exact = {_pieces(name): (_meaning(entry),) for name, entry in data["exact"].items()}
+    exact: dict[tuple[str, ...], tuple[Meaning, ...]] = {}
+    exact |= {_pieces(name): (_meaning(entry),) for name, entry in data["exact"].items()}
     return Abbreviations(plain, exact, frozenset(pieces[0] for pieces in (*plain, *exact)))
 
 
@@ -129,9 +131,16 @@ def _pieces(name: str) -> tuple[str, ...]:
 
 
 def _meaning(entry: Mapping[str, Any]) -> Meaning:
-    sets = {
-        key: frozenset(form for w in entry.get(key, ()) for form in (w.lower(), normal_form(w)))
-        for key in ("beside", "unless", "not_next")
-    }
-    flags = {key: bool(entry.get(key)) for key in ("not_next_number", "not_after_number", "is_alone")}
-    return Meaning(words_of(entry["means"]).words, **sets, **flags)
+    return Meaning(
+        words_of(entry["means"]).words,
+        beside=_forms(entry.get("beside", ())),
+        unless=_forms(entry.get("unless", ())),
+        not_next=_forms(entry.get("not_next", ())),
+        not_next_number=bool(entry.get("not_next_number")),
+        not_after_number=bool(entry.get("not_after_number")),
+        is_alone=bool(entry.get("is_alone")),
+    )
+
+
+def _forms(words: Sequence[str]) -> frozenset[str]:
+    return frozenset(form for word in words for form in (word.lower(), normal_form(word)))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from voxtile.words.phrases import Match
 from voxtile_medical.reports.grammar import RELATIVE_SIDE, Modifier
-from voxtile_medical.reports.levels import is_level, levels
+from voxtile_medical.reports.levels import DISCS, is_level, levels
 from voxtile_medical.reports.lexicon import Concept
 from voxtile_medical.reports.mentions import Mention
 from voxtile_medical.reports.sizes import Size
@@ -19,6 +19,8 @@ _PREPOSITIONS = frozenset(["in", "on", "of", "at", "within", "measuring", "near"
 # "Apical pneumothorax" says where it is; "diffuse" in the name of a disease says nothing of it.
 _OTHER_SIDE = {"left": "right", "right": "left"}
 _SAME_SIDE = "same side"  # weaker than a side that is named
+_ALL_ON = frozenset([("all", "on", "the"), ("all", "in", "the"), ("both", "on", "the")])
+_LONGEST_LABEL = 6  # words
 _NEAR_SIDE = 4  # words after "not" in which a side is denied
 _WITHIN_NAMES = frozenset(["laterality", "location"])
 _LISTED = frozenset([",", "and", "&", "/", "of", "the", "appearance", "stable", "level", "to", "through", "-", "–"])
@@ -141,7 +143,7 @@ def attributes_of(
     modifiers = _modifiers(statement, side_before)
     territories = dict(zip(anchors, _territories(statement, anchors), strict=True))
     found = []
-    adrift = _adrift(statement, anchors, sizes)
+    adrift, common = _adrift(statement, anchors, sizes), _common(statement, modifiers)
     for mention in mentions:
         territory = territories.get((mention.start, mention.end))
         if mention.is_closed or territory is None:
@@ -151,7 +153,7 @@ def attributes_of(
         own = [m for m in own if m.end <= mention.start or m.start >= mention.end or _within_name(m)]
         within = [s for s in sizes if territory[0] <= _word_at(statement, s.start) < territory[1]]
         within = within or adrift.get((mention.start, mention.end), [])
-        found.append(_chosen(statement, mention, own, within, concepts[mention.concept]))
+        found.append(_chosen(statement, mention, own, within, concepts[mention.concept], common))
     return found
 
 
@@ -168,6 +170,31 @@ def _adrift(
         if before and clauses[at] not in named:
             found[before[-1]].append(size)
     return found
+
+
+@dataclass(frozen=True)
+class _Common:
+    """Side and places that hold for all of a sentence."""
+
+    side: str | None
+    places: tuple[str, ...]
+
+
+def _common(statement: Statement, modifiers: Sequence[Match[Modifier]]) -> _Common:
+    """What a sentence's label says ("Left side: …", "T5: …"), and the side of "all on the right"."""
+    words = statement.words.words
+    colon = next((i for i, word in enumerate(words[: _LONGEST_LABEL + 1]) if word == ":"), 0)
+    said = [(m.payload, m.end <= colon or words[max(0, m.start - 3) : m.start] in _ALL_ON) for m in modifiers]
+    sides = [value for (kind, value), holds in said if kind == "laterality" and holds]
+    places = [m.payload[1] for m in modifiers if m.payload[0] == "location" and m.end <= colon]
+    return _Common(_side(sides), tuple(places))
+
+
+def _places(named: Sequence[str], concept: Concept) -> list[str]:
+    """Those places that a concept can have; a disc stands for the vertebrae on both sides of it."""
+    places = {place for place in named if place in concept.places}
+    beside = {vertebra for place in places if place in DISCS for vertebra in place.split("-")}
+    return sorted(places - beside)
 
 
 def last_side(statement: Statement, before: str | None) -> str | None:
@@ -216,16 +243,17 @@ def _chosen(
     modifiers: Sequence[Match[Modifier]],
     sizes: Sequence[Size],
     concept: Concept,
+    common: _Common,
 ) -> Attributes:
     values: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for match in modifiers:
         attribute, value = match.payload
         values[attribute].append((_distance(match, mention), value))
     sides = values["laterality"] or values[_SAME_SIDE]
-    side = _side([value for _, value in sides]) if concept.has_side else None
+    side = (_side([value for _, value in sides]) or common.side) if concept.has_side else None
     if mention.polarity == "absent" and side == "bilateral":
         side = None  # "no effusion on either side" denies it altogether
-    places = sorted({value for _, value in values["location"] if value in concept.places})
+    places = _places([value for _, value in values["location"]] or common.places, concept)
     size = min(sizes, key=lambda s: abs(_word_at(statement, s.start) - mention.start), default=None)
     count = _count(statement, mention, sizes) if mention.polarity != "absent" else None
     return Attributes(

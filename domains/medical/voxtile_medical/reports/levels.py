@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 
@@ -11,6 +12,8 @@ from voxtile_medical.reports.grammar import Modifier
 
 _COUNTS = (("C", 7), ("T", 12), ("L", 5))
 VERTEBRAE = tuple(f"{letter}{number}" for letter, count in _COUNTS for number in range(1, count + 1))
+# Discs, and what is said of the spine from one vertebra to the next.
+DISCS = tuple(f"{upper}-{lower}" for upper, lower in itertools.pairwise((*VERTEBRAE, "S1")))
 RIBS = tuple(f"rib {number}" for number in range(1, 13))
 _PLACE = {name.lower(): index for index, name in enumerate(VERTEBRAE)}
 _THROUGH = frozenset({"through", "thru", "to", "till", "until"})
@@ -23,15 +26,15 @@ _HYPHEN = re.compile(r"\s?[-–—]\s?")
 
 
 def levels(words: Words) -> list[Match[Modifier]]:
-    """The vertebrae and ribs of a sentence, each where its number stands; those within a range at its end."""
-    found = list(_vertebrae(words))
+    """The vertebrae, discs and ribs of a sentence, each where its number stands; those within a range at its end."""
+    found = [*_vertebrae(words), *_discs(words)]
     if "rib" in words.words:
         found += _ribs(words)
     return found
 
 
 def is_level(place: str) -> bool:
-    """Whether a place is one vertebra or one rib."""
+    """Whether a place is one vertebra, one disc or one rib."""
     return place in _LEVELS
 
 
@@ -50,6 +53,29 @@ def _vertebrae(words: Words) -> Iterator[Match[Modifier]]:
         for place in range(first, index + 1):
             yield Match(position, position + 1, ("location", VERTEBRAE[place]))
         previous = (index, position + 1)
+
+
+def _discs(words: Words) -> Iterator[Match[Modifier]]:
+    """Discs by the vertebrae above and below: "L4-5", "L4/L5", "L5-S1", "L3/4 to L5/S1"."""
+    previous: tuple[int, int] | None = None  # index among DISCS, and the word after it
+    for position, word in enumerate(words.words):
+        index = _PLACE.get(word)
+        following = position + 1
+        if index is None or following >= len(words):
+            continue
+        following += words.words[following] == "/"
+        if following > position + 1 or _HYPHEN.fullmatch(words.text[words.ends[position] : words.starts[following]]):
+            lower = DISCS[index].split("-")[1].lower()
+            next_words = words.words[following : following + 2]
+            end = following + (2 if next_words == ("s", "1") else 1)
+            if next_words[:1] not in ((lower,), (lower[1:],)) and next_words != ("s", "1"):
+                continue
+            first = index
+            if previous is not None and previous[0] < index and words.words[previous[1]] in _THROUGH:
+                first = previous[0] + 1 if previous[1] + 1 == position else index
+            for disc in range(first, index + 1):
+                yield Match(position, end, ("location", DISCS[disc]))
+            previous = (index, end)
 
 
 def _ribs(words: Words) -> Iterator[Match[Modifier]]:
@@ -103,4 +129,4 @@ def _is_range(words: Words, start: int, position: int) -> bool:
     return len(between) == 1 and (between[0] in _THROUGH or between[0] in "-–—")
 
 
-_LEVELS = frozenset((*VERTEBRAE, *RIBS))
+_LEVELS = frozenset((*VERTEBRAE, *DISCS, *RIBS))

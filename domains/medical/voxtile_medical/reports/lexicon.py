@@ -21,7 +21,7 @@ import yaml
 from voxtile.bounded_text import load_yaml
 from voxtile.errors import InputError
 from voxtile.words.phrases import Phrases
-from voxtile_medical.reports.levels import RIBS, VERTEBRAE
+from voxtile_medical.reports.levels import DISCS, RIBS, VERTEBRAE
 from voxtile_medical.reports.measures import Measure
 
 LEXICON = Path(__file__).parent / "lexicon" / "radiology.yaml"
@@ -230,6 +230,13 @@ def _compile(data: dict[str, Any]) -> Lexicon:
     )
 
 
+def _places(entry: Mapping[str, Any]) -> frozenset[str]:
+    """The places of a concept; of the spine's also from one vertebra to the next."""
+    places = PLACES[entry["places"]] if "places" in entry else frozenset()
+    is_of_spine = entry.get("region") == "spine" and places == PLACES["vertebra"]
+    return places | frozenset(DISCS) if is_of_spine else places
+
+
 def _concept(name: str, entry: Mapping[str, Any]) -> Concept:
     return Concept(
         name,
@@ -237,7 +244,7 @@ def _concept(name: str, entry: Mapping[str, Any]) -> Concept:
         code=entry.get("code"),
         has_side=bool(entry.get("side")),
         has_size=bool(entry.get("size")),
-        places=PLACES[entry["places"]] if "places" in entry else frozenset(),
+        places=_places(entry),
         is_lasting=bool(entry.get("lasting")),
         denies=tuple(entry.get("denies", ())),
     )

@@ -59,7 +59,7 @@ def mentions(statement: Statement, lexicon: Lexicon) -> list[Mention]:
             found.setdefault((mention.concept, mention.start), mention)
     for closing in _of_normality(statement, lexicon, organs, named):
         found.setdefault((closing.concept, closing.start), closing)
-    for more in (*_of_some(statement, found.values()), *_elsewhere(statement, found.values())):
+    for more in (*_of_some(statement, found.values(), lexicon), *_elsewhere(statement, found.values())):
         found.setdefault((more.concept, more.start), more)
     return sorted(found.values(), key=lambda named: (named.start, named.concept))
 
@@ -83,7 +83,7 @@ def closed_concepts(statement: Statement, lexicon: Lexicon) -> frozenset[str]:
     return frozenset(n for n, c in lexicon.concepts.items() if not regions or c.region in regions)
 
 
-def _of_some(statement: Statement, found: Iterable[Mention]) -> Iterator[Mention]:
+def _of_some(statement: Statement, found: Iterable[Mention], lexicon: Lexicon) -> Iterator[Mention]:
     """Some of what was just named, with a side or size of its own: "both kidneys, the larger on the right"."""
     words, grammar = statement.words.words, statement.grammar
     for match in grammar.some_of_them.find(words):
@@ -92,7 +92,7 @@ def _of_some(statement: Statement, found: Iterable[Mention]) -> Iterator[Mention
         if not before or any(m.start >= match.start and m.start < part.end for m in found):
             continue
         if match.end < len(words) and (words[match.end] in _PLACING or words[match.end] in grammar.verbs):
-            last = max(before, key=lambda m: m.start)
+            last = max(before, key=lambda m: (lexicon.concepts[m.concept].has_size, m.start))
             yield Mention(last.concept, last.polarity, match.start, match.end)
 
 

@@ -7,6 +7,7 @@ where the change would turn a word's beginning or ending into one of another mea
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
@@ -21,6 +22,10 @@ from voxtile.words.tokens import Words, normal_form
 TABLE = Path(__file__).with_name("spelling.yaml")
 _SHORTEST, _LONG, _LONGEST = 5, 8, 25  # letters; from _LONG on two slips are corrected, below one
 _MOST_SLIPS = 2
+# Beginnings that are words of English too, but none of a report: "hyper expanded".
+_PARTS = frozenset(
+    {"hyper", "hypo", "non", "peri", "para", "sub", "supra", "intra", "inter", "extra", "retro", "pneumo", "cardio"}
+)
 
 
 class Speller:
@@ -38,11 +43,31 @@ class Speller:
         self._found: dict[str, str] = {}
 
     def corrected(self, words: Words) -> Words:
-        """The words with slips corrected, where they stand."""
+        """The words with slips corrected, where they stand; a word that was written as two becomes one."""
+        words = self._put_together(words)
         if not any(self._is_asked(word) and self._of(word) != word for word in words.words):
             return words
         found = tuple(self._of(word) if self._is_asked(word) else word for word in words.words)
         return Words(words.text, found, words.starts, words.ends)
+
+    def _put_together(self, words: Words) -> Words:
+        """The words, those of the field that were written in two parts of which one is no word put together."""
+        ends = [i for i, (a, b) in enumerate(itertools.pairwise(words.words)) if self._is_split(a, b)]
+        if not ends:
+            return words
+        found, starts, stops = list(words.words), list(words.starts), list(words.ends)
+        for i in reversed(ends):
+            found[i : i + 2] = [f"{found[i]}{found[i + 1]}"]
+            starts[i : i + 2] = [starts[i]]
+            stops[i : i + 2] = [stops[i + 1]]
+        return Words(words.text, tuple(found), tuple(starts), tuple(stops))
+
+    def _is_split(self, first: str, second: str) -> bool:
+        if first + second not in self._field or not (first.isalpha() and second.isalpha()):
+            return False
+        if first in _PARTS:
+            return True
+        return any(part not in _known() and part not in self._field for part in (first, second))
 
     def _is_asked(self, word: str) -> bool:
         return _SHORTEST <= len(word) <= _LONGEST and word not in self._field and word.isalpha()

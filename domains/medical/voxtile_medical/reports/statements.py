@@ -26,7 +26,7 @@ _CLAUSE_ENDS = frozenset(";()[]|")
 _RANK = {"start": 0, ",": 1, "and": 2, "or": 3, "break": 4}
 _BEFORE = frozenset({"negation_before", "doubt_before", "history", "condition"})
 # These go on to the end of the clause, over enumerations.
-_FAR = frozenset({"negation_front", "frame", "frame_front", "history_front", "family", "affirm_before"})
+_FAR = frozenset({"negation_front", "frame", "frame_front", "history_front", "family", "affirm_before", "open_before"})
 _AFTER = frozenset(
     {"negation_after", "doubt_after", "doubt_reply", "doubt_colon", "open_after", "history_after", "affirm_after"}
 )
@@ -105,7 +105,7 @@ class Statement:
             return None
         if kinds & {"affirm_before", "affirm_after"} or self._is_excepted(end):
             return "present"
-        if "open_after" in kinds:
+        if kinds & {"open_before", "open_after"}:
             return "uncertain"
         if kinds & _DENIES or is_scored_zero(self.words.words, start, end):
             return "absent"

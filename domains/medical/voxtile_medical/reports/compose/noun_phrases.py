@@ -5,7 +5,7 @@ from __future__ import annotations
 from voxtile_datasets.captions.wordings import fill
 from voxtile_medical.reports.compose.wording import Choice, Wording
 from voxtile_medical.reports.extract import ReportFact
-from voxtile_medical.reports.lexicon import PLACES
+from voxtile_medical.reports.levels import is_level
 
 
 def noun_phrase(fact: ReportFact, wording: Wording, choice: Choice) -> tuple[dict[str, str], bool]:
@@ -57,7 +57,7 @@ def _place(fact: ReportFact, wording: Wording, choice: Choice) -> dict[str, str]
     if side:
         fields["side"] = choice.of(table["values"]["laterality"][side])
     if location:
-        kind = "vertebra" if set(location.split(" and ")) <= PLACES["vertebra"] | PLACES["rib"] else "default"
+        kind = "vertebra" if all(is_level(place) for place in location.split(" and ")) else "default"
         pattern: str = table["places"].get(location, table["places"][kind])
         fields["location"] = pattern.replace("{location}", location)
         if not side:

@@ -196,7 +196,17 @@ def test_parts_of_a_finding_are_measured_one_by_one(tmp_path: Path) -> None:
         "liver_segment_7": boxed(slice(1, 11), slice(5, 35), slice(10, 58)),
     }
     facts = measured(tmp_path, Masks(masks, VALUES))
-    whole = only(facts, "liver_lesions", "liver lesions")
+    named = [f for f in facts if f["concept"] == "liver_lesions"]
+    [whole] = [f for f in named if "lesion" not in f["attributes"]]
+    assert "size_mm" not in whole["attributes"]  # the diameters of several lesions are not those of one
+    for number in (1, 2):
+        one = only(named, "liver_lesions", "liver lesions", lesion=number)
+        across = [
+            only(facts, concept, "liver lesions", lesion=number)["value"]
+            for concept in ("longest axial diameter", "perpendicular axial diameter", "craniocaudal extent")
+        ]
+        assert one["attributes"]["size_mm"] == pytest.approx(across, abs=1e-3)
+        assert one["attributes"]["location"] == f"liver segment {(7, 2)[number - 1]}"
     assert (whole["attributes"]["count"], whole["attributes"]["laterality"]) == (2, "bilateral")
     assert only(facts, "volume", "liver lesions", lesion=1)["value"] == pytest.approx(3 * 6 * 8 * 0.02)
     assert only(facts, "volume", "liver lesions", lesion=2)["value"] == pytest.approx(2 * 4 * 4 * 0.02)
@@ -208,6 +218,16 @@ def test_parts_of_a_finding_are_measured_one_by_one(tmp_path: Path) -> None:
     by_region = {f["attributes"]["region"]: f["value"] for f in longest}
     parts = [only(facts, "longest axial diameter", "liver lesions", lesion=n)["value"] for n in (1, 2)]
     assert by_region["liver lesions"] == max(parts)  # never from one part to another
+
+
+def test_a_lesion_of_a_bone_lies_in_its_vertebra_and_no_other_finding_does(tmp_path: Path) -> None:
+    spine = boxed(slice(1, 5), slice(15, 25), slice(25, 35))
+    lesion = boxed(slice(2, 4), slice(16, 20), slice(27, 31))
+    beside = boxed(slice(2, 4), slice(16, 20), slice(36, 40))
+    masks = {"vertebrae_L1": spine & ~lesion, "bone lesion": lesion, "pleural effusion": beside & ~spine}
+    facts = measured(tmp_path, Masks(masks, VALUES))
+    assert only(facts, "location", "bone lesion")["attributes"]["location"] == "vertebrae L1"
+    assert not [f for f in facts if f["concept"] == "location" and f["attributes"]["region"] == "pleural effusion"]
 
 
 def test_a_sentence_names_no_concept(tmp_path: Path) -> None:
@@ -375,7 +395,7 @@ def test_the_phantom_agrees_with_its_truth(phantom: tuple[dict[str, Any], list[d
         assert {f["concept"] for f in own if f["source"] == RULES["finding"].source} == painted
         for concept in sorted(painted & {"pulmonary_nodule", "renal_stone", "pleural_effusion"}):
             known = [f for f in study["findings"] if f["concept"] == concept]
-            [finding] = [f for f in own if f["concept"] == concept]
+            [finding] = [f for f in own if f["concept"] == concept and "lesion" not in f["attributes"]]
             sides = {f["side"] for f in known}
             assert finding["attributes"]["laterality"] == ("bilateral" if len(sides) == 2 else sides.pop())
             assert finding["attributes"]["count"] <= len(known)

@@ -60,13 +60,15 @@ def random_attributes(rng: random.Random, concept: Concept, polarity: str) -> At
         size = tuple(round(rng.uniform(1, 200), rng.choice([0, 1, 2])) for _ in range(rng.randint(1, 3)))
     sides = ["left", "right"] if polarity == "absent" else ["left", "right", "bilateral"]
     gone = "resolved" if rng.random() < 0.1 else None
+    count = rng.choice([2, 3, 7, 15]) if several and polarity != "absent" and rng.random() < 0.2 else None
     return Attributes(
         laterality=rng.choice(sides) if concept.has_side and rng.random() < 0.5 else None,
         location=rng.choice(sorted(concept.places)) if concept.places and rng.random() < 0.5 else None,
         severity=rng.choice(SEVERITIES) if rng.random() < 0.3 else None,
         size_mm=size,
         change=gone if polarity == "absent" else rng.choice(CHANGES) if rng.random() < 0.3 else None,
-        number="multiple" if several and polarity != "absent" and rng.random() < 0.2 else None,
+        number="multiple" if count or (several and polarity != "absent" and rng.random() < 0.2) else None,
+        count=count,
     )
 
 
@@ -190,8 +192,10 @@ def corpus(tmp_path: Path) -> Path:
         {"uid": "u", "concept": "volume", "polarity": "present", "value": 152.5, "unit": "ml", "region_id": "r2"}
         | {
             "attributes": json.dumps({"region": "Left kidney", "laterality": "left"}),
-            "source": "measurements/volume@1",
+            "source": "measurements/reports@3",
         },
+        {"uid": "u", "concept": "standard deviation of attenuation", "polarity": "present", "value": 12.5, "unit": "HU"}
+        | {"attributes": json.dumps({"region": "liver"}), "region_id": "r3", "source": "measurements/sd@1"},
         {"uid": "u", "concept": "elsewhere", "polarity": "present", "source": "labels@1"},
     ]
     append_rows(path, "facts", "test", facts)

@@ -23,6 +23,7 @@ def facts_and_scopes(
     *,
     fact_columns: tuple[str, ...] = FACT_COLUMNS,
     scope_columns: tuple[str, ...] = SCOPE_COLUMNS,
+    measured: bool = False,
 ) -> tuple[pa.Table, pa.Table]:
     """Findings and scopes of some samples; not what captions said again, nor what describes a sample or a region.
 
@@ -32,10 +33,11 @@ def facts_and_scopes(
         source: only facts whose source begins so, and then no scopes, which do not say whose they are; None for all.
         fact_columns: columns of the facts; `concept` and `source` must be among them.
         scope_columns: columns of the scopes.
+        measured: measurements of regions are among the facts, too, which are no findings.
     """
     facts = rows_of(root, "facts", uids, fact_columns)
     scopes = rows_of(root, "scopes", uids, scope_columns)
-    return _findings(facts, source), scopes if source is None else scopes.slice(0, 0)
+    return _findings(facts, source, measured=measured), scopes if source is None else scopes.slice(0, 0)
 
 
 def findings_of(root: Path, source: str | None) -> list[dict[str, str]]:
@@ -45,10 +47,13 @@ def findings_of(root: Path, source: str | None) -> list[dict[str, str]]:
     return found
 
 
-def _findings(facts: pa.Table, source: str | None) -> pa.Table:
+def _findings(facts: pa.Table, source: str | None, *, measured: bool = False) -> pa.Table:
     facts = facts.filter(pc.invert(pc.is_in(facts["concept"], pa.array(DESCRIPTIVE))))
     sources = pc.fill_null(facts["source"], "")
-    facts = facts.filter(pc.invert(pc.or_(pc.match_substring(sources, WORDED), pc.starts_with(sources, MEASURED))))
+    left_out = pc.match_substring(sources, WORDED)
+    if not measured:
+        left_out = pc.or_(left_out, pc.starts_with(sources, MEASURED))
+    facts = facts.filter(pc.invert(left_out))
     if source is None:
         return facts
     return facts.filter(pc.starts_with(pc.fill_null(facts["source"], ""), source))

@@ -41,6 +41,8 @@ class Fact:
         part_counts: how many such parts, at least and at most.
         bearings: points of the compass at which it lies of something else.
         source: whose fact it is.
+        is_one: it is of a single thing, with its own size.
+        name: of its concept as the row has it.
     """
 
     polarity: str
@@ -57,6 +59,8 @@ class Fact:
     part_counts: tuple[tuple[float, float], ...] = ()
     bearings: frozenset[str] = frozenset()
     source: str = ""
+    is_one: bool = False
+    name: str = ""
 
     @property
     def is_detailed(self) -> bool:
@@ -100,6 +104,8 @@ def fact_of(row: Row, attributes: Row, vocabulary: Vocabulary) -> Fact:
         _amount(part) if part else (),
         frozenset([direction_of(str(attributes.get("relation", "")))]) & OPPOSITE.keys(),
         row.get("source") or "",
+        bool(attributes.get("size_mm")) and attributes.get("count", 1) == 1,
+        row["concept"],
     )
 
 

@@ -150,6 +150,8 @@ def _presence(claim: Claim, concept: str, facts: Facts) -> tuple[Judgement, str]
         return "unsupported", f"'{claim.words}' is said too firmly: the facts leave {name} open."
     if known == "absent":
         return "contradicted", f"'{claim.words}' is wrong: the facts say that there is no {name}."
+    if concept not in facts.vocabulary.concepts and facts.rows(concept):
+        return "supported", ""  # a structure that was measured, or that something else is said to lie beside
     there = facts.present()
     if other := sorted(there & facts.vocabulary.excluded(concept)):
         return "contradicted", f"'{claim.words}' is wrong: the facts say {other[0].replace('_', ' ')}."

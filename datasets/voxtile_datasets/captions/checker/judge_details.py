@@ -34,7 +34,9 @@ def detail_faults(claim: Claim, concept: str, facts: Facts) -> list[Fault]:
     """
     rows = facts.rows(concept) or facts.rows_of_part(concept) or facts.rows_of_wholes(concept)
     stated = frozenset().union(*(row.colours for row in rows))
-    details = [replace(d, is_exact=d.kind == "colour" and d.value in stated) for d in claim.details]
+    counted = [d for d in claim.details if d.kind == "count" and _is_counted(d, claim, rows, facts.vocabulary)]
+    left = [d for d in claim.details if d not in counted]
+    details = [replace(d, is_exact=d.kind == "colour" and d.value in stated) for d in left]
     fitting = [row for row in rows if not any(_agrees(d, row, facts.vocabulary) is False for d in details)]
     if not fitting and (others := _beside_listed_places(details, rows, facts.vocabulary)) is not None:
         details = others
@@ -60,6 +62,21 @@ def _beside_listed_places(
         return None
     suited = [row for row in rows if not any(_agrees(d, row, vocabulary) is False for d in others)]
     return others if all(any(_agrees(place, row, vocabulary) for row in suited) for place in places) else None
+
+
+def _is_counted(detail: Detail, claim: Claim, rows: Sequence[Fact], vocabulary: Vocabulary) -> bool:
+    """Whether so many single things are listed on that side and in that place, or of that size too.
+
+    "Three cysts, the largest 2 cm" counts all of them; "two 8 mm cysts" those of that size. Of a name that means more
+    than one kind of thing, all of them or those of one kind.
+    """
+    for kinds in (("side", "place"), ("side", "place", "number")):
+        limits = [d for d in claim.details if d.kind in kinds]
+        listed = [row for row in rows if row.is_one and not any(_agrees(d, row, vocabulary) is False for d in limits)]
+        counts = [len(listed), *Counter(row.name for row in listed).values()]
+        if any(low <= count <= high for count in counts for low, high in detail.bounds):
+            return True
+    return False
 
 
 def is_other(claim: Claim, rows: Sequence[Fact], vocabulary: Vocabulary) -> bool:

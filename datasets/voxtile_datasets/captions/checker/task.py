@@ -130,8 +130,9 @@ class CheckTask:
 
     def known(self, uids: pa.Array) -> dict[str, tuple[Known, Vocabulary]]:
         """What is known of each sample, and the vocabulary that it is judged by."""
+        columns = (*FACT_COLUMNS, "region_id")
         facts, scopes = facts_and_scopes(
-            self.corpus, uids, None, fact_columns=(*FACT_COLUMNS, "region_id"), scope_columns=_SCOPES
+            self.corpus, uids, None, fact_columns=columns, scope_columns=_SCOPES, measured=True
         )
         facts_of, scopes_of = _by_uid(facts), _by_uid(scopes)
         vocabularies = _vocabularies(self.extra)

@@ -20,6 +20,8 @@ Pair: TypeAlias = tuple[str, str]  # structure, quality
 NORMAL = "normal"
 _FINDING = " finding"  # of a region
 _SHORTEST_WORD = 4  # shorter names in facts are codes: adi, tum
+_SIDES = frozenset(["left", "right"])
+_JOINING = frozenset(["of", "in", "the"])
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,23 @@ class Vocabulary:
             return self._by_alias[key]
         words = words_of(name.replace("_", " ")).words
         longest = self.terms.longest_at(words, 0) if words else None
-        return tuple(longest[1]) if longest is not None and longest[0] == len(words) else (name,)
+        if longest is not None and longest[0] == len(words):
+            return tuple(longest[1])
+        bare = tuple(word for word in words if word not in _SIDES)
+        if len(bare) < len(words) and bare:
+            return known if (known := self._resolve(" ".join(bare))) != (" ".join(bare),) else (name,)
+        return self._of_pair(bare) or (name,)
+
+    def _of_pair(self, words: tuple[str, ...]) -> tuple[str, ...]:
+        """What a structure and a quality mean together: `spleen_cyst`; nothing where other words tell more."""
+        for structure in self.structures.find(words):
+            rest = tuple(w for w in (*words[: structure.start], *words[structure.end :]) if w not in _JOINING)
+            quality = self.qualities.longest_at(rest, 0)
+            if quality is not None and quality[0] == len(rest):
+                for payload in quality[1]:
+                    if found := self.pairs.get((structure.payload, payload)):
+                        return found
+        return ()
 
     @cached_property
     def _by_alias(self) -> dict[str, tuple[str, ...]]:

@@ -10,8 +10,9 @@ from voxtile.corpus.records import Row
 from voxtile_medical.measurements.anatomy import Kind
 from voxtile_medical.measurements.intensity import Values, intensity
 from voxtile_medical.measurements.laterality import Midline, Side, side_of
+from voxtile_medical.measurements.measured import Part
 from voxtile_medical.measurements.neighbours import Place, box_distance, contact_mm2, distance, places_of
-from voxtile_medical.measurements.region_facts import Region, part_facts
+from voxtile_medical.measurements.region_facts import Region, craniocaudal_mm, part_facts
 from voxtile_medical.measurements.shape import Shape, without
 from voxtile_medical.measurements.staging import pancreas_t_stage
 from voxtile_medical.measurements.vessel_contact import HALF, vessel_contact
@@ -20,7 +21,8 @@ NAME_WORDS = 4  # a longer phrase is a sentence's, not the name of a concept
 ISO_SHARE = 0.1  # of the organ's standard deviation: nearer to its mean is isoattenuating (RadGPT)
 PARENCHYMA = frozenset({"liver", "spleen", "pancreas", "kidney"})  # organs of one attenuation, to compare with
 LISTED_SHARE = 0.1  # other places with at least this share are listed too (RadGPT)
-_HOLDERS: tuple[Kind, ...] = ("part", "organ")
+_HOLDERS: tuple[Kind, ...] = ("part", "organ", "bone")
+_OF_BONE = frozenset({"bone", "bony", "osseous", "skeletal"})  # words of a finding that is looked for in bones first
 _NEIGHBOURS: tuple[Kind, ...] = ("organ", "vessel")
 
 
@@ -71,17 +73,8 @@ def finding_facts(finding: Region, around: Surroundings) -> list[Row]:
     placed = [locate(finding, part.shape, around) for part in measured.parts]
     side = _side(finding, placed, around.midline)
     rows = [_side_fact(finding, side, around.midline), *_place_facts(finding, measured.shape, place, around)]
-    if len(finding.named.name.split()) <= NAME_WORDS:
-        rows.append(
-            finding.fact(
-                "finding",
-                measured.axial.longest.mm,
-                fill=finding.named.name.replace(" ", "_"),
-                laterality=side.name,
-                location=place.region.named.full if place else None,
-                count=measured.count,
-            )
-        )
+    alone = measured.parts[0] if measured.count == 1 else None
+    rows += _named_facts(finding, alone, place, measured.axial.longest.mm, laterality=side.name, count=measured.count)
     if measured.count > 1:
         for number, (part, held) in enumerate(zip(measured.parts, placed, strict=True), start=1):
             which = {
@@ -89,10 +82,37 @@ def finding_facts(finding: Region, around: Surroundings) -> list[Row]:
                 "of": measured.count,
                 "laterality": _side_of_part(finding, part.shape, held, around.midline),
             }
+            rows += _named_facts(finding, part, held, part.axial.longest.mm, **which)
             rows += part_facts(finding, part, around.values, which)
             rows += _place_facts(finding, part.shape, held, around, **which)
     organs = {held.organ for held in (place, *placed) if held}
     return rows + _neighbour_facts(finding, organs, around) + _vessel_facts(finding, place, around)
+
+
+def _named_facts(
+    finding: Region,
+    part: Part | None,
+    place: Located | None,
+    longest_mm: float,
+    **which: Any,  # noqa: ANN401
+) -> list[Row]:
+    """That a finding is there, under its own name; `size_mm` where it is one lesion, not for several together.
+
+    The dimensions are those that reports give: longest axial diameter, its perpendicular, and craniocaudal extent.
+    """
+    if len(finding.named.name.split()) > NAME_WORDS:
+        return []
+    size = (part.axial.longest.mm, part.axial.perpendicular.mm, craniocaudal_mm(part.shape)) if part else None
+    return [
+        finding.fact(
+            "finding",
+            longest_mm,
+            fill=finding.named.name.replace(" ", "_"),
+            location=place.region.named.full if place else None,
+            size_mm=[round(length, 3) for length in size] if size else None,
+            **which,
+        )
+    ]
 
 
 def side_fact(region: Region, midline: Midline) -> Row:
@@ -101,7 +121,9 @@ def side_fact(region: Region, midline: Midline) -> Row:
 
 
 def locate(finding: Region, shape: Shape, around: Surroundings) -> Located | None:
-    """The part of an organ, else the organ, that holds most of a shape; None where it touches none.
+    """The part of an organ, else the organ, else the bone, that holds most of a shape; None where it touches none.
+
+    A bone that is only touched holds a finding whose own words say so, and no other.
 
     Args:
         finding: whose phrase may name its organ; then only that organ and its parts are looked at, if it touches them.
@@ -111,11 +133,13 @@ def locate(finding: Region, shape: Shape, around: Surroundings) -> Located | Non
     organ = finding.named.organ
     holders = around.of_kind(*_HOLDERS)
     own = [region for region in holders if organ in (region.named.organ, region.named.name)] if organ else []
+    if not own and _OF_BONE & set(finding.named.name.split()):
+        own = around.of_kind("bone")
     for candidates in (own, holders) if own else (holders,):
         for kind in _HOLDERS:
             regions = [region for region in candidates if region.named.kind == kind]
             places = places_of(shape, [region.measured.shape for region in regions])
-            if places:
+            if places and (kind != "bone" or candidates is own or places[0].by == "overlap"):
                 others = tuple((regions[p.index].named.full, p.share) for p in places[1:] if p.share >= LISTED_SHARE)
                 return Located(regions[places[0].index], places[0], others)
     return None

@@ -16,6 +16,7 @@ from voxtile_medical.measurements.intensity import Intensity, Values
 from voxtile_medical.measurements.measured import Measured, Part
 from voxtile_medical.measurements.normal_ranges import NormalRange
 from voxtile_medical.measurements.rules import RULES
+from voxtile_medical.measurements.shape import Shape
 
 _DECIMALS = 6  # of values: a millionth of a millimetre, so that the last bits of sums do not reach the table
 
@@ -91,7 +92,7 @@ def own_facts(region: Region, values: Values | None, usual: NormalRange | None, 
         region.fact("volume", measured.shape.volume_ml, cut_off=cut_off, usual_range=bounds),
         region.fact("count", measured.count),
         *size_facts(region, measured.axial, measured.extent),
-        region.fact("craniocaudal-extent", float(np.ptp(patient_bounds(measured.shape)[:, 2])), cut_off=cut_off),
+        region.fact("craniocaudal-extent", craniocaudal_mm(measured.shape), cut_off=cut_off),
     ]
     if values is not None and measured.intensity is not None:
         rows += intensity_facts(region, measured.intensity, values)
@@ -110,10 +111,16 @@ def part_facts(region: Region, part: Part, values: Values | None, which: Mapping
     rows = [
         region.fact("volume", part.shape.volume_ml, **which),
         *size_facts(region, part.axial, part.extent, **which),
+        region.fact("craniocaudal-extent", craniocaudal_mm(part.shape), **which),
     ]
     if values is not None and part.intensity is not None:
         rows += intensity_facts(region, part.intensity, values, **which)
     return rows
+
+
+def craniocaudal_mm(shape: Shape) -> float:
+    """Extent along the patient's head-foot axis, from face to face."""
+    return float(np.ptp(patient_bounds(shape)[:, 2]))
 
 
 def size_facts(region: Region, axial: AxialDiameters, extent: Diameter, **which: Any) -> list[Row]:  # noqa: ANN401

@@ -41,7 +41,8 @@ _RULES = (
         "1",
         "{}",
         "mm",
-        "A region whose phrase names a finding; the value is its longest axial diameter.",
+        "A region whose phrase names a finding, and each of its parts; the value is its longest axial diameter, "
+        "`size_mm` that with its perpendicular and the craniocaudal extent.",
         FINDINGS,
     ),
     Rule("volume", "1", "volume", "ml", "Number of voxels times the volume of one (the affine's determinant)."),
@@ -102,11 +103,11 @@ _RULES = (
     ),
     Rule(
         "location",
-        "1",
+        "2",
         "location",
         None,
-        "The part of an organ, or the organ, that holds most of the finding; the value is its share of the finding's "
-        "voxels, or of its touched surface where the finding is cut out of the organ.",
+        "The part of an organ, or the organ, or else the bone, that holds most of the finding; the value is its share "
+        "of the finding's voxels, or of its touched surface where the finding is cut out of the organ.",
     ),
     Rule(
         "distance",

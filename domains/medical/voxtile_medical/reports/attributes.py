@@ -26,7 +26,7 @@ _WITHIN_NAMES = frozenset(["laterality", "location"])
 _LISTED = frozenset([",", "and", "&", "/", "of", "the", "appearance", "stable", "level", "to", "through", "-", "–"])
 _BORDERLINE = ("severity", "borderline")
 _PLURALS = ("s", "i", "ae")
-_FURTHEST_NUMBER, _DIGITS = 9, 3  # words before the name; digits of a number that counts nothing
+_FURTHEST_NUMBER, _DIGITS = 12, 3  # words before the name; digits of a number that counts nothing
 _PARTING = frozenset([",", ";", ":", "(", ")", "and", "or", "/", "no", "not"])
 _ORDINALS = frozenset(["th", "st", "nd", "rd", "%", "percent"])
 # "Segment 4 lesions", "grade 2 changes", "series 4 nodules", "1 of 3": numbers that count nothing.

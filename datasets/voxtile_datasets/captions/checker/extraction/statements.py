@@ -155,7 +155,7 @@ class Statement:
         for cue in self._cues:
             if self._covered.intersection(range(cue.start, cue.end)):
                 continue
-            kind = cue.payload
+            kind = "denies" if self._begins_answer(cue) else cue.payload
             if kind == "denies_clause":
                 self._add(self._denials, cue.end, size)
             elif kind in _BEFORE:
@@ -168,6 +168,15 @@ class Statement:
             else:
                 is_of_one = self.words.words[cue.start] in _SINGULAR
                 self._back(self._denials if kind == "denied" else self._doubts, cue.start, is_of_one=is_of_one)
+
+    def _begins_answer(self, cue: Match[str]) -> bool:
+        """Whether what stands after a colon denies what follows and not what is before: "Pleura: no effusion"."""
+        words = self.words.words
+        return (
+            cue.payload == "denied"
+            and words[cue.start] == ":"
+            and any(word[0].isalpha() for word in words[cue.end : cue.end + 1])
+        )
 
     def _target(self, kind: str) -> list[int]:
         return {"denies": self._denials, "doubts": self._doubts}.get(kind, self._elsewhere)

@@ -24,15 +24,17 @@ def describe_with_report(
 ) -> None:
     """Write a radiology report for every sample from its facts, without a language model.
 
-    The report says all findings with side, place, size, severity and change, and the measurements of organs. Reading it
-    with `voxtile facts --from reports --vocabulary general` gives the same facts. The words are a function of the
-    sample's uid, so that a second run writes the same captions; their parents are the regions that were measured.
+    The report says all findings with side, place, size, severity and change. Of masks it says every lesion with its
+    number, three dimensions, attenuation class, place, vessels and stage, and which organs are of usual size; what was
+    measured takes the place of what a report says of the same finding. The impression begins with what matters most.
+    Read back with `voxtile facts --from reports --vocabulary general`, it gives the same facts. The words depend on the
+    sample's uid alone, so that a second run writes the same captions; their parents are the measured regions.
 
     Args:
         corpus: a corpus with facts whose concepts are the lexicon's, e.g. from reports (general) or masks.
-        style: structured (a line a region) or narrative (sentences).
+        style: structured (a line a region and a lesion) or narrative (sentences).
         variants: different reports a sample.
-        facts_source: only facts whose source begins so, e.g. measurements; all when left out.
+        facts_source: only facts whose source begins so, e.g. masks; all when left out.
         wording: wording table: english, or a YAML file; another language is another table.
         run: options of the run.
 

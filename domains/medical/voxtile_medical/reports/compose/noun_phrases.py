@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from voxtile_datasets.captions.wordings import fill
 from voxtile_medical.reports.compose.wording import Choice, Wording
 from voxtile_medical.reports.extract import ReportFact
@@ -14,11 +16,13 @@ def noun_phrase(fact: ReportFact, wording: Wording, choice: Choice) -> tuple[dic
     name = choice.of(wording.names(fact.concept))
     plural = wording.plural(name)
     many = attributes.number is not None
-    fields = {"name": plural if many and plural else name}
+    fields = {"name": (plural or plural_of(name, wording) if attributes.count else plural or name) if many else name}
     for field, attribute in (("change", "change"), ("severity", "severity"), ("number", "number")):
         value = getattr(attributes, attribute)
         if value and not (value == "resolved" and fact.polarity == "absent"):
             fields[field] = choice.of(table["values"][attribute][value])
+    if attributes.count:
+        fields["number"] = number_word(attributes.count, wording)
     if attributes.size_mm:
         fields["size"] = _size(attributes.size_mm, wording, choice)
     fields |= _place(fact, wording, choice)
@@ -31,7 +35,7 @@ def noun_phrase(fact: ReportFact, wording: Wording, choice: Choice) -> tuple[dic
     said = {
         "finding": phrase,
         "ending": choice.of([*phrases, *endings]),
-        "a_finding": f"{_article(phrase, wording)} {phrase}" if countable else phrase,
+        "a_finding": f"{article(phrase, wording)} {phrase}" if countable else phrase,
         **{key: forms[verb] for key, forms in table["verbs"].items()},
     }
     return said, len(fields) > 1
@@ -80,10 +84,36 @@ def _size(lengths_mm: tuple[float, ...], wording: Wording, choice: Choice) -> st
     return said
 
 
-def _article(phrase: str, wording: Wording) -> str:
+def article(phrase: str, wording: Wording) -> str:
+    """The indefinite article before a phrase; 8, 11 and 18 are said with a vowel."""
     articles = wording.table["articles"]
-    article: str = articles["before_vowel"] if phrase[0].lower() in articles["vowels"] else articles["else"]
-    return article
+    is_vowel = phrase[0].lower() in articles["vowels"] or re.match(r"(?:11|18)(?!\d)", phrase) is not None
+    chosen: str = articles["before_vowel"] if is_vowel else articles["else"]
+    return chosen
+
+
+def plural_of(name: str, wording: Wording) -> str:
+    """The plural by the table, which may have that of the last two words or the last; else by rule."""
+    words = name.split()
+    for start in range(len(words)):
+        known = wording.plural(" ".join(words[start:]))
+        if known:
+            return " ".join([*words[:start], known])
+    if _is_plural(name):
+        return name
+    for ending, plural in _PLURALS:
+        if name.endswith(ending):
+            return name[: -len(ending)] + plural if plural != "es" else f"{name}es"
+    return f"{name}s"
+
+
+_PLURALS = (("sis", "ses"), ("ulus", "uli"), ("s", "es"), ("x", "es"), ("ch", "es"), ("ity", "ities"), ("omy", "omies"))
+
+
+def number_word(count: int, wording: Wording) -> str:
+    """A number in words up to twelve, beyond in digits."""
+    words: list[str] = wording.lesions["numbers"]
+    return words[count - 2] if count - 2 < len(words) else str(count)
 
 
 def _is_plural(name: str) -> bool:

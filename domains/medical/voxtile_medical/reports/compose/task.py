@@ -19,7 +19,10 @@ from voxtile.corpus.records import Row
 from voxtile.engine.task import Item, Outcome
 from voxtile.errors import InputError
 from voxtile.words.tokens import words_of
+from voxtile_medical.measurements.rules import FINDINGS, MEASUREMENTS
 from voxtile_medical.reports.attributes import Attributes
+from voxtile_medical.reports.compose.lesions import facts_of_case
+from voxtile_medical.reports.compose.mask_facts import is_of_masks, masked_case
 from voxtile_medical.reports.compose.report import Composed, compose
 from voxtile_medical.reports.compose.wording import Style, load_wording
 from voxtile_medical.reports.extract import ReportFact, firmest
@@ -57,7 +60,7 @@ class ComposeTask:
     @property
     def version(self) -> str:
         """Bumped whenever the output for the same input changes."""
-        return "1"
+        return "2"
 
     def config(self) -> Mapping[str, Any]:
         """Settings that change the output."""
@@ -96,12 +99,15 @@ class ComposeTask:
         captions: list[Row] = []
         stated: list[Row] = []
         for uid, rows in sorted(by_uid.items()):
-            facts = list(firmest(fact for row in rows if (fact := _fact(row, lexicon))))
+            case = masked_case(rows, lexicon, wording)
+            seen = {fact.concept for fact in facts_of_case(case, lexicon, wording)}
+            told = [fact for row in rows if (fact := _fact(row, lexicon)) and fact.concept not in seen]
+            facts = list(firmest(told))
             measured = [measurement for row in rows if (measurement := _measurement(row, lexicon))]
-            parents = sorted({row["region_id"] for row in rows if row["region_id"]})
+            parents = sorted({row["region_id"] for row in rows if row["region_id"] and _is_worded(row, lexicon)})
             for variant in range(self.variants):
                 key = f"{uid}|{self.style}|{variant}"
-                made = compose(facts, measured, lexicon, wording, style=self.style, key=key)
+                made = compose(facts, measured, lexicon, wording, style=self.style, key=key, case=case)
                 if made.text:
                     identity = hashlib.sha256(f"{key}|{wording.identity}|{made.text}".encode()).hexdigest()[:32]
                     row = {"caption_id": identity, "uid": uid, "text": made.text, "lang": wording.language}
@@ -119,11 +125,16 @@ class ComposeTask:
         table = table.filter(pc.is_in(table["uid"], uids))
         sources = pc.fill_null(table["source"], "")
         table = table.filter(pc.invert(pc.match_substring(sources, WORDED)))
-        if self.facts_source is not None:
-            table = table.filter(pc.starts_with(pc.fill_null(table["source"], ""), self.facts_source))
         lexicon = load_lexicon()
-        rows = [row for row in table.to_pylist() if _fact(row, lexicon) or _measurement(row, lexicon)]
+        asked = filter(self._is_asked_for, table.to_pylist())
+        rows = [row for row in asked if is_of_masks(row) or _is_worded(row, lexicon)]
         return uids.to_pylist(), sorted(rows, key=repr)
+
+    def _is_asked_for(self, row: Row) -> bool:
+        """Whether a fact is of the source that was asked for; findings of masks come with what was measured on them."""
+        if self.facts_source in (FINDINGS, MEASUREMENTS) and is_of_masks(row):
+            return True
+        return self.facts_source is None or (row["source"] or "").startswith(self.facts_source)
 
 
 @lru_cache(maxsize=2)
@@ -132,9 +143,9 @@ def _facts_table(paths: tuple[Path, ...]) -> pa.Table:
 
 
 def _fact(row: Row, lexicon: Lexicon) -> ReportFact | None:
-    """A row of the facts table as the finding that a report can say, None where it is none of the lexicon's."""
+    """A row as the finding that a report can say, None where it is none of the lexicon's, or a mask's."""
     concept = lexicon.concepts.get(row["concept"])
-    if concept is None:
+    if concept is None or is_of_masks(row):
         return None
     said = json.loads(row["attributes"] or "{}")
     size = tuple(said.get("size_mm", ()))
@@ -149,18 +160,28 @@ def _fact(row: Row, lexicon: Lexicon) -> ReportFact | None:
         size_mm=size if concept.has_size else (),
         change=said.get("change"),
         number=said.get("number"),
+        count=said.get("count"),
     )
     return ReportFact(concept.name, row["polarity"], attributes)
 
 
 def _measurement(row: Row, lexicon: Lexicon) -> Measurement | None:
-    """A row of the facts table as the measurement of an organ that a report can say."""
+    """A row as the measurement of an organ that a report can say; those of masks are said of lesions and sizes only."""
+    if is_of_masks(row):
+        return None
     said = json.loads(row["attributes"] or "{}")
     region = str(said.get("region") or "").lower()
     if row["value"] is None or not region or row["polarity"] != "present":
         return None
     made = Measurement(row["concept"], region, float(row["value"]), row["unit"] or "", said.get("laterality"))
     return made if is_sayable(made, lexicon) else None
+
+
+def _is_worded(row: Row, lexicon: Lexicon) -> bool:
+    """Whether a report says what a row states, and does not only look at it."""
+    if is_of_masks(row):
+        return bool(row["source"].startswith(f"{FINDINGS}/"))
+    return bool(_fact(row, lexicon) or _measurement(row, lexicon))
 
 
 def is_sayable(measured: Measurement, lexicon: Lexicon) -> bool:

@@ -52,6 +52,12 @@ class Wording:
         names: Sequence[str] = self.table["names"].get(concept) or [concept.replace("_", " ")]
         return names
 
+    @property
+    def lesions(self) -> Mapping[str, Any]:
+        """How lesions that masks measured are said; a table without words for it takes the English ones."""
+        own: Mapping[str, Any] | None = self.table.get("lesions")
+        return own if own is not None else load_wording().lesions
+
     def plural(self, name: str) -> str | None:
         """The plural of a name, None where it has none."""
         plural: str | None = self.table["plurals"].get(name)
@@ -68,10 +74,6 @@ class Choice:
     def of(self, options: Sequence[T]) -> T:
         """One of the options."""
         return options[self._draw() % len(options)]
-
-    def shuffled(self, items: Sequence[T]) -> list[T]:
-        """The items in another order."""
-        return [item for _, _, item in sorted((self._draw(), i, item) for i, item in enumerate(items))]
 
     def _draw(self) -> int:
         self._count += 1

@@ -24,7 +24,16 @@ _WRAPPED = re.compile(r"(?<![.:;!?])[ \t]*\n[ \t]*(?=[a-z(])")
 _EPONYM = re.compile(
     r"\((?:Laur[eé]n|WHO|AJCC|UICC|Bloom[^)]*|Vienna|Bosniak)\)", re.IGNORECASE
 )  # tells whose classification, within a name
-_SHORT = re.compile(r"\b(?:vs|approx|incl|ca|cf|resp)\.", re.IGNORECASE)  # their stop ends no statement
+_SHORT = re.compile(
+    r"\b(?:vs|approx|incl|ca|cf|resp|(?-i:[A-Z])(?=\.\s[a-z]))\.", re.IGNORECASE
+)  # their stop ends nothing
+# Between a verb and what it says these change nothing: "were all excluded", "is strongly suspected".
+_ADVERB = re.compile(
+    r"\b(?P<verb>is|are|was|were|been)\s+(?:all|both|each|strongly|highly|likewise|also|clearly"
+    r"|definitely|now|again|thus|therefore"
+    r"|similarly|equally|further|specifically)\b(?!\s+(?:positive|negative|express|reactive|immuno|\+|stain|weak))",
+    re.IGNORECASE,
+)
 _SPLIT = re.compile(r"\s*(?:;|\s/\s|\ssemicolon\s|\|\|)\s*", re.IGNORECASE)
 
 
@@ -52,6 +61,9 @@ class Clause:
 
     def __post_init__(self) -> None:
         self.rest = self.rest or _SHORT.sub(lambda match: f"{match.group()[:-1]} ", self.text)
+        self.rest = _ADVERB.sub(
+            lambda match: match["verb"] + " " * (len(match.group()) - len(match["verb"])), self.rest
+        )
         self.rest = _EPONYM.sub(lambda match: " " * len(match.group()), self.rest)
 
     def take(self, start: int, end: int) -> str:

@@ -114,19 +114,15 @@ def named_findings(clause: Clause, statement: Statement, lexicon: Lexicon) -> It
     measured = sizes(clause.rest)
     answers = _answers(found, clause.rest, words)
     spreads = [named for named in found if lexicon.is_kind_of(named.concept, _SPREAD)]
-    for index, named in enumerate(found):
-        polarity = (
-            answers.get(named)
-            or _in_its_part(named, clause.rest, words, answers)
-            or statement.polarity(named.start, named.end)
-        )
+    polarities = _of_lists(
+        found, [_polarity(named, clause, words, statement, answers) for named in found], clause, words
+    )
+    for index, (named, polarity) in enumerate(zip(found, polarities, strict=True)):
         if polarity is None or (polarity == "present" and _is_measure_of(named, words.words)):
             continue
         if polarity == "absent" and index and _is_where(named, words.words):
             polarity = "present"  # "no response in the carcinoma"
         start, end = words.starts[named.start], words.ends[named.end - 1]
-        if _asked(clause.text, start):
-            polarity = "uncertain"
         limit = words.starts[found[index + 1].start] if index + 1 < len(found) else len(clause.rest)
         floor = words.ends[found[index - 1].end - 1] if index else 0
         fact = SlideFact(
@@ -137,6 +133,32 @@ def named_findings(clause: Clause, statement: Statement, lexicon: Lexicon) -> It
         if spread is not None and lexicon.is_kind_of(named.concept, _TUMOURS):
             fact = replace(fact, implied_by=spread.concept)
         yield fact
+
+
+def _polarity(
+    named: Named, clause: Clause, words: Words, statement: Statement, answers: Mapping[Named, Polarity]
+) -> Polarity | None:
+    if _asked(clause.text, words.starts[named.start]):
+        return "uncertain"
+    own = answers.get(named) or _in_its_part(named, clause.rest, words, answers)
+    return own or statement.polarity(named.start, named.end)
+
+
+def _of_lists(
+    found: Sequence[Named], polarities: Sequence[Polarity | None], clause: Clause, words: Words
+) -> list[Polarity | None]:
+    """The polarities; what stands behind a list of three or more is said of all: "A, B and C were excluded"."""
+    said = list(polarities)
+    for last in range(len(found) - 1, 1, -1):
+        gaps = [clause.rest[words.ends[found[i].end - 1] : words.starts[found[i + 1].start]] for i in range(last)]
+        ends_list = re.fullmatch(r"\s*,?\s*(?:and|or)\s*", gaps[last - 1], re.IGNORECASE) is not None
+        if not ends_list or said[last] not in ("absent", "uncertain") or said[last - 1] != said[last]:
+            continue
+        for index in range(last - 2, -1, -1):
+            if gaps[index].strip() != "," or said[index] != "present":
+                break
+            said[index] = said[last]
+    return said
 
 
 # What stands right behind a name: "EPE -", "LVI (+)", "LVI present, PNI absent".

@@ -48,12 +48,22 @@ _NOT = re.compile(
 )
 _LIST = re.compile(r"^(?:\s*(?:,|and|or|nor|/|&|the|both|left|right|,\s*and)\s*)+$", re.IGNORECASE)
 _ON = re.compile(r"\s*,?\s*(?:and\s+)?(?:into|to|through|reaching|beyond)\s+(?:the\s+)?$", re.IGNORECASE)
+_BUT_NOT = re.compile(r"\s*,?\s*but\s+not\s+(?:in)?(?:to\s+|through\s+|beyond\s+)?(?:the\s+)?$", re.IGNORECASE)
+# Cells in vessels and nerves: "tumour is seen within lymphatic channels".
+_IN_VESSELS = frozenset(["lymphatic_invasion", "venous_invasion", "lymphovascular_invasion", "perineural_invasion"])
+_INSIDE = re.compile(
+    r"\b(?:cells|tumou?r|carcinoma|cancer|emboli|melanoma|nests)\s+(?:(?:is|are|was|were)\s+)?(?:(?:seen"
+    r"|present|identified|found|noted)\s+)?"
+    r"(?P<where>(?:with)?in(?:side)?|around|surrounding|encircling|invad\w+|along)\s+(?:\w+\s+){0,2}$",
+    re.IGNORECASE,
+)
 _FAR = 60  # characters between a structure and what is said of it
 
 
 def invasions(clause: Clause, statement: Statement, lexicon: Lexicon) -> Iterator[SlideFact]:
     """Structures that are said to be invaded or spared; their words are then read, but for what stands before."""
     yield from _of_label(clause, lexicon)
+    yield from _of_specimen(clause, lexicon)
     words = words_in(clause.rest)
     found = [match for match in lexicon.structures.find(words.words)]
     groups: list[list[Match[str]]] = []
@@ -71,6 +81,14 @@ def invasions(clause: Clause, statement: Statement, lexicon: Lexicon) -> Iterato
         judged = _judged(clause.rest, floor, start, end, limit)
         if judged is None and further is not None and _ON.match(clause.text[floor:start]):
             judged = further, floor, end  # "through the muscularis propria into fat"
+        elif judged is None and further == "present" and _BUT_NOT.match(clause.text[floor:start]):
+            judged = "absent", floor, end
+        elif judged is None and group[0].payload in _IN_VESSELS and (lead := _INSIDE.search(clause.rest[floor:start])):
+            judged = (
+                ("absent" if _NOT.search(clause.rest[floor:start]) else "present"),
+                floor + lead.start("where"),
+                end,
+            )
         further = judged[0] if judged is not None else None
         if judged is None:
             continue
@@ -89,6 +107,8 @@ def _of_label(clause: Clause, lexicon: Lexicon) -> Iterator[SlideFact]:
     answer = "present" if re.match(r"(?i)\s*(?:ruptured|disrupted)", clause.rest) else status_of(clause.rest)
     if not clause.label or answer is None:
         return
+    if lexicon.findings_in(words_in(clause.label)):
+        return  # "large vessel invasion: present" is a finding
     for phrases in (lexicon.structures, lexicon.specimens):
         whole = [match for match in phrases.find(words) if match.end >= len(words) - 1 and match.start <= 1]
         for match in whole:
@@ -109,6 +129,27 @@ def _of_label(clause: Clause, lexicon: Lexicon) -> Iterator[SlideFact]:
             return
 
 
+_CELLS = re.compile(
+    r"\s*(?:is|are|was|were|[:,–-])?\s*(?P<said>positive|negative|clear|free|malignant|(?:contains?"
+    r"|shows?)(?P<no>\s+no)?\s+(?:malignant|tumou?r|carcinoma))"
+    r"(?:\s+(?:for|of)\s+(?:malignant|tumou?r|carcinoma|neoplastic)(?:\s+cells)?|\s+cells)?",
+    re.IGNORECASE,
+)
+
+
+def _of_specimen(clause: Clause, lexicon: Lexicon) -> Iterator[SlideFact]:
+    """Cells that are looked for in a fluid: "peritoneal washings positive for malignant cells"."""
+    words = words_in(clause.rest)
+    for match in lexicon.specimens.find(words.words):
+        said = _CELLS.match(clause.rest, words.ends[match.end - 1])
+        if said is not None:
+            is_free = said["no"] or said["said"].lower() in ("negative", "clear", "free")
+            taken = clause.take(words.starts[match.start], said.end())
+            polarity: Polarity = "absent" if is_free else "present"
+            yield SlideFact(match.payload, polarity, words=taken, evidence=(clause.evidence,), addendum=clause.addendum)
+            return
+
+
 def _judged(text: str, floor: int, start: int, end: int, limit: int) -> tuple[Polarity, int, int] | None:
     """Polarity, and the characters that say it, of the structures [start, end)."""
     before = text[floor:start]
@@ -123,7 +164,7 @@ def _judged(text: str, floor: int, start: int, end: int, limit: int) -> tuple[Po
     spared, involved = _SPARED.search(after), _INVOLVED.search(after)
     if spared is not None and (
         _TUMOUR_WORDS.search(spared.group() + after[spared.end() :])
-        or re.search(r"(?i)uninvolved|spared|intact|not", spared.group())
+        or re.search(r"(?i)uninvolved|spared|intact|not|(?:free|clear)$", spared.group())
     ):
         tail = re.match(
             r"\s*(?:of|by|for|from)\s+(?:\w+\s+)?(?:tumou?r|carcinoma|disease|malignancy|adenocarcinoma|melanoma"

@@ -41,7 +41,9 @@ _SHORT_LABEL = re.compile(
 # What is said to be in a node or not: the names of tumours.
 _TUMOURS = frozenset(["tumour", "malignancy"])
 _FREE = re.compile(
-    r"\b(?:free|clear|uninvolved|negative|neg|benign|unremarkable|not involved)\b|(?<=\s)\(?-\)?(?=\s*(?:$|[,.;]))",
+    r"\b(?:none (?:is |are |was |were )?(?:involved|positive|affected)|without (?:tumou?r|metasta\w+)"
+    r"|free|clear|uninvolved|negative|neg|benign|unremarkable|not involved)\b|(?<=\s)\(?-\)?(?=\s*(?:$"
+    r"|[,.;]))",
     re.IGNORECASE,
 )
 _HOLDS = re.compile(
@@ -178,7 +180,8 @@ def _bare(clause: Clause) -> Polarity | None:
     """What a clause says of nodes without naming a tumour: "SLN #2 - negative"."""
     if NODE.search(clause.label):
         answer = status_of(clause.rest)
-        return answer if answer in ("present", "absent") and not re.match(r"\s*\d", clause.rest) else None
+        if answer in ("present", "absent") and not re.match(r"\s*\d", clause.rest):
+            return answer
     if not NODE.search(clause.text):
         return None
     if _FREE.search(clause.rest):

@@ -75,7 +75,7 @@ _RESULTS: tuple[tuple[str, str], ...] = (
         r"|reactive|overexpressed|stained|staining|immunoreactive|present|seen|demonstrated|identified)"
         r"|absent|no (?:staining|expression|reactivity|immunoreactivity|overexpression)|nil|\(\s*[-−–]\s*\)"
         r"|[-−–](?=\s*(?:$|[,;/.)]|and\b|\w+\s*\+))|does not (?:express|stain|react)|fails? to (?:stain"
-        r"|express)|(?:do|does) not\b|none\b",
+        r"|express)|(?:do|does) not\b|none\b|not(?=\s*(?:$|[.,;]))",
     ),
     (
         "positive",

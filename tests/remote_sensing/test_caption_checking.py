@@ -288,3 +288,40 @@ RANKS = [
 def test_which_has_more(text, wanted):
     verdict = judge(text, FIELDS, ["wheat", "meadow", "water"])
     assert verdict.verdict == wanted, verdict.faults
+
+
+UNSEEN = [
+    "The ponds hold pike and are fished every weekend.",
+    "The announcements can be heard in the whole station.",
+    "The soil is rich in clay.",
+    "The harbour is deep enough for cruise liners.",
+    "The bridge is in poor condition.",
+    "Hikers rest beside the river.",
+    "The houses are heated with wood.",
+    "The houses are made of brick.",
+    "The bridge collapsed.",
+    "The water is too cold for bathing.",
+    "The cars belong to commuters who work nearby.",
+    "The town council wants to widen the road.",
+    "Groundwater seeps in beneath the surface.",
+    "A metro line runs below the square.",
+    "The trees are prone to beetles.",
+    "Beavers have dammed the river.",
+]
+SEEN = [
+    "A river with a bridge, houses along both banks and a row of green trees.",
+    "Cars are parked beside the houses, close to the bridge.",
+    "The bridge leads over the river to the houses.",
+    "Trees stand between the houses and the river, without any gap.",
+]
+
+
+@pytest.mark.parametrize("text", UNSEEN)
+def test_what_cannot_be_seen_from_above_is_unsupported(text):
+    assert judge(text, [fact("river"), fact("bridge"), fact("house"), fact("car")]).verdict == "unsupported"
+
+
+@pytest.mark.parametrize("text", SEEN)
+def test_what_can_be_seen_from_above_is_not(text):
+    facts = [fact("river"), fact("bridge"), fact("house"), fact("car"), fact("tree")]
+    assert judge(text, facts).verdict in ("supported", "unknown")

@@ -205,6 +205,8 @@ def given(
         if item.start in names and item.detail.kind in ("colour", "severity", "change", "count", "shape"):
             continue  # "extensive necrosis" and "blue lagoon" are names
         owner = _owner(statement, item, [mentions[i] for i in owning], vocabulary)
+        if owner is not None and item.detail.dimension == SHARE and vocabulary.natural:
+            owner = _sole_owner(statement, item, [mentions[i] for i in owning], owner)
         if owner is not None:
             owned[owning[owner]].append(item.detail)
         elif item.detail.kind in ("side", "place", "number", "position"):
@@ -323,6 +325,18 @@ def _share_owner(statement: Statement, item: Found, mentions: Sequence[Mention],
     return earlier[0] if earlier and item.start > first and words[first] in _HOLDING else None
 
 
+def _sole_owner(statement: Statement, item: Found, mentions: Sequence[Mention], owner: int) -> int | None:
+    """The owner of a share, if it is not that of two names together: "shrubs and bare soil share nine tenths"."""
+    words = statement.words.words
+    if not owner or item.start < mentions[owner].end or words[item.end : item.end + 1] == ("each",):
+        return owner
+    gap = words[mentions[owner - 1].end : mentions[owner].start]
+    has_share = any(word[0].isdigit() or word in statement.grammar.fractions for word in gap)
+    together = {"and", "or"} & set(gap) and len(gap) <= 2 and not has_share and "," not in gap
+    first, _ = statement.item_around(mentions[owner - 1].start)
+    return None if together and not any(w[0].isdigit() for w in words[first : mentions[owner - 1].start]) else owner
+
+
 def _head(words: tuple[str, ...], mentions: Sequence[Mention], before: Sequence[int], end: int) -> int:
     """The name before a share that is no place of another: "trees beside the road cover half" is of the trees."""
     chosen = before[-1]
@@ -388,5 +402,9 @@ def _is_predicate(statement: Statement, end: int, start: int) -> bool:
     gap = statement.words.words[end:start]
     if not gap:
         return True
-    allowed = statement.grammar.verbs | {",", "also", "now", "very", "mildly", "has", "been", "and", "present"}
+    allowed = (
+        statement.grammar.verbs
+        | {"painted", "colored", "all", "mostly", "light", "dark", "bright", "mainly"}
+        | {",", "also", "now", "very", "mildly", "has", "been", "and", "present"}
+    )
     return len(gap) <= 4 and all(word in allowed for word in gap)

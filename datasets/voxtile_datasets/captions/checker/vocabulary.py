@@ -309,21 +309,24 @@ def _concepts(entries: Mapping[str, Mapping[str, Any]], exclusive: Sequence[Sequ
             apart[name] |= set(group) - {name}
     found = {}
     for name, entry in entries.items():
-        texts = {
+        texts: dict[str, Any] = {
             key: tuple(str(t) for t in entry.get(key, ()))
             for key in ("aliases", "is_a", "kin", "excludes", "denies", "has", "part_of")
         }
         texts["excludes"] = (*texts["excludes"], *sorted(apart[name]))
         unless = Phrases((str(phrase), True) for phrase in entry["unless"]) if entry.get("unless") else None
         low, high = entry.get("share", (0.0, 1.0))
-        share = {"share_of": entry.get("share_of"), "share": (float(low), float(high))}
-        found[name] = Concept(name, **texts, unless=unless, **share, **_marks(entry))
+        found[name] = Concept(
+            name,
+            **texts,
+            unless=unless,
+            share_of=entry.get("share_of"),
+            share=(float(low), float(high)),
+            is_diagnosis=bool(entry.get("diagnosis")),
+            is_healthy=bool(entry.get("healthy")),
+            is_recorded=bool(entry.get("recorded")),
+        )
     return found
-
-
-def _marks(entry: Mapping[str, Any]) -> dict[str, bool]:
-    marks = {"is_diagnosis": "diagnosis", "is_healthy": "healthy", "is_recorded": "recorded"}
-    return {name: bool(entry.get(key)) for name, key in marks.items()}
 
 
 def _terms(entry: Mapping[str, Any]) -> list[str]:

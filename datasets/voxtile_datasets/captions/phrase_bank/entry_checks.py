@@ -20,7 +20,8 @@ CHECKER = f"{NAME}@{VERSION}"
 _WORD = re.compile(r"[^\W\d_]+")
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 _SHORTEST, _LONGEST = 1, 45  # words
-_PROBES = ({}, {"laterality": "left", "size_mm": [12.0]})  # a fact of which nothing more is known, and one with details
+# A fact of which nothing more is known, and one with details.
+_PROBES: tuple[dict[str, Any], ...] = ({}, {"laterality": "left", "size_mm": [12.0]})
 
 
 @dataclass(frozen=True, eq=False)

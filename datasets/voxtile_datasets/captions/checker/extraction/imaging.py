@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from voxtile.words.phrases import Match
+from voxtile_datasets.captions.checker.aspects import Aspect
 from voxtile_datasets.captions.checker.extraction.claims import Claim
 from voxtile_datasets.captions.checker.extraction.statements import Statement
-from voxtile_datasets.captions.checker.vocabulary import Aspect, Vocabulary
+from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
 # A denial of what a picture shows does not deny the picture ("no mass on CT"); one that stands right before it does.
 _DENIALS = frozenset(["not", "than", "isn", "t"])

@@ -178,7 +178,8 @@ def attribute_values(attributes: Attributes) -> dict[str, Any]:
 
 def scope_rows(uid: str, vocabulary: Vocabulary, closed: list[str]) -> Iterator[Row]:
     """What the report closes and what it leaves open; silence closes nothing."""
-    rest = [name for name in vocabulary.labels if name not in closed]
+    known = frozenset(closed)
+    rest = [name for name in vocabulary.labels if name not in known]
     for is_closed, concepts in ((True, closed), (False, rest)):
         if concepts:
             yield {"uid": uid, "vocabulary": vocabulary.name, "closed": is_closed, "concepts": concepts}

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from voxtile.words.phrases import Phrases
+from voxtile_datasets.captions.checker.completeness import completeness
 from voxtile_datasets.captions.checker.extraction.claims import Claim
 from voxtile_datasets.captions.checker.extraction.extract import claims_of
 from voxtile_datasets.captions.checker.extraction.identity import is_of_birth
@@ -79,9 +80,13 @@ def check(text: str, known: Known, vocabulary: Vocabulary) -> Verdict:
     faults = [_in_place_of_another(fault, claims, facts) for fault in faults]
     if not claims:
         why = "The text says nothing that can be checked in English: no word of it is in the vocabulary."
-        return Verdict("unknown", (Fault("nothing-said", "unknown", text[:80], 0, len(text), why),), ())
+        fault = Fault("nothing-said", "unknown", text[:80], 0, len(text), why)
+        nothing = completeness((), facts)
+        return Verdict("unknown", (fault,), (), nothing.share, nothing.left_out)
     faults.sort(key=lambda fault: -ORDER.index(fault.judgement))
-    return Verdict(worst([f.judgement for f in faults]) if faults else "supported", tuple(faults), claims)
+    told = completeness(claims, facts)
+    judgement = worst([f.judgement for f in faults]) if faults else "supported"
+    return Verdict(judgement, tuple(faults), claims, told.share, told.left_out)
 
 
 def _in_place_of_another(fault: Fault, claims: Sequence[Claim], facts: Facts) -> Fault:

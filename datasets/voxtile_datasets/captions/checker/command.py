@@ -19,6 +19,7 @@ from voxtile.errors import ConfigError
 from voxtile_datasets.captions.checker.check import NAME
 from voxtile_datasets.captions.checker.opinion_task import OpinionTask
 from voxtile_datasets.captions.checker.opinion_unread import Opinions, unread_reason
+from voxtile_datasets.captions.checker.rows import COMPLETENESS
 from voxtile_datasets.captions.checker.task import CheckTask, newest_version, repeated_version
 from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
 from voxtile_datasets.captions.context.selection import check_licences
@@ -30,6 +31,7 @@ from voxtile_datasets.captions.providers.http.address import is_remote
 from voxtile_datasets.captions.providers.spend import spend_table
 
 _COLOURS = {"supported": "green", "unknown": "default", "unsupported": "yellow", "contradicted": "red"}
+_UNREADABLE = ("nothing-said", "opinion-unread")
 _UNREAD = "opinion unread"  # of the verdict `unknown`, in a column of its own
 
 
@@ -166,3 +168,28 @@ def _show(corpus: Corpus, ours: list[Row], checker: str, version: str) -> None:
     )
     for (kind, judgement, why), count in faults.most_common(5):
         console.print(f"{count:>7,}  {judgement}, {kind}: {why}", markup=False, highlight=False)
+    for line in (_said_open(ours), _said_complete(corpus, f"{checker}@{version}")):
+        if line:
+            console.print(line, markup=False, highlight=False)
+
+
+def _said_open(rows: list[Row]) -> str | None:
+    """How many captions are `unknown` because nobody looked for what they say, and what training does with them."""
+    unknown = [json.loads(row["detail"]) for row in rows if row["verdict"] == "unknown" and row["detail"]]
+    left_open = sum(all(fault["kind"] not in _UNREADABLE for fault in faults) for faults in unknown)
+    if not left_open:
+        return None
+    return (
+        f"{left_open:,} of the {len(unknown):,} unknown say what no closed scope looked for. Training draws them; "
+        "captions.exclude_verdicts=[contradicted,unknown] leaves them out."
+    )
+
+
+def _said_complete(corpus: Corpus, producer: str) -> str | None:
+    """How much of what the facts state the captions say."""
+    rows = corpus.table("scores", ["name", "value", "producer"]).to_pylist()
+    values = [row["value"] for row in rows if row["name"] == COMPLETENESS and row["producer"] == producer]
+    if not values:
+        return None
+    mean = sum(values) / len(values)
+    return f"completeness of {len(values):,} captions: {mean:.2f} on average (the score {COMPLETENESS}, for curate)"

@@ -141,6 +141,10 @@ class Facts:
         top = [name for name in others if not (self.vocabulary.above(name) - {name}) & set(others)]
         return 1.0 - sum(self.share(name) for name in top)
 
+    def rows_of(self, concept: str) -> list[Fact]:
+        """The facts that state a concept itself."""
+        return [row for row in self._rows.get(concept, ()) if row.polarity == "present"]
+
     def rows_of_wholes(self, concept: str) -> list[Fact]:
         """The facts that state what a concept belongs to: of the buildings of built-up land."""
         concepts = self.vocabulary.concepts

@@ -35,6 +35,10 @@ class OpinionTask(CheckTask):
         """Rows of the verdicts table."""
         return self._loop.run_until_complete(self._asked(judged))
 
+    def scores(self, judged: list[Judged]) -> list[Row]:
+        """None: how complete a caption is the rules have said."""
+        return []
+
     def close(self) -> None:
         """Close the provider."""
         if self.provider is not None:

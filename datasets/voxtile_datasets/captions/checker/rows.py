@@ -1,4 +1,4 @@
-"""Verdicts as rows of the verdicts table."""
+"""Verdicts as rows of the tables of verdicts and of scores."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import asdict
 from voxtile.corpus.records import Row
 from voxtile_datasets.captions.checker.check import NAME, VERSION
 from voxtile_datasets.captions.checker.verdict import Verdict
+
+COMPLETENESS = "completeness"  # name of the score
 
 
 def verdict_row(caption_id: str, verdict: Verdict, *, version: str = VERSION, checker: str = NAME) -> Row:
@@ -22,3 +24,18 @@ def verdict_row(caption_id: str, verdict: Verdict, *, version: str = VERSION, ch
     detail = json.dumps([asdict(fault) for fault in verdict.faults], ensure_ascii=False) if verdict.faults else None
     said: Row = {"caption_id": caption_id, "verdict": verdict.verdict, "detail": detail}
     return {**said, "checker": checker, "checker_version": version}
+
+
+def score_row(caption_id: str, verdict: Verdict, *, version: str = VERSION, checker: str = NAME) -> Row | None:
+    """The row of a caption's completeness in the scores table; None where the facts state nothing.
+
+    Args:
+        caption_id: of the caption.
+        verdict: on it.
+        version: as in `verdict_row`.
+        checker: its name.
+    """
+    if verdict.completeness is None:
+        return None
+    producer = f"{checker}@{version}"
+    return {"uid": caption_id, "name": COMPLETENESS, "value": verdict.completeness, "producer": producer}

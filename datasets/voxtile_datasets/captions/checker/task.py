@@ -21,7 +21,7 @@ from voxtile.errors import InputError
 from voxtile_datasets.captions.checker.check import NAME, VERSION, Known, check
 from voxtile_datasets.captions.checker.choose import choose
 from voxtile_datasets.captions.checker.metadata import metadata_of
-from voxtile_datasets.captions.checker.rows import verdict_row
+from voxtile_datasets.captions.checker.rows import score_row, verdict_row
 from voxtile_datasets.captions.checker.verdict import Verdict
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary, installed_vocabularies
 from voxtile_datasets.captions.context.identifiers import identifiers_of
@@ -99,11 +99,16 @@ class CheckTask:
             return Outcome("failed", "no-sample", f"the captions of {orphans} samples that the corpus does not hold")
         if not judged:
             return Outcome("dropped", "judged", "every caption of this part has a verdict")
-        return Outcome("used", tables={"verdicts": self.rows(judged)})
+        return Outcome("used", tables={"verdicts": self.rows(judged), "scores": self.scores(judged)})
 
     def rows(self, judged: list[Judged]) -> list[Row]:
         """Rows of the verdicts table."""
         return [verdict_row(row["caption_id"], verdict, version=self.verdict_version) for row, _, verdict in judged]
+
+    def scores(self, judged: list[Judged]) -> list[Row]:
+        """Rows of the scores table: how complete each caption is."""
+        found = (score_row(row["caption_id"], verdict, version=self.verdict_version) for row, _, verdict in judged)
+        return [row for row in found if row is not None]
 
     def judged(self, item: Item) -> tuple[list[Judged], int]:
         """The waiting captions of one part with what is known of their samples and the verdict of the rules.

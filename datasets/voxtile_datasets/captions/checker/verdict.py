@@ -43,11 +43,15 @@ class Verdict:
         verdict: the worst judgement of its claims.
         faults: why it is not `supported`, the worst first.
         claims: all claims that were read.
+        completeness: which share of what the facts state the text says, from 0 to 1; None where they state nothing.
+        left_out: what it does not say of that, in words.
     """
 
     verdict: Judgement
     faults: tuple[Fault, ...]
     claims: tuple[Claim, ...]
+    completeness: float | None = None
+    left_out: tuple[str, ...] = ()
 
 
 def worst(judgements: Sequence[Judgement]) -> Judgement:

@@ -38,6 +38,7 @@ _OPPOSITE: Mapping[Polarity, Polarity] = {"present": "absent", "absent": "presen
 _ALONE = 5  # words beside one that says that all is normal
 _STRESSING = frozenset(["otherwise", "entirely", "completely", "wholly", "perfectly", "totally", "fully"])
 _OF_THE = 3  # words of "CT of the" between the picture and what it is of
+_WITHIN = frozenset(["in", "at", "within"])
 _COMPARING = frozenset(["than", "above", "below"])  # "larger than normal"
 _TRIED = 3  # structures before or after a quality of which it may be said
 _OF = frozenset(["of", "from", "for"])  # "clear of" denies and does not say that all is well
@@ -192,7 +193,11 @@ class Finder:
         for quality in self.vocabulary.qualities.find(self.words):
             for structure in self._structures_of(quality, self._has_pair):
                 concepts = self.vocabulary.pairs.get((structure.payload, quality.payload))
-                if concepts and not self._stand_before(quality, structure):
+                if (
+                    concepts
+                    and not self._stand_before(quality, structure)
+                    and not self._names_another(quality, structure)
+                ):
                     mention = self._judged(concepts, quality.start, quality.end, (structure.start, structure.end))
                     if mention:
                         yield mention
@@ -208,6 +213,16 @@ class Finder:
         gap = self.words[end:following]
         grammar = self.statement.grammar
         return not any(word in grammar.verbs | grammar.prepositions | _JOINING for word in gap)
+
+    def _names_another(self, quality: Match[str], structure: Match[str]) -> bool:
+        """Whether a structure is only part of another name: "an effusion with heart failure"."""
+        return any(
+            start <= structure.start
+            and structure.end <= end
+            and end - start > structure.end - structure.start
+            and (end <= quality.start or quality.end <= start)
+            for start, end in self.terms
+        )
 
     def _of_normality(self) -> Iterator[Mention]:
         """What a normal structure denies; without a structure, that the picture is normal."""
@@ -331,6 +346,8 @@ class Finder:
                 gap = self._gap(structure, group[-1]) if direction > 0 else self._gap(group[-1], structure)
                 if gap and not (set(gap) <= _SLIGHT and _JOINING & set(gap)):
                     break
+                if direction < 0 and _WITHIN & set(self.words[max(0, structure.start - _OF_THE) : structure.start]):
+                    break  # "a bleed in the basal ganglia, ventricles normal"
             group.append(structure)
         return group
 

@@ -1,6 +1,7 @@
 """`voxtile check`: verdicts as a stage, and that training draws no caption whose newest verdict is `contradicted`."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from voxtile.errors import ConfigError, InputError
 from voxtile_datasets.captions.checker.check import VERSION
 from voxtile_datasets.captions.checker.command import check_captions
 from voxtile_datasets.converters.image import convert_image
+from voxtile_datasets.curation.command import curate_corpus
 
 INLINE = {"engine": "inline", "workers": 1}
 
@@ -145,3 +147,28 @@ def test_what_cannot_be_checked_is_refused_in_a_sentence(corpus, tmp_path, capsy
         check_captions(empty, **INLINE)
     assert main(["check", str(tmp_path / "nowhere")]) == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_completeness_is_a_score_of_captions_that_curate_can_ask_for(corpus, capsys):
+    check_captions(corpus, **INLINE)
+    scores = {row["uid"].split("-")[0]: row for row in Corpus(corpus).table("scores").to_pylist()}
+    assert {name: (row["name"], row["value"]) for name, row in scores.items()} == {
+        "right": ("completeness", 1.0),
+        "wrong": ("completeness", 0.5),
+        "foreign": ("completeness", 0.0),
+    }
+    assert scores["right"]["producer"] == f"claims@{VERSION}"
+    assert "completeness of 12 captions: 0.50 on average" in capsys.readouterr().out
+    curate_corpus(corpus, view="complete", where_captions="completeness > 0.75")
+    assert "view 'complete': 4 samples" in (said := capsys.readouterr().out)
+    assert re.search(r"completeness > 0\.75\s+4\s+0\s+4\s+12\b", said)  # 4 samples, 4 captions of 16
+
+
+def test_what_an_open_scope_leaves_open_is_counted_apart(corpus, capsys):
+    uid = Corpus(corpus).table("samples", ["uid"])["uid"].to_pylist()[0]
+    more = captions_of(uid)[0] | {"caption_id": "open", "text": "Effusion on the left and a hiatal hernia."}
+    append_rows(corpus, "captions", "more", [more])
+    check_captions(corpus, **INLINE)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "1 of the 5 unknown say what no closed scope looked for. Training draws them" in said
+    assert CaptionPolicy().exclude_verdicts == ("contradicted",)

@@ -51,6 +51,7 @@ class ModelOptions:
     where: str | None = None
     limit: int | None = None
     tries: int = 4
+    complete: float = 0.0
     unchecked: bool = False
     max_usd: float | None = None
     max_tokens: int | None = None
@@ -78,6 +79,8 @@ class ModelOptions:
         if self.provider not in PROVIDERS:
             names = ", ".join(("template", *PROVIDERS, "checkpoint"))
             raise ConfigError(f"no provider named '{self.provider}'; there are: {names}")
+        if not 0 <= self.complete <= 1:
+            raise ConfigError(f"--complete is {self.complete:g}; give a share of what the facts state, from 0 to 1")
         if self.tries < 1:
             raise ConfigError(f"--tries is {self.tries}; give at least 1")
         if self.model is None and self.provider == "openai":
@@ -99,7 +102,7 @@ class ModelOptions:
         return StrategyOptions(
             prompts, chat, tries=self.tries, temperature=self.temperature, max_reply_tokens=self.max_reply_tokens,
             seed=self.seed, absent=self.absent, languages=languages, knowledge=self.knowledge, look=self.look,
-            experts=self.experts, unchecked=self.unchecked,
+            experts=self.experts, unchecked=self.unchecked, complete=self.complete,
         )  # fmt: skip
 
     def identity(self, prompts: PromptBook) -> Mapping[str, Any]:
@@ -108,6 +111,7 @@ class ModelOptions:
         files = {name: _digest(path) for name in ("knowledge", "experts") if (path := getattr(self, name))}
         shas = [prompt.sha256 for prompt in prompts.prompts]
         chosen = {name: getattr(self, name) for name in (*names, "absent", "facts_source")}
+        files |= {"complete": str(self.complete)} if self.complete else {}
         return {**chosen, **files, "prompts": hashlib.sha256("".join(shas).encode()).hexdigest()}
 
 

@@ -196,6 +196,7 @@ def caption_by_model(
     facts_source: str | None = None,
     absent: int = 2,
     tries: int = 4,
+    complete: float = 0.0,
     unchecked: bool = False,
     max_usd: float | None = None,
     max_tokens: int | None = None,
@@ -237,6 +238,8 @@ def caption_by_model(
             the labels that a model is evaluated on. Closed scopes do not say whose they are, and are then not used.
         absent: how many absent findings a caption mentions at most, chosen by the uid.
         tries: requests at most for a caption (for a fact, with a base model) until the checker supports it.
+        complete: from 0 to 1: ask again until a caption says so large a share of what the facts state is there, the
+            findings with their sides, sizes and numbers. By default that is not asked.
         unchecked: keep the first text whatever its verdict, to learn what checking is worth.
         max_usd: stop asking when this much is spent.
         max_tokens: stop asking when so many tokens, in and out, are spent.
@@ -269,7 +272,7 @@ def caption_by_model(
 
     options = ModelOptions(
         provider=provider, strategy=strategy, model=model, base_url=base_url, where=where, limit=limit, tries=tries,
-        unchecked=unchecked, max_usd=max_usd, max_tokens=max_tokens, allow_credentialed=allow_remote_credentialed,
+        complete=complete, unchecked=unchecked, max_usd=max_usd, max_tokens=max_tokens, allow_credentialed=allow_remote_credentialed,
         temperature=temperature, seed=seed, max_reply_tokens=max_reply_tokens, languages=languages, look=look,
         knowledge=knowledge, experts=experts, prompts=prompts, prices=prices, replies=replies, concurrency=concurrency,
         timeout=timeout, key_variable=key_variable, completion=completion, key_file=key_file, absent=absent,

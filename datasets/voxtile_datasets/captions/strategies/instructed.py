@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # What is accepted where a text can only come from the facts, and where it may hold what was seen or said besides.
 FROM_FACTS = ("supported",)
 OPEN = ("supported", "unknown")
+_TOLD = 4  # of what a text leaves out, at most so many are told at once
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,9 @@ class InstructedStrategy:
 
         def limited(text: str) -> Verdict | str:
             length = len(text.split())
-            return f"The text has {length} words; write at most {words}." if length > words else judge(text)
+            if length > words:
+                return f"The text has {length} words; write at most {words}."
+            return self._complete(judge(text))
 
         def read(reply: str) -> str:
             return (form or words_form("text")).read(reply)[0].text
@@ -163,6 +166,14 @@ class InstructedStrategy:
             why = " ".join(fault.why for fault in tried.verdict.faults)
             raise ReplyError(tried.verdict.verdict, f"the best of the model's texts is {tried.verdict.verdict}: {why}")
         return tried
+
+    def _complete(self, verdict: Verdict | str) -> Verdict | str:
+        """The verdict, where its text says as much of what the facts state as is asked for; else what it leaves out."""
+        if isinstance(verdict, str) or verdict.completeness is None or self.options.unchecked:
+            return verdict
+        if verdict.completeness >= self.options.complete or verdict.verdict == "contradicted":
+            return verdict
+        return f"The text leaves out: {', '.join(verdict.left_out[:_TOLD])}. Say these, too."
 
     def draft(
         self,

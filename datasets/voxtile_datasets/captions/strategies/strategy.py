@@ -151,6 +151,7 @@ class StrategyOptions:
         knowledge: folder of texts to look facts up in.
         look: the model sees pictures, and is shown them also where facts alone would do.
         experts: JSONL or Parquet of what other models found in the samples.
+        complete: the least completeness of a text; a reply below it is told what it leaves out, and asked again.
         unchecked: the first text of the right form is kept with its verdict, whatever that is.
     """
 
@@ -166,3 +167,4 @@ class StrategyOptions:
     look: bool = False
     experts: Path | None = None
     unchecked: bool = False
+    complete: float = 0.0

@@ -238,7 +238,6 @@ def test_a_fault_is_told_and_mended(strategy, options, tmp_path):
     assert len({reply.request_sha for draft in drafts for reply in draft.replies}) == len(endpoint.prompts)
 
 
-@pytest.mark.parametrize("strategy", ALL)
 def test_what_a_text_leaves_out_is_told_where_completeness_is_asked_for(options, tmp_path):
     replies = ["A nodule of 12 mm is seen.", "There is a 12 mm nodule in the left lung."]
     answer = lambda _, number: json.dumps({"caption": replies[min(number, 1)]})  # noqa: E731
@@ -249,6 +248,7 @@ def test_what_a_text_leaves_out_is_told_where_completeness_is_asked_for(options,
     assert [draft.text for draft in drafts] == replies[:1]
 
 
+@pytest.mark.parametrize("strategy", ALL)
 def test_replies_that_stay_wrong_are_a_named_failure(strategy, options, tmp_path):
     def answer(prompt, number):
         if strategy is Translate and "into English" not in prompt:

@@ -272,7 +272,8 @@ def caption_by_model(
 
     options = ModelOptions(
         provider=provider, strategy=strategy, model=model, base_url=base_url, where=where, limit=limit, tries=tries,
-        complete=complete, unchecked=unchecked, max_usd=max_usd, max_tokens=max_tokens, allow_credentialed=allow_remote_credentialed,
+        complete=complete, unchecked=unchecked,
+        max_usd=max_usd, max_tokens=max_tokens, allow_credentialed=allow_remote_credentialed,
         temperature=temperature, seed=seed, max_reply_tokens=max_reply_tokens, languages=languages, look=look,
         knowledge=knowledge, experts=experts, prompts=prompts, prices=prices, replies=replies, concurrency=concurrency,
         timeout=timeout, key_variable=key_variable, completion=completion, key_file=key_file, absent=absent,

@@ -23,6 +23,8 @@ _FURTHEST = 6  # words between "of" and the name after it
 _JOINING = frozenset(["and", ",", "or"])
 _SIDES = frozenset(["side", "bank", "shore", "edge", "end", "flank", "border", "margin", "outskirt"])
 _THAN = frozenset(["than", "as"])
+# "four times as much A as B"
+_FACTORS = {"time": "more", "fold": "more", "twice": "more", "thrice": "more", "half": "less"}
 _ADJECTIVES = frozenset(["more", "larger", "greater", "bigger", "double"])
 _POINTING = frozenset(["it", "them", "this", "that", "these", "those"])
 _SPATIAL = frozenset(["above", "below", "underneath"])
@@ -88,7 +90,8 @@ def _compared(statement: Statement, mentions: Sequence[Mention]) -> Iterator[Rel
         before = next((i for i in reversed(range(len(mentions))) if mentions[i].end <= match.start), None)
         subject = inner if inner is not None else before
         if other is not None and subject is not None and subject != other:
-            yield Relation(subject, (other,), match.payload, match.start, match.end)
+            factor = words[match.start - 1] if match.start and match.payload == "equal" else ""
+            yield Relation(subject, (other,), _FACTORS.get(factor, match.payload), match.start, match.end)
 
 
 def _directions(statement: Statement, mentions: Sequence[Mention], *, in_bodies: bool) -> Iterator[Relation]:

@@ -72,6 +72,10 @@ def test_levels_are_one_list_down_the_spine():
         ({"location": "lower lobe and perihilar"}, "in the lower lobe and in the perihilar region"),
         ({"laterality": "left", "location": "upper lobe and base"}, "in the left upper lobe and at the left base"),
         ({"laterality": "bilateral", "location": "base"}, "at both bases"),
+        ({"laterality": "bilateral", "location": "base and upper lobe"}, "at the base and in the upper lobe"),
+        ({"laterality": "left", "location": "rib 5"}, "of the left 5th rib"),
+        ({"location": "periventricular"}, "in the periventricular region"),
+        ({"location": "L4-L5"}, "at L4-L5"),
         ({"laterality": "right", "location": "lung periphery"}, "in the periphery of the right lung"),
     ],
 )

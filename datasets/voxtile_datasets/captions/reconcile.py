@@ -251,4 +251,4 @@ def _of_map(rows: Sequence[Mapping[str, Any]]) -> list[Fact]:
 
 
 def _down_the_spine(level: str) -> tuple[int, int]:
-    return "CTLS".index(level[0]), int("".join(letter for letter in level.split("/")[0] if letter.isdigit()) or 0)
+    return "CTLS".index(level[0]), int(level[1:].replace("-", "/").split("/")[0])

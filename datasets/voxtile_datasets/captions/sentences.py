@@ -283,7 +283,9 @@ def _place(fact: Fact, places: Mapping[str, str]) -> tuple[str | None, str | Non
         return f"at {joined(fact.levels)}", joined(fact.levels)
     if not fact.location:
         return None, None
-    found = [_sided(piece, fact.side, places) for piece in fact.location.split(" and ")]
+    pieces = fact.location.split(" and ")
+    side = None if fact.side == "bilateral" and len(pieces) > 1 else fact.side  # one on each side, perhaps
+    found = [_sided(piece, side, places) for piece in pieces]
     patterns = [places.get(normalise(piece)) or places.get("default", "in the {location}") for piece in found]
     phrases = [pattern.replace("{location}", piece) for pattern, piece in zip(patterns, found, strict=True)]
     return joined(list(dict.fromkeys(phrases))), joined(list(dict.fromkeys(found)))

@@ -841,6 +841,241 @@ OTHER_WORDINGS = [
 ]
 
 
+WHOLE_REPORTS = [
+    (
+        "SURGICAL PATHOLOGY REPORT\nCLINICAL HISTORY: 58 yo woman with left breast cancer, s/p neoadjuvant "
+        "chemotherapy.\nSPECIMEN(S) SUBMITTED:\nA. Left breast, mastectomy\nB. Left axillary sentinel lymph "
+        "nodes\n\nFINAL DIAGNOSIS:\nA. LEFT BREAST, MASTECTOMY:\n   - Residual invasive lobular "
+        "carcinoma, 1.1 cm, Nottingham grade 2.\n   - Margins negative; closest is posterior at 7 mm.\n   - "
+        "No lymphovascular invasion identified.\n   - Lobular carcinoma in situ present.\n   - Skin and "
+        "nipple: free of tumor.\nB. SENTINEL LYMPH NODES, LEFT AXILLA:\n   - Two lymph nodes, negative for "
+        "carcinoma (0/2).\n\nGROSS DESCRIPTION: The mastectomy weighs 480 g. There is a biopsy clip in "
+        "a 1.2 cm firm area.\n\nADDENDUM: ER positive (99%), PR positive (10%), HER2 negative (IHC 1+), "
+        "Ki-67 12%.\nElectronically signed: J. Doe MD",
+        {
+            "invasive_lobular_carcinoma": "present",
+            "histologic_grade": "present",
+            "margin_involvement": "absent",
+            "lymphovascular_invasion": "absent",
+            "lobular_carcinoma_in_situ": "present",
+            "lymph_node_metastasis": "absent",
+            "biopsy_clip": "present",
+            "estrogen_receptor": "present",
+            "progesterone_receptor": "present",
+            "her2": "absent",
+            "ki67": "present",
+            "breast_carcinoma": None,
+        },
+    ),
+    (
+        "Diagnosis:\n1. Duodenum, biopsy: duodenal mucosa with no significant histopathologic "
+        "abnormality.\n2. Stomach, antrum, biopsy: chronic inactive gastritis with focal intestinal "
+        "metaplasia. Negative for H. pylori on immunostain. Negative for dysplasia.\n3. Esophagus, biopsy: "
+        "squamocolumnar mucosa with Barrett's esophagus, indefinite for dysplasia.",
+        {
+            "abnormality": "absent",
+            "gastritis": "present",
+            "intestinal_metaplasia": "present",
+            "helicobacter_pylori": "absent",
+            "barrett_esophagus": "present",
+            "dysplasia": "uncertain",
+        },
+    ),
+    (
+        "Macroscopy: Sigmoid colon 23 cm with an annular stenosing tumour 45 mm, 30 mm from the nearest "
+        "resection end.\nMicroscopy: Moderately differentiated adenocarcinoma infiltrating through the "
+        "muscularis propria into subserosal fat (pT3). Extramural vascular invasion is present. No "
+        "perineural invasion. Peritoneal surface not involved. 19 lymph nodes, two of which contain "
+        "metastases. Both resection ends are clear.\nConclusion: Adenocarcinoma of the sigmoid colon, pT3 "
+        "pN1b V1 R0.",
+        {
+            "adenocarcinoma": "present",
+            "tumour": "present",
+            "histologic_grade": "present",
+            "muscularis_propria_invasion": "present",
+            "perineural_invasion": "absent",
+            "serosal_invasion": "absent",
+            "lymph_node_metastasis": "present",
+            "margin_involvement": "absent",
+            "pathologic_t_category": "present",
+            "venous_invasion": "present",
+        },
+    ),
+    (
+        "Skin, upper back, excision: Malignant melanoma, superficial spreading type.\nBreslow "
+        "thickness: 0.9 mm\nClark level: III\nUlceration: Not identified\nMitotic "
+        "rate: <1/mm2\nMicrosatellites: Not identified\nRegression: Present, partial\nTILs: "
+        "Non-brisk\nPeripheral margins: uninvolved, 8 mm\nDeep margin: uninvolved\npT1b",
+        {
+            "melanoma": "present",
+            "breslow_thickness": "present",
+            "clark_level": "present",
+            "ulceration": "absent",
+            "mitotic_count": "present",
+            "satellite_nodule": "absent",
+            "regression": "present",
+            "tumor_infiltrating_lymphocytes": "present",
+            "margin_involvement": "absent",
+            "pathologic_t_category": "present",
+        },
+    ),
+    (
+        "Bladder, TURBT: High-grade papillary urothelial carcinoma with invasion of the lamina propria. "
+        "Muscularis propria (detrusor muscle) is present and not involved. Flat carcinoma in situ is seen "
+        "in adjacent mucosa. No lymphovascular invasion.",
+        {
+            "urothelial_carcinoma": "present",
+            "lamina_propria_invasion": "present",
+            "muscularis_propria_invasion": "absent",
+            "carcinoma_in_situ": "present",
+            "lymphovascular_invasion": "absent",
+        },
+    ),
+    (
+        "Kidney biopsy. LM: 14 glomeruli, 3 globally sclerosed. Mild mesangial hypercellularity. No "
+        "crescents, no necrosis. IFTA 20 %. IF: IgA 2+ mesangial; IgG, C1q negative; C3 1+. EM: mesangial "
+        "electron-dense deposits. Diagnosis: IgA nephropathy, M1 E0 S0 T0 C0.",
+        {
+            "global_sclerosis": "present",
+            "crescent": "absent",
+            "necrosis": "absent",
+            "interstitial_fibrosis": "present",
+            "immunoglobulin_a_deposit": "present",
+            "c1q_deposit": "absent",
+            "c3_deposit": "present",
+            "glomerulonephritis": "present",
+            "immune_complex_deposit": "present",
+        },
+    ),
+    (
+        "Bone marrow trephine: involvement by follicular lymphoma (30 %), paratrabecular. CD20+, CD10+, bcl-2+, CD5-.",
+        {"follicular_lymphoma": "present", "cd20": "present", "cd10": "present", "bcl_2": "present", "cd5": "absent"},
+    ),
+    (
+        "Cervix, LLETZ: CIN 2 with HPV effect. No invasive malignancy and no CGIN. Ectocervical margin "
+        "positive, endocervical margin negative.",
+        {
+            "cervical_intraepithelial_neoplasia": "present",
+            "koilocytosis": "present",
+            "malignancy": "absent",
+            "margin_involvement": "present",
+        },
+    ),
+    (
+        "Lung, RUL, lobectomy: Adenocarcinoma, acinar predominant (60%), lepidic 30%, micropapillary 10%. "
+        "Visceral pleura not invaded (PL0). STAS present. LVI not seen. pT1c N0.",
+        {
+            "adenocarcinoma": "present",
+            "pleural_invasion": "absent",
+            "spread_through_air_spaces": "present",
+            "lymphovascular_invasion": "absent",
+            "pathologic_t_category": "present",
+        },
+    ),
+    (
+        "Brain, right frontal, resection: Glioblastoma, IDH-wildtype, CNS WHO grade 4. Microvascular "
+        "proliferation and palisading necrosis are present. MGMT promoter unmethylated. EGFR amplified.",
+        {
+            "glioblastoma": "present",
+            "histologic_grade": "present",
+            "microvascular_proliferation": "present",
+            "palisading_necrosis": "present",
+            "mgmt_promoter_methylation": "absent",
+            "egfr_amplification": "present",
+            "idh1_mutation": "absent",
+        },
+    ),
+    (
+        "Liver, core biopsy: Steatohepatitis, moderately active (NAS 5/8: steatosis 2, inflammation 2, "
+        "ballooning 1); fibrosis stage 3/4. Iron: negative. No alpha-1-antitrypsin globules.",
+        {"steatohepatitis": "present", "fibrosis": "present", "iron_deposition": "absent"},
+    ),
+    (
+        "Soft tissue, thigh: dedifferentiated liposarcoma, FNCLCC grade 3, MDM2 amplified; necrosis 40 %; "
+        "margins focally involved.",
+        {
+            "liposarcoma": "present",
+            "histologic_grade": "present",
+            "mdm2": "present",
+            "necrosis": "present",
+            "margin_involvement": "present",
+        },
+    ),
+    (
+        "Right ovary: mucinous borderline tumour, no stromal invasion, surface free. Left ovary: "
+        "haemorrhagic corpus luteum. Omentum: negative.",
+        {"borderline_tumour": "present", "tumour_invasion": "absent", "omental_involvement": "absent"},
+    ),
+    (
+        "Placenta: acute chorioamnionitis (maternal stage 2) with funisitis. No villitis.",
+        {"chorioamnionitis": "present", "funisitis": "present", "villitis": "absent"},
+    ),
+    ("Thyroid FNA: Bethesda IV, follicular neoplasm.", {"follicular_neoplasm": "present"}),
+    (
+        "Appendix: acute suppurative appendicitis; no tumour, no parasites.",
+        {"appendicitis": "present", "tumour": "absent", "parasite": "absent"},
+    ),
+    ("Temporal artery biopsy: no giant cells, no arteritis.", {"giant_cells": "absent", "vasculitis": "absent"}),
+    ("Endomyocardial biopsy: ISHLT 1R rejection.", {"rejection": "present"}),
+    (
+        "Colon polyps x2: tubular adenomas with low grade dysplasia, no high-grade dysplasia or malignancy.",
+        {"tubular_adenoma": "present", "high_grade_dysplasia": "absent", "malignancy": "absent"},
+    ),
+    (
+        "Gallbladder: Chronic cholecystitis with cholelithiasis. No dysplasia or malignancy.",
+        {"cholecystitis": "present", "cholelithiasis": "present", "dysplasia": "absent", "malignancy": "absent"},
+    ),
+    (
+        "Testis: seminoma confined to the testis; rete testis free; LVI absent; GCNIS present; cord margin "
+        "negative; pT1a.",
+        {
+            "seminoma": "present",
+            "rete_testis_invasion": "absent",
+            "lymphovascular_invasion": "absent",
+            "germ_cell_neoplasia_in_situ": "present",
+            "margin_involvement": "absent",
+            "pathologic_t_category": "present",
+        },
+    ),
+    (
+        "Tongue SCC: DOI 6 mm, PNI present, WPOI 5, closest margin 4 mm (deep).",
+        {
+            "squamous_cell_carcinoma": "present",
+            "depth_of_invasion": "present",
+            "perineural_invasion": "present",
+            "margin_involvement": "absent",
+        },
+    ),
+    (
+        "Parathyroid adenoma 1.2 g. No atypical features or invasion.",
+        {"parathyroid_adenoma": "present", "tumour_invasion": "absent"},
+    ),
+    (
+        "Fibrous scar, foreign body reaction, no recurrence.",
+        {"scar": "present", "foreign_body_reaction": "present", "recurrence": "absent"},
+    ),
+    (
+        "Metastatic adenocarcinoma in pleura; TTF-1 and napsin positive, calretinin and WT1 negative, "
+        "consistent with lung origin.",
+        {"metastasis": "present", "ttf_1": "present", "napsin_a": "present", "calretinin": "absent", "wt1": "absent"},
+    ),
+    (
+        "Angiomatous polyp; surface ulceration and granulation tissue; no atypia seen.",
+        {"ulceration": "present", "granulation_tissue": "present", "atypia": "absent"},
+    ),
+    (
+        "Invasive carcinoma is not seen in this biopsy, but cannot be excluded elsewhere.",
+        {"invasive_carcinoma": "absent"},
+    ),
+    ("The tumour shows squamous differentiation; glandular differentiation is not apparent.", {"tumour": "present"}),
+    ("Myocyte necrosis is minimal and there is no haemorrhage.", {"haemorrhage": "absent"}),
+    (
+        "Scattered eosinophils (up to 5/HPF), insufficient for eosinophilic oesophagitis.",
+        {"eosinophils": "present", "esophagitis": None},
+    ),
+]
+
+
 def read(text):
     return read_slide_report(text, load_lexicon())
 
@@ -856,7 +1091,9 @@ def first(text, concept):
     return next(fact for fact in read(text).facts if fact.concept == concept)
 
 
-@pytest.mark.parametrize(("text", "said"), [*GRADE_AND_STAGE, *MARGINS, *NODES, *STAINS, *FINDINGS, *OTHER_WORDINGS])
+@pytest.mark.parametrize(
+    ("text", "said"), [*GRADE_AND_STAGE, *MARGINS, *NODES, *STAINS, *FINDINGS, *OTHER_WORDINGS, *WHOLE_REPORTS]
+)
 def test_what_is_said_is_read(text, said):
     """The polarity of each concept; None where the text says nothing of this specimen."""
     found = polarities(text)

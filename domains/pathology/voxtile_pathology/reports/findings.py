@@ -164,11 +164,11 @@ def _of_lists(
 # What stands right behind a name: "EPE -", "LVI (+)", "LVI present, PNI absent".
 _ANSWER = re.compile(
     r"\s*(?:\(\s*(?P<sign>[-−–]|\++)\s*\)|(?P<bare>[-−–]|\++)(?=\s*(?:$|[.,;)]))"
-    r"|(?P<word>present|identified|positive|absent|not identified|not seen|not present|negative"
+    r"|(?P<word>present|absent|not identified|not seen|not present|negative"
     r"|none)(?=\s*(?:$|[,;.)])))",
     re.IGNORECASE,
 )
-_YES = frozenset(["present", "identified", "positive"])
+_DENIED = re.compile(r"\b(?:no|not|without|nor|neither|never|absence|lack)\b", re.IGNORECASE)
 _LISTED = re.compile(r"\s*(?:,|and|or|nor|/|&|\s)*\s*", re.IGNORECASE)
 
 
@@ -179,7 +179,9 @@ def _answers(found: Sequence[Named], text: str, words: Words) -> dict[Named, Pol
         match = _ANSWER.match(text, words.ends[named.end - 1])
         if match is not None:
             said = match["sign"] or match["bare"] or match["word"].lower()
-            answers[named] = "present" if "+" in said or said in _YES else "absent"
+            if said == "present" and _DENIED.search(text, 0, words.starts[named.start]):
+                continue  # "no invasion or necrosis present"
+            answers[named] = "present" if "+" in said or said == "present" else "absent"
     return answers
 
 

@@ -46,7 +46,7 @@ _NOT = re.compile(
     r"\b(?:not|no|without|nor|neither|never|fails? to|does not|do not|did not|rather than|short of|but not)\b",
     re.IGNORECASE,
 )
-_LIST = re.compile(r"^(?:\s*(?:,|and|or|nor|/|&|the|both|left|right|,\s*and)\s*)+$", re.IGNORECASE)
+_LIST = re.compile(r"^(?:\s*(?:,|and|or|nor|/|&|the|both|left|right|\(|,\s*and)\s*)+$", re.IGNORECASE)
 _ON = re.compile(r"\s*,?\s*(?:and\s+)?(?:into|to|through|reaching|beyond)\s+(?:the\s+)?$", re.IGNORECASE)
 _BUT_NOT = re.compile(r"\s*,?\s*but\s+not\s+(?:in)?(?:to\s+|through\s+|beyond\s+)?(?:the\s+)?$", re.IGNORECASE)
 # Cells in vessels and nerves: "tumour is seen within lymphatic channels".

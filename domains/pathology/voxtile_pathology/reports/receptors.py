@@ -200,6 +200,8 @@ def results(clause: Clause, lexicon: Lexicon) -> tuple[list[SlideFact], list[Pro
         for named in group:
             said = text[words.starts[named.start] : words.ends[named.end - 1]]
             concept = _as_its_list(named.concept, group, lexicon)
+            gene = f"{concept.removesuffix('_mutation')}_amplification"
+            concept = gene if result.name in ("amplified", "not amplified") and gene in lexicon.concepts else concept
             facts += _facts(concept, said, result, clause, lexicon, text)
     for start, end in spans:
         clause.take(max(0, start - offset), max(0, end - offset))

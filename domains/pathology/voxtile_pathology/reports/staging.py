@@ -28,7 +28,7 @@ _TOKEN = re.compile(
 _GROUP = re.compile(
     r"(?P<system>(?:(?:AJCC|UICC|FIGO|Ann Arbor|Lugano|Masaoka(?:-Koga)?|pathologic(?:al)?|prognostic"
     r"|anatomic|clinical|overall|tumou?r|final)\s+)*)"
-    r"(?<!fibrosis )(?<!disease )\bstage(?:\s+group(?:ing)?)?(?:\s*\(?(?:FIGO|AJCC"
+    r"(?<!fibrosis )(?<!disease )(?<!maternal )(?<!fetal )\bstage(?:\s+group(?:ing)?)?(?:\s*\(?(?:FIGO|AJCC"
     r"|UICC)[^):]{0,20}\)?)?\s*[:=]?\s*(?P<stage>0|IV[A-C]?\d?|I{1,3}[A-E]?\d?"
     r"|[1-4][A-C]?\d?)\b(?!\s*(?:fibrosis|/|%))",
     re.IGNORECASE,
@@ -56,7 +56,7 @@ _GATE = re.compile(
     r"|\bPn[01X]\b",
     re.IGNORECASE,
 )
-_LABEL = re.compile(r"stage|FIGO|dukes|clark", re.IGNORECASE)
+_LABEL = re.compile(r"stage|FIGO|dukes|clark|breslow|thickness|depth|DOI", re.IGNORECASE)
 _NEAR = 4  # characters between the parts of one stage
 
 
@@ -79,18 +79,24 @@ def stages(clause: Clause) -> Iterator[SlideFact]:
             words = match.group().strip()
             fact = SlideFact(name, "present", words=words, evidence=(clause.evidence,), addendum=clause.addendum)
             yield fact.detailed(stage=match["stage"].upper(), system=system.strip() or None)
-    for match in _BRESLOW.finditer(clause.rest):
-        yield _length("breslow_thickness", float(match["mm"]), clause, match)
-    for match in _DEPTH.finditer(clause.rest):
+    for match in _BRESLOW.finditer(text):
+        yield _length("breslow_thickness", float(match["mm"]), clause, match, "mm", offset)
+    for match in _DEPTH.finditer(text):
         scale = 10.0 if match["unit"].lower() == "cm" else 1.0
         yield _length(
-            "depth_of_invasion", float(match["value"]) * scale, clause, match, "%" if match["unit"] == "%" else "mm"
+            "depth_of_invasion",
+            float(match["value"]) * scale,
+            clause,
+            match,
+            "%" if match["unit"] == "%" else "mm",
+            offset,
         )
 
 
-def _length(concept: str, value: float, clause: Clause, match: re.Match[str], unit: str = "mm") -> SlideFact:
-    words = clause.take(match.start(), match.end())
-    return SlideFact(concept, "present", Attributes(), value, unit, words, (clause.evidence,), addendum=clause.addendum)
+def _length(concept: str, value: float, clause: Clause, match: re.Match[str], unit: str, offset: int) -> SlideFact:
+    clause.take(max(0, match.start() - offset), max(0, match.end() - offset))
+    words, evidence = match.group().strip(), (clause.evidence,)
+    return SlideFact(concept, "present", Attributes(), value, unit, words, evidence, addendum=clause.addendum)
 
 
 def _tnm(clause: Clause) -> Iterator[SlideFact]:

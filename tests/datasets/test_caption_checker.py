@@ -283,3 +283,17 @@ def test_a_vocabulary_of_the_users_own(tmp_path):
             Vocabulary.load([own.with_name(f"bad{hash(content)}.yaml")])
     with pytest.raises(ConfigError, match=r"missing\.yaml"):
         Vocabulary.load([tmp_path / "missing.yaml"])
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("There is a nodule in the left lung and no pleural effusion.", "supported"),
+        ("A nodule lies in the left lung, without any pleural effusion.", "supported"),
+        ("A nodule lies on the left pleura.", "unsupported"),
+    ],
+)
+def test_an_organ_in_the_name_of_something_else_does_not_join_a_quality(text, verdict):
+    facts = [fact("pulmonary_nodule", laterality="left"), fact("pleural_effusion", polarity="absent")]
+    scope = {"vocabulary": "v", "closed": True, "concepts": ["pulmonary_nodule", "pleural_effusion", "pleural_lesion"]}
+    assert check(text, Known(facts, [scope]), VOCABULARIES["medical"]).verdict == verdict

@@ -60,8 +60,12 @@ def test_two_formats_are_read_from_json_and_from_labelled_words():
             ("short", "Lung nodule"),
             ("dense", "A round nodule of 8 mm."),
         ]
-    with pytest.raises(MalformedReplyError, match="'dense'"):
-        form.read("Short: Lung nodule")
+    for reply in (
+        "Short: Lung nodule",
+        '{"short": "Lung nodule", "dense": "A round nod',
+        '{"short": "Lung nodule", "den',
+    ):
+        assert [(c.slot, c.text) for c in form.read(reply)] == [("short", "Lung nodule")]
     with pytest.raises(MalformedReplyError, match="'short'"):
         form.read("A round nodule.")
 
@@ -84,9 +88,29 @@ def test_lists_lose_repeats_and_what_is_too_many():
         json.dumps([{"caption": text} for text in wanted]), "Sure:\n1. One field.\n2) Two roads.\n- A lake.\n",
     ):  # fmt: skip
         assert [candidate.text for candidate in form.read(reply)] == wanted
-    for reply in ('{"captions": ["One field.", "Two', "I will not.", '{"captions": "One field."}', "[]", "[1, 2]"):
+    for reply in ('{"captions": ["One fie', "I will not.", '{"captions": "One field."}', "[]", "[1, 2]"):
         with pytest.raises(MalformedReplyError, match="no list"):
             form.read(reply)
+
+
+def test_of_a_reply_that_breaks_off_what_is_whole_is_read():
+    texts = list_form("captions", 3)
+    for reply in (
+        '{"captions": ["One field.", "Two', '```json\n{"captions": ["One field.",', '["One field.", "',
+        '{"n": 2, "captions": ["One field."], "captio', '[{"caption": "One field."}, {"caption": "T',
+    ):  # fmt: skip
+        assert [candidate.text for candidate in texts.read(reply)] == ["One field."]
+    whole = '{"question": "Is there a \\"lake\\"?", "answer": "No, there is no lake."}'
+    for reply in (f'{{"pairs": [{whole}, {{"question": "Is', f'{{"pairs": [{whole}, {{"question": "Is?", "answer": "Y'):
+        (pair,) = pairs_form("pairs", 3).read(reply)
+        assert (pair.question, pair.text) == ('Is there a "lake"?', "No, there is no lake.")
+    for reply in (
+        '{"captions": ["One fie',
+        '{"captions"',
+        '{"a": {"b": {"c": {"d": {"e": "x',
+    ):
+        with pytest.raises(MalformedReplyError, match="no list"):
+            texts.read(reply)
 
 
 def test_pairs_are_read_from_json_and_from_spoken_lines():

@@ -37,9 +37,10 @@ from voxtile_datasets.captions.strategies.five import Five
 from voxtile_datasets.captions.strategies.fuse import Fuse
 from voxtile_datasets.captions.strategies.fuse_experts import FuseExperts
 from voxtile_datasets.captions.strategies.qa import QuestionsAnswers
+from voxtile_datasets.captions.strategies.rewrite import RewriteWhole
 from voxtile_datasets.captions.strategies.roi import Roi
 from voxtile_datasets.captions.strategies.short_dense import ShortDense
-from voxtile_datasets.captions.strategies.strategy import StrategyOptions
+from voxtile_datasets.captions.strategies.strategy import Draft, Missing, StrategyOptions
 from voxtile_datasets.captions.strategies.translate import Translate
 
 ALL = (
@@ -617,6 +618,23 @@ def test_what_one_language_lacks_is_asked_for_again_and_the_other_is_kept_once(c
     assert languages() == ["de", "de", "fr", "fr"]
 
 
+def test_captions_that_came_are_stored_once_and_more_tries_add_the_others(corpus, options, capsys):
+    def answer(prompt, number):
+        return said(Five, FAITHFUL[Five][3:] if FAITHFUL[Five][0] in prompt else [*FAITHFUL[Five][:3], WRONG])
+
+    def stored():
+        return sorted(c["text"] for c in Corpus(corpus).table("captions").to_pylist() if c["provider"] == "openai")
+
+    endpoint = Endpoint(answer)
+    with serving(endpoint) as url:
+        assert caption(corpus, url, Five, options, "--tries", "1") == 1
+        assert "3 of 5 texts were accepted in 1 tries" in " ".join(capsys.readouterr().out.split())
+        assert stored() == sorted(FAITHFUL[Five][:3] * 2)
+        assert caption(corpus, url, Five, options, "--tries", "3") == 0
+    assert stored() == sorted(FAITHFUL[Five] * 2)
+    assert len(endpoint.bodies) == 4
+
+
 def test_a_sample_without_captions_is_named_and_the_others_go_on(corpus, options, capsys):
     def answer(prompt, number):
         return said(Five, FAITHFUL[Five] if number == 0 else ["A nodule in the right lung."])
@@ -681,3 +699,60 @@ def test_every_prompt_says_what_its_domain_forbids_and_marks_material(prompts):
         assert all(rule in system for rule in prompt.forbidden), prompt.name
         assert "FAULT" in text or prompt.strategy == "translate/back"
         assert "<<<" in system
+
+
+def drafts_and_missing(found):
+    return [d.text for d in found if isinstance(d, Draft)], [m for m in found if isinstance(m, Missing)]
+
+
+def test_what_is_good_of_a_reply_is_kept_where_the_rest_stays_wrong(options, tmp_path):
+    """Paid for is paid for: of five captions two, of two one, of two pairs one; what is missing is named."""
+    cases = {
+        Five: [FAITHFUL[Five][0], WRONG, FAITHFUL[Five][1], "A nodule in the right lung.", "A right nodule."],
+        ShortDense: [FAITHFUL[ShortDense][0], WRONG],
+        QuestionsAnswers: [FAITHFUL[QuestionsAnswers][0], "Which side is the nodule on? It is in the right lung."],
+    }  # fmt: skip
+    kept = {Five: 2, ShortDense: 1, QuestionsAnswers: 1}
+    for strategy, texts in cases.items():
+        (found,), endpoint = run(
+            strategy, options, lambda *_, s=strategy, t=texts: said(s, t), tmp_path / strategy.name
+        )
+        made, missing = drafts_and_missing(found)
+        assert made == [text for text in texts if text in FAITHFUL[strategy]]
+        assert len(made) == kept[strategy]
+        assert {part.error.reason for part in missing} == {"too-few"}
+        assert len(found) == len(FAITHFUL[strategy])
+        first = [draft for draft in found if isinstance(draft, Draft)]
+        assert all(len(draft.replies) == 1 for draft in first)  # a later run, with more tries, makes the same caption
+        assert sum(reply.tokens_in for draft in first for reply in draft.replies) == len(endpoint.prompts[0]) // 4
+
+
+def test_a_wrong_sentence_does_not_throw_the_others_away(options, tmp_path):
+    dense = "There is a 12 mm nodule in the left lung. There is cardiomegaly. It is marked. No pleural effusion."
+    reply = json.dumps({"short": "Left lung nodule", "dense": dense})
+    (drafts,), endpoint = run(ShortDense, options, lambda *_: reply, tmp_path)
+    assert drafts[1].text == "There is a 12 mm nodule in the left lung. No pleural effusion."
+    assert drafts[1].verdict.verdict == "supported"
+    assert len(endpoint.prompts) == 1
+    mostly = json.dumps(
+        {"short": "Left lung nodule", "dense": f"There is cardiomegaly. It is marked. {WRONG} No effusion."}
+    )
+    (found,), _ = run(ShortDense, options, lambda *_: mostly, tmp_path / "again")
+    assert drafts_and_missing(found)[0] == ["Left lung nodule"]
+
+
+@pytest.mark.parametrize("strategy", [Fuse, Describe, Five, ShortDense, FuseExperts, RewriteWhole])
+def test_a_model_that_only_denies_is_refused_where_something_is_there(strategy, options, tmp_path):
+    nothing = {
+        Five: said(Five, ["No pleural effusion.", "There is no pleural effusion to be seen.", "Without any effusion.",
+                          "The pleural space holds no effusion.", "Pleural effusion is absent on both sides here."]),
+        ShortDense: said(ShortDense, ["No pleural effusion", "There is no pleural effusion."]),
+    }.get(strategy, json.dumps({"caption": "Pleural effusion is absent."}))  # fmt: skip
+    (error,), endpoint = run(strategy, options, lambda *_: nothing, tmp_path)
+    assert isinstance(error, ReplyError), error
+    assert error.reason in {"unfit", "too-few"}
+    assert "names nothing of what is there (nodule)" in str(error)
+    assert "names nothing of what is there (nodule)" in endpoint.prompts[-1]
+    only = sample(facts=FACTS[1:])
+    (drafts,), _ = run(strategy, dataclasses.replace(options, tries=1), lambda *_: nothing, tmp_path / "only", only)
+    assert isinstance(drafts, list), drafts

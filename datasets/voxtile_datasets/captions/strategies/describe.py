@@ -24,6 +24,6 @@ class Describe(InstructedStrategy):
         """See `Strategy.captions`."""
         tried = await self.one(
             "describe", sample, ask, check, words=WORDS, accepted=self.open, form=fields_form("caption"), look=True,
-            facts=self.known(sample, check),
+            silence=self.says_nothing(sample, check), facts=self.known(sample, check),
         )  # fmt: skip
         return [self.draft("describe", sample, tried.text, tried.verdict, tried.replies)]

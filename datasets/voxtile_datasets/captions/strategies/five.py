@@ -14,7 +14,7 @@ from voxtile_datasets.captions.context.sample import SampleContext, UnsuitableEr
 from voxtile_datasets.captions.providers.request import Request
 from voxtile_datasets.captions.strategies.instructed import InstructedStrategy, forgiving
 from voxtile_datasets.captions.strategies.several_texts import Round, several
-from voxtile_datasets.captions.strategies.strategy import Ask, Check, Draft
+from voxtile_datasets.captions.strategies.strategy import Ask, Check, Draft, Missing
 from voxtile_datasets.captions.strategies.structured import list_form
 
 COUNT = 5
@@ -26,8 +26,9 @@ class Five(InstructedStrategy):
     """Five captions a sample; see the module."""
 
     name: ClassVar[str] = "five"
+    version: ClassVar[str] = "2"
 
-    async def captions(self, sample: SampleContext, ask: Ask, check: Check) -> list[Draft]:
+    async def captions(self, sample: SampleContext, ask: Ask, check: Check) -> list[Draft | Missing]:
         """See `Strategy.captions`."""
         lines = self.known(sample, check)
         if not lines and not self.options.look:
@@ -40,8 +41,13 @@ class Five(InstructedStrategy):
                 facts=lines, count=asked.missing, words=WORDS, accepted=asked.accepted, fault=asked.fault,
             )  # fmt: skip
 
+        silence = self.says_nothing(sample, check)
         texts = await several(
             make, forgiving(ask), lambda candidate: check(candidate.text), form, {"captions": COUNT}, most_words=WORDS,
-            tries=self.options.tries, enough=self.accepted,
+            tries=self.options.tries, enough=self.accepted, silence=silence,
         )  # fmt: skip
-        return [self.draft("five", sample, text.candidate.text, text.verdict, text.replies) for text in texts]
+        return [
+            text if isinstance(text, Missing)
+            else self.draft("five", sample, text.candidate.text, text.verdict, text.replies)
+            for text in texts
+        ]  # fmt: skip

@@ -50,7 +50,7 @@ class Fuse(InstructedStrategy):
 
         tried = await self.one(
             "fuse", sample, ask, judge, words=WORDS, accepted=self.open,
-            form=fields_form("caption"), facts=lines, raw=quoted(raw["text"]),
+            form=fields_form("caption"), silence=self.says_nothing(sample, check), facts=lines, raw=quoted(raw["text"]),
             synthetic=quoted(synthetic["text"]) if synthetic else None,
         )  # fmt: skip
         parents = tuple(caption["caption_id"] for caption in sources)

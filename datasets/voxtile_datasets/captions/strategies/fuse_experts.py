@@ -77,7 +77,8 @@ class FuseExperts(InstructedStrategy):
 
         tried = await self.one(
             "fuse-experts", sample, ask, judge, words=WORDS, accepted=self.open, form=fields_form("caption"),
-            look=self.options.look, facts=self.known(sample, check), findings=lines,
+            look=self.options.look, silence=self.says_nothing(sample, check),
+            facts=self.known(sample, check), findings=lines,
             captions=[quoted(caption["text"]) for caption in captions],
         )  # fmt: skip
         parents = tuple(caption["caption_id"] for caption in captions)

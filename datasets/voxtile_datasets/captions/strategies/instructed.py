@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -76,6 +76,32 @@ class InstructedStrategy:
         refuted = {line for line, name in denied.items() if check(f"There is no {name}.").verdict == "contradicted"}
         return tuple(line for line in lines if line not in refuted)
 
+    def says_nothing(self, sample: SampleContext, check: Check) -> Callable[[Verdict], str | None]:
+        """What finds texts that name nothing of what is there ("No abnormality"), and says so in a sentence.
+
+        Args:
+            sample: whose facts are told.
+            check: the checker, bound to the sample.
+        """
+        names = dict.fromkeys(row["concept"].replace("_", " ") for row in sample.facts if row["polarity"] == "present")
+        claims = {name: check(f"There is {name}.").claims for name in names}
+        told = {
+            name: {c for claim in read if claim.kind == "concept" for c in claim.concepts}
+            for name, read in claims.items()
+        }
+        there = frozenset().union(*told.values())
+
+        def silence(verdict: Verdict) -> str | None:
+            said = {
+                c for claim in verdict.claims if claim.polarity != "absent" for c in (*claim.concepts, *claim.others)
+            }
+            if self.options.unchecked or not there or said & there:
+                return None
+            known = ", ".join(name for name, concepts in told.items() if concepts)
+            return f"The text names nothing of what is there ({known})."
+
+        return silence
+
     def request(
         self,
         step: str,
@@ -124,6 +150,7 @@ class InstructedStrategy:
         accepted: Collection[str] | None = None,
         lang: str = "en",
         fault: str | None = None,
+        silence: Callable[[Verdict], str | None] | None = None,
         **values: Any,  # noqa: ANN401
     ) -> Tried:
         """Ask one step until its text is accepted.
@@ -139,6 +166,7 @@ class InstructedStrategy:
             accepted: verdicts that will do; `self.accepted` by default.
             lang: of the text.
             fault: what the first request tells of an earlier step's text.
+            silence: of `says_nothing`, where a text that names nothing of what is there will not do.
             values: for the template.
 
         Raises:
@@ -154,7 +182,10 @@ class InstructedStrategy:
             length = len(text.split())
             if length > words:
                 return f"The text has {length} words; write at most {words}."
-            return self._complete(judge(text))
+            verdict = self._complete(judge(text))
+            if silence is None or isinstance(verdict, str) or verdict.verdict not in accepted:
+                return verdict
+            return silence(verdict) or verdict
 
         def read(reply: str) -> str:
             return (form or words_form("text")).read(reply)[0].text

@@ -14,7 +14,7 @@ from voxtile_datasets.captions.context.sample import SampleContext, UnsuitableEr
 from voxtile_datasets.captions.providers.request import Request
 from voxtile_datasets.captions.strategies.instructed import InstructedStrategy, claim_key, forgiving
 from voxtile_datasets.captions.strategies.several_texts import Round, several
-from voxtile_datasets.captions.strategies.strategy import Ask, Check, Draft
+from voxtile_datasets.captions.strategies.strategy import Ask, Check, Draft, Missing
 from voxtile_datasets.captions.strategies.structured import Candidate, pairs_form
 
 if TYPE_CHECKING:
@@ -31,8 +31,9 @@ class QuestionsAnswers(InstructedStrategy):
     """At most three pairs a sample, as many as it has facts to tell; see the module."""
 
     name: ClassVar[str] = "qa"
+    version: ClassVar[str] = "2"
 
-    async def captions(self, sample: SampleContext, ask: Ask, check: Check) -> list[Draft]:
+    async def captions(self, sample: SampleContext, ask: Ask, check: Check) -> list[Draft | Missing]:
         """See `Strategy.captions`."""
         lines = self.known(sample, check)
         if not lines:
@@ -50,7 +51,11 @@ class QuestionsAnswers(InstructedStrategy):
             make, forgiving(ask), lambda pair: judged_pair(pair, check), form, {"pairs": wanted}, most_words=WORDS,
             tries=self.options.tries, enough=self.strict,
         )  # fmt: skip
-        return [self.draft("qa", sample, text.candidate.whole, text.verdict, text.replies) for text in texts]
+        return [
+            text if isinstance(text, Missing)
+            else self.draft("qa", sample, text.candidate.whole, text.verdict, text.replies)
+            for text in texts
+        ]  # fmt: skip
 
 
 def judged_pair(pair: Candidate, check: Check) -> Verdict | str:

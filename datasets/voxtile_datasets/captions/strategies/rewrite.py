@@ -61,7 +61,7 @@ class RewriteWhole(InstructedStrategy):
 
         tried = await self.one(
             "rewrite", sample, ask, judge, words=WORDS, form=fields_form("caption"), look=self.options.look,
-            facts=lines, text=quoted(source["text"]) if source else None,
+            silence=self.says_nothing(sample, check), facts=lines, text=quoted(source["text"]) if source else None,
         )  # fmt: skip
         parents = (source["caption_id"],) if source else ()
         return [self.draft("rewrite", sample, tried.text, tried.verdict, tried.replies, parents=parents)]

@@ -86,7 +86,8 @@ class Roi(InstructedStrategy):
         tried = await self.one(
             "roi/whole", sample, ask, lambda text: self._told(check(text), material), words=WHOLE_WORDS,
             form=fields_form("caption"), look=self.options.look,
-            accepted=self.open, facts=lines, regions=regions, knowledge=self._passages(lines),
+            accepted=self.open, silence=self.says_nothing(sample, check),
+            facts=lines, regions=regions, knowledge=self._passages(lines),
         )  # fmt: skip
         return self.draft("roi/whole", sample, tried.text, tried.verdict, tried.replies, kind="rewrite")
 

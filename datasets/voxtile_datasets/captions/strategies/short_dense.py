@@ -9,7 +9,7 @@ from voxtile_datasets.captions.context.sample import SampleContext, UnsuitableEr
 from voxtile_datasets.captions.providers.request import Request
 from voxtile_datasets.captions.strategies.instructed import InstructedStrategy, forgiving
 from voxtile_datasets.captions.strategies.several_texts import Round, several
-from voxtile_datasets.captions.strategies.strategy import Ask, Check, Draft
+from voxtile_datasets.captions.strategies.strategy import Ask, Check, Draft, Missing
 from voxtile_datasets.captions.strategies.structured import Candidate, fields_form
 
 if TYPE_CHECKING:
@@ -24,13 +24,14 @@ class ShortDense(InstructedStrategy):
     """Two captions a sample; see the module."""
 
     name: ClassVar[str] = "short-dense"
+    version: ClassVar[str] = "2"
 
-    async def captions(self, sample: SampleContext, ask: Ask, check: Check) -> list[Draft]:
+    async def captions(self, sample: SampleContext, ask: Ask, check: Check) -> list[Draft | Missing]:
         """See `Strategy.captions`; the short caption comes first."""
         lines = self.known(sample, check)
         if not lines and not self.options.look:
             raise UnsuitableError("no-facts", "the sample has no facts to word")
-        form = fields_form("short", "dense")
+        form, silence = fields_form("short", "dense"), self.says_nothing(sample, check)
 
         def make(asked: Round) -> Request:
             return self.request(
@@ -43,10 +44,15 @@ class ShortDense(InstructedStrategy):
             length = len(candidate.text.split())
             if candidate.slot == "short" and length > SHORT_WORDS:
                 return f"The short caption has {length} words; write at most {SHORT_WORDS}."
-            return check(candidate.text)
+            verdict = check(candidate.text)
+            return (silence(verdict) if verdict.verdict in self.accepted else None) or verdict
 
         texts = await several(
             make, forgiving(ask), judge, form, {"short": 1, "dense": 1}, most_words=DENSE_WORDS,
             tries=self.options.tries, enough=self.accepted,
         )  # fmt: skip
-        return [self.draft("short-dense", sample, text.candidate.text, text.verdict, text.replies) for text in texts]
+        return [
+            text if isinstance(text, Missing)
+            else self.draft("short-dense", sample, text.candidate.text, text.verdict, text.replies)
+            for text in texts
+        ]  # fmt: skip

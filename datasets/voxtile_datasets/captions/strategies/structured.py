@@ -1,7 +1,8 @@
 """What a reply should hold: the JSON schema to ask with, and a reading that forgives how models wrap their answers.
 
-A model may put JSON into a fence, talk before it, or answer a small question in plain words; all of that is read. What
-is empty or cut off is not guessed at: the reason is a sentence that the model can be told.
+A model may put JSON into a fence, talk before it, or answer a small question in plain words; all of that is read. Of a
+reply that breaks off, what is whole is read; what is empty or cut off is not guessed at: the reason is a sentence that
+the model can be told.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +19,10 @@ from voxtile_datasets.captions.strategies.reply_form import MalformedReplyError,
 LONGEST_REPLY = 40_000  # characters; what is longer is no caption
 
 _DECODER = json.JSONDecoder()
+_OPENING = re.compile(r"[{\[]")
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[^"]', re.S)
+_DEEPEST = 4  # brackets that a form has open
+_MOST_ENDS = 8  # of values, from the end back: a name, its object and the list around it
 _MARKED = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+")
 _LABEL = re.compile(
     r"^\s*(?:the\s+|your\s+)?(?:\w+\s+)?(?:caption|description|summary|answer|translation)\s*:\s*", re.I
@@ -72,7 +78,7 @@ def words_form(name: str) -> Form:
 
 
 def fields_form(*names: str) -> Form:
-    """Named texts, such as a short and a dense caption; a single one is also read from a reply in plain words."""
+    """Named texts, such as a short and a dense caption, as far as they are there; a single one also in plain words."""
 
     def read(reply: str) -> tuple[Candidate, ...]:
         content = _found(reply)
@@ -80,10 +86,10 @@ def fields_form(*names: str) -> Form:
             texts = [content.get(name) for name in names]
         else:
             texts = [_plain(reply)] if len(names) == 1 and content is None else _labelled(reply, names)
-        for name, text in zip(names, texts, strict=True):
-            if not isinstance(text, str):
-                raise MalformedReplyError(f"The reply has no text named '{name}'.")
-        return tuple(Candidate(name, _line(str(text))) for name, text in zip(names, texts, strict=True))
+        found = [Candidate(name, _line(t)) for name, t in zip(names, texts, strict=True) if isinstance(t, str)]
+        if not found:
+            raise MalformedReplyError(f"The reply has no text named {' or '.join(map(repr, names))}.")
+        return tuple(found)
 
     return Form(_object({name: {"type": "string"} for name in names}), read)
 
@@ -136,26 +142,50 @@ def _line(text: str) -> str:
 
 
 def _found(reply: str) -> dict[str, Any] | list[Any] | None:
-    """The first JSON object or list in a reply, wherever it stands; None where there is none that is whole."""
+    """The first JSON object or list in a reply, wherever it stands; of one that breaks off, what is whole of it."""
     if not reply.strip():
         raise MalformedReplyError("The reply is empty.")
     if len(reply) > LONGEST_REPLY:
         raise MalformedReplyError(f"The reply has {len(reply):,} characters; write at most {LONGEST_REPLY:,}.")
     start = 0
     for _ in range(len(reply)):
-        match = re.compile(r"[{\[]").search(reply, start)
+        match = _OPENING.search(reply, start)
         if match is None:
             return None
         try:
             value, _ = _DECODER.raw_decode(reply, match.start())
         except ValueError:
-            start = match.end()
-            continue
+            value = _closed(reply[match.start() :])
         except RecursionError:
             return None
         if value and (isinstance(value, dict) or isinstance(value[0], str | dict)):
             return value if isinstance(value, dict | list) else None
         start = match.end()
+    return None
+
+
+def _closed(text: str) -> Any:  # noqa: ANN401
+    """A JSON value that breaks off, without its last text that is not whole; None where nothing of it is.
+
+    A list of captions keeps those that were written to their end.
+    """
+    stack: list[str] = []
+    ends: list[tuple[int, str]] = []  # where a value within ends, and the brackets that are open there
+    place = 0
+    while (match := _TOKEN.match(text, place)) is not None:
+        token, place = match[0], match.end()
+        if token in "{[":
+            stack.append("}" if token == "{" else "]")
+        elif token in "}]" and stack.pop() != token:
+            return None
+        if not 0 < len(stack) <= _DEEPEST:
+            return None  # it is closed, and no JSON; or it is no reply to any form
+        if token[-1] in '"}]':
+            ends.append((place, "".join(reversed(stack))))
+    for end, brackets in reversed(ends[-_MOST_ENDS:]):
+        with suppress(ValueError):  # the last text is a name without its value
+            value = _DECODER.decode(text[:end] + brackets)
+            return value if any(value.values() if isinstance(value, dict) else value) else None
     return None
 
 

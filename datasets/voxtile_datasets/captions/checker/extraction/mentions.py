@@ -311,7 +311,11 @@ class Finder:
     def _structures_of(self, quality: Match[str], fits: Callable[[str, str], bool]) -> list[Match[str]]:
         """The structures of which a quality is said; empty where it is said of none near."""
         clause = self.statement.clause_of(quality.start)
-        inside = [s for s in self._structures if self.statement.clause_of(s.start) == clause]
+        inside = [
+            s
+            for s in self._structures
+            if self.statement.clause_of(s.start) == clause and not self._is_of_other_name(s, quality)
+        ]
         before = [s for s in inside if s.end <= quality.start]
         after = [s for s in inside if s.start >= quality.end]
         ordered = [(after, 1), (before, -1)] if self._goes_on_after(quality, after) else [(before, -1), (after, 1)]
@@ -322,6 +326,15 @@ class Finder:
                 if any(fits(structure.payload, quality.payload) for structure in group):
                     return group
         return []
+
+    def _is_of_other_name(self, structure: Match[str], quality: Match[str]) -> bool:
+        """Whether a structure belongs to a name that the quality is no part of: "nodule … and no pleural effusion"."""
+        return any(
+            start <= structure.start < structure.end <= end
+            and end - start > structure.end - structure.start
+            and not (start < quality.end and quality.start < end)
+            for start, end in self.terms
+        )
 
     @cached_property
     def _structures(self) -> list[Match[str]]:

@@ -52,6 +52,22 @@ def test_a_label_says_where_all_of_its_line_is():
     assert fact.attributes.laterality == "right"
 
 
+@pytest.mark.parametrize(
+    ("text", "concept", "polarity"),
+    [
+        (
+            "Both kidneys are well seen and in neither of them, whatever the window, any calculus.",
+            "renal_stone",
+            "absent",
+        ),
+        ("Kidneys: normal size; on the left, a stone.", "renal_stone", "present"),
+        ("Ovaries: left, a cyst of 3 cm; right, no cyst.", "ovarian_cyst", "absent"),
+    ],
+)
+def test_an_organ_that_opens_a_sentence_is_that_of_all_of_it(text: str, concept: str, polarity: str):
+    assert facts(text, concept, polarity)
+
+
 def test_discs_lie_between_vertebrae():
     found = facts("Disc bulges at L3-4 and L5-S1.", "disc_bulge")
     assert sorted(str(fact.attributes.location) for fact in found) == ["L3-L4", "L5-S1"]

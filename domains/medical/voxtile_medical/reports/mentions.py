@@ -15,6 +15,8 @@ _SEPARATING = frozenset([",", "and", "or", "nor", "/"])
 _PREPOSITIONS = frozenset(["in", "of", "within", "on", "at", "to", "from", "near", "over", "along", "overlying"])
 _FURTHEST_BEFORE, _FURTHEST_AFTER = 16, 7
 _UNLESS_WORDS = 4
+_LONGEST_LABEL = 7  # words and the colon: "Ovaries: left, a cyst; right, none" is all of the ovaries
+_OPENS = 2  # words before the organ that a clause is about: "both kidneys", "the left kidney"
 # "No acute abnormality" says nothing of what is old.
 _PLACING = frozenset(["on", "in", "at", "of", "measuring", "being", ",", "within", "decreased", "increased", "now"])
 _NONE_THERE = frozenset(["none", "not", "nil", "no", "negative", "clear"])
@@ -235,7 +237,8 @@ def _nearest(
     """The organ of which a quality is said, and those enumerated with it; empty where there is none near."""
     words, clauses = statement.words.words, statement.clauses
     clause = clauses[quality.start]
-    inside = [o for o in organs if clauses[o.start] == clause]
+    label = next((i for i, word in enumerate(words[:_LONGEST_LABEL]) if word == ":"), 0)
+    inside = [o for o in organs if clauses[o.start] == clause or o.end <= label]
     before = [o for o in inside if o.end <= quality.start]
     after = [o for o in inside if o.start >= quality.end]
     gap_before = words[before[-1].end : quality.start] if before else ()
@@ -253,7 +256,19 @@ def _nearest(
         chosen = _enumerated(words, candidates[::direction], direction)
         if any(_fits(lexicon, organ, quality) for organ in chosen):
             return chosen
-    return []
+    return _only_one(lexicon, inside, quality, named)
+
+
+def _only_one(
+    lexicon: Lexicon, organs: list[Match[str]], quality: Match[str], named: list[Match[str]]
+) -> list[Match[str]]:
+    """The organ that opens a clause which names no other organ or finding before the quality, however far it is."""
+    fitting = {organ.payload for organ in organs if organ.end <= quality.start}
+    if len(fitting) != 1 or len({organ.payload for organ in organs}) != 1 or organs[0].start > _OPENS:
+        return []
+    if any(name.end <= quality.start for name in named):
+        return []
+    return [organs[0]] if _fits(lexicon, organs[0], quality) else []
 
 
 def _fits(lexicon: Lexicon, organ: Match[str], quality: Match[str]) -> bool:

@@ -68,6 +68,15 @@ def test_an_organ_that_opens_a_sentence_is_that_of_all_of_it(text: str, concept:
     assert facts(text, concept, polarity)
 
 
+def test_another_name_of_a_thing_has_its_side_and_size():
+    (fact,) = facts("Left kidney lesion of 14 mm, most likely a renal cyst.", "renal_cyst", "uncertain")
+    assert (fact.attributes.laterality, fact.attributes.size_mm) == ("left", (14.0,))
+    (fact,) = facts("Opacity in the right lower lobe, consistent with pneumonia.", "pneumonia")
+    assert (fact.attributes.laterality, fact.attributes.location) == ("right", "lower lobe")
+    (fact,) = facts("Left effusion. Pneumonia.", "pneumonia")
+    assert fact.attributes.laterality is None
+
+
 def test_discs_lie_between_vertebrae():
     found = facts("Disc bulges at L3-4 and L5-S1.", "disc_bulge")
     assert sorted(str(fact.attributes.location) for fact in found) == ["L3-L4", "L5-S1"]

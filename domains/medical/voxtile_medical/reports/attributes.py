@@ -20,6 +20,7 @@ _PREPOSITIONS = frozenset(["in", "on", "of", "at", "within", "measuring", "near"
 _OTHER_SIDE = {"left": "right", "right": "left"}
 _SAME_SIDE = "same side"  # weaker than a side that is named
 _ALL_ON = frozenset([("all", "on", "the"), ("all", "in", "the"), ("both", "on", "the")])
+_NEAR_NAME = 4  # words from "consistent with" to the other name
 _LONGEST_LABEL = 6  # words
 _NEAR_SIDE = 4  # words after "not" in which a side is denied
 _WITHIN_NAMES = frozenset(["laterality", "location"])
@@ -154,7 +155,7 @@ def attributes_of(
         within = [s for s in sizes if territory[0] <= _word_at(statement, s.start) < territory[1]]
         within = within or adrift.get((mention.start, mention.end), [])
         found.append(_chosen(statement, mention, own, within, concepts[mention.concept], common))
-    return found
+    return _renamed(statement, mentions, found, concepts)
 
 
 def _adrift(
@@ -170,6 +171,30 @@ def _adrift(
         if before and clauses[at] not in named:
             found[before[-1]].append(size)
     return found
+
+
+def _renamed(
+    statement: Statement, mentions: Sequence[Mention], found: Sequence[Attributes], concepts: Mapping[str, Concept]
+) -> list[Attributes]:
+    """The attributes, with side, place and size of what is called by another name: "mass of 4 cm, likely a cyst"."""
+    completed = list(found)
+    for phrase in statement.grammar.same_thing.find(statement.words.words):
+        before = [i for i, m in enumerate(mentions) if m.end <= phrase.start and m.polarity == "present"]
+        after = [i for i, m in enumerate(mentions) if phrase.end <= m.start < phrase.end + _NEAR_NAME]
+        if not before or statement.clauses[mentions[before[-1]].start] != statement.clauses[phrase.start]:
+            continue
+        first = completed[before[-1]]
+        for i in after:
+            concept, own = concepts[mentions[i].concept], completed[i]
+            if mentions[i].polarity == "absent" or mentions[i].is_closed:
+                continue
+            completed[i] = replace(
+                own,
+                laterality=own.laterality or (first.laterality if concept.has_side else None),
+                location=own.location or (first.location if first.location in concept.places else None),
+                size_mm=own.size_mm or (first.size_mm if concept.has_size else ()),
+            )
+    return completed
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ class Grammar:
         adverbs: words that are passed over where cues are looked for.
         modifiers: phrases that say an attribute; the payload is (attribute, value).
         some_of_them: phrases that go on about some of what was just named ("the larger").
+        same_thing: phrases between two names of one thing ("consistent with").
         correcting: phrases that take back a side named before them.
         strong: the breaks that part organs from what is said of them.
         numbers: words that count, and how many they say.
@@ -39,6 +40,7 @@ class Grammar:
     adverbs: frozenset[str]
     modifiers: Phrases[Modifier]
     some_of_them: Phrases[bool]
+    same_thing: Phrases[bool]
     correcting: Phrases[bool]
     strong: frozenset[tuple[str, ...]]
     verbs: frozenset[str]
@@ -73,6 +75,7 @@ def load_grammar(path: Path = ENGLISH, further: Path | None = None) -> Grammar:
         adverbs=adverbs,
         modifiers=Phrases(_modifiers(data)),
         some_of_them=Phrases((phrase, True) for phrase in data["some_of_them"]),
+        same_thing=Phrases((phrase, True) for phrase in data["same_thing"]),
         correcting=Phrases((phrase, True) for phrase in data["correcting"]),
         strong=frozenset(words_of(phrase).words for phrase in breaks["strong"]),
         verbs=_words(breaks["verbs"]),

@@ -16,7 +16,19 @@ _ODD = 1.35
 _LARGE = [("hundred",), ("thousand",)]
 _PERCENT_STEP = 5.0  # people round shares to five percent
 _THESE = [("which",), ("these",), ("them",), ("those",), ("whom",)]
-_HALF_A = [("a",), ("an",), ("way",), ("moon",), ("circle",), ("timbered",), ("built",), ("finished",)]
+_HALF_A = [
+    ("a",),
+    ("an",),
+    ("way",),
+    ("moon",),
+    ("circle",),
+    ("timbered",),
+    ("built",),
+    ("finished",),
+    ("full",),
+    ("empty",),
+    ("open",),
+]
 # After these "over" is no "more than": "ice extends over a fifth of the scene".
 _SPREADING = frozenset(
     ["extends", "extend", "extending", "spreads", "spread", "spreading", "stretches", "stretch", "lies", "lie"]

@@ -314,7 +314,7 @@ def _share_owner(statement: Statement, item: Found, mentions: Sequence[Mention],
     before = [i for i in own if mentions[i].end <= item.start]
     after = [i for i in own if mentions[i].start >= item.end]
     words = statement.words.words
-    if before and (not after or _LINKS & set(words[mentions[before[-1]].end : item.start])):
+    if before and (not after or _LINKS & set(words[mentions[before[-1]].end - 1 : item.start])):
         return _head(words, mentions, before, item.start)
     if after:
         return after[0]

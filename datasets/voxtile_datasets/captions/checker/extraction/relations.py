@@ -131,6 +131,9 @@ def _direction_of(
     other = next((i for i, m in enumerate(mentions) if first <= m.start <= first + _FURTHEST), None)
     if other is None or any(word in statement.grammar.verbs for word in words[first : mentions[other].start]):
         return None
+    gap = words[first : mentions[other].start]
+    if not in_bodies and any(statement.grammar.pictures.longest_at(gap, i) for i in range(len(gap))):
+        return None  # "in the north-west of the picture with a square"
     if first == after and mentions[other].start >= last and not in_bodies:
         return None  # "turbines above, panels below"
     if words[end - 1] in ("left", "right") and words[max(0, start - 2) : start] in (("and", "the"), (",", "the")):

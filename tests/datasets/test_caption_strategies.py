@@ -396,7 +396,7 @@ def test_the_reviser_is_told_what_is_wrong_with_the_description(options, tmp_pat
     (drafts,), endpoint = run(DescribeReviseSummarise, options, lambda _, number: texts[number], tmp_path)
     assert [draft.text for draft in drafts] == texts
     assert [draft.verdict.verdict for draft in drafts] == ["contradicted", "supported", "supported"]
-    assert [draft.after for draft in drafts] == [None, 0, 1]
+    assert [draft.after for draft in drafts] == [(), (0,), (1,)]
     assert WRONG in endpoint.prompts[1]
     assert "refused" in endpoint.prompts[1]
     assert texts[1] in endpoint.prompts[2]
@@ -588,6 +588,17 @@ def test_commands_write_captions_with_verdicts_and_name_nobody(corpus, options, 
             asked = len(endpoint.bodies)
             assert caption(corpus, url, strategy, options, *more) == 0
             assert len(endpoint.bodies) == asked
+    store = Corpus(corpus)
+    captions = {row["caption_id"]: row for row in store.table("captions").to_pylist()}
+    apart = [(row, captions[row["caption_id"]]) for row in store.table("instructions").to_pylist()]
+    asked_of = [(row, text) for row, text in apart if row["question"]]
+    assert [f"{row['question']} {row['answer']}" for row, _ in asked_of] == [row["text"] for _, row in asked_of]
+    assert sorted(row["text"] for _, row in asked_of) == sorted(FAITHFUL[QuestionsAnswers] * 2)
+    described = {row["caption_id"]: row["region_id"] for row, _ in apart if row["region_id"]}
+    assert sorted(described.values()) == ["REG-55012" + name * 32 for name in "ab"]
+    wholes = [row for row in captions.values() if row["text"] == FAITHFUL[Roi][1]]
+    assert sorted(parent for row in wholes for parent in row["parents"]) == sorted(described)
+    assert len(apart) == len(asked_of) + len(described)
     verdicts = {row["verdict"] for row in Corpus(corpus).table("verdicts").to_pylist()}
     assert verdicts == {"supported"}
     everything = json.dumps(endpoint.bodies)

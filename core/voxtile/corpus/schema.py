@@ -132,6 +132,18 @@ VERDICTS = pa.schema(
     ]
 )
 
+# One row a caption that describes a region or answers a question, with its parts apart: the triplet of picture (`uid`),
+# region and description (the caption's text), or a row of instructions. The caption's text holds question and answer.
+INSTRUCTIONS = pa.schema(
+    [
+        pa.field("caption_id", pa.string(), nullable=False),
+        pa.field("uid", pa.string(), nullable=False),
+        ("region_id", pa.string()),
+        ("question", pa.string()),
+        ("answer", pa.string()),
+    ]
+)
+
 # `box` is half-open, in pixel-edge coordinates and array index order: min corner, then max corner.
 REGIONS = pa.schema(
     [
@@ -191,6 +203,7 @@ TABLES: dict[str, pa.Schema] = {
     "scopes": SCOPES,
     "captions": CAPTIONS,
     "verdicts": VERDICTS,
+    "instructions": INSTRUCTIONS,
     "regions": REGIONS,
     "splits": SPLITS,
     "scores": SCORES,

@@ -204,9 +204,11 @@ def test_a_subject_in_two_splits(root):
 
 def test_rows_about_nothing(root):
     append_rows(root, "verdicts", "v", [{"caption_id": "none", "verdict": "supported"}])
+    append_rows(root, "instructions", "v", [{"caption_id": "gone", "uid": "u1", "question": "Where?"}])
     append_rows(root, "scores", "v", [{"uid": f"x{n}", "name": "a"} for n in range(30)])
     said = _said(root)
     assert "tables/verdicts: caption_id 'none' is in 1 rows here and in none of captions" in said
+    assert "tables/instructions: caption_id 'gone' is in 1 rows here and in none of captions" in said
     assert "10 more values of uid without a row in samples" in said
 
 

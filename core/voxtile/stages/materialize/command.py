@@ -232,7 +232,8 @@ def carry_tables(source: Path, target: Path) -> Iterator[Path]:
     for table, key in _KEYS.items():
         yield from _carry(source, target, table, key, keep[key])
     captions = pc.unique(Corpus(target).table("captions", ["caption_id"])["caption_id"])
-    yield from _carry(source, target, "verdicts", "caption_id", captions)
+    for table in ("verdicts", "instructions"):
+        yield from _carry(source, target, table, "caption_id", captions)
 
 
 def _carry(source: Path, target: Path, table: str, key: str, keep: pa.Array) -> Iterator[Path]:

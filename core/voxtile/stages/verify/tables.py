@@ -116,6 +116,7 @@ def _orphan_rows(connection: duckdb.DuckDBPyConnection) -> Iterator[Problem]:
     scored = "(SELECT uid FROM samples UNION ALL SELECT caption_id FROM captions)"
     owners = [(table, "samples", "samples", column) for table, column in _OWNERS.items()] + [
         ("verdicts", "captions", "captions", "caption_id"),
+        ("instructions", "captions", "captions", "caption_id"),
         ("scores", "samples or captions", scored, "uid"),
     ]
     for table, parent, rows_of, column in owners:

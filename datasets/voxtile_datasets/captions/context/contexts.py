@@ -48,6 +48,7 @@ class Known:
         identifiers: what must not get into a prompt.
         digest: of what a caption can depend on; another one makes the sample a new input.
         stored: ids of its captions, none of which is stored twice.
+        regions: ids of `context.regions`, in their order.
     """
 
     context: SampleContext
@@ -55,6 +56,7 @@ class Known:
     identifiers: Identifiers
     digest: str
     stored: frozenset[str]
+    regions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ class Contexts:
         digest = hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()
         held = identifiers_of(coded, [path] if path else [], self.common)
         stored = frozenset(caption["caption_id"] for caption in rows["captions"])
-        return Known(context, tuple(rows["facts"]), held, digest, stored)
+        regions = tuple(region["region_id"] for region in rows["regions"])
+        return Known(context, tuple(rows["facts"]), held, digest, stored, regions)
 
     def _key_map(self) -> KeyMap | None:
         path = key_map_path(self.root, self.key_file)

@@ -55,6 +55,6 @@ class DescribeReviseSummarise(InstructedStrategy):
         )
         return [
             self.draft(describe, sample, described.text, described.verdict, described.replies),
-            self.draft(revise, sample, revised.text, revised.verdict, revised.replies, kind="rewrite", after=0),
-            self.draft(summarise, sample, summary.text, summary.verdict, summary.replies, kind="rewrite", after=1),
+            self.draft(revise, sample, revised.text, revised.verdict, revised.replies, kind="rewrite", after=(0,)),
+            self.draft(summarise, sample, summary.text, summary.verdict, summary.replies, kind="rewrite", after=(1,)),
         ]

@@ -217,11 +217,12 @@ class InstructedStrategy:
         kind: Kind | None = None,
         parents: tuple[str, ...] = (),
         lang: str = "en",
-        after: int | None = None,
+        after: tuple[int, ...] = (),
+        region: int | None = None,
     ) -> Draft:
         """An accepted text with the prompt that it came of."""
         prompt = self.options.prompts.find(step, sample.modality)
-        return Draft(text, kind or self.kind, verdict, prompt.sha256, replies, parents, lang, after)
+        return Draft(text, kind or self.kind, verdict, prompt.sha256, replies, parents, lang, after, region)
 
 
 def keyed_seed(seed: int, key: str) -> int:

@@ -7,7 +7,7 @@ with the polarity of what it says, and the question does not give its answer awa
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from voxtile_datasets.captions.context.sample import SampleContext, UnsuitableError
@@ -53,7 +53,10 @@ class QuestionsAnswers(InstructedStrategy):
         )  # fmt: skip
         return [
             text if isinstance(text, Missing)
-            else self.draft("qa", sample, text.candidate.whole, text.verdict, text.replies)
+            else replace(
+                self.draft("qa", sample, text.candidate.whole, text.verdict, text.replies),
+                question=text.candidate.question, answer=text.candidate.text,
+            )
             for text in texts
         ]  # fmt: skip
 

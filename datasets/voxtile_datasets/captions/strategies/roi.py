@@ -7,7 +7,7 @@ with words only: what a region is said to show must be among its facts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
@@ -46,6 +46,7 @@ class Roi(InstructedStrategy):
     """
 
     name: ClassVar[str] = "roi"
+    version: ClassVar[str] = "2"
     kind: ClassVar[Kind] = "roi"
 
     @cached_property
@@ -74,22 +75,26 @@ class Roi(InstructedStrategy):
             for index, region in regions
         ]
         refuse_none(found)
-        told = [(region["phrase"], draft) for (_, region), draft in zip(regions, found, strict=True)
-                if isinstance(draft, Draft)]  # fmt: skip
+        told = {place: (region["phrase"], draft) for place, ((_, region), draft)
+                in enumerate(zip(regions, found, strict=True)) if isinstance(draft, Draft)}  # fmt: skip
         return [*found, await draft_or_missing("the whole", self._whole(told, sample, ask, check))]
 
-    async def _whole(self, told: Sequence[tuple[str, Draft]], sample: SampleContext, ask: Ask, check: Check) -> Draft:
-        """One caption of all, from the phrases of regions and their captions."""
+    async def _whole(
+        self, told: Mapping[int, tuple[str, Draft]], sample: SampleContext, ask: Ask, check: Check
+    ) -> Draft:
+        """One caption of all, from the phrases of regions and their captions, which are its parents."""
         lines = self.known(sample, check)
-        material = [claim for _, draft in told for claim in draft.verdict.claims]
-        regions = [{"phrase": quoted(phrase), "text": quoted(draft.text)} for phrase, draft in told]
+        material = [claim for _, draft in told.values() for claim in draft.verdict.claims]
+        regions = [{"phrase": quoted(phrase), "text": quoted(draft.text)} for phrase, draft in told.values()]
         tried = await self.one(
             "roi/whole", sample, ask, lambda text: self._told(check(text), material), words=WHOLE_WORDS,
             form=fields_form("caption"), look=self.options.look,
             accepted=self.open, silence=self.says_nothing(sample, check),
             facts=lines, regions=regions, knowledge=self._passages(lines),
         )  # fmt: skip
-        return self.draft("roi/whole", sample, tried.text, tried.verdict, tried.replies, kind="rewrite")
+        return self.draft(
+            "roi/whole", sample, tried.text, tried.verdict, tried.replies, kind="rewrite", after=tuple(told)
+        )  # fmt: skip
 
     async def _region(self, index: int, region: Row, sample: SampleContext, ask: Ask, check: Check) -> Draft:
         facts = [fact for fact in sample.facts if fact.get("region") == index]
@@ -108,7 +113,7 @@ class Roi(InstructedStrategy):
             accepted=self.open, facts=lines, phrase=quoted(region["phrase"]),
             knowledge=self._passages([region["phrase"], *lines]),
         )  # fmt: skip
-        return self.draft("roi/region", sample, tried.text, tried.verdict, tried.replies)
+        return self.draft("roi/region", sample, tried.text, tried.verdict, tried.replies, region=index)
 
     def _told(self, verdict: Verdict, material: Sequence[Claim]) -> Verdict | str:
         """The verdict, unless it leaves open what neither a fact nor a region's phrase or text says."""

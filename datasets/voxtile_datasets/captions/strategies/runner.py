@@ -181,11 +181,15 @@ class CaptionTask:
         for place, draft in enumerate(found):
             if isinstance(draft, Draft):
                 rows[place] = self._row(known, draft, place)
-                if draft.after is not None:
-                    rows[place]["parents"].append(rows[draft.after]["caption_id"])
+                rows[place]["parents"] += [rows[parent]["caption_id"] for parent in draft.after]
                 verdicts[place] = self._judging.row(rows[place]["caption_id"], draft.verdict)
         new = [place for place, row in rows.items() if row["caption_id"] not in known.stored]
         tables = {"captions": [rows[place] for place in new], "verdicts": [verdicts[place] for place in new]}
+        tables["instructions"] = [
+            _instruction(known, rows[place], draft)
+            for place in new
+            if isinstance(draft := found[place], Draft) and (draft.region is not None or draft.question)
+        ]
         return Outcome("used", tables=tables, parts=parts)
 
     def _row(self, known: Known, draft: Draft, number: int) -> Row:
@@ -203,6 +207,13 @@ class CaptionTask:
             "cost_usd": sum(reply.cost_usd for reply in draft.replies),
             "created": max((reply.created for reply in draft.replies), default=None),
         }  # fmt: skip
+
+
+def _instruction(known: Known, caption: Row, draft: Draft) -> Row:
+    """The parts of a caption of a region or of a pair, for the instructions table."""
+    region = None if draft.region is None else known.regions[draft.region]
+    said: Row = {"caption_id": caption["caption_id"], "uid": caption["uid"], "region_id": region}
+    return {**said, "question": draft.question, "answer": draft.answer}
 
 
 @dataclass(frozen=True)

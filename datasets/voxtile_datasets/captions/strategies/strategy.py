@@ -62,7 +62,9 @@ class Draft:
         replies: all that it took, those of failed tries among them.
         parents: ids of the captions that it was made from.
         lang: ISO 639-1.
-        after: index, in the same list, of the draft that it was made from; its caption is a parent too.
+        after: indices, in the same list, of the drafts that it was made from; their captions are parents too.
+        region: place in `SampleContext.regions` of the one that it describes; None for the whole picture.
+        question, answer: of a pair, whose `text` holds both.
     """
 
     text: str
@@ -72,7 +74,10 @@ class Draft:
     replies: tuple[Reply, ...]
     parents: tuple[str, ...] = ()
     lang: str = "en"
-    after: int | None = None
+    after: tuple[int, ...] = ()
+    region: int | None = None
+    question: str | None = None
+    answer: str | None = None
 
 
 @dataclass(frozen=True)

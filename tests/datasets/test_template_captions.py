@@ -203,6 +203,25 @@ def test_what_a_sentence_states_is_recorded_and_is_worded_only_once(corpus):
     assert captions(corpus) == [caption], "what captions said again is no new fact"
 
 
+def test_findings_that_sources_dispute_are_counted_and_said_once(corpus, capsys):
+    uids = Corpus(corpus).table("samples")["uid"].to_pylist()[:2]
+    rows = [{"uid": uid, "concept": "mass", "polarity": "present", "source": "reports@1"} for uid in uids]
+    rows += [{"uid": uid, "concept": "mass", "polarity": "absent", "source": "masks@1"} for uid in uids]
+    append_rows(corpus, "facts", "read", rows)
+    caption_corpus(corpus, absent=9, engine="inline")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "2 findings are stated by some facts of a sample and denied by others: mass (2); what comes first of" in said
+    texts = [row["text"] for row in captions(corpus) if row["uid"] in uids]
+    assert len(texts) == 2
+    sentences = [s for text in texts for s in re.findall(r"[^.]+\.", text) if re.search(r"\bmass\b", s)]
+    assert len(sentences) == 2
+    assert not any(NEGATION.search(sentence) for sentence in sentences)
+    caption_corpus(corpus, absent=9, precedence="masks,reports", engine="inline")
+    denied = [row["text"] for row in captions(corpus) if row["uid"] in uids and row["text"] not in texts]
+    assert all(NEGATION.search(s) for text in denied for s in re.findall(r"[^.]+\.", text) if re.search(r"\bmass\b", s))
+    assert len(denied) == 2
+
+
 def test_own_bank_comes_first(corpus, tmp_path):
     generic = {polarity: [f"{polarity}: {{name}} {i}" for i in range(6)] for polarity in POLARITIES}
     path = tmp_path / "bank.yaml"

@@ -14,6 +14,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError
 from voxtile_datasets.captions.absences import absences_for
+from voxtile_datasets.captions.known_facts import disputed, findings_of
 from voxtile_datasets.captions.phrase_bank.bank_file import is_phrase_bank, load_phrase_bank
 from voxtile_datasets.captions.phrase_bank.compose import Composition
 from voxtile_datasets.captions.reconcile import PRECEDENCE
@@ -84,15 +85,26 @@ def caption_by_template(
     banks = installed_banks([bank] if bank and not phrases else [])
     task = TemplateTask(str(corpus), banks, kind, variants, said, sources, facts_source, caption_kind, composition)
     summary = run_task(task, corpus, RunOptions(**run))
+    _say_disputed(corpus, sources, facts_source)
     if composition is not None:
         _say_fallbacks(corpus, composition, facts_source)
     summary.raise_if_failed()
 
 
+def _say_disputed(corpus: Path, sources: tuple[str, ...], facts_source: str | None) -> None:
+    """Which findings the facts of a sample both state and deny, and whose word counts."""
+    found = disputed(corpus, facts_source)
+    if found:
+        listed = ", ".join(f"{concept} ({count:,})" for concept, count in list(found.items())[:_MOST_NAMED])
+        output().print(
+            f"{sum(found.values()):,} findings are stated by some facts of a sample and denied by others: {listed}; "
+            f"what comes first of {', '.join(sources) or 'no source'} is said (--precedence)",
+            highlight=False, markup=False,
+        )  # fmt: skip
+
+
 def _say_fallbacks(corpus: Path, composition: Composition, facts_source: str | None) -> None:
     """Which present concepts the phrase bank lacks, by the number of their facts."""
-    from voxtile_datasets.captions.known_facts import findings_of
-
     counts = Counter(row["concept"] for row in findings_of(corpus, facts_source) if row["polarity"] == "present")
     lacking = {concept: count for concept, count in counts.most_common() if composition.lacks(concept)}
     if lacking:

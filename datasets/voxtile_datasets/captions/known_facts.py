@@ -47,6 +47,23 @@ def findings_of(root: Path, source: str | None) -> list[dict[str, str]]:
     return found
 
 
+def disputed(root: Path, source: str | None) -> dict[str, int]:
+    """Concepts that facts of the same sample find and deny, with the number of such samples, the most frequent first.
+
+    Args:
+        root: the corpus.
+        source: see `facts_and_scopes`.
+    """
+    facts = read_parts(part_paths(root, "facts"), table_schema("facts"), ["uid", "concept", "polarity", "source"])
+    facts = _findings(facts, source).filter(pc.is_in(pc.field("polarity"), pa.array(["present", "absent"])))
+    counted = facts.group_by(["uid", "concept"]).aggregate([("polarity", "count_distinct")])
+    differing = counted.filter(pc.greater(counted["polarity_count_distinct"], 1))
+    pairs = differing["concept"].value_counts().to_pylist()
+    return {
+        pair["values"]: pair["counts"] for pair in sorted(pairs, key=lambda pair: (-pair["counts"], pair["values"]))
+    }
+
+
 def _findings(facts: pa.Table, source: str | None, *, measured: bool = False) -> pa.Table:
     facts = facts.filter(pc.invert(pc.is_in(facts["concept"], pa.array(DESCRIPTIVE))))
     sources = pc.fill_null(facts["source"], "")

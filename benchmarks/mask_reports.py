@@ -13,17 +13,19 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from voxtile_datasets.captions.checker.check import Known, check
-from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
+from voxtile_datasets.captions.checker.vocabulary import Vocabulary, installed_vocabularies
 from voxtile_medical.measurements.grid import Grid
 from voxtile_medical.measurements.intensity import Values
 from voxtile_medical.measurements.sample_facts import MaskedRegion, facts_of_sample
@@ -36,6 +38,7 @@ from voxtile_medical.reports.lexicon import load_lexicon
 
 STYLES: tuple[Style, ...] = ("structured", "narrative")
 MOST_LESIONS = 12
+_TOLD = 100  # cases between two lines of progress
 _SHAPE = (36, 64, 64)  # z, y, x
 Box = tuple[int, int, int, int, int, int]  # first and last of z, y, x
 # Label → box. Lungs above, pelvis below; x grows to the patient's right.
@@ -142,10 +145,10 @@ Lesion = tuple[str, str | None, str | None, tuple[float, ...]]  # concept, side,
 
 @dataclass(frozen=True)
 class Case:
-    """Rows of the tables `facts` and `scopes` of one sample."""
+    """Rows of the tables `facts` and `scopes` of one sample, and as the checker knows them."""
 
     facts: list[dict[str, Any]]
-    scopes: list[dict[str, Any]]
+    known: Known
 
 
 def random_case(seed: int) -> Case:
@@ -156,7 +159,7 @@ def random_case(seed: int) -> Case:
     grid = Grid.of({"axes": "ZYX", "shape": list(_SHAPE), "affine": affine.reshape(-1).tolist(), "uid": "u"})
     labels = rng.sample(sorted(LABELS), rng.randint(1, 6))
     near = tuple(LABELS[label].organs for label in labels)
-    masks = {n: _boxed(box) for n, box in _ORGANS.items() if rng.random() < (0.9 if n.startswith(near) else 0.25)}
+    masks = {n: _boxed(box) for n, box in _ORGANS.items() if rng.random() < (0.9 if n.startswith(near) else 0.15)}
     for whole, start in _WHOLE.items():
         parts = [mask for name, mask in masks.items() if name.startswith(start)]
         if parts and rng.random() < 0.9:
@@ -180,7 +183,7 @@ def random_case(seed: int) -> Case:
     made = facts_of_sample(
         "u", grid, regions, Values(values.round().astype(np.int16)), sex=rng.choice(["M", "F", None])
     )
-    return Case(made.facts, made.scopes)
+    return Case(made.facts, Known(made.facts, made.scopes))
 
 
 def _boxed(box: Box) -> npt.NDArray[np.bool_]:
@@ -255,6 +258,11 @@ def read_back(reading: Reading) -> tuple[Counter[Lesion], dict[str, str], list[s
     return lesions, sizes, wrong
 
 
+@cache
+def _vocabulary() -> Vocabulary:
+    return installed_vocabularies()["medical"]
+
+
 def report_of(case: Case, style: Style, key: str) -> str:
     """The report of a case."""
     lexicon, wording = load_lexicon(), load_wording()
@@ -276,8 +284,7 @@ def differences(case: Case, report: str) -> list[str]:
 
 def faults(case: Case, report: str) -> Iterator[tuple[str, str, str]]:
     """Sentences of a report that the checker of captions does not support: judgement, sentence, why."""
-    known, vocabulary = Known(case.facts, case.scopes), installed_vocabularies()["medical"]
-    for fault in check(report, known, vocabulary).faults:
+    for fault in check(report, case.known, _vocabulary()).faults:
         yield fault.judgement, fault.words, fault.why
 
 
@@ -295,10 +302,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     same: Counter[str] = Counter()
     judged: Counter[str] = Counter()
     lesions, seconds = 0, 0.0
-    report_of(Case([], []), STYLES[0], "0")  # reads the lexicon
+    report_of(Case([], Known([], [])), STYLES[0], "0")  # reads the lexicon
     for seed in range(args.seed, args.seed + args.cases):
         case = random_case(seed)
         lesions += sum(truth(case)[0].values())
+        if (seed - args.seed) % _TOLD == 0:
+            print(f"{seed - args.seed} cases: {dict(same)}, checker {dict(judged)}", file=sys.stderr)
         for style in STYLES:
             start = time.perf_counter()
             report = report_of(case, style, str(seed))

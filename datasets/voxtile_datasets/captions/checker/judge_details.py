@@ -70,13 +70,15 @@ def _is_counted(detail: Detail, claim: Claim, rows: Sequence[Fact], vocabulary: 
     "Three cysts, the largest 2 cm" counts all of them; "two 8 mm cysts" those of that size. Of a name that means more
     than one kind of thing, all of them or those of one kind.
     """
+    single = {id(row): row for row in rows if row.is_one}.values()  # a row may be of two concepts
     for kinds in (("side", "place"), ("side", "place", "number")):
         limits = [d for d in claim.details if d.kind in kinds]
-        listed = [row for row in rows if row.is_one and not any(_agrees(d, row, vocabulary) is False for d in limits)]
+        listed = [row for row in single if not any(_agrees(d, row, vocabulary) is False for d in limits)]
         counts = [len(listed), *Counter(row.name for row in listed).values()]
         if any(low <= count <= high for count in counts for low, high in detail.bounds):
             return True
-    return False
+    # Sizes agree within a margin, so that more than are meant may be of one.
+    return any(d.kind == "number" for d in claim.details) and any(low <= len(listed) for low, _ in detail.bounds)
 
 
 def is_other(claim: Claim, rows: Sequence[Fact], vocabulary: Vocabulary) -> bool:

@@ -103,6 +103,7 @@ def test_each_level_is_a_fact():
         ("Shrunk to 6 mm from 9 mm.", [(6.0,)]),
         ("It was 4 x 3 cm; currently 5 x 3 cm.", [(50.0, 30.0)]),
         ("The nodule was 12 mm.", [(12.0,)]),
+        ("The cyst is now 10 mm, then 7 mm.", [(10.0,)]),
         ("Nodules ranging from 3 to 9 mm.", [(9.0,)]),
         ("1.2 cm, earlier 9 mm", [(12.0,)]),
         ("cyst 8 mm two years ago", []),

@@ -224,7 +224,7 @@ def _places(named: Sequence[str], concept: Concept) -> list[str]:
 
 def last_side(statement: Statement, before: str | None) -> str | None:
     """The side, left or right, that a sentence names last; else that of before."""
-    found = statement.grammar.modifiers.find(statement.words.words)
+    found = statement.modifiers
     sides = [match.payload[1] for match in found if match.payload[0] == "laterality"]
     return next((side for side in reversed(sides) if side in _OTHER_SIDE), before)
 
@@ -234,7 +234,7 @@ def _modifiers(statement: Statement, side_before: str | None) -> list[Match[Modi
     found: list[Match[Modifier]] = []
     side = side_before
     taken_back = _taken_back(statement)
-    for match in statement.grammar.modifiers.find(statement.words.words):
+    for match in statement.modifiers:
         kind, value = match.payload
         if kind == "laterality":
             side = value if value in _OTHER_SIDE else side

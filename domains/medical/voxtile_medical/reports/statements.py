@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 
 from voxtile.words.phrases import Match
 from voxtile.words.tokens import Words
-from voxtile_medical.reports.grammar import Grammar
+from voxtile_medical.reports.grammar import Grammar, Modifier
 from voxtile_medical.reports.scores import is_scored_zero
 
 Polarity: TypeAlias = Literal["present", "absent", "uncertain"]
@@ -90,6 +90,11 @@ class Statement:
             numbers.extend([number] * (end - position))
             position = end
         return numbers
+
+    @cached_property
+    def modifiers(self) -> list[Match[Modifier]]:
+        """The phrases that say an attribute, in reading order."""
+        return self.grammar.modifiers.find(self.words.words)
 
     def polarity(self, start: int, end: int) -> Polarity | None:
         """Judge the words [start, end); None where they are history or a condition and no finding.

@@ -2,15 +2,21 @@
 
 import json
 import time
+from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+import voxtile_pathology
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.errors import InputError
+from voxtile_datasets.captions.template import subjects_of
+from voxtile_datasets.captions.wordings import load_bank
 from voxtile_pathology.reports.command import facts_from_slide_reports
 from voxtile_pathology.reports.lexicon import load_lexicon
 from voxtile_pathology.reports.read import read_slide_report
+from voxtile_pathology.reports.task import fact_row
 
 GRADE_AND_STAGE = [
     (
@@ -1218,6 +1224,23 @@ def test_reports_of_a_corpus_become_facts_in_worker_processes(tmp_path):
     assert {(row["vocabulary"], row["closed"]) for row in scopes} == {("slide-findings", False)}
     reasons = {row["reason"] for row in Corpus(corpus).ledger().to_pylist()}
     assert {"report-not-english", "result-pending"} <= reasons
+
+
+def test_templates_word_what_can_be_seen_and_each_finding_once():
+    text = "Invasive ductal carcinoma, grade 2. ER positive (90%). pT2. Margins free."
+    rows = [fact_row("u", fact, load_lexicon()) for fact in read(text).facts]
+    assert {row["concept"] for row in rows} > {
+        "carcinoma",
+        "histologic_grade",
+        "estrogen_receptor",
+        "margin_involvement",
+    }
+    facts = pa.Table.from_pylist([{**dict.fromkeys(["value", "unit"]), **row} for row in rows])
+    samples = pa.Table.from_pylist([{"uid": "u", "modality": "SM", "attributes": None, "spacing": None}])
+    scopes = pa.table({"uid": ["u"], "closed": [False], "concepts": [["carcinoma"]]})
+    bank = load_bank(Path(voxtile_pathology.__file__).parent / "wordings" / "histology.yaml")
+    [(subject, _)] = subjects_of(samples, facts, scopes, [bank])
+    assert [fact.concept for fact in subject.facts] == ["invasive_ductal_carcinoma"]
 
 
 def test_labels_of_a_vocabulary_file(tmp_path):

@@ -45,7 +45,7 @@ def test_benign_tumours_are_no_carcinoma(text, concept):
         # What is said of margins and nodes is not said of the section.
         ("The margins are free of tumour.", {"margin_involvement": "absent"}),
         ("Lymph nodes negative for metastatic carcinoma.", {"lymph_node_metastasis": "absent"}),
-        ("Tumor necrosis: not identified.", {"necrosis": "absent"}),
+        ("Tumor necrosis: not identified.", {"tissue_necrosis": "absent"}),
     ],
 )
 def test_each_word_says_what_it_means(text, facts):
@@ -58,7 +58,7 @@ def test_each_word_says_what_it_means(text, facts):
         ("No tumour is seen.", {"tumour", "malignancy", "carcinoma"}),
         ("No evidence of malignancy.", {"malignancy", "carcinoma"}),
         ("Negative for carcinoma.", {"carcinoma"}),
-        ("No necrosis.", {"necrosis", "extensive_necrosis"}),
+        ("No necrosis.", {"tissue_necrosis", "extensive_necrosis"}),
     ],
 )
 def test_a_denial_of_the_whole_denies_its_parts(text, denied):
@@ -81,13 +81,13 @@ def test_a_denial_of_the_whole_denies_its_parts(text, denied):
     ],
 )
 def test_a_score_of_zero_is_a_denial(text):
-    assert said(text)["necrosis"] == "absent"
+    assert said(text)["tissue_necrosis"] == "absent"
     assert said(text).get("mucin_pools", "present") == "present"
 
 
 @pytest.mark.parametrize("text", ["Necrosis: grade 1.", "Necrosis 10%.", "Necrosis 0.8 cm.", "Necrosis: grade 0-1."])
 def test_another_score_is_none(text):
-    assert said(text)["necrosis"] == "present"
+    assert said(text)["tissue_necrosis"] == "present"
 
 
 @pytest.mark.parametrize(

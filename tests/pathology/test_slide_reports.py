@@ -292,7 +292,7 @@ FINDINGS = [
     (
         "GROSS DESCRIPTION: Received in formalin is a 3.2 x 2.1 x 1.0 cm tan-white firm nodule with focal "
         "calcification. No necrosis is seen grossly.",
-        {"nodule": "present", "calcification": "present", "necrosis": "absent"},
+        {"nodule": "present", "calcification": "present", "tissue_necrosis": "absent"},
     ),
     (
         "Grossly, a cystic mass measuring 7 cm with papillary excrescences; the capsule is intact.",
@@ -300,11 +300,11 @@ FINDINGS = [
     ),
     ("Lymphovascular invasion - suspicious", {"lymphovascular_invasion": "uncertain"}),
     ("Lymphovascular invasion: Indeterminate", {"lymphovascular_invasion": "uncertain"}),
-    ("Necrosis: Not applicable", {"necrosis": None}),
-    ("Tumor necrosis: present, 20%", {"necrosis": "present"}),
+    ("Necrosis: Not applicable", {"tissue_necrosis": None}),
+    ("Tumor necrosis: present, 20%", {"tissue_necrosis": "present"}),
     (
         "Large cell neuroendocrine carcinoma with extensive necrosis and brisk mitotic activity (45 per 10 HPF).",
-        {"large_cell_carcinoma": "present", "necrosis": "present"},
+        {"large_cell_carcinoma": "present", "tissue_necrosis": "present"},
     ),
     (
         "Tubular adenoma, low-grade dysplasia. No high-grade dysplasia.",
@@ -394,7 +394,10 @@ OTHER_WORDINGS = [
     ("Features of invasion are not appreciated.", {"tumour_invasion": "absent"}),
     ("The sections are devoid of viable tumour.", {"tumour": "absent"}),
     ("Amyloid could not be demonstrated with Congo red.", {"amyloid": "absent"}),
-    ("There were no mitoses, and necrosis was likewise not a feature.", {"mitoses": "absent", "necrosis": "absent"}),
+    (
+        "There were no mitoses, and necrosis was likewise not a feature.",
+        {"mitoses": "absent", "tissue_necrosis": "absent"},
+    ),
     ("Pneumocystis was looked for but not found.", {"pneumocystis": "absent"}),
     ("Nothing to suggest lymphoma.", {"lymphoma": "absent"}),
     (
@@ -516,14 +519,14 @@ OTHER_WORDINGS = [
     ),
     ("TILs scanty (<5%).", {"tumor_infiltrating_lymphocytes": "present"}),
     ("Non-brisk tumour-infiltrating lymphocytes.", {"tumor_infiltrating_lymphocytes": "present"}),
-    ("Half of the tumour is necrotic.", {"necrosis": "present"}),
+    ("Half of the tumour is necrotic.", {"tissue_necrosis": "present"}),
     (
         "Single-cell necrosis is conspicuous but there is no confluent necrosis.",
-        {"necrosis": "present", "confluent_necrosis": "absent"},
+        {"tissue_necrosis": "present", "confluent_necrosis": "absent"},
     ),
-    ("Necrosis is extensive (70 % of tumour).", {"necrosis": "present"}),
+    ("Necrosis is extensive (70 % of tumour).", {"tissue_necrosis": "present"}),
     ("A dense band-like lymphocytic infiltrate abuts the epidermis.", {"lymphocytic_infiltrate": "present"}),
-    ("Necrosis score 0; lymphocytes sparse.", {"necrosis": "absent"}),
+    ("Necrosis score 0; lymphocytes sparse.", {"tissue_necrosis": "absent"}),
     ("Comedonecrosis: nil.", {"comedonecrosis": "absent"}),
     (
         "Intradermal naevus and a fibroepithelial polyp; verruca vulgaris of the thumb.",
@@ -589,7 +592,7 @@ OTHER_WORDINGS = [
     ),
     (
         "Cut surface: grey-white, whorled, without haemorrhage or necrosis.",
-        {"haemorrhage": "absent", "necrosis": "absent"},
+        {"haemorrhage": "absent", "tissue_necrosis": "absent"},
     ),
     (
         "The gallbladder contains multiple yellow stones; the wall is thickened to 6 mm. No mass lesion.",
@@ -734,7 +737,7 @@ OTHER_WORDINGS = [
         {
             "clear_cell_renal_cell_carcinoma": "present",
             "histologic_grade": "present",
-            "necrosis": "present",
+            "tissue_necrosis": "present",
             "sarcomatoid_features": "absent",
             "renal_vein_invasion": "absent",
             "margin_involvement": "absent",
@@ -764,7 +767,7 @@ OTHER_WORDINGS = [
         "Tumour-infiltrating lymphocytes are absent; no germinal centres.",
         {"tumor_infiltrating_lymphocytes": "absent", "germinal_centers": "absent"},
     ),
-    ("Geographic necrosis occupies about a third of the lesion.", {"necrosis": "present"}),
+    ("Geographic necrosis occupies about a third of the lesion.", {"tissue_necrosis": "present"}),
     ("Mitotic index: 12 per 2 mm²", {"mitotic_count": "present"}),
     ("Up to 6 mitoses/10 HPF.", {"mitotic_count": "present"}),
     ("Mitoses are sparse. No atypical forms.", {"mitoses": "present"}),
@@ -944,7 +947,7 @@ WHOLE_REPORTS = [
         {
             "global_sclerosis": "present",
             "crescent": "absent",
-            "necrosis": "absent",
+            "tissue_necrosis": "absent",
             "interstitial_fibrosis": "present",
             "immunoglobulin_a_deposit": "present",
             "c1q_deposit": "absent",
@@ -1003,7 +1006,7 @@ WHOLE_REPORTS = [
             "liposarcoma": "present",
             "histologic_grade": "present",
             "mdm2": "present",
-            "necrosis": "present",
+            "tissue_necrosis": "present",
             "margin_involvement": "present",
         },
     ),
@@ -1127,7 +1130,7 @@ def test_what_is_said_is_read(text, said):
         ("HER2: 2+ (equivocal).", "her2", {"status": "equivocal", "score": "2+"}),
         ("HER2 FISH amplified, ratio 3.1.", "her2_amplification", {"status": "amplified", "ratio": 3.1}),
         ("Loss of MLH1.", "mlh1", {"status": "lost"}),
-        ("Tumour necrosis: 30 %.", "necrosis", {"percent": 30.0}),
+        ("Tumour necrosis: 30 %.", "tissue_necrosis", {"percent": 30.0}),
         ("RCB-II.", "residual_cancer_burden", {"grade": "RCB-II"}),
         ("Left breast, excision: fibroadenoma, 2.1 x 1.8 cm.", "fibroadenoma",
          {"laterality": "left", "location": "breast", "size_mm": [21.0, 18.0]}),
@@ -1161,8 +1164,15 @@ def test_what_is_benign_is_no_malignancy(text):
 def test_a_kind_implies_what_it_is_a_kind_of():
     facts = {fact.concept: fact for fact in read("Invasive ductal carcinoma.").facts}
     assert facts["invasive_ductal_carcinoma"].implied_by is None
-    assert {facts[name].implied_by for name in ("carcinoma", "malignancy", "tumour")} == {"invasive_ductal_carcinoma"}
+    assert {facts[name].implied_by for name in ("carcinoma", "malignancy")} == {"invasive_ductal_carcinoma"}
+    assert "tumour" not in facts, "the tasks ask it of each patch"
     assert "carcinoma" not in polarities("No invasive ductal carcinoma."), "the denial of a kind denies no other kind"
+
+
+def test_a_structure_without_tumour_denies_none_elsewhere():
+    found = polarities("Adenocarcinoma. The serosa is free of tumour.")
+    assert found["serosal_invasion"] == {"absent"}
+    assert found.get("tumour", {"present"}) == {"present"}
 
 
 def test_every_fact_points_to_its_words():
@@ -1181,6 +1191,14 @@ def test_an_addendum_replaces_what_it_amends():
     facts = {fact.concept: fact for fact in read(text).facts}
     assert (facts["her2"].polarity, facts["her2"].addendum) == ("absent", 1)
     assert facts["adenocarcinoma"].polarity == "present"
+
+
+def test_an_amended_diagnosis_replaces_the_whole_diagnosis():
+    text = "DIAGNOSIS: Atypical ductal hyperplasia.\nAMENDED DIAGNOSIS: Ductal carcinoma in situ."
+    found = polarities(text)
+    assert found["ductal_carcinoma_in_situ"] == {"present"}
+    assert "atypical_ductal_hyperplasia" not in found
+    assert "atypical_ductal_hyperplasia" in polarities(text.replace("AMENDED DIAGNOSIS", "COMMENT"))
 
 
 def test_a_diagnosis_that_is_revised_is_none():

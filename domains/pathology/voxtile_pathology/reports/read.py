@@ -25,6 +25,8 @@ from voxtile_pathology.reports.staging import stages
 # No line of a report is longer; a longer one is read in pieces, so that time stays bounded.
 _LONGEST_LINE = 2000
 _TUMOURS = frozenset(["tumour", "malignancy"])
+# Not implied: the tasks ask it of each patch, and a report is of the whole case.
+_CLASSES_OF_PATCHES = frozenset(["tumour"])
 _GRADED = _TUMOURS | {"carcinoma_in_situ"}
 # Concepts that a report may affirm at one place and deny at another.
 _BY_PLACE = frozenset(["margin_involvement", "lymph_node_metastasis", "tumour_invasion"])
@@ -42,7 +44,7 @@ _GENERAL = frozenset(
         "polyp",
         "adenoma",
         "benign_tumour",
-        "necrosis",
+        "tissue_necrosis",
         "inflammation",
         "dysplasia",
         "hyperplasia",
@@ -353,12 +355,15 @@ def _settled(found: Sequence[SlideFact], lexicon: Lexicon) -> Iterator[SlideFact
     found = [*found, *_denied(found, lexicon)]
     stated = list(_firmest(found))
     stated = _joined(stated, lexicon)
+    above = frozenset().union(*(lexicon.ancestors(fact.concept) for fact in stated if fact.polarity == "present"))
+    # "Serosa free of tumour" denies none where there is a carcinoma.
+    stated = [fact for fact in stated if not (fact.polarity == "absent" and fact.implied_by and fact.concept in above)]
     names = {fact.concept for fact in stated}
     yield from stated
     for fact in stated:
         if fact.polarity != "present":
             continue
-        for kind in sorted(lexicon.ancestors(fact.concept) - names):
+        for kind in sorted(lexicon.ancestors(fact.concept) - names - _CLASSES_OF_PATCHES):
             names.add(kind)
             yield replace(fact, concept=kind, implied_by=fact.implied_by or fact.concept)
     for fact in [*stated]:

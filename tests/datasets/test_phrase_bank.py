@@ -270,6 +270,9 @@ def test_the_check_of_an_entry_dies_when_the_checker_does_not_bear_it_out():
     for lie in ("No {found}.", "{found} and a pleural effusion.", "Right {found}.", "{found} in the liver.", "A scan.",
                 "{found} is absent.", "Possible {found}."):  # fmt: skip
         assert check("wordings", lie), lie
+    assert "would not be false" in check("wordings", "A [{side} ]lesion is seen."), (
+        "true of the nodule, and of much else"
+    )
     assert check("descriptions", "A pulmonary nodule is a rounded opacity in the lung.") is None
     for lie in ("It has pleural effusion around it.", "A nodule has {size}.", "Nodules of 8 mm are seen."):
         assert check("descriptions", lie), lie

@@ -107,6 +107,12 @@ def test_a_place_on_the_other_side_is_not_said():
     assert not any("right" in text for text in texts)
 
 
+def test_a_side_and_a_place_that_disagree_are_not_both_said():
+    texts = said(row("consolidation", laterality="left", location="right upper lobe"))
+    assert every(texts, r"\bleft\b")
+    assert not any("right" in text for text in texts)
+
+
 def test_measured_sizes_are_rounded_to_the_grid_and_stated_ones_stay():
     assert every(said(row("liver_lesion", MASKS, value=66.8549, unit="mm")), r"\b(67 mm|6\.7 cm)\b")
     assert every(said(row("liver_lesion", MASKS, value=66.8549, unit="mm"), spacing_mm=5.7), r"\b(65 mm|6\.5 cm)\b")

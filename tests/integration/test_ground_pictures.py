@@ -8,6 +8,8 @@ import pytest
 import rasterio
 import torch
 from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
 from rasterio.transform import Affine
 from scipy import ndimage
 from shapely import affinity
@@ -83,6 +85,30 @@ def test_a_picture_comes_back_in_its_own_pixels(tmp_path, monkeypatch, name):
     assert drawn[20 * step, 52 * step].min() > 150
     assert drawn[45 * step, 52 * step].max() < 50  # as below it
     assert drawn[60 * step, 5 * step].max() < 50
+
+
+def test_a_radiograph_comes_back_in_its_own_pixels_too(tmp_path, monkeypatch, capsys):
+    """A DICOM file of one plane has no slices that a segmentation could refer to."""
+    preset = ImagePreset(size=(64, 96), resize="shortest", modalities=("DX",), **PLAIN)
+    monkeypatch.setattr(load, "load_model", lambda spec, *_: Bright(preset))
+    pixels = np.zeros((64, 96), np.uint16)
+    pixels[16:40, 40:64] = 4095
+    image = Dataset()
+    image.file_meta = FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    image.SOPClassUID, image.SOPInstanceUID = DigitalXRayImageStorageForPresentation, generate_uid()
+    image.StudyInstanceUID, image.SeriesInstanceUID = generate_uid(), generate_uid()
+    image.PatientID, image.Modality, image.BodyPartExamined = "invented", "DX", "CHEST"
+    image.BurnedInAnnotation, image.ViewPosition, image.ImagerPixelSpacing = "NO", "PA", [0.4, 0.4]
+    image.set_pixel_data(pixels, "MONOCHROME2", 12)
+    image.save_as(tmp_path / "chest.dcm", enforce_file_format=True)
+    asked = ["ground", "any", str(tmp_path / "chest.dcm"), "bright box", "--out", str(tmp_path / "found")]
+    assert main(asked) == 0
+    [feature] = json.loads((tmp_path / "found" / "chest.geojson").read_text())["features"]
+    found, wanted = shape(feature["geometry"]), box(40, 16, 64, 40)
+    assert found.intersection(wanted).area / found.union(wanted).area > 0.8
+    assert main([*asked, "--to", "dicom-seg"]) == 2
+    assert "leave --to out" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_raster_and_a_picture_of_the_same_pixels_are_answered_alike(tmp_path, open_clip_folder):

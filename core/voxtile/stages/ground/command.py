@@ -32,7 +32,7 @@ from voxtile.inference.similarity.model import SimilarityModel
 from voxtile.models.flattening import Flattening
 from voxtile.models.protocol import EvaluationModel, GroundingModel
 from voxtile.models.rgb_pictures import flattened_preset
-from voxtile.stages.ground.files import WRITERS, Found
+from voxtile.stages.ground.files import WRITERS, Found, is_volume
 from voxtile.stages.ground.pictures import write_pictures
 from voxtile.stages.ground.slides import ground_slide, write_overlay, write_qupath
 from voxtile.stages.ground.sources import SlidePatches, kind_of, own_corpus, read_as
@@ -149,6 +149,13 @@ def ground(
             _on_slide(shows, corpus, wanted, settings, out / image.stem, Path(folder))
             return
         found = _grounded(shows, corpus, wanted, settings, flattening)
+        if form == "dicom-seg" and not all(is_volume(part.sample) for part in found):
+            if to != "auto":
+                raise ConfigError(
+                    "a DICOM segmentation is of slices with a place in the patient, and this image has none; leave "
+                    "--to out for outlines in its pixels (GeoJSON)"
+                )
+            form = "geojson"
         shown = any(part.mask.any() for part in found)
         files = WRITERS[form](corpus, found, image, out, boxes) if shown else []
         files += write_pictures(found, out)

@@ -101,6 +101,11 @@ def as_geopackage(corpus: Corpus, found: Sequence[Found], image: Path, out: Path
     return _saved(found, out / f"{image.stem}.gpkg", "GPKG", None, boxes)
 
 
+def is_volume(sample: StoredSample) -> bool:
+    """Whether a sample has slices with a place in the patient, to which a DICOM segmentation can refer."""
+    return volume_affine(sample.meta) is not None and sample.meta.get("axes") == "ZYX"
+
+
 WRITERS: Mapping[str, Callable[[Corpus, Sequence[Found], Path, Path, str], list[Path]]] = {
     "dicom-seg": as_dicom_seg,
     "nifti": as_nifti,

@@ -14,7 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from labelled import HALVES, Caption, captions, share
+from labelled import HALVES, UNSEEN, Caption, captions, share
 
 from voxtile.errors import InputError
 from voxtile_datasets.captions.checker.check import Known, check
@@ -27,12 +27,12 @@ Checked = tuple[Caption, Any]
 def main() -> None:
     """Check every caption and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--half", choices=(*HALVES, "develop-2"), default="develop")
+    parser.add_argument("--half", choices=(*HALVES, "develop-2", "check-1"), default="develop")
     parser.add_argument("--show", action="store_true", help="print what went wrong; of the develop halves only")
     parser.add_argument("--domain", help="one domain alone")
     args = parser.parse_args()
-    if args.show and args.half == "test":
-        parser.error("--show is for the develop half: nobody reads the test half, or it is no test any more")
+    if args.show and args.half in UNSEEN:
+        parser.error("--show is for what rules are developed on: nobody reads the others, or they are no test any more")
     try:
         found = [caption for caption in captions(args.half) if args.domain in (None, caption.domain)]
     except InputError as error:

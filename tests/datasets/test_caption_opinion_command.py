@@ -26,7 +26,7 @@ def objecting(words, judgement="unsupported", why="No fact speaks of it."):
 
 REPLIES = {  # what the model says of each caption, and what must come of it
     "agreed": (AGREES, "supported", None),
-    "fenced": (f"Here you are:\n```json\n{AGREES}\n```", "supported", None),
+    "wrapped": (f"Here you are:\n```json\n{AGREES}\n```", "supported", None),
     "objected": (objecting("'Picture objected'"), "unsupported", "second-opinion"),
     "reasoned": (objecting("picture reasoned", why="because " * 60), "unsupported", "second-opinion"),
     "prose": ("The caption is fine.", "unknown", "not-json"),

@@ -2,6 +2,7 @@
 
 import csv
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -92,20 +93,21 @@ def test_a_finding_with_slips_is_read_where_it_stands():
 
 
 def test_real_reports_are_hardly_touched():
-    """Of 173,546 words of the Indiana University reports four are changed, none of them wrongly."""
+    """Of 173,546 words of the Indiana University reports three are corrected, and words written in two are joined."""
     root = os.environ.get("VOXTILE_TEST_DATA")
     file = Path(root or ".") / "medical" / "iu_cxr_reports" / "indiana_reports.csv"
     if not file.is_file():
         pytest.skip("no real reports; set VOXTILE_TEST_DATA")
     speller, count = speller_of(load_lexicon()), 0
-    changed: set[tuple[str, str]] = set()
+    came: Counter[str] = Counter()
+    went: Counter[str] = Counter()
     with file.open(encoding="utf-8", newline="") as opened:
         for row in csv.DictReader(opened):
             words = words_of(f"{row['findings']} {row['impression']}")
+            before, after = Counter(words.words), Counter(speller.corrected(words).words)
             count += len(words)
-            changed |= {
-                pair for pair in zip(words.words, speller.corrected(words).words, strict=True) if pair[0] != pair[1]
-            }
+            came, went = came + (after - before), went + (before - after)
     assert count > 100_000
-    changed = {pair for pair in changed if pair[0] != pair[1]}
-    assert len(changed) <= 6, changed
+    joined = {first + second for first in went for second in went}
+    assert "cardiomediastinal" in joined
+    assert came.keys() - joined <= {"osseous", "vertebroplasty", "vascularity"}

@@ -149,7 +149,8 @@ def test_what_cannot_be_checked_is_refused_in_a_sentence(corpus, tmp_path, capsy
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_completeness_is_a_score_of_captions_that_curate_can_ask_for(corpus, capsys):
+def test_completeness_is_a_score_of_captions_that_curate_can_ask_for(corpus, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
     check_captions(corpus, **INLINE)
     scores = {row["uid"].split("-")[0]: row for row in Corpus(corpus).table("scores").to_pylist()}
     assert {name: (row["name"], row["value"]) for name, row in scores.items()} == {

@@ -11,11 +11,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row
 from voxtile.corpus.schema import MEASURED
 from voxtile.engine.task import Item, Outcome, Part
-from voxtile.errors import InputError
+from voxtile_datasets.intake.report_parts import report_items
 from voxtile_medical.reports.abbreviations import TABLE as ABBREVIATIONS
 from voxtile_medical.reports.attributes import Attributes
 from voxtile_medical.reports.extract import ReportFact, read_report
@@ -72,17 +71,7 @@ class ReportTask:
         Raises:
             InputError: there is none.
         """
-        found = False
-        for part in Corpus(self.corpus).parts("captions"):
-            reports = pq.read_table(part, columns=["kind"]).column("kind").to_pylist().count("raw")
-            if reports:
-                found = True
-                yield Item(f"reports/{part.stem}", {"part": part.stem, "reports": reports}, cost=reports * 1000)
-        if not found:
-            raise InputError(
-                f"'{self.corpus}' has no reports (captions of kind raw); attach them with: "
-                "voxtile convert … --reports FILE"
-            )
+        yield from report_items(self.corpus)
 
     def process(self, item: Item) -> Outcome:
         """Facts and scopes of the samples of one part; what is not read is a row of the ledger."""

@@ -40,7 +40,7 @@ print(json.dumps({'volumes': volumes, 'seconds': time.perf_counter() - started})
 OURS = """
 import json, sys, time, pathlib
 import pyarrow.dataset
-from voxtile_medical.dicom.convert import convert_dicom
+from voxtile_medical.convert.dicom import convert_dicom
 source, out, workers = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), int(sys.argv[3])
 started = time.perf_counter()
 convert_dicom(source, out / 'corpus', workers=workers)

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from voxtile.corpus.reader import Corpus
-from voxtile_medical.dicom.convert import convert_dicom
+from voxtile_medical.convert.dicom import convert_dicom
 from voxtile_medical.mentions.command import RULE, facts_from_mentions
 from voxtile_medical.mentions.match import Matched, match
 from voxtile_medical.mentions.sentences import Mention, mentions_in, mentions_of

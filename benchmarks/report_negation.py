@@ -20,9 +20,9 @@ from rich.console import Console
 from rich.table import Table
 
 from voxtile.words.tokens import Words, words_of
-from voxtile_medical.reports.grammar import load_grammar
+from voxtile_medical.reports.assertion.grammar import load_grammar
+from voxtile_medical.reports.assertion.statements import Statement
 from voxtile_medical.reports.lexicon import load_lexicon
-from voxtile_medical.reports.statements import Statement
 
 SENTENCES = Path(__file__).parents[1] / "tests" / "medical" / "negation_sentences.csv"
 REPEATS = 20

@@ -25,10 +25,10 @@ from labelled import HALVES, HERE, UNSEEN, Report, Said, reports, share
 
 from voxtile.errors import InputError
 from voxtile.words.tokens import words_of
+from voxtile_medical.reports.assertion.grammar import load_grammar
 from voxtile_medical.reports.extract import read_report
-from voxtile_medical.reports.grammar import load_grammar
-from voxtile_medical.reports.levels import levels
 from voxtile_medical.reports.lexicon import load_lexicon
+from voxtile_medical.reports.quantities.levels import levels
 from voxtile_pathology.reports.lexicon import load_lexicon as load_slide_lexicon
 from voxtile_pathology.reports.read import read_slide_report
 

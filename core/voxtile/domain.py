@@ -82,7 +82,7 @@ class Domain:
             `voxtile.corpus.references.ReferencedFile`.
         report_language: class that reads how sentences of reports affirm, deny and doubt, for other domains that read
             reports; made of a YAML file of further cues, with the methods `statement` and `other_language` of
-            `voxtile_medical.reports.english.English`; or None.
+            `voxtile_medical.reports.assertion.english.English`; or None.
         wordings: wording-bank files (YAML) for template captions.
         claims: vocabulary files (YAML) of what the domain's captions can claim, for checking them.
         prompts: prompt files (YAML) for captions by a language model.

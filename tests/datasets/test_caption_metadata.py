@@ -5,7 +5,7 @@ import json
 import pytest
 
 from voxtile_datasets.captions.checker.check import Known, check
-from voxtile_datasets.captions.checker.metadata import metadata_of
+from voxtile_datasets.captions.checker.judging.metadata import metadata_of
 from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
 
 VOCABULARIES = installed_vocabularies()

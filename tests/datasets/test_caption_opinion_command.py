@@ -14,7 +14,7 @@ from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile_datasets.captions.checker.opinion import SCHEMA
+from voxtile_datasets.captions.checker.opinion.ask import SCHEMA
 
 AGREES = '{"objections": []}'
 LAKE = "There is a lake, picture {}."

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from voxtile_datasets.captions.checker.check import Known, check
-from voxtile_datasets.captions.checker.opinion import SCHEMA, objections, question, second_opinion
+from voxtile_datasets.captions.checker.opinion.ask import SCHEMA, objections, question, second_opinion
 from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
 from voxtile_datasets.captions.providers.provider import ReplyError
 from voxtile_datasets.captions.providers.request import Reply

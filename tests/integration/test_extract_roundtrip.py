@@ -7,7 +7,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.stages.extract import extract_sample
-from voxtile_medical.dicom.convert import convert_dicom
+from voxtile_medical.convert.dicom import convert_dicom
 
 
 @pytest.mark.parametrize("angle", [0.0, 0.3])

@@ -18,9 +18,9 @@ from voxtile.errors import InputError, RunFailedError
 from voxtile_datasets.intake.deidentify import PlainNames
 from voxtile_datasets.intake.planner import Planner
 from voxtile_datasets.intake.splits_file import Splits
-from voxtile_medical.dicom.convert import convert_dicom
-from voxtile_medical.dicom.header import headers, tree
+from voxtile_medical.convert.dicom import convert_dicom
 from voxtile_medical.dicom.task import DicomTask
+from voxtile_medical.dicom_header import headers, tree
 
 
 def save(dataset, path):

@@ -25,8 +25,8 @@ from voxtile.errors import InputError
 from voxtile_datasets.intake.deidentify import HashedNames, parse_date
 from voxtile_datasets.intake.deidentify_text import scrub
 from voxtile_datasets.intake.reports_file import MAX_TEXT, read_reports
-from voxtile_medical.dicom.convert import convert_dicom
-from voxtile_medical.dicom.header.attributes import age_band
+from voxtile_medical.convert.dicom import convert_dicom
+from voxtile_medical.dicom_header.attributes import age_band
 
 # Elements that the reader needs as they are; every other text element of the dictionary gets a planted value.
 NEEDED = {

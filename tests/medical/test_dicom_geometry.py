@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydicom.uid import MRImageStorage, SurfaceSegmentationStorage
 from scipy.spatial.transform import Rotation
 
-from voxtile_medical.dicom.planes.geometry import stack_frames
+from voxtile_medical.dicom_planes.geometry import stack_frames
 from voxtile_medical.orientation import to_nearest_ras
 from voxtile_medical.verdicts import Verdict
 

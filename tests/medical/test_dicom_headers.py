@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
-from voxtile_medical.dicom.header.element_values import interpret
-from voxtile_medical.dicom.header.headers import _WANTED, FileHeader, _from_skimmed, _read_with_pydicom, read_header
-from voxtile_medical.dicom.header.skim import PREFIX_BYTES, Skimmed, Unusual
+from voxtile_medical.dicom_header.element_values import interpret
+from voxtile_medical.dicom_header.headers import _WANTED, FileHeader, _from_skimmed, _read_with_pydicom, read_header
+from voxtile_medical.dicom_header.skim import PREFIX_BYTES, Skimmed, Unusual
 
 
 def both(path: Path) -> tuple[FileHeader, FileHeader] | None:

@@ -14,7 +14,7 @@ from voxtile.corpus.records import Mask, Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.errors import ConfigError, CorpusError, InputError
 from voxtile.stages.extract import extract_sample
-from voxtile_medical.dicom.convert import convert_dicom
+from voxtile_medical.convert.dicom import convert_dicom
 from voxtile_medical.orientation import LPS_TO_RAS
 
 SHAPE = (7, 15, 13)

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import RunOptions
 from voxtile.errors import InputError, RunFailedError
-from voxtile_medical.nifti.convert import convert_nifti
+from voxtile_medical.convert.nifti import convert_nifti
 from voxtile_medical.orientation import to_nearest_ras
 from voxtile_medical.segmentations.attach import attach_masks
 from voxtile_medical.segmentations.file_names import ImageFiles
@@ -150,7 +150,7 @@ def test_names_of_labels_in_the_header_extension(test_data, tmp_path):
 
 
 def test_label_maps_of_a_dicom_series_by_a_list_of_pairs(test_data, tmp_path):
-    from voxtile_medical.dicom.convert import convert_dicom
+    from voxtile_medical.convert.dicom import convert_dicom
 
     source = test_data / TOTALSEG
     convert_dicom(source / "example_ct_dicom", tmp_path / "corpus", engine="inline")

@@ -16,7 +16,7 @@ from voxtile.corpus.view.view import compile_view
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.task import Item, Outcome
 from voxtile.errors import ConfigError, InputError, RunFailedError
-from voxtile_medical.dicom.convert import convert_dicom
+from voxtile_medical.convert.dicom import convert_dicom
 from voxtile_medical.measurements.command import facts_from_masks
 from voxtile_medical.measurements.diameters import largest_extent
 from voxtile_medical.measurements.grid import Grid

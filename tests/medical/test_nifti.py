@@ -17,7 +17,7 @@ from voxtile.errors import InputError, RunFailedError
 from voxtile_datasets.intake.deidentify import PlainNames
 from voxtile_datasets.intake.planner import Planner
 from voxtile_datasets.intake.splits_file import Splits
-from voxtile_medical.nifti.convert import convert_nifti
+from voxtile_medical.convert.nifti import convert_nifti
 from voxtile_medical.nifti.files import is_label_name, modality_of, stem_of, study_of, subject_of
 from voxtile_medical.nifti.task import NiftiTask
 

@@ -10,8 +10,8 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.writer import append_rows, new_corpus
 from voxtile_medical.reports.command import facts_from_reports
 from voxtile_medical.reports.extract import facts_of_report, read_report
-from voxtile_medical.reports.language import other_language
 from voxtile_medical.reports.lexicon import load_lexicon
+from voxtile_medical.reports.text.language import other_language
 
 GERMAN = (
     "Kein Nachweis eines Pneumothorax. Das Herz ist nicht vergrößert. Die Lunge ist frei, kein Erguss auf der Seite."

@@ -20,7 +20,7 @@ from voxtile_medical.reports.compose.report import compose
 from voxtile_medical.reports.compose.wording import ENGLISH, Style, load_wording
 from voxtile_medical.reports.extract import ReportFact, facts_of_report, firmest, read_report
 from voxtile_medical.reports.lexicon import Concept, load_lexicon
-from voxtile_medical.reports.measures import Measurement
+from voxtile_medical.reports.quantities.measures import Measurement
 
 SEVERITIES = ("trace", "minimal", "small", "mild", "moderate", "large", "severe")
 CHANGES = ("stable", "increased", "decreased", "new")

@@ -10,9 +10,9 @@ from voxtile.corpus.writer import append_rows, new_corpus
 from voxtile.words.tokens import words_of
 from voxtile_medical.reports.command import facts_from_reports
 from voxtile_medical.reports.extract import ReportFact, read_report
-from voxtile_medical.reports.levels import levels
 from voxtile_medical.reports.lexicon import load_lexicon
-from voxtile_medical.reports.sizes import current, sizes
+from voxtile_medical.reports.quantities.levels import levels
+from voxtile_medical.reports.quantities.sizes import current, sizes
 
 
 def facts(report: str, concept: str, polarity: str = "present") -> list[ReportFact]:

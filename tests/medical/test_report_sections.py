@@ -4,7 +4,7 @@ import pytest
 
 from voxtile_medical.reports.extract import facts_of_report
 from voxtile_medical.reports.lexicon import load_lexicon
-from voxtile_medical.reports.sections import sections, sentences
+from voxtile_medical.reports.text.sections import sections, sentences
 
 
 def concepts(report: str) -> dict[str, str]:

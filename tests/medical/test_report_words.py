@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from voxtile.words.tokens import words_of
-from voxtile_medical.reports.abbreviations import expanded, load_abbreviations
 from voxtile_medical.reports.extract import read_report, speller_of
 from voxtile_medical.reports.lexicon import load_lexicon
+from voxtile_medical.reports.text.abbreviations import expanded, load_abbreviations
 
 
 def written_out(text: str) -> str:

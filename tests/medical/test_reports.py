@@ -11,7 +11,7 @@ from voxtile.errors import ConfigError, InputError
 from voxtile_medical.reports.command import facts_from_reports
 from voxtile_medical.reports.extract import ReportFact, facts_of_report, read_report
 from voxtile_medical.reports.lexicon import load_lexicon
-from voxtile_medical.reports.sections import sentences
+from voxtile_medical.reports.text.sections import sentences
 from voxtile_medical.reports.vocabulary import load_vocabulary
 
 CASES = [

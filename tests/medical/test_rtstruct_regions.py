@@ -12,7 +12,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import RunFailedError
-from voxtile_medical.dicom.convert import convert_dicom
+from voxtile_medical.convert.dicom import convert_dicom
 from voxtile_medical.orientation import to_nearest_ras
 
 FRAME = "1.2.826.0.1.3680043.8.498.7"

@@ -17,8 +17,8 @@ from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import RunOptions
 from voxtile.errors import InputError, RunFailedError
 from voxtile.stages.verify.corpus import verify
-from voxtile_medical.dicom.convert import convert_dicom
-from voxtile_medical.nifti.convert import convert_nifti
+from voxtile_medical.convert.dicom import convert_dicom
+from voxtile_medical.convert.nifti import convert_nifti
 from voxtile_medical.orientation import LPS_TO_RAS
 from voxtile_medical.phantom.ct.command import write_ct_phantom
 from voxtile_medical.segmentations.attach import attach_masks

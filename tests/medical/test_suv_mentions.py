@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from voxtile.corpus.reader import Corpus
 from voxtile.stages.verify.command import verify_corpus
-from voxtile_medical.dicom.convert import convert_dicom
+from voxtile_medical.convert.dicom import convert_dicom
 from voxtile_medical.mentions.command import CONFIDENCE, RULE, facts_from_mentions
 from voxtile_medical.mentions.match import Matched, match
 from voxtile_medical.mentions.naming import finding_of

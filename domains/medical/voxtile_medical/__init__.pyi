@@ -1,7 +1,7 @@
-from .dicom.convert import convert_dicom as convert_dicom
+from .convert.dicom import convert_dicom as convert_dicom
+from .convert.nifti import convert_nifti as convert_nifti
 from .measurements.command import facts_from_masks as facts_from_masks
 from .mentions.command import facts_from_mentions as facts_from_mentions
-from .nifti.convert import convert_nifti as convert_nifti
 from .phantom.ct.command import write_ct_phantom as write_ct_phantom
 from .phantom.mr.command import write_mr_phantom as write_mr_phantom
 from .phantom.petct.command import write_petct_phantom as write_petct_phantom

@@ -10,9 +10,9 @@ domain = Domain(
     files=files_beside(__file__),
     converters={
         "dicom": Command(
-            "voxtile_medical.dicom.convert:convert_dicom", "CT, MR and X-ray DICOM, grouped into series and judged"
+            "voxtile_medical.convert.dicom:convert_dicom", "CT, MR and X-ray DICOM, grouped into series and judged"
         ),
-        "nifti": Command("voxtile_medical.nifti.convert:convert_nifti", "NIfTI volumes, 4D split, header units"),
+        "nifti": Command("voxtile_medical.convert.nifti:convert_nifti", "NIfTI volumes, 4D split, header units"),
     },
     phantoms={
         "mr": Command(
@@ -48,7 +48,7 @@ domain = Domain(
             "voxtile facts corpus --from reports --vocabulary chexpert-14",
         ),
     },
-    report_language=Command("voxtile_medical.reports.english:English", "how reports affirm, deny and doubt"),
+    report_language=Command("voxtile_medical.reports.assertion.english:English", "how reports affirm, deny and doubt"),
     describers={
         "report": Command(
             "voxtile_medical.reports.compose.command:describe_with_report",

@@ -17,8 +17,8 @@ from voxtile.corpus.records import Row
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError
 from voxtile_datasets.captions.checker.check import NAME
-from voxtile_datasets.captions.checker.opinion_task import OpinionTask
-from voxtile_datasets.captions.checker.opinion_unread import Opinions, unread_reason
+from voxtile_datasets.captions.checker.opinion.task import OpinionTask
+from voxtile_datasets.captions.checker.opinion.unread import Opinions, unread_reason
 from voxtile_datasets.captions.checker.rows import COMPLETENESS
 from voxtile_datasets.captions.checker.task import CheckTask, newest_version, repeated_version
 from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from voxtile_datasets.captions.checker.extraction.claims import Claim, Detail
 from voxtile_datasets.captions.checker.fact import Fact
-from voxtile_datasets.captions.checker.fact_lookup import Facts
-from voxtile_datasets.captions.checker.judge_details import agrees_with_any
+from voxtile_datasets.captions.checker.judging.details import agrees_with_any
+from voxtile_datasets.captions.checker.judging.fact_lookup import Facts
 from voxtile_datasets.captions.checker.vocabulary import NORMAL
 
 _SIZES = ("length", "area", "volume", "share", "uptake")

@@ -20,7 +20,7 @@ from voxtile.engine.task import Item, Outcome
 from voxtile.errors import InputError
 from voxtile_datasets.captions.checker.check import NAME, VERSION, Known, check
 from voxtile_datasets.captions.checker.choose import choose
-from voxtile_datasets.captions.checker.metadata import metadata_of
+from voxtile_datasets.captions.checker.judging.metadata import metadata_of
 from voxtile_datasets.captions.checker.rows import score_row, verdict_row
 from voxtile_datasets.captions.checker.verdict import Verdict
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary, installed_vocabularies

@@ -5,12 +5,12 @@ A volume lacks a plane without such a file, so that the rest of the series is a 
 
 from __future__ import annotations
 
-from voxtile_medical.dicom.header.headers import FileHeader
 from voxtile_medical.dicom.pictures import check_picture
-from voxtile_medical.dicom.planes.enhanced import is_enhanced
-from voxtile_medical.dicom.planes.frames import check_frame, classic_frame
 from voxtile_medical.dicom.series import Series
 from voxtile_medical.dicom.series_kinds import kind_of, modality_of, refuse_burned_in
+from voxtile_medical.dicom_header.headers import FileHeader
+from voxtile_medical.dicom_planes.enhanced import is_enhanced
+from voxtile_medical.dicom_planes.frames import check_frame, classic_frame
 from voxtile_medical.verdicts import Verdict
 
 BadFile = tuple[FileHeader, Verdict]

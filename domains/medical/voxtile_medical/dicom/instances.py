@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from voxtile_medical.dicom.header.headers import FileHeader
-from voxtile_medical.dicom.planes.frames import Frame
+from voxtile_medical.dicom_header.headers import FileHeader
+from voxtile_medical.dicom_planes.frames import Frame
 
 
 def instance_attributes(

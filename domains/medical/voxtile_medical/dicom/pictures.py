@@ -6,12 +6,12 @@ import numpy as np
 
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.records import Sample
-from voxtile_medical.dicom.header.headers import FileHeader
-from voxtile_medical.dicom.planes.frames import scale_of, stated
-from voxtile_medical.dicom.planes.pixels import check_length, layout_of, read_frames
-from voxtile_medical.dicom.planes.stored import Scale, invert, inverted_window, padding_mask, window_of
 from voxtile_medical.dicom.sample_rows import SeriesContext, acquisition_attributes, as_json, channel, window_limits
 from voxtile_medical.dicom.series_kinds import modality_of
+from voxtile_medical.dicom_header.headers import FileHeader
+from voxtile_medical.dicom_planes.frames import scale_of, stated
+from voxtile_medical.dicom_planes.pixels import check_length, layout_of, read_frames
+from voxtile_medical.dicom_planes.stored import Scale, invert, inverted_window, padding_mask, window_of
 from voxtile_medical.plausible import check_scale, check_spacing
 from voxtile_medical.preview import picture_preview
 from voxtile_medical.verdicts import Verdict

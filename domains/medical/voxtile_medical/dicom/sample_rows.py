@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from voxtile.corpus.records import Row
-from voxtile_medical.dicom.header.attributes import attributes_of
-from voxtile_medical.dicom.header.element_values import Value, Values
-from voxtile_medical.dicom.header.headers import FileHeader
-from voxtile_medical.dicom.planes.frames import Frame
-from voxtile_medical.dicom.planes.pixels import PixelLayout
-from voxtile_medical.dicom.planes.stored import Scale, padding_range
+from voxtile_medical.dicom_header.attributes import attributes_of
+from voxtile_medical.dicom_header.element_values import Value, Values
+from voxtile_medical.dicom_header.headers import FileHeader
+from voxtile_medical.dicom_planes.frames import Frame
+from voxtile_medical.dicom_planes.pixels import PixelLayout
+from voxtile_medical.dicom_planes.stored import Scale, padding_range
 from voxtile_medical.suv.compute import SuvChoice
 
 

@@ -11,11 +11,13 @@ from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.records import Sample
 from voxtile.engine.task import Part
 from voxtile_medical.dicom.instances import instance_attributes
-from voxtile_medical.dicom.planes.enhanced import enhanced_frames, is_enhanced
-from voxtile_medical.dicom.planes.frames import Frame, check_frame, classic_frame
-from voxtile_medical.dicom.planes.geometry import Stack, stack_frames
-from voxtile_medical.dicom.planes.mosaic import is_mosaic, mosaic_frames
-from voxtile_medical.dicom.planes.pixels import (
+from voxtile_medical.dicom.sample_rows import SeriesContext, acquisition_attributes, as_json, channel, window_limits
+from voxtile_medical.dicom.series_kinds import modality_of
+from voxtile_medical.dicom_planes.enhanced import enhanced_frames, is_enhanced
+from voxtile_medical.dicom_planes.frames import Frame, check_frame, classic_frame
+from voxtile_medical.dicom_planes.geometry import Stack, stack_frames
+from voxtile_medical.dicom_planes.mosaic import is_mosaic, mosaic_frames
+from voxtile_medical.dicom_planes.pixels import (
     PixelArray,
     PixelLayout,
     check_length,
@@ -23,10 +25,8 @@ from voxtile_medical.dicom.planes.pixels import (
     read_frames,
     refuse_if_too_large,
 )
-from voxtile_medical.dicom.planes.stored import harmonise, padding_mask, units_of
-from voxtile_medical.dicom.planes.volumes import VolumeFrames, split_volumes
-from voxtile_medical.dicom.sample_rows import SeriesContext, acquisition_attributes, as_json, channel, window_limits
-from voxtile_medical.dicom.series_kinds import modality_of
+from voxtile_medical.dicom_planes.stored import harmonise, padding_mask, units_of
+from voxtile_medical.dicom_planes.volumes import VolumeFrames, split_volumes
 from voxtile_medical.orientation import spacing_zyx, to_nearest_ras
 from voxtile_medical.plausible import check_spacing, is_finite
 from voxtile_medical.preview import CT_WINDOW, volume_preview

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from voxtile_medical.dicom.header.element_values import Values
-from voxtile_medical.dicom.header.headers import FileHeader
-from voxtile_medical.dicom.header.tags import DATES, IDENTIFYING, PEOPLE, PLACES
 from voxtile_medical.dicom.series_kinds import is_localizer
+from voxtile_medical.dicom_header.element_values import Values
+from voxtile_medical.dicom_header.headers import FileHeader
+from voxtile_medical.dicom_header.tags import DATES, IDENTIFYING, PEOPLE, PLACES
 
 # What the worker never needs to know: it writes hashes that the plan made.
 _PLAN_ONLY = frozenset(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from voxtile_medical.dicom.header.headers import FileHeader
-from voxtile_medical.dicom.planes.enhanced import is_enhanced
+from voxtile_medical.dicom_header.headers import FileHeader
+from voxtile_medical.dicom_planes.enhanced import is_enhanced
 from voxtile_medical.verdicts import Verdict
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."

@@ -13,14 +13,14 @@ from voxtile.errors import InputError
 from voxtile_datasets.intake.deidentify_text import scrub
 from voxtile_datasets.intake.planner import SPLIT_SCHEME, PlannedTask, Planner
 from voxtile_datasets.intake.reports_file import raw_captions
-from voxtile_medical.dicom.header.headers import FileHeader, NotUsable
-from voxtile_medical.dicom.header.tree import DicomTree, is_mask, read_tree
 from voxtile_medical.dicom.impossible_headers import bad_files
 from voxtile_medical.dicom.pictures import picture_samples
 from voxtile_medical.dicom.sample_rows import SeriesContext
 from voxtile_medical.dicom.samples import volume_samples
 from voxtile_medical.dicom.series import Series, group_series, pack, unpack
 from voxtile_medical.dicom.series_kinds import VOLUME_MODALITIES, kind_of, refuse_burned_in
+from voxtile_medical.dicom_header.headers import FileHeader, NotUsable
+from voxtile_medical.dicom_header.tree import DicomTree, is_mask, read_tree
 from voxtile_medical.series_roles.facts import role_facts
 from voxtile_medical.suv.compute import SuvChoice
 from voxtile_medical.verdicts import Verdict

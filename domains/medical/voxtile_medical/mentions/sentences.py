@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from voxtile_medical.reports.sections import sentences
+from voxtile_medical.reports.text.sections import sentences
 
 Picture: TypeAlias = Literal["PT", "CT"]
 _NOT_FINDINGS = frozenset({"indication", "comparison", "technique"})

@@ -21,7 +21,7 @@ from voxtile.errors import InputError
 from voxtile_datasets.intake.deidentify_text import scrub
 from voxtile_datasets.intake.planner import SPLIT_SCHEME, PlannedTask, Planner
 from voxtile_datasets.intake.reports_file import raw_captions
-from voxtile_medical.dicom.header.scan import ODD_NAME, list_files
+from voxtile_medical.dicom_header.scan import ODD_NAME, list_files
 from voxtile_medical.nifti.files import is_label_name, is_nifti_name, modality_of, stem_of
 from voxtile_medical.nifti.header import NiftiHeader, NoAffine, is_packed, read_nifti_header
 from voxtile_medical.nifti.layouts import Layout, read_layout

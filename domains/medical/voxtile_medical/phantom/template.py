@@ -16,7 +16,7 @@ from pydicom.filewriter import write_dataset, write_file_meta_info
 from pydicom.uid import UID
 
 from voxtile.phantom.truth import UID_LENGTH
-from voxtile_medical.dicom.header.headers import PHANTOM_WRITER
+from voxtile_medical.dicom_header.headers import PHANTOM_WRITER
 
 DECIMAL_WIDTH = 11
 IMPLEMENTATION_UID = "2.25.193400227563298716004911760533380116472"

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from voxtile.words.phrases import Match
-from voxtile_medical.reports.grammar import RELATIVE_SIDE, Modifier
-from voxtile_medical.reports.levels import DISCS, is_level, levels
+from voxtile_medical.reports.assertion.grammar import RELATIVE_SIDE, Modifier
+from voxtile_medical.reports.assertion.statements import Statement
 from voxtile_medical.reports.lexicon import Concept
 from voxtile_medical.reports.mentions import Mention
-from voxtile_medical.reports.sizes import Size
-from voxtile_medical.reports.statements import Statement
+from voxtile_medical.reports.quantities.levels import DISCS, is_level, levels
+from voxtile_medical.reports.quantities.sizes import Size
 
 _PREPOSITIONS = frozenset(["in", "on", "of", "at", "within", "measuring", "near", "along", "throughout", "is", "are"])
 # "Apical pneumothorax" says where it is; "diffuse" in the name of a disease says nothing of it.

@@ -7,21 +7,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
+from voxtile_medical.reports.assertion.grammar import load_grammar
+from voxtile_medical.reports.assertion.statements import Polarity, Statement
 from voxtile_medical.reports.attributes import NONE, attributes_of, last_side
 from voxtile_medical.reports.body_region import BodyRegions
 from voxtile_medical.reports.facts import ReportFact as ReportFact
 from voxtile_medical.reports.facts import corrected, elsewhere
 from voxtile_medical.reports.facts import firmest as firmest
-from voxtile_medical.reports.grammar import load_grammar
 from voxtile_medical.reports.lexicon import Lexicon, load_lexicon
-from voxtile_medical.reports.lines import Span
-from voxtile_medical.reports.measures import Measurement, measurements
 from voxtile_medical.reports.mentions import Mention, closed_concepts, mentions
-from voxtile_medical.reports.sections import Sentence, flattened, sentences
-from voxtile_medical.reports.sizes import Size, current, sizes
-from voxtile_medical.reports.spelling import Speller
-from voxtile_medical.reports.statements import Polarity, Statement
-from voxtile_medical.reports.tokens import Piece, pieces
+from voxtile_medical.reports.quantities.measures import Measurement, measurements
+from voxtile_medical.reports.quantities.sizes import Size, current, sizes
+from voxtile_medical.reports.text.lines import Span
+from voxtile_medical.reports.text.sections import Sentence, flattened, sentences
+from voxtile_medical.reports.text.spelling import Speller
+from voxtile_medical.reports.text.tokens import Piece, pieces
 
 # A question ("rule out effusion") or an earlier state is not a finding of this examination.
 _NOT_FINDINGS = frozenset({"indication", "comparison", "technique", "history", "recommendation", "signature"})

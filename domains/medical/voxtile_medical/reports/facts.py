@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
+from voxtile_medical.reports.assertion.statements import Polarity
 from voxtile_medical.reports.attributes import NONE, Attributes
-from voxtile_medical.reports.lines import Span
-from voxtile_medical.reports.statements import Polarity
+from voxtile_medical.reports.text.lines import Span
 
 _FIRMEST_FIRST = ("present", "uncertain", "absent")
 

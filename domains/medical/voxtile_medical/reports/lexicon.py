@@ -21,8 +21,8 @@ import yaml
 from voxtile.bounded_text import load_yaml
 from voxtile.errors import InputError
 from voxtile.words.phrases import Phrases
-from voxtile_medical.reports.levels import DISCS, RIBS, VERTEBRAE
-from voxtile_medical.reports.measures import Measure
+from voxtile_medical.reports.quantities.levels import DISCS, RIBS, VERTEBRAE
+from voxtile_medical.reports.quantities.measures import Measure
 
 LEXICON = Path(__file__).parent / "lexicon" / "radiology.yaml"
 # What kind of place a concept can have; `places` of english.yaml lists them.

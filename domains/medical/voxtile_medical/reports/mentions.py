@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from voxtile.words.phrases import Match
+from voxtile_medical.reports.assertion.statements import Polarity, Statement
 from voxtile_medical.reports.lexicon import Lexicon
-from voxtile_medical.reports.statements import Polarity, Statement
 
 _LINKS = frozenset(["of", "in", "the", "within", "along", "throughout", "involving", "at", "a", "are", "is"])
 _ENUMERATING = frozenset([",", "and", "or", "/", "the", "both", "&", "nor"])

@@ -15,14 +15,14 @@ from voxtile.corpus.records import Row
 from voxtile.corpus.schema import MEASURED
 from voxtile.engine.task import Item, Outcome, Part
 from voxtile_datasets.intake.report_parts import report_items
-from voxtile_medical.reports.abbreviations import TABLE as ABBREVIATIONS
+from voxtile_medical.reports.assertion.grammar import ENGLISH
 from voxtile_medical.reports.attributes import Attributes
 from voxtile_medical.reports.extract import ReportFact, read_report
-from voxtile_medical.reports.grammar import ENGLISH
-from voxtile_medical.reports.language import other_language
 from voxtile_medical.reports.lexicon import Lexicon, lexicon_files, load_lexicon
-from voxtile_medical.reports.measures import Measurement
-from voxtile_medical.reports.spelling import TABLE as SPELLING
+from voxtile_medical.reports.quantities.measures import Measurement
+from voxtile_medical.reports.text.abbreviations import TABLE as ABBREVIATIONS
+from voxtile_medical.reports.text.language import other_language
+from voxtile_medical.reports.text.spelling import TABLE as SPELLING
 from voxtile_medical.reports.vocabulary import Vocabulary, load_vocabulary
 
 # No report of an examination is longer; a text that is has been joined wrongly, and would take minutes to read.

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from voxtile.console import output
 from voxtile.engine.run import RunOptions, RunSummary, run_task
 from voxtile.errors import InputError
-from voxtile_medical.dicom.header.tree import read_tree
+from voxtile_medical.dicom_header.tree import read_tree
 from voxtile_medical.nifti.files import is_nifti_name
 from voxtile_medical.segmentations.label_names import read_names
 from voxtile_medical.segmentations.samples import Images, MaskNames

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 from scipy.ndimage import find_objects
 
-from voxtile_medical.dicom.header.pydicom_warnings import quiet_pydicom
+from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.segmentations.coded import code_of, side_of
 from voxtile_medical.segmentations.identifiers import identifiers_of
 from voxtile_medical.segmentations.names import Structure, laterality_of, phrase_of

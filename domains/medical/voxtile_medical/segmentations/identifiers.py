@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
-from voxtile_medical.dicom.header.tags import IDENTIFYING, PEOPLE, PLACES
+from voxtile_medical.dicom_header.tags import IDENTIFYING, PEOPLE, PLACES
 from voxtile_medical.segmentations.names import Identifiers
 
 _MORE_PEOPLE = ("ContentCreatorName", "ReviewerName", "ROIInterpreter")

@@ -13,9 +13,9 @@ from voxtile.engine.failure import Failure, how_lost
 from voxtile.engine.parallel import PlanReader
 from voxtile.engine.task import Item
 from voxtile.errors import InputError
-from voxtile_medical.dicom.header.headers import FileHeader
-from voxtile_medical.dicom.header.tree import SEGMENTATION_CLASSES
 from voxtile_medical.dicom.series import Series
+from voxtile_medical.dicom_header.headers import FileHeader
+from voxtile_medical.dicom_header.tree import SEGMENTATION_CLASSES
 from voxtile_medical.segmentations.file_names import ImageFiles
 from voxtile_medical.segmentations.placement import Grid
 from voxtile_medical.segmentations.references import References, referenced

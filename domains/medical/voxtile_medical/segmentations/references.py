@@ -9,7 +9,7 @@ from pathlib import Path
 import pydicom
 from pydicom.dataset import Dataset
 
-from voxtile_medical.dicom.header.pydicom_warnings import quiet_pydicom
+from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.verdicts import Verdict
 
 MAX_INSTANCES = 4096  # of pictures; planes of volumes are found by their place

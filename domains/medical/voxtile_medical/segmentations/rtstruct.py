@@ -20,7 +20,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
-from voxtile_medical.dicom.header.pydicom_warnings import quiet_pydicom
+from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.orientation import LPS_TO_RAS
 from voxtile_medical.segmentations.coded import code_of, side_of
 from voxtile_medical.segmentations.contours import SelfCrossingError, fill

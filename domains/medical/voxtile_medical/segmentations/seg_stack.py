@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from pydicom.dataset import Dataset
 
-from voxtile_medical.dicom.planes.enhanced import FrameGroups
+from voxtile_medical.dicom_planes.enhanced import FrameGroups
 from voxtile_medical.orientation import LPS_TO_RAS, Affine
 from voxtile_medical.segmentations.placement import Grid, Labels, count_outside, lattice, paste, resample
 from voxtile_medical.verdicts import Verdict

@@ -10,7 +10,7 @@ from typing import Any
 
 from voxtile.engine.parallel import PlanReader
 from voxtile.engine.task import Item, Outcome
-from voxtile_medical.dicom.header.headers import FileHeader
+from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.segmentations import label_map
 from voxtile_medical.segmentations.label_map import LabelMap
 from voxtile_medical.segmentations.label_names import Names, find_names, read_names

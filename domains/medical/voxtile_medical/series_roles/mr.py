@@ -29,7 +29,7 @@ _LOWEST_B = 50.0  # s/mm²; below, a volume of a diffusion series is its T2-weig
 
 
 def mr_roles(attributes: Mapping[str, Any]) -> list[SeriesRole]:
-    """Roles of an MR sample, from its attributes (`voxtile_medical.dicom.header.attributes`)."""
+    """Roles of an MR sample, from its attributes (`voxtile_medical.dicom_header.attributes`)."""
     words = frozenset(attributes.get("described_as", ()))
     weighting, evidence = _weighting(attributes)
     claimed = _claimed(words)

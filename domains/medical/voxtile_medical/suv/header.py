@@ -10,7 +10,7 @@ from typing import Any
 import pydicom
 from pydicom.dataset import Dataset
 
-from voxtile_medical.dicom.header.pydicom_warnings import quiet_pydicom
+from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.suv.refused import SuvRefusedError, missing, named
 
 _SERIES = (

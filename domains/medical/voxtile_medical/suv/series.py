@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from voxtile_medical.dicom.header.headers import FileHeader
-from voxtile_medical.dicom.planes.enhanced import is_enhanced
-from voxtile_medical.dicom.planes.frames import Frame
+from voxtile_medical.dicom_header.headers import FileHeader
+from voxtile_medical.dicom_planes.enhanced import is_enhanced
+from voxtile_medical.dicom_planes.frames import Frame
 from voxtile_medical.suv.compute import WANTED, SuvChoice, suv_of
 from voxtile_medical.suv.header import read_pet_header
 from voxtile_medical.suv.refused import SuvRefusedError, named

@@ -14,9 +14,9 @@ from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import RunOptions, run_task
 from voxtile_pathology.reports.fact import FIRMEST_FIRST
 from voxtile_pathology.reports.labels import load_labels
-from voxtile_pathology.reports.language import language
 from voxtile_pathology.reports.lexicon import LEXICON, load_lexicon
 from voxtile_pathology.reports.task import SlideReportTask
+from voxtile_pathology.reports.text.language import language
 
 _MOST_ROWS = 40  # of the table; the rest is said in one line
 

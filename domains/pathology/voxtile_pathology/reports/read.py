@@ -7,20 +7,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from voxtile_pathology.reports.amounts import sizes
-from voxtile_pathology.reports.clauses import Clause, clauses, dashed, labelled, lines, sentences
 from voxtile_pathology.reports.fact import FIRMEST_FIRST, Problem, SlideFact
-from voxtile_pathology.reports.findings import header_findings, is_size_label, named_findings, of_label
-from voxtile_pathology.reports.grade import grades
-from voxtile_pathology.reports.invasion import invasions
-from voxtile_pathology.reports.language import language
 from voxtile_pathology.reports.lexicon import Lexicon, words_in
-from voxtile_pathology.reports.margins import margins
-from voxtile_pathology.reports.nodes import NODE, is_about_nodes, node_counts, of_nodes
-from voxtile_pathology.reports.receptors import results
-from voxtile_pathology.reports.response import mitotic_counts, responses
-from voxtile_pathology.reports.sections import sections
-from voxtile_pathology.reports.staging import stages
+from voxtile_pathology.reports.readers.findings import header_findings, is_size_label, named_findings, of_label
+from voxtile_pathology.reports.readers.grade import grades
+from voxtile_pathology.reports.readers.invasion import invasions
+from voxtile_pathology.reports.readers.margins import margins
+from voxtile_pathology.reports.readers.nodes import NODE, is_about_nodes, node_counts, of_nodes
+from voxtile_pathology.reports.readers.receptors import results
+from voxtile_pathology.reports.readers.response import mitotic_counts, responses
+from voxtile_pathology.reports.readers.staging import stages
+from voxtile_pathology.reports.text.amounts import sizes
+from voxtile_pathology.reports.text.clauses import Clause, clauses, dashed, labelled, lines, sentences
+from voxtile_pathology.reports.text.language import language
+from voxtile_pathology.reports.text.sections import sections
 
 # No line of a report is longer; a longer one is read in pieces, so that time stays bounded.
 _LONGEST_LINE = 2000

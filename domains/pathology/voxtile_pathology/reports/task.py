@@ -16,9 +16,9 @@ from voxtile.engine.task import Item, Outcome, Part
 from voxtile_datasets.intake.report_parts import report_items
 from voxtile_pathology.reports.fact import SlideFact
 from voxtile_pathology.reports.labels import load_labels
-from voxtile_pathology.reports.language import CUES, language
 from voxtile_pathology.reports.lexicon import Lexicon, lexicon_files, load_lexicon
 from voxtile_pathology.reports.read import read_slide_report
+from voxtile_pathology.reports.text.language import CUES, language
 
 # No report of a case is longer; a text that is has been joined wrongly, and would take minutes to read.
 LONGEST_REPORT = 200_000

@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 
 from voxtile.words.tokens import normal_form, words_of
 from voxtile_datasets.captions.wordings import fill
+from voxtile_medical.reports.assertion.grammar import load_grammar
 from voxtile_medical.reports.attributes import Attributes
 from voxtile_medical.reports.compose.mask_facts import Lesion, MaskedCase, OrganSize, Surroundings
 from voxtile_medical.reports.compose.noun_phrases import article, number_word, plural_of
 from voxtile_medical.reports.compose.sentences import Said, capital, listed
 from voxtile_medical.reports.compose.wording import Choice, Style, Wording
 from voxtile_medical.reports.extract import ReportFact
-from voxtile_medical.reports.grammar import load_grammar
 from voxtile_medical.reports.lexicon import PLACES, Lexicon
-from voxtile_medical.reports.measures import Measurement
+from voxtile_medical.reports.quantities.measures import Measurement
 
 _CENTIMETRES_FROM = 10.0  # mm
 

@@ -17,12 +17,12 @@ from voxtile.corpus.records import Row
 from voxtile.words.tokens import normal_form, words_of
 from voxtile_medical.measurements.anatomy import load_anatomy
 from voxtile_medical.measurements.rules import FINDINGS, MEASUREMENTS, RULES
+from voxtile_medical.reports.assertion.grammar import load_grammar
 from voxtile_medical.reports.attributes import Attributes
 from voxtile_medical.reports.compose.wording import Wording
 from voxtile_medical.reports.extract import ReportFact, facts_of_report
-from voxtile_medical.reports.grammar import load_grammar
-from voxtile_medical.reports.levels import levels
 from voxtile_medical.reports.lexicon import PLACES, Concept, Lexicon
+from voxtile_medical.reports.quantities.levels import levels
 
 _SIDES = ("left", "right")
 

@@ -7,7 +7,7 @@ import re
 from voxtile_datasets.captions.wordings import fill
 from voxtile_medical.reports.compose.wording import Choice, Wording
 from voxtile_medical.reports.extract import ReportFact
-from voxtile_medical.reports.levels import is_level
+from voxtile_medical.reports.quantities.levels import is_level
 
 
 def noun_phrase(fact: ReportFact, wording: Wording, choice: Choice) -> tuple[dict[str, str], bool]:

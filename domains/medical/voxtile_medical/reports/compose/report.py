@@ -16,7 +16,7 @@ from voxtile_medical.reports.compose.sentences import Said, listed, sentence
 from voxtile_medical.reports.compose.wording import Choice, Style, Wording
 from voxtile_medical.reports.extract import ReportFact
 from voxtile_medical.reports.lexicon import Lexicon
-from voxtile_medical.reports.measures import Measurement
+from voxtile_medical.reports.quantities.measures import Measurement
 
 _MOST_TOGETHER = 4  # absences in one enumeration
 _MOST_CONCLUSIONS = 8  # lines of an impression

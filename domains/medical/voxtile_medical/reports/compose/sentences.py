@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from voxtile_datasets.captions.wordings import fill
 from voxtile_medical.reports.compose.wording import Choice
 from voxtile_medical.reports.extract import ReportFact
-from voxtile_medical.reports.measures import Measurement
+from voxtile_medical.reports.quantities.measures import Measurement
 
 
 @dataclass(frozen=True)

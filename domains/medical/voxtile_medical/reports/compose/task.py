@@ -27,7 +27,7 @@ from voxtile_medical.reports.compose.report import Composed, compose
 from voxtile_medical.reports.compose.wording import Style, load_wording
 from voxtile_medical.reports.extract import ReportFact, firmest
 from voxtile_medical.reports.lexicon import Lexicon, load_lexicon
-from voxtile_medical.reports.measures import Measurement, measurements
+from voxtile_medical.reports.quantities.measures import Measurement, measurements
 
 _COLUMNS = ("uid", "concept", "polarity", "value", "unit", "attributes", "region_id", "source")
 # Marks facts that say again, with its sentence as evidence, what a caption states; `voxtile caption` passes them over.

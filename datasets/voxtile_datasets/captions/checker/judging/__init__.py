@@ -1,0 +1,1 @@
+"""Judging claims by facts and metadata."""

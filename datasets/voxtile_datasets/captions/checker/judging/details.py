@@ -1,0 +1,239 @@
+"""Whether the sides, places, numbers, counts and the like of a claim are those of one and the same fact."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from voxtile_datasets.captions.checker.extraction.amounts import SHARE
+from voxtile_datasets.captions.checker.extraction.claims import Claim, Detail
+from voxtile_datasets.captions.checker.extraction.grammar import load_grammar
+from voxtile_datasets.captions.checker.extraction.imaging_numbers import RESOLUTION
+from voxtile_datasets.captions.checker.fact import Fact
+from voxtile_datasets.captions.checker.judging.fact_lookup import Facts
+from voxtile_datasets.captions.checker.verdict import Fault, Judgement
+from voxtile_datasets.captions.checker.vocabulary import Vocabulary
+
+# Details that the facts lack: invented where they can be measured, else merely not known.
+_LACKING: dict[str, Judgement] = {
+    "side": "unsupported", "place": "unsupported", "number": "unsupported", "count": "unsupported",
+    "position": "unsupported", "colour": "unknown", "shape": "unknown", "rank": "unknown",
+    "severity": "unknown", "change": "unknown",
+}  # fmt: skip
+_HARDLY = 3  # things of which one says that there are hardly any
+_BOTH = frozenset(["left", "right"])
+
+
+def detail_faults(claim: Claim, concept: str, facts: Facts) -> list[Fault]:
+    """What is wrong with the details of a claim that is present in the facts.
+
+    A detail counts where a fact has it that differs in none of the others, so that the size of one nodule and the side
+    of another do not make a third.
+    """
+    rows = facts.rows(concept) or facts.rows_of_part(concept) or facts.rows_of_wholes(concept)
+    stated = frozenset().union(*(row.colours for row in rows))
+    counted = [d for d in claim.details if d.kind == "count" and _is_counted(d, claim, rows, facts.vocabulary)]
+    left = [d for d in claim.details if d not in counted]
+    details = [replace(d, is_exact=d.kind == "colour" and d.value in stated) for d in left]
+    fitting = [row for row in rows if not any(_agrees(d, row, facts.vocabulary) is False for d in details)]
+    if not fitting and (others := _beside_listed_places(details, rows, facts.vocabulary)) is not None:
+        details = others
+        fitting = [row for row in rows if not any(_agrees(d, row, facts.vocabulary) is False for d in details)]
+    faults = []
+    for detail in details:
+        if any(_agrees(detail, row, facts.vocabulary) for row in fitting) or _agrees_with_all(
+            detail, rows, concept, facts
+        ):
+            continue
+        if fault := _fault(detail, rows, concept, facts):
+            faults.append(fault)
+    return faults
+
+
+def _beside_listed_places(
+    details: Sequence[Detail], rows: Sequence[Fact], vocabulary: Vocabulary
+) -> list[Detail] | None:
+    """The details beside a list of places each of which is one fact's: "fractures at T8, T10 and L1"; else None."""
+    places = [d for d in details if d.kind == "place"]
+    others = [d for d in details if d.kind != "place"]
+    if len(places) < 2:
+        return None
+    suited = [row for row in rows if not any(_agrees(d, row, vocabulary) is False for d in others)]
+    return others if all(any(_agrees(place, row, vocabulary) for row in suited) for place in places) else None
+
+
+def _is_counted(detail: Detail, claim: Claim, rows: Sequence[Fact], vocabulary: Vocabulary) -> bool:
+    """Whether so many single things are listed on that side and in that place, or of that size too.
+
+    "Three cysts, the largest 2 cm" counts all of them; "two 8 mm cysts" those of that size. Of a name that means more
+    than one kind of thing, all of them or those of one kind.
+    """
+    single = {id(row): row for row in rows if row.is_one}.values()  # a row may be of two concepts
+    for kinds in (("side", "place"), ("side", "place", "number")):
+        limits = [d for d in claim.details if d.kind in kinds]
+        listed = [row for row in single if not any(_agrees(d, row, vocabulary) is False for d in limits)]
+        counts = [len(listed), *Counter(row.name for row in listed).values()]
+        if any(low <= count <= high for count in counts for low, high in detail.bounds):
+            return True
+    # Sizes agree within a margin, so that more than are meant may be of one.
+    return any(d.kind == "number" for d in claim.details) and any(low <= len(listed) for low, _ in detail.bounds)
+
+
+def is_other(claim: Claim, rows: Sequence[Fact], vocabulary: Vocabulary) -> bool:
+    """Whether a denial is of another side, place or grade than all facts: "no large effusion", "none on the left"."""
+    limits = [d for d in claim.details if d.kind in ("side", "place", "severity", "number")]
+    return bool(limits and rows) and all(
+        any(
+            _agrees(d, row, vocabulary) is False or (d.kind in ("severity", "number") and not _has(d, row))
+            for d in limits
+        )
+        for row in rows
+    )
+
+
+def is_elsewhere(claim: Claim, rows: Sequence[Fact], vocabulary: Vocabulary) -> bool:
+    """Whether all facts are of another side or place than a claim: "the left lung is clear"."""
+    limits = [d for d in claim.details if d.kind in ("side", "place")]
+    return bool(limits and rows) and all(any(_agrees(d, row, vocabulary) is False for d in limits) for row in rows)
+
+
+def agrees_with_any(detail: Detail, rows: Sequence[Fact], vocabulary: Vocabulary) -> bool:
+    """Whether a fact has a detail."""
+    return any(_agrees(detail, row, vocabulary) for row in rows)
+
+
+def _has(detail: Detail, row: Fact) -> bool:
+    return bool(row.grades) if detail.kind == "severity" else bool(row.numbers.get(detail.dimension or ""))
+
+
+def _agrees(detail: Detail, row: Fact, vocabulary: Vocabulary) -> bool | None:
+    """Whether a fact has a detail (True) or another in its place (False); None where it says nothing of the kind."""
+    kind, value = detail.kind, detail.value
+    if kind == "side" and detail.is_vague and row.sides:
+        return row.sides == {value}
+    if kind == "side":
+        if not row.sides or (value == "bilateral" and not {"bilateral", *_BOTH} <= {"bilateral", *row.sides}):
+            return True if value == "bilateral" and "bilateral" in row.sides else None
+        return value in row.sides or "bilateral" in row.sides or value == "bilateral"
+    if kind == "place":
+        return bool(row.places & (vocabulary.near.get(value, frozenset()) | {value})) if row.places else None
+    if kind == "number":
+        values = row.numbers.get(detail.dimension or "", ())
+        if not values and row.counts and detail.dimension == SHARE and detail.bounds[0][0] == 0:
+            return all(least <= _HARDLY for least, _ in row.counts)  # "hardly any cars"
+        return all(any(low <= v <= high for v in values) for low, high in detail.bounds) if values else None
+    if kind == "count":
+        spans = [
+            (low, high) for low, high in detail.bounds for least, most in row.counts if low <= most and least <= high
+        ]
+        return bool(spans) if row.counts else None
+    if kind == "colour":
+        similar = load_grammar().similar if not detail.is_exact else frozenset()
+        return any(c == value or frozenset((c, value)) in similar for c in row.colours) if row.colours else None
+    if kind == "rank":
+        return None
+    if kind == "shape":
+        similar = load_grammar().similar_shapes
+        return any(s == value or frozenset((s, value)) in similar for s in row.shapes) if row.shapes else None
+    if kind == "severity":
+        return any(_is_like(int(grade), int(value)) for grade in row.grades) if row.grades else None
+    if kind == "change":
+        return value in row.changes if row.changes else None
+    there = row.positions | row.bearings if detail.is_vague else row.positions
+    return any(_is_toward(value, place) for place in there) if there else None
+
+
+def _is_like(known: int, said: int) -> bool:
+    """Whether two grades are told apart by nobody: a trace and a little."""
+    return known == said or {known, said} == {0, 1}
+
+
+def _is_toward(said: str, known: str) -> bool:
+    """Whether a point of the compass is the known one or a part of it: north of what lies north-east."""
+    return said == known or said in known.split("-") or known in said.split("-")
+
+
+def _agrees_with_all(detail: Detail, rows: Sequence[Fact], concept: str, facts: Facts) -> bool:
+    """What several facts say together: both sides, and how many regions they list."""
+    if detail.kind == "side" and detail.value == "bilateral":
+        return frozenset().union(*(row.sides for row in rows)) >= _BOTH
+    if detail.kind == "rank":
+        return facts.share_rank(concept) in (None, detail.value)
+    if detail.dimension == SHARE:
+        known = facts.share(concept)
+        return bool(known) and any(low <= known <= high for low, high in detail.bounds)
+    if detail.kind == "count":
+        known = any(row.counts for row in rows)
+        listed = facts.objects(concept)
+        if not known and listed:
+            return any(low <= listed <= high for low, high in detail.bounds)
+        rows_of = Counter(row.source for row in rows if row.is_detailed)
+        if not known and any(low <= count <= high for count in rows_of.values() for low, high in detail.bounds):
+            return True
+        if not known:
+            return detail.is_vague or detail.bounds == ((1.0, 1.0),) or _is_any(detail)
+    return False
+
+
+def _is_any(detail: Detail) -> bool:
+    """Whether a count says no more than that there is one: "at least one"."""
+    return all(low <= 1 and math.isinf(high) for low, high in detail.bounds)
+
+
+def _fault(detail: Detail, rows: Sequence[Fact], concept: str, facts: Facts) -> Fault | None:
+    said = [_said(detail, row) for row in rows]
+    known = list(dict.fromkeys(text for text in said if text))
+    if detail.kind == "rank":
+        known = ["another order of shares"] if facts.share_rank(concept) is not None else []
+    name = concept.replace("_", " ")
+    if detail.kind == "count" and not known and (listed := facts.objects(concept)):
+        known = [str(listed)]
+    if known:
+        why = f"'{detail.words}' is wrong: the facts say {' and '.join(known[:3])} of {name}."
+        return Fault(detail.kind, "contradicted", detail.words, detail.start, detail.end, why)
+    if detail.kind in ("shape", "rank") or (
+        detail.kind == "colour" and _is_natural(detail.value, concept, facts.vocabulary)
+    ):
+        return None
+    why = f"'{detail.words}' is not in the facts: they state no {_NAMES[detail.kind]} of {name}."
+    if detail.dimension == "length" and facts.metadata.agrees_in_number(RESOLUTION, detail.bounds[0]):
+        return None  # ", 10 m," of the picture
+    # How long ago, or how old: reports compare with other days, and facts are of this one.
+    is_implied = detail.kind == "place" and detail.value in facts.vocabulary.implied_places
+    is_open = is_implied or detail.dimension == "time" or (detail.kind == "position" and detail.is_vague)
+    judgement = "unknown" if is_open else _LACKING[detail.kind]
+    if detail.kind == "colour" and facts.vocabulary.natural:
+        judgement = "unsupported"
+    return Fault(detail.kind, judgement, detail.words, detail.start, detail.end, why)
+
+
+def _is_natural(colour: str, concept: str, vocabulary: Vocabulary) -> bool:
+    """Whether a thing has a colour by nature, so that it needs no fact: green trees."""
+    similar = [name for name in (colour, "green" if colour == "emerald" else colour)]
+    return any(vocabulary.natural.get(name, frozenset()) & set(similar) for name in vocabulary.above(concept))
+
+
+_NAMES = {
+    "side": "side", "place": "place", "number": "such number", "count": "count", "position": "place in the picture",
+    "colour": "colour", "severity": "grade", "change": "change", "shape": "form", "rank": "rank",
+}  # fmt: skip
+
+
+def _said(detail: Detail, row: Fact) -> str:
+    """What a fact says of the kind of a detail, in words."""
+    if detail.kind == "number":
+        base = {"length": "mm", "area": "mm²", "volume": "ml", "attenuation": "HU", "uptake": "SUV"}
+        unit = base.get(detail.dimension or "", "")
+        return " and ".join(f"{value:g} {unit}".strip() for value in row.numbers.get(detail.dimension or "", ())[:2])
+    if detail.kind == "count":
+        return " or ".join(f"{low:g}" if low == high else f"{low:g} or more" for low, high in row.counts[:2])
+    values = {
+        "side": row.sides, "place": row.places, "colour": row.colours, "change": row.changes,
+        "shape": row.shapes, "rank": frozenset(),
+        "position": row.positions | (row.bearings if detail.is_vague else frozenset()),
+    }  # fmt: skip
+    if detail.kind == "severity":
+        return "another grade" if row.grades else ""
+    return ", ".join(sorted(values[detail.kind]))

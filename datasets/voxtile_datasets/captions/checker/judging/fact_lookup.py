@@ -1,0 +1,223 @@
+"""What is known of a sample, arranged for looking claims up."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from voxtile.corpus.schema import MEASURED, ROLE
+from voxtile.words.tokens import words_of
+from voxtile_datasets.captions.checker.extraction.amounts import SHARE
+from voxtile_datasets.captions.checker.extraction.relations import OPPOSITE, PASSIVE, relation_of
+from voxtile_datasets.captions.checker.fact import Fact, Row, attributes_of, direction_of, fact_of
+from voxtile_datasets.captions.checker.judging.metadata import Metadata
+from voxtile_datasets.captions.checker.vocabulary import Vocabulary
+
+_STRENGTH = {"present": 2, "uncertain": 1, "absent": 0}
+_DATES = ("date", "datetime", "month", "year")
+_SEASONS = ("winter", "spring", "summer", "autumn")
+
+
+class Facts:
+    """The facts and scopes of a sample by concept of the vocabulary.
+
+    Args:
+        facts: rows of the facts table; `attributes` as JSON or as a mapping.
+        scopes: rows of the scopes table.
+        vocabulary: names of concepts.
+        metadata: columns and attributes of the sample's own row.
+    """
+
+    def __init__(
+        self, facts: Sequence[Row], scopes: Sequence[Row], vocabulary: Vocabulary, metadata: Row | None = None
+    ) -> None:
+        self.vocabulary = vocabulary
+        self.metadata = Metadata(metadata or {}, vocabulary, [attributes_of(row.get("attributes")) for row in facts])
+        self._rows: dict[str, list[Fact]] = defaultdict(list)
+        self._strength: dict[str, int] = {}
+        self._relations: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self._objects: dict[str, set[str]] = defaultdict(set)
+        self.dates: set[str] = set()
+        self.words: set[str] = set(self.metadata.words)
+        self.unknown_names: set[str] = set()
+        self._note(metadata or {})
+        for row in self._of_season(metadata or {}):
+            self._add(row)
+        for row in facts:
+            self._add(row)
+        self.closed = self._closed(scopes)
+        concepts = vocabulary.concepts
+        self._implied = frozenset(part for c in self.present() if c in concepts for part in concepts[c].has)
+
+    def _of_season(self, metadata: Row) -> list[Row]:
+        """The season of the sample's row as a fact: by its name, else by the month, taken as north of the equator."""
+        season = str(metadata.get("season") or "").lower()
+        if not season and (month := str(metadata.get("datetime") or "")[5:7]).isdigit():
+            season = _SEASONS[int(month) % 12 // 3]
+        known = season in self.vocabulary.concepts and not self.vocabulary.is_about_patients
+        return [{"concept": season, "polarity": "present"}] if known else []
+
+    def all_rows(self) -> list[Fact]:
+        """Every fact that states something."""
+        return [row for rows in self._rows.values() for row in rows if row.polarity != "absent"]
+
+    def strength(self, concept: str) -> str | None:
+        """What the facts say of a concept, its special kinds included: present, uncertain, absent, or None."""
+        found = [s for name in self.vocabulary.below(concept) if (s := self._strength.get(name)) is not None]
+        if found and max(found) > 0:
+            return "present" if max(found) == 2 else "uncertain"
+        if not found and concept in self._implied:
+            return "present"
+        if not found and any(self.strength(whole) == "present" for whole in self._wholes(concept)):
+            return "present"
+        absent = any(self._strength.get(name) == 0 for name in self.vocabulary.above(concept))
+        return "absent" if absent else None
+
+    def is_closed(self, concept: str) -> bool:
+        """Whether a closed scope looked for a concept, or for what it is a kind of."""
+        if self.closed is None or self.closed & self.vocabulary.above(concept):
+            return True
+        return self.vocabulary.is_region(concept) and bool(self.closed & self.vocabulary.below(concept))
+
+    def lists(self, concept: str) -> bool:
+        """Whether a closed scope names a concept itself."""
+        return self.closed is None or concept in self.closed
+
+    def present(self) -> frozenset[str]:
+        """The concepts that a fact states."""
+        return frozenset(name for name, strength in self._strength.items() if strength == 2)
+
+    def rows(self, concept: str) -> list[Fact]:
+        """The facts that state a concept or a special kind of it."""
+        return [
+            row
+            for name in self.vocabulary.below(concept)
+            for row in self._rows.get(name, ())
+            if row.polarity != "absent"
+        ]
+
+    def rows_of_part(self, concept: str) -> list[Fact]:
+        """What the facts of a whole say of a part: the colour and number of the towers of a bridge.
+
+        A colour of the whole counts for its parts where no row tells of the part itself.
+        """
+        wholes = self._wholes(concept)
+        rows = [row for whole in wholes for row in self.rows(whole)]
+        named = [row for row in rows if any(c == concept for c in self._named_in(row.part))]
+        if named:
+            return [Fact("present", colours=row.colours, counts=row.part_counts, shapes=row.shapes) for row in named]
+        return [Fact("present", colours=row.colours) for row in rows if row.colours and not row.part]
+
+    def _wholes(self, concept: str) -> tuple[str, ...]:
+        entry = self.vocabulary.concepts.get(concept)
+        return entry.part_of if entry is not None else ()
+
+    def _named_in(self, words: tuple[str, ...]) -> list[str]:
+        return [match.payload for match in self.vocabulary.terms.find(words)] if words else []
+
+    def share_rank(self, concept: str) -> str | None:
+        """`largest`, `smallest` or `between` among the shares that the facts state; None where they state too few."""
+        own = self.share(concept)
+        related = self.vocabulary.above(concept) | self.vocabulary.below(concept)
+        others = [share for name in self.present() - related if (share := self.share(name))]
+        if not own or not others:
+            return None
+        return "largest" if own >= max(others) else "smallest" if own <= min(others) else "between"
+
+    def amount(self, concept: str, other: str) -> tuple[float, float] | None:
+        """Shares, or else counts, of two concepts, where the facts state both."""
+        shares = self.share(concept), self.share(other)
+        if all(shares):
+            return shares
+        counts = [
+            max((low for row in self.rows(name) for low, _ in row.counts), default=0.0) for name in (concept, other)
+        ]
+        return (counts[0], counts[1]) if all(counts) else None
+
+    def share_left(self, concept: str) -> float:
+        """The largest share that a concept can have beside what the facts state of others."""
+        related = self.vocabulary.above(concept) | self.vocabulary.below(concept) | self.vocabulary.kin(concept)
+        others = [name for name in self.present() if name not in related]
+        top = [name for name in others if not (self.vocabulary.above(name) - {name}) & set(others)]
+        return 1.0 - sum(self.share(name) for name in top)
+
+    def rows_of(self, concept: str) -> list[Fact]:
+        """The facts that state a concept itself."""
+        return [row for row in self._rows.get(concept, ()) if row.polarity == "present"]
+
+    def rows_of_wholes(self, concept: str) -> list[Fact]:
+        """The facts that state what a concept belongs to: of the buildings of built-up land."""
+        concepts = self.vocabulary.concepts
+        wholes = [name for name in self.present() if name in concepts and concept in concepts[name].has]
+        return [row for name in sorted(wholes) for row in self.rows(name)]
+
+    def share(self, concept: str) -> float:
+        """Which share of the picture a concept and its kinds have together, by the facts; 0 where they state none."""
+        stated = [self._rows.get(name, ()) for name in self.vocabulary.below(concept)]
+        return sum(max((max(row.numbers.get(SHARE, (0.0,))) for row in rows), default=0.0) for rows in stated)
+
+    def objects(self, concept: str) -> int:
+        """How many different regions or map objects the facts list of a concept; 0 where they list none."""
+        return len(set().union(*(self._objects.get(name, set()) for name in self.vocabulary.below(concept))))
+
+    def relations(self, subject: str, other: str) -> frozenset[str]:
+        """Kinds of the relations that facts state between two concepts, seen from the first."""
+        found: set[str] = set()
+        for first in self.vocabulary.below(subject):
+            for second in self.vocabulary.below(other):
+                found |= self._relations.get((first, second), set())
+        return frozenset(found)
+
+    def _closed(self, scopes: Sequence[Row]) -> frozenset[str] | None:
+        """Concepts of closed scopes; None where one of them is closed for everything."""
+        names: set[str] = set()
+        for scope in scopes:
+            if scope["closed"]:
+                if scope.get("concepts") is None:
+                    return None
+                names.update(scope["concepts"])
+        return frozenset(concept for name in names for concept in self._resolve(name))
+
+    def _resolve(self, name: str) -> tuple[str, ...]:
+        found = self.vocabulary.resolve(name)
+        if found == (name,) and name not in self.vocabulary.concepts:
+            self.unknown_names.add(name)
+        return found
+
+    def _add(self, row: Row) -> None:
+        name, source = row["concept"], row.get("source") or ""
+        if name == ROLE:
+            return
+        attributes = attributes_of(row.get("attributes"))
+        is_measurement = source.startswith(MEASURED)
+        concepts = self._resolve(str(attributes.get("region", name))) if is_measurement else self._resolve(name)
+        fact = fact_of(row, attributes, self.vocabulary)
+        for concept in concepts:
+            if not is_measurement:
+                self._strength[concept] = max(self._strength.get(concept, -1), _STRENGTH[row["polarity"]])
+                if (thing := row.get("region_id") or attributes.get("osm_id")) and row["polarity"] == "present":
+                    self._objects[concept].add(str(thing))
+            self._rows[concept].append(fact)
+            self._relate(concept, attributes, fact)
+        self._note(attributes)
+
+    def _relate(self, concept: str, attributes: Row, fact: Fact) -> None:
+        kind, other = attributes.get("relation"), attributes.get("other")
+        if not kind or not other:
+            return
+        kind = relation_of(direction_of(str(kind)))
+        for second in self._resolve(str(other)):
+            self._relations[concept, second].add(kind)
+            self._relations[second, concept].add(OPPOSITE.get(kind, f"{kind}{PASSIVE}"))
+            if fact.polarity == "present" and second not in self.vocabulary.concepts:
+                self._strength.setdefault(second, _STRENGTH["present"])  # a part of the body that only facts name
+            seen_from_there = frozenset([OPPOSITE[kind]]) if kind in OPPOSITE else frozenset()
+            self._rows[second].append(Fact(fact.polarity, numbers=fact.numbers, bearings=seen_from_there))
+
+    def _note(self, attributes: Row) -> None:
+        for key in _DATES:
+            if attributes.get(key) is not None:
+                self.dates.add(str(attributes[key]))
+        for key in ("name", "country", "city"):
+            if isinstance(attributes.get(key), str):
+                self.words.update(words_of(attributes[key]).words)

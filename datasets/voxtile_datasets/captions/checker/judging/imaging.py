@@ -1,0 +1,62 @@
+"""Claims of how and of what a picture was made, against the sample's own row; and claims that no picture can show."""
+
+from __future__ import annotations
+
+from voxtile.words.tokens import words_of
+from voxtile_datasets.captions.checker.extraction.claims import Claim
+from voxtile_datasets.captions.checker.judging.fact_lookup import Facts
+from voxtile_datasets.captions.checker.verdict import Fault, Judgement
+
+# What is invented where the row says nothing of it, because it is a number.
+_NUMERIC = frozenset(["age", "magnification", "resolution"])
+_BEYOND = {
+    "cause": "no fact says what it comes from",
+    "advice": "a caption gives no advice, and no fact does",
+    "prognosis": "no picture shows what will become of it, and no fact says it",
+    "change": "the facts compare with no other day",
+    "history": "no fact tells what happened before",
+    "place": "they name no such place",
+    "event": "no fact says what happened there",
+    "unseen": "it cannot be seen in such a picture, and no fact holds it",
+    "time": "nothing states the hour or the day",
+}
+
+
+def judge_imaging(claim: Claim, facts: Facts) -> list[Fault]:
+    """What is wrong with a claim of how the picture was made; nothing where nothing at all is known of the sample."""
+    aspect, row = claim.text or "", facts.metadata
+    if not row:
+        return []
+    if claim.details:
+        agrees = row.agrees_in_number(aspect, claim.details[0].bounds[0])
+    else:
+        agrees = row.agrees(aspect, claim.concepts)
+    if agrees is not None and claim.polarity == "absent":
+        agrees = not agrees
+    if agrees:
+        return []
+    name = aspect.replace("_", " ")
+    if agrees is False:
+        why = f"'{claim.words}' is wrong: the sample's {name} is {row.said(aspect)}."
+        return [_fault(claim, aspect, "contradicted", why)]
+    if aspect in _NUMERIC:
+        judgement: Judgement = "unknown" if claim.details[0].is_vague else "unsupported"
+    else:
+        judgement = facts.vocabulary.imaging[aspect].silent
+    return [_fault(claim, aspect, judgement, f"'{claim.words}' is not known: the sample's row states no {name}.")]
+
+
+def judge_beyond(claim: Claim, facts: Facts) -> list[Fault]:
+    """What is wrong with a cause, an advice, a prognosis or a comparison with another day that no fact holds."""
+    aspect = claim.text or ""
+    if aspect == "place" and set(words_of(claim.words).words) <= facts.words:
+        return []
+    if any(facts.strength(concept) in ("present", "uncertain") for concept in claim.others):
+        return []  # "hydronephrosis due to a stone" where the stone is a fact
+    if aspect == "change" and any(row.changes for row in facts.all_rows()):
+        return []
+    return [_fault(claim, aspect, "unsupported", f"'{claim.words}' is not in the facts: {_BEYOND[aspect]}.")]
+
+
+def _fault(claim: Claim, aspect: str, judgement: Judgement, why: str) -> Fault:
+    return Fault(aspect.replace("_", "-"), judgement, claim.words, claim.start, claim.end, why)

@@ -1,0 +1,323 @@
+"""Claims against facts under scopes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from voxtile_datasets.captions.checker.extraction.amounts import COUNT, SHARE
+from voxtile_datasets.captions.checker.extraction.claims import Claim
+from voxtile_datasets.captions.checker.extraction.relations import OPPOSITE, PASSIVE
+from voxtile_datasets.captions.checker.judging.details import agrees_with_any, detail_faults, is_other
+from voxtile_datasets.captions.checker.judging.fact_lookup import Facts
+from voxtile_datasets.captions.checker.judging.imaging import judge_beyond, judge_imaging
+from voxtile_datasets.captions.checker.judging.normality import judge_whole, wrong_there
+from voxtile_datasets.captions.checker.verdict import ORDER, Fault, FaultKind, Judgement, best, worst
+from voxtile_datasets.captions.checker.vocabulary import NORMAL
+
+
+def judge(claim: Claim, facts: Facts, *, about_birth: bool = False) -> list[Fault]:
+    """What is wrong with a claim; nothing where it is supported.
+
+    Args:
+        claim: what is said.
+        facts: what is known.
+        about_birth: the text speaks of a birth or a death, so that a date identifies.
+    """
+    if claim.kind == "identity":
+        return [_identity(claim) if facts.vocabulary.is_about_patients or claim.text != "place" else _place(claim)]
+    if claim.kind == "date":
+        return _date(claim, facts, about_birth=about_birth)
+    if claim.kind == "relation":
+        return _relation(claim, facts)
+    if claim.kind == "normal":
+        return _normal(claim, facts)
+    if claim.kind == "imaging":
+        return judge_imaging(claim, facts)
+    if claim.kind == "beyond":
+        return judge_beyond(claim, facts)
+    if claim.kind == "loose":
+        return _loose(claim, facts)
+    there = tuple(c for c in claim.concepts if facts.strength(c) == "present")
+    meant = there if there and claim.polarity == "present" and _is_little(claim) else _meant(claim, facts)
+    found = {concept: _concept(claim, concept, facts) for concept in meant}
+    return _worst_denial(found) if claim.polarity == "absent" else _best_meaning(found, facts)
+
+
+def _meant(claim: Claim, facts: Facts) -> Sequence[str]:
+    """What words can mean; where that is a diagnosis, not what is more general: a metastasis is not any lesion."""
+    if claim.polarity == "absent" or not facts.metadata:
+        return claim.concepts
+    special = [name for name in claim.concepts if _is_diagnosis(name, facts)]
+    general = {more for name in special for more in facts.vocabulary.above(name) - {name}}
+    general = {name for name in general if not _is_diagnosis(name, facts)}
+    return [name for name in claim.concepts if name not in general] or claim.concepts
+
+
+def _worst_denial(found: Mapping[str, list[Fault]]) -> list[Fault]:
+    """The judgement of a denied word with several meanings: whatever of them is there makes the denial wrong."""
+    wrong = [faults for faults in found.values() if faults and _badness(faults) == ORDER.index("contradicted")]
+    return wrong[0] if wrong else min(found.values(), key=lambda faults: _badness(faults) if faults else -1)
+
+
+def _best_meaning(found: Mapping[str, list[Fault]], facts: Facts) -> list[Fault]:
+    """The judgement of a word with several meanings: by what is there; else by what the facts know of."""
+    if any(not faults for faults in found.values()):
+        return []
+    there = [faults for concept, faults in found.items() if facts.rows(concept)]
+    if there:
+        return min(there, key=_badness)
+    return max(found.values(), key=_badness)
+
+
+def _badness(faults: Sequence[Fault]) -> int:
+    return ORDER.index(worst([fault.judgement for fault in faults]))
+
+
+_ROUNDED = 0.03  # shares are stated as whole percents
+
+
+def _identity(claim: Claim) -> Fault:
+    what = "names, addresses, dates and numbers of records"
+    why = f"'{claim.words}' identifies a person, a record or a place; leave out {what}."
+    return _fault(claim, "identity", "contradicted", why)
+
+
+def _place(claim: Claim) -> Fault:
+    why = f"'{claim.words}' is not in the facts: they name no such place."
+    return _fault(claim, "place", "unsupported", why)
+
+
+def _fault(claim: Claim, kind: FaultKind, judgement: Judgement, why: str) -> Fault:
+    return Fault(kind, judgement, claim.words, claim.start, claim.end, why)
+
+
+def _date(claim: Claim, facts: Facts, *, about_birth: bool) -> list[Fault]:
+    said = claim.text or ""
+    month = said[2:] if said.startswith("--") else ""
+    if any(
+        known.startswith(said) or (month and known.zfill(2) == month) or (month and known[5 : 5 + len(month)] == month)
+        for known in facts.dates
+    ):
+        return []
+    if facts.vocabulary.is_about_patients and (about_birth or said.count("-") == 2):
+        return [_identity(claim)]
+    why = f"'{claim.words}' is not in the facts: they state no such date."
+    return [_fault(claim, "date", "unsupported", why)]
+
+
+def _concept(claim: Claim, concept: str, facts: Facts) -> list[Fault]:
+    judgement, why = _presence(claim, concept, facts)
+    if judgement != "supported" and claim.polarity == "present" and _is_hardly_any(claim, concept, facts):
+        return []
+    if judgement == "supported":
+        if claim.polarity != "absent" and facts.strength(concept) in ("present", "uncertain"):
+            return detail_faults(claim, concept, facts)
+        return []
+    if judgement == "unknown" and claim.polarity != "absent" and (faults := _of_more_general(claim, concept, facts)):
+        return faults
+    kind: FaultKind = "polarity" if judgement == "contradicted" else "concept"
+    return [_fault(claim, kind, judgement, why)]
+
+
+def _is_hardly_any(claim: Claim, concept: str, facts: Facts) -> bool:
+    """Whether so little is claimed ("hardly any trees") that there may be none, and there is none."""
+    known = facts.strength(concept)
+    return _is_little(claim) and (known == "absent" or (known is None and facts.is_closed(concept)))
+
+
+def _is_little(claim: Claim) -> bool:
+    return any(low == 0 for d in claim.details for low, _ in d.bounds if d.dimension in (SHARE, COUNT))
+
+
+def _of_more_general(claim: Claim, concept: str, facts: Facts) -> list[Fault]:
+    """What is wrong with the details where the facts state only something more general."""
+    for general in sorted(facts.vocabulary.above(concept) & facts.present()):
+        faults = [f for f in detail_faults(claim, general, facts) if f.judgement == "contradicted"]
+        if faults:
+            return faults
+    return []
+
+
+def _presence(claim: Claim, concept: str, facts: Facts) -> tuple[Judgement, str]:
+    """Whether a concept is there, is not, or may be there, as a claim says."""
+    known, name = facts.strength(concept), concept.replace("_", " ")
+    if claim.polarity == "absent":
+        return _absence(claim, concept, known, facts)
+    if known == "present" or (known == "uncertain" and claim.polarity == "uncertain"):
+        return "supported", ""
+    if known == "uncertain":
+        return "unsupported", f"'{claim.words}' is said too firmly: the facts leave {name} open."
+    if known == "absent":
+        return "contradicted", f"'{claim.words}' is wrong: the facts say that there is no {name}."
+    if concept not in facts.vocabulary.concepts and facts.rows(concept):
+        return "supported", ""  # a structure that was measured, or that something else is said to lie beside
+    there = facts.present()
+    if other := sorted(there & facts.vocabulary.excluded(concept)):
+        return "contradicted", f"'{claim.words}' is wrong: the facts say {other[0].replace('_', ' ')}."
+    if NORMAL in there:
+        return "unsupported", f"'{claim.words}' is not in the facts: they call the picture normal."
+    if facts.metadata and _is_diagnosis(concept, facts) and (known_as := _other_diagnoses(concept, facts)):
+        what = known_as[0].replace("_", " ")
+        return (
+            "unsupported",
+            f"'{claim.words}' is more than the facts say: they state {what}, and not that it is {name}.",
+        )
+    similar = facts.vocabulary.above(concept) | facts.vocabulary.kin(concept)
+    special = there & (facts.vocabulary.above(concept) - {concept})
+    if special and not facts.lists(concept) and facts.closed and special & facts.closed and facts.vocabulary.natural:
+        general = sorted(special)[0].replace("_", " ")
+        return "unsupported", f"'{claim.words}' is not in the facts: they say {general} and not which kind of it."
+    if there & similar and not facts.lists(concept):
+        return "unknown", f"'{claim.words}' is not known: the facts state something like {name}, but not that."
+    if facts.is_closed(concept):
+        return (
+            "unsupported",
+            f"'{claim.words}' is not in the facts, which list everything of the kind: leave {name} out.",
+        )
+    if any(
+        low > facts.share_left(concept) + _ROUNDED for d in claim.details if d.dimension == SHARE for low, _ in d.bounds
+    ):
+        return "contradicted", f"'{claim.words}' is wrong: what the facts state leaves no such share to {name}."
+    if concept in facts.vocabulary.concepts and facts.vocabulary.concepts[concept].is_recorded:
+        return "unsupported", f"'{claim.words}' is not in the facts: no record states {name}."
+    return "unknown", f"'{claim.words}' is not known: the facts say nothing of {name}."
+
+
+def _is_diagnosis(concept: str, facts: Facts) -> bool:
+    known = facts.vocabulary.concepts
+    return concept in known and known[concept].is_diagnosis
+
+
+def _other_diagnoses(concept: str, facts: Facts) -> list[str]:
+    """What facts state that is more general than a diagnosis, or another one of the same general kind."""
+    above = facts.vocabulary.above(concept) - {concept}
+    kinds = {name for name in above if _is_diagnosis(name, facts)}
+    others = {name for name in facts.present() if _is_diagnosis(name, facts) and facts.vocabulary.above(name) & kinds}
+    return sorted((facts.present() & above) | others)
+
+
+def _absence(claim: Claim, concept: str, known: str | None, facts: Facts) -> tuple[Judgement, str]:
+    name = concept.replace("_", " ")
+    if known == "present":
+        if is_other(claim, facts.rows(concept), facts.vocabulary):
+            return "supported", ""
+        return "contradicted", f"'{claim.words}' is denied, but the facts say that there is {name}."
+    if known == "uncertain":
+        return "unsupported", f"'{claim.words}' is denied too firmly: the facts leave {name} open."
+    there = facts.present()
+    general = sorted(there & (facts.vocabulary.above(concept) - {concept}))
+    closed = facts.is_closed(concept) and not general
+    implied = NORMAL in there or there & facts.vocabulary.excluded(concept) or closed
+    if known == "absent" or facts.lists(concept) or (implied and not there & facts.vocabulary.kin(concept)):
+        return "supported", ""
+    if general:
+        what = general[0].replace("_", " ")
+        return "unsupported", f"'{claim.words}' is denied, but the facts state {what} and not which kind of it."
+    return "unknown", f"Whether there is '{claim.words}' is not known: the facts say nothing of {name}."
+
+
+def _normal(claim: Claim, facts: Facts) -> list[Fault]:
+    if claim.concepts == (NORMAL,):
+        return judge_whole(claim, facts)
+    found = [_normality(claim, concept, facts) for concept in claim.denies]
+    contradicting = next(((j, why) for j, why in found if j == "contradicted"), None)
+    if claim.polarity == "absent":
+        if contradicting:
+            return []
+        judgement: Judgement = "contradicted" if all(j == "supported" for j, _ in found) else "unknown"
+        return [
+            _fault(claim, "polarity", judgement, f"'{claim.words}' is denied, but the facts name nothing wrong there.")
+        ]
+    if contradicting:
+        return [_fault(claim, "polarity", *contradicting)]
+    judgement = best([j for j, _ in found])
+    return [] if judgement == "supported" else [_fault(claim, "concept", judgement, found[0][1])]
+
+
+def _normality(claim: Claim, concept: str, facts: Facts) -> tuple[Judgement, str]:
+    """Whether a concept that a statement of normality denies is there."""
+    there = wrong_there(claim, concept, facts)
+    if there is not None:
+        name = there.replace("_", " ")
+        return "contradicted", f"'{claim.words}' is denied, but the facts say that there is {name}."
+    judgement, why = _absence(claim, concept, facts.strength(concept), facts)
+    return ("supported", "") if judgement == "contradicted" else (judgement, why)
+
+
+def _relation(claim: Claim, facts: Facts) -> list[Fault]:
+    kind = claim.relation or ""
+    pairs = [(s, o) for s in claim.concepts for o in claim.others]
+    known = frozenset().union(*(facts.relations(subject, other) for subject, other in pairs))
+    if kind in _COMPARED:
+        return _comparison(claim, kind, facts)
+    if kind in OPPOSITE:
+        return _direction(claim, kind, known & OPPOSITE.keys(), facts)
+    if not known:
+        return []
+    names = f"{claim.concepts[0]} and {claim.others[0]}".replace("_", " ")
+    if kind == "in" and "in of" in known and "in" not in known:
+        return [_fault(claim, "relation", "contradicted", f"'{claim.words}' is the wrong way round for {names}.")]
+    stated = {name.removesuffix(PASSIVE) for name in known}
+    if (_IMPOSSIBLE.get(kind, frozenset()) & stated) and not _POSSIBLE.get(kind, frozenset([kind])) & stated:
+        said = " and ".join(sorted(stated & _IMPOSSIBLE[kind]))
+        return [
+            _fault(claim, "relation", "contradicted", f"'{claim.words}' is wrong: the facts say '{said}' of {names}.")
+        ]
+    if kind in known or kind in _LOOSE or _POSSIBLE.get(kind, frozenset([kind])) & stated:
+        return []
+    return [_fault(claim, "relation", "unknown", f"'{claim.words}' is not known: the facts do not relate {names} so.")]
+
+
+_COMPARED = {"more": (1.0, math.inf), "less": (0.0, 1.0), "equal": (0.8, 1.25)}  # first by second
+
+
+def _comparison(claim: Claim, kind: str, facts: Facts) -> list[Fault]:
+    pairs = [found for s in claim.concepts for o in claim.others if (found := facts.amount(s, o))]
+    low, high = _COMPARED[kind]
+    if not pairs or any(low <= first / second <= high for first, second in pairs):
+        return []
+    why = f"'{claim.words}' is wrong: the facts say {pairs[0][0]:g} and {pairs[0][1]:g}."
+    return [_fault(claim, "number", "contradicted", why)]
+
+
+# What is said of the place of two things → what it cannot be by the facts, and what of them makes it right.
+_IMPOSSIBLE = {
+    "beside": frozenset(["in", "crossing"]), "along": frozenset(["in", "crossing"]), "crossing": frozenset(["beside"]),
+    "in": frozenset(["beside", "crossing"]), "opposite": frozenset(["in", "crossing"]),
+    "away": frozenset(["in", "crossing", "beside"]),
+}  # fmt: skip
+_POSSIBLE = {
+    "beside": frozenset(["beside", "along", "around"]), "along": frozenset(["beside", "along", "around"]),
+    "crossing": frozenset(["crossing", "in"]), "around": frozenset(["around", "beside", "in"]),
+    "through": frozenset(["crossing", "in", "through"]),
+}  # fmt: skip
+_LOOSE = frozenset(["near", "around", "through"])
+
+
+_COMPASS = frozenset(name for name in OPPOSITE if name.split("-")[0] in ("north", "south", "east", "west"))
+
+
+def _direction(claim: Claim, kind: str, known: frozenset[str], facts: Facts) -> list[Fault]:
+    if any(kind == stated or kind in stated.split("-") for stated in known):
+        return []
+    if not (kind in _COMPASS and known & _COMPASS):  # what is above can be behind, too
+        known = known & {OPPOSITE[kind]}
+    subject, other = (names[0].replace("_", " ") for names in (claim.concepts, claim.others))
+    if known:
+        why = f"'{claim.words}' is wrong: by the facts {subject} lies {' and '.join(sorted(known))} of {other}."
+        return [_fault(claim, "relation", "contradicted", why)]
+    if facts.vocabulary.is_about_patients and facts.vocabulary.has_sides:
+        return []  # bodies are alike, and facts seldom say where one part lies of another
+    if all(facts.strength(names[0]) == "present" for names in (claim.concepts, claim.others)):
+        why = f"'{claim.words}' is not in the facts: they do not say in which direction {subject} lies of {other}."
+        return [_fault(claim, "relation", "unsupported", why)]
+    return []
+
+
+def _loose(claim: Claim, facts: Facts) -> list[Fault]:
+    rows = facts.all_rows()
+    missing: Sequence[str] = [d.words for d in claim.details if not agrees_with_any(d, rows, facts.vocabulary)]
+    if not missing:
+        return []
+    return [_fault(claim, "number", "unsupported", f"'{missing[0]}' is not in the facts.")]

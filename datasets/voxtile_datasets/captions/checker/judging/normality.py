@@ -1,0 +1,52 @@
+"""Statements that a picture, or a part of the body, is as it should be, against facts under scopes."""
+
+from __future__ import annotations
+
+from voxtile_datasets.captions.checker.extraction.claims import Claim
+from voxtile_datasets.captions.checker.judging.details import is_elsewhere
+from voxtile_datasets.captions.checker.judging.fact_lookup import Facts
+from voxtile_datasets.captions.checker.verdict import Fault
+from voxtile_datasets.captions.checker.vocabulary import NORMAL
+
+
+def wrong_there(claim: Claim, concept: str, facts: Facts) -> str | None:
+    """What of a concept that a statement of normality denies is there; None where that is nothing or was excepted.
+
+    Args:
+        claim: of the kind `normal`; its `others` are what the text excepts ("apart from a nodule"), its details
+            the side or place of what is normal.
+        concept: that it denies.
+        facts: what is known.
+    """
+    there = sorted(facts.present() & facts.vocabulary.below(concept))
+    for name in there:
+        if _is_excepted(claim, name, facts) or is_elsewhere(claim, facts.rows(name), facts.vocabulary):
+            continue
+        return name
+    return None
+
+
+def judge_whole(claim: Claim, facts: Facts) -> list[Fault]:
+    """What is wrong with a statement that the whole picture is normal, or that it is not."""
+    known = facts.strength(NORMAL)
+    concepts = facts.vocabulary.concepts
+    findings = [
+        name
+        for name in sorted(facts.present() - {NORMAL})
+        if not (name in concepts and concepts[name].is_healthy) and not _is_excepted(claim, name, facts)
+    ]
+    is_excepted = bool(claim.others) and not findings
+    is_normal = known == "present" or (known is None and not findings and facts.closed != frozenset())
+    is_not = (known == "absent" and not is_excepted) or (known is None and bool(findings))
+    if (claim.polarity == "present" and is_not) or (claim.polarity == "absent" and is_normal and not is_excepted):
+        what = f"there is {findings[0].replace('_', ' ')}" if findings else "it is normal" if is_normal else "it is not"
+        why = f"'{claim.words}' is wrong: the facts say that {what}."
+        return [Fault("polarity", "contradicted", claim.words, claim.start, claim.end, why)]
+    if claim.polarity == "uncertain" or is_normal or is_not or is_excepted:
+        return []
+    why = f"'{claim.words}' is not known: the facts do not say that all is normal."
+    return [Fault("concept", "unknown", claim.words, claim.start, claim.end, why)]
+
+
+def _is_excepted(claim: Claim, name: str, facts: Facts) -> bool:
+    return any(name in facts.vocabulary.below(o) or o in facts.vocabulary.below(name) for o in claim.others)

@@ -1,0 +1,1 @@
+"""A second opinion of a language model, beside the rules."""

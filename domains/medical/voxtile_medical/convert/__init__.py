@@ -1,0 +1,1 @@
+"""Converters of scans: files to the samples of a corpus, with their masks."""

@@ -1,0 +1,76 @@
+"""`voxtile convert dicom`: CT, MR, PET and X-ray DICOM into a corpus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from voxtile.console import output
+from voxtile.engine.run import RunOptions, run_task
+from voxtile_datasets.intake.planner import Planner
+from voxtile_medical.dicom.task import DicomTask
+from voxtile_medical.dicom_header.tree import read_tree
+from voxtile_medical.segmentations.attach import run_masks
+from voxtile_medical.segmentations.samples import MaskNames
+from voxtile_medical.segmentations.task import MaskTask
+from voxtile_medical.suv.compute import SuvChoice
+
+
+def convert_dicom(
+    source: Path,
+    corpus: Path,
+    *,
+    reports: Path | None = None,
+    deidentify: bool = True,
+    allow_burned_in: bool = False,
+    key_file: Path | None = None,
+    splits: Path | None = None,
+    split_fractions: str = "0.8,0.1,0.1",
+    min_slices: int = 3,
+    licence: str | None = None,
+    suv: SuvChoice = "bw",
+    masks: bool = True,
+    **run: Any,  # noqa: ANN401
+) -> None:
+    """Convert the DICOM series of a folder tree, whatever its file names, and judge each series by name.
+
+    Args:
+        source: folder of DICOM files, or one file.
+        corpus: where the corpus is, or will be.
+        reports: CSV or Parquet of report texts; the columns study (StudyInstanceUID or accession number) and/or subject
+            (PatientID), and text.
+        deidentify: replace identifiers by keyed hashes, shift dates, and remove identifiers from report texts.
+        allow_burned_in: keep ultrasound, secondary captures and images marked as having burned-in text.
+        key_file: where the key and the map of sources are kept; default beside the corpus, CORPUS.sources.parquet.
+        splits: CSV or Parquet with the columns subject and split (train, val or test).
+        split_fractions: shares of train, val and test for subjects that no file places.
+        min_slices: fewest planes of a volume.
+        licence: licence to note with every sample.
+        suv: make PET values an SUV by body weight (bw), lean body mass (lbm: Janmahasatian; lbm-james) or body surface
+            area (bsa); where a header lacks or contradicts what that needs, the values stay in their own units, and the
+            ledger and the sample's attributes name the tag. none leaves all in their own units.
+        masks: attach the segmentations (SEG) and structure sets (RTSTRUCT) of the tree to the series that they are of.
+        run: how to run: workers, retry, dry_run, …
+    """
+    options = RunOptions(**run)
+    planner = Planner.open(
+        corpus,
+        options,
+        deidentify=deidentify,
+        key_file=key_file,
+        reports=reports,
+        splits=splits,
+        split_fractions=split_fractions,
+    )
+    tree = read_tree(source, planner.reader)
+    task = DicomTask(source, min_slices, licence, deidentify, allow_burned_in, suv, masks, planner, tree)
+    summary = run_task(task, corpus, options)
+    if masks and tree.masks and options.dry_run:
+        output().print(f"then {len(tree.masks)} SEG or RTSTRUCT objects are attached to the series that they are of")
+    elif masks and tree.masks:
+        names = MaskNames(planner.names, planner.key_map)
+        attached = MaskTask(
+            source, corpus, names, deidentify, objects=tree.masks, images=tree.usable, reader=planner.reader
+        )
+        run_masks(attached, options).raise_if_failed()
+    summary.raise_if_failed()

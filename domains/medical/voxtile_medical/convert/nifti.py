@@ -1,0 +1,92 @@
+"""`voxtile convert nifti`: NIfTI volumes into a corpus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from voxtile.console import output
+from voxtile.engine.run import RunOptions, run_task
+from voxtile_datasets.intake.planner import Planner
+from voxtile_medical.dicom_header.scan import list_files
+from voxtile_medical.nifti.files import is_nifti_name
+from voxtile_medical.nifti.layouts import read_layout
+from voxtile_medical.nifti.task import LABELS, LABELS_ADVICE, NiftiTask, find_label_maps
+from voxtile_medical.segmentations.attach import run_masks
+from voxtile_medical.segmentations.label_names import read_names
+from voxtile_medical.segmentations.samples import MaskNames
+from voxtile_medical.segmentations.task import MaskTask
+
+
+def convert_nifti(
+    source: Path,
+    corpus: Path,
+    *,
+    reports: Path | None = None,
+    deidentify: bool = True,
+    key_file: Path | None = None,
+    splits: Path | None = None,
+    split_fractions: str = "0.8,0.1,0.1",
+    modality: str = "OT",
+    units: str | None = None,
+    label_pattern: str = "*seg*,*label*,*mask*",
+    no_affine: Literal["refuse", "assume"] = "refuse",
+    licence: str | None = None,
+    masks: bool = True,
+    label_names: Path | None = None,
+    pairs: Path | None = None,
+    **run: Any,  # noqa: ANN401
+) -> None:
+    """Convert the NIfTI files (.nii, .nii.gz) of a folder tree; a 4D file gives one sample a volume.
+
+    The folders of public collections are known: TotalSegmentator and AbdomenAtlas (s0001/ct.nii.gz beside
+    segmentations), the Decathlon and nnU-Net (imagesTr, labelsTr, dataset.json), BraTS, CT-RATE and BIDS say whose an
+    image is and what is a label map.
+
+    Args:
+        source: folder of NIfTI files, or one file.
+        corpus: where the corpus is, or will be.
+        reports: CSV or Parquet of report texts; the columns study and/or subject, and text. A study is a BIDS
+            subject/session, what the folders of a public collection say, or a file name without its suffix.
+        deidentify: replace file names and subjects by keyed hashes, and remove identifiers from report texts.
+        key_file: where the key and the map of sources are kept; default beside the corpus, CORPUS.sources.parquet.
+        splits: CSV or Parquet with the columns subject and split (train, val or test).
+        split_fractions: shares of train, val and test for subjects that no file places.
+        modality: DICOM modality (CT, MR, PT, …) of files whose name or dataset.json does not say.
+        units: unit of the physical values; default HU for CT, else a.u.
+        label_pattern: file name patterns of label maps, separated by commas; they are not images, nor is what folders
+            say to be labels.
+        no_affine: what to do where neither sform nor qform is set: refuse, or assume that axes run right, front, up.
+        licence: licence to note with every sample.
+        masks: attach label maps to the images that their names say (case_seg beside case, labelsTr for imagesTr, …).
+        label_names: JSON, TSV or 3D Slicer colour table that names the labels; default a table beside each label map,
+            its header extension, or a table above it as BIDS and nnU-Net have it.
+        pairs: CSV with the columns mask and uid, for label maps whose names do not say their image.
+        run: how to run: workers, retry, dry_run, …
+    """
+    options = RunOptions(**run)
+    if label_names is not None:
+        read_names(label_names)
+    planner = Planner.open(
+        corpus,
+        options,
+        deidentify=deidentify,
+        key_file=key_file,
+        reports=reports,
+        splits=splits,
+        split_fractions=split_fractions,
+    )
+    patterns = tuple(pattern.strip() for pattern in label_pattern.split(",") if pattern.strip())
+    task = NiftiTask(source, patterns, modality, units, no_affine, licence, deidentify, masks, planner)
+    summary = run_task(task, corpus, options)
+    if summary.reasons["dropped"][LABELS]:
+        output().print(LABELS_ADVICE, markup=False, highlight=False, soft_wrap=True)
+    if masks and not options.dry_run:
+        root, found = list_files(source)
+        paths = list(filter(is_nifti_name, found))
+        label_maps = tuple(find_label_maps(root, paths, patterns, read_layout(root, paths)))
+        names = MaskNames(planner.names, planner.key_map)
+        if label_maps:
+            attached = MaskTask(source, corpus, names, deidentify, label_names, pairs, label_maps=label_maps)
+            run_masks(attached, options).raise_if_failed()
+    summary.raise_if_failed()

@@ -1,0 +1,242 @@
+"""Stored pixel values: read in place where they are not compressed, by pydicom's decoders otherwise.
+
+The decoders are pylibjpeg-openjpeg (JPEG 2000, HTJ2K), pylibjpeg-rle, pyjpegls (JPEG-LS), Pillow (8-bit JPEG) and,
+for the other JPEG processes only, GDCM: it aborts the process on some damaged streams, which costs one series.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pydicom
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.processing import apply_color_lut
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, JPEGBaseline8Bit
+
+from voxtile_medical.dicom_header.deflated import check_inflated_size
+from voxtile_medical.dicom_header.headers import FileHeader
+from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
+from voxtile_medical.dicom_header.tags import PIXELS
+from voxtile_medical.verdicts import Verdict
+
+MAX_VOLUME_BYTES = 2 << 30
+MAX_HEADER_BYTES = 64 << 20  # around the pixels of a deflated file
+PixelArray = npt.NDArray[Any]
+_FLOAT_TAGS: dict[int, np.dtype[Any]] = {0x7FE00008: np.dtype("<f4"), 0x7FE00009: np.dtype("<f8")}
+_DECODE_TAGS = [
+    *PIXELS,
+    "PixelData",
+    "FloatPixelData",
+    "DoubleFloatPixelData",
+    "ExtendedOffsetTable",
+    "ExtendedOffsetTableLengths",
+]
+
+
+@dataclass(frozen=True)
+class PixelLayout:
+    """How a file's pixels are stored (PS3.3 C.7.6.3).
+
+    Attributes:
+        rows, columns, frames, samples: size.
+        dtype: of the stored values, in native byte order.
+        bits_stored, high_bit: which bits of a value count.
+        photometric: PhotometricInterpretation.
+    """
+
+    rows: int
+    columns: int
+    frames: int
+    samples: int
+    dtype: np.dtype[Any]
+    bits_stored: int
+    high_bit: int
+    photometric: str
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all frames, uncompressed."""
+        return self.rows * self.columns * self.frames * self.samples * self.dtype.itemsize
+
+    @property
+    def is_colour(self) -> bool:
+        """More than one value a pixel, or a palette."""
+        return self.samples > 1 or self.photometric == "PALETTE COLOR"
+
+
+def layout_of(header: FileHeader) -> PixelLayout:
+    """The pixel layout that a header states.
+
+    Raises:
+        Verdict: `no-pixel-data`, or `unsupported-pixels` for what the standard does not know, or `too-large`.
+    """
+    if header.pixel_tag == 0:
+        raise Verdict("no-pixel-data", "an image without pixel data")
+    rows, columns, allocated = (_integer(header, name, 0) for name in ("Rows", "Columns", "BitsAllocated"))
+    samples, frames = _integer(header, "SamplesPerPixel", 1), _integer(header, "NumberOfFrames", 1) or 1
+    stored = _integer(header, "BitsStored", allocated)
+    high = _integer(header, "HighBit", stored - 1)
+    if header.pixel_tag in _FLOAT_TAGS:
+        dtype = _FLOAT_TAGS[header.pixel_tag]
+        stored, high = dtype.itemsize * 8, dtype.itemsize * 8 - 1
+    elif allocated in (8, 16, 32) and 0 < stored <= allocated and stored - 1 <= high < allocated:
+        dtype = np.dtype(f"{'i' if _integer(header, 'PixelRepresentation', 0) else 'u'}{allocated // 8}")
+    else:
+        raise Verdict("unsupported-pixels", f"{allocated} bits allocated, {stored} stored, high bit {high}")
+    if min(rows, columns, frames) < 1 or samples not in (1, 3):
+        raise Verdict(
+            "unsupported-pixels", f"{rows} rows, {columns} columns, {frames} frames, {samples} samples a pixel"
+        )
+    layout = PixelLayout(rows, columns, frames, samples, dtype, stored, high, header.text("PhotometricInterpretation"))
+    refuse_if_too_large(layout.nbytes)
+    return layout
+
+
+def refuse_if_too_large(nbytes: int) -> None:
+    """Check a size that a header claims, before any memory is taken.
+
+    Raises:
+        Verdict: `too-large`.
+    """
+    if nbytes > MAX_VOLUME_BYTES:
+        claimed = min(nbytes, 1 << 80) / 2**30  # an integer from a header may be too large for a float
+        raise Verdict(
+            "too-large", f"the header claims {claimed:.3g} GiB of pixels; the limit is {MAX_VOLUME_BYTES >> 30} GiB"
+        )
+
+
+def check_length(header: FileHeader, layout: PixelLayout) -> None:
+    """Compare the length of uncompressed pixel data with the size that the header states.
+
+    Raises:
+        Verdict: `pixel-data-too-short`.
+    """
+    if header.offset < 0:
+        return
+    available = min(header.nbytes, header.size - header.offset)
+    if available < _stored_bytes(layout):
+        raise Verdict(
+            "pixel-data-too-short",
+            f"{available} of {_stored_bytes(layout)} bytes of pixel data are there; copy the file again",
+        )
+
+
+def read_frames(root: Path, header: FileHeader, layout: PixelLayout) -> PixelArray:
+    """All frames of a file.
+
+    Returns:
+        [frames, rows, columns] stored values, or [frames, rows, columns, 3] RGB bytes for colour. Bits that do not
+        count are cleared (unsigned) or replaced by the sign (signed).
+
+    Raises:
+        Verdict: `changed-during-run`, `pixel-data-too-short` or `decode-error`.
+    """
+    if header.offset >= 0 and not layout.is_colour:
+        return _clean(_read_native(root, header, layout), layout)
+    path = root / header.path
+    refuse_if_changed(header, path.stat().st_size)
+    check_length(header, layout)
+    try:
+        with quiet_pydicom():
+            return _clean(_decode(path, header, layout), layout)
+    except (MemoryError, Verdict):
+        raise
+    except Exception as error:  # decoders raise anything; the message may quote the header, so it is not kept
+        raise Verdict(
+            "decode-error", f"the pixel data cannot be decoded ({type(error).__name__}); export the series again"
+        ) from error
+
+
+def refuse_if_changed(header: FileHeader, size: int) -> None:
+    """Compare a file's size with the plan's.
+
+    Raises:
+        Verdict: `changed-during-run`.
+    """
+    if size != header.size:
+        raise Verdict("changed-during-run", "the file has changed since the plan was made; run the command again")
+
+
+def _read_native(root: Path, header: FileHeader, layout: PixelLayout) -> PixelArray:
+    check_length(header, layout)
+    dtype = layout.dtype.newbyteorder(">" if header.big_endian else "<")
+    with open(f"{root}/{header.path}", "rb", buffering=0) as file:
+        refuse_if_changed(header, os.fstat(file.fileno()).st_size)
+        data = os.pread(file.fileno(), layout.nbytes, header.offset)
+    if len(data) < layout.nbytes:
+        raise Verdict("pixel-data-too-short", "the pixel data end early; copy the file again")
+    values = np.frombuffer(data, dtype=dtype).reshape(layout.frames, layout.rows, layout.columns)
+    return values.astype(layout.dtype, copy=False)
+
+
+def _decode(path: Path, header: FileHeader, layout: PixelLayout) -> PixelArray:
+    tags = None if layout.photometric == "PALETTE COLOR" else _DECODE_TAGS
+    if header.transfer_syntax == DeflatedExplicitVRLittleEndian:
+        with path.open("rb") as stream:
+            check_inflated_size(stream, layout.nbytes + MAX_HEADER_BYTES)
+    dataset = pydicom.dcmread(path, force=True, specific_tags=tags)
+    if layout.photometric == "PALETTE COLOR":
+        return _palette(dataset, layout)
+    decoder = get_decoder(header.transfer_syntax or ExplicitVRLittleEndian)
+    plugin = "" if decoder.is_native else _plugin(header.transfer_syntax, decoder.available_plugins)
+    frames = [frame for frame, _ in decoder.iter_array(dataset, raw=not layout.is_colour, decoding_plugin=plugin)]
+    if len(frames) < layout.frames:
+        raise Verdict("pixel-data-too-short", f"{len(frames)} of {layout.frames} frames are there; copy the file again")
+    shape = (layout.rows, layout.columns) + ((layout.samples,) if layout.samples > 1 else ())
+    stacked = np.stack(frames[: layout.frames])
+    if stacked.shape[1:] != shape:
+        raise Verdict("decode-error", f"decoded frames are {stacked.shape[1:]} instead of {shape}")
+    if not layout.is_colour and stacked.dtype != layout.dtype:
+        stacked = stacked.astype(layout.dtype)
+    return _to_bytes(stacked, layout) if layout.is_colour else stacked
+
+
+def _plugin(syntax: str, available: Sequence[str]) -> str:
+    """The gentlest decoder that is installed for a transfer syntax; only one is tried."""
+    order = ("pillow", "gdcm") if syntax == JPEGBaseline8Bit else ("pylibjpeg", "pyjpegls", "gdcm", "pillow")
+    chosen: str = next(name for name in (*order, *available) if name in available)
+    return chosen
+
+
+def _palette(dataset: pydicom.Dataset, layout: PixelLayout) -> PixelArray:
+    rgb = apply_color_lut(dataset.pixel_array, dataset)
+    top = 8 * rgb.dtype.itemsize - 8
+    return (rgb >> top).astype(np.uint8).reshape(layout.frames, layout.rows, layout.columns, 3)
+
+
+def _to_bytes(rgb: PixelArray, layout: PixelLayout) -> PixelArray:
+    """Colour is kept at 8 bits a channel, as pictures are."""
+    return rgb.astype(np.uint8) if layout.bits_stored <= 8 else (rgb >> (layout.bits_stored - 8)).astype(np.uint8)
+
+
+def _clean(values: PixelArray, layout: PixelLayout) -> PixelArray:
+    """Keep BitsStored bits below HighBit; overlays and rubbish of old files live in the others (PS3.5 8.1.1)."""
+    if values.ndim == 4 or layout.dtype.kind == "f" or layout.bits_stored == layout.dtype.itemsize * 8:
+        return values
+    unused_above = layout.dtype.itemsize * 8 - 1 - layout.high_bit
+    unused_below = layout.high_bit + 1 - layout.bits_stored
+    shifted = np.left_shift(values, unused_above)
+    cleaned: PixelArray = np.right_shift(shifted, unused_above + unused_below)  # arithmetic for signed types
+    return cleaned
+
+
+def _stored_bytes(layout: PixelLayout) -> int:
+    if layout.photometric == "YBR_FULL_422":
+        return layout.nbytes * 2 // 3
+    return math.ceil(layout.nbytes)
+
+
+def _integer(header: FileHeader, name: str, default: int) -> int:
+    values = header.values.get(name)
+    if values is None:
+        return default
+    if not values:
+        raise Verdict("unreadable-value", f"{name} is there, but it is not a number; write the file again")
+    return int(values[0])

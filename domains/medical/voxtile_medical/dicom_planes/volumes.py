@@ -1,0 +1,103 @@
+"""Several volumes in one series: planes at the same place are told apart by what their headers say of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from voxtile_medical.dicom_planes.frames import Frame
+from voxtile_medical.dicom_planes.geometry import ORIENTATION_TOLERANCE, SAME_PLACE_MM
+
+
+@dataclass(frozen=True)
+class VolumeFrames:
+    """Planes that belong to one volume, and the values that set it apart from the series' other volumes."""
+
+    frames: tuple[Frame, ...]
+    label: dict[str, Hashable] = field(default_factory=dict)
+
+
+def split_volumes(frames: Sequence[Frame]) -> list[VolumeFrames]:
+    """Split a series into volumes.
+
+    First by stack (enhanced files), then, only where planes lie at the same place, by the first header value that
+    differs there, and last by order in time. Planes that nothing tells apart stay together, and stacking them gives
+    `duplicates`.
+
+    Returns:
+        The volumes in the order of the values that tell them apart.
+    """
+    stacks: dict[str, list[Frame]] = defaultdict(list)
+    for frame in frames:
+        stacks[frame.stack].append(frame)
+    volumes: list[VolumeFrames] = []
+    for name in sorted(stacks, key=_natural):
+        label: dict[str, Hashable] = {"StackID": name} if len(stacks) > 1 else {}
+        volumes += _split(VolumeFrames(tuple(stacks[name]), label))
+    return volumes
+
+
+def _split(volume: VolumeFrames) -> list[VolumeFrames]:
+    places = _places(volume.frames)
+    most = max(len(place) for place in places)
+    if most == 1:
+        return [volume]
+    for name in _key_names(volume.frames):
+        groups: dict[Hashable, list[Frame]] = defaultdict(list)
+        for frame in volume.frames:
+            groups[frame.keys.get(name)].append(frame)
+        # A value that tells volumes apart has at most as many values as there are planes at one place.
+        if 1 < len(groups) <= most and any(len({f.keys.get(name) for f in place}) > 1 for place in places):
+            parts = [VolumeFrames(tuple(groups[v]), {**volume.label, name: v}) for v in sorted(groups, key=_natural)]
+            return [split for part in parts for split in _split(part)]
+    return _split_in_time(volume, places, most)
+
+
+def _split_in_time(volume: VolumeFrames, places: list[list[Frame]], most: int) -> list[VolumeFrames]:
+    """The k-th plane in time at every place makes the k-th volume."""
+    names = sorted({name for frame in volume.frames for name in frame.times})
+    for name in names:
+        if any(len({f.times.get(name) for f in place} - {None}) != most or len(place) != most for place in places):
+            continue
+        ordered = [sorted(place, key=lambda f: f.times[name]) for place in places]
+        return [
+            VolumeFrames(tuple(place[k] for place in ordered), {**volume.label, "TimePoint": k}) for k in range(most)
+        ]
+    return [volume]
+
+
+def _places(frames: Sequence[Frame]) -> list[list[Frame]]:
+    """Frames grouped by their distance along the common normal; one group a frame where there is no common normal."""
+    orientations = np.array([frame.orientation for frame in frames])
+    if np.ptp(orientations, axis=0).max() > ORIENTATION_TOLERANCE:
+        return [[frame] for frame in frames]
+    normal = np.cross(orientations[0, :3], orientations[0, 3:])
+    distances = np.array([frame.position for frame in frames]) @ normal
+    places: list[list[Frame]] = []
+    previous = -np.inf
+    for i in np.argsort(distances, kind="stable"):
+        if distances[i] - previous >= SAME_PLACE_MM:
+            places.append([])
+        places[-1].append(frames[i])
+        previous = distances[i]
+    return places
+
+
+def _key_names(frames: Sequence[Frame]) -> list[str]:
+    """Names of keys in the order in which the frames list them."""
+    return list(dict.fromkeys(name for frame in frames for name in frame.keys))
+
+
+def _natural(value: Hashable) -> tuple[int, float, str]:
+    """Sort numbers (and one-number tuples) by value, before texts; missing values first."""
+    if isinstance(value, tuple):
+        value = value[0] if len(value) == 1 else "\\".join(str(v) for v in value)
+    if value is None:
+        return (0, 0.0, "")
+    try:
+        return (1, float(value), "")  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return (2, 0.0, str(value))

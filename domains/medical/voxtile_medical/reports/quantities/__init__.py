@@ -1,0 +1,1 @@
+"""Levels, measurements and sizes that a sentence gives."""

@@ -1,0 +1,1 @@
+"""The text of a report: sections, lines and sentences, abbreviations, slips of the pen, its language."""

@@ -1,0 +1,271 @@
+"""Findings by their names, with the polarity of the clause, and "label: value" lines of synoptic reports."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from voxtile.words.tokens import Words
+from voxtile_pathology.reports.fact import Attributes, Polarity, Problem, SlideFact
+from voxtile_pathology.reports.lexicon import Lexicon, Named, words_in
+from voxtile_pathology.reports.text.amounts import percent_in, sizes
+from voxtile_pathology.reports.text.clauses import Clause
+from voxtile_pathology.reports.text.language import Statement, language
+from voxtile_pathology.reports.text.status import status_of
+
+_SIZE_LABEL = re.compile(
+    r"(?:\b(?:tumou?r|lesion|invasive|maximum|greatest|largest|overall|additional)\b.*\b)?(?:size"
+    r"|dimensions?|diameter|extent|measurement)\b",
+    re.IGNORECASE,
+)
+_AFTER_NAME = re.compile(
+    r"^(?:\s|[,:(]|\bis\b|\bof\b|\bfor\b)*(?:grade|stage|score|class|type)?\s*(?P<grade>(?:grade|stage"
+    r"|score)\s*[:=]?\s*[A-Z]?\d[A-Z]?(?:\s*/\s*\d|\s*(?:of|out of)\s*\d)?)",
+    re.IGNORECASE,
+)
+_BEFORE_NAME = re.compile(r"\b(?:grade|stage)\s*(?P<grade>\d)\s*$", re.IGNORECASE)
+_SCORED = re.compile(r"\b(?:NAS|NAFLD activity score)\s*[:=]?\s*(?P<score>\d)", re.IGNORECASE)
+_AMOUNT = re.compile(
+    r"\s*(?:approximately|about|around|up to|ca\.?|less than|more than|in)?\s*[<>≤≥~]?\s*\d", re.IGNORECASE
+)
+_NO_EXTENT = re.compile(r"\b(?:from|to|above|below|distal|proximal|deep|apart|away)\b", re.IGNORECASE)
+_SPREAD = frozenset(["metastasis"])
+_TUMOURS = frozenset(["tumour", "malignancy"])
+_QUALIFIERS = re.compile(
+    r"\b(mild|moderate|marked|severe|focal|multifocal|diffuse|extensive|chronic|acute|active|inactive"
+    r"|minimal|patchy|prominent|brisk|rare|occasional|scattered)(?:ly)?\b",
+    re.IGNORECASE,
+)
+
+
+def is_size_label(clause: Clause) -> bool:
+    """Whether a line gives the size of the tumour that the lines before it name."""
+    return bool(clause.label) and _SIZE_LABEL.search(clause.label) is not None and bool(sizes(clause.rest))
+
+
+def of_label(clause: Clause, lexicon: Lexicon) -> tuple[list[SlideFact], list[Problem]]:
+    """What a line says of the finding that is its label; the value is then read where it is an answer.
+
+    "Perineural invasion: not identified", "Necrosis: 10 %", "Atypia: mild only".
+    """
+    words = words_in(clause.label)
+    named = [name for name in lexicon.findings_in(words) if name.end >= len(words) - 2]
+    if not named or not clause.rest.strip():
+        return [], []
+    answer = status_of(clause.rest)
+    percent = percent_in(clause.rest)
+    if percent is not None and answer is None and not _AMOUNT.match(clause.rest):
+        percent = None
+    if answer == "unknown":
+        clause.take(0, len(clause.text))
+        return [], []
+    polarity: Polarity
+    if percent is not None and answer is None:
+        polarity = "absent" if percent[0] == 0 and "<" not in percent[1] else "present"
+    elif answer is not None:
+        polarity = answer
+    elif re.match(r"\s*[<>≤≥]?\s*\d", clause.rest) or _QUALIFIERS.match(clause.rest.strip()):
+        polarity = "absent" if re.match(r"\s*0(?![.,\d])", clause.rest) else "present"
+    else:
+        return [], [
+            Problem("not-read", f"'{clause.label}: {clause.text[:100]}' is no answer that is known")
+        ] if _is_answerless(named, lexicon, clause) else []
+    facts = []
+    for name in named[-1:]:
+        fact = SlideFact(
+            name.concept,
+            polarity,
+            words=f"{clause.label}: {clause.text}",
+            evidence=(clause.evidence,),
+            addendum=clause.addendum,
+        )
+        extents = [size for _, _, size in sizes(clause.rest)]
+        fact = replace(fact, attributes=Attributes(size_mm=extents[0] if extents else ()))
+        if percent is not None:
+            fact = replace(fact, value=percent[0], unit="%").detailed(percent=percent[0])
+        qualifier = _QUALIFIERS.search(clause.rest)
+        facts.append(fact.detailed(extent=qualifier.group(1).lower() if qualifier and polarity == "present" else None))
+    _take_answer(clause)
+    return facts, []
+
+
+def _is_answerless(named: list[Named], lexicon: Lexicon, clause: Clause) -> bool:
+    return not lexicon.findings_in(words_in(clause.rest)) and len(clause.label.split()) <= 4 and len(named) == 1
+
+
+def _take_answer(clause: Clause) -> None:
+    """The answer is read; a comment after it is a text of its own."""
+    match = re.match(r"[^,;(]*", clause.rest)
+    clause.take(0, match.end() if match is not None else len(clause.text))
+
+
+def header_findings(header: str, clause: Clause, lexicon: Lexicon) -> Iterator[SlideFact]:
+    """Findings that the heading of a specimen names: "Renal mass, left, core biopsy"."""
+    bare = Clause(header, clause.evidence, section=clause.section, addendum=clause.addendum)
+    statement = language().statement(header)
+    yield from named_findings(bare, statement, lexicon)
+
+
+def named_findings(clause: Clause, statement: Statement, lexicon: Lexicon) -> Iterator[SlideFact]:
+    """Findings that what is left of a clause names, in reading order."""
+    words = words_in(clause.rest)
+    found = lexicon.findings_in(words)
+    measured = sizes(clause.rest)
+    answers = _answers(found, clause.rest, words)
+    spreads = [named for named in found if lexicon.is_kind_of(named.concept, _SPREAD)]
+    polarities = _of_lists(
+        found, [_polarity(named, clause, words, statement, answers) for named in found], clause, words
+    )
+    for index, (named, polarity) in enumerate(zip(found, polarities, strict=True)):
+        if polarity is None or (polarity == "present" and _is_measure_of(named, words.words)):
+            continue
+        if polarity == "absent" and index and _is_where(named, words.words):
+            polarity = "present"  # "no response in the carcinoma"
+        start, end = words.starts[named.start], words.ends[named.end - 1]
+        limit = words.starts[found[index + 1].start] if index + 1 < len(found) else len(clause.rest)
+        floor = words.ends[found[index - 1].end - 1] if index else 0
+        fact = SlideFact(
+            named.concept, polarity, words=clause.text[start:end], evidence=(clause.evidence,), addendum=clause.addendum
+        )
+        fact = _with_amounts(fact, clause.rest, floor, start, end, limit, measured)
+        spread = next((other for other in spreads if other is not named and _is_of(words.words, named, other)), None)
+        if spread is not None and lexicon.is_kind_of(named.concept, _TUMOURS):
+            fact = replace(fact, implied_by=spread.concept)
+        yield fact
+
+
+def _polarity(
+    named: Named, clause: Clause, words: Words, statement: Statement, answers: Mapping[Named, Polarity]
+) -> Polarity | None:
+    if _asked(clause.text, words.starts[named.start]):
+        return "uncertain"
+    own = answers.get(named) or _in_its_part(named, clause.rest, words, answers)
+    return own or statement.polarity(named.start, named.end)
+
+
+def _of_lists(
+    found: Sequence[Named], polarities: Sequence[Polarity | None], clause: Clause, words: Words
+) -> list[Polarity | None]:
+    """The polarities; what stands behind a list of three or more is said of all: "A, B and C were excluded"."""
+    said = list(polarities)
+    for last in range(len(found) - 1, 1, -1):
+        gaps = [clause.rest[words.ends[found[i].end - 1] : words.starts[found[i + 1].start]] for i in range(last)]
+        ends_list = re.fullmatch(r"\s*,?\s*(?:and|or)\s*", gaps[last - 1], re.IGNORECASE) is not None
+        if not ends_list or said[last] not in ("absent", "uncertain") or said[last - 1] != said[last]:
+            continue
+        for index in range(last - 2, -1, -1):
+            if gaps[index].strip() != "," or said[index] != "present":
+                break
+            said[index] = said[last]
+    return said
+
+
+# What stands right behind a name: "EPE -", "LVI (+)", "LVI present, PNI absent".
+_ANSWER = re.compile(
+    r"\s*(?:\(\s*(?P<sign>[-−–]|\++)\s*\)|(?P<bare>[-−–]|\++)(?=\s*(?:$|[.,;)]))"
+    r"|(?P<word>present|absent|not identified|not seen|not present|negative"
+    r"|none)(?=\s*(?:$|[,;.)])))",
+    re.IGNORECASE,
+)
+_DENIED = re.compile(r"\b(?:no|not|without|nor|neither|never|absence|lack)\b", re.IGNORECASE)
+_LISTED = re.compile(r"\s*(?:,|and|or|nor|/|&|\s)*\s*", re.IGNORECASE)
+
+
+def _answers(found: Sequence[Named], text: str, words: Words) -> dict[Named, Polarity]:
+    """The findings of which the polarity stands right behind their names."""
+    answers: dict[Named, Polarity] = {}
+    for named in found:
+        match = _ANSWER.match(text, words.ends[named.end - 1])
+        if match is not None:
+            said = match["sign"] or match["bare"] or match["word"].lower()
+            if said == "present" and _DENIED.search(text, 0, words.starts[named.start]):
+                continue  # "no invasion or necrosis present"
+            answers[named] = "present" if "+" in said or said == "present" else "absent"
+    return answers
+
+
+def _in_its_part(named: Named, text: str, words: Words, answers: Mapping[Named, Polarity]) -> Polarity | None:
+    """The polarity of a finding that stands before others with answers of their own, which are not said of it.
+
+    An answer is said of it as well where nothing but a comma and the like parts them: "PNI and ENE absent".
+    """
+    following = next((other for other in answers if other.start >= named.end), None)
+    if following is None or len(answers) < 2:
+        return None
+    between = text[words.ends[named.end - 1] : words.starts[following.start]]
+    if _LISTED.fullmatch(between):
+        return answers[following]
+    part = text[: words.starts[following.start]].rstrip(" ,")
+    return language().statement(part).polarity(named.start, named.end)
+
+
+def _asked(text: str, start: int) -> bool:
+    """Whether a question mark stands right before: "?BCC"."""
+    return re.search(r"(?:^|[\s(:,])\?\s?(?:\w+\s){0,2}$", text[:start]) is not None
+
+
+def _is_where(named: Named, words: tuple[str, ...]) -> bool:
+    """Whether a finding is where another one is denied: "no dysplasia in the polyp"."""
+    before = words[max(0, named.start - 2) : named.start]
+    return len(before) == 2 and before[0] in ("in", "within") and before[1] in ("the", "this", "these", "either")
+
+
+def _is_measure_of(named: Named, words: tuple[str, ...]) -> bool:
+    """Whether the bare word for a tumour only says of what: "60 % of the tumour", "90 % of tumour cells"."""
+    before = words[max(0, named.start - 2) : named.start]
+    return named.concept == "tumour" and bool(before) and (before[-1] == "of" or before == ("of", "the"))
+
+
+def _is_of(words: tuple[str, ...], named: Named, spread: Named) -> bool:
+    """Whether a tumour is what has spread: "metastatic melanoma", "colorectal carcinoma metastasis"."""
+    between = words[spread.end : named.start] if spread.end <= named.start else words[named.end : spread.start]
+    return len(between) <= 2 and not set(between) & {",", ";", "with", "no", "and", "without", "(", ":"}
+
+
+def _with_amounts(
+    fact: SlideFact,
+    text: str,
+    floor: int,
+    start: int,
+    end: int,
+    limit: int,
+    measured: list[tuple[int, int, tuple[float, ...]]],
+) -> SlideFact:
+    """A finding with its size, percentage and score, where these stand beside it."""
+    after = text[end:limit]
+    own = [
+        size
+        for a, b, size in measured
+        if (end <= a < limit and not _NO_EXTENT.match(text[b:].lstrip(" ,")) and not re.search(r"[;]", text[end:a]))
+    ]
+    before = [size for a, b, size in measured if floor <= a and b <= start and start - b <= 40]
+    if fact.polarity != "absent" and (own or before):
+        fact = replace(fact, attributes=replace(fact.attributes, size_mm=own[0] if own else before[-1]))
+    percent = percent_in(after) if re.match(r"[^.;]{0,30}", after) else None
+    nearby = percent_in(text[max(floor, start - 12) : start])
+    chosen = percent or (nearby if nearby is not None else None)
+    if chosen is not None:
+        fact = replace(fact, value=chosen[0], unit="%").detailed(percent=chosen[0])
+        if chosen[0] == 0 and "<" not in chosen[1]:
+            fact = replace(fact, polarity="absent")
+    grade = _AFTER_NAME.match(after)
+    if grade is not None:
+        said = (
+            grade["grade"].split()[-1]
+            if " " in grade["grade"]
+            else re.sub(r"(?i)grade|stage|score|[:=]", "", grade["grade"])
+        )
+        fact = fact.detailed(grade=said)
+        if re.fullmatch(r"[A-Za-z]?0", said):
+            fact = replace(fact, polarity="absent")
+    led = _BEFORE_NAME.search(text[floor:start])
+    if led is not None:
+        fact = fact.detailed(grade=led["grade"])
+    score = _SCORED.search(after)
+    if score is not None:
+        fact = fact.detailed(score=f"NAS {score['score']}")
+    qualifier = _QUALIFIERS.search(text[max(floor, start - 30) : start].rsplit(",", 1)[-1])
+    if qualifier is not None and fact.polarity == "present":
+        fact = fact.detailed(extent=qualifier.group(1).lower())
+    return fact

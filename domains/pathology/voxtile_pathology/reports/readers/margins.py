@@ -1,0 +1,295 @@
+"""Margins: involved, free, close with a distance, or not assessable. A close margin is not involved.
+
+Which margins and answers there are: College of American Pathologists' cancer protocols; R0, R1 and R2 are read by
+`staging`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from voxtile_pathology.reports.fact import Attributes, Polarity, SlideFact
+from voxtile_pathology.reports.text.amounts import sizes
+from voxtile_pathology.reports.text.clauses import Clause
+
+_NOUN = (
+    r"(?:margins?|(?:resection|excision|surgical|transection)\s+(?:lines?|edges?|planes?|surfaces?"
+    r"|ends?)|(?:inked|cut|resected|specimen)\s+(?:edges?|surfaces?|lines?|ends?)|(?:edges?|lines?"
+    r"|planes?)\s+of\s+(?:resection|excision)|dough?nuts?|donuts?)"
+)
+_WHERE = (
+    r"(?P<where>(?:(?:[A-Za-z][\w'’&.-]*|\d{1,2}\s?o['’]?clock"
+    r"|\d{1,2}\s?-\s?\d{1,2}\s?o['’]?clock)(?:\s*,\s*(?:and\s+)?|\s+and\s+|\s+or\s+|\s*/\s*|\s+)){0,6}?)"
+)
+_MARGIN = re.compile(rf"\b{_WHERE}(?P<noun>{_NOUN}\b|CRM\b|SM(?=\s*[+(−-])|RM(?=\s*[+(−-]))", re.IGNORECASE)
+_BARE = re.compile(rf"\b{_NOUN}\b|\bCRM\b|\bSM(?=\s*[+(−-])|\bRM(?=\s*[+(−-])", re.IGNORECASE)
+# Edges that are nobody's resection.
+_OTHER = re.compile(
+    r"\bplacent|\binfarct|costal margin|lid margin|anal margin|(?:pushing|infiltrat\w+|irregular"
+    r"|well[- ](?:defined|circumscribed)|ill[- ]defined|circumscribed|smooth|lobulated|advancing|tumou?r"
+    r"|lesion(?:al)?|invasive|leading|ulcer|spiculated|stellate)\s+(?:margin|border|edge)",
+    re.IGNORECASE,
+)
+_EXCISED = re.compile(
+    r"\b(?:(?P<in>incomplete(?:ly)?|not\s+(?:completely|fully|entirely)|partial(?:ly)?)|(?:appears?\s+"
+    r"|seems?\s+|regarded as\s+)?(?:complete(?:ly)?|fully|entirely|widely|adequate(?:ly)?"
+    r"|in toto))\s+(?:local\s+)?(?:excis\w+|resect\w+|remov\w+)"
+    r"|\b(?:excision|resection|removal)\s+(?:is|was|appears?|seems?|looks?"
+    r"|:)?\s*(?:to be\s+)?(?:(?P<in2>incomplete|not complete|inadequate)|complete|adequate)\b",
+    re.IGNORECASE,
+)
+_TUMOUR = (
+    r"(?:residual\s+|invasive\s+|malignan\w+\s+|in[- ]situ\s+|viable\s+)*(?:tumou?rs?|carcinomas?"
+    r"|adenocarcinomas?|cancers?|malignancy|neoplasm|neoplasia|dysplasia|disease|melanoma|lesion|DCIS"
+    r"|LCIS|SCC|BCC|HGD|cells|atypia|sarcoma)"
+)
+_STATES: tuple[tuple[str, str], ...] = (
+    (
+        "unknown",
+        r"not applicable|\bn/a\b|\bpending\b|not (?:submitted|inked|received|reported)|see (?:below|comment|note)",
+    ),
+    (
+        "cannot be assessed",
+        r"(?:cannot|can ?not|could not) be (?:\w+ )?(?:assessed|evaluated|determined|excluded|ascertained"
+        r"|judged)|not (?:evaluable|assessable|interpretable|assessed|evaluated)|unassessable|unevaluable"
+        r"|indeterminate|equivocal|difficult to (?:assess|evaluate)|precludes? (?:\w+ ){0,2}(?:assessment"
+        r"|evaluation)|uncertain|suspicious|possibly|probably involved|questionabl\w+",
+    ),
+    (
+        "close",
+        r"\b(?:extend\w*|com(?:es?|ing)|reach\w*|approach\w*)\s+(?:to\s+)?(?:with)?in\s+(?:less than\s+"
+        r"|<\s*)?\d|within\s+(?:less than\s+|<\s*)?\d|\bclose(?:ly|st)?\b(?=\s+(?:at|to|\(|[<\d])|\s*(?:$"
+        r"|[,.;]))|\b(?:is|are|was|were|very)\s+(?:very\s+)?close\b|\bclose\s+(?:\w+\s+)?margin"
+        r"|approach(?:es|ing|ed)|\bnear(?:s|ing)?\b|narrow(?:ly)?",
+    ),
+    (
+        "negative",
+        rf"tumou?r[- ]free|\bnot\s+(?:definitely\s+)?(?:involved?|seen|present|identified|touched|reached"
+        rf"|transected|positive|breached|infiltrated|affected)|"
+        rf"\b(?:does|do|did)\s+not\s+\w+|\b(?:negative|neg|free|uninvolved|tumou?r-free|unremarkable"
+        rf"|spared)\b|\bclear(?:s|ed|ance|ly clear)?\b|\b(?:no|without)\s+(?:evidence of\s+)?{_TUMOUR}"
+        rf"|\bnot at\b|"
+        r"\baway\b|\d\s*(?:mm|cm)\s+(?:from|clear|away|to\s+(?:the\s+)?(?:\w+\s+){0,3}margin)|\(\s*-\s*\)"
+        r"|(?<=SM)\s*[-−]|(?<=RM)\s*[-−]|\buninvolved\b|no involvement|none involved|all (?:clear|negative)",
+    ),
+    (
+        "positive",
+        r"\bnot\s+(?:free|clear|negative)\b|\b(?:positive|pos|involved|involvement|transect\w*|touch\w*"
+        r"|reach\w*|extend\w*\s+(?:up\s+)?(?:to|into|onto)|abut\w*|infiltrat\w*|invad\w*|breach\w*"
+        r"|contiguous|incomplete(?:ly)?)\b|"
+        r"(?P<subject>\b(?:tumou?r|carcinoma|dysplasia|DCIS|melanoma|disease|cells)\s+)?\b(?:is\s+|are\s+)?"
+        r"(?:focally\s+|present\s+|seen\s+|found\s+|identified\s+)(?:at|on|in|across)\s+(?:the\s+)?"
+        r"|(?P<subject2>\b(?:tumou?r|carcinoma|dysplasia|DCIS|melanoma|disease|cells)\s+)(?:at|on)\s+(?:the\s+)?"
+        r"|\bon ink\b|\bat (?:the )?ink|(?<=SM)\s*\(?\+|(?<=RM)\s*\(?\+|\bdirectly at\b|\(\s*\+\s*\)",
+    ),
+)
+_PATTERNS = tuple((name, re.compile(pattern, re.IGNORECASE)) for name, pattern in _STATES)
+_POLARITY: dict[str, Polarity] = {
+    "positive": "present",
+    "negative": "absent",
+    "close": "absent",
+    "cannot be assessed": "uncertain",
+}
+_PARTS = re.compile(
+    r"(\s*,\s*(?:and\s+|but\s+|while\s+|whereas\s+|however\s+|with\s+)?|\s+(?:and|but|while|whereas"
+    r"|however|except)\s+)",
+    re.IGNORECASE,
+)
+_ARTICLES = re.compile(
+    r"^(?:(?:the|an?|all|both|inked|surgical|resection|specimen|closest|nearest|final|cauteri[sz]ed|of"
+    r"|from|at|to|is|are|with|by|on|other|remaining|excision|and|in|mm|cm|away|clear|tumou?r|does|not"
+    r"|transect|reach|focally|involves?|extends?|involving|no|free|negative|positive|its)\b[\s,]*)+",
+    re.IGNORECASE,
+)
+# "The margin shows dysplasia" and "margin with carcinoma in situ" are involved; a distance alone is that of a free one.
+_WITH_LESION = re.compile(
+    r"margins?\s+(?:with|shows?|showing|contains?|has|have|harbou?rs?|demonstrates?)\s+(?!no\b|normal"
+    r"|benign|clear|unremarkable)"
+    r"(?:\w+[\s-]+){0,3}?(?:carcinoma|adenocarcinoma|CIS|dysplasia|VA?IN|CIN|PIN|DCIS|LCIS|adenoma"
+    r"|tumou?r|melanoma|malignan\w+"
+    r"|neoplas\w+|sarcoma|intraepithelial)",
+    re.IGNORECASE,
+)
+_DISTANCE = re.compile(r"margins?\b[^;.]{0,40}?\b\d+(?:\.\d+)?\s*(?:mm|cm)\b", re.IGNORECASE)
+_INK = re.compile(
+    r"\b(?P<no>no|without)\s+(?:ink on (?:the )?(?:invasive )?(?:tumou?r|carcinoma)|(?:tumou?r|carcinoma"
+    r"|DCIS) (?:on|at) (?:the )?ink)"
+    r"|(?<=tumour) (?:is )?(?:present )?(?:on|at) (?:the )?ink|(?<=tumor) (?:is )?(?:present )?(?:on|at) (?:the )?ink"
+    r"|(?<=carcinoma) (?:is )?(?:present )?(?:on|at) (?:the )?ink"
+    r"|\bink on (?:the )?(?:invasive )?(?:tumou?r|carcinoma)",
+    re.IGNORECASE,
+)
+_GATE = re.compile(
+    r"margin|\bink\b|resect|excis|remov|edge|plane|line|surface|donut|dough|CRM|[SR]M\s*[+(−-]|\bend", re.IGNORECASE
+)
+_FURTHEST = 300  # characters in which what is said of a margin stands
+
+
+@dataclass(frozen=True)
+class _Segment:
+    start: int
+    end: int
+
+
+def margins(clause: Clause) -> Iterator[SlideFact]:
+    """What a clause says of margins; its words are then read, but for what stands before."""
+    if _GATE.search(clause.rest) is None and _GATE.search(clause.label) is None:
+        return
+    in_label = bool(_BARE.search(clause.label)) and not _OTHER.search(clause.label)
+    in_text = bool(_BARE.search(clause.rest)) and not _OTHER.search(clause.rest)
+    excised = _EXCISED.search(clause.rest) or _EXCISED.search(clause.label)
+    if in_label or in_text:
+        label = _where(clause.label) if in_label else None
+        where = label
+        before = ""
+        for segment in _segments(clause.rest, has_margin=in_label):
+            fact, where, state = _read(clause, segment, where or label, before)
+            if fact is not None:
+                before = state
+                yield fact
+    elif (ink := _INK.search(clause.rest)) is not None:
+        words = clause.take(ink.start(), ink.end())
+        yield _fact(clause, "negative" if ink["no"] else "positive", words, None, ())
+    elif excised is not None and excised.string is clause.rest:
+        state = "positive" if excised["in"] or excised["in2"] else "negative"
+        words = clause.take(excised.start(), excised.end())
+        yield _fact(clause, state, words, None, ())
+
+
+def _segments(text: str, *, has_margin: bool) -> Iterator[_Segment]:
+    """Parts of a clause, each about other margins."""
+    start = end = 0
+    known = ""
+    noun = has_margin
+    position = 0
+    for piece in _PARTS.split(text):
+        is_separator = bool(_PARTS.fullmatch(piece))
+        if not is_separator and piece.strip():
+            opens = (
+                _state(known) is not None
+                and noun
+                and (_BARE.search(piece) is not None or _contrasts(text[:position], known, piece))
+            )
+            if opens and _state_ahead(text[position : position + _FURTHEST]):
+                yield _Segment(start, end)
+                start, known, noun = position, "", has_margin
+            known = f"{known} {piece}"[-_FURTHEST:]
+            noun = noun or _BARE.search(piece) is not None
+            end = position + len(piece)
+        position += len(piece)
+    yield _Segment(start, end)
+
+
+_OPENS_WITH_STATE = re.compile(r"\s*(?:negative|positive|free|clear|involved|uninvolved|close)\b", re.IGNORECASE)
+
+
+def _contrasts(before: str, known: str, piece: str) -> bool:
+    """Whether a part says something else of the same margins: "positive for DCIS, negative for carcinoma"."""
+    if _OPENS_WITH_STATE.match(piece) and _state(piece) != _state(known):
+        return True
+    return (
+        bool(re.search(r"\b(?:but|while|whereas|however|except)\s+$", before, re.IGNORECASE))
+        and _state(piece) is not None
+    )
+
+
+def _state_ahead(text: str) -> bool:
+    return _state(text) is not None
+
+
+def _state(text: str) -> str | None:
+    matches = {name: pattern.search(text) for name, pattern in _PATTERNS}
+    if matches["unknown"] is not None:
+        return "unknown"
+    if matches["cannot be assessed"] is not None:
+        return "cannot be assessed"
+    positive, negative = matches["positive"], matches["negative"]
+    if positive is not None and re.match(r"(?i)not\s", positive.group()):
+        return "positive"
+    if (
+        matches["close"] is not None
+        and (negative is None or matches["close"].start() <= negative.start())
+        and not _firm(positive, matches["close"])
+    ):
+        return "close"
+    if negative is not None:
+        return "negative"
+    if positive is not None or _WITH_LESION.search(text) is not None:
+        return "positive"
+    return "negative" if _DISTANCE.search(text) is not None else None
+
+
+def _firm(positive: re.Match[str] | None, close: re.Match[str]) -> bool:
+    """Whether a margin is involved beside the words for a close one; "extends to within 1 mm" is one phrase."""
+    return positive is not None and not (close.start() <= positive.start() < close.end())
+
+
+def _read(
+    clause: Clause, segment: _Segment, where: str | None, before: str
+) -> tuple[SlideFact | None, str | None, str]:
+    text = clause.rest[segment.start : segment.end]
+    state = _state(f"{text}") or (_state(clause.label) if _BARE.search(text) else None)
+    found = _MARGIN.search(text)
+    if state is None or state == "unknown":
+        return None, where, ""
+    place = _where(text) or where
+    starts = [_begin(match) for _, pattern in _PATTERNS if (match := pattern.search(text)) is not None]
+    noun = _BARE.search(text)
+    first = min(
+        [*starts, *([noun.start()] if noun is not None else []), *([_named_from(found)] if found is not None else [])]
+    )
+    start = segment.start + first
+    lengths = [size for a, _, size in sizes(text) if a >= first - 12]
+    words = clause.take(start, segment.end)
+    extent = lengths[0] if lengths else ()
+    return _fact(clause, state, words, place, extent), place, state
+
+
+def _begin(match: re.Match[str]) -> int:
+    """Where the words for a state begin; what is at a margin is a finding of its own."""
+    said = match.groupdict()
+    return match.start() + len(said.get("subject") or said.get("subject2") or "")
+
+
+def _named_from(match: re.Match[str]) -> int:
+    """Where the name of a margin begins; only words of places belong to it."""
+    where = match["where"]
+    cut = _ARTICLES.match(where)
+    return (
+        match.start() + (cut.end() if cut is not None else 0)
+        if len(where.split()) <= 4 or "," in where
+        else match.start("noun")
+    )
+
+
+def _where(text: str) -> str | None:
+    """Which margins a text names, in lower case."""
+    names = []
+    for match in _MARGIN.finditer(text):
+        name = _ARTICLES.sub("", match["where"]).strip(" ,/")
+        name = re.sub(
+            r"(?i)\b(?:status|distance|from|to|of|closest|nearest|the|surgical|resection)\b\s*", "", name
+        ).strip(" ,")
+        if name and not any(pattern.search(name) for _, pattern in _PATTERNS):
+            names.append(f"{name.lower()} {'margins' if match['noun'].lower().endswith('s') else 'margin'}")
+    return " and ".join(dict.fromkeys(names)) or None
+
+
+def _fact(clause: Clause, state: str, words: str, where: str | None, extent: tuple[float, ...]) -> SlideFact:
+    polarity = _POLARITY[state]
+    is_extent = polarity == "present"
+    attributes = Attributes(location=where, size_mm=extent if is_extent else ())
+    distance = extent[0] if extent and not is_extent else None
+    fact = SlideFact(
+        "margin_involvement",
+        polarity,
+        attributes,
+        distance,
+        "mm" if distance is not None else None,
+        words,
+        (clause.evidence,),
+        addendum=clause.addendum,
+    )
+    return fact.detailed(margin=state, distance_mm=distance)

@@ -123,7 +123,11 @@ def lighter(task):
     return replace(task, shares=task.shares[:2], shots=task.shots[:3:2], repeats=1)
 
 
-@pytest.mark.parametrize("name", TASKS)
+# The volumes' few-shot task is the tiles' one with 14 labels a sample, and takes ten times as long.
+LONG = "medical/ct-findings-few-shot"
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.sweep if n == LONG else ()) for n in TASKS])
 def test_it_runs_from_pixels_to_rows(name, corpora, monkeypatch):
     kind = TASKS[name]
     monkeypatch.setattr(command, "load_task", lambda name: lighter(load_task(name)))

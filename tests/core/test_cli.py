@@ -22,6 +22,7 @@ from voxtile.cli.training_help import SECTIONS, WITHOUT_SECTION, check_words
 from voxtile.domain import Command
 from voxtile.engine.run import RunOptions
 from voxtile.errors import InputError
+from voxtile.evaluation.tasks.kind import kind_names
 
 HALF_A_SECOND = 0.5  # seconds, of processor time: the wall depends on what else the machine does
 
@@ -346,6 +347,7 @@ def test_domains_lists_what_each_one_offers(capsys):
     assert "medical: " in text
     assert "dicom, nifti" in text
     assert "general: " in text
+    assert text.endswith(f"\nkinds of tasks: {', '.join(kind_names())}\n")
 
 
 def _table():

@@ -105,6 +105,7 @@ def test_it_is_listed_with_what_it_offers(voxtile):
     said = voxtile("domains")
     assert "birdsong: sound recordings of birds: WAV files" in said
     assert "birdsong/calls, birdsong/which-call" in said
+    assert "two-alternatives" in said.rpartition("kinds of tasks: ")[2]
 
 
 def test_recordings_become_a_corpus_and_bad_ones_a_row_each(voxtile, corpus):

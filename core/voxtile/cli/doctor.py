@@ -20,7 +20,9 @@ OK, WARNING = "ok", "look"
 
 
 def list_domains() -> None:
-    """List the installed domains, what each one offers, and plugins that failed to load."""
+    """List the installed domains, what each one offers, kinds of tasks, and plugins that failed to load."""
+    from voxtile.evaluation.tasks.kind import kind_names
+
     domains, broken = discover()
     for domain in domains.values():
         _write(f"{domain.name}: {domain.title}")
@@ -41,9 +43,10 @@ def list_domains() -> None:
         for title, table in tables.items():
             prefix = f"{domain.name}/" if title in ("configs", "for GPUs", "bases", "tasks", "voices") else ""
             if table:
-                _write(f"  {title + ':':<14} {', '.join(prefix + name for name in table)}")
+                _write(f"  {title + ':':<16} {', '.join(prefix + name for name in table)}")
         if domain.missing_files:
-            _write(f"  look:          {domain.missing_files}")
+            _write(f"  {'look:':<16} {domain.missing_files}")
+    _write("kinds of tasks: " + ", ".join(kind_names()))
     for plugin in broken:
         _write(f"{plugin.name}: failed to load: {plugin.reason}")
 

@@ -304,7 +304,7 @@ FINDINGS = [
     ("Tumor necrosis: present, 20%", {"tissue_necrosis": "present"}),
     (
         "Large cell neuroendocrine carcinoma with extensive necrosis and brisk mitotic activity (45 per 10 HPF).",
-        {"large_cell_carcinoma": "present", "tissue_necrosis": "present"},
+        {"large_cell_neuroendocrine_carcinoma": "present", "tissue_necrosis": "present"},
     ),
     (
         "Tubular adenoma, low-grade dysplasia. No high-grade dysplasia.",
@@ -384,7 +384,7 @@ FINDINGS = [
         "Differential diagnosis: schwannoma versus neurofibroma.",
         {"schwannoma": "uncertain", "neurofibroma": "uncertain"},
     ),
-    ("Consistent with gout. No crystals of CPPD.", {"synovitis": "present"}),
+    ("Consistent with gout. No crystals of CPPD.", {"gout": "present"}),
     ("Ischaemic colitis is favoured; pseudomembranes not seen.", {"colitis": "uncertain"}),
 ]
 
@@ -549,7 +549,7 @@ OTHER_WORDINGS = [
     ("Reason for biopsy: exclude coeliac disease. Normal villi.", {"celiac_disease": None}),
     (
         "Clinical diagnosis: ?BCC. Microscopy: sebaceous hyperplasia.",
-        {"basal_cell_carcinoma": None, "adnexal_tumour": "present"},
+        {"basal_cell_carcinoma": None, "sebaceous_hyperplasia": "present"},
     ),
     (
         "Known Crohn's disease. Active ileitis with granulomas today.",
@@ -631,7 +631,7 @@ OTHER_WORDINGS = [
     ),
     (
         "Oesophageal squamous mucosa with features of reflux; no eosinophils, no Candida, no Barrett's.",
-        {"fungi": "absent", "eosinophils": "absent"},
+        {"candida": "absent", "eosinophils": "absent"},
     ),
     ("Not malignant.", {"malignancy": "absent"}),
     ("Cytology: no malignant cells seen.", {"malignancy": "absent"}),
@@ -1024,7 +1024,7 @@ WHOLE_REPORTS = [
         "Appendix: acute suppurative appendicitis; no tumour, no parasites.",
         {"appendicitis": "present", "tumour": "absent", "parasite": "absent"},
     ),
-    ("Temporal artery biopsy: no giant cells, no arteritis.", {"giant_cells": "absent", "vasculitis": "absent"}),
+    ("Temporal artery biopsy: no giant cells, no arteritis.", {"giant_cells": "absent", "arteritis": "absent"}),
     ("Endomyocardial biopsy: ISHLT 1R rejection.", {"rejection": "present"}),
     (
         "Colon polyps x2: tubular adenomas with low grade dysplasia, no high-grade dysplasia or malignancy.",

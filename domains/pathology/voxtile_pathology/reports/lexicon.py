@@ -110,13 +110,26 @@ class Lexicon:
                 self._read.clear()
             found = _named(words, self.findings, self._abbreviations.get("words"))
             found += self._elliptic(words.words, found)
-            holding = (named for named in found if self._holds(words, named))
+            holding = (named for named in self._closest(found) if self._holds(words, named))
             self._read[words.text] = tuple(sorted(holding, key=lambda named: (named.start, named.concept)))
         return self._read[words.text]
 
     def words(self) -> frozenset[str]:
         """Words with which its phrases begin: evidence that a text is of the lexicon's language."""
         return self.terms.first_words()
+
+    def _closest(self, found: list[Named]) -> list[Named]:
+        """Without those of which the same words name a kind too."""
+        if len({(named.start, named.end) for named in found}) == len(found):
+            return found
+        return [
+            named
+            for named in found
+            if not any(
+                (other.start, other.end) == (named.start, named.end) and named.concept in self.ancestors(other.concept)
+                for other in found
+            )
+        ]
 
     def _elliptic(self, words: tuple[str, ...], found: list[Named]) -> list[Named]:
         """The first names of "lymphatic, vascular or perineural invasion", which the head of the last completes."""

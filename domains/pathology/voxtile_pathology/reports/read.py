@@ -360,9 +360,9 @@ def _settled(found: Sequence[SlideFact], lexicon: Lexicon) -> Iterator[SlideFact
     stated = [fact for fact in stated if not (fact.polarity == "absent" and fact.implied_by and fact.concept in above)]
     names = {fact.concept for fact in stated}
     yield from stated
-    for fact in stated:
-        if fact.polarity != "present":
-            continue
+    for fact in sorted(stated, key=lambda fact: fact.polarity != "present"):
+        if fact.polarity == "absent":
+            continue  # "no carcinoma" leaves it open whether there is a tumour
         for kind in sorted(lexicon.ancestors(fact.concept) - names - _CLASSES_OF_PATCHES):
             names.add(kind)
             yield replace(fact, concept=kind, implied_by=fact.implied_by or fact.concept)

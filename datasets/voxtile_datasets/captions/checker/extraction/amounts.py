@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from voxtile.words.tokens import Words
 from voxtile_datasets.captions.checker.extraction.grammar import Grammar, Unit
@@ -34,11 +34,14 @@ _SPREADING = frozenset(
     ["extends", "extend", "extending", "spreads", "spread", "spreading", "stretches", "stretch", "lies", "lie"]
 )  # fmt: skip
 _REST = frozenset(["rest", "remainder", "remaining", "else", "balance"])
+_HALVES = [("half", "a"), ("half", "an")]
 _NO_SHARES = [(2.0, 4), (1.0, 2)]  # two quarters of a town
 # After "a third" these make a share of it: "a third under snow".
 _AFTER_SHARE = frozenset(["under", "is", "are", "was", "each", "covered", "being", "the", "and", "to", "goes", "go"])
 _ORDINALS = [("th",), ("st",), ("nd",), ("rd",)]
 _TIMES_AS = [("time",), ("times",), ("fold",)]  # "four times as much"
+_CLOSING = frozenset([",", ";", ".", ")", "and", "of", "!", "as", "in"])
+_EACH = frozenset(["every", "each", "any", "the"])
 _TIMES = frozenset(["x", "×", "by"])
 _LABELS = frozenset(
     ["series", "image", "slice", "se", "im", "level", "grade", "stage", "segment", "type", "zone", "phase", "figure",
@@ -76,6 +79,7 @@ def amounts(words: Words, grammar: Grammar, taken: frozenset[int]) -> Iterator[A
         taken: words that are part of a date, a name or the number of a record.
     """
     position, texts = 0, words.words
+    is_of_percent = False
     while position < len(texts):
         if position in taken:
             position += 1
@@ -86,8 +90,30 @@ def amounts(words: Words, grammar: Grammar, taken: frozenset[int]) -> Iterator[A
         if amount is None:
             position += 1
             continue
+        if amount.dimension == COUNT and (is_of_percent or _is_fraction(amount)) and _stands_alone(texts, amount):
+            amount = _as_share(amount, 1.0 if _is_fraction(amount) else 0.01)
+        is_of_percent |= amount.unit == "percent"
         yield amount
         position = amount.end
+
+
+def _is_fraction(amount: Amount) -> bool:
+    """Whether a number without a unit can only be a share: 0.45."""
+    return not amount.is_vague and all(0 < low <= high < 1 for low, high in amount.bounds)
+
+
+def _stands_alone(texts: tuple[str, ...], amount: Amount) -> bool:
+    """Whether nothing follows a number of which it could be the count: "olives have 35 percent, forest 30"."""
+    following = texts[amount.end : amount.end + 1]
+    is_number = any(text[0].isdigit() for text in texts[amount.start : amount.end])
+    is_single = amount.end - amount.start < 4 and len(amount.bounds) == 1
+    return is_single and is_number and (not following or following[0] in _CLOSING) and amount.bounds[0][1] <= 100
+
+
+def _as_share(amount: Amount, size: float) -> Amount:
+    margin = 0.005 if size == 1.0 else 1.0
+    bounds = tuple(((low - margin) * size, (high + margin) * size) for low, high in amount.bounds)
+    return replace(amount, bounds=bounds, dimension=SHARE, unit="fraction" if size == 1.0 else "percent")
 
 
 def _share(texts: tuple[str, ...], position: int, grammar: Grammar) -> Amount | None:
@@ -104,6 +130,9 @@ def _share(texts: tuple[str, ...], position: int, grammar: Grammar) -> Amount | 
         end, value, is_plain = fraction
         if not is_plain and not _is_share(texts, end):
             return None
+        return Amount(start, end, (_share_bounds(value, kind),), SHARE, "fraction")
+    if (counted := _out_of(texts, position, grammar)) is not None:
+        end, value = counted
         return Amount(start, end, (_share_bounds(value, kind),), SHARE, "fraction")
     found = grammar.shares.longest_at(texts, position) or grammar.shares.longest_at(texts, start)
     if found is None:
@@ -134,6 +163,32 @@ def _fraction(texts: tuple[str, ...], position: int, grammar: Grammar) -> tuple[
     if part is None or count >= part:
         return None
     return position + 2, count / part, word != "a" and (count, part) not in _NO_SHARES
+
+
+def _out_of(texts: tuple[str, ...], position: int, grammar: Grammar) -> tuple[int, float] | None:
+    """End and value of a share in words such as "44 out of every 100", "one in four"."""
+    part, end = _whole(texts, position, grammar)
+    if texts[end : end + 2] == ("out", "of"):
+        end += 2
+    elif texts[end : end + 1] == ("in",) and texts[end + 1 : end + 2] and texts[end + 1] not in _EACH:
+        end += 1
+    else:
+        return None
+    end += texts[end : end + 1] != () and texts[end] in _EACH
+    whole, last = _whole(texts, end, grammar)
+    if not part or not whole or part >= whole:
+        return None
+    return last, part / whole
+
+
+def _whole(texts: tuple[str, ...], position: int, grammar: Grammar) -> tuple[float, int]:
+    """A whole number in digits or in one word, and its end; 0 where there is none."""
+    word = texts[position] if position < len(texts) else ""
+    if word.isdigit():
+        return float(word), position + 1
+    if word in grammar.numbers and texts[position + 1 : position + 2] and texts[position + 1] in grammar.numbers:
+        return float(grammar.numbers[word] + grammar.numbers[texts[position + 1]]), position + 2
+    return (float(grammar.numbers[word]), position + 1) if word in grammar.numbers else (0.0, position)
 
 
 def _digit(word: str) -> float:
@@ -198,6 +253,8 @@ def _measured(words: Words, position: int, grammar: Grammar) -> Amount | None:
     if texts[position : position + 1] == ("a",) and texts[position + 1 : position + 2] in _LARGE:
         position += 1
     numbers, end, is_range = _numbers(words, position, grammar)
+    if not numbers and texts[position : position + 2] in _HALVES and grammar.units.longest_at(texts, position + 2):
+        numbers, end = [("0.5", 0.5)], position + 2  # "half a kilometre"
     if not numbers or (start and texts[start - 1] in _LABELS) or _follows_level(words, position):
         return None
     if texts[end : end + 1] in _ORDINALS or texts[end : end + 1] in _TIMES_AS:
@@ -260,6 +317,8 @@ def _number(words: Words, position: int, grammar: Grammar) -> tuple[str, float, 
         return None
     text = texts[position]
     if text[0].isdigit():
+        if _is_decimal(words, position):
+            text = f"0.{text}"
         value = number_of(text)
         before = words.text[max(0, words.starts[position] - 2) : words.starts[position]]
         is_negative = before.endswith(("-", "−")) and not before[:-1].strip(" (")
@@ -271,7 +330,15 @@ def _number(words: Words, position: int, grammar: Grammar) -> tuple[str, float, 
         value = grammar.numbers[texts[position]]
         total = max(total, 1) * value if value >= 100 else total + value
         position += 1
+    if texts[position : position + 3] == ("and", "a", "half"):
+        return f"{total}.5", total + 0.5, position + 3
     return str(total), float(total), position
+
+
+def _is_decimal(words: Words, position: int) -> bool:
+    """Whether a number is written without the nought before its point: ".70"."""
+    start = words.starts[position]
+    return words.text[start - 1 : start] == "." and not words.text[max(0, start - 2) : start - 1].strip(" =:(~≈<>")
 
 
 def number_of(text: str) -> float:

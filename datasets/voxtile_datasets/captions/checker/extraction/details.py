@@ -9,15 +9,17 @@ from dataclasses import dataclass, replace
 from voxtile.words.phrases import Match
 from voxtile_datasets.captions.checker.extraction.amounts import COUNT, SHARE, amounts
 from voxtile_datasets.captions.checker.extraction.claims import Detail, DetailKind
-from voxtile_datasets.captions.checker.extraction.grammar import Grammar
 from voxtile_datasets.captions.checker.extraction.mentions import Mention
+from voxtile_datasets.captions.checker.extraction.positions import positions
 from voxtile_datasets.captions.checker.extraction.statements import Statement
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
 _JOINING = frozenset(["and", "or", ",", "nor", "/", "&", ":", "(", ")"])
 _FURTHEST = 7  # words between a detail and the name that it stands before
-_PICTURE_NEAR = 5
 _BESIDE_STRUCTURE = 2
+_NOTING = frozenset(["(", "=", ":", "×"])
+_AFTER_NOTE = frozenset([")", ",", ";", ".", "!", "(", "and"])
+_LONGEST_NOTE = 6  # words in brackets before a detail
 _PARTITIVE = frozenset(
     ["focus", "cluster", "group", "deposit", "pool", "nest", "island", "area", "patch", "piece", "fragment", "strip",
      "site", "lake", "aggregate", "spot", "case", "kind", "row", "set", "band"]
@@ -25,7 +27,6 @@ _PARTITIVE = frozenset(
 _ADJECTIVES = 4
 _SET_OFF = 3  # words between a name and its size
 _PARTING = frozenset([",", ";", ".", ":", "(", ")", "and", "with", "plus"])
-_CORNERS = frozenset(["corner", "edge", "part", "half", "quarter", "quadrant", "third", "side"])
 # Between a name and its share.
 _LINKS = frozenset(
     ["is", "are", "was", "at", "on", "with", "to", "for", "over", "of", "has", "hold", "holds", ":", "=", "(", "in",
@@ -75,7 +76,7 @@ def found_details(statement: Statement, vocabulary: Vocabulary, taken: frozenset
         found += _named(statement, "shape", grammar.shapes.find(words.words), used)
         found += _named(statement, "rank", grammar.ranks.find(words.words), set())
     if not vocabulary.has_sides:
-        found += _positions(statement, grammar, in_pictures=vocabulary.is_about_patients)
+        found += _positions(statement, in_pictures=vocabulary.is_about_patients)
     if vocabulary.has_sides:
         places = _named(statement, "place", vocabulary.places.find(words.words), set())
         inside = {p for item in places if item.detail.value.startswith(("left", "right")) for p in _range(item)}
@@ -118,6 +119,12 @@ def _joined_sides(sides: Sequence[Match[str]], words: tuple[str, ...]) -> list[M
     return joined
 
 
+def _positions(statement: Statement, *, in_pictures: bool) -> Iterator[Found]:
+    for place in positions(statement, in_pictures=in_pictures):
+        text = _text(statement, place.start, place.end)
+        yield Found(Detail("position", place.value, *text, is_vague=place.is_vague), place.start, place.end)
+
+
 def _range(item: Found) -> range:
     return range(item.start, item.end)
 
@@ -133,58 +140,6 @@ def _named(statement: Statement, kind: DetailKind, matches: Sequence[Match[str]]
 def _text(statement: Statement, start: int, end: int) -> tuple[str, int, int]:
     first, last = statement.words.starts[start], statement.words.ends[end - 1]
     return statement.words.text[first:last], first, last
-
-
-def _positions(statement: Statement, grammar: Grammar, *, in_pictures: bool) -> Iterator[Found]:
-    """Places in the picture: "in the upper left corner", "in the north-east of the tile".
-
-    Args:
-        statement: the sentence.
-        grammar: the table.
-        in_pictures: left and right can only be those of the picture: "tumour on the left".
-    """
-    words = statement.words.words
-    position = 0
-    while position < len(words):
-        read = _edges(words, position, grammar)
-        if read is None or not position or words[position - 1] not in ("the", "in", "at", "on", "to"):
-            position += 1
-            continue
-        value, end = read
-        is_bearing = grammar.directions.longest_at(words, position) is not None
-        if _is_of_picture(words, end, grammar):
-            yield Found(Detail("position", value, *_text(statement, position, end)), position, end)
-        elif (is_bearing or in_pictures) and words[position - 1] == "the" and "of" not in words[end : end + 2]:
-            text = _text(statement, position, end)  # of the picture or of something that was named before
-            yield Found(Detail("position", value, *text, is_vague=True), position, end)
-        position = end
-
-
-def _edges(words: tuple[str, ...], position: int, grammar: Grammar) -> tuple[str, int] | None:
-    """A place in the picture that begins at a word, as a point of the compass or `centre`."""
-    compass = grammar.directions.longest_at(words, position)
-    if compass is not None:
-        return compass[1][0], compass[0]
-    named: list[str] = []
-    end = position
-    while end < len(words) and words[end] in grammar.edges and len(named) < 2:
-        named.append(grammar.edges[words[end]])
-        end += 1 + (words[end + 1 : end + 2] == ("hand",))
-    if not named:
-        return None
-    rows = [name for name in named if name in ("north", "south")]
-    columns = [name for name in named if name in ("east", "west")]
-    return "-".join([*rows[:1], *columns[:1]]) or "centre", end
-
-
-def _is_of_picture(words: tuple[str, ...], end: int, grammar: Grammar) -> bool:
-    position = end
-    has_corner = position < len(words) and words[position] in _CORNERS
-    position += has_corner
-    if words[position : position + 1] != ("of",):
-        return has_corner and words[end] in ("corner", "quadrant")
-    after = words[position + 1 : position + 1 + _PICTURE_NEAR]
-    return any(grammar.pictures.longest_at(after, i) for i in range(min(len(after), 3)))
 
 
 def given(
@@ -243,6 +198,8 @@ def normal_places(
 def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocabulary: Vocabulary) -> int | None:
     clause = statement.clause_of(item.start)
     inside = [i for i, m in enumerate(mentions) if statement.clause_of(m.start) == clause and not m.is_normality]
+    if (noted := _noted_after(statement, item, mentions)) is not None:
+        return noted
     for index in inside:
         if item.detail.kind in ("side", "place") and _is_within(statement, item, mentions[index]):
             return index
@@ -251,6 +208,8 @@ def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocab
         if item.detail.kind != "number" and _speaks_of_another(statement, item.start):
             return None
         return earlier[-1] if earlier and statement.clause_of(mentions[earlier[-1]].start) == clause - 1 else None
+    if item.detail.dimension == SHARE and _is_of_unnamed(statement, item, mentions):
+        return None
     if (item.detail.dimension == SHARE or item.detail.kind == "rank") and (
         shared := _share_owner(statement, item, mentions, inside)
     ) is not None:
@@ -282,6 +241,25 @@ def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocab
     return following if kind == "number" or _introduces(statement, item, mentions[following]) else None
 
 
+def _noted_after(statement: Statement, item: Found, mentions: Sequence[Mention]) -> int | None:
+    """The name after which a number or a colour is only noted: "tanks: nine", "ships=7", "cranes (5, red)"."""
+    words = statement.words.words
+    if item.detail.kind not in ("count", "number", "colour"):
+        return None
+    begin = item.start - 1
+    while begin > 0 and words[begin] not in _NOTING and item.start - begin < _LONGEST_NOTE:
+        begin -= 1
+    if begin < 1 or words[begin] not in _NOTING:
+        return None
+    following = words[item.end : item.end + 1]
+    if following and following[0] not in _AFTER_NOTE:
+        return None
+    within = any(begin < m.start < item.end for m in mentions)
+    is_bare = words[begin] == "(" or begin == item.start - 1
+    owner = next((i for i, m in enumerate(mentions) if m.end == begin), None)
+    return None if within or not is_bare else owner
+
+
 def _is_set_off(statement: Statement, item: Found, mention: Mention) -> bool:
     """Whether a size follows a name and is parted from what comes next: "a mass, 31 mm, and …", "a mass of 4 cm, …"."""
     words = statement.words.words
@@ -304,6 +282,19 @@ def _measures(statement: Statement, item: Found, mention: Mention) -> bool:
     return statement.words.words[item.end : mention.start] in (("of",), ("of", "the"))
 
 
+def _is_of_unnamed(statement: Statement, item: Found, mentions: Sequence[Mention]) -> bool:
+    """Whether a share is of something that no list knows: ", and about a fifth lies idle"."""
+    first, last = statement.item_around(item.start)
+    words = statement.words.words
+    following = words[item.end : item.end + 1]
+    if any(first <= m.start < last for m in mentions) or not following or item.end >= last:
+        return False
+    opens = all(
+        word in ("about", "another", "a", "the", "further", "some", "and") for word in words[first : item.start]
+    )
+    return opens and following[0] in statement.grammar.verbs
+
+
 def _share_owner(statement: Statement, item: Found, mentions: Sequence[Mention], inside: Sequence[int]) -> int | None:
     """Whose share it is, as far as its own part of an enumeration says: "wheat 50 %, maize 20 %", "half is wheat".
 
@@ -314,14 +305,23 @@ def _share_owner(statement: Statement, item: Found, mentions: Sequence[Mention],
     before = [i for i in own if mentions[i].end <= item.start]
     after = [i for i in own if mentions[i].start >= item.end]
     words = statement.words.words
+    if (
+        after
+        and words[item.end : item.end + 1]
+        and words[item.end] in ("under", "in")
+        and not (before and _COVERS & set(words[mentions[before[-1]].end - 1 : item.start]))
+    ):
+        return after[0]  # "in the mountains: seven tenths under snow"
     if before and (not after or _LINKS & set(words[mentions[before[-1]].end - 1 : item.start])):
         return _head(words, mentions, before, item.start)
     if after:
         return after[0]
     earlier = [i for i in inside if mentions[i].end <= first]
     is_alone = last - first <= item.end - item.start and words[first - 1 : first] == (",",)
-    if is_alone and len(earlier) == 1:
-        return earlier[0]  # "tumour is the smallest part, 8 %, …"
+    if is_alone and earlier:
+        before_it, _ = statement.item_around(first - 2)
+        own = [i for i in earlier if mentions[i].start >= before_it]
+        return own[-1] if own else None  # "tumour is the smallest part, 8 %, …"
     return earlier[0] if earlier and item.start > first and words[first] in _HOLDING else None
 
 

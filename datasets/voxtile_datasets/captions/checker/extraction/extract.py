@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from voxtile.words.phrases import Phrases
-from voxtile.words.tokens import Words, words_of
+from voxtile.words.tokens import Words
 from voxtile_datasets.captions.checker.extraction.amounts import SHARE
 from voxtile_datasets.captions.checker.extraction.beyond import beyond_the_picture
 from voxtile_datasets.captions.checker.extraction.claims import Claim, Detail
@@ -18,8 +18,9 @@ from voxtile_datasets.captions.checker.extraction.identity import dates, leaks
 from voxtile_datasets.captions.checker.extraction.imaging import mentions_of_imaging
 from voxtile_datasets.captions.checker.extraction.imaging_numbers import numbers_of_imaging
 from voxtile_datasets.captions.checker.extraction.mentions import Finder, Mention
+from voxtile_datasets.captions.checker.extraction.plain_words import plain_words
 from voxtile_datasets.captions.checker.extraction.relations import PASSIVE, relations
-from voxtile_datasets.captions.checker.extraction.statements import Statement
+from voxtile_datasets.captions.checker.extraction.statements import ANSWER, Statement
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
 # A full stop ends a sentence unless a digit or a small letter of an abbreviation follows at once.
@@ -35,7 +36,12 @@ _EXCEPTING = re.compile(
     r"|elsewhere|(?:the )?(?:rest|remainder)|remaining|else|further|nothing but|beyond|only)\b",
     re.IGNORECASE,
 )
-_ANSWERED = re.compile(r"\?(?=\s+(?:none|absent|nil|negative|nowhere)\b)", re.IGNORECASE)  # "Tumour cells? None."
+# "Tumour cells? None.", "Maize? Not a plant of it."
+_ANSWERED = re.compile(
+    r"\?(?=\s+(?:none|absent|nil|negative|nowhere|nothing|nope|never|not (?:a|an|one|any|here|there|in|on|so|seen)"
+    r"|no(?=\s*[.,;!]|\s+(?:sign|trace|such|hint)))\b)",
+    re.IGNORECASE,
+)
 _NAMELESS = frozenset(["number", "side", "place", "position"])
 _LONGEST_SENTENCE = 1000
 LONGEST_TEXT = 20_000  # characters; more is no caption
@@ -83,7 +89,7 @@ def claims_of(
     ]
     if not is_english:
         return tuple(found)
-    masked = _ANSWERED.sub(":", _masked(text, found))
+    masked = _ANSWERED.sub(ANSWER, _masked(text, found))
     said = [Claim("date", text[d.start : d.end], d.start, d.end, text=d.text) for d in dates(masked)]
     found += said
     masked = _masked(masked, said)
@@ -161,7 +167,7 @@ def _related_back(claims: Sequence[Claim], before: tuple[str, ...]) -> list[Clai
 @lru_cache(maxsize=50_000)
 def _read(sentence: str, vocabulary: Vocabulary, extra: Phrases[str] | None) -> _Read:
     grammar = load_grammar()
-    words = words_of(sentence)
+    words = plain_words(sentence, has_compass=not vocabulary.is_about_patients)
     if not words.words:
         return _Read((), False)
     statement = Statement(words, grammar)

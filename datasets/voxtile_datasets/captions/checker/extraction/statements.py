@@ -10,6 +10,7 @@ from voxtile.words.tokens import Words
 from voxtile_datasets.captions.checker.extraction.claims import Polarity
 from voxtile_datasets.captions.checker.extraction.grammar import Grammar
 
+ANSWER = "‽"  # stands for a question mark that a denial answers
 _BEFORE = frozenset(["denies", "doubts", "elsewhere"])
 _MARKS = frozenset([";", "(", ")", "[", "]", "—", "–", "-"])
 _SEPARATORS = {",": ",", "and": "and", "or": "or", "nor": "or", "/": "or", "&": "and", "plus": "and"}
@@ -20,6 +21,8 @@ _WHERE = frozenset(
     ["on", "over", "near", "beside", "by", "along", "around", "behind", "between", "inside", "within", "under", "above",
      "below", "next", "at", "across", "in", "after", "following", "before", "during"]
 )  # fmt: skip
+# Of these nothing is named: "nothing stands in the fields".
+_NOBODY = frozenset(["nothing", "nobody", "none", "no one", "no one has"])
 # After these stands where something denied is missing: "no church belongs to this picture of a park".
 _BELONGS = frozenset(
     [
@@ -70,7 +73,7 @@ class Statement:
         for number, item in enumerate(self.items):
             self._item_at[item.start : item.end] = [number] * (item.end - item.start)
         self._denials, self._doubts, self._elsewhere = [0] * size, [0] * size, [0] * size
-        self._reaches: list[tuple[list[int], int, int]] = []
+        self._reaches: list[tuple[list[int], int, int, bool]] = []
         self._apply()
 
     def spare_places(self, names: Sequence[tuple[int, int]]) -> None:
@@ -80,13 +83,18 @@ class Statement:
             names: the names in the sentence, half-open, ascending.
         """
         words = self.words.words
-        for counts, start, reach in self._reaches:
+        for counts, start, reach, is_of_nobody in self._reaches:
+            in_place = False
             for item in self.items:
                 first, last = max(item.start, start), min(item.end, reach)
+                if first >= last:
+                    continue
                 named = next((end for begin, end in names if begin < last and first < end), last)
-                place = next((i for i in range(named, last) if words[i] in _WHERE), last)
-                verb = next((i for i in range(named, last) if words[i] in _BELONGS), last)
-                place = min(place, verb)
+                named = first if is_of_nobody and item.start <= start else named
+                place = next((i for i in range(named, last) if words[i] in _WHERE or words[i] in _BELONGS), last)
+                # "no lake turns up in this scene of meadows and woodland"
+                place = first if in_place and item.separator == "and" else place
+                in_place |= place < last
                 for position in range(place, last):
                     counts[position] -= 1
 
@@ -156,6 +164,8 @@ class Statement:
             if self._covered.intersection(range(cue.start, cue.end)):
                 continue
             kind = "denies" if self._begins_answer(cue) else cue.payload
+            if kind in ("denies", "denied") and self._answers(cue):
+                continue
             if kind == "denies_clause":
                 self._add(self._denials, cue.end, size)
             elif kind in _BEFORE:
@@ -164,10 +174,24 @@ class Statement:
                     self._back(self._denials, cue.start)
                 else:
                     self._add(self._target(kind), cue.end, reach)
-                    self._reaches.append((self._target(kind), cue.end, reach))
+                    is_of_nobody = kind == "denies" and " ".join(self.words.words[cue.start : cue.end]) in _NOBODY
+                    self._reaches.append((self._target(kind), cue.end, reach, is_of_nobody))
             else:
                 is_of_one = self.words.words[cue.start] in _SINGULAR
                 self._back(self._denials if kind == "denied" else self._doubts, cue.start, is_of_one=is_of_one)
+
+    def _answers(self, cue: Match[str]) -> bool:
+        """Whether a denial answers what stands before it, which it then denies: "Maize? Not a plant", "lake=no"."""
+        words = self.words.words
+        before, after = words[max(0, cue.start - 1) : cue.start], words[cue.end : cue.end + 1]
+        if before == (ANSWER,):
+            self._back(self._denials, cue.start - 1)
+        elif before and before[0] in ("=", ":") and not (after and after[0].isalnum()):
+            item = self.items[max(0, self._item_at[cue.start - 1])]
+            self._add(self._denials, item.start, cue.start - 1)
+        else:
+            return False
+        return True
 
     def _begins_answer(self, cue: Match[str]) -> bool:
         """Whether what stands after a colon denies what follows and not what is before: "Pleura: no effusion"."""

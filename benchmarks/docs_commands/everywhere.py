@@ -25,7 +25,7 @@ EVERYWHERE = Scene(
     skipped={
         r"^make ": "a target of the checkout",
         r"^python benchmarks/": "a script of the checkout",
-        r"^voxtile caption .*--provider openai(?!.*(?:--dry-run|practice))": _ENDPOINT,
+        r"^voxtile caption (?!bank).*--provider openai(?!.*(?:--dry-run|practice))": _ENDPOINT,
         r"--with pathgen": _ENDPOINT,
         r"^apt-get ": "the machine's own packages are not for a script to change",
         r"^pip install 'voxtile-": "README.md's first block is run so, with the path of the wheel",

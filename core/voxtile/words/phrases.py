@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -32,6 +32,23 @@ class Match(Generic[Payload]):
 class _Node(Generic[Payload]):
     children: dict[str, _Node[Payload]] = field(default_factory=dict)
     payloads: tuple[Payload, ...] = ()
+
+    def longest_passing(
+        self, words: Sequence[str], start: int, passed: Container[int]
+    ) -> tuple[int, tuple[Payload, ...]] | None:
+        """End and payloads of the longest phrase that goes on from here at a word."""
+        found = (start, self.payloads) if self.payloads else None
+        if start >= len(words) or not self.children:
+            return found
+        child = self.children.get(words[start])
+        longer = child.longest_passing(words, start + 1, passed) if child is not None else None
+        if longer is None and start in passed:
+            at = start + 1
+            while at < len(words) and at in passed and words[at] not in self.children:
+                at += 1
+            child = self.children.get(words[at]) if at < len(words) else None
+            longer = child.longest_passing(words, at + 1, passed) if child is not None else None
+        return longer or found
 
 
 class Phrases(Generic[Payload]):
@@ -80,6 +97,26 @@ class Phrases(Generic[Payload]):
             if node.payloads:
                 found = (end + 1, node.payloads)
         return found
+
+    def find_passing(self, words: Sequence[str], passed: Container[int]) -> list[Match[Payload]]:
+        """As `find`, where a phrase may pass over words that stand within it.
+
+        Args:
+            words: of the sentence.
+            passed: positions of the words that phrases may pass over; a phrase that names such a word has it, too.
+        """
+        matches: list[Match[Payload]] = []
+        position = 0
+        while position < len(words):
+            child = self._root.children.get(words[position])
+            found = child.longest_passing(words, position + 1, passed) if child is not None else None
+            if found is None:
+                position += 1
+                continue
+            end, payloads = found
+            matches.extend(Match(position, end, payload) for payload in payloads)
+            position = end
+        return matches
 
     def find(self, words: Sequence[str]) -> list[Match[Payload]]:
         """Longest phrases from left to right that do not overlap, one match a payload."""

@@ -112,7 +112,21 @@ _SPELLING = (
     ("oestr", "estr"),
     ("phaeo", "pheo"),
     ("rrhoe", "rrhe"),
+    ("avour", "avor"),
+    ("abour", "abor"),
+    ("arbour", "arbor"),
+    ("aviour", "avior"),
+    ("umour", "umor"),
+    ("aetiol", "etiol"),
+    ("anaest", "anest"),
+    ("paediat", "pediat"),
+    ("paedic", "pedic"),
+    ("pnoea", "pnea"),
+    ("mould", "mold"),
+    ("sulph", "sulf"),
 )
+# "Recognised" is "recognized"; "raised", "excised" and "bruised" are none of these.
+_ISE = re.compile(r"(?<!ra)(?<!w)(?<!c)(?<!v)(?<!m)(?<!u)(?<!d)(?<!pr)(?<!rt)is(e|ed|es|ing)$")
 _LEADING = tuple(british for british, _ in _SPELLING)
 
 
@@ -158,6 +172,8 @@ def normal_form(word: str) -> str:
     if any(british in word for british in _LEADING):
         for british, american in _SPELLING:
             word = word.replace(british, american)
+    if len(word) > 6 and (ise := _ISE.search(word)) is not None:
+        word = f"{word[: ise.start()]}iz{ise[1]}"
     if word.endswith("omata"):
         return word[:-2]
     if len(word) < 4 or word in _KEPT or not word.endswith("s") or word.endswith(("ss", "us", "is")):

@@ -14,6 +14,7 @@ from voxtile.words.tokens import normal_form, words_of
 
 ENGLISH = Path(__file__).with_name("english.yaml")
 Modifier: TypeAlias = tuple[str, str]  # attribute, value
+_NOUNS = ("aly", "yly")  # hepatomegaly, polydactyly
 _LOBE_SIDE = "laterality"
 RELATIVE_SIDE = "relative side"  # of the side that was named last: same or other
 
@@ -25,19 +26,20 @@ class Grammar:
     Attributes:
         version: of the table.
         cues: phrases that deny, doubt, or end a statement, without adverbs; the payload is the key in the table.
-        adverbs: words that are passed over where cues are looked for.
+        adverbs: words that are passed over where cues are looked for; so are words in -ly, but for `no_adverbs`.
         modifiers: phrases that say an attribute; the payload is (attribute, value).
         some_of_them: phrases that go on about some of what was just named ("the larger").
         same_thing: phrases between two names of one thing ("consistent with").
         correcting: phrases that take back a side named before them.
         strong: the breaks that part organs from what is said of them.
         numbers: words that count, and how many they say.
-        verbs, tails, openers, adjectives, parts_of_things, treatments: words, see the table.
+        verbs, tails, openers, adjectives, parts_of_things, treatments, sees, auxiliaries: words, see the table.
     """
 
     version: str
     cues: Phrases[str]
     adverbs: frozenset[str]
+    no_adverbs: frozenset[str]
     modifiers: Phrases[Modifier]
     some_of_them: Phrases[bool]
     same_thing: Phrases[bool]
@@ -50,6 +52,15 @@ class Grammar:
     numbers: Mapping[str, int]
     parts_of_things: frozenset[str]
     treatments: frozenset[str]
+    reasons: Phrases[bool]
+    sees: frozenset[str]
+    auxiliaries: frozenset[str]
+
+    def is_adverb(self, word: str) -> bool:
+        """Whether a word says how sure or how much, and never whether."""
+        return word in self.adverbs or (
+            word.endswith("ly") and not word.endswith(_NOUNS) and word not in self.no_adverbs
+        )
 
 
 @cache
@@ -71,8 +82,9 @@ def load_grammar(path: Path = ENGLISH, further: Path | None = None) -> Grammar:
     names = {f"<{name}>": f"({'|'.join(words)})" for name, words in data["words"].items()}
     return Grammar(
         version=str(data["version"]),
-        cues=Phrases((found, kind) for phrase, kind in cues for found in _without_adverbs(phrase, names, adverbs)),
+        cues=Phrases((found, kind) for phrase, kind in cues for found in _forms(phrase, names, adverbs)),
         adverbs=adverbs,
+        no_adverbs=_words(data["no_adverbs"]),
         modifiers=Phrases(_modifiers(data)),
         some_of_them=Phrases((phrase, True) for phrase in data["some_of_them"]),
         same_thing=Phrases((phrase, True) for phrase in data["same_thing"]),
@@ -85,15 +97,21 @@ def load_grammar(path: Path = ENGLISH, further: Path | None = None) -> Grammar:
         numbers=data["numbers"],
         parts_of_things=_words(breaks["parts_of_things"]),
         treatments=_words(breaks["treatments"]),
+        reasons=Phrases((phrase, True) for phrase in breaks["reasons"]),
+        auxiliaries=_words(data["auxiliaries"]),
+        sees=_words([*data["words"]["see"], *data["words"]["seen"]]),
     )
 
 
-def _without_adverbs(phrase: str, names: Mapping[str, str], adverbs: frozenset[str]) -> Iterator[tuple[str, ...]]:
-    """The forms of a phrase as cues are looked for: the words that it names put in, adverbs left out."""
+def _forms(phrase: str, names: Mapping[str, str], adverbs: frozenset[str]) -> Iterator[tuple[str, ...]]:
+    """The forms of a phrase: the words that it names put in, with its adverbs and without."""
     for name, words in names.items():
         phrase = phrase.replace(f"[{name}]", f"[{words}]").replace(name, words)
-    found = dict.fromkeys(tuple(word for word in words if word not in adverbs) for words in expand(phrase))
-    yield from (form for form in found if form)
+    for words in dict.fromkeys(expand(phrase)):
+        yield words
+        bare = tuple(word for word in words if word not in adverbs)
+        if bare and bare != words:
+            yield bare
 
 
 def _words(texts: list[str]) -> frozenset[str]:

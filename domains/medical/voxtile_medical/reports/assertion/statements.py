@@ -20,7 +20,7 @@ from voxtile_medical.reports.assertion.scores import is_scored_zero
 Polarity: TypeAlias = Literal["present", "absent", "uncertain"]
 _SEPARATORS = {",": ",", "and": "and", "or": "or", "nor": "or", "/": "or", "&": "and", "+": "and"}
 _MARKS = frozenset(";:.()[]|=-–—")
-_COLONS = frozenset(":=(-–—")
+_COLONS = frozenset(":=([-–—")
 _ENDS = frozenset(",;:.()[]|") | {"-", "–", "—", "and", "but"}
 _CLAUSE_ENDS = frozenset(";()[]|")
 _RANK = {"start": 0, ",": 1, "and": 2, "or": 3, "break": 4}
@@ -35,10 +35,29 @@ _DENIES = frozenset({"negation_before", "negation_after", "negation_front", "non
 _DOUBTS = frozenset({"doubt_before", "doubt_after", "doubt_reply", "doubt_colon"})
 _PATIENT = frozenset({"patient", "himself", "herself", "own", "he", "she"})
 _PLACED = frozenset({"on", "in", "at", "elsewhere", "within", "along"})
-_REPLIES = frozenset({"no", "nil", "negative", "absent", "excluded"})
+_REPLIES = frozenset({"no", "nil", "negative", "absent", "excluded", "out", "off", "n", "zero", "ø", "∅"})
 _ANY = frozenset({"any", "anything"})
 _UNLIKELY = frozenset({"unlikely", "improbable"})
 _TREATED = ("ectomy", "otomy", "ostomy", "plasty", "desis", "rraphy")
+# Nouns that deny what they are followed by, up to the verb of which they are the subject.
+_NOUNS_OF_DENIAL = frozenset({"absence", "lack", "resolution", "clearing", "removal", "disappearance", "exclusion"})
+# Words of denials that another denial turns round: "no lobe is free of", "none is spared by".
+_FREE = frozenset(
+    {"free", "clear", "devoid", "void", "bereft", "spared", "exempt", "without", "lacking", "rid", "empty"}
+)
+_OPEN_CLAUSES = frozenset({"that", "whether", "if", "for", "to"})
+# Where a verb of seeing that is denied is not followed by what was not seen.
+_ASIDES = frozenset({"on", "in", "at", "with", "after", "despite", "even", "also", "within", "from", "by", "contrary"})
+_LINKS_OF_VERBS = frozenset({"be", "been", "up", "out", "and", "or"})
+_ARTICLES = frozenset({"a", "an", "any", "the", "another", "either", "such", "evidence"})
+_INVERTED = {"negation_after": "negation_before", "doubt_after": "doubt_before"}
+_BE = frozenset({"is", "are", "was", "were"})
+_SHOWING = frozenset({"show", "appear", "exist", "occur"})
+_DUMMIES = frozenset({"there", "we", "i", "one"})
+_SOUGHT = frozenset({"sought", "searched", "looked", "described", "expected", "checked"})
+_VAIN = frozenset({"vain", "success", "avail"})
+# "Effusion and consolidation is absent" says it of the last alone where a comma stands before.
+_SINGULAR = frozenset({"is", "was", "has", "does"})
 # "A versus B" doubts both, but only what stands beside it.
 _NEAR = {"versus": 3, "vs": 3, "?": 2}
 _FIRST_WORDS = 5
@@ -66,12 +85,13 @@ class Statement:
     def __init__(self, words: Words, grammar: Grammar) -> None:
         self.words = words
         self.grammar = grammar
-        self.cues: list[Match[str]] = _cues(words.words, grammar)
+        self.cues: list[Match[str]] = _denied_denials(_cues(words.words, grammar), words.words, grammar)
         self._breaks = {cue.start: cue.end for cue in self.cues if cue.payload == "break"}
+        self._breaks |= {i: i + 1 for i, word in enumerate(words.words) if word == "than" and self._is_other(i)}
         self.parts = list(self._split())
         self._part_numbers = self._numbers()
         self._scopes = list(self._scopes_before())
-        self._afters = [cue for cue in self.cues if cue.payload in _AFTER and self._is_said_back(cue)]
+        self._afters = [self._with_auxiliaries(c) for c in self.cues if c.payload in _AFTER and self._is_said_back(c)]
         self._afters += [Match(c.start, c.end, "negation_after") for c in self.cues if self._is_reply(c)]
 
     def part_of(self, position: int) -> int:
@@ -128,6 +148,10 @@ class Statement:
         end = min(closing, default=end)
         return end - 1, end
 
+    def _is_other(self, position: int) -> bool:
+        """Whether "than" stands for an exception: "no other lesion than the cyst"."""
+        return "other" in self.words.words[max(0, position - _FURTHEST_TREATED) : position]
+
     def _numbers(self) -> list[int]:
         numbers: list[int] = []
         for number, part in enumerate(self.parts):
@@ -170,11 +194,12 @@ class Statement:
                 yield cue.end, self._reach(cue), kind
                 if (after := self._after_aside(cue)) is not None:
                     yield after, self._reach(Match(cue.start, after, kind)), kind
+        yield from self._inverted()
         for position, word in enumerate(words):
             if word in _ANY and self._is_licensed(position):
                 yield position + 1, self._reach(Match(position, position + 1, "negation_before")), "negation_before"
-            elif word == "for" and self._is_treatment(position):
-                yield position + 1, self._reach(Match(position, position + 1, "history")), "history"
+            elif (reason := self.grammar.reasons.longest_at(words, position)) and self._is_treatment(position):
+                yield reason[0], self._clause_part_end(reason[0]), "history"
 
     def _opens_sentence(self, cue: Match[str]) -> bool:
         if cue.payload == "frame_front":
@@ -188,6 +213,13 @@ class Statement:
         stops = _PATIENT if kind == "family" else frozenset()
         while end < len(words) and words[end] not in stops:
             if words[end] in _CLAUSE_ENDS or (end in self._breaks and self._parts_clauses(end, kind)):
+                break
+            if (
+                kind == "frame"
+                and words[end] == ","
+                and end + 1 < len(words)
+                and self._has_own_verb(self._part_at(end + 1))
+            ):
                 break
             end += 1
         return end
@@ -206,15 +238,51 @@ class Statement:
         return verb if verb is not None else (start - 1 if words[start - 1] == "none" and part.start < start else None)
 
     def _after_aside(self, cue: Match[str]) -> int | None:
-        """Where a cue goes on after an aside: "not, in either plane, a fracture"."""
+        """Where a denial goes on after an aside: "not, in either plane, a fracture", "did not find, though sought, a".
+
+        An aside may hold anything up to a comma before an article; one that follows the denial at once ends with the
+        next comma.
+        """
+        words, start = self.words.words, cue.end
+        while start < len(words) and (words[start] in self.grammar.sees or words[start] in _LINKS_OF_VERBS):
+            start += 1
+        is_verbal = start > cue.end or words[cue.end - 1] in self.grammar.sees
+        if start >= len(words) or not (words[start] == "," or (is_verbal and words[start] in _ASIDES)):
+            return None
+        commas = [i for i in range(start, self._sentence_end(start)) if words[i] == "," and i + 1 < len(words)]
+        before_article = [i for i in commas if words[i + 1] in _ARTICLES]
+        if is_verbal and before_article:
+            after = before_article[0] + 1
+        elif words[start] == "," and len(commas) > 1 and self.clauses[commas[1]] == self.clauses[start]:
+            after = commas[1] + 1
+        else:
+            return None
+        return None if self._has_own_verb(self._part_at(after)) else after
+
+    def _sentence_end(self, start: int) -> int:
         words = self.words.words
-        if cue.end >= len(words) or words[cue.end] != ",":
-            return None
-        clause = self.clauses[cue.end]
-        closing = next((i for i in range(cue.end + 1, len(words)) if words[i] == ","), None)
-        if closing is None or closing + 1 >= len(words) or self.clauses[closing] != clause:
-            return None
-        return closing + 1
+        return next((i for i in range(start, len(words)) if words[i] in _CLAUSE_ENDS), len(words))
+
+    def _inverted(self) -> Iterator[tuple[int, int, str]]:
+        """What follows a denial or doubt that opens a sentence: "not seen today is the nodule", "absent is a cleft"."""
+        words = self.words.words
+        for cue in self.cues:
+            if cue.payload not in _INVERTED or (cue.start and not self._is_break(cue.start - 1)):
+                continue
+            end = self._sentence_end(cue.end)
+            verb = next((i for i in range(cue.end, end) if words[i] in _BE), None)
+            if verb is not None and "," not in words[cue.end : verb]:
+                yield verb + 1, self._last_listed(self.part_of(verb)), _INVERTED[cue.payload]
+        for cue in self.cues:
+            if cue.payload == "negation_after" and (words[cue.end - 1] in _SHOWING or self._has_dummy_subject(cue)):
+                yield cue.end, self._reach(Match(cue.start, cue.end, "negation_before")), "negation_before"
+                if (resumed := self._after_aside(cue)) is not None:
+                    yield resumed, self._reach(Match(cue.start, resumed, "negation_before")), "negation_before"
+
+    def _has_dummy_subject(self, cue: Match[str]) -> bool:
+        """Whether "there" or "we" stands for what is denied: "there could not be seen a fracture"."""
+        words, start = self.words.words, self._with_auxiliaries(cue).start
+        return start > 0 and words[start - 1] in _DUMMIES
 
     def _is_licensed(self, position: int) -> bool:
         """Whether a denial stands before "any" in its clause."""
@@ -229,10 +297,13 @@ class Statement:
         before = self.words.words[max(0, position - _FURTHEST_TREATED) : position]
         return any(word.endswith(_TREATED) or word in self.grammar.treatments for word in before)
 
+    def _clause_part_end(self, start: int) -> int:
+        return self._part_at(start).end if start < len(self.words) else start
+
     def _is_reply(self, cue: Match[str]) -> bool:
         """Whether a denial follows what it denies, as in a form: "rupture = no", "effusion: none"."""
         words = self.words.words
-        if cue.payload not in ("negation_before", "none_of") or cue.start == 0:
+        if cue.payload not in ("negation_before", "none_of", "negation_reply") or cue.start == 0:
             return False
         if cue.end - cue.start > 1 or not (words[cue.start] in _REPLIES or cue.payload == "none_of"):
             return False
@@ -241,9 +312,16 @@ class Statement:
     def _ends(self, position: int) -> bool:
         """Whether only adverbs stand between a word and the end of its part: "none now"."""
         words = self.words.words
-        while position < len(words) and words[position] in self.grammar.adverbs:
+        while position < len(words) and self.grammar.is_adverb(words[position]):
             position += 1
         return position >= len(words) or words[position] in _ENDS
+
+    def _with_auxiliaries(self, cue: Match[str]) -> Match[str]:
+        """A cue with the auxiliaries and adverbs before it: "could, with certainty, not be seen"."""
+        words, start = self.words.words, cue.start
+        while start and (words[start - 1] in self.grammar.auxiliaries or self.grammar.is_adverb(words[start - 1])):
+            start -= 1
+        return Match(start, cue.end, cue.payload)
 
     def _is_said_back(self, cue: Match[str]) -> bool:
         if cue.payload == "doubt_colon":
@@ -254,16 +332,35 @@ class Statement:
         """The word at which the scope of a cue that stands before its concept ends."""
         number = self.part_of(cue.end)
         part = self.parts[number] if self.parts else None
-        if part is None or cue.end >= len(self.words) or (part.start >= cue.end and part.separator == "break"):
+        if part is None or cue.end >= len(self.words):
             return cue.end
+        is_clause = cue.end in self._breaks and self.words.words[cue.end] == "there"
+        if any(self._is_break(i) for i in range(self._breaks[cue.end] if is_clause else cue.end, part.start)):
+            return cue.end
+        if self.words.words[cue.start] in _NOUNS_OF_DENIAL:
+            return next((i for i in range(cue.end, part.end) if self._is_finite(i)), self._last_listed(number))
         if cue.payload == "condition" or self.words.words[cue.start] in _NEAR or self.words.words[cue.start] == "query":
             return part.end
-        last = part.end
+        return self._last_listed(number)
+
+    def _part_at(self, position: int) -> Part:
+        return self.parts[self.part_of(position)]
+
+    def _last_listed(self, number: int) -> int:
+        """The word at which the enumeration ends that a part begins."""
+        last = self.parts[number].end
         for index in range(number + 1, len(self.parts)):
             if self._opens(index):
                 break
             last = self.parts[index].end
         return last
+
+    def _is_break(self, position: int) -> bool:
+        return position in self._breaks or self.words.words[position] in _MARKS
+
+    def _is_finite(self, position: int) -> bool:
+        word = self.words.words[position]
+        return word in self.grammar.verbs or (word in self.grammar.auxiliaries and word != "to")
 
     def _opens(self, index: int) -> bool:
         """Whether a part begins a new statement instead of going on with an enumeration."""
@@ -311,7 +408,9 @@ class Statement:
             return not set((*between[:opening], *between[closing + 1 :])) & _MARKS
         if any(end <= other.start < cue.start and other.payload in _BEFORE for other in self.cues):
             return False
-        is_coordinated = bool(between) and between[-1] == "and"
+        is_coordinated = bool(between) and between[-1] in ("and", "but", "yet", "though")
+        if (is_coordinated and between[-1] != "and") or _VAIN & set(words[cue.start : cue.end]):
+            return bool(_SOUGHT & set(between))
         if not is_coordinated and any(word in self.grammar.verbs for word in between):
             return cue.payload == "affirm_after" and words[cue.start] != "not"
         first, last = self.part_of(max(end - 1, 0)), self.part_of(cue.start)
@@ -322,18 +421,38 @@ class Statement:
             commas = between.count(",")
             is_beside = self.parts[last].start == cue.start
             is_placed = cue.end < len(words) and words[cue.end] in _PLACED and cue.payload == "negation_after"
-            return is_beside and commas <= 2 and not (commas == 1 and is_placed)
+            if is_beside and commas <= 2 and not (commas == 1 and is_placed):
+                return True
+            return self._is_one_subject(first, last, cue)
         return True
+
+    def _is_one_subject(self, first: int, last: int, cue: Match[str]) -> bool:
+        """Whether the parts from one to the one before a cue are listed as one subject: "A, B and C are absent"."""
+        listed = self.parts[first : last + 1]
+        if any(set(self.words.words[p.start : min(p.end, cue.start)]) & self.grammar.verbs for p in listed):
+            return False
+        if any(self.words.words[p.start] in self.grammar.openers for p in listed[1:]):
+            return False
+        is_joined = any(part.separator in ("and", "or") for part in listed[1:])
+        is_single = self.words.words[cue.start] in _SINGULAR and all(p.separator != "or" for p in listed[1:])
+        return is_joined and not is_single
 
     def _answers(self, end: int, cue: Match[str]) -> bool:
         """Whether a colon or dash alone stands between a finding, or what is said more nearly of it, and a cue."""
         words, position = self.words.words, cue.start - 1
-        while position > end and words[position] in self.grammar.adverbs:
+        while position > end and self.grammar.is_adverb(words[position]):
             position -= 1
         if position < end or words[position] not in _COLONS:
             return False
         between = words[end:position]
-        return not set(between) & _MARKS and len(between) <= _MOST_OF_A_NAME
+        if set(between) & _MARKS or set(between) & self.grammar.verbs:
+            return False
+        return len(between) <= _MOST_OF_A_NAME or (self._is_label(end) and self._ends(cue.end))
+
+    def _is_label(self, position: int) -> bool:
+        """Whether no mark stands before a word in its clause: it is of what a reply is given to."""
+        start = max((i + 1 for i in range(position) if self.words.words[i] in _MARKS), default=0)
+        return start == 0 or self.words.words[start - 1] in _CLAUSE_ENDS
 
     def _is_complaint(self, start: int, end: int) -> bool:
         return any(cue.payload == "symptom" and cue.start <= start and end <= cue.end for cue in self.cues)
@@ -379,8 +498,31 @@ class Statement:
 
 def _cues(words: tuple[str, ...], grammar: Grammar) -> list[Match[str]]:
     """The cues of a sentence, found as if adverbs were not there."""
-    if not grammar.adverbs.intersection(words):
-        return grammar.cues.find(words)
-    kept = [position for position, word in enumerate(words) if word not in grammar.adverbs]
-    found = grammar.cues.find([words[position] for position in kept])
-    return [Match(kept[cue.start], kept[cue.end - 1] + 1, cue.payload) for cue in found]
+    passed = {position for position, word in enumerate(words) if grammar.is_adverb(word)}
+    return grammar.cues.find_passing(words, passed) if passed else grammar.cues.find(words)
+
+
+def _denied_denials(cues: list[Match[str]], words: tuple[str, ...], grammar: Grammar) -> list[Match[str]]:
+    """The cues; a denied denial ("no lobe is free of …") affirms, a doubt before a clause is said of the clause."""
+    found = []
+    for cue in cues:
+        following = words[cue.end] if cue.end < len(words) else ""
+        if cue.payload == "doubt_after" and following in _OPEN_CLAUSES:
+            cue = Match(cue.start, cue.end, "doubt_before")
+        elif cue.payload == "doubt_after" and following == "than":
+            found.append(Match(cue.start, cue.end + 1, "doubt_before"))
+        elif cue.payload == "negation_after" and words[cue.end - 1] in _SHOWING and following not in _ENDS | {""}:
+            cue = Match(cue.start, cue.end, "negation_before")
+        elif cue.payload == "negation_before" and _FREE & set(words[cue.start : cue.end]):
+            denied = [c for c in found if c.payload in _DENIES and c.end <= cue.start]
+            gap = words[denied[-1].end : cue.start] if denied else ()
+            if gap and not _CLAUSE_ENDS & set(gap) and "," not in gap and _is_said(gap, grammar):
+                cue = Match(cue.start, cue.end, "affirm_before")
+        found.append(cue)
+    return found
+
+
+def _is_said(gap: tuple[str, ...], grammar: Grammar) -> bool:
+    """Whether the last word is a verb that says of the words before it what follows."""
+    last = next((word for word in reversed(gap) if not grammar.is_adverb(word)), "")
+    return last in grammar.auxiliaries or last in grammar.verbs

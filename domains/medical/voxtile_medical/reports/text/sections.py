@@ -77,6 +77,13 @@ _BLANK_LINE, _LINE_END = re.compile(r"\n[ \t]*\n"), re.compile(r"\n")
 # "[ ] yes [x] no": a box of a form with what it stands for.
 _UNTICKED = re.compile(r"(?:\[[ \xa0_]?\]|\([ \xa0_]\)|☐)[^\n\[(☐☑☒]*?(?=[ \t]{2,}|[\[(☐☑☒\n]|->|$)")
 _TICKED = re.compile(r"\[[xX✓✔]\]|\([xX✓✔]\)|☑|☒")
+# "Free fluid (-), haematoma (+)", "free fluid: -": signs for no and yes.
+_SIGN = re.compile(r"(?P<open>[(\[])(?P<sign>[-−–+])(?P<close>[)\]])")
+_MINUS = re.compile(r"(:[ \t]{0,3})[-−–](?=[ \t]*(?:$|[;,]))", re.MULTILINE)
+# Marks that were dictated as words; of a text that ends with one.
+_MARK_OF = {"period": ".", "full": ".", "comma": ",", "semicolon": ";", "new": "\n", "next": "\n"}
+_SPOKEN = re.compile(r"[ \t](period|full stop|comma|semicolon|(?:new|next) (?:line|paragraph))(?=\s|$)", re.IGNORECASE)
+_DICTATED = re.compile(r"\b(?:period|full stop)\s*$", re.IGNORECASE)
 _STOP = re.compile(r"[.?!](?=\s)")
 
 
@@ -166,6 +173,10 @@ def _paragraph_end(report: str, start: int, limit: int, *, is_sentence: bool) ->
 def flattened(report: str) -> str:
     """The report with line feeds only, and only those boxes of a form that are ticked; no character moves."""
     flat = report.replace("\0", " ").replace("\r\n", " \n").replace("\r", "\n")
+    flat = _SIGN.sub(lambda m: m["open"] + ("n" if m["sign"] in "-−–" else "y") + m["close"], flat)
+    flat = _MINUS.sub(lambda m: m[1] + "n", flat)
+    if _DICTATED.search(flat):
+        flat = _SPOKEN.sub(lambda m: _MARK_OF[m[1].lower().split()[0]].ljust(len(m.group())), flat)
     if "[" not in flat and "☐" not in flat and "☑" not in flat:
         return flat
     flat = _UNTICKED.sub(lambda match: "\xa0" * len(match.group()), flat)

@@ -38,7 +38,7 @@ class Scene:
         before: pattern of a command → a line of bash that is run before it.
         run_as: pattern of a command → what stands in its place, by `re.sub`.
         skipped: pattern of a command → why it cannot be run here.
-        exits: pattern of a command → the exit status that it has by intent, where that is not 0.
+        exits: pattern of a command as it is run → the exit status that it has by intent, where that is not 0.
         partly: patterns of commands that may refuse some of their inputs: exit 1 is right too, where rows were added.
         spans: code spans of the section's text that are run too, after its blocks.
     """

@@ -187,7 +187,7 @@ class Stage:
         seconds = time.time() - start
         with (folder / "said.txt").open("a", encoding="utf-8") as log:
             log.write(f"$ {outcome.run}\n{said}\n[exit {status}, {seconds:.0f} s]\n\n")
-        expected = next((exit for pattern, exit in scene.exits.items() if re.search(pattern, outcome.command.text)), 0)
+        expected = next((exit for pattern, exit in scene.exits.items() if re.search(pattern, outcome.run)), 0)
         in_part = status == 1 and any(re.search(pattern, outcome.command.text) for pattern in scene.partly)
         if status != expected and not in_part:
             return _failed(outcome, status, _last(said), seconds)

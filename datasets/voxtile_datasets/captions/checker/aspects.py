@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from voxtile.words.phrases import Phrases
 
-Judgement: TypeAlias = Literal["unknown", "unsupported"]
+Judgement: TypeAlias = Literal["supported", "unknown", "unsupported"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +18,7 @@ class Aspect:
     Attributes:
         columns: of the samples table and its attributes that state it; none for words that only stand beside others.
         attributes: of facts that state it.
-        silent: the judgement where neither states anything of it.
+        silent: the judgement where neither states anything of it; `supported` where that means nothing.
         terms: phrase → value.
         written: the same as columns write it (DICOM terms and other codes besides).
         is_a: value → more general values; a picture of the heart is one of the chest.
@@ -81,6 +81,8 @@ def _codes(values: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]
 def _judgement(value: object) -> Judgement:
     if value == "unknown":
         return "unknown"
+    if value == "supported":
+        return "supported"
     if value == "unsupported":
         return "unsupported"
-    raise ValueError(f"'silent: {value}' of an aspect can be unknown or unsupported")
+    raise ValueError(f"'silent: {value}' of an aspect can be supported, unknown or unsupported")

@@ -20,6 +20,7 @@ from voxtile_datasets.captions.checker.extraction.extract import claims_of
 from voxtile_datasets.captions.checker.extraction.identity import is_of_birth
 from voxtile_datasets.captions.checker.judging.fact_lookup import Facts
 from voxtile_datasets.captions.checker.judging.judge import judge
+from voxtile_datasets.captions.checker.judging.details import agrees_with_any
 from voxtile_datasets.captions.checker.verdict import ORDER, Fault, Verdict, worst
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
@@ -78,6 +79,7 @@ def check(text: str, known: Known, vocabulary: Vocabulary) -> Verdict:
     for claim in claims:
         faults += judge(claim, facts, about_birth=of_birth)
     faults = [_in_place_of_another(fault, claims, facts) for fault in faults]
+    faults = [fault for fault in faults if not _is_of_unnamed(fault, claims, facts)]
     if not claims:
         why = "The text says nothing that can be checked in English: no word of it is in the vocabulary."
         fault = Fault("nothing-said", "unknown", text[:80], 0, len(text), why)
@@ -104,6 +106,20 @@ def _in_place_of_another(fault: Fault, claims: Sequence[Claim], facts: Facts) ->
             why = f"'{fault.words}' is not in the facts: they state {missing[0].replace('_', ' ')} in its place."
             return replace(fault, judgement="unsupported", why=why)
     return fault
+
+
+def _is_of_unnamed(fault: Fault, claims: Sequence[Claim], facts: Facts) -> bool:
+    """Whether a detail that stands apart can be of a fact that the text names in words that no vocabulary has.
+
+    "Fluid on the left, heart a touch big": the left is that of an effusion, and not of the heart.
+    """
+    place = (fault.start, fault.end)
+    detail = next((d for claim in claims for d in claim.details if (d.start, d.end) == place and d.is_apart), None)
+    if detail is None:
+        return False
+    said = {c for claim in claims for name in claim.concepts for c in _related(name, facts.vocabulary)}
+    rows = [row for name in facts.present() - said for row in facts.rows_of(name)]
+    return agrees_with_any(detail, rows, facts.vocabulary)
 
 
 def _related(concept: str, vocabulary: Vocabulary) -> frozenset[str]:

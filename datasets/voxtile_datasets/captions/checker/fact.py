@@ -78,6 +78,8 @@ def fact_of(row: Row, attributes: Row, vocabulary: Vocabulary) -> Fact:
     """
     grammar = load_grammar()
     places = [str(attributes[key]) for key in _PLACES if isinstance(attributes.get(key), str)]
+    if attributes.get("relation") and attributes.get("other") and vocabulary.has_sides:
+        places.append(f"{attributes['relation']} {attributes['other']}")
     sides = {str(attributes[key]).lower() for key in ("laterality", "side") if attributes.get(key)}
     positions: set[str] = set()
     named: set[str] = set()

@@ -346,7 +346,7 @@ def _pairs(entries: Mapping[str, Mapping[str, Any]]) -> dict[Pair, tuple[str, ..
 def _closes(entry: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
     """What each kind of normality denies; a normal size what `normal` does, unless there is more."""
     closes = {kind: tuple(concepts) for kind, concepts in entry.items()}
-    return {"normal_size": closes["normal"], **closes} if "normal" in closes else closes
+    return {"normal_size": closes["normal"], "well": closes["normal"], **closes} if "normal" in closes else closes
 
 
 def _by_concept(table: Mapping[str, Sequence[str]]) -> dict[str, frozenset[str]]:

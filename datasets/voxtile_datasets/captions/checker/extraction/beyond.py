@@ -24,7 +24,7 @@ def beyond_the_picture(statement: Statement, mentions: Sequence[Mention], vocabu
     words = statement.words
     names = {position for mention in mentions for position in range(mention.start, mention.end)}
     for match in (*statement.grammar.beyond.find(words.words), *vocabulary.beyond.find(words.words)):
-        if names.issuperset(range(match.start, match.end)):
+        if match.payload == "nothing" or names.issuperset(range(match.start, match.end)):
             continue
         if match.payload == "place" and not words.text[words.starts[match.start]].isupper():
             continue  # china, java

@@ -24,6 +24,7 @@ class Detail:
         dimension: of the unit: length, area, volume, share, …; None for what is no number.
         is_vague: a word such as `several`, of which facts may say nothing.
         is_exact: a colour beside which facts state others that are like it.
+        is_apart: it stands in another part of the enumeration than the name that it is taken to be said of.
         words, start, end: where the text says it, half-open in characters.
     """
 
@@ -36,6 +37,7 @@ class Detail:
     dimension: str | None = None
     is_vague: bool = False
     is_exact: bool = False
+    is_apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Claim:
 
     Attributes:
         kind: `concept`; `normal` (something is as it should be, which denies `denies`); `relation` of two concepts;
-            `loose` (details of which the text does not say what they belong to); `date`; `identity`; `imaging` (how
+            `loose` (details of which the text does not say what they belong to; `stray` ones, `text`, count alone); `date`; `identity`; `imaging` (how
             and of what the picture was made: modality, part of the body, magnification, age of the patient); `beyond`
             (what no picture shows: cause, advice, prognosis, change, history).
         concepts: what the words can mean, each a name in the vocabulary; of `imaging` values of its aspect.

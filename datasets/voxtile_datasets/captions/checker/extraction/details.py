@@ -25,6 +25,14 @@ _PARTITIVE = frozenset(
      "site", "lake", "aggregate", "spot", "case", "kind", "row", "set", "band"]
 )  # fmt: skip
 _ADJECTIVES = 4
+_AMOUNTS = frozenset(
+    ["amount", "quantity", "volume", "degree", "level", "bit", "deal", "extent", "pool", "collection", "load", "burden"]
+)
+_MEASURING = frozenset(
+    [",", "with", "its", "a", "an", "the", "their", "greatest", "largest", "longest", "maximum", "maximal", "max", "dimension",
+     "diameter", "size", "sized", "measuring", "measures", "axis", "long", "short", "length", "width", "thickness", "height",
+     "in", "of", "about", "up", "to", "is", "and", "extent", "across", "calibre", "caliber", "at", "approximately", "which"]
+)  # fmt: skip
 _SET_OFF = 3  # words between a name and its size
 _PARTING = frozenset([",", ";", ".", ":", "(", ")", "and", "with", "plus"])
 # Between a name and its share.
@@ -42,6 +50,7 @@ _PLACING = frozenset(["beside", "near", "along", "around", "by", "on", "in", "at
 _ONLY_BEFORE: frozenset[str] = frozenset([COUNT])  # said of nothing but the name that follows
 _ONLY_BESIDE = frozenset(["colour", "severity", "shape"])  # said of the name that follows, or after "is"
 _ONLY_NEAR = 3
+_EQUALS = frozenset([":", "=", "-", "is", "are", "n"])
 _ONLY = frozenset(["confined", "limited", "restricted", "only", "solely", "exclusively", "isolated", "unilateral"])
 _BESIDE = frozenset(["near", "above", "below", "adjacent", "next", "towards", "toward"])
 
@@ -81,6 +90,7 @@ def found_details(statement: Statement, vocabulary: Vocabulary, taken: frozenset
         places = _named(statement, "place", vocabulary.places.find(words.words), set())
         inside = {p for item in places if item.detail.value.startswith(("left", "right")) for p in _range(item)}
         sides = [side for side in grammar.sides.find(words.words) if side.start not in inside]
+        sides = sorted([*sides, *_letters_for_sides(statement, sides)], key=lambda side: side.start)
         found += places + _only_sides(
             statement, _named(statement, "side", _joined_sides(sides, words.words), used - _both(statement, used))
         )
@@ -88,6 +98,18 @@ def found_details(statement: Statement, vocabulary: Vocabulary, taken: frozenset
         found += _named(statement, "severity", grammar.grades.find(words.words), used)
         found += _named(statement, "change", grammar.changes.find(words.words), used)
     return sorted(found, key=lambda item: item.start)
+
+
+def _letters_for_sides(statement: Statement, sides: Sequence[Match[str]]) -> Iterator[Match[str]]:
+    """L and R before a word: "L MCA infarct", "R wrist"."""
+    words = statement.words
+    taken = {position for side in sides for position in range(side.start, side.end)}
+    for position, word in enumerate(words.words[:-1]):
+        if word in ("l", "r") and position not in taken and words.words[position + 1][0].isalpha():
+            first, last = words.starts[position], words.ends[position]
+            following = words.text[last : last + 1]
+            if words.text[first:last].isupper() and following in (" ", ".") and not words.words[position - 1 : position] == ("/",):
+                yield Match(position, position + 1, "left" if word == "l" else "right")
 
 
 def _only_sides(statement: Statement, sides: Sequence[Found]) -> list[Found]:
@@ -163,7 +185,8 @@ def given(
         if owner is not None and item.detail.dimension == SHARE and vocabulary.natural:
             owner = _sole_owner(statement, item, [mentions[i] for i in owning], owner)
         if owner is not None:
-            owned[owning[owner]].append(item.detail)
+            is_apart = statement.item_around(item.start) != statement.item_around(mentions[owning[owner]].start)
+            owned[owning[owner]].append(replace(item.detail, is_apart=is_apart))
         elif item.detail.kind in ("side", "place", "number", "position"):
             loose.append(item.detail)
     return owned, loose
@@ -197,6 +220,10 @@ def normal_places(
 
 def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocabulary: Vocabulary) -> int | None:
     clause = statement.clause_of(item.start)
+    if statement.words.words[item.start - 1 : item.start] == ("(",):
+        bracketed = next((i for i, m in enumerate(mentions) if m.end == item.start - 1 and not m.is_normality), None)
+        if bracketed is not None:
+            return bracketed  # "emphysema (severe)"
     inside = [i for i, m in enumerate(mentions) if statement.clause_of(m.start) == clause and not m.is_normality]
     if (noted := _noted_after(statement, item, mentions)) is not None:
         return noted
@@ -227,6 +254,11 @@ def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocab
     if following is not None and _stands_before(statement, item, mentions[following], vocabulary):
         return following
     kind = item.detail.kind
+    if kind == "count" and before is not None:
+        gap = statement.words.words[mentions[before].end : item.start]
+        is_none = item.detail.bounds == ((0.0, 0.0),)
+        if set(gap) <= _EQUALS and (is_none or {":", "="} & set(gap)):
+            return before  # "necrosis 0", "foci: five"
     if kind in _ONLY_BEFORE:
         is_apposed = statement.words.words[item.end : item.end + 2] == ("in", "number")  # bridges, three in number
         return (
@@ -234,6 +266,8 @@ def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocab
             if is_apposed
             else None
         )
+    if kind == "change" and before is not None and _goes_on_to(statement, mentions[before].end, item.start):
+        return before
     if kind in _ONLY_BESIDE or kind == "change":
         return before if before is not None and _is_predicate(statement, mentions[before].end, item.start) else None
     if before is not None or following is None:
@@ -267,6 +301,8 @@ def _is_set_off(statement: Statement, item: Found, mention: Mention) -> bool:
     gap = words[end : item.start]
     closing = words[item.end : item.end + 1]
     parted = not closing or closing[0] in _PARTING
+    if parted and gap and set(gap) <= _MEASURING:
+        return True
     return parted and len(gap) <= _SET_OFF and not set(gap) & (statement.grammar.verbs | {"and", "with", "or"})
 
 
@@ -378,6 +414,8 @@ def _stands_before(statement: Statement, item: Found, mention: Mention, vocabula
     gap = words[item.end : mention.start]
     if len(gap) > _FURTHEST:
         return False
+    if item.detail.kind == "severity":
+        gap = _beyond_an_amount(gap)
     is_place = item.detail.kind in ("side", "place")
     if item.detail.kind == "severity" and gap[:1] == (",",) and len(gap) <= _ADJECTIVES and not _JOINING & set(gap[1:]):
         gap = gap[1:]  # "marked, end-stage atrophy"
@@ -397,6 +435,18 @@ def _stands_before(statement: Statement, item: Found, mention: Mention, vocabula
     return True
 
 
+def _beyond_an_amount(gap: tuple[str, ...]) -> tuple[str, ...]:
+    """Words between a grade and a name without those for an amount: "a trace of", "a large amount of free"."""
+    of = next((i for i, word in enumerate(gap[:3]) if word == "of"), None)
+    return gap[of + 1 :] if of == 0 or (of is not None and gap[of - 1] in _AMOUNTS) else gap
+
+
+def _goes_on_to(statement: Statement, end: int, start: int) -> bool:
+    """Whether a place alone stands between a name and a change: "the patch in the left lower lobe has grown"."""
+    gap = statement.words.words[end:start]
+    return bool(gap) and gap[0] in _PLACING and len(gap) <= _FURTHEST and not _JOINING & set(gap)
+
+
 def _is_predicate(statement: Statement, end: int, start: int) -> bool:
     """Whether a detail is said after a verb: "the effusion is small", "the roof is red", "opacity, unchanged"."""
     gap = statement.words.words[end:start]
@@ -405,6 +455,6 @@ def _is_predicate(statement: Statement, end: int, start: int) -> bool:
     allowed = (
         statement.grammar.verbs
         | {"painted", "colored", "all", "mostly", "light", "dark", "bright", "mainly"}
-        | {",", "also", "now", "very", "mildly", "has", "been", "and", "present"}
+        | {",", "(", ":", "still", "only", "quite", "rather", "just", "also", "now", "very", "mildly", "has", "been", "and", "present"}
     )
     return len(gap) <= 4 and all(word in allowed for word in gap)

@@ -43,6 +43,8 @@ _ANSWERED = re.compile(
     re.IGNORECASE,
 )
 _NAMELESS = frozenset(["number", "side", "place", "position"])
+_MEASURED = frozenset(["length", "area", "volume", "share", "uptake", "attenuation", "angle"])
+_NOTHING = 0.006  # a share that rounds to 0 %
 _LONGEST_SENTENCE = 1000
 LONGEST_TEXT = 20_000  # characters; more is no caption
 
@@ -93,9 +95,11 @@ def claims_of(
     said = [Claim("date", text[d.start : d.end], d.start, d.end, text=d.text) for d in dates(masked)]
     found += said
     masked = _masked(masked, said)
-    numbers = numbers_of_imaging(masked, about_patients=vocabulary.is_about_patients)
+    numbers = numbers_of_imaging(
+        masked, about_patients=vocabulary.is_about_patients, in_bodies=vocabulary.has_sides
+    )
     found += numbers
-    masked = _masked(masked, [claim for claim in numbers if not claim.details[0].is_vague])
+    masked = _masked(masked, [claim for claim in numbers if not (claim.details and claim.details[0].is_vague)])
     last: Claim | None = None
     before: tuple[str, ...] = ()
     for begin, sentence in _sentences(masked):
@@ -145,7 +149,7 @@ def _pointed_back(claims: Sequence[Claim], last: Claim) -> list[Claim]:
     """Loose details ("It measures 8 mm.") as details of the concept that the sentence before named."""
     return [
         replace(claim, kind="concept", concepts=last.concepts, polarity=last.polarity)
-        if claim.kind == "loose"
+        if claim.kind == "loose" and claim.text is None
         else claim
         for claim in claims
     ]
@@ -190,7 +194,28 @@ def _read(sentence: str, vocabulary: Vocabulary, extra: Phrases[str] | None) -> 
     if loose and (points_back or _is_fragment(words)):
         first, last = min(d.start for d in loose), max(d.end for d in loose)
         claims.append(Claim("loose", sentence[first:last], first, last, details=tuple(loose)))
+    elif vocabulary.is_about_patients and (stray := _stray(statement, loose, mentions)):
+        first, last = min(d.start for d in stray), max(d.end for d in stray)
+        named_here = tuple(c for mention in mentions for c in mention.concepts)
+        claims.append(Claim("loose", sentence[first:last], first, last, details=tuple(stray), others=named_here, text="stray"))
     return _Read(tuple(claims), points_back or _is_fragment(words))
+
+
+def _stray(statement: Statement, loose: Sequence[Detail], mentions: Sequence[Mention]) -> list[Detail]:
+    """Sizes, shares and sides that no known name of the sentence takes, where nothing is denied or called normal."""
+    starts = statement.words.starts
+    quiet = {statement.clause_of(m.start) for m in mentions if m.is_normality or m.polarity != "present"}
+    stray = []
+    for detail in loose:
+        position = next((i for i, start in enumerate(starts) if start >= detail.start), 0)
+        if statement.clause_of(position) in quiet:
+            continue
+        if statement.polarity(position, position + 1) == "present" and (
+            detail.kind == "place"
+            or (detail.kind == "side" and detail.value != "bilateral") or (detail.kind == "number" and detail.dimension in _MEASURED)
+        ):
+            stray.append(detail)
+    return stray
 
 
 def _is_fragment(words: Words) -> bool:
@@ -205,7 +230,7 @@ def _concept_claim(words: Words, mention: Mention, details: Sequence[Detail]) ->
     if mention.structure is not None:
         first, last = words.starts[mention.structure[0]], words.ends[mention.structure[1] - 1]
         start, end = min(start, first), max(end, last)
-    none = [d for d in details if d.kind == "count" and d.bounds == ((0.0, 0.0),)]  # "zero cars"
+    none = [d for d in details if _is_none(d)]
     return Claim(
         "normal" if mention.is_normality else "concept",
         words.text[start:end],
@@ -216,6 +241,13 @@ def _concept_claim(words: Words, mention: Mention, details: Sequence[Detail]) ->
         details=tuple(d for d in details if d not in none),
         denies=mention.denies,
     )
+
+
+def _is_none(detail: Detail) -> bool:
+    """Whether a detail says that there is none: "zero cars", "necrosis 0 %"."""
+    if detail.kind == "count":
+        return detail.bounds == ((0.0, 0.0),)
+    return detail.dimension == SHARE and not detail.is_vague and all(abs(low + high) < _NOTHING and high < 0.02 for low, high in detail.bounds)
 
 
 def _is_of_imaging(item: Found, imaging: Sequence[Claim]) -> bool:

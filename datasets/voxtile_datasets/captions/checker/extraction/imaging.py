@@ -19,6 +19,7 @@ _GLUE = frozenset(
     ["of", "the", "a", "an", "from", "through", "at", "both", "left", "right", "upper", "lower", "entire", "whole",
      "his", "her", "this", "patient", "s", "slice", "image", "scan", "section", "level", "view", "adult", "and"]
 )  # fmt: skip
+_TITLES = ("Mr ", "Mr.", "Mr,")  # of a man, and no magnetic resonance
 _FURTHEST = 4  # words between a value and the aspect beside which alone it counts
 
 
@@ -30,7 +31,7 @@ def mentions_of_imaging(statement: Statement, vocabulary: Vocabulary) -> Iterato
         if not aspect.columns:
             continue  # words for the picture, beside which others count
         for start, end, values in _by_place(found[name]):
-            if _is_of_another(statement, aspect, start, end):
+            if _is_of_another(statement, aspect, start, end) or words.text[words.starts[start] :][:3] in _TITLES:
                 continue
             is_denied = _is_denied(words.words, start)
             if aspect.beside and not any(

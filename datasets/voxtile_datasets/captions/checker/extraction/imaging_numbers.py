@@ -10,7 +10,7 @@ from voxtile.words.tokens import normal_form
 from voxtile_datasets.captions.checker.extraction.claims import Claim, Detail
 from voxtile_datasets.captions.checker.extraction.grammar import load_grammar
 
-AGE, MAGNIFICATION, RESOLUTION = "age", "magnification", "resolution"
+AGE, MAGNIFICATION, RESOLUTION, SEX = "age", "magnification", "resolution", "sex"
 _NUMBER = r"\d+(?:[.,]\d+)?"
 _TENS = "twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
 _ONES = "one|two|three|four|five|six|seven|eight|nine"
@@ -27,17 +27,26 @@ _AGE = re.compile(
     |\baged?[ ](?P<aged>\d{{1,3}}|{_WORDED})\b(?![ ](?:mm|cm|percent))
     |\b(?:{_PERSON})\b(?:,|[ ]of|[ ]aged|,[ ]aged)?[ ](?P<of>\d{{2,3}}|{_WORDED})\b
         (?=[.,;:)]|[ ](?:with|and|is|has|years)\b|$)
-    |\b(?P<code>\d{{1,3}})[ -]?(?:[MF]|yo[MF]?)\b
+    |\b(?P<code>\d{{1,3}})[ -]?(?:(?-i:[MF])|y/?o[ ]?[MF]?|y)\b
+    |(?<![\w-])(?-i:[MF])[ ]?(?P<coded>[1-9]\d)\b(?![ ]?(?:mm|cm|%|x|m)\b|[.]\d)
     |\b(?P<part>early|mid|late)[ -](?P<decade>{"|".join(_DECADES)})\b
     |\bin[ ](?:his|her|their|the)[ ](?P<in>{"|".join(_DECADES)})\b
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+_SEX = re.compile(
+    r"""
+    \b\d{1,3}[ -]?(?:y/?o?[ ]?|years?[ ](?:old[ ])?|yr?s?[ ])?(?P<after>[MF])\b(?!\.\d)
+    |(?<![\w-])(?P<before>[MF])[ ]?[1-9]\d\b(?![ ]?(?:mm|cm|%|x|m)\b|[.]\d)
+    |\b(?:sex|gender)(?:[ ]is|:|[ ]=)?[ ]?(?P<alone>[MF])\b
+    """,
+    re.VERBOSE,
+)
 _PARTS = {"early": (0, 4), "mid": (3, 7), "late": (6, 9)}
 _PEOPLE = "man|woman|male|female|patient|lady|gentleman|person|adult"
 _GROUP = re.compile(
     rf"""
-    \b(?:(?P<child>child(?:ren)?|infant|baby|toddler|newborn|neonate|boy|girl|paediatric|pediatric|teenager|adolescent)
+    \b(?:(?P<child>child(?:ren)?|infant|baby|toddler|newborn|neonate|boy|girl|paediatric|pediatric|teen(?:age|ager)?|adolescent|schoolgirl|schoolboy|pupil|kid|preschooler|youngster)
     |(?P<young>young(?:er|ish)?[ ](?:{_PEOPLE}))
     |(?P<middle>middle[ -]aged)
     |(?<!year[ -])(?<!years[ -])(?P<old>(?:elderly|old|older|aged|geriatric|senior)[ ](?:{_PEOPLE})|elderly))\b
@@ -101,20 +110,21 @@ _OLDEST = 120
 
 
 @lru_cache(maxsize=50_000)
-def numbers_of_imaging(text: str, *, about_patients: bool) -> tuple[Claim, ...]:
+def numbers_of_imaging(text: str, *, about_patients: bool, in_bodies: bool = False) -> tuple[Claim, ...]:
     """Ages, magnifications and sizes of a pixel that a text gives, with the bounds that they stand for.
 
     Args:
         text: a caption.
         about_patients: ages are of patients; else they are of houses and trees.
+        in_bodies: pictures of bodies, of which "nodules x2" is a count and no magnification.
     """
     found = (
-        [*_magnifications(text), *_resolutions(text)]
+        [*(() if in_bodies else _magnifications(text)), *_resolutions(text)]
         if any(map(text.__contains__, _TELLING)) or any(map(str.isdigit, text))
         else []
     )
     if about_patients:
-        return tuple([*_ages(text), *found])
+        return tuple([*_ages(text), *_sexes(text), *found])
     known = [(claim.start, claim.end) for claim in found]
     beside = (c for c in _resolutions_beside(text) if not any(c.start < end and start < c.end for start, end in known))
     return tuple([*found, *beside])
@@ -126,6 +136,14 @@ def _ages(text: str) -> Iterator[Claim]:
             yield _claim(AGE, match, bounds, "year", "time")
     for match in _GROUP.finditer(text):
         yield _claim(AGE, match, _GROUPS[match.lastgroup or ""], "year", "time", is_vague=True)
+
+
+def _sexes(text: str) -> Iterator[Claim]:
+    """Of codes such as "79M", "F61", "64 y/o F"."""
+    for match in _SEX.finditer(text):
+        said = (match["after"] or match["before"] or match["alone"]).upper()
+        start, end = match.span()
+        yield Claim("imaging", match.group(), start, end, (said,), text=SEX)
 
 
 def _magnifications(text: str) -> Iterator[Claim]:
@@ -185,7 +203,7 @@ def _age(match: re.Match[str]) -> tuple[float, float] | None:
     if match["in"]:
         decade = _DECADES[match["in"].lower()]
         return float(decade), decade + 9.99
-    value = _number(match["old"] or match["aged"] or match["of"] or match["code"])
+    value = _number(match["old"] or match["aged"] or match["of"] or match["code"] or match["coded"])
     return None if value is None or value > _OLDEST else (value, value + 0.99)
 
 

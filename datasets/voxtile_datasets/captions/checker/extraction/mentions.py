@@ -40,6 +40,9 @@ _STRESSING = frozenset(["otherwise", "entirely", "completely", "wholly", "perfec
 _OF_THE = 3  # words of "CT of the" between the picture and what it is of
 _WITHIN = frozenset(["in", "at", "within"])
 _COMPARING = frozenset(["than", "above", "below"])  # "larger than normal"
+_DENYING = frozenset(["not", "non", "n"])
+_DENYING_FORMS = frozenset(["undilated", "nonenlarged", "nondilated", "subcentimeter", "decompressed"])
+_OPENERS = frozenset(["okay", "ok", "fine", "well"])  # "Okay, a quick tour"
 _TRIED = 3  # structures before or after a quality of which it may be said
 _OF = frozenset(["of", "from", "for"])  # "clear of" denies and does not say that all is well
 
@@ -230,9 +233,11 @@ class Finder:
             following = self.words[normal.end] if normal.end < len(self.words) else ""
             if normal.start and self.words[normal.start - 1] in _COMPARING:
                 continue
+            if not normal.start and following == "," and self.words[0] in _OPENERS:
+                continue
             if following in _OF and (following != "of" or normal.payload != NORMAL):
                 continue
-            polarity = self.statement.polarity(normal.start, normal.end)
+            polarity = self._polarity_of_normality(normal)
             structures = self._structures_of(normal, self._has_closing) if polarity else []
             denies = dict.fromkeys(
                 concept
@@ -242,8 +247,19 @@ class Finder:
             if denies and polarity:
                 place = (structures[0].start, structures[0].end)
                 yield Mention((), polarity, normal.start, normal.end, place, tuple(denies))
-            elif polarity and normal.payload == NORMAL and self._is_of_picture(normal):
+            elif polarity and normal.payload == NORMAL and not self._denies_one(normal) and self._is_of_picture(normal):
                 yield Mention((NORMAL,), polarity, normal.start, normal.end)
+
+    def _polarity_of_normality(self, normal: Match[str]) -> Polarity | None:
+        """As the words of its own part of the sentence say: "ventricles not enlarged, midline central"."""
+        polarity = self.statement.polarity(normal.start, normal.end)
+        if polarity == "absent" and not self.statement.is_denied_within(normal.start):
+            return "present"
+        return polarity
+
+    def _denies_one(self, normal: Match[str]) -> bool:
+        """Whether a word of normality denies one thing and says nothing of the rest: "ducts: not dilated"."""
+        return self.words[normal.start] in _DENYING or self.words[normal.end - 1] in _DENYING_FORMS
 
     def _of_whole(self) -> Iterator[Mention]:
         """That the picture is normal, or that it is not."""

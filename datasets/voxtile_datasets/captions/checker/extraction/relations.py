@@ -27,7 +27,7 @@ _THAN = frozenset(["than", "as"])
 _FACTORS = {"time": "more", "fold": "more", "twice": "more", "thrice": "more", "half": "less"}
 _ADJECTIVES = frozenset(["more", "larger", "greater", "bigger", "double"])
 _POINTING = frozenset(["it", "them", "this", "that", "these", "those"])
-_SPATIAL = frozenset(["above", "below", "underneath"])
+_SPATIAL = frozenset(["above", "below", "underneath", "beneath"])
 _ARTICLES = frozenset(["the", "a", "an", "this", "that", "its", "two", "both", "one", "each"])
 
 

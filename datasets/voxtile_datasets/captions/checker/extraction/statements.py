@@ -23,6 +23,11 @@ _WHERE = frozenset(
 )  # fmt: skip
 # Of these nothing is named: "nothing stands in the fields".
 _NOBODY = frozenset(["nothing", "nobody", "none", "no one", "no one has"])
+# Words that take "with" to themselves: "never fitted with a pacing device" denies the device.
+_TAKING_WITH = frozenset(
+    ["fitted", "equipped", "provided", "associated", "diagnosed", "implanted", "furnished", "affected", "burdened",
+     "afflicted", "supplied", "compatible", "consistent", "keeping"]
+)  # fmt: skip
 # After these stands where something denied is missing: "no church belongs to this picture of a park".
 _BELONGS = frozenset(
     [
@@ -39,6 +44,16 @@ _BELONGS = frozenset(
         "accompanies",
     ]
 )
+
+
+def _is_place(words: tuple[str, ...], position: int) -> bool:
+    """Whether what follows says where something denied is missing."""
+    return words[position] in _BELONGS or (words[position] in _WHERE and not _is_agent(words, position))
+
+
+def _is_agent(words: tuple[str, ...], position: int) -> bool:
+    """Whether "by" names what does something and not where: "nor invaded by any growth"."""
+    return words[position] == "by" and position > 0 and words[position - 1].endswith("ed")
 
 
 @dataclass(frozen=True)
@@ -83,6 +98,7 @@ class Statement:
             names: the names in the sentence, half-open, ascending.
         """
         words = self.words.words
+        inside = {i for begin, end in names for i in range(begin + 1, end)}
         for counts, start, reach, is_of_nobody in self._reaches:
             in_place = False
             for item in self.items:
@@ -91,7 +107,7 @@ class Statement:
                     continue
                 named = next((end for begin, end in names if begin < last and first < end), last)
                 named = first if is_of_nobody and item.start <= start else named
-                place = next((i for i in range(named, last) if words[i] in _WHERE or words[i] in _BELONGS), last)
+                place = next((i for i in range(named, last) if _is_place(words, i) and i not in inside), last)
                 # "no lake turns up in this scene of meadows and woodland"
                 place = first if in_place and item.separator == "and" else place
                 in_place |= place < last
@@ -121,6 +137,17 @@ class Statement:
         if self._denials[position] % 2:
             return "absent"
         return "uncertain" if self._doubts[position] else "present"
+
+    def is_denied_within(self, position: int) -> bool:
+        """Whether a denial of the same part of the enumeration, or of a row of "nor", reaches a word."""
+        number = self._item_at[position]
+        while number > 0 and self.items[number].separator == "or":
+            number -= 1
+        if number < 0:
+            return True
+        item = self.items[number]
+        before = any(c.payload in ("denies", "denies_clause") and item.start <= c.start < position for c in self._cues)
+        return before or any(c.payload == "denied" and c.start >= position for c in self._cues)
 
     def _split(self, breaks: list[Match[str]]) -> list[Item]:
         words, ends = self.words.words, {cue.start: cue.end for cue in breaks}
@@ -245,7 +272,8 @@ class Statement:
         """The scope ends at "with a small …", which says something new."""
         words = self.words.words
         for position in range(start + 1, end - 1):
-            if words[position] == "with" and words[position + 1] in self.grammar.openers - {"no"}:
+            is_new = words[position] == "with" and words[position - 1] not in _TAKING_WITH
+            if is_new and words[position + 1] in self.grammar.openers - {"no"}:
                 return position
         return end
 
@@ -308,6 +336,6 @@ class Statement:
                 return
             number -= 1
             before = self.items[number]
-            if self._has_verb(before.start, before.end):
-                return
+            if self._has_verb(before.start, before.end) or ":" in self.words.words[before.start : before.end]:
+                return  # "tissue: mucosa, tumour: none"
             self._add(counts, before.start, before.end)

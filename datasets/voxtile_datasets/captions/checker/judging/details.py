@@ -20,7 +20,7 @@ from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 _LACKING: dict[str, Judgement] = {
     "side": "unsupported", "place": "unsupported", "number": "unsupported", "count": "unsupported",
     "position": "unsupported", "colour": "unknown", "shape": "unknown", "rank": "unknown",
-    "severity": "unknown", "change": "unknown",
+    "severity": "unknown", "change": "unsupported",
 }  # fmt: skip
 _HARDLY = 3  # things of which one says that there are hardly any
 _BOTH = frozenset(["left", "right"])
@@ -84,6 +84,7 @@ def _is_counted(detail: Detail, claim: Claim, rows: Sequence[Fact], vocabulary: 
 def is_other(claim: Claim, rows: Sequence[Fact], vocabulary: Vocabulary) -> bool:
     """Whether a denial is of another side, place or grade than all facts: "no large effusion", "none on the left"."""
     limits = [d for d in claim.details if d.kind in ("side", "place", "severity", "number")]
+    limits = [d for d in limits if d.kind != "severity" or d.value != "0"]  # "not a trace of" denies it all
     return bool(limits and rows) and all(
         any(
             _agrees(d, row, vocabulary) is False or (d.kind in ("severity", "number") and not _has(d, row))
@@ -163,6 +164,9 @@ def _agrees_with_all(detail: Detail, rows: Sequence[Fact], concept: str, facts: 
         return facts.share_rank(concept) in (None, detail.value)
     if detail.dimension == SHARE:
         known = facts.share(concept)
+        if not known:  # of a carcinoma that of the tumour
+            general = facts.present() & (facts.vocabulary.above(concept) - {concept})
+            known = max((facts.share(name) for name in general), default=0.0)
         return bool(known) and any(low <= known <= high for low, high in detail.bounds)
     if detail.kind == "count":
         known = any(row.counts for row in rows)
@@ -171,6 +175,9 @@ def _agrees_with_all(detail: Detail, rows: Sequence[Fact], concept: str, facts: 
             return any(low <= listed <= high for low, high in detail.bounds)
         rows_of = Counter(row.source for row in rows if row.is_detailed)
         if not known and any(low <= count <= high for count in rows_of.values() for low, high in detail.bounds):
+            return True
+        kinds = {row.name for row in rows}  # "two tubes": one of each of two kinds
+        if not known and len(kinds) > 1 and any(low <= len(kinds) <= high for low, high in detail.bounds):
             return True
         if not known:
             return detail.is_vague or detail.bounds == ((1.0, 1.0),) or _is_any(detail)

@@ -14,6 +14,7 @@ from voxtile_datasets.captions.checker.judging.metadata import Metadata
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
 _STRENGTH = {"present": 2, "uncertain": 1, "absent": 0}
+_WIDE = frozenset(["finding", "lesion"])  # one of them denied denies no others
 _DATES = ("date", "datetime", "month", "year")
 _SEASONS = ("winter", "spring", "summer", "autumn")
 
@@ -46,6 +47,7 @@ class Facts:
         for row in facts:
             self._add(row)
         self.closed = self._closed(scopes)
+        self.scoped = frozenset(c for s in scopes for name in s.get("concepts") or () for c in self._resolve(name))
         concepts = vocabulary.concepts
         self._implied = frozenset(part for c in self.present() if c in concepts for part in concepts[c].has)
 
@@ -78,6 +80,15 @@ class Facts:
         if self.closed is None or self.closed & self.vocabulary.above(concept):
             return True
         return self.vocabulary.is_region(concept) and bool(self.closed & self.vocabulary.below(concept))
+
+    def all_kinds_absent(self, concept: str) -> list[str]:
+        """The kinds of a general concept that the facts deny, where they and the scopes name no other kind of it."""
+        kinds = self.vocabulary.below(concept) - {concept}
+        if concept in _WIDE or not kinds:
+            return []
+        named = kinds & (self._strength.keys() | (self.scoped or frozenset()))
+        denied = sorted(name for name in named if self._strength.get(name) == 0)
+        return denied if denied and len(denied) == len(named) else []
 
     def lists(self, concept: str) -> bool:
         """Whether a closed scope names a concept itself."""

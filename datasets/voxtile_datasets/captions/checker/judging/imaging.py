@@ -41,8 +41,12 @@ def judge_imaging(claim: Claim, facts: Facts) -> list[Fault]:
         return [_fault(claim, aspect, "contradicted", why)]
     if aspect in _NUMERIC:
         judgement: Judgement = "unknown" if claim.details[0].is_vague else "unsupported"
+    elif aspect not in facts.vocabulary.imaging:
+        return []
     else:
         judgement = facts.vocabulary.imaging[aspect].silent
+    if judgement == "supported":
+        return []
     return [_fault(claim, aspect, judgement, f"'{claim.words}' is not known: the sample's row states no {name}.")]
 
 

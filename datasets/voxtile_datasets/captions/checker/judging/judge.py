@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from voxtile_datasets.captions.checker.extraction.amounts import COUNT, SHARE
 from voxtile_datasets.captions.checker.extraction.claims import Claim
 from voxtile_datasets.captions.checker.extraction.relations import OPPOSITE, PASSIVE
+from voxtile_datasets.captions.checker.fact import Fact
 from voxtile_datasets.captions.checker.judging.details import agrees_with_any, detail_faults, is_other
 from voxtile_datasets.captions.checker.judging.fact_lookup import Facts
 from voxtile_datasets.captions.checker.judging.imaging import judge_beyond, judge_imaging
@@ -170,6 +171,9 @@ def _presence(claim: Claim, concept: str, facts: Facts) -> tuple[Judgement, str]
         return "unsupported", f"'{claim.words}' is not in the facts: they say {general} and not which kind of it."
     if there & similar and not facts.lists(concept):
         return "unknown", f"'{claim.words}' is not known: the facts state something like {name}, but not that."
+    if kinds := facts.all_kinds_absent(concept):
+        what = kinds[0].replace("_", " ")
+        return "contradicted", f"'{claim.words}' is wrong: the facts say that there is no {what}."
     if facts.is_closed(concept):
         return (
             "unsupported",
@@ -190,11 +194,26 @@ def _is_diagnosis(concept: str, facts: Facts) -> bool:
 
 
 def _other_diagnoses(concept: str, facts: Facts) -> list[str]:
-    """What facts state that is more general than a diagnosis, or another one of the same general kind."""
-    above = facts.vocabulary.above(concept) - {concept}
-    kinds = {name for name in above if _is_diagnosis(name, facts)}
-    others = {name for name in facts.present() if _is_diagnosis(name, facts) and facts.vocabulary.above(name) & kinds}
-    return sorted((facts.present() & above) | others)
+    """What facts state that is more general than a diagnosis, or another lesion of the same part of the body."""
+    vocabulary = facts.vocabulary
+    above = vocabulary.above(concept) - {concept}
+    kinds = {name for name in above if not vocabulary.is_region(name)} - _ANYTHING
+    region = {name for name in above if vocabulary.is_region(name)}
+    others = {
+        name
+        for name in facts.present()
+        if vocabulary.above(name) & kinds and _is_of_region(vocabulary.above(name), region, facts)
+    }
+    return sorted(((facts.present() & above) - _ANYTHING) | others)
+
+
+_ANYTHING = frozenset(["finding"])
+
+
+def _is_of_region(names: frozenset[str], region: set[str], facts: Facts) -> bool:
+    """Whether concepts are of a region, or one of both has none."""
+    regions = {name for name in names if facts.vocabulary.is_region(name)}
+    return not regions or not region or bool(regions & region)
 
 
 def _absence(claim: Claim, concept: str, known: str | None, facts: Facts) -> tuple[Judgement, str]:
@@ -206,7 +225,9 @@ def _absence(claim: Claim, concept: str, known: str | None, facts: Facts) -> tup
     if known == "uncertain":
         return "unsupported", f"'{claim.words}' is denied too firmly: the facts leave {name} open."
     there = facts.present()
-    general = sorted(there & (facts.vocabulary.above(concept) - {concept}))
+    general = sorted(
+        name for name in there & (facts.vocabulary.above(concept) - {concept}) if not _is_told(name, concept, facts)
+    )
     closed = facts.is_closed(concept) and not general
     implied = NORMAL in there or there & facts.vocabulary.excluded(concept) or closed
     if known == "absent" or facts.lists(concept) or (implied and not there & facts.vocabulary.kin(concept)):
@@ -215,6 +236,13 @@ def _absence(claim: Claim, concept: str, known: str | None, facts: Facts) -> tup
         what = general[0].replace("_", " ")
         return "unsupported", f"'{claim.words}' is denied, but the facts state {what} and not which kind of it."
     return "unknown", f"Whether there is '{claim.words}' is not known: the facts say nothing of {name}."
+
+
+def _is_told(general: str, concept: str, facts: Facts) -> bool:
+    """Whether the facts say which kind of something general is there, and that it is another than a concept."""
+    above = facts.vocabulary.above(concept)
+    special = facts.present() & (facts.vocabulary.below(general) - {general})
+    return any(name not in above and concept not in facts.vocabulary.above(name) for name in special)
 
 
 def _normal(claim: Claim, facts: Facts) -> list[Fault]:
@@ -317,7 +345,25 @@ def _direction(claim: Claim, kind: str, known: frozenset[str], facts: Facts) -> 
 
 def _loose(claim: Claim, facts: Facts) -> list[Fault]:
     rows = facts.all_rows()
+    if claim.text == "stray":
+        return _stray(claim, rows, facts)
     missing: Sequence[str] = [d.words for d in claim.details if not agrees_with_any(d, rows, facts.vocabulary)]
     if not missing:
         return []
     return [_fault(claim, "number", "unsupported", f"'{missing[0]}' is not in the facts.")]
+
+
+def _stray(claim: Claim, rows: Sequence[Fact], facts: Facts) -> list[Fault]:
+    """What is wrong with sizes and sides that are said of nothing known: no fact, and no column of the row, has them."""
+    faults: list[Fault] = []
+    if any(not facts.rows(concept) for concept in claim.others if concept in facts.vocabulary.concepts):
+        return faults  # of what is not known itself
+    for detail in claim.details:
+        if agrees_with_any(detail, rows, facts.vocabulary) or facts.metadata.has(detail):
+            continue
+        sided = detail.kind == "side" and any(row.sides for row in rows)
+        sided = sided or (detail.kind == "place" and any(row.places for row in rows))
+        if sided or detail.kind == "number":
+            why = f"'{detail.words}' is not in the facts: nothing of them has it."
+            faults.append(Fault(detail.kind, "unsupported", detail.words, detail.start, detail.end, why))
+    return faults

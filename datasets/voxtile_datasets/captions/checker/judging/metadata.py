@@ -8,6 +8,7 @@ from typing import Any
 
 from voxtile.words.tokens import words_of
 from voxtile_datasets.captions.checker.aspects import Aspect
+from voxtile_datasets.captions.checker.extraction.claims import Detail
 from voxtile_datasets.captions.checker.extraction.imaging_numbers import AGE, MAGNIFICATION, RESOLUTION
 from voxtile_datasets.captions.checker.fact import attributes_of
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
@@ -74,6 +75,15 @@ class Metadata:
             return " and ".join(sorted(self.values[name]))
         columns = _COLUMNS.get(name, tuple(_PIXEL))
         return ", ".join(f"{column} {self._row[column]}" for column in columns if column in self._row)
+
+    def has(self, detail: Detail) -> bool:
+        """Whether a column has a side or a number: "1 mm slices", "left wrist"."""
+        if detail.kind == "side":
+            sides = {str(self._row.get(name, "")).lower() for name in ("laterality", "side")}
+            return detail.value in sides or bool(sides & {"l", "r", "b"} & {detail.value[:1]}) or "bilateral" in sides
+        values = [value for column in self._row.values() for value in _numbers(column)]
+        sizes = {1.0} if detail.dimension != "length" else {1.0, 10.0, 0.001, 1000.0}
+        return any(low <= value * size <= high for low, high in detail.bounds for value in values for size in sizes)
 
     def agrees(self, name: str, values: tuple[str, ...]) -> bool | None:
         """Whether the row has one of the values of an aspect, or a kind of it; None where it says nothing."""

@@ -121,7 +121,11 @@ def _share(texts: tuple[str, ...], position: int, grammar: Grammar) -> Amount | 
     start = position
     if start and (texts[start - 1] in grammar.edges or grammar.directions.longest_at(texts, start - 1)):
         return None  # the northern half is a place
-    if texts[max(0, start - 2) : start + 1] == ("and", "a", "half") or texts[max(0, start - 1) : start + 2] == ("and", "a", "half"):
+    if texts[max(0, start - 2) : start + 1] == ("and", "a", "half") or texts[max(0, start - 1) : start + 2] == (
+        "and",
+        "a",
+        "half",
+    ):
         return None  # "a centimetre and a half"
     comparator = grammar.comparators.longest_at(texts, position)
     kind = comparator[1][0] if comparator and texts[start - 1] not in _SPREADING else None

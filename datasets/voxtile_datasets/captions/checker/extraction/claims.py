@@ -46,9 +46,10 @@ class Claim:
 
     Attributes:
         kind: `concept`; `normal` (something is as it should be, which denies `denies`); `relation` of two concepts;
-            `loose` (details of which the text does not say what they belong to; `stray` ones, `text`, count alone); `date`; `identity`; `imaging` (how
-            and of what the picture was made: modality, part of the body, magnification, age of the patient); `beyond`
-            (what no picture shows: cause, advice, prognosis, change, history).
+            `loose` (details of which the text does not say what they belong to; with the `text` "stray" none points
+            back to what was named before); `date`; `identity`; `imaging` (how and of what the
+            picture was made: modality, part of the body, magnification, age of the patient); `beyond` (what no picture
+            shows: cause, advice, prognosis, change, history).
         concepts: what the words can mean, each a name in the vocabulary; of `imaging` values of its aspect.
         polarity: present, absent or uncertain.
         details: what is said of it.

@@ -12,12 +12,13 @@ from voxtile.words.tokens import Words
 from voxtile_datasets.captions.checker.extraction.amounts import SHARE
 from voxtile_datasets.captions.checker.extraction.beyond import beyond_the_picture
 from voxtile_datasets.captions.checker.extraction.claims import Claim, Detail
-from voxtile_datasets.captions.checker.extraction.details import Found, found_details, given, normal_places
+from voxtile_datasets.captions.checker.extraction.details import Found, found_details
 from voxtile_datasets.captions.checker.extraction.grammar import load_grammar
 from voxtile_datasets.captions.checker.extraction.identity import dates, leaks
 from voxtile_datasets.captions.checker.extraction.imaging import mentions_of_imaging
 from voxtile_datasets.captions.checker.extraction.imaging_numbers import numbers_of_imaging
 from voxtile_datasets.captions.checker.extraction.mentions import Finder, Mention
+from voxtile_datasets.captions.checker.extraction.ownership import given, normal_places
 from voxtile_datasets.captions.checker.extraction.plain_words import plain_words
 from voxtile_datasets.captions.checker.extraction.relations import PASSIVE, relations
 from voxtile_datasets.captions.checker.extraction.statements import ANSWER, Statement
@@ -95,9 +96,7 @@ def claims_of(
     said = [Claim("date", text[d.start : d.end], d.start, d.end, text=d.text) for d in dates(masked)]
     found += said
     masked = _masked(masked, said)
-    numbers = numbers_of_imaging(
-        masked, about_patients=vocabulary.is_about_patients, in_bodies=vocabulary.has_sides
-    )
+    numbers = numbers_of_imaging(masked, about_patients=vocabulary.is_about_patients, in_bodies=vocabulary.has_sides)
     found += numbers
     masked = _masked(masked, [claim for claim in numbers if not (claim.details and claim.details[0].is_vague)])
     last: Claim | None = None
@@ -197,7 +196,9 @@ def _read(sentence: str, vocabulary: Vocabulary, extra: Phrases[str] | None) -> 
     elif vocabulary.is_about_patients and (stray := _stray(statement, loose, mentions)):
         first, last = min(d.start for d in stray), max(d.end for d in stray)
         named_here = tuple(c for mention in mentions for c in mention.concepts)
-        claims.append(Claim("loose", sentence[first:last], first, last, details=tuple(stray), others=named_here, text="stray"))
+        claims.append(
+            Claim("loose", sentence[first:last], first, last, details=tuple(stray), others=named_here, text="stray")
+        )
     return _Read(tuple(claims), points_back or _is_fragment(words))
 
 
@@ -212,7 +213,8 @@ def _stray(statement: Statement, loose: Sequence[Detail], mentions: Sequence[Men
             continue
         if statement.polarity(position, position + 1) == "present" and (
             detail.kind == "place"
-            or (detail.kind == "side" and detail.value != "bilateral") or (detail.kind == "number" and detail.dimension in _MEASURED)
+            or (detail.kind == "side" and detail.value != "bilateral")
+            or (detail.kind == "number" and detail.dimension in _MEASURED)
         ):
             stray.append(detail)
     return stray
@@ -247,7 +249,11 @@ def _is_none(detail: Detail) -> bool:
     """Whether a detail says that there is none: "zero cars", "necrosis 0 %"."""
     if detail.kind == "count":
         return detail.bounds == ((0.0, 0.0),)
-    return detail.dimension == SHARE and not detail.is_vague and all(abs(low + high) < _NOTHING and high < 0.02 for low, high in detail.bounds)
+    return (
+        detail.dimension == SHARE
+        and not detail.is_vague
+        and all(abs(low + high) < _NOTHING and high < 0.02 for low, high in detail.bounds)
+    )
 
 
 def _is_of_imaging(item: Found, imaging: Sequence[Claim]) -> bool:

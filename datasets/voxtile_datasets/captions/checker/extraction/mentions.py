@@ -14,25 +14,9 @@ from voxtile_datasets.captions.checker.vocabulary import NORMAL, Vocabulary
 _JOINING = frozenset([",", "and", "or", "nor", "/", "&"])
 _SLIGHT = frozenset(["the", "a", "an", "both", "left", "right", "bilateral", "of", "also"]) | _JOINING
 _LOCATING = frozenset(
-    [
-        "of",
-        "in",
-        "within",
-        "at",
-        "on",
-        "along",
-        "to",
-        "from",
-        "around",
-        "inside",
-        "into",
-        "over",
-        "fill",
-        "fills",
-        "surround",
-        "surrounds",
-    ]
-)
+    ["of", "in", "within", "at", "on", "along", "to", "from",
+     "around", "inside", "into", "over", "fill", "fills", "surround", "surrounds"]
+)  # fmt: skip
 _NEAR, _FAR, _UNLESS = 10, 14, 4  # words between a quality and the structure after it, before it; words beside a term
 _OPPOSITE: Mapping[Polarity, Polarity] = {"present": "absent", "absent": "present", "uncertain": "uncertain"}
 _ALONE = 5  # words beside one that says that all is normal

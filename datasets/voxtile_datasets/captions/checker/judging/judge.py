@@ -354,7 +354,7 @@ def _loose(claim: Claim, facts: Facts) -> list[Fault]:
 
 
 def _stray(claim: Claim, rows: Sequence[Fact], facts: Facts) -> list[Fault]:
-    """What is wrong with sizes and sides that are said of nothing known: no fact, and no column of the row, has them."""
+    """What is wrong with sizes and sides of nothing known: no fact, and no column of the row, has them."""
     faults: list[Fault] = []
     if any(not facts.rows(concept) for concept in claim.others if concept in facts.vocabulary.concepts):
         return faults  # of what is not known itself

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import RunOptions
 from voxtile.errors import InputError, RunFailedError
@@ -171,6 +172,44 @@ def test_label_maps_of_a_dicom_series_by_a_list_of_pairs(test_data, tmp_path):
     pairs.write_text("mask,uid\nrun1/example_seg_dicom.nii.gz,0123\n")
     with pytest.raises(InputError, match="does not have"):
         attach_masks(tmp_path / "corpus", tmp_path / "late", INLINE, pairs=pairs)
+
+
+def test_two_folders_whose_files_have_the_same_names_are_both_attached(tmp_path, capsys):
+    """Organs in one folder, lesions in another, both by case: the second used to be passed over without a word."""
+    ct(tmp_path / "in" / "case1.nii.gz")
+    convert_nifti(tmp_path / "in", tmp_path / "corpus", modality="CT", engine="inline")
+    lesion = np.zeros(SHAPE, np.uint8)
+    lesion[2:4, 8:10, 5:6] = 1
+    for folder, values, names in (("organs", labels(), NAMED), ("lesions", lesion, {1: "liver_lesion"})):
+        save(tmp_path / folder / "case1.nii.gz", values)
+        (tmp_path / folder / "case1.json").write_text(json.dumps({str(value): name for value, name in names.items()}))
+    both = f"{tmp_path / 'organs'},{tmp_path / 'lesions'}"
+    command = ["facts", str(tmp_path / "corpus"), "--from", "masks", "--masks", both, "--engine", "inline"]
+    assert main(command) == 0
+    corpus = Corpus(tmp_path / "corpus")
+    found = masks_of(corpus)
+    assert found.keys() == {"left kidney", "right kidney", "liver", "liver lesion"}  # named as the image is, as well
+    np.testing.assert_array_equal(found["liver lesion"], on_corpus(lesion) == 1)
+    assert corpus.table("regions").num_rows == 4
+    assert main(command) == 0  # again, it is all there
+    with pytest.raises(InputError, match="holds no DICOM SEG"):
+        attach_masks(tmp_path / "corpus", tmp_path / "in", INLINE)  # the image itself is no label map
+    assert Corpus(tmp_path / "corpus").table("regions").num_rows == 4
+    assert reasons(corpus) == []
+
+
+def test_a_structure_from_another_file_of_the_same_name_is_refused_in_a_sentence(tmp_path, capsys):
+    ct(tmp_path / "in" / "case1.nii.gz")
+    convert_nifti(tmp_path / "in", tmp_path / "corpus", modality="CT", engine="inline")
+    for folder, values in (("first", labels()), ("second", np.roll(labels(), 1, axis=1))):
+        save(tmp_path / folder / "case1.nii.gz", values)
+        (tmp_path / folder / "case1.json").write_text(json.dumps({str(value): name for value, name in NAMED.items()}))
+        attach_masks(tmp_path / "corpus", tmp_path / folder, INLINE)
+    corpus = Corpus(tmp_path / "corpus")
+    assert corpus.table("regions").num_rows == 3
+    np.testing.assert_array_equal(masks_of(corpus)["liver"], on_corpus(labels()) == 3)
+    assert reasons(corpus) == ["same-structure"]
+    assert "same-structure: a file of the same name gave the sample this structure" in capsys.readouterr().out
 
 
 def test_one_file_a_structure_and_an_inherited_table(convert, tmp_path):

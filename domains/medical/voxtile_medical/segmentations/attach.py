@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
 from voxtile.console import output
+from voxtile.corpus.identity import sample_uid
 from voxtile.engine.run import RunOptions, RunSummary, run_task
 from voxtile.errors import InputError
 from voxtile_medical.dicom_header.tree import read_tree
@@ -32,6 +34,7 @@ ADVICE: Mapping[str, str] = {
     "other-frame-of-reference": "the mask's frame of reference is not the image's; register them first",
     "outside-image": "the mask has voxels outside the image: it is larger, or of another image",
     "point-contour": "points enclose nothing; they mark a place and are not kept",
+    "same-structure": "a file of the same name gave the sample this structure; it is not stored twice",
     "self-crossing-contour": "a contour crosses itself, so that what it encloses is not certain; draw it again",
     "unequal-steps": "the frames are neither on the image's grid nor at equal steps; export them on the image",
     "unnamed-label": "labels without a name in the label map's table are left out; add them to the table",
@@ -76,14 +79,15 @@ def attach_masks(
         read_names(label_names)
     names = MaskNames.of_corpus(corpus, key_file)
     tree = read_tree(folder, options.plan_reader)
+    tree_root = folder if folder.is_dir() else folder.parent
     patterns = [pattern.strip().lower() for pattern in label_pattern.split(",") if pattern.strip()]
     images = Images.of(corpus, names)
     label_maps = tuple(
         other.path
         for other in tree.others
         if is_nifti_name(other.path)
-        and other.path not in images.by_path
         and any(fnmatch(PurePosixPath(other.path).name.lower(), pattern) for pattern in patterns)
+        and not _is_image(tree_root / other.path, other.path, images, names)
     )
     if not tree.masks and not label_maps:
         raise InputError(
@@ -107,6 +111,17 @@ def attach_masks(
         options.plan_reader,
     )
     return run_masks(task, options)
+
+
+def _is_image(file: Path, path: str, images: Images, names: MaskNames) -> bool:
+    """Whether a file is an image of the corpus: by its bytes, since labelsTr names its files as imagesTr does."""
+    grids = images.by_path.get(path, [])
+    if not grids:
+        return False
+    with file.open("rb") as stream:
+        content = f"{names.names.name('content', path)} {hashlib.file_digest(stream, 'sha256').hexdigest()}"
+    of_file = {sample_uid(content, part) for part in ("", *(f"volume {number}" for number in range(len(grids))))}
+    return any(grid.uid in of_file for grid in grids)
 
 
 def run_masks(task: MaskTask, options: RunOptions) -> RunSummary:

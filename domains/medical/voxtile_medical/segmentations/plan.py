@@ -24,6 +24,7 @@ from voxtile_medical.segmentations.samples import Images, MaskNames
 from voxtile_medical.segmentations.sidecars import sidecars_of
 from voxtile_medical.verdicts import Verdict
 
+_DIGEST_DIGITS = 16  # of the bytes of a label map, among the files of one name
 NO_SERIES = "the series that it marks is not in the corpus; convert the images first"
 NO_IMAGE = "no image of the corpus goes by its name; say which with --pairs FILE (columns mask and uid)"
 
@@ -99,7 +100,28 @@ class MaskPlan:
                 "names": [self._table(table) for table in own],
                 "inherited_names": [self._table(table) for table in inherited if not candidates.phrase],
             }
-            yield from self._item("label-map", path, size, path, named, more, others=[*longer, *beside])
+            yield from self._label_map(path, size, named, more, [*longer, *beside])
+
+    def _label_map(
+        self, path: str, size: int, named: Sequence[Grid], more: Mapping[str, Any], others: Sequence[Grid]
+    ) -> Iterator[Item]:
+        """A label map by its name and, where a file of that name is attached already, by its bytes as well."""
+        with (self._root / path).open("rb") as stream:
+            digest = self._names.names.name("content", hashlib.file_digest(stream, "sha256").hexdigest())[
+                :_DIGEST_DIGITS
+            ]
+        prefix = self._prefix(path)
+        grids = [grid for grid in (*named, *others) if (prefix, grid.uid) in self._images.attached]
+        more = {**more, "digest": digest, "taken": []}
+        if not grids:
+            yield from self._item("label-map", path, size, path, named, more, others)
+        elif digest not in self._images.digests.get(prefix, ()):
+            phrases = {phrase for grid in grids for phrase in self._images.attached[prefix, grid.uid]}
+            more["taken"] = sorted(phrases, key=str)
+            yield from self._item("label-map", path, size, f"{path} {digest}", named, more, others)
+
+    def _prefix(self, identity: str) -> str:
+        return region_prefix(self._names.names.name("content", f"mask {identity}"))
 
     def _object(self, header: FileHeader, uid: str, references: References) -> Iterator[Item]:
         name = self._names.names.name
@@ -147,8 +169,7 @@ class MaskPlan:
         more: Mapping[str, Any],
         others: Sequence[Grid] = (),
     ) -> Iterator[Item]:
-        content = self._names.names.name("content", f"mask {identity}")
-        prefix = region_prefix(content)
+        content, prefix = self._names.names.name("content", f"mask {identity}"), self._prefix(identity)
         if any((prefix, grid.uid) in self._images.attached for grid in (*grids, *others)):
             return
         inputs = {"kind": kind, "path": path, "size": size, "content": content, **more}

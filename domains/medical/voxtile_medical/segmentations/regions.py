@@ -16,6 +16,8 @@ from voxtile.engine.task import Outcome, Part
 from voxtile_medical.segmentations.names import Structure
 from voxtile_medical.segmentations.placement import Grid, Piece
 
+FILE = "file"  # attribute of a structure: which bytes of a label map it is from; files of one name may differ
+SAME = "same-structure"  # reason of what a file of the same name gave a sample before
 PREFIX_DIGITS = 16  # of a region_id: the file that the region is of; the rest tells its regions apart
 
 
@@ -49,10 +51,14 @@ class Regions:
     Attributes:
         content: identity of the mask file.
         rule: what made the regions, e.g. `dicom-seg@1`.
+        digest: of the file's bytes, where its name alone does not tell it from others; None where its content does.
+        taken: phrases that a file of the same name has given these samples before.
     """
 
     content: str
     rule: str
+    digest: str | None = None
+    taken: frozenset[str | None] = frozenset()
     masks: list[Mask] = field(default_factory=list)
     facts: list[Row] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
@@ -60,7 +66,7 @@ class Regions:
     def add(self, grid: Grid, found: Iterable[Found | Refused]) -> None:
         """Add the structures of one sample."""
         for item in found:
-            refused = item if isinstance(item, Refused) else _refusal(item)
+            refused = item if isinstance(item, Refused) else _refusal(item) or self._repeated(item)
             if refused:
                 self.parts.append(Part(grid.uid, "dropped", refused.reason, refused.detail))
             elif isinstance(item, Found) and item.piece is not None:
@@ -70,11 +76,23 @@ class Regions:
         """Used where there is a region, else dropped for the first reason."""
         if self.masks:
             return Outcome("used", tables={"facts": self.facts}, masks=tuple(self.masks), parts=tuple(self.parts))
+        if self.parts and all(part.reason == SAME for part in self.parts):
+            return Outcome("dropped", reason=SAME, detail=self.parts[0].detail)
         if self.parts:
             first = self.parts[0]
             others = tuple(self.parts[1:])
             return Outcome("dropped", reason=first.reason, detail=first.detail, parts=others)
         return Outcome("dropped", reason="empty-mask", detail="no voxel of the mask is set")
+
+    def _repeated(self, found: Found) -> Refused | None:
+        """A structure that the sample has from another file of this name: a second region of it would count twice."""
+        if found.structure.phrase not in self.taken:
+            return None
+        return Refused(
+            SAME,
+            f"{_called(found)} is attached already from another file of the same name; name the file or the structure "
+            "otherwise where it is another one, and convert anew where the file was changed",
+        )
 
     def _add(self, grid: Grid, structure: Structure, piece: Piece) -> None:
         region_id = region_prefix(self.content) + sample_uid(self.content, structure.key, grid.uid)[PREFIX_DIGITS:]
@@ -97,7 +115,11 @@ class Regions:
                 "uid": grid.uid,
                 "concept": STRUCTURE,
                 "polarity": "present",
-                "attributes": json.dumps(_attributes(structure, piece), sort_keys=True, separators=(",", ":")),
+                "attributes": json.dumps(
+                    _attributes(structure, piece) | ({FILE: self.digest} if self.digest else {}),
+                    sort_keys=True,
+                    separators=(",", ":"),
+                ),
                 "region_id": region_id,
                 "code": str(structure.code) if structure.code else None,
                 "source": self.rule,
@@ -110,9 +132,12 @@ def region_prefix(content: str) -> str:
     return sample_uid(content, "mask file")[:PREFIX_DIGITS]
 
 
+def _called(found: Found) -> str:
+    return f"'{found.structure.phrase}'" if found.structure.phrase else f"structure {found.structure.key}"
+
+
 def _refusal(found: Found) -> Refused | None:
-    called = f"'{found.structure.phrase}'" if found.structure.phrase else f"structure {found.structure.key}"
-    piece = found.piece
+    called, piece = _called(found), found.piece
     if piece is not None and piece.outside:
         if found.missing_planes:
             return Refused(

@@ -6,17 +6,20 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from voxtile.corpus.identity import KeyMap, key_map_path
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.schema import STRUCTURE
 from voxtile.errors import InputError
 from voxtile_datasets.intake.deidentify import HashedNames, Names, PlainNames
 from voxtile_medical.segmentations.placement import Grid
-from voxtile_medical.segmentations.regions import PREFIX_DIGITS
+from voxtile_medical.segmentations.regions import FILE, PREFIX_DIGITS
 
 _COLUMNS = ["uid", "study", "kind", "axes", "shape", "affine", "source", "attributes"]
 _HASH_DIGITS = 32
@@ -71,7 +74,8 @@ class Images:
         by_frame: (study, what stands for FrameOfReferenceUID) → volumes.
         by_path: source path → volumes.
         by_uid: all of them.
-        attached: (first digits of a region_id, uid) of the regions that the corpus has.
+        attached: (first digits of a region_id, uid) of the regions that the corpus has → their phrases.
+        corpus: whose they are.
     """
 
     by_series: dict[str, list[Grid]] = field(default_factory=lambda: defaultdict(list))
@@ -79,18 +83,31 @@ class Images:
     by_frame: dict[tuple[str, str], list[Grid]] = field(default_factory=lambda: defaultdict(list))
     by_path: dict[str, list[Grid]] = field(default_factory=lambda: defaultdict(list))
     by_uid: dict[str, Grid] = field(default_factory=dict)
-    attached: set[tuple[str, str]] = field(default_factory=set)
+    attached: dict[tuple[str, str], set[str | None]] = field(default_factory=lambda: defaultdict(set))
+    corpus: Path | None = None
 
     @classmethod
     def of(cls, corpus: Path, names: MaskNames) -> Images:
         """Read the tables of a corpus."""
-        images, opened = cls(), Corpus(corpus)
+        images, opened = cls(corpus=corpus), Corpus(corpus)
         for row in opened.table("samples", _COLUMNS).to_pylist():
             images._add(row, names)
-        regions = opened.table("regions", ["region_id", "uid"])
-        for region_id, uid in zip(regions["region_id"].to_pylist(), regions["uid"].to_pylist(), strict=True):
-            images.attached.add((region_id[:PREFIX_DIGITS], uid))
+        for region in opened.table("regions", ["region_id", "uid", "phrase"]).to_pylist():
+            images.attached[region["region_id"][:PREFIX_DIGITS], region["uid"]].add(region["phrase"])
         return images
+
+    @cached_property
+    def digests(self) -> Mapping[str, frozenset[str]]:
+        """First digits of a region_id → digests of the files of that name; none of what earlier versions attached."""
+        found: dict[str, set[str]] = defaultdict(set)
+        if self.corpus is None:
+            return {}
+        facts = Corpus(self.corpus).table("facts", ["concept", "region_id", "attributes"])
+        facts = facts.filter(pc.equal(facts["concept"], STRUCTURE)).filter(pc.is_valid(pc.field("region_id")))
+        for region_id, attributes in zip(facts["region_id"].to_pylist(), facts["attributes"].to_pylist(), strict=True):
+            if digest := json.loads(attributes or "{}").get(FILE):
+                found[region_id[:PREFIX_DIGITS]].add(digest)
+        return {prefix: frozenset(digests) for prefix, digests in found.items()}
 
     def _add(self, row: Mapping[str, Any], names: MaskNames) -> None:
         attributes = json.loads(row["attributes"] or "{}")

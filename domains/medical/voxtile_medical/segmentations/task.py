@@ -60,7 +60,7 @@ class MaskTask:
     @property
     def version(self) -> str:
         """Version of the output."""
-        return "1"
+        return "2"
 
     def __getstate__(self) -> dict[str, Any]:
         """Without keys and headers: they stay in the planning process."""
@@ -126,7 +126,7 @@ class MaskTask:
 
     def _label_map(self, inputs: Mapping[str, Any]) -> Regions:
         file = LabelMap(self.root / inputs["path"])
-        regions = Regions(inputs["content"], label_map.RULE)
+        regions = Regions(inputs["content"], label_map.RULE, inputs["digest"], frozenset(inputs["taken"]))
         identifiers = Identifiers(hides=self.hides)
         names = self._names(inputs, file)
         phrase = phrase_of(inputs["phrase"], identifiers) if inputs["phrase"] else None

@@ -157,7 +157,7 @@ DOCS = {
     ("docs/grounding.md", "Grounding: where a phrase is"): Scene(
         given={"scan": SCAN},
         before={r"^voxtile ground": f"cp runs/ct-grounding/version_0/{LAST} last.ckpt"},
-        run_as={r"(--data\.phantom\.n) 16": r"\1 100"},
+        run_as={r"(--data\.phantom\.n) 16": r"\1 40"},
     ),
     ("docs/grounding.md", "What `voxtile ground` writes"): Scene(
         given={

@@ -204,3 +204,10 @@ def test_what_is_not_read_is_counted_and_shown(tmp_path: Path, capsys: pytest.Ca
     rows = {row["concept"]: json.loads(row["attributes"]) for row in Corpus(corpus).table("facts").to_pylist()}
     assert rows["pleural_effusion"]["absent_at"] == [{"laterality": "right"}]
     assert [report[slice(*span)] for span in rows["pleural_effusion"]["spans"]] == ["effusion"]
+
+
+@pytest.mark.parametrize("denied", ["pneumonia", "pulmonary_edema", "pneumothorax", "consolidation"])
+def test_no_acute_disease_denies_what_would_be_one(denied: str):
+    (fact,) = facts("No acute cardiopulmonary disease.", denied, "absent")
+    assert fact.evidence == ("No acute cardiopulmonary disease.",)
+    assert not facts("There is acute cardiopulmonary disease.", denied)

@@ -48,7 +48,8 @@ def test_abbreviations_are_written_out(text: str, meaning: str):
     "text",
     [
         "3 CM nodule", "stenosis of the proximal LAD", "L-spine", "level L4", "PE protocol", "image #2", "5 cm",
-        "T2/T1", "we saw him", "vitamin B12", "C/D ratio", "and/or", "PTX3", "10PE", "non-L", "R-to-L shunt", "w / o contrast",
+        "T2/T1", "we saw him", "vitamin B12", "C/D ratio", "and/or",
+        "PTX3", "10PE", "non-L", "R-to-L shunt", "w / o contrast",
     ],
 )  # fmt: skip
 def test_what_is_no_abbreviation_there_stays(text: str):

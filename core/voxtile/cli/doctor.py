@@ -17,6 +17,7 @@ from voxtile.extras import requirements
 
 SAFE_BLOSC2 = (4, 14, 1)  # older versions could run code in a hostile frame on opening
 OK, WARNING = "ok", "look"
+_NAMED = 10  # packages of an extra that are named one by one
 
 
 def list_domains() -> None:
@@ -105,7 +106,7 @@ def _findings() -> Iterator[tuple[str, str, str]]:
     yield "blosc2", *_blosc2()
     yield from _extras()
     yield "DICOM codecs", *_dicom_codecs()
-    yield "language model", OK, Command("voxtile_datasets.captions.providers.gemma:about", "").load()()
+    yield "language model", OK, Command("voxtile_datasets.captions.providers.default_model:about", "").load()()
     yield from _plugins()
     yield "lightning script", *_lightning_script()
     yield from _machine()
@@ -133,7 +134,8 @@ def _extras() -> Iterator[tuple[str, str, str]]:
         wanted = [package for name, package in requirements() if name == extra]
         missing = [name for name in wanted if _version(name)[0] != OK]
         if missing:
-            yield f"extra {extra}", WARNING, f"lacks {', '.join(missing)}; pip install 'voxtile[{extra}]'"
+            named = missing if len(missing) <= _NAMED else [missing[0], f"{len(missing) - 1} more"]
+            yield f"extra {extra}", WARNING, f"lacks {', '.join(named)}; pip install 'voxtile[{extra}]'"
         else:
             yield f"extra {extra}", OK, "installed"
 

@@ -151,7 +151,8 @@ def make_bank(
         out: the file (YAML), for: voxtile caption template CORPUS --bank FILE
         provider: local (a model in this process), openai (an endpoint such as vLLM, llama.cpp or a hosted one), replay
             (from the cache of replies alone), or none (only check what is there).
-        model: openai: name of the model there; local: a GGUF file, a small Gemma by default.
+        model: openai: name of the model there; local: a GGUF file, qwen-1.5b or gemma-270m; by
+            default the better of the two that is installed and that memory has room for.
         base_url: openai: address of the endpoint, e.g. http://127.0.0.1:8000/v1.
         concepts: names of concepts, separated by commas; all that are present in the corpus by default.
         wordings: how many wordings of a concept to ask for.
@@ -242,7 +243,8 @@ def caption_by_model(
             replay (from the cache of replies alone).
         strategy: how it makes captions: rewrite (also for base models), fuse, describe, describe-revise-summarise,
             roi, five, short-dense, qa, translate, fuse-experts.
-        model: openai: name of the model there; local: a GGUF file, a small Gemma by default.
+        model: openai: name of the model there; local: a GGUF file, qwen-1.5b or gemma-270m; by
+            default the better of the two that is installed and that memory has room for.
         base_url: openai: address of the endpoint, e.g. http://127.0.0.1:8000/v1.
         where: only samples for which this SQL condition holds, e.g. "modality = 'CT'".
         limit: so many samples at most, the first ones by uid.

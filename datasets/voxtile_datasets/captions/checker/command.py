@@ -69,7 +69,8 @@ def check_captions(
         key_file: the key map, if it is not beside the corpus; names in its paths may be in no caption.
         second_opinion: provider (local, openai or replay) of a language model that reads what the rules let pass and
             may object; the docs say what it is told. A caption whose reply cannot be read is at best `unknown`.
-        model: of openai the model's name; of local a GGUF file, by default the small Gemma of the extra `gemma`.
+        model: of openai the model's name; of local a GGUF file, qwen-1.5b or gemma-270m, by default the
+            better of the two that is installed and that memory has room for.
         base_url: of openai, the endpoint's address.
         replies: folder of the replies that are kept; by default beside the corpus.
         max_usd: the run ends ahead of the request that could pass it.

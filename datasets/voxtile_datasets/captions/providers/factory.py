@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rich.console import Console
+
 from voxtile.errors import ConfigError
 from voxtile_datasets.captions.providers.budget import Budget
 from voxtile_datasets.captions.providers.cache import ReplyCache
@@ -34,8 +36,8 @@ def open_provider(
 
     Args:
         name: `local`, `openai` or `replay`.
-        model: of `openai` the model's name; of `local` a GGUF file, None for the small Gemma; of `replay` whose replies
-            to give, None where the cache has those of one model.
+        model: of `openai` the model's name; of `local` a GGUF file or the name of a packaged model, None for the best
+            that memory has room for; of `replay` whose replies to give, None where the cache has one model's.
         base_url: of `openai`, the endpoint's address.
         cache: folder of replies.
         budget: limit on money and tokens; providers may share one.
@@ -77,9 +79,16 @@ def open_provider(
 
 
 def _local(model: str | None, concurrency: int | None) -> Provider:
+    from voxtile_datasets.captions.providers.default_model import SLOTS, default_model, named_model
     from voxtile_datasets.captions.providers.local import LocalProvider
 
-    return LocalProvider(Path(model) if model else None, slots=concurrency or 4)
+    slots = concurrency or SLOTS
+    if model:
+        return LocalProvider(named_model(model), slots=slots)
+    choice = default_model(slots)
+    if choice.why:
+        Console(stderr=True).print(f"note: {choice.why}", highlight=False, soft_wrap=True)
+    return LocalProvider(choice.model.assembled(), slots=slots)
 
 
 def _price(model: str | None, base_url: str | None, prices: Path | None, budget: Budget | None) -> Price:

@@ -13,14 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from voxtile.errors import ConfigError, MissingExtraError
-from voxtile_datasets.captions.providers.gemma import default_model
+from voxtile_datasets.captions.providers.default_model import CONTEXT, SLOTS, default_model
 from voxtile_datasets.captions.providers.gguf import read_header
 from voxtile_datasets.captions.providers.http.chat_api import answer_of, completion_prompt, messages
 from voxtile_datasets.captions.providers.http.refusals import TryError
 from voxtile_datasets.captions.providers.provider import ProviderError, ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request
-
-_LONGEST_CONTEXT = 4096  # tokens a slot, where the caller does not say
 
 
 class LocalProvider:
@@ -39,14 +37,14 @@ class LocalProvider:
     name = "local"
 
     def __init__(
-        self, path: Path | None = None, *, slots: int = 4, context: int | None = None, threads: int | None = None
+        self, path: Path | None = None, *, slots: int = SLOTS, context: int | None = None, threads: int | None = None
     ) -> None:
-        path = path or default_model()
-        header = read_header(path)
         if slots < 1:
             raise ConfigError(f"the number of slots is {slots}; give at least 1")
+        path = path or default_model(slots, context or CONTEXT).model.assembled()
+        header = read_header(path)
         self.model, self.chat, self.slots = header.name, header.chat, slots
-        self.context = min(context or _LONGEST_CONTEXT, header.context or _LONGEST_CONTEXT)
+        self.context = min(context or CONTEXT, header.context or CONTEXT)
         self._server = _loaded(path, slots, self.context, threads or _processors())
         self._threads = ThreadPoolExecutor(self.concurrency, "local-model")
 

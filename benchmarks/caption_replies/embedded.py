@@ -86,13 +86,13 @@ def count(text, finding, counts):
         counts["said", kind] += any(re.search(rf"\b(?:{pattern})\b", s) for s in sentences)
 
 
-def measure(model, samples, threads):
+def measure(model, samples, complete, threads):
     """Counts, captions, and lines for people."""
     own = psutil.Process()
     before, begun = own.memory_full_info().uss, time.perf_counter()
     provider = LocalProvider(named_model(model), threads=threads)
     loaded, weights = time.perf_counter() - begun, own.memory_full_info().uss - before
-    strategy = rewrite(StrategyOptions(installed_prompts(), chat=provider.chat, absent=0))
+    strategy = rewrite(StrategyOptions(installed_prompts(), chat=provider.chat, absent=0, complete=complete))
     judging, counts, replies, texts = Judging(), Counter(), [], {}
     places = asyncio.Semaphore(provider.concurrency)
 
@@ -140,13 +140,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", default=["gemma-270m", "qwen-1.5b"])
     parser.add_argument("--samples", type=int, default=12)
+    parser.add_argument("--complete", type=float, default=0.0, help="as of `voxtile caption model`, 0 to 1")
     parser.add_argument("--threads", type=int, help="of the model; by default one a processor")
     parser.add_argument("--out", type=Path, help="file for the captions, to read them")
     options = parser.parse_args()
     samples = yaml.safe_load(FILE.read_text(encoding="utf-8"))[: options.samples]
     written = []
     for model in options.models:
-        texts, lines = measure(model, samples, options.threads)
+        texts, lines = measure(model, samples, options.complete, options.threads)
         Console(highlight=False).print("\n".join(lines), soft_wrap=True)
         written += [f"{model}\t{number}\t{text}" for number, text in texts.items()]
     if options.out:

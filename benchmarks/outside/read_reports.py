@@ -153,22 +153,33 @@ def unaccounted(
     """
     there = [said for said in report.says if said.polarity == "present" or said.is_disputed]
     present = {concept for said in there for concept in names.get(said.finding, ())}
+    implied: dict[str, set[str]] = defaultdict(set)
+    for fact in facts:
+        implied[getattr(fact, "implied_by", None) or ""].add(fact.concept)
     for fact in facts:
         if fact.polarity != "present" or fact.concept in present or getattr(fact, "implied_by", None) is not None:
             continue
         if is_kind_of is None or not any(
-            _is_same_thing(fact, said, names.get(said.finding, ()), is_kind_of) or _is_value_of(fact, said)
+            _is_same_thing(fact, implied[fact.concept], said, names.get(said.finding, ()), is_kind_of)
+            or _is_value_of(fact, said)
             for said in there
         ):
             yield fact
 
 
 def _is_same_thing(
-    fact: Any, said: Said, concepts: Sequence[str], is_kind_of: Callable[[str, frozenset[str]], bool]
+    fact: Any,
+    implied: set[str],
+    said: Said,
+    concepts: Sequence[str],
+    is_kind_of: Callable[[str, frozenset[str]], bool],
 ) -> bool:
-    """Whether the words of a label are those of a fact, and one is a kind of the other."""
-    related = is_kind_of(fact.concept, frozenset(concepts)) or any(
-        is_kind_of(concept, frozenset([fact.concept])) for concept in concepts
+    """Whether the words of a label are those of a fact, and one is a kind of the other or follows from it."""
+    related = not implied.isdisjoint(concepts)
+    related = (
+        related
+        or is_kind_of(fact.concept, frozenset(concepts))
+        or any(is_kind_of(concept, frozenset([fact.concept])) for concept in concepts)
     )
     words, own = words_of(said.words).words, words_of(fact.words).words
     return related and bool(set(words) & set(own))

@@ -24,12 +24,19 @@ _AFTER_NAME = re.compile(
     r"|score)\s*[:=]?\s*[A-Z]?\d[A-Z]?(?:\s*/\s*\d|\s*(?:of|out of)\s*\d)?)",
     re.IGNORECASE,
 )
+# "Steatosis 2, ballooning 0".
+_BARE_SCORE = re.compile(r"\s*[:=(]?\s*(?P<score>[0-4])(?=\s*(?:[,;)]|$|/\s*\d|\.\s*$))")
 _BEFORE_NAME = re.compile(r"\b(?:grade|stage)\s*(?P<grade>\d)\s*$", re.IGNORECASE)
 _SCORED = re.compile(r"\b(?:NAS|NAFLD activity score)\s*[:=]?\s*(?P<score>\d)", re.IGNORECASE)
 _AMOUNT = re.compile(
     r"\s*(?:approximately|about|around|up to|ca\.?|less than|more than|in)?\s*[<>≤≥~]?\s*\d", re.IGNORECASE
 )
 _NO_EXTENT = re.compile(r"\b(?:from|to|above|below|distal|proximal|deep|apart|away)\b", re.IGNORECASE)
+_POINTING = frozenset(["lesion", "nodule", "mass", "polyp", "cyst"])
+_OF = frozenset(["of", "in", "by", "within", "at", "through", "with"])  # "perforation of the serosa: no"
+_CATEGORY = re.compile(r"_category$|^marsh_lesion$|^olga_stage$")
+_ADENOCARCINOMA = "adenocarcinoma"
+_ADENOCARCINOMAS = frozenset([_ADENOCARCINOMA])
 _SPREAD = frozenset(["metastasis"])
 _TUMOURS = frozenset(["tumour", "malignancy"])
 _QUALIFIERS = re.compile(
@@ -50,7 +57,11 @@ def of_label(clause: Clause, lexicon: Lexicon) -> tuple[list[SlideFact], list[Pr
     "Perineural invasion: not identified", "Necrosis: 10 %", "Atypia: mild only".
     """
     words = words_in(clause.label)
-    named = [name for name in lexicon.findings_in(words) if name.end >= len(words) - 2]
+    named = [
+        name
+        for name in lexicon.findings_in(words)
+        if name.end >= len(words) - 2 or (name.start == 0 and words.words[name.end] in _OF)
+    ]
     if not named or not clause.rest.strip():
         return [], []
     answer = status_of(clause.rest)
@@ -65,8 +76,8 @@ def of_label(clause: Clause, lexicon: Lexicon) -> tuple[list[SlideFact], list[Pr
         polarity = "absent" if percent[0] == 0 and "<" not in percent[1] else "present"
     elif answer is not None:
         polarity = answer
-    elif re.match(r"\s*[<>≤≥]?\s*\d", clause.rest) or _QUALIFIERS.match(clause.rest.strip()):
-        polarity = "absent" if re.match(r"\s*0(?![.,\d])", clause.rest) else "present"
+    elif re.match(r"\s*(?:[<>≤≥]\s*|[A-Za-z]{1,2}[\s-]?)?\d", clause.rest) or _QUALIFIERS.match(clause.rest.strip()):
+        polarity = "absent" if re.match(r"\s*(?:[A-Za-z]{1,2}[\s-]?)?0(?![.,\d])", clause.rest) else "present"
     else:
         return [], [
             Problem("not-read", f"'{clause.label}: {clause.text[:100]}' is no answer that is known")
@@ -109,6 +120,9 @@ def header_findings(header: str, clause: Clause, lexicon: Lexicon) -> Iterator[S
 
 def named_findings(clause: Clause, statement: Statement, lexicon: Lexicon) -> Iterator[SlideFact]:
     """Findings that what is left of a clause names, in reading order."""
+    if re.search(r"\bNILM\b", clause.rest) is not None:
+        for concept in ("squamous_intraepithelial_lesion", "malignancy"):
+            yield SlideFact(concept, "absent", words="NILM", evidence=(clause.evidence,), addendum=clause.addendum)
     words = words_in(clause.rest)
     found = lexicon.findings_in(words)
     measured = sizes(clause.rest)
@@ -129,10 +143,14 @@ def named_findings(clause: Clause, statement: Statement, lexicon: Lexicon) -> It
             named.concept, polarity, words=clause.text[start:end], evidence=(clause.evidence,), addendum=clause.addendum
         )
         fact = _with_amounts(fact, clause.rest, floor, start, end, limit, measured)
+        if polarity == "present" and not fact.attributes.size_mm and _is_known(named, words.words):
+            continue  # "the nodule lacks necrosis" says nothing of a nodule
         spread = next((other for other in spreads if other is not named and _is_of(words.words, named, other)), None)
         if spread is not None and lexicon.is_kind_of(named.concept, _TUMOURS):
             fact = replace(fact, implied_by=spread.concept)
-        yield fact
+        if words.words[named.end - 1] == _ADENOCARCINOMA and not lexicon.is_kind_of(named.concept, _ADENOCARCINOMAS):
+            yield replace(fact, concept=_ADENOCARCINOMA, implied_by=named.concept)  # "rectal adenocarcinoma"
+        yield fact.detailed(category=fact.words) if _CATEGORY.search(named.concept) else fact
 
 
 def _polarity(
@@ -140,7 +158,11 @@ def _polarity(
 ) -> Polarity | None:
     if _asked(clause.text, words.starts[named.start]):
         return "uncertain"
-    own = answers.get(named) or _in_its_part(named, clause.rest, words, answers)
+    own = (
+        answers.get(named)
+        or _as_its_like(named, clause.rest, words, answers)
+        or _in_its_part(named, clause.rest, words, answers)
+    )
     return own or statement.polarity(named.start, named.end)
 
 
@@ -164,10 +186,13 @@ def _of_lists(
 # What stands right behind a name: "EPE -", "LVI (+)", "LVI present, PNI absent".
 _ANSWER = re.compile(
     r"\s*(?:\(\s*(?P<sign>[-−–]|\++)\s*\)|(?P<bare>[-−–]|\++)(?=\s*(?:$|[.,;)]))"
+    r"|[-–](?P<compound>positive|negative)\b"
     r"|(?P<word>present|absent|not identified|not seen|not present|negative"
     r"|none)(?=\s*(?:$|[,;.)])))",
     re.IGNORECASE,
 )
+_SORTS = ("_deposit", "_staining")
+_STAINED = re.compile(r"\b(?:Ig[AGM]|C3|C1q|C4d|kappa|lambda|fibrinogen|albumin)\b", re.IGNORECASE)
 _DENIED = re.compile(r"\b(?:no|not|without|nor|neither|never|absence|lack)\b", re.IGNORECASE)
 _LISTED = re.compile(r"\s*(?:,|and|or|nor|/|&|\s)*\s*", re.IGNORECASE)
 
@@ -178,11 +203,20 @@ def _answers(found: Sequence[Named], text: str, words: Words) -> dict[Named, Pol
     for named in found:
         match = _ANSWER.match(text, words.ends[named.end - 1])
         if match is not None:
-            said = match["sign"] or match["bare"] or match["word"].lower()
+            said = match["sign"] or match["bare"] or (match["compound"] or match["word"]).lower()
             if said == "present" and _DENIED.search(text, 0, words.starts[named.start]):
                 continue  # "no invasion or necrosis present"
-            answers[named] = "present" if "+" in said or said == "present" else "absent"
+            answers[named] = "present" if "+" in said or said in ("present", "positive") else "absent"
     return answers
+
+
+def _as_its_like(named: Named, text: str, words: Words, answers: Mapping[Named, Polarity]) -> Polarity | None:
+    """The answer of a list of things of one sort: "IgG, C1q negative"; a gastritis before it is of another."""
+    other = next((other for other in answers if other.start >= named.end), None)
+    if other is None or not (named.concept.endswith(_SORTS) and other.concept.endswith(_SORTS)):
+        return None
+    between = _STAINED.sub("", text[words.ends[named.end - 1] : words.starts[other.start]])
+    return answers[other] if _LISTED.fullmatch(between) else None
 
 
 def _in_its_part(named: Named, text: str, words: Words, answers: Mapping[Named, Polarity]) -> Polarity | None:
@@ -203,6 +237,11 @@ def _in_its_part(named: Named, text: str, words: Words, answers: Mapping[Named, 
 def _asked(text: str, start: int) -> bool:
     """Whether a question mark stands right before: "?BCC"."""
     return re.search(r"(?:^|[\s(:,])\?\s?(?:\w+\s){0,2}$", text[:start]) is not None
+
+
+def _is_known(named: Named, words: tuple[str, ...]) -> bool:
+    """Whether a word that names no kind points back to what was named before: "the lesion", "this mass"."""
+    return named.concept in _POINTING and named.start > 0 and words[named.start - 1] in ("the", "this", "these", "that")
 
 
 def _is_where(named: Named, words: tuple[str, ...]) -> bool:
@@ -258,6 +297,10 @@ def _with_amounts(
         )
         fact = fact.detailed(grade=said)
         if re.fullmatch(r"[A-Za-z]?0", said):
+            fact = replace(fact, polarity="absent")
+    elif (bare := _BARE_SCORE.match(after)) is not None:
+        fact = fact.detailed(score=bare["score"])
+        if bare["score"] == "0":
             fact = replace(fact, polarity="absent")
     led = _BEFORE_NAME.search(text[floor:start])
     if led is not None:

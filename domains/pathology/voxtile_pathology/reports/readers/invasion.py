@@ -57,6 +57,9 @@ _INSIDE = re.compile(
     r"(?P<where>(?:with)?in(?:side)?|around|surrounding|encircling|invad\w+|along)\s+(?:\w+\s+){0,2}$",
     re.IGNORECASE,
 )
+_DENIED_IN_FRONT = re.compile(
+    r"\s*(?:at|in|on|under|within)\s+(?:no|none|neither)\b|\s*(?:nowhere|neither|none|never|not)\b", re.IGNORECASE
+)
 _FAR = 60  # characters between a structure and what is said of it
 
 
@@ -93,8 +96,9 @@ def invasions(clause: Clause, statement: Statement, lexicon: Lexicon) -> Iterato
         if judged is None:
             continue
         polarity, first, last = judged
-        if statement.polarity(group[0].start, group[0].end) == "uncertain":
-            polarity = "uncertain"
+        said = statement.polarity(group[0].start, group[0].end)
+        if said == "uncertain" or (said == "absent" and _DENIED_IN_FRONT.match(clause.text)):
+            polarity = said
         for match in group:
             name = clause.text[words.starts[match.start] : words.ends[match.end - 1]].lower()
             yield from _facts(match.payload, polarity, name, clause, clause.text[min(first, start) : last])

@@ -17,7 +17,12 @@ from voxtile_pathology.reports.text.clauses import Clause
 _NOUN = (
     r"(?:margins?|(?:resection|excision|surgical|transection)\s+(?:lines?|edges?|planes?|surfaces?"
     r"|ends?)|(?:inked|cut|resected|specimen)\s+(?:edges?|surfaces?|lines?|ends?)|(?:edges?|lines?"
-    r"|planes?)\s+of\s+(?:resection|excision)|dough?nuts?|donuts?)"
+    r"|planes?)\s+of\s+(?:resection|excision)|dough?nuts?|donuts?"
+    r"|(?:peripheral|lateral|medial|deep|biopsy|side|outer|superior|inferior|radial|posterior|anterior"
+    r"|shave)\s+(?:edges?|aspects?)"
+    r"|(?:edges?|base|bases|periphery|tips?)\s+of\s+(?:the\s+)?(?:specimen|biopsy|excision|section|shave|tissue"
+    r"|resection|curettings)"
+    r"|(?:specimen|biopsy|excision|shave)\s+base|clearance(?=\s*(?:of|is|:|=)?\s*[<>≥≤]?\s*\d))"
 )
 _WHERE = (
     r"(?P<where>(?:(?:[A-Za-z][\w'’&.-]*|\d{1,2}\s?o['’]?clock"
@@ -35,7 +40,8 @@ _OTHER = re.compile(
 _EXCISED = re.compile(
     r"\b(?:(?P<in>incomplete(?:ly)?|not\s+(?:completely|fully|entirely)|partial(?:ly)?)|(?:appears?\s+"
     r"|seems?\s+|regarded as\s+)?(?:complete(?:ly)?|fully|entirely|widely|adequate(?:ly)?"
-    r"|in toto))\s+(?:local\s+)?(?:excis\w+|resect\w+|remov\w+)"
+    r"|in toto))\s+(?:local\s+)?(?:excis\w+|resect\w+|remov\w+|enucleat\w+)"
+    r"|(?P<in3>\b(?:not|non)[\s-]+in[\s-]sano)|\bin[\s-]sano\b"
     r"|\b(?:excision|resection|removal)\s+(?:is|was|appears?|seems?|looks?"
     r"|:)?\s*(?:to be\s+)?(?:(?P<in2>incomplete|not complete|inadequate)|complete|adequate)\b",
     re.IGNORECASE,
@@ -77,7 +83,8 @@ _STATES: tuple[tuple[str, str], ...] = (
     (
         "positive",
         r"\bnot\s+(?:free|clear|negative)\b|\b(?:positive|pos|involved|involvement|transect\w*|touch\w*"
-        r"|reach\w*|extend\w*\s+(?:up\s+)?(?:to|into|onto)|abut\w*|infiltrat\w*|invad\w*|breach\w*"
+        r"|reach\w*|extend\w*\s+(?:up\s+)?(?:to|into|onto)|abut\w*|infiltrat\w*|invad\w*|breach\w*|compromised?"
+        r"|affected|contaminat\w*|engag\w*|occupied|permeat\w*|violat\w*|exposed|implicated|R[12](?=\W|$)"
         r"|contiguous|incomplete(?:ly)?)\b|"
         r"(?P<subject>\b(?:tumou?r|carcinoma|dysplasia|DCIS|melanoma|disease|cells)\s+)?\b(?:is\s+|are\s+)?"
         r"(?:focally\s+|present\s+|seen\s+|found\s+|identified\s+)(?:at|on|in|across)\s+(?:the\s+)?"
@@ -112,7 +119,9 @@ _WITH_LESION = re.compile(
     r"|neoplas\w+|sarcoma|intraepithelial)",
     re.IGNORECASE,
 )
-_DISTANCE = re.compile(r"margins?\b[^;.]{0,40}?\b\d+(?:\.\d+)?\s*(?:mm|cm)\b", re.IGNORECASE)
+_DISTANCE = re.compile(
+    r"(?:margins?|CRM|clearance|edges?|aspects?|base)\b[^;.]{0,40}?\b\d+(?:\.\d+)?\s*(?:mm|cm)\b", re.IGNORECASE
+)
 _INK = re.compile(
     r"\b(?P<no>no|without)\s+(?:ink on (?:the )?(?:invasive )?(?:tumou?r|carcinoma)|(?:tumou?r|carcinoma"
     r"|DCIS) (?:on|at) (?:the )?ink)"
@@ -122,8 +131,20 @@ _INK = re.compile(
     re.IGNORECASE,
 )
 _GATE = re.compile(
-    r"margin|\bink\b|resect|excis|remov|edge|plane|line|surface|donut|dough|CRM|[SR]M\s*[+(−-]|\bend", re.IGNORECASE
+    r"margin|\bink\b|base|aspect|clearance|sano|peripher|tips? of|resect|excis|remov|edge|plane|line|surface|donut"
+    r"|dough|CRM|[SR]M\s*[+(−-]|\bend",
+    re.IGNORECASE,
 )
+_POSITIVE_FOR = re.compile(
+    r"\b(?:positive|pos|involved|compromised|contaminated|infiltrated|affected|invaded|transected|permeated|occupied"
+    r"|breached|implicated|margins?)\s+(?:by|with|for)\b",
+    re.IGNORECASE,
+)
+_LESION = re.compile(
+    r"\b\w*(?:oma|omas|plasia|tumou?rs?|lesions?|DCIS|LCIS|cancers?|nevus|naevus|polyps?)\b(?:\s+in[\s-]situ\b)?[\s,]*",
+    re.IGNORECASE,
+)
+_SAID_FREE = re.compile(r"\b(?:clear|free|negative|uninvolved|not|no|R0)\b", re.IGNORECASE)
 _FURTHEST = 300  # characters in which what is said of a margin stands
 
 
@@ -153,7 +174,7 @@ def margins(clause: Clause) -> Iterator[SlideFact]:
         words = clause.take(ink.start(), ink.end())
         yield _fact(clause, "negative" if ink["no"] else "positive", words, None, ())
     elif excised is not None and excised.string is clause.rest:
-        state = "positive" if excised["in"] or excised["in2"] else "negative"
+        state = "positive" if excised["in"] or excised["in2"] or excised["in3"] else "negative"
         words = clause.take(excised.start(), excised.end())
         yield _fact(clause, state, words, None, ())
 
@@ -231,20 +252,42 @@ def _read(
 ) -> tuple[SlideFact | None, str | None, str]:
     text = clause.rest[segment.start : segment.end]
     state = _state(f"{text}") or (_state(clause.label) if _BARE.search(text) else None)
+    lengths = [size for _, _, size in sizes(text)]
+    if state is None and lengths and _BARE.search(clause.label):
+        state = "negative"  # "Nearest margin: 3 mm", "Margins: peripheral 2 mm, deep 1 mm"
+    if (
+        state == "negative"
+        and lengths
+        and not _SAID_FREE.search(text)
+        and _is_reached(f"{clause.label} {text}", lengths)
+    ):
+        state = "positive"
     found = _MARGIN.search(text)
     if state is None or state == "unknown":
         return None, where, ""
     place = _where(text) or where
     starts = [_begin(match) for _, pattern in _PATTERNS if (match := pattern.search(text)) is not None]
     noun = _BARE.search(text)
-    first = min(
-        [*starts, *([noun.start()] if noun is not None else []), *([_named_from(found)] if found is not None else [])]
-    )
+    starts += [noun.start()] if noun is not None else []
+    starts += [_named_from(found)] if found is not None else []
+    first = min(starts, default=0)
     start = segment.start + first
     lengths = [size for a, _, size in sizes(text) if a >= first - 12]
-    words = clause.take(start, segment.end)
+    end = segment.end
+    if state == "positive" and (positive := _POSITIVE_FOR.search(text)) is not None:
+        end = segment.start + positive.end()  # what a margin is positive for is a finding of its own
+    words = clause.take(start, end)
     extent = lengths[0] if lengths else ()
     return _fact(clause, state, words, place, extent), place, state
+
+
+def _is_reached(text: str, lengths: list[tuple[float, ...]]) -> bool:
+    """Whether a bare distance is that of an involved margin: none at all, or up to 1 mm of a circumferential one.
+
+    Circumferential margin: CAP protocol and RCPath dataset for colorectal cancer.
+    """
+    shortest = min(length[0] for length in lengths)
+    return shortest <= 1 and re.search(r"\bCRM\b|circumferential|\bradial", text, re.IGNORECASE) is not None
 
 
 def _begin(match: re.Match[str]) -> int:
@@ -256,6 +299,9 @@ def _begin(match: re.Match[str]) -> int:
 def _named_from(match: re.Match[str]) -> int:
     """Where the name of a margin begins; only words of places belong to it."""
     where = match["where"]
+    lesions = list(_LESION.finditer(where))
+    if lesions:
+        return match.start() + lesions[-1].end()  # "rectal adenocarcinoma, CRM 0.5 mm"
     cut = _ARTICLES.match(where)
     return (
         match.start() + (cut.end() if cut is not None else 0)

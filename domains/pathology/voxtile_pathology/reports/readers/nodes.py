@@ -19,6 +19,9 @@ NODE = re.compile(
     r"|dissection))\b(?!\s+(?:negative breast|of ranvier))",
     re.IGNORECASE,
 )
+_NODE_NEGATIVE = re.compile(
+    r"\b(?:lymph[\s-]?)?nod(?:e|al)[\s-](?P<said>negative|positive)\b(?=\s+[A-Za-z])(?!\s+for\b)", re.IGNORECASE
+)
 _NUMBERS = "|".join(NUMBER_WORDS)
 _FRACTION = re.compile(
     rf"(?<![\d./+-])\b(?P<a>\d{{1,3}}|{_NUMBERS}|none|no)\s*(?:(?P<slash>/)"
@@ -54,7 +57,7 @@ _SIDE = re.compile(r"\b(?:left|right|bilateral|lt|rt|L|R)\b")
 
 def is_about_nodes(clause: Clause) -> bool:
     """Whether a clause, its label or its specimen names lymph nodes."""
-    if NODE.search(clause.whole) is not None:
+    if NODE.search(_NODE_NEGATIVE.sub("", clause.whole)) is not None:
         return True
     in_sentence = NODE.search(clause.evidence) is not None
     return (
@@ -66,6 +69,15 @@ def is_about_nodes(clause: Clause) -> bool:
         )
         is not None
     )
+
+
+def node_compounds(clause: Clause) -> Iterator[SlideFact]:
+    """Nodes in an adjective: "node-negative carcinoma" is not about nodes otherwise; its words are then read."""
+    for match in _NODE_NEGATIVE.finditer(clause.rest):
+        polarity: Polarity = "absent" if match["said"].lower() == "negative" else "present"
+        words = clause.take(match.start(), match.end())
+        evidence = (clause.evidence,)
+        yield SlideFact("lymph_node_metastasis", polarity, words=words, evidence=evidence, addendum=clause.addendum)
 
 
 def node_counts(clause: Clause) -> Iterator[SlideFact]:

@@ -131,6 +131,8 @@ def _groups(markers: list[Named], starts: tuple[int, ...], ends: tuple[int, ...]
     return groups
 
 
+_SHARED = re.compile(r"\b(?:nor|or)\b", re.IGNORECASE)
+_GOES_ON = re.compile(r"\s*,?\s*(?:with|but|and|while|whereas)\b", re.IGNORECASE)
 _CONFIRMED = re.compile(
     r"(?:is |are |was |were )?(?:seen|present|identified|detected|noted|demonstrat\w+|confirm\w+|highlight\w*)$",
     re.IGNORECASE,
@@ -143,7 +145,13 @@ def _parted(groups: list[list[Named]], words: Words, text: str) -> Iterator[list
         first, last = words.starts[group[0].start], words.ends[group[-1].end - 1]
         limit = words.starts[groups[index + 1][0].start] if index + 1 < len(groups) else len(text)
         before = text[max(0, first - _FURTHEST) : first]
-        if len({named.start for named in group}) > 1 and _result_before(before, text, first, limit, STRONG_BEFORE):
+        between = text[words.ends[group[-2].end - 1] : words.starts[group[-1].start]] if len(group) > 1 else ""
+        is_shared = _SHARED.search(between) is not None or _GOES_ON.match(text, last) is not None
+        if (
+            len({named.start for named in group}) > 1
+            and not is_shared
+            and _result_before(before, text, first, limit, STRONG_BEFORE)
+        ):
             after = _result_after(text, last, limit)
             is_own = after is not None and (
                 (after.name in ("positive", "negative", "retained", "lost") and not _CONFIRMED.match(after.said))

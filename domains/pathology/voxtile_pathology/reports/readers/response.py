@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
-from voxtile_pathology.reports.fact import Attributes, SlideFact
+from voxtile_pathology.reports.fact import Attributes, Polarity, SlideFact
 from voxtile_pathology.reports.text.clauses import Clause
 
 _REGRESSION = re.compile(
@@ -26,6 +27,13 @@ _BURDEN = re.compile(
 _GATE = re.compile(
     r"RCB|residual cancer|regress|response|mandard|dworak|becker|ryan|TRG|r[oö]del|chevallier|sataloff"
     r"|payne|evans|AJCC|CAP|NAR",
+    re.IGNORECASE,
+)
+# METAVIR (Hepatology 24:289-293, 1996), Ishak (J Hepatol 22:696-699, 1995): activity and fibrosis of a liver.
+_LIVER = re.compile(
+    r"\bMETAVIR\b[^.;\d]{0,25}?A\s?(?P<activity>[0-3])[\s,/;+-]{0,3}F\s?(?P<fibrosis>[0-4])"
+    r"|\b(?:METAVIR|Batts[\s-]Ludwig|Scheuer|Brunt|Kleiner|NASH[\s-]CRN)\b[^.;\d]{0,25}?(?:F|stage)\s?(?P<f2>[0-4])"
+    r"|\b(?:modified\s+)?Ishak\b[^.;\d]{0,25}?(?P<f3>[0-6])(?:\s*/\s*6|\s+of\s+6)?\b",
     re.IGNORECASE,
 )
 _FIELDS = r"(?:HPFs?|high[\s-]power(?:ed)? fields?|mm\s?[2²]|sq(?:uare)?\.?\s*mm|square millimet(?:er|re)s?)"
@@ -77,6 +85,20 @@ def mitotic_counts(clause: Clause) -> Iterator[SlideFact]:
         yield _count(clause, count, "")
     for match in _WORDED.finditer(clause.rest):
         yield _fact("mitotic_count", clause, match).detailed(score=match["level"].lower())
+
+
+def liver_scores(clause: Clause) -> Iterator[SlideFact]:
+    """Activity and fibrosis of a liver by their scores; their words are then read. A score of nought denies."""
+    text, offset = clause.with_label()
+    if re.search(r"metavir|ishak|batts|scheuer|brunt|kleiner|nash", text, re.IGNORECASE) is None:
+        return
+    for match in _LIVER.finditer(text):
+        score = match["fibrosis"] or match["f2"] or match["f3"]
+        fact = _fact("fibrosis", clause, match, offset=offset)
+        yield replace(fact, polarity="present" if score != "0" else "absent").detailed(score=score)
+        if match["activity"]:
+            polarity: Polarity = "present" if match["activity"] != "0" else "absent"
+            yield replace(fact, concept="active_inflammation", polarity=polarity).detailed(score=match["activity"])
 
 
 def _count(clause: Clause, match: re.Match[str], suffix: str) -> SlideFact:

@@ -28,7 +28,8 @@ _TOKEN = re.compile(
 _GROUP = re.compile(
     r"(?P<system>(?:(?:AJCC|UICC|FIGO|Ann Arbor|Lugano|Masaoka(?:-Koga)?|pathologic(?:al)?|prognostic"
     r"|anatomic|clinical|overall|tumou?r|final)\s+)*)"
-    r"(?<!fibrosis )(?<!disease )(?<!maternal )(?<!fetal )\bstage(?:\s+group(?:ing)?)?(?:\s*\(?(?:FIGO|AJCC"
+    r"(?<!fibrosis )(?<!olga )(?<!olgim )(?<!marsh )(?<!ishak )(?<!disease )(?<!maternal )(?<!fetal"
+    r" )\bstage(?:\s+group(?:ing)?)?(?:\s*\(?(?:FIGO|AJCC"
     r"|UICC)[^):]{0,20}\)?)?\s*[:=]?\s*(?P<stage>0|IV[A-C]?\d?|I{1,3}[A-E]?\d?"
     r"|[1-4][A-C]?\d?)\b(?!\s*(?:fibrosis|/|%))",
     re.IGNORECASE,
@@ -37,6 +38,11 @@ _FIGO = re.compile(
     r"\bFIGO\s*(?:\(?20\d\d\)?\s*)?(?:stage)?\s*[:=]?\s*(?P<stage>IV[AB]?|I{1,3}[A-C]?\d?)\b", re.IGNORECASE
 )
 _DUKES = re.compile(r"\bDukes'?s?'?\s*(?:stage)?\s*[:=]?\s*(?P<stage>[A-D]\d?)\b", re.IGNORECASE)
+_NAMED = re.compile(
+    r"\b(?P<system>Ann Arbor|Lugano|Masaoka(?:-Koga)?|Binet|Rai|Enneking|ISS)\s*(?:stage\s*)?[:=]?\s*(?P<stage>0|IV"
+    r"|I{1,3}|[1-4])(?:[A-CES]{1,2})?\b",
+    re.IGNORECASE,
+)
 _BRESLOW = re.compile(
     r"\b(?:Breslow(?:'s)?(?:\s+(?:thickness|depth|index))?|(?:tumou?r|maximum|melanoma"
     r"|invasive)\s+(?:tumou?r\s+)?thickness)\D{0,25}?(?P<mm>\d+(?:\.\d+)?)\s*mm\b",
@@ -52,27 +58,43 @@ _BESIDE = {"L": "lymphatic_invasion", "V": "venous_invasion", "P": "perineural_i
 _BESIDE_POLARITY: dict[str, Polarity] = {"0": "absent", "1": "present", "2": "present", "X": "uncertain"}
 # Without one of these there is no stage; the patterns above cost more.
 _GATE = re.compile(
-    r"[TN]\s?[0-4XxIia]|\bM[01X]|stage|FIGO|dukes|breslow|thickness|clark|depth|\bDOI\b|\b[LVR][012X]\b"
+    r"[TN]\s?[0-4XxIia]|\b[yra]{0,2}[pc]?M[01X]|ann arbor|masaoka|lugano|binet|stage|FIGO|dukes|breslow|thickness"
+    r"|clark|depth|\bDOI\b|\b[LVR][012X]\b"
     r"|\bPn[01X]\b",
     re.IGNORECASE,
 )
 _LABEL = re.compile(r"stage|FIGO|dukes|clark|breslow|thickness|depth|DOI", re.IGNORECASE)
+_LED = re.compile(
+    r"(?<!clinical )(?<!clinically )\b(?:stage|staged(?: as)?|category|classified as|TNM)\s*[:=]?\s*\(?$", re.IGNORECASE
+)
 _NEAR = 4  # characters between the parts of one stage
 
 
-def stages(clause: Clause) -> Iterator[SlideFact]:
-    """The stages of a clause; their words are then read."""
+def stages(clause: Clause, staged_otherwise: list[tuple[int, int]]) -> Iterator[SlideFact]:
+    """The stages of a clause; their words are then read.
+
+    Args:
+        clause: the clause.
+        staged_otherwise: characters, half-open, of names of findings that are no tumours ("chorioamnionitis, stage 2").
+    """
     if _GATE.search(clause.rest) is None and _LABEL.search(clause.label) is None:
         return
     yield from _tnm(clause)
     text, offset = clause.with_label() if _LABEL.search(clause.label) else (clause.rest, 0)
+    said: list[tuple[int, int]] = []
     for concept, pattern in (
         ("figo_stage", _FIGO),
         ("stage_group", _GROUP),
         ("stage_group", _DUKES),
+        ("stage_group", _NAMED),
         ("clark_level", _CLARK),
     ):
         for match in pattern.finditer(text):
+            if any(start < match.end() and match.start() < end for start, end in said) or any(
+                0 <= match.start() - offset - end <= 4 for _, end in staged_otherwise
+            ):
+                continue
+            said.append(match.span())
             system = match.groupdict().get("system") or ""
             name = "figo_stage" if "figo" in match.group().lower() else concept
             clause.take(max(0, match.start() - offset), max(0, match.end() - offset))
@@ -114,13 +136,18 @@ def _tnm(clause: Clause) -> Iterator[SlideFact]:
             and following.start() - match.end() <= 2
         )
         is_label = bool(
-            re.fullmatch(r"(?i)(?:p?TNM|stage|pathologic(?:al)? stage.*|staging.*|.*classification.*)", clause.label)
+            re.fullmatch(
+                r"(?i)(?!.*clinical)(?:.*\bp?TNM.*|.*\bstages?\b.*|.*staging.*|.*classification.*"
+                r"|.*categor.*)",
+                clause.label,
+            )
         )
         if (
             prefix
             or is_pair
             or ((near or is_label) and not (match["t"] and not is_label))
             or _is_resection(match, clause)
+            or (not _beside(match) and _LED.search(clause.rest[: match.start()]))
         ):
             accepted.append(match)
             end = match.end()
@@ -148,7 +175,11 @@ def _is_resection(match: re.Match[str], clause: Clause) -> bool:
         return False
     listed = re.search(r"\bL[01X]\W{1,3}V[012X]\b|\bV[012X]\W{1,3}(?:Pn|R)[012X]\b", clause.text)
     return bool(listed) or (
-        _beside(match)[0] in "Rr" and bool(re.search(r"resect|excis|margin|status", clause.whole, re.IGNORECASE))
+        _beside(match)[0] in "Rr"
+        and (
+            bool(re.search(r"resect|excis|margin|status|\bCRM\b", clause.whole, re.IGNORECASE))
+            or clause.text[match.end() :].strip(" .") == ""
+        )
     )
 
 

@@ -34,7 +34,7 @@ _ADVERB = re.compile(
     r"|similarly|equally|further|specifically)\b(?!\s+(?:positive|negative|express|reactive|immuno|\+|stain|weak))",
     re.IGNORECASE,
 )
-_SPLIT = re.compile(r"\s*(?:;|\s/\s|\ssemicolon\s|\|\|)\s*", re.IGNORECASE)
+_SPLIT = re.compile(r"\s*(?:;|\s/\s(?!\d)|\ssemicolon\s|\|\|)\s*", re.IGNORECASE)
 
 
 @dataclass

@@ -9,6 +9,7 @@ from dataclasses import replace
 from voxtile.words.tokens import Words
 from voxtile_pathology.reports.fact import Attributes, Polarity, Problem, SlideFact
 from voxtile_pathology.reports.lexicon import Lexicon, Named, words_in
+from voxtile_pathology.reports.readers.receptors import results
 from voxtile_pathology.reports.text.amounts import percent_in, sizes
 from voxtile_pathology.reports.text.clauses import Clause
 from voxtile_pathology.reports.text.language import Statement, language
@@ -114,7 +115,8 @@ def _take_answer(clause: Clause) -> None:
 def header_findings(header: str, clause: Clause, lexicon: Lexicon) -> Iterator[SlideFact]:
     """Findings that the heading of a specimen names: "Renal mass, left, core biopsy"."""
     bare = Clause(header, clause.evidence, section=clause.section, addendum=clause.addendum)
-    statement = language().statement(header)
+    results(bare, lexicon)  # takes the stains, whose results are not said of what stands beside them
+    statement = language().statement(bare.rest)
     yield from named_findings(bare, statement, lexicon)
 
 
@@ -186,7 +188,7 @@ def _of_lists(
 # What stands right behind a name: "EPE -", "LVI (+)", "LVI present, PNI absent".
 _ANSWER = re.compile(
     r"\s*(?:\(\s*(?P<sign>[-−–]|\++)\s*\)|(?P<bare>[-−–]|\++)(?=\s*(?:$|[.,;)]))"
-    r"|[-–](?P<compound>positive|negative)\b"
+    r"|(?P<score>[1-4])\s?\+(?!\+)|[-–](?P<compound>positive|negative)\b"
     r"|(?P<word>present|absent|not identified|not seen|not present|negative"
     r"|none)(?=\s*(?:$|[,;.)])))",
     re.IGNORECASE,
@@ -203,7 +205,11 @@ def _answers(found: Sequence[Named], text: str, words: Words) -> dict[Named, Pol
     for named in found:
         match = _ANSWER.match(text, words.ends[named.end - 1])
         if match is not None:
-            said = match["sign"] or match["bare"] or (match["compound"] or match["word"]).lower()
+            said = (
+                "+"
+                if match["score"]
+                else match["sign"] or match["bare"] or (match["compound"] or match["word"]).lower()
+            )
             if said == "present" and _DENIED.search(text, 0, words.starts[named.start]):
                 continue  # "no invasion or necrosis present"
             answers[named] = "present" if "+" in said or said in ("present", "positive") else "absent"

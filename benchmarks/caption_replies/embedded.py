@@ -6,9 +6,8 @@ are left aside. A model that follows instructions words a sample in one request,
 load: seconds until it can be asked, and bytes of memory that are its own then and at the end.
 said: findings that a caption names, and of these the sides, sizes and places that stand in the same sentence; what the
     checker does not support is in no caption.
-rate: requests, sentences of captions and tokens a second from the first request to the last.
-
-Other work on the machine slows both models, one more than the other: run it on an idle one to compare rates.
+rate: requests, sentences of captions and tokens a second from the first request to the last, and seconds of processor
+    time a caption, which other work on the machine changes less (set OMP_WAIT_POLICY=passive, so that waiting is none).
 
 Run: python benchmarks/caption_replies/embedded.py [qwen-1.5b gemma-270m FILE.gguf …] [--samples 12] [--out FILE]
 """
@@ -114,9 +113,9 @@ def measure(model, samples, complete, threads):
     async def all_of_them():
         await asyncio.gather(*map(one, samples))
 
-    begun = time.perf_counter()
+    begun, used = time.perf_counter(), time.process_time()
     asyncio.run(all_of_them())
-    seconds = time.perf_counter() - begun
+    seconds, used = time.perf_counter() - begun, time.process_time() - used
     after = own.memory_full_info().uss - before
     asyncio.run(provider.close())
     for sample in samples:
@@ -131,6 +130,7 @@ def measure(model, samples, complete, threads):
         f"load {loaded:.1f} s, memory {weights / 2**20:.0f} MiB after it and {after / 2**20:.0f} MiB at the end",
         f"{seconds:.0f} s: {len(replies) / seconds:.3f} requests/s, {sentences / seconds:.3f} sentences/s, "
         f"{tokens[0] / seconds:.2f} tokens/s out, {tokens[1] / len(replies):.0f} tokens a prompt",
+        f"processor time: {used / len(samples):.1f} s a sample, {used / len(replies):.1f} s a request",
         *(f"{reason}: {number}" for (kind, reason), number in counts.items() if kind == "failed"),
     ]  # fmt: skip
 

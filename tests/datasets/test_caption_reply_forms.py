@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voxtile_datasets.captions.strategies.reply_form import MalformedReplyError
+from voxtile_datasets.captions.strategies.reply_form import MalformedReplyError, form_fault, only_repeats
 from voxtile_datasets.captions.strategies.structured import (
     LONGEST_REPLY,
     fields_form,
@@ -33,6 +33,72 @@ CAPTION = "A small nodule lies in the left lung."
 def test_a_caption_is_found_however_it_is_wrapped(reply):
     (candidate,) = fields_form("caption").read(reply)
     assert candidate.text == CAPTION
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        f"# Caption\n\n{CAPTION}", f"### Caption:\n{CAPTION}", f"**Caption**\n{CAPTION}", f"__Caption:__ {CAPTION}",
+        f"> {CAPTION}", f"*{CAPTION}*", f"_{CAPTION}_", f"# {CAPTION}", f"`{CAPTION}`", f"- {CAPTION}",
+        "A small [nodule](https://example.org/a_b) lies in the **left** _lung_.",
+        f"```markdown\n**Caption**\n{CAPTION}\n```", f"Sure, here is the caption: {CAPTION}", f"Certainly! {CAPTION}",
+        f"Here's a caption for the picture: {CAPTION}", f"{CAPTION}\n\n---\n*Written from the facts.*",
+        '{"caption": "## Caption\\n**A small nodule** lies in the *left* lung."}',
+        f"<think>Is it {{left}}?\n\nYes.</think>\n{CAPTION}", f'<think>"No."</think>{{"caption": "{CAPTION}"}}',
+    ],
+)  # fmt: skip
+def test_the_marks_of_markdown_are_taken_off(reply):
+    assert fields_form("caption").read(reply)[0].text == CAPTION
+
+
+def test_markdown_of_several_paragraphs_keeps_its_sentences():
+    reply = (
+        "## Description\n\n- A field of wheat.\n\n- A road, 2 * 3 m wide.\n\n***\n\n**It is green.** A_1 is its name."
+    )
+    wanted = "A field of wheat. A road, 2 * 3 m wide. It is green. A_1 is its name."
+    assert words_form("text").read(reply)[0].text == wanted
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        ("- A small nodule\n- Left lung", "is a list"), ("**Findings**\n\n1. nodule, left\n\n2. effusion", "is a list"),
+        ('{"caption": "- 8 mm nodule\\n- left effusion"}', "is a list"),
+        ("| finding | side |\n|---|---|\n| nodule | left |", "is a table"), ("<think>I wonder whether", "empty"),
+    ],
+)  # fmt: skip
+def test_lists_and_tables_are_no_caption(reply, said):
+    for form in (fields_form("caption"), words_form("caption")):
+        with pytest.raises(MalformedReplyError, match=said):
+            form.read(reply)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'{CAPTION}"}}', f'{{"caption": "{CAPTION}"}}', f"<caption>{CAPTION}</caption>", f"| {CAPTION}",
+        f'caption": "{CAPTION}', f"[nodule]( {CAPTION}",
+    ],
+)  # fmt: skip
+def test_what_is_left_of_markup_is_named_to_the_model(text):
+    assert "no part of a sentence" in form_fault(text)
+    assert form_fault(CAPTION) is None
+
+
+def test_facts_as_they_were_told_are_no_caption():
+    told = ("8 mm right lung nodule, upper lobe", "left pleural effusion", "pleural effusion")
+    for text in (
+        "8 mm right lung nodule, upper lobe; left pleural effusion", "Left pleural effusion. Pleural effusion.",
+        "Facts: (1) left pleural effusion, (2) 8 mm right lung nodule, upper lobe.",
+    ):  # fmt: skip
+        assert only_repeats(text, told), text
+    for text in (
+        "Left pleural effusion.", "Left pleural effusion and an 8 mm right lung nodule, upper lobe.",
+        "A pleural effusion on the left; 8 mm right lung nodule, upper lobe.",
+        "No left pleural effusion. Pleural effusion.",
+    ):  # fmt: skip
+        assert not only_repeats(text, told), text
+    assert not only_repeats("Left pleural effusion; emphysema.", ())
 
 
 @pytest.mark.parametrize(

@@ -752,6 +752,18 @@ def test_a_wrong_sentence_does_not_throw_the_others_away(options, tmp_path):
     assert drafts_and_missing(found)[0] == ["Left lung nodule"]
 
 
+@pytest.mark.parametrize("strategy", [Fuse, RewriteWhole, Describe])
+def test_a_model_that_repeats_the_facts_is_asked_for_sentences_of_its_own(strategy, options, tmp_path):
+    def answer(prompt, number):
+        if number:
+            return json.dumps({"caption": FAITHFUL[Fuse][0]})
+        return json.dumps({"caption": "; ".join(re.findall(r"^- (.+)$", prompt, re.M))})
+
+    (drafts,), endpoint = run(strategy, options, answer, tmp_path)
+    assert [draft.text for draft in drafts] == FAITHFUL[Fuse]
+    assert "The text only repeats the facts as they were given; write sentences of your own." in endpoint.prompts[1]
+
+
 @pytest.mark.parametrize("strategy", [Fuse, Describe, Five, ShortDense, FuseExperts, RewriteWhole])
 def test_a_model_that_only_denies_is_refused_where_something_is_there(strategy, options, tmp_path):
     nothing = {

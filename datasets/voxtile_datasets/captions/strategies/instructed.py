@@ -12,6 +12,7 @@ from voxtile_datasets.captions.context.model_input import ABSENT, fact_lines, pi
 from voxtile_datasets.captions.context.sample import SampleContext
 from voxtile_datasets.captions.providers.provider import OffSchemaError, ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request
+from voxtile_datasets.captions.strategies.reply_form import only_repeats
 from voxtile_datasets.captions.strategies.retries import Judge, Tried, Try, best_of
 from voxtile_datasets.captions.strategies.strategy import VERDICTS, Ask, Check, Draft, Kind, StrategyOptions
 from voxtile_datasets.captions.strategies.structured import Form, words_form
@@ -182,6 +183,8 @@ class InstructedStrategy:
             length = len(text.split())
             if length > words:
                 return f"The text has {length} words; write at most {words}."
+            if not self.options.unchecked and only_repeats(text, values.get("facts", ())):
+                return "The text only repeats the facts as they were given; write sentences of your own."
             verdict = self._complete(judge(text))
             if silence is None or isinstance(verdict, str) or verdict.verdict not in accepted:
                 return verdict

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from voxtile_datasets.captions.strategies.reply_form import MalformedReplyError, clean
+from voxtile_datasets.captions.strategies.reply_form import MalformedReplyError, clean, prose
 
 LONGEST_REPLY = 40_000  # characters; what is longer is no caption
 
@@ -24,6 +24,14 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[^"]', re.S)
 _DEEPEST = 4  # brackets that a form has open
 _MOST_ENDS = 8  # of values, from the end back: a name, its object and the list around it
 _MARKED = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+")
+_FENCE = re.compile(r"```(?:[a-z]+(?=\n))?")
+_THOUGHT = re.compile(r"^\s*<(think|thinking|reasoning)>.*?(?:</\1>|\Z)", re.I | re.S)
+_ANNOUNCED = re.compile(
+    r"^\s*(?:(?:sure|certainly|of course|okay|ok|absolutely)\b[!.,:]*\s+)?"
+    r"(?:here(?:'s|’s| is| are)\b[^:\n]{0,60}\b(?:captions?|descriptions?|text|summary|answer|translation|version)\b"
+    r"[^:\n]{0,40}:\s*)?",
+    re.I,
+)
 _LABEL = re.compile(
     r"^\s*(?:the\s+|your\s+)?(?:\w+\s+)?(?:caption|description|summary|answer|translation)\s*:\s*", re.I
 )
@@ -72,7 +80,7 @@ def words_form(name: str) -> Form:
         text = content.get(name) if isinstance(content, dict) else " ".join(_paragraphs(reply))
         if not isinstance(text, str):
             raise MalformedReplyError(f"The reply has no text named '{name}'.")
-        return (Candidate(name, _line(text)),)
+        return (Candidate(name, _line(prose(text))),)
 
     return Form(None, read)
 
@@ -86,7 +94,7 @@ def fields_form(*names: str) -> Form:
             texts = [content.get(name) for name in names]
         else:
             texts = [_plain(reply)] if len(names) == 1 and content is None else _labelled(reply, names)
-        found = [Candidate(name, _line(t)) for name, t in zip(names, texts, strict=True) if isinstance(t, str)]
+        found = [Candidate(name, _line(prose(t))) for name, t in zip(names, texts, strict=True) if isinstance(t, str)]
         if not found:
             raise MalformedReplyError(f"The reply has no text named {' or '.join(map(repr, names))}.")
         return tuple(found)
@@ -138,11 +146,12 @@ def _array(items: Mapping[str, Any], most: int) -> Mapping[str, Any]:
 
 
 def _line(text: str) -> str:
-    return clean(_LABEL.sub("", clean(text.replace("**", ""))))
+    return clean(_LABEL.sub("", _ANNOUNCED.sub("", clean(text))))
 
 
 def _found(reply: str) -> dict[str, Any] | list[Any] | None:
     """The first JSON object or list in a reply, wherever it stands; of one that breaks off, what is whole of it."""
+    reply = _THOUGHT.sub("", reply)
     if not reply.strip():
         raise MalformedReplyError("The reply is empty.")
     if len(reply) > LONGEST_REPLY:
@@ -207,10 +216,10 @@ def _plain(reply: str) -> str:
 
 
 def _paragraphs(reply: str) -> list[str]:
-    text = reply.replace("```", "").strip()
+    text = _FENCE.sub("", _THOUGHT.sub("", reply)).strip()
     if text.startswith(("{", "[")) or '":' in text:
         raise MalformedReplyError("The reply breaks off in the middle of its JSON.")
-    blocks = [block.strip() for block in text.split("\n\n") if block.strip()]
+    blocks = [block.strip() for block in re.split(r"\n\s*\n", prose(text)) if block.strip()]
     return blocks[1:] if len(blocks) > 1 and blocks[0].endswith(":") else blocks
 
 

@@ -155,10 +155,11 @@ def slow(requests):
 def local(requests, slots=4):
     from voxtile_datasets.captions.providers.cache import ReplyCache
     from voxtile_datasets.captions.providers.cached import CachedProvider
+    from voxtile_datasets.captions.providers.default_model import named_model
     from voxtile_datasets.captions.providers.local import LocalProvider
     from voxtile_datasets.captions.providers.request import Request
 
-    model = LocalProvider(slots=slots, context=1024)
+    model = LocalProvider(named_model("gemma-270m"), slots=slots, context=1024)
 
     def requests_of(turn):
         prompts = [f"{EXAMPLES}Fact: {turn}.{number} cm mass, liver\nSentence:" for number in range(requests)]

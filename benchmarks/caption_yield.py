@@ -1,7 +1,7 @@
-"""Captions of the embedded small model: how many samples get one that the checker supports, and at what rate.
+"""Captions of an embedded model, the small one by default: how many samples get a supported one, and at what rate.
 
 For CT, H&E and Sentinel-2 phantoms and PneumoniaMNIST (from VOXTILE_TEST_DATA), `voxtile caption --provider local`
-words the facts one by one. Reported a corpus:
+words the facts (a base model one by one). Reported a corpus:
 
 kept: share of samples with a model-written caption whose verdict is `supported` and whose word Jaccard with each
     template caption of the sample is at most 0.8; 0.75 is wanted.
@@ -12,7 +12,7 @@ rate: tokens a second of the run, from its first request to its last commit, bes
 
 What the checks leave of stored replies, without a model: caption_replies/stored.py.
 
-Run: python benchmarks/caption_yield.py [ct|he|s2|pneumonia …] [--samples 60] [--out captions.txt]
+Run: python benchmarks/caption_yield.py [ct|he|s2|pneumonia …] [--model gemma-270m] [--samples 60] [--out captions.txt]
 """
 
 import argparse
@@ -33,6 +33,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile_datasets.captions.by_language_model import ModelOptions, caption_with_model
 from voxtile_datasets.captions.context.contexts import Contexts
 from voxtile_datasets.captions.context.model_input import chosen_facts
+from voxtile_datasets.captions.providers.default_model import named_model
 from voxtile_datasets.captions.providers.local import LocalProvider
 
 CORPORA = ("ct", "he", "s2", "pneumonia")
@@ -86,7 +87,7 @@ class Recording(LocalProvider):
         return reply
 
 
-def caption(corpus, samples):
+def caption(corpus, model, samples):
     """Caption a corpus; the requests with their replies, and the seconds from the first of them to the end."""
     from voxtile_datasets.captions.providers import local
 
@@ -94,7 +95,7 @@ def caption(corpus, samples):
     plain, local.LocalProvider = local.LocalProvider, Recording
     try:
         where = "uid IN (SELECT uid FROM facts)"
-        caption_with_model(corpus, ModelOptions("local", where=where, limit=samples), {"on_error": "skip"})
+        caption_with_model(corpus, ModelOptions("local", model=model, where=where, limit=samples), {"on_error": "skip"})
     except Exception as error:  # samples without a caption are what is counted
         Console(stderr=True).print(str(error))
     finally:
@@ -102,11 +103,11 @@ def caption(corpus, samples):
     return Recording.asked, time.perf_counter() - Recording.begun
 
 
-def bare(requests):
-    """Seconds of the bare model for the same requests."""
+def bare(model, requests):
+    """Tokens a second of the bare model for the same requests."""
 
     async def run():
-        provider = LocalProvider()
+        provider = LocalProvider(named_model(model))
         places = asyncio.Semaphore(provider.concurrency)
 
         async def one(request):
@@ -156,6 +157,7 @@ def main() -> None:
     """Measure, and leave the kept captions in a file for reading."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpora", nargs="*", default=CORPORA)
+    parser.add_argument("--model", default="gemma-270m", help="as of `voxtile caption model --provider local`")
     parser.add_argument("--samples", type=int, default=60)
     parser.add_argument("--out", type=Path, help="file for the kept captions, to read and count by hand")
     options = parser.parse_args()
@@ -166,10 +168,10 @@ def main() -> None:
     for name in options.corpora:
         with tempfile.TemporaryDirectory() as folder:
             corpus = build(name, Path(folder), options.samples)
-            asked, seconds = caption(corpus, options.samples)
+            asked, seconds = caption(corpus, options.model, options.samples)
             kept, made, wanted, said = judged(corpus, options.samples)
         rate = sum(reply.tokens_out for _, reply in asked) / seconds
-        alone = bare([request for request, _ in asked])
+        alone = bare(options.model, [request for request, _ in asked])
         shares = [len(kept) / options.samples, said / max(1, wanted), len(asked) / max(1, wanted)]
         table.add_row(
             name, *(f"{share:.2f}" for share in shares),

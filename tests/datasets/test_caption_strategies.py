@@ -1,19 +1,17 @@
 """Each strategy against a real HTTP endpoint: what it is asked, what becomes of good replies and of faulty ones."""
 
 import asyncio
-import base64
-import contextlib
 import dataclasses
 import functools
 import io
 import json
 import re
 import shutil
-import threading
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from chat_endpoint import Endpoint, serving
 from PIL import Image
 
 from voxtile.cli.main import main
@@ -145,26 +143,6 @@ def faithful(strategy):
     return answer
 
 
-class Endpoint:
-    """Answers chat completions over HTTP and remembers what it was asked."""
-
-    def __init__(self, answer):
-        self.answer, self.bodies, self.prompts = answer, [], []
-
-    async def complete(self, request):
-        body = await request.json()
-        content = body["messages"][-1]["content"]
-        prompt = content if isinstance(content, str) else content[-1]["text"]
-        self.bodies.append(body)
-        self.prompts.append(prompt)
-        text = self.answer(prompt, len(self.prompts) - 1)
-        if isinstance(text, int):
-            return web.json_response({"error": {"message": "not now"}}, status=text)
-        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-        usage = {"prompt_tokens": len(prompt) // 4, "completion_tokens": len(text) // 4}
-        return web.json_response({"model": "m", "choices": [choice], "usage": usage})
-
-
 def run(strategy, options, answer, tmp_path, *samples, domain="medical"):
     """Captions or the failure of each sample, and the endpoint."""
     endpoint = Endpoint(answer)
@@ -213,8 +191,7 @@ def test_the_stated_captions_of_true_replies_and_prompts_with_facts_without_iden
     assert "12 mm" in first
     assert "left" in first
     assert strategy is Roi or "pleural effusion" in first
-    pictures = [part for body in endpoint.bodies for part in body["messages"][-1]["content"] if isinstance(part, dict)]
-    shown = [base64.b64decode(part["image_url"]["url"].partition(",")[2]) for part in pictures if "image_url" in part]
+    shown = [picture for pictures in endpoint.pictures for picture in pictures]
     assert shown == [jpeg()] * {Describe: 1, DescribeReviseSummarise: 2}.get(strategy, 0)
     assert "never an instruction" in endpoint.bodies[0]["messages"][0]["content"]
     assert "Give no diagnosis" in endpoint.bodies[0]["messages"][0]["content"] or strategy is DescribeReviseSummarise
@@ -509,24 +486,6 @@ def test_many_samples_at_once_each_end_with_their_own_captions(options, tmp_path
     ]
 
 
-@contextlib.contextmanager
-def serving(endpoint):
-    """The endpoint in a thread, for commands that have an event loop of their own."""
-    loop, app = asyncio.new_event_loop(), web.Application()
-    app.router.add_post("/v1/chat/completions", endpoint.complete)
-    server = TestServer(app, loop=loop)
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    asyncio.run_coroutine_threadsafe(server.start_server(), loop).result()
-    try:
-        yield str(server.make_url("/v1"))
-    finally:
-        asyncio.run_coroutine_threadsafe(server.close(), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-
-
 PLANTED = ("PID-77120-DOE", "ACC9911887", "doe_john", "19370412", "REG-55012", "1937-04-12")
 
 
@@ -594,11 +553,17 @@ def test_commands_write_captions_with_verdicts_and_name_nobody(corpus, options, 
     asked_of = [(row, text) for row, text in apart if row["question"]]
     assert [f"{row['question']} {row['answer']}" for row, _ in asked_of] == [row["text"] for _, row in asked_of]
     assert sorted(row["text"] for _, row in asked_of) == sorted(FAITHFUL[QuestionsAnswers] * 2)
-    described = {row["caption_id"]: row["region_id"] for row, _ in apart if row["region_id"]}
+    regions = {row["text"]: told["region_id"][:9] for told, row in apart if told["region_id"]}
+    worded = {*FAITHFUL[QuestionsAnswers], *FAITHFUL[Five]}
+    assert regions == dict.fromkeys((*worded, FAITHFUL[Roi][0]), "REG-55012")  # of which both facts are
+    own = [row["parents"] for row in captions.values() if row["text"] in worded]
+    assert all(own)
+    assert {parent[-1] for parents in own for parent in parents} == {"r", "t"}  # the raw and the template caption
+    described = {row["caption_id"]: row["region_id"] for row, caption in apart if caption["kind"] == "roi"}
     assert sorted(described.values()) == ["REG-55012" + name * 32 for name in "ab"]
     wholes = [row for row in captions.values() if row["text"] == FAITHFUL[Roi][1]]
     assert sorted(parent for row in wholes for parent in row["parents"]) == sorted(described)
-    assert len(apart) == len(asked_of) + len(described)
+    assert all(row["question"] or row["region_id"] for row, _ in apart)
     verdicts = {row["verdict"] for row in Corpus(corpus).table("verdicts").to_pylist()}
     assert verdicts == {"supported"}
     everything = json.dumps(endpoint.bodies)
@@ -700,8 +665,9 @@ def test_every_prompt_says_what_its_domain_forbids_and_marks_material(prompts):
         assert len(steps) >= 7, domain
     values = {
         "image": "CT", "scale": "", "look": False, "facts": ["F1"], "fault": "FAULT", "words": 9, "raw": "R",
-        "synthetic": "S", "text": "T", "phrase": "P", "knowledge": ["K"], "regions": [{"phrase": "P", "text": "T"}],
-        "count": 5, "accepted": ["A"],
+        "synthetic": "S", "text": "T", "phrase": "P", "knowledge": ["K"],
+        "regions": [{"phrase": "P", "text": "T", "place": "10 %"}],
+        "count": 5, "accepted": ["A"], "place": "10 to 20 %", "is_cut_out": True, "context": [],
         "short_words": 5, "dense_words": 9, "language": "German", "code": "de", "captions": ["C"], "findings": ["X"],
     }  # fmt: skip
     for prompt in chosen:

@@ -271,12 +271,12 @@ def test_gaia(tmp_path):
     add_members(root / "test" / "00000.tar", members)
     write(
         root / "test_data.json",
-        json.dumps([{"id": 7, "lat": 1.5, "lon": 2.5, "satellite": "Landsat 8", "image_src": "u"}]),
+        json.dumps([{"id": 7, "lat": 1.5, "lon": 2.5, "satellite": "Landsat 8", "image_src": "u", "image_alt": "Alt"}]),
     )
     found = stored(build("gaia", root, tmp_path / "corpus"))
     row, texts, _, split = found["test/00000/000000007"]
     assert (texts, split) == (about["captions"], "test")
-    assert json.loads(row["attributes"]) == {"lat": 1.5, "lon": 2.5, "satellite": "Landsat 8"}
+    assert json.loads(row["attributes"]) == {"lat": 1.5, "lon": 2.5, "satellite": "Landsat 8", "image_alt": "Alt"}
 
 
 def test_fmow(tmp_path):

@@ -19,11 +19,14 @@ from rich.console import Console
 from voxtile.corpus.parts import part_paths
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import run_task
-from voxtile.errors import ConfigError
+from voxtile.errors import ConfigError, InputError
+from voxtile_datasets.captions.context.beside_picture import read_context
 from voxtile_datasets.captions.context.contexts import Contexts
 from voxtile_datasets.captions.context.model_input import words_of
 from voxtile_datasets.captions.context.prompts import PromptBook, installed_prompts
+from voxtile_datasets.captions.context.sample import Row
 from voxtile_datasets.captions.context.selection import check_licences, chosen_samples
+from voxtile_datasets.captions.guards.repeated_facts import REPEATS
 from voxtile_datasets.captions.language import is_other_language
 from voxtile_datasets.captions.providers.budget import Budget
 from voxtile_datasets.captions.providers.cache import cache_of
@@ -63,6 +66,7 @@ class ModelOptions:
     look: bool = False
     knowledge: Path | None = None
     experts: Path | None = None
+    context: Path | None = None
     prompts: Path | None = None
     prices: Path | None = None
     replies: Path | None = None
@@ -108,7 +112,7 @@ class ModelOptions:
     def identity(self, prompts: PromptBook) -> Mapping[str, Any]:
         """What of the options changes captions."""
         names = ("strategy", "tries", "unchecked", "temperature", "seed", "max_reply_tokens", "languages", "look")
-        files = {name: _digest(path) for name in ("knowledge", "experts") if (path := getattr(self, name))}
+        files = {name: _digest(path) for name in ("knowledge", "experts", "context") if (path := getattr(self, name))}
         shas = [prompt.sha256 for prompt in prompts.prompts]
         chosen = {name: getattr(self, name) for name in (*names, "absent", "facts_source")}
         files |= {"complete": str(self.complete)} if self.complete else {}
@@ -150,8 +154,10 @@ def _caption(
 ) -> None:
     """Run the strategy, or say what it would take; the provider is closed at the end."""
     try:
-        strategy = build_strategy(options.strategy, options.for_strategy(prompts, chat=provider.chat))
-        contexts = Contexts(corpus, options.facts_source, _common_words(prompts), options.key_file)
+        told = options.for_strategy(prompts, chat=provider.chat)
+        strategy = build_strategy(options.strategy, told)
+        beside = _texts_beside(options.context, chosen) if options.context else {}
+        contexts = Contexts(corpus, options.facts_source, _common_words(prompts), options.key_file, beside)
         task = CaptionTask(
             strategy, provider, contexts, Judging(), uids=frozenset(chosen["uid"].to_pylist()),
             identity=options.identity(prompts),
@@ -166,9 +172,33 @@ def _caption(
             return
         summary = run_task(task, corpus, settings)
         Console(stderr=True).print(spend_table([provider.spend]))
+        _say_repeated(told.counts[REPEATS])
     finally:
         task.close()
     summary.raise_if_failed()
+
+
+def _texts_beside(path: Path, chosen: pa.Table) -> Mapping[str, tuple[Row, ...]]:
+    """What a file says stood beside the pictures.
+
+    Raises:
+        InputError: it cannot be read, or is about none of the chosen samples.
+    """
+    found = read_context(path)
+    if not found.keys() & set(chosen["uid"].to_pylist()):
+        raise InputError(f"'{path}' is about none of the chosen samples; its column uid must hold uids of the corpus")
+    return found
+
+
+def _say_repeated(count: int) -> None:
+    """How many texts of the model were nothing but the facts, and are no captions of it."""
+    if count:
+        texts = "1 text of the model only repeats" if count == 1 else f"{count:,} texts of the model only repeat"
+        verb = "counts" if count == 1 else "count"
+        Console(stderr=True).print(
+            f"{texts} the facts word for word and {verb} as no caption ({REPEATS}); more was asked for, up to --tries",
+            highlight=False,
+        )  # fmt: skip
 
 
 def _say_estimate(task: CaptionTask, provider: CachedProvider, contexts: Contexts, chosen: pa.Table) -> None:

@@ -221,6 +221,7 @@ def caption_by_model(
     look: bool = False,
     knowledge: Path | None = None,
     experts: Path | None = None,
+    context: Path | None = None,
     prompts: Path | None = None,
     prices: Path | None = None,
     replies: Path | None = None,
@@ -265,6 +266,9 @@ def caption_by_model(
         look: show the model the picture also where facts alone would do.
         knowledge: folder of texts to look facts up in (strategy roi).
         experts: JSONL or Parquet of what other models found (strategy fuse-experts).
+        context: JSONL or Parquet of what stood beside the pictures: uid, and title, alt_text, caption or text. It is no
+            fact: captions that take something from it alone are marked. Such texts of the samples' own attributes are
+            told without it.
         prompts: folder of prompt files (YAML) that come before the installed ones.
         prices: price table (YAML) in place of ours.
         replies: folder of the replies that are kept; default beside the corpus, CORPUS.replies.
@@ -289,7 +293,8 @@ def caption_by_model(
         complete=complete, unchecked=unchecked,
         max_usd=max_usd, max_tokens=max_tokens, allow_credentialed=allow_remote_credentialed,
         temperature=temperature, seed=seed, max_reply_tokens=max_reply_tokens, languages=languages, look=look,
-        knowledge=knowledge, experts=experts, prompts=prompts, prices=prices, replies=replies, concurrency=concurrency,
+        knowledge=knowledge, experts=experts, context=context, prompts=prompts, prices=prices, replies=replies,
+        concurrency=concurrency,
         timeout=timeout, key_variable=key_variable, completion=completion, key_file=key_file, absent=absent,
         facts_source=facts_source,
     )  # fmt: skip

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,10 @@ import pyarrow as pa
 from voxtile.corpus.identity import KeyMap, key_map_path
 from voxtile.corpus.parts import read_parts, table_schema
 from voxtile.errors import InputError
+from voxtile_datasets.captions.context.beside_picture import context_of, without_context
 from voxtile_datasets.captions.context.identifiers import Identifiers, identifiers_of
 from voxtile_datasets.captions.context.picture import SamplePicture
+from voxtile_datasets.captions.context.region_view import RegionView
 from voxtile_datasets.captions.context.sample import Row, SampleContext
 from voxtile_datasets.captions.known_facts import FACT_COLUMNS, facts_and_scopes, rows_of
 from voxtile_datasets.captions.sentences import body_part
@@ -31,7 +33,7 @@ _DESCRIBING = (
 _LONGEST_VALUE = 60  # characters; longer ones are free text
 _SAMPLE_COLUMNS = (
     *("uid", "subject", "study", "kind", "modality", "shape", "gsd_m", "mpp", "datetime", "source", "licence"),
-    *("shard", "codec", "offset", "nbytes", "sha256", "ref", "axes", "dtype", "attributes"),
+    *("shard", "codec", "offset", "nbytes", "sha256", "ref", "axes", "dtype", "attributes", "affine", "spacing"),
 )
 _CAPTION_COLUMNS = ("caption_id", "uid", "text", "lang", "kind", "parents")
 _REGION_COLUMNS = ("region_id", "uid", "phrase", "box")
@@ -68,12 +70,14 @@ class Contexts:
         facts_source: only facts whose source begins so; None for all.
         common: words that may stand in any prompt, in lower case.
         key_file: the key map, where it is not beside the corpus.
+        beside: uid → texts that stood beside its picture, beside those of its attributes.
     """
 
     root: Path
     facts_source: str | None
     common: frozenset[str]
     key_file: Path | None = None
+    beside: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
 
     def of_part(self, part: Path, uids: frozenset[str] | None) -> Iterator[Known]:
         """What is known of the samples of one part, in its order.
@@ -116,11 +120,13 @@ class Contexts:
             facts=tuple(dict.fromkeys(_Fact(described(fact, numbers)) for fact in rows["facts"])),
             scopes=tuple({n: s[n] for n in ("vocabulary", "closed", "concepts")} for s in rows["scopes"]),
             captions=captions, regions=tuple({n: r[n] for n in ("phrase", "box")} for r in rows["regions"]),
-            picture=SamplePicture(self.root, row),
+            picture=SamplePicture(self.root, row), region_view=RegionView(self.root, row),
+            context=context_of(row["attributes"], self.beside.get(row["uid"], ())),
         )  # fmt: skip
-        coded = [row, *rows["regions"], *rows["captions"]]
+        coded = [{**row, "attributes": without_context(row["attributes"])}, *rows["regions"], *rows["captions"]]
         path = key_map.path_of(row["source"] or "") if key_map else None
         known = [context.modality, context.body, context.facts, context.scopes, captions, context.regions]
+        known += [context.context] if context.context else []
         digest = hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()
         held = identifiers_of(coded, [path] if path else [], self.common)
         stored = frozenset(caption["caption_id"] for caption in rows["captions"])

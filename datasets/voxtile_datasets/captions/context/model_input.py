@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
+from voxtile_datasets.captions.context.beside_picture import KINDS, LONGEST
 from voxtile_datasets.captions.context.sample import Row, SampleContext
 from voxtile_datasets.captions.sentences import picture_names
 from voxtile_datasets.captions.wordings import Bank, bank_for, installed_banks
@@ -112,6 +113,11 @@ def quoted(text: str, longest: int = 4000) -> str:
         longest: characters that are kept.
     """
     return " ".join(text.replace("<<<", "").replace(">>>", "").split())[:longest]
+
+
+def context_lines(sample: SampleContext) -> list[str]:
+    """The texts that stood beside the picture, as lines for a prompt: `alternative text: <<<…>>>`."""
+    return [f"{KINDS[row['kind']]}: <<<{quoted(row['text'], LONGEST)}>>>" for row in sample.context]
 
 
 def words_of(texts: Iterable[str]) -> frozenset[str]:

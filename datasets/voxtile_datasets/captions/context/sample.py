@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from voxtile.errors import VoxtileError
 
 Row: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A region as a model is shown it.
+
+    Attributes:
+        pictures: the picture that it is in, then the part of it that is the region; JPEG or PNG.
+        place: where it is in the first picture, in words.
+    """
+
+    pictures: tuple[bytes, ...]
+    place: str
+
+
+class Regions(Protocol):
+    """Says and shows where a region of a sample is."""
+
+    def place(self, box: Sequence[float] | None) -> str | None:
+        """Where a box (see `SampleContext.regions`) is, in words; None where that is not known."""
+        ...
+
+    def seen(self, box: Sequence[float] | None) -> Seen | None:
+        """The region in pictures; None where there is none to show it in."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -27,6 +52,9 @@ class SampleContext:
         captions: `caption_id`, `text`, `lang`, `kind` of the captions that are there, the raw and the template ones.
         regions: `phrase` and `box` (half-open, in the order of the array's axes: min corner, then max corner).
         picture: encodes the sample as a JPEG or PNG; for a volume, a slice.
+        region_view: says and shows where a region is; None where nothing but its phrase is known.
+        context: `kind` (see `voxtile_datasets.captions.context.beside_picture.KINDS`) and `text` of what stood beside
+            the picture where it was published; no facts.
     """
 
     uid: str
@@ -39,6 +67,8 @@ class SampleContext:
     captions: tuple[Row, ...]
     regions: tuple[Row, ...]
     picture: Callable[[], bytes]
+    region_view: Regions | None = None
+    context: tuple[Row, ...] = ()
 
     def texts(self, kind: str) -> tuple[Row, ...]:
         """The captions of one kind, `raw` or `template`."""

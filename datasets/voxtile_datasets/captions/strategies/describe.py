@@ -22,8 +22,9 @@ class Describe(InstructedStrategy):
 
     async def captions(self, sample: SampleContext, ask: Ask, check: Check) -> list[Draft]:
         """See `Strategy.captions`."""
+        guarded = self.guarded(sample, check, look=True)
         tried = await self.one(
-            "describe", sample, ask, check, words=WORDS, accepted=self.open, form=fields_form("caption"), look=True,
+            "describe", sample, ask, guarded, words=WORDS, accepted=self.open, form=fields_form("caption"), look=True,
             silence=self.says_nothing(sample, check), facts=self.known(sample, check),
         )  # fmt: skip
         return [self.draft("describe", sample, tried.text, tried.verdict, tried.replies)]

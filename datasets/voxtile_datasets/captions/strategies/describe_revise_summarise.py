@@ -34,7 +34,7 @@ class DescribeReviseSummarise(InstructedStrategy):
     async def captions(self, sample: SampleContext, ask: Ask, check: Check) -> list[Draft]:
         """See `Strategy.captions`; the summary comes last."""
         describe, revise, summarise = (f"{self.name}/{step}" for step in STEPS)
-        lines = self.known(sample, check)
+        lines, check = self.known(sample, check), self.guarded(sample, check, look=True)
         described = await self.one(
             describe, sample, ask, check, words=DESCRIPTION_WORDS, accepted=VERDICTS, look=True, facts=lines
         )

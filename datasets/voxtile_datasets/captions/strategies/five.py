@@ -8,14 +8,18 @@ alike; here they must not, since a common opening teaches a text tower nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from voxtile_datasets.captions.context.sample import SampleContext, UnsuitableError
 from voxtile_datasets.captions.providers.request import Request
 from voxtile_datasets.captions.strategies.instructed import InstructedStrategy, forgiving
+from voxtile_datasets.captions.strategies.origins import Origins
 from voxtile_datasets.captions.strategies.several_texts import Round, several
 from voxtile_datasets.captions.strategies.strategy import Ask, Check, Draft, Missing
-from voxtile_datasets.captions.strategies.structured import list_form
+from voxtile_datasets.captions.strategies.structured import Candidate, list_form
+
+if TYPE_CHECKING:
+    from voxtile_datasets.captions.checker.check import Verdict
 
 COUNT = 5
 WORDS = 60
@@ -23,7 +27,7 @@ WORDS = 60
 
 @dataclass(frozen=True)
 class Five(InstructedStrategy):
-    """Five captions a sample; see the module."""
+    """Five captions a sample, with the captions that state the same as their parents, and the region of each."""
 
     name: ClassVar[str] = "five"
     version: ClassVar[str] = "2"
@@ -41,13 +45,21 @@ class Five(InstructedStrategy):
                 facts=lines, count=asked.missing, words=WORDS, accepted=asked.accepted, fault=asked.fault,
             )  # fmt: skip
 
-        silence = self.says_nothing(sample, check)
+        silence, guarded = self.says_nothing(sample, check), self.guarded(sample, check)
+
+        def judge(candidate: Candidate) -> Verdict | str:
+            return self.repetition(candidate.text, lines) or guarded(candidate.text)
+
         texts = await several(
-            make, forgiving(ask), lambda candidate: check(candidate.text), form, {"captions": COUNT}, most_words=WORDS,
-            tries=self.options.tries, enough=self.accepted, silence=silence,
+            make, forgiving(ask), judge, form, {"captions": COUNT}, most_words=WORDS,
+            tries=self.options.tries, enough=self.accepted(sample), silence=silence,
         )  # fmt: skip
+        origins = Origins(sample, check)
         return [
             text if isinstance(text, Missing)
-            else self.draft("five", sample, text.candidate.text, text.verdict, text.replies)
+            else self.draft(
+                "five", sample, text.candidate.text, text.verdict, text.replies,
+                parents=origins.parents(text.verdict), region=origins.region(text.candidate.text, text.verdict),
+            )
             for text in texts
         ]  # fmt: skip

@@ -42,10 +42,11 @@ class Fuse(InstructedStrategy):
                 "no-facts", "the sample has neither facts nor a template caption to fuse with its own"
             )
         sources = [caption for caption in (raw, synthetic) if caption]
-        material = [claim for caption in sources for claim in check(caption["text"]).claims]
+        guarded = self.guarded(sample, check, look=True)
+        material = [claim for caption in sources for claim in check(caption["text"]).claims] + [*guarded.claims]
 
         def judge(text: str) -> Verdict | str:
-            verdict = check(text)
+            verdict = guarded(text)
             return verdict if self.options.unchecked else grounded(verdict, material)
 
         tried = await self.one(

@@ -64,13 +64,14 @@ class FuseExperts(InstructedStrategy):
         captions = [c for kind in ("raw", "template") if (c := longest(sample.texts(kind), WORDS))]
         facts = [*sample.facts, *(fact for _, fact in heard)]
         said = [text for _, text in found.texts] + [caption["text"] for caption in captions]
-        material = [claim for text in said for claim in check(text).claims]
+        guarded = self.guarded(sample, check, look=True)
+        material = [claim for text in said for claim in check(text).claims] + [*guarded.claims]
         experts = {expert.casefold() for expert, _ in (*found.facts, *found.texts)}
 
         def judge(text: str) -> Verdict | str:
             if named := next(iter(experts & words_of([text])), None):
                 return f"It names the model '{named}'; say only what is in the picture."
-            verdict = check(text)
+            verdict = guarded(text)
             if self.options.unchecked:
                 return verdict
             return _told_by(verdict, check(text, facts), material) or verdict

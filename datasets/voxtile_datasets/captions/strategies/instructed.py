@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from voxtile.errors import ConfigError
-from voxtile_datasets.captions.context.model_input import ABSENT, fact_lines, picture_name, scale
+from voxtile_datasets.captions.context.model_input import ABSENT, context_lines, fact_lines, picture_name, scale
 from voxtile_datasets.captions.context.sample import SampleContext
+from voxtile_datasets.captions.guards.claim_keys import claims_at, is_said_by
+from voxtile_datasets.captions.guards.context_guard import ContextGuard
+from voxtile_datasets.captions.guards.repeated_facts import REPEATS, NamedFault, is_repetition
 from voxtile_datasets.captions.providers.provider import OffSchemaError, ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request
 from voxtile_datasets.captions.strategies.reply_form import only_repeats
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 # What is accepted where a text can only come from the facts, and where it may hold what was seen or said besides.
 FROM_FACTS = ("supported",)
 OPEN = ("supported", "unknown")
+_REPEATS = "The text only repeats the facts as they were given; write sentences of your own."
 _TOLD = 4  # of what a text leaves out, at most so many are told at once
 
 
@@ -52,10 +56,23 @@ class InstructedStrategy:
                 "use --strategy rewrite with this one, or another model"
             )
 
-    @property
-    def accepted(self) -> Collection[str]:
-        """Verdicts that will do: a model that sees the picture may say more than the facts know."""
-        return self.open if self.options.look else self.strict
+    def accepted(self, sample: SampleContext) -> Collection[str]:
+        """Verdicts that will do: a model that sees, or is told what stands beside the picture, may say more than facts.
+
+        What it says of the text beside the picture is marked, and what nobody told is refused: see `guarded`.
+        """
+        return self.open if self.options.look or sample.context else self.strict
+
+    def guarded(self, sample: SampleContext, check: Check, *, look: bool | None = None) -> ContextGuard:
+        """The check that knows what only the text beside the picture says.
+
+        Args:
+            sample: whose texts and facts they are.
+            check: the checker, bound to the sample.
+            look: the model sees the picture, or is told what others said, and may say more; `self.options.look`.
+        """
+        looks = self.options.look if look is None else look
+        return ContextGuard(check, sample, strict=not looks and not self.options.unchecked)
 
     @property
     def open(self) -> Collection[str]:
@@ -112,6 +129,7 @@ class InstructedStrategy:
         max_tokens: int,
         form: Form | None = None,
         look: bool = False,
+        pictures: tuple[bytes, ...] = (),
         **values: Any,  # noqa: ANN401
     ) -> Request:
         """One request.
@@ -123,14 +141,16 @@ class InstructedStrategy:
             max_tokens: of the reply, where the command says nothing.
             form: what the reply should hold; None for plain words.
             look: the picture is shown.
-            values: for the template, beside `image`, `scale` and `look`.
+            pictures: what is shown in its place; the sample's picture by default.
+            values: for the template, beside `image`, `scale`, `look` and `context`.
         """
-        known = {"image": picture_name(sample), "scale": scale(sample), "look": look}
+        known = {"image": picture_name(sample), "scale": scale(sample), "look": look, "context": ()}
+        known |= {"context": context_lines(sample)} if sample.context else {}
         system, text = self.options.prompts.find(step, sample.modality).filled(**known, **values)
         return Request(
             prompt=text,
             system=system,
-            images=(sample.picture(),) if look else (),
+            images=(pictures or (sample.picture(),)) if look else (),
             max_tokens=self.options.max_reply_tokens or max_tokens,
             temperature=self.options.temperature,
             seed=keyed_seed(self.options.seed, sample.uid),
@@ -148,6 +168,7 @@ class InstructedStrategy:
         words: int,
         form: Form | None = None,
         look: bool = False,
+        pictures: tuple[bytes, ...] = (),
         accepted: Collection[str] | None = None,
         lang: str = "en",
         fault: str | None = None,
@@ -164,7 +185,8 @@ class InstructedStrategy:
             words: the most words of the text.
             form: what the reply holds; None for plain words.
             look: the picture is shown.
-            accepted: verdicts that will do; `self.accepted` by default.
+            pictures: what is shown in its place; the sample's picture by default.
+            accepted: verdicts that will do; those of `self.accepted` by default.
             lang: of the text.
             fault: what the first request tells of an earlier step's text.
             silence: of `says_nothing`, where a text that names nothing of what is there will not do.
@@ -173,18 +195,28 @@ class InstructedStrategy:
         Raises:
             ReplyError: no text was accepted; its reason is the best text's verdict, or what was wrong with its form.
         """
-        accepted = self.accepted if accepted is None else accepted
+        accepted = self.accepted(sample) if accepted is None else accepted
+        takes_all = set(VERDICTS) <= set(accepted)
 
         def make(attempt: Try) -> Request:
             known = {"fault": attempt.fault or fault, "words": words, **values}
-            return self.request(step, sample, attempt.number, max_tokens=4 * words + 64, form=form, look=look, **known)
+            return self.request(
+                step,
+                sample,
+                attempt.number,
+                max_tokens=4 * words + 64,
+                form=form,
+                look=look,
+                pictures=pictures,
+                **known,
+            )
 
         def limited(text: str) -> Verdict | str:
             length = len(text.split())
             if length > words:
                 return f"The text has {length} words; write at most {words}."
-            if not self.options.unchecked and only_repeats(text, values.get("facts", ())):
-                return "The text only repeats the facts as they were given; write sentences of your own."
+            if not takes_all and (repeated := self.repetition(text, values.get("facts", ()))):
+                return repeated
             verdict = self._complete(judge(text))
             if silence is None or isinstance(verdict, str) or verdict.verdict not in accepted:
                 return verdict
@@ -200,6 +232,19 @@ class InstructedStrategy:
             why = " ".join(fault.why for fault in tried.verdict.faults)
             raise ReplyError(tried.verdict.verdict, f"the best of the model's texts is {tried.verdict.verdict}: {why}")
         return tried
+
+    def repetition(self, text: str, facts: Sequence[str]) -> NamedFault | None:
+        """Why a text is no caption of the model that only repeats the facts; such texts are counted.
+
+        Args:
+            text: of the model.
+            facts: the lines that it was told.
+        """
+        is_one = not self.options.unchecked and (only_repeats(text, facts) or is_repetition(text, facts))
+        fault = NamedFault(REPEATS, _REPEATS) if is_one else None
+        if fault is not None:
+            self.options.counts[fault.reason] += 1
+        return fault
 
     def _complete(self, verdict: Verdict | str) -> Verdict | str:
         """The verdict, where its text says as much of what the facts state as is asked for; else what it leaves out."""
@@ -265,17 +310,6 @@ def untold(verdict: Verdict, faults: Iterable[Fault], material: Iterable[Claim])
         faults: those of its faults that count.
         material: claims of other texts.
     """
-    given = {claim_key(claim) for claim in material}
-    places = [(fault.start, fault.end) for fault in faults]
-    for claim in verdict.claims:
-        spans = [(claim.start, claim.end), *((detail.start, detail.end) for detail in claim.details)]
-        touched = any(start < last and first < end for start, end in places for first, last in spans)
-        if touched and claim_key(claim) not in given:
-            return claim
-    return None
-
-
-def claim_key(claim: Claim) -> tuple[object, ...]:
-    """What a claim says, whatever its words and their place."""
-    said = (claim.kind, claim.concepts, claim.polarity, claim.laterality, claim.value, claim.unit, claim.count)
-    return (*said, claim.place, claim.attribute, claim.relation, claim.others, claim.text)
+    given = tuple(material)
+    touched = {id(claim) for fault in faults for claim in claims_at(verdict.claims, fault.start, fault.end)}
+    return next((c for c in verdict.claims if id(c) in touched and not is_said_by(c, given)), None)

@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from voxtile_datasets.captions.context.sample import SampleContext, UnsuitableError
+from voxtile_datasets.captions.guards.claim_keys import claim_key
 from voxtile_datasets.captions.providers.request import Request
-from voxtile_datasets.captions.strategies.instructed import InstructedStrategy, claim_key, forgiving
+from voxtile_datasets.captions.strategies.instructed import InstructedStrategy, forgiving
+from voxtile_datasets.captions.strategies.origins import Origins
 from voxtile_datasets.captions.strategies.several_texts import Round, several
 from voxtile_datasets.captions.strategies.strategy import Ask, Check, Draft, Missing
 from voxtile_datasets.captions.strategies.structured import Candidate, pairs_form
@@ -28,7 +30,7 @@ _CLOSED = re.compile(r"^(is|are|was|were|do|does|did|has|have|can|could|may)\b",
 
 @dataclass(frozen=True)
 class QuestionsAnswers(InstructedStrategy):
-    """At most three pairs a sample, as many as it has facts to tell; see the module."""
+    """At most three pairs a sample, as many as it has facts to tell, with their parents and regions; see the module."""
 
     name: ClassVar[str] = "qa"
     version: ClassVar[str] = "2"
@@ -51,10 +53,14 @@ class QuestionsAnswers(InstructedStrategy):
             make, forgiving(ask), lambda pair: judged_pair(pair, check), form, {"pairs": wanted}, most_words=WORDS,
             tries=self.options.tries, enough=self.strict,
         )  # fmt: skip
+        origins = Origins(sample, check)
         return [
             text if isinstance(text, Missing)
             else replace(
-                self.draft("qa", sample, text.candidate.whole, text.verdict, text.replies),
+                self.draft(
+                    "qa", sample, text.candidate.whole, text.verdict, text.replies,
+                    parents=origins.parents(text.verdict), region=origins.region(text.candidate.whole, text.verdict),
+                ),
                 question=text.candidate.question, answer=text.candidate.text,
             )
             for text in texts

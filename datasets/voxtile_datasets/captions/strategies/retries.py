@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from voxtile_datasets.captions.guards.repeated_facts import NamedFault
 from voxtile_datasets.captions.providers.provider import ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request
 from voxtile_datasets.captions.strategies.reply_form import MalformedReplyError, clean, form_fault
@@ -96,7 +97,8 @@ async def best_of(
         text, fault = _read(reply.text, read, lang)
         verdict = fault or judge(text)
         if isinstance(verdict, str):
-            last = ReplyError("malformed" if fault else "unfit", f"the model's text will not do: {verdict}")
+            reason = verdict.reason if isinstance(verdict, NamedFault) else "malformed" if fault else "unfit"
+            last = ReplyError(reason, f"the model's text will not do: {verdict}")
             attempt = Try(attempt.number + 1, text, verdict)
             continue
         missing = left_out(verdict) if left_out and verdict.verdict in enough else ()

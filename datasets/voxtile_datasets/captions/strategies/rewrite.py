@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 from voxtile_datasets.captions.context.model_input import chosen_facts, picture_name, quoted, words_of
 from voxtile_datasets.captions.context.prompts import Prompt
 from voxtile_datasets.captions.context.sample import Row, SampleContext, UnsuitableError
+from voxtile_datasets.captions.guards.repeated_facts import REPEATS, NamedFault, is_repetition
 from voxtile_datasets.captions.providers.provider import ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request
 from voxtile_datasets.captions.sentences import fact_from_row
@@ -54,10 +55,11 @@ class RewriteWhole(InstructedStrategy):
         if not lines:
             raise UnsuitableError("no-facts", "the sample has no facts to say in other words")
         source = next(iter(sample.texts("template") or sample.texts("raw")), None)
+        guarded = self.guarded(sample, check)
 
         def judge(text: str) -> Verdict | str:
             is_copy = source is not None and words_of([text]) == words_of([source["text"]])
-            return "The caption is the one to rewrite; use other words." if is_copy else check(text)
+            return "The caption is the one to rewrite; use other words." if is_copy else guarded(text)
 
         tried = await self.one(
             "rewrite", sample, ask, judge, words=WORDS, form=fields_form("caption"), look=self.options.look,
@@ -134,6 +136,9 @@ class RewriteFacts:
                 return verdict
             if words_of([text]) in copies:
                 return "The sentence is the template's; use other words."
+            if is_repetition(text, (f"present: {finding}",)):
+                self.options.counts[REPEATS] += 1
+                return NamedFault(REPEATS, "The sentence only repeats the fact; use other words.")
             if verdict.verdict == "supported" and check(text, [opposite]).verdict != "contradicted":
                 return "The sentence does not say the fact."
             stray = stray_word(text, (fact["concept"], finding), prompt, sample)

@@ -2,7 +2,8 @@
 
 After MedTrinity-25M (Xie et al., ICLR 2025, arXiv:2408.02900), whose triplets hold an image, a region and a description
 that goes from the kind of image over the region to how they relate, written with retrieved knowledge. Knowledge helps
-with words only: what a region is said to show must be among its facts.
+with words only: what a region is said to show must be among its facts. Where the model sees pictures, it is shown the
+region and what is around it; else its coordinates are told. Either says where to look and is no fact.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 from voxtile_datasets.captions.context.knowledge import Knowledge
 from voxtile_datasets.captions.context.model_input import fact_lines, quoted
 from voxtile_datasets.captions.context.sample import Row, SampleContext, UnsuitableError
+from voxtile_datasets.captions.providers.provider import ReplyError
 from voxtile_datasets.captions.strategies.instructed import InstructedStrategy, grounded
 from voxtile_datasets.captions.strategies.strategy import (
     VERDICTS,
@@ -46,7 +48,7 @@ class Roi(InstructedStrategy):
     """
 
     name: ClassVar[str] = "roi"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     kind: ClassVar[Kind] = "roi"
 
     @cached_property
@@ -77,17 +79,24 @@ class Roi(InstructedStrategy):
         refuse_none(found)
         told = {place: (region["phrase"], draft) for place, ((_, region), draft)
                 in enumerate(zip(regions, found, strict=True)) if isinstance(draft, Draft)}  # fmt: skip
-        return [*found, await draft_or_missing("the whole", self._whole(told, sample, ask, check))]
+        try:
+            return [*found, await draft_or_missing("the whole", self._whole(told, sample, ask, check))]
+        except UnsuitableError as error:  # a volume without a picture of the whole; its regions were shown in planes
+            return [*found, Missing("the whole", ReplyError(error.reason, str(error)))]
 
     async def _whole(
         self, told: Mapping[int, tuple[str, Draft]], sample: SampleContext, ask: Ask, check: Check
     ) -> Draft:
         """One caption of all, from the phrases of regions and their captions, which are its parents."""
         lines = self.known(sample, check)
-        material = [claim for _, draft in told.values() for claim in draft.verdict.claims]
-        regions = [{"phrase": quoted(phrase), "text": quoted(draft.text)} for phrase, draft in told.values()]
+        guarded = self.guarded(sample, check, look=True)
+        material = [claim for _, draft in told.values() for claim in draft.verdict.claims] + [*guarded.claims]
+        regions = [
+            {"phrase": quoted(phrase), "text": quoted(draft.text), "place": self._place(sample, draft.region)}
+            for phrase, draft in told.values()
+        ]
         tried = await self.one(
-            "roi/whole", sample, ask, lambda text: self._told(check(text), material), words=WHOLE_WORDS,
+            "roi/whole", sample, ask, lambda text: self._told(guarded(text), material), words=WHOLE_WORDS,
             form=fields_form("caption"), look=self.options.look,
             accepted=self.open, silence=self.says_nothing(sample, check),
             facts=lines, regions=regions, knowledge=self._passages(lines),
@@ -108,12 +117,21 @@ class Roi(InstructedStrategy):
             verdict = min(verdicts, key=lambda verdict: VERDICTS.index(verdict.verdict))
             return self._told(verdict, material)
 
+        seen = sample.region_view.seen(region["box"]) if sample.region_view and self.options.look else None
         tried = await self.one(
             "roi/region", sample, ask, judge, words=REGION_WORDS, form=fields_form("caption"), look=self.options.look,
-            accepted=self.open, facts=lines, phrase=quoted(region["phrase"]),
+            pictures=seen.pictures if seen else (), place=seen.place if seen else self._place(sample, index),
+            is_cut_out=seen is not None, accepted=self.open, facts=lines, phrase=quoted(region["phrase"]),
             knowledge=self._passages([region["phrase"], *lines]),
         )  # fmt: skip
         return self.draft("roi/region", sample, tried.text, tried.verdict, tried.replies, region=index)
+
+    @staticmethod
+    def _place(sample: SampleContext, index: int | None) -> str | None:
+        """Where a region is, in words that hold without a picture."""
+        if index is None or sample.region_view is None:
+            return None
+        return sample.region_view.place(sample.regions[index]["box"])
 
     def _told(self, verdict: Verdict, material: Sequence[Claim]) -> Verdict | str:
         """The verdict, unless it leaves open what neither a fact nor a region's phrase or text says."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from voxtile_datasets.captions.context.model_input import words_of
+from voxtile_datasets.captions.guards.repeated_facts import NamedFault
 from voxtile_datasets.captions.providers.provider import ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request
 from voxtile_datasets.captions.strategies.reply_form import MalformedReplyError, form_fault
@@ -107,6 +108,7 @@ async def several(
     replies: list[Reply] = []
     error: ReplyError | None = None
     fault: str | None = None
+    reasons: set[str] = set()
     for number in range(tries):
         missing = sum(wanted.values()) - sum(map(len, kept.values()))
         if not missing:
@@ -119,13 +121,15 @@ async def several(
             break
         faults = _take(replies[-1].text, form, limited, kept, wanted, enough, number, silence)
         fault = " ".join([*dict.fromkeys(faults)][:_TOLD_FAULTS]) or "More texts are needed."
+        reasons |= {part.reason if isinstance(part, NamedFault) else "too-few" for part in faults}
     for slot, texts in kept.items():
         if silence and texts and all(silence(verdict) for _, verdict, _ in texts):
             fault, kept[slot] = silence(texts[0][1]), []
     count, total = sum(map(len, kept.values())), sum(wanted.values())
     if count < total:
         error = error or ReplyError(
-            "too-few", f"{count} of {total} texts were accepted in {len(replies)} tries; the last: {fault}"
+            next(iter(reasons)) if len(reasons) == 1 and not count else "too-few",
+            f"{count} of {total} texts were accepted in {len(replies)} tries; the last: {fault}",
         )
         if not count:
             raise error

@@ -32,6 +32,7 @@ class ShortDense(InstructedStrategy):
         if not lines and not self.options.look:
             raise UnsuitableError("no-facts", "the sample has no facts to word")
         form, silence = fields_form("short", "dense"), self.says_nothing(sample, check)
+        guarded, accepted = self.guarded(sample, check), self.accepted(sample)
 
         def make(asked: Round) -> Request:
             return self.request(
@@ -44,12 +45,14 @@ class ShortDense(InstructedStrategy):
             length = len(candidate.text.split())
             if candidate.slot == "short" and length > SHORT_WORDS:
                 return f"The short caption has {length} words; write at most {SHORT_WORDS}."
-            verdict = check(candidate.text)
-            return (silence(verdict) if verdict.verdict in self.accepted else None) or verdict
+            if candidate.slot == "dense" and (repeated := self.repetition(candidate.text, lines)):
+                return repeated
+            verdict = guarded(candidate.text)
+            return (silence(verdict) if verdict.verdict in accepted else None) or verdict
 
         texts = await several(
             make, forgiving(ask), judge, form, {"short": 1, "dense": 1}, most_words=DENSE_WORDS,
-            tries=self.options.tries, enough=self.accepted,
+            tries=self.options.tries, enough=accepted,
         )  # fmt: skip
         return [
             text if isinstance(text, Missing)

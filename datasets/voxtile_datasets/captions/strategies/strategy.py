@@ -6,8 +6,9 @@ caption ids are keys for choices and parents, and the run refuses a prompt that 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
@@ -158,6 +159,7 @@ class StrategyOptions:
         experts: JSONL or Parquet of what other models found in the samples.
         complete: the least completeness of a text; a reply below it is told what it leaves out, and asked again.
         unchecked: the first text of the right form is kept with its verdict, whatever that is.
+        counts: texts of the model that were no captions of it, by reason; strategies add to it.
     """
 
     prompts: PromptBook
@@ -173,3 +175,4 @@ class StrategyOptions:
     experts: Path | None = None
     unchecked: bool = False
     complete: float = 0.0
+    counts: Counter[str] = field(default_factory=Counter, compare=False)

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, ClassVar
 from voxtile.errors import ConfigError
 from voxtile_datasets.captions.context.model_input import longest, quoted
 from voxtile_datasets.captions.context.sample import Row, SampleContext, UnsuitableError
+from voxtile_datasets.captions.guards.claim_keys import claim_key
 from voxtile_datasets.captions.providers.request import Reply, Request
-from voxtile_datasets.captions.strategies.instructed import OPEN, InstructedStrategy, claim_key, forgiving
+from voxtile_datasets.captions.strategies.instructed import OPEN, InstructedStrategy, forgiving
 from voxtile_datasets.captions.strategies.reply_form import MalformedReplyError
 from voxtile_datasets.captions.strategies.strategy import Ask, Check, Draft, Missing, draft_or_missing, refuse_none
 from voxtile_datasets.captions.strategies.structured import fields_form

@@ -53,7 +53,18 @@ GAIA_DATASET = Dataset(
         tables=(
             "{split}_data.json",
             "id",
-            ("lat", "lon", "satellite", "sensor", "modalities", "resolution", "location", "tag", "credits"),
+            (
+                "lat",
+                "lon",
+                "satellite",
+                "sensor",
+                "modalities",
+                "resolution",
+                "location",
+                "tag",
+                "credits",
+                "image_alt",
+            ),
         ),
     ),
     caption_kind="vlm",
@@ -64,7 +75,7 @@ def build_gaia(source: Path, corpus: Path, *, split_fractions: str = "0.8,0.1,0.
     """Build a corpus from GAIA.
 
     Tars that img2dataset makes of the published lists, with the columns id and captions, in train, val and test;
-    the lists ({split}_data.json) beside them add place, satellite and sensor.
+    the lists ({split}_data.json) beside them add place, satellite, sensor and the alternative text of the web page.
 
     Args:
         source: the folder that the download is unpacked to.

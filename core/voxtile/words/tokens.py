@@ -88,6 +88,7 @@ _KEPT = frozenset(
         "thus",
         "yes",
         "mass",
+        "pres",
         "ais",
         "axis",
         "pancreas",

@@ -13,6 +13,28 @@ _LINKS = frozenset(["of", "in", "the", "within", "along", "throughout", "involvi
 _ENUMERATING = frozenset([",", "and", "or", "/", "the", "both", "&", "nor"])
 _SEPARATING = frozenset([",", "and", "or", "nor", "/"])
 _PREPOSITIONS = frozenset(["in", "of", "within", "on", "at", "to", "from", "near", "over", "along", "overlying"])
+_PARTICIPLES = ("ed", "ic")
+# Between a finding and the organ that it is in these only say which of them: "fractures of the third and fourth rib".
+_WHICH = frozenset(
+    [
+        "first",
+        "second",
+        "third",
+        "fourth",
+        "fifth",
+        "sixth",
+        "seventh",
+        "eighth",
+        "ninth",
+        "tenth",
+        "eleventh",
+        "twelfth",
+    ]
+) | {"th", "st", "nd", "rd", "left", "right", "the", "both", "to", "through", "-", "–", "and", "&", ","}
+# Findings that have a name of their own in an organ: "coarse calcification" of the pancreas.
+_OF_NO_ORGAN = frozenset(["calcification", "mass", "cystic_lesion", "hypodensity", "hemorrhage", "metastasis"]) | {
+    "edema", "laceration", "malignancy", "wall_thickening", "stricture", "calculus"
+}  # fmt: skip
 _FURTHEST_BEFORE, _FURTHEST_AFTER = 16, 7
 _UNLESS_WORDS = 4
 _LONGEST_LABEL = 7  # words and the colon: "Ovaries: left, a cyst; right, none" is all of the ovaries
@@ -133,11 +155,15 @@ def _is_adjective(organ: Match[str], named: Iterable[Match[str]]) -> bool:
 
 
 def _is_part(statement: Statement, quality: Match[str], named: Iterable[Match[str]]) -> bool:
-    """Whether a quality is only a part of the name of a finding; "fracture" of "acute fracture" is all of it."""
+    """Whether a quality is only a part of the name of a finding; "fracture" of "acute fracture" is all of it.
+
+    So is what a name of no organ ends with: "coarse calcification".
+    """
     words, adjectives = statement.words.words, statement.grammar.adjectives
     return any(
         name.start <= quality.start
         and quality.end <= name.end
+        and (name.end > quality.end or name.payload not in _OF_NO_ORGAN)
         and (name.end > quality.end or not adjectives.issuperset(words[name.start : quality.start]))
         for name in named
         if name.end - name.start > quality.end - quality.start
@@ -174,6 +200,8 @@ def _of_qualities(
             continue
         if index + 1 < len(qualities) and _describes(statement, quality, qualities[index + 1]):
             continue
+        if _is_attributive(statement, quality, named):
+            continue
         graded = statement.grammar.modifiers.longest_at(statement.words.words, quality.start) is not None
         for organ in _nearest(statement, organs, quality, lexicon, named):
             if graded and any(organ.end <= match.start < quality.start for match in named):
@@ -194,12 +222,25 @@ def _describes(statement: Statement, quality: Match[str], noun: Match[str]) -> b
     return quality.payload == noun.payload and not parting & {*words[quality.start : quality.end], *between}
 
 
+def _is_attributive(statement: Statement, quality: Match[str], named: list[Match[str]]) -> bool:
+    """Whether a participle stands before the finding that it is said of: "calcified left upper lobe granuloma"."""
+    words, part = statement.words.words, statement.parts[statement.part_of(quality.start)]
+    if not words[quality.end - 1].endswith(_PARTICIPLES):
+        return False
+    noun = next((match for match in named if quality.end <= match.start and match.end <= part.end), None)
+    if noun is None or any(match.start <= quality.start < match.end for match in named):
+        return False
+    between = words[quality.end : noun.start]
+    return not any(word in statement.grammar.verbs or word in _PREPOSITIONS for word in between)
+
+
 def _is_general(match: Match[str], quality: Match[str], lexicon: Lexicon) -> bool:
     """Whether a name only repeats the quality of an organ ("fracture" of the humerus), which says more."""
     if match.end > quality.end:
         return False
     made = {concept for pair, concepts in lexicon.pairs.items() if pair[1] == quality.payload for concept in concepts}
-    return match.end - match.start == 1 or match.payload in made
+    is_bare = match.end - match.start == 1 or match.payload in _OF_NO_ORGAN
+    return is_bare or match.payload in made
 
 
 def _grades(statement: Statement, quality: Match[str], named: list[Match[str]]) -> bool:
@@ -242,7 +283,7 @@ def _nearest(
     before = [o for o in inside if o.end <= quality.start]
     after = [o for o in inside if o.start >= quality.end]
     gap_before = words[before[-1].end : quality.start] if before else ()
-    gap_after = words[quality.end : after[0].start] if after else ()
+    gap_after = _without_numbers(words[quality.end : after[0].start]) if after else ()
     if after and (len(gap_after) > _FURTHEST_AFTER or _blocks(gap_after, statement, lexicon)):
         after = []
     if before and _SEPARATING & set(gap_before) and any(n.start <= before[-1].start < n.end for n in named):
@@ -257,6 +298,14 @@ def _nearest(
         if any(_fits(lexicon, organ, quality) for organ in chosen):
             return chosen
     return _only_one(lexicon, inside, quality, named)
+
+
+def _without_numbers(gap: tuple[str, ...]) -> tuple[str, ...]:
+    """What stands between a finding and an organ, without the list that says which of the organs: "third to fifth"."""
+    end = len(gap)
+    while end and (gap[end - 1] in _WHICH or gap[end - 1].isdigit()):
+        end -= 1
+    return gap[:end]
 
 
 def _only_one(
@@ -293,6 +342,9 @@ def _enumerated(words: tuple[str, ...], candidates: list[Match[str]], direction:
     chosen: list[Match[str]] = []
     for organ in candidates:
         if chosen:
+            if organ.start == chosen[-1].start:
+                chosen.append(organ)
+                continue
             left, right = (organ, chosen[-1]) if direction < 0 else (chosen[-1], organ)
             gap = words[left.end : right.start]
             if len(gap) > 3 or not all(word in _ENUMERATING for word in gap) or not gap:

@@ -19,7 +19,7 @@ CASES = [
     (
         "Nodule measuring 7 x 6 x 5 mm in the lingula.",
         "pulmonary_nodule",
-        {"size_mm": [7, 6, 5], "location": "lingula"},
+        {"size_mm": [7, 6, 5], "laterality": "left", "location": "lingula"},
     ),
     ("Several nodules of up to 3-5 mm.", "pulmonary_nodule", {"size_mm": [5.0], "number": "multiple"}),
     (

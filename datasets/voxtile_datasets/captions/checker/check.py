@@ -100,12 +100,24 @@ def _in_place_of_another(fault: Fault, claims: Sequence[Claim], facts: Facts) ->
     said = {
         c for other in claims if other.kind == "concept" for name in other.concepts for c in _related(name, vocabulary)
     }
+    if name := _of_same_size(claim, said, facts):
+        why = f"'{fault.words}' is not in the facts: what they state of that size is {name.replace('_', ' ')}."
+        return replace(fault, judgement="unsupported", why=why)
     for concept in claim.concepts:
         alike = vocabulary.alike.get(concept, frozenset()) - vocabulary.kin(concept) - said
         if missing := sorted(name for name in alike if facts.rows(name) and facts.strength(name) == "present"):
             why = f"'{fault.words}' is not in the facts: they state {missing[0].replace('_', ' ')} in its place."
             return replace(fault, judgement="unsupported", why=why)
     return fault
+
+
+def _of_same_size(claim: Claim, said: set[str], facts: Facts) -> str | None:
+    """What of the facts has the size that a claim gives to something else, and is not named itself."""
+    sizes = [d for d in claim.details if d.kind == "number" and d.dimension in ("length", "uptake", "volume")]
+    if not sizes or not facts.vocabulary.has_sides:
+        return None
+    unsaid = sorted(facts.present() - said)
+    return next((n for n in unsaid if all(agrees_with_any(d, facts.rows_of(n), facts.vocabulary) for d in sizes)), None)
 
 
 def _is_of_unnamed(fault: Fault, claims: Sequence[Claim], facts: Facts) -> bool:
@@ -115,7 +127,7 @@ def _is_of_unnamed(fault: Fault, claims: Sequence[Claim], facts: Facts) -> bool:
     """
     place = (fault.start, fault.end)
     detail = next((d for claim in claims for d in claim.details if (d.start, d.end) == place and d.is_apart), None)
-    if detail is None:
+    if detail is None or not facts.vocabulary.is_about_patients:
         return False
     said = {c for claim in claims for name in claim.concepts for c in _related(name, facts.vocabulary)}
     rows = [row for name in facts.present() - said for row in facts.rows_of(name)]

@@ -295,7 +295,7 @@ def _with_regions(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[st
     """Concepts with what is more general by where they are: a nodule with the region `lungs` is a `lungs finding`."""
     found = {name: dict(entry) for name, entry in entries.items()}
     for entry in list(found.values()):
-        if region := entry.get("region"):
+        if (region := entry.get("region")) and region != "general":
             name = f"{region}{_FINDING}"
             entry["is_a"] = [*entry.get("is_a", ()), name]
             found.setdefault(name, {})

@@ -14,6 +14,7 @@ COUNT, SHARE = "count", "share"
 _TOLERANCE, _ABOUT, _JUST = 0.05, 0.13, 0.15  # relative
 _ODD = 1.35
 _LARGE = [("hundred",), ("thousand",)]
+_LEVEL = re.compile(r"[ctls]\d{1,2}")  # of the spine
 _PERCENT_STEP = 5.0  # people round shares to five percent
 _THESE = [("which",), ("these",), ("them",), ("those",), ("whom",)]
 _HALF_A = [
@@ -81,11 +82,13 @@ def amounts(words: Words, grammar: Grammar, taken: frozenset[int]) -> Iterator[A
     position, texts = 0, words.words
     is_of_percent = False
     while position < len(texts):
-        if position in taken:
+        if position in taken or _LEVEL.fullmatch(texts[position]):
             position += 1
             continue
         amount = (
-            _share(texts, position, grammar) or _measured(words, position, grammar) or _worded(texts, position, grammar)
+            _half_of_unit(texts, position, grammar)
+            or _share(texts, position, grammar)
+            or _measured(words, position, grammar) or _worded(texts, position, grammar)
         )
         if amount is None:
             position += 1
@@ -114,6 +117,18 @@ def _as_share(amount: Amount, size: float) -> Amount:
     margin = 0.005 if size == 1.0 else 1.0
     bounds = tuple(((low - margin) * size, (high + margin) * size) for low, high in amount.bounds)
     return replace(amount, bounds=bounds, dimension=SHARE, unit="fraction" if size == 1.0 else "percent")
+
+
+def _half_of_unit(texts: tuple[str, ...], position: int, grammar: Grammar) -> Amount | None:
+    """Such as "half a centimetre", "half-centimetre"."""
+    if texts[position] != "half":
+        return None
+    begin = position + 1 + (texts[position + 1 : position + 2] in (("a",), ("an",)))
+    unit = grammar.units.longest_at(texts, begin) if begin < len(texts) else None
+    if unit is None or unit[1][0].dimension != "length" or unit[1][0].name in ("m", "km", "mile", "yard"):
+        return None
+    size = unit[1][0].size
+    return Amount(position, unit[0], ((0.4 * size, 0.6 * size),), "length", unit[1][0].name)
 
 
 def _share(texts: tuple[str, ...], position: int, grammar: Grammar) -> Amount | None:

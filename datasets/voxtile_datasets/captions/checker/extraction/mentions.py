@@ -22,11 +22,12 @@ _OPPOSITE: Mapping[Polarity, Polarity] = {"present": "absent", "absent": "presen
 _ALONE = 5  # words beside one that says that all is normal
 _STRESSING = frozenset(["otherwise", "entirely", "completely", "wholly", "perfectly", "totally", "fully"])
 _OF_THE = 3  # words of "CT of the" between the picture and what it is of
-_WITHIN = frozenset(["in", "at", "within"])
+_WITHIN = frozenset(["in", "at", "within", "on", "near", "beside"])
 _COMPARING = frozenset(["than", "above", "below"])  # "larger than normal"
 _DENYING = frozenset(["not", "non", "n"])
 _DENYING_FORMS = frozenset(["undilated", "nonenlarged", "nondilated", "subcentimeter", "decompressed"])
 _OPENERS = frozenset(["okay", "ok", "fine", "well"])  # "Okay, a quick tour"
+_GOING_ON = ((",",), ("and",), ("or",), ("nor",), (".",), ())
 _TRIED = 3  # structures before or after a quality of which it may be said
 _OF = frozenset(["of", "from", "for"])  # "clear of" denies and does not say that all is well
 
@@ -359,6 +360,8 @@ class Finder:
                 gap = self._gap(structure, group[-1]) if direction > 0 else self._gap(group[-1], structure)
                 if gap and not (set(gap) <= _SLIGHT and _JOINING & set(gap)):
                     break
+                if direction > 0 and gap == (",",) and self.words[structure.end : structure.end + 1] not in _GOING_ON:
+                    break  # "a cyst on the kidney, gallbladder normal"
                 if direction < 0 and _WITHIN & set(self.words[max(0, structure.start - _OF_THE) : structure.start]):
                     break  # "a bleed in the basal ganglia, ventricles normal"
             group.append(structure)

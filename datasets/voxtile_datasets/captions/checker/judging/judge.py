@@ -50,6 +50,8 @@ def _meant(claim: Claim, facts: Facts) -> Sequence[str]:
     if claim.polarity == "absent" or not facts.metadata:
         return claim.concepts
     special = [name for name in claim.concepts if _is_diagnosis(name, facts)]
+    if special and facts.vocabulary.has_sides:
+        return special  # "uterine sarcoma" is not any lesion of the uterus
     general = {more for name in special for more in facts.vocabulary.above(name) - {name}}
     general = {name for name in general if not _is_diagnosis(name, facts)}
     return [name for name in claim.concepts if name not in general] or claim.concepts
@@ -133,7 +135,13 @@ def _is_little(claim: Claim) -> bool:
 
 def _of_more_general(claim: Claim, concept: str, facts: Facts) -> list[Fault]:
     """What is wrong with the details where the facts state only something more general."""
-    for general in sorted(facts.vocabulary.above(concept) & facts.present()):
+    alike = facts.vocabulary.above(concept) & facts.present()
+    if not alike and not any(facts.vocabulary.is_region(name) for name in facts.vocabulary.above(concept)):
+        kinds = facts.vocabulary.above(concept) - _ANYTHING - {concept}
+        alike = frozenset(name for name in facts.present() if facts.vocabulary.above(name) & kinds)
+        if len(alike) > 1:
+            return []
+    for general in sorted(alike):
         faults = [f for f in detail_faults(claim, general, facts) if f.judgement == "contradicted"]
         if faults:
             return faults

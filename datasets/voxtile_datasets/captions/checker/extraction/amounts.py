@@ -88,7 +88,8 @@ def amounts(words: Words, grammar: Grammar, taken: frozenset[int]) -> Iterator[A
         amount = (
             _half_of_unit(texts, position, grammar)
             or _share(texts, position, grammar)
-            or _measured(words, position, grammar) or _worded(texts, position, grammar)
+            or _measured(words, position, grammar)
+            or _worded(texts, position, grammar)
         )
         if amount is None:
             position += 1

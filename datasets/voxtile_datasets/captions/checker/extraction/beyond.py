@@ -11,9 +11,10 @@ from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
 # After these "from" parts or tells, and names no cause.
 _NO_SOURCE = frozenset(
-    ["free", "apart", "aside", "away", "clear", "different", "differ", "differs", "separate", "separated", "far", "distinct", "range",
-     "ranging", "seen", "spared", "distinguished", "delineated", "extending", "extends", "taken", "told", "view", "image", "slide",
-     "tissue", "biopsy", "section", "specimen", "sample", "piece", "picture", "patch", "tile"]
+    ["free", "apart", "aside", "away", "clear", "different", "differ", "differs", "separate", "separated", "far",
+     "distinct", "range", "ranging", "seen", "spared", "distinguished", "delineated", "extending", "extends", "taken",
+     "told", "view", "image", "slide", "tissue", "biopsy", "section", "specimen", "sample", "piece", "picture",
+     "patch", "tile"]
 )  # fmt: skip
 _NEAR = 3  # words between "from" and what follows it
 _FURTHEST = 5  # words between those for a cause and the cause

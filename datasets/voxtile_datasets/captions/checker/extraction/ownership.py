@@ -68,6 +68,9 @@ def given(
     recorded = [m.concepts != () and all(c in known and known[c].is_recorded for c in m.concepts) for m in mentions]
     owning = [i for i, is_recorded in enumerate(recorded) if not is_recorded]
     for item in details:
+        if item.detail.kind == "severity" and (inner := _inside(item, mentions)) is not None:
+            owned[inner].append(item.detail)  # "the liver is mildly fatty"
+            continue
         if item.start in names and item.detail.kind in ("colour", "severity", "change", "count", "shape"):
             continue  # "extensive necrosis" and "blue lagoon" are names
         owner = _owner(statement, item, [mentions[i] for i in owning], vocabulary)
@@ -79,6 +82,14 @@ def given(
         elif item.detail.kind in ("side", "place", "number", "position"):
             loose.append(item.detail)
     return owned, loose
+
+
+def _inside(item: Found, mentions: Sequence[Mention]) -> int | None:
+    """The mention in whose name a grade stands after a verb."""
+    return next(
+        (i for i, m in enumerate(mentions) if m.start < item.start - 1 and item.end < m.end and not m.is_normality),
+        None,
+    )
 
 
 def normal_places(
@@ -305,6 +316,7 @@ def _stands_before(statement: Statement, item: Found, mention: Mention, vocabula
         return False
     if item.detail.kind == "severity":
         gap = _beyond_an_amount(gap)
+        gap = gap[1:] if gap[:1] == ("only",) else gap
     is_place = item.detail.kind in ("side", "place")
     if item.detail.kind == "severity" and gap[:1] == (",",) and len(gap) <= _ADJECTIVES and not _JOINING & set(gap[1:]):
         gap = gap[1:]  # "marked, end-stage atrophy"

@@ -57,6 +57,9 @@ def test_markdown_of_several_paragraphs_keeps_its_sentences():
     )
     wanted = "A field of wheat. A road, 2 * 3 m wide. It is green. A_1 is its name."
     assert words_form("text").read(reply)[0].text == wanted
+    for first in ("# A field of wheat.", "**A field of wheat.**"):
+        text = words_form("text").read(f"{first}\nA road crosses it.")[0].text
+        assert text == "A field of wheat. A road crosses it.", "a sentence is no heading"
 
 
 @pytest.mark.parametrize(

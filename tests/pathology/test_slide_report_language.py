@@ -574,6 +574,138 @@ DIAGNOSES = [
     ("Nail clipping: PAS positive for fungal hyphae - onychomycosis.", {"dermatophytosis": "present"}),
 ]
 
+COURSE_AND_NODES = [
+    (
+        "Three of eleven axillary nodes contain metastatic carcinoma with extracapsular spread.",
+        {"extranodal_extension": "present", "lymph_node_metastasis": "present"},
+    ),
+    ("Lymph nodes (12): no metastasis.", {"lymph_node_metastasis": "absent"}),
+    ("Level II: 1/8 positive; level III: 0/5.", {"lymph_node_metastasis": "both"}),
+    ("Sentinel node biopsy: micrometastasis (0.8 mm) in 1 of 2 nodes.", {"lymph_node_metastasis": "present"}),
+    ("Isolated tumour cells only, pN0(i+).", {"isolated_tumor_cells": "present", "pathologic_n_category": "present"}),
+    ("No nodal involvement (0 of 22).", {"lymph_node_metastasis": "absent"}),
+    ("Mediastinal nodes 4R, 7 and 11L are negative for malignancy.", {"lymph_node_metastasis": "absent"}),
+    ("Twelve lymph nodes, all benign.", {"lymph_node_metastasis": "absent"}),
+    (
+        "Poorly differentiated (G3) squamous cell carcinoma.",
+        {"histologic_grade": "present", "squamous_cell_carcinoma": "present"},
+    ),
+    (
+        "Moderately to poorly differentiated adenocarcinoma.",
+        {"adenocarcinoma": "present", "histologic_grade": "present"},
+    ),
+    ("Nuclear grade 3, Nottingham score 8/9.", {"histologic_grade": "present"}),
+    (
+        "Low-grade DCIS, solid and cribriform patterns, with comedonecrosis.",
+        {
+            "comedonecrosis": "present",
+            "cribriform_pattern": "present",
+            "ductal_carcinoma_in_situ": "present",
+            "growth_pattern": "present",
+        },
+    ),
+    ("WHO grade 2 ependymoma.", {"ependymoma": "present", "histologic_grade": "present"}),
+    ("Probably reactive, but a low-grade lymphoma cannot be ruled out.", {"lymphoma": "uncertain"}),
+    ("Morphologically consistent with metastasis from a breast primary.", {"metastasis": "present"}),
+    (
+        "Most likely a schwannoma; neurofibroma is in the differential.",
+        {"neurofibroma": "uncertain", "schwannoma": "uncertain"},
+    ),
+    ("Worrisome for, although not diagnostic of, invasive carcinoma.", {"invasive_carcinoma": "uncertain"}),
+    ("Indeterminate for vascular invasion.", {"lymphovascular_invasion": "uncertain"}),
+    ("Vascular invasion: suspicious, not definite.", {"lymphovascular_invasion": "uncertain"}),
+    (
+        "Scattered atypical cells, suspicious for high grade urothelial carcinoma.",
+        {"atypia": "present", "high_grade_urothelial_carcinoma": "uncertain"},
+    ),
+    (
+        "Status post chemoradiation: no viable tumour, extensive fibrosis and calcification; TRG 0.",
+        {"calcification": "present", "fibrosis": "present", "tumor_regression_grade": "present", "tumour": "absent"},
+    ),
+    (
+        "Residual adenocarcinoma, ypT2, regression grade 2 (Dworak).",
+        {"adenocarcinoma": "present", "pathologic_t_category": "present", "tumor_regression_grade": "present"},
+    ),
+    (
+        "Patient with a history of melanoma; the current lesion is a seborrhoeic keratosis.",
+        {"seborrheic_keratosis": "present"},
+    ),
+    (
+        "Clinical: ?SCC. Histology: actinic keratosis, no SCC.",
+        {"actinic_keratosis": "present", "squamous_cell_carcinoma": "absent"},
+    ),
+    (
+        "Indication: rule out lymphoma.\nDiagnosis: Reactive follicular hyperplasia.",
+        {"follicular_hyperplasia": "present"},
+    ),
+    ("Clinical diagnosis: adenoma.\nMicroscopy: hyperplastic polyp.", {"hyperplastic_polyp": "present"}),
+    ("Addendum report: ER is now available: positive 90 %.", {"estrogen_receptor": "present"}),
+    (
+        "Corrected report: the previously stated diagnosis of adenocarcinoma should read adenoma.",
+        {"adenoma": "present"},
+    ),
+    (
+        "Revised diagnosis after consultation: atypical lipomatous tumour (previously lipoma).",
+        {"atypical_lipomatous_tumour": "present"},
+    ),
+    ("Stromal TILs 40%.", {"tumor_infiltrating_lymphocytes": "present"}),
+    ("Tumour infiltrating lymphocytes: sparse.", {"tumor_infiltrating_lymphocytes": "present"}),
+    ("Brisk lymphocytic response at the tumour edge.", {"lymphocytic_infiltrate": "present"}),
+    (
+        "Extensive comedo-type necrosis; coagulative necrosis is not seen.",
+        {"coagulative_necrosis": "absent", "comedonecrosis": "present"},
+    ),
+    ("Necrosis: 30%.", {"tissue_necrosis": "present"}),
+    (
+        "Focal necrosis and haemorrhage, less than 5% of tumor volume.",
+        {"haemorrhage": "present", "tissue_necrosis": "present"},
+    ),
+    ("Peritumoral lymphocytic infiltrate absent.", {"lymphocytic_infiltrate": "absent"}),
+    ("Crohn-like reaction prominent.", {"tumor_infiltrating_lymphocytes": "present"}),
+    (
+        "Granulation tissue with acute and chronic inflammation and foreign body giant cells.",
+        {"foreign_body_giant_cells": "present", "granulation_tissue": "present", "inflammation": "present"},
+    ),
+    ("Keloid. No malignancy.", {"keloid": "present", "malignancy": "absent"}),
+    ("Inflamed epidermal inclusion cyst, ruptured.", {"epidermal_cyst": "present", "inflammation": "present"}),
+    (
+        "Hashimoto thyroiditis with oncocytic change.",
+        {"hashimoto_thyroiditis": "present", "oncocytic_change": "present"},
+    ),
+    (
+        "Endometriosis of the ovary with haemosiderin-laden macrophages.",
+        {"endometriosis": "present", "hemosiderin": "present"},
+    ),
+    ("Simple cyst lined by cuboidal epithelium.", {"cyst": "present"}),
+    (
+        "Chronic cholecystitis, cholesterolosis, cholelithiasis; no dysplasia.",
+        {"cholecystitis": "present", "cholelithiasis": "present", "cholesterolosis": "present", "dysplasia": "absent"},
+    ),
+    ("Fibroepithelial polyp.", {"fibroepithelial_polyp": "present"}),
+    ("Lactational changes; no neoplasm.", {"lactational_change": "present", "tumour": "absent"}),
+    ("Hemangioma, cavernous type.", {"cavernous_hemangioma": "present"}),
+    ("Osteochondroma without malignant transformation.", {"malignancy": "absent", "osteochondroma": "present"}),
+    ("Squamous papilloma, no HPV effect.", {"hpv": "absent", "squamous_papilloma": "present"}),
+    ("Extranodal extension: present (<2 mm).", {"extranodal_extension": "present"}),
+    (
+        "Tumor focality: unifocal. Lymphovascular invasion: cannot be determined.",
+        {"lymphovascular_invasion": "uncertain"},
+    ),
+    (
+        "Tumor deposits: not identified. Tumor budding: high (Bd3).",
+        {"tumour_budding": "present", "tumour_deposits": "absent"},
+    ),
+    (
+        "Microscopic tumor extension: tumor invades the visceral peritoneum.",
+        {"serosal_invasion": "present", "tumour": "present"},
+    ),
+    ("Macroscopic tumor perforation: not identified.", {"perforation": "absent"}),
+    (
+        "Additional findings: diverticulosis, two hyperplastic polyps.",
+        {"diverticulosis": "present", "hyperplastic_polyp": "present"},
+    ),
+]
+
 HISTORY_AND_WHAT_IS_TO_COME = [
     "Ulcerative colitis in remission.",
     "Clinical history: breast cancer 2010. Now liver lesion.",
@@ -596,7 +728,7 @@ def said(text):
     return found
 
 
-@pytest.mark.parametrize(("text", "facts"), [*STAINS, *MARGINS_AND_STAGES, *STATEMENTS, *DIAGNOSES])
+@pytest.mark.parametrize(("text", "facts"), [*STAINS, *MARGINS_AND_STAGES, *STATEMENTS, *DIAGNOSES, *COURSE_AND_NODES])
 def test_a_sentence_says_this_and_nothing_else(text, facts):
     assert said(text) == facts
 

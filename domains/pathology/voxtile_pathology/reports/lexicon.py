@@ -110,6 +110,7 @@ class Lexicon:
                 self._read.clear()
             found = _named(words, self.findings, self._abbreviations.get("words"))
             found += self._elliptic(words.words, found)
+            found += self._inverted(words.words, found)
             holding = (named for named in self._closest(found) if self._holds(words, named))
             self._read[words.text] = tuple(sorted(holding, key=lambda named: (named.start, named.concept)))
         return self._read[words.text]
@@ -130,6 +131,23 @@ class Lexicon:
                 for other in found
             )
         ]
+
+    def _inverted(self, words: tuple[str, ...], found: list[Named]) -> list[Named]:
+        """The closer name of "hemangioma, cavernous type" and "adenocarcinoma, mucinous"."""
+        more: list[Named] = []
+        for named in found:
+            if named.end + 1 >= len(words) or words[named.end] != ",":
+                continue
+            for width in (3, 2, 1):
+                end = named.end + 1 + width
+                if end > len(words) or (end < len(words) and words[end] not in _AFTER_KIND):
+                    continue
+                name = (*words[named.end + 1 : end], *words[named.start : named.end])
+                match = self.findings.longest_at(name, 0)
+                if match is not None and match[0] == len(name):
+                    more += [Named(concept, named.start, named.end) for concept in match[1]]
+                    break
+        return more
 
     def _elliptic(self, words: tuple[str, ...], found: list[Named]) -> list[Named]:
         """The first names of "lymphatic, vascular or perineural invasion", which the head of the last completes."""
@@ -166,6 +184,7 @@ class Lexicon:
 
 
 _KEPT = 256  # texts of which the findings are kept: several readers ask for those of one clause
+_AFTER_KIND = frozenset([",", ".", ";", ")", "type", "variant", "subtype", "pattern", "with", "and"])
 _JOINING = frozenset([",", "and", "or", "nor", "/"])
 _BESIDE = 4  # words on either side in which `unless` is looked for
 

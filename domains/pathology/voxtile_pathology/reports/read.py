@@ -97,10 +97,20 @@ def _read(clause: Clause, lexicon: Lexicon) -> tuple[list[SlideFact], list[Probl
     if marked:
         named = [fact for fact in named if fact.concept not in _WHOSE or fact.polarity == "absent"]
     named += _spread_to(named, clause, lexicon)
+    named = _of_one_capsule(named, clause, nodal=nodal)
     if nodal:
         kinds = {fact.concept: lexicon.ancestors(fact.concept) | {fact.concept} for fact in named}
         named = of_nodes(clause, named, statement, kinds, counted=bool(counts))
     return facts + named, problems + unread
+
+
+def _of_one_capsule(named: Sequence[SlideFact], clause: Clause, *, nodal: bool) -> list[SlideFact]:
+    """Extracapsular spread is of a node or of the prostate, by what the clause is about."""
+    if not {"extranodal_extension", "extraprostatic_extension"} <= {fact.concept for fact in named}:
+        return list(named)
+    of_prostate = not nodal and re.search("prostat", clause.whole, re.IGNORECASE) is not None
+    other = "extranodal_extension" if of_prostate else "extraprostatic_extension"
+    return [fact for fact in named if fact.concept != other]
 
 
 def _without_compounds(text: str) -> str:

@@ -18,9 +18,12 @@ _REVISED = re.compile(
     r"|corrected)\s+from\s+(?P<old>.{3,120}?)\s+to\s+",
     re.IGNORECASE,
 )
+_FORMERLY = re.compile(r"\(\s*(?:previously|formerly|initially|originally)\b[^()]*\)", re.IGNORECASE)
 _REPLACED = re.compile(
-    r"\b(?:is|was|are|were|been)\s+(?:now\s+|therefore\s+)?(?:re-?classified|upgraded|downgraded|revised|changed|amended"
-    r"|corrected|modified|re-?interpreted|re-?designated)\s+(?:to|as|into)\s+",
+    r"\b(?:is|was|are|were|been)\s+(?:now\s+|therefore\s+)?(?:re-?classified|upgraded|downgraded|revised|changed"
+    r"|amended"
+    r"|corrected|modified|re-?interpreted|re-?designated)\s+(?:to|as|into)\s+|\bshould\s+(?:now\s+"
+    r"|instead\s+)?read\s+(?:as\s+)?",
     re.IGNORECASE,
 )
 _SIDE = re.compile(
@@ -93,6 +96,7 @@ def _pieces(text: str) -> Iterator[str]:
 
 def _without_withdrawn(sentence: str, lexicon: Lexicon) -> str:
     """A sentence without what it withdraws: "changed from A to B", "the dysplasia is downgraded to B"."""
+    sentence = _FORMERLY.sub("", sentence)
     match = _REPLACED.search(sentence)
     if match is not None and lexicon.findings_in(words_in(sentence[: match.start()])):
         return sentence[match.end() :]

@@ -34,6 +34,8 @@ _AMOUNT = re.compile(
 )
 _NO_EXTENT = re.compile(r"\b(?:from|to|above|below|distal|proximal|deep|apart|away)\b", re.IGNORECASE)
 _POINTING = frozenset(["lesion", "nodule", "mass", "polyp", "cyst"])
+_DEFINITE = frozenset(["the", "this", "these", "that"])
+_OF_ALL = frozenset(["current", "present", "same", "entire", "whole", "described", "above", "residual", "sampled"])
 _OF = frozenset(["of", "in", "by", "within", "at", "through", "with"])  # "perforation of the serosa: no"
 _CATEGORY = re.compile(r"_category$|^marsh_lesion$|^olga_stage$")
 _ADENOCARCINOMA = "adenocarcinoma"
@@ -247,7 +249,10 @@ def _asked(text: str, start: int) -> bool:
 
 def _is_known(named: Named, words: tuple[str, ...]) -> bool:
     """Whether a word that names no kind points back to what was named before: "the lesion", "this mass"."""
-    return named.concept in _POINTING and named.start > 0 and words[named.start - 1] in ("the", "this", "these", "that")
+    if named.concept not in _POINTING or not named.start:
+        return False
+    before = words[max(0, named.start - 2) : named.start]
+    return before[-1] in _DEFINITE or (len(before) == 2 and before[0] in _DEFINITE and before[1] in _OF_ALL)
 
 
 def _is_where(named: Named, words: tuple[str, ...]) -> bool:

@@ -15,7 +15,8 @@ from voxtile_pathology.reports.text.status import status_of
 NODE = re.compile(
     r"\b(?:lymph[\s-]?nodes?|nodes?|nodal|LNs?|SLNs?|SLNB|SNB|lymphadenectomy|lymph\s+node\s+dissection"
     r"|(?:obturator|iliac|inguinal|axillary|pelvic|cervical|para-?aortic|hilar)\s+(?:packet|basin"
-    r"|contents|dissection|clearance)|neck dissection|axillary (?:clearance"
+    r"|contents|dissection|clearance)|(?:level|station)\s+(?:I{1,3}|IV|VI?"
+    r"|\d{1,2})[abRL]?(?=\s*[:(,-]?\s*\d{1,2}\s*/\s*\d)|neck dissection|axillary (?:clearance"
     r"|dissection))\b(?!\s+(?:negative breast|of ranvier))",
     re.IGNORECASE,
 )

@@ -15,7 +15,8 @@ _NOT = (
 _ANSWERS: tuple[tuple[Status, str], ...] = (
     (
         "unknown",
-        r"not (?:applicable|performed|assessed|assessable|tested|reported|submitted|evaluated|done|specified"
+        r"no (?:known )?(?:presurgical|preoperative|neoadjuvant|prior|previous) (?:therapy|treatment)"
+        r"|not (?:applicable|performed|assessed|assessable|tested|reported|submitted|evaluated|done|specified"
         r"|provided|known|available|determined|required|sampled)|"
         r"n\s?/\s?a\b|n\.a\.|pending|to follow|deferred|see\b|unknown|awaited|ordered|in progress|will be"
         r"|unavailable|-+$",

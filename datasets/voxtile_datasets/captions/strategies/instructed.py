@@ -15,7 +15,6 @@ from voxtile_datasets.captions.guards.context_guard import ContextGuard
 from voxtile_datasets.captions.guards.repeated_facts import REPEATS, NamedFault, is_repetition
 from voxtile_datasets.captions.providers.provider import OffSchemaError, ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request
-from voxtile_datasets.captions.strategies.reply_form import only_repeats
 from voxtile_datasets.captions.strategies.retries import Judge, Tried, Try, best_of
 from voxtile_datasets.captions.strategies.strategy import VERDICTS, Ask, Check, Draft, Kind, StrategyOptions
 from voxtile_datasets.captions.strategies.structured import Form, words_form
@@ -240,7 +239,7 @@ class InstructedStrategy:
             text: of the model.
             facts: the lines that it was told.
         """
-        is_one = not self.options.unchecked and (only_repeats(text, facts) or is_repetition(text, facts))
+        is_one = not self.options.unchecked and is_repetition(text, facts)
         fault = NamedFault(REPEATS, _REPEATS) if is_one else None
         if fault is not None:
             self.options.counts[fault.reason] += 1

@@ -1,12 +1,11 @@
 """What a reply must be before anybody looks at what it says: sentences of a sensible length, in the right language.
 
-Marks of Markdown are taken off; lists, tables, pieces of JSON and the facts as they were told are no caption.
+Marks of Markdown are taken off; lists, tables and pieces of JSON are no caption.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 from voxtile_datasets.captions.language import is_other_language
 
@@ -23,7 +22,6 @@ _QUOTED = re.compile(r"^[ \t]*>+[ \t]*", re.M)
 _MARKED = re.compile(r"^\s*(?:[-*•+]|\d+[.)])\s+")
 _SENTENCE_END = tuple('.!?"”。！？')
 _LEFT_OVER = re.compile(r'[{}|]|</?[A-Za-z]+>|\]\(|```|^#|"\s*:')
-_TITLES = frozenset({"caption", "fact", "facts", "finding", "findings", "image", "picture"})
 _UNSPACED = frozenset({"zh", "ja", "th"})  # written without spaces between words
 
 
@@ -67,24 +65,6 @@ def _title(line: str) -> str | None:
     found = _HEADING.fullmatch(line.strip())
     words = (found["title"] or found["bold"]).strip() if found else ""
     return words if words and not words.endswith(_SENTENCE_END) else None
-
-
-def only_repeats(text: str, lines: Iterable[str]) -> bool:
-    """Whether a text is two or more of the lines that the model was told, as they were told, and nothing else.
-
-    Args:
-        text: of a reply.
-        lines: what the model was told.
-    """
-    rest, found = f" {_words(text)} ", 0
-    for line in sorted(map(_words, lines), key=len, reverse=True):
-        if line and f" {line} " in rest:
-            rest, found = rest.replace(f" {line} ", "  ", 1), found + 1
-    return found > 1 and all(word in _TITLES or word.isdecimal() for word in rest.split())
-
-
-def _words(text: str) -> str:
-    return " ".join(re.findall(r"\w+", text.casefold()))
 
 
 def form_fault(text: str, lang: str = "en") -> str | None:

@@ -84,6 +84,8 @@ class Domain:
             reports; made of a YAML file of further cues, with the methods `statement` and `other_language` of
             `voxtile_medical.reports.assertion.english.English`; or None.
         wordings: wording-bank files (YAML) for template captions.
+        phrases: phrase bank (YAML): names, wordings and visual descriptions of its concepts for template captions; or
+            None.
         claims: vocabulary files (YAML) of what the domain's captions can claim, for checking them.
         prompts: prompt files (YAML) for captions by a language model.
         classes: presets, towers, objectives and the like ("module:Class") that checkpoints and exports may name;
@@ -113,6 +115,7 @@ class Domain:
     readers: Mapping[str, Command] = field(default_factory=_nothing)
     report_language: Command | None = None
     wordings: tuple[Path, ...] = ()
+    phrases: Path | None = None
     claims: tuple[Path, ...] = ()
     prompts: tuple[Path, ...] = ()
     classes: tuple[str, ...] = ()

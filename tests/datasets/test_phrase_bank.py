@@ -156,7 +156,7 @@ def test_a_second_run_asks_nothing_and_checks_what_an_expert_changed(corpus, tmp
         "Free pleural air, {side}.",
         "{found}.",
     ]
-    assert entries.wordings[1].signed == "A. Radiologist"
+    assert entries.wordings[1].signed.by == "A. Radiologist"
     assert entries.wordings[2].by == "A. Radiologist"
     assert any(refused.text == "{finding} with a rib fracture." and refused.reason for refused in entries.rejected)
 
@@ -228,7 +228,7 @@ def test_an_entry_that_cannot_say_the_details_is_not_used_for_them(corpus, tmp_p
     [
         ({"colour": 1}, "must be a mapping with the keys"),
         ({"concepts": ["a"]}, "'concepts' must be a mapping"),
-        ({"concepts": {"a": {"wordngs": []}}}, "keys among wordings, descriptions, rejected"),
+        ({"concepts": {"a": {"wordngs": []}}}, "keys among names, wordings, descriptions, rejected"),
         ({"concepts": {"a": {"wordings": "x"}}}, "'wordings' must be a list"),
         ({"concepts": {"a": {"wordings": ["x"]}}}, "an entry must be a mapping with a 'text'"),
         ({"concepts": {"a": {"wordings": [{"text": "  "}]}}}, "an empty 'text'"),
@@ -236,6 +236,8 @@ def test_an_entry_that_cannot_say_the_details_is_not_used_for_them(corpus, tmp_p
         ({"concepts": {"a": {"wordings": [{"text": "{found}[ {place}.", "signed": "me"}]}}}, "without its other half"),
         ({"concepts": {"a": {"wordings": [{"text": "{found}."}]}}}, "neither checked nor signed; sign it"),
         ({"concepts": {"a": {"wordings": [{"text": "{found}.", "signed": 3}]}}}, "put it in quotation marks"),
+        ({"concepts": {"a": {"wordings": [{"text": "{found}.", "signed": {"by": "me"}}]}}}, "(by, on, mark)"),
+        ({"concepts": {"a": {"wordings": [{"text": "{found}.", "modalities": "CT"}]}}}, "no list of modalities"),
         ({"concepts": {"lung_mass": {}, "Lung mass": {}}}, "is there twice"),
         ({"concepts": {"a": {"rejected": [{"text": "x"}]}}}, "what is 'rejected' has a kind"),
     ],

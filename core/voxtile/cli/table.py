@@ -110,6 +110,11 @@ def _captions() -> Mapping[str, Command]:
             f"{command}:make_bank", "wordings and descriptions that a model proposes, to edit, sign and compose from",
             f"{example} bank corpus --out phrases.yaml",
         ),
+        "sign": Command(
+            "voxtile_datasets.captions.phrase_bank.sign:sign_bank",
+            "a specialist's name, day and mark beside lines of such a bank",
+            f'{example} sign medical --by "A. Radiologist" --out signed.yaml',
+        ),
         "checkpoint": Command(
             f"{command}:caption_by_checkpoint", "a model trained here to caption pictures, whose texts are checked",
             f"{example} checkpoint corpus --model last.ckpt",

@@ -97,7 +97,7 @@ class DomainContract:
         assert not set(configs) & set(domain.bases()), "a base and a config have one name"
         for path in [*configs.values(), *domain.bases().values()]:
             assert isinstance(read_config(path), dict), path
-        for path in [*domain.voices().values(), *domain.wordings]:
+        for path in [*domain.voices().values(), *domain.wordings, *filter(None, [domain.phrases])]:
             assert isinstance(yaml.safe_load(path.read_text(encoding="utf-8")), dict), path
         for path in domain.tasks().values():
             assert isinstance(read_task(path), dict), path

@@ -15,11 +15,11 @@ from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError
 from voxtile_datasets.captions.absences import absences_for
 from voxtile_datasets.captions.known_facts import disputed, findings_of
-from voxtile_datasets.captions.phrase_bank.bank_file import is_phrase_bank, load_phrase_bank
+from voxtile_datasets.captions.phrase_bank.bank_file import find_phrase_bank, is_phrase_bank, load_phrase_bank
 from voxtile_datasets.captions.phrase_bank.compose import Composition
 from voxtile_datasets.captions.reconcile import PRECEDENCE
 from voxtile_datasets.captions.template import TemplateTask
-from voxtile_datasets.captions.wordings import installed_banks
+from voxtile_datasets.captions.wordings import Bank, bank_for, installed_banks
 
 _MOST_NAMED = 8  # concepts in a sentence
 
@@ -63,9 +63,11 @@ def caption_by_template(
             trained as one item (a patch of a slide), so that a caption policy can weigh the two apart.
         bank: wording bank (YAML) that comes before the installed ones, or phrase bank of `voxtile caption bank`, from
             which each sample's sentences are then composed; concepts that it lacks are worded as without it, and named.
+            The name of a domain (medical, pathology, remote_sensing) means the phrase bank that comes with it.
         seed: of the choice among the entries of a phrase bank.
         described: share of the present findings that get a description of a phrase bank, 0 to 1.
-        signed_only: leave out entries of a phrase bank that nobody signed.
+        signed_only: leave out entries of a phrase bank that nobody signed (voxtile caption sign); a bank without any,
+            or with a line that was changed after it was signed, is refused.
         run: options of the run.
 
     Raises:
@@ -80,14 +82,22 @@ def caption_by_template(
     if not 0 <= described <= 1:
         raise ConfigError(f"--described is a share from 0 to 1, not {described}")
     Corpus(corpus)  # a folder that is no corpus is refused before anything is made in it
+    bank = find_phrase_bank(bank) if bank is not None else None
     phrases = bank is not None and is_phrase_bank(bank)
-    composition = Composition(load_phrase_bank(bank), seed, described, signed_only) if bank and phrases else None
+    if signed_only and not phrases:
+        raise ConfigError("--signed-only is of entries of a phrase bank; name one with --bank FILE")
+    composition = (
+        Composition(load_phrase_bank(bank, signed=signed_only), seed, described, signed_only)
+        if bank and phrases
+        else None
+    )
     banks = installed_banks([bank] if bank and not phrases else [])
     task = TemplateTask(str(corpus), banks, kind, variants, said, sources, facts_source, caption_kind, composition)
     summary = run_task(task, corpus, RunOptions(**run))
     _say_disputed(corpus, sources, facts_source)
     if composition is not None:
-        _say_fallbacks(corpus, composition, facts_source)
+        _say_changed(composition)
+        _say_fallbacks(corpus, composition, banks, facts_source)
     summary.raise_if_failed()
 
 
@@ -103,10 +113,33 @@ def _say_disputed(corpus: Path, sources: tuple[str, ...], facts_source: str | No
         )  # fmt: skip
 
 
-def _say_fallbacks(corpus: Path, composition: Composition, facts_source: str | None) -> None:
-    """Which present concepts the phrase bank lacks, by the number of their facts."""
-    counts = Counter(row["concept"] for row in findings_of(corpus, facts_source) if row["polarity"] == "present")
-    lacking = {concept: count for concept, count in counts.most_common() if composition.lacks(concept)}
+def _say_changed(composition: Composition) -> None:
+    """How many entries were changed after somebody signed them, and count by a checker alone."""
+    changed = [entry for entry in composition.bank.entries if entry.signed and not entry.is_vouched_for]
+    if changed:
+        output().print(
+            f"{len(changed):,} entries of '{composition.bank.identity}' were changed after they were signed, and count "
+            f"by the checker alone; the first is '{changed[0].text[:60]}' (voxtile caption sign FILE)",
+            highlight=False, markup=False,
+        )  # fmt: skip
+
+
+def _say_fallbacks(corpus: Path, composition: Composition, banks: tuple[Bank, ...], facts_source: str | None) -> None:
+    """Which present concepts the phrase bank lacks for the samples that have them, by the number of their facts."""
+    samples = Corpus(corpus).table("samples", ["uid", "modality"]).to_pylist()
+    modality = {row["uid"]: row["modality"] for row in samples}
+    counts: Counter[str] = Counter()
+    missed: Counter[str] = Counter()
+    lacks: dict[tuple[str, str | None], bool] = {}
+    for row in findings_of(corpus, facts_source):
+        if row["polarity"] != "present" or row["uid"] not in modality:
+            continue
+        concept, own = row["concept"], modality[row["uid"]]
+        if (concept, own) not in lacks:
+            lacks[concept, own] = composition.lacks(concept, own, bank_for(banks, own, [concept]))
+        counts[concept] += 1
+        missed[concept] += lacks[concept, own]
+    lacking = {concept: count for concept, count in missed.most_common() if count}
     if lacking:
         listed = ", ".join(f"{concept} ({count:,})" for concept, count in list(lacking.items())[:_MOST_NAMED])
         more = f" and {len(lacking) - _MOST_NAMED} more" if len(lacking) > _MOST_NAMED else ""

@@ -41,9 +41,9 @@ def facts_and_scopes(
 
 
 def findings_of(root: Path, source: str | None) -> list[dict[str, str]]:
-    """Concept and polarity of every finding of a corpus; see `facts_and_scopes`."""
-    facts = read_parts(part_paths(root, "facts"), table_schema("facts"), ["concept", "polarity", "source"])
-    found: list[dict[str, str]] = _findings(facts, source).select(["concept", "polarity"]).to_pylist()
+    """Sample, concept and polarity of every finding of a corpus; see `facts_and_scopes`."""
+    facts = read_parts(part_paths(root, "facts"), table_schema("facts"), ["uid", "concept", "polarity", "source"])
+    found: list[dict[str, str]] = _findings(facts, source).select(["uid", "concept", "polarity"]).to_pylist()
     return found
 
 

@@ -185,18 +185,37 @@ def picture_names(bank: Bank, modality: str | None, body: str | None) -> list[st
     return [text for pattern in patterns if (text := fill(pattern, fields))] or ["image"]
 
 
-def sentence_of(fact: Fact, subject: Subject, bank: Bank, variant: int) -> str:
-    """The sentence that a bank says for a fact of a sample, chosen by the sample's uid and the variant."""
-    fact, name, image, key = chosen_names(fact, subject, bank, variant)
+def sentence_of(fact: Fact, subject: Subject, bank: Bank, variant: int, more: Sequence[str] = ()) -> str:
+    """The sentence that a bank says for a fact of a sample, chosen by the sample's uid and the variant.
+
+    Args:
+        fact: to word.
+        subject: whose it is.
+        bank: the wordings.
+        variant: number of the wording.
+        more: further names of the concept.
+    """
+    fact, name, image, key = chosen_names(fact, subject, bank, variant, more)
     return pick(_worded(fact, bank, name, image, subject.body), key + "|pattern")
 
 
-def chosen_names(fact: Fact, subject: Subject, bank: Bank, variant: int) -> tuple[Fact, str, str, str]:
-    """The fact as it is said, which name of the concept and of the picture to use, and the key of further choices."""
+def chosen_names(
+    fact: Fact, subject: Subject, bank: Bank, variant: int, more: Sequence[str] = ()
+) -> tuple[Fact, str, str, str]:
+    """The fact as it is said, which name of the concept and of the picture to use, and the key of further choices.
+
+    Args:
+        fact: to word.
+        subject: whose it is.
+        bank: the wordings.
+        variant: number of the wording.
+        more: further names of the concept, beside the bank's.
+    """
     key = f"{subject.uid}|{variant}|{fact.concept}|{fact.polarity}|{fact.side}|{fact.location}|{fact.levels}"
     fact = _as_said(fact)
-    names = [name for name in _names(fact, bank) if not (fact.side or len(fact.levels) > 1) or name == head_part(name)]
-    name = pick(names or _names(fact, bank), key + "|name")  # "right mass of the adrenal gland" says it of the mass
+    known = tuple(dict.fromkeys((*_names(fact, bank), *more)))
+    names = [name for name in known if not (fact.side or len(fact.levels) > 1) or name == head_part(name)]
+    name = pick(names or known, key + "|name")  # "right mass of the adrenal gland" says it of the mass
     image = pick(picture_names(bank, subject.modality, subject.body), f"{subject.uid}|{variant}|image")
     return fact, name, image, key
 

@@ -90,6 +90,11 @@ class Bank:
         """How a concept is worded; as any where the bank does not know it."""
         return self.concepts.get(normalise(concept), self.generic)
 
+    def names_in_facts(self, concept: str) -> tuple[str, ...]:
+        """All names, normalised, under which facts have a concept that the bank knows: its own and its aliases."""
+        own = self.concepts.get(normalise(concept))
+        return tuple(name for name, wording in self.concepts.items() if wording is own)
+
     @property
     def identity(self) -> str:
         """Name and version."""

@@ -60,5 +60,6 @@ domain = Domain(
     wordings=tuple(
         Path(__file__).parent / "wordings" / f"{name}.yaml" for name in ("radiology", "ultrasound", "ophthalmology")
     ),
+    phrases=Path(__file__).parent / "phrases" / "radiology.yaml",
     prompts=tuple(sorted((Path(__file__).parent / "prompts").glob("*.yaml"))),
 )

@@ -88,5 +88,6 @@ domain = Domain(
     },
     claims=(Path(__file__).parent / "claims" / "histology.yaml",),
     wordings=(Path(__file__).parent / "wordings" / "histology.yaml",),
+    phrases=Path(__file__).parent / "phrases" / "histology.yaml",
     prompts=tuple(sorted((Path(__file__).parent / "prompts").glob("*.yaml"))),
 )

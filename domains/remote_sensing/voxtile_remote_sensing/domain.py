@@ -107,5 +107,6 @@ domain = Domain(
         Path(__file__).parent / "claims" / f"{name}.yaml" for name in ("objects", "landcover", "scene", "imaging")
     ),
     wordings=(Path(__file__).parent / "wordings" / "remote_sensing.yaml",),
+    phrases=Path(__file__).parent / "phrases" / "remote_sensing.yaml",
     prompts=tuple(sorted((Path(__file__).parent / "prompts").glob("*.yaml"))),
 )

@@ -1,11 +1,11 @@
-"""Sentences of a sample from a phrase bank: which wording and which description, by the sample's uid and a seed."""
+"""Sentences of a sample from a phrase bank: which name, wording and description, by the sample's uid and a seed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from voxtile_datasets.captions.phrase_bank.bank_file import Entry, PhraseBank
+from voxtile_datasets.captions.phrase_bank.bank_file import ConceptEntries, Entry, PhraseBank
 from voxtile_datasets.captions.sentences import (
     Fact,
     Subject,
@@ -27,7 +27,7 @@ class Composition:
         bank: the entries.
         seed: another one chooses other entries.
         described: share of the present findings that get a description, 0 to 1.
-        signed_only: leave out entries that nobody signed.
+        signed_only: leave out entries that nobody signed, or that were changed since.
     """
 
     bank: PhraseBank
@@ -44,30 +44,49 @@ class Composition:
             bank: plain wordings.
             variant: number of the wording.
         """
-        plain = sentence_of(fact, subject, bank, variant)
-        entries = self.bank.of(fact.concept)
-        if entries is None or fact.polarity != "present":
-            return plain
-        said, name, image, key = chosen_names(fact, subject, bank, variant)
+        entries = self._of(fact.concept, subject.modality, bank) if fact.polarity == "present" else ConceptEntries()
+        if not entries.entries:
+            return sentence_of(fact, subject, bank, variant)
+        names = [entry.text for entry in entries.names]
+        said, name, image, key = chosen_names(fact, subject, bank, variant, names)
         fields = fields_for(said, bank.wording_of(said.concept), name, image, subject.body, bank.places)
         needed = fields_needed(said, fields)
         key = f"{self.seed}|{key}"
         filled = [
             text
-            for entry in self._usable(entries.wordings)
+            for entry in entries.wordings
             if (needed is None or needed & fields_of(entry.text)) and (text := fill(entry.text, fields))
         ]
-        sentence = pick(filled, key + "|wording") if filled else plain
+        sentence = pick(filled, key + "|wording") if filled else sentence_of(fact, subject, bank, variant, names)
         sentence = sentence[0].upper() + sentence[1:]
-        descriptions = [entry.text for entry in self._usable(entries.descriptions)]
+        descriptions = [entry.text for entry in entries.descriptions]
         if descriptions and share_of(key + "|described") < self.described:
             sentence += f" {pick(descriptions, key + '|description')}"
         return sentence
 
-    def lacks(self, concept: str) -> bool:
-        """Whether a concept has no entry that may be used."""
-        entries = self.bank.of(concept)
-        return entries is None or not self._usable((*entries.wordings, *entries.descriptions))
+    def lacks(self, concept: str, modality: str | None, bank: Bank) -> bool:
+        """Whether a concept has no entry that may be used of such samples.
 
-    def _usable(self, entries: Sequence[Entry]) -> list[Entry]:
-        return [entry for entry in entries if entry.signed or not self.signed_only]
+        Args:
+            concept: as facts call it.
+            modality: of the samples.
+            bank: their plain wordings, which know the concept's other names.
+        """
+        return not self._of(concept, modality, bank).entries
+
+    def _of(self, concept: str, modality: str | None, bank: Bank) -> ConceptEntries:
+        """The entries of a concept that may be used of a sample, by any of its names in facts."""
+        found = (self.bank.of(name) for name in (concept, *bank.names_in_facts(concept)))
+        entries = next((own for own in found if own), ConceptEntries())
+        return ConceptEntries(
+            self._usable(entries.names, modality),
+            self._usable(entries.wordings, modality),
+            self._usable(entries.descriptions, modality),
+        )
+
+    def _usable(self, entries: Sequence[Entry], modality: str | None) -> tuple[Entry, ...]:
+        return tuple(
+            entry
+            for entry in entries
+            if (entry.is_signed or not self.signed_only) and (not entry.modalities or modality in entry.modalities)
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from voxtile.words.tokens import normal_form
@@ -18,8 +19,13 @@ from voxtile_datasets.captions.wordings import FIELDS, POLARITIES, Bank, fields_
 
 CHECKER = f"{NAME}@{VERSION}"
 _WORD = re.compile(r"[^\W\d_]+")
+_NUMBER = re.compile(r"(?<![\w-])\d")  # not that of "T2-weighted" and COVID-19
+_NO_NAME = re.compile(r"^(an?|the|no|some)\b|[.!?;:]\s*$", re.I)
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 _SHORTEST, _LONGEST = 1, 45  # words
+_LONGEST_NAME = 9  # words
+_IMAGE = "image"  # what a bank calls the pictures ("H&E patch") is its own claim, and not the entry's
+_NAMED = "There {is} {finding}."
 # A fact of which nothing more is known, and one with details.
 _PROBES: tuple[dict[str, Any], ...] = ({}, {"laterality": "left", "size_mm": [12.0]})
 
@@ -40,46 +46,61 @@ class EntryCheck:
     vocabulary: Vocabulary
     modality: str | None
 
-    def __call__(self, kind: Kind, text: str) -> str | None:
+    def __call__(self, kind: Kind, text: str, modalities: Sequence[str] = ()) -> str | None:
         """Why an entry is refused, as one sentence; None if it may be used.
 
         Args:
             kind: of the entry.
             text: with its fields.
+            modalities: of the pictures it is kept to; those of the concept's samples for none.
         """
         if fault := _form_fault(kind, text):
             return fault
-        return self._wording_fault(text) if kind == "wordings" else self._description_fault(text)
+        for modality in modalities or (self.modality,):
+            if kind == "descriptions":
+                fault = self._description_fault(text, modality)
+            else:
+                fault = self._wording_fault(text, modality) if kind == "wordings" else self._name_fault(text, modality)
+            if fault:
+                return fault
+        return None
 
-    def passed(self, kind: Kind, text: str, by: str) -> Entry | None:
+    def passed(self, kind: Kind, text: str, by: str, modalities: Sequence[str] = ()) -> Entry | None:
         """The entry with the checker's mark; None if it is refused."""
-        return Entry(text, by, f"{CHECKER} {mark_of(text)}") if self(kind, text) is None else None
+        if self(kind, text, modalities) is not None:
+            return None
+        return Entry(text, by, f"{CHECKER} {mark_of(text, modalities)}", modalities=tuple(modalities))
 
-    def _wording_fault(self, text: str) -> str | None:
+    def _name_fault(self, text: str, modality: str | None) -> str | None:
+        return self._wording_fault(_NAMED, modality, name=text) or self._stray(text)
+
+    def _wording_fault(self, text: str, modality: str | None, *, name: str | None = None) -> str | None:
         tried = 0
         for attributes in _PROBES:
-            sentence = self._filled(text, attributes)
+            sentence = self._filled(text, attributes, name)
             if sentence is None:
                 continue
             tried += 1
-            if fault := self._fault_of(sentence, attributes, polarity="present", needed="supported"):
+            if fault := self._fault_of(sentence, attributes, modality, needed="supported"):
                 return fault
-            turned = self._check(sentence, attributes, "absent")
+            turned = self._check(sentence, attributes, "absent", modality)
             if turned.verdict != "contradicted":
                 return "It would not be false where the finding is absent, so that it does not say it."
-            if self._check(sentence, attributes, "uncertain").verdict == "supported":
+            if self._check(sentence, attributes, "uncertain", modality).verdict == "supported":
                 return "It says only that the finding may be there."
         if not tried:
             return "No fact has all that it needs; every field but {finding} or {found} belongs in brackets."
         return self._stray(text)
 
-    def _description_fault(self, text: str) -> str | None:
+    def _description_fault(self, text: str, modality: str | None) -> str | None:
         if fields_of(text):
             return "A description has no fields."
-        return self._fault_of(text, {}, polarity="present", needed="description")
+        return self._fault_of(text, {}, modality, needed="description")
 
-    def _fault_of(self, sentence: str, attributes: Mapping[str, Any], *, polarity: str, needed: str) -> str | None:
-        verdict = self._check(sentence, attributes, polarity)
+    def _fault_of(
+        self, sentence: str, attributes: Mapping[str, Any], modality: str | None, *, needed: str
+    ) -> str | None:
+        verdict = self._check(sentence, attributes, "present", modality)
         if verdict.verdict == "supported":
             return None
         silent = all(fault.kind == "nothing-said" for fault in verdict.faults)
@@ -87,21 +108,21 @@ class EntryCheck:
             return None
         return verdict.faults[0].why
 
-    def _check(self, sentence: str, attributes: Mapping[str, Any], polarity: str) -> Verdict:
+    def _check(self, sentence: str, attributes: Mapping[str, Any], polarity: str, modality: str | None) -> Verdict:
         row = {"concept": self.concept, "polarity": polarity, "value": None, "unit": None, "attributes": attributes}
-        return check(sentence, Known([row], []), self.vocabulary)
+        metadata = {"modality": modality} if modality else {}
+        return check(sentence, Known([row], [], metadata=metadata), self.vocabulary)
 
-    def _filled(self, text: str, attributes: Mapping[str, Any]) -> str | None:
+    def _filled(self, text: str, attributes: Mapping[str, Any], name: str | None = None) -> str | None:
         side, size = attributes.get("laterality"), "12 mm" if attributes else None
         fact = Fact(self.concept, "present", size, side)
         wording = self.bank.wording_of(self.concept)
-        name = wording.name or self.concept.replace("_", " ")
-        image = picture_names(self.bank, self.modality, None)[0]
-        return fill(text, fields_for(fact, wording, name, image, None, {}))
+        name = name or wording.name or self.concept.replace("_", " ")
+        return fill(text, fields_for(fact, wording, name, _IMAGE, None, {}))
 
     def _stray(self, text: str) -> str | None:
         """A word of the field that has nothing to do with the concept: "a consolidation of the liver"."""
-        allowed = self.own_words()
+        allowed = self.own_words
         words = _WORD.findall(_PLACEHOLDER.sub(" ", text))
         stray = next((w for w in words if normal_form(w) not in allowed and self._is_of_field(normal_form(w))), None)
         return f"'{stray}' has nothing to do with the concept." if stray else None
@@ -111,12 +132,18 @@ class EntryCheck:
         phrases = (self.vocabulary.terms, self.vocabulary.structures, self.vocabulary.places)
         return any(found is not None and found[0] == 1 for own in phrases if (found := own.longest_at([word], 0)))
 
+    @cached_property
     def own_words(self) -> frozenset[str]:
-        """Words of the concept's names, of the plain wordings of it, and of the picture."""
+        """Words of the concept's names and plain wordings, of the picture, and those by which the checker knows it."""
         texts = [self.concept.replace("_", " "), *picture_names(self.bank, self.modality, None)]
         for polarity in POLARITIES:
             texts += wordings_of(Fact(self.concept, polarity), self.bank, self.modality)
-        return _forms(texts)
+        own, vocabulary = set(self.vocabulary.resolve(self.concept)), self.vocabulary
+        pairs = {pair for pair, concepts in vocabulary.pairs.items() if own & set(concepts)}
+        known = [words for words, concept in vocabulary.terms if concept in own]
+        known += [words for words, structure in vocabulary.structures if structure in {pair[0] for pair in pairs}]
+        known += [words for words, quality in vocabulary.qualities if quality in {pair[1] for pair in pairs}]
+        return _forms(texts).union(*known)
 
 
 def with_fields(text: str, names: Iterable[str]) -> str:
@@ -148,17 +175,18 @@ def words_of(text: str) -> tuple[str, ...]:
 
 def _form_fault(kind: Kind, text: str) -> str | None:
     words = _WORD.findall(text)
-    if not _SHORTEST <= len(words) <= _LONGEST:
-        return f"It has {len(words)} words; {_SHORTEST} to {_LONGEST} are wanted."
+    longest = _LONGEST_NAME if kind == "names" else _LONGEST
+    if not _SHORTEST <= len(words) <= longest:
+        return f"It has {len(words)} words; {_SHORTEST} to {longest} are wanted."
+    if kind == "names" and (fields_of(text) or _NO_NAME.search(text)):
+        return "A name is a noun phrase without article, field and full stop."
     if unknown := sorted(fields_of(text) - FIELDS):
         return f"It has the unknown field '{unknown[0]}'."
-    if re.search(r"\d", _PLACEHOLDER.sub("", text)):
+    if _NUMBER.search(_PLACEHOLDER.sub("", text)):
         return "It holds a number, which no fact gives."
     if re.search(r"[<>*#|]|https?:", text) or not text[:1].strip():
         return "It holds marks that are no prose."
-    if kind == "wordings" and not {"finding", "found", "name", "a_name", "size", "side"} & fields_of(text):
-        return "It neither has a field nor the concept's own name."
-    other = is_other_language(_PLACEHOLDER.sub("", text), "en")
+    other = None if kind == "names" else is_other_language(_PLACEHOLDER.sub("", text), "en")
     return f"It is written in '{other}', not in English." if other else None
 
 

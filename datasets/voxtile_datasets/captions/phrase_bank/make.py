@@ -44,7 +44,8 @@ STRATEGY = "phrase-bank"
 _TOKENS = 40  # of a sentence
 _MARKED = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s*")
 _TEXTS = {"type": "array", "items": {"type": "string"}}
-_SCHEMA = {"type": "object", "properties": {kind: _TEXTS for kind in KINDS}, "required": list(KINDS)}
+_ASKED: tuple[Kind, ...] = ("wordings", "descriptions")
+_SCHEMA = {"type": "object", "properties": {kind: _TEXTS for kind in _ASKED}, "required": list(_ASKED)}
 _BEGUN = 8  # plain wordings at the head of the list that a base model continues
 
 
@@ -180,7 +181,7 @@ def _read(reply: str) -> dict[Kind, list[str]]:
     """The texts of a reply: JSON, also within prose or half of it, or a list of lines, which are wordings."""
     content = _json_in(reply)
     if isinstance(content, dict):
-        texts = {kind: content.get(kind) for kind in KINDS}
+        texts = {kind: content.get(kind) for kind in _ASKED}
         return {
             kind: [" ".join(text.split()) for text in found if isinstance(text, str) and text.strip()]
             if isinstance(found, list)
@@ -215,12 +216,15 @@ def checked(entries: ConceptEntries, check: EntryCheck) -> ConceptEntries:
     rejected = list(entries.rejected)
     for kind in KINDS:
         for entry in getattr(entries, kind):
-            passed = entry if entry.signed or entry.is_checked else check.passed(kind, entry.text, entry.by)
+            passed = entry
+            if not (entry.is_vouched_for or entry.is_checked):
+                passed = check.passed(kind, entry.text, entry.by, entry.modalities)
             if passed is not None:
-                kept[kind].append(passed)
+                kept[kind].append(replace(passed, signed=entry.signed))  # also one of another text: it is seen so
             else:
-                rejected.append(Rejected(kind, entry.text, entry.by, check(kind, entry.text) or ""))
-    return ConceptEntries(tuple(kept["wordings"]), tuple(kept["descriptions"]), tuple(rejected))
+                why = check(kind, entry.text, entry.modalities) or ""
+                rejected.append(Rejected(kind, entry.text, entry.by, why))
+    return ConceptEntries(**{kind: tuple(kept[kind]) for kind in KINDS}, rejected=tuple(rejected))
 
 
 def with_proposals(
@@ -228,7 +232,7 @@ def with_proposals(
 ) -> ConceptEntries:
     """The entries with what a model proposed: what the checker lets pass, and what not with the reason."""
     result = entries
-    for kind in KINDS:
+    for kind in _ASKED:
         known = {words_of(entry.text) for entry in getattr(result, kind)}
         kept, rejected = list(getattr(result, kind)), list(result.rejected)
         for text in proposed.get(kind, ()):
@@ -268,7 +272,7 @@ def make_phrase_bank(
     async def fill_up(one: Wanted) -> None:
         name = by_key.get(normalise(one.concept), one.concept)
         own = checked(entries.get(name, ConceptEntries()), one.check)
-        if provider is not None and not (own.wordings or own.descriptions or own.rejected):
+        if provider is not None and not (own.entries or own.rejected):
             try:
                 proposed = await propose(
                     one, provider, book, wordings=wordings, descriptions=descriptions, temperature=temperature,
@@ -288,7 +292,7 @@ def make_phrase_bank(
                 await provider.close()
 
     asyncio.run(fill_all())
-    made = PhraseBank(bank.name, bank.version, entries)
+    made = PhraseBank(bank.name, bank.version, entries, by=bank.by)
     save_phrase_bank(made, out)
     _say(made, wanted, failed)
     return made
@@ -296,12 +300,12 @@ def make_phrase_bank(
 
 def _say(bank: PhraseBank, wanted: Sequence[Wanted], failed: Mapping[str, str]) -> None:
     table = Table(title="entries that may be used, and what was refused")
-    for heading in ("concept", "wordings", "descriptions", "refused", "signed"):
+    for heading in ("concept", "names", "wordings", "descriptions", "refused", "signed"):
         table.add_column(heading, justify="left" if heading == "concept" else "right")
     for one in wanted:
         entries = bank.of(one.concept) or bank.concepts.get(one.concept) or ConceptEntries()
-        signed = sum(bool(entry.signed) for kind in KINDS for entry in getattr(entries, kind))
-        numbers = (len(entries.wordings), len(entries.descriptions), len(entries.rejected), signed)
+        counts = [len(getattr(entries, kind)) for kind in KINDS]
+        numbers = (*counts, len(entries.rejected), sum(entry.is_vouched_for for entry in entries.entries))
         table.add_row(one.concept, *map(str, numbers))
     output().print(table)
     for concept, why in failed.items():

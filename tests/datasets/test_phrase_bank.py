@@ -236,7 +236,7 @@ def test_an_entry_that_cannot_say_the_details_is_not_used_for_them(corpus, tmp_p
         ({"concepts": {"a": {"wordings": [{"text": "{found}[ {place}.", "signed": "me"}]}}}, "without its other half"),
         ({"concepts": {"a": {"wordings": [{"text": "{found}."}]}}}, "neither checked nor signed; sign it"),
         ({"concepts": {"a": {"wordings": [{"text": "{found}.", "signed": 3}]}}}, "put it in quotation marks"),
-        ({"concepts": {"a": {"wordings": [{"text": "{found}.", "signed": {"by": "me"}}]}}}, "(by, on, mark)"),
+        ({"concepts": {"a": {"wordings": [{"text": "{found}.", "signed": {"by": "me"}}]}}}, "(by, day, mark)"),
         ({"concepts": {"a": {"wordings": [{"text": "{found}.", "modalities": "CT"}]}}}, "no list of modalities"),
         ({"concepts": {"lung_mass": {}, "Lung mass": {}}}, "is there twice"),
         ({"concepts": {"a": {"rejected": [{"text": "x"}]}}}, "what is 'rejected' has a kind"),

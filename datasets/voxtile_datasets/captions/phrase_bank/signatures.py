@@ -15,7 +15,7 @@ from typing import Any
 from voxtile.errors import ConfigError
 
 _MARK = 16  # hex digits
-_KEYS = frozenset(["by", "on", "mark"])
+_KEYS = frozenset(["by", "day", "mark"])
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Signature:
 
     def plain(self) -> str | dict[str, str | None]:
         """As it is written to the file."""
-        return self.by if self.is_name_alone else {"by": self.by, "on": self.on, "mark": self.mark}
+        return self.by if self.is_name_alone else {"by": self.by, "day": self.on, "mark": self.mark}
 
 
 def sign(line: Line, by: str, on: str) -> Signature:
@@ -95,9 +95,9 @@ def read_signature(value: Any, line: Line, shown: str) -> Signature | None:  # n
     if not isinstance(value, Mapping) or value.keys() != _KEYS or not all(value.values()):
         raise ConfigError(
             f"{shown} has a 'signed' that is neither a name in quotation marks nor what `voxtile caption sign` "
-            "writes (by, on, mark); put it in quotation marks or delete it"
+            "writes (by, day, mark); put it in quotation marks or delete it"
         )
-    by, on, mark = (str(value[key]) for key in ("by", "on", "mark"))
+    by, on, mark = (str(value[key]) for key in ("by", "day", "mark"))
     return Signature(by, on, mark, holds=mark == line.mark(by, on))
 
 

@@ -104,7 +104,8 @@ domain = Domain(
         "raster-window": Command("voxtile_remote_sensing.tiles.reference:open_reference", "tiles of raster files")
     },
     claims=tuple(
-        Path(__file__).parent / "claims" / f"{name}.yaml" for name in ("objects", "landcover", "scene", "imaging")
+        Path(__file__).parent / "claims" / f"{name}.yaml"
+        for name in ("objects", "landcover", "scene", "imaging", "unseen")
     ),
     wordings=(Path(__file__).parent / "wordings" / "remote_sensing.yaml",),
     phrases=Path(__file__).parent / "phrases" / "remote_sensing.yaml",

@@ -14,6 +14,7 @@ from voxtile.errors import ConfigError
 from voxtile.words.phrases import Phrases
 from voxtile.words.tokens import words_of
 from voxtile_datasets.captions.checker.aspects import Aspect, compile_aspects
+from voxtile_datasets.captions.checker.verb_forms import forms_of
 from voxtile_datasets.captions.checker.vocabulary_file import Joined, read_files
 
 Pair: TypeAlias = tuple[str, str]  # structure, quality
@@ -40,6 +41,7 @@ class Concept:
         has: concepts that belong to it: a forest has trees.
         unless: phrases beside a name of it that make it something else.
         part_of: concepts whose part it is: whatever shows them shows it, and facts of them hold its colour and number.
+        is_optional: a part that its whole may lack, so that it is there only where a fact says so.
         share_of: a concept of which it says how much there is, from `share` to `share`: an overcast sky of cloud.
         is_recorded: whether a record states it and no look at the picture: a season, a resolution.
     """
@@ -55,6 +57,7 @@ class Concept:
     is_healthy: bool = False
     unless: Phrases[bool] | None = field(default=None, compare=False)
     part_of: tuple[str, ...] = ()
+    is_optional: bool = False
     share_of: str | None = None
     share: tuple[float, float] = (0.0, 1.0)
     is_recorded: bool = False
@@ -282,7 +285,7 @@ def _compile(joined: Joined) -> Vocabulary:
         implied_places=frozenset(joined.implied_places),
         near=_both_ways((place, other) for place, others in tables["near"].items() for other in others),
         imaging=compile_aspects(tables["imaging"]),
-        beyond=_flat(tables["beyond"]),
+        beyond=Phrases([*_rows(tables["beyond"]), *_acts(tables["acts"])]),
         natural=_by_concept(tables["natural"]),
         alike=_both_ways((one, other) for group in joined.alike for one in group for other in group if one != other),
         is_about_patients="patients" in joined.about,
@@ -325,6 +328,7 @@ def _concepts(entries: Mapping[str, Mapping[str, Any]], exclusive: Sequence[Sequ
             is_diagnosis=bool(entry.get("diagnosis")),
             is_healthy=bool(entry.get("healthy")),
             is_recorded=bool(entry.get("recorded")),
+            is_optional=bool(entry.get("optional")),
         )
     return found
 
@@ -367,6 +371,11 @@ def _flat(table: Mapping[str, Sequence[str]]) -> Phrases[str]:
 
 def _rows(table: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
     return [(str(phrase), name) for name, phrases in table.items() for phrase in phrases]
+
+
+def _acts(table: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
+    """Verbs in all their forms."""
+    return [(form, name) for name, verbs in table.items() for verb in verbs for form in forms_of(str(verb))]
 
 
 def _levels(table: Mapping[str, int]) -> list[tuple[str, str]]:

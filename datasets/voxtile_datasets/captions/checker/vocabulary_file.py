@@ -19,7 +19,7 @@ from voxtile.errors import ConfigError, cause_of
 
 _KEYS = frozenset(
     ["vocabulary", "version", "include", "about", "concepts", "anatomy", "normal", "qualities", "complete", "places",
-     "near", "exclusive", "levels", "measures", "imaging", "beyond", "implied_places", "natural", "alike"]
+     "near", "exclusive", "levels", "measures", "imaging", "beyond", "acts", "implied_places", "natural", "alike"]
 )  # fmt: skip
 _ABOUT = frozenset(["patients", "sides", "grades"])
 _LARGEST = 4 << 20  # bytes
@@ -75,6 +75,7 @@ def read_files(files: Sequence[Path]) -> Joined:
             "levels",
             "imaging",
             "beyond",
+            "acts",
             "natural",
         ):
             _merge(joined.tables.setdefault(key, {}), data.get(key) or {}, f"{path}, {key}")

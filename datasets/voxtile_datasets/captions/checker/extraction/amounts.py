@@ -34,6 +34,7 @@ _HALF_A = [
 _SPREADING = frozenset(
     ["extends", "extend", "extending", "spreads", "spread", "spreading", "stretches", "stretch", "lies", "lie"]
 )  # fmt: skip
+_SEEING = [("see",), ("find",), ("notice",), ("look",), ("spot",), ("get",), ("concern",)]
 _REST = frozenset(["rest", "remainder", "remaining", "else", "balance"])
 _HALVES = [("half", "a"), ("half", "an")]
 _NO_SHARES = [(2.0, 4), (1.0, 2)]  # two quarters of a town
@@ -42,6 +43,7 @@ _AFTER_SHARE = frozenset(["under", "is", "are", "was", "each", "covered", "being
 _ORDINALS = [("th",), ("st",), ("nd",), ("rd",)]
 _TIMES_AS = [("time",), ("times",), ("fold",)]  # "four times as much"
 _CLOSING = frozenset([",", ";", ".", ")", "and", "of", "!", "as", "in"])
+_COUNTED = frozenset(["pixel", "square", "cell", "part", "point", "hectare", "acre", "patch", "plot", "m", "unit"])
 _EACH = frozenset(["every", "each", "any", "the"])
 _TIMES = frozenset(["x", "×", "by"])
 _LABELS = frozenset(
@@ -155,11 +157,14 @@ def _share(texts: tuple[str, ...], position: int, grammar: Grammar) -> Amount | 
         return Amount(start, end, (_share_bounds(value, kind),), SHARE, "fraction")
     if (counted := _out_of(texts, position, grammar)) is not None:
         end, value = counted
+        end += bool(texts[end : end + 1]) and texts[end] in _COUNTED  # "out of every 100 pixels"
         return Amount(start, end, (_share_bounds(value, kind),), SHARE, "fraction")
     found = grammar.shares.longest_at(texts, position) or grammar.shares.longest_at(texts, start)
     if found is None:
         return None
     span = found[1][0]
+    if span.is_vague and texts[found[0] : found[0] + 1] in _SEEING:
+        return None  # "what you mostly see"
     if span.is_vague and _REST & set(texts[max(0, start - 2) : start]):
         return None  # "the rest mostly vineyards"
     if not span.is_vague and (

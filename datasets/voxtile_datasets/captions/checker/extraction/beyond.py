@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from voxtile.words.phrases import Match
 from voxtile_datasets.captions.checker.extraction.claims import Claim
+from voxtile_datasets.captions.checker.extraction.events import events
 from voxtile_datasets.captions.checker.extraction.mentions import Mention
+from voxtile_datasets.captions.checker.extraction.similes import is_simile
 from voxtile_datasets.captions.checker.extraction.statements import Statement
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
@@ -18,7 +21,23 @@ _NO_SOURCE = frozenset(
 )  # fmt: skip
 _NEAR = 3  # words between "from" and what follows it
 _FURTHEST = 5  # words between those for a cause and the cause
-_DENIABLE = frozenset(["unseen", "time"])  # "without tourists" invents nobody
+_WHO = "who"  # people and animals
+_UNSEEN = frozenset(["unseen", _WHO])
+_DENIABLE = _UNSEEN | {"time"}  # "without tourists" invents nobody
+_HARMLESS = "harmless"
+_TALKERS = frozenset(["i", "we", "you", "one", "d", "ll", "ve"])
+_MODALS = frozenset(["can", "could", "will", "would", "may", "might", "should", "must", "do", "did", "have", "had"])
+# "I'd wait" advises; "I'd say", "you will like" talk about the picture.
+_TALK_KINDS = _UNSEEN | {"prognosis", "event"}
+_ADVERBS = frozenset(["also", "just", "even", "only", "still", "always", "often", "really", "hardly", "not", "never"])
+_ARTICLES = frozenset(["the", "a", "an", "its", "their", "some", "any", "our", "your"])
+_SERVING = frozenset(["serve", "serving", "served", "await", "awaits", "awaiting", "invite", "invites"])
+_PLACE = frozenset(["place", "room", "space", "spot", "somewhere"])
+_CALLS = frozenset(
+    ["beware", "rejoice", "note", "look", "take", "find", "watch", "see", "count", "listen", "attention"]
+)
+_BEARING = frozenset(["carry", "carries", "hold", "holds", "contain", "contains", "bear"])  # "45 % carries wheat"
+_LONGEST_CALL = 4  # words of an address: "Sorry, duck lovers:"
 
 
 def beyond_the_picture(statement: Statement, mentions: Sequence[Mention], vocabulary: Vocabulary) -> Iterator[Claim]:
@@ -33,18 +52,32 @@ def beyond_the_picture(statement: Statement, mentions: Sequence[Mention], vocabu
     if vocabulary.is_about_patients and vocabulary.has_sides:
         yield from _sources(statement, mentions)
     names = {position for mention in mentions for position in range(mention.start, mention.end)}
-    for match in (*statement.grammar.beyond.find(words.words), *vocabulary.beyond.find(words.words)):
-        if match.payload == "nothing" or names.issuperset(range(match.start, match.end)):
+    found = [*statement.grammar.beyond.find(words.words), *vocabulary.beyond.find(words.words)]
+    if vocabulary.natural:
+        found += events(statement)
+    harmless = {i for match in found if match.payload == _HARMLESS for i in range(match.start, match.end)}
+    for match in found:
+        if match.payload in (_HARMLESS, "nothing") or harmless.intersection(range(match.start, match.end)):
+            continue
+        if names.issuperset(range(match.start, match.end)):
             continue
         if match.payload == "place" and not words.text[words.starts[match.start]].isupper():
             continue  # china, java
         if match.payload in _DENIABLE and statement.polarity(match.start, match.end) == "absent":
             continue
+        if vocabulary.natural and (_is_talk(statement, match, mentions) or match.end in harmless):
+            continue
         named: list[str] = []
         if match.payload == "cause":
             named = [c for m in mentions if _follows(statement, match.end, m) for c in m.concepts]
+        elif match.payload == "unseen" and words.words[match.start] in _BEARING:
+            named = [c for m in mentions if match.start < m.end and m.start < match.end for c in m.concepts]
         first, last = words.starts[match.start], words.ends[match.end - 1]
-        yield Claim("beyond", words.text[first:last], first, last, others=tuple(named), text=match.payload)
+        yield Claim("beyond", words.text[first:last], first, last, others=tuple(named), text=_kind(match.payload))
+
+
+def _kind(payload: str) -> str:
+    return "unseen" if payload == _WHO else payload
 
 
 def _sources(statement: Statement, mentions: Sequence[Mention]) -> Iterator[Claim]:
@@ -65,3 +98,62 @@ def _follows(statement: Statement, end: int, mention: Mention) -> bool:
     gap = statement.words.words[end : mention.start]
     is_near = end <= mention.start and len(gap) <= _FURTHEST and not mention.is_normality
     return is_near and not any(word in statement.grammar.verbs or word in ("there", ",", ":", ";") for word in gap)
+
+
+def _is_talk(statement: Statement, match: Match[str], mentions: Sequence[Mention]) -> bool:
+    """Whether words only talk to the reader or say what something is like or for, and put nothing into the picture."""
+    words = statement.words.words
+    start, end = match.start, match.end
+    if match.payload in _TALK_KINDS:
+        before = start - 1
+        while before > 0 and words[before] in _MODALS | _ADVERBS:
+            before -= 1
+        if before >= 0 and words[before] in _TALKERS:
+            return True
+    if match.payload == "advice":
+        return start + 1 < len(words) and words[end - 1] == "beware" and _is_address(words, 0, start)
+    if match.payload not in _UNSEEN:
+        return False
+    return (
+        _is_address(words, start, end)
+        or is_simile(words, start)
+        or _is_purpose(words, start, mentions)
+        or (match.payload == _WHO and _is_modifier(statement, start, end, mentions))
+    )
+
+
+def _is_address(words: tuple[str, ...], start: int, end: int) -> bool:
+    """Whether words call on readers: "Kids, find the track!", "Golfers beware", "Sorry, duck lovers:"."""
+    following = words[end : end + 1]
+    if start > _LONGEST_CALL or not following or following[0] not in (",", ":", "!", "beware", "rejoice"):
+        return False
+    calls = following[0] in (":", "!", "beware", "rejoice") or words[end + 1 : end + 2] in tuple((c,) for c in _CALLS)
+    opening = [word for word in words[:start] if word.isalnum()]
+    return calls and not any(word in _ARTICLES or word[0].isdigit() or word == "with" for word in opening)
+
+
+def _is_purpose(words: tuple[str, ...], start: int, mentions: Sequence[Mention]) -> bool:
+    """Whether words only say what a thing is for: "meadows for livestock", "a lot for visitors"."""
+    before = start - 1
+    while before > 0 and (
+        words[before] in _ARTICLES | {"small", "young", "large", "s"} or words[before - 1] in _ARTICLES
+    ):
+        before -= 1
+    if before > 0 and words[before] in _SERVING:
+        return True  # "four courts serve the guests"
+    if words[start + 1 : start + 2] in (("have",), ("has",)) and _PLACE & set(words[start + 2 : start + 6]):
+        return True  # "children have one place to play"
+    return before > 0 and words[before] == "for" and any(m.end == before for m in mentions)
+
+
+def _is_modifier(statement: Statement, start: int, end: int, mentions: Sequence[Mention]) -> bool:
+    """Whether words only tell the kind of the thing that they stand before: "staff parking", "a sheep pasture"."""
+    words, written = statement.words.words, statement.words
+    is_plural = written.text[written.ends[end - 1] - 1] == "s" and not words[end - 1].endswith("s")
+    if is_plural and written.text[written.ends[end - 1] : written.ends[end - 1] + 1] not in ("'", "’"):
+        return False  # "seagulls circle the cranes"
+    after = end + (words[end : end + 1] == ("s",))
+    is_named = any(mention.start == after for mention in mentions)
+    before = words[start - 1] if start else ""
+    is_verb = words[end - 1].endswith("ing") and before not in _ARTICLES | {"and", ",", "with", "of", "by"}
+    return is_named and not is_verb and words[end - 1] not in ("with", "by", "of", "in", "the")

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from voxtile.words.phrases import Phrases
 from voxtile.words.tokens import Words
-from voxtile_datasets.captions.checker.extraction.amounts import SHARE
+from voxtile_datasets.captions.checker.extraction.amounts import COUNT, SHARE
 from voxtile_datasets.captions.checker.extraction.beyond import beyond_the_picture
 from voxtile_datasets.captions.checker.extraction.claims import Claim, Detail
 from voxtile_datasets.captions.checker.extraction.details import Found, found_details
@@ -179,6 +179,10 @@ def _read(sentence: str, vocabulary: Vocabulary, extra: Phrases[str] | None) -> 
     taken = frozenset(i for match in instruments for i in range(match.start, match.end))  # Landsat 8
     imaging = list(mentions_of_imaging(statement, vocabulary))
     details = [item for item in found_details(statement, vocabulary, taken) if not _is_of_imaging(item, imaging)]
+    measured = {
+        i for item in details if item.detail.dimension not in (None, COUNT) for i in range(item.start, item.end)
+    }
+    mentions = [m for m in mentions if not measured.issuperset(range(m.start, m.end))]  # "square miles"
     owned, loose = given(statement, details, mentions, vocabulary)
     owned = {**owned, **normal_places(statement, details, mentions)}
     claims = [

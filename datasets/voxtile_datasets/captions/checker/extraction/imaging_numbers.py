@@ -100,10 +100,25 @@ _RESOLUTION_BESIDE = re.compile(
         (?P<unit2>{_UNIT})\b
         (?![ ](?:wide|long|high|deep|tall|above|from|across|north|south|east|west))
     |\b(?P<part>half|sub|quarter)[ -](?P<unit3>{_UNIT})[ -](?:{_OF_PIXEL}|{_PICTURE})\b
+    |\b(?P<part2>half|quarter|tenth|fifth|third)[ ](?:of[ ])?(?:a[ ]|an[ ])?
+        (?P<unit4>{_UNIT})[ ](?:per|a|to[ ]the|to[ ]a)[ ]pixel\b
+    |\b(?:each[ ]|every[ ]|one[ ]|the[ ]|a[ ]|with[ ])?(?:{_OF_PIXEL}|pixel[ ]spacing|cells?|grid[ ]cells?)
+        (?:[ ](?:is|are|of|at|being|measur\w+|cover\w*|spans?|represents?|equals?|comes?[ ]to|on[ ]the[ ]ground)){{0,3}}
+        ,?[ ](?:about[ ]|roughly[ ]|some[ ]|only[ ]|just[ ]|a[ ])*(?:full[ ]|whole[ ]|single[ ])?
+        (?:(?P<part3>half|tenth|quarter|fifth|third)[ ](?:of[ ])?(?:a[ ]|an[ ])?
+        |(?P<value3>{_NUMBER}|{_WORDED})[ -]?|(?<=[ ]a[ ])|(?<=full[ ])|(?<=whole[ ]))
+        (?P<unit5>{_UNIT})\b(?![ ](?:away|north|south|east|west|long|tall|deep)\b)
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-_PART = {"half": (0.45, 0.55), "quarter": (0.2, 0.3), "sub": (0.0, 0.999)}
+_PART = {
+    "half": (0.45, 0.55),
+    "quarter": (0.2, 0.3),
+    "sub": (0.0, 0.999),
+    "tenth": (0.095, 0.105),
+    "fifth": (0.19, 0.21),
+    "third": (0.3, 0.36),
+}
 _TELLING = ("fold", "pixel", "resolution", "GSD")
 _ROUNDING = 0.03  # relative: 0.5 µm for 0.4952 µm
 _OLDEST = 120
@@ -174,16 +189,17 @@ def _resolutions(text: str) -> Iterator[Claim]:
 
 def _resolutions_beside(text: str) -> Iterator[Claim]:
     for match in _RESOLUTION_BESIDE.finditer(text):
-        size = _MILLIMETRES[(match["unit"] or match["unit2"] or match["unit3"]).lower()]
-        said = match["value"] or match["value2"]
+        unit = next(match[name] for name in ("unit", "unit2", "unit3", "unit4", "unit5") if match[name])
+        size = _MILLIMETRES[unit.lower()]
+        said = match["value"] or match["value2"] or match["value3"] or ("one" if match["unit5"] else None)
         number = 0.5 if said == "half a" else _number(said) if said else None
-        if match["part"]:
-            low, high = (share * size for share in _PART[match["part"].lower()])
+        if part := match["part"] or match["part2"] or match["part3"]:
+            low, high = (share * size for share in _PART[part.lower()])
         elif number is None:
             continue
         else:
             low, high = number * size * (1 - 2 * _ROUNDING), number * size * (1 + 2 * _ROUNDING)
-        yield _claim(RESOLUTION, match, (low, high), match["unit"] or match["unit2"] or match["unit3"], "length")
+        yield _claim(RESOLUTION, match, (low, high), unit, "length")
 
 
 def _claim(

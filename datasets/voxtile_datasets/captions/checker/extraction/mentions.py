@@ -8,10 +8,26 @@ from functools import cached_property
 
 from voxtile.words.phrases import Match, Phrases
 from voxtile_datasets.captions.checker.extraction.claims import Polarity
+from voxtile_datasets.captions.checker.extraction.similes import is_simile
 from voxtile_datasets.captions.checker.extraction.statements import Statement
 from voxtile_datasets.captions.checker.vocabulary import NORMAL, Vocabulary
 
 _JOINING = frozenset([",", "and", "or", "nor", "/", "&"])
+_HOMOGRAPHS = frozenset(
+    ["park", "span", "cross", "crossing", "drive", "walk", "sail", "land", "ship", "dock", "fence", "bridge", "house",
+     "tower", "water", "field", "pool", "bank", "border", "circle", "track", "crown", "stand", "line", "harbour",
+     "harbor", "dam", "block", "wall", "mine", "dump", "box", "train", "route", "swell", "landing", "shade", "light",
+     "parking", "farming", "wood", "store", "factor", "work", "mark", "bed", "arch", "shore", "ring", "tip", "flower"]
+)  # fmt: skip
+_GERUNDS = frozenset(["crossing", "landing", "parking", "farming"])
+_INFINITIVES = frozenset(
+    ["park", "cross", "drive", "walk", "sail", "land", "dock", "ship", "house", "water", "fence", "span"]
+)
+_SUBJECTS = frozenset(["they", "you", "we", "i", "who", "can", "could", "will", "would", "may", "might"])
+_OBJECTS = frozenset(["the", "a", "an", "them", "it", "its", "their", "this", "these", "those", "both", "over"])
+_DETERMINING = frozenset(
+    ["a", "an", "the", "this", "that", "one", "two", "three", "four", "several", "some", "no", "each"]
+)
 _SLIGHT = frozenset(["the", "a", "an", "both", "left", "right", "bilateral", "of", "also"]) | _JOINING
 _LOCATING = frozenset(
     ["of", "in", "within", "at", "on", "along", "to", "from",
@@ -91,6 +107,8 @@ class Finder:
             found.setdefault((pair.start, pair.concepts), pair)
         places = [*self.terms, *self._elliptic()]
         for start, end in places:
+            if self._is_verb(start, end) or (self.vocabulary.natural and is_simile(self.words, start)):
+                continue
             concepts = self.terms.get((start, end)) or self._completed(start, end)
             if (start, end) in replaced or not (concepts := self._unless(concepts, start, end)):
                 continue
@@ -99,6 +117,21 @@ class Finder:
         for mention in (*self._of_normality(), *self._of_whole()):
             found.setdefault((mention.start, mention.denies or mention.concepts), mention)
         return sorted(found.values(), key=lambda m: (m.start, m.end))
+
+    def _is_verb(self, start: int, end: int) -> bool:
+        """Whether a name is a verb here: "two bridges span the river", "somewhere to park"."""
+        word = self.words[start]
+        if end - start > 1 or word not in _HOMOGRAPHS:
+            return False
+        before, after = self.words[start - 1 : start], self.words[end : end + 1]
+        if before and (before[0] in _SUBJECTS or (before[0] == "to" and word in _INFINITIVES and start > 1)):
+            return True
+        if word in _GERUNDS:
+            return (not before or before[0] not in _DETERMINING) and (
+                (bool(after) and after[0] in _OBJECTS) or any(place[0] == end for place in self.terms)
+            )
+        is_subject = any(place[1] == start for place in self.terms)
+        return is_subject and bool(after) and after[0] in _OBJECTS
 
     def _says_more(self, place: tuple[int, int], pair: Mention) -> bool:
         """Whether a longer name is of something else, and not only of something more general."""

@@ -18,6 +18,10 @@ _FURTHEST = 7  # words between a detail and the name that it stands before
 _BESIDE_STRUCTURE = 2
 _NOTING = frozenset(["(", "=", ":", "×"])
 _AFTER_NOTE = frozenset([")", ",", ";", ".", "!", "(", "and"])
+_COLOURED = (("painted",), ("colored",), ("coloured",), ("sprayed",), ("dyed",))
+_TALLIES = frozenset(["count", "number", "total", "tally", "sum"])
+_ORDINALS = frozenset(["first", "second", "third"])  # "wheat comes third, after grass"
+_SCARCE = frozenset(["hardly", "scarcely", "barely"])
 _LONGEST_NOTE = 6  # words in brackets before a detail
 _PARTITIVE = frozenset(
     ["focus", "cluster", "group", "deposit", "pool", "nest", "island", "area", "patch", "piece", "fragment", "strip",
@@ -46,6 +50,7 @@ _HOLDING = frozenset(
     ["covering", "occupying", "taking", "making", "holding", "accounting", "filling", "forming", "claiming",
      "totalling", "totaling", "comprising", "constituting", "spanning", "using", "together", "which", "that"]
 )  # fmt: skip
+_PLACES = frozenset(["on", "in", "at", "beside", "near", "behind", "over", "under", "by", "within", "along", "off"])
 _PLACING = frozenset(["beside", "near", "along", "around", "by", "on", "in", "at", "over", "with", "between", "of"])
 _ONLY_BEFORE: frozenset[str] = frozenset([COUNT])  # said of nothing but the name that follows
 _ONLY_BESIDE = frozenset(["colour", "severity", "shape"])  # said of the name that follows, or after "is"
@@ -137,6 +142,12 @@ def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocab
         return earlier[-1] if earlier and statement.clause_of(mentions[earlier[-1]].start) == clause - 1 else None
     if item.detail.dimension == SHARE and _is_of_unnamed(statement, item, mentions):
         return None
+    if item.detail.kind == "colour" and statement.words.words[max(0, item.start - 1) : item.start] in _COLOURED:
+        painted = next((i for i in reversed(inside) if mentions[i].end <= item.start), None)
+        if painted is not None and item.start - mentions[painted].end <= _SET_OFF:
+            return painted  # "cranes painted red line the dock"
+    if item.detail.kind == "rank" and item.detail.value in _ORDINALS:
+        return next((i for i in reversed(range(len(mentions))) if mentions[i].end <= item.start), None)
     if (item.detail.dimension == SHARE or item.detail.kind == "rank") and (
         shared := _share_owner(statement, item, mentions, inside)
     ) is not None:
@@ -148,7 +159,7 @@ def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocab
     following = next((i for i in inside if mentions[i].start > item.start and mentions[i].end > item.end), None)
     before = next((i for i in reversed(inside) if mentions[i].end <= item.start), None)
     if item.detail.kind == "number" and before is not None and _is_set_off(statement, item, mentions[before]):
-        return before
+        return _topic(statement, item, mentions, before)
     if item.detail.kind == "number" and following is not None and _measures(statement, item, mentions[following]):
         return following
     if following is not None and _stands_before(statement, item, mentions[following], vocabulary):
@@ -190,6 +201,9 @@ def _noted_after(statement: Statement, item: Found, mentions: Sequence[Mention])
         return None
     within = any(begin < m.start < item.end for m in mentions)
     is_bare = words[begin] == "(" or begin == item.start - 1
+    first, _ = statement.item_around(begin - 1)
+    if _TALLIES & set(words[first:begin]):  # "number of boxes at the port: 52"
+        return next((i for i, m in enumerate(mentions) if m.start >= first and m.end <= begin), None)
     owner = next((i for i, m in enumerate(mentions) if m.end == begin), None)
     return None if within or not is_bare else owner
 
@@ -204,6 +218,17 @@ def _is_set_off(statement: Statement, item: Found, mention: Mention) -> bool:
     if parted and gap and set(gap) <= _MEASURING:
         return True
     return parted and len(gap) <= _SET_OFF and not set(gap) & (statement.grammar.verbs | {"and", "with", "or"})
+
+
+def _topic(statement: Statement, item: Found, mentions: Sequence[Mention], before: int) -> int:
+    """Of "oil on still water, 2 km²" the oil: what a size set off by a comma is of, and not where that is."""
+    words = statement.words.words
+    while before and words[item.start - 1] == "," and not item.detail.is_vague:
+        gap = words[mentions[before - 1].end : mentions[before].start]
+        if not _PLACES & set(gap) or set(gap) & {",", "and", "with", ";", ":"}:
+            break
+        before -= 1
+    return before
 
 
 def _speaks_of_another(statement: Statement, position: int) -> bool:
@@ -223,6 +248,8 @@ def _is_of_unnamed(statement: Statement, item: Found, mentions: Sequence[Mention
     first, last = statement.item_around(item.start)
     words = statement.words.words
     following = words[item.end : item.end + 1]
+    if words[item.start] in _SCARCE:
+        return not any(item.end <= m.start < last for m in mentions)  # "hardly anything green"
     if any(first <= m.start < last for m in mentions) or not following or item.end >= last:
         return False
     opens = all(
@@ -323,7 +350,7 @@ def _stands_before(statement: Statement, item: Found, mention: Mention, vocabula
     for position, word in enumerate(gap):
         if word in grammar.verbs or (word in grammar.prepositions and item.detail.dimension != SHARE):
             partitive = word == "of" and position and gap[position - 1] in _PARTITIVE
-            if not (item.detail.kind == "count" and partitive):
+            if not (item.detail.kind in ("count", "colour") and partitive):
                 return False
         if word in _JOINING:
             goes_on = is_place and any(p.longest_at(gap, position + 1) for p in (vocabulary.places, grammar.sides))

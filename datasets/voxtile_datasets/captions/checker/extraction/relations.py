@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from voxtile.words.tokens import words_of
@@ -83,8 +83,8 @@ def _compared(statement: Statement, mentions: Sequence[Mention]) -> Iterator[Rel
         is_verb = match.end - match.start == 1 and match.payload == "more" and words[match.start] not in _ADJECTIVES
         is_ahead = words[match.start : match.end] == ("ahead", "of")
         begin = match.end if is_verb or is_ahead else than
-        if begin is None:
-            continue
+        if begin is None or _is_number(words, begin, statement.grammar.numbers):
+            continue  # "more than forty houses"
         other = next((i for i, m in enumerate(mentions) if begin <= m.start <= begin + 3), None)
         inner = next((i for i, m in enumerate(mentions) if match.end <= m.start < begin), None)
         before = next((i for i in reversed(range(len(mentions))) if mentions[i].end <= match.start), None)
@@ -92,6 +92,13 @@ def _compared(statement: Statement, mentions: Sequence[Mention]) -> Iterator[Rel
         if other is not None and subject is not None and subject != other:
             factor = words[match.start - 1] if match.start and match.payload == "equal" else ""
             yield Relation(subject, (other,), _FACTORS.get(factor, match.payload), match.start, match.end)
+
+
+def _is_number(words: tuple[str, ...], position: int, numbers: Mapping[str, int]) -> bool:
+    position += words[position] in _THAN if position < len(words) else 0
+    first = position + (words[position : position + 1] == ("a",))
+    word = words[first] if first < len(words) else ""
+    return bool(word) and (word[0].isdigit() or word in numbers or word in ("dozen", "score", "few", "couple"))
 
 
 def _directions(statement: Statement, mentions: Sequence[Mention], *, in_bodies: bool) -> Iterator[Relation]:
@@ -226,11 +233,21 @@ def _enumerated(statement: Statement, mentions: Sequence[Mention], relation: Rel
         gap = statement.words.words[near.end : far.start]
         verbs = any(word in statement.grammar.verbs or word in statement.grammar.prepositions for word in gap)
         same = set(mentions[index].concepts) & {concept for i in relation.others for concept in mentions[i].concepts}
-        if verbs or same or not _JOINING & set(gap):
+        if (
+            verbs
+            or same
+            or not _JOINING & set(gap)
+            or _is_introduced(statement, mentions[index], mentions[index - step])
+        ):
             break
         subjects.append(index)
         index += step
     return subjects
+
+
+def _is_introduced(statement: Statement, first: Mention, second: Mention) -> bool:
+    """Whether two names are said in clauses of their own: "there is a field, and three turbines stand …"."""
+    return statement.clause_of(first.start) != statement.clause_of(second.start)
 
 
 def _between_names(statement: Statement, mentions: Sequence[Mention]) -> Iterator[Relation]:

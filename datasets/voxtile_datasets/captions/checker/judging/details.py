@@ -161,7 +161,8 @@ def _agrees_with_all(detail: Detail, rows: Sequence[Fact], concept: str, facts: 
     if detail.kind == "side" and detail.value == "bilateral":
         return frozenset().union(*(row.sides for row in rows)) >= _BOTH
     if detail.kind == "rank":
-        return facts.share_rank(concept) in (None, detail.value)
+        ranks = facts.share_ranks(concept)
+        return not ranks or detail.value in ranks
     if detail.dimension == SHARE:
         known = facts.share(concept)
         if not known:  # of a carcinoma that of the tumour
@@ -193,7 +194,7 @@ def _fault(detail: Detail, rows: Sequence[Fact], concept: str, facts: Facts) -> 
     said = [_said(detail, row) for row in rows]
     known = list(dict.fromkeys(text for text in said if text))
     if detail.kind == "rank":
-        known = ["another order of shares"] if facts.share_rank(concept) is not None else []
+        known = ["another order of shares"] if facts.share_ranks(concept) else []
     name = concept.replace("_", " ")
     if detail.kind == "count" and not known and (listed := facts.objects(concept)):
         known = [str(listed)]

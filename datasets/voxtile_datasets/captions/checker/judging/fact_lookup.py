@@ -15,6 +15,7 @@ from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
 _STRENGTH = {"present": 2, "uncertain": 1, "absent": 0}
 _WIDE = frozenset(["finding", "lesion"])  # one of them denied denies no others
+_RANKS = ["first", "second", "third", "fourth", "fifth"]
 _DATES = ("date", "datetime", "month", "year")
 _SEASONS = ("winter", "spring", "summer", "autumn")
 
@@ -71,7 +72,7 @@ class Facts:
         if not found and concept in self._implied:
             return "present"
         if not found and any(self.strength(whole) == "present" for whole in self._wholes(concept)):
-            return "present"
+            return "present" if not self.is_optional(concept) or self._is_named(concept) else None
         absent = any(self._strength.get(name) == 0 for name in self.vocabulary.above(concept))
         return "absent" if absent else None
 
@@ -117,7 +118,23 @@ class Facts:
         named = [row for row in rows if any(c == concept for c in self._named_in(row.part))]
         if named:
             return [Fact("present", colours=row.colours, counts=row.part_counts, shapes=row.shapes) for row in named]
-        return [Fact("present", colours=row.colours) for row in rows if row.colours and not row.part]
+        counts = () if self.is_optional(concept) else tuple(span for row in rows for span in row.counts)
+        coloured = [Fact("present", colours=row.colours) for row in rows if row.colours and not row.part]
+        # "forty roofs" of forty houses: one of each is counted as the whole is
+        return [*coloured, *([Fact("present", counts=counts)] if counts else [])]
+
+    def is_optional(self, concept: str) -> bool:
+        """Whether a concept is a part that its whole may lack."""
+        entry = self.vocabulary.concepts.get(concept)
+        return entry is not None and entry.is_optional
+
+    def has_whole(self, concept: str) -> bool:
+        """Whether the facts state something of which a concept is a part."""
+        return any(self.strength(whole) == "present" for whole in self._wholes(concept))
+
+    def _is_named(self, concept: str) -> bool:
+        rows = [row for whole in self._wholes(concept) for row in self.rows(whole)]
+        return any(name == concept for row in rows for name in self._named_in(row.part))
 
     def _wholes(self, concept: str) -> tuple[str, ...]:
         entry = self.vocabulary.concepts.get(concept)
@@ -126,14 +143,22 @@ class Facts:
     def _named_in(self, words: tuple[str, ...]) -> list[str]:
         return [match.payload for match in self.vocabulary.terms.find(words)] if words else []
 
-    def share_rank(self, concept: str) -> str | None:
-        """`largest`, `smallest` or `between` among the shares that the facts state; None where they state too few."""
-        own = self.share(concept)
+    def share_ranks(self, concept: str) -> frozenset[str]:
+        """Ranks that a concept has among the shares that the facts state: `largest`, `first`, `second`, …, `smallest`.
+
+        Empty where the facts state too few shares; a kind and what it is a kind of are no rivals.
+        """
         related = self.vocabulary.above(concept) | self.vocabulary.below(concept)
-        others = [share for name in self.present() - related if (share := self.share(name))]
+        own = self.share(concept)
+        named = [name for name in self.present() - related if self.share(name)]
+        others = [self.share(n) for n in named if not (self.vocabulary.above(n) - {n}) & set(named)]
         if not own or not others:
-            return None
-        return "largest" if own >= max(others) else "smallest" if own <= min(others) else "between"
+            return frozenset()
+        place = sum(share > own for share in others)
+        found = {"between" if place and place < len(others) else "", *(_RANKS[place : place + 1])}
+        found |= {"largest"} if not place else set()
+        found |= {"smallest"} if place == len(others) or own <= min(others) else set()
+        return frozenset(found - {""})
 
     def amount(self, concept: str, other: str) -> tuple[float, float] | None:
         """Shares, or else counts, of two concepts, where the facts state both."""

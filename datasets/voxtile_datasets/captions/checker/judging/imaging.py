@@ -16,6 +16,7 @@ _BEYOND = {
     "change": "the facts compare with no other day",
     "history": "no fact tells what happened before",
     "place": "they name no such place",
+    "identity": "they name no maker, owner or brand",
     "event": "no fact says what happened there",
     "unseen": "it cannot be seen in such a picture, and no fact holds it",
     "time": "nothing states the hour or the day",

@@ -162,6 +162,11 @@ def _presence(claim: Claim, concept: str, facts: Facts) -> tuple[Judgement, str]
     if concept not in facts.vocabulary.concepts and facts.rows(concept):
         return "supported", ""  # a structure that was measured, or that something else is said to lie beside
     there = facts.present()
+    if facts.is_optional(concept) and facts.has_whole(concept):
+        return (
+            "unsupported",
+            f"'{claim.words}' is not in the facts: not each such thing has it, and they do not name it.",
+        )
     if other := sorted(there & facts.vocabulary.excluded(concept)):
         return "contradicted", f"'{claim.words}' is wrong: the facts say {other[0].replace('_', ' ')}."
     if NORMAL in there:

@@ -76,8 +76,10 @@ class _Signing:
     def of(self, concept: str, entries: ConceptEntries) -> ConceptEntries:
         if self.asked and normalise(concept) not in self.asked:
             return entries
-        signed = {kind: tuple(self._signed(concept, kind, entry) for entry in getattr(entries, kind)) for kind in KINDS}
-        return replace(entries, **signed)
+        names, wordings, descriptions = (
+            tuple(self._signed(concept, kind, entry) for entry in getattr(entries, kind)) for kind in KINDS
+        )
+        return ConceptEntries(names, wordings, descriptions, entries.rejected)
 
     def _signed(self, concept: str, kind: Kind, entry: Entry) -> Entry:
         own = entry.signed

@@ -190,6 +190,7 @@ def test_a_reply_that_repeats_the_facts_is_no_caption_and_is_counted(corpus, cap
         ("present: nodule", False), ("Nodule", False), ("No pleural effusion.", False), ("A 12 mm nodule.", False),
         ("Left nodule of 12 mm, without pleural effusion.", False), ("", False),
         ("Nodule, 12 mm, in the left lung", False),
+        ("Nodule (12 mm; laterality: left) in the upper lobe.", False),
     ],
 )  # fmt: skip
 def test_which_texts_only_repeat_the_facts(text, repeats):

@@ -70,7 +70,8 @@ def checked(done: Done) -> str:
         return _added(done, _ADDS[command])
     if command == "evaluate":
         return _figures(done)
-    if command in ("verify", "domains", "doctor", "plan") or (command == "inspect" and "--html" not in words):
+    is_shown = (command == "inspect" and "--html" not in words) or (command == "config" and ">" not in words)
+    if is_shown or command in ("verify", "domains", "doctor", "plan"):
         return _said(done)
     return _written(done, words)
 

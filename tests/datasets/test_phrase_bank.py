@@ -170,6 +170,8 @@ def test_the_command_makes_the_same_bank_from_stored_replies(corpus, tmp_path):
     assert yaml.safe_load(again.read_text())["concepts"] == yaml.safe_load(out.read_text())["concepts"]
     with pytest.raises(InputError, match=r"no sample of .* has the concept 'pneumonia'"):
         make_bank(corpus, out=again, provider="none", concepts="pneumonia")
+    with pytest.raises(ConfigError, match=r"there is no bank .*lost\.yaml to check"):
+        make_bank(corpus, out=again.with_name("lost.yaml"), provider="none")
     with pytest.raises(ConfigError, match="--wordings"):
         make_bank(corpus, out=again, provider="none", wordings=0)
 

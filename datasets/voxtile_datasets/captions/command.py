@@ -216,6 +216,8 @@ def make_bank(
             f"--wordings must be at least 1 and --descriptions at least 0, not {wordings}, {descriptions}"
         )
     Corpus(corpus)
+    if provider == "none" and not out.is_file():
+        raise ConfigError(f"there is no bank {out} to check; have a model propose one with --provider local or openai")
     opened = None
     if provider != "none":
         opened = open_provider(

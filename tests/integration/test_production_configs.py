@@ -134,6 +134,6 @@ def test_it_says_what_every_config_says(name):
     chosen = config(name)
     assert chosen["name"] == name.partition("/")[2]
     assert chosen["data"]["corpus"] is None
-    assert chosen["trainer"]["precision"] == "bf16-mixed"
+    assert chosen["mixed_precision"] is True
     for task in chosen["evaluate"]["tasks"]:
         assert resolve(task, kind="task").is_file()

@@ -43,6 +43,7 @@ from voxtile.training.config_file import with_files
 from voxtile.training.memory import keep_freed_memory
 from voxtile.training.module import ContrastiveModule
 from voxtile.training.optimisers import AdamW, Schedule
+from voxtile.training.precision import device_of, settled_precision
 from voxtile.training.predictions import Predictions
 from voxtile.training.run_folder import checkpoint_to_load, runs_folder
 from voxtile.training.short_names import short_names
@@ -110,6 +111,12 @@ class VoxtileCLI(LightningCLI):
         parser.add_argument(
             "--evaluate.tasks", type=list[str], default=[], help="tasks that `test` runs, by name or file"
         )
+        parser.add_argument(
+            "--mixed_precision",
+            type=bool,
+            default=False,
+            help="where trainer.precision is left open: bf16-mixed if the device computes in bfloat16",
+        )
         parser.add_argument("--name", type=str, default="run", help="folder of the run under runs")
         parser.add_argument(
             f"--{KEY}", type=str | None, default=None, help="of voxtile that saved the config; a newer one's is refused"
@@ -147,6 +154,13 @@ class VoxtileCLI(LightningCLI):
             kwargs["strategy"] = STRATEGIES[config["strategy"]](config)
         if (limit := _LIMITS.get(str(self.subcommand))) is not None and config.get(limit) == 0:
             kwargs[limit] = 1.0
+        kwargs["precision"], note = settled_precision(
+            config.get("precision"),
+            device_of(config.get("accelerator")),
+            mixed=self._get(self.config_init, "mixed_precision"),
+        )
+        if note:
+            rank_zero_only(sys.stderr.write)(f"note: {note}\n")
         kwargs["plugins"] = [*(config.get("plugins") or []), AtomicCheckpointIO()]
         callbacks = [*(config.get("callbacks") or []), *self._callbacks()]
         wanted = config.get("enable_progress_bar") is not False

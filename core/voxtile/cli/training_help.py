@@ -28,6 +28,7 @@ _OWN: Mapping[str, str] = {
     "--name TEXT": "folder of the run under runs (default: run)",
     "--ckpt_path PATH": "a checkpoint, or last: the newest one of the run",
     "--evaluate.tasks [TEXT,…]": "tasks that test runs, by name or file",
+    "--mixed_precision BOOL": "bf16-mixed where trainer.precision is left open and the device computes in bfloat16",
     "--seed_everything N": "seed of all random numbers (default: 0)",
     "--print_config": "print the whole config and stop",
 }
@@ -38,7 +39,17 @@ _ABOUT: Mapping[str, str] = {
     "predict": "Write embeddings by a trained model as a Parquet table",
 }
 WITHOUT_SECTION = (
-    *("ckpt_path", "config", "evaluate", "help", "name", "print_config", "return_predictions", "seed_everything"),
+    *(
+        "ckpt_path",
+        "config",
+        "evaluate",
+        "help",
+        "mixed_precision",
+        "name",
+        "print_config",
+        "return_predictions",
+        "seed_everything",
+    ),
     *("verbose", "voxtile_version", "weights_only"),
 )
 """Names of options that belong to no section, of any subcommand."""

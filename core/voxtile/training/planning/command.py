@@ -17,8 +17,10 @@ from voxtile.errors import ConfigError, VoxtileError
 from voxtile.training.config_bases import read_config
 from voxtile.training.planning.estimate import Memory, find_gpu, largest, memory, seconds
 from voxtile.training.planning.measure import Step, measure
+from voxtile.training.precision import FULL, HALF
 
 _HALF = ("bf16-mixed", "16-mixed", "bf16-true", "16-true")
+_WITHOUT_BFLOAT16 = ("t4", "v100")  # they have float16, which `mixed_precision` does not take by itself
 _GB = 2**30
 
 
@@ -49,7 +51,8 @@ def plan(
     """
     if not 0 < mfu <= 1:
         raise ConfigError(f"--mfu must be a share above 0 and at most 1, not {mfu}")
-    card, planned = find_gpu(gpu), _Plan(name)
+    card = find_gpu(gpu)
+    planned = _Plan(name, card.name)
     total, own = planned.sizes()
     chosen = micro or own
     if chosen < 1:
@@ -77,7 +80,7 @@ def plan(
 class _Plan:
     """A config and what was measured of it."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, card: str) -> None:
         path = resolve(name, kind="config")
         config = read_config(path)
         try:
@@ -89,7 +92,8 @@ class _Plan:
         self._data = data
         self.objectives = tuple(self._model.get("objectives") or ())
         trainer = config.get("trainer") or {}
-        self.half = str(trainer.get("precision", "32-true")) in _HALF
+        open_to_half = config.get("mixed_precision") and not card.startswith(_WITHOUT_BFLOAT16)
+        self.half = str(trainer.get("precision") or (HALF if open_to_half else FULL)) in _HALF
         self._averaged = any("WeightAverage" in str(c.get("class_path")) for c in trainer.get("callbacks") or [])
         self._measured: dict[int, Step] = {}
 

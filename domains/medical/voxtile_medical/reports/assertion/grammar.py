@@ -107,10 +107,10 @@ def _forms(phrase: str, names: Mapping[str, str], adverbs: frozenset[str]) -> It
     """The forms of a phrase: the words that it names put in, with its adverbs and without."""
     for name, words in names.items():
         phrase = phrase.replace(f"[{name}]", f"[{words}]").replace(name, words)
-    for words in dict.fromkeys(expand(phrase)):
-        yield words
-        bare = tuple(word for word in words if word not in adverbs)
-        if bare and bare != words:
+    for form in dict.fromkeys(expand(phrase)):
+        yield form
+        bare = tuple(word for word in form if word not in adverbs)
+        if bare and bare != form:
             yield bare
 
 

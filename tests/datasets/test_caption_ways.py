@@ -90,7 +90,7 @@ def test_helps_and_mistakes(capsys, tmp_path, monkeypatch):
     assert "--bank" in page
     assert "--base-url" not in page
     for words, said in (
-        (["caption"], "'voxtile caption' needs the name of a way to caption: bank, checkpoint, model, template"),
+        (["caption"], "'voxtile caption' needs the name of a way to caption: bank, checkpoint, model, sign, template"),
         (["caption", "modle", "corpus"], "there is no way 'modle' to caption; did you mean 'model'?"),
         (["caption", "template", "corpus", "--beams", "3"], "'voxtile caption template' has no option '--beams'"),
         (["caption", "corpus", "--kindd", "fact"], "has no option '--kindd'; did you mean '--kind'?"),
@@ -101,4 +101,4 @@ def test_helps_and_mistakes(capsys, tmp_path, monkeypatch):
 
 def test_each_way_has_its_own_options_and_the_function_takes_those_of_all():
     options = {way: set(inspect.signature(f).parameters) - {"corpus", "run"} for way, f in command.WAYS.items()}
-    assert {way: len(names) for way, names in options.items()} == {"template": 11, "model": 29, "checkpoint": 15}
+    assert {way: len(names) for way, names in options.items()} == {"template": 11, "model": 30, "checkpoint": 15}

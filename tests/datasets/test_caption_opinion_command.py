@@ -24,8 +24,10 @@ def objecting(words, judgement="unsupported", why="No fact speaks of it."):
     return json.dumps({"objections": [{"words": words, "judgement": judgement, "why": why}]})
 
 
-REPLIES = {  # what the model says of each caption, and what must come of it
-    "agreed": (AGREES, "supported", None),
+# What the model says of each caption, and what must come of it. Names are words of the caption, so none may state
+# a thing to the rules (as "agreed" does: no picture from above shows it).
+REPLIES = {
+    "json": (AGREES, "supported", None),
     "wrapped": (f"Here you are:\n```json\n{AGREES}\n```", "supported", None),
     "objected": (objecting("'Picture objected'"), "unsupported", "second-opinion"),
     "reasoned": (objecting("picture reasoned", why="because " * 60), "unsupported", "second-opinion"),
@@ -153,7 +155,7 @@ def test_where_no_reply_can_be_read_the_command_ends_in_one_sentence(tmp_path, a
     assert {row["verdict"] for row in verdicts(root).values()} == {"unknown", "contradicted"}
     assert asked(root, *through(address)) == 1  # as true as before
     capsys.readouterr()
-    other = made(tmp_path / "other", ["agreed"])
+    other = made(tmp_path / "other", ["json"])
     replies = str(tmp_path / "corpus.replies")
     assert asked(other, "--second-opinion", "replay", "--replies", replies) == 1
     sentence = " ".join(capsys.readouterr().err.split())
@@ -161,8 +163,8 @@ def test_where_no_reply_can_be_read_the_command_ends_in_one_sentence(tmp_path, a
 
 
 def test_a_reply_that_did_not_come_is_asked_for_again(tmp_path, address, says, capsys):
-    says(agreed=AGREES, also=AGREES)
-    root = made(tmp_path / "corpus", ["agreed", "also"])
+    says(json=AGREES, also=AGREES)
+    root = made(tmp_path / "corpus", ["json", "also"])
     assert asked(root, *through(address), "--max-tokens", "1") == 0  # the first request passes the limit
     said = " ".join(capsys.readouterr().out.split())
     assert "1 replies read, 1 could not be read (1 budget)" in said
@@ -171,7 +173,7 @@ def test_a_reply_that_did_not_come_is_asked_for_again(tmp_path, address, says, c
     assert asked(root, *through(address), "--again") == 0
     rows = Corpus(root).table("verdicts").to_pylist()
     newer = {row["caption_id"]: row["verdict"] for row in rows if row["checker_version"].endswith(".1")}
-    assert newer == {"agreed": "supported", "also": "supported", "refused": "contradicted"}
+    assert newer == {"json": "supported", "also": "supported", "refused": "contradicted"}
 
 
 def test_a_corpus_without_a_question_says_nothing_of_opinions(tmp_path, address, says, capsys):

@@ -104,10 +104,10 @@ class Label:
 
 LABELS: Mapping[str, Label] = {
     "liver_lesion": Label("liver_segment", "liver_lesion", in_parts=True),
-    "hepatic_cyst": Label("liver_segment", "liver_lesion", in_parts=True),
+    "hepatic_cyst": Label("liver_segment", "liver_cyst", in_parts=True),
     "liver tumor": Label("liver_segment", "liver_lesion", in_parts=True),
     "splenic lesion": Label("spleen", "splenic_lesion"),
-    "spleen_cyst": Label("spleen", "splenic_lesion"),
+    "spleen_cyst": Label("spleen", "splenic_cyst"),
     "pancreatic_lesion": Label("pancreas_", "pancreatic_lesion", in_parts=True),
     "pancreatic tumor": Label("pancreas_", "pancreatic_lesion", in_parts=True),
     "pancreatic_pdac": Label("pancreas_", "pancreatic_lesion", in_parts=True),
@@ -123,12 +123,12 @@ LABELS: Mapping[str, Label] = {
     "duodenal polyp": Label("duodenum", "duodenal_lesion"),
     "colon_cancer": Label("colon", "bowel_lesion"),
     "bladder mass": Label("urinary_bladder", "bladder_lesion"),
-    "prostate_lesion": Label("prostate", "prostatic_lesion"),
+    "prostate_lesion": Label("prostate", "prostatic_lesion", has_side=True),
     "esophageal tumour": Label("esophagus", "esophageal_lesion"),
     "pulmonary nodule": Label("lung_", "pulmonary_nodule", has_side=True, in_parts=True),
     "lung_tumor": Label("lung_", "lung_mass", has_side=True, in_parts=True),
     "bone lesion": Label("vertebrae_", "bone_lesion", has_side=True, in_parts=True),
-    "vertebral metastasis": Label("vertebrae_", "bone_lesion", has_side=True, in_parts=True),
+    "vertebral metastasis": Label("vertebrae_", "bone_metastasis", has_side=True, in_parts=True),
 }
 _PLACES = {
     "pancreas head": "pancreatic head", "pancreas body": "pancreatic body", "pancreas tail": "pancreatic tail",

@@ -130,3 +130,16 @@ def test_organs_are_measured_but_the_size_of_a_finding_is_its_own():
     ]
     (fact,) = reading.facts
     assert fact.attributes.size_mm == (9.0,)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "side"),
+    [
+        ("Nodule in the middle lobe.", "right"),
+        ("Left nodule in the middle lobe.", "left"),
+        ("Nodules in the left upper lobe and the middle lobe.", "bilateral"),
+    ],
+)
+def test_a_side_that_is_written_counts_before_that_of_the_only_lobe(sentence: str, side: str):
+    [fact] = facts_of_report(sentence, load_lexicon())
+    assert fact.attributes.laterality == side

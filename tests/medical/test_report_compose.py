@@ -23,6 +23,7 @@ from voxtile_medical.reports.lexicon import Concept, load_lexicon
 from voxtile_medical.reports.quantities.measures import Measurement
 
 SEVERITIES = ("trace", "minimal", "small", "mild", "moderate", "large", "severe")
+SIDES_OF_LOBES = {"middle lobe": "right", "lingula": "left"}  # where no side is said, that of the lobe is read
 CHANGES = ("stable", "increased", "decreased", "new")
 ORGANS = (
     "liver",
@@ -61,9 +62,11 @@ def random_attributes(rng: random.Random, concept: Concept, polarity: str) -> At
     sides = ["left", "right"] if polarity == "absent" else ["left", "right", "bilateral"]
     gone = "resolved" if rng.random() < 0.1 else None
     count = rng.choice([2, 3, 7, 15]) if several and polarity != "absent" and rng.random() < 0.2 else None
+    side = rng.choice(sides) if concept.has_side and rng.random() < 0.5 else None
+    place = rng.choice(sorted(concept.places)) if concept.places and rng.random() < 0.5 else None
     return Attributes(
-        laterality=rng.choice(sides) if concept.has_side and rng.random() < 0.5 else None,
-        location=rng.choice(sorted(concept.places)) if concept.places and rng.random() < 0.5 else None,
+        laterality=side or (SIDES_OF_LOBES.get(place or "") if concept.has_side else None),
+        location=place,
         severity=rng.choice(SEVERITIES) if rng.random() < 0.3 else None,
         size_mm=size,
         change=gone if polarity == "absent" else rng.choice(CHANGES) if rng.random() < 0.3 else None,

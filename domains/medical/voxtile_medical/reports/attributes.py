@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from voxtile.words.phrases import Match
-from voxtile_medical.reports.assertion.grammar import RELATIVE_SIDE, Modifier
+from voxtile_medical.reports.assertion.grammar import LOBE_SIDE, RELATIVE_SIDE, Modifier
 from voxtile_medical.reports.assertion.statements import Statement
 from voxtile_medical.reports.lexicon import Concept
 from voxtile_medical.reports.mentions import Mention
@@ -23,7 +23,8 @@ _ALL_ON = frozenset([("all", "on", "the"), ("all", "in", "the"), ("both", "on", 
 _NEAR_NAME = 4  # words from "consistent with" to the other name
 _LONGEST_LABEL = 6  # words
 _NEAR_SIDE = 4  # words after "not" in which a side is denied
-_WITHIN_NAMES = frozenset(["laterality", "location"])
+_SIDED = ("laterality", LOBE_SIDE)
+_WITHIN_NAMES = frozenset([*_SIDED, "location"])
 _LISTED = frozenset([",", "and", "&", "/", "of", "the", "appearance", "stable", "level", "to", "through", "-", "–"])
 _BORDERLINE = ("severity", "borderline")
 _PLURALS = ("s", "i", "ae")
@@ -210,7 +211,7 @@ def _common(statement: Statement, modifiers: Sequence[Match[Modifier]]) -> _Comm
     words = statement.words.words
     colon = next((i for i, word in enumerate(words[: _LONGEST_LABEL + 1]) if word == ":"), 0)
     said = [(m.payload, m.end <= colon or words[max(0, m.start - 3) : m.start] in _ALL_ON) for m in modifiers]
-    sides = [value for (kind, value), holds in said if kind == "laterality" and holds]
+    sides = [value for (kind, value), holds in said if kind in _SIDED and holds]
     places = [m.payload[1] for m in modifiers if m.payload[0] == "location" and m.end <= colon]
     return _Common(_side(sides), tuple(places))
 
@@ -225,7 +226,7 @@ def _places(named: Sequence[str], concept: Concept) -> list[str]:
 def last_side(statement: Statement, before: str | None) -> str | None:
     """The side, left or right, that a sentence names last; else that of before."""
     found = statement.modifiers
-    sides = [match.payload[1] for match in found if match.payload[0] == "laterality"]
+    sides = [match.payload[1] for match in found if match.payload[0] in _SIDED]
     return next((side for side in reversed(sides) if side in _OTHER_SIDE), before)
 
 
@@ -236,7 +237,7 @@ def _modifiers(statement: Statement, side_before: str | None) -> list[Match[Modi
     taken_back = _taken_back(statement)
     for match in statement.modifiers:
         kind, value = match.payload
-        if kind == "laterality":
+        if kind in _SIDED:
             side = value if value in _OTHER_SIDE else side
             if match.start in taken_back:
                 continue
@@ -274,7 +275,9 @@ def _chosen(
     for match in modifiers:
         attribute, value = match.payload
         values[attribute].append((_distance(match, mention), value))
-    sides = values["laterality"] or values[_SAME_SIDE]
+    sides = values["laterality"] if len(values["location"]) == 1 else []
+    # A side that is written counts before the one that the name of the only lobe implies.
+    sides = sides or values["laterality"] + values[LOBE_SIDE] or values[_SAME_SIDE]
     side = (_side([value for _, value in sides]) or common.side) if concept.has_side else None
     if mention.polarity == "absent" and side == "bilateral":
         side = None  # "no effusion on either side" denies it altogether

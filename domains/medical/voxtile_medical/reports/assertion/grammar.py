@@ -15,7 +15,7 @@ from voxtile.words.tokens import normal_form, words_of
 ENGLISH = Path(__file__).with_name("english.yaml")
 Modifier: TypeAlias = tuple[str, str]  # attribute, value
 _NOUNS = ("aly", "yly")  # hepatomegaly, polydactyly
-_LOBE_SIDE = "laterality"
+LOBE_SIDE = "side of the lobe"  # what the name of a lobe implies
 RELATIVE_SIDE = "relative side"  # of the side that was named last: same or other
 
 
@@ -127,6 +127,6 @@ def _modifiers(data: dict[str, Any]) -> list[tuple[str, Modifier]]:
         for value, phrases in data[table].items()
         for phrase in phrases
     ]
-    found += [(lobe, (_LOBE_SIDE, side)) for lobe, side in data["sides_of_lobes"].items()]
+    found += [(lobe, (LOBE_SIDE, side)) for lobe, side in data["sides_of_lobes"].items()]
     found += [(phrase, (RELATIVE_SIDE, which)) for which, some in data["relative_sides"].items() for phrase in some]
     return found

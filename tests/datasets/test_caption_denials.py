@@ -42,6 +42,30 @@ def test_no_name_of_what_is_there_can_be_denied(domain):
     assert tried > {"general": 5, "medical": 800, "pathology": 150, "remote_sensing": 400}[domain]
 
 
+@pytest.mark.parametrize(
+    ("domain", "concept", "text"),
+    [
+        # A grade within the name limits no denial of what has none.
+        ("medical", "cardiomegaly", "The heart is not mildly enlarged."),
+        ("medical", "diverticulosis", "There are no pouches in the large bowel."),
+        ("pathology", "lymphoid_aggregates", "No sheets of small lymphocytes are seen."),
+        # A name that begins with a word by which "no …" would deny nothing.
+        ("medical", "physeal_injury", "No growth plate fracture is seen."),
+        ("remote_sensing", "house", "There is no one-storey house."),
+        ("remote_sensing", "residential_area", "This is not where people live."),
+    ],
+)
+def test_words_within_a_name_take_no_denial_back(domain, concept, text):
+    assert check(text, known(concept, concept), VOCABULARIES[domain]).verdict in {"contradicted", "unsupported"}
+
+
+@pytest.mark.parametrize("text", ["An aerial image with a house.", "An aerial view of a house."])
+def test_a_picture_from_above_is_no_antenna(text):
+    facts = known("house")
+    assert check(text, facts, VOCABULARIES["remote_sensing"]).verdict == "supported"
+    assert check("A house with a TV aerial.", facts, VOCABULARIES["remote_sensing"]).verdict == "unsupported"
+
+
 @pytest.mark.parametrize("closed", [(), TISSUES])
 @pytest.mark.parametrize(
     ("concept", "text"),

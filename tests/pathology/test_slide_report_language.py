@@ -661,6 +661,9 @@ COURSE_AND_NODES = [
         {"haemorrhage": "present", "tissue_necrosis": "present"},
     ),
     ("Peritumoral lymphocytic infiltrate absent.", {"lymphocytic_infiltrate": "absent"}),
+    ("Dense chronic inflammation rich in lymphocytes.", {"lymphocytic_infiltrate": "present"}),
+    ("An infiltrate composed of small lymphocytes.", {"lymphocytic_infiltrate": "present"}),
+    ("No lymphocyte-rich infiltrate.", {"lymphocytic_infiltrate": "absent"}),
     ("Crohn-like reaction prominent.", {"tumor_infiltrating_lymphocytes": "present"}),
     (
         "Granulation tissue with acute and chronic inflammation and foreign body giant cells.",

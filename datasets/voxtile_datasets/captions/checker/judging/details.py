@@ -82,12 +82,17 @@ def _is_counted(detail: Detail, claim: Claim, rows: Sequence[Fact], vocabulary: 
 
 
 def is_other(claim: Claim, rows: Sequence[Fact], vocabulary: Vocabulary) -> bool:
-    """Whether a denial is of another side, place or grade than all facts: "no large effusion", "none on the left"."""
+    """Whether a denial is of another side, place or grade than all facts: "no large effusion", "none on the left".
+
+    A grade or share that is part of the name ("the heart is mildly enlarged", "large bowel") limits it only where the
+    facts state another.
+    """
     limits = [d for d in claim.details if d.kind in ("side", "place", "severity", "number")]
     limits = [d for d in limits if d.kind != "severity" or d.value != "0"]  # "not a trace of" denies it all
     return bool(limits and rows) and all(
         any(
-            _agrees(d, row, vocabulary) is False or (d.kind in ("severity", "number") and not _has(d, row))
+            _agrees(d, row, vocabulary) is False
+            or (d.kind in ("severity", "number") and not _is_named(d, claim) and not _has(d, row))
             for d in limits
         )
         for row in rows
@@ -103,6 +108,11 @@ def is_elsewhere(claim: Claim, rows: Sequence[Fact], vocabulary: Vocabulary) -> 
 def agrees_with_any(detail: Detail, rows: Sequence[Fact], vocabulary: Vocabulary) -> bool:
     """Whether a fact has a detail."""
     return any(_agrees(detail, row, vocabulary) for row in rows)
+
+
+def _is_named(detail: Detail, claim: Claim) -> bool:
+    """Whether a detail stands within the name of what is claimed."""
+    return claim.start <= detail.start and detail.end <= claim.end
 
 
 def _has(detail: Detail, row: Fact) -> bool:

@@ -143,3 +143,17 @@ def test_organs_are_measured_but_the_size_of_a_finding_is_its_own():
 def test_a_side_that_is_written_counts_before_that_of_the_only_lobe(sentence: str, side: str):
     [fact] = facts_of_report(sentence, load_lexicon())
     assert fact.attributes.laterality == side
+
+
+@pytest.mark.parametrize(
+    ("report", "concept", "polarity"),
+    [
+        ("No shift of midline structures.", "midline_shift", "absent"),
+        ("No displacement of the trachea.", "mediastinal_shift", "absent"),
+        ("There is no shift of the mediastinum.", "mediastinal_shift", "absent"),
+        ("No displacement of the fracture of the distal radius.", "fracture", "present"),
+        ("No angulation of the fracture.", "fracture", "present"),
+    ],
+)
+def test_a_shift_is_denied_and_the_fracture_that_is_not_displaced_is_there(report: str, concept: str, polarity: str):
+    assert {fact.concept: fact.polarity for fact in facts_of_report(report, load_lexicon())}[concept] == polarity

@@ -73,6 +73,10 @@ DOCS = {
         run_as={r"--limit 4$": "--limit 16"},
         partly=(r"caption checkpoint",),
     ),
+    ("docs/caption-providers.md", "Models that packages carry"): Scene(
+        given={"corpus": CT_CORPUS},
+        run_as={r"(--provider local.*)$": r"\1 --limit 1"},
+    ),
     ("docs/caption-providers.md", "To try it"): Scene(
         given={"corpus": CT_CORPUS},
         run_as={r"^(python -m .*faulty_endpoint.*)$": r"(timeout 20 \1 || true) | head -n 1"},

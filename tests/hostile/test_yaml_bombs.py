@@ -96,7 +96,7 @@ READERS = {
     "tags of maps": load_table,
     "wordings of maps": load_wordings,
     "sidecar": lambda path: read_sidecar(path, "scene"),
-    "config of plan": lambda path: _Plan(str(path)),
+    "config of plan": lambda path: _Plan(str(path), "h100"),
     "config of fit": lambda path: _said(lambda: lightning_main(["fit", "-c", str(path)])),
     "config of fit, joined": lambda path: _said(lambda: lightning_main(["fit", f"--config={path}"])),
     "config of a command": lambda path: _said(lambda: main(["embed", "corpus", "model", "--config", str(path)])),

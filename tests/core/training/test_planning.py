@@ -10,10 +10,13 @@ from torch.profiler import ProfilerActivity, profile
 
 from voxtile.cli.main import main
 from voxtile.data.presets.load import preset_from_config
+from voxtile.domain import resolve
 from voxtile.errors import ConfigError
 from voxtile.training.callbacks.telemetry import operation_counter
+from voxtile.training.config_bases import read_config
 from voxtile.training.memory import recompute_activations
 from voxtile.training.module import ContrastiveModule
+from voxtile.training.planning.command import _Plan
 from voxtile.training.planning.estimate import Gpu, find_gpu, largest, memory, seconds
 from voxtile.training.planning.live_memory import Alive
 from voxtile.training.planning.measure import measure
@@ -239,3 +242,15 @@ def test_what_hangs_on_pictures_is_named():
     step = measure(model, preset_from_config(PRESET), items=2, texts=1, regions=2, half=False)
     assert step.left_out == ("grounding",)
     assert step.inputs == 2 * (1 + 2) * 16 * 16 * 4
+
+
+@pytest.mark.parametrize(
+    ("card", "precision", "half"),
+    [("h100", None, True), ("t4", None, False), ("v100-16gb", "16-mixed", True), ("h100", "32-true", False)],
+)
+def test_an_open_precision_is_half_where_the_card_computes_in_bfloat16(card, precision, half, tmp_path):
+    content = read_config(resolve("medical/ct", kind="config"))
+    content["trainer"] |= {"precision": precision}
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(content))
+    assert _Plan(str(path), card).half is half

@@ -66,7 +66,7 @@ def checked(done: Done) -> str:
         return "every requirement is met"
     if program != "voxtile":
         return _said(done)
-    if command in _ADDS and words[1:3] != ["caption", "bank"]:  # which writes its file
+    if command in _ADDS and words[1:3] not in (["caption", "bank"], ["caption", "sign"]):  # which write their file
         return _added(done, _ADDS[command])
     if command == "evaluate":
         return _figures(done)

@@ -9,17 +9,14 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from voxtile.bounded_text import load_json
-from voxtile.errors import InputError, cause_of
+from voxtile.errors import InputError
 from voxtile_datasets.captions.context.sample import Row
+from voxtile_datasets.captions.context.side_file import side_rows
 
 KINDS: Mapping[str, str] = MappingProxyType(
     {"title": "title of the page", "alt_text": "alternative text", "caption": "caption", "text": "text around it"}
@@ -84,7 +81,7 @@ def read_context(path: Path) -> Mapping[str, tuple[Row, ...]]:
         InputError: the file is missing or malformed, or a row has no uid or no text; the sentence names it.
     """
     found: dict[str, tuple[Row, ...]] = {}
-    for number, row in enumerate(_rows(path), start=1):
+    for number, row in enumerate(side_rows(path, ("uid", *KINDS), "texts beside pictures"), start=1):
         place = f"the texts beside pictures '{path}', row {number}"
         uid = row.get("uid")
         if not isinstance(uid, str) or not uid:
@@ -96,27 +93,6 @@ def read_context(path: Path) -> Mapping[str, tuple[Row, ...]]:
     if not found:
         raise InputError(f"the texts beside pictures '{path}' hold no row; give columns uid, {', '.join(KINDS)}")
     return found
-
-
-def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    if path.suffix not in {".jsonl", ".parquet"}:
-        raise InputError(f"'{path}' is neither .jsonl nor .parquet; write the texts beside pictures as one of them")
-    try:
-        if path.suffix == ".parquet":
-            file = pq.ParquetFile(path)
-            names = [name for name in ("uid", *KINDS) if name in file.schema_arrow.names]
-            for batch in file.iter_batches(columns=names):
-                yield from batch.to_pylist()
-            return
-        with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                row = load_json(line) if line.strip() else None
-                if row is not None and not isinstance(row, dict):
-                    raise InputError(f"'{path}', line {number}: is no JSON object")
-                if row is not None:
-                    yield row
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise InputError(f"the texts beside pictures '{path}' cannot be read: {cause_of(error)}") from error
 
 
 def _texts(value: Any) -> list[str]:  # noqa: ANN401

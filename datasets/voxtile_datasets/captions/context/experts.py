@@ -6,17 +6,15 @@ optional `polarity` (present by default), `value`, `unit`, `attributes` (a mappi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from voxtile.bounded_text import load_json
-from voxtile.errors import InputError, cause_of
+from voxtile.errors import InputError
 from voxtile_datasets.captions.context.sample import Row
+from voxtile_datasets.captions.context.side_file import side_rows
 
 COLUMNS = ("uid", "expert", "text", "concept", "polarity", "value", "unit", "attributes", "confidence")
 SURE = 0.5  # below this confidence a finding is only possible
@@ -47,7 +45,7 @@ def read_findings(path: Path) -> Mapping[str, Findings]:
     """
     facts: dict[str, list[tuple[str, Row]]] = {}
     texts: dict[str, list[tuple[str, str]]] = {}
-    for number, row in enumerate(_rows(path), start=1):
+    for number, row in enumerate(side_rows(path, COLUMNS, "experts' findings"), start=1):
         place = f"'{path}', row {number}"
         uid, expert = row.get("uid"), row.get("expert")
         if not isinstance(uid, str) or not isinstance(expert, str) or not expert.strip():
@@ -90,23 +88,3 @@ def _fact(row: Mapping[str, Any], place: str) -> Row:
         "attributes": {key: value for key, value in attributes.items() if value is not None},
         "region": None,
     }
-
-
-def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    if path.suffix not in {".jsonl", ".parquet"}:
-        raise InputError(f"'{path}' is neither .jsonl nor .parquet; write the experts' findings as one of them")
-    try:
-        if path.suffix == ".parquet":
-            table = pq.read_table(path)
-            names = [name for name in COLUMNS if name in table.column_names]
-            yield from table.select(names).to_pylist()
-            return
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                row = load_json(line) if line.strip() else None
-                if row is not None and not isinstance(row, dict):
-                    raise InputError(f"'{path}', line {number}: is no JSON object")
-                if row is not None:
-                    yield row
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise InputError(f"the experts' findings '{path}' cannot be read: {cause_of(error)}") from error

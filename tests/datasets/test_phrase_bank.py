@@ -13,8 +13,9 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.writer import append_rows
 from voxtile.errors import ConfigError, InputError
 from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
-from voxtile_datasets.captions.command import caption_by_template, make_bank
+from voxtile_datasets.captions.command import caption_by_template
 from voxtile_datasets.captions.phrase_bank.bank_file import load_phrase_bank, mark_of
+from voxtile_datasets.captions.phrase_bank.command import make_bank
 from voxtile_datasets.captions.phrase_bank.compose import Composition
 from voxtile_datasets.captions.phrase_bank.entry_checks import EntryCheck, with_fields
 from voxtile_datasets.captions.phrase_bank.make import make_phrase_bank, propose, wanted_concepts

@@ -11,8 +11,9 @@ from PIL import Image
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.writer import append_rows
 from voxtile.errors import ConfigError, InputError
-from voxtile_datasets.captions.command import caption_by_template, make_bank
+from voxtile_datasets.captions.command import caption_by_template
 from voxtile_datasets.captions.phrase_bank.bank_file import installed_phrase_banks, load_phrase_bank, mark_of
+from voxtile_datasets.captions.phrase_bank.command import make_bank
 from voxtile_datasets.captions.phrase_bank.compose import Composition
 from voxtile_datasets.captions.phrase_bank.sign import sign_bank
 from voxtile_datasets.captions.phrase_bank.signatures import Line, sign

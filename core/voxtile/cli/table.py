@@ -107,7 +107,8 @@ def _captions() -> Mapping[str, Command]:
             f"{example} model corpus {endpoint}",
         ),
         "bank": Command(
-            f"{command}:make_bank", "wordings and descriptions that a model proposes, to edit, sign and compose from",
+            "voxtile_datasets.captions.phrase_bank.command:make_bank",
+            "wordings and descriptions that a model proposes, to edit, sign and compose from",
             f"{example} bank corpus --out phrases.yaml",
         ),
         "sign": Command(

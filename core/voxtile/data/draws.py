@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -25,10 +25,6 @@ from voxtile.data.regions.regions import Asked, Placed, RegionDraws, stacked
 from voxtile.data.sample_cache import BaseCache, CacheablePreset, CacheableStudies
 from voxtile.errors import ConfigError, CorpusError, VoxtileError
 from voxtile.types import Batch
-
-if TYPE_CHECKING:
-    pass
-
 
 Unit = Literal["sample", "study"]
 

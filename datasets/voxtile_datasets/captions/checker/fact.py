@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 
 from voxtile.words.phrases import Match, Phrases
 from voxtile.words.tokens import normal_form, words_of
-from voxtile_datasets.captions.checker.extraction.amounts import COUNT
 from voxtile_datasets.captions.checker.extraction.grammar import Grammar, load_grammar
+from voxtile_datasets.captions.checker.extraction.numbers.amount import COUNT
 from voxtile_datasets.captions.checker.extraction.relations import OPPOSITE
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from voxtile.words.phrases import Match
-from voxtile_datasets.captions.checker.extraction.amounts import COUNT, amounts
 from voxtile_datasets.captions.checker.extraction.claims import Detail, DetailKind
+from voxtile_datasets.captions.checker.extraction.numbers.amount import COUNT
+from voxtile_datasets.captions.checker.extraction.numbers.amounts import amounts
 from voxtile_datasets.captions.checker.extraction.positions import positions
 from voxtile_datasets.captions.checker.extraction.statements import Statement
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary

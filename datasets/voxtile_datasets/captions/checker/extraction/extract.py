@@ -9,15 +9,16 @@ from functools import lru_cache
 
 from voxtile.words.phrases import Phrases
 from voxtile.words.tokens import Words
-from voxtile_datasets.captions.checker.extraction.amounts import COUNT, SHARE
 from voxtile_datasets.captions.checker.extraction.beyond import beyond_the_picture
 from voxtile_datasets.captions.checker.extraction.claims import Claim, Detail
 from voxtile_datasets.captions.checker.extraction.details import Found, found_details
 from voxtile_datasets.captions.checker.extraction.grammar import load_grammar
 from voxtile_datasets.captions.checker.extraction.identity import dates, leaks
 from voxtile_datasets.captions.checker.extraction.imaging import mentions_of_imaging
-from voxtile_datasets.captions.checker.extraction.imaging_numbers import numbers_of_imaging
-from voxtile_datasets.captions.checker.extraction.mentions import Finder, Mention
+from voxtile_datasets.captions.checker.extraction.naming.mention import Mention
+from voxtile_datasets.captions.checker.extraction.naming.mentions import Finder
+from voxtile_datasets.captions.checker.extraction.numbers.amount import COUNT, SHARE
+from voxtile_datasets.captions.checker.extraction.numbers.imaging_numbers import numbers_of_imaging
 from voxtile_datasets.captions.checker.extraction.ownership import given, normal_places
 from voxtile_datasets.captions.checker.extraction.plain_words import plain_words
 from voxtile_datasets.captions.checker.extraction.relations import PASSIVE, relations

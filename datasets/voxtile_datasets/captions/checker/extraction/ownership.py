@@ -6,10 +6,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from voxtile_datasets.captions.checker.extraction.amounts import COUNT, SHARE
 from voxtile_datasets.captions.checker.extraction.claims import Detail
 from voxtile_datasets.captions.checker.extraction.details import Found
-from voxtile_datasets.captions.checker.extraction.mentions import Mention
+from voxtile_datasets.captions.checker.extraction.naming.mention import Mention
+from voxtile_datasets.captions.checker.extraction.numbers.amount import COUNT, SHARE
+from voxtile_datasets.captions.checker.extraction.share_owners import is_of_unnamed, share_owner, sole_owner
 from voxtile_datasets.captions.checker.extraction.statements import Statement
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
@@ -21,7 +22,6 @@ _AFTER_NOTE = frozenset([")", ",", ";", ".", "!", "(", "and"])
 _COLOURED = (("painted",), ("colored",), ("coloured",), ("sprayed",), ("dyed",))
 _TALLIES = frozenset(["count", "number", "total", "tally", "sum"])
 _ORDINALS = frozenset(["first", "second", "third"])  # "wheat comes third, after grass"
-_SCARCE = frozenset(["hardly", "scarcely", "barely"])
 _LONGEST_NOTE = 6  # words in brackets before a detail
 _PARTITIVE = frozenset(
     ["focus", "cluster", "group", "deposit", "pool", "nest", "island", "area", "patch", "piece", "fragment", "strip",
@@ -39,17 +39,6 @@ _MEASURING = frozenset(
 )  # fmt: skip
 _SET_OFF = 3  # words between a name and its size
 _PARTING = frozenset([",", ";", ".", ":", "(", ")", "and", "with", "plus"])
-# Between a name and its share.
-_LINKS = frozenset(
-    ["is", "are", "was", "at", "on", "with", "to", "for", "over", "of", "has", "hold", "holds", ":", "=", "(", "in",
-     "cover", "covers", "occupy", "occupies", "make", "makes", "take", "takes", "account", "form", "forms", "fill",
-     "fills", "amount", "total", "reach", "reaches", "constitute", "comprise", "represent", "lies", "lie"]
-)  # fmt: skip
-_COVERS = frozenset(["cover", "covers", "occupy", "occupies", "make", "makes", "take", "takes", "fill", "fills"])
-_HOLDING = frozenset(
-    ["covering", "occupying", "taking", "making", "holding", "accounting", "filling", "forming", "claiming",
-     "totalling", "totaling", "comprising", "constituting", "spanning", "using", "together", "which", "that"]
-)  # fmt: skip
 _PLACES = frozenset(["on", "in", "at", "beside", "near", "behind", "over", "under", "by", "within", "along", "off"])
 _PLACING = frozenset(["beside", "near", "along", "around", "by", "on", "in", "at", "over", "with", "between", "of"])
 _ONLY_BEFORE: frozenset[str] = frozenset([COUNT])  # said of nothing but the name that follows
@@ -80,7 +69,7 @@ def given(
             continue  # "extensive necrosis" and "blue lagoon" are names
         owner = _owner(statement, item, [mentions[i] for i in owning], vocabulary)
         if owner is not None and item.detail.dimension == SHARE and vocabulary.natural:
-            owner = _sole_owner(statement, item, [mentions[i] for i in owning], owner)
+            owner = sole_owner(statement, item, [mentions[i] for i in owning], owner)
         if owner is not None:
             is_apart = statement.item_around(item.start) != statement.item_around(mentions[owning[owner]].start)
             owned[owning[owner]].append(replace(item.detail, is_apart=is_apart))
@@ -140,7 +129,7 @@ def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocab
         if item.detail.kind != "number" and _speaks_of_another(statement, item.start):
             return None
         return earlier[-1] if earlier and statement.clause_of(mentions[earlier[-1]].start) == clause - 1 else None
-    if item.detail.dimension == SHARE and _is_of_unnamed(statement, item, mentions):
+    if item.detail.dimension == SHARE and is_of_unnamed(statement, item, mentions):
         return None
     if item.detail.kind == "colour" and statement.words.words[max(0, item.start - 1) : item.start] in _COLOURED:
         painted = next((i for i in reversed(inside) if mentions[i].end <= item.start), None)
@@ -149,7 +138,7 @@ def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocab
     if item.detail.kind == "rank" and item.detail.value in _ORDINALS:
         return next((i for i in reversed(range(len(mentions))) if mentions[i].end <= item.start), None)
     if (item.detail.dimension == SHARE or item.detail.kind == "rank") and (
-        shared := _share_owner(statement, item, mentions, inside)
+        shared := share_owner(statement, item, mentions, inside)
     ) is not None:
         return shared
     if item.detail.kind == "number" and statement.words.words[item.start - 1 : item.start] == ("of",):
@@ -241,75 +230,6 @@ def _speaks_of_another(statement: Statement, position: int) -> bool:
 def _measures(statement: Statement, item: Found, mention: Mention) -> bool:
     """Whether a size is of the name that follows: "6 mm of midline shift"."""
     return statement.words.words[item.end : mention.start] in (("of",), ("of", "the"))
-
-
-def _is_of_unnamed(statement: Statement, item: Found, mentions: Sequence[Mention]) -> bool:
-    """Whether a share is of something that no list knows: ", and about a fifth lies idle"."""
-    first, last = statement.item_around(item.start)
-    words = statement.words.words
-    following = words[item.end : item.end + 1]
-    if words[item.start] in _SCARCE:
-        return not any(item.end <= m.start < last for m in mentions)  # "hardly anything green"
-    if any(first <= m.start < last for m in mentions) or not following or item.end >= last:
-        return False
-    opens = all(
-        word in ("about", "another", "a", "the", "further", "some", "and") for word in words[first : item.start]
-    )
-    return opens and following[0] in statement.grammar.verbs
-
-
-def _share_owner(statement: Statement, item: Found, mentions: Sequence[Mention], inside: Sequence[int]) -> int | None:
-    """Whose share it is, as far as its own part of an enumeration says: "wheat 50 %, maize 20 %", "half is wheat".
-
-    A part that begins with a participle ("covering 12 %") is of what the sentence is about: its first name.
-    """
-    first, last = statement.item_around(item.start)
-    own = [i for i in inside if first <= mentions[i].start < last]
-    before = [i for i in own if mentions[i].end <= item.start]
-    after = [i for i in own if mentions[i].start >= item.end]
-    words = statement.words.words
-    if (
-        after
-        and words[item.end : item.end + 1]
-        and words[item.end] in ("under", "in")
-        and not (before and _COVERS & set(words[mentions[before[-1]].end - 1 : item.start]))
-    ):
-        return after[0]  # "in the mountains: seven tenths under snow"
-    if before and (not after or _LINKS & set(words[mentions[before[-1]].end - 1 : item.start])):
-        return _head(words, mentions, before, item.start)
-    if after:
-        return after[0]
-    earlier = [i for i in inside if mentions[i].end <= first]
-    is_alone = last - first <= item.end - item.start and words[first - 1 : first] == (",",)
-    if is_alone and earlier:
-        before_it, _ = statement.item_around(first - 2)
-        own = [i for i in earlier if mentions[i].start >= before_it]
-        return own[-1] if own else None  # "tumour is the smallest part, 8 %, …"
-    return earlier[0] if earlier and item.start > first and words[first] in _HOLDING else None
-
-
-def _sole_owner(statement: Statement, item: Found, mentions: Sequence[Mention], owner: int) -> int | None:
-    """The owner of a share, if it is not that of two names together: "shrubs and bare soil share nine tenths"."""
-    words = statement.words.words
-    if not owner or item.start < mentions[owner].end or words[item.end : item.end + 1] == ("each",):
-        return owner
-    gap = words[mentions[owner - 1].end : mentions[owner].start]
-    has_share = any(word[0].isdigit() or word in statement.grammar.fractions for word in gap)
-    together = {"and", "or"} & set(gap) and len(gap) <= 2 and not has_share and "," not in gap
-    first, _ = statement.item_around(mentions[owner - 1].start)
-    return None if together and not any(w[0].isdigit() for w in words[first : mentions[owner - 1].start]) else owner
-
-
-def _head(words: tuple[str, ...], mentions: Sequence[Mention], before: Sequence[int], end: int) -> int:
-    """The name before a share that is no place of another: "trees beside the road cover half" is of the trees."""
-    chosen = before[-1]
-    for index in reversed(before[:-1]):
-        gap = words[mentions[index].end : mentions[chosen].start]
-        verbs = set(words[mentions[chosen].end : end]) & _COVERS
-        if not verbs or not gap or gap[0] not in _PLACING:
-            break
-        chosen = index
-    return chosen
 
 
 def _is_within(statement: Statement, item: Found, mention: Mention) -> bool:

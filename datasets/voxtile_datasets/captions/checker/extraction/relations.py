@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from voxtile.words.tokens import words_of
 from voxtile_datasets.captions.checker.extraction.grammar import load_grammar
-from voxtile_datasets.captions.checker.extraction.mentions import Mention
+from voxtile_datasets.captions.checker.extraction.naming.mention import Mention
 from voxtile_datasets.captions.checker.extraction.statements import Statement
 
 OPPOSITE = {

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from voxtile_datasets.captions.checker.extraction.amounts import SHARE
 from voxtile_datasets.captions.checker.extraction.claims import Claim, Detail
 from voxtile_datasets.captions.checker.extraction.grammar import load_grammar
-from voxtile_datasets.captions.checker.extraction.imaging_numbers import RESOLUTION
+from voxtile_datasets.captions.checker.extraction.numbers.amount import SHARE
+from voxtile_datasets.captions.checker.extraction.numbers.imaging_numbers import RESOLUTION
 from voxtile_datasets.captions.checker.fact import Fact
 from voxtile_datasets.captions.checker.judging.fact_lookup import Facts
 from voxtile_datasets.captions.checker.verdict import Fault, Judgement

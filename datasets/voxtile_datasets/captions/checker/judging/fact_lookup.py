@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from voxtile.corpus.schema import MEASURED, ROLE
 from voxtile.words.tokens import words_of
-from voxtile_datasets.captions.checker.extraction.amounts import SHARE
+from voxtile_datasets.captions.checker.extraction.numbers.amount import SHARE
 from voxtile_datasets.captions.checker.extraction.relations import OPPOSITE, PASSIVE, relation_of
 from voxtile_datasets.captions.checker.fact import Fact, Row, attributes_of, direction_of, fact_of
 from voxtile_datasets.captions.checker.judging.metadata import Metadata

@@ -9,7 +9,7 @@ from typing import Any
 from voxtile.words.tokens import words_of
 from voxtile_datasets.captions.checker.aspects import Aspect
 from voxtile_datasets.captions.checker.extraction.claims import Detail
-from voxtile_datasets.captions.checker.extraction.imaging_numbers import AGE, MAGNIFICATION, RESOLUTION
+from voxtile_datasets.captions.checker.extraction.numbers.imaging_numbers import AGE, MAGNIFICATION, RESOLUTION
 from voxtile_datasets.captions.checker.fact import attributes_of
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 

@@ -1,0 +1,1 @@
+"""Numbers of a sentence: sizes, shares, counts, and those of the picture itself."""

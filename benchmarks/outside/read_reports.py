@@ -191,7 +191,10 @@ def _is_value_of(fact: Any, said: Said) -> bool:
         return False
     details = dict(fact.attributes.details)
     stated = [details[name] for name in ("grade", "stage", "score", "category") if name in details]
-    stated += [f"{fact.value:g}"] if fact.value is not None and fact.unit != "nodes" else []
+    if fact.unit == "nodes":
+        stated += [f"{details['positive']:g}/{details['examined']:g}"] if "examined" in details else []
+    elif fact.value is not None:
+        stated += [f"{fact.value:g}"]
     value = said.value.lower()
     return any(re.search(rf"(?<![\d.]){re.escape(str(each).lower())}(?![\d.])", value) for each in stated)
 

@@ -11,10 +11,13 @@ from voxtile_pathology.reports.lexicon import Lexicon, words_in
 from voxtile_pathology.reports.readers.findings import header_findings, is_size_label, named_findings, of_label
 from voxtile_pathology.reports.readers.grade import grades
 from voxtile_pathology.reports.readers.invasion import invasions
+from voxtile_pathology.reports.readers.listed import undecided_from
 from voxtile_pathology.reports.readers.margins import margins
+from voxtile_pathology.reports.readers.named_grades import named_grades, worded_grades
 from voxtile_pathology.reports.readers.nodes import is_about_nodes, node_compounds, node_counts, of_nodes
 from voxtile_pathology.reports.readers.receptors import results
 from voxtile_pathology.reports.readers.response import liver_scores, mitotic_counts, responses
+from voxtile_pathology.reports.readers.scores import lesion_scores
 from voxtile_pathology.reports.readers.staging import stages
 from voxtile_pathology.reports.settle import settled
 from voxtile_pathology.reports.specimens import clauses_of, side_in, site_in
@@ -32,7 +35,8 @@ _SPREAD_TO = {
 }
 _COMPOUND = re.compile(r"(?<=\w)[-–](?:positive|negative)\b(?=\s+\w)", re.IGNORECASE)
 _HISTORY_IN_HEADER = re.compile(
-    r"\b(?:for|with\s+(?:a\s+)?history\s+of|s/p|status\s+post|following|after|previous(?:ly)?|prior|history\s+of)\b.*$",
+    r"\b(?:for|with\s+(?:a\s+)?history\s+of|s/p|status\s+post|following|after|previous(?:ly)?|prior"
+    r"|history\s+of)\b.*$",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -74,13 +78,14 @@ def read_slide_report(report: str, lexicon: Lexicon) -> Reading:
 
 def _read(clause: Clause, lexicon: Lexicon) -> tuple[list[SlideFact], list[Problem]]:
     """The facts of a clause; each reader takes the words that it read."""
-    facts = list(stages(clause, _of_no_tumour(clause, lexicon)))
+    facts = list(lesion_scores(clause))
+    facts += stages(clause, _of_no_tumour(clause, lexicon))
     marked, problems = results(clause, lexicon)
     facts += marked
     facts += mitotic_counts(clause)
     facts += responses(clause)
     facts += liver_scores(clause)
-    facts += grades(clause, _of_no_tumour(clause, lexicon))
+    facts += _grades(clause, lexicon)
     facts += node_compounds(clause)
     counts = list(node_counts(clause))
     facts += counts
@@ -93,15 +98,50 @@ def _read(clause: Clause, lexicon: Lexicon) -> tuple[list[SlideFact], list[Probl
     statement = language().statement(_without_compounds(clause.rest))
     named = labelled_facts + list(named_findings(clause, statement, lexicon))
     if clause.label and not labelled_facts:
-        named += _of_other_label(clause, named, lexicon)
+        further, beside = _of_other_label(clause, named, lexicon)
+        named += further
+        facts += beside
     if marked:
         named = [fact for fact in named if fact.concept not in _WHOSE or fact.polarity == "absent"]
     named += _spread_to(named, clause, lexicon)
     named = _of_one_capsule(named, clause, nodal=nodal)
     if nodal:
         kinds = {fact.concept: lexicon.ancestors(fact.concept) | {fact.concept} for fact in named}
-        named = of_nodes(clause, named, statement, kinds, counted=bool(counts))
+        named = of_nodes(clause, named, kinds, counts)
     return facts + named, problems + unread
+
+
+def _grades(clause: Clause, lexicon: Lexicon) -> list[SlideFact]:
+    """Grades by a system and a number, by the word, and where there is none by low and high beside a tumour."""
+
+    def is_part_of_name(start: int, end: int) -> bool:
+        words = words_in(clause.rest)
+        spans = ((words.starts[named.start], words.ends[named.end - 1]) for named in lexicon.findings_in(words))
+        return any(first < end and start < last for first, last in spans)
+
+    def is_tumour_named(text: str) -> bool:
+        there = lexicon.findings_in(words_in(text))
+        return any(lexicon.is_kind_of(named.concept, _TUMOURS) for named in there)
+
+    found = list(named_grades(clause))
+    found += grades(clause, _of_no_tumour(clause, lexicon))
+    if not any(fact.concept == "histologic_grade" for fact in found):
+        worded = [*worded_grades(clause, is_part_of_name, is_tumour_named)]
+        found += [fact for fact in worded if _is_stated(fact, clause)]
+    return found
+
+
+def _is_stated(fact: SlideFact, clause: Clause) -> bool:
+    """Whether a grade is that of a tumour that is there, and not of one that is doubted or denied."""
+    words = words_in(clause.rest)
+    first = clause.rest.find(fact.words)
+    position = next((i for i, start in enumerate(words.starts) if start >= first), None)
+    if position is None or first < 0:
+        return True
+    undecided = undecided_from(clause.rest)
+    if undecided is not None and undecided <= first:
+        return False
+    return language().statement(clause.rest).polarity(position, position + 1) == "present"
 
 
 def _of_one_capsule(named: Sequence[SlideFact], clause: Clause, *, nodal: bool) -> list[SlideFact]:
@@ -118,12 +158,16 @@ def _without_compounds(text: str) -> str:
     return _COMPOUND.sub(lambda match: match.group()[0] + "x" * (len(match.group()) - 1), text)
 
 
+def _is_spread(fact: SlideFact, lexicon: Lexicon) -> bool:
+    return lexicon.is_kind_of(fact.concept, frozenset(["metastasis"]))
+
+
 def _spread_to(named: Sequence[SlideFact], clause: Clause, lexicon: Lexicon) -> list[SlideFact]:
     """Metastasis to an organ that its clause or its specimen names."""
     organ = next(
         (concept for word, concept in _SPREAD_TO.items() if re.search(word, clause.whole, re.IGNORECASE)), None
     )
-    spread = [fact for fact in named if fact.concept == "metastasis" or "metastasis" in lexicon.ancestors(fact.concept)]
+    spread = [fact for fact in named if _is_spread(fact, lexicon)]
     if organ is None or organ not in lexicon.concepts:
         return []
     return [replace(fact, concept=organ) for fact in spread if fact.concept != organ and fact.implied_by is None]
@@ -132,21 +176,44 @@ def _spread_to(named: Sequence[SlideFact], clause: Clause, lexicon: Lexicon) -> 
 def _of_header(header: str, clause: Clause, lexicon: Lexicon) -> list[SlideFact]:
     """Findings for which a specimen is named, without those for which it was taken: "renal mass, left, core biopsy"."""
     bare = _HISTORY_IN_HEADER.sub("", header)
-    return [fact for fact in header_findings(bare, clause, lexicon) if fact.polarity == "present"]
+    found = [fact for fact in header_findings(bare, clause, lexicon) if fact.polarity == "present"]
+    return found + _beside(found, bare, clause, lexicon)
 
 
-def _of_other_label(clause: Clause, named: Sequence[SlideFact], lexicon: Lexicon) -> list[SlideFact]:
-    """A label that is a finding and has no answer: "Malignant polyp, rectosigmoid: adenocarcinoma"."""
-    if re.search(
-        r"(?i)\b(?:type|size|site|grade|focality|features?|diagnosis|differential|stage|status|margin|score)\b",
-        clause.label,
-    ):
+def _beside(found: Sequence[SlideFact], text: str, clause: Clause, lexicon: Lexicon) -> list[SlideFact]:
+    """Grades and stains that a label or a heading states beside the tumour that it names."""
+    if not any(lexicon.is_kind_of(fact.concept, _GRADED) for fact in found):
         return []
-    if not clause.rest.strip():
-        return []
+    bare = Clause(text, clause.evidence, section=clause.section, addendum=clause.addendum)
+    marked, _ = results(bare, lexicon)
+    return _grades(bare, lexicon) + marked
+
+
+_ATTRIBUTE = re.compile(
+    r"(?:^|,|\s[–-]\s|\band\b)(?:(?!\s[–-]\s)[^,])*\b(?:type|size|site|grade|grading|focality|features?"
+    r"|diagnosis|differential"
+    r"|differentiation|stage|status|margins?|score|ddx?|pattern|depth|thickness|extent)\b[^,]*$",
+    re.IGNORECASE,
+)
+
+
+def _of_other_label(
+    clause: Clause, named: Sequence[SlideFact], lexicon: Lexicon
+) -> tuple[list[SlideFact], list[SlideFact]]:
+    """What a label that has no answer states: findings ("Malignant polyp, rectosigmoid: …"), and grades beside them.
+
+    The name of an attribute at its end is none of it: "adenocarcinoma of the rectum, differentiation".
+    """
+    label = _ATTRIBUTE.sub("", clause.label)
     there = {fact.concept for fact in named}
-    found = header_findings(clause.label, clause, lexicon)
-    return [fact for fact in found if fact.concept not in there and not (there and fact.concept in _WHOSE)]
+    found = [
+        fact
+        for fact in header_findings(label, clause, lexicon)
+        if fact.concept not in there and not (there and fact.concept in _WHOSE)
+    ]
+    if not clause.rest.strip():  # "Metastasis: 0/12" is read; "DCIS: margins clear" states two things
+        found = [fact for fact in found if lexicon.is_kind_of(fact.concept, _GRADED) and not _is_spread(fact, lexicon)]
+    return found, _beside(found, label, clause, lexicon)
 
 
 def _of_no_tumour(clause: Clause, lexicon: Lexicon) -> list[tuple[int, int]]:

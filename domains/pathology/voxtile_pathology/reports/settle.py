@@ -25,6 +25,14 @@ _CARCINOMAS = {
     r"ovar": "ovarian_carcinoma",
     r"gallbladder": "gallbladder_carcinoma",
 }
+# A general word that means the thing of an organ: a polyp in endometrial curettings.
+_THINGS = {
+    ("polyp", r"endometri|uter"): "endometrial_polyp",
+    ("polyp", r"cervi"): "endocervical_polyp",
+    ("polyp", r"nos|nasal|sinus"): "nasal_polyp",
+    ("cyst", r"ovar"): "ovarian_cyst",
+    ("cyst", r"kidney"): "renal_cyst",
+}
 _UNNAMED = frozenset(["carcinoma", "invasive_carcinoma", "adenocarcinoma"])
 # Concepts that a report may affirm at one place and deny at another.
 _BY_PLACE = frozenset(["margin_involvement", "lymph_node_metastasis", "tumour_invasion"])
@@ -56,6 +64,12 @@ def settled(found: Sequence[SlideFact], lexicon: Lexicon) -> Iterator[SlideFact]
 
 def _of_organs(stated: Sequence[SlideFact], names: set[str], lexicon: Lexicon) -> Iterator[SlideFact]:
     """The carcinoma of an organ, where a carcinoma is said to be in it: "carcinoma of the right breast"."""
+    for fact in stated:
+        for (general, organ), closer in _THINGS.items():
+            is_there = fact.concept == general and re.search(organ, fact.attributes.location or "") is not None
+            if is_there and closer in lexicon.concepts and closer not in names:
+                names.add(closer)
+                yield replace(fact, concept=closer, implied_by=general)
     if "metastasis" in names:
         return
     for fact in stated:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from voxtile_pathology.reports.lexicon import Lexicon, words_in
 from voxtile_pathology.reports.readers.nodes import NODE
 from voxtile_pathology.reports.text.clauses import Clause, clauses, dashed, labelled, lines, sentences
+from voxtile_pathology.reports.text.history import of_specimen
 from voxtile_pathology.reports.text.sections import sections
 
 # No line of a report is longer; a longer one is read in pieces, so that time stays bounded.
@@ -41,11 +42,23 @@ _SITE = re.compile(
     r"|nasopharynx|sinus|pituitary)\b",
     re.IGNORECASE,
 )
-_NO_LABEL = re.compile(r"\b[yra]{0,2}p[TN]\s?[0-4isX]|\d\s?\+\s?\d", re.IGNORECASE)  # a stage or a score before a colon
+_NO_LABEL = re.compile(
+    r"\b[yra]{0,2}p[TN]\s?[0-4isX]"
+    r"|\d\s?\+\s?\d",
+    re.IGNORECASE,
+)  # a stage or a score before a colon
 _PROCEDURE = re.compile(
     r"\b(?:biops\w+|bx|excision|resection|\w+ectomy|curettage|curettings|shave|punch|core|fna|aspirat\w+"
-    r"|wedge|lobectomy|trucut|needle|polypectomy|dissection|specimen|turbt?|turp|leep|lletz|ebus"
-    r"|frozen section|allograft|smear)\b",
+    r"|wedge|lobectomy|trucut|needle|polypectomy|dissection|specimen|turbt?|turp|leep|lletz|ebus|trephine|marrow"
+    r"|brush\w*|bal|lavage|scrap\w+|chippings|cone|loop|explant|amputation|re-?excision|cell\s+block"
+    r"|drainage|tap|debridement|frozen\s+section|allograft|smears?|today|now|biopsies)\b",
+    re.IGNORECASE,
+)
+# A sentence that tells what a specimen shows: "Biopsies show quiescent colitis".
+_TELLS = re.compile(
+    r"(?:the\s+)?(?:(?:current|present|this|these|submitted|new|today['’]s)\s+)?(?:\w+\s+){0,2}?(?:biops(?:y|ies)"
+    r"|specimens?|sections?|cores?|smears?|samples?|aspirate|excision|resection|curettings|nodes?|marrow|trephine)\s+"
+    r"(?:now\s+)?(?:shows?|reveals?|demonstrates?|contains?|confirms?|consists?|displays?|is|are)\b",
     re.IGNORECASE,
 )
 
@@ -67,7 +80,7 @@ def clauses_of(report: str, lexicon: Lexicon) -> Iterator[Clause]:
             for sentence in sentences(line[: _LONGEST_LINE * 100]):
                 sentence = _without_withdrawn(sentence, lexicon)
                 for text in clauses(sentence):
-                    for piece in _pieces(text):
+                    for piece in _pieces(of_specimen(text)):
                         clause, header = _clause(piece, sentence, header, section.kind, section.addendum, lexicon)
                         yield clause
 
@@ -78,12 +91,8 @@ def _behind_history(text: str, lexicon: Lexicon) -> str:
     for number, (_, line) in enumerate(lines(text)):
         for sentence in sentences(line):
             parts = labelled(sentence)
-            if (
-                (number or position)
-                and parts is not None
-                and _PROCEDURE.search(parts[0])
-                and _is_specimen(parts[0], lexicon)
-            ):
+            is_specimen = parts is not None and _PROCEDURE.search(parts[0]) and _is_specimen(parts[0], lexicon)
+            if (number or position) and (is_specimen or _TELLS.match(sentence)):
                 return text[max(0, text.find(sentence[:40])) :]
             position += 1
     return ""

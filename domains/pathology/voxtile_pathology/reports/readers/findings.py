@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from voxtile.words.tokens import Words
 from voxtile_pathology.reports.fact import Attributes, Polarity, Problem, SlideFact
 from voxtile_pathology.reports.lexicon import Lexicon, Named, words_in
+from voxtile_pathology.reports.readers.listed import is_list, polarity_of_list, undecided_from
 from voxtile_pathology.reports.readers.receptors import results
 from voxtile_pathology.reports.text.amounts import percent_in, sizes
 from voxtile_pathology.reports.text.clauses import Clause
@@ -60,11 +62,10 @@ def of_label(clause: Clause, lexicon: Lexicon) -> tuple[list[SlideFact], list[Pr
     "Perineural invasion: not identified", "Necrosis: 10 %", "Atypia: mild only".
     """
     words = words_in(clause.label)
-    named = [
-        name
-        for name in lexicon.findings_in(words)
-        if name.end >= len(words) - 2 or (name.start == 0 and words.words[name.end] in _OF)
-    ]
+    there = lexicon.findings_in(words)
+    named = [name for name in there if name.end >= len(words) - 2 or (name.start == 0 and words.words[name.end] in _OF)]
+    if len(there) > len(named) and named == list(there[-len(named) :]) and _of_one_answer(there, clause.label, words):
+        named = list(_of_one_answer(there, clause.label, words)) or named
     if not named or not clause.rest.strip():
         return [], []
     answer = status_of(clause.rest)
@@ -86,7 +87,7 @@ def of_label(clause: Clause, lexicon: Lexicon) -> tuple[list[SlideFact], list[Pr
             Problem("not-read", f"'{clause.label}: {clause.text[:100]}' is no answer that is known")
         ] if _is_answerless(named, lexicon, clause) else []
     facts = []
-    for name in named[-1:]:
+    for name in _of_one_answer(named, clause.label, words):
         fact = SlideFact(
             name.concept,
             polarity,
@@ -102,6 +103,12 @@ def of_label(clause: Clause, lexicon: Lexicon) -> tuple[list[SlideFact], list[Pr
         facts.append(fact.detailed(extent=qualifier.group(1).lower() if qualifier and polarity == "present" else None))
     _take_answer(clause)
     return facts, []
+
+
+def _of_one_answer(named: Sequence[Named], label: str, words: Words) -> Sequence[Named]:
+    """The findings that an answer is of: the last of a label, or all of a list: "fungi and mycobacteria: negative"."""
+    gaps = [label[words.ends[a.end - 1] : words.starts[b.start]] for a, b in pairwise(named)]
+    return named if is_list(gaps) else named[-1:]
 
 
 def _is_answerless(named: list[Named], lexicon: Lexicon, clause: Clause) -> bool:
@@ -135,6 +142,7 @@ def named_findings(clause: Clause, statement: Statement, lexicon: Lexicon) -> It
     polarities = _of_lists(
         found, [_polarity(named, clause, words, statement, answers) for named in found], clause, words
     )
+    polarities = _by_structure(found, polarities, clause, words)
     for index, (named, polarity) in enumerate(zip(found, polarities, strict=True)):
         if polarity is None or (polarity == "present" and _is_measure_of(named, words.words)):
             continue
@@ -170,6 +178,25 @@ def _polarity(
     return own or statement.polarity(named.start, named.end)
 
 
+def _by_structure(
+    found: Sequence[Named], polarities: Sequence[Polarity | None], clause: Clause, words: Words
+) -> list[Polarity | None]:
+    """The polarities; what a label says of its list, and a choice between things that is not made, come before."""
+    of_label, undecided = polarity_of_list(clause.label), undecided_from(clause.rest)
+    said = list(polarities)
+    for index, named in enumerate(found):
+        if said[index] == "present" and of_label is not None:
+            said[index] = of_label
+        elif said[index] == "present" and undecided is not None and words.starts[named.start] >= undecided:
+            said[index] = "uncertain"
+        elif said[index] == "absent" and index and _SCORED_ITSELF.match(clause.rest, words.ends[named.end - 1]):
+            is_denied_itself = _DENIED.search(
+                clause.rest, words.ends[found[index - 1].end - 1], words.starts[named.start]
+            )
+            said[index] = said[index] if is_denied_itself else "present"  # "no ballooning, fibrosis F1"
+    return said
+
+
 def _of_lists(
     found: Sequence[Named], polarities: Sequence[Polarity | None], clause: Clause, words: Words
 ) -> list[Polarity | None]:
@@ -193,6 +220,10 @@ _ANSWER = re.compile(
     r"|(?P<score>[1-4])\s?\+(?!\+)|[-–](?P<compound>positive|negative)\b"
     r"|(?P<word>present|absent|not identified|not seen|not present|negative"
     r"|none)(?=\s*(?:$|[,;.)])))",
+    re.IGNORECASE,
+)
+_SCORED_ITSELF = re.compile(
+    r"\s*[:=(,]?\s*(?:(?:grade|stage|score)\s*[:=]?\s*)?(?:F\s?)?[1-4](?:[a-c]|\s*/\s*\d|\s?\+)?(?=\s*(?:[,;.)]|$))",
     re.IGNORECASE,
 )
 _SORTS = ("_deposit", "_staining")

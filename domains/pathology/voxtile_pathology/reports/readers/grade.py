@@ -14,16 +14,17 @@ from voxtile_pathology.reports.text.clauses import Clause
 
 # Without one of these there is no grade; the patterns below cost more.
 _GATE = re.compile(
-    r"grad|gleason|\bG\s?[1-4X]\b|FIGO|ISUP|\bGG|nottingham|differentiat|[1-5]\s*\+\s*[1-5]|pattern"
+    r"grad|gleason|\bG\s?[1-4X]\b|FIGO|ISUP|\bGG|\bNHG|nottingham|differentiat|[1-5]\s*\+\s*[1-5]|pattern"
     r"|tubul",
     re.IGNORECASE,
 )
 _ROMAN = {"I": "1", "II": "2", "III": "3", "IV": "4"}
 _GLEASON = re.compile(
     r"\bGleason(?:'s)?\s*(?:combined\s+)?(?:score|sum|grade|patterns?)?\s*(?:[:=(]|is"
-    r"|of)?\s*(?P<a>[1-5])\s*\+\s*(?P<b>[1-5])(?:\s*=\s*\(?(?P<sum>\d{1,2})\)?"
+    r"|of|(?:is\s+|of\s+|[:=]\s*)?(?:10"
+    r"|[6-9])\s*[(=:]+)?\s*(?P<a>[1-5])\s*\+\s*(?P<b>[1-5])(?:\s*=\s*\(?(?P<sum>\d{1,2})\)?"
     r"|\s*\((?P<sum2>\d{1,2})\))?"
-    r"|\b(?P<a2>[1-5])\s*\+\s*(?P<b2>[1-5])\s*=\s*(?P<sum3>\d{1,2})\b",
+    r"|\b(?P<a2>[3-5])\s*\+\s*(?P<b2>[3-5])\b(?!\s*\+)(?:\s*=\s*(?P<sum3>\d{1,2})\b)?",
     re.IGNORECASE,
 )
 _GLEASON_SUM = re.compile(
@@ -64,7 +65,8 @@ _G = re.compile(
 )
 _FIGO = re.compile(r"\bFIGO\s*(?:grade\s*)?(?P<grade>[1-3])\b", re.IGNORECASE)
 _NOTTINGHAM = re.compile(
-    r"\bNottingham\s*(?:histologic\s*|combined\s*)?(?:score|grade)?\s*[:=]?\s*(?P<score>[3-9])\s*(?:/|of"
+    r"\b(?:m?Nottingham|NHG|SBR|BRE?)\s*(?:histologic\s*|combined\s*)?(?:score"
+    r"|grade)?\s*[:=]?\s*(?P<score>[3-9])\s*(?:/|of"
     r"|out of)\s*9|\b(?:total|overall"
     r"|combined)\s*(?:Nottingham\s*)?score\s*[:=]?\s*(?P<score2>[3-9])(?:\s*/\s*9)?\b"
     r"|\btotal\s*[:=]?\s*(?P<score3>[3-9])(?:\s*/\s*9)?\b"
@@ -124,7 +126,7 @@ def grades(clause: Clause, graded_otherwise: list[tuple[int, int]]) -> Iterator[
     found = False
     for pattern in (_GRADE, _FIGO, _G):
         for match in pattern.finditer(clause.rest):
-            if any(0 <= match.start() - end <= 4 or -2 <= match.end() - start <= 0 for start, end in graded_otherwise):
+            if any(_is_beside(match, start, end, clause.rest) for start, end in graded_otherwise):
                 continue
             found = True
             fact = _graded(match, clause)
@@ -137,6 +139,13 @@ def grades(clause: Clause, graded_otherwise: list[tuple[int, int]]) -> Iterator[
             "histologic_grade", "present", words=clause.text, evidence=(clause.evidence,), addendum=clause.addendum
         ).detailed(**scores)
     yield from _differentiation(clause, silent=found)
+
+
+def _is_beside(match: re.Match[str], start: int, end: int, text: str) -> bool:
+    """Whether a grade is right behind a name [start, end), or right before it without a comma."""
+    if 0 <= match.start() - end <= 4:
+        return True
+    return -2 <= match.end() - start <= 0 and "," not in text[match.end() : start]
 
 
 def _fact(concept: str, polarity: Polarity, clause: Clause, match: re.Match[str]) -> SlideFact:

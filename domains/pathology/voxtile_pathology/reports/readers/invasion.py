@@ -18,10 +18,15 @@ _VERBS = (
     r"|perforat(?:e|es|ed|ing)|involv(?:e|es|ed|ing)|extend(?:s|ed|ing)?\s+(?:in)?to|extend(?:s|ed"
     r"|ing)?\s+(?:through|beyond|across)|(?:invasion|extension|infiltration|growth|spread)\s+(?:in)?to"
     r"|(?:invasion|involvement|infiltration|penetration)\s+of|reach(?:es|ed|ing)?|grow(?:s"
-    r"|ing)?\s+(?:in)?to|spread(?:s|ing)?\s+to|replac(?:es|ed|ing)|erod(?:es|ed|ing)"
+    r"|ing)?\s+(?:in)?to|spread(?:s|ing)?\s+to|replac(?:es|ed|ing)|erod(?:es|ed|ing)|(?:\w+(?:s|ed"
+    r"|ing)\s+)?(?:in|on)to"
+    r"|travers(?:es|ed|ing)|transgress(?:es|ed|ing)|dissect(?:s|ed|ing)|permeat(?:es|ed|ing)|pierc(?:es"
+    r"|ed|ing)|cross(?:es|ed|ing)"
+    r"|break(?:s|ing)?\s+through|broken\s+through|encroach(?:es|ing)?\s+(?:up)?on|destroy(?:s|ed|ing)"
+    r"|rupture?(?:s|d|ing)"
 )
 _BEFORE = re.compile(
-    rf"\b(?:{_VERBS})\s*(?:(?:up to|focally|the|a|an|into|through|its|of|both|adjacent|overlying"
+    rf"\b(?:{_VERBS})\s*,?\s*(?:(?:up to|focally|the|a|an|into|through|its|of|both|adjacent|overlying"
     rf"|surrounding|left|right|inner|outer|half|superficial|deep|full thickness|on|of|more than"
     rf"|less than|[<>]?\s?\d{{1,3}}\s?%|a third|one third|two thirds|thickness|wall)\s+)*$",
     re.IGNORECASE,
@@ -43,12 +48,15 @@ _TUMOUR_WORDS = re.compile(
     re.IGNORECASE,
 )
 _NOT = re.compile(
-    r"\b(?:not|no|without|nor|neither|never|fails? to|does not|do not|did not|rather than|short of|but not)\b",
+    r"\b(?:not|no|without|nor|neither|never|nowhere|fails? to|does not|do not|did not|rather than|short"
+    r" of|but not)\b",
     re.IGNORECASE,
 )
 _LIST = re.compile(r"^(?:\s*(?:,|and|or|nor|/|&|the|both|left|right|\(|,\s*and)\s*)+$", re.IGNORECASE)
 _ON = re.compile(r"\s*,?\s*(?:and\s+)?(?:into|to|through|reaching|beyond)\s+(?:the\s+)?$", re.IGNORECASE)
-_BUT_NOT = re.compile(r"\s*,?\s*but\s+not\s+(?:in)?(?:to\s+|through\s+|beyond\s+)?(?:the\s+)?$", re.IGNORECASE)
+_BUT_NOT = re.compile(
+    r"\s*,?\s*but\s+(?:not|nowhere|never)\s+(?:in)?(?:to\s+|through\s+|beyond\s+)?(?:the\s+)?$", re.IGNORECASE
+)
 # Cells in vessels and nerves: "tumour is seen within lymphatic channels".
 _IN_VESSELS = frozenset(["lymphatic_invasion", "venous_invasion", "lymphovascular_invasion", "perineural_invasion"])
 _INSIDE = re.compile(

@@ -22,7 +22,11 @@ _NOUN = (
     r"|shave)\s+(?:edges?|aspects?)"
     r"|(?:edges?|base|bases|periphery|tips?)\s+of\s+(?:the\s+)?(?:specimen|biopsy|excision|section|shave|tissue"
     r"|resection|curettings)"
-    r"|(?:specimen|biopsy|excision|shave)\s+base|clearance(?=\s*(?:of|is|:|=)?\s*[<>≥≤]?\s*\d))"
+    r"|(?:specimen|biopsy|excision|shave|polypectomy)\s+base|base\s+of\s+(?:the\s+)?(?:polypectomy"
+    r"|polyp)|(?:polyp\s+)?stalk"
+    r"|(?:transection|stapled?|staple|excision|resection|cut|suture)\s+(?:lines?|ends?|rings?|rows?)"
+    r"|anastomotic\s+rings?"
+    r"|clearance(?=\s*(?:of|is|:|=)?\s*[<>≥≤]?\s*\d)|^(?:the\s+)?edges?(?=\s+(?:is|are|was|were)\b))"
 )
 _WHERE = (
     r"(?P<where>(?:(?:[A-Za-z][\w'’&.-]*|\d{1,2}\s?o['’]?clock"
@@ -38,7 +42,11 @@ _OTHER = re.compile(
     re.IGNORECASE,
 )
 _EXCISED = re.compile(
-    r"\b(?:(?P<in>incomplete(?:ly)?|not\s+(?:completely|fully|entirely)|partial(?:ly)?)|(?:appears?\s+"
+    r"(?P<in4>\b(?:has|have|was|were|is|are)\s+not\s+(?:been\s+)?(?:excised|resected"
+    r"|removed)\s+(?:completely|entirely|fully|in"
+    r"\s+full|in\s+toto)|\b(?:tumou?r|lesion|carcinoma|melanoma|n[ae]+vus)\s+(?P<cut>(?:is|was"
+    r"|has\s+been)\s+(?:focally\s+)?transected))"
+    r"|\b(?:(?P<in>incomplete(?:ly)?|not\s+(?:completely|fully|entirely)|partial(?:ly)?)|(?:appears?\s+"
     r"|seems?\s+|regarded as\s+)?(?:complete(?:ly)?|fully|entirely|widely|adequate(?:ly)?"
     r"|in toto))\s+(?:local\s+)?(?:excis\w+|resect\w+|remov\w+|enucleat\w+)"
     r"|(?P<in3>\b(?:not|non)[\s-]+in[\s-]sano)|\bin[\s-]sano\b"
@@ -74,7 +82,8 @@ _STATES: tuple[tuple[str, str], ...] = (
         "negative",
         rf"tumou?r[- ]free|\bnot\s+(?:definitely\s+)?(?:involved?|seen|present|identified|touched|reached"
         rf"|transected|positive|breached|infiltrated|affected)|"
-        rf"\b(?:does|do|did)\s+not\s+\w+|\b(?:negative|neg|free|uninvolved|tumou?r-free|unremarkable"
+        rf"\bdevoid of\b|\black(?:s|ing)?\b|(?<=[a-z])\s[-−](?=\s*(?:$|[,.;]))|\b(?:does|do"
+        rf"|did)\s+not\s+\w+|\b(?:negative|neg|free|uninvolved|tumou?r-free|unremarkable"
         rf"|spared)\b|\bclear(?:s|ed|ance|ly clear)?\b|\b(?:no|without)\s+(?:evidence of\s+)?{_TUMOUR}"
         rf"|\bnot at\b|"
         r"\baway\b|\d\s*(?:mm|cm)\s+(?:from|clear|away|to\s+(?:the\s+)?(?:\w+\s+){0,3}margin)|\(\s*-\s*\)"
@@ -89,7 +98,8 @@ _STATES: tuple[tuple[str, str], ...] = (
         r"(?P<subject>\b(?:tumou?r|carcinoma|dysplasia|DCIS|melanoma|disease|cells)\s+)?\b(?:is\s+|are\s+)?"
         r"(?:focally\s+|present\s+|seen\s+|found\s+|identified\s+)(?:at|on|in|across)\s+(?:the\s+)?"
         r"|(?P<subject2>\b(?:tumou?r|carcinoma|dysplasia|DCIS|melanoma|disease|cells)\s+)(?:at|on)\s+(?:the\s+)?"
-        r"|\bon ink\b|\bat (?:the )?ink|(?<=SM)\s*\(?\+|(?<=RM)\s*\(?\+|\bdirectly at\b|\(\s*\+\s*\)",
+        r"|\bon ink\b|\bat (?:the )?ink|(?<=SM)\s*\(?\+|(?<=RM)\s*\(?\+|(?<=[a-z])\s\+(?=\s*(?:$|[,.;]))"
+        r"|\bdirectly at\b|\(\s*\+\s*\)",
     ),
 )
 _PATTERNS = tuple((name, re.compile(pattern, re.IGNORECASE)) for name, pattern in _STATES)
@@ -112,7 +122,8 @@ _ARTICLES = re.compile(
 )
 # "The margin shows dysplasia" and "margin with carcinoma in situ" are involved; a distance alone is that of a free one.
 _WITH_LESION = re.compile(
-    r"margins?\s+(?:with|shows?|showing|contains?|has|have|harbou?rs?|demonstrates?)\s+(?!no\b|normal"
+    r"(?:margins?|ends?|lines?|edges?)\s+(?:(?:of\s+)?(?:the\s+)?(?:vein|artery|duct|bronchus"
+    r"|ureter)\s+)?(?:with|shows?|showing|contains?|has|have|harbou?rs?|demonstrates?)\s+(?!no\b|normal"
     r"|benign|clear|unremarkable)"
     r"(?:\w+[\s-]+){0,3}?(?:carcinoma|adenocarcinoma|CIS|dysplasia|VA?IN|CIN|PIN|DCIS|LCIS|adenoma"
     r"|tumou?r|melanoma|malignan\w+"
@@ -131,17 +142,26 @@ _INK = re.compile(
     re.IGNORECASE,
 )
 _GATE = re.compile(
-    r"margin|\bink\b|base|aspect|clearance|sano|peripher|tips? of|resect|excis|remov|edge|plane|line|surface|donut"
+    r"margin|\bink\b|base|aspect|stalk|stapl|ring|transect|cut|clearance|sano|peripher|tips? of|resect"
+    r"|excis|remov|edge|plane|line|surface|donut"
     r"|dough|CRM|[SR]M\s*[+(−-]|\bend",
     re.IGNORECASE,
 )
 _POSITIVE_FOR = re.compile(
     r"\b(?:positive|pos|involved|compromised|contaminated|infiltrated|affected|invaded|transected|permeated|occupied"
-    r"|breached|implicated|margins?)\s+(?:by|with|for)\b",
+    r"|breached|implicated|margins?)\s+(?:by|with|for)\b|\b(?:contains?|shows?|harbou?rs?|demonstrates?"
+    r"|reveals?)\s+(?!no\b)",
+    re.IGNORECASE,
+)
+# "Not reached by the sarcoma" names the sarcoma, too.
+_BY_WHAT = re.compile(
+    r"\b(?:reached|touched|breached|abutted|approached"
+    r"|transected)\s+by\s+(?:the\s+)?",
     re.IGNORECASE,
 )
 _LESION = re.compile(
-    r"\b\w*(?:oma|omas|plasia|tumou?rs?|lesions?|DCIS|LCIS|cancers?|nevus|naevus|polyps?)\b(?:\s+in[\s-]situ\b)?[\s,]*",
+    r"\b\w*(?:oma|omas|plasia|tumou?rs?|lesions?|DCIS|LCIS|cancers?|nevus|naevus"
+    r"|polyps?)\b(?:\s+in[\s-]situ\b)?[\s,]*",
     re.IGNORECASE,
 )
 _SAID_FREE = re.compile(r"\b(?:clear|free|negative|uninvolved|not|no|R0)\b", re.IGNORECASE)
@@ -174,8 +194,8 @@ def margins(clause: Clause) -> Iterator[SlideFact]:
         words = clause.take(ink.start(), ink.end())
         yield _fact(clause, "negative" if ink["no"] else "positive", words, None, ())
     elif excised is not None and excised.string is clause.rest:
-        state = "positive" if excised["in"] or excised["in2"] or excised["in3"] else "negative"
-        words = clause.take(excised.start(), excised.end())
+        state = "positive" if any(excised[name] for name in ("in", "in2", "in3", "in4")) else "negative"
+        words = clause.take(excised.start("cut") if excised["cut"] else excised.start(), excised.end())
         yield _fact(clause, state, words, None, ())
 
 
@@ -203,7 +223,12 @@ def _segments(text: str, *, has_margin: bool) -> Iterator[_Segment]:
     yield _Segment(start, end)
 
 
-_OPENS_WITH_STATE = re.compile(r"\s*(?:negative|positive|free|clear|involved|uninvolved|close)\b", re.IGNORECASE)
+_OPENS_WITH_STATE = re.compile(
+    r"\s*(?:(?:deep|lateral|medial|peripheral|superior|inferior|anterior|posterior|proximal|distal"
+    r"|radial|superficial)"
+    r"(?:ly)?\s+)?(?:(?:negative|positive|free|clear|involved|uninvolved|close)\b|\(?[+−-]\)?(?=\s*(?:$|[,.;])))",
+    re.IGNORECASE,
+)
 
 
 def _contrasts(before: str, known: str, piece: str) -> bool:
@@ -274,8 +299,8 @@ def _read(
     start = segment.start + first
     lengths = [size for a, _, size in sizes(text) if a >= first - 12]
     end = segment.end
-    if state == "positive" and (positive := _POSITIVE_FOR.search(text)) is not None:
-        end = segment.start + positive.end()  # what a margin is positive for is a finding of its own
+    if (state == "positive" and (told := _POSITIVE_FOR.search(text))) or (told := _BY_WHAT.search(text)):
+        end = segment.start + told.end()  # what a margin is positive for is a finding of its own
     words = clause.take(start, end)
     extent = lengths[0] if lengths else ()
     return _fact(clause, state, words, place, extent), place, state

@@ -9,7 +9,6 @@ from dataclasses import replace
 from voxtile_pathology.reports.fact import Attributes, Polarity, SlideFact
 from voxtile_pathology.reports.text.amounts import NUMBER_WORDS, number
 from voxtile_pathology.reports.text.clauses import Clause
-from voxtile_pathology.reports.text.language import Statement
 from voxtile_pathology.reports.text.status import status_of
 
 NODE = re.compile(
@@ -46,6 +45,7 @@ _SHORT_LABEL = re.compile(
 _TUMOURS = frozenset(["tumour", "malignancy"])
 _FREE = re.compile(
     r"\b(?:none (?:is |are |was |were )?(?:involved|positive|affected)|without (?:tumou?r|metasta\w+)"
+    r"|tumou?r[\s-]free|innocent|spared|unaffected|no nodal (?:disease|involvement|spread|deposits?)"
     r"|free|clear|uninvolved|negative|neg|benign|unremarkable|not involved)\b|(?<=\s)\(?-\)?(?=\s*(?:$"
     r"|[,.;]))",
     re.IGNORECASE,
@@ -83,9 +83,18 @@ def node_compounds(clause: Clause) -> Iterator[SlideFact]:
 
 def node_counts(clause: Clause) -> Iterator[SlideFact]:
     """Counts of nodes; their words are then read."""
-    if not re.search(r"\d|node|one|two|three|four|five|six|seven|eight|nine|ten|teen|twe", clause.rest, re.IGNORECASE):
+    if not re.search(
+        r"\d|node|one|two|three|four|five|six|seven|eight|nine|ten|teen"
+        r"|twe",
+        clause.rest,
+        re.IGNORECASE,
+    ):
         return
-    stage = re.search(r"N\d[a-c]?(?:mi|\([^)]*\))?\s*\(?\s*$", clause.text[: _first(clause)] if _first(clause) else "")
+    stage = re.search(
+        r"N\d[a-c]?(?:mi"
+        r"|\([^)]*\))?\s*\(?\s*$",
+        clause.text[: _first(clause)] if _first(clause) else "",
+    )
     if not (is_about_nodes(clause) or stage):
         return
     label = _COUNT_LABEL.search(clause.label) or _SHORT_LABEL.search(clause.label)
@@ -145,17 +154,21 @@ def _station(before: str, clause: Clause) -> str | None:
 
 
 def of_nodes(
-    clause: Clause, found: list[SlideFact], statement: Statement, kinds: dict[str, frozenset[str]], *, counted: bool
+    clause: Clause,
+    found: list[SlideFact],
+    kinds: dict[str, frozenset[str]],
+    counts: list[SlideFact],
 ) -> list[SlideFact]:
     """The findings of a clause about lymph nodes, with what they say of metastasis.
 
     Args:
         clause: the clause.
         found: its findings.
-        statement: the clause, parsed.
         kinds: concept → what it is a kind of, itself included.
-        counted: whether the clause gives a count of nodes.
+        counts: of nodes that the clause gives.
     """
+    counted = bool(counts)
+    is_none_involved = all(fact.polarity == "absent" for fact in counts)
     said: list[SlideFact] = []
     rest: list[SlideFact] = []
     for fact in found:
@@ -169,6 +182,8 @@ def of_nodes(
             rest.append(replace(fact, implied_by="lymph_node_metastasis"))
         else:
             rest.append(fact)
+    if counted and is_none_involved:
+        rest = [replace(fact, polarity="absent") if _is_spread(fact, kinds) else fact for fact in rest]
     if said or counted:
         if counted:
             said = []
@@ -187,6 +202,11 @@ def of_nodes(
             )
         )
     return rest
+
+
+def _is_spread(fact: SlideFact, kinds: dict[str, frozenset[str]]) -> bool:
+    """Whether a fact is of a metastasis, or follows from one."""
+    return "metastasis" in kinds.get(fact.concept, ()) or fact.implied_by == "lymph_node_metastasis"
 
 
 def _bare(clause: Clause) -> Polarity | None:

@@ -167,20 +167,21 @@ def _parted(groups: list[list[Named]], words: Words, text: str) -> Iterator[list
 
 def _result_after(text: str, last: int, limit: int) -> Result | None:
     """The result that stands after markers and before the next ones."""
-    after = text[last : min(limit, last + _FURTHEST)]
+    window = text[: min(limit, last + _FURTHEST)]
+    after = window[last:]
     best: tuple[int, str, re.Match[str]] | None = None
     for name, pattern in AFTER:
-        match = pattern.match(after)
+        match = pattern.match(window, last)
         if match is not None and (best is None or match.start("said") < best[0]):
             best = (match.start("said"), name, match)
     if best is None:
         return None
     _, name, match = best
     # A word that opens the next list ("CK7, negative for CK20") is not this one's.
-    rest = after[match.end() :]
+    rest = window[match.end() :]
     if name in ("negative", "positive", "lost", "retained") and re.match(r"\s*(?:staining\s+)?(?:for|of)\b", rest):
         return None
-    end = _extent(after, match.end())
+    end = _extent(after, match.end() - last)
     return Result(name, match["said"], last + end, after[:end])
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 _BULLET = re.compile(r"^[ \t]*(?:[-*•·–>]+|\(?\d{1,2}[.)])[ \t]+")
 _PART = re.compile(
     r"^[ \t]*(?:(?:part|specimen|jar|pot)[ \t]+)?\(?(?P<part>[A-Z]|\d{1,2}|[IVX]{1,4})(?:[.):]"
-    r"|[ \t]?[-–—][ \t])(?=[ \t]*\S)",
+    r"|[ \t]?[-–—][ \t])(?=[ \t]*\S)(?![ \t]*(?:pylori|heilmannii|coli|histolytica|influenzae|vaginalis|israelii)\b)",
     re.IGNORECASE,
 )
 _STOP = re.compile(r"[.?!](?:[\"')\]]*)\s+(?=[A-Z0-9(\"?*])")
@@ -21,6 +21,17 @@ _ABBREVIATED_NUMBER = re.compile(r"\b(?:no|nr|ca|max|min)$", re.IGNORECASE)  # o
 _LABEL = re.compile(r"^(?P<label>[^:;|\n]{2,90}?)\s*(?::(?!\d)|\||\.{3,}|\t)\s*(?P<value>\S.*)$", re.DOTALL)
 _DASH_LABEL = re.compile(r"^(?P<label>[^:;]{2,70}?)\s+[-–—]\s+(?P<value>\S.*)$", re.DOTALL)
 _WRAPPED = re.compile(r"(?<![.:;!?])[ \t]*\n[ \t]*(?=[a-z(])")
+# "[x] Present", "☐ Absent"; a box with text in it is none.
+_BOX = re.compile(
+    r"(?P<before>^|[\s,;:])(?:[\[(]\s?(?:(?P<ticked>[xX✓✔])|\s|_)\s?[\])]|(?P<mark>[☒☑✓✔])|[☐❏])[ \t]*(?=\S)"
+)
+# Labels under which others stand; what stands under a specimen or a section is about it anyway.
+_PARENT = re.compile(
+    r"(?:[\w/&'’-]+\s+){0,4}(?:margins?(?:\s+status)?|invasion|involvement|extension|lymph\s+nodes?"
+    r"|nodes?|grade|necrosis"
+    r"|DCIS|LCIS|receptors?|features|negative\s+for|positive\s+for|absent|present|not\s+(?:identified|seen))\s*:?",
+    re.IGNORECASE,
+)
 _EPONYM = re.compile(
     r"\((?:Laur[eé]n|WHO|AJCC|UICC|Bloom[^)]*|Vienna|Bosniak)\)", re.IGNORECASE
 )  # tells whose classification, within a name
@@ -83,7 +94,8 @@ class Clause:
 
 def lines(text: str) -> Iterator[tuple[str, str]]:
     """Yield (part, line): lines without bullets, wrapped ones joined, with the specimen's letter or number."""
-    for line in _WRAPPED.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", " ")).split("\n"):
+    text = _checked(text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", " "))
+    for line in _unfolded(_WRAPPED.sub(" ", text)):
         part = _PART.match(line)
         if part is not None:
             yield part["part"].upper(), line[part.end() :].strip()
@@ -91,6 +103,33 @@ def lines(text: str) -> Iterator[tuple[str, str]]:
         bare = _BULLET.sub("", line).strip(" \t*#=_")
         if bare:
             yield "", bare
+
+
+def _checked(text: str) -> str:
+    """A form without its boxes: what is ticked stands alone, what is not is denied."""
+    if _BOX.search(text) is None:
+        return text
+    return _BOX.sub(lambda match: f"{match['before']}{'' if match['ticked'] or match['mark'] else 'No '}", text)
+
+
+def _unfolded(text: str) -> Iterator[str]:
+    """The lines of a text; a label that is a line is put before each line that is indented under it ("Margins:")."""
+    parent, waiting, indent = "", "", 0
+    for line in text.split("\n"):
+        bare = _BULLET.sub("", line).strip()
+        depth = len(line) - len(line.lstrip(" \t")) + 2 * (_BULLET.match(line) is not None)
+        if parent and bare and depth > indent:
+            waiting = ""
+            yield f"{parent}, {bare}" if _LABEL.match(bare) else f"{parent}: {bare}"
+            continue
+        if waiting:
+            yield waiting  # nothing stands under it
+        waiting = line if _PARENT.fullmatch(bare) else ""
+        parent, indent = bare.rstrip(": \t") if waiting else "", depth
+        if not waiting:
+            yield line
+    if waiting:
+        yield waiting
 
 
 def sentences(line: str) -> Iterator[str]:

@@ -45,7 +45,14 @@ _ANSWERS: tuple[tuple[Status, str], ...] = (
     ),
 )
 _PATTERNS = tuple(
-    (status, re.compile(rf"\s*(?:is|are|was|were)?\s*(?:{pattern})", re.IGNORECASE)) for status, pattern in _ANSWERS
+    (
+        status,
+        re.compile(
+            rf"\s*(?:is|are|was|were)?\s*(?:(?:all|both|each|uniformly|consistently|likewise)\s+)?(?:{pattern})",
+            re.IGNORECASE,
+        ),
+    )
+    for status, pattern in _ANSWERS
 )
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 import shutil
 import sys
 import time
@@ -165,6 +166,10 @@ PLACES = {
     "an option of a tower": lambda x: {"encoder": {"text": BAG, "image": {
         "class_path": "voxtile.models.MonaiTower", "init_args": {"name": "resnet18", "options": {"act": x}}}}},
     "batch": lambda x: {"batch": x},
+    "settings within settings": lambda x: {"encoder.image": x},
+    "a class within settings": lambda x: {"encoder": {"image": CONV, "text": BAG, "image.class_path": x}},
+    "settings of an objective": lambda x: {"objectives": {"a": {
+        "class_path": "voxtile.objectives.OfSamples", "init_args": {"objective.class_path": x}}}},
 }  # fmt: skip
 GOOD = {
     "encoder": {"image": CONV, "text": BAG, "embed_dim": 8},
@@ -367,9 +372,10 @@ def test_a_class_of_ones_own_that_is_no_model_is_not_called(said, canary, corpus
     assert not canary.sang()
 
 
-def test_a_teacher_of_ones_own_class_is_not_taken_from_a_checkpoint(good, canary, tmp_path):
+@pytest.mark.parametrize("teacher", ["class:canary_module.Evil", "class:canary-module.Evil:x"])
+def test_a_teacher_of_ones_own_class_is_not_taken_from_a_checkpoint(teacher, good, canary, tmp_path):
     distilled = {"class_path": "voxtile.objectives.Distillation",
-                 "init_args": {"corpus": "x", "teacher": "class:canary_module.Evil"}}  # fmt: skip
+                 "init_args": {"corpus": "x", "teacher": teacher}}  # fmt: skip
     path = written(good, tmp_path, voxtile_model={**GOOD, "objectives": {"a": distilled}})
-    with pytest.raises(CheckpointError, match=r"class:canary_module\.Evil"):
+    with pytest.raises(CheckpointError, match=re.escape(f"'{teacher}' stands where plain settings belong")):
         ContrastiveModule.load_from_checkpoint(path)

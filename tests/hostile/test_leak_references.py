@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from PIL import Image
 
 from voxtile.cli.main import main
@@ -116,6 +117,31 @@ def test_further_files_of_a_reference_are_held_to_the_same(tmp_path):
     (root / "first.tif").write_bytes(b"II*\0")
     with only_references_in(named_roots(None)), pytest.raises(CorpusError, match=r"secret\.tif', outside the corpus"):
         Corpus(root).source(Corpus(root).row(UID)).array()
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_a_file_that_a_referenced_one_names_is_held_to_the_same(tmp_path, depth, capfd):
+    """A VRT in the corpus that takes its pixels from a picture elsewhere, itself or through another VRT."""
+    root, secret = tmp_path / "corpus", tmp_path / "home/secret.tif"
+    secret.parent.mkdir()
+    profile = {"driver": "GTiff", "count": 1, "height": 40, "width": 40, "dtype": "uint8"}
+    with rasterio.open(secret, "w", **profile, transform=rasterio.Affine(1, 0, 9, 0, -1, 9)) as out:
+        out.write(np.random.default_rng(0).integers(0, 255, (1, 40, 40)).astype(np.uint8))
+    layout = {"reader": "raster-window", "box": [0, 0, 40, 40], "grid": [40, 40], "fill": [0]}
+    _corpus(root, "top.vrt", layers=[["top.vrt", 1]], **layout)
+    for name, source in (("top.vrt", root / "next.vrt" if depth == 2 else secret), ("next.vrt", secret)):
+        (root / name).write_text(
+            '<VRTDataset rasterXSize="40" rasterYSize="40"><GeoTransform>9, 1, 0, 9, 0, -1</GeoTransform>'
+            '<VRTRasterBand dataType="Byte" band="1"><SimpleSource>'
+            f'<SourceFilename relativeToVRT="0">{source}</SourceFilename><SourceBand>1</SourceBand>'
+            "</SimpleSource></VRTRasterBand></VRTDataset>"
+        )
+    assert Corpus(root).source(Corpus(root).row(UID)).array().any()  # and stays open
+    assert main(["extract", str(root), UID, "--to", "png", "--out", str(tmp_path / "x.png")]) == 2
+    assert f"takes its pixels from '{secret}', outside the corpus" in capfd.readouterr().err
+    assert not (tmp_path / "x.png").exists()
+    with only_references_in([secret.parent]):
+        assert Corpus(root).source(Corpus(root).row(UID)).array().any()
 
 
 def test_what_lies_in_the_corpus_is_copied_as_ever(tmp_path):

@@ -16,6 +16,7 @@ from pathlib import Path
 from voxtile.errors import CorpusError
 
 VARIABLE = "VOXTILE_REFERENCES"
+_INSTEAD = f"where that file may be copied, name its folder with --references or in {VARIABLE}"
 _ALLOWED: ContextVar[tuple[Path, ...] | None] = ContextVar("voxtile-reference-roots", default=None)
 
 
@@ -46,10 +47,29 @@ def check_reference(root: Path, uid: str, path: Path) -> Path:
     Raises:
         CorpusError: pixels are being copied, and it lies outside the folders that are allowed.
     """
-    allowed = _ALLOWED.get()
-    if allowed is not None and not any(path.resolve().is_relative_to(folder) for folder in (root.resolve(), *allowed)):
-        raise CorpusError(
-            f"the sample {uid} refers to '{path}', outside the corpus; where that file may be copied, name its folder "
-            f"with --references or in {VARIABLE}"
-        )
+    if not _may_be_copied(path, allowed_roots(root)):
+        raise CorpusError(f"the sample {uid} refers to '{path}', outside the corpus; {_INSTEAD}")
     return path
+
+
+def check_named_file(path: Path) -> None:
+    """Hold a file that a referenced one names in turn, such as a source of a VRT, to the same folders.
+
+    Args:
+        path: of the file; links are followed.
+
+    Raises:
+        CorpusError: pixels are being copied, and it lies outside the folders that are allowed.
+    """
+    if not _may_be_copied(path, _ALLOWED.get()):
+        raise CorpusError(f"a referenced file takes its pixels from '{path}', outside the corpus; {_INSTEAD}")
+
+
+def allowed_roots(root: Path) -> tuple[Path, ...] | None:
+    """The corpus and the folders that references may lead into now; None where they may lead anywhere."""
+    allowed = _ALLOWED.get()
+    return None if allowed is None else (root.resolve(), *allowed)
+
+
+def _may_be_copied(path: Path, allowed: Sequence[Path] | None) -> bool:
+    return allowed is None or any(path.resolve().is_relative_to(folder) for folder in allowed)

@@ -12,18 +12,18 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 import numpy.typing as npt
 
 from voxtile.bounded_text import load_json
 from voxtile.corpus.identity import KeyMap, file_edges, key_map_path
-from voxtile.corpus.reference_roots import check_reference
+from voxtile.corpus.reference_roots import allowed_roots, check_reference, only_references_in
 from voxtile.domain import discover
 from voxtile.errors import CorpusError, VoxtileError
 
@@ -95,7 +95,9 @@ def read_reference(root: Path, row: Mapping[str, Any], selection: tuple[slice, .
     check_unchanged(path, reference)
     for name, *_ in reference.get("layers", ()):  # further files, beside the first
         check_reference(root, str(row["uid"]), path.parent / str(name))
-    return _HANDLES.read(str(reference["reader"]), path, reference, selection)
+    allowed = allowed_roots(root)
+    with nullcontext() if allowed is None else only_references_in(allowed):
+        return _HANDLES.read(str(reference["reader"]), path, reference, selection, allowed)
 
 
 def check_unchanged(path: Path, reference: Mapping[str, Any]) -> None:
@@ -132,6 +134,9 @@ def _key_map(path: Path, changed: int) -> KeyMap:
     return KeyMap(path)
 
 
+_Key: TypeAlias = tuple[str, str, tuple[Path, ...] | None]  # reader, file, folders that it may take pixels from
+
+
 class _Handle:
     """An opened file and the lock of whoever reads it."""
 
@@ -149,26 +154,31 @@ class _Handles:
     def _forget(self) -> None:
         self._process = os.getpid()
         self._lock = Lock()
-        self._open: OrderedDict[tuple[str, str], _Handle] = OrderedDict()
+        self._open: OrderedDict[_Key, _Handle] = OrderedDict()
 
     def read(
-        self, reader: str, path: Path, reference: Mapping[str, Any], selection: tuple[slice, ...]
+        self,
+        reader: str,
+        path: Path,
+        reference: Mapping[str, Any],
+        selection: tuple[slice, ...],
+        allowed: tuple[Path, ...] | None,
     ) -> npt.NDArray[Any]:
+        key = (reader, str(path), allowed)  # what was opened where more was allowed is not used where less is
         if self._process != os.getpid():
             self._forget()
         while True:
-            handle = self._handle(reader, path, reference)
+            handle = self._handle(key, path, reference)
             with handle.lock:
-                if self._open.get((reader, str(path))) is handle:  # it was not closed meanwhile
+                if self._open.get(key) is handle:  # it was not closed meanwhile
                     return handle.file.read(reference, selection)
 
-    def _handle(self, reader: str, path: Path, reference: Mapping[str, Any]) -> _Handle:
-        key = (reader, str(path))
+    def _handle(self, key: _Key, path: Path, reference: Mapping[str, Any]) -> _Handle:
         with self._lock:
             handle = self._open.get(key)
             if handle is None:
                 _check_edges(path, reference)
-                handle = self._open[key] = _Handle(_open(reader, path))
+                handle = self._open[key] = _Handle(_open(key[0], path))
             self._open.move_to_end(key)
             dropped = [self._open.popitem(last=False)[1] for _ in range(len(self._open) - MAX_OPEN)]
         for old in dropped:

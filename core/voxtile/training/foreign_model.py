@@ -23,7 +23,7 @@ from voxtile.listed_classes import listed_class
 from voxtile.models.tower import HUBS
 
 MOST_VALUES = 100_000  # in the model part of a config; that of the largest shipped one has 300
-_OWN_CLASS = re.compile(r"class:\s*\w+(\.\w+)+")
+_OWN_CLASS = re.compile(r"class:\s*[^\s:.]+(\.[^\s:.]+)+")
 _PLAIN = ("builtins", "typing", "pathlib")  # modules of types without arguments of their own
 _SPECIFICATION = {"class_path", "init_args"}
 
@@ -60,6 +60,8 @@ class _Check:
             raise ConfigError(f"{given!r:.80} stands where settings of {kind.__name__} belong")
         expected = _parameters(kind)
         for name, value in given.items():
+            if not name.isidentifier():  # the parser takes `image.class_path` for settings within settings
+                raise ConfigError(f"{name!r:.80} is no name of a setting of {kind.__name__}, and it was not read")
             self._value(value, expected.get(name, object))
 
     def _value(self, value: object, annotation: object) -> None:
@@ -84,7 +86,7 @@ class _Check:
         if not isinstance(value, Mapping) or set(value) - _SPECIFICATION:
             raise ConfigError(f"{value!r:.80} stands where class_path and init_args of a {bases[0].__name__} belong")
         base = bases[0] if len(bases) == 1 else object
-        made = listed_class(value["class_path"], base, self.trusted)
+        made = listed_class(value.get("class_path"), base, self.trusted)
         if not issubclass(made, bases):
             raise ConfigError(f"{value['class_path']!r:.80} stands where a {bases[0].__name__} belongs and was not run")
         self.arguments(value.get("init_args") or {}, made)

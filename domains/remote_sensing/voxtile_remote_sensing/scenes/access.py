@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import rasterio
 
+from voxtile.corpus.reference_roots import check_named_file
 from voxtile_remote_sensing.scenes.metadata_xml import parse_xml
 from voxtile_remote_sensing.scenes.protocol import SceneError, SceneOptions
 
@@ -92,8 +93,12 @@ def check_inside(root: Path, path: Path, options: SceneOptions, *, where: str) -
 
     Raises:
         SceneError: it does, and that is not allowed.
+        CorpusError: it is allowed, but pixels are being copied out of a corpus, which must not refer to it.
     """
-    if options.outside or path.resolve().is_relative_to(root.resolve()):
+    if options.outside:
+        check_named_file(path)
+        return
+    if path.resolve().is_relative_to(root.resolve()):
         return
     raise SceneError(
         f"{where}: '{path.name}' lies outside the input folder; copy it there, or allow it with --allow-outside"

@@ -26,8 +26,9 @@ def test_words_are_read_as_their_sentence_says():
 def plain(line: str) -> tuple[str, list[tuple[str, int, int]]]:
     """The sentence without marks, and each marked place with what is said of it."""
     text, spans, last = "", [], 0
+    line = line.replace("\\n", "\n")
     for match in MARKED.finditer(line):
         text += line[last : match.start()]
         spans.append((match[1], len(text), len(text) + len(match[2])))
         text, last = text + match[2], match.end()
-    return (text + line[last:]).replace("\\n", "\n"), spans
+    return text + line[last:], spans

@@ -33,7 +33,7 @@ class Grammar:
         correcting: phrases that take back a side named before them.
         strong: the breaks that part organs from what is said of them.
         numbers: words that count, and how many they say.
-        verbs, tails, openers, adjectives, parts_of_things, treatments, sees, auxiliaries: words, see the table.
+        verbs, tails, openers, adjectives, parts_of_things, treatments, sees, auxiliaries, gone, suggests: words, see the table.
     """
 
     version: str
@@ -55,6 +55,8 @@ class Grammar:
     reasons: Phrases[bool]
     sees: frozenset[str]
     auxiliaries: frozenset[str]
+    gone: frozenset[str]
+    suggests: frozenset[str]
 
     def is_adverb(self, word: str) -> bool:
         """Whether a word says how sure or how much, and never whether."""
@@ -100,6 +102,8 @@ def load_grammar(path: Path = ENGLISH, further: Path | None = None) -> Grammar:
         reasons=Phrases((phrase, True) for phrase in breaks["reasons"]),
         auxiliaries=_words(data["auxiliaries"]),
         sees=_words([*data["words"]["see"], *data["words"]["seen"]]),
+        gone=_words([phrase.split()[0] for phrase in data["words"]["gone"] if not phrase.startswith("been ")]),
+        suggests=_words([phrase.split()[0] for phrase in data["words"]["suggest"]]),
     )
 
 

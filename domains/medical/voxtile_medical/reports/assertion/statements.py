@@ -35,7 +35,7 @@ _DENIES = frozenset({"negation_before", "negation_after", "negation_front", "non
 _DOUBTS = frozenset({"doubt_before", "doubt_after", "doubt_reply", "doubt_colon"})
 _PATIENT = frozenset({"patient", "himself", "herself", "own", "he", "she"})
 _PLACED = frozenset({"on", "in", "at", "elsewhere", "within", "along"})
-_REPLIES = frozenset({"no", "nil", "negative", "absent", "excluded", "out", "off", "n", "zero", "ø", "∅"})
+_REPLIES = frozenset({"no", "neither", "nil", "negative", "absent", "excluded", "out", "off", "n", "zero", "ø", "∅"})
 _ANY = frozenset({"any", "anything"})
 _UNLIKELY = frozenset({"unlikely", "improbable"})
 _TREATED = ("ectomy", "otomy", "ostomy", "plasty", "desis", "rraphy")
@@ -51,6 +51,18 @@ _ASIDES = frozenset({"on", "in", "at", "with", "after", "despite", "even", "also
 _LINKS_OF_VERBS = frozenset({"be", "been", "up", "out", "and", "or"})
 _ARTICLES = frozenset({"a", "an", "any", "the", "another", "either", "such", "evidence"})
 _INVERTED = {"negation_after": "negation_before", "doubt_after": "doubt_before"}
+_DENIALS_BEFORE = frozenset({"negation_before", "negation_front", "none_of"})
+# "Hardly a lobe is free of": as good as none.
+_BARELY = frozenset({"hardly", "scarcely", "barely", "not"})
+# Pronouns that stand for all that a list named: "A, B, C: none of these".
+_ALL_OF_IT = frozenset({"none", "neither", "nothing", "not"})
+_FINDERS = frozenset({"no", "nothing", "without", "not", "never", "hardly", "scarcely"})
+_CONTRASTS = frozenset({"but", "however", "although", "though", "while", "whereas", "yet"})
+_INVERTED_CONDITIONS = frozenset({"should", "were"})
+_FURTHEST_TO = 8
+# "Fistula possible if not recently catheterised": what may follow a doubt.
+_PROVISOS = frozenset({"if", "unless", "given", "although", "though", "because", "since", "as"})
+_TO_SUGGEST = frozenset({"to", "that", "which", "would", "might", "could"})
 _BE = frozenset({"is", "are", "was", "were"})
 _SHOWING = frozenset({"show", "appear", "exist", "occur"})
 _DUMMIES = frozenset({"there", "we", "i", "one"})
@@ -128,7 +140,7 @@ class Statement:
             kinds = (kinds - {"negation_after"}) | {"doubt_after"}
         if kinds & _NONE or self._is_complaint(start, end):
             return None
-        if kinds & {"affirm_before", "affirm_after"} or self._is_excepted(end):
+        if kinds & {"affirm_before", "affirm_after"} or self._is_excepted(end) or self._stays(start, end, kinds):
             return "present"
         if kinds & {"open_before", "open_after"}:
             return "uncertain"
@@ -138,13 +150,30 @@ class Statement:
             return "uncertain"
         return "present"
 
+    def _stays(self, start: int, end: int, kinds: set[str]) -> bool:
+        """Whether it is denied that the words have gone: "none of the nodules has resolved", "nor has the leak ceased"."""
+        words = self.words.words
+        before = [c for c in self.cues if c.payload in _DENIALS_BEFORE and c.end <= start]
+        if "negation_after" not in kinds or not before or self.clauses[before[-1].start] != self.clauses[start]:
+            return False
+        if _NOUNS_OF_DENIAL & set(words[before[-1].start : before[-1].end]) or words[before[-1].start] == "without":
+            return False
+        return any(
+            cue.payload == "negation_after"
+            and cue.start >= end
+            and self.grammar.gone & set(words[cue.start : cue.end])
+            and not (_MARKS | {","}) & set(words[end : cue.start])
+            and self._reaches_back(end, cue)
+            for cue in self._afters
+        )
+
     def is_after_surgery(self, start: int) -> bool:
         """Whether the word follows "status post" or the like."""
         return any(cue.payload == "after_surgery" and cue.end <= start <= cue.end + 6 for cue in self.cues)
 
     def head_of(self, start: int, end: int) -> tuple[int, int]:
         """The last of the words [start, end) that is no cue that ends them: "fracture" of "no fracture is seen"."""
-        closing = [cue.start for cue in self.cues if start < cue.start and cue.end == end and cue.payload in _AFTER]
+        closing = [c.start for c in (*self.cues, *self._afters) if start < c.start and c.end == end and c.payload in _AFTER]
         end = min(closing, default=end)
         return end - 1, end
 
@@ -196,7 +225,11 @@ class Statement:
                     yield after, self._reach(Match(cue.start, after, kind)), kind
         yield from self._inverted()
         for position, word in enumerate(words):
-            if word in _ANY and self._is_licensed(position):
+            if word in _INVERTED_CONDITIONS and self._is_condition(position):
+                yield position + 1, self._clause_end(position + 1, "frame"), "frame"
+            elif word in self.grammar.suggests and self._is_found_in_vain(position):
+                yield position + 1, self._reach(Match(position, position + 1, "negation_before")), "negation_before"
+            elif word in _ANY and self._is_licensed(position):
                 yield position + 1, self._reach(Match(position, position + 1, "negation_before")), "negation_before"
             elif (reason := self.grammar.reasons.longest_at(words, position)) and self._is_treatment(position):
                 yield reason[0], self._clause_part_end(reason[0]), "history"
@@ -204,8 +237,11 @@ class Statement:
     def _opens_sentence(self, cue: Match[str]) -> bool:
         if cue.payload == "frame_front":
             return cue.start <= _FIRST_WORDS and cue.end < len(self.words)
-        first = max((i + 1 for i in range(cue.start) if self.words.words[i] in _MARKS or i in self._breaks), default=0)
-        return cue.start - first <= 1
+        words = self.words.words
+        first = max((i + 1 for i in range(cue.start) if words[i] in _MARKS or i in self._breaks), default=0)
+        if cue.start - first <= 1:
+            return True
+        return cue.payload == "negation_front" and words[cue.start - 1] in _SEPARATORS
 
     def _clause_end(self, start: int, kind: str) -> int:
         """Where the clause ends; of a relative's at the patient, of a denial in front at a contrast only."""
@@ -284,6 +320,22 @@ class Statement:
         words, start = self.words.words, self._with_auxiliaries(cue).start
         return start > 0 and words[start - 1] in _DUMMIES
 
+    def _is_condition(self, position: int) -> bool:
+        """Whether a clause opens as a condition: "should a pneumothorax ensue", "were growth to be observed"."""
+        words = self.words.words
+        following = words[position + 1] if position + 1 < len(words) else ""
+        opens = position == 0 or self._is_break(position - 1) or words[position - 1] == ","
+        is_verb = words[position] == "should" or "to" in words[position + 2 : position + _FURTHEST_TO]
+        return opens and is_verb and following not in self.grammar.auxiliaries and following not in ("not", "also", "")
+
+    def _is_found_in_vain(self, position: int) -> bool:
+        """Whether nothing, or no sign, was found that suggests what follows: "nothing, even on T2, to suggest"."""
+        words = self.words.words
+        if position == 0 or words[position - 1] not in _TO_SUGGEST:
+            return False
+        first = max((i + 1 for i in range(position) if words[i] in _CLAUSE_ENDS | _CONTRASTS), default=0)
+        return bool(_FINDERS & set(words[first:position]))
+
     def _is_licensed(self, position: int) -> bool:
         """Whether a denial stands before "any" in its clause."""
         return any(
@@ -326,7 +378,9 @@ class Statement:
     def _is_said_back(self, cue: Match[str]) -> bool:
         if cue.payload == "doubt_colon":
             return cue.start > 0 and self.words.words[cue.start - 1] in _COLONS
-        return cue.payload != "doubt_reply" or self._ends(cue.end)
+        if cue.payload != "doubt_reply":
+            return True
+        return self._ends(cue.end) or self.words.words[cue.end] in _PROVISOS
 
     def _reach(self, cue: Match[str]) -> int:
         """The word at which the scope of a cue that stands before its concept ends."""
@@ -398,6 +452,8 @@ class Statement:
         """Whether a cue that stands after its concept is said of the words that end at `end`."""
         words = self.words.words
         between = words[end : cue.start]
+        if self._is_all_of_it(cue):
+            return not set(between) & (self.grammar.verbs | {"."})
         near = _NEAR.get(words[cue.start])
         if near is not None:
             return len(between) <= near and not set(between) & {",", ";", ":"}
@@ -425,6 +481,13 @@ class Statement:
                 return True
             return self._is_one_subject(first, last, cue)
         return True
+
+    def _is_all_of_it(self, cue: Match[str]) -> bool:
+        """Whether a cue denies all that was listed before it: "none of these"."""
+        words = self.words.words
+        return cue.payload == "negation_after" and "of" in words[cue.start + 1 : cue.end] and (
+            words[cue.start] in _ALL_OF_IT
+        )  # fmt: skip
 
     def _is_one_subject(self, first: int, last: int, cue: Match[str]) -> bool:
         """Whether the parts from one to the one before a cue are listed as one subject: "A, B and C are absent"."""
@@ -513,10 +576,16 @@ def _denied_denials(cues: list[Match[str]], words: tuple[str, ...], grammar: Gra
             found.append(Match(cue.start, cue.end + 1, "doubt_before"))
         elif cue.payload == "negation_after" and words[cue.end - 1] in _SHOWING and following not in _ENDS | {""}:
             cue = Match(cue.start, cue.end, "negation_before")
+        elif cue.payload == "negation_after" and words[cue.start] in _ALL_OF_IT and "of" in words[cue.start : cue.end]:
+            is_said = following in grammar.verbs or following in grammar.auxiliaries or grammar.is_adverb(following)
+            if not (is_said or following in _ENDS | {"", "on", "in", "at"}):
+                cue = Match(cue.start, cue.start + 2, "none_of")  # "none of these nodules is enlarged"
         elif cue.payload == "negation_before" and _FREE & set(words[cue.start : cue.end]):
             denied = [c for c in found if c.payload in _DENIES and c.end <= cue.start]
-            gap = words[denied[-1].end : cue.start] if denied else ()
-            if gap and not _CLAUSE_ENDS & set(gap) and "," not in gap and _is_said(gap, grammar):
+            first = denied[-1].end if denied else next((i + 1 for i, w in enumerate(words) if w in _BARELY), cue.start)
+            gap = words[first : cue.start]
+            parts = denied and denied[-1].payload != "none_of" and "," in gap
+            if gap and not _CLAUSE_ENDS & set(gap) and not parts and _is_said(gap, grammar):
                 cue = Match(cue.start, cue.end, "affirm_before")
         found.append(cue)
     return found

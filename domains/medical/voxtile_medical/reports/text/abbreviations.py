@@ -12,6 +12,8 @@ from voxtile.bounded_text import load_yaml
 from voxtile.words.tokens import Words, normal_form, words_of
 
 TABLE = Path(__file__).with_name("abbreviations.yaml")
+_APOSTROPHES = ("'", "’", "‘", "`")
+_STEMS = {"can": "can", "won": "will", "shan": "shall", "ain": "is"}
 _LONGEST = 5  # words and marks of the longest abbreviation ("i/k/o")
 
 
@@ -60,6 +62,7 @@ def load_abbreviations(path: Path = TABLE) -> Abbreviations:
 
 def expanded(words: Words, table: Abbreviations) -> Words:
     """The words with abbreviations written out; each new word stands where the abbreviation stands in the text."""
+    words = _uncontracted(words) if "t" in words.words else words
     pieces = [words.text[a:b] for a, b in zip(words.starts, words.ends, strict=True)]
     lowered = [piece.lower() for piece in pieces]
     if not table.first.intersection(pieces) and not table.first.intersection(lowered) and "?" not in pieces:
@@ -78,6 +81,19 @@ def expanded(words: Words, table: Abbreviations) -> Words:
         ends += [words.ends[end - 1 if meaning is not None else i] for i in places]
         position = end
     return Words(words.text, tuple(found), tuple(starts), tuple(ends))
+
+
+def _uncontracted(words: Words) -> Words:
+    """The words with "can't", "isn't" and "won't" as "can not", "is not", "will not"."""
+    found = list(words.words)
+    for i in range(1, len(found)):
+        gap = words.text[words.ends[i - 1] : words.starts[i]]
+        if found[i] != "t" or gap not in _APOSTROPHES or not found[i - 1].endswith("n"):
+            continue
+        stem = found[i - 1]
+        found[i - 1] = _STEMS.get(stem, stem[:-1])
+        found[i] = "not"
+    return Words(words.text, tuple(found), words.starts, words.ends)
 
 
 def _at(

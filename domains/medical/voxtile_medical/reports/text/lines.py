@@ -27,6 +27,7 @@ _CELL = re.compile(r"[ \t]{2,}|\t|[ \t]*\.{3,}[ \t]*")
 _RULE = re.compile(r"[\s|:=+_*-]*$")
 _CONTINUES = re.compile(r"(?:,|\b(?:and|or|of|the|with|without|in|at|to|a|an|no|is|are|for|by|on|than|from))$", re.I)
 _BOX = "\xa0"  # stands where a box of a form is not ticked, see `sections.flattened`
+DENIED = "¬"  # before what a box stands for that is alone in its line and not ticked; a denial of english.yaml
 _SHORT_LINE = 55  # characters; a shorter one was ended by whoever wrote it, not by the width of the page
 _LONGEST_LABEL = 60
 _NOT_LABELS = re.compile(
@@ -79,7 +80,7 @@ def _paragraph(report: str, lines: Sequence[Span], first: int) -> int:
 
 def _goes_on(report: str, above: Span, below: Span, width: int) -> bool:
     upper, lower = report[slice(*above)].strip(), report[slice(*below)].strip()
-    if not upper or not lower or _RULE.match(lower) or _BOX in lower:
+    if not upper or not lower or _RULE.match(lower) or _BOX in lower or DENIED in lower:
         return False
     if _ITEM.match(lower) or (_LABEL.match(lower) and not upper.endswith((",", ";"))):
         return False

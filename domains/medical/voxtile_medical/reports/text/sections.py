@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from voxtile_medical.reports.text.lines import Span, blocks
+from voxtile_medical.reports.text.lines import DENIED, Span, blocks
 
 # Sections by the ACR practice parameter for communication of diagnostic imaging findings; forms from RSNA RadReport
 # templates and from the College of American Pathologists' protocols.
@@ -73,13 +73,30 @@ _HEADING = re.compile(
     rf"|^[ \t]*{_NUMBER}[\[<({{]?{_MARKUP}(?P<line>{_NAMES}){_MARKUP}[\])>}}]?[.:]?[ \t]*$",
     re.IGNORECASE | re.MULTILINE,
 )
+_FEWEST_SIGNS = 2
 _BLANK_LINE, _LINE_END = re.compile(r"\n[ \t]*\n"), re.compile(r"\n")
 # "[ ] yes [x] no": a box of a form with what it stands for.
 _UNTICKED = re.compile(r"(?:\[[ \xa0_]?\]|\([ \xa0_]\)|☐)[^\n\[(☐☑☒]*?(?=[ \t]{2,}|[\[(☐☑☒\n]|->|$)")
+_HAS_BOX = re.compile(r"[\[☐☑☒]|\([ \xa0_xX✓✔]\)")
 _TICKED = re.compile(r"\[[xX✓✔]\]|\([xX✓✔]\)|☑|☒")
 # "Free fluid (-), haematoma (+)", "free fluid: -": signs for no and yes.
 _SIGN = re.compile(r"(?P<open>[(\[])(?P<sign>[-−–+])(?P<close>[)\]])")
 _MINUS = re.compile(r"(:[ \t]{0,3})[-−–](?=[ \t]*(?:$|[;,]))", re.MULTILINE)
+# "Erosion +, sclerosis -": signs behind findings; one alone may be a dash or a bullet, so that a line needs two of them.
+_BEHIND = re.compile(r"(?<=[A-Za-z)])[ \t]+(?P<sign>[-−–]|\+{1,4})(?=[ \t]*(?:[,;.]|$))", re.MULTILINE)
+# A line that is one box and what it stands for: what is not ticked there is not there.
+_BOXED_LINE = re.compile(r"^([ \t]*(?:[-*•][ \t]+)?)(\[[ \xa0_]?\]|\([ \xa0_]\)|☐)(?=[ \t]*[A-Za-z][^\n\[(☐☑☒]*$)", re.MULTILINE)
+_TICKED_LINE = re.compile(r"^[ \t]*(?:[-*•][ \t]+)?(?:\[[xX✓✔]\]|\([xX✓✔]\)|☑|☒)[ \t]*[A-Za-z][^\n\[(☐☑☒]*$", re.MULTILINE)
+# "72M, ?pancreatic tumour.", "45-year-old woman with fever.": who is examined, and why.
+_PATIENT = re.compile(
+    r"\W{0,3}(?:(?:an?|this|the|pleasant)\s+)*"
+    r"(?:\d{1,3}[\s-]{0,2}(?:y(?:(?:ea)?rs?)?[\s./-]{0,2}(?:o(?:ld)?)?\b|/?[MF]\b|months?[\s-]old|mo\b|days?[\s-]old)|[MF][/ ]?\d{1,3}\b)",
+    re.IGNORECASE,
+)
+_SHOWN = re.compile(
+    r"\b(?:show|demonstrat|reveal|seen|noted|visible|present in|there (?:is|are)|CT|MRI?|ultrasound|radiograph|x-ray|scan)",
+    re.IGNORECASE,
+)
 # Marks that were dictated as words; of a text that ends with one.
 _MARK_OF = {"period": ".", "full": ".", "comma": ",", "semicolon": ";", "new": "\n", "next": "\n"}
 _SPOKEN = re.compile(r"[ \t](period|full stop|comma|semicolon|(?:new|next) (?:line|paragraph))(?=\s|$)", re.IGNORECASE)
@@ -139,11 +156,19 @@ def section_spans(report: str) -> Iterator[tuple[str, int, int]]:
 def sentences(report: str) -> Iterator[Sentence]:
     """Yield the report's sentences with their sections, and what each stands under."""
     flat = flattened(report)
+    is_first = True
     for section, start, end in section_spans(flat):
         for block in blocks(flat, start, end):
+            is_why = is_first and section == "findings" and _introduces(flat[block.start : block.end])
+            is_first = False
             text = " ".join(report[block.start : block.end].replace("\0", " ").split())
             topic = ", ".join(" ".join(report[a:b].split()).lower() for a, b in block.context)
-            yield Sentence(text, section, block.start, block.end, block.context, block.is_carried, topic)
+            yield Sentence(text, "indication" if is_why else section, block.start, block.end, block.context, block.is_carried, topic)
+
+
+def _introduces(text: str) -> bool:
+    """Whether a sentence says who is examined and why, and nothing that is seen."""
+    return _PATIENT.match(text) is not None and _SHOWN.search(text) is None
 
 
 def _section(match: re.Match[str]) -> str:
@@ -175,9 +200,19 @@ def flattened(report: str) -> str:
     flat = report.replace("\0", " ").replace("\r\n", " \n").replace("\r", "\n")
     flat = _SIGN.sub(lambda m: m["open"] + ("n" if m["sign"] in "-−–" else "y") + m["close"], flat)
     flat = _MINUS.sub(lambda m: m[1] + "n", flat)
+    flat = "\n".join(_signed(line) for line in flat.split("\n")) if "-" in flat or "+" in flat else flat
     if _DICTATED.search(flat):
         flat = _SPOKEN.sub(lambda m: _MARK_OF[m[1].lower().split()[0]].ljust(len(m.group())), flat)
-    if "[" not in flat and "☐" not in flat and "☑" not in flat:
+    if not _HAS_BOX.search(flat):
         return flat
+    if _TICKED_LINE.search(flat):
+        flat = _BOXED_LINE.sub(lambda m: m[1] + DENIED.rjust(len(m[2])), flat)
     flat = _UNTICKED.sub(lambda match: "\xa0" * len(match.group()), flat)
     return _TICKED.sub(lambda match: ":".rjust(len(match.group()), "\xa0"), flat)
+
+
+def _signed(line: str) -> str:
+    """A line with the signs behind its findings as the letters of no and yes."""
+    if len(_BEHIND.findall(line)) < _FEWEST_SIGNS:
+        return line
+    return _BEHIND.sub(lambda m: m.group()[: -len(m["sign"])] + ("n" if m["sign"] in "-−–" else "y" * len(m["sign"])), line)

@@ -33,7 +33,8 @@ class Grammar:
         correcting: phrases that take back a side named before them.
         strong: the breaks that part organs from what is said of them.
         numbers: words that count, and how many they say.
-        verbs, tails, openers, adjectives, parts_of_things, treatments, sees, auxiliaries, gone, suggests: words, see the table.
+        verbs, tails, openers, adjectives, parts_of_things, treatments: words, see the table.
+        sees, auxiliaries, gone, suggests: likewise.
     """
 
     version: str

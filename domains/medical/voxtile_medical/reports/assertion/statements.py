@@ -151,7 +151,7 @@ class Statement:
         return "present"
 
     def _stays(self, start: int, end: int, kinds: set[str]) -> bool:
-        """Whether it is denied that the words have gone: "none of the nodules has resolved", "nor has the leak ceased"."""
+        """Whether it is denied that the words have gone: "none of the nodules has resolved"."""
         words = self.words.words
         before = [c for c in self.cues if c.payload in _DENIALS_BEFORE and c.end <= start]
         if "negation_after" not in kinds or not before or self.clauses[before[-1].start] != self.clauses[start]:
@@ -173,7 +173,8 @@ class Statement:
 
     def head_of(self, start: int, end: int) -> tuple[int, int]:
         """The last of the words [start, end) that is no cue that ends them: "fracture" of "no fracture is seen"."""
-        closing = [c.start for c in (*self.cues, *self._afters) if start < c.start and c.end == end and c.payload in _AFTER]
+        cues = (*self.cues, *self._afters)
+        closing = [cue.start for cue in cues if start < cue.start and cue.end == end and cue.payload in _AFTER]
         end = min(closing, default=end)
         return end - 1, end
 
@@ -227,9 +228,9 @@ class Statement:
         for position, word in enumerate(words):
             if word in _INVERTED_CONDITIONS and self._is_condition(position):
                 yield position + 1, self._clause_end(position + 1, "frame"), "frame"
-            elif word in self.grammar.suggests and self._is_found_in_vain(position):
-                yield position + 1, self._reach(Match(position, position + 1, "negation_before")), "negation_before"
-            elif word in _ANY and self._is_licensed(position):
+            elif (word in self.grammar.suggests and self._is_found_in_vain(position)) or (
+                word in _ANY and self._is_licensed(position)
+            ):
                 yield position + 1, self._reach(Match(position, position + 1, "negation_before")), "negation_before"
             elif (reason := self.grammar.reasons.longest_at(words, position)) and self._is_treatment(position):
                 yield reason[0], self._clause_part_end(reason[0]), "history"

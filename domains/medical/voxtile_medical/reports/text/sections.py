@@ -82,19 +82,23 @@ _TICKED = re.compile(r"\[[xX✓✔]\]|\([xX✓✔]\)|☑|☒")
 # "Free fluid (-), haematoma (+)", "free fluid: -": signs for no and yes.
 _SIGN = re.compile(r"(?P<open>[(\[])(?P<sign>[-−–+])(?P<close>[)\]])")
 _MINUS = re.compile(r"(:[ \t]{0,3})[-−–](?=[ \t]*(?:$|[;,]))", re.MULTILINE)
-# "Erosion +, sclerosis -": signs behind findings; one alone may be a dash or a bullet, so that a line needs two of them.
+# "Erosion +, sclerosis -": signs behind findings; one alone may be a dash, so that a line needs two of them.
 _BEHIND = re.compile(r"(?<=[A-Za-z)])[ \t]+(?P<sign>[-−–]|\+{1,4})(?=[ \t]*(?:[,;.]|$))", re.MULTILINE)
 # A line that is one box and what it stands for: what is not ticked there is not there.
-_BOXED_LINE = re.compile(r"^([ \t]*(?:[-*•][ \t]+)?)(\[[ \xa0_]?\]|\([ \xa0_]\)|☐)(?=[ \t]*[A-Za-z][^\n\[(☐☑☒]*$)", re.MULTILINE)
-_TICKED_LINE = re.compile(r"^[ \t]*(?:[-*•][ \t]+)?(?:\[[xX✓✔]\]|\([xX✓✔]\)|☑|☒)[ \t]*[A-Za-z][^\n\[(☐☑☒]*$", re.MULTILINE)
-# "72M, ?pancreatic tumour.", "45-year-old woman with fever.": who is examined, and why.
+_BOXED_LINE = re.compile(
+    r"^([ \t]*(?:[-*•][ \t]+)?)(\[[ \xa0_]?\]|\([ \xa0_]\)|☐)(?=[ \t]*[A-Za-z][^\n\[(☐☑☒]*$)", re.MULTILINE
+)
+_TICKED_LINE = re.compile(
+    r"^[ \t]*(?:[-*•][ \t]+)?(?:\[[xX✓✔]\]|\([xX✓✔]\)|☑|☒)[ \t]*[A-Za-z][^\n\[(☐☑☒]*$", re.MULTILINE
+)
+# "72M, ?pancreatic tumour.", "45-year-old woman with fever.": who is examined, and why. "8F" is a catheter, "M1" an artery.
 _PATIENT = re.compile(
-    r"\W{0,3}(?:(?:an?|this|the|pleasant)\s+)*"
-    r"(?:\d{1,3}[\s-]{0,2}(?:y(?:(?:ea)?rs?)?[\s./-]{0,2}(?:o(?:ld)?)?\b|/?[MF]\b|months?[\s-]old|mo\b|days?[\s-]old)|[MF][/ ]?\d{1,3}\b)",
-    re.IGNORECASE,
+    r"\W{0,3}(?:(?:[Aa]n?|[Tt]his|[Tt]he|[Pp]leasant)\s+)*(?:\d{1,3}[\s-]{0,2}(?:(?i:y(?:ea)?rs?)[\s./-]{0,2}(?i:o(?:ld)?)?\b"
+    r"|(?i:y[./]?o?\b|months?[\s-]old|days?[\s-]old))|\d{2,3}\s?/?[MF](?=[,.:;?]|\s+(?:with|for|c/o|p/w|h/o|s/p|w/))"
+    r"|[MF]\s?/\s?\d{1,3}\b|[MF]\d{2,3}\b(?=[,\s]))"
 )
 _SHOWN = re.compile(
-    r"\b(?:show|demonstrat|reveal|seen|noted|visible|present in|there (?:is|are)|CT|MRI?|ultrasound|radiograph|x-ray|scan)",
+    r"\b(?:show|demonstrat|reveal|seen|noted|visible|present in|there (?:is|are)|CT|MRI?|ultrasound|radiograph|x-ray)",
     re.IGNORECASE,
 )
 # Marks that were dictated as words; of a text that ends with one.
@@ -163,7 +167,15 @@ def sentences(report: str) -> Iterator[Sentence]:
             is_first = False
             text = " ".join(report[block.start : block.end].replace("\0", " ").split())
             topic = ", ".join(" ".join(report[a:b].split()).lower() for a, b in block.context)
-            yield Sentence(text, "indication" if is_why else section, block.start, block.end, block.context, block.is_carried, topic)
+            yield Sentence(
+                text,
+                "indication" if is_why else section,
+                block.start,
+                block.end,
+                block.context,
+                block.is_carried,
+                topic,
+            )
 
 
 def _introduces(text: str) -> bool:
@@ -215,4 +227,6 @@ def _signed(line: str) -> str:
     """A line with the signs behind its findings as the letters of no and yes."""
     if len(_BEHIND.findall(line)) < _FEWEST_SIGNS:
         return line
-    return _BEHIND.sub(lambda m: m.group()[: -len(m["sign"])] + ("n" if m["sign"] in "-−–" else "y" * len(m["sign"])), line)
+    return _BEHIND.sub(
+        lambda m: m.group()[: -len(m["sign"])] + ("n" if m["sign"] in "-−–" else "y" * len(m["sign"])), line
+    )

@@ -91,7 +91,7 @@ _BOXED_LINE = re.compile(
 _TICKED_LINE = re.compile(
     r"^[ \t]*(?:[-*•][ \t]+)?(?:\[[xX✓✔]\]|\([xX✓✔]\)|☑|☒)[ \t]*[A-Za-z][^\n\[(☐☑☒]*$", re.MULTILINE
 )
-# "72M, ?pancreatic tumour.", "45-year-old woman with fever.": who is examined, and why. "8F" is a catheter, "M1" an artery.
+# "72M, ?pancreatic tumour.", "45-year-old woman with fever.": who is examined, and why; "8F" and "M1" are not.
 _PATIENT = re.compile(
     r"\W{0,3}(?:(?:[Aa]n?|[Tt]his|[Tt]he|[Pp]leasant)\s+)*(?:\d{1,3}[\s-]{0,2}(?:(?i:y(?:ea)?rs?)[\s./-]{0,2}(?i:o(?:ld)?)?\b"
     r"|(?i:y[./]?o?\b|months?[\s-]old|days?[\s-]old))|\d{2,3}\s?/?[MF](?=[,.:;?]|\s+(?:with|for|c/o|p/w|h/o|s/p|w/))"
@@ -167,15 +167,8 @@ def sentences(report: str) -> Iterator[Sentence]:
             is_first = False
             text = " ".join(report[block.start : block.end].replace("\0", " ").split())
             topic = ", ".join(" ".join(report[a:b].split()).lower() for a, b in block.context)
-            yield Sentence(
-                text,
-                "indication" if is_why else section,
-                block.start,
-                block.end,
-                block.context,
-                block.is_carried,
-                topic,
-            )
+            of = "indication" if is_why else section
+            yield Sentence(text, of, block.start, block.end, block.context, block.is_carried, topic)
 
 
 def _introduces(text: str) -> bool:

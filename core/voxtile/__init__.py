@@ -9,8 +9,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from voxtile import data as data
     from voxtile import errors as errors
+    from voxtile import evaluation as evaluation
+    from voxtile import models as models
     from voxtile import objectives as objectives
+    from voxtile import training as training
     from voxtile.api.conversion import convert as convert
     from voxtile.api.corpus import open_corpus as open_corpus
     from voxtile.api.evaluation import evaluate as evaluate
@@ -27,9 +31,21 @@ _FUNCTIONS = {
     "load_model": "voxtile.api.model",
     "open_corpus": "voxtile.api.corpus",
 }
-_MODULES = ("errors", "objectives")
+_MODULES = ("data", "errors", "evaluation", "models", "objectives", "training")
 
-__all__ = ["__version__", "convert", "errors", "evaluate", "load_model", "objectives", "open_corpus"]
+__all__ = [
+    "__version__",
+    "convert",
+    "data",
+    "errors",
+    "evaluate",
+    "evaluation",
+    "load_model",
+    "models",
+    "objectives",
+    "open_corpus",
+    "training",
+]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a function or a module

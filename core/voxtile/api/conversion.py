@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, fields
 from io import StringIO
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,16 @@ from voxtile.errors import ConfigError, RunFailedError, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_PLAIN: Mapping[str, tuple[Any, str]] = {
+    "str": (str, "a text"),
+    "int": (Integral, "a whole number"),
+    "float": (Real, "a number"),
+    "bool": (bool, "True or False"),
+    "Path": ((str, os.PathLike), "a path"),
+    "None": (type(None), "None"),
+}
+"""What an option of such a type takes, and its name in words."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +89,7 @@ def convert(
         options: those of `voxtile convert KIND --help`, with `_` for `-`, among them how to run: workers, retry, ….
 
     Raises:
-        ConfigError: no such kind or option.
+        ConfigError: no such kind or option, or a value of another type than the option's.
         InputError: there is no such source, or nothing in it.
         RunFailedError: an input failed; the ledger names it.
     """
@@ -107,12 +118,16 @@ def _converter(kind: str) -> Command:
 
 def _check_options(function: Callable[..., Any], kind: str, options: Mapping[str, Any]) -> None:
     parameters = inspect.signature(function).parameters.values()
-    known = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+    known = {p.name: str(p.annotation) for p in parameters if p.kind is p.KEYWORD_ONLY}
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        known |= {field.name for field in fields(RunOptions)}
-    for name in options:
+        known = {field.name: str(field.type) for field in fields(RunOptions)} | known
+    for name, value in options.items():
         if name not in known:
             raise ConfigError(f"the converter '{kind}' has no option '{name}'{nearest(name, known)}")
+        types = [word.strip() for word in known[name].split("|")]
+        if set(types) <= _PLAIN.keys() and not any(isinstance(value, _PLAIN[one][0]) for one in types):
+            wanted = " or ".join(_PLAIN[one][1] for one in types)
+            raise ConfigError(f"the option '{name}' of the converter '{kind}' is {wanted}, not {value!r:.80}")
 
 
 def _as_declared(function: Callable[..., Any], name: str, value: object) -> object:

@@ -16,6 +16,7 @@ from voxtile.data.draws import DrawDataset, Draws, PackedPreset
 from voxtile.data.presets.base import Preset
 from voxtile.data.presets.load import preset_from_config
 from voxtile.data.presets.roles import StudyReader
+from voxtile.errors import ConfigError
 from voxtile.stages.materialize.preset_file import read_preset
 
 if TYPE_CHECKING:
@@ -124,4 +125,10 @@ def as_preset(preset: Preset | Mapping[str, Any] | str | os.PathLike[str]) -> Pr
     """
     if isinstance(preset, str | os.PathLike):
         return preset_from_config(read_preset(os.fspath(preset)), own=True)
-    return preset_from_config(preset, own=True) if isinstance(preset, Mapping) else preset
+    if isinstance(preset, Mapping):
+        return preset_from_config(preset, own=True)
+    if not callable(preset):
+        raise ConfigError(
+            f"{preset!r:.80} is no preset; give a model's preset, the name of a config, or class_path and init_args"
+        )
+    return preset

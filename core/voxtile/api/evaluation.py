@@ -147,6 +147,8 @@ def evaluate(
         )
         for name in tasks:
             load_task(name)  # a typing error should not cost the time to load a model
+        if not isinstance(corpus, Corpus | str | os.PathLike):
+            raise ConfigError(f"corpus is a folder, or what voxtile.open_corpus gives, not {corpus!r:.80}")
         opened = corpus if isinstance(corpus, Corpus) else open_corpus(corpus)
         loaded = model if isinstance(model, Model) else load_model(model, trust_packages=trust_packages)
         with redirect_stdout(StringIO()):  # progress

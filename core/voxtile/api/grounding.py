@@ -77,7 +77,7 @@ def ground_array(
     """Phrases in an array, see `Model.ground`."""
     shows = _Shows(model, method, phrases)
     sample = as_sample(image, model.preset, given)
-    preset = _preset(model.preset, [sample.meta], given)
+    preset = _preset(model.preset, [sample.meta], {})  # bands are names of the array's channels
     check_metas(preset, [sample.meta])
     masks, there = ground_sample(shows, preset, sample, overlap=overlap, finish=shows.finish)
     return _answers(phrases, masks, there, geometry_of(sample.meta))

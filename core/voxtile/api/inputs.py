@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -23,7 +24,9 @@ from voxtile.stages.ground.sources import SlidePatches, kind_of, own_corpus, rea
 
 MOST_IMAGES = 4096  # of one file; more belong into a corpus
 _OF_ARRAYS = ("spacing_mm", "units", "gsd_m")
+_OF_VOLUMES = ("spacing_mm", "units", "modality")
 _OF_FILES = ("mpp", "patch_px", "assume_mpp")
+_FINEST = 1e4  # times finer than what the model reads; beyond it is a slip of the units, and takes all memory
 
 
 class Given(TypedDict, total=False):
@@ -88,6 +91,11 @@ def check_given(given: Given, *, is_file: bool) -> None:
             raise ConfigError(f"{name} goes with arrays; a file says it itself, leave it out")
         if not is_file and name in _OF_FILES:
             raise ConfigError(f"{name} goes with slides; leave it out for an array")
+    gsd, bands = given.get("gsd_m"), given.get("bands")
+    if gsd is not None and not _is_size(gsd):
+        raise ConfigError(f"gsd_m is metres a pixel, a number above 0, not {gsd!r:.80}")
+    if isinstance(bands, str):
+        raise ConfigError(f"bands is a list of names, such as ['{bands}'], not one text")
 
 
 def file_corpus(path: str | os.PathLike[str], preset: Preset, folder: Path, given: Given, overlap: float) -> Corpus:
@@ -156,7 +164,8 @@ def array_sample(image: object, preset: Preset, given: Given) -> ArraySample:
 
     Args:
         image: [Z, Y, X] of a volume, from the feet up, from the back forward and from the patient's left, as a corpus
-            stores it; [C, Y, X] of a tile; [Y, X] or [Y, X, 3] uint8 of a picture.
+            stores it; [C, Y, X] of a tile; [Y, X] or [Y, X, 3] uint8 of a picture. To a model of pictures an array of
+            another shape or type is a volume only where its spacing, units or modality are given.
         preset: of the model.
         given: what an array does not say.
 
@@ -164,22 +173,28 @@ def array_sample(image: object, preset: Preset, given: Given) -> ArraySample:
         PresetError: something is missing that the preset needs, or the array does not fit.
     """
     if isinstance(image, Image.Image):
-        image = np.asarray(image if image.mode == "L" else image.convert("RGB"))
-    values = np.asarray(image)
+        whole = image.mode[:1] in ("L", "I", "F") and image.mode != "LA"  # more than 8 bits would be cut at 255
+        image = np.asarray(image if whole else image.convert("RGB"))
+    try:
+        values = np.asarray(image)
+    except ValueError as error:  # lists of different lengths
+        raise PresetError("an image is an array of numbers with 2 or 3 axes, not lists of different lengths") from error
     if values.dtype.kind not in "buif" or values.ndim not in (2, 3) or not values.size:
         raise PresetError(
             f"an image is an array of numbers with 2 or 3 axes, not {values.dtype} of shape {list(values.shape)}"
         )
     meta = _described(values, preset, given)
     _check_needs(preset, meta, given)
-    if meta["kind"] == "volume" and not np.isfinite(values).all():
-        raise PresetError("the volume holds values that are not finite; replace them, for instance by those of air")
+    if meta["kind"] != "tile" and not np.isfinite(values).all():
+        raise PresetError(
+            f"the {meta['kind']} holds values that are not finite; replace them, for instance by those of air"
+        )
     return ArraySample(values, meta)
 
 
 def _described(values: npt.NDArray[Any], preset: Preset, given: Given) -> dict[str, Any]:
     bands = given.get("bands")
-    picture = values.dtype == np.uint8 and (values.ndim == 2 or values.shape[2] in (1, 3))
+    picture = values.ndim == 2 or (values.dtype == np.uint8 and values.shape[2] in (1, 3))
     if isinstance(preset, TilePreset) or bands is not None:
         kind, axes = "tile", "CYX" if values.ndim == 3 else "YX"
     elif len(preset.grid) == 2 and picture:
@@ -188,11 +203,17 @@ def _described(values: npt.NDArray[Any], preset: Preset, given: Given) -> dict[s
         kind, axes = "volume", "ZYX"
     if bands is not None and len(bands) != (values.shape[0] if values.ndim == 3 else 1):
         raise PresetError(f"bands names {len(bands)} channels, but the array has the shape {list(values.shape)}")
+    if kind == "volume" and len(preset.grid) == 2 and all(given.get(name) is None for name in _OF_VOLUMES):
+        raise PresetError(
+            f"an array of {values.dtype} and shape {list(values.shape)} may be a picture or a volume: a picture is [y, "
+            "x] or [y, x, 3] of uint8; of a volume [z, y, x] say its spacing_mm, units or modality"
+        )
     spacing = given.get("spacing_mm")
-    if spacing is not None and not (
-        len(spacing) == values.ndim and all(math.isfinite(size) and size > 0 for size in spacing)
-    ):
-        raise PresetError(f"spacing_mm must be {values.ndim} sizes in mm above 0 (z, y, x), not {list(spacing)}")
+    if spacing is not None and not _are_sizes(spacing, values.ndim):
+        raise PresetError(
+            f"spacing_mm must be {values.ndim} sizes in mm above 0 ({'z, y, x' if values.ndim == 3 else 'y, x'}), not "
+            f"{spacing!r:.80}"
+        )
     read = tuple(getattr(preset, "modalities", ()) or ())
     return {
         "uid": "array", "kind": kind, "axes": axes, "shape": list(values.shape), "dtype": str(values.dtype),
@@ -203,11 +224,29 @@ def _described(values: npt.NDArray[Any], preset: Preset, given: Given) -> dict[s
     }  # fmt: skip
 
 
+def _are_sizes(sizes: object, count: int) -> bool:
+    return isinstance(sizes, Sequence | np.ndarray) and len(sizes) == count and all(map(_is_size, sizes))
+
+
+def _is_size(size: object) -> bool:
+    return isinstance(size, Real) and math.isfinite(size) and size > 0
+
+
 def _check_needs(preset: Preset, meta: Mapping[str, Any], given: Given) -> None:
     """Refuse an array of which the preset must know more, by the name of the argument."""
     units, read = getattr(preset, "units", None), tuple(getattr(preset, "modalities", ()) or ())
     if meta["kind"] == "volume" and getattr(preset, "spacing", "native") != "native" and not meta["spacing"]:
         raise PresetError("this model needs the spacing in mm, which an array does not say; give spacing_mm=(z, y, x)")
+    fine = [
+        (size, wanted)
+        for size, wanted in zip(meta["spacing"] or (), getattr(preset, "spacing", ()), strict=False)
+        if isinstance(wanted, float | int) and size * _FINEST < wanted
+    ]
+    if meta["kind"] == "volume" and fine:
+        raise PresetError(
+            f"spacing_mm says {fine[0][0]:g} mm, but this model reads voxels of {fine[0][1]:g} mm; give the size of a "
+            "voxel in mm"
+        )
     if units and given.get("units") is None:
         raise PresetError(f"this model reads values in {units}, which an array does not say; give units='{units}'")
     if read and meta["modality"] is None:

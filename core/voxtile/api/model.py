@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, Unpack, cast, runtime_checkable
@@ -175,15 +175,23 @@ class Model:
 
         Returns:
             [T, D] L2-normalised, on the CPU; T is 1 for one text.
+
+        Raises:
+            ConfigError: something is no text, or no tokens of this model.
         """
         if isinstance(text, Tensor):
             return self._of_tokens(text)
-        return self.evaluation.encode_texts([text] if isinstance(text, str) else list(text))
+        return self.evaluation.encode_texts(_texts(text))
 
     @torch.no_grad()
     def _of_tokens(self, tokens: Tensor) -> Tensor:
         if not isinstance(self.evaluation, load.EncoderModel):
             raise ConfigError(f"the model '{self.name}' reads texts, not tokens; give encode_text the texts themselves")
+        if tokens.ndim != 2 or tokens.is_floating_point() or (len(tokens) and int(tokens.min()) < 0):
+            raise ConfigError(
+                f"tokens are [T, L] whole numbers from 0, not {tokens.dtype} of shape {list(tokens.shape)}; make them "
+                "with tokenizer"
+            )
         encoder, device = self.evaluation.encoder, self.evaluation.device
         return encoder.encode_texts(tokens.to(device), local=False)[0].cpu()
 
@@ -205,16 +213,22 @@ class Model:
             Probability by class; they sum to 1. Untested they are no more than an order, see docs/evaluation.md.
 
         Raises:
-            ConfigError: fewer than two classes, or one without a prompt.
+            ConfigError: fewer than two classes, one without a prompt, no image, or one whose embedding is not finite.
         """
+        if not isinstance(classes, Mapping):
+            raise ConfigError('classes says the prompts of each class: {"nodule": ["a nodule"], "none": "no nodule"}')
         if len(classes) < 2:
             raise ConfigError(
                 "classes must be at least two, since one alone always has probability 1; add its opposite"
             )
-        prompts = {name: [said] if isinstance(said, str) else list(said) for name, said in classes.items()}
+        prompts = {name: _texts(() if said is None else said) for name, said in classes.items()}
         if empty := [name for name, said in prompts.items() if not said or not all(text.strip() for text in said)]:
             raise ConfigError(f"the class '{empty[0]}' has no prompt, or an empty one; give at least one text")
-        seen = normalised(self.encode_image(image, **given).double().mean(0, keepdim=True).numpy())
+        vectors = self.encode_image(image, **given).double()
+        if not len(vectors) or not bool(vectors.isfinite().all()):
+            what = "there is no image" if not len(vectors) else "the image's embedding is not finite"
+            raise ConfigError(f"{what}, so that it is of no class; look at what preprocess gives")
+        seen = normalised(vectors.mean(0, keepdim=True).numpy())
         rows = [normalised(embed_texts(self.evaluation, said).mean(0, keepdims=True)) for said in prompts.values()]
         logits = torch.tensor([self.logit_scale * float((seen @ row.T)[0, 0]) for row in rows], dtype=torch.float64)
         return dict(zip(prompts, logits.softmax(0).tolist(), strict=True))
@@ -245,7 +259,7 @@ class Model:
             InputError: the file cannot be read.
             PresetError: something is missing that the model needs.
         """
-        phrases = [phrase] if isinstance(phrase, str) else list(dict.fromkeys(phrase))
+        phrases = list(dict.fromkeys(_texts(phrase)))
         if not phrases or not all(text.strip() for text in phrases):
             raise ConfigError("a phrase is empty, or there is none; name what to look for")
         if not 0 <= overlap < 1:
@@ -268,7 +282,20 @@ class Tokenizer:
 
     def __call__(self, texts: str | Sequence[str]) -> Tensor:
         """[T, L] int64, padded with 0; longer texts are cut at the context, or refused where the model says so."""
-        return self._encodes.encode([texts] if isinstance(texts, str) else list(texts))[0]
+        return self._encodes.encode(_texts(texts))[0]
+
+
+def _texts(given: object) -> list[str]:
+    """One text or several, as a list.
+
+    Raises:
+        ConfigError: something is no text.
+    """
+    texts = [given] if isinstance(given, str) or not isinstance(given, Iterable) else list(given)
+    for text in texts:
+        if not isinstance(text, str):
+            raise ConfigError(f"{text!r:.80} is no text; give a text, or several")
+    return texts
 
 
 def load_model(spec: str | os.PathLike[str], *, trust_packages: Sequence[str] = ()) -> Model:

@@ -49,7 +49,7 @@ def check_corpus(root: Path) -> None:
         version = str(header["schema"])
         if header["format"] != _FORMAT:
             raise ValueError(header["format"])
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise CorpusError(f"'{root}' is not a corpus (it has no {CORPUS_FILE}); check the path") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CorpusError(f"'{path}' is damaged; restore it, or write it anew with the schema version") from error

@@ -139,8 +139,12 @@ class Corpus:
         """The row of a sample, with the index of its root in `corpus`.
 
         Raises:
-            CorpusError: no sample or more than one has this uid.
+            CorpusError: no sample or more than one has this uid, or it is no text.
         """
+        if not isinstance(uid, str):
+            raise CorpusError(
+                f"a sample is named by its uid, a text, not by {uid!r:.80}; a loop over the corpus gives all"
+            )
         found: list[dict[str, Any]] = []
         for index in range(len(self.roots)):
             paths = self.parts(_SAMPLES, index)

@@ -186,7 +186,10 @@ class BandsPreset(_PicturesOf):
             scale, offset = rescale_of({"channels": (meta.get("channels") or [])[place : place + 1] or [{}]})
             planes.append(stored[place].astype(np.float32) * np.float32(scale) + np.float32(offset))
         values = np.stack(planes, axis=-1)
-        low, high = REFLECTANCE if meta.get("units") == "reflectance" else np.percentile(values, _SPREAD)
+        known = values[np.isfinite(values)]  # NaN is where a tile has no value
+        low, high = REFLECTANCE
+        if meta.get("units") != "reflectance":
+            low, high = np.percentile(known, _SPREAD) if known.size else (0.0, 1.0)
         return self.picture(_Picture(meta, _eight_bits(values, float(low), float(high))), None)
 
     def _place(self, meta: Mapping[str, Any], band: str) -> int:

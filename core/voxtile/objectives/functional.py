@@ -76,6 +76,9 @@ def contrastive(
     """
     chosen = _checked_kind(kind, bias)
     _check_shapes(image, text, owner, groups, positives, ignore, tile)
+    for name, value in (("scale", scale), ("bias", bias)):
+        if isinstance(value, Tensor) and value.numel() != 1:
+            raise ConfigError(f"{name} must be one number, not a tensor of shape {list(value.shape)}")
     share = Share.of(len(image), image.device) if across_ranks and place()[1] > 1 else None
     if share is not None and (positives is not None or ignore is not None):
         raise ConfigError(
@@ -141,6 +144,9 @@ def _check_shapes(
     ignore: Tensor | None,
     tile: tuple[int, int],
 ) -> None:
+    for name, value in (("image", image), ("text", text)):
+        if not isinstance(value, Tensor):
+            raise ConfigError(f"{name} must be a tensor, not {type(value).__name__}")
     if image.ndim != 2 or text.ndim != 2 or image.shape[1] != text.shape[1]:
         raise ConfigError(
             f"image and text must be [B, D] and [T, D] of one width, not {list(image.shape)} and {list(text.shape)}"
@@ -164,5 +170,7 @@ def _check_shapes(
     for name, value in (("positives", positives), ("ignore", ignore)):
         if value is not None and value.dtype != torch.bool:
             raise ConfigError(f"{name} must be bool, not {value.dtype}")
+    if owner is not None and (owner.is_floating_point() or owner.dtype == torch.bool):
+        raise ConfigError(f"owner must be whole numbers, not {owner.dtype}")
     if owner is not None and len(owner) and int(owner.max()) >= len(image):
         raise ConfigError(f"owner names image {int(owner.max())}, but there are {len(image)}, counted from 0")

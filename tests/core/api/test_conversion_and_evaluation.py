@@ -54,6 +54,14 @@ def test_a_conversion_with_failures_is_an_error_and_keeps_what_worked(folder, tm
         ("image", "in", {"wrokers": 2}, ConfigError, "has no option 'wrokers'; did you mean 'workers'"),
         ("image", "nothing", {}, InputError, "nothing"),
         ("image", "in", {"workers": -1}, ConfigError, "'workers' must be 0"),
+        (
+            "image",
+            "in",
+            {"workers": "two"},
+            ConfigError,
+            "'workers' of the converter 'image' is a whole number, not 't",
+        ),
+        ("dicom", "in", {"split_fractions": (0.5, 0.5)}, ConfigError, "of the converter 'dicom' is a text, not (0.5,"),
     ],
 )
 def test_a_conversion_that_cannot_be_is_one_sentence(folder, tmp_path, kind, source, options, error, said):
@@ -95,6 +103,7 @@ def test_an_evaluation_has_the_figures_of_the_command_to_the_last_digit(
         ("medical/ct-findngs", {}, "did you mean 'medical/ct-findings'?"),
         ([], {}, "no task was named"),
         ("task.yaml", {"split": "tset"}, "split must be one of test, val, train, not 'tset'"),
+        ("task.yaml", {"corpus": None}, "corpus is a folder, or what voxtile.open_corpus gives, not None"),
         ("task.yaml", {"bootstrap": 3}, "bootstrap must be at least 100"),
         ("task.yaml", {"compat": ["ctclip"]}, "did you mean 'ct-clip'?"),
         ("task.yaml", {"compat": "ct-clip"}, "compat is a list of names, such as ['ct-clip']"),
@@ -104,6 +113,6 @@ def test_an_evaluation_that_cannot_be_is_one_sentence_in_words_of_python(tmp_pat
     monkeypatch.chdir(tmp_path)
     (tmp_path / "task.yaml").write_text(TASK)
     with pytest.raises(ConfigError) as caught:
-        voxtile.evaluate("open_clip:RN50", task, corpus="corpus", **options)
+        voxtile.evaluate("open_clip:RN50", task, **{"corpus": "corpus", **options})
     assert said in str(caught.value)
     assert "--" not in str(caught.value)

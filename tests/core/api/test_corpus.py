@@ -85,6 +85,12 @@ def test_what_cannot_be_loaded_is_one_sentence(ct_corpus, tile_corpus, tmp_path)
         voxtile.open_corpus(tmp_path)
     with pytest.raises(CorpusError, match="no sample has the uid 'x'"):
         voxtile.open_corpus(ct_corpus)["x"]
+    with pytest.raises(CorpusError, match="a sample is named by its uid, a text, not by 0"):
+        voxtile.open_corpus(ct_corpus)[0]
+    with pytest.raises(CorpusError, match="is not a corpus"):
+        voxtile.open_corpus(__file__)
+    with pytest.raises(ConfigError, match="None is no preset"):
+        voxtile.open_corpus(ct_corpus).dataset(preset=None)
     with pytest.raises(PresetError, match="this model reads volumes"):
         voxtile.open_corpus(tile_corpus).dataset(preset=VOLUMES)
     with pytest.raises(ConfigError, match="no config named 'medical/nothing'"):

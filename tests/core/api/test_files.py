@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import voxtile
-from voxtile.errors import ConfigError, PresetError
+from voxtile.errors import ConfigError, InputError, PresetError
 
 SVS = "pathology/svs_cmu1_small_region/CMU-1-Small-Region.svs"
 
@@ -33,6 +33,27 @@ def test_a_slide_is_its_patches_of_tissue_and_one_map(model, test_data, tmp_path
     assert tumour.geometry.mpp == pytest.approx((0.499, 0.499))
     assert tumour.probability.shape == tumour.geometry.shape
     assert tumour.probability.max() > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.nii.gz", b"text", "'{path}' cannot be read: the name says NIfTI, but the content is something else"),
+        ("a.nii", b"", "'{path}' cannot be read: the file is empty"),
+        ("a.tif", b"", "'{path}' cannot be read: "),
+    ],
+)
+def test_a_damaged_file_is_said_to_be_one_and_not_to_be_in_a_ledger_that_is_gone(
+    ct_checkpoint, tmp_path, name, content, said
+):
+    path = tmp_path / name
+    path.write_bytes(content)
+    model = voxtile.load_model(ct_checkpoint)
+    for call in (model.preprocess, lambda path: model.ground(path, "a nodule")):
+        with pytest.raises(InputError) as caught:
+            call(path)
+        assert str(caught.value).startswith(said.format(path=path))
+        assert "ledger" not in str(caught.value)
 
 
 def test_options_of_other_kinds_of_files_are_refused_in_words_of_python(model, test_data):

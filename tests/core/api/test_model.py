@@ -1,6 +1,8 @@
 """`voxtile.load_model` against open_clip and transformers themselves, and against the presets."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import open_clip
@@ -12,6 +14,7 @@ from tests.core.api.conftest import volumes
 import voxtile
 from voxtile.errors import CheckpointError, ConfigError, InputError, PresetError
 
+COMPATIBILITY = Path(__file__).parents[2] / "compatibility"
 CLASSES = {"nodule": ["a nodule", "nodule"], "effusion": "an effusion", "neither": "nothing"}
 
 
@@ -135,6 +138,11 @@ MM = (3.0, 2.0, 1.5)
         (ZEROS, {"spacing_mm": MM, "units": "HU", "modality": "MR"}, PresetError, "needs modality CT, but this is"),
         (ZEROS, {"spacing_mm": (3.0, 0.0, 1.0), "units": "HU"}, PresetError, "3 sizes in mm above 0"),
         (ZEROS, {"spacing_mm": (3.0, 1.0), "units": "HU"}, PresetError, "3 sizes in mm above 0"),
+        (ZEROS, {"spacing_mm": 2.0, "units": "HU"}, PresetError, "3 sizes in mm above 0 (z, y, x), not 2.0"),
+        (ZEROS, {"spacing_mm": "abc", "units": "HU"}, PresetError, "3 sizes in mm above 0 (z, y, x), not 'abc'"),
+        (ZEROS, {"spacing_mm": (3.0, None, 1.0), "units": "HU"}, PresetError, "3 sizes in mm above 0"),
+        (ZEROS, {"spacing_mm": (1e-9, 1.0, 1.0), "units": "HU"}, PresetError, "says 1e-09 mm, but this model reads"),
+        ([[1, 2], [3]], {"spacing_mm": MM, "units": "HU"}, PresetError, "not lists of different lengths"),
         (ZEROS, {"spacing": MM}, ConfigError, "'spacing' says nothing of an image; there are spacing_mm"),
         (ZEROS, {"spacing_mm": MM, "units": "HU", "mpp": 0.5}, ConfigError, "mpp goes with slides"),
         (ZEROS + np.nan, {"spacing_mm": MM, "units": "HU"}, PresetError, "not finite"),
@@ -152,6 +160,56 @@ def test_an_image_that_does_not_say_enough_is_refused_by_the_argument_that_is_mi
     assert "\n" not in str(caught.value)
 
 
+PICTURE = np.random.default_rng(1).integers(0, 255, (20, 30, 3), dtype=np.uint8)
+MEANT = "may be a picture or a volume: a picture is [y, x] or [y, x, 3] of uint8; of a volume"
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        (PICTURE / 255, f"an array of float64 and shape [20, 30, 3] {MEANT}"),
+        (np.moveaxis(PICTURE, 2, 0), f"an array of uint8 and shape [3, 20, 30] {MEANT}"),
+        (np.concatenate([PICTURE, PICTURE[..., :1]], axis=2), f"an array of uint8 and shape [20, 30, 4] {MEANT}"),
+        (np.full((20, 30), np.nan), "the image holds values that are not finite"),
+    ],
+)
+def test_an_array_is_never_taken_for_slices_of_a_volume_unsaid(open_clip_folder, image, said):
+    model = voxtile.load_model(open_clip_folder)
+    with pytest.raises(PresetError, match=re.escape(said)):
+        model.preprocess(image)
+    assert model.preprocess(np.zeros((5, 20, 30), np.int16), units="HU").shape == (1, 3, 16, 32, 32)
+
+
+def test_a_grey_picture_of_more_than_8_bits_is_spread_over_its_own_range(open_clip_folder):
+    model = voxtile.load_model(open_clip_folder)
+    grey = np.linspace(20000, 40000, 32 * 32).reshape(32, 32).astype(np.uint16)
+    seen = model.preprocess(grey)
+    assert seen.unique().numel() > 500
+    torch.testing.assert_close(seen, model.preprocess(Image.fromarray(grey)))
+    torch.testing.assert_close(seen, model.preprocess(grey / 65535), atol=1e-3, rtol=0)
+
+
+def test_a_tile_as_an_array_is_grounded_as_it_is_encoded():
+    model = voxtile.load_model(COMPATIBILITY / "remote_sensing" / "last.ckpt")
+    tile = next(iter(voxtile.open_corpus(COMPATIBILITY / "remote_sensing" / "corpus")))
+    [of_sample], [of_array] = (
+        model.ground(tile, "a field"),
+        model.ground(np.nan_to_num(tile.image), "a field", bands=tile.channels, units="reflectance"),
+    )
+    assert of_array.probability.shape == tile.image.shape[1:]
+    np.testing.assert_allclose(of_array.probability, of_sample.probability, atol=1e-3)
+
+
+@pytest.mark.parametrize("bands", ["B02", ["B02"]])
+def test_what_is_said_of_a_tile_is_checked(bands):
+    model = voxtile.load_model(COMPATIBILITY / "remote_sensing" / "last.ckpt")
+    with pytest.raises((ConfigError, PresetError), match=r"bands (is a list of names|names 1 channels)"):
+        model.preprocess(np.zeros((3, 8, 8)), bands=bands, units="reflectance")
+    for size in (0, -10.0, float("nan"), "10"):
+        with pytest.raises(ConfigError, match="gsd_m is metres a pixel, a number above 0"):
+            model.preprocess(np.zeros((3, 8, 8)), bands=["B02", "B03", "B04"], units="reflectance", gsd_m=size)
+
+
 def test_tensors_classes_and_phrases_that_do_not_fit_are_refused(ct):
     with pytest.raises(ConfigError, match=r"reads \[S, 1, 8, 8, 8\], not \[2, 1, 8, 8, 9\]"):
         ct.encode_image(torch.zeros(2, 1, 8, 8, 9))
@@ -164,6 +222,19 @@ def test_tensors_classes_and_phrases_that_do_not_fit_are_refused(ct):
     with pytest.raises(PresetError, match="give spacing_mm"):
         ct.ground(ZEROS, "a nodule", units="HU")
     assert ct.encode_image(torch.zeros(1, 8, 8, 8)).shape == (1, 8)
+    with pytest.raises(ConfigError, match="classes says the prompts of each class"):
+        ct.classify(torch.zeros(1, 8, 8, 8), ["nodule", "none"])
+    with pytest.raises(ConfigError, match="there is no image, so that it is of no class"):
+        ct.classify(torch.zeros(0, 1, 8, 8, 8), CLASSES)
+    with pytest.raises(ConfigError, match="embedding is not finite, so that it is of no class"):
+        ct.classify(torch.full((1, 8, 8, 8), torch.nan), CLASSES)
+    for call in (ct.encode_text, ct.tokenizer, lambda texts: ct.ground(ZEROS, texts, units="HU", spacing_mm=MM)):
+        for texts in (None, 3, ["a nodule", 3]):
+            with pytest.raises(ConfigError, match=r"(None|3) is no text; give a text, or several"):
+                call(texts)
+    for tokens in (torch.zeros(1, 4), torch.zeros(4, dtype=torch.int64), torch.full((1, 4), -1)):
+        with pytest.raises(ConfigError, match=r"tokens are \[T, L\] whole numbers from 0"):
+            ct.encode_text(tokens)
 
 
 def _corpus(folder):

@@ -122,6 +122,18 @@ def test_what_does_not_fit_is_refused(items, texts, options, words):
         contrastive(image, text, scale, **options)
 
 
+def test_what_is_no_tensor_or_number_is_refused_by_name():
+    image, text, scale, _ = pair(4, 4)
+    for given, options, words in (
+        ((image.detach().numpy(), text, scale), {}, "image must be a tensor, not ndarray"),
+        ((image, text, torch.ones(4)), {}, r"scale must be one number, not a tensor of shape \[4\]"),
+        ((image, text, scale, torch.ones(4)), {}, "bias must be one number"),
+        ((image, text, scale), {"owner": torch.rand(4)}, "owner must be whole numbers, not torch.float32"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            contrastive(*given, **options)
+
+
 RANK = """
 import sys
 import torch, torch.distributed as dist

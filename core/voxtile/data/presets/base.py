@@ -60,7 +60,8 @@ def check_units_and_modality(meta: Mapping[str, Any], units: str | None, modalit
 def described(meta: Mapping[str, Any]) -> str:
     """A sample in a few words, for messages."""
     shape = "×".join(map(str, meta.get("shape") or ())) or "unknown size"
-    return f"a {meta.get('kind')} ({meta.get('modality')}, {shape})"
+    kind = str(meta.get("kind"))
+    return f"{'an' if kind[:1] in 'aeiou' else 'a'} {kind} ({meta.get('modality')}, {shape})"
 
 
 def spacing_mm(meta: Mapping[str, Any]) -> tuple[float, ...] | None:

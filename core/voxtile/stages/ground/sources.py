@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -16,6 +17,7 @@ from voxtile.corpus.records import Row, Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.data.presets.image import ImagePreset
 from voxtile.domain import discover
+from voxtile.engine.summary import RunSummary, collected_summaries
 from voxtile.errors import ConfigError, InputError, VoxtileError
 from voxtile.stages.ingest.picture import PictureError, read_picture
 
@@ -139,15 +141,18 @@ def own_corpus(
     read = tuple(getattr(preset, "modalities", None) or ())
     if kind == "nifti" and (named := modality or (read[0] if len(read) == 1 else None)):
         options["modality"] = named
-    try:
-        with redirect_stdout(StringIO()):  # its summary would hide the answer
-            converters[kind].load()(image, corpus, **options)
-    except VoxtileError as error:
-        raise InputError(_reason(corpus, image) or str(error)) from error
+    with collected_summaries() as runs:
+        try:
+            with redirect_stdout(StringIO()):  # its summary would hide the answer
+                converters[kind].load()(image, corpus, **options)
+        except VoxtileError as error:
+            raise InputError(_reason(corpus, image) or _failure(runs, image) or str(error)) from error
     opened = Corpus(corpus)
     found = opened.table("samples", columns=["modality"])["modality"].to_pylist()
     if not found:
-        raise InputError(f"'{image}' holds no image that the model can read")
+        dropped = sorted({reason for _, summary in runs for reason in summary.reasons["dropped"]})
+        why = f" (left out: {', '.join(dropped)})" if dropped else ""
+        raise InputError(f"'{image}' holds no image that the model can read{why}; give another")
     if kind == "nifti" and read and _UNKNOWN in found:
         raise InputError(f"'{image}' does not say its modality; give --modality, one of {', '.join(read)}")
     return opened
@@ -177,6 +182,12 @@ def _reason(corpus: Path, image: Path) -> str | None:
     except VoxtileError:
         return None
     return next((f"'{image}' {_REFUSED[r['reason']]}" for r in rows if r["reason"] in _REFUSED), None)
+
+
+def _failure(runs: Sequence[tuple[str, RunSummary]], image: Path) -> str | None:
+    """What was wrong with the first input that failed: the ledger that a summary speaks of is gone with the corpus."""
+    sentences = (failure.sentence for _, summary in runs for _, failure in summary.failures)
+    return next((f"'{image}' cannot be read: {said.removeprefix(f'{image.name}: ')}" for said in sentences), None)
 
 
 def _is_dicom(path: Path) -> bool:

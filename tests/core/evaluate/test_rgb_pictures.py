@@ -82,6 +82,18 @@ def test_a_tile_is_red_green_and_blue_by_the_names_of_its_bands():
         flattened(GreyModel(), [meta], Flattening(bands=("B12", "B04", "B03"))).preset.check([meta])
 
 
+def test_pixels_without_a_value_leave_the_others_of_a_tile_their_brightness():
+    meta = {"kind": "tile", "axes": "CYX", "shape": [3, 8, 8], "units": "dB", "codec": "b2nd",
+            "channels": [{"name": name} for name in ("red", "green", "blue")]}  # fmt: skip
+    values = np.tile(np.linspace(-20, 0, 64, dtype=np.float32).reshape(8, 8), (3, 1, 1))
+    values[:, 0, 0] = np.nan
+    preset = flattened(GreyModel(), [meta], Flattening()).preset
+    image = preset(Stored(values, **meta), None)
+    assert image.unique().numel() > 50
+    assert image[0, 0, 0] == image.min()
+    assert preset(Stored(values * np.nan, **meta), None).unique().numel() == 1
+
+
 def test_pictures_and_models_of_volumes_are_left_alone():
     model = GreyModel()
     assert flattened(model, [{"kind": "image", "axes": "YXC", "codec": "png"}], Flattening()) is model

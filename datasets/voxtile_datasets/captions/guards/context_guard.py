@@ -95,11 +95,6 @@ class ContextGuard:
         return list(found.values())[:_MOST_WORDS]
 
 
-def takes_from_context(verdict: Verdict) -> bool:
-    """Whether a text says what only the text beside its picture says."""
-    return any(fault.kind == CONTEXT for fault in verdict.faults)
-
-
 @cache
 def _empty() -> frozenset[str]:
     return _forms([_EMPTY]) | load_grammar().known_words

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import shapely
-from shapely.geometry import GeometryCollection, LineString, MultiPolygon, Point, Polygon
+from shapely.geometry import GeometryCollection, MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from voxtile_pathology.annotations.annotation import AnnotationError
@@ -79,11 +79,6 @@ def polygonal(geometry: BaseGeometry) -> Polygon | MultiPolygon | None:
     parts = [part for member in geometry.geoms if (part := polygonal(member)) is not None]
     merged = shapely.union_all(parts) if parts else None
     return merged if isinstance(merged, (Polygon, MultiPolygon)) else None
-
-
-def point_or_line(points: npt.NDArray[np.float64]) -> Point | LineString:
-    """A point where there is one vertex, a line where there are more."""
-    return Point(points[0]) if len(points) == 1 else LineString(points)
 
 
 def estimated_crossings(points: npt.NDArray[np.float64]) -> int:

@@ -11,7 +11,6 @@ from shapely.geometry.base import BaseGeometry
 
 AREA_TYPES = frozenset({"Polygon", "MultiPolygon"})
 LINE_TYPES = frozenset({"LineString", "MultiLineString", "LinearRing"})
-POINT_TYPES = frozenset({"Point"})
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -155,8 +154,3 @@ def _overlap(first: MapObject, second: MapObject) -> bool:
     if first.form == "line" or second.form == "line":
         return bool(first.plane.intersects(second.plane))
     return bool(first.plane.intersection(second.plane).area > 0.01 * min(first.plane.area, second.plane.area))
-
-
-def bearing_degrees(east: float, north: float) -> float:
-    """Clockwise from north, 0 to 360."""
-    return math.degrees(math.atan2(east, north)) % 360.0

@@ -32,7 +32,6 @@ TERRITORIES: Mapping[str, Point] = {
     "anterior": np.array([14.0, -44.0, 32.0]),
     "posterior": np.array([22.0, 56.0, 12.0]),
 }
-_LOBES = ("frontal", "parietal", "temporal", "occipital")
 
 
 def paint_lesions(scene: HeadScene) -> None:

@@ -263,6 +263,18 @@ def test_csv_subjects_and_splits_are_used(tmp_path):
     assert Corpus(root).splits() == {"p1": "test", "p2": "val"}
 
 
+def test_what_a_csv_leaves_out_at_the_end_of_a_row_and_marks_in_its_texts_are_let_be(tmp_path):
+    for i in range(4):
+        (tmp_path / f"{i}.jpg").write_bytes(picture(i))
+    rows = ['0.jpg,a 5" pipe,p0', '1.jpg,"b" c', "2.jpg,d,,,", '3.jpg,"e,\nf ""g""",p3']
+    (tmp_path / "t.csv").write_text("\n".join(["image,text,subject", *rows]) + "\n")
+    root = tmp_path / "corpus"
+    import_csv(tmp_path / "t.csv", root, engine="inline")
+    texts = {"0.jpg": ['a 5" pipe'], "1.jpg": ["b c"], "2.jpg": ["d"], "3.jpg": ['e,\nf "g"']}
+    assert texts_by_source(root) == texts
+    assert {"p0", "p3"} < set(Corpus(root).splits())
+
+
 def test_csv_bad_rows_are_named(tmp_path):
     outside = tmp_path / "secret.jpg"
     outside.write_bytes(picture(0))
@@ -282,7 +294,14 @@ def test_csv_bad_rows_are_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("a,b\n1,2\n", "no column for the image path"), ("", "no column for the image path"), (None, "does not exist")],
+    [
+        ("a,b\n1,2\n", "no column for the image path"),
+        ("", "no column for the image path"),
+        (None, "does not exist"),
+        ('path,text\n0.jpg,a\n1.jpg,"b\n2.jpg,c\n', "line 3: a quotation mark there opens a cell"),
+        ('path,text\n1.jpg,"b\n2.jpg,"c, d"\n3.jpg,e\n', "line 2: a quotation mark there opens a cell"),
+        ("path,text\n1.jpg,a lake, and a house\n", "3 fields in row 2 and 2 in its header"),
+    ],
 )
 def test_a_csv_that_does_not_fit_makes_nothing(tmp_path, content, message):
     path = tmp_path / "t.csv"

@@ -80,10 +80,15 @@ class CsvTask(PairTask):
                 raise InputError(
                     f"'{self.table}' has {len(row)} fields in row {number}; the image or the text is missing"
                 )
+            if any(cell.strip() for cell in row[len(header.columns) :]):
+                raise InputError(
+                    f"'{self.table}' has {len(row)} fields in row {number} and {len(header.columns)} in its header; "
+                    'put texts that hold the delimiter between quotation marks ("…")'
+                )
             where = images.setdefault(row[image].strip(), {"path": row[image].strip(), "texts": []})
             where["texts"].append(_json_able(row[text]))
             for key, column in extra.items():
-                value = row[header.columns.index(column)].strip() if column else ""
+                value = dict(zip(header.columns, row, strict=False)).get(column or "", "").strip()
                 if value:
                     where[key] = value
             if where.get("split", "train") not in _SPLITS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -91,7 +91,8 @@ def numbered_rows(
     Args:
         path: the file; its delimiter is the one that the header line has most of.
         errors: with `surrogateescape`, bytes that are not UTF-8 arrive as lone surrogates, to be judged row by row.
-        closed: refuse cells whose quotation marks are not closed, or stand inside them undoubled.
+        closed: refuse cells whose quotation marks are not closed, or stand inside them undoubled; otherwise only where
+            such a cell would take in the lines that follow.
         delimiters: to choose from.
 
     Raises:
@@ -102,13 +103,15 @@ def numbered_rows(
         header = file.readline()
         delimiter = max(delimiters, key=header.count)
         file.seek(0)
-        rows, start = csv.reader(file, delimiter=delimiter, strict=closed), 1
+        lines: list[str] = []
+        rows, start = csv.reader(_kept(file, lines), delimiter=delimiter, strict=closed), 1
         while True:
+            lines.clear()
             try:
                 row = next(rows, None)
+                if not closed and len(lines) > 1:
+                    next(csv.reader(lines, delimiter=delimiter, strict=True))
             except csv.Error:
-                if not closed:
-                    raise
                 raise InputError(
                     f"'{path}' line {start}: a quotation mark there opens a cell and is never closed, or stands inside "
                     'one; close it, and write "" for a mark inside a cell'
@@ -120,12 +123,23 @@ def numbered_rows(
             start = rows.line_num + 1
 
 
+def _kept(lines: Iterable[str], kept: list[str]) -> Iterator[str]:
+    for line in lines:
+        kept.append(line)
+        yield line
+
+
 def delimited_rows(path: Path, *, errors: Literal["strict", "surrogateescape"] = "strict") -> Iterator[list[str]]:
     """Rows of a delimited file, the header first; stray quotation marks, as captions of the web have them, are let be.
+
+    Those are left that stand in one line; a mark that would make one cell of several lines is refused.
 
     Args:
         path: the file; its delimiter is the one of comma, tab and semicolon that the header line has most of.
         errors: with `surrogateescape`, bytes that are not UTF-8 arrive as lone surrogates, to be judged row by row.
+
+    Raises:
+        InputError: a cell is not closed.
     """
     for _, row in numbered_rows(path, errors=errors, closed=False):
         yield row

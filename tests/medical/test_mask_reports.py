@@ -214,11 +214,16 @@ def test_masks_that_were_measured_before_lesions_had_rows_are_said_by_their_numb
     assert read(report(old)) == {("liver_lesion", "present", None, None, (22.0,), 3)}
 
 
-def test_lesions_that_no_reader_can_tell_apart_are_counted():
+def test_lesions_of_one_size_and_place_are_counted_and_of_two_places_told_apart():
     same = [lesion("liver_lesion", [8.2, 7.9, 6.1], lesion=n, of=2, location="liver segment 6") for n in (1, 2)]
     assert read(report(same)) == {("liver_lesion", "present", None, "liver segment 6", (8.0, 8.0, 6.0), 2)}
     placed, unplaced = same[0], lesion("liver_lesion", [8.2, 7.9, 6.1], lesion=2, of=2)
-    assert read(report([placed, unplaced])) == {("liver_lesion", "present", None, None, (8.0, 8.0, 6.0), 2)}
+    for style in ("structured", "narrative"):
+        assert read(report([placed, unplaced], style)) == {
+            ("liver_lesion", "present", None, None, (8.0,), 2),
+            ("liver_lesion", "present", None, "liver segment 6", (8.0, 8.0, 6.0), None),
+            ("liver_lesion", "present", None, None, (8.0, 8.0, 6.0), None),
+        }
 
 
 @settings(max_examples=20, deadline=None)

@@ -9,14 +9,15 @@ from functools import cache
 
 from voxtile_medical.reports.assertion.grammar import load_grammar
 from voxtile_medical.reports.assertion.statements import Polarity, Statement
-from voxtile_medical.reports.attributes import NONE, attributes_of, last_side
+from voxtile_medical.reports.attributes import NONE, Attributes, attributes_of, last_side
 from voxtile_medical.reports.body_region import BodyRegions
 from voxtile_medical.reports.facts import ReportFact as ReportFact
-from voxtile_medical.reports.facts import corrected, elsewhere
+from voxtile_medical.reports.facts import corrected, counted, elsewhere
 from voxtile_medical.reports.facts import firmest as firmest
 from voxtile_medical.reports.lexicon import Lexicon, load_lexicon
 from voxtile_medical.reports.mentions import Mention, closed_concepts, mentions
 from voxtile_medical.reports.quantities.measures import Measurement, measurements
+from voxtile_medical.reports.quantities.numbered import which_of_several
 from voxtile_medical.reports.quantities.sizes import Size, current, sizes
 from voxtile_medical.reports.text.lines import Span
 from voxtile_medical.reports.text.sections import Sentence, flattened, sentences
@@ -156,7 +157,7 @@ class _Reader:
 
     def reading(self) -> Reading:
         """What came of it."""
-        found = corrected(self._found, self._added)
+        found = counted(corrected(self._found, self._added))
         return Reading(
             tuple(firmest(found)),
             tuple(sorted(self._closed)),
@@ -182,7 +183,7 @@ class _Reader:
         named = self._regions.placed(mentions(statement, lexicon), statement.words.words)
         if sentence.is_carried:
             named = [mention for mention in named if mention.start >= piece.under]
-        facts = list(self._facts(statement, named, lengths, sentence.whole))
+        facts = list(self._facts(statement, named, lengths, sentence))
         target = self._added if sentence.section == "addendum" else self._found
         is_more = not named and bool(lengths) and _GOES_ON.match(sentence.text) is not None
         if is_more:
@@ -194,16 +195,17 @@ class _Reader:
         return bool(named or organs or closed or is_more or lexicon.normal.find(statement.words.words))
 
     def _facts(
-        self, statement: Statement, named: Sequence[Mention], measured: Sequence[Size], evidence: str
+        self, statement: Statement, named: Sequence[Mention], measured: Sequence[Size], sentence: Sentence
     ) -> Iterator[ReportFact]:
-        words, concepts = statement.words, self._lexicon.concepts
+        words, concepts, evidence = statement.words, self._lexicon.concepts, sentence.whole
         said = attributes_of(statement, named, measured, concepts, self._side)
-        for mention, attributes in zip(named, said, strict=True):
+        for mention, attributes in _largest_of_all(named, said):
             if self._examined and attributes.laterality is None and concepts[mention.concept].has_side:
                 attributes = replace(attributes, laterality=self._examined)
             spans = ((words.starts[mention.start], words.ends[mention.end - 1]),)
+            which = which_of_several(words, mention.start, mention.end, sentence.section, statement.grammar.verbs)
             for one in attributes.by_level():
-                yield ReportFact(mention.concept, mention.polarity, one, (evidence,), spans)
+                yield ReportFact(mention.concept, mention.polarity, one, (evidence,), spans, which)
             if mention.polarity == "absent":
                 for concept in concepts[mention.concept].denies:
                     yield ReportFact(concept, "absent", NONE, (evidence,), spans)
@@ -216,6 +218,19 @@ class _Reader:
         if self._lexicon.concepts[last.concept].has_size:
             attributes = replace(last.attributes, size_mm=size.mm)
             target[-1] = replace(last, attributes=attributes, evidence=(*last.evidence, evidence))
+
+
+def _largest_of_all(named: Sequence[Mention], said: Sequence[Attributes]) -> list[tuple[Mention, Attributes]]:
+    """Mentions and what is said of each; the size alone of one of several is theirs: "five nodules, the largest 8 mm"."""
+    found: list[tuple[Mention, Attributes]] = []
+    for mention, own in zip(named, said, strict=True):
+        whole = found[-1][1] if found and found[-1][0].concept == mention.concept else NONE
+        with_size = replace(whole, size_mm=own.size_mm)
+        if mention.is_part and whole.count and not whole.size_mm and with_size.completed(own) == with_size:
+            found[-1] = (found[-1][0], with_size)
+        else:
+            found.append((mention, own))
+    return found
 
 
 def _side_of(title: re.Match[str]) -> str:

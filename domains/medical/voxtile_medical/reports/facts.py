@@ -9,6 +9,7 @@ from itertools import groupby
 
 from voxtile_medical.reports.assertion.statements import Polarity
 from voxtile_medical.reports.attributes import NONE, Attributes
+from voxtile_medical.reports.quantities.numbered import Which
 from voxtile_medical.reports.text.lines import Span
 
 _FIRMEST_FIRST = ("present", "uncertain", "absent")
@@ -24,6 +25,7 @@ class ReportFact:
         attributes: side, place, size and the like.
         evidence: the sentences.
         spans: where the words that name it stand, as characters (start, end) of the report, half-open.
+        which: its place where the report counts several.
     """
 
     concept: str
@@ -31,6 +33,7 @@ class ReportFact:
     attributes: Attributes = NONE
     evidence: tuple[str, ...] = ()
     spans: tuple[Span, ...] = field(default=(), compare=False)
+    which: Which | None = field(default=None, compare=False)
 
 
 def firmest(found: Iterable[ReportFact]) -> Iterator[ReportFact]:
@@ -77,12 +80,36 @@ def corrected(found: Sequence[ReportFact], added: Sequence[ReportFact]) -> list[
     return kept
 
 
+def counted(found: Sequence[ReportFact]) -> list[ReportFact]:
+    """The statements in their order, of which "another nodule" gets the number after those before it."""
+    numbered = list(found)
+    highest: dict[tuple[str, str], int] = defaultdict(int)
+    last: dict[tuple[str, str], int] = {}  # place of the last statement without a number
+    for place, fact in enumerate(found):
+        if fact.which is None:
+            continue
+        key = (fact.which.section, fact.concept)
+        if fact.which.is_next:
+            if key in last:
+                highest[key] += 1
+                before = last.pop(key)
+                numbered[before] = replace(numbered[before], which=replace(fact.which, number=highest[key]))
+            highest[key] += 1
+            numbered[place] = replace(fact, which=replace(fact.which, number=highest[key]))
+        elif fact.which.number is None:
+            last[key] = place
+        else:
+            highest[key] = max(highest[key], fact.which.number)
+            last.pop(key, None)
+    return numbered
+
+
 def _merged(facts: Sequence[ReportFact]) -> list[ReportFact]:
     """Statements about the same finding become one; a denial holds as far as the widest statement of it."""
     merged: list[ReportFact] = []
     sources: list[list[ReportFact]] = []
     for fact in sorted(facts, key=lambda f: -_count(f.attributes)):
-        place = next((i for i, other in enumerate(merged) if _agree(fact, other)), None)
+        place = next((i for i, other in enumerate(merged) if _agree(fact, other, sources[i])), None)
         if place is None:
             merged.append(fact)
             sources.append([fact])
@@ -93,9 +120,12 @@ def _merged(facts: Sequence[ReportFact]) -> list[ReportFact]:
     return sorted(joined, key=lambda f: repr(f.attributes))
 
 
-def _agree(fact: ReportFact, other: ReportFact) -> bool:
-    """Whether two statements can be about one finding: nothing that one says contradicts the other."""
-    return fact.polarity == "absent" or fact.attributes.agrees(other.attributes)
+def _agree(fact: ReportFact, other: ReportFact, sources: Sequence[ReportFact]) -> bool:
+    """Whether two statements can be about one finding: nothing contradicts, and the report does not count them apart."""
+    if fact.polarity == "absent":
+        return True
+    apart = any(fact.which and one.which and fact.which.excludes(one.which) for one in sources)
+    return not apart and fact.attributes.agrees(other.attributes)
 
 
 def _joined(one: ReportFact, two: ReportFact) -> Attributes:
@@ -107,7 +137,8 @@ def _joined(one: ReportFact, two: ReportFact) -> Attributes:
 def _with_sources(fact: ReportFact, sources: Sequence[ReportFact]) -> ReportFact:
     evidence = dict.fromkeys(sentence for source in sources for sentence in source.evidence)
     spans = dict.fromkeys(span for source in sources for span in source.spans)
-    return replace(fact, evidence=tuple(evidence), spans=tuple(spans))
+    which = next((one.which for one in sources if one.which and one.which.number is not None), None)
+    return replace(fact, evidence=tuple(evidence), spans=tuple(spans), which=which)
 
 
 def _count(attributes: Attributes) -> int:

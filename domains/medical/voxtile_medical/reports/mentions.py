@@ -56,6 +56,7 @@ class Mention:
         polarity: as judged there.
         start, end: words that name it, half-open; of an organ and a quality the quality.
         is_closed: denied by a statement of normality and not by name.
+        is_part: one of those that were just named: "the largest".
     """
 
     concept: str
@@ -63,6 +64,7 @@ class Mention:
     start: int
     end: int
     is_closed: bool = False
+    is_part: bool = False
 
 
 def mentions(statement: Statement, lexicon: Lexicon) -> list[Mention]:
@@ -117,7 +119,7 @@ def _of_some(statement: Statement, found: Iterable[Mention], lexicon: Lexicon) -
             continue
         if match.end < len(words) and (words[match.end] in _PLACING or words[match.end] in grammar.verbs):
             last = max(before, key=lambda m: (lexicon.concepts[m.concept].has_size, m.start))
-            yield Mention(last.concept, last.polarity, match.start, match.end)
+            yield Mention(last.concept, last.polarity, match.start, match.end, is_part=True)
 
 
 def _elsewhere(statement: Statement, found: Iterable[Mention]) -> Iterator[Mention]:

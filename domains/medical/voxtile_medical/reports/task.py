@@ -53,7 +53,7 @@ class ReportTask:
     @property
     def version(self) -> str:
         """Bumped whenever the output for the same input changes."""
-        return "5"
+        return "6"
 
     def config(self) -> Mapping[str, Any]:
         """Settings that change the output."""

@@ -65,12 +65,11 @@ def families(case: MaskedCase, lexicon: Lexicon, wording: Wording) -> list[Famil
     """The lesions of a case, by concept and side, in the lexicon's order of regions.
 
     Where the side of one of a kind is not known, or it lies in a vertebra, all of that kind are counted together.
-    Lesions of one size (to the millimetre) and place are one group, since no reader could tell them apart; so are those
-    of one size of which one has no known place, which is then not said.
+    Lesions of one size (to the millimetre), side and place are one group, since no reader could tell them apart.
     """
     regions = list(wording.table["regions"])
     kinds: dict[tuple[str, str | None], list[Lesion]] = {}
-    lesions = list(_bilateral(list(_without_doubtful_sides(case.lesions))))
+    lesions = list(_bilateral(case.lesions))
     sideless = {lesion.fact.concept for lesion in lesions if lesion.fact.attributes.laterality is None}
     for lesion in lesions:
         fact = lesion.fact
@@ -93,23 +92,12 @@ def _bilateral(lesions: Sequence[Lesion]) -> Iterator[Lesion]:
         yield lesion
 
 
-def _without_doubtful_sides(lesions: Sequence[Lesion]) -> Iterator[Lesion]:
-    """The lesions, of which one that is like another of no known side has none either."""
-    sideless = [lesion.fact for lesion in lesions if lesion.fact.attributes.laterality is None]
-    for lesion in lesions:
-        fact = lesion.fact
-        if any(f.concept == fact.concept and f.attributes.agrees(fact.attributes) for f in sideless):
-            lesion = replace(lesion, fact=replace(fact, attributes=replace(fact.attributes, laterality=None)))
-        yield lesion
-
-
 def _family(lesions: Sequence[Lesion], case: MaskedCase, wording: Wording) -> Family:
-    groups: list[list[Lesion]] = []
+    groups: dict[Attributes | None, list[Lesion]] = {}
     for lesion in lesions:
-        like = [group for group in groups if _is_like(lesion, group) or not lesion.fact.attributes.size_mm]
-        joined = [lesion, *(other for group in like for other in group)]
-        groups = [*(group for group in groups if group not in like), joined]
-    made = sorted((_group(g, wording) for g in groups), key=lambda g: (-_largest(g), repr(g.fact)))
+        attributes = lesion.fact.attributes
+        groups.setdefault(attributes if attributes.size_mm else None, []).append(lesion)
+    made = sorted((_group(g, wording) for g in groups.values()), key=lambda g: (-_largest(g), repr(g.fact)))
     regions = dict.fromkeys(lesion.region_id for lesion in lesions if lesion.region_id in case.surroundings)
     around = tuple(case.surroundings[region] for region in regions)
     if len(made) == 1:
@@ -121,10 +109,6 @@ def _family(lesions: Sequence[Lesion], case: MaskedCase, wording: Wording) -> Fa
     attributes = Attributes(laterality=side, size_mm=size, number="multiple", count=count)
     fact = ReportFact(lesions[0].fact.concept, lesions[0].fact.polarity, attributes)
     return Family(Group(_common_name(lesions, wording), fact, tuple(lesions)), tuple(made), around)
-
-
-def _is_like(lesion: Lesion, group: Sequence[Lesion]) -> bool:
-    return any(lesion.fact.attributes.agrees(other.fact.attributes) for other in group)
 
 
 def _group(lesions: Sequence[Lesion], wording: Wording) -> Group:
@@ -280,8 +264,8 @@ class LesionWriter:
         return capital(self._choice.of([made for pattern in offered if (made := self._filled(pattern, fields))]))
 
     def _filled(self, pattern: str, fields: Mapping[str, str]) -> str | None:
-        """The pattern with its fields; {a} is the article of whatever word follows it."""
-        text = fill(pattern, {**fields, "a": "\0"})
+        """The pattern with its fields; {a} is the article of whatever word follows it, where none is given."""
+        text = fill(pattern, {"a": "\0", **fields})
         if text is None or "\0" not in text:
             return text
         before, after = text.split("\0")
@@ -291,7 +275,7 @@ class LesionWriter:
         """The fields of one of several, whose attenuation may be said of all of them."""
         fields = self._fields(group, is_listed=self._style == "structured") | {"index": str(index)}
         if index > 1:
-            fields["further"] = self._table["further"]
+            fields |= {"further": self._table["further"], "a": self._choice.of(self._table["another"])}
         if is_said:
             fields.pop("attenuation", None)
         return fields

@@ -221,7 +221,7 @@ class _Reader:
 
 
 def _largest_of_all(named: Sequence[Mention], said: Sequence[Attributes]) -> list[tuple[Mention, Attributes]]:
-    """Mentions and what is said of each; the size alone of one of several is theirs: "five nodules, the largest 8 mm"."""
+    """What is said of each; of one of several the size alone is theirs: "five nodules, the largest being 8 mm"."""
     found: list[tuple[Mention, Attributes]] = []
     for mention, own in zip(named, said, strict=True):
         whole = found[-1][1] if found and found[-1][0].concept == mention.concept else NONE

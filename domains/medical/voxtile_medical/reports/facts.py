@@ -121,7 +121,7 @@ def _merged(facts: Sequence[ReportFact]) -> list[ReportFact]:
 
 
 def _agree(fact: ReportFact, other: ReportFact, sources: Sequence[ReportFact]) -> bool:
-    """Whether two statements can be about one finding: nothing contradicts, and the report does not count them apart."""
+    """Whether two statements can be about one finding: nothing contradicts, and they are not counted apart."""
     if fact.polarity == "absent":
         return True
     apart = any(fact.which and one.which and fact.which.excludes(one.which) for one in sources)

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from voxtile.corpus.records import Row
@@ -230,13 +231,23 @@ def _named(region: str, organ: str | None, lexicon: Lexicon, wording: Wording) -
     tokens = words.name.split()
     nouns = [noun for token in tokens if (noun := table["nouns"].get(token))]
     organs = [name for name in (words.organ, organ) if name]
-    names = [f"{_adjective(name, table)} {nouns[-1]}" for name in organs if nouns]
     own = " ".join([*tokens[:-1], normal_form(tokens[-1])])
-    for name in (*names[:1], own, *names[1:]):
+    said = list(dict.fromkeys([*nouns[-1:], *table["general_nouns"]]))
+    names = [[f"{_adjective(name, table)} {noun}" for noun in said if nouns] for name in organs]
+    for name in (*chain.from_iterable(names[:1]), own, *chain.from_iterable(names[1:])):
         concept = _read_as(name, lexicon)
-        if concept is not None:
+        if concept is not None and _is_of_what_it_names(name, lexicon.concepts[concept], lexicon):
             return name, lexicon.concepts[concept]
     return None
+
+
+def _is_of_what_it_names(name: str, concept: Concept, lexicon: Lexicon) -> bool:
+    """Whether a concept is of the organ in a name: a bare "nodule" is one of the lung, that of the thymus is not."""
+    words = words_of(name).words
+    if concept.region == "general" or _read_as(words[-1], lexicon) != concept.name:
+        return True
+    whole = any(m.payload == concept.name and (m.start, m.end) == (0, len(words)) for m in lexicon.terms.find(words))
+    return whole or any(lexicon.organ_regions.get(m.payload) == concept.region for m in lexicon.organs.find(words))
 
 
 def _adjective(organ: str, table: Mapping[str, Any]) -> str:

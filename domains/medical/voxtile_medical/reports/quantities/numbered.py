@@ -55,7 +55,8 @@ def which_of_several(words: Words, start: int, end: int, section: str, verbs: Co
 
     Args:
         words: of the sentence.
-        start, end: words that name the finding, half-open.
+        start: first word that names the finding.
+        end: word after them.
         section: of the report.
         verbs: words at which what stands before a name ends.
     """

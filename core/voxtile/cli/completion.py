@@ -10,14 +10,13 @@ from typing import Any, Literal
 
 from click.shell_completion import CompletionItem, ShellComplete, get_completion_class
 
-from voxtile.cli.session import COMPLETE
+from voxtile.cli.session import COMPLETE, EVERYWHERE
 from voxtile.cli.signature import signature_of
 from voxtile.cli.table import COMMANDS, Entry
 from voxtile.cli.training_help import SECTIONS, parameters_of
 from voxtile.domain import Command
 
 _PROGRAM = "voxtile"
-_EVERYWHERE = ("--help", "--config", "--quiet", "--log-level", "--output-root", "--debug")
 
 
 def print_script(shell: Literal["bash", "zsh", "fish"]) -> None:
@@ -71,7 +70,7 @@ def _of_command(command: Command, words: Sequence[str], begun: str) -> Iterator[
     if before is not None and not before.is_flag:
         yield from _values(before.hint)
     elif begun.startswith("-"):
-        yield from (*options, *_EVERYWHERE)
+        yield from (*options, *EVERYWHERE)
     else:
         arguments = [value for p in parameters if not p.is_option for value in _values(p.hint)]
         yield from arguments or [None]
@@ -88,7 +87,7 @@ def _values(hint: Any) -> Iterator[str | None]:  # noqa: ANN401 - a type
 def _of_training() -> Iterator[str | None]:
     for section in SECTIONS:
         yield from (f"--{section}.{parameter.name}" for parameter in parameters_of(section))
-    yield from ("-c", "--name", "--ckpt_path", "--print_config", *_EVERYWHERE, None)
+    yield from ("-c", "--name", "--ckpt_path", "--print_config", *EVERYWHERE, None)
 
 
 def _of_shell(shell: str) -> ShellComplete:

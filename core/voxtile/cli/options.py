@@ -17,6 +17,7 @@ import yaml
 
 from voxtile.bounded_text import load_config
 from voxtile.cli.help import print_help
+from voxtile.cli.session import EVERYWHERE
 from voxtile.cli.signature import Parameter, Signature, signature_of
 from voxtile.cli.values import is_several, parts, read_value, type_name
 from voxtile.domain import Command
@@ -106,7 +107,7 @@ def _split(signature: Signature, name: str, argv: Sequence[str]) -> _Split:
         context = built.make_context(name, list(_spelled_out(argv, options, flags)))
     except click.NoSuchOption as error:
         word = next((word for word in argv if word.startswith(error.option_name)), error.option_name).partition("=")[0]
-        known = sorted({_dashed(option) for option in options} | {_negated(flag) for flag in flags})
+        known = sorted({*map(_dashed, options), *map(_negated, flags), *EVERYWHERE})
         raise ConfigError(f"'{name}' has no option '{word}'{nearest(_dashed(word), known) or see}") from None
     if context.args:
         raise ConfigError(f"'{name}' takes no further argument '{context.args[0]}'{see}")

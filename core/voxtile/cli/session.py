@@ -17,6 +17,8 @@ from voxtile.folders import OUTPUT_ROOT
 COMPLETE = "_VOXTILE_COMPLETE"
 """Variable by which the shell's script asks what a word could go on as."""
 ERROR = "voxtile: error: "
+EVERYWHERE = ("--help", "--config", "--quiet", "--log-level", "--output-root", "--debug")
+"""Options of every command."""
 _LEVELS = ("debug", "info", "warning", "error")
 _LEVEL, _ROOT = "--log-level", "--output-root"
 _LEVEL_VARIABLE, _QUIET_VARIABLE = "VOXTILE_LOG_LEVEL", "VOXTILE_QUIET"

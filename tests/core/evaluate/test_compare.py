@@ -108,6 +108,7 @@ def test_what_cannot_be_compared_is_said(reports, tmp_path, capsys):
         return capsys.readouterr().err.replace("\n", " ")
 
     assert "has no scores.parquet" in refused(reports[0], tmp_path)
+    assert f"there is no report '{tmp_path / 'nothing'}'" in refused(reports[0], tmp_path / "nothing")
     assert "it has blocks" in refused(*reports, "--first-model", "other")
     import pyarrow.parquet as pq
 

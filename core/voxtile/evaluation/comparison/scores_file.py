@@ -69,6 +69,8 @@ def read_scores(report: Path) -> pa.Table:
     Raises:
         EvaluationError: there is none, or it is not one.
     """
+    if not report.exists():
+        raise EvaluationError(f"there is no report '{report}'; check the path")
     folder = report if report.is_dir() else report.parent
     path = folder / NAME
     if not path.is_file():

@@ -30,7 +30,7 @@ from voxtile_datasets.captions.context.contexts import refuse_cycles
 from voxtile_datasets.captions.context.identifiers import identifiers_of
 from voxtile_datasets.captions.context.prompts import installed_prompts
 from voxtile_datasets.captions.context.sample import SampleContext
-from voxtile_datasets.captions.strategies.stray_words import stray_word
+from voxtile_datasets.captions.guards.stray_words import stray_word
 from voxtile_datasets.captions.strategies.table import STRATEGIES
 
 PATIENT, RECORD, CLINIC = "Featherstonehaugh", "MRN4471903", "Quirinalshospital"

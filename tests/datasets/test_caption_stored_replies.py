@@ -7,7 +7,7 @@ from tests.benchmark_script import benchmark_script
 from voxtile.words.phrases import Phrases
 from voxtile_datasets.captions.context.prompts import installed_prompts
 from voxtile_datasets.captions.context.sample import SampleContext
-from voxtile_datasets.captions.strategies.stray_words import stray_word
+from voxtile_datasets.captions.guards.stray_words import stray_word
 
 
 @pytest.fixture(scope="module")

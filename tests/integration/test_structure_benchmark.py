@@ -76,6 +76,20 @@ def test_sizes_are_counted(script, package):
     }
 
 
+LOOKED_UP = {"fits", "economy", "edges", "marks", "flat"}
+"""Names that say nothing of what is in a file, as modules once had them."""
+
+
+def test_no_folder_is_too_large_to_look_through_and_no_file_is_a_scrap(script):
+    found = script.sizes(ROOT)
+    assert found["folders of more than 20 files"] == 0, found["largest folder"]
+    files = [path for folder in script.FOLDERS for path in (ROOT / folder).rglob("*.py")]
+    scraps = {path for path in files if path.name != "__init__.py" and path.read_text().count("\n") < script.SHORT}
+    alone = {ROOT / "core/voxtile/inference/similarity/method.py"}  # read for a help text, without torch
+    assert scraps == alone
+    assert not LOOKED_UP & {path.stem for path in files}
+
+
 def test_the_order_of_layers_is_the_one_of_the_contract(script):
     layers = script.layers_of(ROOT / "pyproject.toml")
     assert layers[1] == ["cli"]

@@ -16,6 +16,7 @@ from voxtile_datasets.captions.context.model_input import chosen_facts, picture_
 from voxtile_datasets.captions.context.prompts import Prompt
 from voxtile_datasets.captions.context.sample import Row, SampleContext, UnsuitableError
 from voxtile_datasets.captions.guards.repeated_facts import REPEATS, NamedFault, is_repetition
+from voxtile_datasets.captions.guards.stray_words import stray_word
 from voxtile_datasets.captions.providers.provider import ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request
 from voxtile_datasets.captions.sentences import fact_from_row
@@ -23,7 +24,6 @@ from voxtile_datasets.captions.strategies.instructed import InstructedStrategy
 from voxtile_datasets.captions.strategies.reply_form import clean
 from voxtile_datasets.captions.strategies.retries import Tried, Try, best_of
 from voxtile_datasets.captions.strategies.strategy import VERDICTS, Ask, Check, Draft, Kind, Strategy, StrategyOptions
-from voxtile_datasets.captions.strategies.stray_words import stray_word
 from voxtile_datasets.captions.strategies.structured import fields_form
 from voxtile_datasets.captions.wordings import normalise
 

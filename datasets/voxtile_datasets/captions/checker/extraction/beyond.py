@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from voxtile.words.phrases import Match
 from voxtile_datasets.captions.checker.extraction.claims import Claim
 from voxtile_datasets.captions.checker.extraction.events import events
-from voxtile_datasets.captions.checker.extraction.naming.mention import Mention
-from voxtile_datasets.captions.checker.extraction.naming.similes import is_simile
+from voxtile_datasets.captions.checker.extraction.naming.mention import Mention, is_simile
 from voxtile_datasets.captions.checker.extraction.statements import Statement
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 

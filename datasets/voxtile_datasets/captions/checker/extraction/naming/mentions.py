@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from voxtile.words.phrases import Match, Phrases
-from voxtile_datasets.captions.checker.extraction.naming.mention import OPPOSITE, Mention
+from voxtile_datasets.captions.checker.extraction.naming.mention import OPPOSITE, Mention, is_simile
 from voxtile_datasets.captions.checker.extraction.naming.normality import Normality
-from voxtile_datasets.captions.checker.extraction.naming.similes import is_simile
 from voxtile_datasets.captions.checker.extraction.naming.structures import Structures
 from voxtile_datasets.captions.checker.extraction.statements import Statement
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary

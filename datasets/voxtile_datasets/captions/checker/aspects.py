@@ -24,6 +24,9 @@ class Aspect:
         is_a: value → more general values; a picture of the heart is one of the chest.
         beside: aspects in whose phrase alone a value is said of the picture ("CT of the neck").
         unless: phrases beside a value that make it one of another picture ("prior", "guided").
+        instead: the aspect of which a value with such a phrase is said: the primary site of a metastasis.
+        is_exact: a kind of what the row has is more than it says.
+        is_anywhere: stated by its words in any column or attribute, whatever that is called.
     """
 
     columns: tuple[str, ...]
@@ -34,6 +37,9 @@ class Aspect:
     is_a: Mapping[str, tuple[str, ...]]
     beside: tuple[str, ...]
     unless: Phrases[bool]
+    instead: str | None = None
+    is_exact: bool = False
+    is_anywhere: bool = False
 
     def above(self, value: str) -> frozenset[str]:
         """A value and all that are more general."""
@@ -50,10 +56,12 @@ def compile_aspects(table: Mapping[str, Mapping[str, Any]]) -> dict[str, Aspect]
     """The aspects of vocabulary files.
 
     Args:
-        table: aspect → `columns`, `attributes`, `silent`, `values` (value → `terms`, `codes`, `is_a`), `beside` and
-            `unless`.
+        table: aspect → `columns`, `attributes`, `silent`, `values` (value → `terms`, `codes`, `is_a`), `beside`,
+            `unless`, `instead`, `exact` and `anywhere`; `like` takes over what it does not say from another aspect.
     """
-    return {name: _aspect(entry or {}) for name, entry in table.items()}
+    return {
+        name: _aspect({**(table[entry["like"]] if "like" in entry else {}), **entry}) for name, entry in table.items()
+    }
 
 
 def _aspect(entry: Mapping[str, Any]) -> Aspect:
@@ -69,6 +77,9 @@ def _aspect(entry: Mapping[str, Any]) -> Aspect:
         {name: tuple(map(str, value.get("is_a", ()))) for name, value in values.items()},
         tuple(map(str, entry.get("beside", ()))),
         Phrases((str(phrase), True) for phrase in entry.get("unless", ())),
+        entry.get("instead"),
+        bool(entry.get("exact")),
+        bool(entry.get("anywhere")),
     )
 
 

@@ -18,7 +18,7 @@ from voxtile_datasets.captions.checker.completeness import completeness
 from voxtile_datasets.captions.checker.extraction.claims import Claim
 from voxtile_datasets.captions.checker.extraction.extract import claims_of
 from voxtile_datasets.captions.checker.extraction.identity import is_of_birth
-from voxtile_datasets.captions.checker.judging.details import agrees_with_any
+from voxtile_datasets.captions.checker.judging.agreement import agrees_with_any
 from voxtile_datasets.captions.checker.judging.fact_lookup import Facts
 from voxtile_datasets.captions.checker.judging.judge import judge
 from voxtile_datasets.captions.checker.verdict import ORDER, Fault, Verdict, worst

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from voxtile_datasets.captions.checker.extraction.claims import Claim, Detail
 from voxtile_datasets.captions.checker.fact import Fact
-from voxtile_datasets.captions.checker.judging.details import agrees_with_any
+from voxtile_datasets.captions.checker.judging.agreement import agrees_with_any
 from voxtile_datasets.captions.checker.judging.fact_lookup import Facts
 from voxtile_datasets.captions.checker.vocabulary import NORMAL
 

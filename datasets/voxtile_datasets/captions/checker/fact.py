@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, TypeAlias
 
 from voxtile.words.phrases import Match, Phrases
 from voxtile.words.tokens import normal_form, words_of
-from voxtile_datasets.captions.checker.extraction.grammar import Grammar, load_grammar
+from voxtile_datasets.captions.checker.attributes import Leaf, Row, dimension_of, leaves, measurements
+from voxtile_datasets.captions.checker.extraction.grammar import load_grammar
 from voxtile_datasets.captions.checker.extraction.numbers.amount import COUNT
 from voxtile_datasets.captions.checker.extraction.relations import OPPOSITE
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
-Row: TypeAlias = Mapping[str, Any]
-_PLACES = ("location", "lobe", "segment", "region", "site", "structure", "place")
+# Of these a row's attributes say something that is no side or place of what the row is of.
+_OF_ANOTHER = frozenset(["relation", "other", "other_id", "name", "color", "colour", "change", "comparison", "source"])
 _COLOURS = ("colour", "color", "colours", "colors")
 _PARTS = ("location", "part", "component")
-_NUMBERS = {"area_m2": "m2", "volume_ml": "ml", "length_m": "m", "measured": "", "suvmax": "SUV", "gsd_m": "m"}
-_UNIT_NAMES = {"1": "fraction", "fraction": "fraction", "SUVbw": "SUV", "count": COUNT, "degrees": "degree"}
-_COUNTS = ("count", "number")
+_GRADED = frozenset(
+    ["severity", "size", "grade", "extent", "degree", "amount", "burden", "volume", "quantity", "activity", "density",
+     "intensity", "dilatation", "width", "level", "completeness"]
+)  # fmt: skip
+_CHANGED = ("change", "comparison", "trend", "evolution", "course", "interval", "interval_change", "progression")
+_COUNTS = ("count", "number", "n", "num", "quantity", "amount")
+_SINGLE = ("size_mm", "diameter_mm", "size", "diameter")
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class Fact:
         source: whose fact it is.
         is_one: it is of a single thing, with its own size.
         name: of its concept as the row has it.
+        bare: its numbers of which no unit is known.
+        words: all words of its attributes, in normal form.
     """
 
     polarity: str
@@ -61,6 +66,8 @@ class Fact:
     source: str = ""
     is_one: bool = False
     name: str = ""
+    bare: tuple[float, ...] = ()
+    words: frozenset[str] = frozenset()
 
     @property
     def is_detailed(self) -> bool:
@@ -76,11 +83,11 @@ def fact_of(row: Row, attributes: Row, vocabulary: Vocabulary) -> Fact:
         attributes: of the row, parsed.
         vocabulary: names of places.
     """
-    grammar = load_grammar()
-    places = [str(attributes[key]) for key in _PLACES if isinstance(attributes.get(key), str)]
+    grammar, held = load_grammar(), leaves(attributes)
+    places = [str(leaf.value) for leaf in held if isinstance(leaf.value, str) and leaf.name not in _OF_ANOTHER]
     if attributes.get("relation") and attributes.get("other") and vocabulary.has_sides:
         places.append(f"{attributes['relation']} {attributes['other']}")
-    sides = {str(attributes[key]).lower() for key in ("laterality", "side") if attributes.get(key)}
+    sides = {side for key in ("laterality", "side") if (side := _side(attributes.get(key)))}
     positions: set[str] = set()
     named: set[str] = set()
     part = " ".join(str(attributes[key]) for key in _PARTS if isinstance(attributes.get(key), str)).replace("_", " ")
@@ -96,19 +103,33 @@ def fact_of(row: Row, attributes: Row, vocabulary: Vocabulary) -> Fact:
         frozenset(sides),
         frozenset(named),
         frozenset(positions),
-        _numbers(row, attributes, grammar),
-        _counts(row, attributes),
+        _numbers(row, held),
+        _counts(row, held),
         _said(attributes, _COLOURS, grammar.colours),
-        _said(attributes, ("severity", "size", "grade"), grammar.grades),
-        _said(attributes, ("change",), grammar.changes),
+        _said(attributes, _GRADED, grammar.grades),
+        _changes(attributes, grammar.changes),
         _said(attributes, ("shape", "form"), grammar.shapes),
         words_of(part).words,
         _amount(part) if part else (),
         frozenset([direction_of(str(attributes.get("relation", "")))]) & OPPOSITE.keys(),
         row.get("source") or "",
-        bool(attributes.get("size_mm")) and attributes.get("count", 1) == 1,
+        any(attributes.get(key) for key in _SINGLE) and attributes.get("count", 1) == 1,
         row["concept"],
+        _bare(row, held),
+        frozenset(word for leaf in held if leaf.name not in _OF_ANOTHER for word in words_of(leaf.text).words),
     )
+
+
+def _changes(attributes: Row, phrases: Phrases[str]) -> frozenset[str]:
+    """How it changed, `other` where the words are none that are known."""
+    said = any(attributes.get(key) for key in _CHANGED)
+    return _said(attributes, _CHANGED, phrases) or (frozenset(["other"]) if said else frozenset())
+
+
+def _side(value: object) -> str:
+    """A side as rows write it: left, L, Left."""
+    said = str(value or "").lower()
+    return {"l": "left", "r": "right", "b": "bilateral", "both": "bilateral"}.get(said, said)
 
 
 @dataclass(frozen=True)
@@ -129,45 +150,38 @@ def _place(text: str, vocabulary: Vocabulary) -> _Place:
     return _Place(sides, frozenset(place.payload for place in places), known)
 
 
-def _numbers(row: Row, attributes: Row, grammar: Grammar) -> dict[str, tuple[float, ...]]:
+def _numbers(row: Row, held: Sequence[Leaf]) -> dict[str, tuple[float, ...]]:
+    """What the value of a row and all its attributes measure, by dimension."""
     found: dict[str, list[float]] = defaultdict(list)
-
-    def add(value: Any, unit: str | None) -> None:  # noqa: ANN401
-        if unit is None or isinstance(value, bool) or not isinstance(value, int | float):
-            return
-        size = _unit(unit)
-        if size is not None:
-            found[size[0]].append(float(value) * size[1])
-
-    add(row.get("value"), row.get("unit"))
-    for millimetres in attributes.get("size_mm") or ():
-        add(millimetres, "mm")
-    for key, unit in _NUMBERS.items():
-        add(attributes.get(key), unit or attributes.get("measured_unit") or row.get("unit"))
+    own = dimension_of(str(row["unit"])) if row.get("unit") else None
+    if own is not None and _is_number(row.get("value")):
+        found[own[0]].append(float(row["value"]) * own[1])
+    for leaf in held:
+        if leaf.name == "measured" and leaf.unit is None and own is not None and _is_number(leaf.value):
+            found[own[0]].append(float(leaf.value) * own[1])
+        for dimension, value in measurements(leaf):
+            found[dimension].append(value)
     return {dimension: tuple(values) for dimension, values in found.items() if dimension != COUNT}
 
 
-@lru_cache(maxsize=1000)
-def _unit(written: str) -> tuple[str, float] | None:
-    """Dimension and size of a unit as facts write it."""
-    name = _UNIT_NAMES.get(written, written)
-    if name == COUNT:
-        return COUNT, 1.0
-    if name == "fraction":
-        return "share", 1.0
-    words = words_of(name).words
-    found = load_grammar().units.longest_at(words, 0)
-    return (found[1][0].dimension, found[1][0].size) if found is not None and found[0] == len(words) else None
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _counts(row: Row, attributes: Row) -> tuple[tuple[float, float], ...]:
+def _bare(row: Row, held: Sequence[Leaf]) -> tuple[float, ...]:
+    """Its numbers of which no unit is known: a score, a grade."""
+    values = [leaf.value for leaf in held if not measurements(leaf)]
+    values += [row.get("value")] if not row.get("unit") else []  # type: ignore[list-item]
+    return tuple(float(value) for value in values if _is_number(value))
+
+
+def _counts(row: Row, held: Sequence[Leaf]) -> tuple[tuple[float, float], ...]:
     found = [row.get("value")] if row.get("unit") == COUNT else []
-    if attributes.get("measured_unit") == COUNT:
-        found.append(attributes.get("measured"))
-    found += [attributes.get(key) for key in _COUNTS]
+    found += [leaf.value for leaf in held if leaf.name in _COUNTS and isinstance(leaf.value, str)]
     exact = [(float(v), float(v)) for v in found if isinstance(v, int | float) and not isinstance(v, bool)]
+    exact += [(value, value) for leaf in held for dimension, value in measurements(leaf) if dimension == COUNT]
     words = [span for v in found if isinstance(v, str) for span in _amount(v)]
-    return (*exact, *words)
+    return (*dict.fromkeys(exact), *words)
 
 
 @lru_cache(maxsize=1000)
@@ -202,13 +216,3 @@ def direction_of(kind: str) -> str:
         if found is not None:
             return found[1][0]
     return grammar.edges.get(normal_form(words[0]), kind) if len(words) == 1 else kind
-
-
-def attributes_of(value: Any) -> Row:  # noqa: ANN401
-    """The attributes of a row, given as JSON or as a mapping."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            return {}
-    return value if isinstance(value, Mapping) else {}

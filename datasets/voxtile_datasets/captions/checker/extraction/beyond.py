@@ -18,6 +18,14 @@ _NO_SOURCE = frozenset(
      "told", "view", "image", "slide", "tissue", "biopsy", "section", "specimen", "sample", "piece", "picture",
      "patch", "tile"]
 )  # fmt: skip
+# What a disease comes from, as an adjective before its name: "a hypertensive haemorrhage".
+_ETIOLOGIC = frozenset(
+    ["hypertensive", "traumatic", "posttraumatic", "alcoholic", "diabetic", "viral", "bacterial", "fungal",
+     "infectious", "infective", "septic", "iatrogenic", "radiogenic", "autoimmune", "cardiogenic", "parapneumonic",
+     "cardioembolic", "thromboembolic", "hereditary", "congenital", "occupational", "paraneoplastic", "postoperative",
+     "postsurgical", "osteoporotic", "rheumatic", "idiopathic", "ischemic", "tuberculous", "uremic", "nutritional",
+     "parasitic", "familial", "inherited", "aneurysmal", "atherosclerotic", "tobacco"]
+)  # fmt: skip
 _NEAR = 3  # words between "from" and what follows it
 _FURTHEST = 5  # words between those for a cause and the cause
 _WHO = "who"  # people and animals
@@ -50,6 +58,8 @@ def beyond_the_picture(statement: Statement, mentions: Sequence[Mention], vocabu
     words = statement.words
     if vocabulary.is_about_patients and vocabulary.has_sides:
         yield from _sources(statement, mentions)
+    if vocabulary.is_about_patients:
+        yield from _etiologies(statement, mentions)
     names = {position for mention in mentions for position in range(mention.start, mention.end)}
     found = [*statement.grammar.beyond.find(words.words), *vocabulary.beyond.find(words.words)]
     if vocabulary.natural:
@@ -90,6 +100,16 @@ def _sources(statement: Statement, mentions: Sequence[Mention]) -> Iterator[Clai
         if whence is not None and whose and whence.polarity == "present" and not whence.is_normality:
             first, last = words.starts[position], words.ends[whence.end - 1]
             yield Claim("beyond", words.text[first:last], first, last, others=whence.concepts, text="cause")
+
+
+def _etiologies(statement: Statement, mentions: Sequence[Mention]) -> Iterator[Claim]:
+    """Adjectives that name what a finding comes from; a cause unless the facts have the word."""
+    words = statement.words
+    for mention in mentions:
+        position = mention.start - 1
+        if position >= 0 and words.words[position] in _ETIOLOGIC and mention.polarity == "present":
+            first, last = words.starts[position], words.ends[position]
+            yield Claim("beyond", words.text[first:last], first, last, text="cause")
 
 
 def _follows(statement: Statement, end: int, mention: Mention) -> bool:

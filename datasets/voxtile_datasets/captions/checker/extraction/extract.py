@@ -22,7 +22,7 @@ from voxtile_datasets.captions.checker.extraction.numbers.imaging_numbers import
 from voxtile_datasets.captions.checker.extraction.ownership import given, normal_places
 from voxtile_datasets.captions.checker.extraction.plain_words import plain_words
 from voxtile_datasets.captions.checker.extraction.relations import PASSIVE, relations
-from voxtile_datasets.captions.checker.extraction.statements import ANSWER, Statement
+from voxtile_datasets.captions.checker.extraction.statements import ANSWER, DOUBT, MINUS, Statement
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
 # A full stop ends a sentence unless a digit or a small letter of an abbreviation follows at once.
@@ -44,6 +44,10 @@ _ANSWERED = re.compile(
     r"|no(?=\s*[.,;!]|\s+(?:sign|trace|such|hint)))\b)",
     re.IGNORECASE,
 )
+# "?vascular calcification", "(?) nodule"
+_DOUBTED = re.compile(r"(?<![^\s;,(\[:/|])\?(?=\s?[A-Za-z)\]])")
+# "HER2-", "ER−/PR−"
+_NEGATIVE = re.compile(r"(?<=[A-Z][A-Z0-9])[-−–](?=$|[\s,;.)/|])")
 _NAMELESS = frozenset(["number", "side", "place", "position"])
 _MEASURED = frozenset(["length", "area", "volume", "share", "uptake", "attenuation", "angle"])
 _NOTHING = 0.006  # a share that rounds to 0 %
@@ -94,6 +98,8 @@ def claims_of(
     if not is_english:
         return tuple(found)
     masked = _ANSWERED.sub(ANSWER, _masked(text, found))
+    masked = _DOUBTED.sub(DOUBT, masked)
+    masked = _NEGATIVE.sub(MINUS, masked) if vocabulary.is_about_patients else masked
     said = [Claim("date", text[d.start : d.end], d.start, d.end, text=d.text) for d in dates(masked)]
     found += said
     masked = _masked(masked, said)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from voxtile.words.phrases import Match
 from voxtile_datasets.captions.checker.aspects import Aspect
-from voxtile_datasets.captions.checker.extraction.claims import Claim
+from voxtile_datasets.captions.checker.extraction.claims import Claim, Polarity
 from voxtile_datasets.captions.checker.extraction.statements import Statement
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
@@ -27,11 +27,13 @@ def mentions_of_imaging(statement: Statement, vocabulary: Vocabulary) -> Iterato
     """What a sentence says of how the picture was made, by the vocabulary's aspects."""
     words = statement.words
     found = {name: aspect.terms.find(words.words) for name, aspect in vocabulary.imaging.items()}
+    taken_over = {aspect.instead for aspect in vocabulary.imaging.values()}
     for name, aspect in vocabulary.imaging.items():
-        if not aspect.columns:
-            continue  # words for the picture, beside which others count
+        if not aspect.columns or name in taken_over:
+            continue  # words for the picture, beside which others count; an aspect that has its words from another
         for start, end, values in _by_place(found[name]):
-            if _is_of_another(statement, aspect, start, end) or words.text[words.starts[start] :][:3] in _TITLES:
+            is_of_another = _is_of_another(statement, aspect, start, end)
+            if (is_of_another and aspect.instead is None) or words.text[words.starts[start] :][:3] in _TITLES:
                 continue
             is_denied = _is_denied(words.words, start)
             if aspect.beside and not any(
@@ -39,9 +41,9 @@ def mentions_of_imaging(statement: Statement, vocabulary: Vocabulary) -> Iterato
             ):
                 continue
             first, last = words.starts[start], words.ends[end - 1]
-            yield Claim(
-                "imaging", words.text[first:last], first, last, values, "absent" if is_denied else "present", text=name
-            )
+            said_of = aspect.instead if is_of_another else name
+            polarity: Polarity = "absent" if is_denied else "present"
+            yield Claim("imaging", words.text[first:last], first, last, values, polarity, text=said_of)
 
 
 def _is_denied(words: tuple[str, ...], start: int) -> bool:

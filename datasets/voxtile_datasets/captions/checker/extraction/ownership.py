@@ -43,6 +43,8 @@ _PLACES = frozenset(["on", "in", "at", "beside", "near", "behind", "over", "unde
 _PLACING = frozenset(["beside", "near", "along", "around", "by", "on", "in", "at", "over", "with", "between", "of"])
 _ONLY_BEFORE: frozenset[str] = frozenset([COUNT])  # said of nothing but the name that follows
 _ONLY_BESIDE = frozenset(["colour", "severity", "shape"])  # said of the name that follows, or after "is"
+_OPENING = frozenset(["to", "on", "in", "at", "the", "and", "while", "then"])
+_INTRODUCING = (("a",), ("an",), ("another",), ("one",), ("two",), ("several",), ("some",), ("there",))
 _EQUALS = frozenset([":", "=", "-", "is", "are", "n"])
 _BESIDE = frozenset(["near", "above", "below", "adjacent", "next", "towards", "toward"])
 
@@ -118,7 +120,14 @@ def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocab
         bracketed = next((i for i, m in enumerate(mentions) if m.end == item.start - 1 and not m.is_normality), None)
         if bracketed is not None:
             return bracketed  # "emphysema (severe)"
-    inside = [i for i, m in enumerate(mentions) if statement.clause_of(m.start) == clause and not m.is_normality]
+    inside = [
+        i
+        for i, m in enumerate(mentions)
+        if not m.is_normality
+        and (statement.clause_of(m.start) == clause or _goes_on_after_brackets(statement, m, item))
+    ]
+    if _opens_for_unnamed(statement, item, mentions):
+        return None
     if (noted := _noted_after(statement, item, mentions)) is not None:
         return noted
     for index in inside:
@@ -170,9 +179,33 @@ def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocab
         return before
     if kind in _ONLY_BESIDE or kind == "change":
         return before if before is not None and _is_predicate(statement, mentions[before].end, item.start) else None
+    if before is not None and "than" in statement.words.words[mentions[before].end : item.start]:
+        return None  # "more tracer than the node at the left hilum"
     if before is not None or following is None:
         return before if before is None or not _is_elsewhere(statement, item, mentions[before]) else None
     return following if kind == "number" or _introduces(statement, item, mentions[following]) else None
+
+
+def _goes_on_after_brackets(statement: Statement, mention: Mention, item: Found) -> bool:
+    """Whether only a remark in brackets parts a name from a detail: "muscle (85 %), in the lower part"."""
+    words = statement.words.words
+    gap = words[mention.end : item.start]
+    if "(" not in gap or ")" not in gap:
+        return False
+    first, last = gap.index("("), len(gap) - 1 - gap[::-1].index(")")
+    rest = (*gap[:first], *gap[last + 1 :])
+    return len(rest) <= _FURTHEST and not {";", ":", "(", ")"} & set(rest) and not statement.grammar.verbs & set(rest)
+
+
+def _opens_for_unnamed(statement: Statement, item: Found, mentions: Sequence[Mention]) -> bool:
+    """Whether a side opens a part of the sentence about what no vocabulary knows: ", to the right a thing"."""
+    if item.detail.kind not in ("side", "place"):
+        return False
+    words = statement.words.words
+    first, last = statement.item_around(item.start)
+    if any(first <= m.start < last for m in mentions) or not set(words[first : item.start]) <= _OPENING:
+        return False
+    return words[item.end : item.end + 1] in _INTRODUCING
 
 
 def _noted_after(statement: Statement, item: Found, mentions: Sequence[Mention]) -> int | None:

@@ -11,8 +11,10 @@ from voxtile_datasets.captions.checker.extraction.claims import Polarity
 from voxtile_datasets.captions.checker.extraction.grammar import Grammar
 
 ANSWER = "‽"  # stands for a question mark that a denial answers
+DOUBT = "⁇"  # stands for one before a word, which doubts it
+MINUS = "⁻"  # stands for one after a name, which denies it: "HER2-"
 _BEFORE = frozenset(["denies", "doubts", "elsewhere"])
-_MARKS = frozenset([";", "(", ")", "[", "]", "—", "–", "-"])
+_MARKS = frozenset([";", "|", "(", ")", "[", "]", "—", "–", "-"])
 _SEPARATORS = {",": ",", "and": "and", "or": "or", "nor": "or", "/": "or", "&": "and", "plus": "and"}
 _BE = frozenset(["is", "are", "was", "were", "has", "have", "had", "do", "does", "did"])
 _PREDICATES = frozenset(["lacking", "missing", "wanting"])  # "necrosis lacking"

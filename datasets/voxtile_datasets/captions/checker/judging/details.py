@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from voxtile_datasets.captions.checker.extraction.claims import Claim, Detail
-from voxtile_datasets.captions.checker.extraction.grammar import load_grammar
 from voxtile_datasets.captions.checker.extraction.numbers.amount import SHARE
 from voxtile_datasets.captions.checker.extraction.numbers.imaging_numbers import RESOLUTION
 from voxtile_datasets.captions.checker.fact import Fact
+from voxtile_datasets.captions.checker.judging.agreement import agrees
 from voxtile_datasets.captions.checker.judging.fact_lookup import Facts
+from voxtile_datasets.captions.checker.judging.held import is_held
 from voxtile_datasets.captions.checker.verdict import Fault, Judgement
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
@@ -22,7 +23,6 @@ _LACKING: dict[str, Judgement] = {
     "position": "unsupported", "colour": "unknown", "shape": "unknown", "rank": "unknown",
     "severity": "unknown", "change": "unsupported",
 }  # fmt: skip
-_HARDLY = 3  # things of which one says that there are hardly any
 _BOTH = frozenset(["left", "right"])
 
 
@@ -37,13 +37,15 @@ def detail_faults(claim: Claim, concept: str, facts: Facts) -> list[Fault]:
     counted = [d for d in claim.details if d.kind == "count" and _is_counted(d, claim, rows, facts.vocabulary)]
     left = [d for d in claim.details if d not in counted]
     details = [replace(d, is_exact=d.kind == "colour" and d.value in stated) for d in left]
-    fitting = [row for row in rows if not any(_agrees(d, row, facts.vocabulary) is False for d in details)]
-    if not fitting and (others := _beside_listed_places(details, rows, facts.vocabulary)) is not None:
+    fitting = [row for row in rows if not any(agrees(d, row, facts.vocabulary) is False for d in details)]
+    places = [d for d in details if d.kind == "place"]
+    is_spread = not any(all(agrees(place, row, facts.vocabulary) for place in places) for row in fitting)
+    if is_spread and (others := _beside_listed_places(details, rows, facts.vocabulary)) is not None:
         details = others
-        fitting = [row for row in rows if not any(_agrees(d, row, facts.vocabulary) is False for d in details)]
+        fitting = [row for row in rows if not any(agrees(d, row, facts.vocabulary) is False for d in details)]
     faults = []
     for detail in details:
-        if any(_agrees(detail, row, facts.vocabulary) for row in fitting) or _agrees_with_all(
+        if any(agrees(detail, row, facts.vocabulary) for row in fitting) or _agrees_with_all(
             detail, rows, concept, facts
         ):
             continue
@@ -60,8 +62,8 @@ def _beside_listed_places(
     others = [d for d in details if d.kind != "place"]
     if len(places) < 2:
         return None
-    suited = [row for row in rows if not any(_agrees(d, row, vocabulary) is False for d in others)]
-    return others if all(any(_agrees(place, row, vocabulary) for row in suited) for place in places) else None
+    suited = [row for row in rows if not any(agrees(d, row, vocabulary) is False for d in others)]
+    return others if all(any(agrees(place, row, vocabulary) for row in suited) for place in places) else None
 
 
 def _is_counted(detail: Detail, claim: Claim, rows: Sequence[Fact], vocabulary: Vocabulary) -> bool:
@@ -73,7 +75,7 @@ def _is_counted(detail: Detail, claim: Claim, rows: Sequence[Fact], vocabulary: 
     single = {id(row): row for row in rows if row.is_one}.values()  # a row may be of two concepts
     for kinds in (("side", "place"), ("side", "place", "number")):
         limits = [d for d in claim.details if d.kind in kinds]
-        listed = [row for row in single if not any(_agrees(d, row, vocabulary) is False for d in limits)]
+        listed = [row for row in single if not any(agrees(d, row, vocabulary) is False for d in limits)]
         counts = [len(listed), *Counter(row.name for row in listed).values()]
         if any(low <= count <= high for count in counts for low, high in detail.bounds):
             return True
@@ -91,7 +93,7 @@ def is_other(claim: Claim, rows: Sequence[Fact], vocabulary: Vocabulary) -> bool
     limits = [d for d in limits if d.kind != "severity" or d.value != "0"]  # "not a trace of" denies it all
     return bool(limits and rows) and all(
         any(
-            _agrees(d, row, vocabulary) is False
+            agrees(d, row, vocabulary) is False
             or (d.kind in ("severity", "number") and not _is_named(d, claim) and not _has(d, row))
             for d in limits
         )
@@ -102,12 +104,7 @@ def is_other(claim: Claim, rows: Sequence[Fact], vocabulary: Vocabulary) -> bool
 def is_elsewhere(claim: Claim, rows: Sequence[Fact], vocabulary: Vocabulary) -> bool:
     """Whether all facts are of another side or place than a claim: "the left lung is clear"."""
     limits = [d for d in claim.details if d.kind in ("side", "place")]
-    return bool(limits and rows) and all(any(_agrees(d, row, vocabulary) is False for d in limits) for row in rows)
-
-
-def agrees_with_any(detail: Detail, rows: Sequence[Fact], vocabulary: Vocabulary) -> bool:
-    """Whether a fact has a detail."""
-    return any(_agrees(detail, row, vocabulary) for row in rows)
+    return bool(limits and rows) and all(any(agrees(d, row, vocabulary) is False for d in limits) for row in rows)
 
 
 def _is_named(detail: Detail, claim: Claim) -> bool:
@@ -117,53 +114,6 @@ def _is_named(detail: Detail, claim: Claim) -> bool:
 
 def _has(detail: Detail, row: Fact) -> bool:
     return bool(row.grades) if detail.kind == "severity" else bool(row.numbers.get(detail.dimension or ""))
-
-
-def _agrees(detail: Detail, row: Fact, vocabulary: Vocabulary) -> bool | None:
-    """Whether a fact has a detail (True) or another in its place (False); None where it says nothing of the kind."""
-    kind, value = detail.kind, detail.value
-    if kind == "side" and detail.is_vague and row.sides:
-        return row.sides == {value}
-    if kind == "side":
-        if not row.sides or (value == "bilateral" and not {"bilateral", *_BOTH} <= {"bilateral", *row.sides}):
-            return True if value == "bilateral" and "bilateral" in row.sides else None
-        return value in row.sides or "bilateral" in row.sides or value == "bilateral"
-    if kind == "place":
-        return bool(row.places & (vocabulary.near.get(value, frozenset()) | {value})) if row.places else None
-    if kind == "number":
-        values = row.numbers.get(detail.dimension or "", ())
-        if not values and row.counts and detail.dimension == SHARE and detail.bounds[0][0] == 0:
-            return all(least <= _HARDLY for least, _ in row.counts)  # "hardly any cars"
-        return all(any(low <= v <= high for v in values) for low, high in detail.bounds) if values else None
-    if kind == "count":
-        spans = [
-            (low, high) for low, high in detail.bounds for least, most in row.counts if low <= most and least <= high
-        ]
-        return bool(spans) if row.counts else None
-    if kind == "colour":
-        similar = load_grammar().similar if not detail.is_exact else frozenset()
-        return any(c == value or frozenset((c, value)) in similar for c in row.colours) if row.colours else None
-    if kind == "rank":
-        return None
-    if kind == "shape":
-        similar = load_grammar().similar_shapes
-        return any(s == value or frozenset((s, value)) in similar for s in row.shapes) if row.shapes else None
-    if kind == "severity":
-        return any(_is_like(int(grade), int(value)) for grade in row.grades) if row.grades else None
-    if kind == "change":
-        return value in row.changes if row.changes else None
-    there = row.positions | row.bearings if detail.is_vague else row.positions
-    return any(_is_toward(value, place) for place in there) if there else None
-
-
-def _is_like(known: int, said: int) -> bool:
-    """Whether two grades are told apart by nobody: a trace and a little."""
-    return known == said or {known, said} == {0, 1}
-
-
-def _is_toward(said: str, known: str) -> bool:
-    """Whether a point of the compass is the known one or a part of it: north of what lies north-east."""
-    return said == known or said in known.split("-") or known in said.split("-")
 
 
 def _agrees_with_all(detail: Detail, rows: Sequence[Fact], concept: str, facts: Facts) -> bool:
@@ -214,6 +164,8 @@ def _fault(detail: Detail, rows: Sequence[Fact], concept: str, facts: Facts) -> 
     if detail.kind in ("shape", "rank") or (
         detail.kind == "colour" and _is_natural(detail.value, concept, facts.vocabulary)
     ):
+        return None
+    if is_held(detail, concept, facts):
         return None
     why = f"'{detail.words}' is not in the facts: they state no {_NAMES[detail.kind]} of {name}."
     if detail.dimension == "length" and facts.metadata.agrees_in_number(RESOLUTION, detail.bounds[0]):

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from voxtile.corpus.schema import MEASURED, ROLE
 from voxtile.words.tokens import words_of
+from voxtile_datasets.captions.checker.attributes import Row, attributes_of
 from voxtile_datasets.captions.checker.extraction.numbers.amount import SHARE
 from voxtile_datasets.captions.checker.extraction.relations import OPPOSITE, PASSIVE, relation_of
-from voxtile_datasets.captions.checker.fact import Fact, Row, attributes_of, direction_of, fact_of
+from voxtile_datasets.captions.checker.fact import Fact, direction_of, fact_of
 from voxtile_datasets.captions.checker.judging.metadata import Metadata
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
@@ -234,6 +235,8 @@ class Facts:
                 if (thing := row.get("region_id") or attributes.get("osm_id")) and row["polarity"] == "present":
                     self._objects[concept].add(str(thing))
             self._rows[concept].append(fact)
+            if fact.polarity != "absent":
+                self.words.update(fact.words, words_of(name.replace("_", " ")).words)
             self._relate(concept, attributes, fact)
         self._note(attributes)
 

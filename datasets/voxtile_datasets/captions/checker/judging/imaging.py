@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from voxtile.words.tokens import words_of
 from voxtile_datasets.captions.checker.extraction.claims import Claim
+from voxtile_datasets.captions.checker.extraction.grammar import load_grammar
 from voxtile_datasets.captions.checker.judging.fact_lookup import Facts
 from voxtile_datasets.captions.checker.verdict import Fault, Judgement
 
@@ -34,7 +35,7 @@ def judge_imaging(claim: Claim, facts: Facts) -> list[Fault]:
         agrees = row.agrees(aspect, claim.concepts)
     if agrees is not None and claim.polarity == "absent":
         agrees = not agrees
-    if agrees:
+    if agrees or _is_held(claim, aspect, facts):
         return []
     name = aspect.replace("_", " ")
     if agrees is False:
@@ -51,16 +52,37 @@ def judge_imaging(claim: Claim, facts: Facts) -> list[Fault]:
     return [_fault(claim, aspect, judgement, f"'{claim.words}' is not known: the sample's row states no {name}.")]
 
 
+def _is_held(claim: Claim, aspect: str, facts: Facts) -> bool:
+    """Whether the sample holds what is claimed under another name: a grade among the severities, a primary site."""
+    known = facts.vocabulary.imaging.get(aspect)
+    if known is None or claim.polarity == "absent":
+        return False
+    aspects = facts.vocabulary.imaging
+    others = [known.instead, *(name for name, other in aspects.items() if other.instead == aspect)]
+    if any(facts.metadata.agrees(name, claim.concepts) for name in others if name is not None):
+        return True
+    return facts.metadata.names(aspect, claim.concepts)
+
+
 def judge_beyond(claim: Claim, facts: Facts) -> list[Fault]:
     """What is wrong with a cause, an advice, a prognosis or a comparison with another day that no fact holds."""
     aspect = claim.text or ""
-    if aspect == "place" and set(words_of(claim.words).words) <= facts.words:
+    if aspect in ("place", "cause") and set(words_of(claim.words).words) <= facts.words:
         return []
     if any(facts.strength(concept) in ("present", "uncertain") for concept in claim.others):
         return []  # "hydronephrosis due to a stone" where the stone is a fact
-    if aspect == "change" and any(row.changes for row in facts.all_rows()):
-        return []
+    if aspect == "change" and (known := frozenset(c for row in facts.all_rows() for c in row.changes)):
+        return _change(claim, known)
     return [_fault(claim, aspect, "unsupported", f"'{claim.words}' is not in the facts: {_BEYOND[aspect]}.")]
+
+
+def _change(claim: Claim, known: frozenset[str]) -> list[Fault]:
+    """What is wrong with the direction of a change, where facts state one."""
+    said = {match.payload for match in load_grammar().changes.find(words_of(claim.words).words)}
+    if not said or said & known or "other" in known:
+        return []
+    why = f"'{claim.words}' is wrong: the facts say {' and '.join(sorted(known))}."
+    return [_fault(claim, "change", "contradicted", why)]
 
 
 def _fault(claim: Claim, aspect: str, judgement: Judgement, why: str) -> Fault:

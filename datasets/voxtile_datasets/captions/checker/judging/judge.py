@@ -9,8 +9,10 @@ from voxtile_datasets.captions.checker.extraction.claims import Claim
 from voxtile_datasets.captions.checker.extraction.numbers.amount import COUNT, SHARE
 from voxtile_datasets.captions.checker.extraction.relations import OPPOSITE, PASSIVE
 from voxtile_datasets.captions.checker.fact import Fact
-from voxtile_datasets.captions.checker.judging.details import agrees_with_any, detail_faults, is_other
+from voxtile_datasets.captions.checker.judging.agreement import agrees_with_any
+from voxtile_datasets.captions.checker.judging.details import detail_faults, is_other
 from voxtile_datasets.captions.checker.judging.fact_lookup import Facts
+from voxtile_datasets.captions.checker.judging.held import row_that_is_denied, row_that_names
 from voxtile_datasets.captions.checker.judging.imaging import judge_beyond, judge_imaging
 from voxtile_datasets.captions.checker.judging.normality import judge_whole, wrong_there
 from voxtile_datasets.captions.checker.verdict import ORDER, Fault, FaultKind, Judgement, best, worst
@@ -42,7 +44,21 @@ def judge(claim: Claim, facts: Facts, *, about_birth: bool = False) -> list[Faul
     there = tuple(c for c in claim.concepts if facts.strength(c) == "present")
     meant = there if there and claim.polarity == "present" and _is_little(claim) else _meant(claim, facts)
     found = {concept: _concept(claim, concept, facts) for concept in meant}
-    return _worst_denial(found) if claim.polarity == "absent" else _best_meaning(found, facts)
+    if claim.polarity == "absent":
+        return _worst_denial(found) or _denial_by_name(claim, facts)
+    faults = _best_meaning(found, facts)
+    if faults and _badness(faults) != ORDER.index("contradicted") and (row := row_that_names(claim, facts)):
+        return [fault for c in facts.vocabulary.resolve(row.name) for fault in detail_faults(claim, c, facts)]
+    return faults
+
+
+def _denial_by_name(claim: Claim, facts: Facts) -> list[Fault]:
+    """A denial of what a fact states under the same name: "no nodule" where the thyroid has one."""
+    row = row_that_is_denied(claim, facts)
+    if row is None or is_other(claim, [row], facts.vocabulary):
+        return []
+    why = f"'{claim.words}' is denied, but the facts say that there is {row.name.replace('_', ' ')}."
+    return [_fault(claim, "polarity", "contradicted", why)]
 
 
 def _meant(claim: Claim, facts: Facts) -> Sequence[str]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property, lru_cache
 from typing import Any
 
+from voxtile.words.phrases import Phrases
 from voxtile.words.tokens import words_of
 from voxtile_datasets.captions.checker.aspects import Aspect
+from voxtile_datasets.captions.checker.attributes import attributes_of, leaves
 from voxtile_datasets.captions.checker.extraction.claims import Detail
 from voxtile_datasets.captions.checker.extraction.numbers.imaging_numbers import AGE, MAGNIFICATION, RESOLUTION
-from voxtile_datasets.captions.checker.fact import attributes_of
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
 Row = Mapping[str, Any]
@@ -50,9 +52,9 @@ class Metadata:
     def __init__(self, row: Row, vocabulary: Vocabulary, facts: Sequence[Row] = ()) -> None:
         self._row = {str(name): value for name, value in row.items() if value is not None and value != ""}
         self._vocabulary = vocabulary
+        self._texts = [leaf.text for values in (self._row, *facts) for leaf in leaves(values)]
         self.values: dict[str, frozenset[str]] = {
-            name: frozenset((*self._found(self._row, aspect.columns, name), *self._of_facts(facts, aspect, name)))
-            for name, aspect in vocabulary.imaging.items()
+            name: self._stated(name, aspect, facts) for name, aspect in vocabulary.imaging.items()
         }
         self.numbers: dict[str, tuple[tuple[float, float], ...]] = {
             AGE: tuple(self._ages()),
@@ -81,17 +83,38 @@ class Metadata:
         if detail.kind == "side":
             sides = {str(self._row.get(name, "")).lower() for name in ("laterality", "side")}
             return detail.value in sides or bool(sides & {"l", "r", "b"} & {detail.value[:1]}) or "bilateral" in sides
-        values = [value for column in self._row.values() for value in _numbers(column)]
+        values = self._numbers
         sizes = {1.0} if detail.dimension != "length" else {1.0, 10.0, 0.001, 1000.0}
         return any(low <= value * size <= high for low, high in detail.bounds for value in values for size in sizes)
 
     def agrees(self, name: str, values: tuple[str, ...]) -> bool | None:
-        """Whether the row has one of the values of an aspect, or a kind of it; None where it says nothing."""
+        """Whether the row has one of the values of an aspect, or a kind of it; None where it says nothing.
+
+        Of an aspect that is `exact` a kind of what the row has is more than it says: a PET/CT where it has a CT.
+        """
+        aspect = self._vocabulary.imaging[name]
         known = self.values.get(name, frozenset())
+        known -= frozenset(more for value in known for more in aspect.above(value) - {value})
         if not known:
             return None
+        return any(
+            said in aspect.above(value) or (value in aspect.above(said) and not aspect.is_exact)
+            for said in values
+            for value in known
+        )
+
+    def names(self, name: str, values: tuple[str, ...]) -> bool:
+        """Whether any text of the row or of a fact, whatever it is called, names one of the values of an aspect."""
         aspect = self._vocabulary.imaging[name]
-        return any(said in aspect.above(value) or value in aspect.above(said) for said in values for value in known)
+        return any(said in aspect.above(value) for value in self._named(name) for said in values)
+
+    def _named(self, name: str) -> frozenset[str]:
+        terms = self._vocabulary.imaging[name].terms
+        return frozenset(value for text in self._texts for value in _values_in(text, terms))
+
+    def _stated(self, name: str, aspect: Aspect, facts: Sequence[Row]) -> frozenset[str]:
+        own = (*self._found(self._row, aspect.columns, name), *self._of_facts(facts, aspect, name))
+        return frozenset(own) | (self._named(name) if aspect.is_anywhere else frozenset())
 
     def agrees_in_number(self, name: str, bounds: tuple[float, float]) -> bool | None:
         """Whether a number of the row lies within bounds; None where it has none of the kind."""
@@ -108,6 +131,10 @@ class Metadata:
             for text in _texts(row.get(column)):
                 words = words_of(text.replace("_", " ")).words
                 yield from (match.payload for match in aspect.written.find(words))
+
+    @cached_property
+    def _numbers(self) -> list[float]:
+        return [value for leaf in leaves(self._row) for value in _numbers_in(leaf.value)]
 
     def _ages(self) -> Iterator[tuple[float, float]]:
         for text in self._texts_of(AGE):
@@ -150,3 +177,12 @@ def _numbers(value: Any) -> Iterator[float]:  # noqa: ANN401
     elif isinstance(value, list | tuple):
         for one in value:
             yield from _numbers(one)
+
+
+def _numbers_in(value: str | float | bool) -> list[float]:
+    return [float(number) for number in _NUMBER.findall(value)] if isinstance(value, str) else list(_numbers(value))
+
+
+@lru_cache(maxsize=50_000)
+def _values_in(text: str, terms: Phrases[str]) -> tuple[str, ...]:
+    return tuple(match.payload for match in terms.find(words_of(text).words))

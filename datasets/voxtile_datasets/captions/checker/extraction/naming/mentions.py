@@ -116,6 +116,8 @@ class Finder:
         for position, word in enumerate(self.words):
             for stem in (word[: -len("less")] if word.endswith("less") else "", word[2:] if word[:2] == "un" else ""):
                 read = self.vocabulary.terms.longest_at((stem,), 0) if len(stem) > 2 else None
+                if self.vocabulary.normal.longest_at((word,), 0):
+                    continue  # "unbroken" has a meaning of its own
                 if read is not None and (position, position + 1) not in self.terms:
                     self.terms[position, position + 1] = tuple(read[1])
                     found.add((position, position + 1))

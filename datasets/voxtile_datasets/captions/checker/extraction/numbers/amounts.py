@@ -12,7 +12,7 @@ from voxtile_datasets.captions.checker.extraction.grammar import Grammar, Unit
 from voxtile_datasets.captions.checker.extraction.numbers.amount import COUNT, SHARE, Amount
 from voxtile_datasets.captions.checker.extraction.numbers.shares import share_at
 
-_TOLERANCE, _ABOUT, _JUST = 0.05, 0.13, 0.15  # relative
+_TOLERANCE, _ABOUT, _JUST = 0.05, 0.13, 0.2  # relative
 _ODD = 1.35
 _LARGE = [("hundred",), ("thousand",)]
 _LEVEL = re.compile(r"[ctls]\d{1,2}")  # of the spine
@@ -40,7 +40,7 @@ def amounts(words: Words, grammar: Grammar, taken: frozenset[int]) -> Iterator[A
     position, texts = 0, words.words
     is_of_percent = False
     while position < len(texts):
-        if position in taken or _LEVEL.fullmatch(texts[position]):
+        if position in taken or _LEVEL.fullmatch(texts[position]) or _is_of_code(words, position):
             position += 1
             continue
         amount = (
@@ -57,6 +57,15 @@ def amounts(words: Words, grammar: Grammar, taken: frozenset[int]) -> Iterator[A
         is_of_percent |= amount.unit == "percent"
         yield amount
         position = amount.end
+
+
+def _is_of_code(words: Words, position: int) -> bool:
+    """Whether a number is a part of a name: "CD8", "Ki-67", "p53"."""
+    start = words.starts[position]
+    if not words.text[start].isdigit():
+        return False
+    before = words.text[max(0, start - 3) : start]
+    return bool(re.search(r"[A-Za-z]$|[A-Za-z][-‐]$", before)) and not before.endswith(("x", "X"))
 
 
 def _is_fraction(amount: Amount) -> bool:

@@ -27,6 +27,8 @@ _AGE = re.compile(
     |\baged?[ ](?P<aged>\d{{1,3}}|{_WORDED})\b(?![ ](?:mm|cm|percent))
     |\b(?:{_PERSON})\b(?:,|[ ]of|[ ]aged|,[ ]aged)?[ ](?P<of>\d{{2,3}}|{_WORDED})\b
         (?=[.,;:)]|[ ](?:with|and|is|has|years)\b|$)
+    |\b(?:you|he|she|they|patient)(?:[ ](?:are|is|was)|['’](?:re|s))[ ](?P<now>\d{{1,3}}|{_WORDED})\b
+        (?=[.,;:)]|[ ](?:and|years?)\b|$)
     |\b(?P<code>\d{{1,3}})[ -]?(?:(?-i:[MF])|y/?o[ ]?[MF]?|y)\b
     |(?<![\w-])(?-i:[MF])[ ]?(?P<coded>[1-9]\d)\b(?![ ]?(?:mm|cm|%|x|m)\b|[.]\d)
     |\b(?P<part>early|mid|late)[ -](?P<decade>{"|".join(_DECADES)})\b
@@ -60,7 +62,10 @@ _MAGNIFICATION = re.compile(
     (?<![\w.])(?P<before>{_NUMBER})[ ]?[x×](?![\w-]|[ ]?\d|[ ](?:as|more|larger|smaller|greater)\b)
     |(?<![\w.])(?<!\d[ ])[x×][ ]?(?P<after>{_NUMBER})\b(?![ ]?(?:mm|cm|m|µm|um|[x×])\b)
     |\b(?P<fold>{"|".join(_FOLD)}|\d+)[ -]?fold[ ](?:magnif\w+|enlarge\w+)
-    |\bmagnif\w+[ ](?:of[ ]|by[ ]|to[ ]|at[ ])?(?P<of>{_NUMBER})\b(?![ ]?%)
+    |\b(?:magnif\w+|enlarge[dm]\w*)[ ](?:of[ ]|by[ ]|to[ ]|at[ ])?(?P<of>{_NUMBER})\b(?![ ]?(?:%|mm|cm|node|lymph))
+    |\b(?:magnified|enlarged|enlargement|magnification)[ ](?:of[ ]|by[ ]|at[ ]|about[ ])?
+        (?P<times>{_WORDED})[ -](?:times|fold)\b
+    |\b(?P<times2>{_WORDED}|{_NUMBER})[ ]times[ ](?:magnif\w+|enlarge\w+|its|life|actual|natural)
     """,
     re.IGNORECASE | re.VERBOSE,
 )
@@ -164,10 +169,9 @@ def _sexes(text: str) -> Iterator[Claim]:
 def _magnifications(text: str) -> Iterator[Claim]:
     for match in _MAGNIFICATION.finditer(text):
         fold = (match["fold"] or "").lower()
-        value = float(
-            (match["before"] or match["after"] or match["of"] or str(_FOLD.get(fold, fold))).replace(",", ".")
-        )
-        if value >= 1:
+        said = match["before"] or match["after"] or match["of"] or match["times"] or match["times2"]
+        value = _number(said or str(_FOLD.get(fold, fold)))
+        if value is not None and value >= 1:
             bounds = value * (1 - _ROUNDING), value * (1 + _ROUNDING)
             yield _claim(MAGNIFICATION, match, bounds, "x", MAGNIFICATION)
 
@@ -219,7 +223,7 @@ def _age(match: re.Match[str]) -> tuple[float, float] | None:
     if match["in"]:
         decade = _DECADES[match["in"].lower()]
         return float(decade), decade + 9.99
-    value = _number(match["old"] or match["aged"] or match["of"] or match["code"] or match["coded"])
+    value = _number(match["old"] or match["aged"] or match["of"] or match["now"] or match["code"] or match["coded"])
     return None if value is None or value > _OLDEST else (value, value + 0.99)
 
 

@@ -11,7 +11,7 @@ CT_CORPUS := $(OUT)/corpus
 
 .PHONY: help ct test lint docs bench fuzz docs-commands mutants clean
 help:
-	@echo "make ct     phantom CT in DICOM -> corpus -> training -> zero-shot report ($(OUT)/report/index.html), under 10 minutes on 2 cores"
+	@echo "make ct     phantom CT in DICOM -> corpus -> training -> zero-shot report ($(OUT)/report/index.html), 10 to 25 minutes on 2 cores"
 	@echo "make test   the whole test suite, in JOBS processes (2)"
 	@echo "make lint   ruff, the order of layers (import-linter) and mypy --strict"
 	@echo "make docs   the documentation as a site (build/site/index.html); a link that leads nowhere is an error"

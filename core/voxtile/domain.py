@@ -131,6 +131,18 @@ class Domain:
             f"they belong into the folder '{FILES}' of its package (CONTRIBUTING.md)"
         )
 
+    def commands(self) -> dict[str, Mapping[str, Command]]:
+        """Its commands by name, by the words of the command line that lead to them."""
+        return {
+            "convert": self.converters,
+            "phantom": self.phantoms,
+            "build": self.recipes,
+            "facts --from": self.facts,
+            "score --from": self.scores,
+            "describe --with": self.describers,
+            "export --to": self.exports,
+        }
+
     def configs(self) -> dict[str, Path]:
         """Training configs by name, e.g. `{"ct": …/ct.yaml}`."""
         return {p.stem: p for p in sorted(self.files.glob("*.yaml"))} if self.files else {}

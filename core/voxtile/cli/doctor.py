@@ -28,13 +28,7 @@ def list_domains() -> None:
     for domain in domains.values():
         _write(f"{domain.name}: {domain.title}")
         tables = {
-            "convert": domain.converters,
-            "phantom": domain.phantoms,
-            "build": domain.recipes,
-            "facts --from": domain.facts,
-            "score --from": domain.scores,
-            "describe --with": domain.describers,
-            "export --to": domain.exports,
+            **domain.commands(),
             "configs": domain.configs(),
             "for GPUs": domain.production_configs(),
             "bases": domain.bases(),

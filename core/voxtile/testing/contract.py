@@ -152,16 +152,8 @@ class DomainContract:
 
 
 def _commands(domain: Domain) -> dict[str, Command]:
-    tables = {
-        "convert": domain.converters,
-        "phantom": domain.phantoms,
-        "build": domain.recipes,
-        "facts --from": domain.facts,
-        "score --from": domain.scores,
-        "describe --with": domain.describers,
-        "export --to": domain.exports,
-    }
-    return {f"{word} {name}": command for word, table in tables.items() for name, command in table.items()}
+    tables = domain.commands().items()
+    return {f"{word} {name}": command for word, table in tables for name, command in table.items()}
 
 
 def _bytes(corpus: Path) -> dict[str, str]:

@@ -32,6 +32,7 @@ PLACES: Mapping[str, frozenset[str]] = {
     )
     | {"perihilar", "retrocardiac", "lung periphery"},
     "apex": frozenset(["apex", "base"]),
+    "none": frozenset(),
     "kidney": frozenset(["upper pole", "lower pole", "interpolar region"]),
     "pancreas": frozenset(["pancreatic head", "pancreatic body", "pancreatic tail"]),
     "liver": frozenset(
@@ -56,6 +57,20 @@ PLACES: Mapping[str, frozenset[str]] = {
     | {"talus", "calcaneus", "metatarsal", "sternum", "femoral condyle", "tibial plateau"},
     "vertebra": frozenset(VERTEBRAE),
     "rib": frozenset(RIBS),
+}
+# The kinds of places that concepts of a region can have beside their own; of the bones' those that say none of their own.
+_PLACES_OF_REGION: Mapping[str, tuple[str, ...]] = {
+    "lungs": ("lung",),
+    "pleura": ("lung",),
+    "liver": ("liver",),
+    "kidneys": ("kidney",),
+    "pancreas": ("pancreas",),
+    "bowel": ("bowel",),
+    "brain": ("brain",),
+    "breast": ("breast",),
+    "spine": ("vertebra",),
+    "bones": ("bone", "vertebra", "rib"),
+    "joints": ("bone",),
 }
 _KEYS = frozenset(
     ["region", "code", "side", "size", "places", "lasting", "terms", "pairs", "borderline", "unless", "denies"]
@@ -231,10 +246,11 @@ def _compile(data: dict[str, Any]) -> Lexicon:
 
 
 def _places(entry: Mapping[str, Any]) -> frozenset[str]:
-    """The places of a concept; of the spine's also from one vertebra to the next."""
-    places = PLACES[entry["places"]] if "places" in entry else frozenset()
-    is_of_spine = entry.get("region") == "spine" and places == PLACES["vertebra"]
-    return places | frozenset(DISCS) if is_of_spine else places
+    """The places of a concept and of its region; of the spine's also from one vertebra to the next."""
+    own, region = entry.get("places"), entry.get("region", "")
+    kinds = {own} if own == "none" or region == "bones" and own else {own, *_PLACES_OF_REGION.get(region, ())}
+    places = frozenset().union(*(PLACES[kind] for kind in kinds if kind))
+    return places | frozenset(DISCS) if entry.get("region") == "spine" else places
 
 
 def _concept(name: str, entry: Mapping[str, Any]) -> Concept:

@@ -22,7 +22,7 @@ _SAME_SIDE = "same side"  # weaker than a side that is named
 _ALL_ON = frozenset([("all", "on", "the"), ("all", "in", "the"), ("both", "on", "the")])
 _NEAR_NAME = 4  # words from "consistent with" to the other name
 _LONGEST_LABEL = 6  # words
-_NEAR_SIDE = 4  # words after "not" in which a side is denied
+_BEFORE_SIDE = frozenset(["on", "in", "at", "of", "to", "the", "its", "from"])  # between "not" and the side it denies
 _SIDED = ("laterality", LOBE_SIDE)
 _WITHIN_NAMES = frozenset([*_SIDED, "location"])
 _LISTED = frozenset([",", "and", "&", "/", "of", "the", "appearance", "stable", "level", "to", "through", "-", "–"])
@@ -257,7 +257,8 @@ def _taken_back(statement: Statement) -> set[int]:
     for match in statement.grammar.correcting.find(words):
         same = [i for i in range(len(words)) if clauses[i] == clauses[match.start]]
         if words[match.start] in ("not", "rather"):
-            gone |= {i for i in same if match.end <= i < match.end + _NEAR_SIDE}
+            last = next((i for i in range(match.end, len(words)) if words[i] not in _BEFORE_SIDE), len(words))
+            gone |= {i for i in same if match.end <= i <= last}
         else:
             gone |= {i for i in same if i < match.start}
     return gone

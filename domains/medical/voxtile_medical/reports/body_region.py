@@ -16,6 +16,8 @@ from voxtile_medical.reports.mentions import Mention
 
 # Regions that a report of any part of the body can name.
 _ANYWHERE = frozenset(["general", "devices", "surgery", "vessels", "bones"])
+# A level of the spine says where the tip of a tube is, too.
+_WEAKLY = frozenset(["spine"])
 # Beside these a word for a part of the body is not "the head of the femur".
 _EXAMINATIONS = frozenset(
     ["ct", "mr", "mri", "us", "ultrasound", "sonography", "xr", "ray", "radiograph", "cta", "mra"]
@@ -40,7 +42,7 @@ class BodyRegions:
         """Of the whole report; read when it is first asked for."""
         words = words_of(self._report).words
         organs = frozenset(region for _, region in self._organs(words)) | self._of_examinations(words)
-        return organs or self._of_concepts(words)
+        return organs if organs - _WEAKLY else organs | self._of_concepts(words)
 
     def placed(self, found: Sequence[Mention], words: Sequence[str]) -> list[Mention]:
         """The mentions of a sentence, those that mean something else there as that, those that mean nothing left out.

@@ -58,7 +58,7 @@ PLACES: Mapping[str, frozenset[str]] = {
     "vertebra": frozenset(VERTEBRAE),
     "rib": frozenset(RIBS),
 }
-# The kinds of places that concepts of a region can have beside their own; of the bones' those that say none of their own.
+# The kinds of places that concepts of a region can have beside their own; of the bones' only those that say none.
 _PLACES_OF_REGION: Mapping[str, tuple[str, ...]] = {
     "lungs": ("lung",),
     "pleura": ("lung",),
@@ -71,6 +71,7 @@ _PLACES_OF_REGION: Mapping[str, tuple[str, ...]] = {
     "spine": ("vertebra",),
     "bones": ("bone", "vertebra", "rib"),
     "joints": ("bone",),
+    "devices": ("vertebra",),
 }
 _KEYS = frozenset(
     ["region", "code", "side", "size", "places", "lasting", "terms", "pairs", "borderline", "unless", "denies"]
@@ -248,7 +249,7 @@ def _compile(data: dict[str, Any]) -> Lexicon:
 def _places(entry: Mapping[str, Any]) -> frozenset[str]:
     """The places of a concept and of its region; of the spine's also from one vertebra to the next."""
     own, region = entry.get("places"), entry.get("region", "")
-    kinds = {own} if own == "none" or region == "bones" and own else {own, *_PLACES_OF_REGION.get(region, ())}
+    kinds = {own} if own == "none" or (region == "bones" and own) else {own, *_PLACES_OF_REGION.get(region, ())}
     places = frozenset().union(*(PLACES[kind] for kind in kinds if kind))
     return places | frozenset(DISCS) if entry.get("region") == "spine" else places
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from voxtile.words.phrases import Match
+from voxtile.words.phrases import Match, Phrases
 from voxtile_medical.reports.assertion.statements import Polarity, Statement
 from voxtile_medical.reports.lexicon import Lexicon
 
@@ -44,6 +44,13 @@ _PLACING = frozenset(["on", "in", "at", "of", "measuring", "being", ",", "within
 _NONE_THERE = frozenset(["none", "not", "nil", "no", "negative", "clear"])
 _SIDES = frozenset(["left", "right"])
 _CLOSING = frozenset([",", ";", "."])
+_BUT = frozenset(["but", "yet", "and", "though", "while", "still"])
+_STILL_THERE = frozenset(
+    ["linger", "lingers", "persist", "persists", "remain", "remains", "stay", "stays", "continues"]
+)
+# Subjects that stand for the organs of the clause before: "the vertebrae are sclerotic, though none has collapsed".
+_PRONOUNS = frozenset(["none", "it", "they", "both", "neither", "all", "each", "which", "these", "this", "one"])
+_SUBJECT_WORDS = 3
 _WHOLE = frozenset(["no", "without", "any", "other", "of", "further", "additional", "significant"])
 
 
@@ -72,12 +79,13 @@ def mentions(statement: Statement, lexicon: Lexicon) -> list[Mention]:
     words = statement.words.words
     named = lexicon.terms.find(words)
     organs = [organ for organ in lexicon.organs.find(words) if not _is_adjective(organ, named)]
+    organs = sorted([*organs, *_elliptic(words, lexicon.organs, organs)], key=lambda organ: organ.start)
     found: dict[tuple[str, int], Mention] = {}
     paired: dict[int, Match[str]] = {}
     for pair, quality in _of_qualities(statement, lexicon, organs, named):
         found.setdefault((pair.concept, pair.start), pair)
         paired.update(dict.fromkeys(range(pair.start, pair.end), quality))
-    for match in (*named, *_elliptic(words, lexicon, named)):
+    for match in (*named, *_elliptic(words, lexicon.terms, named)):
         quality_there = next((paired[i] for i in range(match.start, match.end) if i in paired), None)
         if quality_there is not None and _is_general(match, quality_there, lexicon):
             continue
@@ -85,7 +93,8 @@ def mentions(statement: Statement, lexicon: Lexicon) -> list[Mention]:
             found.setdefault((mention.concept, mention.start), mention)
     for closing in _of_normality(statement, lexicon, organs, named):
         found.setdefault((closing.concept, closing.start), closing)
-    for more in (*_of_some(statement, found.values(), lexicon), *_elsewhere(statement, found.values())):
+    several = (_of_some(statement, found.values(), lexicon), _elsewhere(statement, found.values()))
+    for more in (*several[0], *several[1], *_lingering(statement, found.values())):
         found.setdefault((more.concept, more.start), more)
     return sorted(found.values(), key=lambda named: (named.start, named.concept))
 
@@ -138,6 +147,18 @@ def _elsewhere(statement: Statement, found: Iterable[Mention]) -> Iterator[Menti
             yield Mention(last.concept, "absent", cue.start, cue.end)
 
 
+def _lingering(statement: Statement, found: Iterable[Mention]) -> Iterator[Mention]:
+    """What has gone at one side or place and is still at another: "cleared on the left but lingers on the right"."""
+    words = statement.words.words
+    for position, word in enumerate(words):
+        if word not in _STILL_THERE or not position or words[position - 1] not in _BUT:
+            continue
+        before = [m for m in found if m.end <= position and not m.is_closed]
+        part = statement.parts[statement.part_of(position)]
+        if before and before[-1].polarity == "absent" and not any(position < m.start < part.end for m in found):
+            yield Mention(max(before, key=lambda m: m.start).concept, "present", position, position + 1)
+
+
 def _judged(statement: Statement, lexicon: Lexicon, concept: str, start: int, end: int) -> Mention | None:
     unless = lexicon.unless.get(concept)
     if unless is not None:
@@ -172,8 +193,8 @@ def _is_part(statement: Statement, quality: Match[str], named: Iterable[Match[st
     )
 
 
-def _elliptic(words: tuple[str, ...], lexicon: Lexicon, named: list[Match[str]]) -> Iterator[Match[str]]:
-    """The first name of "pleural or pericardial effusion", which the head of the second completes."""
+def _elliptic(words: tuple[str, ...], names: Phrases[str], named: list[Match[str]]) -> Iterator[Match[str]]:
+    """The first name of "pleural or pericardial effusion", "popliteal and peroneal vein": their head completes it."""
     covered = {position for match in named for position in range(match.start, match.end)}
     for match in named:
         head = words[match.end - 1]
@@ -186,7 +207,7 @@ def _elliptic(words: tuple[str, ...], lexicon: Lexicon, named: list[Match[str]])
             start = before - width
             if start < 0:
                 continue
-            found = lexicon.terms.longest_at((*words[start:before], head), 0)
+            found = names.longest_at((*words[start:before], head), 0)
             if found is not None and found[0] == width + 1:
                 yield from (Match(start, before, concept) for concept in found[1])
                 break
@@ -282,6 +303,8 @@ def _nearest(
     clause = clauses[quality.start]
     label = next((i for i, word in enumerate(words[:_LONGEST_LABEL]) if word == ":"), 0)
     inside = [o for o in organs if clauses[o.start] == clause or o.end <= label]
+    if not inside and clause:
+        return _of_clause_before(statement, organs, quality, lexicon)
     before = [o for o in inside if o.end <= quality.start]
     after = [o for o in inside if o.start >= quality.end]
     gap_before = words[before[-1].end : quality.start] if before else ()
@@ -300,6 +323,19 @@ def _nearest(
         if any(_fits(lexicon, organ, quality) for organ in chosen):
             return chosen
     return _only_one(lexicon, inside, quality, named)
+
+
+def _of_clause_before(
+    statement: Statement, organs: list[Match[str]], quality: Match[str], lexicon: Lexicon
+) -> list[Match[str]]:
+    """The organs of the clause before, for which a pronoun is the subject of the quality's clause."""
+    words, clauses = statement.words.words, statement.clauses
+    clause = clauses[quality.start]
+    first = clauses.index(clause)
+    if not _PRONOUNS & set(words[first : min(first + _SUBJECT_WORDS, quality.start)]):
+        return []
+    before = [organ for organ in organs if clauses[organ.start] == clause - 1 and _fits(lexicon, organ, quality)]
+    return [organ for organ in before if organ.payload == before[-1].payload]
 
 
 def _without_numbers(gap: tuple[str, ...]) -> tuple[str, ...]:

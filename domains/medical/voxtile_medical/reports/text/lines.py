@@ -28,6 +28,16 @@ _RULE = re.compile(r"[\s|:=+_*-]*$")
 _CONTINUES = re.compile(r"(?:,|\b(?:and|or|of|the|with|without|in|at|to|a|an|no|is|are|for|by|on|than|from))$", re.I)
 _BOX = "\xa0"  # stands where a box of a form is not ticked, see `sections.flattened`
 DENIED = "¬"  # before what a box stands for that is alone in its line and not ticked; a denial of english.yaml
+# Heads of columns that say where, how large, of which side or when, and name no finding.
+_OF_ROWS = re.compile(r"\b(?:site|location|side|size|level|place|lobe|segment|region|diameter|position|organ)\b", re.I)
+_OF_TIME = re.compile(
+    r"\b(?:(?:19|20)\d\d|\d{1,2}[./-]\d{1,2}|current|today|now|prior|previous|baseline|last|before|then|earlier|nadir"
+    r"|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\w*\b",
+    re.I,
+)
+_OF_TODAY = re.compile(r"\b(?:current|today|now|this (?:study|exam|scan)|present)\b", re.I)
+_OF_NUMBER = re.compile(r"\W*(?:no|nr|number|lesion|nodule|id|target|#)?\W*$", re.I)
+_LONGEST_TITLE = 8  # words
 _SHORT_LINE = 55  # characters; a shorter one was ended by whoever wrote it, not by the width of the page
 _LONGEST_LABEL = 60
 _NOT_LABELS = re.compile(
@@ -51,9 +61,11 @@ def blocks(report: str, start: int, end: int) -> Iterator[Block]:
     position = 0
     while position < len(lines):
         table = _table(report, lines, position)
+        title = None if table else _title(report, lines, position)
+        table = table or (_table(report, lines, position + 1) if title else [])
         if table:
-            yield from _cells(report, table)
-            position += len(table)
+            yield from _of_title(report, title, table) if title else _cells(report, table)
+            position += len(table) + (title is not None)
             continue
         last = _paragraph(report, lines, position)
         yield from _of_paragraph(report, lines[position][0], lines[last - 1][1])
@@ -145,7 +157,8 @@ def _row(report: str, line: Span) -> list[Span]:
         bounds = [m.start() for m in re.finditer(r"\|", text)]
         edges = [-1, *bounds, len(text)]
         cells = [(a + 1, b) for a, b in itertools.pairwise(edges)]
-        cells = cells[1 if not text[: bounds[0]].strip() else 0 : -1 if not text[bounds[-1] + 1 :].strip() else None]
+        is_framed = not text[: bounds[0]] or (not text[: bounds[0]].strip() and text.rstrip().endswith("|"))
+        cells = cells[1 if is_framed else 0 : -1 if not text[bounds[-1] + 1 :].strip() else None]
     else:
         cells, position = [], len(text) - len(text.lstrip())
         for gap in _CELL.finditer(text, position):
@@ -154,6 +167,40 @@ def _row(report: str, line: Span) -> list[Span]:
         cells.append((position, len(text)))
     kept = [_trimmed(report, line[0] + a, line[0] + b) for a, b in cells]
     return kept if len(kept) > 1 and all(report[a:b].count(". ") == 0 for a, b in kept) else []
+
+
+def _title(report: str, lines: Sequence[Span], position: int) -> Span | None:
+    """The line before a table whose rows are of what it names, and not named in a cell: "THYROID NODULES"."""
+    start, end = lines[position]
+    text = report[start:end].strip()
+    if not text or len(text.split()) > _LONGEST_TITLE or text.endswith((".", ":")) or position + 1 >= len(lines):
+        return None
+    rows = _table(report, lines, position + 1)
+    if len(rows) < 2 or len(rows[0]) < 3 or not _is_header(report, [c for c in rows[0] if not _is_date(report, c)]):
+        return None
+    head = " ".join(report[a:b] for a, b in rows[0])
+    comma = report.find(",", start, end)
+    return _trimmed(report, start, comma if comma > 0 else end) if _OF_ROWS.search(head) else None
+
+
+def _is_date(report: str, cell: Span) -> bool:
+    return _OF_TIME.search(report[slice(*cell)]) is not None
+
+
+def _of_title(report: str, title: Span, rows: Sequence[list[Span]]) -> Iterator[Block]:
+    """The rows of a table under the title that names what they are; of columns by date the one of today."""
+    header, body = rows[0], [row for row in rows[1:] if not all(_RULE.match(report[a:b]) for a, b in row)]
+    names = [report[a:b] for a, b in header]
+    dated = [i for i, cell in enumerate(header) if _is_date(report, cell)]
+    for row in body:
+        if len(row) != len(header):
+            continue
+        if len(dated) > 1:
+            now = next((i for i in dated if _OF_TODAY.search(names[i])), dated[-1])
+            yield Block(row[now][0], row[now][1], (title, *(row[i] for i in range(len(row)) if i not in dated)))
+        else:
+            first = 1 if _OF_NUMBER.match(names[0]) else 0
+            yield Block(row[first][0], row[-1][1], (title,))
 
 
 def _cells(report: str, rows: Sequence[list[Span]]) -> Iterator[Block]:

@@ -58,12 +58,12 @@ def _piece(report: str, sentence: Sentence, start: int, end: int, speller: Spell
     under = 0
     for first, last in (*sentence.context, (start, end)):
         if words:
-            words.append(":")
-            starts.append(starts[-1])
+            words.append("," if first != start else ":")
+            starts.append(ends[-1])
             ends.append(ends[-1])
             under = len(words)
         part = words_of(report[first:last])
-        words += part.words
+        words += ("," if word == "|" else word for word in part.words)
         starts += [first + position for position in part.starts]
         ends += [first + position for position in part.ends]
     plain = Words(report, tuple(words), tuple(starts), tuple(ends))

@@ -163,10 +163,55 @@ def test_whose_an_image_is(tmp_path, path, subject, study):
     assert (layout.subject_of(path), layout.study_of(path)) == (subject, study)
 
 
+def test_what_macos_leaves_beside_files_is_passed_over(tmp_path):
+    """The archives of the Decathlon hold it."""
+    ct(tmp_path / "in/imagesTr/liver_3.nii.gz")
+    save(tmp_path / "in/labelsTr/liver_3.nii.gz", blob())
+    for folder in ("imagesTr", "labelsTr"):
+        (tmp_path / "in" / folder / "._liver_3.nii.gz").write_bytes(b"\0\5\x16\7" + bytes(200))
+    (tmp_path / "in/dataset.json").write_text(json.dumps({"modality": {"0": "CT"}, "labels": {"1": "liver"}}))
+    status, corpus = convert(tmp_path / "in", tmp_path / "corpus", "--engine", "inline")
+    assert status == 0
+    assert corpus.ledger()["source"].to_pylist() == ["labelsTr/liver_3.nii.gz", "imagesTr/liver_3.nii.gz"]
+    assert regions_of(corpus) == {"imagesTr/liver_3.nii.gz": {"liver"}}
+
+
+def owners(root, *paths):
+    layout = read_layout(root, paths)
+    return [(layout.subject_of(path), layout.study_of(path)) for path in paths]
+
+
 def test_folders_of_the_same_name_in_several_places_are_several_subjects(tmp_path):
-    paths = ["p1/ses1/ct.nii.gz", "p2/ses1/ct.nii.gz", "p2/ses1/mr.nii.gz", "p3/ct.nii.gz"]
-    layout = read_layout(tmp_path, paths)
-    assert [layout.subject_of(path) for path in paths] == ["p1/ses1", "p2/ses1", "p2/ses1", "p3"]
+    paths = ["h1/001/ct.nii.gz", "h2/001/ct.nii.gz", "h2/001/mr.nii.gz", "h3/ct.nii.gz"]
+    assert [subject for subject, _ in owners(tmp_path, *paths)] == ["h1/001", "h2/001", "h2/001", "h3"]
+
+
+def test_examinations_of_one_patient_are_studies_of_one_subject(tmp_path):
+    """Else a patient's first scan would train the model that is tested on the second."""
+    paths = [
+        "p1/ses1/ct.nii.gz",
+        "p1/ses2/ct.nii.gz",
+        "p2/ses1/ct.nii.gz",
+        "p3/2019-03-31/ct.nii.gz",
+        "p3/20200101/ct.nii.gz",
+    ]
+    assert owners(tmp_path, *paths) == [
+        ("p1", "p1/ses1"), ("p1", "p1/ses2"), ("p2", "p2/ses1"), ("p3", "p3/2019-03-31"), ("p3", "p3/20200101"),
+    ]  # fmt: skip
+    assert owners(tmp_path, "a/p1/visit 2/t1.nii.gz", "b/p1/baseline/t1.nii.gz") == [
+        ("a/p1", "a/p1/visit 2"), ("b/p1", "b/p1/baseline"),
+    ]  # fmt: skip
+    assert owners(tmp_path, "baseline/ct.nii.gz", "data/2019/ct.nii.gz") == [("baseline",) * 2, ("2019",) * 2]
+
+
+def test_a_name_that_stands_in_every_folder_is_nobodys(tmp_path):
+    kits = [f"case_{n:05d}/imaging.nii.gz" for n in range(3)]
+    assert owners(tmp_path, *kits) == [(f"case_{n:05d}",) * 2 for n in range(3)]
+    phases = [f"p{n}/{phase}.nii.gz" for n in range(3) for phase in ("arterial", "venous")]
+    assert [subject for subject, _ in owners(tmp_path, *phases)] == ["p0", "p0", "p1", "p1", "p2", "p2"]
+    numbered = [f"{part}/{n:03d}.nii.gz" for part in ("train", "test") for n in range(3)]
+    assert [subject for subject, _ in owners(tmp_path, *numbered)] == ["000", "001", "002"] * 2
+    assert owners(tmp_path, "CT/anna.nii.gz", "MR/anna.nii.gz") == [("anna", "anna")] * 2
 
 
 def test_what_four_digits_mean():

@@ -25,8 +25,8 @@ _BIDS_MODALITY = {
 
 
 def is_nifti_name(path: str) -> bool:
-    """The name ends as NIfTI files do."""
-    return path.lower().endswith(SUFFIXES)
+    """The name ends as NIfTI files do, and does not begin as what macOS leaves beside a file (AppleDouble)."""
+    return path.lower().endswith(SUFFIXES) and not PurePosixPath(path).name.startswith("._")
 
 
 def stem_of(path: str) -> str:

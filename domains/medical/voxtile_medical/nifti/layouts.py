@@ -3,13 +3,14 @@
 TotalSegmentator and AbdomenAtlas: `s0001/ct.nii.gz` with `s0001/segmentations/liver.nii.gz`. Medical Segmentation
 Decathlon and nnU-Net (documentation/dataset_format.md): `imagesTr/case_0000.nii.gz`, where the last four digits may be
 a channel, `labelsTr/case.nii.gz` and `dataset.json`. BraTS: `case/case_t1.nii.gz`. CT-RATE:
-`train_1/train_1_a/train_1_a_1.nii.gz`, whose patient is `train_1`. BIDS goes before all of them.
+`train_1/train_1_a/train_1_a_1.nii.gz`, whose patient is `train_1`. KiTS: `case_00000/imaging.nii.gz`, a name that is
+in every patient's folder and tells nobody's. BIDS goes before all of them.
 """
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -37,6 +38,12 @@ _MODALITIES: Mapping[str, str] = {
 _CHANNEL = re.compile(r"(.+)_(\d{4})")
 _MOST_CHANNELS = 16
 _LARGEST_JSON = 32 << 20  # bytes; those of the Decathlon list their cases, some 100 kB
+# Folders that say when: `ses-2`, `visit1`, `baseline`, `2020-03-31`.
+_SESSION = re.compile(
+    r"(?:ses|session|visit|timepoint|tp|exam|baseline|follow[-_ ]?up|fu|day|week|month)[-_ ]?\d*"
+    r"|(?:19|20)\d\d[-_.]?[01]\d[-_.]?[0-3]\d",
+    re.IGNORECASE,
+)
 _BIDS_SUBJECT = re.compile(r"(?:^|[/_])sub-[A-Za-z0-9]+")
 
 
@@ -49,8 +56,9 @@ class Layout:
         labels: paths of label maps.
         cases: path of an image of nnU-Net → (case, channel); the channel is None where names have none.
         modalities: path of an image → DICOM modality, from its dataset.json.
-        repeated: names of folders that are in several places, such as a session's in every patient's; whose they are
-            is said by all folders above them together.
+        repeated: names of folders that are in several places, such as a number in every hospital's; whose they are is
+            said by all folders above them together.
+        shared: stems of files that stand in so many folders that they say what was taken and not of whom.
     """
 
     root: str = ""
@@ -58,6 +66,7 @@ class Layout:
     cases: Mapping[str, tuple[str, int | None]] = field(default_factory=dict)
     modalities: Mapping[str, str] = field(default_factory=dict)
     repeated: frozenset[str] = frozenset()
+    shared: frozenset[str] = frozenset()
 
     def subject_of(self, path: str) -> str:
         """Whom a file is of; the file's own stem where nothing says it."""
@@ -75,9 +84,11 @@ class Layout:
             return case, case
         stem = stem_of(path)
         folders = PurePosixPath(path).parent.parts
-        if _is_generic(stem):
-            named = self._folder_of(folders) or stem
-            return named, named
+        telling = _telling(folders)
+        if _is_generic(stem) or (telling and stem in self.shared):
+            telling = telling or _telling([self.root]) or (stem,)
+            named = self._named(_owners(telling))
+            return named, f"{named}/{telling[-1]}" if telling != _owners(telling) else named
         scan, above = folders[-1] if folders else "", folders[-2] if len(folders) > 1 else ""
         rest = stem.removeprefix(scan) if scan and not _is_generic(scan) else stem
         if rest[:1] in ("_", "-") and _is_generic(rest):  # BraTS
@@ -86,11 +97,8 @@ class Layout:
             return above, scan
         return stem, stem
 
-    def _folder_of(self, folders: Iterable[str]) -> str:
-        telling = _telling(folders) or _telling([self.root])
-        if not telling:
-            return ""
-        return "/".join(telling) if telling[-1] in self.repeated else telling[-1]
+    def _named(self, folders: tuple[str, ...]) -> str:
+        return "/".join(folders) if folders[-1] in self.repeated else folders[-1]
 
 
 def read_layout(root: Path, paths: Collection[str]) -> Layout:
@@ -118,7 +126,9 @@ def read_layout(root: Path, paths: Collection[str]) -> Layout:
             modality = _modality(described, cases[path][1])
             if modality:
                 modalities[path] = modality
-    return Layout(root.resolve().name, labels, cases, modalities, frozenset(_repeated(set(paths) - labels)))
+    images_alone = set(paths) - labels - set(cases)
+    shared = frozenset(_shared(images_alone))
+    return Layout(root.resolve().name, labels, cases, modalities, frozenset(_repeated(images_alone, shared)), shared)
 
 
 def has_channels(images: Iterable[str], labels: Collection[str] = ()) -> bool:
@@ -170,12 +180,26 @@ def _telling(folders: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in folders if not _is_generic(name))
 
 
-def _repeated(images: Iterable[str]) -> Iterable[str]:
+def _owners(telling: tuple[str, ...]) -> tuple[str, ...]:
+    """The folders without a last one that says when."""
+    return telling[:-1] if len(telling) > 1 and _SESSION.fullmatch(telling[-1]) else telling
+
+
+def _shared(images: Collection[str]) -> Iterable[str]:
+    """Stems that stand in more folders than there are images in any of these."""
+    sizes = Counter(PurePosixPath(path).parent for path in images)
+    places: dict[str, set[PurePosixPath]] = defaultdict(set)
+    for path in images:
+        places[stem_of(path)].add(PurePosixPath(path).parent)
+    return (stem for stem, found in places.items() if len(found) > max(sizes[folder] for folder in found))
+
+
+def _repeated(images: Iterable[str], shared: Collection[str]) -> Iterable[str]:
     """Last telling folders of images whose own names say nothing, where one name stands in several places."""
     places: dict[str, set[tuple[str, ...]]] = defaultdict(set)
     for path in images:
-        telling = _telling(PurePosixPath(path).parent.parts)
-        if telling and _is_generic(stem_of(path)):
+        telling = _owners(_telling(PurePosixPath(path).parent.parts))
+        if telling and (_is_generic(stem_of(path)) or stem_of(path) in shared):
             places[telling[-1]].add(telling)
     return (name for name, found in places.items() if len(found) > 1)
 

@@ -80,12 +80,13 @@ def _read(clause: Clause, lexicon: Lexicon) -> tuple[list[SlideFact], list[Probl
     """The facts of a clause; each reader takes the words that it read."""
     facts = list(lesion_scores(clause))
     facts += stages(clause, _of_no_tumour(clause, lexicon))
+    graded = list(named_grades(clause))
     marked, problems = results(clause, lexicon)
-    facts += marked
+    facts += graded + marked
     facts += mitotic_counts(clause)
     facts += responses(clause)
     facts += liver_scores(clause)
-    facts += _grades(clause, lexicon)
+    facts += _grades(clause, lexicon, graded)
     facts += node_compounds(clause)
     counts = list(node_counts(clause))
     facts += counts
@@ -111,8 +112,8 @@ def _read(clause: Clause, lexicon: Lexicon) -> tuple[list[SlideFact], list[Probl
     return facts + named, problems + unread
 
 
-def _grades(clause: Clause, lexicon: Lexicon) -> list[SlideFact]:
-    """Grades by a system and a number, by the word, and where there is none by low and high beside a tumour."""
+def _grades(clause: Clause, lexicon: Lexicon, found_already: Sequence[SlideFact]) -> list[SlideFact]:
+    """Grades by the word, and where there is none by low and high beside a tumour."""
 
     def is_part_of_name(start: int, end: int) -> bool:
         words = words_in(clause.rest)
@@ -123,9 +124,8 @@ def _grades(clause: Clause, lexicon: Lexicon) -> list[SlideFact]:
         there = lexicon.findings_in(words_in(text))
         return any(lexicon.is_kind_of(named.concept, _TUMOURS) for named in there)
 
-    found = list(named_grades(clause))
-    found += grades(clause, _of_no_tumour(clause, lexicon))
-    if not any(fact.concept == "histologic_grade" for fact in found):
+    found = list(grades(clause, _of_no_tumour(clause, lexicon)))
+    if not any(fact.concept == "histologic_grade" for fact in (*found_already, *found)):
         worded = [*worded_grades(clause, is_part_of_name, is_tumour_named)]
         found += [fact for fact in worded if _is_stated(fact, clause)]
     return found
@@ -185,8 +185,9 @@ def _beside(found: Sequence[SlideFact], text: str, clause: Clause, lexicon: Lexi
     if not any(lexicon.is_kind_of(fact.concept, _GRADED) for fact in found):
         return []
     bare = Clause(text, clause.evidence, section=clause.section, addendum=clause.addendum)
+    graded = list(named_grades(bare))
     marked, _ = results(bare, lexicon)
-    return _grades(bare, lexicon) + marked
+    return [*graded, *marked, *_grades(bare, lexicon, graded)]
 
 
 _ATTRIBUTE = re.compile(

@@ -79,7 +79,7 @@ _RESULTS: tuple[tuple[str, str], ...] = (
     (
         "positive",
         r"positiv(?:e|ity)(?!\s+(?:for|with))|pos\b(?!\s+for)|reactive(?!\s+(?:for|lymph|with))"
-        r"|immunoreactive(?!\s+for)|immunopositive|\(\s*\++\s*\)|\+(?:ve)?(?!\d)|(?:[1-3]\+)|highlight(?:s"
+        r"|immunoreactive(?!\s+for)|immunopositive|found(?=\s*(?:$|[,;.)]))|\(\s*\++\s*\)|\+(?:ve)?(?!\d)|(?:[1-3]\+)|highlight(?:s"
         r"|ed|ing)?|decorates?|marks?\b|labels?\b|present\b|seen\b|detected|identified|expressed"
         r"|strong\b(?=\s*(?:$|[,;.)]))|staining (?:is )?(?:seen|present)|stains? (?:the|many|most|all)\b"
         r"|confirms?|outlines?|demonstrat(?:es|ed|ing)",

@@ -60,7 +60,10 @@ class Phrases(Generic[Payload]):
             for words in expand(phrase) if isinstance(phrase, str) else (phrase,):
                 node = self._root
                 for word in words:
-                    node = node.children.setdefault(word, _Node())
+                    child = node.children.get(word)
+                    if child is None:  # a node that is not needed costs more than a look
+                        child = node.children[word] = _Node()
+                    node = child
                 if payload not in node.payloads:
                     node.payloads += (payload,)
 

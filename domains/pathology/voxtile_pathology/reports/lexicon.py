@@ -20,7 +20,7 @@ import yaml
 
 from voxtile.bounded_text import load_yaml
 from voxtile.errors import InputError
-from voxtile.words.phrases import Phrases
+from voxtile.words.phrases import Phrases, expand
 from voxtile.words.tokens import Words, words_of
 
 LEXICON = Path(__file__).with_name("he_lexicon.yaml")
@@ -285,14 +285,15 @@ def _compile(version: str, entries: Mapping[str, Mapping[str, Any]]) -> Lexicon:
     for name, entry in entries.items():
         for text in _list(entry, "abbreviations"):
             short.setdefault(str(entry["read"]), []).append((text, _Abbreviation(name, text)))
+    forms = [(str(entry["read"]), words, name) for name, entry in entries.items() for words in _forms(name, entry)]
     return Lexicon(
         version=version,
         concepts=concepts,
-        terms=Phrases(_phrases(entries, None)),
-        findings=Phrases(_phrases(entries, "words")),
+        terms=Phrases([*((words, name) for _, words, name in forms), *_short(entries)]),
+        findings=Phrases((words, name) for read, words, name in forms if read == "words"),
         structures=Phrases((p, name) for name, entry in entries.items() for p in _list(entry, "structures")),
         specimens=Phrases((p, name) for name, entry in entries.items() for p in _list(entry, "specimens")),
-        _markers=Phrases(_phrases(entries, "markers")),
+        _markers=Phrases((words, name) for read, words, name in forms if read == "markers"),
         _abbreviations={read: Phrases(pairs) for read, pairs in short.items()},
         _unless={
             name: Phrases((p, True) for p in _list(entry, "unless"))
@@ -303,13 +304,16 @@ def _compile(version: str, entries: Mapping[str, Mapping[str, Any]]) -> Lexicon:
     )
 
 
-def _phrases(entries: Mapping[str, Mapping[str, Any]], read: str | None) -> Iterator[tuple[str, str]]:
+def _forms(name: str, entry: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """The words of each phrase that names a concept."""
+    for phrase in (name.replace("_", " "), *_list(entry, "terms")):
+        yield from expand(phrase)
+
+
+def _short(entries: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """The abbreviations that name a concept in any case."""
     for name, entry in entries.items():
-        if read is None or entry["read"] == read:
-            yield name.replace("_", " "), name
-            yield from ((phrase, name) for phrase in _list(entry, "terms"))
-        if read is None:
-            yield from ((short, name) for short in _list(entry, "abbreviations") if len(short) > 2)
+        yield from ((short, name) for short in _list(entry, "abbreviations") if len(short) > 2)
 
 
 def _above(name: str, concepts: Mapping[str, Concept], seen: frozenset[str] = frozenset()) -> Iterator[str]:

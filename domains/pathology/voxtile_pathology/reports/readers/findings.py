@@ -160,7 +160,8 @@ def named_findings(clause: Clause, statement: Statement, lexicon: Lexicon) -> It
         spread = next((other for other in spreads if other is not named and _is_of(words.words, named, other)), None)
         if spread is not None and lexicon.is_kind_of(named.concept, _TUMOURS):
             fact = replace(fact, implied_by=spread.concept)
-        if _ADENOCARCINOMA in words.words[named.start : named.end] and not lexicon.is_kind_of(named.concept, _ADENOCARCINOMAS):
+        is_called_so = _ADENOCARCINOMA in words.words[named.start : named.end]
+        if is_called_so and not lexicon.is_kind_of(named.concept, _ADENOCARCINOMAS):
             yield replace(fact, concept=_ADENOCARCINOMA, implied_by=named.concept)  # "rectal adenocarcinoma"
         yield fact.detailed(category=fact.words) if _CATEGORY.search(named.concept) else fact
 

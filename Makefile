@@ -16,7 +16,7 @@ help:
 	@echo "make lint   ruff, the order of layers (import-linter) and mypy --strict"
 	@echo "make docs   the documentation as a site (build/site/index.html); a link that leads nowhere is an error"
 	@echo "make bench  speed and memory side by side with other tools"
-	@echo "make mutants does a test die when the code lies? Some 330 listed mutations, an hour and a half on 2 cores"
+	@echo "make mutants does a test die when the code lies? Some 480 listed mutations, some two hours on 2 cores"
 	@echo "make docs-commands  every command of README and docs, from a wheel of this checkout in an environment of its own"
 	@echo "make fuzz   the property tests again, with examples that no run has drawn before"
 

@@ -174,6 +174,32 @@ def test_a_wording_table_that_lacks_something_is_refused(tmp_path: Path):
         load_wording(Path("klingon"))
 
 
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (("names", "pleural_effusion"), "Pleuraerguss", "names, pleural_effusion: there must be a list"),
+        (("names", "new_concept"), "Neues", "names, new_concept: there must be a list"),
+        (("narrative", "present"), "Es findet sich {finding}.", "narrative, present: there must be a list"),
+        (("narrative", "present"), [5], "narrative, present: there must be a list of texts"),
+        (("noun_phrases",), "{name}", "noun_phrases: there must be a list"),
+        (("values", "laterality", "left"), None, "values, laterality, left: there must be a list"),
+        (("headings",), ["BEFUND"], "headings: there must be names with values"),
+        (("headings", "findings"), 5, "headings, findings: there must be a text"),
+        (("structured",), 5, "lacks 'absences' under 'structured'"),
+    ],
+)
+def test_a_wording_table_of_other_kinds_of_values_is_refused(tmp_path: Path, place, value, message):
+    """Of one text in place of a list, a letter would be chosen."""
+    table = yaml.safe_load(ENGLISH.read_text(encoding="utf-8"))
+    part = table
+    for name in place[:-1]:
+        part = part[name]
+    part[place[-1]] = value
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(table))
+    with pytest.raises(ConfigError, match=message):
+        load_wording(tmp_path / "mine.yaml")
+
+
 def one_sample(folder: Path) -> Path:
     path = folder / "corpus"
     new_corpus(path)

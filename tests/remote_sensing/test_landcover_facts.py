@@ -6,6 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import rasterio
+import yaml
 from affine import Affine
 from pyproj import Transformer
 from rasterio.enums import Resampling
@@ -148,6 +149,24 @@ def test_wrong_rasters_and_legends(tmp_path):
     (tmp_path / "d.tif").write_bytes(b"II*\x00 nothing")
     with pytest.raises(InputError, match=r"d\.tif"):
         facts_from_landcover(root, raster=tmp_path / "d.tif", legend="worldcover", engine="inline")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"nodata": 0}, "nodata must be a list of whole numbers"),
+        ({"nodata": ["none"]}, "nodata must be a list of whole numbers"),
+        ({"codes": [1]}, "codes map classes to lists of whole numbers"),
+        ({"codes": {10: 11}}, "codes of class 10 must be a list of whole numbers"),
+        ({"codes": {10: [None]}}, "codes of class 10 must be a list of whole numbers"),
+        ({"codes": {99: [1]}}, "the code 1 of class 99 is taken or has no class"),
+    ],
+)
+def test_a_legend_of_ones_own_that_is_none_is_one_sentence(tmp_path, change, message):
+    words = {"legend": "mine", "version": "1", "title": "t", "source": "s", "licence": "CC0-1.0"}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({**words, "classes": {10: "trees"}, "nodata": [0], **change}))
+    with pytest.raises(ConfigError, match=message):
+        load_legend(str(tmp_path / "mine.yaml"))
 
 
 def test_legends_are_sound():

@@ -10,6 +10,7 @@ import numpy as np
 import pyogrio
 import pytest
 import shapely
+import yaml
 from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -40,7 +41,7 @@ from voxtile_remote_sensing.osm.sentences import SHARES
 from voxtile_remote_sensing.osm.tag_table import load_table
 from voxtile_remote_sensing.osm.tile_geometry import tile_frame
 from voxtile_remote_sensing.osm.visible_features import measure_scene
-from voxtile_remote_sensing.osm.wordings import load_wordings
+from voxtile_remote_sensing.osm.wordings import DEFAULT_WORDINGS, load_wordings
 
 TABLE, WORDINGS = load_table(), load_wordings()
 GSD, SIZE = 0.5, 400
@@ -426,3 +427,15 @@ def test_the_published_page_is_that_of_the_code():
         assert f"`{key}={'/'.join(values)}`" in text
     for word in (*VAGUE_COUNTS, *SHARES):
         assert word in text
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("cover", None), ("cover", "Mostly {kind}."), ("images", {"default": "a picture"}), ("images", {"default": [5]})],
+)
+def test_wordings_that_are_no_lists_of_texts_are_refused(tmp_path, name, value):
+    """Of one text in place of a list, captions would begin with one of its letters."""
+    content = yaml.safe_load(DEFAULT_WORDINGS.read_text("utf-8")) | {name: value}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigError, match=f"{name}.*: there must be a list of texts"):
+        load_wordings(tmp_path / "mine.yaml")

@@ -72,7 +72,7 @@ def load_legend(name: str) -> Legend:
     if not isinstance(content, dict) or not content.keys() >= _NEEDED or content.keys() - _NEEDED - {"codes"}:
         raise ConfigError(f"the legend '{path}' must be a mapping with the keys {', '.join(sorted(_NEEDED))}")
     values = _values(content["classes"], content.get("codes") or {}, str(path))
-    nodata = frozenset(int(value) for value in content["nodata"])
+    nodata = frozenset(_codes(content["nodata"], "nodata", str(path)))
     if nodata & values.keys():
         raise ConfigError(f"the legend '{path}' gives {min(nodata & values.keys())} both as a class and as no data")
     return Legend(
@@ -92,8 +92,16 @@ def _values(classes: Any, codes: Any, where: str) -> dict[int, str]:  # noqa: AN
     if not isinstance(classes, dict) or not all(isinstance(k, int) and isinstance(v, str) for k, v in classes.items()):
         raise ConfigError(f"the legend '{where}': classes map whole numbers to names")
     values = dict(classes)
+    if not isinstance(codes, dict):
+        raise ConfigError(f"the legend '{where}': codes map classes to lists of whole numbers")
     for value, others in codes.items():
-        for other in others:
-            if value not in classes or values.setdefault(int(other), classes[value]) != classes[value]:
+        for other in _codes(others, f"codes of class {value!s:.40}", where):
+            if value not in classes or values.setdefault(other, classes[value]) != classes[value]:
                 raise ConfigError(f"the legend '{where}': the code {other} of class {value} is taken or has no class")
     return values
+
+
+def _codes(found: object, what: str, where: str) -> list[int]:
+    if not isinstance(found, list) or not all(isinstance(code, int) for code in found):
+        raise ConfigError(f"the legend '{where}': {what} must be a list of whole numbers")
+    return found

@@ -78,10 +78,13 @@ def load_wordings(path: Path = DEFAULT_WORDINGS) -> Wordings:
         raise ConfigError(f"the wordings '{path}' must be a mapping with the keys {', '.join(sorted(needed))}")
     if not isinstance(content["images"], dict) or "default" not in content["images"]:
         raise ConfigError(f"the wordings '{path}' need images for 'default'")
+    lists = {**{f"images, {key}": texts for key, texts in content["images"].items()}, **{k: content[k] for k in FIELDS}}
+    for place, texts in lists.items():
+        if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+            raise ConfigError(f"the wordings '{path}', {place}: there must be a list of texts")
     for kind, fields in FIELDS.items():
         for pattern in content[kind]:
-            unknown = set(_FIELD.findall(str(pattern))) - fields
-            if unknown or not isinstance(pattern, str):
+            if set(_FIELD.findall(pattern)) - fields:
                 raise ConfigError(f"the wordings '{path}', {kind}: '{pattern}' has a field that it cannot have")
     return Wordings(
         name=str(content["wording"]),

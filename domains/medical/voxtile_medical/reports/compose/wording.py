@@ -97,7 +97,33 @@ def load_wording(path: Path = ENGLISH) -> Wording:
     if missing:
         raise ConfigError(f"the wording table '{path}' lacks '{sorted(missing)[0]}'; {ENGLISH.name} has all keys")
     for style in ("narrative", "structured"):
-        lacking = _SENTENCES - set(table[style])
+        lacking = _SENTENCES - set(table[style] if isinstance(table[style], dict) else ())
         if lacking:
             raise ConfigError(f"the wording table '{path}' lacks '{sorted(lacking)[0]}' under '{style}'")
+    if path != ENGLISH:
+        _check_shape(table, load_wording().table, f"the wording table '{path}'")
     return Wording(str(table["language"]), str(table["version"]), hashlib.sha256(content).hexdigest(), table)
+
+
+def _check_shape(given: object, english: object, where: str) -> None:
+    """Raise ConfigError where a value is of another kind than in English: of one text for a list, letters are chosen.
+
+    Args:
+        given: a part of a table.
+        english: what stands there in English, or None where anything may.
+        where: the table and the part, for the message.
+    """
+    if isinstance(english, dict):
+        if not isinstance(given, dict):
+            raise ConfigError(f"{where}: there must be names with values, as in {ENGLISH.name}")
+        kinds = {type(value) for value in english.values()}
+        other = next(iter(english.values())) if len(kinds) == 1 else None
+        for name, value in given.items():
+            _check_shape(value, english.get(name, other), f"{where}, {name}")
+    elif isinstance(english, list):
+        if not isinstance(given, list) or not given:
+            raise ConfigError(f"{where}: there must be a list, as in {ENGLISH.name}")
+        if all(isinstance(text, str) for text in english) and not all(isinstance(text, str) for text in given):
+            raise ConfigError(f"{where}: there must be a list of texts, as in {ENGLISH.name}")
+    elif isinstance(english, str) and not isinstance(given, str):
+        raise ConfigError(f"{where}: there must be a text, as in {ENGLISH.name}")

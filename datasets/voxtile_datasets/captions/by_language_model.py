@@ -35,8 +35,9 @@ from voxtile_datasets.captions.providers.estimate import estimate
 from voxtile_datasets.captions.providers.factory import PROVIDERS, open_provider
 from voxtile_datasets.captions.providers.http.address import is_remote
 from voxtile_datasets.captions.providers.spend import spend_table
+from voxtile_datasets.captions.providers.working_ahead import AheadRun
 from voxtile_datasets.captions.strategies.judging import Judging
-from voxtile_datasets.captions.strategies.runner import CaptionRun, CaptionTask
+from voxtile_datasets.captions.strategies.runner import CaptionTask
 from voxtile_datasets.captions.strategies.strategy import StrategyOptions
 from voxtile_datasets.captions.strategies.table import build_strategy, check_name
 
@@ -129,12 +130,12 @@ def caption_with_model(corpus: Path, options: ModelOptions, run: Mapping[str, An
     licences = chosen["licence"].unique().to_pylist()
     check_licences(licences, is_remote=leaves, allow_credentialed=options.allow_credentialed)
     is_other_language("the languages of replies are told apart", "en")  # loads the model, or says what to install
-    with _folder_of_replies(corpus, options, dry_run=bool(run.get("dry_run"))) as cache:
+    with folder_of_replies(corpus, options, dry_run=bool(run.get("dry_run"))) as cache:
         _caption(corpus, options, run, options.open(cache), prompts, chosen)
 
 
 @contextmanager
-def _folder_of_replies(corpus: Path, options: ModelOptions, *, dry_run: bool) -> Iterator[Path]:
+def folder_of_replies(corpus: Path, options: ModelOptions, *, dry_run: bool) -> Iterator[Path]:
     """Where replies are kept; in a dry run that has none yet, a folder that does not outlast it."""
     folder = options.replies or cache_of(corpus)
     if not dry_run or options.provider == "replay" or folder.exists():
@@ -157,7 +158,7 @@ def _caption(
         told = options.for_strategy(prompts, chat=provider.chat)
         strategy = build_strategy(options.strategy, told)
         beside = _texts_beside(options.context, chosen) if options.context else {}
-        contexts = Contexts(corpus, options.facts_source, _common_words(prompts), options.key_file, beside)
+        contexts = Contexts(corpus, options.facts_source, common_words(prompts), options.key_file, beside)
         task = CaptionTask(
             strategy, provider, contexts, Judging(), uids=frozenset(chosen["uid"].to_pylist()),
             identity=options.identity(prompts),
@@ -166,7 +167,7 @@ def _caption(
         asyncio.run(provider.close())
         raise
     try:
-        settings = CaptionRun(**run, task=task)
+        settings = AheadRun(**run, task=task)
         if settings.dry_run:
             _say_estimate(task, provider, contexts, chosen)
             return
@@ -220,7 +221,7 @@ def _say_estimate(task: CaptionTask, provider: CachedProvider, contexts: Context
     )
 
 
-def _common_words(prompts: PromptBook) -> frozenset[str]:
+def common_words(prompts: PromptBook) -> frozenset[str]:
     """Words that stand in the prompt files and in the names of what captions can say."""
     from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
 

@@ -60,9 +60,23 @@ def check_licences(licences: Iterable[str | None], *, is_remote: bool, allow_cre
     refuse_derivatives(
         texts, "a caption that a model words", "use --provider template, or leave these samples out with --where"
     )
+    check_leaving(texts, is_remote=is_remote, allow_credentialed=allow_credentialed)
+
+
+def check_leaving(licences: Iterable[str | None], *, is_remote: bool, allow_credentialed: bool) -> None:
+    """Refuse to send away what only credentialed people may see.
+
+    Args:
+        licences: of the chosen samples.
+        is_remote: their texts would leave this machine.
+        allow_credentialed: the user says that the endpoint may have credentialed data.
+
+    Raises:
+        LicenceError: a licence forbids it; the message names it.
+    """
     if not is_remote or allow_credentialed:
         return
-    for licence in map(read_licence, texts):
+    for licence in map(read_licence, dict.fromkeys(licences)):
         if CREDENTIALED in licence.terms:
             raise LicenceError(
                 f"the licence '{licence}' lets only credentialed people see the data, and the endpoint is another "

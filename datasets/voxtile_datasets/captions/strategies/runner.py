@@ -1,25 +1,14 @@
-"""Runs a strategy over a corpus as an engine task: an input is a sample, and many are worked on ahead of the engine.
-
-The engine asks for one outcome after another and commits them in groups. The requests of the samples to come are in
-flight meanwhile, so that the model is never idle. Replies are on disk before they are used: a run that is killed asks
-nothing twice when it is started again.
-"""
+"""Runs a strategy over a corpus as an engine task: an input is a sample, and many are worked on ahead of the engine."""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from voxtile.corpus.parts import part_paths
 from voxtile.corpus.records import Row
-from voxtile.engine.inline import InlineEngine
-from voxtile.engine.local import Engine
-from voxtile.engine.options import RunOptions
 from voxtile.engine.plan import Job
 from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import InputError
@@ -28,6 +17,7 @@ from voxtile_datasets.captions.context.sample import UnsuitableError
 from voxtile_datasets.captions.providers.cached import CachedProvider
 from voxtile_datasets.captions.providers.provider import ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request
+from voxtile_datasets.captions.providers.working_ahead import WorkAhead
 from voxtile_datasets.captions.strategies.judging import Judging
 from voxtile_datasets.captions.strategies.strategy import Draft, Missing, Strategy
 
@@ -59,9 +49,7 @@ class CaptionTask:
         self._strategy, self._provider = strategy, provider
         self._contexts, self._judging = contexts, judging
         self._uids, self._identity = uids, identity
-        self._loop = asyncio.new_event_loop()
-        self._waiting: deque[Item] = deque()
-        self._begun: dict[str, asyncio.Task[Outcome]] = {}
+        self._ahead = WorkAhead(self._caption, _SAMPLES_AHEAD * provider.concurrency)
         self._part = _Part(contexts, uids)
 
     @property
@@ -95,28 +83,15 @@ class CaptionTask:
 
     def work_ahead(self, jobs: Sequence[Job]) -> None:
         """Note what comes next; the engine calls it ahead of each job."""
-        begun = {item.source for item in self._waiting} | self._begun.keys()
-        self._waiting.extend(item for item in jobs[0].items if item.source not in begun)
-        for job in jobs[1:]:
-            if len(self._waiting) + len(self._begun) >= self._ahead:
-                break
-            self._waiting.extend(item for item in job.items if item.source not in begun)
-        self._fill()
+        self._ahead.note(jobs)
 
     def process(self, item: Item) -> Outcome:
-        """The outcome of one sample; the event loop runs until it is there."""
-        if item.source not in self._begun:
-            self._waiting = deque([item, *(other for other in self._waiting if other.source != item.source)])
-            self._fill(at_least=1)
-        outcome = self._loop.run_until_complete(self._begun[item.source])
-        del self._begun[item.source]
-        self._fill()
-        return outcome
+        """The outcome of one sample."""
+        return self._ahead.outcome(item)
 
     def close(self) -> None:
         """Give up what is in flight, and close the provider."""
-        self._loop.run_until_complete(self._end())
-        self._loop.close()
+        self._ahead.close(self._provider.close)
 
     def first_requests(self, known: Known) -> list[Request]:
         """What a strategy would ask first about a sample; nothing is asked."""
@@ -132,24 +107,8 @@ class CaptionTask:
             except (ReplyError, UnsuitableError):
                 return
 
-        self._loop.run_until_complete(rehearse())
+        self._ahead.run(rehearse())
         return noted
-
-    async def _end(self) -> None:
-        for task in self._begun.values():
-            task.cancel()
-        await asyncio.gather(*self._begun.values(), return_exceptions=True)
-        await self._provider.close()
-
-    @property
-    def _ahead(self) -> int:
-        return _SAMPLES_AHEAD * self._provider.concurrency
-
-    def _fill(self, at_least: int = 0) -> None:
-        while self._waiting and (at_least > 0 or len(self._begun) < self._ahead):
-            item = self._waiting.popleft()
-            at_least -= 1
-            self._begun[item.source] = self._loop.create_task(self._caption(item))
 
     async def _caption(self, item: Item) -> Outcome:
         known = self._part.find(item.inputs["part"], item.inputs["uid"])
@@ -214,21 +173,6 @@ def _instruction(known: Known, caption: Row, draft: Draft) -> Row:
     region = None if draft.region is None else known.regions[draft.region]
     said: Row = {"caption_id": caption["caption_id"], "uid": caption["uid"], "region_id": region}
     return {**said, "question": draft.question, "answer": draft.answer}
-
-
-@dataclass(frozen=True)
-class CaptionRun(RunOptions):
-    """Options of a run that works ahead in one process: the model is what takes the time.
-
-    Attributes:
-        task: the task.
-    """
-
-    task: CaptionTask | None = None
-
-    def build_engine(self) -> Engine:
-        """The inline engine, telling the task what comes next."""
-        return InlineEngine(before=self.task.work_ahead if self.task else None)
 
 
 class _Part:

@@ -25,7 +25,7 @@ from voxtile_medical.reports.text.spelling import Speller
 from voxtile_medical.reports.text.tokens import Piece, pieces
 
 # A question ("rule out effusion") or an earlier state is not a finding of this examination.
-_NOT_FINDINGS = frozenset({"indication", "comparison", "technique", "history", "recommendation", "signature"})
+NOT_FINDINGS = frozenset({"indication", "comparison", "technique", "history", "recommendation", "signature"})
 # "It measures 13 mm": the size of what the sentence before named.
 _GOES_ON = re.compile(
     r"(?:it|this|these|they|the (?:lesion|mass|finding|collection|largest)|largest|measur\w+)\b", re.IGNORECASE
@@ -109,7 +109,7 @@ def polarity_at(report: str, start: int, end: int, lexicon: Lexicon | None = Non
     flat, lexicon = flattened(report), lexicon or load_lexicon()
     for sentence in sentences(report):
         spans = (*(() if sentence.is_carried else sentence.context), (sentence.start, sentence.end))
-        if sentence.section in _NOT_FINDINGS or not any(first < end and start < last for first, last in spans):
+        if sentence.section in NOT_FINDINGS or not any(first < end and start < last for first, last in spans):
             continue
         for piece in pieces(flat, sentence, speller_of(lexicon)):
             inside = [i for i, at in enumerate(piece.words.starts) if start <= at < end]
@@ -142,7 +142,7 @@ class _Reader:
 
     def read(self, sentence: Sentence) -> None:
         """Read the next sentence."""
-        if sentence.section in _NOT_FINDINGS:
+        if sentence.section in NOT_FINDINGS:
             if sentence.section == "technique" and (title := _EXAMINED.search(sentence.text)):
                 self._examined = _side_of(title)
             return

@@ -15,9 +15,10 @@ from voxtile.corpus.records import Row
 from voxtile.corpus.schema import MEASURED
 from voxtile.engine.task import Item, Outcome, Part
 from voxtile_datasets.intake.report_parts import report_items
+from voxtile_datasets.report_reading.listing import NOT_READ
 from voxtile_medical.reports.assertion.grammar import ENGLISH
 from voxtile_medical.reports.attributes import Attributes
-from voxtile_medical.reports.extract import ReportFact, read_report
+from voxtile_medical.reports.extract import Reading, ReportFact, read_report
 from voxtile_medical.reports.lexicon import Lexicon, lexicon_files, load_lexicon
 from voxtile_medical.reports.quantities.measures import Measurement
 from voxtile_medical.reports.text.abbreviations import TABLE as ABBREVIATIONS
@@ -27,7 +28,6 @@ from voxtile_medical.reports.vocabulary import Vocabulary, load_vocabulary
 
 # No report of an examination is longer; a text that is has been joined wrongly, and would take minutes to read.
 LONGEST_REPORT = 200_000
-NOT_READ = "sentence-not-read"  # of findings or impression, in the ledger
 TABLES = (ENGLISH, ABBREVIATIONS, SPELLING)  # a change of these changes what is read
 
 
@@ -89,12 +89,9 @@ class ReportTask:
                 parts.append(refused)
                 continue
             reading = read_report(row["text"], words)
-            apart = vocabulary.elsewhere(reading)
-            facts += [fact_row(row["uid"], f, words, apart.get(f.concept, ())) for f in vocabulary.facts(reading)]
-            if vocabulary.version is None:
-                facts += [measurement_row(row["uid"], measured, words) for measured in reading.measurements]
+            facts += fact_rows(row["uid"], reading, words, vocabulary)
             scopes += scope_rows(row["uid"], vocabulary, vocabulary.closed(reading))
-            parts += [Part(row["uid"], "dropped", problem.reason, problem.detail) for problem in reading.problems]
+            parts += problems(row["uid"], reading)
             parts += [
                 Part(row["uid"], "dropped", NOT_READ, f"'{row['text'][start:end][:120]}' says nothing that is known")
                 for start, end in reading.unread
@@ -111,6 +108,26 @@ def refusal(uid: str, text: str, words: Lexicon) -> Part | None:
     if language is not None:
         return Part(uid, "dropped", "report-not-english", f"the text is in {language}; only English reports are read")
     return None
+
+
+def fact_rows(uid: str, reading: Reading, words: Lexicon, vocabulary: Vocabulary) -> Iterator[Row]:
+    """What a report says in the names of a vocabulary; measurements of organs where it has all concepts."""
+    apart = vocabulary.elsewhere(reading)
+    yield from (fact_row(uid, fact, words, apart.get(fact.concept, ())) for fact in vocabulary.facts(reading))
+    if vocabulary.version is None:
+        yield from (measurement_row(uid, measured, words) for measured in reading.measurements)
+
+
+def unread_sentences(report: str, words: Lexicon) -> list[str]:
+    """The sentences of a report that tell findings and say nothing known; none of a report that is not read at all."""
+    if refusal("", report, words) is not None:
+        return []
+    return [report[start:end] for start, end in read_report(report, words).unread]
+
+
+def problems(uid: str, reading: Reading) -> list[Part]:
+    """What a report says that is not taken, as rows of the ledger."""
+    return [Part(uid, "dropped", problem.reason, problem.detail) for problem in reading.problems]
 
 
 def fact_row(uid: str, fact: ReportFact, words: Lexicon, apart: Sequence[ReportFact] = ()) -> Row:
@@ -135,7 +152,7 @@ def fact_row(uid: str, fact: ReportFact, words: Lexicon, apart: Sequence[ReportF
         "polarity": fact.polarity,
         "attributes": json.dumps(attributes, sort_keys=True),
         "code": concept.code if concept else None,
-        "source": f"reports@{words.version}",
+        "source": source_of(words),
     }
     if fact.attributes.size_mm:
         row |= {"value": max(fact.attributes.size_mm), "unit": "mm"}
@@ -156,6 +173,11 @@ def measurement_row(uid: str, measured: Measurement, words: Lexicon) -> Row:
         # As those of masks, measurements are never targets of training.
         "source": f"{MEASURED}reports@{words.version}",
     }
+
+
+def source_of(words: Lexicon) -> str:
+    """What the facts of the rules say they come from."""
+    return f"reports@{words.version}"
 
 
 def attribute_values(attributes: Attributes) -> dict[str, Any]:

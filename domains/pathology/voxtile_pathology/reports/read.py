@@ -43,10 +43,17 @@ _HISTORY_IN_HEADER = re.compile(
 
 @dataclass(frozen=True)
 class Reading:
-    """What came of reading a report: facts by concept, and what was not read."""
+    """What came of reading a report.
+
+    Attributes:
+        facts: by concept.
+        problems: what was not taken.
+        unread: sentences of findings that say nothing known, as the report writes them.
+    """
 
     facts: tuple[SlideFact, ...]
     problems: tuple[Problem, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 def read_slide_report(report: str, lexicon: Lexicon) -> Reading:
@@ -63,6 +70,7 @@ def read_slide_report(report: str, lexicon: Lexicon) -> Reading:
     found: list[SlideFact] = []
     problems: list[Problem] = []
     header = ""
+    told: dict[str, bool] = {}  # sentence → whether anything in it was understood
     for clause in clauses_of(report, lexicon):
         if clause.header != header:
             header = clause.header
@@ -72,8 +80,13 @@ def read_slide_report(report: str, lexicon: Lexicon) -> Reading:
             _give_size(found, clause, lexicon)
         found += [_placed(fact, clause) for fact in facts]
         problems += unread
+        if clause.section == "findings":
+            names_specimen = clause.header in (clause.text.rstrip(" .:"), clause.label)
+            is_told = bool(facts or unread) or is_size_label(clause) or names_specimen
+            told[clause.evidence] = told.get(clause.evidence, False) or is_told
     found = [fact for fact in found if fact.concept in lexicon.concepts]
-    return Reading(tuple(settled(found, lexicon)), tuple(dict.fromkeys(problems)))
+    silent = tuple(sentence for sentence, is_told in told.items() if not is_told)
+    return Reading(tuple(settled(found, lexicon)), tuple(dict.fromkeys(problems)), silent)
 
 
 def _read(clause: Clause, lexicon: Lexicon) -> tuple[list[SlideFact], list[Problem]]:

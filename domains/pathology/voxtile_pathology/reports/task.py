@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 from voxtile.corpus.records import Row
 from voxtile.engine.task import Item, Outcome, Part
 from voxtile_datasets.intake.report_parts import report_items
+from voxtile_datasets.report_reading.listing import NOT_READ
 from voxtile_pathology.reports.fact import SlideFact
 from voxtile_pathology.reports.labels import load_labels
 from voxtile_pathology.reports.lexicon import Lexicon, lexicon_files, load_lexicon
-from voxtile_pathology.reports.read import read_slide_report
+from voxtile_pathology.reports.read import Reading, read_slide_report
 from voxtile_pathology.reports.text.language import CUES, language
 
 # No report of a case is longer; a text that is has been joined wrongly, and would take minutes to read.
@@ -46,7 +47,7 @@ class SlideReportTask:
     @property
     def version(self) -> str:
         """Bumped whenever the output for the same input changes."""
-        return "1"
+        return "2"
 
     def config(self) -> Mapping[str, Any]:
         """Settings that change the output."""
@@ -74,7 +75,7 @@ class SlideReportTask:
         for row in pq.read_table(path, columns=["uid", "text", "kind"]).to_pylist():
             if row["kind"] != "raw":
                 continue
-            refused = _refusal(row["uid"], row["text"], lexicon)
+            refused = refusal(row["uid"], row["text"], lexicon)
             if refused is not None:
                 parts.append(refused)
                 continue
@@ -82,11 +83,15 @@ class SlideReportTask:
             facts += [fact_row(row["uid"], fact, lexicon) for fact in labels.facts(reading.facts)]
             # What a report does not mention stays unknown: no report of pathology says that it names everything.
             scopes.append({"uid": row["uid"], "vocabulary": labels.name, "closed": False, "concepts": names})
-            parts += [Part(row["uid"], "dropped", problem.reason, problem.detail) for problem in reading.problems]
+            parts += problems(row["uid"], reading)
+            parts += [
+                Part(row["uid"], "dropped", NOT_READ, f"'{sentence[:120]}' says nothing that is known")
+                for sentence in reading.unread
+            ]
         return Outcome("used", tables={"facts": facts, "scopes": scopes}, parts=tuple(parts))
 
 
-def _refusal(uid: str, text: str, lexicon: Lexicon) -> Part | None:
+def refusal(uid: str, text: str, lexicon: Lexicon) -> Part | None:
     """Why a report is not read at all, or None."""
     if len(text) > LONGEST_REPORT:
         detail = f"{len(text):,} characters are no report of one case (limit {LONGEST_REPORT:,})"
@@ -95,6 +100,21 @@ def _refusal(uid: str, text: str, lexicon: Lexicon) -> Part | None:
     if other is not None:
         return Part(uid, "dropped", "report-not-english", f"the text is in {other}; only English reports are read")
     return None
+
+
+def problems(uid: str, reading: Reading) -> list[Part]:
+    """What a report says that is not taken, as rows of the ledger."""
+    return [Part(uid, "dropped", problem.reason, problem.detail) for problem in reading.problems]
+
+
+def unread_sentences(report: str, lexicon: Lexicon) -> tuple[str, ...]:
+    """The sentences of a report that tell findings and say nothing known; none of one that is not read at all."""
+    return read_slide_report(report, lexicon).unread if refusal("", report, lexicon) is None else ()
+
+
+def source_of(lexicon: Lexicon) -> str:
+    """What the facts of the rules say they come from."""
+    return f"reports@{lexicon.version}"
 
 
 def fact_row(uid: str, fact: SlideFact, lexicon: Lexicon) -> Row:
@@ -111,7 +131,7 @@ def fact_row(uid: str, fact: SlideFact, lexicon: Lexicon) -> Row:
         "polarity": fact.polarity,
         "attributes": json.dumps(attributes, sort_keys=True),
         "code": concept.code if concept else None,
-        "source": f"reports@{lexicon.version}",
+        "source": source_of(lexicon),
     }
     if fact.value is not None:
         row |= {"value": fact.value, "unit": fact.unit}

@@ -224,6 +224,7 @@ DOCS = {
         spans=("voxtile facts corpus --from labels", "voxtile caption corpus --kind fact"),
     ),
     ("docs/medical-facts.md", "Reports"): Scene(given={"corpus": CT_CORPUS}),
+    ("docs/medical-facts.md", "A language model beside the rules"): Scene(given={"corpus": CT_CORPUS}),
     ("docs/objectives.md", "Doubtful captions"): Scene(
         given={"corpus": XRAYS},
         run_as={r"curate --weight": "curate corpus --view weighted --weight 2"},

@@ -1,17 +1,23 @@
-"""`python benchmarks/outside reports|captions [--half develop|test] [--show]`; see README.md beside this file."""
+"""`python benchmarks/outside reports|polarities|captions|model [--half develop|test] [--show]`; see README.md."""
 
 from __future__ import annotations
 
 import sys
 
 import check_captions
+import model_reader
 import polarities
 import read_reports
 
-PARTS = {"polarities": polarities.main, "reports": read_reports.main, "captions": check_captions.main}
+PARTS = {
+    "polarities": polarities.main,
+    "reports": read_reports.main,
+    "captions": check_captions.main,
+    "model": model_reader.main,
+}
 
 if __name__ == "__main__":
     part = sys.argv.pop(1) if len(sys.argv) > 1 else ""
     if part not in PARTS:
-        sys.exit("usage: python benchmarks/outside reports|captions [--half develop|test] [--show]")
+        sys.exit("usage: python benchmarks/outside reports|polarities|captions|model [--half develop|test] [--show]")
     PARTS[part]()

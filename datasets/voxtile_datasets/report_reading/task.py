@@ -26,9 +26,8 @@ from voxtile_datasets.report_reading.ask import Ask, ReportQuestions
 from voxtile_datasets.report_reading.compare import Comparison, ModelFact, compare
 from voxtile_datasets.report_reading.listing import NOT_READ
 from voxtile_datasets.report_reading.rules import MODEL_SOURCE, RuleReader, RuleReading
+from voxtile_datasets.report_reading.stored import BESIDE_MODEL, StoredRows
 
-_FACT = ("uid", "concept", "polarity", "source", "attributes")
-_SCOPE = ("uid", "vocabulary", "closed", "concepts")
 _AHEAD = 2  # reports for each request that the provider takes at once: a long report asks one piece after the other
 
 
@@ -69,9 +68,6 @@ class Read:
 class ModelReportTask:
     """The engine task; close it when done.
 
-    Its name is that of the task that reads by the rules alone, and its inputs are parts of that task's: so what the
-    rules write is in the corpus once, whichever of the two ran first, or both.
-
     Args:
         corpus: the corpus.
         rules: of the domain.
@@ -98,7 +94,7 @@ class ModelReportTask:
     @property
     def name(self) -> str:
         """Short name, used in file names and manifests."""
-        return self._rules.task
+        return f"{self._rules.task}{BESIDE_MODEL}"
 
     @property
     def version(self) -> str:
@@ -196,11 +192,7 @@ class ModelReportTask:
             facts += self._model_rows(read.uid, read.comparison.added, read.reading.labels - overruled)
             parts += [Part(read.uid, "dropped", refused.reason, refused.detail) for refused in read.comparison.refused]
         parts += [Part(read.uid, "dropped", NOT_READ, f"'{read.text[start:end][:120]}'") for start, end in unread]
-        scopes = [*read.reading.tables.get("scopes", ())]
-        tables = {
-            "facts": [fact for fact in facts if _key(fact, _FACT) not in self._stored_facts],
-            "scopes": [scope for scope in scopes if _key(scope, _SCOPE) not in self._stored_scopes],
-        }
+        tables = self._stored_rows.without({"facts": facts, "scopes": [*read.reading.tables.get("scopes", ())]})
         return Outcome("used", tables=tables, parts=tuple(parts))
 
     def _labels(self, fact: ModelFact) -> Iterable[tuple[str, str | None]]:
@@ -242,22 +234,9 @@ class ModelReportTask:
         return self._texts[stem][item.inputs["place"]]
 
     @cached_property
-    def _stored_facts(self) -> frozenset[tuple[Any, ...]]:
-        """What the corpus has from before this run, so that a report that is tried again adds only what is new."""
-        return _stored(self._corpus, "facts", _FACT)
-
-    @cached_property
-    def _stored_scopes(self) -> frozenset[tuple[Any, ...]]:
-        return _stored(self._corpus, "scopes", _SCOPE)
-
-
-def _stored(corpus: Path, table: str, columns: Sequence[str]) -> frozenset[tuple[Any, ...]]:
-    return frozenset(_key(row, columns) for row in Corpus(corpus).table(table, columns).to_pylist())
-
-
-def _key(row: Row, columns: Sequence[str]) -> tuple[Any, ...]:
-    values = (row.get(column) for column in columns)
-    return tuple(tuple(value) if isinstance(value, list) else value for value in values)
+    def _stored_rows(self) -> StoredRows:
+        """From before this run, of the rules alone too; a report that is tried again adds only what is new."""
+        return StoredRows(self._corpus, self._rules.task)
 
 
 def _is_finding(row: Row, rules: RuleReader) -> bool:

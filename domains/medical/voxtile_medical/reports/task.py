@@ -16,6 +16,7 @@ from voxtile.corpus.schema import MEASURED
 from voxtile.engine.task import Item, Outcome, Part
 from voxtile_datasets.intake.report_parts import report_items
 from voxtile_datasets.report_reading.listing import NOT_READ
+from voxtile_datasets.report_reading.stored import BESIDE_MODEL, StoredRows
 from voxtile_medical.reports.assertion.grammar import ENGLISH
 from voxtile_medical.reports.attributes import Attributes
 from voxtile_medical.reports.extract import Reading, ReportFact, read_report
@@ -96,7 +97,8 @@ class ReportTask:
                 Part(row["uid"], "dropped", NOT_READ, f"'{row['text'][start:end][:120]}' says nothing that is known")
                 for start, end in reading.unread
             ]
-        return Outcome("used", tables={"facts": facts, "scopes": scopes}, parts=tuple(parts))
+        stored = StoredRows(self.corpus, f"{self.name}{BESIDE_MODEL}", {row["uid"] for row in facts + scopes})
+        return Outcome("used", tables=stored.without({"facts": facts, "scopes": scopes}), parts=tuple(parts))
 
 
 def refusal(uid: str, text: str, words: Lexicon) -> Part | None:

@@ -15,6 +15,7 @@ from voxtile.corpus.records import Row
 from voxtile.engine.task import Item, Outcome, Part
 from voxtile_datasets.intake.report_parts import report_items
 from voxtile_datasets.report_reading.listing import NOT_READ
+from voxtile_datasets.report_reading.stored import BESIDE_MODEL, StoredRows
 from voxtile_pathology.reports.fact import SlideFact
 from voxtile_pathology.reports.labels import load_labels
 from voxtile_pathology.reports.lexicon import Lexicon, lexicon_files, load_lexicon
@@ -88,7 +89,8 @@ class SlideReportTask:
                 Part(row["uid"], "dropped", NOT_READ, f"'{sentence[:120]}' says nothing that is known")
                 for sentence in reading.unread
             ]
-        return Outcome("used", tables={"facts": facts, "scopes": scopes}, parts=tuple(parts))
+        stored = StoredRows(self.corpus, f"{self.name}{BESIDE_MODEL}", {row["uid"] for row in facts + scopes})
+        return Outcome("used", tables=stored.without({"facts": facts, "scopes": scopes}), parts=tuple(parts))
 
 
 def refusal(uid: str, text: str, lexicon: Lexicon) -> Part | None:

@@ -59,9 +59,8 @@ def test_the_model_adds_what_was_not_read_and_the_rules_word_stands(tmp_path, ca
     assert nodule["value"] == 14.0
     said = capsys.readouterr().out.splitlines()
     assert said[-1] == (
-        "2 findings read by the rules (1 statements of the model say the same), 2 by the model alone, 1 disputed, 0 "
-        "sentences not read; of the model's statements not taken: 1 not-of-this-examination, 1 words-not-in-report, "
-        "1 not-named"
+        "findings read by the rules: 2, by the model alone: 2, disputed: 1, sentences not read: 0; statements of the "
+        "model that are the rules' too: 1, not taken: 1 not-of-this-examination, 1 words-not-in-report, 1 not-named"
     )
     with (tmp_path / "l.csv").open() as file:
         listed = {(row["reason"], row["uid"]): row["text"] for row in csv.DictReader(file)}
@@ -164,7 +163,7 @@ def test_a_model_that_denies_everything_is_not_believed(tmp_path, capsys):
     corpus = read(reported(tmp_path / "c", {"a": report}), answering({"Left": findings(*entries)}))
     assert facts_of(corpus, "model-reports") == []
     assert {polarity for *_, polarity in facts_of(corpus, "reports")} == {"present"}
-    assert " 3 disputed, 1 sentences not read" in (line := capsys.readouterr().out.splitlines()[-1])
+    assert "disputed: 3, sentences not read: 1;" in (line := capsys.readouterr().out.splitlines()[-1])
     assert "1 reply-distrusted" in line
 
 
@@ -176,7 +175,7 @@ def test_a_reply_that_cannot_be_read_costs_its_report_only_the_model(tmp_path, c
     assert len(endpoint.prompts) == 4  # two tries each
     assert endpoint.bodies[0]["temperature"] == 0
     assert len(facts_of(corpus, "reports")) == 4
-    assert "1 reports without a reply that can be read" in capsys.readouterr().out
+    assert "reports without a reply that can be read: 1" in capsys.readouterr().out
     with serving(answering({"": REPLY})) as url:  # more tries are asked of what failed alone
         options = {"provider": "openai", "model": "m", "base_url": url, "vocabulary": "general"}
         facts_from_reports(corpus, reader="model", tries=3, retry=True, **options)
@@ -242,7 +241,7 @@ def test_the_command_line_takes_it(tmp_path, capsys):
     with serving(answering({"": REPLY})) as url:
         words = ["facts", str(corpus), "--from", "reports", "--reader", "model", "--provider", "openai"]
         assert main([*words, "--model", "m", "--base-url", url, "--vocabulary", "general"]) == 0
-    assert "2 by the model alone" in capsys.readouterr().out
+    assert "by the model alone: 2" in capsys.readouterr().out
     assert main(["facts", "--from", "reports", "--help"]) == 0
     assert "--reader" in capsys.readouterr().out
 

@@ -40,7 +40,10 @@ def test_the_model_adds_what_was_not_read_and_what_follows_is_the_rules(tmp_path
     necrosis = next(r for r in Corpus(corpus).table("facts").to_pylist() if r["concept"] == "tissue_necrosis")
     assert json.loads(necrosis["attributes"])["location"] == "two ducts"
     said = capsys.readouterr().out
-    assert "2 statements of the model say the same), 1 by the model alone, 1 disputed, 0 sentences not read" in said
+    assert (
+        "by the model alone: 1, disputed: 1, sentences not read: 0; statements of the model that are the rules' too: 2"
+        in said
+    )
     assert "debris of cell death" in said  # what the rules alone did not read
 
 

@@ -187,9 +187,9 @@ def summary_line(read: Sequence[Read]) -> str:
     by_rules = sum(len(each.reading.facts) for each in read)
     agreed, added = sum(c.agreed for c in compared), sum(len(c.added) for c in compared)
     line = (
-        f"{by_rules:,} findings read by the rules ({agreed:,} statements of the model say the same), {added:,} by the "
-        f"model alone, {disputed:,} disputed, {sentences:,} sentences not read"
+        f"findings read by the rules: {by_rules:,}, by the model alone: {added:,}, disputed: {disputed:,}, sentences "
+        f"not read: {sentences:,}; statements of the model that are the rules' too: {agreed:,}"
     )
     others = ", ".join(f"{count:,} {reason}" for reason, count in refused.most_common())
-    line += f"; of the model's statements not taken: {others}" if others else ""
-    return line + (f"; {silent:,} reports without a reply that can be read" if silent else "")
+    line += f", not taken: {others}" if others else ""
+    return line + (f"; reports without a reply that can be read: {silent:,}" if silent else "")

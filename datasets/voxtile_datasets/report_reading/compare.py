@@ -177,7 +177,7 @@ def _of_concept(
         if denied and claim.polarity != "absent":
             return _dispute(claim, _told(denied[0]))
         other = [fact for fact in reading.facts if any(overlap(span, place) for place in fact.spans)]
-        if other and is_called:
+        if other:
             return _dispute(claim, f"{other[0].concept} {_told(other[0])}")
     text = " ".join(report[slice(*sentence)].split())
     return ModelFact(

@@ -152,7 +152,7 @@ class ModelReportTask:
     async def _stored(self, request: Request) -> Reply:
         reply = self._provider.cache.get(request.key(self._provider.model))
         if reply is None:
-            raise ReplyError("not-in-cache", "there is no reply to this report yet; run the command again")
+            raise ReplyError("not-in-cache", "there is no reply to this report; the ledger says why")
         return reply
 
     async def _read(self, item: Item, ask: Ask) -> Read:

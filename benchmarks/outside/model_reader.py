@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
+import itertools
 import sys
 import time
 from collections import Counter
@@ -29,7 +30,7 @@ from read_reports import READERS, concepts_of, judge, unaccounted
 from voxtile_datasets.captions.context.prompts import installed_prompts
 from voxtile_datasets.captions.providers.factory import PROVIDERS, open_provider
 from voxtile_datasets.captions.providers.provider import ReplyError
-from voxtile_datasets.report_reading.ask import ReportQuestions
+from voxtile_datasets.report_reading.ask import ReportQuestions, Statements
 from voxtile_datasets.report_reading.compare import FIRMEST_FIRST, Comparison, compare
 from voxtile_datasets.report_reading.places import find_words, overlap
 from voxtile_datasets.report_reading.reply import Claim
@@ -69,6 +70,7 @@ def main() -> None:
     parser.add_argument("--model", default=None)
     parser.add_argument("--base-url", default=None)
     parser.add_argument("--replies", type=Path, default=Path("outside.replies"))
+    parser.add_argument("--minutes", type=float, default=60.0, help="ask no further report after so long")
     parser.add_argument("--show", action="store_true", help="print what the model adds; not of the test half")
     args = parser.parse_args()
     if args.show and args.half in UNSEEN:
@@ -89,34 +91,43 @@ def main() -> None:
 
 
 def chosen_entries(half: str, count: int) -> Iterator[Report]:
-    """So many entries of a half, half of them of each domain, in the order of the hash of their ids."""
+    """So many entries of a half, of each domain in turn, in the order of the hash of their ids."""
     ordered = sorted(reports(half), key=lambda report: hashlib.sha256(report.id.encode()).hexdigest())
-    for domain in MODALITIES:
-        yield from [report for report in ordered if report.domain == domain][: count // len(MODALITIES)]
+    by_domain = [[report for report in ordered if report.domain == domain] for domain in MODALITIES]
+    for together in itertools.islice(zip(*by_domain, strict=False), count // len(MODALITIES)):
+        yield from together
 
 
 async def read_all(chosen: Iterable[Report], rules: dict[str, RuleReader], args: argparse.Namespace) -> list[Read]:
-    """Every report, one after the other, as long as the model answers."""
-    provider = open_provider(args.provider, model=args.model, base_url=args.base_url, cache=args.replies, concurrency=1)
-    questions = ReportQuestions(installed_prompts())
-    found = []
-    try:
-        for report in chosen:
+    """The reports that the model answers in time, four in a batch."""
+    provider = open_provider(args.provider, model=args.model, base_url=args.base_url, cache=args.replies, concurrency=4)
+    questions, places_left = ReportQuestions(installed_prompts()), asyncio.Semaphore(4)
+    start = time.monotonic()
+
+    async def read(report: Report) -> Read | None:
+        async with places_left:
+            if time.monotonic() - start > args.minutes * 60:
+                return None
             try:
                 said = await questions.statements(report.text, MODALITIES[report.domain], provider.ask)
             except ReplyError as error:
                 print(f"{report.id}: {error}", file=sys.stderr)
-                continue
-            own = rules[report.domain]
-            load, read = READERS[report.domain]
-            reading = read(report.text, load())
-            comparison = compare(said.claims, own.read("", report.text), report.text, own)
-            facts = (*reading.facts, *getattr(reading, "elsewhere", ()))
-            alone = list(facts_alone(said.claims, report.text, own))
-            found.append(Read(report, said.claims, comparison, alone, facts, Counter(said.faults)))
+                return None
+        return _held_against_rules(report, said, rules[report.domain])
+
+    try:
+        return [one for one in await asyncio.gather(*map(read, chosen)) if one is not None]
     finally:
         await provider.close()
-    return found
+
+
+def _held_against_rules(report: Report, said: Statements, own: RuleReader) -> Read:
+    load, read = READERS[report.domain]
+    reading = read(report.text, load())
+    comparison = compare(said.claims, own.read("", report.text), report.text, own)
+    facts = (*reading.facts, *getattr(reading, "elsewhere", ()))
+    alone = list(facts_alone(said.claims, report.text, own))
+    return Read(report, said.claims, comparison, alone, facts, Counter(said.faults))
 
 
 def facts_alone(claims: Iterable[Claim], text: str, rules: RuleReader) -> Iterator[Any]:

@@ -280,6 +280,19 @@ def test_a_statement_needs_words_of_one_sentence_that_tells_a_finding():
     assert reasons == expected
 
 
+def test_nothing_is_added_to_a_sentence_that_the_rules_read():
+    report = "FINDINGS: Cardiomegaly with a plump aorta. Thyroid nodule."
+    for claim, reason in (
+        (Claim("aortic aneurysm", "plump aorta", "present"), "read-otherwise"),
+        (Claim("goiter", "Thyroid", "present"), "disputed"),
+        (Claim("pulmonary nodule", "nodule", "present"), None),
+        (Claim("emphysema", "Cardiomegaly", "present"), None),
+    ):
+        found = outcomes(report, claim)
+        assert [refused.reason for refused in found.refused] == ([reason] if reason else [])
+        assert found.added == []
+
+
 def test_sides_and_sizes_are_held_against_the_rules():
     report = "FINDINGS: 8 mm nodule in the right upper lobe."
     assert outcomes(report, Claim("nodule", "nodule", "present", "right", size_mm=(8.0,))).agreed == 1

@@ -1,9 +1,9 @@
 """What becomes of a model's statements: the rules' own, the model's alone, disputed, or none that can be taken.
 
 A statement has to point to words of the report, and the lexicon has to know what they or the model call the finding.
-Where the rules read the finding, theirs is what is written. Where they did not read the words, the statement is taken
-and marked if the rules judge those very words as the model does. Else it is disputed, and the rules' word stands; the
-one exception is a finding whose fact the rules take from these words alone while they judge them as the model does:
+Where the rules read the finding, theirs is what is written. Where they did not read the sentence, the statement is
+taken and marked if the rules judge those very words as the model does. Else it is disputed, and the rules' word stands;
+the one exception is a finding whose fact the rules take from these words alone while they judge them as the model does:
 there two readings stand against one.
 """
 
@@ -179,6 +179,8 @@ def _of_concept(
         other = [fact for fact in reading.facts if any(overlap(span, place) for place in fact.spans)]
         if other:
             return _dispute(claim, f"{other[0].concept} {_told(other[0])}")
+        if not any(overlap(span, gap) for gap in reading.unread):
+            return _refused("read-otherwise", claim.words, f"the rules read the sentence, and no {concept} in it")
     text = " ".join(report[slice(*sentence)].split())
     return ModelFact(
         concept, claim.polarity, " ".join(report[slice(*span)].split()), span, text,

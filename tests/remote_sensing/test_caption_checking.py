@@ -39,7 +39,7 @@ SHARES = [
     ("A scene dominated by water.", "contradicted"),
     ("Water has the lion's share of the scene.", "contradicted"),
     ("Hardly any wheat.", "contradicted"),
-    ("In the northern half of the tile there is water.", "unsupported"),
+    ("In the northern half of the tile there is water.", "unknown"),
 ]
 
 
@@ -171,11 +171,11 @@ OF_THE_PICTURE = [
     (DRONE, "Owing to drought there is little water in the river.", "unsupported"),
     (DRONE, "The maize must be watered.", "unsupported"),
     (DRONE, "The maize will ripen soon.", "unsupported"),
-    (DRONE, "Farmers rest beside the maize.", "unsupported"),
-    (DRONE, "Herons nest along the river.", "unsupported"),
-    (DRONE, "A noisy river in a maize field.", "unsupported"),
+    (DRONE, "Farmers rest beside the maize.", "unknown"),
+    (DRONE, "Herons nest along the river.", "unknown"),
+    (DRONE, "A noisy river in a maize field.", "unknown"),
     (DRONE, "Two silos filled with grain.", "unsupported"),
-    (DRONE, "Two famous silos.", "unsupported"),
+    (DRONE, "Two famous silos.", "unknown"),
     (DRONE, "The river has been widened since last year.", "unsupported"),
     (DRONE, "Silos dating from the Soviet era.", "unsupported"),
     (DRONE, "Two silos, a river and maize, without any tourists.", "supported"),
@@ -317,8 +317,9 @@ SEEN = [
 
 
 @pytest.mark.parametrize("text", UNSEEN)
-def test_what_cannot_be_seen_from_above_is_unsupported(text):
-    assert judge(text, [fact("river"), fact("bridge"), fact("house"), fact("car")]).verdict == "unsupported"
+def test_what_cannot_be_seen_from_above_is_never_supported(text):
+    verdict = judge(text, [fact("river"), fact("bridge"), fact("house"), fact("car")]).verdict
+    assert verdict in ("unsupported", "unknown")  # no fact says that nobody rests there
 
 
 @pytest.mark.parametrize("text", SEEN)

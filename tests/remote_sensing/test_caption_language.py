@@ -1,4 +1,4 @@
-"""The checker on sentences of many voices about six scenes, written class by class of what can be wrong in them."""
+"""The checker on sentences of many voices about thirty scenes, written class by class of what can be wrong in them."""
 
 from pathlib import Path
 

@@ -16,7 +16,8 @@ WANTED = {"T": ("supported", "unknown"), "F": ("contradicted", "unsupported"), "
 def read_sentences(folder):
     """Rows of (scene, truth, fault, text)."""
     with (folder / "sentences.tsv").open(encoding="utf-8", newline="") as file:
-        return list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+        rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    return [(*rest, text.replace("\\n", "\n")) for *rest, text in rows]
 
 
 def read_scenes(folder):
@@ -31,5 +32,6 @@ def _known(entry):
         rest = dict(attributes)
         row = {"concept": concept, "polarity": rest.pop("polarity", "present"), "value": value, "unit": unit}
         facts.append(row | {"attributes": json.dumps(rest)})
-    scope = {"vocabulary": "v", "closed": "closed" in entry, "concepts": entry.get("closed") or entry["open"]}
-    return Known(facts, [scope], metadata=entry["meta"])
+    kinds = [kind for kind in ("closed", "open") if kind in entry]
+    scopes = [{"vocabulary": "v", "closed": kind == "closed", "concepts": entry[kind]} for kind in kinds]
+    return Known(facts, scopes, metadata=entry["meta"])

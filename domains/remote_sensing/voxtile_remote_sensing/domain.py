@@ -105,7 +105,7 @@ domain = Domain(
     },
     claims=tuple(
         Path(__file__).parent / "claims" / f"{name}.yaml"
-        for name in ("objects", "landcover", "scene", "imaging", "unseen")
+        for name in ("objects", "landcover", "lay_words", "scene", "imaging", "unseen")
     ),
     wordings=(Path(__file__).parent / "wordings" / "remote_sensing.yaml",),
     phrases=Path(__file__).parent / "phrases" / "remote_sensing.yaml",

@@ -21,6 +21,7 @@ from voxtile_datasets.captions.checker.extraction.identity import is_of_birth
 from voxtile_datasets.captions.checker.judging.agreement import agrees_with_any
 from voxtile_datasets.captions.checker.judging.fact_lookup import Facts
 from voxtile_datasets.captions.checker.judging.judge import judge
+from voxtile_datasets.captions.checker.judging.neighbours import of_neighbours
 from voxtile_datasets.captions.checker.verdict import ORDER, Fault, Verdict, worst
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
@@ -80,6 +81,8 @@ def check(text: str, known: Known, vocabulary: Vocabulary) -> Verdict:
         faults += judge(claim, facts, about_birth=of_birth)
     faults = [_in_place_of_another(fault, claims, facts) for fault in faults]
     faults = [fault for fault in faults if not _is_of_unnamed(fault, claims, facts)]
+    if vocabulary.natural:
+        faults = [of_neighbours(fault, text, claims, facts) for fault in faults]
     if not claims:
         why = "The text says nothing that can be checked in English: no word of it is in the vocabulary."
         fault = Fault("nothing-said", "unknown", text[:80], 0, len(text), why)
@@ -103,6 +106,8 @@ def _in_place_of_another(fault: Fault, claims: Sequence[Claim], facts: Facts) ->
     if name := _of_same_size(claim, said, facts):
         why = f"'{fault.words}' is not in the facts: what they state of that size is {name.replace('_', ' ')}."
         return replace(fault, judgement="unsupported", why=why)
+    if vocabulary.natural and facts.scoped & {c for name in claim.concepts for c in _related(name, vocabulary)}:
+        return fault  # an open scope leaves it open
     for concept in claim.concepts:
         alike = vocabulary.alike.get(concept, frozenset()) - vocabulary.kin(concept) - said
         if missing := sorted(name for name in alike if facts.rows(name) and facts.strength(name) == "present"):

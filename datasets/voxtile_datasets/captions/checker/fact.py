@@ -13,6 +13,7 @@ from voxtile_datasets.captions.checker.attributes import Leaf, Row, dimension_of
 from voxtile_datasets.captions.checker.extraction.grammar import load_grammar
 from voxtile_datasets.captions.checker.extraction.numbers.amount import COUNT
 from voxtile_datasets.captions.checker.extraction.relations import OPPOSITE
+from voxtile_datasets.captions.checker.extraction.scenes.changes import changes_named
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
 # Of these a row's attributes say something that is no side or place of what the row is of.
@@ -107,7 +108,7 @@ def fact_of(row: Row, attributes: Row, vocabulary: Vocabulary) -> Fact:
         _counts(row, held),
         _said(attributes, _COLOURS, grammar.colours),
         _said(attributes, _GRADED, grammar.grades),
-        _changes(attributes, grammar.changes),
+        _changes(attributes, grammar.changes) | _changed(attributes, vocabulary),
         _said(attributes, ("shape", "form"), grammar.shapes),
         words_of(part).words,
         _amount(part) if part else (),
@@ -197,6 +198,12 @@ def _amount(word: str) -> tuple[tuple[float, float], ...]:
 def _said(attributes: Row, keys: Sequence[str], phrases: Phrases[str]) -> frozenset[str]:
     texts = [str(attributes[key]) for key in keys if attributes.get(key)]
     return frozenset(match.payload for text in texts for match in _found(text, phrases))
+
+
+def _changed(attributes: Row, vocabulary: Vocabulary) -> frozenset[str]:
+    """Kinds of change between two pictures of one place; of patients the grammar's own are enough."""
+    said = attributes.get("change")
+    return changes_named(str(said)) if said and not vocabulary.is_about_patients else frozenset()
 
 
 @lru_cache(maxsize=10_000)

@@ -8,6 +8,7 @@ from voxtile.words.phrases import Match
 from voxtile_datasets.captions.checker.extraction.claims import Claim
 from voxtile_datasets.captions.checker.extraction.events import events
 from voxtile_datasets.captions.checker.extraction.naming.mention import Mention, is_simile
+from voxtile_datasets.captions.checker.extraction.scenes.acts import acts
 from voxtile_datasets.captions.checker.extraction.statements import Statement
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
@@ -29,9 +30,10 @@ _ETIOLOGIC = frozenset(
 _NEAR = 3  # words between "from" and what follows it
 _FURTHEST = 5  # words between those for a cause and the cause
 _WHO = "who"  # people and animals
-_UNSEEN = frozenset(["unseen", _WHO])
+_UNSEEN = frozenset(["unseen", "contents", _WHO])
 _DENIABLE = _UNSEEN | {"time"}  # "without tourists" invents nobody
 _HARMLESS = "harmless"
+_DOING = frozenset([_WHO, "unseen", "event"])  # who or what does something to the land
 _TALKERS = frozenset(["i", "we", "you", "one", "d", "ll", "ve"])
 _MODALS = frozenset(["can", "could", "will", "would", "may", "might", "should", "must", "do", "did", "have", "had"])
 # "I'd wait" advises; "I'd say", "you will like" talk about the picture.
@@ -44,6 +46,7 @@ _CALLS = frozenset(
     ["beware", "rejoice", "note", "look", "take", "find", "watch", "see", "count", "listen", "attention"]
 )
 _BEARING = frozenset(["carry", "carries", "hold", "holds", "contain", "contains", "bear"])  # "45 % carries wheat"
+_STATES = frozenset(["grown", "cleared", "advanced", "doubled", "increased", "decreased", "improved", "within"])
 _LONGEST_CALL = 4  # words of an address: "Sorry, duck lovers:"
 
 
@@ -62,13 +65,15 @@ def beyond_the_picture(statement: Statement, mentions: Sequence[Mention], vocabu
         yield from _etiologies(statement, mentions)
     names = {position for mention in mentions for position in range(mention.start, mention.end)}
     found = [*statement.grammar.beyond.find(words.words), *vocabulary.beyond.find(words.words)]
-    if vocabulary.natural:
+    if vocabulary.natural:  # "wheat is grown in the area" is a change in patients alone
+        found = [m for m in found if m.payload not in ("change", "advice") or words.words[m.start] not in _STATES]
         found += events(statement)
+        found += acts(statement, mentions, [match for match in found if match.payload in _DOING])
     harmless = {i for match in found if match.payload == _HARMLESS for i in range(match.start, match.end)}
     for match in found:
         if match.payload in (_HARMLESS, "nothing") or harmless.intersection(range(match.start, match.end)):
             continue
-        if names.issuperset(range(match.start, match.end)):
+        if match.payload != "cause" and names.issuperset(range(match.start, match.end)):
             continue
         if match.payload == "place" and not words.text[words.starts[match.start]].isupper():
             continue  # china, java
@@ -79,7 +84,7 @@ def beyond_the_picture(statement: Statement, mentions: Sequence[Mention], vocabu
         named: list[str] = []
         if match.payload == "cause":
             named = [c for m in mentions if _follows(statement, match.end, m) for c in m.concepts]
-        elif match.payload == "unseen" and words.words[match.start] in _BEARING:
+        elif match.payload in ("unseen", "contents") and words.words[match.start] in _BEARING:
             named = [c for m in mentions if match.start < m.end and m.start < match.end for c in m.concepts]
         first, last = words.starts[match.start], words.ends[match.end - 1]
         yield Claim("beyond", words.text[first:last], first, last, others=tuple(named), text=_kind(match.payload))

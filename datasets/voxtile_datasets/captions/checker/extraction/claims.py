@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 Polarity: TypeAlias = Literal["present", "absent", "uncertain"]
-ClaimKind: TypeAlias = Literal["concept", "normal", "relation", "loose", "date", "identity", "imaging", "beyond"]
+ClaimKind: TypeAlias = Literal[
+    "concept", "normal", "relation", "loose", "date", "identity", "imaging", "beyond", "change"
+]
 DetailKind: TypeAlias = Literal[
     "side", "place", "number", "count", "colour", "severity", "change", "position", "shape", "rank"
 ]
@@ -49,15 +51,17 @@ class Claim:
             `loose` (details of which the text does not say what they belong to; with the `text` "stray" none points
             back to what was named before); `date`; `identity`; `imaging` (how and of what the
             picture was made: modality, part of the body, magnification, age of the patient); `beyond` (what no picture
-            shows: cause, advice, prognosis, change, history).
+            shows: cause, advice, prognosis, change, history); `change` (what became of a concept between two dates,
+            its kind in `relation`).
         concepts: what the words can mean, each a name in the vocabulary; of `imaging` values of its aspect.
         polarity: present, absent or uncertain.
         details: what is said of it.
         denies: concepts that a statement of normality denies.
         relation, others: of a relation its kind (`north`, `beside`, `in`, `crossing`, …) and the second concept; of a
             cause the concepts that its words name.
-        text: of `imaging` the aspect, of `beyond` the kind; of a date in ISO 8601 as far as it is said (`2023-04`), of
-            an identity what kind of one it is.
+        text: of `imaging` the aspect, of `beyond` the kind; of a `concept` that is denied "past" where the denial is of
+            an earlier date, "change" where it is of a change; of a date in ISO 8601 as far as it is said (`2023-04`),
+            of an identity what kind of one it is.
         words, start, end: where the text says it, half-open in characters.
     """
 

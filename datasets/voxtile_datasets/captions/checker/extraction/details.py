@@ -41,11 +41,14 @@ def found_details(statement: Statement, vocabulary: Vocabulary, taken: frozenset
         text = _text(statement, amount.start, amount.end)
         detail = Detail(kind, amount.unit, *text, amount.bounds, amount.dimension, amount.is_vague)
         found.append(Found(detail, amount.start, amount.end))
+    if vocabulary.natural:
+        found = [item for item in found if not _is_of_part(item, found, words.words)]
     used = {position for item in found for position in range(item.start, item.end)}
     found += _named(statement, "colour", grammar.colours.find(words.words), used)
     if vocabulary.natural:
         found += _named(statement, "shape", grammar.shapes.find(words.words), used)
-        found += _named(statement, "rank", grammar.ranks.find(words.words), set())
+        ranks = [m for m in grammar.ranks.find(words.words) if words.words[m.end - 1 : m.end + 1] != ("next", "to")]
+        found += _named(statement, "rank", ranks, set())
     if not vocabulary.has_sides:
         found += _positions(statement, in_pictures=vocabulary.is_about_patients)
     if vocabulary.has_sides:
@@ -60,6 +63,16 @@ def found_details(statement: Statement, vocabulary: Vocabulary, taken: frozenset
         found += _named(statement, "severity", grammar.grades.find(words.words), used)
         found += _named(statement, "change", grammar.changes.find(words.words), used)
     return sorted(found, key=lambda item: item.start)
+
+
+def _is_of_part(item: Found, found: Sequence[Found], words: tuple[str, ...]) -> bool:
+    """Whether a number counts a part of so many: "seven of ten houses", of which the ten are counted."""
+    after = item.end + (words[item.end + 1 : item.end + 2] in (("the",), ("these",), ("its",), ("those",)))
+    return (
+        item.detail.kind == "count"
+        and words[item.end : item.end + 1] == ("of",)
+        and any(other.start == after + 1 and other.detail.kind == "count" for other in found)
+    )
 
 
 def _letters_for_sides(statement: Statement, sides: Sequence[Match[str]]) -> Iterator[Match[str]]:

@@ -22,6 +22,7 @@ from voxtile_datasets.captions.checker.extraction.numbers.imaging_numbers import
 from voxtile_datasets.captions.checker.extraction.ownership import given, normal_places
 from voxtile_datasets.captions.checker.extraction.plain_words import plain_words
 from voxtile_datasets.captions.checker.extraction.relations import PASSIVE, relations
+from voxtile_datasets.captions.checker.extraction.scenes.changes import changes, dated
 from voxtile_datasets.captions.checker.extraction.statements import ANSWER, DOUBT, MINUS, Statement
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
@@ -40,7 +41,8 @@ _EXCEPTING = re.compile(
 )
 # "Tumour cells? None.", "Maize? Not a plant of it."
 _ANSWERED = re.compile(
-    r"\?(?=\s+(?:none|absent|nil|negative|nowhere|nothing|nope|never|not (?:a|an|one|any|here|there|in|on|so|seen)"
+    r"\?(?=\s+(?:in vain|none|absent|nil|negative|nowhere|nothing|nope|never"
+    r"|not (?:a|an|one|any|here|there|in|on|so|seen)"
     r"|no(?=\s*[.,;!]|\s+(?:sign|trace|such|hint)))\b)",
     re.IGNORECASE,
 )
@@ -192,9 +194,12 @@ def _read(sentence: str, vocabulary: Vocabulary, extra: Phrases[str] | None) -> 
     mentions = [m for m in mentions if not measured.issuperset(range(m.start, m.end))]  # "square miles"
     owned, loose = given(statement, details, mentions, vocabulary)
     owned = {**owned, **normal_places(statement, details, mentions)}
+    changed = list(changes(statement, mentions)) if vocabulary.natural else []
     claims = [
         _graded(_concept_claim(words, mention, owned.get(i, [])), vocabulary) for i, mention in enumerate(mentions)
     ]
+    claims = [dated(claim, statement, changed) for claim in claims] if vocabulary.natural else claims
+    claims += changed
     in_bodies = vocabulary.is_about_patients and vocabulary.has_sides
     named = [mention for mention in mentions if not mention.is_normality]
     claims += _relation_claims(statement, named, in_bodies=in_bodies)

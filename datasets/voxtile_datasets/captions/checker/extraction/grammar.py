@@ -14,6 +14,7 @@ from voxtile.words.tokens import normal_form, words_of
 
 FILE = Path(__file__).with_name("grammar.yaml")
 _BEYOND = Path(__file__).with_name("beyond.yaml")
+_CUES = Path(__file__).parent / "scenes" / "cues.yaml"
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,8 @@ class Grammar:
 def load_grammar() -> Grammar:
     """Read and compile the table."""
     data: dict[str, Any] = load_yaml(FILE.read_text(encoding="utf-8"))
+    for kind, phrases in load_yaml(_CUES.read_text(encoding="utf-8")).items():
+        data["cues"][kind] = [*data["cues"].get(kind, ()), *phrases]
     comparators = {kind: data[kind] for kind in ("about", "at_most", "less", "more", "just_under", "just_over")}
     return Grammar(
         version=str(data["version"]),

@@ -44,6 +44,7 @@ _DATE_SAID = re.compile(
     r"(?:[\s-]+(?P<d2>\d{1,2})(?!\d)(?:st|nd|rd|th)?,?)?(?:,?[\s-]+(?:of\s+)?(?P<y>(?:19|20)\d{2}))?\b"
     r"|\b(?:in|of|from|year|since|during|by|the|this|a|spring|summer|autumn|fall|winter)\s+(?P<alone>(?:19|20)\d{2})\b"
     r"(?!\s*(?:m|km|ha|cars?|houses?|buildings?|trees?|people|metres?|meters?|%)\b)"
+    r"|(?<![\w.,-])(?P<bare>(?:19|20)\d{2})(?=\s*(?:[:;,)–—]|and\b|to\b|versus\b|vs\b|\.(?!\d)|$))"
     r"|\b(?P<decade>(?:19|20)\d)0s\b",
     re.IGNORECASE,
 )
@@ -113,6 +114,9 @@ def dates(text: str) -> list[SaidDate]:
         part = match.groupdict()
         if part["decade"]:
             found.append(SaidDate(part["decade"], *match.span()))
+            continue
+        if part["bare"]:
+            found.append(SaidDate(part["bare"], *match.span()))
             continue
         if part["alone"]:
             found.append(SaidDate(part["alone"], match.start("alone"), match.end("alone")))

@@ -10,11 +10,12 @@ from voxtile_datasets.captions.checker.extraction.claims import Detail
 from voxtile_datasets.captions.checker.extraction.details import Found
 from voxtile_datasets.captions.checker.extraction.naming.mention import Mention
 from voxtile_datasets.captions.checker.extraction.numbers.amount import COUNT, SHARE
+from voxtile_datasets.captions.checker.extraction.scenes.owners import owner_in_scene
 from voxtile_datasets.captions.checker.extraction.share_owners import is_of_unnamed, share_owner, sole_owner
 from voxtile_datasets.captions.checker.extraction.statements import Statement
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
-_JOINING = frozenset(["and", "or", ",", "nor", "/", "&", ":", "(", ")"])
+_JOINING = frozenset(["and", "or", ",", "nor", "/", "&", "+", ":", "(", ")"])
 _FURTHEST = 7  # words between a detail and the name that it stands before
 _BESIDE_STRUCTURE = 2
 _NOTING = frozenset(["(", "=", ":", "×"])
@@ -130,6 +131,8 @@ def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocab
         return None
     if (noted := _noted_after(statement, item, mentions)) is not None:
         return noted
+    if vocabulary.natural and (told := owner_in_scene(statement, item, mentions, inside)) is not None:
+        return told
     for index in inside:
         if item.detail.kind in ("side", "place") and _is_within(statement, item, mentions[index]):
             return index
@@ -294,6 +297,8 @@ def _stands_before(statement: Statement, item: Found, mention: Mention, vocabula
     gap = words[item.end : mention.start]
     if len(gap) > _FURTHEST:
         return False
+    if item.detail.kind == "count" and _counts_another(statement, item.end, mention.start):
+        return False
     if item.detail.kind == "severity":
         gap = _beyond_an_amount(gap)
         gap = gap[1:] if gap[:1] == ("only",) else gap
@@ -314,6 +319,17 @@ def _stands_before(statement: Statement, item: Found, mention: Mention, vocabula
         if word in ("a", "an", "the", "no") and item.detail.kind == "count":
             return False
     return True
+
+
+def _counts_another(statement: Statement, start: int, end: int) -> bool:
+    """Whether a number is of a noun that no list knows: "140 ppl, 33 cars", "22 holes and 3 ponds"."""
+    words = statement.words
+    for position in range(start + 1, end):
+        if words.words[position - 1] in _JOINING and (
+            words.words[position][0].isdigit() or words.words[position] in statement.grammar.numbers
+        ):
+            return True
+    return False
 
 
 def _beyond_an_amount(gap: tuple[str, ...]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from voxtile.words.tokens import words_of
 from voxtile_datasets.captions.checker.extraction.grammar import load_grammar
 from voxtile_datasets.captions.checker.extraction.naming.mention import Mention
+from voxtile_datasets.captions.checker.extraction.scenes.journeys import journeys
 from voxtile_datasets.captions.checker.extraction.statements import Statement
 
 OPPOSITE = {
@@ -22,6 +23,10 @@ _OF = frozenset(["of", "from"])
 _FURTHEST = 6  # words between "of" and the name after it
 _JOINING = frozenset(["and", ",", "or"])
 _SIDES = frozenset(["side", "bank", "shore", "edge", "end", "flank", "border", "margin", "outskirt"])
+# Parts of a park or a course: what lies in them is inside, and not beside it.
+PARTS_OF_AREAS = frozenset(
+    ["part", "half", "corner", "quarter", "third", "portion", "section", "sector", "zone", "end", "tip", "quadrant"]
+)
 _THAN = frozenset(["than", "as"])
 # "four times as much A as B"
 _FACTORS = {"time": "more", "fold": "more", "twice": "more", "thrice": "more", "half": "less"}
@@ -69,6 +74,8 @@ def relations(statement: Statement, mentions: Sequence[Mention], *, in_bodies: b
     for direction in _directions(statement, mentions, in_bodies=in_bodies):
         for subject in _enumerated(statement, mentions, direction):
             found.append(Relation(subject, direction.others, direction.kind, direction.start, direction.end))
+    if not in_bodies:
+        found += [Relation(*way) for way in journeys(statement, mentions)]
     found += _between_names(statement, mentions)
     found += _fronted(statement, mentions)
     found += _compared(statement, mentions)
@@ -127,7 +134,8 @@ def _direction_of(
 ) -> Relation | None:
     """Such as "A lies north of B", "north of B there is A", "A on the north side of B", "below them, A"."""
     words = statement.words.words
-    after = end + (words[end : end + 1] != () and words[end] in _SIDES)
+    is_part = not in_bodies and words[end : end + 1] != () and words[end] in PARTS_OF_AREAS
+    after = end + (words[end : end + 1] != () and (words[end] in _SIDES or is_part))
     preposition = words[after : after + 1]
     if not preposition or (preposition[0] not in _OF and words[end - 1] not in _SPATIAL and not in_bodies):
         return None
@@ -146,7 +154,7 @@ def _direction_of(
     if words[end - 1] in ("left", "right") and words[max(0, start - 2) : start] in (("and", "the"), (",", "the")):
         return None  # "the right half is of muscle and the left of tumour"
     subject = _subject(statement, mentions, start, mentions[other].end, other)
-    return None if subject is None else Relation(subject, (other,), kind, start, end)
+    return None if subject is None else Relation(subject, (other,), kind, start, after if is_part else end)
 
 
 def _pointing(statement: Statement, mentions: Sequence[Mention], kind: str, start: int, end: int) -> Relation | None:

@@ -13,9 +13,11 @@ from voxtile_datasets.captions.checker.extraction.grammar import Grammar
 ANSWER = "‽"  # stands for a question mark that a denial answers
 DOUBT = "⁇"  # stands for one before a word, which doubts it
 MINUS = "⁻"  # stands for one after a name, which denies it: "HER2-"
+_OWN_SIGNS = frozenset([ANSWER, DOUBT, MINUS])
 _BEFORE = frozenset(["denies", "doubts", "elsewhere"])
-_MARKS = frozenset([";", "|", "(", ")", "[", "]", "—", "–", "-"])
-_SEPARATORS = {",": ",", "and": "and", "or": "or", "nor": "or", "/": "or", "&": "and", "plus": "and"}
+_MARKS = frozenset([";", "(", ")", "[", "]", "—", "–", "-", "|", "*", "•", "·", "‣", "▪", "●", "→", "✓", "¦"])
+_FIRST_SIGN = "\u2300"  # from here on signs and pictures, which part statements as marks do
+_SEPARATORS = {",": ",", "and": "and", "or": "or", "nor": "or", "/": "or", "&": "and", "plus": "and", "+": "and"}
 _BE = frozenset(["is", "are", "was", "were", "has", "have", "had", "do", "does", "did"])
 _PREDICATES = frozenset(["lacking", "missing", "wanting"])  # "necrosis lacking"
 _SINGULAR = frozenset(["is", "was", "has"])
@@ -46,6 +48,10 @@ _BELONGS = frozenset(
         "accompanies",
     ]
 )
+
+
+# What these stand before is there: a denial is of what is named before it.
+_DEFINITE = frozenset(["the", "these", "those", "this", "that", "its", "their", "our", "both"])
 
 
 def _is_place(words: tuple[str, ...], position: int) -> bool:
@@ -80,7 +86,9 @@ class Statement:
         self.words = words
         self.grammar = grammar
         size = len(words.words)
-        found = grammar.cues.find(words.words)
+        read = grammar.cues.find(words.words)
+        self._seen = {cue.start for cue in read if cue.payload == "denies_seen"}
+        found = [Match(c.start, c.end, "denies") if c.payload == "denies_seen" else c for c in read]
         harmless = [cue for cue in found if cue.payload == "harmless"]
         self._cues = [cue for cue in found if cue.payload not in ("harmless", "breaks")]
         self._cue_starts = {cue.start for cue in self._cues}
@@ -90,7 +98,7 @@ class Statement:
         for number, item in enumerate(self.items):
             self._item_at[item.start : item.end] = [number] * (item.end - item.start)
         self._denials, self._doubts, self._elsewhere = [0] * size, [0] * size, [0] * size
-        self._reaches: list[tuple[list[int], int, int, bool]] = []
+        self._reaches: list[tuple[list[int], int, int, int, bool]] = []
         self._apply()
 
     def spare_places(self, names: Sequence[tuple[int, int]]) -> None:
@@ -101,7 +109,12 @@ class Statement:
         """
         words = self.words.words
         inside = {i for begin, end in names for i in range(begin + 1, end)}
-        for counts, start, reach, is_of_nobody in self._reaches:
+        for counts, cue, start, reach, is_of_nobody in self._reaches:
+            if cue in self._seen and not any(start <= begin < reach for begin, _ in names):
+                for position in range(start, reach):
+                    counts[position] -= 1
+                self._back(counts, cue)  # "forest you will look for in vain"
+                continue
             in_place = False
             for item in self.items:
                 first, last = max(item.start, start), min(item.end, reach)
@@ -110,6 +123,8 @@ class Statement:
                 named = next((end for begin, end in names if begin < last and first < end), last)
                 named = first if is_of_nobody and item.start <= start else named
                 place = next((i for i in range(named, last) if _is_place(words, i) and i not in inside), last)
+                # "no river crosses these fields"
+                place = next((b - 1 for b, _ in names if named < b < place and words[b - 1] in _DEFINITE), place)
                 # "no lake turns up in this scene of meadows and woodland"
                 place = first if in_place and item.separator == "and" else place
                 in_place |= place < last
@@ -159,7 +174,10 @@ class Statement:
         while position <= len(words):
             end = ends.get(position)
             word = words[position] if position < len(words) else ";"
-            kind = "break" if end or word in _MARKS else _SEPARATORS.get(word)
+            is_mark = word in _MARKS or (
+                len(word) == 1 and word >= _FIRST_SIGN and not word.isalnum() and word != ANSWER
+            )
+            kind = "break" if end or is_mark else _SEPARATORS.get(word)
             if kind is None:
                 position += 1
                 continue
@@ -199,12 +217,12 @@ class Statement:
                 self._add(self._denials, cue.end, size)
             elif kind in _BEFORE:
                 reach = self._reach(cue)
-                if kind == "denies" and self._says_nothing(cue.end, reach):
+                if kind == "denies" and cue.start not in self._seen and self._says_nothing(cue.end, reach):
                     self._back(self._denials, cue.start)
                 else:
                     self._add(self._target(kind), cue.end, reach)
                     is_of_nobody = kind == "denies" and " ".join(self.words.words[cue.start : cue.end]) in _NOBODY
-                    self._reaches.append((self._target(kind), cue.end, reach, is_of_nobody))
+                    self._reaches.append((self._target(kind), cue.start, cue.end, reach, is_of_nobody))
             else:
                 is_of_one = self.words.words[cue.start] in _SINGULAR
                 self._back(self._denials if kind == "denied" else self._doubts, cue.start, is_of_one=is_of_one)
@@ -213,8 +231,8 @@ class Statement:
         """Whether a denial answers what stands before it, which it then denies: "Maize? Not a plant", "lake=no"."""
         words = self.words.words
         before, after = words[max(0, cue.start - 1) : cue.start], words[cue.end : cue.end + 1]
-        if before == (ANSWER,):
-            self._back(self._denials, cue.start - 1)
+        if before == (ANSWER,):  # all that was asked: "Is there a playground or a pool? Not here"
+            self._add(self._denials, 0, cue.start - 1)
         elif before and before[0] in ("=", ":") and not (after and after[0].isalnum()):
             item = self.items[max(0, self._item_at[cue.start - 1])]
             self._add(self._denials, item.start, cue.start - 1)
@@ -243,6 +261,8 @@ class Statement:
         """Whether a denial stands at the end of its clause: "mucin pools are not"."""
         words = self.words.words
         ends = not any(w.isalnum() for w in words[start:reach])
+        if ends and start > 1 and words[start - 1] == "nil":
+            return True
         return ends and start >= 2 and (words[start - 2] in _BE or words[start - 1] in _PREDICATES)
 
     def _reach(self, cue: Match[str]) -> int:

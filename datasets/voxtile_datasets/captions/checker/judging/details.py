@@ -131,6 +131,10 @@ def _agrees_with_all(detail: Detail, rows: Sequence[Fact], concept: str, facts: 
         return bool(known) and any(low <= known <= high for low, high in detail.bounds)
     if detail.kind == "count":
         known = any(row.counts for row in rows)
+        if facts.is_pair and len(rows) > 1:  # of ten houses seven are gone and three are left
+            total = sum(row.counts[0][0] for row in rows if row.counts)
+            if any(low <= total <= high for low, high in detail.bounds):
+                return True
         listed = facts.objects(concept)
         if not known and listed:
             return any(low <= listed <= high for low, high in detail.bounds)
@@ -158,6 +162,8 @@ def _fault(detail: Detail, rows: Sequence[Fact], concept: str, facts: Facts) -> 
     name = concept.replace("_", " ")
     if detail.kind == "count" and not known and (listed := facts.objects(concept)):
         known = [str(listed)]
+    if detail.dimension == "length" and facts.metadata.agrees_in_number(RESOLUTION, detail.bounds[0]):
+        return None  # ", 10 m," of the picture
     if known:
         why = f"'{detail.words}' is wrong: the facts say {' and '.join(known[:3])} of {name}."
         return Fault(detail.kind, "contradicted", detail.words, detail.start, detail.end, why)
@@ -168,11 +174,11 @@ def _fault(detail: Detail, rows: Sequence[Fact], concept: str, facts: Facts) -> 
     if is_held(detail, concept, facts):
         return None
     why = f"'{detail.words}' is not in the facts: they state no {_NAMES[detail.kind]} of {name}."
-    if detail.dimension == "length" and facts.metadata.agrees_in_number(RESOLUTION, detail.bounds[0]):
-        return None  # ", 10 m," of the picture
     # How long ago, or how old: reports compare with other days, and facts are of this one.
     is_implied = detail.kind == "place" and detail.value in facts.vocabulary.implied_places
     is_open = is_implied or detail.dimension == "time" or (detail.kind == "position" and detail.is_vague)
+    if facts.vocabulary.natural:  # what another fact holds is read wrongly rather than invented
+        is_open |= detail.kind == "position" or (detail.kind in ("number", "count") and facts.holds(detail))
     judgement = "unknown" if is_open else _LACKING[detail.kind]
     if detail.kind == "colour" and facts.vocabulary.natural:
         judgement = "unsupported"

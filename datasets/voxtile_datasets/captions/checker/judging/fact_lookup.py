@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import date as Date
 
 from voxtile.corpus.schema import MEASURED, ROLE
 from voxtile.words.tokens import words_of
 from voxtile_datasets.captions.checker.attributes import Row, attributes_of
-from voxtile_datasets.captions.checker.extraction.numbers.amount import SHARE
+from voxtile_datasets.captions.checker.extraction.claims import Detail
+from voxtile_datasets.captions.checker.extraction.numbers.amount import COUNT, SHARE
 from voxtile_datasets.captions.checker.extraction.relations import OPPOSITE, PASSIVE, relation_of
 from voxtile_datasets.captions.checker.fact import Fact, direction_of, fact_of
 from voxtile_datasets.captions.checker.judging.metadata import Metadata
@@ -16,8 +19,9 @@ from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
 _STRENGTH = {"present": 2, "uncertain": 1, "absent": 0}
 _WIDE = frozenset(["finding", "lesion"])  # one of them denied denies no others
+_MOST_SHARES = 12  # of which sums are made
 _RANKS = ["first", "second", "third", "fourth", "fifth"]
-_DATES = ("date", "datetime", "month", "year")
+_DATES = ("date", "month", "year", "acquired", "acquisition")  # begin the names of what holds a date
 _SEASONS = ("winter", "spring", "summer", "autumn")
 
 
@@ -55,11 +59,48 @@ class Facts:
 
     def _of_season(self, metadata: Row) -> list[Row]:
         """The season of the sample's row as a fact: by its name, else by the month, taken as north of the equator."""
-        season = str(metadata.get("season") or "").lower()
-        if not season and (month := str(metadata.get("datetime") or "")[5:7]).isdigit():
-            season = _SEASONS[int(month) % 12 // 3]
-        known = season in self.vocabulary.concepts and not self.vocabulary.is_about_patients
-        return [{"concept": season, "polarity": "present"}] if known else []
+        if self.vocabulary.is_about_patients:
+            return []
+        seasons = {str(metadata.get("season") or "").lower()} - {""}
+        months = [date[5:7] for date in sorted(self.dates) if date[:4].isdigit()]
+        if not seasons or len(months) > 1:
+            seasons |= {_SEASONS[int(month) % 12 // 3] for month in months if month.isdigit()}
+        return [{"concept": s, "polarity": "present"} for s in sorted(seasons) if s in self.vocabulary.concepts]
+
+    @property
+    def years(self) -> tuple[int, ...]:
+        """Years of the dates of the sample, in order: two of a pair of pictures."""
+        return tuple(sorted({int(date[:4]) for date in self.dates if date[:4].isdigit()}))
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether the sample is of two dates, so that what changed between them can be a fact."""
+        if self.vocabulary.is_about_patients:
+            return False
+        return len({date for date in self.dates if date[:4].isdigit()}) > 1 or any(r.changes for r in self.all_rows())
+
+    def spans(self) -> tuple[float, ...]:
+        """Seconds between the first and the last date of the sample; none where there are not two."""
+        days = sorted({_day(date) for date in self.dates} - {None}, key=lambda day: day or 0)
+        return (((days[-1] or 0) - (days[0] or 0)) * 86400.0,) if len(days) > 1 else ()
+
+    def holds(self, detail: Detail) -> bool:
+        """Whether any fact of the sample, whatever it is of, has the number that a text gives.
+
+        A number that the text says of another thing than the facts do is read wrongly more often than it is invented.
+        """
+        if detail.is_vague or (detail.dimension == SHARE and detail.bounds[0][0] <= 0):
+            return False  # "hardly any" fits too much
+        if detail.dimension == COUNT:
+            return any(
+                low <= most and least <= high
+                for low, high in detail.bounds
+                for row in self.all_rows()
+                for least, most in row.counts
+            )
+        values = [v for row in self.all_rows() for v in row.numbers.get(detail.dimension or "", ())]
+        values += self.spans() if detail.dimension == "time" else ()
+        return bool(values) and all(any(low <= v <= high for v in values) for low, high in detail.bounds)
 
     def all_rows(self) -> list[Fact]:
         """Every fact that states something."""
@@ -205,6 +246,15 @@ class Facts:
                 found |= self._relations.get((first, second), set())
         return frozenset(found)
 
+    def is_sum(self, detail: Detail) -> bool:
+        """Whether a share is that of two or three things together, or of what they leave: "bog and heath make half"."""
+        if detail.dimension != SHARE or self.vocabulary.is_about_patients:
+            return False
+        shares = [share for name in self.present() if (share := self.share(name))]
+        sums = [sum(some) for size in (2, 3) for some in itertools.combinations(shares[:_MOST_SHARES], size)]
+        sums += [1.0 - share for share in (*shares, *sums)]
+        return all(any(low <= total <= high for total in sums) for low, high in detail.bounds)
+
     def _closed(self, scopes: Sequence[Row]) -> frozenset[str] | None:
         """Concepts of closed scopes; None where one of them is closed for everything."""
         names: set[str] = set()
@@ -254,9 +304,17 @@ class Facts:
             self._rows[second].append(Fact(fact.polarity, numbers=fact.numbers, bearings=seen_from_there))
 
     def _note(self, attributes: Row) -> None:
-        for key in _DATES:
-            if attributes.get(key) is not None:
-                self.dates.add(str(attributes[key]))
+        for key, value in attributes.items():
+            if value is not None and str(key).lower().startswith(_DATES):
+                self.dates.add(str(value))
         for key in ("name", "country", "city"):
             if isinstance(attributes.get(key), str):
                 self.words.update(words_of(attributes[key]).words)
+
+
+def _day(date: str) -> int | None:
+    """Number of the day of a date in ISO 8601; None where it is no whole date."""
+    try:
+        return Date.fromisoformat(date[:10]).toordinal()
+    except ValueError:
+        return None

@@ -20,8 +20,12 @@ _BEYOND = {
     "identity": "they name no maker, owner or brand",
     "event": "no fact says what happened there",
     "unseen": "it cannot be seen in such a picture, and no fact holds it",
+    "contents": "no picture shows what things hold, and no fact says it",
     "time": "nothing states the hour or the day",
 }
+
+_OF_TWO_DATES = frozenset(["change", "history", "event"])
+_OPEN = frozenset(["unseen"])  # people, animals, sounds: no fact says that they are not there
 
 
 def judge_imaging(claim: Claim, facts: Facts) -> list[Fault]:
@@ -71,9 +75,13 @@ def judge_beyond(claim: Claim, facts: Facts) -> list[Fault]:
         return []
     if any(facts.strength(concept) in ("present", "uncertain") for concept in claim.others):
         return []  # "hydronephrosis due to a stone" where the stone is a fact
+    if aspect in _OF_TWO_DATES and facts.is_pair:
+        return []
     if aspect == "change" and (known := frozenset(c for row in facts.all_rows() for c in row.changes)):
         return _change(claim, known)
-    return [_fault(claim, aspect, "unsupported", f"'{claim.words}' is not in the facts: {_BEYOND[aspect]}.")]
+    is_open = aspect in _OPEN and not facts.vocabulary.is_about_patients
+    judgement: Judgement = "unknown" if is_open else "unsupported"
+    return [_fault(claim, aspect, judgement, f"'{claim.words}' is not in the facts: {_BEYOND[aspect]}.")]
 
 
 def _change(claim: Claim, known: frozenset[str]) -> list[Fault]:

@@ -10,7 +10,9 @@ from voxtile_datasets.captions.checker.extraction.numbers.amount import COUNT, S
 from voxtile_datasets.captions.checker.extraction.relations import OPPOSITE, PASSIVE
 from voxtile_datasets.captions.checker.fact import Fact
 from voxtile_datasets.captions.checker.judging.agreement import agrees_with_any
+from voxtile_datasets.captions.checker.judging.changes import is_of_change, judge_change
 from voxtile_datasets.captions.checker.judging.details import detail_faults, is_other
+from voxtile_datasets.captions.checker.judging.directions import judge_direction
 from voxtile_datasets.captions.checker.judging.fact_lookup import Facts
 from voxtile_datasets.captions.checker.judging.held import row_that_is_denied, row_that_names
 from voxtile_datasets.captions.checker.judging.imaging import judge_beyond, judge_imaging
@@ -35,6 +37,8 @@ def judge(claim: Claim, facts: Facts, *, about_birth: bool = False) -> list[Faul
         return _relation(claim, facts)
     if claim.kind == "normal":
         return _normal(claim, facts)
+    if claim.kind == "change":
+        return judge_change(claim, facts)
     if claim.kind == "imaging":
         return judge_imaging(claim, facts)
     if claim.kind == "beyond":
@@ -43,6 +47,8 @@ def judge(claim: Claim, facts: Facts, *, about_birth: bool = False) -> list[Faul
         return _loose(claim, facts)
     there = tuple(c for c in claim.concepts if facts.strength(c) == "present")
     meant = there if there and claim.polarity == "present" and _is_little(claim) else _meant(claim, facts)
+    if claim.polarity == "absent" and facts.vocabulary.natural:  # "0 houses" denies what the scope calls house
+        meant = [c for c in meant if facts.lists(c) and facts.closed is not None] or meant
     found = {concept: _concept(claim, concept, facts) for concept in meant}
     if claim.polarity == "absent":
         return _worst_denial(found) or _denial_by_name(claim, facts)
@@ -55,7 +61,7 @@ def judge(claim: Claim, facts: Facts, *, about_birth: bool = False) -> list[Faul
 def _denial_by_name(claim: Claim, facts: Facts) -> list[Fault]:
     """A denial of what a fact states under the same name: "no nodule" where the thyroid has one."""
     row = row_that_is_denied(claim, facts)
-    if row is None or is_other(claim, [row], facts.vocabulary):
+    if row is None or is_other(claim, [row], facts.vocabulary) or (claim.text and facts.is_pair):
         return []
     why = f"'{claim.words}' is denied, but the facts say that there is {row.name.replace('_', ' ')}."
     return [_fault(claim, "polarity", "contradicted", why)]
@@ -248,7 +254,7 @@ def _is_of_region(names: frozenset[str], region: set[str], facts: Facts) -> bool
 def _absence(claim: Claim, concept: str, known: str | None, facts: Facts) -> tuple[Judgement, str]:
     name = concept.replace("_", " ")
     if known == "present":
-        if is_other(claim, facts.rows(concept), facts.vocabulary):
+        if is_other(claim, facts.rows(concept), facts.vocabulary) or is_of_change(claim, concept, facts):
             return "supported", ""
         return "contradicted", f"'{claim.words}' is denied, but the facts say that there is {name}."
     if known == "uncertain":
@@ -309,7 +315,7 @@ def _relation(claim: Claim, facts: Facts) -> list[Fault]:
     if kind in _COMPARED:
         return _comparison(claim, kind, facts)
     if kind in OPPOSITE:
-        return _direction(claim, kind, known & OPPOSITE.keys(), facts)
+        return judge_direction(claim, known & OPPOSITE.keys(), facts)
     if not known:
         return []
     names = f"{claim.concepts[0]} and {claim.others[0]}".replace("_", " ")
@@ -352,31 +358,13 @@ _POSSIBLE = {
 _LOOSE = frozenset(["near", "around", "through"])
 
 
-_COMPASS = frozenset(name for name in OPPOSITE if name.split("-")[0] in ("north", "south", "east", "west"))
-
-
-def _direction(claim: Claim, kind: str, known: frozenset[str], facts: Facts) -> list[Fault]:
-    if any(kind == stated or kind in stated.split("-") for stated in known):
-        return []
-    if not (kind in _COMPASS and known & _COMPASS):  # what is above can be behind, too
-        known = known & {OPPOSITE[kind]}
-    subject, other = (names[0].replace("_", " ") for names in (claim.concepts, claim.others))
-    if known:
-        why = f"'{claim.words}' is wrong: by the facts {subject} lies {' and '.join(sorted(known))} of {other}."
-        return [_fault(claim, "relation", "contradicted", why)]
-    if facts.vocabulary.is_about_patients and facts.vocabulary.has_sides:
-        return []  # bodies are alike, and facts seldom say where one part lies of another
-    if all(facts.strength(names[0]) == "present" for names in (claim.concepts, claim.others)):
-        why = f"'{claim.words}' is not in the facts: they do not say in which direction {subject} lies of {other}."
-        return [_fault(claim, "relation", "unsupported", why)]
-    return []
-
-
 def _loose(claim: Claim, facts: Facts) -> list[Fault]:
     rows = facts.all_rows()
     if claim.text == "stray":
         return _stray(claim, rows, facts)
-    missing: Sequence[str] = [d.words for d in claim.details if not agrees_with_any(d, rows, facts.vocabulary)]
+    missing: Sequence[str] = [
+        d.words for d in claim.details if not agrees_with_any(d, rows, facts.vocabulary) and not facts.is_sum(d)
+    ]
     if not missing:
         return []
     return [_fault(claim, "number", "unsupported", f"'{missing[0]}' is not in the facts.")]

@@ -13,11 +13,14 @@ from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
 _JOINING = frozenset([",", "and", "or", "nor", "/", "&"])
 _HOMOGRAPHS = frozenset(
-    ["park", "span", "cross", "crossing", "drive", "walk", "sail", "land", "ship", "dock", "fence", "bridge", "house",
-     "tower", "water", "field", "pool", "bank", "border", "circle", "track", "crown", "stand", "line", "harbour",
-     "harbor", "dam", "block", "wall", "mine", "dump", "box", "train", "route", "swell", "landing", "shade", "light",
-     "parking", "farming", "wood", "store", "factor", "work", "mark", "bed", "arch", "shore", "ring", "tip", "flower"]
+    ["park", "span", "cross", "crossing", "drive", "walk", "sail", "land", "ship", "dock", "fence", "bridge",
+     "house", "tower", "water", "field", "pool", "bank", "border", "circle", "track", "crown", "stand", "line",
+     "harbour", "harbor", "dam", "block", "wall", "mine", "dump", "box", "train", "route", "swell", "landing",
+     "shade", "light", "parking", "farming", "wood", "store", "factor", "work", "mark", "leave", "square", "bed",
+     "arch", "shore", "ring", "tip", "flower"]
 )  # fmt: skip
+_FORMS = frozenset(["square"])
+_THE = (("the",), ("a",), ("no",), ("little",), ("room",))
 _GERUNDS = frozenset(["crossing", "landing", "parking", "farming"])
 _INFINITIVES = frozenset(
     ["park", "cross", "drive", "walk", "sail", "land", "dock", "ship", "house", "water", "fence", "span"]
@@ -81,6 +84,12 @@ class Finder:
         word = self.words[start]
         if end - start > 1 or word not in _HOMOGRAPHS:
             return False
+        if word in _FORMS and any(place[0] == end for place in self.terms):
+            return True  # "ten square basins"
+        if word == "leave" and (
+            not start or not self._is_written(start, "leaves") or self.words[end : end + 1] in _THE
+        ):
+            return True  # "leave the car park"
         before, after = self.words[start - 1 : start], self.words[end : end + 1]
         if before and (before[0] in _SUBJECTS or (before[0] == "to" and word in _INFINITIVES and start > 1)):
             return True
@@ -90,6 +99,10 @@ class Finder:
             )
         is_subject = any(place[1] == start for place in self.terms)
         return is_subject and bool(after) and after[0] in _OBJECTS
+
+    def _is_written(self, position: int, form: str) -> bool:
+        words = self.statement.words
+        return words.text[words.starts[position] : words.ends[position]].lower() == form
 
     def _says_more(self, place: tuple[int, int], pair: Mention) -> bool:
         """Whether a longer name is of something else, and not only of something more general."""

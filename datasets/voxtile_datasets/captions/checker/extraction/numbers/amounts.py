@@ -27,6 +27,8 @@ _LABELS = frozenset(
      "number", "page", "view", "band", "class", "channel", "step", "version"]
 )  # fmt: skip
 _LARGEST_WORD = 1000
+_ONE = [("a",), ("an",)]
+_AFTER_UNIT = frozenset(["long", "wide", "across", "away", "north", "south", "east", "west", "from", "off", "further"])
 
 
 def amounts(words: Words, grammar: Grammar, taken: frozenset[int]) -> Iterator[Amount]:
@@ -134,6 +136,12 @@ def _measured(words: Words, position: int, grammar: Grammar) -> Amount | None:
     numbers, end, is_range = _numbers(words, position, grammar)
     if not numbers and texts[position : position + 2] in _HALVES and grammar.units.longest_at(texts, position + 2):
         numbers, end = [("0.5", 0.5)], position + 2  # "half a kilometre"
+    if (
+        not numbers
+        and texts[position : position + 1] in _ONE
+        and (one := _one_of(texts, position, comparator, grammar))
+    ):
+        numbers, end = [("1", 1.0)], one  # "well over a kilometre", "a mile long"
     if not numbers or (start and texts[start - 1] in _LABELS) or _follows_level(words, position):
         return None
     if texts[end : end + 1] in _ORDINALS or texts[end : end + 1] in _TIMES_AS:
@@ -149,6 +157,16 @@ def _measured(words: Words, position: int, grammar: Grammar) -> Amount | None:
     if is_range:
         bounds = ((bounds[0][0], bounds[-1][1]),)
     return Amount(start, end, bounds, dimension, unit.name if unit else COUNT)
+
+
+def _one_of(texts: tuple[str, ...], position: int, comparator: object, grammar: Grammar) -> int | None:
+    """End of "a" before a unit of length or area, where it counts: "over a kilometre", "a mile long"."""
+    unit = grammar.units.longest_at(texts, position + 1)
+    if unit is None or unit[1][0].dimension not in ("length", "area"):
+        return None
+    following = texts[unit[0] : unit[0] + 1]
+    counts = comparator is not None or (bool(following) and following[0] in _AFTER_UNIT)
+    return position + 1 if counts and texts[position + 1] not in ("m", "l", "are", "pace", "rod", "foot") else None
 
 
 def _numbers(words: Words, position: int, grammar: Grammar) -> tuple[list[tuple[str, float]], int, bool]:

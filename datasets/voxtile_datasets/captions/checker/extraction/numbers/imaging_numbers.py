@@ -95,7 +95,8 @@ _PICTURE = (
     r"(?:images?|imagery|scenes?|tiles?|chips?|pictures?|photos?|photographs?|products?|data|views?|bands?|raster|mosaic)"
 )
 _SENSOR = (
-    r"(?:SAR|radar|Sentinel-?\d?\w?|Landsat(?:[ -]\d)?|image|imagery|scene|photo|photograph|picture|tile|seen|view)"
+    r"(?:SAR|radar|Sentinel-?\d?\w?|Landsat(?:[ -]\d)?|image|imagery|scene|photo|photograph|picture|tile|seen|view"
+    r"|photographed|imaged|taken|recorded|shot|captured|acquired|mapped|scanned)"
 )
 # Of pictures of the ground, of which no length stands beside the word for the picture.
 _RESOLUTION_BESIDE = re.compile(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from voxtile_datasets.captions.checker.extraction.grammar import Grammar
 from voxtile_datasets.captions.checker.extraction.numbers.amount import SHARE, Amount
+from voxtile_datasets.captions.checker.extraction.numbers.parts_of_whole import part_of_whole
 
 _THESE = [("which",), ("these",), ("them",), ("those",), ("whom",)]
 _HALF_A = [
@@ -28,8 +29,6 @@ _REST = frozenset(["rest", "remainder", "remaining", "else", "balance"])
 _NO_SHARES = [(2.0, 4), (1.0, 2)]  # two quarters of a town
 # After "a third" these make a share of it: "a third under snow".
 _AFTER_SHARE = frozenset(["under", "is", "are", "was", "each", "covered", "being", "the", "and", "to", "goes", "go"])
-_COUNTED = frozenset(["pixel", "square", "cell", "part", "point", "hectare", "acre", "patch", "plot", "m", "unit"])
-_EACH = frozenset(["every", "each", "any", "the"])
 
 
 def share_at(texts: tuple[str, ...], position: int, grammar: Grammar) -> Amount | None:
@@ -53,10 +52,10 @@ def share_at(texts: tuple[str, ...], position: int, grammar: Grammar) -> Amount 
         if not is_plain and not _is_share(texts, end):
             return None
         return Amount(start, end, (_share_bounds(value, kind),), SHARE, "fraction")
-    if (counted := _out_of(texts, position, grammar)) is not None:
-        end, value = counted
-        end += bool(texts[end : end + 1]) and texts[end] in _COUNTED  # "out of every 100 pixels"
-        return Amount(start, end, (_share_bounds(value, kind),), SHARE, "fraction")
+    if (counted := part_of_whole(texts, position, grammar)) is not None:
+        end, low, high = counted
+        bounds = _share_bounds(low, kind)[0], _share_bounds(high, kind)[1]
+        return Amount(start, end, (bounds,), SHARE, "fraction")
     found = grammar.shares.longest_at(texts, position) or grammar.shares.longest_at(texts, start)
     if found is None:
         return None
@@ -71,8 +70,8 @@ def share_at(texts: tuple[str, ...], position: int, grammar: Grammar) -> Amount 
         return None
     middle = (span.low + span.high) / 2
     bounds = {"more": (middle, 1.0), "less": (0.0, middle), "at_most": (0.0, span.high)}.get(
-        kind or "about", (span.low, span.high)
-    )
+        kind if kind and span.high < 1 else "about", (span.low, span.high)
+    )  # "cloud over most of it"
     return Amount(start, found[0], (bounds,), SHARE, "fraction")
 
 
@@ -88,32 +87,6 @@ def _fraction(texts: tuple[str, ...], position: int, grammar: Grammar) -> tuple[
     if part is None or count >= part:
         return None
     return position + 2, count / part, word != "a" and (count, part) not in _NO_SHARES
-
-
-def _out_of(texts: tuple[str, ...], position: int, grammar: Grammar) -> tuple[int, float] | None:
-    """End and value of a share in words such as "44 out of every 100", "one in four"."""
-    part, end = _whole(texts, position, grammar)
-    if texts[end : end + 2] == ("out", "of"):
-        end += 2
-    elif texts[end : end + 1] == ("in",) and texts[end + 1 : end + 2] and texts[end + 1] not in _EACH:
-        end += 1
-    else:
-        return None
-    end += texts[end : end + 1] != () and texts[end] in _EACH
-    whole, last = _whole(texts, end, grammar)
-    if not part or not whole or part >= whole:
-        return None
-    return last, part / whole
-
-
-def _whole(texts: tuple[str, ...], position: int, grammar: Grammar) -> tuple[float, int]:
-    """A whole number in digits or in one word, and its end; 0 where there is none."""
-    word = texts[position] if position < len(texts) else ""
-    if word.isdigit():
-        return float(word), position + 1
-    if word in grammar.numbers and texts[position + 1 : position + 2] and texts[position + 1] in grammar.numbers:
-        return float(grammar.numbers[word] + grammar.numbers[texts[position + 1]]), position + 2
-    return (float(grammar.numbers[word]), position + 1) if word in grammar.numbers else (0.0, position)
 
 
 def _digit(word: str) -> float:

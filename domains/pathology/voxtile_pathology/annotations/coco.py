@@ -45,13 +45,18 @@ def parse_coco(content: Mapping[str, Any], notes: list[str], image: str | None) 
         try:
             if not isinstance(entry, dict):
                 raise AnnotationError(f"{what} is not a mapping")
-            if wanted is not None and entry.get("image_id") not in wanted:
+            if wanted is not None and _id(entry, "image_id") not in wanted:
                 continue
-            label = categories.get(entry.get("category_id"), "")
+            label = categories.get(_id(entry, "category_id"), "")
             kept = {key: entry[key] for key in _KEPT if key in entry}
             yield Annotation(label, _geometry(entry, what, notes), kept)
         except AnnotationError as error:
             notes.append(f"{error}; it is left out")
+
+
+def _id(entry: Mapping[str, Any], name: str) -> int | str | None:
+    value = entry.get(name)
+    return value if isinstance(value, int | str) else None
 
 
 def _wanted(images: Mapping[Any, str], image: str | None) -> frozenset[Any] | None:

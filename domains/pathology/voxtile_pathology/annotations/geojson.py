@@ -84,7 +84,7 @@ def _text(name: object) -> str:
 
 
 def _geometry(content: Mapping[str, Any], what: str, notes: list[str]) -> BaseGeometry:
-    kind, coordinates = content.get("type"), content.get("coordinates")
+    kind, coordinates = str(content.get("type")), content.get("coordinates")
     if kind == "GeometryCollection":
         parts = [_geometry(part, what, notes) for part in content.get("geometries") or [] if isinstance(part, dict)]
         return _homogeneous(parts, what)
@@ -96,7 +96,7 @@ def _geometry(content: Mapping[str, Any], what: str, notes: list[str]) -> BaseGe
     if kind not in builders or not isinstance(coordinates, list) or not coordinates:
         raise AnnotationError(f"{what} has a geometry of the type '{kind}', which is not read")
     try:
-        geometry = shapely.force_2d(builders[str(kind)](coordinates))
+        geometry = shapely.force_2d(builders[kind](coordinates))
     except (ValueError, TypeError, shapely.errors.ShapelyError):
         raise AnnotationError(f"{what} has coordinates that are not pairs of x and y") from None
     points = shapely.get_coordinates(geometry)

@@ -52,7 +52,7 @@ def read_geojson(path: Path, vector_crs: str | None) -> FeatureFile:
     if not isinstance(features, list):
         raise InputError(f"'{path}' is no GeoJSON FeatureCollection; export it as one")
     stated = content.get("crs")
-    named = (stated.get("properties") or {}).get("name") if isinstance(stated, dict) else None
+    named = _mapping(_mapping(stated).get("properties")).get("name")
     found = FeatureFile(crs="")
     for index, item in enumerate(features):
         if not isinstance(item, dict):
@@ -62,15 +62,19 @@ def read_geojson(path: Path, vector_crs: str | None) -> FeatureFile:
             geometry = shape(item["geometry"]) if item.get("geometry") else None
         except (ValueError, TypeError, KeyError, AttributeError, IndexError, shapely.errors.ShapelyError):
             geometry = None
-        properties = dict(item.get("properties") or {})
+        properties = dict(_mapping(item.get("properties")))
         if "id" in item and not any(key in properties for key in _ID_KEYS):
             properties["id"] = item["id"]
         _add(found, index, properties, geometry)
     found.crs = _decide_crs(path, str(named) if named else None, vector_crs, found.features)
     box = content.get("bbox")
-    if isinstance(box, list) and len(box) in (4, 6):
+    if isinstance(box, list) and len(box) in (4, 6) and all(isinstance(value, int | float) for value in box):
         found.coverage = shapely.box(box[0], box[1], box[len(box) // 2], box[len(box) // 2 + 1])
     return found
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:  # noqa: ANN401 - JSON
+    return value if isinstance(value, dict) else {}
 
 
 def read_geopackage(path: Path, vector_crs: str | None) -> FeatureFile:

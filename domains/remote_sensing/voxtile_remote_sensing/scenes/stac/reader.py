@@ -50,7 +50,9 @@ class StacReader:
             if item is None:
                 continue
             folder = PurePosixPath(path).parent
-            hrefs = [str(a.get("href", "")) for a in item.get("assets", {}).values() if isinstance(a, dict)]
+            assets = item.get("assets")
+            described = assets.values() if isinstance(assets, dict) else ()
+            hrefs = [str(asset.get("href", "")) for asset in described if isinstance(asset, dict)]
             local = {(folder / h).as_posix() for h in hrefs if not is_remote(h)} & set(listing.sizes)
             refs.append(listing.ref(self.name, path, [path, *local]))
             taken |= {path, *local}
@@ -63,6 +65,14 @@ class StacReader:
             SceneError: not a valid item, an asset outside the folder, all of them on the network, or bands that nobody
                 names or whose numbers nobody explains.
         """
+        try:
+            return self._open(ref)
+        except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
+            raise SceneError(
+                f"{ref.id}: not a valid STAC item (a value of another kind: {error}); validate it with pystac"
+            ) from error
+
+    def _open(self, ref: SceneRef) -> Scene:
         item = _item(ref)
         product = product_of(item, ref.id)
         bands: list[SceneBand] = []

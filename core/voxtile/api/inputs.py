@@ -229,7 +229,7 @@ def _are_sizes(sizes: object, count: int) -> bool:
 
 
 def _is_size(size: object) -> bool:
-    return isinstance(size, Real) and math.isfinite(size) and size > 0
+    return isinstance(size, Real) and math.isfinite(size) and float(size) > 0
 
 
 def _check_needs(preset: Preset, meta: Mapping[str, Any], given: Given) -> None:

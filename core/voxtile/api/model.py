@@ -291,7 +291,7 @@ def _texts(given: object) -> list[str]:
     Raises:
         ConfigError: something is no text.
     """
-    texts = [given] if isinstance(given, str) or not isinstance(given, Iterable) else list(given)
+    texts: list[Any] = [given] if isinstance(given, str) or not isinstance(given, Iterable) else list(given)
     for text in texts:
         if not isinstance(text, str):
             raise ConfigError(f"{text!r:.80} is no text; give a text, or several")

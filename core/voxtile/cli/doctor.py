@@ -9,7 +9,7 @@ import platform
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from voxtile.domain import Command, discover, resolve
@@ -27,7 +27,7 @@ def list_domains() -> None:
     domains, broken = discover()
     for domain in domains.values():
         _write(f"{domain.name}: {domain.title}")
-        tables = {
+        tables: dict[str, Mapping[str, object]] = {
             **domain.commands(),
             "configs": domain.configs(),
             "for GPUs": domain.production_configs(),

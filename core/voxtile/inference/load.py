@@ -13,7 +13,7 @@ from voxtile.data.presets.base import Preset
 from voxtile.data.presets.image import ImageAugment, ImagePreset
 from voxtile.data.presets.load import preset_from_config
 from voxtile.data.seen_samples import TrainingMarks
-from voxtile.errors import ConfigError
+from voxtile.errors import CheckpointError, ConfigError
 from voxtile.inference.custom import CUSTOM, custom_model
 from voxtile.inference.huggingface_pair import CONFIG, huggingface_pair
 from voxtile.models.dual import DualEncoder
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 OPEN_CLIP, HUGGING_FACE = "open_clip:", "hf:"
 EIGHT_BITS = ":int8"
+_WEIGHTS = (".safetensors", ".bin", ".pth")  # as open_clip looks for them in a folder
 
 
 class EncoderModel:
@@ -287,6 +288,12 @@ def _folder(folder: Path, trusted: Collection[str], *, int8: bool) -> Evaluation
 
 def _open_clip(spec: str) -> EncoderModel:
     name, pretrained = hub_name(spec)
+    folder = Path(name.removeprefix("local-dir:"))
+    if name.startswith("local-dir:") and folder.is_dir() and not any(f.suffix in _WEIGHTS for f in folder.iterdir()):
+        raise CheckpointError(
+            f"the folder '{folder}' has the config of an open_clip model and no weights ({', '.join(_WEIGHTS)}), which "
+            "would be random; copy them into it"
+        )
     image, text = OpenClipImage(name=name, pretrained=pretrained), OpenClipText(name=name, pretrained=pretrained)
     encoder = DualEncoder(image=image, text=text, embed_dim=image.width, project=False, logit_scale="pretrained")
     preset = _preset(preprocessing(image.visual))

@@ -189,7 +189,7 @@ class BandsPreset(_PicturesOf):
         known = values[np.isfinite(values)]  # NaN is where a tile has no value
         low, high = REFLECTANCE
         if meta.get("units") != "reflectance":
-            low, high = np.percentile(known, _SPREAD) if known.size else (0.0, 1.0)
+            low, high = np.percentile(known, _SPREAD).tolist() if known.size else [0.0, 1.0]
         return self.picture(_Picture(meta, _eight_bits(values, float(low), float(high))), None)
 
     def _place(self, meta: Mapping[str, Any], band: str) -> int:

@@ -144,9 +144,9 @@ def _check_shapes(
     ignore: Tensor | None,
     tile: tuple[int, int],
 ) -> None:
-    for name, value in (("image", image), ("text", text)):
-        if not isinstance(value, Tensor):
-            raise ConfigError(f"{name} must be a tensor, not {type(value).__name__}")
+    for side, given in (("image", image), ("text", text)):
+        if not isinstance(given, Tensor):
+            raise ConfigError(f"{side} must be a tensor, not {type(given).__name__}")
     if image.ndim != 2 or text.ndim != 2 or image.shape[1] != text.shape[1]:
         raise ConfigError(
             f"image and text must be [B, D] and [T, D] of one width, not {list(image.shape)} and {list(text.shape)}"

@@ -249,11 +249,20 @@ def _broken(folder):
     (folder / "config.json").write_text("{")
 
 
+def _open_clip_without_weights(folder):
+    vision = {"image_size": 32, "layers": 1, "width": 16, "head_width": 8, "patch_size": 8}
+    text = {"context_length": 16, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}
+    config = {"model_cfg": {"embed_dim": 8, "vision_cfg": vision, "text_cfg": text}, "preprocess_cfg": {}}
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+
+
 def _broken_open_clip(folder):
     (folder / "open_clip_config.json").write_text("{}")
 
 
-@pytest.mark.parametrize("make", [lambda folder: None, _corpus, _bert, _broken, _broken_open_clip])
+@pytest.mark.parametrize(
+    "make", [lambda folder: None, _corpus, _bert, _broken, _broken_open_clip, _open_clip_without_weights]
+)
 def test_a_folder_of_something_else_is_one_sentence(tmp_path, make):
     make(tmp_path)
     with pytest.raises((ConfigError, CheckpointError)) as caught:

@@ -55,8 +55,9 @@ def create(name: str, pretrained: str | None) -> nn.Module:
             name, pretrained=pretrained, force_custom_text=True, pretrained_text=False, weights_only=True
         )
     except Exception as error:  # open_clip, torch and the hub client raise many types
+        full = f"{name}/{pretrained}" if pretrained else name
         raise CheckpointError(
-            f"open_clip model {name}/{pretrained} cannot be loaded: {load_failure(error)}; give weights of this model"
+            f"open_clip model '{full}' cannot be loaded: {load_failure(error)}; give weights of this model"
         ) from error
     return model
 

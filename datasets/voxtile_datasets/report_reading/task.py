@@ -231,7 +231,8 @@ class ModelReportTask:
             while len(self._texts) > 1:
                 self._texts.pop(next(iter(self._texts)))
             self._texts[stem] = list(_reports(self._corpus / "tables" / "captions" / f"{stem}.parquet"))
-        return self._texts[stem][item.inputs["place"]]
+        row: Row = self._texts[stem][item.inputs["place"]]
+        return row
 
     @cached_property
     def _stored_rows(self) -> StoredRows:
@@ -241,7 +242,7 @@ class ModelReportTask:
 
 def _is_finding(row: Row, rules: RuleReader) -> bool:
     """Whether a row is a finding that the rules read, and no measurement of an organ."""
-    return row["source"] == rules.source
+    return bool(row["source"] == rules.source)
 
 
 def _reports(part: Path) -> Iterator[Row]:

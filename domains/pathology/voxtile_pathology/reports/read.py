@@ -27,13 +27,18 @@ from voxtile_pathology.reports.text.language import language
 
 _TUMOURS = frozenset(["tumour", "malignancy"])
 _GRADED = _TUMOURS | {"carcinoma_in_situ"}
-_WHOSE = frozenset(["tumour", "lesion", "malignancy"])  # "the tumour cells express CK7" affirms a stain
+# What a specimen is taken of: "lung nodule, wedge: hamartoma" finds a hamartoma.
+_TAKEN = frozenset(["lesion", "nodule", "mass", "polyp", "cyst", "tumour", "malignancy"])
+_WHOSE = frozenset(
+    ["tumour", "lesion", "malignancy", "increased_blasts"]
+)  # "the tumour cells express CK7" affirms a stain
 _SPREAD_TO = {
     r"\bomentum|\bomental": "omental_metastasis",
     r"\bperitone": "peritoneal_metastasis",
     r"\bliver\b|\bhepatic\b": "liver_metastasis",
 }
-_COMPOUND = re.compile(r"(?<=\w)[-–](?:positive|negative)\b(?=\s+\w)", re.IGNORECASE)
+# What is excised lies on the table: no denial, as it is of the body that an image shows.
+_COMPOUND = re.compile(r"(?<=\w)[-–](?:positive|negative)\b(?=\s+\w)|\b(?:removed|excised|resected)\b", re.IGNORECASE)
 _HISTORY_IN_HEADER = re.compile(
     r"\b(?:for|with\s+(?:a\s+)?history\s+of|s/p|status\s+post|following|after|previous(?:ly)?|prior"
     r"|history\s+of)\b.*$",
@@ -72,10 +77,12 @@ def read_slide_report(report: str, lexicon: Lexicon) -> Reading:
     header = ""
     told: dict[str, bool] = {}  # sentence → whether anything in it was understood
     for clause in clauses_of(report, lexicon):
-        if clause.header != header:
-            header = clause.header
-            found += [_placed(fact, clause) for fact in _of_header(header, clause, lexicon)]
+        of_header = _of_header(clause.header, clause, lexicon) if clause.header != header else []
+        header = clause.header
         facts, unread = _read(clause, lexicon)
+        if any(fact.polarity == "present" for fact in facts):
+            of_header = [fact for fact in of_header if fact.concept not in _TAKEN]
+        found += [_placed(fact, clause) for fact in of_header]
         if is_size_label(clause):
             _give_size(found, clause, lexicon)
         found += [_placed(fact, clause) for fact in facts]
@@ -193,6 +200,19 @@ def _of_header(header: str, clause: Clause, lexicon: Lexicon) -> list[SlideFact]
     return found + _beside(found, bare, clause, lexicon)
 
 
+def _of_kind(clause: Clause, lexicon: Lexicon, there: set[str]) -> list[SlideFact]:
+    """The closer name of what a label names, where its value is the kind alone: "Polyp: hyperplastic"."""
+    first = re.split(r"[,;.(]|\b(?:with|and)\b", clause.text, maxsplit=1)[0].strip()
+    if not first or len(first.split()) > 3 or not lexicon.findings_in(words_in(clause.label)):
+        return []
+    evidence = (clause.evidence,)
+    return [
+        SlideFact(name.concept, "present", words=clause.evidence, evidence=evidence, addendum=clause.addendum)
+        for name in lexicon.findings_in(words_in(f"{first} {clause.label}"))
+        if name.start == 0 and name.end > len(first.split()) and name.concept not in there
+    ]
+
+
 def _beside(found: Sequence[SlideFact], text: str, clause: Clause, lexicon: Lexicon) -> list[SlideFact]:
     """Grades and stains that a label or a heading states beside the tumour that it names."""
     if not any(lexicon.is_kind_of(fact.concept, _GRADED) for fact in found):
@@ -223,8 +243,9 @@ def _of_other_label(
     found = [
         fact
         for fact in header_findings(label, clause, lexicon)
-        if fact.concept not in there and not (there and fact.concept in _WHOSE)
+        if fact.concept not in there and not (there and fact.concept in _WHOSE | _TAKEN)
     ]
+    found += _of_kind(clause, lexicon, there)
     if not clause.rest.strip():  # "Metastasis: 0/12" is read; "DCIS: margins clear" states two things
         found = [fact for fact in found if lexicon.is_kind_of(fact.concept, _GRADED) and not _is_spread(fact, lexicon)]
     return found, _beside(found, label, clause, lexicon)

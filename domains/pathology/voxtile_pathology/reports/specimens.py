@@ -28,7 +28,8 @@ _REPLACED = re.compile(
     re.IGNORECASE,
 )
 _SIDE = re.compile(
-    r"\b(?P<left>left|lt|L(?=[\s,]))\b|\b(?P<right>right|rt|R(?=[\s,]))\b|\b(?P<both>bilateral(?:ly)?"
+    r"\b(?P<left>left|lt|L(?=[\s,]))\b|\b(?P<right>right(?!\s+(?:up|at|to|through|on|next)\b)|rt"
+    r"|R(?=[\s,]))\b|\b(?P<both>bilateral(?:ly)?"
     r"|both)\b|\b(?P<lobe>[RL](?:UL|ML|LL))\b",
     re.IGNORECASE,
 )

@@ -39,6 +39,12 @@ _POINTING = frozenset(["lesion", "nodule", "mass", "polyp", "cyst"])
 _DEFINITE = frozenset(["the", "this", "these", "that"])
 _OF_ALL = frozenset(["current", "present", "same", "entire", "whole", "described", "above", "residual", "sampled"])
 _OF = frozenset(["of", "in", "by", "within", "at", "through", "with"])  # "perforation of the serosa: no"
+# Results of cytology that deny by their name: negative for intraepithelial lesion or malignancy, and the like.
+_DENIED_BY = {
+    "NILM": ("squamous_intraepithelial_lesion", "malignancy"),
+    "NHGUC": ("high_grade_urothelial_carcinoma",),
+}
+_DENIALS = re.compile(rf"\b(?:{'|'.join(_DENIED_BY)})\b")
 _CATEGORY = re.compile(r"_category$|^marsh_lesion$|^olga_stage$")
 _ADENOCARCINOMA = "adenocarcinoma"
 _ADENOCARCINOMAS = frozenset([_ADENOCARCINOMA])
@@ -131,9 +137,10 @@ def header_findings(header: str, clause: Clause, lexicon: Lexicon) -> Iterator[S
 
 def named_findings(clause: Clause, statement: Statement, lexicon: Lexicon) -> Iterator[SlideFact]:
     """Findings that what is left of a clause names, in reading order."""
-    if re.search(r"\bNILM\b", clause.rest) is not None:
-        for concept in ("squamous_intraepithelial_lesion", "malignancy"):
-            yield SlideFact(concept, "absent", words="NILM", evidence=(clause.evidence,), addendum=clause.addendum)
+    for match in _DENIALS.finditer(clause.rest):
+        for concept in _DENIED_BY[match.group()]:
+            words = match.group()
+            yield SlideFact(concept, "absent", words=words, evidence=(clause.evidence,), addendum=clause.addendum)
     words = words_in(clause.rest)
     found = lexicon.findings_in(words)
     measured = sizes(clause.rest)
@@ -188,8 +195,9 @@ def _by_structure(
     for index, named in enumerate(found):
         if said[index] == "present" and of_label is not None:
             said[index] = of_label
-        elif said[index] == "present" and undecided is not None and words.starts[named.start] >= undecided:
-            said[index] = "uncertain"
+        elif undecided is not None and said[index] is not None and words.starts[named.start] >= undecided:
+            is_denied = _DENIED.search(clause.rest, undecided, words.starts[named.start])
+            said[index] = said[index] if is_denied else "uncertain"  # "cannot tell A from B" denies neither
         elif said[index] == "absent" and index and _SCORED_ITSELF.match(clause.rest, words.ends[named.end - 1]):
             is_denied_itself = _DENIED.search(
                 clause.rest, words.ends[found[index - 1].end - 1], words.starts[named.start]

@@ -68,6 +68,7 @@ _INSIDE = re.compile(
 _DENIED_IN_FRONT = re.compile(
     r"\s*(?:at|in|on|under|within)\s+(?:no|none|neither)\b|\s*(?:nowhere|neither|none|never|not)\b", re.IGNORECASE
 )
+_NON_INVASIVE = re.compile(r"\b(?:non|not)[\s-]?invasive\b", re.IGNORECASE)
 _FAR = 60  # characters between a structure and what is said of it
 
 
@@ -75,6 +76,10 @@ def invasions(clause: Clause, statement: Statement, lexicon: Lexicon) -> Iterato
     """Structures that are said to be invaded or spared; their words are then read, but for what stands before."""
     yield from _of_label(clause, lexicon)
     yield from _of_specimen(clause, lexicon)
+    for match in _NON_INVASIVE.finditer(clause.rest):
+        yield SlideFact(
+            "tumour_invasion", "absent", words=match.group(), evidence=(clause.evidence,), addendum=clause.addendum
+        )
     words = words_in(clause.rest)
     found = [match for match in lexicon.structures.find(words.words)]
     groups: list[list[Match[str]]] = []
@@ -119,7 +124,7 @@ def _of_label(clause: Clause, lexicon: Lexicon) -> Iterator[SlideFact]:
     answer = "present" if re.match(r"(?i)\s*(?:ruptured|disrupted)", clause.rest) else status_of(clause.rest)
     if not clause.label or answer is None:
         return
-    if lexicon.findings_in(words_in(clause.label)):
+    if lexicon.findings_in(words_in(clause.label)) or "margin" in clause.label.lower():
         return  # "large vessel invasion: present" is a finding
     for phrases in (lexicon.structures, lexicon.specimens):
         whole = [match for match in phrases.find(words) if match.end >= len(words) - 1 and match.start <= 1]

@@ -11,98 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from voxtile_pathology.reports.fact import Attributes, Polarity, SlideFact
+from voxtile_pathology.reports.readers.margin_words import BARE, EXCISED, MARGIN, NOUN, OTHER_EDGE, PATTERNS
 from voxtile_pathology.reports.text.amounts import sizes
 from voxtile_pathology.reports.text.clauses import Clause
 
-_NOUN = (
-    r"(?:margins?|(?:resection|excision|surgical|transection)\s+(?:lines?|edges?|planes?|surfaces?"
-    r"|ends?)|(?:inked|cut|resected|specimen)\s+(?:edges?|surfaces?|lines?|ends?)|(?:edges?|lines?"
-    r"|planes?)\s+of\s+(?:resection|excision)|dough?nuts?|donuts?"
-    r"|(?:peripheral|lateral|medial|deep|biopsy|side|outer|superior|inferior|radial|posterior|anterior"
-    r"|shave)\s+(?:edges?|aspects?)"
-    r"|(?:edges?|base|bases|periphery|tips?)\s+of\s+(?:the\s+)?(?:specimen|biopsy|excision|section|shave|tissue"
-    r"|resection|curettings)"
-    r"|(?:specimen|biopsy|excision|shave|polypectomy)\s+base|base\s+of\s+(?:the\s+)?(?:polypectomy"
-    r"|polyp)|(?:polyp\s+)?stalk"
-    r"|(?:transection|stapled?|staple|excision|resection|cut|suture)\s+(?:lines?|ends?|rings?|rows?)"
-    r"|anastomotic\s+rings?"
-    r"|clearance(?=\s*(?:of|is|:|=)?\s*[<>≥≤]?\s*\d)|^(?:the\s+)?edges?(?=\s+(?:is|are|was|were)\b))"
-)
-_WHERE = (
-    r"(?P<where>(?:(?:[A-Za-z][\w'’&.-]*|\d{1,2}\s?o['’]?clock"
-    r"|\d{1,2}\s?-\s?\d{1,2}\s?o['’]?clock)(?:\s*,\s*(?:and\s+)?|\s+and\s+|\s+or\s+|\s*/\s*|\s+)){0,6}?)"
-)
-_MARGIN = re.compile(rf"\b{_WHERE}(?P<noun>{_NOUN}\b|CRM\b|SM(?=\s*[+(−-])|RM(?=\s*[+(−-]))", re.IGNORECASE)
-_BARE = re.compile(rf"\b{_NOUN}\b|\bCRM\b|\bSM(?=\s*[+(−-])|\bRM(?=\s*[+(−-])", re.IGNORECASE)
-# Edges that are nobody's resection.
-_OTHER = re.compile(
-    r"\bplacent|\binfarct|costal margin|lid margin|anal margin|(?:pushing|infiltrat\w+|irregular"
-    r"|well[- ](?:defined|circumscribed)|ill[- ]defined|circumscribed|smooth|lobulated|advancing|tumou?r"
-    r"|lesion(?:al)?|invasive|leading|ulcer|spiculated|stellate)\s+(?:margin|border|edge)",
-    re.IGNORECASE,
-)
-_EXCISED = re.compile(
-    r"(?P<in4>\b(?:has|have|was|were|is|are)\s+not\s+(?:been\s+)?(?:excised|resected"
-    r"|removed)\s+(?:completely|entirely|fully|in"
-    r"\s+full|in\s+toto)|\b(?:tumou?r|lesion|carcinoma|melanoma|n[ae]+vus)\s+(?P<cut>(?:is|was"
-    r"|has\s+been)\s+(?:focally\s+)?transected))"
-    r"|\b(?:(?P<in>incomplete(?:ly)?|not\s+(?:completely|fully|entirely)|partial(?:ly)?)|(?:appears?\s+"
-    r"|seems?\s+|regarded as\s+)?(?:complete(?:ly)?|fully|entirely|widely|adequate(?:ly)?"
-    r"|in toto))\s+(?:local\s+)?(?:excis\w+|resect\w+|remov\w+|enucleat\w+)"
-    r"|(?P<in3>\b(?:not|non)[\s-]+in[\s-]sano)|\bin[\s-]sano\b"
-    r"|\b(?:excision|resection|removal)\s+(?:is|was|appears?|seems?|looks?"
-    r"|:)?\s*(?:to be\s+)?(?:(?P<in2>incomplete|not complete|inadequate)|complete|adequate)\b",
-    re.IGNORECASE,
-)
-_TUMOUR = (
-    r"(?:residual\s+|invasive\s+|malignan\w+\s+|in[- ]situ\s+|viable\s+)*(?:tumou?rs?|carcinomas?"
-    r"|adenocarcinomas?|cancers?|malignancy|neoplasm|neoplasia|dysplasia|disease|melanoma|lesion|DCIS"
-    r"|LCIS|SCC|BCC|HGD|cells|atypia|sarcoma)"
-)
-_STATES: tuple[tuple[str, str], ...] = (
-    (
-        "unknown",
-        r"not applicable|\bn/a\b|\bpending\b|not (?:submitted|inked|received|reported)|see (?:below|comment|note)",
-    ),
-    (
-        "cannot be assessed",
-        r"(?:cannot|can ?not|could not) be (?:\w+ )?(?:assessed|evaluated|determined|excluded|ascertained"
-        r"|judged)|not (?:evaluable|assessable|interpretable|assessed|evaluated)|unassessable|unevaluable"
-        r"|indeterminate|equivocal|difficult to (?:assess|evaluate)|precludes? (?:\w+ ){0,2}(?:assessment"
-        r"|evaluation)|uncertain|suspicious|possibly|probably involved|questionabl\w+",
-    ),
-    (
-        "close",
-        r"\b(?:extend\w*|com(?:es?|ing)|reach\w*|approach\w*)\s+(?:to\s+)?(?:with)?in\s+(?:less than\s+"
-        r"|<\s*)?\d|within\s+(?:less than\s+|<\s*)?\d|\bclose(?:ly|st)?\b(?=\s+(?:at|to|\(|[<\d])|\s*(?:$"
-        r"|[,.;]))|\b(?:is|are|was|were|very)\s+(?:very\s+)?close\b|\bclose\s+(?:\w+\s+)?margin"
-        r"|approach(?:es|ing|ed)|\bnear(?:s|ing)?\b|narrow(?:ly)?",
-    ),
-    (
-        "negative",
-        rf"tumou?r[- ]free|\bnot\s+(?:definitely\s+)?(?:involved?|seen|present|identified|touched|reached"
-        rf"|transected|positive|breached|infiltrated|affected)|"
-        rf"\bdevoid of\b|\black(?:s|ing)?\b|(?<=[a-z])\s[-−](?=\s*(?:$|[,.;]))|\b(?:does|do"
-        rf"|did)\s+not\s+\w+|\b(?:negative|neg|free|uninvolved|tumou?r-free|unremarkable"
-        rf"|spared)\b|\bclear(?:s|ed|ance|ly clear)?\b|\b(?:no|without)\s+(?:evidence of\s+)?{_TUMOUR}"
-        rf"|\bnot at\b|"
-        r"\baway\b|\d\s*(?:mm|cm)\s+(?:from|clear|away|to\s+(?:the\s+)?(?:\w+\s+){0,3}margin)|\(\s*-\s*\)"
-        r"|(?<=SM)\s*[-−]|(?<=RM)\s*[-−]|\buninvolved\b|no involvement|none involved|all (?:clear|negative)",
-    ),
-    (
-        "positive",
-        r"\bnot\s+(?:free|clear|negative)\b|\b(?:positive|pos|involved|involvement|transect\w*|touch\w*"
-        r"|reach\w*|extend\w*\s+(?:up\s+)?(?:to|into|onto)|abut\w*|infiltrat\w*|invad\w*|breach\w*|compromised?"
-        r"|affected|contaminat\w*|engag\w*|occupied|permeat\w*|violat\w*|exposed|implicated|R[12](?=\W|$)"
-        r"|contiguous|incomplete(?:ly)?)\b|"
-        r"(?P<subject>\b(?:tumou?r|carcinoma|dysplasia|DCIS|melanoma|disease|cells)\s+)?\b(?:is\s+|are\s+)?"
-        r"(?:focally\s+|present\s+|seen\s+|found\s+|identified\s+)(?:at|on|in|across)\s+(?:the\s+)?"
-        r"|(?P<subject2>\b(?:tumou?r|carcinoma|dysplasia|DCIS|melanoma|disease|cells)\s+)(?:at|on)\s+(?:the\s+)?"
-        r"|\bon ink\b|\bat (?:the )?ink|(?<=SM)\s*\(?\+|(?<=RM)\s*\(?\+|(?<=[a-z])\s\+(?=\s*(?:$|[,.;]))"
-        r"|\bdirectly at\b|\(\s*\+\s*\)",
-    ),
-)
-_PATTERNS = tuple((name, re.compile(pattern, re.IGNORECASE)) for name, pattern in _STATES)
 _POLARITY: dict[str, Polarity] = {
     "positive": "present",
     "negative": "absent",
@@ -147,6 +59,28 @@ _GATE = re.compile(
     r"|dough|CRM|[SR]M\s*[+(−-]|\bend",
     re.IGNORECASE,
 )
+# A lesion that is said to be at a margin in whatever words: "nests at the edge", "SCC in situ runs off the edge".
+_LESION_WORD = (
+    r"\b(?:\w*carcinoma|tumou?rs?|cancer|malignan\w+|neoplas\w+|dysplas\w+|\w*melanocyt\w+|n[ae]+v(?:us"
+    r"|i)|lesion(?:al)?|DCIS"
+    r"|LCIS|CIS|SCC|BCC|HSIL|[CVA]IN|PanIN|\w{3,}omas?|atyp\w+|cells|nests|disease|in\s+situ|intraepithelial)\b"
+)
+_LESION_AT = re.compile(
+    rf"{_LESION_WORD}[^,;.]{{0,40}}?\b(?:at|on|in|to|into|off|along|over"
+    rf"|reaching)\s+(?:the\s+)?(?:[\w'’-]+\s+){{0,3}}{NOUN}\b"
+    rf"|{NOUN}\b\W+(?:\w+\W+){{0,2}}?(?:with|shows?|contains?|has|have|by"
+    rf"|harbou?rs?)?\W*(?:[\w-]+\s+){{0,3}}?{_LESION_WORD}",
+    re.IGNORECASE,
+)
+_DENIED = re.compile(r"\b(?:no|not|without|never|nor|neither|free|devoid|lack\w*|absen\w+|fails?)\b", re.IGNORECASE)
+# "Excised with a rim of 2 mm of normal skin".
+_WITH_RIM = re.compile(
+    r"\b(?:excised|removed|resected)\b[^,;.]{0,20}\bwith\s+an?\s+(?:\w+\s+)?(?:rim|cuff|margin|collar"
+    r"|clearance|border)\s+of\s+"
+    r"(?:\w+\s+){0,2}?(?:\d[\d.]*\s*(?:mm|cm)(?:\s+\w+\s+and\s+\d[\d.]*\s*(?:mm|cm)\s+\w+)?|normal"
+    r"|healthy|uninvolved|clear)",
+    re.IGNORECASE,
+)
 _POSITIVE_FOR = re.compile(
     r"\b(?:positive|pos|involved|compromised|contaminated|infiltrated|affected|invaded|transected|permeated|occupied"
     r"|breached|implicated|margins?)\s+(?:by|with|for)\b|\b(?:contains?|shows?|harbou?rs?|demonstrates?"
@@ -178,10 +112,13 @@ def margins(clause: Clause) -> Iterator[SlideFact]:
     """What a clause says of margins; its words are then read, but for what stands before."""
     if _GATE.search(clause.rest) is None and _GATE.search(clause.label) is None:
         return
-    in_label = bool(_BARE.search(clause.label)) and not _OTHER.search(clause.label)
-    in_text = bool(_BARE.search(clause.rest)) and not _OTHER.search(clause.rest)
-    excised = _EXCISED.search(clause.rest) or _EXCISED.search(clause.label)
-    if in_label or in_text:
+    in_label = bool(BARE.search(clause.label)) and not OTHER_EDGE.search(clause.label)
+    in_text = bool(BARE.search(clause.rest)) and not OTHER_EDGE.search(clause.rest)
+    excised = EXCISED.search(clause.rest) or EXCISED.search(clause.label)
+    if (rim := _WITH_RIM.search(clause.rest)) is not None:
+        lengths = [size for _, _, size in sizes(rim.group())]
+        yield _fact(clause, "negative", clause.take(rim.start(), rim.end()), None, lengths[0] if lengths else ())
+    elif in_label or in_text:
         label = _where(clause.label) if in_label else None
         where = label
         before = ""
@@ -211,13 +148,13 @@ def _segments(text: str, *, has_margin: bool) -> Iterator[_Segment]:
             opens = (
                 _state(known) is not None
                 and noun
-                and (_BARE.search(piece) is not None or _contrasts(text[:position], known, piece))
+                and (BARE.search(piece) is not None or _contrasts(text[:position], known, piece))
             )
             if opens and _state_ahead(text[position : position + _FURTHEST]):
                 yield _Segment(start, end)
                 start, known, noun = position, "", has_margin
             known = f"{known} {piece}"[-_FURTHEST:]
-            noun = noun or _BARE.search(piece) is not None
+            noun = noun or BARE.search(piece) is not None
             end = position + len(piece)
         position += len(piece)
     yield _Segment(start, end)
@@ -246,7 +183,7 @@ def _state_ahead(text: str) -> bool:
 
 
 def _state(text: str) -> str | None:
-    matches = {name: pattern.search(text) for name, pattern in _PATTERNS}
+    matches = {name: pattern.search(text) for name, pattern in PATTERNS}
     if matches["unknown"] is not None:
         return "unknown"
     if matches["cannot be assessed"] is not None:
@@ -264,7 +201,12 @@ def _state(text: str) -> str | None:
         return "negative"
     if positive is not None or _WITH_LESION.search(text) is not None:
         return "positive"
-    return "negative" if _DISTANCE.search(text) is not None else None
+    if _DISTANCE.search(text) is not None:
+        return "negative"
+    there = _LESION_AT.search(text)
+    if there is None:
+        return None
+    return "negative" if _DENIED.search(text, 0, there.end()) else "positive"
 
 
 def _firm(positive: re.Match[str] | None, close: re.Match[str]) -> bool:
@@ -276,9 +218,11 @@ def _read(
     clause: Clause, segment: _Segment, where: str | None, before: str
 ) -> tuple[SlideFact | None, str | None, str]:
     text = clause.rest[segment.start : segment.end]
-    state = _state(f"{text}") or (_state(clause.label) if _BARE.search(text) else None)
+    state = _state(f"{text}") or (_state(clause.label) if BARE.search(text) else None)
+    if state is None and BARE.search(clause.label):
+        state = _of_lesion(text)
     lengths = [size for _, _, size in sizes(text)]
-    if state is None and lengths and _BARE.search(clause.label):
+    if state is None and lengths and BARE.search(clause.label):
         state = "negative"  # "Nearest margin: 3 mm", "Margins: peripheral 2 mm, deep 1 mm"
     if (
         state == "negative"
@@ -287,23 +231,33 @@ def _read(
         and _is_reached(f"{clause.label} {text}", lengths)
     ):
         state = "positive"
-    found = _MARGIN.search(text)
+    found = MARGIN.search(text)
     if state is None or state == "unknown":
         return None, where, ""
     place = _where(text) or where
-    starts = [_begin(match) for _, pattern in _PATTERNS if (match := pattern.search(text)) is not None]
-    noun = _BARE.search(text)
+    starts = [_begin(match) for _, pattern in PATTERNS if (match := pattern.search(text)) is not None]
+    noun = BARE.search(text)
     starts += [noun.start()] if noun is not None else []
     starts += [_named_from(found)] if found is not None else []
     first = min(starts, default=0)
     start = segment.start + first
     lengths = [size for a, _, size in sizes(text) if a >= first - 12]
     end = segment.end
+    if state == "positive" and BARE.search(clause.label) and not BARE.search(text) and _of_lesion(text) == state:
+        return _fact(clause, state, f"{clause.label}: {clause.text}", where, ()), where, state
     if (state == "positive" and (told := _POSITIVE_FOR.search(text))) or (told := _BY_WHAT.search(text)):
         end = segment.start + told.end()  # what a margin is positive for is a finding of its own
     words = clause.take(start, end)
     extent = lengths[0] if lengths else ()
     return _fact(clause, state, words, place, extent), place, state
+
+
+def _of_lesion(text: str) -> str | None:
+    """The state that a lesion behind the name of a margin says: "Vaginal cuff margin: HSIL present"."""
+    there = re.search(_LESION_WORD, text, re.IGNORECASE)
+    if there is None:
+        return None
+    return "negative" if _DENIED.search(text, 0, there.end()) else "positive"
 
 
 def _is_reached(text: str, lengths: list[tuple[float, ...]]) -> bool:
@@ -338,12 +292,12 @@ def _named_from(match: re.Match[str]) -> int:
 def _where(text: str) -> str | None:
     """Which margins a text names, in lower case."""
     names = []
-    for match in _MARGIN.finditer(text):
+    for match in MARGIN.finditer(text):
         name = _ARTICLES.sub("", match["where"]).strip(" ,/")
         name = re.sub(
             r"(?i)\b(?:status|distance|from|to|of|closest|nearest|the|surgical|resection)\b\s*", "", name
         ).strip(" ,")
-        if name and not any(pattern.search(name) for _, pattern in _PATTERNS):
+        if name and not any(pattern.search(name) for _, pattern in PATTERNS):
             names.append(f"{name.lower()} {'margins' if match['noun'].lower().endswith('s') else 'margin'}")
     return " and ".join(dict.fromkeys(names)) or None
 

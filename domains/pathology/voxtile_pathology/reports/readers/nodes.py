@@ -12,7 +12,8 @@ from voxtile_pathology.reports.text.clauses import Clause
 from voxtile_pathology.reports.text.status import status_of
 
 NODE = re.compile(
-    r"\b(?:lymph[\s-]?nodes?|nodes?|nodal|LNs?|SLNs?|SLNB|SNB|lymphadenectomy|lymph\s+node\s+dissection"
+    r"\b(?:lymph[\s-]?nodes?|nodes?|glands?\s+(?:in|of|under)\s+(?:the|your|his|her)\s+(?:armpit|groin"
+    r"|neck|axilla)|nodal|LNs?|SLNs?|SLNB|SNB|lymphadenectomy|lymph\s+node\s+dissection"
     r"|(?:obturator|iliac|inguinal|axillary|pelvic|cervical|para-?aortic|hilar)\s+(?:packet|basin"
     r"|contents|dissection|clearance)|(?:level|station)\s+(?:I{1,3}|IV|VI?"
     r"|\d{1,2})[abRL]?(?=\s*[:(,-]?\s*\d{1,2}\s*/\s*\d)|neck dissection|axillary (?:clearance"
@@ -24,11 +25,19 @@ _NODE_NEGATIVE = re.compile(
 )
 _NUMBERS = "|".join(NUMBER_WORDS)
 _FRACTION = re.compile(
-    rf"(?<![\d./+-])\b(?P<a>\d{{1,3}}|{_NUMBERS}|none|no)\s*(?:(?P<slash>/)"
+    rf"(?<![\d./+-])\b(?P<a>\d{{1,3}}|{_NUMBERS}|none|no)\s*(?:\(?\+\)?\s*)?(?:(?P<slash>/)"
     rf"|(?:nodes?\s+)?(?:out\s+)?of(?:\s+the|\s+a total of)?(?:\s+(?P<adj>regional|sampled|examined"
     rf"|sentinel|pelvic|axillary))?)\s*(?P<b>\d{{1,3}}|{_NUMBERS})\b(?!\s*(?:[/%.]\d|HPF|mm|cm|%|/"
     rf"|o['’]?clock)|\d)(?!\s+(?:cores?|glomerul\w+|fragments?|slices?|blocks?|sections?|biops\w+"
     rf"|margins?|quadrants?|fields?|cells|points|slides?|specimens?|tissue|fingers|levels?|polyps?))",
+    re.IGNORECASE,
+)
+# "Of 31 pelvic nodes none is invaded".
+_OF_ALL = re.compile(
+    rf"\bof\s+(?:the\s+|a\s+total\s+of\s+)?(?P<b>\d{{1,3}}|{_NUMBERS})\s+(?:\w+\s+){{0,3}}?(?:nodes?"
+    rf"|LNs?)\b,?\s+(?:\w+\s+)?"
+    rf"(?P<a>\d{{1,3}}|{_NUMBERS}|none|no)\b(?=\s+(?:is|are|was|were|has|have|contain|show|harbou?r"
+    rf"|involved|positive))",
     re.IGNORECASE,
 )
 _COUNT_LABEL = re.compile(
@@ -103,6 +112,10 @@ def node_counts(clause: Clause) -> Iterator[SlideFact]:
         if label["positive"]:
             yield _fact(clause, count, None, words, None)
         return
+    for match in _OF_ALL.finditer(clause.rest):
+        examined, involved = number(match["b"]), number({"none": "0", "no": "0"}.get(match["a"].lower(), match["a"]))
+        if examined is not None and involved is not None and involved <= examined:
+            yield _fact(clause, involved, examined, clause.take(match.start(), match.end()), _station("", clause))
     last = 0
     for match in _FRACTION.finditer(clause.rest):
         a, b = number({"none": "0", "no": "0"}.get(match["a"].lower(), match["a"])), number(match["b"])

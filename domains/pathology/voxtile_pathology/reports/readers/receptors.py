@@ -38,7 +38,7 @@ def results(clause: Clause, lexicon: Lexicon) -> tuple[list[SlideFact], list[Pro
     if clause.label and (lexicon.markers_in(words_in(clause.label)) or _RESULT_LABEL.fullmatch(clause.label)):
         text, offset = clause.with_label()
     words = words_in(text)
-    markers = lexicon.markers_in(words)
+    markers = _not_in_findings(lexicon.markers_in(words), words, lexicon)
     facts: list[SlideFact] = list(_triple_negative(clause, lexicon))
     if not markers:
         return facts, []
@@ -76,6 +76,18 @@ def results(clause: Clause, lexicon: Lexicon) -> tuple[list[SlideFact], list[Pro
     return [*facts, *repair(facts, lexicon)], problems
 
 
+def _not_in_findings(markers: list[Named], words: Words, lexicon: Lexicon) -> list[Named]:
+    """The markers without those in the name of a finding: "IgG4-positive plasma cells"."""
+    if not any(words.words[named.end : named.end + 1] in (("positive",), ("negative",)) for named in markers):
+        return markers
+    longer = [found for found in lexicon.findings_in(words) if words.words[found.end - 1] == "cell"]
+    return [
+        named
+        for named in markers
+        if not any(found.start <= named.start and named.end + 1 < found.end for found in longer)
+    ]
+
+
 def _triple_negative(clause: Clause, lexicon: Lexicon) -> Iterator[SlideFact]:
     """Three receptors that one word denies; the word is then read, and denies no carcinoma."""
     for match in _TRIPLE_NEGATIVE.finditer(clause.rest):
@@ -105,7 +117,8 @@ def _result(text: str, floor: int, first: int, last: int, limit: int, *, is_last
 
 def _as_its_list(concept: str, group: list[Named], text: str, starts: tuple[int, ...], lexicon: Lexicon) -> str:
     """The whole of what a list leaves out: "ALK and ROS1 rearrangements"."""
-    whole = f"{concept}_rearrangement"
+    whole = f"{concept.removeprefix('c_').replace('_', '')}_rearrangement"
+    whole = whole if whole in lexicon.concepts else f"{concept}_rearrangement"
     last = group[-1]
     is_fused = last.concept.endswith("_rearrangement") and _FUSED.search(text[starts[last.start] :]) is not None
     return whole if is_fused and whole in lexicon.concepts else concept

@@ -74,26 +74,29 @@ _RESULTS: tuple[tuple[str, str], ...] = (
         r"|absent|no (?:staining|expression|reactivity|immunoreactivity|overexpression)|nil|\(\s*[-−–]\s*\)"
         r"|[-−–](?=\s*(?:$|[,;/.)]|and\b|\w+\s*\+))|(?:was |were |is |are )?un(?:stained|expressed)"
         r"|does not (?:express|stain|react)|fails? to (?:stain"
-        r"|express)|(?:do|does) not\b|none\b|not(?=\s*(?:$|[.,;]))",
+        r"|express)|(?:do|does) not\b|none\b|silent\b|not(?=\s*(?:$|[.,;]))",
     ),
     (
         "positive",
         r"positiv(?:e|ity)(?!\s+(?:for|with))|pos\b(?!\s+for)|reactive(?!\s+(?:for|lymph|with))"
-        r"|immunoreactive(?!\s+for)|immunopositive|found(?=\s*(?:$|[,;.)]))|\(\s*\++\s*\)|\+(?:ve)?(?!\d)|(?:[1-3]\+)|highlight(?:s"
+        r"|immunoreactive(?!\s+for)|immunopositive|found(?=\s*(?:$|[,;.)]))|\(\s*\++\s*\)"
+        r"|\+(?:ve)?(?!\d)|(?:[1-3]\+)|highlight(?:s"
         r"|ed|ing)?|decorates?|marks?\b|labels?\b|present\b|seen\b|detected|identified|expressed"
         r"|strong\b(?=\s*(?:$|[,;.)]))|staining (?:is )?(?:seen|present)|stains? (?:the|many|most|all)\b"
         r"|confirms?|outlines?|demonstrat(?:es|ed|ing)",
     ),
     (
         "strength",
-        r"(?:strong|weak|moderate|diffuse|patchy|focal|intense|nuclear|cytoplasmic|membran(?:e|ous)|dot[- ]?like|high)"
+        r"(?:strong|weak|moderate|diffuse|patchy|focal|intense|nuclear|cytoplasmic|membran(?:e|ous)"
+        r"|dot[- ]?like|high)"
         r"(?:(?:\s*(?:,|and|/)\s*|\s+)(?:strong|weak|moderate|diffuse|patchy|focal|nuclear|cytoplasmic|membranous"
         r"|staining|positivity|expression|uptake|labell?ing))*(?=\s*(?:$|[.;)]|,\s*\d))",
     ),
     ("score", r"(?:score\s*)?[0-3]\+?(?=\s*(?:$|[,;.()/]))(?!\s*/\s*\d)|\d{1,2}/8\b|allred\s*(?:score)?\s*\d"),
     (
         "percent",
-        r"(?:[<>≤≥~]\s?)?\d{1,3}(?:[.,]\d+)?\s?(?:[-–]\s?\d{1,3}\s?)?%|(?:(?:tps|cps|index)\s*)?(?:[<>≤≥]\s?)?\d{1,3}(?:\.\d+)?\b(?!\s*(?:mm|cm|/|\.\d|\+))",
+        r"(?:[<>≤≥~]\s?)?\d{1,3}(?:[.,]\d+)?\s?(?:[-–]\s?\d{1,3}\s?)?%|(?:(?:tps|cps"
+        r"|index)\s*)?(?:[<>≤≥]\s?)?\d{1,3}(?:\.\d+)?\b(?!\s*(?:mm|cm|/|\.\d|\+))",
     ),
 )
 AFTER = tuple((name, re.compile(rf"{_FILL}(?P<said>{pattern})", re.IGNORECASE)) for name, pattern in _RESULTS)
@@ -115,7 +118,8 @@ STRONG_BEFORE: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             "retained",
             r"\b(?:no|without|not) (?:evidence of )?(?:any )?loss of|\b(?:retained|intact|preserved|maintained"
             r"|normal)\b"
-            r"(?: (?:nuclear )?(?:expression|staining))?(?: (?:of|for))?(?=\s+(?:\w+\s)?$)|\bretains?\b|\bretention of",
+            r"(?: (?:nuclear )?(?:expression|staining))?(?: (?:of|for))?(?=\s+(?:\w+\s)?$)|\bretains?\b"
+            r"|\bretention of",
         ),
         (
             "lost",

@@ -18,22 +18,34 @@ _RELATIVE = re.compile(
     r"|(?:in|runs in|within)\s+(?:the|his|her)\s+family)s?\b",
     re.IGNORECASE,
 )
-_DOCTOR = (
-    r"(?:surgeon|endoscopist|clinician|radiologist|dermatologist|gyn(?:a?e)cologist|urologist|oncologist|gastro"
-    r"enterologist|requesting\s+(?:doctor|physician)|referring\s+(?:doctor|physician|clinician)|GP|request\s+form"
-    r"|referral(?:\s+letter)?|letter|team)"
-)
 # What others saw, suspected or wrote.
+_DOCTOR = (
+    r"(?:surgeon|endoscopist|clinician|radiologist|dermatologist|gyna?ecologist|urologist|oncologist"
+    r"|gastroenterologist"
+    r"|(?:requesting|referring|treating)\s+\w+|GP|team|letter|note|card|form|requisition|referral"
+    r"|imaging|mammogram|CT|MRI"
+    r"|scan|ultrasound|x-?ray|radiograph|endoscopy|colonoscopy|dermoscopy)"
+)
+_SAYS = (
+    r"(?:speak|spoke|read|indicat|rais|presum|describ|report|mention|suspect|saw|see|stat|suggest|ask"
+    r"|quer|question|note"
+    r"|noted|say|said|thought|think|wonder|list|found|want|request|favou?r|show|reveal|demonstrat"
+    r"|pointed|diagnos|consider)"
+)
+_VIEWED = (
+    r"(?:clinical(?:ly)?|endoscop(?:y|ic(?:ally)?)|radiolog(?:y|ic(?:al)?(?:ly)?)|sonograph\w+"
+    r"|mammograph\w+|colposcop\w+"
+    r"|cystoscop\w+|dermoscop\w+|colonoscop\w+|bronchoscop\w+|gastroscop\w+)"
+)
 _OTHERS = re.compile(
-    r"\W*(?:(?:clinical(?:ly)?|endoscop(?:y|ic(?:ally)?)|radiolog(?:y|ic(?:al)?(?:ly)?)|sonograph\w+|mammograph\w+"
-    r"|colposcop\w+|cystoscop\w+|dermoscop\w+|colonoscop\w+|bronchoscop\w+"
-    r"|gastroscop\w+)\b(?!\s+(?:biops|forceps|fluid"
-    r"|(?:mucosal\s+)?resection|polypectom|specimen|wash|brush|ultrasound))"
-    r"|(?:on|at|by|per)\s+(?:imaging|CT|MRI?|PET|ultrasound|US|endoscopy|colonoscopy|mammography|gastroscopy"
-    r"|laparoscopy|clinical\s+examination|x-?ray)\b|(?:the\s+)?"
-    rf"{_DOCTOR}\s+(?:\w+\s+){{0,2}}?(?:describ|report|mention|suspect|saw|sees|stat|suggest|ask|quer"
-    rf"|question|note|say"
-    r"|said|thought|thinks|wonder|list|found|wants|request|favou?r)\w*|suspected\s+(?:clinically|radiologically))",
+    rf"\W*(?:{_VIEWED}\b(?!\s+(?:biops|forceps|fluid|(?:mucosal\s+)?resection|polypectom|specimen|wash"
+    rf"|brush|ultrasound))"
+    r"|(?:on|at|by|per)\s+(?:imaging|CT|MRI?|PET|ultrasound|US|\w+scopy|mammography|laparoscopy"
+    r"|clinical\s+examination"
+    r"|x-?ray)\b"
+    rf"|(?:(?:the|an?|our)\s+)?(?:\w+\s+)?{_DOCTOR}\s+(?:\w+\s+){{0,2}}?{_SAYS}\w*"
+    r"|suspected\s+(?:clinically|radiologically)|(?:h\s?/\s?o|hx|pmhx?)\b|(?:past\s+|remote\s+"
+    r"|known\s+)?history\s+of\b)",
     re.IGNORECASE,
 )
 _TREATED = (

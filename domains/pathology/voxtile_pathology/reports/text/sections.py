@@ -67,7 +67,13 @@ def sections(report: str) -> Iterator[Section]:
         text = report[match.end() : end]
         if kind == "ignored":
             # Of a heading with a text behind it the line, else the list below it.
-            stop = re.search(r"\S[^\n]*(?:\n|$)" if re.match(r"[ \t]*\S", text) else r"\S[^\0]*?(?:\n[ \t]*\n|$)", text)
+            stop = re.search(
+                r"\S[^\n]*?(?:\n|\s[/;|]\s*(?=[^:\n/;|]{2,40}:)"
+                r"|$)"
+                if re.match(r"[ \t]*\S", text)
+                else r"\S[^\0]*?(?:\n[ \t]*\n|$)",
+                text,
+            )
             inner = stop.end() if stop is not None else len(text)
             yield Section(kind, text[:inner], addendum, heading)
             kind, text = "findings", text[inner:]
@@ -87,7 +93,12 @@ def _is_diagnosis(match: re.Match[str]) -> bool:
 def _amends(match: re.Match[str]) -> bool:
     """Whether a whole new diagnosis follows."""
     return (
-        re.match(r"(?i)(?:amended|corrected|revised) (?:report|diagnosis)", match["name"] or match["line"]) is not None
+        re.match(
+            r"(?i)(?:amended|corrected|revised) (?:report"
+            r"|diagnosis)",
+            match["name"] or match["line"],
+        )
+        is not None
     )
 
 

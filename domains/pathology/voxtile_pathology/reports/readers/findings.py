@@ -139,8 +139,8 @@ def named_findings(clause: Clause, statement: Statement, lexicon: Lexicon) -> It
     """Findings that what is left of a clause names, in reading order."""
     for match in _DENIALS.finditer(clause.rest):
         for concept in _DENIED_BY[match.group()]:
-            words = match.group()
-            yield SlideFact(concept, "absent", words=words, evidence=(clause.evidence,), addendum=clause.addendum)
+            said, evidence = match.group(), (clause.evidence,)
+            yield SlideFact(concept, "absent", words=said, evidence=evidence, addendum=clause.addendum)
     words = words_in(clause.rest)
     found = lexicon.findings_in(words)
     measured = sizes(clause.rest)

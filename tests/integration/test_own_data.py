@@ -58,7 +58,6 @@ def learned(checkpoint):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:closed_facts")
 def test_ct_scans_with_reports_and_no_label_table(here, capsys):
     """20 studies, all in one split; every second report finds an effusion, none a pneumothorax or gallstones."""
     voxtile("phantom", "ct", "made", "--n", "20")

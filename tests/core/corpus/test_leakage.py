@@ -120,6 +120,12 @@ def test_one_split_is_said_and_is_no_error(tmp_path, capsys):
     said = "all samples with a split lie in 'train', so nothing can leak and there is nothing to compare"
     for text in (capsys.readouterr().out, (tmp_path / "page.html").read_text().replace("&#39;", "'")):
         assert said in " ".join(text.split())
+        assert "take smaller blocks" in " ".join(text.split())
+
+
+def test_one_split_of_what_lies_nowhere_asks_for_more_subjects(tmp_path):
+    (check,) = find_leakage(Corpus(make(tmp_path / "c", [(u, s, None, p) for u, s, _, p in CLEAN[:4]]))).checks()
+    assert "take more subjects or other shares" in check.sentence
 
 
 def test_a_scheme_without_samples_is_refused(tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import warnings
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -276,10 +276,10 @@ def join_facts(
             f"closed_facts names no fact of the corpus: {', '.join(unknown)}; there are {', '.join(concepts) or 'none'}"
         )
     if unknown:
-        warnings.warn(
-            f"closed_facts: nothing is said of {', '.join(unknown)} anywhere, so that they are absent throughout; "
-            f"there are facts of {', '.join(concepts)}",
-            stacklevel=2,
+        print(
+            f"note: closed_facts: nothing is said of {', '.join(unknown)} anywhere, so that they are absent "
+            f"throughout; there are facts of {', '.join(concepts)}",
+            file=sys.stderr,
         )
         concepts = sorted({*concepts, *unknown})
     ids = pa.table({"concept": pa.array(concepts, pa.string()), "id": pa.array(range(len(concepts)), pa.int32())})

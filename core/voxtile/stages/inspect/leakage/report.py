@@ -60,12 +60,12 @@ class LeakageReport:
     def checks(self) -> list[Check]:
         """The findings as sentences."""
         if len(self.splits) == 1:
+            smaller = "smaller blocks (voxtile convert geotiff --block)" if self.placed else "more subjects"
             return [
                 Check(
                     False,
                     f"all samples with a split lie in '{self.splits[0]}', so nothing can leak and there is nothing to "
-                    "compare; for several splits, take smaller blocks (voxtile convert geotiff --block) or other "
-                    "shares (--split-fractions), in a new corpus",
+                    f"compare; for several splits, take {smaller} or other shares (--split-fractions), in a new corpus",
                 )
             ]
         found = []

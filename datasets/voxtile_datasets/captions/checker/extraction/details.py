@@ -68,11 +68,13 @@ def found_details(statement: Statement, vocabulary: Vocabulary, taken: frozenset
 def _is_of_part(item: Found, found: Sequence[Found], words: tuple[str, ...]) -> bool:
     """Whether a number counts a part of so many: "seven of ten houses", of which the ten are counted."""
     after = item.end + (words[item.end + 1 : item.end + 2] in (("the",), ("these",), ("its",), ("those",)))
-    return (
-        item.detail.kind == "count"
-        and words[item.end : item.end + 1] == ("of",)
-        and any(other.start == after + 1 and other.detail.kind == "count" for other in found)
-    )
+    if item.detail.kind != "count":
+        return False
+    counts = [other.start for other in found if other.detail.kind == "count" and other.start > item.start]
+    if words[item.end : item.end + 1] == ("of",) and after + 1 in counts:
+        return True
+    out = next((i for i in range(item.end, min(len(words), item.end + 4)) if words[i : i + 2] == ("out", "of")), None)
+    return out is not None and bool({out + 2, out + 3} & set(counts))  # "six houses out of thirty"
 
 
 def _letters_for_sides(statement: Statement, sides: Sequence[Match[str]]) -> Iterator[Match[str]]:

@@ -41,7 +41,9 @@ _EXCEPTING = re.compile(
 )
 # "Tumour cells? None.", "Maize? Not a plant of it."
 _ANSWERED = re.compile(
-    r"\?(?=\s+(?:in vain|none|absent|nil|negative|nowhere|nothing|nope|never"
+    r"\?(?=\s+(?:(?:forget it|sorry|sadly|alas|nope|well|unfortunately|hardly|far from it|think again|not here)"
+    r"[,!;:]?\s+)?"
+    r"(?:in vain|none|absent|nil|negative|nowhere|nothing|nope|never"
     r"|not (?:a|an|one|any|here|there|in|on|so|seen)"
     r"|no(?=\s*[.,;!]|\s+(?:sign|trace|such|hint)))\b)",
     re.IGNORECASE,
@@ -115,7 +117,11 @@ def claims_of(
             continue  # it states nothing; its answer does
         read = _read(sentence, vocabulary, extra)
         moved = [claim.moved(begin) for claim in read.claims]
-        moved = _pointed_back(moved, last) if read.points_back and last is not None else list(moved)
+        moved = (
+            _pointed_back(moved, last, is_scene=bool(vocabulary.natural))
+            if read.points_back and last is not None
+            else list(moved)
+        )
         found += _related_back(moved, before)
         before = tuple(c for claim in moved if claim.kind == "concept" for c in claim.concepts) or before
         last = next((c for c in reversed(moved) if c.kind == "concept" and c.polarity != "absent"), last)
@@ -153,11 +159,11 @@ def _masked(text: str, claims: Sequence[Claim]) -> str:
     return text
 
 
-def _pointed_back(claims: Sequence[Claim], last: Claim) -> list[Claim]:
+def _pointed_back(claims: Sequence[Claim], last: Claim, *, is_scene: bool) -> list[Claim]:
     """Loose details ("It measures 8 mm.") as details of the concept that the sentence before named."""
     return [
         replace(claim, kind="concept", concepts=last.concepts, polarity=last.polarity)
-        if claim.kind == "loose" and claim.text is None
+        if claim.kind == "loose" and claim.text is None and not (is_scene and claim.details[0].dimension == SHARE)
         else claim
         for claim in claims
     ]

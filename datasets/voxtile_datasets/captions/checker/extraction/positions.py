@@ -23,6 +23,7 @@ _BEFORE = frozenset(["the", "in", "at", "on", "to", "its", "far", "extreme", "ve
 _OPENING = frozenset(["at", "far", "(", ":", ",", ";", "along", "near"])
 _PICTURE_NEAR = 3  # words between "of" and the word for the picture
 _MARKS = frozenset([",", ";", ":", ".", ")", "(", "-", "–", "—", "!", "?", "="])
+_SUBJECTS = frozenset(["you", "we", "one", "i", "a", "an", "the", "stands", "sits"])
 _ON = frozenset(["on", "from", "a", "over"])  # "on top of"
 
 
@@ -85,6 +86,7 @@ def _position(
         return Position(start, last, value, is_vague=True) if in_pictures and before == "the" else None
     if in_pictures:
         return Position(start, last, value, is_vague=True) if before == "the" else None
+    closes = closes or (not start and words[last] in _SUBJECTS)  # "top left you see a church"
     is_named = before in ("the", "far", "extreme", "very") or (end - start > 1) or before in _OPENING
     return Position(start, last, value, is_vague=bool(part)) if is_named and closes and start + 1 < len(words) else None
 

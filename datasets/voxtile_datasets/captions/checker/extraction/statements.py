@@ -13,6 +13,7 @@ from voxtile_datasets.captions.checker.extraction.grammar import Grammar
 ANSWER = "‽"  # stands for a question mark that a denial answers
 DOUBT = "⁇"  # stands for one before a word, which doubts it
 MINUS = "⁻"  # stands for one after a name, which denies it: "HER2-"
+_LATEST = 5  # words between a question and its answer: "Beaches? Forget it, none."
 _OWN_SIGNS = frozenset([ANSWER, DOUBT, MINUS])
 _BEFORE = frozenset(["denies", "doubts", "elsewhere"])
 _MARKS = frozenset([";", "(", ")", "[", "]", "—", "–", "-", "|", "*", "•", "·", "‣", "▪", "●", "→", "✓", "¦"])
@@ -217,6 +218,8 @@ class Statement:
                 self._add(self._denials, cue.end, size)
             elif kind in _BEFORE:
                 reach = self._reach(cue)
+                if self.words.words[cue.start] == "nor" and cue.end < size and not self._denials[cue.end]:
+                    reach = max(reach, self.item_around(cue.end)[1])  # "…, nor is there a lake"
                 if kind == "denies" and cue.start not in self._seen and self._says_nothing(cue.end, reach):
                     self._back(self._denials, cue.start)
                 else:
@@ -231,8 +234,9 @@ class Statement:
         """Whether a denial answers what stands before it, which it then denies: "Maize? Not a plant", "lake=no"."""
         words = self.words.words
         before, after = words[max(0, cue.start - 1) : cue.start], words[cue.end : cue.end + 1]
-        if before == (ANSWER,):  # all that was asked: "Is there a playground or a pool? Not here"
-            self._add(self._denials, 0, cue.start - 1)
+        asked = next((i for i in range(cue.start - 1, max(-1, cue.start - _LATEST), -1) if words[i] == ANSWER), -1)
+        if asked >= 0:  # all that was asked: "Is there a playground or a pool? Not here"
+            self._add(self._denials, 0, asked)
         elif before and before[0] in ("=", ":") and not (after and after[0].isalnum()):
             item = self.items[max(0, self._item_at[cue.start - 1])]
             self._add(self._denials, item.start, cue.start - 1)

@@ -132,8 +132,9 @@ def _agrees_with_all(detail: Detail, rows: Sequence[Fact], concept: str, facts: 
     if detail.kind == "count":
         known = any(row.counts for row in rows)
         if facts.is_pair and len(rows) > 1:  # of ten houses seven are gone and three are left
-            total = sum(row.counts[0][0] for row in rows if row.counts)
-            if any(low <= total <= high for low, high in detail.bounds):
+            counts = sorted({row.counts[0][0] for row in rows if row.counts})
+            totals = {sum(counts), counts[-1] - counts[0]} if counts else set()
+            if any(low <= total <= high for low, high in detail.bounds for total in totals):
                 return True
         listed = facts.objects(concept)
         if not known and listed:
@@ -167,8 +168,9 @@ def _fault(detail: Detail, rows: Sequence[Fact], concept: str, facts: Facts) -> 
     if known:
         why = f"'{detail.words}' is wrong: the facts say {' and '.join(known[:3])} of {name}."
         return Fault(detail.kind, "contradicted", detail.words, detail.start, detail.end, why)
+    coloured = {concept, *facts.present()} if facts.vocabulary.natural else {concept}  # white peaks under snow
     if detail.kind in ("shape", "rank") or (
-        detail.kind == "colour" and _is_natural(detail.value, concept, facts.vocabulary)
+        detail.kind == "colour" and any(_is_natural(detail.value, name, facts.vocabulary) for name in coloured)
     ):
         return None
     if is_held(detail, concept, facts):

@@ -315,6 +315,14 @@ def test_what_the_model_denies_needs_words_that_deny():
     assert outcomes(report, Claim("cardiomegaly", "cardiac shadow does not look plumper", "present")).disputed
 
 
+def test_what_denies_a_finding_may_stand_among_the_words():
+    report = "FINDINGS: One sees not a plump heart. There is possibly a plump aorta."
+    for words in ("not a plump heart", "possibly a plump aorta"):
+        found = outcomes(report, Claim("cardiomegaly", words, "present"))
+        assert [refused.reason for refused in found.refused] == ["disputed"]
+        assert found.added == []
+
+
 class Judging:
     """Rules that know one concept and judge words as a test says."""
 

@@ -159,7 +159,7 @@ def _of_concept(
     same = [fact for fact in own if fact.polarity == claim.polarity]
     if same:
         return None if any(_fits(fact, claim) for fact in same) else _dispute(claim, _told(same[0]))
-    judged = [(rules.polarity_at(report, *span), span, sentence) for span, sentence in held]
+    judged = [(_polarity(rules, report, span), span, sentence) for span, sentence in held]
     seconded = [(span, sentence) for polarity, span, sentence in judged if polarity == claim.polarity]
     at = [fact for fact in own if any(overlap(span, place) for span, _ in held for place in fact.spans)]
     if own and not (seconded and at == own and _rests_on(own, [span for span, _ in held])):
@@ -187,6 +187,14 @@ def _of_concept(
         claim.finding if is_called else None, _side(claim, text), _place(claim, text), _size(claim, text, rules),
         own[0].polarity if own else None,
     )  # fmt: skip
+
+
+def _polarity(rules: RuleReader, report: str, span: Span) -> Polarity | None:
+    """How the rules judge some words, with what denies or doubts them among the words: "not a metastasis"."""
+    whole = rules.polarity_at(report, *span)
+    last = report.rfind(" ", *span) + 1
+    head = rules.polarity_at(report, last, span[1]) if last > span[0] else whole
+    return head if whole == "present" else whole
 
 
 def _fits(fact: RuleFact, claim: Claim) -> bool:

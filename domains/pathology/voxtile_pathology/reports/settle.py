@@ -65,8 +65,8 @@ def settled(found: Sequence[SlideFact], lexicon: Lexicon) -> Iterator[SlideFact]
 def _of_organs(stated: Sequence[SlideFact], names: set[str], lexicon: Lexicon) -> Iterator[SlideFact]:
     """The carcinoma of an organ, where a carcinoma is said to be in it: "carcinoma of the right breast"."""
     for fact in stated:
-        for (general, organ), closer in _THINGS.items():
-            is_there = fact.concept == general and re.search(organ, fact.attributes.location or "") is not None
+        for (general, place), closer in _THINGS.items():
+            is_there = fact.concept == general and re.search(place, fact.attributes.location or "") is not None
             if is_there and closer in lexicon.concepts and closer not in names:
                 names.add(closer)
                 yield replace(fact, concept=closer, implied_by=general)

@@ -76,9 +76,9 @@ def invasions(clause: Clause, statement: Statement, lexicon: Lexicon) -> Iterato
     """Structures that are said to be invaded or spared; their words are then read, but for what stands before."""
     yield from _of_label(clause, lexicon)
     yield from _of_specimen(clause, lexicon)
-    for match in _NON_INVASIVE.finditer(clause.rest):
+    for denial in _NON_INVASIVE.finditer(clause.rest):
         yield SlideFact(
-            "tumour_invasion", "absent", words=match.group(), evidence=(clause.evidence,), addendum=clause.addendum
+            "tumour_invasion", "absent", words=denial.group(), evidence=(clause.evidence,), addendum=clause.addendum
         )
     words = words_in(clause.rest)
     found = [match for match in lexicon.structures.find(words.words)]

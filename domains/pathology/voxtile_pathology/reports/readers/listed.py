@@ -8,29 +8,27 @@ from collections.abc import Iterable
 from voxtile_pathology.reports.fact import Polarity
 
 # "Absent: A, B", "Differential diagnosis: A, B".
-_LABELS: tuple[tuple[Polarity, re.Pattern[str]], ...] = tuple(
-    (polarity, re.compile(rf"\W*(?:{pattern})\W*", re.IGNORECASE))
-    for polarity, pattern in (
-        (
-            "absent",
-            r"(?:(?:findings|features|structures|changes|not\s+present|none)\s+)?(?:negative(?:\s+for)?|absent|not\s+"
-            r"(?:identified|seen|present|found|detected|observed|involved)|no(?:\s+(?:evidence"
-            r"|sign)s?(?:\s+of)?)?|excluded"
-            r"|ruled\s+out|free\s+of|without|nil|lacking|denied)(?:\s+(?:findings|features|are|were))?",
-        ),
-        (
-            "uncertain",
-            r"(?:the\s+|main\s+|other\s+|broad\s+|my\s+|our\s+|further\s+)*(?:differential(?:\s+diagnos[ie]s"
-            r"|\s+considerations?)?(?:\s+includ\w+)?|d\.?\s?d\.?(?:x\.?)?|d/d|ddx|diff\.?\s?dx"
-            r"|possib(?:le|ilit(?:y|ies)"
-            r"|ly)(?:\s+diagnos[ie]s)?|probabl[ey](?:\s+diagnosis)?|considerations?|consider|query|queries|suspected"
-            r"|suspicio(?:n|us)(?:\s+(?:of|for))?|favou?r(?:s|ed|ing)?|rule[\s-]?out|r/o"
-            r"|cannot\s+(?:exclude|rule\s+out)"
-            r"|not\s+excluded|working\s+diagnosis|provisional\s+diagnosis|tentative(?:\s+diagnosis)?|\?+|question)",
-        ),
-        ("present", r"(?:present|identified|found|seen|detected|positive\s+for)(?:\s+(?:findings|features))?"),
-    )
+_LABEL_WORDS: tuple[tuple[Polarity, str], ...] = (
+    (
+        "absent",
+        r"(?:(?:findings|features|structures|changes|not\s+present|none)\s+)?(?:negative(?:\s+for)?|absent|not\s+"
+        r"(?:identified|seen|present|found|detected|observed|involved)|no(?:\s+(?:evidence"
+        r"|sign)s?(?:\s+of)?)?|excluded"
+        r"|ruled\s+out|free\s+of|without|nil|lacking|denied)(?:\s+(?:findings|features|are|were))?",
+    ),
+    (
+        "uncertain",
+        r"(?:the\s+|main\s+|other\s+|broad\s+|my\s+|our\s+|further\s+)*(?:differential(?:\s+diagnos[ie]s"
+        r"|\s+considerations?)?(?:\s+includ\w+)?|d\.?\s?d\.?(?:x\.?)?|d/d|ddx|diff\.?\s?dx"
+        r"|possib(?:le|ilit(?:y|ies)"
+        r"|ly)(?:\s+diagnos[ie]s)?|probabl[ey](?:\s+diagnosis)?|considerations?|consider|query|queries|suspected"
+        r"|suspicio(?:n|us)(?:\s+(?:of|for))?|favou?r(?:s|ed|ing)?|rule[\s-]?out|r/o"
+        r"|cannot\s+(?:exclude|rule\s+out)"
+        r"|not\s+excluded|working\s+diagnosis|provisional\s+diagnosis|tentative(?:\s+diagnosis)?|\?+|question)",
+    ),
+    ("present", r"(?:present|identified|found|seen|detected|positive\s+for)(?:\s+(?:findings|features))?"),
 )
+_LABELS = tuple((polarity, re.compile(rf"\W*(?:{pattern})\W*", re.IGNORECASE)) for polarity, pattern in _LABEL_WORDS)
 # "The differential lies between A and B", "whether this is A or B", "hard to tell A from B".
 _UNDECIDED = re.compile(
     r"\b(?:(?:lies?|lying|choice|choose|differential|hover\w*|sits?|fall\w*|somewhere|intermediate"

@@ -24,9 +24,13 @@ _ETIOLOGIC = frozenset(
     ["hypertensive", "traumatic", "posttraumatic", "alcoholic", "diabetic", "viral", "bacterial", "fungal",
      "infectious", "infective", "septic", "iatrogenic", "radiogenic", "autoimmune", "cardiogenic", "parapneumonic",
      "cardioembolic", "thromboembolic", "hereditary", "congenital", "occupational", "paraneoplastic", "postoperative",
-     "postsurgical", "osteoporotic", "rheumatic", "idiopathic", "ischemic", "tuberculous", "uremic", "nutritional",
-     "parasitic", "familial", "inherited", "aneurysmal", "atherosclerotic", "tobacco"]
+     "postsurgical", "osteoporotic", "rheumatic", "idiopathic", "uremic", "nutritional",
+     "parasitic", "familial", "inherited", "tobacco"]
 )  # fmt: skip
+# What follows these is no cause but comes of one: "smoke has produced a carcinoma".
+_EFFECTING = frozenset(
+    ["produced", "caused", "triggered", "provoked", "created", "damaged", "destroyed", "inflamed", "started", "rise"]
+)
 _NEAR = 3  # words between "from" and what follows it
 _FURTHEST = 5  # words between those for a cause and the cause
 _WHO = "who"  # people and animals
@@ -47,6 +51,19 @@ _CALLS = frozenset(
 )
 _BEARING = frozenset(["carry", "carries", "hold", "holds", "contain", "contains", "bear"])  # "45 % carries wheat"
 _STATES = frozenset(["grown", "cleared", "advanced", "doubled", "increased", "decreased", "improved", "within"])
+_BESIDE = 6  # words beside those for another day
+_MORE = frozenset(
+    ["increased", "grown", "grew", "bigger", "larger", "progressed", "progression", "worsened", "worse", "more",
+     "enlarged", "advanced", "risen", "rose", "deteriorated", "expanded", "wider", "denser", "doubled", "tripled",
+     "growth", "up", "increase", "spread", "extended"]
+)  # fmt: skip
+_LESS = frozenset(
+    ["decreased", "shrunk", "shrank", "smaller", "regressed", "regression", "improved", "better", "less", "fewer",
+     "receded", "subsided", "eased", "abated", "diminished", "lessened", "reduced", "fallen", "fell", "halved",
+     "decrease", "down", "improvement", "reduction", "calmed", "settled", "waned", "faded", "resolved", "cleared",
+     "resorbed"]
+)  # fmt: skip
+_SAME = frozenset(["unchanged", "stable", "same", "constant", "unaltered", "static", "similar", "identical"])
 _LONGEST_CALL = 4  # words of an address: "Sorry, duck lovers:"
 
 
@@ -82,12 +99,26 @@ def beyond_the_picture(statement: Statement, mentions: Sequence[Mention], vocabu
         if vocabulary.natural and (_is_talk(statement, match, mentions) or match.end in harmless):
             continue
         named: list[str] = []
-        if match.payload == "cause":
+        if match.payload == "cause" and words.words[match.end - 1] not in _EFFECTING:
             named = [c for m in mentions if _follows(statement, match.end, m) for c in m.concepts]
         elif match.payload in ("unseen", "contents") and words.words[match.start] in _BEARING:
             named = [c for m in mentions if match.start < m.end and m.start < match.end for c in m.concepts]
         first, last = words.starts[match.start], words.ends[match.end - 1]
-        yield Claim("beyond", words.text[first:last], first, last, others=tuple(named), text=_kind(match.payload))
+        directions = _directions(statement, match) if match.payload == "change" else ()
+        kind = _kind(match.payload)
+        yield Claim("beyond", words.text[first:last], first, last, directions, others=tuple(named), text=kind)
+
+
+def _directions(statement: Statement, match: Match[str]) -> tuple[str, ...]:
+    """Whether the words around those for another day say that something grew, shrank or stayed."""
+    words = statement.words.words
+    near = words[max(0, match.start - _BESIDE) : match.end + _BESIDE]
+    near = tuple(w for i, w in enumerate(near) if statement.clause_of(max(0, match.start - _BESIDE) + i) >= 0)
+    is_denied = bool({"not", "no", "hardly", "neither"} & set(near))
+    named = {"increased": _MORE & set(near), "decreased": _LESS & set(near)}
+    said = [direction for direction, found in named.items() if found]
+    same = bool(_SAME & set(near)) or (is_denied and bool(said))
+    return ("stable",) if same else tuple(said)
 
 
 def _kind(payload: str) -> str:
@@ -111,10 +142,11 @@ def _etiologies(statement: Statement, mentions: Sequence[Mention]) -> Iterator[C
     """Adjectives that name what a finding comes from; a cause unless the facts have the word."""
     words = statement.words
     for mention in mentions:
-        position = mention.start - 1
-        if position >= 0 and words.words[position] in _ETIOLOGIC and mention.polarity == "present":
-            first, last = words.starts[position], words.ends[position]
-            yield Claim("beyond", words.text[first:last], first, last, text="cause")
+        beside = (mention.start - 1, *([mention.start] if mention.end - mention.start > 1 else []))
+        for position in beside:
+            if position >= 0 and words.words[position] in _ETIOLOGIC and mention.polarity == "present":
+                first, last = words.starts[position], words.ends[position]
+                yield Claim("beyond", words.text[first:last], first, last, text="cause")
 
 
 def _follows(statement: Statement, end: int, mention: Mention) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from voxtile.words.phrases import Phrases
-from voxtile.words.tokens import Words
+from voxtile.words.tokens import Words, words_of
 from voxtile_datasets.captions.checker.extraction.beyond import beyond_the_picture
 from voxtile_datasets.captions.checker.extraction.claims import Claim, Detail
 from voxtile_datasets.captions.checker.extraction.details import Found, found_details
@@ -18,7 +18,7 @@ from voxtile_datasets.captions.checker.extraction.imaging import mentions_of_ima
 from voxtile_datasets.captions.checker.extraction.naming.mention import Mention
 from voxtile_datasets.captions.checker.extraction.naming.mentions import Finder
 from voxtile_datasets.captions.checker.extraction.numbers.amount import COUNT, SHARE
-from voxtile_datasets.captions.checker.extraction.numbers.imaging_numbers import numbers_of_imaging
+from voxtile_datasets.captions.checker.extraction.numbers.imaging_numbers import MAGNIFICATION, numbers_of_imaging
 from voxtile_datasets.captions.checker.extraction.ownership import given, normal_places
 from voxtile_datasets.captions.checker.extraction.plain_words import plain_words
 from voxtile_datasets.captions.checker.extraction.relations import PASSIVE, relations
@@ -54,6 +54,8 @@ _DOUBTED = re.compile(r"(?<![^\s;,(\[:/|])\?(?=\s?[A-Za-z)\]])")
 _NEGATIVE = re.compile(r"(?<=[A-Z][A-Z0-9])[-−–](?=$|[\s,;.)/|])")
 _NAMELESS = frozenset(["number", "side", "place", "position"])
 _MEASURED = frozenset(["length", "area", "volume", "share", "uptake", "attenuation", "angle"])
+_LONGEST_NAME = 40  # characters
+_LENSES = 10  # magnifications of less are of no objective but the 4x
 _NOTHING = 0.006  # a share that rounds to 0 %
 _LONGEST_SENTENCE = 1000
 LONGEST_TEXT = 20_000  # characters; more is no caption
@@ -108,6 +110,7 @@ def claims_of(
     found += said
     masked = _masked(masked, said)
     numbers = numbers_of_imaging(masked, about_patients=vocabulary.is_about_patients, in_bodies=vocabulary.has_sides)
+    numbers = tuple(number for number in numbers if not _is_count_of_named(masked, number, vocabulary))
     found += numbers
     masked = _masked(masked, [claim for claim in numbers if not (claim.details and claim.details[0].is_vague)])
     last: Claim | None = None
@@ -126,6 +129,16 @@ def claims_of(
         before = tuple(c for claim in moved if claim.kind == "concept" for c in claim.concepts) or before
         last = next((c for c in reversed(moved) if c.kind == "concept" and c.polarity != "absent"), last)
     return tuple(sorted(_with_exceptions(text, found), key=lambda claim: (claim.start, claim.end)))
+
+
+def _is_count_of_named(text: str, number: Claim, vocabulary: Vocabulary) -> bool:
+    """Whether "×5" counts the things before it: "lymphoid aggregates ×5"."""
+    before = words_of(text[max(0, number.start - _LONGEST_NAME) : number.start])
+    if number.text != MAGNIFICATION or not before.words or text[number.start] not in "x×":
+        return False
+    written = text[: number.start].split()[-1:]
+    is_plural = bool(written) and written[0].lower() != before.words[-1]
+    return is_plural and before.words[-1] in vocabulary.field_words and number.details[0].bounds[0][1] < _LENSES
 
 
 def _with_exceptions(text: str, claims: Sequence[Claim]) -> list[Claim]:
@@ -281,7 +294,7 @@ def _is_none(detail: Detail) -> bool:
 def _is_of_imaging(item: Found, imaging: Sequence[Claim]) -> bool:
     """Whether a place is part of what is said of the picture: "T2" of a sequence, "pelvic" of an MRI."""
     detail = item.detail
-    return detail.kind in ("place", "position") and any(
+    return detail.kind in ("place", "position", "severity") and any(
         c.start <= detail.start and detail.end <= c.end for c in imaging
     )
 

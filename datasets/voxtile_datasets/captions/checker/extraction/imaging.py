@@ -77,6 +77,13 @@ def _stands_beside(words: tuple[str, ...], start: int, end: int, other: Match[st
         opens = not gap or gap[0] in ("of", "from", "through", "at")
         return len(gap) <= _FURTHEST and opens and set(gap) <= _GLUE
     gap = words[end : other.start]
+    if (
+        words[end - 1] == "side"
+        and gap
+        and gap[0] == "of"
+        and set(gap) <= {"of", "a", "an", "the", "this", "his", "her"}
+    ):
+        return True  # "right side of a prostate"
     joined = not any(
         word in statement.grammar.verbs or word in statement.grammar.prepositions or word == "," for word in gap
     )

@@ -169,6 +169,8 @@ def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocab
     if kind == "count" and before is not None:
         gap = statement.words.words[mentions[before].end : item.start]
         is_none = item.detail.bounds == ((0.0, 0.0),)
+        if not gap and statement.words.words[item.start] == "×":
+            return before  # "aggregates ×5"
         if set(gap) <= _EQUALS and (is_none or {":", "="} & set(gap)):
             return before  # "necrosis 0", "foci: five"
     if kind in _ONLY_BEFORE:

@@ -16,6 +16,7 @@ _LINKS = frozenset(
      "fills", "amount", "total", "reach", "reaches", "constitute", "comprise", "represent", "lies", "lie"]
 )  # fmt: skip
 _COVERS = frozenset(["cover", "covers", "occupy", "occupies", "make", "makes", "take", "takes", "fill", "fills"])
+_PICTURE = 4  # words of "of the whole slide"
 _HOLDING = frozenset(
     ["covering", "occupying", "taking", "making", "holding", "accounting", "filling", "forming", "claiming",
      "totalling", "totaling", "comprising", "constituting", "spanning", "using", "together", "which", "that"]
@@ -60,7 +61,9 @@ def share_owner(statement: Statement, item: Found, mentions: Sequence[Mention], 
     if after:
         return after[0]
     earlier = [i for i in inside if mentions[i].end <= first]
-    is_alone = last - first <= item.end - item.start and words[first - 1 : first] == (",",)
+    rest = words[item.end : last]
+    of_picture = rest[:1] in (("of",), ("in")) and bool(statement.grammar.pictures.find(rest)) and len(rest) <= _PICTURE
+    is_alone = item.start == first and (not rest or of_picture) and words[first - 1 : first] == (",",)
     if is_alone and earlier:
         before_it, _ = statement.item_around(first - 2)
         own = [i for i in earlier if mentions[i].start >= before_it]

@@ -11,7 +11,7 @@ from voxtile_datasets.captions.checker.extraction.claims import Claim, Detail
 from voxtile_datasets.captions.checker.extraction.numbers.amount import SHARE
 from voxtile_datasets.captions.checker.extraction.numbers.imaging_numbers import RESOLUTION
 from voxtile_datasets.captions.checker.fact import Fact
-from voxtile_datasets.captions.checker.judging.agreement import agrees
+from voxtile_datasets.captions.checker.judging.agreement import agrees, agrees_with_any
 from voxtile_datasets.captions.checker.judging.fact_lookup import Facts
 from voxtile_datasets.captions.checker.judging.held import is_held
 from voxtile_datasets.captions.checker.verdict import Fault, Judgement
@@ -38,9 +38,7 @@ def detail_faults(claim: Claim, concept: str, facts: Facts) -> list[Fault]:
     left = [d for d in claim.details if d not in counted]
     details = [replace(d, is_exact=d.kind == "colour" and d.value in stated) for d in left]
     fitting = [row for row in rows if not any(agrees(d, row, facts.vocabulary) is False for d in details)]
-    places = [d for d in details if d.kind == "place"]
-    is_spread = not any(all(agrees(place, row, facts.vocabulary) for place in places) for row in fitting)
-    if is_spread and (others := _beside_listed_places(details, rows, facts.vocabulary)) is not None:
+    if (others := _beside_a_list(details, rows, fitting, facts.vocabulary)) is not None:
         details = others
         fitting = [row for row in rows if not any(agrees(d, row, facts.vocabulary) is False for d in details)]
     faults = []
@@ -54,16 +52,26 @@ def detail_faults(claim: Claim, concept: str, facts: Facts) -> list[Fault]:
     return faults
 
 
-def _beside_listed_places(
-    details: Sequence[Detail], rows: Sequence[Fact], vocabulary: Vocabulary
+def _beside_a_list(
+    details: Sequence[Detail], rows: Sequence[Fact], fitting: Sequence[Fact], vocabulary: Vocabulary
 ) -> list[Detail] | None:
-    """The details beside a list of places each of which is one fact's: "fractures at T8, T10 and L1"; else None."""
-    places = [d for d in details if d.kind == "place"]
-    others = [d for d in details if d.kind != "place"]
-    if len(places) < 2:
+    """The details beside a list of places or sizes each of which is one fact's; None where nothing is listed.
+
+    "Fractures at T8, T10 and L1"; of "segment 2 31 mm, segment 6 12 mm" each place goes with the size that follows it.
+    """
+    listed = {kind: [d for d in details if d.kind == kind] for kind in ("place", "number")}
+    listed = {kind: many for kind, many in listed.items() if len(many) > 1}
+    if not listed or any(all(agrees(d, row, vocabulary) for many in listed.values() for d in many) for row in fitting):
         return None
+    others = [d for d in details if d.kind not in listed]
     suited = [row for row in rows if not any(agrees(d, row, vocabulary) is False for d in others)]
-    return others if all(any(agrees(place, row, vocabulary) for row in suited) for place in places) else None
+    groups = (
+        list(zip(*listed.values(), strict=False))
+        if len({len(m) for m in listed.values()}) == 1
+        else [(d,) for many in listed.values() for d in many]
+    )
+    is_told = all(any(all(agrees(d, row, vocabulary) for d in group) for row in suited) for group in groups)
+    return others if is_told else None
 
 
 def _is_counted(detail: Detail, claim: Claim, rows: Sequence[Fact], vocabulary: Vocabulary) -> bool:
@@ -124,10 +132,7 @@ def _agrees_with_all(detail: Detail, rows: Sequence[Fact], concept: str, facts: 
         ranks = facts.share_ranks(concept)
         return not ranks or detail.value in ranks
     if detail.dimension == SHARE:
-        known = facts.share(concept)
-        if not known:  # of a carcinoma that of the tumour
-            general = facts.present() & (facts.vocabulary.above(concept) - {concept})
-            known = max((facts.share(name) for name in general), default=0.0)
+        known = _share(concept, facts)
         return bool(known) and any(low <= known <= high for low, high in detail.bounds)
     if detail.kind == "count":
         known = any(row.counts for row in rows)
@@ -148,6 +153,12 @@ def _agrees_with_all(detail: Detail, rows: Sequence[Fact], concept: str, facts: 
         if not known:
             return detail.is_vague or detail.bounds == ((1.0, 1.0),) or _is_any(detail)
     return False
+
+
+def _share(concept: str, facts: Facts) -> float:
+    """The share that the facts state of a concept, else of what it is a kind of: of a carcinoma that of the tumour."""
+    general = facts.present() & (facts.vocabulary.above(concept) - {concept})
+    return facts.share(concept) or max((facts.share(name) for name in general), default=0.0)
 
 
 def _is_any(detail: Detail) -> bool:
@@ -176,6 +187,12 @@ def _fault(detail: Detail, rows: Sequence[Fact], concept: str, facts: Facts) -> 
     if is_held(detail, concept, facts):
         return None
     why = f"'{detail.words}' is not in the facts: they state no {_NAMES[detail.kind]} of {name}."
+    is_share = detail.dimension == SHARE and facts.vocabulary.is_about_patients
+    if is_share and (share := _share(concept, facts)):
+        why = f"'{detail.words}' is wrong: the facts say {share:g} of {name}."
+        return Fault(detail.kind, "contradicted", detail.words, detail.start, detail.end, why)
+    if is_share and agrees_with_any(detail, facts.all_rows(), facts.vocabulary):
+        return Fault(detail.kind, "unknown", detail.words, detail.start, detail.end, why)  # of what else is there
     # How long ago, or how old: reports compare with other days, and facts are of this one.
     is_implied = detail.kind == "place" and detail.value in facts.vocabulary.implied_places
     is_open = is_implied or detail.dimension == "time" or (detail.kind == "position" and detail.is_vague)

@@ -241,8 +241,11 @@ class Facts:
     def relations(self, subject: str, other: str) -> frozenset[str]:
         """Kinds of the relations that facts state between two concepts, seen from the first."""
         found: set[str] = set()
-        for first in self.vocabulary.below(subject):
-            for second in self.vocabulary.below(other):
+        about = [
+            self.vocabulary.below(name) | (self.vocabulary.above(name) & self.present()) for name in (subject, other)
+        ]
+        for first in about[0]:
+            for second in about[1]:
                 found |= self._relations.get((first, second), set())
         return frozenset(found)
 
@@ -254,6 +257,10 @@ class Facts:
         sums = [sum(some) for size in (2, 3) for some in itertools.combinations(shares[:_MOST_SHARES], size)]
         sums += [1.0 - share for share in (*shares, *sums)]
         return all(any(low <= total <= high for total in sums) for low, high in detail.bounds)
+
+    def _about(self, concept: str) -> frozenset[str]:
+        """A concept, its kinds, and what it is a kind of as far as that is there."""
+        return self.vocabulary.below(concept) | (self.vocabulary.above(concept) & self.present())
 
     def _closed(self, scopes: Sequence[Row]) -> frozenset[str] | None:
         """Concepts of closed scopes; None where one of them is closed for everything."""

@@ -16,7 +16,7 @@ _GLUE = frozenset(
     ["a", "an", "the", "of", "in", "on", "at", "with", "and", "or", "is", "are", "was", "were", "to", "from", "by",
      "for", "its", "this", "that", "some", "there", "within", "into", "has", "have", "be", "been", "as", "it", ",",
      "(", ")", "side", "sided", "seen", "present", "shows", "show", "contains", "contain", "lies", "left",
-     "right", "both"]
+     "right", "both", "change", "disease", "process", "tissue", "area", "lesion", "finding", "abnormality"]
 )  # fmt: skip
 
 
@@ -47,6 +47,8 @@ def is_held(detail: Detail, concept: str, facts: Facts) -> bool:
     """Whether something more general or more special, or for a measurement any row or column at all, has a detail."""
     if agrees_with_any(detail, list(_related(concept, facts)), facts.vocabulary):
         return True
+    if detail.kind == "side":
+        return facts.metadata.has(detail)
     if detail.kind not in ("number", "count") or detail.dimension == SHARE:
         return False
     rows = facts.all_rows()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from voxtile.words.tokens import words_of
 from voxtile_datasets.captions.checker.extraction.claims import Claim
-from voxtile_datasets.captions.checker.extraction.grammar import load_grammar
 from voxtile_datasets.captions.checker.judging.fact_lookup import Facts
 from voxtile_datasets.captions.checker.verdict import Fault, Judgement
 
@@ -86,7 +85,7 @@ def judge_beyond(claim: Claim, facts: Facts) -> list[Fault]:
 
 def _change(claim: Claim, known: frozenset[str]) -> list[Fault]:
     """What is wrong with the direction of a change, where facts state one."""
-    said = {match.payload for match in load_grammar().changes.find(words_of(claim.words).words)}
+    said = set(claim.concepts)
     if not said or said & known or "other" in known:
         return []
     why = f"'{claim.words}' is wrong: the facts say {' and '.join(sorted(known))}."

@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 from voxtile_datasets.captions.checker.extraction.claims import Claim
 from voxtile_datasets.captions.checker.extraction.numbers.amount import COUNT, SHARE
 from voxtile_datasets.captions.checker.extraction.relations import OPPOSITE, PASSIVE
-from voxtile_datasets.captions.checker.fact import Fact
-from voxtile_datasets.captions.checker.judging.agreement import agrees_with_any
 from voxtile_datasets.captions.checker.judging.changes import is_of_change, judge_change
 from voxtile_datasets.captions.checker.judging.details import detail_faults, is_other
 from voxtile_datasets.captions.checker.judging.directions import judge_direction
 from voxtile_datasets.captions.checker.judging.fact_lookup import Facts
 from voxtile_datasets.captions.checker.judging.held import row_that_is_denied, row_that_names
 from voxtile_datasets.captions.checker.judging.imaging import judge_beyond, judge_imaging
+from voxtile_datasets.captions.checker.judging.loose import judge_loose
 from voxtile_datasets.captions.checker.judging.normality import judge_whole, wrong_there
 from voxtile_datasets.captions.checker.verdict import ORDER, Fault, FaultKind, Judgement, best, worst
 from voxtile_datasets.captions.checker.vocabulary import NORMAL
@@ -44,7 +43,7 @@ def judge(claim: Claim, facts: Facts, *, about_birth: bool = False) -> list[Faul
     if claim.kind == "beyond":
         return judge_beyond(claim, facts)
     if claim.kind == "loose":
-        return _loose(claim, facts)
+        return judge_loose(claim, facts)
     there = tuple(c for c in claim.concepts if facts.strength(c) == "present")
     meant = there if there and claim.polarity == "present" and _is_little(claim) else _meant(claim, facts)
     if claim.polarity == "absent" and facts.vocabulary.natural:  # "0 houses" denies what the scope calls house
@@ -194,6 +193,8 @@ def _presence(claim: Claim, concept: str, facts: Facts) -> tuple[Judgement, str]
     if NORMAL in there:
         return "unsupported", f"'{claim.words}' is not in the facts: they call the picture normal."
     if facts.metadata and _is_diagnosis(concept, facts) and (known_as := _other_diagnoses(concept, facts)):
+        if any(row.numbers.get("uptake") for name in known_as for row in facts.rows_of(name)):
+            return "unknown", f"'{claim.words}' is not known: the facts state its uptake, and not what it is."
         what = known_as[0].replace("_", " ")
         return (
             "unsupported",
@@ -312,6 +313,8 @@ def _relation(claim: Claim, facts: Facts) -> list[Fault]:
     kind = claim.relation or ""
     pairs = [(s, o) for s in claim.concepts for o in claim.others]
     known = frozenset().union(*(facts.relations(subject, other) for subject, other in pairs))
+    if any(other in facts.vocabulary.above(s) | facts.vocabulary.below(s) for s, other in pairs) and not known:
+        return []  # a carcinoma and the tumour are one
     if kind in _COMPARED:
         return _comparison(claim, kind, facts)
     if kind in OPPOSITE:
@@ -356,31 +359,3 @@ _POSSIBLE = {
     "through": frozenset(["crossing", "in", "through"]),
 }  # fmt: skip
 _LOOSE = frozenset(["near", "around", "through"])
-
-
-def _loose(claim: Claim, facts: Facts) -> list[Fault]:
-    rows = facts.all_rows()
-    if claim.text == "stray":
-        return _stray(claim, rows, facts)
-    missing: Sequence[str] = [
-        d.words for d in claim.details if not agrees_with_any(d, rows, facts.vocabulary) and not facts.is_sum(d)
-    ]
-    if not missing:
-        return []
-    return [_fault(claim, "number", "unsupported", f"'{missing[0]}' is not in the facts.")]
-
-
-def _stray(claim: Claim, rows: Sequence[Fact], facts: Facts) -> list[Fault]:
-    """What is wrong with sizes and sides of nothing known: no fact, and no column of the row, has them."""
-    faults: list[Fault] = []
-    if any(not facts.rows(concept) for concept in claim.others if concept in facts.vocabulary.concepts):
-        return faults  # of what is not known itself
-    for detail in claim.details:
-        if agrees_with_any(detail, rows, facts.vocabulary) or facts.metadata.has(detail):
-            continue
-        sided = detail.kind == "side" and any(row.sides for row in rows)
-        sided = sided or (detail.kind == "place" and any(row.places for row in rows))
-        if sided or detail.kind == "number":
-            why = f"'{detail.words}' is not in the facts: nothing of them has it."
-            faults.append(Fault(detail.kind, "unsupported", detail.words, detail.start, detail.end, why))
-    return faults

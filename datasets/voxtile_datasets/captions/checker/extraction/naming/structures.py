@@ -16,6 +16,8 @@ _LOCATING = frozenset(
      "around", "inside", "into", "over", "fill", "fills", "surround", "surrounds"]
 )  # fmt: skip
 _NEAR, _FAR = 10, 14  # words between a quality and the structure after it, before it
+# A structure after one of these is only where something else is.
+_APART = frozenset(["below", "above", "beneath", "beside", "behind", "near", "between", "beyond", "than"])
 _WITHIN = frozenset(["in", "at", "within", "on", "near", "beside"])
 _GOING_ON = ((",",), ("and",), ("or",), ("nor",), (".",), ())
 _TRIED = 3  # structures before or after a quality of which it may be said
@@ -85,6 +87,8 @@ class Structures:
         if not after:
             return False
         gap = self.words[quality.end : after[0].start]
+        if _APART & set(gap):
+            return False  # "widened to 6 cm below the kidneys"
         return not gap or (gap[0] in _LOCATING and len(gap) <= _NEAR and not _JOINING & set(gap))
 
     def _group(self, candidates: Sequence[Match[str]], quality: Match[str], direction: int) -> list[Match[str]]:
@@ -114,7 +118,7 @@ class Structures:
             return len(gap) + 3 * gap.count(",") <= _FAR
         if gap == (",",):
             return True
-        if len(gap) > _NEAR or "," in gap:
+        if len(gap) > _NEAR or "," in gap or _APART & set(gap):
             return False
         verbs = any(word in self.statement.grammar.verbs for word in gap)
         return not verbs or bool(_LOCATING & set(gap))

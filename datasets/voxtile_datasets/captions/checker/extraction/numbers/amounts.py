@@ -128,6 +128,8 @@ def _measured(words: Words, position: int, grammar: Grammar) -> Amount | None:
     comparator = grammar.comparators.longest_at(texts, position)
     if comparator is not None:
         position = comparator[0]
+    if texts[position : position + 1] == ("×",) and texts[position + 1 : position + 2]:
+        position += 1  # "aggregates ×5"
     named = grammar.measures.longest_at(texts, position)
     if named is not None:
         position = named[0] + (texts[named[0] : named[0] + 1] in ((":",), ("=",)))

@@ -125,7 +125,7 @@ _PART = {
     "fifth": (0.19, 0.21),
     "third": (0.3, 0.36),
 }
-_TELLING = ("fold", "pixel", "resolution", "GSD")
+_TELLING = ("fold", "times", "pixel", "resolution", "GSD")
 _ROUNDING = 0.03  # relative: 0.5 µm for 0.4952 µm
 _OLDEST = 120
 

@@ -155,4 +155,7 @@ def _tables() -> dict[str, dict]:
         for key, value in yaml.safe_load(file.read_text(encoding="utf-8")).items():
             if isinstance(value, dict):
                 tables[key] |= value
+    for name, phrases in tables["wordings"].items():
+        entry = tables["concepts"][name]
+        tables["concepts"][name] = {**entry, "terms": [*entry["terms"], *phrases]}
     return tables

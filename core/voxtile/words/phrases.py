@@ -1,6 +1,7 @@
 """Many phrases found in one pass over the words of a sentence.
 
-Phrases are written `(a|b) [c] d`: a choice, a word that may be left out. They are expanded and kept in a trie.
+Phrases are written `(a|b) [c] d`: a choice, a word that may be left out (`[a|b]`: either, or none). They are expanded
+and kept in a trie.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import itertools
 import re
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 from voxtile.words.tokens import words_of
@@ -28,10 +30,20 @@ class Match(Generic[Payload]):
     payload: Payload
 
 
-@dataclass
+@dataclass(slots=True)
 class _Node(Generic[Payload]):
     children: dict[str, _Node[Payload]] = field(default_factory=dict)
     payloads: tuple[Payload, ...] = ()
+
+    def after(self, words: Iterable[str]) -> _Node[Payload]:
+        """The node that some words lead to, made where there is none."""
+        node = self
+        for word in words:
+            child = node.children.get(word)
+            if child is None:  # a node that is not needed costs more than a look
+                child = node.children[word] = _Node()
+            node = child
+        return node
 
     def longest_passing(
         self, words: Sequence[str], start: int, passed: Container[int]
@@ -57,14 +69,11 @@ class Phrases(Generic[Payload]):
     def __init__(self, phrases: Iterable[tuple[str | tuple[str, ...], Payload]]) -> None:
         self._root: _Node[Payload] = _Node()
         for phrase, payload in phrases:
-            for words in expand(phrase) if isinstance(phrase, str) else (phrase,):
-                node = self._root
-                for word in words:
-                    child = node.children.get(word)
-                    if child is None:  # a node that is not needed costs more than a look
-                        child = node.children[word] = _Node()
-                    node = child
-                if payload not in node.payloads:
+            nodes = [self._root]
+            for piece in _pieces(phrase) if isinstance(phrase, str) else ((phrase,),):
+                nodes = [node.after(words) for node in nodes for words in piece]
+            for node in nodes:
+                if node is not self._root and payload not in node.payloads:
                     node.payloads += (payload,)
 
     def first_words(self) -> frozenset[str]:
@@ -143,25 +152,37 @@ def expand(phrase: str) -> Iterator[tuple[str, ...]]:
     Raises:
         ValueError: brackets that do not match, an empty phrase, or one with more than 2,000 expansions.
     """
-    pieces: list[tuple[str, ...]] = []
+    for chosen in itertools.product(*_pieces(phrase)):
+        words = tuple(itertools.chain.from_iterable(chosen))
+        if words:
+            yield words
+
+
+def _pieces(phrase: str) -> list[tuple[tuple[str, ...], ...]]:
+    """What a phrase is made of: for each piece its choices, as words."""
+    pieces: list[tuple[tuple[str, ...], ...]] = []
     end = total = 0
     for match in _PIECE.finditer(phrase):
         if match.start() != end:
             break
         end = match.end()
-        pieces.append(_choices(match))
+        pieces.append(tuple(_words(choice) for choice in _choices(match)))
         total = max(total, 1) * len(pieces[-1])
     if end != len(phrase) or not phrase.strip() or total > _MAX_EXPANSIONS:
         raise ValueError(f"'{phrase}' is not a phrase: check its brackets, and keep its choices few")
-    for chosen in itertools.product(*pieces):
-        words = words_of(" ".join(chosen)).words
-        if words:
-            yield words
+    return pieces
+
+
+@lru_cache(maxsize=50_000)
+def _words(text: str) -> tuple[str, ...]:
+    """The words of a part of a phrase, as they are between others."""
+    return words_of(f" {text} ").words
 
 
 def _choices(match: re.Match[str]) -> tuple[str, ...]:
     if (optional := match["optional"]) is not None:
-        return ("", *(" ".join(words) for words in expand(optional)))
+        within = optional if "(" in optional or "|" not in optional else f"({optional})"
+        return ("", *(" ".join(words) for words in expand(within)))
     if (choice := match["choice"]) is not None:
         return tuple(choice.split("|"))
     return (match["plain"],)

@@ -11,7 +11,7 @@ from voxtile_datasets.captions.english import is_plural
 from voxtile_datasets.captions.phrase_bank.bank_file import KINDS, installed_phrase_banks, load_phrase_bank
 from voxtile_datasets.captions.phrase_bank.compose import Composition
 from voxtile_datasets.captions.phrase_bank.entry_checks import EntryCheck
-from voxtile_datasets.captions.sentences import Fact, Subject, fields_for
+from voxtile_datasets.captions.sentences import Fact, Subject, fields_for, report
 from voxtile_datasets.captions.wordings import bank_for, fill, installed_banks
 
 DOMAINS = {"medical": "CT", "pathology": "SM", "remote_sensing": "MSI"}
@@ -105,3 +105,14 @@ def test_what_facts_call_the_concepts_finds_them(banks, domain):
         fact = Fact(concept, "present")
         texts = {own.say(fact, Subject(f"u{i}", modality, None, (fact,)), plain, 0) for i in range(60)}
         assert len(texts) > 20, (concept, texts)
+
+
+def test_a_description_is_said_once_a_caption():
+    bank = load_phrase_bank(installed_phrase_banks()["medical"])
+    facts = tuple(Fact("atelectasis", "present", side=side) for side in ("left", "right"))
+    plain = bank_for(installed_banks(), "CT", ["atelectasis"])
+    texts = [entry.text for entry in bank.of("atelectasis").descriptions]
+    for number in range(20):
+        subject = Subject(f"s{number}", "CT", "chest", facts)
+        caption = report(subject, plain, variant=0, absent=0, say=Composition(bank, described=1.0).say)
+        assert sum(caption.count(text) for text in texts) == 1

@@ -3,6 +3,7 @@
 import pytest
 
 from voxtile_datasets.captions.english import is_mass, is_plural, joined, number_word, plural, with_article
+from voxtile_datasets.captions.sentences import Fact, _takes_details
 from voxtile_datasets.captions.sizes import rounded_mm, size_text
 
 
@@ -94,3 +95,23 @@ def test_numbers_are_words_up_to_ten():
     assert [number_word(count) for count in (1, 2, 9, 10, 12)] == ["one", "two", "nine", "ten", "12"]
     assert joined(["T8", "T10", "L1"]) == "T8, T10 and L1"
     assert joined(["T8"]) == "T8"
+
+
+@pytest.mark.parametrize("name", ["COPD", "hyperinflation", "aortic tortuosity", "heart failure", "cholecystectomy"])
+def test_conditions_and_procedures_take_no_article(name):
+    assert is_mass(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "fact", "own", "expected"),
+    [
+        ("adenocarcinoma cells", Fact("adenocarcinoma", "present", size="4 mm"), "adenocarcinoma", False),
+        ("adenocarcinoma tissue", Fact("adenocarcinoma", "present", size="4 mm"), "adenocarcinoma", True),
+        ("adenocarcinoma cells", Fact("adenocarcinoma", "present"), "adenocarcinoma", True),
+        ("lesion in the liver", Fact("liver_lesion", "present", size="8 cm", number="three"), "liver lesion", False),
+        ("lesion in the liver", Fact("liver_lesion", "present", size="8 cm"), "liver lesion", True),
+        ("mass of the adrenal gland", Fact("adrenal_mass", "present", side="right"), "adrenal mass", False),
+    ],
+)
+def test_a_size_is_of_the_finding_that_it_stands_beside(name, fact, own, expected):
+    assert _takes_details(name, fact, own) is expected

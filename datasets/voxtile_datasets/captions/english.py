@@ -23,7 +23,7 @@ _IRREGULAR = {
     "bacterium": "bacteria", "branch": "branches", "bronchus": "bronchi", "calculus": "calculi", "cortex": "cortices",
     "diverticulum": "diverticula", "embolus": "emboli", "focus": "foci", "foot": "feet",
     "leaf": "leaves", "mitosis": "mitoses", "naevus": "naevi", "nevus": "nevi", "nucleus": "nuclei",
-    "pneumothorax": "pneumothoraces",
+    "pleura": "pleurae", "pneumothorax": "pneumothoraces",
     "thrombus": "thrombi", "vertebra": "vertebrae", "villus": "villi", "woman": "women", "man": "men",
 }  # fmt: skip
 _PLURALS = frozenset(_IRREGULAR.values()) | {"adnexa", "metastases", "people", "sheep", "aircraft"}
@@ -32,20 +32,30 @@ _SINGULARS = frozenset(
 )
 # Heads of names of substances, conditions and kinds of land, which are not counted. More are told by their endings.
 _MASS_WORDS = (
-    "air anatomy ascites atrophy bleeding blood bone calcification calcium cancer care cartilage change clouding "
-    "collagen congestion consolidation contrast cotton cover covid covid-19 cropland damage debris degeneration "
-    "destruction development dilatation disease displacement drusen dust edema effacement emphysema enhancement "
-    "enlargement epithelium equipment farmland fat flow fluid foliage gas glaucoma grass grassland grazing ground "
-    "growth harm haze heath heathland herniation hypertension ice infection inflammation injury knowledge land lava "
-    "light lymphadenopathy material matter mesothelium mineralisation mist moorland mucin mucosa mucus muscle myopia "
-    "narrowing necrosis neovascularisation neovascularization oedema oil opacification parenchyma pasture peat "
-    "pneumonia pus rain residue rice rock sand sclerosis scrub shrubland signal skin smoke snow soil space steatosis "
-    "stenosis stroma sun sunlight swelling terrain texture thickening tissue traffic tuberculosis turf urbanisation "
-    "vegetation water wetland wheat widening woodland"
+    "ablation abruption agenesis air anatomy ascites aspiration asymmetry atrophy attenuation bifida bleeding blood "
+    "blunting bone bowing calcification calcium cancer care cartilage cement change clearing clouding coarctation "
+    "collagen compression congestion consolidation contact contrast copd cotton cover covid covid-19 cropland "
+    "crowding damage dcis debris degeneration dehiscence demise demyelination deposition destruction detachment "
+    "development deviation dilatation disease dish displacement distension distortion distress drusen dust "
+    "dysfunction edema effacement elevation elongation emphysema engorgement enhancement enlargement entrapment "
+    "epithelium equipment eventration extension extravasation failure farmland fat flattening flow fluid foliage "
+    "formation fullness fusion gangrene gas glaucoma gout grass grassland grazing ground growth haemorrhage hardware "
+    "harm haze healing heath heathland hemoperitoneum hemorrhage herniation hyperenhancement hyperinflation "
+    "hypertension hypoinflation ice impingement infection infiltration inflammation injury insufficiency "
+    "intussusception invasion inversus involvement knowledge land lava light loading loosening loss lymphadenopathy "
+    "lymphoma malalignment malrotation maltracking material matter melanoma mesothelium mineralisation mist moorland "
+    "mucin mucosa mucus muscle myeloma myopia narrowing necrosis neovascularisation neovascularity neovascularization "
+    "nonunion occlusion oedema oil opacification ossification paralysis parenchyma pasture paving peat plugging "
+    "pneumocephalus pneumomediastinum pneumonia pneumoperitoneum prolapse prominence pus rain recurrence "
+    "redistribution reflux regurgitation remodeling remodelling resection residue restriction retraction rice rock "
+    "rotation rupture sand scalloping scarring sclerosis scrub shrubland signal skin smoke snow soil space splaying "
+    "spondylolisthesis stasis steatosis stenosis straightening strain stranding stroma sun sunlight surgery swelling "
+    "terrain texture thickening tissue torsion tortuosity trabeculation traffic trauma tuberculosis turf uptake "
+    "urbanisation vasospasm vegetation washout water wedging wetland wheat widening woodland"
 )
 _MASS = frozenset(_MASS_WORDS.split())
 _MASS_ENDINGS = re.compile(
-    r"(itis|osis|iasis|ectasis|emia|uria|megaly|trophy|pathy|ness|ism|olysis|oedema|edema|ia|logy|culture)$"
+    r"(itis|osis|iasis|ectasis|emia|uria|megaly|trophy|pathy|ness|ism|olysis|oedema|edema|ia|logy|culture|ectomy|otomy|plasty|desis)$"
 )
 _COUNTED_ANYWAY = re.compile(
     r"(hernia|insula|villa|area|savanna|plaza|marina|cafeteria|criteria|nodular change|encyclopedia)$"

@@ -18,6 +18,7 @@ _LEVEL = re.compile(r"[CTLS]\d{1,2}([/-][CTLS]?\d{1,2})?$")  # of the spine: T12
 _WHERE = frozenset(["place", "location"])
 _WHOLE = frozenset(["found", "finding"])  # fields that hold all other details
 _SIDED = frozenset(["name", "a_name"])  # of an absence, with its side
+_ONE_A_SIDE = ("two", "2")
 _GRADE = re.compile(r"(?P<name>.+?)[ ,]+(?:grade|score) (?P<grade>\d)$", re.I)
 
 
@@ -214,10 +215,21 @@ def chosen_names(
     key = f"{subject.uid}|{variant}|{fact.concept}|{fact.polarity}|{fact.side}|{fact.location}|{fact.levels}"
     fact = _as_said(fact)
     known = tuple(dict.fromkeys((*_names(fact, bank), *more)))
-    names = [name for name in known if not (fact.side or len(fact.levels) > 1) or name == head_part(name)]
-    name = pick(names or known, key + "|name")  # "right mass of the adrenal gland" says it of the mass
+    names = [name for name in known if _takes_details(name, fact, known[0])]
+    name = pick(names or known, key + "|name")
     image = pick(picture_names(bank, subject.modality, subject.body), f"{subject.uid}|{variant}|image")
     return fact, name, image, key
+
+
+def _takes_details(name: str, fact: Fact, own: str) -> bool:
+    """Whether side, number and size can stand beside a name so that they are of the finding.
+
+    "Right mass of the adrenal gland" says it of the mass, "adenocarcinoma cells of up to 4 mm" of the cells.
+    """
+    is_several = fact.number is not None or fact.side == "bilateral" or is_plural(name)
+    if (fact.side or len(fact.levels) > 1 or (fact.size and is_several)) and name != head_part(name):
+        return False
+    return not fact.size or is_plural(name) == is_plural(own)
 
 
 def _as_said(fact: Fact) -> Fact:
@@ -275,6 +287,8 @@ def fields_for(
     if place and side and {side, "both"} & set(place.split()) and (side != "bilateral" or "both" in place.split()):
         side = None
     number = fact.number if counted and fact.number else None
+    if side == "bilateral" and number in _ONE_A_SIDE:
+        number = None  # "bilateral stones" are two at least
     before, after = (fact.size, None) if counted and not is_many and not fact.number else (None, fact.size)
     finding = " ".join(part for part in (number, before, side, said) if part)
     if after:

@@ -60,7 +60,8 @@ class Composition:
         sentence = pick(filled, key + "|wording") if filled else sentence_of(fact, subject, bank, variant, names)
         sentence = sentence[0].upper() + sentence[1:]
         descriptions = [entry.text for entry in entries.descriptions]
-        if descriptions and share_of(key + "|described") < self.described:
+        is_first = next((one for one in subject.facts if one.concept == fact.concept), fact) == fact
+        if descriptions and is_first and share_of(key + "|described") < self.described:
             sentence += f" {pick(descriptions, key + '|description')}"
         return sentence
 

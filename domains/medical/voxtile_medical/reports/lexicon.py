@@ -184,7 +184,7 @@ def lexicon_path(name: Path | str) -> Path:
         InputError: there is no such lexicon.
     """
     path = Path(name)
-    if path.suffix or path.exists():
+    if path.suffix or path.is_file():
         return path
     shipped = LEXICON.parent / f"{name}.yaml"
     if not shipped.is_file():

@@ -87,7 +87,7 @@ def load_wording(path: Path = ENGLISH) -> Wording:
     Raises:
         ConfigError: the file is missing or malformed; the sentence names what is missing.
     """
-    if not path.suffix and not path.exists():
+    if not path.suffix and not path.is_file():
         shipped = ENGLISH.parent / f"{path}.yaml"
         if not shipped.is_file():
             raise ConfigError(f"there is no wording table '{path}'; give {ENGLISH.stem}, or a YAML file")

@@ -65,11 +65,9 @@ def _beside_a_list(
         return None
     others = [d for d in details if d.kind not in listed]
     suited = [row for row in rows if not any(agrees(d, row, vocabulary) is False for d in others)]
-    groups = (
-        list(zip(*listed.values(), strict=False))
-        if len({len(m) for m in listed.values()}) == 1
-        else [(d,) for many in listed.values() for d in many]
-    )
+    groups: list[tuple[Detail, ...]] = [(d,) for many in listed.values() for d in many]
+    if len({len(many) for many in listed.values()}) == 1:
+        groups = list(zip(*listed.values(), strict=True))
     is_told = all(any(all(agrees(d, row, vocabulary) for d in group) for row in suited) for group in groups)
     return others if is_told else None
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 from voxtile.words.phrases import Match, Phrases
 from voxtile.words.tokens import normal_form, words_of
@@ -171,8 +172,8 @@ def _is_number(value: object) -> bool:
 
 def _bare(row: Row, held: Sequence[Leaf]) -> tuple[float, ...]:
     """Its numbers of which no unit is known: a score, a grade."""
-    values = [leaf.value for leaf in held if not measurements(leaf)]
-    values += [row.get("value")] if not row.get("unit") else []  # type: ignore[list-item]
+    values: list[Any] = [leaf.value for leaf in held if not measurements(leaf)]
+    values += [row.get("value")] if not row.get("unit") else []
     return tuple(float(value) for value in values if _is_number(value))
 
 

@@ -19,7 +19,8 @@ from voxtile.errors import ConfigError, cause_of
 
 _KEYS = frozenset(
     ["vocabulary", "version", "include", "about", "concepts", "anatomy", "normal", "qualities", "complete", "places",
-     "near", "exclusive", "levels", "measures", "imaging", "beyond", "acts", "implied_places", "natural", "alike"]
+     "near", "exclusive", "levels", "measures", "imaging", "beyond", "acts", "implied_places", "natural", "alike",
+     "wordings"]  # further phrases of a reader of reports, which no caption is judged by
 )  # fmt: skip
 _ABOUT = frozenset(["patients", "sides", "grades"])
 _LARGEST = 4 << 20  # bytes

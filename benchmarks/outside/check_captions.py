@@ -27,7 +27,7 @@ Checked = tuple[Caption, Any]
 def main() -> None:
     """Check every caption and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--half", choices=(*HALVES, "develop-2", "check-1", "check-2"), default="develop")
+    parser.add_argument("--half", choices=(*HALVES, "develop-2", "check-1", "check-2", "check-3"), default="develop")
     parser.add_argument("--show", action="store_true", help="print what went wrong; of the develop halves only")
     parser.add_argument("--domain", help="one domain alone")
     args = parser.parse_args()

@@ -15,38 +15,19 @@ Run: python benchmarks/caption_client.py [client|slow|local …] [--requests 200
 
 import argparse
 import asyncio
-import contextlib
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from voxtile_datasets.captions.providers.http.faulty_endpoint import running
 
 SLOTS, LATENCY_S = 32, 0.25
 EXAMPLES = "".join(
     f"Fact: {size} mm nodule, {lobe} lobe\nSentence: A nodule of {size} mm is seen in the {lobe} lobe.\n"
     for size, lobe in zip(range(4, 16), ("left upper", "right middle", "left lower") * 4, strict=True)
 )
-
-
-@contextlib.contextmanager
-def server(*options):
-    """A server process and its address."""
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "voxtile_datasets.captions.providers.http.faulty_endpoint",
-        *map(str, options),
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def private_mib():
@@ -121,7 +102,7 @@ async def provider(address, requests, workers, *, folder=None, run=""):
 
 
 def client(requests):
-    with server("--constant") as address, tempfile.TemporaryDirectory() as folder:
+    with running("--constant") as address, tempfile.TemporaryDirectory() as folder:
         runs = {
             "provider": lambda n: provider(address, n, 64),
             "provider, cache, budget": lambda n: provider(address, n, 64, folder=Path(folder) / str(n)),
@@ -142,7 +123,7 @@ def slow(requests):
     for options in ((), ("--reject",)):
         ratios = []
         for _ in range(3):  # in turn, so that both see the same machine
-            with server("--latency", LATENCY_S, "--slots", SLOTS, *options) as address:
+            with running("--latency", LATENCY_S, "--slots", SLOTS, *options) as address:
                 own, *_ = asyncio.run(bare_aiohttp(address, requests, SLOTS))
                 ours, *_ = asyncio.run(provider(address, requests, 64))
             ratios.append(own / ours)

@@ -21,6 +21,7 @@ from voxtile_datasets.captions.providers.cached import CachedProvider
 from voxtile_datasets.captions.providers.estimate import estimate
 from voxtile_datasets.captions.providers.factory import open_provider
 from voxtile_datasets.captions.providers.http.address import is_remote
+from voxtile_datasets.captions.providers.http.faulty_endpoint import running
 from voxtile_datasets.captions.providers.http.waiting_line import Line
 from voxtile_datasets.captions.providers.prices import Price, load_prices
 from voxtile_datasets.captions.providers.provider import ProviderError, ReplyError
@@ -31,7 +32,9 @@ RUN = """
 import asyncio, os, signal, sys
 from pathlib import Path
 from voxtile_datasets.captions.providers.factory import open_provider
+from voxtile_datasets.captions.providers.http.faulty_endpoint import running
 from voxtile_datasets.captions.providers.request import Request
+from voxtile_datasets.captions.providers.http.faulty_endpoint import running
 
 async def main():
     provider = open_provider("openai", model="practice", base_url=sys.argv[1], cache=Path(sys.argv[2]), concurrency=8)
@@ -155,17 +158,13 @@ def test_a_limit_that_is_none_is_refused(limit):
 
 def test_a_killed_run_asks_again_at_most_what_was_in_flight(tmp_path):
     log, cache = tmp_path / "log", tmp_path / "cache"
-    serve = [sys.executable, "-P", "-m", "voxtile_datasets.captions.providers.http.faulty_endpoint"]
-    server = subprocess.Popen([*serve, "--latency", "0.01", "--log", str(log)], stdout=subprocess.PIPE, text=True)
-    address = server.stdout.readline().strip()
-    command = [sys.executable, "-P", "-c", RUN, address, str(cache)]
-    killed = subprocess.run([*command, "60"], capture_output=True, text=True, check=False)
-    returned = set(killed.stdout.split())
-    time.sleep(0.1)  # the server finishes what it had been asked
-    before = Counter(json.loads(line)[0] for line in log.read_text().splitlines())
-    assert subprocess.run([*command, "-1"], check=True, capture_output=True, text=True).stdout.count("\n") == 150
-    server.kill()
-    server.communicate()
+    with running("--latency", 0.01, "--log", log) as address:
+        command = [sys.executable, "-P", "-c", RUN, address, str(cache)]
+        killed = subprocess.run([*command, "60"], capture_output=True, text=True, check=False)
+        returned = set(killed.stdout.split())
+        time.sleep(0.1)  # the server finishes what it had been asked
+        before = Counter(json.loads(line)[0] for line in log.read_text().splitlines())
+        assert subprocess.run([*command, "-1"], check=True, capture_output=True, text=True).stdout.count("\n") == 150
     after = Counter(json.loads(line)[0] for line in log.read_text().splitlines())
     twice = {prompt.removeprefix("sample ") for prompt, count in after.items() if count > 1}
     assert len(after) == 150

@@ -1,9 +1,8 @@
 """Endpoints: a real server that misbehaves, keys, refusals and dialects."""
 
 import asyncio
+import contextlib
 import json
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from voxtile_datasets.captions.providers.cached import CachedProvider
 from voxtile_datasets.captions.providers.factory import open_provider
 from voxtile_datasets.captions.providers.http.chat_api import Dialect
 from voxtile_datasets.captions.providers.http.concurrency import Gate
-from voxtile_datasets.captions.providers.http.faulty_endpoint import INJECTION, KEY
+from voxtile_datasets.captions.providers.http.faulty_endpoint import INJECTION, KEY, running
 from voxtile_datasets.captions.providers.http.openai import OpenAIProvider
 from voxtile_datasets.captions.providers.http.refusals import retry_after
 from voxtile_datasets.captions.providers.prices import Price
@@ -26,35 +25,18 @@ from voxtile_datasets.captions.providers.request import Reply, Request
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 
 
-def start(*options):
-    """A server in its own process, and its address."""
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "voxtile_datasets.captions.providers.http.faulty_endpoint",
-        *map(str, options),
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    return process, process.stdout.readline().strip()
-
-
 @pytest.fixture(scope="module")
-def endpoint(tmp_path_factory):
-    process, address = start("--latency", 0.002)
-    yield address
-    process.kill()
-    process.communicate()
+def endpoint():
+    with running("--latency", 0.002) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory):
     """One request in five gets a fault; the log says what became of each."""
     log = tmp_path_factory.mktemp("hostile") / "log"
-    process, address = start("--faults", 0.2, "--latency", 0.002, "--log", log)
-    yield address, log
-    process.kill()
-    process.communicate()
+    with running("--faults", 0.2, "--latency", 0.002, "--log", log) as address:
+        yield address, log
 
 
 def asked(log):
@@ -168,13 +150,12 @@ def test_an_address_where_nothing_listens(tmp_path):
 
 
 def test_an_endpoint_that_falls_silent_ends_the_run(tmp_path):
-    process, address = start()
-    inner = OpenAIProvider(address, "practice", concurrency=4, backoff_s=0.001, tries=2)
+    server = contextlib.ExitStack()
+    inner = OpenAIProvider(server.enter_context(running()), "practice", concurrency=4, backoff_s=0.001, tries=2)
 
     async def run():
-        first = await inner.ask(Request("a"))
-        process.kill()
-        process.communicate()
+        with server:
+            first = await inner.ask(Request("a"))
         rest = await asyncio.gather(*(inner.ask(Request(f"{i}")) for i in range(60)), return_exceptions=True)
         await inner.close()
         return first, *rest

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Generic, TypeVar
@@ -117,26 +117,22 @@ class Phrases(Generic[Payload]):
             words: of the sentence.
             passed: positions of the words that phrases may pass over; a phrase that names such a word has it, too.
         """
-        matches: list[Match[Payload]] = []
-        position = 0
-        while position < len(words):
-            child = self._root.children.get(words[position])
-            found = child.longest_passing(words, position + 1, passed) if child is not None else None
-            if found is None:
-                position += 1
-                continue
-            end, payloads = found
-            matches.extend(Match(position, end, payload) for payload in payloads)
-            position = end
-        return matches
+        children = self._root.children
+        return self._from_left(words, lambda at: children[words[at]].longest_passing(words, at + 1, passed))
 
     def find(self, words: Sequence[str]) -> list[Match[Payload]]:
         """Longest phrases from left to right that do not overlap, one match a payload."""
+        return self._from_left(words, lambda at: self.longest_at(words, at))
+
+    def _from_left(
+        self, words: Sequence[str], longest: Callable[[int], tuple[int, tuple[Payload, ...]] | None]
+    ) -> list[Match[Payload]]:
+        """Phrases from left to right that do not overlap; `longest` is asked where a word begins a phrase."""
         matches: list[Match[Payload]] = []
         position = 0
         children = self._root.children
         while position < len(words):
-            found = self.longest_at(words, position) if words[position] in children else None
+            found = longest(position) if words[position] in children else None
             if found is None:
                 position += 1
                 continue

@@ -19,6 +19,25 @@ SPLIT_SCHEME = "default"
 
 
 @dataclass(frozen=True)
+class IntakeOptions:
+    """What converters of examinations are told alike.
+
+    Attributes:
+        deidentify: replace identifiers by keyed hashes.
+        key_file: where the key and the map of sources are kept; None for beside the corpus.
+        reports: table of report texts.
+        splits: table of the subjects' splits.
+        split_fractions: shares of train, val and test for subjects that no table places.
+    """
+
+    deidentify: bool
+    key_file: Path | None
+    reports: Path | None
+    splits: Path | None
+    split_fractions: str
+
+
+@dataclass(frozen=True)
 class Planner:
     """What a plan is made with.
 
@@ -37,27 +56,17 @@ class Planner:
     reader: PlanReader = field(default_factory=PlanReader)
 
     @classmethod
-    def open(
-        cls,
-        corpus: Path,
-        options: RunOptions,
-        *,
-        deidentify: bool,
-        key_file: Path | None,
-        reports: Path | None,
-        splits: Path | None,
-        split_fractions: str,
-    ) -> Planner:
+    def open(cls, corpus: Path, options: RunOptions, intake: IntakeOptions) -> Planner:
         """Open the key map and read the report and split files.
 
         Raises:
             InputError, ConfigError, CorpusError, StorageError: one of the files cannot be used.
         """
-        names, key_map = open_names(corpus, deidentify, key_file)
+        names, key_map = open_names(corpus, intake.deidentify, intake.key_file)
         return cls(
             names=names,
-            splits=Splits(names, split_fractions, splits),
-            reports=read_reports(reports, options.plan_reader) if reports else None,
+            splits=Splits(names, intake.split_fractions, intake.splits),
+            reports=read_reports(intake.reports, options.plan_reader) if intake.reports else None,
             key_map=None if options.dry_run else key_map,
             reader=options.plan_reader,
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from voxtile.console import output
 from voxtile.engine.run import RunOptions, run_task
-from voxtile_datasets.intake.planner import Planner
+from voxtile_datasets.intake.planner import IntakeOptions, Planner
 from voxtile_medical.dicom.task import DicomTask
 from voxtile_medical.dicom_header.tree import read_tree
 from voxtile_medical.segmentations.attach import run_masks
@@ -53,15 +53,8 @@ def convert_dicom(
         run: how to run: workers, retry, dry_run, …
     """
     options = RunOptions(**run)
-    planner = Planner.open(
-        corpus,
-        options,
-        deidentify=deidentify,
-        key_file=key_file,
-        reports=reports,
-        splits=splits,
-        split_fractions=split_fractions,
-    )
+    intake = IntakeOptions(deidentify, key_file, reports, splits, split_fractions)
+    planner = Planner.open(corpus, options, intake)
     tree = read_tree(source, planner.reader)
     task = DicomTask(source, min_slices, licence, deidentify, allow_burned_in, suv, masks, planner, tree)
     summary = run_task(task, corpus, options)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from voxtile.console import output
 from voxtile.engine.run import RunOptions, run_task
-from voxtile_datasets.intake.planner import Planner
+from voxtile_datasets.intake.planner import IntakeOptions, Planner
 from voxtile_medical.dicom_header.scan import list_files
 from voxtile_medical.nifti.files import is_nifti_name
 from voxtile_medical.nifti.layouts import read_layout
@@ -67,15 +67,8 @@ def convert_nifti(
     options = RunOptions(**run)
     if label_names is not None:
         read_names(label_names)
-    planner = Planner.open(
-        corpus,
-        options,
-        deidentify=deidentify,
-        key_file=key_file,
-        reports=reports,
-        splits=splits,
-        split_fractions=split_fractions,
-    )
+    intake = IntakeOptions(deidentify, key_file, reports, splits, split_fractions)
+    planner = Planner.open(corpus, options, intake)
     patterns = tuple(pattern.strip() for pattern in label_pattern.split(",") if pattern.strip())
     task = NiftiTask(source, patterns, modality, units, no_affine, licence, deidentify, masks, planner)
     summary = run_task(task, corpus, options)

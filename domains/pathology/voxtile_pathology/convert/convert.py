@@ -8,7 +8,7 @@ from typing import Any, Literal
 from voxtile.engine.pool import Limits
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError
-from voxtile_datasets.intake.planner import Planner
+from voxtile_datasets.intake.planner import IntakeOptions, Planner
 from voxtile_pathology.convert.cases import StudyUnit
 from voxtile_pathology.convert.current_slide import close_slide
 from voxtile_pathology.convert.plan import Inputs
@@ -131,15 +131,8 @@ def convert_wsi(
         licence=licence,
         deidentify=deidentify,
     )
-    planner = Planner.open(
-        corpus,
-        options,
-        deidentify=deidentify,
-        key_file=key_file,
-        reports=reports,
-        splits=splits,
-        split_fractions=split_fractions,
-    )
+    intake = IntakeOptions(deidentify, key_file, reports, splits, split_fractions)
+    planner = Planner.open(corpus, options, intake)
     limits = Limits(time_s=options.time_limit_s, memory_bytes=int(options.memory_limit_gb * 2**30))
     inputs = Inputs(
         source, annotations, coords, cases, study, limits, 0 if options.engine == "inline" else options.processes

@@ -80,7 +80,9 @@ def test_both_forms_write_the_same_captions(corpora, capsys):
 
 def test_helps_and_mistakes(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for words in (["caption", "--help"], ["caption", "corpus", "--help"]):
+    (tmp_path / "corpus").mkdir()
+    asked = ("--help", "--help foo", "corpus --help", "corpus -h --provider local", "later --provider local --help")
+    for words in (["caption", *words.split()] for words in asked):
         assert main(words) == 0
         page = capsys.readouterr().out
         assert all(f"\n  {way} " in page for way in command.WAYS)
@@ -91,6 +93,8 @@ def test_helps_and_mistakes(capsys, tmp_path, monkeypatch):
     assert "--base-url" not in page
     for words, said in (
         (["caption"], "'voxtile caption' needs the name of a way to caption: bank, checkpoint, model, sign, template"),
+        (["caption", "foo", "--help"], "there is no way to caption 'foo'; there are: bank, checkpoint, "),
+        (["caption", "modle", "corpus", "-h"], "there is no way to caption 'modle'; did you mean 'model'?"),
         (["caption", "modle", "corpus"], "there is no way 'modle' to caption; did you mean 'model'?"),
         (["caption", "template", "corpus", "--beams", "3"], "'voxtile caption template' has no option '--beams'"),
         (["caption", "corpus", "--kindd", "fact"], "has no option '--kindd'; did you mean '--kind'?"),

@@ -156,7 +156,10 @@ def _chosen(group: Group, members: Mapping[str, Command], argv: list[str]) -> tu
         return _selected(group.selector, argv)
     if group.old_form is not None and argv and argv[0] not in members:
         if {"-h", "--help"} & set(argv):
-            raise LookupError
+            options = [word for word in argv if word.startswith("-") and word not in ("-h", "--help")]
+            if argv[0].startswith("-") or options or os.path.exists(argv[0]):
+                raise LookupError
+            return _second_word(argv)  # neither a corpus nor a member
         return group.old_form(argv, members)
     return _second_word(argv)
 

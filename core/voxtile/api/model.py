@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeAlias, Unpack, cast, runtime_checkable
 import numpy.typing as npt
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from voxtile.api.corpus import Sample
 from voxtile.api.grounding import Grounded, ground_array, ground_file
@@ -193,6 +193,13 @@ class Model:
                 "with tokenizer"
             )
         encoder, device = self.evaluation.encoder, self.evaluation.device
+        # Looked at before they go to a GPU, where an index that is out of range ends the process.
+        tables = [part.num_embeddings for part in encoder.text.modules() if isinstance(part, nn.Embedding)]
+        if tables and tokens.numel() and int(tokens.max()) >= max(tables):
+            raise ConfigError(
+                f"the token {int(tokens.max())} is beyond the vocabulary of '{self.name}', whose last one is "
+                f"{max(tables) - 1}; make tokens with this model's tokenizer"
+            )
         return encoder.encode_texts(tokens.to(device), local=False)[0].cpu()
 
     def classify(

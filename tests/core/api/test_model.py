@@ -235,6 +235,10 @@ def test_tensors_classes_and_phrases_that_do_not_fit_are_refused(ct):
     for tokens in (torch.zeros(1, 4), torch.zeros(4, dtype=torch.int64), torch.full((1, 4), -1)):
         with pytest.raises(ConfigError, match=r"tokens are \[T, L\] whole numbers from 0"):
             ct.encode_text(tokens)
+    last = ct.evaluation.encoder.text.embedding.num_embeddings - 1
+    assert len(ct.encode_text(torch.tensor([[last, 0]]))) == 1
+    with pytest.raises(ConfigError, match=rf"the token {last + 1} is beyond the vocabulary .* last one is {last};"):
+        ct.encode_text(torch.tensor([[1, 2], [last + 1, 0]]))
 
 
 def _corpus(folder):

@@ -29,11 +29,13 @@ def checked_packages(names: Iterable[str]) -> tuple[str, ...]:
     for name in names:
         if not _is_package_name(name):
             raise ConfigError(
-                f"--trust-package takes the name of a top-level package of your own, such as mypackage, not '{name}'"
+                f"--trust-package (in Python: trust_packages=) takes the name of a top-level package of your own, such "
+                f"as mypackage, not '{name}'"
             )
         if not is_installed(name):
             raise ConfigError(
-                f"--trust-package names '{name}', but no such package is installed here; install it, or check its name"
+                f"--trust-package (in Python: trust_packages=) names '{name}', but no such package is installed here; "
+                "install it, or check its name"
             )
     return tuple(dict.fromkeys(names))
 
@@ -77,12 +79,10 @@ def how_to_trust(class_path: str) -> str:
     package = package_of(class_path)
     if "." not in class_path or not _is_package_name(package):
         return "install the plugin that it belongs to"
+    option = f"--trust-package {package} (in Python: trust_packages=('{package}',))"
     if not is_installed(package):
-        return (
-            f"its package '{package}' is not installed here: install it and, if you trust it, add "
-            f"--trust-package {package}"
-        )
-    return f"if you trust its package, add --trust-package {package} (in Python: trust_packages=('{package}',))"
+        return f"its package '{package}' is not installed here: install it and, if you trust it, add {option}"
+    return f"if you trust its package, add {option}"
 
 
 def _is_package_name(name: object) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -196,7 +196,7 @@ def _amount(word: str) -> tuple[tuple[float, float], ...]:
     return (*numbers, *((match.payload.low, match.payload.high) for match in grammar.counts.find(words)))
 
 
-def _said(attributes: Row, keys: Sequence[str], phrases: Phrases[str]) -> frozenset[str]:
+def _said(attributes: Row, keys: Iterable[str], phrases: Phrases[str]) -> frozenset[str]:
     texts = [str(attributes[key]) for key in keys if attributes.get(key)]
     return frozenset(match.payload for text in texts for match in _found(text, phrases))
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from voxtile_datasets.captions.checker.extraction.claims import Claim
+from voxtile_datasets.captions.checker.extraction.claims import Claim, Detail
 from voxtile_datasets.captions.checker.judging.agreement import agrees_with_any
 from voxtile_datasets.captions.checker.judging.fact_lookup import Facts
 from voxtile_datasets.captions.checker.verdict import Fault
@@ -37,7 +37,7 @@ def of_neighbours(fault: Fault, text: str, claims: Sequence[Claim], facts: Facts
     return replace(fault, judgement="contradicted", why=why)
 
 
-def _detail(fault: Fault, claims: Sequence[Claim]):  # noqa: ANN202
+def _detail(fault: Fault, claims: Sequence[Claim]) -> Detail | None:
     return next(
         (
             d

@@ -51,6 +51,7 @@ _ASIDES = frozenset({"on", "in", "at", "with", "after", "despite", "even", "also
 _LINKS_OF_VERBS = frozenset({"be", "been", "up", "out", "and", "or"})
 _ARTICLES = frozenset({"a", "an", "any", "the", "another", "either", "such", "evidence"})
 _INVERTED = {"negation_after": "negation_before", "doubt_after": "doubt_before"}
+_LABELS = {**_INVERTED, "history_after": "history"}
 _DENIALS_BEFORE = frozenset({"negation_before", "negation_front", "none_of"})
 # "Hardly a lobe is free of": as good as none.
 _BARELY = frozenset({"hardly", "scarcely", "barely", "not"})
@@ -304,6 +305,10 @@ class Statement:
         """What follows a denial or doubt that opens a sentence: "not seen today is the nodule", "absent is a cleft"."""
         words = self.words.words
         for cue in self.cues:
+            if cue.payload in _LABELS and words[cue.end : cue.end + 1] == (":",) and self._is_label(cue.start):
+                label = Match(cue.start, cue.end, _LABELS[cue.payload])
+                yield cue.end + 1, self._reach(label), label.payload  # "not seen: effusion, pneumothorax"
+                continue
             if cue.payload not in _INVERTED or (cue.start and not self._is_break(cue.start - 1)):
                 continue
             end = self._sentence_end(cue.end)
@@ -385,15 +390,18 @@ class Statement:
 
     def _reach(self, cue: Match[str]) -> int:
         """The word at which the scope of a cue that stands before its concept ends."""
-        number = self.part_of(cue.end)
+        end = cue.end
+        if end < len(self.words) and self.words.words[end] in _COLONS and self._is_label(cue.start):
+            end += 1  # "possible: lymphoma"
+        number = self.part_of(end)
         part = self.parts[number] if self.parts else None
-        if part is None or cue.end >= len(self.words):
+        if part is None or end >= len(self.words):
             return cue.end
-        is_clause = cue.end in self._breaks and self.words.words[cue.end] == "there"
-        if any(self._is_break(i) for i in range(self._breaks[cue.end] if is_clause else cue.end, part.start)):
+        is_clause = end in self._breaks and self.words.words[end] == "there"
+        if any(self._is_break(i) for i in range(self._breaks[end] if is_clause else end, part.start)):
             return cue.end
         if self.words.words[cue.start] in _NOUNS_OF_DENIAL:
-            return next((i for i in range(cue.end, part.end) if self._is_finite(i)), self._last_listed(number))
+            return next((i for i in range(end, part.end) if self._is_finite(i)), self._last_listed(number))
         if cue.payload == "condition" or self.words.words[cue.start] in _NEAR or self.words.words[cue.start] == "query":
             return part.end
         return self._last_listed(number)

@@ -62,22 +62,22 @@ class Facts:
         if self.vocabulary.is_about_patients:
             return []
         seasons = {str(metadata.get("season") or "").lower()} - {""}
-        months = [date[5:7] for date in sorted(self.dates) if date[:4].isdigit()]
+        months = [date[5:7] for date in sorted(self.dates) if date[:4].isdecimal()]
         if not seasons or len(months) > 1:
-            seasons |= {_SEASONS[int(month) % 12 // 3] for month in months if month.isdigit()}
+            seasons |= {_SEASONS[int(month) % 12 // 3] for month in months if month.isdecimal()}
         return [{"concept": s, "polarity": "present"} for s in sorted(seasons) if s in self.vocabulary.concepts]
 
     @property
     def years(self) -> tuple[int, ...]:
         """Years of the dates of the sample, in order: two of a pair of pictures."""
-        return tuple(sorted({int(date[:4]) for date in self.dates if date[:4].isdigit()}))
+        return tuple(sorted({int(date[:4]) for date in self.dates if date[:4].isdecimal()}))
 
     @property
     def is_pair(self) -> bool:
         """Whether the sample is of two dates, so that what changed between them can be a fact."""
         if self.vocabulary.is_about_patients:
             return False
-        return len({date for date in self.dates if date[:4].isdigit()}) > 1 or any(r.changes for r in self.all_rows())
+        return len({date for date in self.dates if date[:4].isdecimal()}) > 1 or any(r.changes for r in self.all_rows())
 
     def spans(self) -> tuple[float, ...]:
         """Seconds between the first and the last date of the sample; none where there are not two."""

@@ -90,7 +90,7 @@ def _fraction(texts: tuple[str, ...], position: int, grammar: Grammar) -> tuple[
 
 
 def _digit(word: str) -> float:
-    return float(word) if len(word) == 1 and word.isdigit() else 0.0
+    return float(word) if len(word) == 1 and word.isdecimal() else 0.0
 
 
 def _is_share(texts: tuple[str, ...], end: int) -> bool:

@@ -70,7 +70,7 @@ def article(phrase: str) -> str:
         phrase: a noun phrase without an article: "8 mm nodule", "MR scan", "uterine mass".
     """
     first = re.split(r"[\s/-]", phrase.strip(), maxsplit=1)[0]
-    if first[:1].isdigit():
+    if first[:1].isdecimal():
         return "an" if _AN_NUMBER.match(first) else "a"
     if len(first) == 1 or (_SPELLED.match(first) and first not in _SAID_AS_WORDS):
         return "an" if first[:1].upper() in _AN_LETTERS else "a"

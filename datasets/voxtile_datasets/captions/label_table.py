@@ -154,7 +154,7 @@ def _by_class(
 
 
 def _class_name(value: str, class_names: Sequence[str], table: Table, column: str) -> str:
-    if not value.lstrip("-").isdigit():
+    if not value.lstrip("-").isdecimal():
         return value
     if not class_names:
         raise ConfigError(

@@ -177,7 +177,7 @@ def newest_version(corpus: Path, checker: str = NAME) -> str:
         rows.filter(pc.fill_null(pc.equal(rows["checker"], checker), False))["checker_version"].unique().to_pylist()
     )
     repeated = [
-        int(rest) for v in versions if v and v.startswith(f"{VERSION}.") and (rest := v.split(".")[1]).isdigit()
+        int(rest) for v in versions if v and v.startswith(f"{VERSION}.") and (rest := v.split(".")[1]).isdecimal()
     ]
     return f"{VERSION}.{max(repeated)}" if repeated else VERSION
 

@@ -51,7 +51,7 @@ def identifiers_of(rows: Iterable[Mapping[str, Any]], paths: Iterable[str], comm
     values |= {value for row in rows for value in _coded_attributes(row.get("attributes"))}
     whole, pieces = set(), set()
     for value in (folded.casefold() for folded in values):
-        if len(value) >= _FEWEST and (any(letter.isdigit() for letter in value) or len(_PIECES.split(value)) > 1):
+        if len(value) >= _FEWEST and (any(letter.isdecimal() for letter in value) or len(_PIECES.split(value)) > 1):
             whole.add(value)
         pieces |= {piece for piece in _PIECES.split(value) if _is_coded(piece)}
     named = [value for value in values if "^" in value]  # a patient's name as DICOM writes it (PS3.5, 6.2.1.2)
@@ -66,7 +66,7 @@ def identifiers_of(rows: Iterable[Mapping[str, Any]], paths: Iterable[str], comm
 
 
 def _is_coded(piece: str) -> bool:
-    return len(piece) >= _FEWEST and any(letter.isdigit() for letter in piece)
+    return len(piece) >= _FEWEST and any(letter.isdecimal() for letter in piece)
 
 
 def _coded_attributes(text: str | None) -> Iterable[str]:

@@ -341,7 +341,7 @@ def _of_clause_before(
 def _without_numbers(gap: tuple[str, ...]) -> tuple[str, ...]:
     """What stands between a finding and an organ, without the list that says which of the organs: "third to fifth"."""
     end = len(gap)
-    while end and (gap[end - 1] in _WHICH or gap[end - 1].isdigit()):
+    while end and (gap[end - 1] in _WHICH or gap[end - 1].isdecimal()):
         end -= 1
     return gap[:end]
 

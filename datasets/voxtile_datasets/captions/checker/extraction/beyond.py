@@ -185,7 +185,7 @@ def _is_address(words: tuple[str, ...], start: int, end: int) -> bool:
         return False
     calls = following[0] in (":", "!", "beware", "rejoice") or words[end + 1 : end + 2] in tuple((c,) for c in _CALLS)
     opening = [word for word in words[:start] if word.isalnum()]
-    return calls and not any(word in _ARTICLES or word[0].isdigit() or word == "with" for word in opening)
+    return calls and not any(word in _ARTICLES or word[0].isdecimal() or word == "with" for word in opening)
 
 
 def _is_purpose(words: tuple[str, ...], start: int, mentions: Sequence[Mention]) -> bool:

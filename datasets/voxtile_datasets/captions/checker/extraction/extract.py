@@ -259,7 +259,7 @@ def _is_fragment(words: Words) -> bool:
     """Whether a sentence is a measurement alone: "Approximately 8 mm on the left.", "Measuring 8 mm."."""
     grammar = load_grammar()
     first = words.words[0]
-    return first[0].isdigit() or first.startswith("measur") or bool(grammar.comparators.longest_at(words.words, 0))
+    return first[0].isdecimal() or first.startswith("measur") or bool(grammar.comparators.longest_at(words.words, 0))
 
 
 def _concept_claim(words: Words, mention: Mention, details: Sequence[Detail]) -> Claim:

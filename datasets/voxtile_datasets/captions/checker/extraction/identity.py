@@ -94,7 +94,7 @@ def leaks(
     """
     found = [Leak("known", *span) for span in spans_of_known(text, _parts(identifiers))]
     found += [Leak("date" if kind == "date" else _kind(kind), start, end) for kind, start, end in spans_of_form(text)]
-    if any(character.isdigit() for character in text):
+    if any(character.isdecimal() for character in text):
         found += [Leak("address", *match.span()) for match in _STREET.finditer(text)]
         found += _numbers(text)
     found += [Leak("name", *match.span()) for match in _SURNAME.finditer(text)]

@@ -328,7 +328,7 @@ def _counts_another(statement: Statement, start: int, end: int) -> bool:
     words = statement.words
     for position in range(start + 1, end):
         if words.words[position - 1] in _JOINING and (
-            words.words[position][0].isdigit() or words.words[position] in statement.grammar.numbers
+            words.words[position][0].isdecimal() or words.words[position] in statement.grammar.numbers
         ):
             return True
     return False

@@ -105,7 +105,7 @@ def _is_number(words: tuple[str, ...], position: int, numbers: Mapping[str, int]
     position += words[position] in _THAN if position < len(words) else 0
     first = position + (words[position : position + 1] == ("a",))
     word = words[first] if first < len(words) else ""
-    return bool(word) and (word[0].isdigit() or word in numbers or word in ("dozen", "score", "few", "couple"))
+    return bool(word) and (word[0].isdecimal() or word in numbers or word in ("dozen", "score", "few", "couple"))
 
 
 def _directions(statement: Statement, mentions: Sequence[Mention], *, in_bodies: bool) -> Iterator[Relation]:

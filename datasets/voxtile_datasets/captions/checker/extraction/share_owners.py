@@ -77,10 +77,10 @@ def sole_owner(statement: Statement, item: Found, mentions: Sequence[Mention], o
     if not owner or item.start < mentions[owner].end or words[item.end : item.end + 1] == ("each",):
         return owner
     gap = words[mentions[owner - 1].end : mentions[owner].start]
-    has_share = any(word[0].isdigit() or word in statement.grammar.fractions for word in gap)
+    has_share = any(word[0].isdecimal() or word in statement.grammar.fractions for word in gap)
     together = {"and", "or"} & set(gap) and len(gap) <= 2 and not has_share and "," not in gap
     first, _ = statement.item_around(mentions[owner - 1].start)
-    return None if together and not any(w[0].isdigit() for w in words[first : mentions[owner - 1].start]) else owner
+    return None if together and not any(w[0].isdecimal() for w in words[first : mentions[owner - 1].start]) else owner
 
 
 def _head(words: tuple[str, ...], mentions: Sequence[Mention], before: Sequence[int], end: int) -> int:

@@ -316,7 +316,7 @@ class Statement:
             return True
         words = self.words.words
         first = words[item.start]
-        return first not in self.grammar.openers and not first[0].isdigit() and not self._predicates(item)
+        return first not in self.grammar.openers and not first[0].isdecimal() and not self._predicates(item)
 
     def _own(self, item: Item) -> Iterator[Match[str]]:
         return (cue for cue in self._cues if cue.payload in _BEFORE and item.start <= cue.start < item.end)

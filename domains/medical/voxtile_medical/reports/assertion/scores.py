@@ -38,6 +38,6 @@ def _zero_ends(words: Sequence[str], position: int, *, is_scored: bool) -> int:
     following = words[position + 1] if position + 1 < len(words) else ""
     if following in ("%", "percent"):
         return position + 2
-    if following in ("/", "of") and position + 2 < len(words) and words[position + 2].isdigit():
+    if following in ("/", "of") and position + 2 < len(words) and words[position + 2].isdecimal():
         return position + 3
-    return position + 1 if is_scored and not following[:1].isdigit() else 0
+    return position + 1 if is_scored and not following[:1].isdecimal() else 0

@@ -438,7 +438,7 @@ class Statement:
             return False
         if any(word in self.grammar.verbs for word in self.words.words[part.start : part.end]):
             return True
-        return self.words.words[part.start] in self.grammar.openers or self.words.words[part.start].isdigit()
+        return self.words.words[part.start] in self.grammar.openers or self.words.words[part.start].isdecimal()
 
     def _goes_on_with_or(self, index: int) -> bool:
         for part in self.parts[index + 1 :]:

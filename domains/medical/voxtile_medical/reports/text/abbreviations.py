@@ -125,7 +125,9 @@ def _fits(meaning: Meaning, words: Words, pieces: Sequence[str], position: int, 
         return False
     if following.lower() in meaning.not_next:
         return False
-    if (meaning.not_next_number and following[:1].isdigit()) or (meaning.not_after_number and before[-1:].isdigit()):
+    if meaning.not_next_number and following[:1].isdecimal():
+        return False
+    if meaning.not_after_number and before[-1:].isdecimal():
         return False
     is_tied = position > 0 and words.ends[position - 1] == words.starts[position] and before.isalnum()
     is_tied |= end < len(pieces) and words.ends[end - 1] == words.starts[end] and following.isalnum()

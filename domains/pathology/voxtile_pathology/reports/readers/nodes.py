@@ -155,7 +155,7 @@ def _station(before: str, clause: Clause) -> str | None:
         "",
         words,
     )
-    name = " ".join(word for word in words.split() if not word.isdigit())
+    name = " ".join(word for word in words.split() if not word.isdecimal())
     if name and len(name.split()) <= 4:
         return f"{name.lower()} lymph nodes"
     match = re.search(

@@ -55,4 +55,4 @@ def percent_in(text: str) -> tuple[float, str] | None:
 def number(text: str) -> int | None:
     """A count in digits or in words up to twenty."""
     text = text.strip().lower()
-    return int(text) if text.isdigit() else NUMBER_WORDS.get(text)
+    return int(text) if text.isdecimal() else NUMBER_WORDS.get(text)

@@ -138,7 +138,7 @@ def sentences(line: str) -> Iterator[str]:
     for stop in _STOP.finditer(line):
         before, after = line[start : stop.start()], line[stop.end() : stop.end() + 1]
         if line[stop.start()] == "." and (
-            _ABBREVIATED.search(before) or (after.isdigit() and _ABBREVIATED_NUMBER.search(before))
+            _ABBREVIATED.search(before) or (after.isdecimal() and _ABBREVIATED_NUMBER.search(before))
         ):
             continue
         yield line[start : stop.end()].strip()

@@ -64,7 +64,7 @@ def amounts(words: Words, grammar: Grammar, taken: frozenset[int]) -> Iterator[A
 def _is_of_code(words: Words, position: int) -> bool:
     """Whether a number is a part of a name: "CD8", "Ki-67", "p53"."""
     start = words.starts[position]
-    if not words.text[start].isdigit():
+    if not words.text[start].isdecimal():
         return False
     before = words.text[max(0, start - 3) : start]
     return bool(re.search(r"[A-Za-z]$|[A-Za-z][-‐]$", before)) and not before.endswith(("x", "X"))
@@ -78,7 +78,7 @@ def _is_fraction(amount: Amount) -> bool:
 def _stands_alone(texts: tuple[str, ...], amount: Amount) -> bool:
     """Whether nothing follows a number of which it could be the count: "olives have 35 percent, forest 30"."""
     following = texts[amount.end : amount.end + 1]
-    is_number = any(text[0].isdigit() for text in texts[amount.start : amount.end])
+    is_number = any(text[0].isdecimal() for text in texts[amount.start : amount.end])
     is_single = amount.end - amount.start < 4 and len(amount.bounds) == 1
     return is_single and is_number and (not following or following[0] in _CLOSING) and amount.bounds[0][1] <= 100
 
@@ -200,12 +200,12 @@ def _numbers(words: Words, position: int, grammar: Grammar) -> tuple[list[tuple[
 
 
 def _is_number(texts: tuple[str, ...], grammar: Grammar) -> bool:
-    return bool(texts) and (texts[0][0].isdigit() or texts[0] in grammar.numbers)
+    return bool(texts) and (texts[0][0].isdecimal() or texts[0] in grammar.numbers)
 
 
 def _hyphened(words: Words, position: int) -> bool:
     """Whether a number follows after a hyphen alone: 3-5 mm."""
-    if not 0 < position < len(words.words) or not words.words[position][0].isdigit():
+    if not 0 < position < len(words.words) or not words.words[position][0].isdecimal():
         return False
     return words.text[words.ends[position - 1] : words.starts[position]] in ("-", "–")
 
@@ -215,7 +215,7 @@ def _number(words: Words, position: int, grammar: Grammar) -> tuple[str, float, 
     if position >= len(texts):
         return None
     text = texts[position]
-    if text[0].isdigit():
+    if text[0].isdecimal():
         if _is_decimal(words, position):
             text = f"0.{text}"
         value = number_of(text)
@@ -253,7 +253,7 @@ def _follows_level(words: Words, position: int) -> bool:
     if not position:
         return False
     before = words.words[position - 1]
-    return len(before) in (2, 3) and before[0] in "ctl" and before[1:].isdigit()
+    return len(before) in (2, 3) and before[0] in "ctl" and before[1:].isdecimal()
 
 
 def _unit(texts: tuple[str, ...], end: int, grammar: Grammar, named: str | None) -> tuple[Unit | None, int]:

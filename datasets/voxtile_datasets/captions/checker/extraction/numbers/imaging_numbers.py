@@ -229,7 +229,7 @@ def _age(match: re.Match[str]) -> tuple[float, float] | None:
 
 
 def _number(said: str) -> float | None:
-    if said[0].isdigit():
+    if said[0].isdecimal():
         return float(said.replace(",", "."))
     numbers = load_grammar().numbers
     parts = [numbers.get(normal_form(part)) for part in re.split(r"[ -]", said.lower())]

@@ -96,7 +96,7 @@ def _range(texts: tuple[str, ...], position: int, grammar: Grammar) -> tuple[flo
 def _number(texts: tuple[str, ...], position: int, grammar: Grammar) -> tuple[float, int]:
     """A whole number in digits or words, and its end; 0 where there is none."""
     word = texts[position] if position < len(texts) else ""
-    if word.isdigit():
+    if word.isdecimal():
         return float(word), position + 1
     if word == "a" and texts[position + 1 : position + 2] == ("hundred",):
         return 100.0, position + 2
@@ -109,4 +109,4 @@ def _number(texts: tuple[str, ...], position: int, grammar: Grammar) -> tuple[fl
 
 
 def _is_year(texts: tuple[str, ...], position: int) -> bool:
-    return len(texts[position]) == 4 and texts[position].isdigit()
+    return len(texts[position]) == 4 and texts[position].isdecimal()

@@ -57,7 +57,7 @@ def acts(statement: Statement, mentions: Sequence[Mention], agents: Sequence[Mat
         following = words[position + 1 : position + 2]
         has_object = bool(following) and (
             following[0] in _OBJECTS
-            or following[0][0].isdigit()
+            or following[0][0].isdecimal()
             or following[0] in statement.grammar.numbers
             or any(m.start == position + 1 for m in mentions)
         )

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from voxtile.words.tokens import words_of
 from voxtile_datasets.captions.checker.extraction.grammar import load_grammar
 from voxtile_datasets.captions.checker.extraction.numbers.amount import COUNT
-from voxtile_datasets.captions.checker.extraction.numbers.amounts import amounts
+from voxtile_datasets.captions.checker.extraction.numbers.stated_numbers import amounts
 
 Row: TypeAlias = Mapping[str, Any]
 _UNIT_NAMES = {"1": "fraction", "fraction": "fraction", "SUVbw": "SUV", "count": COUNT, "degrees": "degree", "": ""}

@@ -16,8 +16,8 @@ from voxtile_pathology.reports.lexicon import Lexicon, load_lexicon, words_in
 from voxtile_pathology.reports.read import read_slide_report
 from voxtile_pathology.reports.specimens import clauses_of
 from voxtile_pathology.reports.task import SlideReportTask, fact_row, problems, refusal, source_of
-from voxtile_pathology.reports.text.amounts import sizes
 from voxtile_pathology.reports.text.language import language
+from voxtile_pathology.reports.text.quantities import sizes
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ from voxtile_pathology.reports.readers.scores import lesion_scores
 from voxtile_pathology.reports.readers.staging import stages
 from voxtile_pathology.reports.settle import settled
 from voxtile_pathology.reports.specimens import clauses_of, side_in, site_in
-from voxtile_pathology.reports.text.amounts import sizes
 from voxtile_pathology.reports.text.clauses import Clause
 from voxtile_pathology.reports.text.language import language
+from voxtile_pathology.reports.text.quantities import sizes
 
 _TUMOURS = frozenset(["tumour", "malignancy"])
 _GRADED = _TUMOURS | {"carcinoma_in_situ"}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from voxtile.words.phrases import Match
 from voxtile_datasets.captions.checker.extraction.claims import Detail, DetailKind
 from voxtile_datasets.captions.checker.extraction.numbers.amount import COUNT
-from voxtile_datasets.captions.checker.extraction.numbers.amounts import amounts
+from voxtile_datasets.captions.checker.extraction.numbers.stated_numbers import amounts
 from voxtile_datasets.captions.checker.extraction.positions import positions
 from voxtile_datasets.captions.checker.extraction.statements import Statement
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary

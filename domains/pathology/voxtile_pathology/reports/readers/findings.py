@@ -12,9 +12,9 @@ from voxtile_pathology.reports.fact import Attributes, Polarity, Problem, SlideF
 from voxtile_pathology.reports.lexicon import Lexicon, Named, words_in
 from voxtile_pathology.reports.readers.listed import is_list, polarity_of_list, undecided_from
 from voxtile_pathology.reports.readers.receptors import results
-from voxtile_pathology.reports.text.amounts import percent_in, sizes
 from voxtile_pathology.reports.text.clauses import Clause
 from voxtile_pathology.reports.text.language import Statement, language
+from voxtile_pathology.reports.text.quantities import percent_in, sizes
 from voxtile_pathology.reports.text.status import status_of
 
 _SIZE_LABEL = re.compile(

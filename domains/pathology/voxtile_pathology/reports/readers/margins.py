@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from voxtile_pathology.reports.fact import Attributes, Polarity, SlideFact
 from voxtile_pathology.reports.readers.margin_words import BARE, EXCISED, MARGIN, NOUN, OTHER_EDGE, PATTERNS
-from voxtile_pathology.reports.text.amounts import sizes
 from voxtile_pathology.reports.text.clauses import Clause
+from voxtile_pathology.reports.text.quantities import sizes
 
 _POLARITY: dict[str, Polarity] = {
     "positive": "present",

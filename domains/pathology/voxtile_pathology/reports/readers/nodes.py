@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from voxtile_pathology.reports.fact import Attributes, Polarity, SlideFact
-from voxtile_pathology.reports.text.amounts import NUMBER_WORDS, number
 from voxtile_pathology.reports.text.clauses import Clause
+from voxtile_pathology.reports.text.quantities import NUMBER_WORDS, number
 from voxtile_pathology.reports.text.status import status_of
 
 NODE = re.compile(

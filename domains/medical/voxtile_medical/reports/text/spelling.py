@@ -22,6 +22,7 @@ from voxtile.words.tokens import Words, normal_form
 TABLE = Path(__file__).with_name("spelling.yaml")
 _SHORTEST, _LONG, _LONGEST = 5, 8, 25  # letters; from _LONG on two slips are corrected, below one
 _MOST_SLIPS = 2
+_INFLECTIONS = ("ed", "ing", "ly")
 # Beginnings that are words of English too, but none of a report: "hyper expanded".
 _PARTS = frozenset(
     {"hyper", "hypo", "non", "peri", "para", "sub", "supra", "intra", "inter", "extra", "retro", "pneumo", "cardio"}
@@ -69,6 +70,9 @@ class Speller:
             return True
         return any(part not in _known() and part not in self._field for part in (first, second))
 
+    def _is_word(self, word: str) -> bool:
+        return word in _known() or word in self._field
+
     def _is_asked(self, word: str) -> bool:
         return _SHORTEST <= len(word) <= _LONGEST and word not in self._field and word.isalpha()
 
@@ -80,6 +84,8 @@ class Speller:
     def _nearest(self, word: str) -> str:
         if not word.isascii() or word in _known() or word.rstrip("s") in _known() or _is_compound(word):
             return word
+        if any(word.endswith(end) and self._is_word(word.removesuffix(end)) for end in _INFLECTIONS):
+            return word  # "centered"
         slips = _MOST_SLIPS if len(word) >= _LONG else 1
         near = self._near.lookup(word, Verbosity.CLOSEST, max_edit_distance=slips)
         near = [found for found in near if found.term[0] == word[0]] or [found for found in near if found.distance == 1]

@@ -39,6 +39,7 @@ ONE = [
     "Segment 4: 12 mm liver lesion. Liver lesion of 12 mm.",
     "Pulmonary nodule 3 months ago, now 5 mm. Pulmonary nodule of 5 mm.",
     "FINDINGS: Liver lesion 2: 12 mm, segment 4. IMPRESSION: 1. Liver lesion 1 of 12 mm.",
+    "Pulmonary nodule 10 mm in the right lower lobe. Pulmonary nodule 1 cm in the right lower lobe.",
 ]
 
 

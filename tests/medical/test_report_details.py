@@ -119,6 +119,8 @@ def test_a_size_that_follows_belongs_to_what_was_named():
     assert (fact.attributes.size_mm, len(fact.evidence)) == ((14.0,), 2)
     (fact,) = facts("Pulmonary nodule, was 8 mm; currently 11 mm.", "pulmonary_nodule")
     assert fact.attributes.size_mm == (11.0,)
+    (fact,) = facts("Nodule in the left lung.\nSpleen: largest extent 277 mm.", "pulmonary_nodule")
+    assert fact.attributes.size_mm == ()  # of an organ
 
 
 @pytest.mark.parametrize(

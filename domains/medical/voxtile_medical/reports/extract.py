@@ -185,7 +185,7 @@ class _Reader:
             named = [mention for mention in named if mention.start >= piece.under]
         facts = list(self._facts(statement, named, lengths, sentence))
         target = self._added if sentence.section == "addendum" else self._found
-        is_more = not named and bool(lengths) and _GOES_ON.match(sentence.text) is not None
+        is_more = not named and not organs and bool(lengths) and _GOES_ON.match(sentence.text) is not None
         if is_more:
             self._measure_last(target, lengths[0], sentence.whole)
         target.extend(facts)

@@ -152,7 +152,7 @@ def attributes_of(
             found.append(NONE)
             continue
         own = [m for m in modifiers if territory[0] <= m.start < territory[1]]
-        own = [m for m in own if m.end <= mention.start or m.start >= mention.end or _within_name(m)]
+        own = [m for m in own if m.end <= mention.start or m.start >= mention.end or _within_name(m, statement)]
         within = [s for s in sizes if territory[0] <= _word_at(statement, s.start) < territory[1]]
         within = within or adrift.get((mention.start, mention.end), [])
         found.append(_chosen(statement, mention, own, within, concepts[mention.concept], common))
@@ -359,8 +359,10 @@ def _with_levels(statement: Statement, first: int, border: int) -> int:
     return start if is_listed and statement.part_of(start) != statement.part_of(max(first - 1, 0)) else border
 
 
-def _within_name(match: Match[Modifier]) -> bool:
-    return match.payload[0] in _WITHIN_NAMES or match.payload == _BORDERLINE
+def _within_name(match: Match[Modifier], statement: Statement) -> bool:
+    """Whether a word within a name says something of the finding: "the heart is mildly enlarged"."""
+    is_adverb = match.payload[0] == "severity" and statement.words.words[match.start].endswith("ly")
+    return match.payload[0] in _WITHIN_NAMES or match.payload == _BORDERLINE or is_adverb
 
 
 def _distance(match: Match[Modifier], mention: Mention) -> int:

@@ -33,7 +33,8 @@ def other_language(text: str, known: frozenset[str]) -> str | None:
         return None
     small, others = _small_words()
     counts = Counter(words)
-    english = sum(count for word, count in counts.items() if word in small or word in known)
+    foreign_words = frozenset().union(*others.values())  # "la" is a left atrium, too
+    english = sum(n for word, n in counts.items() if word in small or (word in known and word not in foreign_words))
     scores = {language: sum(counts[word] for word in theirs - small) for language, theirs in others.items()}
     language = max(scores, key=lambda name: scores[name])
     return language if scores[language] > english and scores[language] >= 0.08 * len(words) else None

@@ -124,8 +124,11 @@ def _agree(fact: ReportFact, other: ReportFact, sources: Sequence[ReportFact]) -
     """Whether two statements can be about one finding: nothing contradicts, and they are not counted apart."""
     if fact.polarity == "absent":
         return True
-    apart = any(fact.which and one.which and fact.which.excludes(one.which) for one in sources)
-    return not apart and fact.attributes.agrees(other.attributes)
+    if not fact.attributes.agrees(other.attributes):
+        return False
+    if fact.which is None or fact.which.number is None:
+        return True  # it excludes none
+    return not any(one.which and fact.which.excludes(one.which) for one in sources)
 
 
 def _joined(one: ReportFact, two: ReportFact) -> Attributes:

@@ -23,6 +23,8 @@ _LACKING: dict[str, Judgement] = {
     "position": "unsupported", "colour": "unknown", "shape": "unknown", "rank": "unknown",
     "severity": "unknown", "change": "unsupported",
 }  # fmt: skip
+# What lies on other things and gives them its colour.
+_COVERINGS = frozenset({"snow", "snow and ice", "sea_ice"})
 _BOTH = frozenset(["left", "right"])
 
 
@@ -177,7 +179,7 @@ def _fault(detail: Detail, rows: Sequence[Fact], concept: str, facts: Facts) -> 
     if known:
         why = f"'{detail.words}' is wrong: the facts say {' and '.join(known[:3])} of {name}."
         return Fault(detail.kind, "contradicted", detail.words, detail.start, detail.end, why)
-    coloured = {concept, *facts.present()} if facts.vocabulary.natural else {concept}  # white peaks under snow
+    coloured = {concept, *(_COVERINGS & set(facts.present()))}  # white peaks under snow
     if detail.kind in ("shape", "rank") or (
         detail.kind == "colour" and any(_is_natural(detail.value, name, facts.vocabulary) for name in coloured)
     ):

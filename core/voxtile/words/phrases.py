@@ -86,7 +86,7 @@ class Phrases(Generic[Payload]):
         waiting = [self._root]
         while waiting:
             children = waiting.pop().children
-            found |= children.keys()
+            found.update(children)  # `|=` with keys would copy the set
             waiting += children.values()
         return frozenset(found)
 

@@ -1,0 +1,67 @@
+"""The cues of a sentence: phrases that deny, affirm, doubt or date what stands before or behind them."""
+
+from __future__ import annotations
+
+from voxtile.words.phrases import Match
+from voxtile_medical.reports.assertion.clauses import CLAUSE_ENDS, ENDS
+from voxtile_medical.reports.assertion.grammar import Grammar
+
+DENIES = frozenset({"negation_before", "negation_after", "negation_front", "none_of"})
+# Words of denials that another denial turns round: "no lobe is free of", "none is spared by".
+_FREE = frozenset(
+    {"free", "clear", "devoid", "void", "bereft", "spared", "exempt", "without", "lacking", "rid", "empty"}
+)
+_OPEN_CLAUSES = frozenset({"that", "whether", "if", "for", "to"})
+# "Hardly a lobe is free of": as good as none.
+_BARELY = frozenset({"hardly", "scarcely", "barely", "not"})
+# Pronouns that stand for all that a list named: "A, B, C: none of these".
+ALL_OF_IT = frozenset({"none", "neither", "nothing", "not"})
+SHOWING = frozenset({"show", "appear", "exist", "occur"})
+
+
+def cues_of(words: tuple[str, ...], grammar: Grammar) -> list[Match[str]]:
+    """The cues of a sentence, in reading order.
+
+    Args:
+        words: in normal form.
+        grammar: the language table.
+    """
+    return _denied_denials(_found(words, grammar), words, grammar)
+
+
+def _found(words: tuple[str, ...], grammar: Grammar) -> list[Match[str]]:
+    """The cues of a sentence, found as if adverbs were not there."""
+    passed = {position for position, word in enumerate(words) if grammar.is_adverb(word)}
+    return grammar.cues.find_passing(words, passed) if passed else grammar.cues.find(words)
+
+
+def _denied_denials(cues: list[Match[str]], words: tuple[str, ...], grammar: Grammar) -> list[Match[str]]:
+    """The cues; a denied denial ("no lobe is free of …") affirms, a doubt before a clause is said of the clause."""
+    found = []
+    for cue in cues:
+        following = words[cue.end] if cue.end < len(words) else ""
+        if cue.payload == "doubt_after" and following in _OPEN_CLAUSES:
+            cue = Match(cue.start, cue.end, "doubt_before")
+        elif cue.payload == "doubt_after" and following == "than":
+            found.append(Match(cue.start, cue.end + 1, "doubt_before"))
+        elif cue.payload == "negation_after" and words[cue.end - 1] in SHOWING and following not in ENDS | {""}:
+            cue = Match(cue.start, cue.end, "negation_before")
+        elif cue.payload == "negation_after" and words[cue.start] in ALL_OF_IT and "of" in words[cue.start : cue.end]:
+            is_said = following in grammar.verbs or following in grammar.auxiliaries or grammar.is_adverb(following)
+            if not (is_said or following in ENDS | {"", "on", "in", "at"}):
+                cue = Match(cue.start, cue.start + 2, "none_of")  # "none of these nodules is enlarged"
+        elif cue.payload == "negation_before" and _FREE & set(words[cue.start : cue.end]):
+            denied = [c for c in found if c.payload in DENIES and c.end <= cue.start]
+            first = denied[-1].end if denied else next((i + 1 for i, w in enumerate(words) if w in _BARELY), cue.start)
+            gap = words[first : cue.start]
+            parts = denied and denied[-1].payload != "none_of" and "," in gap
+            if gap and not CLAUSE_ENDS & set(gap) and not parts and _is_said(gap, grammar):
+                cue = Match(cue.start, cue.end, "affirm_before")
+        found.append(cue)
+    return found
+
+
+def _is_said(gap: tuple[str, ...], grammar: Grammar) -> bool:
+    """Whether the last word is a verb that says of the words before it what follows."""
+    last = next((word for word in reversed(gap) if not grammar.is_adverb(word)), "")
+    return last in grammar.auxiliaries or last in grammar.verbs

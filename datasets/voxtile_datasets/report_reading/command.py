@@ -157,7 +157,7 @@ def _say(read: Sequence[Read], listing: Path | None) -> None:
         table = listing_table(listed, title, [reason])
         if table is not None:
             output().print(table)
-    output().print(summary_line(read), highlight=False, markup=False)
+    output().print(summary_line(read), highlight=False, markup=False, soft_wrap=True)
 
 
 def _listed(read: Read) -> Iterator[Listed]:

@@ -131,4 +131,5 @@ def say_unread(listed: Sequence[Listed], listing: Path | None) -> None:
             f"not read: {len(listed):,} sentences of findings and impressions, in {reports:,} reports, name nothing "
             f"that the lexicon knows ('{NOT_READ}' in the ledger)",
             markup=False,
+            soft_wrap=True,
         )

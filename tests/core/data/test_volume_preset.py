@@ -208,7 +208,7 @@ def test_a_config_of_another_version_is_refused():
     [
         ({"units": "SUVbw"}, "needs units HU, but the corpus holds .* units SUVbw"),
         ({"modality": "MR"}, "needs modality CT, but .*MR"),
-        ({"kind": "image"}, "reads volumes, but the corpus holds a image"),
+        ({"kind": "image"}, "reads volumes, but the corpus holds an image"),
         ({"axes": "CZYX", "shape": [1, 2, 3, 4]}, "reads volumes"),
         ({"axes": "XYZ"}, "axes ZYX, but the corpus holds axes XYZ"),
         ({"spacing": None}, "needs the spacing"),

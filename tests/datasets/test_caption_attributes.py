@@ -87,3 +87,23 @@ def test_no_attribute_breaks_the_checker(attributes, metadata):
     for domain, concept in (("pathology", "carcinoma"), ("medical", "pulmonary_nodule")):
         facts = known(concept, attributes, metadata)
         assert check("A lesion of 8 mm on the left, grade 2, two of them.", facts, VOCABULARIES[domain]).verdict
+
+
+@pytest.mark.parametrize("key", ["evidence", "midline"])
+def test_where_the_midline_comes_from_is_no_place_of_what_was_measured(key):
+    told = {"region": "esophageal tumour", "laterality": "midline", key: "both sides of lower lobe"}
+    rows = [
+        {
+            "concept": "esophageal_tumour",
+            "polarity": "present",
+            "value": 21.0,
+            "unit": "mm",
+            "source": "masks/finding@1",
+        }
+        | {"attributes": {"region": "esophageal tumour", "size_mm": [21.0, 6.0, 14.0]}},
+        {"concept": "laterality", "polarity": "present", "value": -4.9, "unit": "mm", "attributes": told}
+        | {"source": "measurements/laterality@1"},
+    ]
+    scopes = [{"vocabulary": "masks", "closed": False, "concepts": []}]
+    for text in ("Mediastinum: Esophageal tumor, 21 x 6 x 14 mm.", "An esophageal tumor of the mediastinum."):
+        assert check(text, Known(rows, scopes), VOCABULARIES["medical"]).verdict != "contradicted"

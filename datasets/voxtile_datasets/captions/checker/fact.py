@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from voxtile.corpus.schema import MEASURED
 from voxtile.words.phrases import Match, Phrases
 from voxtile.words.tokens import normal_form, words_of
 from voxtile_datasets.captions.checker.attributes import Leaf, Row, dimension_of, leaves, measurements
@@ -19,6 +20,8 @@ from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
 # Of these a row's attributes say something that is no side or place of what the row is of.
 _OF_ANOTHER = frozenset(["relation", "other", "other_id", "name", "color", "colour", "change", "comparison", "source"])
+# What a measurement writes of how it was made: "both sides of lower lobe" is where the midline comes from.
+_HOW_MEASURED = frozenset(["evidence", "midline", "by", "by_affine"])
 _COLOURS = ("colour", "color", "colours", "colors")
 _PARTS = ("location", "part", "component")
 _GRADED = frozenset(
@@ -86,7 +89,8 @@ def fact_of(row: Row, attributes: Row, vocabulary: Vocabulary) -> Fact:
         vocabulary: names of places.
     """
     grammar, held = load_grammar(), leaves(attributes)
-    places = [str(leaf.value) for leaf in held if isinstance(leaf.value, str) and leaf.name not in _OF_ANOTHER]
+    apart = _OF_ANOTHER | (_HOW_MEASURED if str(row.get("source") or "").startswith(MEASURED) else frozenset())
+    places = [str(leaf.value) for leaf in held if isinstance(leaf.value, str) and leaf.name not in apart]
     if attributes.get("relation") and attributes.get("other") and vocabulary.has_sides:
         places.append(f"{attributes['relation']} {attributes['other']}")
     sides = {side for key in ("laterality", "side") if (side := _side(attributes.get(key)))}

@@ -163,3 +163,18 @@ def test_levels_in_a_list_are_one_fact_each(text, verdict):
         for level in levels
     ]  # fmt: skip
     assert check(text, Known(rows, []), VOCABULARIES["medical"]).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("Heart: Possible cardiomegaly.", "supported"),
+        ("Heart: suspected cardiac enlargement.", "supported"),
+        ("Cardiomegaly: possible.", "supported"),
+        ("Cardiomegaly: possible in this view.", "supported"),  # where it is doubted, and not what follows
+        ("Heart: Cardiomegaly.", "unsupported"),
+        ("Heart: no cardiomegaly.", "unsupported"),
+    ],
+)
+def test_a_doubt_behind_a_colon_is_of_what_follows_where_something_does(text, verdict):
+    assert check(text, known("cardiomegaly", polarity="uncertain"), VOCABULARIES["medical"]).verdict == verdict

@@ -1,14 +1,20 @@
 """Reports that are none: another language, no text, far too much text, impossible sizes. The others are not harmed."""
 
+import json
 import time
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.writer import append_rows, new_corpus
+from voxtile.corpus.records import Sample
+from voxtile.corpus.writer import JobWriter, append_rows, new_corpus
+from voxtile_datasets.captions.checker.command import check_captions
+from voxtile_datasets.captions.command import caption_by_template
 from voxtile_medical.reports.command import facts_from_reports
+from voxtile_medical.reports.compose.command import describe_with_report
 from voxtile_medical.reports.extract import facts_of_report, read_report
 from voxtile_medical.reports.lexicon import load_lexicon
 from voxtile_medical.reports.text.language import other_language
@@ -95,3 +101,43 @@ def test_the_longest_text_that_is_read_takes_bounded_time(text: str):
 def test_nothing_is_read_from_nothing():
     reading = read_report(" \n\0", load_lexicon())
     assert (reading.facts, reading.closed, reading.problems) == ((), (), ())
+
+
+def test_of_facts_that_contradict_each_other_one_is_said(tmp_path: Path):
+    corpus = tmp_path / "corpus"
+    new_corpus(corpus)
+    writer = JobWriter(corpus, "images")
+    sample = {"uid": "u", "subject": "u", "kind": "volume", "modality": "CT", "axes": "ZYX"}
+    writer.add(Sample(sample, np.zeros((2, 2, 2), np.int16)))
+    writer.publish()
+    told = [
+        ("pneumothorax", "present", {"laterality": "left"}),
+        ("pneumothorax", "absent", {}),
+        ("cardiomegaly", "uncertain", {}),
+        ("cardiomegaly", "absent", {}),
+        ("pulmonary_nodule", "present", {"laterality": "left", "size_mm": [8.0]}),
+        ("pulmonary_nodule", "present", {"laterality": "right", "size_mm": [8.0]}),
+    ]
+    rows = [
+        {"uid": "u", "concept": concept, "polarity": polarity, "source": "reports@3"}
+        | {"attributes": json.dumps(attributes)}
+        for concept, polarity, attributes in told
+    ]
+    append_rows(corpus, "facts", "test", rows)
+    describe_with_report(corpus, style="structured", engine="inline")
+    describe_with_report(corpus, style="narrative", engine="inline")
+    caption_by_template(corpus, absent=99, engine="inline")
+    texts = [row["text"] for row in Corpus(corpus).table("captions").to_pylist()]
+    assert len(texts) == 3
+    lexicon = load_lexicon()
+    for text in texts:
+        assert {
+            (fact.concept, fact.polarity, fact.attributes.laterality) for fact in facts_of_report(text, lexicon)
+        } == {
+            ("pneumothorax", "present", "left"),
+            ("cardiomegaly", "uncertain", None),
+            ("pulmonary_nodule", "present", "left"),
+            ("pulmonary_nodule", "present", "right"),
+        }, text
+    check_captions(corpus, engine="inline")
+    assert {row["verdict"] for row in Corpus(corpus).table("verdicts").to_pylist()} == {"supported"}

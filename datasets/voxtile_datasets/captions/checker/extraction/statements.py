@@ -211,7 +211,7 @@ class Statement:
         for cue in self._cues:
             if self._covered.intersection(range(cue.start, cue.end)):
                 continue
-            kind = "denies" if self._begins_answer(cue) else cue.payload
+            kind = {"denied": "denies", "doubted": "doubts"}[cue.payload] if self._begins_answer(cue) else cue.payload
             if kind in ("denies", "denied") and self._answers(cue):
                 continue
             if kind == "denies_clause":
@@ -245,13 +245,12 @@ class Statement:
         return True
 
     def _begins_answer(self, cue: Match[str]) -> bool:
-        """Whether what stands after a colon denies what follows and not what is before: "Pleura: no effusion"."""
-        words = self.words.words
-        return (
-            cue.payload == "denied"
-            and words[cue.start] == ":"
-            and any(word[0].isalpha() for word in words[cue.end : cue.end + 1])
-        )
+        """Whether what stands after a colon is of what follows: "Pleura: no effusion", "Heart: possible failure"."""
+        if cue.payload not in ("denied", "doubted") or self.words.words[cue.start] != ":":
+            return False
+        after = self.words.words[cue.end : cue.end + 1]
+        is_place = cue.payload == "doubted" and bool(after) and _is_place(self.words.words, cue.end)
+        return bool(after) and after[0][0].isalpha() and not is_place
 
     def _target(self, kind: str) -> list[int]:
         return {"denies": self._denials, "doubts": self._doubts}.get(kind, self._elsewhere)

@@ -103,6 +103,43 @@ def test_a_folder_that_the_user_names_may_be_copied_from(tmp_path, private, monk
     np.testing.assert_array_equal(np.asarray(Image.open(again)), np.asarray(Image.open(private)))
 
 
+def _overview(root, uri):
+    """A reference as the picture of a whole slide, with a mask, so that the page of the corpus shows it."""
+    new_corpus(root)
+    writer = JobWriter(root, "job")
+    row = {"uid": UID, "subject": "s", "kind": "overview", "codec": "ref", "shape": [40, 40, 3], "dtype": "uint8"}
+    writer.add(Sample(row | {"axes": "YXC", "source": "a", "ref": json.dumps({"uri": uri})}, None))
+    writer.add_rows("regions", [{"region_id": "r", "uid": UID, "phrase": "tissue"}])
+    writer.publish()
+    return root
+
+
+def _sample_page(root, page):
+    return ["inspect", str(root), UID, "--html", str(page)]
+
+
+def _corpus_page(root, page):
+    return ["inspect", str(root), "--html", str(page)]
+
+
+@pytest.mark.parametrize(("write", "command"), [(_corpus, _sample_page), (_overview, _corpus_page)])
+def test_no_page_shows_a_picture_from_outside_the_corpus(tmp_path, private, write, command, monkeypatch):
+    monkeypatch.delenv("VOXTILE_REFERENCES", raising=False)
+    root, page = tmp_path / "corpus", tmp_path / "page.html"
+    write(root, _hidden(root, private))
+    assert main(command(root, page)) == 0
+    written = page.read_text()
+    assert "data:image/" not in written
+    assert "is not copied into this page" in written
+    assert "name its folder with --references" in written
+    assert "passport" not in written, "the page tells the name of a file that the corpus hides"
+    assert main([*command(root, page), "--references", str(private.parent)]) == 0
+    assert "data:image/" in page.read_text()
+    private.unlink()  # neither does what else goes wrong with it
+    assert main([*command(root, page), "--references", str(private.parent)]) == 0
+    assert "passport" not in page.read_text()
+
+
 def test_after_an_export_a_reader_goes_where_references_lead(tmp_path):
     with only_references_in(()), pytest.raises(CorpusError, match="outside the corpus"):
         check_reference(tmp_path, UID, Path("/elsewhere/a.png"))

@@ -82,15 +82,20 @@ class Evaluated:
         """What `results.json` holds: figures, differences, provenance."""
         return self.evaluation.to_json()
 
-    def save(self, out: str | os.PathLike[str]) -> Path:
+    def save(self, out: str | os.PathLike[str], *, references: str | os.PathLike[str] | None = None) -> Path:
         """Write the report of `voxtile evaluate` into a folder and return the path of its page.
+
+        Args:
+            out: the folder; made if it does not exist.
+            references: folder outside the corpus whose pictures may be copied into the page.
 
         Raises:
             EvaluationError: the folder cannot be written.
         """
         folder = Path(out)
         prepare_folder(folder)
-        report(self.evaluation, folder, Console(file=StringIO()))
+        allowed = None if references is None else Path(references)
+        report(self.evaluation, folder, Console(file=StringIO()), references=allowed)
         return folder / "index.html"
 
 

@@ -1,8 +1,8 @@
 """Which folders the references of a corpus may lead to, where pixels are copied out of it.
 
 A corpus that somebody else made can refer to any file of this machine. Whoever only trains on it keeps the pixels where
-they are; an export would carry them away. Commands that copy pixels therefore follow references inside the corpus and
-the folders that the user names, with `--references` or the environment variable, and no others.
+they are; an export or a page with pictures would carry them away. Commands that copy pixels therefore follow references
+inside the corpus and the folders that the user names, with `--references` or the environment variable, and no others.
 """
 
 from __future__ import annotations
@@ -17,6 +17,12 @@ from voxtile.errors import CorpusError
 
 VARIABLE = "VOXTILE_REFERENCES"
 _INSTEAD = f"where that file may be copied, name its folder with --references or in {VARIABLE}"
+ON_A_PAGE = (
+    "its picture lies outside the corpus and is not copied into this page; where it may be, name its folder with "
+    f"--references or in {VARIABLE}"
+)
+"""What a page says in place of a picture; without the file's name, which a de-identified corpus hides."""
+
 _ALLOWED: ContextVar[tuple[Path, ...] | None] = ContextVar("voxtile-reference-roots", default=None)
 
 
@@ -24,6 +30,10 @@ def named_roots(folders: Path | None) -> tuple[Path, ...]:
     """Folders that the user named: one on the command line, and those of the environment variable (`:` between)."""
     known = [Path(name) for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name]
     return tuple(path.resolve() for path in [*([folders] if folders else []), *known])
+
+
+class OutsideCorpusError(CorpusError):
+    """Pixels were to be copied from a file that is neither in the corpus nor in a folder that the user named."""
 
 
 @contextmanager
@@ -45,10 +55,10 @@ def check_reference(root: Path, uid: str, path: Path) -> Path:
         path: what the reference names; links are followed.
 
     Raises:
-        CorpusError: pixels are being copied, and it lies outside the folders that are allowed.
+        OutsideCorpusError: pixels are being copied, and it lies outside the folders that are allowed.
     """
     if not _may_be_copied(path, allowed_roots(root)):
-        raise CorpusError(f"the sample {uid} refers to '{path}', outside the corpus; {_INSTEAD}")
+        raise OutsideCorpusError(f"the sample {uid} refers to '{path}', outside the corpus; {_INSTEAD}")
     return path
 
 
@@ -59,10 +69,10 @@ def check_named_file(path: Path) -> None:
         path: of the file; links are followed.
 
     Raises:
-        CorpusError: pixels are being copied, and it lies outside the folders that are allowed.
+        OutsideCorpusError: pixels are being copied, and it lies outside the folders that are allowed.
     """
     if not _may_be_copied(path, _ALLOWED.get()):
-        raise CorpusError(f"a referenced file takes its pixels from '{path}', outside the corpus; {_INSTEAD}")
+        raise OutsideCorpusError(f"a referenced file takes its pixels from '{path}', outside the corpus; {_INSTEAD}")
 
 
 def allowed_roots(root: Path) -> tuple[Path, ...] | None:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.reference_roots import OutsideCorpusError
 from voxtile.corpus.source import StoredSample
 from voxtile.data.presets.base import Preset
 from voxtile.data.presets.roles import StudyReader, StudySource, pick_roles, stated_roles
@@ -83,11 +84,14 @@ class CorpusImages:
 
         Raises:
             EvaluationError: it cannot be read; evaluation never leaves a sample out silently.
+            OutsideCorpusError: it is to be copied and must not be.
         """
         try:
             if isinstance(self._preset, StudyReader):
                 return self._preset.read_study(self._study(uid, self._preset.role_names), None)
             return self._preset(self.source(uid), None)
+        except OutsideCorpusError:
+            raise
         except VoxtileError as error:
             raise EvaluationError(f"sample {uid} cannot be read: {error}") from error
         except (OSError, ValueError, RuntimeError) as error:

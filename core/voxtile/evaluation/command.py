@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -15,6 +16,9 @@ from voxtile.evaluation.options import Options, checked_options
 from voxtile.evaluation.tasks.choices import RERANK, checked_changes, checked_protocols, checked_scorers
 from voxtile.evaluation.tasks.file import load_task
 from voxtile.models.flattening import RED_GREEN_BLUE, SLICES, Flattening
+
+if TYPE_CHECKING:
+    from voxtile.evaluation.results import Evaluation
 
 
 def evaluate(
@@ -37,6 +41,7 @@ def evaluate(
     window: str | None = None,
     bands: str | None = None,
     show_texts: bool = False,
+    references: Path | None = None,
     trust_package: tuple[str, ...] = (),
     json: bool = False,
 ) -> None:
@@ -70,6 +75,7 @@ def evaluate(
         window: LOW,HIGH of these slices in the volume's units; soft tissue for HU, else percentiles, when left out.
         bands: RED,GREEN,BLUE of multispectral tiles, for a model of pictures; by their usual names when left out.
         show_texts: put captions of the corpus into the page as they are; they may be reports of patients.
+        references: folder outside the corpus whose pictures may be copied into the page.
         allow_leakage: report figures although the model was trained on some of what is reported; the report says so.
         trust_package: package of your own whose classes a checkpoint or export may name; repeat it for further ones.
         json: print what OUT/results.json holds, with `out`, as one JSON object instead of tables.
@@ -97,25 +103,28 @@ def evaluate(
     for task in tasks:
         load_task(task)  # a typing error should not cost the time to load a model
     console = Console(quiet=True) if json else output()
-    results = _evaluate([model, *_listed(also)], tasks, corpus, out, options, trust_package, console)
+    specs = [model, *_listed(also)]
+    evaluations = _evaluated(specs, tasks, corpus, out, options, trust_package)
+    from voxtile.evaluation.run import report
+
+    results = report(evaluations[0], out, console, *evaluations[1:], references=references)
     if json:
         print_json({"out": str(out), **load_json(results.read_bytes())})
 
 
-def _evaluate(
+def _evaluated(
     specs: Sequence[str],
     tasks: Sequence[str],
     corpus: Path,
     out: Path,
     options: Options,
     trust_package: tuple[str, ...],
-    console: Console,
-) -> Path:
+) -> list[Evaluation]:
     """Run what was asked for, which is known to be sound: only now is anything heavy imported."""
     from voxtile.corpus.reader import Corpus
     from voxtile.evaluation.joint import named_apart
     from voxtile.evaluation.results import prepare_folder
-    from voxtile.evaluation.run import evaluate_model, report
+    from voxtile.evaluation.run import evaluate_model
     from voxtile.inference.load import load_model
 
     prepare_folder(out)
@@ -124,10 +133,7 @@ def _evaluate(
     for loaded, name in zip(models, named_apart([loaded.name for loaded in models], specs), strict=True):
         if loaded.name != name:
             loaded.name = name
-    evaluations = [
-        evaluate_model(loaded, spec, opened, tasks, options) for loaded, spec in zip(models, specs, strict=True)
-    ]
-    return report(evaluations[0], out, console, *evaluations[1:])
+    return [evaluate_model(loaded, spec, opened, tasks, options) for loaded, spec in zip(models, specs, strict=True)]
 
 
 def _listed(text: str | None) -> tuple[str, ...]:

@@ -82,7 +82,9 @@ def _without_effect(takes: frozenset[str], result: Result, options: Options) -> 
     return notes
 
 
-def report(evaluation: Evaluation, out: Path, console: Console, *others: Evaluation) -> Path:
+def report(
+    evaluation: Evaluation, out: Path, console: Console, *others: Evaluation, references: Path | None = None
+) -> Path:
     """Write `results.json`, `.csv` and `.tex`, `scores.parquet` and `index.html`, and print the table.
 
     Args:
@@ -90,6 +92,7 @@ def report(evaluation: Evaluation, out: Path, console: Console, *others: Evaluat
         out: the folder.
         console: to print on.
         others: of further models on the same tasks.
+        references: folder outside the corpus from which pictures may be copied into the page.
 
     Returns:
         `results.json`.
@@ -101,7 +104,7 @@ def report(evaluation: Evaluation, out: Path, console: Console, *others: Evaluat
     write_text(out / "results.csv", rows_csv(joined(evaluations)["rows"]))
     write_text(out / "results.tex", latex(table))
     write_scores(evaluations, out)
-    page = write_page(evaluations, table, out)
+    page = write_page(evaluations, table, out, references)
     for part in evaluations:
         print_evaluation(part, console)
     if others:

@@ -213,8 +213,11 @@ class ColourModel:
         return torch.tensor([[float(text.casefold().count(c)) for c in COLOURS] for text in texts]).add(1e-3)
 
 
-def picture_corpus(root, count=160, shared=2):
-    """Pictures of one of 18 tints, two captions each, some told of several; `shared` pictures are of one subject."""
+def picture_corpus(root, count=160, shared=2, outside=None):
+    """Pictures of one of 18 tints, two captions each, some told of several; `shared` pictures are of one subject.
+
+    They lie in the folder `outside`, or in the corpus.
+    """
     new_corpus(root)
     writer, rng = JobWriter(root, "made"), np.random.default_rng(1)
     tables = {"captions": [], "splits": []}
@@ -225,7 +228,14 @@ def picture_corpus(root, count=160, shared=2):
         Image.fromarray(pixels).save(buffer, "PNG")
         uid, subject = f"u{number:03d}", f"p{number // shared}"
         row = {"uid": uid, "subject": subject, "study": f"s{number // 2}", "kind": "image", "modality": "RGB"}
-        writer.add(Sample(row | {"units": None, "licence": "synthetic"}, buffer.getvalue()))
+        row |= {"units": None, "licence": "synthetic"}
+        if outside is None:
+            writer.add(Sample(row, buffer.getvalue()))
+        else:
+            (outside / f"{uid}.png").write_bytes(buffer.getvalue())
+            reference = {"uri": (outside / f"{uid}.png").as_uri()}
+            row |= {"codec": "ref", "axes": "YXC", "shape": [16, 16, 3], "dtype": "uint8"}
+            writer.add(Sample(row | {"ref": json.dumps(reference)}, None))
         named = " ".join(word for word, times in zip(COLOURS, tint, strict=True) for word in [word] * int(times))
         texts = [f"{named} .", f"A picture of {named}"] if number % 10 else []
         tables["captions"] += [
@@ -245,14 +255,30 @@ def pictures(tmp_path_factory):
     return picture_corpus(tmp_path_factory.mktemp("pictures") / "corpus")
 
 
-def evaluated(corpus, folder, **task):
+def evaluated(corpus, folder, *, references=None, **task):
     (folder / "find.yaml").write_text(yaml.safe_dump({"kind": "retrieval"} | task))
     evaluation = evaluate_model(
         ColourModel(), "m", corpus, [str(folder / "find.yaml")], Options(replicates=200, batch_size=32)
     )
     console = Console(file=io.StringIO(), width=200)
-    report(evaluation, folder, console)
+    report(evaluation, folder, console, references=references)
     return evaluation.results[0], json.loads((folder / "results.json").read_text()), console.file.getvalue()
+
+
+def test_pictures_outside_the_corpus_are_measured_and_not_shown(tmp_path, monkeypatch):
+    monkeypatch.delenv("VOXTILE_REFERENCES", raising=False)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    corpus = picture_corpus(tmp_path / "corpus", outside=outside)
+    _, hidden, _ = evaluated(corpus, tmp_path)
+    page = (tmp_path / "index.html").read_text()
+    assert "data:image/jpeg" not in page
+    assert page.count("is not copied into this page") == 1
+    _, shown, _ = evaluated(corpus, tmp_path, references=outside)
+    page = (tmp_path / "index.html").read_text()
+    assert "data:image/jpeg" in page
+    assert "is not copied" not in page
+    assert hidden["rows"] == shown["rows"]
 
 
 def test_a_run_from_pixels_to_the_page(pictures, tmp_path):

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from jinja2 import Environment
 from markupsafe import Markup
 
+from voxtile.corpus.reference_roots import ON_A_PAGE, named_roots, only_references_in
 from voxtile.evaluation.figures.rows import Row, metric_title
 from voxtile.evaluation.joint import SummaryTable
+from voxtile.evaluation.report.pictures import NOT_COPIED
 from voxtile.evaluation.report.section import Section, Source, Strip, strip_of
 from voxtile.evaluation.results import Evaluation, write_text
 from voxtile.evaluation.tasks.kind import task_kind
@@ -26,7 +29,7 @@ class ModelPart:
     title: str
     tasks: Sequence[Section]
 
-    @property
+    @cached_property
     def html(self) -> Markup:
         """The sections, each filled in by the templates of its kind."""
         return Markup("\n").join(self._filled(task) for task in self.tasks)
@@ -36,21 +39,25 @@ class ModelPart:
         return Markup(template.render(task=task, part=self, evaluation=self.evaluation))  # escaped by the template
 
 
-def write_page(evaluations: Sequence[Evaluation], table: SummaryTable, out: Path) -> Path:
+def write_page(
+    evaluations: Sequence[Evaluation], table: SummaryTable, out: Path, references: Path | None = None
+) -> Path:
     """Write `index.html` into the folder and return its path."""
     path = out / "index.html"
-    write_text(path, page(evaluations, table))
+    write_text(path, page(evaluations, table, references))
     return path
 
 
-def page(evaluations: Sequence[Evaluation], table: SummaryTable) -> str:
+def page(evaluations: Sequence[Evaluation], table: SummaryTable, references: Path | None = None) -> str:
     """The page as one string; style, curves and pictures are inside.
 
     Args:
         evaluations: one a model, on the same tasks.
         table: of them.
+        references: folder outside the corpus from which pictures may be copied into the page.
     """
-    parts = [_part(number, evaluation, len(evaluations)) for number, evaluation in enumerate(evaluations)]
+    with only_references_in(named_roots(references)):
+        parts = [_part(number, evaluation, len(evaluations)) for number, evaluation in enumerate(evaluations)]
     first, tasks = evaluations[0], [task for part in parts for task in part.tasks]
     return (
         _environment()
@@ -58,6 +65,7 @@ def page(evaluations: Sequence[Evaluation], table: SummaryTable) -> str:
         .render(
             evaluation=first,
             parts=parts,
+            not_copied=ON_A_PAGE if any(NOT_COPIED in part.html for part in parts) else "",
             tasks=tasks,
             limits=list(dict.fromkeys(limit for task in tasks for limit in task.limits)),
             table=table,

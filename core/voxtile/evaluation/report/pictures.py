@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from voxtile.corpus.reference_roots import OutsideCorpusError
 from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.data.images import CorpusImages
 
@@ -16,6 +18,13 @@ _EDGE = 480  # pixels, the longest edge of a picture
 _QUALITY = 80
 _PLANE_GAP = 4  # pixels
 _CURVE = 120  # pixels, the height of a signal
+_BLANK = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="240" height="240"><rect width="240" height="240" fill="#777"/>'
+    '<text x="120" y="125" fill="#fff" font-family="sans-serif" font-size="20" text-anchor="middle">not copied</text>'
+    "</svg>"
+)
+NOT_COPIED = "data:image/svg+xml;base64," + base64.b64encode(_BLANK.encode()).decode()
+"""In place of a picture that lies outside the corpus; the page says why (`voxtile.corpus.reference_roots`)."""
 
 
 def picture(images: CorpusImages, uid: str) -> npt.NDArray[np.uint8]:
@@ -59,6 +68,18 @@ def _curve(heights: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
         picture[top : bottom + 1, number] = 0
         before = values[-1]
     return picture
+
+
+def copied(pixels: Callable[[], npt.NDArray[np.uint8]]) -> str:
+    """A data URI of what is read now, or `NOT_COPIED` where that lies outside the corpus and the folders allowed.
+
+    Args:
+        pixels: reads a picture, [Y, X] or [Y, X, 3].
+    """
+    try:
+        return jpeg_uri(pixels())
+    except OutsideCorpusError:
+        return NOT_COPIED
 
 
 def jpeg_uri(pixels: npt.NDArray[np.uint8]) -> str:

@@ -34,6 +34,7 @@ def inspect_corpus(
     previews: int = 30,
     leakage: bool = False,
     scheme: str = "default",
+    references: Path | None = None,
     json: bool = False,
 ) -> None:
     """Show what a corpus holds: counts, splits, captions, facts, drop reasons, licences and checks.
@@ -47,6 +48,7 @@ def inspect_corpus(
         previews: number of pictures on the page.
         leakage: also compare the splits: nearest distance, overlapping footprints, near-duplicate pixels.
         scheme: split scheme of the map and of --leakage.
+        references: folder outside the corpus whose pictures may be copied into the page.
         json: print one JSON object instead of tables: what they show by the names of `CorpusSummary`, and `leakage` by
             those of `LeakageReport`; of one sample its row as `sample`, and its splits, facts, scopes, regions, scores
             and captions.
@@ -66,7 +68,7 @@ def inspect_corpus(
         else:
             _print_sample(console, store, named[0])
         if html is not None:
-            write_sample_page(html, store, named[0])
+            write_sample_page(html, store, named[0], references=references)
             console.print(f"page: {html}", highlight=False, markup=False)
         return
     summary = summarise(store)
@@ -79,7 +81,7 @@ def inspect_corpus(
         shown.pop("root")
         print_json(shown)
     if html is not None:
-        write_page(html, store, summary, previews, leakage=found, scheme=scheme)
+        write_page(html, store, summary, previews, leakage=found, scheme=scheme, references=references)
         console.print(f"page: {html}", highlight=False, markup=False)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import voxtile
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.reference_roots import named_roots, only_references_in
 from voxtile.corpus.storage import storage_errors, write_atomically
 from voxtile.pages import page_environment
 from voxtile.stages.inspect.footprint_map import draw_map
@@ -27,6 +28,7 @@ def write_page(
     *,
     leakage: LeakageReport | None = None,
     scheme: str = "default",
+    references: Path | None = None,
 ) -> None:
     """Write the page.
 
@@ -37,12 +39,14 @@ def write_page(
         previews: how many pictures, or of which uids.
         leakage: what the splits share, if they were compared.
         scheme: split scheme of the map.
+        references: folder outside the corpus from which pictures may be copied into the page.
 
     Raises:
         StorageError: the file cannot be written.
     """
     uids = choose_uids(corpus, previews) if isinstance(previews, int) else list(previews)
-    page = render_page(corpus, summary, uids, leakage=leakage, scheme=scheme)
+    with only_references_in(named_roots(references)):
+        page = render_page(corpus, summary, uids, leakage=leakage, scheme=scheme)
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, page.encode())

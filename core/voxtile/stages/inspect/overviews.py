@@ -18,6 +18,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import OVERVIEW
 from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.errors import VoxtileError
+from voxtile.stages.inspect.previews import picture_problem
 
 SHOWN = 6
 _EDGE_PX = 560  # longest side of each picture
@@ -128,7 +129,7 @@ def _overview(
             for i, (phrase, mask) in enumerate(masks)
         ]
     except (VoxtileError, OSError, ValueError) as error:
-        problem = str(error)
+        problem = picture_problem(row, error)
     return Overview(
         title=str(row["source"])[:16],
         subtitle=" · ".join(part for part in (_size_text(row), split) if part),

@@ -11,8 +11,10 @@ from typing import Any
 from PIL import Image
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.reference_roots import ON_A_PAGE, OutsideCorpusError
 from voxtile.corpus.schema import ROLE
 from voxtile.corpus.shards.codecs import decode_picture
+from voxtile.corpus.source import REFERENCE_CODEC
 from voxtile.errors import VoxtileError
 
 THUMBNAIL_PX = 256
@@ -132,7 +134,7 @@ def _preview(
             is_wide = picture.width >= _WIDE * picture.height
             data = _data_uri(picture, is_tiny=is_tiny)
     except (VoxtileError, OSError, ValueError) as error:
-        problem = str(error)
+        problem = picture_problem(row, error)
     shape = " × ".join(str(size) for size in row["shape"] or ())
     details = [shape, row["units"] if row["units"] != "a.u." else None, split]
     return Preview(
@@ -148,6 +150,20 @@ def _preview(
         text=text,
         measured=list(dict.fromkeys(concept for concept, polarity, number in facts if number and polarity != "absent")),
     )
+
+
+def picture_problem(row: Mapping[str, Any], error: Exception) -> str:
+    """Why a page has no picture of a sample, in words that may be passed on: a file outside the corpus has no name.
+
+    Args:
+        row: of the sample.
+        error: what its reader said.
+    """
+    if isinstance(error, OutsideCorpusError):
+        return ON_A_PAGE
+    if row["codec"] == REFERENCE_CODEC:
+        return "the file outside the corpus that it refers to cannot be read; voxtile verify says which"
+    return str(error)
 
 
 def _picture(corpus: Corpus, row: Mapping[str, Any]) -> Image.Image | None:

@@ -10,12 +10,13 @@ from typing import Any
 
 import voxtile
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.reference_roots import named_roots, only_references_in
 from voxtile.corpus.schema import ROLE
 from voxtile.corpus.storage import storage_errors, write_atomically
 from voxtile.errors import VoxtileError
 from voxtile.pages import page_environment
 from voxtile.stages.inspect.planes import PlaneRow, picture_rows, volume_rows
-from voxtile.stages.inspect.previews import Preview, make_previews
+from voxtile.stages.inspect.previews import Preview, make_previews, picture_problem
 from voxtile.stages.inspect.regions import ShownRegion, shown_regions
 from voxtile.stages.inspect.texts import ShownText, shown_text
 
@@ -57,15 +58,23 @@ class SamplePage:
     subject: Sequence[Preview]
 
 
-def write_sample_page(path: Path, corpus: Corpus, uid: str) -> None:
+def write_sample_page(path: Path, corpus: Corpus, uid: str, *, references: Path | None = None) -> None:
     """Write the page of a sample.
+
+    Args:
+        path: file to write; its folder is made.
+        corpus: that has the sample.
+        uid: of the sample.
+        references: folder outside the corpus from which pictures may be copied into the page.
 
     Raises:
         CorpusError: no such sample.
         StorageError: the file cannot be written.
     """
     environment = page_environment("voxtile.stages.inspect")
-    page = environment.get_template(_TEMPLATE).render(p=sample_page(corpus, uid), version=voxtile.__version__)
+    with only_references_in(named_roots(references)):
+        shown = sample_page(corpus, uid)
+    page = environment.get_template(_TEMPLATE).render(p=shown, version=voxtile.__version__)
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, page.encode())
@@ -164,7 +173,7 @@ def _pictures(
             return volume_rows(source, regions), None
         return picture_rows(source, regions), None
     except (VoxtileError, OSError, ValueError) as error:
-        return [], str(error)
+        return [], picture_problem(row, error)
 
 
 def _role(fact: Mapping[str, Any]) -> tuple[str, str, str]:

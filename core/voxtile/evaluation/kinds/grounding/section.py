@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from voxtile.evaluation.figures.rows import Row, ScoreKind, find_row
 from voxtile.evaluation.kinds.grounding.figures import HEADLINE, METRICS
 from voxtile.evaluation.kinds.grounding.run import BLIND, POINTS, GroundingResult, Shown
-from voxtile.evaluation.report.pictures import jpeg_uri
+from voxtile.evaluation.report.pictures import copied
 from voxtile.evaluation.report.section import Section, Source
 from voxtile.grounding.outlines import outlined
 
@@ -97,5 +100,7 @@ def _rows(result: GroundingResult, sources: list[Source], name: str | None) -> d
 
 
 def _overlay(result: GroundingResult, item: Shown) -> Overlay:
-    image = result.images.image(item.uid).numpy()
-    return Overlay(item.uid, item.phrase, item.dice, jpeg_uri(outlined(image, item.predicted, item.target)))
+    def pixels() -> npt.NDArray[np.uint8]:
+        return outlined(result.images.image(item.uid).numpy(), item.predicted, item.target)
+
+    return Overlay(item.uid, item.phrase, item.dice, copied(pixels))

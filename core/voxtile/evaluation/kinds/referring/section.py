@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from voxtile.evaluation.figures.rows import Row, ScoreKind
 from voxtile.evaluation.kinds.grounding.run import BLIND
 from voxtile.evaluation.kinds.referring.run import ReferringResult, ShownBox
 from voxtile.evaluation.report.lines import Line, LinesSection
-from voxtile.evaluation.report.pictures import jpeg_uri
+from voxtile.evaluation.report.pictures import copied
 from voxtile.evaluation.report.section import Source
 from voxtile.grounding.boxes import Box
 
@@ -93,7 +94,11 @@ def _rows(result: ReferringResult, metric: str, name: str | None) -> dict[str, R
 
 
 def _picture(result: ReferringResult, shown: ShownBox) -> BoxPicture:
-    """On the picture as it is stored, whose pixels the boxes are in."""
+    return BoxPicture(shown.uid, shown.phrase, shown.overlap, copied(partial(_pixels, result, shown)))
+
+
+def _pixels(result: ReferringResult, shown: ShownBox) -> npt.NDArray[np.uint8]:
+    """The picture as it is stored, whose pixels the boxes are in."""
     source = result.images.source(shown.uid)
     if source.meta.get("codec") in ("jpg", "png"):
         values = np.atleast_3d(decode_picture(source.encoded())).transpose(2, 0, 1)
@@ -102,5 +107,4 @@ def _picture(result: ReferringResult, shown: ShownBox) -> BoxPicture:
     names = band_names(source.meta)
     if set(_COLOURS) <= set(names):  # in the order that people see, whatever the file's is
         values = values[[names.index(colour) for colour in _COLOURS]]
-    picture = boxed(values.astype(np.float32), shown.predicted, shown.target)
-    return BoxPicture(shown.uid, shown.phrase, shown.overlap, jpeg_uri(picture))
+    return boxed(values.astype(np.float32), shown.predicted, shown.target)

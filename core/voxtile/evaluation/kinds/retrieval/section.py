@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from voxtile.evaluation.figures.rows import Row, ScoreKind
 from voxtile.evaluation.kinds.retrieval.examples import Example
 from voxtile.evaluation.kinds.retrieval.figures import MEAN
 from voxtile.evaluation.kinds.retrieval.questions import DIRECTIONS, RULES, Direction
 from voxtile.evaluation.kinds.retrieval.run import RetrievalResult
-from voxtile.evaluation.report.pictures import jpeg_uri, picture
+from voxtile.evaluation.report.pictures import copied, picture
 from voxtile.evaluation.report.section import Section, Source
 from voxtile.evaluation.tasks.choices import LATE_INTERACTION, MATCHING
 
@@ -113,6 +114,6 @@ def _shot(result: RetrievalResult, example: Example) -> Shot:
     pictures = example.found if example.direction == "text-to-image" else ()
     return Shot(
         example,
-        jpeg_uri(picture(result.images, example.uid)),
-        tuple(jpeg_uri(picture(result.images, uid)) for uid in pictures),
+        copied(partial(picture, result.images, example.uid)),
+        tuple(copied(partial(picture, result.images, uid)) for uid in pictures),
     )

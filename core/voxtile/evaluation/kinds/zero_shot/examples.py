@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from voxtile.evaluation.figures.metrics import Floats
 from voxtile.evaluation.kinds.zero_shot.run import TaskResult
-from voxtile.evaluation.report.pictures import jpeg_uri, picture
+from voxtile.evaluation.report.pictures import copied, picture
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Example:
     Attributes:
         uid: of the unit's first sample.
         score: 0 to 1.
-        uri: JPEG data URI.
+        uri: data URI.
     """
 
     uid: str
@@ -73,6 +74,6 @@ def class_examples(result: TaskResult, model: str, column: int, count: int) -> C
 def _examples(result: TaskResult, scores: Floats, units: Sequence[int]) -> tuple[Example, ...]:
     uids = [result.units.names[unit] for unit in units]
     return tuple(
-        Example(uid, float(scores[unit]), jpeg_uri(picture(result.images, uid)))
+        Example(uid, float(scores[unit]), copied(partial(picture, result.images, uid)))
         for uid, unit in zip(uids, units, strict=True)
     )

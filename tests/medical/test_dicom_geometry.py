@@ -222,11 +222,11 @@ def test_the_sound_volumes_of_a_series_are_kept(tmp_path, dicom, noise):
     assert "missing-slice" in result.outcomes[0].detail
 
 
-def test_the_same_images_stored_twice_are_duplicates(tmp_path, dicom, noise):
-    volume = noise(4, 3, 3)
+def test_the_same_images_stored_twice_are_one_volume_and_other_images_are_duplicates(tmp_path, dicom, noise):
     for name in "ab":
-        dicom.write(tmp_path / name, volume, AcquisitionTime="100000")
-    assert dicom.convert(tmp_path).verdicts == ["duplicates"]
+        dicom.write(tmp_path / name, noise(4, 3, 3), AcquisitionTime="100000")
+        dicom.write(tmp_path / name / "c", noise(4, 3, 3, seed=ord(name)), SeriesInstanceUID="1.7")
+    assert dicom.convert(tmp_path).verdicts == ["duplicates", "used", *["duplicate-file"] * 4]
 
 
 def test_reorientation_is_lossless_and_its_own_inverse(noise):

@@ -92,6 +92,9 @@ class Planner:
         for row in self.reports.torn:
             detail = "a column stands twice and holds two different values in this row; keep one"
             yield self.note(f"report row {row}", row, "repeated-column", detail)
+        for row in self.reports.ambiguous():
+            detail = "several patients have this study number; name another number of the study, or the patient"
+            yield self.note(f"report row {row}", row, "ambiguous-study", detail)
         for row in self.reports.unused():
             yield self.note(f"report row {row}", row, "no-study", "nothing of this study or subject was found")
 

@@ -38,10 +38,11 @@ _BLOCK_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class Report:
-    """One text of a report file; `row` counts from 1."""
+    """One text of a report file; `row` counts from 1, `subject` is empty where the row names a study alone."""
 
     row: int
     text: str
+    subject: str = ""
 
 
 class Reports:
@@ -64,14 +65,18 @@ class Reports:
         self._by_study = by_study
         self._by_subject = by_subject
         self._used: set[int] = set()
+        self._shared: frozenset[str] = frozenset()
         self.too_long = too_long
         self.torn = torn
 
+    def share(self, studies: frozenset[str]) -> None:
+        """Say which study numbers stand for several patients: by these, a report is nobody's."""
+        self._shared = studies
+
     def of(self, studies: Iterable[str], subject: str) -> list[Report]:
         """Reports of a study: by the first of its identifiers that the file knows, else by its patient."""
-        found = next((self._by_study[s] for s in studies if s in self._by_study), None) or self._by_subject.get(
-            subject, []
-        )
+        own = (self._of_study(study, subject) for study in studies if study in self._by_study)
+        found = next(filter(None, own), None) or self._by_subject.get(subject, [])
         self._used.update(report.row for report in found)
         return found
 
@@ -80,7 +85,16 @@ class Reports:
         rows = {
             report.row for table in (self._by_study, self._by_subject) for found in table.values() for report in found
         }
-        return sorted(rows - self._used)
+        return sorted(rows - self._used - set(self.ambiguous()))
+
+    def ambiguous(self) -> list[int]:
+        """Rows whose study number stands for several patients."""
+        found = (self._by_study.get(study, ()) for study in self._shared)
+        return sorted({report.row for reports in found for report in reports if not report.subject})
+
+    def _of_study(self, study: str, subject: str) -> list[Report]:
+        reports = self._by_study[study]
+        return [r for r in reports if r.subject == subject] if study in self._shared else reports
 
 
 def read_reports(path: Path, reader: PlanReader | None = None) -> Reports:
@@ -109,7 +123,7 @@ def read_reports(path: Path, reader: PlanReader | None = None) -> Reports:
         if len(cleaned) > MAX_TEXT:
             too_long.append(index + 1)
             continue
-        report = Report(index + 1, cleaned)
+        report = Report(index + 1, cleaned, subject[index] if subject is not None else "")
         if not cleaned:
             continue
         if study is not None and study[index]:

@@ -11,6 +11,7 @@ from voxtile.engine.task import Outcome, Status
 FAILURES = frozenset(
     {
         "changed-during-run",
+        "conflicting-copies",
         "decode-error",
         "empty-file",
         "implausible-position",
@@ -24,6 +25,7 @@ FAILURES = frozenset(
         "repeated-column",
         "too-large",
         "memory-limit",
+        "mixed-patients",
         "time-limit",
         "truncated",
         "unreadable-segmentation",

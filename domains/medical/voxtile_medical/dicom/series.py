@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from voxtile_medical.dicom.series_kinds import is_localizer
+from voxtile_medical.dicom.patients import by_patient
+from voxtile_medical.dicom.series_kinds import VOLUME_MODALITIES, is_localizer
 from voxtile_medical.dicom_header.element_values import Values
 from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_header.tags import DATES, IDENTIFYING, PEOPLE, PLACES
+from voxtile_medical.verdicts import Verdict
 
 # What the worker never needs to know: it writes hashes that the plan made.
 _PLAN_ONLY = frozenset(
@@ -29,11 +31,17 @@ class Series:
 
     Attributes:
         headers: in order of their paths; copies of an instance are left out.
-        copies: files that repeat an instance of the series.
+        copies: files that repeat an image of the series, and what their rows say.
+        aside: files that are not used, with their verdicts; the rest of the series is.
+        refusal: why nothing of the series is used; None where it is.
+        shared: files of another patient have the same UIDs.
     """
 
     headers: tuple[FileHeader, ...]
-    copies: tuple[FileHeader, ...] = ()
+    copies: tuple[tuple[FileHeader, str], ...] = ()
+    aside: tuple[tuple[FileHeader, Verdict], ...] = ()
+    refusal: Verdict | None = None
+    shared: bool = False
 
     @property
     def first(self) -> FileHeader:
@@ -73,19 +81,41 @@ class Series:
     def content(self) -> str:
         """Identity of what the series is made of, for uids."""
         instances = [header.text("SOPInstanceUID") or header.path for header in self.headers]
-        return "\0".join((self.study, self.first.text("SeriesInstanceUID"), *instances))
+        patient = (self.subject,) if self.shared else ()
+        return "\0".join((self.study, self.uid, *patient, *instances))
+
+    @property
+    def uid(self) -> str:
+        """SeriesInstanceUID; empty where there is none."""
+        return self.first.text("SeriesInstanceUID")
+
+    def mark(self) -> str:
+        """What stands for the series among those of the corpus: its UID, with the patient where two share it."""
+        return shared_mark(self.uid, self.subject) if self.shared else self.uid
+
+
+def shared_mark(series: str, patient: str) -> str:
+    """The mark of a series whose UID stands for several patients."""
+    return f"{series}\0{patient}"
 
 
 def group_series(headers: Iterable[FileHeader]) -> list[Series]:
-    """Group headers by series, in order of their first paths, and set repeated instances apart.
+    """Group headers by series and patient, in order of their first paths.
 
-    Localizers and objects of another modality that were filed under the same series are series of their own. A series
-    without SeriesInstanceUID is what shares a folder, modality, series number and study.
+    Localizers and objects of another modality that were filed under the same series are series of their own, and so are
+    planes in another frame of reference. A series without SeriesInstanceUID is what shares a folder, modality, series
+    number and study.
     """
     groups: dict[tuple[str, ...], list[FileHeader]] = defaultdict(list)
     for header in sorted(headers, key=lambda h: h.path):
         groups[_key(header)].append(header)
-    return [_without_copies(group) for group in groups.values()]
+    found = [
+        Series(frame, refusal=part.refusal or refusal, shared=part.shared)
+        for group in groups.values()
+        for part in by_patient(group)
+        for frame, refusal in _by_frame(part.headers)
+    ]
+    return sorted(found, key=lambda series: series.first.path)
 
 
 def _key(header: FileHeader) -> tuple[str, ...]:
@@ -97,18 +127,24 @@ def _key(header: FileHeader) -> tuple[str, ...]:
     return ("", folder, *kind, *(header.text(k) for k in ("StudyInstanceUID", "SeriesNumber", "PatientID")))
 
 
-def _without_copies(group: Sequence[FileHeader]) -> Series:
-    """An instance is repeated where SOPInstanceUID, place and number are the same."""
-    seen: dict[tuple[Any, ...], FileHeader] = {}
-    copies: list[FileHeader] = []
-    for header in group:
-        uid = header.text("SOPInstanceUID")
-        place = (header.values.get("ImagePositionPatient"), header.values.get("InstanceNumber"))
-        if uid and (uid, *place) in seen:
-            copies.append(header)
-        else:
-            seen[(uid or header.path, *place)] = header
-    return Series(tuple(seen.values()), tuple(copies))
+def _by_frame(headers: tuple[FileHeader, ...]) -> list[tuple[tuple[FileHeader, ...], Verdict | None]]:
+    """Files by frame of reference: positions of one mean nothing in another (PS3.3 C.7.4.1.1.1)."""
+    frames: dict[str, list[FileHeader]] = defaultdict(list)
+    for header in headers:
+        frames[header.text("FrameOfReferenceUID")].append(header)
+    if len(frames.keys() - {""}) < 2 or headers[0].text("Modality") not in VOLUME_MODALITIES:
+        return [(headers, None)]
+    if "" in frames or (any(len(frame) == 1 for frame in frames.values()) and not _are_whole(headers)):
+        why = f"its planes have {len(frames)} frames of reference, so that they do not lie in one space"
+        return [(headers, Verdict("mixed-frames-of-reference", why))]
+    return [(tuple(frame), None) for frame in frames.values()]
+
+
+def _are_whole(headers: Iterable[FileHeader]) -> bool:
+    """Each file is a volume of its own."""
+    return all(
+        "NumberOfFrames" in header.values or "MOSAIC" in header.values.get("ImageType", ()) for header in headers
+    )
 
 
 def pack(headers: Sequence[FileHeader]) -> dict[str, Any]:

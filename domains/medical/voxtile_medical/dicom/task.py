@@ -14,11 +14,13 @@ from voxtile_datasets.intake.deidentify_text import scrub
 from voxtile_datasets.intake.planner import SPLIT_SCHEME, PlannedTask, Planner
 from voxtile_datasets.intake.reports_file import raw_captions
 from voxtile_medical.dicom.impossible_headers import bad_files
+from voxtile_medical.dicom.patients import studies_of_several
 from voxtile_medical.dicom.pictures import picture_samples
 from voxtile_medical.dicom.sample_rows import SeriesContext
 from voxtile_medical.dicom.samples import volume_samples
-from voxtile_medical.dicom.series import Series, group_series, pack, unpack
+from voxtile_medical.dicom.series import Series, pack, unpack
 from voxtile_medical.dicom.series_kinds import VOLUME_MODALITIES, kind_of, refuse_burned_in
+from voxtile_medical.dicom.whole_series import whole_series
 from voxtile_medical.dicom_header.headers import FileHeader, NotUsable
 from voxtile_medical.dicom_header.tree import DicomTree, is_mask, read_tree
 from voxtile_medical.series_roles.facts import role_facts
@@ -87,23 +89,30 @@ class DicomTask(PlannedTask):
                 f"'{self.source}' holds no readable DICOM file ({_commonest(tree.others)}); give an export's folder"
             )
         usable = [header for header in tree.usable if not (self.leave_masks and is_mask(header))]
-        plan = list(self._plan(planner, usable, tree.others))
+        plan = list(self._plan(planner, tree, usable))
         planner.save()
         return plan
 
-    def _plan(self, planner: Planner, usable: list[FileHeader], others: Iterable[NotUsable]) -> Iterator[Item]:
-        all_series = group_series(usable)
+    def _plan(self, planner: Planner, tree: DicomTree, usable: list[FileHeader]) -> Iterator[Item]:
+        all_series = whole_series(tree, usable, planner.reader, self.min_slices)
+        if planner.reports is not None:
+            planner.reports.share(studies_of_several(usable))
         for series in all_series:
             yield from self._series_items(planner, series)
         for series in all_series:
-            for copy in series.copies:
-                yield planner.note(copy.path, copy.size, "duplicate-file", "a copy of an instance that is used")
-        for other in others:
+            for copy, why in series.copies:
+                yield planner.note(copy.path, copy.size, "duplicate-file", why)
+            for header, verdict in series.aside:
+                yield planner.note(header.path, header.size, verdict.reason, verdict.detail)
+        for other in tree.others:
             yield planner.note(other.path, other.size, other.reason, other.detail)
         yield from planner.report_notes()
 
     def _series_items(self, planner: Planner, series: Series) -> Iterator[Item]:
         """The series, and its files that hold what cannot be, each under its own name."""
+        if series.refusal is not None:
+            yield _series_note(planner, series.headers, series.refusal.reason, series.refusal.detail)
+            return
         bad = bad_files(series, allow_burned_in=self.allow_burned_in or not self.deidentify)
         lost = {id(header) for header, _ in bad}
         sound = [header for header in series.headers if id(header) not in lost]
@@ -111,13 +120,8 @@ class DicomTask(PlannedTask):
             # The bad pictures stay in the series: the others keep their uids when these are mended.
             yield _series_item(planner, series, sound[0].path)
         elif sound:
-            yield planner.note(
-                sound[0].path,
-                sum(header.size for header in sound),
-                "incomplete-series",
-                f"{len(bad)} of its {len(series.headers)} files cannot be used, and their rows say why",
-                files=[header.path for header in sound],
-            )
+            why = f"{len(bad)} of its {len(series.headers)} files cannot be used, and their rows say why"
+            yield _series_note(planner, sound, "incomplete-series", why)
         for header, verdict in bad:
             yield planner.note(header.path, header.size, verdict.reason, verdict.detail)
 
@@ -159,6 +163,12 @@ class DicomTask(PlannedTask):
         return Outcome("used", detail=detail, samples=tuple(samples), tables=tables, parts=tuple(refused))
 
 
+def _series_note(planner: Planner, headers: Sequence[FileHeader], reason: str, detail: str) -> Item:
+    """A row for a series of which nothing is used."""
+    files = [header.path for header in headers]
+    return planner.note(files[0], sum(header.size for header in headers), reason, detail, files=files)
+
+
 def _series_item(planner: Planner, series: Series, path: str) -> Item:
     names, subject = planner.names, series.subject
     source = planner.source_name(path)
@@ -178,8 +188,8 @@ def _series_item(planner: Planner, series: Series, path: str) -> Item:
 
 def _marks(planner: Planner, series: Series) -> dict[str, str]:
     """What stands for the series and its frame of reference: by these, masks that arrive later find their image."""
-    uids = {"series": "SeriesInstanceUID", "frame_of_reference": "FrameOfReferenceUID"}
-    return {name: planner.names.name(name, uid) for name, key in uids.items() if (uid := series.first.text(key))}
+    uids = {"series": series.mark(), "frame_of_reference": series.first.text("FrameOfReferenceUID")}
+    return {name: planner.names.name(name, uid) for name, uid in uids.items() if uid}
 
 
 def _instances(planner: Planner, series: Series) -> list[str]:

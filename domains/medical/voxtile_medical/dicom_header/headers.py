@@ -6,6 +6,7 @@ This runs for every file of a tree: ordinary files are skimmed, the others parse
 from __future__ import annotations
 
 import os
+import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ PHANTOM_WRITER = "VOXTILE_PHANTOM"
 _CHARSET = 0x00080005
 _WANTED = frozenset({*TAGS, _CHARSET})
 _UNDEFINED = 0xFFFFFFFF
+# (0020,000E) in explicit and implicit little endian, and in big endian.
+_SERIES_UID = re.compile(rb"(?:\x20\x00\x0e\x00(?:UI..|.\x00\x00\x00)|\x00\x20\x00\x0eUI..)([0-9.]{1,64})", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +82,21 @@ _Reader: TypeAlias = "Callable[[FileIO, str, int], FileHeader | None]"
 
 @dataclass(frozen=True, slots=True)
 class NotUsable:
-    """A file that cannot take part in any series."""
+    """A file that cannot take part in any series.
+
+    Attributes:
+        path: relative to the source folder.
+        size: bytes; -1 where it is not known.
+        reason: short machine-readable name.
+        detail: one sentence for people.
+        series: SeriesInstanceUID, where it can still be read; never stored.
+    """
 
     path: str
     size: int
     reason: str
     detail: str
+    series: str = ""
 
 
 def glance(root: Path, path: str) -> FileHeader | NotUsable | None:
@@ -123,7 +135,7 @@ def _guarded(root: Path, path: str, read: _Reader) -> FileHeader | NotUsable | N
             size = os.fstat(file.fileno()).st_size
             return read(file, path, size)
     except Verdict as verdict:
-        return NotUsable(path, size, verdict.reason, verdict.detail)
+        return NotUsable(path, size, verdict.reason, verdict.detail, _series_of(root, path))
     except OSError as error:
         return NotUsable(
             path, size, "unreadable-header", f"the file cannot be read ({error.strerror}); check its permissions"
@@ -136,7 +148,18 @@ def _guarded(root: Path, path: str, read: _Reader) -> FileHeader | NotUsable | N
             size,
             "unreadable-header",
             f"the header cannot be parsed ({type(error).__name__}); export the file again",
+            _series_of(root, path),
         )
+
+
+def _series_of(root: Path, path: str) -> str:
+    """The SeriesInstanceUID among the first bytes of a damaged file; empty where there is none."""
+    try:
+        with open(f"{root}/{path}", "rb", buffering=0) as file:
+            found = _SERIES_UID.search(os.pread(file.fileno(), LONG_PREFIX_BYTES[0], 0))
+    except OSError:
+        return ""
+    return found[1].decode("ascii") if found else ""
 
 
 def _glance(file: FileIO, path: str, size: int) -> FileHeader | None:

@@ -54,6 +54,7 @@ VALUES = (
     "RescaleIntercept",
     "RescaleType",
     "Units",
+    "SUVType",
     "WindowCenter",
     "WindowWidth",
     "PresentationLUTShape",
@@ -121,6 +122,7 @@ PEOPLE = (
 )
 NUMBERS = (
     "PatientID",
+    "IssuerOfPatientID",
     "OtherPatientIDs",
     "AccessionNumber",
     "StudyID",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import filecmp
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from voxtile.engine.failure import Failure, how_lost
 from voxtile.engine.parallel import PlanReader
 from voxtile.engine.task import Item
 from voxtile.errors import InputError
-from voxtile_medical.dicom.series import Series
+from voxtile_medical.dicom.series import Series, shared_mark
 from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_header.tree import SEGMENTATION_CLASSES
 from voxtile_medical.segmentations.file_names import ImageFiles
@@ -52,7 +53,7 @@ class MaskPlan:
         self._reader = reader or PlanReader()
         self._names = names
         self._images = images
-        self._seen: set[str] = set()
+        self._seen: dict[str, str] = {}
         self._series: dict[str, list[FileHeader]] = defaultdict(list)
         for header in headers:
             self._series[header.text("SeriesInstanceUID")].append(header)
@@ -65,9 +66,9 @@ class MaskPlan:
         for header, references in zip(listed, found, strict=True):
             uid = header.text("SOPInstanceUID") or header.path
             if uid in self._seen:
-                yield self._note(header.path, header.size, "duplicate-file", "a copy of an object that is used")
+                yield self._repeated(header, self._seen[uid])
                 continue
-            self._seen.add(uid)
+            self._seen[uid] = header.path
             if isinstance(references, Failure):
                 detail = f"reading its references {how_lost(references)}; check where it is from"
                 yield self._note(header.path, header.size, references.reason, detail)
@@ -75,6 +76,13 @@ class MaskPlan:
                 yield self._note(header.path, header.size, references.reason, references.detail)
             else:
                 yield from self._object(header, uid, references)
+
+    def _repeated(self, header: FileHeader, first: str) -> Item:
+        """An object under the UID of one before it: a copy where the files are equal."""
+        if filecmp.cmp(self._root / first, self._root / header.path, shallow=False):
+            return self._note(header.path, header.size, "duplicate-file", "a copy of an object that is used")
+        why = "another object has its SOPInstanceUID and other content, and is used; give one of them its own UID"
+        return self._note(header.path, header.size, "conflicting-copies", why)
 
     def label_maps(self, paths: Sequence[str], pairs: Mapping[str, str]) -> Iterator[Item]:
         """One item a NIfTI label map that is not attached yet."""
@@ -127,7 +135,8 @@ class MaskPlan:
         name = self._names.names.name
         kind = "dicom-seg" if header.text("SOPClassUID") in SEGMENTATION_CLASSES else "rtstruct"
         frame = name("frame_of_reference", header.text("FrameOfReferenceUID")) if kind == "dicom-seg" else ""
-        found = {grid.uid: grid for series in references.series for grid in self._of_series(series)}
+        patient = header.text("PatientID")
+        found = {grid.uid: grid for series in references.series for grid in self._of_series(series, patient)}
         for instance in references.instances:
             grid = self._images.by_instance.get(name("instance", instance))
             found |= {grid.uid: grid} if grid else {}
@@ -149,8 +158,10 @@ class MaskPlan:
         headers = tuple(header for uid in series for header in self._series.get(uid, ()))
         return Series(headers).identifiers() if headers else {}
 
-    def _of_series(self, uid: str) -> list[Grid]:
-        return self._images.by_series.get(self._names.names.name("series", uid), [])
+    def _of_series(self, uid: str, patient: str) -> list[Grid]:
+        """Volumes of a series; where two patients share its UID, those of the object's own."""
+        marks = [self._names.names.name("series", name) for name in (uid, shared_mark(uid, patient))]
+        return [grid for mark in marks for grid in self._images.by_series.get(mark, [])]
 
     def _of_frame(self, header: FileHeader, references: References, frame: str) -> list[Grid]:
         """Volumes of the same study and frame of reference, for objects that name no series."""

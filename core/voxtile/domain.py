@@ -9,7 +9,8 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.metadata
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -227,7 +228,7 @@ def resolve(name: str, *, kind: str) -> Path:
         kind: `config`, `task` or `voice`.
 
     Raises:
-        ConfigError: no such domain or name; the message lists what there is.
+        ConfigError: no such domain or name; the message names the nearest, and how to list all.
     """
     path = Path(name)
     known = _known(kind)
@@ -242,10 +243,34 @@ def resolve(name: str, *, kind: str) -> Path:
         raise ConfigError(f"{kind} file '{path}' does not exist{hint}")
     if name not in known:
         note = "".join(f"; plugin '{b.name}' failed to load ({b.reason})" for b in discover()[1])
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(sorted(known)) or 'none'}"
+        near = nearest(name, known)
+        hint = f"{near} 'voxtile domains'" if near else "nor one that is like it; 'voxtile domains'"
+        hint += f" lists all {len(known)}"
         raise ConfigError(f"no {kind} named '{name}'; {hint}{note}{_without_files(name)}")
     return known[name]
+
+
+def _words(name: str) -> set[str]:
+    """Words of a name, without the domain."""
+    return set(re.split(r"[_\-. ]+", name.lower().rpartition("/")[2]))
+
+
+def nearest(name: str, known: Collection[str], most: int = 4) -> str:
+    """`did you mean …?` with the name that is most like one, or those with a word of it; empty where there is none.
+
+    Args:
+        name: as it was written, `domain/name` or the name alone.
+        known: the names that there are, `domain/name`.
+        most: how many.
+    """
+    close = difflib.get_close_matches(name, known, n=1)
+    if not close:
+        words = [word for word in _words(name) if len(word) > 1]
+        shared = {
+            other: sum(any(own.startswith(word) for own in _words(other)) for word in words) for other in sorted(known)
+        }
+        close = sorted((other for other in shared if shared[other]), key=lambda other: -shared[other])[:most]
+    return f"did you mean {' or '.join(repr(other) for other in close)}?" if close else ""
 
 
 _OFFERED: Mapping[str, Callable[[Domain], dict[str, Path]]] = {

@@ -33,3 +33,20 @@ def test_any_other_path_that_does_not_exist_is_refused(tmp_path, monkeypatch, pa
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=r"config file '.*' does not exist; "):
         resolve(path, kind="config")
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("medical/ct-finding", "did you mean 'medical/ct-findings'?"),
+        ("findings", "did you mean 'medical/ct-findings' or "),
+        ("landcover", "did you mean 'remote_sensing/landcover-s2'?"),
+        ("medical/xyzzy", "nor one that is like it;"),
+    ],
+)
+def test_an_unknown_task_names_the_nearest_and_how_to_list_all(name, near):
+    with pytest.raises(ConfigError) as error:
+        resolve(name, kind="task")
+    assert near in str(error.value)
+    assert "'voxtile domains' lists all" in str(error.value)
+    assert len(str(error.value)) < 300

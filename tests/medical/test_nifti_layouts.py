@@ -204,6 +204,48 @@ def test_examinations_of_one_patient_are_studies_of_one_subject(tmp_path):
     assert owners(tmp_path, "baseline/ct.nii.gz", "data/2019/ct.nii.gz") == [("baseline",) * 2, ("2019",) * 2]
 
 
+def test_names_that_say_when_are_of_one_subject(tmp_path):
+    paths = ["patient1_baseline.nii.gz", "patient1_followup.nii.gz", "p2/ses-a/ct.nii.gz", "p2/ses-b/ct.nii.gz"]
+    paths += ["p3_2020-03-31.nii.gz", "p3-visit_2.nii.gz", "sub-1/ses-a/sub-1_ses-a_ct.nii.gz"]
+    subjects = [subject for subject, _ in owners(tmp_path, *paths)]
+    assert subjects == ["patient1", "patient1", "p2", "p2", "p3", "p3", "sub-1"]
+    assert len(set(owners(tmp_path, *paths))) == len(paths), "each is an examination of its own"
+    apart = ["lung_baseline.nii.gz", "cohort_2020-03-31.nii.gz", "ct_visit1.nii.gz"]  # no number tells a patient
+    assert [subject for subject, _ in owners(tmp_path, *apart)] == [path.split(".")[0] for path in apart]
+
+
+def test_subjects_that_may_be_one_patient_are_counted(tmp_path):
+    def alike(*paths):
+        return read_layout(tmp_path, paths).alike(paths)
+
+    assert alike("anna_1.nii.gz", "anna_2.nii.gz", "bert_1.nii.gz") == 2
+    assert alike("p1/scan1/ct.nii.gz", "p1/scan2/ct.nii.gz", "p2/scan1/ct.nii.gz") == 2
+    assert alike("p1/left_eye.nii.gz", "p1/right_eye.nii.gz", "p2/other.nii.gz") == 2
+    assert not alike(*(f"case_{n:03d}.nii.gz" for n in range(4)))
+    assert not alike("p1/ses1/ct.nii.gz", "p1/ses2/ct.nii.gz", "p2/ses1/ct.nii.gz")
+    assert not alike(*(f"hospital{h}/{n:03d}/ct.nii.gz" for h in range(2) for n in range(40)))
+    assert not alike(*(f"{part}/{n:03d}.nii.gz" for part in ("train", "test") for n in range(3)))
+
+
+def test_a_subject_pattern_keeps_a_patient_in_one_split(tmp_path, capsys):
+    for number, name in enumerate(("anna_first", "anna_second", "bert_first")):
+        ct(tmp_path / f"in/{name}.nii.gz", number)
+    save(tmp_path / "in/seg.nii.gz", blob())
+    status, corpus = convert(tmp_path / "in", tmp_path / "plain", "--engine", "inline")
+    assert status == 0
+    assert len(set(corpus.table("samples")["subject"].to_pylist())) == 3
+    said = " ".join(capsys.readouterr().out.split())
+    assert "2 subjects have the beginning of their name" in said
+    assert "--subject-pattern" in said
+    words = ("--engine", "inline", "--subject-pattern", "^([^_/]+)_")
+    status, corpus = convert(tmp_path / "in", tmp_path / "told", *words)
+    assert status == 0
+    assert sorted(corpus.table("samples")["subject"].to_pylist()) == ["anna", "anna", "bert"]
+    assert "--subject-pattern" not in capsys.readouterr().out
+    assert main(["convert", "nifti", str(tmp_path / "in"), str(tmp_path / "x"), "--subject-pattern", "^(x+)_"]) == 2
+    assert "--subject-pattern '^(x+)_' does not match 'anna_first.nii.gz'" in capsys.readouterr().err
+
+
 def test_a_name_that_stands_in_every_folder_is_nobodys(tmp_path):
     kits = [f"case_{n:05d}/imaging.nii.gz" for n in range(3)]
     assert owners(tmp_path, *kits) == [(f"case_{n:05d}",) * 2 for n in range(3)]

@@ -1,5 +1,6 @@
 """Plain rasters: bands are named by a sidecar or by the file, never by position, and damage is one sentence."""
 
+import re
 import shutil
 
 import numpy as np
@@ -85,6 +86,57 @@ def test_descriptions_in_the_file_are_names(tmp_path, make_raster):
         dataset.descriptions = ("B2 blue", "B3 green", "B4 red")
     with _only(tmp_path) as scene:
         assert [(b.name, b.band.common_name) for b in scene.bands] == [("B2", "blue"), ("B3", "green"), ("B4", "red")]
+
+
+@pytest.mark.parametrize(
+    ("names", "profile", "sidecar", "message"),
+    [
+        (("red", "red", "blue"), {}, "", "its descriptions name 'red' 2 times"),
+        (("Red", "red", "blue"), {}, "", "its descriptions name 'red' 2 times"),
+        (("B1 red", "B2 red", "B3 blue"), {}, "", "its descriptions name 'red' 2 times"),
+        (("red", "", "red"), {}, "", "its descriptions name 'red' 2 times"),
+        (("blue", "green", "red"), {"photometric": "ycbcr"}, "", "stores band 1 as red, but the description is 'blue'"),
+        (("red", "red", "blue"), {"photometric": "ycbcr"}, "", "stores band 2 as green, but the description is 'red'"),
+        (
+            ("B04 blue", "B03 green", "B02 red"),
+            {},
+            "{sensor: sentinel-2-msi, product: L2A}",
+            "a description is 'B04 blue', but B04 of this sensor is red",
+        ),
+    ],
+)
+def test_descriptions_that_repeat_or_contradict_are_refused(tmp_path, names, profile, sidecar, message):
+    _described(tmp_path / "a.tif", names, profile)
+    if sidecar:
+        (tmp_path / "bands.yaml").write_text(sidecar)
+    with pytest.raises(SceneError, match=re.escape(message) + r".*write a\.yaml beside it"), _only(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("names", "profile", "sidecar", "found"),
+    [
+        (("B05 red edge", "B8A nir", "B01 coastal blue"), {}, "{sensor: sentinel-2-msi, product: L2A}", "B05 B8A B01"),
+        (("Layer", "Layer", "Layer"), {"photometric": "ycbcr"}, "", "red green blue"),
+        (("r red", "g green", "b blue"), {"photometric": "ycbcr"}, "", "r g b"),
+        (("red green", "green", "blue"), {}, "", "red green|green|blue"),
+    ],
+)
+def test_descriptions_that_say_one_thing_in_other_words_are_taken(tmp_path, names, profile, sidecar, found):
+    _described(tmp_path / "a.tif", names, profile)
+    if sidecar:
+        (tmp_path / "bands.yaml").write_text(sidecar)
+    with _only(tmp_path) as scene:
+        assert [band.name for band in scene.bands] == found.split("|" if "|" in found else " ")
+
+
+def _described(path, names, profile):
+    jpeg = {"compress": "jpeg", "tiled": True, "blockxsize": 64, "blockysize": 64} if profile else {}
+    shape = {"count": 3, "height": 64, "width": 64, "dtype": "uint8"}
+    place = {"crs": "EPSG:32632", "transform": rasterio.Affine(10, 0, 5e5, 0, -10, 5e6)}
+    with rasterio.open(path, "w", driver="GTiff", **shape, **place, **profile, **jpeg) as dataset:
+        dataset.write(np.zeros((3, 64, 64), np.uint8))
+        dataset.descriptions = names
 
 
 def test_scale_offset_unit_and_nodata_of_the_file_are_kept(tmp_path, make_raster):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from voxtile.errors import ConfigError, InputError
 from voxtile.stages.ingest.table import Table
+from voxtile_datasets.intake.subject_pattern import subject_finder
 
 # Spellings of the official splits in public datasets.
 SPLIT_NAMES = {
@@ -98,17 +98,9 @@ def apply_subject_pattern(pictures: Sequence[Picture], pattern: str) -> None:
         ConfigError: not a regular expression.
         InputError: a path does not match.
     """
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise ConfigError(f"--subject-pattern '{pattern}' is not a regular expression: {error}") from error
+    subject_of = subject_finder(pattern)
     for picture in pictures:
-        match = compiled.search(picture.path)
-        if match is None:
-            raise InputError(
-                f"--subject-pattern '{pattern}' does not match '{picture.path}', so its subject is unknown"
-            )
-        picture.subject = match.group(1) if compiled.groups else match.group(0)
+        picture.subject = subject_of(picture.path)
 
 
 def apply_table(

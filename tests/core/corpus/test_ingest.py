@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import tarfile
 from pathlib import Path
 
@@ -261,6 +262,41 @@ def test_csv_subjects_and_splits_are_used(tmp_path):
     root = tmp_path / "corpus"
     import_csv(tmp_path / "t.csv", root, engine="inline")
     assert Corpus(root).splits() == {"p1": "test", "p2": "val"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("image,caption,caption\n0.jpg,a,b\n", "2 columns for one thing (caption, caption)"),
+        ("image,Text,text\n0.jpg,a,b\n", "2 columns for one thing (Text, text)"),
+        ("image,text,split\n0.jpg,a,train\n0.jpg,b,test\n", "the image of row 3 another split than an earlier row"),
+        ("image,text,subject\n0.jpg,a,p1\n0.jpg,b,p2\n", "the image of row 3 another subject than an earlier row"),
+        (
+            "image,text,subject,split\n0.jpg,a,p1,train\n1.jpg,b,p1,test\n",
+            "a subject into the split 'test' in row 3 and into 'train'",
+        ),
+    ],
+)
+def test_a_csv_that_says_two_things_of_one_makes_nothing(tmp_path, content, message):
+    for i in range(2):
+        (tmp_path / f"{i}.jpg").write_bytes(picture(i))
+    (tmp_path / "t.csv").write_text(content)
+    with pytest.raises(InputError, match=re.escape(message)):
+        import_csv(tmp_path / "t.csv", tmp_path / "corpus", engine="inline")
+    assert not (tmp_path / "corpus").exists()
+
+
+def test_one_picture_by_two_names_in_two_splits_is_said(tmp_path):
+    for name in ("0.jpg", "again.jpg", "third.jpg"):
+        (tmp_path / name).write_bytes(picture(0))
+    rows = ["image,text,split", "0.jpg,a,train", "again.jpg,b,test", "third.jpg,c,train"]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    root = tmp_path / "corpus"
+    import_csv(tmp_path / "t.csv", root, engine="inline")
+    _, _, ledger = tables(root)
+    assert ledger["again.jpg"] == ("dropped", "duplicate-in-another-split")
+    assert ledger["third.jpg"] == ("dropped", "duplicate")
+    assert list(Corpus(root).splits().values()) == ["train"]
 
 
 def test_what_a_csv_leaves_out_at_the_end_of_a_row_and_marks_in_its_texts_are_let_be(tmp_path):

@@ -75,6 +75,7 @@ class CsvTask(PairTask):
         text = header.columns.index(header.need([self.text_column] if self.text_column else TEXT_COLUMNS, "text"))
         extra = {key: header.find(names) for key, names in (("subject", _SUBJECT_COLUMNS), ("split", ("split",)))}
         images: dict[str, dict[str, Any]] = {}
+        splits: dict[str, str] = {}
         for number, row in enumerate(rows, start=2):
             if len(row) <= max(image, text):
                 raise InputError(
@@ -89,11 +90,20 @@ class CsvTask(PairTask):
             where["texts"].append(_json_able(row[text]))
             for key, column in extra.items():
                 value = dict(zip(header.columns, row, strict=False)).get(column or "", "").strip()
-                if value:
-                    where[key] = value
+                if value and where.setdefault(key, value) != value:
+                    raise InputError(
+                        f"'{self.table}' gives the image of row {number} another {key} than an earlier row; "
+                        "give it one in all its rows"
+                    )
             if where.get("split", "train") not in _SPLITS:
                 raise InputError(
                     f"'{self.table}' names the split '{where['split']}' in row {number}; use train, val or test"
+                )
+            subject, split = where.get("subject"), where.get("split")
+            if subject and split and splits.setdefault(subject, split) != split:
+                raise InputError(
+                    f"'{self.table}' puts a subject into the split '{split}' in row {number} and into "
+                    f"'{splits[subject]}' in an earlier one; put all its images into one"
                 )
         return images
 

@@ -1,7 +1,7 @@
 """Image-text pairs from outside: what the three importers share.
 
 One item is one image with its texts. The same image a second time is `dropped: duplicate`, but its captions are kept
-under the first one's uid.
+under the first one's uid; `duplicate-in-another-split` where the source wants it in training and in test.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from voxtile.stages.ingest.text import Texts, caption_rows, check_texts
 
 SPLIT_SCHEME = "default"
 NO_IMAGE = "no-image"
+_ACROSS = "duplicate-in-another-split"
 
 
 @dataclass(frozen=True)
@@ -159,8 +160,11 @@ class PairTask(ABC):
         if is_in_plan and not check_texts(self.texts(first["where"])).accepted:
             detail = f"the same image as {first['source']}, which was refused for its caption"
             return Outcome("dropped", "duplicate", detail)
-        detail = f"the same image as {first['source']}, which got its {len(captions)} captions"
-        return Outcome("dropped", "duplicate", detail, tables={"captions": captions} if captions else {})
+        detail, reason = f"the same image as {first['source']}, which got its {len(captions)} captions", "duplicate"
+        own, other = item.inputs["where"].get("split"), (first["where"] or {}).get("split")
+        if own and other and own != other:
+            reason, detail = _ACROSS, f"{detail} and stays in {other}; the source has it in {own}, too"
+        return Outcome("dropped", reason, detail, tables={"captions": captions} if captions else {})
 
     def _rows(self, uid: str, picture: Picture, item: Item) -> tuple[Row, Row]:
         where = item.inputs["where"]

@@ -27,15 +27,27 @@ class Table:
     rows: tuple[tuple[str | None, ...], ...]
 
     def find(self, names: Sequence[str]) -> str | None:
-        """The first of `names` that is a column; case, spaces and underscores do not matter."""
-        by_key = {column_key(column): column for column in reversed(self.columns)}
-        return next((by_key[column_key(n)] for n in names if column_key(n) in by_key), None)
+        """The first of `names` that is a column; case, spaces and underscores do not matter.
+
+        Raises:
+            InputError: two columns go by that name.
+        """
+        keys = [column_key(column) for column in self.columns]
+        key = next((key for name in names if (key := column_key(name)) in keys), None)
+        if key is None:
+            return None
+        found = [column for column, known in zip(self.columns, keys, strict=True) if known == key]
+        if len(found) > 1:
+            raise InputError(
+                f"'{self.path}' has {len(found)} columns for one thing ({', '.join(found)}); remove all but one"
+            )
+        return found[0]
 
     def need(self, names: Sequence[str], purpose: str) -> str:
         """Like `find`.
 
         Raises:
-            InputError: none of them is a column; the message lists the columns that there are.
+            InputError: none of them is a column, or two; the message lists the columns that there are.
         """
         found = self.find(names)
         if found is None:

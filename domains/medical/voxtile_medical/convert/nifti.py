@@ -9,13 +9,19 @@ from voxtile.console import output
 from voxtile.engine.run import RunOptions, run_task
 from voxtile_datasets.intake.planner import IntakeOptions, Planner
 from voxtile_medical.dicom_header.scan import list_files
-from voxtile_medical.nifti.files import is_nifti_name
+from voxtile_medical.nifti.files import is_label_name, is_nifti_name
 from voxtile_medical.nifti.layouts import read_layout
 from voxtile_medical.nifti.task import LABELS, LABELS_ADVICE, NiftiTask, find_label_maps
 from voxtile_medical.segmentations.attach import run_masks
 from voxtile_medical.segmentations.label_names import read_names
 from voxtile_medical.segmentations.samples import MaskNames
 from voxtile_medical.segmentations.task import MaskTask
+
+_ALIKE = (
+    "{} subjects have the beginning of their name, or their folder, in common with another one: where these are "
+    "examinations of one patient, say so with --subject-pattern (such as '^([^_/]+)') in a new corpus, or training and "
+    "test share patients"
+)
 
 
 def convert_nifti(
@@ -31,13 +37,14 @@ def convert_nifti(
     units: str | None = None,
     label_pattern: str = "*seg*,*label*,*mask*",
     no_affine: Literal["refuse", "assume"] = "refuse",
+    subject_pattern: str | None = None,
     licence: str | None = None,
     masks: bool = True,
     label_names: Path | None = None,
     pairs: Path | None = None,
     **run: Any,  # noqa: ANN401
 ) -> None:
-    """Convert the NIfTI files (.nii, .nii.gz) of a folder tree; a 4D file gives one sample a volume.
+    r"""Convert the NIfTI files (.nii, .nii.gz) of a folder tree; a 4D file gives one sample a volume.
 
     The folders of public collections are known: TotalSegmentator and AbdomenAtlas (s0001/ct.nii.gz beside
     segmentations), the Decathlon and nnU-Net (imagesTr, labelsTr, dataset.json), BraTS, CT-RATE and BIDS say whose an
@@ -57,6 +64,8 @@ def convert_nifti(
         label_pattern: file name patterns of label maps, separated by commas; they are not images, nor is what folders
             say to be labels.
         no_affine: what to do where neither sform nor qform is set: refuse, or assume that axes run right, front, up.
+        subject_pattern: regular expression that finds the subject in a file's relative path, e.g. '^(\w+?)_', where
+            several files are of one patient and neither folders nor names say so.
         licence: licence to note with every sample.
         masks: attach label maps to the images that their names say (case_seg beside case, labelsTr for imagesTr, …).
         label_names: JSON, TSV or 3D Slicer colour table that names the labels; default a table beside each label map,
@@ -70,14 +79,18 @@ def convert_nifti(
     intake = IntakeOptions(deidentify, key_file, reports, splits, split_fractions)
     planner = Planner.open(corpus, options, intake)
     patterns = tuple(pattern.strip() for pattern in label_pattern.split(",") if pattern.strip())
-    task = NiftiTask(source, patterns, modality, units, no_affine, licence, deidentify, masks, planner)
+    task = NiftiTask(source, patterns, modality, units, no_affine, licence, deidentify, masks, subject_pattern, planner)
     summary = run_task(task, corpus, options)
     if summary.reasons["dropped"][LABELS]:
         output().print(LABELS_ADVICE, markup=False, highlight=False, soft_wrap=True)
+    root, found = list_files(source)
+    paths = list(filter(is_nifti_name, found))
+    layout = read_layout(root, paths)
+    images = [path for path in paths if not is_label_name(path, patterns)]
+    if subject_pattern is None and (alike := layout.alike(images)):
+        output().print(_ALIKE.format(alike), markup=False, highlight=False, soft_wrap=True)
     if masks and not options.dry_run:
-        root, found = list_files(source)
-        paths = list(filter(is_nifti_name, found))
-        label_maps = tuple(find_label_maps(root, paths, patterns, read_layout(root, paths)))
+        label_maps = tuple(find_label_maps(root, paths, patterns, layout))
         names = MaskNames(planner.names, planner.key_map)
         if label_maps:
             attached = MaskTask(source, corpus, names, deidentify, label_names, pairs, label_maps=label_maps)

@@ -38,12 +38,16 @@ _MODALITIES: Mapping[str, str] = {
 _CHANNEL = re.compile(r"(.+)_(\d{4})")
 _MOST_CHANNELS = 16
 _LARGEST_JSON = 32 << 20  # bytes; those of the Decathlon list their cases, some 100 kB
-# Folders that say when: `ses-2`, `visit1`, `baseline`, `2020-03-31`.
-_SESSION = re.compile(
+# What says when: `ses-2`, `ses-a`, `visit1`, `baseline`, `2020-03-31`.
+_WHEN = (
     r"(?:ses|session|visit|timepoint|tp|exam|baseline|follow[-_ ]?up|fu|day|week|month)[-_ ]?\d*"
-    r"|(?:19|20)\d\d[-_.]?[01]\d[-_.]?[0-3]\d",
-    re.IGNORECASE,
+    r"|(?:ses|session|visit|timepoint)[-_ ][a-z0-9]+"
+    r"|(?:19|20)\d\d[-_.]?[01]\d[-_.]?[0-3]\d"
 )
+_SESSION = re.compile(_WHEN, re.IGNORECASE)
+_AT_THE_END = re.compile(rf"(.+?)[-_ .](?:{_WHEN})", re.IGNORECASE)  # of a file's name
+_SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
+_MOST_EXAMINATIONS = 10  # files of one beginning that may be of one patient; more are of a collection
 _BIDS_SUBJECT = re.compile(r"(?:^|[/_])sub-[A-Za-z0-9]+")
 
 
@@ -95,7 +99,25 @@ class Layout:
             return scan, scan
         if re.fullmatch(r"_\d+", rest) and above and re.fullmatch(rf"{re.escape(above)}_[a-z]", scan):  # CT-RATE
             return above, scan
-        return stem, stem
+        dated = _AT_THE_END.fullmatch(stem)
+        is_of_one = dated is not None and any(c.isdigit() for c in dated[1]) and not _is_generic(dated[1])
+        return (dated[1] if dated and is_of_one else stem), stem
+
+    def alike(self, paths: Iterable[str]) -> int:
+        """How many subjects begin with a folder or a word that few others begin with: perhaps those of one patient.
+
+        Args:
+            paths: images, relative.
+        """
+        groups: dict[str, set[str]] = defaultdict(set)
+        for path in paths:
+            if path in self.labels or path in self.cases or _BIDS_SUBJECT.search(path):
+                continue
+            subject, folders = self.subject_of(path), _telling(PurePosixPath(path).parent.parts)
+            folders = tuple(name for name in folders if name.lower() not in IMAGE_FOLDERS | _SPLITS)
+            groups[folders[0] if folders else re.split(r"[-_ .]", subject)[0]].add(subject)
+        found = [len(members) for members in groups.values() if 1 < len(members) <= _MOST_EXAMINATIONS]
+        return sum(found) if len(groups) > 1 else 0
 
     def _named(self, folders: tuple[str, ...]) -> str:
         return "/".join(folders) if folders[-1] in self.repeated else folders[-1]

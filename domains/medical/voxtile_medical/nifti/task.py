@@ -21,6 +21,7 @@ from voxtile.errors import InputError
 from voxtile_datasets.intake.deidentify_text import scrub
 from voxtile_datasets.intake.planner import SPLIT_SCHEME, PlannedTask, Planner
 from voxtile_datasets.intake.reports_file import raw_captions
+from voxtile_datasets.intake.subject_pattern import subject_finder
 from voxtile_medical.dicom_header.scan import ODD_NAME, list_files
 from voxtile_medical.nifti.files import is_label_name, is_nifti_name, modality_of, stem_of
 from voxtile_medical.nifti.header import NiftiHeader, NoAffine, is_packed, read_nifti_header
@@ -54,6 +55,7 @@ class NiftiTask(PlannedTask):
         licence: what the corpus says of each sample's licence.
         deidentify: identifiers are replaced.
         leave_masks: label maps by name or by intent code are not listed; they are attached to the samples afterwards.
+        subject_pattern: finds the subject in a file's path, in place of what folders and names say.
         planner: None in workers, which get the plan only.
     """
 
@@ -65,6 +67,7 @@ class NiftiTask(PlannedTask):
     licence: str | None = None
     deidentify: bool = True
     leave_masks: bool = False
+    subject_pattern: str | None = None
     planner: Planner | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -114,6 +117,9 @@ class NiftiTask(PlannedTask):
 
     def _item(self, planner: Planner, root: Path, path: str, layout: Layout) -> Item:
         subject, study = layout.subject_of(path), layout.study_of(path)
+        is_label_map = path in layout.labels or is_label_name(path, self.label_patterns)
+        if self.subject_pattern is not None and not is_label_map:
+            subject = subject_finder(self.subject_pattern)(path)
         stat = (root / path).stat()
         inputs = {
             "kind": "file",

@@ -7,6 +7,7 @@ names is refused, with the sidecar to write.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -80,28 +81,61 @@ def names_in_file(header: RasterHeader, sensor: Sensor | None, product: str | No
 
     A description `B2 blue` is a name and a common name. JPEG in YCbCr is red, green and blue by definition; the colour
     interpretation RGB alone is not taken: writers set it for any three bytes.
+
+    Raises:
+        SceneError: the file says two things of one band, or one of two.
     """
     texts = header.descriptions
-    if all(texts) and len(set(texts)) == len(texts):
-        return tuple(_described(text, sensor, product) for text in texts)
+    if header.photometric != "ycbcr":
+        _check_apart([text.casefold() for text in texts if text])
+    else:
+        for number, (text, colour) in enumerate(zip(texts, header.colours, strict=True), start=1):
+            said = {word for word in _words(text) if word in _COLOURS.values()}
+            if said and colour in _COLOURS and _COLOURS[colour] not in said:
+                raise SceneError(
+                    f"its JPEG stores band {number} as {_COLOURS[colour]}, but the description is '{text}'"
+                )
+    if all(texts) and len({text.casefold() for text in texts}) == len(texts):
+        bands = tuple(_described(text, sensor, product) for text in texts)
+        _check_apart([band.common_name for band in bands if band.common_name in _COLOURS.values()])
+        return bands
     if header.photometric == "ycbcr" and set(header.colours) >= set(_COLOURS):
         names = [_COLOURS.get(colour) for colour in header.colours]
         return tuple(None if n is None else Band(n, common_name=n, source="TIFF YCbCr") for n in names)
     return None
 
 
+def _check_apart(names: Sequence[str | None]) -> None:
+    """Raise SceneError where one name stands for two bands."""
+    repeated = next((name for name, count in Counter(names).items() if count > 1), None)
+    if repeated is not None:
+        raise SceneError(f"its descriptions name '{repeated}' {names.count(repeated)} times")
+
+
+def _words(text: str) -> list[str]:
+    return re.split(r"[\s,;:()]+", text.lower())
+
+
 def _described(text: str, sensor: Sensor | None, product: str | None) -> Band:
     words = re.split(r"[\s,;:()]+", text)
+    colours = [word for word in _words(text) if word in COMMON_NAMES]
     if sensor is not None:
         for word in (text, *words):
             try:
-                return sensor.band(word, product)
+                band = sensor.band(word, product)
             except ConfigError:
                 continue
-    colours = [word.lower() for word in words if word.lower() in COMMON_NAMES]
+            if colours and band.common_name and not any(_is_akin(colour, band.common_name) for colour in colours):
+                raise SceneError(f"a description is '{text}', but {band.name} of this sensor is {band.common_name}")
+            return band
     common = colours[0] if len(colours) == 1 else None
-    name = words[0] if len(words) > 1 and words[0] else text
-    return Band(name, common_name=common, source="the file's band descriptions")
+    is_named = len(words) > 1 and bool(words[0]) and (len(colours) < 2 or words[0].lower() not in colours)
+    return Band(words[0] if is_named else text, common_name=common, source="the file's band descriptions")
+
+
+def _is_akin(colour: str, common: str) -> bool:
+    """`nir` and `nir08`, `red` (of "red edge") and `rededge`."""
+    return common.startswith(colour) or colour.startswith(common)
 
 
 def _bands(ref: SceneRef, header: RasterHeader, sidecar: Sidecar) -> tuple[SceneBand, ...]:
@@ -117,7 +151,10 @@ def _bands(ref: SceneRef, header: RasterHeader, sidecar: Sidecar) -> tuple[Scene
         named = [None if entry is None else sidecar.named(entry) for entry in sidecar.bands]
     else:
         sensor = load_sensor(sidecar.sensor) if sidecar.sensor else None
-        named = names_in_file(header, sensor, sidecar.product)
+        try:
+            named = names_in_file(header, sensor, sidecar.product)
+        except SceneError as error:
+            raise SceneError(f"{ref.id}: {error}; {_to_write(ref, header)}") from error
         named = named and [
             None if band is None else replace(sidecar.of_level(band), **sidecar.common) for band in named
         ]
@@ -149,13 +186,19 @@ def _filled(band: Band, header: RasterHeader, index: int, sidecar: Sidecar) -> B
 
 
 def _unnamed(ref: SceneRef, header: RasterHeader) -> str:
-    stem = PurePosixPath(ref.path).stem
     count = len(header.dtypes)
     return (
         f"{ref.id}: nobody says which of its {count} band{'s' if count > 1 else ''} is which, and a position proves "
-        f"nothing; write {stem}.yaml beside it (or bands.yaml for the folder) that names them in the file's order, for "
-        f"example: 'bands: [{', '.join(['red', 'green', 'blue', 'nir'][:count] or ['red'])}]', or with a sensor: "
-        f"'{{sensor: sentinel-2-msi, product: L2A, bands: [B04, B03, B02]}}'"
+        f"nothing; {_to_write(ref, header)}"
+    )
+
+
+def _to_write(ref: SceneRef, header: RasterHeader) -> str:
+    count = len(header.dtypes)
+    return (
+        f"write {PurePosixPath(ref.path).stem}.yaml beside it (or bands.yaml for the folder) that names them in the "
+        f"file's order, for example: 'bands: [{', '.join(['red', 'green', 'blue', 'nir'][:count] or ['red'])}]', or "
+        "with a sensor: '{sensor: sentinel-2-msi, product: L2A, bands: [B04, B03, B02]}'"
     )
 
 

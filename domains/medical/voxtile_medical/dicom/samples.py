@@ -25,13 +25,14 @@ from voxtile_medical.dicom_planes.pixels import (
     read_frames,
     refuse_if_too_large,
 )
-from voxtile_medical.dicom_planes.stored import harmonise, padding_mask, units_of
+from voxtile_medical.dicom_planes.stored import harmonise, padding_mask
+from voxtile_medical.dicom_planes.units import units_of
 from voxtile_medical.dicom_planes.volumes import VolumeFrames, split_volumes
 from voxtile_medical.orientation import spacing_zyx, to_nearest_ras
 from voxtile_medical.plausible import check_spacing, is_finite
 from voxtile_medical.preview import CT_WINDOW, volume_preview
 from voxtile_medical.suv.refused import SuvRefusedError
-from voxtile_medical.suv.series import pet_values
+from voxtile_medical.suv.series import PetValues, pet_values
 from voxtile_medical.verdicts import Verdict
 
 
@@ -135,13 +136,11 @@ def _volume(
     for k, frame in enumerate(stack.frames):
         planes[k] = reader.plane(frame)
     padding = padding_mask(header.values, layout, planes)
-    pet = pet_values(
-        context.root,
-        context.headers,
-        stack.frames,
-        units_of(header.values, modality),
-        context.suv if modality == "PT" else "none",
-    )
+    units = units_of(header.values, modality)
+    if modality == "PT":
+        pet = pet_values(context.root, context.headers, stack.frames, units, context.suv)
+    else:
+        pet = PetValues(stack.frames, units, {})
     values, scale, is_harmonised = harmonise(planes, pet.frames)
     array, affine = to_nearest_ras(values, stack.affine)
     attributes = acquisition_attributes(header, layout, stack.frames[0]) | _labels(volume.label) | pet.facts

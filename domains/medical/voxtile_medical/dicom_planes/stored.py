@@ -1,4 +1,4 @@
-"""Stored values and what they mean: scale and offset, units, padding, display window."""
+"""Stored values and what they mean: scale and offset, padding, display window."""
 
 from __future__ import annotations
 
@@ -14,17 +14,6 @@ from voxtile_medical.dicom_planes.frames import Frame, floats
 from voxtile_medical.dicom_planes.pixels import PixelArray, PixelLayout
 
 MOST_WINDOW = 1e9  # a display window beyond 32-bit values shows nothing; pictures then take their own range
-
-_UNITS = {"HU": "HU", "HZ": "Hz", "BQML": "BQML", "CNTS": "CNTS", "PROPCNTS": "PROPCNTS", "CM2ML": "SUVbsa"}
-_SUV = {
-    "": "SUVbw",
-    "BW": "SUVbw",
-    "LBM": "SUVlbm",
-    "LBMJAMES128": "SUVlbm",
-    "LBMJANMA": "SUVlbm",
-    "IBW": "SUVibw",
-    "BSA": "SUVbsa",
-}
 
 
 @dataclass(frozen=True)
@@ -54,18 +43,6 @@ def harmonise(planes: PixelArray, frames: Sequence[Frame]) -> tuple[PixelArray, 
     slopes = np.array([frame.slope for frame in frames])[:, None, None]
     intercepts = np.array([frame.intercept for frame in frames])[:, None, None]
     return (planes * slopes + intercepts).astype(np.float32), Scale(), True
-
-
-def units_of(values: Values, modality: str) -> str:
-    """Unit of the physical values: HU for CT, the stated unit for PET (BQML, SUVbw, …), arbitrary otherwise."""
-    stated = str((values.get("Units") or values.get("RescaleType") or ("",))[0]).upper()
-    if modality == "CT":
-        return "HU" if stated in ("", "HU", "US") else "a.u."
-    if (
-        modality == "PT" and stated == "GML"
-    ):  # PS3.3 C.8.9.1.1.3: g/ml is SUV, by body weight unless SUVType says otherwise
-        return _SUV.get(str((values.get("SUVType") or ("",))[0]).upper(), "a.u.")
-    return _UNITS.get(stated, "a.u.") if stated != "HU" else "a.u."
 
 
 def padding_mask(values: Values, layout: PixelLayout, pixels: PixelArray) -> np.ndarray[Any, np.dtype[np.bool_]] | None:

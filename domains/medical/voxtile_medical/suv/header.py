@@ -24,6 +24,7 @@ _OF_DOSE = (
     "RadiopharmaceuticalStartTime", "RadiopharmaceuticalStartDateTime", "RadionuclideTotalDose",
     "RadionuclideHalfLife", "RadionuclideCodeSequence",
 )  # fmt: skip
+PET_KEYWORDS = (*_SERIES, _DOSE)
 # Private elements by name: group, element within the block, creator (conformance statements of GE and Philips).
 _PRIVATE = {
     "GE scan date and time (0009,100d)": (0x0009, 0x0D, "GEMS_PETD_01"),

@@ -354,7 +354,7 @@ def test_the_hub_says_whose_model_it_is_by_its_config_files(monkeypatch, tmp_pat
         ("vinid/plip", "config.json"): tmp_path / "clip.json",
     }
 
-    def download(identity, file):
+    def download(identity, file, **_):
         if (identity, file) not in files:
             raise EntryNotFoundError("no such file")
         return str(files[identity, file])

@@ -13,6 +13,7 @@ from torch import Tensor
 from voxtile.bounded_text import load_json
 from voxtile.data.presets.image import ImageAugment, ImagePreset
 from voxtile.errors import CheckpointError, ConfigError, MissingExtraError
+from voxtile.models.hub.reachable import hub_or_copy
 from voxtile.models.tower import require_phrases
 
 CONFIG = "config.json"
@@ -108,7 +109,7 @@ def huggingface_pair(
         import transformers
     except ImportError as error:
         raise MissingExtraError("transformers", "huggingface") from error
-    where = str(folder or identity)
+    where = hub_or_copy(str(folder or identity))
     if folder is not None:
         _refuse_own_code(folder)
     try:

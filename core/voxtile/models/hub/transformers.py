@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from voxtile.errors import CheckpointError, ConfigError, MissingExtraError
+from voxtile.models.hub.reachable import hub_or_copy
 from voxtile.models.hub.weights import LoadReport
 from voxtile.models.tokenizer import Beyond, refuse_longer
 from voxtile.models.tower import ImageTower, TextTower, expected_size, masked_mean
@@ -230,8 +231,9 @@ def _loaded(kind: str, name: str, **options: Any) -> Any:  # noqa: ANN401 - tran
     library = _library()
     if name.startswith((".", "/", "~")) and not Path(name).is_dir():
         raise CheckpointError(f"there is no folder '{name}' of a Hugging Face model; check the path")
+    where = hub_or_copy(name)
     try:
-        return getattr(library, kind).from_pretrained(name, trust_remote_code=False, **options)
+        return getattr(library, kind).from_pretrained(where, trust_remote_code=False, **options)
     except Exception as error:  # transformers and the hub client raise many types
         reason = " ".join(str(error).split()).rstrip(".")[:300]
         raise CheckpointError(

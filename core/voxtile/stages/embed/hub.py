@@ -9,6 +9,7 @@ from typing import Any
 from voxtile.bounded_text import load_json
 from voxtile.errors import CheckpointError, ConfigError
 from voxtile.inference.load import OPEN_CLIP, load_model
+from voxtile.models.hub.reachable import hub_answers
 from voxtile.stages.embed.clip_model import DualExtractor, open_clip_extractor
 from voxtile.stages.embed.conch_model import conch_extractor
 from voxtile.stages.embed.extractor import Extractor
@@ -71,7 +72,7 @@ def _downloaded(identity: str, file: str) -> Path | None:
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return Path(hf_hub_download(identity, file))
+        return Path(hf_hub_download(identity, file, local_files_only=not hub_answers()))
     except LocalEntryNotFoundError as error:
         raise CheckpointError(
             f"the hub cannot be reached for '{identity}', and there is no local copy; download the model elsewhere and "

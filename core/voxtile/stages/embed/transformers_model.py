@@ -13,6 +13,7 @@ from torch import Tensor
 from voxtile.data.presets.base import SampleSource
 from voxtile.errors import CheckpointError, MissingExtraError
 from voxtile.inference.load import best_device
+from voxtile.models.hub.reachable import hub_or_copy
 from voxtile.stages.embed.extractor import Extractor, check_pictures, picture_of, short_name
 
 
@@ -75,7 +76,7 @@ def transformers_extractor(identity: str | Path, *, folder: Path | None = None) 
     except ImportError as error:
         raise MissingExtraError("transformers", "huggingface") from error
 
-    where = str(folder or identity)
+    where = hub_or_copy(str(folder or identity))
     try:
         model = transformers.AutoModel.from_pretrained(where, trust_remote_code=False, use_safetensors=True)
         processor = transformers.AutoImageProcessor.from_pretrained(where, trust_remote_code=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,10 +17,11 @@ from torch.utils.data import Sampler
 from voxtile.corpus.acquisition_time import days_since_latest
 from voxtile.corpus.view.view import Caption, CompiledView, Entry
 from voxtile.data.captions import CaptionPolicy, Text, TurningPreset, names_direction
+from voxtile.data.collated import LoadedItem, any_sample, batch_of
 from voxtile.data.epoch_order import derive_key
 from voxtile.data.presets.base import Preset, SampleSource
 from voxtile.data.presets.roles import StudyReader, StudySource, pick_roles
-from voxtile.data.regions.regions import Asked, Placed, RegionDraws, stacked
+from voxtile.data.regions.regions import Asked, Placed, RegionDraws
 from voxtile.data.sample_cache import BaseCache, CacheablePreset, CacheableStudies
 from voxtile.errors import ConfigError, CorpusError, VoxtileError
 from voxtile.types import Batch
@@ -136,47 +136,8 @@ class DrawDataset(BatchDataset):
         numbers = draws.numbers if draws.numbers is not None else draws.items
         pairs = zip(draws.items.tolist(), numbers.tolist(), self._limits(draws.items.tolist()), strict=True)
         items = [self._item(item, number if keyed else None, limit) for item, number, limit in pairs]
-        texts = [text for item in items for text in item.texts]
-        return Batch(
-            images=torch.stack(one_type([image for item in items for image in item.images])),
-            image_item=_owners([len(item.images) for item in items]),
-            texts=[text.text for text in texts],
-            text_item=_owners([len(item.texts) for item in items]),
-            study=torch.tensor([item.lead.study for item in items], dtype=torch.int64),
-            subject=torch.tensor([item.lead.subject for item in items], dtype=torch.int64),
-            text_hash=torch.tensor([text.text_hash for text in texts], dtype=torch.int64),
-            facts=torch.from_numpy(np.stack([item.facts for item in items])),
-            fact_names=self.view.concepts,
-            uids=[item.lead.uid for item in items],
-            draws=torch.tensor(numbers, dtype=torch.int64),
-            text_facts=torch.from_numpy(self.view.text_facts([text.text_hash for text in texts])),
-            text_kinds=[text.kind for text in texts],
-            samples=self._samples(items, numbers) if self.sample_captions is not None else None,
-            regions=stacked([item.regions for item in items], self.preset.grid) if self.regions is not None else None,
-            image_days=_known_days([days for item in items for days in item.days]),
-        )
-
-    def _samples(self, items: list[_Item], numbers: npt.NDArray[np.int64]) -> Batch:
-        """The images of the items as items of their own, see `Batch.samples`."""
-        entries = [entry for item in items for entry in item.entries]
-        texts = [text for item in items for text in item.sample_texts]
-        owners = _owners([len(item.entries) for item in items])
-        flat = [text for own in texts for text in own]
-        return Batch(
-            images=torch.empty(0),
-            image_item=torch.arange(len(entries)),
-            texts=[text.text for text in flat],
-            text_item=_owners([len(own) for own in texts]),
-            study=torch.tensor([entry.study for entry in entries], dtype=torch.int64),
-            subject=torch.tensor([entry.subject for entry in entries], dtype=torch.int64),
-            text_hash=torch.tensor([text.text_hash for text in flat], dtype=torch.int64),
-            facts=torch.from_numpy(np.stack([self.view.facts(entry) for entry in entries])),
-            fact_names=self.view.concepts,
-            uids=[entry.uid for entry in entries],
-            draws=torch.tensor(numbers, dtype=torch.int64)[owners],
-            text_facts=torch.from_numpy(self.view.text_facts([text.text_hash for text in flat])),
-            text_kinds=[text.kind for text in flat],
-        )
+        grid = None if self.regions is None else self.preset.grid
+        return batch_of(items, numbers, self.view, region_grid=grid, with_samples=self.sample_captions is not None)
 
     def texts(self, items: int) -> list[str]:
         """Distinct texts that the policy allows, of at most `items` evenly spaced items, in order."""
@@ -199,7 +160,7 @@ class DrawDataset(BatchDataset):
     def fact_states(self, items: int) -> set[tuple[str, bool]]:
         """Facts that any of at most `items` evenly spaced items has (True) or has not (False), by name."""
         spaced = np.linspace(0, len(self) - 1, min(items, len(self))).round().astype(int).tolist()
-        facts = [_any_sample([self.view.facts(entry) for entry in self._entries(item)]) for item in spaced]
+        facts = [any_sample([self.view.facts(entry) for entry in self._entries(item)]) for item in spaced]
         return {
             (name, state == 1)
             for column, name in enumerate(self.view.concepts)
@@ -214,7 +175,7 @@ class DrawDataset(BatchDataset):
         number = self._first + item
         return [self.view.entry(row) for row in ([number] if self.unit == "sample" else self.view.study_rows(number))]
 
-    def _item(self, item: int, number: int | None, limit: int) -> _Item:
+    def _item(self, item: int, number: int | None, limit: int) -> LoadedItem:
         """Load one item; `number` keys its randomness, None means evaluation."""
         entries = self._entries(item)
         if isinstance(self.preset, StudyReader):
@@ -224,13 +185,13 @@ class DrawDataset(BatchDataset):
         chosen = [entries[i] for i in kept]
         texts = self._texts([c for own in captions for c in own], number)
         sample_texts = self._sample_texts([captions[i] for i in kept], number)
-        facts = _any_sample([self.view.facts(entry) for entry in entries])
+        facts = any_sample([self.view.facts(entry) for entry in entries])
         asked = self._asked(entries[:1], facts, number)
         said = chain((text.text for own in (texts, *sample_texts) for text in own), (a.text for a in asked))
         preset = self.preset
         if isinstance(preset, TurningPreset) and any(names_direction(text) for text in said):
             preset = preset.upright
-        return _Item(
+        return LoadedItem(
             lead=entries[0],
             entries=chosen,
             images=[self._image(preset, entry, self._rng(number, _PIXEL_STREAM + i)) for i, entry in enumerate(chosen)],
@@ -252,12 +213,12 @@ class DrawDataset(BatchDataset):
         metas = {entry.uid: self.view.meta(entry) for entry in entries}
         return self.regions.place(metas, asked, preset, lambda: self._rng(number, _PIXEL_STREAM))
 
-    def _whole(self, item: int, entries: list[Entry], preset: StudyReader, number: int | None) -> _Item:
+    def _whole(self, item: int, entries: list[Entry], preset: StudyReader, number: int | None) -> LoadedItem:
         """A study as one image, from a sample for each role."""
         captions = [caption for entry in entries for caption in self.view.captions(entry)]
-        facts = _any_sample([self.view.facts(entry) for entry in entries])
+        facts = any_sample([self.view.facts(entry) for entry in entries])
         asked = self._asked(entries, facts, number)
-        return _Item(
+        return LoadedItem(
             lead=entries[0],
             entries=entries[:1],
             images=[self._study_image(item, entries, preset, self._rng(number, _PIXEL_STREAM))],
@@ -345,30 +306,9 @@ class Failed(NamedTuple):
     message: str
 
 
-class _Item(NamedTuple):
-    lead: Entry
-    entries: list[Entry]
-    images: list[Tensor]
-    texts: list[Text]
-    sample_texts: list[list[Text]]
-    facts: npt.NDArray[np.int8]
-    days: list[float]
-    regions: Sequence[Placed] = ()
-
-
 def _days(chosen: list[Entry], entries: list[Entry]) -> list[float]:
     """Days of the chosen images since the latest of all of the item, so that they do not depend on what was chosen."""
     return days_since_latest([entry.moment for entry in chosen], [entry.moment for entry in entries])
-
-
-def _known_days(days: list[float]) -> Tensor | None:
-    """[S] float32, or None where all are unknown."""
-    return None if all(map(math.isnan, days)) else torch.tensor(days, dtype=torch.float32)
-
-
-def _owners(counts: list[int]) -> Tensor:
-    """Owner of each element of flattened lists of these lengths."""
-    return torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts, dtype=torch.int64))
 
 
 def _level(counts: list[int], budget: int) -> int:
@@ -380,17 +320,6 @@ def _level(counts: list[int], budget: int) -> int:
             return max(1, share)
         left -= count
     return max(1, *counts)
-
-
-def _any_sample(facts: list[npt.NDArray[np.int8]]) -> npt.NDArray[np.int8]:
-    """Facts of a study: present if any sample shows it, else absent if any sample denies it, else unknown."""
-    known: npt.NDArray[np.int8] = np.max(np.stack(facts), axis=0)
-    return known
-
-
-def one_type(images: list[Tensor]) -> list[Tensor]:
-    """Pictures and windowed arrays may meet in one batch: bytes then become floats."""
-    return images if len({image.dtype for image in images}) == 1 else [image.float() for image in images]
 
 
 class OrderedDraws(Sampler[Draws]):

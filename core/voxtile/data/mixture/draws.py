@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from voxtile.data.draws import BatchDataset, DrawDataset, Draws, OrderedDraws, PackedPreset, one_type
+from voxtile.data.collated import one_type
+from voxtile.data.draws import BatchDataset, DrawDataset, Draws, OrderedDraws, PackedPreset
 from voxtile.data.presets.base import Preset
 from voxtile.data.sample_cache import BaseCache
 from voxtile.types import Batch, Regions, RowsOf

@@ -24,6 +24,15 @@ def output() -> Console:
     return console
 
 
+def note(sentence: str) -> None:
+    """Say on standard error what a user should know though nothing is wrong; --quiet leaves it out.
+
+    Args:
+        sentence: begins with a small letter, and has no full stop.
+    """
+    sys.stderr.write(f"note: {sentence}\n")
+
+
 def print_json(answer: Mapping[str, object]) -> None:
     """Print an answer as one JSON object on one line; a number that is none (NaN, infinite) is null."""
     sys.stdout.write(json.dumps(_plain(answer), ensure_ascii=False, allow_nan=False, default=str) + "\n")

@@ -11,13 +11,14 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from stored_arrays import decode_array
 
 from voxtile.corpus import integrity
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import EncodedArray, Mask, Sample
 from voxtile.corpus.shards.blosc2_frame import inspect_frame
-from voxtile.corpus.shards.codecs import compress, decode_array, encode_array
+from voxtile.corpus.shards.codecs import compress, encode_array
 from voxtile.corpus.view.view import compile_view
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.data.datamodule import CorpusDataModule

@@ -22,7 +22,7 @@ from voxtile_medical.measurements.diameters import largest_extent
 from voxtile_medical.measurements.grid import Grid
 from voxtile_medical.measurements.normal_ranges import load_ranges
 from voxtile_medical.measurements.rules import RULES
-from voxtile_medical.measurements.shape import shape_of_mask, shapes_of_labels
+from voxtile_medical.measurements.shape import shape_of_mask
 from voxtile_medical.phantom.ct.command import write_ct_phantom
 
 UID = "1" * 32
@@ -347,9 +347,9 @@ def test_organs_of_real_label_maps_measure_as_in_simpleitk(test_data: Path, name
     read = sitk.ReadImage(str(path))
     statistics.Execute(read)
     grid = Grid(labels.shape, image.affine)
-    found = dict(shapes_of_labels(labels, grid))
-    assert set(found) == set(statistics.GetLabels())
-    for label, shape in found.items():
+    for label in statistics.GetLabels():
+        shape = shape_of_mask(labels == label, grid)
+        assert shape is not None
         assert shape.volume_ml == pytest.approx(statistics.GetPhysicalSize(label) / 1000, rel=1e-6)
         x, y, z = statistics.GetCentroid(label)  # LPS
         assert shape.centroid == pytest.approx([-x, -y, z], abs=1e-3)

@@ -14,7 +14,7 @@ from shapely import LineString, MultiPoint
 from voxtile_medical.measurements.diameters import axial_diameters, hull_corners, largest_extent, patient_bounds
 from voxtile_medical.measurements.grid import Grid
 from voxtile_medical.measurements.organ_sizes import largest_calibre
-from voxtile_medical.measurements.shape import Shape, shape_of_mask, shapes_of_labels
+from voxtile_medical.measurements.shape import Shape, shape_of_mask
 
 SPACINGS = [(1.0, 1.0, 1.0), (0.7, 0.7, 2.5), (0.8, 1.3, 1.1)]  # x, y, z mm
 OBLIQUE = Rotation.from_euler("xyz", (13, -21, 34), degrees=True).as_matrix()
@@ -266,17 +266,3 @@ def test_one_voxel_one_slice_and_separate_parts() -> None:
     assert (count, [part.voxels for part in parts]) == (2, [6, 1])
     assert [part.start for part in parts] == [(2, 3, 0), (0, 0, 6)]
     assert both.components(limit=1)[1] == 2
-
-
-def test_shapes_of_a_label_map_are_those_of_its_masks() -> None:
-    rng = np.random.default_rng(3)
-    labels = rng.integers(0, 5, (6, 7, 8)).astype(np.uint8)
-    labels[labels == 3] = 0
-    grid = Grid(labels.shape, np.diag([1.0, 2.0, 3.0, 1.0]))
-    found = dict(shapes_of_labels(labels, grid))
-    assert sorted(found) == [1, 2, 4]
-    for number, shape in found.items():
-        alone = shape_of_mask(labels == number, grid)
-        assert alone is not None
-        assert (shape.start, shape.voxels) == (alone.start, alone.voxels)
-        np.testing.assert_array_equal(shape.bits, alone.bits)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 
 from lightning.pytorch.utilities import rank_zero_only
 
+from voxtile.console import note
 from voxtile.errors import ConfigError
 
 
@@ -30,7 +30,7 @@ def fitting_batch(batch_size: int, items: int, ranks: int, split: str) -> int:
             f"the split '{split}' has {items} item{'s' * (items != 1)} for {ranks} process{'es' * (ranks != 1)}, and "
             "training compares items with each other; convert more, or give more subjects to it with --split-fractions"
         )
-    _note(
+    rank_zero_only(note)(
         f"a batch holds {fitting} items and not {batch_size} (data.batch_size): the split '{split}' has {items} items; "
         "contrastive training on so few learns little that holds elsewhere"
     )
@@ -49,12 +49,8 @@ def say_missing(sizes: Mapping[str, int], names: Mapping[str, str]) -> None:
         return
     which = " and ".join(f"'{names[role]}'" for role in missing)
     lacks = {"val": "thresholds are not chosen", "test": "there is nothing to evaluate on"}
-    _note(
+    rank_zero_only(note)(
         f"no sample of the corpus is in the split{'s' * (len(missing) > 1)} {which}, so that "
         f"{' and '.join(lacks[role] for role in missing)}; convert more subjects, or anew with --split-fractions or "
         "--splits"
     )
-
-
-def _note(sentence: str) -> None:
-    rank_zero_only(print)(f"note: {sentence}", file=sys.stderr)

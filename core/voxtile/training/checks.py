@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 from torch.optim import Optimizer
 
+from voxtile.console import note
 from voxtile.data.presets.base import Preset
 from voxtile.errors import CheckpointError, ConfigError
 from voxtile.models.dual import DualEncoder
@@ -218,10 +218,9 @@ def check_planned(own: Planned, stored: Mapping[str, int] | None) -> None:
             f"this one would take {own.batch_size} and {own.steps}, so that the learning rate would jump; go on with "
             f"--data.batch_size {before.batch_size}, or with --trainer.max_epochs -1 --trainer.max_steps {before.steps}"
         )
-    rank_zero_only(print)(
-        f"note: the run is of {own.steps} steps now, not of {before.steps} as the checkpoint's was, and its learning "
-        "rate goes by that",
-        file=sys.stderr,
+    rank_zero_only(note)(
+        f"the run is of {own.steps} steps now, not of {before.steps} as the checkpoint's was, and its learning rate "
+        "goes by that"
     )
 
 

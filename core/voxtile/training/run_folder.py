@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
 
+from voxtile.console import note
 from voxtile.errors import CheckpointError
 from voxtile.folders import under_output_root
 from voxtile.training.checkpoint import read_checkpoint, resumable
@@ -36,14 +36,14 @@ def checkpoint_to_load(path: str | None, run: Path, *, fit: bool) -> str | None:
         if path:
             read_checkpoint(path)
         elif not fit:
-            _note("no checkpoint was named with --ckpt_path: the model is taken as the config makes it")
+            rank_zero_only(note)("no checkpoint was named with --ckpt_path: the model is taken as the config makes it")
         return path
     found = last_checkpoint(run)
     if found is None:
         none = f"there is no checkpoint under '{run}'"
         if not fit:
             raise CheckpointError(f"{none}; run fit first")
-        _note(f"{none}; a new run begins")
+        rank_zero_only(note)(f"{none}; a new run begins")
     return None if found is None else str(found)
 
 
@@ -58,13 +58,9 @@ def last_checkpoint(folder: Path) -> Path | None:
         try:
             read_checkpoint(path)
         except CheckpointError as error:
-            _note(str(error))
+            rank_zero_only(note)(str(error))
         else:
             return path
     if found:
         raise CheckpointError(f"no checkpoint under '{folder}' is whole; start a new run, with another --name")
     return None
-
-
-def _note(sentence: str) -> None:
-    rank_zero_only(print)(f"note: {sentence}", file=sys.stderr)

@@ -12,8 +12,9 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from stored_arrays import decode_array
 
-from voxtile.corpus.shards.codecs import compress, decode_array, encode_array, open_array
+from voxtile.corpus.shards.codecs import compress, encode_array, open_array
 from voxtile.errors import CorpusError
 
 DTYPES = ["?", "i1", "u1", "<i2", ">i2", "<u2", "<i4", ">u4", "<i8", "<u8", "<f2", "<f4", ">f8", "<c8", "<c16"]

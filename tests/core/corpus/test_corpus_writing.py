@@ -18,12 +18,12 @@ import pytest
 import shapely
 import webdataset
 from PIL import Image
+from stored_arrays import decode_array
 
 from voxtile.corpus.geoparquet import geo_metadata
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Sample
-from voxtile.corpus.shards.codecs import decode_array
 from voxtile.corpus.writer import JobWriter, StorageError, append_rows, new_corpus
 from voxtile.errors import CorpusError
 

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from blosc2.b2objects import make_b2object_carrier, write_b2object_payload
 from hypothesis import given, settings
+from stored_arrays import decode_array
 
-from voxtile.corpus.shards.codecs import decode_array, encode_array, open_array
+from voxtile.corpus.shards.codecs import encode_array, open_array
 from voxtile.errors import CorpusError
 
 USER_CODEC, USER_FILTER = 201, 202

@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import webdataset
+from stored_arrays import decode_array
 
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Mask, Sample
-from voxtile.corpus.shards.codecs import decode_array
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.engine.job import Setup, run_job
 from voxtile.engine.plan import TaskIdentity, plan_jobs

@@ -12,7 +12,6 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.view.text import hash63, text_hash
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.datamodule import CorpusDataModule
-from voxtile.data.evaluation import evaluation_loader
 from voxtile.data.presets.image import ImageAugment, ImagePreset
 from voxtile.data.presets.volume import VolumeAugment, VolumePreset
 from voxtile.errors import CheckpointError, ConfigError, CorpusError, PresetError
@@ -160,16 +159,6 @@ def test_validation_and_test_are_ordered_and_repeatable(volume_corpus):
         assert [uid for b in first for uid in b.uids] == [view.entry(row).uid for row in view.rows(split)]
         for a, b in zip(first, again, strict=True):
             equal(a, b)
-
-
-def test_evaluation_takes_rows_in_the_order_given(volume_corpus):
-    view = module(volume_corpus).compiled
-    preset = VolumePreset(shape=(8, 8, 8))
-    batches = list(evaluation_loader(view, preset, [5, 2, 9], batch_size=2))
-    assert [row for b in batches for row in b.rows] == [5, 2, 9]
-    images = torch.cat([b.images for b in batches])
-    for place, row in enumerate((5, 2, 9)):
-        assert torch.equal(images[place], preset(view.source(view.entry(row)), None))
 
 
 def test_impossible_settings_are_refused(volume_corpus, picture_corpus):

@@ -146,16 +146,6 @@ def dtype_name(dtype: np.dtype[Any]) -> str:
     return np.dtype(dtype.newbyteorder("<").str).name
 
 
-def decode_array(data: bytes | memoryview) -> npt.NDArray[Any]:
-    """Decompress a whole frame.
-
-    Raises:
-        CorpusError: the frame is damaged, too large, or asks for anything beyond plain compressed numbers.
-    """
-    frame = inspect_frame(data)
-    return StoredArray(frame, "array")[full_selection(frame.shape)]
-
-
 def open_array(path: Path, offset: int, nbytes: int) -> StoredArray:
     """Open a frame in place, inside the tar that holds it.
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
+from voxtile.console import note
 from voxtile.corpus.schema import DESCRIPTIVE, MEASURED, OVERVIEW, ROLE, TABLES
 from voxtile.corpus.sql_condition import check_condition
 from voxtile.corpus.view.key import INPUT_TABLES, table_parts
@@ -276,10 +276,9 @@ def join_facts(
             f"closed_facts names no fact of the corpus: {', '.join(unknown)}; there are {', '.join(concepts) or 'none'}"
         )
     if unknown:
-        print(
-            f"note: closed_facts: nothing is said of {', '.join(unknown)} anywhere, so that they are absent "
-            f"throughout; there are facts of {', '.join(concepts)}",
-            file=sys.stderr,
+        note(
+            f"closed_facts: nothing is said of {', '.join(unknown)} anywhere, so that they are absent throughout; "
+            f"there are facts of {', '.join(concepts)}"
         )
         concepts = sorted({*concepts, *unknown})
     ids = pa.table({"concept": pa.array(concepts, pa.string()), "id": pa.array(range(len(concepts)), pa.int32())})

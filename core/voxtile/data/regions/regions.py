@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,6 +17,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
+from voxtile.console import note
 from voxtile.corpus.reader import Corpus
 from voxtile.data.presets.base import Preset
 from voxtile.data.regions.masks import mask_metas, masking, placed_mask, soft
@@ -216,10 +216,9 @@ class RegionDraws:
         masking(self.preset)
         self.table = RegionTable(self.corpus, self.policy)
         if self.table.unasked:
-            rank_zero_only(print)(
-                f"note: data.regions asks nothing about {_shown(self.table.unasked)}; --data.regions.phrases and "
-                "--data.regions.exclude say which regions of the corpus count",
-                file=sys.stderr,
+            rank_zero_only(note)(
+                f"data.regions asks nothing about {_shown(self.table.unasked)}; --data.regions.phrases and "
+                "--data.regions.exclude say which regions of the corpus count"
             )
         place = {name_key(name): number for number, name in enumerate(self.concepts)}
         self._fact = {phrase: denied_by(phrase, place) for phrase in self.table.phrases}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 from types import FrameType
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 import torch.distributed as dist
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from voxtile.console import note
 from voxtile.training.callbacks.checkpoints import RunCheckpoint
 
 _AGREE_EVERY = 8  # steps between the moments at which processes ask each other
@@ -53,7 +53,7 @@ class Preemption(pl.Callback):
                 if isinstance(callback, RunCheckpoint):
                     callback.save(trainer)
             if trainer.is_global_zero:
-                sys.stderr.write(f"note: SIGTERM: step {trainer.global_step} is saved; go on with --ckpt_path last\n")
+                note(f"SIGTERM: step {trainer.global_step} is saved; go on with --ckpt_path last")
             raise SIGTERMException(128 + signal.SIGTERM)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

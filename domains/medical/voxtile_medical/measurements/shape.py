@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -165,15 +165,3 @@ def without(shape: Shape, others: Iterable[Shape]) -> Shape | None:
             )
             left[own] &= ~other.bits[theirs]
     return Shape(shape.grid, shape.start, left) if left.any() else None
-
-
-def shapes_of_labels(labels: npt.NDArray[Any], grid: Grid) -> Iterator[tuple[int, Shape]]:
-    """Label and shape of every label of a map (0 is background); the map is walked through once.
-
-    Args:
-        labels: [Z, Y, X] integers, none negative.
-        grid: of the volume.
-    """
-    for number, box in enumerate(ndimage.find_objects(labels), start=1):
-        if box is not None:
-            yield number, Shape(grid, tuple(part.start for part in box), labels[box] == number)

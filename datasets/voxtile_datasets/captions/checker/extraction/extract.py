@@ -52,7 +52,6 @@ _ANSWERED = re.compile(
 _DOUBTED = re.compile(r"(?<![^\s;,(\[:/|])\?(?=\s?[A-Za-z)\]])")
 # "HER2-", "ER−/PR−"
 _NEGATIVE = re.compile(r"(?<=[A-Z][A-Z0-9])[-−–](?=$|[\s,;.)/|])")
-_NAMELESS = frozenset(["number", "side", "place", "position"])
 _MEASURED = frozenset(["length", "area", "volume", "share", "uptake", "attenuation", "angle"])
 _LONGEST_NAME = 40  # characters
 _LENSES = 10  # magnifications of less are of no objective but the 4x

@@ -26,7 +26,6 @@ _LABELS = frozenset(
     ["series", "image", "slice", "se", "im", "level", "grade", "stage", "segment", "type", "zone", "phase", "figure",
      "number", "page", "view", "band", "class", "channel", "step", "version"]
 )  # fmt: skip
-_LARGEST_WORD = 1000
 _ONE = [("a",), ("an",)]
 _AFTER_UNIT = frozenset(["long", "wide", "across", "away", "north", "south", "east", "west", "from", "off", "further"])
 

@@ -35,10 +35,10 @@ from voxtile_datasets.report_reading.compare import FIRMEST_FIRST, Comparison, c
 from voxtile_datasets.report_reading.places import find_words, overlap
 from voxtile_datasets.report_reading.reply import Claim
 from voxtile_datasets.report_reading.rules import RuleReader
-from voxtile_medical.reports.beside_model import RadiologyRules
 from voxtile_medical.reports.lexicon import LEXICON
-from voxtile_pathology.reports.beside_model import PathologyRules
+from voxtile_medical.reports.rules import RadiologyRules
 from voxtile_pathology.reports.lexicon import LEXICON as SLIDE_LEXICON
+from voxtile_pathology.reports.rules import PathologyRules
 
 MODALITIES = {"radiology": "CT", "pathology": "SM"}  # which prompt asks
 
@@ -76,8 +76,8 @@ def main() -> None:
     if args.show and args.half in UNSEEN:
         parser.error("--show is for what rules are developed on: nobody reads the others, or they are no test any more")
     rules = {
-        "radiology": RadiologyRules.of(Path(), LEXICON, "general"),
-        "pathology": PathologyRules.of(Path(), SLIDE_LEXICON, "slide-findings"),
+        "radiology": RadiologyRules(LEXICON, "general"),
+        "pathology": PathologyRules(SLIDE_LEXICON, "slide-findings"),
     }
     chosen = list(chosen_entries(args.half, args.entries))
     start = time.monotonic()

@@ -21,7 +21,7 @@ from voxtile.cli.table import COMMANDS, Entry, Group
 from voxtile.cli.training_help import SECTIONS, WITHOUT_SECTION, check_words
 from voxtile.domain import Command
 from voxtile.engine.run import RunOptions
-from voxtile.errors import InputError
+from voxtile.errors import ConfigError, InputError
 from voxtile.evaluation.tasks.kind import kind_names
 
 HALF_A_SECOND = 0.5  # seconds, of processor time: the wall depends on what else the machine does
@@ -399,6 +399,51 @@ def test_names_that_are_for_type_checkers_alone_are_read_too(tmp_path, monkeypat
     (source,) = signature_of(Command("viola:paint", "paint")).parameters
     assert source.hint is Path
     assert "viola" not in sys.modules
+
+
+SHARED = """from dataclasses import dataclass
+from voxtile.engine.options import RunOptions
+@dataclass(frozen=True)
+class BrushOptions(RunOptions):
+    '''How to paint.
+
+    Attributes:
+        width: of the brush in mm.
+    '''
+
+    width: float = 3.0
+"""
+
+
+def painter(folder, monkeypatch, name, shared):
+    """A command whose options are the fields of a class of another module."""
+    (folder / f"{name}_shared.py").write_text(shared)
+    (folder / f"{name}.py").write_text(
+        "from __future__ import annotations\nfrom typing import Annotated, Any\n"
+        f"from {name}_shared import BrushOptions\n"
+        "def paint(source: str, **options: Annotated[Any, BrushOptions]) -> None:\n"
+        '    """Paint.\n\n    Args:\n        source: a.\n        options: b.\n    """\n'
+    )
+    monkeypatch.syspath_prepend(folder)
+    return Command(f"{name}:paint", "paint")
+
+
+def test_options_that_commands_share_are_the_fields_of_a_class_and_of_those_it_extends(tmp_path, monkeypatch):
+    command = painter(tmp_path, monkeypatch, "salvia", SHARED)
+    read = signature_of(command)
+    assert not {"salvia", "salvia_shared"} & set(sys.modules)
+    assert [(p.name, p.role, p.default) for p in read.parameters[1:3]] == [
+        ("width", "option", 3.0),
+        ("workers", "run", 0),
+    ]
+    assert read.parameters[1].help == "of the brush in mm."
+    assert read == imported_signature(command)
+
+
+def test_shared_options_that_are_no_fields_are_refused_in_a_sentence(tmp_path, monkeypatch):
+    command = painter(tmp_path, monkeypatch, "arnica", "BrushOptions = type('BrushOptions', (), {})\n")
+    with pytest.raises(ConfigError, match=r"'arnica:paint' shares with others cannot be read \('BrushOptions'\)"):
+        signature_of(command)
 
 
 def test_words_before_the_option_that_names_a_member_are_its_own(monkeypatch):

@@ -5,7 +5,7 @@ import pytest
 from voxtile_medical.reports.extract import facts_of_report, read_report
 from voxtile_medical.reports.lexicon import load_lexicon
 from voxtile_medical.reports.quantities.sizes import sizes
-from voxtile_medical.reports.task import attribute_values
+from voxtile_medical.reports.rows import attribute_values
 
 CASES = [
     ("Unchanged 4 mm nodule.", "pulmonary_nodule", {"size_mm": [4.0], "change": "stable"}),

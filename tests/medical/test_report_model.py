@@ -1,7 +1,6 @@
 """A language model beside the rules of reports: what it adds, what is disputed, what it cannot do."""
 
 import csv
-import inspect
 import json
 
 import pytest
@@ -13,12 +12,11 @@ from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError, RunFailedError
 from voxtile_datasets.licences.licence import LicenceError
 from voxtile_datasets.report_reading.compare import compare
-from voxtile_datasets.report_reading.options import DEFAULTS
 from voxtile_datasets.report_reading.reply import Claim, read_reply
 from voxtile_datasets.report_reading.rules import RuleFact, RuleReading
-from voxtile_medical.reports.beside_model import RadiologyRules
 from voxtile_medical.reports.command import facts_from_reports
 from voxtile_medical.reports.lexicon import LEXICON
+from voxtile_medical.reports.rules import RadiologyRules
 
 REPORT = (
     "INDICATION: pneumonia?\nFINDINGS: Large left pleural effusion. No pneumothorax. The cardiac shadow looks plumper "
@@ -232,8 +230,6 @@ def test_options_of_a_model_need_one(tmp_path):
         facts_from_reports(corpus, reader="model", provider="x")
     with pytest.raises(ConfigError, match="give --listing the path"):
         facts_from_reports(corpus, listing=tmp_path)
-    defaults = {name: p.default for name, p in inspect.signature(facts_from_reports).parameters.items()}
-    assert {name: defaults[name] for name in DEFAULTS} == dict(DEFAULTS)
 
 
 def test_the_command_line_takes_it(tmp_path, capsys):
@@ -257,7 +253,7 @@ def test_sentences_that_are_not_read_are_shown_by_count(tmp_path, capsys):
     assert rows == [["count", "reason", "text", "uid"], ["3", "sentence-not-read", odd.format(0), "0"]]
 
 
-RULES = RadiologyRules.of(LEXICON, LEXICON, "general")
+RULES = RadiologyRules(LEXICON, "general")
 
 
 def outcomes(report, *claims):

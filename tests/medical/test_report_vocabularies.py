@@ -8,7 +8,7 @@ from voxtile.errors import InputError
 from voxtile.words.phrases import expand
 from voxtile_medical.reports.extract import facts_of_report, read_report
 from voxtile_medical.reports.lexicon import load_lexicon
-from voxtile_medical.reports.task import scope_rows
+from voxtile_medical.reports.rows import scope_rows
 from voxtile_medical.reports.vocabulary import load_vocabulary
 
 # Names as the data sets' label tables have them.

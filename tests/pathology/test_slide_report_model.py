@@ -1,6 +1,5 @@
 """A language model beside the rules of pathology reports."""
 
-import inspect
 import json
 
 from chat_endpoint import serving
@@ -8,18 +7,17 @@ from report_corpus import answering, facts_of, finding, findings, reported
 
 from voxtile.corpus.reader import Corpus
 from voxtile_datasets.report_reading.compare import compare
-from voxtile_datasets.report_reading.options import DEFAULTS
 from voxtile_datasets.report_reading.reply import Claim
-from voxtile_pathology.reports.beside_model import PathologyRules
 from voxtile_pathology.reports.command import facts_from_slide_reports
 from voxtile_pathology.reports.lexicon import LEXICON, load_lexicon
 from voxtile_pathology.reports.read import read_slide_report
+from voxtile_pathology.reports.rules import PathologyRules
 
 REPORT = (
     "CLINICAL HISTORY: melanoma.\nDIAGNOSIS: Breast, left, core biopsy: invasive ductal carcinoma, 14 mm. "
     "Lymphovascular invasion: not identified.\nThe pale debris of cell death fills two ducts."
 )
-RULES = PathologyRules.of(LEXICON, LEXICON, "slide-findings")
+RULES = PathologyRules(LEXICON, "slide-findings")
 
 
 def test_the_model_adds_what_was_not_read_and_what_follows_is_the_rules(tmp_path, capsys):
@@ -60,8 +58,3 @@ def test_sentences_that_say_nothing_known_are_not_read():
     assert reading.unread == ("The pale debris of cell death fills two ducts.",)
     quiet = "DIAGNOSIS: Skin, back, excision: basal cell carcinoma. Margins clear.\nGROSS: Received in formalin."
     assert read_slide_report(quiet, load_lexicon()).unread == ()
-
-
-def test_the_options_are_those_of_radiology():
-    defaults = {name: p.default for name, p in inspect.signature(facts_from_slide_reports).parameters.items()}
-    assert {name: defaults[name] for name in DEFAULTS} == dict(DEFAULTS)

@@ -16,7 +16,7 @@ from voxtile_datasets.captions.wordings import load_bank
 from voxtile_pathology.reports.command import facts_from_slide_reports
 from voxtile_pathology.reports.lexicon import load_lexicon
 from voxtile_pathology.reports.read import read_slide_report
-from voxtile_pathology.reports.task import fact_row
+from voxtile_pathology.reports.rows import fact_row
 
 GRADE_AND_STAGE = [
     (

@@ -3,6 +3,9 @@
 Annotations and defaults are evaluated by themselves, with the names of their module that they use; constants and types
 of another module are read there likewise. Only the standard library is imported for it. A function that cannot be read
 in this way, such as a decorated one, is imported.
+
+`**run: Any` stands for the fields of `RunOptions`; `**options: Annotated[Any, ReadingOptions]` for those of that class
+and of the classes that it extends, which several commands then have in common.
 """
 
 from __future__ import annotations
@@ -23,10 +26,11 @@ from typing import Any, Literal, TypeAlias
 from docstring_parser import DocstringStyle, parse
 
 from voxtile.domain import Command
+from voxtile.errors import ConfigError
 
 Role: TypeAlias = Literal["argument", "arguments", "option", "run"]
 RUN_OPTIONS = "voxtile.engine.options:RunOptions"
-"""The class whose fields `**run` stands for."""
+"""The class whose fields `**run: Any` stands for."""
 MISSING = inspect.Parameter.empty
 
 
@@ -79,7 +83,7 @@ class Signature:
 
     Attributes:
         paragraphs: what it does, in the words of its docstring.
-        parameters: in their order; those of `**run` last.
+        parameters: in their order; those that `**run` or `**options` stands for last.
     """
 
     paragraphs: tuple[str, ...]
@@ -94,7 +98,7 @@ def signature_of(command: Command) -> Signature:
     """
     module, _, name = command.target.partition(":")
     try:
-        return _signature(_read(module, name), *_read_run_options())
+        return _signature(*_read(module, name))
     except UnreadableError:
         return imported_signature(command)
 
@@ -103,12 +107,29 @@ def imported_signature(command: Command) -> Signature:
     """The same from the function itself.
 
     Raises:
-        ConfigError: it cannot be imported.
+        ConfigError: it cannot be imported, or shares options that are no fields of a class.
     """
     function = command.load()
-    hints = typing.get_type_hints(function)
-    parameters = [p.replace(annotation=hints.get(p.name, Any)) for p in inspect.signature(function).parameters.values()]
-    return _signature((inspect.getdoc(function) or "", parameters), *_read_run_options())
+    hints, full_hints = typing.get_type_hints(function), typing.get_type_hints(function, include_extras=True)
+    parameters = [
+        p.replace(
+            annotation=_class_of_options(full_hints.get(p.name)) if p.kind is p.VAR_KEYWORD else hints.get(p.name, Any)
+        )
+        for p in inspect.signature(function).parameters.values()
+    ]
+    try:
+        return _signature(inspect.getdoc(function) or "", parameters)
+    except UnreadableError as error:
+        raise ConfigError(
+            f"the options that '{command.target}' shares with others cannot be read ('{error}'); make them fields of a "
+            "dataclass that a module defines by its name"
+        ) from error
+
+
+def _class_of_options(hint: Any) -> str:  # noqa: ANN401 - types have none of their own
+    """The "module:Class" whose fields `**options` stands for."""
+    given = typing.get_args(hint)[1:]
+    return f"{given[0].__module__}:{given[0].__qualname__}" if given else RUN_OPTIONS
 
 
 def shown_class(target: str) -> tuple[Parameter, ...]:
@@ -155,20 +176,19 @@ def _shown_type(annotation: ast.expr | None) -> str:
 
 
 _SHOWN = {"int": "N", "float": "X", "str": "TEXT", "bool": "true|false", "Path": "PATH"}
-_Text: TypeAlias = tuple[str, Sequence[inspect.Parameter]]
 
 
-def _signature(function: _Text, run_text: str, run_fields: Sequence[inspect.Parameter]) -> Signature:
-    text, parameters = function
+def _signature(text: str, parameters: Sequence[inspect.Parameter]) -> Signature:
+    """What a docstring and parameters say; the annotation of `**options` is "module:Class"."""
     described = parse(text, DocstringStyle.GOOGLE)
     found = [
         Parameter(p.name, _role(p), p.annotation, p.default, help_)
         for p, help_ in _with_help(text, parameters)
         if p.kind is not p.VAR_KEYWORD
     ]
-    if len(found) < len(parameters):
-        of_run = _with_help(run_text, run_fields)
-        found += [Parameter(p.name, "run", p.annotation, p.default, help_) for p, help_ in of_run]
+    for parameter in parameters:
+        if parameter.kind is parameter.VAR_KEYWORD:
+            found += _options_of(*parameter.annotation.split(":"))
     body = "\n\n".join(part for part in (described.short_description, described.long_description) if part)
     return Signature(tuple(" ".join(part.split()) for part in body.split("\n\n") if part.strip()), tuple(found))
 
@@ -187,13 +207,9 @@ def _with_help(text: str, parameters: Sequence[inspect.Parameter]) -> Iterator[t
 
 
 @cache
-def _read_run_options() -> _Text:
-    """The fields of the class of run options, as parameters."""
-    module, _, name = RUN_OPTIONS.partition(":")
-    names = _names(module)
-    node = names.definition(name)
-    if not isinstance(node, ast.ClassDef):
-        raise UnreadableError(RUN_OPTIONS)
+def _options_of(module: str, name: str) -> tuple[Parameter, ...]:
+    """The fields of a class as options, ahead of those of the classes that it extends."""
+    names, node = _names(module).class_named(name)
     fields = [
         inspect.Parameter(
             str(ast.unparse(field.target)),
@@ -204,10 +220,15 @@ def _read_run_options() -> _Text:
         for field in node.body
         if isinstance(field, ast.AnnAssign)
     ]
-    return ast.get_docstring(node) or "", fields
+    role: Role = "run" if f"{names.module}:{node.name}" == RUN_OPTIONS else "option"
+    own = _with_help(ast.get_docstring(node) or "", fields)
+    return (
+        *(Parameter(p.name, role, p.annotation, p.default, said) for p, said in own),
+        *(one for base in node.bases for one in _options_of(names.module, ast.unparse(base))),
+    )
 
 
-def _read(module: str, name: str) -> _Text:
+def _read(module: str, name: str) -> tuple[str, Sequence[inspect.Parameter]]:
     """Docstring and parameters of a function, from the text of its module."""
     names = _names(module)
     node = names.definition(name)
@@ -228,7 +249,7 @@ def _parameters(given: ast.arguments, names: _Names) -> Iterator[inspect.Paramet
     for one, default in zip(given.kwonlyargs, given.kw_defaults, strict=True):
         yield names.parameter(one, kinds.KEYWORD_ONLY, default)
     if given.kwarg is not None:
-        yield kinds(given.kwarg.arg, kinds.VAR_KEYWORD)
+        yield kinds(given.kwarg.arg, kinds.VAR_KEYWORD, annotation=names.class_of_options(given.kwarg.annotation))
 
 
 class _Names(dict[str, Any]):
@@ -236,7 +257,7 @@ class _Names(dict[str, Any]):
 
     def __init__(self, module: str, path: Path) -> None:
         super().__init__(__name__=module, __file__=str(path))
-        self._module = module
+        self.module = module
         self._package = module if path.name == "__init__.py" else module.rpartition(".")[0]
         self._tree = ast.parse(path.read_text(encoding="utf-8"))
 
@@ -250,6 +271,27 @@ class _Names(dict[str, Any]):
         """The type that an annotation is, also one in quotation marks."""
         value = self.value(node)
         return self.value(ast.parse(value, mode="eval").body) if isinstance(value, str) else value
+
+    def class_of_options(self, node: ast.expr | None) -> str:
+        """The class whose fields `**options` stands for: those of `Annotated[Any, Class]`, else `RUN_OPTIONS`."""
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Tuple):
+            names, found = self.class_named(ast.unparse(node.slice.elts[-1]))
+            return f"{names.module}:{found.name}"
+        return RUN_OPTIONS
+
+    def class_named(self, name: str) -> tuple[_Names, ast.ClassDef]:
+        """A class of this module or one that it imports, with the names of its own module.
+
+        Raises:
+            UnreadableError: it is neither.
+        """
+        node = self.definition(name)
+        if isinstance(node, ast.ImportFrom):
+            alias = next(alias for alias in node.names if _bound(alias) == name)
+            return _names(self._resolved(node)).class_named(alias.name)
+        if not isinstance(node, ast.ClassDef):
+            raise UnreadableError(name)
+        return self, node
 
     def shown(self, node: ast.expr) -> str:
         """A default as a text: its value, or its own words where that is not known without running code."""
@@ -265,7 +307,7 @@ class _Names(dict[str, Any]):
             UnreadableError: it needs more than the standard library and other texts that can be read.
         """
         try:
-            code = compile(ast.Expression(node), self._module, "eval")
+            code = compile(ast.Expression(node), self.module, "eval")
             return eval(code, {"__builtins__": builtins}, self)
         except UnreadableError:
             raise
@@ -293,6 +335,9 @@ class _Names(dict[str, Any]):
                 found = node
         return found
 
+    def _resolved(self, node: ast.ImportFrom) -> str:
+        return importlib.util.resolve_name("." * node.level + (node.module or ""), self._package)
+
     def _imported(self, node: ast.Import | ast.ImportFrom, name: str) -> Any:  # noqa: ANN401 - as above
         found = next(alias for alias in node.names if _bound(alias) == name)
         if isinstance(node, ast.Import):
@@ -300,7 +345,7 @@ class _Names(dict[str, Any]):
             if not _is_standard(module):
                 raise UnreadableError(module)
             return importlib.import_module(module)
-        module = importlib.util.resolve_name("." * node.level + (node.module or ""), self._package)
+        module = self._resolved(node)
         if _is_standard(module):
             return getattr(importlib.import_module(module), found.name)
         return _names(module)[found.name]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import random
 import tempfile
@@ -30,7 +29,7 @@ from voxtile_datasets.captions.guards.repeated_facts import REPEATS
 from voxtile_datasets.captions.language import is_other_language
 from voxtile_datasets.captions.providers.budget import Budget
 from voxtile_datasets.captions.providers.cache import cache_of
-from voxtile_datasets.captions.providers.cached import CachedProvider
+from voxtile_datasets.captions.providers.cached import CachedProvider, closed_on_failure
 from voxtile_datasets.captions.providers.estimate import estimate
 from voxtile_datasets.captions.providers.factory import PROVIDERS, open_provider
 from voxtile_datasets.captions.providers.http.address import is_remote
@@ -154,7 +153,7 @@ def _caption(
     chosen: pa.Table,
 ) -> None:
     """Run the strategy, or say what it would take; the provider is closed at the end."""
-    try:
+    with closed_on_failure(provider):
         told = options.for_strategy(prompts, chat=provider.chat)
         strategy = build_strategy(options.strategy, told)
         beside = _texts_beside(options.context, chosen) if options.context else {}
@@ -163,9 +162,6 @@ def _caption(
             strategy, provider, contexts, Judging(), uids=frozenset(chosen["uid"].to_pylist()),
             identity=options.identity(prompts),
         )  # fmt: skip
-    except BaseException:
-        asyncio.run(provider.close())
-        raise
     try:
         settings = AheadRun(**run, task=task)
         if settings.dry_run:

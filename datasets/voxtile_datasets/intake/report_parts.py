@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Row
 from voxtile.engine.task import Item
 from voxtile.errors import InputError
 
@@ -28,3 +29,10 @@ def report_items(corpus: Path) -> Iterator[Item]:
         raise InputError(
             f"'{corpus}' has no reports (captions of kind raw); attach them with: voxtile convert … --reports FILE"
         )
+
+
+def reports_of(part: Path) -> Iterator[Row]:
+    """The reports of a part of the captions table: uid, text, kind."""
+    for row in pq.read_table(part, columns=["uid", "text", "kind"]).to_pylist():
+        if row["kind"] == "raw":
+            yield row

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import random
 from collections import Counter
@@ -21,7 +20,7 @@ from voxtile_datasets.captions.by_language_model import ModelOptions, common_wor
 from voxtile_datasets.captions.context.identifiers import identifiers_of
 from voxtile_datasets.captions.context.prompts import PromptBook, installed_prompts
 from voxtile_datasets.captions.context.selection import check_leaving, chosen_samples
-from voxtile_datasets.captions.providers.cached import CachedProvider
+from voxtile_datasets.captions.providers.cached import CachedProvider, closed_on_failure
 from voxtile_datasets.captions.providers.estimate import estimate
 from voxtile_datasets.captions.providers.http.address import is_remote
 from voxtile_datasets.captions.providers.spend import spend_table
@@ -29,6 +28,7 @@ from voxtile_datasets.captions.providers.working_ahead import AheadRun
 from voxtile_datasets.report_reading.ask import STRATEGY, ReportQuestions
 from voxtile_datasets.report_reading.compare import DISPUTED
 from voxtile_datasets.report_reading.listing import NOT_READ, Listed, check_listing, listing_table, write_listing
+from voxtile_datasets.report_reading.options import ReadingOptions
 from voxtile_datasets.report_reading.rules import RuleReader
 from voxtile_datasets.report_reading.task import ModelReportTask, Read, Sample
 
@@ -36,22 +36,13 @@ _ESTIMATED_FROM = 50  # reports
 _SAMPLE_COLUMNS = ("uid", "subject", "study", "source", "sha256", "datetime", "modality", "attributes")
 
 
-def read_by_model(
-    corpus: Path,
-    rules: RuleReader,
-    options: Mapping[str, Any],
-    listing: Path | None,
-    run: Mapping[str, Any],
-    show: Callable[[], None],
-) -> None:
+def read_by_model(corpus: Path, rules: RuleReader, options: ReadingOptions, show: Callable[[], None]) -> None:
     """Read the reports of a corpus by the rules and by a model, and say what was read how.
 
     Args:
         corpus: the corpus.
         rules: of the domain.
-        options: of the model, as the commands name them.
-        listing: CSV file of what was not taken.
-        run: options of the run.
+        options: of the command.
         show: prints what the facts are, ahead of what was not taken.
 
     Raises:
@@ -62,9 +53,10 @@ def read_by_model(
         RunFailedError: some reports got no reply that can be read; what the rules read of them is stored.
     """
     Corpus(corpus)
-    check_listing(listing)
-    told = {name: value for name, value in options.items() if name != "allow_remote_credentialed"}
-    settings = ModelOptions(**told, strategy=STRATEGY, allow_credentialed=options["allow_remote_credentialed"])
+    check_listing(options.listing)
+    told = options.of_model
+    allowed = told.pop("allow_remote_credentialed")
+    settings = ModelOptions(**told, strategy=STRATEGY, allow_credentialed=allowed)
     prompts = installed_prompts(settings.prompts)
     chosen = chosen_samples(corpus, settings.where, settings.limit)
     leaves = settings.provider == "openai" and is_remote(settings.base_url or "")
@@ -73,42 +65,47 @@ def read_by_model(
     )
     uids = frozenset(chosen["uid"].to_pylist())
     samples = _samples(corpus, uids, common_words(prompts) | rules.words(), settings.key_file)
-    with folder_of_replies(corpus, settings, dry_run=bool(run.get("dry_run"))) as cache:
-        _read(corpus, rules, settings, settings.open(cache), prompts, samples, listing, run, show)
+    with folder_of_replies(corpus, settings, dry_run=options.dry_run) as cache:
+        provider = settings.open(cache)
+        with closed_on_failure(provider):
+            task = _task(corpus, rules, settings, provider, prompts, samples)
+        _read(corpus, task, provider, options, show)
 
 
-def _read(
+def _task(
     corpus: Path,
     rules: RuleReader,
     options: ModelOptions,
     provider: CachedProvider,
     prompts: PromptBook,
     samples: Mapping[str, Sample],
-    listing: Path | None,
-    run: Mapping[str, Any],
+) -> ModelReportTask:
+    if not provider.chat:
+        raise ConfigError(
+            f"'{provider.model}' only continues texts; to read reports name a model that follows instructions with "
+            "--model, e.g. qwen-1.5b"
+        )
+    questions = ReportQuestions(prompts, options.tries, options.temperature, options.seed, options.max_reply_tokens)
+    return ModelReportTask(corpus, rules, questions, provider, samples, _identity(options, prompts))
+
+
+def _read(
+    corpus: Path,
+    task: ModelReportTask,
+    provider: CachedProvider,
+    options: ReadingOptions,
     show: Callable[[], None],
 ) -> None:
-    """Run the task, or say what it would take; the provider is closed at the end."""
+    """Run the task, or say what it would take; it is closed at the end."""
     try:
-        if not provider.chat:
-            raise ConfigError(
-                f"'{provider.model}' only continues texts; to read reports name a model that follows instructions with "
-                "--model, e.g. qwen-1.5b"
-            )
-        questions = ReportQuestions(prompts, options.tries, options.temperature, options.seed, options.max_reply_tokens)
-        task = ModelReportTask(corpus, rules, questions, provider, samples, _identity(options, prompts))
-    except BaseException:
-        asyncio.run(provider.close())
-        raise
-    try:
-        settings = AheadRun(**run, task=task)
+        settings = AheadRun(**options.of_run, task=task)
         if settings.dry_run:
             _say_estimate(task, provider)
             return
         summary = run_task(task, corpus, settings)
         Console(stderr=True).print(spend_table([provider.spend]))
         show()
-        _say(list(task.stored_replies()), listing)
+        _say(list(task.stored_replies()), options.listing)
     finally:
         task.close()
     summary.raise_if_failed()

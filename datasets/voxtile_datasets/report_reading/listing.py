@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow.parquet as pq
 from rich.markup import escape
 from rich.table import Table
 
 from voxtile.console import output
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError
+from voxtile_datasets.intake.report_parts import reports_of
 
 NOT_READ = "sentence-not-read"
 """Reason in the ledger: a sentence that tells findings and says nothing that the lexicon knows."""
@@ -113,8 +113,8 @@ def listed_unread(corpus: Path, unread: Callable[[str], Iterable[str]]) -> list[
     uids = {row["uid"] for row in rows if row["reason"] == NOT_READ}
     found = []
     for part in store.parts("captions") if uids else ():
-        for row in pq.read_table(part, columns=["uid", "text", "kind"]).to_pylist():
-            if row["kind"] == "raw" and row["uid"] in uids:
+        for row in reports_of(part):
+            if row["uid"] in uids:
                 found += [Listed(row["uid"], NOT_READ, " ".join(text.split())) for text in unread(row["text"])]
     return found
 

@@ -1,7 +1,8 @@
-"""What the reader of a domain offers, so that a model's statements can be held against the rules."""
+"""What the reader of a domain offers: rows for the corpus, and what a model's statements are held against."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
@@ -12,6 +13,9 @@ from voxtile.engine.task import Part
 Polarity: TypeAlias = Literal["present", "absent", "uncertain"]
 Span: TypeAlias = tuple[int, int]
 """Characters (start, end) of a report, half-open."""
+
+RULES_SOURCE = "reports@"
+"""Beginning of the source of facts that rules read; the lexicon's version follows."""
 
 MODEL_SOURCE = "model-reports"
 """Beginning of the source of facts that a model alone read; no source of the rules begins so."""
@@ -37,8 +41,27 @@ class RuleFact:
 
 
 @dataclass(frozen=True)
+class RuleRows:
+    """What the rules write of one report.
+
+    Attributes:
+        facts: rows of the facts table.
+        scopes: rows of the scopes table.
+        unread: sentences that tell findings and say nothing known, as the report writes them.
+        parts: what else goes into the ledger.
+        is_refused: it is not read at all, see `parts`.
+    """
+
+    facts: list[Row] = field(default_factory=list)
+    scopes: list[Row] = field(default_factory=list)
+    unread: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
+    is_refused: bool = False
+
+
+@dataclass(frozen=True)
 class RuleReading:
-    """What the rules make of one report.
+    """What the rules make of one report, so that a model's statements can be held against it.
 
     Attributes:
         facts: of the lexicon, with those that follow from others.
@@ -65,7 +88,6 @@ class RuleReader(Protocol):
     Attributes:
         task: name of the engine task that reads by these rules alone.
         version: of that task.
-        source: of the facts that the rules write.
         lexicon_version: that facts record.
     """
 
@@ -76,9 +98,6 @@ class RuleReader(Protocol):
     def version(self) -> str: ...  # noqa: D102
 
     @property
-    def source(self) -> str: ...  # noqa: D102
-
-    @property
     def lexicon_version(self) -> str: ...  # noqa: D102
 
     def config(self) -> Mapping[str, Any]:
@@ -87,8 +106,11 @@ class RuleReader(Protocol):
     def words(self) -> frozenset[str]:
         """Words that any report may have, in lower case."""
 
+    def rows(self, uid: str, text: str) -> RuleRows:
+        """What a report adds to the corpus where the rules read it alone."""
+
     def read(self, uid: str, text: str) -> RuleReading:
-        """Read a report."""
+        """Read a report beside a model."""
 
     def concepts_in(self, words: str, report: str) -> Sequence[str]:
         """Concepts that some words name, in reading order, as they are to be understood in a report."""
@@ -104,3 +126,26 @@ class RuleReader(Protocol):
 
     def labels_of(self, concept: str, polarity: Polarity) -> Iterator[tuple[str, str | None]]:
         """Under which names of the vocabulary such a fact is written, each with its code in an ontology."""
+
+
+def finding_row(
+    uid: str, concept: str, polarity: Polarity, attributes: Mapping[str, Any], code: str | None, version: str
+) -> Row:
+    """What rules read of one finding, as a row of the facts table.
+
+    Args:
+        uid: of the sample.
+        concept: its name.
+        polarity: as read.
+        attributes: what else is said, with the words that say it.
+        code: in an ontology.
+        version: of the lexicon.
+    """
+    return {
+        "uid": uid,
+        "concept": concept,
+        "polarity": polarity,
+        "attributes": json.dumps(attributes, sort_keys=True),
+        "code": code,
+        "source": f"{RULES_SOURCE}{version}",
+    }

@@ -10,22 +10,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row
-from voxtile.engine.plan import Job
 from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import InputError
 from voxtile_datasets.captions.context.identifiers import Identifiers
 from voxtile_datasets.captions.providers.cached import CachedProvider
 from voxtile_datasets.captions.providers.provider import ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request
-from voxtile_datasets.captions.providers.working_ahead import WorkAhead
+from voxtile_datasets.captions.providers.working_ahead import AheadTask
+from voxtile_datasets.intake.report_parts import reports_of
 from voxtile_datasets.report_reading.ask import Ask, ReportQuestions
 from voxtile_datasets.report_reading.compare import Comparison, ModelFact, compare
 from voxtile_datasets.report_reading.listing import NOT_READ
-from voxtile_datasets.report_reading.rules import MODEL_SOURCE, RuleReader, RuleReading
+from voxtile_datasets.report_reading.rules import MODEL_SOURCE, RULES_SOURCE, RuleReader, RuleReading
 from voxtile_datasets.report_reading.stored import BESIDE_MODEL, StoredRows
 
 _AHEAD = 2  # reports for each request that the provider takes at once: a long report asks one piece after the other
@@ -65,7 +63,7 @@ class Read:
     error: ReplyError | None = None
 
 
-class ModelReportTask:
+class ModelReportTask(AheadTask):
     """The engine task; close it when done.
 
     Args:
@@ -86,9 +84,9 @@ class ModelReportTask:
         samples: Mapping[str, Sample],
         identity: Mapping[str, Any],
     ) -> None:
-        self._corpus, self._rules, self._questions, self._provider = corpus, rules, questions, provider
+        super().__init__(self._outcome, provider, _AHEAD)
+        self._corpus, self._rules, self._questions = corpus, rules, questions
         self._samples, self._identity = samples, identity
-        self._ahead = WorkAhead(self._outcome, _AHEAD * provider.concurrency)
         self._texts: dict[str, list[Row]] = {}
 
     @property
@@ -113,7 +111,7 @@ class ModelReportTask:
         """
         empty = True
         for part in Corpus(self._corpus).parts("captions"):
-            for place, row in enumerate(_reports(part)):
+            for place, row in enumerate(reports_of(part)):
                 if row["uid"] in self._samples:
                     empty = False
                     sha = hashlib.sha256(row["text"].encode()).hexdigest()
@@ -124,18 +122,6 @@ class ModelReportTask:
                 f"'{self._corpus}' has no reports (captions of kind raw) that are chosen; attach them with: "
                 "voxtile convert … --reports FILE, and look at --where and --limit"
             )
-
-    def work_ahead(self, jobs: Sequence[Job]) -> None:
-        """Note what comes next; the engine calls it ahead of each job."""
-        self._ahead.note(jobs)
-
-    def process(self, item: Item) -> Outcome:
-        """Facts and scopes of one report; what is not taken is a row of the ledger."""
-        return self._ahead.outcome(item)
-
-    def close(self) -> None:
-        """Give up what is in flight, and close the provider."""
-        self._ahead.close(self._provider.close)
 
     def stored_replies(self) -> Iterator[Read]:
         """All chosen reports with the replies that are kept, as they were read; nothing is asked."""
@@ -230,7 +216,7 @@ class ModelReportTask:
         if stem not in self._texts:
             while len(self._texts) > 1:
                 self._texts.pop(next(iter(self._texts)))
-            self._texts[stem] = list(_reports(self._corpus / "tables" / "captions" / f"{stem}.parquet"))
+            self._texts[stem] = list(reports_of(self._corpus / "tables" / "captions" / f"{stem}.parquet"))
         row: Row = self._texts[stem][item.inputs["place"]]
         return row
 
@@ -242,11 +228,4 @@ class ModelReportTask:
 
 def _is_finding(row: Row, rules: RuleReader) -> bool:
     """Whether a row is a finding that the rules read, and no measurement of an organ."""
-    return bool(row["source"] == rules.source)
-
-
-def _reports(part: Path) -> Iterator[Row]:
-    """The reports of a part of the captions table."""
-    for row in pq.read_table(part, columns=["uid", "text", "kind"]).to_pylist():
-        if row["kind"] == "raw":
-            yield row
+    return bool(row["source"] == f"{RULES_SOURCE}{rules.lexicon_version}")

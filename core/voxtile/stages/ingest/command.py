@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from voxtile.corpus.splits import parse_fractions
 from voxtile.engine.run import RunOptions, run_task
@@ -15,14 +16,34 @@ from voxtile.stages.ingest.wds import WdsTask
 __all__ = ["import_csv", "import_parquet", "import_wds"]
 
 
+@dataclass(frozen=True)
+class ImportOptions(RunOptions):
+    """What imported pairs are.
+
+    Attributes:
+        licence: of the images and texts, e.g. "CC BY 4.0".
+        modality: what the pictures are; RGB for photographs.
+        split_fractions: shares of train, val and test, for subjects without a split.
+    """
+
+    licence: str | None = None
+    modality: str = "RGB"
+    split_fractions: str = "0.8,0.1,0.1"
+
+    @property
+    def pairs(self) -> PairOptions:
+        """How pairs are read.
+
+        Raises:
+            ConfigError: the shares are none.
+        """
+        return PairOptions(self.licence, self.modality, parse_fractions(self.split_fractions))
+
+
 def import_wds(
     source: Path,
     corpus: Path,
-    *,
-    licence: str | None = None,
-    modality: str = "RGB",
-    split_fractions: str = "0.8,0.1,0.1",
-    **run: Any,  # noqa: ANN401
+    **options: Annotated[Any, ImportOptions],  # noqa: ANN401
 ) -> None:
     """Import WebDataset tars, img2dataset's among them.
 
@@ -32,19 +53,15 @@ def import_wds(
     Args:
         source: a tar, or a folder of tars, with jpg, jpeg, png or webp members and txt or json beside them.
         corpus: the corpus to add to; made if it does not exist.
-        licence: of the images and texts, e.g. "CC BY 4.0".
-        modality: what the pictures are; RGB for photographs.
-        split_fractions: shares of train, val and test.
-        run: options of the run.
+        options: what the pairs are and how to run, see `ImportOptions`.
 
     Raises:
         InputError: there is nothing to import.
         RunFailedError: some pairs could not be imported; the rest is.
     """
-    how = RunOptions(**run)
-    options = _options(licence, modality, split_fractions)
-    task = WdsTask(str(source), str(corpus), options, reader=how.plan_reader)
-    run_task(task, corpus, how).raise_if_failed()
+    given = ImportOptions(**options)
+    task = WdsTask(str(source), str(corpus), given.pairs, reader=given.plan_reader)
+    run_task(task, corpus, given).raise_if_failed()
 
 
 def import_parquet(
@@ -53,10 +70,7 @@ def import_parquet(
     *,
     image_column: str | None = None,
     text_column: str | None = None,
-    licence: str | None = None,
-    modality: str = "RGB",
-    split_fractions: str = "0.8,0.1,0.1",
-    **run: Any,  # noqa: ANN401
+    **options: Annotated[Any, ImportOptions],  # noqa: ANN401
 ) -> None:
     """Import Parquet files with image bytes (img2dataset, Hugging Face) or with paths of images beside them.
 
@@ -67,19 +81,15 @@ def import_parquet(
         corpus: the corpus to add to; made if it does not exist.
         image_column: column of bytes or paths; found by its name if not given.
         text_column: column of texts or lists of texts; found by its name if not given.
-        licence: of the images and texts.
-        modality: what the pictures are; RGB for photographs.
-        split_fractions: shares of train, val and test.
-        run: options of the run.
+        options: what the pairs are and how to run, see `ImportOptions`.
 
     Raises:
         InputError: there is nothing to import.
         RunFailedError: some pairs could not be imported; the rest is.
     """
-    options = _options(licence, modality, split_fractions)
-    how = RunOptions(**run)
-    task = ParquetTask(str(source), str(corpus), options, image_column, text_column, reader=how.plan_reader)
-    run_task(task, corpus, how).raise_if_failed()
+    given = ImportOptions(**options)
+    task = ParquetTask(str(source), str(corpus), given.pairs, image_column, text_column, reader=given.plan_reader)
+    run_task(task, corpus, given).raise_if_failed()
 
 
 def import_csv(
@@ -89,10 +99,7 @@ def import_csv(
     root: Path | None = None,
     image_column: str | None = None,
     text_column: str | None = None,
-    licence: str | None = None,
-    modality: str = "RGB",
-    split_fractions: str = "0.8,0.1,0.1",
-    **run: Any,  # noqa: ANN401
+    **options: Annotated[Any, ImportOptions],  # noqa: ANN401
 ) -> None:
     """Import a CSV or TSV of image paths and texts, such as open_clip's `filepath` and `title`.
 
@@ -104,20 +111,13 @@ def import_csv(
         root: folder that the paths are relative to and must stay in; the table's own folder if not given.
         image_column: column of paths; found by its name if not given.
         text_column: column of texts; found by its name if not given.
-        licence: of the images and texts.
-        modality: what the pictures are; RGB for photographs.
-        split_fractions: shares of train, val and test, for subjects without a split.
-        run: options of the run.
+        options: what the pairs are and how to run, see `ImportOptions`.
 
     Raises:
         InputError: the table is missing, empty or lacks a column.
         RunFailedError: some pairs could not be imported; the rest is.
     """
-    options = _options(licence, modality, split_fractions)
+    given = ImportOptions(**options)
     folder = str(root or source.parent)
-    task = CsvTask(folder, str(corpus), options, str(source), image_column, text_column)
-    run_task(task, corpus, RunOptions(**run)).raise_if_failed()
-
-
-def _options(licence: str | None, modality: str, split_fractions: str) -> PairOptions:
-    return PairOptions(licence, modality, parse_fractions(split_fractions))
+    task = CsvTask(folder, str(corpus), given.pairs, str(source), image_column, text_column)
+    run_task(task, corpus, given).raise_if_failed()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from voxtile_datasets.captions.providers.budget import Budget
@@ -140,3 +142,13 @@ class CachedProvider:
         self._in_flight.pop(key, None)
         if not task.cancelled():
             task.exception()  # seen, also where every asker was cancelled
+
+
+@contextmanager
+def closed_on_failure(provider: CachedProvider) -> Iterator[None]:
+    """While the task is made that will close a provider at its end: where it cannot be made, close it here."""
+    try:
+        yield
+    except BaseException:
+        asyncio.run(provider.close())
+        raise

@@ -10,13 +10,14 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from voxtile.engine.inline import InlineEngine
 from voxtile.engine.local import Engine
 from voxtile.engine.options import RunOptions
 from voxtile.engine.plan import Job
 from voxtile.engine.task import Item, Outcome
+from voxtile_datasets.captions.providers.cached import CachedProvider
 
 Result = TypeVar("Result")
 
@@ -81,11 +82,32 @@ class WorkAhead:
             self._begun[item.source] = self._loop.create_task(self._work(item))
 
 
-class WorksAhead(Protocol):
-    """A task that works ahead."""
+class AheadTask:
+    """What tasks that work ahead have in common.
+
+    Args:
+        work: makes the outcome of an item, by requests to a provider.
+        provider: answers; it is closed with the task.
+        ahead: items that are worked on at most, for each request that the provider takes at once.
+    """
+
+    def __init__(
+        self, work: Callable[[Item], Coroutine[Any, Any, Outcome]], provider: CachedProvider, ahead: int
+    ) -> None:
+        self._provider = provider
+        self._ahead = WorkAhead(work, ahead * provider.concurrency)
 
     def work_ahead(self, jobs: Sequence[Job]) -> None:
-        """Note what comes next."""
+        """Note what comes next; the engine calls it ahead of each job."""
+        self._ahead.note(jobs)
+
+    def process(self, item: Item) -> Outcome:
+        """The outcome of one item."""
+        return self._ahead.outcome(item)
+
+    def close(self) -> None:
+        """Give up what is in flight, and close the provider."""
+        self._ahead.close(self._provider.close)
 
 
 @dataclass(frozen=True)
@@ -96,7 +118,7 @@ class AheadRun(RunOptions):
         task: the task.
     """
 
-    task: WorksAhead | None = None
+    task: AheadTask | None = None
 
     def build_engine(self) -> Engine:
         """The inline engine, telling the task what comes next."""

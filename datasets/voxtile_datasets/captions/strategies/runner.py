@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from voxtile.corpus.parts import part_paths
 from voxtile.corpus.records import Row
-from voxtile.engine.plan import Job
 from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import InputError
 from voxtile_datasets.captions.context.contexts import Contexts, Known
@@ -17,14 +16,14 @@ from voxtile_datasets.captions.context.sample import UnsuitableError
 from voxtile_datasets.captions.providers.cached import CachedProvider
 from voxtile_datasets.captions.providers.provider import ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request
-from voxtile_datasets.captions.providers.working_ahead import WorkAhead
+from voxtile_datasets.captions.providers.working_ahead import AheadTask
 from voxtile_datasets.captions.strategies.judging import Judging
 from voxtile_datasets.captions.strategies.strategy import Draft, Missing, Strategy
 
 _SAMPLES_AHEAD = 4  # for each request that the provider takes at once: some samples wait for their last fact
 
 
-class CaptionTask:
+class CaptionTask(AheadTask):
     """The engine task; close it when done.
 
     Args:
@@ -46,10 +45,10 @@ class CaptionTask:
         uids: frozenset[str] | None,
         identity: Mapping[str, Any],
     ) -> None:
-        self._strategy, self._provider = strategy, provider
+        super().__init__(self._caption, provider, _SAMPLES_AHEAD)
+        self._strategy = strategy
         self._contexts, self._judging = contexts, judging
         self._uids, self._identity = uids, identity
-        self._ahead = WorkAhead(self._caption, _SAMPLES_AHEAD * provider.concurrency)
         self._part = _Part(contexts, uids)
 
     @property
@@ -80,18 +79,6 @@ class CaptionTask:
                 yield Item(f"{self.name}/{uid}", {"uid": uid, "part": part.stem, "known": known.digest})
         if empty:
             raise InputError(f"no sample of '{self._contexts.root}' is chosen; look at --where and --limit")
-
-    def work_ahead(self, jobs: Sequence[Job]) -> None:
-        """Note what comes next; the engine calls it ahead of each job."""
-        self._ahead.note(jobs)
-
-    def process(self, item: Item) -> Outcome:
-        """The outcome of one sample."""
-        return self._ahead.outcome(item)
-
-    def close(self) -> None:
-        """Give up what is in flight, and close the provider."""
-        self._ahead.close(self._provider.close)
 
     def first_requests(self, known: Known) -> list[Request]:
         """What a strategy would ask first about a sample; nothing is asked."""

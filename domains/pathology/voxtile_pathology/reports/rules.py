@@ -1,22 +1,23 @@
-"""The rules of pathology beside a language model: what they read, and how they judge the words that it quotes."""
+"""The rules of pathology: what they read alone, and how they judge the words that a language model quotes."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from voxtile_datasets.report_reading.by_rules import refusal
 from voxtile_datasets.report_reading.places import find_words, within
-from voxtile_datasets.report_reading.rules import Polarity, RuleFact, RuleReading, Span
+from voxtile_datasets.report_reading.rules import Polarity, RuleFact, RuleReading, RuleRows, Span
 from voxtile_pathology.reports.fact import SlideFact
 from voxtile_pathology.reports.labels import Labels, load_labels
-from voxtile_pathology.reports.lexicon import Lexicon, load_lexicon, words_in
-from voxtile_pathology.reports.read import read_slide_report
+from voxtile_pathology.reports.lexicon import Lexicon, lexicon_files, load_lexicon, words_in
+from voxtile_pathology.reports.read import Reading, read_slide_report
+from voxtile_pathology.reports.rows import fact_row, problems
 from voxtile_pathology.reports.specimens import clauses_of
-from voxtile_pathology.reports.task import SlideReportTask, fact_row, problems, refusal, source_of
-from voxtile_pathology.reports.text.language import language
+from voxtile_pathology.reports.text.language import CUES, language
 from voxtile_pathology.reports.text.quantities import sizes
 
 
@@ -25,30 +26,15 @@ class PathologyRules:
     """The `RuleReader` of reports of slides.
 
     Attributes:
-        alone: the task that reads by the rules alone.
+        lexicon: YAML of concepts.
+        vocabulary: name of the scope, or file of labels.
     """
 
-    alone: SlideReportTask
+    task: ClassVar[str] = "slide-reports"
+    version: ClassVar[str] = "2"
 
-    @classmethod
-    def of(cls, corpus: Path, lexicon: Path, vocabulary: str) -> PathologyRules:
-        """The rules with a lexicon and a vocabulary."""
-        return cls(SlideReportTask(corpus, lexicon, vocabulary))
-
-    @property
-    def task(self) -> str:
-        """See `RuleReader`."""
-        return self.alone.name
-
-    @property
-    def version(self) -> str:
-        """See `RuleReader`."""
-        return self.alone.version
-
-    @property
-    def source(self) -> str:
-        """See `RuleReader`."""
-        return source_of(self._lexicon)
+    lexicon: Path
+    vocabulary: str
 
     @property
     def lexicon_version(self) -> str:
@@ -57,30 +43,35 @@ class PathologyRules:
 
     def config(self) -> Mapping[str, Any]:
         """See `RuleReader`."""
-        return self.alone.config()
+        digest = hashlib.sha256(b"".join(file.read_bytes() for file in (*lexicon_files(self.lexicon), CUES)))
+        labels = self._labels
+        return {"lexicon_sha256": digest.hexdigest(), "vocabulary": labels.name, "vocabulary_sha256": labels.sha256}
 
     def words(self) -> frozenset[str]:
         """See `RuleReader`."""
         return self._lexicon.terms.words()
 
+    def rows(self, uid: str, text: str) -> RuleRows:
+        """See `RuleReader`."""
+        refused = self._refusal(uid, text)
+        return self._rows(uid, read_slide_report(text, self._lexicon)) if refused is None else refused
+
     def read(self, uid: str, text: str) -> RuleReading:
         """See `RuleReader`."""
-        refused = refusal(uid, text, self._lexicon)
+        refused = self._refusal(uid, text)
         if refused is not None:
-            return RuleReading(parts=(refused,), is_refused=True)
+            return RuleReading(parts=refused.parts, is_refused=True)
         reading = read_slide_report(text, self._lexicon)
+        rows = self._rows(uid, reading)
         evidences = dict.fromkeys(clause.evidence for clause in clauses_of(text, self._lexicon))
         places = {evidence: find_words(text, evidence) for evidence in evidences}
-        rows = [fact_row(uid, fact, self._lexicon) for fact in self._labels.facts(reading.facts)]
-        names = self._labels.names(self._lexicon)
-        scope = {"uid": uid, "vocabulary": self._labels.name, "closed": False, "concepts": names}
         return RuleReading(
             facts=tuple(_fact(fact, text, places) for fact in reading.facts),
             sentences=tuple(span for spans in places.values() for span in spans),
             unread=tuple(span for evidence in reading.unread for span in places.get(evidence, ())[:1]),
-            tables={"facts": rows, "scopes": [scope]},
-            labels=frozenset(row["concept"] for row in rows),
-            parts=tuple(problems(uid, reading)),
+            tables={"facts": rows.facts, "scopes": rows.scopes},
+            labels=frozenset(row["concept"] for row in rows.facts),
+            parts=rows.parts,
         )
 
     def concepts_in(self, words: str, report: str) -> Sequence[str]:
@@ -113,13 +104,28 @@ class PathologyRules:
             known = self._lexicon.concepts.get(fact.concept)
             yield fact.concept, known.code if known else None
 
-    @cached_property
-    def _lexicon(self) -> Lexicon:
-        return load_lexicon(self.alone.lexicon)
+    def _refusal(self, uid: str, text: str) -> RuleRows | None:
+        words = self._lexicon.words()
+        refused = refusal(uid, text, "one case", lambda report: language().other_language(report, words))
+        return None if refused is None else RuleRows(parts=(refused,), is_refused=True)
 
-    @cached_property
+    def _rows(self, uid: str, reading: Reading) -> RuleRows:
+        names = self._labels.names(self._lexicon)
+        return RuleRows(
+            [fact_row(uid, fact, self._lexicon) for fact in self._labels.facts(reading.facts)],
+            # What a report does not mention stays unknown: no report of pathology says that it names everything.
+            [{"uid": uid, "vocabulary": self._labels.name, "closed": False, "concepts": names}],
+            reading.unread,
+            tuple(problems(uid, reading)),
+        )
+
+    @property
+    def _lexicon(self) -> Lexicon:
+        return load_lexicon(self.lexicon)
+
+    @property
     def _labels(self) -> Labels:
-        return load_labels(self.alone.vocabulary, self._lexicon)
+        return load_labels(self.vocabulary, self._lexicon)
 
 
 def _fact(fact: SlideFact, text: str, places: Mapping[str, Sequence[Span]]) -> RuleFact:

@@ -1,26 +1,31 @@
-"""The rules of radiology beside a language model: what they read, and how they judge the words that it quotes."""
+"""The rules of radiology: what they read alone, and how they judge the words that a language model quotes."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from voxtile_datasets.report_reading.rules import Polarity, RuleFact, RuleReading, Span
-from voxtile_medical.reports.assertion.grammar import load_grammar
+from voxtile_datasets.report_reading.by_rules import refusal
+from voxtile_datasets.report_reading.rules import Polarity, RuleFact, RuleReading, RuleRows, Span
+from voxtile_medical.reports.assertion.grammar import ENGLISH, load_grammar
 from voxtile_medical.reports.assertion.statements import Statement
 from voxtile_medical.reports.body_region import BodyRegions
 from voxtile_medical.reports.extract import NOT_FINDINGS, Reading, polarity_at, read_report, speller_of
-from voxtile_medical.reports.lexicon import Lexicon, load_lexicon
+from voxtile_medical.reports.lexicon import Lexicon, lexicon_files, load_lexicon
 from voxtile_medical.reports.mentions import mentions
 from voxtile_medical.reports.quantities.sizes import current, sizes
-from voxtile_medical.reports.task import ReportTask, fact_rows, problems, refusal, scope_rows, source_of
+from voxtile_medical.reports.rows import fact_rows, problems, scope_rows
+from voxtile_medical.reports.text.abbreviations import TABLE as ABBREVIATIONS
+from voxtile_medical.reports.text.language import other_language
 from voxtile_medical.reports.text.sections import Sentence, flattened, sentences
+from voxtile_medical.reports.text.spelling import TABLE as SPELLING
 from voxtile_medical.reports.text.tokens import pieces
 from voxtile_medical.reports.vocabulary import Vocabulary, load_vocabulary
 
+TABLES = (ENGLISH, ABBREVIATIONS, SPELLING)  # a change of these changes what is read
 _FURTHEST_LABEL = 3  # characters between "Pleura:" and what is said under it
 
 
@@ -29,30 +34,15 @@ class RadiologyRules:
     """The `RuleReader` of radiology reports.
 
     Attributes:
-        alone: the task that reads by the rules alone.
+        lexicon: YAML of concepts.
+        vocabulary: name or file of the vocabulary.
     """
 
-    alone: ReportTask
+    task: ClassVar[str] = "reports"
+    version: ClassVar[str] = "6"
 
-    @classmethod
-    def of(cls, corpus: Path, lexicon: Path, vocabulary: str) -> RadiologyRules:
-        """The rules with a lexicon and a vocabulary."""
-        return cls(ReportTask(corpus, lexicon, vocabulary))
-
-    @property
-    def task(self) -> str:
-        """See `RuleReader`."""
-        return self.alone.name
-
-    @property
-    def version(self) -> str:
-        """See `RuleReader`."""
-        return self.alone.version
-
-    @property
-    def source(self) -> str:
-        """See `RuleReader`."""
-        return source_of(self._lexicon)
+    lexicon: Path
+    vocabulary: str
 
     @property
     def lexicon_version(self) -> str:
@@ -61,28 +51,38 @@ class RadiologyRules:
 
     def config(self) -> Mapping[str, Any]:
         """See `RuleReader`."""
-        return self.alone.config()
+        files = (*lexicon_files(self.lexicon), *TABLES)
+        digest = hashlib.sha256(b"".join(file.read_bytes() for file in files))
+        return {
+            "lexicon_sha256": digest.hexdigest(),
+            "vocabulary": self._vocabulary.name,
+            "vocabulary_sha256": self._vocabulary.sha256,
+        }
 
     def words(self) -> frozenset[str]:
         """See `RuleReader`."""
         tables = (self._lexicon.terms, self._lexicon.organs, self._lexicon.qualities, self._lexicon.normal)
         return frozenset().union(*(table.words() for table in tables))
 
+    def rows(self, uid: str, text: str) -> RuleRows:
+        """See `RuleReader`."""
+        refused = self._refusal(uid, text)
+        return self._rows(uid, text, read_report(text, self._lexicon)) if refused is None else refused
+
     def read(self, uid: str, text: str) -> RuleReading:
         """See `RuleReader`."""
-        refused = refusal(uid, text, self._lexicon)
+        refused = self._refusal(uid, text)
         if refused is not None:
-            return RuleReading(parts=(refused,), is_refused=True)
+            return RuleReading(parts=refused.parts, is_refused=True)
         reading = read_report(text, self._lexicon)
-        rows = list(fact_rows(uid, reading, self._lexicon, self._vocabulary))
-        scopes = list(scope_rows(uid, self._vocabulary, self._vocabulary.closed(reading)))
+        rows = self._rows(uid, text, reading)
         return RuleReading(
             facts=_facts(reading),
             sentences=tuple(map(_span, (one for one in sentences(text) if one.section not in NOT_FINDINGS))),
             unread=reading.unread,
-            tables={"facts": rows, "scopes": scopes},
-            labels=frozenset(row["concept"] for row in rows),
-            parts=tuple(problems(uid, reading)),
+            tables={"facts": rows.facts, "scopes": rows.scopes},
+            labels=frozenset(row["concept"] for row in rows.facts),
+            parts=rows.parts,
         )
 
     def concepts_in(self, words: str, report: str) -> Sequence[str]:
@@ -113,13 +113,26 @@ class RadiologyRules:
                 known = self._lexicon.concepts.get(name)
                 yield name, known.code if known else None
 
-    @cached_property
-    def _lexicon(self) -> Lexicon:
-        return load_lexicon(self.alone.lexicon)
+    def _refusal(self, uid: str, text: str) -> RuleRows | None:
+        words = self._lexicon.words()
+        refused = refusal(uid, text, "one examination", lambda report: other_language(report, words))
+        return None if refused is None else RuleRows(parts=(refused,), is_refused=True)
 
-    @cached_property
+    def _rows(self, uid: str, text: str, reading: Reading) -> RuleRows:
+        return RuleRows(
+            list(fact_rows(uid, reading, self._lexicon, self._vocabulary)),
+            list(scope_rows(uid, self._vocabulary, self._vocabulary.closed(reading))),
+            tuple(text[start:end] for start, end in reading.unread),
+            tuple(problems(uid, reading)),
+        )
+
+    @property
+    def _lexicon(self) -> Lexicon:
+        return load_lexicon(self.lexicon)
+
+    @property
     def _vocabulary(self) -> Vocabulary:
-        return load_vocabulary(self.alone.vocabulary, self._lexicon)
+        return load_vocabulary(self.vocabulary, self._lexicon)
 
 
 def _facts(reading: Reading) -> tuple[RuleFact, ...]:

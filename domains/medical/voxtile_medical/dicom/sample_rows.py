@@ -45,15 +45,18 @@ class SeriesContext:
 
 def acquisition_attributes(header: FileHeader, layout: PixelLayout, frame: Frame | None = None) -> dict[str, Any]:
     """Facts of a header that may be kept, with what a frame of an enhanced file says better."""
-    own: Values = {}
-    if frame is not None:
-        own = frame.facts | {_OF_FRAME[name]: _tuple(value) for name, value in frame.keys.items() if name in _OF_FRAME}
-    facts = attributes_of(header.values | own)
+    facts = attributes_of(header.values if frame is None else values_of(header, frame))
     padding = None if layout.is_colour else padding_range(header.values, layout)
     if padding:
         facts["padding"] = list(padding)
     facts["bits_stored"] = layout.bits_stored
     return facts
+
+
+def values_of(header: FileHeader, frame: Frame) -> Values:
+    """Elements of a file with what one of its frames says better."""
+    own = {_OF_FRAME[name]: _tuple(value) for name, value in frame.keys.items() if name in _OF_FRAME}
+    return header.values | frame.facts | own
 
 
 # What a frame may say better than its file, by the element that means the same.
@@ -62,6 +65,7 @@ _OF_FRAME = {
     "EchoTime": "EchoTime",
     "EffectiveEchoTime": "EchoTime",
     "DiffusionBValue": "DiffusionBValue",
+    "RescaleType": "RescaleType",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,16 @@ from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.records import Sample
 from voxtile.engine.task import Part
 from voxtile_medical.dicom.instances import instance_attributes
-from voxtile_medical.dicom.sample_rows import SeriesContext, acquisition_attributes, as_json, channel, window_limits
+from voxtile_medical.dicom.sample_rows import (
+    SeriesContext,
+    acquisition_attributes,
+    as_json,
+    channel,
+    values_of,
+    window_limits,
+)
 from voxtile_medical.dicom.series_kinds import modality_of
+from voxtile_medical.dicom_planes.ct_numbers import CtNumbers, ct_numbers
 from voxtile_medical.dicom_planes.enhanced import enhanced_frames, is_enhanced
 from voxtile_medical.dicom_planes.frames import Frame, check_frame, classic_frame
 from voxtile_medical.dicom_planes.geometry import Stack, stack_frames
@@ -26,12 +35,11 @@ from voxtile_medical.dicom_planes.pixels import (
     refuse_if_too_large,
 )
 from voxtile_medical.dicom_planes.stored import harmonise, padding_mask
-from voxtile_medical.dicom_planes.units import units_of
+from voxtile_medical.dicom_planes.units import not_hu, units_of
 from voxtile_medical.dicom_planes.volumes import VolumeFrames, split_volumes
 from voxtile_medical.orientation import spacing_zyx, to_nearest_ras
 from voxtile_medical.plausible import check_spacing, is_finite
 from voxtile_medical.preview import CT_WINDOW, volume_preview
-from voxtile_medical.suv.refused import SuvRefusedError
 from voxtile_medical.suv.series import PetValues, pet_values
 from voxtile_medical.verdicts import Verdict
 
@@ -40,8 +48,8 @@ def volume_samples(context: SeriesContext) -> tuple[list[Sample], list[Verdict],
     """The volumes of a series.
 
     Returns:
-        A sample for each volume that is sound, the verdicts on the others, and why samples lack an SUV that was asked
-        for.
+        A sample for each volume that is sound, the verdicts on the others, and the rows of what is not as was asked
+        for: volumes that are not stored, values that are no SUV, and CT values that are not HU.
 
     Raises:
         Verdict: nothing of the series can be used.
@@ -58,12 +66,21 @@ def volume_samples(context: SeriesContext) -> tuple[list[Sample], list[Verdict],
             sample, refusal = _volume(context, layout, reader, volume, stack, number, len(volumes))
             samples.append(sample)
             if refusal is not None:
-                refused.append(Part(sample.row["uid"], "dropped", f"suv-{refusal.reason}", refusal.detail))
+                refused.append(Part(sample.row["uid"], "dropped", refusal.reason, refusal.detail))
         except Verdict as verdict:
             verdicts.append(verdict)
+            uid = volume_uid(context, number, len(volumes))
+            refused.append(
+                Part(uid, "failed" if verdict.status == "failed" else "dropped", verdict.reason, str(verdict))
+            )
     if not samples:
         raise verdicts[0]
     return samples, verdicts, refused
+
+
+def volume_uid(context: SeriesContext, number: int, count: int) -> str:
+    """Uid of one of the volumes of a series."""
+    return sample_uid(context.content, f"volume {number}" if count > 1 else "")
 
 
 def _frames(context: SeriesContext) -> tuple[PixelLayout, list[Frame]]:
@@ -127,7 +144,7 @@ def _volume(
     stack: Stack,
     number: int,
     count: int,
-) -> tuple[Sample, SuvRefusedError | None]:
+) -> tuple[Sample, Verdict | None]:
     header = context.headers[stack.frames[0].file]
     modality = modality_of(header)
     check_spacing(spacing_zyx(stack.affine), modality, name="the distance between voxels")
@@ -136,12 +153,19 @@ def _volume(
     for k, frame in enumerate(stack.frames):
         planes[k] = reader.plane(frame)
     padding = padding_mask(header.values, layout, planes)
-    units = units_of(header.values, modality)
+    said = values_of(header, stack.frames[0])
+    units = units_of(said, modality)
     if modality == "PT":
         pet = pet_values(context.root, context.headers, stack.frames, units, context.suv)
     else:
         pet = PetValues(stack.frames, units, {})
     values, scale, is_harmonised = harmonise(planes, pet.frames)
+    refused = None if pet.refusal is None else Verdict(f"suv-{pet.refusal.reason}", pet.refusal.detail)
+    if modality == "CT":
+        numbers = ct_numbers(values, scale, padding) if units == "HU" else CtNumbers(fault=not_hu(said))
+        if numbers.fault:
+            pet, refused = replace(pet, units="a.u."), Verdict("not-hu", numbers.fault)
+        pet.facts.update({"not_hu": numbers.fault} if numbers.fault else {"ct_numbers": dict(numbers.peaks)})
     array, affine = to_nearest_ras(values, stack.affine)
     attributes = acquisition_attributes(header, layout, stack.frames[0]) | _labels(volume.label) | pet.facts
     attributes |= context.marks
@@ -153,7 +177,7 @@ def _volume(
     if layout.photometric == "MONOCHROME1":
         attributes["photometric"] = "MONOCHROME1"
     row = context.row | {
-        "uid": sample_uid(context.content, f"volume {number}" if count > 1 else ""),
+        "uid": volume_uid(context, number, count),
         "kind": "volume",
         "modality": modality,
         "axes": "ZYX",
@@ -165,7 +189,7 @@ def _volume(
         "attributes": as_json(attributes),
     }
     limits = window_limits(CT_WINDOW, scale) if pet.units == "HU" else None
-    return Sample(row=row, payload=array, preview=volume_preview(array, row["spacing"], limits)), pet.refusal
+    return Sample(row=row, payload=array, preview=volume_preview(array, row["spacing"], limits)), refused
 
 
 def _labels(label: Mapping[str, Hashable]) -> dict[str, Any]:

@@ -43,6 +43,7 @@ _KEYS = (
     ("CardiacSynchronizationSequence", "NominalPercentageOfCardiacPhase"),
     ("CardiacSynchronizationSequence", "NominalCardiacTriggerDelayTime"),
     ("FrameContentSequence", "FrameAcquisitionNumber"),
+    ("PixelValueTransformationSequence", "RescaleType"),
 )
 
 

@@ -1,0 +1,130 @@
+"""Whether the values of a CT are HU, by what one sees in them: air at −1000, fat at −100, water and soft tissue near 0.
+
+A header may lie: values that are HU already under an intercept of −1024, or an intercept that got lost. Peaks of the
+histogram show it, where there are any; a volume without peaks (a cropped lesion, a noise image) is taken at its word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import gaussian_filter1d
+from scipy.signal import find_peaks
+
+from voxtile_medical.dicom_planes.pixels import PixelArray
+from voxtile_medical.dicom_planes.stored import Scale
+
+# HU of what is in most pictures of a body (Kalender, Computed Tomography, 3rd ed., table 1.2), with room for filters,
+# contrast and calibration.
+BANDS: Mapping[str, tuple[float, float]] = {"air": (-1060, -940), "fat": (-140, -60), "water": (-30, 90)}
+LOWEST_AIR_HU = -1100.0
+HIGHEST_PEAK_HU = 600.0  # cortical bone is higher, and too uneven for a peak
+_TISSUE = (-150.0, 150.0)
+_RANGE = 4096  # HU that the histogram reaches to either side
+_SMOOTH_HU = 8.0
+_WINDOW_HU = 40
+_LEAST_VOXELS = 5_000
+_MOST_VOXELS = 4_000_000
+_LEAST_SHARE = 0.03  # of the voxels, within the window around a peak
+_STEEP = 0.5  # prominence of a peak, in its height
+_SPIKE = 25.0  # a value that is so much more frequent than those beside it is filled in, or cut off there
+
+
+@dataclass(frozen=True)
+class CtNumbers:
+    """What the values of a CT show.
+
+    Attributes:
+        peaks: HU of the peaks that are where air, fat and water are, by name.
+        fault: why the values are not HU; None where nothing speaks against it.
+    """
+
+    peaks: Mapping[str, float] = field(default_factory=dict)
+    fault: str | None = None
+
+
+def ct_numbers(planes: PixelArray, scale: Scale, padding: npt.NDArray[np.bool_] | None = None) -> CtNumbers:
+    """Look for air, fat and water.
+
+    Args:
+        planes: [Z, Y, X] stored values.
+        scale: to what the header says are HU.
+        padding: voxels that are none; None where the header names no padding.
+    """
+    every = max(1, -(-planes.size // _MOST_VOXELS))
+    stored = planes[::every]
+    if padding is not None:
+        stored = stored[~padding[::every]]
+    values = stored.astype(np.float32).ravel() * np.float32(scale.slope) + np.float32(scale.intercept)
+    values = values[np.abs(values) < _RANGE]
+    if values.size < _LEAST_VOXELS:
+        return CtNumbers()
+    counts = np.bincount(np.rint(values).astype(np.int64) + _RANGE, minlength=2 * _RANGE + 1).astype(np.float64)
+    spikes = _take_spikes(counts, max(1, round(abs(scale.slope))))
+    peaks = _peaks(counts)
+    named = {name: hu for name, (low, high) in BANDS.items() if (hu := _nearest(peaks, low, high)) is not None}
+    if "air" not in named and (clipped := _nearest(spikes, *BANDS["air"])) is not None:
+        named["air"] = clipped
+    fault = _fault(peaks, spikes, scale)
+    return CtNumbers({} if fault else named, fault)
+
+
+def _take_spikes(counts: npt.NDArray[np.float64], step: int) -> list[float]:
+    """Values that stand out alone, taken out of the histogram: fill, and where values were cut off."""
+    reach = 8 * step
+    total = counts.sum()
+    spikes = []
+    for index in np.flatnonzero(counts > 0.002 * total):
+        beside = np.concatenate([counts[max(index - reach, 0) : index], counts[index + 1 : index + 1 + reach]])
+        if counts[index] > _SPIKE * max(float(beside.sum()) / (2 * reach / step), 1e-9):
+            spikes.append(int(index))
+    for index in spikes:
+        counts[index] = 0
+    return [float(index - _RANGE) for index in spikes]
+
+
+def _peaks(counts: npt.NDArray[np.float64]) -> list[float]:
+    """HU of peaks that hold a share of the voxels and rise steeply, the highest first."""
+    total = counts.sum()
+    if total < _LEAST_VOXELS:
+        return []
+    smooth = gaussian_filter1d(counts, _SMOOTH_HU, mode="constant")
+    found, about = find_peaks(smooth, prominence=0)
+    sums = np.concatenate([[0.0], np.cumsum(counts)])
+    peaks = []
+    for index, prominence in zip(found, about["prominences"], strict=True):
+        share = (sums[min(index + _WINDOW_HU, len(counts))] - sums[max(index - _WINDOW_HU, 0)]) / total
+        if share >= _LEAST_SHARE and prominence >= _STEEP * smooth[index]:
+            peaks.append((smooth[index], float(index - _RANGE)))
+    return [hu for _, hu in sorted(peaks, reverse=True)]
+
+
+def _nearest(peaks: list[float], low: float, high: float) -> float | None:
+    """The highest peak within limits."""
+    return next((hu for hu in peaks if low <= hu <= high), None)
+
+
+def _fault(peaks: list[float], spikes: list[float], scale: Scale) -> str | None:
+    """Why peaks cannot be those of HU. What lies lower beside tissue at its place is fill that no element names."""
+    low, high = BANDS["air"]
+    at_air = _nearest(peaks, low, high)
+    if _nearest(peaks, *_TISSUE) is None:
+        shifted = _nearest(peaks + spikes, low + scale.intercept, high + scale.intercept)
+        if scale.intercept < low / 2 and at_air is not None and shifted is not None:
+            return (
+                f"the values are HU before RescaleIntercept of {scale.intercept:g} is added: with it, tissue lies at "
+                f"{at_air:g} HU and air at {shifted:g}"
+            )
+        below = min((hu for hu in peaks if hu < LOWEST_AIR_HU), default=None)
+        if below is not None:
+            return f"a peak lies at {below:g} HU, none is where tissue is, and air, the lowest, is at -1000"
+    above = max((hu for hu in peaks if hu > HIGHEST_PEAK_HU), default=None)
+    if above is not None and at_air is None and _nearest(spikes, low, high) is None:
+        return (
+            f"a peak lies at {above:g} HU, air is nowhere, and soft tissue is at 0 to 100: RescaleIntercept may be "
+            "missing"
+        )
+    return None

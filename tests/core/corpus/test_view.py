@@ -151,6 +151,11 @@ def test_facts_of_one_source_know_no_other_and_no_scope(corpus):
          "attributes": '{"evidence": ["No effusion, no stone."]}'},
     ]  # fmt: skip
     write(corpus.roots[0], "facts", rows, stem="b")
+    with pytest.raises(
+        ConfigError,
+        match=r"a fact of the source 'radar' .* facts of labels, reports: set data\.facts_source to one of these, or",
+    ):
+        compile_view(corpus, closed_facts=["effusion"], facts_source="radar")
     view = compile_view(corpus, facts_source="reports")
     assert view.concepts == ("effusion", "nodule")
     entries = by_uid(view)

@@ -231,6 +231,20 @@ def _version(text: str) -> tuple[tuple[int, str], ...]:
     return tuple((int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"[.\-+]", text))
 
 
+def _no_such_source(connection: duckdb.DuckDBPyConnection, source: str) -> str:
+    """A sentence about facts of another source than the one that is asked for."""
+    found = connection.execute(
+        "SELECT DISTINCT split_part(source, '@', 1) FROM facts "
+        f"WHERE source IS NOT NULL AND concept NOT IN {DESCRIPTIVE} ORDER BY 1"
+    ).fetchall()
+    there = ", ".join(name for (name,) in found)
+    return (
+        f"no sample of the view has a fact of the source '{source}' (data.facts_source); "
+        + (f"the corpus has facts of {there}: set data.facts_source to one of these, or " if there else "")
+        + f"read them with: voxtile facts CORPUS --from {source.partition(',')[0]}"
+    )
+
+
 def join_facts(
     connection: duckdb.DuckDBPyConnection, source: str | None = None, closed: Sequence[str] = ()
 ) -> list[str]:
@@ -249,7 +263,7 @@ def join_facts(
         The concepts in order: all that have a fact, are named by a scope of a picked row, or are closed.
 
     Raises:
-        ConfigError: no closed concept is one of them.
+        ConfigError: no closed concept is one of them, or the source has no fact.
     """
     names = [name.strip() for name in (source or "").split(",")]
     connection.register("fact_source", pa.table({"prefix": names}))
@@ -271,6 +285,8 @@ def join_facts(
             ) WHERE concept IS NOT NULL ORDER BY 1""").fetchall()
     ]
     unknown = sorted(set(closed) - set(concepts))
+    if unknown and not concepts and source is not None:
+        raise ConfigError(_no_such_source(connection, source))
     if unknown and len(unknown) == len(set(closed)):
         raise ConfigError(
             f"closed_facts names no fact of the corpus: {', '.join(unknown)}; there are {', '.join(concepts) or 'none'}"

@@ -72,7 +72,9 @@ def _check(extractor: Extractor, corpus: Corpus, wanted: set[str]) -> None:
         try:
             extractor.check(metas)
         except PresetError as error:
-            raise PresetError(f'{error}; or choose what the model takes with --where, such as "gsd_m = 10"') from error
+            raise PresetError(
+                f'{error}; where there are samples that it takes, choose them with --where, such as "gsd_m = 10"'
+            ) from error
 
 
 def _chosen(corpus: Corpus, where: str | None) -> dict[str, list[str]]:

@@ -1,0 +1,92 @@
+"""Means and 95 % intervals of the trainings, and their differences from raw texts and from templates.
+
+The variance of a mean over seeds is that over subjects (bootstrap of the test split, the same draws for all) and that
+over seeds added; Student's t has the degrees of freedom of Welch and Satterthwaite (Satterthwaite, Biometrics Bulletin
+2:110, 1946), so that three seeds that lie far apart count as three. Differences are paired by subject and by seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.table import Table
+from scipy.stats import t as student
+
+from voxtile.evaluation import SubjectBootstrap
+
+DRAWS = 200
+FIGURES = ("task", "own", "sentences")
+Floats = npt.NDArray[np.float64]
+
+
+def interval(values: Sequence[float], drawn: Floats, subjects: int) -> tuple[float, float, float]:
+    """Mean with its bounds.
+
+    Args:
+        values: of S seeds.
+        drawn: [S, R] the same under R draws of subjects.
+        subjects: how many there are.
+    """
+    by_subject, by_seed = float(drawn.mean(0).var(ddof=1)), 0.0
+    if len(values) > 1:
+        by_seed = float(np.var(values, ddof=1)) / len(values)
+    total = by_subject + by_seed
+    below = by_subject**2 / (subjects - 1) + (by_seed**2 / (len(values) - 1) if len(values) > 1 else 0)
+    mean, reach = float(np.mean(values)), 0.0
+    if total:
+        reach = float(student.ppf(0.975, total**2 / below)) * total**0.5
+    return mean, mean - reach, mean + reach
+
+
+def show(names: Sequence[str], work: Path, rows: Sequence[dict[str, Any]], bench: Callable[..., Any]) -> None:
+    """Print the tables."""
+    for name in names:
+        own = [row for row in rows if row["corpus"] == name]
+        if own:
+            _of_corpus(bench(name, work), own)
+
+
+def _of_corpus(bench: Any, rows: Sequence[dict[str, Any]]) -> None:
+    units = bench.judge.units
+    weights = np.concatenate(list(SubjectBootstrap(units.subjects, replicates=DRAWS, seed=0).weights()), axis=1)
+    subjects = len(np.unique(units.subjects))
+    for part in FIGURES:
+        if all(row[part] is None for row in rows):
+            continue
+        found: dict[tuple[str, str], dict[int, tuple[float, Floats]]] = {}
+        for row in rows:
+            if row[part] is not None:
+                drawn = bench.kept(row).figures(bench.judge, weights)[part]
+                found.setdefault((row["tower"], row["source"]), {})[row["seed"]] = (row[part], drawn)
+        table = Table(title=f"{bench.name}: {part}, {len(units)} images of {subjects} subjects")
+        for column in ("texts", "source", "images", "different texts", "mean (95 %)", "less raw", "less template"):
+            table.add_column(column)
+        for (tower, source), seeds in found.items():
+            one = next(row for row in rows if (row["tower"], row["source"]) == (tower, source))
+            cells = [tower, source, str(one["images"]), str(one["texts"])]
+            cells.append(_said(interval(*_stacked(seeds), subjects), sign=""))
+            for against in ("raw", "template"):
+                other = found.get((tower, against), {})
+                both = sorted(set(seeds) & set(other))
+                if against == source or not both:
+                    cells.append("")
+                    continue
+                values = [seeds[s][0] - other[s][0] for s in both]
+                drawn = np.stack([seeds[s][1] - other[s][1] for s in both])
+                cells.append(_said(interval(values, drawn, subjects), sign="+"))
+            table.add_row(*cells)
+        Console(width=170).print(table)
+
+
+def _stacked(seeds: dict[int, tuple[float, Floats]]) -> tuple[list[float], Floats]:
+    return [value for value, _ in seeds.values()], np.stack([drawn for _, drawn in seeds.values()])
+
+
+def _said(bounds: tuple[float, float, float], sign: str) -> str:
+    mean, low, high = bounds
+    return f"{mean:{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})"

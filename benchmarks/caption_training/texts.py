@@ -1,0 +1,152 @@
+"""The texts of each source for the same samples: raw, templates, composed of a phrase bank, written by two models.
+
+A model is told facts and sees no picture, so that what it wrote of one sample is as true of each other sample with the
+same facts. It is asked about a few samples of each set of facts, and the others share these texts.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from corpora import TRIALS, Trial, voxtile
+
+from voxtile.corpus.reader import Corpus
+from voxtile.words.names import name_key
+
+Pool = Mapping[str, Sequence[str]]
+"""Texts by uid."""
+
+ASKED = {"small": 64, "better": 16}
+"""Samples that each model writes captions of, a corpus: as many as two shared cores allow."""
+REFUSED = ("contradicted", "unsupported")
+"""Verdicts that leave a caption out of training where captions are checked."""
+
+MIXTURES = {
+    "raw + bank": ("raw", "bank"),
+    "template + bank": ("template", "bank"),
+    "template + bank + better": ("template", "bank", "better, checked"),
+}
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the facts say of the training samples.
+
+    Attributes:
+        uids: of the samples that have facts, in order.
+        stated: (concept, polarity) of each sample's facts.
+        exactly: the same with side, size and so on: samples with equal ones share what a model wrote.
+    """
+
+    uids: Sequence[str]
+    stated: Mapping[str, frozenset[tuple[str, str]]]
+    exactly: Mapping[str, frozenset[tuple[str, ...]]]
+
+
+def known(corpus: Corpus, trial: Trial) -> Known:
+    """Facts of the training samples that have a vector."""
+    splits = corpus.splits("default")
+    subjects = {row["uid"]: row["subject"] for row in corpus.table("samples", columns=["uid", "subject"]).to_pylist()}
+    vectors = set(corpus.table("embeddings", columns=["uid"])["uid"].to_pylist())
+    stated: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    exactly: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+    for row in corpus.table("facts").to_pylist():
+        uid = row["uid"]
+        if uid not in vectors or splits.get(subjects[uid]) != "train":
+            continue
+        source = row["source"] or ""
+        if not source.startswith(trial.facts or "") or "+" in source:  # with a plus: what a caption states once more
+            continue
+        fact = (name_key(row["concept"]), row["polarity"])
+        stated[uid].add(fact)
+        exactly[uid].add((*fact, json.dumps([row["value"], row["unit"], row["attributes"]], default=str)))
+    uids = sorted(uid for uid in stated if trial.absent or not trial.facts or _anything(stated[uid]))
+    return Known(uids, _frozen(stated), _frozen(exactly))
+
+
+def _anything(stated: set[tuple[str, str]]) -> bool:
+    return any(polarity == "present" for _, polarity in stated)
+
+
+def _frozen(sets):
+    return {uid: frozenset(values) for uid, values in sets.items()}
+
+
+def asked(facts: Known, count: int) -> list[str]:
+    """Samples that a model writes captions of: in turn one of each set of facts."""
+    by: dict[frozenset[tuple[str, str]], list[str]] = defaultdict(list)
+    for uid in facts.uids:
+        by[facts.stated[uid]].append(uid)
+    groups = sorted(by.values(), key=lambda uids: uids[0])
+    turns = [uids[turn] for turn in range(max(map(len, groups))) for uids in groups if turn < len(uids)]
+    return turns[:count]
+
+
+def captioned(name: str, corpus: Path, models: Mapping[str, str]) -> None:
+    """Write the captions of every source; what is finished is kept, and replies of models are."""
+    trial, done = TRIALS[name], corpus.with_name("captioned")
+    source = ("--facts-source", trial.facts) if trial.facts else ()
+    if not done.exists():
+        common = ("--variants", 3, "--absent", trial.absent, *source)
+        voxtile("caption", "template", corpus, *common)
+        # Noted as `roi`, so that one corpus holds them beside plain templates.
+        voxtile("caption", "template", corpus, *common, "--bank", trial.domain, "--caption-kind", "roi")
+        done.touch()
+    facts = known(Corpus(corpus), trial)
+    for model, named in models.items():
+        for part, flags in ((model, ()), (f"{model}-unchecked", ("--unchecked",))):
+            copy = corpus.with_name(part)
+            if copy.with_name(f"{part}.done").exists():
+                continue
+            if not copy.exists():
+                shutil.copytree(corpus, copy)
+            uids = ", ".join(repr(uid) for uid in asked(facts, ASKED[model]))
+            chosen = ("--where", f"uid IN ({uids})", "--absent", trial.absent, *source)
+            replies = ("--replies", corpus.with_name(f"{model}.replies"), *flags)
+            voxtile("caption", "model", copy, "--provider", "local", "--model", named, *chosen, *replies)
+            copy.with_name(f"{part}.done").touch()
+
+
+def pools(name: str, corpus: Path) -> dict[str, Pool]:
+    """Texts of each source that is there, for the training samples; mixtures are drawn in equal parts."""
+    trial, store = TRIALS[name], Corpus(corpus)
+    facts = known(store, trial)
+    found: dict[str, Pool] = {
+        "raw": _raw(store, trial, facts),
+        "template": _of_kind(store, "template"),
+        "bank": _of_kind(store, "roi"),
+    }
+    for model in ASKED:
+        for part, said, refused in ((f"{model}-unchecked", "unchecked", ()), (model, "checked", REFUSED)):
+            copy = corpus.with_name(part)
+            if copy.with_name(f"{part}.done").exists():
+                found[f"{model}, {said}"] = _shared(_of_kind(Corpus(copy), "rewrite", refused), facts)
+    wanted = set(facts.uids)
+    return {source: {uid: texts for uid, texts in pool.items() if uid in wanted} for source, pool in found.items()}
+
+
+def _raw(store: Corpus, trial: Trial, facts: Known) -> Pool:
+    if trial.raw is None:
+        return _of_kind(store, "raw")
+    return {uid: [trial.raw[fact] for fact in facts.stated[uid] if fact in trial.raw] for uid in facts.uids}
+
+
+def _of_kind(store: Corpus, kind: str, refused: Sequence[str] = ()) -> dict[str, list[str]]:
+    bad = {row["caption_id"] for row in store.table("verdicts").to_pylist() if row["verdict"] in refused}
+    found: dict[str, list[str]] = defaultdict(list)
+    for row in store.table("captions", columns=["uid", "kind", "caption_id", "text"]).to_pylist():
+        if row["kind"] == kind and row["caption_id"] not in bad:
+            found[row["uid"]].append(row["text"])
+    return dict(found)
+
+
+def _shared(own: Pool, facts: Known) -> Pool:
+    by: dict[frozenset[tuple[str, ...]], list[str]] = defaultdict(list)
+    for uid in facts.uids:
+        by[facts.exactly[uid]] += own.get(uid, ())
+    return {uid: by[facts.exactly[uid]] for uid in facts.uids if by[facts.exactly[uid]]}

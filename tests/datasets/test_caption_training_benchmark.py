@@ -1,0 +1,80 @@
+"""What benchmarks/caption_training says of sources of captions: its intervals, its changed texts, that it learns."""
+
+import sys
+from types import ModuleType
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+from tests.benchmark_script import BENCHMARKS, benchmark_script
+
+FOLDER = "caption_training"
+
+
+@pytest.fixture
+def part(monkeypatch):
+    """A module of the benchmark, which finds its neighbours by their names."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS / FOLDER))
+    before = set(sys.modules)
+
+    def loaded(name: str) -> ModuleType:
+        return benchmark_script(f"{FOLDER}/{name}")
+
+    yield loaded
+    for name in set(sys.modules) - before:
+        if name in {"training", "corpora", "texts", "judging", "figures", "reasons"}:
+            del sys.modules[name]
+
+
+def test_three_seeds_that_lie_apart_count_as_three(part):
+    """With subjects that do not vary it is the t interval of a mean of three: 4.303 standard errors."""
+    mean, low, high = part("figures").interval([0.7, 0.8, 0.9], np.full((3, 50), 0.8), subjects=100)
+    assert mean == pytest.approx(0.8)
+    assert (high - low) / 2 == pytest.approx(4.302653 * 0.1 / 3**0.5, rel=1e-5)
+
+
+def test_seeds_that_agree_leave_the_spread_over_subjects(part):
+    drawn = np.random.default_rng(0).normal(0.8, 0.02, (1, 4000)).repeat(3, 0)
+    mean, low, high = part("figures").interval([0.8] * 3, drawn, subjects=100_000)
+    assert (mean - low, high - mean) == (pytest.approx(1.96 * 0.02, rel=0.05), pytest.approx(1.96 * 0.02, rel=0.05))
+
+
+def test_the_mean_area_is_that_of_scikit_learn(part):
+    rng = np.random.default_rng(0)
+    labels, scores = rng.integers(-1, 2, 60).astype(np.int8), rng.integers(0, 9, (60, 5)).astype(float)
+    drawn = rng.integers(0, 3, (60, 4)).astype(np.float32)
+    found, known = part("judging").mean_area(labels, scores, drawn), labels >= 0
+    for column in range(4):
+        weight = drawn[known, column]
+        areas = [roc_auc_score(labels[known], score[known], sample_weight=weight) for score in scores.T]
+        assert found[column] == pytest.approx(np.mean(areas))
+
+
+def test_few_texts_are_of_the_samples_own_facts(part):
+    stated = {f"u{i}": frozenset({("lake" if i % 2 else "forest", "present")}) for i in range(40)}
+    pool = {uid: [f"{next(iter(facts))[0]} {uid}"] for uid, facts in stated.items()}
+    found = part("reasons").few(pool, stated, 3)
+    assert set(found) == set(pool)
+    assert all(text.startswith(next(iter(stated[uid]))[0]) for uid, texts in found.items() for text in texts)
+    assert len({text for texts in found.values() for text in texts}) == 6
+
+
+def test_wrong_texts_are_of_other_facts_and_as_many_as_said(part):
+    stated = {f"u{i}": i % 4 for i in range(1000)}
+    pool = {uid: [f"text {number}"] for uid, number in stated.items()}
+    found = part("reasons").wrong(pool, stated, 0.3)
+    assert 0.25 < np.mean([found[uid] != pool[uid] for uid in pool]) < 0.35
+
+
+@pytest.mark.parametrize("tower", ["bag", "order"])
+def test_a_training_learns_which_text_goes_with_which_vectors(part, tower):
+    training = part("training")
+    rng, classes = np.random.default_rng(0), np.repeat([0, 1], 40)
+    centre = rng.normal(size=(2, 16))
+    vectors = {f"u{i}": (centre[c] + 0.3 * rng.normal(size=16)).astype(np.float32) for i, c in enumerate(classes)}
+    texts = {f"u{i}": [["a lake", "water in view"], ["a forest", "trees in view"]][c] for i, c in enumerate(classes)}
+    stated = {f"u{i}": int(c) for i, c in enumerate(classes)}
+    model = training.train(vectors, [texts], stated, tower=tower, seed=0, settings=training.Settings(steps=60))
+    seen = model.encode_images(training.torch.from_numpy(np.stack(list(vectors.values()))))
+    best = (seen @ model.encode_texts(["a lake", "trees in view"]).T).argmax(1).numpy()
+    assert (best == classes).mean() > 0.95

@@ -172,7 +172,7 @@ OF_THE_PICTURE = [
     (DRONE, "The maize must be watered.", "unsupported"),
     (DRONE, "The maize will ripen soon.", "unsupported"),
     (DRONE, "Farmers rest beside the maize.", "unknown"),
-    (DRONE, "Herons nest along the river.", "unknown"),
+    (DRONE, "Herons nest along the river.", "unsupported"),
     (DRONE, "A noisy river in a maize field.", "unknown"),
     (DRONE, "Two silos filled with grain.", "unsupported"),
     (DRONE, "Two famous silos.", "unknown"),

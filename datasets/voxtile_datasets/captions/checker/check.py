@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from voxtile.words.phrases import Phrases
+from voxtile.words.tokens import words_of
 from voxtile_datasets.captions.checker.completeness import completeness
 from voxtile_datasets.captions.checker.extraction.claims import Claim
 from voxtile_datasets.captions.checker.extraction.extract import claims_of
@@ -22,6 +23,7 @@ from voxtile_datasets.captions.checker.judging.agreement import agrees_with_any
 from voxtile_datasets.captions.checker.judging.fact_lookup import Facts
 from voxtile_datasets.captions.checker.judging.judge import judge
 from voxtile_datasets.captions.checker.judging.neighbours import of_neighbours
+from voxtile_datasets.captions.checker.judging.unseen import stories
 from voxtile_datasets.captions.checker.verdict import ORDER, Fault, Verdict, worst
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
@@ -82,6 +84,7 @@ def check(text: str, known: Known, vocabulary: Vocabulary) -> Verdict:
     faults = [_in_place_of_another(fault, claims, facts) for fault in faults]
     faults = [fault for fault in faults if not _is_of_unnamed(fault, claims, facts)]
     if vocabulary.natural:
+        faults = stories(faults, text)
         faults = [of_neighbours(fault, text, claims, facts) for fault in faults]
     if not claims:
         why = "The text says nothing that can be checked in English: no word of it is in the vocabulary."
@@ -110,6 +113,8 @@ def _in_place_of_another(fault: Fault, claims: Sequence[Claim], facts: Facts) ->
         return fault  # an open scope leaves it open
     for concept in claim.concepts:
         alike = vocabulary.alike.get(concept, frozenset()) - vocabulary.kin(concept) - said
+        stems = {word[:_STEM] for word in concept.split("_")}
+        alike = frozenset(name for name in alike if not _is_named_alike(name, stems))
         if missing := sorted(name for name in alike if facts.rows(name) and facts.strength(name) == "present"):
             why = f"'{fault.words}' is not in the facts: they state {missing[0].replace('_', ' ')} in its place."
             return replace(fault, judgement="unsupported", why=why)
@@ -121,19 +126,33 @@ def _of_same_size(claim: Claim, said: set[str], facts: Facts) -> str | None:
     sizes = [d for d in claim.details if d.kind == "number" and d.dimension in ("length", "uptake", "volume")]
     if not sizes or not facts.vocabulary.has_sides:
         return None
-    unsaid = sorted(facts.present() - said)
+    named = {c for concept in claim.concepts for c in facts.vocabulary.above(concept)}
+    if set(words_of(claim.words).words) <= _GENERAL:
+        return None  # "a soft tissue mass" may be what the facts call by another name
+    said = said - named
+    stems = {word[:_STEM] for word in words_of(f"{claim.words} {' '.join(claim.concepts)}".replace("_", " ")).words}
+    kin = {c for concept in claim.concepts for c in facts.vocabulary.kin(concept)}
+    unsaid = sorted(n for n in facts.present() - said - kin if not _is_named_alike(n, stems))
     return next((n for n in unsaid if all(agrees_with_any(d, facts.rows_of(n), facts.vocabulary) for d in sizes)), None)
+
+
+def _is_named_alike(name: str, stems: set[str]) -> bool:
+    """Whether a concept's name has a word that begins like one of others: a cavity and a cavitating lesion."""
+    return any(word[:_STEM] in stems for word in name.split("_") if len(word) >= _STEM)
 
 
 def _is_of_unnamed(fault: Fault, claims: Sequence[Claim], facts: Facts) -> bool:
     """Whether a detail that stands apart can be of a fact that the text names in words that no vocabulary has.
 
-    "Fluid on the left, heart a touch big": the left is that of an effusion, and not of the heart.
+    "Fluid on the left, heart a touch big": the left is that of an effusion, and not of the heart. A measurement can be
+    wherever it stands: "a bleed of 32 mm that pushes the midline by 6 mm".
     """
     place = (fault.start, fault.end)
-    detail = next((d for claim in claims for d in claim.details if (d.start, d.end) == place and d.is_apart), None)
-    if detail is None or not facts.vocabulary.is_about_patients:
+    detail = next((d for claim in claims for d in claim.details if (d.start, d.end) == place), None)
+    if detail is None or not (detail.is_apart or detail.dimension in _MEASURED):
         return False
+    if detail.kind == "count" and facts.vocabulary.natural:
+        return False  # many things are two or three
     said = {c for claim in claims for name in claim.concepts for c in _related(name, facts.vocabulary)}
     rows = [row for name in facts.present() - said for row in facts.rows_of(name)]
     return agrees_with_any(detail, rows, facts.vocabulary)
@@ -150,4 +169,13 @@ def _names(concepts: frozenset[str]) -> Phrases[str] | None:
     return Phrases((phrase, name) for phrase, name in named if phrase.strip()) if named else None
 
 
+# General words for what facts may call by a name of its own: "a soft tissue mass", "a bulge", "a simple cyst".
+_GENERAL = frozenset(
+    ["mass", "lesion", "tumor", "growth", "lump", "bump", "bulge", "swelling", "nodule", "cyst", "collection", "focus",
+     "spot", "shadow", "area", "node", "deposit", "clot", "bleed", "stone", "soft", "tissue", "simple", "solid",
+     "cystic", "round", "rounded", "focal", "target", "space", "occupying", "finding", "abnormality", "thing",
+     "structure", "a", "fluid", "in", "it", "of", "the", "opacity", "density", "patch", "neoplasm"]
+)  # fmt: skip
+_STEM = 5  # letters that two forms of a word share
+_MEASURED = frozenset(["length", "volume", "area", "uptake", "attenuation", "angle"])
 _BRACKETS = str.maketrans("", "", "()[]|")

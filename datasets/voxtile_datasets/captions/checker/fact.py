@@ -24,11 +24,16 @@ _OF_ANOTHER = frozenset(["relation", "other", "other_id", "name", "color", "colo
 _HOW_MEASURED = frozenset(["evidence", "midline", "by", "by_affine"])
 _COLOURS = ("colour", "color", "colours", "colors")
 _PARTS = ("location", "part", "component")
+_LOCATED = frozenset(
+    ["location", "site", "region", "place", "zone", "lobe", "segment", "compartment", "level", "quadrant", "position",
+     "part", "component", "subsite", "area", "wall", "where", "body_part", "organ", "structure", "vessel", "bone"]
+)  # fmt: skip
 _GRADED = frozenset(
     ["severity", "size", "grade", "extent", "degree", "amount", "burden", "volume", "quantity", "activity", "density",
      "intensity", "dilatation", "width", "level", "completeness"]
 )  # fmt: skip
 _CHANGED = ("change", "comparison", "trend", "evolution", "course", "interval", "interval_change", "progression")
+_OF_PICTURE = frozenset(["corner", "edge", "border", "margin", "half", "side", "rim"])
 _COUNTS = ("count", "number", "n", "num", "quantity", "amount")
 _SINGLE = ("size_mm", "diameter_mm", "size", "diameter")
 
@@ -53,6 +58,7 @@ class Fact:
         name: of its concept as the row has it.
         bare: its numbers of which no unit is known.
         words: all words of its attributes, in normal form.
+        located: those of them that say where it is, in their order.
     """
 
     polarity: str
@@ -73,6 +79,7 @@ class Fact:
     name: str = ""
     bare: tuple[float, ...] = ()
     words: frozenset[str] = frozenset()
+    located: tuple[str, ...] = ()
 
     @property
     def is_detailed(self) -> bool:
@@ -123,6 +130,7 @@ def fact_of(row: Row, attributes: Row, vocabulary: Vocabulary) -> Fact:
         row["concept"],
         _bare(row, held),
         frozenset(word for leaf in held if leaf.name not in _OF_ANOTHER for word in words_of(leaf.text).words),
+        tuple(w for leaf in held if leaf.name in _LOCATED for w in words_of(str(leaf.value).replace("_", " ")).words),
     )
 
 
@@ -152,8 +160,17 @@ def _place(text: str, vocabulary: Vocabulary) -> _Place:
     places = vocabulary.places.find(words)
     inside = {i for p in places if p.payload.startswith(("left", "right")) for i in range(p.start, p.end)}
     sides = frozenset(side.payload for side in grammar.sides.find(words) if side.start not in inside)
-    known = frozenset([direction_of(text)]) & (OPPOSITE.keys() | {"centre"})
+    known = frozenset([direction_of(text), _in_picture(words)]) & (OPPOSITE.keys() | {"centre"})
     return _Place(sides, frozenset(place.payload for place in places), known)
+
+
+def _in_picture(words: tuple[str, ...]) -> str:
+    """Point of the compass of a part of the picture: "lower left corner"; empty for what names something else."""
+    edges = [load_grammar().edges.get(word, "") for word in words[:-1]]
+    if not edges or not all(edges) or words[-1] not in _OF_PICTURE:
+        return ""
+    rows, columns = ([e for e in edges if e in pair] for pair in (("north", "south"), ("east", "west")))
+    return "-".join([*rows[:1], *columns[:1]]) or "centre"
 
 
 def _numbers(row: Row, held: Sequence[Leaf]) -> dict[str, tuple[float, ...]]:

@@ -14,6 +14,7 @@ from voxtile.errors import ConfigError
 from voxtile.words.phrases import Phrases
 from voxtile.words.tokens import words_of
 from voxtile_datasets.captions.checker.aspects import Aspect, compile_aspects
+from voxtile_datasets.captions.checker.normal_looks import denied_by_normality
 from voxtile_datasets.captions.checker.verb_forms import forms_of
 from voxtile_datasets.captions.checker.vocabulary_file import Joined, read_files
 
@@ -190,6 +191,12 @@ class Vocabulary:
         tries: tuple[Phrases[Any], ...] = (self.terms, self.structures, self.qualities, self.places)
         return frozenset().union(*(phrases.words() for phrases in tries))
 
+    @cached_property
+    def closed_by_name(self) -> frozenset[str]:
+        """Concepts that the normal look of some part of the body denies by their own names, and not by their region."""
+        named = (c for kinds in self.closes.values() for names in kinds.values() for c in names)
+        return frozenset(c for c in named if not self.is_region(c))
+
     def above(self, name: str) -> frozenset[str]:
         """The concept and all that are more general."""
         return self._above.get(name) or frozenset([name])
@@ -277,7 +284,7 @@ def _compile(joined: Joined) -> Vocabulary:
         qualities=_flat(tables["qualities"]),
         pairs=_pairs(entries),
         normal=_flat(tables["normal"]),
-        closes={name: _closes(entry.get("closes", {})) for name, entry in anatomy.items()},
+        closes={name: denied_by_normality(entry.get("closes", {})) for name, entry in anatomy.items()},
         whole=_said(tables["complete"], "affirmed"),
         abnormal=_said(tables["complete"], "abnormal"),
         pictures=_said(tables["complete"], "pictures"),
@@ -345,12 +352,6 @@ def _pairs(entries: Mapping[str, Mapping[str, Any]]) -> dict[Pair, tuple[str, ..
         for structure, quality in entry.get("pairs", ()):
             found[structure, quality] = (*found.get((structure, quality), ()), name)
     return found
-
-
-def _closes(entry: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
-    """What each kind of normality denies; a normal size what `normal` does, unless there is more."""
-    closes = {kind: tuple(concepts) for kind, concepts in entry.items()}
-    return {"normal_size": closes["normal"], "well": closes["normal"], **closes} if "normal" in closes else closes
 
 
 def _by_concept(table: Mapping[str, Sequence[str]]) -> dict[str, frozenset[str]]:

@@ -14,6 +14,9 @@ DetailKind: TypeAlias = Literal[
 ]
 
 
+PART = "part"  # dimension of a place that is told by words of position alone: "the lateral compartment"
+
+
 @dataclass(frozen=True)
 class Detail:
     """Something said of a concept.

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from voxtile.words.phrases import Match
-from voxtile_datasets.captions.checker.extraction.claims import Detail, DetailKind
+from voxtile_datasets.captions.checker.extraction.claims import PART, Detail, DetailKind
 from voxtile_datasets.captions.checker.extraction.numbers.amount import COUNT
 from voxtile_datasets.captions.checker.extraction.numbers.stated_numbers import amounts
 from voxtile_datasets.captions.checker.extraction.positions import positions
 from voxtile_datasets.captions.checker.extraction.statements import Statement
+from voxtile_datasets.captions.checker.parts import named_parts
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
 _ONLY_NEAR = 3
@@ -55,10 +56,22 @@ def found_details(statement: Statement, vocabulary: Vocabulary, taken: frozenset
         places = _named(statement, "place", vocabulary.places.find(words.words), set())
         inside = {p for item in places if item.detail.value.startswith(("left", "right")) for p in _range(item)}
         sides = [side for side in grammar.sides.find(words.words) if side.start not in inside]
+        sides = [s for s in sides if not _is_of_each(s, sides)]
         sides = sorted([*sides, *_letters_for_sides(statement, sides)], key=lambda side: side.start)
         found += places + _only_sides(
             statement, _named(statement, "side", _joined_sides(sides, words.words), used - _both(statement, used))
         )
+    if vocabulary.is_about_patients:
+        named = {p for item in found if item.detail.kind in ("place", "position") for p in _range(item)}
+        found += [
+            Found(
+                Detail("place", " ".join(words.words[start:end]), *_text(statement, start, end), dimension=PART),
+                start,
+                end,
+            )
+            for start, end in named_parts(words.words)
+            if not named.intersection(range(start, end))
+        ]
     if vocabulary.has_grades:
         found += _named(statement, "severity", grammar.grades.find(words.words), used)
         found += _named(statement, "change", grammar.changes.find(words.words), used)
@@ -102,6 +115,12 @@ def _only_sides(statement: Statement, sides: Sequence[Found]) -> list[Found]:
         is_only = bool(_ONLY & set(before)) or bool({"only", "alone", "exclusively"} & set(after))
         found.append(replace(item, detail=replace(item.detail, is_vague=True)) if is_only else item)
     return found
+
+
+def _is_of_each(side: Match[str], sides: Sequence[Match[str]]) -> bool:
+    """Whether "both" before a side is said of two things: "consolidation and fluid, both left"."""
+    beside = any(other.start == side.end and other.payload in ("left", "right") for other in sides)
+    return side.payload == "bilateral" and side.end - side.start == 1 and beside
 
 
 def _both(statement: Statement, used: set[int]) -> set[int]:

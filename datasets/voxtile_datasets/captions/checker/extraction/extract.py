@@ -229,7 +229,7 @@ def _read(sentence: str, vocabulary: Vocabulary, extra: Phrases[str] | None) -> 
         claims.append(Claim("loose", sentence[first:last], first, last, details=tuple(loose)))
     elif vocabulary.is_about_patients and (stray := _stray(statement, loose, mentions)):
         first, last = min(d.start for d in stray), max(d.end for d in stray)
-        named_here = tuple(c for mention in mentions for c in mention.concepts)
+        named_here = tuple(c for m in mentions if m.polarity == "present" and not m.is_normality for c in m.concepts)
         claims.append(
             Claim("loose", sentence[first:last], first, last, details=tuple(stray), others=named_here, text="stray")
         )

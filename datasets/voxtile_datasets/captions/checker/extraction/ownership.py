@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from voxtile_datasets.captions.checker.extraction.claims import Detail
+from voxtile_datasets.captions.checker.extraction.common_words import has_unknown
 from voxtile_datasets.captions.checker.extraction.details import Found
 from voxtile_datasets.captions.checker.extraction.naming.mention import Mention
 from voxtile_datasets.captions.checker.extraction.numbers.amount import COUNT, SHARE
@@ -131,6 +132,8 @@ def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocab
         return None
     if (noted := _noted_after(statement, item, mentions)) is not None:
         return noted
+    if _is_of_unknown(statement, item, mentions, vocabulary):
+        return None
     if vocabulary.natural and (told := owner_in_scene(statement, item, mentions, inside)) is not None:
         return told
     for index in inside:
@@ -200,6 +203,18 @@ def _goes_on_after_brackets(statement: Statement, mention: Mention, item: Found)
     first, last = gap.index("("), len(gap) - 1 - gap[::-1].index(")")
     rest = (*gap[:first], *gap[last + 1 :])
     return len(rest) <= _FURTHEST and not {";", ":", "(", ")"} & set(rest) and not statement.grammar.verbs & set(rest)
+
+
+def _is_of_unknown(statement: Statement, item: Found, mentions: Sequence[Mention], vocabulary: Vocabulary) -> bool:
+    """Whether the part of an enumeration that a detail stands in is of a thing that no vocabulary knows."""
+    if item.detail.kind not in ("position", "side", "place", "colour", "count") and item.detail.dimension != SHARE:
+        return False
+    first, last = statement.item_around(item.start)
+    if not first or any(m.start < last and first < m.end for m in mentions):
+        return False
+    return has_unknown(statement, vocabulary, first, item.start) or (
+        item.detail.kind == "count" and has_unknown(statement, vocabulary, item.end, last)
+    )
 
 
 def _opens_for_unnamed(statement: Statement, item: Found, mentions: Sequence[Mention]) -> bool:

@@ -52,6 +52,8 @@ _BELONGS = frozenset(
 
 
 # What these stand before is there: a denial is of what is named before it.
+_SOMEWHERE = frozenset(["on", "over", "along", "upon", "across"])
+_NEUTRAL = frozenset(["sign", "trace", "hint", "evidence", "indication", "suspicion", "suggestion", "kind", "sort"])
 _DEFINITE = frozenset(["the", "these", "those", "this", "that", "its", "their", "our", "both"])
 
 
@@ -122,6 +124,7 @@ class Statement:
                 if first >= last:
                     continue
                 named = next((end for begin, end in names if begin < last and first < end), last)
+                named = min(named, self._after_a_place(names, first, last))
                 named = first if is_of_nobody and item.start <= start else named
                 place = next((i for i in range(named, last) if _is_place(words, i) and i not in inside), last)
                 # "no river crosses these fields"
@@ -131,6 +134,15 @@ class Statement:
                 in_place |= place < last
                 for position in range(place, last):
                     counts[position] -= 1
+
+    def _after_a_place(self, names: Sequence[tuple[int, int]], first: int, last: int) -> int:
+        """Where what is denied has no known name and stands somewhere: "not a soul on the sand" denies no sand."""
+        words = self.words.words
+        named = next((begin for begin, end in names if begin < last and first < end), last)
+        place = next((i for i in range(first, named) if words[i] in _SOMEWHERE), last)
+        known = self.grammar.known_words | _NEUTRAL
+        is_named = any(w.isalpha() and w not in known and len(w) > 2 for w in words[first:place])
+        return place if place < named and is_named else last
 
     def clause_of(self, position: int) -> int:
         """Number of the clause of a word; -1 for a mark or a word that parts clauses."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from voxtile.words.tokens import words_of
 from voxtile_datasets.captions.checker.extraction.claims import Claim, Detail
+from voxtile_datasets.captions.checker.extraction.grammar import load_grammar
 from voxtile_datasets.captions.checker.extraction.numbers.amount import SHARE
 from voxtile_datasets.captions.checker.extraction.numbers.imaging_numbers import RESOLUTION
 from voxtile_datasets.captions.checker.fact import Fact
@@ -21,11 +24,12 @@ from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 _LACKING: dict[str, Judgement] = {
     "side": "unsupported", "place": "unsupported", "number": "unsupported", "count": "unsupported",
     "position": "unsupported", "colour": "unknown", "shape": "unknown", "rank": "unknown",
-    "severity": "unknown", "change": "unsupported",
+    "severity": "unknown", "change": "unknown",
 }  # fmt: skip
 # What lies on other things and gives them its colour.
 _COVERINGS = frozenset({"snow", "snow and ice", "sea_ice"})
 _BOTH = frozenset(["left", "right"])
+_SIDES = _BOTH | {"bilateral", "both"}
 
 
 def detail_faults(claim: Claim, concept: str, facts: Facts) -> list[Fault]:
@@ -43,15 +47,35 @@ def detail_faults(claim: Claim, concept: str, facts: Facts) -> list[Fault]:
     if (others := _beside_a_list(details, rows, fitting, facts.vocabulary)) is not None:
         details = others
         fitting = [row for row in rows if not any(agrees(d, row, facts.vocabulary) is False for d in details)]
+    listed = _lists(details)
+    is_in_pairs = _is_in_pairs(listed)
+    held = [any(agrees(d, row, facts.vocabulary) for row in rows) for d in details]
     faults = []
-    for detail in details:
-        if any(agrees(detail, row, facts.vocabulary) for row in fitting) or _agrees_with_all(
+    for detail, is_of_any in zip(details, held, strict=True):
+        told_by = fitting if all(held) else rows  # what no row has is wrong, and not what stands beside it
+        if any(agrees(detail, row, facts.vocabulary) for row in told_by) or _agrees_with_all(
             detail, rows, concept, facts
         ):
             continue
+        if is_of_any and not fitting and listed and not is_in_pairs:
+            continue  # "T8, L3, R iliac bone, L rib": one of each
         if fault := _fault(detail, rows, concept, facts):
             faults.append(fault)
     return faults
+
+
+def _lists(details: Sequence[Detail]) -> dict[str, list[Detail]]:
+    """Details of which a text gives several of a kind."""
+    found = {kind: [d for d in details if d.kind == kind] for kind in ("side", "place", "number")}
+    return {kind: many for kind, many in found.items() if len(many) > 1}
+
+
+def _is_in_pairs(listed: Mapping[str, Sequence[Detail]]) -> bool:
+    """Whether each place goes with the size beside it: "RUL 6 mm, LLL 4 mm", and not "T8, L3, right and left ilium"."""
+    if len(listed) < 2 or len({len(many) for many in listed.values()}) > 1:
+        return False
+    groups = list(zip(*listed.values(), strict=True))
+    return all(max(d.start for d in one) < min(d.start for d in other) for one, other in itertools.pairwise(groups))
 
 
 def _beside_a_list(
@@ -61,14 +85,13 @@ def _beside_a_list(
 
     "Fractures at T8, T10 and L1"; of "segment 2 31 mm, segment 6 12 mm" each place goes with the size that follows it.
     """
-    listed = {kind: [d for d in details if d.kind == kind] for kind in ("place", "number")}
-    listed = {kind: many for kind, many in listed.items() if len(many) > 1}
+    listed = _lists(details)
     if not listed or any(all(agrees(d, row, vocabulary) for many in listed.values() for d in many) for row in fitting):
         return None
     others = [d for d in details if d.kind not in listed]
     suited = [row for row in rows if not any(agrees(d, row, vocabulary) is False for d in others)]
     groups: list[tuple[Detail, ...]] = [(d,) for many in listed.values() for d in many]
-    if len({len(many) for many in listed.values()}) == 1:
+    if _is_in_pairs(listed):
         groups = list(zip(*listed.values(), strict=True))
     is_told = all(any(all(agrees(d, row, vocabulary) for d in group) for row in suited) for group in groups)
     return others if is_told else None
@@ -98,6 +121,7 @@ def is_other(claim: Claim, rows: Sequence[Fact], vocabulary: Vocabulary) -> bool
     facts state another.
     """
     limits = [d for d in claim.details if d.kind in ("side", "place", "severity", "number")]
+    limits += [d for d in claim.details if d.kind == "position" and not d.is_vague]
     limits = [d for d in limits if d.kind != "severity" or d.value != "0"]  # "not a trace of" denies it all
     return bool(limits and rows) and all(
         any(
@@ -167,7 +191,9 @@ def _is_any(detail: Detail) -> bool:
 
 
 def _fault(detail: Detail, rows: Sequence[Fact], concept: str, facts: Facts) -> Fault | None:
-    said = [_said(detail, row) for row in rows]
+    said = [
+        _said(detail, row) for row in rows if detail.kind != "place" or agrees(detail, row, facts.vocabulary) is False
+    ]
     known = list(dict.fromkeys(text for text in said if text))
     if detail.kind == "rank":
         known = ["another order of shares"] if facts.share_ranks(concept) else []
@@ -195,13 +221,24 @@ def _fault(detail: Detail, rows: Sequence[Fact], concept: str, facts: Facts) -> 
         return Fault(detail.kind, "unknown", detail.words, detail.start, detail.end, why)  # of what else is there
     # How long ago, or how old: reports compare with other days, and facts are of this one.
     is_implied = detail.kind == "place" and detail.value in facts.vocabulary.implied_places
-    is_open = is_implied or detail.dimension == "time" or (detail.kind == "position" and detail.is_vague)
+    is_open = is_implied or detail.dimension == "time" or (detail.kind in ("position", "number") and detail.is_vague)
+    is_open |= detail.value == "unilateral" or (detail.kind == "count" and detail.words.lower() == "both")
+    is_open |= is_share and not _is_fraction(detail)  # "a sliver of", "nothing but"
+    located = [row for row in rows if row.located and not row.positions]
+    is_open |= bool(located) and detail.kind in ("position", "place")
+    is_open |= detail.kind == "side" and any(_SIDES & set(row.located) for row in located)
     if facts.vocabulary.natural:  # what another fact holds is read wrongly rather than invented
         is_open |= detail.kind == "position" or (detail.kind in ("number", "count") and facts.holds(detail))
     judgement = "unknown" if is_open else _LACKING[detail.kind]
     if detail.kind == "colour" and facts.vocabulary.natural:
         judgement = "unsupported"
     return Fault(detail.kind, judgement, detail.words, detail.start, detail.end, why)
+
+
+def _is_fraction(detail: Detail) -> bool:
+    """Whether a share is said in figures or as a fraction: not "a sliver of", "nothing but"."""
+    words = words_of(detail.words).words
+    return any(word[0].isdecimal() or word in load_grammar().fractions for word in words)
 
 
 def _is_natural(colour: str, concept: str, vocabulary: Vocabulary) -> bool:
@@ -225,7 +262,8 @@ def _said(detail: Detail, row: Fact) -> str:
     if detail.kind == "count":
         return " or ".join(f"{low:g}" if low == high else f"{low:g} or more" for low, high in row.counts[:2])
     values = {
-        "side": row.sides, "place": row.places, "colour": row.colours, "change": row.changes,
+        "side": row.sides, "place": row.places or frozenset([" ".join(row.located)]),
+        "colour": row.colours, "change": row.changes,
         "shape": row.shapes, "rank": frozenset(),
         "position": row.positions | (row.bearings if detail.is_vague else frozenset()),
     }  # fmt: skip

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date as Date
 
 from voxtile.corpus.schema import MEASURED, ROLE
 from voxtile.words.tokens import words_of
-from voxtile_datasets.captions.checker.attributes import Row, attributes_of
+from voxtile_datasets.captions.checker.attributes import Row, attributes_of, leaves
 from voxtile_datasets.captions.checker.extraction.claims import Detail
 from voxtile_datasets.captions.checker.extraction.numbers.amount import COUNT, SHARE
 from voxtile_datasets.captions.checker.extraction.relations import OPPOSITE, PASSIVE, relation_of
 from voxtile_datasets.captions.checker.fact import Fact, direction_of, fact_of
+from voxtile_datasets.captions.checker.judging.countries import words_for_country
 from voxtile_datasets.captions.checker.judging.metadata import Metadata
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
@@ -22,6 +24,9 @@ _WIDE = frozenset(["finding", "lesion"])  # one of them denied denies no others
 _MOST_SHARES = 12  # of which sums are made
 _RANKS = ["first", "second", "third", "fourth", "fifth"]
 _DATES = ("date", "month", "year", "acquired", "acquisition")  # begin the names of what holds a date
+_DATE = re.compile(r"(?:19|20)\d\d-\d\d(?:-\d\d)?(?=$|[T ])")
+_NAMED = ("name", "country", "city", "region", "state", "county", "place")
+_KINDS = ("kind", "type", "subtype", "diagnosis", "histology", "entity")  # attributes that may name a concept
 _SEASONS = ("winter", "spring", "summer", "autumn")
 
 
@@ -127,7 +132,7 @@ class Facts:
     def all_kinds_absent(self, concept: str) -> list[str]:
         """The kinds of a general concept that the facts deny, where they and the scopes name no other kind of it."""
         kinds = self.vocabulary.below(concept) - {concept}
-        if concept in _WIDE or not kinds:
+        if concept in _WIDE or not kinds or concept in self.scoped:
             return []
         named = kinds & (self._strength.keys() | (self.scoped or frozenset()))
         denied = sorted(name for name in named if self._strength.get(name) == 0)
@@ -295,6 +300,11 @@ class Facts:
             if fact.polarity != "absent":
                 self.words.update(fact.words, words_of(name.replace("_", " ")).words)
             self._relate(concept, attributes, fact)
+        if fact.polarity == "present" and not is_measurement:
+            for concept in self._of_kinds(attributes):
+                if concept not in concepts:
+                    self._strength.setdefault(concept, _STRENGTH["present"])
+                    self._rows[concept].append(fact)
         self._note(attributes)
 
     def _relate(self, concept: str, attributes: Row, fact: Fact) -> None:
@@ -314,9 +324,20 @@ class Facts:
         for key, value in attributes.items():
             if value is not None and str(key).lower().startswith(_DATES):
                 self.dates.add(str(value))
-        for key in ("name", "country", "city"):
+        for leaf in leaves(attributes):
+            if isinstance(leaf.value, str) and (date := _DATE.match(leaf.value)):
+                self.dates.add(date.group())  # under whatever name: of the examination before
+        for key in _NAMED:
             if isinstance(attributes.get(key), str):
-                self.words.update(words_of(attributes[key]).words)
+                self.words.update(words_of(attributes[key]).words, words_for_country(attributes[key]))
+
+    def _of_kinds(self, attributes: Row) -> Iterator[str]:
+        """Concepts that an attribute names: a benign tumour of the kind leiomyoma."""
+        for key in _KINDS:
+            words = words_of(str(attributes.get(key) or "").replace("_", " ")).words
+            found = self.vocabulary.terms.longest_at(words, 0) if words else None
+            if found is not None and found[0] == len(words):
+                yield from found[1]
 
 
 def _day(date: str) -> int | None:

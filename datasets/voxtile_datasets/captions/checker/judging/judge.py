@@ -12,6 +12,7 @@ from voxtile_datasets.captions.checker.judging.changes import is_of_change, judg
 from voxtile_datasets.captions.checker.judging.details import detail_faults, is_other
 from voxtile_datasets.captions.checker.judging.directions import judge_direction
 from voxtile_datasets.captions.checker.judging.fact_lookup import Facts
+from voxtile_datasets.captions.checker.judging.general_words import is_no_mass
 from voxtile_datasets.captions.checker.judging.held import row_that_is_denied, row_that_names
 from voxtile_datasets.captions.checker.judging.imaging import judge_beyond, judge_imaging
 from voxtile_datasets.captions.checker.judging.loose import judge_loose
@@ -156,10 +157,11 @@ def _is_little(claim: Claim) -> bool:
 
 def _of_more_general(claim: Claim, concept: str, facts: Facts) -> list[Fault]:
     """What is wrong with the details where the facts state only something more general."""
-    alike = facts.vocabulary.above(concept) & facts.present()
-    if not alike and not any(facts.vocabulary.is_region(name) for name in facts.vocabulary.above(concept)):
-        kinds = facts.vocabulary.above(concept) - _ANYTHING - {concept}
-        alike = frozenset(name for name in facts.present() if facts.vocabulary.above(name) & kinds)
+    vocabulary = facts.vocabulary
+    alike = vocabulary.above(concept) & facts.present()
+    if vocabulary.has_sides and not alike and not any(vocabulary.is_region(name) for name in vocabulary.above(concept)):
+        kinds = vocabulary.above(concept) - _ANYTHING - {concept}
+        alike = frozenset(name for name in facts.present() if vocabulary.above(name) & kinds)
         if len(alike) > 1:
             return []
     for general in sorted(alike):
@@ -192,6 +194,8 @@ def _presence(claim: Claim, concept: str, facts: Facts) -> tuple[Judgement, str]
         return "contradicted", f"'{claim.words}' is wrong: the facts say {other[0].replace('_', ' ')}."
     if NORMAL in there:
         return "unsupported", f"'{claim.words}' is not in the facts: they call the picture normal."
+    if there & facts.vocabulary.kin(concept) and not facts.lists(concept):
+        return "unknown", f"'{claim.words}' is not known: the facts state something like {name}, but not that."
     if facts.metadata and _is_diagnosis(concept, facts) and (known_as := _other_diagnoses(concept, facts)):
         if any(row.numbers.get("uptake") for name in known_as for row in facts.rows_of(name)):
             return "unknown", f"'{claim.words}' is not known: the facts state its uptake, and not what it is."
@@ -234,16 +238,18 @@ def _other_diagnoses(concept: str, facts: Facts) -> list[str]:
     vocabulary = facts.vocabulary
     above = vocabulary.above(concept) - {concept}
     kinds = {name for name in above if not vocabulary.is_region(name)} - _ANYTHING
+    kinds -= frozenset() if vocabulary.has_sides else _WIDE
     region = {name for name in above if vocabulary.is_region(name)}
     others = {
         name
-        for name in facts.present()
+        for name in facts.present() - vocabulary.kin(concept)
         if vocabulary.above(name) & kinds and _is_of_region(vocabulary.above(name), region, facts)
     }
     return sorted(((facts.present() & above) - _ANYTHING) | others)
 
 
 _ANYTHING = frozenset(["finding"])
+_WIDE = frozenset(["lesion"])  # of which dead tissue is one, too
 
 
 def _is_of_region(names: frozenset[str], region: set[str], facts: Facts) -> bool:
@@ -255,6 +261,8 @@ def _is_of_region(names: frozenset[str], region: set[str], facts: Facts) -> bool
 def _absence(claim: Claim, concept: str, known: str | None, facts: Facts) -> tuple[Judgement, str]:
     name = concept.replace("_", " ")
     if known == "present":
+        if is_no_mass(claim, concept, facts):
+            return "supported", ""
         if is_other(claim, facts.rows(concept), facts.vocabulary) or is_of_change(claim, concept, facts):
             return "supported", ""
         return "contradicted", f"'{claim.words}' is denied, but the facts say that there is {name}."

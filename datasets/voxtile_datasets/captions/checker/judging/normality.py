@@ -8,6 +8,9 @@ from voxtile_datasets.captions.checker.judging.fact_lookup import Facts
 from voxtile_datasets.captions.checker.verdict import Fault
 from voxtile_datasets.captions.checker.vocabulary import NORMAL
 
+# Regions whose parts are normal where the whole is: a spine with its discs; bile ducts are no part of the liver.
+_WHOLES = frozenset(f"{name} finding" for name in ("spine", "brain", "lungs", "joints", "bones", "heart", "pleura"))
+
 
 def wrong_there(claim: Claim, concept: str, facts: Facts) -> str | None:
     """What of a concept that a statement of normality denies is there; None where that is nothing or was excepted.
@@ -20,10 +23,20 @@ def wrong_there(claim: Claim, concept: str, facts: Facts) -> str | None:
     """
     there = sorted(facts.present() & facts.vocabulary.below(concept))
     for name in there:
+        if concept not in _WHOLES and facts.vocabulary.is_region(concept) and _is_of_another(claim, name, facts):
+            continue
         if _is_excepted(claim, name, facts) or is_elsewhere(claim, facts.rows(name), facts.vocabulary):
             continue
         return name
     return None
+
+
+def _is_of_another(claim: Claim, name: str, facts: Facts) -> bool:
+    """Whether what is there belongs to another part of the region: dilated bile ducts where the liver is normal."""
+    above = facts.vocabulary.above(name)
+    return bool(above & facts.vocabulary.closed_by_name) and not above & set(claim.denies) - {
+        c for c in claim.denies if facts.vocabulary.is_region(c)
+    }
 
 
 def judge_whole(claim: Claim, facts: Facts) -> list[Fault]:

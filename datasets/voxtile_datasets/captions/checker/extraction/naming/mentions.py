@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from voxtile.words.phrases import Match, Phrases
 from voxtile_datasets.captions.checker.extraction.naming.mention import OPPOSITE, Mention, is_simile
@@ -19,6 +19,7 @@ _HOMOGRAPHS = frozenset(
      "shade", "light", "parking", "farming", "wood", "store", "factor", "work", "mark", "leave", "square", "bed",
      "arch", "shore", "ring", "tip", "flower"]
 )  # fmt: skip
+_GENERAL = frozenset(["lesion", "finding", "malignant_lesion", "benign_lesion"])
 _FORMS = frozenset(["square"])
 _THE = (("the",), ("a",), ("no",), ("little",), ("room",))
 _GERUNDS = frozenset(["crossing", "landing", "parking", "farming"])
@@ -77,7 +78,27 @@ class Finder:
                 found.setdefault((start, concepts), mention)
         for mention in Normality(self.statement, self.vocabulary, self.structures).find():
             found.setdefault((mention.start, mention.denies or mention.concepts), mention)
-        return sorted(found.values(), key=lambda m: (m.start, m.end))
+        return sorted(self._most_telling(found.values()), key=lambda m: (m.start, m.end))
+
+    def _most_telling(self, mentions: Iterable[Mention]) -> list[Mention]:
+        """Mentions without denials that only say what another says more narrowly.
+
+        "The liver harbours no focal abnormality" denies it of the liver; "an adenoma of the adrenal, not a metastasis"
+        denies the metastasis and not every mass.
+        """
+        found = list(mentions)
+        narrow = [m for m in found if m.denies or m.polarity == "absent"]
+        return [
+            m for m in found if not (m.polarity == "absent" and any(self._is_told(m, n) for n in narrow if n is not m))
+        ]
+
+    def _is_told(self, mention: Mention, narrow: Mention) -> bool:
+        if mention.denies or mention.end <= narrow.start or narrow.end <= mention.start:
+            return False
+        if narrow.denies:
+            return narrow.polarity == "present" and set(mention.concepts) <= _GENERAL
+        above = frozenset().union(*(self.vocabulary.above(concept) - {concept} for concept in narrow.concepts))
+        return bool(mention.concepts) and set(mention.concepts) <= above
 
     def _is_verb(self, start: int, end: int) -> bool:
         """Whether a name is a verb here: "two bridges span the river", "somewhere to park"."""

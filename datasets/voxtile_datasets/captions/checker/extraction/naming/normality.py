@@ -14,6 +14,7 @@ from voxtile_datasets.captions.checker.vocabulary import NORMAL, Vocabulary
 _ALONE = 5  # words beside one that says that all is normal
 _STRESSING = frozenset(["otherwise", "entirely", "completely", "wholly", "perfectly", "totally", "fully"])
 _COMPARING = frozenset(["than", "above", "below"])  # "larger than normal"
+_FAR_FROM = ("far", "from")
 _DENYING = frozenset(["not", "non", "n"])
 _DENYING_FORMS = frozenset(["undilated", "nonenlarged", "nondilated", "subcentimeter", "decompressed"])
 _OPENERS = frozenset(["okay", "ok", "fine", "well"])  # "Okay, a quick tour"
@@ -68,6 +69,8 @@ class Normality:
     def _polarity_of_normality(self, normal: Match[str]) -> Polarity | None:
         """As the words of its own part of the sentence say: "ventricles not enlarged, midline central"."""
         polarity = self.statement.polarity(normal.start, normal.end)
+        if self.words[max(0, normal.start - 2) : normal.start] == _FAR_FROM:
+            return "absent"
         if polarity == "absent" and not self.statement.is_denied_within(normal.start):
             return "present"
         return polarity
@@ -82,7 +85,7 @@ class Normality:
             return
         for whole in self.vocabulary.whole.find(self.words):
             polarity = self.statement.polarity(whole.start, whole.end)
-            if polarity:
+            if polarity and not self._has_structure(whole):
                 yield Mention((NORMAL,), polarity, whole.start, whole.end)
         for abnormal in self.vocabulary.abnormal.find(self.words):
             polarity = self.statement.polarity(abnormal.start, abnormal.end)
@@ -91,6 +94,17 @@ class Normality:
                 continue
             if polarity and self._is_of_picture(abnormal) and not self._is_in_name(abnormal):
                 yield Mention((NORMAL,), OPPOSITE[polarity], abnormal.start, abnormal.end)
+
+    def _has_structure(self, match: Match[bool]) -> bool:
+        """Whether a part of the body is what a clause calls normal: "the liver takes up nothing unusual"."""
+        clause = self.statement.clause_of(match.start)
+        pictures = self.vocabulary.pictures.find(self.words)
+        return not any(match.start <= p.start < match.end for p in pictures) and any(
+            self.statement.clause_of(s.start) == clause
+            and s.end <= match.start
+            and not self._names_picture(s, pictures)
+            for s in self.structures.all
+        )
 
     def _abnormal_part(self, abnormal: Match[bool], polarity: Polarity) -> Mention | None:
         """An abnormality of a part of the body, or its denial: "abnormal lungs", "no abnormality of the liver"."""

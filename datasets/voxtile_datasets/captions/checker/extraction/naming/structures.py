@@ -21,6 +21,7 @@ _APART = frozenset(["below", "above", "beneath", "beside", "behind", "near", "be
 _WITHIN = frozenset(["in", "at", "within", "on", "near", "beside"])
 _GOING_ON = ((",",), ("and",), ("or",), ("nor",), (".",), ())
 _TRIED = 3  # structures before or after a quality of which it may be said
+_MANY = frozenset(["are", "were", "and", "or", "nor", "&", "look", "appear", "all", "have", "show", ":", "=", "both"])
 _OF_THE = 3  # words of "CT of the" between the picture and what it is of
 
 
@@ -63,9 +64,13 @@ class Structures:
         for candidates, direction in ordered:
             nearest = candidates[::direction]
             for first in range(min(len(nearest), _TRIED)):
+                if direction < 0 and first and "," in self._gap(nearest[0], nearest[first]):
+                    break
                 group = self._group(nearest[first:], quality, direction)
                 if any(fits(structure.payload, quality.payload) for structure in group):
                     return group
+                if nearest[first].end == quality.start:
+                    break  # "bile ducts of normal calibre, belly dry"
         return []
 
     def _is_of_other_name(self, structure: Match[str], quality: Match[str]) -> bool:
@@ -103,12 +108,19 @@ class Structures:
                 gap = self._gap(structure, group[-1]) if direction > 0 else self._gap(group[-1], structure)
                 if gap and not (set(gap) <= _SLIGHT and _JOINING & set(gap)):
                     break
+                if direction < 0 and gap == (",",) and not self._is_of_many(group[0], quality):
+                    break  # "five deposits in the liver, bile ducts of normal calibre"
                 if direction > 0 and gap == (",",) and self.words[structure.end : structure.end + 1] not in _GOING_ON:
                     break  # "a cyst on the kidney, gallbladder normal"
                 if direction < 0 and _WITHIN & set(self.words[max(0, structure.start - _OF_THE) : structure.start]):
                     break  # "a bleed in the basal ganglia, ventricles normal"
             group.append(structure)
         return group
+
+    def _is_of_many(self, structure: Match[str], quality: Match[str]) -> bool:
+        """Whether a quality is said of a row of structures: after "are", or where "and" joins the last of them."""
+        before = self.words[max(0, structure.start - _OF_THE) : structure.start]
+        return bool(_MANY & {*self._gap(quality, structure), *before})
 
     def _gap(self, later: Match[str], earlier: Match[str]) -> tuple[str, ...]:
         return self.words[earlier.end : later.start]

@@ -65,6 +65,8 @@ def _fronted(texts: tuple[str, ...], position: int, grammar: Grammar) -> tuple[i
     end += is_each
     whole, end = _number(texts, end, grammar)
     is_unit = texts[end : end + 1] != () and texts[end] in _UNITS
+    if texts[end : end + 1] == ("point",):
+        return None  # "of five point four centimetres"
     if not whole or not (is_each or is_unit):
         return None
     end += is_unit

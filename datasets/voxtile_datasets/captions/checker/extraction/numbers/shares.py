@@ -34,6 +34,8 @@ _AFTER_SHARE = frozenset(["under", "is", "are", "was", "each", "covered", "being
 def share_at(texts: tuple[str, ...], position: int, grammar: Grammar) -> Amount | None:
     """Such as "most of", "about half of", "more than a quarter of the picture", "three fifths", "mostly"."""
     start = position
+    if start and texts[start] in grammar.fractions and texts[start - 1] in grammar.numbers:
+        return None  # of "the northern two fifths"
     if start and (texts[start - 1] in grammar.edges or grammar.directions.longest_at(texts, start - 1)):
         return None  # the northern half is a place
     if texts[max(0, start - 2) : start + 1] == ("and", "a", "half") or texts[max(0, start - 1) : start + 2] == (

@@ -26,6 +26,9 @@ _LABELS = frozenset(
     ["series", "image", "slice", "se", "im", "level", "grade", "stage", "segment", "type", "zone", "phase", "figure",
      "number", "page", "view", "band", "class", "channel", "step", "version"]
 )  # fmt: skip
+_LARGEST_DIGIT = 10
+_SHARING = frozenset(["each", "either", "every", "per"])
+_AFTER_COUNT = 4  # words
 _ONE = [("a",), ("an",)]
 _AFTER_UNIT = frozenset(["long", "wide", "across", "away", "north", "south", "east", "west", "from", "off", "further"])
 
@@ -56,6 +59,11 @@ def amounts(words: Words, grammar: Grammar, taken: frozenset[int]) -> Iterator[A
         if amount.dimension == COUNT and (is_of_percent or _is_fraction(amount)) and _stands_alone(texts, amount):
             amount = _as_share(amount, 1.0 if _is_fraction(amount) else 0.01)
         is_of_percent |= amount.unit == "percent"
+        if amount.dimension == COUNT and (
+            _is_fraction(amount) or _is_counting(texts, amount, grammar) or _is_year(texts, amount)
+        ):
+            position = amount.end
+            continue
         yield amount
         position = amount.end
 
@@ -67,6 +75,20 @@ def _is_of_code(words: Words, position: int) -> bool:
         return False
     before = words.text[max(0, start - 3) : start]
     return bool(re.search(r"[A-Za-z]$|[A-Za-z][-‐]$", before)) and not before.endswith(("x", "X"))
+
+
+def _is_year(texts: tuple[str, ...], amount: Amount) -> bool:
+    """Whether a number that another follows is a year: "between 2014 and 2020 seven houses"."""
+    word = texts[amount.end - 1]
+    return amount.end - amount.start == 1 and word.isdecimal() and len(word) == len("2020") and word[:2] in ("19", "20")
+
+
+def _is_counting(texts: tuple[str, ...], amount: Amount, grammar: Grammar) -> bool:
+    """Whether a number is none of all things: "one, two diamonds", "one nodule in each lung"."""
+    after = texts[amount.end : amount.end + 2]
+    if len(after) > 1 and after[0] == "," and after[1] in grammar.numbers and texts[amount.start] in grammar.numbers:
+        return amount.end - amount.start == 1 and grammar.numbers[after[1]] == grammar.numbers[texts[amount.start]] + 1
+    return bool(_SHARING & set(texts[amount.end : amount.end + _AFTER_COUNT]))
 
 
 def _is_fraction(amount: Amount) -> bool:
@@ -230,6 +252,12 @@ def _number(words: Words, position: int, grammar: Grammar) -> tuple[str, float, 
         position += 1
     if texts[position : position + 3] == ("and", "a", "half"):
         return f"{total}.5", total + 0.5, position + 3
+    if texts[position : position + 1] == ("point",):  # as dictated: "five point four"
+        digits, end = "", position + 1
+        while end < len(texts) and 0 <= grammar.numbers.get(texts[end], -1) < _LARGEST_DIGIT:
+            digits, end = digits + str(grammar.numbers[texts[end]]), end + 1
+        if digits:
+            return f"{total}.{digits}", float(f"{total}.{digits}"), end
     return str(total), float(total), position
 
 

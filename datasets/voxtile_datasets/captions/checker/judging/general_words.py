@@ -1,0 +1,24 @@
+"""General words for findings, which deny less than they name: "no mass" where there is a nodule."""
+
+from __future__ import annotations
+
+import re
+
+from voxtile.words.tokens import words_of
+from voxtile_datasets.captions.checker.extraction.claims import Claim
+from voxtile_datasets.captions.checker.judging.fact_lookup import Facts
+
+_MASSES = frozenset(["mass", "tumor", "tumour", "neoplasm", "growth"])
+_GENERAL = frozenset(["lesion"])
+# What is called a lesion and no mass: Fleischner Society (Radiology 246:697-722, 2008): a nodule is 3 cm at most.
+_NO_MASSES = re.compile(
+    r"nodul|cyst|granuloma|calcifi|plaque|haemangioma|hemangioma|white_matter|ganglion|polyp|scar|dermoid|endometrioma"
+)
+
+
+def is_no_mass(claim: Claim, concept: str, facts: Facts) -> bool:
+    """Whether a denial is of masses alone, and all that the facts state of the kind are nodules, cysts and the like."""
+    if concept not in _GENERAL or not _MASSES & set(words_of(claim.words).words):
+        return False
+    there = facts.present() & facts.vocabulary.below(concept)
+    return bool(there) and all(_NO_MASSES.search(name) for name in there)

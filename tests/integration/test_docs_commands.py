@@ -84,3 +84,16 @@ def test_a_conversion_that_was_asked_for_something_new_and_adds_nothing_is_red(t
         result(f"{first} --annotations ANNOTATIONS", rows)
     assert result(first, rows) == "had been done before, and shows it"
     assert result(f"{first} --annotations ANNOTATIONS", rows | {"regions": 9}) == "+7 regions"
+
+
+def test_who_signed_what_is_judged_by_what_is_printed(tmp_path):
+    check = benchmark_script("docs_commands/check")
+
+    def result(command, said):
+        return check.checked(check.Done(command, tmp_path, said, {}, {}, frozenset()))
+
+    assert result("voxtile caption sign signed.yaml", "38 entries") == "said: 38 entries"
+    with pytest.raises(AssertionError, match="it said nothing"):
+        result("voxtile caption sign signed.yaml", "")
+    with pytest.raises(AssertionError, match="it wrote nothing"):
+        result("voxtile caption sign medical --by X --out signed.yaml", "38 entries")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -293,6 +294,12 @@ def _open_clip(spec: str) -> EncoderModel:
         raise CheckpointError(
             f"the folder '{folder}' has the config of an open_clip model and no weights ({', '.join(_WEIGHTS)}), which "
             "would be random; copy them into it"
+        )
+    if pretrained is None and not name.startswith(("local-dir:", "hf-hub:")):
+        print(
+            f"note: {OPEN_CLIP}{spec} names no weights, so they are random and what it says is chance; name them with "
+            f"{OPEN_CLIP}{name}/TAG or /FILE",
+            file=sys.stderr,
         )
     image, text = OpenClipImage(name=name, pretrained=pretrained), OpenClipText(name=name, pretrained=pretrained)
     encoder = DualEncoder(image=image, text=text, embed_dim=image.width, project=False, logit_scale="pretrained")

@@ -10,6 +10,7 @@ from tests.core.models.tiny_clip import tiny_clip
 from tests.core.training.test_checkpoint import PRESET, checkpoint, trained
 
 from voxtile.cli.main import main
+from voxtile.inference.load import load_model
 from voxtile.training.checkpoint import FORMAT, AtomicCheckpointIO
 
 TASK = "kind: zero-shot-singlelabel\nclasses:\n" + "".join(f"  {name}: {{prompts: [{name}]}}\n" for name in CLASSES)
@@ -44,6 +45,13 @@ def arguments(corpus, folder, model, *more):
     (folder / "task.yaml").write_text(TASK)
     out = ["--corpus", str(corpus.roots[0]), "--out", str(folder / "out"), "--bootstrap", "100"]
     return ["evaluate", str(model), str(folder / "task.yaml"), *out, *more]
+
+
+def test_a_model_whose_weights_nobody_names_says_that_they_are_random(models, capsys):
+    load_model(str(models / "oc-clip"))
+    assert "random" not in capsys.readouterr().err
+    load_model("open_clip:ViT-S-32-alt")
+    assert "names no weights, so they are random" in capsys.readouterr().err
 
 
 def test_one_table_from_one_command(pictures, models, tmp_path, capsys):  # noqa: F811

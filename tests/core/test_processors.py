@@ -7,7 +7,8 @@ import sys
 import psutil
 import pytest
 
-from voxtile.processors import is_open
+from voxtile import processors
+from voxtile.processors import free_processors, is_open
 
 PROGRAM = """
 import os, sys
@@ -72,6 +73,19 @@ def test_one_processor_has_nothing_to_choose():
     assert not is_open({}, 1)
     assert is_open({}, 2)
     assert is_open({"OMP_NUM_THREADS": "4"}, 8)
+
+
+@pytest.mark.parametrize(
+    ("busy", "threads", "note"),
+    [(0.0, 4, ""), (0.1, 4, ""), (0.5, 2, "computes with 2 threads;"), (1.0, 1, "computes with 1 thread;")],
+)
+def test_threads_that_spin_get_the_free_processors_and_it_says_so(monkeypatch, capsys, busy, threads, note):
+    monkeypatch.setattr(processors, "_mine", lambda: [0, 1, 2, 3])
+    monkeypatch.setattr(processors, "busy_share", lambda: busy)
+    assert free_processors("the language model") == threads
+    said = capsys.readouterr().err
+    assert note in said
+    assert bool(said) == bool(note)
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one processor: nothing to choose")

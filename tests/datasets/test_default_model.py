@@ -176,6 +176,18 @@ def test_a_run_says_why_it_takes_the_smaller_model(models, monkeypatch, tmp_path
     assert said.count("note: Qwen2.5-Coder 1.5B Instruct takes 2.2 GB of memory with 3 requests at once") == 1
 
 
+@pytest.mark.parametrize(("wanted", "threads"), [("", 3), ("0", 3), ("5", 5)])
+def test_a_local_model_gets_the_free_processors_unless_somebody_decides(tmp_path, monkeypatch, wanted, threads):
+    given = []
+    module = "voxtile_datasets.captions.providers.local"
+    monkeypatch.setattr(f"{module}.read_header", lambda _: SimpleNamespace(name="m@1", chat=True, context=None))
+    monkeypatch.setattr(f"{module}._loaded", lambda *words: given.append(words[-1]))
+    monkeypatch.setattr(f"{module}.free_processors", lambda _: 3)
+    monkeypatch.setenv("OMP_NUM_THREADS", wanted)
+    asyncio.run(LocalProvider(tmp_path / "m.gguf").close())
+    assert given == [threads]
+
+
 def test_the_chat_template_is_used_where_the_file_has_one(monkeypatch, tmp_path):
     """The request goes to llama.cpp as messages, which it puts into the model's own template."""
     asked = []

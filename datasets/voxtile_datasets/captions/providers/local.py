@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from voxtile.errors import ConfigError, MissingExtraError
+from voxtile.processors import free_processors
 from voxtile_datasets.captions.providers.default_model import CONTEXT, SLOTS, default_model
 from voxtile_datasets.captions.providers.gguf import read_header
 from voxtile_datasets.captions.providers.http.chat_api import answer_of, completion_prompt, messages
@@ -104,9 +105,9 @@ class LocalProvider:
 
 
 def _processors() -> int:
-    """Threads to compute with: OMP_NUM_THREADS, else the processors that this process may use."""
+    """Threads to compute with: OMP_NUM_THREADS, else the processors that are free."""
     wanted = os.environ.get("OMP_NUM_THREADS", "")
-    return int(wanted) if wanted.isdecimal() and int(wanted) > 0 else len(os.sched_getaffinity(0))
+    return int(wanted) if wanted.isdecimal() and int(wanted) > 0 else free_processors("the language model")
 
 
 def _library() -> Any:  # noqa: ANN401

@@ -16,6 +16,7 @@ FORMS = [
     {"size": "3.1 cm"},
     {"size": "31 x 22 mm"},
     {"diameter": {"value": 31, "unit": "mm"}},
+    {"diameter_mm": {"value": 31}},
     {"measurements": {"longestAxis_mm": 31.0}},
     {"greatest_dimension_cm": 3.1},
     {"measured": 3.1, "measured_unit": "cm"},
@@ -68,6 +69,8 @@ def test_a_caption_is_held_against_each_form(attributes, text, wanted):
         # Directions of a change.
         ("The carcinoma has grown since the last biopsy.", {"change": "larger now"}, {"organ": "skin"}, "supported"),
         ("The carcinoma has grown since the last biopsy.", {"change": "decreased"}, {"organ": "skin"}, "contradicted"),
+        ("Progression since the last examination.", {"change": "decreased"}, {"organ": "skin"}, "contradicted"),
+        ("Improvement since the last examination.", {"change": "decreased"}, {"organ": "skin"}, "supported"),
         # Counts, and doubts by a mark.
         ("Carcinomas ×5.", {"count": 5}, {"magnification": "40x"}, "supported"),
         ("?necrosis", {}, {"organ": "skin"}, "supported"),

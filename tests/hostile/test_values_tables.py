@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from voxtile.errors import InputError
-from voxtile_datasets.intake.reports_file import read_reports, read_table, text_column
+from voxtile_datasets.intake.reports_file import read_reports, text_column
+from voxtile_datasets.intake.tables import read_table
 
 
 def test_a_name_that_is_none_costs_its_row(tmp_path, table_files, command):

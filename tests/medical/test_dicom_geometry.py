@@ -107,6 +107,35 @@ def test_wrong_steps_are_named(tmp_path, dicom, noise, heights, verdict):
     assert not result.samples
 
 
+@pytest.mark.parametrize(
+    ("heights", "thick"), [([0, 2, 4, 8, 12], [2, 2, 2, 4, 4]), ([0, 5, 10, 20, 30], [5, 5, 5, 10, 10])]
+)
+def test_slices_that_get_thicker_are_no_missing_slices(tmp_path, dicom, noise, heights, thick):
+    places = [[0, 0, z] for z in heights]
+    dicom.write(tmp_path, noise(len(heights), 3, 3), places, SliceThickness=dicom.each(thick))
+    (outcome,) = dicom.convert(tmp_path).outcomes
+    assert outcome.reason == "unequal-steps"
+    assert f"{thick[0]} to {thick[-1]} mm thick" in outcome.detail
+
+
+@pytest.mark.parametrize(
+    ("heights", "steps"),
+    [
+        (np.cumsum([0, 3, 3.5, 3, 3.5, 3]), [3.0, 3.5]),  # 17 %
+        (np.cumsum([0, 3, 3, 3.25, 3, 3]), [3.0, 3.25]),
+        (np.arange(6) * 3.0, None),
+        (np.round(np.arange(12) * 0.625, 1), None),  # rounded by its writer
+        (np.arange(6) * 3.0 + [0, 0.01, 0, -0.01, 0.01, 0], None),
+    ],
+)
+def test_steps_that_vary_are_named(tmp_path, dicom, noise, heights, steps):
+    dicom.write(tmp_path, noise(len(heights), 3, 3), [[0, 0, z] for z in heights])
+    (outcome,) = dicom.convert(tmp_path).outcomes
+    assert outcome.status == "used"
+    assert json.loads(outcome.samples[0].row["attributes"]).get("steps_mm") == steps
+    assert ("uneven-steps" in (outcome.detail or "")) == (steps is not None)
+
+
 def test_two_slices_are_a_volume_when_asked(tmp_path, dicom, noise):
     dicom.write(tmp_path, noise(2, 3, 3))
     assert dicom.convert(tmp_path, min_slices=2).verdicts == ["used"]
@@ -220,6 +249,8 @@ def test_the_sound_volumes_of_a_series_are_kept(tmp_path, dicom, noise):
     assert result.verdicts == ["used"]
     assert len(result.samples) == 1
     assert "missing-slice" in result.outcomes[0].detail
+    assert [part.reason for part in result.outcomes[0].parts] == ["missing-slice"]
+    assert result.outcomes[0].parts[0].uid != result.samples[0].row["uid"]
 
 
 def test_the_same_images_stored_twice_are_one_volume_and_other_images_are_duplicates(tmp_path, dicom, noise):
@@ -243,7 +274,7 @@ def frames_at(positions, orientations=None):
     upright = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]
     orientations = orientations or [upright] * len(positions)
     return [
-        SimpleNamespace(spacing=(1.0, 1.0), position=position, orientation=orientation)
+        SimpleNamespace(spacing=(1.0, 1.0), position=position, orientation=orientation, thickness=None)
         for position, orientation in zip(positions, orientations, strict=True)
     ]
 

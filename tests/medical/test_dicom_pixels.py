@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.pixels import set_pixel_data
 from pydicom.uid import (
+    ComputedRadiographyImageStorage,
     DeflatedExplicitVRLittleEndian,
     DigitalXRayImageStorageForPresentation,
     EnhancedCTImageStorage,
@@ -189,6 +191,37 @@ def test_colour_is_kept_as_rgb(tmp_path, dicom):
         np.testing.assert_array_equal(sample.payload, picture)
         assert sample.row["axes"] == "YXC"
         assert [channel["name"] for channel in sample.row["channels"]] == ["R", "G", "B"]
+
+
+@pytest.mark.parametrize("big_endian", [False, True])
+@pytest.mark.parametrize(("bits", "entry"), [(16, 256), (8, 1), (8, 256)])
+def test_a_palette_has_its_colours_in_either_byte_order(tmp_path, dicom, big_endian, bits, entry):
+    """Entries of 16 bits; those of 8 bits stand in the low or in the high byte."""
+    index = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
+    colours = np.stack([np.arange(256), np.arange(256)[::-1], np.full(256, 77)], axis=-1)
+    made = dicom.make(index, Modality="DX", SOPClassUID=DigitalXRayImageStorageForPresentation)
+    made.PhotometricInterpretation = "PALETTE COLOR"
+    for name, table in zip(("Red", "Green", "Blue"), colours.T, strict=True):
+        setattr(made, f"{name}PaletteColorLookupTableDescriptor", [256, 0, bits])
+        data = (table * entry).astype(">u2" if big_endian else "<u2").tobytes()
+        made.add_new(f"{name}PaletteColorLookupTableData", "OW", data)
+    made.file_meta.TransferSyntaxUID = ExplicitVRBigEndian if big_endian else ExplicitVRLittleEndian
+    order = {"implicit_vr": False, "little_endian": not big_endian}
+    pydicom.dcmwrite(tmp_path / "palette", made, **order, force_encoding=True)
+    (sample,) = dicom.convert(tmp_path, allow_burned_in=True).samples
+    np.testing.assert_array_equal(sample.payload, colours[index])
+
+
+def test_a_conversion_type_alone_is_no_screenshot(tmp_path, dicom, noise):
+    for number, kind in enumerate(("WSD", "SYN", "DI")):
+        dicom.write(tmp_path / kind, noise(4, 8, 8), ConversionType=kind, SeriesInstanceUID=f"1.{number}")
+    result = dicom.convert(tmp_path, deidentify=True)
+    assert result.verdicts == ["used"] * 3
+    assert {sample.row["kind"] for sample in result.samples} == {"volume"}
+    film = dicom.make(noise(8, 8), Modality="CR", SOPClassUID=ComputedRadiographyImageStorage, ConversionType="DF")
+    (tmp_path / "film").mkdir()
+    film.save_as(tmp_path / "film" / "one", enforce_file_format=True)
+    assert dicom.convert(tmp_path / "film", deidentify=True).verdicts == ["burned-in-risk"]
 
 
 def enhanced(volume, positions, *, keys=None, shared=True, storage=EnhancedCTImageStorage, **values):

@@ -212,6 +212,30 @@ def test_sides_by_the_affine_and_its_evidence() -> None:
     assert body.x_mm == pytest.approx(51, abs=2)
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_the_picture_cuts_is_no_evidence_of_the_midline(turned: bool) -> None:
+    affine = np.diag([2.0, 2.0, 2.0, 1.0])
+    grid = Grid((10, 20, 60), affine[:, [1, 0, 2, 3]] if turned else affine)  # turned: x runs along the array's rows
+    side = 1 if turned else 2
+    whole, cut_body = (np.full(grid.shape, -1000, np.int16) for _ in range(2))
+    inner, outer = [slice(None)] * 3, [slice(None)] * 3
+    inner[side], outer[side] = slice(6, -6), slice(6, None)
+    whole[tuple(inner)] = 40
+    cut_body[tuple(outer)] = 40
+    assert find_midline([], Values(whole), grid).firm
+    cropped = find_midline([], Values(cut_body), grid)
+    assert (cropped.firm, cropped.evidence) == (False, "the middle of the image")
+    at_edge = np.zeros(grid.shape, bool)
+    place: list[slice] = [slice(3, 5), slice(4, 6), slice(4, 6)]
+    place[side] = slice(0, 4)
+    at_edge[tuple(place)] = True
+    other = np.flip(at_edge, side).copy()
+    anatomy = load_anatomy()
+    assert not find_midline([(anatomy.read("vertebrae"), cut(at_edge, grid))], None, grid).firm
+    kidneys = [(anatomy.read(f"{name} kidney"), cut(m, grid)) for name, m in (("left", at_edge), ("right", other))]
+    assert not find_midline(kidneys, None, grid).firm
+
+
 def test_intensity_is_that_of_numpy_in_physical_units() -> None:
     rng = np.random.default_rng(2)
     grid = straight((6, 7, 8))

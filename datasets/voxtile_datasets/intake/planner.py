@@ -92,6 +92,9 @@ class Planner:
         for row in self.reports.torn:
             detail = "a column stands twice and holds two different values in this row; keep one"
             yield self.note(f"report row {row}", row, "repeated-column", detail)
+        for row in self.reports.nameless:
+            detail = "the row names no study and no patient, so that its text is nobody's"
+            yield self.note(f"report row {row}", row, "no-study-id", detail)
         for row in self.reports.ambiguous():
             detail = "several patients have this study number; name another number of the study, or the patient"
             yield self.note(f"report row {row}", row, "ambiguous-study", detail)

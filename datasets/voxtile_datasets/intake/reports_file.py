@@ -1,4 +1,4 @@
-"""Report files: texts by study or by patient, from CSV or Parquet."""
+"""Report files: texts by study or by patient, from CSV, XLSX or Parquet."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.csv as pc
 
 from voxtile.corpus.records import Row
 from voxtile.engine.parallel import PlanReader
 from voxtile.errors import InputError
-from voxtile.stages.ingest.outside_parquet import read_outside_parquet
-from voxtile.stages.ingest.table import numbered_rows
 from voxtile_datasets.intake.deidentify_text import clean_control_characters
+from voxtile_datasets.intake.tables import read_table, told_columns
 
 MAX_TEXT = 100_000  # characters; the longest radiology reports are a tenth of this
 STUDY_COLUMNS = (
@@ -33,7 +31,7 @@ STUDY_COLUMNS = (
 SUBJECT_COLUMNS = ("subject", "PatientID", "patient_id", "patient", "subject_id", "case", "case_id")
 TEXT_COLUMNS = ("text", "report", "report_text")
 SECTION_COLUMNS = ("findings", "impression")
-_BLOCK_BYTES = 64 << 20
+_KNOWN = (*STUDY_COLUMNS, *SUBJECT_COLUMNS, *TEXT_COLUMNS, *SECTION_COLUMNS, "split")
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,7 @@ class Reports:
         by_subject: patient id → reports.
         too_long: rows with texts above MAX_TEXT, which are not attached.
         torn: rows in which a column that stands twice holds two different values; nor are these.
+        nameless: rows whose text is of no study and no patient; nor are these.
     """
 
     def __init__(
@@ -61,6 +60,7 @@ class Reports:
         by_subject: dict[str, list[Report]],
         too_long: list[int],
         torn: Sequence[int] = (),
+        nameless: Sequence[int] = (),
     ) -> None:
         self._by_study = by_study
         self._by_subject = by_subject
@@ -68,6 +68,7 @@ class Reports:
         self._shared: frozenset[str] = frozenset()
         self.too_long = too_long
         self.torn = torn
+        self.nameless = nameless
 
     def share(self, studies: frozenset[str]) -> None:
         """Say which study numbers stand for several patients: by these, a report is nobody's."""
@@ -109,13 +110,17 @@ def read_reports(path: Path, reader: PlanReader | None = None) -> Reports:
     table = read_table(path, reader)
     by, whose = _column(table, STUDY_COLUMNS), _column(table, SUBJECT_COLUMNS)
     if by is None and whose is None:
-        raise InputError(f"'{path}' has no column that names a study or a patient; add one called 'study' or 'subject'")
+        raise InputError(
+            f"'{path}' has no column that names a study or a patient; add one called 'study' or 'subject' "
+            f"({told_columns(table, _KNOWN)})"
+        )
     texts = _texts(table, path)
     study, subject = (None if found is None else found.values for found in (by, whose))
     torn = frozenset().union(*(found.torn for found in (by, whose, texts) if found is not None))
     by_study: dict[str, list[Report]] = defaultdict(list)
     by_subject: dict[str, list[Report]] = defaultdict(list)
     too_long: list[int] = []
+    nameless: list[int] = []
     for index, text in enumerate(texts.values):
         if index in torn:
             continue
@@ -130,7 +135,9 @@ def read_reports(path: Path, reader: PlanReader | None = None) -> Reports:
             by_study[study[index]].append(report)
         elif subject is not None and subject[index]:
             by_subject[subject[index]].append(report)
-    return Reports(dict(by_study), dict(by_subject), too_long, sorted(row + 1 for row in torn))
+        else:
+            nameless.append(index + 1)
+    return Reports(dict(by_study), dict(by_subject), too_long, sorted(row + 1 for row in torn), nameless)
 
 
 def raw_captions(uid: str, texts: Iterable[str]) -> list[Row]:
@@ -147,58 +154,15 @@ def raw_captions(uid: str, texts: Iterable[str]) -> list[Row]:
     ]
 
 
-def read_table(path: Path, reader: PlanReader | None = None) -> pa.Table:
-    """Read a CSV or Parquet file; CSV values stay text, so that identifiers keep their leading zeros.
-
-    Raises:
-        InputError: it does not exist or cannot be read.
-    """
-    if not path.is_file():
-        raise InputError(f"the file '{path}' does not exist")
-    try:
-        if path.suffix.lower() == ".parquet":
-            return read_outside_parquet(path, reader)
-        _check_rows(path)
-        with path.open("rb") as stream:
-            names = pc.open_csv(
-                stream, read_options=pc.ReadOptions(block_size=_BLOCK_BYTES), parse_options=_PARSE
-            ).schema.names
-        as_text = pc.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
-        return pc.read_csv(
-            path, read_options=pc.ReadOptions(block_size=_BLOCK_BYTES), parse_options=_PARSE, convert_options=as_text
-        )
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        # What a library says may hold a row, with names and texts; its class does not.
-        reason = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
-        raise InputError(
-            f"'{path}' cannot be read as {path.suffix or 'a table'} ({reason}); save it as UTF-8 CSV or Parquet"
-        ) from error
-
-
-_PARSE = pc.ParseOptions(newlines_in_values=True)
-
-
-def _check_rows(path: Path) -> None:
-    """Raise InputError where a cell is not closed or a row has another number of cells than the header."""
-    rows = numbered_rows(path, delimiters=",")
-    wanted = len(next(rows, (1, []))[1])
-    for line, row in rows:
-        if len(row) != wanted:
-            raise InputError(
-                f"'{path}' line {line}: the row has {len(row)} cells and the header {wanted}; "
-                'put cells that hold commas between quotation marks ("…")'
-            )
-
-
 def text_column(table: pa.Table, names: Sequence[str], path: Path) -> list[str]:
     """A column by any of its names, as text.
 
     Raises:
-        InputError: there is none; the message lists what there is.
+        InputError: there is none; the message lists those of the table that are known.
     """
     found = _column(table, names)
     if found is None:
-        raise InputError(f"'{path}' has no column '{names[0]}'; it has: {', '.join(table.column_names)}")
+        raise InputError(f"'{path}' has no column '{names[0]}'; {told_columns(table, _KNOWN)}")
     if found.torn:
         raise InputError(
             f"'{path}' has the column '{names[0]}' more than once, and row {min(found.torn) + 1} holds two different "
@@ -238,7 +202,7 @@ def _texts(table: pa.Table, path: Path) -> _Column:
     sections = [found for name in SECTION_COLUMNS if (found := _column(table, (name,))) is not None]
     if not sections:
         raise InputError(
-            f"'{path}' has no column 'text' (nor 'findings' and 'impression'); it has: {', '.join(table.column_names)}"
+            f"'{path}' has no column 'text' (nor 'findings' and 'impression'); {told_columns(table, _KNOWN)}"
         )
     joined = ["\n".join(part for part in parts if part) for parts in zip(*(s.values for s in sections), strict=True)]
     return _Column(joined, frozenset().union(*(section.torn for section in sections)))

@@ -8,7 +8,8 @@ from pathlib import Path
 from voxtile.corpus.splits import parse_fractions, split_of
 from voxtile.errors import InputError
 from voxtile_datasets.intake.deidentify import Names
-from voxtile_datasets.intake.reports_file import SUBJECT_COLUMNS, read_table, text_column
+from voxtile_datasets.intake.reports_file import SUBJECT_COLUMNS, text_column
+from voxtile_datasets.intake.tables import read_table
 
 SPLITS = ("train", "val", "test")
 

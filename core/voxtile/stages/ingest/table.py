@@ -94,6 +94,7 @@ def numbered_rows(
     errors: Literal["strict", "surrogateescape"] = "strict",
     closed: bool = True,
     delimiters: str = ",\t;",
+    encoding: str = "utf-8-sig",
 ) -> Iterator[tuple[int, list[str]]]:
     """Rows of a delimited file with the number of the line that each begins in, the header first.
 
@@ -106,12 +107,13 @@ def numbered_rows(
         closed: refuse cells whose quotation marks are not closed, or stand inside them undoubled; otherwise only where
             such a cell would take in the lines that follow.
         delimiters: to choose from.
+        encoding: of the file.
 
     Raises:
         InputError: a cell is not closed.
     """
     csv.field_size_limit(_LONGEST_FIELD)
-    with path.open(encoding="utf-8-sig", errors=errors, newline="") as file:
+    with path.open(encoding=encoding, errors=errors, newline="") as file:
         header = file.readline()
         delimiter = max(delimiters, key=header.count)
         file.seek(0)

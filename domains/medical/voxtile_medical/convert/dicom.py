@@ -37,8 +37,8 @@ def convert_dicom(
     Args:
         source: folder of DICOM files, or one file.
         corpus: where the corpus is, or will be.
-        reports: CSV or Parquet of report texts; the columns study (StudyInstanceUID or accession number) and/or subject
-            (PatientID), and text.
+        reports: CSV, XLSX or Parquet of report texts; the columns study (StudyInstanceUID or accession number) and/or
+            subject (PatientID), and text.
         deidentify: replace identifiers by keyed hashes, shift dates, and remove identifiers from report texts.
         allow_burned_in: keep ultrasound, secondary captures and images marked as having burned-in text.
         key_file: where the key and the map of sources are kept; default beside the corpus, CORPUS.sources.parquet.

@@ -65,6 +65,9 @@ def volume_samples(context: SeriesContext) -> tuple[list[Sample], list[Verdict],
             stack = stack_frames(volume.frames, context.min_slices)
             sample, refusal = _volume(context, layout, reader, volume, stack, number, len(volumes))
             samples.append(sample)
+            if stack.steps is not None:
+                varies = f"the step between planes varies from {stack.steps[0]:.4g} to {stack.steps[1]:.4g} mm"
+                verdicts.append(Verdict("uneven-steps", f"{varies}; the affine has their mean"))
             if refusal is not None:
                 refused.append(Part(sample.row["uid"], "dropped", refusal.reason, refusal.detail))
         except Verdict as verdict:
@@ -172,6 +175,8 @@ def _volume(
     attributes |= instance_attributes(context.headers, stack.frames, np.linalg.inv(affine) @ stack.affine)
     if count > 1:
         attributes |= {"volume": number, "volumes": count}
+    if stack.steps is not None:
+        attributes["steps_mm"] = [round(step, 4) for step in stack.steps]
     if is_harmonised:
         attributes["scale_harmonised"] = True
     if layout.photometric == "MONOCHROME1":

@@ -24,6 +24,9 @@ _NOT_IMAGE_CLASSES = (
 )
 _SURFACES = "66.5"  # Surface Segmentation Storage
 _SCREEN_CLASSES = ("7.", "6.1", "6.2", "3.1")  # secondary capture (and "7" itself), ultrasound, ultrasound multi-frame
+# Storage classes of what a scanner measured: a ConversionType, which some writers set on whatever they touch, does not
+# make a screenshot of these.
+_MEASURED_CLASSES = frozenset({"2", "2.1", "2.2", "4", "4.1", "4.4", "128", "128.1", "130"})
 _CONVERSIONS = frozenset({"DV", "DI", "DF", "WSD", "SD", "SI", "DRW", "SYN"})  # PS3.3 C.8.6.1: how a capture was made
 
 
@@ -65,7 +68,7 @@ def is_screen(header: FileHeader) -> bool:
         or storage == "7"
         or storage.startswith(_SCREEN_CLASSES)
         or "SCREEN SAVE" in image_type
-        or header.text("ConversionType") in _CONVERSIONS
+        or (header.text("ConversionType") in _CONVERSIONS and storage not in _MEASURED_CLASSES)
     )
 
 

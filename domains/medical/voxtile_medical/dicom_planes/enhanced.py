@@ -182,6 +182,7 @@ def _frame(
         stack=str(stack) if stack is not None else "",
         keys={**_keys(groups, dimensions), **of_file, "Rescale": (slope, intercept)},
         times=_times(groups) or times_of(header),
+        thickness=_thickness(groups),
     )
 
 
@@ -210,6 +211,15 @@ def _facts(groups: FrameGroups) -> Values:
     found = {keyword: groups.value(group, keyword) for group, keyword in _FACTS}
     plain = {keyword: _plain(value) for keyword, value in found.items() if value is not None}
     return {keyword: value if isinstance(value, tuple) else (value,) for keyword, value in plain.items()}
+
+
+def _thickness(groups: FrameGroups) -> float | None:
+    """What only describes a slice does not refuse it."""
+    try:
+        found = groups.numbers("PixelMeasuresSequence", "SliceThickness", 1)
+    except Verdict:
+        return None
+    return found[0] if found else None
 
 
 def _times(groups: FrameGroups) -> dict[str, float]:

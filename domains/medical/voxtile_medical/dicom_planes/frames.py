@@ -32,6 +32,7 @@ class Frame:
         keys: what may tell apart planes at the same place, by name: echo time, b-value, temporal position, …
         times: what may order planes at the same place in time where no key can.
         facts: acquisition facts that an enhanced file keeps in its functional groups, by keyword.
+        thickness: of the slice, mm; None where it is not stated.
     """
 
     file: int
@@ -46,6 +47,7 @@ class Frame:
     keys: dict[str, Hashable] = field(default_factory=dict)
     times: dict[str, float] = field(default_factory=dict)
     facts: Values = field(default_factory=dict)
+    thickness: float | None = None
 
 
 CLASSIC_KEYS = (
@@ -90,6 +92,7 @@ def classic_frame(header: FileHeader, file: int) -> Frame:
         intercept=intercept,
         keys=keys,
         times=times_of(header),
+        thickness=(floats(values.get("SliceThickness"), 1) or (None,))[0],
     )
 
 

@@ -19,6 +19,8 @@ ORIENTATION_TOLERANCE = 1e-3  # largest difference of a direction cosine within 
 UNIT_TOLERANCE = 1e-2  # of the length and the right angle of the direction cosines
 SAME_PLACE_MM = 1e-3
 STEP_TOLERANCE = 0.2  # of a step: positions are often rounded to 0.1 mm
+EQUAL_STEPS = 0.05  # of a step: what varies less is not named
+ROUNDED_MM = 0.1  # to which some writers round positions
 GRID_TOLERANCE = 0.2  # of a step: how far a plane may lie from the regular grid
 TILT_DEGREES = 0.5  # between the stacking direction and the planes' normal; more is a sheared volume
 
@@ -32,10 +34,12 @@ class Stack:
     Attributes:
         frames: ordered.
         affine: [4, 4], voxel (column, row, plane, 1) → RAS+ mm.
+        steps: smallest and largest step between planes, mm, where they vary by more than rounding; else None.
     """
 
     frames: tuple[Frame, ...]
     affine: Affine
+    steps: tuple[float, float] | None = None
 
 
 def stack_frames(frames: Sequence[Frame], min_slices: int) -> Stack:
@@ -57,7 +61,7 @@ def stack_frames(frames: Sequence[Frame], min_slices: int) -> Stack:
         raise Verdict("duplicates", "several planes lie at the same place and nothing in the header tells them apart")
     if len(frames) < min_slices:
         raise Verdict("too-few-slices", f"{len(frames)} planes; at least {min_slices} make a volume (--min-slices)")
-    _check_steps(steps)
+    _check_steps(steps, np.array([np.nan if frames[i].thickness is None else frames[i].thickness for i in order]))
     step = (positions[-1] - positions[0]) / (len(positions) - 1) if len(positions) > 1 else normal
     _check_grid(positions, step, normal)
     lps = np.eye(4)
@@ -65,7 +69,7 @@ def stack_frames(frames: Sequence[Frame], min_slices: int) -> Stack:
     lps[:3, 1] = rows_to * frames[0].spacing[0]
     lps[:3, 2] = step
     lps[:3, 3] = positions[0]
-    return Stack(tuple(frames[i] for i in order), LPS_TO_RAS @ lps)
+    return Stack(tuple(frames[i] for i in order), LPS_TO_RAS @ lps, _varying(steps, positions))
 
 
 def _directions(frames: Sequence[Frame]) -> tuple[Points, Points, Points]:
@@ -81,13 +85,30 @@ def _directions(frames: Sequence[Frame]) -> tuple[Points, Points, Points]:
     return columns_to, rows_to, normal / np.linalg.norm(normal)
 
 
-def _check_steps(steps: Points) -> None:
-    """Equal steps, or the name of what is wrong: a gap of whole steps is a missing plane."""
+def _varying(steps: Points, positions: Points) -> tuple[float, float] | None:
+    """Steps that are not equal, though nearly; those of positions that were rounded to 0.1 mm are."""
+    if len(steps) == 0:
+        return None
+    spread = float(np.ptp(steps))
+    rounded = np.abs(positions * 10 - np.round(positions * 10)).max() < 1e-4
+    if spread <= max(EQUAL_STEPS * float(np.mean(steps)), 2 * ROUNDED_MM + 1e-6 if rounded else 0.0):
+        return None
+    return float(steps.min()), float(steps.max())
+
+
+def _check_steps(steps: Points, thickness: Points) -> None:
+    """Equal steps, or the name of what is wrong: a gap of whole steps is a missing plane, unless slices get thicker."""
     if len(steps) == 0:
         return
     typical = float(np.median(steps))
     if np.abs(steps - typical).max() <= STEP_TOLERANCE * typical:
         return
+    if np.nanmax(thickness, initial=0.0) > (1 + STEP_TOLERANCE) * np.nanmin(thickness, initial=np.inf):
+        raise Verdict(
+            "unequal-steps",
+            f"slices are {np.nanmin(thickness):.4g} to {np.nanmax(thickness):.4g} mm thick, and the step between them "
+            f"varies from {steps.min():.4g} to {steps.max():.4g} mm",
+        )
     in_steps = steps / steps.min()
     if np.abs(in_steps - np.round(in_steps)).max() <= STEP_TOLERANCE:
         missing = int(np.round(in_steps).sum() - len(steps))

@@ -18,7 +18,12 @@ import numpy.typing as npt
 import pydicom
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, JPEGBaseline8Bit
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+)
 
 from voxtile_medical.dicom_header.deflated import check_inflated_size
 from voxtile_medical.dicom_header.headers import FileHeader
@@ -206,8 +211,15 @@ def _plugin(syntax: str, available: Sequence[str]) -> str:
 
 
 def _palette(dataset: pydicom.Dataset, layout: PixelLayout) -> PixelArray:
-    rgb = apply_color_lut(dataset.pixel_array, dataset)
-    top = 8 * rgb.dtype.itemsize - 8
+    big_endian = dataset.file_meta.get("TransferSyntaxUID") == ExplicitVRBigEndian
+    for colour in ("Red", "Green", "Blue") if big_endian else ():  # pydicom takes them for little endian
+        name = f"{colour}PaletteColorLookupTableData"
+        if name in dataset and dataset[name].VR == "OW":
+            dataset[name].value = np.frombuffer(dataset[name].value, ">u2").astype("<u2").tobytes()
+    rgb = apply_color_lut(dataset.pixel_array, dataset)[..., :3]
+    bits = int(dataset.RedPaletteColorLookupTableDescriptor[2])
+    # Entries of 8 bits may stand in 16, in either byte (PS3.3 C.7.6.3.1.6).
+    top = 8 if rgb.dtype.itemsize == 2 and (bits == 16 or rgb.max() > 255) else 0
     return (rgb >> top).astype(np.uint8).reshape(layout.frames, layout.rows, layout.columns, 3)
 
 

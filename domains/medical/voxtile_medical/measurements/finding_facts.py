@@ -74,7 +74,8 @@ def finding_facts(finding: Region, around: Surroundings) -> list[Row]:
     side = _side(finding, placed, around.midline)
     rows = [_side_fact(finding, side, around.midline), *_place_facts(finding, measured.shape, place, around)]
     alone = measured.parts[0] if measured.count == 1 else None
-    rows += _named_facts(finding, alone, place, measured.axial.longest.mm, laterality=side.name, count=measured.count)
+    known = side.name if side.firm else None  # a side that is not known stands in the fact about the side alone
+    rows += _named_facts(finding, alone, place, measured.axial.longest.mm, laterality=known, count=measured.count)
     if measured.count > 1:
         for number, (part, held) in enumerate(zip(measured.parts, placed, strict=True), start=1):
             which = {
@@ -171,9 +172,10 @@ def _side(region: Region, placed: Sequence[Located | None], midline: Midline) ->
     return _Sided(found.name, midline.evidence, midline.firm, found)
 
 
-def _side_of_part(region: Region, part: Shape, place: Located | None, midline: Midline) -> str:
+def _side_of_part(region: Region, part: Shape, place: Located | None, midline: Midline) -> str | None:
+    """None where only the picture's middle is known."""
     held = place.region.named.side if place else None
-    return region.named.side or held or side_of([part], midline).name
+    return region.named.side or held or (side_of([part], midline).name if midline.firm else None)
 
 
 def _side_fact(region: Region, side: _Sided, midline: Midline) -> Row:

@@ -15,6 +15,7 @@ from voxtile_medical.measurements.shape import Shape
 MARGIN_MM = 10.0  # a centroid nearer to the midline than this is on neither side
 BOTH_SHARE = 0.1  # of the volume: with parts on both sides that are at least so large, a region is bilateral
 _BODY_HU = -300.0
+MOST_AT_EDGE = 0.05  # of a side's face that is not air (the table is); with more, the body goes on beyond the picture
 _SPINE = frozenset({"vertebrae", "spinal cord", "sacrum"})
 
 
@@ -47,14 +48,17 @@ class Side:
 
 
 def find_midline(regions: Iterable[tuple[Named, Shape]], values: Values | None, grid: Grid) -> Midline:
-    """The midline by the best evidence: the spine, a pair of organs, the body's outline on CT, the image's middle."""
+    """The midline by the best evidence: the spine, a pair of organs, the body's outline on CT, the image's middle.
+
+    A structure that the picture's edge cuts, and a body that reaches it, are no evidence: their middle is the crop's.
+    """
     named = list(regions)
-    spine = [shape for name, shape in named if name.name in _SPINE and name.side is None]
+    spine = [shape for name, shape in named if name.name in _SPINE and name.side is None and not _is_cut(shape, grid)]
     if spine:
         weights = [shape.voxels for shape in spine]
         x = float(np.average([shape.centroid[0] for shape in spine], weights=weights))
         return Midline(x, "the spine", True)
-    pairs = _paired(named)
+    pairs = [pair for pair in _paired(named) if not any(_is_cut(shape, grid) for shape in pair[1:])]
     if pairs:
         name, left, right = max(pairs, key=lambda pair: pair[1].voxels + pair[2].voxels)
         return Midline(float(left.centroid[0] + right.centroid[0]) / 2, f"both sides of {name}", True)
@@ -89,9 +93,24 @@ def _paired(named: list[tuple[Named, Shape]]) -> list[tuple[str, Shape, Shape]]:
 
 
 def _middle_of_body(values: Values, grid: Grid) -> float | None:
-    """Median x of the voxels that are not air, over every fourth slice and row."""
+    """Median x of what is not air, over every fourth slice and row; None where the picture cuts the body."""
     threshold = (_BODY_HU - values.offset) / (values.scale or 1.0)
+    axis = _sideways(grid)
+    for face in (0, -1):
+        if np.mean(values.stored.take(face, axis) > threshold) > MOST_AT_EDGE:
+            return None
     inside = np.argwhere(values.stored[::4, ::4, ::2] > threshold)
     if not len(inside):
         return None
     return float(np.median(grid.places(inside * np.array([4, 4, 2]))[:, 0]))
+
+
+def _is_cut(shape: Shape, grid: Grid) -> bool:
+    """The structure reaches the picture's edge at a side of the body."""
+    axis = _sideways(grid)
+    return shape.start[axis] == 0 or shape.stop[axis] == grid.shape[axis]
+
+
+def _sideways(grid: Grid) -> int:
+    """The array axis that runs from one side of the body to the other."""
+    return int(np.argmax(np.abs(grid.steps[:, 0]) / grid.spacing))

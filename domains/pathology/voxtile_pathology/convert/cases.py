@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, TypeAlias
 
 from voxtile.errors import InputError
-from voxtile_datasets.intake.reports_file import STUDY_COLUMNS, SUBJECT_COLUMNS, read_table, text_column
+from voxtile_datasets.intake.reports_file import STUDY_COLUMNS, SUBJECT_COLUMNS, text_column
+from voxtile_datasets.intake.tables import read_table
 
 StudyUnit: TypeAlias = Literal["slide", "case"]
 

@@ -1,0 +1,127 @@
+"""Tables of reports, splits and labels as people have them: CSV of any spreadsheet, Parquet, XLSX; read as text.
+
+What is wrong is told by the line alone: cells hold names and texts, and so does the first line of a file without a
+header.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pc
+
+from voxtile.engine.failure import LOST, Failure, how_lost
+from voxtile.engine.parallel import DEFAULT_LIMITS, PlanReader
+from voxtile.errors import InputError
+from voxtile.stages.ingest.outside_parquet import read_outside_parquet
+from voxtile.stages.ingest.table import as_text, numbered_rows
+
+DELIMITERS = ",;\t"
+_BLOCK_BYTES = 64 << 20
+_SHEETS = frozenset({".xlsx", ".xlsm"})
+
+
+def read_table(path: Path, reader: PlanReader | None = None) -> pa.Table:
+    """Read a CSV, XLSX or Parquet file; values stay text, so that identifiers keep their leading zeros.
+
+    CSV may have commas, semicolons or tabs between its cells (the one that its first line has most of) and be UTF-8 or
+    UTF-16. Of a workbook, the first sheet is read.
+
+    Args:
+        path: the file.
+        reader: with the limits of the conversion.
+
+    Raises:
+        InputError: it does not exist or cannot be read.
+        ImportError: it is a workbook, and openpyxl is not installed.
+    """
+    if not path.is_file():
+        raise InputError(f"the file '{path}' does not exist")
+    suffix = path.suffix.lower()
+    if suffix == ".xls":
+        raise InputError(f"'{path}' is a workbook of the old kind; save it as .xlsx or as CSV")
+    try:
+        if suffix == ".parquet":
+            return read_outside_parquet(path, reader)
+        return _read_sheet(path, reader) if suffix in _SHEETS else _read_csv(path)
+    except (pa.ArrowException, OSError, UnicodeError) as error:
+        # What a library says may hold a row, with names and texts; its class does not.
+        reason = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+        raise InputError(
+            f"'{path}' cannot be read as {path.suffix or 'a table'} ({reason}); save it as UTF-8 CSV or Parquet"
+        ) from error
+
+
+def told_columns(table: pa.Table, known: Iterable[str]) -> str:
+    """What may be said of a table's columns: how many there are, and which of them are of a closed list."""
+    names = {name.casefold(): name for name in known}
+    found = [names[key] for column in table.column_names if (key := column.strip().casefold()) in names]
+    return f"of its {table.num_columns} columns, {', '.join(found) or 'none'} can be used; its first line names them"
+
+
+def _encoding(path: Path) -> str:
+    """UTF-16 by its mark, or by the zero bytes of its first two characters; else UTF-8."""
+    with path.open("rb") as file:
+        head = file.read(4)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if len(head) == 4 and head[1] == head[3] == 0 != head[0]:
+        return "utf-16-le"
+    return "utf-16-be" if len(head) == 4 and head[0] == head[2] == 0 != head[1] else "utf-8-sig"
+
+
+def _read_csv(path: Path) -> pa.Table:
+    encoding = _encoding(path)
+    with path.open(encoding=encoding, newline="") as file:
+        first = file.readline()
+    delimiter = max(DELIMITERS, key=first.count)
+    _check_rows(path, delimiter, encoding)
+    parse = pc.ParseOptions(newlines_in_values=True, delimiter=delimiter)
+    read = pc.ReadOptions(block_size=_BLOCK_BYTES, encoding="utf8" if encoding == "utf-8-sig" else encoding)
+    with path.open("rb") as stream:
+        names = pc.open_csv(stream, read_options=read, parse_options=parse).schema.names
+    as_texts = pc.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
+    return pc.read_csv(path, read_options=read, parse_options=parse, convert_options=as_texts)
+
+
+def _check_rows(path: Path, delimiter: str, encoding: str) -> None:
+    """Raise InputError where a cell is not closed or a row has another number of cells than the header."""
+    rows = numbered_rows(path, delimiters=delimiter, encoding=encoding)
+    wanted = len(next(rows, (1, []))[1])
+    held = {",": "commas", ";": "semicolons", "\t": "tabs"}[delimiter]
+    for line, row in rows:
+        if len(row) != wanted:
+            raise InputError(
+                f"'{path}' line {line}: the row has {len(row)} cells and the header {wanted}; "
+                f'put cells that hold {held} between quotation marks ("…")'
+            )
+
+
+def _read_sheet(path: Path, reader: PlanReader | None) -> pa.Table:
+    import openpyxl  # noqa: F401 - named here, where its absence can be said; read in a supervised process
+
+    found = (reader or PlanReader(1, DEFAULT_LIMITS)).read(_sheet, path, title="reading a table")
+    if not isinstance(found, Failure):
+        return found
+    what = how_lost(found) if found.reason in LOST else f"fails ({found.error_class})"
+    raise InputError(f"reading the workbook '{path}' {what}; save it as CSV")
+
+
+def _sheet(path: Path) -> pa.Table:
+    """The first sheet of a workbook: values as they are shown, the first line as names."""
+    import openpyxl
+
+    book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
+    try:
+        rows = [[as_text(value) or "" for value in row] for row in book.worksheets[0].iter_rows(values_only=True)]
+    finally:
+        book.close()
+    rows = [row for row in rows if any(row)]
+    names = rows[0] if rows else []
+    while names and not names[-1]:
+        names = names[:-1]
+    columns = [pa.array([row[i] if i < len(row) else "" for row in rows[1:]], pa.string()) for i in range(len(names))]
+    return pa.Table.from_arrays(columns, names=names)

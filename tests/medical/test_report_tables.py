@@ -83,6 +83,7 @@ TABLES = [
     f"{SECRET} Jane,No acute findings\nRoe,Normal\n",  # no header
     f"1.2,{SECRET}\n",
     f"study;{SECRET} had no effusion\n1.2;normal\n",
+    f"study,{SECRET} had no effusion\n1.2,normal\n",
     f"study,text\n1.2,No effusion, {SECRET} is well\n",
     f'study,text\n1.2,"No effusion. {SECRET}\n1.3,normal\n',
     f"{SECRET},text\n1.2,normal\n",

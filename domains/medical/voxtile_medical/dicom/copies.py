@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from voxtile.engine.parallel import PlanReader
+from voxtile_medical.dicom.series_kinds import kind_of
 from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_planes.frames import CLASSIC_KEYS
 from voxtile_medical.dicom_planes.pixels import layout_of, read_frames
@@ -70,6 +71,10 @@ def find_repeats(groups: Sequence[Sequence[FileHeader]], root: Path, reader: Pla
 def same_pixels(root: Path, pair: Pair) -> bool:
     """Two files hold the same image, however it is compressed: for a supervised process."""
     one, other = pair
+    try:
+        kind_of(one)
+    except Verdict:  # nothing of it is used, for a reason that its row names
+        return True
     if one.size == other.size and _same_bytes(root / one.path, root / other.path):
         return True
     if any(one.values.get(name) != other.values.get(name) for name in _MEANING):

@@ -6,36 +6,54 @@ import numpy as np
 
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.records import Sample
+from voxtile.engine.task import Part
+from voxtile_medical.dicom.film_sign import film_sign, intent
 from voxtile_medical.dicom.sample_rows import SeriesContext, acquisition_attributes, as_json, channel, window_limits
-from voxtile_medical.dicom.series_kinds import modality_of
+from voxtile_medical.dicom.series_kinds import PICTURE_MODALITIES, modality_of
 from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_planes.frames import scale_of, stated
 from voxtile_medical.dicom_planes.pixels import check_length, layout_of, read_frames
-from voxtile_medical.dicom_planes.stored import Scale, invert, inverted_window, padding_mask, window_of
+from voxtile_medical.dicom_planes.stored import (
+    Scale,
+    invert,
+    padding_mask,
+    shown_scale,
+    shown_window,
+    window_of,
+)
 from voxtile_medical.plausible import check_scale, check_spacing
 from voxtile_medical.preview import picture_preview
 from voxtile_medical.verdicts import Verdict
 
 
-def picture_samples(context: SeriesContext) -> tuple[list[Sample], list[Verdict]]:
+def picture_samples(context: SeriesContext) -> tuple[list[Sample], list[Verdict], list[Part]]:
     """One picture a file.
+
+    Returns:
+        The samples, the verdicts on files that cannot be used, and the rows of pictures that may be the wrong way
+        round.
 
     Raises:
         Verdict: no file of the series can be used.
     """
     samples: list[Sample] = []
     verdicts: list[Verdict] = []
+    parts: list[Part] = []
     for number, header in enumerate(context.headers):
         try:
-            samples.append(_picture(context, header, number))
+            sample, fault = _picture(context, header, number)
         except Verdict as verdict:
             verdicts.append(verdict)
+            continue
+        samples.append(sample)
+        if fault:
+            parts.append(Part(sample.row["uid"], "dropped", "uncertain-polarity", fault))
     if not samples:
         raise verdicts[0]
-    return samples, verdicts
+    return samples, verdicts, parts
 
 
-def _picture(context: SeriesContext, header: FileHeader, number: int) -> Sample:
+def _picture(context: SeriesContext, header: FileHeader, number: int) -> tuple[Sample, str | None]:
     layout = layout_of(header)
     if layout.frames > 1:
         raise Verdict("unsupported-modality", "a film of several frames; only single pictures are converted")
@@ -47,14 +65,25 @@ def _picture(context: SeriesContext, header: FileHeader, number: int) -> Sample:
     scale, spacing = check_picture(header)
     window = window_of(header)
     padding = None if layout.is_colour else padding_mask(header.values, layout, pixels)
-    if layout.photometric == "MONOCHROME1" and layout.dtype.kind != "f":
+    modality = modality_of(header)
+    fault = None
+    if not layout.is_colour and layout.dtype.kind != "f" and modality in PICTURE_MODALITIES:
+        sign = film_sign(context.root, header, scale.slope)
+        fault, shown = sign.fault, shown_scale(scale, layout, sign.falls, sign.turned_by)
+        pixels = invert(pixels, layout) if sign.falls else pixels
+        window = shown_window(window, layout, scale, shown, sign.falls) if window else None
+        scale = shown
+        attributes |= {"inverted_from": " · ".join(sign.turned_by)} if sign.falls else {}
+        attributes |= {"polarity": "uncertain"} if fault else {}
+    elif layout.photometric == "MONOCHROME1" and layout.dtype.kind != "f":
         pixels = invert(pixels, layout)
-        window = inverted_window(window, layout, scale) if window else None
+        window = shown_window(window, layout, scale, scale, True) if window else None
         attributes["inverted_from"] = "MONOCHROME1"
+    if modality in PICTURE_MODALITIES and (meant := intent(header)):
+        attributes["presentation_intent"] = meant
     if window:
         attributes["window"] = list(window)
     limits = window_limits(window, scale) if window else None
-    modality = modality_of(header)
     row = context.row | {
         "uid": sample_uid(context.content, f"picture {number}" if len(context.headers) > 1 else ""),
         "kind": "image",
@@ -66,7 +95,7 @@ def _picture(context: SeriesContext, header: FileHeader, number: int) -> Sample:
         "valid_fraction": 1.0 if padding is None else float(1 - padding.mean()),
         "attributes": as_json(attributes),
     }
-    return Sample(row=row, payload=np.ascontiguousarray(pixels), preview=picture_preview(pixels, limits))
+    return Sample(row=row, payload=np.ascontiguousarray(pixels), preview=picture_preview(pixels, limits)), fault
 
 
 def check_picture(header: FileHeader) -> tuple[Scale, list[float] | None]:

@@ -150,7 +150,7 @@ class DicomTask(PlannedTask):
             if kind == "volume":
                 samples, verdicts, refused = volume_samples(context)
             else:
-                samples, verdicts = picture_samples(context)
+                samples, verdicts, refused = picture_samples(context)
         except Verdict as verdict:
             return verdict.outcome()
         captions = [caption for sample in samples for caption in raw_captions(sample.row["uid"], inputs["texts"])]

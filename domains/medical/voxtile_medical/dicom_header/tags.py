@@ -58,6 +58,7 @@ VALUES = (
     "WindowCenter",
     "WindowWidth",
     "PresentationLUTShape",
+    "PresentationIntentType",
 )
 
 # What tells apart images that lie at the same place (PS3.3 C.7.6.2, C.8.3, C.8.13.5, C.8.9.4).

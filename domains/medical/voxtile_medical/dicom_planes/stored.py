@@ -89,8 +89,35 @@ def invert(pixels: PixelArray, layout: PixelLayout) -> PixelArray:
     return (np.array((1 << layout.bits_stored) - 1, dtype=layout.dtype) - pixels).astype(layout.dtype)
 
 
-def inverted_window(window: tuple[float, float], layout: PixelLayout, scale: Scale) -> tuple[float, float]:
-    """The display window of inverted pixels."""
-    top = -1 if layout.dtype.kind == "i" else (1 << layout.bits_stored) - 1
-    stored = top - (window[0] - scale.intercept) / scale.slope
-    return stored * scale.slope + scale.intercept, window[1]
+def shown_scale(scale: Scale, layout: PixelLayout, falls: bool, turned_by: Sequence[str]) -> Scale:
+    """The scale of pixels that rise with brightness.
+
+    Args:
+        scale: of the pixels as they are stored.
+        layout: of them.
+        falls: the pixels were inverted.
+        turned_by: what turned the picture round.
+
+    Returns:
+        Physical values where the slope alone turned it (film density, whose dark is the lower); else values that rise
+        with brightness by the same steps.
+    """
+    if scale.slope >= 0:
+        return scale
+    if falls and tuple(turned_by) == ("RescaleSlope",):
+        return Scale(-scale.slope, scale.slope * _top(layout) + scale.intercept)
+    return Scale(-scale.slope, -scale.intercept)
+
+
+def shown_window(
+    window: tuple[float, float], layout: PixelLayout, scale: Scale, shown: Scale, falls: bool
+) -> tuple[float, float]:
+    """The display window of pixels that rise with brightness, from that of the pixels as they are stored."""
+    stored = (window[0] - scale.intercept) / scale.slope
+    stored = _top(layout) - stored if falls else stored
+    return stored * shown.slope + shown.intercept, window[1]
+
+
+def _top(layout: PixelLayout) -> int:
+    """What a stored value and its inverse add up to."""
+    return -1 if layout.dtype.kind == "i" else (1 << layout.bits_stored) - 1

@@ -194,6 +194,7 @@ def test_parts_of_a_finding_are_measured_one_by_one(tmp_path: Path) -> None:
         "liver lesions": left | right,
         "liver_segment_2": boxed(slice(1, 11), slice(5, 35), slice(2, 10)),
         "liver_segment_7": boxed(slice(1, 11), slice(5, 35), slice(10, 58)),
+        "vertebrae_L1": boxed(slice(1, 11), slice(36, 39), slice(28, 32)),  # without it the sides are not known
     }
     facts = measured(tmp_path, Masks(masks, VALUES))
     named = [f for f in facts if f["concept"] == "liver_lesions"]
@@ -218,6 +219,18 @@ def test_parts_of_a_finding_are_measured_one_by_one(tmp_path: Path) -> None:
     by_region = {f["attributes"]["region"]: f["value"] for f in longest}
     parts = [only(facts, "longest axial diameter", "liver lesions", lesion=n)["value"] for n in (1, 2)]
     assert by_region["liver lesions"] == max(parts)  # never from one part to another
+
+
+def test_a_side_that_is_not_known_stands_in_no_other_fact(tmp_path: Path) -> None:
+    """A cropped picture: the body goes on beyond its edges, and no spine is drawn."""
+    masks = {"lung nodule": boxed(slice(2, 5), slice(8, 14), slice(28, 32)), "cysts": np.zeros(SHAPE, bool)}
+    masks["cysts"][2:4, 8:10, 4:6] = masks["cysts"][2:4, 8:10, 50:52] = True
+    facts = measured(tmp_path, Masks(masks, VALUES))
+    sides = [f for f in facts if f["concept"] == "laterality"]
+    assert {f["polarity"] for f in sides} == {"uncertain"}
+    others = [f for f in facts if f["concept"] != "laterality"]
+    assert {f["concept"] for f in others} >= {"lung_nodule", "cysts"}
+    assert not [f for f in others if "laterality" in f["attributes"]]
 
 
 def test_a_lesion_of_a_bone_lies_in_its_vertebra_and_no_other_finding_does(tmp_path: Path) -> None:

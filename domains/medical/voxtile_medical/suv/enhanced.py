@@ -133,4 +133,4 @@ def _items(source: Dataset, keyword: str) -> Iterator[Dataset]:
 
 def _decimal(value: float) -> str:
     """A number as a decimal string has it: up to 16 characters."""
-    return pydicom.valuerep.format_number_as_ds(value)
+    return str(pydicom.valuerep.format_number_as_ds(value))

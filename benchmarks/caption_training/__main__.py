@@ -29,6 +29,8 @@ import reasons
 import texts
 import torch
 from corpora import TRIALS, prepared
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from training import TOWERS, Settings, train
 
 from voxtile.corpus.reader import Corpus
@@ -87,6 +89,20 @@ class Bench:
             different = sorted({text for pool in pools for uid in of for text in pool.get(uid, ())})
             found[item.name] = [different[i] for i in np.random.default_rng(0).permutation(len(different))]
         return found
+
+    def by_labels(self) -> dict[str, Any]:
+        """What the vectors give without any text: logistic regression on the labels of the same training images."""
+        taught = judging.judge(self.name, self.trial.task, Corpus(self.path), "train")
+        mine = np.isin(taught.units.names, list(self.facts.uids)) & (taught.labels >= 0).all(1)
+        labels = taught.labels.argmax(1) if taught.exclusive else taught.labels[:, 0]
+        shown = [np.stack([self.vectors[uid] for uid in judge.units.names]) for judge in (taught, self.judge)]
+        fitted = GridSearchCV(LogisticRegression(max_iter=500), {"C": np.logspace(-4, 0, 5)}).fit(
+            shown[0][mine], labels[mine]
+        )
+        scores = fitted.predict_proba(shown[1])
+        value = judging.figure(self.judge, scores if taught.exclusive else scores[:, 1:])[0]
+        return {"corpus": self.name, "source": "labels, no text", "tower": "none", "seed": 0, "images": int(mine.sum()),
+                "texts": 0, "task": float(value), "own": None, "sentences": None}  # fmt: skip
 
     def kept(self, row: Mapping[str, Any]) -> judging.Scored:
         """The scores of a training."""

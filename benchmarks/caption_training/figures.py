@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import judging
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
@@ -55,11 +56,22 @@ def _of_corpus(bench: Any, rows: Sequence[dict[str, Any]]) -> None:
     units = bench.judge.units
     weights = np.concatenate(list(SubjectBootstrap(units.subjects, replicates=DRAWS, seed=0).weights()), axis=1)
     subjects = len(np.unique(units.subjects))
+    for row in (row for row in rows if row["tower"] == "none"):
+        Console(width=170).print(f"{bench.name}, {row['source']}: {row['task']:.3f} (task)")
+    for source, pools in bench.sources().items():
+        of_task, of_others = judging.words_known(
+            bench.judge, [t for pool in pools for said in pool.values() for t in said]
+        )
+        others = "" if of_others is None else f", {of_others:.2f} of other people's sentences"
+        Console(width=170).print(
+            f"{bench.name}, {source}: knows {of_task:.2f} of the words of the task's prompts{others}"
+        )
+    trained = [row for row in rows if row["tower"] != "none"]
     for part in FIGURES:
-        if all(row[part] is None for row in rows):
+        if all(row[part] is None for row in trained):
             continue
         found: dict[tuple[str, str], dict[int, tuple[float, Floats]]] = {}
-        for row in rows:
+        for row in trained:
             if row[part] is not None:
                 drawn = bench.kept(row).figures(bench.judge, weights)[part]
                 found.setdefault((row["tower"], row["source"]), {})[row["seed"]] = (row[part], drawn)
@@ -67,7 +79,7 @@ def _of_corpus(bench: Any, rows: Sequence[dict[str, Any]]) -> None:
         for column in ("texts", "source", "images", "different texts", "mean (95 %)", "less raw", "less template"):
             table.add_column(column)
         for (tower, source), seeds in found.items():
-            one = next(row for row in rows if (row["tower"], row["source"]) == (tower, source))
+            one = next(row for row in trained if (row["tower"], row["source"]) == (tower, source))
             cells = [tower, source, str(one["images"]), str(one["texts"])]
             cells.append(_said(interval(*_stacked(seeds), subjects), sign=""))
             for against in ("raw", "template"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -28,6 +29,7 @@ from voxtile.evaluation.tasks.task import EvaluationTask, Wording
 Floats = npt.NDArray[np.float64]
 A_CLASS = 24  # sentences of other people, at most
 LONGEST = 20  # words of such a sentence
+_WORD = re.compile(r"[a-z]+")
 MINIMUM = 10  # positives and negatives that a class needs
 
 # Classes of RSICD and RSITMD (before the number in a file's name) that are the same as one of the task's.
@@ -135,6 +137,19 @@ def scores(
         by_own = score(seen, embed_prompts(model, task), task, model.logit_scale)[:, asked.kept]
     texts = [text for _, text in asked.sentences]
     return Scored(by_prompts, by_own, seen @ embed_texts(model, texts).T if texts else None)
+
+
+def words_known(asked: Judge, texts: Sequence[str]) -> tuple[float, float | None]:
+    """Share of the words of the task's prompts, and of other people's sentences, that some text of a training has."""
+    seen = {word for text in texts for word in _WORD.findall(text.lower())}
+    prompts = [
+        said for item in asked.task.classes for part in item.wordings for said in (part.present, part.absent or "")
+    ]
+    shares = []
+    for said in (prompts, [text for _, text in asked.sentences]):
+        words = {word for text in said for word in _WORD.findall(text.lower())}
+        shares.append(len(words & seen) / len(words) if words else None)
+    return shares[0] or 0.0, shares[1]
 
 
 def figure(asked: Judge, by_prompts: Floats, weights: npt.NDArray[np.float32] | None = None) -> Floats:

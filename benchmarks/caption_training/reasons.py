@@ -1,7 +1,9 @@
 """Why a source of texts is better or worse: the same trainings with one thing changed.
 
-Few texts: as many different ones a set of facts as the source's name says. Wrong texts: that share of the samples has
-the text of another class, as unchecked captions may. Only equal texts: other images with the same facts are negatives.
+No text: what the same vectors give a classifier of labels, which no texts can pass by much. A class: as many different
+texts of each set of facts as the name says; one name: those that use the concept's own. Wrong: that share of the
+samples has a text of other facts, as unchecked captions may. Only equal texts: other images with the same facts are
+negatives.
 """
 
 from __future__ import annotations
@@ -10,10 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from training import Settings
+from training import TOWERS, Settings
 
-FEW = (1, 3, 10, 30)
-WRONG = (0.1, 0.3, 0.5)
+MANY = (1, 5, 30)
+AS_MANY = 5  # different texts a class, about as many as a model was asked for
+WRONG = 0.3
 
 
 def few(pool: Mapping[str, Sequence[str]], stated: Mapping[str, Any], count: int) -> dict[str, list[str]]:
@@ -28,6 +31,16 @@ def few(pool: Mapping[str, Sequence[str]], stated: Mapping[str, Any], count: int
     return {uid: kept[stated[uid]] for uid in pool}
 
 
+def of_one_name(pool: Mapping[str, Sequence[str]], stated: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The texts that call what is there by its concept's name and by no other."""
+    found = {}
+    for uid, texts in pool.items():
+        names = [name.replace("_", " ") for name, polarity in stated[uid] if polarity == "present"]
+        if kept := [text for text in texts if any(name in text.lower() for name in names)]:
+            found[uid] = kept
+    return found
+
+
 def wrong(pool: Mapping[str, Sequence[str]], stated: Mapping[str, Any], share: float) -> dict[str, Sequence[str]]:
     """Texts of which a share is of a sample with other facts."""
     rng, uids, found = np.random.default_rng(7), sorted(pool), dict(pool)
@@ -39,17 +52,25 @@ def wrong(pool: Mapping[str, Sequence[str]], stated: Mapping[str, Any], share: f
 
 
 def trainings(bench: Any, seeds: int, before: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """One row for each change and seed that has none yet, with the tower that does not read order."""
+    """One row for each change and seed that has none yet."""
     done = {(row["corpus"], row["source"], row["tower"], row["seed"]) for row in before}
-    pools, stated = bench.pools, bench.facts.stated
-    changed = [(f"bank, {count} a class", few(pools["bank"], stated, count), Settings()) for count in FEW]
-    changed += [(f"template, {count} a class", few(pools["template"], stated, count), Settings()) for count in FEW[:1]]
-    changed += [(f"bank, {share:.0%} wrong", wrong(pools["bank"], stated, share), Settings()) for share in WRONG]
+    pools, stated, usual = bench.pools, bench.facts.stated, Settings()
+    changed = [("bag", f"bank, {count} a class", few(pools["bank"], stated, count), usual) for count in MANY]
+    changed += [("order", f"bank, {AS_MANY} a class", few(pools["bank"], stated, AS_MANY), usual)]
     changed += [
-        (f"{source}, only equal texts", pools[source], Settings(same_facts=False))
-        for source in ("raw", "template", "bank")
+        (tower, f"template, {AS_MANY} a class", few(pools["template"], stated, AS_MANY), usual) for tower in TOWERS
     ]
+    named = of_one_name(pools["template"], stated)
+    if {stated[uid] for uid in named} == {stated[uid] for uid in pools["template"]}:
+        changed += [
+            (tower, f"template, {AS_MANY} a class, one name", few(named, stated, AS_MANY), usual) for tower in TOWERS
+        ]
+    changed += [("bag", f"bank, {WRONG:.0%} wrong", wrong(pools["bank"], stated, WRONG), usual)]
+    apart = Settings(same_facts=False)
+    changed += [("bag", f"{source}, only equal texts", pools[source], apart) for source in ("raw", "template", "bank")]
+    if not bench.judge.task.multilabel and (bench.name, "labels, no text", "none", 0) not in done:
+        yield bench.by_labels()
     for seed in range(seeds):
-        for source, pool, settings in changed:
-            if (bench.name, source, "bag", seed) not in done:
-                yield bench.run(source, [pool], "bag", seed, settings)
+        for tower, source, pool, settings in changed:
+            if (bench.name, source, tower, seed) not in done:
+                yield bench.run(source, [pool], tower, seed, settings)

@@ -10,6 +10,7 @@ import json
 import shutil
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from voxtile.words.names import name_key
 Pool = Mapping[str, Sequence[str]]
 """Texts by uid."""
 
-ASKED = {"small": 64, "better": 16}
+ASKED = {"small": 42, "better": 42}
 """Samples that each model writes captions of, a corpus: as many as two shared cores allow."""
 REFUSED = ("contradicted", "unsupported")
 """Verdicts that leave a caption out of training where captions are checked."""
@@ -52,7 +53,9 @@ def known(corpus: Corpus, trial: Trial) -> Known:
     """Facts of the training samples that have a vector."""
     splits = corpus.splits("default")
     subjects = {row["uid"]: row["subject"] for row in corpus.table("samples", columns=["uid", "subject"]).to_pylist()}
-    vectors = set(corpus.table("embeddings", columns=["uid"])["uid"].to_pylist())
+    with closing(corpus.connection()) as connection:
+        chosen = {uid for (uid,) in connection.execute(f"SELECT uid FROM samples WHERE {trial.where}").fetchall()}
+    vectors = set(corpus.table("embeddings", columns=["uid"])["uid"].to_pylist()) & chosen
     stated: dict[str, set[tuple[str, str]]] = defaultdict(set)
     exactly: dict[str, set[tuple[str, ...]]] = defaultdict(set)
     for row in corpus.table("facts").to_pylist():

@@ -59,6 +59,12 @@ def test_few_texts_are_of_the_samples_own_facts(part):
     assert len({text for texts in found.values() for text in texts}) == 6
 
 
+def test_texts_of_one_name_use_the_concepts_own(part):
+    stated = {"a": frozenset({("forest", "present")}), "b": frozenset({("river_or_lake", "present")})}
+    pool = {"a": ["A Forest is seen.", "Woodland is seen."], "b": ["Water is seen.", "A river or lake."]}
+    assert part("reasons").of_one_name(pool, stated) == {"a": ["A Forest is seen."], "b": ["A river or lake."]}
+
+
 def test_wrong_texts_are_of_other_facts_and_as_many_as_said(part):
     stated = {f"u{i}": i % 4 for i in range(1000)}
     pool = {uid: [f"text {number}"] for uid, number in stated.items()}

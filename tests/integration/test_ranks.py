@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -130,16 +131,18 @@ def test_stopped_and_resumed_with_another_number_of_ranks(nursery, xray_corpus, 
     expected = noted(undisturbed[0])
     whole = last(undisturbed[0])
     assert whole["global_step"] == STEPS
-    runs = {
-        "elastic": [("ddp", 2), ("ddp", 3), ("ddp", 1)],
-        "same": [("ddp", 2)] * 3,
-        "sharded": [("ddp", 2), ("fsdp2", 2)],
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    assert fit(nursery, xray_corpus, begun, 2, kill_when=reached(7)) == -signal.SIGKILL, nursery.said()
+    went_on = {
+        "elastic": [("ddp", 3), ("ddp", 1)],
+        "same": [("ddp", 2), ("ddp", 2)],
+        "sharded": [("fsdp2", 2)],
     }
-    for name, ways in runs.items():
-        folder = tmp_path / name
-        folder.mkdir()
+    for name, ways in went_on.items():
+        folder = shutil.copytree(begun, tmp_path / name)
         for place, (strategy, ranks) in enumerate(ways):
-            stop = None if place == len(ways) - 1 else reached((7, 23)[place])
+            stop = None if place == len(ways) - 1 else reached(23)
             options = ["--ckpt_path", "last"]
             status = fit(nursery, xray_corpus, folder, ranks, *options, strategy=strategy, kill_when=stop)
             assert status == (0 if stop is None else -signal.SIGKILL), nursery.said()

@@ -52,14 +52,15 @@ class Trial:
     absent: int = 0
 
 
-def voxtile(*command: object, program: str = "main") -> None:
+def voxtile(*command: object) -> None:
     """Run a command of the product.
 
     Raises:
         SystemExit: it failed; says what it said.
     """
-    start = f"import sys; from voxtile.cli.main import {program}; sys.exit({program}(sys.argv[1:]))"
-    done = subprocess.run([sys.executable, "-P", "-c", start, *map(str, command)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "voxtile.cli.main", *map(str, command)], capture_output=True, text=True
+    )
     if done.returncode not in (0, 1):  # 1: samples without a caption, which are counted
         raise SystemExit(f"{' '.join(map(str, command))[:300]} failed:\n{done.stderr[-2000:]}")
 
@@ -151,13 +152,15 @@ def imagenet_tower(folder: Path) -> str:
     return f"timm:tf_efficientnet_lite0/{path}"
 
 
-def trained_tower(config: str, folder: Path) -> Path:
-    """Checkpoint of a shipped config on the phantom that it makes itself, of another seed; one of before is kept."""
-    kept = folder.parent / f"{config.rpartition('/')[2]}.ckpt"
+def trained_tower(config: str, work: Path) -> Path:
+    """Checkpoint of a shipped config, trained on the phantom that it makes itself, of another seed.
+
+    Raises:
+        SystemExit: it is not there; says how to make it.
+    """
+    kept = work / f"{config.rpartition('/')[2]}.ckpt"
     if not kept.exists():
-        voxtile("fit", "-c", config, "--trainer.default_root_dir", folder, program="lightning_main")
-        newest = max(folder.rglob("last.ckpt"), key=lambda path: path.stat().st_mtime_ns)
-        shutil.copy(newest, kept)
+        raise SystemExit(f"train the image tower first: lightning fit -c {config}, and copy its last.ckpt to {kept}")
     return kept
 
 
@@ -171,7 +174,7 @@ def prepared(name: str, work: Path) -> Path:
             folder.mkdir(parents=True)
             trial.build(corpus)
             (folder / "built").touch()
-        tower = trained_tower(trial.tower, folder) if trial.tower else imagenet_tower(folder)
+        tower = trained_tower(trial.tower, work) if trial.tower else imagenet_tower(folder)
         voxtile("embed", corpus, tower, "--where", trial.where)
         done.touch()
     return corpus

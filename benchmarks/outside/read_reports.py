@@ -29,8 +29,11 @@ from labelled import HALVES, HERE, UNSEEN, Report, Said, reports, share
 from voxtile.errors import InputError
 from voxtile.words.tokens import words_of
 from voxtile_medical.reports.assertion.grammar import load_grammar
+from voxtile_medical.reports.assertion.statements import Statement
+from voxtile_medical.reports.composition import composed
 from voxtile_medical.reports.extract import read_report
-from voxtile_medical.reports.lexicon import load_lexicon
+from voxtile_medical.reports.lexicon import Lexicon, load_lexicon
+from voxtile_medical.reports.mentions import mentions
 from voxtile_medical.reports.quantities.levels import levels
 from voxtile_pathology.reports.lexicon import load_lexicon as load_slide_lexicon
 from voxtile_pathology.reports.read import read_slide_report
@@ -111,9 +114,16 @@ def _plain(finding: str) -> str:
 
 
 def _named(finding: str, lexicon: Any) -> list[str]:
-    """The concepts that the lexicon finds in the name of a finding and that end with it: "small bowel obstruction"."""
-    words = words_of(finding).words
-    return [match.payload for match in lexicon.terms.find(words) if match.end == len(words)]
+    """The concepts that the lexicon finds in the name of a finding and that end with it: "small bowel obstruction".
+
+    Of radiology also what the change and the place in the name make together: "bowel dilatation".
+    """
+    words = words_of(finding)
+    found = [match.payload for match in lexicon.terms.find(words.words) if match.end == len(words)]
+    if isinstance(lexicon, Lexicon):
+        made = composed(Statement(words, load_grammar()), mentions(Statement(words, load_grammar()), lexicon), lexicon)
+        found += [mention.concept for mention in made if mention.end == len(words) and mention.concept not in found]
+    return found
 
 
 def judge(report: Report, facts: Sequence[Any], names: Mapping[str, Sequence[str]]) -> Iterator[Judged]:

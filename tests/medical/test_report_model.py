@@ -277,9 +277,9 @@ def test_a_statement_needs_words_of_one_sentence_that_tells_a_finding():
 
 
 def test_nothing_is_added_to_a_sentence_that_the_rules_read():
-    report = "FINDINGS: Cardiomegaly with a plump aorta. Thyroid nodule."
+    report = "FINDINGS: Cardiomegaly with a baggy aorta. Thyroid nodule."
     for claim, reason in (
-        (Claim("aortic aneurysm", "plump aorta", "present"), "read-otherwise"),
+        (Claim("aortic aneurysm", "baggy aorta", "present"), "read-otherwise"),
         (Claim("goiter", "Thyroid", "present"), "disputed"),
         (Claim("pulmonary nodule", "nodule", "present"), None),
         (Claim("emphysema", "Cardiomegaly", "present"), None),

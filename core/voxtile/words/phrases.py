@@ -124,6 +124,29 @@ class Phrases(Generic[Payload]):
         """Longest phrases from left to right that do not overlap, one match a payload."""
         return self._from_left(words, lambda at: self.longest_at(words, at))
 
+    def find_reaching(self, words: Sequence[str], yielding: Container[str]) -> list[Match[Payload]]:
+        """As `find`, where a phrase may give way to one that begins within it, is no shorter and reaches farther.
+
+        "Large thyroid cancer" has the phrase "thyroid cancer" and not "large thyroid".
+
+        Args:
+            words: of the sentence.
+            yielding: the first words of phrases that give way.
+        """
+        return self._from_left(words, lambda at: self._unless_overtaken(words, at, yielding))
+
+    def _unless_overtaken(
+        self, words: Sequence[str], start: int, yielding: Container[str]
+    ) -> tuple[int, tuple[Payload, ...]] | None:
+        found = self.longest_at(words, start)
+        if words[start] not in yielding:
+            return found
+        for later in range(start + 1, found[0] if found is not None else start):
+            other = self.longest_at(words, later)
+            if found is not None and other is not None and other[0] - later >= found[0] - start:
+                return None
+        return found
+
     def _from_left(
         self, words: Sequence[str], longest: Callable[[int], tuple[int, tuple[Payload, ...]] | None]
     ) -> list[Match[Payload]]:

@@ -11,6 +11,7 @@ from voxtile_medical.reports.assertion.grammar import load_grammar
 from voxtile_medical.reports.assertion.statements import Polarity, Statement
 from voxtile_medical.reports.attributes import NONE, Attributes, attributes_of, last_side
 from voxtile_medical.reports.body_region import BodyRegions
+from voxtile_medical.reports.composition import composed, subject_of
 from voxtile_medical.reports.facts import ReportFact as ReportFact
 from voxtile_medical.reports.facts import corrected, counted, elsewhere
 from voxtile_medical.reports.facts import firmest as firmest
@@ -139,6 +140,7 @@ class _Reader:
         self._count = 0
         self._side: str | None = None
         self._examined: str | None = None
+        self._place: str | None = None
 
     def read(self, sentence: Sentence) -> None:
         """Read the next sentence."""
@@ -180,7 +182,8 @@ class _Reader:
             self._problems.extend(_problem(size.problem, sentence.text) for size in lengths if size.problem)
         lengths = [size for size in current(lengths) if not size.problem]
         closed = self._regions.examined(closed_concepts(statement, lexicon))
-        named = self._regions.placed(mentions(statement, lexicon), statement.words.words)
+        named = composed(statement, mentions(statement, lexicon), lexicon, None if piece.under else self._place)
+        named = self._regions.placed(named, statement.words.words)
         if sentence.is_carried:
             named = [mention for mention in named if mention.start >= piece.under]
         facts = list(self._facts(statement, named, lengths, sentence))
@@ -192,6 +195,7 @@ class _Reader:
         self._measured.extend(organs)
         self._closed.update(closed)
         self._side = last_side(statement, self._side)
+        self._place = None if organs else subject_of(statement, lexicon)
         return bool(named or organs or closed or is_more or lexicon.normal.find(statement.words.words))
 
     def _facts(

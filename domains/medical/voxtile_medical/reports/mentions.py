@@ -77,7 +77,7 @@ class Mention:
 def mentions(statement: Statement, lexicon: Lexicon) -> list[Mention]:
     """All mentions of a sentence in reading order; at most one a concept and place."""
     words = statement.words.words
-    named = lexicon.terms.find(words)
+    named = lexicon.terms.find_reaching(words, statement.grammar.adjectives)
     organs = [organ for organ in lexicon.organs.find(words) if not _is_adjective(organ, named)]
     organs = sorted([*organs, *_elliptic(words, lexicon.organs, organs)], key=lambda organ: organ.start)
     found: dict[tuple[str, int], Mention] = {}

@@ -41,6 +41,7 @@ class Clauses:
         self.words, self.grammar, self.cues = words, grammar, cues
         self.breaks = {cue.start: cue.end for cue in cues if cue.payload == "break"}
         self.breaks |= {i: i + 1 for i, word in enumerate(words.words) if word == "than" and self._is_other(i)}
+        self.breaks |= {i: i + 2 for i in range(len(words.words) - 1) if words.words[i : i + 2] in grammar.strong}
         self.parts = list(self._split())
         self._part_numbers = self._numbers()
 

@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 
 from voxtile.words.phrases import Match
 from voxtile.words.tokens import Words
+from voxtile_medical.reports.assertion.asides import is_attribute, is_of_earlier_examination, is_relative_clause
 from voxtile_medical.reports.assertion.clauses import (
     BEFORE,
     CLAUSE_ENDS,
@@ -84,7 +85,8 @@ class Statement:
         self.cues: list[Match[str]] = cues_of(words.words, grammar)
         self._clauses = Clauses(words, grammar, self.cues)
         self._scopes = list(self._scopes_before())
-        self._afters = [self._with_auxiliaries(c) for c in self.cues if c.payload in _AFTER and self._is_said_back(c)]
+        said_back = [c for c in self.cues if c.payload in _AFTER and self._is_said_back(c)]
+        self._afters = [self._with_auxiliaries(c) for c in said_back if not is_attribute(c, words.words, grammar)]
         self._afters += [Match(c.start, c.end, "negation_after") for c in self.cues if self._is_reply(c)]
 
     @property
@@ -179,6 +181,8 @@ class Statement:
                 word in _ANY and self._is_licensed(position)
             ):
                 yield position + 1, self._reach(Match(position, position + 1, "negation_before")), "negation_before"
+            elif is_of_earlier_examination(words, position):
+                yield position + 1, self._clause_end(position + 1, "frame"), "frame"
             elif (reason := self.grammar.reasons.longest_at(words, position)) and self._is_treatment(position):
                 yield reason[0], self._clause_part_end(reason[0]), "history"
 
@@ -324,6 +328,8 @@ class Statement:
     def _is_said_back(self, cue: Match[str]) -> bool:
         if cue.payload == "doubt_colon":
             return cue.start > 0 and self.words.words[cue.start - 1] in _COLONS
+        if cue.payload == "negation_after" and any(c.start == cue.start and c.payload in BEFORE for c in self.cues):
+            return self._clauses.ends(cue.end) or self.words.words[cue.end] in _PLACED  # "negative Murphy sign"
         if cue.payload != "doubt_reply":
             return True
         return self._clauses.ends(cue.end) or self.words.words[cue.end] in _PROVISOS
@@ -341,9 +347,14 @@ class Statement:
         if any(self._clauses.is_break(i) for i in range(self._clauses.breaks[end] if is_clause else end, part.start)):
             return cue.end
         if self.words.words[cue.start] in _NOUNS_OF_DENIAL:
+            stops = {c.start for c in self.cues if c.payload in BEFORE and c.start > end}
             return next(
-                (i for i in range(end, part.end) if self._clauses.is_finite(i)), self._clauses.last_listed(number)
+                (i for i in range(end, part.end) if i in stops or self._clauses.is_finite(i)),
+                self._clauses.last_listed(number),
             )
+        if cue.payload == "condition" and self.parts[number + 1 : number + 2]:
+            alternatives = self.parts[number + 1]
+            return alternatives.end if alternatives.separator == "or" else part.end
         if cue.payload == "condition" or self.words.words[cue.start] in _NEAR or self.words.words[cue.start] == "query":
             return part.end
         return self._clauses.last_listed(number)
@@ -357,6 +368,8 @@ class Statement:
         near = _NEAR.get(words[cue.start])
         if near is not None:
             return len(between) <= near and not set(between) & {",", ";", ":"}
+        if is_relative_clause(between, self.grammar.verbs):
+            return True
         if between and between[-1] in self.grammar.parts_of_things:
             return False  # "tube with its tip not seen"
         if "(" in between and between.count("(") == between.count(")") and cue.payload != "doubt_colon":

@@ -9,6 +9,9 @@ from voxtile_medical.reports.compose.wording import Choice, Wording
 from voxtile_medical.reports.extract import ReportFact
 from voxtile_medical.reports.quantities.levels import is_level
 
+# "Small bowel perforation" is one of the small bowel.
+_OF_BOWEL = ("small", "large")
+
 
 def noun_phrase(fact: ReportFact, wording: Wording, choice: Choice) -> tuple[dict[str, str], bool]:
     """The fields of a sentence about a finding, and whether more than its name is known."""
@@ -21,6 +24,8 @@ def noun_phrase(fact: ReportFact, wording: Wording, choice: Choice) -> tuple[dic
         value = getattr(attributes, attribute)
         if value and not (value == "resolved" and fact.polarity == "absent"):
             fields[field] = choice.of(table["values"][attribute][value])
+    if fields.get("severity") in _OF_BOWEL and name.startswith("bowel"):
+        fields["severity"] += "-sized"
     if attributes.count:
         fields["number"] = number_word(attributes.count, wording)
     if attributes.size_mm:

@@ -15,7 +15,9 @@ _HEADINGS = {
         abdomen/pelvis|thorax|head|neck|chest, abdomen and pelvis|findings and impression|findings/impression|
         radiographic findings|radiological findings|radiology findings|imaging findings|ct findings|mri findings|
         us findings|ultrasound findings|sonographic findings|x-ray findings|additional findings|other findings|
-        incidental findings|microscopy|microscopic description|microscopic findings|gross description|macroscopy|
+        incidental findings|ct|mri|mr|us|uss|cxr|axr|xr|x-ray|x-rays|radiograph|radiographs|ultrasound|sonography|
+        mammogram|mammography|tomosynthesis|pet|pet/ct|pet-ct|scan|cta|mra|mrcp|ctpa|echo|doppler|
+        microscopy|microscopic description|microscopic findings|gross description|macroscopy|
         body of report|description|report text|report body|prelim|preliminary|preliminary report|preliminary read|
         wet read|interpretation and findings|fndgs|fdgs""",
     "impression": """impression|impressions|conclusion|conclusions|opinion|summary|assessment|diagnosis|final diagnosis|
@@ -101,6 +103,8 @@ _SHOWN = re.compile(
     r"\b(?:show|demonstrat|reveal|seen|noted|visible|present in|there (?:is|are)|CT|MRI?|ultrasound|radiograph|x-ray)",
     re.IGNORECASE,
 )
+# "? Effusion": a question of what follows, as "?effusion" is.
+_ASKED = re.compile(r"(?:^|(?<=[.;:,(\n] )|(?<=[\n(]))\? (?=[A-Za-z])", re.MULTILINE)
 # Marks that were dictated as words; of a text that ends with one.
 _MARK_OF = {"period": ".", "full": ".", "comma": ",", "semicolon": ";", "new": "\n", "next": "\n"}
 _SPOKEN = re.compile(r"[ \t](period|full stop|comma|semicolon|(?:new|next) (?:line|paragraph))(?=\s|$)", re.IGNORECASE)
@@ -203,6 +207,7 @@ def _paragraph_end(report: str, start: int, limit: int, *, is_sentence: bool) ->
 def flattened(report: str) -> str:
     """The report with line feeds only, and only those boxes of a form that are ticked; no character moves."""
     flat = report.replace("\0", " ").replace("\r\n", " \n").replace("\r", "\n")
+    flat = _ASKED.sub(" ?", flat)
     flat = _SIGN.sub(lambda m: m["open"] + ("n" if m["sign"] in "-−–" else "y") + m["close"], flat)
     flat = _MINUS.sub(lambda m: m[1] + "n", flat)
     flat = "\n".join(_signed(line) for line in flat.split("\n")) if "-" in flat or "+" in flat else flat
@@ -213,7 +218,13 @@ def flattened(report: str) -> str:
     if _TICKED_LINE.search(flat):
         flat = _BOXED_LINE.sub(lambda m: m[1] + DENIED.rjust(len(m[2])), flat)
     flat = _UNTICKED.sub(lambda match: "\xa0" * len(match.group()), flat)
-    return _TICKED.sub(lambda match: ":".rjust(len(match.group()), "\xa0"), flat)
+    return _TICKED.sub(lambda match: _ticked(match, flat), flat)
+
+
+def _ticked(box: re.Match[str], report: str) -> str:
+    """What stands for a box that is ticked: a colon between a name and its value, where none is yet."""
+    mark = "" if report[: box.start()].rstrip(" \t").endswith(":") else ":"
+    return mark.rjust(len(box.group()), "\xa0")
 
 
 def _signed(line: str) -> str:

@@ -69,7 +69,8 @@ def test_words_point_to_the_abbreviation():
         ("efusion", "effusion"), ("atelectesis", "atelectasis"), ("pnuemonia", "pneumonia"),
         ("cardiomegally", "cardiomegaly"),
         ("hydronephrsis", "hydronephrosis"), ("withuot", "without"), ("calcifcation", "calcification"),
-        ("pleurall", "pleural"), ("hypodnese", "hypodense"),
+        ("pleurall", "pleural"), ("hypodnese", "hypodense"), ("disloction", "dislocation"), ("fuid", "fluid"),
+        ("osteofites", "osteophyte"), ("numo thorax", "pneumothorax"), ("add electasis", "atelectasis"),
     ],
 )  # fmt: skip
 def test_slips_are_corrected(slip: str, word: str):
@@ -81,6 +82,7 @@ def test_slips_are_corrected(slip: str, word: str):
     [
         "hypodense", "hyperdense", "hyprdense", "ileum", "ilium", "urethral", "lobulated", "nobody", "not", "no", "now",
         "nor", "note", "plural", "mural", "illusion", "diffusion", "Smithson", "colectomy", "colotomy", "zzzzzzzz",
+        "pretracheal", "projectional", "residua", "situ", "PPFX",
     ],
 )  # fmt: skip
 def test_a_word_that_is_known_or_could_be_two_is_left(word: str):

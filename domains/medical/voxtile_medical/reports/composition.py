@@ -23,7 +23,7 @@ TABLE = Path(__file__).with_name("composition.yaml")
 _FURTHEST = 12  # words between a change and its place
 _COMMA, _CLAUSE, _AFTER = 3, 8, 1  # how much farther away a place seems behind a comma, in another clause, behind
 _LINKS = frozenset(["of", "in", "at", "within", "along", "to", "into", "around", "from", "on", "near"])
-_MARKS = frozenset([";", "."])
+_MARKS, _LISTING = frozenset([";", "."]), frozenset(["and", "or", ",", "/"])
 _PARTING = _LINKS | {",", "and", "or", ":", "(", ")", "with", "without", "by", "but", "as", "-"}
 # Changes that go on about the place of the sentence before: "The common duct is wide. Stone at its lower end."
 _GOING_ON = frozenset(["stone", "thickened", "stenotic", "occluded", "thrombosed"])
@@ -208,7 +208,8 @@ def _distance(change: Match[str], place: Match[str], statement: Statement) -> in
         return 0
     is_behind = place.start >= change.end
     gap = words[change.end : place.start] if is_behind else words[place.end : change.start]
-    if _MARKS & set(gap):
+    is_another = is_behind and bool(gap) and gap[0] in _LISTING  # "two cysts and liver lesions"
+    if is_another or _MARKS & set(gap):
         return _FURTHEST + 1
     far = len(gap) + _COMMA * gap.count(",")
     if is_behind and not (gap and gap[0] in _LINKS):

@@ -332,7 +332,7 @@ class Statement:
             return self._clauses.ends(cue.end) or self.words.words[cue.end] in _PLACED  # "negative Murphy sign"
         if cue.payload != "doubt_reply":
             return True
-        return self._clauses.ends(cue.end) or self.words.words[cue.end] in _PROVISOS
+        return self._clauses.ends(cue.end) or self.words.words[cue.end] in _PROVISOS | _PLACED
 
     def _reach(self, cue: Match[str]) -> int:
         """The word at which the scope of a cue that stands before its concept ends."""

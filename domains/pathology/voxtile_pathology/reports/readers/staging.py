@@ -18,7 +18,7 @@ _TOKEN = re.compile(
     rf"|(?P<tp>[myra]{{0,2}}[pc])?\s?T\s?(?P<t>is(?:\s?\((?:DCIS|LCIS|Paget|LAMN|pd|pu)\))?|X|0|a(?=[\s),.;:]|$)"
     rf"|[1-4](?:mi|[a-d][12]?)?){_END}(?:\((?:m|s|\d{{1,2}})\))?"
     rf"|(?P<np>[myra]{{0,2}}[pc])?\s?N\s?(?P<n>X|0|[1-3](?:mi"
-    rf"|[a-c](?:[12])?)?){_END}(?P<nx>(?:\s?\((?:i\s?[+-−]|mol\s?[+-−]|sn|f|mi)\))*)"
+    rf"|[a-c](?:[12])?)?)a?{_END}(?P<nx>(?:\s?\((?:i\s?[+-−]|mol\s?[+-−]|sn|f|mi)\))*)"
     rf"|(?P<mp>[myra]{{0,2}}[pc])?\s?M\s?(?P<m>X|0|1[a-d]?){_END}"
     rf"|(?P<other>L[01X]|V[012X]|R[012X]){_END})"
     rf"|(?<=[TNMX0-4a-dis)])(?:N(?P<n2>X|0|[1-3](?:mi|[a-c])?){_END}(?P<nx2>(?:\s?\((?:i\s?[+-−]"

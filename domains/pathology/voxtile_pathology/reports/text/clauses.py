@@ -18,7 +18,9 @@ _ABBREVIATED = re.compile(
     r"(?:\b(?:vs|e\.g|i\.e|cf|approx|dr|fig|resp|incl|st|spp|sp)|(?-i:\b[A-Z])|^\s*\d{1,2})$", re.IGNORECASE
 )
 _ABBREVIATED_NUMBER = re.compile(r"\b(?:no|nr|ca|max|min)$", re.IGNORECASE)  # only before a number
-_LABEL = re.compile(r"^(?P<label>[^:;|\n]{2,90}?)\s*(?::(?!\d)|\||\.{3,}|\t)\s*(?P<value>\S.*)$", re.DOTALL)
+_LABEL = re.compile(
+    r"^(?P<label>[^:;|\n]{2,90}?)\s*(?::(?!\d)|\||\.{2,}|(?<=\w)\s\.\s|\t)\s*(?P<value>\S.*)$", re.DOTALL
+)
 _DASH_LABEL = re.compile(r"^(?P<label>[^:;]{2,70}?)\s+[-–—]\s+(?P<value>\S.*)$", re.DOTALL)
 _WRAPPED = re.compile(r"(?<![.:;!?])[ \t]*\n[ \t]*(?=[a-z(])")
 # "[x] Present", "☐ Absent"; a box with text in it is none.

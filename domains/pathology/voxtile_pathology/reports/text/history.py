@@ -52,14 +52,15 @@ _TREATED = (
     r"(?:removed|excised|resected|treated|diagnosed|operated|irradiated|ablated|had|has\s+had|underwent"
     r"|known|biopsied"
     r"|transplant\w*|surgery|chemotherapy|radiotherapy|radiation|therapy|treatment|\w+ectomy|excision|biopsy|since"
-    r"|history|hx|melanoma|carcinoma|cancer|lymphoma|tumou?r)"
+    r"|history|hx|melanoma|carcinoma|cancer|lymphoma|tumou?r|primary)"
 )
 _YEAR = (
     r"(?<!WHO )(?<!FIGO )(?<!AJCC )(?<!UICC )(?<!CAP )(?<!ISUP )"
     r"\b(?:19[5-9]\d|20[0-4]\d)\b(?!\s*(?:criteria|classif|WHO))"
 )
 _PAST = re.compile(
-    rf"\b{_TREATED}\b[^;]{{0,60}}?\b(?:in|of|on|from|since|,)?\s*(?:\w+\s+|\d{{1,2}}/)?{_YEAR}"
+    r"\bstate\s+(?:after|post|following)\b"
+    rf"|\b{_TREATED}\b[^;]{{0,60}}?\b(?:in|of|on|from|since|,)?\s*(?:\w+\s+|\d{{1,2}}/)?{_YEAR}"
     rf"|^\W*(?:in|since|during)\s+(?:\w+\s+)?{_YEAR}"
     r"|\b(?:\d+|one|two|three|four|five|six|seven|eight|nine|ten|several|many|some|a\s+few|a\s+couple\s+of)?\s*"
     r"(?:years?|yrs?|months?|weeks?|decades?)\s+(?:ago|earlier|previously|back|before|prior)\b"

@@ -65,6 +65,8 @@ def sections(report: str) -> Iterator[Section]:
             kind = "superseded"
         heading = (match["more"] or "").strip(" ,(-)#")
         text = report[match.end() : end]
+        if kind == "ignored" and len(found) == 1 and not report[: found[0].start()].strip():
+            kind = "gross"  # the one heading of a text is that of what it tells
         if kind == "ignored":
             # Of a heading with a text behind it the line, else the list below it.
             stop = re.search(

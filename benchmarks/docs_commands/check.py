@@ -66,6 +66,8 @@ def checked(done: Done) -> str:
         return "every requirement is met"
     if program != "voxtile":
         return _said(done)
+    if command == "facts" and "--listing" in words:
+        return _written(done, words[:2] + words[words.index("--listing") + 1 :][:1])
     if command in _ADDS and words[1:3] not in (["caption", "bank"], ["caption", "sign"]):  # which write their file
         return _added(done, _ADDS[command])
     if command == "evaluate":
@@ -128,6 +130,6 @@ def _written(done: Done, words: list[str]) -> str:
         return "nothing was found, and it says so"
     assert files, "it wrote nothing"
     for word in words[2:]:
-        if word.endswith((".html", ".parquet", ".dcm", ".yaml")) and not word.startswith("-"):
+        if word.endswith((".html", ".csv", ".parquet", ".dcm", ".yaml")) and not word.startswith("-"):
             assert word in files, f"it did not write {word}"
     return f"{len(files)} file{'s' * (len(files) != 1)}, e.g. {min(files, key=len)}"

@@ -224,9 +224,10 @@ DOCS = {
         spans=("voxtile facts corpus --from labels", "voxtile caption corpus --kind fact"),
     ),
     ("docs/medical-facts.md", "Reports"): Scene(given={"corpus": CT_CORPUS}),
-    # The practice endpoint repeats the prompt: what of it stands in the report and is read by the rules is agreed with.
+    # The practice endpoint repeats the prompt, of which little is taken; what the rules read is added, since these
+    # reports have not been read before.
     ("docs/medical-facts.md", "A language model beside the rules"): Scene(
-        given={"corpus": CT_CORPUS},
+        given={"corpus": From(("docs/medical-facts.md", "Measurements"), "corpus")},
         skipped={r"--provider local": "needs the extra qwen; the packaged model that is here only continues texts"},
     ),
     ("docs/objectives.md", "Doubtful captions"): Scene(

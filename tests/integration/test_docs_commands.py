@@ -86,6 +86,20 @@ def test_a_conversion_that_was_asked_for_something_new_and_adds_nothing_is_red(t
     assert result(f"{first} --annotations ANNOTATIONS", rows | {"regions": 9}) == "+7 regions"
 
 
+def test_a_listing_of_what_was_not_read_is_judged_by_its_file(tmp_path):
+    check = benchmark_script("docs_commands/check")
+    command = "voxtile facts corpus --from reports --listing listing.csv"
+    (tmp_path / "listing.csv").write_text("times,sentence\n")
+    (tmp_path / "other.csv").write_text("x\n")
+
+    def result(*changed):
+        return check.checked(check.Done(command, tmp_path, "5", {"facts": 1}, {"facts": 1}, frozenset(changed)))
+
+    assert result("listing.csv") == "1 file, e.g. listing.csv"
+    with pytest.raises(AssertionError, match=r"it did not write listing\.csv"):
+        result("other.csv")
+
+
 def test_who_signed_what_is_judged_by_what_is_printed(tmp_path):
     check = benchmark_script("docs_commands/check")
 

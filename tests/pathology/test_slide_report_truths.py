@@ -2,6 +2,7 @@
 
 import pytest
 
+from voxtile_medical.reports.assertion.scores import is_scored_zero
 from voxtile_medical.reports.extract import read_report
 from voxtile_medical.reports.lexicon import load_lexicon as load_radiology
 from voxtile_pathology.reports.lexicon import load_lexicon
@@ -103,3 +104,12 @@ def test_another_score_is_none(text):
 def test_radiology_scores_read_alike(text, concept, polarity):
     facts = {fact.concept: fact.polarity for fact in read_report(text, load_radiology()).facts}
     assert facts[concept] == polarity
+
+
+@pytest.mark.parametrize(
+    ("text", "is_zero"),
+    [("necrosis : 0", True), ("necrosis : 0 mm", True), ("necrosis : 0 5", False), ("necrosis : 0 of 3", True)],
+)
+def test_a_zero_before_further_digits_is_no_score(text, is_zero):
+    """A number that was torn apart ("0 5") is not 0."""
+    assert is_scored_zero(text.split(), 0, 1) == is_zero

@@ -26,6 +26,7 @@ from voxtile_medical.dicom_planes.enhanced import enhanced_frames, is_enhanced
 from voxtile_medical.dicom_planes.frames import Frame, check_frame, classic_frame
 from voxtile_medical.dicom_planes.geometry import Stack, stack_frames
 from voxtile_medical.dicom_planes.mosaic import is_mosaic, mosaic_frames
+from voxtile_medical.dicom_planes.philips import philips_scale
 from voxtile_medical.dicom_planes.pixels import (
     PixelArray,
     PixelLayout,
@@ -160,6 +161,9 @@ def _volume(
     units = units_of(said, modality)
     if modality == "PT":
         pet = pet_values(context.root, context.headers, stack.frames, units, context.suv)
+    elif modality == "MR":
+        signal = philips_scale(context.root, context.headers, stack.frames)
+        pet = PetValues(signal.frames, units, signal.facts)
     else:
         pet = PetValues(stack.frames, units, {})
     values, scale, is_harmonised = harmonise(planes, pet.frames)

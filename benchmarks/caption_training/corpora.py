@@ -37,6 +37,7 @@ class Trial:
         tower: config whose trained image tower gives the vectors; EfficientNet-Lite0 of ImageNet without it.
         where: which samples are trained on.
         raw: texts of a sample by (concept, polarity) where the corpus has none of its own: names of classes.
+        of_slides: raw texts are reports of slides, and samples their patches.
         sentences: captions are drawn sentence by sentence, for reports of many.
         absent: absent findings that captions mention at most.
     """
@@ -48,6 +49,7 @@ class Trial:
     tower: str | None = None
     where: str = "TRUE"
     raw: Mapping[tuple[str, str], str] | None = None
+    of_slides: bool = False
     sentences: bool = False
     absent: int = 0
 
@@ -128,7 +130,9 @@ TRIALS = {
         build_s2, "remote_sensing", "remote_sensing/landcover-s2", facts="places", tower="remote_sensing/sentinel2",
         where="kind = 'tile'",
     ),
-    "he": Trial(build_he, "pathology", "pathology/he-tissue", facts="annotations", where="kind = 'patch'"),
+    "he": Trial(
+        build_he, "pathology", "pathology/he-tissue", facts="annotations", where="kind = 'patch'", of_slides=True,
+    ),
     "ct": Trial(
         build_ct, "medical", "medical/ct-findings", facts="reports", tower="medical/ct", where="kind = 'volume'",
         sentences=True, absent=2,

@@ -17,6 +17,7 @@ from pathlib import Path
 from corpora import TRIALS, Trial, voxtile
 
 from voxtile.corpus.reader import Corpus
+from voxtile.data.sentences import split_sentences
 from voxtile.words.names import name_key
 
 Pool = Mapping[str, Sequence[str]]
@@ -134,9 +135,19 @@ def pools(name: str, corpus: Path) -> dict[str, Pool]:
 
 
 def _raw(store: Corpus, trial: Trial, facts: Known) -> Pool:
+    if trial.raw is None and trial.of_slides:
+        return _of_slides(store)
     if trial.raw is None:
         return _of_kind(store, "raw")
     return {uid: [trial.raw[fact] for fact in facts.stated[uid] if fact in trial.raw] for uid in facts.uids}
+
+
+def _of_slides(store: Corpus) -> Pool:
+    """Sentences of a slide's report for each of its patches, which is all that a report says of them."""
+    own = _of_kind(store, "raw")
+    study = {row["uid"]: row["study"] for row in store.table("samples", columns=["uid", "study"]).to_pylist()}
+    said = {study[uid]: [part for text in texts for part in split_sentences(text)] for uid, texts in own.items()}
+    return {uid: said[of] for uid, of in study.items() if said.get(of)}
 
 
 def _of_kind(store: Corpus, kind: str, refused: Sequence[str] = ()) -> dict[str, list[str]]:

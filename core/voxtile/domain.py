@@ -84,6 +84,8 @@ class Domain:
         report_language: class that reads how sentences of reports affirm, deny and doubt, for other domains that read
             reports; made of a YAML file of further cues, with the methods `statement` and `other_language` of
             `voxtile_medical.reports.assertion.english.English`; or None.
+        report_words: YAML files, or folders of them, that hold the words of the domain's reports: names of findings
+            and the like, which de-identification does not take for names of people.
         wordings: wording-bank files (YAML) for template captions.
         phrases: phrase bank (YAML): names, wordings and visual descriptions of its concepts for template captions; or
             None.
@@ -115,6 +117,7 @@ class Domain:
     exports: Mapping[str, Command] = field(default_factory=_nothing)
     readers: Mapping[str, Command] = field(default_factory=_nothing)
     report_language: Command | None = None
+    report_words: tuple[Path, ...] = ()
     wordings: tuple[Path, ...] = ()
     phrases: Path | None = None
     claims: tuple[Path, ...] = ()

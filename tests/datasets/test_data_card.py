@@ -133,7 +133,7 @@ def test_known_gaps_are_named(card):
 
 def test_identities_and_history(card):
     assert card.deidentification.startswith("On. Names of sources, subjects and studies are keyed hashes")
-    assert "Other names of people and places may still be in them" in card.deidentification
+    assert "A few of these may still be in them" in card.deidentification
     (run,) = card.runs
     assert (run.task, run.version, run.counts["used"], dict(run.settings)) == ("dicom", "2", 6, {"min_slices": "3"})
 

@@ -21,9 +21,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage, UltrasoundImageStorage
 
 from voxtile.corpus.identity import KeyMap
-from voxtile.errors import InputError
+from voxtile.errors import ConfigError, InputError
+from voxtile_datasets.deidentification.scrub import scrub
 from voxtile_datasets.intake.deidentify import HashedNames, parse_date
-from voxtile_datasets.intake.deidentify_text import scrub
 from voxtile_datasets.intake.reports_file import MAX_TEXT, read_reports
 from voxtile_medical.convert.dicom import convert_dicom
 from voxtile_medical.dicom_header.attributes import age_band
@@ -320,3 +320,33 @@ def test_a_date_that_would_leave_the_calendar_is_left_out(tmp_path):
     names = HashedNames(KeyMap(tmp_path / "key").hasher)
     assert names.date("00010101", "a") is None
     assert np.abs((date.fromisoformat(names.date("20200101", "a")) - date(2020, 1, 1)).days) >= 1
+
+
+REPORT = (
+    "Dear Dr Osei, Kwabena was seen on 23.09.2017 with his wife Annelie. Nodule of 12 mm, Bosniak IIF. "
+    "Dictated by: Ingrid Lindqvist, bleep 2231."
+)
+
+
+@pytest.mark.parametrize("surrogates", [False, True])
+def test_names_that_no_header_holds_are_in_no_byte_of_the_corpus(tmp_path, dicom, noise, surrogates):
+    source, corpus = tmp_path / "source", tmp_path / "corpus"
+    dicom.write(source, noise(4, 8, 8), PatientID="p1", StudyDate="20170923", StudyInstanceUID="1.2.3")
+    reports = tmp_path / "reports.csv"
+    reports.write_text(f'study,text\n1.2.3,"{REPORT}"\n')
+    convert_dicom(source, corpus, reports=reports, surrogates=surrogates, engine="inline")
+    data = every_byte(corpus)
+    for name in ("Osei", "Kwabena", "Annelie", "Lindqvist", "Ingrid", "23.09.2017", "2231"):
+        assert name.encode() not in data
+    (caption,) = table(corpus, "captions")
+    assert "Nodule of 12 mm, Bosniak IIF." in caption["text"]
+    (sample,) = table(corpus, "samples")
+    day = date.fromisoformat(sample["datetime"])
+    said = caption["text"].split("seen on ")[1].split(" with")[0]
+    assert said == (f"{day.day:02d}.{day.month:02d}.{day.year}" if surrogates else "___")
+
+
+def test_surrogates_without_deidentification_are_refused_in_a_sentence(tmp_path, dicom, noise):
+    dicom.write(tmp_path / "source", noise(3, 8, 8))
+    with pytest.raises(ConfigError, match="--surrogates"):
+        convert_dicom(tmp_path / "source", tmp_path / "corpus", deidentify=False, surrogates=True, engine="inline")

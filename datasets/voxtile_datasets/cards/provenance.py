@@ -86,8 +86,9 @@ def deidentification(runs: Sequence[Run]) -> str:
             "On. Names of sources, subjects and studies are keyed hashes (HMAC-SHA256) whose key lies outside the "
             "corpus. Of DICOM headers only numbers in plausible ranges and words of closed lists are kept (after "
             "PS3.15 annex E), and dates are moved by a number of days of the subject's own. Texts keep their words, "
-            "less what was recognised as an identifier: names, numbers and places of the study's own headers, dates, "
-            "and names beside a title, a degree or a role. Other names of people and places may still be in them."
+            "less what was recognised as an identifier: names, numbers and places of the study's own headers, and "
+            "by rules other names, days, ages over 89, numbers, hospitals and addresses. A few of these may still be "
+            "in them (docs/de-identification.md has the measured share)."
         )
     if True in policies:
         return (

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from voxtile.corpus.identity import KeyMap
+from voxtile.corpus.identity import KeyedHash, KeyMap
 from voxtile.engine.parallel import PlanReader
 from voxtile.engine.run import RunOptions
 from voxtile.engine.task import Item
+from voxtile.errors import ConfigError
+from voxtile_datasets.deidentification.replace import Surrogates, deidentified
 from voxtile_datasets.intake.deidentify import Names, open_names
-from voxtile_datasets.intake.reports_file import Reports, read_reports
+from voxtile_datasets.intake.reports_file import Report, Reports, read_reports
 from voxtile_datasets.intake.splits_file import Splits
 
 SPLIT_SCHEME = "default"
@@ -28,6 +30,7 @@ class IntakeOptions:
         reports: table of report texts.
         splits: table of the subjects' splits.
         split_fractions: shares of train, val and test for subjects that no table places.
+        surrogates: report texts have made-up names and shifted dates, and no blanks.
     """
 
     deidentify: bool
@@ -35,6 +38,7 @@ class IntakeOptions:
     reports: Path | None
     splits: Path | None
     split_fractions: str
+    surrogates: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Planner:
         reports: texts to attach, if any.
         key_map: remembers which path a source name stands for; None where nothing is to be remembered.
         reader: how headers and tables are read.
+        surrogate_key: by which names in report texts get their surrogates; None for blanks.
     """
 
     names: Names
@@ -54,14 +59,20 @@ class Planner:
     reports: Reports | None = None
     key_map: KeyMap | None = None
     reader: PlanReader = field(default_factory=PlanReader)
+    surrogate_key: KeyedHash | None = field(default=None, repr=False)
 
     @classmethod
     def open(cls, corpus: Path, options: RunOptions, intake: IntakeOptions) -> Planner:
         """Open the key map and read the report and split files.
 
         Raises:
-            InputError, ConfigError, CorpusError, StorageError: one of the files cannot be used.
+            InputError, ConfigError, CorpusError, StorageError: one of the files cannot be used, or surrogates are asked
+                for without de-identification.
         """
+        if intake.surrogates and not intake.deidentify:
+            raise ConfigError(
+                "--surrogates says how identifiers are replaced; leave --no-deidentify out, or --surrogates"
+            )
         names, key_map = open_names(corpus, intake.deidentify, intake.key_file)
         return cls(
             names=names,
@@ -69,7 +80,32 @@ class Planner:
             reports=read_reports(intake.reports, options.plan_reader) if intake.reports else None,
             key_map=None if options.dry_run else key_map,
             reader=options.plan_reader,
+            surrogate_key=key_map.hasher if key_map is not None and intake.surrogates else None,
         )
+
+    def texts(
+        self,
+        reports: Iterable[Report],
+        subject: str,
+        *,
+        people: Iterable[str] = (),
+        numbers: Iterable[str] = (),
+        places: Iterable[str] = (),
+    ) -> list[str]:
+        """Texts of reports, without identifiers where names are replaced.
+
+        Args:
+            reports: of one study.
+            subject: the patient's own identifier.
+            people: names that the study's headers hold, as `deidentified` takes them.
+            numbers: such numbers.
+            places: such places.
+        """
+        texts = [report.text for report in reports]
+        if not self.names.hides or not texts:
+            return texts
+        surrogates = Surrogates(self.surrogate_key, subject) if self.surrogate_key is not None else None
+        return [deidentified(text, people, numbers, places, surrogates) for text in texts]
 
     def source_name(self, path: str) -> str:
         """What the corpus calls an input."""

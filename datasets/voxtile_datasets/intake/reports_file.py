@@ -13,7 +13,7 @@ import pyarrow as pa
 from voxtile.corpus.records import Row
 from voxtile.engine.parallel import PlanReader
 from voxtile.errors import InputError
-from voxtile_datasets.intake.deidentify_text import clean_control_characters
+from voxtile_datasets.deidentification.scrub import clean_control_characters
 from voxtile_datasets.intake.tables import read_table, told_columns
 
 MAX_TEXT = 100_000  # characters; the longest radiology reports are a tenth of this

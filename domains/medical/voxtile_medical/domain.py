@@ -56,6 +56,9 @@ domain = Domain(
             "voxtile describe corpus --with report --style structured",
         ),
     },
+    report_words=tuple(
+        Path(__file__).parent / name for name in ("reports", "claims", "phrases", "wordings", "measurements")
+    ),
     claims=(Path(__file__).parent / "claims" / "radiology.yaml",),
     wordings=tuple(
         Path(__file__).parent / "wordings" / f"{name}.yaml" for name in ("radiology", "ultrasound", "ophthalmology")

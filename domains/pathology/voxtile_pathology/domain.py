@@ -86,6 +86,9 @@ domain = Domain(
         "voxtile_pathology.tissue.mask.OtsuTissue": "voxtile_pathology.OtsuTissue",
         "voxtile_pathology.tissue.network.NetworkTissue": "voxtile_pathology.NetworkTissue",
     },
+    report_words=tuple(
+        Path(__file__).parent / name for name in ("reports", "claims", "phrases", "wordings", "phantom")
+    ),
     claims=(Path(__file__).parent / "claims" / "histology.yaml",),
     wordings=(Path(__file__).parent / "wordings" / "histology.yaml",),
     phrases=Path(__file__).parent / "phrases" / "histology.yaml",

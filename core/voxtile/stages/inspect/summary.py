@@ -14,7 +14,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import OVERVIEW
 
 SPLIT_ORDER = ("train", "val", "test")
-TEXTS_KEEP = "texts are free of known identifiers, but other names may still be in them (docs/de-identification.md)"
+TEXTS_KEEP = "identifiers are masked in texts by rules, which miss a few (docs/de-identification.md)"
 _EXAMPLES = 8
 _PARTS_OF_SIZE = ("shards", "tables", "views", "ledger", "manifests", "done")
 

@@ -22,6 +22,7 @@ def convert_dicom(
     *,
     reports: Path | None = None,
     deidentify: bool = True,
+    surrogates: bool = False,
     allow_burned_in: bool = False,
     key_file: Path | None = None,
     splits: Path | None = None,
@@ -40,6 +41,8 @@ def convert_dicom(
         reports: CSV, XLSX or Parquet of report texts; the columns study (StudyInstanceUID or accession number) and/or
             subject (PatientID), and text.
         deidentify: replace identifiers by keyed hashes, shift dates, and remove identifiers from report texts.
+        surrogates: write made-up names and shifted dates where report texts name people and days, instead of ___; the
+            same for a subject wherever they stand.
         allow_burned_in: keep ultrasound, secondary captures and images marked as having burned-in text.
         key_file: where the key and the map of sources are kept; default beside the corpus, CORPUS.sources.parquet.
         splits: CSV or Parquet with the columns subject and split (train, val or test).
@@ -53,7 +56,7 @@ def convert_dicom(
         run: how to run: workers, retry, dry_run, …
     """
     options = RunOptions(**run)
-    intake = IntakeOptions(deidentify, key_file, reports, splits, split_fractions)
+    intake = IntakeOptions(deidentify, key_file, reports, splits, split_fractions, surrogates)
     planner = Planner.open(corpus, options, intake)
     tree = read_tree(source, planner.reader)
     task = DicomTask(source, min_slices, licence, deidentify, allow_burned_in, suv, masks, planner, tree)

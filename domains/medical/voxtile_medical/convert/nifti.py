@@ -30,6 +30,7 @@ def convert_nifti(
     *,
     reports: Path | None = None,
     deidentify: bool = True,
+    surrogates: bool = False,
     key_file: Path | None = None,
     splits: Path | None = None,
     split_fractions: str = "0.8,0.1,0.1",
@@ -56,6 +57,8 @@ def convert_nifti(
         reports: CSV or Parquet of report texts; the columns study and/or subject, and text. A study is a BIDS
             subject/session, what the folders of a public collection say, or a file name without its suffix.
         deidentify: replace file names and subjects by keyed hashes, and remove identifiers from report texts.
+        surrogates: write made-up names and shifted dates where report texts name people and days, instead of ___; the
+            same for a subject wherever they stand.
         key_file: where the key and the map of sources are kept; default beside the corpus, CORPUS.sources.parquet.
         splits: CSV or Parquet with the columns subject and split (train, val or test).
         split_fractions: shares of train, val and test for subjects that no file places.
@@ -76,7 +79,7 @@ def convert_nifti(
     options = RunOptions(**run)
     if label_names is not None:
         read_names(label_names)
-    intake = IntakeOptions(deidentify, key_file, reports, splits, split_fractions)
+    intake = IntakeOptions(deidentify, key_file, reports, splits, split_fractions, surrogates)
     planner = Planner.open(corpus, options, intake)
     patterns = tuple(pattern.strip() for pattern in label_pattern.split(",") if pattern.strip())
     task = NiftiTask(source, patterns, modality, units, no_affine, licence, deidentify, masks, subject_pattern, planner)

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 from voxtile.corpus.records import Row
 from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import InputError
-from voxtile_datasets.intake.deidentify_text import scrub
 from voxtile_datasets.intake.planner import SPLIT_SCHEME, PlannedTask, Planner
 from voxtile_datasets.intake.reports_file import raw_captions
 from voxtile_medical.dicom.impossible_headers import bad_files
@@ -203,11 +202,8 @@ def _texts(planner: Planner, series: Series) -> list[str]:
     """Reports of a series' study, without identifiers where names are replaced."""
     if planner.reports is None:
         return []
-    texts = [report.text for report in planner.reports.of(series.studies(), series.first.text("PatientID"))]
-    if planner.names.hides and texts:
-        known = series.identifiers()
-        texts = [scrub(text, known["people"], known["numbers"], known["places"]) for text in texts]
-    return texts
+    reports = planner.reports.of(series.studies(), series.first.text("PatientID"))
+    return planner.texts(reports, series.subject, **series.identifiers()) if reports else []
 
 
 def _commonest(headers: Sequence[NotUsable]) -> str:

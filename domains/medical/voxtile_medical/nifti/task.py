@@ -18,7 +18,6 @@ from voxtile.corpus.identity import printable, sample_uid
 from voxtile.corpus.records import Row, Sample
 from voxtile.engine.task import Item, Outcome
 from voxtile.errors import InputError
-from voxtile_datasets.intake.deidentify_text import scrub
 from voxtile_datasets.intake.planner import SPLIT_SCHEME, PlannedTask, Planner
 from voxtile_datasets.intake.reports_file import raw_captions
 from voxtile_datasets.intake.subject_pattern import subject_finder
@@ -142,10 +141,8 @@ class NiftiTask(PlannedTask):
         """Reports of a file: its study's, or those under the file's own stem, or its subject's."""
         if planner.reports is None:
             return []
-        texts = [report.text for report in planner.reports.of((study, stem_of(path)), subject)]
-        if planner.names.hides:
-            texts = [scrub(text, numbers=(subject, stem_of(path))) for text in texts]
-        return texts
+        reports = planner.reports.of((study, stem_of(path)), subject)
+        return planner.texts(reports, subject, numbers=(subject, stem_of(path)))
 
     def process(self, item: Item) -> Outcome:
         """Turn one file into samples, in a worker."""

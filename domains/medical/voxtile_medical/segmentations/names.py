@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from voxtile_datasets.intake.deidentify_text import BLANK, clean_control_characters, scrub
+from voxtile_datasets.deidentification.scrub import BLANK, clean_control_characters, scrub
 
 MAX_PHRASE = 120
 _GENERIC = re.compile(r"(?:segment|label|structure|region|roi|object|unknown|unnamed)?[ #]*\d*", re.IGNORECASE)

@@ -48,6 +48,7 @@ def convert_wsi(
     study: StudyUnit = "slide",
     associated: str = "",
     deidentify: bool = True,
+    surrogates: bool = False,
     key_file: Path | None = None,
     splits: Path | None = None,
     split_fractions: str = "0.8,0.1,0.1",
@@ -95,6 +96,8 @@ def convert_wsi(
         associated: names of associated images to store as well, separated by commas; label and macro images may show
             names and need --no-deidentify.
         deidentify: replace file names and cases by keyed hashes, and remove identifiers from report texts.
+        surrogates: write made-up names and shifted dates where report texts name people and days, instead of ___; the
+            same for a subject wherever they stand.
         key_file: where the key and the map of sources are kept; default beside the corpus, CORPUS.sources.parquet.
         splits: CSV or Parquet with the columns subject and split (train, val or test).
         split_fractions: shares of train, val and test for subjects that no file places.
@@ -131,7 +134,7 @@ def convert_wsi(
         licence=licence,
         deidentify=deidentify,
     )
-    intake = IntakeOptions(deidentify, key_file, reports, splits, split_fractions)
+    intake = IntakeOptions(deidentify, key_file, reports, splits, split_fractions, surrogates)
     planner = Planner.open(corpus, options, intake)
     limits = Limits(time_s=options.time_limit_s, memory_bytes=int(options.memory_limit_gb * 2**30))
     inputs = Inputs(

@@ -17,7 +17,6 @@ from voxtile.corpus.schema import SYNTHETIC
 from voxtile.engine.pool import Call, Died, Limits, Raised, Returned, WorkerPool
 from voxtile.engine.task import Item
 from voxtile.errors import InputError
-from voxtile_datasets.intake.deidentify_text import scrub
 from voxtile_datasets.intake.planner import Planner
 from voxtile_pathology.annotations.model import find_annotations
 from voxtile_pathology.convert.cases import Cases, StudyUnit
@@ -211,12 +210,11 @@ def _texts(planner: Planner, cases: Cases, name: str, told: set[str]) -> list[st
     if planner.reports is None or case.study in told:
         return []
     known = (case.study, cases.name_of(name), name, Path(name).name)
-    texts = [report.text for report in planner.reports.of(known, case.subject)]
-    if texts:
+    reports = planner.reports.of(known, case.subject)
+    if reports:
         told.add(case.study)
-    if planner.names.hides:
-        texts = [scrub(text, numbers=(case.subject, case.study, cases.name_of(name))) for text in texts]
-    return list(dict.fromkeys(texts))
+    numbers = (case.subject, case.study, cases.name_of(name))
+    return list(dict.fromkeys(planner.texts(reports, case.subject, numbers=numbers)))
 
 
 def _as_it_is(survey: Survey, settings: WsiSettings) -> bool:

@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 
 from voxtile.words.tokens import normal_form
 from voxtile_datasets.captions.checker.extraction.grammar import Grammar, load_grammar
-from voxtile_datasets.intake.deidentify_text import spans_of_form, spans_of_known
+from voxtile_datasets.deidentification.scrub import spans_of_form, spans_of_known
 
 IdentityKind: TypeAlias = Literal["name", "place", "number", "address", "date", "known"]
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")

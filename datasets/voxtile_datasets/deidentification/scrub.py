@@ -1,8 +1,8 @@
-"""Removing identifiers from report texts: those known from the study's headers, and what has an identifier's form.
+"""Removing identifiers from short texts: those known from a study's headers, and what has an identifier's form.
 
-A form is that of a date, a number or an address, or a name beside a title, a degree or a role ("signed by"). A name
-without any of these that no header holds stays: docs/de-identification.md. Every hit becomes `___`, as in MIMIC. Dates
-are removed and not shifted: a shifted date is wrong as soon as it is compared with a weekday or an age.
+A form is that of a date, a number or an address, or a name beside a title, a degree or a role ("signed by"). Every hit
+becomes `___`, as in MIMIC. For names of structures and the like; reports, whose names no header need hold, go through
+`voxtile_datasets.deidentification.replace`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+
+from voxtile_datasets.deidentification.identifier import IdentifierKind
 
 BLANK = "___"
 MIN_NUMBER_LENGTH = 4  # an identifier shorter than this ("12") would blank half of a report
@@ -28,11 +30,11 @@ _DATES = re.compile(
     re.IGNORECASE,
 )
 _FORMS = (
-    re.compile(r"\b[\w.+-]+@[\w-]+\.[\w.-]+\b"),  # e-mail
+    re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]+\.[\w.-]+\b"),  # e-mail
     re.compile(r"\bhttps?://\S+", re.IGNORECASE),
     re.compile(r"(?<![\w.])(?:\+\d{1,3}[ -]?)?\(?\d{3}\)?[ -]\d{3}[ -]\d{4}\b"),  # telephone
     re.compile(r"\b\d{3}-\d{2}-\d{4}\b"),  # US social security number
-    re.compile(r"\b[0-2](?:\.\d+){5,}\b"),  # UID
+    re.compile(r"(?<![\d.])[0-2](?:\.\d+){5,}\b"),  # UID
     re.compile(r"\b(?:MRN|accession(?: (?:number|no\.?))?|patient id)\s*[:#]?\s*[A-Z]*\d[\w-]*", re.IGNORECASE),
 )
 # A title and the one or two names after it, of which some may be blanked already.
@@ -74,7 +76,7 @@ def scrub(text: str, people: Iterable[str] = (), numbers: Iterable[str] = (), pl
         numbers: identifiers such as the patient's and the accession number, dates in the headers' form included.
         places: institutions and addresses, removed as whole phrases.
     """
-    for pattern in _known(tuple(sorted(set(people))), tuple(sorted(set(numbers))), tuple(sorted(set(places)))):
+    for _, pattern in _known(tuple(sorted(set(people))), tuple(sorted(set(numbers))), tuple(sorted(set(places)))):
         text = pattern.sub(BLANK, text)
     text = _DATES.sub(BLANK, text)
     for pattern in (*_FORMS, _TITLED, _WITH_DEGREE):
@@ -82,9 +84,22 @@ def scrub(text: str, people: Iterable[str] = (), numbers: Iterable[str] = (), pl
     return _SIGNED.sub(rf"\g<role>{BLANK}", text).strip()
 
 
-def spans_of_form(text: str) -> Iterator[tuple[str, int, int]]:
+def spans_of_header(
+    text: str, people: Iterable[str] = (), numbers: Iterable[str] = (), places: Iterable[str] = ()
+) -> Iterator[tuple[IdentifierKind, int, int]]:
+    """Where a text holds what the headers of its study hold, as `scrub` takes it: kind, start and end."""
+    for kind, pattern in _known(tuple(sorted(set(people))), tuple(sorted(set(numbers))), tuple(sorted(set(places)))):
+        yield from ((kind, *match.span()) for match in pattern.finditer(text))
+
+
+def spans_of_form(text: str) -> Iterator[tuple[IdentifierKind, int, int]]:
     """What has an identifier's form: its kind (`date`, `name` after a title, or `number`), and where it stands."""
-    for kind, patterns in (("date", (_DATES,)), ("number", _FORMS), ("name", (_TITLED,))):
+    forms: tuple[tuple[IdentifierKind, tuple[re.Pattern[str], ...]], ...] = (
+        ("date", (_DATES,)),
+        ("number", _FORMS),
+        ("name", (_TITLED,)),
+    )
+    for kind, patterns in forms:
         for pattern in patterns:
             yield from ((kind, *match.span()) for match in pattern.finditer(text))
 
@@ -107,7 +122,9 @@ def clean_control_characters(text: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _known(people: tuple[str, ...], numbers: tuple[str, ...], places: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
+def _known(
+    people: tuple[str, ...], numbers: tuple[str, ...], places: tuple[str, ...]
+) -> tuple[tuple[IdentifierKind, re.Pattern[str]], ...]:
     """Patterns for the identifiers of a study, longest first."""
     parts = {part for person in people for part in re.split(r"[\^=\s,.]+", person) if len(part) > 1}
     parts |= {plain for part in parts if (plain := _without_accents(part)) != part}
@@ -116,13 +133,13 @@ def _known(people: tuple[str, ...], numbers: tuple[str, ...], places: tuple[str,
     short_parts = {form for part in parts - long_parts for form in (part.capitalize(), part.upper())}
     codes = {number for number in numbers if len(number) >= MIN_NUMBER_LENGTH}
     phrases = {re.sub(r"\s+", " ", place) for place in places if len(place) >= MIN_NUMBER_LENGTH}
-    patterns = [
-        _any_of(codes, re.IGNORECASE),
-        _any_of(phrases, re.IGNORECASE),
-        _any_of(long_parts, re.IGNORECASE, "(?:['’]s)?"),
-        _any_of(short_parts, re.NOFLAG),
+    patterns: list[tuple[IdentifierKind, re.Pattern[str] | None]] = [
+        ("number", _any_of(codes, re.IGNORECASE)),
+        ("place", _any_of(phrases, re.IGNORECASE)),
+        ("name", _any_of(long_parts, re.IGNORECASE, "(?:['’]s)?")),
+        ("name", _any_of(short_parts, re.NOFLAG)),
     ]
-    return tuple(pattern for pattern in patterns if pattern is not None)
+    return tuple((kind, pattern) for kind, pattern in patterns if pattern is not None)
 
 
 def _any_of(words: set[str], flags: re.RegexFlag, ending: str = "") -> re.Pattern[str] | None:

@@ -172,9 +172,27 @@ def test_levels_in_a_list_are_one_fact_each(text, verdict):
         ("Heart: suspected cardiac enlargement.", "supported"),
         ("Cardiomegaly: possible.", "supported"),
         ("Cardiomegaly: possible in this view.", "supported"),  # where it is doubted, and not what follows
+        ("Findings are equivocal for cardiomegaly.", "supported"),
+        ("Findings are highly suspicious for cardiac enlargement.", "supported"),
         ("Heart: Cardiomegaly.", "unsupported"),
         ("Heart: no cardiomegaly.", "unsupported"),
     ],
 )
 def test_a_doubt_behind_a_colon_is_of_what_follows_where_something_does(text, verdict):
     assert check(text, known("cardiomegaly", polarity="uncertain"), VOCABULARIES["medical"]).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("concept", "text", "verdict"),
+    [
+        ("colon_cancer", "A colonic mass.", "supported"),
+        ("prostate_cancer", "A lesion of the prostate.", "supported"),
+        ("lung_malignancy", "There is a cancer in the lung.", "supported"),
+        ("renal_cell_carcinoma", "No renal mass.", "contradicted"),
+        ("brain_metastasis", "No brain tumor.", "contradicted"),
+        ("dilated_aorta", "Dilatation of the aorta.", "supported"),
+        ("dilated_aorta", "No ectasia of the aorta.", "contradicted"),
+    ],
+)
+def test_what_is_a_kind_of_a_lesion_is_known_by_its_general_names(concept, text, verdict):
+    assert check(text, known(concept), VOCABULARIES["medical"]).verdict == verdict

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -190,6 +191,24 @@ def test_captions_are_composed_of_the_bank_and_others_are_counted(corpus, tmp_pa
     assert len(phrased) == sum("hern" not in row["text"].lower() for row in rows) > 5
     assert any(text.endswith("at the left apex.") for text in phrased)
     assert not any("left" not in text for text in phrased if "apex" in text)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        (
+            {"bank": Path("medicall")},
+            ConfigError,
+            "there is no bank 'medicall'; name a file, or .*: medical, pathology",
+        ),
+        ({"variants": 0}, ConfigError, "^--variants must be at least 1, not 0$"),
+        ({"absent": -1}, ConfigError, "^--absent must be at least 0, not -1$"),
+        ({"facts_source": "reports"}, InputError, "no fact of .* comes from 'reports' .*; its sources are labels$"),
+    ],
+)
+def test_what_cannot_be_worded_is_refused_with_what_there_is(corpus, options, error, message):
+    with pytest.raises(error, match=message):
+        caption_by_template(corpus, engine="inline", **options)
 
 
 def test_the_seed_chooses_and_the_same_seed_chooses_the_same(corpus, tmp_path):

@@ -2,9 +2,20 @@
 
 import pytest
 
-from voxtile_datasets.captions.english import is_mass, is_plural, joined, number_word, plural, with_article
-from voxtile_datasets.captions.sentences import Fact, _takes_details
+from voxtile_datasets.captions.english import (
+    capitalised,
+    is_mass,
+    is_plural,
+    joined,
+    number_word,
+    plural,
+    with_article,
+)
+from voxtile_datasets.captions.phrase_bank.compose import _repeats
+from voxtile_datasets.captions.places import beside_place
+from voxtile_datasets.captions.sentences import Fact, _takes_details, placed, wordings_of
 from voxtile_datasets.captions.sizes import rounded_mm, size_text
+from voxtile_datasets.captions.wordings import bank_for, installed_banks
 
 
 @pytest.mark.parametrize(
@@ -106,12 +117,95 @@ def test_conditions_and_procedures_take_no_article(name):
     ("name", "fact", "own", "expected"),
     [
         ("adenocarcinoma cells", Fact("adenocarcinoma", "present", size="4 mm"), "adenocarcinoma", False),
-        ("adenocarcinoma tissue", Fact("adenocarcinoma", "present", size="4 mm"), "adenocarcinoma", True),
+        ("adenocarcinoma tissue", Fact("adenocarcinoma", "present", size="4 mm"), "adenocarcinoma", False),
         ("adenocarcinoma cells", Fact("adenocarcinoma", "present"), "adenocarcinoma", True),
         ("lesion in the liver", Fact("liver_lesion", "present", size="8 cm", number="three"), "liver lesion", False),
         ("lesion in the liver", Fact("liver_lesion", "present", size="8 cm"), "liver lesion", True),
+        ("lesion in the liver", Fact("liver_lesion", "present", location="segment 4"), "liver lesion", False),
         ("mass of the adrenal gland", Fact("adrenal_mass", "present", side="right"), "adrenal mass", False),
     ],
 )
 def test_a_size_is_of_the_finding_that_it_stands_beside(name, fact, own, expected):
     assert _takes_details(name, fact, own) is expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ductal carcinoma in situ", "proliferative endometrium", "lichen planus", "mycosis fungoides", "hemosiderin",
+        "acute cellular rejection", "microvascular proliferation", "cytomegalovirus", "hydrocephalus", "midline shift",
+        "polyhydramnios", "melanosis coli",
+    ],
+)  # fmt: skip
+def test_processes_organisms_and_latin_names_take_no_article(name):
+    assert is_mass(name)
+    assert not is_plural(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("spitz nevus", "Spitz nevus"), ("helicobacter pylori", "Helicobacter pylori"),
+        ("marsh lesion", "Marsh lesion"),
+        ("t cell mediated rejection", "T-cell-mediated rejection"), ("large b cell lymphoma", "large B-cell lymphoma"),
+        ("igg4 related disease", "IgG4 related disease"), ("fat cell", "fat cell"), ("marshland", "marshland"),
+    ],
+)  # fmt: skip
+def test_names_of_people_and_organisms_have_their_capitals(name, said):
+    assert capitalised(name) == said
+
+
+@pytest.mark.parametrize(
+    ("concept", "side", "location", "left"),
+    [
+        ("endometrial_carcinoma", None, "endometrium", (None, None)),
+        ("omental_metastasis", None, "left omentum", ("left", None)),
+        ("ovarian_cyst", "left", "ovary", ("left", None)),
+        ("serosal_invasion", None, "serosal surface", (None, None)),
+        ("prostatitis", "left", "prostate", ("left", "prostate")),  # what is not counted has no side of its own
+        ("renal_cyst", "left", "upper pole", ("left", "upper pole")),
+        ("liver_lesion", None, "right hepatic lobe", (None, "right hepatic lobe")),
+        ("colitis", None, "colon", (None, "colon")),
+    ],
+)
+def test_a_place_that_the_name_says_is_not_said_again(concept, side, location, left):
+    fact = placed(Fact(concept, "present", side=side), location)
+    assert (fact.side, fact.location) == left
+
+
+def test_a_fracture_of_a_numbered_rib_is_no_rib_fracture_of_a_rib():
+    names = ("rib fracture", "broken rib")
+    assert beside_place(names, "rib 7") == ("fracture",)
+    assert beside_place(names, "left lower lobe") == beside_place(names, None) == names
+
+
+@pytest.mark.parametrize(
+    ("fact", "said"),
+    [
+        (Fact("carcinoma", "present", size="22 mm"), "A 22 mm carcinoma is seen"),
+        (Fact("carcinoma", "present"), "Carcinoma is seen"),
+        (Fact("ductal_carcinoma_in_situ", "present", size="3 mm"), "Ductal carcinoma in situ measuring 3 mm is seen"),
+        (Fact("histiocytes", "present", side="left"), "Histiocytes on the left."),
+        (Fact("ovarian_cyst", "present", side="left"), "Left ovarian cyst."),
+        (
+            Fact("seborrheic_keratosis", "present", side="left", location="cheek"),
+            "Seborrheic keratosis on the left cheek.",
+        ),
+    ],
+)
+def test_tissue_is_said_as_pathologists_say_it(fact, said):
+    texts = wordings_of(fact, bank_for(installed_banks(), "SM"), "SM")
+    assert any(text.startswith(said) for text in texts), texts
+    assert not any("cells of up to" in text or "tissue measuring" in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "description", "repeated"),
+    [
+        ("A car park can be recognised from above.", "From above, a parking lot is striped by its bays.", True),
+        ("A car park can be recognised from above.", "Painted lines divide a parking lot into bays.", False),
+        ("There is a meningioma.", "A meningioma sits broadly on the dura.", False),
+    ],
+)
+def test_a_description_is_not_opened_as_the_sentence_before_it(sentence, description, repeated):
+    assert _repeats(description, sentence.casefold().split()) == repeated

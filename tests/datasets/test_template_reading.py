@@ -13,6 +13,7 @@ from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
 
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "outside" / "templates"
 DOMAINS = ("medical", "pathology", "remote_sensing")
+LISTS = (*DOMAINS, *(f"{domain}-bank" for domain in DOMAINS))
 VOCABULARIES = installed_vocabularies()
 DETAIL = re.compile(r"(number|size|side|location|levels): (.*?)(?=, (?:number|size|side|location|levels): |$)")
 
@@ -50,22 +51,24 @@ def verdict(row, caption):
     return check(caption, Known(facts, []), vocabulary).verdict
 
 
-@pytest.mark.parametrize("domain", DOMAINS)
+@pytest.mark.parametrize("domain", LISTS)
 def test_two_hundred_captions_a_domain_were_read(domain):
     rows = read(domain)
+    assert len(rows) >= 200
     assert len({row["caption"] + row["facts"] for row in rows}) > 0.7 * len(rows) >= 140
-    assert {row["origin"] for row in rows} == {"phantom", "real"}
+    assert {row["origin"] for row in rows} - {"written"} == {"phantom", "real"}
     assert {row["true"] for row in rows} == {"yes"}
     assert sum(row["english"] != "good" for row in rows) <= 0.02 * len(rows)
     stated = re.search(rf"`{domain}\.csv` \| (\d+) .* \| (\d+)[^|]*\|$", (FOLDER / "README.md").read_text(), re.M)
     assert [int(number) for number in stated.groups()] == [len(rows), sum(row["english"] != "good" for row in rows)]
 
 
-@pytest.mark.parametrize("domain", DOMAINS)
+@pytest.mark.parametrize("domain", LISTS)
 def test_the_checker_finds_no_error_of_fact_in_them(domain):
     rows = read(domain)
     verdicts = Counter(verdict(row, row["caption"]) for row in rows)
-    assert verdicts["contradicted"] == verdicts["unsupported"] == 0
+    assert verdicts["contradicted"] == 0
+    assert verdicts["unsupported"] <= (domain == "pathology-bank")  # a lesion that is there beside kinds that are open
     assert verdicts["supported"] > 0.85 * len(rows)
 
 

@@ -75,8 +75,9 @@ def caption_by_template(
         InputError: the corpus has no facts.
         RunFailedError: some samples got no caption; the rest is stored.
     """
-    if variants < 1 or (absent or 0) < 0:
-        raise ConfigError(f"--variants must be at least 1 and --absent at least 0, not {variants} and {absent}")
+    for name, number, least in (("variants", variants, 1), ("absent", absent, 0)):
+        if number is not None and number < least:
+            raise ConfigError(f"--{name} must be at least {least}, not {number}")
     sources = tuple(name.strip() for name in precedence.split(",") if name.strip())
     said = absences_for(absent, text_tower)
     if not 0 <= described <= 1:

@@ -26,10 +26,14 @@ _IRREGULAR = {
     "pleura": "pleurae", "pneumothorax": "pneumothoraces",
     "thrombus": "thrombi", "vertebra": "vertebrae", "villus": "villi", "woman": "women", "man": "men",
 }  # fmt: skip
-_PLURALS = frozenset(_IRREGULAR.values()) | {"adnexa", "metastases", "people", "sheep", "aircraft"}
-_SINGULARS = frozenset(
-    ["ascites", "diabetes", "herpes", "lens", "pancreas", "series", "kudzu", "gas", "canvas", "rabies", "tennis", "bus"]
+_PLURALS = frozenset(_IRREGULAR.values()) | {
+    "adnexa", "aircraft", "amylacea", "bacilli", "fungi", "metastases", "nucleoli", "people", "sheep"
+}  # fmt: skip
+_SINGULAR_WORDS = (
+    "actinomyces ascites bus canvas coccidioides diabetes fungoides gas herpes kudzu lens oligohydramnios ossificans "
+    "pancreas polyhydramnios protuberans rabies scabies series strongyloides tennis trichomonas"
 )
+_SINGULARS = frozenset(_SINGULAR_WORDS.split())
 # Heads of names of substances, conditions and kinds of land, which are not counted. More are told by their endings.
 _MASS_WORDS = (
     "ablation abruption agenesis air anatomy ascites aspiration asymmetry atrophy attenuation bifida bleeding blood "
@@ -53,7 +57,43 @@ _MASS_WORDS = (
     "terrain texture thickening tissue torsion tortuosity trabeculation traffic trauma tuberculosis turf uptake "
     "urbanisation vasospasm vegetation washout water wedging wetland wheat widening woodland"
 )
-_MASS = frozenset(_MASS_WORDS.split())
+# Of tissues and diseases: processes, substances, organisms, and the last words of Latin names.
+_MASS_OF_TISSUES = (
+    "actinomyces adenovirus amputation amyloid angioinvasion annulare areata arrest aspergillus ballooning "
+    "birefringence breakdown budding bulbi candida cancerization chronicus coccidioides coli colloid contagiosum "
+    "cryptococcus cryptosporidium cuffing cutis cystica cytomegalovirus decidua deficiency demodex depletion "
+    "differentiation disruption dropout dysgranulopoiesis echinococcus effect endometrium entamoeba enterobius "
+    "erythematosus esophagus expansion fibrin fungoides glandularis haematopoiesis helicis hemosiderin herpetiformis "
+    "histoplasma honeycombing hyaline hyalinisation hydrocephalus hypercellularity hypercoiling hypospermatogenesis "
+    "infarction interposition keratinisation leprosy leukocytoclasis lipofuscin lipoidica luteinisation malperfusion "
+    "marrow maturation meconium molding morphea multifocality multiforme nitidus nodosa nodosum nodularis obliteration "
+    "oligohydramnios ossificans ovarii palisading parathyroid peritonei permeation pigment pigmentation planus "
+    "pneumocystis polyhydramnios proliferation puckering pylori regression rejection replacement rosacea rosea scabies "
+    "schistosoma sclerosus shift simplex spermatogenesis spread sprue staining steal strongyloides suppurativa "
+    "syphilis thyroidisation toxicity toxoplasma transformation trichomonas ulceration urothelium vacuolation "
+    "vacuolisation vera vitiligo vulgaris"
+)
+_MASS = frozenset(_MASS_WORDS.split()) | frozenset(_MASS_OF_TISSUES.split())
+# What is a mass of cells where nothing is said of its size, and a thing where its size is: "a 22 mm carcinoma".
+_LESION = re.compile(r"(oma|blastoma|tumou?r|neoplasm|cancer)$", re.I)
+_OF_A_PART = frozenset(["cells", "epithelium", "glands", "material", "tissue"])
+# Names of people and organisms, and abbreviations, in names that are written in small letters.
+_PROPER_WORDS = (
+    "Actinomyces Alport Aschoff Askanazy Aspergillus Auer Baker Barrett Bethesda Blake Bochdalek Bowen Brenner "
+    "Budd Burkitt Candida Caroli Castleman Chester Chiari Coccidioides Crohn Cryptococcus Cryptosporidium Demodex "
+    "Dorfman Echinococcus Entamoeba Enterobius Epstein-Barr Erdheim Ewing Fournier Gaucher Giardia Goodpasture "
+    "Hashimoto Helicobacter Hirschsprung Histoplasma Hodgkin Hoffa Hurthle Kaposi Kikuchi Kimura Klatskin "
+    "Krukenberg Langerhans Langhans Leishmania Lewy Leydig Mallory Marsh Meckel Merkel Milan Mirizzi Modic "
+    "Morgagni Munro Nocardia Paget Pneumocystis Rathke Reinke Rokitansky Rosai Rosenthal Schatzki Schistosoma "
+    "Schmorl Sertoli Spitz Strongyloides Takayasu Tarlov Toxoplasma Trichomonas Warthin Whipple Wilms Wilson "
+    "Zenker ANCA C3 C4d CMV COPD DCIS EBV HIV HPV HSV IgA IgG IgG4 IgM MALT NIFTP NK P53 PASH"
+)
+_PROPER = {word.casefold(): word for word in _PROPER_WORDS.split()}
+_PROPER_PAIRS = {
+    "asc h": "ASC-H", "ascus": "ASC-US", "b cell": "B-cell", "epstein barr": "Epstein-Barr", "mgus": "MGUS",
+    "t cell": "T-cell", "t cell mediated": "T-cell-mediated", "von brunn": "von Brunn",
+}  # fmt: skip
+_PAIR = re.compile(rf"\b({'|'.join(sorted(_PROPER_PAIRS, key=len, reverse=True))})\b")
 _MASS_ENDINGS = re.compile(
     r"(itis|osis|iasis|ectasis|emia|uria|megaly|trophy|pathy|ness|ism|olysis|oedema|edema|ia|logy|culture|ectomy|otomy|plasty|desis)$"
 )
@@ -61,6 +101,22 @@ _COUNTED_ANYWAY = re.compile(
     r"(hernia|insula|villa|area|savanna|plaza|marina|cafeteria|criteria|nodular change|encyclopedia)$"
 )
 _WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def capitalised(name: str) -> str:
+    """A name in small letters with the capitals of people, organisms and abbreviations in it: `spitz nevus`."""
+    paired = _PAIR.sub(lambda match: _PROPER_PAIRS[match[0]], name)
+    return " ".join(_PROPER.get(word, word) for word in paired.split(" "))
+
+
+def is_of_a_part(name: str) -> bool:
+    """Whether a name is of what a thing consists of, of which its size is none: `carcinoma cells`."""
+    return head(name).casefold() in _OF_A_PART
+
+
+def is_lesion(name: str) -> bool:
+    """Whether a name is of a growth, which is counted where its size is known: `adenocarcinoma`."""
+    return bool(_LESION.search(head(name)))
 
 
 def article(phrase: str) -> str:
@@ -105,7 +161,11 @@ def is_plural(name: str) -> bool:
 def is_mass(name: str) -> bool:
     """Whether a singular name is of something that is not counted: tissue, consolidation, land."""
     last = head(name).casefold()
-    return last in _MASS or bool(_MASS_ENDINGS.search(last) and not _COUNTED_ANYWAY.search(last))
+    return (
+        name.endswith(" in situ")
+        or last in _MASS
+        or bool(_MASS_ENDINGS.search(last) and not _COUNTED_ANYWAY.search(last))
+    )
 
 
 def plural(name: str) -> str:

@@ -9,9 +9,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-from voxtile_datasets.captions.english import head_part, is_mass, is_plural, joined, plural, with_article
+from voxtile_datasets.captions.english import (
+    capitalised,
+    head_part,
+    is_lesion,
+    is_mass,
+    is_of_a_part,
+    is_plural,
+    plural,
+    with_article,
+)
+from voxtile_datasets.captions.places import beside_place, names_place, place_of
 from voxtile_datasets.captions.sizes import size_text
-from voxtile_datasets.captions.wordings import Bank, Wording, fields_of, fill, normalise
+from voxtile_datasets.captions.wordings import Bank, Wording, fields_of, fill
 
 _LOCATION_KEYS = ("location", "lobe", "segment", "region")
 _LEVEL = re.compile(r"[CTLS]\d{1,2}([/-][CTLS]?\d{1,2})?$")  # of the spine: T12, L5/S1
@@ -19,6 +29,7 @@ _WHERE = frozenset(["place", "location"])
 _WHOLE = frozenset(["found", "finding"])  # fields that hold all other details
 _SIDED = frozenset(["name", "a_name"])  # of an absence, with its side
 _ONE_A_SIDE = ("two", "2")
+_SIDES = frozenset(["left", "right"])
 _GRADE = re.compile(r"(?P<name>.+?)[ ,]+(?:grade|score) (?P<grade>\d)$", re.I)
 
 
@@ -95,6 +106,10 @@ def placed(fact: Fact, location: str | None) -> Fact:
     sides = {word.casefold() for word in words} & {"left", "right"}
     if not words or (fact.side and sides and fact.side not in sides):
         return fact
+    name = fact.concept.replace("_", " ")
+    has_side = bool(fact.side or sides)
+    if names_place(fact.concept, words) and not (has_side and (is_mass(name) or is_plural(name))):
+        return fact if fact.side or not sides else replace(fact, side=sides.pop() if len(sides) == 1 else None)
     pieces = " ".join(words).replace(" and ", ", ").split(", ")
     if all(_LEVEL.match(piece) for piece in pieces):
         return replace(fact, levels=tuple(pieces))
@@ -167,7 +182,7 @@ def wordings_of(fact: Fact, bank: Bank, modality: str | None, body: str | None =
         body: body part or scene, if known.
     """
     fact, images = _as_said(fact), picture_names(bank, modality, body)
-    names = _names(fact, bank)
+    names = beside_place(_names(fact, bank), fact.location)
     return tuple(
         dict.fromkeys(text for name in names for image in images for text in _worded(fact, bank, name, image, body))
     )
@@ -214,7 +229,7 @@ def chosen_names(
     """
     key = f"{subject.uid}|{variant}|{fact.concept}|{fact.polarity}|{fact.side}|{fact.location}|{fact.levels}"
     fact = _as_said(fact)
-    known = tuple(dict.fromkeys((*_names(fact, bank), *more)))
+    known = beside_place(tuple(dict.fromkeys((*_names(fact, bank), *more))), fact.location)
     names = [name for name in known if _takes_details(name, fact, known[0])]
     name = pick(names or known, key + "|name")
     image = pick(picture_names(bank, subject.modality, subject.body), f"{subject.uid}|{variant}|image")
@@ -222,14 +237,15 @@ def chosen_names(
 
 
 def _takes_details(name: str, fact: Fact, own: str) -> bool:
-    """Whether side, number and size can stand beside a name so that they are of the finding.
+    """Whether side, number, size and place can stand beside a name so that they are of the finding.
 
-    "Right mass of the adrenal gland" says it of the mass, "adenocarcinoma cells of up to 4 mm" of the cells.
+    "Right mass of the adrenal gland" says it of the mass, "adenocarcinoma cells of up to 4 mm" of the cells, and "a
+    lesion in the liver in segment 4" says twice where it is.
     """
     is_several = fact.number is not None or fact.side == "bilateral" or is_plural(name)
-    if (fact.side or len(fact.levels) > 1 or (fact.size and is_several)) and name != head_part(name):
+    if (fact.side or fact.location or fact.levels or (fact.size and is_several)) and name != head_part(name):
         return False
-    return not fact.size or is_plural(name) == is_plural(own)
+    return not fact.size or (is_plural(name) == is_plural(own) and is_of_a_part(name) == is_of_a_part(own))
 
 
 def _as_said(fact: Fact) -> Fact:
@@ -256,10 +272,9 @@ def _is_grade_zero(concept: str) -> bool:
 
 
 def _names(fact: Fact, bank: Bank) -> tuple[str, ...]:
+    """What a concept is called; an alias as what it stands for."""
     wording = bank.wording_of(fact.concept)
-    own = wording.name or _lower_first(
-        fact.concept.replace("_", " ").strip()
-    )  # an alias is called as what it stands for
+    own = wording.name or capitalised(_lower_first(fact.concept.replace("_", " ").strip()))
     return (own, *wording.synonyms)
 
 
@@ -281,11 +296,14 @@ def fields_for(
     is_own = wording.is_countable is False or name == wording.name
     by_bank = wording.is_countable if is_own else None
     counted = is_plural(name) or (not is_mass(name) if by_bank is None else by_bank)
+    counted |= bool(fact.size) and is_lesion(name) and not name.endswith(" in situ")
     said = plural(name) if many and counted else name
     is_many = is_plural(said)
-    (place, location), side = _place(fact, places), fact.side
+    (place, location), side = place_of(fact.location, fact.levels, fact.side, places), fact.side
     if place and side and {side, "both"} & set(place.split()) and (side != "bilateral" or "both" in place.split()):
         side = None
+    if side in _SIDES and not place and "side" in places and (is_many or not counted):
+        place, side = places["side"].replace("{side}", side), None
     number = fact.number if counted and fact.number else None
     if side == "bilateral" and number in _ONE_A_SIDE:
         number = None  # "bilateral stones" are two at least
@@ -308,29 +326,6 @@ def fields_for(
         fields["an_image_of"] = f"{with_article(image)} of"
     known = (("body", body), ("side", fact.side), ("size", fact.size), ("location", location), ("place", place))
     return fields | {key: value for key, value in known if value}
-
-
-def _place(fact: Fact, places: Mapping[str, str]) -> tuple[str | None, str | None]:
-    """Where the finding is, with its side: `in the left lower lobe`, and without the preposition."""
-    if fact.levels:
-        return f"at {joined(fact.levels)}", joined(fact.levels)
-    if not fact.location:
-        return None, None
-    pieces = fact.location.split(" and ")
-    side = None if fact.side == "bilateral" and len(pieces) > 1 else fact.side  # one on each side, perhaps
-    found = [_sided(piece, side, places) for piece in pieces]
-    patterns = [places.get(normalise(piece)) or places.get("default", "in the {location}") for piece in found]
-    phrases = [pattern.replace("{location}", piece) for pattern, piece in zip(patterns, found, strict=True)]
-    return joined(list(dict.fromkeys(phrases))), joined(list(dict.fromkeys(found)))
-
-
-def _sided(location: str, side: str | None, places: Mapping[str, str]) -> str:
-    """The location with the finding's side, both sides only where the bank has a phrase for them."""
-    if not side or {"left", "right"} & set(location.casefold().split()) or is_plural(location):
-        return location
-    sided = f"{side} {location}"
-    follows = normalise(sided) in places or (side != "bilateral" and normalise(location) not in places)
-    return sided if follows else location
 
 
 def fields_needed(fact: Fact, fields: Mapping[str, str]) -> frozenset[str] | None:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from voxtile.corpus.parts import part_paths, read_parts, table_schema
+from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row
 from voxtile.engine.task import Item, Outcome
 from voxtile.errors import InputError
@@ -93,9 +94,7 @@ class TemplateTask:
                 cost=known[0].num_rows,
             )
         if empty:
-            raise InputError(
-                f"'{self.corpus}' has no facts to caption; make some with: voxtile facts CORPUS --from labels"
-            )
+            raise InputError(_why_nothing(Path(self.corpus), self.facts_source))
 
     def process(self, item: Item) -> Outcome:
         """Captions of the samples of one part, and what each of their sentences states."""
@@ -143,6 +142,19 @@ class TemplateTask:
             elif text := report(subject, bank, variant=variant, absent=self.absent, say=say):
                 texts[text] = None
         return list(texts), evidence
+
+
+def _why_nothing(root: Path, source: str | None) -> str:
+    """Why a corpus has nothing to word, and what to do next."""
+    rows = Corpus(root).table("facts", ["source"]).to_pylist() if source else []
+    named = {str(row["source"] or "unnamed") for row in rows}
+    known = sorted({name.split("@")[0] for name in named if WORDED not in name})
+    if known:
+        return f"no fact of '{root}' comes from '{source}' (--facts-source); its sources are {', '.join(known)}"
+    return (
+        f"'{root}' has no facts to caption; make some with: voxtile facts {root} --from NAME "
+        "(labels, reports, osm, …; 'voxtile domains' lists the names)"
+    )
 
 
 def _known(root: Path, part: Path, source: str | None) -> tuple[pa.Table, pa.Table, pa.Table]:

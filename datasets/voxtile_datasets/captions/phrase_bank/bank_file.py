@@ -160,8 +160,18 @@ def installed_phrase_banks() -> dict[str, Path]:
 
 
 def find_phrase_bank(bank: Path) -> Path:
-    """The file that is meant: a path, or the name of a domain that brings a phrase bank."""
-    return bank if bank.is_file() else installed_phrase_banks().get(str(bank), bank)
+    """The file that is meant: a path, or the name of a domain that brings a phrase bank.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if bank.is_file():
+        return bank
+    installed = installed_phrase_banks()
+    if str(bank) not in installed:
+        known = ", ".join(installed)
+        raise ConfigError(f"there is no bank '{bank}'; name a file, or a phrase bank that is installed: {known}")
+    return installed[str(bank)]
 
 
 def is_phrase_bank(path: Path) -> bool:

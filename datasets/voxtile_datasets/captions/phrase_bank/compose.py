@@ -18,6 +18,8 @@ from voxtile_datasets.captions.sentences import (
 )
 from voxtile_datasets.captions.wordings import Bank, fields_of, fill
 
+_OPENERS = frozenset(["at", "from", "in", "on", "under", "within"])
+
 
 @dataclass(frozen=True)
 class Composition:
@@ -59,7 +61,8 @@ class Composition:
         ]
         sentence = pick(filled, key + "|wording") if filled else sentence_of(fact, subject, bank, variant, names)
         sentence = sentence[0].upper() + sentence[1:]
-        descriptions = [entry.text for entry in entries.descriptions]
+        words = sentence.casefold().split()
+        descriptions = [entry.text for entry in entries.descriptions if not _repeats(entry.text, words)]
         is_first = next((one for one in subject.facts if one.concept == fact.concept), fact) == fact
         if descriptions and is_first and share_of(key + "|described") < self.described:
             sentence += f" {pick(descriptions, key + '|description')}"
@@ -91,3 +94,10 @@ class Composition:
             for entry in entries
             if (entry.is_signed or not self.signed_only) and (not entry.modalities or modality in entry.modalities)
         )
+
+
+def _repeats(description: str, said: Sequence[str]) -> bool:
+    """Whether a description is opened as the sentence before it is closed or opened: "… from above. From above, …"."""
+    opening = tuple(word.casefold().strip(",") for word in description.split()[:2])
+    bare = [word.strip(".,") for word in said]
+    return opening[0] in _OPENERS and opening in {tuple(bare[i : i + 2]) for i in range(len(bare) - 1)}

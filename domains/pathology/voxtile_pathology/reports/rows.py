@@ -12,6 +12,9 @@ from voxtile_pathology.reports.lexicon import Lexicon
 from voxtile_pathology.reports.read import Reading
 
 
+_CLASSES = ("_category", "_sample", "_stage")  # what a concept's name ends with that sorts a case and is not seen
+
+
 def problems(uid: str, reading: Reading) -> list[Part]:
     """What a report says that is not taken, as rows of the ledger."""
     return [Part(uid, "dropped", problem.reason, problem.detail) for problem in reading.problems]
@@ -23,8 +26,9 @@ def fact_row(uid: str, fact: SlideFact, lexicon: Lexicon) -> Row:
     attributes |= {"implied_by": fact.implied_by} if fact.implied_by else {}
     attributes |= {"addendum": fact.addendum} if fact.addendum else {}
     concept = lexicon.concepts.get(fact.concept)
-    # A stage, a margin, a receptor is of the case: templates do not word it as something to be seen.
-    attributes |= {"of_case": True} if concept is not None and concept.read != "words" else {}
+    # A stage, a margin, a category is of the case: templates do not word it as something to be seen.
+    is_of_case = concept is not None and (concept.read != "words" or fact.concept.endswith(_CLASSES))
+    attributes |= {"of_case": True} if is_of_case else {}
     row = finding_row(uid, fact.concept, fact.polarity, attributes, concept.code if concept else None, lexicon.version)
     if fact.value is not None:
         row |= {"value": fact.value, "unit": fact.unit}

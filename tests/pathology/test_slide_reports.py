@@ -1301,3 +1301,13 @@ def test_long_lines_and_odd_marks_are_read_in_time():
     started = time.process_time()
     assert polarities("\0".join(odd))["margin_involvement"] == {"absent"}
     assert time.process_time() - started < 10
+
+
+@pytest.mark.parametrize(
+    ("text", "concept"), [("Bethesda III.", "bethesda_category"), ("OLGA stage II.", "olga_stage")]
+)
+def test_a_category_without_its_number_is_of_the_case_and_not_worded(text, concept):
+    row = fact_row("u", first(text, concept), load_lexicon())
+    assert json.loads(row["attributes"])["of_case"]
+    lesion = fact_row("u", first("Invasive ductal carcinoma.", "invasive_ductal_carcinoma"), load_lexicon())
+    assert "of_case" not in json.loads(lesion["attributes"])

@@ -11,7 +11,6 @@ from voxtile_pathology.reports.fact import SlideFact
 from voxtile_pathology.reports.lexicon import Lexicon
 from voxtile_pathology.reports.read import Reading
 
-
 _CLASSES = ("_category", "_sample", "_stage")  # what a concept's name ends with that sorts a case and is not seen
 
 

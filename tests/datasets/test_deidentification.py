@@ -86,6 +86,7 @@ def test_what_identifies_is_masked(text, expected):
     "text",
     [
         "Baker cyst of 4.2 x 3.1 cm; Bosniak IIF; circle of Willis patent.",
+        "The ampulla of Vater and the foramen of Winslow are free.",
         "Hodgkin lymphoma, Ann Arbor IIIB; Wilms tumour; 45 Hounsfield units.",
         "May represent atelectasis. Will need follow-up in 3 months.",
         "T9-T10, L4/5, strength 4/5, 3/4 of the height, 7/12 cores, N1 (2/15).",

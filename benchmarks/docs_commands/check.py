@@ -129,7 +129,7 @@ def _written(done: Done, words: list[str]) -> str:
     if not files and words[1] == "ground" and "nothing was found; no file was written" in done.said:
         return "nothing was found, and it says so"
     assert files, "it wrote nothing"
-    for word in words[2:]:
+    for word in words[4:] if words[1] == "ground" else words[2:]:  # `ground MODEL IMAGE` reads its first two
         if word.endswith((".html", ".csv", ".parquet", ".dcm", ".yaml")) and not word.startswith("-"):
             assert word in files, f"it did not write {word}"
     return f"{len(files)} file{'s' * (len(files) != 1)}, e.g. {min(files, key=len)}"

@@ -100,6 +100,18 @@ def test_a_listing_of_what_was_not_read_is_judged_by_its_file(tmp_path):
         result("other.csv")
 
 
+def test_an_image_that_is_shown_phrases_in_is_no_file_to_write(tmp_path):
+    check = benchmark_script("docs_commands/check")
+    (tmp_path / "found.geojson").write_text("{}")
+
+    def result(command):
+        return check.checked(check.Done(command, tmp_path, "wrote", {}, {}, frozenset({"found.geojson"})))
+
+    assert result('voxtile ground m.ckpt chest.dcm "x" --out found') == "1 file, e.g. found.geojson"
+    with pytest.raises(AssertionError, match=r"it did not write masks\.dcm"):
+        result('voxtile ground m.ckpt scan/ "x" --out masks.dcm')
+
+
 def test_who_signed_what_is_judged_by_what_is_printed(tmp_path):
     check = benchmark_script("docs_commands/check")
 

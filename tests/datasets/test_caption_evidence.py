@@ -42,6 +42,11 @@ BLEED = [fact("intracranial_haemorrhage", 32, "mm", laterality="left"), fact("mi
 STONES = [fact("renal_stone", 7, "mm", laterality="right"), fact("hydronephrosis", polarity="absent")]
 ADENOMA = [fact("adrenal_adenoma", 21, "mm", laterality="left")]
 EFFUSION = [fact("pleural_effusion", laterality="bilateral")]
+TEAR = [fact("meniscal_tear", laterality="right", location="posterior horn, medial meniscus")]
+DEPOSITS = [
+    fact("nodal_metastasis", 6.4, "SUVbw", laterality="left", location="left hilum"),
+    fact("lung_mass", laterality="left", location="left upper lobe"),
+]
 GENERAL = ["pulmonary_nodule", "lung_mass", "pleural_effusion"]
 BODIES = [
     # A place by words that mean one only beside others.
@@ -58,6 +63,13 @@ BODIES = [
     (BLEED, (), "A left-sided intracranial haemorrhage that has nudged everything across by 6 mm.", "supported"),
     (BLEED, (), "A left-sided intracranial haemorrhage of 9 mm.", "contradicted"),
     (BLEED, (), "Intracranial haemorrhage of three point two centimetres.", "supported"),
+    (TEAR, (), "Tear of the lateral meniscus.", "contradicted"),
+    (TEAR, (), "Tear of the posterior horn of the medial meniscus.", "supported"),
+    (DEPOSITS, (), "A lung mass of the left side with spread to a hilar gland.", "supported"),
+    (DEPOSITS, (), "A left lung mass of the lower lobe.", "contradicted"),
+    # Advice, and not a time that has passed.
+    (NODULES, (), "Two lung nodules, unchanged in two years.", "unknown"),
+    (NODULES, (), "Two lung nodules. Repeat in twelve months.", "unsupported"),
     # Denials of something narrower than what is there.
     (NODULES, GENERAL, "Two lung nodules; no mass.", "supported"),
     (ADENOMA, (), "The left adrenal gland holds an adenoma, not a metastasis.", "unknown"),
@@ -65,6 +77,8 @@ BODIES = [
     (STONES, (), "There is no sign that urine is backing up.", "supported"),
     (PANCREAS, ["pancreatic_lesion", "biliary_dilatation", "liver_lesion"], "The liver is normal.", "supported"),
     ([fact("thyroid_nodule", 16, "mm")], (), "The thyroid is of ordinary size, with a nodule of 16 mm.", "supported"),
+    (STONES, ["renal_stone", "bladder_stone"], "A right renal stone; the bladder holds no stone.", "supported"),
+    (STONES, ["renal_stone", "bladder_stone"], "The kidneys hold no stone.", "contradicted"),
     (EFFUSION, (), "Pleural fluid on one side only.", "contradicted"),
     ([fact("cardiomegaly")], (), "This scan is far from normal.", "supported"),
     # A general word with the size of the fact is no other thing.
@@ -73,6 +87,8 @@ BODIES = [
 ]
 DATES = {"modality": "CT", "prior": "2022-10-11", "datetime": "2024-11-20"}
 SAND = [fact("beach", position="centre"), fact("groyne", 5, "count")]
+ICE = [fact("sea_ice", 0.7, "1", position="north"), fact("sea", 0.3, "1", position="south")]
+MANGROVES = [fact("mangroves", 0.4, "1", position="south"), fact("river")]
 HOUSES = [fact("house", 25, "count")]
 SCENES = [
     (SAND, ["beach", "groyne", "pier"], {}, "No pier, not a soul on the sand.", "supported"),
@@ -82,6 +98,18 @@ SCENES = [
     (HOUSES, ["house"], {"country": "Egypt"}, "Twenty-five houses of an Egyptian village.", "unknown"),
     (HOUSES, ["house"], {"country": "Egypt"}, "Twenty-five houses in an Italian landscape.", "unsupported"),
     (HOUSES, ["house"], {"datetime": "2021-06-10", "prior": "2016-06-04"}, "In June 2016: 25 houses.", "supported"),
+    (HOUSES, ["house"], {"datetime": "2016-09-03", "season": "autumn"}, "25 houses at the end of summer.", "supported"),
+    (
+        HOUSES,
+        ["house"],
+        {"datetime": "2016-10-23", "season": "autumn"},
+        "25 houses at the end of summer.",
+        "contradicted",
+    ),
+    (ICE, (), {}, "Seven tenths of the sea is frozen.", "supported"),
+    (ICE, (), {}, "The sea covers seven tenths.", "contradicted"),
+    (MANGROVES, (), {}, "Rice paddies make up 40 % of the tile.", "unsupported"),
+    (MANGROVES, (), {}, "Mangroves make up 40 % of the tile, broadleaf .25, rice 0.", "unknown"),
     (HOUSES, ["house"], {}, "Between 2014 and 2020 25 houses.", "unsupported"),
     (
         [fact("moss and lichen", 0.3, "1", position="north")],

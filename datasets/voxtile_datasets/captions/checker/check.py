@@ -16,9 +16,10 @@ from typing import Any
 from voxtile.words.phrases import Phrases
 from voxtile.words.tokens import words_of
 from voxtile_datasets.captions.checker.completeness import completeness
-from voxtile_datasets.captions.checker.extraction.claims import Claim
+from voxtile_datasets.captions.checker.extraction.claims import Claim, Detail
 from voxtile_datasets.captions.checker.extraction.extract import claims_of
 from voxtile_datasets.captions.checker.extraction.identity import is_of_birth
+from voxtile_datasets.captions.checker.extraction.numbers.amount import SHARE
 from voxtile_datasets.captions.checker.judging.agreement import agrees_with_any
 from voxtile_datasets.captions.checker.judging.fact_lookup import Facts
 from voxtile_datasets.captions.checker.judging.judge import judge
@@ -104,10 +105,17 @@ def _in_place_of_another(fault: Fault, claims: Sequence[Claim], facts: Facts) ->
         return fault
     vocabulary = facts.vocabulary
     said = {
-        c for other in claims if other.kind == "concept" for name in other.concepts for c in _related(name, vocabulary)
+        c
+        for other in claims
+        if other.kind == "concept"
+        for name in other.concepts
+        for c in (_related(name, vocabulary) if not _is_wide(name, vocabulary) else vocabulary.above(name))
     }
     if name := _of_same_size(claim, said, facts):
         why = f"'{fault.words}' is not in the facts: what they state of that size is {name.replace('_', ' ')}."
+        return replace(fault, judgement="unsupported", why=why)
+    if vocabulary.natural and (name := _of_same_share(claim, said, facts)):
+        why = f"'{fault.words}' is not in the facts: what they state of that share is {name.replace('_', ' ')}."
         return replace(fault, judgement="unsupported", why=why)
     if vocabulary.natural and facts.scoped & {c for name in claim.concepts for c in _related(name, vocabulary)}:
         return fault  # an open scope leaves it open
@@ -119,6 +127,21 @@ def _in_place_of_another(fault: Fault, claims: Sequence[Claim], facts: Facts) ->
             why = f"'{fault.words}' is not in the facts: they state {missing[0].replace('_', ' ')} in its place."
             return replace(fault, judgement="unsupported", why=why)
     return fault
+
+
+def _is_wide(name: str, vocabulary: Vocabulary) -> bool:
+    """Whether so much is a kind of a concept that its name says nothing of which one is meant: a lesion."""
+    return len(vocabulary.below(name)) > _WIDEST
+
+
+def _of_same_share(claim: Claim, said: set[str], facts: Facts) -> str | None:
+    """What of the facts has the share of the picture that a claim gives to another cover, and is not named itself."""
+    shares = [d for d in claim.details if d.dimension == SHARE and any(letter.isdecimal() for letter in d.words)]
+    if len(shares) != 1:
+        return None
+    low, high = shares[0].bounds[0]
+    unsaid = [name for name in sorted(facts.present() - said) if low <= facts.share(name) <= high]
+    return unsaid[0] if len(unsaid) == 1 else None
 
 
 def _of_same_size(claim: Claim, said: set[str], facts: Facts) -> str | None:
@@ -149,13 +172,19 @@ def _is_of_unnamed(fault: Fault, claims: Sequence[Claim], facts: Facts) -> bool:
     """
     place = (fault.start, fault.end)
     detail = next((d for claim in claims for d in claim.details if (d.start, d.end) == place), None)
-    if detail is None or not (detail.is_apart or detail.dimension in _MEASURED):
+    if detail is None or not (detail.is_apart or detail.dimension in _MEASURED or _is_far(detail, claims)):
         return False
     if detail.kind == "count" and facts.vocabulary.natural:
         return False  # many things are two or three
     said = {c for claim in claims for name in claim.concepts for c in _related(name, facts.vocabulary)}
     rows = [row for name in facts.present() - said for row in facts.rows_of(name)]
     return agrees_with_any(detail, rows, facts.vocabulary)
+
+
+def _is_far(detail: Detail, claims: Sequence[Claim]) -> bool:
+    """Whether a place stands so far behind the name that it is taken to be said of that it may be another's."""
+    owner = next((claim for claim in claims if detail in claim.details), None)
+    return owner is not None and detail.kind == "place" and detail.start - owner.end > _FAR
 
 
 def _related(concept: str, vocabulary: Vocabulary) -> frozenset[str]:
@@ -177,5 +206,7 @@ _GENERAL = frozenset(
      "structure", "a", "fluid", "in", "it", "of", "the", "opacity", "density", "patch", "neoplasm"]
 )  # fmt: skip
 _STEM = 5  # letters that two forms of a word share
+_WIDEST = 12  # kinds of a concept whose name still tells which one is meant
+_FAR = 20  # characters
 _MEASURED = frozenset(["length", "volume", "area", "uptake", "attenuation", "angle"])
 _BRACKETS = str.maketrans("", "", "()[]|")

@@ -33,7 +33,9 @@ _AXES: Mapping[str, Mapping[str, str]] = {
 }  # fmt: skip
 _NOUNS = frozenset(
     ["part", "portion", "third", "half", "compartment", "aspect", "segment", "wall", "zone", "surface", "section",
-     "division", "horn", "layer", "end", "border", "margin", "chamber", "facet", "limb", "root"]
+     "division", "horn", "layer", "end", "border", "margin", "chamber", "facet", "limb", "root",
+     "meniscus", "condyle", "epicondyle", "malleolus", "plateau", "cruciate", "collateral", "gyrus", "column", "fossa",
+     "labrum", "cuff", "cortex", "fornix", "rib", "circumference"]
 )  # fmt: skip
 _WHOLES = frozenset(["pancreas", "gland", "organ", "stomach", "gallbladder", "uterus", "epididymis", "caudate", "womb"])
 _JOINING = frozenset(["and", "or", "/", ","])

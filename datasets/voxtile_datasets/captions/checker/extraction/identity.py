@@ -41,7 +41,7 @@ _DATE_SAID = re.compile(
     r"|\b(?P<month4>0[1-9]|1[0-2])[/.](?P<year4>(?:19|20)\d{2})\b"
     r"|\b(?:(?P<d>\d{1,2})(?:st|nd|rd|th)?[\s-]+(?:of\s+)?)?(?P<name>january|february|march|april|may|june|july|august|september"
     r"|october|november|december|(?:jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\b\.?(?=[\s-]+[\d']))"
-    r"(?:[\s-]+(?P<d2>\d{1,2})(?!\d)(?:st|nd|rd|th)?,?)?(?:,?[\s-]+(?:of\s+)?(?P<y>(?:19|20)\d{2}))?\b"
+    r"(?:[\s-]+(?P<d2>\d{1,2})(?!\d)(?!\s*(?:%|percent\b|per\s+cent\b))(?:st|nd|rd|th)?,?)?(?:,?[\s-]+(?:of\s+)?(?P<y>(?:19|20)\d{2}))?\b"
     r"|\b(?:in|of|from|year|since|during|by|the|this|a|spring|summer|autumn|fall|winter)\s+(?P<alone>(?:19|20)\d{2})\b"
     r"(?!\s*(?:m|km|ha|cars?|houses?|buildings?|trees?|people|metres?|meters?|%)\b)"
     r"|(?<![\w.,-])(?P<bare>(?:19|20)\d{2})(?=\s*(?:[:;,)–—]|and\b|to\b|versus\b|vs\b|\.(?!\d)|$))"

@@ -32,6 +32,8 @@ def mentions_of_imaging(statement: Statement, vocabulary: Vocabulary) -> Iterato
         if not aspect.columns or name in taken_over:
             continue  # words for the picture, beside which others count; an aspect that has its words from another
         for start, end, values in _by_place(found[name]):
+            if words.words[start] == "cc" and words.words[start - 1 : start] and words.words[start - 1][0].isdecimal():
+                continue  # "22 cc" is a volume and no view
             is_of_another = _is_of_another(statement, aspect, start, end)
             if (is_of_another and aspect.instead is None) or words.text[words.starts[start] :][:3] in _TITLES:
                 continue

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from voxtile_datasets.captions.checker.extraction.claims import Detail
-from voxtile_datasets.captions.checker.extraction.common_words import has_unknown
+from voxtile_datasets.captions.checker.extraction.common_words import is_of_unknown
 from voxtile_datasets.captions.checker.extraction.details import Found
 from voxtile_datasets.captions.checker.extraction.naming.mention import Mention
 from voxtile_datasets.captions.checker.extraction.numbers.amount import COUNT, SHARE
@@ -21,6 +21,11 @@ _FURTHEST = 7  # words between a detail and the name that it stands before
 _BESIDE_STRUCTURE = 2
 _NOTING = frozenset(["(", "=", ":", "×"])
 _AFTER_NOTE = frozenset([")", ",", ";", ".", "!", "(", "and"])
+_STAINED = frozenset(
+    ["stain", "stained", "staining", "picked", "out", "turn", "turned", "come", "up", "in", "a", "strong", "strongly",
+     "deep", "deeply", "pale", "vivid", "intense", "intensely", "weakly", "appear", "look", "shine", "glow", "cell",
+     "nucleus"]
+)  # fmt: skip
 _COLOURED = (("painted",), ("colored",), ("coloured",), ("sprayed",), ("dyed",))
 _TALLIES = frozenset(["count", "number", "total", "tally", "sum"])
 _ORDINALS = frozenset(["first", "second", "third"])  # "wheat comes third, after grass"
@@ -30,6 +35,7 @@ _PARTITIVE = frozenset(
      "site", "lake", "aggregate", "spot", "case", "kind", "row", "set", "band"]
 )  # fmt: skip
 _ADJECTIVES = 4
+_PREDICATED = 5
 _AMOUNTS = frozenset(
     ["amount", "quantity", "volume", "degree", "level", "bit", "deal", "extent", "pool", "collection", "load", "burden"]
 )
@@ -132,7 +138,7 @@ def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocab
         return None
     if (noted := _noted_after(statement, item, mentions)) is not None:
         return noted
-    if _is_of_unknown(statement, item, mentions, vocabulary):
+    if is_of_unknown(statement, item, mentions, vocabulary):
         return None
     if vocabulary.natural and (told := owner_in_scene(statement, item, mentions, inside)) is not None:
         return told
@@ -203,18 +209,6 @@ def _goes_on_after_brackets(statement: Statement, mention: Mention, item: Found)
     first, last = gap.index("("), len(gap) - 1 - gap[::-1].index(")")
     rest = (*gap[:first], *gap[last + 1 :])
     return len(rest) <= _FURTHEST and not {";", ":", "(", ")"} & set(rest) and not statement.grammar.verbs & set(rest)
-
-
-def _is_of_unknown(statement: Statement, item: Found, mentions: Sequence[Mention], vocabulary: Vocabulary) -> bool:
-    """Whether the part of an enumeration that a detail stands in is of a thing that no vocabulary knows."""
-    if item.detail.kind not in ("position", "side", "place", "colour", "count") and item.detail.dimension != SHARE:
-        return False
-    first, last = statement.item_around(item.start)
-    if not first or any(m.start < last and first < m.end for m in mentions):
-        return False
-    return has_unknown(statement, vocabulary, first, item.start) or (
-        item.detail.kind == "count" and has_unknown(statement, vocabulary, item.end, last)
-    )
 
 
 def _opens_for_unnamed(statement: Statement, item: Found, mentions: Sequence[Mention]) -> bool:
@@ -368,6 +362,7 @@ def _is_predicate(statement: Statement, end: int, start: int) -> bool:
         return True
     allowed = (
         statement.grammar.verbs
+        | _STAINED
         | {"painted", "colored", "all", "mostly", "light", "dark", "bright", "mainly"}
         | {
             ",",
@@ -388,4 +383,4 @@ def _is_predicate(statement: Statement, end: int, start: int) -> bool:
             "present",
         }
     )
-    return len(gap) <= 4 and all(word in allowed for word in gap)
+    return len(gap) <= _PREDICATED and all(word in allowed for word in gap)

@@ -74,6 +74,8 @@ def share_owner(statement: Statement, item: Found, mentions: Sequence[Mention], 
 def sole_owner(statement: Statement, item: Found, mentions: Sequence[Mention], owner: int) -> int | None:
     """The owner of a share, if it is not that of two names together: "shrubs and bare soil share nine tenths"."""
     words = statement.words.words
+    if _is_of_itself(statement, item, mentions[owner]):
+        return None
     if not owner or item.start < mentions[owner].end or words[item.end : item.end + 1] == ("each",):
         return owner
     gap = words[mentions[owner - 1].end : mentions[owner].start]
@@ -81,6 +83,14 @@ def sole_owner(statement: Statement, item: Found, mentions: Sequence[Mention], o
     together = {"and", "or"} & set(gap) and len(gap) <= 2 and not has_share and "," not in gap
     first, _ = statement.item_around(mentions[owner - 1].start)
     return None if together and not any(w[0].isdecimal() for w in words[first : mentions[owner - 1].start]) else owner
+
+
+def _is_of_itself(statement: Statement, item: Found, mention: Mention) -> bool:
+    """Whether a share is one of the thing and not of the picture: "seven tenths of the sea is frozen"."""
+    words = statement.words.words
+    gap = words[item.end : mention.start + (words[mention.start] == "the")]
+    is_part = gap in (("of", "the"), ("of", "this"), ("of", "its"), ("of", "these"))
+    return is_part and words[mention.end : mention.end + 1] in (("is",), ("are",), ("was",), ("were",))
 
 
 def _head(words: tuple[str, ...], mentions: Sequence[Mention], before: Sequence[int], end: int) -> int:

@@ -29,6 +29,7 @@ _LACKING: dict[str, Judgement] = {
 # What lies on other things and gives them its colour.
 _COVERINGS = frozenset({"snow", "snow and ice", "sea_ice"})
 _BOTH = frozenset(["left", "right"])
+_NO_DYES = frozenset(["green", "emerald", "orange"])  # of haematoxylin and eosin
 _SIDES = _BOTH | {"bilateral", "both"}
 
 
@@ -212,6 +213,9 @@ def _fault(detail: Detail, rows: Sequence[Fact], concept: str, facts: Facts) -> 
         return None
     if is_held(detail, concept, facts):
         return None
+    if _is_no_dye(detail, facts):
+        why = f"'{detail.words}' is wrong: haematoxylin and eosin dye nothing so."
+        return Fault(detail.kind, "contradicted", detail.words, detail.start, detail.end, why)
     why = f"'{detail.words}' is not in the facts: they state no {_NAMES[detail.kind]} of {name}."
     is_share = detail.dimension == SHARE and facts.vocabulary.is_about_patients
     if is_share and (share := _share(concept, facts)):
@@ -233,6 +237,13 @@ def _fault(detail: Detail, rows: Sequence[Fact], concept: str, facts: Facts) -> 
     if detail.kind == "colour" and facts.vocabulary.natural:
         judgement = "unsupported"
     return Fault(detail.kind, judgement, detail.words, detail.start, detail.end, why)
+
+
+def _is_no_dye(detail: Detail, facts: Facts) -> bool:
+    """Whether the stain of a slide gives no such colour."""
+    if detail.kind != "colour" or detail.value not in _NO_DYES or "stain" not in facts.vocabulary.imaging:
+        return False
+    return bool(facts.metadata.agrees("stain", ("H&E",)))
 
 
 def _is_fraction(detail: Detail) -> bool:

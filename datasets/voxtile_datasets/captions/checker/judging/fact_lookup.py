@@ -27,6 +27,7 @@ _DATES = ("date", "month", "year", "acquired", "acquisition")  # begin the names
 _DATE = re.compile(r"(?:19|20)\d\d-\d\d(?:-\d\d)?(?=$|[T ])")
 _NAMED = ("name", "country", "city", "region", "state", "county", "place")
 _KINDS = ("kind", "type", "subtype", "diagnosis", "histology", "entity")  # attributes that may name a concept
+_EQUINOX = 22  # day of the month by which astronomical seasons begin
 _SEASONS = ("winter", "spring", "summer", "autumn")
 
 
@@ -70,6 +71,8 @@ class Facts:
         months = [date[5:7] for date in sorted(self.dates) if date[:4].isdecimal()]
         if not seasons or len(months) > 1:
             seasons |= {_SEASONS[int(month) % 12 // 3] for month in months if month.isdecimal()}
+        late = {int(date[5:7]) for date in self.dates if date[8:10].isdecimal() and int(date[8:10]) <= _EQUINOX}
+        seasons |= {_SEASONS[(month - 1) % 12 // 3] for month in late if not month % 3}  # of 3 September summer, too
         return [{"concept": s, "polarity": "present"} for s in sorted(seasons) if s in self.vocabulary.concepts]
 
     @property

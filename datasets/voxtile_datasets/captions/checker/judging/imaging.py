@@ -52,6 +52,8 @@ def judge_imaging(claim: Claim, facts: Facts) -> list[Fault]:
         judgement = facts.vocabulary.imaging[aspect].silent
     if judgement == "supported":
         return []
+    if judgement == "unsupported" and aspect.lower() in facts.words:
+        judgement = "unknown"  # a fact has one in words that nobody reads
     return [_fault(claim, aspect, judgement, f"'{claim.words}' is not known: the sample's row states no {name}.")]
 
 

@@ -158,7 +158,11 @@ def _is_little(claim: Claim) -> bool:
 def _of_more_general(claim: Claim, concept: str, facts: Facts) -> list[Fault]:
     """What is wrong with the details where the facts state only something more general."""
     vocabulary = facts.vocabulary
-    alike = vocabulary.above(concept) & facts.present()
+    alike = (
+        (vocabulary.above(concept) | vocabulary.kin(concept)) & facts.present()
+        if vocabulary.has_sides
+        else (vocabulary.above(concept) & facts.present())
+    )
     if vocabulary.has_sides and not alike and not any(vocabulary.is_region(name) for name in vocabulary.above(concept)):
         kinds = vocabulary.above(concept) - _ANYTHING - {concept}
         alike = frozenset(name for name in facts.present() if vocabulary.above(name) & kinds)

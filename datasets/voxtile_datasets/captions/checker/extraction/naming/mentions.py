@@ -9,7 +9,7 @@ from voxtile_datasets.captions.checker.extraction.naming.mention import OPPOSITE
 from voxtile_datasets.captions.checker.extraction.naming.normality import Normality
 from voxtile_datasets.captions.checker.extraction.naming.structures import Structures
 from voxtile_datasets.captions.checker.extraction.statements import Statement
-from voxtile_datasets.captions.checker.vocabulary import Vocabulary
+from voxtile_datasets.captions.checker.vocabulary import NORMAL, Vocabulary
 
 _JOINING = frozenset([",", "and", "or", "nor", "/", "&"])
 _HOMOGRAPHS = frozenset(
@@ -20,6 +20,7 @@ _HOMOGRAPHS = frozenset(
      "arch", "shore", "ring", "tip", "flower"]
 )  # fmt: skip
 _GENERAL = frozenset(["lesion", "finding", "malignant_lesion", "benign_lesion"])
+_ANY = "_any"  # ends names of general concepts
 _FORMS = frozenset(["square"])
 _THE = (("the",), ("a",), ("no",), ("little",), ("room",))
 _GERUNDS = frozenset(["crossing", "landing", "parking", "farming"])
@@ -78,7 +79,29 @@ class Finder:
                 found.setdefault((start, concepts), mention)
         for mention in Normality(self.statement, self.vocabulary, self.structures).find():
             found.setdefault((mention.start, mention.denies or mention.concepts), mention)
-        return sorted(self._most_telling(found.values()), key=lambda m: (m.start, m.end))
+        told = (self._within_structure(mention) for mention in self._most_telling(found.values()))
+        return sorted((m for m in told if m is not None), key=lambda m: (m.start, m.end))
+
+    def _within_structure(self, mention: Mention) -> Mention | None:
+        """A general denial as one of the part of the body that its clause is of: "the bladder holds no stone"."""
+        is_general = mention.concepts and all(c in _GENERAL or c.endswith(_ANY) for c in mention.concepts)
+        if mention.polarity != "absent" or not is_general:
+            return mention
+        clause = self.statement.clause_of(mention.start)
+        whose = [
+            s
+            for s in self.structures.all
+            if s.end <= mention.start
+            and self.statement.clause_of(s.start) == clause
+            and self.words[s.end - 1] != "node"
+        ]
+        if not whose or not self.structures.has_closing(whose[-1].payload, NORMAL):
+            return mention
+        named = self.vocabulary.closes[whose[-1].payload][NORMAL]
+        kinds = frozenset().union(*(self.vocabulary.below(concept) for concept in mention.concepts))
+        denied = tuple(sorted(c for c in kinds if self.vocabulary.above(c) & set(named)))
+        place = (whose[-1].start, whose[-1].end)
+        return Mention((), "present", mention.start, mention.end, place, denied) if denied else None
 
     def _most_telling(self, mentions: Iterable[Mention]) -> list[Mention]:
         """Mentions without denials that only say what another says more narrowly.

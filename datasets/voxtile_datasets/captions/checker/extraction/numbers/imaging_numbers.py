@@ -27,6 +27,8 @@ _AGE = re.compile(
     |\baged?[ ](?P<aged>\d{{1,3}}|{_WORDED})\b(?![ ](?:mm|cm|percent))
     |\b(?:{_PERSON})\b(?:,|[ ]of|[ ]aged|,[ ]aged)?[ ](?P<of>\d{{2,3}}|{_WORDED})\b
         (?=[.,;:)]|[ ](?:with|and|is|has|years)\b|$)
+    |\bat[ ](?:the[ ])?age[ ](?:of[ ])?(?P<at>\d{{1,3}}|{_WORDED})\b
+    |\bwho[ ]at[ ](?P<who>\d{{2}})\b(?![ ]?(?:mm|cm|%|x|m)\b|[.]\d)
     |\b(?:you|he|she|they|patient)(?:[ ](?:are|is|was)|['’](?:re|s))[ ](?P<now>\d{{1,3}}|{_WORDED})\b
         (?=[.,;:)]|[ ](?:and|years?)\b|$)
     |\b(?P<code>\d{{1,3}})[ -]?(?:(?-i:[MF])|y/?o[ ]?[MF]?|y)\b
@@ -224,7 +226,16 @@ def _age(match: re.Match[str]) -> tuple[float, float] | None:
     if match["in"]:
         decade = _DECADES[match["in"].lower()]
         return float(decade), decade + 9.99
-    value = _number(match["old"] or match["aged"] or match["of"] or match["now"] or match["code"] or match["coded"])
+    value = _number(
+        match["old"]
+        or match["at"]
+        or match["who"]
+        or match["aged"]
+        or match["of"]
+        or match["now"]
+        or match["code"]
+        or match["coded"]
+    )
     return None if value is None or value > _OLDEST else (value, value + 0.99)
 
 

@@ -48,6 +48,8 @@ DEPOSITS = [
     fact("lung_mass", laterality="left", location="left upper lobe"),
 ]
 GENERAL = ["pulmonary_nodule", "lung_mass", "pleural_effusion"]
+HEALTHY = [fact("normal"), fact("pneumonia", polarity="absent")]
+PNEUMONIA = [fact("normal", polarity="absent"), fact("pneumonia")]
 BODIES = [
     # A place by words that mean one only beside others.
     (PANCREAS, (), "An 18 mm lesion of the pancreatic head.", "supported"),
@@ -81,6 +83,10 @@ BODIES = [
     (STONES, ["renal_stone", "bladder_stone"], "The kidneys hold no stone.", "contradicted"),
     (EFFUSION, (), "Pleural fluid on one side only.", "contradicted"),
     ([fact("cardiomegaly")], (), "This scan is far from normal.", "supported"),
+    # A denial whose verb is part of it says the whole, once.
+    (HEALTHY, ["normal", "pneumonia"], "The image shows no abnormality.", "supported"),
+    (HEALTHY, ["normal", "pneumonia"], "The image shows an abnormality.", "contradicted"),
+    (PNEUMONIA, ["normal", "pneumonia"], "The image shows no abnormality.", "contradicted"),
     # A general word with the size of the fact is no other thing.
     ([fact("liver_cyst", 23, "mm")], ["liver_cyst"], "A simple cyst of 23 mm.", "unknown"),
     ([fact("lung_mass", 31, "mm")], ["lung_mass"], "A sliver of a lung mass, 31 mm.", "unknown"),

@@ -14,6 +14,7 @@ from typing import Any
 
 import pydicom
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 
 from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
@@ -68,7 +69,7 @@ def _read(path: Path) -> Dataset:
         with quiet_pydicom():
             tags = [_GROUP << 16 | 0x10 + block for block in range(0x20)]
             tags += [_GROUP << 16 | (0x10 + block) << 8 | _SCALE_SLOPE for block in range(0x20)]
-            wanted = [*tags, "PerFrameFunctionalGroupsSequence"]
+            wanted: list[int] = [*tags, Tag("PerFrameFunctionalGroupsSequence")]
             return pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=wanted)
     except Exception:  # private elements decide nothing that could be guessed instead
         return Dataset()

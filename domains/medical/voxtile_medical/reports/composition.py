@@ -163,7 +163,7 @@ def _narrowed(
         candidates = [before]
     for place in candidates:
         concept = table.concept(place, kind)
-        if concept in lexicon.concepts:
+        if concept is not None and concept in lexicon.concepts:
             return replace(mention, concept=concept)
     return mention
 

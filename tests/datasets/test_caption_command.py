@@ -384,6 +384,17 @@ def test_what_cannot_be_asked_is_one_sentence(corpus, model, capsys, tmp_path, m
     assert not rows(corpus, "captions", kind="rewrite")
 
 
+def test_without_a_fact_what_makes_some_is_said(tmp_path, model, capsys):
+    bare = tmp_path / "bare"
+    run_task(Pictures(2, "CC BY 4.0"), bare, RunOptions(engine="inline"))
+    asked(bare, model)
+    assert f"note: '{bare}' has no facts to caption; make some with: voxtile facts" in capsys.readouterr().err
+    assert outcomes(bare) == {("dropped", "no-facts"): 2}
+    some = build(tmp_path / "some", 1)
+    asked(some, model)
+    assert "no facts to caption" not in capsys.readouterr().err
+
+
 def test_parents_without_a_cycle_pass():
     chain = [{"caption_id": str(n), "parents": [str(m) for m in range(n)]} for n in range(30)]
     others = [{"caption_id": "30", "parents": ["elsewhere"]}, {"caption_id": "31", "parents": None}]

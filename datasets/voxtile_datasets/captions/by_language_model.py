@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 from rich.console import Console
 
+from voxtile.console import note
 from voxtile.corpus.parts import part_paths
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import run_task
@@ -23,7 +24,7 @@ from voxtile_datasets.captions.context.beside_picture import read_context
 from voxtile_datasets.captions.context.contexts import Contexts
 from voxtile_datasets.captions.context.model_input import words_of
 from voxtile_datasets.captions.context.prompts import PromptBook, installed_prompts
-from voxtile_datasets.captions.context.sample import Row
+from voxtile_datasets.captions.context.sample import NO_FACTS, Row
 from voxtile_datasets.captions.context.selection import check_licences, chosen_samples
 from voxtile_datasets.captions.guards.repeated_facts import REPEATS
 from voxtile_datasets.captions.language import is_other_language
@@ -39,6 +40,7 @@ from voxtile_datasets.captions.strategies.judging import Judging
 from voxtile_datasets.captions.strategies.runner import CaptionTask
 from voxtile_datasets.captions.strategies.strategy import StrategyOptions
 from voxtile_datasets.captions.strategies.table import build_strategy, check_name
+from voxtile_datasets.captions.template import why_nothing_is_worded
 
 _ESTIMATED_FROM = 50  # samples
 
@@ -170,6 +172,8 @@ def _caption(
         summary = run_task(task, corpus, settings)
         Console(stderr=True).print(spend_table([provider.spend]))
         _say_repeated(told.counts[REPEATS])
+        if summary.reasons["dropped"][NO_FACTS] == len(chosen):
+            note(why_nothing_is_worded(corpus, options.facts_source))
     finally:
         task.close()
     summary.raise_if_failed()

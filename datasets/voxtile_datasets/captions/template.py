@@ -20,6 +20,7 @@ from voxtile.errors import InputError
 from voxtile_datasets.captions.absences import likely_confusions
 from voxtile_datasets.captions.checker.choose import choose
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary, installed_vocabularies
+from voxtile_datasets.captions.context.sample import NO_FACTS
 from voxtile_datasets.captions.known_facts import WORDED, facts_and_scopes
 from voxtile_datasets.captions.phrase_bank.compose import Composition
 from voxtile_datasets.captions.reconcile import PRECEDENCE, reconcile
@@ -94,7 +95,7 @@ class TemplateTask:
                 cost=known[0].num_rows,
             )
         if empty:
-            raise InputError(_why_nothing(Path(self.corpus), self.facts_source))
+            raise InputError(why_nothing_is_worded(Path(self.corpus), self.facts_source))
 
     def process(self, item: Item) -> Outcome:
         """Captions of the samples of one part, and what each of their sentences states."""
@@ -121,7 +122,7 @@ class TemplateTask:
                 attributes = json.dumps({"evidence": list(sentences)})
                 stated.append({**row, "attributes": attributes, "source": f"{source}{WORDED}{self.version}"})
         if not captions:
-            return Outcome("dropped", "no-facts", "no sample of this part has a fact")
+            return Outcome("dropped", NO_FACTS, "no sample of this part has a fact")
         return Outcome("used", tables={"captions": captions, "facts": stated})
 
     def _model(self, bank: Bank) -> str:
@@ -144,8 +145,13 @@ class TemplateTask:
         return list(texts), evidence
 
 
-def _why_nothing(root: Path, source: str | None) -> str:
-    """Why a corpus has nothing to word, and what to do next."""
+def why_nothing_is_worded(root: Path, source: str | None) -> str:
+    """Why a corpus has nothing to word, and what to do next.
+
+    Args:
+        root: the corpus.
+        source: whose facts are asked for; all where it is None.
+    """
     rows = Corpus(root).table("facts", ["source"]).to_pylist() if source else []
     named = {str(row["source"] or "unnamed") for row in rows}
     known = sorted({name.split("@")[0] for name in named if WORDED not in name})

@@ -75,6 +75,10 @@ class SampleContext:
         return tuple(caption for caption in self.captions if caption["kind"] == kind)
 
 
+NO_FACTS = "no-facts"
+"""Reason of a sample that has nothing to word."""
+
+
 class UnsuitableError(VoxtileError):
     """A strategy has nothing to say about one sample, for a named reason; the sample is dropped and counted.
 

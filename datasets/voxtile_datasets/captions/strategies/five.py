@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from voxtile_datasets.captions.context.sample import SampleContext, UnsuitableError
+from voxtile_datasets.captions.context.sample import NO_FACTS, SampleContext, UnsuitableError
 from voxtile_datasets.captions.providers.request import Request
 from voxtile_datasets.captions.strategies.instructed import InstructedStrategy, forgiving
 from voxtile_datasets.captions.strategies.origins import Origins
@@ -36,7 +36,7 @@ class Five(InstructedStrategy):
         """See `Strategy.captions`."""
         lines = self.known(sample, check)
         if not lines and not self.options.look:
-            raise UnsuitableError("no-facts", "the sample has no facts to word")
+            raise UnsuitableError(NO_FACTS, "the sample has no facts to word")
         form = list_form("captions", COUNT)
 
         def make(asked: Round) -> Request:

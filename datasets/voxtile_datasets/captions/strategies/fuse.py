@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from voxtile_datasets.captions.context.model_input import longest, quoted
-from voxtile_datasets.captions.context.sample import SampleContext, UnsuitableError
+from voxtile_datasets.captions.context.sample import NO_FACTS, SampleContext, UnsuitableError
 from voxtile_datasets.captions.strategies.instructed import InstructedStrategy, grounded
 from voxtile_datasets.captions.strategies.strategy import Ask, Check, Draft, Kind
 from voxtile_datasets.captions.strategies.structured import fields_form
@@ -38,9 +38,7 @@ class Fuse(InstructedStrategy):
         synthetic = longest(sample.texts("template"), WORDS)
         lines = self.known(sample, check)
         if not lines and not synthetic:
-            raise UnsuitableError(
-                "no-facts", "the sample has neither facts nor a template caption to fuse with its own"
-            )
+            raise UnsuitableError(NO_FACTS, "the sample has neither facts nor a template caption to fuse with its own")
         sources = [caption for caption in (raw, synthetic) if caption]
         guarded = self.guarded(sample, check, look=True)
         material = [claim for caption in sources for claim in check(caption["text"]).claims] + [*guarded.claims]

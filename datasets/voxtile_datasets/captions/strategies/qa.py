@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from voxtile_datasets.captions.context.sample import SampleContext, UnsuitableError
+from voxtile_datasets.captions.context.sample import NO_FACTS, SampleContext, UnsuitableError
 from voxtile_datasets.captions.guards.claim_keys import claim_key
 from voxtile_datasets.captions.providers.request import Request
 from voxtile_datasets.captions.strategies.instructed import InstructedStrategy, forgiving
@@ -39,7 +39,7 @@ class QuestionsAnswers(InstructedStrategy):
         """See `Strategy.captions`."""
         lines = self.known(sample, check)
         if not lines:
-            raise UnsuitableError("no-facts", "the sample has no facts to ask about")
+            raise UnsuitableError(NO_FACTS, "the sample has no facts to ask about")
         wanted = min(PAIRS, len(lines))
         form = pairs_form("pairs", PAIRS)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from voxtile_datasets.captions.context.model_input import chosen_facts, picture_name, quoted, words_of
 from voxtile_datasets.captions.context.prompts import Prompt
-from voxtile_datasets.captions.context.sample import Row, SampleContext, UnsuitableError
+from voxtile_datasets.captions.context.sample import NO_FACTS, Row, SampleContext, UnsuitableError
 from voxtile_datasets.captions.guards.repeated_facts import REPEATS, NamedFault, is_repetition
 from voxtile_datasets.captions.guards.stray_words import stray_word
 from voxtile_datasets.captions.providers.provider import ReplyError
@@ -53,7 +53,7 @@ class RewriteWhole(InstructedStrategy):
         """See `Strategy.captions`."""
         lines = self.known(sample, check)
         if not lines:
-            raise UnsuitableError("no-facts", "the sample has no facts to say in other words")
+            raise UnsuitableError(NO_FACTS, "the sample has no facts to say in other words")
         source = next(iter(sample.texts("template") or sample.texts("raw")), None)
         guarded = self.guarded(sample, check)
 
@@ -91,7 +91,7 @@ class RewriteFacts:
         """See `Strategy.captions`."""
         facts = chosen_facts(sample, self.options.absent)[:MOST_FACTS]
         if not facts:
-            raise UnsuitableError("no-facts", "the sample has no facts to say in other words")
+            raise UnsuitableError(NO_FACTS, "the sample has no facts to say in other words")
         paid: list[Reply] = []
 
         async def asked(request: Request) -> Reply:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from voxtile_datasets.captions.context.sample import SampleContext, UnsuitableError
+from voxtile_datasets.captions.context.sample import NO_FACTS, SampleContext, UnsuitableError
 from voxtile_datasets.captions.providers.request import Request
 from voxtile_datasets.captions.strategies.instructed import InstructedStrategy, forgiving
 from voxtile_datasets.captions.strategies.several_texts import Round, several
@@ -30,7 +30,7 @@ class ShortDense(InstructedStrategy):
         """See `Strategy.captions`; the short caption comes first."""
         lines = self.known(sample, check)
         if not lines and not self.options.look:
-            raise UnsuitableError("no-facts", "the sample has no facts to word")
+            raise UnsuitableError(NO_FACTS, "the sample has no facts to word")
         form, silence = fields_form("short", "dense"), self.says_nothing(sample, check)
         guarded, accepted = self.guarded(sample, check), self.accepted(sample)
 

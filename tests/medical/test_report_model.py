@@ -65,6 +65,12 @@ def test_the_model_adds_what_was_not_read_and_the_rules_word_stands(tmp_path, ca
     assert listed["disputed", "a"] == "'pneumothorax': the model says pneumothorax present, the rules absent"
 
 
+def test_a_limit_counts_samples_that_have_a_report(tmp_path):
+    corpus = reported(tmp_path / "c", {"a": None, "b": REPORT, "c": OTHER})  # as of a slide's patches one has it
+    read(corpus, answering({"Large left": REPLY}), limit=1)
+    assert {uid for uid, _, _ in facts_of(corpus, "model-reports/m@")} == {"b"}
+
+
 def test_the_rules_are_the_default_and_no_fact_of_the_model_counts_as_theirs(tmp_path):
     plain = reported(tmp_path / "plain", {"a": REPORT})
     facts_from_reports(plain, vocabulary="general", engine="inline")

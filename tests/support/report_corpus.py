@@ -12,7 +12,7 @@ from voxtile.corpus.writer import JobWriter, append_rows, new_corpus
 
 
 def reported(folder, texts, modality="CT", licence="CC BY 4.0"):
-    """A corpus of one sample a report."""
+    """A corpus of one sample a report; a sample whose text is None has none."""
     new_corpus(folder)
     writer = JobWriter(folder, "made")
     for n, uid in enumerate(texts):
@@ -24,7 +24,7 @@ def reported(folder, texts, modality="CT", licence="CC BY 4.0"):
         Image.new("L", (4, 4), n).save(stream, "PNG")
         writer.add(Sample(row, stream.getvalue()))
     writer.publish()
-    rows = [{"caption_id": f"c-{uid}", "uid": uid, "text": text, "kind": "raw"} for uid, text in texts.items()]
+    rows = [{"caption_id": f"c-{uid}", "uid": uid, "text": text, "kind": "raw"} for uid, text in texts.items() if text]
     append_rows(folder, "captions", "made", rows)
     return folder
 

@@ -58,7 +58,7 @@ def read_by_model(corpus: Path, rules: RuleReader, options: ReadingOptions, show
     allowed = told.pop("allow_remote_credentialed")
     settings = ModelOptions(**told, strategy=STRATEGY, allow_credentialed=allowed)
     prompts = installed_prompts(settings.prompts)
-    chosen = chosen_samples(corpus, settings.where, settings.limit)
+    chosen = chosen_samples(corpus, settings.where, settings.limit, with_kind="raw")
     leaves = settings.provider == "openai" and is_remote(settings.base_url or "")
     check_leaving(
         chosen["licence"].unique().to_pylist(), is_remote=leaves, allow_credentialed=settings.allow_credentialed

@@ -25,7 +25,7 @@ class ReadingOptions(RunOptions):
         model: openai: name of the model there; local: a GGUF file, or qwen-1.5b, which answers where none is named.
         base_url: openai: address of the endpoint, e.g. http://127.0.0.1:8000/v1.
         where: model: only reports of samples for which this SQL condition holds, e.g. "modality = 'CT'".
-        limit: model: reports of so many samples at most, the first ones by uid.
+        limit: model: reports of so many samples at most, the first ones by uid that have one.
         tries: model: requests at most for a report until a reply can be read.
         max_usd: model: stop asking when this much is spent.
         max_tokens: model: stop asking when so many tokens, in and out, are spent.

@@ -83,7 +83,7 @@ def check(text: str, known: Known, vocabulary: Vocabulary) -> Verdict:
     for claim in claims:
         faults += judge(claim, facts, about_birth=of_birth)
     faults = [_in_place_of_another(fault, claims, facts) for fault in faults]
-    faults = [fault for fault in faults if not _is_of_unnamed(fault, claims, facts)]
+    faults = [fault for fault in faults if not _is_of_unnamed(fault, text, claims, facts)]
     if vocabulary.natural:
         faults = stories(faults, text)
         faults = [of_neighbours(fault, text, claims, facts) for fault in faults]
@@ -164,21 +164,33 @@ def _is_named_alike(name: str, stems: set[str]) -> bool:
     return any(word[:_STEM] in stems for word in name.split("_") if len(word) >= _STEM)
 
 
-def _is_of_unnamed(fault: Fault, claims: Sequence[Claim], facts: Facts) -> bool:
+def _is_of_unnamed(fault: Fault, text: str, claims: Sequence[Claim], facts: Facts) -> bool:
     """Whether a detail that stands apart can be of a fact that the text names in words that no vocabulary has.
 
     "Fluid on the left, heart a touch big": the left is that of an effusion, and not of the heart. A measurement can be
-    wherever it stands: "a bleed of 32 mm that pushes the midline by 6 mm".
+    wherever it stands, "a bleed of 32 mm that pushes the midline by 6 mm", but beside a name it is of that: "a tumor
+    of 12 mm".
     """
     place = (fault.start, fault.end)
     detail = next((d for claim in claims for d in claim.details if (d.start, d.end) == place), None)
     if detail is None or not (detail.is_apart or detail.dimension in _MEASURED or _is_far(detail, claims)):
+        return False
+    if _is_beside_name(detail, text, claims):
         return False
     if detail.kind == "count" and facts.vocabulary.natural:
         return False  # many things are two or three
     said = {c for claim in claims for name in claim.concepts for c in _related(name, facts.vocabulary)}
     rows = [row for name in facts.present() - said for row in facts.rows_of(name)]
     return agrees_with_any(detail, rows, facts.vocabulary)
+
+
+def _is_beside_name(detail: Detail, text: str, claims: Sequence[Claim]) -> bool:
+    """Whether a measurement is part of a name or its apposition: "a 12 mm pancreatic tumor", "a tumor of 12 mm"."""
+    owner = next((claim for claim in claims if detail in claim.details), None)
+    if owner is None or detail.dimension not in _MEASURED:
+        return False
+    before = detail.end <= owner.start and not text[detail.end : owner.start].strip(" -")
+    return before or text[owner.end : detail.start].strip().casefold() in ("of", "measuring", "measures")
 
 
 def _is_far(detail: Detail, claims: Sequence[Claim]) -> bool:

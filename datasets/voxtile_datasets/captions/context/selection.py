@@ -17,13 +17,14 @@ from voxtile_datasets.licences.combine import refuse_derivatives
 from voxtile_datasets.licences.licence import CREDENTIALED, LicenceError, read_licence
 
 
-def chosen_samples(corpus: Path, where: str | None, limit: int | None) -> pa.Table:
+def chosen_samples(corpus: Path, where: str | None, limit: int | None, *, with_kind: str | None = None) -> pa.Table:
     """The samples to caption, with their uid and licence, in the order of their uids; never an overview.
 
     Args:
         corpus: the corpus.
         where: an SQL condition on the samples table; other tables can be named in it. It reaches no file.
         limit: so many at most, the first ones by uid.
+        with_kind: only samples that have a caption of this kind; there may be none of them.
 
     Raises:
         ConfigError: the condition is no SQL, or the limit no number of samples.
@@ -37,12 +38,15 @@ def chosen_samples(corpus: Path, where: str | None, limit: int | None) -> pa.Tab
         table = table.filter(pc.not_equal(table["kind"], OVERVIEW)).select(["uid", "licence"]).sort_by("uid")
     else:
         table = _selected(store, where)
-    table = table.slice(0, limit) if limit is not None else table
     if not table.num_rows:
         raise InputError(
             f"no sample of '{corpus}' is chosen; look at --where" if where else f"'{corpus}' has no samples"
         )
-    return table
+    if with_kind is not None:
+        captions = store.table("captions", ["uid", "kind"])
+        captioned = captions.filter(pc.equal(captions["kind"], with_kind))["uid"].combine_chunks()
+        table = table.filter(pc.is_in(table["uid"], value_set=captioned))
+    return table.slice(0, limit) if limit is not None else table
 
 
 def check_licences(licences: Iterable[str | None], *, is_remote: bool, allow_credentialed: bool) -> None:

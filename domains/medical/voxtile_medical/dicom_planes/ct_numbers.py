@@ -77,10 +77,10 @@ def _take_spikes(counts: npt.NDArray[np.float64], step: int) -> list[float]:
     reach = 8 * step
     total = counts.sum()
     spikes = []
-    for index in np.flatnonzero(counts > 0.002 * total):
+    for index in np.flatnonzero(counts > 0.002 * total).tolist():
         beside = np.concatenate([counts[max(index - reach, 0) : index], counts[index + 1 : index + 1 + reach]])
         if counts[index] > _SPIKE * max(float(beside.sum()) / (2 * reach / step), 1e-9):
-            spikes.append(int(index))
+            spikes.append(index)
     for index in spikes:
         counts[index] = 0
     return [float(index - _RANGE) for index in spikes]

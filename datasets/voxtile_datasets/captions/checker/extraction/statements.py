@@ -94,7 +94,9 @@ class Statement:
         found = [Match(c.start, c.end, "denies") if c.payload == "denies_seen" else c for c in read]
         harmless = [cue for cue in found if cue.payload == "harmless"]
         self._cues = [cue for cue in found if cue.payload not in ("harmless", "breaks")]
-        self._of_cues = {i for cue in self._cues for i in range(cue.start, cue.end)}
+        self._cue_starts = {cue.start for cue in self._cues}
+        inside = {i for cue in self._cues for i in range(cue.start + 1, cue.end)}
+        self._cue_starts |= {i for i in inside if words.words[i] == "no"}  # within "shows no"
         self._covered = {i for cue in harmless for i in range(cue.start, cue.end)}
         self.items = self._split([cue for cue in found if cue.payload == "breaks"])
         self._item_at = [-1] * size
@@ -162,7 +164,7 @@ class Statement:
 
         Two denials affirm ("not without"); a denial wins over a doubt in its scope ("no suspicious nodule").
         """
-        position = start if self._of_cues.intersection(range(start, end)) else end - 1
+        position = start if self._cue_starts.intersection(range(start, end)) else end - 1
         if self._elsewhere[position]:
             return None
         if self._denials[position] % 2:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from voxtile.console import note
 from voxtile.data.presets.base import Preset
 from voxtile.data.presets.image import ImageAugment, ImagePreset
 from voxtile.data.presets.load import preset_from_config
@@ -296,10 +296,9 @@ def _open_clip(spec: str) -> EncoderModel:
             "would be random; copy them into it"
         )
     if pretrained is None and not name.startswith(("local-dir:", "hf-hub:")):
-        print(
-            f"note: {OPEN_CLIP}{spec} names no weights, so they are random and what it says is chance; name them with "
-            f"{OPEN_CLIP}{name}/TAG or /FILE",
-            file=sys.stderr,
+        note(
+            f"{OPEN_CLIP}{spec} names no weights, so they are random and what it says is chance; name them with "
+            f"{OPEN_CLIP}{name}/TAG or /FILE"
         )
     image, text = OpenClipImage(name=name, pretrained=pretrained), OpenClipText(name=name, pretrained=pretrained)
     encoder = DualEncoder(image=image, text=text, embed_dim=image.width, project=False, logit_scale="pretrained")

@@ -13,33 +13,27 @@ from typing import Literal, TypeAlias
 
 from voxtile.words.phrases import Match
 from voxtile.words.tokens import Words
-from voxtile_medical.reports.assertion.asides import is_attribute, is_of_earlier_examination, is_relative_clause
+from voxtile_medical.reports.assertion.asides import is_of_earlier_examination
 from voxtile_medical.reports.assertion.clauses import (
     BEFORE,
     CLAUSE_ENDS,
-    ENDS,
     FURTHEST_TREATED,
     MARKS,
     SEPARATORS,
     Clauses,
     Part,
 )
-from voxtile_medical.reports.assertion.cues import ALL_OF_IT, DENIES, SHOWING, cues_of
+from voxtile_medical.reports.assertion.cues import DENIES, SHOWING, cues_of
+from voxtile_medical.reports.assertion.cues_behind import AFTER, COLONS, MOST_OF_A_NAME, NEAR, PLACED, CuesBehind
 from voxtile_medical.reports.assertion.grammar import Grammar, Modifier
 from voxtile_medical.reports.assertion.scores import is_scored_zero
 
 Polarity: TypeAlias = Literal["present", "absent", "uncertain"]
-_COLONS = frozenset(":=([-–—")
 # These go on to the end of the clause, over enumerations.
 _FAR = frozenset({"negation_front", "frame", "frame_front", "history_front", "family", "affirm_before", "open_before"})
-_AFTER = frozenset(
-    {"negation_after", "doubt_after", "doubt_reply", "doubt_colon", "open_after", "history_after", "affirm_after"}
-)
 _NONE = frozenset({"history", "history_front", "history_after", "condition", "frame", "frame_front", "family"})
 _DOUBTS = frozenset({"doubt_before", "doubt_after", "doubt_reply", "doubt_colon"})
 _PATIENT = frozenset({"patient", "himself", "herself", "own", "he", "she"})
-_PLACED = frozenset({"on", "in", "at", "elsewhere", "within", "along"})
-_REPLIES = frozenset({"no", "neither", "nil", "negative", "absent", "excluded", "out", "off", "n", "zero", "ø", "∅"})
 _ANY = frozenset({"any", "anything"})
 _UNLIKELY = frozenset({"unlikely", "improbable"})
 _TREATED = ("ectomy", "otomy", "ostomy", "plasty", "desis", "rraphy")
@@ -56,19 +50,10 @@ _FINDERS = frozenset({"no", "nothing", "without", "not", "never", "hardly", "sca
 _CONTRASTS = frozenset({"but", "however", "although", "though", "while", "whereas", "yet"})
 _INVERTED_CONDITIONS = frozenset({"should", "were"})
 _FURTHEST_TO = 8
-# "Fistula possible if not recently catheterised": what may follow a doubt.
-_PROVISOS = frozenset({"if", "unless", "given", "although", "though", "because", "since", "as"})
 _TO_SUGGEST = frozenset({"to", "that", "which", "would", "might", "could"})
 _BE = frozenset({"is", "are", "was", "were"})
 _DUMMIES = frozenset({"there", "we", "i", "one"})
-_SOUGHT = frozenset({"sought", "searched", "looked", "described", "expected", "checked"})
-_VAIN = frozenset({"vain", "success", "avail"})
-# "Effusion and consolidation is absent" says it of the last alone where a comma stands before.
-_SINGULAR = frozenset({"is", "was", "has", "does"})
-# "A versus B" doubts both, but only what stands beside it.
-_NEAR = {"versus": 3, "vs": 3, "?": 2}
 _FIRST_WORDS = 5
-_MOST_OF_A_NAME = 3
 
 
 class Statement:
@@ -84,10 +69,8 @@ class Statement:
         self.grammar = grammar
         self.cues: list[Match[str]] = cues_of(words.words, grammar)
         self._clauses = Clauses(words, grammar, self.cues)
+        self._behind = CuesBehind(words, grammar, self.cues, self._clauses)
         self._scopes = list(self._scopes_before())
-        said_back = [c for c in self.cues if c.payload in _AFTER and self._is_said_back(c)]
-        self._afters = [self._with_auxiliaries(c) for c in said_back if not is_attribute(c, words.words, grammar)]
-        self._afters += [Match(c.start, c.end, "negation_after") for c in self.cues if self._is_reply(c)]
 
     @property
     def parts(self) -> list[Part]:
@@ -115,7 +98,7 @@ class Statement:
         is a doubt, being one cue. A denied denial affirms.
         """
         kinds = {kind for after, reach, kind in self._scopes if after <= start < reach}
-        kinds |= {cue.payload for cue in self._afters if cue.start >= end and self._reaches_back(end, cue)}
+        kinds |= {cue.payload for cue in self._behind.cues if cue.start >= end and self._behind.reaches_back(end, cue)}
         if "negation_after" in kinds and self._is_less_likely(start, end):
             kinds = (kinds - {"negation_after"}) | {"doubt_after"}
         if kinds & _NONE or self._is_complaint(start, end):
@@ -143,8 +126,8 @@ class Statement:
             and cue.start >= end
             and self.grammar.gone & set(words[cue.start : cue.end])
             and not (MARKS | {","}) & set(words[end : cue.start])
-            and self._reaches_back(end, cue)
-            for cue in self._afters
+            and self._behind.reaches_back(end, cue)
+            for cue in self._behind.cues
         )
 
     def is_after_surgery(self, start: int) -> bool:
@@ -153,8 +136,8 @@ class Statement:
 
     def head_of(self, start: int, end: int) -> tuple[int, int]:
         """The last of the words [start, end) that is no cue that ends them: "fracture" of "no fracture is seen"."""
-        cues = (*self.cues, *self._afters)
-        closing = [cue.start for cue in cues if start < cue.start and cue.end == end and cue.payload in _AFTER]
+        cues = (*self.cues, *self._behind.cues)
+        closing = [cue.start for cue in cues if start < cue.start and cue.end == end and cue.payload in AFTER]
         end = min(closing, default=end)
         return end - 1, end
 
@@ -169,7 +152,7 @@ class Statement:
             elif kind == "none_of":
                 if (verb := self._verb_after(cue.end)) is not None:
                     yield verb + 1, self._reach(Match(cue.start, verb + 1, "negation_before")), kind
-            elif kind in BEFORE and not self._is_reply(cue):
+            elif kind in BEFORE and not self._behind.is_reply(cue):
                 yield cue.end, self._reach(cue), kind
                 if (after := self._after_aside(cue)) is not None:
                     yield after, self._reach(Match(cue.start, after, kind)), kind
@@ -220,7 +203,7 @@ class Statement:
         """The first word that may be the verb of "none of …" in its part, or right after a bare "none"."""
         words = self.words.words
         part = self.parts[self.part_of(start)] if start < len(words) and self.parts else None
-        if part is None or not part.start <= start < part.end or words[start] in _PLACED:
+        if part is None or not part.start <= start < part.end or words[start] in PLACED:
             return None
         verb = next((i for i in range(start, part.end) if words[i] in self.grammar.verbs), None)
         return verb if verb is not None else (start - 1 if words[start - 1] == "none" and part.start < start else None)
@@ -269,7 +252,7 @@ class Statement:
 
     def _has_dummy_subject(self, cue: Match[str]) -> bool:
         """Whether "there" or "we" stands for what is denied: "there could not be seen a fracture"."""
-        words, start = self.words.words, self._with_auxiliaries(cue).start
+        words, start = self.words.words, self._behind.with_auxiliaries(cue).start
         return start > 0 and words[start - 1] in _DUMMIES
 
     def _is_condition(self, position: int) -> bool:
@@ -304,40 +287,10 @@ class Statement:
     def _clause_part_end(self, start: int) -> int:
         return self._clauses.part_at(start).end if start < len(self.words) else start
 
-    def _is_reply(self, cue: Match[str]) -> bool:
-        """Whether a denial follows what it denies, as in a form: "rupture = no", "effusion: none"."""
-        words = self.words.words
-        if cue.payload not in ("negation_before", "none_of", "negation_reply") or cue.start == 0:
-            return False
-        if cue.end - cue.start > 1 or not (words[cue.start] in _REPLIES or cue.payload == "none_of"):
-            return False
-        return (
-            cue.end >= len(words)
-            or words[cue.end] in ENDS
-            or cue.end in self._clauses.breaks
-            or self._clauses.ends(cue.end)
-        )
-
-    def _with_auxiliaries(self, cue: Match[str]) -> Match[str]:
-        """A cue with the auxiliaries and adverbs before it: "could, with certainty, not be seen"."""
-        words, start = self.words.words, cue.start
-        while start and (words[start - 1] in self.grammar.auxiliaries or self.grammar.is_adverb(words[start - 1])):
-            start -= 1
-        return Match(start, cue.end, cue.payload)
-
-    def _is_said_back(self, cue: Match[str]) -> bool:
-        if cue.payload == "doubt_colon":
-            return cue.start > 0 and self.words.words[cue.start - 1] in _COLONS
-        if cue.payload == "negation_after" and any(c.start == cue.start and c.payload in BEFORE for c in self.cues):
-            return self._clauses.ends(cue.end) or self.words.words[cue.end] in _PLACED  # "negative Murphy sign"
-        if cue.payload != "doubt_reply":
-            return True
-        return self._clauses.ends(cue.end) or self.words.words[cue.end] in _PROVISOS | _PLACED
-
     def _reach(self, cue: Match[str]) -> int:
         """The word at which the scope of a cue that stands before its concept ends."""
         end = cue.end
-        if end < len(self.words) and self.words.words[end] in _COLONS and self._clauses.is_label(cue.start):
+        if end < len(self.words) and self.words.words[end] in COLONS and self._clauses.is_label(cue.start):
             end += 1  # "possible: lymphoma"
         number = self.part_of(end)
         part = self.parts[number] if self.parts else None
@@ -355,75 +308,9 @@ class Statement:
         if cue.payload == "condition" and self.parts[number + 1 : number + 2]:
             alternatives = self.parts[number + 1]
             return alternatives.end if alternatives.separator == "or" else part.end
-        if cue.payload == "condition" or self.words.words[cue.start] in _NEAR or self.words.words[cue.start] == "query":
+        if cue.payload == "condition" or self.words.words[cue.start] in NEAR or self.words.words[cue.start] == "query":
             return part.end
         return self._clauses.last_listed(number)
-
-    def _reaches_back(self, end: int, cue: Match[str]) -> bool:
-        """Whether a cue that stands after its concept is said of the words that end at `end`."""
-        words = self.words.words
-        between = words[end : cue.start]
-        if self._is_all_of_it(cue):
-            return not set(between) & (self.grammar.verbs | {"."})
-        near = _NEAR.get(words[cue.start])
-        if near is not None:
-            return len(between) <= near and not set(between) & {",", ";", ":"}
-        if is_relative_clause(between, self.grammar.verbs):
-            return True
-        if between and between[-1] in self.grammar.parts_of_things:
-            return False  # "tube with its tip not seen"
-        if "(" in between and between.count("(") == between.count(")") and cue.payload != "doubt_colon":
-            opening, closing = between.index("("), len(between) - 1 - between[::-1].index(")")
-            return not set((*between[:opening], *between[closing + 1 :])) & MARKS
-        if any(end <= other.start < cue.start and other.payload in BEFORE for other in self.cues):
-            return False
-        is_coordinated = bool(between) and between[-1] in ("and", "but", "yet", "though")
-        if (is_coordinated and between[-1] != "and") or _VAIN & set(words[cue.start : cue.end]):
-            return bool(_SOUGHT & set(between))
-        if not is_coordinated and any(word in self.grammar.verbs for word in between):
-            return cue.payload == "affirm_after" and words[cue.start] != "not"
-        first, last = self.part_of(max(end - 1, 0)), self.part_of(cue.start)
-        crossed = [self.parts[i].separator for i in range(first + 1, last + 1)]
-        if "break" in crossed:
-            return self._answers(end, cue)
-        if "," in crossed:
-            commas = between.count(",")
-            is_beside = self.parts[last].start == cue.start
-            is_placed = cue.end < len(words) and words[cue.end] in _PLACED and cue.payload == "negation_after"
-            if is_beside and commas <= 2 and not (commas == 1 and is_placed):
-                return True
-            return self._is_one_subject(first, last, cue)
-        return True
-
-    def _is_all_of_it(self, cue: Match[str]) -> bool:
-        """Whether a cue denies all that was listed before it: "none of these"."""
-        words = self.words.words
-        return cue.payload == "negation_after" and "of" in words[cue.start + 1 : cue.end] and (
-            words[cue.start] in ALL_OF_IT
-        )  # fmt: skip
-
-    def _is_one_subject(self, first: int, last: int, cue: Match[str]) -> bool:
-        """Whether the parts from one to the one before a cue are listed as one subject: "A, B and C are absent"."""
-        listed = self.parts[first : last + 1]
-        if any(set(self.words.words[p.start : min(p.end, cue.start)]) & self.grammar.verbs for p in listed):
-            return False
-        if any(self.words.words[p.start] in self.grammar.openers for p in listed[1:]):
-            return False
-        is_joined = any(part.separator in ("and", "or") for part in listed[1:])
-        is_single = self.words.words[cue.start] in _SINGULAR and all(p.separator != "or" for p in listed[1:])
-        return is_joined and not is_single
-
-    def _answers(self, end: int, cue: Match[str]) -> bool:
-        """Whether a colon or dash alone stands between a finding, or what is said more nearly of it, and a cue."""
-        words, position = self.words.words, cue.start - 1
-        while position > end and self.grammar.is_adverb(words[position]):
-            position -= 1
-        if position < end or words[position] not in _COLONS:
-            return False
-        between = words[end:position]
-        if set(between) & MARKS or set(between) & self.grammar.verbs:
-            return False
-        return len(between) <= _MOST_OF_A_NAME or (self._clauses.is_label(end) and self._clauses.ends(cue.end))
 
     def _is_complaint(self, start: int, end: int) -> bool:
         return any(cue.payload == "symptom" and cue.start <= start and end <= cue.end for cue in self.cues)
@@ -432,7 +319,7 @@ class Statement:
         """Whether an exception follows that is of the same kind: "no stenosis besides that at L3"."""
         return any(
             cue.payload == "exception_after"
-            and 0 <= cue.start - end <= _MOST_OF_A_NAME
+            and 0 <= cue.start - end <= MOST_OF_A_NAME
             and not set(self.words.words[end : cue.start]) & (MARKS | SEPARATORS.keys())
             for cue in self.cues
         )
@@ -440,7 +327,7 @@ class Statement:
     def _is_less_likely(self, start: int, end: int) -> bool:
         """Whether "unlikely" ranks the words behind something that is likely: "adenoma likely, metastasis unlikely"."""
         words = self.words.words
-        after = next((c for c in self._afters if c.start >= end and self._reaches_back(end, c)), None)
+        after = next((c for c in self._behind.cues if c.start >= end and self._behind.reaches_back(end, c)), None)
         if after is None or not _UNLIKELY & set(words[after.start : after.end]):
             return False
         return any(cue.payload in _DOUBTS and cue.end <= start for cue in self.cues)
@@ -457,5 +344,5 @@ class Statement:
             return False
         if end < len(words) and words[end] == "or" and self._clauses.is_bare(number + 1):
             return True
-        is_second = part.separator == "or" and words[part.start - 1] == "or" and start - part.start <= _MOST_OF_A_NAME
+        is_second = part.separator == "or" and words[part.start - 1] == "or" and start - part.start <= MOST_OF_A_NAME
         return is_second and self._clauses.is_bare(number - 1)

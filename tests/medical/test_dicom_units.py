@@ -7,10 +7,13 @@ import json
 import numpy as np
 import pydicom
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydicom.uid import MRImageStorage
+from scipy.signal import find_peaks
 from tests.medical.test_dicom_pixels import enhanced
 
-from voxtile_medical.dicom_planes.ct_numbers import ct_numbers
+from voxtile_medical.dicom_planes.ct_numbers import ct_numbers, prominences
 from voxtile_medical.dicom_planes.stored import Scale
 
 MODELS = "medical/totalseg_ct_mr_labels/example_ct_dicom"
@@ -140,3 +143,10 @@ def test_mr_is_in_arbitrary_units_whatever_its_rescale_type_says(tmp_path, dicom
             RescaleIntercept=0, SeriesInstanceUID=f"1.{number}",
         )  # fmt: skip
     assert {sample.row["units"] for sample in dicom.convert(tmp_path).samples} == {"a.u."}
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=40))
+def test_peaks_and_their_prominences_are_those_of_scipy(values):
+    curve = np.array(values, np.float64)
+    places, about = find_peaks(curve, prominence=0)
+    assert prominences(curve) == list(zip(places.tolist(), about["prominences"].tolist(), strict=True))

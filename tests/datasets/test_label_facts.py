@@ -126,7 +126,7 @@ def test_running_again_and_growing_adds_each_fact_once(corpus, tmp_path):
     [
         ("a,b\n1,0\n", {}, InputError, "whose labels these are"),
         ("subject,Note\np1,hello\n", {}, InputError, "no label column"),
-        ("subject,Note\np1,hello\n", {"columns": "Note"}, InputError, "holds 'hello'"),
+        ("subject,Note\np1,hello\n", {"columns": "Note"}, InputError, "holds something else in row 2"),
         ("subject,Note\np1,\n", {"columns": "Note"}, InputError, "holds nothing"),
         ("subject,Edema\np1,1\n", {"columns": "Mass"}, ConfigError, "no column 'Mass'"),
         ("subject,Edema\np1,1\n", {"by": "study"}, ConfigError, "no column for --by study"),

@@ -72,11 +72,11 @@ def read_labels(
         wanted = ", ".join(names[0] for names in KEYS.values())
         raise InputError(
             f"'{table.path}' has no column that says whose labels these are ({wanted}); "
-            f"its columns are: {', '.join(table.columns)}"
+            f"{table.told_header}"
         )
     for name in (*columns, *([class_column] if class_column else [])):
         if name not in table.columns:
-            raise ConfigError(f"'{table.path}' has no column '{name}'; its columns are: {', '.join(table.columns)}")
+            raise ConfigError(f"'{table.path}' has no column '{name}'; {table.told_header}")
     key_values = {key: table.column(column) for key, column in keys.items()}
     chosen = class_column or (None if columns else table.find(CLASS_COLUMNS))
     if chosen is not None:
@@ -109,11 +109,11 @@ def _by_column(
     parsed: dict[str, list[Polarity | None]] = {}
     for column in candidates:
         values = [value and value.casefold().removesuffix(".0") for value in table.column(column)]
-        strange = next((value for value in values if value is not None and value not in VALUES), None)
+        strange = next((row for row, value in enumerate(values, start=2) if value and value not in VALUES), None)
         if strange is None and any(values):
             parsed[column] = [VALUES[value] if value else None for value in values]
         elif wanted:
-            what = f"'{strange}'" if strange else "nothing"
+            what = f"something else in row {strange}" if strange else "nothing"
             raise InputError(f"column '{column}' of '{table.path}' holds {what}; labels are 1, 0, -1 or blank")
     if not parsed:
         raise InputError(

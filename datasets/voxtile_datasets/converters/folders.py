@@ -130,8 +130,8 @@ def apply_table(
     }  # fmt: skip
     if not any(found.values()):
         raise InputError(
-            f"'{table.path}' has files but no label, text, subject, study or split; its columns are: "
-            f"{', '.join(table.columns)} (one column a finding is read by: voxtile facts CORPUS --from labels)"
+            f"'{table.path}' has files but no label, text, subject, study or split; {table.told_header} "
+            "(one column a finding is read by: voxtile facts CORPUS --from labels)"
         )
     index = _index(pictures)
     columns = {key: table.columns.index(name) for key, name in found.items() if name}
@@ -190,12 +190,12 @@ def apply_splits(pictures: Sequence[Picture], table: Table) -> None:
     by_subject = key == table.find(SUBJECT_COLUMNS)
     index = {} if by_subject else _index(pictures)
     given: dict[str | None, str] = {}
-    for value, split in zip(table.column(key), table.column(split_column), strict=True):
+    for number, (value, split) in enumerate(zip(table.column(key), table.column(split_column), strict=True), start=2):
         name = SPLIT_NAMES.get((split or "").lower())
         if name is None:
-            raise InputError(f"'{table.path}' names the split '{split}' for '{value}'; use train, val or test")
+            raise InputError(f"'{table.path}' names another split in row {number}; use train, val or test")
         if given.setdefault(value, name) != name:
-            raise InputError(f"'{table.path}' puts '{value}' into two splits; give it one")
+            raise InputError(f"'{table.path}' puts what row {number} names into two splits; give it one")
         if value in index:
             index[value].split = name
     if by_subject:
@@ -207,14 +207,14 @@ def check_splits(pictures: Sequence[Picture]) -> None:
     """Refuse a subject in two splits.
 
     Raises:
-        InputError: names the first such subject.
+        InputError: names the first such picture.
     """
     splits: dict[str, str] = {}
     for picture in pictures:
         if picture.subject and picture.split and splits.setdefault(picture.subject, picture.split) != picture.split:
             raise InputError(
-                f"subject '{picture.subject}' is in the splits {splits[picture.subject]} and {picture.split} "
-                f"('{picture.path}'); give each subject one split"
+                f"the subject of '{picture.path}' is in the splits {splits[picture.subject]} and {picture.split}; "
+                "give each subject one split"
             )
 
 
@@ -228,7 +228,7 @@ def _apply_row(picture: Picture, values: Mapping[str, str | None], separator: st
     picture.study = values.get("study") or picture.study
     if split := values.get("split"):
         if split.lower() not in SPLIT_NAMES:
-            raise InputError(f"{where} of the label table names the split '{split}'; use train, val or test")
+            raise InputError(f"{where} of the label table names another split; use train, val or test")
         picture.split = SPLIT_NAMES[split.lower()]
 
 

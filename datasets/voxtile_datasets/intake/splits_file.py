@@ -43,7 +43,7 @@ def _read(path: Path) -> Mapping[str, str]:
     given: dict[str, str] = {}
     for row, (subject, split) in enumerate(zip(subjects, splits, strict=True), start=1):
         if split not in SPLITS:
-            raise InputError(f"'{path}' row {row} has the split '{split}'; use one of {', '.join(SPLITS)}")
+            raise InputError(f"'{path}' row {row} names another split; use one of {', '.join(SPLITS)}")
         if given.setdefault(subject, split) != split:
             raise InputError(
                 f"'{path}' puts the subject of row {row} in two splits ({given[subject]} and {split}); keep one"

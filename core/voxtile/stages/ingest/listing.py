@@ -97,7 +97,7 @@ class CsvTask(PairTask):
                     )
             if where.get("split", "train") not in _SPLITS:
                 raise InputError(
-                    f"'{self.table}' names the split '{where['split']}' in row {number}; use train, val or test"
+                    f"'{self.table}' names another split in row {number}; use train, val or test"
                 )
             subject, split = where.get("subject"), where.get("split")
             if subject and split and splits.setdefault(subject, split) != split:

@@ -1,4 +1,8 @@
-"""Side tables from outside (labels, captions, splits, subjects) as CSV, TSV or Parquet, read as text."""
+"""Side tables from outside (labels, captions, splits, subjects) as CSV, TSV or Parquet, read as text.
+
+What is wrong is told by rows and by names that were looked for: cells hold names and texts, and so does the first line
+of a file without a header.
+"""
 
 from __future__ import annotations
 
@@ -47,15 +51,19 @@ class Table:
         """Like `find`.
 
         Raises:
-            InputError: none of them is a column, or two; the message lists the columns that there are.
+            InputError: none of them is a column, or two; the message repeats nothing of the file.
         """
         found = self.find(names)
         if found is None:
             raise InputError(
-                f"'{self.path}' has no column for the {purpose} ({', '.join(names)}); its columns are: "
-                f"{', '.join(self.columns) or 'none'}"
+                f"'{self.path}' has no column for the {purpose} ({', '.join(names)}); {self.told_header}"
             )
         return found
+
+    @property
+    def told_header(self) -> str:
+        """What may be said of the header, which is a patient's row where the file has none."""
+        return f"its first line must name the columns and has {len(self.columns)} cells, none of which is such a name"
 
     def column(self, name: str) -> list[str | None]:
         """All values of one column."""

@@ -14,7 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from labelled import HALVES, UNSEEN, Caption, captions, share
+from labelled import UNSEEN, Caption, captions, set_of, share
 
 from voxtile.errors import InputError
 from voxtile_datasets.captions.checker.check import Known, check
@@ -27,7 +27,7 @@ Checked = tuple[Caption, Any]
 def main() -> None:
     """Check every caption and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--half", choices=(*HALVES, "develop-2", "check-1", "check-2", "check-3"), default="develop")
+    parser.add_argument("--half", type=set_of("captions"), default="develop")
     parser.add_argument("--show", action="store_true", help="print what went wrong; of the develop halves only")
     parser.add_argument("--domain", help="one domain alone")
     args = parser.parse_args()

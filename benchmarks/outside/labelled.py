@@ -1,8 +1,9 @@
 """Examples of the outside benchmarks: sentences and captions that no grammar of this project produced, with labels.
 
-A half is a file of JSON lines. A text is either there (`text`), or a sentence of a public collection that is read at
-run time from the folder that VOXTILE_TEST_DATA names (`source`, with the sha256 of the sentence, and `edits` in
-characters of it). A sentence whose hash differs is refused.
+A set is a file of JSON lines, kept here or one's own. A text is either there (`text`), or a sentence of a public
+collection that is read at run time from the folder that VOXTILE_TEST_DATA names (`source`, with the sha256 of the
+sentence, and `edits` in characters of it). A sentence whose hash differs is refused. A label without a second one was
+given by its writer alone.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -87,25 +89,41 @@ class Caption:
     metadata: Mapping[str, Any]
 
 
+def sets(kind: str) -> list[str]:
+    """Names of the sets of reports or captions that are kept here."""
+    return sorted(file.stem for file in (HERE / kind).glob("*.jsonl"))
+
+
+def set_of(kind: str) -> Callable[[str], str]:
+    """What takes the name of a kept set, or a file of entries of one's own, from a command line."""
+
+    def named(text: str) -> str:
+        if text in sets(kind) or Path(text).is_file():
+            return text
+        raise ArgumentTypeError(f"no set or file '{text}'; a set is one of {', '.join(sets(kind))}")
+
+    return named
+
+
 def reports(half: str) -> Iterator[Report]:
-    """The reports of a half.
+    """The reports of a kept set or of a file.
 
     Raises:
         InputError: a sentence is not what it was when it was labelled.
     """
-    for entry in _lines(HERE / "reports" / f"{half}.jsonl"):
+    for entry in _lines("reports", half):
         text = _text(entry)
         says = tuple(_said(row, text) for row in entry["says"])
         yield Report(entry["id"], entry["domain"], entry["phenomenon"], entry["style"], text, says)
 
 
 def captions(half: str) -> Iterator[Caption]:
-    """The captions of a half of which both readers say the same.
+    """The captions of a kept set or of a file of which both readers say the same.
 
     Raises:
         InputError: a sentence is not what it was when it was labelled.
     """
-    for entry in _lines(HERE / "captions" / f"{half}.jsonl"):
+    for entry in _lines("captions", half):
         facts = tuple(_fact(entry["id"], fact) for fact in entry["facts"])
         scopes = tuple(
             {"uid": entry["id"], "vocabulary": "outside", "closed": scope["closed"], "concepts": scope["lists"]}
@@ -113,7 +131,7 @@ def captions(half: str) -> Iterator[Caption]:
         )
         is_open = not any(scope["closed"] for scope in entry["scopes"])
         for caption in entry["captions"]:
-            if caption["second"] != caption["truth"]:
+            if caption.get("second", caption["truth"]) != caption["truth"]:
                 continue  # disputed
             yield Caption(
                 entry["id"],
@@ -138,7 +156,8 @@ def share(right: int, whole: int) -> str:
     return f"{right / whole:.3f} ({interval.low:.3f} to {interval.high:.3f}), {right} of {whole}"
 
 
-def _lines(file: Path) -> Iterator[dict[str, Any]]:
+def _lines(kind: str, half: str) -> Iterator[dict[str, Any]]:
+    file = HERE / kind / f"{half}.jsonl" if half in sets(kind) else Path(half)
     for line in file.read_text(encoding="utf-8").splitlines():
         yield json.loads(line)
 
@@ -146,7 +165,7 @@ def _lines(file: Path) -> Iterator[dict[str, Any]]:
 def _said(row: Mapping[str, Any], text: str) -> Said:
     words = row["words"] if "words" in row else text[slice(*row["span"])]
     size = tuple(float(length) for length in row.get("size_mm") or ())
-    is_disputed = row["second"] != row["polarity"]
+    is_disputed = row.get("second", row["polarity"]) != row["polarity"]
     polarity = row["second"] if row["polarity"] == "not named" else row["polarity"]
     return Said(row["finding"], words, polarity, row.get("side"), row.get("place"), size, row.get("value"), is_disputed)
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from labelled import HALVES, UNSEEN, Report, reports, share
+from labelled import UNSEEN, Report, reports, set_of, share
 from polarities import places
 from read_reports import READERS, concepts_of, judge, unaccounted
 
@@ -64,7 +64,7 @@ class Read:
 def main() -> None:
     """Ask, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--half", choices=(*HALVES, "check-1", "check-2", "check-3"), default="check-2")
+    parser.add_argument("--half", type=set_of("reports"), default="check-2")
     parser.add_argument("--entries", type=int, default=80)
     parser.add_argument("--provider", choices=PROVIDERS, default="local")
     parser.add_argument("--model", default=None)

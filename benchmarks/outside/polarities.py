@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from labelled import HALVES, UNSEEN, Report, Said, reports, share
+from labelled import UNSEEN, Report, Said, reports, set_of, share
 
 from voxtile.errors import InputError
 from voxtile_medical.reports.extract import polarity_at
@@ -40,7 +40,7 @@ class Place:
 def main() -> None:
     """Judge every label and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--half", choices=(*HALVES, "check-1", "check-2", "check-3"), default="develop")
+    parser.add_argument("--half", type=set_of("reports"), default="develop")
     parser.add_argument("--domain", choices=["radiology", "pathology"], default="radiology")
     parser.add_argument("--show", action="store_true", help="print what we judge wrongly; of the develop half only")
     parser.add_argument("--peers", action="store_true", help="beside negspacy and medspacy")

@@ -24,7 +24,7 @@ from functools import cache
 from typing import Any
 
 import yaml
-from labelled import HALVES, HERE, UNSEEN, Report, Said, reports, share
+from labelled import HERE, UNSEEN, Report, Said, reports, set_of, share
 
 from voxtile.errors import InputError
 from voxtile.words.tokens import words_of
@@ -64,7 +64,7 @@ class Judged:
 def main() -> None:
     """Read every report and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--half", choices=(*HALVES, "check-1", "check-2", "check-3"), default="develop")
+    parser.add_argument("--half", type=set_of("reports"), default="develop")
     parser.add_argument("--show", action="store_true", help="print what went wrong; of the develop half only")
     parser.add_argument("--strict", action="store_true", help="a present fact needs a label of its own concept")
     args = parser.parse_args()

@@ -11,11 +11,13 @@ from __future__ import annotations
 import argparse
 import re
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 
 from check_captions import known
 from labelled import UNSEEN, Caption, captions, share
 
 from voxtile_datasets.captions.checker.check import check
+from voxtile_datasets.captions.checker.verdict import Verdict
 from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
 
 SETS = tuple(name for name in ("develop", "develop-2", "check-1", "check-2", "check-3") if name not in UNSEEN)
@@ -37,23 +39,27 @@ def subjects_of(caption: Caption) -> list[str]:
     return [name for name, words in _NAMED.items() if fault in _DENIED and words.search(told)]
 
 
+def false_captions() -> Iterator[tuple[str, Caption, list[str], Verdict]]:
+    """The false captions on these subjects of all sets: the set, the caption, its subjects and the verdict."""
+    vocabularies = installed_vocabularies()
+    for half in SETS:
+        for caption in captions(half):
+            if subjects := subjects_of(caption):
+                yield half, caption, subjects, check(caption.text, known(caption), vocabularies[caption.domain])
+
+
 def main() -> None:
     """Print how many would be drawn."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--show", action="store_true", help="print those that are not contradicted")
     args = parser.parse_args()
-    vocabularies = installed_vocabularies()
     verdicts: dict[str, Counter[str]] = defaultdict(Counter)
-    for half in SETS:
-        for caption in captions(half):
-            if not (subjects := subjects_of(caption)):
-                continue
-            verdict = check(caption.text, known(caption), vocabularies[caption.domain])
-            for subject in subjects:
-                verdicts[subject][verdict.verdict] += 1
-            if args.show and verdict.verdict != "contradicted":
-                why = "; ".join(fault.why for fault in verdict.faults)
-                print(f"{half} {caption.id} {caption.fault}: {verdict.verdict}: {caption.text!r} {why}")
+    for half, caption, subjects, verdict in false_captions():
+        for subject in subjects:
+            verdicts[subject][verdict.verdict] += 1
+        if args.show and verdict.verdict != "contradicted":
+            why = "; ".join(fault.why for fault in verdict.faults)
+            print(f"{half} {caption.id} {caption.fault}: {verdict.verdict}: {caption.text!r} {why}")
     for subject, found in sorted(verdicts.items()):
         total = found.total()
         drawn, strict = total - found["contradicted"], found["supported"] + found["unknown"]

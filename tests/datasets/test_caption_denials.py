@@ -88,6 +88,29 @@ def test_what_fills_the_patch_cannot_be_denied(concept, text, closed):
 
 
 @pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("Normal cerebral cortex with some blood.", "contradicted"),
+        ("Benign epithelium only.", "contradicted"),
+        ("Nothing but normal mucosa.", "contradicted"),
+        ("Benign epithelium only in one corner, beside the tumour.", "unsupported"),  # of a part
+        ("Normal brain tissue beside the tumour.", "supported"),
+        ("A necrotic tumour borders on normal brain tissue.", "supported"),
+    ],
+)
+def test_what_is_all_normal_holds_no_tumour(text, verdict):
+    facts = [known(name).facts[0] for name in ("tumour", "necrosis", "blood")]
+    scope = {"vocabulary": "v", "closed": True, "concepts": ["tumour", "necrosis", "blood", "normal_epithelium"]}
+    assert check(text, Known(facts, [scope]), VOCABULARIES["pathology"]).verdict == verdict
+
+
+@pytest.mark.parametrize(("concept", "verdict"), [("metastasis", "contradicted"), ("lymphocytes", "unsupported")])
+def test_a_node_with_a_metastasis_is_not_of_stage_n0(concept, verdict):
+    facts = Known(known(concept).facts, (), metadata={"body_part": "lymph node"})
+    assert check("A lymph node, pN0.", facts, VOCABULARIES["pathology"]).verdict == verdict
+
+
+@pytest.mark.parametrize(
     ("concept", "text", "verdict"),
     [
         ("tumour", "Tumor cells are seen.", "supported"),

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.benchmark_script import BENCHMARKS, benchmark_script
 
 SET = Path(__file__).parents[2] / "benchmarks" / "outside"
 FROZEN = json.loads((SET / "frozen.json").read_text(encoding="utf-8"))
@@ -34,3 +35,14 @@ def test_every_label_was_given_twice(kind: str) -> None:
         for line in (SET / kind / f"{half}.jsonl").read_text(encoding="utf-8").splitlines():
             entry = json.loads(line)
             assert all("second" in row for row in entry.get("says", entry.get("captions", ())))
+
+
+def test_no_training_draws_a_caption_that_denies_a_tumour_or_names_another_modality(monkeypatch, test_data):
+    """By the default, which leaves out `contradicted` alone."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS / "outside"))
+    found = [
+        (caption.id, verdict.verdict)
+        for _, caption, _, verdict in benchmark_script("outside/in_training").false_captions()
+    ]
+    assert len(found) >= 100
+    assert {name for name, verdict in found if verdict != "contradicted"} == set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from voxtile.words.phrases import Phrases
@@ -27,6 +27,7 @@ class Aspect:
         instead: the aspect of which a value with such a phrase is said: the primary site of a metastasis.
         is_exact: a kind of what the row has is more than it says.
         is_anywhere: stated by its words in any column or attribute, whatever that is called.
+        denies: value → concepts that are not there where it holds: a stage N0, and a metastasis.
     """
 
     columns: tuple[str, ...]
@@ -40,6 +41,7 @@ class Aspect:
     instead: str | None = None
     is_exact: bool = False
     is_anywhere: bool = False
+    denies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def above(self, value: str) -> frozenset[str]:
         """A value and all that are more general."""
@@ -56,8 +58,9 @@ def compile_aspects(table: Mapping[str, Mapping[str, Any]]) -> dict[str, Aspect]
     """The aspects of vocabulary files.
 
     Args:
-        table: aspect → `columns`, `attributes`, `silent`, `values` (value → `terms`, `codes`, `is_a`), `beside`,
-            `unless`, `instead`, `exact` and `anywhere`; `like` takes over what it does not say from another aspect.
+        table: aspect → `columns`, `attributes`, `silent`, `values` (value → `terms`, `codes`, `is_a`, `denies`),
+            `beside`, `unless`, `instead`, `exact` and `anywhere`; `like` takes over what it does not say from another
+            aspect.
     """
     return {
         name: _aspect({**(table[entry["like"]] if "like" in entry else {}), **entry}) for name, entry in table.items()
@@ -80,6 +83,7 @@ def _aspect(entry: Mapping[str, Any]) -> Aspect:
         entry.get("instead"),
         bool(entry.get("exact")),
         bool(entry.get("anywhere")),
+        {name: tuple(map(str, value["denies"])) for name, value in values.items() if "denies" in value},
     )
 
 

@@ -44,6 +44,9 @@ def judge_imaging(claim: Claim, facts: Facts) -> list[Fault]:
     if agrees is False:
         why = f"'{claim.words}' is wrong: the sample's {name} is {row.said(aspect)}."
         return [_fault(claim, aspect, "contradicted", why)]
+    if there := _denied_that_is_there(claim, aspect, facts):
+        why = f"'{claim.words}' is wrong: the facts say that there is {there.replace('_', ' ')}."
+        return [_fault(claim, aspect, "contradicted", why)]
     if aspect in _NUMERIC:
         judgement: Judgement = "unknown" if claim.details[0].is_vague else "unsupported"
     elif aspect not in facts.vocabulary.imaging:
@@ -55,6 +58,15 @@ def judge_imaging(claim: Claim, facts: Facts) -> list[Fault]:
     if judgement == "unsupported" and aspect.lower() in facts.words:
         judgement = "unknown"  # a fact has one in words that nobody reads
     return [_fault(claim, aspect, judgement, f"'{claim.words}' is not known: the sample's row states no {name}.")]
+
+
+def _denied_that_is_there(claim: Claim, aspect: str, facts: Facts) -> str | None:
+    """What is there although what is claimed means that it is not: a metastasis in a node of stage N0."""
+    known = facts.vocabulary.imaging.get(aspect)
+    if known is None or claim.polarity == "absent":
+        return None
+    denied = (concept for value in claim.concepts for concept in known.denies.get(value, ()))
+    return next((name for c in denied for name in sorted(facts.present() & facts.vocabulary.below(c))), None)
 
 
 def _is_held(claim: Claim, aspect: str, facts: Facts) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from voxtile.words.phrases import Match, Phrases
 from voxtile_datasets.captions.checker.extraction.naming.mention import OPPOSITE, Mention, is_simile
-from voxtile_datasets.captions.checker.extraction.naming.normality import Normality
+from voxtile_datasets.captions.checker.extraction.naming.normality import Normality, nothing_but
 from voxtile_datasets.captions.checker.extraction.naming.structures import Structures
 from voxtile_datasets.captions.checker.extraction.statements import Statement
 from voxtile_datasets.captions.checker.vocabulary import NORMAL, Vocabulary
@@ -77,6 +77,9 @@ class Finder:
                 continue
             if mention := self._judged(concepts, start, end):
                 found.setdefault((start, concepts), mention)
+        for mention in [*found.values()]:
+            if all_normal := nothing_but(mention, self.words, self.vocabulary):
+                found.setdefault((all_normal.start, all_normal.concepts), all_normal)
         for mention in Normality(self.statement, self.vocabulary, self.structures).find():
             found.setdefault((mention.start, mention.denies or mention.concepts), mention)
         told = (self._within_structure(mention) for mention in self._most_telling(found.values()))

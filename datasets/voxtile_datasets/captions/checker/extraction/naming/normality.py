@@ -20,6 +20,36 @@ _DENYING_FORMS = frozenset(["undilated", "nonenlarged", "nondilated", "subcentim
 _OPENERS = frozenset(["okay", "ok", "fine", "well"])  # "Okay, a quick tour"
 _OF = frozenset(["of", "from", "for"])  # "clear of" denies and does not say that all is well
 _OF_THE = 3  # words of "CT of the" between the picture and what it is of
+_ARTICLES = frozenset(["a", "an", "the", "some"])
+# What is normal beside something else is a part of the picture: "normal brain tissue beside the tumour".
+_BESIDE = frozenset(
+    ["beside", "near", "nearby", "next", "adjacent", "around", "surround", "surrounds", "surrounding", "surrounded",
+     "border", "borders", "bordering", "abuts", "neighbouring", "neighboring", "between", "edge", "margin", "rim"]
+)  # fmt: skip
+_ALONE_AFTER = frozenset(["only", "alone", "exclusively"])
+_ALONE_BEFORE = (("nothing", "but"), ("exclusively",))
+_ENDS = frozenset([".", ",", ";", ":"])
+
+
+def nothing_but(mention: Mention, words: Sequence[str], vocabulary: Vocabulary) -> Mention | None:
+    """That all is normal, where a healthy tissue is said to be all that there is: "benign epithelium only".
+
+    Args:
+        mention: of a concept.
+        words: of the sentence.
+        vocabulary: which concepts are healthy.
+    """
+    is_healthy = any(c in vocabulary.concepts and vocabulary.concepts[c].is_healthy for c in mention.concepts)
+    if not is_healthy or mention.polarity != "present" or NORMAL not in vocabulary.concepts:
+        return None
+    follows = words[mention.end : mention.end + 2]
+    if follows and follows[0] in _ALONE_AFTER and (len(follows) == 1 or follows[1] in _ENDS):
+        return Mention((NORMAL,), "present", mention.end, mention.end + 1)
+    for before in _ALONE_BEFORE:
+        start = mention.start - len(before)
+        if start >= 0 and tuple(words[start : mention.start]) == before:
+            return Mention((NORMAL,), "present", start, mention.end)
+    return None
 
 
 class Normality:
@@ -132,9 +162,18 @@ class Normality:
             and s.start not in covered
             and not self._names_picture(s, pictures)
         ]
-        alone = len(self.words) <= match.end - match.start + _ALONE
+        if inside or _BESIDE & set(self.words):
+            return False
+        alone = len(self.words) <= match.end - match.start + _ALONE or self._opens_with_organ(match)
         stressed = match.start > 0 and self.words[match.start - 1] in _STRESSING
-        return not inside and (alone or stressed or any(self.statement.clause_of(p.start) == clause for p in pictures))
+        return alone or stressed or any(self.statement.clause_of(p.start) == clause for p in pictures)
+
+    def _opens_with_organ(self, match: Match[str] | Match[bool]) -> bool:
+        """Whether a sentence begins with the whole organ's being normal: "Normal cerebral cortex with some blood"."""
+        organs = (aspect.terms for aspect in self.vocabulary.imaging.values() if "body_part" in aspect.columns)
+        return set(self.words[: match.start]) <= _ARTICLES and any(
+            organ.longest_at(self.words, match.end) for organ in organs
+        )
 
     def _names_picture(self, structure: Match[str], pictures: Sequence[Match[bool]]) -> bool:
         """Whether a structure only says of what the picture is: "abdominal CT", "CT of the chest"."""

@@ -72,6 +72,15 @@ def test_big_endian_and_files_without_preamble(tmp_path, dicom, noise):
     np.testing.assert_array_equal(bare.payload, turned(volume))
 
 
+def write_overlays(folder, dicom, volume, bits, **values):
+    """A series with old overlays in bits of its pixels."""
+    for path in dicom.write(folder, volume, **values):
+        dataset = pydicom.dcmread(path)
+        for number, bit in enumerate(bits):
+            dataset.add_new((0x6000 + 2 * number, 0x0102), "US", bit)
+        dataset.save_as(path)
+
+
 @pytest.mark.parametrize(
     ("dtype", "stored", "high", "raw", "expected"),
     [
@@ -85,11 +94,39 @@ def test_big_endian_and_files_without_preamble(tmp_path, dicom, noise):
 def test_only_bits_that_count_are_kept(tmp_path, dicom, dtype, stored, high, raw, expected):
     raw_type = "uint16" if dtype.endswith("16") else "uint8"
     volume = np.full((3, 4, 4), raw, dtype=raw_type).view(dtype)
-    dicom.write(tmp_path, volume, BitsStored=stored, HighBit=high)
+    write_overlays(tmp_path, dicom, volume, range(high + 1, 8 * volume.itemsize), BitsStored=stored, HighBit=high)
     (sample,) = dicom.convert(tmp_path).samples
     assert sample.payload.dtype == np.dtype(dtype)
     assert (sample.payload == expected).all()
     assert facts(sample)["bits_stored"] == stored
+
+
+@pytest.mark.parametrize(("dtype", "raw"), [("uint16", 0x1123), ("int16", 0x1FFF), ("int16", 0x7FFF)])
+def test_bits_beyond_those_stored_are_refused_where_nothing_explains_them(tmp_path, dicom, dtype, raw):
+    volume = np.full((3, 4, 4), 100, dtype=dtype)
+    volume[1, 2, 3] = raw
+    dicom.write(tmp_path / "stray", volume, BitsStored=12, HighBit=11)
+    assert dicom.convert(tmp_path / "stray").verdicts == ["stray-bits"]
+    dicom.write(tmp_path / "padding", volume, BitsStored=12, HighBit=11, PixelPaddingValue=raw)
+    assert len(dicom.convert(tmp_path / "padding").samples) == 1
+    write_overlays(tmp_path / "overlay", dicom, volume, [12, 13, 14, 15], BitsStored=12, HighBit=11)
+    assert len(dicom.convert(tmp_path / "overlay").samples) == 1
+
+
+@pytest.mark.parametrize("representation", [None, 2])
+def test_values_of_unknown_sign_are_refused(tmp_path, dicom, noise, representation):
+    dicom.write(tmp_path, noise(3, 4, 4), PixelRepresentation=representation)
+    assert dicom.convert(tmp_path).verdicts == ["unsupported-pixels"]
+
+
+@pytest.mark.parametrize(("columns", "verdict"), [(24, "pixel-data-too-long"), (48, "used")])
+def test_more_pixels_than_rows_and_columns_make_are_refused(tmp_path, dicom, noise, columns, verdict):
+    for path in dicom.write(tmp_path, noise(3, 20, 48)):
+        dataset = pydicom.dcmread(path)
+        dataset.Columns = columns
+        dataset.PixelData += bytes(96)  # a row fills a block
+        dataset.save_as(path)
+    assert set(dicom.convert(tmp_path).verdicts) == {verdict}
 
 
 def test_scale_is_kept_beside_the_integers(tmp_path, dicom, noise):

@@ -71,8 +71,7 @@ def read_labels(
     if not keys:
         wanted = ", ".join(names[0] for names in KEYS.values())
         raise InputError(
-            f"'{table.path}' has no column that says whose labels these are ({wanted}); "
-            f"{table.told_header}"
+            f"'{table.path}' has no column that says whose labels these are ({wanted}); {table.told_header}"
         )
     for name in (*columns, *([class_column] if class_column else [])):
         if name not in table.columns:

@@ -96,9 +96,7 @@ class CsvTask(PairTask):
                         "give it one in all its rows"
                     )
             if where.get("split", "train") not in _SPLITS:
-                raise InputError(
-                    f"'{self.table}' names another split in row {number}; use train, val or test"
-                )
+                raise InputError(f"'{self.table}' names another split in row {number}; use train, val or test")
             subject, split = where.get("subject"), where.get("split")
             if subject and split and splits.setdefault(subject, split) != split:
                 raise InputError(

@@ -55,9 +55,7 @@ class Table:
         """
         found = self.find(names)
         if found is None:
-            raise InputError(
-                f"'{self.path}' has no column for the {purpose} ({', '.join(names)}); {self.told_header}"
-            )
+            raise InputError(f"'{self.path}' has no column for the {purpose} ({', '.join(names)}); {self.told_header}")
         return found
 
     @property

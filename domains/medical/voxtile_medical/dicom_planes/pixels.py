@@ -29,10 +29,12 @@ from voxtile_medical.dicom_header.deflated import check_inflated_size
 from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.dicom_header.tags import PIXELS
+from voxtile_medical.dicom_planes.unused_bits import counting_bits
 from voxtile_medical.verdicts import Verdict
 
 MAX_VOLUME_BYTES = 2 << 30
 MAX_HEADER_BYTES = 64 << 20  # around the pixels of a deflated file
+_FILLING = 8  # bytes that writers add to fill a unit
 PixelArray = npt.NDArray[Any]
 _FLOAT_TAGS: dict[int, np.dtype[Any]] = {0x7FE00008: np.dtype("<f4"), 0x7FE00009: np.dtype("<f8")}
 _DECODE_TAGS = [
@@ -92,7 +94,7 @@ def layout_of(header: FileHeader) -> PixelLayout:
         dtype = _FLOAT_TAGS[header.pixel_tag]
         stored, high = dtype.itemsize * 8, dtype.itemsize * 8 - 1
     elif allocated in (8, 16, 32) and 0 < stored <= allocated and stored - 1 <= high < allocated:
-        dtype = np.dtype(f"{'i' if _integer(header, 'PixelRepresentation', 0) else 'u'}{allocated // 8}")
+        dtype = np.dtype(f"{'i' if _is_signed(header, allocated) else 'u'}{allocated // 8}")
     else:
         raise Verdict("unsupported-pixels", f"{allocated} bits allocated, {stored} stored, high bit {high}")
     if min(rows, columns, frames) < 1 or samples not in (1, 3):
@@ -121,10 +123,17 @@ def check_length(header: FileHeader, layout: PixelLayout) -> None:
     """Compare the length of uncompressed pixel data with the size that the header states.
 
     Raises:
-        Verdict: `pixel-data-too-short`.
+        Verdict: `pixel-data-too-short`, or `pixel-data-too-long`: more than a row too long, which is no filling of a
+            block but another size, or frames that the header does not count.
     """
     if header.offset < 0:
         return
+    if header.nbytes - _stored_bytes(layout) > max(layout.columns * layout.samples * layout.dtype.itemsize, _FILLING):
+        raise Verdict(
+            "pixel-data-too-long",
+            f"{header.nbytes} bytes of pixel data are there, and rows, columns and frames make "
+            f"{_stored_bytes(layout)}; one of them is wrong",
+        )
     available = min(header.nbytes, header.size - header.offset)
     if available < _stored_bytes(layout):
         raise Verdict(
@@ -141,16 +150,16 @@ def read_frames(root: Path, header: FileHeader, layout: PixelLayout) -> PixelArr
         count are cleared (unsigned) or replaced by the sign (signed).
 
     Raises:
-        Verdict: `changed-during-run`, `pixel-data-too-short` or `decode-error`.
+        Verdict: `changed-during-run`, `pixel-data-too-short`, `decode-error` or `stray-bits`.
     """
     if header.offset >= 0 and not layout.is_colour:
-        return _clean(_read_native(root, header, layout), layout)
+        return _clean(_read_native(root, header, layout), root / header.path, header, layout)
     path = root / header.path
     refuse_if_changed(header, path.stat().st_size)
     check_length(header, layout)
     try:
         with quiet_pydicom():
-            return _clean(_decode(path, header, layout), layout)
+            return _clean(_decode(path, header, layout), path, header, layout)
     except (MemoryError, Verdict):
         raise
     except Exception as error:  # decoders raise anything; the message may quote the header, so it is not kept
@@ -228,21 +237,26 @@ def _to_bytes(rgb: PixelArray, layout: PixelLayout) -> PixelArray:
     return rgb.astype(np.uint8) if layout.bits_stored <= 8 else (rgb >> (layout.bits_stored - 8)).astype(np.uint8)
 
 
-def _clean(values: PixelArray, layout: PixelLayout) -> PixelArray:
-    """Keep BitsStored bits below HighBit; overlays and rubbish of old files live in the others (PS3.5 8.1.1)."""
+def _clean(values: PixelArray, path: Path, header: FileHeader, layout: PixelLayout) -> PixelArray:
+    """Keep the bits that count; colour and floating point have no others."""
     if values.ndim == 4 or layout.dtype.kind == "f" or layout.bits_stored == layout.dtype.itemsize * 8:
         return values
-    unused_above = layout.dtype.itemsize * 8 - 1 - layout.high_bit
-    unused_below = layout.high_bit + 1 - layout.bits_stored
-    shifted = np.left_shift(values, unused_above)
-    cleaned: PixelArray = np.right_shift(shifted, unused_above + unused_below)  # arithmetic for signed types
-    return cleaned
+    return counting_bits(path, header, values, layout.bits_stored, layout.high_bit)
 
 
 def _stored_bytes(layout: PixelLayout) -> int:
     if layout.photometric == "YBR_FULL_422":
         return layout.nbytes * 2 // 3
     return math.ceil(layout.nbytes)
+
+
+def _is_signed(header: FileHeader, allocated: int) -> bool:
+    """Whether values are signed; bytes without a word on it are not (PS3.3 C.7.6.3.1)."""
+    representation = _integer(header, "PixelRepresentation", 0 if allocated == 8 else -1)
+    if representation not in (0, 1):
+        said = "is not there" if representation == -1 else f"is {representation}"
+        raise Verdict("unsupported-pixels", f"PixelRepresentation {said}: whether values are signed is not known")
+    return representation == 1
 
 
 def _integer(header: FileHeader, name: str, default: int) -> int:

@@ -113,6 +113,14 @@ def test_bits_beyond_those_stored_are_refused_where_nothing_explains_them(tmp_pa
     assert len(dicom.convert(tmp_path / "overlay").samples) == 1
 
 
+@pytest.mark.parametrize("raw", [0xFFFB, 0x0FFB])
+def test_a_negative_value_may_be_written_with_its_sign_in_all_bits_or_without(tmp_path, dicom, raw):
+    volume = np.full((3, 4, 4), raw, dtype="uint16").view("int16")
+    dicom.write(tmp_path, volume, BitsStored=12, HighBit=11)
+    (sample,) = dicom.convert(tmp_path).samples
+    assert (sample.payload == -5).all()
+
+
 @pytest.mark.parametrize("representation", [None, 2])
 def test_values_of_unknown_sign_are_refused(tmp_path, dicom, noise, representation):
     dicom.write(tmp_path, noise(3, 4, 4), PixelRepresentation=representation)

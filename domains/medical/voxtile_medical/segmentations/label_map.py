@@ -11,7 +11,6 @@ from typing import Any, BinaryIO, cast
 import nibabel as nib
 import numpy as np
 from nibabel.spatialimages import HeaderDataError
-from scipy.ndimage import find_objects
 
 from voxtile_medical.nifti.header import NiftiHeader, is_packed, read_nifti_header
 from voxtile_medical.nifti.task import read_volumes
@@ -197,6 +196,8 @@ def _boxes(placed: Labels) -> Mapping[int, Box]:
     if placed.dtype == np.int32:
         found = {value: bounds(placed == value) for value in _present(placed)}
     else:
+        from scipy.ndimage import find_objects  # late: most conversions have no masks, and scipy takes 0.2 s
+
         found = dict(enumerate(find_objects(placed), 1))
     return {label: box for label, box in found.items() if box is not None}
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import affine_transform
 
 from voxtile_medical.orientation import Affine
 
@@ -149,6 +148,8 @@ def resample(array: Labels, affine: Affine, grid: Grid) -> Labels:
     offset = back[:3, 3][::-1] + matrix @ start - np.array([part.start for part in box])
     source = array[box]
     source = source.astype(np.uint8) if source.dtype == bool else source
+    from scipy.ndimage import affine_transform  # late: most conversions have no masks, and scipy takes 0.2 s
+
     found[window] = affine_transform(
         source,
         matrix,

@@ -66,6 +66,7 @@ _OF_FRAME = {
     "EffectiveEchoTime": "EchoTime",
     "DiffusionBValue": "DiffusionBValue",
     "RescaleType": "RescaleType",
+    "ComplexImageComponent": "ComplexImageComponent",
 }
 
 

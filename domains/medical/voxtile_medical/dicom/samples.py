@@ -22,6 +22,7 @@ from voxtile_medical.dicom.sample_rows import (
 )
 from voxtile_medical.dicom.series_kinds import modality_of
 from voxtile_medical.dicom_planes.ct_numbers import CtNumbers, ct_numbers
+from voxtile_medical.dicom_planes.diffusion import direction_ras, with_diffusion
 from voxtile_medical.dicom_planes.enhanced import enhanced_frames, is_enhanced
 from voxtile_medical.dicom_planes.frames import Frame, check_frame, classic_frame
 from voxtile_medical.dicom_planes.geometry import Stack, stack_frames
@@ -36,6 +37,7 @@ from voxtile_medical.dicom_planes.pixels import (
     refuse_if_too_large,
 )
 from voxtile_medical.dicom_planes.stored import harmonise, padding_mask
+from voxtile_medical.dicom_planes.uih_grid import is_uih_grid, uih_frames
 from voxtile_medical.dicom_planes.units import not_hu, units_of
 from voxtile_medical.dicom_planes.volumes import VolumeFrames, split_volumes
 from voxtile_medical.orientation import spacing_zyx, to_nearest_ras
@@ -108,6 +110,8 @@ def _frames(context: SeriesContext) -> tuple[PixelLayout, list[Frame]]:
             frames += enhanced_frames(context.root, header, file)
         elif is_mosaic(header):
             frames += mosaic_frames(context.root, header, layout, file)
+        elif is_uih_grid(header):
+            frames += uih_frames(context.root, header, layout, file)
         elif layout.frames > 1:
             raise Verdict("no-geometry", "a multi-frame file that does not say where each frame lies")
         else:
@@ -115,6 +119,8 @@ def _frames(context: SeriesContext) -> tuple[PixelLayout, list[Frame]]:
     modality = modality_of(context.headers[0])
     for frame in frames:
         check_frame(frame, modality)
+    if modality == "MR" and not is_enhanced(context.headers[0]):
+        frames = with_diffusion(context.root, context.headers, frames)
     return first, frames
 
 
@@ -175,6 +181,8 @@ def _volume(
         pet.facts.update({"not_hu": numbers.fault} if numbers.fault else {"ct_numbers": dict(numbers.peaks)})
     array, affine = to_nearest_ras(values, stack.affine)
     attributes = acquisition_attributes(header, layout, stack.frames[0]) | _labels(volume.label) | pet.facts
+    if stack.frames[0].gradient is not None:
+        attributes["diffusion_direction"] = direction_ras(stack.frames[0].gradient)
     attributes |= context.marks
     attributes |= instance_attributes(context.headers, stack.frames, np.linalg.inv(affine) @ stack.affine)
     if count > 1:

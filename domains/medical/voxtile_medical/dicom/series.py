@@ -143,7 +143,8 @@ def _by_frame(headers: tuple[FileHeader, ...]) -> list[tuple[tuple[FileHeader, .
 def _are_whole(headers: Iterable[FileHeader]) -> bool:
     """Each file is a volume of its own."""
     return all(
-        "NumberOfFrames" in header.values or "MOSAIC" in header.values.get("ImageType", ()) for header in headers
+        "NumberOfFrames" in header.values or {"MOSAIC", "VFRAME"} & set(header.values.get("ImageType", ()))
+        for header in headers
     )
 
 

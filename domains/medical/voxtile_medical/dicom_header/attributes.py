@@ -65,6 +65,7 @@ _WORDS: Mapping[str, tuple[str, frozenset[str]]] = {
     "ScanningSequence": ("mr_sequence", frozenset({"SE", "IR", "GR", "EP", "RM"})),
     "AcquisitionContrast": ("acquisition_contrast", frozenset(_CONTRASTS.split())),
     "ContrastBolusAgentPhase": ("contrast_phase", frozenset(_PHASES.split())),
+    "ComplexImageComponent": ("complex_component", frozenset({"MAGNITUDE", "PHASE", "REAL", "IMAGINARY", "MIXED"})),
     "PresentationLUTShape": ("presentation", frozenset({"IDENTITY", "INVERSE"})),
     "BodyPartExamined": ("body_part", frozenset(_BODY_PARTS.split())),
 }

@@ -75,6 +75,8 @@ DIMENSIONS = (
     "AcquisitionNumber",
     "AcquisitionDateTime",
     "AcquisitionTime",
+    "ComplexImageComponent",
+    "ContentTime",
 )
 
 # Acquisition facts that may reach `attributes`, after `attributes.py` has held each to a closed form.
@@ -90,6 +92,7 @@ ACQUISITION = (
     "FlipAngle",
     "GantryDetectorTilt",
     "ImageLaterality",
+    "InPlanePhaseEncodingDirection",
     "KVP",
     "Laterality",
     "MagneticFieldStrength",

@@ -17,7 +17,7 @@ from voxtile_medical.dicom_header.element_values import Value, Values
 from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.dicom_header.tags import PIXEL_DATA
-from voxtile_medical.dicom_planes.frames import Frame, stated, times_of
+from voxtile_medical.dicom_planes.frames import Frame, Vector, floats, stated, times_of
 from voxtile_medical.verdicts import Verdict
 
 ENHANCED_CLASSES = {
@@ -183,6 +183,7 @@ def _frame(
         keys={**_keys(groups, dimensions), **of_file, "Rescale": (slope, intercept)},
         times=_times(groups) or times_of(header),
         thickness=_thickness(groups),
+        gradient=_direction(groups),
     )
 
 
@@ -220,6 +221,17 @@ def _thickness(groups: FrameGroups) -> float | None:
     except Verdict:
         return None
     return found[0] if found else None
+
+
+def _direction(groups: FrameGroups) -> Vector | None:
+    """Direction of the diffusion gradient (PS3.3 C.8.13.5.9); None of unweighted and isotropic frames."""
+    b_value = groups.value("MRDiffusionSequence", "DiffusionBValue")
+    nested = groups.value("MRDiffusionSequence", "DiffusionGradientDirectionSequence")
+    if not b_value or not nested:
+        return None
+    vector = floats(nested[0].get("DiffusionGradientOrientation"), 3)
+    length = math.hypot(*vector) if vector else 0.0
+    return (vector[0] / length, vector[1] / length, vector[2] / length) if vector and length > 1e-3 else None
 
 
 def _times(groups: FrameGroups) -> dict[str, float]:

@@ -33,6 +33,8 @@ class Frame:
         times: what may order planes at the same place in time where no key can.
         facts: acquisition facts that an enhanced file keeps in its functional groups, by keyword.
         thickness: of the slice, mm; None where it is not stated.
+        number: InstanceNumber of a file that holds one plane.
+        gradient: direction of the diffusion gradient, unit vector, LPS; None where there is none.
     """
 
     file: int
@@ -48,6 +50,8 @@ class Frame:
     times: dict[str, float] = field(default_factory=dict)
     facts: Values = field(default_factory=dict)
     thickness: float | None = None
+    number: float | None = None
+    gradient: Vector | None = None
 
 
 CLASSIC_KEYS = (
@@ -63,8 +67,14 @@ CLASSIC_KEYS = (
     "FrameReferenceTime",
     "AcquisitionDateTime",
     "AcquisitionTime",
+    "ComplexImageComponent",
+    "ContrastBolusAgentPhase",
+    "ConvolutionKernel",
+    "KVP",
+    "FlipAngle",
+    "RepetitionTime",
 )
-TIME_KEYS = ("TriggerTime", "FrameReferenceTime", "AcquisitionDateTime", "AcquisitionTime")
+TIME_KEYS = ("TriggerTime", "FrameReferenceTime", "AcquisitionDateTime", "AcquisitionTime", "ContentTime")
 
 
 def classic_frame(header: FileHeader, file: int) -> Frame:
@@ -93,6 +103,7 @@ def classic_frame(header: FileHeader, file: int) -> Frame:
         keys=keys,
         times=times_of(header),
         thickness=(floats(values.get("SliceThickness"), 1) or (None,))[0],
+        number=(floats(values.get("InstanceNumber"), 1) or (None,))[0],
     )
 
 

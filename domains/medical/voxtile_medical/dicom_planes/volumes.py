@@ -24,8 +24,8 @@ def split_volumes(frames: Sequence[Frame]) -> list[VolumeFrames]:
     """Split a series into volumes.
 
     First by stack (enhanced files), then, only where planes lie at the same place, by the first header value that
-    differs there, and last by order in time. Planes that nothing tells apart stay together, and stacking them gives
-    `duplicates`.
+    differs there, by order in time, and last by instance numbers that run volume after volume or place after place.
+    Planes that nothing tells apart stay together, and stacking them gives `duplicates`.
 
     Returns:
         The volumes in the order of the values that tell them apart.
@@ -66,7 +66,24 @@ def _split_in_time(volume: VolumeFrames, places: list[list[Frame]], most: int) -
         return [
             VolumeFrames(tuple(place[k] for place in ordered), {**volume.label, "TimePoint": k}) for k in range(most)
         ]
-    return [volume]
+    return _split_by_number(volume, places, most)
+
+
+def _split_by_number(volume: VolumeFrames, places: list[list[Frame]], most: int) -> list[VolumeFrames]:
+    """By instance number, where the numbers run volume after volume, or through all volumes at a place and then on."""
+    numbers = [frame.number for frame in volume.frames]
+    if None in numbers or len(set(numbers)) < len(numbers) or any(len(place) != most for place in places):
+        return [volume]
+    place_of = {id(frame): index for index, place in enumerate(places) for frame in place}
+    ordered = sorted(volume.frames, key=lambda frame: frame.number or 0.0)
+    count = len(places)
+    runs = [ordered[k * count : (k + 1) * count] for k in range(most)]
+    if any(len({place_of[id(frame)] for frame in run}) < count for run in runs):
+        stays = [ordered[k * most : (k + 1) * most] for k in range(count)]
+        if any(len({place_of[id(frame)] for frame in stay}) > 1 for stay in stays):
+            return [volume]
+        runs = [[stay[k] for stay in stays] for k in range(most)]
+    return [VolumeFrames(tuple(run), {**volume.label, "InstanceOrder": k}) for k, run in enumerate(runs)]
 
 
 def _places(frames: Sequence[Frame]) -> list[list[Frame]]:

@@ -1,11 +1,11 @@
 """Our DICOM conversion beside dcm2niix and SimpleITK: is every voxel the same, and at the same place?
 
-Folders are converted by the command's own function without de-identification, and by dcm2niix (`-p n`, NIfTI that is not
-compressed). Each volume of theirs, the time points of a 4D file apart, must be one of ours of the same SeriesInstanceUID:
-equal stored integers or physical values within float32, and an affine (both turned to the axes nearest RAS+) within
-1e-4 of its norm. Each plane that SimpleITK reads of a file that we used must lie in one of our volumes with the same
-values. Every series that one side has and the other has not is listed with our reason. Run:
-python benchmarks/dicom_reference.py --dcm2niix PEER/bin/dcm2niix [--simpleitk] [--work WORK] NAME=FOLDER [NAME=FOLDER …]
+Folders are converted without de-identification, and by dcm2niix (`-p n`: the displayed values of Philips). Each volume
+of theirs, the time points of a 4D file apart, must be one of ours of the same SeriesInstanceUID: physical values equal
+within the rounding of float32, an affine within 1e-4 (both turned to the axes nearest RAS+), and the b-value and
+direction of its .bval and .bvec. Each plane that SimpleITK reads of a series that we use must lie in one of our volumes
+with the same values. Every volume that one side has and the other has not is listed with our reason. Run:
+python benchmarks/dicom_reference.py --dcm2niix PEER/bin/dcm2niix [--simpleitk] [--work WORK] NAME=FOLDER …
 """
 
 import argparse
@@ -24,6 +24,7 @@ import numpy as np
 import pydicom
 
 AFFINE_TOLERANCE = 1e-4
+PEER_OPTIONS = ("-b", "y", "-ba", "n", "-z", "n", "-p", "n", "-d", "9", "-w", "2", "-f", "%f_%s_%t_%e_%j", "-o")
 MOST_DEGREES = 0.5  # between gradient directions
 UNNAMED = "(no SeriesInstanceUID)"
 
@@ -97,6 +98,8 @@ def our_volumes(corpus_path: Path) -> Iterator[tuple[str, str, Volume]]:
     """Our volumes with their SeriesInstanceUID and their first file."""
     from voxtile.corpus.reader import Corpus
 
+    if not (corpus_path / "corpus.json").exists():  # nothing in it is DICOM
+        return
     corpus = Corpus(corpus_path)
     for row in corpus.table("samples").to_pylist():
         attributes = json.loads(row["attributes"])
@@ -149,6 +152,8 @@ def refusals(corpus_path: Path, source: Path) -> dict[str, Counter[str]]:
     from voxtile.corpus.reader import Corpus
 
     found: dict[str, Counter[str]] = defaultdict(Counter)
+    if not (corpus_path / "corpus.json").exists():
+        return found
     for row in Corpus(corpus_path).ledger().to_pylist():
         path = source / row["source"].split("#")[0]
         try:
@@ -173,7 +178,7 @@ def compare(name: str, source: Path, work: Path, dcm2niix: str, simpleitk: bool)
     out, corpus = work / name / "peer", work / name / "corpus"
     if not (work / name / "peer.log").exists():
         out.mkdir(parents=True, exist_ok=True)
-        command = [dcm2niix, *"-b y -ba n -z n -p n -d 9 -w 2 -f %f_%s_%t_%e_%j -o".split(), str(out), str(source)]
+        command = [dcm2niix, *PEER_OPTIONS, str(out), str(source)]
         done = subprocess.run(command, capture_output=True, text=True, errors="replace")
         (work / name / "peer.log").write_text(done.stdout + done.stderr)
     if not corpus.exists():
@@ -224,7 +229,8 @@ def judge(series: str, ours: list[Volume], theirs: list[Volume], refused: Counte
         else:
             tally.counts["other affine"] += 1
             tally.lines.append(
-                f"AFFINE {volume.name} / {mine.name} {mine.label}: {error:.3g}\n{volume.affine.round(4)}\n{mine.affine.round(4)}"
+                f"AFFINE {volume.name} / {mine.name} {mine.label}: {error:.3g}\n"
+                f"{volume.affine.round(4)}\n{mine.affine.round(4)}"
             )
     for volume in unmatched:
         shape = None if volume.array is None else volume.array.shape
@@ -234,11 +240,11 @@ def judge(series: str, ours: list[Volume], theirs: list[Volume], refused: Counte
         detail = ""
         if near:
             ratio = min(float(np.abs(m.array - volume.array).max()) for m in near)
-            detail = f"; nearest of {len(near)} differs by up to {ratio:.4g} (theirs {volume.array.min():.4g} to {volume.array.max():.4g}, ours {near[0].array.min():.4g} to {near[0].array.max():.4g})"
-        volume.name = volume.name.split("[")[0]
-        tally.lines.append(
-            f"{kind.upper()} {volume.name} {shape}{detail}; ours: {[m.array.shape for m in left][:4]}; ledger: {dict(refused.most_common(3))}"
-        )
+            ranges = [f"{v.array.min():.4g} to {v.array.max():.4g}" for v in (volume, near[0])]
+            detail = f"; nearest of {len(near)} differs by {ratio:.4g} (theirs {ranges[0]}, ours {ranges[1]})"
+        name, shapes = volume.name.split("[")[0], [m.array.shape for m in left][:4]
+        ledger = dict(refused.most_common(3))
+        tally.lines.append(f"{kind.upper()} {name} {shape}{detail}; ours: {shapes}; ledger: {ledger}")
     if left:
         tally.counts["only ours"] += len(left)
         tally.lines += [f"ONLY OURS {series} {m.name} {m.array.shape} {m.label}" for m in left[:3]]

@@ -7,6 +7,7 @@ from typing import Any
 
 from voxtile.console import output
 from voxtile.engine.run import RunOptions, run_task
+from voxtile.errors import InputError
 from voxtile_datasets.intake.planner import IntakeOptions, Planner
 from voxtile_medical.dicom.task import DicomTask
 from voxtile_medical.dicom_header.tree import read_tree
@@ -30,6 +31,7 @@ def convert_dicom(
     min_slices: int = 3,
     licence: str | None = None,
     suv: SuvChoice = "bw",
+    film_frames: int = 1,
     masks: bool = True,
     **run: Any,  # noqa: ANN401
 ) -> None:
@@ -52,6 +54,8 @@ def convert_dicom(
         suv: make PET values an SUV by body weight (bw), lean body mass (lbm: Janmahasatian; lbm-james) or body surface
             area (bsa); where a header lacks or contradicts what that needs, the values stay in their own units, and the
             ledger and the sample's attributes name the tag. none leaves all in their own units.
+        film_frames: how many frames of a film (ultrasound or angiography cine, multi-frame capture, planar
+            scintigraphy) become pictures, evenly spaced.
         masks: attach the segmentations (SEG) and structure sets (RTSTRUCT) of the tree to the series that they are of.
         run: how to run: workers, retry, dry_run, …
     """
@@ -59,7 +63,20 @@ def convert_dicom(
     intake = IntakeOptions(deidentify, key_file, reports, splits, split_fractions, surrogates)
     planner = Planner.open(corpus, options, intake)
     tree = read_tree(source, planner.reader)
-    task = DicomTask(source, min_slices, licence, deidentify, allow_burned_in, suv, masks, planner, tree)
+    if film_frames < 1:
+        raise InputError(f"--film-frames is {film_frames}; give 1 or more")
+    task = DicomTask(
+        source,
+        min_slices=min_slices,
+        licence=licence,
+        deidentify=deidentify,
+        allow_burned_in=allow_burned_in,
+        suv=suv,
+        leave_masks=masks,
+        film_frames=film_frames,
+        planner=planner,
+        tree=tree,
+    )
     summary = run_task(task, corpus, options)
     if masks and tree.masks and options.dry_run:
         output().print(f"then {len(tree.masks)} SEG or RTSTRUCT objects are attached to the series that they are of")

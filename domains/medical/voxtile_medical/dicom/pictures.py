@@ -1,4 +1,4 @@
-"""Pictures from a series of single frames: radiographs, and captures where they are allowed."""
+"""Pictures from a series: radiographs, scintigraphies, frames of films, and captures where they are allowed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.records import Sample
 from voxtile.engine.task import Part
 from voxtile_medical.dicom.film_sign import film_sign, intent
+from voxtile_medical.dicom.films import chosen_frames
 from voxtile_medical.dicom.sample_rows import SeriesContext, acquisition_attributes, as_json, channel, window_limits
 from voxtile_medical.dicom.series_kinds import PICTURE_MODALITIES, modality_of
 from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_planes.frames import scale_of, stated
-from voxtile_medical.dicom_planes.pixels import check_length, layout_of, read_frames
+from voxtile_medical.dicom_planes.pixels import PixelArray, PixelLayout, check_length, layout_of, read_frames
 from voxtile_medical.dicom_planes.stored import (
     Scale,
     invert,
@@ -27,7 +28,7 @@ from voxtile_medical.verdicts import Verdict
 
 
 def picture_samples(context: SeriesContext) -> tuple[list[Sample], list[Verdict], list[Part]]:
-    """One picture a file.
+    """One picture a file, or some frames of a film.
 
     Returns:
         The samples, the verdicts on files that cannot be used, and the rows of pictures that may be the wrong way
@@ -41,25 +42,40 @@ def picture_samples(context: SeriesContext) -> tuple[list[Sample], list[Verdict]
     parts: list[Part] = []
     for number, header in enumerate(context.headers):
         try:
-            sample, fault = _picture(context, header, number)
+            pictures = _pictures(context, header, number)
         except Verdict as verdict:
             verdicts.append(verdict)
             continue
-        samples.append(sample)
-        if fault:
-            parts.append(Part(sample.row["uid"], "dropped", "uncertain-polarity", fault))
+        samples += [sample for sample, _ in pictures]
+        faults = [(sample, fault) for sample, fault in pictures if fault]
+        parts += [Part(sample.row["uid"], "dropped", "uncertain-polarity", fault) for sample, fault in faults]
+        frames = layout_of(header).frames
+        if len(pictures) < frames:
+            said = f"{len(pictures)} of the {frames} frames of a film are stored; --film-frames says how many"
+            verdicts.append(Verdict("film", said))
     if not samples:
         raise verdicts[0]
     return samples, verdicts, parts
 
 
-def _picture(context: SeriesContext, header: FileHeader, number: int) -> tuple[Sample, str | None]:
+def _pictures(context: SeriesContext, header: FileHeader, number: int) -> list[tuple[Sample, str | None]]:
     layout = layout_of(header)
-    if layout.frames > 1:
-        raise Verdict("unsupported-modality", "a film of several frames; only single pictures are converted")
     check_length(header, layout)
-    pixels = read_frames(context.root, header, layout)[0]
+    chosen = chosen_frames(layout.frames, context.film_frames)
+    pixels = read_frames(context.root, header, layout, chosen if layout.frames > 1 else None)
+    return [
+        _picture(context, header, layout, picture, number, frame) for frame, picture in zip(chosen, pixels, strict=True)
+    ]
+
+
+def _picture(
+    context: SeriesContext, header: FileHeader, layout: PixelLayout, pixels: PixelArray, number: int, frame: int
+) -> tuple[Sample, str | None]:
     attributes = {**acquisition_attributes(header, layout), **context.marks}
+    name = f"picture {number}" if len(context.headers) > 1 else ""
+    if layout.frames > 1:
+        attributes |= {"frame": frame + 1, "frames": layout.frames}
+        name = f"{name or 'picture 0'} frame {frame}"
     if context.instances:
         attributes["instance"] = context.instances[number]
     scale, spacing = check_picture(header)
@@ -85,7 +101,7 @@ def _picture(context: SeriesContext, header: FileHeader, number: int) -> tuple[S
         attributes["window"] = list(window)
     limits = window_limits(window, scale) if window else None
     row = context.row | {
-        "uid": sample_uid(context.content, f"picture {number}" if len(context.headers) > 1 else ""),
+        "uid": sample_uid(context.content, name),
         "kind": "image",
         "modality": modality,
         "axes": "YXC" if layout.is_colour else "YX",

@@ -31,6 +31,7 @@ class SeriesContext:
         suv: which SUV PET volumes are made.
         marks: attributes that name the series and its frame of reference, hashed or not.
         instances: what stands for each file's instance; empty for volumes.
+        film_frames: how many frames of a film become pictures.
     """
 
     root: Path
@@ -41,6 +42,7 @@ class SeriesContext:
     suv: SuvChoice = "none"
     marks: Mapping[str, str] = field(default_factory=dict)
     instances: tuple[str, ...] = ()
+    film_frames: int = 1
 
 
 def acquisition_attributes(header: FileHeader, layout: PixelLayout, frame: Frame | None = None) -> dict[str, Any]:

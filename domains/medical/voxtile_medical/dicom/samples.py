@@ -27,6 +27,7 @@ from voxtile_medical.dicom_planes.enhanced import enhanced_frames, is_enhanced
 from voxtile_medical.dicom_planes.frames import Frame, check_frame, classic_frame
 from voxtile_medical.dicom_planes.geometry import Stack, stack_frames
 from voxtile_medical.dicom_planes.mosaic import is_mosaic, mosaic_frames
+from voxtile_medical.dicom_planes.nuclear import is_nuclear, nuclear_frames
 from voxtile_medical.dicom_planes.philips import philips_scale
 from voxtile_medical.dicom_planes.pixels import (
     PixelArray,
@@ -112,6 +113,8 @@ def _frames(context: SeriesContext) -> tuple[PixelLayout, list[Frame]]:
             frames += mosaic_frames(context.root, header, layout, file)
         elif is_uih_grid(header):
             frames += uih_frames(context.root, header, layout, file)
+        elif is_nuclear(header):
+            frames += nuclear_frames(context.root, header, layout, file)
         elif layout.frames > 1:
             raise Verdict("no-geometry", "a multi-frame file that does not say where each frame lies")
         else:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_planes.enhanced import is_enhanced
+from voxtile_medical.dicom_planes.nuclear import is_nuclear, is_reconstruction
 from voxtile_medical.verdicts import Verdict
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 VOLUME_MODALITIES = frozenset({"CT", "MR", "PT"})
 PICTURE_MODALITIES = frozenset({"CR", "DX", "MG", "RG", "PX", "IO"})
+_OTHER_MODALITIES = frozenset({"NM", "OPT", "IVOCT"})
 # Pictures with overlays burned in as a rule, and photographs, which show people.
 SCREEN_MODALITIES = frozenset({"US", "IVUS", "SC", "OT", "XA", "RF", "DG", "XC", "GM", "OP", "ES"})
+_KNOWN = VOLUME_MODALITIES | PICTURE_MODALITIES | SCREEN_MODALITIES | _OTHER_MODALITIES
 _OBJECTS = """
     SEG SR PR KO RTSTRUCT RTPLAN RTDOSE RTRECORD REG FID ANN DOC PLAN ECG EPS HD AU RWV BMD SMR STAIN M3D TEXTUREMAP
 """
@@ -22,7 +26,23 @@ _NOT_IMAGE_CLASSES = (
     *("9.", "11.", "66", "67", "68.", "78.", "79.", "88.", "91.1", "104."),
     *("481.2", "481.3", "481.4", "481.5", "481.8"),
 )
-_SURFACES = "66.5"  # Surface Segmentation Storage
+# Storage classes that are refused by what they are: reason and sentence.
+_OTHER_CLASSES: Mapping[str, tuple[str, str]] = {
+    "66.5": ("not-an-image", "surfaces of a segmentation, which are not read; export the segmentation as voxels"),
+    "77.1.6": ("whole-slide", "a whole slide; `voxtile convert wsi` reads it"),
+    "77.1.9": ("whole-slide", "a tiled pyramid of confocal microscopy; `voxtile convert wsi` reads slides"),
+    "13.1.4": ("projections", "projections of a tomosynthesis; its slices (Breast Tomosynthesis) are converted"),
+    "13.1.5": ("projections", "projections of a tomosynthesis; its slices (Breast Tomosynthesis) are converted"),
+    "30": ("parametric-map", "a map of quantities computed from images; the images are converted"),
+    "81.1": ("parametric-map", "a map of the thickness of the retina; the tomography is converted"),
+    "481.1": ("unsupported-modality", "a portal image of radiotherapy, which shows the beam and its limits"),
+}
+_OCT_CLASSES = frozenset({"77.1.5.4", "77.1.5.7", "14.1", "14.2"})  # optical coherence tomography
+_NEITHER = "neither CT, MR, PET, SPECT, a radiograph, tomosynthesis, ultrasound, angiography, fundus nor OCT"
+_UNSUPPORTED = {
+    "SM": "microscopy by place on a slide; `voxtile convert wsi` reads whole slides",
+    "NM": f"nuclear medicine in a storage class of another kind; {_NEITHER}",
+}
 _SCREEN_CLASSES = ("7.", "6.1", "6.2", "3.1")  # secondary capture (and "7" itself), ultrasound, ultrasound multi-frame
 # Storage classes of what a scanner measured: a ConversionType, which some writers set on whatever they touch, does not
 # make a screenshot of these.
@@ -34,24 +54,22 @@ def kind_of(header: FileHeader) -> Literal["volume", "picture"]:
     """What to make of a series, from its first header.
 
     Raises:
-        Verdict: `not-an-image`, `localizer` or `unsupported-modality`.
+        Verdict: `not-an-image`, `localizer`, `whole-slide`, `projections`, `parametric-map` or `unsupported-modality`.
     """
     modality, storage = header.text("Modality"), header.text("SOPClassUID").removeprefix(_STORAGE)
-    if storage == _SURFACES:
-        raise Verdict(
-            "not-an-image", "surfaces of a segmentation, which are not read; export the segmentation as voxels"
-        )
+    if storage in _OTHER_CLASSES:
+        raise Verdict(*_OTHER_CLASSES[storage])
     if modality in NOT_IMAGES or storage.startswith(_NOT_IMAGE_CLASSES):
         raise Verdict("not-an-image", "an object that describes images (segmentation, report, plan, …) and is not one")
     if is_localizer(header):
         raise Verdict("localizer", "a localizer (ImageType says so)")
     if is_screen(header):
         return "picture"
-    if modality in VOLUME_MODALITIES or is_enhanced(header):
+    if modality in VOLUME_MODALITIES or is_enhanced(header) or is_reconstruction(header):
         return "volume"
-    if modality in PICTURE_MODALITIES:
+    if modality in PICTURE_MODALITIES or is_nuclear(header) or storage in _OCT_CLASSES:
         return "picture"
-    raise Verdict("unsupported-modality", "neither CT, MR, PET nor a plain radiograph")
+    raise Verdict("unsupported-modality", _UNSUPPORTED.get(modality, _NEITHER))
 
 
 def is_localizer(header: FileHeader) -> bool:
@@ -64,7 +82,7 @@ def is_screen(header: FileHeader) -> bool:
     storage = header.text("SOPClassUID").removeprefix(_STORAGE)
     image_type = " ".join(str(v) for v in header.values.get("ImageType", ())).replace("_", " ")
     return (
-        header.text("Modality") in SCREEN_MODALITIES
+        (header.text("Modality") in SCREEN_MODALITIES and not is_enhanced(header))
         or storage == "7"
         or storage.startswith(_SCREEN_CLASSES)
         or "SCREEN SAVE" in image_type
@@ -90,4 +108,4 @@ def refuse_burned_in(header: FileHeader) -> None:
 def modality_of(header: FileHeader) -> str:
     """The modality as a defined term; OT (other) for anything that is not one."""
     modality = header.text("Modality")
-    return modality if modality in VOLUME_MODALITIES | PICTURE_MODALITIES | SCREEN_MODALITIES else "OT"
+    return modality if modality in _KNOWN else "OT"

@@ -38,6 +38,7 @@ class DicomTask(PlannedTask):
         deidentify: identifiers are replaced.
         allow_burned_in: keep pictures in which text may be burned.
         suv: which SUV PET volumes are made, where their headers allow it.
+        film_frames: how many frames of a film become pictures.
         leave_masks: segmentations and structure sets are not listed; they are attached to the samples afterwards.
         planner: None in workers, which get the plan only.
         tree: the folder's headers, where they have been read already; None in workers.
@@ -52,6 +53,7 @@ class DicomTask(PlannedTask):
     allow_burned_in: bool = False
     suv: SuvChoice = "bw"
     leave_masks: bool = False
+    film_frames: int = 1
     planner: Planner | None = field(default=None, compare=False, repr=False)
     tree: DicomTree | None = field(default=None, compare=False, repr=False)
 
@@ -73,6 +75,7 @@ class DicomTask(PlannedTask):
             "deidentify": self.deidentify,
             "allow_burned_in": self.allow_burned_in,
             "suv": self.suv,
+            **({} if self.film_frames == 1 else {"film_frames": self.film_frames}),
         }
 
     def items(self) -> Iterable[Item]:
@@ -139,7 +142,10 @@ class DicomTask(PlannedTask):
         }
         root = self.source if self.source.is_dir() else self.source.parent
         marks, instances = inputs["marks"], tuple(inputs["instances"])
-        context = SeriesContext(root, headers, inputs["content"], row, self.min_slices, self.suv, marks, instances)
+        asked = (self.min_slices, self.suv)
+        context = SeriesContext(
+            root, headers, inputs["content"], row, *asked, marks, instances, film_frames=self.film_frames
+        )
         refused: list[Part] = []
         try:
             kind = kind_of(headers[0])

@@ -37,6 +37,7 @@ PIXELS = (
     "LossyImageCompression",
     "BurnedInAnnotation",
     "ConversionType",
+    "OphthalmicVolumetricPropertiesFlag",
 )
 
 GEOMETRY = (

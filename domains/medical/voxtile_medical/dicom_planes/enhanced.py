@@ -27,12 +27,21 @@ ENHANCED_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.4.4": "Legacy Converted Enhanced MR",
     "1.2.840.10008.5.1.4.1.1.130": "Enhanced PET",
     "1.2.840.10008.5.1.4.1.1.128.1": "Legacy Converted Enhanced PET",
+    "1.2.840.10008.5.1.4.1.1.13.1.1": "X-Ray 3D Angiographic",
+    "1.2.840.10008.5.1.4.1.1.13.1.2": "X-Ray 3D Craniofacial",
+    "1.2.840.10008.5.1.4.1.1.13.1.3": "Breast Tomosynthesis",
 }
+_OCT = "1.2.840.10008.5.1.4.1.1.77.1.5.4"  # Ophthalmic Tomography, whose frames may lie anywhere
 _SEQUENCES = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "DimensionIndexSequence")
 # Dimensions along which planes of one volume differ: StackID, InStackPositionNumber, ImagePositionPatient, and the
 # dimension "slice location" that some writers add.
 _SPATIAL = {Tag(0x0020, 0x9056), Tag(0x0020, 0x9057), Tag(0x0020, 0x0032), Tag(0x0020, 0x1041)}
-_FRAME_TYPES = ("MRImageFrameTypeSequence", "CTImageFrameTypeSequence", "PETFrameTypeSequence")
+_FRAME_TYPES = (
+    "MRImageFrameTypeSequence",
+    "CTImageFrameTypeSequence",
+    "PETFrameTypeSequence",
+    "XRay3DFrameTypeSequence",
+)
 # Values that tell volumes apart, as (functional group, element).
 _KEYS = (
     ("MREchoSequence", "EffectiveEchoTime"),
@@ -60,8 +69,11 @@ _FACTS = (
 
 
 def is_enhanced(header: FileHeader) -> bool:
-    """The file holds frames with functional groups."""
-    return header.text("SOPClassUID") in ENHANCED_CLASSES
+    """The file holds frames with functional groups, which lie in space."""
+    storage = header.text("SOPClassUID")
+    if storage == _OCT:
+        return header.text("OphthalmicVolumetricPropertiesFlag") == "YES"
+    return storage in ENHANCED_CLASSES
 
 
 def enhanced_frames(root: Path, header: FileHeader, file: int) -> list[Frame]:

@@ -1,7 +1,8 @@
 """Stored pixel values: read in place where they are not compressed, by pydicom's decoders otherwise.
 
-The decoders are pylibjpeg-openjpeg (JPEG 2000, HTJ2K), pylibjpeg-rle, pyjpegls (JPEG-LS), Pillow (8-bit JPEG) and,
-for the other JPEG processes only, GDCM: it aborts the process on some damaged streams, which costs one series.
+The decoders are pylibjpeg-openjpeg (JPEG 2000, HTJ2K), pylibjpeg-rle, pyjpegls (JPEG-LS), Pillow (8-bit JPEG),
+imagecodecs (JPEG XL, which pydicom does not know) and, for the other JPEG processes only, GDCM: it aborts the process
+on some damaged streams, which costs one series.
 """
 
 from __future__ import annotations
@@ -16,12 +17,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pydicom
-from pydicom.pixels.decoders.base import get_decoder
+from pydicom.encaps import generate_frames
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
     JPEGBaseline8Bit,
 )
 
@@ -29,6 +29,8 @@ from voxtile_medical.dicom_header.deflated import check_inflated_size
 from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.dicom_header.tags import PIXELS
+from voxtile_medical.dicom_planes.packed import BITS, packed_bytes, unpack
+from voxtile_medical.dicom_planes.syntaxes import JPEG_XL, decoder_of, is_served
 from voxtile_medical.dicom_planes.unused_bits import counting_bits
 from voxtile_medical.verdicts import Verdict
 
@@ -56,6 +58,7 @@ class PixelLayout:
         dtype: of the stored values, in native byte order.
         bits_stored, high_bit: which bits of a value count.
         photometric: PhotometricInterpretation.
+        packed: values of 12 bits without gaps.
     """
 
     rows: int
@@ -66,6 +69,7 @@ class PixelLayout:
     bits_stored: int
     high_bit: int
     photometric: str
+    packed: bool = False
 
     @property
     def nbytes(self) -> int:
@@ -84,24 +88,29 @@ def layout_of(header: FileHeader) -> PixelLayout:
     Raises:
         Verdict: `no-pixel-data`, or `unsupported-pixels` for what the standard does not know, or `too-large`.
     """
+    if header.pixel_tag == 0 and is_served(header.transfer_syntax):
+        raise Verdict("no-pixel-data", "its pixels are on a server (JPIP) and not in the file; export it with them")
     if header.pixel_tag == 0:
         raise Verdict("no-pixel-data", "an image without pixel data")
     rows, columns, allocated = (_integer(header, name, 0) for name in ("Rows", "Columns", "BitsAllocated"))
     samples, frames = _integer(header, "SamplesPerPixel", 1), _integer(header, "NumberOfFrames", 1) or 1
     stored = _integer(header, "BitsStored", allocated)
     high = _integer(header, "HighBit", stored - 1)
+    packed = allocated == BITS and samples == 1 and not header.big_endian
     if header.pixel_tag in _FLOAT_TAGS:
         dtype = _FLOAT_TAGS[header.pixel_tag]
         stored, high = dtype.itemsize * 8, dtype.itemsize * 8 - 1
-    elif allocated in (8, 16, 32) and 0 < stored <= allocated and stored - 1 <= high < allocated:
-        dtype = np.dtype(f"{'i' if _is_signed(header, allocated) else 'u'}{allocated // 8}")
+    elif (packed or allocated in (8, 16, 32)) and 0 < stored <= allocated and stored - 1 <= high < allocated:
+        dtype = np.dtype(f"{'i' if _is_signed(header, -(-allocated // 8) * 8) else 'u'}{-(-allocated // 8)}")
     else:
-        raise Verdict("unsupported-pixels", f"{allocated} bits allocated, {stored} stored, high bit {high}")
+        why = f"{allocated} bits allocated, {stored} stored, high bit {high}"
+        raise Verdict("unsupported-pixels", f"{why}; 8, 16, 32 and packed 12 bits are read")
     if min(rows, columns, frames) < 1 or samples not in (1, 3):
         raise Verdict(
             "unsupported-pixels", f"{rows} rows, {columns} columns, {frames} frames, {samples} samples a pixel"
         )
-    layout = PixelLayout(rows, columns, frames, samples, dtype, stored, high, header.text("PhotometricInterpretation"))
+    photometric = header.text("PhotometricInterpretation")
+    layout = PixelLayout(rows, columns, frames, samples, dtype, stored, high, photometric, packed)
     refuse_if_too_large(layout.nbytes)
     return layout
 
@@ -142,24 +151,31 @@ def check_length(header: FileHeader, layout: PixelLayout) -> None:
         )
 
 
-def read_frames(root: Path, header: FileHeader, layout: PixelLayout) -> PixelArray:
-    """All frames of a file.
+def read_frames(root: Path, header: FileHeader, layout: PixelLayout, chosen: Sequence[int] | None = None) -> PixelArray:
+    """Frames of a file.
+
+    Args:
+        root: the source folder.
+        header: of the file.
+        layout: of its pixels.
+        chosen: which frames, in their order; all where left out.
 
     Returns:
         [frames, rows, columns] stored values, or [frames, rows, columns, 3] RGB bytes for colour. Bits that do not
         count are cleared (unsigned) or replaced by the sign (signed).
 
     Raises:
-        Verdict: `changed-during-run`, `pixel-data-too-short`, `decode-error` or `stray-bits`.
+        Verdict: `changed-during-run`, `pixel-data-too-short`, `unsupported-syntax`, `decode-error` or `stray-bits`.
     """
     if header.offset >= 0 and not layout.is_colour:
-        return _clean(_read_native(root, header, layout), root / header.path, header, layout)
+        native = _read_native(root, header, layout)
+        return _clean(native if chosen is None else native[list(chosen)], root / header.path, header, layout)
     path = root / header.path
     refuse_if_changed(header, path.stat().st_size)
     check_length(header, layout)
     try:
         with quiet_pydicom():
-            return _clean(_decode(path, header, layout), path, header, layout)
+            return _clean(_decode(path, header, layout, chosen), path, header, layout)
     except (MemoryError, Verdict):
         raise
     except Exception as error:  # decoders raise anything; the message may quote the header, so it is not kept
@@ -183,33 +199,64 @@ def _read_native(root: Path, header: FileHeader, layout: PixelLayout) -> PixelAr
     dtype = layout.dtype.newbyteorder(">" if header.big_endian else "<")
     with open(f"{root}/{header.path}", "rb", buffering=0) as file:
         refuse_if_changed(header, os.fstat(file.fileno()).st_size)
-        data = os.pread(file.fileno(), layout.nbytes, header.offset)
-    if len(data) < layout.nbytes:
+        data = os.pread(file.fileno(), _stored_bytes(layout), header.offset)
+    if len(data) < _stored_bytes(layout):
         raise Verdict("pixel-data-too-short", "the pixel data end early; copy the file again")
-    values = np.frombuffer(data, dtype=dtype).reshape(layout.frames, layout.rows, layout.columns)
+    count = layout.frames * layout.rows * layout.columns
+    values = unpack(data, count) if layout.packed else np.frombuffer(data, dtype=dtype)
+    values = values.reshape(layout.frames, layout.rows, layout.columns)
     return values.astype(layout.dtype, copy=False)
 
 
-def _decode(path: Path, header: FileHeader, layout: PixelLayout) -> PixelArray:
+def _decode(path: Path, header: FileHeader, layout: PixelLayout, chosen: Sequence[int] | None) -> PixelArray:
     tags = None if layout.photometric == "PALETTE COLOR" else _DECODE_TAGS
     if header.transfer_syntax == DeflatedExplicitVRLittleEndian:
         with path.open("rb") as stream:
             check_inflated_size(stream, layout.nbytes + MAX_HEADER_BYTES)
     dataset = pydicom.dcmread(path, force=True, specific_tags=tags)
     if layout.photometric == "PALETTE COLOR":
-        return _palette(dataset, layout)
-    decoder = get_decoder(header.transfer_syntax or ExplicitVRLittleEndian)
-    plugin = "" if decoder.is_native else _plugin(header.transfer_syntax, decoder.available_plugins)
-    frames = [frame for frame, _ in decoder.iter_array(dataset, raw=not layout.is_colour, decoding_plugin=plugin)]
-    if len(frames) < layout.frames:
+        shown = _palette(dataset, layout)
+        return shown if chosen is None else shown[list(chosen)]
+    if layout.packed:
+        dataset.BitsAllocated = 16  # what decoders give
+    frames = _frames(dataset, header, layout, chosen)
+    wanted = layout.frames if chosen is None else len(chosen)
+    if len(frames) < wanted:
         raise Verdict("pixel-data-too-short", f"{len(frames)} of {layout.frames} frames are there; copy the file again")
     shape = (layout.rows, layout.columns) + ((layout.samples,) if layout.samples > 1 else ())
-    stacked = np.stack(frames[: layout.frames])
+    stacked = np.stack(frames[:wanted])
     if stacked.shape[1:] != shape:
         raise Verdict("decode-error", f"decoded frames are {stacked.shape[1:]} instead of {shape}")
     if not layout.is_colour and stacked.dtype != layout.dtype:
         stacked = stacked.astype(layout.dtype)
     return _to_bytes(stacked, layout) if layout.is_colour else stacked
+
+
+def _frames(
+    dataset: pydicom.Dataset, header: FileHeader, layout: PixelLayout, chosen: Sequence[int] | None
+) -> list[PixelArray]:
+    syntax = header.transfer_syntax
+    if syntax in JPEG_XL:
+        return _jpeg_xl(dataset, layout, chosen)
+    decoder = decoder_of(syntax)
+    plugin = "" if decoder.is_native else _plugin(syntax, decoder.available_plugins)
+    decoded = decoder.iter_array(
+        dataset, raw=not layout.is_colour, decoding_plugin=plugin, indices=None if chosen is None else list(chosen)
+    )
+    return [frame for frame, _ in decoded]
+
+
+def _jpeg_xl(dataset: pydicom.Dataset, layout: PixelLayout, chosen: Sequence[int] | None) -> list[PixelArray]:
+    if layout.dtype.kind != "u":
+        raise Verdict("unsupported-pixels", "JPEG XL holds no signed values; write the file again")
+    from imagecodecs import jpegxl_decode
+
+    # Each frame is a stream of its own, and its colours are RGB whatever they were encoded as (PS3.5 8.2.15).
+    streams = list(generate_frames(dataset.PixelData, number_of_frames=layout.frames))
+    frames = [jpegxl_decode(streams[index]) for index in (range(len(streams)) if chosen is None else chosen)]
+    if any(frame.dtype != layout.dtype for frame in frames):
+        raise Verdict("decode-error", f"the stream holds {frames[0].dtype} and the header says {layout.dtype}")
+    return frames
 
 
 def _plugin(syntax: str, available: Sequence[str]) -> str:
@@ -220,6 +267,8 @@ def _plugin(syntax: str, available: Sequence[str]) -> str:
 
 
 def _palette(dataset: pydicom.Dataset, layout: PixelLayout) -> PixelArray:
+    if "RedPaletteColorLookupTableDescriptor" not in dataset:
+        raise Verdict("unsupported-pixels", "its values are entries of a colour table, which the file does not hold")
     big_endian = dataset.file_meta.get("TransferSyntaxUID") == ExplicitVRBigEndian
     for colour in ("Red", "Green", "Blue") if big_endian else ():  # pydicom takes them for little endian
         name = f"{colour}PaletteColorLookupTableData"
@@ -245,6 +294,8 @@ def _clean(values: PixelArray, path: Path, header: FileHeader, layout: PixelLayo
 
 
 def _stored_bytes(layout: PixelLayout) -> int:
+    if layout.packed:
+        return packed_bytes(layout.frames * layout.rows * layout.columns)
     if layout.photometric == "YBR_FULL_422":
         return layout.nbytes * 2 // 3
     return math.ceil(layout.nbytes)

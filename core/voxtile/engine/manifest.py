@@ -13,6 +13,7 @@ from typing import Any
 
 import voxtile
 from voxtile.bounded_text import load_json
+from voxtile.corpus.confidentiality import FIELD
 from voxtile.corpus.records import REMOVED
 from voxtile.corpus.schema import SCHEMA_VERSION
 from voxtile.corpus.storage import write_atomically
@@ -80,6 +81,7 @@ def write_manifest(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
     }
+    content |= {FIELD: [code.to_json() for code in identity.codes]} if identity.codes else {}
     gone = sorted(removed)
     content |= {REMOVED: gone} if gone else {}
     path = root / FOLDER / f"{_next_number(root):04d}.json"

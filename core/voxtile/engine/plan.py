@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from voxtile.corpus.confidentiality import Code
 from voxtile.corpus.identity import printable
 from voxtile.corpus.records import STEM_DIGITS
 from voxtile.engine.task import Item, Task
@@ -86,16 +87,22 @@ class Job:
 
 @dataclass(frozen=True)
 class TaskIdentity:
-    """What, beside its items, decides the output of a task."""
+    """What, beside its items, decides the output of a task.
+
+    Attributes:
+        codes: how the task removes identities, which follows from its config.
+    """
 
     name: str
     version: str
     config: str
+    codes: tuple[Code, ...] = field(default=(), compare=False)
 
     @classmethod
     def of(cls, task: Task) -> TaskIdentity:
-        """Freeze a task's name, version and config (as canonical JSON)."""
-        return cls(task.name, task.version, canonical_json(task.config(), f"the config of task '{task.name}'"))
+        """Freeze a task's name, version and config (as canonical JSON), and how it says that it removes identities."""
+        config = canonical_json(task.config(), f"the config of task '{task.name}'")
+        return cls(task.name, task.version, config, tuple(getattr(task, "confidentiality_codes", ())))
 
     @property
     def config_sha256(self) -> str:

@@ -80,6 +80,9 @@ class Outcome:
 class Task(Protocol):
     """A stage of the pipeline.
 
+    One that removes identities from DICOM may have the attribute `confidentiality_codes`: the codes of the profile and
+    options that it follows (`voxtile.corpus.confidentiality.Code`), which the manifest then holds.
+
     Examples:
         >>> from voxtile.engine.task import Item, Outcome, Task
         >>> class Lines:

@@ -1,6 +1,7 @@
-"""A CT or MR volume as a derived DICOM series: one classic single-frame file a slice, with new UIDs.
+"""A CT, MR or PET volume as a derived DICOM series: one classic single-frame file a slice, with new UIDs.
 
-Sources: DICOM PS3.3 A.3 (CT Image IOD), A.4 (MR Image IOD), C.7.6.2 (Image Plane); PS3.5 B.2 (UUID-derived UIDs).
+Sources: DICOM PS3.3 A.3 (CT Image IOD), A.4 (MR Image IOD), A.21 (PET Image IOD), C.7.6.2 (Image
+Plane); PS3.5 B.2 (UUID-derived UIDs).
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import io
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +16,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from voxtile.corpus.confidentiality import Confidentiality
 from voxtile.corpus.source import StoredSample
 from voxtile.corpus.storage import publish_all
 from voxtile.errors import CorpusError
+from voxtile.formats.dicom_identity import state_identity
+from voxtile.formats.dicom_pet import pet_slice, pet_units
 from voxtile.formats.geometry import Affine, channel_scaling, flip_axes, volume_affine
 from voxtile.formats.optional import require
+from voxtile.formats.sixteen_bits import StoredPixels, sixteen_bits, without_intercept
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -28,39 +32,47 @@ if TYPE_CHECKING:
 
 
 SUFFIX = ""  # a folder
-SOP_CLASSES = {"CT": "1.2.840.10008.5.1.4.1.1.2", "MR": "1.2.840.10008.5.1.4.1.1.4"}
+SOP_CLASSES = {
+    "CT": "1.2.840.10008.5.1.4.1.1.2",
+    "MR": "1.2.840.10008.5.1.4.1.1.4",
+    "PT": "1.2.840.10008.5.1.4.1.1.128",
+}
+_UNKNOWN = Confidentiality()
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _SKEW = 1e-3  # largest cosine between axes that a series of parallel slices can express
 _EMPTY = ("PatientBirthDate", "PatientSex", "ReferringPhysicianName", "AccessionNumber", "StudyID", "Manufacturer")
 
 
-def write_dicom(sample: StoredSample, out: Path) -> list[Path]:
+def write_dicom(sample: StoredSample, out: Path, known: Confidentiality = _UNKNOWN) -> list[Path]:
     """Write a series into a folder.
 
     Args:
-        sample: a CT or MR volume with axes ZYX and an affine.
+        sample: a CT, MR or PET volume with axes ZYX and an affine.
         out: a new folder; the files are named 0001.dcm, 0002.dcm, …
+        known: what was done about the patient's identity.
 
     Raises:
-        CorpusError: the sample is something else, or its axes are not at right angles.
+        CorpusError: the sample is something else, its axes are not at right angles, or it is a PET without units.
         MissingExtraError: pydicom is not installed.
     """
     row, lps, array = _turned(sample)
-    pixels = sixteen_bits(array, *channel_scaling(row))
+    narrowed = without_intercept if row["modality"] == "PT" else sixteen_bits
+    pixels = narrowed(array, *channel_scaling(row))
     files = [
-        (out / f"{number + 1:04d}.dcm", partial(_write_slice, row, pixels, lps, number)) for number in range(len(array))
+        (out / f"{number + 1:04d}.dcm", partial(_write_slice, row, pixels, lps, number, known))
+        for number in range(len(array))
     ]
     return publish_all(files)
 
 
-def slice_headers(sample: StoredSample) -> list[Dataset]:
+def slice_headers(sample: StoredSample, known: Confidentiality = _UNKNOWN) -> list[Dataset]:
     """The headers of the files that `write_dicom` writes, without pixels, for objects that refer to these files.
 
     Raises:
         CorpusError, MissingExtraError: as `write_dicom`.
     """
     row, lps, array = _turned(sample)
-    return [_slice(row, lps, number, array.shape[1:]) for number in range(len(array))]
+    return [_slice(row, lps, number, array.shape, known)[0] for number in range(len(array))]
 
 
 def derived_uid(*parts: str) -> UID:
@@ -81,17 +93,22 @@ def _turned(sample: StoredSample) -> tuple[Mapping[str, Any], Affine, npt.NDArra
     if row.get("modality") not in SOP_CLASSES or affine is None:
         found = f"a {row.get('modality')} {row.get('kind')} with axes {row.get('axes')}"
         raise CorpusError(
-            f"DICOM is written for CT and MR volumes with an affine, not for {found}; use --to nifti or png"
+            f"DICOM is written for CT, MR and PET volumes with an affine, not for {found}; use --to nifti or png"
         )
     _check_right_angles(affine, str(row["uid"]))
+    if row["modality"] == "PT":
+        pet_units(row)
     array, turned = flip_axes(sample.array(), affine, (1, 2))
     return row, LPS @ turned, array
 
 
-def _write_slice(row: Mapping[str, Any], pixels: StoredPixels, lps: Affine, number: int, target: Path) -> None:
+def _write_slice(
+    row: Mapping[str, Any], pixels: StoredPixels, lps: Affine, number: int, known: Confidentiality, target: Path
+) -> None:
     plane = np.ascontiguousarray(pixels.values[number])
-    dataset = _slice(row, lps, number, plane.shape)
-    dataset.DerivationDescription = f"extracted from voxtile sample {row['uid']}; {pixels.note}"
+    dataset, note = _slice(row, lps, number, pixels.values.shape, known)
+    notes = "; ".join(filter(None, (pixels.note, note)))
+    dataset.DerivationDescription = f"extracted from voxtile sample {row['uid']}; {notes}"
     dataset.PixelRepresentation = int(pixels.values.dtype.kind == "i")
     dataset.RescaleSlope, dataset.RescaleIntercept = _decimal(pixels.slope), _decimal(pixels.intercept)
     dataset.PixelData = plane.astype(plane.dtype.newbyteorder("<")).tobytes()
@@ -101,9 +118,12 @@ def _write_slice(row: Mapping[str, Any], pixels: StoredPixels, lps: Affine, numb
     target.write_bytes(stream.getvalue())
 
 
-def _slice(row: Mapping[str, Any], lps: Affine, number: int, shape: tuple[int, ...]) -> Dataset:
-    """One slice without its pixels."""
+def _slice(
+    row: Mapping[str, Any], lps: Affine, number: int, shape: tuple[int, ...], known: Confidentiality
+) -> tuple[Dataset, str]:
+    """One slice of a volume without its pixels, and what stands for facts that the corpus does not hold."""
     dataset = _dataset(row)
+    state_identity(dataset, row, known)
     dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = derived_uid(
         "instance", row["uid"], str(number)
     )
@@ -114,8 +134,8 @@ def _slice(row: Mapping[str, Any], lps: Affine, number: int, shape: tuple[int, .
     dataset.ImagePositionPatient = [_decimal(value) for value in lps[:3, 3] + number * lps[:3, 2]]
     dataset.PixelSpacing = [_decimal(steps[1]), _decimal(steps[0])]
     dataset.SliceThickness = dataset.SpacingBetweenSlices = _decimal(steps[2])
-    dataset.Rows, dataset.Columns = shape
-    return dataset
+    dataset.Rows, dataset.Columns = shape[1:]
+    return dataset, pet_slice(dataset, row, number, shape[0]) if row["modality"] == "PT" else ""
 
 
 def _dataset(row: Mapping[str, Any]) -> Dataset:
@@ -132,16 +152,19 @@ def _dataset(row: Mapping[str, Any]) -> Dataset:
     dataset.Modality = row["modality"]
     for keyword in _EMPTY:
         setattr(dataset, keyword, "")
-    dataset.PatientID = dataset.PatientName = str(row["subject"])[:64]
     _set_date(dataset, row.get("datetime"))
     dataset.StudyInstanceUID = derived_uid("study", str(row.get("study") or row["uid"]))
     dataset.SeriesInstanceUID = derived_uid("series", row["uid"])
     dataset.FrameOfReferenceUID = derived_uid("frame", row["uid"])
     dataset.PositionReferenceIndicator = ""
     dataset.SeriesNumber = 1
+    dataset.Laterality = ""
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
     dataset.BitsAllocated = dataset.BitsStored = 16
     dataset.HighBit = 15
+    if row["modality"] == "PT":
+        return dataset
+    dataset.PatientPosition = ""
     dataset.RescaleType = "HU" if row.get("units") == "HU" else "US"
     if row["modality"] == "CT":
         dataset.KVP = dataset.AcquisitionNumber = None
@@ -173,45 +196,3 @@ def _decimal(value: float) -> str:
     from pydicom.valuerep import format_number_as_ds
 
     return format_number_as_ds(float(value))
-
-
-@dataclass(frozen=True)
-class StoredPixels:
-    """Pixels as a 16-bit file holds them.
-
-    Attributes:
-        values: int16 or uint16; physical = value · slope + intercept.
-        slope: of the rescale.
-        intercept: of the rescale, in the units of the physical value.
-        note: one phrase about what was done.
-    """
-
-    values: npt.NDArray[Any]
-    slope: float
-    intercept: float
-    note: str
-
-
-def sixteen_bits(array: npt.NDArray[Any], scale: float, offset: float) -> StoredPixels:
-    """Choose a 16-bit type.
-
-    Args:
-        array: stored values.
-        scale: physical = stored · scale + offset.
-        offset: see `scale`.
-
-    Returns:
-        The same integers where they fit in 16 bits; otherwise values rounded to 65,536 equal steps over their range.
-    """
-    if array.dtype.kind in "biu":
-        smallest, largest = int(array.min()), int(array.max())
-        for dtype in (np.int16, np.uint16):
-            if np.iinfo(dtype).min <= smallest and largest <= np.iinfo(dtype).max:
-                return StoredPixels(array.astype(dtype), scale, offset, "stored values unchanged")
-    finite = np.isfinite(array)
-    values = np.where(finite, array, array[finite].min() if finite.any() else 0).astype(np.float64)
-    low, high = float(values.min()), float(values.max())
-    step = (high - low) / np.iinfo(np.uint16).max
-    steps = np.rint((values - low) / (step or 1.0)).astype(np.uint16)
-    note = f"rounded to 16 bits, by at most {step * abs(scale) / 2:.3g}"
-    return StoredPixels(steps, (step or 1.0) * scale, low * scale + offset, note)

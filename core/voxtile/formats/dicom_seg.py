@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 
 import voxtile
+from voxtile.corpus.confidentiality import confidentiality_of
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import STRUCTURE
 from voxtile.corpus.source import StoredSample
@@ -63,7 +64,7 @@ def write_dicom_seg(corpus: Corpus, sample: StoredSample, out: Path, originals: 
 
     Args:
         corpus: of the sample.
-        sample: a CT or MR volume, or any whose original series is given.
+        sample: a CT, MR or PET volume, or any whose original series is given.
         out: the file; masks of shares go to a second one beside it, named NAME-fractional.
         originals: folder with the sample's own DICOM series; without it the segmentation refers to the series that
             `write_dicom` writes.
@@ -81,7 +82,8 @@ def write_dicom_seg(corpus: Corpus, sample: StoredSample, out: Path, originals: 
     if originals is None and modality not in SOP_CLASSES:
         raise CorpusError(f"no DICOM series is written for {modality}; give the sample's own with --originals FOLDER")
     regions = _regions(corpus, sample)
-    sources = _originals(originals, sample) if originals else slice_headers(sample)
+    known = confidentiality_of(corpus.roots[sample.meta.get("corpus") or 0], sample.meta)
+    sources = _originals(originals, sample) if originals else slice_headers(sample, known)
     files: list[tuple[Path, Callable[[Path], None]]] = []
     for is_share in (False, True):
         chosen = [region for region in regions if (region.mask.dtype == np.uint8) == is_share]

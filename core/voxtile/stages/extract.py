@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from voxtile.console import output
+from voxtile.corpus.confidentiality import confidentiality_of
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.reference_roots import named_roots, only_references_in
 from voxtile.corpus.source import StoredSample
@@ -29,11 +30,16 @@ def _regions(corpus: Corpus, sample: StoredSample, out: Path) -> list[Path]:
     return geojson.write_geojson(corpus, sample.meta, out)
 
 
+def _series(corpus: Corpus, sample: StoredSample, out: Path) -> list[Path]:
+    known = confidentiality_of(corpus.roots[sample.meta.get("corpus") or 0], sample.meta)
+    return dicom.write_dicom(sample, out, known)
+
+
 _FORMATS: Mapping[str, _Format] = {
     "nifti": _Format(nifti.SUFFIX, _of_pixels(nifti.write_nifti)),
     "png": _Format(png.SUFFIX, _of_pixels(png.write_png)),
     "geotiff": _Format(geotiff.SUFFIX, _of_pixels(geotiff.write_geotiff)),
-    "dicom": _Format(dicom.SUFFIX, _of_pixels(dicom.write_dicom)),
+    "dicom": _Format(dicom.SUFFIX, _series),
     "dicom-seg": _Format(dicom_seg.SUFFIX, dicom_seg.write_dicom_seg),
     "geojson": _Format(geojson.SUFFIX, _regions),
 }
@@ -54,9 +60,9 @@ def extract_sample(
     Args:
         corpus: folder of the corpus.
         uid: the sample; `voxtile inspect` lists them.
-        to: nifti for volumes, geotiff for georeferenced tiles, dicom for CT and MR volumes, dicom-seg for the masks of
-            a volume, png for anything, geojson for the regions of a picture (of a slide's overview: its tissue mask),
-            as QuPath reads it.
+        to: nifti for volumes, geotiff for georeferenced tiles, dicom for CT, MR and PET volumes, dicom-seg for the
+            masks of a volume, png for anything, geojson for the regions of a picture (of a slide's overview: its tissue
+            mask), as QuPath reads it.
         out: file to write (for dicom a folder); by default the uid and the format's suffix, here.
         window: low and high value, in the sample's units, that become black and white in a png.
         originals: for dicom-seg, folder of the DICOM series that the sample was converted from; the masks then belong

@@ -9,9 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from voxtile.bounded_text import load_json
+from voxtile.corpus.confidentiality import Confidentiality, shared_by, stated_in, told_codes
 from voxtile.errors import CorpusError
 
 _HIDDEN = ("licence", "deidentify")  # said elsewhere on the card
+_DATES = {
+    "moved": "dates are moved by a number of days of the subject's own",
+    "full": "dates are those of the headers",
+    "removed": "dates are left out",
+}
 _LONGEST_SETTING = 80  # characters
 
 
@@ -33,7 +39,7 @@ class Run:
     counts: Mapping[str, int]
     reasons: Mapping[str, Mapping[str, int]]
     licence: str | None
-    deidentify: bool | None
+    confidentiality: Confidentiality
     settings: Mapping[str, str]
     versions: Mapping[str, str]
     files: int
@@ -55,7 +61,7 @@ def read_runs(root: Path) -> list[Run]:
     for path in sorted((root / "manifests").glob("*.json")):
         try:
             runs.append(_run(path.stem, dict(load_json(path.read_text("utf-8")))))
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
             raise CorpusError(f"the manifest '{path}' is damaged; run 'voxtile verify' on the corpus") from error
     return runs
 
@@ -70,7 +76,7 @@ def _run(number: str, content: Mapping[str, Any]) -> Run:
         counts=content.get("counts") or {},
         reasons=content.get("reasons") or {},
         licence=content.get("licence"),
-        deidentify=content.get("deidentify"),
+        confidentiality=stated_in(content),
         settings={key: _cut(value) for key, value in sorted(config.items()) if key not in _HIDDEN},
         versions=content.get("versions") or {},
         files=len(content.get("files") or {}),
@@ -80,12 +86,15 @@ def _run(number: str, content: Mapping[str, Any]) -> Run:
 
 def deidentification(runs: Sequence[Run]) -> str:
     """What was done about identities, by the runs that brought samples, in one or two sentences."""
-    policies = {run.deidentify for run in runs if run.made_samples}
+    made = [run.confidentiality for run in runs if run.made_samples]
+    policies = {run.removed for run in made}
     if policies == {True}:
+        known = shared_by(made)
+        profile = told_codes(known.codes)
         return (
             "On. Names of sources, subjects and studies are keyed hashes (HMAC-SHA256) whose key lies outside the "
             "corpus. Of DICOM headers only numbers in plausible ranges and words of closed lists are kept (after "
-            "PS3.15 annex E), and dates are moved by a number of days of the subject's own. Texts keep their words, "
+            f"PS3.15 annex E{f': {profile}' if profile else ''}), and {_DATES[known.dates]}. Texts keep their words, "
             "less what was recognised as an identifier: names, numbers and places of the study's own headers, and "
             "by rules other names, days, ages over 89, numbers, hospitals and addresses. A few of these may still be "
             "in them (docs/de-identification.md has the measured share)."

@@ -12,6 +12,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Protocol
 
+from voxtile.corpus.confidentiality import Dates
 from voxtile.corpus.identity import KeyedHash, KeyMap
 
 _SHORTEST_NAME = 4  # characters; a file called "1" does not make every 1 a name
@@ -49,10 +50,17 @@ class PlainNames:
 
 @dataclass(frozen=True)
 class HashedNames:
-    """De-identification is on: keyed hashes, and dates moved by the subject's own number of days."""
+    """De-identification is on: keyed hashes, and dates moved by the subject's own number of days.
+
+    Attributes:
+        hasher: the corpus's key.
+        hides: identifiers are replaced.
+        dates: whether dates are moved, left as they are, or left out.
+    """
 
     hasher: KeyedHash
     hides: bool = True
+    dates: Dates = "moved"
 
     def name(self, kind: str, value: str) -> str:
         """32 hexadecimal digits; the same key gives the same digits."""
@@ -61,8 +69,10 @@ class HashedNames:
     def date(self, text: str, subject: str) -> str | None:
         """The shifted date; intervals between a subject's dates stay true."""
         parsed = parse_date(text)
-        if parsed is None:
+        if parsed is None or self.dates == "removed":
             return None
+        if self.dates == "full":
+            return parsed.isoformat()
         try:
             return (parsed + timedelta(days=self.hasher.date_shift_days(subject))).isoformat()
         except OverflowError:

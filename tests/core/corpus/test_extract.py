@@ -162,11 +162,11 @@ def test_dicom_of_what_fits_is_exact(store, dtype, low, high):
 
 
 @pytest.mark.parametrize(
-    "row", [{"modality": "PT"}, {"axes": "CZYX"}, {"affine": None}, {"affine": [1.0] * 15 + [float("nan")]}]
+    "row", [{"modality": "DX"}, {"axes": "CZYX"}, {"affine": None}, {"affine": [1.0] * 15 + [float("nan")]}]
 )
 def test_dicom_of_anything_else_is_refused(store, row, tmp_path):
     array = volume(shape=(1, 4, 5, 6)) if row.get("axes") == "CZYX" else volume()
-    with pytest.raises(CorpusError, match=r"DICOM is written for CT and MR|not 16 finite"):
+    with pytest.raises(CorpusError, match=r"DICOM is written for CT, MR and PET|not 16 finite"):
         ct(store, array, affine(), **row)("dicom", "series")
     assert not (tmp_path / "series").exists()
 

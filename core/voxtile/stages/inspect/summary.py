@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 
 from voxtile.bounded_text import load_json
+from voxtile.corpus.confidentiality import Confidentiality, shared_by, stated_in, told_codes
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import OVERVIEW
 
@@ -105,7 +106,7 @@ class Run:
     created: str
     counts: Mapping[str, int]
     licence: str | None
-    deidentify: bool | None
+    confidentiality: Confidentiality
 
 
 @dataclass(frozen=True)
@@ -149,9 +150,12 @@ class CorpusSummary:
     @property
     def deidentification(self) -> str:
         """Policy of the runs that brought samples, in one word or sentence."""
-        policies = {run.deidentify for run in self.runs if run.counts.get("samples")}
+        made = [run.confidentiality for run in self.runs if run.counts.get("samples")]
+        policies = {run.removed for run in made}
         if policies == {True}:
-            return f"on: sources, subjects and studies are keyed hashes; {TEXTS_KEEP}"
+            profile = told_codes(shared_by(made).codes)
+            by = f" by DICOM PS3.15 annex E: {profile}" if profile else ""
+            return f"on: sources, subjects and studies are keyed hashes; {TEXTS_KEEP}{by}"
         if True in policies:
             return f"mixed: some runs were de-identified and some were not; {TEXTS_KEEP}"
         return "off: sources, subjects and studies are as in the input"
@@ -272,7 +276,7 @@ def _runs(root: Path) -> list[Run]:
                 created=str(content.get("created", "")),
                 counts=content.get("counts") or {},
                 licence=content.get("licence"),
-                deidentify=content.get("deidentify"),
+                confidentiality=stated_in(content),
             )
         )
     return runs

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from voxtile.bounded_text import load_json
+from voxtile.corpus.confidentiality import Code, confidentiality_of
 from voxtile.corpus.parts import part_paths, read_parts, table_schema
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row, Sample
@@ -110,6 +111,11 @@ class MaterializeTask:
         """The preset and the terms of the source."""
         preset = json.loads(self.preset)
         return {"preset": {**preset, "class_path": hashed_name(preset["class_path"])}, **json.loads(self.terms)}
+
+    @property
+    def confidentiality_codes(self) -> tuple[Code, ...]:
+        """Those of the source."""
+        return confidentiality_of(Path(self.corpus), {}).codes
 
     def items(self) -> Iterable[Item]:
         """One item a sample, which carries its whole row and regions.

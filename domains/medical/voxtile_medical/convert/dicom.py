@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from voxtile.console import output
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.errors import InputError
+from voxtile.errors import ConfigError, InputError
+from voxtile_datasets.intake.deidentify import HashedNames
 from voxtile_datasets.intake.planner import IntakeOptions, Planner
 from voxtile_medical.dicom.task import DicomTask
+from voxtile_medical.dicom_header.confidentiality import DEFAULT, Profile
 from voxtile_medical.dicom_header.tree import read_tree
 from voxtile_medical.segmentations.attach import run_masks
 from voxtile_medical.segmentations.samples import MaskNames
@@ -24,6 +27,7 @@ def convert_dicom(
     reports: Path | None = None,
     deidentify: bool = True,
     surrogates: bool = False,
+    profile: str = DEFAULT,
     allow_burned_in: bool = False,
     key_file: Path | None = None,
     splits: Path | None = None,
@@ -45,6 +49,10 @@ def convert_dicom(
         deidentify: replace identifiers by keyed hashes, shift dates, and remove identifiers from report texts.
         surrogates: write made-up names and shifted dates where report texts name people and days, instead of ___; the
             same for a subject wherever they stand.
+        profile: what is kept where identifiers are replaced, by options of DICOM PS3.15 annex E separated by commas:
+            modified-dates (or full-dates), patient-characteristics (sex, decade of age), clean-descriptors (words of
+            the series description), device-identity (model, serial number, software, station), uids (of study, series
+            and frame of reference); basic keeps none of these. Their codes are in the manifest.
         allow_burned_in: keep ultrasound, secondary captures and images marked as having burned-in text.
         key_file: where the key and the map of sources are kept; default beside the corpus, CORPUS.sources.parquet.
         splits: CSV or Parquet with the columns subject and split (train, val or test).
@@ -60,8 +68,15 @@ def convert_dicom(
         run: how to run: workers, retry, dry_run, …
     """
     options = RunOptions(**run)
+    chosen = Profile.of(profile)
+    if not deidentify and not chosen.is_default:
+        raise ConfigError("--profile says what de-identification keeps; leave --no-deidentify out, or --profile")
+    if surrogates and chosen.dates == "full":
+        raise ConfigError("--surrogates moves the days of texts and full-dates keeps those of headers; leave one out")
     intake = IntakeOptions(deidentify, key_file, reports, splits, split_fractions, surrogates)
     planner = Planner.open(corpus, options, intake)
+    if isinstance(planner.names, HashedNames):
+        planner = replace(planner, names=replace(planner.names, dates=chosen.dates))
     tree = read_tree(source, planner.reader)
     if film_frames < 1:
         raise InputError(f"--film-frames is {film_frames}; give 1 or more")
@@ -76,6 +91,7 @@ def convert_dicom(
         film_frames=film_frames,
         planner=planner,
         tree=tree,
+        profile=chosen,
     )
     summary = run_task(task, corpus, options)
     if masks and tree.masks and options.dry_run:

@@ -40,7 +40,7 @@ class SeriesContext:
     row: Row
     min_slices: int
     suv: SuvChoice = "none"
-    marks: Mapping[str, str] = field(default_factory=dict)
+    marks: Mapping[str, Any] = field(default_factory=dict)
     instances: tuple[str, ...] = ()
     film_frames: int = 1
 

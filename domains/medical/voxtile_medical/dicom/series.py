@@ -15,12 +15,12 @@ from voxtile_medical.dicom.patients import by_patient
 from voxtile_medical.dicom.series_kinds import VOLUME_MODALITIES, is_localizer
 from voxtile_medical.dicom_header.element_values import Values
 from voxtile_medical.dicom_header.headers import FileHeader
-from voxtile_medical.dicom_header.tags import DATES, IDENTIFYING, PEOPLE, PLACES
+from voxtile_medical.dicom_header.tags import DATES, DEVICE, IDENTIFYING, PEOPLE, PLACES
 from voxtile_medical.verdicts import Verdict
 
 # What the worker never needs to know: it writes hashes that the plan made.
 _PLAN_ONLY = frozenset(
-    {*IDENTIFYING, *DATES, "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"}
+    {*IDENTIFYING, *DATES, *DEVICE, "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"}
 )
 _FILE_FIELDS = ("path", "size", "transfer_syntax", "pixel_tag", "offset", "nbytes", "big_endian")
 

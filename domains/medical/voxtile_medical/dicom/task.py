@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from voxtile.corpus.records import Row
+from voxtile.corpus.confidentiality import Code
+from voxtile.corpus.records import Row, Sample
 from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import InputError
 from voxtile_datasets.intake.planner import SPLIT_SCHEME, PlannedTask, Planner
@@ -15,11 +17,12 @@ from voxtile_datasets.intake.reports_file import raw_captions
 from voxtile_medical.dicom.impossible_headers import bad_files
 from voxtile_medical.dicom.patients import studies_of_several
 from voxtile_medical.dicom.pictures import picture_samples
-from voxtile_medical.dicom.sample_rows import SeriesContext
+from voxtile_medical.dicom.sample_rows import SeriesContext, as_json
 from voxtile_medical.dicom.samples import volume_samples
 from voxtile_medical.dicom.series import Series, pack, unpack
 from voxtile_medical.dicom.series_kinds import VOLUME_MODALITIES, kind_of, refuse_burned_in
 from voxtile_medical.dicom.whole_series import whole_series
+from voxtile_medical.dicom_header.confidentiality import Profile
 from voxtile_medical.dicom_header.headers import FileHeader, NotUsable
 from voxtile_medical.dicom_header.tree import DicomTree, is_mask, read_tree
 from voxtile_medical.series_roles.facts import role_facts
@@ -42,6 +45,7 @@ class DicomTask(PlannedTask):
         leave_masks: segmentations and structure sets are not listed; they are attached to the samples afterwards.
         planner: None in workers, which get the plan only.
         tree: the folder's headers, where they have been read already; None in workers.
+        profile: what is kept where identifiers are replaced.
     """
 
     stays: ClassVar[tuple[str, ...]] = ("planner", "tree")
@@ -56,6 +60,7 @@ class DicomTask(PlannedTask):
     film_frames: int = 1
     planner: Planner | None = field(default=None, compare=False, repr=False)
     tree: DicomTree | None = field(default=None, compare=False, repr=False)
+    profile: Profile = field(default_factory=Profile)
 
     @property
     def name(self) -> str:
@@ -76,7 +81,13 @@ class DicomTask(PlannedTask):
             "allow_burned_in": self.allow_burned_in,
             "suv": self.suv,
             **({} if self.film_frames == 1 else {"film_frames": self.film_frames}),
+            **({} if self.profile.is_default else {"profile": sorted(self.profile.options)}),
         }
+
+    @property
+    def confidentiality_codes(self) -> tuple[Code, ...]:
+        """Of the profile and its options, for the manifest."""
+        return self.profile.codes if self.deidentify else ()
 
     def items(self) -> Iterable[Item]:
         """One item a series, and one for each file or report that cannot be used.
@@ -120,7 +131,7 @@ class DicomTask(PlannedTask):
         sound = [header for header in series.headers if id(header) not in lost]
         if not bad or (sound and kind_of(series.first) == "picture"):
             # The bad pictures stay in the series: the others keep their uids when these are mended.
-            yield _series_item(planner, series, sound[0].path)
+            yield _series_item(planner, series, sound[0].path, self.profile)
         elif sound:
             why = f"{len(bad)} of its {len(series.headers)} files cannot be used, and their rows say why"
             yield _series_note(planner, sound, "incomplete-series", why)
@@ -158,6 +169,8 @@ class DicomTask(PlannedTask):
                 samples, verdicts, refused = picture_samples(context)
         except Verdict as verdict:
             return verdict.outcome()
+        if self.deidentify and not self.profile.is_default:
+            samples = [_kept(sample, self.profile) for sample in samples]
         captions = [caption for sample in samples for caption in raw_captions(sample.row["uid"], inputs["texts"])]
         split = {"scheme": SPLIT_SCHEME, "subject": inputs["subject"], "split": inputs["split"]}
         tables = {"splits": [split]} | ({"captions": captions} if captions else {})
@@ -174,7 +187,12 @@ def _series_note(planner: Planner, headers: Sequence[FileHeader], reason: str, d
     return planner.note(files[0], sum(header.size for header in headers), reason, detail, files=files)
 
 
-def _series_item(planner: Planner, series: Series, path: str) -> Item:
+def _kept(sample: Sample, profile: Profile) -> Sample:
+    attributes = profile.kept(json.loads(sample.row["attributes"]))
+    return replace(sample, row=sample.row | {"attributes": as_json(attributes)})
+
+
+def _series_item(planner: Planner, series: Series, path: str, profile: Profile) -> Item:
     names, subject = planner.names, series.subject
     source = planner.source_name(path)
     inputs = pack(series.headers) | {
@@ -185,10 +203,15 @@ def _series_item(planner: Planner, series: Series, path: str) -> Item:
         "datetime": names.date(series.date(), subject),
         "split": planner.splits.of(subject),
         "texts": _texts(planner, series),
-        "marks": _marks(planner, series),
+        "marks": _marks(planner, series) | _added(planner, series, profile),
         "instances": _instances(planner, series),
     }
     return Item(source, inputs, cost=sum(header.size for header in series.headers))
+
+
+def _added(planner: Planner, series: Series, profile: Profile) -> dict[str, dict[str, str]]:
+    """What options of the profile keep of the series as it is."""
+    return profile.added(series.first.values, series.identifiers()) if planner.names.hides else {}
 
 
 def _marks(planner: Planner, series: Series) -> dict[str, str]:

@@ -134,11 +134,12 @@ NUMBERS = (
     "PatientTelephoneNumbers",
     "MedicalRecordLocator",
 )
+DEVICE = ("ManufacturerModelName", "DeviceSerialNumber", "SoftwareVersions")  # kept where a profile says so
 PLACES = ("InstitutionName", "InstitutionalDepartmentName", "InstitutionAddress", "PatientAddress", "StationName")
 
 IDENTIFYING = (*PEOPLE, *NUMBERS, *PLACES)
 
-KEYWORDS = (*GROUPING, *PIXELS, *GEOMETRY, *VALUES, *DIMENSIONS, *ACQUISITION, *DATES, *IDENTIFYING)
+KEYWORDS = (*GROUPING, *PIXELS, *GEOMETRY, *VALUES, *DIMENSIONS, *ACQUISITION, *DATES, *DEVICE, *IDENTIFYING)
 
 
 def _tag(keyword: str) -> int:

@@ -271,7 +271,7 @@ def test_jpeg_xl_gives_the_same_values(tmp_path, dicom, noise, dtype):
 def test_overlays_are_never_burned_into_values(tmp_path, dicom, noise):
     volume = noise(3, 8, 8)
     for k, plane in enumerate(volume):
-        dataset = dicom.make(plane | 0xF000, ImagePositionPatient=[0, 0, 2 * k], BitsStored=12, HighBit=11)
+        dataset = dicom.make(plane | 0x1000, ImagePositionPatient=[0, 0, 2 * k], BitsStored=12, HighBit=11)
         for group, position in ((0x6000, 0), (0x6002, 12)):  # an overlay of its own, and one in the unused bits
             for element, vr, value in (
                 (0x0010, "US", 8),
